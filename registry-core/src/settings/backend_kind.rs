@@ -1,0 +1,46 @@
+use std::fmt;
+
+/// A kind of database that Diesel speaks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum BackendKind {
+    /// PostgreSQL, with the feature `postgres`.
+    Postgres,
+    /// MySQL and MariaDB, with the feature `mysql`.
+    Mysql,
+    /// SQLite, with the feature `sqlite`.
+    Sqlite,
+}
+
+impl BackendKind {
+    /// The feature of this crate that it needs.
+    #[must_use]
+    pub const fn feature(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
+            Self::Sqlite => "sqlite",
+        }
+    }
+
+    /// Whether that feature is on.
+    #[must_use]
+    pub const fn is_enabled(self) -> bool {
+        match self {
+            Self::Postgres => cfg!(feature = "postgres"),
+            Self::Mysql => cfg!(feature = "mysql"),
+            Self::Sqlite => cfg!(feature = "sqlite"),
+        }
+    }
+}
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Postgres => "PostgreSQL",
+            Self::Mysql => "MySQL",
+            Self::Sqlite => "SQLite",
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! What a user writes down.
+mod backend_kind;
+pub use backend_kind::BackendKind;
