@@ -32,16 +32,16 @@ pub struct BoundItem {
 }
 
 impl BoundItem {
-    /// A model whose bind is `B`.
+    /// The model `M`, or one whose bind is `M`: a bind is bound to itself.
     #[must_use]
-    pub const fn model<B: Bind>(path: &'static str, file: &'static str, line: u32) -> Self {
-        Self::new::<B>("model", path, file, line)
+    pub const fn model<M: Bound>(path: &'static str, file: &'static str, line: u32) -> Self {
+        Self::new::<M::Bind>("model", path, file, line)
     }
 
-    /// A table whose bind is `B`.
+    /// The table `T`.
     #[must_use]
-    pub const fn table<B: Bind>(path: &'static str, file: &'static str, line: u32) -> Self {
-        Self::new::<B>("table", path, file, line)
+    pub const fn table<T: Bound>(path: &'static str, file: &'static str, line: u32) -> Self {
+        Self::new::<T::Bind>("table", path, file, line)
     }
 
     const fn new<B: Bind>(
@@ -54,14 +54,7 @@ impl BoundItem {
             Ok(key) => key,
             Err(_) => panic!("the key of a bind must be a bind key"),
         };
-        Self {
-            noun,
-            path,
-            file,
-            line,
-            key,
-            backend: <B::Connection as Backend>::KIND,
-        }
+        Self { noun, path, file, line, key, backend: <B::Connection as Backend>::KIND }
     }
 }
 
@@ -105,6 +98,9 @@ speaks!("postgres", Postgres, diesel::pg::Pg);
 speaks!("mysql", Mysql, diesel::mysql::Mysql);
 speaks!("sqlite", Sqlite, diesel::sqlite::Sqlite);
 
+// An error stands in the length of an array: the compiler then takes the type for one that is wrong
+// already and says no more about it. In the place of a type it would leave `()`.
+
 /// The connection type of a backend word: `backend!(Postgres)`.
 #[doc(hidden)]
 #[macro_export]
@@ -136,10 +132,10 @@ macro_rules! connection_or_error {
         #[macro_export]
         macro_rules! $name {
             () => {
-                ::core::compile_error!(concat!(
+                [(); ::core::compile_error!(concat!(
                     "the backend `", stringify!($word), "` needs the feature `", $feature,
                     "` of registry-core, which is off: add it to that dependency's `features` in Cargo.toml"
-                ))
+                ))]
             };
         }
     };
@@ -183,9 +179,9 @@ macro_rules! __only_backend {
 #[macro_export]
 macro_rules! __only_backend {
     () => {
-        ::core::compile_error!(
+        [(); ::core::compile_error!(
             "no backend is enabled: add the feature `postgres`, `mysql` or `sqlite` to the dependency registry-core"
-        )
+        )]
     };
 }
 
@@ -198,8 +194,8 @@ macro_rules! __only_backend {
 #[macro_export]
 macro_rules! __only_backend {
     () => {
-        ::core::compile_error!(
+        [(); ::core::compile_error!(
             "which backend? several are enabled: add `backend = Postgres`, `backend = Mysql` or `backend = Sqlite` here, or `check_for_backend(..)` to the model's `#[diesel(..)]`"
-        )
+        )]
     };
 }

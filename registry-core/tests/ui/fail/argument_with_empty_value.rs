@@ -1,0 +1,6 @@
+use registry_core::bind;
+
+#[bind(db = , backend = Postgres)]
+struct Event;
+
+fn main() {}

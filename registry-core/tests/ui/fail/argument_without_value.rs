@@ -1,0 +1,6 @@
+use registry_core::bind;
+
+#[bind(db = "analytics", backend)]
+struct Event;
+
+fn main() {}

@@ -1,0 +1,6 @@
+use registry_core::bind;
+
+#[bind(db = "analytics", backend = Oracle)]
+struct Event;
+
+fn main() {}

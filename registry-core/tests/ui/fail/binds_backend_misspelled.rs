@@ -1,0 +1,7 @@
+use registry_core::binds;
+
+binds! {
+    pub Analytics: PostgreSQL = "analytics";
+}
+
+fn main() {}

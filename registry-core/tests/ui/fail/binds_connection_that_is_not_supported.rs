@@ -1,0 +1,7 @@
+use registry_core::binds;
+
+binds! {
+    Analytics: diesel::SqliteConnection = "analytics";
+}
+
+fn main() {}

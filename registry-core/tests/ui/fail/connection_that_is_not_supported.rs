@@ -1,0 +1,6 @@
+use registry_core::bind;
+
+#[bind(db = "analytics", connection = diesel::SqliteConnection)]
+struct Event;
+
+fn main() {}

@@ -1,0 +1,8 @@
+use registry_core::bind;
+
+const KEY: &str = "analytics";
+
+#[bind(db = KEY, backend = Postgres)]
+struct Event;
+
+fn main() {}

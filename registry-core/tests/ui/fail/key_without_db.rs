@@ -1,0 +1,6 @@
+use registry_core::bind;
+
+#[bind("analytics")]
+struct Event;
+
+fn main() {}

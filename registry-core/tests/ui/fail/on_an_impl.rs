@@ -1,0 +1,8 @@
+use registry_core::bind;
+
+struct Event;
+
+#[bind(db = "analytics")]
+impl Event {}
+
+fn main() {}

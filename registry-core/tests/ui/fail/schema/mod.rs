@@ -1,0 +1,1 @@
+diesel::table! { events { id -> BigInt, } }

@@ -1,0 +1,12 @@
+use registry_core::bind;
+
+#[bind(db = "analytics", backend = Postgres)]
+mod models {
+    #[derive(diesel::Queryable)]
+    #[cfg_attr(all(), diesel(table_name = events))]
+    struct Event {
+        id: i64,
+    }
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use registry_core::bind;
+
+#[bind(table = events)]
+struct Event;
+
+fn main() {}

@@ -1,0 +1,360 @@
+//! The arguments of the three macros: tokens to words and values. What they mean is `model`'s to say.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::{Attribute, Ident, Lit, LitStr, Path, Token, TypePath, Visibility};
+
+use crate::mistakes::Mistakes;
+use crate::{backend, words};
+
+/// The arguments of `#[bind(..)]`, and of `bind_tables!(..; ..)` before its semicolon.
+#[derive(Default)]
+pub(crate) struct Args {
+    pub(crate) db: Option<Valued<LitStr>>,
+    pub(crate) bind: Option<TypePath>,
+    pub(crate) table: Option<Ident>,
+    pub(crate) backend: Option<Valued<Ident>>,
+    pub(crate) connection: Option<Valued<TypePath>>,
+    pub(crate) krate: Option<Valued<Path>>,
+}
+
+/// `word = value`.
+pub(crate) struct Valued<T> {
+    pub(crate) word: Ident,
+    pub(crate) value: T,
+}
+
+/// The tables of `bind_tables!`, with what comes before them.
+pub(crate) struct Tables {
+    pub(crate) args: Args,
+    pub(crate) tables: Vec<Path>,
+}
+
+/// The declarations of `binds!`.
+pub(crate) struct Declarations {
+    pub(crate) krate: Option<Path>,
+    pub(crate) declarations: Vec<Declaration>,
+}
+
+/// `pub Analytics: Postgres = "analytics";`
+pub(crate) struct Declaration {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) name: Ident,
+    pub(crate) connection: Option<TypePath>,
+    pub(crate) key: LitStr,
+}
+
+/// Which macro the arguments are of: `table` is for `#[bind]` alone.
+#[derive(Clone, Copy, PartialEq)]
+enum Of {
+    Bind,
+    BindTables,
+}
+
+impl Of {
+    fn known(self) -> &'static [&'static str] {
+        match self {
+            Self::Bind => &["db", "backend", "connection", "table", "crate"],
+            Self::BindTables => &["db", "backend", "connection", "crate"],
+        }
+    }
+}
+
+/// Reads `tokens` to their end with one of the readers below, which note mistakes and go on.
+pub(crate) fn read<T>(
+    tokens: TokenStream,
+    reader: fn(ParseStream<'_>, &mut Mistakes) -> T,
+    mistakes: &mut Mistakes,
+) -> Option<T> {
+    let result = (|input: ParseStream<'_>| Ok(reader(input, mistakes))).parse2(tokens);
+    mistakes.note(result)
+}
+
+/// Reads the arguments of `#[bind(..)]`.
+pub(crate) fn of_bind(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Args {
+    let args = arguments(input, Of::Bind, mistakes);
+    if input.peek(Token![;]) {
+        mistakes.add(input.error("arguments are separated by commas"));
+        while !input.is_empty() {
+            skip_one(input);
+        }
+    }
+    args
+}
+
+/// Reads all of `bind_tables!(..)`.
+pub(crate) fn of_bind_tables(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Tables {
+    const FORM: &str = "`bind_tables!(db = \"analytics\"; schema::events, schema::clicks)`";
+
+    let start = input.span();
+    let mut args = arguments(input, Of::BindTables, mistakes);
+    let semicolon = input.span();
+    if input.parse::<Token![;]>().is_err() {
+        // What should be tables was read as arguments, so nothing that was found there counts.
+        args = Args::default();
+        *mistakes = Mistakes::default();
+        let message = format!("a bind, a semicolon and tables are expected: {FORM}");
+        mistakes.add(syn::Error::new(start, message));
+    } else if input.is_empty() && mistakes.is_empty() {
+        let message = format!("no tables after the semicolon: {FORM}");
+        mistakes.add(syn::Error::new(semicolon, message));
+    }
+
+    let mut tables = Vec::new();
+    while !input.is_empty() {
+        match input.call(Path::parse_mod_style) {
+            Ok(table) => tables.push(table),
+            Err(mistake) => {
+                let message = "expected the path of a table, such as `schema::events`";
+                mistakes.add(syn::Error::new(mistake.span(), message));
+                skip_to_comma(input);
+            }
+        }
+        expect_comma(input, mistakes);
+    }
+    Tables { args, tables }
+}
+
+/// Reads all of `binds! { .. }`.
+pub(crate) fn of_binds(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Declarations {
+    let mut krate = None;
+    if input.peek(Token![crate]) && input.peek2(Token![=]) {
+        krate = mistakes.note(crate_line(input));
+    }
+    let mut declarations = Vec::new();
+    while !input.is_empty() {
+        match input.parse() {
+            Ok(declaration) => declarations.push(declaration),
+            Err(mistake) => {
+                mistakes.add(mistake);
+                while !input.is_empty() && input.parse::<Token![;]>().is_err() {
+                    skip_one(input);
+                }
+            }
+        }
+    }
+    Declarations { krate, declarations }
+}
+
+fn crate_line(input: ParseStream<'_>) -> syn::Result<Path> {
+    input.parse::<Token![crate]>()?;
+    input.parse::<Token![=]>()?;
+    let path = input.call(Path::parse_mod_style)?;
+    input.parse::<Token![;]>()?;
+    Ok(path)
+}
+
+impl Parse for Declaration {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        let name = input.parse()?;
+        let mut connection = None;
+        if input.peek(Token![:]) {
+            input.parse::<Token![:]>()?;
+            connection = Some(input.parse()?);
+        }
+        if !input.peek(Token![=]) {
+            return Err(input.error("expected `= \"key\"`, or a colon and a backend before it"));
+        }
+        input.parse::<Token![=]>()?;
+        let key = key_literal(input)?;
+        input.parse::<Token![;]>()?;
+        Ok(Self { attrs, vis, name, connection, key })
+    }
+}
+
+fn arguments(input: ParseStream<'_>, of: Of, mistakes: &mut Mistakes) -> Args {
+    let mut args = Args::default();
+    while !input.is_empty() && !input.peek(Token![;]) {
+        if let Err(mistake) = args.read_one(input, of) {
+            mistakes.add(mistake);
+            skip_to_comma(input);
+        }
+        if !input.peek(Token![;]) {
+            expect_comma(input, mistakes);
+        }
+    }
+    args
+}
+
+impl Args {
+    fn read_one(&mut self, input: ParseStream<'_>, of: Of) -> syn::Result<()> {
+        if input.peek(Lit) {
+            let literal: Lit = input.parse()?;
+            let message = match &literal {
+                Lit::Str(key) => format!("a bind key needs its word: `db = {:?}`", key.value()),
+                _ => format!("expected an argument: {}", words::list(of.known())),
+            };
+            return Err(syn::Error::new_spanned(literal, message));
+        }
+        if input.peek(Ident::peek_any) && input.peek2(Token![=]) {
+            let word = input.call(Ident::parse_any)?;
+            let equals = input.parse::<Token![=]>()?;
+            if input.is_empty() || input.peek(Token![,]) || input.peek(Token![;]) {
+                let message = format!("`{word}` needs a value: {}", example(&word));
+                return Err(syn::Error::new_spanned(Both(&word, equals), message));
+            }
+            return self.read_value(word, input, of);
+        }
+        if !input.peek(Ident::peek_any) && !input.peek(Token![::]) && !input.peek(Token![<]) {
+            let message = format!("expected an argument: {}", words::list(of.known()));
+            return Err(input.error(message));
+        }
+        self.read_path(input.parse()?, of)
+    }
+
+    /// Reads what comes after `word =`.
+    fn read_value(&mut self, word: Ident, input: ParseStream<'_>, of: Of) -> syn::Result<()> {
+        match word.to_string().as_str() {
+            "db" => {
+                let value = key_literal(input)?;
+                set(&mut self.db, Valued { word, value })
+            }
+            "backend" => {
+                let value = backend_word(input)?;
+                set(&mut self.backend, Valued { word, value })
+            }
+            "connection" => {
+                let value = input.parse()?;
+                set(&mut self.connection, Valued { word, value })
+            }
+            "crate" => {
+                let value = input.call(Path::parse_mod_style)?;
+                set(&mut self.krate, Valued { word, value })
+            }
+            "table" if of == Of::Bind => Err(syn::Error::new_spanned(
+                word,
+                "`table` takes no value: the table is that of `#[diesel(table_name = ..)]`",
+            )),
+            _ => Err(unknown_argument(&word, of)),
+        }
+    }
+
+    /// Reads an argument that has no value: `table`, or the path of a bind.
+    fn read_path(&mut self, path: TypePath, of: Of) -> syn::Result<()> {
+        let word = path.path.get_ident().filter(|_| path.qself.is_none());
+        if let Some(word) = word {
+            let text = word.to_string();
+            if text == "table" && of == Of::Bind {
+                return match self.table.replace(word.clone()) {
+                    None => Ok(()),
+                    Some(_) => Err(twice(word)),
+                };
+            }
+            if text == "table" {
+                let message = "`table` is for models: say where the tables are";
+                return Err(syn::Error::new_spanned(word, message));
+            }
+            if of.known().contains(&text.as_str()) {
+                let message = format!("`{word}` needs a value: {}", example(word));
+                return Err(syn::Error::new_spanned(word, message));
+            }
+            // Types begin with a capital, so this is a word rather than a bind.
+            if text.starts_with(|first: char| first.is_lowercase() || first == '_') {
+                let mut mistake = unknown_argument(word, of).to_string();
+                if words::nearest(&text, of.known().iter().copied()).is_none() {
+                    mistake.push_str(&format!("; a key would be `db = \"{text}\"`"));
+                }
+                return Err(syn::Error::new_spanned(word, mistake));
+            }
+        }
+        if self.bind.is_some() {
+            let message = "a second bind: a model lives in one database";
+            return Err(syn::Error::new_spanned(path, message));
+        }
+        self.bind = Some(path);
+        Ok(())
+    }
+}
+
+fn set<T>(place: &mut Option<Valued<T>>, valued: Valued<T>) -> syn::Result<()> {
+    if place.is_some() {
+        return Err(twice(&valued.word));
+    }
+    *place = Some(valued);
+    Ok(())
+}
+
+fn twice(word: &Ident) -> syn::Error {
+    syn::Error::new_spanned(word, format!("`{word}` is given twice"))
+}
+
+fn key_literal(input: ParseStream<'_>) -> syn::Result<LitStr> {
+    match input.parse()? {
+        syn::Expr::Lit(syn::ExprLit { lit: Lit::Str(key), .. }) => Ok(key),
+        other => {
+            Err(syn::Error::new_spanned(other, "a bind key is a string, such as \"analytics\""))
+        }
+    }
+}
+
+fn backend_word(input: ParseStream<'_>) -> syn::Result<Ident> {
+    if input.peek(LitStr) {
+        let literal: LitStr = input.parse()?;
+        let message = match backend::guess(&literal.value()) {
+            Some(known) => format!("a backend is a word: `backend = {known}`, without quotes"),
+            None => backend::unknown(&literal.value()),
+        };
+        return Err(syn::Error::new_spanned(literal, message));
+    }
+    let path: TypePath = input.parse()?;
+    match path.path.get_ident() {
+        Some(word) if path.qself.is_none() => backend::check(word.clone()),
+        _ => Err(syn::Error::new_spanned(
+            path,
+            "`backend` is `Postgres`, `Mysql` or `Sqlite`; a path is for `connection = ..`",
+        )),
+    }
+}
+
+fn unknown_argument(word: &Ident, of: Of) -> syn::Error {
+    let text = word.to_string();
+    let message = format!(
+        "unknown argument `{text}`{} Known are {}, and the path of a bind",
+        words::did_you_mean(words::nearest(&text, of.known().iter().copied())),
+        words::list(of.known()),
+    );
+    syn::Error::new_spanned(word, message)
+}
+
+fn example(word: &Ident) -> &'static str {
+    match word.to_string().as_str() {
+        "db" => "`db = \"analytics\"`",
+        "backend" => "`backend = Postgres`",
+        "connection" => "`connection = path::to::Connection`",
+        "crate" => "`crate = path::to::registry_core`",
+        _ => "`word = value`",
+    }
+}
+
+/// Two neighbours, to span both.
+struct Both<A, B>(A, B);
+
+impl<A: ToTokens, B: ToTokens> ToTokens for Both<A, B> {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.0.to_tokens(tokens);
+        self.1.to_tokens(tokens);
+    }
+}
+
+fn expect_comma(input: ParseStream<'_>, mistakes: &mut Mistakes) {
+    if !input.is_empty() && mistakes.note(input.parse::<Token![,]>()).is_none() {
+        skip_to_comma(input);
+        let _: Option<Token![,]> = input.parse().ok();
+    }
+}
+
+/// Skips the rest of an argument. A group is one token, so commas in it are not seen.
+fn skip_to_comma(input: ParseStream<'_>) {
+    while !input.is_empty() && !input.peek(Token![,]) && !input.peek(Token![;]) {
+        skip_one(input);
+    }
+}
+
+fn skip_one(input: ParseStream<'_>) {
+    let _: Option<TokenTree> = input.parse().ok();
+}

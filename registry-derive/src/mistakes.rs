@@ -1,0 +1,46 @@
+//! Collects mistakes, so that all of them are reported at once.
+
+use std::fmt::Display;
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+
+/// The mistakes found so far.
+#[derive(Default)]
+pub(crate) struct Mistakes(Option<syn::Error>);
+
+impl Mistakes {
+    pub(crate) fn add(&mut self, mistake: syn::Error) {
+        match &mut self.0 {
+            Some(first) => first.combine(mistake),
+            None => self.0 = Some(mistake),
+        }
+    }
+
+    /// A mistake at `tokens`.
+    pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl Display) {
+        self.add(syn::Error::new_spanned(tokens, message));
+    }
+
+    /// The value of `result`, or its mistake noted.
+    pub(crate) fn note<T>(&mut self, result: syn::Result<T>) -> Option<T> {
+        result.map_err(|mistake| self.add(mistake)).ok()
+    }
+
+    /// `value`, if nothing was wrong.
+    pub(crate) fn or<T>(self, value: T) -> syn::Result<T> {
+        match self.0 {
+            Some(mistakes) => Err(mistakes),
+            None => Ok(value),
+        }
+    }
+
+    /// The mistakes as errors of the compiler; nothing if there are none.
+    pub(crate) fn to_compile_error(&self) -> TokenStream {
+        self.0.as_ref().map(syn::Error::to_compile_error).unwrap_or_default()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
