@@ -1,0 +1,109 @@
+use secrecy::SecretString;
+
+use super::options::SaidOptions;
+use super::{DatabaseUrl, InvalidUrl};
+
+/// One database as code writes it down: a URL, and options of its own.
+///
+/// A text is enough where there are no options: `.bind("analytics", "sqlite://analytics.db")`. A
+/// setter never fails; what is wrong is said when the registry is built.
+///
+/// ```
+/// use std::time::Duration;
+/// use registry_core::BindSettings;
+///
+/// let reports = BindSettings::new("mysql://app@localhost/reports")
+///     .password("s3cret")
+///     .max_connections(4)
+///     .acquire_timeout(Duration::from_secs(5))
+///     .required(false);
+/// assert!(!format!("{reports:?}").contains("s3cret"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct BindSettings {
+    /// A text that is no URL is not kept: it may have a password in it.
+    pub(super) url: Result<DatabaseUrl, InvalidUrl>,
+    pub(super) password: Option<SecretString>,
+    pub(super) required: Option<bool>,
+    pub(super) options: SaidOptions,
+}
+
+impl BindSettings {
+    /// The database at `url`: a text, or a [`DatabaseUrl`].
+    ///
+    /// A text that is not a URL of a database is an error when the registry is built.
+    #[must_use]
+    pub fn new(url: impl Into<Self>) -> Self {
+        url.into()
+    }
+
+    /// The password of the URL's user, in plain characters: nothing needs to be percent-encoded.
+    ///
+    /// A URL that has a password already is an error when the registry is built.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.password = Some(SecretString::from(password.into()));
+        self
+    }
+
+    /// Whether the program needs this database. `true` by default; otherwise `verify` only warns.
+    #[must_use]
+    pub fn required(mut self, required: bool) -> Self {
+        self.required = Some(required);
+        self
+    }
+
+    fn from_parsed(url: Result<DatabaseUrl, InvalidUrl>) -> Self {
+        Self { url, password: None, required: None, options: SaidOptions::default() }
+    }
+}
+
+impl From<&str> for BindSettings {
+    fn from(url: &str) -> Self {
+        Self::from_parsed(DatabaseUrl::parse(url))
+    }
+}
+
+impl From<String> for BindSettings {
+    fn from(url: String) -> Self {
+        Self::from_parsed(DatabaseUrl::parse(&url))
+    }
+}
+
+impl From<DatabaseUrl> for BindSettings {
+    fn from(url: DatabaseUrl) -> Self {
+        Self::from_parsed(Ok(url))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn durations_can_be_switched_off_and_statements_be_given_as_texts() {
+        let settings = BindSettings::new("sqlite::memory:")
+            .idle_timeout(None)
+            .max_lifetime(Duration::from_secs(60))
+            .queue_limit(0)
+            .on_connect(["PRAGMA cache_size = 1000"]);
+        assert_eq!(settings.options.idle_timeout, Some(None));
+        assert_eq!(settings.options.max_lifetime, Some(Some(Duration::from_secs(60))));
+        assert_eq!(settings.options.queue_limit, Some(Some(0)));
+        assert_eq!(settings.options.on_connect, Some(vec!["PRAGMA cache_size = 1000".to_owned()]));
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        for settings in [
+            BindSettings::new("postgres://app:zauber@h/db"),
+            BindSettings::new("postgres://app:x@zauber@h/db".to_owned()),
+            BindSettings::new(DatabaseUrl::parse("mysql://app:zauber@h/db").unwrap()),
+            BindSettings::new("mysql://app@h/db").password("zauber"),
+        ] {
+            assert!(!format!("{settings:?} {settings:#?}").contains("zauber"));
+        }
+    }
+}

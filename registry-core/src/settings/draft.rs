@@ -1,0 +1,185 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use super::error::Problem;
+use super::options::{OptionLayer, SaidOptions};
+use super::value::{FromValue, Value, expected};
+use super::{BindSettings, DatabaseUrl, InvalidUrl};
+use crate::BindKey;
+
+/// What one layer says, a file or a set of variables, or several laid over each other.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Draft {
+    pub(super) binds: BTreeMap<BindKey, BindDraft>,
+    /// For every engine.
+    pub(super) options: OptionLayer,
+    /// URLs that override those of binds which there are, and make none.
+    pub(super) overrides: BTreeMap<BindKey, Said<UrlFrom>>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// What was said about one bind.
+#[derive(Debug, Clone)]
+pub(super) struct BindDraft {
+    pub(super) place: String,
+    pub(super) url: Option<Said<UrlFrom>>,
+    pub(super) password: Option<Said<PasswordFrom>>,
+    pub(super) required: Option<bool>,
+    pub(super) options: OptionLayer,
+}
+
+/// A value, where it was said, and in which layer, counted from the lowest.
+#[derive(Debug, Clone)]
+pub(super) struct Said<T> {
+    pub(super) value: T,
+    pub(super) place: String,
+    pub(super) layer: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum UrlFrom {
+    Text(Result<DatabaseUrl, InvalidUrl>),
+    File(PathBuf),
+    /// Said as something that is no text, which is a problem already.
+    Refused,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum PasswordFrom {
+    Text(SecretString),
+    File(PathBuf),
+}
+
+impl Draft {
+    /// Lays `upper` over this.
+    pub(super) fn overlay(&mut self, upper: Self) {
+        self.options.overlay(upper.options);
+        self.problems.extend(upper.problems);
+        for (key, bind) in upper.binds {
+            match self.binds.get_mut(&key) {
+                Some(under) => under.overlay(bind),
+                None => {
+                    self.binds.insert(key, bind);
+                }
+            }
+        }
+        for (key, url) in upper.overrides {
+            match self.binds.get_mut(&key) {
+                Some(bind) => bind.url = Some(url),
+                // Kept for the message of a program that has no database at all.
+                None => {
+                    self.overrides.insert(key, url);
+                }
+            }
+        }
+    }
+}
+
+impl BindDraft {
+    /// The keys of a bind's table, beside its options.
+    pub(super) const FIELDS: [&str; 5] =
+        ["url", "url_file", "password", "password_file", "required"];
+
+    pub(super) fn new(place: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            url: None,
+            password: None,
+            required: None,
+            options: OptionLayer::default(),
+        }
+    }
+
+    /// A bind that code says, above every layer of the settings.
+    pub(super) fn from_code(bind: BindSettings, place: &str) -> Self {
+        let said = |name: &str| format!("{place}.{name}");
+        Self {
+            place: place.to_owned(),
+            url: Some(Said { value: UrlFrom::Text(bind.url), place: place.to_owned(), layer: 0 }),
+            password: bind.password.map(|password| Said {
+                value: PasswordFrom::Text(password),
+                place: said("password"),
+                layer: 0,
+            }),
+            required: bind.required,
+            options: OptionLayer::new(bind.options, said),
+        }
+    }
+
+    /// Reads the field or option `name`, if a bind has one of that name.
+    pub(super) fn read(
+        &mut self,
+        name: &str,
+        value: &Value,
+        place: &str,
+        layer: usize,
+    ) -> Option<Result<(), String>> {
+        Some(match name {
+            "url" | "url_file" => self.read_url(name, value, place, layer),
+            "password" => String::from_value(value).and_then(|password| {
+                let password = PasswordFrom::Text(password.into());
+                set(&mut self.password, password, place, layer)
+            }),
+            "password_file" => String::from_value(value).and_then(|file| {
+                set(&mut self.password, PasswordFrom::File(file.into()), place, layer)
+            }),
+            "required" => match (self.required, bool::from_value(value)) {
+                (Some(_), Ok(_)) => Err("said twice".to_owned()),
+                (None, Ok(required)) => {
+                    self.required = Some(required);
+                    Ok(())
+                }
+                (_, Err(message)) => Err(message),
+            },
+            _ => return self.options.read(name, value, place),
+        })
+    }
+
+    /// Every key that a bind's table can have.
+    pub(super) fn known() -> impl Iterator<Item = &'static str> {
+        Self::FIELDS.into_iter().chain(SaidOptions::NAMES.iter().copied())
+    }
+
+    fn read_url(
+        &mut self,
+        name: &str,
+        value: &Value,
+        place: &str,
+        layer: usize,
+    ) -> Result<(), String> {
+        let (url, read) = match value {
+            Value::Text(file) if name == "url_file" => (UrlFrom::File(file.into()), Ok(())),
+            Value::Text(url) => (UrlFrom::Text(DatabaseUrl::parse(url)), Ok(())),
+            value => {
+                let what = if name == "url" { "the URL of a database" } else { "a path" };
+                (UrlFrom::Refused, Err(expected(what, value)))
+            }
+        };
+        set(&mut self.url, url, place, layer)?;
+        read
+    }
+
+    fn overlay(&mut self, upper: Self) {
+        if upper.url.is_some() {
+            self.url = upper.url;
+        }
+        if upper.password.is_some() {
+            self.password = upper.password;
+        }
+        if upper.required.is_some() {
+            self.required = upper.required;
+        }
+        self.options.overlay(upper.options);
+    }
+}
+
+/// Within one layer everything is said once: nobody could tell which of two URLs was meant.
+fn set<T>(slot: &mut Option<Said<T>>, value: T, place: &str, layer: usize) -> Result<(), String> {
+    if let Some(before) = slot {
+        return Err(format!("said twice: `{}` says it as well", before.place));
+    }
+    *slot = Some(Said { value, place: place.to_owned(), layer });
+    Ok(())
+}

@@ -1,0 +1,289 @@
+use std::collections::BTreeMap;
+
+use super::DatabaseUrl;
+use super::document::unknown;
+use super::draft::{BindDraft, Draft, Said, UrlFrom};
+use super::error::Problem;
+use super::options::SaidOptions;
+use super::value::Value;
+use crate::BindKey;
+
+/// Variables by name; `None` is a value that is not Unicode.
+pub(super) type Variables = BTreeMap<String, Option<String>>;
+
+/// Reads the variables of one prefix as one layer, and leaves all others alone.
+pub(super) fn read(prefix: &str, variables: Variables, layer: usize) -> Draft {
+    let nested = format!("{prefix}__");
+    let url = format!("{prefix}_URL");
+    let other_url = format!("_{prefix}_URL");
+
+    let mut draft = Draft::default();
+    let mut default_url = None;
+    for (name, value) in variables {
+        let bind = name.strip_suffix(&other_url).map(str::to_ascii_lowercase);
+        let bind = bind.and_then(|key| BindKey::new(&key).ok());
+        if !name.starts_with(&nested) && name != url && bind.is_none() {
+            continue;
+        }
+        let Some(value) = value else {
+            draft.problems.push(Problem::new(name, "the value is not Unicode"));
+            continue;
+        };
+        if value.is_empty() {
+            continue;
+        }
+        if let Some(path) = name.strip_prefix(&nested) {
+            let path = path.to_ascii_lowercase();
+            if let Err(message) = read_nested(&mut draft, &path, value, &name, layer) {
+                draft.problems.push(Problem::new(name, message));
+            }
+            continue;
+        }
+        let said = Said { value: UrlFrom::Text(DatabaseUrl::parse(&value)), place: name, layer };
+        match bind {
+            Some(bind) => {
+                draft.overrides.insert(bind, said);
+            }
+            None => default_url = Some(said),
+        }
+    }
+    if let Some(said) = default_url {
+        draft.overrides.remove(&BindKey::DEFAULT);
+        let bind = draft.binds.entry(BindKey::DEFAULT);
+        let bind = bind.or_insert_with(|| BindDraft::new(&said.place));
+        bind.url = Some(said);
+    }
+    draft
+}
+
+/// Reads what follows `DATABASE__`, in lower case.
+fn read_nested(
+    draft: &mut Draft,
+    path: &str,
+    value: String,
+    name: &str,
+    layer: usize,
+) -> Result<(), String> {
+    let value = Value::Text(value);
+    let (table, rest) = path.split_once("__").unwrap_or(("", path));
+    match table {
+        "options" => {
+            let known = SaidOptions::NAMES.iter().copied();
+            let read = draft.options.read(rest, &value, name);
+            read.unwrap_or_else(|| Err(unknown(rest, known)))
+        }
+        "binds" => {
+            // A key may have two underscores as well, so its end is found from the back.
+            let (key, field) = rest.rsplit_once("__").unwrap_or((rest, "url"));
+            let key = BindKey::new(key).map_err(|invalid| invalid.to_string())?;
+            if !BindDraft::known().any(|known| known == field) {
+                return Err(unknown(field, BindDraft::known()));
+            }
+            read_field(draft, key, field, &value, name, layer)
+        }
+        "" if BindDraft::FIELDS.contains(&rest) => {
+            read_field(draft, BindKey::DEFAULT, rest, &value, name, layer)
+        }
+        _ => Err(unknown(
+            path,
+            BindDraft::FIELDS.into_iter().chain(["options__..", "binds__..", "binds__..__.."]),
+        )),
+    }
+}
+
+fn read_field(
+    draft: &mut Draft,
+    key: BindKey,
+    field: &str,
+    value: &Value,
+    name: &str,
+    layer: usize,
+) -> Result<(), String> {
+    let bind = draft.binds.entry(key);
+    let bind = bind.or_insert_with(|| BindDraft::new(name));
+    bind.read(field, value, name, layer).unwrap_or(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::resolve::testing::{engines, problems, urls};
+    use crate::settings::{Settings, SettingsError};
+
+    const FILE: &str = "
+        [database]
+        url = 'sqlite:///file/default.db'
+        [database.binds]
+        analytics = 'sqlite:///file/analytics.db'
+    ";
+
+    fn laid_over(file: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Ok(Settings::from_toml(file)?.overlaid_with(variables.iter().copied()))
+    }
+
+    #[test]
+    fn the_url_of_the_default_bind_needs_no_file() {
+        let settings = Settings::default().overlaid_with([("DATABASE_URL", "sqlite:///app.db")]);
+        assert_eq!(urls(&settings), ["default sqlite:///app.db"]);
+    }
+
+    #[test]
+    fn a_named_url_overrides_a_bind_and_makes_none() {
+        let settings = laid_over(
+            FILE,
+            &[
+                ("DATABASE_URL", "sqlite:///env/default.db"),
+                ("ANALYTICS_DATABASE_URL", "sqlite:///env/analytics.db"),
+                ("TEST_DATABASE_URL", "nonsense"),
+            ],
+        );
+        assert_eq!(
+            urls(&settings.unwrap()),
+            ["analytics sqlite:///env/analytics.db", "default sqlite:///env/default.db"]
+        );
+    }
+
+    #[test]
+    fn a_named_url_overrides_a_bind_that_another_variable_made() {
+        let settings = Settings::default().overlaid_with([
+            ("ANALYTICS_DATABASE_URL", "sqlite:///short.db"),
+            ("DATABASE__BINDS__ANALYTICS__BUSY_TIMEOUT", "1s"),
+            ("DATABASE__URL", "sqlite:///long.db"),
+            ("DATABASE_URL", "sqlite:///short.db"),
+            ("DEFAULT_DATABASE_URL", "sqlite:///other.db"),
+        ]);
+        assert_eq!(urls(&settings), ["analytics sqlite:///short.db", "default sqlite:///short.db"]);
+    }
+
+    #[test]
+    fn a_nested_variable_sets_anything_and_may_make_a_bind() {
+        let settings = laid_over(
+            FILE,
+            &[
+                ("DATABASE__URL", "sqlite:///env/default.db"),
+                ("DATABASE__REQUIRED", "false"),
+                ("DATABASE__OPTIONS__MAX_CONNECTIONS", "7"),
+                ("DATABASE__BINDS__REPORTS", "sqlite:///env/reports.db"),
+                ("DATABASE__BINDS__REPORTS__MAX_CONNECTIONS", "3"),
+                ("DATABASE__BINDS__TWO__PARTS__URL", "sqlite:///env/two.db"),
+            ],
+        )
+        .unwrap();
+        let engines = engines(&settings);
+        let seen: Vec<_> = engines
+            .iter()
+            .map(|engine| {
+                let max = engine.options.max_connections;
+                format!("{} {} {max} {}", engine.key, engine.url, engine.required)
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                "analytics sqlite:///file/analytics.db 7 true",
+                "default sqlite:///env/default.db 7 false",
+                "reports sqlite:///env/reports.db 3 true",
+                "two__parts sqlite:///env/two.db 7 true",
+            ]
+        );
+    }
+
+    #[test]
+    fn empty_means_unset() {
+        let settings = laid_over(
+            FILE,
+            &[
+                ("DATABASE_URL", ""),
+                ("ANALYTICS_DATABASE_URL", ""),
+                ("DATABASE__OPTIONS__MAX_CONNECTIONS", ""),
+                ("DATABASE__BINDS__REPORTS", ""),
+            ],
+        );
+        assert_eq!(
+            urls(&settings.unwrap()),
+            ["analytics sqlite:///file/analytics.db", "default sqlite:///file/default.db"]
+        );
+    }
+
+    #[test]
+    fn problems_name_the_variable() {
+        let settings = laid_over(
+            FILE,
+            &[
+                ("DATABASE__MAX_CONECTIONS", "4"),
+                ("DATABASE__OPTIONS__MAX_CONNECTIONS", "many"),
+                ("DATABASE__BINDS__9__URL", "sqlite::memory:"),
+                ("DATABASE__BINDS", "x"),
+                ("ANALYTICS_DATABASE_URL", "oracle://x"),
+            ],
+        );
+        assert_eq!(
+            problems(&settings.unwrap()),
+            [
+                "DATABASE__BINDS: unknown; known are url, url_file, password, password_file, \
+                 required, options__.., binds__.., binds__..__..",
+                "DATABASE__BINDS__9__URL: a bind key has only a-z, 0-9 and _, and begins with a \
+                 letter: look at byte 0",
+                "DATABASE__MAX_CONECTIONS: unknown; known are url, url_file, password, \
+                 password_file, required, options__.., binds__.., binds__..__..",
+                "DATABASE__OPTIONS__MAX_CONNECTIONS: expected a whole number, such as 10, found \
+                 another text",
+                "ANALYTICS_DATABASE_URL: unknown scheme `oracle`; known are postgres, postgresql, \
+                 mysql, mariadb, sqlite",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_of_a_bind_or_of_the_options_is_a_problem() {
+        let problems = problems(
+            &laid_over(
+                FILE,
+                &[
+                    ("DATABASE__BINDS__ANALYTICS__BUSY_TIMEOUTS", "4s"),
+                    ("DATABASE__OPTIONS__MIN_IDEL", "4"),
+                ],
+            )
+            .unwrap(),
+        );
+        assert_eq!(problems.len(), 2);
+        assert!(problems[0].starts_with(
+            "DATABASE__BINDS__ANALYTICS__BUSY_TIMEOUTS: unknown; did you mean `busy_timeout`?; \
+             known are url, "
+        ));
+        assert!(problems[1].starts_with(
+            "DATABASE__OPTIONS__MIN_IDEL: unknown; did you mean `min_idle`?; known are \
+             max_connections, "
+        ));
+    }
+
+    #[test]
+    fn a_value_that_is_not_unicode_is_a_problem_only_where_it_counts() {
+        let variables = [("DATABASE_URL", None), ("PATH", None)];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value));
+        let draft = read("DATABASE", variables.into(), 0);
+        assert_eq!(draft.problems, [Problem::new("DATABASE_URL", "the value is not Unicode")]);
+    }
+
+    #[test]
+    fn the_prefix_can_be_changed() {
+        let settings = Settings::from_toml(FILE).unwrap().overlaid_with_prefix(
+            "APP_DB",
+            [
+                ("APP_DB_URL", "sqlite:///env/default.db"),
+                ("ANALYTICS_APP_DB_URL", "sqlite:///env/analytics.db"),
+                ("APP_DB__BINDS__MORE", "sqlite:///env/more.db"),
+                ("DATABASE_URL", "nonsense"),
+                ("DATABASE__NONSENSE", "nonsense"),
+            ],
+        );
+        assert_eq!(
+            urls(&settings),
+            [
+                "analytics sqlite:///env/analytics.db",
+                "default sqlite:///env/default.db",
+                "more sqlite:///env/more.db"
+            ]
+        );
+    }
+}

@@ -1,0 +1,121 @@
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why settings cannot be used.
+///
+/// It never shows a password, nor a line of the file, which could have one in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// The settings file cannot be read. The source says why.
+    #[error("cannot read the settings file {}", path.display())]
+    Unreadable {
+        /// The file, as it was named.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The settings are not TOML.
+    #[error(
+        "{file}line {line}, column {column}: {message}",
+        file = path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default()
+    )]
+    Syntax {
+        /// The file, if they are from one.
+        path: Option<PathBuf>,
+        /// The line, from 1.
+        line: usize,
+        /// The column in characters, from 1.
+        column: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// The settings can be read, but not used: every problem at once, each on a line of its own.
+    #[error("{0}")]
+    Invalid(Problems),
+}
+
+impl SettingsError {
+    pub(crate) fn from_problems(problems: Vec<Problem>) -> Self {
+        Self::Invalid(Problems(problems))
+    }
+
+    /// Every problem of settings that can be read but not used.
+    ///
+    /// Empty if they cannot be read, since then nothing more is known about them.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        match self {
+            Self::Invalid(Problems(problems)) => problems.as_slice(),
+            _ => &[],
+        }
+        .iter()
+    }
+}
+
+/// What [`SettingsError::problems`] lists, to be shown one a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// One thing that is wrong in the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    path: String,
+    message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(path: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self { path: path.into(), message: message.to_string() }
+    }
+
+    /// Where it is: a path such as `database.binds.reports.max_connections`, the name of an
+    /// environment variable, or, for what code says, `bind("reports").max_connections`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What is wrong, without the path.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_has_a_line_of_its_own() {
+        let error = SettingsError::from_problems(vec![
+            Problem::new("database.url", "unknown scheme"),
+            Problem::new("DATABASE__BINDS__X__URL", "not a URL"),
+        ]);
+        assert_eq!(
+            error.to_string(),
+            "database.url: unknown scheme\nDATABASE__BINDS__X__URL: not a URL"
+        );
+        let paths: Vec<&str> = error.problems().map(Problem::path).collect();
+        assert_eq!(paths, ["database.url", "DATABASE__BINDS__X__URL"]);
+    }
+}

@@ -1,0 +1,357 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serializer;
+
+use super::BindSettings;
+use super::nearest::did_you_mean;
+use super::value::{FromValue, Value, expected};
+
+/// Declares the options once: [`EngineOptions`], the same with every field left out or said, and the
+/// setters of [`BindSettings`].
+macro_rules! engine_options {
+    ($(
+        $(#[doc = $doc:literal])*
+        $(#[serde($($serde:tt)*)])?
+        $name:ident: $type:ty = $default:expr,
+        set($value:ident: $argument:ty) $set:expr;
+    )*) => {
+        /// How an engine behaves: its pool, its time-outs, and what it does with a connection.
+        ///
+        /// The fields are named as the settings, where a duration is a text with its unit (`"30s"`,
+        /// `"500ms"`, `"10min"`), and what can be switched off takes `"none"`.
+        ///
+        /// ```
+        /// use registry_core::EngineOptions;
+        ///
+        /// let options = EngineOptions { max_connections: 4, ..Default::default() };
+        /// assert_eq!(options.acquire_timeout.as_secs(), 30);
+        /// ```
+        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+        pub struct EngineOptions {
+            $(
+                $(#[doc = $doc])*
+                $(#[serde($($serde)*)])?
+                pub $name: $type,
+            )*
+        }
+
+        impl Default for EngineOptions {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        /// The options that somebody has said.
+        #[derive(Debug, Clone, Default)]
+        pub(super) struct SaidOptions {
+            $(pub(super) $name: Option<$type>,)*
+        }
+
+        impl SaidOptions {
+            pub(super) const NAMES: &[&str] = &[$(stringify!($name)),*];
+
+            /// Reads `value` as the option `name`, which is one of [`NAMES`](Self::NAMES).
+            pub(super) fn read(&mut self, name: &str, value: &Value) -> Result<(), String> {
+                match name {
+                    $(stringify!($name) => self.$name = Some(FromValue::from_value(value)?),)*
+                    _ => {}
+                }
+                Ok(())
+            }
+
+            /// Lays `upper` over these.
+            pub(super) fn overlay(&mut self, upper: Self) {
+                $(if upper.$name.is_some() {
+                    self.$name = upper.$name;
+                })*
+            }
+
+            /// The names of those that are said.
+            pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+                [$(self.$name.is_some().then_some(stringify!($name))),*].into_iter().flatten()
+            }
+
+            /// Lays these over `options`.
+            pub(super) fn apply(&self, options: &mut EngineOptions) {
+                $(if let Some(value) = &self.$name {
+                    options.$name.clone_from(value);
+                })*
+            }
+        }
+
+        impl From<&EngineOptions> for SaidOptions {
+            fn from(options: &EngineOptions) -> Self {
+                Self { $($name: Some(options.$name.clone()),)* }
+            }
+        }
+
+        impl BindSettings {
+            $(
+                $(#[doc = $doc])*
+                #[must_use]
+                pub fn $name(mut self, $value: $argument) -> Self {
+                    self.options.$name = Some($set);
+                    self
+                }
+            )*
+        }
+    };
+}
+
+engine_options! {
+    /// How many connections there can be at once. At least 1; 10 by default.
+    ///
+    /// Always 1 for SQLite in memory, where each connection would be a database of its own.
+    max_connections: u32 = 10,
+    set(value: u32) value;
+
+    /// How many idle connections are kept ready. No more than `max_connections`; 0 by default.
+    min_idle: u32 = 0,
+    set(value: u32) value;
+
+    /// How long a session is waited for, connecting included. 30 seconds by default.
+    #[serde(serialize_with = "duration_as_text")]
+    acquire_timeout: Duration = Duration::from_secs(30),
+    set(value: Duration) value;
+
+    /// How long opening one connection may take. 10 seconds by default.
+    #[serde(serialize_with = "duration_as_text")]
+    connect_timeout: Duration = Duration::from_secs(10),
+    set(value: Duration) value;
+
+    /// After how long without use a connection is checked before it is lent again. 500 milliseconds
+    /// by default, which is HikariCP's figure; zero checks it each time.
+    #[serde(serialize_with = "duration_as_text")]
+    check_idle_after: Duration = Duration::from_millis(500),
+    set(value: Duration) value;
+
+    /// How long that check may take. 1 second by default.
+    #[serde(serialize_with = "duration_as_text")]
+    check_timeout: Duration = Duration::from_secs(1),
+    set(value: Duration) value;
+
+    /// After how long without use a connection is closed. 10 minutes by default; `None` never does.
+    #[serde(serialize_with = "optional_duration_as_text")]
+    idle_timeout: Option<Duration> = Some(Duration::from_secs(10 * 60)),
+    set(value: impl Into<Option<Duration>>) value.into();
+
+    /// How old a connection gets, less a random 2.5%, so that connections which were opened together
+    /// are not closed together. 30 minutes by default; `None` sets no limit.
+    #[serde(serialize_with = "optional_duration_as_text")]
+    max_lifetime: Option<Duration> = Some(Duration::from_secs(30 * 60)),
+    set(value: impl Into<Option<Duration>>) value.into();
+
+    /// What is undone when a connection comes back. `Auto` by default.
+    reset_on_return: ResetOnReturn = ResetOnReturn::Auto,
+    set(value: ResetOnReturn) value;
+
+    /// SQL statements that each new connection runs, in this order. None by default.
+    on_connect: Vec<String> = Vec::new(),
+    set(statements: impl IntoIterator<Item = impl Into<String>>)
+        statements.into_iter().map(Into::into).collect();
+
+    /// How long the server may work on one statement. `None` by default, which sets no limit.
+    ///
+    /// For PostgreSQL, MySQL and MariaDB. SQLite has none.
+    #[serde(serialize_with = "optional_duration_as_text")]
+    statement_timeout: Option<Duration> = None,
+    set(value: impl Into<Option<Duration>>) value.into();
+
+    /// Whether prepared statements are kept for the next time. `true` by default.
+    ///
+    /// Switch it off behind a proxy that gives each transaction another server connection.
+    statement_cache: bool = true,
+    set(value: bool) value;
+
+    /// How many callers may wait for a session; one more is refused at once. `None` by default, which
+    /// sets no limit; 0 lets nobody wait.
+    queue_limit: Option<u32> = None,
+    set(value: impl Into<Option<u32>>) value.into();
+
+    /// Whether the database refuses to be written through this engine. `false` by default.
+    read_only: bool = false,
+    set(value: bool) value;
+
+    /// From which duration on a statement is logged as slow. `None` by default, which logs none.
+    #[serde(serialize_with = "optional_duration_as_text")]
+    log_slow_queries: Option<Duration> = None,
+    set(value: impl Into<Option<Duration>>) value.into();
+
+    /// How long SQLite waits for a lock that another connection holds. 5 seconds by default.
+    ///
+    /// For SQLite only.
+    #[serde(serialize_with = "duration_as_text")]
+    busy_timeout: Duration = Duration::from_secs(5),
+    set(value: Duration) value;
+}
+
+/// What is undone when a connection comes back to its engine.
+///
+/// In settings `"auto"`, `"rollback"` and `"full"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ResetOnReturn {
+    /// What the engine's backend needs. The default.
+    #[default]
+    Auto,
+    /// An open transaction, and nothing else.
+    Rollback,
+    /// An open transaction, session variables, temporary tables and locks, as far as the backend can.
+    Full,
+}
+
+impl FromValue for ResetOnReturn {
+    fn from_value(value: &Value) -> Result<Self, String> {
+        const WORDS: [&str; 3] = ["auto", "rollback", "full"];
+        let Value::Text(text) = value else {
+            return Err(expected("\"auto\", \"rollback\" or \"full\"", value));
+        };
+        match text.trim().to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "rollback" => Ok(Self::Rollback),
+            "full" => Ok(Self::Full),
+            other => {
+                Err(expected("\"auto\", \"rollback\" or \"full\"", value)
+                    + &did_you_mean(other, WORDS))
+            }
+        }
+    }
+}
+
+/// Options, and where each of them was said.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OptionLayer {
+    pub(super) said: SaidOptions,
+    places: BTreeMap<&'static str, String>,
+}
+
+impl OptionLayer {
+    /// Options that code says.
+    pub(super) fn new(said: SaidOptions, place: impl Fn(&str) -> String) -> Self {
+        let places = said.names().map(|name| (name, place(name))).collect();
+        Self { said, places }
+    }
+
+    /// Reads the option `name`, if there is one.
+    pub(super) fn read(
+        &mut self,
+        name: &str,
+        value: &Value,
+        place: &str,
+    ) -> Option<Result<(), String>> {
+        let name = SaidOptions::NAMES.iter().find(|known| **known == name)?;
+        let read = self.said.read(name, value);
+        if read.is_ok() {
+            self.places.insert(name, place.to_owned());
+        }
+        Some(read)
+    }
+
+    pub(super) fn overlay(&mut self, upper: Self) {
+        self.said.overlay(upper.said);
+        self.places.extend(upper.places);
+    }
+
+    /// Where the option `name` was said, if it was.
+    pub(super) fn place(&self, name: &str) -> Option<&str> {
+        self.places.get(name).map(String::as_str)
+    }
+}
+
+fn duration_as_text<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*value))
+}
+
+fn optional_duration_as_text<S: Serializer>(
+    value: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => duration_as_text(value, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_those_that_the_documentation_promises() {
+        let json = serde_json::to_value(EngineOptions::default()).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "max_connections": 10,
+                "min_idle": 0,
+                "acquire_timeout": "30s",
+                "connect_timeout": "10s",
+                "check_idle_after": "500ms",
+                "check_timeout": "1s",
+                "idle_timeout": "10m",
+                "max_lifetime": "30m",
+                "reset_on_return": "auto",
+                "on_connect": [],
+                "statement_timeout": null,
+                "statement_cache": true,
+                "queue_limit": null,
+                "read_only": false,
+                "log_slow_queries": null,
+                "busy_timeout": "5s",
+            })
+        );
+        let names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut known = SaidOptions::NAMES.to_vec();
+        known.sort_unstable();
+        assert_eq!(names, known);
+    }
+
+    #[test]
+    fn what_is_said_wins_and_the_rest_stays() {
+        let mut under =
+            SaidOptions { max_connections: Some(4), min_idle: Some(2), ..Default::default() };
+        under.overlay(SaidOptions {
+            min_idle: Some(1),
+            idle_timeout: Some(None),
+            ..Default::default()
+        });
+        let mut options =
+            EngineOptions { check_timeout: Duration::from_secs(9), ..Default::default() };
+        under.apply(&mut options);
+        assert_eq!(
+            options,
+            EngineOptions {
+                max_connections: 4,
+                min_idle: 1,
+                idle_timeout: None,
+                check_timeout: Duration::from_secs(9),
+                ..Default::default()
+            }
+        );
+    }
+
+    #[test]
+    fn every_option_can_be_read() {
+        for name in SaidOptions::NAMES {
+            let candidates = ["10", "30s", "true", "full"];
+            let mut said = SaidOptions::default();
+            let read = candidates
+                .iter()
+                .any(|text| said.read(name, &Value::Text((*text).to_owned())).is_ok());
+            assert!(read, "{name}");
+            assert_eq!(said.names().collect::<Vec<_>>(), [*name]);
+        }
+    }
+
+    #[test]
+    fn an_unknown_reset_names_the_words_and_the_nearest() {
+        assert_eq!(
+            ResetOnReturn::from_value(&Value::Text("rolback".to_owned())),
+            Err("expected \"auto\", \"rollback\" or \"full\", found another text; \
+                 did you mean `rollback`?"
+                .to_owned())
+        );
+    }
+}

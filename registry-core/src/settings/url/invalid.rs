@@ -1,0 +1,70 @@
+/// Why a text is not the URL of a database.
+///
+/// It never repeats the text, which may have a password in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidUrl {
+    /// It does not begin with a scheme.
+    #[error(
+        "not the URL of a database: one begins with `postgres://`, `mysql://` or `sqlite:`, \
+         such as `sqlite://data/app.db`"
+    )]
+    NoScheme,
+    /// Its scheme is none that this crate knows.
+    #[error(
+        "unknown scheme `{scheme}`{suggestion}; known are {known}",
+        suggestion = super::did_you_mean(scheme, super::SCHEMES),
+        known = super::SCHEMES.join(", ")
+    )]
+    UnknownScheme {
+        /// The scheme, without its colon.
+        scheme: String,
+    },
+    /// The scheme of a server is not followed by `//`.
+    #[error("`{scheme}:` is followed by `//`, as in `{scheme}://user@host/database`")]
+    NoSlashes {
+        /// The scheme, without its colon.
+        scheme: String,
+    },
+    /// It has a line break or another control character.
+    #[error("a URL has no line breaks and no other control characters")]
+    ControlCharacter,
+    /// Drivers would disagree where the password ends.
+    #[error(
+        "it is unclear where the host begins: elsewhere than before it, write `%40` for `@`, and in \
+         a password also `%2F` for `/`, `%3F` for `?` and `%23` for `#`"
+    )]
+    Ambiguous,
+    /// What follows the colon of a host is not a port.
+    #[error(
+        "a port is a number from 0 to 65535; in a password before an `@`, write `%40` for `@`; \
+         write an IPv6 address in brackets"
+    )]
+    InvalidPort,
+    /// It asks for TLS, which this crate does not speak yet.
+    #[error(
+        "TLS is not supported yet, and the connection would be plaintext: \
+         `{parameter}` cannot be honoured, and is refused rather than ignored"
+    )]
+    Tls {
+        /// The parameter that asks for it, such as `sslmode=require`.
+        parameter: String,
+    },
+    /// A SQLite URL without a path.
+    #[error(
+        "a SQLite URL has a path, such as `sqlite://data/app.db`, `sqlite:///srv/app.db` or \
+         `sqlite::memory:`"
+    )]
+    NoPath,
+    /// A SQLite URL with a user or a password.
+    #[error(
+        "a SQLite URL has a path and no user, password or host; in a path, write `%40` for `@`"
+    )]
+    SqliteUser,
+    /// The path of a SQLite URL is not text, or has a NUL in it.
+    #[error("the path of a SQLite URL is UTF-8, and has no NUL in it")]
+    InvalidPath,
+    /// A query parameter that SQLite does not have, or a value that the parameter cannot have.
+    #[error("{0}")]
+    SqliteParameter(String),
+}

@@ -1,0 +1,343 @@
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+use std::str::FromStr;
+
+use secrecy::SecretString;
+
+use super::BackendKind;
+use super::nearest::{did_you_mean, nearest};
+
+mod invalid;
+mod server;
+#[cfg_attr(
+    not(any(feature = "sqlite", test)),
+    expect(dead_code, reason = "what a URL says in detail is for the driver")
+)]
+mod sqlite;
+
+pub use invalid::InvalidUrl;
+use server::ServerUrl;
+pub(crate) use sqlite::SqliteFile;
+
+/// The schemes of all backends, whether their features are on or off.
+const SCHEMES: [&str; 5] = ["postgres", "postgresql", "mysql", "mariadb", "sqlite"];
+
+/// Where a database is: a URL that shows itself without its password.
+///
+/// | URL | database |
+/// |---|---|
+/// | `postgres://user:password@host:5432/name`, `postgresql://..` | PostgreSQL; several hosts as `h1:5432,h2:5433` |
+/// | `postgres://user@%2Fvar%2Frun%2Fpostgresql/name`, `postgres:///name?host=/var/run/postgresql` | PostgreSQL through a Unix socket |
+/// | `mysql://user:password@host:3306/name`, `mariadb://..` | MySQL and MariaDB |
+/// | `sqlite://data/app.db`, `sqlite:data/app.db` | SQLite, a relative path: there is no host |
+/// | `sqlite:///srv/app.db`, `sqlite:/srv/app.db` | SQLite, an absolute path |
+/// | `sqlite::memory:`, `sqlite://:memory:`, `sqlite:///:memory:` | SQLite in memory |
+/// | `sqlite:file:data/app.db?mode=ro`, `sqlite://data/app.db?mode=ro` | SQLite with [its own parameters](https://www.sqlite.org/uri.html): `mode`, `cache`, `immutable`, `nolock`, `psow`, `vfs` |
+///
+/// Special characters in a user name, password or path are percent-encoded: `%40` is `@`. A URL that
+/// asks for TLS (`sslmode=require`, `require_ssl=true`, ..) is refused until this crate speaks it.
+///
+/// ```
+/// use registry_core::{BackendKind, DatabaseUrl};
+///
+/// let url: DatabaseUrl = "postgres://app:secret@db.example/app".parse()?;
+/// assert_eq!(url.backend(), BackendKind::Postgres);
+/// assert_eq!(url.to_string(), "postgres://app:***@db.example/app");
+/// # Ok::<(), registry_core::settings::InvalidUrl>(())
+/// ```
+#[derive(Clone)]
+pub struct DatabaseUrl(Target);
+
+#[derive(Clone)]
+enum Target {
+    Server(ServerUrl),
+    Sqlite(SqliteFile),
+}
+
+impl DatabaseUrl {
+    /// Reads the URL of a database.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl`] says what is wrong with `text`, and does not repeat it.
+    pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
+        if text.contains(|c: char| c.is_control()) {
+            return Err(InvalidUrl::ControlCharacter);
+        }
+        let (written, rest) = text.split_once(':').ok_or(InvalidUrl::NoScheme)?;
+        let scheme = written.to_ascii_lowercase();
+        let backend = match scheme.as_str() {
+            "postgres" | "postgresql" => BackendKind::Postgres,
+            "mysql" | "mariadb" => BackendKind::Mysql,
+            "sqlite" => return Ok(Self(Target::Sqlite(SqliteFile::parse(rest)?))),
+            _ => return Err(unknown_scheme(scheme, rest)),
+        };
+        match rest.strip_prefix("//") {
+            Some(rest) => Ok(Self(Target::Server(ServerUrl::parse(backend, scheme, rest)?))),
+            None => Err(InvalidUrl::NoSlashes { scheme }),
+        }
+    }
+
+    /// The kind of database that the scheme names.
+    #[must_use]
+    pub fn backend(&self) -> BackendKind {
+        match &self.0 {
+            Target::Server(server) => server.backend(),
+            Target::Sqlite(_) => BackendKind::Sqlite,
+        }
+    }
+
+    /// The whole URL as the driver takes it, with its password.
+    ///
+    /// For SQLite, see [`SqliteFile::connection_string`] instead.
+    pub(crate) fn expose(&self) -> String {
+        match &self.0 {
+            Target::Server(server) => server.expose(),
+            Target::Sqlite(file) => file.to_string(),
+        }
+    }
+
+    /// What a SQLite URL names.
+    pub(crate) fn sqlite_file(&self) -> Option<&SqliteFile> {
+        match &self.0 {
+            Target::Server(_) => None,
+            Target::Sqlite(file) => Some(file),
+        }
+    }
+
+    /// Whether it is a database that lives in its only connection.
+    pub(crate) fn is_memory(&self) -> bool {
+        self.sqlite_file().is_some_and(SqliteFile::is_memory)
+    }
+
+    /// Whether the URL itself carries a password.
+    pub(crate) fn has_password(&self) -> bool {
+        match &self.0 {
+            Target::Server(server) => server.has_password(),
+            Target::Sqlite(_) => false,
+        }
+    }
+
+    /// The URL with this password instead of its own. SQLite has none, and stays as it is.
+    pub(crate) fn with_password(&self, password: &SecretString) -> Self {
+        Self(match &self.0 {
+            Target::Server(server) => Target::Server(server.with_password(password)),
+            Target::Sqlite(file) => Target::Sqlite(file.clone()),
+        })
+    }
+
+    /// The URL with a relative SQLite path made absolute. Others stay as they are.
+    pub(crate) fn resolved_against(&self, base: &Path) -> Self {
+        Self(match &self.0 {
+            Target::Server(server) => Target::Server(server.clone()),
+            Target::Sqlite(file) => Target::Sqlite(file.resolved_against(base)),
+        })
+    }
+}
+
+/// Names the scheme only where it surely is one: in `app:secret@host` it would be a user.
+fn unknown_scheme(scheme: String, rest: &str) -> InvalidUrl {
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        && (rest.starts_with("//") || nearest(&scheme, SCHEMES).is_some());
+    if is_scheme { InvalidUrl::UnknownScheme { scheme } } else { InvalidUrl::NoScheme }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<&str> for DatabaseUrl {
+    type Error = InvalidUrl;
+
+    fn try_from(text: &str) -> Result<Self, InvalidUrl> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for DatabaseUrl {
+    type Error = InvalidUrl;
+
+    fn try_from(text: String) -> Result<Self, InvalidUrl> {
+        Self::parse(&text)
+    }
+}
+
+/// The URL with `***` in place of a password.
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Target::Server(server) => f.pad(&server.redacted()),
+            Target::Sqlite(file) => f.pad(&file.to_string()),
+        }
+    }
+}
+
+/// As [`Display`](fmt::Display): without the password.
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+impl PartialEq for DatabaseUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for DatabaseUrl {}
+
+impl Hash for DatabaseUrl {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.expose().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        DatabaseUrl::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn schemes_tell_the_backend() {
+        for (text, backend) in [
+            ("postgres://localhost/app", BackendKind::Postgres),
+            ("postgresql://localhost/app", BackendKind::Postgres),
+            ("POSTGRES://localhost/app", BackendKind::Postgres),
+            ("mysql://localhost/app", BackendKind::Mysql),
+            ("mariadb://localhost/app", BackendKind::Mysql),
+            ("sqlite:app.db", BackendKind::Sqlite),
+            ("SQLite://app.db", BackendKind::Sqlite),
+        ] {
+            assert_eq!(DatabaseUrl::parse(text).unwrap().backend(), backend);
+        }
+    }
+
+    #[test]
+    fn an_unknown_scheme_lists_the_known_and_the_nearest() {
+        assert_eq!(
+            refused("postgre://localhost/app"),
+            "unknown scheme `postgre`; did you mean `postgres`?; known are postgres, postgresql, \
+             mysql, mariadb, sqlite"
+        );
+        assert_eq!(
+            refused("oracle://localhost/app"),
+            "unknown scheme `oracle`; known are postgres, postgresql, mysql, mariadb, sqlite"
+        );
+    }
+
+    #[test]
+    fn a_text_without_a_scheme_is_not_repeated() {
+        for text in ["", "data/app.db", "app:secret@host/db", r"C:\data\app.db", ":memory:"] {
+            assert_eq!(
+                refused(text),
+                "not the URL of a database: one begins with `postgres://`, `mysql://` or \
+                 `sqlite:`, such as `sqlite://data/app.db`",
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_scheme_of_a_server_is_followed_by_two_slashes() {
+        assert_eq!(
+            refused("postgres:localhost/app"),
+            "`postgres:` is followed by `//`, as in `postgres://user@host/database`"
+        );
+    }
+
+    #[test]
+    fn control_characters_are_refused() {
+        assert_eq!(
+            refused("mysql://app:sec\nret@localhost/app"),
+            "a URL has no line breaks and no other control characters"
+        );
+    }
+
+    #[test]
+    fn equal_urls_are_equal_and_a_password_counts() {
+        use std::collections::HashSet;
+
+        let url = |text| DatabaseUrl::parse(text).unwrap();
+        assert_eq!(url("sqlite:app.db"), url("sqlite://app.db"));
+        assert_eq!(url("mariadb://h/db"), url("mysql://h/db"));
+        assert_ne!(url("mysql://u:one@h/db"), url("mysql://u:two@h/db"));
+        let set = HashSet::from([url("sqlite:app.db"), url("sqlite://app.db")]);
+        assert_eq!(set.len(), 1);
+    }
+
+    /// `zauber` stands for the password, or for a part of it, in URLs as people mangle them.
+    #[test]
+    fn no_url_however_ugly_shows_its_password() {
+        for text in [
+            "postgres://u:zauber@h/db",
+            "postgres://u:zauber@h",
+            "postgres://:zauber@h/db",
+            "postgres://u:a:zauber@h/db",
+            "postgres://u:zauber%40x@h/db",
+            "postgres://u:x@zauber@h/db",
+            "postgres://u:zauber@x@h/db",
+            "postgres://u:x/zauber@h/db",
+            "postgres://u:zauber/x@h/db",
+            "postgres://u:x?zauber@h/db",
+            "postgres://u:x?a=zauber@h/db",
+            "postgres://u:x#zauber@h/db",
+            "postgres://u:x@/zauber@h/db",
+            "postgres://u:x@y?password=zauber@h/db",
+            "postgres://u:zauber",
+            "postgres://u:zauber%40h/db",
+            "postgres://h1,h2:zauber/db",
+            "postgres://[::1]:zauber/db",
+            "postgres://[::1]zauber@h/db",
+            "postgres://u@h/db?password=zauber",
+            "postgres://u@h/db?PASSWORD=zauber",
+            "postgres://u@h/db?pass%77ord=zauber",
+            "postgres://u@h/db?sslpassword=zauber",
+            "postgres://u@h/db?sslmode=zauber",
+            "postgres://u@h/db?passwort=zauber",
+            "postgres://u@h/db?zauber",
+            "postgres://u@h/db?options=-c%20x.token=zauber",
+            "postgres://u@h/db?a=b&password=zauber&c=d",
+            "postgres:u:zauber@h/db",
+            "postgres:/u:zauber@h/db",
+            "postgres:///u:zauber@h/db",
+            "postgres//u:zauber@h/db",
+            "postgress://u:zauber@h/db",
+            "://u:zauber@h/db",
+            "u:zauber@h/db",
+            "zauber",
+            "zauber@h/db",
+            "mysql://u:zauber@h/db",
+            "mysql://u:x#zauber@h/db",
+            "mysql://u:x#zauber",
+            "mysql://u:zauber@h/db?require_ssl=true",
+            "mysql://u@h/db?secret=zauber",
+            "mysql://u@h/db?secret=zauber#",
+            "mysql://u:zauber\n@h/db",
+            "sqlite://u:zauber@h/db",
+            "sqlite:u:zauber@h/db",
+            "sqlite://x.db?password=zauber",
+            "sqlite://x.db?vfs=crypt&hexkey=zauber",
+            "sqlite://x.db?zauber",
+            "oracle://u:zauber@h/db",
+            "host=h user=u password=zauber",
+        ] {
+            for text in [text.to_owned(), format!(" {text}"), format!("{text}/")] {
+                let shown = match DatabaseUrl::parse(&text) {
+                    Ok(url) => format!("{url} {url:?}"),
+                    Err(invalid) => format!("{invalid} {invalid:?}"),
+                };
+                assert!(!shown.contains("zauber"), "{text} is shown as {shown}");
+            }
+        }
+    }
+}

@@ -1,0 +1,423 @@
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::InvalidUrl;
+use crate::settings::BackendKind;
+
+/// Everything but the characters that RFC 3986 leaves unreserved.
+const USER_INFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The parameters whose values may be shown. The list names what is harmless, not what is secret:
+/// nobody can foresee how a secret is misspelt.
+const HARMLESS: &[&str] = &[
+    "application_name",
+    "built_in_roots",
+    "channel_binding",
+    "client_found_rows",
+    "compression",
+    "conn_ttl",
+    "connect_timeout",
+    "dbname",
+    "enable_cleartext_plugin",
+    "host",
+    "hostaddr",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "load_balance_hosts",
+    "max_allowed_packet",
+    "pool_max",
+    "pool_min",
+    "port",
+    "prefer_socket",
+    "require_ssl",
+    "reset_connection",
+    "secure_auth",
+    "socket",
+    "stmt_cache_size",
+    "target_session_attrs",
+    "tcp_keepalive",
+    "tcp_nodelay",
+    "tcp_user_timeout",
+    "user",
+    "verify_ca",
+    "verify_identity",
+    "wait_timeout",
+];
+
+/// The URL of a database server, in parts that are still percent-encoded.
+///
+/// Not read by the `url` crate: it knows neither several hosts nor a socket as a host.
+#[derive(Clone)]
+pub(super) struct ServerUrl {
+    backend: BackendKind,
+    /// As written, in lower case.
+    scheme: String,
+    user: Option<String>,
+    password: Option<SecretString>,
+    /// Hosts, ports and the name of the database.
+    place: String,
+    parameters: Vec<Parameter>,
+}
+
+#[derive(Clone)]
+struct Parameter {
+    name: String,
+    /// `None` without an equals sign, which drivers refuse.
+    value: Option<SecretString>,
+}
+
+impl ServerUrl {
+    /// `rest` is what follows the two slashes.
+    pub(super) fn parse(
+        backend: BackendKind,
+        scheme: String,
+        rest: &str,
+    ) -> Result<Self, InvalidUrl> {
+        let (place, query) = match rest.split_once('?') {
+            Some((place, query)) => (place, Some(query)),
+            None => (rest, None),
+        };
+        let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+        let (credentials, hosts) = match authority.split_once('@') {
+            Some((credentials, hosts)) => (Some(credentials), hosts),
+            None => (None, authority),
+        };
+        // tokio-postgres ends the password at the first `@`, the `url` crate at the last one before
+        // a slash, people somewhere between the two. With one `@` at the most, all agree.
+        let stray_at = hosts.contains('@')
+            || path.contains('@')
+            || query.is_some_and(|query| query.contains('@'));
+        // The `url` crate, which reads the URLs of mysql_async, would drop what follows a `#`.
+        if stray_at || (backend == BackendKind::Mysql && rest.contains('#')) {
+            return Err(InvalidUrl::Ambiguous);
+        }
+        check_ports(hosts)?;
+
+        let (user, password) = match credentials.map(|text| text.split_once(':').ok_or(text)) {
+            Some(Ok((user, password))) => (Some(user), Some(password)),
+            Some(Err(user)) => (Some(user), None),
+            None => (None, None),
+        };
+        let mut parameters = Vec::new();
+        for part in query.unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
+            parameters.extend(without_tls(backend, Parameter::parse(part))?);
+        }
+        Ok(Self {
+            backend,
+            scheme,
+            user: user.map(str::to_owned),
+            password: password.map(SecretString::from),
+            place: format!("{hosts}{path}"),
+            parameters,
+        })
+    }
+
+    pub(super) fn backend(&self) -> BackendKind {
+        self.backend
+    }
+
+    pub(super) fn has_password(&self) -> bool {
+        self.password.as_ref().is_some_and(|password| !password.expose_secret().is_empty())
+            || self.parameters.iter().any(Parameter::is_password)
+    }
+
+    pub(super) fn with_password(&self, password: &SecretString) -> Self {
+        let encoded: Cow<'_, str> = utf8_percent_encode(password.expose_secret(), USER_INFO).into();
+        let encoded = SecretString::from(encoded.as_ref());
+        let mut url = self.clone();
+        url.parameters.retain(|parameter| !parameter.is_password());
+        if self.user.is_none() && self.backend == BackendKind::Postgres {
+            // `:password@` would be the empty user, and not, as without one, the user of the system.
+            url.parameters.push(Parameter { name: "password".to_owned(), value: Some(encoded) });
+        } else {
+            url.password = Some(encoded);
+        }
+        url
+    }
+
+    pub(super) fn redacted(&self) -> String {
+        self.text(
+            &self.scheme,
+            |_| "***",
+            |parameter| match &parameter.value {
+                Some(value) if parameter.is_harmless() => {
+                    format!("{}={}", parameter.name, value.expose_secret())
+                }
+                Some(_) => format!("{}=***", parameter.name),
+                None => "***".to_owned(),
+            },
+        )
+    }
+
+    pub(super) fn expose(&self) -> String {
+        let scheme = match self.backend {
+            BackendKind::Mysql => "mysql",
+            _ => "postgres",
+        };
+        self.text(scheme, ExposeSecret::expose_secret, Parameter::expose)
+    }
+
+    fn text<'a>(
+        &'a self,
+        scheme: &str,
+        password: impl Fn(&'a SecretString) -> &'a str,
+        parameter: impl Fn(&Parameter) -> String,
+    ) -> String {
+        let mut text = format!("{scheme}://");
+        text.push_str(self.user.as_deref().unwrap_or_default());
+        if let Some(secret) = &self.password {
+            text.push(':');
+            text.push_str(password(secret));
+        }
+        if self.user.is_some() || self.password.is_some() {
+            text.push('@');
+        }
+        text.push_str(&self.place);
+        for (index, part) in self.parameters.iter().enumerate() {
+            text.push(if index == 0 { '?' } else { '&' });
+            text.push_str(&parameter(part));
+        }
+        text
+    }
+}
+
+impl Parameter {
+    fn parse(part: &str) -> Self {
+        let (name, value) = match part.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (part, None),
+        };
+        Self { name: name.to_owned(), value: value.map(SecretString::from) }
+    }
+
+    fn is_password(&self) -> bool {
+        percent_decode_str(&self.name).eq(b"password".iter().copied())
+    }
+
+    fn is_harmless(&self) -> bool {
+        HARMLESS.contains(&self.name.as_str())
+    }
+
+    fn expose(&self) -> String {
+        match &self.value {
+            Some(value) => format!("{}={}", self.name, value.expose_secret()),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// A text after a host's colon that is no port may be a password: `postgres://app:secret`.
+fn check_ports(hosts: &str) -> Result<(), InvalidUrl> {
+    for host in hosts.split(',') {
+        let port = match host.strip_prefix('[').map(|host| host.split_once(']')) {
+            Some(Some((_, ""))) => None,
+            Some(Some((_, port))) => Some(port.strip_prefix(':').ok_or(InvalidUrl::InvalidPort)?),
+            Some(None) => return Err(InvalidUrl::InvalidPort),
+            None => host.split_once(':').map(|(_, port)| port),
+        };
+        if port.is_some_and(|port| !port.is_empty() && port.parse::<u16>().is_err()) {
+            return Err(InvalidUrl::InvalidPort);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a parameter that asks for TLS, and spells one that asks for none as the driver knows it,
+/// or leaves it out where the driver does not know it at all.
+fn without_tls(
+    backend: BackendKind,
+    parameter: Parameter,
+) -> Result<Option<Parameter>, InvalidUrl> {
+    let lower = |text: &str| {
+        let text = percent_decode_str(text).decode_utf8_lossy();
+        text.to_ascii_lowercase()
+    };
+    let name = lower(&parameter.name);
+    let value =
+        parameter.value.as_ref().map(|value| lower(value.expose_secret())).unwrap_or_default();
+    let is_mode = match backend {
+        BackendKind::Mysql => matches!(name.as_str(), "ssl-mode" | "ssl_mode" | "sslmode"),
+        _ => name == "sslmode",
+    };
+    match (backend, name.as_str(), value.as_str()) {
+        (BackendKind::Postgres, _, "require" | "verify-ca" | "verify-full") if is_mode => {}
+        (BackendKind::Postgres, "sslnegotiation", "direct") => {}
+        (BackendKind::Postgres, "channel_binding", "require") => {}
+        (BackendKind::Mysql, _, "required" | "verify_ca" | "verify_identity") if is_mode => {}
+        // Without `require_ssl`, mysql_async ignores the other two, and is silent about it.
+        (BackendKind::Mysql, "require_ssl" | "verify_ca" | "verify_identity", "true" | "1") => {}
+        (BackendKind::Postgres, _, "disable" | "prefer" | "allow") if is_mode => {
+            // libpq's `allow` tries plaintext first. tokio-postgres does not know the word, and its
+            // `prefer` is plaintext as well when it is given no TLS.
+            let value = if value == "allow" { "prefer" } else { &value };
+            return Ok(Some(Parameter { name, value: Some(value.into()) }));
+        }
+        // MySQL's own tools know these words, mysql_async does not.
+        (BackendKind::Mysql, _, "disabled" | "preferred") if is_mode => return Ok(None),
+        _ => return Ok(Some(parameter)),
+    }
+    Err(InvalidUrl::Tls { parameter: format!("{name}={value}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use crate::settings::{DatabaseUrl, InvalidUrl};
+
+    fn url(text: &str) -> DatabaseUrl {
+        DatabaseUrl::parse(text).unwrap()
+    }
+
+    #[test]
+    fn what_was_written_reaches_the_driver() {
+        for text in [
+            "postgres://localhost/app",
+            "postgres://app@localhost:5432/app",
+            "postgres://app:s%40cret@localhost/app?application_name=x&connect_timeout=3",
+            "postgres://app:pw@h1:5432,h2:5433,[::1]:5434/app?target_session_attrs=read-write",
+            "postgres://app@%2Fvar%2Frun%2Fpostgresql/app",
+            "postgres:///app?host=/var/run/postgresql",
+            "postgres://app:p#w@localhost/app",
+            "mysql://app:pw@127.0.0.1:3306/app?stmt_cache_size=0",
+            "mysql://app@localhost/app?socket=/run/mysqld/mysqld.sock",
+        ] {
+            assert_eq!(url(text).expose(), text);
+        }
+    }
+
+    #[test]
+    fn other_spellings_reach_the_driver_as_it_knows_them() {
+        assert_eq!(url("mariadb://app@h/app").expose(), "mysql://app@h/app");
+        assert_eq!(url("postgresql://h/app").expose(), "postgres://h/app");
+        assert_eq!(
+            url("postgres://h/app?sslmode=Allow&user=app").expose(),
+            "postgres://h/app?sslmode=prefer&user=app"
+        );
+        assert_eq!(
+            url("postgres://h/app?sslmode=DISABLE").expose(),
+            "postgres://h/app?sslmode=disable"
+        );
+        assert_eq!(
+            url("mysql://h/app?ssl-mode=PREFERRED&stmt_cache_size=0").expose(),
+            "mysql://h/app?stmt_cache_size=0"
+        );
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn the_postgres_driver_takes_what_is_exposed() {
+        for text in [
+            "postgres://app:s%40cret@h1:5432,h2:5433/app?sslmode=ALLOW",
+            "postgres://app@%2Fvar%2Frun%2Fpostgresql/app",
+            "postgres:///app?host=/var/run/postgresql",
+        ] {
+            let exposed = url(text).with_password(&SecretString::from("a/b@c:d?e#f %")).expose();
+            let config: tokio_postgres::Config = exposed.parse().unwrap();
+            assert_eq!(config.get_password().unwrap(), b"a/b@c:d?e#f %", "{text}");
+            assert_eq!(config.get_dbname(), Some("app"), "{text}");
+        }
+    }
+
+    #[cfg(feature = "mysql")]
+    #[test]
+    fn the_mysql_driver_takes_what_is_exposed() {
+        for text in ["mariadb://app:x@h:3307/app", "mysql://app@h:3307/app?ssl_mode=disabled"] {
+            let exposed = url(text).with_password(&SecretString::from("a/b@c:d?e#f %+")).expose();
+            let opts = mysql_async::Opts::from_url(&exposed).unwrap();
+            assert_eq!(opts.pass(), Some("a/b@c:d?e#f %+"), "{text}");
+            assert_eq!(opts.tcp_port(), 3307, "{text}");
+            assert_eq!(opts.db_name(), Some("app"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_user_and_the_place_are_shown_and_the_password_is_not() {
+        assert_eq!(
+            url("postgresql://app:secret@h1:1,h2:2/app?user=x&password=secret&odd=secret")
+                .to_string(),
+            "postgresql://app:***@h1:1,h2:2/app?user=x&password=***&odd=***"
+        );
+        assert_eq!(
+            format!("{:?}", url("mariadb://app:secret@h/app")),
+            "DatabaseUrl(mariadb://app:***@h/app)"
+        );
+    }
+
+    #[test]
+    fn a_password_is_put_where_the_driver_looks() {
+        let with = |text| url(text).with_password(&SecretString::from("n w")).expose();
+        assert_eq!(with("postgres://app@h/db"), "postgres://app:n%20w@h/db");
+        assert_eq!(with("postgres://app:old@h/db"), "postgres://app:n%20w@h/db");
+        assert_eq!(with("postgres://h/db"), "postgres://h/db?password=n%20w");
+        assert_eq!(with("postgres://app@h/db?password=old"), "postgres://app:n%20w@h/db");
+        assert_eq!(with("mysql://app@h/db"), "mysql://app:n%20w@h/db");
+    }
+
+    #[test]
+    fn a_url_says_whether_it_carries_a_password() {
+        assert!(url("postgres://app:x@h/db").has_password());
+        assert!(url("postgres://app@h/db?password=x").has_password());
+        assert!(!url("postgres://app@h/db").has_password());
+        assert!(!url("postgres://app:@h/db").has_password());
+    }
+
+    #[test]
+    fn a_url_that_asks_for_tls_is_refused() {
+        for (query, parameter) in [
+            ("postgres://h/db?sslmode=require", "sslmode=require"),
+            ("postgres://h/db?sslmode=Verify-CA", "sslmode=verify-ca"),
+            ("postgres://h/db?user=x&sslmode=verify-full", "sslmode=verify-full"),
+            ("postgres://h/db?sslmode=disable&sslmode=require", "sslmode=require"),
+            ("postgres://h/db?ssl%6Dode=requ%69re", "sslmode=require"),
+            ("postgres://h/db?sslnegotiation=direct", "sslnegotiation=direct"),
+            ("postgres://h/db?channel_binding=require", "channel_binding=require"),
+            ("mysql://h/db?require_ssl=true", "require_ssl=true"),
+            ("mysql://h/db?verify_ca=true", "verify_ca=true"),
+            ("mysql://h/db?ssl-mode=REQUIRED", "ssl-mode=required"),
+            ("mysql://h/db?ssl_mode=verify_identity", "ssl_mode=verify_identity"),
+        ] {
+            let invalid = DatabaseUrl::parse(query).unwrap_err();
+            assert_eq!(invalid, InvalidUrl::Tls { parameter: parameter.to_owned() });
+            assert_eq!(
+                invalid.to_string(),
+                format!(
+                    "TLS is not supported yet, and the connection would be plaintext: \
+                     `{parameter}` cannot be honoured, and is refused rather than ignored"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn urls_that_drivers_read_differently_are_refused() {
+        for text in [
+            "postgres://u:p@x@h/db",
+            "postgres://u:p/x@h/db",
+            "postgres://u:p?x@h/db",
+            "postgres:///db?application_name=a@b",
+            "mysql://u:p#x@h/db",
+            "mysql://h/db#x",
+        ] {
+            assert_eq!(DatabaseUrl::parse(text), Err(InvalidUrl::Ambiguous), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_a_number() {
+        for text in [
+            "postgres://app:secret",
+            "postgres://h:99999/db",
+            "postgres://::1/db",
+            "postgres://[::1/db",
+            "postgres://[::1]5432/db",
+            "mysql://h:x/db",
+        ] {
+            assert_eq!(DatabaseUrl::parse(text), Err(InvalidUrl::InvalidPort), "{text}");
+        }
+    }
+}
