@@ -17,8 +17,8 @@ use crate::backend::Backend;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not bound to a database",
     label = "no bind is known for this type",
-    note = "a model: add `#[bind(db = \"..\")]` above `{Self}` (`#[bind]` alone means the default database)",
-    note = "a table: add `registry_core::bind_tables!(db = \"..\", backend = ..; schema::table)`"
+    note = "for a model, add `#[bind(db = \"..\")]` above its struct; `#[bind]` alone means the default database",
+    note = "for a table, add `registry_core::bind_tables!(db = \"..\", backend = ..; path::to::table)`"
 )]
 pub trait Bound {
     /// The database that this type belongs to.
@@ -44,10 +44,7 @@ pub trait Bind: 'static {
 /// The bind of the database `Name` that is spoken to through `Connection`.
 ///
 /// Two crates that name the same key and connection name the same type: nothing is registered.
-#[expect(
-    missing_debug_implementations,
-    reason = "a name for types, never a value"
-)]
+#[expect(missing_debug_implementations, reason = "a name for types, never a value")]
 pub struct Db<Connection, Name>(PhantomData<fn() -> (Connection, Name)>);
 
 impl<C: Backend, N: KeyName> Bind for Db<C, N> {
@@ -69,10 +66,7 @@ pub trait KeyName: sealed::Sealed + 'static {
 /// [`Registry::session_by_key`](crate::Registry::session_by_key).
 ///
 /// It is not a key that settings can have, so no engine is ever found by it.
-#[expect(
-    missing_debug_implementations,
-    reason = "a name for types, never a value"
-)]
+#[expect(missing_debug_implementations, reason = "a name for types, never a value")]
 pub struct ByKey<Connection>(PhantomData<fn() -> Connection>);
 
 impl<C: Backend> Bind for ByKey<C> {
@@ -127,11 +121,7 @@ const fn ascii(chars: [char; BindKey::MAX_LEN]) -> ([u8; BindKey::MAX_LEN], usiz
     let mut len = 0;
     while len < BindKey::MAX_LEN && chars[len] != '\0' {
         // A character that is not ASCII must not turn into one that is: 0xff is refused later on.
-        bytes[len] = if chars[len].is_ascii() {
-            chars[len] as u8
-        } else {
-            0xff
-        };
+        bytes[len] = if chars[len].is_ascii() { chars[len] as u8 } else { 0xff };
         len += 1;
     }
     (bytes, len)
@@ -175,16 +165,18 @@ impl BindKey {
         let mut bytes = [0; Self::MAX_LEN];
         let (used, _) = bytes.split_at_mut(key.len());
         used.copy_from_slice(key.as_bytes());
-        Ok(Self {
-            bytes,
-            len: key.len() as u8,
-        })
+        Ok(Self { bytes, len: key.len() as u8 })
     }
 
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+    }
+
+    /// As many bytes for every key: those that it does not need are zero.
+    pub(crate) const fn bytes(&self) -> &[u8; Self::MAX_LEN] {
+        &self.bytes
     }
 
     const fn check(key: &str) -> Result<(), InvalidBindKey> {
@@ -301,22 +293,10 @@ mod tests {
     #[test]
     fn keys_that_settings_cannot_have_say_why() {
         assert_eq!(BindKey::new(""), Err(InvalidBindKey::Empty));
-        assert_eq!(
-            BindKey::new("9lives"),
-            Err(InvalidBindKey::Character { at: 0 })
-        );
-        assert_eq!(
-            BindKey::new("log-book"),
-            Err(InvalidBindKey::Character { at: 3 })
-        );
-        assert_eq!(
-            BindKey::new("größe"),
-            Err(InvalidBindKey::Character { at: 2 })
-        );
-        assert_eq!(
-            BindKey::new(&"a".repeat(33)),
-            Err(InvalidBindKey::TooLong { len: 33 })
-        );
+        assert_eq!(BindKey::new("9lives"), Err(InvalidBindKey::Character { at: 0 }));
+        assert_eq!(BindKey::new("log-book"), Err(InvalidBindKey::Character { at: 3 }));
+        assert_eq!(BindKey::new("größe"), Err(InvalidBindKey::Character { at: 2 }));
+        assert_eq!(BindKey::new(&"a".repeat(33)), Err(InvalidBindKey::TooLong { len: 33 }));
         assert!(BindKey::new(&"a".repeat(32)).is_ok());
     }
 }

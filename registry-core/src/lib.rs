@@ -1,11 +1,102 @@
-//! A multi-database layer for Diesel.
+//! A multi-database layer for Diesel: each model knows its database, and a registry of pools finds it.
+//!
+//! ```
+//! use diesel::prelude::*;
+//! use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+//! use registry_core::{Registry, bind};
+//!
+//! diesel::table! { events (id) { id -> Integer, what -> Text, } }
+//!
+//! #[bind(db = "analytics", backend = Sqlite)]
+//! #[derive(Debug, PartialEq, Queryable, Selectable, Insertable)]
+//! #[diesel(table_name = events)]
+//! struct Event {
+//!     id: i32,
+//!     what: String,
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), registry_core::Error> {
+//! let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+//!
+//! let mut session = registry.session_for::<Event>().await?;
+//! session.batch_execute("CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT NOT NULL)").await?;
+//! let event = Event { id: 1, what: "sign-up".to_owned() };
+//! diesel::insert_into(events::table).values(&event).execute(&mut session).await?;
+//! assert_eq!(events::table.select(Event::as_select()).load(&mut session).await?, [event]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Concepts
+//!
+//! - A **bind key** is the name of a database in the settings: `"default"`, `"analytics"`.
+//! - A **bind** is a database as a type: a key, and the connection type that speaks to it. [`binds!`]
+//!   gives one a name; [`#[bind(db = "..")]`](macro@bind) means the same type without one.
+//! - A model or table that belongs to a bind is **bound**: [`Bound`], which [`#[bind]`](macro@bind)
+//!   and [`bind_tables!`] implement.
+//! - An [`Engine`] is what stands behind a bind at run time: a URL, options and a pool. The
+//!   [`Registry`] has one for each bind in the [`settings`].
+//! - A [`Session`] is one connection, out of an engine for as long as the value lives.
+//!
+//! # Where to look
+//!
+//! | to | see |
+//! |---|---|
+//! | write down where databases are | [`settings`] |
+//! | make a registry, acquire sessions, migrate, check | [`Registry`] |
+//! | know what an engine does with its connections | [`EngineOptions`] |
+//! | tell errors apart | [`error`] |
+//!
+//! # Features
+//!
+//! `postgres`, `mysql` and `sqlite`, one for each [backend](Backend). None is on by default: a library crate
+//! names those that it needs, and does not choose for the program that uses it.
 
-pub mod backend;
+#![cfg_attr(
+    not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
+    expect(
+        dead_code,
+        unused_macros,
+        unused_imports,
+        reason = "without a backend there is nothing to run"
+    )
+)]
+
+mod backend;
 mod bind;
+mod engine;
+pub mod error;
 #[doc(hidden)]
 pub mod private;
+mod registry;
+mod session;
 pub mod settings;
 
 pub use backend::Backend;
+#[cfg(feature = "mysql")]
+pub use backend::Mysql;
+#[cfg(feature = "postgres")]
+pub use backend::Postgres;
+#[cfg(feature = "sqlite")]
+pub use backend::Sqlite;
 pub use bind::{Bind, BindKey, Bound, ByKey, Db, InvalidBindKey, KeyName, Name};
-pub use settings::BackendKind;
+pub use engine::{Engine, EngineStatus, LastError};
+pub use error::{
+    AcquireError, ConnectError, Error, MigrateError, UnknownBind, VerifyError, VerifyFailure,
+    WrongBackend,
+};
+pub use registry::{
+    BindHealth, CheckReport, CloseReport, MigrateReport, Registry, RegistryBuilder, Status,
+    VerifyReport,
+};
+pub use registry_derive::{bind, bind_tables, binds};
+pub use session::{Acquire, Session};
+pub use settings::{
+    BackendKind, BindSettings, DatabaseUrl, EngineOptions, ResetOnReturn, Settings, SettingsError,
+};
+
+/// The program in the README, as a test.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

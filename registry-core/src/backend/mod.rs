@@ -2,8 +2,9 @@
 
 use diesel_async::AsyncConnection;
 
-use crate::settings::BackendKind;
+use crate::settings::{BackendKind, DatabaseUrl};
 
+pub(crate) mod driver;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
@@ -20,17 +21,31 @@ pub use sqlite::Sqlite;
 
 /// A connection type that the registry can open.
 ///
-/// Sealed: [`Postgres`], [`Mysql`] and [`Sqlite`] implement it, each with the feature of that name.
+/// Sealed: `Postgres`, `Mysql` and `Sqlite` implement it, each with the feature of that name.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a connection type that the registry supports",
     label = "not a supported connection",
-    note = "supported are `registry_core::{{Postgres, Mysql, Sqlite}}`, each behind the feature of that name"
+    note = "supported are `registry_core::{{Postgres, Mysql, Sqlite}}`, each with the feature of that name"
 )]
-pub trait Backend: AsyncConnection + sealed::Sealed + 'static {
+pub trait Backend: AsyncConnection + driver::Driver + 'static {
     /// The kind of database that it speaks to.
     const KIND: BackendKind;
 }
 
-mod sealed {
-    pub trait Sealed {}
+/// What the driver has to say against a URL, which it finds out without connecting.
+pub(crate) fn check_url(url: &DatabaseUrl) -> Result<(), String> {
+    #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+    use driver::Driver;
+
+    match url.backend() {
+        #[cfg(feature = "postgres")]
+        BackendKind::Postgres => Postgres::check_url(url),
+        #[cfg(feature = "mysql")]
+        BackendKind::Mysql => Mysql::check_url(url),
+        #[cfg(feature = "sqlite")]
+        BackendKind::Sqlite => Sqlite::check_url(url),
+        // A feature that is off is reported by the settings.
+        #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "sqlite")))]
+        _ => Ok(()),
+    }
 }

@@ -1,0 +1,115 @@
+//! What the registry needs of a connection type beyond `AsyncConnection`.
+
+use std::future::Future;
+
+use diesel::migration::Migration;
+use diesel_async::AsyncConnectionCore;
+
+use crate::error::{ConnectError, DriverError};
+use crate::settings::{DatabaseUrl, EngineOptions};
+
+/// What the registry needs of a connection type beyond `AsyncConnection`.
+pub trait Driver: AsyncConnectionCore + Sized {
+    /// Whether `ROLLBACK` is an error where no transaction is open.
+    const ROLLBACK_NEEDS_TRANSACTION: bool;
+
+    /// Statements after which a connection is as new, or `None` if only a new one is.
+    const FULL_RESET: Option<&'static str>;
+
+    /// Opens a connection and sets it up as the options ask, all but `on_connect`.
+    fn open(
+        url: &DatabaseUrl,
+        options: &EngineOptions,
+    ) -> impl Future<Output = Result<Self, ConnectError>> + Send;
+
+    /// What the driver has to say against a URL, which it finds out without connecting.
+    fn check_url(url: &DatabaseUrl) -> Result<(), String>;
+
+    /// Keeps other processes from migrating the same database until the guard is dropped, and the
+    /// connection closed.
+    ///
+    /// Blocks: it is called where blocking is allowed.
+    fn lock_migrations(&mut self, url: &DatabaseUrl) -> Result<MigrationLock, DriverError>;
+
+    /// Runs the pending ones of `migrations` in order. Blocks: it is called where that is allowed.
+    ///
+    /// Gives the connection back, and the names of what was run.
+    fn migrate(self, migrations: Migrations<Self::Backend>) -> (Self, Migrated);
+}
+
+/// Every migration that there is.
+pub(crate) type Migrations<DB> = Vec<Box<dyn Migration<DB>>>;
+
+/// A lock that is held for as long as this lives.
+#[derive(Debug, Default)]
+pub struct MigrationLock {
+    /// Locked by the operating system, which lets go of it when the process ends in any way.
+    pub(super) _file: Option<std::fs::File>,
+}
+
+/// What became of migrations.
+#[derive(Debug)]
+pub struct Migrated {
+    /// The names of those that were run.
+    pub applied: Vec<String>,
+    /// How many had been run before.
+    pub skipped: usize,
+    /// What stopped it.
+    pub failure: Option<MigrationFailure>,
+}
+
+/// What stopped migrations.
+#[derive(Debug)]
+pub enum MigrationFailure {
+    /// What was run before could not be found out.
+    List(DriverError),
+    /// A migration failed.
+    Run(String, DriverError),
+}
+
+/// Implements `Driver::migrate` by way of Diesel's own harness, which is written for connections that
+/// block.
+macro_rules! migrate_by_harness {
+    () => {
+        fn migrate(
+            self,
+            migrations: $crate::backend::driver::Migrations<Self::Backend>,
+        ) -> (Self, $crate::backend::driver::Migrated) {
+            use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
+            let mut harness: AsyncConnectionWrapper<Self> = self.into();
+            let migrated = $crate::backend::driver::run_pending(&mut harness, migrations);
+            (harness.into_inner(), migrated)
+        }
+    };
+}
+pub(super) use migrate_by_harness;
+
+/// Runs those of `migrations` that the database does not know, in the order of their versions.
+pub(super) fn run_pending<DB, H>(harness: &mut H, mut migrations: Migrations<DB>) -> Migrated
+where
+    DB: diesel::backend::Backend,
+    H: diesel_migrations::MigrationHarness<DB>,
+{
+    let mut migrated = Migrated { applied: Vec::new(), skipped: 0, failure: None };
+    let known = match harness.applied_migrations() {
+        Ok(known) => known,
+        Err(error) => {
+            migrated.failure = Some(MigrationFailure::List(error));
+            return migrated;
+        }
+    };
+    migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
+    for migration in migrations {
+        if known.contains(&migration.name().version()) {
+            migrated.skipped += 1;
+            continue;
+        }
+        let name = migration.name().to_string();
+        if let Err(error) = harness.run_migration(&*migration) {
+            migrated.failure = Some(MigrationFailure::Run(name, error));
+            break;
+        }
+        migrated.applied.push(name);
+    }
+    migrated
+}

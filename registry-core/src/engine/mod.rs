@@ -1,0 +1,140 @@
+//! One engine: what stands behind a bind at run time.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::backend::Backend;
+use crate::error::{AcquireError, DriverError};
+use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
+
+mod core;
+mod loan;
+mod maintenance;
+mod pool;
+mod slot;
+mod slow;
+mod stats;
+mod status;
+
+pub(crate) use self::core::{Attempt, Core};
+pub(crate) use self::loan::Loan;
+pub use self::status::{EngineStatus, LastError};
+
+/// A handle to what stands behind a bind at run time: its URL, its options and its pool.
+///
+/// Two handles to one engine are equal. Two engines never are, even with equal URLs. A handle keeps
+/// its engine alive, and nothing more: [`Registry::close`](crate::Registry::close) closes it all
+/// the same.
+#[derive(Clone)]
+pub struct Engine(Arc<dyn AnyEngine>);
+
+impl Engine {
+    pub(crate) fn new(engine: Arc<dyn AnyEngine>) -> Self {
+        Self(engine)
+    }
+
+    /// The bind key: the name of the database in the settings.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.0.settings().key
+    }
+
+    /// The URL. It shows itself without its password.
+    #[must_use]
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.0.settings().url
+    }
+
+    /// The kind of database that the URL names.
+    #[must_use]
+    pub fn backend(&self) -> BackendKind {
+        self.url().backend()
+    }
+
+    /// The options in force: the bind's own, over those for every engine, over the defaults.
+    #[must_use]
+    pub fn options(&self) -> &EngineOptions {
+        &self.0.settings().options
+    }
+
+    /// How the engine is doing at this moment.
+    #[must_use]
+    pub fn status(&self) -> EngineStatus {
+        self.0.status()
+    }
+}
+
+impl PartialEq for Engine {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Engine {}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("key", &self.key())
+            .field("url", self.url())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An engine whose connection type is not known.
+pub(crate) trait AnyEngine: Any + Send + Sync {
+    fn settings(&self) -> &EngineSettings;
+
+    fn status(&self) -> EngineStatus;
+
+    /// Acquires a session, and asks the database for an answer.
+    fn check(
+        self: Arc<Self>,
+        within: Option<Duration>,
+    ) -> BoxFuture<'static, Result<(), CheckFailure>>;
+
+    /// Refuses sessions from now on, to those who wait as well, and closes idle connections.
+    fn begin_close(&self);
+
+    /// Waits until no session is lent.
+    fn all_returned(self: Arc<Self>) -> BoxFuture<'static, ()>;
+
+    /// How many connections are lent, or on their way to be.
+    fn lent(&self) -> u32;
+}
+
+/// The engine as one of connection type `C`, if it is.
+pub(crate) fn of_type<C: Backend>(engine: &Arc<dyn AnyEngine>) -> Option<Arc<Core<C>>> {
+    let engine: Arc<dyn Any + Send + Sync> = Arc::clone(engine) as _;
+    engine.downcast().ok()
+}
+
+/// Why a check of an engine failed.
+pub(crate) enum CheckFailure {
+    Acquire(AcquireError),
+    Check(DriverError),
+}
+
+impl From<AcquireError> for CheckFailure {
+    fn from(error: AcquireError) -> Self {
+        Self::Acquire(error)
+    }
+}
+
+/// The engine that those settings ask for.
+pub(crate) fn open(settings: EngineSettings) -> Arc<dyn AnyEngine> {
+    match settings.url.backend() {
+        #[cfg(feature = "postgres")]
+        BackendKind::Postgres => Arc::new(Core::<crate::backend::Postgres>::new(settings)),
+        #[cfg(feature = "mysql")]
+        BackendKind::Mysql => Arc::new(Core::<crate::backend::Mysql>::new(settings)),
+        #[cfg(feature = "sqlite")]
+        BackendKind::Sqlite => Arc::new(Core::<crate::backend::Sqlite>::new(settings)),
+        #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "sqlite")))]
+        off => unreachable!("the settings refuse {off}, whose feature is off"),
+    }
+}

@@ -1,0 +1,445 @@
+//! Every public error.
+//!
+//! `Display` says what happened at its own layer; the cause is in `source()`, never in both. An
+//! error that collects several failures lists them all, since it has no single source.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::result::DatabaseErrorKind;
+
+use crate::bind::BindKey;
+use crate::settings::{BackendKind, SettingsError, nearest};
+
+/// What a database driver reported, in its own words.
+pub type DriverError = Box<dyn StdError + Send + Sync>;
+
+/// Anything that can go wrong with a registry, for programs that need not tell errors apart.
+///
+/// Every error of this crate converts into it, and so does [`diesel::result::Error`], so that one
+/// function can acquire, query and migrate with `?`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The settings are not usable.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// No engine has that key.
+    #[error(transparent)]
+    UnknownBind(#[from] UnknownBind),
+    /// No session could be had.
+    #[error(transparent)]
+    Acquire(#[from] AcquireError),
+    /// A bind is not usable as the program means to use it.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// A migration could not be run.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// A query failed on a session that was to be had.
+    #[error("the query failed")]
+    Query(#[from] diesel::result::Error),
+}
+
+impl Error {
+    /// Which constraint or rule of the database a query broke, if that is what happened.
+    #[must_use]
+    pub fn database_kind(&self) -> Option<&DatabaseErrorKind> {
+        match self {
+            Self::Query(diesel::result::Error::DatabaseError(kind, _)) => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// Whether a wait came to its end: for a session or for a connection.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Acquire(error) if error.is_timeout())
+    }
+
+    /// Whether the same call may succeed a little later, with nothing changed.
+    ///
+    /// A query counts if the server asked for a retry (a serialization failure) or its connection
+    /// broke. Whether it did its work before that is not known.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Acquire(error) => error.is_transient(),
+            Self::Query(_) => matches!(
+                self.database_kind(),
+                Some(
+                    DatabaseErrorKind::SerializationFailure
+                        | DatabaseErrorKind::ClosedConnection
+                        | DatabaseErrorKind::UnableToSendCommand
+                )
+            ),
+            _ => false,
+        }
+    }
+}
+
+/// Why no session could be acquired.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcquireError {
+    /// No settings name that bind.
+    #[error(transparent)]
+    UnknownBind(#[from] UnknownBind),
+
+    /// The program expects one backend behind that bind, and its URL names another.
+    #[error(transparent)]
+    WrongBackend(#[from] WrongBackend),
+
+    /// As many callers were waiting as `queue_limit` allows.
+    #[error(
+        "bind `{key}`: {limit} callers are waiting for a session already, which is its queue_limit"
+    )]
+    QueueFull {
+        /// The bind key.
+        key: BindKey,
+        /// The `queue_limit` of the engine.
+        limit: u32,
+    },
+
+    /// Every connection was in use for the whole time that the caller was willing to wait.
+    #[error("bind `{key}`: no session within {}: of at most {max} connections {in_use} are in use and {idle} idle, and {waiting} more callers wait", humantime::format_duration(*after))]
+    TimedOut {
+        /// The bind key.
+        key: BindKey,
+        /// How long the caller waited.
+        after: Duration,
+        /// Connections that were lent.
+        in_use: u32,
+        /// Connections that were idle.
+        idle: u32,
+        /// The `max_connections` of the engine.
+        max: u32,
+        /// Callers that waited beside this one.
+        waiting: u32,
+        /// Why the engine could last not connect, if that ever happened.
+        #[source]
+        last_error: Option<Arc<ConnectError>>,
+    },
+
+    /// A connection was due, and could not be made.
+    #[error("bind `{key}`: could not connect to {url}")]
+    Connect {
+        /// The bind key.
+        key: BindKey,
+        /// The URL, without its password.
+        url: String,
+        /// What the driver reported.
+        #[source]
+        source: Arc<ConnectError>,
+    },
+
+    /// The registry was closed.
+    #[error("bind `{key}`: the registry is closed")]
+    Closed {
+        /// The bind key.
+        key: BindKey,
+    },
+
+    /// The call was made outside a Tokio runtime.
+    #[error("bind `{key}`: a session can only be acquired inside a Tokio runtime")]
+    NoRuntime {
+        /// The bind key.
+        key: BindKey,
+    },
+}
+
+impl AcquireError {
+    /// The bind key that was asked for.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Self::UnknownBind(error) => &error.key,
+            Self::WrongBackend(error) => &error.key,
+            Self::QueueFull { key, .. }
+            | Self::TimedOut { key, .. }
+            | Self::Connect { key, .. }
+            | Self::Closed { key }
+            | Self::NoRuntime { key } => key,
+        }
+    }
+
+    /// Whether a wait came to its end: for a session or for a connection.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } => true,
+            Self::Connect { source, .. } => matches!(**source, ConnectError::TimedOut { .. }),
+            _ => false,
+        }
+    }
+
+    /// Whether the same call may succeed a little later, with nothing changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::QueueFull { .. } | Self::TimedOut { .. } => true,
+            Self::Connect { source, .. } => source.is_transient(),
+            _ => false,
+        }
+    }
+}
+
+/// Why a connection could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Nobody answers there, or the network is in the way.
+    #[error("the server cannot be reached")]
+    Unreachable(#[source] DriverError),
+    /// The server does not know the user, or the password is wrong.
+    #[error("the server rejects the user or the password")]
+    Authentication(#[source] DriverError),
+    /// The server, or the file system, has no such database.
+    #[error("the database does not exist")]
+    UnknownDatabase(#[source] DriverError),
+    /// The server has as many connections as it takes.
+    #[error("the server takes no more connections")]
+    TooManyConnections(#[source] DriverError),
+    /// One side wants TLS, and the other cannot or will not.
+    #[error("the server and the settings do not agree on TLS")]
+    Tls(#[source] DriverError),
+    /// No connection was ready in time.
+    #[error("no connection was ready within {}", humantime::format_duration(*.after))]
+    TimedOut {
+        /// How long was waited: `connect_timeout`, or what was left of the caller's own time.
+        after: Duration,
+    },
+    /// The connection stands, but a statement that prepares it failed.
+    #[error("the statement `{statement}` that prepares a connection failed")]
+    Setup {
+        /// That statement: one of the engine's own, or of `on_connect`.
+        statement: String,
+        /// What the server reported.
+        #[source]
+        source: DriverError,
+    },
+    /// Anything else.
+    #[error("the connection could not be opened")]
+    Other(#[source] DriverError),
+}
+
+impl ConnectError {
+    /// Whether the same call may succeed a little later, with nothing changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::TooManyConnections(_) | Self::TimedOut { .. })
+    }
+}
+
+/// No settings name that bind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownBind {
+    /// The key that was asked for.
+    pub key: String,
+    /// The keys that there are.
+    pub known: Vec<BindKey>,
+}
+
+impl UnknownBind {
+    pub(crate) fn new(key: &str, known: impl IntoIterator<Item = BindKey>) -> Self {
+        Self { key: key.to_owned(), known: known.into_iter().collect() }
+    }
+
+    /// The key that was most likely meant, if one is near enough to be a slip of the finger.
+    #[must_use]
+    pub fn nearest(&self) -> Option<&str> {
+        nearest(&self.key, self.known.iter().map(BindKey::as_str))
+    }
+}
+
+impl fmt::Display for UnknownBind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings have no bind `{}`; they have ", self.key)?;
+        list(f, &self.known)?;
+        match self.nearest() {
+            Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for UnknownBind {}
+
+/// The program expects one backend behind a bind, and its URL names another.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("bind `{key}`: the program expects {expected}, but the settings give it a {found} URL")]
+#[non_exhaustive]
+pub struct WrongBackend {
+    /// The bind key.
+    pub key: BindKey,
+    /// What the model, table or bind in the program says.
+    pub expected: BackendKind,
+    /// What the URL in the settings says.
+    pub found: BackendKind,
+}
+
+/// Everything that [`Registry::verify`](crate::Registry::verify) found wrong.
+#[derive(Debug)]
+pub struct VerifyError {
+    pub(crate) failures: Vec<VerifyFailure>,
+}
+
+impl VerifyError {
+    /// The failures, those of the program's models and tables first.
+    #[must_use]
+    pub fn failures(&self) -> &[VerifyFailure] {
+        &self.failures
+    }
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.failures.len();
+        write!(f, "{count} {} with the binds:", if count == 1 { "problem" } else { "problems" })?;
+        for failure in &self.failures {
+            // This error has no source of its own, so the causes are told here.
+            write!(f, "\n  {}", Chain(failure))?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for VerifyError {}
+
+/// One thing that [`Registry::verify`](crate::Registry::verify) found wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyFailure {
+    /// A model or table of the program is bound to a bind that no settings name.
+    #[error("{item} ({place})")]
+    UnknownBind {
+        /// The model or table, such as "model app::Event".
+        item: String,
+        /// Its file and line.
+        place: String,
+        /// The key, and the keys that there are.
+        #[source]
+        source: UnknownBind,
+    },
+    /// A model or table of the program expects another backend than the bind's URL names.
+    #[error("{item} ({place})")]
+    WrongBackend {
+        /// The model or table, such as "model app::Event".
+        item: String,
+        /// Its file and line.
+        place: String,
+        /// The two backends.
+        #[source]
+        source: WrongBackend,
+    },
+    /// No connection could be made.
+    #[error(transparent)]
+    Acquire(AcquireError),
+    /// A connection was made, and does not answer.
+    #[error("bind `{key}`: the connection does not answer")]
+    Check {
+        /// The bind key.
+        key: BindKey,
+        /// What happened to the check.
+        #[source]
+        source: DriverError,
+    },
+}
+
+/// Why the migrations of a bind were not, or not all, run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrateError {
+    /// No settings name that bind.
+    #[error(transparent)]
+    UnknownBind(#[from] UnknownBind),
+    /// The program expects one backend behind that bind, and its URL names another.
+    #[error(transparent)]
+    WrongBackend(#[from] WrongBackend),
+    /// The call was made outside a Tokio runtime.
+    #[error("bind `{key}`: migrations can only be run inside a Tokio runtime")]
+    NoRuntime {
+        /// The bind key.
+        key: BindKey,
+    },
+    /// No connection could be had to run them on.
+    #[error("bind `{key}`: no connection to run migrations on")]
+    Connect {
+        /// The bind key.
+        key: BindKey,
+        /// Why not.
+        #[source]
+        source: DriverError,
+    },
+    /// The lock that keeps two processes from migrating at once could not be taken.
+    #[error("bind `{key}`: the migration lock could not be taken")]
+    Lock {
+        /// The bind key.
+        key: BindKey,
+        /// Why not.
+        #[source]
+        source: DriverError,
+    },
+    /// What was run before, or what there is to run, could not be found out.
+    #[error("bind `{key}`: the pending migrations could not be listed")]
+    List {
+        /// The bind key.
+        key: BindKey,
+        /// Why not.
+        #[source]
+        source: DriverError,
+    },
+    /// A migration failed. Those before it were run and stay.
+    #[error("bind `{key}`: the migration `{migration}` failed, after {} had been run", applied.len())]
+    Migration {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the migration that failed.
+        migration: String,
+        /// The names of those that were run before it, by this call.
+        applied: Vec<String>,
+        /// What the database reported.
+        #[source]
+        source: DriverError,
+    },
+    /// The thread that ran the migrations panicked.
+    #[error("bind `{key}`: the migrations panicked")]
+    Panicked {
+        /// The bind key.
+        key: BindKey,
+    },
+}
+
+/// Shows an error with all its causes, in one line.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// Writes `a`, `b` and `c`, or that there is none.
+fn list(f: &mut fmt::Formatter<'_>, keys: &[BindKey]) -> fmt::Result {
+    if keys.is_empty() {
+        return f.write_str("none");
+    }
+    for (at, key) in keys.iter().enumerate() {
+        let before = match at {
+            0 => "",
+            _ if at + 1 == keys.len() => " and ",
+            _ => ", ",
+        };
+        write!(f, "{before}`{key}`")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Running migrations.
+
+use std::fmt;
+use std::sync::Arc;
+
+use diesel::migration::MigrationSource;
+use diesel_async::AsyncConnectionCore;
+use serde::Serialize;
+use tokio::runtime::Handle;
+
+use crate::backend::Backend;
+use crate::backend::driver::{Migrated, MigrationFailure};
+use crate::bind::{Bind, BindKey};
+use crate::engine::{AnyEngine, Core, Loan};
+use crate::error::{DriverError, MigrateError};
+
+/// What a run of migrations did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MigrateReport {
+    /// The bind key.
+    pub key: BindKey,
+    /// The names of the migrations that were run, in order.
+    pub applied: Vec<String>,
+    /// How many had been run before.
+    pub skipped: usize,
+}
+
+impl fmt::Display for MigrateReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, applied, skipped } = self;
+        let run = applied.len();
+        write!(f, "bind `{key}`: migrations run now: {run}, before: {skipped}")?;
+        for name in applied {
+            write!(f, "\n  {name}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The backend of a bind, as Diesel knows it.
+pub(super) type BackendOf<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Backend;
+
+/// Runs the pending ones of `source` on the engine of `B`.
+pub(super) async fn migrate<B: Bind>(
+    engine: Arc<Core<B::Connection>>,
+    source: impl MigrationSource<BackendOf<B>> + Send + 'static,
+) -> Result<MigrateReport, MigrateError> {
+    let key = engine.settings().key;
+    let Ok(runtime) = Handle::try_current() else {
+        return Err(MigrateError::NoRuntime { key });
+    };
+    let connect = Connected::open(Arc::clone(&engine)).await;
+    let connected = connect.map_err(|source| MigrateError::Connect { key, source })?;
+    let work = move || connected.run(|connection| run(connection, &engine, &source));
+    // Diesel's migrations block. On a thread where that is allowed they run under any kind of runtime,
+    // and come to their end even if the caller goes away.
+    match runtime.spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(MigrateError::Panicked { key }),
+    }
+}
+
+/// Runs the pending ones of `source` on `connection`, with no other process in between.
+fn run<C: Backend>(
+    mut connection: C,
+    engine: &Core<C>,
+    source: &impl MigrationSource<C::Backend>,
+) -> (C, Result<MigrateReport, MigrateError>) {
+    let key = engine.settings().key;
+    let _lock = match connection.lock_migrations(&engine.settings().url) {
+        Ok(lock) => lock,
+        Err(source) => return (connection, Err(MigrateError::Lock { key, source })),
+    };
+    let migrations = match source.migrations() {
+        Ok(migrations) => migrations,
+        Err(source) => return (connection, Err(MigrateError::List { key, source })),
+    };
+    let (connection, migrated) = connection.migrate(migrations);
+    let Migrated { applied, skipped, failure } = migrated;
+    let result = match failure {
+        None => Ok(MigrateReport { key, applied, skipped }),
+        Some(MigrationFailure::List(source)) => Err(MigrateError::List { key, source }),
+        Some(MigrationFailure::Run(migration, source)) => {
+            Err(MigrateError::Migration { key, migration, applied, source })
+        }
+    };
+    (connection, result)
+}
+
+/// A connection to migrate on.
+enum Connected<C: Backend> {
+    /// One of its own, so that neither a full pool nor a limit on statements is in the way.
+    Own(C),
+    /// The only one that an in-memory database has.
+    Lent(Loan<C>),
+}
+
+impl<C: Backend> Connected<C> {
+    async fn open(engine: Arc<Core<C>>) -> Result<Self, DriverError> {
+        if engine.settings().url.is_memory() {
+            Ok(Self::Lent(engine.lend(None, None).await?))
+        } else {
+            Ok(Self::Own(engine.connect_to_migrate().await?))
+        }
+    }
+
+    /// Hands the connection to `work`, which gives it back.
+    fn run<R>(self, work: impl FnOnce(C) -> (C, R)) -> R {
+        match self {
+            // Closing the connection lets go of the locks that the server keeps for it.
+            Self::Own(connection) => work(connection).1,
+            Self::Lent(mut loan) => loan.lend_on(work),
+        }
+    }
+}
