@@ -1,0 +1,161 @@
+//! Running migrations, on each backend.
+
+use diesel::migration::{
+    Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion,
+};
+use diesel::prelude::*;
+use diesel_async::{AsyncConnectionCore, RunQueryDsl, SimpleAsyncConnection};
+use registry_core::settings::BindSettings;
+use registry_core::{MigrateError, Registry, bind};
+
+use super::{Backend, database};
+
+type Diesel = <Backend as AsyncConnectionCore>::Backend;
+
+diesel::table! {
+    steps (id) {
+        id -> Integer,
+    }
+}
+
+#[bind(connection = super::Backend)]
+struct Step;
+
+type Main = <Step as registry_core::Bound>::Bind;
+
+/// Migrations that are written in the test.
+struct Steps(&'static [(&'static str, &'static str)]);
+
+#[derive(Clone, Copy)]
+struct OneStep {
+    name: &'static str,
+    sql: &'static str,
+}
+
+impl MigrationSource<Diesel> for Steps {
+    fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<Diesel>>>> {
+        let boxed = |(name, sql): &(&'static str, &'static str)| -> Box<dyn Migration<Diesel>> {
+            Box::new(OneStep { name, sql })
+        };
+        Ok(self.0.iter().map(boxed).collect())
+    }
+}
+
+impl Migration<Diesel> for OneStep {
+    fn run(
+        &self,
+        connection: &mut dyn diesel::connection::BoxableConnection<Diesel>,
+    ) -> diesel::migration::Result<()> {
+        Ok(connection.batch_execute(self.sql)?)
+    }
+
+    fn revert(
+        &self,
+        _: &mut dyn diesel::connection::BoxableConnection<Diesel>,
+    ) -> diesel::migration::Result<()> {
+        Ok(())
+    }
+
+    fn metadata(&self) -> &dyn MigrationMetadata {
+        self
+    }
+
+    fn name(&self) -> &dyn MigrationName {
+        self
+    }
+}
+
+impl MigrationMetadata for OneStep {}
+
+impl MigrationName for OneStep {
+    fn version(&self) -> MigrationVersion<'_> {
+        self.name.split('_').next().unwrap_or_default().into()
+    }
+}
+
+impl std::fmt::Display for OneStep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+const CREATE: (&str, &str) = ("1_create", "CREATE TABLE steps (id INTEGER PRIMARY KEY NOT NULL)");
+const FILL: (&str, &str) = ("2_fill", "INSERT INTO steps VALUES (1)");
+const FAIL: (&str, &str) = ("3_fail", "INSERT INTO nowhere VALUES (1)");
+
+async fn steps(registry: &Registry) -> Vec<i32> {
+    let mut session = registry.session_for::<Step>().await.expect("a session");
+    steps::table.select(steps::id).load(&mut session).await.expect("rows")
+}
+
+/// Read-only and impatient: neither is for migrations.
+fn registry(url: &str) -> Registry {
+    Registry::builder()
+        .bind("default", BindSettings::new(url).max_connections(1).read_only(true))
+        .build()
+        .expect("good settings")
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn migrations_run_once_and_say_what_they_did() {
+    let registry = registry(&database());
+    // They have a connection of their own.
+    let held = registry.session_for::<Step>().await.expect("the only session");
+    // Sorted by version, whatever order they are written in.
+    let report = registry.migrate::<Main>(Steps(&[FILL, CREATE])).await.expect("they run");
+    drop(held);
+    assert_eq!(
+        (report.applied.as_slice(), report.skipped),
+        (&["1_create".to_owned(), "2_fill".to_owned()][..], 0)
+    );
+    assert_eq!(
+        report.to_string(),
+        "bind `default`: migrations run now: 2, before: 0\n  1_create\n  2_fill"
+    );
+    assert_eq!(steps(&registry).await, [1]);
+
+    let report = registry.migrate::<Main>(Steps(&[CREATE, FILL])).await.expect("nothing to do");
+    assert_eq!((report.applied.len(), report.skipped), (0, 2));
+    assert_eq!(steps(&registry).await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_that_fails_is_named_and_those_before_it_stay() {
+    let registry = registry(&database());
+    let error = registry.migrate::<Main>(Steps(&[CREATE, FILL, FAIL])).await.expect_err("it fails");
+    assert_eq!(
+        error.to_string(),
+        "bind `default`: the migration `3_fail` failed, after 2 had been run"
+    );
+    assert!(crate::support::causes(&error)[1].contains("nowhere"), "{error:?}");
+    let MigrateError::Migration { applied, .. } = error else { panic!("another variant") };
+    assert_eq!(applied, ["1_create", "2_fill"]);
+    assert_eq!(steps(&registry).await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_who_migrate_at_once_do_not_run_a_migration_twice() {
+    let url = database();
+    let (first, second) = (registry(&url), registry(&url));
+    let (one, two) = tokio::join!(
+        first.migrate::<Main>(Steps(&[CREATE, FILL])),
+        second.migrate::<Main>(Steps(&[CREATE, FILL])),
+    );
+    let ran = [one.expect("it runs").applied.len(), two.expect("it runs").applied.len()];
+    assert!(ran == [2, 0] || ran == [0, 2], "{ran:?}");
+    assert_eq!(steps(&first).await, [1]);
+}
+
+#[tokio::test]
+async fn after_migrations_the_lock_is_free() {
+    let url = database();
+    for _ in 0..3 {
+        registry(&url).migrate::<Main>(Steps(&[CREATE])).await.expect("nobody holds the lock");
+    }
+    let error = registry(&url).migrate::<Main>(Steps(&[CREATE, FAIL])).await;
+    error.expect_err("it fails");
+    registry(&url).migrate::<Main>(Steps(&[CREATE])).await.expect("nobody holds the lock");
+    let registry = registry(&url);
+    let mut session = registry.session_for::<Step>().await.expect("a session");
+    session.batch_execute("SELECT 1").await.expect("an answer");
+}

@@ -1,0 +1,154 @@
+//! What PostgreSQL and MariaDB have in common, and SQLite has not: a server that can refuse.
+
+use std::time::{Duration, Instant};
+
+use diesel::sql_query;
+use diesel_async::RunQueryDsl;
+use registry_core::settings::BindSettings;
+use registry_core::{AcquireError, Backend, ConnectError, Mysql, Postgres, Registry};
+
+use crate::support::{self, causes};
+
+async fn failure<C: Backend>(bind: BindSettings) -> (AcquireError, Duration) {
+    let registry = Registry::builder().bind("default", bind).build().expect("good settings");
+    let started = Instant::now();
+    let error = registry.session_by_key::<C>("default").await.expect_err("it must fail");
+    let status = &registry.status().engines[0];
+    assert_eq!((status.in_use, status.idle, status.direct), (0, 0, 1), "nothing is left behind");
+    (error, started.elapsed())
+}
+
+fn connect_error(error: &AcquireError) -> &ConnectError {
+    match error {
+        AcquireError::Connect { source, .. } => source,
+        other => panic!("another variant: {other:?}"),
+    }
+}
+
+/// A port on which nobody listens.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("its address").port()
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_told_at_once_in_the_words_of_the_system() {
+    async fn check<C: Backend>(scheme: &str) {
+        let port = free_port();
+        let url = format!("{scheme}://app:hunter2@127.0.0.1:{port}/app");
+        let (error, took) = failure::<C>(url.into()).await;
+        assert!(took < Duration::from_secs(5), "long before acquire_timeout: {took:?}");
+        assert!(error.is_transient() && !error.is_timeout());
+        assert!(matches!(connect_error(&error), ConnectError::Unreachable(_)), "{error:?}");
+        let causes = causes(&error);
+        let url = format!("{scheme}://app:***@127.0.0.1:{port}/app");
+        assert_eq!(causes[0], format!("bind `default`: could not connect to {url}"));
+        assert_eq!(causes[1], "the server cannot be reached");
+        assert!(causes[2].contains("Connection refused"), "{causes:?}");
+        assert!(!format!("{error:?} {causes:?}").contains("hunter2"));
+    }
+    check::<Postgres>("postgres").await;
+    check::<Mysql>("mysql").await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_from_a_server_that_is_down() {
+    async fn check<C: Backend>(url: String, words: &str) {
+        let (error, _) = failure::<C>(url.into()).await;
+        assert!(matches!(connect_error(&error), ConnectError::Authentication(_)), "{error:?}");
+        assert!(!error.is_transient());
+        let causes = causes(&error);
+        assert_eq!(causes[1], "the server rejects the user or the password");
+        assert!(causes[2].contains(words), "{causes:?}");
+        assert!(!format!("{error:?} {causes:?}").contains("hunter2"));
+    }
+    check::<Postgres>(
+        support::postgres().url_with_password("hunter2"),
+        "password authentication failed",
+    )
+    .await;
+    check::<Mysql>(support::mariadb().url_with_password("hunter2"), "Access denied").await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_told() {
+    async fn check<C: Backend>(url: String, words: &str) {
+        let (rest, _) = url.rsplit_once('/').expect("a path");
+        let (error, _) = failure::<C>(format!("{rest}/nowhere").into()).await;
+        assert!(matches!(connect_error(&error), ConnectError::UnknownDatabase(_)), "{error:?}");
+        let causes = causes(&error);
+        assert_eq!(causes[1], "the database does not exist");
+        assert!(causes[2].contains(words), "{causes:?}");
+    }
+    check::<Postgres>(support::postgres().database("gone"), "\"nowhere\" does not exist").await;
+    check::<Mysql>(support::mariadb().database("gone"), "Unknown database 'nowhere'").await;
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_costs_connect_timeout() {
+    async fn check<C: Backend>(scheme: &str) {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = silent.local_addr().expect("its address").port();
+        let bind = BindSettings::new(format!("{scheme}://app@127.0.0.1:{port}/app"))
+            .connect_timeout(Duration::from_millis(100));
+        let (error, took) = failure::<C>(bind).await;
+        assert!(took >= Duration::from_millis(100) && took < Duration::from_secs(5), "{took:?}");
+        assert!(error.is_timeout() && error.is_transient());
+        assert_eq!(causes(&error)[1], "no connection was ready within 100ms");
+    }
+    check::<Postgres>("postgres").await;
+    check::<Mysql>("mysql").await;
+}
+
+#[tokio::test]
+async fn a_caller_in_a_hurry_waits_no_longer_for_a_connection() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = silent.local_addr().expect("its address").port();
+    let registry = Registry::builder()
+        .bind("default", format!("postgres://app@127.0.0.1:{port}/app"))
+        .build()
+        .expect("good settings");
+    let acquire = registry.session_by_key::<Postgres>("default");
+    let error = acquire.within(Duration::from_millis(50)).await.expect_err("nobody answers");
+    assert!(error.is_timeout());
+}
+
+#[tokio::test]
+async fn statement_timeout_ends_a_statement_that_takes_too_long() {
+    async fn check<C: Backend>(url: String, sleep: &str)
+    where
+        diesel::query_builder::SqlQuery: diesel_async::methods::ExecuteDsl<C>,
+    {
+        let bind = BindSettings::new(url).statement_timeout(Duration::from_millis(100));
+        let registry = Registry::builder().bind("default", bind).build().expect("good settings");
+        let mut session = registry.session_by_key::<C>("default").await.expect("a session");
+        let started = Instant::now();
+        // MariaDB and MySQL differ in whether a sleep that is cut short is an error.
+        let _ = sql_query(sleep).execute(&mut *session).await;
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+    check::<Postgres>(support::postgres().database("slow"), "SELECT pg_sleep(20)").await;
+    check::<Mysql>(support::mariadb().database("slow"), "SELECT SLEEP(20)").await;
+}
+
+#[tokio::test]
+async fn a_password_with_odd_characters_and_a_unix_socket_work() {
+    let server = support::postgres();
+    let url = server.database("odd");
+    let registry = Registry::builder().bind("default", url.as_str()).build().expect("settings");
+    let mut session = registry.session_by_key::<Postgres>("default").await.expect("a session");
+    let role = "DROP ROLE IF EXISTS odd_one; CREATE ROLE odd_one LOGIN PASSWORD 'p@ss:w/rd%?#'";
+    diesel_async::SimpleAsyncConnection::batch_execute(&mut session, role).await.expect("a role");
+    let name = url.rsplit('/').next().expect("a database");
+
+    let odd =
+        format!("postgres://odd_one:p%40ss%3Aw%2Frd%25%3F%23@127.0.0.1:{}/{name}", server.port());
+    let registry = Registry::builder().bind("default", odd).build().expect("good settings");
+    registry.session_by_key::<Postgres>("default").await.expect("the password is understood");
+    assert!(!format!("{:?}", registry.status()).contains("p%40ss"));
+
+    let bind = BindSettings::new(format!("postgres://odd_one@127.0.0.1:{}/{name}", server.port()))
+        .password("p@ss:w/rd%?#");
+    let registry = Registry::builder().bind("default", bind).build().expect("good settings");
+    registry.session_by_key::<Postgres>("default").await.expect("the password is understood");
+}

@@ -1,0 +1,5 @@
+//! What is not the same on every backend.
+
+mod both_servers;
+mod mixed;
+mod sqlite;

@@ -1,0 +1,8 @@
+//! The registry against real databases.
+
+mod cases;
+#[path = "support/mount.rs"]
+mod mount;
+mod support;
+
+mount::mount!(migrations, sessions);

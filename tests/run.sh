@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Runs the whole test suite, on a machine that has Rust and a C compiler. Arguments go to `cargo test`:
+#
+#   ./tests/run.sh                       everything
+#   ./tests/run.sh --test servers        one test binary
+#
+# The tests start PostgreSQL and MariaDB themselves, from the installed programs. What is missing is
+# installed here where that is possible. REGISTRY_TEST_POSTGRES_URL and REGISTRY_TEST_MYSQL_URL name
+# running servers to use instead; their users must be allowed to create databases.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# The places in which the tests look too (tests/support/programs.rs).
+has_server() {
+    local folder
+    has "$1" && return
+    for folder in /usr/lib/postgresql/*/bin /usr/sbin /usr/libexec /usr/local/sbin \
+        /opt/homebrew/opt/*/bin /usr/local/opt/*/bin; do
+        [ -x "$folder/$1" ] && return
+    done
+    return 1
+}
+
+install() {
+    local elevate=()
+    if ! has apt-get; then
+        die "these tests need $*. With Homebrew: brew install postgresql mariadb. Elsewhere, install the packages that have initdb, postgres, mariadb-install-db and mariadbd. Or name running servers in REGISTRY_TEST_POSTGRES_URL and REGISTRY_TEST_MYSQL_URL."
+    fi
+    if [ "$(id -u)" -ne 0 ]; then
+        has sudo && sudo -n true 2>/dev/null ||
+            die "these tests need $*, and this user may not install it. Run: sudo apt-get install $*"
+        elevate=(sudo -n)
+    fi
+    say "installing $*"
+    ${elevate[@]+"${elevate[@]}"} apt-get update -q
+    # In runlevel 1 no package starts its service: the tests bring their own.
+    ${elevate[@]+"${elevate[@]}"} env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        apt-get install -y -q --no-install-recommends "$@"
+}
+
+has cargo || die "these tests need Rust: see https://rustup.rs"
+has cc || has gcc || has clang ||
+    die "these tests need a C compiler, for the bundled SQLite. Debian: apt-get install gcc libc6-dev. macOS: xcode-select --install"
+
+missing=()
+if [ -z "${REGISTRY_TEST_POSTGRES_URL:-}" ]; then
+    has_server initdb && has_server postgres || missing+=(postgresql)
+fi
+if [ -z "${REGISTRY_TEST_MYSQL_URL:-}" ]; then
+    has_server mariadb-install-db && has_server mariadbd || missing+=(mariadb-server)
+fi
+[ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
+
+say "tests, every backend"
+cargo test --workspace --all-features "$@"
+
+# Arguments choose tests by name, and those may not be in this binary.
+if [ $# -eq 0 ]; then
+    # What the compiler says to a program with one backend differs from what it says with several.
+    say "compiler messages, SQLite alone"
+    cargo test -p registry-core --features sqlite --test ui
+fi
+
+say "all tests passed"

@@ -1,0 +1,49 @@
+//! A temporary folder, watched over.
+
+use std::path::{Path, PathBuf};
+
+use super::account::Account;
+use super::watchdog::Watchdog;
+
+/// A folder that goes away with the test binary, and the server in it too.
+pub(crate) struct Home {
+    path: PathBuf,
+    account: Account,
+    _watchdog: Watchdog,
+}
+
+impl Home {
+    /// For plain files.
+    pub(crate) fn of_files() -> Self {
+        Self::new(Account::find(&["root"]), "TERM")
+    }
+
+    /// For a server that runs as one of `accounts` if the tests run as root, and ends at once on `signal`.
+    pub(crate) fn of_server(accounts: &[&str], signal: &str) -> Self {
+        Self::new(Account::find(accounts), signal)
+    }
+
+    fn new(account: Account, signal: &str) -> Self {
+        // The path of a Unix socket has about 100 bytes; and a temporary folder of root's own
+        // is closed to the account that the server runs as.
+        let path = tempfile::Builder::new()
+            .prefix("registry-")
+            .tempdir_in("/tmp")
+            .expect("/tmp can be written to")
+            .keep();
+        let watchdog = Watchdog::of_folder(&path, signal);
+        account.own(&path);
+        Self { path, account, _watchdog: watchdog }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A command that runs in this folder as its owner.
+    pub(crate) fn command(&self, program: &Path) -> std::process::Command {
+        let mut command = self.account.command(program);
+        command.current_dir(&self.path);
+        command
+    }
+}

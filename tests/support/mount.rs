@@ -1,0 +1,33 @@
+//! One test body, every backend. Apart from the rest, as not every test binary has bodies to mount:
+//!
+//! ```ignore
+//! mod support;
+//! #[path = "support/mount.rs"]
+//! mod mount;
+//! mount::mount!(sessions, migrations); // tests/bodies/{sessions,migrations}.rs, on every backend
+//! ```
+
+/// Mounts test bodies once for each backend: `mount!(sessions)` makes the modules
+/// `postgres::sessions`, `mysql::sessions` and `sqlite::sessions` of `tests/bodies/sessions.rs`.
+///
+/// A body is compiled three times, so it can declare models: it takes `Backend` (the connection type),
+/// `database()` (the URL of a fresh database) and whatever else [`backends`] has from `super`.
+macro_rules! mount {
+    ($($body:ident),+ $(,)?) => {
+        $crate::mount::mount! { @ postgres $($body)+ }
+        $crate::mount::mount! { @ mysql $($body)+ }
+        $crate::mount::mount! { @ sqlite $($body)+ }
+    };
+    (@ $backend:ident $($body:ident)+) => {
+        // `path` on an inline module is the folder of the modules in it.
+        #[path = "bodies"]
+        mod $backend {
+            pub(crate) use $crate::support::backends::$backend::*;
+            $(
+                #[expect(clippy::duplicate_mod, reason = "the point: one body, every backend")]
+                mod $body;
+            )+
+        }
+    };
+}
+pub(crate) use mount;
