@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use diesel::result::DatabaseErrorKind;
 
-use crate::bind::BindKey;
+use crate::bind_key::BindKey;
 use crate::settings::{BackendKind, SettingsError, nearest};
 
 /// What a database driver reported, in its own words.
@@ -93,9 +93,7 @@ pub enum AcquireError {
     WrongBackend(#[from] WrongBackend),
 
     /// As many callers were waiting as `queue_limit` allows.
-    #[error(
-        "bind `{key}`: {limit} callers are waiting for a session already, which is its queue_limit"
-    )]
+    #[error("bind `{key}`: the queue is full: no more than {limit} may wait, its queue_limit")]
     QueueFull {
         /// The bind key.
         key: BindKey,
@@ -104,7 +102,11 @@ pub enum AcquireError {
     },
 
     /// Every connection was in use for the whole time that the caller was willing to wait.
-    #[error("bind `{key}`: no session within {}: of at most {max} connections {in_use} are in use and {idle} idle, and {waiting} more callers wait", humantime::format_duration(*after))]
+    #[error(
+        "bind `{key}`: no session within {}: of at most {max} connections {in_use} are in use and \
+         {idle} idle, and {waiting} more callers wait{}",
+        humantime::format_duration(*after), Own(*held_by_caller)
+    )]
     TimedOut {
         /// The bind key.
         key: BindKey,
@@ -118,6 +120,8 @@ pub enum AcquireError {
         max: u32,
         /// Callers that waited beside this one.
         waiting: u32,
+        /// Connections that the task which waited has itself: if those are all, none can ever be free.
+        held_by_caller: u32,
         /// Why the engine could last not connect, if that ever happened.
         #[source]
         last_error: Option<Arc<ConnectError>>,
@@ -202,7 +206,8 @@ pub enum ConnectError {
     /// The server has as many connections as it takes.
     #[error("the server takes no more connections")]
     TooManyConnections(#[source] DriverError),
-    /// One side wants TLS, and the other cannot or will not.
+    /// One side wants TLS, and the other cannot or will not; or the certificate of the server is not
+    /// one that the settings accept.
     #[error("the server and the settings do not agree on TLS")]
     Tls(#[source] DriverError),
     /// No connection was ready in time.
@@ -366,14 +371,8 @@ pub enum MigrateError {
         key: BindKey,
     },
     /// No connection could be had to run them on.
-    #[error("bind `{key}`: no connection to run migrations on")]
-    Connect {
-        /// The bind key.
-        key: BindKey,
-        /// Why not.
-        #[source]
-        source: DriverError,
-    },
+    #[error(transparent)]
+    Acquire(#[from] AcquireError),
     /// The lock that keeps two processes from migrating at once could not be taken.
     #[error("bind `{key}`: the migration lock could not be taken")]
     Lock {
@@ -411,6 +410,18 @@ pub enum MigrateError {
         /// The bind key.
         key: BindKey,
     },
+}
+
+/// Says how many sessions the task has itself, if it has any.
+struct Own(u32);
+
+impl fmt::Display for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            own => write!(f, "; the task that waits holds {own} of them itself"),
+        }
+    }
 }
 
 /// Shows an error with all its causes, in one line.

@@ -48,10 +48,44 @@
 //! | know what an engine does with its connections | [`EngineOptions`] |
 //! | tell errors apart | [`error`] |
 //!
+//! # Watching it
+//!
+//! Events and spans of `tracing` have the target `registry` and the field `bind`, the bind key. None has
+//! a password, a user name or a value that was bound to a statement. Durations are in seconds.
+//!
+//! | event | level | fields |
+//! |---|---|---|
+//! | a session was acquired (that was not there at once) | debug | `wait` |
+//! | a session could not be acquired | debug | `wait`, `error` |
+//! | a connection was opened | debug | `elapsed` |
+//! | a connection could not be opened | debug; warn in the background | `error` |
+//! | a connection was closed | debug; warn if it came back unclean | `reason` |
+//! | slow query | warn | `elapsed`, `sql` |
+//!
+//! The span `acquire` stands around the wait for a session that is not there at once, and the span
+//! `connect` around the opening of a connection.
+//!
+//! With the feature `metrics`, engines report to the recorder of the `metrics` facade that is installed
+//! when they are first used. The vocabulary is HikariCP's; each has a label `bind`.
+//!
+//! | metric | kind | what |
+//! |---|---|---|
+//! | `registry_connections_active` | gauge | connections that are lent |
+//! | `registry_connections_idle` | gauge | connections that are open and idle |
+//! | `registry_connections_max` | gauge | how many there may be |
+//! | `registry_connections_pending` | gauge | callers that wait for one |
+//! | `registry_connections_acquire_seconds` | histogram | how long acquiring a session took |
+//! | `registry_connections_creation_seconds` | histogram | how long opening a connection took |
+//! | `registry_connections_usage_seconds` | histogram | how long a session was lent |
+//! | `registry_connections_timeout_total` | counter | acquires that ended with a time-out |
+//! | `registry_connections_failed_total` | counter | connections that could not be opened |
+//! | `registry_connections_closed_total` | counter | connections that were closed, by `reason`: `idle`, `expired`, `unanswered`, `unclean` |
+//!
 //! # Features
 //!
 //! `postgres`, `mysql` and `sqlite`, one for each [backend](Backend). None is on by default: a library crate
-//! names those that it needs, and does not choose for the program that uses it.
+//! names those that it needs, and does not choose for the program that uses it. `rustls` adds TLS to the
+//! servers among them, see [`DatabaseUrl`]; `metrics` reports what engines do.
 
 #![cfg_attr(
     not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
@@ -65,6 +99,7 @@
 
 mod backend;
 mod bind;
+mod bind_key;
 mod engine;
 pub mod error;
 #[doc(hidden)]
@@ -79,8 +114,9 @@ pub use backend::Mysql;
 #[cfg(feature = "postgres")]
 pub use backend::Postgres;
 #[cfg(feature = "sqlite")]
-pub use backend::Sqlite;
-pub use bind::{Bind, BindKey, Bound, ByKey, Db, InvalidBindKey, KeyName, Name};
+pub use backend::{AsyncSqliteConnection, Sqlite};
+pub use bind::{Bind, Bound, ByKey, Db, KeyName, Name};
+pub use bind_key::{BindKey, InvalidBindKey};
 pub use engine::{Engine, EngineStatus, LastError};
 pub use error::{
     AcquireError, ConnectError, Error, MigrateError, UnknownBind, VerifyError, VerifyFailure,

@@ -39,7 +39,7 @@ impl<B: Bind> Session<B> {
     /// The bind key of the database that it is connected to.
     #[must_use]
     pub fn key(&self) -> &str {
-        &AnyEngine::settings(self.loan.engine()).key
+        &AnyEngine::settings(&**self.loan.engine()).key
     }
 }
 
@@ -123,12 +123,13 @@ impl<B: Bind> Future for Acquire<'_, B> {
                         let key = engine.settings().key;
                         return Poll::Ready(Err(AcquireError::NoRuntime { key }));
                     };
-                    let held = match engine.try_lend(&runtime)? {
+                    match engine.try_lend(&runtime)? {
                         Attempt::Ready(loan) => return Poll::Ready(Ok(Session::new(loan))),
-                        Attempt::Held(held) => Some(held),
-                        Attempt::Wait => None,
-                    };
-                    this.state = State::Waiting(Box::pin(engine.lend(held, this.within)));
+                        attempt => {
+                            let waiting = Core::lend(attempt, this.within);
+                            this.state = State::Waiting(Box::pin(waiting));
+                        }
+                    }
                 }
                 State::Failed(error) => return Poll::Ready(Err(error)),
                 State::Waiting(mut waiting) => match waiting.as_mut().poll(cx) {

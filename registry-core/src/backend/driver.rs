@@ -4,6 +4,7 @@ use std::future::Future;
 
 use diesel::migration::Migration;
 use diesel_async::AsyncConnectionCore;
+use futures_util::future::BoxFuture;
 
 use crate::error::{ConnectError, DriverError};
 use crate::settings::{DatabaseUrl, EngineOptions};
@@ -15,6 +16,19 @@ pub trait Driver: AsyncConnectionCore + Sized {
 
     /// Statements after which a connection is as new, or `None` if only a new one is.
     const FULL_RESET: Option<&'static str>;
+
+    /// Whether the driver knows, without asking the server, that the connection is gone.
+    fn is_known_dead(&mut self) -> bool {
+        false
+    }
+
+    /// Whether a statement failed with `error` because its connection is gone.
+    fn is_fatal(error: &diesel::result::Error) -> bool;
+
+    /// Tells the server to end the statement that runs, where it would go on for a client that is gone.
+    fn cancel(&self) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
 
     /// Opens a connection and sets it up as the options ask, all but `on_connect`.
     fn open(
@@ -35,6 +49,28 @@ pub trait Driver: AsyncConnectionCore + Sized {
     ///
     /// Gives the connection back, and the names of what was run.
     fn migrate(self, migrations: Migrations<Self::Backend>) -> (Self, Migrated);
+
+    /// Whether a statement still runs whose future was dropped.
+    fn is_busy(&self) -> bool {
+        false
+    }
+
+    /// Whether a transaction is open of which Diesel does not know, as far as the driver knows without
+    /// asking the server.
+    fn has_raw_transaction(&mut self) -> bool {
+        false
+    }
+
+    /// Rolls back whatever is open, behind what still runs, and waits for it. It happens even if the
+    /// future is dropped. `None` if the driver cannot promise that.
+    fn start_rollback(&mut self) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
+
+    /// Waits until the connections to that URL that were dropped before are closed.
+    fn all_closed(_: &DatabaseUrl) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Every migration that there is.

@@ -11,13 +11,15 @@ mod mysql;
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(all(feature = "rustls", any(feature = "postgres", feature = "mysql")))]
+mod tls;
 
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
 #[cfg(feature = "sqlite")]
-pub use sqlite::Sqlite;
+pub use sqlite::{AsyncSqliteConnection, Sqlite};
 
 /// A connection type that the registry can open.
 ///

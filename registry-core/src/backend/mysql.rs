@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use diesel_async::{AsyncMysqlConnection, SimpleAsyncConnection};
+use futures_util::future::BoxFuture;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Opts, OptsBuilder};
 use tokio::runtime::Handle;
@@ -10,7 +11,10 @@ use tokio::runtime::Handle;
 use super::Backend;
 use super::driver::{Driver, MigrationLock, migrate_by_harness};
 use crate::error::{ConnectError, DriverError};
+use crate::settings::url::tls::TlsMode;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
+#[cfg(feature = "rustls")]
+use crate::{error::Chain, settings::url::tls::TlsSettings};
 
 /// The connection type of MySQL and MariaDB databases.
 pub type Mysql = AsyncMysqlConnection;
@@ -28,6 +32,19 @@ impl Driver for Mysql {
     // The protocol's own reset also forgets the statements that Diesel has prepared.
     const FULL_RESET: Option<&'static str> = None;
 
+    fn cancel(&self) -> Option<BoxFuture<'static, ()>> {
+        let token = self.cancel_token();
+        Some(Box::pin(async move { drop(token.cancel_query().await) }))
+    }
+
+    fn is_fatal(error: &diesel::result::Error) -> bool {
+        // What is no error of the server is one of the driver, which Diesel passes on as text.
+        matches!(error, diesel::result::Error::DatabaseError(_, information)
+            if ["Input/output error", "Driver error: `Connection", "Driver error: `Packet"]
+                .iter()
+                .any(|text| information.message().starts_with(text)))
+    }
+
     async fn open(url: &DatabaseUrl, options: &EngineOptions) -> Result<Self, ConnectError> {
         let opts = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         let builder = OptsBuilder::from_opts(opts)
@@ -36,12 +53,12 @@ impl Driver for Mysql {
             .client_found_rows(true);
         // Unless the URL asks for it, a TCP connection to this host is not given up for the server's
         // socket file: the URL says where to connect.
-        let builder = if url.expose().contains("prefer_socket") {
+        let builder = if url.expose().contains("prefer_socket") && !asks_for_tls(url) {
             builder
         } else {
             builder.prefer_socket(false)
         };
-        let mut conn = Conn::new(builder).await.map_err(classify)?;
+        let mut conn = connect(builder, url).await?;
         if options.read_only {
             set(&mut conn, "SET SESSION TRANSACTION READ ONLY").await?;
         }
@@ -53,7 +70,12 @@ impl Driver for Mysql {
     }
 
     fn check_url(url: &DatabaseUrl) -> Result<(), String> {
-        parse(url).map(drop)
+        parse(url)?;
+        #[cfg(feature = "rustls")]
+        if let Some(tls) = url.tls() {
+            super::tls::check(tls)?;
+        }
+        Ok(())
     }
 
     fn lock_migrations(&mut self, _: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
@@ -70,6 +92,59 @@ impl Driver for Mysql {
 
 fn parse(url: &DatabaseUrl) -> Result<Opts, String> {
     Opts::from_url(&url.expose()).map_err(|error| error.to_string())
+}
+
+/// Whether TLS is to be tried. What mysql_async finds out of the server's socket file over TLS it
+/// would use with TLS, which it then leaves out.
+fn asks_for_tls(url: &DatabaseUrl) -> bool {
+    cfg!(feature = "rustls") && url.tls().is_some_and(|tls| tls.mode > TlsMode::Disable)
+}
+
+#[cfg(not(feature = "rustls"))]
+async fn connect(builder: OptsBuilder, _: &DatabaseUrl) -> Result<Conn, ConnectError> {
+    Conn::new(builder).await.map_err(classify)
+}
+
+/// Connects in the order of MySQL's `ssl-mode`.
+#[cfg(feature = "rustls")]
+async fn connect(builder: OptsBuilder, url: &DatabaseUrl) -> Result<Conn, ConnectError> {
+    use super::tls::mysql::name_in_certificate;
+
+    let plain = builder.clone().ssl_opts(None);
+    let opts = Opts::from(builder.clone());
+    let Some(tls) = url.tls().filter(|tls| tls.mode > TlsMode::Disable && opts.socket().is_none())
+    else {
+        return Conn::new(plain).await.map_err(classify);
+    };
+    match encrypted(&builder, tls, opts.ip_or_hostname()).await {
+        Err(ConnectError::Tls(cause)) if tls.mode == TlsMode::Prefer => {
+            tracing::debug!(
+                target: "registry",
+                %url,
+                cause = %Chain(&*cause),
+                "plaintext: TLS cannot be had"
+            );
+            Conn::new(plain).await.map_err(classify)
+        }
+        Err(ConnectError::Tls(cause)) if tls.mode == TlsMode::VerifyCa => {
+            match name_in_certificate(&*cause) {
+                Some(name) => encrypted(&builder, tls, &name).await,
+                None => Err(ConnectError::Tls(cause)),
+            }
+        }
+        done => done,
+    }
+}
+
+/// `name` is the one that the certificate is to be for, where that is verified.
+#[cfg(feature = "rustls")]
+async fn encrypted(
+    builder: &OptsBuilder,
+    tls: &TlsSettings,
+    name: &str,
+) -> Result<Conn, ConnectError> {
+    let ssl = super::tls::mysql::ssl_opts(tls, name).await?;
+    Conn::new(builder.clone().ssl_opts(ssl)).await.map_err(classify)
 }
 
 async fn set(conn: &mut Conn, statement: &str) -> Result<(), ConnectError> {
@@ -94,6 +169,10 @@ fn setup(statement: &str, error: Error) -> ConnectError {
 }
 
 fn classify(error: Error) -> ConnectError {
+    #[cfg(feature = "rustls")]
+    if let Some(cause) = super::tls::cause(&error) {
+        return ConnectError::Tls(cause.into());
+    }
     match error {
         // The numbers are those of the MySQL manual's "Server Error Message Reference".
         Error::Server(error) => match error.code {
@@ -114,6 +193,8 @@ fn classify(error: Error) -> ConnectError {
             ConnectError::Tls(error.into())
         }
         Error::Driver(error) => ConnectError::Other(error.into()),
+        #[cfg(feature = "rustls")]
+        Error::Io(mysql_async::IoError::Tls(error)) => ConnectError::Tls(error.into()),
         error => ConnectError::Other(error.to_string().into()),
     }
 }

@@ -6,15 +6,28 @@ use std::time::Duration;
 
 use diesel::dsl::sql;
 use diesel::sql_types::{BigInt, Bool};
+use diesel_async::pooled_connection::PoolableConnection;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Config, NoTls, Socket};
+#[cfg(feature = "rustls")]
+use tokio_postgres::{config::Host, error::DbError};
 
 use super::Backend;
 use super::driver::{Driver, MigrationLock, migrate_by_harness};
+#[cfg(feature = "rustls")]
+use super::tls::connector::Connector;
 use crate::error::{ConnectError, DriverError};
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, ResetOnReturn};
+use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
+#[cfg(feature = "rustls")]
+use crate::{
+    error::Chain,
+    settings::url::tls::{TlsMode, TlsSettings},
+};
 
 /// The connection type of PostgreSQL databases.
 pub type Postgres = AsyncPgConnection;
@@ -33,25 +46,52 @@ impl Driver for Postgres {
     const ROLLBACK_NEEDS_TRANSACTION: bool = false;
 
     // `DISCARD ALL` as the manual spells it out, without `DEALLOCATE ALL` and `DISCARD PLANS`: Diesel
-    // goes on using the statements that it has prepared.
+    // goes on using the statements that it has prepared. The time zone is what diesel-async sets.
     const FULL_RESET: Option<&'static str> = Some(
         "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
-         SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES",
+         SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
+         SET TIME ZONE 'UTC'",
     );
+
+    fn is_known_dead(&mut self) -> bool {
+        // True as well for one with a transaction open, which none is that is about to be lent.
+        PoolableConnection::is_broken(self)
+    }
+
+    fn cancel(&self) -> Option<BoxFuture<'static, ()>> {
+        let token = self.cancel_token();
+        // Plaintext: the request holds no secret but the right to cancel this connection's statement.
+        Some(Box::pin(async move { drop(token.cancel_query(NoTls).await) }))
+    }
+
+    fn is_fatal(error: &diesel::result::Error) -> bool {
+        use diesel::result::DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
+
+        match error {
+            diesel::result::Error::DatabaseError(ClosedConnection | UnableToSendCommand, _) => true,
+            // The server says so before it goes, by a code that Diesel does not know.
+            diesel::result::Error::DatabaseError(_, information) => {
+                information.message().starts_with("terminating connection")
+            }
+            _ => false,
+        }
+    }
 
     async fn open(url: &DatabaseUrl, options: &EngineOptions) -> Result<Self, ConnectError> {
         let mut config = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         if let Some(startup) = startup_options(&config, options) {
             config.options(startup);
         }
-        let (client, connection) = config.connect(NoTls).await.map_err(classify)?;
-        Self::try_from_client_and_connection(client, connection)
-            .await
-            .map_err(|error| ConnectError::Other(error.into()))
+        #[cfg(feature = "rustls")]
+        if let Some(tls) = url.tls().filter(|_| has_network(&config)) {
+            return connect_as_asked(config, tls, url).await;
+        }
+        connect(config, SslMode::Disable, NoTls).await
     }
 
     fn check_url(url: &DatabaseUrl) -> Result<(), String> {
-        parse(url).map(drop)
+        let config = parse(url)?;
+        check_tls(url, &config)
     }
 
     fn lock_migrations(&mut self, _: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
@@ -82,8 +122,106 @@ fn parse(url: &DatabaseUrl) -> Result<Config, String> {
     Ok(config)
 }
 
+#[cfg(feature = "rustls")]
+fn check_tls(url: &DatabaseUrl, config: &Config) -> Result<(), String> {
+    let Some(tls) = url.tls() else { return Ok(()) };
+    let is_mixed = has_network(config) && config.get_hosts().iter().any(is_socket);
+    if is_mixed && tls.mode >= TlsMode::Require {
+        return Err("of these hosts, one is a Unix socket, and those have no TLS".to_owned());
+    }
+    super::tls::check(tls)
+}
+
+#[cfg(not(feature = "rustls"))]
+fn check_tls(_: &DatabaseUrl, _: &Config) -> Result<(), String> {
+    // A URL that asks for TLS is refused where it is read.
+    Ok(())
+}
+
+/// libpq ignores its `sslmode` where there are only Unix sockets.
+#[cfg(feature = "rustls")]
+fn has_network(config: &Config) -> bool {
+    !config.get_hostaddrs().is_empty() || !config.get_hosts().iter().all(is_socket)
+}
+
+#[cfg(feature = "rustls")]
+fn is_socket(host: &Host) -> bool {
+    !matches!(host, Host::Tcp(_))
+}
+
+/// Connects in the order of libpq's `sslmode`.
+#[cfg(feature = "rustls")]
+async fn connect_as_asked(
+    mut config: Config,
+    tls: &TlsSettings,
+    url: &DatabaseUrl,
+) -> Result<Postgres, ConnectError> {
+    if config.get_hosts().is_empty() {
+        // tokio-postgres does not look for the host of a certificate here.
+        for address in config.get_hostaddrs().to_vec() {
+            config.host(address.to_string());
+        }
+    }
+    let mut first = None;
+    if tls.mode <= TlsMode::Allow {
+        match connect(config.clone(), SslMode::Disable, NoTls).await {
+            Err(refused) if tls.mode == TlsMode::Allow && is_not_let_in(&refused) => {
+                first = Some(refused);
+            }
+            done => return done,
+        }
+    }
+    let connector = Connector::new(tls).await?;
+    if tls.mode != TlsMode::Prefer {
+        return match (connect(config, SslMode::Require, connector).await, first) {
+            // What the server said to plaintext matters more than that it has no TLS.
+            (Err(ConnectError::Tls(_)), Some(refused)) => Err(refused),
+            (done, _) => done,
+        };
+    }
+    let cause = match connect(config.clone(), SslMode::Prefer, connector.clone()).await {
+        Ok(connection) => {
+            if !connector.has_encrypted() {
+                tracing::debug!(target: "registry", %url, "plaintext: the server has no TLS");
+            }
+            return Ok(connection);
+        }
+        Err(error @ ConnectError::Tls(_)) => error,
+        Err(error) if is_not_let_in(&error) && connector.has_encrypted() => error,
+        Err(error) => return Err(error),
+    };
+    let cause = Chain(&cause).to_string();
+    tracing::debug!(target: "registry", %url, cause, "plaintext: TLS cannot be had");
+    connect(config, SslMode::Disable, NoTls).await
+}
+
+/// Whether the server has no rule that lets such a connection in, encrypted or not.
+#[cfg(feature = "rustls")]
+fn is_not_let_in(error: &ConnectError) -> bool {
+    let ConnectError::Authentication(cause) = error else { return false };
+    cause
+        .downcast_ref::<DbError>()
+        .is_some_and(|cause| *cause.code() == SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+}
+
+async fn connect<T>(mut config: Config, mode: SslMode, tls: T) -> Result<Postgres, ConnectError>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+{
+    config.ssl_mode(mode);
+    if mode == SslMode::Disable {
+        config.ssl_negotiation(SslNegotiation::Postgres);
+    }
+    let (client, connection) = config.connect(tls).await.map_err(classify)?;
+    Postgres::try_from_client_and_connection(client, connection)
+        .await
+        .map_err(|error| ConnectError::Other(error.into()))
+}
+
 /// Settings of the server that hold for the whole life of the connection. As start-up options, they
-/// are what `RESET ALL` comes back to.
+/// are what `RESET ALL` comes back to. Connection poolers in between often refuse them, so there are
+/// none unless they are needed.
 fn startup_options(config: &Config, options: &EngineOptions) -> Option<String> {
     let mut startup = config.get_options().unwrap_or_default().to_owned();
     let mut set = |name: &str, value: &str| {
@@ -96,11 +234,6 @@ fn startup_options(config: &Config, options: &EngineOptions) -> Option<String> {
     if let Some(limit) = options.statement_timeout {
         set("statement_timeout", &milliseconds(limit).to_string());
     }
-    // diesel-async sets it by a statement. Connection poolers in between often refuse start-up
-    // options, so there are none unless they are needed.
-    if options.reset_on_return == ResetOnReturn::Full {
-        set("timezone", "UTC");
-    }
     (!startup.is_empty()).then_some(startup)
 }
 
@@ -110,6 +243,11 @@ fn milliseconds(limit: Duration) -> u128 {
 }
 
 fn classify(error: tokio_postgres::Error) -> ConnectError {
+    // A server may go back on a handshake when it is over, as one does that wants a certificate of ours.
+    #[cfg(feature = "rustls")]
+    if let Some(cause) = super::tls::cause(&error) {
+        return ConnectError::Tls(cause.into());
+    }
     let code = error.code().cloned();
     let text = error.to_string();
     // The driver's own error names a stage ("db error"); what the server or the system said is its

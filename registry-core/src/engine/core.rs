@@ -1,28 +1,27 @@
 //! One engine of a known connection type.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use diesel::connection::CacheSize;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, TryAcquireError};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, TryAcquireError};
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
-use super::loan::{Held, Loan, Permit};
+use super::connect::CHECK;
+use super::loan::{Held, Loan};
 use super::maintenance;
-use super::pool::{Lease, Pool};
-use super::slow::SlowQueries;
+use super::meters::Timer;
+use super::pool::Pool;
 use super::stats::Stats;
 use super::status::{EngineStatus, LastError};
+use super::watch::{Watch, caller};
 use super::{AnyEngine, CheckFailure};
 use crate::backend::Backend;
 use crate::error::{AcquireError, ConnectError};
-use crate::settings::{EngineOptions, EngineSettings};
-
-/// What checks whether a connection answers. Every backend understands it.
-const CHECK: &str = "SELECT 1";
+use crate::settings::EngineSettings;
 
 /// One engine: settings, permits and pool.
 ///
@@ -40,6 +39,10 @@ pub(crate) struct Core<C: Backend> {
     pub(super) maintenance: Arc<Notify>,
     /// Whether a runtime that is alive runs the maintenance.
     pub(super) is_maintained: Arc<AtomicBool>,
+    /// Every connection that there is, as it is watched.
+    pub(super) watched: Mutex<Vec<Weak<Watch>>>,
+    /// How often a table was found to have changed under its prepared statements.
+    pub(super) stale_plans: Arc<AtomicU32>,
 }
 
 /// What can be had without waiting.
@@ -49,66 +52,93 @@ pub(crate) enum Attempt<C: Backend> {
     /// A permit, and a slot that must be looked at first.
     Held(Held<C>),
     /// Nothing: others are in front.
-    Wait,
+    Wait(Arc<Core<C>>, Timer),
 }
 
 impl<C: Backend> Core<C> {
     pub(crate) fn new(settings: EngineSettings) -> Self {
         let max = settings.options.max_connections;
         Self {
-            settings,
             pool: Pool::new(max),
             permits: Semaphore::new(max as usize),
-            stats: Stats::default(),
+            stats: Stats::new(settings.key, max),
+            settings,
             returned: Notify::new(),
             maintenance: Arc::new(Notify::new()),
             is_maintained: Arc::new(AtomicBool::new(false)),
+            watched: Mutex::new(Vec::new()),
+            stale_plans: Arc::default(),
         }
     }
 
     /// A session at once, if one can be had without any input or output.
-    pub(crate) fn try_lend(self: &Arc<Self>, runtime: &Handle) -> Result<Attempt<C>, AcquireError> {
-        let permit = match self.permits.try_acquire() {
-            Ok(permit) => Permit::new(Arc::clone(self), permit),
-            Err(TryAcquireError::NoPermits) => return Ok(Attempt::Wait),
+    pub(crate) fn try_lend(self: Arc<Self>, runtime: &Handle) -> Result<Attempt<C>, AcquireError> {
+        let asked = Timer::start();
+        let taken = self.permits.try_acquire().map(SemaphorePermit::forget);
+        match taken {
+            Ok(()) => {}
+            Err(TryAcquireError::NoPermits) => return Ok(Attempt::Wait(self, asked)),
             Err(TryAcquireError::Closed) => return Err(self.closed_error()),
-        };
-        self.see_to_maintenance(runtime);
-        self.stats.count_direct();
-        let lease = self.pool.take();
-        let is_fresh = lease.as_ref().is_some_and(|lease| self.is_fresh(lease, runtime));
-        let held = Held::new(lease, permit);
+        }
+        let mut held = Held::new(self, asked);
+        let engine = held.engine();
+        engine.see_to_maintenance(runtime);
+        engine.stats.direct();
+        let mut lease = engine.pool.take();
+        let is_fresh = lease.as_mut().is_some_and(|lease| engine.is_fresh(lease, runtime));
+        held.put(lease);
         Ok(if is_fresh { Attempt::Ready(Loan::new(held)) } else { Attempt::Held(held) })
     }
 
     /// A session, whatever it takes. Dropping the future gives everything back.
     pub(crate) async fn lend(
-        self: Arc<Self>,
-        held: Option<Held<C>>,
+        attempt: Attempt<C>,
+        within: Option<Duration>,
+    ) -> Result<Loan<C>, AcquireError> {
+        let engine = match &attempt {
+            Attempt::Ready(loan) => Arc::clone(loan.engine()),
+            Attempt::Held(held) => Arc::clone(held.engine()),
+            Attempt::Wait(engine, _) => Arc::clone(engine),
+        };
+        let started = Instant::now();
+        let lending = engine.lend_within(attempt, within).instrument(engine.stats.acquire_span());
+        let outcome = lending.await;
+        engine.stats.acquired(&outcome, started.elapsed());
+        outcome
+    }
+
+    async fn lend_within(
+        self: &Arc<Self>,
+        attempt: Attempt<C>,
         within: Option<Duration>,
     ) -> Result<Loan<C>, AcquireError> {
         let within = within.unwrap_or(self.settings.options.acquire_timeout);
         let started = Instant::now();
-        let mut held = match held {
-            Some(held) => held,
-            None => Held::new(None, self.wait(within).await?),
+        let mut held = match attempt {
+            Attempt::Ready(loan) => return Ok(loan),
+            Attempt::Held(held) => held,
+            Attempt::Wait(_, asked) => self.wait(within, asked).await?,
         };
         while held.lease_mut().is_none() {
             match self.pool.take() {
-                Some(lease) => held.put(lease),
-                // Between two instructions of another caller; see `Pool::take`.
-                None => tokio::task::yield_now().await,
+                // The maintenance has them all in its hands, for a moment.
+                None if started.elapsed() < within => tokio::task::yield_now().await,
+                None => return Err(self.timed_out(within)),
+                lease => held.put(lease),
             }
         }
-        let left = within.saturating_sub(started.elapsed());
         if let Some(lease) = held.lease_mut() {
-            self.fill(lease, left).await.map_err(|error| self.could_not_connect(error))?;
+            self.fill(lease, within.saturating_sub(started.elapsed())).await?;
         }
         Ok(Loan::new(held))
     }
 
     /// Waits for a permit, behind those who came before.
-    async fn wait(self: &Arc<Self>, within: Duration) -> Result<Permit<C>, AcquireError> {
+    async fn wait(
+        self: &Arc<Self>,
+        within: Duration,
+        asked: Timer,
+    ) -> Result<Held<C>, AcquireError> {
         let options = &self.settings.options;
         let waiting = self.stats.wait();
         if let Some(limit) = options.queue_limit.filter(|limit| waiting.before >= *limit) {
@@ -116,135 +146,40 @@ impl<C: Backend> Core<C> {
         }
         match timeout(within, self.permits.acquire()).await {
             Ok(Ok(permit)) => {
-                self.stats.count_waited();
-                Ok(Permit::new(Arc::clone(self), permit))
+                self.stats.waited();
+                permit.forget();
+                Ok(Held::new(Arc::clone(self), asked))
             }
             Ok(Err(_)) => Err(self.closed_error()),
             Err(_) => {
-                let others = waiting.before;
                 drop(waiting);
-                self.stats.count_timed_out();
-                let counts = self.pool.counts();
-                Err(AcquireError::TimedOut {
-                    key: self.settings.key,
-                    after: within,
-                    in_use: counts.in_use,
-                    idle: counts.idle,
-                    max: options.max_connections,
-                    waiting: self.stats.acquires().waiting.max(others.saturating_sub(1)),
-                    last_error: self.stats.last_error().map(|last| last.error),
-                })
+                Err(self.timed_out(within))
             }
         }
     }
 
-    /// Whether the slot has a connection that can be lent without a look at it.
-    fn is_fresh(&self, lease: &Lease<C>, runtime: &Handle) -> bool {
-        let now = std::time::Instant::now();
-        lease.connection().is_some()
-            && lease.idle_for(now) <= self.settings.options.check_idle_after
-            && !lease.is_expired(now)
-            && (lease.is_of(runtime.id()) || self.settings.url.is_memory())
-    }
-
-    /// Sees to it that the slot has a live connection: checks the one it has, and connects if there
-    /// is none or it does not answer.
-    pub(super) async fn fill(
-        &self,
-        lease: &mut Lease<C>,
-        left: Duration,
-    ) -> Result<(), ConnectError> {
-        let runtime = Handle::current();
-        let started = Instant::now();
-        if self.is_fresh(lease, &runtime) {
-            return Ok(());
-        }
-        if self.is_worth_a_check(lease, &runtime) {
-            // Taken out for as long as it is not known to work: dropped with the future, it is not
-            // put back.
-            if let Some(mut connection) = lease.take() {
-                let limit = self.settings.options.check_timeout.min(left);
-                if let Ok(Ok(())) = timeout(limit, connection.batch_execute(CHECK)).await {
-                    lease.put_back(connection);
-                    lease.touch();
-                    return Ok(());
-                }
-                tracing::debug!(
-                    target: "registry",
-                    bind = %self.settings.key,
-                    "an idle connection did not answer and is replaced"
-                );
-            }
-        }
-        drop(lease.take());
-        let connection = self.connect(left.saturating_sub(started.elapsed())).await?;
-        lease.fill(connection, self.lifetime(), runtime.id());
-        Ok(())
-    }
-
-    fn is_worth_a_check(&self, lease: &Lease<C>, runtime: &Handle) -> bool {
-        if self.settings.url.is_memory() {
-            // Its connection is the database: it is never replaced.
-            return lease.connection().is_some();
-        }
-        lease.is_of(runtime.id()) && !lease.is_expired(std::time::Instant::now())
-    }
-
-    /// Opens a connection and makes it ready to be lent.
-    pub(super) async fn connect(&self, left: Duration) -> Result<C, ConnectError> {
-        let options = &self.settings.options;
-        self.open_within(options, options.connect_timeout.min(left)).await
-    }
-
-    /// Opens a connection for migrations, which write and take their time.
-    pub(crate) async fn connect_to_migrate(&self) -> Result<C, ConnectError> {
-        let options = EngineOptions {
-            read_only: false,
-            statement_timeout: None,
-            log_slow_queries: None,
-            ..self.settings.options.clone()
-        };
-        self.open_within(&options, options.connect_timeout).await
-    }
-
-    async fn open_within(
-        &self,
-        options: &EngineOptions,
-        limit: Duration,
-    ) -> Result<C, ConnectError> {
-        let ready = async {
-            let mut connection = C::open(&self.settings.url, options).await?;
-            run_each(&mut connection, &options.on_connect).await?;
-            if !options.statement_cache {
-                connection.set_prepared_statement_cache_size(CacheSize::Disabled);
-            }
-            if let Some(threshold) = options.log_slow_queries {
-                connection.set_instrumentation(SlowQueries::new(self.settings.key, threshold));
-            }
-            Ok(connection)
-        };
-        match timeout(limit, ready).await {
-            Ok(result) => result,
-            Err(_) => Err(ConnectError::TimedOut { after: limit }),
+    fn timed_out(&self, after: Duration) -> AcquireError {
+        self.stats.timed_out();
+        let counts = self.pool.counts();
+        AcquireError::TimedOut {
+            key: self.settings.key,
+            after,
+            in_use: counts.in_use,
+            idle: counts.idle,
+            max: self.settings.options.max_connections,
+            waiting: self.stats.acquires().waiting,
+            held_by_caller: self.held_by_caller(),
+            last_error: self.stats.last_error().map(|last| last.error),
         }
     }
 
-    fn could_not_connect(&self, error: ConnectError) -> AcquireError {
-        if matches!(error, ConnectError::TimedOut { .. }) {
-            self.stats.count_timed_out();
-        }
-        let source = Arc::new(error);
-        self.stats.record_error(&source);
-        AcquireError::Connect { key: self.settings.key, url: self.settings.url.to_string(), source }
-    }
-
-    /// `max_lifetime`, less a random part of at most 2.5 %, so that connections that were opened
-    /// together do not all expire at once (HikariCP's rule).
-    pub(super) fn lifetime(&self) -> Option<Duration> {
-        let lifetime = self.settings.options.max_lifetime?;
-        let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0_u8);
-        let share = 0.025 * (random as f64 / u64::MAX as f64);
-        Some(lifetime.mul_f64(1.0 - share))
+    /// How many sessions of this engine the calling task has.
+    fn held_by_caller(&self) -> u32 {
+        let caller = caller();
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let holders = watched.iter().filter_map(Weak::upgrade);
+        let own = holders.filter(|watch| watch.holder.load(Ordering::Relaxed) == caller);
+        u32::try_from(own.count()).unwrap_or(u32::MAX)
     }
 
     /// Starts the maintenance if no runtime that is alive runs it.
@@ -263,7 +198,7 @@ impl<C: Backend> Core<C> {
         self.permits.is_closed()
     }
 
-    fn closed_error(&self) -> AcquireError {
+    pub(super) fn closed_error(&self) -> AcquireError {
         AcquireError::Closed { key: self.settings.key }
     }
 
@@ -284,20 +219,6 @@ impl<C: Backend> Core<C> {
         let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
         self.settings.options.max_connections.saturating_sub(free)
     }
-}
-
-/// Runs statements one after another.
-pub(super) async fn run_each<C: Backend>(
-    connection: &mut C,
-    statements: &[String],
-) -> Result<(), ConnectError> {
-    for statement in statements {
-        connection.batch_execute(statement).await.map_err(|error| ConnectError::Setup {
-            statement: statement.clone(),
-            source: error.into(),
-        })?;
-    }
-    Ok(())
 }
 
 impl<C: Backend> AnyEngine for Core<C> {
@@ -328,13 +249,11 @@ impl<C: Backend> AnyEngine for Core<C> {
         within: Option<Duration>,
     ) -> BoxFuture<'static, Result<(), CheckFailure>> {
         Box::pin(async move {
-            let runtime = Handle::current();
-            let mut loan = match self.try_lend(&runtime)? {
-                Attempt::Ready(loan) => loan,
-                Attempt::Held(held) => Arc::clone(&self).lend(Some(held), within).await?,
-                Attempt::Wait => Arc::clone(&self).lend(None, within).await?,
+            let Ok(runtime) = Handle::try_current() else {
+                return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
             };
             let limit = self.settings.options.check_timeout;
+            let mut loan = Self::lend(self.try_lend(&runtime)?, within).await?;
             match timeout(limit, loan.connection_mut().batch_execute(CHECK)).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => {
@@ -356,7 +275,10 @@ impl<C: Backend> AnyEngine for Core<C> {
     }
 
     fn all_returned(self: Arc<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async move { Core::all_returned(&self).await })
+        Box::pin(async move {
+            Core::all_returned(&self).await;
+            C::all_closed(&self.settings.url).await;
+        })
     }
 
     fn lent(&self) -> u32 {

@@ -1,55 +1,48 @@
 //! A connection that is lent, and how it comes back.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use diesel::connection::TransactionManagerStatus;
-use diesel_async::{AsyncConnection, TransactionManager};
+use diesel::connection::{CacheSize, TransactionManagerStatus};
+use diesel_async::TransactionManager;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
-use super::core::{Core, run_each};
+use super::connect::{CHECK, run_each};
+use super::core::Core;
+use super::meters::{Closed, Timer};
 use super::pool::Lease;
+use super::watch::caller;
 use crate::backend::Backend;
 use crate::settings::ResetOnReturn;
 
-/// The right to one of an engine's connections.
-pub(crate) struct Permit<C: Backend> {
-    engine: Arc<Core<C>>,
-}
-
-impl<C: Backend> Permit<C> {
-    pub(super) fn new(engine: Arc<Core<C>>, permit: SemaphorePermit<'_>) -> Self {
-        // Given back by `drop` below: a permit that borrows the engine could not be kept beside it.
-        permit.forget();
-        Self { engine }
-    }
-}
-
-impl<C: Backend> Drop for Permit<C> {
-    fn drop(&mut self) {
-        self.engine.permits.add_permits(1);
-        if self.engine.is_closed() {
-            self.engine.returned.notify_waiters();
-        }
-    }
-}
-
-/// A permit and the slot that it is good for.
+/// The right to one of an engine's connections, and its slot once there is one. Dropping it gives both
+/// back.
 pub(crate) struct Held<C: Backend> {
-    // Dropped in this order: whoever gets the permit next must find the slot back in the pool.
+    engine: Arc<Core<C>>,
     lease: Option<Lease<C>>,
-    permit: Permit<C>,
+    /// When it was asked for.
+    asked: Timer,
 }
 
 impl<C: Backend> Held<C> {
-    pub(super) fn new(lease: Option<Lease<C>>, permit: Permit<C>) -> Self {
-        Self { lease, permit }
+    /// The caller has taken one of the engine's permits, and has let it forget where it came from: one
+    /// that borrows the engine could not be kept beside it.
+    pub(super) fn new(engine: Arc<Core<C>>, asked: Timer) -> Self {
+        Self { engine, lease: None, asked }
     }
 
-    pub(super) fn put(&mut self, lease: Lease<C>) {
-        self.lease = Some(lease);
+    pub(super) fn engine(&self) -> &Arc<Core<C>> {
+        &self.engine
+    }
+
+    pub(super) fn put(&mut self, lease: Option<Lease<C>>) {
+        self.lease = lease;
+    }
+
+    pub(super) fn lease(&self) -> Option<&Lease<C>> {
+        self.lease.as_ref()
     }
 
     pub(super) fn lease_mut(&mut self) -> Option<&mut Lease<C>> {
@@ -57,26 +50,49 @@ impl<C: Backend> Held<C> {
     }
 }
 
+impl<C: Backend> Drop for Held<C> {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.engine.pool.put_back(lease);
+        }
+        if self.engine.is_closed() {
+            // Whoever closed it may have looked for idle connections before this one was.
+            self.engine.pool.retain(|_| false);
+        }
+        self.engine.permits.add_permits(1);
+        if self.engine.is_closed() {
+            self.engine.returned.notify_waiters();
+        }
+    }
+}
+
 /// A live connection that is lent until this is dropped.
 ///
-/// On return, a connection that may not be in the state in which it was lent never goes back: one
-/// with an open transaction, or with a transaction statement that was cut short, is closed. What
-/// `reset_on_return` asks for beyond that needs the server, so it runs in the background, and the
-/// connection counts as lent until it is done.
+/// On return, a connection never goes back that has a transaction open which Diesel has begun, or in
+/// which a statement was cut short: it is closed. What else was left behind is undone, as far as it was
+/// noticed ([`Watch`](super::watch::Watch)) and `reset_on_return` asks for; that needs the server, so it runs in the
+/// background, and the connection counts as lent until it is done.
 pub(crate) struct Loan<C: Backend> {
     /// Empty only while it is dropped.
     held: Option<Held<C>>,
     is_discarded: bool,
+    lent: Timer,
 }
 
 impl<C: Backend> Loan<C> {
+    /// `held` has a slot that is filled.
     pub(super) fn new(held: Held<C>) -> Self {
-        Self { held: Some(held), is_discarded: false }
+        if let Some(watch) = held.lease().and_then(|lease| lease.watch()) {
+            watch.holder.store(caller(), Ordering::Relaxed);
+        }
+        let engine = &held.engine;
+        engine.stats.lent(held.asked, || engine.pool.counts().idle);
+        Self { held: Some(held), is_discarded: false, lent: Timer::start() }
     }
 
-    pub(crate) fn engine(&self) -> &Core<C> {
+    pub(crate) fn engine(&self) -> &Arc<Core<C>> {
         match &self.held {
-            Some(held) => &held.permit.engine,
+            Some(held) => &held.engine,
             None => unreachable!("a loan is only emptied when it is dropped"),
         }
     }
@@ -91,8 +107,17 @@ impl<C: Backend> Loan<C> {
 
     pub(crate) fn connection_mut(&mut self) -> &mut C {
         let lease = self.held.as_mut().and_then(|held| held.lease.as_mut());
-        match lease.and_then(|lease| lease.connection_mut()) {
-            Some(connection) => connection,
+        let Some(lease) = lease else {
+            unreachable!("a loan is only emptied when it is dropped");
+        };
+        let has_stale_plans = lease.watch().is_some_and(|watch| watch.take_stale_plans());
+        match lease.connection_mut() {
+            Some(connection) => {
+                if has_stale_plans {
+                    forget_statements(connection);
+                }
+                connection
+            }
             None => unreachable!("a loan is made of a slot that was filled"),
         }
     }
@@ -100,12 +125,8 @@ impl<C: Backend> Loan<C> {
     /// Hands the connection itself to `work`, which gives it back.
     pub(crate) fn lend_on<R>(&mut self, work: impl FnOnce(C) -> (C, R)) -> R {
         let lease = self.held.as_mut().and_then(|held| held.lease.as_mut());
-        match lease.and_then(|lease| Some((lease.take()?, lease))) {
-            Some((connection, lease)) => {
-                let (connection, result) = work(connection);
-                lease.put_back(connection);
-                result
-            }
+        match lease.and_then(|lease| lease.lend_on(work)) {
+            Some(result) => result,
             None => unreachable!("a loan is made of a slot that was filled"),
         }
     }
@@ -118,49 +139,47 @@ impl<C: Backend> Loan<C> {
 
 impl<C: Backend> Drop for Loan<C> {
     fn drop(&mut self) {
-        let Some(mut held) = self.held.take() else {
-            return;
-        };
-        let settings = &held.permit.engine.settings;
+        let Some(mut held) = self.held.take() else { return };
+        let settings = &held.engine.settings;
         let (reset, is_memory) = (settings.options.reset_on_return, settings.url.is_memory());
-        let is_closed = held.permit.engine.is_closed();
+        let is_closed = held.engine.is_closed();
+        let engine = &held.engine;
+        engine.stats.returned(self.lent, || engine.pool.counts().idle);
         let Some(lease) = &mut held.lease else { return };
-        // Until the opposite is known: if a look at it panics, the connection goes and the slot stays.
+        // Until the opposite is known.
         lease.discard();
-        if self.is_discarded || is_closed {
+        // A database in memory is in its connection: it can be mended, but not replaced.
+        if self.is_discarded && !is_memory || is_closed {
             return;
         }
-        let is_unfinished = lease.connection_mut().is_none_or(is_in_transaction);
-        let after = match (is_unfinished, reset) {
-            (false, ResetOnReturn::Auto) => Return::Now,
-            // Its connection is the database: it must be mended, it cannot be replaced.
-            (true, _) if is_memory => Return::After(Cleaning::RollBack),
-            (true, _) => Return::Never,
-            (false, ResetOnReturn::Rollback) => Return::After(Cleaning::RollBack),
-            (false, ResetOnReturn::Full) if C::FULL_RESET.is_some() || is_memory => {
-                Return::After(Cleaning::Full)
+        match what_to_do(lease, reset, is_memory) {
+            Return::Never => {
+                held.engine.stats.closed(Closed::Unclean);
+                abandon(&held);
             }
-            (false, ResetOnReturn::Full) => Return::Never,
-        };
-        match after {
-            Return::Never => {}
+            Return::AfterAll(rolled_back) => keep_after(held, rolled_back),
             Return::Now => {
+                if let Some(watch) = lease.watch() {
+                    watch.holder.store(0, Ordering::Relaxed);
+                }
                 lease.touch();
                 lease.keep();
             }
             // Without a runtime there is nobody to clean it, and it is closed.
-            Return::After(cleaning) => {
-                if let Ok(runtime) = Handle::try_current() {
-                    runtime.spawn(clean(held, cleaning));
-                }
-            }
+            Return::After(cleaning) => match Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn(clean(held, cleaning))),
+                Err(_) => engine.stats.closed(Closed::Unclean),
+            },
         }
     }
 }
 
+/// How a connection goes back.
 enum Return {
     Now,
     After(Cleaning),
+    /// Whatever it takes, as the database is in it.
+    AfterAll(BoxFuture<'static, ()>),
     Never,
 }
 
@@ -170,47 +189,116 @@ enum Cleaning {
     Full,
 }
 
-/// Whether Diesel knows of an open transaction, or cannot tell.
-fn is_in_transaction<C: Backend>(connection: &mut C) -> bool {
-    // SQLite's connection panics when it is asked while a statement whose future was dropped runs.
-    catch_unwind(AssertUnwindSafe(|| {
-        <C::TransactionManager as TransactionManager<C>>::is_broken_transaction_manager(connection)
-    }))
-    .unwrap_or(true)
+/// What Diesel knows of a connection's transactions.
+enum Transaction {
+    None,
+    /// Begun by `begin_test_transaction`, which is meant to stay open.
+    OfATest,
+    /// Open, or cut short in its beginning or end.
+    Unfinished,
+}
+
+fn what_to_do<C: Backend>(lease: &mut Lease<C>, reset: ResetOnReturn, is_memory: bool) -> Return {
+    let Some(watch) = lease.watch().map(Arc::clone) else { return Return::Never };
+    let Some(connection) = lease.connection_mut() else { return Return::Never };
+    // First: what still runs may begin a transaction.
+    let is_cut_short = connection.is_busy() || watch.is_cut_short();
+    let transaction = transaction(connection);
+    let is_unfinished =
+        matches!(transaction, Transaction::Unfinished) || is_cut_short || watch.is_broken();
+    let is_left_open = matches!(transaction, Transaction::None)
+        && (watch.is_in_transaction() || connection.has_raw_transaction());
+    // An instrumentation of the borrower's own has taken the place of ours: nothing is known.
+    let is_changed = watch.is_changed() || Arc::strong_count(&watch) == 2;
+
+    if is_memory {
+        let is_clean = !is_unfinished && !is_left_open && reset == ResetOnReturn::Auto;
+        let rolled_back = if is_clean { None } else { connection.start_rollback() };
+        return rolled_back.map_or(Return::Now, Return::AfterAll);
+    }
+    let full = if C::FULL_RESET.is_some() { Return::After(Cleaning::Full) } else { Return::Never };
+    match reset {
+        _ if is_unfinished => Return::Never,
+        ResetOnReturn::Full => full,
+        _ if is_changed => full,
+        ResetOnReturn::Auto if !is_left_open => Return::Now,
+        ResetOnReturn::Auto | ResetOnReturn::Rollback => Return::After(Cleaning::RollBack),
+    }
+}
+
+/// Has the server end a statement that was cut short. It would go on to its end, with its locks, before
+/// it noticed that nobody listens.
+fn abandon<C: Backend>(held: &Held<C>) {
+    let Some(lease) = held.lease() else { return };
+    let is_cut_short = lease.watch().is_some_and(|watch| watch.is_cut_short());
+    let cancel = lease.connection().filter(|_| is_cut_short).and_then(C::cancel);
+    if let (Some(cancel), Ok(runtime)) = (cancel, Handle::try_current()) {
+        runtime.spawn(timeout(held.engine.settings.options.check_timeout, cancel));
+    }
+}
+
+fn transaction<C: Backend>(connection: &mut C) -> Transaction {
+    if C::TransactionManager::is_broken_transaction_manager(connection) {
+        return Transaction::Unfinished;
+    }
+    let status = C::TransactionManager::transaction_manager_status_mut(connection);
+    match status.transaction_depth() {
+        Ok(None) => Transaction::None,
+        Ok(Some(_)) => Transaction::OfATest,
+        Err(_) => Transaction::Unfinished,
+    }
+}
+
+/// Puts back a connection that cannot be replaced, as its database is in it, once it is rolled back.
+fn keep_after<C: Backend>(mut held: Held<C>, rolled_back: BoxFuture<'static, ()>) {
+    if let Some(lease) = &mut held.lease {
+        held.engine.watch_anew(lease);
+        lease.touch();
+        lease.keep();
+    }
+    // Lent until then, so that others wait for a session and not for an answer. Without a runtime, or
+    // when it ends, nobody waits, and whoever is lent it next finds the rollback in front.
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(async move {
+            rolled_back.await;
+            drop(held);
+        });
+    }
 }
 
 /// Cleans a connection and puts it back. It is closed if that fails or takes too long.
 async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
-    let engine = Arc::clone(&held.permit.engine);
+    let engine = Arc::clone(&held.engine);
     let options = &engine.settings.options;
     let Some(lease) = &mut held.lease else { return };
-    let Some(connection) = lease.connection_mut() else {
-        return;
-    };
+    let Some(connection) = lease.connection_mut() else { return };
     let cleaned = timeout(options.check_timeout, async {
         let rolled_back = connection.batch_execute("ROLLBACK").await;
         if !C::ROLLBACK_NEEDS_TRANSACTION && rolled_back.is_err() {
             return false;
         }
-        *<C as AsyncConnection>::TransactionManager::transaction_manager_status_mut(connection) =
+        *C::TransactionManager::transaction_manager_status_mut(connection) =
             TransactionManagerStatus::default();
         match cleaning {
             Cleaning::RollBack => true,
             Cleaning::Full => {
-                connection.batch_execute(C::FULL_RESET.unwrap_or("SELECT 1")).await.is_ok()
+                connection.batch_execute(C::FULL_RESET.unwrap_or(CHECK)).await.is_ok()
                     && run_each(connection, &options.on_connect).await.is_ok()
             }
         }
     })
     .await;
     if let Ok(true) = cleaned {
+        engine.watch_anew(lease);
         lease.touch();
         lease.keep();
     } else {
-        tracing::warn!(
-            target: "registry",
-            bind = %engine.settings.key,
-            "a connection could not be reset on its return and is closed"
-        );
+        engine.stats.closed(Closed::Unclean);
     }
+}
+
+/// Has Diesel prepare its statements anew.
+fn forget_statements<C: Backend>(connection: &mut C) {
+    connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+    connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
 }

@@ -9,7 +9,10 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::core::Core;
+use super::loan::Held;
+use super::meters::{Closed, Timer};
 use super::slot::Slot;
+use super::stats::For;
 use crate::backend::Backend;
 
 /// How often an engine is looked after at the least.
@@ -61,37 +64,46 @@ fn close_old<C: Backend>(engine: &Core<C>) {
     let mut left = engine.pool.counts().idle;
     engine.pool.retain(|slot| {
         let is_idle = options.idle_timeout.is_some_and(|limit| slot.idle_for(now) >= limit);
-        let is_due = slot.is_expired(now) || is_idle && left > options.min_idle;
-        left -= u32::from(is_due);
-        !is_due
+        let reason = if slot.is_expired(now) {
+            Closed::Expired
+        } else if is_idle && left > options.min_idle {
+            Closed::Idle
+        } else {
+            return true;
+        };
+        engine.stats.closed(reason);
+        left = left.saturating_sub(1);
+        false
     });
 }
 
-/// Opens connections until `min_idle` are idle, or all are in use.
+/// Opens connections until `min_idle` are idle, or there are as many as there may be.
 async fn keep_warm<C: Backend>(engine: &Arc<Core<C>>) {
     let options = &engine.settings.options;
-    while engine.pool.counts().idle < options.min_idle {
-        // Held while connecting, so that there are never more connections than permits.
-        let Ok(_permit) = engine.permits.try_acquire() else {
-            return;
-        };
+    while is_room(engine) {
+        // Held while connecting, so that there are never more connections than permits. Closing waits
+        // for it, and is told when it is given back.
+        let Ok(permit) = engine.permits.try_acquire() else { return };
+        permit.forget();
+        let _held = Held::new(Arc::clone(engine), Timer::start());
         match engine.connect(options.connect_timeout).await {
-            Ok(connection) => {
+            Ok((connection, watch)) => {
                 let mut slot = Slot::empty();
-                slot.fill(connection, engine.lifetime(), Handle::current().id());
-                engine.pool.add(slot);
+                slot.fill(connection, watch, engine.lifetime(), Handle::current().id());
+                if !engine.pool.add(slot) {
+                    return;
+                }
             }
             Err(error) => {
-                let error = Arc::new(error);
-                engine.stats.record_error(&error);
-                tracing::warn!(
-                    target: "registry",
-                    bind = %engine.settings.key,
-                    error = &*error as &dyn std::error::Error,
-                    "min_idle could not be kept"
-                );
+                engine.stats.could_not_connect(&Arc::new(error), For::Later);
                 return;
             }
         }
     }
+}
+
+/// Whether one more idle connection is wanted, and may be opened.
+fn is_room<C: Backend>(engine: &Core<C>) -> bool {
+    let (options, counts) = (&engine.settings.options, engine.pool.counts());
+    counts.idle < options.min_idle && counts.idle + counts.in_use < options.max_connections
 }

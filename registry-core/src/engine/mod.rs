@@ -11,14 +11,16 @@ use crate::backend::Backend;
 use crate::error::{AcquireError, DriverError};
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
 
+mod connect;
 mod core;
 mod loan;
 mod maintenance;
+mod meters;
 mod pool;
 mod slot;
-mod slow;
 mod stats;
 mod status;
+mod watch;
 
 pub(crate) use self::core::{Attempt, Core};
 pub(crate) use self::loan::Loan;

@@ -1,93 +1,125 @@
 //! A place for one connection.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime;
 
+use super::watch::Watch;
+
 /// A place for one connection. It lives as long as the connection that is put into it.
+///
+/// Slots are moved about at each acquire, so what is in one stays in its box.
 pub(super) struct Slot<C> {
-    connection: Option<C>,
-    discarded: bool,
-    /// When the connection has reached its `max_lifetime`.
+    live: Option<Box<Live<C>>>,
+    is_discarded: bool,
+    is_retired: bool,
+}
+
+/// An open connection.
+struct Live<C> {
+    connection: C,
+    /// When it has reached its `max_lifetime`.
     expires: Option<Instant>,
-    /// When the connection was last known to work.
+    /// When it was last known to work.
     used: Instant,
-    /// The runtime that drives the connection: it dies with it.
-    runtime: Option<runtime::Id>,
+    /// The runtime that drives it: it dies with it.
+    runtime: runtime::Id,
+    /// What is known of it from its instrumentation.
+    watch: Arc<Watch>,
 }
 
 impl<C> Slot<C> {
     pub(super) fn empty() -> Self {
-        Self {
-            connection: None,
-            discarded: false,
-            expires: None,
-            used: Instant::now(),
-            runtime: None,
-        }
+        Self { live: None, is_discarded: false, is_retired: false }
     }
 
     /// Puts a connection in that was just made, in `runtime`.
     pub(super) fn fill(
         &mut self,
         connection: C,
+        watch: Arc<Watch>,
         max_lifetime: Option<Duration>,
         runtime: runtime::Id,
     ) {
-        let now = Instant::now();
-        *self = Self {
-            connection: Some(connection),
-            discarded: false,
-            expires: max_lifetime.and_then(|lifetime| now.checked_add(lifetime)),
-            used: now,
-            runtime: Some(runtime),
-        };
+        let used = Instant::now();
+        let expires = max_lifetime.and_then(|lifetime| used.checked_add(lifetime));
+        self.live = Some(Box::new(Live { connection, expires, used, runtime, watch }));
+        self.is_discarded = false;
+    }
+
+    /// Closes the connection.
+    pub(super) fn clear(&mut self) {
+        self.live = None;
     }
 
     pub(super) fn connection(&self) -> Option<&C> {
-        self.connection.as_ref()
+        self.live.as_ref().map(|live| &live.connection)
     }
 
     pub(super) fn connection_mut(&mut self) -> Option<&mut C> {
-        self.connection.as_mut()
+        self.live.as_mut().map(|live| &mut live.connection)
     }
 
-    /// Takes the connection out, for good or until it is put back by [`Slot::put_back`].
-    pub(super) fn take(&mut self) -> Option<C> {
-        self.connection.take()
+    pub(super) fn watch(&self) -> Option<&Arc<Watch>> {
+        self.live.as_ref().map(|live| &live.watch)
     }
 
-    pub(super) fn put_back(&mut self, connection: C) {
-        self.connection = Some(connection);
+    pub(super) fn set_watch(&mut self, watch: Arc<Watch>) {
+        if let Some(live) = &mut self.live {
+            live.watch = watch;
+        }
+    }
+
+    /// Hands the connection itself to `work`, which gives it back.
+    pub(super) fn lend_on<R>(&mut self, work: impl FnOnce(C) -> (C, R)) -> Option<R> {
+        let Live { connection, expires, used, runtime, watch } = *self.live.take()?;
+        let (connection, result) = work(connection);
+        self.live = Some(Box::new(Live { connection, expires, used, runtime, watch }));
+        Some(result)
     }
 
     /// Notes that the connection was seen to work.
     pub(super) fn touch(&mut self) {
-        self.used = Instant::now();
+        if let Some(live) = &mut self.live {
+            live.used = Instant::now();
+        }
     }
 
-    /// The connection will not be lent again.
+    /// The connection will not be lent again, unless [`Slot::keep`] is called.
     pub(super) fn discard(&mut self) {
-        self.discarded = true;
+        self.is_discarded = true;
     }
 
     pub(super) fn keep(&mut self) {
-        self.discarded = false;
+        self.is_discarded = false;
     }
 
+    /// Says that this slot is to go, with whatever is in it.
+    pub(super) fn retire(&mut self) {
+        self.is_retired = true;
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.is_retired
+    }
+
+    /// Whether there is a connection that can be lent again.
     pub(super) fn is_kept(&self) -> bool {
-        self.connection.is_some() && !self.discarded
+        self.live.is_some() && !self.is_discarded
     }
 
     pub(super) fn is_expired(&self, now: Instant) -> bool {
-        self.expires.is_some_and(|expires| expires <= now)
+        let expires = self.live.as_ref().and_then(|live| live.expires);
+        expires.is_some_and(|expires| expires <= now)
     }
 
+    /// For how long the connection has not been seen to work. An empty slot has none.
     pub(super) fn idle_for(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.used)
+        self.live.as_ref().map_or(Duration::MAX, |live| now.saturating_duration_since(live.used))
     }
 
     pub(super) fn is_of(&self, runtime: runtime::Id) -> bool {
-        self.runtime == Some(runtime)
+        self.live.as_ref().is_some_and(|live| live.runtime == runtime)
     }
 }

@@ -1,14 +1,24 @@
-//! What an engine counts.
+//! What an engine counts and tells: its status, its metrics, and its events and spans, which have their
+//! names and fields here and nowhere else.
+//!
+//! They are listed in the crate's documentation.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::error::ConnectError;
+use tracing::Span;
 
-/// The counters of one engine.
-#[derive(Debug, Default)]
+use super::meters::{Closed, Meters, Timer};
+use crate::bind_key::BindKey;
+use crate::error::{AcquireError, Chain, ConnectError};
+
+const TARGET: &str = "registry";
+
+/// The counters of one engine, and its voice.
 pub(super) struct Stats {
+    key: BindKey,
+    meters: Meters,
     direct: AtomicU64,
     waited: AtomicU64,
     timed_out: AtomicU64,
@@ -31,23 +41,26 @@ pub(super) struct Acquires {
     pub(super) waiting: u32,
 }
 
+/// Who a connection is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum For {
+    /// Somebody who is told what goes wrong.
+    Caller,
+    /// Nobody: it is to be ready.
+    Later,
+}
+
 impl Stats {
-    pub(super) fn count_direct(&self) {
-        self.direct.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn count_waited(&self) {
-        self.waited.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn count_timed_out(&self) {
-        self.timed_out.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a caller as waiting until the guard is dropped.
-    pub(super) fn wait(&self) -> Waiting<'_> {
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        Waiting { stats: self, before }
+    pub(super) fn new(key: BindKey, max_connections: u32) -> Self {
+        Self {
+            key,
+            meters: Meters::new(key, max_connections),
+            direct: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            timed_out: AtomicU64::new(0),
+            waiting: AtomicU32::new(0),
+            last_error: Mutex::new(None),
+        }
     }
 
     pub(super) fn acquires(&self) -> Acquires {
@@ -59,14 +72,96 @@ impl Stats {
         }
     }
 
-    pub(super) fn record_error(&self, error: &Arc<ConnectError>) {
-        let last = LastError { error: Arc::clone(error), at: SystemTime::now() };
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
-    }
-
     pub(super) fn last_error(&self) -> Option<LastError> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    pub(super) fn direct(&self) {
+        self.direct.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn waited(&self) {
+        self.waited.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn timed_out(&self) {
+        self.timed_out.fetch_add(1, Ordering::Relaxed);
+        self.meters.timed_out();
+    }
+
+    /// Counts a caller as waiting until the guard is dropped.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.meters.waits();
+        Waiting { stats: self, before }
+    }
+
+    pub(super) fn acquire_span(&self) -> Span {
+        tracing::debug_span!(target: TARGET, "acquire", bind = %self.key)
+    }
+
+    pub(super) fn connect_span(&self) -> Span {
+        tracing::debug_span!(target: TARGET, "connect", bind = %self.key)
+    }
+
+    /// A session was not there at once, and this is what came of it.
+    pub(super) fn acquired<T>(&self, outcome: &Result<T, AcquireError>, wait: Duration) {
+        let (bind, wait) = (self.key, wait.as_secs_f64());
+        match outcome {
+            Ok(_) => tracing::debug!(target: TARGET, %bind, wait, "a session was acquired"),
+            Err(error) => {
+                let error = Chain(error);
+                tracing::debug!(target: TARGET, %bind, wait, %error, "a session could not be acquired");
+            }
+        }
+    }
+
+    pub(super) fn lent(&self, asked: Timer, idle: impl FnOnce() -> u32) {
+        self.meters.lent(asked, idle);
+    }
+
+    pub(super) fn returned(&self, lent: Timer, idle: impl FnOnce() -> u32) {
+        self.meters.returned(lent, idle);
+    }
+
+    pub(super) fn connected(&self, began: Timer, elapsed: Duration) {
+        self.meters.connected(began);
+        let (bind, elapsed) = (self.key, elapsed.as_secs_f64());
+        tracing::debug!(target: TARGET, %bind, elapsed, "a connection was opened");
+    }
+
+    pub(super) fn could_not_connect(&self, error: &Arc<ConnectError>, whose: For) {
+        self.meters.failed();
+        let last = LastError { error: Arc::clone(error), at: SystemTime::now() };
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+        let (bind, error) = (self.key, Chain(&**error));
+        match whose {
+            For::Caller => {
+                tracing::debug!(target: TARGET, %bind, %error, "a connection could not be opened");
+            }
+            For::Later => {
+                tracing::warn!(target: TARGET, %bind, %error, "a connection could not be opened");
+            }
+        }
+    }
+
+    pub(super) fn closed(&self, reason: Closed) {
+        self.meters.closed(reason);
+        let (bind, reason) = (self.key, reason.as_str());
+        if reason == Closed::Unclean.as_str() {
+            tracing::warn!(target: TARGET, %bind, reason, "a connection was closed");
+        } else {
+            tracing::debug!(target: TARGET, %bind, reason, "a connection was closed");
+        }
+    }
+}
+
+/// Reports a query that took `elapsed`. `text` is as Diesel shows it.
+pub(super) fn slow_query(bind: BindKey, text: &str, elapsed: Duration) {
+    // Diesel writes the values behind the SQL, after this mark.
+    let sql = text.split("-- binds:").next().unwrap_or_default().trim_end();
+    let elapsed = elapsed.as_secs_f64();
+    tracing::warn!(target: TARGET, %bind, elapsed, sql, "slow query");
 }
 
 /// A caller that waits.
@@ -79,5 +174,6 @@ pub(super) struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.stats.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.stats.meters.waits_no_more();
     }
 }

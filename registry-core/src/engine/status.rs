@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::bind::BindKey;
+use crate::bind_key::BindKey;
 use crate::error::{Chain, ConnectError};
 use crate::settings::{BackendKind, DatabaseUrl};
 
@@ -28,9 +28,9 @@ pub struct EngineStatus {
     pub max: u32,
     /// Callers that wait for a session.
     pub waiting: u32,
-    /// Acquires that found a connection free.
+    /// Acquires that did not have to wait for others.
     pub direct: u64,
-    /// Acquires that had to wait for one, and got it.
+    /// Acquires that had to wait for others, and had their turn.
     pub waited: u64,
     /// Acquires that ended with a time-out, in the queue or while connecting.
     pub timed_out: u64,

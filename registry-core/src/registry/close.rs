@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::Serialize;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::Registry;
-use crate::bind::BindKey;
+use crate::bind_key::BindKey;
 
 /// What closing a registry came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,12 +46,20 @@ pub(super) async fn close(registry: &Registry, limit: Option<Duration>) -> Close
     for engine in engines {
         engine.begin_close();
     }
+    if Handle::try_current().is_err() {
+        // Nobody could wake us when the time is over.
+        return report(registry);
+    }
     let all = join_all(engines.iter().map(|engine| engine.clone().all_returned()));
     match limit {
         // What did not come back in time is in the report.
         Some(limit) => drop(timeout(limit, all).await),
         None => drop(all.await),
     }
-    let lent = engines.iter().filter(|engine| engine.lent() > 0);
+    report(registry)
+}
+
+fn report(registry: &Registry) -> CloseReport {
+    let lent = registry.0.engines.iter().filter(|engine| engine.lent() > 0);
     CloseReport { lent: lent.map(|engine| (engine.settings().key, engine.lent())).collect() }
 }

@@ -10,9 +10,10 @@ use tokio::runtime::Handle;
 
 use crate::backend::Backend;
 use crate::backend::driver::{Migrated, MigrationFailure};
-use crate::bind::{Bind, BindKey};
+use crate::bind::Bind;
+use crate::bind_key::BindKey;
 use crate::engine::{AnyEngine, Core, Loan};
-use crate::error::{DriverError, MigrateError};
+use crate::error::{AcquireError, MigrateError};
 
 /// What a run of migrations did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,7 +52,7 @@ pub(super) async fn migrate<B: Bind>(
         return Err(MigrateError::NoRuntime { key });
     };
     let connect = Connected::open(Arc::clone(&engine)).await;
-    let connected = connect.map_err(|source| MigrateError::Connect { key, source })?;
+    let connected = connect?;
     let work = move || connected.run(|connection| run(connection, &engine, &source));
     // Diesel's migrations block. On a thread where that is allowed they run under any kind of runtime,
     // and come to their end even if the caller goes away.
@@ -97,9 +98,10 @@ enum Connected<C: Backend> {
 }
 
 impl<C: Backend> Connected<C> {
-    async fn open(engine: Arc<Core<C>>) -> Result<Self, DriverError> {
+    async fn open(engine: Arc<Core<C>>) -> Result<Self, AcquireError> {
         if engine.settings().url.is_memory() {
-            Ok(Self::Lent(engine.lend(None, None).await?))
+            let attempt = engine.try_lend(&Handle::current())?;
+            Ok(Self::Lent(Core::lend(attempt, None).await?))
         } else {
             Ok(Self::Own(engine.connect_to_migrate().await?))
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use diesel::migration::MigrationSource;
 
 use crate::backend::Backend;
-use crate::bind::{Bind, BindKey, Bound, ByKey};
+use crate::bind::{Bind, Bound, ByKey};
+use crate::bind_key::BindKey;
 use crate::engine::{self, AnyEngine, Core, Engine};
 use crate::error::{AcquireError, MigrateError, UnknownBind, VerifyError, WrongBackend};
 use crate::session::Acquire;
@@ -185,10 +186,11 @@ impl Registry {
     }
 
     /// Closes every engine: acquiring fails from now on, for those who wait as well. Waits until all
-    /// sessions that are lent have come back.
+    /// sessions that are lent have come back, and until SQLite's files are closed: a query whose future
+    /// was dropped still comes to its end.
     ///
     /// Every clone of the registry is closed with it. Dropping the future stops the waiting; the
-    /// registry stays closed.
+    /// registry stays closed. Outside a Tokio runtime it does not wait.
     pub async fn close(&self) -> CloseReport {
         close::close(self, None).await
     }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::bind::{Bind, BindKey};
+use crate::bind::Bind;
+use crate::bind_key::BindKey;
 use crate::engine::AnyEngine;
 
 /// Every engine of a registry by its key.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::Problem;
 use super::options::{EngineOptions, OptionLayer};
 use super::{BackendKind, DatabaseUrl};
-use crate::BindKey;
+use crate::bind_key::BindKey;
 
 /// Where an engine's options come from, the strongest first.
 pub(super) struct Layers<'a> {

@@ -66,7 +66,7 @@ mod honour;
 mod nearest;
 mod options;
 mod resolve;
-mod url;
+pub(crate) mod url;
 mod value;
 
 pub use backend_kind::BackendKind;
@@ -126,10 +126,10 @@ pub struct Settings {
 impl Settings {
     /// Reads a TOML file: its table `[database]`, or its top level where there is none.
     ///
-    /// Relative paths in the settings, of SQLite databases and of files with secrets, are relative to
-    /// the folder of this file, those in variables that are laid over it as well;
-    /// [`relative_to`](Self::relative_to) changes that. Environment variables are not read, see
-    /// [`load`](Self::load).
+    /// Relative paths in the settings, of SQLite databases and of files with secrets or
+    /// certificates, are relative to the folder of this file, those in variables that are laid over
+    /// it as well; [`relative_to`](Self::relative_to) changes that. Environment variables are not
+    /// read, see [`load`](Self::load).
     ///
     /// # Errors
     ///

@@ -189,16 +189,28 @@ engine_options! {
 /// What is undone when a connection comes back to its engine.
 ///
 /// In settings `"auto"`, `"rollback"` and `"full"`.
+///
+/// In each of them, a connection is closed instead of lent again that has a transaction open which
+/// Diesel has begun, or in which a statement was cut short because its future was dropped. An in-memory
+/// SQLite database lives in its only connection, so there an open transaction is rolled back, and
+/// nothing else is undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ResetOnReturn {
-    /// What the engine's backend needs. The default.
+    /// What was noticed. The default; it costs a return in good order nothing.
+    ///
+    /// Noticed are statements of the borrower's own, by their first words: `BEGIN` without its end is
+    /// rolled back; after `SET` (but not `SET LOCAL`), `LISTEN`, `LOCK`, `PREPARE`, `DECLARE`, `USE`,
+    /// `PRAGMA`, `ATTACH`, `CREATE TEMPORARY`, and calls of `set_config` and of functions that take
+    /// session locks, the connection is made as new. Not noticed is what a function, a procedure or a
+    /// trigger does inside.
     #[default]
     Auto,
-    /// An open transaction, and nothing else.
+    /// The same, and a `ROLLBACK` on each return, for transactions that could not be noticed.
     Rollback,
-    /// An open transaction, session variables, temporary tables and locks, as far as the backend can.
+    /// The connection is made as new on each return: in place for PostgreSQL (`DISCARD ALL`, but for the
+    /// prepared statements), by opening another for MySQL and SQLite. `on_connect` runs again.
     Full,
 }
 

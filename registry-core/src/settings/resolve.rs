@@ -10,7 +10,7 @@ use super::error::Problem;
 use super::honour::{Layers, check_general, check_ranges, fitted};
 use super::options::{OptionLayer, SaidOptions};
 use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions, Settings};
-use crate::BindKey;
+use crate::bind_key::BindKey;
 
 /// Everything that an engine needs to know, checked.
 #[derive(Debug)]
@@ -59,7 +59,8 @@ fn resolve_with(
     for (key, (draft, folder)) in &binds {
         let url = read_url(draft, folder, is_enabled)
             .and_then(|url| {
-                check_url(&url.value).map_err(|message| Some(Problem::new(&url.place, message)))?;
+                check_url(&url.value.resolved_against(folder))
+                    .map_err(|message| Some(Problem::new(&url.place, message)))?;
                 with_password(draft, url, folder)
             })
             .map_err(|problem| problems.extend(problem))

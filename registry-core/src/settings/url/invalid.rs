@@ -41,15 +41,18 @@ pub enum InvalidUrl {
          write an IPv6 address in brackets"
     )]
     InvalidPort,
-    /// It asks for TLS, which this crate does not speak yet.
+    /// It asks for TLS, and the feature `rustls` of this crate is off.
     #[error(
-        "TLS is not supported yet, and the connection would be plaintext: \
-         `{parameter}` cannot be honoured, and is refused rather than ignored"
+        "`{parameter}` asks for TLS, which needs the feature `rustls` of registry-core: \
+         add it to that dependency's `features` in Cargo.toml"
     )]
     Tls {
         /// The parameter that asks for it, such as `sslmode=require`.
         parameter: String,
     },
+    /// What it says of TLS is unknown, or contradicts itself.
+    #[error("{0}")]
+    TlsParameter(String),
     /// A SQLite URL without a path.
     #[error(
         "a SQLite URL has a path, such as `sqlite://data/app.db`, `sqlite:///srv/app.db` or \

@@ -15,10 +15,12 @@ mod server;
     expect(dead_code, reason = "what a URL says in detail is for the driver")
 )]
 mod sqlite;
+pub(crate) mod tls;
 
 pub use invalid::InvalidUrl;
 use server::ServerUrl;
 pub(crate) use sqlite::SqliteFile;
+use tls::TlsSettings;
 
 /// The schemes of all backends, whether their features are on or off.
 const SCHEMES: [&str; 5] = ["postgres", "postgresql", "mysql", "mariadb", "sqlite"];
@@ -35,8 +37,32 @@ const SCHEMES: [&str; 5] = ["postgres", "postgresql", "mysql", "mariadb", "sqlit
 /// | `sqlite::memory:`, `sqlite://:memory:`, `sqlite:///:memory:` | SQLite in memory |
 /// | `sqlite:file:data/app.db?mode=ro`, `sqlite://data/app.db?mode=ro` | SQLite with [its own parameters](https://www.sqlite.org/uri.html): `mode`, `cache`, `immutable`, `nolock`, `psow`, `vfs` |
 ///
-/// Special characters in a user name, password or path are percent-encoded: `%40` is `@`. A URL that
-/// asks for TLS (`sslmode=require`, `require_ssl=true`, ..) is refused until this crate speaks it.
+/// Special characters in a user name, password or path are percent-encoded: `%40` is `@`.
+///
+/// # TLS
+///
+/// With the feature `rustls`. Without it, a URL that asks for TLS is an error, and never a plaintext
+/// connection.
+///
+/// | PostgreSQL `sslmode` | MySQL `ssl-mode` | connections are |
+/// |---|---|---|
+/// | `disable` | `DISABLED`, the default | plaintext |
+/// | `allow` | | plaintext, or encrypted if the server does not let plaintext in |
+/// | `prefer`, the default | `PREFERRED` | encrypted, or plaintext if that fails |
+/// | `require` | `REQUIRED` | encrypted; nobody checks with whom. With a file of authorities: as the next |
+/// | `verify-ca` | `VERIFY_CA` | encrypted; the server's certificate comes from a trusted authority |
+/// | `verify-full` | `VERIFY_IDENTITY` | encrypted; and it is for the host in the URL |
+///
+/// Only the last protects from somebody in between. `sslrootcert` (PostgreSQL) or `ssl-ca` (MySQL) is
+/// a PEM file of the authorities that are trusted, and no others are; its path is relative to the
+/// settings file, as that of a SQLite database. Without one, they are those that the operating system
+/// trusts, as found when the first connection needs them (`SSL_CERT_FILE` and `SSL_CERT_DIR` name
+/// others). `sslrootcert=system` says so, and means `verify-full`. `ssl-ca` by itself means
+/// `VERIFY_CA`.
+///
+/// The name of a host is looked for in a certificate's `subjectAltName`, and not in its subject.
+/// Unix sockets are never encrypted, as in libpq. mysql_async's own `require_ssl=true`, with
+/// `verify_identity=false` or `verify_ca=false`, means `VERIFY_IDENTITY`, `VERIFY_CA` or `REQUIRED`.
 ///
 /// ```
 /// use registry_core::{BackendKind, DatabaseUrl};
@@ -88,13 +114,21 @@ impl DatabaseUrl {
         }
     }
 
-    /// The whole URL as the driver takes it, with its password.
+    /// The URL as the driver takes it, with its password and without what [`tls`](Self::tls) says.
     ///
     /// For SQLite, see [`SqliteFile::connection_string`] instead.
     pub(crate) fn expose(&self) -> String {
         match &self.0 {
             Target::Server(server) => server.expose(),
             Target::Sqlite(file) => file.to_string(),
+        }
+    }
+
+    /// How connections to a server are encrypted.
+    pub(crate) fn tls(&self) -> Option<&TlsSettings> {
+        match &self.0 {
+            Target::Server(server) => Some(server.tls()),
+            Target::Sqlite(_) => None,
         }
     }
 
@@ -127,10 +161,10 @@ impl DatabaseUrl {
         })
     }
 
-    /// The URL with a relative SQLite path made absolute. Others stay as they are.
+    /// The URL with a relative path made absolute: of a SQLite database, or of a file of certificates.
     pub(crate) fn resolved_against(&self, base: &Path) -> Self {
         Self(match &self.0 {
-            Target::Server(server) => Target::Server(server.clone()),
+            Target::Server(server) => Target::Server(server.resolved_against(base)),
             Target::Sqlite(file) => Target::Sqlite(file.resolved_against(base)),
         })
     }
@@ -187,7 +221,7 @@ impl fmt::Debug for DatabaseUrl {
 
 impl PartialEq for DatabaseUrl {
     fn eq(&self, other: &Self) -> bool {
-        self.expose() == other.expose()
+        self.expose() == other.expose() && self.tls() == other.tls()
     }
 }
 
@@ -196,6 +230,7 @@ impl Eq for DatabaseUrl {}
 impl Hash for DatabaseUrl {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.expose().hash(state);
+        self.tls().hash(state);
     }
 }
 

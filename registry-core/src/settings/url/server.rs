@@ -1,9 +1,11 @@
 use std::borrow::Cow;
+use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::InvalidUrl;
+use super::tls::{self, TlsSettings};
 use crate::settings::BackendKind;
 
 /// Everything but the characters that RFC 3986 leaves unreserved.
@@ -37,6 +39,13 @@ const HARMLESS: &[&str] = &[
     "reset_connection",
     "secure_auth",
     "socket",
+    "ssl-ca",
+    "ssl-mode",
+    "ssl_ca",
+    "ssl_mode",
+    "sslmode",
+    "sslnegotiation",
+    "sslrootcert",
     "stmt_cache_size",
     "target_session_attrs",
     "tcp_keepalive",
@@ -60,7 +69,9 @@ pub(super) struct ServerUrl {
     password: Option<SecretString>,
     /// Hosts, ports and the name of the database.
     place: String,
+    /// As written, those for TLS as well.
     parameters: Vec<Parameter>,
+    tls: TlsSettings,
 }
 
 #[derive(Clone)]
@@ -104,8 +115,12 @@ impl ServerUrl {
         };
         let mut parameters = Vec::new();
         for part in query.unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
-            parameters.extend(without_tls(backend, Parameter::parse(part))?);
+            parameters.push(Parameter::parse(part));
         }
+        let pairs = parameters.iter().map(|Parameter { name, value }| {
+            (name.as_str(), value.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default())
+        });
+        let tls = tls::read(backend, pairs, cfg!(feature = "rustls"))?;
         Ok(Self {
             backend,
             scheme,
@@ -113,11 +128,21 @@ impl ServerUrl {
             password: password.map(SecretString::from),
             place: format!("{hosts}{path}"),
             parameters,
+            tls,
         })
     }
 
     pub(super) fn backend(&self) -> BackendKind {
         self.backend
+    }
+
+    pub(super) fn tls(&self) -> &TlsSettings {
+        &self.tls
+    }
+
+    /// The URL with a relative path to a file of certificates made absolute.
+    pub(super) fn resolved_against(&self, base: &Path) -> Self {
+        Self { tls: self.tls.resolved_against(base), ..self.clone() }
     }
 
     pub(super) fn has_password(&self) -> bool {
@@ -142,6 +167,7 @@ impl ServerUrl {
     pub(super) fn redacted(&self) -> String {
         self.text(
             &self.scheme,
+            &self.parameters,
             |_| "***",
             |parameter| match &parameter.value {
                 Some(value) if parameter.is_harmless() => {
@@ -153,17 +179,21 @@ impl ServerUrl {
         )
     }
 
+    /// Without what it says of TLS.
     pub(super) fn expose(&self) -> String {
         let scheme = match self.backend {
             BackendKind::Mysql => "mysql",
             _ => "postgres",
         };
-        self.text(scheme, ExposeSecret::expose_secret, Parameter::expose)
+        let is_ours = |parameter: &&Parameter| tls::is_ours(self.backend, &parameter.name);
+        let parameters = self.parameters.iter().filter(|parameter| !is_ours(parameter));
+        self.text(scheme, parameters, ExposeSecret::expose_secret, Parameter::expose)
     }
 
     fn text<'a>(
         &'a self,
         scheme: &str,
+        parameters: impl IntoIterator<Item = &'a Parameter>,
         password: impl Fn(&'a SecretString) -> &'a str,
         parameter: impl Fn(&Parameter) -> String,
     ) -> String {
@@ -177,7 +207,7 @@ impl ServerUrl {
             text.push('@');
         }
         text.push_str(&self.place);
-        for (index, part) in self.parameters.iter().enumerate() {
+        for (index, part) in parameters.into_iter().enumerate() {
             text.push(if index == 0 { '?' } else { '&' });
             text.push_str(&parameter(part));
         }
@@ -226,43 +256,6 @@ fn check_ports(hosts: &str) -> Result<(), InvalidUrl> {
     Ok(())
 }
 
-/// Refuses a parameter that asks for TLS, and spells one that asks for none as the driver knows it,
-/// or leaves it out where the driver does not know it at all.
-fn without_tls(
-    backend: BackendKind,
-    parameter: Parameter,
-) -> Result<Option<Parameter>, InvalidUrl> {
-    let lower = |text: &str| {
-        let text = percent_decode_str(text).decode_utf8_lossy();
-        text.to_ascii_lowercase()
-    };
-    let name = lower(&parameter.name);
-    let value =
-        parameter.value.as_ref().map(|value| lower(value.expose_secret())).unwrap_or_default();
-    let is_mode = match backend {
-        BackendKind::Mysql => matches!(name.as_str(), "ssl-mode" | "ssl_mode" | "sslmode"),
-        _ => name == "sslmode",
-    };
-    match (backend, name.as_str(), value.as_str()) {
-        (BackendKind::Postgres, _, "require" | "verify-ca" | "verify-full") if is_mode => {}
-        (BackendKind::Postgres, "sslnegotiation", "direct") => {}
-        (BackendKind::Postgres, "channel_binding", "require") => {}
-        (BackendKind::Mysql, _, "required" | "verify_ca" | "verify_identity") if is_mode => {}
-        // Without `require_ssl`, mysql_async ignores the other two, and is silent about it.
-        (BackendKind::Mysql, "require_ssl" | "verify_ca" | "verify_identity", "true" | "1") => {}
-        (BackendKind::Postgres, _, "disable" | "prefer" | "allow") if is_mode => {
-            // libpq's `allow` tries plaintext first. tokio-postgres does not know the word, and its
-            // `prefer` is plaintext as well when it is given no TLS.
-            let value = if value == "allow" { "prefer" } else { &value };
-            return Ok(Some(Parameter { name, value: Some(value.into()) }));
-        }
-        // MySQL's own tools know these words, mysql_async does not.
-        (BackendKind::Mysql, _, "disabled" | "preferred") if is_mode => return Ok(None),
-        _ => return Ok(Some(parameter)),
-    }
-    Err(InvalidUrl::Tls { parameter: format!("{name}={value}") })
-}
-
 #[cfg(test)]
 mod tests {
     use secrecy::SecretString;
@@ -296,11 +289,7 @@ mod tests {
         assert_eq!(url("postgresql://h/app").expose(), "postgres://h/app");
         assert_eq!(
             url("postgres://h/app?sslmode=Allow&user=app").expose(),
-            "postgres://h/app?sslmode=prefer&user=app"
-        );
-        assert_eq!(
-            url("postgres://h/app?sslmode=DISABLE").expose(),
-            "postgres://h/app?sslmode=disable"
+            "postgres://h/app?user=app"
         );
         assert_eq!(
             url("mysql://h/app?ssl-mode=PREFERRED&stmt_cache_size=0").expose(),
@@ -367,29 +356,23 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_asks_for_tls_is_refused() {
-        for (query, parameter) in [
-            ("postgres://h/db?sslmode=require", "sslmode=require"),
-            ("postgres://h/db?sslmode=Verify-CA", "sslmode=verify-ca"),
-            ("postgres://h/db?user=x&sslmode=verify-full", "sslmode=verify-full"),
-            ("postgres://h/db?sslmode=disable&sslmode=require", "sslmode=require"),
-            ("postgres://h/db?ssl%6Dode=requ%69re", "sslmode=require"),
-            ("postgres://h/db?sslnegotiation=direct", "sslnegotiation=direct"),
-            ("postgres://h/db?channel_binding=require", "channel_binding=require"),
-            ("mysql://h/db?require_ssl=true", "require_ssl=true"),
-            ("mysql://h/db?verify_ca=true", "verify_ca=true"),
-            ("mysql://h/db?ssl-mode=REQUIRED", "ssl-mode=required"),
-            ("mysql://h/db?ssl_mode=verify_identity", "ssl_mode=verify_identity"),
+    fn what_a_url_says_of_tls_is_shown_and_counts() {
+        for text in [
+            "postgres://h/db?sslmode=disable&sslrootcert=tls/ca.pem",
+            "mysql://h/db?ssl-mode=DISABLED&ssl-ca=tls/ca.pem",
         ] {
-            let invalid = DatabaseUrl::parse(query).unwrap_err();
-            assert_eq!(invalid, InvalidUrl::Tls { parameter: parameter.to_owned() });
-            assert_eq!(
-                invalid.to_string(),
-                format!(
-                    "TLS is not supported yet, and the connection would be plaintext: \
-                     `{parameter}` cannot be honoured, and is refused rather than ignored"
-                )
-            );
+            assert_eq!(url(text).to_string(), text);
+            assert_ne!(url(text), url(text.split_once('?').unwrap().0));
+        }
+        assert_eq!(url("postgres://h/db?sslmode=prefer"), url("postgres://h/db"));
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    #[test]
+    fn a_url_that_asks_for_tls_is_refused() {
+        for text in ["postgres://h/db?sslmode=require", "mysql://h/db?require_ssl=true"] {
+            let invalid = DatabaseUrl::parse(text).unwrap_err();
+            assert!(matches!(invalid, InvalidUrl::Tls { .. }), "{invalid}");
         }
     }
 

@@ -2,21 +2,32 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use diesel::SqliteConnection;
-use diesel::result::ConnectionError;
-use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use diesel::QueryResult;
+use diesel::result::{ConnectionError, Error};
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use futures_util::future::BoxFuture;
 // Linked for its feature `bundled`: SQLite is compiled in, so that nothing needs installing.
 use libsqlite3_sys as _;
 
+mod closing;
+mod connection;
+mod thread;
+mod transaction;
+mod update;
+
+pub use self::connection::AsyncSqliteConnection;
 use super::Backend;
 use super::driver::{Driver, MigrationLock, migrate_by_harness};
 use crate::error::{ConnectError, DriverError};
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
 
 /// The connection type of SQLite databases.
-pub type Sqlite = SyncConnectionWrapper<SqliteConnection>;
+pub type Sqlite = AsyncSqliteConnection;
+
+/// How long to wait before trying a locked database again.
+const LOCKED_PAUSE: Duration = Duration::from_millis(5);
 
 impl Backend for Sqlite {
     const KIND: BackendKind = BackendKind::Sqlite;
@@ -27,6 +38,10 @@ impl Driver for Sqlite {
 
     // Temporary tables and attached databases stay; opening a file anew is cheap.
     const FULL_RESET: Option<&'static str> = None;
+
+    fn is_fatal(_: &diesel::result::Error) -> bool {
+        false
+    }
 
     async fn open(url: &DatabaseUrl, options: &EngineOptions) -> Result<Self, ConnectError> {
         let Some(file) = url.sqlite_file() else {
@@ -41,8 +56,7 @@ impl Driver for Sqlite {
             .await
             .map_err(|error| classify(error, file.path()))?;
         for statement in setup_statements(file.is_memory(), file.is_read_only(), options) {
-            connection
-                .batch_execute(&statement)
+            run_unlocked(&mut connection, &statement, options.busy_timeout)
                 .await
                 .map_err(|error| ConnectError::Setup { statement, source: error.into() })?;
         }
@@ -69,6 +83,50 @@ impl Driver for Sqlite {
     }
 
     migrate_by_harness!();
+
+    fn is_known_dead(&mut self) -> bool {
+        self.has_ended()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.has_abandoned_work()
+    }
+
+    fn has_raw_transaction(&mut self) -> bool {
+        AsyncSqliteConnection::has_raw_transaction(self)
+    }
+
+    fn start_rollback(&mut self) -> Option<BoxFuture<'static, ()>> {
+        Some(self.roll_back())
+    }
+
+    async fn all_closed(url: &DatabaseUrl) {
+        // Those in memory have nothing but their URL in common.
+        if let Some(file) = url.sqlite_file().filter(|file| !file.is_memory()) {
+            closing::all_closed(&file.connection_string()).await;
+        }
+    }
+}
+
+/// Runs a statement, again and again for as long as the database is locked: where two connections
+/// change to the write-ahead log at once, SQLite does not wait for `busy_timeout` itself.
+async fn run_unlocked(
+    connection: &mut Sqlite,
+    statement: &str,
+    busy_timeout: Duration,
+) -> QueryResult<()> {
+    let started = Instant::now();
+    loop {
+        match connection.batch_execute(statement).await {
+            Err(Error::DatabaseError(_, information))
+                if information.message() == "database is locked"
+                    && started.elapsed() < busy_timeout =>
+            {
+                tokio::time::sleep(LOCKED_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 fn setup_statements(

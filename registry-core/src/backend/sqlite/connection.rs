@@ -1,0 +1,327 @@
+//! The connection type.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::vec;
+
+use diesel::backend::Backend;
+use diesel::connection::{
+    CacheSize, Connection, DynInstrumentation, Instrumentation, InstrumentationEvent,
+    LoadConnection, SimpleConnection, StrQueryHelper, TransactionManagerStatus,
+};
+use diesel::query_builder::{
+    AsQuery, CollectedQuery, MoveableBindCollector, QueryBuilder, QueryFragment, QueryId,
+};
+use diesel::row::IntoOwnedRow;
+use diesel::sqlite::{Sqlite, SqliteQueryBuilder};
+use diesel::{ConnectionResult, QueryResult, SqliteConnection, debug_query};
+use diesel_async::{
+    AnsiTransactionManager, AsyncConnection, AsyncConnectionCore, SimpleAsyncConnection,
+    TransactionManager,
+};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream;
+
+use super::thread::{Database, Thread};
+use super::transaction;
+
+/// A connection to a SQLite database, on a thread of its own.
+///
+/// It is an [`AsyncConnection`] as those of diesel-async are, and is used in their place because
+/// diesel-async's own way to SQLite blocks or panics when a future is dropped before its statement
+/// has ended, and ends with the runtime in which it was made.
+///
+/// Each connection has a thread, which runs statements one after another. It belongs to no runtime:
+/// whatever polls its futures will do.
+///
+/// # Dropping
+///
+/// Dropping the future of a statement never blocks. A statement that has begun comes to its end on its
+/// thread, as interrupting SQLite takes unsafe code; later statements of this connection wait behind
+/// it. One that has not begun is not run. An engine does not lend a connection on which such a
+/// statement still runs: it closes it, or waits if the database is in memory and would be lost.
+///
+/// Dropping the connection lets a statement that has begun come to its end, and then closes the file,
+/// without waiting for either.
+///
+/// # Panics in user code
+///
+/// A panic in a closure of [`spawn_blocking`](Self::spawn_blocking) closes the connection. The call
+/// and all later ones fail with
+/// [`DatabaseErrorKind::ClosedConnection`](diesel::result::DatabaseErrorKind::ClosedConnection), and
+/// an engine opens another. (A database in memory is gone with its connection.) A panic in a SQL
+/// function written in Rust only fails its statement, and one in a collation ends the process:
+/// Diesel's rules.
+///
+/// # Example
+///
+/// ```
+/// use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+/// use registry_core::Sqlite;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut connection = Sqlite::establish(":memory:").await?;
+/// connection.batch_execute("CREATE TABLE words (word TEXT NOT NULL)").await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct AsyncSqliteConnection {
+    thread: Thread,
+    /// On this side, so that looking at it waits for nothing.
+    transactions: AnsiTransactionManager,
+    /// Never locked: it makes the connection `Sync`.
+    instrumentation: Mutex<DynInstrumentation>,
+}
+
+/// A row that has been copied out of its statement.
+type Row = <<SqliteConnection as LoadConnection>::Row<'static, 'static> as IntoOwnedRow<
+    'static,
+    Sqlite,
+>>::OwnedRow;
+
+/// The rows of a query. They are all there when the first one is.
+type Rows = stream::Iter<vec::IntoIter<QueryResult<Row>>>;
+
+type BindCollector<'a> = <Sqlite as Backend>::BindCollector<'a>;
+
+/// A query whose SQL has been written and whose values have been collected.
+type Collected =
+    CollectedQuery<<BindCollector<'static> as MoveableBindCollector<Sqlite>>::BindData>;
+
+impl AsyncSqliteConnection {
+    /// Runs `work` on the connection's thread, with Diesel's own connection.
+    ///
+    /// For what only that can do, such as collations and SQL functions written in Rust. It may take
+    /// its time. Transactions nest: one in `work` is a savepoint inside one around it. The
+    /// instrumentation of this connection does not see what `work` does.
+    ///
+    /// Dropping the future does not end work that has begun.
+    ///
+    /// # Errors
+    ///
+    /// What `work` returns. If it panics, the connection is closed, and that is the error.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut connection = registry_core::Sqlite::establish(":memory:").await?;
+    /// connection
+    ///     .spawn_blocking(|connection| {
+    ///         connection.register_collation("folded", |a, b| a.to_lowercase().cmp(&b.to_lowercase()))
+    ///     })
+    ///     .await?;
+    /// connection.batch_execute("CREATE TABLE words (word TEXT COLLATE folded)").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn spawn_blocking<R: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
+    ) -> QueryResult<R> {
+        let depth = transaction::depth(self.status())?;
+        let (result, depth) = self
+            .thread
+            .run(move |database| {
+                database.set_depth(depth);
+                let result = work(&mut database.connection);
+                let depth = transaction::depth(database.status());
+                database.look_for_transaction();
+                (result, depth)
+            })
+            .await?;
+        transaction::set_depth(self.status(), depth);
+        result
+    }
+
+    /// Whether it is of no more use.
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.has_ended()
+    }
+
+    /// Whether a statement still runs whose future was dropped.
+    pub(super) fn has_abandoned_work(&self) -> bool {
+        self.thread.is_busy()
+    }
+
+    /// Whether a transaction is open of which Diesel does not know.
+    pub(super) fn has_raw_transaction(&mut self) -> bool {
+        self.thread.has_transaction() && matches!(transaction::depth(self.status()), Ok(0))
+    }
+
+    /// Rolls back whatever is open, behind what still runs. It happens even if the future is dropped.
+    pub(super) fn roll_back(&mut self) -> BoxFuture<'static, ()> {
+        self.transactions = AnsiTransactionManager::default();
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        self.thread.send(move |database| {
+            if database.look_for_transaction() {
+                let _ = database.connection.batch_execute("ROLLBACK");
+                database.look_for_transaction();
+            }
+            let _ = done.send(());
+        });
+        // A thread that has ended has rolled back.
+        is_done.map(drop).boxed()
+    }
+
+    fn report(&mut self, event: InstrumentationEvent<'_>) {
+        self.instrumentation
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .on_connection_event(event);
+    }
+
+    fn status(&mut self) -> &mut TransactionManagerStatus {
+        AnsiTransactionManager::transaction_manager_status_mut(self)
+    }
+
+    /// Runs a query on the thread. Only the thread has the connection: the query is written out here,
+    /// and the future holds no part of it.
+    fn run<'conn, R: Send + 'static>(
+        &'conn mut self,
+        query: &(impl QueryFragment<Sqlite> + QueryId),
+        work: fn(&mut SqliteConnection, &Collected) -> QueryResult<R>,
+    ) -> BoxFuture<'conn, QueryResult<R>> {
+        let started = debug_query::<Sqlite, _>(query);
+        self.report(InstrumentationEvent::start_query(&started));
+        let mut builder = SqliteQueryBuilder::new();
+        let written = query.to_sql(&mut builder, &Sqlite);
+        let sql = builder.finish();
+        let collected = written.and_then(|()| collect(query, sql.clone()));
+        async move {
+            let result = match collected {
+                Ok(collected) => self.run_collected(&sql, collected, work).await,
+                Err(error) => Err(error),
+            };
+            // Without the values: they went with the query.
+            let query = StrQueryHelper::new(&sql);
+            let event = InstrumentationEvent::finish_query(&query, result.as_ref().err());
+            self.report(event);
+            result
+        }
+        .boxed()
+    }
+
+    async fn run_collected<R: Send + 'static>(
+        &mut self,
+        sql: &str,
+        query: Collected,
+        work: fn(&mut SqliteConnection, &Collected) -> QueryResult<R>,
+    ) -> QueryResult<R> {
+        let may_begin_or_end = transaction::may_begin_or_end(sql);
+        let run = self.thread.run(move |database: &mut Database| {
+            let result = work(&mut database.connection, &query);
+            // Some failures end a transaction.
+            if may_begin_or_end || result.is_err() {
+                database.look_for_transaction();
+            }
+            (result, database.has_cached())
+        });
+        let (result, has_cached) = run.await?;
+        if has_cached {
+            self.report(InstrumentationEvent::cache_query(sql));
+        }
+        result
+    }
+}
+
+/// The query with its values, in a form that can go to another thread.
+fn collect(query: &impl QueryFragment<Sqlite>, sql: String) -> QueryResult<Collected> {
+    let is_safe_to_cache = query.is_safe_to_cache_prepared(&Sqlite)?;
+    let mut collector = BindCollector::default();
+    query.collect_binds(&mut collector, &mut (), &Sqlite)?;
+    Ok(CollectedQuery::new(sql, is_safe_to_cache, collector.moveable()))
+}
+
+fn load(connection: &mut SqliteConnection, query: &Collected) -> QueryResult<Rows> {
+    let mut column_names = None;
+    let rows = connection.load(query)?;
+    let rows = rows.map(|row| Ok(Ok(row?.into_owned(&mut column_names))));
+    Ok(stream::iter(rows.collect::<QueryResult<Vec<_>>>()?))
+}
+
+impl SimpleAsyncConnection for AsyncSqliteConnection {
+    async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        let shown = StrQueryHelper::new(query);
+        self.report(InstrumentationEvent::start_query(&shown));
+        let sql = query.to_owned();
+        let run = self.thread.run(move |database| {
+            let result = database.connection.batch_execute(&sql);
+            (result, database.look_for_transaction())
+        });
+        let result = match run.await {
+            Ok((Err(error), has_transaction)) => {
+                transaction::note_failed_batch(self.status(), query, has_transaction);
+                Err(error)
+            }
+            Ok((Ok(()), _)) => Ok(()),
+            Err(error) => Err(error),
+        };
+        let event = InstrumentationEvent::finish_query(&shown, result.as_ref().err());
+        self.report(event);
+        result
+    }
+}
+
+impl AsyncConnectionCore for AsyncSqliteConnection {
+    type ExecuteFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<usize>>;
+    type LoadFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<Rows>>;
+    type Stream<'conn, 'query> = Rows;
+    type Row<'conn, 'query> = Row;
+    type Backend = Sqlite;
+
+    fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>
+    where
+        T: AsQuery + 'query,
+        T::Query: QueryFragment<Sqlite> + QueryId + 'query,
+    {
+        self.run(&source.as_query(), load)
+    }
+
+    fn execute_returning_count<'conn, 'query, T>(
+        &'conn mut self,
+        source: T,
+    ) -> Self::ExecuteFuture<'conn, 'query>
+    where
+        T: QueryFragment<Sqlite> + QueryId + 'query,
+    {
+        self.run(&source, |connection, query| connection.execute_returning_count(query))
+    }
+}
+
+impl AsyncConnection for AsyncSqliteConnection {
+    type TransactionManager = AnsiTransactionManager;
+
+    async fn establish(database_url: &str) -> ConnectionResult<Self> {
+        // Diesel's own connection reports how that went.
+        let thread = Thread::open(database_url).await?;
+        let instrumentation = Mutex::new(DynInstrumentation::default_instrumentation());
+        Ok(Self { thread, transactions: AnsiTransactionManager::default(), instrumentation })
+    }
+
+    fn transaction_state(&mut self) -> &mut AnsiTransactionManager {
+        &mut self.transactions
+    }
+
+    fn instrumentation(&mut self) -> &mut dyn Instrumentation {
+        &mut **self.instrumentation.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_instrumentation(&mut self, instrumentation: impl Instrumentation) {
+        self.instrumentation = Mutex::new(instrumentation.into());
+    }
+
+    fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
+        self.thread
+            .send(move |database| database.connection.set_prepared_statement_cache_size(size));
+    }
+}
+
+impl fmt::Debug for AsyncSqliteConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncSqliteConnection").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,286 @@
+//! The thread of one connection.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{self, TryRecvError};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use diesel::connection::{
+    AnsiTransactionManager, Connection, InstrumentationEvent, SimpleConnection,
+    TransactionDepthChange, TransactionManager, TransactionManagerStatus,
+};
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::{ConnectionError, ConnectionResult, QueryResult, SqliteConnection};
+use tokio::sync::oneshot;
+
+use super::closing::{self, Closing};
+
+/// A thread that owns a connection and runs jobs on it, one after another.
+///
+/// It ends when this is dropped, after the job that runs, and closes the connection.
+pub(super) struct Thread {
+    // Dropped before `_closing`, which says that the thread is about to end.
+    jobs: Jobs,
+    state: Arc<State>,
+    _closing: Closing,
+}
+
+type Job = Box<dyn FnOnce(&mut Database) + Send>;
+
+/// What both sides know of a connection.
+#[derive(Default)]
+struct State {
+    /// Jobs that were sent and are neither done nor given up.
+    jobs: AtomicU32,
+    has_transaction: AtomicBool,
+    has_ended: AtomicBool,
+    panic: OnceLock<String>,
+}
+
+/// What the thread owns.
+pub(super) struct Database {
+    pub(super) connection: SqliteConnection,
+    state: Arc<State>,
+    has_cached: Arc<AtomicBool>,
+}
+
+impl Thread {
+    /// Starts a thread that opens the database. Dropping the future closes it again.
+    pub(super) async fn open(url: &str) -> ConnectionResult<Self> {
+        let (jobs, received) = mpsc::channel();
+        let (opened, is_open) = oneshot::channel();
+        let state = Arc::new(State::default());
+        let (_closing, running) = closing::new(url);
+        let spawned = thread::Builder::new().name(thread_name(url)).spawn({
+            let (url, state) = (url.to_owned(), Arc::clone(&state));
+            move || {
+                let _running = running;
+                let _ended = Ended(Arc::clone(&state));
+                serve(&url, opened, &received, state);
+            }
+        });
+        let jobs = match spawned {
+            Ok(handle) => Jobs { sender: Some(jobs), thread: handle.thread().clone() },
+            Err(error) => {
+                let message = format!("the thread of a connection could not be started: {error}");
+                return Err(ConnectionError::BadConnection(message));
+            }
+        };
+        match is_open.await {
+            Ok(Ok(())) => Ok(Self { jobs, state, _closing }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(ConnectionError::BadConnection("opening it panicked".to_owned())),
+        }
+    }
+
+    /// Runs `work` behind the jobs that were sent before, and waits for what it returns.
+    ///
+    /// Dropping the future does not wait. Work that has begun then comes to its end on its own: it
+    /// could only be interrupted through SQLite's C interface, which takes unsafe code. Work that has
+    /// not begun is given up.
+    pub(super) async fn run<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Database) -> R + Send + 'static,
+    ) -> QueryResult<R> {
+        let (reply, result) = oneshot::channel();
+        let pending = Pending::new(&self.state);
+        self.send(move |database| {
+            if reply.is_closed() {
+                return;
+            }
+            let result = catch_unwind(AssertUnwindSafe(|| work(database)));
+            let result = result.map_err(|payload| database.state.note_panic(&*payload));
+            // Before the caller hears of it: a connection whose work is done is not busy.
+            drop(pending);
+            if let Ok(result) = result {
+                // Whoever gave up waiting does not want it.
+                let _ = reply.send(result);
+            }
+        });
+        result.await.map_err(|_| self.state.why_closed())
+    }
+
+    /// Runs `work` behind the jobs that were sent before, without counting or answering it.
+    pub(super) fn send(&self, work: impl FnOnce(&mut Database) + Send + 'static) {
+        self.jobs.send(Box::new(work));
+    }
+
+    /// Whether a job runs, or is about to, though nobody waits for it.
+    pub(super) fn is_busy(&self) -> bool {
+        self.state.jobs.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether no job will ever run again.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.has_ended.load(Ordering::Acquire) || self.state.panic.get().is_some()
+    }
+
+    /// Whether a transaction was open when a statement last may have changed that.
+    pub(super) fn has_transaction(&self) -> bool {
+        self.state.has_transaction.load(Ordering::Acquire)
+    }
+}
+
+/// The way of jobs to a thread, which sleeps when there are none.
+///
+/// The channel's own way to wait spins first: with more connections than processors, that is time
+/// taken from those who have something to do.
+struct Jobs {
+    /// Empty only while it is dropped.
+    sender: Option<mpsc::Sender<Job>>,
+    thread: thread::Thread,
+}
+
+impl Jobs {
+    fn send(&self, job: Job) {
+        if let Some(sender) = &self.sender {
+            // A thread that has ended drops the job, and with it the sender of the answer.
+            let _ = sender.send(job);
+            self.thread.unpark();
+        }
+    }
+
+    /// Waits for the next job, in the thread itself. `None` when there will be none.
+    fn next(jobs: &mpsc::Receiver<Job>) -> Option<Job> {
+        loop {
+            match jobs.try_recv() {
+                Ok(job) => return Some(job),
+                Err(TryRecvError::Empty) => thread::park(),
+                Err(TryRecvError::Disconnected) => return None,
+            }
+        }
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        self.sender = None;
+        self.thread.unpark();
+    }
+}
+
+/// Counts a job until it is done or given up.
+struct Pending(Arc<State>);
+
+impl Pending {
+    fn new(state: &Arc<State>) -> Self {
+        state.jobs.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(state))
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.jobs.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl State {
+    fn note_panic(&self, payload: &(dyn Any + Send)) {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let _ = self.panic.set(text.unwrap_or("no message").to_owned());
+    }
+
+    fn why_closed(&self) -> Error {
+        let message = match self.panic.get() {
+            Some(text) => {
+                format!("the connection is closed, as code that ran on it panicked: {text}")
+            }
+            None => "the connection is closed, as its thread has ended".to_owned(),
+        };
+        Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message))
+    }
+}
+
+impl Database {
+    /// Notes whether a transaction is open, whoever has begun it.
+    pub(super) fn look_for_transaction(&mut self) -> bool {
+        // SQLite knows, and Diesel asks it nowhere but here: after a batch that failed it forgets the
+        // transaction that it believes in if none is open.
+        *self.status() = TransactionManagerStatus::default();
+        self.set_depth(1);
+        let _ = self.connection.batch_execute("?");
+        let is_open = !matches!(self.status().transaction_depth(), Ok(None));
+        *self.status() = TransactionManagerStatus::default();
+        self.state.has_transaction.store(is_open, Ordering::Release);
+        is_open
+    }
+
+    /// Makes the connection believe in that many nested transactions.
+    pub(super) fn set_depth(&mut self, depth: u32) {
+        if let TransactionManagerStatus::Valid(status) = self.status() {
+            for _ in 0..depth {
+                // Only a decrease can fail.
+                let _ = status.change_transaction_depth(TransactionDepthChange::IncreaseDepth);
+            }
+        }
+    }
+
+    /// What the connection itself believes of transactions, for work that is not ours.
+    pub(super) fn status(&mut self) -> &mut TransactionManagerStatus {
+        AnsiTransactionManager::transaction_manager_status_mut(&mut self.connection)
+    }
+
+    /// Whether a statement was put into the cache since this was last asked.
+    pub(super) fn has_cached(&self) -> bool {
+        self.has_cached.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Says that the thread has ended, however it went.
+struct Ended(Arc<State>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.has_ended.store(true, Ordering::Release);
+    }
+}
+
+fn serve(
+    url: &str,
+    opened: oneshot::Sender<ConnectionResult<()>>,
+    jobs: &mpsc::Receiver<Job>,
+    state: Arc<State>,
+) {
+    let mut connection = match SqliteConnection::establish(url) {
+        Ok(connection) => connection,
+        Err(error) => {
+            let _ = opened.send(Err(error));
+            return;
+        }
+    };
+    let has_cached = Arc::new(AtomicBool::new(false));
+    connection.set_instrumentation({
+        let has_cached = Arc::clone(&has_cached);
+        move |event: InstrumentationEvent<'_>| {
+            if matches!(event, InstrumentationEvent::CacheQuery { .. }) {
+                has_cached.store(true, Ordering::Relaxed);
+            }
+        }
+    });
+    if opened.send(Ok(())).is_err() {
+        return;
+    }
+    let mut database = Database { connection, state, has_cached };
+    while let Some(job) = Jobs::next(jobs) {
+        // What a job leaves behind is dropped in it, and may panic as well.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| job(&mut database))) {
+            database.state.note_panic(&*payload);
+        }
+        if database.state.panic.get().is_some() {
+            return;
+        }
+    }
+}
+
+/// What `top` and the like show: Linux keeps 15 bytes of it.
+fn thread_name(url: &str) -> String {
+    let path = url.split('?').next().unwrap_or_default();
+    let file = path.rsplit(['/', '\\']).next().unwrap_or_default();
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let name: String = file.chars().filter(is_plain).collect();
+    format!("sqlite {name}")
+}

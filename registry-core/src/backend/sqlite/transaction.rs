@@ -1,0 +1,147 @@
+//! Transactions, and what is known of them.
+
+use std::future::Future;
+
+use diesel::QueryResult;
+use diesel::connection::{TransactionDepthChange, TransactionManagerStatus};
+use diesel::result::Error;
+use diesel_async::{AnsiTransactionManager, TransactionManager};
+
+use super::connection::AsyncSqliteConnection;
+
+impl AsyncSqliteConnection {
+    /// Runs `callback` in a transaction that begins with `BEGIN IMMEDIATE`: it takes the lock for
+    /// writing at once, and waits for it up to `busy_timeout`.
+    ///
+    /// A transaction that reads first and writes later fails at once if another connection has
+    /// written in between (`SQLITE_BUSY_SNAPSHOT`). This one cannot.
+    ///
+    /// Dropping the future leaves the transaction open, as in
+    /// [`transaction`](diesel_async::AsyncConnection::transaction).
+    ///
+    /// # Errors
+    ///
+    /// What `callback` returns, after the rollback, and what goes wrong with the transaction itself:
+    /// [`AlreadyInTransaction`](Error::AlreadyInTransaction) if one is open.
+    pub async fn immediate_transaction<'a, R, E, F>(&mut self, callback: F) -> Result<R, E>
+    where
+        for<'r> F: AsyncFnOnce(&'r mut Self) -> Result<R, E>
+            + AsyncFunc<&'r mut Self, Result<R, E>, Fut: Send>
+            + Send
+            + 'a,
+        E: From<Error> + Send + 'a,
+        R: Send + 'a,
+    {
+        self.transaction_that(callback, "BEGIN IMMEDIATE").await
+    }
+
+    /// Runs `callback` in a transaction that begins with `BEGIN EXCLUSIVE`: as
+    /// [`immediate_transaction`](Self::immediate_transaction), and where the file is not in WAL mode
+    /// nobody else can read it meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`immediate_transaction`](Self::immediate_transaction).
+    pub async fn exclusive_transaction<'a, R, E, F>(&mut self, callback: F) -> Result<R, E>
+    where
+        for<'r> F: AsyncFnOnce(&'r mut Self) -> Result<R, E>
+            + AsyncFunc<&'r mut Self, Result<R, E>, Fut: Send>
+            + Send
+            + 'a,
+        E: From<Error> + Send + 'a,
+        R: Send + 'a,
+    {
+        self.transaction_that(callback, "BEGIN EXCLUSIVE").await
+    }
+
+    async fn transaction_that<'a, R, E, F>(&mut self, callback: F, begin: &str) -> Result<R, E>
+    where
+        for<'r> F: AsyncFnOnce(&'r mut Self) -> Result<R, E>
+            + AsyncFunc<&'r mut Self, Result<R, E>, Fut: Send>
+            + Send
+            + 'a,
+        E: From<Error> + Send + 'a,
+        R: Send + 'a,
+    {
+        AnsiTransactionManager::begin_transaction_sql(self, begin).await?;
+        match callback(&mut *self).await {
+            Ok(value) => {
+                AnsiTransactionManager::commit_transaction(self).await?;
+                Ok(value)
+            }
+            Err(error) => match AnsiTransactionManager::rollback_transaction(self).await {
+                // The caller's error is what broke it.
+                Ok(()) | Err(Error::BrokenTransactionManager) => Err(error),
+                Err(rollback_error) => Err(rollback_error.into()),
+            },
+        }
+    }
+}
+
+/// A closure whose future is `Send`: the bound that diesel-async's `transaction` has, by a trait that
+/// it does not export.
+#[doc(hidden)]
+pub trait AsyncFunc<T, R>:
+    AsyncFnOnce(T) -> R + FnOnce(T) -> <Self as AsyncFunc<T, R>>::Fut
+{
+    /// What the closure returns.
+    type Fut: Future<Output = R>;
+}
+
+impl<F, T, Fut, R> AsyncFunc<T, R> for F
+where
+    F: AsyncFnOnce(T) -> R + FnOnce(T) -> Fut,
+    Fut: Future<Output = R>,
+{
+    type Fut = Fut;
+}
+
+/// How many transactions are open, one inside the other.
+pub(super) fn depth(status: &TransactionManagerStatus) -> QueryResult<u32> {
+    Ok(status.transaction_depth()?.map_or(0, |depth| depth.get()))
+}
+
+/// Takes over what Diesel's own connection believes after work that was not ours.
+pub(super) fn set_depth(status: &mut TransactionManagerStatus, wanted: QueryResult<u32>) {
+    let (Ok(mut now), Ok(wanted)) = (depth(status), wanted) else {
+        return status.set_in_error();
+    };
+    // Step by step: a test transaction stays one.
+    while now != wanted
+        && let TransactionManagerStatus::Valid(status) = &mut *status
+    {
+        let (change, next) = if now < wanted {
+            (TransactionDepthChange::IncreaseDepth, now + 1)
+        } else {
+            (TransactionDepthChange::DecreaseDepth, now - 1)
+        };
+        // Only a decrease below zero can fail.
+        let _ = status.change_transaction_depth(change);
+        now = next;
+    }
+}
+
+/// Corrects what Diesel is about to believe after a batch that failed.
+pub(super) fn note_failed_batch(
+    status: &mut TransactionManagerStatus,
+    sql: &str,
+    has_transaction: bool,
+) {
+    match sql {
+        // diesel-async takes a `COMMIT` that failed for the end of the transaction, as it is in
+        // PostgreSQL. In SQLite it may stay open, with a deferred foreign key that points nowhere.
+        "COMMIT" => status.set_requires_rollback_maybe_up_to_top_level(has_transaction),
+        // What is left of the transaction shows when an outer one ends.
+        _ if sql.starts_with("RELEASE SAVEPOINT") => {}
+        // Some failures end a transaction. What is not there cannot be rolled back.
+        _ if !has_transaction => *status = TransactionManagerStatus::default(),
+        _ => {}
+    }
+}
+
+/// Whether a statement may begin or end a transaction, as far as its first word tells.
+pub(super) fn may_begin_or_end(sql: &str) -> bool {
+    let neither = ["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"];
+    let first = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next();
+    !first.is_some_and(|first| neither.iter().any(|word| word.eq_ignore_ascii_case(first)))
+}

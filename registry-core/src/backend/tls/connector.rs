@@ -1,0 +1,209 @@
+//! TLS for tokio-postgres.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use ring::digest::{SHA256, SHA384, SHA512, digest};
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::Socket;
+use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use tokio_rustls::TlsConnector;
+
+use super::trusted;
+use super::verifier::{Anyone, Trusted};
+use crate::error::{ConnectError, DriverError};
+use crate::settings::url::tls::{TlsMode, TlsSettings};
+
+/// Makes TLS of what tokio-postgres has connected.
+#[derive(Clone)]
+pub(in crate::backend) struct Connector {
+    config: Arc<ClientConfig>,
+    /// Set when a handshake has come to its end.
+    encrypted: Arc<AtomicBool>,
+}
+
+impl Connector {
+    /// One that checks the server as far as the settings ask.
+    pub(in crate::backend) async fn new(tls: &TlsSettings) -> Result<Self, ConnectError> {
+        // Not the provider of the process, which is for the program to choose.
+        let provider = Arc::new(default_provider());
+        let verifier: Arc<dyn ServerCertVerifier> = if tls.mode < TlsMode::VerifyCa {
+            Arc::new(Anyone::new(&provider))
+        } else {
+            let roots = trusted(&tls.roots).await?;
+            let with_name = tls.mode == TlsMode::VerifyFull;
+            Arc::new(
+                Trusted::new(&provider, roots.certificates(), with_name)
+                    .map_err(|error| ConnectError::Tls(error.into()))?,
+            )
+        };
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| ConnectError::Tls(error.into()))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        // PostgreSQL 17 wants to hear it with `sslnegotiation=direct`, and takes it at any time.
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+        Ok(Self { config: Arc::new(config), encrypted: Arc::default() })
+    }
+
+    /// Whether a handshake has come to its end.
+    pub(in crate::backend) fn has_encrypted(&self) -> bool {
+        self.encrypted.load(Ordering::Relaxed)
+    }
+}
+
+impl MakeTlsConnect<Socket> for Connector {
+    type Stream = Stream;
+    type TlsConnect = ToHost;
+    type Error = InvalidDnsNameError;
+
+    fn make_tls_connect(&mut self, host: &str) -> Result<ToHost, InvalidDnsNameError> {
+        // A Unix socket has no host, and tokio-postgres asks all the same.
+        let host = if host.is_empty() { "localhost" } else { host };
+        Ok(ToHost { connector: self.clone(), host: ServerName::try_from(host)?.to_owned() })
+    }
+}
+
+/// One handshake to be.
+pub(in crate::backend) struct ToHost {
+    connector: Connector,
+    host: ServerName<'static>,
+}
+
+impl TlsConnect<Socket> for ToHost {
+    type Stream = Stream;
+    type Error = DriverError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, DriverError>> + Send>>;
+
+    fn connect(self, socket: Socket) -> Self::Future {
+        let Self { connector: Connector { config, encrypted }, host } = self;
+        Box::pin(async move {
+            match TlsConnector::from(config).connect(host, socket).await {
+                Ok(stream) => {
+                    encrypted.store(true, Ordering::Relaxed);
+                    Ok(Stream(Box::new(stream)))
+                }
+                // A connection that breaks is not what TLS has something against.
+                Err(error) => Err(match super::cause(&error) {
+                    Some(cause) => cause.into(),
+                    None => error.into(),
+                }),
+            }
+        })
+    }
+}
+
+/// An encrypted connection.
+pub(in crate::backend) struct Stream(Box<tokio_rustls::client::TlsStream<Socket>>);
+
+impl TlsStream for Stream {
+    /// So that a password cannot be proved to somebody in between, who has another certificate:
+    /// `tls-server-end-point` of RFC 5929.
+    fn channel_binding(&self) -> ChannelBinding {
+        let (_, connection) = self.0.get_ref();
+        connection
+            .peer_certificates()
+            .and_then(|chain| chain.first())
+            .and_then(|certificate| end_point(certificate))
+            .map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
+    }
+}
+
+/// The hash of a certificate, by the hash function of its own signature.
+///
+/// `None` where there is none, as for Ed25519: the standard does not say what to do.
+fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
+    // Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm SEQUENCE { OID, .. }, .. }
+    let (content, _) = element(certificate)?;
+    let (_, rest) = element(content)?;
+    let (algorithm, _) = element(rest)?;
+    let (oid, parameters) = element(algorithm)?;
+    let hash = match oid {
+        // Of PKCS #1 (RSA): MD5 and SHA-1, which the standard replaces, then the others.
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 4 | 5 | 11] => &SHA256,
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 12] => &SHA384,
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 13] => &SHA512,
+        // RSASSA-PSS has it among its parameters, as id-sha256 and so on. SHA-1 is the default.
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 10] => {
+            let sha2 = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02];
+            let at = parameters.windows(sha2.len()).position(|window| window == sha2);
+            match at.and_then(|at| parameters.get(at + sha2.len())) {
+                None | Some(1) => &SHA256,
+                Some(2) => &SHA384,
+                Some(3) => &SHA512,
+                Some(_) => return None,
+            }
+        }
+        // Of ANSI X9.62 (ECDSA).
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 1] => &SHA256,
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 2] => &SHA256,
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 3] => &SHA384,
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 4] => &SHA512,
+        _ => return None,
+    };
+    Some(digest(hash, certificate).as_ref().to_vec())
+}
+
+/// The content of the first element of some DER, and what follows it.
+fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&[_, length], rest) = der.split_first_chunk::<2>()?;
+    let (length, rest) = match length {
+        0..=0x7f => (usize::from(length), rest),
+        0x81..=0x84 => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(length - 0x80))?;
+            (bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)
+        }
+        // 0x80 is a length that DER does not have.
+        _ => return None,
+    };
+    rest.split_at_checked(length)
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,187 @@
+//! Seeing to it that a slot has a live connection.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use diesel::connection::CacheSize;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument;
+
+use super::core::Core;
+use super::meters::{Closed, Timer};
+use super::pool::Lease;
+use super::stats::For;
+use super::watch::{Watch, Watcher};
+use crate::backend::Backend;
+use crate::error::{AcquireError, ConnectError};
+use crate::settings::EngineOptions;
+
+/// What checks whether a connection answers. Every backend understands it.
+pub(super) const CHECK: &str = "SELECT 1";
+
+impl<C: Backend> Core<C> {
+    /// Whether the slot has a connection that can be lent without asking the server.
+    pub(super) fn is_fresh(&self, lease: &mut Lease<C>, runtime: &Handle) -> bool {
+        if lease.connection_mut().is_none_or(C::is_known_dead) {
+            return false;
+        }
+        if self.settings.url.is_memory() {
+            // Its connection is the database: a check that is cut short must not cost it.
+            return true;
+        }
+        let now = std::time::Instant::now();
+        lease.idle_for(now) <= self.settings.options.check_idle_after
+            && !lease.is_expired(now)
+            && lease.is_of(runtime.id())
+    }
+
+    /// Sees to it that the slot has a live connection: checks the one it has, and connects if there
+    /// is none or it does not answer.
+    pub(super) async fn fill(
+        &self,
+        lease: &mut Lease<C>,
+        left: Duration,
+    ) -> Result<(), AcquireError> {
+        let runtime = Handle::current();
+        let started = Instant::now();
+        if self.is_fresh(lease, &runtime) || self.answers(lease, &runtime, left).await {
+            return Ok(());
+        }
+        lease.clear();
+        let left = left.saturating_sub(started.elapsed());
+        match self.connect(left).await {
+            Ok((connection, watch)) => {
+                lease.fill(connection, watch, self.lifetime(), runtime.id());
+                Ok(())
+            }
+            Err(error) => Err(self.could_not_connect(error)),
+        }
+    }
+
+    /// Whether the slot has a connection that answers. One that does not is not lent again, and
+    /// neither is one whose check was cut short.
+    async fn answers(&self, lease: &mut Lease<C>, runtime: &Handle, left: Duration) -> bool {
+        if lease.is_expired(std::time::Instant::now()) {
+            self.stats.closed(Closed::Expired);
+            return false;
+        }
+        if !lease.is_of(runtime.id()) {
+            return false;
+        }
+        lease.discard();
+        let limit = self.settings.options.check_timeout.min(left);
+        let Some(connection) = lease.connection_mut() else { return false };
+        let answered = !connection.is_known_dead()
+            && matches!(timeout(limit, connection.batch_execute(CHECK)).await, Ok(Ok(())));
+        if answered {
+            lease.keep();
+            lease.touch();
+        } else {
+            self.stats.closed(Closed::Unanswered);
+        }
+        answered
+    }
+
+    /// Opens a connection and makes it ready to be lent.
+    pub(super) async fn connect(&self, left: Duration) -> Result<(C, Arc<Watch>), ConnectError> {
+        let options = &self.settings.options;
+        let limit = options.connect_timeout.min(left);
+        let (timer, started) = (Timer::start(), Instant::now());
+        let opening = self.open_within(options, limit).instrument(self.stats.connect_span());
+        let mut connection = opening.await?;
+        self.stats.connected(timer, started.elapsed());
+        // Only now: what prepared the connection is not for others to undo.
+        let watch = self.watch(&mut connection);
+        Ok((connection, watch))
+    }
+
+    /// Opens a connection for migrations, which write and take their time.
+    pub(crate) async fn connect_to_migrate(&self) -> Result<C, AcquireError> {
+        if self.is_closed() {
+            return Err(self.closed_error());
+        }
+        let options = EngineOptions {
+            read_only: false,
+            statement_timeout: None,
+            ..self.settings.options.clone()
+        };
+        let connection = self.open_within(&options, options.connect_timeout).await;
+        connection.map_err(|error| self.could_not_connect(error))
+    }
+
+    async fn open_within(
+        &self,
+        options: &EngineOptions,
+        limit: Duration,
+    ) -> Result<C, ConnectError> {
+        let ready = async {
+            let mut connection = C::open(&self.settings.url, options).await?;
+            run_each(&mut connection, &options.on_connect).await?;
+            if !options.statement_cache {
+                connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+            }
+            Ok(connection)
+        };
+        match timeout(limit, ready).await {
+            Ok(result) => result,
+            Err(_) => Err(ConnectError::TimedOut { after: limit }),
+        }
+    }
+
+    fn could_not_connect(&self, error: ConnectError) -> AcquireError {
+        if matches!(error, ConnectError::TimedOut { .. }) {
+            self.stats.timed_out();
+        }
+        let source = Arc::new(error);
+        self.stats.could_not_connect(&source, For::Caller);
+        AcquireError::Connect { key: self.settings.key, url: self.settings.url.to_string(), source }
+    }
+
+    /// Has a connection watched from now on.
+    fn watch(&self, connection: &mut C) -> Arc<Watch> {
+        let watch = Arc::new(Watch::new(Arc::clone(&self.stale_plans)));
+        let slow = self.settings.options.log_slow_queries;
+        connection.set_instrumentation(Watcher::new(
+            Arc::clone(&watch),
+            self.settings.key,
+            slow,
+            C::is_fatal,
+        ));
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|watch| watch.strong_count() > 0);
+        watched.push(Arc::downgrade(&watch));
+        watch
+    }
+
+    /// Has the connection in a slot watched as if it had just been made.
+    pub(super) fn watch_anew(&self, lease: &mut Lease<C>) {
+        if let Some(connection) = lease.connection_mut() {
+            let watch = self.watch(connection);
+            lease.set_watch(watch);
+        }
+    }
+
+    /// `max_lifetime`, less a random part of at most 2.5 %, so that connections that were opened
+    /// together do not all expire at once (HikariCP's rule).
+    pub(super) fn lifetime(&self) -> Option<Duration> {
+        let lifetime = self.settings.options.max_lifetime?;
+        let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0_u8);
+        let share = 0.025 * (random as f64 / u64::MAX as f64);
+        Some(lifetime.mul_f64(1.0 - share))
+    }
+}
+
+/// Runs statements one after another.
+pub(super) async fn run_each<C: Backend>(
+    connection: &mut C,
+    statements: &[String],
+) -> Result<(), ConnectError> {
+    for statement in statements {
+        connection.batch_execute(statement).await.map_err(|error| ConnectError::Setup {
+            statement: statement.clone(),
+            source: error.into(),
+        })?;
+    }
+    Ok(())
+}

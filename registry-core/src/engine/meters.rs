@@ -1,0 +1,182 @@
+//! Metrics, through the `metrics` facade. Without the feature `metrics`, nothing is measured.
+//!
+//! Their names are listed in the crate's documentation.
+
+#[cfg(feature = "metrics")]
+pub(super) use on::Meters;
+#[cfg(feature = "metrics")]
+pub(crate) use on::Timer;
+
+#[cfg(not(feature = "metrics"))]
+pub(super) use off::Meters;
+#[cfg(not(feature = "metrics"))]
+pub(crate) use off::Timer;
+
+/// Why a connection was closed before the registry was.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Closed {
+    /// It had been idle for `idle_timeout`.
+    Idle,
+    /// It had reached its `max_lifetime`.
+    Expired,
+    /// It did not answer when it was checked.
+    Unanswered,
+    /// It came back in a state that could not be mended.
+    Unclean,
+}
+
+impl Closed {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Expired => "expired",
+            Self::Unanswered => "unanswered",
+            Self::Unclean => "unclean",
+        }
+    }
+}
+
+#[cfg(feature = "metrics")]
+mod on {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+
+    use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+    use super::Closed;
+    use crate::bind_key::BindKey;
+
+    /// The meters of one engine. They belong to the recorder that is installed when the engine first
+    /// counts something.
+    pub(in crate::engine) struct Meters {
+        key: BindKey,
+        max: u32,
+        handles: OnceLock<Handles>,
+    }
+
+    struct Handles {
+        active: Gauge,
+        idle: Gauge,
+        pending: Gauge,
+        acquire: Histogram,
+        creation: Histogram,
+        usage: Histogram,
+        timeout: Counter,
+        failed: Counter,
+    }
+
+    /// When something began.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Timer(Instant);
+
+    impl Timer {
+        pub(in crate::engine) fn start() -> Self {
+            Self(Instant::now())
+        }
+    }
+
+    impl Meters {
+        pub(in crate::engine) fn new(key: BindKey, max: u32) -> Self {
+            Self { key, max, handles: OnceLock::new() }
+        }
+
+        fn handles(&self) -> &Handles {
+            self.handles.get_or_init(|| {
+                let bind = || self.key.to_string();
+                gauge!("registry_connections_max", "bind" => bind()).set(self.max);
+                Handles {
+                    active: gauge!("registry_connections_active", "bind" => bind()),
+                    idle: gauge!("registry_connections_idle", "bind" => bind()),
+                    pending: gauge!("registry_connections_pending", "bind" => bind()),
+                    acquire: histogram!("registry_connections_acquire_seconds", "bind" => bind()),
+                    creation: histogram!("registry_connections_creation_seconds", "bind" => bind()),
+                    usage: histogram!("registry_connections_usage_seconds", "bind" => bind()),
+                    timeout: counter!("registry_connections_timeout_total", "bind" => bind()),
+                    failed: counter!("registry_connections_failed_total", "bind" => bind()),
+                }
+            })
+        }
+
+        pub(in crate::engine) fn lent(&self, asked: Timer, idle: impl FnOnce() -> u32) {
+            let handles = self.handles();
+            handles.acquire.record(asked.0.elapsed());
+            handles.active.increment(1);
+            handles.idle.set(idle());
+        }
+
+        pub(in crate::engine) fn returned(&self, lent: Timer, idle: impl FnOnce() -> u32) {
+            let handles = self.handles();
+            handles.usage.record(lent.0.elapsed());
+            handles.active.decrement(1);
+            handles.idle.set(idle());
+        }
+
+        pub(in crate::engine) fn waits(&self) {
+            self.handles().pending.increment(1);
+        }
+
+        pub(in crate::engine) fn waits_no_more(&self) {
+            self.handles().pending.decrement(1);
+        }
+
+        pub(in crate::engine) fn timed_out(&self) {
+            self.handles().timeout.increment(1);
+        }
+
+        pub(in crate::engine) fn connected(&self, began: Timer) {
+            self.handles().creation.record(began.0.elapsed());
+        }
+
+        pub(in crate::engine) fn failed(&self) {
+            self.handles().failed.increment(1);
+        }
+
+        pub(in crate::engine) fn closed(&self, reason: Closed) {
+            let bind = self.key.to_string();
+            let reason = reason.as_str();
+            counter!("registry_connections_closed_total", "bind" => bind, "reason" => reason)
+                .increment(1);
+        }
+    }
+}
+
+#[cfg(not(feature = "metrics"))]
+mod off {
+    use super::Closed;
+    use crate::bind_key::BindKey;
+
+    /// Measures nothing.
+    pub(in crate::engine) struct Meters;
+
+    /// No time at all.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Timer;
+
+    impl Timer {
+        pub(in crate::engine) fn start() -> Self {
+            Self
+        }
+    }
+
+    impl Meters {
+        pub(in crate::engine) fn new(_: BindKey, _: u32) -> Self {
+            Self
+        }
+
+        pub(in crate::engine) fn lent(&self, _: Timer, _: impl FnOnce() -> u32) {}
+
+        pub(in crate::engine) fn returned(&self, _: Timer, _: impl FnOnce() -> u32) {}
+
+        pub(in crate::engine) fn waits(&self) {}
+
+        pub(in crate::engine) fn waits_no_more(&self) {}
+
+        pub(in crate::engine) fn timed_out(&self) {}
+
+        pub(in crate::engine) fn connected(&self, _: Timer) {}
+
+        pub(in crate::engine) fn failed(&self) {}
+
+        pub(in crate::engine) fn closed(&self, _: Closed) {}
+    }
+}
