@@ -40,6 +40,16 @@ impl Home {
         &self.path
     }
 
+    /// A file that only its owner may read: servers insist on that for their keys.
+    pub(crate) fn write(&self, name: &str, content: &str) {
+        use std::os::unix::fs::PermissionsExt;
+
+        let path = self.path.join(name);
+        std::fs::write(&path, content).expect("a file of the server's");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("our file");
+        self.account.own(&path);
+    }
+
     /// A command that runs in this folder as its owner.
     pub(crate) fn command(&self, program: &Path) -> std::process::Command {
         let mut command = self.account.command(program);

@@ -8,7 +8,7 @@ use diesel_async::{AsyncConnection, AsyncMysqlConnection, SimpleAsyncConnection}
 use nix::sys::signal::Signal;
 
 use super::home::Home;
-use super::server::{Product, block_on, complete};
+use super::server::{CERTIFICATE, KEY, Product, block_on, complete};
 use super::server_url::ServerUrl;
 
 pub(crate) struct Mariadb;
@@ -84,7 +84,13 @@ impl Product for Mariadb {
     fn arguments(&self, home: &Path, url: &ServerUrl) -> Vec<String> {
         let in_home =
             |option: &str, name: &str| format!("--{option}={}", home.join(name).display());
-        vec![
+        let tls = if home.join(CERTIFICATE).exists() {
+            vec![in_home("ssl-cert", CERTIFICATE), in_home("ssl-key", KEY)]
+        } else {
+            // From 11.4 on, it makes itself a certificate where it has none.
+            vec!["--skip-ssl".to_owned()]
+        };
+        let mut arguments = vec![
             "--no-defaults".to_owned(),
             in_home("datadir", "data"),
             in_home("socket", "mysql.sock"),
@@ -99,7 +105,9 @@ impl Product for Mariadb {
             "--innodb-flush-log-at-trx-commit=0".to_owned(),
             "--innodb-doublewrite=0".to_owned(),
             "--innodb-fast-shutdown=2".to_owned(),
-        ]
+        ];
+        arguments.extend(tls);
+        arguments
     }
 
     fn execute(&self, url: &str, sql: &str) -> Result<(), String> {

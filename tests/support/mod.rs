@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use tokio::sync::{Mutex, MutexGuard};
+
 mod account;
 pub(crate) mod backends;
 mod home;
@@ -17,10 +19,13 @@ mod mariadb;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod programs;
+pub(crate) mod proxy;
 mod server;
 mod server_url;
+pub(crate) mod sockets;
 mod watchdog;
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use server::Server;
 
 /// The PostgreSQL server of this test binary.
@@ -43,6 +48,28 @@ pub(crate) fn postgres() -> &'static Server {
 pub(crate) fn mariadb() -> &'static Server {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     server::shared(&SERVER, &mariadb::Mariadb)
+}
+
+/// Another PostgreSQL server, which tests may kill. They take turns: it is theirs while they hold it.
+///
+/// # Panics
+///
+/// Says how to get one, where it cannot be had.
+#[cfg(feature = "postgres")]
+pub(crate) async fn mortal_postgres() -> MutexGuard<'static, Server> {
+    static SERVER: OnceLock<Option<Mutex<Server>>> = OnceLock::new();
+    server::mortal(&SERVER, &postgres::Postgres).lock().await
+}
+
+/// Another MariaDB server, which tests may kill. They take turns: it is theirs while they hold it.
+///
+/// # Panics
+///
+/// Says how to get one, where it cannot be had.
+#[cfg(feature = "mysql")]
+pub(crate) async fn mortal_mariadb() -> MutexGuard<'static, Server> {
+    static SERVER: OnceLock<Option<Mutex<Server>>> = OnceLock::new();
+    server::mortal(&SERVER, &mariadb::Mariadb).lock().await
 }
 
 /// The URL of a SQLite file that does not exist yet.

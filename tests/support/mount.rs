@@ -12,7 +12,24 @@
 ///
 /// A body is compiled three times, so it can declare models: it takes `Backend` (the connection type),
 /// `database()` (the URL of a fresh database) and whatever else [`backends`] has from `super`.
+///
+/// `mount!(in_faults: outages)` is for what needs a server: bodies of `tests/faults`, on PostgreSQL
+/// and MariaDB.
 macro_rules! mount {
+    (in_faults: $($body:ident),+ $(,)?) => {
+        $crate::mount::mount! { @@ postgres $($body)+ }
+        $crate::mount::mount! { @@ mysql $($body)+ }
+    };
+    (@@ $backend:ident $($body:ident)+) => {
+        #[path = "faults"]
+        mod $backend {
+            pub(crate) use $crate::servers::$backend::*;
+            $(
+                #[expect(clippy::duplicate_mod, reason = "the point: one body, both servers")]
+                pub(crate) mod $body;
+            )+
+        }
+    };
     ($($body:ident),+ $(,)?) => {
         $crate::mount::mount! { @ postgres $($body)+ }
         $crate::mount::mount! { @ mysql $($body)+ }

@@ -8,7 +8,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use nix::sys::signal::Signal;
 
 use super::home::Home;
-use super::server::{Product, block_on, complete};
+use super::server::{CERTIFICATE, KEY, Product, block_on, complete};
 use super::server_url::ServerUrl;
 
 pub(crate) struct Postgres;
@@ -67,7 +67,7 @@ impl Product for Postgres {
     }
 
     fn arguments(&self, home: &Path, url: &ServerUrl) -> Vec<String> {
-        let settings = [
+        let mut settings = vec![
             "listen_addresses=127.0.0.1".to_owned(),
             format!("port={}", url.port),
             format!("unix_socket_directories={}", home.display()),
@@ -77,6 +77,13 @@ impl Product for Postgres {
             "synchronous_commit=off".to_owned(),
             "full_page_writes=off".to_owned(),
         ];
+        if home.join(CERTIFICATE).exists() {
+            settings.extend([
+                "ssl=on".to_owned(),
+                format!("ssl_cert_file={}", home.join(CERTIFICATE).display()),
+                format!("ssl_key_file={}", home.join(KEY).display()),
+            ]);
+        }
         let mut arguments = vec!["-D".to_owned(), "data".to_owned()];
         for setting in settings {
             arguments.extend(["-c".to_owned(), setting]);

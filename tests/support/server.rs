@@ -20,6 +20,10 @@ use super::watchdog::Watchdog;
 /// How long a server may take to come up, or to stop.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The files in a server's folder with which it speaks TLS, where they are there.
+pub(crate) const CERTIFICATE: &str = "tls.crt";
+pub(crate) const KEY: &str = "tls.key";
+
 /// A kind of server, and how its programs are used.
 pub(crate) trait Product: Sync + RefUnwindSafe {
     /// Such as `PostgreSQL`.
@@ -83,10 +87,25 @@ pub(crate) fn shared(
     server: &'static OnceLock<Option<Server>>,
     product: &'static dyn Product,
 ) -> &'static Server {
+    once(server, product, || Server::obtain(product))
+}
+
+/// A server of this test binary that is always started here, obtained once as in [`shared`].
+pub(crate) fn mortal(
+    server: &'static OnceLock<Option<tokio::sync::Mutex<Server>>>,
+    product: &'static dyn Product,
+) -> &'static tokio::sync::Mutex<Server> {
+    once(server, product, || tokio::sync::Mutex::new(Server::launched(product)))
+}
+
+fn once<T>(
+    cell: &'static OnceLock<Option<T>>,
+    product: &'static dyn Product,
+    obtain: impl FnOnce() -> T + panic::UnwindSafe,
+) -> &'static T {
     let mut reason = None;
-    let obtained = server.get_or_init(|| {
-        panic::catch_unwind(|| Server::obtain(product)).map_err(|panic| reason = Some(panic)).ok()
-    });
+    let obtained =
+        cell.get_or_init(|| panic::catch_unwind(obtain).map_err(|panic| reason = Some(panic)).ok());
     match (obtained, reason) {
         (Some(server), _) => server,
         (None, Some(reason)) => panic::resume_unwind(reason),
@@ -187,6 +206,24 @@ impl Server {
             child
         });
         *process = Some(child.unwrap_or_else(|| panic!("{}", exited(self.product, home))));
+    }
+
+    /// Ends it and starts it again with this certificate and its key, both as PEM, or without TLS.
+    pub(crate) fn restart_with_tls(&self, tls: Option<(&str, &str)>) {
+        self.stop();
+        let (home, _, _) = self.ours();
+        match tls {
+            Some((certificate, key)) => {
+                home.write(CERTIFICATE, certificate);
+                home.write(KEY, key);
+            }
+            None => {
+                for name in [CERTIFICATE, KEY] {
+                    let _ = std::fs::remove_file(home.path().join(name));
+                }
+            }
+        }
+        self.start();
     }
 
     fn named(product: &'static dyn Product, url: &str) -> Self {

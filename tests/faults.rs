@@ -1,0 +1,20 @@
+//! What an engine survives: servers that are killed, cut off and silent, futures that are dropped,
+//! user code that panics, more load than there are connections, and runtimes that end.
+//!
+//! Each case says what the caller gets and after how long, that the engine has its whole capacity
+//! afterwards, and that another bind of the same registry never noticed.
+
+#[path = "support/mount.rs"]
+mod mount;
+#[path = "faults/servers.rs"]
+mod servers;
+mod support;
+
+mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, closing, runtimes, abandoned, warming);
+
+#[path = "faults/cached_plan.rs"]
+mod cached_plan;
+#[path = "faults/plain_bb8.rs"]
+mod plain_bb8;
+#[path = "faults/saturation.rs"]
+mod saturation;

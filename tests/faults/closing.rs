@@ -1,0 +1,88 @@
+//! What is left once a registry is closed: nothing.
+
+use std::time::{Duration, Instant};
+
+use diesel_async::SimpleAsyncConnection;
+use futures_util::poll;
+use registry_core::AcquireError;
+use tokio::runtime::Handle;
+
+use super::rig::{AT_ONCE, Rig, assert_answers, number};
+use super::{Backend, CONNECTIONS, LONG};
+use crate::support::proxy::soon;
+use crate::support::{eventually, sockets};
+
+/// No socket to the proxy, no task on this runtime, no connection on the server.
+async fn assert_nothing_is_left(rig: &Rig) {
+    eventually(|| sockets::to_port(rig.proxy.port()) == 0).await;
+    eventually(|| Handle::current().metrics().num_alive_tasks() == 0).await;
+    eventually(|| rig.proxy.open() == 0).await;
+    let mut observer = rig.observer().await;
+    soon(async { while number(&mut observer, CONNECTIONS).await > 0 {} }).await;
+}
+
+#[tokio::test]
+async fn a_closed_registry_leaves_no_socket_and_no_task() {
+    let mut rig = Rig::new(|bind| bind.max_connections(4)).await;
+    rig.alone().await;
+    let mut lent = rig.session().await;
+    let idle = [rig.session().await, rig.session().await];
+    drop(idle);
+    assert!(sockets::to_port(rig.proxy.port()) >= 3, "they can be seen");
+    let registry = rig.registry.clone();
+    let mut closing = std::pin::pin!(registry.close());
+    assert!(poll!(&mut closing).is_pending(), "a session is lent");
+    let error = rig.acquire().await.expect_err("it is closed");
+    assert!(matches!(error, AcquireError::Closed { .. }), "{error:?}");
+    // What is lent works to its end.
+    assert_answers(&mut lent, 5).await;
+    assert!(poll!(&mut closing).is_pending(), "a session is lent");
+    drop(lent);
+    assert!(soon(closing).await.is_complete());
+    let status = &rig.registry.status().engines[0];
+    assert_eq!((status.in_use, status.idle), (0, 0));
+    assert_nothing_is_left(&rig).await;
+}
+
+#[tokio::test]
+async fn those_who_wait_are_told_at_once() {
+    let mut rig = Rig::new(|bind| bind.max_connections(1)).await;
+    rig.alone().await;
+    let lent = rig.session().await;
+    let mut waiting = rig.registry.session_by_key::<Backend>("default");
+    assert!(poll!(&mut waiting).is_pending());
+    let limit = Duration::from_millis(50);
+    let started = Instant::now();
+    let report = rig.registry.close_within(limit).await;
+    assert!(!report.is_complete());
+    assert!(started.elapsed() >= limit && started.elapsed() < AT_ONCE);
+    assert!(matches!(waiting.await, Err(AcquireError::Closed { .. })));
+    drop(lent);
+    assert!(rig.registry.close_within(AT_ONCE).await.is_complete());
+    assert_nothing_is_left(&rig).await;
+}
+
+#[tokio::test]
+async fn a_registry_that_is_closed_while_it_connects_and_while_a_query_hangs_leaves_nothing() {
+    let mut rig = Rig::new(|bind| bind).await;
+    rig.alone().await;
+    let mut session = rig.session().await;
+    let gate = rig.proxy.hold_answers();
+    {
+        let query = session.batch_execute(LONG);
+        tokio::select! {
+            _ = query => panic!("it takes half a minute"),
+            () = soon(gate.asked()) => {}
+        }
+    }
+    let mut connecting = Box::pin(rig.registry.session_by_key::<Backend>("default"));
+    let before = rig.proxy.accepted();
+    while rig.proxy.accepted() == before {
+        assert!(poll!(&mut connecting).is_pending(), "nobody answers");
+        tokio::task::yield_now().await;
+    }
+    drop((session, connecting));
+    assert!(rig.registry.close_within(AT_ONCE).await.is_complete());
+    eventually(|| sockets::to_port(rig.proxy.port()) == 0).await;
+    eventually(|| Handle::current().metrics().num_alive_tasks() == 0).await;
+}

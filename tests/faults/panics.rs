@@ -1,0 +1,89 @@
+//! Panics of the user's code while it has a session.
+
+use std::time::Duration;
+
+use diesel::result::Error;
+use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
+
+use super::rig::{Rig, Session, UPDATE, acquire, create_things, number};
+use super::{Backend, IMPATIENT, SECOND};
+use crate::support::proxy::soon;
+
+const UNCHANGED: &str = "SELECT count(*) AS value FROM things WHERE value = 0";
+
+async fn rig_with_things() -> Rig {
+    let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
+    create_things(&mut rig.observer().await).await;
+    rig
+}
+
+/// Has `work` panic with a session in hand, and sees that nothing is left of it.
+async fn panics<F: Future<Output = ()> + Send + 'static>(rig: &Rig, work: impl Fn(Session) -> F) {
+    // Twice as often as there are connections.
+    for _ in 0..4 {
+        let session: Session = acquire(&rig.registry).await.expect("a session");
+        let panic = soon(tokio::spawn(work(session))).await.expect_err("it panics");
+        assert!(panic.is_panic());
+        assert_eq!(rig.registry.status().engines[0].in_use, 0);
+    }
+    rig.assert_whole().await;
+    let mut observer = rig.observer().await;
+    observer.batch_execute(IMPATIENT).await.expect("a setting");
+    assert_eq!(number(&mut observer, UNCHANGED).await, 1);
+    // Nothing is locked.
+    observer.batch_execute("UPDATE things SET value = 0").await.expect("a row");
+}
+
+#[tokio::test]
+async fn in_a_session() {
+    let rig = rig_with_things().await;
+    panics(&rig, |mut session| async move {
+        number(&mut session, UNCHANGED).await;
+        panic!("a mistake of the user's");
+    })
+    .await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn in_a_transaction() {
+    let rig = rig_with_things().await;
+    panics(&rig, |mut session| async move {
+        let _: Result<(), Error> = session
+            .transaction(async |session| {
+                session.batch_execute(UPDATE).await?;
+                let _: Result<(), Error> = session
+                    .transaction(async |session| {
+                        session.batch_execute(UPDATE).await?;
+                        panic!("a mistake of the user's, in a savepoint")
+                    })
+                    .await;
+                Ok(())
+            })
+            .await;
+    })
+    .await;
+    panics(&rig, |mut session| async move {
+        let manager =
+            <Backend as AsyncConnection>::TransactionManager::begin_transaction(&mut *session);
+        manager.await.expect("begun");
+        session.batch_execute(UPDATE).await.expect("a row");
+        panic!("a mistake of the user's");
+    })
+    .await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn beside_a_query_that_is_on_its_way() {
+    let rig = rig_with_things().await;
+    panics(&rig, |mut session| async move {
+        let mistake = async {
+            tokio::task::yield_now().await;
+            panic!("a mistake of the user's")
+        };
+        let _: (_, ()) = tokio::join!(session.batch_execute(SECOND), mistake);
+    })
+    .await;
+    rig.finish().await;
+}

@@ -1,0 +1,94 @@
+//! Servers that are not there yet, and servers that say no.
+
+use std::time::Duration;
+
+use diesel_async::SimpleAsyncConnection;
+use futures_util::future::join_all;
+use registry_core::ConnectError;
+
+use super::rig::{
+    AT_ONCE, Rig, acquire, assert_answers, assert_whole, connect, connect_error, refused, registry,
+};
+use super::{LESS_LONELY, LONELY, server};
+use crate::support::causes;
+
+#[tokio::test]
+async fn a_server_that_is_down_at_first_is_used_once_it_is_up() {
+    let rig = Rig::new(|bind| bind).await;
+    rig.proxy.refuse().await;
+    // More callers than there may be connections, and each of them is told at once.
+    for (error, took) in join_all((0..5).map(|_| refused(&rig.registry))).await {
+        assert!(took < AT_ONCE, "long before any time-out: {took:?}");
+        assert!(matches!(connect_error(&error), ConnectError::Unreachable(_)), "{error:?}");
+        assert!(causes(&error)[2].contains("Connection refused"), "{:?}", causes(&error));
+        assert!(error.is_transient() && !error.is_timeout());
+    }
+    let status = &rig.registry.status().engines[0];
+    assert_eq!((status.in_use, status.idle, status.waiting), (0, 0, 0));
+    assert_eq!(rig.proxy.accepted(), 0);
+
+    rig.proxy.heal().await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_cannot_be_kept_warm_has_its_whole_capacity_afterwards() {
+    let rig = Rig::new(|bind| bind.min_idle(2)).await;
+    rig.proxy.refuse().await;
+    let (_, took) = refused(&rig.registry).await;
+    assert!(took < AT_ONCE, "{took:?}");
+    rig.proxy.heal().await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_database_are_told_at_once_and_harm_no_other_bind() {
+    let url = server().database("refusing");
+    let (rest, _) = url.rsplit_once('/').expect("a path");
+    let wrong = registry(&server().url_with_password("hunter2"), |bind| bind);
+    let (error, took) = refused(&wrong).await;
+    assert!(took < AT_ONCE, "{took:?}");
+    assert!(matches!(connect_error(&error), ConnectError::Authentication(_)), "{error:?}");
+    let unknown = registry(&format!("{rest}/nowhere"), |bind| bind);
+    let (error, took) = refused(&unknown).await;
+    assert!(took < AT_ONCE, "{took:?}");
+    assert!(matches!(connect_error(&error), ConnectError::UnknownDatabase(_)), "{error:?}");
+    for registry in [wrong, unknown] {
+        for _ in 0..3 {
+            refused(&registry).await;
+        }
+        let status = &registry.status().engines[0];
+        assert_eq!((status.in_use, status.idle), (0, 0));
+        let report = registry.check(Duration::from_secs(20)).await;
+        assert!(report.binds[0].failure.is_some());
+        assert_eq!(report.binds[1].failure, None, "the other bind works");
+    }
+}
+
+#[tokio::test]
+async fn too_many_connections_on_the_server_are_told_at_once_and_pass() {
+    let url = server().database("crowded");
+    let mut admin = connect(&url).await;
+    for statement in LONELY {
+        admin.batch_execute(statement).await.expect("an admin may");
+    }
+    let user = format!("://{}:", server().user());
+    let url = url.replacen(&user, "://lonely:", 1).replacen(server().password(), "sesame", 1);
+    let crowded = registry(&url, |bind| bind);
+
+    let mut only = acquire(&crowded).await.expect("the one that there may be");
+    let (error, took) = refused(&crowded).await;
+    assert!(took < AT_ONCE, "{took:?}");
+    assert!(matches!(connect_error(&error), ConnectError::TooManyConnections(_)), "{error:?}");
+    assert!(error.is_transient());
+    // Whoever has a session keeps it, and it is there for the next.
+    assert_answers(&mut only, 3).await;
+    drop(only);
+    let mut only = acquire(&crowded).await.expect("the same again");
+    assert_answers(&mut only, 4).await;
+    drop(only);
+
+    // The slot that could not be filled was not lost.
+    admin.batch_execute(LESS_LONELY).await.expect("an admin may");
+    assert_whole(&crowded).await;
+}

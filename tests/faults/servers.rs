@@ -1,0 +1,89 @@
+//! What the bodies know of their server: the same names in each module.
+
+pub(crate) mod postgres {
+    use crate::support::{self, Server};
+
+    /// The connection type.
+    pub(crate) type Backend = registry_core::Postgres;
+
+    /// A statement that goes on for half a minute.
+    pub(crate) const LONG: &str = "SELECT pg_sleep(30)";
+
+    /// A statement that goes on for a second.
+    pub(crate) const SECOND: &str = "SELECT pg_sleep(1)";
+
+    /// Has what is committed from now on survive a kill, which the servers of tests do not care for.
+    pub(crate) const DURABLE: &str = "SET synchronous_commit = on";
+
+    /// How many connections to this database, beside the one that asks, have a transaction open.
+    pub(crate) const OPEN_TRANSACTIONS: &str = "SELECT count(*) AS value FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
+
+    /// How many connections there are to this database beside the one that asks.
+    pub(crate) const CONNECTIONS: &str = "SELECT count(*) AS value FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+    /// Waits for locks for a bounded time only.
+    pub(crate) const IMPATIENT: &str = "SET lock_timeout = '10s'";
+
+    /// Makes the user `lonely` anew, who may have one connection.
+    pub(crate) const LONELY: &[&str] = &[
+        "DROP ROLE IF EXISTS lonely",
+        "CREATE ROLE lonely LOGIN PASSWORD 'sesame' CONNECTION LIMIT 1",
+    ];
+
+    /// Lets that user have more.
+    pub(crate) const LESS_LONELY: &str = "ALTER ROLE lonely CONNECTION LIMIT 5";
+
+    pub(crate) fn server() -> &'static Server {
+        support::postgres()
+    }
+
+    pub(crate) use support::mortal_postgres as mortal;
+}
+
+pub(crate) mod mysql {
+    use crate::support::{self, Server};
+
+    /// The connection type.
+    pub(crate) type Backend = registry_core::Mysql;
+
+    /// A statement that goes on for half a minute.
+    pub(crate) const LONG: &str = "SELECT SLEEP(30)";
+
+    /// A statement that goes on for a second.
+    pub(crate) const SECOND: &str = "SELECT SLEEP(1)";
+
+    /// Has what is committed from now on survive a kill, which the servers of tests do not care for.
+    pub(crate) const DURABLE: &str = "SET GLOBAL innodb_flush_log_at_trx_commit = 2";
+
+    /// How many connections to this database, beside the one that asks, have a transaction open.
+    pub(crate) const OPEN_TRANSACTIONS: &str = "SELECT count(*) AS value \
+        FROM information_schema.innodb_trx AS trx \
+        JOIN information_schema.processlist AS process ON process.id = trx.trx_mysql_thread_id \
+        WHERE process.db = DATABASE() AND process.id <> CONNECTION_ID()";
+
+    /// How many connections there are to this database beside the one that asks.
+    pub(crate) const CONNECTIONS: &str = "SELECT count(*) AS value \
+        FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
+
+    /// Waits for locks for a bounded time only.
+    pub(crate) const IMPATIENT: &str = "SET innodb_lock_wait_timeout = 10";
+
+    /// Makes the user `lonely` anew, who may have one connection.
+    pub(crate) const LONELY: &[&str] = &[
+        "DROP USER IF EXISTS lonely@'127.0.0.1'",
+        "CREATE USER lonely@'127.0.0.1' IDENTIFIED BY 'sesame' WITH MAX_USER_CONNECTIONS 1",
+        "GRANT ALL ON *.* TO lonely@'127.0.0.1'",
+    ];
+
+    /// Lets that user have more.
+    pub(crate) const LESS_LONELY: &str =
+        "ALTER USER lonely@'127.0.0.1' WITH MAX_USER_CONNECTIONS 5";
+
+    pub(crate) fn server() -> &'static Server {
+        support::mariadb()
+    }
+
+    pub(crate) use support::mortal_mariadb as mortal;
+}
