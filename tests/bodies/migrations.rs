@@ -1,5 +1,7 @@
 //! Running migrations, on each backend.
 
+use std::time::Duration;
+
 use diesel::migration::{
     Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion,
 };
@@ -8,7 +10,7 @@ use diesel_async::{AsyncConnectionCore, RunQueryDsl, SimpleAsyncConnection};
 use registry_core::settings::BindSettings;
 use registry_core::{MigrateError, Registry, bind};
 
-use super::{Backend, database};
+use super::{Backend, NAME, database};
 
 type Diesel = <Backend as AsyncConnectionCore>::Backend;
 
@@ -158,4 +160,36 @@ async fn after_migrations_the_lock_is_free() {
     let registry = registry(&url);
     let mut session = registry.session_for::<Step>().await.expect("a session");
     session.batch_execute("SELECT 1").await.expect("an answer");
+}
+
+#[tokio::test]
+async fn statement_timeout_is_not_for_migrations() {
+    let sleep = match NAME {
+        "postgres" => ("1_sleep", "SELECT pg_sleep(0.4)"),
+        "mysql" => ("1_sleep", "DO SLEEP(0.4)"),
+        // It has no such option.
+        _ => return,
+    };
+    let bind = BindSettings::new(database()).statement_timeout(Duration::from_millis(100));
+    let registry = Registry::builder().bind("default", bind).build().expect("good settings");
+    registry.migrate::<Main>(Steps(Box::leak(Box::new([sleep])))).await.expect("it has the time");
+}
+
+#[test]
+fn outside_a_runtime_migrations_say_so() {
+    let registry = registry(&database());
+    let migrate = registry.migrate::<Main>(Steps(&[CREATE]));
+    let outcome = futures_util::FutureExt::now_or_never(migrate).expect("it does not wait");
+    assert_eq!(
+        outcome.expect_err("no runtime").to_string(),
+        "bind `default`: migrations can only be run inside a Tokio runtime"
+    );
+}
+
+#[tokio::test]
+async fn a_closed_registry_migrates_nothing() {
+    let registry = registry(&database());
+    registry.close().await;
+    let error = registry.migrate::<Main>(Steps(&[CREATE])).await.expect_err("it is closed");
+    assert_eq!(error.to_string(), "bind `default`: the registry is closed");
 }

@@ -7,7 +7,7 @@ use diesel::sql_query;
 use diesel::sql_types::Text;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 use registry_core::settings::BindSettings;
-use registry_core::{AcquireError, Registry, Session, bind, bind_tables};
+use registry_core::{AcquireError, Registry, ResetOnReturn, Session, bind, bind_tables};
 
 use super::{Backend, NAME, database};
 use crate::support::log::captured_log;
@@ -176,13 +176,35 @@ async fn a_wait_ends_with_an_error_that_says_how_busy_the_engine_is() {
     assert_eq!(
         error.to_string(),
         "bind `default`: no session within 30ms: of at most 1 connections 1 are in use and 0 idle, \
-         and 0 more callers wait"
+         and 0 more callers wait; the task that waits holds 1 of them itself"
     );
     assert_eq!(registry.status().engines[0].timed_out, 1);
 
     // What ended without a session has taken nothing along.
     drop(held);
     registry.session_for::<Event>().within(limit).await.expect("it is free again");
+}
+
+#[tokio::test]
+async fn a_wait_for_what_others_hold_does_not_blame_the_caller() {
+    let registry = registry_with(|bind| bind.max_connections(1));
+    let (sender, lent) = tokio::sync::oneshot::channel();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let other = tokio::spawn({
+        let registry = registry.clone();
+        async move {
+            let session = registry.session_for::<Event>().await.expect("a session");
+            sender.send(()).expect("somebody waits");
+            ended.await.expect("it is told to end");
+            drop(session);
+        }
+    });
+    lent.await.expect("the other task has it");
+    let limit = Duration::from_millis(30);
+    let error = registry.session_for::<Event>().within(limit).await.expect_err("none is free");
+    assert!(error.to_string().ends_with("0 more callers wait"), "{error}");
+    end.send(()).expect("it waits");
+    other.await.expect("no panic");
 }
 
 #[tokio::test]
@@ -223,6 +245,12 @@ async fn a_full_queue_refuses_at_once() {
     assert!(futures_util::poll!(&mut first).is_pending());
     let error = registry.session_for::<Event>().await.expect_err("the queue is full");
     assert!(matches!(error, AcquireError::QueueFull { limit: 1, .. }));
+    assert_eq!(
+        error.to_string(),
+        "bind `default`: the queue is full: no more than 1 may wait, its queue_limit"
+    );
+    assert!(error.is_transient() && !error.is_timeout());
+    assert_eq!(registry.status().engines[0].waiting, 1);
     drop(held);
     first.await.expect("the first in the queue");
 }
@@ -260,8 +288,8 @@ async fn an_open_transaction_is_never_lent_on() {
 }
 
 #[tokio::test]
-async fn reset_on_return_undoes_a_transaction_that_diesel_does_not_know_of() {
-    for reset in [registry_core::ResetOnReturn::Rollback, registry_core::ResetOnReturn::Full] {
+async fn a_transaction_that_diesel_does_not_know_of_is_undone() {
+    for reset in [ResetOnReturn::Auto, ResetOnReturn::Rollback, ResetOnReturn::Full] {
         let registry = registry_with(|bind| bind.max_connections(1).reset_on_return(reset));
         let mut session = registry.session_for::<Event>().await.expect("a session");
         session.batch_execute(CREATE).await.expect("an empty database");
@@ -271,6 +299,33 @@ async fn reset_on_return_undoes_a_transaction_that_diesel_does_not_know_of() {
         let mut session = registry.session_for::<Event>().await.expect("a session");
         assert!(ids(&mut session).await.is_empty(), "{reset:?}");
     }
+}
+
+#[tokio::test]
+async fn what_a_borrower_changes_is_not_there_for_the_next() {
+    for reset in [ResetOnReturn::Auto, ResetOnReturn::Rollback, ResetOnReturn::Full] {
+        let registry = registry_with(|bind| bind.max_connections(1).reset_on_return(reset));
+        let mut session = registry.session_for::<Event>().await.expect("a session");
+        session.batch_execute("CREATE TEMPORARY TABLE mine (id INTEGER)").await.expect("a table");
+        drop(session);
+        let mut session = registry.session_for::<Event>().await.expect("a session");
+        let gone = session.batch_execute("SELECT * FROM mine").await;
+        gone.expect_err(&format!("{reset:?}: the table must be gone"));
+    }
+}
+
+#[tokio::test]
+async fn a_test_transaction_stays_open() {
+    let registry = registry_with(|bind| bind.max_connections(1));
+    let mut session = registry.session_for::<Event>().await.expect("a session");
+    session.batch_execute(CREATE).await.expect("an empty database");
+    session.begin_test_transaction().await.expect("a transaction");
+    insert(&mut session, 1).await;
+    drop(session);
+    let mut session = registry.session_for::<Event>().await.expect("a session");
+    assert_eq!(ids(&mut session).await, [1]);
+    session.batch_execute("ROLLBACK").await.expect("it is open");
+    assert!(ids(&mut session).await.is_empty());
 }
 
 #[tokio::test]
@@ -323,6 +378,17 @@ async fn without_a_statement_cache_queries_work_as_well() {
 }
 
 #[tokio::test]
+async fn an_update_counts_the_rows_that_it_finds() {
+    let registry = registry_with(|bind| bind);
+    let mut session = registry.session_for::<Event>().await.expect("a session");
+    session.batch_execute(CREATE).await.expect("an empty database");
+    insert(&mut session, 1).await;
+    // MySQL's own way is to count only those that it changes.
+    let update = diesel::update(events::table).set(events::what.eq("new"));
+    assert_eq!(update.execute(&mut session).await, Ok(1));
+}
+
+#[tokio::test]
 async fn idle_connections_are_closed_after_idle_timeout_but_for_min_idle() {
     let registry = registry_with(|bind| {
         bind.max_connections(4).min_idle(1).idle_timeout(Duration::from_millis(40))
@@ -344,6 +410,24 @@ async fn min_idle_is_kept_warm() {
     assert_eq!(registry.status().engines[0].in_use, 0);
 }
 
+#[test]
+fn maintenance_goes_on_in_the_next_runtime() {
+    let registry = registry_with(|bind| {
+        bind.max_connections(6).min_idle(2).idle_timeout(Duration::from_millis(200))
+    });
+    // One more each time, so that what the first has left is not enough.
+    for sessions in [3, 4] {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let mut held = Vec::new();
+            for _ in 0..sessions {
+                held.push(registry.session_for::<Event>().await.expect("a session"));
+            }
+            eventually(|| registry.status().engines[0].idle == 2).await;
+        });
+    }
+}
+
 #[tokio::test]
 async fn a_connection_is_replaced_after_max_lifetime() {
     let registry =
@@ -354,6 +438,14 @@ async fn a_connection_is_replaced_after_max_lifetime() {
     drop(session);
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute("INSERT INTO mine VALUES (1)").await.expect_err("a new connection");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_after_max_lifetime() {
+    let registry =
+        registry_with(|bind| bind.max_lifetime(Duration::from_millis(40)).idle_timeout(None));
+    drop(registry.session_for::<Event>().await.expect("a session"));
+    eventually(|| registry.status().engines[0].idle == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -404,15 +496,18 @@ fn a_registry_outlives_its_runtime() {
 }
 
 #[test]
-fn outside_a_runtime_acquiring_is_an_error() {
+fn outside_a_runtime_nothing_panics() {
+    fn at_once<T>(future: impl Future<Output = T>) -> T {
+        futures_util::FutureExt::now_or_never(future).expect("it does not wait")
+    }
     let registry = registry_with(|bind| bind);
-    let error = futures_util::FutureExt::now_or_never(registry.session_for::<Event>())
-        .expect("at once")
-        .expect_err("no runtime");
-    assert_eq!(
-        error.to_string(),
-        "bind `default`: a session can only be acquired inside a Tokio runtime"
-    );
+    let message = "bind `default`: a session can only be acquired inside a Tokio runtime";
+    let error = at_once(registry.session_for::<Event>()).expect_err("no runtime");
+    assert_eq!(error.to_string(), message);
+    let report = at_once(registry.check(Duration::from_secs(1)));
+    assert_eq!(report.binds[0].failure.as_deref(), Some(message));
+    assert!(at_once(registry.verify()).is_err());
+    assert!(at_once(registry.close()).is_complete());
 }
 
 #[tokio::test]
@@ -437,6 +532,31 @@ async fn closing_refuses_sessions_and_waits_for_those_that_are_lent() {
     assert!(closing.await.expect("no panic").is_complete());
     let status = &registry.status().engines[0];
     assert_eq!((status.in_use, status.idle), (0, 0));
+}
+
+#[tokio::test]
+async fn closing_closes_idle_connections() {
+    let registry = registry_with(|bind| bind.max_connections(2));
+    let two = (
+        registry.session_for::<Event>().await.expect("a session"),
+        registry.session_for::<Event>().await.expect("a session"),
+    );
+    drop(two);
+    assert_eq!(registry.status().engines[0].idle, 2);
+    assert!(registry.close().await.is_complete());
+    assert_eq!(registry.status().engines[0].idle, 0);
+}
+
+#[tokio::test]
+async fn why_min_idle_cannot_be_kept_is_remembered() {
+    // The first connection makes the table, and every other fails.
+    let once = "CREATE TABLE once (id INTEGER PRIMARY KEY NOT NULL)";
+    let registry = registry_with(|bind| bind.max_connections(2).min_idle(1).on_connect([once]));
+    let _first = registry.session_for::<Event>().await;
+    eventually(|| registry.status().engines[0].last_error.is_some()).await;
+    let status = &registry.status().engines[0];
+    let told = &status.last_error.as_ref().expect("it is remembered").message;
+    assert!(told.contains("CREATE TABLE once"), "{told}");
 }
 
 #[tokio::test]

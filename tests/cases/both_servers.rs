@@ -109,8 +109,32 @@ async fn a_caller_in_a_hurry_waits_no_longer_for_a_connection() {
         .build()
         .expect("good settings");
     let acquire = registry.session_by_key::<Postgres>("default");
+    let started = Instant::now();
     let error = acquire.within(Duration::from_millis(50)).await.expect_err("nobody answers");
     assert!(error.is_timeout());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    let status = &registry.status().engines[0];
+    assert_eq!(status.timed_out, 1);
+    let told = &status.last_error.as_ref().expect("it is remembered").message;
+    assert!(told.starts_with("no connection was ready within"), "{told}");
+}
+
+#[tokio::test]
+async fn a_wait_in_vain_tells_why_the_engine_could_last_not_connect() {
+    let port = free_port();
+    let bind = BindSettings::new(format!("postgres://app@127.0.0.1:{port}/app")).max_connections(1);
+    let registry = Registry::builder().bind("default", bind).build().expect("good settings");
+    registry.session_by_key::<Postgres>("default").await.expect_err("nobody listens");
+    // Now somebody listens, and never answers: who connects has the only permit.
+    let _silent = std::net::TcpListener::bind(("127.0.0.1", port)).expect("the same port");
+    let mut connecting = registry.session_by_key::<Postgres>("default");
+    assert!(futures_util::poll!(&mut connecting).is_pending());
+    let waiting = registry.session_by_key::<Postgres>("default");
+    let error = waiting.within(Duration::from_millis(50)).await.expect_err("none is free");
+    let causes = causes(&error);
+    assert!(causes[0].starts_with("bind `default`: no session within 50ms: "), "{causes:?}");
+    assert_eq!(causes[1], "the server cannot be reached");
+    assert!(causes[2].contains("Connection refused"), "{causes:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,10 @@
 //! What is not the same on every backend.
 
 mod both_servers;
+mod environment;
+mod leftovers;
 mod mixed;
+mod passwords;
+mod postgres;
+mod readme;
 mod sqlite;

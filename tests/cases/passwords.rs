@@ -1,0 +1,107 @@
+//! No password is shown by anything that a registry says or logs, whatever goes wrong.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
+use registry_core::settings::BindSettings;
+use registry_core::{Backend, Mysql, Postgres, Registry, Settings};
+
+use crate::support::log::captured_log;
+use crate::support::{self, causes, eventually};
+
+/// A word that is nowhere else.
+const SECRET: &str = "abracadabra";
+
+static WAS_SEEN: AtomicBool = AtomicBool::new(false);
+
+/// The events of Diesel's own connections carry the URL.
+struct Spy;
+
+impl Instrumentation for Spy {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        if format!("{event:?}").contains(SECRET) {
+            WAS_SEEN.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn check<C: Backend>(url: String) {
+    let bind = BindSettings::new(url).min_idle(1).idle_timeout(Duration::from_millis(20));
+    let bind_shown = format!("{bind:?} {bind:#?}");
+    let builder = Registry::builder().bind("default", bind);
+    let builder_shown = format!("{builder:?}");
+    let registry = builder.build().expect("good settings");
+    let acquire = registry.session_by_key::<C>("default");
+    let acquire_shown = format!("{acquire:?}");
+    let error = acquire.await.expect_err("the password is wrong");
+    let verify = registry.verify().await.expect_err("the password is wrong");
+    let check = registry.check(Duration::from_secs(10)).await;
+    // The maintenance connects as well, and logs why it cannot.
+    let failed = "a connection could not be opened";
+    let is_warning = |line: &String| line.contains("WARN");
+    eventually(|| captured_log().lines_with(failed).iter().any(is_warning)).await;
+    let engine = registry.engine("default").expect("it is there");
+    let (status, error_of_all) = (registry.status(), registry_core::Error::from(error));
+    let json = serde_json::to_string(&status).expect("it serializes");
+    let json_of_check = serde_json::to_string(&check).expect("it serializes");
+    let shown = [
+        bind_shown,
+        builder_shown,
+        acquire_shown,
+        format!("{registry:?} {registry:#?}"),
+        format!("{engine:?} {engine:#?} {} {:?}", engine.url(), engine.options()),
+        format!("{error_of_all:?} {error_of_all:#?} {:?}", causes(&error_of_all)),
+        format!("{verify:?} {verify:#?} {verify}"),
+        format!("{check:?} {check} {json_of_check}"),
+        format!("{status:?} {status} {json}"),
+    ];
+    for shown in &shown {
+        assert!(!shown.contains(SECRET), "{shown}");
+    }
+    assert!(shown.iter().any(|shown| shown.contains("***")), "{shown:?}");
+}
+
+#[tokio::test]
+async fn a_failed_connection_shows_its_password_nowhere() {
+    set_default_instrumentation(|| Some(Box::new(Spy))).expect("it can be set");
+    let log = captured_log();
+    check::<Postgres>(support::postgres().url_with_password(SECRET)).await;
+    check::<Mysql>(support::mariadb().url_with_password(SECRET)).await;
+    assert!(!log.lines_with("registry").is_empty(), "the log is captured");
+    let told = log.lines_with(SECRET);
+    assert!(told.is_empty(), "{told:?}");
+    assert!(!WAS_SEEN.load(Ordering::Relaxed), "in an event of the instrumentation");
+}
+
+#[test]
+fn settings_that_are_wrong_show_no_password() {
+    let texts = [
+        "url = 'postgres://app:abracadabra@localhost/app?sslmode=require'",
+        "url = 'postgres://app:abracadabra@localhost:notaport/app'",
+        "url = 'postgres://app:abra@cadabra@abracadabra@localhost/app'",
+        "url = 'oracle://app:abracadabra@localhost/app'",
+        "url = 'mysql://app:abracadabra@localhost/app?nonsense=1'",
+        "url = 'mysql://app@localhost/app?password=abracadabra'",
+        "url = 'postgres://app@localhost/app?password=abracadabra&nonsense=1'",
+        "url = 'abracadabra'\npassword = 'abracadabra'",
+        "url = 'postgres://app:abracadabra@localhost/app'\npassword = 'abracadabra'",
+        "url = 'sqlite::memory:'\npassword = 'abracadabra'",
+        "password = 'abracadabra'",
+        "[binds.a]\nurl = 'postgres://app:abracadabra@localhost/app'\nmax_connections = 'abracadabra'",
+    ];
+    for text in texts {
+        let settings = Settings::from_toml(text).expect("TOML");
+        let shown = format!("{settings:?} {settings:#?}");
+        assert!(!shown.contains(SECRET), "{text}: {shown}");
+        let built = Registry::from_settings(settings);
+        let shown = match &built {
+            Ok(registry) => format!("{registry:?} {}", registry.status()),
+            Err(error) => format!("{error:?} {error}"),
+        };
+        assert!(!shown.contains(SECRET), "{text}: {shown}");
+    }
+    // A text that is not TOML either.
+    let error = Settings::from_toml("password = abracadabra").expect_err("it is not TOML");
+    assert!(!format!("{error:?} {error}").contains(SECRET));
+}

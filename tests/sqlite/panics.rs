@@ -1,0 +1,74 @@
+//! Code of the user's own that panics on the thread of a connection.
+
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::{QueryResult, SqliteConnection};
+use diesel_async::SimpleAsyncConnection;
+use registry_core::settings::BindSettings;
+
+use crate::support::sqlite_file;
+use crate::{in_memory, number, on_both_runtimes, registry, session};
+
+diesel::define_sql_function! { fn broken(value: diesel::sql_types::Integer) -> diesel::sql_types::Integer; }
+
+on_both_runtimes!(
+    a_closure_that_panics_closes_its_connection_and_no_other,
+    a_value_that_panics_when_it_is_dropped_closes_its_connection,
+    a_sql_function_that_panics_fails_its_statement_and_nothing_else,
+);
+
+fn panics(_: &mut SqliteConnection) -> QueryResult<()> {
+    panic!("the closure's own words")
+}
+
+async fn a_closure_that_panics_closes_its_connection_and_no_other() {
+    for url in [sqlite_file(), "sqlite::memory:".to_owned()] {
+        let registry = registry(BindSettings::new(url).max_connections(1));
+        for _ in 0..3 {
+            let mut lent = session(&registry).await;
+            let first = lent.spawn_blocking(panics).await.expect_err("it panicked");
+            let second = lent.batch_execute("SELECT 1").await.expect_err("it is closed");
+            for error in [first, second] {
+                assert!(matches!(
+                    error,
+                    Error::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
+                ));
+                let text = "the connection is closed, as code that ran on it panicked: the closure's \
+                            own words";
+                assert_eq!(error.to_string(), text);
+            }
+            // It is lent no more.
+            drop(lent);
+            assert_eq!(number(&mut *session(&registry).await, "SELECT 1 AS value").await, 1);
+        }
+    }
+}
+
+async fn a_value_that_panics_when_it_is_dropped_closes_its_connection() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    let mut connection = in_memory().await;
+    let result = connection.spawn_blocking(|_| {
+        let _bomb = Bomb;
+        Ok(())
+    });
+    result.await.expect_err("it panicked");
+    let error = connection.batch_execute("SELECT 1").await.expect_err("it is closed");
+    assert!(error.to_string().ends_with("panicked: dropped"), "{error}");
+}
+
+async fn a_sql_function_that_panics_fails_its_statement_and_nothing_else() {
+    let mut connection = in_memory().await;
+    let function = |_: i32| -> i32 { panic!("the function's own words") };
+    connection
+        .spawn_blocking(move |connection| broken_utils::register_impl(connection, function))
+        .await
+        .expect("a function");
+    connection.batch_execute("SELECT broken(1)").await.expect_err("it panicked");
+    assert_eq!(number(&mut connection, "SELECT 1 AS value").await, 1);
+}

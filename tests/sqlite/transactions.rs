@@ -1,0 +1,233 @@
+//! Transactions: what Diesel believes of them is what SQLite knows.
+
+use std::time::Duration;
+
+use diesel::Connection as _;
+use diesel::connection::{SimpleConnection, TransactionManager};
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_query;
+use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
+use registry_core::Sqlite;
+use registry_core::settings::BindSettings;
+
+use crate::support::sqlite_file;
+use crate::{in_memory, number, on_both_runtimes, registry, session};
+
+on_both_runtimes!(
+    they_nest,
+    a_test_transaction_stays_open_in_the_pool,
+    an_immediate_one_has_the_lock_at_once,
+    one_that_cannot_be_committed_is_rolled_back,
+    one_that_sqlite_has_ended_is_over,
+    one_that_diesel_does_not_know_of_is_never_lent_on,
+    those_of_blocking_work_nest_in_those_around_it,
+    what_blocking_work_leaves_open_is_known,
+);
+
+const COUNT: &str = "SELECT count(*) AS value FROM t";
+
+async fn with_table() -> Sqlite {
+    let mut connection = in_memory().await;
+    connection.batch_execute("CREATE TABLE t (value INTEGER UNIQUE)").await.expect("a table");
+    connection
+}
+
+async fn insert(connection: &mut Sqlite, value: i32) -> Result<(), Error> {
+    connection.batch_execute(&format!("INSERT INTO t VALUES ({value})")).await
+}
+
+/// Whether a transaction of one row can be committed, and is.
+async fn commits(connection: &mut Sqlite, value: i32) -> bool {
+    let before = number(connection, COUNT).await;
+    connection
+        .transaction::<_, Error, _>(async |connection| insert(connection, value).await)
+        .await
+        .expect("a transaction");
+    connection.batch_execute("ROLLBACK").await.expect_err("none is open");
+    number(connection, COUNT).await == before + 1
+}
+
+async fn they_nest() {
+    let mut connection = with_table().await;
+    connection
+        .transaction::<_, Error, _>(async |connection| {
+            insert(connection, 1).await?;
+            let inner = connection.transaction::<(), Error, _>(async |connection| {
+                insert(connection, 2).await?;
+                Err(Error::RollbackTransaction)
+            });
+            assert_eq!(inner.await, Err(Error::RollbackTransaction));
+            connection.transaction(async |connection| insert(connection, 3).await).await
+        })
+        .await
+        .expect("committed");
+    assert_eq!(number(&mut connection, "SELECT sum(value) AS value FROM t").await, 4);
+    let outer = connection.transaction::<(), Error, _>(async |connection| {
+        connection.transaction(async |connection| insert(connection, 5).await).await?;
+        Err(Error::RollbackTransaction)
+    });
+    assert_eq!(outer.await, Err(Error::RollbackTransaction));
+    assert_eq!(number(&mut connection, COUNT).await, 2);
+    assert!(commits(&mut connection, 6).await);
+}
+
+async fn a_test_transaction_stays_open_in_the_pool() {
+    let url = sqlite_file();
+    let registry = registry(BindSettings::new(url.as_str()).max_connections(1));
+    let mut lent = session(&registry).await;
+    lent.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
+    lent.begin_test_transaction().await.expect("a transaction");
+    insert(&mut lent, 1).await.expect("a row");
+    drop(lent);
+    let mut lent = session(&registry).await;
+    assert_eq!(number(&mut lent, COUNT).await, 1);
+    let nested = lent.transaction::<_, Error, _>(async |lent| insert(lent, 2).await);
+    nested.await.expect("a savepoint");
+    drop(lent);
+    assert_eq!(number(&mut *session(&registry).await, COUNT).await, 2);
+    let other = crate::registry(url);
+    assert_eq!(number(&mut *session(&other).await, COUNT).await, 0, "it is never committed");
+
+    let mut connection = with_table().await;
+    let value = connection
+        .test_transaction::<_, Error, _>(async |connection| {
+            insert(connection, 1).await?;
+            Ok(number(connection, COUNT).await)
+        })
+        .await;
+    assert_eq!((value, number(&mut connection, COUNT).await), (1, 0));
+}
+
+async fn an_immediate_one_has_the_lock_at_once() {
+    let url = sqlite_file();
+    let registry = registry(BindSettings::new(url).busy_timeout(Duration::from_millis(1)));
+    let (mut one, mut two) = (session(&registry).await, session(&registry).await);
+    one.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
+    let outcome = one.immediate_transaction::<(), Error, _>(async |one| {
+        let locked = two.immediate_transaction(async |two| insert(two, 1).await).await;
+        assert_eq!(locked, two.exclusive_transaction(async |two| insert(two, 1).await).await);
+        let locked = locked.expect_err("it is locked");
+        assert_eq!(locked.to_string(), "database is locked");
+        let nested = one.immediate_transaction(async |one| insert(one, 1).await).await;
+        assert_eq!(nested, Err(Error::AlreadyInTransaction));
+        insert(one, 2).await?;
+        Err(Error::RollbackTransaction)
+    });
+    assert_eq!(outcome.await, Err(Error::RollbackTransaction));
+    assert_eq!(number(&mut two, COUNT).await, 0);
+    two.exclusive_transaction(async |two| insert(two, 3).await).await.expect("committed");
+    assert_eq!(number(&mut one, COUNT).await, 1);
+}
+
+async fn one_that_cannot_be_committed_is_rolled_back() {
+    let mut connection = with_table().await;
+    let children = "PRAGMA foreign_keys = ON; CREATE TABLE child (t INTEGER REFERENCES t (value) \
+                    DEFERRABLE INITIALLY DEFERRED)";
+    connection.batch_execute(children).await.expect("a table");
+    let orphan = async |connection: &mut Sqlite| {
+        insert(connection, 1).await?;
+        connection.batch_execute("INSERT INTO child VALUES (99)").await
+    };
+    let error = connection.transaction::<_, Error, _>(orphan).await.expect_err("99 is nowhere");
+    assert!(
+        matches!(error, Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)),
+        "{error:?}"
+    );
+    assert_eq!(number(&mut connection, COUNT).await, 0);
+    assert!(commits(&mut connection, 2).await);
+}
+
+async fn one_that_sqlite_has_ended_is_over() {
+    let mut connection = with_table().await;
+    insert(&mut connection, 1).await.expect("a row");
+    for _ in 0..2 {
+        connection
+            .transaction::<(), Error, _>(async |connection| {
+                let again = "INSERT OR ROLLBACK INTO t VALUES (1)";
+                sql_query(again).execute(connection).await.map(drop)
+            })
+            .await
+            .expect_err("it is there");
+    }
+    assert!(commits(&mut connection, 2).await);
+}
+
+async fn one_that_diesel_does_not_know_of_is_never_lent_on() {
+    for url in [sqlite_file(), "sqlite::memory:".to_owned()] {
+        let registry = registry(BindSettings::new(url).max_connections(1));
+        let mut lent = session(&registry).await;
+        lent.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
+        let begins = ["BEGIN", "/* now */ begin", "SAVEPOINT mine"];
+        for begin in begins {
+            lent.batch_execute(begin).await.expect("a transaction");
+            insert(&mut lent, 1).await.expect("a row");
+            drop(lent);
+            lent = session(&registry).await;
+            assert_eq!(number(&mut lent, COUNT).await, 0, "{begin}");
+
+            sql_query(begin).execute(&mut lent).await.expect("a transaction");
+            let insert = sql_query("INSERT INTO t VALUES (1)").execute(&mut lent).await;
+            insert.expect("a row");
+            drop(lent);
+            lent = session(&registry).await;
+            assert_eq!(number(&mut lent, COUNT).await, 0, "{begin} by `sql_query`");
+        }
+        // What was ended again is no reason to let a connection go.
+        insert(&mut lent, 1).await.expect("a row");
+        for end in ["COMMIT", "ROLLBACK"] {
+            sql_query("BEGIN").execute(&mut lent).await.expect("a transaction");
+            sql_query(end).execute(&mut lent).await.expect("its end");
+        }
+        drop(lent);
+        lent = session(&registry).await;
+        // It counts its own changes.
+        assert_eq!(number(&mut lent, "SELECT total_changes() > 0 AS value").await, 1);
+    }
+}
+
+async fn those_of_blocking_work_nest_in_those_around_it() {
+    fn work(connection: &mut diesel::SqliteConnection) -> diesel::QueryResult<()> {
+        let _ = connection.transaction::<(), _, _>(|connection| {
+            connection.batch_execute("INSERT INTO t VALUES (1)")?;
+            Err(Error::RollbackTransaction)
+        });
+        connection.transaction(|connection| connection.batch_execute("INSERT INTO t VALUES (2)"))
+    }
+    let mut connection = with_table().await;
+    connection
+        .transaction::<_, Error, _>(async |connection| {
+            insert(connection, 4).await?;
+            connection.spawn_blocking(work).await
+        })
+        .await
+        .expect("committed");
+    assert_eq!(number(&mut connection, "SELECT sum(value) AS value FROM t").await, 6);
+    assert!(commits(&mut connection, 8).await);
+    // A test transaction stays one.
+    connection.begin_test_transaction().await.expect("a transaction");
+    connection.spawn_blocking(|_| Ok(())).await.expect("nothing");
+    assert!(!is_broken(&mut connection));
+}
+
+async fn what_blocking_work_leaves_open_is_known() {
+    let mut connection = with_table().await;
+    connection
+        .spawn_blocking(diesel::connection::AnsiTransactionManager::begin_transaction)
+        .await
+        .expect("a transaction");
+    assert!(is_broken(&mut connection), "a pool would lend it no more");
+    insert(&mut connection, 1).await.expect("a row");
+    roll_back(&mut connection).await.expect("it is open");
+    assert_eq!(number(&mut connection, COUNT).await, 0);
+    assert!(!is_broken(&mut connection));
+}
+
+async fn roll_back(connection: &mut Sqlite) -> Result<(), Error> {
+    use diesel_async::TransactionManager;
+    diesel_async::AnsiTransactionManager::rollback_transaction(connection).await
+}
+
+fn is_broken(connection: &mut Sqlite) -> bool {
+    use diesel_async::TransactionManager;
+    diesel_async::AnsiTransactionManager::is_broken_transaction_manager(connection)
+}

@@ -1,0 +1,95 @@
+//! Certificates of all kinds, made anew in each run.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, SignatureAlgorithm, date_time_ymd,
+};
+
+/// A certificate and its key, as PEM.
+pub(crate) struct Pair {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+/// One of each kind, and the files that clients trust.
+pub(crate) struct Certificates {
+    pairs: Vec<(&'static str, Pair)>,
+    /// The authority that is trusted.
+    pub(crate) authority: PathBuf,
+    /// The certificate that is its own authority.
+    pub(crate) leaf: PathBuf,
+}
+
+impl Certificates {
+    pub(crate) fn in_folder(folder: PathBuf) -> Self {
+        let (trusted, authority) = issuer("trusted", &PKCS_ECDSA_P256_SHA256);
+        // Its signatures have another hash, which channel binding has to follow.
+        let (stranger, _) = issuer("stranger", &PKCS_ECDSA_P384_SHA384);
+        let here = &["127.0.0.1", "localhost"];
+
+        let mut expired = params(here);
+        expired.not_before = date_time_ymd(2020, 1, 1);
+        expired.not_after = date_time_ymd(2021, 1, 1);
+
+        // As `openssl req -x509` makes it.
+        let mut own = params(&["localhost"]);
+        own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let own = Pair {
+            certificate: own.self_signed(&key).expect("a certificate").pem(),
+            key: key.serialize_pem(),
+        };
+
+        Self {
+            authority: file(&folder, "authority.pem", &authority.pem()),
+            leaf: file(&folder, "leaf.pem", &own.certificate),
+            pairs: vec![
+                ("right", signed(&params(here), &trusted)),
+                ("expired", signed(&expired, &trusted)),
+                ("wrong name", signed(&params(&["*.elsewhere.example"]), &trusted)),
+                ("wrong address", signed(&params(&["192.0.2.1"]), &trusted)),
+                ("nameless", signed(&params(&[]), &trusted)),
+                ("unknown", signed(&params(here), &stranger)),
+                ("self-signed", own),
+            ],
+        }
+    }
+
+    /// `None` for "none".
+    pub(crate) fn pair(&self, name: &str) -> Option<&Pair> {
+        let found = self.pairs.iter().find(|(key, _)| *key == name).map(|(_, pair)| pair);
+        assert!(found.is_some() || name == "none", "no such certificate: {name}");
+        found
+    }
+}
+
+fn file(folder: &Path, name: &str, content: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, content).expect("a file");
+    path
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    CertificateParams::new(names).expect("good names")
+}
+
+fn issuer(
+    name: &str,
+    algorithm: &'static SignatureAlgorithm,
+) -> (Issuer<'static, KeyPair>, Certificate) {
+    let mut params = params(&[]);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate_for(algorithm).expect("a key");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    (Issuer::new(params, key), certificate)
+}
+
+fn signed(params: &CertificateParams, issuer: &Issuer<'_, KeyPair>) -> Pair {
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params.signed_by(&key, issuer).expect("a certificate").pem();
+    Pair { certificate, key: key.serialize_pem() }
+}
