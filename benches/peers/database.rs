@@ -1,0 +1,58 @@
+//! The table that is read, and one row of it.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use registry_core::bind;
+
+diesel::table! {
+    items (id) {
+        id -> BigInt,
+        name -> Text,
+        price -> Integer,
+        in_stock -> Bool,
+    }
+}
+
+/// The query that Diesel makes of `items.find(id)`, for those who take text.
+pub(crate) const QUERY: &str =
+    "SELECT items.id, items.name, items.price, items.in_stock FROM items WHERE items.id = $1";
+
+const ROWS: u64 = 10_000;
+
+#[bind(backend = Postgres)]
+#[derive(Queryable, Selectable, sqlx::FromRow)]
+#[diesel(table_name = items)]
+#[expect(dead_code, reason = "it is loaded and dropped")]
+pub(crate) struct Item {
+    id: i64,
+    name: String,
+    price: i32,
+    in_stock: bool,
+}
+
+/// Makes the table.
+pub(crate) async fn fill(url: &str) {
+    let mut connection = connect(url).await;
+    let table = format!(
+        "CREATE TABLE items (
+            id BIGINT PRIMARY KEY,
+            name TEXT NOT NULL,
+            price INTEGER NOT NULL,
+            in_stock BOOLEAN NOT NULL
+        );
+        INSERT INTO items
+            SELECT n, 'item number ' || n, n % 1000, n % 3 = 0 FROM generate_series(1, {ROWS}) n"
+    );
+    connection.batch_execute(&table).await.expect("a table");
+    connection.batch_execute("VACUUM ANALYZE items").await.expect("a table at rest");
+}
+
+pub(crate) async fn connect(url: &str) -> AsyncPgConnection {
+    AsyncPgConnection::establish(url).await.expect("a connection")
+}
+
+/// An id that is there: a walk through all rows, in no order.
+pub(crate) fn id_of(number: u64) -> i64 {
+    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    i64::try_from(mixed % ROWS + 1).expect("a small number")
+}

@@ -1,0 +1,128 @@
+//! Rounds of short turns, one subject after the other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+
+/// How long a turn of many tasks takes. Short, so that what else the machine does meets every subject
+/// alike; but long beside the time in which the last of the tasks come to their end.
+const TURN: Duration = Duration::from_millis(20);
+
+/// A single task has shorter turns, and as many more of them.
+const TURNS_OF_ONE: u32 = 4;
+
+/// How long each subject runs before the first round: it opens its connections, prepares its
+/// statements, and fills the caches.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// A row of the table: subjects that do the same thing.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) tasks: u32,
+    pub(crate) subjects: Vec<Subject>,
+}
+
+/// One of those who are compared.
+pub(crate) struct Subject {
+    name: &'static str,
+    start: Box<dyn Fn(Arc<AtomicBool>) -> BoxFuture<'static, u64>>,
+}
+
+/// What one task does over and over.
+pub(crate) trait Worker: Send + 'static {
+    /// How many operations one call of `work` is.
+    const OPERATIONS: u64 = 1;
+
+    /// `number` is another one in each call.
+    fn work(&mut self, number: u64) -> impl Future<Output = ()> + Send;
+}
+
+impl Subject {
+    /// `tasks` tasks, each with a worker of its own.
+    pub(crate) fn new<W: Worker>(
+        name: &'static str,
+        tasks: u32,
+        worker: impl Fn() -> W + 'static,
+    ) -> Self {
+        let start = move |stop: Arc<AtomicBool>| -> BoxFuture<'static, u64> {
+            let tasks: Vec<_> = (0..tasks)
+                .map(|task| tokio::spawn(work(worker(), u64::from(task), Arc::clone(&stop))))
+                .collect();
+            Box::pin(async move {
+                let mut operations = 0;
+                for task in tasks {
+                    operations += task.await.expect("no worker panics");
+                }
+                operations
+            })
+        };
+        Self { name, start: Box::new(start) }
+    }
+}
+
+/// Works until it is told to stop, and returns the number of operations.
+async fn work<W: Worker>(mut worker: W, task: u64, stop: Arc<AtomicBool>) -> u64 {
+    let mut calls = 0_u64;
+    while !stop.load(Ordering::Relaxed) {
+        worker.work(calls.wrapping_add(task << 32)).await;
+        calls += 1;
+        // What never waits would keep the worker thread from all other tasks.
+        if calls.is_multiple_of(64) {
+            tokio::task::yield_now().await;
+        }
+    }
+    calls * W::OPERATIONS
+}
+
+/// What came out of a case.
+pub(crate) struct Results {
+    pub(crate) case: &'static str,
+    /// Each subject with the nanoseconds per operation of each round.
+    pub(crate) subjects: Vec<(&'static str, Vec<f64>)>,
+}
+
+pub(crate) fn measure(runtime: &Handle, case: Case, rounds: usize) -> Results {
+    let Case { name, tasks, subjects } = case;
+    let turns = if tasks == 1 { TURNS_OF_ONE } else { 1 };
+    let rounds = rounds * turns as usize;
+    for subject in &subjects {
+        turn(runtime, subject, WARM_UP);
+    }
+    let mut measured: Vec<_> =
+        subjects.iter().map(|subject| (subject.name, Vec::with_capacity(rounds))).collect();
+    for round in 0..rounds {
+        for at in order(round, subjects.len()) {
+            measured[at].1.push(turn(runtime, &subjects[at], TURN / turns));
+        }
+    }
+    Results { case: name, subjects: measured }
+}
+
+/// Who has a turn after whom: each round another one begins, and the neighbours change as well.
+fn order(round: usize, subjects: usize) -> impl Iterator<Item = usize> {
+    // Steps that come by all subjects before they come back to the first.
+    let steps: Vec<_> = (1..=subjects).filter(|step| gcd(*step, subjects) == 1).collect();
+    let step = steps[round % steps.len()];
+    (0..subjects).map(move |place| (round + place * step) % subjects)
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// The nanoseconds per operation of one turn.
+fn turn(runtime: &Handle, subject: &Subject, length: Duration) -> f64 {
+    let stop = Arc::new(AtomicBool::new(false));
+    // Tasks are spawned in the runtime, and run on its threads alone.
+    let _entered = runtime.enter();
+    let started = Instant::now();
+    let tasks = (subject.start)(Arc::clone(&stop));
+    // By the clock of this thread: the runtime's timer is late where no task ever waits.
+    std::thread::sleep(length);
+    stop.store(true, Ordering::Relaxed);
+    let operations = runtime.block_on(tasks);
+    started.elapsed().as_nanos() as f64 / operations as f64
+}

@@ -1,0 +1,68 @@
+//! Finding the engine: `session_for` minus the pool.
+//!
+//! What is timed is making an `Acquire` and dropping it without polling it. That looks the engine up,
+//! sees that its connection type is the right one, and counts a reference to it up and down. Nothing
+//! connects.
+
+use std::hint::black_box;
+
+use registry_core::{Bind, Registry, binds};
+
+use crate::measure::Worker;
+
+binds! {
+    B0: Postgres = "b0"; B1: Postgres = "b1"; B2: Postgres = "b2"; B3: Postgres = "b3";
+    B4: Postgres = "b4"; B5: Postgres = "b5"; B6: Postgres = "b6"; B7: Postgres = "b7";
+    B8: Postgres = "b8"; B9: Postgres = "b9"; B111: Postgres = "b111"; B222: Postgres = "b222";
+    B333: Postgres = "b333"; B444: Postgres = "b444"; B555: Postgres = "b555";
+    B666: Postgres = "b666"; B777: Postgres = "b777"; B888: Postgres = "b888";
+    B999: Postgres = "b999";
+}
+
+#[derive(Clone)]
+pub(crate) struct Routes {
+    registry: Registry,
+    hundred: fn(&Registry),
+}
+
+/// A hundred times to ten binds in turn, as some keys are found sooner than others.
+macro_rules! hundred {
+    ($($bind:ident)+) => {
+        |registry: &Registry| for _ in 0..100 / const { [$(stringify!($bind)),+].len() } {
+            $(route::<$bind>(registry);)+
+        }
+    };
+}
+
+pub(crate) fn one() -> Routes {
+    Routes { registry: registry(1), hundred: hundred!(B0 B0 B0 B0 B0 B0 B0 B0 B0 B0) }
+}
+
+pub(crate) fn ten() -> Routes {
+    Routes { registry: registry(10), hundred: hundred!(B0 B1 B2 B3 B4 B5 B6 B7 B8 B9) }
+}
+
+pub(crate) fn thousand() -> Routes {
+    let hundred = hundred!(B0 B111 B222 B333 B444 B555 B666 B777 B888 B999);
+    Routes { registry: registry(1000), hundred }
+}
+
+fn registry(binds: u32) -> Registry {
+    let keys = (0..binds).map(|number| format!("b{number}"));
+    keys.fold(Registry::builder(), |builder, key| builder.bind(key, "postgres://localhost/none"))
+        .build()
+        .expect("a registry")
+}
+
+fn route<B: Bind>(registry: &Registry) {
+    // By reference: the value need not move.
+    black_box(&black_box(registry).session::<B>());
+}
+
+impl Worker for Routes {
+    const OPERATIONS: u64 = 100;
+
+    async fn work(&mut self, _: u64) {
+        (self.hundred)(&self.registry);
+    }
+}
