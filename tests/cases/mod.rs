@@ -7,4 +7,5 @@ mod mixed;
 mod passwords;
 mod postgres;
 mod readme;
+mod servers;
 mod sqlite;

@@ -1,9 +1,10 @@
 //! No password is shown by anything that a registry says or logs, whatever goes wrong.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
+use diesel_async::SimpleAsyncConnection;
 use registry_core::settings::BindSettings;
 use registry_core::{Backend, Mysql, Postgres, Registry, Settings};
 
@@ -15,14 +16,21 @@ const SECRET: &str = "abracadabra";
 
 static WAS_SEEN: AtomicBool = AtomicBool::new(false);
 
+/// A word that queries have in them, to be seen.
+const MARK: &str = "hocuspocus";
+
+static MARKS: AtomicU32 = AtomicU32::new(0);
+
 /// The events of Diesel's own connections carry the URL.
 struct Spy;
 
 impl Instrumentation for Spy {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
-        if format!("{event:?}").contains(SECRET) {
+        let text = format!("{event:?}");
+        if text.contains(SECRET) {
             WAS_SEEN.store(true, Ordering::Relaxed);
         }
+        MARKS.fetch_add(text.contains(MARK).into(), Ordering::Relaxed);
     }
 }
 
@@ -72,6 +80,22 @@ async fn a_failed_connection_shows_its_password_nowhere() {
     let told = log.lines_with(SECRET);
     assert!(told.is_empty(), "{told:?}");
     assert!(!WAS_SEEN.load(Ordering::Relaxed), "in an event of the instrumentation");
+}
+
+#[tokio::test]
+async fn the_instrumentation_that_a_program_makes_the_default_sees_queries() {
+    set_default_instrumentation(|| Some(Box::new(Spy))).expect("it can be set");
+    for threshold in [None, Some(Duration::from_secs(60))] {
+        let before = MARKS.load(Ordering::Relaxed);
+        let bind = BindSettings::new("sqlite::memory:").log_slow_queries(threshold);
+        let registry = Registry::builder().bind("default", bind).build().expect("good settings");
+        let acquire = registry.session_by_key::<registry_core::Sqlite>("default");
+        let mut session = acquire.await.expect("a session");
+        let query = format!("SELECT '{MARK}'");
+        SimpleAsyncConnection::batch_execute(&mut session, &query).await.expect("an answer");
+        // Its beginning and its end.
+        assert_eq!(MARKS.load(Ordering::Relaxed), before + 2, "{threshold:?}");
+    }
 }
 
 #[test]

@@ -132,3 +132,35 @@ async fn writers_wait_for_each_other() {
     let mut session = registry.session_for::<Model>().await.expect("a session");
     assert_eq!(number(&mut session, "SELECT count(*) AS value FROM t").await, 80);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_in_memory_database_outlives_an_acquire_that_is_given_up() {
+    let registry =
+        registry(BindSettings::new("sqlite::memory:").check_idle_after(Duration::from_nanos(1)));
+    let mut session = registry.session_for::<Model>().await.expect("a session");
+    session.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
+    drop(session);
+    for _ in 0..10 {
+        let mut acquire = registry.session_for::<Model>();
+        let _ = futures_util::poll!(&mut acquire);
+        drop(acquire);
+        // A check, cut short too.
+        let mut check = Box::pin(registry.check(Duration::from_secs(1)));
+        let _ = futures_util::poll!(&mut check);
+        drop(check);
+        let _ = registry.session_for::<Model>().within(Duration::ZERO).await;
+    }
+    let mut session = registry.session_for::<Model>().await.expect("a session");
+    session.batch_execute("INSERT INTO t VALUES (1)").await.expect("the same database");
+}
+
+#[tokio::test]
+async fn the_first_connections_of_a_fresh_file_do_not_lock_each_other_out() {
+    for _ in 0..20 {
+        let registry = registry(crate::support::sqlite_file().as_str());
+        let sessions = (0..8).map(|_| registry.session_for::<Model>());
+        for session in futures_util::future::join_all(sessions).await {
+            session.expect("a session");
+        }
+    }
+}

@@ -84,6 +84,7 @@ impl<C: Backend> Core<C> {
         let engine = held.engine();
         engine.see_to_maintenance(runtime);
         engine.stats.direct();
+        engine.wake_maintenance();
         let mut lease = engine.pool.take();
         let is_fresh = lease.as_mut().is_some_and(|lease| engine.is_fresh(lease, runtime));
         held.put(lease);
@@ -191,6 +192,13 @@ impl<C: Backend> Core<C> {
             let alive = maintenance::Alive::new(Arc::clone(&self.is_maintained));
             let engine: Weak<Self> = Arc::downgrade(self);
             runtime.spawn(maintenance::run(engine, woken, alive));
+        }
+    }
+
+    /// Has `min_idle` looked after, now that an idle connection is taken or gone.
+    fn wake_maintenance(&self) {
+        if self.settings.options.min_idle > 0 {
+            self.maintenance.notify_one();
         }
     }
 

@@ -271,6 +271,8 @@ async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
     let engine = Arc::clone(&held.engine);
     let options = &engine.settings.options;
     let Some(lease) = &mut held.lease else { return };
+    // What follows is nothing for an instrumentation of the borrower's own.
+    engine.watch_anew(lease);
     let Some(connection) = lease.connection_mut() else { return };
     let cleaned = timeout(options.check_timeout, async {
         let rolled_back = connection.batch_execute("ROLLBACK").await;

@@ -148,7 +148,8 @@ impl Registry {
     /// It connects to every bind, all at once, and looks at every model and table of the program that
     /// is bound: whether the settings have its bind, and whether its backend is that of the bind's
     /// URL. A bind with `required = false` that cannot be reached is a warning, in the report and in
-    /// the log. It waits for `acquire_timeout` at most; dropping it stops it.
+    /// the log. It waits for `acquire_timeout` and `check_timeout` at
+    /// most; dropping it stops it.
     ///
     /// # Errors
     ///

@@ -1,0 +1,110 @@
+//! What PostgreSQL and MariaDB have in common, and SQLite has not: a server that ends connections.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use registry_core::settings::BindSettings;
+use registry_core::{Backend, ByKey, Mysql, Postgres, Registry, Session};
+
+use crate::support;
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+const POSTGRES: &str = "SELECT CAST(pg_backend_pid() AS BIGINT) AS id";
+const MYSQL: &str = "SELECT CAST(CONNECTION_ID() AS SIGNED) AS id";
+
+/// Asks which connection of the server this is.
+trait WhoAmI: Backend {
+    fn who_am_i(session: &mut Session<ByKey<Self>>) -> impl Future<Output = QueryResult<i64>>;
+    fn end(id: i64) -> String;
+    fn url() -> String;
+}
+
+macro_rules! who_am_i {
+    ($backend:ident, $query:expr, $end:literal, $server:ident) => {
+        impl WhoAmI for $backend {
+            async fn who_am_i(session: &mut Session<ByKey<Self>>) -> QueryResult<i64> {
+                sql_query($query).get_result::<Id>(&mut **session).await.map(|row| row.id)
+            }
+            fn end(id: i64) -> String {
+                $end.replace("ID", &id.to_string())
+            }
+            fn url() -> String {
+                support::$server().database("ended")
+            }
+        }
+    };
+}
+who_am_i!(Postgres, POSTGRES, "SELECT pg_terminate_backend(ID, 5000)", postgres);
+who_am_i!(Mysql, MYSQL, "KILL ID", mariadb);
+
+fn registry(bind: BindSettings) -> Registry {
+    Registry::builder().bind("default", bind).build().expect("good settings")
+}
+
+async fn session<C: WhoAmI>(registry: &Registry) -> Session<ByKey<C>> {
+    registry.session_by_key::<C>("default").await.expect("a session")
+}
+
+/// Ends the only connection of a registry with these options, which is idle, and waits for that.
+async fn ended<C: WhoAmI>(options: impl Fn(BindSettings) -> BindSettings) -> (Registry, i64) {
+    let url = C::url();
+    let registry = registry(options(BindSettings::new(url.as_str()).max_connections(1)));
+    let id = C::who_am_i(&mut session::<C>(&registry).await).await.expect("an answer");
+    let other = self::registry(BindSettings::new(url));
+    let mut other = session::<C>(&other).await;
+    other.batch_execute(&C::end(id)).await.expect("it may be ended");
+    // The news is on its way to this process.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    (registry, id)
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_has_ended_is_found_out_and_replaced() {
+    async fn check<C: WhoAmI>() {
+        let each_time = |bind: BindSettings| bind.check_idle_after(Duration::ZERO);
+        let (registry, id) = ended::<C>(each_time).await;
+        let mut session = session::<C>(&registry).await;
+        assert_ne!(C::who_am_i(&mut session).await.expect("another connection"), id);
+    }
+    check::<Postgres>().await;
+    check::<Mysql>().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_was_used_a_moment_ago_is_lent_without_a_check() {
+    let never = |bind: BindSettings| bind.check_idle_after(Duration::from_secs(60));
+    let (registry, _) = ended::<Mysql>(never).await;
+    let mut first = session::<Mysql>(&registry).await;
+    Mysql::who_am_i(&mut first).await.expect_err("nobody has asked whether it works");
+    drop(first);
+    // That it does not is known now: it must not go round and round.
+    let mut second = session::<Mysql>(&registry).await;
+    Mysql::who_am_i(&mut second).await.expect("another connection");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_driver_knows_to_be_closed_is_not_lent_at_all() {
+    let never = |bind: BindSettings| bind.check_idle_after(Duration::from_secs(60));
+    let (registry, id) = ended::<Postgres>(never).await;
+    let mut session = session::<Postgres>(&registry).await;
+    assert_ne!(Postgres::who_am_i(&mut session).await.expect("another connection"), id);
+}
+
+#[tokio::test]
+async fn a_health_check_asks_the_server_whatever_is_known() {
+    let never = |bind: BindSettings| bind.check_idle_after(Duration::from_secs(60));
+    let (registry, _) = ended::<Mysql>(never).await;
+    let limit = Duration::from_secs(10);
+    let report = registry.check(limit).await;
+    let failure = report.binds[0].failure.as_deref().expect("the connection was ended");
+    assert!(failure.starts_with("bind `default`: the connection does not answer: "), "{failure}");
+    assert!(registry.check(limit).await.is_ok(), "by another connection");
+}
