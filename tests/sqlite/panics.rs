@@ -5,6 +5,7 @@ use diesel::{QueryResult, SqliteConnection};
 use diesel_async::SimpleAsyncConnection;
 use registry_core::settings::BindSettings;
 
+use crate::gate::Gate;
 use crate::support::sqlite_file;
 use crate::{in_memory, number, on_both_runtimes, registry, session};
 
@@ -13,6 +14,7 @@ diesel::define_sql_function! { fn broken(value: diesel::sql_types::Integer) -> d
 on_both_runtimes!(
     a_closure_that_panics_closes_its_connection_and_no_other,
     a_value_that_panics_when_it_is_dropped_closes_its_connection,
+    a_result_that_nobody_wants_may_panic_when_it_is_dropped,
     a_sql_function_that_panics_fails_its_statement_and_nothing_else,
 );
 
@@ -38,20 +40,22 @@ async fn a_closure_that_panics_closes_its_connection_and_no_other() {
             }
             // It is lent no more.
             drop(lent);
+            let status = &registry.status().engines[0];
+            assert_eq!((status.in_use, status.idle), (0, 0));
             assert_eq!(number(&mut *session(&registry).await, "SELECT 1 AS value").await, 1);
         }
     }
 }
 
-async fn a_value_that_panics_when_it_is_dropped_closes_its_connection() {
-    struct Bomb;
+struct Bomb;
 
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("dropped");
-        }
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped");
     }
+}
 
+async fn a_value_that_panics_when_it_is_dropped_closes_its_connection() {
     let mut connection = in_memory().await;
     let result = connection.spawn_blocking(|_| {
         let _bomb = Bomb;
@@ -60,6 +64,19 @@ async fn a_value_that_panics_when_it_is_dropped_closes_its_connection() {
     result.await.expect_err("it panicked");
     let error = connection.batch_execute("SELECT 1").await.expect_err("it is closed");
     assert!(error.to_string().ends_with("panicked: dropped"), "{error}");
+}
+
+async fn a_result_that_nobody_wants_may_panic_when_it_is_dropped() {
+    let mut connection = in_memory().await;
+    let mut gate = Gate::on(&mut connection).await;
+    let result = connection.spawn_blocking(|connection| {
+        diesel::connection::SimpleConnection::batch_execute(connection, "SELECT gate(1)")?;
+        Ok(Bomb)
+    });
+    gate.abandon(async { result.await.map(std::mem::forget) }).await;
+    gate.open();
+    let error = connection.batch_execute("SELECT 1").await.expect_err("it is closed");
+    assert_eq!(error.to_string(), "the connection is closed, as its thread has ended");
 }
 
 async fn a_sql_function_that_panics_fails_its_statement_and_nothing_else() {

@@ -75,9 +75,12 @@ async fn a_registry_that_is_closed_has_closed_its_files() {
         let registry = registry.clone();
         async move { registry.close().await }
     });
-    tokio::task::yield_now().await;
-    assert!(!closing.is_finished());
     sessions.clear();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(registry.status().engines[0].in_use, 0);
+    assert!(!closing.is_finished(), "a statement still runs");
     gate.open();
     assert!(closing.await.expect("no panic").is_complete());
     // The thread itself is gone a moment later.

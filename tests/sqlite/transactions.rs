@@ -17,6 +17,7 @@ on_both_runtimes!(
     they_nest,
     a_test_transaction_stays_open_in_the_pool,
     an_immediate_one_has_the_lock_at_once,
+    an_exclusive_one_keeps_readers_out,
     one_that_cannot_be_committed_is_rolled_back,
     one_that_sqlite_has_ended_is_over,
     one_that_diesel_does_not_know_of_is_never_lent_on,
@@ -117,6 +118,23 @@ async fn an_immediate_one_has_the_lock_at_once() {
     assert_eq!(number(&mut two, COUNT).await, 0);
     two.exclusive_transaction(async |two| insert(two, 3).await).await.expect("committed");
     assert_eq!(number(&mut one, COUNT).await, 1);
+}
+
+async fn an_exclusive_one_keeps_readers_out() {
+    // A journal of the old kind: in WAL mode nobody keeps readers out.
+    let path = crate::support::fresh_folder().join("exclusive.db");
+    let path = path.to_str().expect("UTF-8");
+    let mut one = Sqlite::establish(path).await.expect("a database");
+    let mut two = Sqlite::establish(path).await.expect("the same");
+    one.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
+    one.immediate_transaction::<_, Error, _>(async |_| two.batch_execute("SELECT * FROM t").await)
+        .await
+        .expect("it can be read");
+    let error = one
+        .exclusive_transaction::<_, Error, _>(async |_| two.batch_execute("SELECT * FROM t").await)
+        .await
+        .expect_err("it cannot");
+    assert_eq!(error.to_string(), "database is locked");
 }
 
 async fn one_that_cannot_be_committed_is_rolled_back() {

@@ -266,10 +266,8 @@ fn serve(
     }
     let mut database = Database { connection, state, has_cached };
     while let Some(job) = Jobs::next(jobs) {
-        // What a job leaves behind is dropped in it, and may panic as well.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| job(&mut database))) {
-            database.state.note_panic(&*payload);
-        }
+        // A panic that gets out of it, from a result that nobody wants, ends the thread.
+        job(&mut database);
         if database.state.panic.get().is_some() {
             return;
         }
