@@ -106,14 +106,14 @@ impl<C: Backend> Loan<C> {
     }
 
     pub(crate) fn connection_mut(&mut self) -> &mut C {
-        let lease = self.held.as_mut().and_then(|held| held.lease.as_mut());
-        let Some(lease) = lease else {
-            unreachable!("a loan is only emptied when it is dropped");
+        let Some(Held { engine, lease: Some(lease), .. }) = &mut self.held else {
+            unreachable!("a loan is made of a slot, and only emptied when it is dropped");
         };
+        let has_cache = engine.settings.options.statement_cache;
         let has_stale_plans = lease.watch().is_some_and(|watch| watch.take_stale_plans());
         match lease.connection_mut() {
             Some(connection) => {
-                if has_stale_plans {
+                if has_stale_plans && has_cache {
                     forget_statements(connection);
                 }
                 connection
@@ -201,6 +201,9 @@ enum Transaction {
 fn what_to_do<C: Backend>(lease: &mut Lease<C>, reset: ResetOnReturn, is_memory: bool) -> Return {
     let Some(watch) = lease.watch().map(Arc::clone) else { return Return::Never };
     let Some(connection) = lease.connection_mut() else { return Return::Never };
+    if connection.is_known_dead() {
+        return Return::Never;
+    }
     // First: what still runs may begin a transaction.
     let is_cut_short = connection.is_busy() || watch.is_cut_short();
     let transaction = transaction(connection);
