@@ -84,8 +84,8 @@ impl<C: Backend> Core<C> {
         let engine = held.engine();
         engine.see_to_maintenance(runtime);
         engine.stats.direct();
-        engine.wake_maintenance();
         let mut lease = engine.pool.take();
+        engine.wake_maintenance();
         let is_fresh = lease.as_mut().is_some_and(|lease| engine.is_fresh(lease, runtime));
         held.put(lease);
         Ok(if is_fresh { Attempt::Ready(Loan::new(held)) } else { Attempt::Held(held) })
@@ -195,9 +195,10 @@ impl<C: Backend> Core<C> {
         }
     }
 
-    /// Has `min_idle` looked after, now that an idle connection is taken or gone.
+    /// Has `min_idle` looked after, if it is no longer kept now that an idle connection is taken.
     fn wake_maintenance(&self) {
-        if self.settings.options.min_idle > 0 {
+        let min_idle = self.settings.options.min_idle;
+        if min_idle > 0 && self.pool.counts().idle < min_idle {
             self.maintenance.notify_one();
         }
     }
