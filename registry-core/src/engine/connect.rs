@@ -36,8 +36,8 @@ impl<C: Backend> Core<C> {
             && lease.is_of(runtime.id())
     }
 
-    /// Sees to it that the slot has a live connection: checks the one it has, and connects if there
-    /// is none or it does not answer.
+    /// Sees to it that a slot without a fresh connection has a live one: checks the one it has, and
+    /// connects if there is none or it does not answer.
     pub(super) async fn fill(
         &self,
         lease: &mut Lease<C>,
@@ -45,7 +45,7 @@ impl<C: Backend> Core<C> {
     ) -> Result<(), AcquireError> {
         let runtime = Handle::current();
         let started = Instant::now();
-        if self.is_fresh(lease, &runtime) || self.answers(lease, &runtime, left).await {
+        if self.answers(lease, &runtime, left).await {
             return Ok(());
         }
         lease.clear();

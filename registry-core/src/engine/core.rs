@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, TryAcquireError};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
 use super::connect::CHECK;
@@ -102,23 +102,23 @@ impl<C: Backend> Core<C> {
             Attempt::Wait(engine, _) => Arc::clone(engine),
         };
         let started = Instant::now();
-        let lending = engine.lend_within(attempt, within).instrument(engine.stats.acquire_span());
-        let outcome = lending.await;
-        engine.stats.acquired(&outcome, started.elapsed());
+        let within = within.unwrap_or(engine.settings.options.acquire_timeout);
+        let span = engine.stats.acquire_span();
+        let outcome = engine.lend_within(attempt, started, within).instrument(span).await;
+        engine.stats.acquired(&outcome, started);
         outcome
     }
 
     async fn lend_within(
         self: &Arc<Self>,
         attempt: Attempt<C>,
-        within: Option<Duration>,
+        started: Instant,
+        within: Duration,
     ) -> Result<Loan<C>, AcquireError> {
-        let within = within.unwrap_or(self.settings.options.acquire_timeout);
-        let started = Instant::now();
         let mut held = match attempt {
             Attempt::Ready(loan) => return Ok(loan),
             Attempt::Held(held) => held,
-            Attempt::Wait(_, asked) => self.wait(within, asked).await?,
+            Attempt::Wait(_, asked) => self.wait(started, within, asked).await?,
         };
         while held.lease_mut().is_none() {
             match self.pool.take() {
@@ -128,8 +128,11 @@ impl<C: Backend> Core<C> {
                 lease => held.put(lease),
             }
         }
-        if let Some(lease) = held.lease_mut() {
-            self.fill(lease, within.saturating_sub(started.elapsed())).await?;
+        if let Some(lease) = held.lease_mut()
+            && !self.is_fresh(lease, &Handle::current())
+        {
+            // Boxed: it is large and rare, and each caller that waits would make room for it.
+            Box::pin(self.fill(lease, within.saturating_sub(started.elapsed()))).await?;
         }
         Ok(Loan::new(held))
     }
@@ -137,6 +140,7 @@ impl<C: Backend> Core<C> {
     /// Waits for a permit, behind those who came before.
     async fn wait(
         self: &Arc<Self>,
+        started: Instant,
         within: Duration,
         asked: Timer,
     ) -> Result<Held<C>, AcquireError> {
@@ -145,7 +149,13 @@ impl<C: Backend> Core<C> {
         if let Some(limit) = options.queue_limit.filter(|limit| waiting.before >= *limit) {
             return Err(AcquireError::QueueFull { key: self.settings.key, limit });
         }
-        match timeout(within, self.permits.acquire()).await {
+        let permit = self.permits.acquire();
+        // A time so long that it has no end on the clock is waited for without a timer.
+        let permit = match started.checked_add(within) {
+            Some(deadline) => timeout_at(deadline, permit).await,
+            None => Ok(permit.await),
+        };
+        match permit {
             Ok(Ok(permit)) => {
                 self.stats.waited();
                 permit.forget();

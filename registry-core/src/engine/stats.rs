@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
 use tracing::Span;
 
 use super::meters::{Closed, Meters, Timer};
@@ -105,12 +106,16 @@ impl Stats {
     }
 
     /// A session was not there at once, and this is what came of it.
-    pub(super) fn acquired<T>(&self, outcome: &Result<T, AcquireError>, wait: Duration) {
-        let (bind, wait) = (self.key, wait.as_secs_f64());
+    pub(super) fn acquired<T>(&self, outcome: &Result<T, AcquireError>, asked: Instant) {
+        let bind = self.key;
+        // The clock is only read where somebody listens.
+        let wait = || asked.elapsed().as_secs_f64();
         match outcome {
-            Ok(_) => tracing::debug!(target: TARGET, %bind, wait, "a session was acquired"),
+            Ok(_) => {
+                tracing::debug!(target: TARGET, %bind, wait = wait(), "a session was acquired")
+            }
             Err(error) => {
-                let error = Chain(error);
+                let (error, wait) = (Chain(error), wait());
                 tracing::debug!(target: TARGET, %bind, wait, %error, "a session could not be acquired");
             }
         }
