@@ -1,6 +1,7 @@
-//! Waiting for connections that were dropped to be closed.
+//! Waiting for connections that were dropped to be closed, and closing them one after another.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::watch;
 
@@ -9,6 +10,35 @@ type Ended = watch::Receiver<()>;
 
 /// The URLs of connections that were dropped, and whose threads may still run.
 static CLOSING: Mutex<Vec<(String, Ended)>> = Mutex::new(Vec::new());
+
+/// What connections to the same URL take turns by when they are closed.
+///
+/// The last one moves the write-ahead log into the file and removes it. Of two that are closed at the same
+/// time, SQLite takes neither for the last, and the log stays behind.
+static TURNS: Mutex<Option<HashMap<String, Weak<Mutex<()>>>>> = Mutex::new(None);
+
+/// A turn in closing connections to one URL.
+#[derive(Clone)]
+pub(super) struct Turns(Arc<Mutex<()>>);
+
+impl Turns {
+    pub(super) fn of(url: &str) -> Self {
+        let mut turns = lock(&TURNS);
+        let turns = turns.get_or_insert_default();
+        if let Some(turns) = turns.get(url).and_then(Weak::upgrade) {
+            return Self(turns);
+        }
+        turns.retain(|_, turns| turns.strong_count() > 0);
+        let fresh = Arc::default();
+        turns.insert(url.to_owned(), Arc::downgrade(&fresh));
+        Self(fresh)
+    }
+
+    /// Waits until no other connection is being closed.
+    pub(super) fn take(&self) -> MutexGuard<'_, ()> {
+        lock(&self.0)
+    }
+}
 
 /// Held by a connection: dropping it says that its thread is about to end.
 pub(super) struct Closing {
@@ -48,5 +78,9 @@ fn is_running(ended: &Ended) -> bool {
 }
 
 fn closing() -> MutexGuard<'static, Vec<(String, Ended)>> {
-    CLOSING.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&CLOSING)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

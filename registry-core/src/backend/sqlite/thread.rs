@@ -15,7 +15,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{ConnectionError, ConnectionResult, QueryResult, SqliteConnection};
 use tokio::sync::oneshot;
 
-use super::closing::{self, Closing};
+use super::closing::{self, Closing, Turns};
 
 /// A thread that owns a connection and runs jobs on it, one after another.
 ///
@@ -245,6 +245,7 @@ fn serve(
     jobs: &mpsc::Receiver<Job>,
     state: Arc<State>,
 ) {
+    let turns = Turns::of(url);
     let mut connection = match SqliteConnection::establish(url) {
         Ok(connection) => connection,
         Err(error) => {
@@ -261,16 +262,31 @@ fn serve(
             }
         }
     });
+    let database = Database { connection, state, has_cached };
+    let mut open = Open { database: Some(database), turns };
     if opened.send(Ok(())).is_err() {
         return;
     }
-    let mut database = Database { connection, state, has_cached };
-    while let Some(job) = Jobs::next(jobs) {
+    while let (Some(job), Some(database)) = (Jobs::next(jobs), &mut open.database) {
         // A panic that gets out of it, from a result that nobody wants, ends the thread.
-        job(&mut database);
+        job(database);
         if database.state.panic.get().is_some() {
             return;
         }
+    }
+}
+
+/// An open database. However its thread ends, it is closed when no other one to the same URL is.
+struct Open {
+    /// Empty only while it is dropped.
+    database: Option<Database>,
+    turns: Turns,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let _turn = self.turns.take();
+        self.database = None;
     }
 }
 
