@@ -104,6 +104,7 @@ mod engine;
 pub mod error;
 #[doc(hidden)]
 pub mod private;
+pub mod query;
 mod registry;
 mod session;
 pub mod settings;
@@ -122,6 +123,7 @@ pub use error::{
     AcquireError, ConnectError, Error, MigrateError, UnknownBind, VerifyError, VerifyFailure,
     WrongBackend,
 };
+pub use query::{BindDsl, OptionalExtension, RunQueryDsl, SaveChangesDsl};
 pub use registry::{
     BindHealth, CheckReport, CloseReport, MigrateReport, Registry, RegistryBuilder, Status,
     VerifyReport,

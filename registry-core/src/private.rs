@@ -1,7 +1,10 @@
 //! What generated code may name. Not part of the public interface: it may change in any release.
 
+use diesel::query_builder::QueryFragment;
+use diesel_async::AsyncConnectionCore;
 pub use inventory;
 
+use crate::backend::driver::Driver;
 pub use crate::bind::{Bind, Bound, Db, Name};
 use crate::settings::BackendKind;
 pub use crate::{__backend as backend, __only_backend as only_backend};
@@ -29,19 +32,25 @@ pub struct BoundItem {
     pub key: BindKey,
     /// The backend of its bind.
     pub backend: BackendKind,
+    /// What Diesel writes of it in a statement, if it is a table.
+    pub(crate) sql: Option<fn() -> String>,
 }
 
 impl BoundItem {
     /// The model `M`, or one whose bind is `M`: a bind is bound to itself.
     #[must_use]
     pub const fn model<M: Bound>(path: &'static str, file: &'static str, line: u32) -> Self {
-        Self::new::<M::Bind>("model", path, file, line)
+        Self::new::<M::Bind>("model", path, file, line, None)
     }
 
     /// The table `T`.
     #[must_use]
-    pub const fn table<T: Bound>(path: &'static str, file: &'static str, line: u32) -> Self {
-        Self::new::<T::Bind>("table", path, file, line)
+    pub const fn table<T>(path: &'static str, file: &'static str, line: u32) -> Self
+    where
+        T: Bound + Default + QueryFragment<DieselBackendOf<T>>,
+    {
+        let sql = || <T::Bind as Bind>::Connection::sql(&T::default());
+        Self::new::<T::Bind>("table", path, file, line, Some(sql))
     }
 
     const fn new<B: Bind>(
@@ -49,14 +58,18 @@ impl BoundItem {
         path: &'static str,
         file: &'static str,
         line: u32,
+        sql: Option<fn() -> String>,
     ) -> Self {
         let key = match BindKey::new(B::KEY) {
             Ok(key) => key,
             Err(_) => panic!("the key of a bind must be a bind key"),
         };
-        Self { noun, path, file, line, key, backend: <B::Connection as Backend>::KIND }
+        Self { noun, path, file, line, key, backend: <B::Connection as Backend>::KIND, sql }
     }
 }
+
+type DieselBackendOf<T> =
+    <<<T as Bound>::Bind as Bind>::Connection as AsyncConnectionCore>::Backend;
 
 inventory::collect!(BoundItem);
 
@@ -81,6 +94,40 @@ pub trait Speaks<DB> {}
 
 /// Compiles if `C` speaks to `DB`.
 pub const fn assert_speaks<C: Speaks<DB>, DB>() {}
+
+/// The table `T` of a model.
+///
+/// Whether `T` is bound decides which `agrees_with` the compiler takes: the one below, or that of
+/// [`TableOfAnyBind`], which comes second.
+#[derive(Debug)]
+pub struct TableOf<T>(std::marker::PhantomData<T>);
+
+impl<T: Bound> TableOf<T> {
+    /// Compiles if the table is bound to `B`.
+    pub const fn agrees_with<B>()
+    where
+        T::Bind: ModelsBind<B>,
+    {
+    }
+}
+
+/// A table that is not bound.
+pub trait TableOfAnyBind {
+    /// Compiles.
+    fn agrees_with<B>() {}
+}
+
+impl<T> TableOfAnyBind for TableOf<T> {}
+
+/// Said of a table's bind and that of its model, which is the same.
+#[diagnostic::on_unimplemented(
+    message = "a model in another database than its table: the table is bound to `{Self}`, the model to `{B}`",
+    label = "this table is bound to another database than the model",
+    note = "bind the model with `#[bind(table)]`, and it is wherever its table is"
+)]
+pub trait ModelsBind<B> {}
+
+impl<B: Bind> ModelsBind<B> for B {}
 
 macro_rules! speaks {
     ($feature:literal, $connection:ident, $backend:ty) => {

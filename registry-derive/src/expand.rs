@@ -18,7 +18,8 @@ pub(crate) fn bound(bound: &Bound) -> TokenStream {
     let rest = bound.bind.as_ref().ok().map(|target| {
         let submits = bound.subjects.iter().map(|subject| submit(krate, subject, &name));
         let asserts = asserts(bound, target);
-        quote!(#(#submits)* #asserts)
+        let agrees = agrees(bound, target);
+        quote!(#(#submits)* #asserts #agrees)
     });
     quote! {
         #more
@@ -97,6 +98,26 @@ fn asserts(bound: &Bound, target: &Target) -> TokenStream {
     quote! {
         #(const _: () = #krate::private::assert_speaks::<#connection, #backends>();)*
     }
+}
+
+/// Compiles if the tables that `table_name` names are bound where the model is, or not at all.
+fn agrees(bound: &Bound, target: &Target) -> TokenStream {
+    if matches!(target, Target::OfTable(_)) {
+        return TokenStream::new();
+    }
+    let checks = bound.tables.iter().map(|table| {
+        let last = table.segments.last().map_or_else(Span::call_site, |last| last.ident.span());
+        let span = last.resolved_at(Span::call_site());
+        let krate = respanned(&bound.krate, span);
+        quote_spanned! {span=>
+            const _: fn() = || {
+                #[allow(unused_imports)]
+                use #krate::private::TableOfAnyBind as _;
+                #krate::private::TableOf::<#table::table>::agrees_with::<__RegistryBind>();
+            };
+        }
+    });
+    quote!(#(#checks)*)
 }
 
 /// `pub type Analytics = ..;` for each declaration of `binds!`.

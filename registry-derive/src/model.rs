@@ -60,6 +60,8 @@ pub(crate) struct Bound {
     pub(crate) bind: Result<Target>,
     /// Backends that the bind must speak to: those of `check_for_backend`.
     pub(crate) backends: Vec<Type>,
+    /// The modules of the tables that `table_name` names.
+    pub(crate) tables: Vec<Path>,
     pub(crate) subjects: Vec<Subject>,
 }
 
@@ -164,6 +166,7 @@ impl Bound {
             bind,
             cfgs: facts.cfgs,
             backends: facts.backends,
+            tables: facts.tables,
             subjects: vec![Subject {
                 noun: Noun::Model,
                 path: name.clone().into(),
@@ -188,6 +191,7 @@ impl Bound {
             cfgs: Vec::new(),
             bind: choice.bind.map(target),
             backends: Vec::new(),
+            tables: Vec::new(),
             subjects: tables.tables.into_iter().map(Subject::table).collect(),
         }
     }

@@ -159,6 +159,7 @@ impl Walk {
             cfgs: facts.cfgs,
             bind,
             backends: facts.backends,
+            tables: facts.tables,
             subjects: vec![Subject {
                 noun: Noun::Model,
                 path: name.clone().into(),
@@ -194,6 +195,7 @@ impl Walk {
             cfgs: Facts::of(attrs).cfgs,
             bind,
             backends: Vec::new(),
+            tables: Vec::new(),
             subjects: vec![Subject::table(name.into())],
         }
     }

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use diesel::migration::Migration;
+use diesel::query_builder::QueryFragment;
 use diesel_async::AsyncConnectionCore;
 use futures_util::future::BoxFuture;
 
@@ -29,6 +30,9 @@ pub trait Driver: AsyncConnectionCore + Sized {
     fn cancel(&self) -> Option<BoxFuture<'static, ()>> {
         None
     }
+
+    /// What Diesel writes of a query for this database, without its values.
+    fn sql<Q: QueryFragment<Self::Backend>>(query: &Q) -> String;
 
     /// Opens a connection and sets it up as the options ask, all but `on_connect`.
     fn open(
@@ -102,6 +106,28 @@ pub enum MigrationFailure {
     /// A migration failed.
     Run(String, DriverError),
 }
+
+/// The SQL in what Diesel shows of a query: the values come behind it, after this mark.
+pub(crate) fn without_values(shown: &str) -> &str {
+    shown.split("-- binds:").next().unwrap_or_default().trim_end()
+}
+
+/// Implements `Driver::sql`, for which the backend must be known.
+macro_rules! sql_by_debug {
+    () => {
+        fn sql<Q>(query: &Q) -> String
+        where
+            Q: diesel::query_builder::QueryFragment<Self::Backend>,
+        {
+            use std::fmt::Write;
+            let mut text = String::new();
+            // What cannot be written is an error when the query is run.
+            let _ = write!(text, "{}", diesel::debug_query::<Self::Backend, _>(query));
+            $crate::backend::driver::without_values(&text).to_owned()
+        }
+    };
+}
+pub(super) use sql_by_debug;
 
 /// Implements `Driver::migrate` by way of Diesel's own harness, which is written for connections that
 /// block.

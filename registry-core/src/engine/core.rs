@@ -184,15 +184,6 @@ impl<C: Backend> Core<C> {
         }
     }
 
-    /// How many sessions of this engine the calling task has.
-    fn held_by_caller(&self) -> u32 {
-        let caller = caller();
-        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let holders = watched.iter().filter_map(Weak::upgrade);
-        let own = holders.filter(|watch| watch.holder.load(Ordering::Relaxed) == caller);
-        u32::try_from(own.count()).unwrap_or(u32::MAX)
-    }
-
     /// Starts the maintenance if no runtime that is alive runs it.
     fn see_to_maintenance(self: &Arc<Self>, runtime: &Handle) {
         if !self.is_maintained.load(Ordering::Relaxed)
@@ -302,6 +293,14 @@ impl<C: Backend> AnyEngine for Core<C> {
 
     fn lent(&self) -> u32 {
         Core::lent(self)
+    }
+
+    fn held_by_caller(&self) -> u32 {
+        let caller = caller();
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let holders = watched.iter().filter_map(Weak::upgrade);
+        let own = holders.filter(|watch| watch.holder.load(Ordering::Relaxed) == caller);
+        u32::try_from(own.count()).unwrap_or(u32::MAX)
     }
 }
 

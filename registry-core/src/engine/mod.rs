@@ -24,6 +24,7 @@ mod watch;
 
 pub(crate) use self::core::{Attempt, Core};
 pub(crate) use self::loan::Loan;
+pub(crate) use self::stats::beside_session;
 pub use self::status::{EngineStatus, LastError};
 
 /// A handle to what stands behind a bind at run time: its URL, its options and its pool.
@@ -107,6 +108,9 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
 
     /// How many connections are lent, or on their way to be.
     fn lent(&self) -> u32;
+
+    /// How many sessions of this engine the calling task has.
+    fn held_by_caller(&self) -> u32;
 }
 
 /// The engine as one of connection type `C`, if it is.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::meters::{Closed, Meters, Timer};
+use crate::backend::driver::without_values;
 use crate::bind_key::BindKey;
 use crate::error::{AcquireError, Chain, ConnectError};
 
@@ -161,10 +162,20 @@ impl Stats {
     }
 }
 
+/// Warns that a query is run beside a session of the same bind, which its task has.
+pub(crate) fn beside_session(bind: BindKey, place: &std::panic::Location<'_>) {
+    tracing::warn!(
+        target: TARGET,
+        %bind,
+        %place,
+        "a query is run on the registry by a task that has a session of the same bind: it does not \
+         see what a transaction of that session has not committed"
+    );
+}
+
 /// Reports a query that took `elapsed`. `text` is as Diesel shows it.
 pub(super) fn slow_query(bind: BindKey, text: &str, elapsed: Duration) {
-    // Diesel writes the values behind the SQL, after this mark.
-    let sql = text.split("-- binds:").next().unwrap_or_default().trim_end();
+    let sql = without_values(text);
     let elapsed = elapsed.as_secs_f64();
     tracing::warn!(target: TARGET, %bind, elapsed, sql, "slow query");
 }

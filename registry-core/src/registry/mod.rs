@@ -1,6 +1,7 @@
 //! The registry: every engine of a program, found by the bind of a model.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -200,6 +201,13 @@ impl Registry {
     /// have sessions lent; those work to their end.
     pub async fn close_within(&self, limit: Duration) -> CloseReport {
         close::close(self, Some(limit)).await
+    }
+
+    /// Warns if the calling task has a session of the bind `B`, as it runs a query on another one.
+    pub(crate) fn warn_of_held<B: Bind>(&self, place: &Location<'_>) {
+        if let Some(engine) = self.0.table.of::<B>().filter(|engine| engine.held_by_caller() > 0) {
+            engine::beside_session(engine.settings().key, place);
+        }
     }
 
     fn typed<C: Backend>(

@@ -1,0 +1,54 @@
+//! Queries as bound types, for code that asks a query for its bind.
+
+use diesel::internal::table_macro::{BoxedSelectStatement, FromClause, SelectStatement};
+use diesel::query_builder::{DeleteStatement, InsertStatement, UpdateStatement};
+use diesel::query_source::QuerySource;
+
+use super::bound_to::BoundTo;
+use super::routed::{ByTable, Checked};
+use super::sources::Source;
+use crate::bind::{Bind, Bound};
+
+impl<F, S, D, W, O, L, G, H, K> Bound for SelectStatement<FromClause<F>, S, D, W, O, L, G, H, K>
+where
+    F: QuerySource + Source,
+    Self: Checked<F::Bind, ByTable>,
+{
+    type Bind = F::Bind;
+}
+
+impl<F, ST, DB, GB> Bound for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
+where
+    F: QuerySource + Source,
+    Self: Checked<F::Bind, ByTable>,
+{
+    type Bind = F::Bind;
+}
+
+impl<T, U, Op, Ret> Bound for InsertStatement<T, U, Op, Ret>
+where
+    T: QuerySource + Source,
+    Self: Checked<T::Bind, ByTable>,
+{
+    type Bind = T::Bind;
+}
+
+impl<T, W, V, Ret> Bound for UpdateStatement<T, W, V, Ret>
+where
+    T: QuerySource + Source,
+    Self: Checked<T::Bind, ByTable>,
+{
+    type Bind = T::Bind;
+}
+
+impl<T, W, Ret> Bound for DeleteStatement<T, W, Ret>
+where
+    T: QuerySource + Source,
+    Self: Checked<T::Bind, ByTable>,
+{
+    type Bind = T::Bind;
+}
+
+impl<Q, B: Bind> Bound for BoundTo<Q, B> {
+    type Bind = B;
+}

@@ -1,0 +1,75 @@
+//! Queries that are told where they belong.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use diesel::QueryResult;
+use diesel::backend::Backend;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+
+use crate::bind::Bound;
+
+/// Says where a query belongs that has no table to tell.
+pub trait BindDsl: Sized {
+    /// This query, bound to the database of the model, table or bind `M`.
+    ///
+    /// For raw SQL it is taken on trust. In `select(..)`, every subquery must be of that database.
+    ///
+    /// ```
+    /// use diesel::sql_types::Text;
+    /// use registry_core::{BindDsl, Registry, RunQueryDsl, binds};
+    ///
+    /// binds! { Files: Sqlite = "files"; }
+    ///
+    /// # #[derive(diesel::QueryableByName)]
+    /// # struct Version { #[diesel(sql_type = Text)] version: String }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let registry = Registry::builder().bind("files", "sqlite::memory:").build()?;
+    /// let query = diesel::sql_query("SELECT sqlite_version() AS version").bound_to::<Files>();
+    /// let row: Version = query.get_result(&registry).await?;
+    /// assert!(row.version.starts_with('3'));
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn bound_to<M: Bound>(self) -> BoundTo<Self, M::Bind> {
+        BoundTo { query: self, bind: PhantomData }
+    }
+}
+
+impl<Q> BindDsl for Q {}
+
+/// A query for the bind `B`: see [`BindDsl::bound_to`].
+#[must_use = "a query does nothing until it is run"]
+pub struct BoundTo<Q, B> {
+    query: Q,
+    bind: PhantomData<fn() -> B>,
+}
+
+impl<Q: Clone, B> Clone for BoundTo<Q, B> {
+    fn clone(&self) -> Self {
+        Self { query: self.query.clone(), bind: PhantomData }
+    }
+}
+
+impl<Q: fmt::Debug, B> fmt::Debug for BoundTo<Q, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.query.fmt(f)
+    }
+}
+
+impl<Q: Query, B> Query for BoundTo<Q, B> {
+    type SqlType = Q::SqlType;
+}
+
+impl<Q: QueryId, B> QueryId for BoundTo<Q, B> {
+    type QueryId = Q::QueryId;
+
+    const HAS_STATIC_QUERY_ID: bool = Q::HAS_STATIC_QUERY_ID;
+}
+
+impl<DB: Backend, Q: QueryFragment<DB>, B> QueryFragment<DB> for BoundTo<Q, B> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.query.walk_ast(out)
+    }
+}

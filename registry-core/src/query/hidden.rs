@@ -1,0 +1,238 @@
+//! What types cannot see of a query, looked for in its SQL before it is sent.
+//!
+//! Diesel quotes every table that it writes after `FROM`, `JOIN`, `INTO`, `UPDATE` and `ONLY`. Those that
+//! are bound, and not to the bind of the query, are where they should not be.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use diesel::query_builder::QueryFragment;
+use diesel::result::Error as DieselError;
+use diesel_async::AsyncConnectionCore;
+
+use super::executor::{Check, Executor};
+use crate::backend::driver::Driver;
+use crate::bind_key::BindKey;
+use crate::error::Error;
+use crate::private::BoundItem;
+
+/// A query was not sent, as a part of it that its type does not show belongs to another database.
+///
+/// It comes as the cause of Diesel's `QueryBuilderError`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a query for bind `{key}` has the {noun} `{name}`, which belongs to bind `{other}`")]
+#[non_exhaustive]
+pub struct HiddenTable {
+    /// The bind of the query.
+    pub key: String,
+    /// `table`, or `model` if it is what the rows were to be loaded into.
+    pub noun: &'static str,
+    /// Its name in the database, or the model's path in the program.
+    pub name: String,
+    /// The bind that it belongs to.
+    pub other: BindKey,
+}
+
+impl From<HiddenTable> for DieselError {
+    fn from(error: HiddenTable) -> Self {
+        Self::QueryBuilderError(Box::new(error))
+    }
+}
+
+impl From<HiddenTable> for Error {
+    fn from(error: HiddenTable) -> Self {
+        Self::Query(error.into())
+    }
+}
+
+/// Looks at a query, and at the type `U` that its rows are loaded into, as far as that is due.
+pub(super) fn look_at<Q, U, E, B, Via>(query: &Q) -> Result<(), HiddenTable>
+where
+    E: Executor<Q, B, Via>,
+    Q: QueryFragment<<E::Connection as AsyncConnectionCore>::Backend>,
+{
+    if E::CHECK.is_due::<Q>() {
+        E::CHECK.look_at(&E::Connection::sql(query))?;
+        E::CHECK.look_at_model(std::any::type_name::<U>())?;
+    }
+    Ok(())
+}
+
+impl Check {
+    /// Whether a query of type `Q` is to be looked at: always in debug builds, and otherwise if its
+    /// rows may come from a query whose type cannot be named.
+    pub(super) fn is_due<Q>(self) -> bool {
+        self.key.is_some()
+            && (cfg!(debug_assertions)
+                || self.is_open && std::any::type_name::<Q>().contains("InsertFromSelect<"))
+    }
+
+    pub(super) fn look_at(self, sql: &str) -> Result<(), HiddenTable> {
+        tables(sql).try_for_each(|name| self.admit("table", &KNOWN.tables, name))
+    }
+
+    fn look_at_model(self, type_name: &str) -> Result<(), HiddenTable> {
+        // A tuple or an `Option` of models shows the paths of all of them.
+        type_name
+            .split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':')))
+            .try_for_each(|path| self.admit("model", &KNOWN.models, path.to_owned()))
+    }
+
+    fn admit(
+        self,
+        noun: &'static str,
+        known: &HashMap<String, Vec<BindKey>>,
+        name: String,
+    ) -> Result<(), HiddenTable> {
+        let Some(key) = self.key else { return Ok(()) };
+        match known.get(&name) {
+            Some(binds) if !binds.iter().any(|bind| *bind == key) => {
+                Err(HiddenTable { key: key.to_owned(), noun, name, other: binds[0] })
+            }
+            // In several databases there can be tables of the same name.
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Everything that is bound, by name.
+struct Known {
+    tables: HashMap<String, Vec<BindKey>>,
+    models: HashMap<String, Vec<BindKey>>,
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| {
+    let mut known = Known { tables: HashMap::new(), models: HashMap::new() };
+    for item in inventory::iter::<BoundItem> {
+        let (names, name) = match item.sql {
+            Some(sql) => (&mut known.tables, name_in(&sql())),
+            None => (&mut known.models, Some(item.path.to_owned())),
+        };
+        if let Some(name) = name {
+            names.entry(name).or_default().push(item.key);
+        }
+    }
+    known
+});
+
+/// The name in the SQL that Diesel writes of a table alone.
+fn name_in(sql: &str) -> Option<String> {
+    let mut words = Words(sql);
+    words.find_map(|word| match word {
+        Word::Name(name) => Some(name),
+        Word::Plain(_) => None,
+    })
+}
+
+/// The tables that a statement names.
+fn tables(sql: &str) -> impl Iterator<Item = String> {
+    let mut is_table = false;
+    Words(sql).filter_map(move |word| match word {
+        Word::Name(name) => std::mem::take(&mut is_table).then_some(name),
+        Word::Plain(word) => {
+            let keywords = ["FROM", "JOIN", "INTO", "UPDATE", "ONLY"];
+            // `FROM ("a" INNER JOIN "b" ..)`
+            is_table = keywords.contains(&word) || is_table && word == "(";
+            None
+        }
+    })
+}
+
+/// A statement as names and what is in between. Literals are passed over.
+struct Words<'a>(&'a str);
+
+enum Word<'a> {
+    /// A quoted identifier, without its quotes: `schema.table` if it has several parts.
+    Name(String),
+    Plain(&'a str),
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = Word<'a>;
+
+    fn next(&mut self) -> Option<Word<'a>> {
+        loop {
+            self.0 = self.0.trim_start();
+            let first = self.0.chars().next()?;
+            match first {
+                '"' | '`' => return Some(Word::Name(self.name(first))),
+                '\'' => drop(self.quoted('\'')),
+                _ => {
+                    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+                    let len = if is_word(first) {
+                        self.0.find(|c| !is_word(c)).unwrap_or(self.0.len())
+                    } else {
+                        first.len_utf8()
+                    };
+                    let (word, rest) = self.0.split_at(len);
+                    self.0 = rest;
+                    return Some(Word::Plain(word));
+                }
+            }
+        }
+    }
+}
+
+impl Words<'_> {
+    fn name(&mut self, quote: char) -> String {
+        let mut name = self.quoted(quote);
+        while let Some(rest) = self.0.strip_prefix('.').filter(|rest| rest.starts_with(quote)) {
+            self.0 = rest;
+            name.push('.');
+            name.push_str(&self.quoted(quote));
+        }
+        name
+    }
+
+    /// What is in quotes, at which the rest begins. A quote in it is written twice.
+    fn quoted(&mut self, quote: char) -> String {
+        let mut text = String::new();
+        let mut chars = self.0.char_indices().skip(1).peekable();
+        while let Some((at, c)) = chars.next() {
+            if c != quote {
+                text.push(c);
+            } else if chars.next_if(|(_, next)| *next == quote).is_some() {
+                text.push(quote);
+            } else {
+                self.0 = &self.0[at + quote.len_utf8()..];
+                return text;
+            }
+        }
+        self.0 = "";
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tables;
+
+    fn found(sql: &str) -> Vec<String> {
+        tables(sql).collect()
+    }
+
+    #[test]
+    fn tables_are_found_where_diesel_writes_them() {
+        assert_eq!(found(r#"SELECT "a"."id" FROM "a" WHERE ("a"."id" = $1)"#), ["a"]);
+        assert_eq!(
+            found("SELECT `x`.`id` FROM (`x` INNER JOIN `s`.`y` AS `z` ON (`x`.`id` = `z`.`id`))"),
+            ["x", "s.y"]
+        );
+        assert_eq!(found(r#"INSERT INTO "a" ("id") SELECT "b"."id" FROM ONLY "b""#), ["a", "b"]);
+        assert_eq!(found(r#"UPDATE "a" SET "n" = (SELECT "b"."n" FROM "b" LIMIT $1)"#), ["a", "b"]);
+        assert_eq!(found(r#"DELETE FROM "a" WHERE EXISTS (SELECT * FROM "b")"#), ["a", "b"]);
+        assert_eq!(
+            found(r#"(SELECT "a"."id" FROM "a") UNION (SELECT "b"."id" FROM "b")"#),
+            ["a", "b"]
+        );
+    }
+
+    #[test]
+    fn what_is_no_table_is_passed_over() {
+        assert_eq!(found(r#"SELECT 'FROM "x"', 'it''s FROM "y"' FROM "a""#), ["a"]);
+        assert_eq!(found(r#"SELECT EXTRACT(DAY FROM "a"."at") FROM "b""#), ["a.at", "b"]);
+        assert_eq!(found(r#"SELECT 1 FROM "od""d""#), [r#"od"d"#]);
+        assert!(found("SELECT 1").is_empty());
+        assert!(found(r#"SELECT "a"#).is_empty());
+    }
+}

@@ -1,0 +1,278 @@
+//! Queries that find their own database.
+//!
+//! ```
+//! use diesel::prelude::*;
+//! use registry_core::{Registry, RunQueryDsl, bind_tables};
+//!
+//! diesel::table! { events (id) { id -> Integer, what -> Text, } }
+//! bind_tables!(db = "analytics", backend = Sqlite; events);
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), registry_core::Error> {
+//! # let settings = "sqlite::memory:";
+//! let registry = Registry::builder().bind("analytics", settings).build()?;
+//! # use registry_core::BindDsl;
+//! # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT NOT NULL)";
+//! # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+//! diesel::insert_into(events::table).values(events::what.eq("sign-up")).execute(&registry).await?;
+//! let seen: Vec<String> = events::table.select(events::what).load(&registry).await?;
+//! assert_eq!(seen, ["sign-up"]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A query has a table, and a table is bound: so the type of a query says which database it is for. Import
+//! [`RunQueryDsl`] in place of diesel-async's trait of that name, and the last argument of a query's method
+//! can be what is at hand:
+//!
+//! | executor | which queries | where | error |
+//! |---|---|---|---|
+//! | `&registry` | those that have a bind | on a session that is acquired for it and returned after it | [`Error`](crate::Error) |
+//! | `&mut session` | those of its bind, and those that have no table | there | Diesel's |
+//! | `&mut connection` | all: nothing is checked | there | Diesel's |
+//!
+//! A `&mut` that is a variable, such as a function's parameter, is moved into the call. Where it is used
+//! once more, write `&mut *session`; the compiler says so too.
+//!
+//! # What is found out, and when
+//!
+//! | mistake | found |
+//! |---|---|
+//! | a query on a session of another database | by the compiler |
+//! | a join, a `UNION` or a subquery in `WHERE` of two databases | by the compiler |
+//! | the same in an `UPDATE` or a `DELETE` | by the compiler |
+//! | a table that is not bound; a query without a table on the registry | by the compiler |
+//! | a model bound to another database than its `table_name` | by the compiler, at the model |
+//! | an `INSERT` from a `SELECT` of another database | when it is run: an error, and nothing is sent |
+//! | a subquery of another database in the `SELECT` list, in `SET`, or in a predicate of a boxed query | when it is run, in debug builds: an error, and nothing is sent |
+//! | rows loaded into a model without a `table_name` that is bound to another database | when it is run, in debug builds: an error, and nothing is sent |
+//! | a query on the registry by a task that has a session of the same bind, and may be in a transaction | when it is run, in debug builds: a warning in the log, with the place |
+//! | other tables in the text of `sql_query` | never |
+//!
+//! What is found out when a query is run goes by the names of the tables that are bound with
+//! [`bind_tables!`](crate::bind_tables) or in a module with [`#[bind]`](macro@crate::bind).
+//!
+//! # What the compiler says
+//!
+//! On a session of another database:
+//!
+//! ```text
+//! error[E0277]: the wrong session: this query belongs to `Db<.., Name<'d', 'e', 'f', 'a', 'u', 'l', 't'>>`,
+//!               and the session to `Db<.., Name<'a', 'n', 'a', 'l', 'y', 't', 'i', 'c', 's'>>`
+//!   |     users::table.load::<User>(&mut session).await?;
+//!   |                  ^^^^ this session is one of another database
+//!   = note: acquire a session of the query's own database, or hand it `&registry`, which finds it
+//! ```
+//!
+//! A join of two databases, and likewise a union or a subquery:
+//!
+//! ```text
+//! error[E0277]: a query of two databases: one of its tables is in `Db<.., Name<'a', 'n', 'a', 'l', ..>>`,
+//!               another in `Db<.., Name<'d', 'e', 'f', 'a', 'u', 'l', 't'>>`
+//!   |     users::table.inner_join(events::table).load::<(User, Event)>(&registry).await?;
+//!   |                                            ^^^^ this query needs both of them
+//!   = note: no database can join, combine or compare what is in another one: load from each, and put the
+//!           rows together in the program
+//! ```
+//!
+//! A query without a table, on the registry:
+//!
+//! ```text
+//! error[E0277]: this query has no table, so the registry cannot know in which database to run it
+//!   |     diesel::sql_query("ANALYZE").execute(&registry).await?;
+//!   |                                  ^^^^^^^ there is nothing in this query to find a database by
+//!   = note: run it on a session: `registry.session_for::<Model>().await?`
+//!   = note: or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`
+//! ```
+
+use std::future::Future;
+use std::panic::Location;
+
+use diesel::dsl::Limit;
+use diesel::query_builder::{AsQuery, QueryFragment};
+use diesel::query_dsl::methods::LimitDsl;
+use diesel_async::AsyncConnectionCore;
+use diesel_async::methods::LoadQuery;
+use futures_util::Stream;
+
+mod bound;
+mod bound_to;
+mod execute;
+mod executor;
+mod hidden;
+mod optional;
+mod probe;
+mod routed;
+mod rows;
+mod same;
+mod save_changes;
+mod sources;
+
+pub use bound_to::{BindDsl, BoundTo};
+pub use execute::Execute;
+pub use executor::{Check, Executor};
+pub use hidden::HiddenTable;
+pub use optional::OptionalExtension;
+pub use save_changes::SaveChangesDsl;
+
+/// The Diesel backend of an executor's connection.
+type BackendOf<E, Q, B, Via> =
+    <<E as Executor<Q, B, Via>>::Connection as AsyncConnectionCore>::Backend;
+
+/// Running queries: the methods of diesel-async's trait of that name, on more than connections.
+///
+/// The [module](self) says on what, and what is checked. `E` is the executor, and `B` and `Via` are for
+/// the compiler to find: the bind of the query, and how it is known.
+///
+/// All futures are `Send`. Dropping one drops the statement with it, as with diesel-async: what an
+/// executor of its own had acquired for it is returned, and closed if a statement was cut short.
+pub trait RunQueryDsl<E, B, Via>: Sized {
+    /// Runs the command and returns the number of rows that it affected.
+    ///
+    /// SQLite gets many rows one after another, in a transaction: its `INSERT` does not know `DEFAULT`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the executor: see the [module](self).
+    #[track_caller]
+    fn execute<'q, How>(self, on: E) -> impl Future<Output = Result<usize, E::Error>> + Send
+    where
+        E: Executor<Self, B, Via>,
+        Self: Execute<E::Connection, How> + Send + 'q,
+    {
+        let lease = on.lease(Location::caller());
+        async move {
+            if E::CHECK.is_due::<Self>() {
+                E::CHECK.look_at(&self.sql())?;
+            }
+            let mut connection = lease.await?;
+            Ok(self.run(&mut connection).await?)
+        }
+    }
+
+    /// Runs the query and returns its rows.
+    ///
+    /// # Errors
+    ///
+    /// Those of the executor: see the [module](self).
+    #[track_caller]
+    fn load<'q, U>(self, on: E) -> impl Future<Output = Result<Vec<U>, E::Error>> + Send
+    where
+        Self: AsQuery + Send + 'q,
+        E: Executor<Self::Query, B, Via>,
+        Self::Query: LoadQuery<'q, E::Connection, U>
+            + QueryFragment<BackendOf<E, Self::Query, B, Via>>
+            + Send
+            + 'q,
+        U: Send,
+    {
+        let lease = on.lease(Location::caller());
+        let query = self.as_query();
+        async move {
+            hidden::look_at::<_, U, E, B, Via>(&query)?;
+            let mut connection = lease.await?;
+            Ok(diesel_async::RunQueryDsl::load(query, &mut *connection).await?)
+        }
+    }
+
+    /// Runs the query and returns its rows as they are asked for.
+    ///
+    /// The stream holds the executor's connection until it is dropped: on the registry that is a session,
+    /// which others wait for.
+    ///
+    /// # Errors
+    ///
+    /// Those of the executor, from the future and from the stream: see the [module](self).
+    #[track_caller]
+    fn load_stream<'q, U>(
+        self,
+        on: E,
+    ) -> impl Future<
+        Output = Result<impl Stream<Item = Result<U, E::Error>> + Send + Unpin, E::Error>,
+    > + Send
+    where
+        Self: AsQuery + Send + 'q,
+        E: Executor<Self::Query, B, Via>,
+        Self::Query: LoadQuery<'q, E::Connection, U>
+            + QueryFragment<BackendOf<E, Self::Query, B, Via>>
+            + Send
+            + 'q,
+        U: Send,
+    {
+        let lease = on.lease(Location::caller());
+        let query = self.as_query();
+        async move {
+            hidden::look_at::<_, U, E, B, Via>(&query)?;
+            rows::stream(lease.await?, query).await
+        }
+    }
+
+    /// Runs the query and returns its first row.
+    ///
+    /// It loads no more than that row, but the database may still find all of them: see
+    /// [`first`](Self::first).
+    ///
+    /// # Errors
+    ///
+    /// Those of the executor, and Diesel's `NotFound` if there is no row.
+    #[track_caller]
+    fn get_result<'q, U>(self, on: E) -> impl Future<Output = Result<U, E::Error>> + Send
+    where
+        Self: AsQuery + Send + 'q,
+        E: Executor<Self::Query, B, Via>,
+        Self::Query: LoadQuery<'q, E::Connection, U>
+            + QueryFragment<BackendOf<E, Self::Query, B, Via>>
+            + Send
+            + 'q,
+        U: Send,
+    {
+        let lease = on.lease(Location::caller());
+        let query = self.as_query();
+        async move {
+            hidden::look_at::<_, U, E, B, Via>(&query)?;
+            let mut connection = lease.await?;
+            Ok(diesel_async::RunQueryDsl::get_result(query, &mut *connection).await?)
+        }
+    }
+
+    /// Runs the command and returns the rows that it affected: [`load`](Self::load), under a name that
+    /// reads better after `RETURNING`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the executor: see the [module](self).
+    #[track_caller]
+    fn get_results<'q, U>(self, on: E) -> impl Future<Output = Result<Vec<U>, E::Error>> + Send
+    where
+        Self: AsQuery + Send + 'q,
+        E: Executor<Self::Query, B, Via>,
+        Self::Query: LoadQuery<'q, E::Connection, U>
+            + QueryFragment<BackendOf<E, Self::Query, B, Via>>
+            + Send
+            + 'q,
+        U: Send,
+    {
+        self.load(on)
+    }
+
+    /// Runs the query with `LIMIT 1` and returns that row.
+    ///
+    /// # Errors
+    ///
+    /// Those of the executor, and Diesel's `NotFound` if there is no row.
+    #[track_caller]
+    fn first<'q, U>(self, on: E) -> impl Future<Output = Result<U, E::Error>> + Send
+    where
+        Self: LimitDsl<Output: AsQuery + Send + 'q>,
+        E: Executor<<Limit<Self> as AsQuery>::Query, B, Via>,
+        <Limit<Self> as AsQuery>::Query: LoadQuery<'q, E::Connection, U>
+            + QueryFragment<BackendOf<E, <Limit<Self> as AsQuery>::Query, B, Via>>
+            + Send
+            + 'q,
+        U: Send,
+    {
+        RunQueryDsl::<E, B, Via>::get_result(LimitDsl::limit(self, 1), on)
+    }
+}
+
+impl<Q, E, B, Via> RunQueryDsl<E, B, Via> for Q {}

@@ -1,0 +1,138 @@
+//! Asking Diesel which tables a query has, where their types cannot be named.
+//!
+//! Diesel's type for `UNION` is private, and a predicate can hide a subquery in any of a hundred types.
+//! But of a query in parentheses Diesel checks that its columns make sense where it stands. To do so, it
+//! joins what is in FROM around it to what is in FROM inside of it, and asks for each table on how many
+//! sides it is. The sources here stand around a query and answer as we wish.
+//!
+//! [`Strict`] can be joined with the tables of one bind and no others, at any depth; but what the compiler
+//! says is then about joins. [`Around`] looks only at the queries directly inside of it, and there the
+//! compiler names the two databases. So a query is held against both, in the order in which people
+//! should read the errors.
+
+use std::marker::PhantomData;
+
+use diesel::expression::exists::Exists;
+use diesel::expression::{
+    AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate,
+};
+use diesel::internal::table_macro::{FromClause, Join, SelectStatement};
+use diesel::query_builder::Query;
+use diesel::query_source::{AppearsInFromClause, Never, QuerySource};
+
+use super::sources::{AllIn, Source};
+
+/// A query whose tables, in FROM and in WHERE, are all in the database `B`.
+pub trait Parts<B> {}
+
+impl<Q, B> Parts<B> for Q where
+    Exists<Q>: AppearsOnTable<Around<Nothing, B>> + AppearsOnTable<Strict<B>>
+{
+}
+
+/// The predicates `W` on `F`, of which every subquery is in the database `B`.
+pub trait Predicates<F, B> {}
+
+impl<F, W, B> Predicates<F, B> for W
+where
+    F: QuerySource,
+    SelectStatement<FromClause<Around<F, B>>>: WithWhere<W, Query: Query>,
+    SelectStatement<FromClause<F>>: WithWhere<W>,
+    Exists<<SelectStatement<FromClause<F>> as WithWhere<W>>::Query>: AppearsOnTable<Strict<B>>,
+{
+}
+
+/// A query with the predicates `W` in place of its own.
+pub trait WithWhere<W> {
+    /// That query.
+    type Query;
+}
+
+impl<F, S, D, W, O, L, G, H, K, New> WithWhere<New> for SelectStatement<F, S, D, W, O, L, G, H, K> {
+    type Query = SelectStatement<F, S, D, New, O, L, G, H, K>;
+}
+
+/// A source that has the tables of `F`, and around which other queries may be in the database `B`.
+#[expect(missing_debug_implementations, reason = "a name for types, never a value")]
+pub struct Around<F, B>(PhantomData<fn() -> (F, B)>);
+
+/// A source that can be joined with the tables of the database `B`.
+#[expect(missing_debug_implementations, reason = "a name for types, never a value")]
+pub struct Strict<B>(PhantomData<fn() -> B>);
+
+/// The only column of a source `T` of these.
+#[expect(missing_debug_implementations, reason = "a name for types, never a value")]
+pub struct Anything<T>(PhantomData<fn() -> T>);
+
+/// No table at all.
+#[derive(Debug)]
+pub enum Nothing {}
+
+impl<T> AppearsInFromClause<T> for Nothing {
+    type Count = Never;
+}
+
+impl<T, F: AppearsInFromClause<T>, B> AppearsInFromClause<T> for Around<F, B> {
+    type Count = F::Count;
+}
+
+impl<T: Source<All: AllIn<B>>, B> AppearsInFromClause<T> for Strict<B> {
+    type Count = Never;
+}
+
+impl<Inside, F, K, B> AppearsOnTable<Join<Inside, Around<F, B>, K>> for Anything<Around<F, B>> where
+    Inside: QuerySource + Source<All: AllIn<B>>
+{
+}
+
+impl<F, B> AppearsOnTable<Around<F, B>> for Anything<Around<F, B>> {}
+
+impl<QS, B> AppearsOnTable<QS> for Anything<Strict<B>> {}
+
+impl<F, B> QuerySource for Around<F, B> {
+    type FromClause = Self;
+    type DefaultSelection = Anything<Self>;
+
+    fn from_clause(&self) -> Self {
+        self.clone()
+    }
+
+    fn default_selection(&self) -> Anything<Self> {
+        Anything(PhantomData)
+    }
+}
+
+impl<B> QuerySource for Strict<B> {
+    type FromClause = Self;
+    type DefaultSelection = Anything<Self>;
+
+    fn from_clause(&self) -> Self {
+        self.clone()
+    }
+
+    fn default_selection(&self) -> Anything<Self> {
+        Anything(PhantomData)
+    }
+}
+
+impl<T> SelectableExpression<T> for Anything<T> where Self: AppearsOnTable<T> {}
+
+impl<T> Expression for Anything<T> {
+    type SqlType = diesel::sql_types::Integer;
+}
+
+impl<T> ValidGrouping<()> for Anything<T> {
+    type IsAggregate = is_aggregate::No;
+}
+
+impl<F, B> Clone for Around<F, B> {
+    fn clone(&self) -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<B> Clone for Strict<B> {
+    fn clone(&self) -> Self {
+        Self(PhantomData)
+    }
+}

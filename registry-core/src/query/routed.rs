@@ -1,0 +1,182 @@
+//! Which database a query is for.
+//!
+//! [`Routed`] says it of every query that Diesel can build. For most, the type of the query has the type
+//! of its table in a place that can be named. The rest is told apart by `Via`, a parameter that the
+//! compiler fills in: without it, two implementations for all types would be one too many.
+
+use diesel::expression::SqlLiteral;
+use diesel::internal::table_macro::{
+    BoxedSelectStatement, FromClause, NoFromClause, SelectStatement,
+};
+use diesel::query_builder::{
+    DeleteStatement, InsertStatement, Query, SelectClauseExpression, UpdateStatement,
+};
+use diesel::query_dsl::positional_order_dsl::PositionalOrderDsl;
+use diesel::query_source::QuerySource;
+use diesel::sql_types::Untyped;
+
+use super::bound_to::BoundTo;
+use super::probe::{Around, Nothing, Parts, Predicates};
+use super::sources::{AllIn, Source};
+use crate::bind::Bind;
+
+/// A query that is for the database `B`.
+///
+/// `Via` is how that is known. It is for the compiler to find.
+#[diagnostic::on_unimplemented(
+    message = "this query has no bind: its table is not bound to a database",
+    label = "no bind is known for the table of this query",
+    note = "bind the table: `registry_core::bind_tables!(db = \"..\", backend = ..; path::to::table)`",
+    note = "or run it unchecked, on the connection of a session: `&mut **session`"
+)]
+pub trait Routed<B: Bind, Via> {}
+
+/// A query of which every table is in `B`, as far as types can see.
+pub trait Checked<B: Bind, Via> {
+    /// Whether it may have a part whose type cannot be named.
+    const IS_OPEN: bool = false;
+}
+
+/// How the bind of a query is known: by its tables.
+#[derive(Debug)]
+pub struct ByTable(());
+
+/// How the bind of a query is known: by the tables of the queries that it combines.
+#[derive(Debug)]
+pub struct ByParts(());
+
+/// How the bind of a query is known: somebody said so. Without that, `Via` would be how.
+#[derive(Debug)]
+pub struct ByWord<Via>(std::marker::PhantomData<Via>);
+
+/// How the bind of a query is known: not at all. Any database will do that its session is one of.
+#[derive(Debug)]
+pub struct Nowhere(());
+
+/// How the bind of a query is known: not at all, as it is text.
+#[derive(Debug)]
+pub struct RawSql(());
+
+/// A way to know the bind of a query from the query alone.
+#[diagnostic::on_unimplemented(
+    message = "this query has no table, so the registry cannot know in which database to run it",
+    label = "there is nothing in this query to find a database by",
+    note = "run it on a session: `registry.session_for::<Model>().await?`",
+    note = "or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`"
+)]
+pub trait FindsBind {}
+
+/// A way to know the bind `B` of a query that is run on a session of `S`: what has no bind of its own is
+/// for the database of the session.
+pub trait TakesFrom<S, B> {}
+
+impl<S, B> TakesFrom<S, B> for ByTable {}
+impl<S, B> TakesFrom<S, B> for ByParts {}
+impl<S, B, Via> TakesFrom<S, B> for ByWord<Via> {}
+impl<S> TakesFrom<S, S> for Nowhere {}
+impl<S> TakesFrom<S, S> for RawSql {}
+
+impl FindsBind for ByTable {}
+impl FindsBind for ByParts {}
+impl<Via> FindsBind for ByWord<Via> {}
+
+// SELECT .. FROM
+
+impl<F, S, D, W, O, L, G, H, LC> Routed<F::Bind, ByTable>
+    for SelectStatement<FromClause<F>, S, D, W, O, L, G, H, LC>
+where
+    F: QuerySource + Source,
+{
+}
+
+impl<F, S, D, W, O, L, G, H, LC, B: Bind> Checked<B, ByTable>
+    for SelectStatement<FromClause<F>, S, D, W, O, L, G, H, LC>
+where
+    F: QuerySource + Source<All: AllIn<B>>,
+    W: Predicates<F, B>,
+{
+}
+
+impl<F: QuerySource + Source, ST, DB, GB> Routed<F::Bind, ByTable>
+    for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
+{
+}
+
+/// Its predicates are in a box, which only a debug build looks into.
+impl<F: QuerySource + Source<All: AllIn<B>>, ST, DB, GB, B: Bind> Checked<B, ByTable>
+    for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
+{
+}
+
+// INSERT, UPDATE, DELETE
+
+impl<T: QuerySource + Source, U, Op, Ret> Routed<T::Bind, ByTable>
+    for InsertStatement<T, U, Op, Ret>
+{
+}
+
+/// The rows may come from a query, and what they are then in has no public type.
+impl<T: QuerySource + Source<All: AllIn<B>>, U, Op, Ret, B: Bind> Checked<B, ByTable>
+    for InsertStatement<T, U, Op, Ret>
+{
+    const IS_OPEN: bool = true;
+}
+
+impl<T: QuerySource + Source, W, V, Ret> Routed<T::Bind, ByTable>
+    for UpdateStatement<T, W, V, Ret>
+{
+}
+
+impl<T, W, V, Ret, B: Bind> Checked<B, ByTable> for UpdateStatement<T, W, V, Ret>
+where
+    T: QuerySource + Source<All: AllIn<B>>,
+    W: Predicates<T, B>,
+{
+}
+
+impl<T: QuerySource + Source, W, Ret> Routed<T::Bind, ByTable> for DeleteStatement<T, W, Ret> {}
+
+impl<T, W, Ret, B: Bind> Checked<B, ByTable> for DeleteStatement<T, W, Ret>
+where
+    T: QuerySource + Source<All: AllIn<B>>,
+    W: Predicates<T, B>,
+{
+}
+
+// UNION, INTERSECT, EXCEPT: nothing else can be ordered by the position of a column.
+
+impl<Q: Query + PositionalOrderDsl<u32> + Parts<B>, B: Bind> Routed<B, ByParts> for Q {}
+
+impl<Q, B: Bind> Checked<B, ByParts> for Q {}
+
+// What has no table
+
+impl<S, D, W, O, L, G, H, LC, B: Bind> Routed<B, Nowhere>
+    for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
+{
+}
+
+/// It may have subqueries.
+impl<S, D, W, O, L, G, H, LC, B: Bind> Checked<B, Nowhere>
+    for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
+where
+    S: SelectClauseExpression<FromClause<Around<Nothing, B>>>,
+{
+}
+
+/// `sql_query`, also with values. Diesel can run it by itself, which is not so of [`BoundTo`].
+impl<Q: Query<SqlType = Untyped> + diesel::RunQueryDsl<()>, B: Bind> Routed<B, RawSql> for Q {}
+
+impl<Q, B: Bind> Checked<B, RawSql> for Q {}
+
+impl<ST, T, B: Bind> Routed<B, Nowhere> for SqlLiteral<ST, T> {}
+
+impl<ST, T, B: Bind> Checked<B, Nowhere> for SqlLiteral<ST, T> {}
+
+// What was told where it belongs: checked as on a session of that database.
+
+impl<Q: Routed<B, Via>, B: Bind, Via> Routed<B, ByWord<Via>> for BoundTo<Q, B> {}
+
+impl<Q: Checked<B, Via>, B: Bind, Via> Checked<B, ByWord<Via>> for BoundTo<Q, B> {
+    const IS_OPEN: bool = Q::IS_OPEN;
+}

@@ -1,0 +1,27 @@
+//! Equality of binds, in words: what the compiler says where two databases meet.
+
+use crate::backend::Backend;
+use crate::bind::{Bind, ByKey, Db, KeyName};
+
+/// Said of a bind and itself: everything in a query is in one database.
+#[diagnostic::on_unimplemented(
+    message = "a query of two databases: one of its tables is in `{Self}`, another in `{B}`",
+    label = "this query needs both of them",
+    note = "no database can join, combine or compare what is in another one: load from each, and put the rows together in the program"
+)]
+pub trait OneDatabase<B> {}
+
+impl<B: Bind> OneDatabase<B> for B {}
+
+/// Said of a query's bind and a session's: the query runs where its tables are.
+#[diagnostic::on_unimplemented(
+    message = "the wrong session: this query belongs to `{Self}`, and the session to `{S}`",
+    label = "this session is one of another database",
+    note = "acquire a session of the query's own database, or hand it `&registry`, which finds it"
+)]
+pub trait ServedBy<S> {}
+
+impl<B: Bind> ServedBy<B> for B {}
+
+/// On a session by key nothing is checked, but the connection type.
+impl<C: Backend, N: KeyName> ServedBy<ByKey<C>> for Db<C, N> {}
