@@ -103,10 +103,10 @@ pub const fn assert_speaks<C: Speaks<DB>, DB>() {}
 pub struct TableOf<T>(std::marker::PhantomData<T>);
 
 impl<T: Bound> TableOf<T> {
-    /// Compiles if the table is bound to `B`.
-    pub const fn agrees_with<B>()
+    /// Compiles if the table is bound where the model `M` is.
+    pub const fn agrees_with<M: Bound>()
     where
-        T::Bind: ModelsBind<B>,
+        T::Bind: ModelsBind<M::Bind>,
     {
     }
 }
@@ -114,7 +114,7 @@ impl<T: Bound> TableOf<T> {
 /// A table that is not bound.
 pub trait TableOfAnyBind {
     /// Compiles.
-    fn agrees_with<B>() {}
+    fn agrees_with<M>() {}
 }
 
 impl<T> TableOfAnyBind for TableOf<T> {}

@@ -47,20 +47,25 @@ fn implement(krate: &Path, subject: &Subject, bind: &Ident) -> TokenStream {
     quote!(#header { type Bind = #bind; })
 }
 
-/// Has `verify` find the type. A generic one is many types, so its bind speaks for it. Others speak for
-/// themselves: that they are bound is checked above, and a bind that is none is one error, not two.
+/// What to ask for the bind of a type. A generic one is many types, so its bind speaks for it. Others
+/// speak for themselves: that they are bound is checked above, and a bind that is none is one error, not
+/// two.
+fn speaker(subject: &Subject, bind: &Ident) -> TokenStream {
+    if subject.generics.params.is_empty() {
+        subject.path.to_token_stream()
+    } else {
+        bind.to_token_stream()
+    }
+}
+
+/// Has `verify` find the type.
 fn submit(krate: &Path, subject: &Subject, bind: &Ident) -> TokenStream {
     let constructor = match subject.noun {
         Noun::Model => quote!(model),
         Noun::Table => quote!(table),
     };
     let text = subject_path(subject);
-    let path = &subject.path;
-    let speaker = if subject.generics.params.is_empty() {
-        path.to_token_stream()
-    } else {
-        bind.to_token_stream()
-    };
+    let speaker = speaker(subject, bind);
     quote! {
         #krate::private::inventory::submit! {
             #krate::private::BoundItem::#constructor::<#speaker>(#text, ::core::file!(), ::core::line!())
@@ -105,7 +110,8 @@ fn agrees(bound: &Bound, target: &Target) -> TokenStream {
     if matches!(target, Target::OfTable(_)) {
         return TokenStream::new();
     }
-    let checks = bound.tables.iter().map(|table| {
+    let models = bound.subjects.iter().map(|subject| speaker(subject, &alias_name(&bound.bind)));
+    let checks = bound.tables.iter().zip(models.cycle()).map(|(table, model)| {
         let last = table.segments.last().map_or_else(Span::call_site, |last| last.ident.span());
         let span = last.resolved_at(Span::call_site());
         let krate = respanned(&bound.krate, span);
@@ -113,7 +119,7 @@ fn agrees(bound: &Bound, target: &Target) -> TokenStream {
             const _: fn() = || {
                 #[allow(unused_imports)]
                 use #krate::private::TableOfAnyBind as _;
-                #krate::private::TableOf::<#table::table>::agrees_with::<__RegistryBind>();
+                #krate::private::TableOf::<#table::table>::agrees_with::<#model>();
             };
         }
     });

@@ -20,9 +20,17 @@ mod schema {
             what -> Text,
         }
     }
+
+    diesel::table! {
+        #[sql_name = "events"]
+        old_events (id) {
+            id -> Integer,
+            what -> Text,
+        }
+    }
 }
 
-use schema::events;
+use schema::{events, old_events};
 
 #[bind(connection = super::Backend)]
 #[derive(Debug, PartialEq, Queryable, Selectable, Insertable)]
@@ -32,10 +40,10 @@ struct Event {
     what: String,
 }
 
-/// The same table, read from another database.
+/// A table of the same name in another database.
 #[bind(db = "archive", connection = super::Backend)]
 #[derive(Debug, PartialEq, Queryable, Selectable)]
-#[diesel(table_name = events)]
+#[diesel(table_name = old_events)]
 struct OldEvent {
     id: i32,
     what: String,
@@ -92,7 +100,8 @@ async fn each_model_finds_its_own_database() {
     let rows = events::table.select(Event::as_select()).load(&mut main).await.expect("rows");
     assert_eq!(rows, [Event { id: 1, what: "main".to_owned() }]);
     let mut archive = registry.session_for::<OldEvent>().await.expect("a session");
-    let rows = events::table.select(OldEvent::as_select()).load(&mut archive).await.expect("rows");
+    let rows =
+        old_events::table.select(OldEvent::as_select()).load(&mut archive).await.expect("rows");
     assert_eq!(rows, [OldEvent { id: 1, what: "archive".to_owned() }]);
     // A table finds its way as a model does, and a bind as well.
     assert_eq!(registry.session_for::<events::table>().await.expect("a session").key(), "default");

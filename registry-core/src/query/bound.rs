@@ -9,6 +9,7 @@ use super::routed::{ByTable, Checked};
 use super::sources::Source;
 use crate::bind::{Bind, Bound};
 
+#[diagnostic::do_not_recommend]
 impl<F, S, D, W, O, L, G, H, K> Bound for SelectStatement<FromClause<F>, S, D, W, O, L, G, H, K>
 where
     F: QuerySource + Source,
@@ -17,6 +18,7 @@ where
     type Bind = F::Bind;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, ST, DB, GB> Bound for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
 where
     F: QuerySource + Source,
@@ -25,6 +27,7 @@ where
     type Bind = F::Bind;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, U, Op, Ret> Bound for InsertStatement<T, U, Op, Ret>
 where
     T: QuerySource + Source,
@@ -33,6 +36,7 @@ where
     type Bind = T::Bind;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, W, V, Ret> Bound for UpdateStatement<T, W, V, Ret>
 where
     T: QuerySource + Source,
@@ -41,6 +45,7 @@ where
     type Bind = T::Bind;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, W, Ret> Bound for DeleteStatement<T, W, Ret>
 where
     T: QuerySource + Source,
@@ -49,6 +54,7 @@ where
     type Bind = T::Bind;
 }
 
+#[diagnostic::do_not_recommend]
 impl<Q, B: Bind> Bound for BoundTo<Q, B> {
     type Bind = B;
 }

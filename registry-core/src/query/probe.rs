@@ -42,6 +42,16 @@ where
 {
 }
 
+/// Predicates on `F` that are not in a box.
+pub trait OpenPredicates<F> {}
+
+impl<F, W> OpenPredicates<F> for W
+where
+    F: QuerySource,
+    SelectStatement<FromClause<F>>: WithWhere<W, Query: Query>,
+{
+}
+
 /// A query with the predicates `W` in place of its own.
 pub trait WithWhere<W> {
     /// That query.

@@ -9,14 +9,15 @@ use diesel::internal::table_macro::{
     BoxedSelectStatement, FromClause, NoFromClause, SelectStatement,
 };
 use diesel::query_builder::{
-    DeleteStatement, InsertStatement, Query, SelectClauseExpression, UpdateStatement,
+    BoxedDeleteStatement, BoxedUpdateStatement, DeleteStatement, InsertStatement, Query,
+    SelectClauseExpression, UpdateStatement,
 };
 use diesel::query_dsl::positional_order_dsl::PositionalOrderDsl;
 use diesel::query_source::QuerySource;
 use diesel::sql_types::Untyped;
 
 use super::bound_to::BoundTo;
-use super::probe::{Around, Nothing, Parts, Predicates};
+use super::probe::{Around, Nothing, OpenPredicates, Parts, Predicates};
 use super::sources::{AllIn, Source};
 use crate::bind::Bind;
 
@@ -40,6 +41,10 @@ pub trait Checked<B: Bind, Via> {
 /// How the bind of a query is known: by its tables.
 #[derive(Debug)]
 pub struct ByTable(());
+
+/// How the bind of a query is known: by its table, while its predicates are in a box.
+#[derive(Debug)]
+pub struct ByBoxed(());
 
 /// How the bind of a query is known: by the tables of the queries that it combines.
 #[derive(Debug)]
@@ -71,12 +76,14 @@ pub trait FindsBind {}
 pub trait TakesFrom<S, B> {}
 
 impl<S, B> TakesFrom<S, B> for ByTable {}
+impl<S, B> TakesFrom<S, B> for ByBoxed {}
 impl<S, B> TakesFrom<S, B> for ByParts {}
 impl<S, B, Via> TakesFrom<S, B> for ByWord<Via> {}
 impl<S> TakesFrom<S, S> for Nowhere {}
 impl<S> TakesFrom<S, S> for RawSql {}
 
 impl FindsBind for ByTable {}
+impl FindsBind for ByBoxed {}
 impl FindsBind for ByParts {}
 impl<Via> FindsBind for ByWord<Via> {}
 
@@ -122,7 +129,7 @@ impl<T: QuerySource + Source<All: AllIn<B>>, U, Op, Ret, B: Bind> Checked<B, ByT
     const IS_OPEN: bool = true;
 }
 
-impl<T: QuerySource + Source, W, V, Ret> Routed<T::Bind, ByTable>
+impl<T: QuerySource + Source, W: OpenPredicates<T>, V, Ret> Routed<T::Bind, ByTable>
     for UpdateStatement<T, W, V, Ret>
 {
 }
@@ -134,7 +141,10 @@ where
 {
 }
 
-impl<T: QuerySource + Source, W, Ret> Routed<T::Bind, ByTable> for DeleteStatement<T, W, Ret> {}
+impl<T: QuerySource + Source, W: OpenPredicates<T>, Ret> Routed<T::Bind, ByTable>
+    for DeleteStatement<T, W, Ret>
+{
+}
 
 impl<T, W, Ret, B: Bind> Checked<B, ByTable> for DeleteStatement<T, W, Ret>
 where
@@ -142,6 +152,19 @@ where
     W: Predicates<T, B>,
 {
 }
+
+impl<DB, T: QuerySource + Source, V, Ret> Routed<T::Bind, ByBoxed>
+    for BoxedUpdateStatement<'_, DB, T, V, Ret>
+{
+}
+
+impl<DB, T: QuerySource + Source, Ret> Routed<T::Bind, ByBoxed>
+    for BoxedDeleteStatement<'_, DB, T, Ret>
+{
+}
+
+/// A target is a table, and the bind of a table is its own.
+impl<Q, B: Bind> Checked<B, ByBoxed> for Q {}
 
 // UNION, INTERSECT, EXCEPT: nothing else can be ordered by the position of a column.
 

@@ -1,4 +1,3 @@
-use diesel::prelude::*;
 use registry_core::{RunQueryDsl, Session, bind_tables, binds};
 
 binds! {
