@@ -4,7 +4,7 @@ use diesel::query_builder::QueryFragment;
 use diesel_async::AsyncConnectionCore;
 pub use inventory;
 
-use crate::backend::driver::Driver;
+use crate::backend::driver::sql_of;
 pub use crate::bind::{Bind, Bound, Db, Name};
 use crate::settings::BackendKind;
 pub use crate::{__backend as backend, __only_backend as only_backend};
@@ -49,7 +49,7 @@ impl BoundItem {
     where
         T: Bound + Default + QueryFragment<DieselBackendOf<T>>,
     {
-        let sql = || <T::Bind as Bind>::Connection::sql(&T::default());
+        let sql = || sql_of(&diesel::debug_query::<DieselBackendOf<T>, _>(&T::default()));
         Self::new::<T::Bind>("table", path, file, line, Some(sql))
     }
 

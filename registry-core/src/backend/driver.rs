@@ -1,9 +1,10 @@
 //! What the registry needs of a connection type beyond `AsyncConnection`.
 
+use std::fmt::{self, Write};
 use std::future::Future;
 
+use diesel::backend::Backend;
 use diesel::migration::Migration;
-use diesel::query_builder::QueryFragment;
 use diesel_async::AsyncConnectionCore;
 use futures_util::future::BoxFuture;
 
@@ -11,7 +12,9 @@ use crate::error::{ConnectError, DriverError};
 use crate::settings::{DatabaseUrl, EngineOptions};
 
 /// What the registry needs of a connection type beyond `AsyncConnection`.
-pub trait Driver: AsyncConnectionCore + Sized {
+pub trait Driver:
+    AsyncConnectionCore<Backend: Backend<QueryBuilder: Default> + Default> + Sized
+{
     /// Whether `ROLLBACK` is an error where no transaction is open.
     const ROLLBACK_NEEDS_TRANSACTION: bool;
 
@@ -30,9 +33,6 @@ pub trait Driver: AsyncConnectionCore + Sized {
     fn cancel(&self) -> Option<BoxFuture<'static, ()>> {
         None
     }
-
-    /// What Diesel writes of a query for this database, without its values.
-    fn sql<Q: QueryFragment<Self::Backend>>(query: &Q) -> String;
 
     /// Opens a connection and sets it up as the options ask, all but `on_connect`.
     fn open(
@@ -112,22 +112,14 @@ pub(crate) fn without_values(shown: &str) -> &str {
     shown.split("-- binds:").next().unwrap_or_default().trim_end()
 }
 
-/// Implements `Driver::sql`, for which the backend must be known.
-macro_rules! sql_by_debug {
-    () => {
-        fn sql<Q>(query: &Q) -> String
-        where
-            Q: diesel::query_builder::QueryFragment<Self::Backend>,
-        {
-            use std::fmt::Write;
-            let mut text = String::new();
-            // What cannot be written is an error when the query is run.
-            let _ = write!(text, "{}", diesel::debug_query::<Self::Backend, _>(query));
-            $crate::backend::driver::without_values(&text).to_owned()
-        }
-    };
+/// The SQL of what `debug_query` shows.
+pub(crate) fn sql_of(query: &dyn fmt::Display) -> String {
+    let mut text = String::new();
+    // What cannot be written is an error when the query is run.
+    let _ = write!(text, "{query}");
+    text.truncate(without_values(&text).len());
+    text
 }
-pub(super) use sql_by_debug;
 
 /// Implements `Driver::migrate` by way of Diesel's own harness, which is written for connections that
 /// block.

@@ -9,7 +9,7 @@ use mysql_async::{Conn, Error, Opts, OptsBuilder};
 use tokio::runtime::Handle;
 
 use super::Backend;
-use super::driver::{Driver, MigrationLock, migrate_by_harness, sql_by_debug};
+use super::driver::{Driver, MigrationLock, migrate_by_harness};
 use crate::error::{ConnectError, DriverError};
 use crate::settings::url::tls::TlsMode;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
@@ -88,8 +88,6 @@ impl Driver for Mysql {
     }
 
     migrate_by_harness!();
-
-    sql_by_debug!();
 }
 
 fn parse(url: &DatabaseUrl) -> Result<Opts, String> {

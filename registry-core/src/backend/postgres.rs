@@ -18,7 +18,7 @@ use tokio_postgres::{Config, NoTls, Socket};
 use tokio_postgres::{config::Host, error::DbError};
 
 use super::Backend;
-use super::driver::{Driver, MigrationLock, migrate_by_harness, sql_by_debug};
+use super::driver::{Driver, MigrationLock, migrate_by_harness};
 #[cfg(feature = "rustls")]
 use super::tls::connector::Connector;
 use crate::error::{ConnectError, DriverError};
@@ -107,8 +107,6 @@ impl Driver for Postgres {
     }
 
     migrate_by_harness!();
-
-    sql_by_debug!();
 }
 
 /// Neither what the driver says of a URL nor its causes show a password: they name parameters.

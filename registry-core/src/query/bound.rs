@@ -5,7 +5,7 @@ use diesel::query_builder::{DeleteStatement, InsertStatement, UpdateStatement};
 use diesel::query_source::QuerySource;
 
 use super::bound_to::BoundTo;
-use super::routed::{ByTable, Checked};
+use super::routed::{ByTable, ByTarget, Checked};
 use super::sources::Source;
 use crate::bind::{Bind, Bound};
 
@@ -31,7 +31,7 @@ where
 impl<T, U, Op, Ret> Bound for InsertStatement<T, U, Op, Ret>
 where
     T: QuerySource + Source,
-    Self: Checked<T::Bind, ByTable>,
+    Self: Checked<T::Bind, ByTarget>,
 {
     type Bind = T::Bind;
 }

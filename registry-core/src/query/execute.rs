@@ -7,52 +7,63 @@ use diesel::query_builder::QueryFragment;
 use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::ExecuteDsl;
 
+use super::erased::Erased;
+use super::hidden::Check;
 use crate::backend::Backend;
 
 /// A command that can be run with connections of type `C`.
 ///
 /// `How` is for the compiler to find.
-pub trait Execute<C, How>: Sized {
-    /// Its SQL, as far as it has any without being run.
-    fn sql(&self) -> String;
+pub trait Execute<'q, C, How>: Sized {
+    /// What is run.
+    type Command: Command<C> + 'q;
 
-    /// Runs it.
-    fn run<'c>(self, connection: &'c mut C) -> impl Future<Output = QueryResult<usize>> + Send
-    where
-        Self: 'c;
+    /// As a thing to be run.
+    fn into_command(self) -> Self::Command;
+}
+
+/// Something to be run with connections of type `C`.
+pub trait Command<C>: Send {
+    /// Runs it, unless `check` finds what is not to be sent.
+    fn run(
+        self,
+        check: Check,
+        connection: &mut C,
+    ) -> impl Future<Output = QueryResult<usize>> + Send;
 }
 
 /// How a command is run: as one statement.
 #[derive(Debug)]
 pub struct AsOne(());
 
-impl<C, Q> Execute<C, AsOne> for Q
+impl<'q, C, Q> Execute<'q, C, AsOne> for Q
 where
     C: Backend,
-    Q: ExecuteDsl<C> + QueryFragment<<C as AsyncConnectionCore>::Backend>,
+    Q: QueryFragment<<C as AsyncConnectionCore>::Backend> + Send + 'q,
 {
-    fn sql(&self) -> String {
-        C::sql(self)
-    }
+    type Command = Erased<'q, <C as AsyncConnectionCore>::Backend, ()>;
 
-    fn run<'c>(self, connection: &'c mut C) -> impl Future<Output = QueryResult<usize>> + Send
-    where
-        Self: 'c,
-    {
-        ExecuteDsl::execute(self, connection)
+    fn into_command(self) -> Self::Command {
+        Erased::new(self)
+    }
+}
+
+impl<C: Backend> Command<C> for Erased<'_, <C as AsyncConnectionCore>::Backend, ()> {
+    async fn run(self, check: Check, connection: &mut C) -> QueryResult<usize> {
+        check.look_at(&self, "")?;
+        ExecuteDsl::execute(self, connection).await
     }
 }
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
-    use std::future::Future;
-
     use diesel::query_builder::{BatchInsert, InsertStatement, ValuesClause};
+    use diesel::sqlite::Sqlite as Dialect;
     use diesel::{QueryResult, Table};
     use diesel_async::AsyncConnection;
     use diesel_async::methods::ExecuteDsl;
 
-    use super::Execute;
+    use super::{Check, Command, Erased, Execute, QueryFragment};
     use crate::backend::Sqlite;
 
     /// How a command is run: as one statement for each row, all or none of them.
@@ -60,44 +71,34 @@ mod sqlite {
     pub struct RowByRow(());
 
     // Diesel does the same for its own connection to SQLite.
-    impl<V, T, Id, Op, const STATIC: bool> Execute<Sqlite, RowByRow>
+    impl<'q, V, T, Id, Op, const STATIC: bool> Execute<'q, Sqlite, RowByRow>
         for InsertStatement<T, BatchInsert<Vec<ValuesClause<V, T>>, T, Id, STATIC>, Op>
     where
-        T: Table + Copy + Send,
-        Op: Copy + Send,
-        V: Send,
-        Id: Send,
-        T::FromClause: Send,
-        InsertStatement<T, ValuesClause<V, T>, Op>: ExecuteDsl<Sqlite> + Send,
+        T: Table + Copy,
+        Op: Copy,
+        InsertStatement<T, ValuesClause<V, T>, Op>: QueryFragment<Dialect> + Send + 'q,
     {
-        fn sql(&self) -> String {
-            // Values, and no query.
-            String::new()
-        }
+        type Command = Vec<Erased<'q, Dialect, ()>>;
 
-        fn run<'c>(
-            self,
-            connection: &'c mut Sqlite,
-        ) -> impl Future<Output = QueryResult<usize>> + Send
-        where
-            Self: 'c,
-        {
-            let (target, operator) = (self.target, self.operator);
-            let rows = self.records.values.into_iter();
-            let rows: Vec<_> = rows
-                .map(|row| InsertStatement::new(target, row, operator, self.returning))
-                .collect();
-            async move {
-                connection
-                    .transaction(async |connection| {
-                        let mut affected = 0;
-                        for row in rows {
-                            affected += ExecuteDsl::execute(row, connection).await?;
-                        }
-                        Ok(affected)
-                    })
-                    .await
-            }
+        fn into_command(self) -> Self::Command {
+            let (target, operator, returning) = (self.target, self.operator, self.returning);
+            let statement = |row| InsertStatement::new(target, row, operator, returning);
+            self.records.values.into_iter().map(|row| Erased::new(statement(row))).collect()
+        }
+    }
+
+    impl Command<Sqlite> for Vec<Erased<'_, Dialect, ()>> {
+        // There is nothing to look for: each row has values, and no query.
+        async fn run(self, _: Check, connection: &mut Sqlite) -> QueryResult<usize> {
+            connection
+                .transaction(async |connection| {
+                    let mut affected = 0;
+                    for row in self {
+                        affected += ExecuteDsl::execute(row, connection).await?;
+                    }
+                    Ok(affected)
+                })
+                .await
         }
     }
 }

@@ -1,21 +1,20 @@
 //! What a query can be run on.
 
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::ops::DerefMut;
 use std::panic::Location;
 
 use diesel::result::Error as DieselError;
 
-use super::hidden::HiddenTable;
-use super::routed::{Checked, FindsBind, Routed, TakesFrom};
+use super::routed::{Checked, FindsBind, Routed, TakesFrom, Way};
 use super::same::ServedBy;
 use crate::backend::Backend;
 use crate::bind::Bind;
-use crate::error::Error;
+use crate::error::{AcquireError, Error};
 use crate::registry::Registry;
-use crate::session::Session;
+use crate::session::{Acquire, Session};
 
-/// The last argument of a query's method: what has a connection for the query `Q`, or acquires one.
+/// The last argument of a query's method, for the query `Q`.
 ///
 /// `B` is the bind of the query and `Via` is how that is known; both are for the compiler to find.
 #[diagnostic::on_unimplemented(
@@ -23,49 +22,51 @@ use crate::session::Session;
     label = "expected `&registry`, `&mut session` or `&mut connection` as the last argument",
     note = "a `&mut` to a variable that is a `&mut` itself has one too many: write `session`, or `&mut *session`"
 )]
-pub trait Executor<Q, B, Via>: Sized + Send {
-    /// The connection type that the query is run with.
+pub trait Executor<Q, B, Via>: Lender<B> {}
+
+/// What has a connection for queries of the bind `B`, or acquires one.
+pub trait Lender<B>: Sized + Send {
+    /// The connection type that queries are run with.
     type Connection: Backend;
 
-    /// What has the connection while the query is run.
+    /// What has the connection while a query is run.
     type Lease: DerefMut<Target = Self::Connection> + Send;
 
-    /// What can go wrong: running a query, and acquiring a session where that is part of it.
-    type Error: From<DieselError> + From<HiddenTable> + Send;
+    /// That on its way.
+    type Leasing: Future<Output = Result<Self::Lease, Self::LeaseError>> + Send;
 
-    /// What is left to be looked at when the query is run.
-    const CHECK: Check;
+    /// Why there is no connection.
+    type LeaseError: Send;
+
+    /// What can go wrong: running a query, and acquiring a session where that is part of it.
+    type Error: From<DieselError> + From<Self::LeaseError> + Send;
+
+    /// The key of the bind in which all tables of a query must be, if that is known.
+    const KEY: Option<&'static str>;
 
     /// The connection. `at` is where in the program it is asked for.
-    fn lease(
-        self,
-        at: &'static Location<'static>,
-    ) -> impl Future<Output = Result<Self::Lease, Self::Error>> + Send;
+    fn lease(self, at: &'static Location<'static>) -> Self::Leasing;
 }
 
-/// What is left to be looked at when a query is run.
-#[derive(Debug, Clone, Copy)]
-pub struct Check {
-    /// The bind in which all its tables must be, if any bind is known.
-    pub(super) key: Option<&'static str>,
-    /// Whether its type can have a part that cannot be named.
-    pub(super) is_open: bool,
-}
-
-impl<'s, S: Bind, Q, B: Bind, Via> Executor<Q, B, Via> for &'s mut Session<S>
+impl<S: Bind, Q, B: Bind, Via> Executor<Q, B, Via> for &mut Session<S>
 where
     Q: Routed<B, Via> + Checked<B, Via>,
     Via: TakesFrom<S, B>,
     B: ServedBy<S>,
 {
+}
+
+impl<'s, S: Bind, B> Lender<B> for &'s mut Session<S> {
     type Connection = S::Connection;
     type Lease = &'s mut S::Connection;
+    type Leasing = Ready<Result<Self::Lease, DieselError>>;
+    type LeaseError = DieselError;
     type Error = DieselError;
 
-    const CHECK: Check = Check { key: known::<S>(), is_open: Q::IS_OPEN };
+    const KEY: Option<&'static str> = known::<S>();
 
-    async fn lease(self, _: &'static Location<'static>) -> Result<Self::Lease, DieselError> {
-        Ok(&mut *self)
+    fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
+        ready(Ok(&mut *self))
     }
 }
 
@@ -74,17 +75,22 @@ where
     Q: Routed<B, Via> + Checked<B, Via>,
     Via: FindsBind,
 {
+}
+
+impl<'r, B: Bind> Lender<B> for &'r Registry {
     type Connection = B::Connection;
     type Lease = Session<B>;
+    type Leasing = Acquire<'r, B>;
+    type LeaseError = AcquireError;
     type Error = Error;
 
-    const CHECK: Check = Check { key: Some(B::KEY), is_open: Q::IS_OPEN };
+    const KEY: Option<&'static str> = Some(B::KEY);
 
-    async fn lease(self, at: &'static Location<'static>) -> Result<Session<B>, Error> {
+    fn lease(self, at: &'static Location<'static>) -> Acquire<'r, B> {
         if cfg!(debug_assertions) {
             self.warn_of_held::<B>(at);
         }
-        Ok(self.session::<B>().await?)
+        self.session::<B>()
     }
 }
 
@@ -97,18 +103,25 @@ const fn known<B: Bind>() -> Option<&'static str> {
 #[derive(Debug)]
 pub struct Unchecked(());
 
+impl Way for Unchecked {}
+
 macro_rules! on_connections {
     ($($feature:literal $connection:ident;)*) => {$(
         #[cfg(feature = $feature)]
-        impl<Q> Executor<Q, Unchecked, Unchecked> for &mut crate::backend::$connection {
+        impl<Q> Executor<Q, Unchecked, Unchecked> for &mut crate::backend::$connection {}
+
+        #[cfg(feature = $feature)]
+        impl Lender<Unchecked> for &mut crate::backend::$connection {
             type Connection = crate::backend::$connection;
             type Lease = Self;
+            type Leasing = Ready<Result<Self, DieselError>>;
+            type LeaseError = DieselError;
             type Error = DieselError;
 
-            const CHECK: Check = Check { key: None, is_open: false };
+            const KEY: Option<&'static str> = None;
 
-            async fn lease(self, _: &'static Location<'static>) -> Result<Self, DieselError> {
-                Ok(self)
+            fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
+                ready(Ok(self))
             }
         }
     )*};

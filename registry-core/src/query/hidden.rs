@@ -6,14 +6,15 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use diesel::query_builder::QueryFragment;
+use diesel::backend::Backend;
 use diesel::result::Error as DieselError;
-use diesel_async::AsyncConnectionCore;
+use diesel::{QueryResult, debug_query};
 
-use super::executor::{Check, Executor};
-use crate::backend::driver::Driver;
+use super::erased::Erased;
+use super::executor::Lender;
+use super::routed::Way;
+use crate::backend::driver::sql_of;
 use crate::bind_key::BindKey;
-use crate::error::Error;
 use crate::private::BoundItem;
 
 /// A query was not sent, as a part of it that its type does not show belongs to another database.
@@ -39,36 +40,33 @@ impl From<HiddenTable> for DieselError {
     }
 }
 
-impl From<HiddenTable> for Error {
-    fn from(error: HiddenTable) -> Self {
-        Self::Query(error.into())
-    }
-}
-
-/// Looks at a query, and at the type `U` that its rows are loaded into, as far as that is due.
-pub(super) fn look_at<Q, U, E, B, Via>(query: &Q) -> Result<(), HiddenTable>
-where
-    E: Executor<Q, B, Via>,
-    Q: QueryFragment<<E::Connection as AsyncConnectionCore>::Backend>,
-{
-    if E::CHECK.is_due::<Q>() {
-        E::CHECK.look_at(&E::Connection::sql(query))?;
-        E::CHECK.look_at_model(std::any::type_name::<U>())?;
-    }
-    Ok(())
+/// What is left to be looked at when a query is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Check {
+    /// The bind in which all its tables must be, if any bind is known.
+    key: Option<&'static str>,
+    /// Whether its type can have a part that cannot be named.
+    is_open: bool,
 }
 
 impl Check {
-    /// Whether a query of type `Q` is to be looked at: always in debug builds, and otherwise if its
-    /// rows may come from a query whose type cannot be named.
-    pub(super) fn is_due<Q>(self) -> bool {
-        self.key.is_some()
-            && (cfg!(debug_assertions)
-                || self.is_open && std::any::type_name::<Q>().contains("InsertFromSelect<"))
+    pub(super) const fn of<E: Lender<B>, B, Via: Way>() -> Self {
+        Self { key: E::KEY, is_open: Via::IS_OPEN }
     }
 
-    pub(super) fn look_at(self, sql: &str) -> Result<(), HiddenTable> {
-        tables(sql).try_for_each(|name| self.admit("table", &KNOWN.tables, name))
+    /// Looks at the SQL of a query, and at the type that its rows are loaded into: always in debug builds,
+    /// and otherwise if the rows may come from a query whose type cannot be named.
+    pub(super) fn look_at<DB, ST>(self, query: &Erased<'_, DB, ST>, row: &str) -> QueryResult<()>
+    where
+        DB: Backend<QueryBuilder: Default> + Default,
+    {
+        let may_hide = || self.is_open && query.type_name().contains("InsertFromSelect<");
+        if self.key.is_some() && (cfg!(debug_assertions) || may_hide()) {
+            tables(&sql_of(&debug_query::<DB, _>(query)))
+                .try_for_each(|name| self.admit("table", &KNOWN.tables, name))?;
+            self.look_at_model(row)?;
+        }
+        Ok(())
     }
 
     fn look_at_model(self, type_name: &str) -> Result<(), HiddenTable> {

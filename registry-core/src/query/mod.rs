@@ -97,6 +97,7 @@ use futures_util::Stream;
 
 mod bound;
 mod bound_to;
+mod erased;
 mod execute;
 mod executor;
 mod hidden;
@@ -104,20 +105,26 @@ mod optional;
 mod probe;
 mod routed;
 mod rows;
+mod run;
 mod same;
 mod save_changes;
 mod sources;
 
 pub use bound_to::{BindDsl, BoundTo};
 pub use execute::Execute;
-pub use executor::{Check, Executor};
-pub use hidden::HiddenTable;
+pub use executor::{Executor, Lender};
+pub use hidden::{Check, HiddenTable};
 pub use optional::OptionalExtension;
 pub use save_changes::SaveChangesDsl;
 
+use erased::Erased;
+use routed::Way;
+
 /// The Diesel backend of an executor's connection.
-type BackendOf<E, Q, B, Via> =
-    <<E as Executor<Q, B, Via>>::Connection as AsyncConnectionCore>::Backend;
+type BackendOf<E, B> = <<E as Lender<B>>::Connection as AsyncConnectionCore>::Backend;
+
+/// The query `Q` as it goes to the connection of an executor.
+type ErasedFor<'q, Q, E, B> = Erased<'q, BackendOf<E, B>, <Q as AsQuery>::SqlType>;
 
 /// Running queries: the methods of diesel-async's trait of that name, on more than connections.
 ///
@@ -126,7 +133,7 @@ type BackendOf<E, Q, B, Via> =
 ///
 /// All futures are `Send`. Dropping one drops the statement with it, as with diesel-async: what an
 /// executor of its own had acquired for it is returned, and closed if a statement was cut short.
-pub trait RunQueryDsl<E, B, Via>: Sized {
+pub trait RunQueryDsl<E, B, Via: Way>: Sized {
     /// Runs the command and returns the number of rows that it affected.
     ///
     /// SQLite gets many rows one after another, in a transaction: its `INSERT` does not know `DEFAULT`.
@@ -138,16 +145,9 @@ pub trait RunQueryDsl<E, B, Via>: Sized {
     fn execute<'q, How>(self, on: E) -> impl Future<Output = Result<usize, E::Error>> + Send
     where
         E: Executor<Self, B, Via>,
-        Self: Execute<E::Connection, How> + Send + 'q,
+        Self: Execute<'q, E::Connection, How> + 'q,
     {
-        let lease = on.lease(Location::caller());
-        async move {
-            if E::CHECK.is_due::<Self>() {
-                E::CHECK.look_at(&self.sql())?;
-            }
-            let mut connection = lease.await?;
-            Ok(self.run(&mut connection).await?)
-        }
+        run::execute::<E, B, Via, _>(on, self.into_command(), Location::caller())
     }
 
     /// Runs the query and returns its rows.
@@ -158,21 +158,13 @@ pub trait RunQueryDsl<E, B, Via>: Sized {
     #[track_caller]
     fn load<'q, U>(self, on: E) -> impl Future<Output = Result<Vec<U>, E::Error>> + Send
     where
-        Self: AsQuery + Send + 'q,
+        Self: AsQuery<SqlType: 'static>,
+        Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
         E: Executor<Self::Query, B, Via>,
-        Self::Query: LoadQuery<'q, E::Connection, U>
-            + QueryFragment<BackendOf<E, Self::Query, B, Via>>
-            + Send
-            + 'q,
-        U: Send,
+        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
+        U: Send + 'static,
     {
-        let lease = on.lease(Location::caller());
-        let query = self.as_query();
-        async move {
-            hidden::look_at::<_, U, E, B, Via>(&query)?;
-            let mut connection = lease.await?;
-            Ok(diesel_async::RunQueryDsl::load(query, &mut *connection).await?)
-        }
+        run::load::<E, B, Via, _, U>(on, Erased::new(self.as_query()), Location::caller())
     }
 
     /// Runs the query and returns its rows as they are asked for.
@@ -191,20 +183,13 @@ pub trait RunQueryDsl<E, B, Via>: Sized {
         Output = Result<impl Stream<Item = Result<U, E::Error>> + Send + Unpin, E::Error>,
     > + Send
     where
-        Self: AsQuery + Send + 'q,
+        Self: AsQuery<SqlType: 'static>,
+        Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
         E: Executor<Self::Query, B, Via>,
-        Self::Query: LoadQuery<'q, E::Connection, U>
-            + QueryFragment<BackendOf<E, Self::Query, B, Via>>
-            + Send
-            + 'q,
-        U: Send,
+        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
+        U: Send + 'static,
     {
-        let lease = on.lease(Location::caller());
-        let query = self.as_query();
-        async move {
-            hidden::look_at::<_, U, E, B, Via>(&query)?;
-            rows::stream(lease.await?, query).await
-        }
+        run::stream::<E, B, Via, _, U>(on, Erased::new(self.as_query()), Location::caller())
     }
 
     /// Runs the query and returns its first row.
@@ -218,21 +203,13 @@ pub trait RunQueryDsl<E, B, Via>: Sized {
     #[track_caller]
     fn get_result<'q, U>(self, on: E) -> impl Future<Output = Result<U, E::Error>> + Send
     where
-        Self: AsQuery + Send + 'q,
+        Self: AsQuery<SqlType: 'static>,
+        Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
         E: Executor<Self::Query, B, Via>,
-        Self::Query: LoadQuery<'q, E::Connection, U>
-            + QueryFragment<BackendOf<E, Self::Query, B, Via>>
-            + Send
-            + 'q,
-        U: Send,
+        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
+        U: Send + 'static,
     {
-        let lease = on.lease(Location::caller());
-        let query = self.as_query();
-        async move {
-            hidden::look_at::<_, U, E, B, Via>(&query)?;
-            let mut connection = lease.await?;
-            Ok(diesel_async::RunQueryDsl::get_result(query, &mut *connection).await?)
-        }
+        run::first::<E, B, Via, _, U>(on, Erased::new(self.as_query()), Location::caller())
     }
 
     /// Runs the command and returns the rows that it affected: [`load`](Self::load), under a name that
@@ -244,13 +221,11 @@ pub trait RunQueryDsl<E, B, Via>: Sized {
     #[track_caller]
     fn get_results<'q, U>(self, on: E) -> impl Future<Output = Result<Vec<U>, E::Error>> + Send
     where
-        Self: AsQuery + Send + 'q,
+        Self: AsQuery<SqlType: 'static>,
+        Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
         E: Executor<Self::Query, B, Via>,
-        Self::Query: LoadQuery<'q, E::Connection, U>
-            + QueryFragment<BackendOf<E, Self::Query, B, Via>>
-            + Send
-            + 'q,
-        U: Send,
+        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
+        U: Send + 'static,
     {
         self.load(on)
     }
@@ -263,16 +238,14 @@ pub trait RunQueryDsl<E, B, Via>: Sized {
     #[track_caller]
     fn first<'q, U>(self, on: E) -> impl Future<Output = Result<U, E::Error>> + Send
     where
-        Self: LimitDsl<Output: AsQuery + Send + 'q>,
+        Self: LimitDsl<Output: AsQuery<SqlType: 'static>>,
+        <Limit<Self> as AsQuery>::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
         E: Executor<<Limit<Self> as AsQuery>::Query, B, Via>,
-        <Limit<Self> as AsQuery>::Query: LoadQuery<'q, E::Connection, U>
-            + QueryFragment<BackendOf<E, <Limit<Self> as AsQuery>::Query, B, Via>>
-            + Send
-            + 'q,
-        U: Send,
+        ErasedFor<'q, Limit<Self>, E, B>: LoadQuery<'q, E::Connection, U>,
+        U: Send + 'static,
     {
         RunQueryDsl::<E, B, Via>::get_result(LimitDsl::limit(self, 1), on)
     }
 }
 
-impl<Q, E, B, Via> RunQueryDsl<E, B, Via> for Q {}
+impl<Q, E, B, Via: Way> RunQueryDsl<E, B, Via> for Q {}

@@ -33,14 +33,21 @@ use crate::bind::Bind;
 pub trait Routed<B: Bind, Via> {}
 
 /// A query of which every table is in `B`, as far as types can see.
-pub trait Checked<B: Bind, Via> {
-    /// Whether it may have a part whose type cannot be named.
+pub trait Checked<B: Bind, Via> {}
+
+/// A way to know the bind of a query.
+pub trait Way {
+    /// Whether a query whose bind is known so may have a part whose type cannot be named.
     const IS_OPEN: bool = false;
 }
 
 /// How the bind of a query is known: by its tables.
 #[derive(Debug)]
 pub struct ByTable(());
+
+/// How the bind of a query is known: by the table that it inserts into.
+#[derive(Debug)]
+pub struct ByTarget(());
 
 /// How the bind of a query is known: by its table, while its predicates are in a box.
 #[derive(Debug)]
@@ -71,11 +78,25 @@ pub struct RawSql(());
 )]
 pub trait FindsBind {}
 
+impl Way for ByTable {}
+/// The rows may come from a query, and what they are then in has no public type.
+impl Way for ByTarget {
+    const IS_OPEN: bool = true;
+}
+impl Way for ByBoxed {}
+impl Way for ByParts {}
+impl<Via: Way> Way for ByWord<Via> {
+    const IS_OPEN: bool = Via::IS_OPEN;
+}
+impl Way for Nowhere {}
+impl Way for RawSql {}
+
 /// A way to know the bind `B` of a query that is run on a session of `S`: what has no bind of its own is
 /// for the database of the session.
 pub trait TakesFrom<S, B> {}
 
 impl<S, B> TakesFrom<S, B> for ByTable {}
+impl<S, B> TakesFrom<S, B> for ByTarget {}
 impl<S, B> TakesFrom<S, B> for ByBoxed {}
 impl<S, B> TakesFrom<S, B> for ByParts {}
 impl<S, B, Via> TakesFrom<S, B> for ByWord<Via> {}
@@ -83,6 +104,7 @@ impl<S> TakesFrom<S, S> for Nowhere {}
 impl<S> TakesFrom<S, S> for RawSql {}
 
 impl FindsBind for ByTable {}
+impl FindsBind for ByTarget {}
 impl FindsBind for ByBoxed {}
 impl FindsBind for ByParts {}
 impl<Via> FindsBind for ByWord<Via> {}
@@ -117,16 +139,14 @@ impl<F: QuerySource + Source<All: AllIn<B>>, ST, DB, GB, B: Bind> Checked<B, ByT
 
 // INSERT, UPDATE, DELETE
 
-impl<T: QuerySource + Source, U, Op, Ret> Routed<T::Bind, ByTable>
+impl<T: QuerySource + Source, U, Op, Ret> Routed<T::Bind, ByTarget>
     for InsertStatement<T, U, Op, Ret>
 {
 }
 
-/// The rows may come from a query, and what they are then in has no public type.
-impl<T: QuerySource + Source<All: AllIn<B>>, U, Op, Ret, B: Bind> Checked<B, ByTable>
-    for InsertStatement<T, U, Op, Ret>
+impl<T, U, Op, Ret, B: Bind> Checked<B, ByTarget> for InsertStatement<T, U, Op, Ret> where
+    T: QuerySource + Source<All: AllIn<B>>
 {
-    const IS_OPEN: bool = true;
 }
 
 impl<T: QuerySource + Source, W: OpenPredicates<T>, V, Ret> Routed<T::Bind, ByTable>
@@ -200,6 +220,4 @@ impl<ST, T, B: Bind> Checked<B, Nowhere> for SqlLiteral<ST, T> {}
 
 impl<Q: Routed<B, Via>, B: Bind, Via> Routed<B, ByWord<Via>> for BoundTo<Q, B> {}
 
-impl<Q: Checked<B, Via>, B: Bind, Via> Checked<B, ByWord<Via>> for BoundTo<Q, B> {
-    const IS_OPEN: bool = Q::IS_OPEN;
-}
+impl<Q: Checked<B, Via>, B: Bind, Via> Checked<B, ByWord<Via>> for BoundTo<Q, B> {}

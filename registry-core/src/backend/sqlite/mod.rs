@@ -19,7 +19,7 @@ mod update;
 
 pub use self::connection::AsyncSqliteConnection;
 use super::Backend;
-use super::driver::{Driver, MigrationLock, migrate_by_harness, sql_by_debug};
+use super::driver::{Driver, MigrationLock, migrate_by_harness};
 use crate::error::{ConnectError, DriverError};
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
 
@@ -83,8 +83,6 @@ impl Driver for Sqlite {
     }
 
     migrate_by_harness!();
-
-    sql_by_debug!();
 
     fn is_known_dead(&mut self) -> bool {
         self.has_ended()
