@@ -6,7 +6,6 @@
 //! ```
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use registry_core::{Registry, binds};
@@ -24,12 +23,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let databases = std::env::args_os().nth(2).map_or_else(
-        || concat!(env!("CARGO_MANIFEST_DIR"), "/target/quickstart").into(),
-        PathBuf::from,
-    );
-    std::fs::create_dir_all(&databases)?;
-
+    let databases = flights::databases("quickstart")?;
     let registry = Registry::builder()
         .bind("default", format!("sqlite://{}/main.db", databases.display()))
         .bind("analytics", format!("sqlite://{}/analytics.db", databases.display()))

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use registry_core::{Registry, Settings, binds};
 
+#[expect(dead_code, reason = "the databases are elsewhere")]
 mod flights;
 
 binds! {

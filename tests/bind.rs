@@ -318,7 +318,7 @@ mod on_a_module {
         }
 
         #[derive(Queryable)]
-        #[diesel(table_name = gauges)]
+        #[diesel(table_name = crate::users)]
         #[super::bind(super::Other)]
         pub(super) struct Otherwise {
             id: i32,

@@ -245,3 +245,15 @@ fn a_row_that_one_database_refuses_changes_neither() {
     let said = refused_after_good_data(&broken);
     assert!(said.contains("UNIQUE constraint failed"), "{said}");
 }
+
+#[test]
+fn routed_queries_say_the_same_with_fewer_words() {
+    let databases = support::fresh_folder();
+    let said = succeeds(example("reports").arg(data()).arg(&databases));
+    assert!(said.ends_with(FIGURES), "{said}");
+    let lines = |file: &str| {
+        let text = std::fs::read_to_string(support::workspace().join("examples").join(file));
+        text.expect("an example").lines().count()
+    };
+    assert!(lines("reports.rs") < lines("quickstart.rs") + lines("flights/report.rs"));
+}

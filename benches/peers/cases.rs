@@ -53,6 +53,26 @@ pub(crate) async fn all(url: &str) -> Vec<Case> {
             ],
         }
     };
+    let routed = |name, tasks: u32| {
+        let held = held.clone();
+        Case {
+            name,
+            tasks,
+            subjects: vec![
+                finds("ours", tasks, &peers::ours::Routed(ours.clone())),
+                // `session_for`, and diesel-async's own methods.
+                finds("ours-session", tasks, &ours),
+                Subject::new("held", tasks.min(CONNECTIONS), move || held.worker()),
+                finds("bb8-default", tasks, &bb8.0),
+                finds("bb8-tuned", tasks, &bb8.1),
+                finds("deadpool-default", tasks, &deadpool.0),
+                finds("deadpool-tuned", tasks, &deadpool.1),
+                finds("sqlx-default", tasks, &sqlx.0),
+                finds("sqlx-tuned", tasks, &sqlx.1),
+                finds("seaorm", tasks, &seaorm),
+            ],
+        }
+    };
     let routes = |name, routes: route::Routes| Subject::new(name, 1, move || routes.clone());
     let route = Case {
         name: "route",
@@ -68,6 +88,8 @@ pub(crate) async fn all(url: &str) -> Vec<Case> {
         acquire("acquire-64", MANY),
         row("row-1", 1),
         row("row-64", MANY),
+        routed("routed-1", 1),
+        routed("routed-64", MANY),
         route,
     ]
 }

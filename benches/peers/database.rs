@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
-use registry_core::bind;
+use registry_core::{bind, bind_tables};
 
 diesel::table! {
     items (id) {
@@ -16,6 +16,8 @@ diesel::table! {
 /// The query that Diesel makes of `items.find(id)`, for those who take text.
 pub(crate) const QUERY: &str =
     "SELECT items.id, items.name, items.price, items.in_stock FROM items WHERE items.id = $1";
+
+bind_tables!(db = "default", backend = Postgres; items);
 
 const ROWS: u64 = 10_000;
 

@@ -15,7 +15,7 @@ enum Bar {
     Speed(&'static str, f64),
 }
 
-const BARS: [(&str, Bar); 12] = [
+const BARS: [(&str, Bar); 14] = [
     ("acquire-1", Bar::Over("bb8-bare", 1.4)),
     ("acquire-64", Bar::Over("bb8-bare", 1.4)),
     ("row-1", Bar::Over("held", 1.05)),
@@ -25,6 +25,8 @@ const BARS: [(&str, Bar); 12] = [
     ("row-64", Bar::Speed("bb8-default", 1.6)),
     ("row-64", Bar::Speed("deadpool-default", 1.6)),
     ("row-64", Bar::Speed("sqlx-default", 1.6)),
+    ("routed-1", Bar::Over("ours-session", 1.05)),
+    ("routed-64", Bar::Over("ours-session", 1.05)),
     ("route", Bar::Within("ours-1-bind", 20.0)),
     ("route", Bar::Within("ours-10-binds", 20.0)),
     ("route", Bar::Within("ours-1000-binds", 20.0)),

@@ -17,12 +17,12 @@ use self::report::Report;
 use super::{Analytics, Main};
 
 mod data;
-mod report;
+pub(crate) mod report;
 
 const MAIN_MIGRATIONS: EmbeddedMigrations = embed_migrations!("examples/migrations/main");
 const ANALYTICS_MIGRATIONS: EmbeddedMigrations = embed_migrations!("examples/migrations/analytics");
 
-mod schema {
+pub(crate) mod schema {
     diesel::table! {
         airports (iata) {
             iata -> Text,
@@ -44,7 +44,7 @@ mod schema {
     }
 }
 
-use schema::{airports, routes};
+pub(crate) use schema::{airports, routes};
 
 bind_tables!(super::Main; schema::airports);
 bind_tables!(super::Analytics; schema::routes);
@@ -74,6 +74,16 @@ struct Route {
 
 /// Migrates, loads the data and prints what they say.
 pub(crate) async fn run(registry: &Registry) -> Result<(), Box<dyn Error>> {
+    prepare(registry).await?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", Report::of(registry).await?)?;
+    writeln!(out, "{}", registry.status())?;
+    registry.close().await;
+    Ok(())
+}
+
+/// Migrates and loads the data.
+pub(crate) async fn prepare(registry: &Registry) -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).map_or_else(
         || concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data").into(),
         PathBuf::from,
@@ -84,11 +94,17 @@ pub(crate) async fn run(registry: &Registry) -> Result<(), Box<dyn Error>> {
 
     writeln!(out, "{}", registry.migrate::<Main>(MAIN_MIGRATIONS).await?)?;
     writeln!(out, "{}", registry.migrate::<Analytics>(ANALYTICS_MIGRATIONS).await?)?;
-    load(registry, &data).await?;
-    writeln!(out, "{}", Report::of(registry).await?)?;
-    writeln!(out, "{}", registry.status())?;
-    registry.close().await;
-    Ok(())
+    load(registry, &data).await
+}
+
+/// The folder of an example's databases, which is there afterwards.
+pub(crate) fn databases(example: &str) -> std::io::Result<PathBuf> {
+    let folder = std::env::args_os().nth(2).map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target")).join(example),
+        PathBuf::from,
+    );
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 /// Replaces what is there, or leaves it as it is.

@@ -96,7 +96,7 @@ impl fmt::Display for Report {
 }
 
 /// `7009728` as `7,009,728`.
-fn grouped(number: i64) -> String {
+pub(crate) fn grouped(number: i64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.char_indices() {

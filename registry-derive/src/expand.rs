@@ -114,7 +114,7 @@ fn agrees(bound: &Bound, target: &Target) -> TokenStream {
     let checks = bound.tables.iter().zip(models.cycle()).map(|(table, model)| {
         let last = table.segments.last().map_or_else(Span::call_site, |last| last.ident.span());
         let span = last.resolved_at(Span::call_site());
-        let krate = respanned(&bound.krate, span);
+        let (krate, model) = (respanned(&bound.krate, span), respanned(&model, span));
         quote_spanned! {span=>
             const _: fn() = || {
                 #[allow(unused_imports)]
@@ -247,7 +247,7 @@ fn connection_type(krate: &Path, connection: &Connection) -> TokenStream {
 }
 
 /// `path` with all of it at `at`: a macro's errors are shown from the first to the last of its path.
-fn respanned(path: &Path, at: Span) -> TokenStream {
+fn respanned(path: &impl ToTokens, at: Span) -> TokenStream {
     path.to_token_stream()
         .into_iter()
         .map(|mut token| {

@@ -254,7 +254,8 @@ async fn joins() {
             .select((users::name, comments::stars))
     );
     assert_eq!(nested, [("main ada".to_owned(), 5), ("main bob".to_owned(), 4)]);
-    let three_deep: Vec<(User, Option<(Post, Option<(i32, i32, i32)>)>)> = load!(
+    type Comments = Option<(i32, i32, i32)>;
+    let three_deep: Vec<(User, Option<(Post, Comments)>)> = load!(
         registry,
         users::table.left_join(posts::table.left_join(comments::table)).filter(users::id.eq(3))
     );

@@ -100,9 +100,11 @@ const fn known<B: Bind>() -> Option<&'static str> {
 }
 
 /// The bind of a connection, of which nothing is known.
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 #[derive(Debug)]
 pub struct Unchecked(());
 
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 impl Way for Unchecked {}
 
 macro_rules! on_connections {
