@@ -2,12 +2,12 @@
 //!
 //! ```
 //! use diesel::prelude::*;
-//! use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
-//! use registry_core::{Registry, bind};
+//! use registry_core::{BindDsl, Registry, RunQueryDsl, bind, bind_tables};
 //!
 //! diesel::table! { events (id) { id -> Integer, what -> Text, } }
+//! bind_tables!(db = "analytics", backend = Sqlite; events);
 //!
-//! #[bind(db = "analytics", backend = Sqlite)]
+//! #[bind(table)]
 //! #[derive(Debug, PartialEq, Queryable, Selectable, Insertable)]
 //! #[diesel(table_name = events)]
 //! struct Event {
@@ -18,12 +18,16 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), registry_core::Error> {
 //! let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+//! let create = "CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT NOT NULL)";
+//! diesel::sql_query(create).bound_to::<Event>().execute(&registry).await?;
+//!
+//! let event = Event { id: 1, what: "sign-up".to_owned() };
+//! diesel::insert_into(events::table).values(&event).execute(&registry).await?;
+//! assert_eq!(events::table.select(Event::as_select()).load(&registry).await?, [event]);
 //!
 //! let mut session = registry.session_for::<Event>().await?;
-//! session.batch_execute("CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT NOT NULL)").await?;
-//! let event = Event { id: 1, what: "sign-up".to_owned() };
-//! diesel::insert_into(events::table).values(&event).execute(&mut session).await?;
-//! assert_eq!(events::table.select(Event::as_select()).load(&mut session).await?, [event]);
+//! let count: i64 = events::table.count().get_result(&mut session).await?;
+//! assert_eq!(count, 1);
 //! # Ok(())
 //! # }
 //! ```
@@ -38,6 +42,7 @@
 //! - An [`Engine`] is what stands behind a bind at run time: a URL, options and a pool. The
 //!   [`Registry`] has one for each bind in the [`settings`].
 //! - A [`Session`] is one connection, out of an engine for as long as the value lives.
+//! - A query is **routed**: its tables say which database it is for, see [`query`].
 //!
 //! # Where to look
 //!
@@ -45,6 +50,7 @@
 //! |---|---|
 //! | write down where databases are | [`settings`] |
 //! | make a registry, acquire sessions, migrate, check | [`Registry`] |
+//! | run queries, and know what the compiler checks | [`query`] |
 //! | know what an engine does with its connections | [`EngineOptions`] |
 //! | tell errors apart | [`error`] |
 //!
@@ -61,6 +67,7 @@
 //! | a connection could not be opened | debug; warn in the background | `error` |
 //! | a connection was closed | debug; warn if it came back unclean | `reason` |
 //! | slow query | warn | `elapsed`, `sql` |
+//! | a query is run on the registry beside a session (debug builds) | warn | `place` |
 //!
 //! The span `acquire` stands around the wait for a session that is not there at once, and the span
 //! `connect` around the opening of a connection.

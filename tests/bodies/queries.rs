@@ -17,7 +17,7 @@ use registry_core::{
     Session, bind, bind_tables,
 };
 
-use super::{Backend, database};
+use super::{Backend, NAME, database};
 use crate::support::log::captured_log;
 use crate::support::{causes, eventually};
 
@@ -602,6 +602,13 @@ async fn what_types_cannot_see_is_refused_before_it_is_sent() {
     let in_box = in_box.load::<User>(&registry).await;
     assert!(refused(in_box.expect_err("another database")).ends_with(said));
 
+    let boxed_part = users::table
+        .select(users::id)
+        .union(events::table.select(events::id).into_boxed::<Db>())
+        .load::<i32>(&registry)
+        .await;
+    assert!(refused(boxed_part.expect_err("another database")).ends_with(said));
+
     let in_select = users::table
         .select((users::id, events::table.select(max(events::id)).single_value()))
         .load::<(i32, Option<i32>)>(&registry)
@@ -637,6 +644,9 @@ async fn what_types_cannot_see_is_refused_before_it_is_sent() {
             && text.contains("::Archived`, which belongs to bind `archive`"),
         "{text}"
     );
+    // Text is the writer's own.
+    let quoted = if NAME == "mysql" { "DELETE FROM `events`" } else { "DELETE FROM \"events\"" };
+    assert_eq!(sql_query(quoted).execute(&mut session).await.expect("its own table"), 2);
     drop(session);
     assert_eq!(names(&registry, "users").await.0.len(), 3, "nothing was sent");
 }

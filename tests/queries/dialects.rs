@@ -200,6 +200,15 @@ async fn postgres_takes_a_table_only_and_samples_of_it() {
         .await
         .expect("a row");
     assert_eq!(first, "one a");
+    let filtered: Vec<i32> = words::table
+        .only()
+        .filter(words::id.gt(1))
+        .select(words::id)
+        .order(words::id)
+        .load(&registry)
+        .await
+        .expect("rows");
+    assert_eq!(filtered, [2, 3]);
     let sample: i64 = words::table
         .tablesample_bernoulli(100)
         .select(count_star())

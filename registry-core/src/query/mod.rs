@@ -43,8 +43,8 @@
 //! | the same in an `UPDATE` or a `DELETE` | by the compiler |
 //! | a table that is not bound; a query without a table on the registry | by the compiler |
 //! | a model bound to another database than its `table_name` | by the compiler, at the model |
-//! | an `INSERT` from a `SELECT` of another database | when it is run: an error, and nothing is sent |
-//! | a subquery of another database in the `SELECT` list, in `SET`, or in a predicate of a boxed query | when it is run, in debug builds: an error, and nothing is sent |
+//! | an `INSERT` from a `SELECT` of another database; a boxed query of another database in a `UNION` | when it is run: an error, and nothing is sent |
+//! | a subquery of another database anywhere else: in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY` or `RETURNING`; in a box | when it is run, in debug builds: an error, and nothing is sent |
 //! | rows loaded into a model without a `table_name` that is bound to another database | when it is run, in debug builds: an error, and nothing is sent |
 //! | a query on the registry by a task that has a session of the same bind, and may be in a transaction | when it is run, in debug builds: a warning in the log, with the place |
 //! | other tables in the text of `sql_query` | never |

@@ -37,8 +37,19 @@ pub trait Checked<B: Bind, Via> {}
 
 /// A way to know the bind of a query.
 pub trait Way {
-    /// Whether a query whose bind is known so may have a part whose type cannot be named.
-    const IS_OPEN: bool = false;
+    /// What of a query whose bind is known so its type does not show.
+    const UNSEEN: Unseen = Unseen::Corners;
+}
+
+/// What of a query its type does not show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unseen {
+    /// Nothing is shown: it is text.
+    All,
+    /// Where its rows come from, if it is from a query in a type that is private or boxed.
+    Rows,
+    /// Subqueries in places that are not looked into.
+    Corners,
 }
 
 /// How the bind of a query is known: by its tables.
@@ -79,17 +90,20 @@ pub struct RawSql(());
 pub trait FindsBind {}
 
 impl Way for ByTable {}
-/// The rows may come from a query, and what they are then in has no public type.
 impl Way for ByTarget {
-    const IS_OPEN: bool = true;
+    const UNSEEN: Unseen = Unseen::Rows;
 }
 impl Way for ByBoxed {}
-impl Way for ByParts {}
+impl Way for ByParts {
+    const UNSEEN: Unseen = Unseen::Rows;
+}
 impl<Via: Way> Way for ByWord<Via> {
-    const IS_OPEN: bool = Via::IS_OPEN;
+    const UNSEEN: Unseen = Via::UNSEEN;
 }
 impl Way for Nowhere {}
-impl Way for RawSql {}
+impl Way for RawSql {
+    const UNSEEN: Unseen = Unseen::All;
+}
 
 /// A way to know the bind `B` of a query that is run on a session of `S`: what has no bind of its own is
 /// for the database of the session.
