@@ -4,18 +4,17 @@ use std::any::type_name;
 use std::future::Future;
 use std::panic::Location;
 
+use diesel_async::RunQueryDsl;
 use diesel_async::methods::LoadQuery;
-use diesel_async::{AsyncConnectionCore, RunQueryDsl};
 use futures_util::Stream;
 
+use super::BackendOf;
 use super::erased::Erased;
 use super::execute::Command;
 use super::executor::Lender;
 use super::hidden::Check;
 use super::routed::Way;
 use super::rows;
-
-type BackendOf<E, B> = <<E as Lender<B>>::Connection as AsyncConnectionCore>::Backend;
 
 pub(super) fn load<'q, E: Lender<B>, B, Via: Way, ST: 'static, U>(
     on: E,
