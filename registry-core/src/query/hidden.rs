@@ -134,13 +134,19 @@ fn name_in(sql: &str) -> Option<String> {
 
 /// The tables that a statement names.
 fn tables(sql: &str) -> impl Iterator<Item = String> {
-    let mut is_table = false;
+    let (mut last, mut is_table) = ("", false);
     Words(sql).filter_map(move |word| match word {
         Word::Name(name) => std::mem::take(&mut is_table).then_some(name),
         Word::Plain(word) => {
-            let keywords = ["FROM", "JOIN", "INTO", "UPDATE", "ONLY"];
-            // `FROM ("a" INNER JOIN "b" ..)`
-            is_table = keywords.contains(&word) || is_table && word == "(";
+            is_table = match word {
+                "FROM" | "JOIN" | "INTO" | "ONLY" => true,
+                // Not `ON DUPLICATE KEY UPDATE`, where columns follow.
+                "UPDATE" => last != "KEY",
+                // `FROM ("a" INNER JOIN "b" ..)`
+                "(" => is_table,
+                _ => false,
+            };
+            last = word;
             None
         }
     })
@@ -260,6 +266,11 @@ mod tests {
         assert_eq!(found(r#"SELECT 'FROM "x"', 'it''s FROM "y"' FROM "a""#), ["a"]);
         assert_eq!(found(r#"SELECT EXTRACT(DAY FROM "a"."at") FROM "b""#), ["a.at", "b"]);
         assert_eq!(found(r#"SELECT 1 FROM "od""d""#), [r#"od"d"#]);
+        assert_eq!(
+            found("INSERT INTO `a` (`b`) VALUES (?) ON DUPLICATE KEY UPDATE `b` = ?"),
+            ["a"]
+        );
+        assert_eq!(found(r#"SELECT "a"."b" FROM "a" FOR UPDATE"#), ["a"]);
         assert!(found("SELECT 1").is_empty());
         assert!(found(r#"SELECT "a"#).is_empty());
     }

@@ -117,10 +117,15 @@ impl<S, B, Via> TakesFrom<S, B> for ByWord<Via> {}
 impl<S> TakesFrom<S, S> for Nowhere {}
 impl<S> TakesFrom<S, S> for RawSql {}
 
+#[diagnostic::do_not_recommend]
 impl FindsBind for ByTable {}
+#[diagnostic::do_not_recommend]
 impl FindsBind for ByTarget {}
+#[diagnostic::do_not_recommend]
 impl FindsBind for ByBoxed {}
+#[diagnostic::do_not_recommend]
 impl FindsBind for ByParts {}
+#[diagnostic::do_not_recommend]
 impl<Via> FindsBind for ByWord<Via> {}
 
 // SELECT .. FROM

@@ -24,4 +24,5 @@ pub trait ServedBy<S> {}
 impl<B: Bind> ServedBy<B> for B {}
 
 /// On a session by key nothing is checked, but the connection type.
+#[diagnostic::do_not_recommend]
 impl<C: Backend, N: KeyName> ServedBy<ByKey<C>> for Db<C, N> {}
