@@ -85,7 +85,6 @@
 //!   = note: or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`
 //! ```
 
-use std::future::Future;
 use std::panic::Location;
 
 use diesel::dsl::Limit;
@@ -93,7 +92,6 @@ use diesel::query_builder::{AsQuery, QueryFragment};
 use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::LoadQuery;
-use futures_util::Stream;
 
 mod bound;
 mod bound_to;
@@ -115,6 +113,8 @@ pub use execute::Execute;
 pub use executor::{Executor, Lender};
 pub use hidden::{Check, HiddenTable};
 pub use optional::OptionalExtension;
+pub use rows::Rows;
+pub use run::Running;
 pub use save_changes::SaveChangesDsl;
 
 use erased::Erased;
@@ -133,7 +133,7 @@ type ErasedFor<'q, Q, E, B> = Erased<'q, BackendOf<E, B>, <Q as AsQuery>::SqlTyp
 ///
 /// All futures are `Send`. Dropping one drops the statement with it, as with diesel-async: what an
 /// executor of its own had acquired for it is returned, and closed if a statement was cut short.
-pub trait RunQueryDsl<E, B, Via: Way>: Sized {
+pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
     /// Runs the command and returns the number of rows that it affected.
     ///
     /// SQLite gets many rows one after another, in a transaction: its `INSERT` does not know `DEFAULT`.
@@ -142,9 +142,9 @@ pub trait RunQueryDsl<E, B, Via: Way>: Sized {
     ///
     /// Those of the executor: see the [module](self).
     #[track_caller]
-    fn execute<'q, How>(self, on: E) -> impl Future<Output = Result<usize, E::Error>> + Send
+    fn execute<'q, How>(self, on: E) -> Running<'q, usize, E::Error>
     where
-        E: Executor<Self, B, Via>,
+        E: Executor<Self, B, Via> + 'q,
         Self: Execute<'q, E::Connection, How> + 'q,
     {
         run::execute::<E, B, Via, _>(on, self.into_command(), Location::caller())
@@ -156,11 +156,11 @@ pub trait RunQueryDsl<E, B, Via: Way>: Sized {
     ///
     /// Those of the executor: see the [module](self).
     #[track_caller]
-    fn load<'q, U>(self, on: E) -> impl Future<Output = Result<Vec<U>, E::Error>> + Send
+    fn load<'q, U>(self, on: E) -> Running<'q, Vec<U>, E::Error>
     where
         Self: AsQuery<SqlType: 'static>,
         Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
-        E: Executor<Self::Query, B, Via>,
+        E: Executor<Self::Query, B, Via> + 'q,
         ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
@@ -176,16 +176,11 @@ pub trait RunQueryDsl<E, B, Via: Way>: Sized {
     ///
     /// Those of the executor, from the future and from the stream: see the [module](self).
     #[track_caller]
-    fn load_stream<'q, U>(
-        self,
-        on: E,
-    ) -> impl Future<
-        Output = Result<impl Stream<Item = Result<U, E::Error>> + Send + Unpin, E::Error>,
-    > + Send
+    fn load_stream<'q, U>(self, on: E) -> Running<'q, Rows<'q, U, E::Error>, E::Error>
     where
         Self: AsQuery<SqlType: 'static>,
         Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
-        E: Executor<Self::Query, B, Via>,
+        E: Executor<Self::Query, B, Via> + 'q,
         ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
@@ -201,11 +196,11 @@ pub trait RunQueryDsl<E, B, Via: Way>: Sized {
     ///
     /// Those of the executor, and Diesel's `NotFound` if there is no row.
     #[track_caller]
-    fn get_result<'q, U>(self, on: E) -> impl Future<Output = Result<U, E::Error>> + Send
+    fn get_result<'q, U>(self, on: E) -> Running<'q, U, E::Error>
     where
         Self: AsQuery<SqlType: 'static>,
         Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
-        E: Executor<Self::Query, B, Via>,
+        E: Executor<Self::Query, B, Via> + 'q,
         ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
@@ -219,11 +214,11 @@ pub trait RunQueryDsl<E, B, Via: Way>: Sized {
     ///
     /// Those of the executor: see the [module](self).
     #[track_caller]
-    fn get_results<'q, U>(self, on: E) -> impl Future<Output = Result<Vec<U>, E::Error>> + Send
+    fn get_results<'q, U>(self, on: E) -> Running<'q, Vec<U>, E::Error>
     where
         Self: AsQuery<SqlType: 'static>,
         Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
-        E: Executor<Self::Query, B, Via>,
+        E: Executor<Self::Query, B, Via> + 'q,
         ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
@@ -236,11 +231,11 @@ pub trait RunQueryDsl<E, B, Via: Way>: Sized {
     ///
     /// Those of the executor, and Diesel's `NotFound` if there is no row.
     #[track_caller]
-    fn first<'q, U>(self, on: E) -> impl Future<Output = Result<U, E::Error>> + Send
+    fn first<'q, U>(self, on: E) -> Running<'q, U, E::Error>
     where
         Self: LimitDsl<Output: AsQuery<SqlType: 'static>>,
         <Limit<Self> as AsQuery>::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
-        E: Executor<<Limit<Self> as AsQuery>::Query, B, Via>,
+        E: Executor<<Limit<Self> as AsQuery>::Query, B, Via> + 'q,
         ErasedFor<'q, Limit<Self>, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
@@ -248,4 +243,4 @@ pub trait RunQueryDsl<E, B, Via: Way>: Sized {
     }
 }
 
-impl<Q, E, B, Via: Way> RunQueryDsl<E, B, Via> for Q {}
+impl<Q, E, B: 'static, Via: Way> RunQueryDsl<E, B, Via> for Q {}

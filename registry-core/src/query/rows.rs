@@ -1,6 +1,8 @@
 //! A stream of rows that owns what they come from.
 
-use std::future::{Future, poll_fn};
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
 use std::ops::DerefMut;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,46 +12,48 @@ use diesel::QueryResult;
 use diesel::result::Error as DieselError;
 use diesel_async::AsyncConnection;
 use diesel_async::methods::LoadQuery;
+use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 
-/// Runs `query` on the connection of `lease`. The stream that comes of it has the lease.
+/// The rows of a query as they are asked for: see
+/// [`RunQueryDsl::load_stream`](super::RunQueryDsl::load_stream).
 ///
-/// diesel-async's own stream borrows its connection. Both live in a future here, which hands the rows out
-/// one by one.
-pub(super) async fn stream<'q, L, C, Q, U, E>(
-    mut lease: L,
-    query: Q,
-) -> Result<impl Stream<Item = Result<U, E>> + Send + Unpin + use<'q, L, C, Q, U, E>, E>
-where
-    L: DerefMut<Target = C> + Send,
-    C: AsyncConnection,
-    Q: LoadQuery<'q, C, U> + Send + 'q,
-    U: Send,
-    E: From<DieselError>,
-{
-    let place = Place::default();
-    let filled = place.clone();
-    let run = async move {
-        let mut rows = match query.internal_load(&mut *lease).await {
-            Ok(rows) => std::pin::pin!(rows),
-            Err(error) => return filled.put(Event::Row(Err(error))).await,
-        };
-        filled.put(Event::Begun).await;
-        while let Some(row) = rows.next().await {
-            filled.put(Event::Row(row)).await;
-        }
-    };
-    let mut rows = Rows { run: Some(Box::pin(run)), place };
-    match poll_fn(|cx| rows.poll_event(cx)).await {
-        Some(Event::Row(Err(error))) => Err(error.into()),
-        _ => Ok(rows.map(|row| row.map_err(E::from))),
-    }
+/// It has the connection until it is dropped.
+#[must_use = "rows only come when they are asked for"]
+pub struct Rows<'q, U, E> {
+    /// diesel-async's own stream borrows its connection. Both live in this future, which hands the rows
+    /// out one by one.
+    run: Option<BoxFuture<'q, ()>>,
+    place: Place<U>,
+    error: PhantomData<fn() -> E>,
 }
 
-/// The future that has a query, and the place where it puts what comes of it.
-struct Rows<F, U> {
-    run: Option<Pin<Box<F>>>,
-    place: Place<U>,
+impl<'q, U: Send + 'static, E: From<DieselError>> Rows<'q, U, E> {
+    /// Runs `query` on the connection of `lease`, and has that from then on.
+    pub(super) async fn of<L, C, Q>(mut lease: L, query: Q) -> Result<Self, E>
+    where
+        L: DerefMut<Target = C> + Send + 'q,
+        C: AsyncConnection,
+        Q: LoadQuery<'q, C, U> + Send + 'q,
+    {
+        let place = Place::default();
+        let filled = place.clone();
+        let run = async move {
+            let mut rows = match query.internal_load(&mut *lease).await {
+                Ok(rows) => std::pin::pin!(rows),
+                Err(error) => return filled.put(Event::Row(Err(error))).await,
+            };
+            filled.put(Event::Begun).await;
+            while let Some(row) = rows.next().await {
+                filled.put(Event::Row(row)).await;
+            }
+        };
+        let mut rows = Self { run: Some(Box::pin(run)), place, error: PhantomData };
+        match poll_fn(|cx| rows.poll_event(cx)).await {
+            Some(Event::Row(Err(error))) => Err(error.into()),
+            _ => Ok(rows),
+        }
+    }
 }
 
 enum Event<U> {
@@ -58,7 +62,7 @@ enum Event<U> {
     Row(QueryResult<U>),
 }
 
-impl<F: Future<Output = ()>, U> Rows<F, U> {
+impl<U, E> Rows<'_, U, E> {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<U>>> {
         let Some(run) = &mut self.run else { return Poll::Ready(None) };
         let is_done = run.as_mut().poll(cx).is_ready();
@@ -74,14 +78,20 @@ impl<F: Future<Output = ()>, U> Rows<F, U> {
     }
 }
 
-impl<F: Future<Output = ()>, U> Stream for Rows<F, U> {
-    type Item = QueryResult<U>;
+impl<U, E: From<DieselError>> Stream for Rows<'_, U, E> {
+    type Item = Result<U, E>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<QueryResult<U>>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<U, E>>> {
         self.poll_event(cx).map(|event| match event {
-            Some(Event::Row(row)) => Some(row),
+            Some(Event::Row(row)) => Some(row.map_err(E::from)),
             Some(Event::Begun) | None => None,
         })
+    }
+}
+
+impl<U, E> fmt::Debug for Rows<'_, U, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rows")
     }
 }
 
