@@ -5,7 +5,7 @@
 //! joins what is in FROM around it to what is in FROM inside of it, and asks for each table on how many
 //! sides it is. The sources here stand around a query and answer as we wish.
 //!
-//! [`Strict`] can be joined with the tables of one bind and no others, at any depth; but what the compiler
+//! Inside of [`Strict`] there are tables of one bind and no others, at any depth; but what the compiler
 //! says is then about joins. [`Around`] looks only at the queries directly inside of it, and there the
 //! compiler names the two databases. So a query is held against both, in the order in which people
 //! should read the errors.
@@ -26,7 +26,7 @@ use super::sources::{AllIn, Source};
 pub trait Parts<B> {}
 
 impl<Q, B> Parts<B> for Q where
-    Exists<Q>: AppearsOnTable<Around<Nothing, B>> + AppearsOnTable<Strict<B>>
+    Exists<Q>: AppearsOnTable<Around<Nothing, B>> + AppearsOnTable<Strict<Nothing, B>>
 {
 }
 
@@ -37,8 +37,7 @@ impl<F, W, B> Predicates<F, B> for W
 where
     F: QuerySource,
     SelectStatement<FromClause<Around<F, B>>>: WithWhere<W, Query: Query>,
-    SelectStatement<FromClause<F>>: WithWhere<W>,
-    Exists<<SelectStatement<FromClause<F>> as WithWhere<W>>::Query>: AppearsOnTable<Strict<B>>,
+    SelectStatement<FromClause<Strict<F, B>>>: WithWhere<W, Query: Query>,
 {
 }
 
@@ -62,13 +61,13 @@ impl<F, S, D, W, O, L, G, H, K, New> WithWhere<New> for SelectStatement<F, S, D,
     type Query = SelectStatement<F, S, D, New, O, L, G, H, K>;
 }
 
-/// A source that has the tables of `F`, and around which other queries may be in the database `B`.
+/// A source that has the tables of `F`, and directly inside of which queries may be in the database `B`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
 pub struct Around<F, B>(PhantomData<fn() -> (F, B)>);
 
-/// A source that can be joined with the tables of the database `B`.
+/// A source that has the tables of `F`, and inside of which all tables must be in the database `B`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
-pub struct Strict<B>(PhantomData<fn() -> B>);
+pub struct Strict<F, B>(PhantomData<fn() -> (F, B)>);
 
 /// The only column of a source `T` of these.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
@@ -86,8 +85,12 @@ impl<T, F: AppearsInFromClause<T>, B> AppearsInFromClause<T> for Around<F, B> {
     type Count = F::Count;
 }
 
-impl<T: Source<All: AllIn<B>>, B> AppearsInFromClause<T> for Strict<B> {
-    type Count = Never;
+impl<T, F, B> AppearsInFromClause<T> for Strict<F, B>
+where
+    T: Source<All: AllIn<B>>,
+    F: AppearsInFromClause<T>,
+{
+    type Count = F::Count;
 }
 
 impl<Inside, F, K, B> AppearsOnTable<Join<Inside, Around<F, B>, K>> for Anything<Around<F, B>> where
@@ -97,7 +100,7 @@ impl<Inside, F, K, B> AppearsOnTable<Join<Inside, Around<F, B>, K>> for Anything
 
 impl<F, B> AppearsOnTable<Around<F, B>> for Anything<Around<F, B>> {}
 
-impl<QS, B> AppearsOnTable<QS> for Anything<Strict<B>> {}
+impl<QS, F, B> AppearsOnTable<QS> for Anything<Strict<F, B>> {}
 
 impl<F, B> QuerySource for Around<F, B> {
     type FromClause = Self;
@@ -112,7 +115,7 @@ impl<F, B> QuerySource for Around<F, B> {
     }
 }
 
-impl<B> QuerySource for Strict<B> {
+impl<F, B> QuerySource for Strict<F, B> {
     type FromClause = Self;
     type DefaultSelection = Anything<Self>;
 
@@ -141,7 +144,7 @@ impl<F, B> Clone for Around<F, B> {
     }
 }
 
-impl<B> Clone for Strict<B> {
+impl<F, B> Clone for Strict<F, B> {
     fn clone(&self) -> Self {
         Self(PhantomData)
     }

@@ -1,4 +1,3 @@
-use diesel::prelude::*;
 use registry_core::{Registry, RunQueryDsl, bind_tables, binds};
 
 binds! {
