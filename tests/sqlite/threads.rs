@@ -123,3 +123,22 @@ async fn sixteen_writers_wait_for_each_other() {
     let query = "SELECT count(*) AS value FROM t";
     assert_eq!(number(&mut *session(&registry).await, query).await, 160);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_closed_together_leave_no_log_behind() {
+    let folder = fresh_folder();
+    for round in 0..60 {
+        let path = folder.join(format!("together{round}.db"));
+        let bind = BindSettings::new(format!("sqlite://{}", path.display())).max_connections(8);
+        let registry = registry(bind);
+        let mut sessions = Vec::new();
+        for _ in 0..8 {
+            sessions.push(session(&registry).await);
+        }
+        sessions[0].batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
+        drop(sessions);
+        assert!(registry.close().await.is_complete());
+        // The threads themselves are gone a moment later.
+        eventually(|| !path.with_extension("db-wal").exists()).await;
+    }
+}
