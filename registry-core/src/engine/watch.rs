@@ -83,16 +83,36 @@ impl Watch {
 
     fn note(&self, sql: &str) {
         let before = self.left.load(Ordering::Relaxed);
-        // A semicolon in a literal makes a statement that is none. At worst, a reset too many.
-        let after = sql.split(';').fold(before, left_by);
+        let after = left_by_all(before, sql);
         if after != before {
             self.left.store(after, Ordering::Relaxed);
         }
     }
 }
 
-/// What a statement leaves behind on top of `left`.
-fn left_by(left: u8, statement: &str) -> u8 {
+/// What statements in a row leave behind on top of `left`.
+///
+/// One search through the text, as every query is looked at: a query has few parentheses, and no
+/// semicolon.
+fn left_by_all(mut left: u8, sql: &str) -> u8 {
+    let (mut begin, mut calls_changer) = (0, false);
+    for at in memchr::memchr2_iter(b'(', b';', sql.as_bytes()) {
+        let statement = &sql[begin..at];
+        if sql.as_bytes()[at] == b'(' {
+            let changers = ["_lock", "_LOCK", "_lock_shared", "set_config"];
+            calls_changer |= changers.iter().any(|name| statement.ends_with(name));
+        } else {
+            // A semicolon in a literal makes a statement that is none. At worst, a reset too many.
+            left = left_by(left, statement, calls_changer);
+            (begin, calls_changer) = (at + 1, false);
+        }
+    }
+    left_by(left, &sql[begin..], calls_changer)
+}
+
+/// What a statement leaves behind on top of `left`, given whether it calls a function that changes the
+/// session.
+fn left_by(left: u8, statement: &str, calls_changer: bool) -> u8 {
     let mut words = statement.split_ascii_whitespace();
     let first = words.next().unwrap_or_default();
     let is = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(first));
@@ -101,11 +121,7 @@ fn left_by(left: u8, statement: &str) -> u8 {
         expected.iter().any(|word| word.eq_ignore_ascii_case(next))
     };
     if is(&["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "DO", "CALL"]) {
-        let functions = ["_lock", "_LOCK", "_lock_shared", "set_config"];
-        // By the parentheses, of which there are few: this is on the path of every query.
-        let mut calls = statement.match_indices('(').map(|(at, _)| &statement[..at]);
-        let changes = calls.any(|called| functions.iter().any(|name| called.ends_with(name)));
-        return if changes { left | CHANGED } else { left };
+        return if calls_changer { left | CHANGED } else { left };
     }
     if is(&["BEGIN", "START"]) {
         left | IN_TRANSACTION
