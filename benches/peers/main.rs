@@ -37,8 +37,8 @@ use support::server::Server;
 /// The connections of each pool.
 const CONNECTIONS: u32 = 10;
 
-/// How often each subject of a case has its turn, unless `--rounds` says otherwise. A single task has
-/// four short turns for each.
+/// How often each subject of a case has its turn, unless `--rounds` says otherwise: for each of these, a
+/// single task has four short turns, and many tasks have three.
 const ROUNDS: usize = 51;
 
 fn main() {

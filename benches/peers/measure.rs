@@ -14,6 +14,9 @@ const TURN: Duration = Duration::from_millis(20);
 /// A single task has shorter turns, and as many more of them.
 const TURNS_OF_ONE: u32 = 4;
 
+/// Many tasks have more turns: which thread drives which connection is chance, and lasts for a while.
+const TURNS_OF_MANY: u32 = 3;
+
 /// How long each subject runs before the first round: it opens its connections, prepares its
 /// statements, and fills the caches.
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -86,7 +89,10 @@ pub(crate) struct Results {
 
 pub(crate) fn measure(runtime: &Handle, case: Case, rounds: usize) -> Results {
     let Case { name, tasks, subjects } = case;
-    let turns = if tasks == 1 { TURNS_OF_ONE } else { 1 };
+    let (turns, length) = match tasks {
+        1 => (TURNS_OF_ONE, TURN / TURNS_OF_ONE),
+        _ => (TURNS_OF_MANY, TURN),
+    };
     let rounds = rounds * turns as usize;
     for subject in &subjects {
         turn(runtime, subject, WARM_UP);
@@ -95,7 +101,7 @@ pub(crate) fn measure(runtime: &Handle, case: Case, rounds: usize) -> Results {
         subjects.iter().map(|subject| (subject.name, Vec::with_capacity(rounds))).collect();
     for round in 0..rounds {
         for at in order(round, subjects.len()) {
-            measured[at].1.push(turn(runtime, &subjects[at], TURN / turns));
+            measured[at].1.push(turn(runtime, &subjects[at], length));
         }
     }
     Results { case: name, subjects: measured }
