@@ -81,6 +81,7 @@ impl<B: Bind> fmt::Debug for Session<B> {
 pub struct Acquire<'r, B: Bind> {
     state: State<'r, B>,
     within: Option<Duration>,
+    is_for_query: bool,
 }
 
 enum State<'r, B: Bind> {
@@ -96,7 +97,20 @@ impl<B: Bind> Acquire<'_, B> {
             Ok(engine) => State::Start(engine, PhantomData),
             Err(error) => State::Failed(error),
         };
-        Self { state, within: None }
+        Self { state, within: None, is_for_query: false }
+    }
+
+    /// Acquires it for one query.
+    pub(crate) fn for_query(mut self) -> Self {
+        self.is_for_query = true;
+        self
+    }
+
+    fn session(&self, loan: Loan<B::Connection>) -> Session<B> {
+        if self.is_for_query {
+            loan.mark_for_query();
+        }
+        Session::new(loan)
     }
 
     /// Waits for `limit` at most, instead of the engine's `acquire_timeout`.
@@ -124,7 +138,7 @@ impl<B: Bind> Future for Acquire<'_, B> {
                         return Poll::Ready(Err(AcquireError::NoRuntime { key }));
                     };
                     match engine.try_lend(&runtime)? {
-                        Attempt::Ready(loan) => return Poll::Ready(Ok(Session::new(loan))),
+                        Attempt::Ready(loan) => return Poll::Ready(Ok(this.session(loan))),
                         attempt => {
                             let waiting = Core::lend(attempt, this.within);
                             this.state = State::Waiting(Box::pin(waiting));
@@ -133,7 +147,7 @@ impl<B: Bind> Future for Acquire<'_, B> {
                 }
                 State::Failed(error) => return Poll::Ready(Err(error)),
                 State::Waiting(mut waiting) => match waiting.as_mut().poll(cx) {
-                    Poll::Ready(loan) => return Poll::Ready(loan.map(Session::new)),
+                    Poll::Ready(loan) => return Poll::Ready(loan.map(|loan| this.session(loan))),
                     Poll::Pending => {
                         this.state = State::Waiting(waiting);
                         return Poll::Pending;

@@ -669,6 +669,12 @@ async fn a_query_beside_a_session_of_its_bind_is_warned_of() {
     let _: i64 = users::table.count().get_result(&registry).await.expect("a row");
     assert_ne!(warnings(here), 0);
     drop(session);
+    // What runs beside it is only a query.
+    let mut rows = users::table.load_stream::<User>(&registry).await.expect("rows");
+    let beside = line!() + 1;
+    let _: i64 = users::table.count().get_result(&registry).await.expect("a row");
+    assert_eq!(warnings(beside), 0);
+    while rows.try_next().await.expect("no error").is_some() {}
 }
 
 async fn first_of<M>(registry: &Registry) -> String

@@ -179,9 +179,19 @@ impl<C: Backend> Core<C> {
             idle: counts.idle,
             max: self.settings.options.max_connections,
             waiting: self.stats.acquires().waiting,
-            held_by_caller: self.held_by_caller(),
+            held_by_caller: self.held_by_caller(|_| true),
             last_error: self.stats.last_error().map(|last| last.error),
         }
+    }
+
+    /// How many sessions of this engine the calling task has, of those that count.
+    fn held_by_caller(&self, counts: impl Fn(&Watch) -> bool) -> u32 {
+        let caller = caller();
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let holders = watched.iter().filter_map(Weak::upgrade);
+        let own =
+            holders.filter(|watch| watch.holder.load(Ordering::Relaxed) == caller && counts(watch));
+        u32::try_from(own.count()).unwrap_or(u32::MAX)
     }
 
     /// Starts the maintenance if no runtime that is alive runs it.
@@ -295,12 +305,8 @@ impl<C: Backend> AnyEngine for Core<C> {
         Core::lent(self)
     }
 
-    fn held_by_caller(&self) -> u32 {
-        let caller = caller();
-        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let holders = watched.iter().filter_map(Weak::upgrade);
-        let own = holders.filter(|watch| watch.holder.load(Ordering::Relaxed) == caller);
-        u32::try_from(own.count()).unwrap_or(u32::MAX)
+    fn is_held_by_caller(&self) -> bool {
+        self.held_by_caller(|watch| !watch.is_for_query.load(Ordering::Relaxed)) > 0
     }
 }
 

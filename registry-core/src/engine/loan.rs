@@ -84,6 +84,7 @@ impl<C: Backend> Loan<C> {
     pub(super) fn new(held: Held<C>) -> Self {
         if let Some(watch) = held.lease().and_then(|lease| lease.watch()) {
             watch.holder.store(caller(), Ordering::Relaxed);
+            watch.is_for_query.store(false, Ordering::Relaxed);
         }
         let engine = &held.engine;
         engine.stats.lent(held.asked, || engine.pool.counts().idle);
@@ -94,6 +95,13 @@ impl<C: Backend> Loan<C> {
         match &self.held {
             Some(held) => &held.engine,
             None => unreachable!("a loan is only emptied when it is dropped"),
+        }
+    }
+
+    /// Says that it is lent for one query, and not to somebody who may begin a transaction.
+    pub(crate) fn mark_for_query(&self) {
+        if let Some(watch) = self.held.as_ref().and_then(Held::lease).and_then(|it| it.watch()) {
+            watch.is_for_query.store(true, Ordering::Relaxed);
         }
     }
 

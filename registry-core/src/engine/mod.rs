@@ -109,8 +109,8 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
     /// How many connections are lent, or on their way to be.
     fn lent(&self) -> u32;
 
-    /// How many sessions of this engine the calling task has.
-    fn held_by_caller(&self) -> u32;
+    /// Whether the calling task has a session of this engine, other than for a query that runs.
+    fn is_held_by_caller(&self) -> bool;
 }
 
 /// The engine as one of connection type `C`, if it is.

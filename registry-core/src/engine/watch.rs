@@ -29,6 +29,8 @@ pub(super) struct Watch {
     is_broken: AtomicBool,
     /// The task that has it, see [`caller`]. Zero if none does.
     pub(super) holder: AtomicU64,
+    /// Whether it is lent for one query, in which there is no transaction of the task's.
+    pub(super) is_for_query: AtomicBool,
 }
 
 /// A transaction was begun, and neither committed nor rolled back.

@@ -90,7 +90,7 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
         if cfg!(debug_assertions) {
             self.warn_of_held::<B>(at);
         }
-        self.session::<B>()
+        self.session::<B>().for_query()
     }
 }
 

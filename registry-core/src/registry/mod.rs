@@ -205,7 +205,7 @@ impl Registry {
 
     /// Warns if the calling task has a session of the bind `B`, as it runs a query on another one.
     pub(crate) fn warn_of_held<B: Bind>(&self, place: &Location<'_>) {
-        if let Some(engine) = self.0.table.of::<B>().filter(|engine| engine.held_by_caller() > 0) {
+        if let Some(engine) = self.0.table.of::<B>().filter(|engine| engine.is_held_by_caller()) {
             engine::beside_session(engine.settings().key, place);
         }
     }
