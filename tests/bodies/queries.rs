@@ -381,6 +381,18 @@ async fn unions() {
 }
 
 #[tokio::test]
+async fn unions_of_boxed_queries_are_told_where_they_belong() {
+    let registry = registry().await;
+    let both = || {
+        let few = users::table.filter(users::id.lt(3)).select(users::id).into_boxed::<Db>();
+        few.union(posts::table.select(posts::user_id).into_boxed::<Db>()).bound_to::<User>()
+    };
+    let mut found: Vec<i32> = load!(registry, both());
+    found.sort_unstable();
+    assert_eq!(found, [1, 2]);
+}
+
+#[tokio::test]
 async fn rows_are_inserted_where_their_table_is() {
     let registry = registry().await;
     let one = User { id: 4, name: "main flo".to_owned() };

@@ -49,6 +49,9 @@
 //! | a query on the registry by a task that has a session of the same bind, and may be in a transaction | when it is run, in debug builds: a warning in the log, with the place |
 //! | other tables in the text of `sql_query` | never |
 //!
+//! A `UNION` whose parts are all boxed has no table that types can see: the compiler asks for type
+//! annotations, and `.bound_to::<Model>()` is the answer.
+//!
 //! What is found out when a query is run goes by the names of the tables that are bound with
 //! [`bind_tables!`](crate::bind_tables) or in a module with [`#[bind]`](macro@crate::bind).
 //!
