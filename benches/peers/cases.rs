@@ -34,44 +34,28 @@ pub(crate) async fn all(url: &str) -> Vec<Case> {
             acquires("sqlx-tuned", tasks, &sqlx.1),
         ],
     };
-    let row = |name, tasks: u32| {
+    // What finds a row: ours, then everybody else.
+    let finders = |name, tasks: u32, ours: Vec<Subject>| {
         let held = held.clone();
-        Case {
-            name,
-            tasks,
-            subjects: vec![
-                finds("ours", tasks, &ours),
-                // No more tasks than connections: what the server gives at the most.
-                Subject::new("held", tasks.min(CONNECTIONS), move || held.worker()),
-                finds("bb8-default", tasks, &bb8.0),
-                finds("bb8-tuned", tasks, &bb8.1),
-                finds("deadpool-default", tasks, &deadpool.0),
-                finds("deadpool-tuned", tasks, &deadpool.1),
-                finds("sqlx-default", tasks, &sqlx.0),
-                finds("sqlx-tuned", tasks, &sqlx.1),
-                finds("seaorm", tasks, &seaorm),
-            ],
-        }
+        let mut subjects = ours;
+        subjects.extend([
+            // No more tasks than connections: what the server gives at the most.
+            Subject::new("held", tasks.min(CONNECTIONS), move || held.worker()),
+            finds("bb8-default", tasks, &bb8.0),
+            finds("bb8-tuned", tasks, &bb8.1),
+            finds("deadpool-default", tasks, &deadpool.0),
+            finds("deadpool-tuned", tasks, &deadpool.1),
+            finds("sqlx-default", tasks, &sqlx.0),
+            finds("sqlx-tuned", tasks, &sqlx.1),
+            finds("seaorm", tasks, &seaorm),
+        ]);
+        Case { name, tasks, subjects }
     };
-    let routed = |name, tasks: u32| {
-        let held = held.clone();
-        Case {
-            name,
-            tasks,
-            subjects: vec![
-                finds("ours", tasks, &peers::ours::Routed(ours.clone())),
-                // `session_for`, and diesel-async's own methods.
-                finds("ours-session", tasks, &ours),
-                Subject::new("held", tasks.min(CONNECTIONS), move || held.worker()),
-                finds("bb8-default", tasks, &bb8.0),
-                finds("bb8-tuned", tasks, &bb8.1),
-                finds("deadpool-default", tasks, &deadpool.0),
-                finds("deadpool-tuned", tasks, &deadpool.1),
-                finds("sqlx-default", tasks, &sqlx.0),
-                finds("sqlx-tuned", tasks, &sqlx.1),
-                finds("seaorm", tasks, &seaorm),
-            ],
-        }
+    let row = |name, tasks| finders(name, tasks, vec![finds("ours", tasks, &ours)]);
+    let routed = |name, tasks| {
+        let routed = finds("ours", tasks, &peers::ours::Routed(ours.clone()));
+        // `session_for`, and diesel-async's own methods.
+        finders(name, tasks, vec![routed, finds("ours-session", tasks, &ours)])
     };
     let routes = |name, routes: route::Routes| Subject::new(name, 1, move || routes.clone());
     let route = Case {

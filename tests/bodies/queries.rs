@@ -696,6 +696,13 @@ where
     registry.session_for::<M>().await.expect("a session").key().to_owned()
 }
 
+fn spawn_first_of<M>(registry: Registry) -> tokio::task::JoinHandle<String>
+where
+    M: Bound + Send + 'static,
+{
+    tokio::spawn(async move { first_of::<M>(&registry).await })
+}
+
 trait Reports {
     fn count(&self) -> impl Future<Output = Result<i64, Error>> + Send;
 }
@@ -725,6 +732,7 @@ async fn futures_can_be_sent_to_other_tasks() {
     assert_eq!(task.await.expect("no panic").expect("rows"), (3, 3, 2, 3));
     assert_eq!(registry.count().await.expect("a row"), 3);
     assert_eq!(first_of::<events::table>(&registry).await, "archive");
+    assert_eq!(spawn_first_of::<User>(registry).await.expect("no panic"), "default");
 }
 
 #[tokio::test]
