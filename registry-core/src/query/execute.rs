@@ -88,8 +88,8 @@ mod sqlite {
     }
 
     impl Command<Sqlite> for Vec<Erased<'_, Dialect, ()>> {
-        // There is nothing to look for: each row has values, and no query.
-        async fn run(self, _: Check, connection: &mut Sqlite) -> QueryResult<usize> {
+        async fn run(self, check: Check, connection: &mut Sqlite) -> QueryResult<usize> {
+            self.iter().try_for_each(|row| check.look_at(row, ""))?;
             connection
                 .transaction(async |connection| {
                     let mut affected = 0;

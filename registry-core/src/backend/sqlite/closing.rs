@@ -18,7 +18,6 @@ static CLOSING: Mutex<Vec<(String, Ended)>> = Mutex::new(Vec::new());
 static TURNS: Mutex<Option<HashMap<String, Weak<Mutex<()>>>>> = Mutex::new(None);
 
 /// A turn in closing connections to one URL.
-#[derive(Clone)]
 pub(super) struct Turns(Arc<Mutex<()>>);
 
 impl Turns {
