@@ -26,6 +26,9 @@ impl BindKey {
         Err(_) => unreachable!(),
     };
 
+    /// The key of a bind that has none, which is no key that settings can have.
+    pub(crate) const NONE: Self = Self { bytes: [0; Self::MAX_LEN], len: 0 };
+
     /// How many characters a key has at the most.
     pub const MAX_LEN: usize = 32;
 

@@ -12,6 +12,7 @@ use diesel::result::DatabaseErrorKind;
 
 use crate::bind_key::BindKey;
 use crate::settings::{BackendKind, SettingsError, nearest};
+use crate::tenant::TenantError;
 
 /// What a database driver reported, in its own words.
 pub type DriverError = Box<dyn StdError + Send + Sync>;
@@ -35,6 +36,12 @@ pub enum Error {
     /// A bind is not usable as the program means to use it.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// The name of a tenant cannot be one.
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
+    /// An engine could not be replaced.
+    #[error(transparent)]
+    Replace(#[from] ReplaceError),
     /// A migration could not be run.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
@@ -139,6 +146,65 @@ pub enum AcquireError {
         source: Arc<ConnectError>,
     },
 
+    /// The bind has a database for each tenant, and nobody said for which tenant.
+    #[error("bind `{key}` has a database for each tenant: acquire through `registry.tenant(..)`")]
+    NoTenant {
+        /// The bind key.
+        key: BindKey,
+    },
+
+    /// The tenant has no database. Nothing was opened, and nothing was made.
+    #[error("bind `{key}`: unknown tenant `{tenant}`")]
+    UnknownTenant {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the tenant.
+        tenant: String,
+        /// What the database said, if one was asked.
+        #[source]
+        source: Option<Arc<ConnectError>>,
+    },
+
+    /// The settings of the tenant's database could not be found.
+    #[error("bind `{key}`: the settings of tenant `{tenant}` could not be found")]
+    Resolve {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the tenant.
+        tenant: String,
+        /// What the resolver said.
+        #[source]
+        source: DriverError,
+    },
+
+    /// The settings for an engine that was to be opened on demand are not usable.
+    #[error("bind `{key}`: no engine can be opened with these settings")]
+    Settings {
+        /// The bind key.
+        key: BindKey,
+        /// Every problem that they have.
+        #[source]
+        source: SettingsError,
+    },
+
+    /// No other engine could be opened: as many were open as `max_engines` allows, and all of them were
+    /// in use for the whole time that the caller was willing to wait.
+    #[error(
+        "bind `{key}`: no engine could be opened within {}: all of {max_engines} are in use, which is \
+         max_engines, and {waiting} more callers wait",
+        humantime::format_duration(*after)
+    )]
+    TooManyEngines {
+        /// The bind key.
+        key: BindKey,
+        /// How long the caller waited.
+        after: Duration,
+        /// The `max_engines` of the registry.
+        max_engines: u32,
+        /// Callers that waited beside this one.
+        waiting: usize,
+    },
+
     /// The registry was closed.
     #[error("bind `{key}`: the registry is closed")]
     Closed {
@@ -164,16 +230,39 @@ impl AcquireError {
             Self::QueueFull { key, .. }
             | Self::TimedOut { key, .. }
             | Self::Connect { key, .. }
+            | Self::NoTenant { key }
+            | Self::UnknownTenant { key, .. }
+            | Self::Resolve { key, .. }
+            | Self::Settings { key, .. }
+            | Self::TooManyEngines { key, .. }
             | Self::Closed { key }
             | Self::NoRuntime { key } => key,
         }
+    }
+
+    /// The same for the bind `of`: engines that were opened on demand may serve several.
+    pub(crate) fn of_bind(mut self, of: BindKey) -> Self {
+        match &mut self {
+            Self::UnknownBind(_) | Self::WrongBackend(_) => {}
+            Self::QueueFull { key, .. }
+            | Self::TimedOut { key, .. }
+            | Self::Connect { key, .. }
+            | Self::NoTenant { key }
+            | Self::UnknownTenant { key, .. }
+            | Self::Resolve { key, .. }
+            | Self::Settings { key, .. }
+            | Self::TooManyEngines { key, .. }
+            | Self::Closed { key }
+            | Self::NoRuntime { key } => *key = of,
+        }
+        self
     }
 
     /// Whether a wait came to its end: for a session or for a connection.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         match self {
-            Self::TimedOut { .. } => true,
+            Self::TimedOut { .. } | Self::TooManyEngines { .. } => true,
             Self::Connect { source, .. } => matches!(**source, ConnectError::TimedOut { .. }),
             _ => false,
         }
@@ -183,7 +272,7 @@ impl AcquireError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::QueueFull { .. } | Self::TimedOut { .. } => true,
+            Self::QueueFull { .. } | Self::TimedOut { .. } | Self::TooManyEngines { .. } => true,
             Self::Connect { source, .. } => source.is_transient(),
             _ => false,
         }
@@ -200,6 +289,9 @@ pub enum ConnectError {
     /// The server does not know the user, or the password is wrong.
     #[error("the server rejects the user or the password")]
     Authentication(#[source] DriverError),
+    /// The credentials that the program looks for at each connection could not be had.
+    #[error("the credentials could not be had")]
+    Credentials(#[source] DriverError),
     /// The server, or the file system, has no such database.
     #[error("the database does not exist")]
     UnknownDatabase(#[source] DriverError),
@@ -253,6 +345,12 @@ impl UnknownBind {
         Self { key: key.to_owned(), known: known.into_iter().collect() }
     }
 
+    /// Whether the settings have that bind, but with a database for each tenant in place of one.
+    #[must_use]
+    pub fn is_per_tenant(&self) -> bool {
+        self.known.iter().any(|known| *known == *self.key)
+    }
+
     /// The key that was most likely meant, if one is near enough to be a slip of the finger.
     #[must_use]
     pub fn nearest(&self) -> Option<&str> {
@@ -262,6 +360,14 @@ impl UnknownBind {
 
 impl fmt::Display for UnknownBind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_per_tenant() {
+            return write!(
+                f,
+                "bind `{}` has a database for each tenant, and no engine of its own: go through \
+                 `registry.tenant(..)`",
+                self.key
+            );
+        }
         write!(f, "the settings have no bind `{}`; they have ", self.key)?;
         list(f, &self.known)?;
         match self.nearest() {
@@ -284,6 +390,45 @@ pub struct WrongBackend {
     pub expected: BackendKind,
     /// What the URL in the settings says.
     pub found: BackendKind,
+}
+
+/// Why an engine was not replaced. It goes on as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplaceError {
+    /// No settings name that bind.
+    #[error(transparent)]
+    UnknownBind(#[from] UnknownBind),
+    /// The new settings name another backend.
+    #[error(transparent)]
+    WrongBackend(#[from] WrongBackend),
+    /// The new settings are not usable.
+    #[error("bind `{key}`: the engine cannot be replaced with these settings")]
+    Settings {
+        /// The bind key.
+        key: BindKey,
+        /// Every problem that they have.
+        #[source]
+        source: SettingsError,
+    },
+    /// The bind has one database and the new settings one for each tenant, or the other way round.
+    #[error("bind `{key}`: {}", if *is_per_tenant {
+        "it has a database for each tenant, and the new settings name none: write `{tenant}`"
+    } else {
+        "it has one database, and the new settings one for each tenant"
+    })]
+    Tenants {
+        /// The bind key.
+        key: BindKey,
+        /// Whether the bind has a database for each tenant.
+        is_per_tenant: bool,
+    },
+    /// The registry was closed.
+    #[error("bind `{key}`: the registry is closed")]
+    Closed {
+        /// The bind key.
+        key: BindKey,
+    },
 }
 
 /// Everything that [`Registry::verify`](crate::Registry::verify) found wrong.
@@ -364,6 +509,12 @@ pub enum MigrateError {
     /// The program expects one backend behind that bind, and its URL names another.
     #[error(transparent)]
     WrongBackend(#[from] WrongBackend),
+    /// The bind has a database for each tenant: migrate each, by [`Tenant::migrate`](crate::Tenant::migrate).
+    #[error("bind `{key}` has a database for each tenant: migrate through `registry.tenant(..)`")]
+    NoTenant {
+        /// The bind key.
+        key: BindKey,
+    },
     /// The call was made outside a Tokio runtime.
     #[error("bind `{key}`: migrations can only be run inside a Tokio runtime")]
     NoRuntime {

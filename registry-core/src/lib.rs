@@ -109,12 +109,14 @@ mod bind;
 mod bind_key;
 mod engine;
 pub mod error;
+mod on_demand;
 #[doc(hidden)]
 pub mod private;
 pub mod query;
 mod registry;
 mod session;
 pub mod settings;
+mod tenant;
 
 pub use backend::Backend;
 #[cfg(feature = "mysql")]
@@ -127,9 +129,10 @@ pub use bind::{Bind, Bound, ByKey, Db, KeyName, Name};
 pub use bind_key::{BindKey, InvalidBindKey};
 pub use engine::{Engine, EngineStatus, LastError};
 pub use error::{
-    AcquireError, ConnectError, Error, MigrateError, UnknownBind, VerifyError, VerifyFailure,
-    WrongBackend,
+    AcquireError, ConnectError, Error, MigrateError, ReplaceError, UnknownBind, VerifyError,
+    VerifyFailure, WrongBackend,
 };
+pub use on_demand::{OnDemandEngine, OnDemandStatus};
 pub use query::{BindDsl, OptionalExtension, RunQueryDsl, SaveChangesDsl};
 pub use registry::{
     BindHealth, CheckReport, CloseReport, MigrateReport, Registry, RegistryBuilder, Status,
@@ -138,8 +141,10 @@ pub use registry::{
 pub use registry_derive::{bind, bind_tables, binds};
 pub use session::{Acquire, Session};
 pub use settings::{
-    BackendKind, BindSettings, DatabaseUrl, EngineOptions, ResetOnReturn, Settings, SettingsError,
+    BackendKind, BindSettings, Credentials, DatabaseUrl, EngineOptions, ResetOnReturn, Settings,
+    SettingsError,
 };
+pub use tenant::{Tenant, TenantError, TenantResolver};
 
 /// The program in the README, as a test.
 #[cfg(all(doctest, feature = "sqlite"))]

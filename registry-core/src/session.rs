@@ -11,10 +11,16 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
-use crate::bind::Bind;
+use crate::backend::Backend;
+use crate::bind::{Bind, Bound, ByKey};
+use crate::bind_key::BindKey;
 use crate::engine::{AnyEngine, Attempt, Core, Loan};
-use crate::error::AcquireError;
+use crate::error::{AcquireError, WrongBackend};
+use crate::on_demand::Identity;
+use crate::registry::{Found, Registry, Route};
+use crate::settings::BindSettings;
 
 /// One connection to the database of the bind `B`, lent for as long as the value lives.
 ///
@@ -39,7 +45,11 @@ impl<B: Bind> Session<B> {
     /// The bind key of the database that it is connected to.
     #[must_use]
     pub fn key(&self) -> &str {
-        &AnyEngine::settings(&**self.loan.engine()).key
+        // An engine that was opened on demand may serve several binds.
+        match B::KEY {
+            "" => &AnyEngine::settings(&**self.loan.engine()).key,
+            key => key,
+        }
     }
 }
 
@@ -63,6 +73,75 @@ impl<B: Bind> fmt::Debug for Session<B> {
     }
 }
 
+impl Registry {
+    /// Acquires a session of the database that the model, table or query type `M` is bound to.
+    ///
+    /// See [`Acquire`] for what it waits for and how it fails.
+    pub fn session_for<M: Bound>(&self) -> Acquire<'_, M::Bind> {
+        self.session::<M::Bind>()
+    }
+
+    /// Acquires a session of the bind `B`.
+    ///
+    /// See [`Acquire`] for what it waits for and how it fails.
+    pub fn session<B: Bind>(&self) -> Acquire<'_, B> {
+        Acquire::new(self, Route::Bind)
+    }
+
+    /// Acquires a session of the bind whose key is only known at run time, with the connection type
+    /// that its URL is expected to need.
+    ///
+    /// Nothing then checks which models are used on it: it is the way out where types cannot follow.
+    ///
+    /// See [`Acquire`] for what it waits for and how it fails.
+    pub fn session_by_key<C: Backend>(&self, key: &str) -> Acquire<'_, ByKey<C>> {
+        match BindKey::new(key) {
+            Ok(key) => Acquire::new(self, Route::Key(key)),
+            Err(_) => Acquire::failed(self, self.unknown(key).into()),
+        }
+    }
+
+    /// Acquires a session for the model, table or query type `M` of another database than its bind's: of
+    /// the same backend, at `settings`, which is a URL, or a [`BindSettings`] with options.
+    ///
+    /// The engine is opened on demand and is one for each distinct URL and options, whoever asks and however
+    /// many at once. User and password are a part of that. What `settings` do not say is as the bind has it.
+    /// A URL is read each time: keep a [`DatabaseUrl`](crate::DatabaseUrl) where that matters.
+    ///
+    /// As many engines can be open as `max_engines` says; one more takes the place of the least recently
+    /// used that has no session lent. If all have one, it is waited for, first come first served. An engine
+    /// that could not connect is not kept.
+    ///
+    /// See [`Acquire`] for what it waits for and how it fails.
+    pub fn session_by_url<M: Bound>(
+        &self,
+        settings: impl Into<BindSettings>,
+    ) -> Acquire<'_, M::Bind> {
+        let route = by_url::<M::Bind>(self, settings.into());
+        match route {
+            Ok(route) => Acquire::new(self, route),
+            Err(error) => Acquire::failed(self, error),
+        }
+    }
+}
+
+fn by_url<B: Bind>(
+    registry: &Registry,
+    settings: BindSettings,
+) -> Result<Route<'static>, AcquireError> {
+    let key = Route::Bind.bind_key::<B>();
+    let settings = registry.recipes().engine(key, settings);
+    let settings = settings.map_err(|source| AcquireError::Settings { key, source })?;
+    let (expected, found) = (B::Connection::KIND, settings.url.backend());
+    if found != expected {
+        return Err(WrongBackend { key, expected, found }.into());
+    }
+    if settings.url.is_per_tenant() || settings.tenant_schema.is_some() {
+        return Err(AcquireError::NoTenant { key });
+    }
+    Ok(Route::Url(Box::new(Identity::new(settings))))
+}
+
 /// A session on its way: the future that [`Registry::session_for`](crate::Registry::session_for)
 /// returns.
 ///
@@ -79,25 +158,34 @@ impl<B: Bind> fmt::Debug for Session<B> {
 /// closed registry.
 #[must_use = "a session is only acquired once this is awaited"]
 pub struct Acquire<'r, B: Bind> {
+    registry: &'r Registry,
     state: State<'r, B>,
     within: Option<Duration>,
     is_for_query: bool,
 }
 
 enum State<'r, B: Bind> {
-    Start(Arc<Core<B::Connection>>, PhantomData<&'r ()>),
+    Start(Route<'r>),
     Failed(AcquireError),
     Waiting(BoxFuture<'r, Result<Loan<B::Connection>, AcquireError>>),
     Done,
 }
 
-impl<B: Bind> Acquire<'_, B> {
-    pub(crate) fn new(engine: Result<Arc<Core<B::Connection>>, AcquireError>) -> Self {
-        let state = match engine {
-            Ok(engine) => State::Start(engine, PhantomData),
-            Err(error) => State::Failed(error),
-        };
-        Self { state, within: None, is_for_query: false }
+/// What there is to begin with, when a session cannot be had at once.
+enum First<C: Backend> {
+    Attempt(Attempt<C>, Option<String>),
+    Found(Found<C>),
+    /// The engine is to be opened.
+    Nothing,
+}
+
+impl<'r, B: Bind> Acquire<'r, B> {
+    pub(crate) fn new(registry: &'r Registry, route: Route<'r>) -> Self {
+        Self { registry, state: State::Start(route), within: None, is_for_query: false }
+    }
+
+    fn failed(registry: &'r Registry, error: AcquireError) -> Self {
+        Self { registry, state: State::Failed(error), within: None, is_for_query: false }
     }
 
     /// Acquires it for one query.
@@ -120,6 +208,88 @@ impl<B: Bind> Acquire<'_, B> {
         self.within = Some(limit);
         self
     }
+
+    /// A session at once, or what to wait for.
+    fn start(&mut self, route: Route<'r>) -> Result<Poll<Loan<B::Connection>>, AcquireError> {
+        let Ok(runtime) = Handle::try_current() else {
+            return Err(AcquireError::NoRuntime { key: route.bind_key::<B>() });
+        };
+        let first = match route.find::<B>(self.registry)? {
+            None => First::Nothing,
+            Some(found) if found.schema.is_some() => First::Found(found),
+            Some(found) => match Core::try_lend(found.engine, &runtime) {
+                Ok(Attempt::Ready(loan)) => return Ok(Poll::Ready(loan)),
+                Ok(attempt) => First::Attempt(attempt, None),
+                Err(error) if is_replaced(&error, self.registry) => First::Nothing,
+                Err(error) => return Err(route.told::<B>(error)),
+            },
+        };
+        let waiting = wait::<B>(self.registry, route, first, self.within);
+        self.state = State::Waiting(Box::pin(waiting));
+        Ok(Poll::Pending)
+    }
+}
+
+/// Whether an engine was closed, and there is another in its place.
+fn is_replaced(error: &AcquireError, registry: &Registry) -> bool {
+    matches!(error, AcquireError::Closed { .. }) && !registry.is_closed()
+}
+
+async fn wait<B: Bind>(
+    registry: &Registry,
+    route: Route<'_>,
+    first: First<B::Connection>,
+    within: Option<Duration>,
+) -> Result<Loan<B::Connection>, AcquireError> {
+    if let First::Attempt(attempt, None) = first {
+        return match Core::lend(attempt, within).await {
+            Err(error) if is_replaced(&error, registry) => {
+                // Boxed, as the next one: it is large and rare.
+                Box::pin(wait_for_engine::<B>(registry, route, None, within)).await
+            }
+            outcome => outcome.map_err(|error| route.told::<B>(error)),
+        };
+    }
+    let found = match first {
+        First::Found(found) => Some(found),
+        _ => None,
+    };
+    Box::pin(wait_for_engine::<B>(registry, route, found, within)).await
+}
+
+/// Finds or opens the engine, and acquires a session of it. If the engine is closed meanwhile and another
+/// is in its place, goes on there.
+async fn wait_for_engine<B: Bind>(
+    registry: &Registry,
+    route: Route<'_>,
+    mut found: Option<Found<B::Connection>>,
+    within: Option<Duration>,
+) -> Result<Loan<B::Connection>, AcquireError> {
+    let (started, runtime) = (Instant::now(), Handle::current());
+    let told = |error| route.told::<B>(error);
+    loop {
+        let left = |limit: Duration| limit.saturating_sub(started.elapsed());
+        let Found { engine, schema } = match found.take() {
+            Some(found) => found,
+            None => route.open::<B>(registry, within.map(left)).await.map_err(told)?,
+        };
+        let core = Arc::clone(engine.engine());
+        let limit = within.unwrap_or(core.settings().options.acquire_timeout);
+        let lent = match Core::try_lend(engine, &runtime) {
+            Ok(attempt) => Core::lend(attempt, Some(left(limit))).await,
+            Err(error) => Err(error),
+        };
+        let mut loan = match lent {
+            Err(error) if is_replaced(&error, registry) => continue,
+            lent => lent.map_err(told)?,
+        };
+        return match schema {
+            Some(schema) if !core.prepare(&mut loan, &schema).await.map_err(told)? => {
+                Err(route.unknown_schema::<B>())
+            }
+            _ => Ok(loan),
+        };
+    }
 }
 
 // Nothing in it is pinned in place: the future that waits has a box of its own.
@@ -132,17 +302,9 @@ impl<B: Bind> Future for Acquire<'_, B> {
         let this = self.get_mut();
         loop {
             match std::mem::replace(&mut this.state, State::Done) {
-                State::Start(engine, _) => {
-                    let Ok(runtime) = Handle::try_current() else {
-                        let key = engine.settings().key;
-                        return Poll::Ready(Err(AcquireError::NoRuntime { key }));
-                    };
-                    match engine.try_lend(&runtime)? {
-                        Attempt::Ready(loan) => return Poll::Ready(Ok(this.session(loan))),
-                        attempt => {
-                            let waiting = Core::lend(attempt, this.within);
-                            this.state = State::Waiting(Box::pin(waiting));
-                        }
+                State::Start(route) => {
+                    if let Poll::Ready(loan) = this.start(route)? {
+                        return Poll::Ready(Ok(this.session(loan)));
                     }
                 }
                 State::Failed(error) => return Poll::Ready(Err(error)),

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 use std::future::Future;
 
+use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::migration::Migration;
 use diesel_async::AsyncConnectionCore;
@@ -39,6 +40,14 @@ pub trait Driver:
         url: &DatabaseUrl,
         options: &EngineOptions,
     ) -> impl Future<Output = Result<Self, ConnectError>> + Send;
+
+    /// Makes a schema the one in which names without a schema are looked for, and no other. False if there is
+    /// no such schema, and then nothing has changed.
+    ///
+    /// The settings let nobody get here whose database has no schemas.
+    fn enter_schema(&mut self, _schema: &str) -> impl Future<Output = QueryResult<bool>> + Send {
+        std::future::ready(Ok(false))
+    }
 
     /// What the driver has to say against a URL, which it finds out without connecting.
     fn check_url(url: &DatabaseUrl) -> Result<(), String>;

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use diesel::dsl::sql;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::{QueryResult, sql_query};
 use diesel_async::pooled_connection::PoolableConnection;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::future::BoxFuture;
@@ -87,6 +88,15 @@ impl Driver for Postgres {
             return connect_as_asked(config, tls, url).await;
         }
         connect(config, SslMode::Disable, NoTls).await
+    }
+
+    async fn enter_schema(&mut self, schema: &str) -> QueryResult<bool> {
+        // `quote_ident` for the list that the setting is, and a value, so that no name can end either.
+        let entered = sql_query(
+            "SELECT set_config('search_path', quote_ident(nspname), false) \
+             FROM pg_catalog.pg_namespace WHERE nspname = $1",
+        );
+        Ok(entered.bind::<Text, _>(schema).execute(self).await? == 1)
     }
 
     fn check_url(url: &DatabaseUrl) -> Result<(), String> {

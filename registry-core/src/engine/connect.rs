@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::core::Core;
+use super::loan::Loan;
 use super::meters::{Closed, Timer};
 use super::pool::Lease;
 use super::stats::For;
@@ -96,8 +97,12 @@ impl<C: Backend> Core<C> {
         Ok((connection, watch))
     }
 
-    /// Opens a connection for migrations, which write and take their time.
-    pub(crate) async fn connect_to_migrate(&self) -> Result<C, AcquireError> {
+    /// Opens a connection for migrations, which write and take their time: in that schema, if there is one,
+    /// and `None` if there should be one and is not.
+    pub(crate) async fn connect_to_migrate(
+        &self,
+        schema: Option<&str>,
+    ) -> Result<Option<C>, AcquireError> {
         if self.is_closed() {
             return Err(self.closed_error());
         }
@@ -106,8 +111,47 @@ impl<C: Backend> Core<C> {
             statement_timeout: None,
             ..self.settings.options.clone()
         };
-        let connection = self.open_within(&options, options.connect_timeout).await;
-        connection.map_err(|error| self.could_not_connect(error))
+        let opened = async {
+            let mut connection = self.open_within(&options, options.connect_timeout).await?;
+            let is_there = match schema {
+                Some(schema) => self.enter_schema(&mut connection, schema).await?,
+                None => true,
+            };
+            Ok(is_there.then_some(connection))
+        };
+        opened.await.map_err(|error| self.could_not_connect(error))
+    }
+
+    /// False if there is no such schema.
+    async fn enter_schema(&self, connection: &mut C, schema: &str) -> Result<bool, ConnectError> {
+        let limit = self.settings.options.check_timeout;
+        match timeout(limit, connection.enter_schema(schema)).await {
+            Ok(Ok(is_there)) => Ok(is_there),
+            Ok(Err(source)) => Err(ConnectError::Setup {
+                statement: "SET search_path".to_owned(),
+                source: source.into(),
+            }),
+            Err(_) => Err(ConnectError::TimedOut { after: limit }),
+        }
+    }
+
+    /// Puts a connection that is about to be lent into a schema. False if there is none of that name.
+    ///
+    /// Whatever schema the last borrower has left it in, and by whatever means.
+    pub(crate) async fn prepare(
+        &self,
+        loan: &mut Loan<C>,
+        schema: &str,
+    ) -> Result<bool, AcquireError> {
+        let entered = self.enter_schema(loan.connection_mut(), schema).await;
+        if let Some(lease) = loan.lease_mut() {
+            // This was not the borrower. A statement that was cut short is not forgotten.
+            match &entered {
+                Ok(_) => self.watch_anew(lease),
+                Err(_) => loan.discard(),
+            }
+        }
+        entered.map_err(|error| self.could_not_connect(error))
     }
 
     async fn open_within(
@@ -116,7 +160,14 @@ impl<C: Backend> Core<C> {
         limit: Duration,
     ) -> Result<C, ConnectError> {
         let ready = async {
-            let mut connection = C::open(&self.settings.url, options).await?;
+            let url = match &self.settings.credentials {
+                Some(source) => {
+                    let asked = source.put_in(&self.settings.url).await;
+                    &asked.map_err(ConnectError::Credentials)?
+                }
+                None => &self.settings.url,
+            };
+            let mut connection = C::open(url, options).await?;
             run_each(&mut connection, &options.on_connect).await?;
             if !options.statement_cache {
                 connection.set_prepared_statement_cache_size(CacheSize::Disabled);

@@ -17,6 +17,8 @@ use super::meters::Timer;
 use super::pool::Pool;
 use super::stats::Stats;
 use super::status::{EngineStatus, LastError};
+use super::used::Used;
+use super::uses::{Owner, Uses};
 use super::watch::{Watch, caller};
 use super::{AnyEngine, CheckFailure};
 use crate::backend::Backend;
@@ -29,10 +31,11 @@ use crate::settings::EngineSettings;
 /// a time-out and an end. Whoever has a permit finds a slot, and sees to it that the slot has a live
 /// connection ([`Core::fill`]).
 pub(crate) struct Core<C: Backend> {
-    pub(super) settings: EngineSettings,
+    pub(super) settings: Arc<EngineSettings>,
     pub(super) pool: Pool<C>,
     pub(super) permits: Semaphore,
     pub(super) stats: Stats,
+    uses: Uses,
     /// Wakes [`Core::all_returned`].
     pub(super) returned: Notify,
     /// Wakes the maintenance, which must not keep the engine alive while it sleeps.
@@ -52,17 +55,19 @@ pub(crate) enum Attempt<C: Backend> {
     /// A permit, and a slot that must be looked at first.
     Held(Held<C>),
     /// Nothing: others are in front.
-    Wait(Arc<Core<C>>, Timer),
+    Wait(Used<Core<C>>, Timer),
 }
 
 impl<C: Backend> Core<C> {
-    pub(crate) fn new(settings: EngineSettings) -> Self {
+    /// `owner` has opened it on demand.
+    pub(crate) fn new(settings: Arc<EngineSettings>, owner: Option<Weak<dyn Owner>>) -> Self {
         let max = settings.options.max_connections;
         Self {
             pool: Pool::new(max),
             permits: Semaphore::new(max as usize),
             stats: Stats::new(settings.key, max),
             settings,
+            uses: Uses::new(owner),
             returned: Notify::new(),
             maintenance: Arc::new(Notify::new()),
             is_maintained: Arc::new(AtomicBool::new(false)),
@@ -72,15 +77,18 @@ impl<C: Backend> Core<C> {
     }
 
     /// A session at once, if one can be had without any input or output.
-    pub(crate) fn try_lend(self: Arc<Self>, runtime: &Handle) -> Result<Attempt<C>, AcquireError> {
+    pub(crate) fn try_lend(
+        engine: Used<Self>,
+        runtime: &Handle,
+    ) -> Result<Attempt<C>, AcquireError> {
         let asked = Timer::start();
-        let taken = self.permits.try_acquire().map(SemaphorePermit::forget);
+        let taken = engine.permits.try_acquire().map(SemaphorePermit::forget);
         match taken {
             Ok(()) => {}
-            Err(TryAcquireError::NoPermits) => return Ok(Attempt::Wait(self, asked)),
-            Err(TryAcquireError::Closed) => return Err(self.closed_error()),
+            Err(TryAcquireError::NoPermits) => return Ok(Attempt::Wait(engine, asked)),
+            Err(TryAcquireError::Closed) => return Err(engine.closed_error()),
         }
-        let mut held = Held::new(self, asked);
+        let mut held = Held::new(engine, asked);
         let engine = held.engine();
         engine.see_to_maintenance(runtime);
         engine.stats.direct();
@@ -99,7 +107,7 @@ impl<C: Backend> Core<C> {
         let engine = match &attempt {
             Attempt::Ready(loan) => Arc::clone(loan.engine()),
             Attempt::Held(held) => Arc::clone(held.engine()),
-            Attempt::Wait(engine, _) => Arc::clone(engine),
+            Attempt::Wait(engine, _) => Arc::clone(engine.engine()),
         };
         let started = Instant::now();
         let within = within.unwrap_or(engine.settings.options.acquire_timeout);
@@ -118,7 +126,7 @@ impl<C: Backend> Core<C> {
         let mut held = match attempt {
             Attempt::Ready(loan) => return Ok(loan),
             Attempt::Held(held) => held,
-            Attempt::Wait(_, asked) => self.wait(started, within, asked).await?,
+            Attempt::Wait(engine, asked) => Self::wait(engine, started, within, asked).await?,
         };
         while held.lease_mut().is_none() {
             match self.pool.take() {
@@ -139,33 +147,31 @@ impl<C: Backend> Core<C> {
 
     /// Waits for a permit, behind those who came before.
     async fn wait(
-        self: &Arc<Self>,
+        engine: Used<Self>,
         started: Instant,
         within: Duration,
         asked: Timer,
     ) -> Result<Held<C>, AcquireError> {
-        let options = &self.settings.options;
-        let waiting = self.stats.wait();
+        let options = &engine.settings.options;
+        let waiting = engine.stats.wait();
         if let Some(limit) = options.queue_limit.filter(|limit| waiting.before >= *limit) {
-            return Err(AcquireError::QueueFull { key: self.settings.key, limit });
+            return Err(AcquireError::QueueFull { key: engine.settings.key, limit });
         }
-        let permit = self.permits.acquire();
+        let permit = engine.permits.acquire();
         // A time so long that it has no end on the clock is waited for without a timer.
         let permit = match started.checked_add(within) {
             Some(deadline) => timeout_at(deadline, permit).await,
             None => Ok(permit.await),
         };
+        let permit = permit.map(|permit| permit.map(SemaphorePermit::forget));
+        drop(waiting);
         match permit {
-            Ok(Ok(permit)) => {
-                self.stats.waited();
-                permit.forget();
-                Ok(Held::new(Arc::clone(self), asked))
+            Ok(Ok(())) => {
+                engine.stats.waited();
+                Ok(Held::new(engine, asked))
             }
-            Ok(Err(_)) => Err(self.closed_error()),
-            Err(_) => {
-                drop(waiting);
-                Err(self.timed_out(within))
-            }
+            Ok(Err(_)) => Err(engine.closed_error()),
+            Err(_) => Err(engine.timed_out(within)),
         }
     }
 
@@ -273,7 +279,8 @@ impl<C: Backend> AnyEngine for Core<C> {
                 return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
             };
             let limit = self.settings.options.check_timeout;
-            let mut loan = Self::lend(self.try_lend(&runtime)?, within).await?;
+            let attempt = Self::try_lend(Used::new(Arc::clone(&self)), &runtime)?;
+            let mut loan = Self::lend(attempt, within).await?;
             match timeout(limit, loan.connection_mut().batch_execute(CHECK)).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => {
@@ -303,6 +310,10 @@ impl<C: Backend> AnyEngine for Core<C> {
 
     fn lent(&self) -> u32 {
         Core::lent(self)
+    }
+
+    fn uses(&self) -> &Uses {
+        &self.uses
     }
 
     fn is_held_by_caller(&self) -> bool {

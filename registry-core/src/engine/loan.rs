@@ -9,10 +9,12 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::AnyEngine;
 use super::connect::{CHECK, run_each};
 use super::core::Core;
 use super::meters::{Closed, Timer};
 use super::pool::Lease;
+use super::used::Used;
 use super::watch::caller;
 use crate::backend::Backend;
 use crate::settings::ResetOnReturn;
@@ -20,7 +22,7 @@ use crate::settings::ResetOnReturn;
 /// The right to one of an engine's connections, and its slot once there is one. Dropping it gives both
 /// back.
 pub(crate) struct Held<C: Backend> {
-    engine: Arc<Core<C>>,
+    engine: Used<Core<C>>,
     lease: Option<Lease<C>>,
     /// When it was asked for.
     asked: Timer,
@@ -29,12 +31,12 @@ pub(crate) struct Held<C: Backend> {
 impl<C: Backend> Held<C> {
     /// The caller has taken one of the engine's permits, and has let it forget where it came from: one
     /// that borrows the engine could not be kept beside it.
-    pub(super) fn new(engine: Arc<Core<C>>, asked: Timer) -> Self {
+    pub(super) fn new(engine: Used<Core<C>>, asked: Timer) -> Self {
         Self { engine, lease: None, asked }
     }
 
     pub(super) fn engine(&self) -> &Arc<Core<C>> {
-        &self.engine
+        self.engine.engine()
     }
 
     pub(super) fn put(&mut self, lease: Option<Lease<C>>) {
@@ -87,13 +89,14 @@ impl<C: Backend> Loan<C> {
             watch.is_for_query.store(false, Ordering::Relaxed);
         }
         let engine = &held.engine;
+        engine.uses().lent();
         engine.stats.lent(held.asked, || engine.pool.counts().idle);
         Self { held: Some(held), is_discarded: false, lent: Timer::start() }
     }
 
     pub(crate) fn engine(&self) -> &Arc<Core<C>> {
         match &self.held {
-            Some(held) => &held.engine,
+            Some(held) => held.engine(),
             None => unreachable!("a loan is only emptied when it is dropped"),
         }
     }
@@ -103,6 +106,10 @@ impl<C: Backend> Loan<C> {
         if let Some(watch) = self.held.as_ref().and_then(Held::lease).and_then(|it| it.watch()) {
             watch.is_for_query.store(true, Ordering::Relaxed);
         }
+    }
+
+    pub(super) fn lease_mut(&mut self) -> Option<&mut Lease<C>> {
+        self.held.as_mut().and_then(Held::lease_mut)
     }
 
     pub(crate) fn connection(&self) -> &C {
@@ -279,7 +286,7 @@ fn keep_after<C: Backend>(mut held: Held<C>, rolled_back: BoxFuture<'static, ()>
 
 /// Cleans a connection and puts it back. It is closed if that fails or takes too long.
 async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
-    let engine = Arc::clone(&held.engine);
+    let engine = Arc::clone(held.engine());
     let options = &engine.settings.options;
     let Some(lease) = &mut held.lease else { return };
     // What follows is nothing for an instrumentation of the borrower's own.

@@ -13,6 +13,7 @@ use super::loan::Held;
 use super::meters::{Closed, Timer};
 use super::slot::Slot;
 use super::stats::For;
+use super::used::Used;
 use crate::backend::Backend;
 
 /// How often an engine is looked after at the least.
@@ -85,7 +86,7 @@ async fn keep_warm<C: Backend>(engine: &Arc<Core<C>>) {
         // for it, and is told when it is given back.
         let Ok(permit) = engine.permits.try_acquire() else { return };
         permit.forget();
-        let _held = Held::new(Arc::clone(engine), Timer::start());
+        let _held = Held::new(Used::new(Arc::clone(engine)), Timer::start());
         match engine.connect(options.connect_timeout).await {
             Ok((connection, watch)) => {
                 let mut slot = Slot::empty();

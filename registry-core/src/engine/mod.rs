@@ -2,12 +2,11 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::backend::Backend;
 use crate::error::{AcquireError, DriverError};
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
 
@@ -20,12 +19,21 @@ mod pool;
 mod slot;
 mod stats;
 mod status;
+mod used;
+pub(crate) mod uses;
 mod watch;
+
+/// What [`uses`] is built on: the standard library's, or those of a model checker.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+}
 
 pub(crate) use self::core::{Attempt, Core};
 pub(crate) use self::loan::Loan;
 pub(crate) use self::stats::beside_session;
 pub use self::status::{EngineStatus, LastError};
+pub(crate) use self::used::Used;
+use self::uses::{Owner, Uses};
 
 /// A handle to what stands behind a bind at run time: its URL, its options and its pool.
 ///
@@ -109,14 +117,11 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
     /// How many connections are lent, or on their way to be.
     fn lent(&self) -> u32;
 
+    /// Who uses it.
+    fn uses(&self) -> &Uses;
+
     /// Whether the calling task has a session of this engine, other than for a query that runs.
     fn is_held_by_caller(&self) -> bool;
-}
-
-/// The engine as one of connection type `C`, if it is.
-pub(crate) fn of_type<C: Backend>(engine: &Arc<dyn AnyEngine>) -> Option<Arc<Core<C>>> {
-    let engine: Arc<dyn Any + Send + Sync> = Arc::clone(engine) as _;
-    engine.downcast().ok()
 }
 
 /// Why a check of an engine failed.
@@ -131,15 +136,18 @@ impl From<AcquireError> for CheckFailure {
     }
 }
 
-/// The engine that those settings ask for.
-pub(crate) fn open(settings: EngineSettings) -> Arc<dyn AnyEngine> {
+/// The engine that those settings ask for. `owner` opens it on demand.
+pub(crate) fn open(
+    settings: Arc<EngineSettings>,
+    owner: Option<Weak<dyn Owner>>,
+) -> Arc<dyn AnyEngine> {
     match settings.url.backend() {
         #[cfg(feature = "postgres")]
-        BackendKind::Postgres => Arc::new(Core::<crate::backend::Postgres>::new(settings)),
+        BackendKind::Postgres => Arc::new(Core::<crate::backend::Postgres>::new(settings, owner)),
         #[cfg(feature = "mysql")]
-        BackendKind::Mysql => Arc::new(Core::<crate::backend::Mysql>::new(settings)),
+        BackendKind::Mysql => Arc::new(Core::<crate::backend::Mysql>::new(settings, owner)),
         #[cfg(feature = "sqlite")]
-        BackendKind::Sqlite => Arc::new(Core::<crate::backend::Sqlite>::new(settings)),
+        BackendKind::Sqlite => Arc::new(Core::<crate::backend::Sqlite>::new(settings, owner)),
         #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "sqlite")))]
         off => unreachable!("the settings refuse {off}, whose feature is off"),
     }

@@ -13,13 +13,14 @@ use crate::bind::Bind;
 use crate::error::{AcquireError, Error};
 use crate::registry::Registry;
 use crate::session::{Acquire, Session};
+use crate::tenant::Tenant;
 
 /// The last argument of a query's method, for the query `Q`.
 ///
 /// `B` is the bind of the query and `Via` is how that is known; both are for the compiler to find.
 #[diagnostic::on_unimplemented(
     message = "a query cannot be run on `{Self}`",
-    label = "expected `&registry`, `&mut session` or `&mut connection` as the last argument",
+    label = "expected `&registry`, `&tenant`, `&mut session` or `&mut connection` as the last argument",
     note = "a `&mut` to a variable that is a `&mut` itself has one too many: write `session`, or `&mut *session`"
 )]
 pub trait Executor<Q, B, Via>: Lender<B> {}
@@ -89,6 +90,30 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
     fn lease(self, at: &'static Location<'static>) -> Acquire<'r, B> {
         if cfg!(debug_assertions) {
             self.warn_of_held::<B>(at);
+        }
+        self.session::<B>().for_query()
+    }
+}
+
+impl<Q, B: Bind, Via> Executor<Q, B, Via> for &Tenant
+where
+    Q: Routed<B, Via> + Checked<B, Via>,
+    Via: FindsBind,
+{
+}
+
+impl<'t, B: Bind> Lender<B> for &'t Tenant {
+    type Connection = B::Connection;
+    type Lease = Session<B>;
+    type Leasing = Acquire<'t, B>;
+    type LeaseError = AcquireError;
+    type Error = Error;
+
+    const KEY: Option<&'static str> = Some(B::KEY);
+
+    fn lease(self, at: &'static Location<'static>) -> Acquire<'t, B> {
+        if cfg!(debug_assertions) {
+            self.registry().warn_of_held::<B>(at);
         }
         self.session::<B>().for_query()
     }

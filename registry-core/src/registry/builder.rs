@@ -1,19 +1,28 @@
 //! Building a registry.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Registry;
+use super::served::{Named, Served};
 use crate::backend;
-use crate::engine::{self, AnyEngine};
-use crate::settings::{self, BindSettings, EngineOptions, Settings, SettingsError};
+use crate::engine;
+use crate::error::DriverError;
+use crate::on_demand::OnDemand;
+use crate::settings::{
+    self, BindSettings, CredentialSource, Credentials, DatabaseUrl, EngineOptions, EngineSettings,
+    FromCode, Resolved, Settings, SettingsError,
+};
+use crate::tenant::{Source, TenantBind, TenantResolver};
 
 /// Builds a [`Registry`], see [`Registry::builder`].
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RegistryBuilder {
     settings: Settings,
-    binds: Vec<(String, BindSettings)>,
-    options: EngineOptions,
+    code: FromCode,
+    resolvers: Vec<TenantResolver>,
 }
 
 impl RegistryBuilder {
@@ -28,13 +37,66 @@ impl RegistryBuilder {
     ///
     /// A relative SQLite path in it is relative to the current directory.
     pub fn bind(mut self, key: impl Into<String>, settings: impl Into<BindSettings>) -> Self {
-        self.binds.push((key.into(), settings.into()));
+        self.code.binds.push((key.into(), settings.into()));
         self
     }
 
     /// Options for every engine, in place of the defaults. What settings say wins over them.
     pub fn options(mut self, options: EngineOptions) -> Self {
-        self.options = options;
+        self.code.options = options;
+        self
+    }
+
+    /// Adds a bind with a database for each tenant, which `resolver` finds, see
+    /// [`Tenant`](crate::Tenant).
+    pub fn tenants(mut self, key: impl Into<String>, resolver: TenantResolver) -> Self {
+        self.code.resolved.push(key.into());
+        self.resolvers.push(resolver);
+        self
+    }
+
+    /// Asks `source` for credentials each time that the bind `key` opens a connection: for passwords that
+    /// do not live long. It is told the URL, and its answer wins over what that says.
+    ///
+    /// Asking counts as a part of connecting, and has its time-outs. It holds as well for the engines that
+    /// are opened on demand for that bind.
+    ///
+    /// ```
+    /// use registry_core::{Credentials, Registry};
+    ///
+    /// # async fn token_from_vault() -> Result<String, std::io::Error> { Ok("s3cret".to_owned()) }
+    /// let registry = Registry::builder()
+    ///     .bind("analytics", "sqlite::memory:")
+    ///     .credentials("analytics", |_url| async {
+    ///         Ok::<_, std::io::Error>(Credentials::password(token_from_vault().await?))
+    ///     })
+    ///     .build()?;
+    /// # let _ = registry;
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
+    pub fn credentials<F, R, E>(mut self, key: impl Into<String>, source: F) -> Self
+    where
+        F: Fn(&DatabaseUrl) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Credentials, E>> + Send + 'static,
+        E: Into<DriverError>,
+    {
+        self.code.credentials.push((key.into(), CredentialSource::new(source)));
+        self
+    }
+
+    /// How many engines can be open on demand at once, for tenants and by URL. 64 by default; the settings
+    /// win over it.
+    ///
+    /// One more takes the place of the least recently used that has no session lent.
+    pub fn max_engines(mut self, max: u32) -> Self {
+        self.code.on_demand.max_engines = max;
+        self
+    }
+
+    /// After how long without use an engine that was opened on demand is closed. 10 minutes by default,
+    /// `None` is never; the settings win over it.
+    pub fn engine_idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.code.on_demand.engine_idle_timeout = limit.into();
         self
     }
 
@@ -44,12 +106,29 @@ impl RegistryBuilder {
     ///
     /// [`SettingsError`] with every problem there is, not only the first.
     pub fn build(self) -> Result<Registry, SettingsError> {
-        let Self { settings, binds, options } = self;
-        let (engines, problems) = settings::resolve(&settings, binds, &options, backend::check_url);
+        let Self { settings, code, resolvers } = self;
+        let resolved = settings::resolve(&settings, code, backend::check_url);
+        let Resolved { engines, resolved, recipes, on_demand, problems } = resolved;
         if !problems.is_empty() {
             return Err(SettingsError::from_problems(problems));
         }
-        let engines: Vec<Arc<dyn AnyEngine>> = engines.into_iter().map(engine::open).collect();
-        Ok(Registry::new(engines))
+        // Without a problem, each key has been read, in order.
+        let resolved = resolved.into_iter().zip(resolvers).map(|(key, resolver)| {
+            Served::Tenants(TenantBind::new(key, Source::Resolver(resolver)))
+        });
+        let binds = engines.into_iter().map(serve).chain(resolved).collect();
+        Ok(Registry::new(binds, recipes, OnDemand::new(on_demand)))
+    }
+}
+
+fn serve(settings: EngineSettings) -> Served {
+    let settings = Arc::new(settings);
+    if settings.url.is_per_tenant() {
+        return Served::Tenants(TenantBind::new(settings.key, Source::Template(settings)));
+    }
+    let engine = Named::new(engine::open(Arc::clone(&settings), None));
+    match &settings.tenant_schema {
+        Some(schema) => Served::Schemas { engine, schema: schema.as_str().into() },
+        None => Served::Engine(engine),
     }
 }

@@ -1,6 +1,8 @@
 //! Closing a registry.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -10,6 +12,7 @@ use tokio::time::timeout;
 
 use super::Registry;
 use crate::bind_key::BindKey;
+use crate::engine::AnyEngine;
 
 /// What closing a registry came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,13 +45,22 @@ impl fmt::Display for CloseReport {
 }
 
 pub(super) async fn close(registry: &Registry, limit: Option<Duration>) -> CloseReport {
-    let engines = &registry.0.engines;
-    for engine in engines {
-        engine.begin_close();
-    }
+    registry.0.is_closed.store(true, Ordering::SeqCst);
+    let mut engines = registry.engines();
+    engines.iter().for_each(|engine| engine.begin_close());
+    engines.extend(registry.replaced());
+    engines.extend(registry.0.on_demand.close_all());
+    all_returned(engines, limit).await
+}
+
+/// Waits until the sessions of engines that were closed have come back, for `limit` at most.
+pub(super) async fn all_returned(
+    engines: Vec<Arc<dyn AnyEngine>>,
+    limit: Option<Duration>,
+) -> CloseReport {
     if Handle::try_current().is_err() {
         // Nobody could wake us when the time is over.
-        return report(registry);
+        return report(&engines);
     }
     let all = join_all(engines.iter().map(|engine| engine.clone().all_returned()));
     match limit {
@@ -56,10 +68,10 @@ pub(super) async fn close(registry: &Registry, limit: Option<Duration>) -> Close
         Some(limit) => drop(timeout(limit, all).await),
         None => drop(all.await),
     }
-    report(registry)
+    report(&engines)
 }
 
-fn report(registry: &Registry) -> CloseReport {
-    let lent = registry.0.engines.iter().filter(|engine| engine.lent() > 0);
+fn report(engines: &[Arc<dyn AnyEngine>]) -> CloseReport {
+    let lent = engines.iter().filter(|engine| engine.lent() > 0);
     CloseReport { lent: lent.map(|engine| (engine.settings().key, engine.lent())).collect() }
 }

@@ -8,11 +8,12 @@ use diesel_async::AsyncConnectionCore;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
+use super::{Registry, Route};
 use crate::backend::Backend;
 use crate::backend::driver::{Migrated, MigrationFailure};
 use crate::bind::Bind;
 use crate::bind_key::BindKey;
-use crate::engine::{AnyEngine, Core, Loan};
+use crate::engine::{AnyEngine, Core, Loan, Used};
 use crate::error::{AcquireError, MigrateError};
 
 /// What a run of migrations did.
@@ -42,17 +43,23 @@ impl fmt::Display for MigrateReport {
 /// The backend of a bind, as Diesel knows it.
 pub(super) type BackendOf<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Backend;
 
-/// Runs the pending ones of `source` on the engine of `B`.
+/// Runs the pending ones of `source` on the engine that `route` leads to.
 pub(super) async fn migrate<B: Bind>(
-    engine: Arc<Core<B::Connection>>,
+    registry: &Registry,
+    route: Route<'_>,
     source: impl MigrationSource<BackendOf<B>> + Send + 'static,
 ) -> Result<MigrateReport, MigrateError> {
-    let key = engine.settings().key;
+    let key = route.bind_key::<B>();
     let Ok(runtime) = Handle::try_current() else {
         return Err(MigrateError::NoRuntime { key });
     };
-    let connect = Connected::open(Arc::clone(&engine)).await;
-    let connected = connect?;
+    let found = route.open::<B>(registry, None).await.map_err(not_found)?;
+    let (used, schema) = (found.engine, found.schema);
+    let engine = Arc::clone(used.engine());
+    let connect = Connected::open(used, schema.as_deref()).await;
+    let Some(connected) = connect.map_err(|error| route.told::<B>(error))? else {
+        return Err(route.unknown_schema::<B>().into());
+    };
     let work = move || connected.run(|connection| run(connection, &engine, &source));
     // Diesel's migrations block. On a thread where that is allowed they run under any kind of runtime,
     // and come to their end even if the caller goes away.
@@ -89,29 +96,44 @@ fn run<C: Backend>(
     (connection, result)
 }
 
+/// Why there is no engine to migrate.
+fn not_found(error: AcquireError) -> MigrateError {
+    match error {
+        AcquireError::UnknownBind(error) => MigrateError::UnknownBind(error),
+        AcquireError::WrongBackend(error) => MigrateError::WrongBackend(error),
+        AcquireError::NoTenant { key } => MigrateError::NoTenant { key },
+        error => MigrateError::Acquire(error),
+    }
+}
+
 /// A connection to migrate on.
 enum Connected<C: Backend> {
-    /// One of its own, so that neither a full pool nor a limit on statements is in the way.
-    Own(C),
+    /// One of its own, so that neither a full pool nor a limit on statements is in the way. The engine is
+    /// not closed meanwhile.
+    Own(C, Used<Core<C>>),
     /// The only one that an in-memory database has.
     Lent(Loan<C>),
 }
 
 impl<C: Backend> Connected<C> {
-    async fn open(engine: Arc<Core<C>>) -> Result<Self, AcquireError> {
+    /// `None` if there is no such schema.
+    async fn open(
+        engine: Used<Core<C>>,
+        schema: Option<&str>,
+    ) -> Result<Option<Self>, AcquireError> {
         if engine.settings().url.is_memory() {
-            let attempt = engine.try_lend(&Handle::current())?;
-            Ok(Self::Lent(Core::lend(attempt, None).await?))
-        } else {
-            Ok(Self::Own(engine.connect_to_migrate().await?))
+            let attempt = Core::try_lend(engine, &Handle::current())?;
+            return Ok(Some(Self::Lent(Core::lend(attempt, None).await?)));
         }
+        let connection = engine.connect_to_migrate(schema).await?;
+        Ok(connection.map(|connection| Self::Own(connection, engine)))
     }
 
     /// Hands the connection to `work`, which gives it back.
     fn run<R>(self, work: impl FnOnce(C) -> (C, R)) -> R {
         match self {
             // Closing the connection lets go of the locks that the server keeps for it.
-            Self::Own(connection) => work(connection).1,
+            Self::Own(connection, _engine) => work(connection).1,
             Self::Lent(mut loan) => loan.lend_on(work),
         }
     }

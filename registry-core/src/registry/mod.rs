@@ -2,22 +2,26 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use diesel::migration::MigrationSource;
 
-use crate::backend::Backend;
-use crate::bind::{Bind, Bound, ByKey};
+use crate::bind::{Bind, Bound};
 use crate::bind_key::BindKey;
-use crate::engine::{self, AnyEngine, Core, Engine};
-use crate::error::{AcquireError, MigrateError, UnknownBind, VerifyError, WrongBackend};
-use crate::session::Acquire;
-use crate::settings::{Settings, SettingsError};
+use crate::engine::{self, AnyEngine, Engine};
+use crate::error::{MigrateError, ReplaceError, UnknownBind, VerifyError};
+use crate::on_demand::OnDemand;
+use crate::settings::{BindSettings, InvalidUrl, Recipes, Settings, SettingsError};
+use crate::tenant::TenantError;
 
 mod builder;
 mod close;
 mod migrate;
+mod replace;
+mod route;
+mod served;
 mod status;
 mod table;
 mod verify;
@@ -25,10 +29,12 @@ mod verify;
 pub use builder::RegistryBuilder;
 pub use close::CloseReport;
 pub use migrate::MigrateReport;
+pub(crate) use route::{Found, Route};
 pub use status::Status;
 pub use verify::{BindHealth, CheckReport, VerifyReport};
 
 use migrate::BackendOf;
+use served::Served;
 use table::Table;
 
 /// Every database of a program, found by the models that live in it.
@@ -59,9 +65,14 @@ use table::Table;
 pub struct Registry(Arc<Inner>);
 
 struct Inner {
-    /// In the order of their keys.
-    engines: Vec<Arc<dyn AnyEngine>>,
+    /// In alphabetical order.
+    keys: Vec<BindKey>,
     table: Table,
+    recipes: Recipes,
+    on_demand: OnDemand,
+    /// Engines that were replaced, as long as they have sessions lent.
+    replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
+    is_closed: AtomicBool,
 }
 
 impl Registry {
@@ -81,42 +92,25 @@ impl Registry {
         Self::builder().settings(settings).build()
     }
 
-    fn new(engines: Vec<Arc<dyn AnyEngine>>) -> Self {
-        let table = Table::new(engines.iter().cloned());
-        Self(Arc::new(Inner { engines, table }))
-    }
-
-    /// Acquires a session of the database that the model, table or query type `M` is bound to.
-    ///
-    /// See [`Acquire`] for what it waits for and how it fails.
-    pub fn session_for<M: Bound>(&self) -> Acquire<'_, M::Bind> {
-        self.session::<M::Bind>()
-    }
-
-    /// Acquires a session of the bind `B`.
-    ///
-    /// See [`Acquire`] for what it waits for and how it fails.
-    pub fn session<B: Bind>(&self) -> Acquire<'_, B> {
-        let engine = self.0.table.of::<B>();
-        Acquire::new(self.typed(engine, B::KEY).map_err(AcquireError::from))
-    }
-
-    /// Acquires a session of the bind whose key is only known at run time, with the connection type
-    /// that its URL is expected to need.
-    ///
-    /// Nothing then checks which models are used on it: it is the way out where types cannot follow.
-    ///
-    /// See [`Acquire`] for what it waits for and how it fails.
-    pub fn session_by_key<C: Backend>(&self, key: &str) -> Acquire<'_, ByKey<C>> {
-        let engine = self.0.table.by_key(key);
-        Acquire::new(self.typed(engine, key).map_err(AcquireError::from))
+    fn new(binds: Vec<Served>, recipes: Recipes, on_demand: OnDemand) -> Self {
+        let mut keys: Vec<BindKey> = binds.iter().map(Served::key).collect();
+        keys.sort_unstable();
+        Self(Arc::new(Inner {
+            keys,
+            table: Table::new(binds),
+            recipes,
+            on_demand,
+            replaced: Mutex::default(),
+            is_closed: AtomicBool::new(false),
+        }))
     }
 
     /// The engine of the database that the model, table or query type `M` is bound to.
     ///
     /// # Errors
     ///
-    /// [`UnknownBind`] if the settings have no bind of that key.
+    /// [`UnknownBind`] if the settings have no bind of that key, or one with a database for each tenant,
+    /// which has no engine of its own.
     pub fn engine_for<M: Bound>(&self) -> Result<Engine, UnknownBind> {
         self.engine(<M::Bind as Bind>::KEY)
     }
@@ -125,23 +119,26 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`UnknownBind`] if the settings have no bind of that key.
+    /// [`UnknownBind`] if the settings have no bind of that key, or one with a database for each tenant,
+    /// which has no engine of its own.
     pub fn engine(&self, key: &str) -> Result<Engine, UnknownBind> {
-        match self.0.table.by_key(key) {
-            Some(engine) => Ok(Engine::new(Arc::clone(engine))),
+        match self.0.table.by_key(key).and_then(Served::engine) {
+            Some(engine) => Ok(Engine::new(engine)),
             None => Err(self.unknown(key)),
         }
     }
 
     /// The keys of all binds, in alphabetical order.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.engines.iter().map(|engine| engine.settings().key.as_str())
+        self.0.keys.iter().map(BindKey::as_str)
     }
 
-    /// How every engine is doing at this moment, in the order of their keys.
+    /// How every engine is doing at this moment: those of the binds in the order of their keys, and those
+    /// that were opened on demand.
     #[must_use]
     pub fn status(&self) -> Status {
-        Status::new(self.0.engines.iter().map(|engine| engine.status()).collect())
+        let engines = self.engines().iter().map(|engine| engine.status()).collect();
+        Status::new(engines, self.0.on_demand.status())
     }
 
     /// Checks everything that can be wrong before the first request is served.
@@ -183,8 +180,7 @@ impl Registry {
         &self,
         migrations: impl MigrationSource<BackendOf<B>> + Send + 'static,
     ) -> Result<MigrateReport, MigrateError> {
-        let engine = self.typed::<B::Connection>(self.0.table.of::<B>(), B::KEY)?;
-        migrate::migrate::<B>(engine, migrations).await
+        self.migrate_along::<B>(Route::Bind, migrations).await
     }
 
     /// Closes every engine: acquiring fails from now on, for those who wait as well. Waits until all
@@ -203,69 +199,107 @@ impl Registry {
         close::close(self, Some(limit)).await
     }
 
+    /// Replaces the settings of a bind, such as a password that was changed.
+    ///
+    /// New sessions are acquired from a new engine from now on, by those who wait already as well. The old
+    /// one lends none any more, and what it has lent comes back unhindered. Options that `settings` do not
+    /// say stay as the bind has them. For a bind with a database per tenant, every tenant's engine is
+    /// replaced like that.
+    ///
+    /// The new engine connects when it is first used. [`Engine`] handles of the old one stay what they are.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplaceError`]; the bind then goes on as it was.
+    pub fn replace_engine(
+        &self,
+        key: &str,
+        settings: impl Into<BindSettings>,
+    ) -> Result<(), ReplaceError> {
+        replace::replace(self, key, settings.into())
+    }
+
+    /// Closes the engines that were opened on demand for that URL, with whatever options, and waits until
+    /// their sessions have come back.
+    ///
+    /// They lend none any more, and what they have lent comes back unhindered; whoever asks for that URL
+    /// from now on gets another engine. The report says of whom sessions are still lent, which is nobody
+    /// unless there is no Tokio runtime to wait in. Dropping the future only stops the waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl`] if it is no URL of a database.
+    pub async fn close_engine(
+        &self,
+        url: impl Into<BindSettings>,
+    ) -> Result<CloseReport, InvalidUrl> {
+        let url = url.into().into_url()?;
+        let closed = self.0.on_demand.close(|identity| identity.settings().url == url);
+        Ok(close::all_returned(closed, None).await)
+    }
+
+    /// Closes the engines of a tenant, as [`close_engine`](Self::close_engine) does, and forgets what a
+    /// resolver has said of it.
+    ///
+    /// # Errors
+    ///
+    /// [`TenantError`] if it is not a name that a tenant can have.
+    pub async fn close_tenant(&self, name: &str) -> Result<CloseReport, TenantError> {
+        let tenant = self.tenant(name)?;
+        let mut closed = Vec::new();
+        for served in self.0.keys.iter().filter_map(|key| self.0.table.by_key(key)) {
+            if let Served::Tenants(bind) = served {
+                let name = bind.engine_name(tenant.checked_name());
+                closed.extend(self.0.on_demand.close_named(&name));
+            }
+        }
+        Ok(close::all_returned(closed, None).await)
+    }
+
     /// Warns if the calling task has a session of the bind `B`, as it runs a query on another one.
     pub(crate) fn warn_of_held<B: Bind>(&self, place: &Location<'_>) {
-        if let Some(engine) = self.0.table.of::<B>().filter(|engine| engine.is_held_by_caller()) {
+        if let Some(engine) = self.0.table.of::<B>().and_then(Served::engine)
+            && engine.is_held_by_caller()
+        {
             engine::beside_session(engine.settings().key, place);
         }
     }
 
-    fn typed<C: Backend>(
+    pub(crate) async fn migrate_along<B: Bind>(
         &self,
-        engine: Option<&Arc<dyn AnyEngine>>,
-        key: &str,
-    ) -> Result<Arc<Core<C>>, NotThere> {
-        let Some(engine) = engine else {
-            return Err(NotThere::Unknown(self.unknown(key)));
-        };
-        engine::of_type(engine).ok_or_else(|| {
-            let settings = engine.settings();
-            NotThere::Wrong(WrongBackend {
-                key: settings.key,
-                expected: C::KIND,
-                found: settings.url.backend(),
-            })
-        })
+        route: Route<'_>,
+        migrations: impl MigrationSource<BackendOf<B>> + Send + 'static,
+    ) -> Result<MigrateReport, MigrateError> {
+        migrate::migrate::<B>(self, route, migrations).await
     }
 
-    fn unknown(&self, key: &str) -> UnknownBind {
-        UnknownBind::new(key, self.bind_keys())
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed.load(Ordering::SeqCst)
     }
 
-    fn bind_keys(&self) -> impl Iterator<Item = BindKey> {
-        self.0.engines.iter().map(|engine| engine.settings().key)
+    pub(crate) fn recipes(&self) -> &Recipes {
+        &self.0.recipes
+    }
+
+    /// The engines of the binds, in the order of their keys.
+    fn engines(&self) -> Vec<Arc<dyn AnyEngine>> {
+        let served = self.0.keys.iter().filter_map(|key| self.0.table.by_key(key));
+        served.filter_map(Served::engine).collect()
+    }
+
+    fn replaced(&self) -> Vec<Arc<dyn AnyEngine>> {
+        self.0.replaced.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn unknown(&self, key: &str) -> UnknownBind {
+        UnknownBind::new(key, self.0.keys.iter().copied())
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let engines = self.0.engines.iter();
-        f.debug_map()
-            .entries(engines.map(|engine| (&engine.settings().key, &engine.settings().url)))
-            .finish()
-    }
-}
-
-/// Why a bind has no engine of the right type.
-enum NotThere {
-    Unknown(UnknownBind),
-    Wrong(WrongBackend),
-}
-
-impl From<NotThere> for AcquireError {
-    fn from(error: NotThere) -> Self {
-        match error {
-            NotThere::Unknown(error) => Self::UnknownBind(error),
-            NotThere::Wrong(error) => Self::WrongBackend(error),
-        }
-    }
-}
-
-impl From<NotThere> for MigrateError {
-    fn from(error: NotThere) -> Self {
-        match error {
-            NotThere::Unknown(error) => Self::UnknownBind(error),
-            NotThere::Wrong(error) => Self::WrongBackend(error),
-        }
+        let engines = self.engines();
+        let entries = engines.iter().map(|engine| (engine.settings().key, &engine.settings().url));
+        f.debug_map().entries(entries).finish()
     }
 }

@@ -5,18 +5,21 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::engine::EngineStatus;
+use crate::on_demand::OnDemandStatus;
 
 /// A snapshot of every engine. It shows itself as a table, with the last errors below it.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// The engines, in the order of their keys.
+    /// The engines of the binds, in the order of their keys.
     pub engines: Vec<EngineStatus>,
+    /// The engines that were opened on demand.
+    pub on_demand: OnDemandStatus,
 }
 
 impl Status {
-    pub(super) fn new(engines: Vec<EngineStatus>) -> Self {
-        Self { engines }
+    pub(super) fn new(engines: Vec<EngineStatus>, on_demand: OnDemandStatus) -> Self {
+        Self { engines, on_demand }
     }
 }
 

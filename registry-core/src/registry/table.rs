@@ -1,23 +1,21 @@
 //! From a bind key to its engine.
 
-use std::sync::Arc;
-
+use super::served::Served;
 use crate::bind::Bind;
 use crate::bind_key::BindKey;
-use crate::engine::AnyEngine;
 
-/// Every engine of a registry by its key.
+/// Every bind of a registry by its key.
 ///
 /// A hash table with open addressing that never changes and is at most half full. For a bind that is
-/// a type, the hash of its key is a constant: finding an engine then neither hashes nor compares
-/// strings, but compares 33 bytes once or twice, however many engines there are.
+/// a type, the hash of its key is a constant: finding one then neither hashes nor compares
+/// strings, but compares 33 bytes once or twice, however many there are.
 pub(super) struct Table {
     cells: Box<[Option<Cell>]>,
 }
 
 struct Cell {
     key: BindKey,
-    engine: Arc<dyn AnyEngine>,
+    served: Served,
 }
 
 /// The key of a bind, and its hash, as constants.
@@ -26,45 +24,51 @@ pub(super) struct Constants<B>(std::marker::PhantomData<B>);
 impl<B: Bind> Constants<B> {
     const KEY: BindKey = match BindKey::new(B::KEY) {
         Ok(key) => key,
+        Err(_) if B::KEY.is_empty() => BindKey::NONE,
         Err(_) => panic!("the KEY of a bind must be a bind key"),
     };
     const HASH: u64 = hash(Self::KEY.bytes());
 }
 
+/// The key of a bind.
+pub(super) fn key_of<B: Bind>() -> BindKey {
+    Constants::<B>::KEY
+}
+
 impl Table {
-    /// `engines` have each its own key.
-    pub(super) fn new(engines: impl ExactSizeIterator<Item = Arc<dyn AnyEngine>>) -> Self {
-        let len = (engines.len() * 2).next_power_of_two();
+    /// Each has its own key.
+    pub(super) fn new(binds: Vec<Served>) -> Self {
+        let len = (binds.len() * 2).next_power_of_two();
         let mut cells: Box<[Option<Cell>]> = (0..len).map(|_| None).collect();
-        for engine in engines {
-            let key = engine.settings().key;
+        for served in binds {
+            let key = served.key();
             let mut at = hash(key.bytes()) as usize & (len - 1);
             while cells[at].is_some() {
                 at = (at + 1) & (len - 1);
             }
-            cells[at] = Some(Cell { key, engine });
+            cells[at] = Some(Cell { key, served });
         }
         Self { cells }
     }
 
-    /// The engine of the bind `B`.
-    pub(super) fn of<B: Bind>(&self) -> Option<&Arc<dyn AnyEngine>> {
+    /// What serves the bind `B`.
+    pub(super) fn of<B: Bind>(&self) -> Option<&Served> {
         self.find(&Constants::<B>::KEY, Constants::<B>::HASH)
     }
 
-    /// The engine of that key.
-    pub(super) fn by_key(&self, key: &str) -> Option<&Arc<dyn AnyEngine>> {
+    /// What serves the bind of that key.
+    pub(super) fn by_key(&self, key: &str) -> Option<&Served> {
         let key = BindKey::new(key).ok()?;
         self.find(&key, hash(key.bytes()))
     }
 
-    fn find(&self, key: &BindKey, hash: u64) -> Option<&Arc<dyn AnyEngine>> {
+    fn find(&self, key: &BindKey, hash: u64) -> Option<&Served> {
         let last = self.cells.len() - 1;
         let mut at = hash as usize & last;
         // An empty cell ends the search, and half of them are empty.
         while let Some(cell) = &self.cells[at] {
             if cell.key == *key {
-                return Some(&cell.engine);
+                return Some(&cell.served);
             }
             at = (at + 1) & last;
         }

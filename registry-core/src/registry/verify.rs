@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::Registry;
+use super::served::Served;
 use crate::bind_key::BindKey;
 use crate::engine::CheckFailure;
 use crate::error::{Chain, VerifyError, VerifyFailure, WrongBackend};
@@ -74,7 +75,7 @@ pub(super) async fn verify(registry: &Registry) -> Result<VerifyReport, VerifyEr
     let mut failures = unfit(registry, &items);
     let mut report =
         VerifyReport { bound: items.len(), answered: Vec::new(), warnings: Vec::new() };
-    let engines = &registry.0.engines;
+    let engines = registry.engines();
     let checks = join_all(engines.iter().map(|engine| engine.clone().check(None))).await;
     for (engine, outcome) in engines.iter().zip(checks) {
         let settings = engine.settings();
@@ -101,7 +102,8 @@ pub(super) async fn verify(registry: &Registry) -> Result<VerifyReport, VerifyEr
 }
 
 pub(super) async fn check(registry: &Registry, limit: Duration) -> CheckReport {
-    let checks = registry.0.engines.iter().map(|engine| async move {
+    let engines = registry.engines();
+    let checks = engines.iter().map(|engine| async move {
         let started = Instant::now();
         let key = engine.settings().key;
         let check = engine.clone().check(Some(limit));
@@ -129,18 +131,15 @@ fn unfit(registry: &Registry, items: &[&BoundItem]) -> Vec<VerifyFailure> {
     for found in items {
         let item = format!("{} `{}`", found.noun, found.path);
         let place = format!("{}:{}", found.file, found.line);
-        let failure = match registry.0.table.by_key(&found.key) {
+        let failure = match registry.0.table.by_key(&found.key).map(Served::backend) {
             None => VerifyFailure::UnknownBind {
                 item,
                 place: place.clone(),
                 source: registry.unknown(&found.key),
             },
-            Some(engine) if engine.settings().url.backend() != found.backend => {
-                let source = WrongBackend {
-                    key: found.key,
-                    expected: found.backend,
-                    found: engine.settings().url.backend(),
-                };
+            Some(Some(backend)) if backend != found.backend => {
+                let (key, expected) = (found.key, found.backend);
+                let source = WrongBackend { key, expected, found: backend };
                 VerifyFailure::WrongBackend { item, place: place.clone(), source }
             }
             Some(_) => continue,

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use secrecy::SecretString;
 
 use super::options::SaidOptions;
@@ -25,6 +27,7 @@ pub struct BindSettings {
     pub(super) url: Result<DatabaseUrl, InvalidUrl>,
     pub(super) password: Option<SecretString>,
     pub(super) required: Option<bool>,
+    pub(super) tenant_schema: Option<String>,
     pub(super) options: SaidOptions,
 }
 
@@ -53,8 +56,26 @@ impl BindSettings {
         self
     }
 
+    /// Gives each tenant a schema of this PostgreSQL database, in place of a database: `{tenant}` in the
+    /// text stands for the tenant's name, see [`Tenant`](crate::Tenant).
+    #[must_use]
+    pub fn tenant_schema(mut self, schema: impl Into<String>) -> Self {
+        self.tenant_schema = Some(schema.into());
+        self
+    }
+
+    /// The URL alone, with the password that was said beside it.
+    pub(crate) fn into_url(self) -> Result<DatabaseUrl, InvalidUrl> {
+        let url = self.url?.resolved_against(Path::new(""));
+        Ok(match &self.password {
+            Some(password) => url.with_password(password),
+            None => url,
+        })
+    }
+
     fn from_parsed(url: Result<DatabaseUrl, InvalidUrl>) -> Self {
-        Self { url, password: None, required: None, options: SaidOptions::default() }
+        let options = SaidOptions::default();
+        Self { url, password: None, required: None, tenant_schema: None, options }
     }
 }
 
@@ -67,6 +88,12 @@ impl From<&str> for BindSettings {
 impl From<String> for BindSettings {
     fn from(url: String) -> Self {
         Self::from_parsed(DatabaseUrl::parse(&url))
+    }
+}
+
+impl From<&DatabaseUrl> for BindSettings {
+    fn from(url: &DatabaseUrl) -> Self {
+        Self::from_parsed(Ok(url.clone()))
     }
 }
 

@@ -1,4 +1,4 @@
-use super::draft::{BindDraft, Draft};
+use super::draft::{BindDraft, Draft, OnDemandDraft};
 use super::error::Problem;
 use super::nearest::{did_you_mean, nearest};
 use super::options::SaidOptions;
@@ -40,7 +40,7 @@ pub(super) fn read_file(value: Value, layer: usize) -> Draft {
 }
 
 fn root_keys() -> impl Iterator<Item = &'static str> {
-    BindDraft::FIELDS.into_iter().chain(["options", "binds"])
+    BindDraft::FIELDS.into_iter().chain(["options", "binds"]).chain(OnDemandDraft::FIELDS)
 }
 
 struct Reader {
@@ -72,6 +72,12 @@ impl Reader {
                 ("options", Value::Table(table)) => self.options(&place, table),
                 ("binds", Value::Table(table)) => self.binds(&place, table),
                 ("options" | "binds", value) => self.problem(&place, expected_table(value)),
+                (key, value) if OnDemandDraft::FIELDS.contains(&key) => {
+                    let read = self.draft.on_demand.read(key, value, &place, self.layer);
+                    if let Err(message) = read {
+                        self.problem(&place, message);
+                    }
+                }
                 (key, value) if BindDraft::FIELDS.contains(&key) => {
                     let bind = join(root, "url");
                     self.bind_field(BindKey::DEFAULT, &bind, key, value, &place);

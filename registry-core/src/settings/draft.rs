@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -15,6 +16,8 @@ pub(super) struct Draft {
     pub(super) binds: BTreeMap<BindKey, BindDraft>,
     /// For every engine.
     pub(super) options: OptionLayer,
+    /// For the engines that are opened on demand, all together.
+    pub(super) on_demand: OnDemandDraft,
     /// URLs that override those of binds which there are, and make none.
     pub(super) overrides: BTreeMap<BindKey, Said<UrlFrom>>,
     pub(super) problems: Vec<Problem>,
@@ -27,7 +30,15 @@ pub(super) struct BindDraft {
     pub(super) url: Option<Said<UrlFrom>>,
     pub(super) password: Option<Said<PasswordFrom>>,
     pub(super) required: Option<bool>,
+    pub(super) tenant_schema: Option<Said<String>>,
     pub(super) options: OptionLayer,
+}
+
+/// What was said about engines that are opened on demand.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OnDemandDraft {
+    pub(super) max_engines: Option<Said<u32>>,
+    pub(super) engine_idle_timeout: Option<Said<Option<Duration>>>,
 }
 
 /// A value, where it was said, and in which layer, counted from the lowest.
@@ -56,6 +67,7 @@ impl Draft {
     /// Lays `upper` over this.
     pub(super) fn overlay(&mut self, upper: Self) {
         self.options.overlay(upper.options);
+        self.on_demand.overlay(upper.on_demand);
         self.problems.extend(upper.problems);
         for (key, bind) in upper.binds {
             match self.binds.get_mut(&key) {
@@ -77,10 +89,38 @@ impl Draft {
     }
 }
 
+impl OnDemandDraft {
+    pub(super) const FIELDS: [&str; 2] = ["max_engines", "engine_idle_timeout"];
+
+    /// Reads the field `name`, which is one of [`FIELDS`](Self::FIELDS).
+    pub(super) fn read(
+        &mut self,
+        name: &str,
+        value: &Value,
+        place: &str,
+        layer: usize,
+    ) -> Result<(), String> {
+        if name == "max_engines" {
+            set(&mut self.max_engines, u32::from_value(value)?, place, layer)
+        } else {
+            set(&mut self.engine_idle_timeout, FromValue::from_value(value)?, place, layer)
+        }
+    }
+
+    fn overlay(&mut self, upper: Self) {
+        if upper.max_engines.is_some() {
+            self.max_engines = upper.max_engines;
+        }
+        if upper.engine_idle_timeout.is_some() {
+            self.engine_idle_timeout = upper.engine_idle_timeout;
+        }
+    }
+}
+
 impl BindDraft {
     /// The keys of a bind's table, beside its options.
-    pub(super) const FIELDS: [&str; 5] =
-        ["url", "url_file", "password", "password_file", "required"];
+    pub(super) const FIELDS: [&str; 6] =
+        ["url", "url_file", "password", "password_file", "required", "tenant_schema"];
 
     pub(super) fn new(place: impl Into<String>) -> Self {
         Self {
@@ -88,6 +128,7 @@ impl BindDraft {
             url: None,
             password: None,
             required: None,
+            tenant_schema: None,
             options: OptionLayer::default(),
         }
     }
@@ -104,6 +145,11 @@ impl BindDraft {
                 layer: 0,
             }),
             required: bind.required,
+            tenant_schema: bind.tenant_schema.map(|schema| Said {
+                value: schema,
+                place: said("tenant_schema"),
+                layer: 0,
+            }),
             options: OptionLayer::new(bind.options, said),
         }
     }
@@ -133,6 +179,8 @@ impl BindDraft {
                 }
                 (_, Err(message)) => Err(message),
             },
+            "tenant_schema" => String::from_value(value)
+                .and_then(|schema| set(&mut self.tenant_schema, schema, place, layer)),
             _ => return self.options.read(name, value, place),
         })
     }
@@ -170,6 +218,9 @@ impl BindDraft {
         }
         if upper.required.is_some() {
             self.required = upper.required;
+        }
+        if upper.tenant_schema.is_some() {
+            self.tenant_schema = upper.tenant_schema;
         }
         self.options.overlay(upper.options);
     }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::DatabaseUrl;
 use super::document::unknown;
-use super::draft::{BindDraft, Draft, Said, UrlFrom};
+use super::draft::{BindDraft, Draft, OnDemandDraft, Said, UrlFrom};
 use super::error::Problem;
 use super::options::SaidOptions;
 use super::value::Value;
@@ -84,9 +84,16 @@ fn read_nested(
         "" if BindDraft::FIELDS.contains(&rest) => {
             read_field(draft, BindKey::DEFAULT, rest, &value, name, layer)
         }
+        "" if OnDemandDraft::FIELDS.contains(&rest) => {
+            draft.on_demand.read(rest, &value, name, layer)
+        }
         _ => Err(unknown(
             path,
-            BindDraft::FIELDS.into_iter().chain(["options__..", "binds__..", "binds__..__.."]),
+            BindDraft::FIELDS.into_iter().chain(OnDemandDraft::FIELDS).chain([
+                "options__..",
+                "binds__..",
+                "binds__..__..",
+            ]),
         )),
     }
 }

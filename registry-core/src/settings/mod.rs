@@ -58,6 +58,7 @@ use serde::{Deserialize, Deserializer};
 
 mod backend_kind;
 mod bind_settings;
+mod credentials;
 mod document;
 mod draft;
 mod environment;
@@ -65,18 +66,23 @@ mod error;
 mod honour;
 mod nearest;
 mod options;
+mod recipes;
 mod resolve;
 pub(crate) mod url;
 mod value;
 
 pub use backend_kind::BackendKind;
 pub use bind_settings::BindSettings;
+pub use credentials::Credentials;
 pub use error::{Problem, Problems, SettingsError};
 pub use options::{EngineOptions, ResetOnReturn};
+pub(crate) use url::TENANT;
 pub use url::{DatabaseUrl, InvalidUrl};
 
+pub(crate) use credentials::CredentialSource;
 pub(crate) use nearest::nearest;
-pub(crate) use resolve::{EngineSettings, resolve};
+pub(crate) use recipes::Recipes;
+pub(crate) use resolve::{EngineSettings, FromCode, OnDemandOptions, Resolved, resolve};
 
 use draft::Draft;
 use environment::Variables;

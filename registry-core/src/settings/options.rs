@@ -27,7 +27,7 @@ macro_rules! engine_options {
         /// let options = EngineOptions { max_connections: 4, ..Default::default() };
         /// assert_eq!(options.acquire_timeout.as_secs(), 30);
         /// ```
-        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
         pub struct EngineOptions {
             $(
                 $(#[doc = $doc])*
@@ -194,7 +194,7 @@ engine_options! {
 /// Diesel has begun, or in which a statement was cut short because its future was dropped. An in-memory
 /// SQLite database lives in its only connection, so there an open transaction is rolled back, and
 /// nothing else is undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ResetOnReturn {
@@ -261,6 +261,7 @@ impl OptionLayer {
         Some(read)
     }
 
+    /// Lays `upper` over this.
     pub(super) fn overlay(&mut self, upper: Self) {
         self.said.overlay(upper.said);
         self.places.extend(upper.places);

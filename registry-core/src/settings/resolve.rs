@@ -1,88 +1,172 @@
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::time::Duration;
 
-use secrecy::SecretString;
-
-use super::draft::{BindDraft, Draft, PasswordFrom, Said, UrlFrom};
+use super::credentials::CredentialSource;
+use super::draft::{BindDraft, Draft, OnDemandDraft, Said, UrlFrom};
 use super::error::Problem;
-use super::honour::{Layers, check_general, check_ranges, fitted};
+use super::honour::{check_general, check_ranges};
 use super::options::{OptionLayer, SaidOptions};
+use super::recipes::{Own, Recipes};
 use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions, Settings};
 use crate::bind_key::BindKey;
 
 /// Everything that an engine needs to know, checked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct EngineSettings {
     pub(crate) key: BindKey,
     /// With its password, and with an absolute path if it is a file.
     pub(crate) url: DatabaseUrl,
     pub(crate) options: EngineOptions,
     pub(crate) required: bool,
+    /// The schema of each tenant, with `{tenant}` in it.
+    pub(crate) tenant_schema: Option<String>,
+    pub(crate) credentials: Option<CredentialSource>,
+}
+
+/// Bounds for the engines that are opened on demand, all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OnDemandOptions {
+    pub(crate) max_engines: u32,
+    pub(crate) engine_idle_timeout: Option<Duration>,
+}
+
+impl Default for OnDemandOptions {
+    fn default() -> Self {
+        Self { max_engines: 64, engine_idle_timeout: Some(Duration::from_secs(10 * 60)) }
+    }
+}
+
+/// What code says beside the settings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FromCode {
+    pub(crate) binds: Vec<(String, BindSettings)>,
+    /// Options for every engine, under those of the settings.
+    pub(crate) options: EngineOptions,
+    pub(crate) on_demand: OnDemandOptions,
+    pub(crate) credentials: Vec<(String, CredentialSource)>,
+    /// The binds whose settings are found for each tenant by code.
+    pub(crate) resolved: Vec<String>,
+}
+
+/// What settings come to.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) engines: Vec<EngineSettings>,
+    /// The binds whose settings are found for each tenant by code.
+    pub(crate) resolved: Vec<BindKey>,
+    pub(crate) recipes: Recipes,
+    pub(crate) on_demand: OnDemandOptions,
+    pub(crate) problems: Vec<Problem>,
 }
 
 /// Turns all that was said into engines, by key, and lists every problem on the way.
 ///
 /// A bind in `code` replaces one of the same key in `settings`. A bind's own options win over those
-/// for every engine, and those over `base`. `check_url` is what the driver has to say. Reads the files that hold secrets, and connects to
-/// nothing.
+/// for every engine. `check_url` is what the driver has to say. Reads the files that hold secrets, and
+/// connects to nothing.
 pub(crate) fn resolve(
     settings: &Settings,
-    code: Vec<(String, BindSettings)>,
-    base: &EngineOptions,
-    check_url: impl Fn(&DatabaseUrl) -> Result<(), String>,
-) -> (Vec<EngineSettings>, Vec<Problem>) {
-    resolve_with(settings, code, base, BackendKind::is_enabled, check_url)
+    code: FromCode,
+    check_url: fn(&DatabaseUrl) -> Result<(), String>,
+) -> Resolved {
+    resolve_with(settings, code, BackendKind::is_enabled, check_url)
 }
 
 fn resolve_with(
     settings: &Settings,
-    code: Vec<(String, BindSettings)>,
-    base: &EngineOptions,
+    code: FromCode,
     is_enabled: fn(BackendKind) -> bool,
-    check_url: impl Fn(&DatabaseUrl) -> Result<(), String>,
-) -> (Vec<EngineSettings>, Vec<Problem>) {
-    let Draft { binds, options: general, overrides, mut problems } = settings.merged();
+    check_url: fn(&DatabaseUrl) -> Result<(), String>,
+) -> Resolved {
+    let Draft { binds, options: general, on_demand, overrides, mut problems } = settings.merged();
     let in_settings = binds.into_iter().map(|(key, draft)| (key, (draft, settings.base())));
     let mut binds: BTreeMap<BindKey, (BindDraft, &Path)> = in_settings.collect();
-    let nothing_said = binds.is_empty() && code.is_empty();
-    binds.extend(read_code(code, &mut problems));
+    let nothing_said = binds.is_empty() && code.binds.is_empty() && code.resolved.is_empty();
+    binds.extend(read_code(code.binds, &mut problems));
+    let resolved = read_keys(code.resolved, "tenants", &mut problems);
+    for key in &resolved {
+        if binds.contains_key(key) {
+            let message = "said twice: the settings of this bind's databases come from code";
+            problems.push(Problem::new(format!("tenants({:?})", key.as_str()), message));
+        }
+    }
 
     let base_layer =
-        OptionLayer::new(SaidOptions::from(base), |name| format!("options(..).{name}"));
+        OptionLayer::new(SaidOptions::from(&code.options), |name| format!("options(..).{name}"));
     check_ranges(&base_layer, &mut problems);
     check_ranges(&general, &mut problems);
+    let mut recipes = Recipes {
+        own: BTreeMap::new(),
+        general,
+        base_layer,
+        base: code.options,
+        credentials: BTreeMap::new(),
+        is_enabled,
+        check_url,
+    };
+    for (key, source) in code.credentials {
+        match BindKey::new(&key) {
+            Ok(key) if binds.contains_key(&key) || resolved.contains(&key) => {
+                recipes.credentials.insert(key, source);
+            }
+            _ => problems
+                .push(Problem::new(format!("credentials({key:?})"), "there is no such bind")),
+        }
+    }
 
     let mut engines = Vec::new();
     let mut urls = Vec::new();
-    for (key, (draft, folder)) in &binds {
-        let url = read_url(draft, folder, is_enabled)
-            .and_then(|url| {
-                check_url(&url.value.resolved_against(folder))
-                    .map_err(|message| Some(Problem::new(&url.place, message)))?;
-                with_password(draft, url, folder)
-            })
-            .map_err(|problem| problems.extend(problem))
-            .ok();
-        check_ranges(&draft.options, &mut problems);
-        let layers = Layers { own: &draft.options, general: &general, base: &base_layer };
-        let options = fitted(*key, url.as_ref(), base, &layers, &mut problems);
-        if let Some(url) = url {
-            urls.push(url.clone());
-            engines.push(EngineSettings {
-                key: *key,
-                url: url.resolved_against(folder),
-                options,
-                required: draft.required.unwrap_or(true),
-            });
+    for (key, (draft, folder)) in binds {
+        if let Some(engine) = recipes.read(key, &draft, folder, &mut problems) {
+            urls.push(engine.url.clone());
+            engines.push(engine);
         }
+        recipes.own.insert(key, Own { options: draft.options, required: draft.required });
     }
-    check_general(&general, &urls, &mut problems);
+    check_general(&recipes.general, &urls, &mut problems);
     if nothing_said {
         problems.push(no_database(&overrides));
     }
-    (engines, without_repetition(problems))
+    let on_demand = bounds(on_demand, code.on_demand, &mut problems);
+    Resolved { engines, resolved, recipes, on_demand, problems: without_repetition(problems) }
+}
+
+fn bounds(
+    said: OnDemandDraft,
+    code: OnDemandOptions,
+    problems: &mut Vec<Problem>,
+) -> OnDemandOptions {
+    let (max, max_place) = said.max_engines.map_or_else(
+        || (code.max_engines, "max_engines(..)".to_owned()),
+        |said| (said.value, said.place),
+    );
+    if max == 0 {
+        problems.push(Problem::new(max_place, "at least 1 engine can be open"));
+    }
+    let (idle, idle_place) = said.engine_idle_timeout.map_or_else(
+        || (code.engine_idle_timeout, "engine_idle_timeout(..)".to_owned()),
+        |said| (said.value, said.place),
+    );
+    if idle == Some(Duration::ZERO) {
+        problems.push(Problem::new(idle_place, "zero is no duration here; \"none\" sets no limit"));
+    }
+    OnDemandOptions { max_engines: max, engine_idle_timeout: idle }
+}
+
+fn read_keys(keys: Vec<String>, method: &str, problems: &mut Vec<Problem>) -> Vec<BindKey> {
+    let mut read = Vec::new();
+    for key in keys {
+        let place = format!("{method}({key:?})");
+        match BindKey::new(&key) {
+            Err(invalid) => problems.push(Problem::new(place, invalid)),
+            Ok(key) if read.contains(&key) => {
+                problems.push(Problem::new(place, "said twice: one key is one database"));
+            }
+            Ok(key) => read.push(key),
+        }
+    }
+    read
 }
 
 fn read_code(
@@ -104,101 +188,6 @@ fn read_code(
         }
     }
     binds
-}
-
-/// Fails without a problem where there is one already.
-fn read_url(
-    draft: &BindDraft,
-    folder: &Path,
-    is_enabled: fn(BackendKind) -> bool,
-) -> Result<Said<DatabaseUrl>, Option<Problem>> {
-    let Some(said) = &draft.url else {
-        let message = "a bind without a URL: write `url` or `url_file`";
-        return Err(Some(Problem::new(&draft.place, message)));
-    };
-    let url = match &said.value {
-        UrlFrom::Refused => return Err(None),
-        UrlFrom::Text(url) => url.clone(),
-        UrlFrom::File(file) => {
-            let file = folder.join(file);
-            let text =
-                read_secret(&file).map_err(|error| unreadable(&said.place, &file, &error))?;
-            DatabaseUrl::parse(text.trim())
-        }
-    };
-    let url = url.map_err(|invalid| Problem::new(&said.place, invalid))?;
-    let backend = url.backend();
-    if !is_enabled(backend) {
-        return Err(Some(feature_off(&said.place, backend)));
-    }
-    Ok(Said { value: url, place: said.place.clone(), layer: said.layer })
-}
-
-/// The URL with the password that was said beside it.
-///
-/// Of a password in the URL and one beside it, that of the upper layer wins: a `DATABASE_URL` with a
-/// password of its own replaces the file's password, and one without keeps it.
-fn with_password(
-    draft: &BindDraft,
-    url: Said<DatabaseUrl>,
-    folder: &Path,
-) -> Result<DatabaseUrl, Option<Problem>> {
-    let Some(said) = &draft.password else {
-        return Ok(url.value);
-    };
-    let below = said.layer < url.layer;
-    if url.value.backend() == BackendKind::Sqlite {
-        // A URL from a variable may well be of another backend than the one that it overrides.
-        return if below {
-            Ok(url.value)
-        } else {
-            Err(Some(Problem::new(&said.place, "SQLite has no passwords")))
-        };
-    }
-    if url.value.has_password() {
-        if below {
-            return Ok(url.value);
-        }
-        if said.layer == url.layer {
-            let message = format!("said twice: the URL of `{}` has a password as well", url.place);
-            return Err(Some(Problem::new(&said.place, message)));
-        }
-    }
-    let password = match &said.value {
-        PasswordFrom::Text(password) => password.clone(),
-        PasswordFrom::File(file) => {
-            let file = folder.join(file);
-            let text =
-                read_secret(&file).map_err(|error| unreadable(&said.place, &file, &error))?;
-            SecretString::from(text)
-        }
-    };
-    Ok(url.value.with_password(&password))
-}
-
-/// The content of a file without the line break that editors and `echo` leave at its end.
-fn read_secret(file: &Path) -> io::Result<String> {
-    let mut text = fs::read_to_string(file)?;
-    text.truncate(text.trim_end_matches(['\r', '\n']).len());
-    if text.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"));
-    }
-    Ok(text)
-}
-
-fn unreadable(place: &str, file: &Path, error: &io::Error) -> Problem {
-    Problem::new(place, format!("cannot read {}: {error}", file.display()))
-}
-
-fn feature_off(place: &str, backend: BackendKind) -> Problem {
-    Problem::new(
-        place,
-        format!(
-            "{backend} needs the feature `{}` of registry-core, which is off: add it to that \
-             dependency's `features` in Cargo.toml",
-            backend.feature()
-        ),
-    )
 }
 
 fn no_database(overrides: &BTreeMap<BindKey, Said<UrlFrom>>) -> Problem {
@@ -234,10 +223,12 @@ pub(super) mod testing {
     /// As if every feature were on.
     pub(in crate::settings) fn resolve(
         settings: &Settings,
-        code: Vec<(String, BindSettings)>,
-        base: &EngineOptions,
+        binds: Vec<(String, BindSettings)>,
+        options: &EngineOptions,
     ) -> (Vec<EngineSettings>, Vec<Problem>) {
-        resolve_with(settings, code, base, |_| true, |_| Ok(()))
+        let code = FromCode { binds, options: options.clone(), ..Default::default() };
+        let resolved = resolve_with(settings, code, |_| true, |_| Ok(()));
+        (resolved.engines, resolved.problems)
     }
 
     pub(in crate::settings) fn engines(settings: &Settings) -> Vec<EngineSettings> {
@@ -261,6 +252,7 @@ pub(super) mod testing {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::time::Duration;
 
     use super::testing::{engines, problems, resolve, urls};
@@ -535,10 +527,9 @@ mod tests {
     #[test]
     fn a_backend_whose_feature_is_off_names_the_feature() {
         let settings = toml("binds.a = 'sqlite:///a.db'\nurl = 'mysql://localhost/app'");
-        let (engines, problems) = resolve_with(
+        let Resolved { engines, problems, .. } = resolve_with(
             &settings,
-            Vec::new(),
-            &EngineOptions::default(),
+            FromCode::default(),
             |backend| backend == BackendKind::Sqlite,
             |_| Ok(()),
         );

@@ -25,6 +25,9 @@ use tls::TlsSettings;
 /// The schemes of all backends, whether their features are on or off.
 const SCHEMES: [&str; 5] = ["postgres", "postgresql", "mysql", "mariadb", "sqlite"];
 
+/// What stands for the name of a tenant.
+pub(crate) const TENANT: &str = "{tenant}";
+
 /// Where a database is: a URL that shows itself without its password.
 ///
 /// | URL | database |
@@ -157,6 +160,53 @@ impl DatabaseUrl {
     pub(crate) fn with_password(&self, password: &SecretString) -> Self {
         Self(match &self.0 {
             Target::Server(server) => Target::Server(server.with_password(password)),
+            Target::Sqlite(file) => Target::Sqlite(file.clone()),
+        })
+    }
+
+    /// Whether it names a database for each tenant, by `{tenant}` in the name or path of the database.
+    pub(crate) fn is_per_tenant(&self) -> bool {
+        match &self.0 {
+            Target::Server(server) => server.database().contains(TENANT),
+            Target::Sqlite(file) => file.name().contains(TENANT),
+        }
+    }
+
+    /// What is wrong with the braces in it, if there are any.
+    pub(crate) fn check_braces(&self) -> Result<(), String> {
+        let (database, elsewhere) = match &self.0 {
+            Target::Server(server) => (server.database().into(), server.has_elsewhere(TENANT)),
+            Target::Sqlite(file) => (file.name(), false),
+        };
+        if elsewhere {
+            return Err(format!(
+                "`{TENANT}` stands for a part of the database's name, and for nothing else: where \
+                 tenants differ in more, give the bind a resolver"
+            ));
+        }
+        let mut words = database.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+        match words.find(|(word, _)| *word != "tenant" && nearest(word, ["tenant"]).is_some()) {
+            Some((word, _)) => Err(format!("unknown `{{{word}}}`; did you mean `{TENANT}`?")),
+            None => Ok(()),
+        }
+    }
+
+    /// The URL with the name of a tenant in the places of `{tenant}`, which changes nothing else in it. A
+    /// SQLite file must be there already, unless the URL has `mode=rwc`.
+    ///
+    /// Fails with the limit if the name of the database gets longer than its server has room for: it would
+    /// be cut, and could be that of another tenant then.
+    pub(crate) fn for_tenant(&self, tenant: &str) -> Result<Self, usize> {
+        Ok(Self(match &self.0 {
+            Target::Server(server) => Target::Server(server.for_tenant(TENANT, tenant)?),
+            Target::Sqlite(file) => Target::Sqlite(file.for_tenant(TENANT, tenant)),
+        }))
+    }
+
+    /// The URL with another user. SQLite has none, and stays as it is.
+    pub(crate) fn with_user(&self, user: &str) -> Self {
+        Self(match &self.0 {
+            Target::Server(server) => Target::Server(server.with_user(user)),
             Target::Sqlite(file) => Target::Sqlite(file.clone()),
         })
     }

@@ -145,6 +145,45 @@ impl ServerUrl {
         Self { tls: self.tls.resolved_against(base), ..self.clone() }
     }
 
+    /// The path: a slash and the name of the database.
+    pub(super) fn database(&self) -> &str {
+        self.place.split_at(self.place.find('/').unwrap_or(self.place.len())).1
+    }
+
+    /// Whether `text` is somewhere else than in the name of the database, or in the password.
+    pub(super) fn has_elsewhere(&self, text: &str) -> bool {
+        let hosts = self.place.len() - self.database().len();
+        self.place[..hosts].contains(text)
+            || self.user.as_ref().is_some_and(|user| user.contains(text))
+            || self.parameters.iter().any(|parameter| {
+                let value = parameter.value.as_ref().map(ExposeSecret::expose_secret);
+                value.is_some_and(|value| value.contains(text))
+            })
+    }
+
+    /// The URL with `name`, encoded, in the places of `placeholder`. Fails with the limit if the name of
+    /// the database is then too long for its server.
+    pub(super) fn for_tenant(&self, placeholder: &str, name: &str) -> Result<Self, usize> {
+        let encoded = utf8_percent_encode(name, USER_INFO).to_string();
+        let database = self.database().replace(placeholder, &encoded);
+        // NAMEDATALEN of PostgreSQL, less one, in bytes; MySQL's are characters, which are no fewer bytes.
+        let limit = if self.backend == BackendKind::Postgres { 63 } else { 64 };
+        if percent_decode_str(database.trim_start_matches('/')).count() > limit {
+            return Err(limit);
+        }
+        let hosts = self.place.len() - self.database().len();
+        let place = format!("{}{database}", &self.place[..hosts]);
+        Ok(Self { place, ..self.clone() })
+    }
+
+    pub(super) fn with_user(&self, user: &str) -> Self {
+        let encoded = utf8_percent_encode(user, USER_INFO).to_string();
+        let mut url = self.clone();
+        url.parameters.retain(|parameter| parameter.name != "user");
+        url.user = Some(encoded);
+        url
+    }
+
     pub(super) fn has_password(&self) -> bool {
         self.password.as_ref().is_some_and(|password| !password.expose_secret().is_empty())
             || self.parameters.iter().any(Parameter::is_password)

@@ -118,6 +118,38 @@ impl SqliteFile {
         }
     }
 
+    /// The path, or the name of a shared database in memory.
+    pub(super) fn name(&self) -> Cow<'_, str> {
+        match self {
+            Self::Memory { name, .. } => name.as_deref().unwrap_or_default().into(),
+            Self::File { path, .. } => path.to_string_lossy(),
+        }
+    }
+
+    /// The database with `tenant` in the places of `placeholder`: one that is there already, unless the URL
+    /// says `mode=rwc`.
+    pub(super) fn for_tenant(&self, placeholder: &str, tenant: &str) -> Self {
+        let named = |text: &str| text.replace(placeholder, tenant);
+        match self {
+            Self::Memory { name, parameters } => {
+                Self::Memory { name: name.as_deref().map(named), parameters: parameters.clone() }
+            }
+            Self::File { path, parameters, written_relative } => {
+                // Part by part: the folder that it was resolved against may have a name in any encoding.
+                let parts = path.components().map(|part| match part.as_os_str().to_str() {
+                    Some(text) => named(text).into(),
+                    None => part.as_os_str().to_owned(),
+                });
+                let mut parameters = parameters.clone();
+                if parameters.value("mode").is_none() {
+                    parameters.0.push(("mode", "rw".to_owned()));
+                }
+                let written_relative = *written_relative;
+                Self::File { path: parts.collect(), parameters, written_relative }
+            }
+        }
+    }
+
     /// Makes a relative path absolute: below `base`, and that below the current directory.
     pub(super) fn resolved_against(&self, base: &Path) -> Self {
         match self {

@@ -1,0 +1,188 @@
+//! From what is asked for to the engine that has it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::Registry;
+use super::served::Served;
+use crate::backend::Backend;
+use crate::bind::Bind;
+use crate::bind_key::BindKey;
+use crate::engine::{AnyEngine, Core, Used};
+use crate::error::{AcquireError, ConnectError, WrongBackend};
+use crate::on_demand::{Identity, NotOpened};
+use crate::tenant::{Tenant, TenantBind};
+
+/// Where a session is to come from.
+pub(crate) enum Route<'r> {
+    /// The bind's own engine.
+    Bind,
+    /// The engine of that key.
+    Key(BindKey),
+    /// The tenant's engine, or schema, of the bind.
+    Tenant(&'r Tenant),
+    /// An engine with these settings, opened on demand.
+    Url(Box<Identity>),
+}
+
+/// An engine, and what a session of it has to be prepared with.
+pub(crate) struct Found<C: Backend> {
+    pub(crate) engine: Used<Core<C>>,
+    pub(crate) schema: Option<String>,
+}
+
+impl<'r> Route<'r> {
+    /// The engine, if it is there: one that is opened on demand may not be.
+    pub(crate) fn find<B: Bind>(
+        &self,
+        registry: &Registry,
+    ) -> Result<Option<Found<B::Connection>>, AcquireError> {
+        let table = &registry.0.table;
+        let (served, tenant) = match self {
+            Self::Bind => (table.of::<B>(), None),
+            Self::Key(key) => (table.by_key(key), None),
+            Self::Tenant(tenant) => (table.of::<B>(), Some(*tenant)),
+            Self::Url(identity) => {
+                let engine = registry.0.on_demand.find(identity);
+                return engine.map(|engine| typed(engine, None)).transpose();
+            }
+        };
+        let Some(served) = served else {
+            return Err(registry.unknown(self.key::<B>()).into());
+        };
+        match (served, tenant) {
+            (Served::Engine(engine), _) => typed(Used::new(engine.current()), None).map(Some),
+            (_, None) => Err(AcquireError::NoTenant { key: served.key() }),
+            (Served::Schemas { engine, schema }, Some(tenant)) => {
+                let schema = schema.replace(crate::settings::TENANT, tenant.name());
+                typed(Used::new(engine.current()), Some(schema)).map(Some)
+            }
+            (Served::Tenants(bind), Some(tenant)) => {
+                let name = bind.engine_name(tenant.checked_name());
+                let engine = registry.0.on_demand.find_named(&name);
+                engine.map(|engine| typed(engine, None)).transpose()
+            }
+        }
+    }
+
+    /// The engine, opened if it is not there.
+    pub(crate) async fn open<B: Bind>(
+        &self,
+        registry: &Registry,
+        within: Option<Duration>,
+    ) -> Result<Found<B::Connection>, AcquireError> {
+        if let Some(found) = self.find::<B>(registry)? {
+            return Ok(found);
+        }
+        let started = Instant::now();
+        let (identity, named) = match (self, registry.0.table.of::<B>()) {
+            (Self::Url(identity), _) => ((**identity).clone(), None),
+            (Self::Tenant(tenant), Some(Served::Tenants(bind))) => {
+                // Before the source is asked, so that an answer of before is not remembered as a later one.
+                let name = bind.engine_name(tenant.checked_name());
+                let limit = within.unwrap_or(registry.0.recipes.acquire_timeout(bind.key()));
+                let (identity, until) =
+                    resolved(bind, tenant, limit, bind.identity_of(tenant, &registry.0.recipes))
+                        .await?;
+                (identity, Some((name, until)))
+            }
+            // What is not opened on demand is there.
+            _ => return Err(AcquireError::Closed { key: self.bind_key::<B>() }),
+        };
+        let settings = identity.settings();
+        check_backend::<B::Connection>(self.bind_key::<B>(), settings.url.backend())?;
+        let limit = within.unwrap_or(settings.options.acquire_timeout);
+        let opened =
+            registry.0.on_demand.open(identity.clone(), limit.saturating_sub(started.elapsed()));
+        let engine = opened.await.map_err(|error| {
+            let key = self.bind_key::<B>();
+            match error {
+                NotOpened::Closed => AcquireError::Closed { key },
+                NotOpened::TimedOut { max_engines, waiting } => {
+                    AcquireError::TooManyEngines { key, after: limit, max_engines, waiting }
+                }
+            }
+        })?;
+        if let Some((name, until)) = named {
+            registry.0.on_demand.name(name, &identity, until);
+        }
+        typed(engine, None)
+    }
+
+    /// An error as it is told to whoever asked.
+    pub(crate) fn told<B: Bind>(&self, error: AcquireError) -> AcquireError {
+        match (self, error) {
+            (Self::Tenant(tenant), AcquireError::Connect { source, key, .. })
+                if matches!(*source, ConnectError::UnknownDatabase(_)) =>
+            {
+                AcquireError::UnknownTenant {
+                    key,
+                    tenant: tenant.name().to_owned(),
+                    source: Some(source),
+                }
+            }
+            (_, error) => error,
+        }
+        .of_bind(self.bind_key::<B>())
+    }
+
+    /// The tenant has no schema.
+    pub(crate) fn unknown_schema<B: Bind>(&self) -> AcquireError {
+        let tenant = match self {
+            Self::Tenant(tenant) => tenant.name().to_owned(),
+            _ => String::new(),
+        };
+        AcquireError::UnknownTenant { key: self.bind_key::<B>(), tenant, source: None }
+    }
+
+    fn key<B: Bind>(&self) -> &str {
+        match self {
+            Self::Key(key) => key,
+            _ => B::KEY,
+        }
+    }
+
+    pub(crate) fn bind_key<B: Bind>(&self) -> BindKey {
+        match self {
+            Self::Key(key) => *key,
+            _ => super::table::key_of::<B>(),
+        }
+    }
+}
+
+async fn resolved<T>(
+    bind: &TenantBind,
+    tenant: &Tenant,
+    limit: Duration,
+    resolving: impl Future<Output = Result<T, AcquireError>>,
+) -> Result<T, AcquireError> {
+    timeout(limit, resolving).await.unwrap_or_else(|_| {
+        let message = format!("no answer within {}", humantime::format_duration(limit));
+        Err(AcquireError::Resolve {
+            key: bind.key(),
+            tenant: tenant.name().to_owned(),
+            source: message.into(),
+        })
+    })
+}
+
+fn typed<C: Backend>(
+    engine: Used<dyn AnyEngine>,
+    schema: Option<String>,
+) -> Result<Found<C>, AcquireError> {
+    let settings = engine.settings();
+    let (key, found) = (settings.key, settings.url.backend());
+    match engine.of_type() {
+        Some(engine) => Ok(Found { engine, schema }),
+        None => Err(WrongBackend { key, expected: C::KIND, found }.into()),
+    }
+}
+
+fn check_backend<C: Backend>(
+    key: BindKey,
+    found: crate::settings::BackendKind,
+) -> Result<(), WrongBackend> {
+    if found == C::KIND { Ok(()) } else { Err(WrongBackend { key, expected: C::KIND, found }) }
+}

@@ -1,0 +1,230 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::credentials::CredentialSource;
+use super::draft::{BindDraft, PasswordFrom, Said, UrlFrom};
+use super::error::{Problem, SettingsError};
+use super::honour::{Layers, check_ranges, fitted};
+use super::options::OptionLayer;
+use super::resolve::EngineSettings;
+use super::url::TENANT;
+use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions};
+use crate::bind_key::BindKey;
+
+/// How the settings of an engine are made of what is said about its bind and about all: when the registry
+/// is built, and for those engines that are opened or replaced later.
+pub(crate) struct Recipes {
+    /// What the bind itself says.
+    pub(super) own: BTreeMap<BindKey, Own>,
+    pub(super) general: OptionLayer,
+    pub(super) base_layer: OptionLayer,
+    pub(super) base: EngineOptions,
+    pub(super) credentials: BTreeMap<BindKey, CredentialSource>,
+    pub(super) is_enabled: fn(BackendKind) -> bool,
+    pub(super) check_url: fn(&DatabaseUrl) -> Result<(), String>,
+}
+
+/// What a bind says of itself, beside its URL.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Own {
+    pub(super) options: OptionLayer,
+    pub(super) required: Option<bool>,
+}
+
+impl Recipes {
+    /// The settings of an engine for the bind `key`, at another place: what `bind` does not say is as the
+    /// bind itself has it.
+    pub(crate) fn engine(
+        &self,
+        key: BindKey,
+        bind: BindSettings,
+    ) -> Result<EngineSettings, SettingsError> {
+        let mut draft = BindDraft::from_code(bind, &format!("settings of {:?}", key.as_str()));
+        let own = self.own.get(&key).cloned().unwrap_or_default();
+        let said = std::mem::replace(&mut draft.options, own.options);
+        draft.options.overlay(said);
+        draft.required = draft.required.or(own.required);
+        let mut problems = Vec::new();
+        match self.read(key, &draft, Path::new(""), &mut problems) {
+            Some(engine) if problems.is_empty() => Ok(engine),
+            _ => Err(SettingsError::from_problems(problems)),
+        }
+    }
+
+    /// How long a session of that bind is waited for, before the settings of its engine are known.
+    pub(crate) fn acquire_timeout(&self, key: BindKey) -> Duration {
+        let said = self.own.get(&key).and_then(|own| own.options.said.acquire_timeout);
+        let said = said.or(self.general.said.acquire_timeout);
+        said.unwrap_or(self.base.acquire_timeout)
+    }
+
+    /// `folder` is where relative paths begin.
+    pub(super) fn read(
+        &self,
+        key: BindKey,
+        draft: &BindDraft,
+        folder: &Path,
+        problems: &mut Vec<Problem>,
+    ) -> Option<EngineSettings> {
+        let url = self.read_url(draft, folder).map_err(|problem| problems.extend(problem)).ok();
+        check_ranges(&draft.options, problems);
+        let (general, base) = (&self.general, &self.base_layer);
+        let layers = Layers { own: &draft.options, general, base };
+        let options = fitted(key, url.as_ref(), &self.base, &layers, problems);
+        let url = url?;
+        if let Some(problem) =
+            draft.tenant_schema.as_ref().and_then(|said| check_schema(said, &url))
+        {
+            problems.push(problem);
+        }
+        Some(EngineSettings {
+            key,
+            url: url.resolved_against(folder),
+            options,
+            required: draft.required.unwrap_or(true),
+            tenant_schema: draft.tenant_schema.as_ref().map(|said| said.value.clone()),
+            credentials: self.credentials.get(&key).cloned(),
+        })
+    }
+
+    fn read_url(&self, draft: &BindDraft, folder: &Path) -> Result<DatabaseUrl, Option<Problem>> {
+        let url = read_url(draft, folder, self.is_enabled)?;
+        let told = |message: String| Some(Problem::new(&url.place, message));
+        url.value.check_braces().map_err(told)?;
+        // As it will be for a tenant, with a name that is as short as can be.
+        let checked = url.value.resolved_against(folder);
+        let checked = if checked.is_per_tenant() {
+            let too_long =
+                |limit| told(format!("the database has a name of more than {limit} bytes"));
+            checked.for_tenant("a").map_err(too_long)?
+        } else {
+            checked
+        };
+        (self.check_url)(&checked).map_err(told)?;
+        with_password(draft, url, folder)
+    }
+}
+
+impl fmt::Debug for Recipes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recipes").finish_non_exhaustive()
+    }
+}
+
+fn check_schema(said: &Said<String>, url: &DatabaseUrl) -> Option<Problem> {
+    let message = if url.backend() != BackendKind::Postgres {
+        format!("{} has no schemas in a database: only PostgreSQL has", url.backend())
+    } else if !said.value.contains(TENANT) {
+        format!("the schema of a tenant has `{TENANT}` in it")
+    } else if url.is_per_tenant() {
+        format!(
+            "`{TENANT}` in the URL gives each tenant a database, and this a schema: one will do"
+        )
+    } else if said.value.contains(['\0', '"']) {
+        "a schema has no quotes in its name".to_owned()
+    } else {
+        return None;
+    };
+    Some(Problem::new(&said.place, message))
+}
+
+/// Fails without a problem where there is one already.
+fn read_url(
+    draft: &BindDraft,
+    folder: &Path,
+    is_enabled: fn(BackendKind) -> bool,
+) -> Result<Said<DatabaseUrl>, Option<Problem>> {
+    let Some(said) = &draft.url else {
+        let message = "a bind without a URL: write `url` or `url_file`";
+        return Err(Some(Problem::new(&draft.place, message)));
+    };
+    let url = match &said.value {
+        UrlFrom::Refused => return Err(None),
+        UrlFrom::Text(url) => url.clone(),
+        UrlFrom::File(file) => {
+            let file = folder.join(file);
+            let text =
+                read_secret(&file).map_err(|error| unreadable(&said.place, &file, &error))?;
+            DatabaseUrl::parse(text.trim())
+        }
+    };
+    let url = url.map_err(|invalid| Problem::new(&said.place, invalid))?;
+    let backend = url.backend();
+    if !is_enabled(backend) {
+        return Err(Some(feature_off(&said.place, backend)));
+    }
+    Ok(Said { value: url, place: said.place.clone(), layer: said.layer })
+}
+
+/// The URL with the password that was said beside it.
+///
+/// Of a password in the URL and one beside it, that of the upper layer wins: a `DATABASE_URL` with a
+/// password of its own replaces the file's password, and one without keeps it.
+fn with_password(
+    draft: &BindDraft,
+    url: Said<DatabaseUrl>,
+    folder: &Path,
+) -> Result<DatabaseUrl, Option<Problem>> {
+    let Some(said) = &draft.password else {
+        return Ok(url.value);
+    };
+    let below = said.layer < url.layer;
+    if url.value.backend() == BackendKind::Sqlite {
+        // A URL from a variable may well be of another backend than the one that it overrides.
+        return if below {
+            Ok(url.value)
+        } else {
+            Err(Some(Problem::new(&said.place, "SQLite has no passwords")))
+        };
+    }
+    if url.value.has_password() {
+        if below {
+            return Ok(url.value);
+        }
+        if said.layer == url.layer {
+            let message = format!("said twice: the URL of `{}` has a password as well", url.place);
+            return Err(Some(Problem::new(&said.place, message)));
+        }
+    }
+    let password = match &said.value {
+        PasswordFrom::Text(password) => password.clone(),
+        PasswordFrom::File(file) => {
+            let file = folder.join(file);
+            let text =
+                read_secret(&file).map_err(|error| unreadable(&said.place, &file, &error))?;
+            SecretString::from(text)
+        }
+    };
+    Ok(url.value.with_password(&password))
+}
+
+/// The content of a file without the line break that editors and `echo` leave at its end.
+fn read_secret(file: &Path) -> io::Result<String> {
+    let mut text = fs::read_to_string(file)?;
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    if text.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"));
+    }
+    Ok(text)
+}
+
+fn unreadable(place: &str, file: &Path, error: &io::Error) -> Problem {
+    Problem::new(place, format!("cannot read {}: {error}", file.display()))
+}
+
+fn feature_off(place: &str, backend: BackendKind) -> Problem {
+    Problem::new(
+        place,
+        format!(
+            "{backend} needs the feature `{}` of registry-core, which is off: add it to that \
+             dependency's `features` in Cargo.toml",
+            backend.feature()
+        ),
+    )
+}

@@ -1,0 +1,227 @@
+//! Where the databases of tenants are.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::OnceCell;
+
+use super::Tenant;
+use super::name::TenantName;
+use crate::bind_key::BindKey;
+use crate::error::{AcquireError, DriverError};
+use crate::on_demand::{EngineName, Identity};
+use crate::settings::{BindSettings, EngineSettings, Recipes};
+
+/// Finds the settings of a tenant's database: in a table, in a vault, or anywhere else.
+///
+/// It is asked when an engine has to be opened for a tenant, and once more after its time to live, however
+/// many ask at that moment. What it fails with is told to those who asked, and not remembered. The names
+/// that it is asked about are those of [`Registry::tenant`](crate::Registry::tenant).
+///
+/// ```
+/// use std::time::Duration;
+/// use registry_core::{BindSettings, Registry, TenantResolver, UnknownBind};
+///
+/// let resolver = TenantResolver::new(|tenant| {
+///     let tenant = tenant.clone();
+///     async move {
+///         // A table of tenants could be asked here: `tenant.registry()` has its database as well.
+///         let is_known = tenant.name().starts_with("customer-");
+///         let url = format!("sqlite://tenants/{}.db?mode=rwc", tenant.name());
+///         Ok::<_, std::convert::Infallible>(is_known.then(|| BindSettings::new(url)))
+///     }
+/// });
+/// let registry = Registry::builder()
+///     .tenants("crm", resolver.time_to_live(Duration::from_secs(60)))
+///     .build()?;
+/// # let _ = registry;
+/// # Ok::<(), registry_core::SettingsError>(())
+/// ```
+#[derive(Clone)]
+pub struct TenantResolver {
+    ask: Arc<Ask>,
+    time_to_live: Option<Duration>,
+}
+
+type Answer = Result<Option<BindSettings>, DriverError>;
+type Ask = dyn Fn(&Tenant) -> BoxFuture<'static, Answer> + Send + Sync;
+
+impl TenantResolver {
+    /// A resolver that calls `ask`, which answers with [`BindSettings`], or with `None` if there is no such
+    /// tenant.
+    pub fn new<F, R, S, E>(ask: F) -> Self
+    where
+        F: Fn(&Tenant) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<S, E>> + Send + 'static,
+        S: Into<Option<BindSettings>>,
+        E: Into<DriverError>,
+    {
+        let ask = move |tenant: &Tenant| -> BoxFuture<'static, Answer> {
+            let asked = ask(tenant);
+            Box::pin(async move { asked.await.map(Into::into).map_err(Into::into) })
+        };
+        Self { ask: Arc::new(ask), time_to_live: Some(Duration::from_secs(5 * 60)) }
+    }
+
+    /// For how long an answer holds. 5 minutes by default; `None` is for as long as the engine is open.
+    ///
+    /// If the next answer differs, sessions are acquired from another engine, and the first goes as every
+    /// engine does that nobody uses.
+    #[must_use]
+    pub fn time_to_live(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.time_to_live = limit.into();
+        self
+    }
+}
+
+impl fmt::Debug for TenantResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantResolver")
+            .field("time_to_live", &self.time_to_live)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A bind with a database for each tenant.
+pub(crate) struct TenantBind {
+    key: BindKey,
+    source: RwLock<Source>,
+    /// How often the source was replaced.
+    generation: AtomicU64,
+    /// Those tenants that a resolver is being asked about.
+    asked: Mutex<HashMap<TenantName, Arc<Asked>>>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Source {
+    Template(Arc<EngineSettings>),
+    Resolver(TenantResolver),
+}
+
+/// An answer on its way, for all who want it.
+type Asked = OnceCell<(Identity, Option<Instant>)>;
+
+impl TenantBind {
+    pub(crate) fn new(key: BindKey, source: Source) -> Self {
+        Self {
+            key,
+            source: RwLock::new(source),
+            generation: AtomicU64::new(0),
+            asked: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn key(&self) -> BindKey {
+        self.key
+    }
+
+    /// What the engine of a tenant is called.
+    pub(crate) fn engine_name(&self, tenant: &TenantName) -> EngineName {
+        EngineName {
+            key: self.key,
+            generation: self.generation.load(Ordering::SeqCst),
+            tenant: Arc::clone(tenant.shared()),
+        }
+    }
+
+    pub(crate) fn source(&self) -> Source {
+        self.source.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks elsewhere from now on.
+    pub(crate) fn replace(&self, source: Source) {
+        *self.source.write().unwrap_or_else(PoisonError::into_inner) = source;
+        // Whoever has found the old source out meanwhile names its engine by the old generation.
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.asked().clear();
+    }
+
+    /// Which engine is the tenant's, and until when that is known.
+    pub(crate) async fn identity_of(
+        &self,
+        tenant: &Tenant,
+        recipes: &Recipes,
+    ) -> Result<(Identity, Option<Instant>), AcquireError> {
+        let resolver = match self.source() {
+            Source::Template(settings) => {
+                return Ok((self.identity((*settings).clone(), tenant)?, None));
+            }
+            Source::Resolver(resolver) => resolver,
+        };
+        let cell = Arc::clone(self.asked().entry(tenant.checked_name().clone()).or_default());
+        let asking = Asking { bind: self, tenant: tenant.checked_name(), cell };
+        let answer = asking.cell.get_or_try_init(|| self.ask(&resolver, tenant, recipes)).await;
+        answer.cloned()
+    }
+
+    async fn ask(
+        &self,
+        resolver: &TenantResolver,
+        tenant: &Tenant,
+        recipes: &Recipes,
+    ) -> Result<(Identity, Option<Instant>), AcquireError> {
+        let key = self.key;
+        let answer = (resolver.ask)(tenant).await.map_err(|source| AcquireError::Resolve {
+            key,
+            tenant: tenant.name().to_owned(),
+            source,
+        })?;
+        let until = resolver.time_to_live.and_then(|limit| Instant::now().checked_add(limit));
+        let Some(bind) = answer else {
+            let tenant = tenant.name().to_owned();
+            return Err(AcquireError::UnknownTenant { key, tenant, source: None });
+        };
+        let settings =
+            recipes.engine(key, bind).map_err(|source| AcquireError::Settings { key, source })?;
+        Ok((self.identity(settings, tenant)?, until))
+    }
+
+    fn identity(
+        &self,
+        mut settings: EngineSettings,
+        tenant: &Tenant,
+    ) -> Result<Identity, AcquireError> {
+        match settings.url.for_tenant(tenant.name()) {
+            Ok(url) => settings.url = url,
+            Err(limit) => {
+                let message = format!("the name of the database is longer than {limit} bytes");
+                return Err(AcquireError::Resolve {
+                    key: self.key,
+                    tenant: tenant.name().to_owned(),
+                    source: message.into(),
+                });
+            }
+        }
+        Ok(Identity::new(settings))
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashMap<TenantName, Arc<Asked>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who wants an answer. The last one takes it along: an answer is only shared by those who ask at
+/// the same time.
+struct Asking<'a> {
+    bind: &'a TenantBind,
+    tenant: &'a TenantName,
+    cell: Arc<Asked>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut asked = self.bind.asked();
+        let is_last = asked.get(self.tenant).is_some_and(|cell| {
+            // The map has it, and so does this; nobody gets it otherwise than from the map.
+            Arc::ptr_eq(cell, &self.cell) && Arc::strong_count(cell) == 2
+        });
+        if is_last {
+            asked.remove(self.tenant);
+        }
+    }
+}
