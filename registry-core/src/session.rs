@@ -242,10 +242,11 @@ async fn wait<B: Bind>(
     within: Option<Duration>,
 ) -> Result<Loan<B::Connection>, AcquireError> {
     if let First::Attempt(attempt, None) = first {
-        return match Core::lend(attempt, within).await {
+        let started = Instant::now();
+        return match Core::lend(attempt, started, within).await {
             Err(error) if is_replaced(&error, registry) => {
                 // Boxed, as the next one: it is large and rare.
-                Box::pin(wait_for_engine::<B>(registry, route, None, within)).await
+                Box::pin(wait_for_engine::<B>(registry, route, None, started, within)).await
             }
             outcome => outcome.map_err(|error| route.told::<B>(error)),
         };
@@ -254,7 +255,7 @@ async fn wait<B: Bind>(
         First::Found(found) => Some(found),
         _ => None,
     };
-    Box::pin(wait_for_engine::<B>(registry, route, found, within)).await
+    Box::pin(wait_for_engine::<B>(registry, route, found, Instant::now(), within)).await
 }
 
 /// Finds or opens the engine, and acquires a session of it. If the engine is closed meanwhile and another
@@ -263,20 +264,19 @@ async fn wait_for_engine<B: Bind>(
     registry: &Registry,
     route: Route<'_>,
     mut found: Option<Found<B::Connection>>,
+    started: Instant,
     within: Option<Duration>,
 ) -> Result<Loan<B::Connection>, AcquireError> {
-    let (started, runtime) = (Instant::now(), Handle::current());
+    let runtime = Handle::current();
     let told = |error| route.told::<B>(error);
     loop {
-        let left = |limit: Duration| limit.saturating_sub(started.elapsed());
         let Found { engine, schema } = match found.take() {
             Some(found) => found,
-            None => route.open::<B>(registry, within.map(left)).await.map_err(told)?,
+            None => route.open::<B>(registry, started, within).await.map_err(told)?,
         };
         let core = Arc::clone(engine.engine());
-        let limit = within.unwrap_or(core.settings().options.acquire_timeout);
         let lent = match Core::try_lend(engine, &runtime) {
-            Ok(attempt) => Core::lend(attempt, Some(left(limit))).await,
+            Ok(attempt) => Core::lend(attempt, started, within).await,
             Err(error) => Err(error),
         };
         let mut loan = match lent {

@@ -12,6 +12,11 @@ pub(crate) mod postgres {
     pub(crate) fn database() -> String {
         crate::support::postgres().database("test")
     }
+
+    /// Makes an empty database for each tenant, and returns the URL with `{tenant}` in it.
+    pub(crate) fn tenants<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+        crate::support::postgres().tenants(names)
+    }
 }
 
 #[cfg(feature = "mysql")]
@@ -26,6 +31,11 @@ pub(crate) mod mysql {
     pub(crate) fn database() -> String {
         crate::support::mariadb().database("test")
     }
+
+    /// Makes an empty database for each tenant, and returns the URL with `{tenant}` in it.
+    pub(crate) fn tenants<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+        crate::support::mariadb().tenants(names)
+    }
 }
 
 #[cfg(feature = "sqlite")]
@@ -39,5 +49,14 @@ pub(crate) mod sqlite {
     /// The URL of a fresh database.
     pub(crate) fn database() -> String {
         crate::support::sqlite_file()
+    }
+
+    /// Makes an empty database for each tenant, and returns the URL with `{tenant}` in it.
+    pub(crate) fn tenants<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+        let folder = crate::support::fresh_folder();
+        for name in names {
+            std::fs::File::create(folder.join(format!("{name}.db"))).expect("an empty file");
+        }
+        format!("sqlite://{}/{{tenant}}.db", folder.display())
     }
 }

@@ -142,6 +142,29 @@ impl Server {
         self.url.of_database(&name).to_string()
     }
 
+    /// Makes an empty database for each tenant, and returns the URL that has `{tenant}` in their place.
+    pub(crate) fn tenants<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> String {
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("t{number}_{:x}", self.nonce());
+        for name in names {
+            let name = format!("{prefix}_{name}");
+            self.product.execute(&self.url(), &self.product.create_database(&name)).unwrap_or_else(
+                |error| panic!("{} makes no database: {error}", self.product.name()),
+            );
+            if let Place::Theirs { watchdog } = &self.place {
+                watchdog.drop_later(&name);
+            }
+        }
+        self.url.of_database(&format!("{prefix}_{{tenant}}")).to_string()
+    }
+
+    /// Runs a statement in its main database.
+    pub(crate) fn execute(&self, sql: &str) {
+        self.product
+            .execute(&self.url(), sql)
+            .unwrap_or_else(|error| panic!("{} does not `{sql}`: {error}", self.product.name()));
+    }
+
     /// The URL of its main database with another password.
     pub(crate) fn url_with_password(&self, password: &str) -> String {
         let mut url = self.url.clone();

@@ -100,8 +100,11 @@ impl<C: Backend> Core<C> {
     }
 
     /// A session, whatever it takes. Dropping the future gives everything back.
+    ///
+    /// The caller has waited since `started`, and waits for `within` at the most, or `acquire_timeout`.
     pub(crate) async fn lend(
         attempt: Attempt<C>,
+        started: Instant,
         within: Option<Duration>,
     ) -> Result<Loan<C>, AcquireError> {
         let engine = match &attempt {
@@ -109,7 +112,6 @@ impl<C: Backend> Core<C> {
             Attempt::Held(held) => Arc::clone(held.engine()),
             Attempt::Wait(engine, _) => Arc::clone(engine.engine()),
         };
-        let started = Instant::now();
         let within = within.unwrap_or(engine.settings.options.acquire_timeout);
         let span = engine.stats.acquire_span();
         let outcome = engine.lend_within(attempt, started, within).instrument(span).await;
@@ -280,7 +282,7 @@ impl<C: Backend> AnyEngine for Core<C> {
             };
             let limit = self.settings.options.check_timeout;
             let attempt = Self::try_lend(Used::new(Arc::clone(&self)), &runtime)?;
-            let mut loan = Self::lend(attempt, within).await?;
+            let mut loan = Self::lend(attempt, Instant::now(), within).await?;
             match timeout(limit, loan.connection_mut().batch_execute(CHECK)).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => {

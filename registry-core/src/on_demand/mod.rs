@@ -17,7 +17,11 @@ use crate::settings::OnDemandOptions;
 
 mod identity;
 mod lru;
+#[cfg(test)]
+mod lru_tests;
 mod shelf;
+#[cfg(test)]
+mod shelf_tests;
 mod status;
 
 /// What [`shelf`] is built on: the standard library's, or those of a model checker.

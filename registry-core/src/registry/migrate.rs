@@ -7,6 +7,7 @@ use diesel::migration::MigrationSource;
 use diesel_async::AsyncConnectionCore;
 use serde::Serialize;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::{Registry, Route};
 use crate::backend::Backend;
@@ -53,7 +54,7 @@ pub(super) async fn migrate<B: Bind>(
     let Ok(runtime) = Handle::try_current() else {
         return Err(MigrateError::NoRuntime { key });
     };
-    let found = route.open::<B>(registry, None).await.map_err(not_found)?;
+    let found = route.open::<B>(registry, Instant::now(), None).await.map_err(not_found)?;
     let (used, schema) = (found.engine, found.schema);
     let engine = Arc::clone(used.engine());
     let connect = Connected::open(used, schema.as_deref()).await;
@@ -123,7 +124,7 @@ impl<C: Backend> Connected<C> {
     ) -> Result<Option<Self>, AcquireError> {
         if engine.settings().url.is_memory() {
             let attempt = Core::try_lend(engine, &Handle::current())?;
-            return Ok(Some(Self::Lent(Core::lend(attempt, None).await?)));
+            return Ok(Some(Self::Lent(Core::lend(attempt, Instant::now(), None).await?)));
         }
         let connection = engine.connect_to_migrate(schema).await?;
         Ok(connection.map(|connection| Self::Own(connection, engine)))

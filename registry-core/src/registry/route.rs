@@ -68,24 +68,31 @@ impl<'r> Route<'r> {
     }
 
     /// The engine, opened if it is not there.
+    ///
+    /// The caller has waited since `started`, and waits for `within` at the most, or `acquire_timeout`.
     pub(crate) async fn open<B: Bind>(
         &self,
         registry: &Registry,
+        started: Instant,
         within: Option<Duration>,
     ) -> Result<Found<B::Connection>, AcquireError> {
         if let Some(found) = self.find::<B>(registry)? {
             return Ok(found);
         }
-        let started = Instant::now();
         let (identity, named) = match (self, registry.0.table.of::<B>()) {
             (Self::Url(identity), _) => ((**identity).clone(), None),
             (Self::Tenant(tenant), Some(Served::Tenants(bind))) => {
                 // Before the source is asked, so that an answer of before is not remembered as a later one.
                 let name = bind.engine_name(tenant.checked_name());
                 let limit = within.unwrap_or(registry.0.recipes.acquire_timeout(bind.key()));
-                let (identity, until) =
-                    resolved(bind, tenant, limit, bind.identity_of(tenant, &registry.0.recipes))
-                        .await?;
+                let (identity, until) = resolved(
+                    bind,
+                    tenant,
+                    started,
+                    limit,
+                    bind.identity_of(tenant, &registry.0.recipes),
+                )
+                .await?;
                 (identity, Some((name, until)))
             }
             // What is not opened on demand is there.
@@ -155,10 +162,11 @@ impl<'r> Route<'r> {
 async fn resolved<T>(
     bind: &TenantBind,
     tenant: &Tenant,
+    started: Instant,
     limit: Duration,
     resolving: impl Future<Output = Result<T, AcquireError>>,
 ) -> Result<T, AcquireError> {
-    timeout(limit, resolving).await.unwrap_or_else(|_| {
+    timeout(limit.saturating_sub(started.elapsed()), resolving).await.unwrap_or_else(|_| {
         let message = format!("no answer within {}", humantime::format_duration(limit));
         Err(AcquireError::Resolve {
             key: bind.key(),

@@ -1,0 +1,373 @@
+//! A database per tenant, on each backend.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel_async::SimpleAsyncConnection;
+use futures_util::future::join_all;
+use registry_core::{
+    AcquireError, BindSettings, Error, MigrateError, Registry, RunQueryDsl, Tenant, TenantResolver,
+    bind_tables,
+};
+use tokio::sync::Notify;
+
+use super::{Backend, database, tenants};
+use crate::support::{causes, eventually};
+
+diesel::table! {
+    invoices (id) {
+        id -> Integer,
+        tenant -> Text,
+    }
+}
+diesel::table! {
+    plans (id) {
+        id -> Integer,
+        what -> Text,
+    }
+}
+bind_tables!(db = "crm", connection = super::Backend; invoices);
+bind_tables!(db = "default", connection = super::Backend; plans);
+
+type Crm = <invoices::table as registry_core::Bound>::Bind;
+
+const CREATE: &str =
+    "CREATE TABLE invoices (id INTEGER PRIMARY KEY NOT NULL, tenant VARCHAR(80) NOT NULL)";
+const NAMES: [&str; 3] = ["acme", "globex", "initech"];
+
+fn tenant(registry: &Registry, name: &str) -> Tenant {
+    registry.tenant(name).expect("a good name")
+}
+
+/// Gives each tenant a table with a row that says whose it is.
+async fn prepare(registry: &Registry) {
+    for name in NAMES {
+        let tenant = tenant(registry, name);
+        let mut session = tenant.session_for::<invoices::table>().await.expect("a session");
+        session.batch_execute(CREATE).await.expect("a table");
+        let row = (invoices::id.eq(1), invoices::tenant.eq(name));
+        diesel::insert_into(invoices::table).values(row).execute(&tenant).await.expect("a row");
+    }
+}
+
+async fn registry() -> Registry {
+    let builder = Registry::builder().bind("crm", tenants(NAMES)).bind("default", database());
+    let registry = builder.build().expect("good settings");
+    prepare(&registry).await;
+    registry
+}
+
+async fn whose(tenant: &Tenant) -> String {
+    invoices::table.select(invoices::tenant).first(tenant).await.expect("a row")
+}
+
+#[tokio::test]
+async fn each_tenant_has_its_own_rows() {
+    let registry = registry().await;
+    for name in NAMES {
+        let tenant = tenant(&registry, name);
+        assert_eq!(tenant.name(), name);
+        assert_eq!(whose(&tenant).await, name);
+        let mut session = tenant.session_for::<invoices::table>().await.expect("a session");
+        assert_eq!(session.key(), "crm");
+        let seen: Vec<String> =
+            invoices::table.select(invoices::tenant).load(&mut session).await.expect("rows");
+        assert_eq!(seen, [name]);
+    }
+    let open = registry.status().on_demand.engines;
+    assert_eq!(open.len(), 3);
+    assert_eq!(open[0].tenants, ["initech"]);
+}
+
+#[tokio::test]
+async fn work_that_is_spawned_stays_with_its_tenant() {
+    let registry = registry().await;
+    let all = NAMES.iter().cycle().take(60).map(|name| {
+        let tenant = tenant(&registry, name);
+        tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            assert_eq!(whose(&tenant).await, tenant.name());
+        })
+    });
+    for done in join_all(all).await {
+        done.expect("its own row");
+    }
+}
+
+#[tokio::test]
+async fn binds_without_tenants_are_the_same_through_one() {
+    let registry = registry().await;
+    let mut session = registry.session_for::<plans::table>().await.expect("a session");
+    session
+        .batch_execute(
+            "CREATE TABLE plans (id INTEGER PRIMARY KEY NOT NULL, what VARCHAR(80) NOT NULL)",
+        )
+        .await
+        .expect("a table");
+    drop(session);
+    let row = (plans::id.eq(1), plans::what.eq("gold"));
+    let (acme, globex) = (tenant(&registry, "acme"), tenant(&registry, "globex"));
+    diesel::insert_into(plans::table).values(row).execute(&acme).await.expect("a row");
+    let seen: String = plans::table.select(plans::what).first(&globex).await.expect("a row");
+    assert_eq!(seen, "gold");
+    assert_eq!(globex.session_for::<plans::table>().await.expect("a session").key(), "default");
+}
+
+#[tokio::test]
+async fn without_a_tenant_there_is_no_session() {
+    let registry = registry().await;
+    let error = registry.session_for::<invoices::table>().await.unwrap_err();
+    assert!(matches!(error, AcquireError::NoTenant { key } if key == "crm"), "{error}");
+    let error =
+        invoices::table.select(invoices::tenant).first::<String>(&registry).await.unwrap_err();
+    assert_eq!(
+        causes(&error),
+        ["bind `crm` has a database for each tenant: acquire through `registry.tenant(..)`"]
+    );
+    let error = registry.session_by_key::<Backend>("crm").await.unwrap_err();
+    assert!(matches!(error, AcquireError::NoTenant { .. }), "{error}");
+    let error = registry.engine("crm").unwrap_err();
+    assert!(error.is_per_tenant());
+    assert_eq!(
+        error.to_string(),
+        "bind `crm` has a database for each tenant, and no engine of its own: go through \
+         `registry.tenant(..)`"
+    );
+    assert_eq!(registry.keys().collect::<Vec<_>>(), ["crm", "default"]);
+}
+
+#[tokio::test]
+async fn an_unknown_tenant_is_its_own_error_and_opens_nothing() {
+    let registry = registry().await;
+    let open = registry.status().on_demand.engines.len();
+    let stranger = tenant(&registry, "stranger");
+    for _ in 0..2 {
+        let error = stranger.session_for::<invoices::table>().await.unwrap_err();
+        let AcquireError::UnknownTenant { key, tenant, source } = &error else { panic!("{error}") };
+        assert_eq!((&**key, tenant.as_str(), source.is_some()), ("crm", "stranger", true));
+        assert_eq!(causes(&error)[0], "bind `crm`: unknown tenant `stranger`");
+    }
+    eventually(|| registry.status().on_demand.engines.len() == open).await;
+    for name in NAMES {
+        assert_eq!(whose(&tenant(&registry, name)).await, name);
+    }
+}
+
+#[tokio::test]
+async fn each_tenant_is_migrated_by_itself() {
+    let builder = Registry::builder().bind("crm", tenants(NAMES));
+    let registry = builder.build().expect("good settings");
+    let folder = crate::support::fresh_folder();
+    let up = folder.join("2026-01-01-000000_invoices");
+    std::fs::create_dir(&up).expect("a folder");
+    std::fs::write(up.join("up.sql"), CREATE).expect("a file");
+    std::fs::write(up.join("down.sql"), "DROP TABLE invoices").expect("a file");
+    let migrations =
+        || diesel_migrations::FileBasedMigrations::from_path(&folder).expect("migrations");
+    for name in NAMES {
+        let tenant = tenant(&registry, name);
+        let report = tenant.migrate::<Crm>(migrations()).await.expect("migrated");
+        assert_eq!((report.applied.len(), report.skipped), (1, 0));
+        let report = tenant.migrate::<Crm>(migrations()).await.expect("migrated");
+        assert_eq!((report.applied.len(), report.skipped), (0, 1));
+        let row = (invoices::id.eq(1), invoices::tenant.eq(name));
+        diesel::insert_into(invoices::table).values(row).execute(&tenant).await.expect("a row");
+        assert_eq!(whose(&tenant).await, name);
+    }
+    let error = registry.migrate::<Crm>(migrations()).await.unwrap_err();
+    assert!(matches!(error, MigrateError::NoTenant { key } if key == "crm"), "{error}");
+    let stranger = tenant(&registry, "stranger");
+    let error = stranger.migrate::<Crm>(migrations()).await.unwrap_err();
+    assert!(matches!(&error, MigrateError::Acquire(AcquireError::UnknownTenant { .. })), "{error}");
+}
+
+#[tokio::test]
+async fn a_tenant_is_closed_and_opened_again() {
+    let registry = registry().await;
+    let acme = tenant(&registry, "acme");
+    let report = registry.close_tenant("acme").await.expect("a good name");
+    assert!(report.is_complete());
+    let open: Vec<_> =
+        registry.status().on_demand.engines.into_iter().flat_map(|engine| engine.tenants).collect();
+    assert_eq!(open, ["initech", "globex"]);
+    assert_eq!(whose(&acme).await, "acme");
+    // Whoever waits for a session of an engine that is closed gets one of the next.
+    let mut lent = Vec::new();
+    for _ in 0..10 {
+        lent.push(acme.session_for::<invoices::table>().await.expect("a session"));
+    }
+    let waiting = {
+        let acme = acme.clone();
+        tokio::spawn(async move { whose(&acme).await })
+    };
+    eventually(|| registry.status().on_demand.engines[0].engine.waiting == 1).await;
+    let closing = {
+        let registry = registry.clone();
+        tokio::spawn(async move { registry.close_tenant("acme").await })
+    };
+    assert_eq!(waiting.await.expect("no panic"), "acme");
+    drop(lent);
+    assert!(closing.await.expect("no panic").expect("a good name").is_complete());
+    assert!(registry.close_tenant("..").await.is_err());
+}
+
+/// Not as a method: those of queries are called so too.
+fn times(asked: &AtomicU32) -> u32 {
+    AtomicU32::load(asked, Ordering::SeqCst)
+}
+
+/// A resolver over a template, that counts how often it is asked.
+fn resolver(template: String, asked: &Arc<AtomicU32>) -> TenantResolver {
+    let asked = Arc::clone(asked);
+    TenantResolver::new(move |tenant| {
+        asked.fetch_add(1, Ordering::SeqCst);
+        let (tenant, template) = (tenant.clone(), template.clone());
+        async move {
+            tokio::task::yield_now().await;
+            let url = template.replace("{tenant}", tenant.name());
+            match tenant.name() {
+                "nobody" => Ok(None),
+                "locked" => Err("the vault is sealed"),
+                "broken" => Ok(Some(BindSettings::new("nonsense"))),
+                "remote" => Ok(Some(BindSettings::new("oracle://h/db"))),
+                _ => Ok(Some(BindSettings::new(url))),
+            }
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_resolver_is_asked_once_however_many_want_to_know() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let builder = Registry::builder().tenants("crm", resolver(tenants(NAMES), &asked));
+    let registry = builder.build().expect("good settings");
+    let acme = tenant(&registry, "acme");
+    let sessions = (0..8).map(|_| acme.session_for::<invoices::table>());
+    for session in join_all(sessions).await {
+        drop(session.expect("a session"));
+    }
+    assert_eq!(times(&asked), 1);
+    prepare(&registry).await;
+    for name in NAMES {
+        assert_eq!(whose(&tenant(&registry, name)).await, name);
+    }
+    assert_eq!(times(&asked), 3, "once a tenant");
+    registry.close_tenant("acme").await.expect("a good name");
+    assert_eq!(whose(&acme).await, "acme");
+    assert_eq!(times(&asked), 4, "its answer went with the engine");
+}
+
+#[tokio::test]
+async fn an_answer_holds_for_its_time_to_live() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let resolver = resolver(tenants(NAMES), &asked).time_to_live(Duration::from_millis(30));
+    let registry = Registry::builder().tenants("crm", resolver).build().expect("good settings");
+    let acme = tenant(&registry, "acme");
+    drop(acme.session_for::<invoices::table>().await.expect("a session"));
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    drop(acme.session_for::<invoices::table>().await.expect("a session"));
+    assert_eq!(times(&asked), 2);
+    assert_eq!(registry.status().on_demand.engines.len(), 1, "the same answer is the same engine");
+}
+
+#[tokio::test]
+async fn what_a_resolver_says_instead_of_settings_is_told_and_not_remembered() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let builder = Registry::builder().tenants("crm", resolver(tenants(NAMES), &asked));
+    let registry = builder.build().expect("good settings");
+    let refused = async |name: &str| {
+        let tenant = tenant(&registry, name);
+        tenant.session_for::<invoices::table>().await.unwrap_err()
+    };
+    let error = refused("nobody").await;
+    assert!(matches!(error, AcquireError::UnknownTenant { source: None, .. }), "{error}");
+    let error = refused("locked").await;
+    assert_eq!(
+        causes(&error),
+        ["bind `crm`: the settings of tenant `locked` could not be found", "the vault is sealed"]
+    );
+    for name in ["broken", "remote"] {
+        let error = refused(name).await;
+        assert!(matches!(error, AcquireError::Settings { key, .. } if key == "crm"), "{error}");
+    }
+    assert!(matches!(
+        refused("stranger").await,
+        AcquireError::UnknownTenant { source: Some(_), .. }
+    ));
+    assert_eq!(times(&asked), 5);
+    refused("nobody").await;
+    assert_eq!(times(&asked), 6, "asked anew");
+    let error = Error::from(refused("locked").await);
+    assert!(!error.is_timeout());
+}
+
+#[tokio::test]
+async fn a_resolver_that_does_not_answer_costs_acquire_timeout_and_no_more() {
+    let resolver = TenantResolver::new(|_| std::future::pending::<Result<BindSettings, Error>>());
+    let registry = Registry::builder().tenants("crm", resolver).build().expect("good settings");
+    let acme = tenant(&registry, "acme");
+    let waiting = acme.session_for::<invoices::table>().within(Duration::from_millis(30));
+    let error = waiting.await.unwrap_err();
+    assert_eq!(
+        causes(&error),
+        ["bind `crm`: the settings of tenant `acme` could not be found", "no answer within 30ms"]
+    );
+}
+
+#[tokio::test]
+async fn whoever_asks_a_resolver_may_go_away_and_others_still_hear() {
+    let (gate, template) = (Arc::new(Notify::new()), tenants(NAMES));
+    let held = Arc::clone(&gate);
+    let resolver = TenantResolver::new(move |tenant| {
+        let (url, held) = (template.replace("{tenant}", tenant.name()), Arc::clone(&held));
+        async move {
+            held.notified().await;
+            Ok::<_, Error>(BindSettings::new(url))
+        }
+    });
+    let registry = Registry::builder().tenants("crm", resolver).build().expect("good settings");
+    let acme = tenant(&registry, "acme");
+    let mut first = Box::pin(acme.session_for::<invoices::table>());
+    let mut second = Box::pin(acme.session_for::<invoices::table>());
+    assert!(futures_util::poll!(&mut first).is_pending());
+    assert!(futures_util::poll!(&mut second).is_pending());
+    drop(first);
+    assert!(futures_util::poll!(&mut second).is_pending());
+    gate.notify_waiters();
+    drop(second.await.expect("a session"));
+}
+
+/// The table of tenants may be in another bind of the same registry.
+#[tokio::test]
+async fn a_resolver_can_look_into_the_registrys_own_databases() {
+    let template = tenants(NAMES);
+    let resolver = TenantResolver::new(move |tenant| {
+        let (tenant, template) = (tenant.clone(), template.clone());
+        async move {
+            let known: Option<String> = registry_core::OptionalExtension::optional(
+                plans::table
+                    .filter(plans::what.eq(tenant.name().to_owned()))
+                    .select(plans::what)
+                    .first(tenant.registry())
+                    .await,
+            )?;
+            Ok::<_, Error>(known.map(|name| BindSettings::new(template.replace("{tenant}", &name))))
+        }
+    });
+    let builder = Registry::builder().bind("default", database()).tenants("crm", resolver);
+    let registry = builder.build().expect("good settings");
+    let mut session = registry.session_for::<plans::table>().await.expect("a session");
+    session
+        .batch_execute(
+            "CREATE TABLE plans (id INTEGER PRIMARY KEY NOT NULL, what VARCHAR(80) NOT NULL); \
+             INSERT INTO plans VALUES (1, 'acme')",
+        )
+        .await
+        .expect("a table");
+    drop(session);
+    drop(tenant(&registry, "acme").session_for::<invoices::table>().await.expect("a session"));
+    let error = tenant(&registry, "globex").session_for::<invoices::table>().await.unwrap_err();
+    assert!(matches!(error, AcquireError::UnknownTenant { .. }), "{error}");
+}

@@ -1,0 +1,14 @@
+//! Engines that are opened on demand: by URL, and for tenants.
+
+#[path = "support/mount.rs"]
+mod mount;
+mod support;
+
+mount::mount!(by_url, evictions, replacing, tenants);
+
+#[path = "on_demand/credentials.rs"]
+mod credentials;
+#[path = "on_demand/names.rs"]
+mod names;
+#[path = "on_demand/schemas.rs"]
+mod schemas;
