@@ -160,8 +160,13 @@ impl Server {
 
     /// Runs a statement in its main database.
     pub(crate) fn execute(&self, sql: &str) {
+        self.execute_in(&self.url(), sql);
+    }
+
+    /// Runs a statement in the database of that URL.
+    pub(crate) fn execute_in(&self, url: &str, sql: &str) {
         self.product
-            .execute(&self.url(), sql)
+            .execute(url, sql)
             .unwrap_or_else(|error| panic!("{} does not `{sql}`: {error}", self.product.name()));
     }
 

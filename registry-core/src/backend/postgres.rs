@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use diesel::dsl::sql;
+use diesel::result::ConnectionError;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{QueryResult, sql_query};
 use diesel_async::pooled_connection::PoolableConnection;
@@ -224,9 +225,14 @@ where
         config.ssl_negotiation(SslNegotiation::Postgres);
     }
     let (client, connection) = config.connect(tls).await.map_err(classify)?;
-    Postgres::try_from_client_and_connection(client, connection)
-        .await
-        .map_err(|error| ConnectError::Other(error.into()))
+    Postgres::try_from_client_and_connection(client, connection).await.map_err(
+        |error| match error {
+            ConnectionError::CouldntSetupConfiguration(error) if Postgres::is_fatal(&error) => {
+                ConnectError::Unreachable(error.into())
+            }
+            error => ConnectError::Other(error.into()),
+        },
+    )
 }
 
 /// Settings of the server that hold for the whole life of the connection. As start-up options, they
@@ -284,7 +290,14 @@ fn classify(error: tokio_postgres::Error) -> ConnectError {
             ConnectError::TooManyConnections(wrap(error))
         }
         // Starting up, shutting down, or recovering.
-        Some(code) if code == SqlState::CANNOT_CONNECT_NOW => {
+        Some(code)
+            if [
+                SqlState::CANNOT_CONNECT_NOW,
+                SqlState::ADMIN_SHUTDOWN,
+                SqlState::CRASH_SHUTDOWN,
+            ]
+            .contains(&code) =>
+        {
             ConnectError::Unreachable(wrap(error))
         }
         None if is_io || error.is_closed() => ConnectError::Unreachable(wrap(error)),

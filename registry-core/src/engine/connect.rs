@@ -127,10 +127,7 @@ impl<C: Backend> Core<C> {
         let limit = self.settings.options.check_timeout;
         match timeout(limit, connection.enter_schema(schema)).await {
             Ok(Ok(is_there)) => Ok(is_there),
-            Ok(Err(source)) => Err(ConnectError::Setup {
-                statement: "SET search_path".to_owned(),
-                source: source.into(),
-            }),
+            Ok(Err(error)) => Err(setup_error::<C>("SET search_path", error)),
             Err(_) => Err(ConnectError::TimedOut { after: limit }),
         }
     }
@@ -229,10 +226,18 @@ pub(super) async fn run_each<C: Backend>(
     statements: &[String],
 ) -> Result<(), ConnectError> {
     for statement in statements {
-        connection.batch_execute(statement).await.map_err(|error| ConnectError::Setup {
-            statement: statement.clone(),
-            source: error.into(),
-        })?;
+        connection
+            .batch_execute(statement)
+            .await
+            .map_err(|error| setup_error::<C>(statement, error))?;
     }
     Ok(())
+}
+
+/// Why a connection that stands could not be prepared.
+fn setup_error<C: Backend>(statement: &str, error: diesel::result::Error) -> ConnectError {
+    if C::is_fatal(&error) {
+        return ConnectError::Unreachable(error.into());
+    }
+    ConnectError::Setup { statement: statement.to_owned(), source: error.into() }
 }
