@@ -11,7 +11,7 @@ use registry_core::{
     BindSettings, Error, Registry, RunQueryDsl, Tenant, TenantResolver, bind_tables,
 };
 
-use super::load::{self, Load, MAX_CONNECTIONS, MAX_ENGINES, Outcome, is_full, name};
+use super::load::{self, Load, Outcome, bounds, is_full, name};
 use crate::support::{Server, eventually, mortal_postgres};
 
 diesel::table! {
@@ -53,14 +53,14 @@ fn prepare(server: &Server) -> String {
 
 /// Each tenant has an engine of its own, as its name is in the URL.
 fn registry(template: String) -> Registry {
-    let (_, databases) = size();
+    let ((_, databases), (max_engines, max_connections)) = (size(), bounds());
     let resolver = TenantResolver::new(move |tenant: &Tenant| {
         let number: usize = tenant.name()["tenant-".len()..].parse().expect("a number");
         let url = template.replace("{tenant}", &(number % databases).to_string());
         let url = format!("{url}?application_name={}", tenant.name());
-        async move { Ok::<_, Error>(BindSettings::new(url).max_connections(MAX_CONNECTIONS)) }
+        async move { Ok::<_, Error>(BindSettings::new(url).max_connections(max_connections)) }
     });
-    let builder = Registry::builder().tenants("crm", resolver).max_engines(MAX_ENGINES);
+    let builder = Registry::builder().tenants("crm", resolver).max_engines(max_engines);
     builder.build().expect("good settings")
 }
 
@@ -98,7 +98,7 @@ async fn watch(url: String, outcome: Arc<Outcome>) -> i64 {
 async fn count(connection: &mut AsyncPgConnection) -> QueryResult<i64> {
     let count = sql::<BigInt>(
         "count(*) FROM pg_stat_activity \
-         WHERE backend_type = 'client backend' AND application_name LIKE 'tenant-%'",
+         WHERE backend_type = 'client backend' AND application_name <> 'watch'",
     );
     diesel_async::RunQueryDsl::get_result(diesel::select(count), connection).await
 }
@@ -111,16 +111,18 @@ async fn under_load(
 ) {
     let registry = registry(prepare(server));
     let outcome = Arc::new(Outcome::default());
-    let watching = tokio::spawn(watch(server.url(), Arc::clone(&outcome)));
+    let watch_url = format!("{}?application_name=watch", server.url());
+    let watching = tokio::spawn(watch(watch_url.clone(), Arc::clone(&outcome)));
     let load = Load { tenants: size().0, length: length(), drops };
     let (_, ()) =
         tokio::join!(load::run(load, &registry, &outcome, request, allows), meanwhile(&outcome));
     let most = watching.await.expect("no panic");
     println!("{outcome:?}, at most {most} connections\n{}", summary(&registry));
     assert!(most > 0, "it was watched");
-    assert!(most <= i64::from(MAX_ENGINES * MAX_CONNECTIONS), "the server had {most} connections");
+    let (max_engines, max_connections) = bounds();
+    assert!(most <= i64::from(max_engines * max_connections), "the server had {most} connections");
     load::has_settled(&registry).await;
-    let mut connection = AsyncPgConnection::establish(&server.url()).await.expect("a connection");
+    let mut connection = AsyncPgConnection::establish(&watch_url).await.expect("a connection");
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while count(&mut connection).await.expect("a number") > 0 {
         assert!(std::time::Instant::now() < deadline, "connections are left");

@@ -8,7 +8,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use registry_core::{BindSettings, Error, Registry, RunQueryDsl, Tenant, bind_tables};
 
-use super::load::{self, Load, MAX_CONNECTIONS, MAX_ENGINES, Outcome, is_full, name};
+use super::load::{self, Load, Outcome, bounds, is_full, name};
 use crate::support::fresh_folder;
 
 diesel::table! {
@@ -53,11 +53,12 @@ fn open_files(folder: &Path) -> usize {
 
 async fn under_load(drops: bool) {
     let (tenants, length) = if is_full() { (5_000, 30) } else { (500, 2) };
+    let (max_engines, max_connections) = bounds();
     let folder = fresh_folder();
     prepare(&folder, tenants);
     let url = format!("sqlite://{}/{{tenant}}.db", folder.display());
-    let settings = BindSettings::new(url).max_connections(MAX_CONNECTIONS);
-    let builder = Registry::builder().bind("files", settings).max_engines(MAX_ENGINES);
+    let settings = BindSettings::new(url).max_connections(max_connections);
+    let builder = Registry::builder().bind("files", settings).max_engines(max_engines);
     let registry = builder.build().expect("good settings");
     let outcome = Arc::new(Outcome::default());
     let watching = {
@@ -78,7 +79,7 @@ async fn under_load(drops: bool) {
     let most = watching.await.expect("no panic");
     println!("{outcome:?}, at most {most} open files");
     // The database, its write-ahead log and the index of that, which connections share.
-    assert!(most <= (MAX_ENGINES * MAX_CONNECTIONS) as usize * 3, "{most} files were open");
+    assert!(most <= (max_engines * max_connections) as usize * 3, "{most} files were open");
     load::has_settled(&registry).await;
     if cfg!(target_os = "linux") {
         crate::support::eventually(|| open_files(&folder) == 0).await;

@@ -3,14 +3,14 @@
 //! Their names are listed in the crate's documentation.
 
 #[cfg(feature = "metrics")]
-pub(super) use on::Meters;
-#[cfg(feature = "metrics")]
 pub(crate) use on::Timer;
+#[cfg(feature = "metrics")]
+pub(super) use on::{Meters, engine_closed, engine_opened};
 
 #[cfg(not(feature = "metrics"))]
-pub(super) use off::Meters;
-#[cfg(not(feature = "metrics"))]
 pub(crate) use off::Timer;
+#[cfg(not(feature = "metrics"))]
+pub(super) use off::{Meters, engine_closed, engine_opened};
 
 /// Why a connection was closed before the registry was.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +39,7 @@ impl Closed {
 #[cfg(feature = "metrics")]
 mod on {
     use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Instant;
 
     use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
@@ -48,13 +49,18 @@ mod on {
 
     /// The meters of one engine. They belong to the recorder that is installed when the engine first
     /// counts something.
+    ///
+    /// Several engines may have one key: its gauges are the sums of theirs.
     pub(in crate::engine) struct Meters {
         key: BindKey,
         max: u32,
+        /// What this engine's part of the gauge is.
+        idle: AtomicU32,
         handles: OnceLock<Handles>,
     }
 
     struct Handles {
+        max: Gauge,
         active: Gauge,
         idle: Gauge,
         pending: Gauge,
@@ -77,14 +83,16 @@ mod on {
 
     impl Meters {
         pub(in crate::engine) fn new(key: BindKey, max: u32) -> Self {
-            Self { key, max, handles: OnceLock::new() }
+            Self { key, max, idle: AtomicU32::new(0), handles: OnceLock::new() }
         }
 
         fn handles(&self) -> &Handles {
             self.handles.get_or_init(|| {
                 let bind = || self.key.to_string();
-                gauge!("registry_connections_max", "bind" => bind()).set(self.max);
+                let max = gauge!("registry_connections_max", "bind" => bind());
+                max.increment(self.max);
                 Handles {
+                    max,
                     active: gauge!("registry_connections_active", "bind" => bind()),
                     idle: gauge!("registry_connections_idle", "bind" => bind()),
                     pending: gauge!("registry_connections_pending", "bind" => bind()),
@@ -101,14 +109,19 @@ mod on {
             let handles = self.handles();
             handles.acquire.record(asked.0.elapsed());
             handles.active.increment(1);
-            handles.idle.set(idle());
+            self.idle(handles, idle());
         }
 
         pub(in crate::engine) fn returned(&self, lent: Timer, idle: impl FnOnce() -> u32) {
             let handles = self.handles();
             handles.usage.record(lent.0.elapsed());
             handles.active.decrement(1);
-            handles.idle.set(idle());
+            self.idle(handles, idle());
+        }
+
+        fn idle(&self, handles: &Handles, now: u32) {
+            let before = self.idle.swap(now, Ordering::Relaxed);
+            handles.idle.increment(f64::from(now) - f64::from(before));
         }
 
         pub(in crate::engine) fn waits(&self) {
@@ -137,6 +150,26 @@ mod on {
             counter!("registry_connections_closed_total", "bind" => bind, "reason" => reason)
                 .increment(1);
         }
+    }
+
+    impl Drop for Meters {
+        fn drop(&mut self) {
+            if let Some(handles) = self.handles.get() {
+                self.idle(handles, 0);
+                handles.max.decrement(self.max);
+            }
+        }
+    }
+
+    pub(in crate::engine) fn engine_opened(key: BindKey) {
+        gauge!("registry_engines_open", "bind" => key.to_string()).increment(1);
+        counter!("registry_engines_opened_total", "bind" => key.to_string()).increment(1);
+    }
+
+    pub(in crate::engine) fn engine_closed(key: BindKey, reason: &'static str) {
+        gauge!("registry_engines_open", "bind" => key.to_string()).decrement(1);
+        counter!("registry_engines_closed_total", "bind" => key.to_string(), "reason" => reason)
+            .increment(1);
     }
 }
 
@@ -179,4 +212,8 @@ mod off {
 
         pub(in crate::engine) fn closed(&self, _: Closed) {}
     }
+
+    pub(in crate::engine) fn engine_opened(_: BindKey) {}
+
+    pub(in crate::engine) fn engine_closed(_: BindKey, _: &'static str) {}
 }

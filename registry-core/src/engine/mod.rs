@@ -30,7 +30,7 @@ mod sync {
 
 pub(crate) use self::core::{Attempt, Core};
 pub(crate) use self::loan::Loan;
-pub(crate) use self::stats::beside_session;
+pub(crate) use self::stats::{beside_session, engine_closed, engine_opened};
 pub use self::status::{EngineStatus, LastError};
 pub(crate) use self::used::Used;
 use self::uses::{Owner, Uses};

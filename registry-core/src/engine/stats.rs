@@ -10,10 +10,11 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::meters::{Closed, Meters, Timer};
+use super::meters::{self, Closed, Meters, Timer};
 use crate::backend::driver::without_values;
 use crate::bind_key::BindKey;
 use crate::error::{AcquireError, Chain, ConnectError};
+use crate::settings::DatabaseUrl;
 
 const TARGET: &str = "registry";
 
@@ -160,6 +161,18 @@ impl Stats {
             tracing::debug!(target: TARGET, %bind, reason, "a connection was closed");
         }
     }
+}
+
+/// An engine was opened on demand.
+pub(crate) fn engine_opened(bind: BindKey, url: &DatabaseUrl) {
+    meters::engine_opened(bind);
+    tracing::debug!(target: TARGET, %bind, %url, "an engine was opened");
+}
+
+/// An engine that was opened on demand is found no more.
+pub(crate) fn engine_closed(bind: BindKey, url: &DatabaseUrl, reason: &'static str) {
+    meters::engine_closed(bind, reason);
+    tracing::debug!(target: TARGET, %bind, %url, reason, "an engine was closed");
 }
 
 /// Warns that a query is run beside a session of the same bind, which its task has.

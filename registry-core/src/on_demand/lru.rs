@@ -36,10 +36,17 @@ pub(super) enum Leaving {
     Draining,
 }
 
-/// What has become of a call: who has an engine now, and which are to be closed.
+/// What has become of a call: who has an engine now, which are open, and which are to be closed.
 pub(super) struct Turn<E: Engine> {
     pub(super) granted: Vec<(Ticket, E::Use)>,
+    pub(super) opened: Vec<E>,
     pub(super) evicted: Vec<E>,
+}
+
+impl<E: Engine> Turn<E> {
+    fn new() -> Self {
+        Self { granted: Vec::new(), opened: Vec::new(), evicted: Vec::new() }
+    }
 }
 
 /// How often engines were found, opened and closed.
@@ -130,7 +137,7 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
 
     /// Asks for the engine of that identity: it is found or opened now, or when others have gone.
     pub(super) fn ask(&mut self, key: K, engine: E, ticket: Ticket) -> Turn<E> {
-        let mut turn = Turn { granted: Vec::new(), evicted: Vec::new() };
+        let mut turn = Turn::new();
         if let Some(found) = self.find(&key) {
             turn.granted.push((ticket, found));
             return turn;
@@ -167,7 +174,7 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
 
     /// Something has changed: an engine is unused, or has gone.
     pub(super) fn look_again(&mut self) -> Turn<E> {
-        let mut turn = Turn { granted: Vec::new(), evicted: Vec::new() };
+        let mut turn = Turn::new();
         self.settle(&mut turn);
         turn
     }
@@ -234,6 +241,7 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
         let Waiting { key, engine, tickets } = next;
         self.last += 1;
         turn.granted.extend(tickets.into_iter().map(|ticket| (ticket, engine.begin_use())));
+        turn.opened.push(engine.clone());
         self.ids.insert(key.clone(), self.last);
         self.open.put(self.last, Open { key, engine, asked: 0, unused: None });
     }

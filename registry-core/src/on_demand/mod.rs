@@ -32,7 +32,7 @@ mod sync {
 
 pub(crate) use identity::Identity;
 use lru::{Leaving, Ticket};
-use shelf::Shelf;
+use shelf::{Changes, Shelf};
 pub use status::{OnDemandEngine, OnDemandStatus};
 
 /// For each engine that may be open, this many names are remembered, and so many at the least.
@@ -63,6 +63,17 @@ pub(crate) struct EngineName {
     /// How often the settings of that bind had been replaced: names of before find nothing any more.
     pub(crate) generation: u64,
     pub(crate) tenant: Arc<str>,
+}
+
+/// Why an engine is closed.
+#[derive(Debug, Clone, Copy)]
+enum Reason {
+    /// To make room for another.
+    Evicted,
+    /// Nobody has used it for `engine_idle_timeout`.
+    Idle,
+    /// It was asked for.
+    Closed,
 }
 
 /// Why no engine could be opened.
@@ -126,9 +137,9 @@ impl OnDemand {
         *self.0.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
         let owner: Weak<dyn Owner> = Arc::<Inner>::downgrade(&self.0);
         let engine = engine::open(Arc::clone(identity.settings()), Some(owner));
-        let (ticket, evicted) = self.0.shelf.ask(identity, engine);
+        let (ticket, changes) = self.0.shelf.ask(identity, engine);
         let place = Place { inner: &self.0, ticket };
-        self.0.close_each(evicted, Leaving::Closing);
+        self.0.apply(changes);
         match timeout(within, place.granted()).await {
             Ok(Ok(engine)) => Ok(engine),
             Ok(Err(shelf::Closed)) => Err(NotOpened::Closed),
@@ -162,14 +173,14 @@ impl OnDemand {
     /// unhindered, and others may be opened in their place.
     pub(crate) fn close(&self, is_due: impl FnMut(&Identity) -> bool) -> Vec<Arc<dyn AnyEngine>> {
         let due = self.0.shelf.close(is_due);
-        self.0.close_each(due.clone(), Leaving::Draining);
+        self.0.close_each(due.clone(), Reason::Closed);
         due
     }
 
     /// Closes all engines, and opens none from now on.
     pub(crate) fn close_all(&self) -> Vec<Arc<dyn AnyEngine>> {
         let all = self.0.shelf.close_all();
-        self.0.close_each(all.clone(), Leaving::Draining);
+        self.0.close_each(all.clone(), Reason::Closed);
         all
     }
 
@@ -200,10 +211,26 @@ impl fmt::Debug for OnDemand {
 }
 
 impl Inner {
+    fn apply(self: &Arc<Self>, changes: Changes<Arc<dyn AnyEngine>>) {
+        for engine in changes.opened {
+            let settings = engine.settings();
+            engine::engine_opened(settings.key, &settings.url);
+        }
+        self.close_each(changes.evicted, Reason::Evicted);
+    }
+
     /// Closes engines that are no longer found. They count until their connections are closed.
-    fn close_each(self: &Arc<Self>, engines: Vec<Arc<dyn AnyEngine>>, leaving: Leaving) {
+    fn close_each(self: &Arc<Self>, engines: Vec<Arc<dyn AnyEngine>>, reason: Reason) {
         for engine in engines {
             engine.begin_close();
+            let (leaving, reason) = match reason {
+                Reason::Closed => (Leaving::Draining, "closed"),
+                Reason::Idle => (Leaving::Closing, "idle"),
+                Reason::Evicted if engine.uses().has_lent() => (Leaving::Closing, "evicted"),
+                Reason::Evicted => (Leaving::Closing, "failed"),
+            };
+            let settings = engine.settings();
+            engine::engine_closed(settings.key, &settings.url, reason);
             let gone = Gone { inner: Arc::downgrade(self), leaving };
             let closing = async move {
                 engine.all_returned().await;
@@ -232,7 +259,7 @@ impl Inner {
             loop {
                 sleep(period).await;
                 let Some(inner) = inner.upgrade() else { return };
-                inner.close_each(inner.shelf.close_unused(limit), Leaving::Closing);
+                inner.close_each(inner.shelf.close_unused(limit), Reason::Idle);
             }
         });
     }
@@ -244,8 +271,7 @@ impl Owner for Inner {
     }
 
     fn unused(self: Arc<Self>) {
-        let evicted = self.shelf.look_again();
-        self.close_each(evicted, Leaving::Closing);
+        self.apply(self.shelf.look_again());
     }
 }
 
@@ -258,8 +284,7 @@ struct Gone {
 impl Drop for Gone {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.upgrade() {
-            let evicted = inner.shelf.left(self.leaving);
-            inner.close_each(evicted, Leaving::Closing);
+            inner.apply(inner.shelf.left(self.leaving));
         }
     }
 }

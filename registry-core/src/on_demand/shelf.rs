@@ -32,6 +32,12 @@ enum Place<E: Engine> {
     Closed,
 }
 
+/// Which engines are open now that were not, and which are to be closed.
+pub(super) struct Changes<E> {
+    pub(super) opened: Vec<E>,
+    pub(super) evicted: Vec<E>,
+}
+
 /// Nobody is lent an engine any more.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Closed;
@@ -57,15 +63,14 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Shelf<K, N, E> {
         self.lock().lru.find_named(name)
     }
 
-    /// Takes a place in the queue for the engine of that identity, to be polled and then left. Returns the
-    /// engines that are to be closed.
-    pub(super) fn ask(&self, key: K, engine: E) -> (Ticket, Vec<E>) {
+    /// Takes a place in the queue for the engine of that identity, to be polled and then left.
+    pub(super) fn ask(&self, key: K, engine: E) -> (Ticket, Changes<E>) {
         let mut state = self.lock();
         state.last += 1;
         let ticket = state.last;
         if state.is_closed {
             state.places.insert(ticket, Place::Closed);
-            return (ticket, Vec::new());
+            return (ticket, Changes { opened: Vec::new(), evicted: Vec::new() });
         }
         state.places.insert(ticket, Place::Waiting(None));
         // Said before anybody's use is looked at: whoever ends a use in between sees that it matters.
@@ -117,15 +122,15 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Shelf<K, N, E> {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
-    /// An engine is not used any more. Returns the engines that are to be closed.
-    pub(super) fn look_again(&self) -> Vec<E> {
+    /// An engine is not used any more.
+    pub(super) fn look_again(&self) -> Changes<E> {
         let mut state = self.lock();
         let turn = state.lru.look_again();
         self.apply(state, turn)
     }
 
-    /// The last connection of an engine is closed. Returns the engines that are to be closed next.
-    pub(super) fn left(&self, leaving: Leaving) -> Vec<E> {
+    /// The last connection of an engine is closed.
+    pub(super) fn left(&self, leaving: Leaving) -> Changes<E> {
         let mut state = self.lock();
         let turn = state.lru.left(leaving);
         self.apply(state, turn)
@@ -190,8 +195,8 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Shelf<K, N, E> {
         open.map(|(key, engine)| (engine.clone(), names.remove(key).unwrap_or_default())).collect()
     }
 
-    fn apply(&self, mut state: MutexGuard<'_, State<K, N, E>>, turn: Turn<E>) -> Vec<E> {
-        let Turn { granted, evicted } = turn;
+    fn apply(&self, mut state: MutexGuard<'_, State<K, N, E>>, turn: Turn<E>) -> Changes<E> {
+        let Turn { granted, opened, evicted } = turn;
         self.waiting.store(state.lru.waiting(), Ordering::SeqCst);
         let mut wakers = Vec::new();
         for (ticket, used) in granted {
@@ -201,7 +206,7 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Shelf<K, N, E> {
         }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
-        evicted
+        Changes { opened, evicted }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K, N, E>> {

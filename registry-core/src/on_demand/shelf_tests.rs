@@ -114,7 +114,7 @@ impl Registry {
                 self.open.fetch_sub(1, PlainOrdering::SeqCst);
             }
             let next = self.shelf.left(Leaving::Closing);
-            self.close_each(next);
+            self.close_each(next.evicted);
         }
     }
 
@@ -123,8 +123,8 @@ impl Registry {
         let used = match self.shelf.find(&key) {
             Some(used) => used,
             None => {
-                let (ticket, evicted) = self.shelf.ask(key, self.bare(key));
-                self.close_each(evicted);
+                let (ticket, changes) = self.shelf.ask(key, self.bare(key));
+                self.close_each(changes.evicted);
                 let granted = std::future::poll_fn(|cx| self.shelf.poll(ticket, cx));
                 let used = loom::future::block_on(granted);
                 self.shelf.leave(ticket);
@@ -142,8 +142,8 @@ impl Registry {
 
     /// Asks for an engine, and goes away before it has one, or with it unused.
     fn leave(self: &Arc<Self>, key: u8) {
-        let (ticket, evicted) = self.shelf.ask(key, self.bare(key));
-        self.close_each(evicted);
+        let (ticket, changes) = self.shelf.ask(key, self.bare(key));
+        self.close_each(changes.evicted);
         thread::yield_now();
         self.shelf.leave(ticket);
     }
@@ -155,8 +155,8 @@ impl Owner for Registry {
     }
 
     fn unused(self: Arc<Self>) {
-        let evicted = self.shelf.look_again();
-        self.close_each(evicted);
+        let changes = self.shelf.look_again();
+        self.close_each(changes.evicted);
     }
 }
 

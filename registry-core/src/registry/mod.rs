@@ -112,7 +112,10 @@ impl Registry {
     /// [`UnknownBind`] if the settings have no bind of that key, or one with a database for each tenant,
     /// which has no engine of its own.
     pub fn engine_for<M: Bound>(&self) -> Result<Engine, UnknownBind> {
-        self.engine(<M::Bind as Bind>::KEY)
+        match self.0.table.of::<M::Bind>().and_then(Served::engine) {
+            Some(engine) => Ok(Engine::new(engine)),
+            None => Err(self.unknown(<M::Bind as Bind>::KEY)),
+        }
     }
 
     /// The engine of that bind key.
@@ -249,8 +252,12 @@ impl Registry {
         let mut closed = Vec::new();
         for served in self.0.keys.iter().filter_map(|key| self.0.table.by_key(key)) {
             if let Served::Tenants(bind) = served {
-                let name = bind.engine_name(tenant.checked_name());
-                closed.extend(self.0.on_demand.close_named(&name));
+                closed
+                    .extend(self.0.on_demand.close_named(&bind.engine_name(tenant.checked_name())));
+                // A name is not remembered for ever, but where there is a template it can be worked out.
+                if let Some(identity) = bind.identity_in_template(&tenant) {
+                    closed.extend(self.0.on_demand.close(|other| *other == identity));
+                }
             }
         }
         Ok(close::all_returned(closed, None).await)

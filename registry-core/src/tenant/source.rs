@@ -159,6 +159,14 @@ impl TenantBind {
         answer.cloned()
     }
 
+    /// Which engine is the tenant's, where nobody has to be asked.
+    pub(crate) fn identity_in_template(&self, tenant: &Tenant) -> Option<Identity> {
+        match self.source() {
+            Source::Template(settings) => self.identity((*settings).clone(), tenant).ok(),
+            Source::Resolver(_) => None,
+        }
+    }
+
     async fn ask(
         &self,
         resolver: &TenantResolver,
