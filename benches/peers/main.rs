@@ -17,6 +17,7 @@ mod measure;
 mod peers;
 mod report;
 mod route;
+mod tenants;
 
 /// What the tests start their servers with.
 #[path = "../../tests/support"]
@@ -53,7 +54,9 @@ fn main() {
     let handle = runtime.handle();
     handle.block_on(database::fill(&url));
     let mut results = Vec::new();
-    for case in handle.block_on(cases::all(&url)) {
+    let mut all = handle.block_on(cases::all(&url));
+    all.extend(handle.block_on(tenants::all(&wanted)));
+    for case in all {
         if wanted.is_empty() || wanted.iter().any(|name| name == case.name) {
             eprintln!("{} ..", case.name);
             results.push(measure::measure(handle, case, rounds));

@@ -11,11 +11,13 @@ enum Bar {
     Within(&'static str, f64),
     /// Our time as a multiple of a peer's, at the most.
     Over(&'static str, f64),
+    /// Our nanoseconds above those of a peer, at the most.
+    More(&'static str, f64),
     /// Our speed (operations in a time) as a multiple of a peer's, at the least.
     Speed(&'static str, f64),
 }
 
-const BARS: [(&str, Bar); 14] = [
+const BARS: [(&str, Bar); 17] = [
     ("acquire-1", Bar::Over("bb8-bare", 1.4)),
     ("acquire-64", Bar::Over("bb8-bare", 1.4)),
     ("row-1", Bar::Over("held", 1.05)),
@@ -30,6 +32,9 @@ const BARS: [(&str, Bar); 14] = [
     ("route", Bar::Within("ours-1-bind", 20.0)),
     ("route", Bar::Within("ours-10-binds", 20.0)),
     ("route", Bar::Within("ours-1000-binds", 20.0)),
+    ("tenant-10", Bar::More("named", 150.0)),
+    ("tenant-1000", Bar::More("named", 150.0)),
+    ("tenant-10000", Bar::More("named", 150.0)),
 ];
 
 impl Results {
@@ -103,6 +108,11 @@ fn judge(result: &Results, bar: &Bar) -> Option<String> {
             let ratio = result.median("ours")? / result.median(peer)?;
             let word = word(ratio <= limit);
             format!("ours takes {ratio:.3} times as long as {peer}, at most {limit} asked: {word}")
+        }
+        Bar::More(peer, limit) => {
+            let more = result.median("ours")? - result.median(peer)?;
+            let word = word(more <= limit);
+            format!("ours takes {more:.1} ns more than {peer}, at most {limit} asked: {word}")
         }
         Bar::Speed(peer, limit) => {
             let ratio = result.median(peer)? / result.median("ours")?;

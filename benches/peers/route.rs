@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use registry_core::{Bind, Registry, binds};
+use registry_core::{Bound, Registry, binds};
 
 use crate::measure::Worker;
 
@@ -52,7 +52,7 @@ fn registry(binds: u32) -> Registry {
         .expect("a registry")
 }
 
-fn route<B: Bind>(registry: &Registry) {
+fn route<B: Bound>(registry: &Registry) {
     // By reference: the value need not move.
     black_box(&black_box(registry).engine_for::<B>());
 }
