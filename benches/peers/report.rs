@@ -65,7 +65,7 @@ fn is_unsteady(rounds: &[f64]) -> bool {
 /// Prints every median, the spread of its rounds and how it compares with ours; then the bars.
 pub(crate) fn print(results: &[Results]) {
     println!(
-        "{:<12}{:<18}{:>12}{:>12}{:>12}{:>8}",
+        "{:<14}{:<18}{:>12}{:>12}{:>12}{:>8}",
         "case", "subject", "median ns", "1st quarter", "3rd quarter", "x ours"
     );
     for result in results {
@@ -75,7 +75,7 @@ pub(crate) fn print(results: &[Results]) {
             let (first, third) = (quantile(rounds, 0.25), quantile(rounds, 0.75));
             let relative = ours.map_or(String::new(), |ours| format!("{:.2}", median / ours));
             println!(
-                "{:<12}{subject:<18}{median:>12.1}{first:>12.1}{third:>12.1}{relative:>8}",
+                "{:<14}{subject:<18}{median:>12.1}{first:>12.1}{third:>12.1}{relative:>8}",
                 result.case
             );
         }

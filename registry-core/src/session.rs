@@ -17,9 +17,8 @@ use crate::backend::Backend;
 use crate::bind::{Bind, Bound, ByKey};
 use crate::bind_key::BindKey;
 use crate::engine::{AnyEngine, Attempt, Core, Loan};
-use crate::error::{AcquireError, WrongBackend};
-use crate::on_demand::Identity;
-use crate::registry::{Found, Registry, Route};
+use crate::error::AcquireError;
+use crate::registry::{Found, Registry, Route, identity_of};
 use crate::settings::BindSettings;
 
 /// One connection to the database of the bind `B`, lent for as long as the value lives.
@@ -117,29 +116,15 @@ impl Registry {
         &self,
         settings: impl Into<BindSettings>,
     ) -> Acquire<'_, M::Bind> {
-        let route = by_url::<M::Bind>(self, settings.into());
-        match route {
-            Ok(route) => Acquire::new(self, route),
+        let settings = settings.into();
+        if let Some(url) = settings.as_url() {
+            return Acquire::new(self, Route::Url(url.clone()));
+        }
+        match identity_of::<M::Bind>(self, settings) {
+            Ok(identity) => Acquire::new(self, Route::Settings(Box::new(identity))),
             Err(error) => Acquire::failed(self, error),
         }
     }
-}
-
-fn by_url<B: Bind>(
-    registry: &Registry,
-    settings: BindSettings,
-) -> Result<Route<'static>, AcquireError> {
-    let key = Route::Bind.bind_key::<B>();
-    let settings = registry.recipes().engine(key, settings);
-    let settings = settings.map_err(|source| AcquireError::Settings { key, source })?;
-    let (expected, found) = (B::Connection::KIND, settings.url.backend());
-    if found != expected {
-        return Err(WrongBackend { key, expected, found }.into());
-    }
-    if settings.url.is_per_tenant() || settings.tenant_schema.is_some() {
-        return Err(AcquireError::NoTenant { key });
-    }
-    Ok(Route::Url(Box::new(Identity::new(settings))))
 }
 
 /// A session on its way: the future that [`Registry::session_for`](crate::Registry::session_for)

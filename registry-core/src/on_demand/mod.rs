@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::bind_key::BindKey;
 use crate::engine::uses::Owner;
 use crate::engine::{self, AnyEngine, Used};
-use crate::settings::OnDemandOptions;
+use crate::settings::{DatabaseUrl, OnDemandOptions};
 
 mod identity;
 mod lru;
@@ -56,13 +56,17 @@ struct Inner {
     is_swept: Arc<AtomicBool>,
 }
 
-/// The name of an engine among those of one bind.
+/// What an engine is asked for by: finding out its identity would take longer than finding it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct EngineName {
-    pub(crate) key: BindKey,
-    /// How often the settings of that bind had been replaced: names of before find nothing any more.
-    pub(crate) generation: u64,
-    pub(crate) tenant: Arc<str>,
+pub(crate) enum EngineName {
+    Tenant {
+        key: BindKey,
+        /// How often the settings of that bind had been replaced: names of before find nothing any more.
+        generation: u64,
+        tenant: Arc<str>,
+    },
+    /// A URL without a word about options.
+    Url(BindKey, DatabaseUrl),
 }
 
 /// Why an engine is closed.

@@ -42,7 +42,11 @@ pub struct OnDemandEngine {
 
 impl OnDemandEngine {
     pub(super) fn new(engine: &Arc<dyn AnyEngine>, names: &[EngineName]) -> Self {
-        let mut tenants: Vec<String> = names.iter().map(|name| name.tenant.to_string()).collect();
+        let tenants = names.iter().filter_map(|name| match name {
+            EngineName::Tenant { tenant, .. } => Some(tenant.to_string()),
+            EngineName::Url(..) => None,
+        });
+        let mut tenants: Vec<String> = tenants.collect();
         tenants.sort_unstable();
         Self { tenants, engine: engine.status() }
     }

@@ -29,7 +29,7 @@ mod verify;
 pub use builder::RegistryBuilder;
 pub use close::CloseReport;
 pub use migrate::MigrateReport;
-pub(crate) use route::{Found, Route};
+pub(crate) use route::{Found, Route, identity_of};
 pub use status::Status;
 pub use verify::{BindHealth, CheckReport, VerifyReport};
 
@@ -282,10 +282,6 @@ impl Registry {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.0.is_closed.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn recipes(&self) -> &Recipes {
-        &self.0.recipes
     }
 
     /// The engines of the binds, in the order of their keys.

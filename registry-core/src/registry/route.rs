@@ -7,12 +7,14 @@ use tokio::time::{Instant, timeout};
 
 use super::Registry;
 use super::served::Served;
+use super::table::key_of;
 use crate::backend::Backend;
 use crate::bind::Bind;
 use crate::bind_key::BindKey;
 use crate::engine::{AnyEngine, Core, Used};
 use crate::error::{AcquireError, ConnectError, WrongBackend};
-use crate::on_demand::{Identity, NotOpened};
+use crate::on_demand::{EngineName, Identity, NotOpened};
+use crate::settings::{BackendKind, BindSettings, DatabaseUrl};
 use crate::tenant::{Tenant, TenantBind};
 
 /// Where a session is to come from.
@@ -23,8 +25,10 @@ pub(crate) enum Route<'r> {
     Key(BindKey),
     /// The tenant's engine, or schema, of the bind.
     Tenant(&'r Tenant),
+    /// The engine at that URL, opened on demand, with the options of the bind.
+    Url(DatabaseUrl),
     /// An engine with these settings, opened on demand.
-    Url(Box<Identity>),
+    Settings(Box<Identity>),
 }
 
 /// An engine, and what a session of it has to be prepared with.
@@ -44,7 +48,12 @@ impl<'r> Route<'r> {
             Self::Bind => (table.of::<B>(), None),
             Self::Key(key) => (table.by_key(key), None),
             Self::Tenant(tenant) => (table.of::<B>(), Some(*tenant)),
-            Self::Url(identity) => {
+            Self::Url(url) => {
+                let name = EngineName::Url(key_of::<B>(), url.clone());
+                let engine = registry.0.on_demand.find_named(&name);
+                return engine.map(|engine| typed(engine, None)).transpose();
+            }
+            Self::Settings(identity) => {
                 let engine = registry.0.on_demand.find(identity);
                 return engine.map(|engine| typed(engine, None)).transpose();
             }
@@ -80,7 +89,11 @@ impl<'r> Route<'r> {
             return Ok(found);
         }
         let (identity, named) = match (self, registry.0.table.of::<B>()) {
-            (Self::Url(identity), _) => ((**identity).clone(), None),
+            (Self::Settings(identity), _) => ((**identity).clone(), None),
+            (Self::Url(url), _) => {
+                let identity = identity_of::<B>(registry, url.into())?;
+                (identity, Some((EngineName::Url(key_of::<B>(), url.clone()), None)))
+            }
             (Self::Tenant(tenant), Some(Served::Tenants(bind))) => {
                 // Before the source is asked, so that an answer of before is not remembered as a later one.
                 let name = bind.engine_name(tenant.checked_name());
@@ -154,9 +167,24 @@ impl<'r> Route<'r> {
     pub(crate) fn bind_key<B: Bind>(&self) -> BindKey {
         match self {
             Self::Key(key) => *key,
-            _ => super::table::key_of::<B>(),
+            _ => key_of::<B>(),
         }
     }
+}
+
+/// The engine for these settings, which are not those of the bind.
+pub(crate) fn identity_of<B: Bind>(
+    registry: &Registry,
+    settings: BindSettings,
+) -> Result<Identity, AcquireError> {
+    let key = key_of::<B>();
+    let settings = registry.0.recipes.engine(key, settings);
+    let settings = settings.map_err(|source| AcquireError::Settings { key, source })?;
+    check_backend::<B::Connection>(key, settings.url.backend())?;
+    if settings.url.is_per_tenant() || settings.tenant_schema.is_some() {
+        return Err(AcquireError::NoTenant { key });
+    }
+    Ok(Identity::new(settings))
 }
 
 async fn resolved<T>(
@@ -188,9 +216,6 @@ fn typed<C: Backend>(
     }
 }
 
-fn check_backend<C: Backend>(
-    key: BindKey,
-    found: crate::settings::BackendKind,
-) -> Result<(), WrongBackend> {
+fn check_backend<C: Backend>(key: BindKey, found: BackendKind) -> Result<(), WrongBackend> {
     if found == C::KIND { Ok(()) } else { Err(WrongBackend { key, expected: C::KIND, found }) }
 }

@@ -64,6 +64,15 @@ impl BindSettings {
         self
     }
 
+    /// The URL, if nothing else was said.
+    pub(crate) fn as_url(&self) -> Option<&DatabaseUrl> {
+        let is_url = self.password.is_none()
+            && self.required.is_none()
+            && self.tenant_schema.is_none()
+            && self.options.names().next().is_none();
+        self.url.as_ref().ok().filter(|_| is_url)
+    }
+
     /// The URL alone, with the password that was said beside it.
     pub(crate) fn into_url(self) -> Result<DatabaseUrl, InvalidUrl> {
         let url = self.url?.resolved_against(Path::new(""));

@@ -122,7 +122,7 @@ impl TenantBind {
 
     /// What the engine of a tenant is called.
     pub(crate) fn engine_name(&self, tenant: &TenantName) -> EngineName {
-        EngineName {
+        EngineName::Tenant {
             key: self.key,
             generation: self.generation.load(Ordering::SeqCst),
             tenant: Arc::clone(tenant.shared()),

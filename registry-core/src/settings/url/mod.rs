@@ -1,7 +1,8 @@
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::{Arc, LazyLock};
 
 use secrecy::SecretString;
 
@@ -75,8 +76,16 @@ pub(crate) const TENANT: &str = "{tenant}";
 /// assert_eq!(url.to_string(), "postgres://app:***@db.example/app");
 /// # Ok::<(), registry_core::settings::InvalidUrl>(())
 /// ```
+///
+/// Cloning is cheap.
 #[derive(Clone)]
-pub struct DatabaseUrl(Target);
+pub struct DatabaseUrl(Arc<Parsed>);
+
+struct Parsed {
+    target: Target,
+    /// Of the URL as the driver takes it, and of what it says of TLS.
+    hash: u64,
+}
 
 #[derive(Clone)]
 enum Target {
@@ -85,6 +94,13 @@ enum Target {
 }
 
 impl DatabaseUrl {
+    fn new(target: Target) -> Self {
+        /// Other hashes in each process: nobody can choose URLs that collide.
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let hash = HASHER.hash_one((target.expose(), target.tls()));
+        Self(Arc::new(Parsed { target, hash }))
+    }
+
     /// Reads the URL of a database.
     ///
     /// # Errors
@@ -99,11 +115,11 @@ impl DatabaseUrl {
         let backend = match scheme.as_str() {
             "postgres" | "postgresql" => BackendKind::Postgres,
             "mysql" | "mariadb" => BackendKind::Mysql,
-            "sqlite" => return Ok(Self(Target::Sqlite(SqliteFile::parse(rest)?))),
+            "sqlite" => return Ok(Self::new(Target::Sqlite(SqliteFile::parse(rest)?))),
             _ => return Err(unknown_scheme(scheme, rest)),
         };
         match rest.strip_prefix("//") {
-            Some(rest) => Ok(Self(Target::Server(ServerUrl::parse(backend, scheme, rest)?))),
+            Some(rest) => Ok(Self::new(Target::Server(ServerUrl::parse(backend, scheme, rest)?))),
             None => Err(InvalidUrl::NoSlashes { scheme }),
         }
     }
@@ -111,7 +127,7 @@ impl DatabaseUrl {
     /// The kind of database that the scheme names.
     #[must_use]
     pub fn backend(&self) -> BackendKind {
-        match &self.0 {
+        match &self.0.target {
             Target::Server(server) => server.backend(),
             Target::Sqlite(_) => BackendKind::Sqlite,
         }
@@ -121,23 +137,17 @@ impl DatabaseUrl {
     ///
     /// For SQLite, see [`SqliteFile::connection_string`] instead.
     pub(crate) fn expose(&self) -> String {
-        match &self.0 {
-            Target::Server(server) => server.expose(),
-            Target::Sqlite(file) => file.to_string(),
-        }
+        self.0.target.expose()
     }
 
     /// How connections to a server are encrypted.
     pub(crate) fn tls(&self) -> Option<&TlsSettings> {
-        match &self.0 {
-            Target::Server(server) => Some(server.tls()),
-            Target::Sqlite(_) => None,
-        }
+        self.0.target.tls()
     }
 
     /// What a SQLite URL names.
     pub(crate) fn sqlite_file(&self) -> Option<&SqliteFile> {
-        match &self.0 {
+        match &self.0.target {
             Target::Server(_) => None,
             Target::Sqlite(file) => Some(file),
         }
@@ -150,7 +160,7 @@ impl DatabaseUrl {
 
     /// Whether the URL itself carries a password.
     pub(crate) fn has_password(&self) -> bool {
-        match &self.0 {
+        match &self.0.target {
             Target::Server(server) => server.has_password(),
             Target::Sqlite(_) => false,
         }
@@ -158,7 +168,7 @@ impl DatabaseUrl {
 
     /// The URL with this password instead of its own. SQLite has none, and stays as it is.
     pub(crate) fn with_password(&self, password: &SecretString) -> Self {
-        Self(match &self.0 {
+        Self::new(match &self.0.target {
             Target::Server(server) => Target::Server(server.with_password(password)),
             Target::Sqlite(file) => Target::Sqlite(file.clone()),
         })
@@ -166,7 +176,7 @@ impl DatabaseUrl {
 
     /// Whether it names a database for each tenant, by `{tenant}` in the name or path of the database.
     pub(crate) fn is_per_tenant(&self) -> bool {
-        match &self.0 {
+        match &self.0.target {
             Target::Server(server) => server.database().contains(TENANT),
             Target::Sqlite(file) => file.name().contains(TENANT),
         }
@@ -174,7 +184,7 @@ impl DatabaseUrl {
 
     /// What is wrong with the braces in it, if there are any.
     pub(crate) fn check_braces(&self) -> Result<(), String> {
-        let (database, elsewhere) = match &self.0 {
+        let (database, elsewhere) = match &self.0.target {
             Target::Server(server) => (server.database().into(), server.has_elsewhere(TENANT)),
             Target::Sqlite(file) => (file.name(), false),
         };
@@ -197,7 +207,7 @@ impl DatabaseUrl {
     /// Fails with the limit if the name of the database gets longer than its server has room for: it would
     /// be cut, and could be that of another tenant then.
     pub(crate) fn for_tenant(&self, tenant: &str) -> Result<Self, usize> {
-        Ok(Self(match &self.0 {
+        Ok(Self::new(match &self.0.target {
             Target::Server(server) => Target::Server(server.for_tenant(TENANT, tenant)?),
             Target::Sqlite(file) => Target::Sqlite(file.for_tenant(TENANT, tenant)),
         }))
@@ -205,7 +215,7 @@ impl DatabaseUrl {
 
     /// The URL with another user. SQLite has none, and stays as it is.
     pub(crate) fn with_user(&self, user: &str) -> Self {
-        Self(match &self.0 {
+        Self::new(match &self.0.target {
             Target::Server(server) => Target::Server(server.with_user(user)),
             Target::Sqlite(file) => Target::Sqlite(file.clone()),
         })
@@ -213,10 +223,26 @@ impl DatabaseUrl {
 
     /// The URL with a relative path made absolute: of a SQLite database, or of a file of certificates.
     pub(crate) fn resolved_against(&self, base: &Path) -> Self {
-        Self(match &self.0 {
+        Self::new(match &self.0.target {
             Target::Server(server) => Target::Server(server.resolved_against(base)),
             Target::Sqlite(file) => Target::Sqlite(file.resolved_against(base)),
         })
+    }
+}
+
+impl Target {
+    fn expose(&self) -> String {
+        match self {
+            Self::Server(server) => server.expose(),
+            Self::Sqlite(file) => file.to_string(),
+        }
+    }
+
+    fn tls(&self) -> Option<&TlsSettings> {
+        match self {
+            Self::Server(server) => Some(server.tls()),
+            Self::Sqlite(_) => None,
+        }
     }
 }
 
@@ -255,7 +281,7 @@ impl TryFrom<String> for DatabaseUrl {
 /// The URL with `***` in place of a password.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.0.target {
             Target::Server(server) => f.pad(&server.redacted()),
             Target::Sqlite(file) => f.pad(&file.to_string()),
         }
@@ -271,7 +297,10 @@ impl fmt::Debug for DatabaseUrl {
 
 impl PartialEq for DatabaseUrl {
     fn eq(&self, other: &Self) -> bool {
-        self.expose() == other.expose() && self.tls() == other.tls()
+        Arc::ptr_eq(&self.0, &other.0)
+            || self.0.hash == other.0.hash
+                && self.expose() == other.expose()
+                && self.tls() == other.tls()
     }
 }
 
@@ -279,8 +308,7 @@ impl Eq for DatabaseUrl {}
 
 impl Hash for DatabaseUrl {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.expose().hash(state);
-        self.tls().hash(state);
+        state.write_u64(self.0.hash);
     }
 }
 
