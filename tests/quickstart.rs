@@ -257,3 +257,26 @@ fn routed_queries_say_the_same_with_fewer_words() {
     };
     assert!(lines("reports.rs") < lines("quickstart.rs") + lines("flights/report.rs"));
 }
+
+#[test]
+fn tenants_serves_all_states_through_eight_engines_twice() {
+    let databases = support::fresh_folder();
+    for _ in 0..2 {
+        let printed = succeeds(example("tenants").arg(data()).arg(&databases));
+        for line in [
+            "52 states, a file each, in ",
+            "4,000 requests for the flights that left a state:",
+            "  824,597  CA\n  747,650  TX\n  466,998  FL\n  461,237  IL\n  435,781  GA\n  331,333  NY\n",
+            "7,009,728  all states\n",
+            "on demand: 8 of at most 8 engines, ",
+        ] {
+            assert!(printed.contains(line), "no {line:?} in: {printed}");
+        }
+        let files = std::fs::read_dir(&databases).expect("a folder");
+        let databases = files.filter(|file| {
+            let name = file.as_ref().expect("an entry").file_name();
+            name.to_string_lossy().ends_with(".db")
+        });
+        assert_eq!(databases.count(), 52);
+    }
+}

@@ -8,13 +8,13 @@ use serde::de::DeserializeOwned;
 use super::{Airport, Route};
 
 /// Everything in the files.
-pub(super) struct Data {
-    pub(super) airports: Vec<Airport>,
-    pub(super) routes: Vec<Route>,
+pub(crate) struct Data {
+    pub(crate) airports: Vec<Airport>,
+    pub(crate) routes: Vec<Route>,
 }
 
 impl Data {
-    pub(super) fn read(folder: &Path) -> Result<Self, DataError> {
+    pub(crate) fn read(folder: &Path) -> Result<Self, DataError> {
         Ok(Self {
             airports: rows(&folder.join("airports.csv"))?,
             routes: rows(&folder.join("flights-airport.csv"))?,
@@ -30,7 +30,7 @@ fn rows<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>, DataError> {
 
 /// A file that is not there, or a line in it that makes no sense.
 #[derive(Debug)]
-pub(super) struct DataError {
+pub(crate) struct DataError {
     file: PathBuf,
     cause: csv::Error,
 }

@@ -12,7 +12,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use registry_core::{Registry, bind, bind_tables};
 use serde::Deserialize;
 
-use self::data::Data;
+pub(crate) use self::data::Data;
 use self::report::Report;
 use super::{Analytics, Main};
 
@@ -20,7 +20,8 @@ mod data;
 pub(crate) mod report;
 
 const MAIN_MIGRATIONS: EmbeddedMigrations = embed_migrations!("examples/migrations/main");
-const ANALYTICS_MIGRATIONS: EmbeddedMigrations = embed_migrations!("examples/migrations/analytics");
+pub(crate) const ANALYTICS_MIGRATIONS: EmbeddedMigrations =
+    embed_migrations!("examples/migrations/analytics");
 
 pub(crate) mod schema {
     diesel::table! {
@@ -52,11 +53,11 @@ bind_tables!(super::Analytics; schema::routes);
 #[bind(super::Main)]
 #[derive(Debug, Deserialize, Queryable, Selectable, Insertable)]
 #[diesel(table_name = airports)]
-struct Airport {
-    iata: String,
+pub(crate) struct Airport {
+    pub(crate) iata: String,
     name: String,
     city: String,
-    state: String,
+    pub(crate) state: String,
     country: String,
     latitude: f64,
     longitude: f64,
@@ -65,8 +66,8 @@ struct Airport {
 #[bind(super::Analytics)]
 #[derive(Debug, Deserialize, Queryable, Selectable, Insertable)]
 #[diesel(table_name = routes)]
-struct Route {
-    origin: String,
+pub(crate) struct Route {
+    pub(crate) origin: String,
     destination: String,
     #[serde(rename = "count")]
     flights: i32,
@@ -84,17 +85,20 @@ pub(crate) async fn run(registry: &Registry) -> Result<(), Box<dyn Error>> {
 
 /// Migrates and loads the data.
 pub(crate) async fn prepare(registry: &Registry) -> Result<(), Box<dyn Error>> {
-    let folder = std::env::args_os().nth(1).map_or_else(
-        || concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data").into(),
-        PathBuf::from,
-    );
     let mut out = std::io::stdout();
     // The whole of both files, before any database is touched.
-    let data = Data::read(&folder)?;
+    let data = Data::read(&files())?;
 
     writeln!(out, "{}", registry.migrate::<Main>(MAIN_MIGRATIONS).await?)?;
     writeln!(out, "{}", registry.migrate::<Analytics>(ANALYTICS_MIGRATIONS).await?)?;
     load(registry, &data).await
+}
+
+/// The folder of the two files.
+pub(crate) fn files() -> PathBuf {
+    std::env::args_os()
+        .nth(1)
+        .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data").into(), PathBuf::from)
 }
 
 /// The folder of an example's databases, which is there afterwards.

@@ -1,5 +1,6 @@
 //! How the engines that are opened on demand are doing.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -27,6 +28,19 @@ pub struct OnDemandStatus {
     pub evictions: u64,
     /// How often one was closed after `engine_idle_timeout`.
     pub expired: u64,
+}
+
+/// In one line, without the engines.
+impl fmt::Display for OnDemandStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { max_engines, closing, waiting, hits, misses, evictions, expired, .. } = self;
+        write!(
+            f,
+            "on demand: {} of at most {max_engines} engines, {closing} closing, {waiting} waiting; \
+             {hits} hits, {misses} misses, {evictions} evictions, {expired} expired",
+            self.engines.len()
+        )
+    }
 }
 
 /// A snapshot of one engine that was opened on demand.

@@ -5,9 +5,10 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::engine::EngineStatus;
-use crate::on_demand::OnDemandStatus;
+use crate::on_demand::{OnDemandEngine, OnDemandStatus};
 
-/// A snapshot of every engine. It shows itself as a table, with the last errors below it.
+/// A snapshot of every engine. It shows itself as a table, those that were opened on demand with their
+/// tenants, and with the last errors of the binds below it.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -37,9 +38,13 @@ impl fmt::Display for Status {
             "timed out",
             "url",
         ];
-        let rows = self.engines.iter().map(|engine| {
+        let named = self.engines.iter().map(|engine| (engine.key.to_string(), engine));
+        let on_demand = self.on_demand.engines.iter().map(|OnDemandEngine { tenants, engine }| {
+            (format!("{} {}", engine.key, tenants.join(",")).trim_end().to_owned(), engine)
+        });
+        let rows = named.chain(on_demand).map(|(name, engine)| {
             [
-                engine.key.to_string(),
+                name,
                 engine.backend.to_string(),
                 engine.in_use.to_string(),
                 engine.idle.to_string(),
@@ -53,6 +58,9 @@ impl fmt::Display for Status {
         });
         let rows: Vec<_> = std::iter::once(HEADINGS.map(str::to_owned)).chain(rows).collect();
         write_table(f, &rows)?;
+        if self.on_demand.misses > 0 {
+            write!(f, "\n{}", self.on_demand)?;
+        }
         for engine in &self.engines {
             if let Some(error) = &engine.last_error {
                 write!(f, "\nlast error of `{}`: {error}", engine.key)?;

@@ -1,0 +1,119 @@
+//! A database per tenant: the routes of each state in a SQLite file of its own, thousands of requests for
+//! all of them, and no more than eight files open at once.
+//!
+//! ```sh
+//! cargo run --example tenants
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::process::ExitCode;
+
+use diesel::dsl::sum;
+use diesel::prelude::*;
+use diesel_async::AsyncConnection;
+use registry_core::{BindSettings, Registry, RunQueryDsl, Tenant, binds};
+
+use flights::report::grouped;
+use flights::{ANALYTICS_MIGRATIONS, Data, Route, routes};
+
+#[expect(dead_code, reason = "the quickstart's own reports")]
+mod flights;
+
+binds! {
+    Main: Sqlite = "default";
+    Analytics: Sqlite = "analytics";
+}
+
+const TASKS: usize = 16;
+const REQUESTS: usize = 4_000;
+const TOP: usize = 10;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    flights::exit_code(run().await)
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let folder = flights::databases("tenants")?;
+    // A file for each tenant, which is made when it is first asked for: `mode=rwc`.
+    let states = format!("sqlite://{}/{{tenant}}.db?mode=rwc", folder.display());
+    let registry = Registry::builder()
+        .bind("analytics", BindSettings::new(states).max_connections(2))
+        .max_engines(8)
+        .build()?;
+
+    let by_state = routes_by_state()?;
+    for (state, routes) in &by_state {
+        load_routes(&registry.tenant(state)?, routes).await?;
+    }
+    let states: Vec<Tenant> =
+        by_state.keys().map(|state| registry.tenant(state)).collect::<Result<_, _>>()?;
+    println!("{} states, a file each, in {}", states.len(), folder.display());
+
+    let departures = serve(&states).await?;
+    println!("\n{} requests for the flights that left a state:", grouped(REQUESTS as i64));
+    let mut busiest: Vec<_> = departures.iter().collect();
+    busiest.sort_by_key(|(state, flights)| (-**flights, (*state).clone()));
+    for (state, flights) in &busiest[..TOP.min(busiest.len())] {
+        println!("{:>9}  {state}", grouped(**flights));
+    }
+    println!("{:>9}  all states", grouped(departures.values().sum()));
+
+    println!("\n{}", registry.status());
+    registry.close().await;
+    Ok(())
+}
+
+/// The routes from the airports of each state. The data call what is in none `NA`.
+fn routes_by_state() -> Result<BTreeMap<String, Vec<Route>>, Box<dyn Error>> {
+    let Data { airports, routes } = Data::read(&flights::files())?;
+    let airports = airports.into_iter().map(|airport| (airport.iata, airport.state));
+    let states: HashMap<String, String> = airports.collect();
+    let mut by_state: BTreeMap<String, Vec<Route>> = BTreeMap::new();
+    for route in routes {
+        let state = states.get(&route.origin).map_or("NA", String::as_str);
+        by_state.entry(state.to_owned()).or_default().push(route);
+    }
+    Ok(by_state)
+}
+
+/// Migrates the database of a tenant, and replaces the routes that are there.
+async fn load_routes(tenant: &Tenant, routes: &[Route]) -> Result<(), Box<dyn Error>> {
+    tenant.migrate::<Analytics>(ANALYTICS_MIGRATIONS).await?;
+    let mut session = tenant.session::<Analytics>().await?;
+    session
+        .transaction(async |session| {
+            diesel::delete(routes::table).execute(&mut *session).await?;
+            for route in routes {
+                diesel::insert_into(routes::table).values(route).execute(&mut *session).await?;
+            }
+            QueryResult::Ok(())
+        })
+        .await?;
+    Ok(())
+}
+
+/// Sixteen tasks, each of which asks one state after another, and no two in the same order.
+async fn serve(states: &[Tenant]) -> Result<BTreeMap<String, i64>, Box<dyn Error>> {
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let states = states.to_vec();
+            tokio::spawn(async move {
+                let mut seen = BTreeMap::new();
+                for request in 0..REQUESTS / TASKS {
+                    let tenant = &states[(task + request * (task + 1)) % states.len()];
+                    let flights: Option<i64> =
+                        routes::table.select(sum(routes::flights)).get_result(tenant).await?;
+                    seen.insert(tenant.name().to_owned(), flights.unwrap_or(0));
+                }
+                Ok::<_, registry_core::Error>(seen)
+            })
+        })
+        .collect();
+    let mut departures = BTreeMap::new();
+    for task in tasks {
+        departures.extend(task.await??);
+    }
+    Ok(departures)
+}
