@@ -42,6 +42,7 @@
 //! - An [`Engine`] is what stands behind a bind at run time: a URL, options and a pool. The
 //!   [`Registry`] has one for each bind in the [`settings`].
 //! - A [`Session`] is one connection, out of an engine for as long as the value lives.
+//! - A [`Tenant`] is a customer with a database of its own, whose engine is opened on demand.
 //! - A query is **routed**: its tables say which database it is for, see [`query`].
 //!
 //! # Where to look
@@ -51,6 +52,7 @@
 //! | write down where databases are | [`settings`] |
 //! | make a registry, acquire sessions, migrate, check | [`Registry`] |
 //! | run queries, and know what the compiler checks | [`query`] |
+//! | have a database for each tenant | [`tenant`] |
 //! | know what an engine does with its connections | [`EngineOptions`] |
 //! | tell errors apart | [`error`] |
 //!
@@ -66,6 +68,8 @@
 //! | a connection was opened | debug | `elapsed` |
 //! | a connection could not be opened | debug; warn in the background | `error` |
 //! | a connection was closed | debug; warn if it came back unclean | `reason` |
+//! | an engine was opened (on demand) | debug | `url` |
+//! | an engine was closed (that was opened on demand) | debug | `url`, `reason`: `evicted`, `idle`, `failed`, `closed` |
 //! | slow query | warn | `elapsed`, `sql` |
 //! | a query is run on the registry beside a session (debug builds) | warn | `place` |
 //!
@@ -73,7 +77,8 @@
 //! `connect` around the opening of a connection.
 //!
 //! With the feature `metrics`, engines report to the recorder of the `metrics` facade that is installed
-//! when they are first used. The vocabulary is HikariCP's; each has a label `bind`.
+//! when they are first used. The vocabulary is HikariCP's; each has a label `bind`, and engines of one bind
+//! count together.
 //!
 //! | metric | kind | what |
 //! |---|---|---|
@@ -87,6 +92,10 @@
 //! | `registry_connections_timeout_total` | counter | acquires that ended with a time-out |
 //! | `registry_connections_failed_total` | counter | connections that could not be opened |
 //! | `registry_connections_closed_total` | counter | connections that were closed, by `reason`: `idle`, `expired`, `unanswered`, `unclean` |
+//!
+//! | `registry_engines_open` | gauge | engines that are open on demand |
+//! | `registry_engines_opened_total` | counter | engines that were opened on demand |
+//! | `registry_engines_closed_total` | counter | engines that were closed again, by `reason`: `evicted`, `idle`, `failed`, `closed` |
 //!
 //! # Features
 //!
@@ -116,7 +125,7 @@ pub mod query;
 mod registry;
 mod session;
 pub mod settings;
-mod tenant;
+pub mod tenant;
 
 pub use backend::Backend;
 #[cfg(feature = "mysql")]

@@ -22,6 +22,9 @@
 //! required = false                              # `verify` only warns
 //! ```
 //!
+//! `max_engines` and `engine_idle_timeout` stand beside `url`, and `{tenant}` in the URL of a bind: see
+//! [`tenant`](crate::tenant).
+//!
 //! # Who wins
 //!
 //! A bind's own options win over `options`, those over the options of the registry's builder, and
