@@ -84,7 +84,7 @@ pub(crate) use source::{Source, TenantBind};
 /// binds that are not are the same through it as through the registry. It is owned and cheap to clone: hand
 /// it on, so that work that is spawned or put off cannot end up with another tenant.
 ///
-/// ```
+/// ```standalone_crate
 /// use diesel::prelude::*;
 /// use registry_core::{Registry, RunQueryDsl, bind_tables};
 ///
