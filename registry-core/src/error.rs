@@ -13,6 +13,7 @@ use diesel::result::DatabaseErrorKind;
 use crate::bind_key::BindKey;
 use crate::settings::{BackendKind, SettingsError, nearest};
 use crate::tenant::TenantError;
+use crate::work::{CommitError, WorkError};
 
 /// What a database driver reported, in its own words.
 pub type DriverError = Box<dyn StdError + Send + Sync>;
@@ -42,12 +43,28 @@ pub enum Error {
     /// An engine could not be replaced.
     #[error(transparent)]
     Replace(#[from] ReplaceError),
+    /// A unit of work cannot go on.
+    #[error(transparent)]
+    Work(WorkError),
+    /// A unit of work was not committed, or not all of it.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
     /// A migration could not be run.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
     /// A query failed on a session that was to be had.
     #[error("the query failed")]
     Query(#[from] diesel::result::Error),
+}
+
+impl From<WorkError> for Error {
+    fn from(error: WorkError) -> Self {
+        match error {
+            // As when it is acquired without a unit of work.
+            WorkError::Acquire(error) => Self::Acquire(error),
+            error => Self::Work(error),
+        }
+    }
 }
 
 impl Error {
@@ -74,6 +91,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Acquire(error) => error.is_transient(),
+            Self::Work(error) => error.is_transient(),
             Self::Query(_) => matches!(
                 self.database_kind(),
                 Some(

@@ -118,6 +118,7 @@ mod bind;
 mod bind_key;
 mod engine;
 pub mod error;
+mod func;
 mod on_demand;
 #[doc(hidden)]
 pub mod private;
@@ -126,6 +127,7 @@ mod registry;
 mod session;
 pub mod settings;
 pub mod tenant;
+pub mod work;
 
 pub use backend::Backend;
 #[cfg(feature = "mysql")]
@@ -154,6 +156,7 @@ pub use settings::{
     SettingsError,
 };
 pub use tenant::{Tenant, TenantError, TenantResolver};
+pub use work::{CommitError, Committed, Isolation, UnitOfWork, WorkError, WorkOptions};
 
 /// The program in the README, as a test.
 #[cfg(all(doctest, feature = "sqlite"))]

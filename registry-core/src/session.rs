@@ -19,7 +19,7 @@ use crate::bind_key::BindKey;
 use crate::engine::{AnyEngine, Attempt, Core, Loan};
 use crate::error::AcquireError;
 use crate::registry::{Found, Registry, Route, identity_of};
-use crate::settings::BindSettings;
+use crate::settings::{BindSettings, EngineOptions};
 
 /// One connection to the database of the bind `B`, lent for as long as the value lives.
 ///
@@ -49,6 +49,24 @@ impl<B: Bind> Session<B> {
             "" => &AnyEngine::settings(&**self.loan.engine()).key,
             key => key,
         }
+    }
+}
+
+impl<B: Bind> Session<B> {
+    pub(crate) fn bind_key(&self) -> BindKey {
+        BindKey::new(self.key()).unwrap_or(BindKey::NONE)
+    }
+
+    pub(crate) fn options(&self) -> &EngineOptions {
+        &AnyEngine::settings(&**self.loan.engine()).options
+    }
+
+    pub(crate) fn loan(&self) -> &Loan<B::Connection> {
+        &self.loan
+    }
+
+    pub(crate) fn loan_mut(&mut self) -> &mut Loan<B::Connection> {
+        &mut self.loan
     }
 }
 

@@ -30,6 +30,20 @@ pub trait Driver:
     /// Whether a statement failed with `error` because its connection is gone.
     fn is_fatal(error: &diesel::result::Error) -> bool;
 
+    /// Whether a statement that failed with `error` has taken the whole transaction with it, so that those
+    /// after it are in none.
+    fn ends_transaction(_error: &diesel::result::Error) -> bool {
+        false
+    }
+
+    /// Begins a transaction with these statements, and has Diesel know of it.
+    fn begin(&mut self, sql: &str) -> impl Future<Output = QueryResult<()>> + Send;
+
+    /// Has the database refuse writes, or take them again, where a transaction cannot be told to.
+    fn refuse_writes(&mut self, _refuse: bool) -> impl Future<Output = QueryResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// Tells the server to end the statement that runs, where it would go on for a client that is gone.
     fn cancel(&self) -> Option<BoxFuture<'static, ()>> {
         None
@@ -129,6 +143,17 @@ pub(crate) fn sql_of(query: &dyn fmt::Display) -> String {
     text.truncate(without_values(&text).len());
     text
 }
+
+/// Implements `Driver::begin` for connections whose transactions Diesel manages in the words of the SQL
+/// standard.
+macro_rules! begin_by_ansi {
+    () => {
+        async fn begin(&mut self, sql: &str) -> diesel::QueryResult<()> {
+            diesel_async::AnsiTransactionManager::begin_transaction_sql(self, sql).await
+        }
+    };
+}
+pub(super) use begin_by_ansi;
 
 /// Implements `Driver::migrate` by way of Diesel's own harness, which is written for connections that
 /// block.

@@ -9,7 +9,7 @@ use mysql_async::{Conn, Error, Opts, OptsBuilder};
 use tokio::runtime::Handle;
 
 use super::Backend;
-use super::driver::{Driver, MigrationLock, migrate_by_harness};
+use super::driver::{Driver, MigrationLock, begin_by_ansi, migrate_by_harness};
 use crate::error::{ConnectError, DriverError};
 use crate::settings::url::tls::TlsMode;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
@@ -41,6 +41,14 @@ impl Driver for Mysql {
         // What is no error of the server is one of the driver, which Diesel passes on as text.
         matches!(error, diesel::result::Error::DatabaseError(_, information)
             if ["Input/output error", "Driver error: `Connection", "Driver error: `Packet"]
+                .iter()
+                .any(|text| information.message().starts_with(text)))
+    }
+
+    fn ends_transaction(error: &diesel::result::Error) -> bool {
+        // ER_LOCK_DEADLOCK and MariaDB's ER_CHECKREAD, by their texts: Diesel passes no codes on.
+        matches!(error, diesel::result::Error::DatabaseError(_, information)
+            if ["Deadlock found", "Record has changed since last read"]
                 .iter()
                 .any(|text| information.message().starts_with(text)))
     }
@@ -88,6 +96,8 @@ impl Driver for Mysql {
     }
 
     migrate_by_harness!();
+
+    begin_by_ansi!();
 }
 
 fn parse(url: &DatabaseUrl) -> Result<Opts, String> {

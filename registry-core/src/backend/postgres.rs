@@ -20,7 +20,7 @@ use tokio_postgres::{Config, NoTls, Socket};
 use tokio_postgres::{config::Host, error::DbError};
 
 use super::Backend;
-use super::driver::{Driver, MigrationLock, migrate_by_harness};
+use super::driver::{Driver, MigrationLock, begin_by_ansi, migrate_by_harness};
 #[cfg(feature = "rustls")]
 use super::tls::connector::Connector;
 use crate::error::{ConnectError, DriverError};
@@ -118,6 +118,8 @@ impl Driver for Postgres {
     }
 
     migrate_by_harness!();
+
+    begin_by_ansi!();
 }
 
 /// Neither what the driver says of a URL nor its causes show a password: they name parameters.

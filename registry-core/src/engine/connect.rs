@@ -13,7 +13,7 @@ use super::loan::Loan;
 use super::meters::{Closed, Timer};
 use super::pool::Lease;
 use super::stats::For;
-use super::watch::{Watch, Watcher};
+use super::watch::{Judge, Watch, Watcher};
 use crate::backend::Backend;
 use crate::error::{AcquireError, ConnectError};
 use crate::settings::EngineOptions;
@@ -194,7 +194,7 @@ impl<C: Backend> Core<C> {
             Arc::clone(&watch),
             self.settings.key,
             slow,
-            C::is_fatal,
+            Judge { is_fatal: C::is_fatal, ends_transaction: C::ends_transaction },
         ));
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.retain(|watch| watch.strong_count() > 0);

@@ -15,7 +15,7 @@ use super::core::Core;
 use super::meters::{Closed, Timer};
 use super::pool::Lease;
 use super::used::Used;
-use super::watch::caller;
+use super::watch::{Left, Watch, caller};
 use crate::backend::Backend;
 use crate::settings::ResetOnReturn;
 
@@ -135,6 +135,50 @@ impl<C: Backend> Loan<C> {
             }
             None => unreachable!("a loan is made of a slot that was filled"),
         }
+    }
+
+    /// Notes from now on whether statements fail.
+    pub(crate) fn expect_no_failure(&self) {
+        if let Some(watch) = self.watch() {
+            watch.expect_no_failure();
+        }
+    }
+
+    /// Whether a statement has failed since then, or nobody knows.
+    pub(crate) fn has_seen_failure(&self) -> bool {
+        // With an instrumentation of the borrower's own in the place of ours, the slot alone has the watch.
+        self.watch().is_none_or(|watch| watch.has_failed() || Arc::strong_count(watch) == 1)
+    }
+
+    /// Whether a failure has ended the transaction.
+    pub(crate) fn has_lost_transaction(&self) -> bool {
+        self.watch().is_some_and(|watch| watch.has_lost_transaction())
+    }
+
+    /// What the borrower has left behind so far.
+    pub(crate) fn left(&self) -> Option<Left> {
+        self.watch().map(|watch| watch.left())
+    }
+
+    /// Forgets what statements that were not the borrower's have left behind since then.
+    pub(crate) fn restore(&self, left: Option<Left>) {
+        if let (Some(watch), Some(left)) = (self.watch(), left) {
+            watch.restore(left);
+        }
+    }
+
+    /// Whether the connection can be asked for anything now: it is not gone, and in no statement.
+    pub(crate) fn is_fit(&mut self) -> bool {
+        let is_sound =
+            self.watch().is_some_and(|watch| !watch.is_broken() && !watch.is_cut_short());
+        let connection = self.connection_mut();
+        is_sound
+            && !connection.is_busy()
+            && !C::TransactionManager::is_broken_transaction_manager(connection)
+    }
+
+    fn watch(&self) -> Option<&Arc<Watch>> {
+        self.held.as_ref().and_then(Held::lease).and_then(|lease| lease.watch())
     }
 
     /// Hands the connection itself to `work`, which gives it back.

@@ -27,10 +27,25 @@ pub(super) struct Watch {
     stale_plans: Arc<AtomicU32>,
     forgotten_plans: AtomicU32,
     is_broken: AtomicBool,
+    /// Whether a statement failed, and whether that has ended the transaction, since
+    /// [`Watch::expect_no_failure`].
+    has_failed: AtomicBool,
+    has_lost_transaction: AtomicBool,
     /// The task that has it, see [`caller`]. Zero if none does.
     pub(super) holder: AtomicU64,
     /// Whether it is lent for one query, in which there is no transaction of the task's.
     pub(super) is_for_query: AtomicBool,
+}
+
+/// What a borrower has left behind.
+#[derive(Clone, Copy)]
+pub(crate) struct Left(u8);
+
+/// What errors mean to a backend.
+#[derive(Clone, Copy)]
+pub(super) struct Judge {
+    pub(super) is_fatal: fn(&Error) -> bool,
+    pub(super) ends_transaction: fn(&Error) -> bool,
 }
 
 /// A transaction was begun, and neither committed nor rolled back.
@@ -71,8 +86,35 @@ impl Watch {
         self.is_broken.load(Ordering::Relaxed)
     }
 
-    fn note_error(&self, error: &Error, is_fatal: fn(&Error) -> bool) {
-        if is_fatal(error) {
+    /// Forgets what has failed before.
+    pub(super) fn expect_no_failure(&self) {
+        self.has_failed.store(false, Ordering::Relaxed);
+        self.has_lost_transaction.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_lost_transaction(&self) -> bool {
+        self.has_lost_transaction.load(Ordering::Relaxed)
+    }
+
+    /// What was left behind so far, to be restored after statements that are not the borrower's.
+    pub(super) fn left(&self) -> Left {
+        Left(self.left.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn restore(&self, left: Left) {
+        self.left.store(left.0, Ordering::Relaxed);
+    }
+
+    fn note_error(&self, error: &Error, judge: Judge) {
+        self.has_failed.store(true, Ordering::Relaxed);
+        if (judge.ends_transaction)(error) {
+            self.has_lost_transaction.store(true, Ordering::Relaxed);
+        }
+        if (judge.is_fatal)(error) {
             self.is_broken.store(true, Ordering::Relaxed);
         }
         // PostgreSQL has no code of its own for this (it is FEATURE_NOT_SUPPORTED).
@@ -151,7 +193,7 @@ pub(super) struct Watcher {
     watch: Arc<Watch>,
     key: BindKey,
     slow: Option<Duration>,
-    is_fatal: fn(&Error) -> bool,
+    judge: Judge,
     started: Option<Instant>,
     next: Option<Box<dyn Instrumentation>>,
 }
@@ -161,10 +203,10 @@ impl Watcher {
         watch: Arc<Watch>,
         key: BindKey,
         slow: Option<Duration>,
-        is_fatal: fn(&Error) -> bool,
+        judge: Judge,
     ) -> Self {
         let next = get_default_instrumentation();
-        Self { watch, key, slow, is_fatal, started: None, next }
+        Self { watch, key, slow, judge, started: None, next }
     }
 }
 
@@ -180,7 +222,7 @@ impl Instrumentation for Watcher {
             InstrumentationEvent::FinishQuery { query, error, .. } => {
                 self.watch.finished.fetch_add(1, Ordering::Relaxed);
                 if let Some(error) = error {
-                    self.watch.note_error(error, self.is_fatal);
+                    self.watch.note_error(error, self.judge);
                 }
                 // The drivers write the statement in one piece, which is looked at in place.
                 let _ = write!(Statements(|sql: &str| self.watch.note(sql)), "{query}");

@@ -5,6 +5,7 @@ use std::ops::DerefMut;
 use std::panic::Location;
 
 use diesel::result::Error as DieselError;
+use futures_util::future::BoxFuture;
 
 use super::routed::{Checked, FindsBind, Routed, TakesFrom, Way};
 use super::same::ServedBy;
@@ -14,13 +15,14 @@ use crate::error::{AcquireError, Error};
 use crate::registry::Registry;
 use crate::session::{Acquire, Session};
 use crate::tenant::Tenant;
+use crate::work::{UnitOfWork, WorkError};
 
 /// The last argument of a query's method, for the query `Q`.
 ///
 /// `B` is the bind of the query and `Via` is how that is known; both are for the compiler to find.
 #[diagnostic::on_unimplemented(
     message = "a query cannot be run on `{Self}`",
-    label = "expected `&registry`, `&tenant`, `&mut session` or `&mut connection` as the last argument",
+    label = "expected `&registry`, `&tenant`, `&mut session`, `&mut work` or `&mut connection` as the last argument",
     note = "a `&mut` to a variable that is a `&mut` itself has one too many: write `session`, or `&mut *session`"
 )]
 pub trait Executor<Q, B, Via>: Lender<B> {}
@@ -116,6 +118,27 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
             self.registry().warn_of_held::<B>(at);
         }
         self.session::<B>().for_query()
+    }
+}
+
+impl<Q, B: Bind, Via> Executor<Q, B, Via> for &mut UnitOfWork
+where
+    Q: Routed<B, Via> + Checked<B, Via>,
+    Via: FindsBind,
+{
+}
+
+impl<'w, B: Bind> Lender<B> for &'w mut UnitOfWork {
+    type Connection = B::Connection;
+    type Lease = &'w mut B::Connection;
+    type Leasing = BoxFuture<'w, Result<Self::Lease, WorkError>>;
+    type LeaseError = WorkError;
+    type Error = Error;
+
+    const KEY: Option<&'static str> = Some(B::KEY);
+
+    fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
+        Box::pin(async move { Ok(&mut **self.session::<B>().await?) })
     }
 }
 

@@ -15,6 +15,7 @@ use crate::settings::{
     FromCode, Resolved, Settings, SettingsError,
 };
 use crate::tenant::{Source, TenantBind, TenantResolver};
+use crate::work::WorkOptions;
 
 /// Builds a [`Registry`], see [`Registry::builder`].
 #[derive(Debug, Clone, Default)]
@@ -23,6 +24,7 @@ pub struct RegistryBuilder {
     settings: Settings,
     code: FromCode,
     resolvers: Vec<TenantResolver>,
+    work: WorkOptions,
 }
 
 impl RegistryBuilder {
@@ -100,13 +102,19 @@ impl RegistryBuilder {
         self
     }
 
+    /// The options of each [`UnitOfWork`](crate::UnitOfWork) that is begun without options of its own.
+    pub fn work(mut self, options: WorkOptions) -> Self {
+        self.work = options;
+        self
+    }
+
     /// Checks everything and makes the registry. It opens no connection and needs no runtime.
     ///
     /// # Errors
     ///
     /// [`SettingsError`] with every problem there is, not only the first.
     pub fn build(self) -> Result<Registry, SettingsError> {
-        let Self { settings, code, resolvers } = self;
+        let Self { settings, code, resolvers, work } = self;
         let resolved = settings::resolve(&settings, code, backend::check_url);
         let Resolved { engines, resolved, recipes, on_demand, problems } = resolved;
         if !problems.is_empty() {
@@ -117,7 +125,7 @@ impl RegistryBuilder {
             Served::Tenants(TenantBind::new(key, Source::Resolver(resolver)))
         });
         let binds = engines.into_iter().map(serve).chain(resolved).collect();
-        Ok(Registry::new(binds, recipes, OnDemand::new(on_demand)))
+        Ok(Registry::new(binds, recipes, OnDemand::new(on_demand), work))
     }
 }
 

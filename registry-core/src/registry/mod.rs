@@ -15,6 +15,7 @@ use crate::error::{MigrateError, ReplaceError, UnknownBind, VerifyError};
 use crate::on_demand::OnDemand;
 use crate::settings::{BindSettings, InvalidUrl, Recipes, Settings, SettingsError};
 use crate::tenant::TenantError;
+use crate::work::WorkOptions;
 
 mod builder;
 mod close;
@@ -70,6 +71,8 @@ struct Inner {
     table: Table,
     recipes: Recipes,
     on_demand: OnDemand,
+    /// Those of each unit of work, unless it has its own.
+    work: WorkOptions,
     /// Engines that were replaced, as long as they have sessions lent.
     replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
     is_closed: AtomicBool,
@@ -92,7 +95,7 @@ impl Registry {
         Self::builder().settings(settings).build()
     }
 
-    fn new(binds: Vec<Served>, recipes: Recipes, on_demand: OnDemand) -> Self {
+    fn new(binds: Vec<Served>, recipes: Recipes, on_demand: OnDemand, work: WorkOptions) -> Self {
         let mut keys: Vec<BindKey> = binds.iter().map(Served::key).collect();
         keys.sort_unstable();
         Self(Arc::new(Inner {
@@ -100,6 +103,7 @@ impl Registry {
             table: Table::new(binds),
             recipes,
             on_demand,
+            work,
             replaced: Mutex::default(),
             is_closed: AtomicBool::new(false),
         }))
@@ -278,6 +282,10 @@ impl Registry {
         migrations: impl MigrationSource<BackendOf<B>> + Send + 'static,
     ) -> Result<MigrateReport, MigrateError> {
         migrate::migrate::<B>(self, route, migrations).await
+    }
+
+    pub(crate) fn work_options(&self) -> &WorkOptions {
+        &self.0.work
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -19,7 +19,7 @@ mod update;
 
 pub use self::connection::AsyncSqliteConnection;
 use super::Backend;
-use super::driver::{Driver, MigrationLock, migrate_by_harness};
+use super::driver::{Driver, MigrationLock, begin_by_ansi, migrate_by_harness};
 use crate::error::{ConnectError, DriverError};
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
 
@@ -41,6 +41,11 @@ impl Driver for Sqlite {
 
     fn is_fatal(_: &diesel::result::Error) -> bool {
         false
+    }
+
+    async fn refuse_writes(&mut self, refuse: bool) -> QueryResult<()> {
+        let word = if refuse { "ON" } else { "OFF" };
+        self.batch_execute(&format!("PRAGMA query_only = {word}")).await
     }
 
     async fn open(url: &DatabaseUrl, options: &EngineOptions) -> Result<Self, ConnectError> {
@@ -83,6 +88,8 @@ impl Driver for Sqlite {
     }
 
     migrate_by_harness!();
+
+    begin_by_ansi!();
 
     fn is_known_dead(&mut self) -> bool {
         self.has_ended()

@@ -1,13 +1,12 @@
 //! Transactions, and what is known of them.
 
-use std::future::Future;
-
 use diesel::QueryResult;
 use diesel::connection::{TransactionDepthChange, TransactionManagerStatus};
 use diesel::result::Error;
 use diesel_async::{AnsiTransactionManager, TransactionManager};
 
 use super::connection::AsyncSqliteConnection;
+use crate::func::AsyncFunc;
 
 impl AsyncSqliteConnection {
     /// Runs `callback` in a transaction that begins with `BEGIN IMMEDIATE`: it takes the lock for
@@ -76,24 +75,6 @@ impl AsyncSqliteConnection {
             },
         }
     }
-}
-
-/// A closure whose future is `Send`: the bound that diesel-async's `transaction` has, by a trait that
-/// it does not export.
-#[doc(hidden)]
-pub trait AsyncFunc<T, R>:
-    AsyncFnOnce(T) -> R + FnOnce(T) -> <Self as AsyncFunc<T, R>>::Fut
-{
-    /// What the closure returns.
-    type Fut: Future<Output = R>;
-}
-
-impl<F, T, Fut, R> AsyncFunc<T, R> for F
-where
-    F: AsyncFnOnce(T) -> R + FnOnce(T) -> Fut,
-    Fut: Future<Output = R>,
-{
-    type Fut = Fut;
 }
 
 /// How many transactions are open, one inside the other.

@@ -1,0 +1,21 @@
+//! Closures whose futures are `Send`.
+
+use std::future::Future;
+
+/// A closure whose future is `Send`: the bound that diesel-async's `transaction` has, by a trait that it does
+/// not export.
+#[doc(hidden)]
+pub trait AsyncFunc<T, R>:
+    AsyncFnOnce(T) -> R + FnOnce(T) -> <Self as AsyncFunc<T, R>>::Fut
+{
+    /// What the closure returns.
+    type Fut: Future<Output = R>;
+}
+
+impl<F, T, Fut, R> AsyncFunc<T, R> for F
+where
+    F: AsyncFnOnce(T) -> R + FnOnce(T) -> Fut,
+    Fut: Future<Output = R>,
+{
+    type Fut = Fut;
+}

@@ -1,0 +1,358 @@
+//! Transactions over several databases.
+
+use std::fmt;
+
+use crate::bind::{Bind, Bound};
+use crate::bind_key::BindKey;
+use crate::error::Error;
+use crate::func::AsyncFunc;
+use crate::registry::Registry;
+use crate::session::{Acquire, Session};
+use crate::tenant::Tenant;
+
+mod options;
+mod outcome;
+mod part;
+mod several;
+
+pub use options::{Isolation, WorkOptions};
+pub use outcome::{CommitError, Committed, Outcome, WorkError, WorkFailure};
+pub use several::Several;
+
+use part::{AnyPart, Part};
+
+/// One transaction over as many databases as it touches.
+///
+/// It begins with nothing. The first time that a bind is asked for, its session is acquired and a transaction
+/// begun on it; after that it is the same session.
+#[must_use = "a unit of work that is dropped is rolled back"]
+pub struct UnitOfWork {
+    source: Source,
+    options: WorkOptions,
+    /// In the order in which they were touched.
+    parts: Vec<Box<dyn AnyPart>>,
+    /// How many savepoints are open, one in the other.
+    level: u32,
+    is_abandoned: bool,
+}
+
+/// Where sessions come from.
+enum Source {
+    Registry(Registry),
+    Tenant(Tenant),
+}
+
+impl Source {
+    fn session<B: Bind>(&self) -> Acquire<'_, B> {
+        match self {
+            Self::Registry(registry) => registry.session::<B>(),
+            Self::Tenant(tenant) => tenant.session::<B>(),
+        }
+    }
+}
+
+impl Registry {
+    /// A unit of work with the options that were given to the builder. It opens nothing yet.
+    pub fn begin(&self) -> UnitOfWork {
+        self.begin_with(self.work_options().clone())
+    }
+
+    /// A unit of work with these options. It opens nothing yet.
+    pub fn begin_with(&self, options: WorkOptions) -> UnitOfWork {
+        UnitOfWork::new(Source::Registry(self.clone()), options)
+    }
+
+    /// Runs `work` with a unit of work, which is committed if that returns `Ok`, and rolled back if it returns
+    /// an error or panics.
+    ///
+    /// Dropping the future rolls back, unless the commit has begun.
+    ///
+    /// # Errors
+    ///
+    /// What `work` returns, or the [`CommitError`] as [`Error::Commit`].
+    pub async fn transaction<'a, T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
+            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
+            + Send
+            + 'a,
+        E: From<Error> + Send + 'a,
+        T: Send + 'a,
+    {
+        self.begin().run(work).await
+    }
+}
+
+impl Tenant {
+    /// A unit of work on the databases of this tenant. It opens nothing yet.
+    pub fn begin(&self) -> UnitOfWork {
+        let options = self.registry().work_options().clone();
+        UnitOfWork::new(Source::Tenant(self.clone()), options)
+    }
+
+    /// Runs `work` with a unit of work on the databases of this tenant, as
+    /// [`Registry::transaction`] does.
+    ///
+    /// # Errors
+    ///
+    /// What `work` returns, or the [`CommitError`] as [`Error::Commit`].
+    pub async fn transaction<'a, T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
+            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
+            + Send
+            + 'a,
+        E: From<Error> + Send + 'a,
+        T: Send + 'a,
+    {
+        self.begin().run(work).await
+    }
+}
+
+impl UnitOfWork {
+    fn new(source: Source, options: WorkOptions) -> Self {
+        Self { source, options, parts: Vec::new(), level: 0, is_abandoned: false }
+    }
+
+    /// The session of the model, table or query type `M`, in a transaction: acquired and begun if this is the
+    /// first time.
+    ///
+    /// Dropping the future changes nothing, unless it was the first time: then it is as if it had not been.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkError`] if no session can be had or no transaction begun; what was touched before is as it was.
+    pub async fn session_for<M: Bound>(&mut self) -> Result<&mut Session<M::Bind>, WorkError> {
+        self.session::<M::Bind>().await
+    }
+
+    /// The session of the bind `B`, in a transaction: see [`session_for`](Self::session_for).
+    ///
+    /// # Errors
+    ///
+    /// As those of [`session_for`](Self::session_for).
+    pub async fn session<B: Bind>(&mut self) -> Result<&mut Session<B>, WorkError> {
+        let at = self.touch::<B>().await?;
+        let part = &mut self.parts[at];
+        let key = part.key();
+        match part.session().downcast_mut() {
+            Some(session) => Ok(session),
+            None => Err(WorkError::Twice { key }),
+        }
+    }
+
+    /// The sessions of several models of different binds at once:
+    /// `let (events, users) = work.sessions_for::<(Event, User)>().await?`.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`session_for`](Self::session_for), and [`WorkError::Twice`] if two are of one bind.
+    pub async fn sessions_for<S: Several>(&mut self) -> Result<S::Sessions<'_>, WorkError> {
+        S::sessions(self).await
+    }
+
+    /// The keys of the binds that were touched, in that order.
+    pub fn touched(&self) -> impl Iterator<Item = BindKey> + '_ {
+        self.parts.iter().map(|part| part.key())
+    }
+
+    /// Commits every bind that was touched, in the order of their first touch.
+    ///
+    /// One after another: it is not atomic over several databases. Whether each could be committed, as far as that
+    /// can be known, is looked at before the first is. If one fails all the same, those before it are committed
+    /// and stay so, and those after it are rolled back.
+    ///
+    /// Dropping the future leaves those committed that are, and rolls the others back; of the one that was at it,
+    /// nobody knows.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitError`] says of each bind what became of it.
+    pub async fn commit(self) -> Result<Committed, CommitError> {
+        self.commit_in_order::<&str>(&[]).await
+    }
+
+    /// Commits in the order of these keys, and those that are not among them after that, in the order of their
+    /// first touch. Keys that were not touched are passed over.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`commit`](Self::commit).
+    pub async fn commit_in_order<K: AsRef<str>>(
+        mut self,
+        keys: &[K],
+    ) -> Result<Committed, CommitError> {
+        let place = |part: &dyn AnyPart| {
+            keys.iter().position(|key| part.key() == *key.as_ref()).unwrap_or(usize::MAX)
+        };
+        // Stable: the rest stays as it is.
+        self.parts.sort_by_key(|part| place(&**part));
+        let ready = self.is_ready().await;
+        if let Err((failed, failure)) = ready {
+            return Err(self.not_committed(Vec::new(), failed, Outcome::Failed(failure)).await);
+        }
+        let mut committed = Vec::new();
+        while !self.parts.is_empty() {
+            let part = &mut self.parts[0];
+            match part.commit().await {
+                Ok(()) => {
+                    committed.push(part.key());
+                    self.parts.remove(0);
+                }
+                Err(broken) => {
+                    let outcome = if broken.is_rolled_back {
+                        Outcome::Failed(broken.error.into())
+                    } else {
+                        Outcome::InDoubt(broken.error)
+                    };
+                    return Err(self.not_committed(committed, 0, outcome).await);
+                }
+            }
+        }
+        Ok(Committed { keys: committed })
+    }
+
+    /// Whether all can be committed, or which cannot. What comes later may still fail.
+    async fn is_ready(&mut self) -> Result<(), (usize, WorkFailure)> {
+        // A level that was not left is that of a savepoint whose future was dropped, or panicked.
+        if self.is_abandoned || self.level > 0 {
+            return Err((0, WorkError::Abandoned.into()));
+        }
+        for (at, part) in self.parts.iter_mut().enumerate() {
+            part.check().map_err(|error| (at, error.into()))?;
+            part.is_ready().await.map_err(|error| (at, error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Rolls back what is left.
+    async fn not_committed(
+        mut self,
+        committed: Vec<BindKey>,
+        failed: usize,
+        outcome: Outcome,
+    ) -> CommitError {
+        let mut binds: Vec<_> =
+            committed.into_iter().map(|key| (key, Outcome::Committed)).collect();
+        let mut outcome = Some(outcome);
+        for (at, part) in self.parts.iter_mut().enumerate() {
+            part.roll_back().await;
+            let own = if at == failed { outcome.take() } else { None };
+            binds.push((part.key(), own.unwrap_or(Outcome::RolledBack)));
+        }
+        self.parts.clear();
+        CommitError { binds }
+    }
+
+    /// Rolls back every bind that was touched.
+    ///
+    /// It waits for the databases. A connection that cannot be told is closed, and its server rolls back.
+    /// Dropping the future, as dropping the unit of work itself, leaves the rest to the background.
+    pub async fn rollback(mut self) {
+        for part in &mut self.parts {
+            part.roll_back().await;
+        }
+        self.parts.clear();
+    }
+
+    /// Runs `work` between savepoints of all databases: what it has done is kept if it returns `Ok`, and undone
+    /// if it returns an error, in those databases as well that it was the first to touch.
+    ///
+    /// If it panics, or the future is dropped, the unit of work can only be rolled back.
+    ///
+    /// # Errors
+    ///
+    /// What `work` returns, and [`WorkError`] if a savepoint cannot be set, released or rolled back to.
+    pub async fn savepoint<'a, T, E, F>(&mut self, work: F) -> Result<T, E>
+    where
+        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
+            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
+            + Send
+            + 'a,
+        E: From<Error> + Send + 'a,
+        T: Send + 'a,
+    {
+        let told = |error: WorkError| E::from(error.into());
+        if self.is_abandoned {
+            return Err(told(WorkError::Abandoned));
+        }
+        // Until the end is reached.
+        self.is_abandoned = true;
+        for part in &mut self.parts {
+            let key = part.key();
+            let set = part.set_savepoint().await;
+            set.map_err(|source| told(WorkError::Savepoint { key, source }))?;
+        }
+        self.level += 1;
+        self.is_abandoned = false;
+        let outcome = work(self).await;
+        if self.is_abandoned {
+            return outcome.and(Err(told(WorkError::Abandoned)));
+        }
+        self.is_abandoned = true;
+        self.level -= 1;
+        for part in &mut self.parts {
+            let key = part.key();
+            let ended = match &outcome {
+                Ok(_) => part.release_savepoint().await,
+                Err(_) => part.roll_back_to_savepoint().await,
+            };
+            if let Err(source) = ended {
+                // The caller's own error is what matters, if there is one.
+                return outcome.and(Err(told(WorkError::Savepoint { key, source })));
+            }
+        }
+        self.is_abandoned = false;
+        outcome
+    }
+
+    async fn run<'a, T, E, F>(mut self, work: F) -> Result<T, E>
+    where
+        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
+            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
+            + Send
+            + 'a,
+        E: From<Error> + Send + 'a,
+        T: Send + 'a,
+    {
+        match work(&mut self).await {
+            Ok(value) => {
+                self.commit().await.map_err(|error| E::from(error.into()))?;
+                Ok(value)
+            }
+            Err(error) => {
+                self.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Sees to it that the bind `B` has a transaction, and returns its place among the parts.
+    async fn touch<B: Bind>(&mut self) -> Result<usize, WorkError> {
+        if self.is_abandoned {
+            return Err(WorkError::Abandoned);
+        }
+        if let Some(at) = self.parts.iter_mut().position(|part| part.key() == *B::KEY) {
+            self.parts[at].check()?;
+            return Ok(at);
+        }
+        let session = self.source.session::<B>().await?;
+        let options = self.options.of(session.bind_key());
+        let part = Part::begin(session, options, self.level).await?;
+        self.parts.push(Box::new(part));
+        Ok(self.parts.len() - 1)
+    }
+}
+
+impl Drop for UnitOfWork {
+    fn drop(&mut self) {
+        self.parts.drain(..).for_each(|part| part.abandon());
+    }
+}
+
+impl fmt::Debug for UnitOfWork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let touched: Vec<BindKey> = self.touched().collect();
+        f.debug_struct("UnitOfWork").field("touched", &touched).finish_non_exhaustive()
+    }
+}

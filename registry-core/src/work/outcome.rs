@@ -1,0 +1,191 @@
+//! What became of a unit of work.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use diesel::result::Error as DieselError;
+
+use crate::bind_key::BindKey;
+use crate::error::AcquireError;
+use crate::settings::BackendKind;
+
+/// Why a unit of work cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkError {
+    /// No session could be had. The other transactions are as they were.
+    #[error(transparent)]
+    Acquire(#[from] AcquireError),
+    /// The transaction could not be begun. The other transactions are as they were.
+    #[error("bind `{key}`: no transaction could be begun")]
+    Begin {
+        /// The bind key.
+        key: BindKey,
+        /// What the database said.
+        #[source]
+        source: DieselError,
+    },
+    /// The backend has no such transactions.
+    #[error("bind `{key}`: {backend} has no {what}")]
+    Unsupported {
+        /// The bind key.
+        key: BindKey,
+        /// The backend.
+        backend: BackendKind,
+        /// What it has not.
+        what: String,
+    },
+    /// The database has ended the transaction by itself, as a deadlock does on MySQL: statements after it would
+    /// be committed one by one.
+    #[error("bind `{key}`: the database has rolled the transaction back, after an error")]
+    RolledBack {
+        /// The bind key.
+        key: BindKey,
+    },
+    /// A savepoint could not be set, released or rolled back to.
+    #[error("bind `{key}`: a savepoint failed")]
+    Savepoint {
+        /// The bind key.
+        key: BindKey,
+        /// What the database said.
+        #[source]
+        source: DieselError,
+    },
+    /// The future of a savepoint was dropped before its end. The unit of work can only be rolled back.
+    #[error("a savepoint was abandoned, and nobody knows what is left of it")]
+    Abandoned,
+    /// Two sessions of one bind were asked for at once. A unit of work has one for each.
+    #[error("bind `{key}`: a unit of work has one session of each bind, and two were asked for")]
+    Twice {
+        /// The bind key.
+        key: BindKey,
+    },
+}
+
+impl WorkError {
+    /// Whether the same unit of work may succeed a little later, with nothing changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Acquire(error) => error.is_transient(),
+            Self::RolledBack { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// What a unit of work has committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Committed {
+    /// The keys of the binds that it had touched, in the order in which they were committed.
+    pub keys: Vec<BindKey>,
+}
+
+/// A unit of work was not committed, or not all of it: what became of each bind.
+#[derive(Debug)]
+pub struct CommitError {
+    pub(super) binds: Vec<(BindKey, Outcome)>,
+}
+
+/// What became of one bind of a unit of work that was not all committed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It is committed, and stays so.
+    Committed,
+    /// It was not committed, for that reason, and is rolled back.
+    Failed(WorkFailure),
+    /// It was rolled back, as another had failed before it.
+    RolledBack,
+    /// The connection broke during the commit: it may be committed or rolled back.
+    InDoubt(DieselError),
+}
+
+/// Why a bind was not committed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkFailure {
+    /// What the database said.
+    #[error(transparent)]
+    Database(#[from] DieselError),
+    /// The database had ended the transaction before, or a transaction inside of it is not ended.
+    #[error(transparent)]
+    Work(#[from] WorkError),
+}
+
+impl CommitError {
+    /// Every bind that was touched, in the order in which they were to be committed.
+    pub fn binds(&self) -> impl Iterator<Item = (&str, &Outcome)> {
+        self.binds.iter().map(|(key, outcome)| (key.as_str(), outcome))
+    }
+
+    /// The keys of those that are committed.
+    pub fn committed(&self) -> impl Iterator<Item = &str> {
+        self.of(|outcome| matches!(outcome, Outcome::Committed))
+    }
+
+    /// The keys of those that are rolled back, as another had failed.
+    pub fn rolled_back(&self) -> impl Iterator<Item = &str> {
+        self.of(|outcome| matches!(outcome, Outcome::RolledBack))
+    }
+
+    /// The key of the one that failed, and why.
+    #[must_use]
+    pub fn failed(&self) -> Option<(&str, &WorkFailure)> {
+        self.binds.iter().find_map(|(key, outcome)| match outcome {
+            Outcome::Failed(failure) => Some((key.as_str(), failure)),
+            _ => None,
+        })
+    }
+
+    /// The key of the one that may be committed or not, and why nobody knows.
+    #[must_use]
+    pub fn in_doubt(&self) -> Option<(&str, &DieselError)> {
+        self.binds.iter().find_map(|(key, outcome)| match outcome {
+            Outcome::InDoubt(error) => Some((key.as_str(), error)),
+            _ => None,
+        })
+    }
+
+    /// Whether it surely was as if nothing had been done.
+    #[must_use]
+    pub fn is_rolled_back(&self) -> bool {
+        self.committed().next().is_none() && self.in_doubt().is_none()
+    }
+
+    fn of(&self, is: fn(&Outcome) -> bool) -> impl Iterator<Item = &str> {
+        self.binds.iter().filter(move |(_, outcome)| is(outcome)).map(|(key, _)| key.as_str())
+    }
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.committed().next(), self.in_doubt()) {
+            (None, None) => "nothing was committed:",
+            (None, Some(_)) => "it is not known whether it was committed:",
+            (Some(_), _) => "not all was committed:",
+        })?;
+        for (at, (key, outcome)) in self.binds.iter().enumerate() {
+            f.write_str(if at == 0 { " " } else { ", " })?;
+            write!(f, "bind `{key}` ")?;
+            match outcome {
+                Outcome::Committed => f.write_str("is committed")?,
+                Outcome::Failed(_) => f.write_str("failed and is rolled back")?,
+                Outcome::RolledBack => f.write_str("is rolled back")?,
+                Outcome::InDoubt(_) => f.write_str("may be committed or not")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StdError for CommitError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.binds.iter().find_map(|(_, outcome)| match outcome {
+            Outcome::Failed(failure) => Some(failure as _),
+            Outcome::InDoubt(error) => Some(error as _),
+            _ => None,
+        })
+    }
+}

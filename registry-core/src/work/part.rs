@@ -1,0 +1,214 @@
+//! The transaction of a unit of work on one bind.
+
+use std::any::Any;
+
+use diesel::QueryResult;
+use diesel::result::Error as DieselError;
+use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::options::WorkOptions;
+use super::outcome::WorkError;
+use crate::backend::Backend;
+use crate::backend::driver::Driver;
+use crate::bind::Bind;
+use crate::bind_key::BindKey;
+use crate::session::Session;
+
+/// The transaction of a unit of work on one bind, whose type is not known.
+pub(super) trait AnyPart: Send {
+    fn key(&self) -> BindKey;
+
+    /// The session, as [`Session`] of its bind.
+    fn session(&mut self) -> &mut dyn Any;
+
+    /// Whether the transaction is there.
+    fn check(&mut self) -> Result<(), WorkError>;
+
+    /// Whether it could be committed, as far as that can be known before.
+    fn is_ready(&mut self) -> BoxFuture<'_, QueryResult<()>>;
+
+    /// Whether the connection broke, if that failed.
+    fn commit(&mut self) -> BoxFuture<'_, Result<(), Broken>>;
+
+    fn roll_back(&mut self) -> BoxFuture<'_, ()>;
+
+    fn set_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>>;
+
+    fn release_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>>;
+
+    fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>>;
+
+    /// Rolls back in the background, or closes the connection.
+    fn abandon(self: Box<Self>);
+}
+
+/// A commit failed.
+pub(super) struct Broken {
+    pub(super) error: DieselError,
+    /// Whether it is known that nothing was committed.
+    pub(super) is_rolled_back: bool,
+}
+
+/// A session with a transaction open.
+pub(super) struct Part<B: Bind> {
+    session: Session<B>,
+    /// Whether SQLite was told to refuse writes, and must be told otherwise.
+    refuses_writes: bool,
+}
+
+type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
+
+impl<B: Bind> Part<B> {
+    /// Begins a transaction, with `savepoints` in it.
+    pub(super) async fn begin(
+        mut session: Session<B>,
+        options: &WorkOptions,
+        savepoints: u32,
+    ) -> Result<Self, WorkError> {
+        let (key, backend) = (session.bind_key(), B::Connection::KIND);
+        let sql = options.begin_sql(backend).map_err(|what| WorkError::Unsupported {
+            key,
+            backend,
+            what,
+        })?;
+        let refuses_writes = options.is_read_only() && !session.options().read_only;
+        session.loan().expect_no_failure();
+        let left = session.loan().left();
+        let connection = &mut *session;
+        let begun = async {
+            if refuses_writes {
+                B::Connection::refuse_writes(connection, true).await?;
+            }
+            B::Connection::begin(connection, &sql).await?;
+            for _ in 0..savepoints {
+                Manager::<B>::begin_transaction(connection).await?;
+            }
+            QueryResult::Ok(())
+        };
+        match begun.await {
+            Ok(()) => {
+                // What was done to refuse writes is undone at the end, and nothing for others to undo.
+                session.loan().restore(left);
+                Ok(Self { session, refuses_writes })
+            }
+            Err(source) => {
+                if refuses_writes {
+                    session.loan_mut().discard();
+                }
+                Err(WorkError::Begin { key, source })
+            }
+        }
+    }
+
+    /// How many transactions are open, one in the other.
+    fn depth(&mut self) -> Option<u32> {
+        let status = Manager::<B>::transaction_manager_status_mut(&mut *self.session);
+        status.transaction_depth().ok().flatten().map(std::num::NonZeroU32::get)
+    }
+
+    async fn end(&mut self) {
+        if !std::mem::take(&mut self.refuses_writes) {
+            return;
+        }
+        let left = self.session.loan().left();
+        match B::Connection::refuse_writes(&mut *self.session, false).await {
+            Ok(()) => self.session.loan().restore(left),
+            Err(_) => self.session.loan_mut().discard(),
+        }
+    }
+
+    async fn rolled_back(&mut self) {
+        while self.depth().is_some() {
+            if Manager::<B>::rollback_transaction(&mut *self.session).await.is_err() {
+                // Whatever is open ends with the connection.
+                self.session.loan_mut().discard();
+                return;
+            }
+        }
+        self.end().await;
+    }
+}
+
+impl<B: Bind> AnyPart for Part<B> {
+    fn key(&self) -> BindKey {
+        self.session.bind_key()
+    }
+
+    fn session(&mut self) -> &mut dyn Any {
+        &mut self.session
+    }
+
+    fn check(&mut self) -> Result<(), WorkError> {
+        let is_lost = self.session.loan().has_lost_transaction() || self.depth().is_none();
+        if is_lost { Err(WorkError::RolledBack { key: self.key() }) } else { Ok(()) }
+    }
+
+    fn is_ready(&mut self) -> BoxFuture<'_, QueryResult<()>> {
+        Box::pin(async move {
+            if self.depth() != Some(1) {
+                // Begun by hand or by Diesel, and its future was dropped: the database would commit a part.
+                return Err(DieselError::BrokenTransactionManager);
+            }
+            // After a failure, PostgreSQL answers `COMMIT` with a rollback, and no error.
+            if self.session.loan().has_seen_failure() {
+                self.session.batch_execute("SELECT 1").await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn commit(&mut self) -> BoxFuture<'_, Result<(), Broken>> {
+        Box::pin(async move {
+            let committed = Manager::<B>::commit_transaction(&mut *self.session).await;
+            match committed {
+                Ok(()) => {
+                    self.end().await;
+                    Ok(())
+                }
+                Err(error) => {
+                    let is_rolled_back = !B::Connection::is_fatal(&error)
+                        && !matches!(error, DieselError::BrokenTransactionManager);
+                    if is_rolled_back {
+                        self.rolled_back().await;
+                    } else {
+                        self.session.loan_mut().discard();
+                    }
+                    Err(Broken { error, is_rolled_back })
+                }
+            }
+        })
+    }
+
+    fn roll_back(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(self.rolled_back())
+    }
+
+    fn set_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
+        Box::pin(Manager::<B>::begin_transaction(&mut *self.session))
+    }
+
+    fn release_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
+        Box::pin(Manager::<B>::commit_transaction(&mut *self.session))
+    }
+
+    fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
+        Box::pin(Manager::<B>::rollback_transaction(&mut *self.session))
+    }
+
+    fn abandon(mut self: Box<Self>) {
+        // A statement that was cut short, or a connection that is gone, is nothing to wait for.
+        if !self.session.loan_mut().is_fit() {
+            return;
+        }
+        if let Ok(runtime) = Handle::try_current() {
+            let limit = self.session.options().check_timeout;
+            runtime.spawn(async move {
+                // What is not rolled back in time is closed, and rolled back by the server.
+                let _ = timeout(limit, self.rolled_back()).await;
+            });
+        }
+    }
+}
