@@ -157,3 +157,25 @@ async fn the_engines_of_all_tenants_are_replaced_at_once() {
     let error = registry.replace_engine("crm", database()).unwrap_err();
     assert!(matches!(error, ReplaceError::Tenants { is_per_tenant: true, .. }), "{error}");
 }
+
+/// Whoever had found out where a tenant was before it was replaced does not have others sent there.
+#[tokio::test]
+async fn an_engine_that_opens_while_it_is_replaced_is_not_found_afterwards() {
+    let names = ["acme", "globex"];
+    let builder = Registry::builder().bind("crm", tenants(names)).max_engines(1);
+    let registry = builder.build().expect("good settings");
+    let [acme, globex] = names.map(|name| registry.tenant(name).expect("a good name"));
+    let lent = globex.session_for::<own_places::table>().await.expect("a session");
+    let other = acme.clone();
+    let mut waiting = Box::pin(async move { other.session_for::<own_places::table>().await });
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    let new = tenants(names);
+    registry.replace_engine("crm", new.as_str()).expect("replaced");
+    drop(lent);
+    drop(waiting.await.expect("a session of before"));
+    drop(acme.session_for::<own_places::table>().await.expect("a session"));
+    let open = registry.status().on_demand.engines.swap_remove(0);
+    let shown = registry_core::DatabaseUrl::parse(&new.replace("{tenant}", "acme")).expect("a URL");
+    let shown = shown.to_string();
+    assert!(open.engine.url.to_string().starts_with(&shown), "{} is not {shown}", open.engine.url);
+}

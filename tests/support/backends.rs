@@ -1,5 +1,18 @@
 //! What a mounted test body knows of its backend: the same names in each module.
 
+/// The number that a query on a connection of its own returns.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+async fn count<C>(url: &str, query: &str) -> i64
+where
+    C: diesel_async::AsyncConnection,
+    for<'q> diesel::expression::SqlLiteral<diesel::sql_types::BigInt>:
+        diesel_async::methods::LoadQuery<'q, C, i64>,
+{
+    let mut connection = C::establish(url).await.expect("a connection");
+    let query = diesel::dsl::sql::<diesel::sql_types::BigInt>(query);
+    diesel_async::RunQueryDsl::get_result(query, &mut connection).await.expect("a count")
+}
+
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres {
     /// The connection type.
@@ -11,6 +24,17 @@ pub(crate) mod postgres {
     /// The URL of a fresh database.
     pub(crate) fn database() -> String {
         crate::support::postgres().database("test")
+    }
+
+    /// Asks the server whether a transaction is open in the database of that URL.
+    pub(crate) async fn has_transaction(url: &str) -> bool {
+        crate::support::backends::count::<Backend>(
+            url,
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+             AND pid <> pg_backend_pid() AND xact_start IS NOT NULL",
+        )
+        .await
+            > 0
     }
 
     /// Makes an empty database for each tenant, and returns the URL with `{tenant}` in it.
@@ -32,6 +56,18 @@ pub(crate) mod mysql {
         crate::support::mariadb().database("test")
     }
 
+    /// Asks the server whether a transaction is open in the database of that URL.
+    pub(crate) async fn has_transaction(url: &str) -> bool {
+        crate::support::backends::count::<Backend>(
+            url,
+            "SELECT count(*) FROM information_schema.innodb_trx t \
+             JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id \
+             WHERE p.db = database() AND p.id <> connection_id()",
+        )
+        .await
+            > 0
+    }
+
     /// Makes an empty database for each tenant, and returns the URL with `{tenant}` in it.
     pub(crate) fn tenants<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         crate::support::mariadb().tenants(names)
@@ -49,6 +85,15 @@ pub(crate) mod sqlite {
     /// The URL of a fresh database.
     pub(crate) fn database() -> String {
         crate::support::sqlite_file()
+    }
+
+    /// Whether somebody has a transaction open for writing in the database of that URL.
+    pub(crate) async fn has_transaction(url: &str) -> bool {
+        use diesel::connection::SimpleConnection;
+        let path = url.trim_start_matches("sqlite://");
+        let mut connection: diesel::SqliteConnection =
+            diesel::Connection::establish(path).expect("a file");
+        connection.batch_execute("BEGIN IMMEDIATE; ROLLBACK").is_err()
     }
 
     /// Makes an empty database for each tenant, and returns the URL with `{tenant}` in it.

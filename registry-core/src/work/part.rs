@@ -120,15 +120,20 @@ impl<B: Bind> Part<B> {
         }
     }
 
+    /// Within the time that a check may take. A connection that cannot do it is closed, and its server rolls
+    /// back.
     async fn rolled_back(&mut self) {
-        while self.depth().is_some() {
-            if Manager::<B>::rollback_transaction(&mut *self.session).await.is_err() {
-                // Whatever is open ends with the connection.
-                self.session.loan_mut().discard();
-                return;
+        let limit = self.session.options().check_timeout;
+        let rolled_back = timeout(limit, async {
+            while self.depth().is_some() {
+                Manager::<B>::rollback_transaction(&mut *self.session).await?;
             }
+            self.end().await;
+            QueryResult::Ok(())
+        });
+        if !matches!(rolled_back.await, Ok(Ok(()))) {
+            self.session.loan_mut().discard();
         }
-        self.end().await;
     }
 }
 
@@ -204,11 +209,7 @@ impl<B: Bind> AnyPart for Part<B> {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {
-            let limit = self.session.options().check_timeout;
-            runtime.spawn(async move {
-                // What is not rolled back in time is closed, and rolled back by the server.
-                let _ = timeout(limit, self.rolled_back()).await;
-            });
+            runtime.spawn(async move { self.rolled_back().await });
         }
     }
 }

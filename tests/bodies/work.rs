@@ -1,0 +1,436 @@
+//! Units of work over two databases, on each backend.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::result::Error as DieselError;
+use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use registry_core::{
+    BindSettings, CommitError, Error, Registry, RunQueryDsl, UnitOfWork, WorkError, WorkOptions,
+    bind_tables,
+};
+
+use super::{database, tenants};
+use crate::support::{causes, eventually};
+
+diesel::table! {
+    users (id) {
+        id -> Integer,
+        name -> Text,
+    }
+}
+diesel::table! {
+    events (id) {
+        id -> Integer,
+        what -> Text,
+    }
+}
+bind_tables!(db = "default", connection = super::Backend; users);
+bind_tables!(db = "analytics", connection = super::Backend; events);
+
+type Main = <users::table as registry_core::Bound>::Bind;
+type Analytics = <events::table as registry_core::Bound>::Bind;
+
+/// Both databases, with a table each.
+async fn registry() -> Registry {
+    let settings = |url: String| BindSettings::new(url).max_connections(2);
+    let registry = Registry::builder()
+        .bind("default", settings(database()))
+        .bind("analytics", settings(database()))
+        .build()
+        .expect("good settings");
+    let mut main = registry.session::<Main>().await.expect("a session");
+    let create = "CREATE TABLE users (id INTEGER PRIMARY KEY NOT NULL, name VARCHAR(80) NOT NULL)";
+    main.batch_execute(create).await.expect("a table");
+    let mut analytics = registry.session::<Analytics>().await.expect("a session");
+    let create = "CREATE TABLE events (id INTEGER PRIMARY KEY NOT NULL, what VARCHAR(80) NOT NULL)";
+    analytics.batch_execute(create).await.expect("a table");
+    registry
+}
+
+async fn add_user(work: &mut UnitOfWork, id: i32) -> Result<(), Error> {
+    let row = (users::id.eq(id), users::name.eq("ann"));
+    diesel::insert_into(users::table).values(row).execute(work).await?;
+    Ok(())
+}
+
+async fn add_event(work: &mut UnitOfWork, id: i32) -> Result<(), Error> {
+    let row = (events::id.eq(id), events::what.eq("sign-up"));
+    diesel::insert_into(events::table).values(row).execute(work).await?;
+    Ok(())
+}
+
+/// What is committed: the ids in both databases.
+async fn committed(registry: &Registry) -> (Vec<i32>, Vec<i32>) {
+    let users = users::table.select(users::id).order(users::id).load(registry).await;
+    let events = events::table.select(events::id).order(events::id).load(registry).await;
+    (users.expect("rows"), events.expect("rows"))
+}
+
+/// Nothing is lent, and nothing is open.
+async fn is_at_rest(registry: &Registry) {
+    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+}
+
+#[tokio::test]
+async fn nothing_is_opened_before_it_is_touched_and_then_once() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    assert!(registry.status().engines.iter().all(|engine| engine.in_use == 0));
+    add_user(&mut work, 1).await.expect("a row");
+    add_user(&mut work, 2).await.expect("a row");
+    let session = work.session_for::<users::table>().await.expect("a session");
+    assert_eq!(session.key(), "default");
+    let in_use: Vec<u32> = registry.status().engines.iter().map(|engine| engine.in_use).collect();
+    assert_eq!(in_use, [0, 1], "analytics was not touched");
+    assert_eq!(work.touched().map(|key| key.to_string()).collect::<Vec<_>>(), ["default"]);
+    work.commit().await.expect("committed");
+    is_at_rest(&registry).await;
+}
+
+#[tokio::test]
+async fn a_commit_is_of_all_that_was_touched_and_of_nothing_before() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_event(&mut work, 1).await.expect("a row");
+    add_user(&mut work, 1).await.expect("a row");
+    let own: i64 = users::table.count().get_result(&mut work).await.expect("a count");
+    assert_eq!(own, 1, "it sees its own");
+    let done = work.commit().await.expect("committed");
+    assert_eq!(done.keys.iter().map(|key| &**key).collect::<Vec<_>>(), ["analytics", "default"]);
+    assert_eq!(committed(&registry).await, (vec![1], vec![1]));
+    is_at_rest(&registry).await;
+}
+
+#[tokio::test]
+async fn a_rollback_is_of_all_and_the_connections_stay() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_user(&mut work, 1).await.expect("a row");
+    add_event(&mut work, 1).await.expect("a row");
+    work.rollback().await;
+    let idle: Vec<u32> = registry.status().engines.iter().map(|engine| engine.idle).collect();
+    assert_eq!(idle, [1, 1]);
+    assert_eq!(committed(&registry).await, (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn one_that_is_dropped_is_rolled_back_and_its_connections_stay() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_user(&mut work, 1).await.expect("a row");
+    add_event(&mut work, 1).await.expect("a row");
+    drop(work);
+    is_at_rest(&registry).await;
+    let idle: Vec<u32> = registry.status().engines.iter().map(|engine| engine.idle).collect();
+    assert_eq!(idle, [1, 1], "they were worth keeping");
+    assert_eq!(committed(&registry).await, (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn two_sessions_can_be_used_at_once() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    let (main, analytics) =
+        work.sessions_for::<(users::table, events::table)>().await.expect("two sessions");
+    let user = (users::id.eq(1), users::name.eq("ann"));
+    let event = (events::id.eq(1), events::what.eq("sign-up"));
+    let (user, event) = tokio::join!(
+        diesel::insert_into(users::table).values(user).execute(main),
+        diesel::insert_into(events::table).values(event).execute(analytics),
+    );
+    assert_eq!((user.expect("a row"), event.expect("a row")), (1, 1));
+    let error = work.sessions_for::<(Main, Main)>().await.err().expect("there is one session");
+    assert!(matches!(error, WorkError::Twice { key } if key == "default"), "{error}");
+    work.commit().await.expect("committed");
+    assert_eq!(committed(&registry).await, (vec![1], vec![1]));
+}
+
+#[tokio::test]
+async fn a_transaction_is_committed_if_all_goes_well() {
+    let registry = registry().await;
+    let name = String::from("ann");
+    let count = registry
+        .transaction(async |work| {
+            add_user(work, 1).await?;
+            add_event(work, 1).await?;
+            assert_eq!(name, "ann", "it can borrow");
+            Ok::<_, Error>(2)
+        })
+        .await
+        .expect("committed");
+    assert_eq!(count, 2);
+    assert_eq!(committed(&registry).await, (vec![1], vec![1]));
+    // On another task as well.
+    let other = registry.clone();
+    tokio::spawn(async move {
+        other.transaction(async |work| add_user(work, 2).await).await.expect("committed");
+    })
+    .await
+    .expect("no panic");
+    assert_eq!(committed(&registry).await.0, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_transaction_is_rolled_back_on_an_error_and_on_a_panic() {
+    let registry = registry().await;
+    let failed = registry
+        .transaction(async |work| {
+            add_user(work, 1).await?;
+            add_event(work, 1).await?;
+            Err::<(), Error>(DieselError::NotFound.into())
+        })
+        .await;
+    assert!(matches!(failed, Err(Error::Query(DieselError::NotFound))));
+    let other = registry.clone();
+    let panicked = tokio::spawn(async move {
+        other
+            .transaction(async |work| {
+                add_user(work, 1).await?;
+                add_event(work, 1).await?;
+                if work.touched().count() == 2 {
+                    panic!("as a bug would");
+                }
+                Ok::<_, Error>(())
+            })
+            .await
+    });
+    assert!(panicked.await.unwrap_err().is_panic());
+    is_at_rest(&registry).await;
+    assert_eq!(committed(&registry).await, (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_savepoint_keeps_or_undoes_what_is_done_in_it() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_user(&mut work, 1).await.expect("a row");
+    let kept = work.savepoint(async |work| add_user(work, 2).await).await;
+    kept.expect("kept");
+    let undone = work
+        .savepoint(async |work| {
+            add_user(work, 3).await?;
+            // First touched in here.
+            add_event(work, 3).await?;
+            Err::<(), Error>(DieselError::RollbackTransaction.into())
+        })
+        .await;
+    assert!(matches!(undone, Err(Error::Query(DieselError::RollbackTransaction))));
+    add_event(&mut work, 4).await.expect("a row");
+    work.commit().await.expect("committed");
+    assert_eq!(committed(&registry).await, (vec![1, 2], vec![4]));
+}
+
+#[tokio::test]
+async fn savepoints_nest_over_all_databases() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    work.savepoint(async |work| {
+        add_user(work, 1).await?;
+        let inner = work
+            .savepoint(async |work| {
+                add_event(work, 1).await?;
+                add_user(work, 2).await?;
+                Err::<(), Error>(DieselError::RollbackTransaction.into())
+            })
+            .await;
+        assert!(inner.is_err());
+        work.savepoint(async |work| add_event(work, 2).await).await
+    })
+    .await
+    .expect("kept");
+    let outer = work
+        .savepoint(async |work| {
+            work.savepoint(async |work| add_event(work, 3).await).await?;
+            add_user(work, 3).await?;
+            Err::<(), Error>(DieselError::RollbackTransaction.into())
+        })
+        .await;
+    assert!(outer.is_err());
+    work.commit().await.expect("committed");
+    assert_eq!(committed(&registry).await, (vec![1], vec![2]));
+}
+
+#[tokio::test]
+async fn a_statement_that_fails_in_a_savepoint_does_not_spoil_the_rest() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_user(&mut work, 1).await.expect("a row");
+    let error = work.savepoint(async |work| add_user(work, 1).await).await.unwrap_err();
+    assert!(
+        matches!(error.database_kind(), Some(diesel::result::DatabaseErrorKind::UniqueViolation)),
+        "{error}"
+    );
+    add_user(&mut work, 2).await.expect("a row");
+    work.commit().await.expect("committed");
+    assert_eq!(committed(&registry).await.0, [1, 2]);
+}
+
+#[tokio::test]
+async fn after_a_savepoint_that_was_abandoned_nothing_is_committed() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_user(&mut work, 1).await.expect("a row");
+    {
+        let abandoned = work.savepoint(async |work| {
+            add_user(work, 2).await?;
+            std::future::pending::<Result<(), Error>>().await
+        });
+        let waited = tokio::time::timeout(Duration::from_millis(50), abandoned).await;
+        assert!(waited.is_err());
+    }
+    let error = work.commit().await.unwrap_err();
+    assert!(error.is_rolled_back());
+    assert_eq!(
+        causes(&error),
+        [
+            "nothing was committed: bind `default` failed and is rolled back",
+            "a savepoint was abandoned, and nobody knows what is left of it"
+        ]
+    );
+    is_at_rest(&registry).await;
+    assert_eq!(committed(&registry).await, (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn an_inner_transaction_whose_future_was_dropped_keeps_the_outer_from_being_committed() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    let session = work.session_for::<users::table>().await.expect("a session");
+    let inner = session.transaction(async |session| {
+        let row = (users::id.eq(1), users::name.eq("ann"));
+        diesel::insert_into(users::table).values(row).execute(session).await?;
+        std::future::pending::<QueryResult<()>>().await
+    });
+    assert!(tokio::time::timeout(Duration::from_millis(50), inner).await.is_err());
+    let error = work.commit().await.unwrap_err();
+    assert!(error.is_rolled_back(), "{error}");
+    is_at_rest(&registry).await;
+    assert_eq!(committed(&registry).await.0, Vec::<i32>::new());
+}
+
+#[tokio::test]
+async fn read_only_work_writes_nothing_and_leaves_its_connection_as_it_was() {
+    let registry = registry().await;
+    let mut work = registry.begin_with(WorkOptions::new().read_only(true));
+    let error = add_user(&mut work, 1).await.unwrap_err();
+    assert!(matches!(error, Error::Query(_)), "{error}");
+    work.rollback().await;
+    let mut work = registry.begin_with(WorkOptions::new().read_only(true));
+    let count: i64 = users::table.count().get_result(&mut work).await.expect("a count");
+    assert_eq!(count, 0);
+    work.commit().await.expect("committed");
+    // On the same connection: there was never another.
+    let mut work = registry.begin();
+    add_user(&mut work, 1).await.expect("a row");
+    work.commit().await.expect("committed");
+    assert_eq!(registry.engine("default").expect("there").status().idle, 1);
+}
+
+#[tokio::test]
+async fn options_can_be_given_once_for_the_registry_and_for_each_bind() {
+    let url = database();
+    let build = |work: WorkOptions| {
+        Registry::builder()
+            .bind("default", url.as_str())
+            .bind("analytics", database())
+            .work(work)
+            .build()
+    };
+    let registry = build(WorkOptions::new().read_only(true)).expect("good settings");
+    let mut session = registry.session::<Main>().await.expect("a session");
+    let create = "CREATE TABLE users (id INTEGER PRIMARY KEY NOT NULL, name VARCHAR(80) NOT NULL)";
+    session.batch_execute(create).await.expect("a table");
+    drop(session);
+    assert!(add_user(&mut registry.begin(), 1).await.is_err(), "it is read-only");
+    let options = WorkOptions::new().read_only(true).for_bind("default", WorkOptions::new());
+    let registry = build(options).expect("good settings");
+    let mut work = registry.begin();
+    add_user(&mut work, 1).await.expect("that bind is not");
+    work.commit().await.expect("committed");
+}
+
+#[tokio::test]
+async fn the_work_of_a_tenant_goes_to_its_database() {
+    let registry = Registry::builder()
+        .bind("default", database())
+        .bind("analytics", tenants(["acme", "globex"]))
+        .build()
+        .expect("good settings");
+    for name in ["acme", "globex"] {
+        let tenant = registry.tenant(name).expect("a good name");
+        let mut session = tenant.session::<Analytics>().await.expect("a session");
+        let create =
+            "CREATE TABLE events (id INTEGER PRIMARY KEY NOT NULL, what VARCHAR(80) NOT NULL)";
+        session.batch_execute(create).await.expect("a table");
+    }
+    let (acme, globex) =
+        (registry.tenant("acme").expect("good"), registry.tenant("globex").expect("good"));
+    let mut work = acme.begin();
+    add_event(&mut work, 1).await.expect("a row");
+    work.commit().await.expect("committed");
+    globex.transaction(async |work| add_event(work, 2).await).await.expect("committed");
+    let of = async |tenant: &registry_core::Tenant| {
+        let ids: Vec<i32> = events::table.select(events::id).load(tenant).await.expect("rows");
+        ids
+    };
+    assert_eq!((of(&acme).await, of(&globex).await), (vec![1], vec![2]));
+    let error = add_event(&mut registry.begin(), 3).await.unwrap_err();
+    assert!(error.to_string().contains("a database for each tenant"), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_acquired_leaves_the_rest_as_it_was() {
+    let registry = registry().await;
+    let lent = [
+        registry.session::<Analytics>().await.expect("a session"),
+        registry.session::<Analytics>().await.expect("a session"),
+    ];
+    let mut work = registry.begin();
+    add_user(&mut work, 1).await.expect("a row");
+    let waited = tokio::time::timeout(Duration::from_millis(30), add_event(&mut work, 1)).await;
+    assert!(waited.is_err(), "both are lent");
+    drop(lent);
+    add_event(&mut work, 1).await.expect("a row");
+    work.commit().await.expect("committed");
+    assert_eq!(committed(&registry).await, (vec![1], vec![1]));
+}
+
+/// The order is told, and changed.
+#[tokio::test]
+async fn the_order_of_the_commits_can_be_given() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_user(&mut work, 1).await.expect("a row");
+    add_event(&mut work, 1).await.expect("a row");
+    let done = work.commit_in_order(&["analytics", "nothing"]).await.expect("committed");
+    assert_eq!(done.keys.iter().map(|key| &**key).collect::<Vec<_>>(), ["analytics", "default"]);
+    let nothing: Result<_, CommitError> = registry.begin().commit().await;
+    assert!(nothing.expect("nothing to commit").keys.is_empty());
+}
+
+/// Whoever reads and then writes waits for the other, and is not told that the database is locked.
+#[tokio::test]
+async fn many_that_read_and_then_write_do_so_one_after_another() {
+    let registry = registry().await;
+    registry.transaction(async |work| add_user(work, 1).await).await.expect("committed");
+    let tasks: Vec<_> = (0..8)
+        .map(|at| {
+            let registry = registry.clone();
+            tokio::spawn(async move {
+                registry
+                    .transaction(async |work| {
+                        let seen: i64 = users::table.count().get_result(&mut *work).await?;
+                        assert!(seen > 0);
+                        tokio::task::yield_now().await;
+                        add_user(work, 10 + at).await
+                    })
+                    .await
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic").expect("committed");
+    }
+    assert_eq!(committed(&registry).await.0.len(), 9);
+}

@@ -1,0 +1,154 @@
+//! Dropping the futures of a unit of work at any of their awaits, on each backend.
+
+use std::future::Future;
+use std::pin::pin;
+
+use diesel::prelude::*;
+use diesel_async::SimpleAsyncConnection;
+use registry_core::{BindSettings, Error, Registry, RunQueryDsl, bind_tables};
+
+use super::database;
+use crate::support::eventually;
+
+diesel::table! {
+    one (id) {
+        id -> Integer,
+    }
+}
+diesel::table! {
+    other (id) {
+        id -> Integer,
+    }
+}
+bind_tables!(db = "default", connection = super::Backend; one);
+bind_tables!(db = "analytics", connection = super::Backend; other);
+
+type Left = <one::table as registry_core::Bound>::Bind;
+type Right = <other::table as registry_core::Bound>::Bind;
+
+async fn registry(urls: &[String; 2]) -> Registry {
+    let settings = |url: &str| BindSettings::new(url).max_connections(1);
+    let registry = Registry::builder()
+        .bind("default", settings(&urls[0]))
+        .bind("analytics", settings(&urls[1]))
+        .build()
+        .expect("good settings");
+    let mut session = registry.session::<Left>().await.expect("a session");
+    let create = "CREATE TABLE one (id INTEGER PRIMARY KEY NOT NULL)";
+    session.batch_execute(create).await.expect("a table");
+    let mut session = registry.session::<Right>().await.expect("a session");
+    let create = "CREATE TABLE other (id INTEGER PRIMARY KEY NOT NULL)";
+    session.batch_execute(create).await.expect("a table");
+    registry
+}
+
+/// Everything that a unit of work can do, and its end as asked.
+async fn everything(registry: &Registry, id: i32, commits: bool) -> Result<(), Error> {
+    let mut work = registry.begin();
+    diesel::insert_into(one::table).values(one::id.eq(id)).execute(&mut work).await?;
+    work.savepoint(async |work| {
+        diesel::insert_into(other::table).values(other::id.eq(id)).execute(&mut *work).await?;
+        work.savepoint(async |work| {
+            diesel::insert_into(one::table).values(one::id.eq(-id)).execute(work).await?;
+            Err::<(), Error>(diesel::result::Error::RollbackTransaction.into())
+        })
+        .await
+        .or_else(|_| Ok::<(), Error>(()))
+    })
+    .await?;
+    if commits {
+        work.commit().await?;
+    } else {
+        work.rollback().await;
+    }
+    Ok(())
+}
+
+/// Polls `future` so often at the most. `None` if it is dropped before its end.
+async fn polled<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|cx| {
+        if left == 0 {
+            return std::task::Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+async fn dropped_everywhere(commits: bool) {
+    let urls = [database(), database()];
+    let registry = registry(&urls).await;
+    let mut ends = 0;
+    let mut dropped = 0;
+    for polls in 0..200 {
+        let id = i32::try_from(polls).expect("a small number") + 1;
+        match polled(everything(&registry, id, commits), polls).await {
+            Some(done) => {
+                done.expect("done");
+                ends += 1;
+            }
+            None => dropped += 1,
+        }
+        eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+        // The one connection of each can be had, and no transaction is open: neither sees what was not
+        // committed, and both write.
+        let seen = |count: i64| assert_eq!(count, 0, "after {polls} polls");
+        seen(
+            one::table
+                .filter(one::id.eq(-id))
+                .count()
+                .get_result(&registry)
+                .await
+                .expect("a count"),
+        );
+        if !commits {
+            seen(
+                one::table
+                    .filter(one::id.eq(id))
+                    .count()
+                    .get_result(&registry)
+                    .await
+                    .expect("a count"),
+            );
+            seen(
+                other::table
+                    .filter(other::id.eq(id))
+                    .count()
+                    .get_result(&registry)
+                    .await
+                    .expect("a count"),
+            );
+        }
+        let id = 1_000 + id;
+        diesel::insert_into(one::table)
+            .values(one::id.eq(id))
+            .execute(&registry)
+            .await
+            .expect("a row");
+        diesel::insert_into(other::table)
+            .values(other::id.eq(id))
+            .execute(&registry)
+            .await
+            .expect("a row");
+        if ends > 2 {
+            break;
+        }
+    }
+    assert!(ends > 2 && dropped > 5, "{ends} came to their end, {dropped} did not");
+    for url in urls {
+        assert!(!super::has_transaction(&url).await, "asked of the server");
+    }
+}
+
+#[tokio::test]
+async fn no_transaction_stays_open_wherever_a_commit_is_dropped() {
+    dropped_everywhere(true).await;
+}
+
+#[tokio::test]
+async fn no_transaction_stays_open_wherever_a_rollback_is_dropped() {
+    dropped_everywhere(false).await;
+}

@@ -1,0 +1,12 @@
+//! Units of work: transactions over several databases.
+
+#[path = "support/mount.rs"]
+mod mount;
+mod support;
+
+mount::mount!(work, work_dropped);
+
+#[path = "work/commits.rs"]
+mod commits;
+#[path = "work/dialects.rs"]
+mod dialects;

@@ -1,0 +1,290 @@
+//! Commits that fail: what is committed, what is not, and what nobody knows.
+
+use diesel::prelude::*;
+use diesel::result::DatabaseErrorKind;
+use diesel_async::SimpleAsyncConnection;
+use registry_core::work::{Outcome, WorkFailure};
+use registry_core::{
+    Bound, CommitError, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables, binds,
+};
+
+use crate::support::proxy::Proxy;
+use crate::support::{causes, eventually, mariadb, postgres, sqlite_file};
+
+diesel::table! {
+    users (id) {
+        id -> Integer,
+        friend -> Nullable<Integer>,
+    }
+}
+diesel::table! {
+    events (id) {
+        id -> Integer,
+    }
+}
+diesel::table! {
+    notes (id) {
+        id -> Integer,
+    }
+}
+
+binds! {
+    Main: Postgres = "default";
+    Analytics: Mysql = "analytics";
+    Files: Sqlite = "files";
+}
+bind_tables!(Main; users);
+bind_tables!(Analytics; events);
+bind_tables!(Files; notes);
+
+/// A database of each kind. A user without a friend who is there is only noticed at the commit.
+async fn registry(postgres: &str, mysql: &str) -> Registry {
+    let registry = Registry::builder()
+        .bind("default", postgres)
+        .bind("analytics", mysql)
+        .bind("files", sqlite_file())
+        .build()
+        .expect("good settings");
+    let create = "CREATE TABLE users (id INTEGER PRIMARY KEY, \
+                  friend INTEGER REFERENCES users DEFERRABLE INITIALLY DEFERRED)";
+    registry
+        .session::<Main>()
+        .await
+        .expect("a session")
+        .batch_execute(create)
+        .await
+        .expect("a table");
+    let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+    registry
+        .session::<Analytics>()
+        .await
+        .expect("one")
+        .batch_execute(create)
+        .await
+        .expect("a table");
+    let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY)";
+    registry
+        .session::<Files>()
+        .await
+        .expect("a session")
+        .batch_execute(create)
+        .await
+        .expect("a table");
+    registry
+}
+
+async fn fresh() -> Registry {
+    registry(&postgres().database("work"), &mariadb().database("work")).await
+}
+
+async fn add<T: Bound>(work: &mut UnitOfWork, table: &str, id: i32) {
+    let session = work.session_for::<T>().await.expect("a session");
+    let insert = format!("INSERT INTO {table} (id) VALUES ({id})");
+    SimpleAsyncConnection::batch_execute(&mut **session, &insert).await.expect("a row");
+}
+
+async fn add_all(work: &mut UnitOfWork, id: i32) {
+    add::<events::table>(work, "events", id).await;
+    add::<users::table>(work, "users", id).await;
+    add::<notes::table>(work, "notes", id).await;
+}
+
+/// How many rows are committed: users, events, notes.
+async fn committed(registry: &Registry) -> [i64; 3] {
+    [
+        users::table.count().get_result(registry).await.expect("a count"),
+        events::table.count().get_result(registry).await.expect("a count"),
+        notes::table.count().get_result(registry).await.expect("a count"),
+    ]
+}
+
+fn keys<'a>(keys: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    keys.collect()
+}
+
+#[tokio::test]
+async fn three_kinds_of_databases_are_committed_in_order() {
+    let registry = fresh().await;
+    let mut work = registry.begin();
+    add_all(&mut work, 1).await;
+    assert_eq!(committed(&registry).await, [0, 0, 0]);
+    let done = work.commit().await.expect("committed");
+    assert_eq!(
+        done.keys.iter().map(|key| &**key).collect::<Vec<_>>(),
+        ["analytics", "default", "files"]
+    );
+    assert_eq!(committed(&registry).await, [1, 1, 1]);
+}
+
+async fn friendless(work: &mut UnitOfWork) {
+    let row = (users::id.eq(1), users::friend.eq(99));
+    diesel::insert_into(users::table).values(row).execute(work).await.expect("not noticed yet");
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_in_the_middle_says_what_became_of_each() {
+    let registry = fresh().await;
+    let mut work = registry.begin();
+    add::<events::table>(&mut work, "events", 1).await;
+    friendless(&mut work).await;
+    add::<notes::table>(&mut work, "notes", 1).await;
+    let error: CommitError = work.commit().await.unwrap_err();
+    assert_eq!(keys(error.committed()), ["analytics"]);
+    assert_eq!(keys(error.rolled_back()), ["files"]);
+    let (key, failure) = error.failed().expect("one failed");
+    assert_eq!(key, "default");
+    assert!(matches!(
+        failure,
+        WorkFailure::Database(diesel::result::Error::DatabaseError(
+            DatabaseErrorKind::ForeignKeyViolation,
+            _
+        ))
+    ));
+    assert!(error.in_doubt().is_none() && !error.is_rolled_back());
+    assert_eq!(
+        causes(&error)[0],
+        "not all was committed: bind `analytics` is committed, bind `default` failed and is rolled back, \
+         bind `files` is rolled back"
+    );
+    assert_eq!(committed(&registry).await, [0, 1, 0]);
+    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+}
+
+#[tokio::test]
+async fn the_one_that_may_fail_can_go_first() {
+    let registry = fresh().await;
+    let mut work = registry.begin();
+    add::<events::table>(&mut work, "events", 1).await;
+    friendless(&mut work).await;
+    let error = work.commit_in_order(&["default"]).await.unwrap_err();
+    assert!(error.is_rolled_back());
+    assert_eq!(error.binds().map(|(key, _)| key).collect::<Vec<_>>(), ["default", "analytics"]);
+    assert!(matches!(error.binds().next(), Some((_, Outcome::Failed(_)))));
+    assert_eq!(committed(&registry).await, [0, 0, 0]);
+}
+
+/// PostgreSQL answers the commit of a transaction in which something has failed with a rollback, and without
+/// an error.
+#[tokio::test]
+async fn what_failed_before_is_found_out_before_anything_is_committed() {
+    let registry = fresh().await;
+    let mut work = registry.begin();
+    add::<events::table>(&mut work, "events", 1).await;
+    add::<users::table>(&mut work, "users", 1).await;
+    let again = diesel::insert_into(users::table).values(users::id.eq(1)).execute(&mut work).await;
+    assert!(again.is_err());
+    let error = work.commit().await.unwrap_err();
+    assert!(error.is_rolled_back(), "{error}");
+    assert_eq!(error.failed().expect("one failed").0, "default");
+    assert_eq!(committed(&registry).await, [0, 0, 0]);
+    let error = Error::from(error);
+    assert!(causes(&error)[1].contains("current transaction is aborted"), "{:?}", causes(&error));
+}
+
+/// MySQL takes the whole transaction along with a deadlock: what follows would be committed by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_deadlock_nothing_is_done_outside_of_a_transaction() {
+    let registry = fresh().await;
+    registry
+        .transaction(async |work| {
+            add::<events::table>(work, "events", 1).await;
+            add::<events::table>(work, "events", 2).await;
+            Ok::<_, Error>(())
+        })
+        .await
+        .expect("committed");
+    let both = std::sync::Arc::new(tokio::sync::Barrier::new(2));
+    let tasks: Vec<_> = [(1, 2), (2, 1)]
+        .map(|(first, second)| {
+            let (registry, both) = (registry.clone(), std::sync::Arc::clone(&both));
+            tokio::spawn(async move {
+                let mut work = registry.begin();
+                let touch = |id: i32| diesel::delete(events::table.filter(events::id.eq(id)));
+                touch(first).execute(&mut work).await.expect("a row");
+                both.wait().await;
+                let outcome = touch(second).execute(&mut work).await;
+                if outcome.is_ok() {
+                    work.commit().await.expect("committed");
+                    return true;
+                }
+                // It goes on as if nothing had happened.
+                let row = diesel::insert_into(events::table).values(events::id.eq(77));
+                let error = row.execute(&mut work).await.unwrap_err();
+                assert!(matches!(error, Error::Work(_)), "{error}");
+                assert!(error.is_transient());
+                assert!(work.commit().await.unwrap_err().is_rolled_back());
+                false
+            })
+        })
+        .into_iter()
+        .collect();
+    let mut won = 0;
+    for task in tasks {
+        won += u32::from(task.await.expect("no panic"));
+    }
+    assert_eq!(won, 1, "one of the two is the victim");
+    assert_eq!(
+        committed(&registry).await[1],
+        0,
+        "the other has deleted both, and nothing was added"
+    );
+}
+
+/// The request is with the server, and the answer never comes.
+async fn broken_in_commit(analytics_too: bool) {
+    let database = postgres().database("work");
+    let proxy = Proxy::before(postgres().port()).await;
+    let registry = registry(&proxy.url(&database), &mariadb().database("work")).await;
+    let mut work = registry.begin();
+    add::<users::table>(&mut work, "users", 1).await;
+    if analytics_too {
+        add::<events::table>(&mut work, "events", 1).await;
+    }
+    let gate = proxy.hold_answers();
+    let (outcome, ()) = tokio::join!(work.commit(), async {
+        gate.answered().await;
+        proxy.cut();
+    });
+    drop(gate);
+    let error = outcome.unwrap_err();
+    assert_eq!(error.in_doubt().expect("nobody knows").0, "default");
+    assert!(error.failed().is_none() && !error.is_rolled_back());
+    if analytics_too {
+        assert_eq!(keys(error.rolled_back()), ["analytics"]);
+        assert_eq!(
+            causes(&error)[0],
+            "it is not known whether it was committed: bind `default` may be committed or not, bind \
+             `analytics` is rolled back"
+        );
+    }
+    // The server had heard of it.
+    assert_eq!(committed(&registry).await, [1, 0, 0]);
+    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_during_the_commit_leaves_it_in_doubt() {
+    broken_in_commit(false).await;
+}
+
+#[tokio::test]
+async fn what_is_in_doubt_keeps_the_others_from_being_committed() {
+    broken_in_commit(true).await;
+}
+
+/// It is gone before the commit, so nothing of it can be committed.
+#[tokio::test]
+async fn a_connection_that_was_lost_before_is_no_doubt() {
+    let database = postgres().database("work");
+    let proxy = Proxy::before(postgres().port()).await;
+    let registry = registry(&proxy.url(&database), &mariadb().database("work")).await;
+    let mut work = registry.begin();
+    add::<events::table>(&mut work, "events", 1).await;
+    add::<users::table>(&mut work, "users", 1).await;
+    proxy.cut();
+    let lost = diesel::insert_into(users::table).values(users::id.eq(2)).execute(&mut work).await;
+    assert!(lost.is_err());
+    let error = work.commit().await.unwrap_err();
+    assert!(error.is_rolled_back(), "{error}");
+    assert_eq!(committed(&registry).await, [0, 0, 0]);
+}
