@@ -156,7 +156,9 @@ pub use settings::{
     SettingsError,
 };
 pub use tenant::{Tenant, TenantError, TenantResolver};
-pub use work::{CommitError, Committed, Isolation, UnitOfWork, WorkError, WorkOptions};
+pub use work::{
+    CommitError, Committed, CurrentWork, Isolation, Scope, UnitOfWork, WorkError, WorkOptions,
+};
 
 /// The program in the README, as a test.
 #[cfg(all(doctest, feature = "sqlite"))]

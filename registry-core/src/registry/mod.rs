@@ -284,6 +284,11 @@ impl Registry {
         migrate::migrate::<B>(self, route, migrations).await
     }
 
+    /// How long sessions are waited for, where no bind says otherwise.
+    pub(crate) fn acquire_timeout(&self) -> Duration {
+        self.0.recipes.acquire_timeout(BindKey::NONE)
+    }
+
     pub(crate) fn work_options(&self) -> &WorkOptions {
         &self.0.work
     }

@@ -13,10 +13,12 @@ use crate::tenant::Tenant;
 mod options;
 mod outcome;
 mod part;
+mod scope;
 mod several;
 
 pub use options::{Isolation, WorkOptions};
 pub use outcome::{CommitError, Committed, Outcome, WorkError, WorkFailure};
+pub use scope::{CurrentWork, Scope, Scopes};
 pub use several::Several;
 
 use part::{AnyPart, Part};
@@ -37,12 +39,20 @@ pub struct UnitOfWork {
 }
 
 /// Where sessions come from.
+#[derive(Clone)]
 enum Source {
     Registry(Registry),
     Tenant(Tenant),
 }
 
 impl Source {
+    fn registry(&self) -> &Registry {
+        match self {
+            Self::Registry(registry) => registry,
+            Self::Tenant(tenant) => tenant.registry(),
+        }
+    }
+
     fn session<B: Bind>(&self) -> Acquire<'_, B> {
         match self {
             Self::Registry(registry) => registry.session::<B>(),

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use diesel::result::Error as DieselError;
 
@@ -54,6 +55,23 @@ pub enum WorkError {
     /// The future of a savepoint was dropped before its end. The unit of work can only be rolled back.
     #[error("a savepoint was abandoned, and nobody knows what is left of it")]
     Abandoned,
+    /// The task is in no scope, so it has no current unit of work: run it in [`Registry::scope`](crate::Registry::scope),
+    /// or hand it one by [`Scope::enter`](super::Scope::enter).
+    #[error("this task is in no scope, and has no current unit of work")]
+    NoScope,
+    /// The scope has ended, and its unit of work was rolled back.
+    #[error("the scope has ended")]
+    ScopeEnded,
+    /// Somebody else in the scope had the unit of work for the whole time: perhaps the same task, which asked for
+    /// it a second time.
+    #[error(
+        "the unit of work of this scope was in use for {}: does this task have it already?",
+        humantime::format_duration(*after)
+    )]
+    InUse {
+        /// How long was waited: `acquire_timeout`.
+        after: Duration,
+    },
     /// Two sessions of one bind were asked for at once. A unit of work has one for each.
     #[error("bind `{key}`: a unit of work has one session of each bind, and two were asked for")]
     Twice {
@@ -68,7 +86,7 @@ impl WorkError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Acquire(error) => error.is_transient(),
-            Self::RolledBack { .. } => true,
+            Self::RolledBack { .. } | Self::InUse { .. } => true,
             _ => false,
         }
     }
