@@ -127,6 +127,8 @@ mod registry;
 mod session;
 pub mod settings;
 pub mod tenant;
+#[cfg(feature = "axum")]
+pub mod web;
 pub mod work;
 
 pub use backend::Backend;

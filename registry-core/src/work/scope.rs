@@ -231,7 +231,8 @@ impl Scope {
         }
     }
 
-    async fn run<F: Future>(self, future: F) -> F::Output {
+    /// Runs `future` in this scope, and ends it.
+    pub(crate) async fn run<F: Future>(self, future: F) -> F::Output {
         let ends = Ends(self);
         let output = ends.0.enter(future).await;
         ends.0.end().await;

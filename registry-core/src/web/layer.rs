@@ -1,0 +1,93 @@
+//! A scope around each request.
+
+use std::task::{Context, Poll};
+
+use axum_core::extract::Request;
+use axum_core::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::registry::Registry;
+
+/// Gives each request a [`Scope`](crate::Scope), in which the handler and what it calls share one unit of
+/// work.
+///
+/// It is committed if the status of the response is below 400, before the response is sent; a commit that fails
+/// becomes the response. Otherwise, and if the client goes away before that, it is rolled back. A body that is
+/// streamed is made after the end of the scope.
+#[derive(Debug, Clone)]
+pub struct ScopeLayer {
+    registry: Registry,
+    commits: bool,
+}
+
+impl ScopeLayer {
+    /// A layer that commits after a success.
+    #[must_use]
+    pub fn new(registry: Registry) -> Self {
+        Self { registry, commits: true }
+    }
+
+    /// Whether the unit of work is committed after a success. If not, handlers commit by
+    /// [`Scope::commit`](crate::Scope::commit), and what they leave open is rolled back, as in Flask-SQLAlchemy.
+    #[must_use]
+    pub fn commit_on_success(mut self, commits: bool) -> Self {
+        self.commits = commits;
+        self
+    }
+}
+
+impl<S> Layer<S> for ScopeLayer {
+    type Service = ScopeService<S>;
+
+    fn layer(&self, inner: S) -> ScopeService<S> {
+        ScopeService { inner, layer: self.clone() }
+    }
+}
+
+/// What [`ScopeLayer`] makes of a service.
+#[derive(Debug, Clone)]
+pub struct ScopeService<S> {
+    inner: S,
+    layer: ScopeLayer,
+}
+
+impl<S> Service<Request> for ScopeService<S>
+where
+    S: Service<Request, Response: IntoResponse, Future: Send> + Clone + Send + 'static,
+    S::Error: Send,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let ScopeLayer { registry, commits } = self.layer.clone();
+        // The one that is ready.
+        let other = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, other);
+        Box::pin(async move {
+            let scope = registry.new_scope();
+            request.extensions_mut().insert(scope.clone());
+            request.extensions_mut().insert(registry);
+            let handled = async {
+                let response = inner.call(request).await?.into_response();
+                let is_success =
+                    !response.status().is_client_error() && !response.status().is_server_error();
+                if commits
+                    && is_success
+                    && let Err(error) = scope.commit().await
+                {
+                    return Ok(error.into_response());
+                }
+                Ok(response)
+            };
+            scope.clone().run(handled).await
+        })
+    }
+}
