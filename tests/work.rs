@@ -4,7 +4,7 @@
 mod mount;
 mod support;
 
-mount::mount!(scopes, work, work_dropped);
+mount::mount!(isolation, scopes, work, work_dropped);
 
 #[path = "work/commits.rs"]
 mod commits;

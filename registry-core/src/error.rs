@@ -49,6 +49,9 @@ pub enum Error {
     /// A unit of work was not committed, or not all of it.
     #[error(transparent)]
     Commit(#[from] CommitError),
+    /// There is no registry for a test.
+    #[error(transparent)]
+    Isolation(#[from] IsolationError),
     /// A migration could not be run.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
@@ -223,6 +226,26 @@ pub enum AcquireError {
         waiting: usize,
     },
 
+    /// In test isolation, each bind has one connection, and it is lent already.
+    #[error(
+        "bind `{key}`: in test isolation each bind has one connection, and it is lent: drop the session or \
+         end the unit of work that has it before the next session or query"
+    )]
+    Isolated {
+        /// The bind key.
+        key: BindKey,
+    },
+
+    /// In test isolation, the one connection of the bind was lost, and with it everything that the test has
+    /// done: it broke, a statement on it was cut short, or a deadlock ended its transaction.
+    #[error(
+        "bind `{key}`: the connection of this test isolation was lost, with all that was done on it"
+    )]
+    IsolationLost {
+        /// The bind key.
+        key: BindKey,
+    },
+
     /// The registry was closed.
     #[error("bind `{key}`: the registry is closed")]
     Closed {
@@ -253,6 +276,8 @@ impl AcquireError {
             | Self::Resolve { key, .. }
             | Self::Settings { key, .. }
             | Self::TooManyEngines { key, .. }
+            | Self::Isolated { key }
+            | Self::IsolationLost { key }
             | Self::Closed { key }
             | Self::NoRuntime { key } => key,
         }
@@ -270,6 +295,8 @@ impl AcquireError {
             | Self::Resolve { key, .. }
             | Self::Settings { key, .. }
             | Self::TooManyEngines { key, .. }
+            | Self::Isolated { key }
+            | Self::IsolationLost { key }
             | Self::Closed { key }
             | Self::NoRuntime { key } => *key = of,
         }
@@ -449,6 +476,27 @@ pub enum ReplaceError {
     },
 }
 
+/// Why there is no registry for a test, see [`Registry::test_isolation`](crate::Registry::test_isolation).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IsolationError {
+    /// There is no folder for the copies of SQLite databases.
+    #[error("no folder could be made for copies of databases")]
+    Folder {
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A SQLite database could not be copied.
+    #[error("bind `{key}`: the database could not be copied")]
+    Copy {
+        /// The bind key.
+        key: BindKey,
+        /// Why not.
+        #[source]
+        source: DriverError,
+    },
+}
+
 /// Everything that [`Registry::verify`](crate::Registry::verify) found wrong.
 #[derive(Debug)]
 pub struct VerifyError {
@@ -530,6 +578,12 @@ pub enum MigrateError {
     /// The bind has a database for each tenant: migrate each, by [`Tenant::migrate`](crate::Tenant::migrate).
     #[error("bind `{key}` has a database for each tenant: migrate through `registry.tenant(..)`")]
     NoTenant {
+        /// The bind key.
+        key: BindKey,
+    },
+    /// In test isolation nothing is committed, migrations neither: run them before.
+    #[error("bind `{key}`: migrations are run before test isolation, and not in it")]
+    Isolated {
         /// The bind key.
         key: BindKey,
     },

@@ -142,8 +142,8 @@ pub use bind::{Bind, Bound, ByKey, Db, KeyName, Name};
 pub use bind_key::{BindKey, InvalidBindKey};
 pub use engine::{Engine, EngineStatus, LastError};
 pub use error::{
-    AcquireError, ConnectError, Error, MigrateError, ReplaceError, UnknownBind, VerifyError,
-    VerifyFailure, WrongBackend,
+    AcquireError, ConnectError, Error, IsolationError, MigrateError, ReplaceError, UnknownBind,
+    VerifyError, VerifyFailure, WrongBackend,
 };
 pub use on_demand::{OnDemandEngine, OnDemandStatus};
 pub use query::{BindDsl, OptionalExtension, RunQueryDsl, SaveChangesDsl};

@@ -1,5 +1,7 @@
 //! Options in the terms of each backend.
 
+use std::time::Duration;
+
 use diesel::dsl::sql;
 use diesel::sql_types::Text;
 use registry_core::{Isolation, Registry, RunQueryDsl, WorkError, WorkOptions, binds};
@@ -39,16 +41,17 @@ async fn isolation_is_that_of_the_transaction_and_not_of_the_connection() {
         let shown = diesel::select(sql::<Text>("current_setting('transaction_isolation')"));
         assert_eq!(shown.get_result::<String>(session).await.expect("a row"), name);
         let session = work.session::<Analytics>().await.expect("a session");
-        // A transaction is in the table once it has read something.
-        let shown = diesel::select(sql::<Text>(
-            "lower(trx_isolation_level) FROM information_schema.innodb_trx \
-             WHERE trx_mysql_thread_id = connection_id()",
-        ));
+        // A transaction is in the table once it has read something, and the table is made ten times a second.
         diesel::sql_query("CREATE TABLE IF NOT EXISTS t (id INTEGER) ENGINE = InnoDB")
             .execute(&mut *registry.session::<Analytics>().await.expect("another"))
             .await
             .expect("a table");
         diesel::sql_query("SELECT * FROM t FOR UPDATE").execute(&mut *session).await.expect("read");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let shown = diesel::select(sql::<Text>(
+            "lower(trx_isolation_level) FROM information_schema.innodb_trx \
+             WHERE trx_mysql_thread_id = connection_id()",
+        ));
         assert_eq!(shown.get_result::<String>(session).await.expect("a row"), name);
         work.commit().await.expect("committed");
     }

@@ -24,7 +24,7 @@ pub(super) const CHECK: &str = "SELECT 1";
 impl<C: Backend> Core<C> {
     /// Whether the slot has a connection that can be lent without asking the server.
     pub(super) fn is_fresh(&self, lease: &mut Lease<C>, runtime: &Handle) -> bool {
-        if lease.connection_mut().is_none_or(C::is_known_dead) {
+        if self.settings.is_isolated || lease.connection_mut().is_none_or(C::is_known_dead) {
             return false;
         }
         if self.settings.url.is_memory() {
@@ -44,6 +44,9 @@ impl<C: Backend> Core<C> {
         lease: &mut Lease<C>,
         left: Duration,
     ) -> Result<(), AcquireError> {
+        if self.settings.is_isolated {
+            return self.fill_isolated(lease, left).await;
+        }
         let runtime = Handle::current();
         let started = Instant::now();
         if self.answers(lease, &runtime, left).await {
@@ -177,7 +180,7 @@ impl<C: Backend> Core<C> {
         }
     }
 
-    fn could_not_connect(&self, error: ConnectError) -> AcquireError {
+    pub(super) fn could_not_connect(&self, error: ConnectError) -> AcquireError {
         if matches!(error, ConnectError::TimedOut { .. }) {
             self.stats.timed_out();
         }

@@ -1,5 +1,6 @@
 //! One engine of a known connection type.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use super::uses::{Owner, Uses};
 use super::watch::{Watch, caller};
 use super::{AnyEngine, CheckFailure};
 use crate::backend::Backend;
-use crate::error::{AcquireError, ConnectError};
+use crate::error::{AcquireError, ConnectError, DriverError};
 use crate::settings::EngineSettings;
 
 /// One engine: settings, permits and pool.
@@ -36,6 +37,8 @@ pub(crate) struct Core<C: Backend> {
     pub(super) permits: Semaphore,
     pub(super) stats: Stats,
     uses: Uses,
+    /// Whether there was a connection. In test isolation there is one, and never another.
+    pub(super) has_connected: AtomicBool,
     /// Wakes [`Core::all_returned`].
     pub(super) returned: Notify,
     /// Wakes the maintenance, which must not keep the engine alive while it sleeps.
@@ -68,6 +71,7 @@ impl<C: Backend> Core<C> {
             stats: Stats::new(settings.key, max),
             settings,
             uses: Uses::new(owner),
+            has_connected: AtomicBool::new(false),
             returned: Notify::new(),
             maintenance: Arc::new(Notify::new()),
             is_maintained: Arc::new(AtomicBool::new(false)),
@@ -85,6 +89,9 @@ impl<C: Backend> Core<C> {
         let taken = engine.permits.try_acquire().map(SemaphorePermit::forget);
         match taken {
             Ok(()) => {}
+            Err(TryAcquireError::NoPermits) if engine.settings.is_isolated => {
+                return Err(AcquireError::Isolated { key: engine.settings.key });
+            }
             Err(TryAcquireError::NoPermits) => return Ok(Attempt::Wait(engine, asked)),
             Err(TryAcquireError::Closed) => return Err(engine.closed_error()),
         }
@@ -294,6 +301,18 @@ impl<C: Backend> AnyEngine for Core<C> {
                     Err(CheckFailure::Check(Box::new(ConnectError::TimedOut { after: limit })))
                 }
             }
+        })
+    }
+
+    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), DriverError>> {
+        let file = file.display().to_string().replace('\'', "''");
+        Box::pin(async move {
+            let Ok(runtime) = Handle::try_current() else {
+                return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
+            };
+            let attempt = Self::try_lend(Used::new(Arc::clone(&self)), &runtime)?;
+            let mut loan = Self::lend(attempt, Instant::now(), None).await?;
+            Ok(loan.connection_mut().batch_execute(&format!("VACUUM INTO '{file}'")).await?)
         })
     }
 

@@ -207,6 +207,15 @@ impl<C: Backend> Drop for Loan<C> {
         let Some(lease) = &mut held.lease else { return };
         // Until the opposite is known.
         lease.discard();
+        if settings.is_isolated {
+            // What it leaves is for the next one to undo. What is cut short, nobody can.
+            let is_sound =
+                lease.watch().is_some_and(|watch| !watch.is_cut_short() && !watch.is_broken());
+            if is_sound && !is_closed && !self.is_discarded {
+                lease.keep();
+            }
+            return;
+        }
         // A database in memory is in its connection: it can be mended, but not replaced.
         if self.is_discarded && !is_memory || is_closed {
             return;

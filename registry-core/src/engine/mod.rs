@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
 
 mod connect;
 mod core;
+mod isolated;
 mod loan;
 mod maintenance;
 mod meters;
@@ -107,6 +109,9 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
         self: Arc<Self>,
         within: Option<Duration>,
     ) -> BoxFuture<'static, Result<(), CheckFailure>>;
+
+    /// Copies a SQLite database to a file that is not there yet.
+    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), DriverError>>;
 
     /// Refuses sessions from now on, to those who wait as well, and closes idle connections.
     fn begin_close(&self);

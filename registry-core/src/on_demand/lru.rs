@@ -65,6 +65,8 @@ pub(super) struct Lru<K, N, E> {
     ids: HashMap<K, Id>,
     /// A name may outlive its engine: an id is never used again.
     names: LruCache<N, Named>,
+    /// Counted here, as a cache with a bound of its own would take all its room at once.
+    max_names: usize,
     closing: usize,
     draining: usize,
     /// First come, first served. Whoever waits for the same engine waits together.
@@ -104,7 +106,8 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
             max: max.get(),
             open: LruCache::unbounded(),
             ids: HashMap::new(),
-            names: LruCache::new(names),
+            names: LruCache::unbounded(),
+            max_names: names.get(),
             closing: 0,
             draining: 0,
             queue: VecDeque::new(),
@@ -163,6 +166,9 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
     pub(super) fn name(&mut self, name: N, key: &K, until: Option<Instant>) {
         if let Some(id) = self.ids.get(key) {
             self.names.put(name, Named { id: *id, until });
+            if self.names.len() > self.max_names {
+                self.names.pop_lru();
+            }
         }
     }
 

@@ -125,7 +125,7 @@ impl RegistryBuilder {
             Served::Tenants(TenantBind::new(key, Source::Resolver(resolver)))
         });
         let binds = engines.into_iter().map(serve).chain(resolved).collect();
-        Ok(Registry::new(binds, recipes, OnDemand::new(on_demand), work))
+        Ok(Registry::new(binds, recipes, OnDemand::new(on_demand), work, None))
     }
 }
 

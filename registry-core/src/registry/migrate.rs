@@ -57,6 +57,9 @@ pub(super) async fn migrate<B: Bind>(
     let found = route.open::<B>(registry, Instant::now(), None).await.map_err(not_found)?;
     let (used, schema) = (found.engine, found.schema);
     let engine = Arc::clone(used.engine());
+    if engine.settings().is_isolated {
+        return Err(MigrateError::Isolated { key });
+    }
     let connect = Connected::open(used, schema.as_deref()).await;
     let Some(connected) = connect.map_err(|error| route.told::<B>(error))? else {
         return Err(route.unknown_schema::<B>().into());

@@ -11,7 +11,7 @@ use diesel::migration::MigrationSource;
 use crate::bind::{Bind, Bound};
 use crate::bind_key::BindKey;
 use crate::engine::{self, AnyEngine, Engine};
-use crate::error::{MigrateError, ReplaceError, UnknownBind, VerifyError};
+use crate::error::{IsolationError, MigrateError, ReplaceError, UnknownBind, VerifyError};
 use crate::on_demand::OnDemand;
 use crate::settings::{BindSettings, InvalidUrl, Recipes, Settings, SettingsError};
 use crate::tenant::TenantError;
@@ -19,6 +19,7 @@ use crate::work::WorkOptions;
 
 mod builder;
 mod close;
+mod isolation;
 mod migrate;
 mod replace;
 mod route;
@@ -34,6 +35,7 @@ pub(crate) use route::{Found, Route, identity_of};
 pub use status::Status;
 pub use verify::{BindHealth, CheckReport, VerifyReport};
 
+use isolation::Copies;
 use migrate::BackendOf;
 use served::Served;
 use table::Table;
@@ -76,6 +78,9 @@ struct Inner {
     /// Engines that were replaced, as long as they have sessions lent.
     replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
     is_closed: AtomicBool,
+    /// In test isolation: where the copies of SQLite databases are. The last field, so that it is dropped after
+    /// the engines.
+    isolation: Option<Copies>,
 }
 
 impl Registry {
@@ -95,7 +100,13 @@ impl Registry {
         Self::builder().settings(settings).build()
     }
 
-    fn new(binds: Vec<Served>, recipes: Recipes, on_demand: OnDemand, work: WorkOptions) -> Self {
+    fn new(
+        binds: Vec<Served>,
+        recipes: Recipes,
+        on_demand: OnDemand,
+        work: WorkOptions,
+        isolation: Option<Copies>,
+    ) -> Self {
         let mut keys: Vec<BindKey> = binds.iter().map(Served::key).collect();
         keys.sort_unstable();
         Self(Arc::new(Inner {
@@ -106,6 +117,7 @@ impl Registry {
             work,
             replaced: Mutex::default(),
             is_closed: AtomicBool::new(false),
+            isolation,
         }))
     }
 
@@ -206,6 +218,31 @@ impl Registry {
         close::close(self, Some(limit)).await
     }
 
+    /// A registry for one test, on which nothing is ever committed, and which no other test shares.
+    ///
+    /// On PostgreSQL, MySQL and MariaDB each bind has one connection in a transaction that is rolled back when the registry is
+    /// dropped or closed. What is committed on it is released as a savepoint, and each session and
+    /// each query on the registry has a savepoint of its own, so that one that fails does not spoil the rest. A second
+    /// session of a bind while the first is lent is an error at once ([`AcquireError::Isolated`](crate::AcquireError::Isolated)):
+    /// there is no other connection that could see the same. A SQLite database is copied, and behaves as ever.
+    ///
+    /// It works for sessions, queries, units of work, scopes and the web layer alike; options of units of work that need
+    /// a transaction of their own (isolation, read-only) have no effect. Its limits:
+    ///
+    /// - A `COMMIT` in a statement of your own does commit. So does DDL on MySQL and MariaDB.
+    /// - Tests that run at the same time and insert equal unique keys wait for each other, as transactions do.
+    /// - Sequences and `AUTO_INCREMENT` are not rolled back, and `now()` stands still on PostgreSQL.
+    /// - A statement whose future is dropped costs the connection, and with it all that the test has done:
+    ///   [`AcquireError::IsolationLost`](crate::AcquireError::IsolationLost) then, on every acquire.
+    /// - Migrations are run before. Tenants with a SQLite file each are not supported.
+    ///
+    /// # Errors
+    ///
+    /// [`IsolationError`] if a SQLite database cannot be copied. Nothing else is connected to yet.
+    pub async fn test_isolation(&self) -> Result<Registry, IsolationError> {
+        isolation::isolate(self).await
+    }
+
     /// Replaces the settings of a bind, such as a password that was changed.
     ///
     /// New sessions are acquired from a new engine from now on, by those who wait already as well. The old
@@ -282,6 +319,10 @@ impl Registry {
         migrations: impl MigrationSource<BackendOf<B>> + Send + 'static,
     ) -> Result<MigrateReport, MigrateError> {
         migrate::migrate::<B>(self, route, migrations).await
+    }
+
+    pub(crate) fn is_isolated(&self) -> bool {
+        self.0.isolation.is_some()
     }
 
     /// How long sessions are waited for, where no bind says otherwise.

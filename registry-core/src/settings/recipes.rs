@@ -19,6 +19,7 @@ use crate::bind_key::BindKey;
 
 /// How the settings of an engine are made of what is said about its bind and about all: when the registry
 /// is built, and for those engines that are opened or replaced later.
+#[derive(Clone)]
 pub(crate) struct Recipes {
     /// What the bind itself says.
     pub(super) own: BTreeMap<BindKey, Own>,
@@ -28,6 +29,8 @@ pub(crate) struct Recipes {
     pub(super) credentials: BTreeMap<BindKey, CredentialSource>,
     pub(super) is_enabled: fn(BackendKind) -> bool,
     pub(super) check_url: fn(&DatabaseUrl) -> Result<(), String>,
+    /// Whether nothing is ever committed on the engines that are made.
+    pub(super) is_isolated: bool,
 }
 
 /// What a bind says of itself, beside its URL.
@@ -52,9 +55,19 @@ impl Recipes {
         draft.required = draft.required.or(own.required);
         let mut problems = Vec::new();
         match self.read(key, &draft, Path::new(""), &mut problems) {
+            Some(engine) if self.is_isolated && engine.url.backend() == BackendKind::Sqlite => {
+                let message = "in test isolation, only the binds of the settings have copies";
+                Err(SettingsError::from_problems(vec![Problem::new(draft.place, message)]))
+            }
+            Some(engine) if problems.is_empty() && self.is_isolated => Ok(engine.isolated(None)),
             Some(engine) if problems.is_empty() => Ok(engine),
             _ => Err(SettingsError::from_problems(problems)),
         }
+    }
+
+    /// The same in test isolation.
+    pub(crate) fn isolated(&self) -> Self {
+        Self { is_isolated: true, ..self.clone() }
     }
 
     /// How long a session of that bind is waited for, before the settings of its engine are known.
@@ -90,6 +103,7 @@ impl Recipes {
             required: draft.required.unwrap_or(true),
             tenant_schema: draft.tenant_schema.as_ref().map(|said| said.value.clone()),
             credentials: self.credentials.get(&key).cloned(),
+            is_isolated: false,
         })
     }
 

@@ -22,6 +22,26 @@ pub(crate) struct EngineSettings {
     /// The schema of each tenant, with `{tenant}` in it.
     pub(crate) tenant_schema: Option<String>,
     pub(crate) credentials: Option<CredentialSource>,
+    /// Whether nothing is ever committed: one connection, in a transaction.
+    pub(crate) is_isolated: bool,
+}
+
+impl EngineSettings {
+    /// The same in test isolation. SQLite has a database of its own instead, at `copy`.
+    pub(crate) fn isolated(&self, copy: Option<DatabaseUrl>) -> Self {
+        let mut settings = self.clone();
+        match copy {
+            Some(copy) => settings.url = copy,
+            None => {
+                settings.is_isolated = true;
+                settings.options.max_connections = 1;
+                settings.options.min_idle = 0;
+                settings.options.idle_timeout = None;
+                settings.options.max_lifetime = None;
+            }
+        }
+        settings
+    }
 }
 
 /// Bounds for the engines that are opened on demand, all together.
@@ -104,6 +124,7 @@ fn resolve_with(
         credentials: BTreeMap::new(),
         is_enabled,
         check_url,
+        is_isolated: false,
     };
     for (key, source) in code.credentials {
         match BindKey::new(&key) {

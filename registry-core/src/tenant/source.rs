@@ -15,7 +15,7 @@ use super::name::TenantName;
 use crate::bind_key::BindKey;
 use crate::error::{AcquireError, DriverError};
 use crate::on_demand::{EngineName, Identity};
-use crate::settings::{BindSettings, EngineSettings, Recipes};
+use crate::settings::{BackendKind, BindSettings, EngineSettings, Recipes};
 
 /// Finds the settings of a tenant's database: in a table, in a vault, or anywhere else.
 ///
@@ -133,6 +133,17 @@ impl TenantBind {
         self.source.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The same in test isolation.
+    pub(crate) fn isolated(&self) -> Self {
+        let source = match self.source() {
+            Source::Template(settings) if settings.url.backend() != BackendKind::Sqlite => {
+                Source::Template(Arc::new(settings.isolated(None)))
+            }
+            source => source,
+        };
+        Self::new(self.key, source)
+    }
+
     /// Looks elsewhere from now on.
     pub(crate) fn replace(&self, source: Source) {
         *self.source.write().unwrap_or_else(PoisonError::into_inner) = source;
@@ -194,6 +205,11 @@ impl TenantBind {
         mut settings: EngineSettings,
         tenant: &Tenant,
     ) -> Result<Identity, AcquireError> {
+        if tenant.registry().is_isolated() && settings.url.backend() == BackendKind::Sqlite {
+            let source = "in test isolation, the files of tenants have no copies".into();
+            let tenant = tenant.name().to_owned();
+            return Err(AcquireError::Resolve { key: self.key, tenant, source });
+        }
         match settings.url.for_tenant(tenant.name()) {
             Ok(url) => settings.url = url,
             Err(limit) => {

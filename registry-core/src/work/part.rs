@@ -55,11 +55,19 @@ pub(super) struct Broken {
 /// A session with a transaction open.
 pub(super) struct Part<B: Bind> {
     session: Session<B>,
+    /// How deep in transactions the connection was before: in test isolation it is in some.
+    base: u32,
     /// Whether SQLite was told to refuse writes, and must be told otherwise.
     refuses_writes: bool,
 }
 
 type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
+
+/// How many transactions are open on a connection, one in the other. None if nobody knows.
+fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
+    let status = Manager::<B>::transaction_manager_status_mut(connection);
+    status.transaction_depth().ok().flatten().map_or(0, std::num::NonZeroU32::get)
+}
 
 impl<B: Bind> Part<B> {
     /// Begins a transaction, with `savepoints` in it.
@@ -78,11 +86,16 @@ impl<B: Bind> Part<B> {
         session.loan().expect_no_failure();
         let left = session.loan().left();
         let connection = &mut *session;
+        let base = depth::<B>(connection);
         let begun = async {
             if refuses_writes {
                 B::Connection::refuse_writes(connection, true).await?;
             }
-            B::Connection::begin(connection, &sql).await?;
+            if base == 0 {
+                B::Connection::begin(connection, &sql).await?;
+            } else {
+                Manager::<B>::begin_transaction(connection).await?;
+            }
             for _ in 0..savepoints {
                 Manager::<B>::begin_transaction(connection).await?;
             }
@@ -92,7 +105,7 @@ impl<B: Bind> Part<B> {
             Ok(()) => {
                 // What was done to refuse writes is undone at the end, and nothing for others to undo.
                 session.loan().restore(left);
-                Ok(Self { session, refuses_writes })
+                Ok(Self { session, base, refuses_writes })
             }
             Err(source) => {
                 if refuses_writes {
@@ -103,10 +116,9 @@ impl<B: Bind> Part<B> {
         }
     }
 
-    /// How many transactions are open, one in the other.
-    fn depth(&mut self) -> Option<u32> {
-        let status = Manager::<B>::transaction_manager_status_mut(&mut *self.session);
-        status.transaction_depth().ok().flatten().map(std::num::NonZeroU32::get)
+    /// How many of its transactions are open, one in the other.
+    fn depth(&mut self) -> u32 {
+        depth::<B>(&mut self.session).saturating_sub(self.base)
     }
 
     async fn end(&mut self) {
@@ -125,7 +137,7 @@ impl<B: Bind> Part<B> {
     async fn rolled_back(&mut self) {
         let limit = self.session.options().check_timeout;
         let rolled_back = timeout(limit, async {
-            while self.depth().is_some() {
+            while self.depth() > 0 {
                 Manager::<B>::rollback_transaction(&mut *self.session).await?;
             }
             self.end().await;
@@ -147,13 +159,13 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn check(&mut self) -> Result<(), WorkError> {
-        let is_lost = self.session.loan().has_lost_transaction() || self.depth().is_none();
+        let is_lost = self.session.loan().has_lost_transaction() || self.depth() == 0;
         if is_lost { Err(WorkError::RolledBack { key: self.key() }) } else { Ok(()) }
     }
 
     fn is_ready(&mut self) -> BoxFuture<'_, QueryResult<()>> {
         Box::pin(async move {
-            if self.depth() != Some(1) {
+            if self.depth() != 1 {
                 // Begun by hand or by Diesel, and its future was dropped: the database would commit a part.
                 return Err(DieselError::BrokenTransactionManager);
             }
@@ -204,6 +216,10 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn abandon(mut self: Box<Self>) {
+        // In test isolation, the next borrower deals with it.
+        if self.base > 0 {
+            return;
+        }
         // A statement that was cut short, or a connection that is gone, is nothing to wait for.
         if !self.session.loan_mut().is_fit() {
             return;

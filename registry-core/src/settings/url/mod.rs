@@ -221,6 +221,14 @@ impl DatabaseUrl {
         })
     }
 
+    /// The URL of another file with the same parameters, for SQLite.
+    pub(crate) fn at_file(&self, file: &Path) -> Self {
+        Self::new(match &self.0.target {
+            Target::Server(server) => Target::Server(server.clone()),
+            Target::Sqlite(own) => Target::Sqlite(own.at(file)),
+        })
+    }
+
     /// The URL with a relative path made absolute: of a SQLite database, or of a file of certificates.
     pub(crate) fn resolved_against(&self, base: &Path) -> Self {
         Self::new(match &self.0.target {

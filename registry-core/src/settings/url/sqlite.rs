@@ -150,6 +150,15 @@ impl SqliteFile {
         }
     }
 
+    /// Another file, with the parameters of this one.
+    pub(super) fn at(&self, file: &Path) -> Self {
+        let parameters = match self {
+            Self::Memory { .. } => Parameters(Vec::new()),
+            Self::File { parameters, .. } => parameters.clone(),
+        };
+        Self::File { path: file.to_owned(), parameters, written_relative: false }
+    }
+
     /// Makes a relative path absolute: below `base`, and that below the current directory.
     pub(super) fn resolved_against(&self, base: &Path) -> Self {
         match self {

@@ -1,0 +1,104 @@
+//! The one connection of an engine in test isolation: in a transaction that is never committed.
+//!
+//! Diesel counts that transaction as the first, so whatever is begun after it is a savepoint. Each borrower has
+//! one of its own, which is dealt with when the next one comes: a connection that did so on its way back would
+//! still be lent when the test, which has just dropped it, asks again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use diesel::QueryResult;
+use diesel_async::TransactionManager;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::connect::CHECK;
+use super::core::Core;
+use super::pool::Lease;
+use crate::backend::Backend;
+use crate::error::{AcquireError, ConnectError};
+
+/// The depth of the transaction that is never committed, and the savepoint of a borrower in it.
+const BORROWED: u32 = 2;
+
+impl<C: Backend> Core<C> {
+    /// Sees to it that the slot has the one connection, as its next borrower is to find it.
+    pub(super) async fn fill_isolated(
+        &self,
+        lease: &mut Lease<C>,
+        left: Duration,
+    ) -> Result<(), AcquireError> {
+        let key = self.settings.key;
+        if lease.connection().is_none() {
+            if self.has_connected.swap(true, Ordering::SeqCst) {
+                return Err(AcquireError::IsolationLost { key });
+            }
+            match self.connect(left).await {
+                Ok((connection, watch)) => {
+                    lease.fill(connection, watch, None, Handle::current().id())
+                }
+                Err(error) => {
+                    // Nothing was done on it, so nothing is lost.
+                    self.has_connected.store(false, Ordering::SeqCst);
+                    return Err(self.could_not_connect(error));
+                }
+            }
+        }
+        // Until the opposite is known.
+        lease.discard();
+        let has_failed = lease.watch().is_none_or(|watch| watch.has_failed());
+        let is_lost = lease.watch().is_none_or(|watch| watch.has_lost_transaction());
+        if is_lost {
+            return Err(AcquireError::IsolationLost { key });
+        }
+        let Some(connection) = lease.connection_mut() else {
+            return Err(AcquireError::IsolationLost { key });
+        };
+        let limit = self.settings.options.connect_timeout.min(left);
+        match timeout(limit, settle(connection, has_failed)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let source = Arc::new(ConnectError::Setup {
+                    statement: "SAVEPOINT".to_owned(),
+                    source: error.into(),
+                });
+                let url = self.settings.url.to_string();
+                return Err(AcquireError::Connect { key, url, source });
+            }
+            Err(_) => return Err(self.could_not_connect(ConnectError::TimedOut { after: limit })),
+        }
+        if let Some(watch) = lease.watch() {
+            watch.expect_no_failure();
+        }
+        lease.keep();
+        Ok(())
+    }
+}
+
+/// Ends what the last borrower has left, and begins a savepoint for the next.
+async fn settle<C: Backend>(connection: &mut C, has_failed: bool) -> QueryResult<()> {
+    let depth = depth(connection)?;
+    if depth == 0 {
+        C::TransactionManager::begin_transaction(connection).await?;
+    }
+    // What the last one has begun, and neither committed nor rolled back.
+    for _ in BORROWED..depth {
+        C::TransactionManager::rollback_transaction(connection).await?;
+    }
+    if depth >= BORROWED {
+        // In PostgreSQL, a failure is the end of all that follows, up to the savepoint before it.
+        let is_spoilt = has_failed && connection.batch_execute(CHECK).await.is_err();
+        if is_spoilt {
+            C::TransactionManager::rollback_transaction(connection).await?;
+        } else {
+            C::TransactionManager::commit_transaction(connection).await?;
+        }
+    }
+    C::TransactionManager::begin_transaction(connection).await
+}
+
+fn depth<C: Backend>(connection: &mut C) -> QueryResult<u32> {
+    let status = C::TransactionManager::transaction_manager_status_mut(connection);
+    Ok(status.transaction_depth()?.map_or(0, std::num::NonZeroU32::get))
+}

@@ -1,0 +1,261 @@
+//! Registries for tests, on each backend.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use registry_core::{
+    AcquireError, BindSettings, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables,
+};
+
+use super::{NAME, database, tenants};
+use crate::support::{causes, eventually};
+
+diesel::table! {
+    users (id) {
+        id -> Integer,
+        name -> Text,
+    }
+}
+diesel::table! {
+    events (id) {
+        id -> Integer,
+    }
+}
+bind_tables!(db = "default", connection = super::Backend; users);
+bind_tables!(db = "analytics", connection = super::Backend; events);
+
+type Main = <users::table as registry_core::Bound>::Bind;
+type Analytics = <events::table as registry_core::Bound>::Bind;
+
+/// The database of an application, with a user in it.
+async fn application() -> Registry {
+    let registry = Registry::builder()
+        .bind("default", database())
+        .bind("analytics", BindSettings::new(database()))
+        .build()
+        .expect("good settings");
+    let mut main = registry.session::<Main>().await.expect("a session");
+    let create = "CREATE TABLE users (id INTEGER PRIMARY KEY NOT NULL, name VARCHAR(80) NOT NULL)";
+    main.batch_execute(create).await.expect("a table");
+    main.batch_execute("INSERT INTO users VALUES (1, 'ann')").await.expect("a row");
+    let mut analytics = registry.session::<Analytics>().await.expect("a session");
+    let create = "CREATE TABLE events (id INTEGER PRIMARY KEY NOT NULL)";
+    analytics.batch_execute(create).await.expect("a table");
+    registry
+}
+
+async fn ids(registry: &Registry) -> Vec<i32> {
+    users::table.select(users::id).order(users::id).load(registry).await.expect("rows")
+}
+
+async fn add(registry: &Registry, id: i32) -> Result<usize, Error> {
+    let row = (users::id.eq(id), users::name.eq("bob"));
+    diesel::insert_into(users::table).values(row).execute(registry).await
+}
+
+#[tokio::test]
+async fn nothing_is_committed_and_the_test_sees_all_of_it() {
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    assert_eq!(ids(&registry).await, [1], "what was there");
+    add(&registry, 2).await.expect("a row");
+    let mut session = registry.session::<Main>().await.expect("a session");
+    session
+        .transaction(async |session| {
+            let row = (users::id.eq(3), users::name.eq("eve"));
+            diesel::insert_into(users::table).values(row).execute(session).await
+        })
+        .await
+        .expect("committed, as far as the test can tell");
+    drop(session);
+    registry
+        .transaction(async |work| {
+            let row = (users::id.eq(4), users::name.eq("joe"));
+            diesel::insert_into(users::table).values(row).execute(&mut *work).await?;
+            diesel::insert_into(events::table).values(events::id.eq(1)).execute(work).await?;
+            Ok::<_, Error>(())
+        })
+        .await
+        .expect("committed, as far as the test can tell");
+    assert_eq!(ids(&registry).await, [1, 2, 3, 4]);
+    let events: i64 = events::table.count().get_result(&registry).await.expect("a count");
+    assert_eq!(events, 1);
+    assert_eq!(ids(&application).await, [1], "nobody else sees it");
+    registry.close().await;
+    drop(registry);
+    assert_eq!(ids(&application).await, [1], "and nobody ever will");
+}
+
+#[tokio::test]
+async fn what_is_rolled_back_is_rolled_back() {
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    let failed = registry
+        .transaction(async |work| {
+            let row = (users::id.eq(2), users::name.eq("bob"));
+            diesel::insert_into(users::table).values(row).execute(&mut *work).await?;
+            let inner = work
+                .savepoint(async |work| {
+                    let row = (users::id.eq(3), users::name.eq("bob"));
+                    diesel::insert_into(users::table).values(row).execute(work).await?;
+                    Ok::<_, Error>(())
+                })
+                .await;
+            inner?;
+            Err::<(), Error>(diesel::result::Error::RollbackTransaction.into())
+        })
+        .await;
+    assert!(failed.is_err());
+    assert_eq!(ids(&registry).await, [1]);
+    // Dropped at any point, a unit of work leaves nothing, and nobody has to wait for it.
+    let mut work = registry.begin();
+    let row = (users::id.eq(2), users::name.eq("bob"));
+    diesel::insert_into(users::table).values(row).execute(&mut work).await.expect("a row");
+    drop(work);
+    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+    assert_eq!(ids(&registry).await, [1]);
+}
+
+#[tokio::test]
+async fn a_statement_that_fails_does_not_spoil_the_test() {
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    add(&registry, 2).await.expect("a row");
+    let error = add(&registry, 2).await.unwrap_err();
+    assert!(error.database_kind().is_some(), "{error}");
+    assert_eq!(ids(&registry).await, [1, 2]);
+    // In a session it is what it is, and ends with it.
+    let mut session = registry.session::<Main>().await.expect("a session");
+    let row = (users::id.eq(2), users::name.eq("bob"));
+    let failed = diesel::insert_into(users::table).values(row).execute(&mut session).await;
+    assert!(failed.is_err());
+    drop(session);
+    add(&registry, 3).await.expect("a row");
+    assert_eq!(ids(&registry).await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn tests_at_the_same_time_do_not_see_each_other() {
+    let application = application().await;
+    let one = application.test_isolation().await.expect("a registry");
+    let other = application.test_isolation().await.expect("a registry");
+    add(&one, 2).await.expect("a row");
+    add(&other, 3).await.expect("a row");
+    assert_eq!((ids(&one).await, ids(&other).await), (vec![1, 2], vec![1, 3]));
+}
+
+#[tokio::test]
+async fn a_second_session_at_the_same_time_names_the_rule_at_once() {
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    let lent = registry.session::<Main>().await.expect("a session");
+    if NAME == "sqlite" {
+        // It has a database of its own, and as many connections to it as ever.
+        assert_eq!(ids(&registry).await, [1]);
+        return;
+    }
+    let error = registry.session::<Main>().await.unwrap_err();
+    assert!(matches!(error, AcquireError::Isolated { key } if key == "default"));
+    assert_eq!(
+        error.to_string(),
+        "bind `default`: in test isolation each bind has one connection, and it is lent: drop the \
+         session or end the unit of work that has it before the next session or query"
+    );
+    assert!(matches!(add(&registry, 2).await, Err(Error::Acquire(AcquireError::Isolated { .. }))));
+    // Other binds are other connections.
+    drop(registry.session::<Analytics>().await.expect("a session"));
+    drop(lent);
+    add(&registry, 2).await.expect("a row");
+}
+
+#[tokio::test]
+async fn what_a_session_leaves_unfinished_is_undone() {
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    let mut session = registry.session::<Main>().await.expect("a session");
+    {
+        let unfinished = session.transaction(async |session| {
+            let row = (users::id.eq(2), users::name.eq("bob"));
+            diesel::insert_into(users::table).values(row).execute(session).await?;
+            std::future::pending::<QueryResult<()>>().await
+        });
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(100), unfinished).await;
+        assert!(waited.is_err());
+    }
+    drop(session);
+    assert_eq!(ids(&registry).await, [1]);
+}
+
+#[tokio::test]
+async fn a_statement_that_is_cut_short_costs_the_isolation_and_says_so() {
+    if NAME == "sqlite" {
+        return;
+    }
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    add(&registry, 2).await.expect("a row");
+    let mut session = registry.session::<Main>().await.expect("a session");
+    let sleep = if NAME == "postgres" { "SELECT pg_sleep(30)" } else { "SELECT SLEEP(30)" };
+    let cut = session.batch_execute(sleep);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), cut).await.is_err());
+    drop(session);
+    for _ in 0..2 {
+        let error = registry.session::<Main>().await.unwrap_err();
+        assert!(
+            matches!(error, AcquireError::IsolationLost { key } if key == "default"),
+            "{error}"
+        );
+    }
+    assert_eq!(ids(&application).await, [1]);
+}
+
+#[tokio::test]
+async fn scopes_work_as_ever() {
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    registry
+        .try_scope(async {
+            let mut work = UnitOfWork::current().await?;
+            let row = (users::id.eq(2), users::name.eq("bob"));
+            diesel::insert_into(users::table).values(row).execute(&mut *work).await?;
+            Ok::<_, Error>(())
+        })
+        .await
+        .expect("committed, as far as the test can tell");
+    assert_eq!(ids(&registry).await, [1, 2]);
+    assert_eq!(ids(&application).await, [1]);
+}
+
+#[tokio::test]
+async fn tenants_and_urls_are_isolated_as_well_or_refused() {
+    let template = tenants(["acme"]);
+    let application = Registry::builder()
+        .bind("default", database())
+        .bind("analytics", template)
+        .build()
+        .expect("good settings");
+    let tenant = application.tenant("acme").expect("a good name");
+    let mut session = tenant.session::<Analytics>().await.expect("a session");
+    let create = "CREATE TABLE events (id INTEGER PRIMARY KEY NOT NULL)";
+    session.batch_execute(create).await.expect("a table");
+    drop(session);
+    let registry = application.test_isolation().await.expect("a registry");
+    let isolated = registry.tenant("acme").expect("a good name");
+    let added =
+        diesel::insert_into(events::table).values(events::id.eq(1)).execute(&isolated).await;
+    if NAME == "sqlite" {
+        let error = added.unwrap_err();
+        assert_eq!(causes(&error)[1], "in test isolation, the files of tenants have no copies");
+        let error = registry.session_by_url::<users::table>(database()).await.unwrap_err();
+        assert!(matches!(error, AcquireError::Settings { .. }), "{error}");
+        return;
+    }
+    added.expect("a row");
+    let count: i64 = events::table.count().get_result(&isolated).await.expect("a count");
+    assert_eq!(count, 1);
+    let count: i64 = events::table.count().get_result(&tenant).await.expect("a count");
+    assert_eq!(count, 0);
+    let mut session = registry.session_by_url::<users::table>(database()).await.expect("one");
+    session.batch_execute("SELECT 1").await.expect("it works");
+    let error = registry.session_by_url::<users::table>(database()).await;
+    drop((session, error));
+}
