@@ -172,9 +172,9 @@ impl<C: Backend> Loan<C> {
         let is_sound =
             self.watch().is_some_and(|watch| !watch.is_broken() && !watch.is_cut_short());
         let connection = self.connection_mut();
-        is_sound
-            && !connection.is_busy()
-            && !C::TransactionManager::is_broken_transaction_manager(connection)
+        let status = C::TransactionManager::transaction_manager_status_mut(connection);
+        let is_known = status.transaction_depth().is_ok();
+        is_sound && is_known && !connection.is_busy()
     }
 
     fn watch(&self) -> Option<&Arc<Watch>> {
