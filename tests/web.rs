@@ -142,7 +142,7 @@ async fn prepared() -> Registry {
 }
 
 /// Serves until the test ends, and returns the address.
-async fn serve(registry: &Registry, layer: ScopeLayer, slow: Arc<Notify>) -> String {
+async fn serve(layer: ScopeLayer, slow: Arc<Notify>) -> String {
     let began = Arc::clone(&slow);
     let endless = move |Path(id): Path<i32>| async move {
         note(id, None).await?;
@@ -160,7 +160,6 @@ async fn serve(registry: &Registry, layer: ScopeLayer, slow: Arc<Notify>) -> Str
         .layer(layer);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
-    let _ = registry;
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
 }
@@ -168,7 +167,7 @@ async fn serve(registry: &Registry, layer: ScopeLayer, slow: Arc<Notify>) -> Str
 async fn served() -> (Registry, String, Arc<Notify>) {
     let registry = prepared().await;
     let slow = Arc::new(Notify::new());
-    let address = serve(&registry, ScopeLayer::new(registry.clone()), Arc::clone(&slow)).await;
+    let address = serve(ScopeLayer::new(registry.clone()), Arc::clone(&slow)).await;
     (registry, address, slow)
 }
 
@@ -204,7 +203,7 @@ async fn a_commit_that_fails_is_the_answer() {
 async fn handlers_may_be_the_only_ones_who_commit() {
     let registry = prepared().await;
     let layer = ScopeLayer::new(registry.clone()).commit_on_success(false);
-    let address = serve(&registry, layer, Arc::default()).await;
+    let address = serve(layer, Arc::default()).await;
     assert_eq!(request(&address, "PUT", "/answer/1/200", "").await.status, 200);
     assert_eq!(request(&address, "PUT", "/commits/2", "").await.status, 201);
     assert_eq!(committed(&registry).await, [2]);
@@ -243,13 +242,28 @@ async fn a_server_that_is_down_is_unavailable_and_no_secret_is_told() {
     let port = taken.local_addr().expect("an address").port();
     drop(taken);
     let registry = registry(&format!("postgres://app:zauber@127.0.0.1:{port}/db")).await;
-    let address = serve(&registry, ScopeLayer::new(registry.clone()), Arc::default()).await;
+    let address = serve(ScopeLayer::new(registry.clone()), Arc::default()).await;
     for (method, path) in [("GET", "/notes"), ("PUT", "/notes/1"), ("PUT", "/answer/1/200")] {
         let answer = request(&address, method, path, "").await;
         assert_eq!((answer.status, answer.body.as_str()), (503, "Service Unavailable"));
         assert!(answer.head.contains("\r\nretry-after: 1"), "{}", answer.head);
         assert!(!answer.head.contains("zauber") && !answer.head.contains("app"));
     }
+}
+
+/// The same application, in a test of its own.
+#[tokio::test]
+async fn requests_can_be_tested_in_isolation() {
+    let application = prepared().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    let address = serve(ScopeLayer::new(registry.clone()), Arc::default()).await;
+    assert_eq!(request(&address, "PUT", "/answer/1/200", "").await.status, 200);
+    assert_eq!(request(&address, "PUT", "/answer/2/500", "").await.status, 500);
+    assert_eq!(request(&address, "PUT", "/fails/3", "").await.status, 500);
+    assert_eq!(request(&address, "PUT", "/notes/4", "").await.status, 201);
+    assert_eq!(request(&address, "GET", "/notes", "").await.body, "2");
+    assert_eq!(committed(&registry).await, [1, 4]);
+    assert_eq!(committed(&application).await, Vec::<i32>::new());
 }
 
 #[tokio::test]

@@ -43,6 +43,8 @@
 //!   [`Registry`] has one for each bind in the [`settings`].
 //! - A [`Session`] is one connection, out of an engine for as long as the value lives.
 //! - A [`Tenant`] is a customer with a database of its own, whose engine is opened on demand.
+//! - A [`UnitOfWork`] is one transaction over as many binds as it touches; a [`Scope`] is the task or request
+//!   that owns a current one.
 //! - A query is **routed**: its tables say which database it is for, see [`query`].
 //!
 //! # Where to look
@@ -53,6 +55,9 @@
 //! | make a registry, acquire sessions, migrate, check | [`Registry`] |
 //! | run queries, and know what the compiler checks | [`query`] |
 //! | have a database for each tenant | [`tenant`] |
+//! | commit to several databases, and know what that promises | [`work`] |
+//! | give each request of axum a scope | `web`, with the feature `axum` |
+//! | test an application without a trace | [`Registry::test_isolation`] |
 //! | know what an engine does with its connections | [`EngineOptions`] |
 //! | tell errors apart | [`error`] |
 //!
@@ -101,7 +106,7 @@
 //!
 //! `postgres`, `mysql` and `sqlite`, one for each [backend](Backend). None is on by default: a library crate
 //! names those that it needs, and does not choose for the program that uses it. `rustls` adds TLS to the
-//! servers among them, see [`DatabaseUrl`]; `metrics` reports what engines do.
+//! servers among them, see [`DatabaseUrl`]; `metrics` reports what engines do; `axum` is for requests.
 
 #![cfg_attr(
     not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),

@@ -179,9 +179,10 @@ async fn after_the_end_of_a_scope_nothing_is_committed_in_it() {
                 scope.commit().await
             });
             held.1.await.expect("told");
-            task
+            Some(task)
         })
-        .await;
+        .await
+        .expect("the task");
     ended.0.send(()).expect("it waits");
     assert!(task.await.expect("no panic").is_err());
     is_at_rest(&registry).await;

@@ -140,7 +140,7 @@ async fn two_sessions_can_be_used_at_once() {
         diesel::insert_into(events::table).values(event).execute(analytics),
     );
     assert_eq!((user.expect("a row"), event.expect("a row")), (1, 1));
-    let error = work.sessions_for::<(Main, Main)>().await.err().expect("there is one session");
+    let error = work.sessions_for::<(Main, Main)>().await.expect_err("there is one session");
     assert!(matches!(error, WorkError::Twice { key } if key == "default"), "{error}");
     work.commit().await.expect("committed");
     assert_eq!(committed(&registry).await, (vec![1], vec![1]));

@@ -8,7 +8,7 @@ use registry_core::{
     Bound, CommitError, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables, binds,
 };
 
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, soon};
 use crate::support::{causes, eventually, mariadb, postgres, sqlite_file};
 
 diesel::table! {
@@ -286,5 +286,20 @@ async fn a_connection_that_was_lost_before_is_no_doubt() {
     assert!(lost.is_err());
     let error = work.commit().await.unwrap_err();
     assert!(error.is_rolled_back(), "{error}");
+    assert_eq!(committed(&registry).await, [0, 0, 0]);
+}
+
+/// Nobody waits for a server that has gone silent: it rolls back when it notices.
+#[tokio::test]
+async fn a_rollback_does_not_wait_for_a_network_that_is_silent() {
+    let database = postgres().database("work");
+    let proxy = Proxy::before(postgres().port()).await;
+    let registry = registry(&proxy.url(&database), &mariadb().database("work")).await;
+    let mut work = registry.begin();
+    add::<users::table>(&mut work, "users", 1).await;
+    add::<events::table>(&mut work, "events", 1).await;
+    proxy.lose_open();
+    soon(work.rollback()).await;
+    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
     assert_eq!(committed(&registry).await, [0, 0, 0]);
 }

@@ -70,9 +70,9 @@ async fn postgresql_defers_and_the_others_cannot() {
     let session = work.session::<Main>().await.expect("a session");
     let shown = diesel::select(sql::<Text>("current_setting('transaction_deferrable')"));
     assert_eq!(shown.get_result::<String>(session).await.expect("a row"), "on");
-    let error = work.session::<Analytics>().await.err().expect("MySQL has no such thing");
+    let error = work.session::<Analytics>().await.expect_err("MySQL has no such thing");
     assert_eq!(error.to_string(), "bind `analytics`: MySQL has no deferrable transactions");
-    let error = work.session::<Files>().await.err().expect("SQLite has no such thing");
+    let error = work.session::<Files>().await.expect_err("SQLite has no such thing");
     assert_eq!(error.to_string(), "bind `files`: SQLite has no deferrable transactions");
     work.commit().await.expect("what was touched");
 }

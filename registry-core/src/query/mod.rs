@@ -29,6 +29,7 @@
 //! |---|---|---|---|
 //! | `&registry` | those that have a bind | on a session that is acquired for it and returned after it | [`Error`](crate::Error) |
 //! | `&tenant` | the same | the same, in the tenant's database | the same |
+//! | `&mut work` | the same | in the transaction of a [`UnitOfWork`](crate::UnitOfWork) | the same |
 //! | `&mut session` | those of its bind, and those that have no table | there | Diesel's |
 //! | `&mut connection` | all: nothing is checked | there | Diesel's |
 //!

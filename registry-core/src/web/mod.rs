@@ -1,6 +1,6 @@
 //! A scope for each request, and what handlers take from it, for axum. With the feature `axum`.
 //!
-//! [`ScopeLayer`] gives each request a [`Scope`](crate::Scope). [`CurrentWork`](crate::CurrentWork) as an argument of a
+//! [`ScopeLayer`] gives each request a [`Scope`]. [`CurrentWork`] as an argument of a
 //! handler is its unit of work, and [`SessionFor`] a session of a model. If the response is a success, what the
 //! handler has done is committed before the response is sent; otherwise, and if the client goes away, it is rolled back.
 //!

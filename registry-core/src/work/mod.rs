@@ -1,4 +1,75 @@
 //! Transactions over several databases.
+//!
+//! ```
+//! use diesel::prelude::*;
+//! use registry_core::{Error, Registry, RunQueryDsl, bind_tables};
+//!
+//! diesel::table! { users (id) { id -> Integer, } }
+//! diesel::table! { events (id) { id -> Integer, } }
+//! bind_tables!(db = "default", backend = Sqlite; users);
+//! bind_tables!(db = "analytics", backend = Sqlite; events);
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Error> {
+//! # let registry = Registry::builder()
+//! #     .bind("default", "sqlite::memory:").bind("analytics", "sqlite::memory:").build()?;
+//! # use registry_core::BindDsl;
+//! # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+//! # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+//! # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+//! # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+//! registry
+//!     .transaction(async |work| {
+//!         diesel::insert_into(users::table).values(users::id.eq(1)).execute(&mut *work).await?;
+//!         diesel::insert_into(events::table).values(events::id.eq(1)).execute(work).await?;
+//!         Ok::<_, Error>(())
+//!     })
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`UnitOfWork`] begins with nothing. A bind's session is acquired, and its transaction begun, the first time that
+//! the bind is asked for: by a query with `&mut work` as its executor, or by [`session_for`](UnitOfWork::session_for).
+//! [`commit`](UnitOfWork::commit) and [`rollback`](UnitOfWork::rollback) are of all that were touched, and
+//! [`savepoint`](UnitOfWork::savepoint) nests over all of them. A [`Scope`] gives a task, or a request, a current one.
+//!
+//! # What is atomic, and what is not
+//!
+//! - On one database, a unit of work is a transaction of that database, with all that it promises.
+//! - Over several, nothing is visible anywhere before the commit, and all of it is rolled back if anything goes wrong
+//!   before: on an error, a panic, a future that is dropped, a process that dies.
+//! - **The commit itself is not atomic.** The databases commit one after another, in the order of their first touch or
+//!   in that of [`commit_in_order`](UnitOfWork::commit_in_order). For that moment, others may see one database committed
+//!   and the next one not yet. If a commit fails, those before it are committed and stay so, and those after it
+//!   are rolled back.
+//! - Before the first commit, each transaction is looked at: one that PostgreSQL has aborted, that a deadlock has ended on MySQL,
+//!   or in which a savepoint is unfinished, fails the whole unit of work while nothing is committed. What databases
+//!   only notice at the commit (deferred constraints, serialization failures) can still fail in between: give such a
+//!   database the first place.
+//! - [`CommitError`] says of each bind whether it is committed, failed, rolled back or in doubt, as data. It is in doubt if
+//!   the connection broke during the commit: the server may have heard it or not. Nothing after it is committed then.
+//! - A process that dies between two commits leaves the first committed and the second rolled back, and nobody is told.
+//!
+//! SQLAlchemy's session commits over several binds in the same way; in no defined order, and without saying how far
+//! it has come (<https://docs.sqlalchemy.org/en/20/orm/persistence_techniques.html>).
+//!
+//! # In the terms of each backend
+//!
+//! | [`WorkOptions`] | PostgreSQL | MySQL, MariaDB | SQLite |
+//! |---|---|---|---|
+//! | none | `BEGIN` | `START TRANSACTION` | `BEGIN IMMEDIATE` |
+//! | `isolation` | `BEGIN ISOLATION LEVEL ..` | `SET TRANSACTION ISOLATION LEVEL ..` before it | serializable, or an error |
+//! | `read_only` | `BEGIN READ ONLY` | `START TRANSACTION READ ONLY` | `BEGIN`, with `PRAGMA query_only` |
+//! | `deferrable` | `BEGIN DEFERRABLE` | an error | an error |
+//!
+//! On SQLite, a transaction that reads first and writes later fails with "database is locked" if another connection has written in between,
+//! whatever `busy_timeout` says (<https://www.sqlite.org/rescode.html#busy_snapshot>). So one that may write
+//! takes the lock at once.
+//!
+//! A statement that fails on PostgreSQL aborts the transaction: put it in a savepoint if the work is to go on. A deadlock on MySQL
+//! rolls the whole transaction back, and what follows would be committed one by one: after it, the
+//! unit of work is refused ([`WorkError::RolledBack`]).
 
 use std::fmt;
 
