@@ -236,8 +236,9 @@ pub enum AcquireError {
         key: BindKey,
     },
 
-    /// In test isolation, the one connection of the bind was lost, and with it everything that the test has
-    /// done: it broke, a statement on it was cut short, or a deadlock ended its transaction.
+    /// In test isolation, the one connection of the bind was lost, and with it everything that the
+    /// test has done: it broke, a statement on it was cut short, or a deadlock ended its
+    /// transaction.
     #[error(
         "bind `{key}`: the connection of this test isolation was lost, with all that was done on it"
     )]
@@ -476,7 +477,8 @@ pub enum ReplaceError {
     },
 }
 
-/// Why there is no registry for a test, see [`Registry::test_isolation`](crate::Registry::test_isolation).
+/// Why there is no registry for a test, see
+/// [`Registry::test_isolation`](crate::Registry::test_isolation).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IsolationError {
@@ -575,7 +577,8 @@ pub enum MigrateError {
     /// The program expects one backend behind that bind, and its URL names another.
     #[error(transparent)]
     WrongBackend(#[from] WrongBackend),
-    /// The bind has a database for each tenant: migrate each, by [`Tenant::migrate`](crate::Tenant::migrate).
+    /// The bind has a database for each tenant: migrate each, by
+    /// [`Tenant::migrate`](crate::Tenant::migrate).
     #[error("bind `{key}` has a database for each tenant: migrate through `registry.tenant(..)`")]
     NoTenant {
         /// The bind key.

@@ -2,8 +2,8 @@
 
 use std::future::Future;
 
-/// A closure whose future is `Send`: the bound that diesel-async's `transaction` has, by a trait that it does
-/// not export.
+/// A closure whose future is `Send`: the bound that diesel-async's `transaction` has, by a trait
+/// that it does not export.
 #[doc(hidden)]
 pub trait AsyncFunc<T, R>:
     AsyncFnOnce(T) -> R + FnOnce(T) -> <Self as AsyncFunc<T, R>>::Fut

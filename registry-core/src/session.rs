@@ -118,16 +118,18 @@ impl Registry {
         }
     }
 
-    /// Acquires a session for the model, table or query type `M` of another database than its bind's: of
-    /// the same backend, at `settings`, which is a URL, or a [`BindSettings`] with options.
+    /// Acquires a session for the model, table or query type `M` of another database than its
+    /// bind's: of the same backend, at `settings`, which is a URL, or a [`BindSettings`] with
+    /// options.
     ///
-    /// The engine is opened on demand and is one for each distinct URL and options, whoever asks and however
-    /// many at once. User and password are a part of that. What `settings` do not say is as the bind has it.
-    /// A URL is read each time: keep a [`DatabaseUrl`](crate::DatabaseUrl) where that matters.
+    /// The engine is opened on demand and is one for each distinct URL and options, whoever asks
+    /// and however many at once. User and password are a part of that. What `settings` do not say
+    /// is as the bind has it. A URL is read each time: keep a [`DatabaseUrl`](crate::DatabaseUrl)
+    /// where that matters.
     ///
-    /// As many engines can be open as `max_engines` says; one more takes the place of the least recently
-    /// used that has no session lent. If all have one, it is waited for, first come first served. An engine
-    /// that could not connect is not kept.
+    /// As many engines can be open as `max_engines` says; one more takes the place of the least
+    /// recently used that has no session lent. If all have one, it is waited for, first come first
+    /// served. An engine that could not connect is not kept.
     ///
     /// See [`Acquire`] for what it waits for and how it fails.
     pub fn session_by_url<M: Bound>(
@@ -261,8 +263,8 @@ async fn wait<B: Bind>(
     Box::pin(wait_for_engine::<B>(registry, route, found, Instant::now(), within)).await
 }
 
-/// Finds or opens the engine, and acquires a session of it. If the engine is closed meanwhile and another
-/// is in its place, goes on there.
+/// Finds or opens the engine, and acquires a session of it. If the engine is closed meanwhile and
+/// another is in its place, goes on there.
 async fn wait_for_engine<B: Bind>(
     registry: &Registry,
     route: Route<'_>,

@@ -30,8 +30,8 @@ pub trait Driver:
     /// Whether a statement failed with `error` because its connection is gone.
     fn is_fatal(error: &diesel::result::Error) -> bool;
 
-    /// Whether a statement that failed with `error` has taken the whole transaction with it, so that those
-    /// after it are in none.
+    /// Whether a statement that failed with `error` has taken the whole transaction with it, so
+    /// that those after it are in none.
     fn ends_transaction(_error: &diesel::result::Error) -> bool {
         false
     }
@@ -55,8 +55,8 @@ pub trait Driver:
         options: &EngineOptions,
     ) -> impl Future<Output = Result<Self, ConnectError>> + Send;
 
-    /// Makes a schema the one in which names without a schema are looked for, and no other. False if there is
-    /// no such schema, and then nothing has changed.
+    /// Makes a schema the one in which names without a schema are looked for, and no other. False
+    /// if there is no such schema, and then nothing has changed.
     ///
     /// The settings let nobody get here whose database has no schemas.
     fn enter_schema(&mut self, _schema: &str) -> impl Future<Output = QueryResult<bool>> + Send {

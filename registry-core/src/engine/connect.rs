@@ -100,8 +100,8 @@ impl<C: Backend> Core<C> {
         Ok((connection, watch))
     }
 
-    /// Opens a connection for migrations, which write and take their time: in that schema, if there is one,
-    /// and `None` if there should be one and is not.
+    /// Opens a connection for migrations, which write and take their time: in that schema, if there
+    /// is one, and `None` if there should be one and is not.
     pub(crate) async fn connect_to_migrate(
         &self,
         schema: Option<&str>,

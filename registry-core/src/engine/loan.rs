@@ -70,10 +70,10 @@ impl<C: Backend> Drop for Held<C> {
 
 /// A live connection that is lent until this is dropped.
 ///
-/// On return, a connection never goes back that has a transaction open which Diesel has begun, or in
-/// which a statement was cut short: it is closed. What else was left behind is undone, as far as it was
-/// noticed ([`Watch`](super::watch::Watch)) and `reset_on_return` asks for; that needs the server, so it runs in the
-/// background, and the connection counts as lent until it is done.
+/// On return, a connection never goes back that has a transaction open which Diesel has begun, or
+/// in which a statement was cut short: it is closed. What else was left behind is undone, as far as
+/// it was noticed ([`Watch`](super::watch::Watch)) and `reset_on_return` asks for; that needs the
+/// server, so it runs in the background, and the connection counts as lent until it is done.
 pub(crate) struct Loan<C: Backend> {
     /// Empty only while it is dropped.
     held: Option<Held<C>>,

@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 
 use crate::settings::{CredentialSource, EngineSettings};
 
-/// What makes an engine the one that it is: its URL with user and password, its options, and whom it asks
-/// for credentials. The bind is no part of it.
+/// What makes an engine the one that it is: its URL with user and password, its options, and whom
+/// it asks for credentials. The bind is no part of it.
 #[derive(Clone)]
 pub(crate) struct Identity {
     settings: Arc<EngineSettings>,

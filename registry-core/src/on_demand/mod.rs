@@ -126,8 +126,8 @@ impl OnDemand {
         self.0.shelf.find_named(name)
     }
 
-    /// The engine of that identity: opened if it is not, once there is room. Dropping the future gives up
-    /// the place in the queue.
+    /// The engine of that identity: opened if it is not, once there is room. Dropping the future
+    /// gives up the place in the queue.
     pub(crate) async fn open(
         &self,
         identity: Identity,

@@ -47,7 +47,8 @@ impl fmt::Display for OnDemandStatus {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct OnDemandEngine {
-    /// The tenants that were found there, of those that are remembered. None for one that was opened by URL.
+    /// The tenants that were found there, of those that are remembered. None for one that was
+    /// opened by URL.
     pub tenants: Vec<String>,
     /// How it is doing.
     #[serde(flatten)]

@@ -53,8 +53,8 @@ impl Check {
         Self { key: E::KEY, unseen: Via::UNSEEN }
     }
 
-    /// Looks at the SQL of a query, and at the type that its rows are loaded into: in debug builds always,
-    /// and otherwise if the rows may come from another query.
+    /// Looks at the SQL of a query, and at the type that its rows are loaded into: in debug builds
+    /// always, and otherwise if the rows may come from another query.
     pub(super) fn look_at<DB, ST>(self, query: &Erased<'_, DB, ST>, row: &str) -> QueryResult<()>
     where
         DB: Backend<QueryBuilder: Default> + Default,

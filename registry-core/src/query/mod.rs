@@ -174,8 +174,8 @@ pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
 
     /// Runs the query and returns its rows as they are asked for.
     ///
-    /// The stream holds the executor's connection until it is dropped: on the registry that is a session,
-    /// which others wait for.
+    /// The stream holds the executor's connection until it is dropped: on the registry that is a
+    /// session, which others wait for.
     ///
     /// # Errors
     ///

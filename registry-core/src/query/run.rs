@@ -21,11 +21,11 @@ use super::rows::Rows;
 
 /// A query that runs: the future of a method of [`RunQueryDsl`](super::RunQueryDsl).
 ///
-/// Dropping it drops the statement with it. A session that it had acquired is returned, and its connection
-/// closed if the statement was cut short.
+/// Dropping it drops the statement with it. A session that it had acquired is returned, and its
+/// connection closed if the statement was cut short.
 ///
-/// It is a type, and in a box, so that a query that does not fit its executor is one error of the compiler
-/// and not three.
+/// It is a type, and in a box, so that a query that does not fit its executor is one error of the
+/// compiler and not three.
 #[must_use = "a query is only run once this is awaited"]
 pub struct Running<'q, T, E>(BoxFuture<'q, Result<T, E>>);
 

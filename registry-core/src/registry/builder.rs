@@ -86,8 +86,8 @@ impl RegistryBuilder {
         self
     }
 
-    /// How many engines can be open on demand at once, for tenants and by URL. 64 by default; the settings
-    /// win over it.
+    /// How many engines can be open on demand at once, for tenants and by URL. 64 by default; the
+    /// settings win over it.
     ///
     /// One more takes the place of the least recently used that has no session lent.
     pub fn max_engines(mut self, max: u32) -> Self {

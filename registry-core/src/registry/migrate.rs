@@ -112,8 +112,8 @@ fn not_found(error: AcquireError) -> MigrateError {
 
 /// A connection to migrate on.
 enum Connected<C: Backend> {
-    /// One of its own, so that neither a full pool nor a limit on statements is in the way. The engine is
-    /// not closed meanwhile.
+    /// One of its own, so that neither a full pool nor a limit on statements is in the way. The
+    /// engine is not closed meanwhile.
     Own(C, Used<Core<C>>),
     /// The only one that an in-memory database has.
     Lent(Loan<C>),

@@ -78,8 +78,8 @@ struct Inner {
     /// Engines that were replaced, as long as they have sessions lent.
     replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
     is_closed: AtomicBool,
-    /// In test isolation: where the copies of SQLite databases are. The last field, so that it is dropped after
-    /// the engines.
+    /// In test isolation: where the copies of SQLite databases are. The last field, so that it is
+    /// dropped after the engines.
     isolation: Option<Copies>,
 }
 
@@ -152,8 +152,8 @@ impl Registry {
         self.0.keys.iter().map(BindKey::as_str)
     }
 
-    /// How every engine is doing at this moment: those of the binds in the order of their keys, and those
-    /// that were opened on demand.
+    /// How every engine is doing at this moment: those of the binds in the order of their keys, and
+    /// those that were opened on demand.
     #[must_use]
     pub fn status(&self) -> Status {
         let engines = self.engines().iter().map(|engine| engine.status()).collect();
@@ -220,20 +220,26 @@ impl Registry {
 
     /// A registry for one test, on which nothing is ever committed, and which no other test shares.
     ///
-    /// On PostgreSQL, MySQL and MariaDB each bind has one connection in a transaction that is rolled back when the registry is
-    /// dropped or closed. What is committed on it is released as a savepoint, and each session and
-    /// each query on the registry has a savepoint of its own, so that one that fails does not spoil the rest. A second
-    /// session of a bind while the first is lent is an error at once ([`AcquireError::Isolated`](crate::AcquireError::Isolated)):
-    /// there is no other connection that could see the same. A SQLite database is copied, and behaves as ever.
+    /// On PostgreSQL, MySQL and MariaDB each bind has one connection in a transaction that is
+    /// rolled back when the registry is dropped or closed. What is committed on it is released as a
+    /// savepoint, and each session and each query on the registry has a savepoint of its own, so
+    /// that one that fails does not spoil the rest. A second session of a bind while the first is
+    /// lent is an error at once ([`AcquireError::Isolated`](crate::AcquireError::Isolated)): there
+    /// is no other connection that could see the same. A SQLite database is copied, and behaves as
+    /// ever.
     ///
-    /// It works for sessions, queries, units of work, scopes and the web layer alike; options of units of work that need
-    /// a transaction of their own (isolation, read-only) have no effect. Its limits:
+    /// It works for sessions, queries, units of work, scopes and the web layer alike; options of
+    /// units of work that need a transaction of their own (isolation, read-only) have no effect.
+    /// Its limits:
     ///
     /// - A `COMMIT` in a statement of your own does commit. So does DDL on MySQL and MariaDB.
-    /// - Tests that run at the same time and insert equal unique keys wait for each other, as transactions do.
-    /// - Sequences and `AUTO_INCREMENT` are not rolled back, and `now()` stands still on PostgreSQL.
-    /// - A statement whose future is dropped costs the connection, and with it all that the test has done:
-    ///   [`AcquireError::IsolationLost`](crate::AcquireError::IsolationLost) then, on every acquire.
+    /// - Tests that run at the same time and insert equal unique keys wait for each other, as
+    ///   transactions do.
+    /// - Sequences and `AUTO_INCREMENT` are not rolled back, and `now()` stands still on
+    ///   PostgreSQL.
+    /// - A statement whose future is dropped costs the connection, and with it all that the test
+    ///   has done: [`AcquireError::IsolationLost`](crate::AcquireError::IsolationLost) then, on
+    ///   every acquire.
     /// - Migrations are run before. Tenants with a SQLite file each are not supported.
     ///
     /// # Errors
@@ -245,12 +251,13 @@ impl Registry {
 
     /// Replaces the settings of a bind, such as a password that was changed.
     ///
-    /// New sessions are acquired from a new engine from now on, by those who wait already as well. The old
-    /// one lends none any more, and what it has lent comes back unhindered. Options that `settings` do not
-    /// say stay as the bind has them. For a bind with a database per tenant, every tenant's engine is
-    /// replaced like that.
+    /// New sessions are acquired from a new engine from now on, by those who wait already as well.
+    /// The old one lends none any more, and what it has lent comes back unhindered. Options that
+    /// `settings` do not say stay as the bind has them. For a bind with a database per tenant,
+    /// every tenant's engine is replaced like that.
     ///
-    /// The new engine connects when it is first used. [`Engine`] handles of the old one stay what they are.
+    /// The new engine connects when it is first used. [`Engine`] handles of the old one stay what
+    /// they are.
     ///
     /// # Errors
     ///
@@ -263,12 +270,13 @@ impl Registry {
         replace::replace(self, key, settings.into())
     }
 
-    /// Closes the engines that were opened on demand for that URL, with whatever options, and waits until
-    /// their sessions have come back.
+    /// Closes the engines that were opened on demand for that URL, with whatever options, and waits
+    /// until their sessions have come back.
     ///
-    /// They lend none any more, and what they have lent comes back unhindered; whoever asks for that URL
-    /// from now on gets another engine. The report says of whom sessions are still lent, which is nobody
-    /// unless there is no Tokio runtime to wait in. Dropping the future only stops the waiting.
+    /// They lend none any more, and what they have lent comes back unhindered; whoever asks for
+    /// that URL from now on gets another engine. The report says of whom sessions are still lent,
+    /// which is nobody unless there is no Tokio runtime to wait in. Dropping the future only stops
+    /// the waiting.
     ///
     /// # Errors
     ///

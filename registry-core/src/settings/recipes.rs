@@ -17,8 +17,8 @@ use super::url::TENANT;
 use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions};
 use crate::bind_key::BindKey;
 
-/// How the settings of an engine are made of what is said about its bind and about all: when the registry
-/// is built, and for those engines that are opened or replaced later.
+/// How the settings of an engine are made of what is said about its bind and about all: when the
+/// registry is built, and for those engines that are opened or replaced later.
 #[derive(Clone)]
 pub(crate) struct Recipes {
     /// What the bind itself says.
@@ -41,8 +41,8 @@ pub(super) struct Own {
 }
 
 impl Recipes {
-    /// The settings of an engine for the bind `key`, at another place: what `bind` does not say is as the
-    /// bind itself has it.
+    /// The settings of an engine for the bind `key`, at another place: what `bind` does not say is
+    /// as the bind itself has it.
     pub(crate) fn engine(
         &self,
         key: BindKey,

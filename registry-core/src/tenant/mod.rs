@@ -2,8 +2,8 @@
 //!
 //! # Settings
 //!
-//! A bind whose URL has `{tenant}` in the name of its database, or in the path of its file, has a database
-//! for each tenant:
+//! A bind whose URL has `{tenant}` in the name of its database, or in the path of its file, has a
+//! database for each tenant:
 //!
 //! ```toml
 //! [database]
@@ -19,31 +19,37 @@
 //! tenant_schema = "tenant_{tenant}"
 //! ```
 //!
-//! In code, [`BindSettings`](crate::BindSettings) takes the same. Where tenants differ in more than a name, a [`TenantResolver`] finds
-//! the settings of each. [`RegistryBuilder::credentials`](crate::RegistryBuilder::credentials) serves all of them with passwords.
+//! In code, [`BindSettings`](crate::BindSettings) takes the same. Where tenants differ in more than
+//! a name, a [`TenantResolver`] finds the settings of each.
+//! [`RegistryBuilder::credentials`](crate::RegistryBuilder::credentials) serves all of them with
+//! passwords.
 //!
 //! # Guarantees
 //!
-//! - Whatever is acquired or run through a [`Tenant`] for such a bind is in that tenant's database. Without
-//!   a tenant it is an error ([`AcquireError::NoTenant`](crate::AcquireError::NoTenant)). There is no current tenant that a task could inherit.
-//! - The name of a tenant is 1 to 63 letters, digits, `-`, `_` and `.`, neither begins nor ends with `.`, and is
-//!   percent-encoded where it is put. It cannot change the host, user, options or path of a URL. `{tenant}`
-//!   anywhere but in the name of the database is an error when the registry is built. A database name that its
-//!   server would cut is refused: it could be another tenant's.
-//! - An unknown tenant is an error of its own ([`AcquireError::UnknownTenant`](crate::AcquireError::UnknownTenant)). Nothing is made, and
-//!   no engine stays open. A SQLite file is made only if the URL says `mode=rwc`.
-//! - There is one engine for each URL and options, user and password included, however many ask at once and by
-//!   whatever way: tenants and [`session_by_url`](crate::Registry::session_by_url) alike. What could not be opened is not remembered.
-//! - No more than `max_engines` are open or being closed. Past that, the least recently used goes of those that
-//!   nobody uses: it is found no more, and its connections are closed before another opens. (PostgreSQL
-//!   and MySQL take a moment to see that a connection is closed.)
-//! - An engine that has a session lent, or for whose session somebody waits, is never closed for another.
-//!   If all are like that, callers wait, first come first served, for `acquire_timeout`, and then hear
-//!   [`AcquireError::TooManyEngines`](crate::AcquireError::TooManyEngines).
+//! - Whatever is acquired or run through a [`Tenant`] for such a bind is in that tenant's database.
+//!   Without a tenant it is an error ([`AcquireError::NoTenant`](crate::AcquireError::NoTenant)).
+//!   There is no current tenant that a task could inherit.
+//! - The name of a tenant is 1 to 63 letters, digits, `-`, `_` and `.`, neither begins nor ends
+//!   with `.`, and is percent-encoded where it is put. It cannot change the host, user, options or
+//!   path of a URL. `{tenant}` anywhere but in the name of the database is an error when the
+//!   registry is built. A database name that its server would cut is refused: it could be another
+//!   tenant's.
+//! - An unknown tenant is an error of its own
+//!   ([`AcquireError::UnknownTenant`](crate::AcquireError::UnknownTenant)). Nothing is made, and no
+//!   engine stays open. A SQLite file is made only if the URL says `mode=rwc`.
+//! - There is one engine for each URL and options, user and password included, however many ask at
+//!   once and by whatever way: tenants and [`session_by_url`](crate::Registry::session_by_url)
+//!   alike. What could not be opened is not remembered.
+//! - No more than `max_engines` are open or being closed. Past that, the least recently used goes
+//!   of those that nobody uses: it is found no more, and its connections are closed before another
+//!   opens. (PostgreSQL and MySQL take a moment to see that a connection is closed.)
+//! - An engine that has a session lent, or for whose session somebody waits, is never closed for
+//!   another. If all are like that, callers wait, first come first served, for `acquire_timeout`,
+//!   and then hear [`AcquireError::TooManyEngines`](crate::AcquireError::TooManyEngines).
 //! - Opening an engine holds up nobody who uses another.
-//! - A session of a schema is put into it before it is lent, and into no other, not even `public`, in one round trip,
-//!   whatever the last borrower has done. Diesel looks custom types up once a connection: define them in
-//!   a schema of their own.
+//! - A session of a schema is put into it before it is lent, and into no other, not even `public`,
+//!   in one round trip, whatever the last borrower has done. Diesel looks custom types up once a
+//!   connection: define them in a schema of their own.
 //!
 //! [`Registry::status`](crate::Registry::status) shows the engines with their tenants, and how often one was found, opened and closed.
 //! [`close_tenant`](crate::Registry::close_tenant), [`close_engine`](crate::Registry::close_engine) and [`replace_engine`](crate::Registry::replace_engine) close engines while they are
@@ -51,14 +57,14 @@
 //!
 //! # Behind PgBouncer
 //!
-//! Give its `[databases]` an entry `*`, so that it takes any name, and bound what it opens itself with
-//! `max_db_connections` (<https://www.pgbouncer.org/config.html>). With `pool_mode = session`, nothing else is
-//! to be done. With `pool_mode = transaction`:
+//! Give its `[databases]` an entry `*`, so that it takes any name, and bound what it opens itself
+//! with `max_db_connections` (<https://www.pgbouncer.org/config.html>). With `pool_mode = session`,
+//! nothing else is to be done. With `pool_mode = transaction`:
 //!
 //! - set `statement_cache = false`, or `max_prepared_statements` in PgBouncer (from 1.21);
 //! - do not use `statement_timeout` and `read_only`, which are start-up options that it refuses;
-//! - do not use a schema per tenant: the schema is set for a connection of the server, and the next transaction may
-//!   have another. A database per tenant is safe.
+//! - do not use a schema per tenant: the schema is set for a connection of the server, and the next
+//!   transaction may have another. A database per tenant is safe.
 
 use std::fmt;
 
@@ -80,9 +86,10 @@ pub(crate) use source::{Source, TenantBind};
 
 /// One of many customers that have a database each: what [`Registry::tenant`] returns.
 ///
-/// Whatever is acquired through it for a bind that is divided by tenants goes to this tenant's database;
-/// binds that are not are the same through it as through the registry. It is owned and cheap to clone: hand
-/// it on, so that work that is spawned or put off cannot end up with another tenant.
+/// Whatever is acquired through it for a bind that is divided by tenants goes to this tenant's
+/// database; binds that are not are the same through it as through the registry. It is owned and
+/// cheap to clone: hand it on, so that work that is spawned or put off cannot end up with another
+/// tenant.
 ///
 /// ```standalone_crate
 /// use diesel::prelude::*;
@@ -122,8 +129,8 @@ pub struct Tenant {
 }
 
 impl Registry {
-    /// The tenant of that name, as far as a name can tell: whether it has a database shows when a session
-    /// is acquired.
+    /// The tenant of that name, as far as a name can tell: whether it has a database shows when a
+    /// session is acquired.
     ///
     /// # Errors
     ///

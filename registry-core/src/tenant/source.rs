@@ -52,8 +52,8 @@ type Answer = Result<Option<BindSettings>, DriverError>;
 type Ask = dyn Fn(&Tenant) -> BoxFuture<'static, Answer> + Send + Sync;
 
 impl TenantResolver {
-    /// A resolver that calls `ask`, which answers with [`BindSettings`], or with `None` if there is no such
-    /// tenant.
+    /// A resolver that calls `ask`, which answers with [`BindSettings`], or with `None` if there is
+    /// no such tenant.
     pub fn new<F, R, S, E>(ask: F) -> Self
     where
         F: Fn(&Tenant) -> R + Send + Sync + 'static,
@@ -68,10 +68,11 @@ impl TenantResolver {
         Self { ask: Arc::new(ask), time_to_live: Some(Duration::from_secs(5 * 60)) }
     }
 
-    /// For how long an answer holds. 5 minutes by default; `None` is for as long as the engine is open.
+    /// For how long an answer holds. 5 minutes by default; `None` is for as long as the engine is
+    /// open.
     ///
-    /// If the next answer differs, sessions are acquired from another engine, and the first goes as every
-    /// engine does that nobody uses.
+    /// If the next answer differs, sessions are acquired from another engine, and the first goes as
+    /// every engine does that nobody uses.
     #[must_use]
     pub fn time_to_live(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.time_to_live = limit.into();
@@ -229,8 +230,8 @@ impl TenantBind {
     }
 }
 
-/// Somebody who wants an answer. The last one takes it along: an answer is only shared by those who ask at
-/// the same time.
+/// Somebody who wants an answer. The last one takes it along: an answer is only shared by those who
+/// ask at the same time.
 struct Asking<'a> {
     bind: &'a TenantBind,
     tenant: &'a TenantName,

@@ -10,12 +10,12 @@ use tower_service::Service;
 
 use crate::registry::Registry;
 
-/// Gives each request a [`Scope`](crate::Scope), in which the handler and what it calls share one unit of
-/// work.
+/// Gives each request a [`Scope`](crate::Scope), in which the handler and what it calls share one
+/// unit of work.
 ///
-/// It is committed if the status of the response is below 400, before the response is sent; a commit that fails
-/// becomes the response. Otherwise, and if the client goes away before that, it is rolled back. A body that is
-/// streamed is made after the end of the scope.
+/// It is committed if the status of the response is below 400, before the response is sent; a
+/// commit that fails becomes the response. Otherwise, and if the client goes away before that, it
+/// is rolled back. A body that is streamed is made after the end of the scope.
 #[derive(Debug, Clone)]
 pub struct ScopeLayer {
     registry: Registry,

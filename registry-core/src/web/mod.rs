@@ -1,8 +1,9 @@
 //! A scope for each request, and what handlers take from it, for axum. With the feature `axum`.
 //!
 //! [`ScopeLayer`] gives each request a [`Scope`]. [`CurrentWork`] as an argument of a
-//! handler is its unit of work, and [`SessionFor`] a session of a model. If the response is a success, what the
-//! handler has done is committed before the response is sent; otherwise, and if the client goes away, it is rolled back.
+//! handler is its unit of work, and [`SessionFor`] a session of a model. If the response is a
+//! success, what the handler has done is committed before the response is sent; otherwise, and if
+//! the client goes away, it is rolled back.
 //!
 //! ```
 //! use axum::{Router, extract::Path, http::StatusCode, routing::put};
@@ -53,8 +54,8 @@ mod layer;
 
 pub use layer::{ScopeLayer, ScopeService};
 
-/// A session of the model, table or query type `M`, as an argument of a handler: acquired from the registry of
-/// the [`ScopeLayer`], and no part of the request's unit of work.
+/// A session of the model, table or query type `M`, as an argument of a handler: acquired from the
+/// registry of the [`ScopeLayer`], and no part of the request's unit of work.
 ///
 /// It dereferences to the [`Session`].
 pub struct SessionFor<M: Bound>(
@@ -91,8 +92,9 @@ impl<S: Sync, M: Bound> FromRequestParts<S> for SessionFor<M> {
     }
 }
 
-/// The unit of work of the request. Nobody else in the request has it until the handler drops it: neither another
-/// argument nor [`UnitOfWork::current`](crate::UnitOfWork::current) in a function that it calls.
+/// The unit of work of the request. Nobody else in the request has it until the handler drops it:
+/// neither another argument nor [`UnitOfWork::current`](crate::UnitOfWork::current) in a function
+/// that it calls.
 impl<S: Sync> FromRequestParts<S> for CurrentWork {
     type Rejection = Error;
 
@@ -120,11 +122,12 @@ impl<S: Sync> OptionalFromRequestParts<S> for Scope {
     }
 }
 
-/// `503 Service Unavailable` with `Retry-After` where the same request may succeed a little later: all
-/// connections in use, the server down, a serialization failure. `404 Not Found` for an unknown tenant and for
-/// Diesel's `NotFound`. Everything else is `500 Internal Server Error`.
+/// `503 Service Unavailable` with `Retry-After` where the same request may succeed a little later:
+/// all connections in use, the server down, a serialization failure. `404 Not Found` for an unknown
+/// tenant and for Diesel's `NotFound`. Everything else is `500 Internal Server Error`.
 ///
-/// The body has these words and nothing of the error, which is in the log: an event with the target `registry`.
+/// The body has these words and nothing of the error, which is in the log: an event with the target
+/// `registry`.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = status_of(&self);

@@ -29,30 +29,36 @@
 //! # }
 //! ```
 //!
-//! A [`UnitOfWork`] begins with nothing. A bind's session is acquired, and its transaction begun, the first time that
-//! the bind is asked for: by a query with `&mut work` as its executor, or by [`session_for`](UnitOfWork::session_for).
+//! A [`UnitOfWork`] begins with nothing. A bind's session is acquired, and its transaction begun,
+//! the first time that the bind is asked for: by a query with `&mut work` as its executor, or by
+//! [`session_for`](UnitOfWork::session_for).
 //! [`commit`](UnitOfWork::commit) and [`rollback`](UnitOfWork::rollback) are of all that were touched, and
 //! [`savepoint`](UnitOfWork::savepoint) nests over all of them. A [`Scope`] gives a task, or a request, a current one.
 //!
 //! # What is atomic, and what is not
 //!
 //! - On one database, a unit of work is a transaction of that database, with all that it promises.
-//! - Over several, nothing is visible anywhere before the commit, and all of it is rolled back if anything goes wrong
-//!   before: on an error, a panic, a future that is dropped, a process that dies.
-//! - **The commit itself is not atomic.** The databases commit one after another, in the order of their first touch or
-//!   in that of [`commit_in_order`](UnitOfWork::commit_in_order). For that moment, others may see one database committed
-//!   and the next one not yet. If a commit fails, those before it are committed and stay so, and those after it
-//!   are rolled back.
-//! - Before the first commit, each transaction is looked at: one that PostgreSQL has aborted, that a deadlock has ended on MySQL,
-//!   or in which a savepoint is unfinished, fails the whole unit of work while nothing is committed. What databases
-//!   only notice at the commit (deferred constraints, serialization failures) can still fail in between: give such a
-//!   database the first place.
-//! - [`CommitError`] says of each bind whether it is committed, failed, rolled back or in doubt, as data. It is in doubt if
-//!   the connection broke during the commit: the server may have heard it or not. Nothing after it is committed then.
-//! - A process that dies between two commits leaves the first committed and the second rolled back, and nobody is told.
+//! - Over several, nothing is visible anywhere before the commit, and all of it is rolled back if
+//!   anything goes wrong before: on an error, a panic, a future that is dropped, a process that
+//!   dies.
+//! - **The commit itself is not atomic.** The databases commit one after another, in the order of
+//!   their first touch or in that of [`commit_in_order`](UnitOfWork::commit_in_order). For that
+//!   moment, others may see one database committed and the next one not yet. If a commit fails,
+//!   those before it are committed and stay so, and those after it are rolled back.
+//! - Before the first commit, each transaction is looked at: one that PostgreSQL has aborted, that
+//!   a deadlock has ended on MySQL, or in which a savepoint is unfinished, fails the whole unit of
+//!   work while nothing is committed. What databases only notice at the commit (deferred
+//!   constraints, serialization failures) can still fail in between: give such a database the first
+//!   place.
+//! - [`CommitError`] says of each bind whether it is committed, failed, rolled back or in doubt, as
+//!   data. It is in doubt if the connection broke during the commit: the server may have heard it
+//!   or not. Nothing after it is committed then.
+//! - A process that dies between two commits leaves the first committed and the second rolled back,
+//!   and nobody is told.
 //!
-//! SQLAlchemy's session commits over several binds in the same way; in no defined order, and without saying how far
-//! it has come (<https://docs.sqlalchemy.org/en/20/orm/persistence_techniques.html>).
+//! SQLAlchemy's session commits over several binds in the same way; in no defined order, and
+//! without saying how far it has come
+//! (<https://docs.sqlalchemy.org/en/20/orm/persistence_techniques.html>).
 //!
 //! # In the terms of each backend
 //!
@@ -63,13 +69,14 @@
 //! | `read_only` | `BEGIN READ ONLY` | `START TRANSACTION READ ONLY` | `BEGIN`, with `PRAGMA query_only` |
 //! | `deferrable` | `BEGIN DEFERRABLE` | an error | an error |
 //!
-//! On SQLite, a transaction that reads first and writes later fails with "database is locked" if another connection has written in between,
-//! whatever `busy_timeout` says (<https://www.sqlite.org/rescode.html#busy_snapshot>). So one that may write
-//! takes the lock at once.
+//! On SQLite, a transaction that reads first and writes later fails with "database is locked" if
+//! another connection has written in between, whatever `busy_timeout` says
+//! (<https://www.sqlite.org/rescode.html#busy_snapshot>). So one that may write takes the lock at
+//! once.
 //!
-//! A statement that fails on PostgreSQL aborts the transaction: put it in a savepoint if the work is to go on. A deadlock on MySQL
-//! rolls the whole transaction back, and what follows would be committed one by one: after it, the
-//! unit of work is refused ([`WorkError::RolledBack`]).
+//! A statement that fails on PostgreSQL aborts the transaction: put it in a savepoint if the work
+//! is to go on. A deadlock on MySQL rolls the whole transaction back, and what follows would be
+//! committed one by one: after it, the unit of work is refused ([`WorkError::RolledBack`]).
 
 use std::fmt;
 
@@ -96,8 +103,8 @@ use part::{AnyPart, Part};
 
 /// One transaction over as many databases as it touches.
 ///
-/// It begins with nothing. The first time that a bind is asked for, its session is acquired and a transaction
-/// begun on it; after that it is the same session.
+/// It begins with nothing. The first time that a bind is asked for, its session is acquired and a
+/// transaction begun on it; after that it is the same session.
 #[must_use = "a unit of work that is dropped is rolled back"]
 pub struct UnitOfWork {
     source: Source,
@@ -143,8 +150,8 @@ impl Registry {
         UnitOfWork::new(Source::Registry(self.clone()), options)
     }
 
-    /// Runs `work` with a unit of work, which is committed if that returns `Ok`, and rolled back if it returns
-    /// an error or panics.
+    /// Runs `work` with a unit of work, which is committed if that returns `Ok`, and rolled back if
+    /// it returns an error or panics.
     ///
     /// Dropping the future rolls back, unless the commit has begun.
     ///
@@ -195,10 +202,11 @@ impl UnitOfWork {
         Self { source, options, parts: Vec::new(), level: 0, is_abandoned: false }
     }
 
-    /// The session of the model, table or query type `M`, in a transaction: acquired and begun if this is the
-    /// first time.
+    /// The session of the model, table or query type `M`, in a transaction: acquired and begun if
+    /// this is the first time.
     ///
-    /// Dropping the future changes nothing, unless it was the first time: then it is as if it had not been.
+    /// Dropping the future changes nothing, unless it was the first time: then it is as if it had
+    /// not been.
     ///
     /// # Errors
     ///
@@ -239,12 +247,12 @@ impl UnitOfWork {
 
     /// Commits every bind that was touched, in the order of their first touch.
     ///
-    /// One after another: it is not atomic over several databases. Whether each could be committed, as far as that
-    /// can be known, is looked at before the first is. If one fails all the same, those before it are committed
-    /// and stay so, and those after it are rolled back.
+    /// One after another: it is not atomic over several databases. Whether each could be committed,
+    /// as far as that can be known, is looked at before the first is. If one fails all the same,
+    /// those before it are committed and stay so, and those after it are rolled back.
     ///
-    /// Dropping the future leaves those committed that are, and rolls the others back; of the one that was at it,
-    /// nobody knows.
+    /// Dropping the future leaves those committed that are, and rolls the others back; of the one
+    /// that was at it, nobody knows.
     ///
     /// # Errors
     ///
@@ -253,8 +261,8 @@ impl UnitOfWork {
         self.commit_in_order::<&str>(&[]).await
     }
 
-    /// Commits in the order of these keys, and those that are not among them after that, in the order of their
-    /// first touch. Keys that were not touched are passed over.
+    /// Commits in the order of these keys, and those that are not among them after that, in the
+    /// order of their first touch. Keys that were not touched are passed over.
     ///
     /// # Errors
     ///
@@ -327,8 +335,9 @@ impl UnitOfWork {
 
     /// Rolls back every bind that was touched.
     ///
-    /// It waits for the databases. A connection that cannot be told is closed, and its server rolls back.
-    /// Dropping the future, as dropping the unit of work itself, leaves the rest to the background.
+    /// It waits for the databases. A connection that cannot be told is closed, and its server rolls
+    /// back. Dropping the future, as dropping the unit of work itself, leaves the rest to the
+    /// background.
     pub async fn rollback(mut self) {
         for part in &mut self.parts {
             part.roll_back().await;
@@ -336,14 +345,16 @@ impl UnitOfWork {
         self.parts.clear();
     }
 
-    /// Runs `work` between savepoints of all databases: what it has done is kept if it returns `Ok`, and undone
-    /// if it returns an error, in those databases as well that it was the first to touch.
+    /// Runs `work` between savepoints of all databases: what it has done is kept if it returns
+    /// `Ok`, and undone if it returns an error, in those databases as well that it was the first to
+    /// touch.
     ///
     /// If it panics, or the future is dropped, the unit of work can only be rolled back.
     ///
     /// # Errors
     ///
-    /// What `work` returns, and [`WorkError`] if a savepoint cannot be set, released or rolled back to.
+    /// What `work` returns, and [`WorkError`] if a savepoint cannot be set, released or rolled back
+    /// to.
     pub async fn savepoint<'a, T, E, F>(&mut self, work: F) -> Result<T, E>
     where
         for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>

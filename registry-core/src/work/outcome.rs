@@ -36,8 +36,8 @@ pub enum WorkError {
         /// What it has not.
         what: String,
     },
-    /// The database has ended the transaction by itself, as a deadlock does on MySQL: statements after it would
-    /// be committed one by one.
+    /// The database has ended the transaction by itself, as a deadlock does on MySQL: statements
+    /// after it would be committed one by one.
     #[error("bind `{key}`: the database has rolled the transaction back, after an error")]
     RolledBack {
         /// The bind key.
@@ -55,15 +55,16 @@ pub enum WorkError {
     /// The future of a savepoint was dropped before its end. The unit of work can only be rolled back.
     #[error("a savepoint was abandoned, and nobody knows what is left of it")]
     Abandoned,
-    /// The task is in no scope, so it has no current unit of work: run it in [`Registry::scope`](crate::Registry::scope),
-    /// or hand it one by [`Scope::enter`](super::Scope::enter).
+    /// The task is in no scope, so it has no current unit of work: run it in
+    /// [`Registry::scope`](crate::Registry::scope), or hand it one by
+    /// [`Scope::enter`](super::Scope::enter).
     #[error("this task is in no scope, and has no current unit of work")]
     NoScope,
     /// The scope has ended, and its unit of work was rolled back.
     #[error("the scope has ended")]
     ScopeEnded,
-    /// Somebody else in the scope had the unit of work for the whole time: perhaps the same task, which asked for
-    /// it a second time.
+    /// Somebody else in the scope had the unit of work for the whole time: perhaps the same task,
+    /// which asked for it a second time.
     #[error(
         "the unit of work of this scope was in use for {}: does this task have it already?",
         humantime::format_duration(*after)

@@ -132,8 +132,8 @@ impl<B: Bind> Part<B> {
         }
     }
 
-    /// Within the time that a check may take. A connection that cannot do it is closed, and its server rolls
-    /// back.
+    /// Within the time that a check may take. A connection that cannot do it is closed, and its
+    /// server rolls back.
     async fn rolled_back(&mut self) {
         let limit = self.session.options().check_timeout;
         let rolled_back = timeout(limit, async {

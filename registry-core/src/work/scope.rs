@@ -77,8 +77,8 @@ impl Registry {
         self.new_scope().run(future).await
     }
 
-    /// Runs `future` in a scope of its own; commits what it leaves open if it returns `Ok`, and rolls that back
-    /// if it returns an error.
+    /// Runs `future` in a scope of its own; commits what it leaves open if it returns `Ok`, and
+    /// rolls that back if it returns an error.
     ///
     /// # Errors
     ///
@@ -133,8 +133,8 @@ impl Tenant {
 }
 
 impl UnitOfWork {
-    /// The unit of work of the current scope, begun if it is not yet. Nobody else in the scope has it until what
-    /// this returns is dropped; others wait for it.
+    /// The unit of work of the current scope, begun if it is not yet. Nobody else in the scope has
+    /// it until what this returns is dropped; others wait for it.
     ///
     /// # Errors
     ///
@@ -208,7 +208,8 @@ impl Scope {
         })
     }
 
-    /// Rolls the unit of work of this scope back, if there is one. The next that is asked for is a new one.
+    /// Rolls the unit of work of this scope back, if there is one. The next that is asked for is a
+    /// new one.
     ///
     /// # Errors
     ///
@@ -221,7 +222,8 @@ impl Scope {
         Ok(())
     }
 
-    /// Ends the scope: rolls back what is open. Whoever still has the unit of work can no longer commit it.
+    /// Ends the scope: rolls back what is open. Whoever still has the unit of work can no longer
+    /// commit it.
     pub async fn end(&self) {
         self.0.is_ended.store(true, Ordering::SeqCst);
         // If somebody has it now, it is rolled back when it is given back.

@@ -13,8 +13,8 @@ static CLOSING: Mutex<Vec<(String, Ended)>> = Mutex::new(Vec::new());
 
 /// What connections to the same URL take turns by when they are closed.
 ///
-/// The last one moves the write-ahead log into the file and removes it. Of two that are closed at the same
-/// time, SQLite takes neither for the last, and the log stays behind.
+/// The last one moves the write-ahead log into the file and removes it. Of two that are closed at
+/// the same time, SQLite takes neither for the last, and the log stays behind.
 static TURNS: Mutex<Option<HashMap<String, Weak<Mutex<()>>>>> = Mutex::new(None);
 
 /// A turn in closing connections to one URL.

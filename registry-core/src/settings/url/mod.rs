@@ -201,11 +201,11 @@ impl DatabaseUrl {
         }
     }
 
-    /// The URL with the name of a tenant in the places of `{tenant}`, which changes nothing else in it. A
-    /// SQLite file must be there already, unless the URL has `mode=rwc`.
+    /// The URL with the name of a tenant in the places of `{tenant}`, which changes nothing else in
+    /// it. A SQLite file must be there already, unless the URL has `mode=rwc`.
     ///
-    /// Fails with the limit if the name of the database gets longer than its server has room for: it would
-    /// be cut, and could be that of another tenant then.
+    /// Fails with the limit if the name of the database gets longer than its server has room for:
+    /// it would be cut, and could be that of another tenant then.
     pub(crate) fn for_tenant(&self, tenant: &str) -> Result<Self, usize> {
         Ok(Self::new(match &self.0.target {
             Target::Server(server) => Target::Server(server.for_tenant(TENANT, tenant)?),

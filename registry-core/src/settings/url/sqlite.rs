@@ -126,8 +126,8 @@ impl SqliteFile {
         }
     }
 
-    /// The database with `tenant` in the places of `placeholder`: one that is there already, unless the URL
-    /// says `mode=rwc`.
+    /// The database with `tenant` in the places of `placeholder`: one that is there already, unless
+    /// the URL says `mode=rwc`.
     pub(super) fn for_tenant(&self, placeholder: &str, tenant: &str) -> Self {
         let named = |text: &str| text.replace(placeholder, tenant);
         match self {
