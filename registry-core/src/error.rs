@@ -95,6 +95,7 @@ impl Error {
         match self {
             Self::Acquire(error) => error.is_transient(),
             Self::Work(error) => error.is_transient(),
+            Self::Commit(error) => error.is_transient(),
             Self::Query(_) => matches!(
                 self.database_kind(),
                 Some(

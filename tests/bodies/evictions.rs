@@ -249,3 +249,26 @@ async fn the_error_tells_the_bound_and_who_else_waits() {
     );
     drop((lent, first));
 }
+
+/// The permit is on its way to whoever waits, who does not take it any more.
+#[tokio::test]
+async fn closing_right_after_a_session_came_back_waits_for_nobody() {
+    let settings = registry_core::BindSettings::new(tenants(NAMES)).max_connections(1);
+    let registry = Registry::builder().bind("crm", settings).build().expect("good settings");
+    for name in ["a", "b"] {
+        let lent = session(&registry, name).await;
+        let other = tenant(&registry, name);
+        let mut waiting = Box::pin(async move { other.session_for::<Model>().await });
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        drop(lent);
+        let mut closing = Box::pin(registry.close_tenant(name));
+        assert!(futures_util::poll!(&mut closing).is_pending());
+        if name == "a" {
+            drop(waiting.await.expect("a session of the next engine"));
+        } else {
+            drop(waiting);
+        }
+        let closed = tokio::time::timeout(Duration::from_secs(10), closing).await;
+        assert!(closed.expect("nothing is lent").expect("a good name").is_complete());
+    }
+}

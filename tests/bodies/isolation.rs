@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use registry_core::{
-    AcquireError, BindSettings, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables,
+    AcquireError, BindDsl, BindSettings, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables,
 };
 
 use super::{NAME, database, tenants};
@@ -122,6 +122,14 @@ async fn a_statement_that_fails_does_not_spoil_the_test() {
     add(&registry, 2).await.expect("a row");
     let error = add(&registry, 2).await.unwrap_err();
     assert!(error.database_kind().is_some(), "{error}");
+    assert_eq!(ids(&registry).await, [1, 2]);
+    // With its error in the rows.
+    let broken =
+        diesel::sql_query("SELECT CAST(1 AS DECIMAL) / (id - id) FROM users WHERE nothing > 0")
+            .bound_to::<users::table>()
+            .execute(&registry)
+            .await;
+    assert!(broken.is_err());
     assert_eq!(ids(&registry).await, [1, 2]);
     // In a session it is what it is, and ends with it.
     let mut session = registry.session::<Main>().await.expect("a session");

@@ -229,3 +229,32 @@ async fn scopes_may_go_by_another_key_than_the_task() {
     REQUEST.scope(1, scopes.remove()).await;
     assert_eq!(committed(&registry).await, [1, 2, 4]);
 }
+
+/// Whoever waits for the unit of work when the scope ends is the one who has it then.
+#[tokio::test]
+async fn a_scope_that_ends_under_others_is_rolled_back_all_the_same() {
+    let registry = registry().await;
+    let (task, stop) = registry
+        .scope(async {
+            note(1).await.expect("a row");
+            let work = UnitOfWork::current().await.expect("it is free");
+            let scope = Scope::current().expect("in one");
+            let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+            let task = tokio::spawn(async move {
+                let outcome = scope.work().await.map(drop);
+                // It goes on, and so does its handle to the scope.
+                let _ = stopped.await;
+                drop(scope);
+                outcome
+            });
+            tokio::task::yield_now().await;
+            drop(work);
+            (Some(task), stop)
+        })
+        .await;
+    is_at_rest(&registry).await;
+    stop.send(()).expect("it waits");
+    let outcome = task.expect("spawned").await.expect("no panic");
+    assert!(matches!(outcome, Err(WorkError::ScopeEnded)));
+    assert_eq!(committed(&registry).await, Vec::<i32>::new());
+}

@@ -371,3 +371,15 @@ async fn a_resolver_can_look_into_the_registrys_own_databases() {
     let error = tenant(&registry, "globex").session_for::<invoices::table>().await.unwrap_err();
     assert!(matches!(error, AcquireError::UnknownTenant { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn a_resolver_does_not_find_schemas() {
+    let template = tenants(NAMES);
+    let resolver = TenantResolver::new(move |_| {
+        let settings = BindSettings::new(template.replace("{tenant}", "acme"));
+        async move { Ok::<_, Error>(settings.tenant_schema("t_{tenant}")) }
+    });
+    let registry = Registry::builder().tenants("crm", resolver).build().expect("good settings");
+    let error = tenant(&registry, "acme").session_for::<invoices::table>().await.unwrap_err();
+    assert!(matches!(error, AcquireError::Settings { .. }), "{error}");
+}

@@ -162,6 +162,14 @@ fn a_template_has_its_tenant_in_the_name_of_the_database() {
         problem("postgres://app@db/{tenat}"),
         "bind(\"crm\"): unknown `{tenat}`; did you mean `{tenant}`?"
     );
+    assert_eq!(
+        problem("postgres://app@db/crm_{tenant}?dbname=crm"),
+        "bind(\"crm\"): the parameter `dbname` would win over the name with `{tenant}`"
+    );
+    assert_eq!(
+        problem("mysql://app@db/app/{tenant}"),
+        "bind(\"crm\"): a database on a server has no slash in its name"
+    );
     // A password may have anything in it.
     let registry = Registry::builder().bind("crm", "postgres://app:{tenant}@db/app").build();
     assert_eq!(registry.expect("one database").engine("crm").expect("there").key(), "crm");
@@ -181,5 +189,19 @@ async fn a_file_is_made_for_a_tenant_only_where_that_is_asked_for() {
             }
         }
         assert_eq!(folder.join("acme.db").exists(), is_made, "{query}");
+    }
+}
+
+/// What SQLite keeps beside the file of one tenant is not another tenant's file.
+#[tokio::test]
+async fn no_tenant_has_the_name_of_a_file_beside_another_ones() {
+    let folder = fresh_folder();
+    let url = format!("sqlite://{}/{{tenant}}?mode=rwc", folder.display());
+    let registry = Registry::builder().bind("crm", url).build().expect("good settings");
+    drop(registry.tenant("acme").expect("good").session_for::<Invoice>().await.expect("a session"));
+    for suffix in ["-wal", "-shm", "-journal", "-migrate.lock"] {
+        let tenant = registry.tenant(&format!("acme{suffix}")).expect("a good name");
+        let error = tenant.session_for::<Invoice>().await.unwrap_err();
+        assert!(causes(&error)[1].contains("another tenant"), "{:?}", causes(&error));
     }
 }

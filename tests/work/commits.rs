@@ -1,8 +1,12 @@
 //! Commits that fail: what is committed, what is not, and what nobody knows.
 
+use std::time::Duration;
+
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind;
-use diesel_async::SimpleAsyncConnection;
+use diesel::sql_types::BigInt;
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use registry_core::work::{Outcome, WorkFailure};
 use registry_core::{
     Bound, CommitError, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables, binds,
@@ -230,22 +234,31 @@ async fn after_a_deadlock_nothing_is_done_outside_of_a_transaction() {
     );
 }
 
-/// The request is with the server, and the answer never comes.
+/// The server is at the commit when the connection breaks, and goes on with it.
 async fn broken_in_commit(analytics_too: bool) {
     let database = postgres().database("work");
     let proxy = Proxy::before(postgres().port()).await;
     let registry = registry(&proxy.url(&database), &mariadb().database("work")).await;
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS \
+                $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$; \
+                CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED \
+                FOR EACH ROW EXECUTE FUNCTION slow()";
+    registry.session::<Main>().await.expect("a session").batch_execute(slow).await.expect("made");
+    let mut observer = AsyncPgConnection::establish(&database).await.expect("a connection");
     let mut work = registry.begin();
     add::<users::table>(&mut work, "users", 1).await;
     if analytics_too {
         add::<events::table>(&mut work, "events", 1).await;
     }
-    let gate = proxy.hold_answers();
     let (outcome, ()) = tokio::join!(work.commit(), async {
-        gate.answered().await;
+        while in_commit(&mut observer).await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         proxy.cut();
     });
-    drop(gate);
+    while in_commit(&mut observer).await > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let error = outcome.unwrap_err();
     assert_eq!(error.in_doubt().expect("nobody knows").0, "default");
     assert!(error.failed().is_none() && !error.is_rolled_back());
@@ -257,9 +270,18 @@ async fn broken_in_commit(analytics_too: bool) {
              `analytics` is rolled back"
         );
     }
-    // The server had heard of it.
+    // The server had heard of it, and nobody told.
     assert_eq!(committed(&registry).await, [1, 0, 0]);
     eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+}
+
+/// How many connections are at a commit.
+async fn in_commit(observer: &mut AsyncPgConnection) -> i64 {
+    let count = sql::<BigInt>(
+        "count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND query = 'COMMIT' AND state = 'active'",
+    );
+    diesel_async::RunQueryDsl::get_result(diesel::select(count), observer).await.expect("a count")
 }
 
 #[tokio::test]
@@ -301,5 +323,56 @@ async fn a_rollback_does_not_wait_for_a_network_that_is_silent() {
     proxy.lose_open();
     soon(work.rollback()).await;
     eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+    assert_eq!(committed(&registry).await, [0, 0, 0]);
+}
+
+/// Errors that come with the rows, and not with the answer to the statement.
+#[tokio::test]
+async fn what_failed_in_its_rows_is_found_out_as_well() {
+    let registry = fresh().await;
+    let mut work = registry.begin();
+    add::<events::table>(&mut work, "events", 1).await;
+    add::<users::table>(&mut work, "users", 1).await;
+    let again: Result<i32, Error> = diesel::insert_into(users::table)
+        .values(users::id.eq(1))
+        .returning(users::id)
+        .get_result(&mut work)
+        .await;
+    assert!(again.is_err());
+    let error = work.commit().await.unwrap_err();
+    assert!(error.is_rolled_back(), "{error}");
+    assert_eq!(committed(&registry).await, [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_statement_that_was_cut_short_keeps_all_from_being_committed() {
+    let registry = fresh().await;
+    let mut work = registry.begin();
+    add::<events::table>(&mut work, "events", 1).await;
+    let session = work.session_for::<users::table>().await.expect("a session");
+    let slow = SimpleAsyncConnection::batch_execute(&mut **session, "SELECT pg_sleep(10)");
+    assert!(tokio::time::timeout(Duration::from_millis(50), slow).await.is_err());
+    let row = diesel::insert_into(users::table).values(users::id.eq(1));
+    let error = row.execute(&mut work).await.unwrap_err();
+    assert!(causes(&error)[0].contains("cut short"), "{:?}", causes(&error));
+    let error = soon(work.commit()).await.unwrap_err();
+    assert!(error.is_rolled_back(), "{error}");
+    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+    assert_eq!(committed(&registry).await, [0, 0, 0]);
+}
+
+/// SQLite ends a transaction by itself where it is told to, or has to.
+#[tokio::test]
+async fn nothing_is_written_after_sqlite_has_rolled_back() {
+    let registry = fresh().await;
+    let mut work = registry.begin();
+    add::<notes::table>(&mut work, "notes", 1).await;
+    let session = work.session_for::<notes::table>().await.expect("a session");
+    let ended = diesel::sql_query("INSERT OR ROLLBACK INTO notes (id) VALUES (1)");
+    assert!(ended.execute(session).await.is_err());
+    let row = diesel::insert_into(notes::table).values(notes::id.eq(2));
+    let error = row.execute(&mut work).await.unwrap_err();
+    assert!(matches!(error, Error::Work(_)), "{error}");
+    assert!(work.commit().await.unwrap_err().is_rolled_back());
     assert_eq!(committed(&registry).await, [0, 0, 0]);
 }

@@ -36,11 +36,25 @@ pub trait Driver:
         false
     }
 
+    /// Whether no transaction is open, as far as the driver knows without asking the server.
+    fn is_outside_transaction(&mut self) -> bool {
+        false
+    }
+
+    /// A statement that fails if the transaction of a unit of work is not what it was: aborted, or
+    /// ended by the database itself.
+    const IS_AS_BEGUN: Option<&'static str> = None;
+
     /// Begins a transaction with these statements, and has Diesel know of it.
     fn begin(&mut self, sql: &str) -> impl Future<Output = QueryResult<()>> + Send;
 
-    /// Has the database refuse writes, or take them again, where a transaction cannot be told to.
-    fn refuse_writes(&mut self, _refuse: bool) -> impl Future<Output = QueryResult<()>> + Send {
+    /// Makes ready for a unit of work. True if that is to be undone after it.
+    fn enter_work(&mut self, _read_only: bool) -> impl Future<Output = QueryResult<bool>> + Send {
+        std::future::ready(Ok(false))
+    }
+
+    /// Undoes what [`enter_work`](Self::enter_work) has done.
+    fn leave_work(&mut self) -> impl Future<Output = QueryResult<()>> + Send {
         std::future::ready(Ok(()))
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use diesel::QueryResult;
 use diesel_async::{AsyncMysqlConnection, SimpleAsyncConnection};
 use futures_util::future::BoxFuture;
 use mysql_async::prelude::Queryable;
@@ -43,6 +44,19 @@ impl Driver for Mysql {
             if ["Input/output error", "Driver error: `Connection", "Driver error: `Packet"]
                 .iter()
                 .any(|text| information.message().starts_with(text)))
+    }
+
+    // A deadlock takes the transaction along, and its savepoints with it.
+    const IS_AS_BEGUN: Option<&'static str> = Some("RELEASE SAVEPOINT registry_work");
+
+    async fn enter_work(&mut self, _: bool) -> QueryResult<bool> {
+        // What follows a deadlock is then in a transaction as well, and not committed by itself.
+        self.batch_execute("SET autocommit = 0").await?;
+        Ok(true)
+    }
+
+    async fn leave_work(&mut self) -> QueryResult<()> {
+        self.batch_execute("SET autocommit = 1").await
     }
 
     fn ends_transaction(error: &diesel::result::Error) -> bool {

@@ -55,6 +55,9 @@ impl Driver for Postgres {
          SET TIME ZONE 'UTC'",
     );
 
+    // A transaction that has failed is answered with an error; its `COMMIT` would be with a rollback.
+    const IS_AS_BEGUN: Option<&'static str> = Some("SELECT 1");
+
     fn is_known_dead(&mut self) -> bool {
         // True as well for one with a transaction open, which none is that is about to be lent.
         PoolableConnection::is_broken(self)

@@ -238,7 +238,10 @@ pub(super) async fn run_each<C: Backend>(
 }
 
 /// Why a connection that stands could not be prepared.
-fn setup_error<C: Backend>(statement: &str, error: diesel::result::Error) -> ConnectError {
+pub(super) fn setup_error<C: Backend>(
+    statement: &str,
+    error: diesel::result::Error,
+) -> ConnectError {
     if C::is_fatal(&error) {
         return ConnectError::Unreachable(error.into());
     }

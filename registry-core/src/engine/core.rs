@@ -166,6 +166,9 @@ impl<C: Backend> Core<C> {
         if let Some(limit) = options.queue_limit.filter(|limit| waiting.before >= *limit) {
             return Err(AcquireError::QueueFull { key: engine.settings.key, limit });
         }
+        // Dropped after the future that waits: a permit may be on its way to that while the engine is
+        // closed, and come back without anybody's noticing.
+        let returns = Returns(&engine);
         let permit = engine.permits.acquire();
         // A time so long that it has no end on the clock is waited for without a timer.
         let permit = match started.checked_add(within) {
@@ -173,7 +176,7 @@ impl<C: Backend> Core<C> {
             None => Ok(permit.await),
         };
         let permit = permit.map(|permit| permit.map(SemaphorePermit::forget));
-        drop(waiting);
+        drop((waiting, returns));
         match permit {
             Ok(Ok(())) => {
                 engine.stats.waited();
@@ -253,6 +256,17 @@ impl<C: Backend> Core<C> {
     fn lent(&self) -> u32 {
         let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
         self.settings.options.max_connections.saturating_sub(free)
+    }
+}
+
+/// Wakes [`Core::all_returned`] when it is dropped.
+struct Returns<'a, C: Backend>(&'a Core<C>);
+
+impl<C: Backend> Drop for Returns<'_, C> {
+    fn drop(&mut self) {
+        if self.0.is_closed() {
+            self.0.returned.notify_waiters();
+        }
     }
 }
 

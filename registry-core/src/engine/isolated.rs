@@ -13,7 +13,7 @@ use diesel_async::TransactionManager;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::connect::CHECK;
+use super::connect::{CHECK, setup_error};
 use super::core::Core;
 use super::pool::Lease;
 use crate::backend::Backend;
@@ -31,23 +31,25 @@ impl<C: Backend> Core<C> {
     ) -> Result<(), AcquireError> {
         let key = self.settings.key;
         if lease.connection().is_none() {
-            if self.has_connected.swap(true, Ordering::SeqCst) {
+            if self.has_connected.load(Ordering::SeqCst) {
                 return Err(AcquireError::IsolationLost { key });
             }
-            match self.connect(left).await {
-                Ok((connection, watch)) => {
-                    lease.fill(connection, watch, None, Handle::current().id())
-                }
-                Err(error) => {
-                    // Nothing was done on it, so nothing is lost.
-                    self.has_connected.store(false, Ordering::SeqCst);
-                    return Err(self.could_not_connect(error));
-                }
-            }
+            let connected = async {
+                let (mut connection, watch) = self.connect(left).await?;
+                let left = watch.left();
+                let ready = connection.enter_work(false).await;
+                ready.map_err(|error| setup_error::<C>("the isolation", error))?;
+                watch.restore(left);
+                Ok((connection, watch))
+            };
+            let (connection, watch) =
+                connected.await.map_err(|error| self.could_not_connect(error))?;
+            lease.fill(connection, watch, None, Handle::current().id());
+            // Only now: before that, nothing was done on it that could be lost.
+            self.has_connected.store(true, Ordering::SeqCst);
         }
         // Until the opposite is known.
         lease.discard();
-        let has_failed = lease.watch().is_none_or(|watch| watch.has_failed());
         let is_lost = lease.watch().is_none_or(|watch| watch.has_lost_transaction());
         if is_lost {
             return Err(AcquireError::IsolationLost { key });
@@ -56,7 +58,7 @@ impl<C: Backend> Core<C> {
             return Err(AcquireError::IsolationLost { key });
         };
         let limit = self.settings.options.connect_timeout.min(left);
-        match timeout(limit, settle(connection, has_failed)).await {
+        match timeout(limit, settle(connection)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 let source = Arc::new(ConnectError::Setup {
@@ -77,7 +79,7 @@ impl<C: Backend> Core<C> {
 }
 
 /// Ends what the last borrower has left, and begins a savepoint for the next.
-async fn settle<C: Backend>(connection: &mut C, has_failed: bool) -> QueryResult<()> {
+async fn settle<C: Backend>(connection: &mut C) -> QueryResult<()> {
     let depth = depth(connection)?;
     if depth == 0 {
         C::TransactionManager::begin_transaction(connection).await?;
@@ -88,7 +90,7 @@ async fn settle<C: Backend>(connection: &mut C, has_failed: bool) -> QueryResult
     }
     if depth >= BORROWED {
         // In PostgreSQL, a failure is the end of all that follows, up to the savepoint before it.
-        let is_spoilt = has_failed && connection.batch_execute(CHECK).await.is_err();
+        let is_spoilt = connection.batch_execute(CHECK).await.is_err();
         if is_spoilt {
             C::TransactionManager::rollback_transaction(connection).await?;
         } else {

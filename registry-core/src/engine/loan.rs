@@ -137,17 +137,11 @@ impl<C: Backend> Loan<C> {
         }
     }
 
-    /// Notes from now on whether statements fail.
+    /// Notes from now on what failures do to a transaction.
     pub(crate) fn expect_no_failure(&self) {
         if let Some(watch) = self.watch() {
             watch.expect_no_failure();
         }
-    }
-
-    /// Whether a statement has failed since then, or nobody knows.
-    pub(crate) fn has_seen_failure(&self) -> bool {
-        // With an instrumentation of the borrower's own in the place of ours, the slot alone has the watch.
-        self.watch().is_none_or(|watch| watch.has_failed() || Arc::strong_count(watch) == 1)
     }
 
     /// Whether a failure has ended the transaction.

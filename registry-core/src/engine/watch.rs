@@ -27,9 +27,7 @@ pub(super) struct Watch {
     stale_plans: Arc<AtomicU32>,
     forgotten_plans: AtomicU32,
     is_broken: AtomicBool,
-    /// Whether a statement failed, and whether that has ended the transaction, since
-    /// [`Watch::expect_no_failure`].
-    has_failed: AtomicBool,
+    /// Whether a failure has ended the transaction, since [`Watch::expect_no_failure`].
     has_lost_transaction: AtomicBool,
     /// The task that has it, see [`caller`]. Zero if none does.
     pub(super) holder: AtomicU64,
@@ -88,12 +86,7 @@ impl Watch {
 
     /// Forgets what has failed before.
     pub(super) fn expect_no_failure(&self) {
-        self.has_failed.store(false, Ordering::Relaxed);
         self.has_lost_transaction.store(false, Ordering::Relaxed);
-    }
-
-    pub(super) fn has_failed(&self) -> bool {
-        self.has_failed.load(Ordering::Relaxed)
     }
 
     pub(super) fn has_lost_transaction(&self) -> bool {
@@ -110,7 +103,6 @@ impl Watch {
     }
 
     fn note_error(&self, error: &Error, judge: Judge) {
-        self.has_failed.store(true, Ordering::Relaxed);
         if (judge.ends_transaction)(error) {
             self.has_lost_transaction.store(true, Ordering::Relaxed);
         }

@@ -181,6 +181,14 @@ impl OnDemand {
         due
     }
 
+    /// The engines that the tenants of a bind were found in.
+    pub(crate) fn identities_of(&self, bind: BindKey) -> Vec<Identity> {
+        self.0.shelf.keys_named(|name| match name {
+            EngineName::Tenant { key, .. } => *key == bind,
+            EngineName::Url(..) => false,
+        })
+    }
+
     /// Closes all engines, and opens none from now on.
     pub(crate) fn close_all(&self) -> Vec<Arc<dyn AnyEngine>> {
         let all = self.0.shelf.close_all();

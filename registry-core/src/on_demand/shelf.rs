@@ -117,6 +117,13 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Shelf<K, N, E> {
         self.lock().lru.forget_name(name)
     }
 
+    /// The identities of the open engines that have such a name.
+    pub(super) fn keys_named(&self, is_one: impl Fn(&N) -> bool) -> Vec<K> {
+        let state = self.lock();
+        let named = state.lru.names().filter(|(name, _)| is_one(name));
+        named.map(|(_, key)| key.clone()).collect()
+    }
+
     /// Whether somebody waits for an engine to be unused.
     pub(super) fn is_waited_for(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0

@@ -130,6 +130,8 @@ impl<C: Backend> Connected<C> {
             return Ok(Some(Self::Lent(Core::lend(attempt, Instant::now(), None).await?)));
         }
         let connection = engine.connect_to_migrate(schema).await?;
+        // It could be opened, so it is kept.
+        engine.uses().lent();
         Ok(connection.map(|connection| Self::Own(connection, engine)))
     }
 

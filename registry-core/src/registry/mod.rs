@@ -253,7 +253,7 @@ impl Registry {
     ///
     /// New sessions are acquired from a new engine from now on, by those who wait already as well.
     /// The old one lends none any more, and what it has lent comes back unhindered. Options that
-    /// `settings` do not say stay as the bind has them. For a bind with a database per tenant,
+    /// `settings` do not say are as the registry was built with them. For a bind with a database per tenant,
     /// every tenant's engine is replaced like that.
     ///
     /// The new engine connects when it is first used. [`Engine`] handles of the old one stay what
@@ -301,6 +301,7 @@ impl Registry {
         let mut closed = Vec::new();
         for served in self.0.keys.iter().filter_map(|key| self.0.table.by_key(key)) {
             if let Served::Tenants(bind) = served {
+                bind.forget(tenant.checked_name());
                 closed
                     .extend(self.0.on_demand.close_named(&bind.engine_name(tenant.checked_name())));
                 // A name is not remembered for ever, but where there is a template it can be worked out.

@@ -6,7 +6,7 @@ use super::Registry;
 use super::served::{Named, Served};
 use crate::engine;
 use crate::error::{ReplaceError, WrongBackend};
-use crate::settings::{BackendKind, BindSettings, EngineSettings};
+use crate::settings::{BackendKind, BindSettings, EngineSettings, SettingsError};
 use crate::tenant::{Source, TenantBind};
 
 pub(super) fn replace(
@@ -26,6 +26,15 @@ pub(super) fn replace(
     let is_per_tenant = matches!(served, Served::Tenants(_));
     if settings.url.is_per_tenant() != is_per_tenant {
         return Err(ReplaceError::Tenants { key, is_per_tenant });
+    }
+    let own_schema = match served {
+        Served::Schemas { schema, .. } => Some(&**schema),
+        _ => None,
+    };
+    if settings.tenant_schema.as_deref().is_some_and(|schema| Some(schema) != own_schema) {
+        let source =
+            SettingsError::of("tenant_schema", "it is not changed while the registry is used");
+        return Err(ReplaceError::Settings { key, source });
     }
     match served {
         Served::Engine(named) | Served::Schemas { engine: named, .. } => {
@@ -65,5 +74,7 @@ fn replace_named(registry: &Registry, named: &Named, settings: EngineSettings) {
 fn replace_tenants(registry: &Registry, tenants: &TenantBind, settings: EngineSettings) {
     let key = settings.key;
     tenants.replace(Source::Template(Arc::new(settings)));
-    registry.0.on_demand.close(|identity| identity.settings().key == key);
+    // By their names as well: an engine has the key of the bind that has opened it first.
+    let named = registry.0.on_demand.identities_of(key);
+    registry.0.on_demand.close(|own| own.settings().key == key || named.contains(own));
 }

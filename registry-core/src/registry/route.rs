@@ -15,7 +15,7 @@ use crate::engine::{AnyEngine, Core, Used};
 use crate::error::{AcquireError, ConnectError, WrongBackend};
 use crate::on_demand::{EngineName, Identity, NotOpened};
 use crate::settings::{BackendKind, BindSettings, DatabaseUrl};
-use crate::tenant::{Tenant, TenantBind};
+use crate::tenant::{Tenant, TenantBind, TenantName};
 
 /// Where a session is to come from.
 pub(crate) enum Route<'r> {
@@ -35,6 +35,21 @@ pub(crate) enum Route<'r> {
 pub(crate) struct Found<C: Backend> {
     pub(crate) engine: Used<Core<C>>,
     pub(crate) schema: Option<String>,
+}
+
+/// An engine that is to be opened.
+struct Wanted<'r> {
+    identity: Identity,
+    /// What it is asked for by, and until when that holds.
+    name: Option<(EngineName, Option<std::time::Instant>)>,
+    bind: Option<Asked<'r>>,
+}
+
+/// The bind that was asked where its tenant is, and how often it had been told to forget by then.
+struct Asked<'r> {
+    bind: &'r TenantBind,
+    tenant: &'r TenantName,
+    forgotten: u64,
 }
 
 impl<'r> Route<'r> {
@@ -81,54 +96,75 @@ impl<'r> Route<'r> {
     /// The caller has waited since `started`, and waits for `within` at the most, or `acquire_timeout`.
     pub(crate) async fn open<B: Bind>(
         &self,
-        registry: &Registry,
+        registry: &'r Registry,
         started: Instant,
         within: Option<Duration>,
     ) -> Result<Found<B::Connection>, AcquireError> {
-        if let Some(found) = self.find::<B>(registry)? {
-            return Ok(found);
+        loop {
+            if let Some(found) = self.find::<B>(registry)? {
+                return Ok(found);
+            }
+            let Wanted { identity, name, bind } =
+                self.wanted::<B>(registry, started, within).await?;
+            let settings = identity.settings();
+            check_backend::<B::Connection>(self.bind_key::<B>(), settings.url.backend())?;
+            let limit = within.unwrap_or(settings.options.acquire_timeout);
+            let left = limit.saturating_sub(started.elapsed());
+            let opened = registry.0.on_demand.open(identity.clone(), left).await;
+            let engine = opened.map_err(|error| {
+                let key = self.bind_key::<B>();
+                match error {
+                    NotOpened::Closed => AcquireError::Closed { key },
+                    NotOpened::TimedOut { max_engines, waiting } => {
+                        AcquireError::TooManyEngines { key, after: limit, max_engines, waiting }
+                    }
+                }
+            })?;
+            match (name, bind) {
+                // Replaced meanwhile: this would be the tenant's database of before.
+                (Some((name, _)), Some(Asked { bind, tenant, .. }))
+                    if name != bind.engine_name(tenant) =>
+                {
+                    continue;
+                }
+                // What was said of it was to be forgotten meanwhile.
+                (Some(_), Some(Asked { bind, forgotten, .. })) if forgotten != bind.forgotten() => {
+                }
+                (Some((name, until)), _) => registry.0.on_demand.name(name, &identity, until),
+                (None, _) => {}
+            }
+            return typed(engine, None);
         }
-        let (identity, named) = match (self, registry.0.table.of::<B>()) {
-            (Self::Settings(identity), _) => ((**identity).clone(), None),
+    }
+
+    /// Which engine is to be opened.
+    async fn wanted<B: Bind>(
+        &self,
+        registry: &'r Registry,
+        started: Instant,
+        within: Option<Duration>,
+    ) -> Result<Wanted<'r>, AcquireError> {
+        match (self, registry.0.table.of::<B>()) {
+            (Self::Settings(identity), _) => {
+                Ok(Wanted { identity: (**identity).clone(), name: None, bind: None })
+            }
             (Self::Url(url), _) => {
                 let identity = identity_of::<B>(registry, url.into())?;
-                (identity, Some((EngineName::Url(key_of::<B>(), url.clone()), None)))
+                let name = EngineName::Url(key_of::<B>(), url.clone());
+                Ok(Wanted { identity, name: Some((name, None)), bind: None })
             }
             (Self::Tenant(tenant), Some(Served::Tenants(bind))) => {
-                // Before the source is asked, so that an answer of before is not remembered as a later one.
-                let name = bind.engine_name(tenant.checked_name());
+                // Before the source is asked, so that an answer of before is not taken for a later one.
+                let (name, forgotten) = (bind.engine_name(tenant.checked_name()), bind.forgotten());
                 let limit = within.unwrap_or(registry.0.recipes.acquire_timeout(bind.key()));
-                let (identity, until) = resolved(
-                    bind,
-                    tenant,
-                    started,
-                    limit,
-                    bind.identity_of(tenant, &registry.0.recipes),
-                )
-                .await?;
-                (identity, Some((name, until)))
+                let asked = bind.identity_of(tenant, &registry.0.recipes);
+                let (identity, until) = resolved(bind, tenant, started, limit, asked).await?;
+                let asked = Asked { bind, tenant: tenant.checked_name(), forgotten };
+                Ok(Wanted { identity, name: Some((name, until)), bind: Some(asked) })
             }
             // What is not opened on demand is there.
-            _ => return Err(AcquireError::Closed { key: self.bind_key::<B>() }),
-        };
-        let settings = identity.settings();
-        check_backend::<B::Connection>(self.bind_key::<B>(), settings.url.backend())?;
-        let limit = within.unwrap_or(settings.options.acquire_timeout);
-        let opened =
-            registry.0.on_demand.open(identity.clone(), limit.saturating_sub(started.elapsed()));
-        let engine = opened.await.map_err(|error| {
-            let key = self.bind_key::<B>();
-            match error {
-                NotOpened::Closed => AcquireError::Closed { key },
-                NotOpened::TimedOut { max_engines, waiting } => {
-                    AcquireError::TooManyEngines { key, after: limit, max_engines, waiting }
-                }
-            }
-        })?;
-        if let Some((name, until)) = named {
-            registry.0.on_demand.name(name, &identity, until);
+            _ => Err(AcquireError::Closed { key: self.bind_key::<B>() }),
         }
-        typed(engine, None)
     }
 
     /// An error as it is told to whoever asked.

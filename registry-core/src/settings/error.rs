@@ -41,6 +41,11 @@ impl SettingsError {
         Self::Invalid(Problems(problems))
     }
 
+    /// One problem with the setting `name`.
+    pub(crate) fn of(name: &str, message: &str) -> Self {
+        Self::from_problems(vec![Problem::new(name, message)])
+    }
+
     /// Every problem of settings that can be read but not used.
     ///
     /// Empty if they cannot be read, since then nothing more is known about them.

@@ -114,9 +114,7 @@ impl Recipes {
         // As it will be for a tenant, with a name that is as short as can be.
         let checked = url.value.resolved_against(folder);
         let checked = if checked.is_per_tenant() {
-            let too_long =
-                |limit| told(format!("the database has a name of more than {limit} bytes"));
-            checked.for_tenant("a").map_err(too_long)?
+            checked.for_tenant("a").map_err(|unfit| told(unfit.to_string()))?
         } else {
             checked
         };

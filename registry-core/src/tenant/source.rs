@@ -15,7 +15,7 @@ use super::name::TenantName;
 use crate::bind_key::BindKey;
 use crate::error::{AcquireError, DriverError};
 use crate::on_demand::{EngineName, Identity};
-use crate::settings::{BackendKind, BindSettings, EngineSettings, Recipes};
+use crate::settings::{BackendKind, BindSettings, EngineSettings, Recipes, SettingsError};
 
 /// Finds the settings of a tenant's database: in a table, in a vault, or anywhere else.
 ///
@@ -94,6 +94,8 @@ pub(crate) struct TenantBind {
     source: RwLock<Source>,
     /// How often the source was replaced.
     generation: AtomicU64,
+    /// How often what is known of a tenant was to be forgotten.
+    forgotten: AtomicU64,
     /// Those tenants that a resolver is being asked about.
     asked: Mutex<HashMap<TenantName, Arc<Asked>>>,
 }
@@ -113,6 +115,7 @@ impl TenantBind {
             key,
             source: RwLock::new(source),
             generation: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
             asked: Mutex::default(),
         }
     }
@@ -132,6 +135,16 @@ impl TenantBind {
 
     pub(crate) fn source(&self) -> Source {
         self.source.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Forgets what was said of a tenant, and what is being said.
+    pub(crate) fn forget(&self, tenant: &TenantName) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.asked().remove(tenant);
+    }
+
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::SeqCst)
     }
 
     /// The same in test isolation.
@@ -166,9 +179,11 @@ impl TenantBind {
             Source::Resolver(resolver) => resolver,
         };
         let cell = Arc::clone(self.asked().entry(tenant.checked_name().clone()).or_default());
-        let asking = Asking { bind: self, tenant: tenant.checked_name(), cell };
-        let answer = asking.cell.get_or_try_init(|| self.ask(&resolver, tenant, recipes)).await;
-        answer.cloned()
+        let asking = Asking { bind: self, tenant: tenant.checked_name(), cell: Some(cell) };
+        let Some(cell) = &asking.cell else {
+            unreachable!("it is only emptied when it is dropped")
+        };
+        cell.get_or_try_init(|| self.ask(&resolver, tenant, recipes)).await.cloned()
     }
 
     /// Which engine is the tenant's, where nobody has to be asked.
@@ -198,6 +213,12 @@ impl TenantBind {
         };
         let settings =
             recipes.engine(key, bind).map_err(|source| AcquireError::Settings { key, source })?;
+        if settings.tenant_schema.is_some() {
+            let message =
+                "a resolver finds databases; a bind with a schema for each tenant has one";
+            let source = SettingsError::of("tenant_schema", message);
+            return Err(AcquireError::Settings { key, source });
+        }
         Ok((self.identity(settings, tenant)?, until))
     }
 
@@ -213,12 +234,11 @@ impl TenantBind {
         }
         match settings.url.for_tenant(tenant.name()) {
             Ok(url) => settings.url = url,
-            Err(limit) => {
-                let message = format!("the name of the database is longer than {limit} bytes");
+            Err(unfit) => {
                 return Err(AcquireError::Resolve {
                     key: self.key,
                     tenant: tenant.name().to_owned(),
-                    source: message.into(),
+                    source: unfit.into(),
                 });
             }
         }
@@ -235,17 +255,20 @@ impl TenantBind {
 struct Asking<'a> {
     bind: &'a TenantBind,
     tenant: &'a TenantName,
-    cell: Arc<Asked>,
+    cell: Option<Arc<Asked>>,
 }
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         let mut asked = self.bind.asked();
-        let is_last = asked.get(self.tenant).is_some_and(|cell| {
-            // The map has it, and so does this; nobody gets it otherwise than from the map.
-            Arc::ptr_eq(cell, &self.cell) && Arc::strong_count(cell) == 2
-        });
-        if is_last {
+        let own = self.cell.take();
+        let is_shared = match (asked.get(self.tenant), &own) {
+            (Some(shared), Some(own)) => Arc::ptr_eq(shared, own),
+            _ => false,
+        };
+        // Under the lock, so that of two who leave at once one is the last.
+        drop(own);
+        if is_shared && asked.get(self.tenant).is_some_and(|cell| Arc::strong_count(cell) == 1) {
             asked.remove(self.tenant);
         }
     }

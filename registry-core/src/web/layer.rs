@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use axum_core::extract::Request;
 use axum_core::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
+use http::StatusCode;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -75,19 +76,26 @@ where
             let scope = registry.new_scope();
             request.extensions_mut().insert(scope.clone());
             request.extensions_mut().insert(registry);
+            let ending = scope.clone();
             let handled = async {
                 let response = inner.call(request).await?.into_response();
                 let is_success =
                     !response.status().is_client_error() && !response.status().is_server_error();
-                if commits
-                    && is_success
-                    && let Err(error) = scope.commit().await
-                {
-                    return Ok(error.into_response());
+                if commits && is_success {
+                    // In a task of its own: a client that goes away now must not leave one database
+                    // committed and the next one not.
+                    let commit = async move { scope.commit().await };
+                    let committed = tokio::spawn(commit).await;
+                    if let Ok(Err(error)) = committed {
+                        return Ok(error.into_response());
+                    }
+                    if committed.is_err() {
+                        return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+                    }
                 }
                 Ok(response)
             };
-            scope.clone().run(handled).await
+            ending.run(handled).await
         })
     }
 }

@@ -372,6 +372,7 @@ impl UnitOfWork {
         self.is_abandoned = true;
         for part in &mut self.parts {
             let key = part.key();
+            part.check().map_err(told)?;
             let set = part.set_savepoint().await;
             set.map_err(|source| told(WorkError::Savepoint { key, source }))?;
         }
@@ -385,6 +386,9 @@ impl UnitOfWork {
         self.level -= 1;
         for part in &mut self.parts {
             let key = part.key();
+            if let Err(error) = part.check() {
+                return outcome.and(Err(told(error)));
+            }
             let ended = match &outcome {
                 Ok(_) => part.release_savepoint().await,
                 Err(_) => part.roll_back_to_savepoint().await,

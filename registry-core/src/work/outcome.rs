@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use diesel::result::Error as DieselError;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use crate::bind_key::BindKey;
 use crate::error::AcquireError;
@@ -40,6 +40,13 @@ pub enum WorkError {
     /// after it would be committed one by one.
     #[error("bind `{key}`: the database has rolled the transaction back, after an error")]
     RolledBack {
+        /// The bind key.
+        key: BindKey,
+    },
+    /// The future of a statement was dropped before its end, or the connection is gone: nobody knows what it did.
+    /// The unit of work can only be rolled back.
+    #[error("bind `{key}`: a statement was cut short, and nobody knows what it did")]
+    CutShort {
         /// The bind key.
         key: BindKey,
     },
@@ -165,6 +172,20 @@ impl CommitError {
             Outcome::InDoubt(error) => Some((key.as_str(), error)),
             _ => None,
         })
+    }
+
+    /// Whether the same unit of work may succeed a little later, with nothing changed: nothing was
+    /// committed, and the reason was a conflict with others.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.is_rolled_back()
+            && self.failed().is_some_and(|(_, failure)| match failure {
+                WorkFailure::Database(DieselError::DatabaseError(kind, _)) => {
+                    matches!(kind, DatabaseErrorKind::SerializationFailure)
+                }
+                WorkFailure::Work(error) => error.is_transient(),
+                WorkFailure::Database(_) => false,
+            })
     }
 
     /// Whether it surely was as if nothing had been done.

@@ -57,8 +57,8 @@ pub(super) struct Part<B: Bind> {
     session: Session<B>,
     /// How deep in transactions the connection was before: in test isolation it is in some.
     base: u32,
-    /// Whether SQLite was told to refuse writes, and must be told otherwise.
-    refuses_writes: bool,
+    /// Whether something is to be undone on the connection when the transaction is over.
+    has_entered: bool,
 }
 
 type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
@@ -82,16 +82,15 @@ impl<B: Bind> Part<B> {
             backend,
             what,
         })?;
-        let refuses_writes = options.is_read_only() && !session.options().read_only;
+        let read_only = options.is_read_only() && !session.options().read_only;
         session.loan().expect_no_failure();
         let left = session.loan().left();
         let connection = &mut *session;
         let base = depth::<B>(connection);
         let begun = async {
-            if refuses_writes {
-                B::Connection::refuse_writes(connection, true).await?;
-            }
+            let mut has_entered = false;
             if base == 0 {
+                has_entered = B::Connection::enter_work(connection, read_only).await?;
                 B::Connection::begin(connection, &sql).await?;
             } else {
                 Manager::<B>::begin_transaction(connection).await?;
@@ -99,18 +98,16 @@ impl<B: Bind> Part<B> {
             for _ in 0..savepoints {
                 Manager::<B>::begin_transaction(connection).await?;
             }
-            QueryResult::Ok(())
+            QueryResult::Ok(has_entered)
         };
         match begun.await {
-            Ok(()) => {
-                // What was done to refuse writes is undone at the end, and nothing for others to undo.
+            Ok(has_entered) => {
+                // What was done to enter is undone at the end, and nothing for others to undo.
                 session.loan().restore(left);
-                Ok(Self { session, base, refuses_writes })
+                Ok(Self { session, base, has_entered })
             }
             Err(source) => {
-                if refuses_writes {
-                    session.loan_mut().discard();
-                }
+                session.loan_mut().discard();
                 Err(WorkError::Begin { key, source })
             }
         }
@@ -122,11 +119,11 @@ impl<B: Bind> Part<B> {
     }
 
     async fn end(&mut self) {
-        if !std::mem::take(&mut self.refuses_writes) {
+        if !std::mem::take(&mut self.has_entered) {
             return;
         }
         let left = self.session.loan().left();
-        match B::Connection::refuse_writes(&mut *self.session, false).await {
+        match B::Connection::leave_work(&mut *self.session).await {
             Ok(()) => self.session.loan().restore(left),
             Err(_) => self.session.loan_mut().discard(),
         }
@@ -135,6 +132,11 @@ impl<B: Bind> Part<B> {
     /// Within the time that a check may take. A connection that cannot do it is closed, and its
     /// server rolls back.
     async fn rolled_back(&mut self) {
+        if !self.session.loan_mut().is_fit() {
+            // Nothing can be said on it that would be understood.
+            self.session.loan_mut().discard();
+            return;
+        }
         let limit = self.session.options().check_timeout;
         let rolled_back = timeout(limit, async {
             while self.depth() > 0 {
@@ -159,8 +161,14 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn check(&mut self) -> Result<(), WorkError> {
-        let is_lost = self.session.loan().has_lost_transaction() || self.depth() == 0;
-        if is_lost { Err(WorkError::RolledBack { key: self.key() }) } else { Ok(()) }
+        let key = self.key();
+        if !self.session.loan_mut().is_fit() {
+            return Err(WorkError::CutShort { key });
+        }
+        let is_lost = self.session.loan().has_lost_transaction()
+            || self.depth() == 0
+            || B::Connection::is_outside_transaction(&mut *self.session);
+        if is_lost { Err(WorkError::RolledBack { key }) } else { Ok(()) }
     }
 
     fn is_ready(&mut self) -> BoxFuture<'_, QueryResult<()>> {
@@ -169,9 +177,8 @@ impl<B: Bind> AnyPart for Part<B> {
                 // Begun by hand or by Diesel, and its future was dropped: the database would commit a part.
                 return Err(DieselError::BrokenTransactionManager);
             }
-            // After a failure, PostgreSQL answers `COMMIT` with a rollback, and no error.
-            if self.session.loan().has_seen_failure() {
-                self.session.batch_execute("SELECT 1").await?;
+            if let Some(question) = B::Connection::IS_AS_BEGUN.filter(|_| self.base == 0) {
+                self.session.batch_execute(question).await?;
             }
             Ok(())
         })
@@ -186,6 +193,11 @@ impl<B: Bind> AnyPart for Part<B> {
                     Ok(())
                 }
                 Err(error) => {
+                    // Diesel may have tried to roll back after it, and tells of both.
+                    let error = match error {
+                        DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
+                        error => error,
+                    };
                     let is_rolled_back = !B::Connection::is_fatal(&error)
                         && !matches!(error, DieselError::BrokenTransactionManager);
                     if is_rolled_back {
@@ -216,12 +228,9 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn abandon(mut self: Box<Self>) {
-        // In test isolation, the next borrower deals with it.
-        if self.base > 0 {
-            return;
-        }
-        // A statement that was cut short, or a connection that is gone, is nothing to wait for.
-        if !self.session.loan_mut().is_fit() {
+        // In test isolation, the next borrower deals with it. A statement that was cut short, or a
+        // connection that is gone, is nothing to wait for.
+        if self.base > 0 || !self.session.loan_mut().is_fit() {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {

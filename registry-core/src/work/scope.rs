@@ -191,7 +191,7 @@ impl Scope {
             let unit = UnitOfWork::new(self.0.source.clone(), self.0.options.clone());
             *place = Some(unit);
         }
-        Ok(CurrentWork { place, scope: self.clone() })
+        Ok(CurrentWork { place: Some(place), scope: self.clone() })
     }
 
     /// Commits the unit of work of this scope, if there is one. The next that is asked for is a new one.
@@ -261,8 +261,10 @@ impl Scope {
     async fn place(&self) -> Result<OwnedMutexGuard<Option<UnitOfWork>>, WorkError> {
         let after = self.0.patience;
         let place = timeout(after, Arc::clone(&self.0.work).lock_owned()).await;
-        let place = place.map_err(|_| WorkError::InUse { after })?;
+        let mut place = place.map_err(|_| WorkError::InUse { after })?;
         if self.0.is_ended.load(Ordering::SeqCst) {
+            // Whoever ended the scope found the place taken, and left this to whoever has it.
+            drop(place.take());
             return Err(WorkError::ScopeEnded);
         }
         Ok(place)
@@ -290,7 +292,8 @@ impl Drop for Ends {
 
 /// The unit of work of a scope, in the hands of one user: see [`UnitOfWork::current`].
 pub struct CurrentWork {
-    place: OwnedMutexGuard<Option<UnitOfWork>>,
+    /// Empty only while it is dropped.
+    place: Option<OwnedMutexGuard<Option<UnitOfWork>>>,
     scope: Scope,
 }
 
@@ -298,26 +301,31 @@ impl Deref for CurrentWork {
     type Target = UnitOfWork;
 
     fn deref(&self) -> &UnitOfWork {
-        match &*self.place {
-            Some(unit) => unit,
-            None => unreachable!("it is only taken when this is dropped"),
+        match self.place.as_deref() {
+            Some(Some(unit)) => unit,
+            _ => unreachable!("it is only taken when this is dropped"),
         }
     }
 }
 
 impl DerefMut for CurrentWork {
     fn deref_mut(&mut self) -> &mut UnitOfWork {
-        match &mut *self.place {
-            Some(unit) => unit,
-            None => unreachable!("it is only taken when this is dropped"),
+        match self.place.as_deref_mut() {
+            Some(Some(unit)) => unit,
+            _ => unreachable!("it is only taken when this is dropped"),
         }
     }
 }
 
 impl Drop for CurrentWork {
     fn drop(&mut self) {
-        if self.scope.0.is_ended.load(Ordering::SeqCst) {
-            drop(self.place.take());
+        // Given back first: whoever ends the scope before that finds the place taken, and is seen here;
+        // whoever does so after it does the rest.
+        drop(self.place.take());
+        if self.scope.0.is_ended.load(Ordering::SeqCst)
+            && let Ok(mut place) = self.scope.0.work.try_lock()
+        {
+            drop(place.take());
         }
     }
 }

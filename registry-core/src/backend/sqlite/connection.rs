@@ -70,6 +70,8 @@ pub struct AsyncSqliteConnection {
     thread: Thread,
     /// On this side, so that looking at it waits for nothing.
     transactions: AnsiTransactionManager,
+    /// Whether it was told to refuse writes for a while.
+    refuses_writes: bool,
     /// Never locked: it makes the connection `Sync`.
     instrumentation: Mutex<DynInstrumentation>,
 }
@@ -152,14 +154,32 @@ impl AsyncSqliteConnection {
         self.thread.has_transaction() && matches!(transaction::depth(self.status()), Ok(0))
     }
 
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.thread.has_transaction()
+    }
+
+    /// Has the database refuse writes, or take them again.
+    pub(super) async fn refuse_writes(&mut self, refuse: bool) -> QueryResult<()> {
+        let word = if refuse { "ON" } else { "OFF" };
+        // Said before, so that it is undone by whoever comes after a statement that was cut short.
+        self.refuses_writes |= refuse;
+        self.batch_execute(&format!("PRAGMA query_only = {word}")).await?;
+        self.refuses_writes = refuse;
+        Ok(())
+    }
+
     /// Rolls back whatever is open, behind what still runs. It happens even if the future is dropped.
     pub(super) fn roll_back(&mut self) -> BoxFuture<'static, ()> {
         self.transactions = AnsiTransactionManager::default();
+        let takes_writes_again = std::mem::take(&mut self.refuses_writes);
         let (done, is_done) = tokio::sync::oneshot::channel();
         self.thread.send(move |database| {
             if database.look_for_transaction() {
                 let _ = database.connection.batch_execute("ROLLBACK");
                 database.look_for_transaction();
+            }
+            if takes_writes_again {
+                let _ = database.connection.batch_execute("PRAGMA query_only = OFF");
             }
             let _ = done.send(());
         });
@@ -299,7 +319,12 @@ impl AsyncConnection for AsyncSqliteConnection {
         // Diesel's own connection reports how that went.
         let thread = Thread::open(database_url).await?;
         let instrumentation = Mutex::new(DynInstrumentation::default_instrumentation());
-        Ok(Self { thread, transactions: AnsiTransactionManager::default(), instrumentation })
+        Ok(Self {
+            thread,
+            transactions: AnsiTransactionManager::default(),
+            refuses_writes: false,
+            instrumentation,
+        })
     }
 
     fn transaction_state(&mut self) -> &mut AnsiTransactionManager {

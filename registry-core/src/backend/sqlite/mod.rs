@@ -43,9 +43,19 @@ impl Driver for Sqlite {
         false
     }
 
-    async fn refuse_writes(&mut self, refuse: bool) -> QueryResult<()> {
-        let word = if refuse { "ON" } else { "OFF" };
-        self.batch_execute(&format!("PRAGMA query_only = {word}")).await
+    fn is_outside_transaction(&mut self) -> bool {
+        !self.is_in_transaction()
+    }
+
+    async fn enter_work(&mut self, read_only: bool) -> QueryResult<bool> {
+        if read_only {
+            self.refuse_writes(true).await?;
+        }
+        Ok(read_only)
+    }
+
+    async fn leave_work(&mut self) -> QueryResult<()> {
+        self.refuse_writes(false).await
     }
 
     async fn open(url: &DatabaseUrl, options: &EngineOptions) -> Result<Self, ConnectError> {

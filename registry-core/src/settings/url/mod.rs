@@ -29,6 +29,19 @@ const SCHEMES: [&str; 5] = ["postgres", "postgresql", "mysql", "mariadb", "sqlit
 /// What stands for the name of a tenant.
 pub(crate) const TENANT: &str = "{tenant}";
 
+/// Why a tenant cannot have the database that a template gives it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotForTenant {
+    /// The server would cut the name, and it could be that of another tenant then.
+    #[error("the name of the database is longer than {limit} bytes")]
+    TooLong { limit: usize },
+    /// The file is one that SQLite keeps beside the database of another tenant.
+    #[error(
+        "the name of the file ends in `{suffix}`: it could belong to the database of another tenant"
+    )]
+    SideFile { suffix: &'static str },
+}
+
 /// Where a database is: a URL that shows itself without its password.
 ///
 /// | URL | database |
@@ -184,6 +197,11 @@ impl DatabaseUrl {
 
     /// What is wrong with the braces in it, if there are any.
     pub(crate) fn check_braces(&self) -> Result<(), String> {
+        if self.is_per_tenant()
+            && let Target::Server(server) = &self.0.target
+        {
+            server.check_template()?;
+        }
         let (database, elsewhere) = match &self.0.target {
             Target::Server(server) => (server.database().into(), server.has_elsewhere(TENANT)),
             Target::Sqlite(file) => (file.name(), false),
@@ -204,12 +222,11 @@ impl DatabaseUrl {
     /// The URL with the name of a tenant in the places of `{tenant}`, which changes nothing else in
     /// it. A SQLite file must be there already, unless the URL has `mode=rwc`.
     ///
-    /// Fails with the limit if the name of the database gets longer than its server has room for:
-    /// it would be cut, and could be that of another tenant then.
-    pub(crate) fn for_tenant(&self, tenant: &str) -> Result<Self, usize> {
+    /// Fails if what comes out could be another tenant's.
+    pub(crate) fn for_tenant(&self, tenant: &str) -> Result<Self, NotForTenant> {
         Ok(Self::new(match &self.0.target {
             Target::Server(server) => Target::Server(server.for_tenant(TENANT, tenant)?),
-            Target::Sqlite(file) => Target::Sqlite(file.for_tenant(TENANT, tenant)),
+            Target::Sqlite(file) => Target::Sqlite(file.for_tenant(TENANT, tenant)?),
         }))
     }
 

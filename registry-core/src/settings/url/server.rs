@@ -4,8 +4,8 @@ use std::path::Path;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::InvalidUrl;
 use super::tls::{self, TlsSettings};
+use super::{InvalidUrl, NotForTenant};
 use crate::settings::BackendKind;
 
 /// Everything but the characters that RFC 3986 leaves unreserved.
@@ -161,15 +161,25 @@ impl ServerUrl {
             })
     }
 
-    /// The URL with `name`, encoded, in the places of `placeholder`. Fails with the limit if the name of
-    /// the database is then too long for its server.
-    pub(super) fn for_tenant(&self, placeholder: &str, name: &str) -> Result<Self, usize> {
+    /// Whether the name in the path is all that says which database it is.
+    pub(super) fn check_template(&self) -> Result<(), String> {
+        if self.parameters.iter().any(|parameter| parameter.name == "dbname") {
+            return Err("the parameter `dbname` would win over the name with `{tenant}`".to_owned());
+        }
+        if self.database().matches('/').count() > 1 {
+            return Err("a database on a server has no slash in its name".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The URL with `name`, encoded, in the places of `placeholder`.
+    pub(super) fn for_tenant(&self, placeholder: &str, name: &str) -> Result<Self, NotForTenant> {
         let encoded = utf8_percent_encode(name, USER_INFO).to_string();
         let database = self.database().replace(placeholder, &encoded);
         // NAMEDATALEN of PostgreSQL, less one, in bytes; MySQL's are characters, which are no fewer bytes.
         let limit = if self.backend == BackendKind::Postgres { 63 } else { 64 };
         if percent_decode_str(database.trim_start_matches('/')).count() > limit {
-            return Err(limit);
+            return Err(NotForTenant::TooLong { limit });
         }
         let hosts = self.place.len() - self.database().len();
         let place = format!("{}{database}", &self.place[..hosts]);

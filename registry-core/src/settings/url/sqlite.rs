@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
-use super::{InvalidUrl, did_you_mean};
+use super::{InvalidUrl, NotForTenant, did_you_mean};
 
 /// What would end a path in a `file:` URI, or be taken for an escape.
 const PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ').add(b'@');
+
+/// What the names of files end in that are kept beside a database, by SQLite and by migrations.
+const SIDE_FILES: [&str; 4] = ["-wal", "-shm", "-journal", "-migrate.lock"];
 
 /// The parameters of a SQLite URI, see <https://www.sqlite.org/uri.html>.
 const PARAMETERS: [&str; 6] = ["mode", "cache", "immutable", "nolock", "psow", "vfs"];
@@ -128,9 +131,13 @@ impl SqliteFile {
 
     /// The database with `tenant` in the places of `placeholder`: one that is there already, unless
     /// the URL says `mode=rwc`.
-    pub(super) fn for_tenant(&self, placeholder: &str, tenant: &str) -> Self {
+    pub(super) fn for_tenant(&self, placeholder: &str, tenant: &str) -> Result<Self, NotForTenant> {
+        let beside = SIDE_FILES.into_iter().find(|suffix| tenant.ends_with(suffix));
+        if let Some(suffix) = beside.filter(|_| self.name().ends_with(placeholder)) {
+            return Err(NotForTenant::SideFile { suffix });
+        }
         let named = |text: &str| text.replace(placeholder, tenant);
-        match self {
+        Ok(match self {
             Self::Memory { name, parameters } => {
                 Self::Memory { name: name.as_deref().map(named), parameters: parameters.clone() }
             }
@@ -147,7 +154,7 @@ impl SqliteFile {
                 let written_relative = *written_relative;
                 Self::File { path: parts.collect(), parameters, written_relative }
             }
-        }
+        })
     }
 
     /// Another file, with the parameters of this one.
