@@ -114,6 +114,7 @@
         dead_code,
         unused_macros,
         unused_imports,
+        unused_variables,
         reason = "without a backend there is nothing to run"
     )
 )]
