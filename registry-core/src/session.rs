@@ -131,6 +131,9 @@ impl Registry {
     /// recently used that has no session lent. If all have one, it is waited for, first come first
     /// served. An engine that could not connect is not kept.
     ///
+    /// A SQLite database in memory lives as long as its engine, and goes when that is closed to make
+    /// room, or for want of use.
+    ///
     /// See [`Acquire`] for what it waits for and how it fails.
     pub fn session_by_url<M: Bound>(
         &self,

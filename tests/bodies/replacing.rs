@@ -173,12 +173,13 @@ async fn an_engine_that_opens_while_it_is_replaced_is_not_found_afterwards() {
     registry.replace_engine("crm", new.as_str()).expect("replaced");
     drop(lent);
     // It had found out where acme was before; its session is of where acme is now.
-    drop(waiting.await.expect("a session"));
-    drop(acme.session_for::<own_places::table>().await.expect("a session"));
-    let open = registry.status().on_demand.engines.swap_remove(0);
-    let shown = registry_core::DatabaseUrl::parse(&new.replace("{tenant}", "acme")).expect("a URL");
-    let shown = shown.to_string();
-    assert!(open.engine.url.to_string().starts_with(&shown), "{} is not {shown}", open.engine.url);
-    // One for globex that is closed, one for acme of before, and one for acme.
-    assert_eq!(registry.status().on_demand.misses, 3);
+    let first = waiting.await.expect("a session");
+    let template = registry_core::DatabaseUrl::parse(&new.replace("{tenant}", "acme"));
+    let expected = template.expect("a URL").to_string();
+    for _ in 0..2 {
+        let open = registry.status().on_demand.engines.swap_remove(0).engine.url.to_string();
+        assert!(open.starts_with(&expected), "{open} is not {expected}");
+        drop(acme.session_for::<own_places::table>().await.expect("a session"));
+    }
+    drop(first);
 }

@@ -74,6 +74,9 @@
 //! (<https://www.sqlite.org/rescode.html#busy_snapshot>). So one that may write takes the lock at
 //! once.
 //!
+//! Two binds that name one SQLite file cannot both be written in one unit of work: the second waits
+//! for the first.
+//!
 //! A statement that fails on PostgreSQL aborts the transaction: put it in a savepoint if the work
 //! is to go on. A deadlock on MySQL rolls the whole transaction back, and what follows would be
 //! committed one by one: after it, the unit of work is refused ([`WorkError::RolledBack`]).
