@@ -108,7 +108,7 @@ async fn a_rollback_is_of_all_and_the_connections_stay() {
     let mut work = registry.begin();
     add_user(&mut work, 1).await.expect("a row");
     add_event(&mut work, 1).await.expect("a row");
-    work.rollback().await;
+    work.rollback().await.expect("told");
     let idle: Vec<u32> = registry.status().engines.iter().map(|engine| engine.idle).collect();
     assert_eq!(idle, [1, 1]);
     assert_eq!(committed(&registry).await, (vec![], vec![]));
@@ -315,7 +315,7 @@ async fn read_only_work_writes_nothing_and_leaves_its_connection_as_it_was() {
     let mut work = registry.begin_with(WorkOptions::new().read_only(true));
     let error = add_user(&mut work, 1).await.unwrap_err();
     assert!(matches!(error, Error::Query(_)), "{error}");
-    work.rollback().await;
+    work.rollback().await.expect("told");
     let mut work = registry.begin_with(WorkOptions::new().read_only(true));
     let count: i64 = users::table.count().get_result(&mut work).await.expect("a count");
     assert_eq!(count, 0);

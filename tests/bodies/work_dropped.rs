@@ -59,7 +59,7 @@ async fn everything(registry: &Registry, id: i32, commits: bool) -> Result<(), E
     if commits {
         work.commit().await?;
     } else {
-        work.rollback().await;
+        work.rollback().await?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use diesel::sql_types::BigInt;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use registry_core::work::{Outcome, WorkFailure};
 use registry_core::{
-    Bound, CommitError, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables, binds,
+    Bound, CommitError, Error, Registry, RunQueryDsl, UnitOfWork, WorkError, bind_tables, binds,
 };
 
 use crate::support::proxy::{Proxy, soon};
@@ -321,7 +321,8 @@ async fn a_rollback_does_not_wait_for_a_network_that_is_silent() {
     add::<users::table>(&mut work, "users", 1).await;
     add::<events::table>(&mut work, "events", 1).await;
     proxy.lose_open();
-    soon(work.rollback()).await;
+    let error = soon(work.rollback()).await.expect_err("it is silent");
+    assert!(matches!(error, WorkError::NotTold { key } if key == "default"), "{error}");
     eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
     assert_eq!(committed(&registry).await, [0, 0, 0]);
 }

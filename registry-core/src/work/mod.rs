@@ -338,14 +338,22 @@ impl UnitOfWork {
 
     /// Rolls back every bind that was touched.
     ///
-    /// It waits for the databases. A connection that cannot be told is closed, and its server rolls
-    /// back. Dropping the future, as dropping the unit of work itself, leaves the rest to the
-    /// background.
-    pub async fn rollback(mut self) {
+    /// It waits for the databases, for `check_timeout` each at the most. Dropping the future, as
+    /// dropping the unit of work itself, leaves the rest to the background.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkError::NotTold`] with the first bind that could not be told, as its connection is gone
+    /// or silent. Its connection is closed, and its server rolls back when it notices.
+    pub async fn rollback(mut self) -> Result<(), WorkError> {
+        let mut outcome = Ok(());
         for part in &mut self.parts {
-            part.roll_back().await;
+            if !part.roll_back().await && outcome.is_ok() {
+                outcome = Err(WorkError::NotTold { key: part.key() });
+            }
         }
         self.parts.clear();
+        outcome
     }
 
     /// Runs `work` between savepoints of all databases: what it has done is kept if it returns
@@ -420,7 +428,8 @@ impl UnitOfWork {
                 Ok(value)
             }
             Err(error) => {
-                self.rollback().await;
+                // What cannot be told is closed: the caller's own error is what matters.
+                let _ = self.rollback().await;
                 Err(error)
             }
         }

@@ -50,6 +50,15 @@ pub enum WorkError {
         /// The bind key.
         key: BindKey,
     },
+    /// The database could not be told to roll back: its connection is gone, or silent. It was closed, and the
+    /// server rolls back when it notices.
+    #[error(
+        "bind `{key}`: the database could not be told to roll back, and its connection was closed"
+    )]
+    NotTold {
+        /// The bind key.
+        key: BindKey,
+    },
     /// A savepoint could not be set, released or rolled back to.
     #[error("bind `{key}`: a savepoint failed")]
     Savepoint {

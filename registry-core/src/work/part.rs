@@ -33,7 +33,8 @@ pub(super) trait AnyPart: Send {
     /// Whether the connection broke, if that failed.
     fn commit(&mut self) -> BoxFuture<'_, Result<(), Broken>>;
 
-    fn roll_back(&mut self) -> BoxFuture<'_, ()>;
+    /// Whether the database was told. If not, the connection is closed.
+    fn roll_back(&mut self) -> BoxFuture<'_, bool>;
 
     fn set_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>>;
 
@@ -131,11 +132,11 @@ impl<B: Bind> Part<B> {
 
     /// Within the time that a check may take. A connection that cannot do it is closed, and its
     /// server rolls back.
-    async fn rolled_back(&mut self) {
+    async fn rolled_back(&mut self) -> bool {
         if !self.session.loan_mut().is_fit() {
             // Nothing can be said on it that would be understood.
             self.session.loan_mut().discard();
-            return;
+            return false;
         }
         let limit = self.session.options().check_timeout;
         let rolled_back = timeout(limit, async {
@@ -145,9 +146,11 @@ impl<B: Bind> Part<B> {
             self.end().await;
             QueryResult::Ok(())
         });
-        if !matches!(rolled_back.await, Ok(Ok(()))) {
+        let is_told = matches!(rolled_back.await, Ok(Ok(())));
+        if !is_told {
             self.session.loan_mut().discard();
         }
+        is_told
     }
 }
 
@@ -211,7 +214,7 @@ impl<B: Bind> AnyPart for Part<B> {
         })
     }
 
-    fn roll_back(&mut self) -> BoxFuture<'_, ()> {
+    fn roll_back(&mut self) -> BoxFuture<'_, bool> {
         Box::pin(self.rolled_back())
     }
 

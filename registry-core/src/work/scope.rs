@@ -213,13 +213,14 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// [`WorkError`] as those of [`work`](Self::work).
+    /// [`WorkError`] as those of [`work`](Self::work) and of
+    /// [`UnitOfWork::rollback`].
     pub async fn rollback(&self) -> Result<(), WorkError> {
         let unit = self.place().await?.take();
-        if let Some(unit) = unit {
-            unit.rollback().await;
+        match unit {
+            Some(unit) => unit.rollback().await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Ends the scope: rolls back what is open. Whoever still has the unit of work can no longer
@@ -229,7 +230,8 @@ impl Scope {
         // If somebody has it now, it is rolled back when it is given back.
         let unit = self.0.work.try_lock().ok().and_then(|mut place| place.take());
         if let Some(unit) = unit {
-            unit.rollback().await;
+            // What cannot be told is closed, and rolled back by its server.
+            let _ = unit.rollback().await;
         }
     }
 
