@@ -181,10 +181,9 @@ enum State<'r, B: Bind> {
 
 /// What there is to begin with, when a session cannot be had at once.
 enum First<C: Backend> {
-    Attempt(Attempt<C>, Option<String>),
-    Found(Found<C>),
-    /// The engine is to be opened.
-    Nothing,
+    Attempt(Attempt<C>),
+    /// An engine, or none if it is to be opened.
+    Engine(Option<Found<C>>),
 }
 
 impl<'r, B: Bind> Acquire<'r, B> {
@@ -223,14 +222,13 @@ impl<'r, B: Bind> Acquire<'r, B> {
             return Err(AcquireError::NoRuntime { key: route.bind_key::<B>() });
         };
         let first = match route.find::<B>(self.registry)? {
-            None => First::Nothing,
-            Some(found) if found.schema.is_some() => First::Found(found),
-            Some(found) => match Core::try_lend(found.engine, &runtime) {
+            Some(found) if found.schema.is_none() => match Core::try_lend(found.engine, &runtime) {
                 Ok(Attempt::Ready(loan)) => return Ok(Poll::Ready(loan)),
-                Ok(attempt) => First::Attempt(attempt, None),
-                Err(error) if is_replaced(&error, self.registry) => First::Nothing,
+                Ok(attempt) => First::Attempt(attempt),
+                Err(error) if is_replaced(&error, self.registry) => First::Engine(None),
                 Err(error) => return Err(route.told::<B>(error)),
             },
+            found => First::Engine(found),
         };
         let waiting = wait::<B>(self.registry, route, first, self.within);
         self.state = State::Waiting(Box::pin(waiting));
@@ -249,21 +247,16 @@ async fn wait<B: Bind>(
     first: First<B::Connection>,
     within: Option<Duration>,
 ) -> Result<Loan<B::Connection>, AcquireError> {
-    if let First::Attempt(attempt, None) = first {
-        let started = Instant::now();
-        return match Core::lend(attempt, started, within).await {
-            Err(error) if is_replaced(&error, registry) => {
-                // Boxed, as the next one: it is large and rare.
-                Box::pin(wait_for_engine::<B>(registry, route, None, started, within)).await
-            }
-            outcome => outcome.map_err(|error| route.told::<B>(error)),
-        };
-    }
+    let started = Instant::now();
     let found = match first {
-        First::Found(found) => Some(found),
-        _ => None,
+        First::Engine(found) => found,
+        First::Attempt(attempt) => match Core::lend(attempt, started, within).await {
+            Err(error) if is_replaced(&error, registry) => None,
+            outcome => return outcome.map_err(|error| route.told::<B>(error)),
+        },
     };
-    Box::pin(wait_for_engine::<B>(registry, route, found, Instant::now(), within)).await
+    // Boxed: it is large and rare, and each caller that waits would make room for it.
+    Box::pin(wait_for_engine::<B>(registry, route, found, started, within)).await
 }
 
 /// Finds or opens the engine, and acquires a session of it. If the engine is closed meanwhile and

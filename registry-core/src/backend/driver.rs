@@ -2,9 +2,11 @@
 
 use std::fmt::{self, Write};
 use std::future::Future;
+use std::num::NonZeroU32;
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
+use diesel::connection::TransactionManagerStatus;
 use diesel::migration::Migration;
 use diesel_async::AsyncConnectionCore;
 use futures_util::future::BoxFuture;
@@ -112,6 +114,11 @@ pub trait Driver:
     fn all_closed(_: &DatabaseUrl) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
+}
+
+/// How many transactions are open, one inside the other. An error if nobody knows.
+pub(crate) fn depth(status: &TransactionManagerStatus) -> QueryResult<u32> {
+    Ok(status.transaction_depth()?.map_or(0, NonZeroU32::get))
 }
 
 /// Every migration that there is.

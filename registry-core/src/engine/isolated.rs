@@ -17,6 +17,7 @@ use super::connect::{CHECK, setup_error};
 use super::core::Core;
 use super::pool::Lease;
 use crate::backend::Backend;
+use crate::backend::driver::depth;
 use crate::error::{AcquireError, ConnectError};
 
 /// The depth of the transaction that is never committed, and the savepoint of a borrower in it.
@@ -80,7 +81,7 @@ impl<C: Backend> Core<C> {
 
 /// Ends what the last borrower has left, and begins a savepoint for the next.
 async fn settle<C: Backend>(connection: &mut C) -> QueryResult<()> {
-    let depth = depth(connection)?;
+    let depth = depth(C::TransactionManager::transaction_manager_status_mut(connection))?;
     if depth == 0 {
         C::TransactionManager::begin_transaction(connection).await?;
     }
@@ -98,9 +99,4 @@ async fn settle<C: Backend>(connection: &mut C) -> QueryResult<()> {
         }
     }
     C::TransactionManager::begin_transaction(connection).await
-}
-
-fn depth<C: Backend>(connection: &mut C) -> QueryResult<u32> {
-    let status = C::TransactionManager::transaction_manager_status_mut(connection);
-    Ok(status.transaction_depth()?.map_or(0, std::num::NonZeroU32::get))
 }

@@ -74,7 +74,7 @@ impl<'r> Route<'r> {
             }
         };
         let Some(served) = served else {
-            return Err(registry.unknown(self.key::<B>()).into());
+            return Err(registry.unknown(&self.bind_key::<B>()).into());
         };
         match (served, tenant) {
             (Served::Engine(engine), _) => typed(Used::new(engine.current()), None).map(Some),
@@ -107,7 +107,6 @@ impl<'r> Route<'r> {
             let Wanted { identity, name, bind } =
                 self.wanted::<B>(registry, started, within).await?;
             let settings = identity.settings();
-            check_backend::<B::Connection>(self.bind_key::<B>(), settings.url.backend())?;
             let limit = within.unwrap_or(settings.options.acquire_timeout);
             let left = limit.saturating_sub(started.elapsed());
             let opened = registry.0.on_demand.open(identity.clone(), left).await;
@@ -159,6 +158,8 @@ impl<'r> Route<'r> {
                 let limit = within.unwrap_or(registry.0.recipes.acquire_timeout(bind.key()));
                 let asked = bind.identity_of(tenant, &registry.0.recipes);
                 let (identity, until) = resolved(bind, tenant, started, limit, asked).await?;
+                let found = identity.settings().url.backend();
+                check_backend::<B::Connection>(bind.key(), found)?;
                 let asked = Asked { bind, tenant: tenant.checked_name(), forgotten };
                 Ok(Wanted { identity, name: Some((name, until)), bind: Some(asked) })
             }
@@ -191,13 +192,6 @@ impl<'r> Route<'r> {
             _ => String::new(),
         };
         AcquireError::UnknownTenant { key: self.bind_key::<B>(), tenant, source: None }
-    }
-
-    fn key<B: Bind>(&self) -> &str {
-        match self {
-            Self::Key(key) => key,
-            _ => B::KEY,
-        }
     }
 
     pub(crate) fn bind_key<B: Bind>(&self) -> BindKey {

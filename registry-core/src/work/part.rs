@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::options::WorkOptions;
 use super::outcome::WorkError;
 use crate::backend::Backend;
-use crate::backend::driver::Driver;
+use crate::backend::driver::{self, Driver};
 use crate::bind::Bind;
 use crate::bind_key::BindKey;
 use crate::session::Session;
@@ -66,8 +66,7 @@ type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManag
 
 /// How many transactions are open on a connection, one in the other. None if nobody knows.
 fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
-    let status = Manager::<B>::transaction_manager_status_mut(connection);
-    status.transaction_depth().ok().flatten().map_or(0, std::num::NonZeroU32::get)
+    driver::depth(Manager::<B>::transaction_manager_status_mut(connection)).unwrap_or(0)
 }
 
 impl<B: Bind> Part<B> {

@@ -6,6 +6,7 @@ use diesel::result::Error;
 use diesel_async::{AnsiTransactionManager, TransactionManager};
 
 use super::connection::AsyncSqliteConnection;
+pub(super) use crate::backend::driver::depth;
 use crate::func::AsyncFunc;
 
 impl AsyncSqliteConnection {
@@ -75,11 +76,6 @@ impl AsyncSqliteConnection {
             },
         }
     }
-}
-
-/// How many transactions are open, one inside the other.
-pub(super) fn depth(status: &TransactionManagerStatus) -> QueryResult<u32> {
-    Ok(status.transaction_depth()?.map_or(0, |depth| depth.get()))
 }
 
 /// Takes over what Diesel's own connection believes after work that was not ours.
