@@ -370,6 +370,12 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// What the network or the operating system reported.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn of_io(error: DriverError) -> Self {
+        Self::Unreachable(error)
+    }
+
     /// Whether the same call may succeed a little later, with nothing changed.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -222,12 +222,14 @@ impl<'r, B: Bind> Acquire<'r, B> {
             return Err(AcquireError::NoRuntime { key: route.bind_key::<B>() });
         };
         let first = match route.find::<B>(self.registry)? {
-            Some(found) if found.schema.is_none() => match Core::try_lend(found.engine, &runtime) {
-                Ok(Attempt::Ready(loan)) => return Ok(Poll::Ready(loan)),
-                Ok(attempt) => First::Attempt(attempt),
-                Err(error) if is_replaced(&error, self.registry) => First::Engine(None),
-                Err(error) => return Err(route.told::<B>(error)),
-            },
+            Some(found) if found.schema.is_none() => {
+                match Core::try_lend(found.engine, &runtime, None) {
+                    Ok(Attempt::Ready(loan)) => return Ok(Poll::Ready(loan)),
+                    Ok(attempt) => First::Attempt(attempt),
+                    Err(error) if is_replaced(&error, self.registry) => First::Engine(None),
+                    Err(error) => return Err(route.told::<B>(error)),
+                }
+            }
             found => First::Engine(found),
         };
         let waiting = wait::<B>(self.registry, route, first, self.within);
@@ -250,7 +252,7 @@ async fn wait<B: Bind>(
     let started = Instant::now();
     let found = match first {
         First::Engine(found) => found,
-        First::Attempt(attempt) => match Core::lend(attempt, started, within).await {
+        First::Attempt(attempt) => match Core::lend(attempt, started, within, None).await {
             Err(error) if is_replaced(&error, registry) => None,
             outcome => return outcome.map_err(|error| route.told::<B>(error)),
         },
@@ -276,8 +278,9 @@ async fn wait_for_engine<B: Bind>(
             None => route.open::<B>(registry, started, within).await.map_err(told)?,
         };
         let core = Arc::clone(engine.engine());
-        let lent = match Core::try_lend(engine, &runtime) {
-            Ok(attempt) => Core::lend(attempt, started, within).await,
+        let wanted = schema.as_deref();
+        let lent = match Core::try_lend(engine, &runtime, wanted) {
+            Ok(attempt) => Core::lend(attempt, started, within, wanted).await,
             Err(error) => Err(error),
         };
         let mut loan = match lent {

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 use std::future::Future;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
@@ -10,9 +11,13 @@ use diesel::connection::TransactionManagerStatus;
 use diesel::migration::Migration;
 use diesel_async::AsyncConnectionCore;
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
+use super::hosts::Hosts;
+use super::observed::{ErrorClass, Observed};
 use crate::error::{ConnectError, DriverError};
 use crate::settings::{DatabaseUrl, EngineOptions};
+use crate::sql::Dialect;
 
 /// What the registry needs of a connection type beyond `AsyncConnection`.
 pub trait Driver:
@@ -21,8 +26,15 @@ pub trait Driver:
     /// Whether `ROLLBACK` is an error where no transaction is open.
     const ROLLBACK_NEEDS_TRANSACTION: bool;
 
-    /// Statements after which a connection is as new, or `None` if only a new one is.
+    /// The grammar of its statements.
+    const DIALECT: Dialect;
+
+    /// Statements after which a connection is as new, or `None` if only a new one is. What the client
+    /// has received is left: see [`forget_received`](Self::forget_received).
     const FULL_RESET: Option<&'static str>;
+
+    /// Forgets what the server has sent unasked, such as notifications.
+    fn forget_received(&mut self) {}
 
     /// Whether the driver knows, without asking the server, that the connection is gone.
     fn is_known_dead(&mut self) -> bool {
@@ -60,22 +72,37 @@ pub trait Driver:
         std::future::ready(Ok(()))
     }
 
-    /// Tells the server to end the statement that runs, where it would go on for a client that is gone.
-    fn cancel(&self) -> Option<BoxFuture<'static, ()>> {
-        None
+    /// Whether the driver passes on what an error says and not its code, so that the server has to be asked.
+    const HIDES_ERROR_CODES: bool = false;
+
+    /// Whether the server takes writes on this connection, by its own word.
+    fn takes_writes(&mut self) -> impl Future<Output = QueryResult<bool>> + Send {
+        std::future::ready(Ok(true))
+    }
+
+    /// What the error of the statement means that failed last, where the server has to be asked for it.
+    fn ask_error_class(&mut self) -> impl Future<Output = Option<ErrorClass>> + Send {
+        std::future::ready(None)
     }
 
     /// Opens a connection and sets it up as the options ask, all but `on_connect`.
     fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-    ) -> impl Future<Output = Result<Self, ConnectError>> + Send;
+        reach: Reach<'_>,
+    ) -> impl Future<Output = Result<Opened<Self>, ConnectError>> + Send;
 
     /// Makes a schema the one in which names without a schema are looked for, and no other. False
-    /// if there is no such schema, and then nothing has changed.
+    /// if there is no such schema.
+    ///
+    /// If the connection was in another one, it is made as new in the same round trip.
     ///
     /// The settings let nobody get here whose database has no schemas.
-    fn enter_schema(&mut self, _schema: &str) -> impl Future<Output = QueryResult<bool>> + Send {
+    fn enter_schema(
+        &mut self,
+        _schema: &str,
+        _is_from_another: bool,
+    ) -> impl Future<Output = QueryResult<bool>> + Send {
         std::future::ready(Ok(false))
     }
 
@@ -114,6 +141,28 @@ pub trait Driver:
     fn all_closed(_: &DatabaseUrl) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
+}
+
+/// A connection that was opened, and what is known of it beside.
+pub struct Opened<C> {
+    /// The connection.
+    pub connection: C,
+    /// What is seen of it.
+    pub observed: Arc<Observed>,
+    /// Tells the server to end the statement that runs, where it would go on for a client that is gone.
+    pub cancel: Option<Canceller>,
+}
+
+/// Tells a server to end a statement, each time that it is called.
+pub type Canceller = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// How far to go to reach a server.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach<'a> {
+    /// The hosts that have failed lately.
+    pub hosts: &'a Hosts,
+    /// When to give up.
+    pub deadline: Instant,
 }
 
 /// How many transactions are open, one inside the other. An error if nobody knows.

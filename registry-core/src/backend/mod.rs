@@ -5,8 +5,10 @@ use diesel_async::AsyncConnection;
 use crate::settings::{BackendKind, DatabaseUrl};
 
 pub(crate) mod driver;
+pub(crate) mod hosts;
 #[cfg(feature = "mysql")]
 mod mysql;
+pub(crate) mod observed;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]

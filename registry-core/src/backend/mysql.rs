@@ -1,19 +1,25 @@
 //! MySQL and MariaDB.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use diesel::QueryResult;
-use diesel_async::{AsyncMysqlConnection, SimpleAsyncConnection};
-use futures_util::future::BoxFuture;
+use diesel::dsl::sql;
+use diesel::sql_types::{Bool, Integer, Unsigned};
+use diesel::{QueryResult, QueryableByName, sql_query};
+use diesel_async::{AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Opts, OptsBuilder};
 use tokio::runtime::Handle;
 
 use super::Backend;
-use super::driver::{Driver, MigrationLock, begin_by_ansi, migrate_by_harness};
+use super::driver::{
+    Canceller, Driver, MigrationLock, Opened, Reach, begin_by_ansi, migrate_by_harness,
+};
+use super::observed::ErrorClass;
 use crate::error::{ConnectError, DriverError};
 use crate::settings::url::tls::TlsMode;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
+use crate::sql::Dialect;
 #[cfg(feature = "rustls")]
 use crate::{error::Chain, settings::url::tls::TlsSettings};
 
@@ -33,9 +39,29 @@ impl Driver for Mysql {
     // The protocol's own reset also forgets the statements that Diesel has prepared.
     const FULL_RESET: Option<&'static str> = None;
 
-    fn cancel(&self) -> Option<BoxFuture<'static, ()>> {
-        let token = self.cancel_token();
-        Some(Box::pin(async move { drop(token.cancel_query().await) }))
+    const DIALECT: Dialect = Dialect::Mysql;
+
+    const HIDES_ERROR_CODES: bool = true;
+
+    async fn takes_writes(&mut self) -> QueryResult<bool> {
+        let is_read_only = sql::<Bool>("@@GLOBAL.read_only OR @@GLOBAL.innodb_read_only");
+        diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)
+    }
+
+    async fn ask_error_class(&mut self) -> Option<ErrorClass> {
+        let errors = sql_query("SHOW ERRORS").load::<Noted>(self).await.ok()?;
+        let class = match errors.last()?.code {
+            // ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, MariaDB's ER_CHECKREAD
+            1205 | 1213 | 1020 => ErrorClass::Transient,
+            // ER_OPTION_PREVENTS_STATEMENT is also said for other options than `read_only`.
+            1290 if self.takes_writes().await.is_ok_and(|takes| takes) => ErrorClass::Permanent,
+            // And ER_READ_ONLY_MODE
+            1290 | 1836 => ErrorClass::ReadOnly,
+            // ER_SERVER_SHUTDOWN, MariaDB's ER_CONNECTION_KILLED, MySQL's ER_CLIENT_INTERACTION_TIMEOUT
+            1053 | 1927 | 4031 => ErrorClass::Fatal,
+            _ => ErrorClass::Permanent,
+        };
+        Some(class)
     }
 
     fn is_fatal(error: &diesel::result::Error) -> bool {
@@ -67,7 +93,11 @@ impl Driver for Mysql {
                 .any(|text| information.message().starts_with(text)))
     }
 
-    async fn open(url: &DatabaseUrl, options: &EngineOptions) -> Result<Self, ConnectError> {
+    async fn open(
+        url: &DatabaseUrl,
+        options: &EngineOptions,
+        _: Reach<'_>,
+    ) -> Result<Opened<Self>, ConnectError> {
         let opts = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         let builder = OptsBuilder::from_opts(opts)
             // Diesel has a cache of its own, and counts rows as the other backends do.
@@ -88,7 +118,14 @@ impl Driver for Mysql {
             limit_statements(&mut conn, limit).await?;
         }
         // Sets time zone and character set (utf8mb4).
-        Self::try_from(conn).await.map_err(|error| ConnectError::Other(error.into()))
+        let opened = Self::try_from(conn).await;
+        let connection = opened.map_err(|error| ConnectError::Other(error.into()))?;
+        let token = Arc::new(connection.cancel_token());
+        let cancel: Canceller = Arc::new(move || {
+            let token = Arc::clone(&token);
+            Box::pin(async move { drop(token.cancel_query().await) })
+        });
+        Ok(Opened { connection, observed: Arc::default(), cancel: Some(cancel) })
     }
 
     fn check_url(url: &DatabaseUrl) -> Result<(), String> {
@@ -112,6 +149,13 @@ impl Driver for Mysql {
     migrate_by_harness!();
 
     begin_by_ansi!();
+}
+
+/// A row of `SHOW ERRORS`.
+#[derive(QueryableByName)]
+struct Noted {
+    #[diesel(sql_type = Unsigned<Integer>, column_name = "Code")]
+    code: u32,
 }
 
 fn parse(url: &DatabaseUrl) -> Result<Opts, String> {

@@ -12,9 +12,12 @@ use super::core::Core;
 use super::loan::Loan;
 use super::meters::{Closed, Timer};
 use super::pool::Lease;
+use super::slot::Connected;
 use super::stats::For;
 use super::watch::{Judge, Watch, Watcher};
 use crate::backend::Backend;
+use crate::backend::driver::{Opened, Reach};
+use crate::backend::observed::Observed;
 use crate::error::{AcquireError, ConnectError};
 use crate::settings::EngineOptions;
 
@@ -35,6 +38,7 @@ impl<C: Backend> Core<C> {
         lease.idle_for(now) <= self.settings.options.check_idle_after
             && !lease.is_expired(now)
             && lease.is_of(runtime.id())
+            && lease.watch().is_some_and(|watch| !watch.is_outdated() && !watch.has_doubtful_role())
     }
 
     /// Sees to it that a slot without a fresh connection has a live one: checks the one it has, and
@@ -55,8 +59,8 @@ impl<C: Backend> Core<C> {
         lease.clear();
         let left = left.saturating_sub(started.elapsed());
         match self.connect(left).await {
-            Ok((connection, watch)) => {
-                lease.fill(connection, watch, self.lifetime(), runtime.id());
+            Ok(connected) => {
+                lease.fill(connected, self.lifetime(), runtime.id());
                 Ok(())
             }
             Err(error) => Err(self.could_not_connect(error)),
@@ -74,10 +78,31 @@ impl<C: Backend> Core<C> {
             return false;
         }
         lease.discard();
+        let Some(watch) = lease.watch().map(Arc::clone) else { return false };
+        if watch.is_outdated() {
+            self.stats.closed(Closed::Outdated);
+            return false;
+        }
         let limit = self.settings.options.check_timeout.min(left);
         let Some(connection) = lease.connection_mut() else { return false };
-        let answered = !connection.is_known_dead()
-            && matches!(timeout(limit, connection.batch_execute(CHECK)).await, Ok(Ok(())));
+        if connection.is_known_dead() {
+            self.stats.closed(Closed::Unanswered);
+            return false;
+        }
+        let answer = timeout(limit, async {
+            if !watch.has_doubtful_role() {
+                return connection.batch_execute(CHECK).await.is_ok();
+            }
+            // Another one of the engine was refused a write. The answer tells that it is alive as well.
+            let takes_writes = connection.takes_writes().await.is_ok_and(|takes| takes);
+            if takes_writes {
+                watch.role_is_known();
+            }
+            takes_writes
+        });
+        let answered = answer.await.is_ok_and(|answered| answered);
+        // The question was not the borrower's.
+        watch.observed.forget_effects();
         if answered {
             lease.keep();
             lease.touch();
@@ -88,16 +113,16 @@ impl<C: Backend> Core<C> {
     }
 
     /// Opens a connection and makes it ready to be lent.
-    pub(super) async fn connect(&self, left: Duration) -> Result<(C, Arc<Watch>), ConnectError> {
+    pub(super) async fn connect(&self, left: Duration) -> Result<Connected<C>, ConnectError> {
         let options = &self.settings.options;
         let limit = options.connect_timeout.min(left);
         let (timer, started) = (Timer::start(), Instant::now());
         let opening = self.open_within(options, limit).instrument(self.stats.connect_span());
-        let mut connection = opening.await?;
+        let Opened { mut connection, observed, cancel } = opening.await?;
         self.stats.connected(timer, started.elapsed());
         // Only now: what prepared the connection is not for others to undo.
-        let watch = self.watch(&mut connection);
-        Ok((connection, watch))
+        let watch = self.watch(&mut connection, observed);
+        Ok(Connected { connection, watch, cancel })
     }
 
     /// Opens a connection for migrations, which write and take their time: in that schema, if there
@@ -115,39 +140,71 @@ impl<C: Backend> Core<C> {
             ..self.settings.options.clone()
         };
         let opened = async {
-            let mut connection = self.open_within(&options, options.connect_timeout).await?;
+            let mut opened = self.open_within(&options, options.connect_timeout).await?;
             let is_there = match schema {
-                Some(schema) => self.enter_schema(&mut connection, schema).await?,
+                Some(schema) => self.enter_schema(&mut opened.connection, schema, false).await?,
                 None => true,
             };
-            Ok(is_there.then_some(connection))
+            Ok(is_there.then_some(opened.connection))
         };
         opened.await.map_err(|error| self.could_not_connect(error))
     }
 
     /// False if there is no such schema.
-    async fn enter_schema(&self, connection: &mut C, schema: &str) -> Result<bool, ConnectError> {
-        let limit = self.settings.options.check_timeout;
-        match timeout(limit, connection.enter_schema(schema)).await {
-            Ok(Ok(is_there)) => Ok(is_there),
-            Ok(Err(error)) => Err(setup_error::<C>("SET search_path", error)),
-            Err(_) => Err(ConnectError::TimedOut { after: limit }),
+    async fn enter_schema(
+        &self,
+        connection: &mut C,
+        schema: &str,
+        is_from_another: bool,
+    ) -> Result<bool, ConnectError> {
+        let options = &self.settings.options;
+        let entering = async {
+            if is_from_another && !options.on_connect.is_empty() {
+                // What they set comes before the schema, and after the reset.
+                let reset = connection.batch_execute(C::FULL_RESET.unwrap_or(CHECK)).await;
+                reset.map_err(|error| setup_error::<C>("the reset between tenants", error))?;
+                run_each(connection, &options.on_connect).await?;
+            }
+            let is_from_another = is_from_another && options.on_connect.is_empty();
+            let entered = connection.enter_schema(schema, is_from_another).await;
+            entered.map_err(|error| setup_error::<C>("SET search_path", error))
+        };
+        match timeout(options.check_timeout, entering).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ConnectError::TimedOut { after: options.check_timeout }),
         }
     }
 
     /// Puts a connection that is about to be lent into a schema. False if there is none of that name.
     ///
-    /// Whatever schema the last borrower has left it in, and by whatever means.
+    /// Whatever schema the last borrower has left it in, and by whatever means. A connection that was another
+    /// tenant's is made as new, and forgets the statements that it has prepared: they are for the other one's
+    /// tables.
     pub(crate) async fn prepare(
         &self,
         loan: &mut Loan<C>,
         schema: &str,
     ) -> Result<bool, AcquireError> {
-        let entered = self.enter_schema(loan.connection_mut(), schema).await;
+        let before = loan.lease_mut().and_then(|lease| lease.schema());
+        let is_from_another = before.is_some_and(|before| before != schema);
+        let connection = loan.connection_mut();
+        if is_from_another && self.settings.options.statement_cache {
+            forget_statements(connection);
+        }
+        let entered = self.enter_schema(connection, schema, is_from_another).await;
+        if is_from_another {
+            loan.connection_mut().forget_received();
+        }
         if let Some(lease) = loan.lease_mut() {
-            // This was not the borrower. A statement that was cut short is not forgotten.
             match &entered {
-                Ok(_) => self.watch_anew(lease),
+                // This was not the borrower.
+                Ok(is_there) => {
+                    if *is_there {
+                        lease.set_schema(schema);
+                    }
+                    self.watch_anew(lease);
+                }
+                // A statement that was cut short is not forgotten.
                 Err(_) => loan.discard(),
             }
         }
@@ -158,7 +215,8 @@ impl<C: Backend> Core<C> {
         &self,
         options: &EngineOptions,
         limit: Duration,
-    ) -> Result<C, ConnectError> {
+    ) -> Result<Opened<C>, ConnectError> {
+        let deadline = Instant::now().checked_add(limit).unwrap_or_else(far_away);
         let ready = async {
             let url = match &self.settings.credentials {
                 Some(source) => {
@@ -167,12 +225,14 @@ impl<C: Backend> Core<C> {
                 }
                 None => &self.settings.url,
             };
-            let mut connection = C::open(url, options).await?;
-            run_each(&mut connection, &options.on_connect).await?;
+            let reach = Reach { hosts: &self.doubts.hosts, deadline };
+            let mut opened = C::open(url, options, reach).await?;
+            run_each(&mut opened.connection, &options.on_connect).await?;
             if !options.statement_cache {
-                connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+                opened.connection.set_prepared_statement_cache_size(CacheSize::Disabled);
             }
-            Ok(connection)
+            opened.observed.forget_effects();
+            Ok(opened)
         };
         match timeout(limit, ready).await {
             Ok(result) => result,
@@ -190,14 +250,19 @@ impl<C: Backend> Core<C> {
     }
 
     /// Has a connection watched from now on.
-    fn watch(&self, connection: &mut C) -> Arc<Watch> {
-        let watch = Arc::new(Watch::new(Arc::clone(&self.stale_plans)));
-        let slow = self.settings.options.log_slow_queries;
+    fn watch(&self, connection: &mut C, observed: Arc<Observed>) -> Arc<Watch> {
+        let watch = Arc::new(Watch::new(Arc::clone(&self.doubts), observed));
+        let options = &self.settings.options;
         connection.set_instrumentation(Watcher::new(
             Arc::clone(&watch),
             self.settings.key,
-            slow,
-            Judge { is_fatal: C::is_fatal, ends_transaction: C::ends_transaction },
+            options.log_slow_queries,
+            Judge {
+                dialect: C::DIALECT,
+                is_fatal: C::is_fatal,
+                ends_transaction: C::ends_transaction,
+                is_to_write: !options.read_only,
+            },
         ));
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.retain(|watch| watch.strong_count() > 0);
@@ -207,8 +272,10 @@ impl<C: Backend> Core<C> {
 
     /// Has the connection in a slot watched as if it had just been made.
     pub(super) fn watch_anew(&self, lease: &mut Lease<C>) {
+        let Some(observed) = lease.watch().map(|watch| Arc::clone(&watch.observed)) else { return };
+        observed.forget_effects();
         if let Some(connection) = lease.connection_mut() {
-            let watch = self.watch(connection);
+            let watch = self.watch(connection, observed);
             lease.set_watch(watch);
         }
     }
@@ -221,6 +288,17 @@ impl<C: Backend> Core<C> {
         let share = 0.025 * (random as f64 / u64::MAX as f64);
         Some(lifetime.mul_f64(1.0 - share))
     }
+}
+
+/// Has Diesel prepare its statements anew.
+pub(super) fn forget_statements<C: Backend>(connection: &mut C) {
+    connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+    connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
+}
+
+/// A moment that no clock of this process reaches.
+fn far_away() -> Instant {
+    Instant::now() + Duration::from_secs(60 * 60 * 24 * 365 * 30)
 }
 
 /// Runs statements one after another.

@@ -1,7 +1,7 @@
 //! One engine of a known connection type.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
 use super::connect::CHECK;
+use super::doubts::Doubts;
 use super::loan::{Held, Loan};
 use super::maintenance;
 use super::meters::Timer;
@@ -47,8 +48,8 @@ pub(crate) struct Core<C: Backend> {
     pub(super) is_maintained: Arc<AtomicBool>,
     /// Every connection that there is, as it is watched.
     pub(super) watched: Mutex<Vec<Weak<Watch>>>,
-    /// How often a table was found to have changed under its prepared statements.
-    pub(super) stale_plans: Arc<AtomicU32>,
+    /// What its connections have found out that concerns the others.
+    pub(super) doubts: Arc<Doubts>,
 }
 
 /// What can be had without waiting.
@@ -76,14 +77,16 @@ impl<C: Backend> Core<C> {
             maintenance: Arc::new(Notify::new()),
             is_maintained: Arc::new(AtomicBool::new(false)),
             watched: Mutex::new(Vec::new()),
-            stale_plans: Arc::default(),
+            doubts: Arc::default(),
         }
     }
 
-    /// A session at once, if one can be had without any input or output.
+    /// A session at once, if one can be had without any input or output. Preferably one whose connection
+    /// was last in `schema`.
     pub(crate) fn try_lend(
         engine: Used<Self>,
         runtime: &Handle,
+        schema: Option<&str>,
     ) -> Result<Attempt<C>, AcquireError> {
         let asked = Timer::start();
         let taken = engine.permits.try_acquire().map(SemaphorePermit::forget);
@@ -99,7 +102,7 @@ impl<C: Backend> Core<C> {
         let engine = held.engine();
         engine.see_to_maintenance(runtime);
         engine.stats.direct();
-        let mut lease = engine.pool.take();
+        let mut lease = engine.pool.take(schema);
         engine.wake_maintenance();
         let is_fresh = lease.as_mut().is_some_and(|lease| engine.is_fresh(lease, runtime));
         held.put(lease);
@@ -113,6 +116,7 @@ impl<C: Backend> Core<C> {
         attempt: Attempt<C>,
         started: Instant,
         within: Option<Duration>,
+        schema: Option<&str>,
     ) -> Result<Loan<C>, AcquireError> {
         let engine = match &attempt {
             Attempt::Ready(loan) => Arc::clone(loan.engine()),
@@ -121,7 +125,7 @@ impl<C: Backend> Core<C> {
         };
         let within = within.unwrap_or(engine.settings.options.acquire_timeout);
         let span = engine.stats.acquire_span();
-        let outcome = engine.lend_within(attempt, started, within).instrument(span).await;
+        let outcome = engine.lend_within(attempt, started, within, schema).instrument(span).await;
         engine.stats.acquired(&outcome, started);
         outcome
     }
@@ -131,6 +135,7 @@ impl<C: Backend> Core<C> {
         attempt: Attempt<C>,
         started: Instant,
         within: Duration,
+        schema: Option<&str>,
     ) -> Result<Loan<C>, AcquireError> {
         let mut held = match attempt {
             Attempt::Ready(loan) => return Ok(loan),
@@ -138,7 +143,7 @@ impl<C: Backend> Core<C> {
             Attempt::Wait(engine, asked) => Self::wait(engine, started, within, asked).await?,
         };
         while held.lease_mut().is_none() {
-            match self.pool.take() {
+            match self.pool.take(schema) {
                 // The maintenance has them all in its hands, for a moment.
                 None if started.elapsed() < within => tokio::task::yield_now().await,
                 None => return Err(self.timed_out(within)),
@@ -302,8 +307,8 @@ impl<C: Backend> AnyEngine for Core<C> {
                 return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
             };
             let limit = self.settings.options.check_timeout;
-            let attempt = Self::try_lend(Used::new(Arc::clone(&self)), &runtime)?;
-            let mut loan = Self::lend(attempt, Instant::now(), within).await?;
+            let attempt = Self::try_lend(Used::new(Arc::clone(&self)), &runtime, None)?;
+            let mut loan = Self::lend(attempt, Instant::now(), within, None).await?;
             match timeout(limit, loan.connection_mut().batch_execute(CHECK)).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => {
@@ -324,8 +329,8 @@ impl<C: Backend> AnyEngine for Core<C> {
             let Ok(runtime) = Handle::try_current() else {
                 return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
             };
-            let attempt = Self::try_lend(Used::new(Arc::clone(&self)), &runtime)?;
-            let mut loan = Self::lend(attempt, Instant::now(), None).await?;
+            let attempt = Self::try_lend(Used::new(Arc::clone(&self)), &runtime, None)?;
+            let mut loan = Self::lend(attempt, Instant::now(), None, None).await?;
             Ok(loan.connection_mut().batch_execute(&format!("VACUUM INTO '{file}'")).await?)
         })
     }

@@ -36,16 +36,15 @@ impl<C: Backend> Core<C> {
                 return Err(AcquireError::IsolationLost { key });
             }
             let connected = async {
-                let (mut connection, watch) = self.connect(left).await?;
-                let left = watch.left();
-                let ready = connection.enter_work(false).await;
+                let mut connected = self.connect(left).await?;
+                let left = connected.watch.left();
+                let ready = connected.connection.enter_work(false).await;
                 ready.map_err(|error| setup_error::<C>("the isolation", error))?;
-                watch.restore(left);
-                Ok((connection, watch))
+                connected.watch.restore(left);
+                Ok(connected)
             };
-            let (connection, watch) =
-                connected.await.map_err(|error| self.could_not_connect(error))?;
-            lease.fill(connection, watch, None, Handle::current().id());
+            let connected = connected.await.map_err(|error| self.could_not_connect(error))?;
+            lease.fill(connected, None, Handle::current().id());
             // Only now: before that, nothing was done on it that could be lost.
             self.has_connected.store(true, Ordering::SeqCst);
         }

@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use diesel::connection::{CacheSize, TransactionManagerStatus};
+use diesel::connection::TransactionManagerStatus;
 use diesel_async::TransactionManager;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::AnyEngine;
-use super::connect::{CHECK, run_each};
+use super::connect::{CHECK, forget_statements, run_each};
 use super::core::Core;
 use super::meters::{Closed, Timer};
 use super::pool::Lease;
 use super::used::Used;
-use super::watch::{Left, Watch, caller};
+use super::watch::{Watch, caller};
 use crate::backend::Backend;
+use crate::backend::observed::{Left, TransactionStatus};
 use crate::settings::ResetOnReturn;
 
 /// The right to one of an engine's connections, and its slot once there is one. Dropping it gives both
@@ -171,6 +173,13 @@ impl<C: Backend> Loan<C> {
         is_sound && is_known && !connection.is_busy()
     }
 
+    /// Notes that rows of a statement were left that are still to come.
+    pub(crate) fn abandon_rows(&self) {
+        if let Some(watch) = self.watch() {
+            watch.abandon_rows();
+        }
+    }
+
     fn watch(&self) -> Option<&Arc<Watch>> {
         self.held.as_ref().and_then(Held::lease).and_then(|lease| lease.watch())
     }
@@ -214,41 +223,55 @@ impl<C: Backend> Drop for Loan<C> {
         if self.is_discarded && !is_memory || is_closed {
             return;
         }
-        match what_to_do(lease, reset, is_memory) {
+        let is_to_write = !settings.options.read_only;
+        match what_to_do(lease, reset, is_memory, is_to_write) {
             Return::Never => {
                 held.engine.stats.closed(Closed::Unclean);
                 abandon(&held);
             }
             Return::AfterAll(rolled_back) => keep_after(held, rolled_back),
-            Return::Now => {
-                if let Some(watch) = lease.watch() {
-                    watch.holder.store(0, Ordering::Relaxed);
-                }
-                lease.touch();
-                lease.keep();
-            }
+            Return::Now => keep(lease),
             // Without a runtime there is nobody to clean it, and it is closed.
             Return::After(cleaning) => match Handle::try_current() {
                 Ok(runtime) => drop(runtime.spawn(clean(held, cleaning))),
+                Err(_) => engine.stats.closed(Closed::Unclean),
+            },
+            Return::Settled => match Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn(settle(held))),
                 Err(_) => engine.stats.closed(Closed::Unclean),
             },
         }
     }
 }
 
+fn keep<C: Backend>(lease: &mut Lease<C>) {
+    if let Some(watch) = lease.watch() {
+        watch.holder.store(0, Ordering::Relaxed);
+    }
+    lease.touch();
+    lease.keep();
+}
+
 /// How a connection goes back.
 enum Return {
     Now,
     After(Cleaning),
+    /// When the server has reported the end of its last statement.
+    Settled,
     /// Whatever it takes, as the database is in it.
     AfterAll(BoxFuture<'static, ()>),
     Never,
 }
 
-#[derive(Clone, Copy)]
-enum Cleaning {
-    RollBack,
-    Full,
+/// What is done before a connection is lent again.
+#[derive(Clone, Copy, Default)]
+struct Cleaning {
+    /// It is rolled back.
+    rolls_back: bool,
+    /// It is made as new.
+    is_full: bool,
+    /// The server is asked whether it takes writes.
+    asks_role: bool,
 }
 
 /// What Diesel knows of a connection's transactions.
@@ -260,7 +283,16 @@ enum Transaction {
     Unfinished,
 }
 
-fn what_to_do<C: Backend>(lease: &mut Lease<C>, reset: ResetOnReturn, is_memory: bool) -> Return {
+/// For how long the rest of an answer is waited for. Rows that nobody reads may go on for hours, while
+/// those of a query whose first row was all that was wanted are mostly there.
+const GRACE: Duration = Duration::from_millis(20);
+
+fn what_to_do<C: Backend>(
+    lease: &mut Lease<C>,
+    reset: ResetOnReturn,
+    is_memory: bool,
+    is_to_write: bool,
+) -> Return {
     let Some(watch) = lease.watch().map(Arc::clone) else { return Return::Never };
     let Some(connection) = lease.connection_mut() else { return Return::Never };
     if connection.is_known_dead() {
@@ -271,23 +303,57 @@ fn what_to_do<C: Backend>(lease: &mut Lease<C>, reset: ResetOnReturn, is_memory:
     let transaction = transaction(connection);
     let is_unfinished =
         matches!(transaction, Transaction::Unfinished) || is_cut_short || watch.is_broken();
+    let observed = &watch.observed;
+    if !is_unfinished && observed.is_in_flight() {
+        return Return::Settled;
+    }
     let is_left_open = matches!(transaction, Transaction::None)
-        && (watch.is_in_transaction() || connection.has_raw_transaction());
+        && match observed.transaction() {
+            TransactionStatus::Idle => false,
+            TransactionStatus::Open => true,
+            TransactionStatus::Unknown => {
+                observed.is_in_transaction() || connection.has_raw_transaction()
+            }
+        };
     // An instrumentation of the borrower's own has taken the place of ours: nothing is known.
-    let is_changed = watch.is_changed() || Arc::strong_count(&watch) == 2;
+    let is_changed = observed.is_changed() || Arc::strong_count(&watch) == 2;
 
     if is_memory {
         let is_clean = !is_unfinished && !is_left_open && reset == ResetOnReturn::Auto;
         let rolled_back = if is_clean { None } else { connection.start_rollback() };
         return rolled_back.map_or(Return::Now, Return::AfterAll);
     }
-    let full = if C::FULL_RESET.is_some() { Return::After(Cleaning::Full) } else { Return::Never };
-    match reset {
-        _ if is_unfinished => Return::Never,
-        ResetOnReturn::Full => full,
-        _ if is_changed => full,
-        ResetOnReturn::Auto if !is_left_open => Return::Now,
-        ResetOnReturn::Auto | ResetOnReturn::Rollback => Return::After(Cleaning::RollBack),
+    let is_full = is_changed || reset == ResetOnReturn::Full;
+    if is_unfinished || observed.is_irreversible() || is_full && C::FULL_RESET.is_none() {
+        return Return::Never;
+    }
+    let cleaning = Cleaning {
+        rolls_back: is_left_open || is_full || reset == ResetOnReturn::Rollback,
+        is_full,
+        asks_role: watch.has_unknown_error() && is_to_write && C::HIDES_ERROR_CODES,
+    };
+    match cleaning {
+        Cleaning { rolls_back: false, asks_role: false, .. } => Return::Now,
+        cleaning => Return::After(cleaning),
+    }
+}
+
+/// Waits until the server has reported the end of what was sent, and puts the connection back after that.
+async fn settle<C: Backend>(mut held: Held<C>) {
+    let engine = Arc::clone(held.engine());
+    let Some(lease) = &mut held.lease else { return };
+    let Some(observed) = lease.watch().map(|watch| Arc::clone(&watch.observed)) else { return };
+    let is_settled = timeout(GRACE, observed.settled()).await.is_ok();
+    let options = &engine.settings.options;
+    match what_to_do(lease, options.reset_on_return, false, !options.read_only) {
+        Return::Now if is_settled => keep(lease),
+        Return::After(cleaning) if is_settled => clean(held, cleaning).await,
+        _ => {
+            engine.stats.closed(Closed::Unclean);
+            if let Some(cancel) = lease.cancel() {
+                let _ = timeout(options.check_timeout, cancel).await;
+            }
+        }
     }
 }
 
@@ -296,7 +362,7 @@ fn what_to_do<C: Backend>(lease: &mut Lease<C>, reset: ResetOnReturn, is_memory:
 fn abandon<C: Backend>(held: &Held<C>) {
     let Some(lease) = held.lease() else { return };
     let is_cut_short = lease.watch().is_some_and(|watch| watch.is_cut_short());
-    let cancel = lease.connection().filter(|_| is_cut_short).and_then(C::cancel);
+    let cancel = if is_cut_short { lease.cancel() } else { None };
     if let (Some(cancel), Ok(runtime)) = (cancel, Handle::try_current()) {
         runtime.spawn(timeout(held.engine.settings.options.check_timeout, cancel));
     }
@@ -336,36 +402,44 @@ async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
     let engine = Arc::clone(held.engine());
     let options = &engine.settings.options;
     let Some(lease) = &mut held.lease else { return };
+    let is_known_read_only = lease.watch().map(Arc::clone);
     // What follows is nothing for an instrumentation of the borrower's own.
     engine.watch_anew(lease);
     let Some(connection) = lease.connection_mut() else { return };
     let cleaned = timeout(options.check_timeout, async {
-        let rolled_back = connection.batch_execute("ROLLBACK").await;
-        if !C::ROLLBACK_NEEDS_TRANSACTION && rolled_back.is_err() {
+        if cleaning.rolls_back {
+            let rolled_back = connection.batch_execute("ROLLBACK").await;
+            if !C::ROLLBACK_NEEDS_TRANSACTION && rolled_back.is_err() {
+                return false;
+            }
+            *C::TransactionManager::transaction_manager_status_mut(connection) =
+                TransactionManagerStatus::default();
+        }
+        if cleaning.is_full {
+            let reset = connection.batch_execute(C::FULL_RESET.unwrap_or(CHECK)).await;
+            if reset.is_err() || run_each(connection, &options.on_connect).await.is_err() {
+                return false;
+            }
+            connection.forget_received();
+        }
+        if cleaning.asks_role && !connection.takes_writes().await.is_ok_and(|takes| takes) {
+            if let Some(watch) = is_known_read_only {
+                watch.note_read_only_server();
+            }
             return false;
         }
-        *C::TransactionManager::transaction_manager_status_mut(connection) =
-            TransactionManagerStatus::default();
-        match cleaning {
-            Cleaning::RollBack => true,
-            Cleaning::Full => {
-                connection.batch_execute(C::FULL_RESET.unwrap_or(CHECK)).await.is_ok()
-                    && run_each(connection, &options.on_connect).await.is_ok()
-            }
-        }
+        true
     })
     .await;
-    if let Ok(true) = cleaned {
+    // The server has the last word on whether a transaction is open.
+    let is_open = |watch: &Arc<Watch>| watch.observed.transaction() == TransactionStatus::Open;
+    if let Ok(true) = cleaned
+        && !lease.watch().is_none_or(is_open)
+    {
         engine.watch_anew(lease);
         lease.touch();
         lease.keep();
     } else {
         engine.stats.closed(Closed::Unclean);
     }
-}
-
-/// Has Diesel prepare its statements anew.
-fn forget_statements<C: Backend>(connection: &mut C) {
-    connection.set_prepared_statement_cache_size(CacheSize::Disabled);
-    connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
 }

@@ -88,9 +88,9 @@ async fn keep_warm<C: Backend>(engine: &Arc<Core<C>>) {
         permit.forget();
         let _held = Held::new(Used::new(Arc::clone(engine)), Timer::start());
         match engine.connect(options.connect_timeout).await {
-            Ok((connection, watch)) => {
+            Ok(connected) => {
                 let mut slot = Slot::empty();
-                slot.fill(connection, watch, engine.lifetime(), Handle::current().id());
+                slot.fill(connected, engine.lifetime(), Handle::current().id());
                 if !engine.pool.add(slot) {
                     return;
                 }

@@ -21,6 +21,8 @@ pub(super) enum Closed {
     Expired,
     /// It did not answer when it was checked.
     Unanswered,
+    /// Another connection of the engine has found out that it can no longer be used.
+    Outdated,
     /// It came back in a state that could not be mended.
     Unclean,
 }
@@ -31,6 +33,7 @@ impl Closed {
             Self::Idle => "idle",
             Self::Expired => "expired",
             Self::Unanswered => "unanswered",
+            Self::Outdated => "outdated",
             Self::Unclean => "unclean",
         }
     }

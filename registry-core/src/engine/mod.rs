@@ -13,6 +13,7 @@ use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
 
 mod connect;
 mod core;
+mod doubts;
 mod isolated;
 mod loan;
 mod maintenance;

@@ -55,9 +55,19 @@ impl<C: Send + 'static> Pool<C> {
     /// Takes the slot that was used last, or an empty one. The caller holds one of as many permits as
     /// there are slots, so there is one; `None` only while [`Pool::retain`] has it in its hands.
     ///
+    /// If a schema is wanted, one whose connection was last in that one goes before the others.
+    ///
     /// Must be called inside a Tokio runtime: bb8 sets a timer, though it never gets to run.
-    pub(super) fn take(&self) -> Option<Lease<C>> {
-        let last = self.idle().pop();
+    pub(super) fn take(&self, schema: Option<&str>) -> Option<Lease<C>> {
+        let last = {
+            let mut idle = self.idle();
+            let fitting = schema
+                .and_then(|schema| idle.iter().rposition(|lease| lease.schema() == Some(schema)));
+            match fitting {
+                Some(at) => Some(idle.remove(at)),
+                None => idle.pop(),
+            }
+        };
         last.or_else(|| self.take_new(Slot::empty()))
     }
 
@@ -129,17 +139,19 @@ impl<C: Send + 'static> bb8::ManageConnection for Slots<C> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::slot::Connected;
     use super::*;
 
     /// A slot, taken and filled with a number in place of a connection.
     fn filled(pool: &Pool<u32>, number: u32) -> Lease<u32> {
-        let mut lease = pool.take().expect("a slot at once");
-        lease.fill(number, Default::default(), None, tokio::runtime::Handle::current().id());
+        let mut lease = pool.take(None).expect("a slot at once");
+        let connected = Connected { connection: number, watch: Default::default(), cancel: None };
+        lease.fill(connected, None, tokio::runtime::Handle::current().id());
         lease
     }
 
     fn numbers(pool: &Pool<u32>) -> Vec<Option<u32>> {
-        let leases: Vec<_> = std::iter::from_fn(|| pool.take()).collect();
+        let leases: Vec<_> = std::iter::from_fn(|| pool.take(None)).collect();
         let numbers = leases.iter().map(|lease| lease.connection().copied()).collect();
         leases.into_iter().rev().for_each(|lease| pool.put_back(lease));
         numbers
@@ -149,11 +161,29 @@ mod tests {
     async fn a_slot_is_there_at_once_and_the_one_used_last_comes_first() {
         let pool = Pool::new(3);
         let leases = [filled(&pool, 1), filled(&pool, 2), filled(&pool, 3)];
-        assert!(pool.take().is_none(), "there are three");
+        assert!(pool.take(None).is_none(), "there are three");
         assert_eq!((pool.counts().in_use, pool.counts().idle), (3, 0));
         leases.into_iter().for_each(|lease| pool.put_back(lease));
         assert_eq!((pool.counts().in_use, pool.counts().idle), (0, 3));
         assert_eq!(numbers(&pool), [Some(3), Some(2), Some(1)]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_last_in_the_schema_comes_first() {
+        let pool = Pool::new(3);
+        let mut leases = [filled(&pool, 1), filled(&pool, 2), filled(&pool, 3)];
+        leases.iter_mut().zip(["acme", "globex", "acme"]).for_each(|(lease, schema)| {
+            lease.set_schema(schema);
+        });
+        leases.into_iter().for_each(|lease| pool.put_back(lease));
+        let mut take = |schema| {
+            let lease = pool.take(Some(schema)).expect("a slot");
+            let number = lease.connection().copied();
+            // Not put back.
+            std::mem::forget(lease);
+            number
+        };
+        assert_eq!([take("globex"), take("initech"), take("acme")], [Some(2), Some(3), Some(1)]);
     }
 
     #[tokio::test]

@@ -3,9 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use tokio::runtime;
 
 use super::watch::Watch;
+use crate::backend::driver::Canceller;
+
+/// A connection that was opened, and is watched.
+pub(super) struct Connected<C> {
+    pub(super) connection: C,
+    pub(super) watch: Arc<Watch>,
+    pub(super) cancel: Option<Canceller>,
+}
 
 /// A place for one connection. It lives as long as the connection that is put into it.
 ///
@@ -27,6 +36,10 @@ struct Live<C> {
     runtime: runtime::Id,
     /// What is known of it from its instrumentation.
     watch: Arc<Watch>,
+    /// Tells the server to end the statement that runs.
+    cancel: Option<Canceller>,
+    /// The schema that it was last put into.
+    schema: Option<String>,
 }
 
 impl<C> Slot<C> {
@@ -37,15 +50,33 @@ impl<C> Slot<C> {
     /// Puts a connection in that was just made, in `runtime`.
     pub(super) fn fill(
         &mut self,
-        connection: C,
-        watch: Arc<Watch>,
+        Connected { connection, watch, cancel }: Connected<C>,
         max_lifetime: Option<Duration>,
         runtime: runtime::Id,
     ) {
         let used = Instant::now();
         let expires = max_lifetime.and_then(|lifetime| used.checked_add(lifetime));
-        self.live = Some(Box::new(Live { connection, expires, used, runtime, watch }));
+        let schema = None;
+        self.live =
+            Some(Box::new(Live { connection, expires, used, runtime, watch, cancel, schema }));
         self.is_discarded = false;
+    }
+
+    pub(super) fn cancel(&self) -> Option<BoxFuture<'static, ()>> {
+        self.live.as_ref()?.cancel.as_ref().map(|cancel| cancel())
+    }
+
+    /// The schema that the connection was last put into.
+    pub(super) fn schema(&self) -> Option<&str> {
+        self.live.as_ref()?.schema.as_deref()
+    }
+
+    pub(super) fn set_schema(&mut self, schema: &str) {
+        if let Some(live) = &mut self.live
+            && live.schema.as_deref() != Some(schema)
+        {
+            live.schema = Some(schema.to_owned());
+        }
     }
 
     /// Closes the connection.
@@ -73,9 +104,11 @@ impl<C> Slot<C> {
 
     /// Hands the connection itself to `work`, which gives it back.
     pub(super) fn lend_on<R>(&mut self, work: impl FnOnce(C) -> (C, R)) -> Option<R> {
-        let Live { connection, expires, used, runtime, watch } = *self.live.take()?;
+        let Live { connection, expires, used, runtime, watch, cancel, schema } =
+            *self.live.take()?;
         let (connection, result) = work(connection);
-        self.live = Some(Box::new(Live { connection, expires, used, runtime, watch }));
+        self.live =
+            Some(Box::new(Live { connection, expires, used, runtime, watch, cancel, schema }));
         Some(result)
     }
 

@@ -1,32 +1,37 @@
 //! Seeing what a borrower does to a connection, through Diesel's own instrumentation.
 //!
-//! Diesel knows of the transactions that it has begun. A `BEGIN`, `SET` or `LISTEN` of the borrower's
-//! own it does not, and neither that a statement was cut short when its future was dropped. Both show
-//! in the events of the connection: each statement is an event when it begins, and one with its text
-//! when it has ended.
+//! Each statement is an event when it begins, and one with its text when it has ended. So a statement that was
+//! cut short shows, as its future was dropped; and where the stream of the connection is not read
+//! ([`Observed`]), the text of each statement shows what it may have left behind.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
-use diesel::result::Error;
+use diesel::result::{DatabaseErrorKind, Error};
 
+use super::doubts::{Doubts, Heard};
 use super::stats::slow_query;
+use crate::backend::observed::{ErrorClass, Left, Observed};
 use crate::bind_key::BindKey;
+use crate::sql::{self, Dialect, Effects};
 
 /// What is known of a connection from watching it. Shared by its slot and its instrumentation.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     started: AtomicU32,
     finished: AtomicU32,
-    left: AtomicU8,
-    /// How often a connection of the engine found its prepared statements stale, and how often this one
-    /// has forgotten its own.
-    stale_plans: Arc<AtomicU32>,
-    forgotten_plans: AtomicU32,
+    /// Whether rows of a statement were left that are still to come.
+    is_abandoned: AtomicBool,
+    /// What its stream shows, and what is known from texts.
+    pub(super) observed: Arc<Observed>,
+    doubts: Arc<Doubts>,
+    heard: Heard,
     is_broken: AtomicBool,
+    /// Whether a statement failed for a reason that the driver does not pass on.
+    has_unknown_error: AtomicBool,
     /// Whether a failure has ended the transaction, since [`Watch::expect_no_failure`].
     has_lost_transaction: AtomicBool,
     /// The task that has it, see [`caller`]. Zero if none does.
@@ -35,53 +40,72 @@ pub(super) struct Watch {
     pub(super) is_for_query: AtomicBool,
 }
 
-/// What a borrower has left behind.
-#[derive(Clone, Copy)]
-pub(crate) struct Left(u8);
-
-/// What errors mean to a backend.
+/// What a backend tells of its errors and statements.
 #[derive(Clone, Copy)]
 pub(super) struct Judge {
+    pub(super) dialect: Dialect,
     pub(super) is_fatal: fn(&Error) -> bool,
     pub(super) ends_transaction: fn(&Error) -> bool,
+    /// Whether the engine is meant to write, so that a server that refuses is not what it should be.
+    pub(super) is_to_write: bool,
 }
 
-/// A transaction was begun, and neither committed nor rolled back.
-const IN_TRANSACTION: u8 = 1;
-/// Something was changed that outlives a transaction: a setting, a lock, a subscription.
-const CHANGED: u8 = 2;
-
 impl Watch {
+    pub(super) fn new(doubts: Arc<Doubts>, observed: Arc<Observed>) -> Self {
+        Self { heard: Heard::all(&doubts), doubts, observed, ..Self::default() }
+    }
+
     /// Whether a statement was cut short: the server may still be at it, and its answer is to come.
     pub(super) fn is_cut_short(&self) -> bool {
         self.started.load(Ordering::Relaxed) != self.finished.load(Ordering::Relaxed)
+            || self.is_abandoned.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_in_transaction(&self) -> bool {
-        self.left.load(Ordering::Relaxed) & IN_TRANSACTION != 0
-    }
-
-    pub(super) fn is_changed(&self) -> bool {
-        self.left.load(Ordering::Relaxed) & CHANGED != 0
-    }
-
-    /// `stale_plans` is the same for all connections of an engine.
-    pub(super) fn new(stale_plans: Arc<AtomicU32>) -> Self {
-        let forgotten_plans = AtomicU32::new(stale_plans.load(Ordering::Relaxed));
-        Self { stale_plans, forgotten_plans, ..Self::default() }
+    /// Notes that rows were left that are still to come.
+    pub(super) fn abandon_rows(&self) {
+        // A stream that is read shows it by itself, and also when they have come after all.
+        if !self.observed.is_read() {
+            self.is_abandoned.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether prepared statements no longer fit their tables, on this connection or on another of the
     /// engine; asks once.
     pub(super) fn take_stale_plans(&self) -> bool {
-        let stale = self.stale_plans.load(Ordering::Relaxed);
-        stale != self.forgotten_plans.load(Ordering::Relaxed)
-            && stale != self.forgotten_plans.swap(stale, Ordering::Relaxed)
+        self.heard.take_stale_plans(&self.doubts)
     }
 
-    /// Whether a statement failed because the connection did.
+    /// Whether nothing but another connection will do, by what others of the engine have found out.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.heard.has_stale_types(&self.doubts)
+    }
+
+    /// Whether the server has to be asked if it takes writes.
+    pub(super) fn has_doubtful_role(&self) -> bool {
+        self.heard.has_doubtful_role(&self.doubts)
+    }
+
+    pub(super) fn role_is_known(&self) {
+        self.heard.role_is_known(&self.doubts);
+    }
+
+    /// Notes that the server takes no writes, though it should.
+    pub(super) fn note_read_only_server(&self) {
+        self.is_broken.store(true, Ordering::Relaxed);
+        self.doubts.roles.fetch_add(1, Ordering::Relaxed);
+        if let Some(place) = self.observed.place() {
+            self.doubts.hosts.failed(place.to_owned());
+        }
+    }
+
+    /// Whether a statement failed because the connection did, or nothing good can come of it any more.
     pub(super) fn is_broken(&self) -> bool {
         self.is_broken.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server has to be asked what was wrong with a statement.
+    pub(super) fn has_unknown_error(&self) -> bool {
+        self.has_unknown_error.load(Ordering::Relaxed)
     }
 
     /// Forgets what has failed before.
@@ -95,11 +119,11 @@ impl Watch {
 
     /// What was left behind so far, to be restored after statements that are not the borrower's.
     pub(super) fn left(&self) -> Left {
-        Left(self.left.load(Ordering::Relaxed))
+        self.observed.left()
     }
 
     pub(super) fn restore(&self, left: Left) {
-        self.left.store(left.0, Ordering::Relaxed);
+        self.observed.restore(left);
     }
 
     fn note_error(&self, error: &Error, judge: Judge) {
@@ -109,73 +133,33 @@ impl Watch {
         if (judge.is_fatal)(error) {
             self.is_broken.store(true, Ordering::Relaxed);
         }
-        // PostgreSQL has no code of its own for this (it is FEATURE_NOT_SUPPORTED).
-        if let Error::DatabaseError(_, information) = error
-            && information.message() == "cached plan must not change result type"
-        {
-            self.stale_plans.fetch_add(1, Ordering::Relaxed);
+        let Error::DatabaseError(kind, _) = error else { return };
+        match self.observed.last_error() {
+            Some(ErrorClass::StalePlan) => {
+                self.doubts.plans.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(ErrorClass::StaleType) => {
+                self.doubts.types.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(ErrorClass::Fatal) => self.is_broken.store(true, Ordering::Relaxed),
+            // A transaction of the borrower's that only reads is refused with the same code, while the server
+            // says of itself that it takes writes.
+            Some(ErrorClass::ReadOnly)
+                if judge.is_to_write && self.observed.is_read_only_server() != Some(false) =>
+            {
+                self.note_read_only_server();
+            }
+            Some(_) => {}
+            // Nobody says what it was.
+            None if matches!(kind, DatabaseErrorKind::Unknown) => {
+                self.has_unknown_error.store(true, Ordering::Relaxed);
+                self.heard.doubt_own_plans(&self.doubts);
+            }
+            None if matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) && judge.is_to_write => {
+                self.note_read_only_server();
+            }
+            None => {}
         }
-    }
-
-    fn note(&self, sql: &str) {
-        let before = self.left.load(Ordering::Relaxed);
-        let after = left_by_all(before, sql);
-        if after != before {
-            self.left.store(after, Ordering::Relaxed);
-        }
-    }
-}
-
-/// What statements in a row leave behind on top of `left`.
-///
-/// One search through the text, as every query is looked at: a query has few parentheses, and no
-/// semicolon.
-fn left_by_all(mut left: u8, sql: &str) -> u8 {
-    let (mut begin, mut calls_changer) = (0, false);
-    for at in memchr::memchr2_iter(b'(', b';', sql.as_bytes()) {
-        let statement = &sql[begin..at];
-        if sql.as_bytes()[at] == b'(' {
-            let changers = ["_lock", "_LOCK", "_lock_shared", "set_config"];
-            calls_changer |= changers.iter().any(|name| statement.ends_with(name));
-        } else {
-            // A semicolon in a literal makes a statement that is none. At worst, a reset too many.
-            left = left_by(left, statement, calls_changer);
-            (begin, calls_changer) = (at + 1, false);
-        }
-    }
-    left_by(left, &sql[begin..], calls_changer)
-}
-
-/// What a statement leaves behind on top of `left`, given whether it calls a function that changes the
-/// session.
-fn left_by(left: u8, statement: &str, calls_changer: bool) -> u8 {
-    let mut words = statement.split_ascii_whitespace();
-    let first = words.next().unwrap_or_default();
-    let is = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(first));
-    let mut next_is = |expected: &[&str]| {
-        let next = words.next().unwrap_or_default();
-        expected.iter().any(|word| word.eq_ignore_ascii_case(next))
-    };
-    if is(&["SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "DO", "CALL"]) {
-        return if calls_changer { left | CHANGED } else { left };
-    }
-    if is(&["BEGIN", "START"]) {
-        left | IN_TRANSACTION
-    } else if is(&["COMMIT", "END", "ABORT"]) || is(&["ROLLBACK"]) && !next_is(&["TO"]) {
-        left & !IN_TRANSACTION
-    } else if is(&["SET"]) {
-        // These end with the transaction.
-        let is_local = next_is(&["LOCAL", "TRANSACTION", "CONSTRAINTS"]);
-        if is_local { left } else { left | CHANGED }
-    } else if is(&["CREATE"]) {
-        if next_is(&["TEMP", "TEMPORARY"]) { left | CHANGED } else { left }
-    } else if is(&[
-        "RESET", "LISTEN", "LOCK", "PREPARE", "DECLARE", "USE", "PRAGMA", "ATTACH", "DETACH",
-        "LOAD", "HANDLER", "FLUSH",
-    ]) {
-        left | CHANGED
-    } else {
-        left
     }
 }
 
@@ -186,6 +170,7 @@ pub(super) struct Watcher {
     key: BindKey,
     slow: Option<Duration>,
     judge: Judge,
+    judged: Judged,
     started: Option<Instant>,
     next: Option<Box<dyn Instrumentation>>,
 }
@@ -198,7 +183,7 @@ impl Watcher {
         judge: Judge,
     ) -> Self {
         let next = get_default_instrumentation();
-        Self { watch, key, slow, judge, started: None, next }
+        Self { watch, key, slow, judge, judged: Judged::default(), started: None, next }
     }
 }
 
@@ -207,6 +192,7 @@ impl Instrumentation for Watcher {
         match &event {
             InstrumentationEvent::StartQuery { .. } => {
                 self.watch.started.fetch_add(1, Ordering::Relaxed);
+                self.watch.observed.forget_error();
                 if self.slow.is_some() {
                     self.started = Some(Instant::now());
                 }
@@ -216,8 +202,12 @@ impl Instrumentation for Watcher {
                 if let Some(error) = error {
                     self.watch.note_error(error, self.judge);
                 }
-                // The drivers write the statement in one piece, which is looked at in place.
-                let _ = write!(Statements(|sql: &str| self.watch.note(sql)), "{query}");
+                if !self.watch.observed.is_read() {
+                    let (observed, dialect) = (&self.watch.observed, self.judge.dialect);
+                    // The drivers write the statement in one piece, which is looked at in place.
+                    let note = |sql: &str| observed.note_effects(self.judged.effects(dialect, sql));
+                    let _ = write!(Statements(note), "{query}");
+                }
                 if let (Some(slow), Some(started)) = (self.slow, self.started.take())
                     && started.elapsed() >= slow
                 {
@@ -228,6 +218,37 @@ impl Instrumentation for Watcher {
         }
         if let Some(next) = &mut self.next {
             next.on_connection_event(event);
+        }
+    }
+}
+
+/// The verdicts on a few statements, as most are run again and again.
+///
+/// A statement is known by its whole text, so that no other one can be taken for it.
+#[derive(Default)]
+struct Judged([Option<(Box<str>, Effects)>; JUDGED]);
+
+const JUDGED: usize = 32;
+
+/// Longer statements are rarely run again with the same text.
+const LONGEST_JUDGED: usize = 4096;
+
+impl Judged {
+    fn effects(&mut self, dialect: Dialect, sql: &str) -> Effects {
+        // Statements of one length mostly differ early or late.
+        let bytes = sql.as_bytes();
+        let middle = bytes.get(bytes.len() / 2).copied().unwrap_or_default();
+        let near_end = bytes.iter().rev().nth(8).copied().unwrap_or_default();
+        let place = (bytes.len() + usize::from(middle) * 7 + usize::from(near_end) * 13) % JUDGED;
+        match &self.0[place] {
+            Some((text, effects)) if **text == *sql => *effects,
+            _ => {
+                let effects = sql::effects(dialect, sql);
+                if sql.len() <= LONGEST_JUDGED {
+                    self.0[place] = Some((sql.into(), effects));
+                }
+                effects
+            }
         }
     }
 }
@@ -278,60 +299,15 @@ fn number(id: impl std::hash::Hash) -> u64 {
 mod tests {
     use super::*;
 
-    /// What is left behind by statements in a row.
-    fn left(statements: &[&str]) -> u8 {
-        let watch = Watch::default();
-        statements.iter().for_each(|statement| watch.note(statement));
-        watch.left.load(Ordering::Relaxed)
-    }
-
     #[test]
-    fn transactions_are_followed_to_their_end() {
-        assert_eq!(left(&["BEGIN"]), IN_TRANSACTION);
-        assert_eq!(left(&["  start transaction READ ONLY"]), IN_TRANSACTION);
-        assert_eq!(left(&["SELECT 1; begin; SELECT 2"]), IN_TRANSACTION);
-        for end in ["COMMIT", "commit", "END", "ABORT", "ROLLBACK", "SELECT 1; ROLLBACK;"] {
-            assert_eq!(left(&["BEGIN", end]), 0, "{end}");
-        }
-        let savepoints = ["SAVEPOINT a", "ROLLBACK TO SAVEPOINT a", "RELEASE SAVEPOINT a"];
-        assert_eq!(left(&savepoints), 0);
-        assert_eq!(left(&["BEGIN", "ROLLBACK TO a"]), IN_TRANSACTION);
-    }
-
-    #[test]
-    fn what_outlives_a_transaction_is_noticed() {
-        for statement in [
-            "SET search_path = other",
-            "set SESSION statement_timeout = 0",
-            "SELECT set_config('a.b', 'c', false)",
-            "LISTEN news",
-            "LOCK TABLES t WRITE",
-            "SELECT pg_advisory_lock(1)",
-            "SELECT pg_advisory_lock_shared(1)",
-            "DO GET_LOCK('a', 1)",
-            "CREATE TEMPORARY TABLE t (i INTEGER)",
-            "PREPARE p AS SELECT 1",
-            "PRAGMA foreign_keys = OFF",
-            "USE other",
-        ] {
-            assert_eq!(left(&[statement]), CHANGED, "{statement}");
-            assert_eq!(left(&["BEGIN", statement, "COMMIT"]), CHANGED, "{statement}");
-        }
-    }
-
-    #[test]
-    fn what_ends_by_itself_is_no_change() {
-        for statement in [
-            "",
-            "SELECT 1",
-            "INSERT INTO locks VALUES (1)",
-            "UPDATE t SET a = 1",
-            "SET LOCAL search_path = other",
-            "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
-            "CREATE TABLE t (i INTEGER)",
-            "SELECT * FROM t FOR UPDATE",
-        ] {
-            assert_eq!(left(&[statement]), 0, "{statement}");
+    fn a_statement_is_known_by_its_whole_text() {
+        let mut judged = Judged::default();
+        let mut effects = |sql: &str| judged.effects(Dialect::Mysql, sql);
+        for _ in 0..2 {
+            let (harmless, other) = ("SELECT 'SET x = 1'  FROM t", "SET x = 1; SELECT 5 FROM t");
+            assert_eq!(effects(harmless), sql::effects(Dialect::Mysql, harmless));
+            assert_eq!(effects(other), sql::effects(Dialect::Mysql, other));
+            assert_ne!(effects(harmless), effects(other));
         }
     }
 

@@ -126,8 +126,8 @@ impl<C: Backend> Connected<C> {
         schema: Option<&str>,
     ) -> Result<Option<Self>, AcquireError> {
         if engine.settings().url.is_memory() {
-            let attempt = Core::try_lend(engine, &Handle::current())?;
-            return Ok(Some(Self::Lent(Core::lend(attempt, Instant::now(), None).await?)));
+            let attempt = Core::try_lend(engine, &Handle::current(), None)?;
+            return Ok(Some(Self::Lent(Core::lend(attempt, Instant::now(), None, None).await?)));
         }
         let connection = engine.connect_to_migrate(schema).await?;
         // It could be opened, so it is kept.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
@@ -19,9 +20,10 @@ mod update;
 
 pub use self::connection::AsyncSqliteConnection;
 use super::Backend;
-use super::driver::{Driver, MigrationLock, begin_by_ansi, migrate_by_harness};
+use super::driver::{Driver, MigrationLock, Opened, Reach, begin_by_ansi, migrate_by_harness};
 use crate::error::{ConnectError, DriverError};
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
+use crate::sql::Dialect;
 
 /// The connection type of SQLite databases.
 pub type Sqlite = AsyncSqliteConnection;
@@ -35,6 +37,8 @@ impl Backend for Sqlite {
 
 impl Driver for Sqlite {
     const ROLLBACK_NEEDS_TRANSACTION: bool = true;
+
+    const DIALECT: Dialect = Dialect::Sqlite;
 
     // Temporary tables and attached databases stay; opening a file anew is cheap.
     const FULL_RESET: Option<&'static str> = None;
@@ -58,7 +62,11 @@ impl Driver for Sqlite {
         self.refuse_writes(false).await
     }
 
-    async fn open(url: &DatabaseUrl, options: &EngineOptions) -> Result<Self, ConnectError> {
+    async fn open(
+        url: &DatabaseUrl,
+        options: &EngineOptions,
+        _: Reach<'_>,
+    ) -> Result<Opened<Self>, ConnectError> {
         let Some(file) = url.sqlite_file() else {
             return Err(ConnectError::Other("not a SQLite URL".into()));
         };
@@ -75,7 +83,7 @@ impl Driver for Sqlite {
                 .await
                 .map_err(|error| ConnectError::Setup { statement, source: error.into() })?;
         }
-        Ok(connection)
+        Ok(Opened { connection, observed: Arc::default(), cancel: None })
     }
 
     fn check_url(_: &DatabaseUrl) -> Result<(), String> {

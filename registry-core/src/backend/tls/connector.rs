@@ -10,10 +10,10 @@ use ring::digest::{SHA256, SHA384, SHA512, digest};
 use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::{InvalidDnsNameError, ServerName};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::Socket;
-use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use tokio_postgres::tls::{ChannelBinding, TlsStream};
 use tokio_rustls::TlsConnector;
 
 use super::trusted;
@@ -61,44 +61,25 @@ impl Connector {
     }
 }
 
-impl MakeTlsConnect<Socket> for Connector {
-    type Stream = Stream;
-    type TlsConnect = ToHost;
-    type Error = InvalidDnsNameError;
-
-    fn make_tls_connect(&mut self, host: &str) -> Result<ToHost, InvalidDnsNameError> {
-        // A Unix socket has no host, and tokio-postgres asks all the same.
-        let host = if host.is_empty() { "localhost" } else { host };
-        Ok(ToHost { connector: self.clone(), host: ServerName::try_from(host)?.to_owned() })
-    }
-}
-
-/// One handshake to be.
-pub(in crate::backend) struct ToHost {
-    connector: Connector,
-    host: ServerName<'static>,
-}
-
-impl TlsConnect<Socket> for ToHost {
-    type Stream = Stream;
-    type Error = DriverError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, DriverError>> + Send>>;
-
-    fn connect(self, socket: Socket) -> Self::Future {
-        let Self { connector: Connector { config, encrypted }, host } = self;
-        Box::pin(async move {
-            match TlsConnector::from(config).connect(host, socket).await {
-                Ok(stream) => {
-                    encrypted.store(true, Ordering::Relaxed);
-                    Ok(Stream(Box::new(stream)))
-                }
-                // A connection that breaks is not what TLS has something against.
-                Err(error) => Err(match super::cause(&error) {
-                    Some(cause) => cause.into(),
-                    None => error.into(),
-                }),
+impl Connector {
+    /// Makes the handshake with that host.
+    pub(in crate::backend) async fn connect(
+        &self,
+        host: &str,
+        socket: Socket,
+    ) -> Result<Stream, DriverError> {
+        let host = ServerName::try_from(host)?.to_owned();
+        match TlsConnector::from(Arc::clone(&self.config)).connect(host, socket).await {
+            Ok(stream) => {
+                self.encrypted.store(true, Ordering::Relaxed);
+                Ok(Stream(Box::new(stream)))
             }
-        })
+            // A connection that breaks is not what TLS has something against.
+            Err(error) => Err(match super::cause(&error) {
+                Some(cause) => cause.into(),
+                None => error.into(),
+            }),
+        }
     }
 }
 

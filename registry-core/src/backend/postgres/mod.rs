@@ -5,37 +5,45 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use diesel::dsl::sql;
-use diesel::result::ConnectionError;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{QueryResult, sql_query};
 use diesel_async::pooled_connection::PoolableConnection;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use futures_util::future::BoxFuture;
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
-use tokio_postgres::config::{SslMode, SslNegotiation};
+use tokio_postgres::Config;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Config, NoTls, Socket};
 #[cfg(feature = "rustls")]
 use tokio_postgres::{config::Host, error::DbError};
 
+use self::connect::Way;
 use super::Backend;
-use super::driver::{Driver, MigrationLock, begin_by_ansi, migrate_by_harness};
-#[cfg(feature = "rustls")]
-use super::tls::connector::Connector;
+use super::driver::{Driver, MigrationLock, Opened, Reach, begin_by_ansi, migrate_by_harness};
 use crate::error::{ConnectError, DriverError};
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
 #[cfg(feature = "rustls")]
-use crate::{
-    error::Chain,
-    settings::url::tls::{TlsMode, TlsSettings},
-};
+use crate::settings::url::tls::TlsMode;
+use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
+use crate::sql::Dialect;
+
+mod connect;
+mod transport;
+mod wire;
 
 /// The connection type of PostgreSQL databases.
 pub type Postgres = AsyncPgConnection;
 
 /// Any number will do, as long as every program takes the same. Advisory locks are per database.
 const MIGRATION_LOCK: i64 = 0x7265_6769_7374_7279;
+
+/// `DISCARD ALL` as the manual spells it out, but for the statements that the protocol has prepared: Diesel
+/// goes on using those. The ones that were prepared in SQL are the borrower's. The time zone is what
+/// diesel-async sets.
+const FULL_RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
+     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
+     DO $$ DECLARE prepared record; BEGIN \
+     FOR prepared IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql LOOP \
+     EXECUTE pg_catalog.format('DEALLOCATE %I', prepared.name); END LOOP; END $$; \
+     SET TIME ZONE 'UTC'";
 
 /// How long to wait before asking for the migration lock again.
 const MIGRATION_LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -47,13 +55,14 @@ impl Backend for Postgres {
 impl Driver for Postgres {
     const ROLLBACK_NEEDS_TRANSACTION: bool = false;
 
-    // `DISCARD ALL` as the manual spells it out, without `DEALLOCATE ALL` and `DISCARD PLANS`: Diesel
-    // goes on using the statements that it has prepared. The time zone is what diesel-async sets.
-    const FULL_RESET: Option<&'static str> = Some(
-        "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
-         SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
-         SET TIME ZONE 'UTC'",
-    );
+    const DIALECT: Dialect = Dialect::Postgres;
+
+    const FULL_RESET: Option<&'static str> = Some(FULL_RESET);
+
+    fn forget_received(&mut self) {
+        let mut notifications = std::pin::pin!(self.notifications_stream());
+        while let Some(Some(Ok(_))) = notifications.next().now_or_never() {}
+    }
 
     // A transaction that has failed is answered with an error; its `COMMIT` would be with a rollback.
     const IS_AS_BEGUN: Option<&'static str> = Some("SELECT 1");
@@ -63,10 +72,10 @@ impl Driver for Postgres {
         PoolableConnection::is_broken(self)
     }
 
-    fn cancel(&self) -> Option<BoxFuture<'static, ()>> {
-        let token = self.cancel_token();
-        // Plaintext: the request holds no secret but the right to cancel this connection's statement.
-        Some(Box::pin(async move { drop(token.cancel_query(NoTls).await) }))
+    async fn takes_writes(&mut self) -> QueryResult<bool> {
+        // On also where the server is in recovery, which a session cannot change.
+        let is_read_only = sql::<Bool>("current_setting('transaction_read_only')::bool");
+        diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)
     }
 
     fn is_fatal(error: &diesel::result::Error) -> bool {
@@ -82,25 +91,40 @@ impl Driver for Postgres {
         }
     }
 
-    async fn open(url: &DatabaseUrl, options: &EngineOptions) -> Result<Self, ConnectError> {
+    async fn open(
+        url: &DatabaseUrl,
+        options: &EngineOptions,
+        Reach { hosts, deadline }: Reach<'_>,
+    ) -> Result<Opened<Self>, ConnectError> {
         let mut config = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         if let Some(startup) = startup_options(&config, options) {
             config.options(startup);
         }
-        #[cfg(feature = "rustls")]
-        if let Some(tls) = url.tls().filter(|_| has_network(&config)) {
-            return connect_as_asked(config, tls, url).await;
-        }
-        connect(config, SslMode::Disable, NoTls).await
+        let is_pooled = false; // TODO-MERGE options.pooler
+        connect::connect(&config, &Way { url, hosts, is_pooled, deadline }).await
     }
 
-    async fn enter_schema(&mut self, schema: &str) -> QueryResult<bool> {
-        // `quote_ident` for the list that the setting is, and a value, so that no name can end either.
-        let entered = sql_query(
-            "SELECT set_config('search_path', quote_ident(nspname), false) \
-             FROM pg_catalog.pg_namespace WHERE nspname = $1",
+    async fn enter_schema(&mut self, schema: &str, is_from_another: bool) -> QueryResult<bool> {
+        // A temporary table would stand before the tenant's if `pg_temp` were not named: it is searched first
+        // then. What does not exist is an error of the cast, and nothing has changed.
+        let identifier = format!("\"{}\"", schema.replace('"', "\"\""));
+        let enter = format!(
+            "SELECT {}::pg_catalog.regnamespace; \
+             SELECT pg_catalog.set_config('search_path', {}, false)",
+            literal(&identifier),
+            literal(&format!("{identifier}, pg_temp")),
         );
-        Ok(entered.bind::<Text, _>(schema).execute(self).await? == 1)
+        let entered = match is_from_another {
+            true => self.batch_execute(&format!("{FULL_RESET}; {enter}")).await,
+            false => self.batch_execute(&enter).await,
+        };
+        let Err(error) = entered else { return Ok(true) };
+        // Whether that is the reason, by a query that does not fail for it.
+        let is_there = sql_query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1");
+        match is_there.bind::<Text, _>(schema).execute(self).await {
+            Ok(0) => Ok(false),
+            _ => Err(error),
+        }
     }
 
     fn check_url(url: &DatabaseUrl) -> Result<(), String> {
@@ -165,52 +189,6 @@ fn is_socket(host: &Host) -> bool {
     !matches!(host, Host::Tcp(_))
 }
 
-/// Connects in the order of libpq's `sslmode`.
-#[cfg(feature = "rustls")]
-async fn connect_as_asked(
-    mut config: Config,
-    tls: &TlsSettings,
-    url: &DatabaseUrl,
-) -> Result<Postgres, ConnectError> {
-    if config.get_hosts().is_empty() {
-        // tokio-postgres does not look for the host of a certificate here.
-        for address in config.get_hostaddrs().to_vec() {
-            config.host(address.to_string());
-        }
-    }
-    let mut first = None;
-    if tls.mode <= TlsMode::Allow {
-        match connect(config.clone(), SslMode::Disable, NoTls).await {
-            Err(refused) if tls.mode == TlsMode::Allow && is_not_let_in(&refused) => {
-                first = Some(refused);
-            }
-            done => return done,
-        }
-    }
-    let connector = Connector::new(tls).await?;
-    if tls.mode != TlsMode::Prefer {
-        return match (connect(config, SslMode::Require, connector).await, first) {
-            // What the server said to plaintext matters more than that it has no TLS.
-            (Err(ConnectError::Tls(_)), Some(refused)) => Err(refused),
-            (done, _) => done,
-        };
-    }
-    let cause = match connect(config.clone(), SslMode::Prefer, connector.clone()).await {
-        Ok(connection) => {
-            if !connector.has_encrypted() {
-                tracing::debug!(target: "registry", %url, "plaintext: the server has no TLS");
-            }
-            return Ok(connection);
-        }
-        Err(error @ ConnectError::Tls(_)) => error,
-        Err(error) if is_not_let_in(&error) && connector.has_encrypted() => error,
-        Err(error) => return Err(error),
-    };
-    let cause = Chain(&cause).to_string();
-    tracing::debug!(target: "registry", %url, cause, "plaintext: TLS cannot be had");
-    connect(config, SslMode::Disable, NoTls).await
-}
-
 /// Whether the server has no rule that lets such a connection in, encrypted or not.
 #[cfg(feature = "rustls")]
 fn is_not_let_in(error: &ConnectError) -> bool {
@@ -220,24 +198,9 @@ fn is_not_let_in(error: &ConnectError) -> bool {
         .is_some_and(|cause| *cause.code() == SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
-async fn connect<T>(mut config: Config, mode: SslMode, tls: T) -> Result<Postgres, ConnectError>
-where
-    T: MakeTlsConnect<Socket>,
-    T::Stream: Send + 'static,
-{
-    config.ssl_mode(mode);
-    if mode == SslMode::Disable {
-        config.ssl_negotiation(SslNegotiation::Postgres);
-    }
-    let (client, connection) = config.connect(tls).await.map_err(classify)?;
-    Postgres::try_from_client_and_connection(client, connection).await.map_err(
-        |error| match error {
-            ConnectionError::CouldntSetupConfiguration(error) if Postgres::is_fatal(&error) => {
-                ConnectError::Unreachable(error.into())
-            }
-            error => ConnectError::Other(error.into()),
-        },
-    )
+/// A text as a literal that is read in the same way whatever `standard_conforming_strings` says.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 /// Settings of the server that hold for the whole life of the connection. As start-up options, they

@@ -1,0 +1,283 @@
+//! What is known of one connection from watching it.
+//!
+//! PostgreSQL says after each statement whether a transaction is open, gives each error a code, and reports
+//! the role of the server. Neither the driver nor diesel-async passes that on, so it is read from the stream
+//! ([`postgres::wire`](super::postgres)) and kept here. Where no stream can be read, which is so for
+//! MySQL, SQLite and Unix sockets, the text of each statement is judged when it has been run, and what it
+//! may have done to a transaction counts as a change that has to be undone.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::sql::{Effects, SessionEffect, TransactionEffect};
+
+/// What is known of one connection. Shared by its stream, its instrumentation and its slot.
+///
+/// Each side writes before the answer to a statement reaches whoever waits for it, through a channel of
+/// the driver, so `Relaxed` is enough: the channel orders the accesses.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// Whether the stream of the connection is read: then the server tells of transactions.
+    is_read: AtomicBool,
+    /// The status of the last `ReadyForQuery`: `I`, `T` or `E`. Zero before the first.
+    status: AtomicU8,
+    /// Statements that were sent and whose end the server has not reported yet.
+    in_flight: AtomicU32,
+    /// What the statements since [`Observed::forget_effects`] may have left behind.
+    left: AtomicU8,
+    /// What the server has reported of its role.
+    role: AtomicU8,
+    /// What the last error means. Zero if there was none.
+    error: AtomicU8,
+    /// What the server said when it ended the connection.
+    farewell: Mutex<Option<String>>,
+    /// The host that it is connected to, by the name that failures are remembered by.
+    place: OnceLock<String>,
+    /// Wakes [`Observed::settled`].
+    answered: Notify,
+    /// Set when the stream is gone, and the waiters that it wakes.
+    is_gone: AtomicBool,
+    gone: Notify,
+}
+
+/// What statements of a borrower may have left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Left(u8);
+
+impl Left {
+    /// A transaction was begun, and is not known to have ended.
+    const IN_TRANSACTION: u8 = 1;
+    /// Something in the session may have changed.
+    const CHANGED: u8 = 2;
+    /// Something has changed that only another connection is without.
+    const IRREVERSIBLE: u8 = 4;
+}
+
+/// Whether a transaction is open, in the words of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TransactionStatus {
+    /// None is open.
+    Idle,
+    /// One is open, or has failed and is not rolled back.
+    Open,
+    /// The server has not been heard.
+    Unknown,
+}
+
+/// What an error of the server means, by its code and not by its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ErrorClass {
+    /// The same statement fails again.
+    Permanent = 1,
+    /// The same statement may succeed a little later: a deadlock, a serialization failure, a lock that
+    /// could not be had in time, resources that are used up.
+    Transient,
+    /// The server takes no writes, or the transaction does not.
+    ReadOnly,
+    /// A prepared statement no longer fits its table, or is gone.
+    StalePlan,
+    /// The number by which the client knows a type is no longer one.
+    StaleType,
+    /// The server has ended the connection with it.
+    Fatal,
+}
+
+impl ErrorClass {
+    const ALL: [Self; 6] = [
+        Self::Permanent,
+        Self::Transient,
+        Self::ReadOnly,
+        Self::StalePlan,
+        Self::StaleType,
+        Self::Fatal,
+    ];
+
+    /// Whether the same statement may succeed a little later, or on another connection.
+    pub(crate) fn is_transient(self) -> bool {
+        self != Self::Permanent
+    }
+}
+
+const ROLE_REPORTED: u8 = 1;
+const IN_HOT_STANDBY: u8 = 2;
+const READ_ONLY_BY_DEFAULT: u8 = 4;
+
+impl Observed {
+    /// What is known of a connection whose stream is read.
+    pub(crate) fn of_stream() -> Self {
+        Self { is_read: AtomicBool::new(true), ..Self::default() }
+    }
+
+    pub(crate) fn is_read(&self) -> bool {
+        self.is_read.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn transaction(&self) -> TransactionStatus {
+        match self.status.load(Ordering::Relaxed) {
+            b'I' => TransactionStatus::Idle,
+            b'T' | b'E' => TransactionStatus::Open,
+            _ => TransactionStatus::Unknown,
+        }
+    }
+
+    /// Whether the server has not yet reported the end of a statement.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    /// Waits until the end of each statement that was sent is reported, or the stream is gone.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let answered = self.answered.notified();
+            tokio::pin!(answered);
+            answered.as_mut().enable();
+            if !self.is_in_flight() || self.is_gone.load(Ordering::Acquire) {
+                return;
+            }
+            answered.await;
+        }
+    }
+
+    /// Waits until the stream is closed. Where none is read, there is nothing to wait for.
+    pub(crate) async fn gone(&self) {
+        while self.is_read() {
+            let gone = self.gone.notified();
+            tokio::pin!(gone);
+            gone.as_mut().enable();
+            if self.is_gone.load(Ordering::Acquire) {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.left.load(Ordering::Relaxed) & Left::IN_TRANSACTION != 0
+    }
+
+    pub(crate) fn is_changed(&self) -> bool {
+        self.left.load(Ordering::Relaxed) & (Left::CHANGED | Left::IRREVERSIBLE) != 0
+    }
+
+    pub(crate) fn is_irreversible(&self) -> bool {
+        self.left.load(Ordering::Relaxed) & Left::IRREVERSIBLE != 0
+    }
+
+    /// What was left behind so far, to be restored after statements that are not the borrower's.
+    pub(crate) fn left(&self) -> Left {
+        Left(self.left.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn restore(&self, left: Left) {
+        self.left.store(left.0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn forget_effects(&self) {
+        self.restore(Left::default());
+    }
+
+    /// Notes what a statement may leave behind.
+    pub(crate) fn note_effects(&self, effects: Effects) {
+        let before = self.left.load(Ordering::Relaxed);
+        let mut after = before;
+        match effects.session {
+            SessionEffect::None => {}
+            SessionEffect::Unknown | SessionEffect::Changed => after |= Left::CHANGED,
+            SessionEffect::Irreversible => after |= Left::IRREVERSIBLE,
+        }
+        // Where the server tells of transactions, texts do not.
+        if !self.is_read() {
+            match effects.transaction {
+                TransactionEffect::None => {}
+                TransactionEffect::Begins => after |= Left::IN_TRANSACTION,
+                TransactionEffect::Ends => after &= !Left::IN_TRANSACTION,
+                TransactionEffect::Unknown => after |= Left::IN_TRANSACTION | Left::CHANGED,
+            }
+        }
+        if after != before {
+            self.left.store(after, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes a change that did not show in a text.
+    pub(crate) fn note_change(&self) {
+        self.left.fetch_or(Left::CHANGED, Ordering::Relaxed);
+    }
+
+    /// What the last error means that the server has sent.
+    pub(crate) fn last_error(&self) -> Option<ErrorClass> {
+        let error = self.error.load(Ordering::Relaxed);
+        ErrorClass::ALL.into_iter().find(|class| *class as u8 == error)
+    }
+
+    pub(crate) fn forget_error(&self) {
+        self.error.store(0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_error(&self, error: ErrorClass) {
+        self.error.store(error as u8, Ordering::Relaxed);
+    }
+
+    /// What the server said when it ended the connection.
+    pub(crate) fn farewell(&self) -> Option<String> {
+        self.farewell.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn note_farewell(&self, words: String) {
+        *self.farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
+    }
+
+    /// Whether the server takes no writes. `None` if it has not said so: PostgreSQL does from version 14.
+    pub(crate) fn is_read_only_server(&self) -> Option<bool> {
+        let role = self.role.load(Ordering::Relaxed);
+        (role & ROLE_REPORTED != 0).then_some(role & (IN_HOT_STANDBY | READ_ONLY_BY_DEFAULT) != 0)
+    }
+
+    /// The host that it is connected to.
+    pub(crate) fn place(&self) -> Option<&str> {
+        self.place.get().map(String::as_str)
+    }
+
+    pub(super) fn note_place(&self, place: String) {
+        // It is opened once.
+        let _ = self.place.set(place);
+    }
+
+    pub(super) fn note_sent(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_answered(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.answered.notify_waiters();
+    }
+
+    pub(super) fn note_status(&self, status: u8) {
+        self.status.store(status, Ordering::Relaxed);
+    }
+
+    /// Notes that the server reports the value of a parameter. True if it is one of its role.
+    pub(super) fn note_parameter(&self, name: &[u8], value: &[u8]) -> bool {
+        let flag = match name {
+            b"in_hot_standby" => IN_HOT_STANDBY,
+            b"default_transaction_read_only" => READ_ONLY_BY_DEFAULT,
+            _ => return false,
+        };
+        self.role.fetch_or(ROLE_REPORTED, Ordering::Relaxed);
+        if value == b"on" {
+            self.role.fetch_or(flag, Ordering::Relaxed);
+        } else {
+            self.role.fetch_and(!flag, Ordering::Relaxed);
+        }
+        true
+    }
+
+    pub(super) fn note_gone(&self) {
+        self.is_gone.store(true, Ordering::Release);
+        self.answered.notify_waiters();
+        self.gone.notify_waiters();
+    }
+}

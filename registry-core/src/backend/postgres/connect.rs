@@ -1,0 +1,524 @@
+//! Reaching a server: which host, which address, and with TLS or without.
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::result::ConnectionError;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, SslNegotiation};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{Config, NoTls, Socket};
+
+use super::transport::Transport;
+use super::wire::{Refusal, Wire};
+use super::{Postgres, classify};
+use crate::backend::driver::{Canceller, Driver, Opened};
+use crate::backend::hosts::Hosts;
+use crate::backend::observed::Observed;
+use crate::error::{ConnectError, DriverError};
+use crate::settings::DatabaseUrl;
+#[cfg(feature = "rustls")]
+use crate::{
+    backend::tls::connector::Connector, error::Chain, settings::url::tls::TlsMode,
+    settings::url::tls::TlsSettings,
+};
+
+/// One host of a URL, with one address if it says one.
+struct Candidate {
+    host: Option<Host>,
+    address: Option<IpAddr>,
+    port: u16,
+}
+
+impl Candidate {
+    /// What it is remembered by.
+    fn name(&self) -> String {
+        match (&self.host, &self.address) {
+            (_, Some(address)) => format!("{address}:{}", self.port),
+            (Some(Host::Tcp(name)), None) => format!("{name}:{}", self.port),
+            #[cfg(unix)]
+            (Some(Host::Unix(folder)), None) => format!("{}:{}", folder.display(), self.port),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// How a connection is to be opened.
+pub(super) struct Way<'a> {
+    pub(super) url: &'a DatabaseUrl,
+    pub(super) hosts: &'a Hosts,
+    /// Whether a transaction pooler is in between.
+    pub(super) is_pooled: bool,
+    /// When to give up.
+    pub(super) deadline: Instant,
+}
+
+/// Tries each host of the configuration, and each address of its name, until one lets us in.
+///
+/// Each has its share of the time that is left, the handshake included, so one that accepts and says nothing
+/// takes its share and no more. One that has just failed is tried last. (libpq gives each address the
+/// whole `connect_timeout`; here that is the time for all of them.)
+pub(super) async fn connect(
+    config: &Config,
+    way: &Way<'_>,
+) -> Result<Opened<Postgres>, ConnectError> {
+    let mut candidates = candidates(config)?;
+    if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
+        shuffle(&mut candidates);
+    }
+    way.hosts.failed_last(&mut candidates, Candidate::name);
+    let started = Instant::now();
+    let mut failure = None;
+    let number = candidates.len();
+    for (at, candidate) in candidates.into_iter().enumerate() {
+        match try_host(config, &candidate, way, share(way.deadline, number - at)).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) => {
+                way.hosts.failed(candidate.name());
+                failure = Some(more_telling(failure, error));
+            }
+        }
+    }
+    match failure {
+        Some(ConnectError::TimedOut { .. }) | None => Err(silent(way.deadline - started)),
+        Some(error) => Err(error),
+    }
+}
+
+/// Tries each address of a host.
+async fn try_host(
+    config: &Config,
+    host: &Candidate,
+    way: &Way<'_>,
+    deadline: Instant,
+) -> Result<Opened<Postgres>, ConnectError> {
+    let mut addresses = resolve(host, config, deadline).await?;
+    way.hosts.failed_last(&mut addresses, Candidate::name);
+    let mut failure = None;
+    let number = addresses.len();
+    for (at, address) in addresses.into_iter().enumerate() {
+        let name = address.name();
+        match try_address(config, address, way, share(deadline, number - at)).await {
+            Ok(opened) => {
+                way.hosts.reached(&name);
+                way.hosts.reached(&host.name());
+                opened.observed.note_place(name);
+                return Ok(opened);
+            }
+            Err(error) => {
+                way.hosts.failed(name);
+                failure = Some(more_telling(failure, error));
+            }
+        }
+    }
+    Err(failure.unwrap_or_else(|| silent(Duration::ZERO)))
+}
+
+fn silent(after: Duration) -> ConnectError {
+    ConnectError::TimedOut { after }
+}
+
+/// Of two failures, the one that says more. That a host was silent says least.
+fn more_telling(before: Option<ConnectError>, now: ConnectError) -> ConnectError {
+    match (before, now) {
+        (Some(before), ConnectError::TimedOut { .. }) => before,
+        (_, now) => now,
+    }
+}
+
+/// When the next one of that many has had its share of the time.
+fn share(deadline: Instant, of: usize) -> Instant {
+    let now = Instant::now();
+    let left = deadline.saturating_duration_since(now);
+    now + left / u32::try_from(of.max(1)).unwrap_or(u32::MAX)
+}
+
+fn shuffle<T>(items: &mut [T]) {
+    use std::hash::{BuildHasher, RandomState};
+    for at in (1..items.len()).rev() {
+        let random = RandomState::new().hash_one(at) as usize;
+        items.swap(at, random % (at + 1));
+    }
+}
+
+fn candidates(config: &Config) -> Result<Vec<Candidate>, ConnectError> {
+    let (hosts, addresses, ports) =
+        (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
+    let number = hosts.len().max(addresses.len());
+    let is_uneven = !hosts.is_empty() && !addresses.is_empty() && hosts.len() != addresses.len();
+    if is_uneven || ports.len() > 1 && ports.len() != number {
+        let message = "the numbers of hosts, hostaddrs and ports differ";
+        return Err(ConnectError::Other(message.into()));
+    }
+    let candidate = |at: usize| Candidate {
+        host: hosts.get(at).cloned(),
+        address: addresses.get(at).copied(),
+        port: ports.get(at).or(ports.first()).copied().unwrap_or(5432),
+    };
+    Ok((0..number).map(candidate).collect())
+}
+
+/// The addresses of a host.
+async fn resolve(
+    candidate: &Candidate,
+    config: &Config,
+    deadline: Instant,
+) -> Result<Vec<Candidate>, ConnectError> {
+    let Candidate { host, address, port } = candidate;
+    let one = |address| Candidate { host: host.clone(), address, port: *port };
+    let (Some(Host::Tcp(name)), None) = (host, address) else { return Ok(vec![one(*address)]) };
+    let looked_up = timeout_at(deadline, tokio::net::lookup_host((&**name, *port))).await;
+    let addresses = match looked_up {
+        Ok(addresses) => addresses.map_err(|error| ConnectError::of_io(error.into()))?,
+        Err(_) => return Err(silent(Duration::ZERO)),
+    };
+    let mut addresses: Vec<_> = addresses.map(|address| one(Some(address.ip()))).collect();
+    if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
+        shuffle(&mut addresses);
+    }
+    if addresses.is_empty() {
+        let error = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+        return Err(ConnectError::Unreachable(error.into()));
+    }
+    Ok(addresses)
+}
+
+async fn try_address(
+    config: &Config,
+    candidate: Candidate,
+    way: &Way<'_>,
+    deadline: Instant,
+) -> Result<Opened<Postgres>, ConnectError> {
+    let one = only(config, &candidate);
+    let ready = async {
+        #[cfg(unix)]
+        if let Some(Host::Unix(folder)) = &candidate.host {
+            let path = folder.join(format!(".s.PGSQL.{}", candidate.port));
+            return match way.is_pooled {
+                true => through_socket(one, path).await,
+                false => blindly(one).await,
+            };
+        }
+        #[cfg(feature = "rustls")]
+        if let Some(tls) = way.url.tls() {
+            return as_asked(one, tls, way).await;
+        }
+        watched(one, Encryption::None, way.is_pooled).await
+    };
+    match timeout_at(deadline, ready).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(silent(Duration::ZERO)),
+    }
+}
+
+/// The configuration with this host alone.
+fn only(config: &Config, candidate: &Candidate) -> Config {
+    let mut one = Config::new();
+    if let Some(user) = config.get_user() {
+        one.user(user);
+    }
+    if let Some(password) = config.get_password() {
+        one.password(password);
+    }
+    if let Some(database) = config.get_dbname() {
+        one.dbname(database);
+    }
+    if let Some(options) = config.get_options() {
+        one.options(options);
+    }
+    if let Some(name) = config.get_application_name() {
+        one.application_name(name);
+    }
+    if let Some(limit) = config.get_connect_timeout() {
+        one.connect_timeout(*limit);
+    }
+    if let Some(limit) = config.get_tcp_user_timeout() {
+        one.tcp_user_timeout(*limit);
+    }
+    if let Some(interval) = config.get_keepalives_interval() {
+        one.keepalives_interval(interval);
+    }
+    if let Some(retries) = config.get_keepalives_retries() {
+        one.keepalives_retries(retries);
+    }
+    one.keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle())
+        .target_session_attrs(config.get_target_session_attrs())
+        .channel_binding(config.get_channel_binding())
+        .ssl_negotiation(config.get_ssl_negotiation())
+        .port(candidate.port);
+    match (&candidate.host, candidate.address) {
+        (Some(Host::Tcp(name)), _) => {
+            one.host(name);
+        }
+        #[cfg(unix)]
+        (Some(Host::Unix(folder)), _) => {
+            one.host_path(folder);
+        }
+        // tokio-postgres does not look for the host of a certificate in an address.
+        (None, Some(address)) => {
+            one.host(address.to_string());
+        }
+        (None, None) => {}
+    }
+    if let Some(address) = candidate.address {
+        one.hostaddr(address);
+    }
+    one
+}
+
+/// How a connection is encrypted.
+#[derive(Clone)]
+enum Encryption {
+    None,
+    /// If the server has TLS.
+    #[cfg(feature = "rustls")]
+    IfOffered(Connector),
+    #[cfg(feature = "rustls")]
+    Required(Connector),
+}
+
+/// Connects in the order of libpq's `sslmode`.
+#[cfg(feature = "rustls")]
+async fn as_asked(
+    config: Config,
+    tls: &TlsSettings,
+    way: &Way<'_>,
+) -> Result<Opened<Postgres>, ConnectError> {
+    let (url, is_pooled) = (way.url, way.is_pooled);
+    let mut first = None;
+    if tls.mode <= TlsMode::Allow {
+        match watched(config.clone(), Encryption::None, is_pooled).await {
+            Err(refused) if tls.mode == TlsMode::Allow && super::is_not_let_in(&refused) => {
+                first = Some(refused);
+            }
+            done => return done,
+        }
+    }
+    let connector = Connector::new(tls).await?;
+    if tls.mode != TlsMode::Prefer {
+        let encryption = Encryption::Required(connector);
+        return match (watched(config, encryption, is_pooled).await, first) {
+            // What the server said to plaintext matters more than that it has no TLS.
+            (Err(ConnectError::Tls(_)), Some(refused)) => Err(refused),
+            (done, _) => done,
+        };
+    }
+    let encryption = Encryption::IfOffered(connector.clone());
+    let cause = match watched(config.clone(), encryption, is_pooled).await {
+        Ok(connection) => {
+            if !connector.has_encrypted() {
+                tracing::debug!(target: "registry", %url, "plaintext: the server has no TLS");
+            }
+            return Ok(connection);
+        }
+        Err(error @ ConnectError::Tls(_)) => error,
+        Err(error) if super::is_not_let_in(&error) && connector.has_encrypted() => error,
+        Err(error) => return Err(error),
+    };
+    let cause = Chain(&cause).to_string();
+    tracing::debug!(target: "registry", %url, cause, "plaintext: TLS cannot be had");
+    watched(config, Encryption::None, is_pooled).await
+}
+
+/// Connects with a stream that is read along.
+///
+/// diesel-async drives a connection of tokio-postgres's own socket type alone, with a stream of any type for
+/// TLS. So the stream stands in the place of TLS, where nothing is negotiated before it is asked for (that
+/// is `Direct`): what PostgreSQL has to hear before a handshake is sent from here.
+async fn watched(
+    mut config: Config,
+    encryption: Encryption,
+    is_pooled: bool,
+) -> Result<Opened<Postgres>, ConnectError> {
+    let is_direct = config.get_ssl_negotiation() == SslNegotiation::Direct;
+    config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+    let observed = Arc::new(Observed::of_stream());
+    let refusal = is_pooled.then(Refusal::default);
+    let connector = Watched { encryption, is_direct, observed, refusal };
+    let (client, connection) = config.connect(connector.clone()).await.map_err(classify)?;
+    let connection = Postgres::try_from_client_and_connection(client, connection).await;
+    let opened = opened(connection.map_err(unprepared)?, connector.observed.clone(), {
+        let connector = connector.clone();
+        move |token| {
+            let connector =
+                Watched { observed: Arc::default(), refusal: None, ..connector.clone() };
+            Box::pin(async move { drop(token.cancel_query(connector).await) })
+        }
+    });
+    Ok(with_refusal(opened, connector.refusal))
+}
+
+fn with_refusal(opened: Opened<Postgres>, refusal: Option<Refusal>) -> Opened<Postgres> {
+    if let Some(refusal) = refusal {
+        refusal.begin();
+    }
+    // What has set the session up is not a borrower's.
+    opened.observed.forget_effects();
+    opened
+}
+
+/// Connects through a Unix socket, which tokio-postgres knows no way of TLS for. diesel-async cannot drive such
+/// a connection with a stream of ours, and without its driver there are no notifications. So nothing of it is
+/// read, and the text of each statement is all there is to go by.
+#[cfg(unix)]
+async fn blindly(mut config: Config) -> Result<Opened<Postgres>, ConnectError> {
+    config.ssl_mode(SslMode::Disable).ssl_negotiation(SslNegotiation::Postgres);
+    let (client, connection) = config.connect(NoTls).await.map_err(classify)?;
+    let connection = Postgres::try_from_client_and_connection(client, connection).await;
+    let cancel =
+        |token: tokio_postgres::CancelToken| -> futures_util::future::BoxFuture<'static, ()> {
+            Box::pin(async move { drop(token.cancel_query(NoTls).await) })
+        };
+    Ok(opened(connection.map_err(unprepared)?, Arc::default(), cancel))
+}
+
+/// Connects to a transaction pooler through a Unix socket. Nobody listens for notifications there, so a
+/// driver of our own will do.
+#[cfg(unix)]
+async fn through_socket(
+    mut config: Config,
+    path: std::path::PathBuf,
+) -> Result<Opened<Postgres>, ConnectError> {
+    use tokio::net::UnixStream;
+
+    config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+    let observed = Arc::new(Observed::of_stream());
+    let refusal = Refusal::default();
+    let socket =
+        UnixStream::connect(&path).await.map_err(|error| ConnectError::of_io(error.into()))?;
+    let wire = Plain { observed: observed.clone(), refusal: Some(refusal.clone()) };
+    let (client, connection) = config.connect_raw(socket, wire).await.map_err(classify)?;
+    tokio::spawn(async move { drop(connection.await) });
+    let connection = Postgres::try_from(client).await.map_err(unprepared)?;
+    let opened = opened(connection, observed, move |token| {
+        let path = path.clone();
+        Box::pin(async move {
+            if let Ok(socket) = UnixStream::connect(path).await {
+                let plain = Plain { observed: Arc::default(), refusal: None };
+                drop(token.cancel_query_raw(socket, plain).await);
+            }
+        })
+    });
+    Ok(with_refusal(opened, Some(refusal)))
+}
+
+fn opened(
+    connection: Postgres,
+    observed: Arc<Observed>,
+    cancel: impl Fn(tokio_postgres::CancelToken) -> futures_util::future::BoxFuture<'static, ()>
+    + Send
+    + Sync
+    + 'static,
+) -> Opened<Postgres> {
+    let token = connection.cancel_token();
+    let cancel: Canceller = Arc::new(move || cancel(token.clone()));
+    Opened { connection, observed, cancel: Some(cancel) }
+}
+
+fn unprepared(error: ConnectionError) -> ConnectError {
+    match error {
+        ConnectionError::CouldntSetupConfiguration(error) if Postgres::is_fatal(&error) => {
+            ConnectError::Unreachable(error.into())
+        }
+        error => ConnectError::Other(error.into()),
+    }
+}
+
+/// Makes a stream that is read along of what tokio-postgres has connected.
+#[derive(Clone)]
+struct Watched {
+    encryption: Encryption,
+    /// Whether the handshake begins without a word before it.
+    #[cfg_attr(not(feature = "rustls"), expect(dead_code, reason = "there is no handshake"))]
+    is_direct: bool,
+    observed: Arc<Observed>,
+    refusal: Option<Refusal>,
+}
+
+impl MakeTlsConnect<Socket> for Watched {
+    type Stream = Wire<Transport>;
+    type TlsConnect = WatchedAt;
+    type Error = DriverError;
+
+    fn make_tls_connect(&mut self, host: &str) -> Result<WatchedAt, DriverError> {
+        Ok(WatchedAt { watched: self.clone(), host: host.to_owned() })
+    }
+}
+
+/// The same for one host.
+struct WatchedAt {
+    watched: Watched,
+    #[cfg_attr(not(feature = "rustls"), expect(dead_code, reason = "only TLS asks for it"))]
+    host: String,
+}
+
+impl TlsConnect<Socket> for WatchedAt {
+    type Stream = Wire<Transport>;
+    type Error = DriverError;
+    type Future = Pin<Box<dyn Future<Output = Result<Wire<Transport>, DriverError>> + Send>>;
+
+    fn connect(self, socket: Socket) -> Self::Future {
+        Box::pin(async move {
+            let Watched { encryption, observed, refusal, .. } = &self.watched;
+            let transport = match encryption {
+                Encryption::None => Transport::Plain(socket),
+                #[cfg(feature = "rustls")]
+                Encryption::IfOffered(connector) | Encryption::Required(connector) => {
+                    let is_required = matches!(encryption, Encryption::Required(_));
+                    self.encrypted(connector.clone(), socket, is_required).await?
+                }
+            };
+            Ok(Wire::new(transport, Arc::clone(observed), refusal.clone()))
+        })
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl WatchedAt {
+    async fn encrypted(
+        &self,
+        connector: Connector,
+        mut socket: Socket,
+        is_required: bool,
+    ) -> Result<Transport, DriverError> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        /// `SSLRequest`: its length, and the number that stands for it.
+        const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+        if !self.watched.is_direct {
+            socket.write_all(&SSL_REQUEST).await?;
+            if socket.read_u8().await? != b'S' {
+                return match is_required {
+                    true => Err("server does not support TLS".into()),
+                    false => Ok(Transport::Plain(socket)),
+                };
+            }
+        }
+        Ok(Transport::Tls(connector.connect(&self.host, socket).await?))
+    }
+}
+
+/// Makes a stream that is read along of a Unix socket.
+#[cfg(unix)]
+struct Plain {
+    observed: Arc<Observed>,
+    refusal: Option<Refusal>,
+}
+
+#[cfg(unix)]
+impl TlsConnect<tokio::net::UnixStream> for Plain {
+    type Stream = Wire<Transport>;
+    type Error = std::convert::Infallible;
+    type Future = std::future::Ready<Result<Self::Stream, Self::Error>>;
+
+    fn connect(self, socket: tokio::net::UnixStream) -> Self::Future {
+        let transport = Transport::Unix(socket);
+        std::future::ready(Ok(Wire::new(transport, self.observed, self.refusal)))
+    }
+}

@@ -1,0 +1,306 @@
+//! The stream between tokio-postgres and the server, and what can be read from it.
+//!
+//! `ReadyForQuery` says whether a transaction is open, `ErrorResponse` has a SQLSTATE, `ParameterStatus` tells
+//! of the role of the server, and each statement's text passes by when it is prepared. The driver keeps
+//! all of that to itself. So a connection gets a [`Wire`] for a stream: it looks at the headers of the
+//! messages, and at the bodies of those few that matter, and notes them in [`Observed`]. It costs no round
+//! trip, and copies nothing that arrives in one piece.
+//!
+//! Behind a transaction pooler it also changes what is sent: see [`rewrite`].
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::tls::{ChannelBinding, TlsStream};
+
+use self::frames::{Frames, text};
+use self::rewrite::Rewriter;
+use crate::backend::observed::{ErrorClass, Observed};
+use crate::sql::{self, Dialect, Effects, SessionEffect, TransactionEffect};
+
+mod frames;
+mod rewrite;
+
+pub(super) use self::rewrite::Refusal;
+
+/// A stream to a PostgreSQL server that is read along.
+pub(super) struct Wire<S> {
+    inner: S,
+    eavesdropper: Eavesdropper,
+    /// Behind a transaction pooler.
+    rewriter: Option<Box<Rewriter>>,
+}
+
+impl<S> Wire<S> {
+    /// `refusal` is that of a transaction pooler, if there is one in between.
+    pub(super) fn new(inner: S, observed: Arc<Observed>, refusal: Option<Refusal>) -> Self {
+        let eavesdropper = Eavesdropper::new(observed, refusal.is_none());
+        let rewriter = refusal.map(|refusal| Box::new(Rewriter::new(refusal)));
+        Self { inner, eavesdropper, rewriter }
+    }
+}
+
+/// Notes what passes by.
+struct Eavesdropper {
+    observed: Arc<Observed>,
+    sent: Frames,
+    received: Frames,
+    /// Whether each `ReadyForQuery` that is to come is for a statement, or only for statements that were
+    /// closed: nobody waits for that.
+    expected: VecDeque<bool>,
+    /// Whether there is a statement in the messages since the last `Sync`.
+    has_statement: bool,
+    /// The prepared statements that may leave something behind, by name.
+    leaving: HashMap<Vec<u8>, Effects>,
+    /// Whether statements can change the session: behind a transaction pooler, those that would are not sent.
+    has_session: bool,
+    /// Whether the session is set up, so that whatever the server reports from now on is a change.
+    is_set_up: bool,
+}
+
+impl Eavesdropper {
+    fn new(observed: Arc<Observed>, has_session: bool) -> Self {
+        Self {
+            observed,
+            has_session,
+            sent: Frames::before_startup(),
+            received: Frames::default(),
+            expected: VecDeque::new(),
+            has_statement: false,
+            leaving: HashMap::new(),
+            is_set_up: false,
+        }
+    }
+
+    fn sent(&mut self, bytes: &[u8]) {
+        let mut sent = std::mem::take(&mut self.sent);
+        let wants_binds = !self.leaving.is_empty();
+        let has_session = self.has_session;
+        let wants = |kind| {
+            has_session && (matches!(kind, b'P' | b'Q' | b'C') || kind == b'B' && wants_binds)
+        };
+        sent.feed(bytes, wants, |kind, body| self.sent_message(kind, body));
+        self.sent = sent;
+    }
+
+    fn sent_message(&mut self, kind: u8, body: &[u8]) {
+        match kind {
+            b'Q' => {
+                if let Some((query, _)) = text(body) {
+                    self.observed.note_effects(judge(query));
+                }
+                self.expect(true);
+            }
+            b'P' => {
+                self.has_statement = true;
+                if let Some((name, rest)) = text(body)
+                    && let Some((query, _)) = text(rest)
+                {
+                    let effects = judge(query);
+                    self.observed.note_effects(effects);
+                    if effects.session != SessionEffect::None && !name.is_empty() {
+                        self.leaving.insert(name.to_vec(), effects);
+                    }
+                }
+            }
+            b'B' => {
+                self.has_statement = true;
+                if let Some((_, rest)) = text(body)
+                    && let Some((name, _)) = text(rest)
+                    && let Some(effects) = self.leaving.get(name)
+                {
+                    self.observed.note_effects(*effects);
+                }
+            }
+            b'C' => {
+                if let Some((b'S', name)) = body.split_first()
+                    && let Some((name, _)) = text(name)
+                {
+                    self.leaving.remove(name);
+                }
+            }
+            // Sync
+            b'S' => {
+                let has_statement = std::mem::take(&mut self.has_statement);
+                self.expect(has_statement);
+            }
+            // Describe, Execute, FunctionCall
+            b'D' | b'E' | b'F' => self.has_statement = true,
+            _ => {}
+        }
+    }
+
+    fn expect(&mut self, is_statement: bool) {
+        self.expected.push_back(is_statement);
+        if is_statement {
+            self.observed.note_sent();
+        }
+    }
+
+    fn received(&mut self, bytes: &[u8]) {
+        let mut received = std::mem::take(&mut self.received);
+        let wants = |kind| matches!(kind, b'Z' | b'E' | b'S');
+        received.feed(bytes, wants, |kind, body| self.received_message(kind, body));
+        self.received = received;
+    }
+
+    fn received_message(&mut self, kind: u8, body: &[u8]) {
+        match (kind, body) {
+            (b'Z', [status, ..]) => {
+                self.observed.note_status(*status);
+                // The first one ends the start-up, which is no statement.
+                match self.expected.pop_front() {
+                    Some(true) => self.observed.note_answered(),
+                    Some(false) => {}
+                    None => self.is_set_up = true,
+                }
+            }
+            (b'E', fields) => self.received_error(fields),
+            (b'S', body) => {
+                if let Some((name, rest)) = text(body)
+                    && let Some((value, _)) = text(rest)
+                    && !self.observed.note_parameter(name, value)
+                    && self.is_set_up
+                    && self.has_session
+                {
+                    // Whatever the statement was that did it, a setting of the session is another one.
+                    self.observed.note_change();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn received_error(&mut self, mut fields: &[u8]) {
+        let mut error = ErrorFields::default();
+        while let Some((kind, rest)) = fields.split_first()
+            && let Some((value, rest)) = text(rest)
+        {
+            match kind {
+                b'C' => error.state = value,
+                // The severity that is never translated. PostgreSQL has it from 9.6 on.
+                b'V' => error.severity = value,
+                b'R' => error.routine = value,
+                b'M' => error.message = value,
+                _ => {}
+            }
+            fields = rest;
+        }
+        let class = error.class();
+        if class == ErrorClass::Fatal {
+            self.observed.note_farewell(String::from_utf8_lossy(error.message).into_owned());
+        }
+        self.observed.note_error(class);
+    }
+}
+
+/// The fields of an `ErrorResponse` that are looked at.
+#[derive(Default)]
+struct ErrorFields<'a> {
+    state: &'a [u8],
+    severity: &'a [u8],
+    routine: &'a [u8],
+    message: &'a [u8],
+}
+
+impl ErrorFields<'_> {
+    /// By the SQLSTATE and by the function of the server that reports the error: neither is translated.
+    fn class(&self) -> ErrorClass {
+        if self.severity == b"FATAL" || self.severity == b"PANIC" {
+            return ErrorClass::Fatal;
+        }
+        match self.state {
+            // feature_not_supported: "cached plan must not change result type"
+            b"0A000" if self.routine == b"RevalidateCachedQuery" => ErrorClass::StalePlan,
+            // invalid_sql_statement_name: the prepared statement is gone.
+            b"26000" => ErrorClass::StalePlan,
+            // internal_error. Messages of that kind are not translated (elog, in the server's sources).
+            b"XX000" if self.message.starts_with(b"cache lookup failed for type") => {
+                ErrorClass::StaleType
+            }
+            // undefined_object, of a number and not of a name.
+            b"42704" if self.routine == b"lookup_type_cache" => ErrorClass::StaleType,
+            // read_only_sql_transaction
+            b"25006" => ErrorClass::ReadOnly,
+            // lock_not_available; the server ends or begins.
+            b"55P03" | b"57P01" | b"57P02" | b"57P03" | b"57P05" => ErrorClass::Transient,
+            // Connections, rolled back (deadlocks, serialization failures), resources.
+            [b'0', b'8', ..] | [b'4', b'0', ..] | [b'5', b'3', ..] => ErrorClass::Transient,
+            _ => ErrorClass::Permanent,
+        }
+    }
+}
+
+impl Drop for Eavesdropper {
+    fn drop(&mut self) {
+        self.observed.note_gone();
+    }
+}
+
+fn judge(query: &[u8]) -> Effects {
+    match std::str::from_utf8(query) {
+        Ok(query) => sql::effects(Dialect::Postgres, query),
+        Err(_) => {
+            Effects { session: SessionEffect::Unknown, transaction: TransactionEffect::Unknown }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { inner, eavesdropper, rewriter } = self.get_mut();
+        if let Some(rewriter) = rewriter {
+            return rewriter.poll_read(inner, eavesdropper, context, buffer);
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(inner).poll_read(context, buffer))?;
+        eavesdropper.received(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let Self { inner, eavesdropper, rewriter } = self.get_mut();
+        if let Some(rewriter) = rewriter {
+            return rewriter.poll_write(inner, eavesdropper, context, bytes);
+        }
+        let written = ready!(Pin::new(inner).poll_write(context, bytes))?;
+        eavesdropper.sent(&bytes[..written]);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { inner, rewriter, .. } = self.get_mut();
+        if let Some(rewriter) = rewriter {
+            ready!(rewriter.poll_drain(inner, context))?;
+        }
+        Pin::new(inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { inner, rewriter, .. } = self.get_mut();
+        if let Some(rewriter) = rewriter {
+            ready!(rewriter.poll_drain(inner, context))?;
+        }
+        Pin::new(inner).poll_shutdown(context)
+    }
+}
+
+impl<S: TlsStream + Unpin> TlsStream for Wire<S> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.inner.channel_binding()
+    }
+}
