@@ -176,14 +176,9 @@ mod tests {
             lease.set_schema(schema);
         });
         leases.into_iter().for_each(|lease| pool.put_back(lease));
-        let mut take = |schema| {
-            let lease = pool.take(Some(schema)).expect("a slot");
-            let number = lease.connection().copied();
-            // Not put back.
-            std::mem::forget(lease);
-            number
-        };
-        assert_eq!([take("globex"), take("initech"), take("acme")], [Some(2), Some(3), Some(1)]);
+        let taken = ["globex", "initech", "acme"].map(|schema| pool.take(Some(schema)));
+        let numbers = taken.iter().flatten().map(|lease| lease.connection().copied());
+        assert_eq!(numbers.collect::<Vec<_>>(), [Some(2), Some(3), Some(1)]);
     }
 
     #[tokio::test]

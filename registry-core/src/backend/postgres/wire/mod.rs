@@ -24,6 +24,8 @@ use crate::sql::{self, Dialect, Effects, SessionEffect, TransactionEffect};
 
 mod frames;
 mod rewrite;
+#[cfg(test)]
+mod tests;
 
 pub(super) use self::rewrite::Refusal;
 
