@@ -132,6 +132,7 @@ pub mod query;
 mod registry;
 mod session;
 pub mod settings;
+mod sql;
 pub mod tenant;
 #[cfg(feature = "axum")]
 pub mod web;

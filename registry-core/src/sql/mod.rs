@@ -1,0 +1,43 @@
+//! Reading SQL, in one place and with one lexer.
+//!
+//! - [`lexer`]: a statement as tokens, by the rules of a dialect.
+//! - [`effects`]: what a text leaves behind in the session that runs it.
+//! - [`functions`]: the functions that leave nothing behind.
+//! - [`grammar`]: what words mean by where they stand: which ones call a function, and which do not.
+//! - [`keyword`]: words, compared by a number.
+//! - [`tables`]: which tables a statement names.
+//!
+//! None of it is a parser. Where a reading is not certain, the answer is the one that is safe.
+
+use crate::settings::BackendKind;
+
+mod effects;
+mod functions;
+mod grammar;
+mod keyword;
+mod lexer;
+mod tables;
+
+#[expect(unused_imports, reason = "engines are to judge statements by them")]
+pub(crate) use effects::{Effects, SessionEffect};
+pub(crate) use effects::{TransactionEffect, effects};
+pub(crate) use tables::{first_name, tables};
+
+/// Whose SQL it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Postgres,
+    /// MySQL and MariaDB, whatever the server's `sql_mode`.
+    Mysql,
+    Sqlite,
+}
+
+impl Dialect {
+    pub(crate) const fn of(kind: BackendKind) -> Self {
+        match kind {
+            BackendKind::Postgres => Self::Postgres,
+            BackendKind::Mysql => Self::Mysql,
+            BackendKind::Sqlite => Self::Sqlite,
+        }
+    }
+}
