@@ -185,8 +185,8 @@ impl Observed {
         let mut after = before;
         match effects.session {
             SessionEffect::None => {}
-            SessionEffect::Unknown | SessionEffect::Changed => after |= Left::CHANGED,
-            SessionEffect::Irreversible => after |= Left::IRREVERSIBLE,
+            SessionEffect::Changed => after |= Left::CHANGED,
+            SessionEffect::Replace => after |= Left::IRREVERSIBLE,
         }
         // Where the server tells of transactions, texts do not.
         if !self.is_read() {

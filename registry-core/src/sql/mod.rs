@@ -1,30 +1,41 @@
-//! stub
+//! Reading SQL, in one place and with one lexer.
+//!
+//! - [`lexer`]: a statement as tokens, by the rules of a dialect.
+//! - [`effects`]: what a text leaves behind in the session that runs it.
+//! - [`functions`]: the functions that leave nothing behind.
+//! - [`grammar`]: what words mean by where they stand: which ones call a function, and which do not.
+//! - [`keyword`]: words, compared by a number.
+//! - [`tables`]: which tables a statement names.
+//!
+//! None of it is a parser. Where a reading is not certain, the answer is the one that is safe.
+
+use crate::settings::BackendKind;
+
+mod effects;
+mod functions;
+mod grammar;
+mod keyword;
+mod lexer;
+mod tables;
+
+pub(crate) use effects::{Effects, SessionEffect, TransactionEffect, effects};
+pub(crate) use tables::{first_name, tables};
+
+/// Whose SQL it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     Postgres,
+    /// MySQL and MariaDB, whatever the server's `sql_mode`.
     Mysql,
     Sqlite,
 }
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Effects {
-    pub(crate) session: SessionEffect,
-    pub(crate) transaction: TransactionEffect,
-}
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SessionEffect {
-    None,
-    Unknown,
-    Changed,
-    Irreversible,
-}
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TransactionEffect {
-    None,
-    Begins,
-    Ends,
-    Unknown,
-}
-pub(crate) fn effects(_: Dialect, sql: &str) -> Effects {
-    let session = if sql.starts_with("SET") { SessionEffect::Changed } else { SessionEffect::None };
-    Effects { session, transaction: TransactionEffect::None }
+
+impl Dialect {
+    pub(crate) const fn of(kind: BackendKind) -> Self {
+        match kind {
+            BackendKind::Postgres => Self::Postgres,
+            BackendKind::Mysql => Self::Mysql,
+            BackendKind::Sqlite => Self::Sqlite,
+        }
+    }
 }

@@ -8,6 +8,7 @@ use diesel_async::{AnsiTransactionManager, TransactionManager};
 use super::connection::AsyncSqliteConnection;
 pub(super) use crate::backend::driver::depth;
 use crate::func::AsyncFunc;
+use crate::sql::{Dialect, TransactionEffect, effects};
 
 impl AsyncSqliteConnection {
     /// Runs `callback` in a transaction that begins with `BEGIN IMMEDIATE`: it takes the lock for
@@ -116,9 +117,7 @@ pub(super) fn note_failed_batch(
     }
 }
 
-/// Whether a statement may begin or end a transaction, as far as its first word tells.
+/// Whether a statement may begin or end a transaction, as far as its text tells.
 pub(super) fn may_begin_or_end(sql: &str) -> bool {
-    let neither = ["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"];
-    let first = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next();
-    !first.is_some_and(|first| neither.iter().any(|word| word.eq_ignore_ascii_case(first)))
+    effects(Dialect::Sqlite, sql).transaction != TransactionEffect::None
 }

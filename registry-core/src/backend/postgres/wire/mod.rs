@@ -247,7 +247,7 @@ fn judge(query: &[u8]) -> Effects {
     match std::str::from_utf8(query) {
         Ok(query) => sql::effects(Dialect::Postgres, query),
         Err(_) => {
-            Effects { session: SessionEffect::Unknown, transaction: TransactionEffect::Unknown }
+            Effects { session: SessionEffect::Replace, transaction: TransactionEffect::Unknown }
         }
     }
 }

@@ -48,7 +48,7 @@ impl Refusal {
 
     fn is_due(&self, query: &[u8]) -> bool {
         self.0.load(Ordering::Relaxed)
-            && matches!(judge(query).session, SessionEffect::Changed | SessionEffect::Irreversible)
+            && matches!(judge(query).session, SessionEffect::Changed | SessionEffect::Replace)
     }
 }
 

@@ -1,0 +1,579 @@
+//! What a text leaves behind in the session that runs it.
+//!
+//! By lists of what is known to leave nothing: statements, and the functions that they call. Everything
+//! else is taken for a change. What a trigger, a view or an operator of the database's own does is not in
+//! the text, and not seen.
+
+use super::Dialect::{self, Mysql, Postgres, Sqlite};
+use super::grammar::{self, Call};
+use super::keyword::{self as word, Keyword, keyword};
+use super::lexer::{Kind, Lexer, Token};
+
+/// What a text leaves behind if all of it is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Effects {
+    /// What outlives the transaction in which it is run.
+    pub(crate) session: SessionEffect,
+    pub(crate) transaction: TransactionEffect,
+}
+
+/// What of a session outlives a transaction: settings, locks, temporary tables, subscriptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SessionEffect {
+    None,
+    /// Something may be changed.
+    Changed,
+    /// Something may be changed that no statement undoes, or the statements may be gone that the driver
+    /// has prepared: only another connection is as new.
+    Replace,
+}
+
+/// What a text does to the transaction of its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TransactionEffect {
+    /// It neither begins one nor ends one, unless it fails or the database commits by itself, as MySQL
+    /// does before a `CREATE TABLE`.
+    None,
+    /// One is open afterwards.
+    Begins,
+    /// None is open afterwards.
+    Ends,
+    /// Nothing is known.
+    Unknown,
+}
+
+impl Effects {
+    const NONE: Self = Self::new(SessionEffect::None, TransactionEffect::None);
+    const CHANGES: Self = Self::new(SessionEffect::Changed, TransactionEffect::None);
+    /// What may do anything, short of what [`SessionEffect::Replace`] is for.
+    const UNKNOWN: Self = Self::new(SessionEffect::Changed, TransactionEffect::Unknown);
+    const REPLACES: Self = Self::new(SessionEffect::Replace, TransactionEffect::None);
+    const NOT_UNDERSTOOD: Self = Self::new(SessionEffect::Replace, TransactionEffect::Unknown);
+
+    const fn new(session: SessionEffect, transaction: TransactionEffect) -> Self {
+        Self { session, transaction }
+    }
+
+    const fn on_transaction(transaction: TransactionEffect) -> Self {
+        Self::new(SessionEffect::None, transaction)
+    }
+}
+
+/// What `sql` leaves behind, which may be many statements.
+pub(crate) fn effects(dialect: Dialect, sql: &str) -> Effects {
+    let mut reader = Reader::new(dialect, sql);
+    let mut all = Effects::NONE;
+    let mut is_first = true;
+    while let Some((effects, is_savepoint)) = reader.statement() {
+        all.session = all.session.max(effects.session);
+        all.transaction = match (all.transaction, effects.transaction) {
+            (_, only) if is_first => only,
+            (TransactionEffect::None, TransactionEffect::None) => TransactionEffect::None,
+            (TransactionEffect::Begins, TransactionEffect::None) if is_savepoint => {
+                TransactionEffect::Begins
+            }
+            _ => TransactionEffect::Unknown,
+        };
+        is_first = false;
+        if reader.is_lost {
+            return Effects::NOT_UNDERSTOOD;
+        }
+    }
+    all
+}
+
+/// The part of a statement that is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// A query or a change of rows.
+    Query,
+    /// The definition of something, in which names stand where a query has functions.
+    Definition,
+    Copy,
+}
+
+/// A token that has been passed, and what it is as a keyword.
+#[derive(Clone, Copy)]
+struct Seen {
+    token: Token,
+    keyword: Keyword,
+}
+
+impl Seen {
+    fn is(self, kind: Kind) -> bool {
+        self.token.kind == kind
+    }
+}
+
+struct Reader<'a> {
+    lexer: Lexer<'a>,
+    dialect: Dialect,
+    /// Set once something was not understood.
+    is_lost: bool,
+    /// Whether the statement's last token has been read.
+    is_at_end: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn new(dialect: Dialect, sql: &'a str) -> Self {
+        Self { lexer: Lexer::new(dialect, sql), dialect, is_lost: false, is_at_end: true }
+    }
+
+    fn next(&mut self) -> Seen {
+        let token = self.lexer.next();
+        let keyword = match token.kind {
+            Kind::Word => keyword(self.lexer.bytes(token)),
+            Kind::Unknown => {
+                self.is_lost = true;
+                self.is_at_end = true;
+                word::NONE
+            }
+            Kind::Semicolon | Kind::End => {
+                self.is_at_end = true;
+                word::NONE
+            }
+            _ => word::NONE,
+        };
+        Seen { token, keyword }
+    }
+
+    /// The next statement that is not empty: what it leaves behind, and whether it is one of savepoints.
+    fn statement(&mut self) -> Option<(Effects, bool)> {
+        let mut first = self.next();
+        while first.is(Kind::Semicolon) {
+            first = self.next();
+        }
+        if first.is(Kind::End) {
+            return None;
+        }
+        self.is_at_end = self.is_lost;
+        let mut is_savepoint = false;
+        let effects = if first.is(Kind::Word) {
+            self.by_first_word(first, &mut is_savepoint)
+        } else if first.is(Kind::Open) {
+            // `(SELECT ..) UNION (SELECT ..)`. No other statement begins like this.
+            self.body(Mode::Query, first)
+        } else {
+            Effects::UNKNOWN
+        };
+        self.skip_statement();
+        Some((effects, is_savepoint))
+    }
+
+    fn skip_statement(&mut self) {
+        while !self.is_at_end {
+            self.next();
+        }
+    }
+
+    fn by_first_word(&mut self, first: Seen, is_savepoint: &mut bool) -> Effects {
+        match (first.keyword, self.dialect) {
+            (word::SELECT | word::INSERT | word::UPDATE | word::DELETE, _)
+            | (word::WITH | word::VALUES, _)
+            | (word::REPLACE, Mysql | Sqlite)
+            | (word::TABLE, Mysql | Postgres)
+            | (word::MERGE, Postgres) => self.body(Mode::Query, first),
+
+            (word::BEGIN, _) => self.begin(),
+            (word::START, Postgres | Mysql) => match self.next().keyword {
+                word::TRANSACTION => self.begin(),
+                _ => Effects::UNKNOWN,
+            },
+            (word::COMMIT | word::ROLLBACK, _)
+            | (word::END, Postgres | Sqlite)
+            | (word::ABORT, Postgres) => self.end(first.keyword, is_savepoint),
+            (word::SAVEPOINT | word::RELEASE, dialect) => {
+                *is_savepoint = true;
+                // Outside a transaction, SQLite begins one with the savepoint and ends it with that.
+                match (self.body(Mode::Query, first), dialect) {
+                    (Effects::NONE, Sqlite) => Effects::on_transaction(TransactionEffect::Unknown),
+                    (effects, _) => effects,
+                }
+            }
+
+            (word::EXPLAIN, _) | (word::DESCRIBE | word::DESC, Mysql) => self.explain(first),
+            (word::CREATE, _) => self.create(),
+            (word::ALTER | word::DROP, _) => self.alter(),
+            (word::TRUNCATE, Mysql | Postgres)
+            | (word::ANALYZE, Postgres | Sqlite)
+            | (word::VACUUM | word::REINDEX, Postgres | Sqlite)
+            | (
+                word::ANALYSE
+                | word::COMMENT
+                | word::NOTIFY
+                | word::LOCK
+                | word::CLUSTER
+                | word::REFRESH
+                | word::GRANT
+                | word::REVOKE,
+                Postgres,
+            ) => self.body(Mode::Definition, first),
+            (word::ANALYZE | word::OPTIMIZE | word::RENAME, Mysql) => match self.next() {
+                table if table.keyword == word::TABLE => self.body(Mode::Definition, table),
+                _ => Effects::UNKNOWN,
+            },
+            (word::SHOW, Mysql | Postgres) => self.body(Mode::Query, first),
+            (word::COPY, Postgres) => self.body(Mode::Copy, first),
+            (word::SET, Postgres) => self.set(),
+
+            (word::DISCARD | word::DEALLOCATE | word::LOAD, Postgres) => Effects::REPLACES,
+            (word::CALL | word::EXECUTE, _) => Effects::UNKNOWN,
+            _ => Effects::UNKNOWN,
+        }
+    }
+
+    fn begin(&mut self) -> Effects {
+        // What follows is one of the modes, or more than a transaction begins: `BEGIN NOT ATOMIC`.
+        while !self.is_at_end {
+            let next = self.next();
+            let is_mode = match next.token.kind {
+                Kind::Word => grammar::is_transaction_mode(next.keyword),
+                kind => matches!(kind, Kind::Comma | Kind::Semicolon | Kind::End),
+            };
+            if !is_mode {
+                return Effects::UNKNOWN;
+            }
+        }
+        Effects::on_transaction(TransactionEffect::Begins)
+    }
+
+    /// What follows `COMMIT`, `ROLLBACK` and the like.
+    fn end(&mut self, first: Keyword, is_savepoint: &mut bool) -> Effects {
+        let mut rest = [word::NONE; 6];
+        let mut len = 0;
+        loop {
+            let next = self.next();
+            if self.is_at_end {
+                break;
+            }
+            if len == rest.len() || !matches!(next.token.kind, Kind::Word | Kind::Quoted) {
+                return Effects::UNKNOWN;
+            }
+            rest[len] = next.keyword;
+            len += 1;
+        }
+        let mut rest = &rest[..len];
+        if let [word::WORK | word::TRANSACTION, after @ ..] = rest {
+            rest = after;
+        }
+        match rest {
+            [] | [word::AND, word::NO, word::CHAIN] => {
+                Effects::on_transaction(TransactionEffect::Ends)
+            }
+            [word::AND, word::CHAIN] => Effects::on_transaction(TransactionEffect::Unknown),
+            [word::TO, word::SAVEPOINT, _] | [word::TO, _] if first == word::ROLLBACK => {
+                *is_savepoint = true;
+                Effects::NONE
+            }
+            _ => Effects::UNKNOWN,
+        }
+    }
+
+    /// `EXPLAIN` and its options, in front of a query. That it may run it makes no difference.
+    fn explain(&mut self, first: Seen) -> Effects {
+        let mut depth = 0_u32;
+        let mut last = first;
+        while !self.is_at_end {
+            let next = self.next();
+            match (next.token.kind, next.keyword) {
+                (Kind::Open, _) if last.keyword == word::EXPLAIN || depth > 0 => depth += 1,
+                (Kind::Open, _) => return self.body(Mode::Query, next),
+                (Kind::Close, _) if depth > 0 => depth -= 1,
+                _ if depth > 0 => {}
+                (Kind::Word, word::SELECT | word::INSERT | word::UPDATE | word::DELETE)
+                | (Kind::Word, word::WITH | word::VALUES | word::TABLE | word::REPLACE)
+                | (Kind::Word, word::MERGE) => return self.body(Mode::Query, next),
+                (Kind::Word, word::ANALYZE | word::ANALYSE | word::VERBOSE) => {}
+                (Kind::Word, word::QUERY | word::PLAN | word::EXTENDED | word::PARTITIONS) => {}
+                (Kind::Word, word::FORMAT) => {}
+                (Kind::Operator, _) if last.keyword == word::FORMAT => {
+                    self.next();
+                }
+                _ => break,
+            }
+            last = next;
+        }
+        Effects::UNKNOWN
+    }
+
+    fn create(&mut self) -> Effects {
+        let mut next = self.next();
+        while matches!(
+            next.keyword,
+            word::OR
+                | word::REPLACE
+                | word::UNIQUE
+                | word::UNLOGGED
+                | word::MATERIALIZED
+                | word::RECURSIVE
+                | word::FULLTEXT
+                | word::SPATIAL
+                | word::VIRTUAL
+        ) {
+            next = self.next();
+        }
+        let is_known = match (next.keyword, self.dialect) {
+            (word::TABLE | word::INDEX | word::VIEW, _) => true,
+            (word::DATABASE | word::SCHEMA | word::SEQUENCE, Mysql) => true,
+            // The bodies of routines are literals.
+            (word::FUNCTION | word::PROCEDURE | word::TRIGGER | word::RULE, Postgres) => true,
+            (keyword, Postgres) => grammar::is_definable(keyword),
+            _ => false,
+        };
+        if is_known { self.body(Mode::Definition, next) } else { Effects::UNKNOWN }
+    }
+
+    /// `ALTER` and `DROP`.
+    fn alter(&mut self) -> Effects {
+        let next = self.next();
+        let is_known = match (next.keyword, self.dialect) {
+            (word::TABLE | word::INDEX | word::VIEW, _) => true,
+            (word::TRIGGER, Postgres | Sqlite) => true,
+            (word::FUNCTION | word::PROCEDURE | word::ROUTINE | word::RULE, Postgres)
+            | (word::AGGREGATE | word::MATERIALIZED, Postgres) => true,
+            (keyword, Postgres) => grammar::is_definable(keyword),
+            // Without the database that it uses, a session of MySQL uses none.
+            _ => false,
+        };
+        if is_known { self.body(Mode::Definition, next) } else { Effects::UNKNOWN }
+    }
+
+    /// `SET` of PostgreSQL, of which three end with the transaction.
+    fn set(&mut self) -> Effects {
+        let first = self.next();
+        if !matches!(first.keyword, word::LOCAL | word::TRANSACTION | word::CONSTRAINTS) {
+            return Effects::CHANGES;
+        }
+        // A setting may have such a name: `SET local.tenant = 'acme'`.
+        let next = self.next();
+        match next.token.kind {
+            Kind::Word | Kind::Quoted if next.keyword != word::TO => self.body(Mode::Query, next),
+            _ => Effects::CHANGES,
+        }
+    }
+
+    /// Everything from `first` to the end of the statement.
+    fn body(&mut self, mut mode: Mode, first: Seen) -> Effects {
+        let mut prev = first;
+        let mut body = Body::new(first);
+        let mut is_changed = false;
+        if first.is(Kind::Open) {
+            body.open(first, true);
+        }
+        while !self.is_at_end {
+            let seen = self.next();
+            match seen.token.kind {
+                Kind::Word => {
+                    if body.word(mode, prev, seen.keyword, self.dialect) {
+                        mode = Mode::Query;
+                    }
+                    is_changed |= seen.keyword == word::INTO
+                        && !grammar::may_precede_into(prev.keyword, self.dialect);
+                }
+                Kind::Open => {
+                    is_changed |= self.calls_unknown(mode, prev, &body);
+                    body.open(prev, false);
+                }
+                Kind::Close => body.close(),
+                Kind::Dot => {
+                    is_changed |= mode == Mode::Definition && self.is_temporary_schema(prev);
+                }
+                Kind::UserVariable => is_changed = true,
+                _ => {}
+            }
+            prev = body.advance(prev, seen);
+        }
+        if is_changed { Effects::CHANGES } else { Effects::NONE }
+    }
+
+    /// Whether what a parenthesis is opened behind is a function that may change the session.
+    fn calls_unknown(&mut self, mode: Mode, name: Seen, body: &Body) -> bool {
+        match name.token.kind {
+            Kind::Word | Kind::Quoted => {}
+            Kind::Text => {
+                return self.dialect != Postgres && !body.names_follow(mode, self.dialect);
+            }
+            _ => return false,
+        }
+        let text = self.lexer.bytes(name.token);
+        if name.is(Kind::Word) && !body.is_qualified() {
+            match grammar::call(self.dialect, name.keyword, body.before.keyword, text) {
+                Call::None => return false,
+                // What stands behind an operand calls nothing, such as `OVER` and `JOIN`.
+                Call::NoneBehindOperand if body.is_behind_operand(self.dialect) => return false,
+                Call::NoneBehindOperand | Call::Other => {}
+                Call::Harmless => return false,
+                Call::IfLocal => return !self.is_local(),
+                Call::IfEmpty => {
+                    return self.lexer.clone().next().kind != Kind::Close
+                        && !body.names_follow(mode, self.dialect);
+                }
+            }
+        }
+        if body.names_follow(mode, self.dialect) {
+            return false;
+        }
+        let is_built_in = self.dialect == Postgres
+            && name.is(Kind::Word)
+            && body.qualifier == Some(word::PG_CATALOG)
+            && matches!(
+                grammar::call(self.dialect, name.keyword, word::NONE, text),
+                Call::Harmless
+            );
+        !is_built_in
+    }
+
+    /// Whether the arguments of `set_config` are two plain ones and `true`.
+    fn is_local(&self) -> bool {
+        let mut lexer = self.lexer.clone();
+        let (mut argument, mut len, mut is_true) = (1, 0, false);
+        loop {
+            let token = lexer.next();
+            match token.kind {
+                Kind::Comma => {
+                    (argument, len) = (argument + 1, 0);
+                    continue;
+                }
+                Kind::Close => return argument == 3 && len == 1 && is_true,
+                Kind::Word => is_true = keyword(lexer.bytes(token)) == word::TRUE,
+                Kind::Text | Kind::Number | Kind::Parameter | Kind::Operator => is_true = false,
+                _ => return false,
+            }
+            len += 1;
+        }
+    }
+
+    fn is_temporary_schema(&self, name: Seen) -> bool {
+        let text = self.lexer.bytes(name.token);
+        match (self.dialect, name.token.kind) {
+            (Postgres, Kind::Word | Kind::Quoted) => {
+                let text = text.strip_prefix(b"\"").unwrap_or(text);
+                text.get(..7).is_some_and(|text| text.eq_ignore_ascii_case(b"pg_temp"))
+            }
+            (Sqlite, Kind::Word) => name.keyword == word::TEMP,
+            (Sqlite, Kind::Quoted | Kind::Text) => {
+                text.len() == 6 && text[1..5].eq_ignore_ascii_case(b"temp")
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What is known of the statement around a token.
+struct Body {
+    /// The token in front of the last name, and of what qualifies it.
+    before: Seen,
+    /// The last name's qualifier, if it has exactly one.
+    qualifier: Option<Keyword>,
+    /// How many parts the last name has, less one.
+    dots: u32,
+    depth: u32,
+    /// For each depth, whether names of common table expressions follow a comma there.
+    is_with: u64,
+    /// For each depth, whether it is that of `DISTINCT ON (..)`, behind which an expression comes.
+    is_distinct_on: u64,
+}
+
+impl Body {
+    fn new(first: Seen) -> Self {
+        let is_with = u64::from(first.keyword == word::WITH);
+        Self { before: first, qualifier: None, dots: 0, depth: 0, is_with, is_distinct_on: 0 }
+    }
+
+    fn bit(&self) -> u64 {
+        1_u64.checked_shl(self.depth).unwrap_or(0)
+    }
+
+    fn is_qualified(&self) -> bool {
+        self.dots > 0
+    }
+
+    /// Takes note of a word. True if a query begins with it, in which names no longer stand where
+    /// functions do.
+    fn word(&mut self, mode: Mode, prev: Seen, keyword: Keyword, _: Dialect) -> bool {
+        match keyword {
+            word::WITH if prev.is(Kind::Open) || prev.keyword == word::AS => {
+                self.is_with |= self.bit();
+                false
+            }
+            word::SELECT | word::VALUES => {
+                self.is_with &= !self.bit();
+                mode == Mode::Definition
+            }
+            word::INSERT
+            | word::UPDATE
+            | word::DELETE
+            | word::MERGE
+            | word::REPLACE
+            | word::TABLE => {
+                self.is_with &= !self.bit();
+                mode == Mode::Definition && prev.is(Kind::Open)
+            }
+            _ => false,
+        }
+    }
+
+    fn open(&mut self, prev: Seen, is_first: bool) {
+        if !is_first && prev.is(Kind::Close) {
+            // `WITH t AS (..) (SELECT ..)`
+            self.is_with &= !self.bit();
+        }
+        let is_distinct_on = prev.keyword == word::ON && self.before.keyword == word::DISTINCT;
+        self.depth += 1;
+        self.is_with &= !self.bit();
+        if is_distinct_on {
+            self.is_distinct_on |= self.bit();
+        } else {
+            self.is_distinct_on &= !self.bit();
+        }
+    }
+
+    fn close(&mut self) {
+        self.is_with &= !self.bit();
+    }
+
+    /// The token that was passed last, once `seen` was.
+    fn advance(&mut self, prev: Seen, mut seen: Seen) -> Seen {
+        match seen.token.kind {
+            Kind::Dot => {
+                self.dots += 1;
+                self.qualifier = (self.dots == 1 && prev.is(Kind::Word)).then_some(prev.keyword);
+            }
+            _ if prev.is(Kind::Dot) => {}
+            Kind::Close => {
+                if self.depth >= u64::BITS || self.is_distinct_on & self.bit() != 0 {
+                    // Not the end of an operand, or nobody knows.
+                    seen.token.kind = Kind::Operator;
+                }
+                self.depth = self.depth.saturating_sub(1);
+                (self.before, self.dots, self.qualifier) = (prev, 0, None);
+            }
+            _ => (self.before, self.dots, self.qualifier) = (prev, 0, None),
+        }
+        seen
+    }
+
+    /// Whether the last name is not that of a function, by what stands before it.
+    fn names_follow(&self, mode: Mode, dialect: Dialect) -> bool {
+        match self.before.token.kind {
+            Kind::Word => grammar::precedes_name(
+                self.before.keyword,
+                dialect,
+                mode == Mode::Definition,
+                mode == Mode::Copy && self.depth == 0,
+            ),
+            // `FROM (VALUES (1)) t (a)`
+            Kind::Close => !self.is_qualified(),
+            Kind::Comma => self.is_with & self.bit() != 0,
+            _ => false,
+        }
+    }
+
+    fn is_behind_operand(&self, dialect: Dialect) -> bool {
+        match self.before.token.kind {
+            Kind::Quoted | Kind::Text | Kind::Number | Kind::Parameter | Kind::Close => true,
+            Kind::Word => !grammar::is_reserved(dialect, self.before.keyword),
+            _ => false,
+        }
+    }
+}

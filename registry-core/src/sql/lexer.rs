@@ -1,0 +1,436 @@
+//! SQL as tokens.
+//!
+//! The rules are those of PostgreSQL's chapter "Lexical Structure", of MySQL's and MariaDB's "Comment
+//! Syntax" and "String Literals", and of SQLite's tokenizer.
+
+use super::Dialect;
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A keyword, or an identifier without quotes.
+    Word,
+    /// An identifier in quotes.
+    Quoted,
+    /// A literal in quotes. In MySQL also one in double quotes, which `ANSI_QUOTES` makes an identifier,
+    /// and in SQLite one that may be an identifier.
+    Text,
+    Number,
+    Parameter,
+    /// `@name`, of MySQL.
+    UserVariable,
+    /// `@@name`, of MySQL.
+    SystemVariable,
+    Open,
+    Close,
+    Comma,
+    Dot,
+    Semicolon,
+    /// Anything else of one character. Operators are as many tokens as they have characters.
+    Operator,
+    /// What is not understood: it has no end, the server's settings decide where it ends or what it says,
+    /// or MySQL runs it although it is in a comment. What follows may be read wrongly.
+    Unknown,
+    /// The end of the text.
+    End,
+}
+
+/// A token, by its place in the text. Its quotes are part of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Token {
+    pub(super) kind: Kind,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// Reads a text from its beginning to its end, without comments and white space.
+#[derive(Clone)]
+pub(super) struct Lexer<'a> {
+    sql: &'a str,
+    at: usize,
+    dialect: Dialect,
+}
+
+impl<'a> Lexer<'a> {
+    pub(super) fn new(dialect: Dialect, sql: &'a str) -> Self {
+        Self { sql, at: 0, dialect }
+    }
+
+    pub(super) fn text(&self, token: Token) -> &'a str {
+        &self.sql[token.start..token.end]
+    }
+
+    pub(super) fn bytes(&self, token: Token) -> &'a [u8] {
+        &self.sql.as_bytes()[token.start..token.end]
+    }
+
+    /// The next token. After [`Kind::End`] there are only more of those.
+    #[inline]
+    pub(super) fn next(&mut self) -> Token {
+        use Dialect::{Mysql, Postgres, Sqlite};
+
+        let bytes = self.sql.as_bytes();
+        loop {
+            let start = self.at;
+            let Some(&first) = bytes.get(start) else {
+                return Token { kind: Kind::End, start, end: start };
+            };
+            self.at += 1;
+            let kind = match (CLASSES[first as usize], self.dialect) {
+                (Class::Space, _) => continue,
+                (Class::Word, dialect) => {
+                    self.skip_word();
+                    if dialect == Postgres { self.prefixed(first, start) } else { Kind::Word }
+                }
+                (Class::DoubleQuote, Mysql) => self.literal(b'"'),
+                (Class::DoubleQuote, _) => self.identifier(b'"'),
+                (Class::Open, _) => Kind::Open,
+                (Class::Close, _) => Kind::Close,
+                (Class::Comma, _) => Kind::Comma,
+                (Class::Dot, Postgres | Sqlite)
+                    if self.peek().is_some_and(|next| next.is_ascii_digit()) =>
+                {
+                    self.skip_fraction();
+                    Kind::Number
+                }
+                (Class::Dot, _) => Kind::Dot,
+                (Class::Semicolon, _) => Kind::Semicolon,
+                (Class::Quote, Sqlite) => match self.skip_quoted(b'\'') {
+                    Some(_) => Kind::Text,
+                    None => Kind::Unknown,
+                },
+                (Class::Quote, _) => self.literal(b'\''),
+                (Class::Digit, Mysql) => {
+                    // A name may begin with a digit, but not have digits alone.
+                    self.skip_word();
+                    if bytes[start..self.at].iter().all(u8::is_ascii_digit) {
+                        if self.peek() == Some(b'.') {
+                            self.at += 1;
+                            self.skip_fraction();
+                        }
+                        Kind::Number
+                    } else {
+                        Kind::Word
+                    }
+                }
+                (Class::Digit, _) => {
+                    self.skip_digits();
+                    if self.peek() == Some(b'.') {
+                        self.at += 1;
+                    }
+                    self.skip_fraction();
+                    Kind::Number
+                }
+                (Class::Backtick, Mysql | Sqlite) => self.identifier(b'`'),
+                (Class::Bracket, Sqlite) => match memchr::memchr(b']', &bytes[self.at..]) {
+                    Some(len) => {
+                        self.at += len + 1;
+                        Kind::Quoted
+                    }
+                    None => self.unterminated(),
+                },
+                (Class::Dash, dialect) if self.peek() == Some(b'-') => {
+                    // `5--1` is a subtraction in MySQL.
+                    let next = bytes.get(self.at + 1);
+                    if dialect == Mysql && next.is_some_and(|next| !is_space_or_control(*next)) {
+                        Kind::Operator
+                    } else {
+                        self.skip_line();
+                        continue;
+                    }
+                }
+                (Class::Hash, Mysql) => {
+                    self.skip_line();
+                    continue;
+                }
+                (Class::Slash, _) if self.peek() == Some(b'*') => {
+                    self.at += 1;
+                    if self.skip_comment() {
+                        continue;
+                    }
+                    Kind::Unknown
+                }
+                (Class::Dollar, Postgres) => self.dollar(start),
+                (Class::Dollar, Mysql) => {
+                    self.skip_word();
+                    Kind::Word
+                }
+                (Class::At, Mysql) => self.variable(),
+                (Class::Dollar | Class::At | Class::Hash | Class::Colon, Sqlite) => {
+                    self.skip_word();
+                    match self.peek() {
+                        // The names of Tcl's variables go on here, over anything.
+                        Some(b'(') => Kind::Unknown,
+                        Some(b':') if bytes.get(self.at + 1) == Some(&b':') => Kind::Unknown,
+                        _ => Kind::Parameter,
+                    }
+                }
+                (Class::Question, Mysql | Sqlite) => {
+                    self.skip_digits();
+                    Kind::Parameter
+                }
+                (Class::Control, _) => Kind::Unknown,
+                _ => Kind::Operator,
+            };
+            return Token { kind, start, end: self.at };
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.sql.as_bytes().get(self.at).copied()
+    }
+
+    fn skip_while(&mut self, is_part: impl Fn(u8) -> bool) {
+        let rest = &self.sql.as_bytes()[self.at..];
+        self.at += rest.iter().position(|byte| !is_part(*byte)).unwrap_or(rest.len());
+    }
+
+    fn skip_word(&mut self) {
+        self.skip_while(|byte| IS_IN_WORD[byte as usize]);
+    }
+
+    fn skip_digits(&mut self) {
+        self.skip_while(|byte| byte.is_ascii_digit());
+    }
+
+    /// Digits, and an exponent.
+    fn skip_fraction(&mut self) {
+        self.skip_digits();
+        let mut rest = self.sql.as_bytes()[self.at..].iter();
+        if rest.next().is_some_and(|byte| matches!(byte, b'e' | b'E')) {
+            let (sign, digit) = match rest.next() {
+                Some(b'+' | b'-') => (1, rest.next()),
+                digit => (0, digit),
+            };
+            if digit.is_some_and(u8::is_ascii_digit) {
+                self.at += 1 + sign;
+                self.skip_digits();
+            }
+        }
+    }
+
+    fn skip_line(&mut self) {
+        let rest = &self.sql.as_bytes()[self.at..];
+        let end = match self.dialect {
+            Dialect::Postgres => memchr::memchr2(b'\n', b'\r', rest),
+            Dialect::Mysql | Dialect::Sqlite => memchr::memchr(b'\n', rest),
+        };
+        self.at += end.unwrap_or(rest.len());
+    }
+
+    /// Skips a comment that has begun with `/*`. False if it is none, or has no end.
+    fn skip_comment(&mut self) -> bool {
+        let rest = &self.sql.as_bytes()[self.at..];
+        if self.dialect == Dialect::Mysql && (rest.starts_with(b"!") || rest.starts_with(b"M!")) {
+            // What is in it is read as if it stood there, for those who ask for names.
+            self.skip_while(|byte| matches!(byte, b'M' | b'!') || byte.is_ascii_digit());
+            return false;
+        }
+        let mut depth = 1;
+        let mut from = 0;
+        while let Some(at) = memchr::memchr2(b'*', b'/', &rest[from..]) {
+            from += at + 1;
+            match (rest[from - 1], rest.get(from)) {
+                (b'*', Some(b'/')) => {
+                    depth -= 1;
+                    from += 1;
+                    if depth == 0 {
+                        self.at += from;
+                        return true;
+                    }
+                }
+                (b'/', Some(b'*')) if self.dialect == Dialect::Postgres => {
+                    depth += 1;
+                    from += 1;
+                }
+                _ => {}
+            }
+        }
+        self.at = self.sql.len();
+        self.dialect == Dialect::Sqlite
+    }
+
+    /// What a word of PostgreSQL is, given that a literal or a name in quotes may follow it at once.
+    #[inline]
+    fn prefixed(&mut self, first: u8, start: usize) -> Kind {
+        if self.at != start + 1 {
+            return Kind::Word;
+        }
+        match (first, self.peek(), self.sql.as_bytes().get(self.at + 1)) {
+            (b'e' | b'E', Some(b'\''), _) => {
+                self.at += 1;
+                self.escaped()
+            }
+            (b'u' | b'U', Some(b'&'), Some(b'\'')) => {
+                self.at += 2;
+                self.literal(b'\'')
+            }
+            (b'u' | b'U', Some(b'&'), Some(b'"')) => {
+                // Its escapes can spell any name.
+                self.at += 2;
+                let _ = self.skip_quoted(b'"');
+                Kind::Unknown
+            }
+            _ => Kind::Word,
+        }
+    }
+
+    /// A literal that settings allow backslashes in, or not: it is understood if it ends at the same
+    /// place either way.
+    fn literal(&mut self, quote: u8) -> Kind {
+        match self.skip_quoted(quote) {
+            Some(false) => Kind::Text,
+            Some(true) | None => Kind::Unknown,
+        }
+    }
+
+    /// An identifier: backslashes mean nothing in it.
+    fn identifier(&mut self, quote: u8) -> Kind {
+        if self.skip_quoted(quote).is_some() { Kind::Quoted } else { Kind::Unknown }
+    }
+
+    /// Skips to behind the closing quote. A quote in between is written twice. True if a backslash stands
+    /// before a quote that it could escape, and `None` if there is no end.
+    fn skip_quoted(&mut self, quote: u8) -> Option<bool> {
+        let bytes = self.sql.as_bytes();
+        let mut has_escape = false;
+        loop {
+            let rest = &bytes[self.at..];
+            let Some(len) = rest.iter().position(|byte| *byte == quote) else {
+                self.at = bytes.len();
+                return None;
+            };
+            if len > 0 && rest[len - 1] == b'\\' {
+                let run = rest[..len].iter().rev().take_while(|byte| **byte == b'\\');
+                has_escape |= run.count() % 2 == 1;
+            }
+            self.at += len + 1;
+            if self.peek() != Some(quote) {
+                return Some(has_escape);
+            }
+            self.at += 1;
+        }
+    }
+
+    /// The rest of `E'..'`.
+    fn escaped(&mut self) -> Kind {
+        let bytes = self.sql.as_bytes();
+        while let Some(at) = memchr::memchr2(b'\\', b'\'', &bytes[self.at..]) {
+            self.at += at + 1;
+            if bytes[self.at - 1] == b'\'' && self.peek() != Some(b'\'') {
+                return Kind::Text;
+            }
+            // What is escaped, by a backslash or as a quote that is written twice. It may be the first
+            // byte of a longer character, whose others are neither.
+            self.at = bytes.len().min(self.at + 1);
+        }
+        self.unterminated()
+    }
+
+    /// A parameter, a literal in dollar quotes, or an operator.
+    fn dollar(&mut self, start: usize) -> Kind {
+        if self.peek().is_some_and(|next| next.is_ascii_digit()) {
+            self.skip_digits();
+            return Kind::Parameter;
+        }
+        self.skip_while(|byte| byte != b'$' && IS_IN_WORD[byte as usize]);
+        if self.peek() != Some(b'$') {
+            self.at = start + 1;
+            return Kind::Unknown;
+        }
+        self.at += 1;
+        let tag = &self.sql.as_bytes()[start..self.at];
+        match memchr::memmem::find(&self.sql.as_bytes()[self.at..], tag) {
+            Some(len) => {
+                self.at += len + tag.len();
+                Kind::Text
+            }
+            None => self.unterminated(),
+        }
+    }
+
+    fn variable(&mut self) -> Kind {
+        if self.peek() == Some(b'@') {
+            self.at += 1;
+            return Kind::SystemVariable;
+        }
+        Kind::UserVariable
+    }
+
+    fn unterminated(&mut self) -> Kind {
+        self.at = self.sql.len();
+        Kind::Unknown
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Class {
+    Space,
+    Word,
+    Digit,
+    Quote,
+    DoubleQuote,
+    Backtick,
+    Bracket,
+    Open,
+    Close,
+    Comma,
+    Dot,
+    Semicolon,
+    Dash,
+    Slash,
+    Hash,
+    Dollar,
+    At,
+    Colon,
+    Question,
+    Control,
+    Other,
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Other; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'\t'..=b'\r' | b' ' => Class::Space,
+            0..=31 | 127 => Class::Control,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 128.. => Class::Word,
+            b'0'..=b'9' => Class::Digit,
+            b'\'' => Class::Quote,
+            b'"' => Class::DoubleQuote,
+            b'`' => Class::Backtick,
+            b'[' => Class::Bracket,
+            b'(' => Class::Open,
+            b')' => Class::Close,
+            b',' => Class::Comma,
+            b'.' => Class::Dot,
+            b';' => Class::Semicolon,
+            b'-' => Class::Dash,
+            b'/' => Class::Slash,
+            b'#' => Class::Hash,
+            b'$' => Class::Dollar,
+            b'@' => Class::At,
+            b':' => Class::Colon,
+            b'?' => Class::Question,
+            _ => Class::Other,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+const IS_IN_WORD: [bool; 256] = {
+    let mut is_in_word = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        is_in_word[byte] =
+            matches!(CLASSES[byte], Class::Word | Class::Digit) || byte as u8 == b'$';
+        byte += 1;
+    }
+    is_in_word
+};
+
+fn is_space_or_control(byte: u8) -> bool {
+    byte <= b' ' || byte == 127
+}
