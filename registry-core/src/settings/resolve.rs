@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_cannot_be_read_is_a_problem_with_its_path() {
+    fn a_secret_that_cannot_be_read_is_a_problem_with_its_place() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("empty"), "\n").unwrap();
         let settings = toml(
@@ -474,15 +474,53 @@ mod tests {
             ",
         );
         let folder = folder.path();
-        let missing = folder.join("missing");
-        let reason = fs::read(&missing).unwrap_err();
+        let reason = fs::read(folder.join("missing")).unwrap_err();
         assert_eq!(
             problems(&settings.relative_to(folder)),
             [
-                format!("binds.a.password_file: cannot read {}: {reason}", missing.display()),
                 format!(
-                    "binds.b.url_file: cannot read {}: the file is empty",
-                    folder.join("empty").display()
+                    "binds.a.password_file: cannot read the file that is named here: {reason}; it is \
+                     a relative path, which begins in {}",
+                    folder.display()
+                ),
+                format!(
+                    "binds.b.url_file: cannot read the file that is named here: the file is empty; it \
+                     is a relative path, which begins in {}",
+                    folder.display()
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_that_stands_for_a_path_is_not_repeated() {
+        let reason = fs::read("/no/such/file").unwrap_err();
+        let settings = toml(
+            "
+            [binds.a]
+            url_file = 'postgres://app:zauber@db/app'
+            [binds.b]
+            url = 'postgres://app@db/app'
+            password_file = '/zauber'
+            ",
+        )
+        .overlaid_with([("DATABASE__URL_FILE", "sqlite:zauber.db")])
+        .relative_to("/base");
+        let shown = format!("{settings:?} {settings:#?}");
+        assert!(!shown.contains("zauber"), "{shown}");
+        let cannot = format!("cannot read the file that is named here: {reason}");
+        let url = "what stands here looks like a URL, and should be the path of a file with a \
+                   secret in it";
+        assert_eq!(
+            problems(&settings),
+            [
+                format!(
+                    "binds.a.url_file: {cannot}; it is a relative path, which begins in /base; {url}"
+                ),
+                format!("binds.b.password_file: {cannot}; it is an absolute path"),
+                format!(
+                    "DATABASE__URL_FILE: {cannot}; it is a relative path, which begins in /base; \
+                     {url}"
                 ),
             ]
         );
