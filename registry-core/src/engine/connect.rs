@@ -12,6 +12,7 @@ use super::core::Core;
 use super::loan::Loan;
 use super::meters::{Closed, Timer};
 use super::pool::Lease;
+use super::statements::run_on_connect;
 use super::stats::For;
 use super::watch::{Judge, Watch, Watcher};
 use crate::backend::Backend;
@@ -168,7 +169,7 @@ impl<C: Backend> Core<C> {
                 None => &self.settings.url,
             };
             let mut connection = C::open(url, options).await?;
-            run_each(&mut connection, &options.on_connect).await?;
+            run_on_connect(&mut connection, &options.on_connect).await?;
             if !options.statement_cache {
                 connection.set_prepared_statement_cache_size(CacheSize::Disabled);
             }
@@ -191,8 +192,12 @@ impl<C: Backend> Core<C> {
 
     /// Has a connection watched from now on.
     fn watch(&self, connection: &mut C) -> Arc<Watch> {
+        self.watch_for(connection, self.settings.options.log_slow_queries)
+    }
+
+    /// The same, where a statement is logged from the duration `slow` on.
+    fn watch_for(&self, connection: &mut C, slow: Option<Duration>) -> Arc<Watch> {
         let watch = Arc::new(Watch::new(Arc::clone(&self.stale_plans)));
-        let slow = self.settings.options.log_slow_queries;
         connection.set_instrumentation(Watcher::new(
             Arc::clone(&watch),
             self.settings.key,
@@ -213,6 +218,14 @@ impl<C: Backend> Core<C> {
         }
     }
 
+    /// The same while the engine cleans it: `on_connect` may have a secret in it, which is not logged.
+    pub(super) fn watch_cleaning(&self, lease: &mut Lease<C>) {
+        if let Some(connection) = lease.connection_mut() {
+            let watch = self.watch_for(connection, None);
+            lease.set_watch(watch);
+        }
+    }
+
     /// `max_lifetime`, less a random part of at most 2.5 %, so that connections that were opened
     /// together do not all expire at once (HikariCP's rule).
     pub(super) fn lifetime(&self) -> Option<Duration> {
@@ -221,20 +234,6 @@ impl<C: Backend> Core<C> {
         let share = 0.025 * (random as f64 / u64::MAX as f64);
         Some(lifetime.mul_f64(1.0 - share))
     }
-}
-
-/// Runs statements one after another.
-pub(super) async fn run_each<C: Backend>(
-    connection: &mut C,
-    statements: &[String],
-) -> Result<(), ConnectError> {
-    for statement in statements {
-        connection
-            .batch_execute(statement)
-            .await
-            .map_err(|error| setup_error::<C>(statement, error))?;
-    }
-    Ok(())
 }
 
 /// Why a connection that stands could not be prepared.

@@ -10,10 +10,11 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::AnyEngine;
-use super::connect::{CHECK, run_each};
+use super::connect::CHECK;
 use super::core::Core;
 use super::meters::{Closed, Timer};
 use super::pool::Lease;
+use super::statements::run_on_connect;
 use super::used::Used;
 use super::watch::{Left, Watch, caller};
 use crate::backend::Backend;
@@ -337,7 +338,7 @@ async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
     let options = &engine.settings.options;
     let Some(lease) = &mut held.lease else { return };
     // What follows is nothing for an instrumentation of the borrower's own.
-    engine.watch_anew(lease);
+    engine.watch_cleaning(lease);
     let Some(connection) = lease.connection_mut() else { return };
     let cleaned = timeout(options.check_timeout, async {
         let rolled_back = connection.batch_execute("ROLLBACK").await;
@@ -350,7 +351,7 @@ async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
             Cleaning::RollBack => true,
             Cleaning::Full => {
                 connection.batch_execute(C::FULL_RESET.unwrap_or(CHECK)).await.is_ok()
-                    && run_each(connection, &options.on_connect).await.is_ok()
+                    && run_on_connect(connection, &options.on_connect).await.is_ok()
             }
         }
     })
