@@ -20,7 +20,9 @@ macro_rules! engine_options {
         /// How an engine behaves: its pool, its time-outs, and what it does with a connection.
         ///
         /// The fields are named as the settings, where a duration is a text with its unit (`"30s"`,
-        /// `"500ms"`, `"10min"`), and what can be switched off takes `"none"`.
+        /// `"500ms"`, `"10min"`), and what can be switched off takes `"none"`. A duration is 100 years at the
+        /// most; one that is longer, or that a database cannot count, is an error when the registry is
+        /// built.
         ///
         /// ```
         /// use registry_core::EngineOptions;
@@ -178,7 +180,8 @@ engine_options! {
 
     /// How long the server may work on one statement. `None` by default, which sets no limit.
     ///
-    /// For PostgreSQL, MySQL and MariaDB. SQLite has none.
+    /// For PostgreSQL, MySQL and MariaDB, in whole milliseconds: 24 days at the most for PostgreSQL, and 49
+    /// for the others. SQLite has none.
     #[serde(serialize_with = "optional_duration_as_text")]
     statement_timeout: Option<Duration> = None,
     set(value: impl Into<Option<Duration>>) value.into();
@@ -205,7 +208,7 @@ engine_options! {
 
     /// How long SQLite waits for a lock that another connection holds. 5 seconds by default.
     ///
-    /// For SQLite only.
+    /// For SQLite only, in whole milliseconds; 24 days at the most.
     #[serde(serialize_with = "duration_as_text")]
     busy_timeout: Duration = Duration::from_secs(5),
     set(value: Duration) value;

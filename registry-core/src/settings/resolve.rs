@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::credentials::CredentialSource;
 use super::draft::{BindDraft, Draft, OnDemandDraft, Said, UrlFrom};
 use super::error::Problem;
-use super::honour::{check_general, check_ranges};
+use super::honour::{LONGEST, TOO_LONG, check_general, check_ranges};
 use super::options::{OptionLayer, SaidOptions};
 use super::recipes::{Own, Recipes};
 use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions, Settings};
@@ -171,6 +171,8 @@ fn bounds(
     );
     if idle == Some(Duration::ZERO) {
         problems.push(Problem::new(idle_place, "zero is no duration here; \"none\" sets no limit"));
+    } else if idle.is_some_and(|idle| idle > LONGEST) {
+        problems.push(Problem::new(idle_place, format!("{TOO_LONG}; \"none\" sets no limit")));
     }
     OnDemandOptions { max_engines: max, engine_idle_timeout: idle }
 }
