@@ -358,9 +358,11 @@ pub enum ConnectError {
     /// The connection stands, but a statement that prepares it failed.
     #[error("the statement `{statement}` that prepares a connection failed")]
     Setup {
-        /// That statement: one of the engine's own, or of `on_connect`.
+        /// That statement, if it is one of the engine's own. One of `on_connect`, which may have a secret
+        /// in it, goes by its place, counted from 0: `on_connect[1]` is the second.
         statement: String,
-        /// What the server reported.
+        /// What the server reported: for `on_connect` with `***` in place of what it repeats of the
+        /// statement.
         #[source]
         source: DriverError,
     },

@@ -7,6 +7,7 @@ use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Attribute, Ident, Lit, LitStr, Path, Token, TypePath, Visibility};
 
 use crate::mistakes::Mistakes;
+use crate::recovery::{each_until, skip_until};
 use crate::{backend, words};
 
 /// The arguments of `#[bind(..)]`, and of `bind_tables!(..; ..)` before its semicolon.
@@ -78,9 +79,7 @@ pub(crate) fn of_bind(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Args {
     let args = arguments(input, Of::Bind, mistakes);
     if input.peek(Token![;]) {
         mistakes.add(input.error("arguments are separated by commas"));
-        while !input.is_empty() {
-            skip_one(input);
-        }
+        skip_until(input, |_| false);
     }
     args
 }
@@ -104,39 +103,76 @@ pub(crate) fn of_bind_tables(input: ParseStream<'_>, mistakes: &mut Mistakes) ->
     }
 
     let mut tables = Vec::new();
-    while !input.is_empty() {
-        match input.call(Path::parse_mod_style) {
-            Ok(table) => tables.push(table),
-            Err(mistake) => {
-                let message = "expected the path of a table, such as `schema::events`";
-                mistakes.add(syn::Error::new(mistake.span(), message));
-                skip_to_comma(input);
+    each_until(
+        input,
+        |_| false,
+        |input| match table(input) {
+            Ok(table) => {
+                tables.push(table);
+                if input.peek(Token![;]) {
+                    let message = "a second semicolon: tables are separated by commas";
+                    mistakes.add(input.error(message));
+                    skip_separator(input);
+                } else {
+                    expect_comma(input, mistakes);
+                }
             }
-        }
-        expect_comma(input, mistakes);
-    }
+            Err(mistake) => {
+                mistakes.add(mistake);
+                skip_until(input, at_separator);
+                skip_separator(input);
+            }
+        },
+    );
     Tables { args, tables }
+}
+
+/// Reads the path of one table, up to what separates it from the next.
+fn table(input: ParseStream<'_>) -> syn::Result<Path> {
+    if input.peek(Ident::peek_any) && input.peek2(Token![=]) {
+        let word = input.call(Ident::parse_any)?;
+        let message = format!(
+            "`{word} = ..` among the tables: arguments come before the semicolon, separated by commas"
+        );
+        return Err(syn::Error::new_spanned(word, message));
+    }
+    input.call(Path::parse_mod_style).map_err(|mistake| {
+        let message = "expected the path of a table, such as `schema::events`";
+        syn::Error::new(mistake.span(), message)
+    })
 }
 
 /// Reads all of `binds! { .. }`.
 pub(crate) fn of_binds(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Declarations {
     let mut krate = None;
     if input.peek(Token![crate]) && input.peek2(Token![=]) {
-        krate = mistakes.note(crate_line(input));
-    }
-    let mut declarations = Vec::new();
-    while !input.is_empty() {
-        match input.parse() {
-            Ok(declaration) => declarations.push(declaration),
+        match crate_line(input) {
+            Ok(path) => krate = Some(path),
             Err(mistake) => {
                 mistakes.add(mistake);
-                while !input.is_empty() && input.parse::<Token![;]>().is_err() {
-                    skip_one(input);
-                }
+                skip_declaration(input);
             }
         }
     }
+    let mut declarations = Vec::new();
+    each_until(
+        input,
+        |_| false,
+        |input| match input.parse() {
+            Ok(declaration) => declarations.push(declaration),
+            Err(mistake) => {
+                mistakes.add(mistake);
+                skip_declaration(input);
+            }
+        },
+    );
     Declarations { krate, declarations }
+}
+
+/// Skips the rest of a declaration, and its semicolon.
+fn skip_declaration(input: ParseStream<'_>) {
+    skip_until(input, |input| input.peek(Token![;]));
+    skip_separator(input);
 }
 
 fn crate_line(input: ParseStream<'_>) -> syn::Result<Path> {
@@ -169,15 +205,19 @@ impl Parse for Declaration {
 
 fn arguments(input: ParseStream<'_>, of: Of, mistakes: &mut Mistakes) -> Args {
     let mut args = Args::default();
-    while !input.is_empty() && !input.peek(Token![;]) {
-        if let Err(mistake) = args.read_one(input, of) {
-            mistakes.add(mistake);
-            skip_to_comma(input);
-        }
-        if !input.peek(Token![;]) {
-            expect_comma(input, mistakes);
-        }
-    }
+    each_until(
+        input,
+        |input| input.peek(Token![;]),
+        |input| {
+            if let Err(mistake) = args.read_one(input, of) {
+                mistakes.add(mistake);
+                skip_until(input, at_separator);
+            }
+            if !input.peek(Token![;]) {
+                expect_comma(input, mistakes);
+            }
+        },
+    );
     args
 }
 
@@ -284,12 +324,15 @@ fn twice(word: &Ident) -> syn::Error {
 }
 
 fn key_literal(input: ParseStream<'_>) -> syn::Result<LitStr> {
-    match input.parse()? {
-        syn::Expr::Lit(syn::ExprLit { lit: Lit::Str(key), .. }) => Ok(key),
-        other => {
-            Err(syn::Error::new_spanned(other, "a bind key is a string, such as \"analytics\""))
-        }
+    if input.peek(LitStr) {
+        return input.parse();
     }
+    let other = skip_until(input, at_separator);
+    let message = "a bind key is a string, such as \"analytics\"";
+    if other.is_empty() {
+        return Err(input.error(message));
+    }
+    Err(syn::Error::new_spanned(other, message))
 }
 
 fn backend_word(input: ParseStream<'_>) -> syn::Result<Ident> {
@@ -343,18 +386,19 @@ impl<A: ToTokens, B: ToTokens> ToTokens for Both<A, B> {
 
 fn expect_comma(input: ParseStream<'_>, mistakes: &mut Mistakes) {
     if !input.is_empty() && mistakes.note(input.parse::<Token![,]>()).is_none() {
-        skip_to_comma(input);
+        skip_until(input, at_separator);
         let _: Option<Token![,]> = input.parse().ok();
     }
 }
 
-/// Skips the rest of an argument. A group is one token, so commas in it are not seen.
-fn skip_to_comma(input: ParseStream<'_>) {
-    while !input.is_empty() && !input.peek(Token![,]) && !input.peek(Token![;]) {
-        skip_one(input);
-    }
+/// Where an argument or a table ends. A group is one token, so what separates in it is not seen.
+fn at_separator(input: ParseStream<'_>) -> bool {
+    input.peek(Token![,]) || input.peek(Token![;])
 }
 
-fn skip_one(input: ParseStream<'_>) {
-    let _: Option<TokenTree> = input.parse().ok();
+/// Takes a comma or a semicolon, if one comes next.
+fn skip_separator(input: ParseStream<'_>) {
+    if at_separator(input) {
+        let _: Option<TokenTree> = input.parse().ok();
+    }
 }

@@ -11,6 +11,9 @@ mod key;
 mod mistakes;
 mod model;
 mod module;
+#[cfg(test)]
+mod random_input;
+mod recovery;
 mod words;
 
 use proc_macro2::TokenStream;

@@ -344,16 +344,19 @@ async fn on_connect_prepares_each_connection_and_its_failure_is_told() {
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute("INSERT INTO mine VALUES (1)").await.expect("the table is there");
 
-    let registry = registry_with(|bind| bind.on_connect(["SELEKT 1"]));
+    // Statements may have secrets in them, which databases repeat in several ways.
+    let registry = registry_with(|bind| bind.on_connect(["SELECT 1", "SELEKT 'zauber' zauber"]));
     let error = registry.session_for::<Event>().await.expect_err("no such statement");
     let causes = causes(&error);
     assert!(causes[0].starts_with("bind `default`: could not connect to "), "{causes:?}");
-    assert_eq!(causes[1], "the statement `SELEKT 1` that prepares a connection failed");
-    assert!(causes[2].contains("SELEKT"), "{causes:?}");
+    assert_eq!(causes[1], "the statement `on_connect[1]` that prepares a connection failed");
+    assert!(causes[2].contains("syntax") && causes[2].contains("***"), "{causes:?}");
+    let shown = format!("{causes:?} {error:?} {registry:?} {:?}", registry.status());
+    assert!(!shown.contains("SELEKT") && !shown.contains("zauber"), "{shown}");
     let status = &registry.status().engines[0];
     assert_eq!((status.in_use, status.idle), (0, 0));
     let last_error = status.last_error.as_ref().expect("it is remembered");
-    assert!(last_error.message.contains("SELEKT 1"), "{last_error}");
+    assert!(last_error.message.contains("on_connect[1]"), "{last_error}");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use super::loan::Loan;
 use super::meters::{Closed, Timer};
 use super::pool::Lease;
 use super::slot::Connected;
+use super::statements::run_on_connect;
 use super::stats::For;
 use super::watch::{Judge, Watch, Watcher};
 use crate::backend::Backend;
@@ -163,7 +164,7 @@ impl<C: Backend> Core<C> {
                 // What they set comes before the schema, and after the reset.
                 let reset = connection.batch_execute(C::FULL_RESET.unwrap_or(CHECK)).await;
                 reset.map_err(|error| setup_error::<C>("the reset between tenants", error))?;
-                run_each(connection, &options.on_connect).await?;
+                run_on_connect(connection, &options.on_connect).await?;
             }
             let is_from_another = is_from_another && options.on_connect.is_empty();
             let entered = connection.enter_schema(schema, is_from_another).await;
@@ -227,7 +228,7 @@ impl<C: Backend> Core<C> {
             };
             let reach = Reach { hosts: &self.doubts.hosts, deadline };
             let mut opened = C::open(url, options, reach).await?;
-            run_each(&mut opened.connection, &options.on_connect).await?;
+            run_on_connect(&mut opened.connection, &options.on_connect).await?;
             if !options.statement_cache {
                 opened.connection.set_prepared_statement_cache_size(CacheSize::Disabled);
             }
@@ -251,17 +252,26 @@ impl<C: Backend> Core<C> {
 
     /// Has a connection watched from now on.
     fn watch(&self, connection: &mut C, observed: Arc<Observed>) -> Arc<Watch> {
+        self.watch_for(connection, observed, self.settings.options.log_slow_queries)
+    }
+
+    /// The same, where a statement is logged from the duration `slow` on.
+    fn watch_for(
+        &self,
+        connection: &mut C,
+        observed: Arc<Observed>,
+        slow: Option<Duration>,
+    ) -> Arc<Watch> {
         let watch = Arc::new(Watch::new(Arc::clone(&self.doubts), observed));
-        let options = &self.settings.options;
         connection.set_instrumentation(Watcher::new(
             Arc::clone(&watch),
             self.settings.key,
-            options.log_slow_queries,
+            slow,
             Judge {
                 dialect: C::DIALECT,
                 is_fatal: C::is_fatal,
                 ends_transaction: C::ends_transaction,
-                is_to_write: !options.read_only,
+                is_to_write: !self.settings.options.read_only,
             },
         ));
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -272,10 +282,19 @@ impl<C: Backend> Core<C> {
 
     /// Has the connection in a slot watched as if it had just been made.
     pub(super) fn watch_anew(&self, lease: &mut Lease<C>) {
+        self.watch_again(lease, self.settings.options.log_slow_queries);
+    }
+
+    /// The same while the engine cleans it: `on_connect` may have a secret in it, which is not logged.
+    pub(super) fn watch_cleaning(&self, lease: &mut Lease<C>) {
+        self.watch_again(lease, None);
+    }
+
+    fn watch_again(&self, lease: &mut Lease<C>, slow: Option<Duration>) {
         let Some(observed) = lease.watch().map(|watch| Arc::clone(&watch.observed)) else { return };
         observed.forget_effects();
         if let Some(connection) = lease.connection_mut() {
-            let watch = self.watch(connection, observed);
+            let watch = self.watch_for(connection, observed, slow);
             lease.set_watch(watch);
         }
     }
@@ -299,20 +318,6 @@ pub(super) fn forget_statements<C: Backend>(connection: &mut C) {
 /// A moment that no clock of this process reaches.
 fn far_away() -> Instant {
     Instant::now() + Duration::from_secs(60 * 60 * 24 * 365 * 30)
-}
-
-/// Runs statements one after another.
-pub(super) async fn run_each<C: Backend>(
-    connection: &mut C,
-    statements: &[String],
-) -> Result<(), ConnectError> {
-    for statement in statements {
-        connection
-            .batch_execute(statement)
-            .await
-            .map_err(|error| setup_error::<C>(statement, error))?;
-    }
-    Ok(())
 }
 
 /// Why a connection that stands could not be prepared.

@@ -11,10 +11,11 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::AnyEngine;
-use super::connect::{CHECK, forget_statements, run_each};
+use super::connect::{CHECK, forget_statements};
 use super::core::Core;
 use super::meters::{Closed, Timer};
 use super::pool::Lease;
+use super::statements::run_on_connect;
 use super::used::Used;
 use super::watch::{Watch, caller};
 use crate::backend::Backend;
@@ -404,7 +405,7 @@ async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
     let Some(lease) = &mut held.lease else { return };
     let is_known_read_only = lease.watch().map(Arc::clone);
     // What follows is nothing for an instrumentation of the borrower's own.
-    engine.watch_anew(lease);
+    engine.watch_cleaning(lease);
     let Some(connection) = lease.connection_mut() else { return };
     let cleaned = timeout(options.check_timeout, async {
         if cleaning.rolls_back {
@@ -417,7 +418,7 @@ async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
         }
         if cleaning.is_full {
             let reset = connection.batch_execute(C::FULL_RESET.unwrap_or(CHECK)).await;
-            if reset.is_err() || run_each(connection, &options.on_connect).await.is_err() {
+            if reset.is_err() || run_on_connect(connection, &options.on_connect).await.is_err() {
                 return false;
             }
             connection.forget_received();

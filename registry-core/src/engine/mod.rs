@@ -20,6 +20,7 @@ mod maintenance;
 mod meters;
 mod pool;
 mod slot;
+mod statements;
 mod stats;
 mod status;
 mod used;

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -52,7 +51,7 @@ pub(super) struct Said<T> {
 #[derive(Debug, Clone)]
 pub(super) enum UrlFrom {
     Text(Result<DatabaseUrl, InvalidUrl>),
-    File(PathBuf),
+    File(SecretPath),
     /// Said as something that is no text, which is a problem already.
     Refused,
 }
@@ -60,8 +59,11 @@ pub(super) enum UrlFrom {
 #[derive(Debug, Clone)]
 pub(super) enum PasswordFrom {
     Text(SecretString),
-    File(PathBuf),
+    File(SecretPath),
 }
+
+/// The path of a file that has a secret in it. It is not shown, as people write the secret itself there.
+pub(super) type SecretPath = SecretString;
 
 impl Draft {
     /// Lays `upper` over this.
@@ -198,7 +200,9 @@ impl BindDraft {
         layer: usize,
     ) -> Result<(), String> {
         let (url, read) = match value {
-            Value::Text(file) if name == "url_file" => (UrlFrom::File(file.into()), Ok(())),
+            Value::Text(file) if name == "url_file" => {
+                (UrlFrom::File(file.as_str().into()), Ok(()))
+            }
             Value::Text(url) => (UrlFrom::Text(DatabaseUrl::parse(url)), Ok(())),
             value => {
                 let what = if name == "url" { "the URL of a database" } else { "a path" };

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serializer;
@@ -19,7 +20,9 @@ macro_rules! engine_options {
         /// How an engine behaves: its pool, its time-outs, and what it does with a connection.
         ///
         /// The fields are named as the settings, where a duration is a text with its unit (`"30s"`,
-        /// `"500ms"`, `"10min"`), and what can be switched off takes `"none"`.
+        /// `"500ms"`, `"10min"`), and what can be switched off takes `"none"`. A duration is 100 years at the
+        /// most; one that is longer, or that a database cannot count, is an error when the registry is
+        /// built.
         ///
         /// ```
         /// use registry_core::EngineOptions;
@@ -27,7 +30,10 @@ macro_rules! engine_options {
         /// let options = EngineOptions { max_connections: 4, ..Default::default() };
         /// assert_eq!(options.acquire_timeout.as_secs(), 30);
         /// ```
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize)]
+        ///
+        /// The statements of `on_connect` may have secrets in them: `Debug` shows how many there are, and
+        /// serialized each is `"***"`.
+        #[derive(Clone, PartialEq, Eq, Hash, serde::Serialize)]
         pub struct EngineOptions {
             $(
                 $(#[doc = $doc])*
@@ -42,8 +48,26 @@ macro_rules! engine_options {
             }
         }
 
+        impl fmt::Debug for EngineOptions {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct("EngineOptions")
+                    $(.field(stringify!($name), &Shown(&self.$name)))*
+                    .finish()
+            }
+        }
+
+        impl fmt::Debug for SaidOptions {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut said = f.debug_struct("SaidOptions");
+                $(if let Some(value) = &self.$name {
+                    said.field(stringify!($name), &Shown(value));
+                })*
+                said.finish()
+            }
+        }
+
         /// The options that somebody has said.
-        #[derive(Debug, Clone, Default)]
+        #[derive(Clone, Default)]
         pub(super) struct SaidOptions {
             $(pub(super) $name: Option<$type>,)*
         }
@@ -147,13 +171,17 @@ engine_options! {
     set(value: ResetOnReturn) value;
 
     /// SQL statements that each new connection runs, in this order. None by default.
+    ///
+    /// They may have secrets in them, and are not shown: where one fails, the error names it by its place.
+    #[serde(serialize_with = "statements_as_places")]
     on_connect: Vec<String> = Vec::new(),
     set(statements: impl IntoIterator<Item = impl Into<String>>)
         statements.into_iter().map(Into::into).collect();
 
     /// How long the server may work on one statement. `None` by default, which sets no limit.
     ///
-    /// For PostgreSQL, MySQL and MariaDB. SQLite has none.
+    /// For PostgreSQL, MySQL and MariaDB, in whole milliseconds: 24 days at the most for PostgreSQL, and 49
+    /// for the others. SQLite has none.
     #[serde(serialize_with = "optional_duration_as_text")]
     statement_timeout: Option<Duration> = None,
     set(value: impl Into<Option<Duration>>) value.into();
@@ -180,7 +208,7 @@ engine_options! {
 
     /// How long SQLite waits for a lock that another connection holds. 5 seconds by default.
     ///
-    /// For SQLite only.
+    /// For SQLite only, in whole milliseconds; 24 days at the most.
     #[serde(serialize_with = "duration_as_text")]
     busy_timeout: Duration = Duration::from_secs(5),
     set(value: Duration) value;
@@ -273,6 +301,44 @@ impl OptionLayer {
     }
 }
 
+/// The value of an option, as `Debug` shows it.
+struct Shown<'a, T>(&'a T);
+
+/// How an option is shown. All are as they are, but for statements.
+trait ShowOption: fmt::Debug {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl<T: ShowOption> fmt::Debug for Shown<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.show(f)
+    }
+}
+
+impl ShowOption for u32 {}
+impl ShowOption for bool {}
+impl ShowOption for Duration {}
+impl ShowOption for ResetOnReturn {}
+impl<T: ShowOption> ShowOption for Option<T> {}
+
+impl ShowOption for Vec<String> {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.len() {
+            1 => f.write_str("1 statement"),
+            count => write!(f, "{count} statements"),
+        }
+    }
+}
+
+fn statements_as_places<S: Serializer>(
+    statements: &[String],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(statements.iter().map(|_| "***"))
+}
+
 fn duration_as_text<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*value))
 }
@@ -319,6 +385,21 @@ mod tests {
         let mut known = SaidOptions::NAMES.to_vec();
         known.sort_unstable();
         assert_eq!(names, known);
+    }
+
+    #[test]
+    fn statements_are_counted_and_not_shown() {
+        let options = EngineOptions {
+            on_connect: vec!["PRAGMA key = 'zauber'".to_owned(), "SELECT 1".to_owned()],
+            ..Default::default()
+        };
+        let json = serde_json::to_value(&options).unwrap();
+        assert_eq!(json["on_connect"], serde_json::json!(["***", "***"]));
+        let shown = format!("{options:?}");
+        assert!(shown.contains("on_connect: 2 statements, statement_timeout: None"), "{shown}");
+        let bind = BindSettings::new("sqlite:a.db").on_connect(["PRAGMA key = 'zauber'"]);
+        let shown = format!("{bind:?}");
+        assert!(shown.contains("SaidOptions { on_connect: 1 statement }"), "{shown}");
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::credentials::CredentialSource;
-use super::draft::{BindDraft, PasswordFrom, Said, UrlFrom};
+use super::draft::{BindDraft, PasswordFrom, Said, SecretPath, UrlFrom};
 use super::error::{Problem, SettingsError};
 use super::honour::{Layers, check_ranges, fitted};
 use super::options::OptionLayer;
@@ -160,9 +160,7 @@ fn read_url(
         UrlFrom::Refused => return Err(None),
         UrlFrom::Text(url) => url.clone(),
         UrlFrom::File(file) => {
-            let file = folder.join(file);
-            let text =
-                read_secret(&file).map_err(|error| unreadable(&said.place, &file, &error))?;
+            let text = read_secret(&said.place, file, folder)?;
             DatabaseUrl::parse(text.trim())
         }
     };
@@ -206,28 +204,39 @@ fn with_password(
     }
     let password = match &said.value {
         PasswordFrom::Text(password) => password.clone(),
-        PasswordFrom::File(file) => {
-            let file = folder.join(file);
-            let text =
-                read_secret(&file).map_err(|error| unreadable(&said.place, &file, &error))?;
-            SecretString::from(text)
-        }
+        PasswordFrom::File(file) => SecretString::from(read_secret(&said.place, file, folder)?),
     };
     Ok(url.value.with_password(&password))
 }
 
 /// The content of a file without the line break that editors and `echo` leave at its end.
-fn read_secret(file: &Path) -> io::Result<String> {
-    let mut text = fs::read_to_string(file)?;
-    text.truncate(text.trim_end_matches(['\r', '\n']).len());
-    if text.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"));
-    }
-    Ok(text)
+fn read_secret(place: &str, file: &SecretPath, folder: &Path) -> Result<String, Problem> {
+    let file = file.expose_secret();
+    let read = fs::read_to_string(folder.join(file)).and_then(|mut text| {
+        text.truncate(text.trim_end_matches(['\r', '\n']).len());
+        if text.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is empty"));
+        }
+        Ok(text)
+    });
+    read.map_err(|error| Problem::new(place, unreadable(file, folder, &error)))
 }
 
-fn unreadable(place: &str, file: &Path, error: &io::Error) -> Problem {
-    Problem::new(place, format!("cannot read {}: {error}", file.display()))
+/// Why a file with a secret cannot be read, without its path: it may be the secret itself.
+fn unreadable(file: &str, folder: &Path, error: &io::Error) -> String {
+    let begin = if Path::new(file).is_absolute() {
+        "it is an absolute path".to_owned()
+    } else {
+        // Fails only where there is no current directory.
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        format!("it is a relative path, which begins in {}", folder.display())
+    };
+    let hint = if file.contains("://") || DatabaseUrl::parse(file).is_ok() {
+        "; what stands here looks like a URL, and should be the path of a file with a secret in it"
+    } else {
+        ""
+    };
+    format!("cannot read the file that is named here: {error}; {begin}{hint}")
 }
 
 fn feature_off(place: &str, backend: BackendKind) -> Problem {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::credentials::CredentialSource;
 use super::draft::{BindDraft, Draft, OnDemandDraft, Said, UrlFrom};
 use super::error::Problem;
-use super::honour::{check_general, check_ranges};
+use super::honour::{LONGEST, TOO_LONG, check_general, check_ranges};
 use super::options::{OptionLayer, SaidOptions};
 use super::recipes::{Own, Recipes};
 use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions, Settings};
@@ -171,6 +171,8 @@ fn bounds(
     );
     if idle == Some(Duration::ZERO) {
         problems.push(Problem::new(idle_place, "zero is no duration here; \"none\" sets no limit"));
+    } else if idle.is_some_and(|idle| idle > LONGEST) {
+        problems.push(Problem::new(idle_place, format!("{TOO_LONG}; \"none\" sets no limit")));
     }
     OnDemandOptions { max_engines: max, engine_idle_timeout: idle }
 }
@@ -461,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_cannot_be_read_is_a_problem_with_its_path() {
+    fn a_secret_that_cannot_be_read_is_a_problem_with_its_place() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("empty"), "\n").unwrap();
         let settings = toml(
@@ -474,15 +476,53 @@ mod tests {
             ",
         );
         let folder = folder.path();
-        let missing = folder.join("missing");
-        let reason = fs::read(&missing).unwrap_err();
+        let reason = fs::read(folder.join("missing")).unwrap_err();
         assert_eq!(
             problems(&settings.relative_to(folder)),
             [
-                format!("binds.a.password_file: cannot read {}: {reason}", missing.display()),
                 format!(
-                    "binds.b.url_file: cannot read {}: the file is empty",
-                    folder.join("empty").display()
+                    "binds.a.password_file: cannot read the file that is named here: {reason}; it is \
+                     a relative path, which begins in {}",
+                    folder.display()
+                ),
+                format!(
+                    "binds.b.url_file: cannot read the file that is named here: the file is empty; it \
+                     is a relative path, which begins in {}",
+                    folder.display()
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_that_stands_for_a_path_is_not_repeated() {
+        let reason = fs::read("/no/such/file").unwrap_err();
+        let settings = toml(
+            "
+            [binds.a]
+            url_file = 'postgres://app:zauber@db/app'
+            [binds.b]
+            url = 'postgres://app@db/app'
+            password_file = '/zauber'
+            ",
+        )
+        .overlaid_with([("DATABASE__URL_FILE", "sqlite:zauber.db")])
+        .relative_to("/base");
+        let shown = format!("{settings:?} {settings:#?}");
+        assert!(!shown.contains("zauber"), "{shown}");
+        let cannot = format!("cannot read the file that is named here: {reason}");
+        let url = "what stands here looks like a URL, and should be the path of a file with a \
+                   secret in it";
+        assert_eq!(
+            problems(&settings),
+            [
+                format!(
+                    "binds.a.url_file: {cannot}; it is a relative path, which begins in /base; {url}"
+                ),
+                format!("binds.b.password_file: {cannot}; it is an absolute path"),
+                format!(
+                    "DATABASE__URL_FILE: {cannot}; it is a relative path, which begins in /base; \
+                     {url}"
                 ),
             ]
         );

@@ -124,11 +124,14 @@ pub(super) trait FromValue: Sized {
 impl FromValue for u32 {
     fn from_value(value: &Value) -> Result<Self, String> {
         let number = match value {
-            Value::Integer(number) => Self::try_from(*number).ok(),
-            Value::Text(text) => text.trim().parse().ok(),
-            _ => None,
+            Value::Integer(number) => *number,
+            Value::Text(text) => text.trim().parse().unwrap_or(-1),
+            _ => -1,
         };
-        number.ok_or_else(|| expected("a whole number, such as 10", value))
+        if number > Self::MAX.into() {
+            return Err(format!("too large: {} is the most", Self::MAX));
+        }
+        Self::try_from(number).map_err(|_| expected("a whole number, such as 10", value))
     }
 }
 
@@ -163,7 +166,12 @@ impl FromValue for Duration {
             return Err("a duration needs a unit: write \"30s\" or \"500ms\"".to_owned());
         }
         match value {
-            Value::Text(text) => humantime::parse_duration(text.trim()).ok(),
+            Value::Text(text) => match humantime::parse_duration(text.trim()) {
+                Err(humantime::DurationError::NumberOverflow) => {
+                    return Err("too long for a duration".to_owned());
+                }
+                read => read.ok(),
+            },
             _ => None,
         }
         .ok_or_else(|| {
@@ -265,6 +273,20 @@ mod tests {
             Err("expected a duration with its unit, such as \"30s\", \"500ms\" or \"10min\", \
                  found another text"
                 .to_owned())
+        );
+    }
+
+    #[test]
+    fn numbers_that_are_too_large_are_called_so() {
+        for value in [Value::Integer(5_000_000_000), text("5000000000")] {
+            assert_eq!(
+                u32::from_value(&value),
+                Err("too large: 4294967295 is the most".to_owned())
+            );
+        }
+        assert_eq!(
+            Duration::from_value(&text("99999999999999999y")),
+            Err("too long for a duration".to_owned())
         );
     }
 

@@ -41,6 +41,12 @@ pub enum InvalidUrl {
          write an IPv6 address in brackets"
     )]
     InvalidPort,
+    /// Parameters, it seems, that a driver would take for a part of a name.
+    #[error(
+        "a separator stands where none can be: parameters begin after `?` and are separated by `&`; \
+         elsewhere, write `%3B` for `;`, `%26` for `&`, `%3D` for `=`, `%3A` for `:` and `%23` for `#`"
+    )]
+    StraySeparator,
     /// It asks for TLS, and the feature `rustls` of this crate is off.
     #[error(
         "`{parameter}` asks for TLS, which needs the feature `rustls` of registry-core: \

@@ -10,6 +10,7 @@ use super::BackendKind;
 use super::nearest::{did_you_mean, nearest};
 
 mod invalid;
+mod separator;
 mod server;
 #[cfg_attr(
     not(any(feature = "sqlite", test)),
@@ -169,6 +170,18 @@ impl DatabaseUrl {
     /// Whether it is a database that lives in its only connection.
     pub(crate) fn is_memory(&self) -> bool {
         self.sqlite_file().is_some_and(SqliteFile::is_memory)
+    }
+
+    /// What a driver says of the URL, without the names of parameters that may be secrets gone astray.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "mysql")),
+        expect(dead_code, reason = "only servers have drivers that read URLs")
+    )]
+    pub(crate) fn without_odd_names(&self, message: &str) -> String {
+        match &self.0.target {
+            Target::Server(server) => server.without_odd_names(message),
+            Target::Sqlite(_) => message.to_owned(),
+        }
     }
 
     /// Whether the URL itself carries a password.
@@ -468,6 +481,50 @@ mod tests {
             "sqlite://x.db?zauber",
             "oracle://u:zauber@h/db",
             "host=h user=u password=zauber",
+            "postgres://h/app&user=u&password=zauber",
+            "postgres://h/app;password=zauber",
+            "postgres://h/app,password=zauber",
+            "postgres://h/app password=zauber",
+            "postgres://h/app#password=zauber",
+            "postgres://h/app:zauber",
+            "postgres://h/app%3Azauber",
+            "postgres://h/app%3Fpassword=zauber",
+            "postgres://h/app%3Fpassword%3Dzauber",
+            "postgres://h/app%26x%3Dzauber",
+            "postgres://h;password=zauber/app",
+            "postgres://h&password=zauber/app",
+            "postgres://h%3Bpassword%3Dzauber/app",
+            "postgres://h%3Bx%3Dzauber/app",
+            "postgres://user=u;password=zauber@h/app",
+            "postgres://u;zauber@h/app",
+            "postgres://u%3Azauber@h/app",
+            "postgres://u%3Bpassword%3Dzauber@h/app",
+            "postgres://password=zauber",
+            "postgres://h/app?user=u;password=zauber",
+            "postgres://h/app?user=u,password=zauber",
+            "postgres://h/app?user=u:zauber",
+            "postgres://h/app?user=u%26password%3Dzauber",
+            "postgres://h/app?application_name=x?password=zauber",
+            "postgres://h/app?application_name=x%3Bodd%3Dzauber",
+            "postgres://h/app?sslmode=require;password=zauber",
+            "postgres://h/app?sslrootcert=ca.pem;password=zauber",
+            "postgres://h/app?host=u%3Azauber%40h",
+            "postgres://h/app?password:zauber==",
+            "postgres://h/app?zauber==",
+            "postgres://h/app?zauber=",
+            "postgres://h/app?password zauber=1",
+            "postgres://h/app?a;password=zauber",
+            "mysql://h/app&user=u&password=zauber",
+            "mysql://h/app;password=zauber",
+            "mysql://h/app?pool_min=1;password=zauber",
+            "mysql://h/app?socket=/run/x;password=zauber",
+            "sqlite://x.db;password=zauber",
+            "sqlite://x.db&key=zauber",
+            "sqlite://x.db#key=zauber",
+            "sqlite://x.db%3Fkey%3Dzauber",
+            "sqlite://x.db?mode=ro;key=zauber",
+            "sqlite://x.db?vfs=unix;key=zauber",
+            "sqlite://x.db?vfs=unix%26key%3Dzauber",
         ] {
             for text in [text.to_owned(), format!(" {text}"), format!("{text}/")] {
                 let shown = match DatabaseUrl::parse(&text) {

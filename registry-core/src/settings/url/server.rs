@@ -4,12 +4,16 @@ use std::path::Path;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::separator::{has_secretive_parameter, is_one_value};
 use super::tls::{self, TlsSettings};
 use super::{InvalidUrl, NotForTenant};
 use crate::settings::BackendKind;
 
 /// Everything but the characters that RFC 3986 leaves unreserved.
 const USER_INFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What has a meaning in a URL that it cannot have in a name.
+const STRAY: [char; 3] = [';', '&', '='];
 
 /// The parameters whose values may be shown. The list names what is harmless, not what is secret:
 /// nobody can foresee how a secret is misspelt.
@@ -117,6 +121,13 @@ impl ServerUrl {
         for part in query.unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
             parameters.push(Parameter::parse(part));
         }
+        let names_are_one = is_name(hosts, &STRAY) && is_name(path, &[';', '&', '=', ':', '#']);
+        if !names_are_one
+            || !user.is_none_or(|user| is_name(user, &STRAY))
+            || parameters.iter().any(Parameter::is_unsplit)
+        {
+            return Err(InvalidUrl::StraySeparator);
+        }
         let pairs = parameters.iter().map(|Parameter { name, value }| {
             (name.as_str(), value.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default())
         });
@@ -214,18 +225,27 @@ impl ServerUrl {
     }
 
     pub(super) fn redacted(&self) -> String {
-        self.text(
-            &self.scheme,
-            &self.parameters,
-            |_| "***",
-            |parameter| match &parameter.value {
-                Some(value) if parameter.is_harmless() => {
-                    format!("{}={}", parameter.name, value.expose_secret())
-                }
-                Some(_) => format!("{}=***", parameter.name),
-                None => "***".to_owned(),
-            },
-        )
+        let (hosts, database) = self.place.split_at(self.place.len() - self.database().len());
+        let shown = Self {
+            user: self.user.as_deref().map(|user| shown(user, ":").to_owned()),
+            place: format!("{}{}", shown(hosts, ""), shown(database, ":")),
+            ..self.clone()
+        };
+        shown.text(&self.scheme, &self.parameters, |_| "***", Parameter::redacted)
+    }
+
+    /// `message` without the names of parameters that may be secrets gone astray.
+    pub(super) fn without_odd_names(&self, message: &str) -> String {
+        let odd = self.parameters.iter().filter(|parameter| !parameter.shows_name());
+        odd.fold(message.to_owned(), |message, parameter| {
+            let name = percent_decode_str(&parameter.name).decode_utf8_lossy();
+            let message = if name.is_empty() { message } else { message.replace(&*name, "***") };
+            if parameter.name.is_empty() {
+                message
+            } else {
+                message.replace(&parameter.name, "***")
+            }
+        })
     }
 
     /// Without what it says of TLS.
@@ -281,12 +301,57 @@ impl Parameter {
         HARMLESS.contains(&self.name.as_str())
     }
 
+    /// Whether there seem to be several parameters in it.
+    fn is_unsplit(&self) -> bool {
+        let value = self.value.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
+        self.name.contains(';')
+            || (value.contains(';') && !self.is_password())
+            || (self.is_harmless() && has_secretive_parameter(&decoded(value)))
+    }
+
+    /// Whether the name is one of a parameter, and not a secret without its name: `?c2VjcmV0==`.
+    fn shows_name(&self) -> bool {
+        let value = self.value.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
+        let is_word = |name: &str| {
+            name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+        };
+        self.is_harmless() || (is_word(&self.name) && value.contains(|c: char| c.is_alphanumeric()))
+    }
+
+    fn redacted(&self) -> String {
+        match &self.value {
+            Some(value) if self.is_harmless() => {
+                // `user:password` is how it stands elsewhere in a URL.
+                let refused = if self.name == "user" { ":" } else { "" };
+                format!("{}={}", self.name, shown(value.expose_secret(), refused))
+            }
+            Some(_) if self.shows_name() => format!("{}=***", self.name),
+            _ => "***".to_owned(),
+        }
+    }
+
     fn expose(&self) -> String {
         match &self.value {
             Some(value) => format!("{}={}", self.name, value.expose_secret()),
             None => self.name.clone(),
         }
     }
+}
+
+/// Whether nothing in a part of the URL seems to be a parameter.
+fn is_name(part: &str, stray: &[char]) -> bool {
+    !part.contains(stray) && !has_secretive_parameter(&decoded(part))
+}
+
+/// A part of the URL, if it surely is one value without any of `refused` in it.
+fn shown<'a>(part: &'a str, refused: &str) -> &'a str {
+    let text = decoded(part);
+    let is_shown = is_one_value(&text) && !text.contains(|c| refused.contains(c));
+    if is_shown { part } else { "***" }
+}
+
+fn decoded(part: &str) -> Cow<'_, str> {
+    percent_decode_str(part).decode_utf8_lossy()
 }
 
 /// A text after a host's colon that is no port may be a password: `postgres://app:secret`.
@@ -437,6 +502,38 @@ mod tests {
         ] {
             assert_eq!(DatabaseUrl::parse(text), Err(InvalidUrl::Ambiguous), "{text}");
         }
+    }
+
+    #[test]
+    fn parameters_that_are_not_split_are_refused() {
+        for text in [
+            "postgres://h/app&user=app&password=x",
+            "postgres://h/app;password=x",
+            "postgres://h;password=x/app",
+            "postgres://user=app;password=x@h/app",
+            "postgres://h/app%3Fpassword%3Dx",
+            "postgres://h/app?user=app;password=x",
+            "postgres://h/app?application_name=x%26password%3Dx",
+            "mysql://h/app:x",
+            "mysql://h/app?pool_min=1;password=x",
+        ] {
+            assert_eq!(DatabaseUrl::parse(text), Err(InvalidUrl::StraySeparator), "{text}");
+        }
+        for text in [
+            "postgres://a%3Bb:p;w=x&y@h/a%3Db?options=-c%20a=b&password=a;b=c",
+            "mysql://h/a%3Bb%26c?pool_min=1&pool_max=2",
+        ] {
+            assert_eq!(url(text).expose(), text);
+        }
+    }
+
+    #[test]
+    fn names_that_may_be_several_parameters_are_not_shown() {
+        assert_eq!(url("postgres://a%3Bb@h/a%3Db").to_string(), "postgres://***@h***");
+        assert_eq!(
+            url("postgres://h/db?user=app:x&application_name=a%3Bb&odd=1&x%20y=1&eA==").to_string(),
+            "postgres://h/db?user=***&application_name=***&odd=***&***&***"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
+use super::separator::{has_secretive_parameter, has_secretive_parameter_behind};
 use super::{InvalidUrl, NotForTenant, did_you_mean};
 
 /// What would end a path in a `file:` URI, or be taken for an escape.
@@ -53,6 +54,9 @@ impl SqliteFile {
         }
         let path =
             percent_decode_str(written).decode_utf8().map_err(|_| InvalidUrl::InvalidPath)?;
+        if has_secretive_parameter_behind(&path) {
+            return Err(InvalidUrl::StraySeparator);
+        }
         let parameters = Parameters::parse(query)?;
 
         if path.contains('\0') {
@@ -234,6 +238,9 @@ impl Parameters {
                     "the parameter `{name}` is one of {}",
                     values.join(", ")
                 )));
+            }
+            if has_secretive_parameter(&value) {
+                return Err(InvalidUrl::StraySeparator);
             }
             if parameters.value(name).is_some() {
                 return Err(InvalidUrl::SqliteParameter(format!(

@@ -105,7 +105,10 @@ async fn a_statement_that_is_only_closed_is_not_waited_for() {
 async fn errors_are_told_apart_by_their_codes() {
     let (mut client, mut server, observed) = connected(None).await;
     for (fields, class) in [
-        (&[(b'V', "ERROR"), (b'C', "22012"), (b'M', "division by zero")][..], ErrorClass::Permanent),
+        (
+            &[(b'V', "ERROR"), (b'C', "22012"), (b'M', "division by zero")][..],
+            ErrorClass::Permanent,
+        ),
         (
             &[(b'C', "0A000"), (b'M', "gecachter Plan .."), (b'R', "RevalidateCachedQuery")],
             ErrorClass::StalePlan,
@@ -189,8 +192,7 @@ async fn no_named_statement_reaches_a_pooler() {
     expect(&mut client, &parsed).await;
     for _ in 0..2 {
         send(&mut client, &execute(b"s1")).await;
-        let with_its_text =
-            [message(b'P', &[b"\0SELECT $1\0\0\0"]), execute(b"")].concat();
+        let with_its_text = [message(b'P', &[b"\0SELECT $1\0\0\0"]), execute(b"")].concat();
         expect(&mut server, &with_its_text).await;
         let answer = [message(b'2', &[]), message(b'D', &[b"a row"]), ready(b'T')].concat();
         let sent = [message(b'1', &[]), answer.clone()].concat();
