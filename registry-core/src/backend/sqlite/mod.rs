@@ -13,6 +13,8 @@ use libsqlite3_sys as _;
 
 mod closing;
 mod connection;
+mod rows;
+mod statement;
 mod thread;
 mod transaction;
 mod update;
