@@ -53,7 +53,7 @@ struct Seen(Arc<AtomicUsize>);
 
 impl Seen {
     fn rows(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
+        AtomicUsize::load(&self.0, Ordering::SeqCst)
     }
 
     fn restart(&self) -> usize {

@@ -90,7 +90,7 @@ impl Thread {
     ) -> QueryResult<R> {
         let run = self.answer(std::convert::identity, move |database, answer| {
             if !answer.is_given_up() {
-                answer.send(work(database));
+                answer.result = Some(work(database));
             }
         });
         run.await
@@ -105,13 +105,14 @@ impl Thread {
     ) -> QueryResult<R> {
         let (reply, result) = oneshot::channel();
         let pending = Some(Pending::new(&self.state));
-        let mut to = to(Answer { pending, reply: Some(reply) });
+        let mut to = to(Answer { pending, reply: Some(reply), result: None });
         self.send(move |database| {
             let done = catch_unwind(AssertUnwindSafe(|| work(database, &mut to)));
             if let Err(payload) = done {
                 database.state.note_panic(&*payload);
             }
-            // Only now: whoever waits for it asks why it never came.
+            // Only now: whoever waits asks why no answer came. A result that nobody wants is dropped here
+            // as well, and a panic in that ends the thread.
             drop(to);
         });
         result.await.map_err(|_| self.state.why_closed())
@@ -198,6 +199,8 @@ impl Drop for Reading {
 pub(super) struct Answer<R> {
     pending: Option<Pending>,
     reply: Option<oneshot::Sender<R>>,
+    /// What is answered when the job is done.
+    result: Option<R>,
 }
 
 impl<R> Answer<R> {
@@ -212,6 +215,14 @@ impl<R> Answer<R> {
         if let Some(reply) = self.reply.take() {
             // Whoever gave up waiting does not want it.
             let _ = reply.send(result);
+        }
+    }
+}
+
+impl<R> Drop for Answer<R> {
+    fn drop(&mut self) {
+        if let Some(result) = self.result.take() {
+            self.send(result);
         }
     }
 }
