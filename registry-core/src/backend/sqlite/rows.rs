@@ -333,7 +333,9 @@ fn size(row: &Row) -> usize {
         let field = row.get(column)?;
         let mut value = field.value()?;
         match value.value_type() {
-            Some(SqliteType::Text | SqliteType::Binary) => Some(value.read_blob().len()),
+            // Each in its own form: in the other one, it would be copied.
+            Some(SqliteType::Text) => Some(value.read_text().len()),
+            Some(SqliteType::Binary) => Some(value.read_blob().len()),
             _ => None,
         }
     });
