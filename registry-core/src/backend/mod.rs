@@ -9,6 +9,8 @@ pub(crate) mod driver;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+mod resources;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(all(feature = "rustls", any(feature = "postgres", feature = "mysql")))]

@@ -16,6 +16,7 @@ use diesel_async::{
 };
 use futures_util::future::{BoxFuture, FutureExt};
 
+use super::refusal::NotOpened;
 use super::rows::{Output, Row, Rows, load};
 use super::statement::{Statement, execute};
 use super::thread::{Answer, Database, Thread};
@@ -129,6 +130,18 @@ impl AsyncSqliteConnection {
             .await?;
         transaction::set_depth(self.status(), depth);
         result
+    }
+
+    pub(super) async fn start_thread(url: &str) -> Result<Self, NotOpened> {
+        // Diesel's own connection reports how that went.
+        let thread = Thread::open(url).await?;
+        let instrumentation = Mutex::new(DynInstrumentation::default_instrumentation());
+        Ok(Self {
+            thread,
+            transactions: AnsiTransactionManager::default(),
+            refuses_writes: false,
+            instrumentation,
+        })
     }
 
     /// Whether it is of no more use.
@@ -292,15 +305,7 @@ impl AsyncConnection for AsyncSqliteConnection {
     type TransactionManager = AnsiTransactionManager;
 
     async fn establish(database_url: &str) -> ConnectionResult<Self> {
-        // Diesel's own connection reports how that went.
-        let thread = Thread::open(database_url).await?;
-        let instrumentation = Mutex::new(DynInstrumentation::default_instrumentation());
-        Ok(Self {
-            thread,
-            transactions: AnsiTransactionManager::default(),
-            refuses_writes: false,
-            instrumentation,
-        })
+        Ok(Self::start_thread(database_url).await?)
     }
 
     fn transaction_state(&mut self) -> &mut AnsiTransactionManager {

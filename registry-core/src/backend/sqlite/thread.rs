@@ -16,6 +16,7 @@ use diesel::{ConnectionError, ConnectionResult, QueryResult, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::closing::{self, Closing, Turns};
+use super::refusal::NotOpened;
 use super::rows::Handover;
 
 /// A thread that owns a connection and runs jobs on it, one after another.
@@ -52,7 +53,7 @@ pub(super) struct Database {
 
 impl Thread {
     /// Starts a thread that opens the database. Dropping the future closes it again.
-    pub(super) async fn open(url: &str) -> ConnectionResult<Self> {
+    pub(super) async fn open(url: &str) -> Result<Self, NotOpened> {
         let (jobs, received) = mpsc::channel();
         let (opened, is_open) = oneshot::channel();
         let state = Arc::new(State::default());
@@ -67,15 +68,15 @@ impl Thread {
         });
         let jobs = match spawned {
             Ok(handle) => Jobs { sender: Some(jobs), thread: handle.thread().clone() },
-            Err(error) => {
-                let message = format!("the thread of a connection could not be started: {error}");
-                return Err(ConnectionError::BadConnection(message));
-            }
+            Err(error) => return Err(NotOpened::NoThread(error)),
         };
         match is_open.await {
             Ok(Ok(())) => Ok(Self { reading: Reading(None), jobs, state, _closing }),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(ConnectionError::BadConnection("opening it panicked".to_owned())),
+            Ok(Err(error)) => Err(NotOpened::Refused(error)),
+            Err(_) => {
+                let error = ConnectionError::BadConnection("opening it panicked".to_owned());
+                Err(NotOpened::Refused(error))
+            }
         }
     }
 
