@@ -12,3 +12,6 @@ mod credentials;
 mod names;
 #[path = "on_demand/schemas.rs"]
 mod schemas;
+#[cfg(target_os = "linux")]
+#[path = "on_demand/system.rs"]
+mod system;

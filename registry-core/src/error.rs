@@ -345,6 +345,10 @@ pub enum ConnectError {
     /// The server has as many connections as it takes.
     #[error("the server takes no more connections")]
     TooManyConnections(#[source] DriverError),
+    /// The operating system has no open files, memory or threads left for another connection of this
+    /// process.
+    #[error("the operating system has no resources left for a connection")]
+    Resources(#[source] DriverError),
     /// One side wants TLS, and the other cannot or will not; or the certificate of the server is not
     /// one that the settings accept.
     #[error("the server and the settings do not agree on TLS")]
@@ -372,16 +376,16 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// What the network or the operating system reported.
-    #[cfg(feature = "postgres")]
-    pub(crate) fn of_io(error: DriverError) -> Self {
-        Self::Unreachable(error)
-    }
-
     /// Whether the same call may succeed a little later, with nothing changed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::TooManyConnections(_) | Self::TimedOut { .. })
+        matches!(
+            self,
+            Self::Unreachable(_)
+                | Self::TooManyConnections(_)
+                | Self::Resources(_)
+                | Self::TimedOut { .. }
+        )
     }
 }
 

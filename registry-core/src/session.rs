@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::backend::Backend;
 use crate::bind::{Bind, Bound, ByKey};
 use crate::bind_key::BindKey;
 use crate::engine::{AnyEngine, Attempt, Core, Loan};
-use crate::error::AcquireError;
+use crate::error::{AcquireError, ConnectError};
 use crate::registry::{Found, Registry, Route, identity_of};
 use crate::settings::{BindSettings, EngineOptions};
 
@@ -253,7 +253,7 @@ async fn wait<B: Bind>(
     let found = match first {
         First::Engine(found) => found,
         First::Attempt(attempt) => match Core::lend(attempt, started, within, None).await {
-            Err(error) if is_replaced(&error, registry) => None,
+            Err(error) if is_replaced(&error, registry) || lacks_resources(&error) => None,
             outcome => return outcome.map_err(|error| route.told::<B>(error)),
         },
     };
@@ -261,8 +261,16 @@ async fn wait<B: Bind>(
     Box::pin(wait_for_engine::<B>(registry, route, found, started, within)).await
 }
 
+/// Whether the operating system had no resources left for a connection: other engines may have some that
+/// nobody uses.
+fn lacks_resources(error: &AcquireError) -> bool {
+    matches!(error, AcquireError::Connect { source, .. }
+        if matches!(**source, ConnectError::Resources(_)))
+}
+
 /// Finds or opens the engine, and acquires a session of it. If the engine is closed meanwhile and
-/// another is in its place, goes on there.
+/// another is in its place, goes on there. If the operating system has no resources left, has engines that
+/// nobody uses closed, for as long as the caller has time.
 async fn wait_for_engine<B: Bind>(
     registry: &Registry,
     route: Route<'_>,
@@ -272,6 +280,7 @@ async fn wait_for_engine<B: Bind>(
 ) -> Result<Loan<B::Connection>, AcquireError> {
     let runtime = Handle::current();
     let told = |error| route.told::<B>(error);
+    let mut lacked = None;
     loop {
         let Found { engine, schema } = match found.take() {
             Some(found) => found,
@@ -285,6 +294,18 @@ async fn wait_for_engine<B: Bind>(
         };
         let mut loan = match lent {
             Err(error) if is_replaced(&error, registry) => continue,
+            Err(error) if lacks_resources(&error) => {
+                let limit = within.unwrap_or(core.settings().options.acquire_timeout);
+                drop(core);
+                let left = limit.saturating_sub(started.elapsed());
+                match timeout(left, registry.give_way()).await {
+                    Ok(true) if started.elapsed() < limit => lacked = Some(error),
+                    _ => return Err(told(error)),
+                }
+                continue;
+            }
+            // What was left of the time says less than why it was short.
+            Err(error) if error.is_timeout() => return Err(told(lacked.unwrap_or(error))),
             lent => lent.map_err(told)?,
         };
         return match schema {

@@ -16,6 +16,7 @@ use super::driver::{
     Canceller, Driver, MigrationLock, Opened, Reach, begin_by_ansi, migrate_by_harness,
 };
 use super::observed::ErrorClass;
+use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
 use crate::settings::url::tls::TlsMode;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
@@ -268,7 +269,7 @@ fn classify(error: Error) -> ConnectError {
             _ => ConnectError::Other(error.into()),
         },
         // The variants of these show their cause in their own text.
-        Error::Io(mysql_async::IoError::Io(error)) => ConnectError::Unreachable(error.into()),
+        Error::Io(mysql_async::IoError::Io(error)) => not_reached(error.into()),
         Error::Driver(mysql_async::DriverError::ConnectionClosed) => {
             ConnectError::Unreachable(mysql_async::DriverError::ConnectionClosed.into())
         }

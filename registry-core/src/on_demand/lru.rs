@@ -220,6 +220,14 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
         due.into_iter().filter_map(|id| self.unlink(id)).collect()
     }
 
+    /// Closes the engine that was least recently used, of those that nobody uses.
+    pub(super) fn evict(&mut self) -> Option<E> {
+        let id = self.least_recently_used()?;
+        self.closing += 1;
+        self.counts.evictions += 1;
+        self.unlink(id)
+    }
+
     /// Hands out the room that there is, and makes as much as is waited for.
     fn settle(&mut self, turn: &mut Turn<E>) {
         // One that could not be opened is not kept. It is among those asked for last.
@@ -235,11 +243,9 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
             self.open(next, turn);
         }
         while self.queue.len() > self.closing
-            && let Some(id) = self.least_recently_used()
+            && let Some(evicted) = self.evict()
         {
-            self.closing += 1;
-            self.counts.evictions += 1;
-            turn.evicted.extend(self.unlink(id));
+            turn.evicted.push(evicted);
         }
     }
 

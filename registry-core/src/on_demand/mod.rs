@@ -181,6 +181,23 @@ impl OnDemand {
         due
     }
 
+    /// Has an engine that nobody uses give back what it has of the operating system's resources, or waits
+    /// a little where all are used. False if there is none: then nothing can be had in this way.
+    pub(crate) async fn give_way(&self) -> bool {
+        match self.0.shelf.evict() {
+            Some(engine) => {
+                self.0.close_each(vec![Arc::clone(&engine)], Reason::Evicted);
+                engine.all_returned().await;
+                true
+            }
+            None => {
+                // By then, the caller's own that could not be opened is gone.
+                sleep(SHORTEST_PERIOD).await;
+                !self.0.shelf.is_empty()
+            }
+        }
+    }
+
     /// The engines that the tenants of a bind were found in.
     pub(crate) fn identities_of(&self, bind: BindKey) -> Vec<Identity> {
         self.0.shelf.keys_named(|name| match name {

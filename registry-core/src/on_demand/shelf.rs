@@ -136,6 +136,12 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Shelf<K, N, E> {
         self.apply(state, turn)
     }
 
+    /// Closes the engine that was least recently used, of those that nobody uses. It is
+    /// [`Leaving::Closing`] then.
+    pub(super) fn evict(&self) -> Option<E> {
+        self.lock().lru.evict()
+    }
+
     /// The last connection of an engine is closed.
     pub(super) fn left(&self, leaving: Leaving) -> Changes<E> {
         let mut state = self.lock();
@@ -186,6 +192,12 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Shelf<K, N, E> {
             state.places.values().filter(|place| matches!(place, Place::Waiting(_))).count(),
             state.lru.leaving(),
         )
+    }
+
+    /// Whether there is any engine, open or with connections that are not closed.
+    pub(super) fn is_empty(&self) -> bool {
+        let state = self.lock();
+        state.lru.leaving() == 0 && state.lru.iter().next().is_none()
     }
 
     /// The engines that are open, the most recently used first, each with its names.

@@ -313,6 +313,12 @@ impl Registry {
         Ok(close::all_returned(closed, None).await)
     }
 
+    /// Has an engine that was opened on demand, and that nobody uses, give back what it has of the
+    /// operating system's resources. False if there is none.
+    pub(crate) async fn give_way(&self) -> bool {
+        self.0.on_demand.give_way().await
+    }
+
     /// Warns if the calling task has a session of the bind `B`, as it runs a query on another one.
     pub(crate) fn warn_of_held<B: Bind>(&self, place: &Location<'_>) {
         if let Some(engine) = self.0.table.of::<B>().and_then(Served::engine)

@@ -19,6 +19,7 @@ use super::{Postgres, classify};
 use crate::backend::driver::{Canceller, Driver, Opened};
 use crate::backend::hosts::Hosts;
 use crate::backend::observed::Observed;
+use crate::backend::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
 use crate::settings::DatabaseUrl;
 #[cfg(feature = "rustls")]
@@ -173,7 +174,7 @@ async fn resolve(
     let (Some(Host::Tcp(name)), None) = (host, address) else { return Ok(vec![one(*address)]) };
     let looked_up = timeout_at(deadline, tokio::net::lookup_host((&**name, *port))).await;
     let addresses = match looked_up {
-        Ok(addresses) => addresses.map_err(|error| ConnectError::of_io(error.into()))?,
+        Ok(addresses) => addresses.map_err(|error| not_reached(error.into()))?,
         Err(_) => return Err(silent(Duration::ZERO)),
     };
     let mut addresses: Vec<_> = addresses.map(|address| one(Some(address.ip()))).collect();
@@ -389,8 +390,7 @@ async fn through_socket(
     config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
     let observed = Arc::new(Observed::of_stream());
     let refusal = Refusal::default();
-    let socket =
-        UnixStream::connect(&path).await.map_err(|error| ConnectError::of_io(error.into()))?;
+    let socket = UnixStream::connect(&path).await.map_err(|error| not_reached(error.into()))?;
     let wire = Plain { observed: observed.clone(), refusal: Some(refusal.clone()) };
     let (client, connection) = config.connect_raw(socket, wire).await.map_err(classify)?;
     tokio::spawn(async move { drop(connection.await) });

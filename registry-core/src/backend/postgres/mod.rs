@@ -19,6 +19,7 @@ use tokio_postgres::{config::Host, error::DbError};
 use self::connect::Way;
 use super::Backend;
 use super::driver::{Driver, MigrationLock, Opened, Reach, begin_by_ansi, migrate_by_harness};
+use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
 #[cfg(feature = "rustls")]
 use crate::settings::url::tls::TlsMode;
@@ -268,7 +269,7 @@ fn classify(error: tokio_postgres::Error) -> ConnectError {
         {
             ConnectError::Unreachable(wrap(error))
         }
-        None if is_io || error.is_closed() => ConnectError::Unreachable(wrap(error)),
+        None if is_io || error.is_closed() => not_reached(wrap(error)),
         // "authentication error": the server wants a password and the settings have none.
         None if text.starts_with("authentication") || text.starts_with("invalid configuration") => {
             ConnectError::Authentication(wrap(error))

@@ -2,27 +2,24 @@
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::vec;
 
-use diesel::backend::Backend;
 use diesel::connection::{
     CacheSize, Connection, DynInstrumentation, Instrumentation, InstrumentationEvent,
-    LoadConnection, SimpleConnection, StrQueryHelper, TransactionManagerStatus,
+    SimpleConnection, StrQueryHelper, TransactionManagerStatus,
 };
-use diesel::query_builder::{
-    AsQuery, CollectedQuery, MoveableBindCollector, QueryBuilder, QueryFragment, QueryId,
-};
-use diesel::row::IntoOwnedRow;
-use diesel::sqlite::{Sqlite, SqliteQueryBuilder};
+use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
+use diesel::sqlite::Sqlite;
 use diesel::{ConnectionResult, QueryResult, SqliteConnection, debug_query};
 use diesel_async::{
     AnsiTransactionManager, AsyncConnection, AsyncConnectionCore, SimpleAsyncConnection,
     TransactionManager,
 };
 use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream;
 
-use super::thread::{Database, Thread};
+use super::refusal::NotOpened;
+use super::rows::{Output, Row, Rows, load};
+use super::statement::{Statement, execute};
+use super::thread::{Answer, Database, Thread};
 use super::transaction;
 
 /// A connection to a SQLite database, on a thread of its own.
@@ -38,11 +35,22 @@ use super::transaction;
 ///
 /// Dropping the future of a statement never blocks. A statement that has begun comes to its end on its
 /// thread, as interrupting SQLite takes unsafe code; later statements of this connection wait behind
-/// it. One that has not begun is not run. An engine does not lend a connection on which such a
-/// statement still runs: it closes it, or waits if the database is in memory and would be lost.
+/// it. A query that only reads ends at its next row. One that has not begun is not run. An engine does
+/// not lend a connection on which such a statement still runs: it closes it, or waits if the database is
+/// in memory and would be lost.
 ///
 /// Dropping the connection lets a statement that has begun come to its end, and then closes the file,
 /// without waiting for either.
+///
+/// # Streams
+///
+/// The thread reads rows as they are asked for, in batches of 256 rows or 256 KiB, and is at most one
+/// batch ahead. Dropping the stream ends the query. As long as it lives, its query holds on to the
+/// database as it was when the query began: nobody else's writing is held up in WAL mode, but the
+/// write-ahead log cannot be moved into the file.
+///
+/// Statements that write are read to their end before their first row is handed out, as what they
+/// break, such as a foreign key, is only known there.
 ///
 /// # Panics in user code
 ///
@@ -75,21 +83,6 @@ pub struct AsyncSqliteConnection {
     /// Never locked: it makes the connection `Sync`.
     instrumentation: Mutex<DynInstrumentation>,
 }
-
-/// A row that has been copied out of its statement.
-type Row = <<SqliteConnection as LoadConnection>::Row<'static, 'static> as IntoOwnedRow<
-    'static,
-    Sqlite,
->>::OwnedRow;
-
-/// The rows of a query. They are all there when the first one is.
-type Rows = stream::Iter<vec::IntoIter<QueryResult<Row>>>;
-
-type BindCollector<'a> = <Sqlite as Backend>::BindCollector<'a>;
-
-/// A query whose SQL has been written and whose values have been collected.
-type Collected =
-    CollectedQuery<<BindCollector<'static> as MoveableBindCollector<Sqlite>>::BindData>;
 
 impl AsyncSqliteConnection {
     /// Runs `work` on the connection's thread, with Diesel's own connection.
@@ -137,6 +130,18 @@ impl AsyncSqliteConnection {
             .await?;
         transaction::set_depth(self.status(), depth);
         result
+    }
+
+    pub(super) async fn start_thread(url: &str) -> Result<Self, NotOpened> {
+        // Diesel's own connection reports how that went.
+        let thread = Thread::open(url).await?;
+        let instrumentation = Mutex::new(DynInstrumentation::default_instrumentation());
+        Ok(Self {
+            thread,
+            transactions: AnsiTransactionManager::default(),
+            refuses_writes: false,
+            instrumentation,
+        })
     }
 
     /// Whether it is of no more use.
@@ -198,69 +203,46 @@ impl AsyncSqliteConnection {
         AnsiTransactionManager::transaction_manager_status_mut(self)
     }
 
-    /// Runs a query on the thread. Only the thread has the connection: the query is written out here,
-    /// and the future holds no part of it.
-    fn run<'conn, R: Send + 'static>(
-        &'conn mut self,
+    /// Says that a query starts, and makes it ready for the thread.
+    fn start(
+        &mut self,
         query: &(impl QueryFragment<Sqlite> + QueryId),
-        work: fn(&mut SqliteConnection, &Collected) -> QueryResult<R>,
-    ) -> BoxFuture<'conn, QueryResult<R>> {
+    ) -> (QueryResult<Statement>, String) {
         let started = debug_query::<Sqlite, _>(query);
         self.report(InstrumentationEvent::start_query(&started));
-        let mut builder = SqliteQueryBuilder::new();
-        let written = query.to_sql(&mut builder, &Sqlite);
-        let sql = builder.finish();
-        let collected = written.and_then(|()| collect(query, sql.clone()));
-        async move {
-            let result = match collected {
-                Ok(collected) => self.run_collected(&sql, collected, work).await,
-                Err(error) => Err(error),
-            };
-            // Without the values: they went with the query.
-            let query = StrQueryHelper::new(&sql);
-            let event = InstrumentationEvent::finish_query(&query, result.as_ref().err());
-            self.report(event);
-            result
-        }
-        .boxed()
+        Statement::of(query)
     }
 
-    async fn run_collected<R: Send + 'static>(
+    /// Runs a query on the thread, until `work` has answered.
+    ///
+    /// The instrumentation is told that the query has finished when its first rows are there, as it is
+    /// by diesel-async's other connections: from then on the time is the reader's, who may also go away.
+    /// What becomes of the rest is known without it: an error comes as a row, and a statement that is
+    /// still read for a reader who is gone makes the connection busy.
+    async fn run<A: Send + 'static, R: Send + 'static>(
         &mut self,
-        sql: &str,
-        query: Collected,
-        work: fn(&mut SqliteConnection, &Collected) -> QueryResult<R>,
+        (statement, sql): (QueryResult<Statement>, String),
+        to: fn(Answer<(QueryResult<R>, bool)>) -> A,
+        work: fn(&mut Database, &Statement, &mut A),
     ) -> QueryResult<R> {
-        let may_begin_or_end = transaction::may_begin_or_end(sql);
-        let run = self.thread.run(move |database: &mut Database| {
-            let result = work(&mut database.connection, &query);
-            // Some failures end a transaction.
-            if may_begin_or_end || result.is_err() {
-                database.look_for_transaction();
+        let result = match statement {
+            Ok(statement) => self.thread.answer(to, move |db, to| work(db, &statement, to)).await,
+            Err(error) => Err(error),
+        };
+        let result = match result {
+            Ok((result, has_cached)) => {
+                if has_cached {
+                    self.report(InstrumentationEvent::cache_query(&sql));
+                }
+                result
             }
-            (result, database.has_cached())
-        });
-        let (result, has_cached) = run.await?;
-        if has_cached {
-            self.report(InstrumentationEvent::cache_query(sql));
-        }
+            Err(error) => Err(error),
+        };
+        // Without the values: they went with the query.
+        let query = StrQueryHelper::new(&sql);
+        self.report(InstrumentationEvent::finish_query(&query, result.as_ref().err()));
         result
     }
-}
-
-/// The query with its values, in a form that can go to another thread.
-fn collect(query: &impl QueryFragment<Sqlite>, sql: String) -> QueryResult<Collected> {
-    let is_safe_to_cache = query.is_safe_to_cache_prepared(&Sqlite)?;
-    let mut collector = BindCollector::default();
-    query.collect_binds(&mut collector, &mut (), &Sqlite)?;
-    Ok(CollectedQuery::new(sql, is_safe_to_cache, collector.moveable()))
-}
-
-fn load(connection: &mut SqliteConnection, query: &Collected) -> QueryResult<Rows> {
-    let mut column_names = None;
-    let rows = connection.load(query)?;
-    let rows = rows.map(|row| Ok(Ok(row?.into_owned(&mut column_names))));
-    Ok(stream::iter(rows.collect::<QueryResult<Vec<_>>>()?))
 }
 
 impl SimpleAsyncConnection for AsyncSqliteConnection {
@@ -288,8 +270,8 @@ impl SimpleAsyncConnection for AsyncSqliteConnection {
 
 impl AsyncConnectionCore for AsyncSqliteConnection {
     type ExecuteFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<usize>>;
-    type LoadFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<Rows>>;
-    type Stream<'conn, 'query> = Rows;
+    type LoadFuture<'conn, 'query> = BoxFuture<'conn, QueryResult<Rows<'conn>>>;
+    type Stream<'conn, 'query> = Rows<'conn>;
     type Row<'conn, 'query> = Row;
     type Backend = Sqlite;
 
@@ -298,7 +280,13 @@ impl AsyncConnectionCore for AsyncSqliteConnection {
         T: AsQuery + 'query,
         T::Query: QueryFragment<Sqlite> + QueryId + 'query,
     {
-        self.run(&source.as_query(), load)
+        let started = self.start(&source.as_query());
+        async move {
+            let loaded = self.run(started, Output::new, load).await?;
+            self.thread.read(loaded.handover());
+            Ok(loaded.into())
+        }
+        .boxed()
     }
 
     fn execute_returning_count<'conn, 'query, T>(
@@ -308,7 +296,8 @@ impl AsyncConnectionCore for AsyncSqliteConnection {
     where
         T: QueryFragment<Sqlite> + QueryId + 'query,
     {
-        self.run(&source, |connection, query| connection.execute_returning_count(query))
+        let started = self.start(&source);
+        self.run(started, std::convert::identity, execute).boxed()
     }
 }
 
@@ -316,15 +305,7 @@ impl AsyncConnection for AsyncSqliteConnection {
     type TransactionManager = AnsiTransactionManager;
 
     async fn establish(database_url: &str) -> ConnectionResult<Self> {
-        // Diesel's own connection reports how that went.
-        let thread = Thread::open(database_url).await?;
-        let instrumentation = Mutex::new(DynInstrumentation::default_instrumentation());
-        Ok(Self {
-            thread,
-            transactions: AnsiTransactionManager::default(),
-            refuses_writes: false,
-            instrumentation,
-        })
+        Ok(Self::start_thread(database_url).await?)
     }
 
     fn transaction_state(&mut self) -> &mut AnsiTransactionManager {

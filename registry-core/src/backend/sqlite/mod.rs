@@ -1,35 +1,44 @@
 //! SQLite.
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
-use diesel::result::{ConnectionError, Error};
-use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use diesel::result::Error;
+use diesel_async::SimpleAsyncConnection;
 use futures_util::future::BoxFuture;
 // Linked for its feature `bundled`: SQLite is compiled in, so that nothing needs installing.
 use libsqlite3_sys as _;
 
 mod closing;
 mod connection;
+mod refusal;
+mod rows;
+mod statement;
 mod thread;
 mod transaction;
 mod update;
 
 pub use self::connection::AsyncSqliteConnection;
+use self::refusal::Failure;
 use super::Backend;
 use super::driver::{Driver, MigrationLock, Opened, Reach, begin_by_ansi, migrate_by_harness};
+use super::resources::{files_were_short, no_files_left};
 use crate::error::{ConnectError, DriverError};
+use crate::settings::url::SqliteFile;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
 use crate::sql::Dialect;
 
 /// The connection type of SQLite databases.
 pub type Sqlite = AsyncSqliteConnection;
 
-/// How long to wait before trying a locked database again.
-const LOCKED_PAUSE: Duration = Duration::from_millis(5);
+/// How long to wait before trying again: a locked database, or one that cannot be opened for no reason
+/// that is still there.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How often to try to open such a one.
+const ATTEMPTS: u32 = 3;
 
 impl Backend for Sqlite {
     const KIND: BackendKind = BackendKind::Sqlite;
@@ -71,19 +80,23 @@ impl Driver for Sqlite {
             return Err(ConnectError::Other("not a SQLite URL".into()));
         };
         if let Some(folder) = file.created_parent() {
-            fs::create_dir_all(folder).map_err(|error| {
-                ConnectError::Other(format!("creating {}: {error}", folder.display()).into())
-            })?;
+            fs::create_dir_all(folder).map_err(|error| refusal::no_folder(folder, error))?;
         }
-        let mut connection = <Self as AsyncConnection>::establish(&file.connection_string())
-            .await
-            .map_err(|error| classify(error, file.path()))?;
-        for statement in setup_statements(file.is_memory(), file.is_read_only(), options) {
-            run_unlocked(&mut connection, &statement, options.busy_timeout)
-                .await
-                .map_err(|error| ConnectError::Setup { statement, source: error.into() })?;
+        let mut attempts = 1;
+        loop {
+            match open_once(file, options, attempts < ATTEMPTS).await {
+                Ok(connection) => {
+                    return Ok(Opened { connection, observed: Arc::default(), cancel: None });
+                }
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Passing(error)) if attempts >= ATTEMPTS && !files_were_short() => {
+                    return Err(error);
+                }
+                // Somebody else's time-out ends this at the latest.
+                Err(Failure::Passing(_)) => tokio::time::sleep(PAUSE).await,
+            }
+            attempts += 1;
         }
-        Ok(Opened { connection, observed: Arc::default(), cancel: None })
     }
 
     fn check_url(_: &DatabaseUrl) -> Result<(), String> {
@@ -133,6 +146,29 @@ impl Driver for Sqlite {
     }
 }
 
+async fn open_once(
+    file: &SqliteFile,
+    options: &EngineOptions,
+    may_try_again: bool,
+) -> Result<Sqlite, Failure> {
+    if let Some(error) = no_files_left().filter(|_| !file.is_memory()) {
+        return Err(Failure::Final(ConnectError::Resources(error.into())));
+    }
+    let opened = Sqlite::start_thread(&file.connection_string()).await;
+    let mut connection = opened.map_err(|error| refusal::explain(error, file))?;
+    // Where files are short, SQLite may have got one for reading only.
+    let must_write =
+        !file.is_read_only() && !file.is_memory() && !options.read_only && files_were_short();
+    let probe = (must_write && may_try_again).then(|| "BEGIN IMMEDIATE; ROLLBACK".to_owned());
+    let statements = setup_statements(file.is_memory(), file.is_read_only(), options);
+    for statement in statements.into_iter().chain(probe) {
+        run_unlocked(&mut connection, &statement, options.busy_timeout)
+            .await
+            .map_err(|error| refusal::explain_setup(statement, error))?;
+    }
+    Ok(connection)
+}
+
 /// Runs a statement, again and again for as long as the database is locked: where two connections
 /// change to the write-ahead log at once, SQLite does not wait for `busy_timeout` itself.
 async fn run_unlocked(
@@ -147,7 +183,7 @@ async fn run_unlocked(
                 if information.message() == "database is locked"
                     && started.elapsed() < busy_timeout =>
             {
-                tokio::time::sleep(LOCKED_PAUSE).await;
+                tokio::time::sleep(PAUSE).await;
             }
             outcome => return outcome,
         }
@@ -168,21 +204,11 @@ fn setup_statements(
         // Readers and a writer do not wait for each other. Kept in the file, so that it is a
         // look-up for all but the first connection (https://www.sqlite.org/wal.html).
         statements.push("PRAGMA journal_mode = WAL".to_owned());
+        // Reads the file, and has the log opened now: if it cannot be, there is no session.
+        statements.push("PRAGMA schema_version".to_owned());
     }
     if options.read_only {
         statements.push("PRAGMA query_only = ON".to_owned());
     }
     statements
-}
-
-fn classify(error: ConnectionError, path: Option<&Path>) -> ConnectError {
-    let error: DriverError = match error {
-        ConnectionError::BadConnection(message) => message.into(),
-        error => error.into(),
-    };
-    match path {
-        // SQLite itself says "unable to open database file", whatever the reason.
-        Some(path) if !path.exists() => ConnectError::UnknownDatabase(error),
-        _ => ConnectError::Other(error),
-    }
 }

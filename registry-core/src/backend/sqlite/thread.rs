@@ -16,11 +16,15 @@ use diesel::{ConnectionError, ConnectionResult, QueryResult, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::closing::{self, Closing, Turns};
+use super::refusal::NotOpened;
+use super::rows::Handover;
 
 /// A thread that owns a connection and runs jobs on it, one after another.
 ///
 /// It ends when this is dropped, after the job that runs, and closes the connection.
 pub(super) struct Thread {
+    // Dropped first, so that the thread does not wait for a reader.
+    reading: Reading,
     // Dropped before `_closing`, which says that the thread is about to end.
     jobs: Jobs,
     state: Arc<State>,
@@ -31,8 +35,8 @@ type Job = Box<dyn FnOnce(&mut Database) + Send>;
 
 /// What both sides know of a connection.
 #[derive(Default)]
-struct State {
-    /// Jobs that were sent and are neither done nor given up.
+pub(super) struct State {
+    /// Jobs that were sent and are neither done nor given up, less those that wait for a reader.
     jobs: AtomicU32,
     has_transaction: AtomicBool,
     has_ended: AtomicBool,
@@ -42,13 +46,14 @@ struct State {
 /// What the thread owns.
 pub(super) struct Database {
     pub(super) connection: SqliteConnection,
-    state: Arc<State>,
-    has_cached: Arc<AtomicBool>,
+    pub(super) state: Arc<State>,
+    /// Whether a statement was put into the cache since this was last asked.
+    pub(super) has_cached: Arc<AtomicBool>,
 }
 
 impl Thread {
     /// Starts a thread that opens the database. Dropping the future closes it again.
-    pub(super) async fn open(url: &str) -> ConnectionResult<Self> {
+    pub(super) async fn open(url: &str) -> Result<Self, NotOpened> {
         let (jobs, received) = mpsc::channel();
         let (opened, is_open) = oneshot::channel();
         let state = Arc::new(State::default());
@@ -63,15 +68,15 @@ impl Thread {
         });
         let jobs = match spawned {
             Ok(handle) => Jobs { sender: Some(jobs), thread: handle.thread().clone() },
-            Err(error) => {
-                let message = format!("the thread of a connection could not be started: {error}");
-                return Err(ConnectionError::BadConnection(message));
-            }
+            Err(error) => return Err(NotOpened::NoThread(error)),
         };
         match is_open.await {
-            Ok(Ok(())) => Ok(Self { jobs, state, _closing }),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(ConnectionError::BadConnection("opening it panicked".to_owned())),
+            Ok(Ok(())) => Ok(Self { reading: Reading(None), jobs, state, _closing }),
+            Ok(Err(error)) => Err(NotOpened::Refused(error)),
+            Err(_) => {
+                let error = ConnectionError::BadConnection("opening it panicked".to_owned());
+                Err(NotOpened::Refused(error))
+            }
         }
     }
 
@@ -81,30 +86,49 @@ impl Thread {
     /// could only be interrupted through SQLite's C interface, which takes unsafe code. Work that has
     /// not begun is given up.
     pub(super) async fn run<R: Send + 'static>(
-        &self,
+        &mut self,
         work: impl FnOnce(&mut Database) -> R + Send + 'static,
     ) -> QueryResult<R> {
+        let run = self.answer(std::convert::identity, move |database, answer| {
+            if !answer.is_given_up() {
+                answer.result = Some(work(database));
+            }
+        });
+        run.await
+    }
+
+    /// As [`run`](Self::run), for work that goes on when it has answered. It is given the answer in
+    /// whatever it needs beside it.
+    pub(super) async fn answer<A: Send + 'static, R: Send + 'static>(
+        &mut self,
+        to: fn(Answer<R>) -> A,
+        work: impl FnOnce(&mut Database, &mut A) + Send + 'static,
+    ) -> QueryResult<R> {
         let (reply, result) = oneshot::channel();
-        let pending = Pending::new(&self.state);
+        let pending = Some(Pending::new(&self.state));
+        let mut to = to(Answer { pending, reply: Some(reply), result: None });
         self.send(move |database| {
-            if reply.is_closed() {
-                return;
+            let done = catch_unwind(AssertUnwindSafe(|| work(database, &mut to)));
+            if let Err(payload) = done {
+                database.state.note_panic(&*payload);
             }
-            let result = catch_unwind(AssertUnwindSafe(|| work(database)));
-            let result = result.map_err(|payload| database.state.note_panic(&*payload));
-            // Before the caller hears of it: a connection whose work is done is not busy.
-            drop(pending);
-            if let Ok(result) = result {
-                // Whoever gave up waiting does not want it.
-                let _ = reply.send(result);
-            }
+            // Only now: whoever waits asks why no answer came. A result that nobody wants is dropped here
+            // as well, and a panic in that ends the thread.
+            drop(to);
         });
         result.await.map_err(|_| self.state.why_closed())
     }
 
     /// Runs `work` behind the jobs that were sent before, without counting or answering it.
-    pub(super) fn send(&self, work: impl FnOnce(&mut Database) + Send + 'static) {
+    pub(super) fn send(&mut self, work: impl FnOnce(&mut Database) + Send + 'static) {
+        // Whoever forgot a reader, rather than drop it, would have this wait for ever.
+        self.reading = Reading(None);
         self.jobs.send(Box::new(work));
+    }
+
+    /// Notes where the thread waits for a reader, until that is gone or the next job is sent.
+    pub(super) fn read(&mut self, handover: Option<&Arc<Handover>>) {
+        self.reading = Reading(handover.cloned());
     }
 
     /// Whether a job runs, or is about to, though nobody waits for it.
@@ -161,11 +185,54 @@ impl Drop for Jobs {
     }
 }
 
+/// Ends the reading of rows when it is dropped.
+struct Reading(Option<Arc<Handover>>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Some(handover) = &self.0 {
+            handover.give_up();
+        }
+    }
+}
+
+/// The way back to whoever has sent a job.
+pub(super) struct Answer<R> {
+    pending: Option<Pending>,
+    reply: Option<oneshot::Sender<R>>,
+    /// What is answered when the job is done.
+    result: Option<R>,
+}
+
+impl<R> Answer<R> {
+    /// Whether nobody waits for it.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
+    pub(super) fn send(&mut self, result: R) {
+        // Before the caller hears of it: a connection whose work is done is not busy.
+        self.pending = None;
+        if let Some(reply) = self.reply.take() {
+            // Whoever gave up waiting does not want it.
+            let _ = reply.send(result);
+        }
+    }
+}
+
+impl<R> Drop for Answer<R> {
+    fn drop(&mut self) {
+        if let Some(result) = self.result.take() {
+            self.send(result);
+        }
+    }
+}
+
 /// Counts a job until it is done or given up.
-struct Pending(Arc<State>);
+pub(super) struct Pending(Arc<State>);
 
 impl Pending {
-    fn new(state: &Arc<State>) -> Self {
+    pub(super) fn new(state: &Arc<State>) -> Self {
         state.jobs.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(state))
     }
@@ -184,7 +251,7 @@ impl State {
         let _ = self.panic.set(text.unwrap_or("no message").to_owned());
     }
 
-    fn why_closed(&self) -> Error {
+    pub(super) fn why_closed(&self) -> Error {
         let message = match self.panic.get() {
             Some(text) => {
                 format!("the connection is closed, as code that ran on it panicked: {text}")

@@ -100,15 +100,21 @@ impl SqliteFile {
         }
     }
 
+    /// Whether SQLite creates the file if it is not there.
+    pub(crate) fn is_created(&self) -> bool {
+        match self {
+            Self::Memory { .. } => true,
+            Self::File { parameters, .. } => {
+                !self.is_read_only() && parameters.value("mode") != Some("rw")
+            }
+        }
+    }
+
     /// The folder that may be created for the file: that of a path which was written relative, and
     /// whose mode lets SQLite create the file.
     pub(crate) fn created_parent(&self) -> Option<&Path> {
         match self {
-            Self::File { path, parameters, written_relative: true }
-                if !self.is_read_only() && parameters.value("mode") != Some("rw") =>
-            {
-                path.parent()
-            }
+            Self::File { path, written_relative: true, .. } if self.is_created() => path.parent(),
             _ => None,
         }
     }

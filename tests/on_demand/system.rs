@@ -1,0 +1,158 @@
+//! The operating system refuses: no files are left, or a folder cannot be searched or written to.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use diesel_async::SimpleAsyncConnection;
+use futures_util::future::join_all;
+use registry_core::{AcquireError, BindSettings, Registry, Session, binds};
+
+use crate::support::{causes, fresh_folder};
+
+binds! {
+    Files: Sqlite = "files";
+}
+
+const SCENE: &str = "REGISTRY_TEST_INNER_SCENE";
+const FOLDER: &str = "REGISTRY_TEST_INNER_FOLDER";
+
+/// Does nothing by itself: the tests below run it in a process that may do less than this one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acquires_in_a_process_of_its_own() {
+    let (Ok(scene), Ok(folder)) = (std::env::var(SCENE), std::env::var(FOLDER)) else { return };
+    let url = format!("sqlite://{folder}/{{tenant}}.db?mode=rwc");
+    let limit = match scene.as_str() {
+        "held" => Duration::from_millis(300),
+        _ => Duration::from_secs(60),
+    };
+    let settings = BindSettings::new(url).acquire_timeout(limit);
+    let registry = Registry::builder().bind("files", settings).build().expect("good settings");
+    let error = match scene.as_str() {
+        "one by one" => {
+            for number in 0..60 {
+                visit(&registry, number).await.expect("a session");
+            }
+            None
+        }
+        "all at once" => {
+            let all = join_all((0..60).map(|number| visit(&registry, number))).await;
+            all.into_iter().find_map(Result::err)
+        }
+        "held" => {
+            let mut held = Vec::new();
+            let error = loop {
+                match acquire(&registry, held.len()).await {
+                    Ok(session) => held.push(session),
+                    Err(error) => break error,
+                }
+            };
+            assert!(held.len() > 10, "{}", held.len());
+            held.pop();
+            held.push(acquire(&registry, 60).await.expect("there is room for one more"));
+            Some(error)
+        }
+        _ => Some(acquire(&registry, 0).await.map(drop).expect_err("it cannot be opened")),
+    };
+    let Some(error) = error else { return println!("\nseen no error") };
+    println!("\nseen transient {}", error.is_transient());
+    causes(&error).iter().skip(1).for_each(|cause| println!("seen {cause}"));
+}
+
+async fn acquire(registry: &Registry, number: usize) -> Result<Session<Files>, AcquireError> {
+    let tenant = registry.tenant(&format!("t{number}")).expect("a name");
+    tenant.session::<Files>().await
+}
+
+async fn visit(registry: &Registry, number: usize) -> Result<(), AcquireError> {
+    let mut session = acquire(registry, number).await?;
+    session.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
+    Ok(())
+}
+
+/// What happens in that scene, in a process that `program` starts.
+fn seen(program: &[&str], scene: &str, folder: &Path) -> Vec<String> {
+    let output = Command::new(program[0])
+        .args(&program[1..])
+        .arg(std::env::current_exe().expect("this test binary"))
+        .args(["system::acquires_in_a_process_of_its_own", "--exact", "--nocapture"])
+        .env(SCENE, scene)
+        .env(FOLDER, folder)
+        .output()
+        .expect("it can be run");
+    assert!(output.status.success(), "{output:?}");
+    let output = String::from_utf8(output.stdout).expect("UTF-8");
+    let seen = output.lines().filter_map(|line| line.strip_prefix("seen ")).map(str::to_owned);
+    let seen: Vec<_> = seen.collect();
+    assert!(!seen.is_empty(), "{output}");
+    seen
+}
+
+/// With at most 64 open files, of which an engine takes three.
+const FEW_FILES: [&str; 4] = ["sh", "-c", "ulimit -n 64 && exec \"$@\"", "sh"];
+
+/// Root may search any folder, unless it is told that it may not.
+const NO_PRIVILEGES: [&str; 3] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
+
+/// In a namespace in which the folder is mounted read-only.
+const READ_ONLY: [&str; 7] = [
+    "unshare",
+    "--map-root-user",
+    "--mount",
+    "sh",
+    "-c",
+    "mount --bind \"$REGISTRY_TEST_INNER_FOLDER\" \"$REGISTRY_TEST_INNER_FOLDER\" && \
+     mount -o remount,ro,bind \"$REGISTRY_TEST_INNER_FOLDER\" && exec \"$@\"",
+    "sh",
+];
+
+#[test]
+fn where_files_are_short_idle_engines_make_room() {
+    for scene in ["one by one", "all at once"] {
+        assert_eq!(seen(&FEW_FILES, scene, &fresh_folder()), ["no error"], "{scene}");
+    }
+}
+
+#[test]
+fn where_files_are_short_and_all_engines_are_used_the_error_is_the_systems_and_passes() {
+    let expected = [
+        "transient true",
+        "the operating system has no resources left for a connection",
+        "Too many open files (os error 24)",
+    ];
+    assert_eq!(seen(&FEW_FILES, "held", &fresh_folder()), expected);
+}
+
+#[test]
+fn a_database_in_a_folder_that_cannot_be_searched_is_not_unknown() {
+    let folder = fresh_folder();
+    std::fs::write(folder.join("t0.db"), "").expect("a file");
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o600)).expect("our folder");
+    let expected = [
+        "transient false",
+        "the connection could not be opened",
+        "Permission denied (os error 13)",
+    ];
+    assert_eq!(seen(&NO_PRIVILEGES, "one", &folder), expected);
+}
+
+#[test]
+fn a_database_that_cannot_be_made_is_not_unknown() {
+    let folder = fresh_folder();
+    let expected = [
+        "transient false",
+        "the connection could not be opened",
+        "Read-only file system (os error 30)",
+    ];
+    assert_eq!(seen(&READ_ONLY, "one", &folder), expected);
+
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o500)).expect("our folder");
+    let expected = [
+        "transient false",
+        "the connection could not be opened",
+        "Permission denied (os error 13)",
+    ];
+    assert_eq!(seen(&NO_PRIVILEGES, "one", &folder), expected);
+    assert!(folder.read_dir().expect("a folder").next().is_none(), "nothing is left there");
+}
