@@ -1,0 +1,122 @@
+//! What leaves nothing behind costs nothing: the next borrower has the same connection, and the server
+//! was told nothing in between.
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
+
+use super::rig::{CREATE, Rig, Session, seen, session, t};
+
+const PROCESS: &str = "SELECT pg_backend_pid()::text AS value";
+
+/// Has a borrower run `work`, and sees that the connection is lent on as it is.
+async fn assert_kept(rig: &mut Rig, what: &str, work: impl AsyncFn(&mut Session)) {
+    let registry = rig.registry(|bind| bind);
+    let mut first = session(&registry).await.expect("a session");
+    let process = seen(&mut first, PROCESS).await.expect("a row").expect("a number");
+    work(&mut first).await;
+    let last = || {
+        format!(
+            "SELECT query || query_start::text AS value FROM pg_stat_activity WHERE pid = {process}"
+        )
+    };
+    // A connection of its own, as the query that asks must not be the last.
+    let observer = rig.registry(|bind| bind);
+    let mut observer = session(&observer).await.expect("a session");
+    let before = seen(&mut observer, &last()).await;
+    drop(first);
+    let mut next = session(&registry).await.expect("a session");
+    let after = seen(&mut observer, &last()).await;
+    if before != after {
+        rig.fault(format!("{what}: the server was told something in between: {after:?}"));
+    }
+    if seen(&mut next, PROCESS).await != Ok(Some(process)) {
+        rig.fault(format!("{what}: another connection"));
+    }
+}
+
+#[tokio::test]
+async fn what_leaves_nothing_keeps_the_connection_as_it_is() {
+    let mut rig = Rig::new(&[CREATE]).await;
+    assert_kept(&mut rig, "a select", async |session| {
+        t::table
+            .select(t::v)
+            .filter(t::v.eq("x"))
+            .load::<String>(&mut **session)
+            .await
+            .expect("rows");
+    })
+    .await;
+    assert_kept(&mut rig, "count", async |session| {
+        t::table.count().get_result::<i64>(&mut **session).await.expect("a row");
+    })
+    .await;
+    assert_kept(&mut rig, "an insert, an update and a delete", async |session| {
+        let insert = diesel::insert_into(t::table).values(t::v.eq("x"));
+        insert.execute(&mut **session).await.expect("a row");
+        let update = diesel::update(t::table).set(t::v.eq("y"));
+        update.execute(&mut **session).await.expect("a row");
+        diesel::delete(t::table).execute(&mut **session).await.expect("a row");
+    })
+    .await;
+    assert_kept(&mut rig, "an upsert that returns", async |session| {
+        let insert = diesel::insert_into(t::table).values(t::v.eq("x"));
+        let upsert = insert.on_conflict(t::v).do_update().set(t::v.eq("x")).returning(t::v);
+        upsert.get_result::<String>(&mut **session).await.expect("a row");
+    })
+    .await;
+    assert_kept(&mut rig, "a transaction of Diesel's", async |session| {
+        let outcome: QueryResult<()> = session
+            .transaction(async |session| {
+                let row = diesel::insert_into(t::table).values(t::v.eq("in"));
+                row.execute(&mut *session).await?;
+                session.transaction(async |_| Ok::<(), diesel::result::Error>(())).await
+            })
+            .await;
+        outcome.expect("it commits");
+    })
+    .await;
+    assert_kept(&mut rig, "a transaction of Diesel's that is rolled back", async |session| {
+        let outcome: QueryResult<()> =
+            session.transaction(async |_| Err(diesel::result::Error::RollbackTransaction)).await;
+        outcome.expect_err("it rolls back");
+    })
+    .await;
+    assert_kept(&mut rig, "SET LOCAL in a transaction of Diesel's", async |session| {
+        let outcome: QueryResult<()> = session
+            .transaction(async |session| {
+                session.batch_execute("SET LOCAL lock_timeout = '5s'").await
+            })
+            .await;
+        outcome.expect("it commits");
+    })
+    .await;
+    assert_kept(&mut rig, "a broken rule", async |session| {
+        let twice = || diesel::insert_into(t::table).values(t::v.eq("twice"));
+        twice().execute(&mut **session).await.expect("a row");
+        twice().execute(&mut **session).await.expect_err("a row that is there");
+    })
+    .await;
+    rig.finish();
+}
+
+#[tokio::test]
+async fn plain_sql_keeps_the_connection_as_it_is() {
+    let mut rig = Rig::new(&[CREATE]).await;
+    for statement in [
+        "SELECT 1",
+        "SELECT count(*) FROM t",
+        "SELECT v FROM t WHERE v LIKE 'a%' ORDER BY v LIMIT 3",
+        "SELECT lower(v), now(), coalesce(v, 'set_config') FROM t",
+        "SELECT 'SET app.tenant; LISTEN x' AS v",
+        "INSERT INTO t VALUES ('SET ROLE mallory') ON CONFLICT DO NOTHING",
+        "UPDATE t SET v = v WHERE false",
+        "DELETE FROM t WHERE v = 'BEGIN'",
+    ] {
+        assert_kept(&mut rig, statement, async |session| {
+            sql_query(statement).execute(&mut **session).await.expect(statement);
+        })
+        .await;
+    }
+    rig.finish();
+}
