@@ -12,3 +12,5 @@ mod credentials;
 mod names;
 #[path = "on_demand/schemas.rs"]
 mod schemas;
+#[path = "on_demand/schemas_apart.rs"]
+mod schemas_apart;
