@@ -12,6 +12,8 @@ mod credentials;
 mod names;
 #[path = "on_demand/schemas.rs"]
 mod schemas;
+#[path = "on_demand/schemas_apart.rs"]
+mod schemas_apart;
 #[cfg(target_os = "linux")]
 #[path = "on_demand/system.rs"]
 mod system;

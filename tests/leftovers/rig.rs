@@ -97,10 +97,11 @@ impl Rig {
         self.faults.push(what);
     }
 
-    /// Closes the registry of a case, and waits until the server has noticed.
-    async fn over(&mut self, registry: Registry) {
-        registry.close_within(Duration::from_secs(5)).await;
-        drop(registry);
+    /// Closes the registries of a case, and waits until the server has noticed.
+    async fn over<const N: usize>(&mut self, registries: [Registry; N]) {
+        for registry in registries {
+            registry.close_within(Duration::from_secs(5)).await;
+        }
         let others = match NAME {
             "postgres" => {
                 "SELECT count(*) AS value FROM pg_stat_activity \
@@ -156,7 +157,7 @@ impl Rig {
                 }
                 Ok(()) => {}
             }
-            self.over(registry).await;
+            self.over([registry]).await;
         }
     }
 
@@ -194,8 +195,7 @@ impl Rig {
                 if let Err(problem) = within(case).await {
                     self.fault(format!("{reset:?}, {how:?}, {lines:?}: {problem}"));
                 }
-                self.over(fresh).await;
-                self.over(lent).await;
+                self.over([fresh, lent]).await;
             }
         }
     }

@@ -6,8 +6,9 @@ use super::rig::Rig;
 
 const AUTO_AND_FULL: &[ResetOnReturn] = &[ResetOnReturn::Auto, ResetOnReturn::Full];
 
-const SETUP: [&str; 11] = [
+const SETUP: [&str; 12] = [
     "CREATE ROLE IF NOT EXISTS leftovers_clerk",
+    "GRANT leftovers_clerk TO CURRENT_USER",
     "CREATE TABLE notes (v VARCHAR(100))",
     "INSERT INTO notes VALUES ('one')",
     "CREATE TABLE users (name VARCHAR(100))",

@@ -64,8 +64,8 @@ async fn temporary_functions_and_types_are_gone() {
             "/* x */ CREATE OR REPLACE FUNCTION pg_temp.mine() RETURNS text LANGUAGE sql AS $$ SELECT 'mine' $$",
         ],
     ];
-    // The message has the number of the temporary schema neither way.
-    assert_nothing_is_left(function, "SELECT pg_temp.mine() AS value").await;
+    let probe = "SELECT count(*)::text AS value FROM pg_proc WHERE proname = 'mine'";
+    assert_nothing_is_left(function, probe).await;
     let kinds: &[&[&str]] = &[
         &["CREATE TYPE pg_temp.mood AS ENUM ('calm')"],
         &["CREATE DOMAIN pg_temp.mood AS text"],
