@@ -249,7 +249,7 @@ pub(super) fn check_general(
 }
 
 impl<'a> Layers<'a> {
-    fn place(&self, name: &'a str) -> &'a str {
+    pub(super) fn place(&self, name: &'a str) -> &'a str {
         let layers = [self.own, self.general, self.base];
         let place = layers.iter().find_map(|layer| layer.place(name));
         place.unwrap_or(name)

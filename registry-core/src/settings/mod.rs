@@ -19,6 +19,7 @@
 //! password_file = "/run/secrets/reports"        # or password, or url_file
 //! max_connections = 4
 //! acquire_timeout = "5s"
+//! migrate_url = "mysql://root@localhost/reports" # where migrations connect instead
 //! required = false                              # `verify` only warns
 //! ```
 //!
@@ -35,7 +36,8 @@
 //! and a bind that code says over one of the same key in all of them, which it replaces whole. Where
 //! a URL comes from a variable and the file has a `password`, `password_file` or `url_file` beside
 //! the URL that is overridden: the variable's URL replaces `url` and `url_file`; if it has a password
-//! of its own, that one counts, and if it has none, the file's password does.
+//! of its own, that one counts, and if it has none, the file's password does. A `migrate_url` in the
+//! file does not count then, as it leads to the database of the file's URL.
 //!
 //! # Variables
 //!
@@ -67,8 +69,10 @@ mod draft;
 mod environment;
 mod error;
 mod honour;
+mod migrate_url;
 mod nearest;
 mod options;
+mod pooler;
 mod recipes;
 mod resolve;
 pub(crate) mod url;
@@ -79,6 +83,7 @@ pub use bind_settings::BindSettings;
 pub use credentials::Credentials;
 pub use error::{Problem, Problems, SettingsError};
 pub use options::{EngineOptions, ResetOnReturn};
+pub use pooler::Pooler;
 pub(crate) use url::TENANT;
 pub use url::{DatabaseUrl, InvalidUrl};
 

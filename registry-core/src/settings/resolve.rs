@@ -17,6 +17,8 @@ pub(crate) struct EngineSettings {
     pub(crate) key: BindKey,
     /// With its password, and with an absolute path if it is a file.
     pub(crate) url: DatabaseUrl,
+    /// Where migrations connect instead, in the same form.
+    pub(crate) migrate_url: Option<DatabaseUrl>,
     pub(crate) options: EngineOptions,
     pub(crate) required: bool,
     /// The schema of each tenant, with `{tenant}` in it.
@@ -27,11 +29,19 @@ pub(crate) struct EngineSettings {
 }
 
 impl EngineSettings {
+    /// Where migrations connect.
+    pub(crate) fn url_to_migrate(&self) -> &DatabaseUrl {
+        self.migrate_url.as_ref().unwrap_or(&self.url)
+    }
+
     /// The same in test isolation. SQLite has a database of its own instead, at `copy`.
     pub(crate) fn isolated(&self, copy: Option<DatabaseUrl>) -> Self {
         let mut settings = self.clone();
         match copy {
-            Some(copy) => settings.url = copy,
+            Some(copy) => {
+                settings.url = copy;
+                settings.migrate_url = None;
+            }
             None => {
                 settings.is_isolated = true;
                 settings.options.max_connections = 1;

@@ -200,6 +200,14 @@ impl DatabaseUrl {
         })
     }
 
+    /// Whether it asks the server for settings as a connection starts, which poolers refuse.
+    pub(crate) fn has_startup_options(&self) -> bool {
+        match &self.0.target {
+            Target::Server(server) => server.has_parameter("options"),
+            Target::Sqlite(_) => false,
+        }
+    }
+
     /// Whether it names a database for each tenant, by `{tenant}` in the name or path of the database.
     pub(crate) fn is_per_tenant(&self) -> bool {
         match &self.0.target {
