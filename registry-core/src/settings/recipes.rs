@@ -10,10 +10,11 @@ use secrecy::{ExposeSecret, SecretString};
 use super::credentials::CredentialSource;
 use super::draft::{BindDraft, PasswordFrom, Said, SecretPath, UrlFrom};
 use super::error::{Problem, SettingsError};
-use super::honour::{Layers, check_ranges, fitted};
+use super::honour::{Layers, fitted};
 use super::options::OptionLayer;
+use super::ranges::check_ranges;
 use super::resolve::EngineSettings;
-use super::url::TENANT;
+use super::url::{TENANT, is_like_url};
 use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions, migrate_url, pooler};
 use crate::bind_key::BindKey;
 
@@ -255,7 +256,7 @@ fn unreadable(file: &str, folder: &Path, error: &io::Error) -> String {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         format!("it is a relative path, which begins in {}", folder.display())
     };
-    let hint = if file.contains("://") || DatabaseUrl::parse(file).is_ok() {
+    let hint = if is_like_url(file) {
         "; what stands here looks like a URL, and should be the path of a file with a secret in it"
     } else {
         ""

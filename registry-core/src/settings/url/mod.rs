@@ -292,6 +292,11 @@ impl Target {
     }
 }
 
+/// Whether a text that should be a path looks like a URL.
+pub(super) fn is_like_url(text: &str) -> bool {
+    text.contains("://") || DatabaseUrl::parse(text).is_ok()
+}
+
 /// Names the scheme only where it surely is one: in `app:secret@host` it would be a user.
 fn unknown_scheme(scheme: String, rest: &str) -> InvalidUrl {
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
