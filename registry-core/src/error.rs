@@ -603,6 +603,16 @@ pub enum MigrateError {
         /// The bind key.
         key: BindKey,
     },
+    /// Migrations need a session of their own, which a pooler that gives each transaction another
+    /// server connection does not give.
+    #[error(
+        "bind `{key}`: migrations cannot be run through its `pooler`: say `migrate_url`, the URL of the \
+         server itself"
+    )]
+    Pooler {
+        /// The bind key.
+        key: BindKey,
+    },
     /// The call was made outside a Tokio runtime.
     #[error("bind `{key}`: migrations can only be run inside a Tokio runtime")]
     NoRuntime {

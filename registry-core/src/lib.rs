@@ -161,8 +161,8 @@ pub use registry::{
 pub use registry_derive::{bind, bind_tables, binds};
 pub use session::{Acquire, Session};
 pub use settings::{
-    BackendKind, BindSettings, Credentials, DatabaseUrl, EngineOptions, ResetOnReturn, Settings,
-    SettingsError,
+    BackendKind, BindSettings, Credentials, DatabaseUrl, EngineOptions, Pooler, ResetOnReturn,
+    Settings, SettingsError,
 };
 pub use tenant::{Tenant, TenantError, TenantResolver};
 pub use work::{

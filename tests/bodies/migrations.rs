@@ -8,7 +8,7 @@ use diesel::migration::{
 use diesel::prelude::*;
 use diesel_async::{AsyncConnectionCore, RunQueryDsl, SimpleAsyncConnection};
 use registry_core::settings::BindSettings;
-use registry_core::{MigrateError, Registry, bind};
+use registry_core::{MigrateError, Pooler, Registry, bind};
 
 use super::{Backend, NAME, database};
 
@@ -173,6 +173,63 @@ async fn statement_timeout_is_not_for_migrations() {
     let bind = BindSettings::new(database()).statement_timeout(Duration::from_millis(100));
     let registry = Registry::builder().bind("default", bind).build().expect("good settings");
     registry.migrate::<Main>(Steps(Box::leak(Box::new([sleep])))).await.expect("it has the time");
+}
+
+async fn has_steps(url: &str) -> bool {
+    let registry = registry(url);
+    let mut session = registry.session_for::<Step>().await.expect("a session");
+    steps::table.select(steps::id).load::<i32>(&mut session).await.is_ok()
+}
+
+#[tokio::test]
+async fn migrations_go_to_the_migrate_url() {
+    let (url, other) = (database(), database());
+    let bind = BindSettings::new(url.as_str()).migrate_url(other.as_str());
+    let registry = Registry::builder().bind("default", bind).build().expect("good settings");
+    let report = registry.migrate::<Main>(Steps(&[CREATE, FILL])).await.expect("they run");
+    assert_eq!(report.applied.len(), 2);
+    assert!(has_steps(&other).await && !has_steps(&url).await);
+}
+
+#[tokio::test]
+async fn a_migrate_url_that_leads_nowhere_is_the_one_that_is_told() {
+    let (url, server) = match NAME {
+        "postgres" => (database(), "postgres://app:zauber@127.0.0.1:1/nowhere"),
+        "mysql" => (database(), "mysql://app:zauber@127.0.0.1:1/nowhere"),
+        _ => (database(), "sqlite:///no/such/folder/nowhere"),
+    };
+    let bind = BindSettings::new(url).migrate_url(server);
+    let registry = Registry::builder().bind("default", bind).build().expect("good settings");
+    let error = registry.migrate::<Main>(Steps(&[CREATE])).await.expect_err("nobody is there");
+    let shown = format!("{error} {error:?}");
+    assert!(error.to_string().ends_with("/nowhere"), "{error}");
+    assert!(!shown.contains("zauber"), "{shown}");
+}
+
+#[tokio::test]
+async fn through_a_pooler_migrations_need_a_migrate_url() {
+    let (url, other) = (database(), database());
+    let bind = BindSettings::new(url.as_str()).pooler(Pooler::Transaction);
+    let built = Registry::builder().bind("default", bind.clone()).build();
+    if NAME != "postgres" {
+        let error = built.err().expect("a pooler is for PostgreSQL").to_string();
+        assert!(
+            error.starts_with("bind(\"default\").pooler: `pooler` is for PostgreSQL"),
+            "{error}"
+        );
+        return;
+    }
+    let registry = built.expect("good settings");
+    let error = registry.migrate::<Main>(Steps(&[CREATE])).await.expect_err("no migrate_url");
+    assert_eq!(
+        error.to_string(),
+        "bind `default`: migrations cannot be run through its `pooler`: say `migrate_url`, the URL of \
+         the server itself"
+    );
+    let bind = bind.migrate_url(other.as_str());
+    let registry = Registry::builder().bind("default", bind).build().expect("good settings");
+    registry.migrate::<Main>(Steps(&[CREATE])).await.expect("they go past the pooler");
+    assert!(has_steps(&other).await && !has_steps(&url).await);
 }
 
 #[test]

@@ -184,6 +184,28 @@ async fn each_tenant_is_migrated_by_itself() {
 }
 
 #[tokio::test]
+async fn migrations_of_a_tenant_go_to_its_own_migrate_url() {
+    let (url, other) = (tenants(NAMES), tenants(NAMES));
+    let bind = BindSettings::new(url.as_str()).migrate_url(other.as_str());
+    let registry = Registry::builder().bind("crm", bind).build().expect("good settings");
+    let folder = crate::support::fresh_folder();
+    let up = folder.join("2026-01-01-000000_invoices");
+    std::fs::create_dir(&up).expect("a folder");
+    std::fs::write(up.join("up.sql"), CREATE).expect("a file");
+    let migrations = diesel_migrations::FileBasedMigrations::from_path(&folder);
+    let migrations = migrations.expect("migrations");
+    tenant(&registry, "acme").migrate::<Crm>(migrations).await.expect("migrated");
+
+    let there = Registry::builder().bind("crm", other).build().expect("good settings");
+    for (registry, name, is_there) in
+        [(&there, "acme", true), (&there, "globex", false), (&registry, "acme", false)]
+    {
+        let count = invoices::table.count().get_result::<i64>(&tenant(registry, name)).await;
+        assert_eq!(count.is_ok(), is_there, "{name}: {count:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_tenant_is_closed_and_opened_again() {
     let registry = registry().await;
     let acme = tenant(&registry, "acme");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use diesel::connection::{Instrumentation, InstrumentationEvent, set_default_instrumentation};
 use diesel_async::SimpleAsyncConnection;
 use registry_core::settings::BindSettings;
-use registry_core::{Backend, Mysql, Postgres, Registry, Settings};
+use registry_core::{Backend, Mysql, Postgres, Registry, ResetOnReturn, Settings};
 
 use crate::support::log::captured_log;
 use crate::support::{self, causes, eventually};
@@ -98,6 +98,30 @@ async fn the_instrumentation_that_a_program_makes_the_default_sees_queries() {
     }
 }
 
+/// A secret in a statement, which is not the one of the tests above.
+const SPELL: &str = "simsalabim";
+
+#[tokio::test]
+async fn statements_of_on_connect_are_not_logged() {
+    let log = captured_log();
+    let bind = BindSettings::new(support::postgres().database("spell"))
+        .max_connections(1)
+        .reset_on_return(ResetOnReturn::Full)
+        .log_slow_queries(Duration::ZERO)
+        .on_connect([format!("SET registry.spell = '{SPELL}'")]);
+    let registry = Registry::builder().bind("default", bind).build().expect("good settings");
+    for round in 0..3 {
+        let mut session =
+            registry.session_by_key::<Postgres>("default").await.expect("a session, made as new");
+        let query =
+            format!("SELECT 'mutabor {round}' WHERE current_setting('registry.spell') <> ''");
+        SimpleAsyncConnection::batch_execute(&mut session, &query).await.expect("it is set");
+    }
+    assert_eq!(log.lines_with("SELECT 'mutabor ").len(), 3, "all that is slow is logged");
+    let told = log.lines_with(SPELL);
+    assert!(told.is_empty(), "{told:?}");
+}
+
 #[test]
 fn settings_that_are_wrong_show_no_password() {
     let texts = [
@@ -112,6 +136,15 @@ fn settings_that_are_wrong_show_no_password() {
         "url = 'postgres://app:abracadabra@localhost/app'\npassword = 'abracadabra'",
         "url = 'sqlite::memory:'\npassword = 'abracadabra'",
         "password = 'abracadabra'",
+        "url_file = 'postgres://app:abracadabra@localhost/app'",
+        "url = 'postgres://localhost/app'\npassword_file = 'abracadabra'",
+        "url = 'postgres://localhost/app&user=app&password=abracadabra'",
+        "url = 'postgres://localhost/app;password=abracadabra'",
+        "url = 'mysql://localhost/app?pool_min=1;password=abracadabra'",
+        "url = 'sqlite://app.db;key=abracadabra'",
+        "url = 'sqlite::memory:'\noptions.on_connect = [\"PRAGMA key = 'abracadabra'\"]",
+        "url = 'postgres://localhost/app'\nmigrate_url = 'postgres://app:abracadabra@localhost/app'",
+        "url = 'postgres://localhost/app'\nmigrate_url = 'mysql://app:abracadabra@localhost/app'",
         "[binds.a]\nurl = 'postgres://app:abracadabra@localhost/app'\nmax_connections = 'abracadabra'",
     ];
     for text in texts {

@@ -108,3 +108,35 @@ async fn a_health_check_asks_the_server_whatever_is_known() {
     assert!(failure.starts_with("bind `default`: the connection does not answer: "), "{failure}");
     assert!(registry.check(limit).await.is_ok(), "by another connection");
 }
+
+/// Listens on `::1` for a server that listens on `127.0.0.1`, and returns the port.
+async fn listen_on_ipv6(server: u16) -> u16 {
+    let listener = tokio::net::TcpListener::bind("[::1]:0");
+    let listener = listener.await.expect("this test needs the loopback address of IPv6, ::1");
+    let port = listener.local_addr().expect("its address").port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let server = tokio::net::TcpStream::connect(("127.0.0.1", server)).await;
+                let mut server = server.expect("the server is there");
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn an_ipv6_address_in_brackets_is_an_address() {
+    async fn check<C: WhoAmI>(server: &support::Server) {
+        let url = C::url();
+        let port = listen_on_ipv6(server.port()).await;
+        let on_ipv4 = format!("127.0.0.1:{}", server.port());
+        let on_ipv6 = url.replace(&on_ipv4, &format!("[::1]:{port}"));
+        assert_ne!(on_ipv6, url);
+        let registry = registry(BindSettings::new(on_ipv6));
+        C::who_am_i(&mut session::<C>(&registry).await).await.expect("an answer");
+    }
+    check::<Postgres>(support::postgres()).await;
+    check::<Mysql>(support::mariadb()).await;
+}

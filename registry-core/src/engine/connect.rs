@@ -20,7 +20,7 @@ use crate::backend::Backend;
 use crate::backend::driver::{Opened, Reach};
 use crate::backend::observed::Observed;
 use crate::error::{AcquireError, ConnectError};
-use crate::settings::EngineOptions;
+use crate::settings::{DatabaseUrl, EngineOptions, Pooler};
 
 /// What checks whether a connection answers. Every backend understands it.
 pub(super) const CHECK: &str = "SELECT 1";
@@ -118,7 +118,9 @@ impl<C: Backend> Core<C> {
         let options = &self.settings.options;
         let limit = options.connect_timeout.min(left);
         let (timer, started) = (Timer::start(), Instant::now());
-        let opening = self.open_within(options, limit).instrument(self.stats.connect_span());
+        let opening = self
+            .open_within(&self.settings.url, options, limit)
+            .instrument(self.stats.connect_span());
         let Opened { mut connection, observed, cancel } = opening.await?;
         self.stats.connected(timer, started.elapsed());
         // Only now: what prepared the connection is not for others to undo.
@@ -126,7 +128,7 @@ impl<C: Backend> Core<C> {
         Ok(Connected { connection, watch, cancel })
     }
 
-    /// Opens a connection for migrations, which write and take their time: in that schema, if there
+    /// Opens a connection for migrations, which write and take their time, past a pooler: in that schema, if there
     /// is one, and `None` if there should be one and is not.
     pub(crate) async fn connect_to_migrate(
         &self,
@@ -138,17 +140,20 @@ impl<C: Backend> Core<C> {
         let options = EngineOptions {
             read_only: false,
             statement_timeout: None,
+            pooler: Pooler::None,
             ..self.settings.options.clone()
         };
+        let url = self.settings.url_to_migrate();
         let opened = async {
-            let mut opened = self.open_within(&options, options.connect_timeout).await?;
+            let limit = options.connect_timeout;
+            let mut opened = self.open_within(url, &options, limit).await?;
             let is_there = match schema {
                 Some(schema) => self.enter_schema(&mut opened.connection, schema, false).await?,
                 None => true,
             };
             Ok(is_there.then_some(opened.connection))
         };
-        opened.await.map_err(|error| self.could_not_connect(error))
+        opened.await.map_err(|error| self.could_not_connect_to(url, error))
     }
 
     /// False if there is no such schema.
@@ -214,6 +219,7 @@ impl<C: Backend> Core<C> {
 
     async fn open_within(
         &self,
+        url: &DatabaseUrl,
         options: &EngineOptions,
         limit: Duration,
     ) -> Result<Opened<C>, ConnectError> {
@@ -221,10 +227,10 @@ impl<C: Backend> Core<C> {
         let ready = async {
             let url = match &self.settings.credentials {
                 Some(source) => {
-                    let asked = source.put_in(&self.settings.url).await;
+                    let asked = source.put_in(url).await;
                     &asked.map_err(ConnectError::Credentials)?
                 }
-                None => &self.settings.url,
+                None => url,
             };
             let reach = Reach { hosts: &self.doubts.hosts, deadline };
             let mut opened = C::open(url, options, reach).await?;
@@ -242,12 +248,16 @@ impl<C: Backend> Core<C> {
     }
 
     pub(super) fn could_not_connect(&self, error: ConnectError) -> AcquireError {
+        self.could_not_connect_to(&self.settings.url, error)
+    }
+
+    fn could_not_connect_to(&self, url: &DatabaseUrl, error: ConnectError) -> AcquireError {
         if matches!(error, ConnectError::TimedOut { .. }) {
             self.stats.timed_out();
         }
         let source = Arc::new(error);
         self.stats.could_not_connect(&source, For::Caller);
-        AcquireError::Connect { key: self.settings.key, url: self.settings.url.to_string(), source }
+        AcquireError::Connect { key: self.settings.key, url: url.to_string(), source }
     }
 
     /// Has a connection watched from now on.

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use crate::settings::{CredentialSource, EngineSettings};
 
-/// What makes an engine the one that it is: its URL with user and password, its options, and whom
+/// What makes an engine the one that it is: its URLs with user and password, its options, and whom
 /// it asks for credentials. The bind is no part of it.
 #[derive(Clone)]
 pub(crate) struct Identity {
@@ -38,7 +38,10 @@ impl PartialEq for Identity {
         };
         self.hash == other.hash
             && (Arc::ptr_eq(own, others)
-                || same_credentials && own.url == others.url && own.options == others.options)
+                || same_credentials
+                    && own.url == others.url
+                    && own.migrate_url == others.migrate_url
+                    && own.options == others.options)
     }
 }
 

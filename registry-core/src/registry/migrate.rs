@@ -16,6 +16,7 @@ use crate::bind::Bind;
 use crate::bind_key::BindKey;
 use crate::engine::{AnyEngine, Core, Loan, Used};
 use crate::error::{AcquireError, MigrateError};
+use crate::settings::Pooler;
 
 /// What a run of migrations did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,6 +61,10 @@ pub(super) async fn migrate<B: Bind>(
     if engine.settings().is_isolated {
         return Err(MigrateError::Isolated { key });
     }
+    let settings = engine.settings();
+    if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
+        return Err(MigrateError::Pooler { key });
+    }
     let connect = Connected::open(used, schema.as_deref()).await;
     let Some(connected) = connect.map_err(|error| route.told::<B>(error))? else {
         return Err(route.unknown_schema::<B>().into());
@@ -80,7 +85,7 @@ fn run<C: Backend>(
     source: &impl MigrationSource<C::Backend>,
 ) -> (C, Result<MigrateReport, MigrateError>) {
     let key = engine.settings().key;
-    let _lock = match connection.lock_migrations(&engine.settings().url) {
+    let _lock = match connection.lock_migrations(engine.settings().url_to_migrate()) {
         Ok(lock) => lock,
         Err(source) => return (connection, Err(MigrateError::Lock { key, source })),
     };

@@ -188,7 +188,8 @@ impl Registry {
     /// They run on a connection of their own, without `statement_timeout` and `read_only`, under a
     /// lock that keeps other processes from migrating the same database meanwhile: an advisory lock
     /// of PostgreSQL, `GET_LOCK` of MySQL and MariaDB, a locked file beside a SQLite database
-    /// (`app.db-migrate.lock`, which stays). It works on every kind of runtime. Once they have begun,
+    /// (`app.db-migrate.lock`, which stays). The connection goes to the `migrate_url` of the bind, if it
+    /// has one; with a [pooler](crate::Pooler) it must have one. It works on every kind of runtime. Once they have begun,
     /// dropping the future does not stop them.
     ///
     /// # Errors

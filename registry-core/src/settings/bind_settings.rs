@@ -28,6 +28,7 @@ pub struct BindSettings {
     pub(super) password: Option<SecretString>,
     pub(super) required: Option<bool>,
     pub(super) tenant_schema: Option<String>,
+    pub(super) migrate_url: Option<Result<DatabaseUrl, InvalidUrl>>,
     pub(super) options: SaidOptions,
 }
 
@@ -64,11 +65,27 @@ impl BindSettings {
         self
     }
 
+    /// The URL that migrations connect to instead: past a [pooler](crate::Pooler), or as another user.
+    /// A text, or a [`DatabaseUrl`].
+    ///
+    /// It leads to the same database. If it has no password, that of [`password`](Self::password) is for
+    /// it as well. Where the URL of the bind has `{tenant}` in it, so has this one.
+    #[must_use]
+    pub fn migrate_url(mut self, url: impl Into<Self>) -> Self {
+        let Self { url, password, .. } = url.into();
+        self.migrate_url = Some(match password {
+            Some(password) => url.map(|url| url.with_password(&password)),
+            None => url,
+        });
+        self
+    }
+
     /// The URL, if nothing else was said.
     pub(crate) fn as_url(&self) -> Option<&DatabaseUrl> {
         let is_url = self.password.is_none()
             && self.required.is_none()
             && self.tenant_schema.is_none()
+            && self.migrate_url.is_none()
             && self.options.names().next().is_none();
         self.url.as_ref().ok().filter(|_| is_url)
     }
@@ -84,7 +101,14 @@ impl BindSettings {
 
     fn from_parsed(url: Result<DatabaseUrl, InvalidUrl>) -> Self {
         let options = SaidOptions::default();
-        Self { url, password: None, required: None, tenant_schema: None, options }
+        Self {
+            url,
+            password: None,
+            required: None,
+            tenant_schema: None,
+            migrate_url: None,
+            options,
+        }
     }
 }
 

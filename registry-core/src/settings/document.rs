@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(
             problems("[databse]\nurl = 'sqlite::memory:'"),
             ["databse: unknown; known are url, url_file, password, password_file, required, \
-              tenant_schema, options, binds, max_engines, engine_idle_timeout"]
+              tenant_schema, migrate_url, options, binds, max_engines, engine_idle_timeout"]
         );
     }
 
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(problems.len(), 3);
         assert!(problems[0].starts_with(
             "database.binds.reports.requird: unknown; did you mean `required`?; known are url, \
-             url_file, password, password_file, required, tenant_schema, max_connections, min_idle, "
+             url_file, password, password_file, required, tenant_schema, migrate_url, max_connections, min_idle, "
         ));
         assert!(problems[1].starts_with(
             "database.options.max_conections: unknown; did you mean `max_connections`?; known are \
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(
             problems[2],
             "database.ulr: unknown; did you mean `url`?; known are url, url_file, password, \
-             password_file, required, tenant_schema, options, binds, max_engines, engine_idle_timeout"
+             password_file, required, tenant_schema, migrate_url, options, binds, max_engines, engine_idle_timeout"
         );
     }
 

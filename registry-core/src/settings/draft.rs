@@ -30,6 +30,7 @@ pub(super) struct BindDraft {
     pub(super) password: Option<Said<PasswordFrom>>,
     pub(super) required: Option<bool>,
     pub(super) tenant_schema: Option<Said<String>>,
+    pub(super) migrate_url: Option<Said<Result<DatabaseUrl, InvalidUrl>>>,
     pub(super) options: OptionLayer,
 }
 
@@ -121,8 +122,15 @@ impl OnDemandDraft {
 
 impl BindDraft {
     /// The keys of a bind's table, beside its options.
-    pub(super) const FIELDS: [&str; 6] =
-        ["url", "url_file", "password", "password_file", "required", "tenant_schema"];
+    pub(super) const FIELDS: [&str; 7] = [
+        "url",
+        "url_file",
+        "password",
+        "password_file",
+        "required",
+        "tenant_schema",
+        "migrate_url",
+    ];
 
     pub(super) fn new(place: impl Into<String>) -> Self {
         Self {
@@ -131,6 +139,7 @@ impl BindDraft {
             password: None,
             required: None,
             tenant_schema: None,
+            migrate_url: None,
             options: OptionLayer::default(),
         }
     }
@@ -150,6 +159,11 @@ impl BindDraft {
             tenant_schema: bind.tenant_schema.map(|schema| Said {
                 value: schema,
                 place: said("tenant_schema"),
+                layer: 0,
+            }),
+            migrate_url: bind.migrate_url.map(|url| Said {
+                value: url,
+                place: said("migrate_url"),
                 layer: 0,
             }),
             options: OptionLayer::new(bind.options, said),
@@ -183,6 +197,12 @@ impl BindDraft {
             },
             "tenant_schema" => String::from_value(value)
                 .and_then(|schema| set(&mut self.tenant_schema, schema, place, layer)),
+            "migrate_url" => match value {
+                Value::Text(url) => {
+                    set(&mut self.migrate_url, DatabaseUrl::parse(url), place, layer)
+                }
+                value => Err(expected("the URL of a database", value)),
+            },
             _ => return self.options.read(name, value, place),
         })
     }
@@ -225,6 +245,9 @@ impl BindDraft {
         }
         if upper.tenant_schema.is_some() {
             self.tenant_schema = upper.tenant_schema;
+        }
+        if upper.migrate_url.is_some() {
+            self.migrate_url = upper.migrate_url;
         }
         self.options.overlay(upper.options);
     }

@@ -19,6 +19,7 @@
 //! password_file = "/run/secrets/reports"        # or password, or url_file
 //! max_connections = 4
 //! acquire_timeout = "5s"
+//! migrate_url = "mysql://root@localhost/reports" # where migrations connect instead
 //! required = false                              # `verify` only warns
 //! ```
 //!
@@ -35,7 +36,8 @@
 //! and a bind that code says over one of the same key in all of them, which it replaces whole. Where
 //! a URL comes from a variable and the file has a `password`, `password_file` or `url_file` beside
 //! the URL that is overridden: the variable's URL replaces `url` and `url_file`; if it has a password
-//! of its own, that one counts, and if it has none, the file's password does.
+//! of its own, that one counts, and if it has none, the file's password does. A `migrate_url` in the
+//! file does not count then, as it leads to the database of the file's URL.
 //!
 //! # Variables
 //!
@@ -55,6 +57,7 @@
 use std::env;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
@@ -67,8 +70,11 @@ mod draft;
 mod environment;
 mod error;
 mod honour;
+mod migrate_url;
 mod nearest;
 mod options;
+mod pooler;
+mod ranges;
 mod recipes;
 mod resolve;
 pub(crate) mod url;
@@ -79,6 +85,7 @@ pub use bind_settings::BindSettings;
 pub use credentials::Credentials;
 pub use error::{Problem, Problems, SettingsError};
 pub use options::{EngineOptions, ResetOnReturn};
+pub use pooler::Pooler;
 pub(crate) use url::TENANT;
 pub use url::{DatabaseUrl, InvalidUrl};
 
@@ -143,11 +150,10 @@ impl Settings {
     /// # Errors
     ///
     /// [`SettingsError::Unreadable`] if the file cannot be read, and [`SettingsError::Syntax`] if it
-    /// is not TOML. Everything else is told when the registry is built.
+    /// is not TOML. What looks like a URL in place of a path is not repeated. Everything else is told when the registry is built.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, SettingsError> {
         let path = path.as_ref();
-        let text = fs::read_to_string(path)
-            .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
+        let text = fs::read_to_string(path).map_err(|source| unreadable(path, source))?;
         let settings = Self::parse(&text, Some(path))?;
         Ok(settings.relative_to(path.parent().unwrap_or(Path::new(""))))
     }
@@ -281,6 +287,15 @@ impl fmt::Debug for Settings {
     }
 }
 
+/// A URL where the path of the file belongs may have a password in it.
+fn unreadable(path: &Path, source: io::Error) -> SettingsError {
+    if path.to_str().is_some_and(url::is_like_url) {
+        let message = "the path of a file is expected, and what stands there looks like a URL";
+        return SettingsError::of("settings file", message);
+    }
+    SettingsError::Unreadable { path: path.to_owned(), source }
+}
+
 /// The place and the message alone: the whole error would repeat the line, password and all.
 fn syntax(text: &str, path: Option<&Path>, error: &toml::de::Error) -> SettingsError {
     let at = error.span().map_or(0, |span| span.start);
@@ -392,6 +407,18 @@ mod tests {
         let source = fs::read("no/such/settings.toml").unwrap_err();
         assert_eq!(error.source().unwrap().to_string(), source.to_string());
         assert_eq!(error.problems().count(), 0);
+    }
+
+    #[test]
+    fn a_url_in_place_of_the_file_is_not_repeated() {
+        for url in ["postgres://app:zauber@db/app", "sqlite:zauber.db", "odd://zauber"] {
+            let error = Settings::from_file(url).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "settings file: the path of a file is expected, and what stands there looks like a URL"
+            );
+            assert!(!format!("{error:?}").contains("zauber"), "{error:?}");
+        }
     }
 
     #[test]

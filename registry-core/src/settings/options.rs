@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Serializer;
 
-use super::BindSettings;
 use super::nearest::did_you_mean;
 use super::value::{FromValue, Value, expected};
+use super::{BindSettings, Pooler};
 
 /// Declares the options once: [`EngineOptions`], the same with every field left out or said, and the
 /// setters of [`BindSettings`].
@@ -192,6 +192,13 @@ engine_options! {
     statement_cache: bool = true,
     set(value: bool) value;
 
+    /// The connection pooler between the engine and its server. [`Pooler::None`] by default.
+    ///
+    /// For PostgreSQL only: PgBouncer with `pool_mode = transaction` is `"transaction"`. What cannot be
+    /// had through it is an error when the registry is built, see [`Pooler::Transaction`].
+    pooler: Pooler = Pooler::None,
+    set(value: Pooler) value;
+
     /// How many callers may wait for a session; one more is refused at once. `None` by default, which
     /// sets no limit; 0 lets nobody wait.
     queue_limit: Option<u32> = None,
@@ -321,6 +328,7 @@ impl ShowOption for u32 {}
 impl ShowOption for bool {}
 impl ShowOption for Duration {}
 impl ShowOption for ResetOnReturn {}
+impl ShowOption for Pooler {}
 impl<T: ShowOption> ShowOption for Option<T> {}
 
 impl ShowOption for Vec<String> {
@@ -375,6 +383,7 @@ mod tests {
                 "on_connect": [],
                 "statement_timeout": null,
                 "statement_cache": true,
+                "pooler": "none",
                 "queue_limit": null,
                 "read_only": false,
                 "log_slow_queries": null,
@@ -429,7 +438,7 @@ mod tests {
     #[test]
     fn every_option_can_be_read() {
         for name in SaidOptions::NAMES {
-            let candidates = ["10", "30s", "true", "full"];
+            let candidates = ["10", "30s", "true", "full", "transaction"];
             let mut said = SaidOptions::default();
             let read = candidates
                 .iter()

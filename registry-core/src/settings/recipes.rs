@@ -10,11 +10,12 @@ use secrecy::{ExposeSecret, SecretString};
 use super::credentials::CredentialSource;
 use super::draft::{BindDraft, PasswordFrom, Said, SecretPath, UrlFrom};
 use super::error::{Problem, SettingsError};
-use super::honour::{Layers, check_ranges, fitted};
+use super::honour::{Layers, fitted};
 use super::options::OptionLayer;
+use super::ranges::check_ranges;
 use super::resolve::EngineSettings;
-use super::url::TENANT;
-use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions};
+use super::url::{TENANT, is_like_url};
+use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions, migrate_url, pooler};
 use crate::bind_key::BindKey;
 
 /// How the settings of an engine are made of what is said about its bind and about all: when the
@@ -91,6 +92,16 @@ impl Recipes {
         let layers = Layers { own: &draft.options, general, base };
         let options = fitted(key, url.as_ref(), &self.base, &layers, problems);
         let url = url?;
+        if let Some(said) = &draft.url {
+            let tenant_schema = draft.tenant_schema.as_ref();
+            let beside = pooler::Beside { url: &url, url_place: &said.place, tenant_schema };
+            pooler::check(key, &options, &layers, &beside, problems);
+        }
+        let migrate_url =
+            migrate_url::read(draft, &url, folder, self.check_url).unwrap_or_else(|problem| {
+                problems.push(problem);
+                None
+            });
         if let Some(problem) =
             draft.tenant_schema.as_ref().and_then(|said| check_schema(said, &url))
         {
@@ -99,6 +110,7 @@ impl Recipes {
         Some(EngineSettings {
             key,
             url: url.resolved_against(folder),
+            migrate_url,
             options,
             required: draft.required.unwrap_or(true),
             tenant_schema: draft.tenant_schema.as_ref().map(|said| said.value.clone()),
@@ -202,11 +214,24 @@ fn with_password(
             return Err(Some(Problem::new(&said.place, message)));
         }
     }
-    let password = match &said.value {
-        PasswordFrom::Text(password) => password.clone(),
-        PasswordFrom::File(file) => SecretString::from(read_secret(&said.place, file, folder)?),
-    };
-    Ok(url.value.with_password(&password))
+    Ok(match password_of(draft, folder)? {
+        Some(password) => url.value.with_password(&password),
+        None => url.value,
+    })
+}
+
+/// The password that was said beside the URL.
+pub(super) fn password_of(
+    draft: &BindDraft,
+    folder: &Path,
+) -> Result<Option<SecretString>, Problem> {
+    Ok(match &draft.password {
+        None => None,
+        Some(Said { value: PasswordFrom::Text(password), .. }) => Some(password.clone()),
+        Some(Said { value: PasswordFrom::File(file), place, .. }) => {
+            Some(SecretString::from(read_secret(place, file, folder)?))
+        }
+    })
 }
 
 /// The content of a file without the line break that editors and `echo` leave at its end.
@@ -231,7 +256,7 @@ fn unreadable(file: &str, folder: &Path, error: &io::Error) -> String {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         format!("it is a relative path, which begins in {}", folder.display())
     };
-    let hint = if file.contains("://") || DatabaseUrl::parse(file).is_ok() {
+    let hint = if is_like_url(file) {
         "; what stands here looks like a URL, and should be the path of a file with a secret in it"
     } else {
         ""

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::credentials::CredentialSource;
 use super::draft::{BindDraft, Draft, OnDemandDraft, Said, UrlFrom};
 use super::error::Problem;
-use super::honour::{LONGEST, TOO_LONG, check_general, check_ranges};
+use super::honour::check_general;
 use super::options::{OptionLayer, SaidOptions};
+use super::ranges::{LONGEST, TOO_LONG, check_ranges};
 use super::recipes::{Own, Recipes};
 use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions, Settings};
 use crate::bind_key::BindKey;
@@ -17,6 +18,8 @@ pub(crate) struct EngineSettings {
     pub(crate) key: BindKey,
     /// With its password, and with an absolute path if it is a file.
     pub(crate) url: DatabaseUrl,
+    /// Where migrations connect instead, in the same form.
+    pub(crate) migrate_url: Option<DatabaseUrl>,
     pub(crate) options: EngineOptions,
     pub(crate) required: bool,
     /// The schema of each tenant, with `{tenant}` in it.
@@ -27,11 +30,19 @@ pub(crate) struct EngineSettings {
 }
 
 impl EngineSettings {
+    /// Where migrations connect.
+    pub(crate) fn url_to_migrate(&self) -> &DatabaseUrl {
+        self.migrate_url.as_ref().unwrap_or(&self.url)
+    }
+
     /// The same in test isolation. SQLite has a database of its own instead, at `copy`.
     pub(crate) fn isolated(&self, copy: Option<DatabaseUrl>) -> Self {
         let mut settings = self.clone();
         match copy {
-            Some(copy) => settings.url = copy,
+            Some(copy) => {
+                settings.url = copy;
+                settings.migrate_url = None;
+            }
             None => {
                 settings.is_isolated = true;
                 settings.options.max_connections = 1;

@@ -61,6 +61,7 @@
 //! with `max_db_connections` (<https://www.pgbouncer.org/config.html>). With `pool_mode = session`,
 //! nothing else is to be done. With `pool_mode = transaction`:
 //!
+//! - set `pooler = "transaction"` and, to run migrations, `migrate_url`: see [`Pooler`](crate::Pooler);
 //! - set `statement_cache = false`, or `max_prepared_statements` in PgBouncer (from 1.21);
 //! - do not use `statement_timeout` and `read_only`, which are start-up options that it refuses;
 //! - do not use a schema per tenant: the schema is set for a connection of the server, and the next

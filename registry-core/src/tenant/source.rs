@@ -15,7 +15,9 @@ use super::name::TenantName;
 use crate::bind_key::BindKey;
 use crate::error::{AcquireError, DriverError};
 use crate::on_demand::{EngineName, Identity};
-use crate::settings::{BackendKind, BindSettings, EngineSettings, Recipes, SettingsError};
+use crate::settings::{
+    BackendKind, BindSettings, DatabaseUrl, EngineSettings, Recipes, SettingsError,
+};
 
 /// Finds the settings of a tenant's database: in a table, in a vault, or anywhere else.
 ///
@@ -232,8 +234,14 @@ impl TenantBind {
             let tenant = tenant.name().to_owned();
             return Err(AcquireError::Resolve { key: self.key, tenant, source });
         }
-        match settings.url.for_tenant(tenant.name()) {
-            Ok(url) => settings.url = url,
+        let named = |url: &DatabaseUrl| url.for_tenant(tenant.name());
+        let urls = named(&settings.url)
+            .and_then(|url| Ok((url, settings.migrate_url.as_ref().map(named).transpose()?)));
+        match urls {
+            Ok((url, migrate_url)) => {
+                settings.url = url;
+                settings.migrate_url = migrate_url;
+            }
             Err(unfit) => {
                 return Err(AcquireError::Resolve {
                     key: self.key,

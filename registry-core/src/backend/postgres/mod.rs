@@ -23,7 +23,7 @@ use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
 #[cfg(feature = "rustls")]
 use crate::settings::url::tls::TlsMode;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
+use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Pooler};
 use crate::sql::Dialect;
 
 mod connect;
@@ -101,7 +101,7 @@ impl Driver for Postgres {
         if let Some(startup) = startup_options(&config, options) {
             config.options(startup);
         }
-        let is_pooled = false; // TODO-MERGE options.pooler
+        let is_pooled = options.pooler == Pooler::Transaction;
         connect::connect(&config, &Way { url, hosts, is_pooled, deadline }).await
     }
 

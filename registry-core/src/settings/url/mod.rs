@@ -200,6 +200,14 @@ impl DatabaseUrl {
         })
     }
 
+    /// Whether it asks the server for settings as a connection starts, which poolers refuse.
+    pub(crate) fn has_startup_options(&self) -> bool {
+        match &self.0.target {
+            Target::Server(server) => server.has_parameter("options"),
+            Target::Sqlite(_) => false,
+        }
+    }
+
     /// Whether it names a database for each tenant, by `{tenant}` in the name or path of the database.
     pub(crate) fn is_per_tenant(&self) -> bool {
         match &self.0.target {
@@ -282,6 +290,11 @@ impl Target {
             Self::Sqlite(_) => None,
         }
     }
+}
+
+/// Whether a text that should be a path looks like a URL.
+pub(super) fn is_like_url(text: &str) -> bool {
+    text.contains("://") || DatabaseUrl::parse(text).is_ok()
 }
 
 /// Names the scheme only where it surely is one: in `app:secret@host` it would be a user.

@@ -205,6 +205,10 @@ impl ServerUrl {
         url
     }
 
+    pub(super) fn has_parameter(&self, name: &str) -> bool {
+        self.parameters.iter().any(|parameter| decoded(&parameter.name) == name)
+    }
+
     pub(super) fn has_password(&self) -> bool {
         self.password.as_ref().is_some_and(|password| !password.expose_secret().is_empty())
             || self.parameters.iter().any(Parameter::is_password)
