@@ -305,12 +305,20 @@ impl AcquireError {
         self
     }
 
-    /// Whether a wait came to its end: for a session or for a connection.
+    /// Whether the operating system had no resources left for a connection: engines that nobody uses may
+    /// have some.
+    pub(crate) fn lacks_resources(&self) -> bool {
+        matches!(self, Self::Connect { source, .. }
+            if matches!(**source, ConnectError::Resources(_)))
+    }
+
+    /// Whether a wait came to its end: for a session, for a connection or for the resolver of a tenant.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         match self {
             Self::TimedOut { .. } | Self::TooManyEngines { .. } => true,
             Self::Connect { source, .. } => matches!(**source, ConnectError::TimedOut { .. }),
+            Self::Resolve { source, .. } => source.is::<NoAnswer>(),
             _ => false,
         }
     }
@@ -321,9 +329,17 @@ impl AcquireError {
         match self {
             Self::QueueFull { .. } | Self::TimedOut { .. } | Self::TooManyEngines { .. } => true,
             Self::Connect { source, .. } => source.is_transient(),
+            Self::Resolve { source, .. } => source.is::<NoAnswer>(),
             _ => false,
         }
     }
+}
+
+/// A resolver took longer than the caller was willing to wait.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {}", humantime::format_duration(*after))]
+pub(crate) struct NoAnswer {
+    pub(crate) after: Duration,
 }
 
 /// Why a connection could not be made.

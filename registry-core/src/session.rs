@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::backend::Backend;
 use crate::bind::{Bind, Bound, ByKey};
 use crate::bind_key::BindKey;
 use crate::engine::{AnyEngine, Attempt, Core, Loan};
-use crate::error::{AcquireError, ConnectError};
+use crate::error::AcquireError;
 use crate::registry::{Found, Registry, Route, identity_of};
 use crate::settings::{BindSettings, EngineOptions};
 
@@ -253,19 +253,12 @@ async fn wait<B: Bind>(
     let found = match first {
         First::Engine(found) => found,
         First::Attempt(attempt) => match Core::lend(attempt, started, within, None).await {
-            Err(error) if is_replaced(&error, registry) || lacks_resources(&error) => None,
+            Err(error) if is_replaced(&error, registry) || error.lacks_resources() => None,
             outcome => return outcome.map_err(|error| route.told::<B>(error)),
         },
     };
     // Boxed: it is large and rare, and each caller that waits would make room for it.
     Box::pin(wait_for_engine::<B>(registry, route, found, started, within)).await
-}
-
-/// Whether the operating system had no resources left for a connection: other engines may have some that
-/// nobody uses.
-fn lacks_resources(error: &AcquireError) -> bool {
-    matches!(error, AcquireError::Connect { source, .. }
-        if matches!(**source, ConnectError::Resources(_)))
 }
 
 /// Finds or opens the engine, and acquires a session of it. If the engine is closed meanwhile and
@@ -294,14 +287,13 @@ async fn wait_for_engine<B: Bind>(
         };
         let mut loan = match lent {
             Err(error) if is_replaced(&error, registry) => continue,
-            Err(error) if lacks_resources(&error) => {
+            Err(error) if error.lacks_resources() => {
                 let limit = within.unwrap_or(core.settings().options.acquire_timeout);
                 drop(core);
-                let left = limit.saturating_sub(started.elapsed());
-                match timeout(left, registry.give_way()).await {
-                    Ok(true) if started.elapsed() < limit => lacked = Some(error),
-                    _ => return Err(told(error)),
+                if !registry.gives_way(started, limit).await {
+                    return Err(told(error));
                 }
+                lacked = Some(error);
                 continue;
             }
             // What was left of the time says less than why it was short.

@@ -206,6 +206,19 @@ async fn migrations_of_a_tenant_go_to_its_own_migrate_url() {
 }
 
 #[tokio::test]
+async fn the_engine_of_a_tenant_is_closed_by_its_url() {
+    let template = tenants(NAMES);
+    let builder = Registry::builder().bind("crm", template.as_str());
+    let registry = builder.build().expect("good settings");
+    drop(tenant(&registry, "acme").session_for::<invoices::table>().await.expect("a session"));
+    let url_of = |name| template.replace("{tenant}", name);
+    registry.close_engine(url_of("globex")).await.expect("a URL");
+    assert_eq!(registry.status().on_demand.engines.len(), 1, "it is another's");
+    assert!(registry.close_engine(url_of("acme")).await.expect("a URL").is_complete());
+    assert!(registry.status().on_demand.engines.is_empty());
+}
+
+#[tokio::test]
 async fn a_tenant_is_closed_and_opened_again() {
     let registry = registry().await;
     let acme = tenant(&registry, "acme");
@@ -336,6 +349,7 @@ async fn a_resolver_that_does_not_answer_costs_acquire_timeout_and_no_more() {
         causes(&error),
         ["bind `crm`: the settings of tenant `acme` could not be found", "no answer within 30ms"]
     );
+    assert!(error.is_timeout() && error.is_transient());
 }
 
 #[tokio::test]

@@ -1,10 +1,15 @@
-//! Closing while the engine connects by itself, to keep `min_idle` connections warm.
+//! What the engine does by itself to keep `min_idle` connections warm: live ones, until it is closed.
 
+use std::time::Duration;
+
+use diesel_async::SimpleAsyncConnection;
 use futures_util::poll;
+use registry_core::Registry;
+use registry_core::settings::BindSettings;
 use tokio::runtime::Handle;
 
-use super::Backend;
-use super::rig::Rig;
+use super::rig::{AT_ONCE, Rig, acquire, connect, create_things, number, registry};
+use super::{Backend, CONNECTIONS, DURABLE, mortal};
 use crate::support::proxy::soon;
 use crate::support::{eventually, sockets};
 
@@ -31,4 +36,57 @@ async fn closing_waits_for_a_connection_that_is_kept_warm_and_leaves_nothing_of_
     assert_eq!((status.in_use, status.idle), (0, 0));
     eventually(|| sockets::to_port(rig.proxy.port()) == 0).await;
     eventually(|| Handle::current().metrics().num_alive_tasks() == 0).await;
+}
+
+/// Two connections are warm, and are looked after every tenth of a second.
+fn two_warm(bind: BindSettings) -> BindSettings {
+    bind.max_connections(3).min_idle(2).idle_timeout(Duration::from_millis(200))
+}
+
+fn idle(registry: &Registry) -> (u32, u32) {
+    let status = &registry.status().engines[0];
+    (status.in_use, status.idle)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_whose_server_was_killed_are_replaced_though_nobody_acquires_one() {
+    let server = mortal().await;
+    let url = server.database("warm");
+    let mut observer = connect(&url).await;
+    observer.batch_execute(DURABLE).await.expect("an admin may");
+    create_things(&mut observer).await;
+    let registry = registry(&url, two_warm);
+    drop(acquire(&registry).await.expect("it starts the maintenance"));
+    eventually(|| idle(&registry) == (0, 2)).await;
+    tokio::task::block_in_place(|| {
+        server.kill9();
+        server.start();
+    });
+    let mut observer = connect(&url).await;
+    soon(async { while number(&mut observer, CONNECTIONS).await < 2 {} }).await;
+    eventually(|| idle(&registry) == (0, 2)).await;
+    assert_eq!(number(&mut observer, CONNECTIONS).await, 2);
+    drop(observer);
+    assert!(registry.close_within(AT_ONCE).await.is_complete());
+}
+
+#[tokio::test]
+async fn connections_that_are_silent_are_replaced_and_those_that_answer_are_kept() {
+    let mut rig = Rig::new(two_warm).await;
+    rig.alone().await;
+    drop(rig.session().await);
+    eventually(|| rig.proxy.open() == 2 && idle(&rig.registry) == (0, 2)).await;
+    let accepted = rig.proxy.accepted();
+    // Looked at again and again, they stay.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(rig.proxy.accepted(), accepted);
+    rig.proxy.lose_open();
+    soon(async {
+        while rig.proxy.accepted() < accepted + 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    eventually(|| idle(&rig.registry) == (0, 2)).await;
+    drop(rig.session().await);
 }

@@ -1,4 +1,4 @@
-//! What an engine does unasked: closing connections that are old or idle, and keeping some warm.
+//! What an engine does unasked: closing connections that are old, idle or dead, and keeping some warm.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -8,9 +8,11 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::connect::CHECK;
 use super::core::Core;
 use super::loan::Held;
 use super::meters::{Closed, Timer};
+use super::pool::Lease;
 use super::slot::Slot;
 use super::stats::For;
 use super::used::Used;
@@ -27,6 +29,7 @@ pub(super) async fn run<C: Backend>(engine: Weak<Core<C>>, woken: Arc<Notify>, a
             return;
         };
         close_old(&engine_now);
+        close_dead(&engine_now).await;
         keep_warm(&engine_now).await;
         let period = period(&engine_now);
         drop(engine_now);
@@ -57,15 +60,18 @@ fn period<C: Backend>(engine: &Core<C>) -> Duration {
     shortest.map_or(PERIOD, |shortest| (shortest / 2).clamp(Duration::from_millis(10), PERIOD))
 }
 
-/// Closes idle connections that have reached `max_lifetime`, and those above `min_idle` that have
-/// reached `idle_timeout`.
+/// Closes idle connections that are known to be dead, those that have reached `max_lifetime`, and those
+/// above `min_idle` that have reached `idle_timeout`.
 fn close_old<C: Backend>(engine: &Core<C>) {
     let options = &engine.settings.options;
     let now = Instant::now();
     let mut left = engine.pool.counts().idle;
     engine.pool.retain(|slot| {
         let is_idle = options.idle_timeout.is_some_and(|limit| slot.idle_for(now) >= limit);
-        let reason = if slot.is_expired(now) {
+        let is_dead = slot.connection_mut().is_none_or(C::is_known_dead);
+        let reason = if is_dead {
+            Closed::Unanswered
+        } else if slot.is_expired(now) {
             Closed::Expired
         } else if is_idle && left > options.min_idle {
             Closed::Idle
@@ -76,6 +82,62 @@ fn close_old<C: Backend>(engine: &Core<C>) {
         left = left.saturating_sub(1);
         false
     });
+}
+
+/// Closes idle connections that do not answer, where `min_idle` are to be live: not every driver knows
+/// of itself that the server is gone, and none knows of a network that has lost everything.
+///
+/// Those that were used within `check_idle_after` count as live, as they do when they are lent.
+async fn close_dead<C: Backend>(engine: &Arc<Core<C>>) {
+    let options = &engine.settings.options;
+    if options.min_idle == 0 || engine.settings.url.is_memory() || engine.settings.is_isolated {
+        return;
+    }
+    let begun = Instant::now();
+    let mut least = Duration::MAX;
+    loop {
+        // Held while it is checked: whoever has a permit must find a slot.
+        let Ok(permit) = engine.permits.try_acquire() else { return };
+        permit.forget();
+        let held = Held::new(Used::new(Arc::clone(engine)), Timer::start());
+        let due = |idle: Duration| idle >= options.check_idle_after && idle < least;
+        let Some(lease) = engine.pool.take_longest_idle(begun, due) else { return };
+        least = lease.idle_for(begun);
+        let mut checked = Checked { engine: held.engine(), lease: Some(lease) };
+        if !checked.answers(options.check_timeout).await {
+            engine.stats.closed(Closed::Unanswered);
+        }
+    }
+}
+
+/// An idle connection that is being checked. It goes back to its place when this is dropped: it was not
+/// used, so it is neither lent earlier nor kept for longer.
+struct Checked<'a, C: Backend> {
+    engine: &'a Core<C>,
+    /// Empty only while it is dropped.
+    lease: Option<Lease<C>>,
+}
+
+impl<C: Backend> Checked<'_, C> {
+    async fn answers(&mut self, limit: Duration) -> bool {
+        let Some(lease) = &mut self.lease else { return false };
+        // Until it has answered, so that one whose check is cut short is not lent again.
+        lease.discard();
+        let Some(connection) = lease.connection_mut() else { return false };
+        let answered = matches!(timeout(limit, connection.batch_execute(CHECK)).await, Ok(Ok(())));
+        if answered {
+            lease.keep();
+        }
+        answered
+    }
+}
+
+impl<C: Backend> Drop for Checked<'_, C> {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.engine.pool.put_back_idle(lease);
+        }
+    }
 }
 
 /// Opens connections until `min_idle` are idle, or there are as many as there may be.

@@ -15,7 +15,7 @@
 use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 
@@ -82,6 +82,30 @@ impl<C: Send + 'static> Pool<C> {
         }
     }
 
+    /// Takes the slot that has been idle for longest, of those that have been for a time that `is_due`
+    /// by `now`. The caller holds a permit.
+    pub(super) fn take_longest_idle(
+        &self,
+        now: Instant,
+        is_due: impl Fn(Duration) -> bool,
+    ) -> Option<Lease<C>> {
+        let mut idle = self.idle();
+        let due = idle.iter().position(|lease| is_due(lease.idle_for(now)))?;
+        Some(idle.remove(due))
+    }
+
+    /// As [`put_back`](Self::put_back), for a slot that was not used: among the others it is lent when it
+    /// would have been.
+    pub(super) fn put_back_idle(&self, mut lease: Lease<C>) {
+        if !lease.is_kept() {
+            return lease.retire();
+        }
+        let now = Instant::now();
+        let mut idle = self.idle();
+        let place = idle.partition_point(|other| other.idle_for(now) > lease.idle_for(now));
+        idle.insert(place, lease);
+    }
+
     /// Adds a slot with a live connection. False if there are as many slots as there may be.
     ///
     /// Must be called inside a Tokio runtime.
@@ -94,7 +118,7 @@ impl<C: Send + 'static> Pool<C> {
     }
 
     /// Closes the idle connections that `keep` does not want, the least recently used first.
-    pub(super) fn retain(&self, mut keep: impl FnMut(&Slot<C>) -> bool) {
+    pub(super) fn retain(&self, mut keep: impl FnMut(&mut Slot<C>) -> bool) {
         let unwanted: Vec<_> = self.idle().extract_if(.., |lease| !keep(lease)).collect();
         // Closed outside of the lock.
         unwanted.into_iter().for_each(|mut lease| lease.retire());
@@ -208,5 +232,23 @@ mod tests {
         });
         assert_eq!(seen, [1, 2, 3, 4], "the least recently used first");
         assert_eq!(numbers(&pool), [Some(4), Some(2), Some(1), None]);
+    }
+
+    #[tokio::test]
+    async fn what_was_looked_at_and_not_used_is_lent_when_it_would_have_been() {
+        let pool = Pool::new(3);
+        let leases: Vec<_> = (1..=3).map(|number| filled(&pool, number)).collect();
+        leases.into_iter().for_each(|lease| pool.put_back(lease));
+        let now = Instant::now();
+        for looked_at in 1..=3 {
+            let lease = pool.take_longest_idle(now, |_| true).expect("three are idle");
+            assert_eq!(lease.connection(), Some(&1), "round {looked_at}");
+            pool.put_back_idle(lease);
+        }
+        let mut dead = pool.take_longest_idle(now, |_| true).expect("three are idle");
+        dead.discard();
+        pool.put_back_idle(dead);
+        assert!(pool.take_longest_idle(now, |_| false).is_none());
+        assert_eq!(numbers(&pool), [Some(3), Some(2), None]);
     }
 }

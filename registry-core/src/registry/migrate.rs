@@ -55,18 +55,30 @@ pub(super) async fn migrate<B: Bind>(
     let Ok(runtime) = Handle::try_current() else {
         return Err(MigrateError::NoRuntime { key });
     };
-    let found = route.open::<B>(registry, Instant::now(), None).await.map_err(not_found)?;
-    let (used, schema) = (found.engine, found.schema);
-    let engine = Arc::clone(used.engine());
-    if engine.settings().is_isolated {
-        return Err(MigrateError::Isolated { key });
-    }
-    let settings = engine.settings();
-    if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
-        return Err(MigrateError::Pooler { key });
-    }
-    let connect = Connected::open(used, schema.as_deref()).await;
-    let Some(connected) = connect.map_err(|error| route.told::<B>(error))? else {
+    let started = Instant::now();
+    let (engine, connected) = loop {
+        let found = route.open::<B>(registry, started, None).await.map_err(not_found)?;
+        let (used, schema) = (found.engine, found.schema);
+        let engine = Arc::clone(used.engine());
+        if engine.settings().is_isolated {
+            return Err(MigrateError::Isolated { key });
+        }
+        let settings = engine.settings();
+        if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
+            return Err(MigrateError::Pooler { key });
+        }
+        match Connected::open(used, schema.as_deref()).await {
+            Err(error) if error.lacks_resources() => {
+                let limit = engine.settings().options.acquire_timeout;
+                drop(engine);
+                if !registry.gives_way(started, limit).await {
+                    return Err(route.told::<B>(error).into());
+                }
+            }
+            connected => break (engine, connected.map_err(|error| route.told::<B>(error))?),
+        }
+    };
+    let Some(connected) = connected else {
         return Err(route.unknown_schema::<B>().into());
     };
     let work = move || connected.run(|connection| run(connection, &engine, &source));

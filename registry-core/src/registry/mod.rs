@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use diesel::migration::MigrationSource;
+use tokio::time::{Instant, timeout};
 
 use crate::bind::{Bind, Bound};
 use crate::bind_key::BindKey;
@@ -272,7 +273,8 @@ impl Registry {
     }
 
     /// Closes the engines that were opened on demand for that URL, with whatever options, and waits
-    /// until their sessions have come back.
+    /// until their sessions have come back. That of a tenant is closed as well, whose SQLite URL has
+    /// `mode=rw` added.
     ///
     /// They lend none any more, and what they have lent comes back unhindered; whoever asks for
     /// that URL from now on gets another engine. The report says of whom sessions are still lent,
@@ -287,7 +289,7 @@ impl Registry {
         url: impl Into<BindSettings>,
     ) -> Result<CloseReport, InvalidUrl> {
         let url = url.into().into_url()?;
-        let closed = self.0.on_demand.close(|identity| identity.settings().url == url);
+        let closed = self.0.on_demand.close(|identity| url.is_opened_as(&identity.settings().url));
         Ok(close::all_returned(closed, None).await)
     }
 
@@ -315,9 +317,11 @@ impl Registry {
     }
 
     /// Has an engine that was opened on demand, and that nobody uses, give back what it has of the
-    /// operating system's resources. False if there is none.
-    pub(crate) async fn give_way(&self) -> bool {
-        self.0.on_demand.give_way().await
+    /// operating system's resources. False if there is none, or no time is left to try again.
+    pub(crate) async fn gives_way(&self, started: Instant, limit: Duration) -> bool {
+        let left = limit.saturating_sub(started.elapsed());
+        let gave_way = timeout(left, self.0.on_demand.give_way()).await;
+        gave_way == Ok(true) && started.elapsed() < limit
     }
 
     /// Warns if the calling task has a session of the bind `B`, as it runs a query on another one.

@@ -12,7 +12,7 @@ use crate::backend::Backend;
 use crate::bind::Bind;
 use crate::bind_key::BindKey;
 use crate::engine::{AnyEngine, Core, Used};
-use crate::error::{AcquireError, ConnectError, WrongBackend};
+use crate::error::{AcquireError, ConnectError, NoAnswer, WrongBackend};
 use crate::on_demand::{EngineName, Identity, NotOpened};
 use crate::settings::{BackendKind, BindSettings, DatabaseUrl};
 use crate::tenant::{Tenant, TenantBind, TenantName};
@@ -225,11 +225,10 @@ async fn resolved<T>(
     resolving: impl Future<Output = Result<T, AcquireError>>,
 ) -> Result<T, AcquireError> {
     timeout(limit.saturating_sub(started.elapsed()), resolving).await.unwrap_or_else(|_| {
-        let message = format!("no answer within {}", humantime::format_duration(limit));
         Err(AcquireError::Resolve {
             key: bind.key(),
             tenant: tenant.name().to_owned(),
-            source: message.into(),
+            source: NoAnswer { after: limit }.into(),
         })
     })
 }

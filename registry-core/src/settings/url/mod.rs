@@ -251,6 +251,16 @@ impl DatabaseUrl {
         }))
     }
 
+    /// Whether an engine at `other` is one for this URL, which code has written: a tenant's has what
+    /// [`for_tenant`](Self::for_tenant) adds.
+    pub(crate) fn is_opened_as(&self, other: &Self) -> bool {
+        let resolved = self.resolved_against(Path::new(""));
+        match (&resolved.0.target, &other.0.target) {
+            (Target::Sqlite(file), Target::Sqlite(opened)) => file.is_opened_as(opened),
+            _ => resolved == *other,
+        }
+    }
+
     /// The URL with another user. SQLite has none, and stays as it is.
     pub(crate) fn with_user(&self, user: &str) -> Self {
         Self::new(match &self.0.target {
@@ -369,6 +379,31 @@ mod tests {
 
     fn refused(text: &str) -> String {
         DatabaseUrl::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_engine_is_found_by_the_url_that_it_was_opened_for() {
+        let url = |text: &str| DatabaseUrl::parse(text).unwrap();
+        let opened = |template: &str, folder: &str| {
+            url(template).resolved_against(Path::new(folder)).for_tenant("acme").unwrap()
+        };
+        let is_opened =
+            |text: &str, template: &str| url(text).is_opened_as(&opened(template, "/srv"));
+        assert!(is_opened("sqlite:///srv/acme.db", "sqlite://{tenant}.db"));
+        assert!(is_opened("sqlite:///srv/acme.db?mode=rw", "sqlite:///srv/{tenant}.db"));
+        assert!(is_opened(
+            "sqlite:///d/acme.db?cache=shared",
+            "sqlite:///d/{tenant}.db?cache=shared"
+        ));
+        assert!(!is_opened("sqlite:///srv/acme.db", "sqlite://{tenant}.db?mode=rwc"));
+        assert!(!is_opened("sqlite:///srv/acme.db?mode=ro", "sqlite://{tenant}.db"));
+        assert!(!is_opened("sqlite:///srv/other.db", "sqlite://{tenant}.db"));
+        assert!(is_opened("mysql://app@db/acme", "mysql://app@db/{tenant}"));
+        assert!(!is_opened("mysql://other@db/acme", "mysql://app@db/{tenant}"));
+        // In code, relative paths begin in the current directory.
+        assert!(url("sqlite://acme.db").is_opened_as(&opened("sqlite://{tenant}.db", "")));
+        let plain = url("sqlite://acme.db").resolved_against(Path::new(""));
+        assert!(url("sqlite:acme.db").is_opened_as(&plain));
     }
 
     #[test]

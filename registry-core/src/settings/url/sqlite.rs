@@ -157,14 +157,22 @@ impl SqliteFile {
                     Some(text) => named(text).into(),
                     None => part.as_os_str().to_owned(),
                 });
-                let mut parameters = parameters.clone();
-                if parameters.value("mode").is_none() {
-                    parameters.0.push(("mode", "rw".to_owned()));
-                }
                 let written_relative = *written_relative;
+                let parameters = parameters.of_a_tenant();
                 Self::File { path: parts.collect(), parameters, written_relative }
             }
         })
+    }
+
+    /// Whether an engine at `other` is one for this URL, with what it has for a tenant or as it is.
+    pub(super) fn is_opened_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::File { path, parameters, .. },
+                Self::File { path: opened, parameters: with, .. },
+            ) => path == opened && (parameters == with || parameters.of_a_tenant() == *with),
+            _ => self == other,
+        }
     }
 
     /// Another file, with the parameters of this one.
@@ -256,6 +264,15 @@ impl Parameters {
             parameters.0.push((name, value.into_owned()));
         }
         Ok(parameters)
+    }
+
+    /// A tenant's file must be there already, unless these say otherwise.
+    fn of_a_tenant(&self) -> Self {
+        let mut parameters = self.clone();
+        if parameters.value("mode").is_none() {
+            parameters.0.push(("mode", "rw".to_owned()));
+        }
+        parameters
     }
 
     fn value(&self, name: &str) -> Option<&str> {
