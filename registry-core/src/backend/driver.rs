@@ -36,6 +36,11 @@ pub trait Driver:
     /// Forgets what the server has sent unasked, such as notifications.
     fn forget_received(&mut self) {}
 
+    /// How many statements the server has prepared for the driver. `None` where that is not known.
+    fn count_prepared(&mut self) -> impl Future<Output = QueryResult<Option<u64>>> + Send {
+        std::future::ready(Ok(None))
+    }
+
     /// Whether the driver knows, without asking the server, that the connection is gone.
     fn is_known_dead(&mut self) -> bool {
         false
@@ -71,6 +76,9 @@ pub trait Driver:
     fn leave_work(&mut self) -> impl Future<Output = QueryResult<()>> + Send {
         std::future::ready(Ok(()))
     }
+
+    /// Whether the driver knows at any time whether a transaction is open, so that no text has to tell.
+    const KNOWS_TRANSACTIONS: bool = false;
 
     /// Whether the driver passes on what an error says and not its code, so that the server has to be asked.
     const HIDES_ERROR_CODES: bool = false;

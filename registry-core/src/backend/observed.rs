@@ -6,7 +6,7 @@
 //! MySQL, SQLite and Unix sockets, the text of each statement is judged when it has been run, and what it
 //! may have done to a transaction counts as a change that has to be undone.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
@@ -25,6 +25,8 @@ pub struct Observed {
     status: AtomicU8,
     /// Statements that were sent and whose end the server has not reported yet.
     in_flight: AtomicU32,
+    /// How many statements the server has prepared and not closed.
+    prepared: AtomicU64,
     /// What the statements since [`Observed::forget_effects`] may have left behind.
     left: AtomicU8,
     /// What the server has reported of its role.
@@ -77,8 +79,10 @@ pub enum ErrorClass {
     Transient,
     /// The server takes no writes, or the transaction does not.
     ReadOnly,
-    /// A prepared statement no longer fits its table, or is gone.
+    /// A prepared statement no longer fits its table.
     StalePlan,
+    /// A prepared statement is gone from the server.
+    StatementGone,
     /// The number by which the client knows a type is no longer one.
     StaleType,
     /// The server has ended the connection with it.
@@ -86,11 +90,12 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Permanent,
         Self::Transient,
         Self::ReadOnly,
         Self::StalePlan,
+        Self::StatementGone,
         Self::StaleType,
         Self::Fatal,
     ];
@@ -244,6 +249,15 @@ impl Observed {
     pub(super) fn note_place(&self, place: String) {
         // It is opened once.
         let _ = self.place.set(place);
+    }
+
+    /// How many statements the server has prepared and not closed.
+    pub(crate) fn prepared(&self) -> u64 {
+        self.prepared.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_prepared(&self, prepared: u64) {
+        self.prepared.store(prepared, Ordering::Relaxed);
     }
 
     pub(super) fn note_sent(&self) {

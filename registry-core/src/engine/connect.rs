@@ -279,6 +279,7 @@ impl<C: Backend> Core<C> {
             slow,
             Judge {
                 dialect: C::DIALECT,
+                knows_transactions: C::KNOWS_TRANSACTIONS,
                 is_fatal: C::is_fatal,
                 ends_transaction: C::ends_transaction,
                 is_to_write: !self.settings.options.read_only,

@@ -20,7 +20,7 @@ use super::used::Used;
 use super::watch::{Watch, caller};
 use crate::backend::Backend;
 use crate::backend::observed::{Left, TransactionStatus};
-use crate::settings::ResetOnReturn;
+use crate::settings::{EngineOptions, Pooler, ResetOnReturn};
 
 /// The right to one of an engine's connections, and its slot once there is one. Dropping it gives both
 /// back.
@@ -204,7 +204,7 @@ impl<C: Backend> Drop for Loan<C> {
     fn drop(&mut self) {
         let Some(mut held) = self.held.take() else { return };
         let settings = &held.engine.settings;
-        let (reset, is_memory) = (settings.options.reset_on_return, settings.url.is_memory());
+        let is_memory = settings.url.is_memory();
         let is_closed = held.engine.is_closed();
         let engine = &held.engine;
         engine.stats.returned(self.lent, || engine.pool.counts().idle);
@@ -224,8 +224,7 @@ impl<C: Backend> Drop for Loan<C> {
         if self.is_discarded && !is_memory || is_closed {
             return;
         }
-        let is_to_write = !settings.options.read_only;
-        match what_to_do(lease, reset, is_memory, is_to_write) {
+        match what_to_do(lease, &settings.options, is_memory) {
             Return::Never => {
                 held.engine.stats.closed(Closed::Unclean);
                 abandon(&held);
@@ -290,10 +289,10 @@ const GRACE: Duration = Duration::from_millis(20);
 
 fn what_to_do<C: Backend>(
     lease: &mut Lease<C>,
-    reset: ResetOnReturn,
+    options: &EngineOptions,
     is_memory: bool,
-    is_to_write: bool,
 ) -> Return {
+    let reset = options.reset_on_return;
     let Some(watch) = lease.watch().map(Arc::clone) else { return Return::Never };
     let Some(connection) = lease.connection_mut() else { return Return::Never };
     if connection.is_known_dead() {
@@ -324,14 +323,18 @@ fn what_to_do<C: Backend>(
         let rolled_back = if is_clean { None } else { connection.start_rollback() };
         return rolled_back.map_or(Return::Now, Return::AfterAll);
     }
-    let is_full = is_changed || reset == ResetOnReturn::Full;
-    if is_unfinished || observed.is_irreversible() || is_full && C::FULL_RESET.is_none() {
+    // Behind a transaction pooler there is no session to make as new, and none was changed.
+    let is_full =
+        is_changed || reset == ResetOnReturn::Full && options.pooler != Pooler::Transaction;
+    // What was changed can be undone in place where it is known what statements the server still has.
+    let is_replaced = is_full && C::FULL_RESET.is_none() || is_changed && !observed.is_read();
+    if is_unfinished || observed.is_irreversible() || is_replaced {
         return Return::Never;
     }
     let cleaning = Cleaning {
-        rolls_back: is_left_open || is_full || reset == ResetOnReturn::Rollback,
+        rolls_back: is_left_open || is_full || reset != ResetOnReturn::Auto,
         is_full,
-        asks_role: watch.has_unknown_error() && is_to_write && C::HIDES_ERROR_CODES,
+        asks_role: watch.has_unknown_error() && !options.read_only && C::HIDES_ERROR_CODES,
     };
     match cleaning {
         Cleaning { rolls_back: false, asks_role: false, .. } => Return::Now,
@@ -346,7 +349,7 @@ async fn settle<C: Backend>(mut held: Held<C>) {
     let Some(observed) = lease.watch().map(|watch| Arc::clone(&watch.observed)) else { return };
     let is_settled = timeout(GRACE, observed.settled()).await.is_ok();
     let options = &engine.settings.options;
-    match what_to_do(lease, options.reset_on_return, false, !options.read_only) {
+    match what_to_do(lease, options, false) {
         Return::Now if is_settled => keep(lease),
         Return::After(cleaning) if is_settled => clean(held, cleaning).await,
         _ => {
@@ -403,7 +406,8 @@ async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
     let engine = Arc::clone(held.engine());
     let options = &engine.settings.options;
     let Some(lease) = &mut held.lease else { return };
-    let is_known_read_only = lease.watch().map(Arc::clone);
+    let Some(watch) = lease.watch().map(Arc::clone) else { return };
+    let is_all = |count: u64| !watch.observed.is_read() || watch.observed.prepared() == count;
     // What follows is nothing for an instrumentation of the borrower's own.
     engine.watch_cleaning(lease);
     let Some(connection) = lease.connection_mut() else { return };
@@ -422,11 +426,16 @@ async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
                 return false;
             }
             connection.forget_received();
+            // A function may have dropped statements that the driver goes on using.
+            let prepared = connection.count_prepared().await;
+            if prepared.is_err()
+                || prepared.is_ok_and(|count| count.is_some_and(|count| !is_all(count)))
+            {
+                return false;
+            }
         }
         if cleaning.asks_role && !connection.takes_writes().await.is_ok_and(|takes| takes) {
-            if let Some(watch) = is_known_read_only {
-                watch.note_read_only_server();
-            }
+            watch.note_read_only_server();
             return false;
         }
         true

@@ -16,7 +16,7 @@ use super::doubts::{Doubts, Heard};
 use super::stats::slow_query;
 use crate::backend::observed::{ErrorClass, Left, Observed};
 use crate::bind_key::BindKey;
-use crate::sql::{self, Dialect, Effects};
+use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
 /// What is known of a connection from watching it. Shared by its slot and its instrumentation.
 #[derive(Debug, Default)]
@@ -44,6 +44,8 @@ pub(super) struct Watch {
 #[derive(Clone, Copy)]
 pub(super) struct Judge {
     pub(super) dialect: Dialect,
+    /// Whether the driver knows of transactions by itself.
+    pub(super) knows_transactions: bool,
     pub(super) is_fatal: fn(&Error) -> bool,
     pub(super) ends_transaction: fn(&Error) -> bool,
     /// Whether the engine is meant to write, so that a server that refuses is not what it should be.
@@ -141,7 +143,9 @@ impl Watch {
             Some(ErrorClass::StaleType) => {
                 self.doubts.types.fetch_add(1, Ordering::Relaxed);
             }
-            Some(ErrorClass::Fatal) => self.is_broken.store(true, Ordering::Relaxed),
+            Some(ErrorClass::Fatal | ErrorClass::StatementGone) => {
+                self.is_broken.store(true, Ordering::Relaxed);
+            }
             // A transaction of the borrower's that only reads is refused with the same code, while the server
             // says of itself that it takes writes.
             Some(ErrorClass::ReadOnly)
@@ -203,9 +207,15 @@ impl Instrumentation for Watcher {
                     self.watch.note_error(error, self.judge);
                 }
                 if !self.watch.observed.is_read() {
-                    let (observed, dialect) = (&self.watch.observed, self.judge.dialect);
+                    let (observed, judge) = (&self.watch.observed, self.judge);
                     // The drivers write the statement in one piece, which is looked at in place.
-                    let note = |sql: &str| observed.note_effects(self.judged.effects(dialect, sql));
+                    let note = |sql: &str| {
+                        let mut effects = self.judged.effects(judge.dialect, sql);
+                        if judge.knows_transactions {
+                            effects.transaction = TransactionEffect::None;
+                        }
+                        observed.note_effects(effects);
+                    };
                     let _ = write!(Statements(note), "{query}");
                 }
                 if let (Some(slow), Some(started)) = (self.slow, self.started.take())

@@ -73,6 +73,15 @@ impl Driver for Postgres {
         PoolableConnection::is_broken(self)
     }
 
+    async fn count_prepared(&mut self) -> QueryResult<Option<u64>> {
+        // Itself among them.
+        let count = sql::<BigInt>(
+            "(SELECT count(*) FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql)",
+        );
+        let count: i64 = diesel::select(count).get_result(self).await?;
+        Ok(u64::try_from(count).ok())
+    }
+
     async fn takes_writes(&mut self) -> QueryResult<bool> {
         // On also where the server is in recovery, which a session cannot change.
         let is_read_only = sql::<Bool>("current_setting('transaction_read_only')::bool");

@@ -49,6 +49,8 @@ impl Driver for Sqlite {
 
     const DIALECT: Dialect = Dialect::Sqlite;
 
+    const KNOWS_TRANSACTIONS: bool = true;
+
     // Temporary tables and attached databases stay; opening a file anew is cheap.
     const FULL_RESET: Option<&'static str> = None;
 

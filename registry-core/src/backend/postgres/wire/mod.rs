@@ -51,17 +51,30 @@ struct Eavesdropper {
     observed: Arc<Observed>,
     sent: Frames,
     received: Frames,
-    /// Whether each `ReadyForQuery` that is to come is for a statement, or only for statements that were
-    /// closed: nobody waits for that.
-    expected: VecDeque<bool>,
-    /// Whether there is a statement in the messages since the last `Sync`.
-    has_statement: bool,
+    /// What each `ReadyForQuery` that is to come is for.
+    expected: VecDeque<Batch>,
+    /// What was sent since the last `Sync`.
+    batch: Batch,
+    /// Whether the server has reported an error since the last `ReadyForQuery`.
+    has_failed: bool,
+    /// How many statements are prepared, by name, and not closed.
+    prepared: u64,
     /// The prepared statements that may leave something behind, by name.
     leaving: HashMap<Vec<u8>, Effects>,
     /// Whether statements can change the session: behind a transaction pooler, those that would are not sent.
     has_session: bool,
     /// Whether the session is set up, so that whatever the server reports from now on is a change.
     is_set_up: bool,
+}
+
+/// The messages up to a `Sync`.
+#[derive(Debug, Default, Clone, Copy)]
+struct Batch {
+    /// Whether there is a statement in it. A client only waits for those, and not for one that is closed.
+    has_statement: bool,
+    /// How many statements it prepares by name, and how many it closes.
+    prepares: u64,
+    closes: u64,
 }
 
 impl Eavesdropper {
@@ -72,7 +85,9 @@ impl Eavesdropper {
             sent: Frames::before_startup(),
             received: Frames::default(),
             expected: VecDeque::new(),
-            has_statement: false,
+            batch: Batch::default(),
+            has_failed: false,
+            prepared: 0,
             leaving: HashMap::new(),
             is_set_up: false,
         }
@@ -95,22 +110,23 @@ impl Eavesdropper {
                 if let Some((query, _)) = text(body) {
                     self.observed.note_effects(judge(query));
                 }
-                self.expect(true);
+                self.expect(Batch { has_statement: true, ..Batch::default() });
             }
             b'P' => {
-                self.has_statement = true;
+                self.batch.has_statement = true;
                 if let Some((name, rest)) = text(body)
                     && let Some((query, _)) = text(rest)
                 {
                     let effects = judge(query);
                     self.observed.note_effects(effects);
+                    self.batch.prepares += u64::from(!name.is_empty());
                     if effects.session != SessionEffect::None && !name.is_empty() {
                         self.leaving.insert(name.to_vec(), effects);
                     }
                 }
             }
             b'B' => {
-                self.has_statement = true;
+                self.batch.has_statement = true;
                 if let Some((_, rest)) = text(body)
                     && let Some((name, _)) = text(rest)
                     && let Some(effects) = self.leaving.get(name)
@@ -123,22 +139,23 @@ impl Eavesdropper {
                     && let Some((name, _)) = text(name)
                 {
                     self.leaving.remove(name);
+                    self.batch.closes += u64::from(!name.is_empty());
                 }
             }
             // Sync
             b'S' => {
-                let has_statement = std::mem::take(&mut self.has_statement);
-                self.expect(has_statement);
+                let batch = std::mem::take(&mut self.batch);
+                self.expect(batch);
             }
             // Describe, Execute, FunctionCall
-            b'D' | b'E' | b'F' => self.has_statement = true,
+            b'D' | b'E' | b'F' => self.batch.has_statement = true,
             _ => {}
         }
     }
 
-    fn expect(&mut self, is_statement: bool) {
-        self.expected.push_back(is_statement);
-        if is_statement {
+    fn expect(&mut self, batch: Batch) {
+        self.expected.push_back(batch);
+        if batch.has_statement {
             self.observed.note_sent();
         }
     }
@@ -156,8 +173,7 @@ impl Eavesdropper {
                 self.observed.note_status(*status);
                 // The first one ends the start-up, which is no statement.
                 match self.expected.pop_front() {
-                    Some(true) => self.observed.note_answered(),
-                    Some(false) => {}
+                    Some(batch) => self.answered(batch),
                     None => self.is_set_up = true,
                 }
             }
@@ -177,7 +193,19 @@ impl Eavesdropper {
         }
     }
 
+    fn answered(&mut self, batch: Batch) {
+        // After an error, the rest of a batch is not looked at.
+        if !std::mem::take(&mut self.has_failed) && batch.prepares + batch.closes > 0 {
+            self.prepared = (self.prepared + batch.prepares).saturating_sub(batch.closes);
+            self.observed.note_prepared(self.prepared);
+        }
+        if batch.has_statement {
+            self.observed.note_answered();
+        }
+    }
+
     fn received_error(&mut self, mut fields: &[u8]) {
+        self.has_failed = true;
         let mut error = ErrorFields::default();
         while let Some((kind, rest)) = fields.split_first()
             && let Some((value, rest)) = text(rest)
@@ -218,8 +246,9 @@ impl ErrorFields<'_> {
         match self.state {
             // feature_not_supported: "cached plan must not change result type"
             b"0A000" if self.routine == b"RevalidateCachedQuery" => ErrorClass::StalePlan,
-            // invalid_sql_statement_name: the prepared statement is gone.
-            b"26000" => ErrorClass::StalePlan,
+            // invalid_sql_statement_name: the prepared statement is gone, and with it those that the driver itself
+            // has prepared to look up types. Nothing but another connection helps.
+            b"26000" => ErrorClass::StatementGone,
             // internal_error. Messages of that kind are not translated (elog, in the server's sources).
             b"XX000" if self.message.starts_with(b"cache lookup failed for type") => {
                 ErrorClass::StaleType

@@ -102,6 +102,26 @@ async fn a_statement_that_is_only_closed_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn prepared_statements_are_counted_as_the_server_has_them() {
+    let (mut client, mut server, observed) = connected(None).await;
+    let mut answer = async |client: &mut Wire<DuplexStream>, answer: Vec<u8>| {
+        server.write_all(&answer).await.unwrap();
+        expect(client, &answer).await;
+    };
+    for (name, failure, count) in
+        [(&b"s1"[..], None, 1), (b"s2", None, 2), (b"", None, 2), (b"s3", Some("42601"), 2)]
+    {
+        send(&mut client, &prepare(name, b"SELECT 1")).await;
+        let failure = failure.map(|code| error(&[(b'C', code)])).unwrap_or_default();
+        answer(&mut client, [failure, ready(b'I')].concat()).await;
+        assert_eq!(observed.prepared(), count);
+    }
+    send(&mut client, &[message(b'C', &[b"Ss1\0"]), message(b'S', &[])].concat()).await;
+    answer(&mut client, ready(b'I')).await;
+    assert_eq!(observed.prepared(), 1);
+}
+
+#[tokio::test]
 async fn errors_are_told_apart_by_their_codes() {
     let (mut client, mut server, observed) = connected(None).await;
     for (fields, class) in [
@@ -114,7 +134,7 @@ async fn errors_are_told_apart_by_their_codes() {
             ErrorClass::StalePlan,
         ),
         (&[(b'C', "0A000"), (b'R', "other")], ErrorClass::Permanent),
-        (&[(b'C', "26000")], ErrorClass::StalePlan),
+        (&[(b'C', "26000")], ErrorClass::StatementGone),
         (&[(b'C', "XX000"), (b'M', "cache lookup failed for type 7")], ErrorClass::StaleType),
         (&[(b'C', "25006")], ErrorClass::ReadOnly),
         (&[(b'C', "40P01")], ErrorClass::Transient),
