@@ -33,6 +33,10 @@ pub trait Driver:
     /// has received is left: see [`forget_received`](Self::forget_received).
     const FULL_RESET: Option<&'static str>;
 
+    /// What a connection gives back that is not lent again: the server notices its end a little later, and would
+    /// hold the locks until then.
+    const RELEASE: Option<&'static str> = None;
+
     /// Forgets what the server has sent unasked, such as notifications.
     fn forget_received(&mut self) {}
 

@@ -42,6 +42,8 @@ impl Driver for Mysql {
 
     const DIALECT: Dialect = Dialect::Mysql;
 
+    const RELEASE: Option<&'static str> = Some("ROLLBACK; UNLOCK TABLES; DO RELEASE_ALL_LOCKS()");
+
     const HIDES_ERROR_CODES: bool = true;
 
     async fn takes_writes(&mut self) -> QueryResult<bool> {

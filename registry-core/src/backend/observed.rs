@@ -31,6 +31,8 @@ pub struct Observed {
     left: AtomicU8,
     /// What the server has reported of its role.
     role: AtomicU8,
+    /// Whether a statement may have dropped those that the driver has prepared, since it was last asked.
+    may_have_dropped: AtomicBool,
     /// What the last error means. Zero if there was none.
     error: AtomicU8,
     /// What the server said when it ended the connection.
@@ -191,7 +193,10 @@ impl Observed {
         match effects.session {
             SessionEffect::None => {}
             SessionEffect::Changed => after |= Left::CHANGED,
-            SessionEffect::Replace => after |= Left::IRREVERSIBLE,
+            SessionEffect::Replace => {
+                after |= Left::IRREVERSIBLE;
+                self.may_have_dropped.store(true, Ordering::Relaxed);
+            }
         }
         // Where the server tells of transactions, texts do not.
         if !self.is_read() {
@@ -249,6 +254,12 @@ impl Observed {
     pub(super) fn note_place(&self, place: String) {
         // It is opened once.
         let _ = self.place.set(place);
+    }
+
+    /// Whether a statement may have dropped those that the driver has prepared; asks once.
+    pub(crate) fn take_dropped(&self) -> bool {
+        self.may_have_dropped.load(Ordering::Relaxed)
+            && self.may_have_dropped.swap(false, Ordering::Relaxed)
     }
 
     /// How many statements the server has prepared and not closed.

@@ -236,6 +236,10 @@ impl<C: Backend> Drop for Loan<C> {
                 Ok(runtime) => drop(runtime.spawn(clean(held, cleaning))),
                 Err(_) => engine.stats.closed(Closed::Unclean),
             },
+            Return::Dismissed => match Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn(dismiss(held))),
+                Err(_) => engine.stats.closed(Closed::Unclean),
+            },
             Return::Settled => match Handle::try_current() {
                 Ok(runtime) => drop(runtime.spawn(settle(held))),
                 Err(_) => engine.stats.closed(Closed::Unclean),
@@ -261,6 +265,8 @@ enum Return {
     /// Whatever it takes, as the database is in it.
     AfterAll(BoxFuture<'static, ()>),
     Never,
+    /// Not at all, and what it holds on the server is given back first.
+    Dismissed,
 }
 
 /// What is done before a connection is lent again.
@@ -328,8 +334,11 @@ fn what_to_do<C: Backend>(
         is_changed || reset == ResetOnReturn::Full && options.pooler != Pooler::Transaction;
     // What was changed can be undone in place where it is known what statements the server still has.
     let is_replaced = is_full && C::FULL_RESET.is_none() || is_changed && !observed.is_read();
-    if is_unfinished || observed.is_irreversible() || is_replaced {
+    if is_unfinished {
         return Return::Never;
+    }
+    if observed.is_irreversible() || is_replaced {
+        return Return::Dismissed;
     }
     let cleaning = Cleaning {
         rolls_back: is_left_open || is_full || reset != ResetOnReturn::Auto,
@@ -352,12 +361,25 @@ async fn settle<C: Backend>(mut held: Held<C>) {
     match what_to_do(lease, options, false) {
         Return::Now if is_settled => keep(lease),
         Return::After(cleaning) if is_settled => clean(held, cleaning).await,
+        Return::Dismissed if is_settled => dismiss(held).await,
         _ => {
             engine.stats.closed(Closed::Unclean);
             if let Some(cancel) = lease.cancel() {
                 let _ = timeout(options.check_timeout, cancel).await;
             }
         }
+    }
+}
+
+/// Closes a connection, once the server has what it held.
+async fn dismiss<C: Backend>(mut held: Held<C>) {
+    let engine = Arc::clone(held.engine());
+    engine.stats.closed(Closed::Unclean);
+    let Some(lease) = &mut held.lease else { return };
+    engine.watch_cleaning(lease);
+    if let (Some(release), Some(connection)) = (C::RELEASE, lease.connection_mut()) {
+        let limit = engine.settings.options.check_timeout;
+        let _ = timeout(limit, connection.batch_execute(release)).await;
     }
 }
 

@@ -74,7 +74,7 @@ impl Watch {
     /// Whether prepared statements no longer fit their tables, on this connection or on another of the
     /// engine; asks once.
     pub(super) fn take_stale_plans(&self) -> bool {
-        self.heard.take_stale_plans(&self.doubts)
+        self.observed.take_dropped() | self.heard.take_stale_plans(&self.doubts)
     }
 
     /// Whether nothing but another connection will do, by what others of the engine have found out.
@@ -143,8 +143,11 @@ impl Watch {
             Some(ErrorClass::StaleType) => {
                 self.doubts.types.fetch_add(1, Ordering::Relaxed);
             }
-            Some(ErrorClass::Fatal | ErrorClass::StatementGone) => {
+            Some(ErrorClass::Fatal) => self.is_broken.store(true, Ordering::Relaxed),
+            Some(ErrorClass::StatementGone) => {
+                // The borrower can go on, and nobody after it.
                 self.is_broken.store(true, Ordering::Relaxed);
+                self.heard.doubt_own_plans(&self.doubts);
             }
             // A transaction of the borrower's that only reads is refused with the same code, while the server
             // says of itself that it takes writes.
