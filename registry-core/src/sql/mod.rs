@@ -17,6 +17,8 @@ mod grammar;
 mod keyword;
 mod lexer;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 #[expect(unused_imports, reason = "engines are to judge statements by them")]
 pub(crate) use effects::{Effects, SessionEffect};
