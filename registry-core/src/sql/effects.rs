@@ -217,7 +217,6 @@ impl<'a> Reader<'a> {
             (word::SET, Postgres) => self.set(),
 
             (word::DISCARD | word::DEALLOCATE | word::LOAD, Postgres) => Effects::REPLACES,
-            (word::CALL | word::EXECUTE, _) => Effects::UNKNOWN,
             _ => Effects::UNKNOWN,
         }
     }
@@ -358,21 +357,23 @@ impl<'a> Reader<'a> {
         let mut body = Body::new(first);
         let mut is_changed = false;
         if first.is(Kind::Open) {
-            body.open(first, true);
+            body.open(first);
         }
         while !self.is_at_end {
             let seen = self.next();
             match seen.token.kind {
                 Kind::Word => {
-                    if body.word(mode, prev, seen.keyword, self.dialect) {
+                    if body.word(mode, prev, seen.keyword) {
                         mode = Mode::Query;
                     }
                     is_changed |= seen.keyword == word::INTO
                         && !grammar::may_precede_into(prev.keyword, self.dialect);
                 }
                 Kind::Open => {
-                    is_changed |= self.calls_unknown(mode, prev, &body);
-                    body.open(prev, false);
+                    // `VACUUM (FULL)`: with a keyword does a statement begin.
+                    is_changed |= prev.token.start != first.token.start
+                        && self.calls_unknown(mode, prev, &body);
+                    body.open(prev);
                 }
                 Kind::Close => body.close(),
                 Kind::Dot => {
@@ -490,7 +491,7 @@ impl Body {
 
     /// Takes note of a word. True if a query begins with it, in which names no longer stand where
     /// functions do.
-    fn word(&mut self, mode: Mode, prev: Seen, keyword: Keyword, _: Dialect) -> bool {
+    fn word(&mut self, mode: Mode, prev: Seen, keyword: Keyword) -> bool {
         match keyword {
             word::WITH if prev.is(Kind::Open) || prev.keyword == word::AS => {
                 self.is_with |= self.bit();
@@ -513,8 +514,8 @@ impl Body {
         }
     }
 
-    fn open(&mut self, prev: Seen, is_first: bool) {
-        if !is_first && prev.is(Kind::Close) {
+    fn open(&mut self, prev: Seen) {
+        if prev.is(Kind::Close) {
             // `WITH t AS (..) (SELECT ..)`
             self.is_with &= !self.bit();
         }

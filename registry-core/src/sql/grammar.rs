@@ -33,6 +33,7 @@ pub(super) fn call(dialect: Dialect, keyword: Keyword, before: Keyword, name: &[
             Call::None
         }
         (word::MATERIALIZED, _) if matches!(before, word::AS | word::NOT) => Call::None,
+        (word::CONFLICT, _) if before == word::ON => Call::None,
         (word::SETS, _) if before == word::GROUPING => Call::None,
         (word::ZONE, _) if before == word::TIME => Call::None,
         (word::STDIN, Postgres) if before == word::FROM => Call::None,

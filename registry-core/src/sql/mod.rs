@@ -17,6 +17,8 @@ mod grammar;
 mod keyword;
 mod lexer;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use effects::{Effects, SessionEffect, TransactionEffect, effects};
 pub(crate) use tables::{first_name, tables};

@@ -1,0 +1,48 @@
+//! What texts leave behind, by tables of texts.
+
+use super::Dialect;
+use super::effects::{Effects, SessionEffect, TransactionEffect, effects};
+
+mod diesel;
+mod mysql;
+mod postgres;
+mod properties;
+mod sqlite;
+
+const HARMLESS: Effects =
+    Effects { session: SessionEffect::None, transaction: TransactionEffect::None };
+const BEGINS: Effects = Effects { transaction: TransactionEffect::Begins, ..HARMLESS };
+const ENDS: Effects = Effects { transaction: TransactionEffect::Ends, ..HARMLESS };
+const MAY_BEGIN_OR_END: Effects = Effects { transaction: TransactionEffect::Unknown, ..HARMLESS };
+
+/// The texts of which something else is said.
+#[track_caller]
+fn assert_all(dialect: Dialect, expected: Effects, texts: &[&str]) {
+    let others: Vec<_> = texts
+        .iter()
+        .map(|text| (text, effects(dialect, text)))
+        .filter(|(_, effects)| *effects != expected)
+        .collect();
+    assert!(others.is_empty(), "not {expected:?}: {others:#?}");
+}
+
+/// As [`assert_all`], for what is left behind in the session alone.
+#[track_caller]
+fn assert_session(dialect: Dialect, expected: SessionEffect, texts: &[&str]) {
+    let others: Vec<_> = texts
+        .iter()
+        .map(|text| (text, effects(dialect, text).session))
+        .filter(|(_, session)| *session != expected)
+        .collect();
+    assert!(others.is_empty(), "not {expected:?}: {others:#?}");
+}
+
+#[track_caller]
+fn assert_changes(dialect: Dialect, texts: &[&str]) {
+    assert_session(dialect, SessionEffect::Changed, texts);
+}
+
+#[track_caller]
+fn assert_replaces(dialect: Dialect, texts: &[&str]) {
+    assert_session(dialect, SessionEffect::Replace, texts);
+}
