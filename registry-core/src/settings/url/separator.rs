@@ -28,5 +28,6 @@ fn is_secretive_parameter(text: &str) -> bool {
 
 /// Whether `text`, decoded, is surely one value, and not several parameters in one.
 pub(super) fn is_one_value(text: &str) -> bool {
-    !text.contains(['=', ';', '&', '?']) && !(text.contains('@') && text.contains(':'))
+    let is_login = text.contains('@') && text.contains(':');
+    !text.contains(['=', ';', '&', '?']) && !is_login
 }
