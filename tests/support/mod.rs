@@ -17,6 +17,8 @@ pub(crate) mod log;
 #[cfg(feature = "mysql")]
 mod mariadb;
 #[cfg(feature = "postgres")]
+pub(crate) mod pgbouncer;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod programs;
 pub(crate) mod proxy;

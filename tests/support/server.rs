@@ -373,7 +373,7 @@ fn run(product: &dyn Product, home: &Home, program: &Path, url: &ServerUrl) -> O
     }
 }
 
-trait ProcessGroup {
+pub(crate) trait ProcessGroup {
     fn process_group_of_its_own(&mut self) -> &mut Self;
 }
 
@@ -384,14 +384,14 @@ impl ProcessGroup for Command {
     }
 }
 
-fn signal_to(child: &Child, signal: Signal) {
+pub(crate) fn signal_to(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
     kill(pid, signal).expect("it has not been waited for");
 }
 
 /// A port below those that the system gives to outgoing connections, so that a server which is
 /// started again finds it free.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let spread = u16::try_from(std::process::id() % 397).unwrap_or_default() * 25;
     (0..1000)
@@ -443,7 +443,7 @@ fn exited(product: &dyn Product, home: &Home) -> String {
 }
 
 /// The end of it: a server that lets nobody in has a line for each attempt.
-fn log_of(home: &Home) -> String {
+pub(crate) fn log_of(home: &Home) -> String {
     let log = std::fs::read(home.path().join("log")).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
     let lines: Vec<_> = log.lines().collect();
