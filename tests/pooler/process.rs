@@ -194,10 +194,22 @@ async fn in_a_unit_of_work(
 
 /// Whether a pooler or a server that is ended and started again explains it.
 fn is_explained(error: &Error) -> bool {
+    const WORDS: [&str; 8] = [
+        "connection closed",
+        "error communicating with the server",
+        "terminating connection due to administrator command",
+        "the database system is",
+        "server closed the connection",
+        "server conn crashed",
+        "server login",
+        // A unit of work whose connection broke.
+        "was abandoned",
+    ];
     let text = causes(error).join(": ");
     error.is_transient()
+        || WORDS.iter().any(|words| text.contains(words))
         // Nobody knows whether it is committed.
-        || matches!(error, Error::Commit(_)) && (text.contains("closed") || text.contains("doubt"))
+        || matches!(error, Error::Commit(_)) && text.contains("in doubt")
 }
 
 /// Does nothing by itself: the tests of the load run it in processes of their own.
