@@ -52,6 +52,10 @@ has_server pgbouncer || missing+=(pgbouncer)
 if [ -z "${REGISTRY_TEST_POSTGRES_URL:-}" ]; then
     has_server initdb && has_server postgres || missing+=(postgresql)
 fi
+# A test has PostgreSQL speak German, and compiles the locale for it. Elsewhere it comes with the system.
+if [ "$(uname)" = Linux ]; then
+    has localedef && [ -e /usr/share/i18n/locales/de_DE ] || missing+=(locales)
+fi
 if [ -z "${REGISTRY_TEST_MYSQL_URL:-}" ]; then
     has_server mariadb-install-db && has_server mariadbd || missing+=(mariadb-server)
 fi

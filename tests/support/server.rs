@@ -56,6 +56,11 @@ pub(crate) trait Product: Sync + RefUnwindSafe {
     /// The arguments of the server's program.
     fn arguments(&self, home: &Path, url: &ServerUrl) -> Vec<String>;
 
+    /// What the server's program has in its environment, beside what these tests have.
+    fn environment(&self, _home: &Path) -> Vec<(&'static str, PathBuf)> {
+        Vec::new()
+    }
+
     /// Connects, with the password, and runs `sql`.
     fn execute(&self, url: &str, sql: &str) -> Result<(), String>;
 
@@ -270,7 +275,8 @@ impl Server {
         }
     }
 
-    fn launched(product: &'static dyn Product) -> Self {
+    /// One that is started here.
+    pub(crate) fn launched(product: &'static dyn Product) -> Self {
         let program = |name: &str| {
             programs::find(name).unwrap_or_else(|| panic!("{}", unavailable(product, name)))
         };
@@ -345,6 +351,7 @@ fn run(product: &dyn Product, home: &Home, program: &Path, url: &ServerUrl) -> O
         .args(["-c", "echo $$ > pid && exec \"$@\"", "server"])
         .arg(program)
         .args(product.arguments(home.path(), url))
+        .envs(product.environment(home.path()))
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a second handle"))
         .stderr(log)
