@@ -10,11 +10,17 @@ mod mount;
 mod servers;
 mod support;
 
-mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, closing, runtimes, abandoned, warming);
+mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, closing, runtimes, abandoned, warming, transient);
 
 #[path = "faults/cached_plan.rs"]
 mod cached_plan;
+#[path = "faults/failover.rs"]
+mod failover;
 #[path = "faults/plain_bb8.rs"]
 mod plain_bb8;
+#[path = "faults/retyped.rs"]
+mod retyped;
 #[path = "faults/saturation.rs"]
 mod saturation;
+#[path = "faults/transient_postgres.rs"]
+mod transient_postgres;

@@ -4,7 +4,7 @@
 #   ./tests/run.sh                       everything
 #   ./tests/run.sh --test servers        one test binary
 #
-# The tests start PostgreSQL and MariaDB themselves, from the installed programs. What is missing is
+# The tests start PostgreSQL, MariaDB and PgBouncer themselves, from the installed programs. What is missing is
 # installed here where that is possible. REGISTRY_TEST_POSTGRES_URL and REGISTRY_TEST_MYSQL_URL name
 # running servers to use instead; their users must be allowed to create databases.
 set -euo pipefail
@@ -28,7 +28,7 @@ has_server() {
 install() {
     local elevate=()
     if ! has apt-get; then
-        die "these tests need $*. With Homebrew: brew install postgresql mariadb. Elsewhere, install the packages that have initdb, postgres, mariadb-install-db and mariadbd. Or name running servers in REGISTRY_TEST_POSTGRES_URL and REGISTRY_TEST_MYSQL_URL."
+        die "these tests need $*. With Homebrew: brew install postgresql mariadb pgbouncer. Elsewhere, install the packages that have initdb, postgres, mariadb-install-db, mariadbd and pgbouncer. Or name running servers in REGISTRY_TEST_POSTGRES_URL and REGISTRY_TEST_MYSQL_URL."
     fi
     if [ "$(id -u)" -ne 0 ]; then
         has sudo && sudo -n true 2>/dev/null ||
@@ -47,8 +47,14 @@ has cc || has gcc || has clang ||
     die "these tests need a C compiler, for the bundled SQLite. Debian: apt-get install gcc libc6-dev. macOS: xcode-select --install"
 
 missing=()
+# Poolers are started by the tests before PostgreSQL, wherever that is.
+has_server pgbouncer || missing+=(pgbouncer)
 if [ -z "${REGISTRY_TEST_POSTGRES_URL:-}" ]; then
     has_server initdb && has_server postgres || missing+=(postgresql)
+fi
+# A test has PostgreSQL speak German, and compiles the locale for it. Elsewhere it comes with the system.
+if [ "$(uname)" = Linux ]; then
+    has localedef && [ -e /usr/share/i18n/locales/de_DE ] || missing+=(locales)
 fi
 if [ -z "${REGISTRY_TEST_MYSQL_URL:-}" ]; then
     has_server mariadb-install-db && has_server mariadbd || missing+=(mariadb-server)

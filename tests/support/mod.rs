@@ -12,10 +12,16 @@ use tokio::sync::{Mutex, MutexGuard};
 
 mod account;
 pub(crate) mod backends;
+#[cfg(feature = "postgres")]
+mod german;
 mod home;
 pub(crate) mod log;
 #[cfg(feature = "mysql")]
 mod mariadb;
+#[cfg(feature = "postgres")]
+pub(crate) mod mood;
+#[cfg(feature = "postgres")]
+pub(crate) mod pgbouncer;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod programs;
@@ -59,6 +65,26 @@ pub(crate) fn mariadb() -> &'static Server {
 pub(crate) async fn mortal_postgres() -> MutexGuard<'static, Server> {
     static SERVER: OnceLock<Option<Mutex<Server>>> = OnceLock::new();
     server::mortal(&SERVER, &postgres::Postgres).lock().await
+}
+
+/// A PostgreSQL server of the caller's own, for what changes a whole server. It ends when it is dropped.
+///
+/// # Panics
+///
+/// Says how to get one, where it cannot be had.
+#[cfg(feature = "postgres")]
+pub(crate) fn own_postgres() -> Server {
+    Server::launched(&postgres::Postgres)
+}
+
+/// A PostgreSQL server of the caller's own whose messages are in German.
+///
+/// # Panics
+///
+/// Says how to get one, where it cannot be had.
+#[cfg(feature = "postgres")]
+pub(crate) fn german_postgres() -> Server {
+    Server::launched(&german::GermanPostgres)
 }
 
 /// Another MariaDB server, which tests may kill. They take turns: it is theirs while they hold it.

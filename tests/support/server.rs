@@ -56,6 +56,11 @@ pub(crate) trait Product: Sync + RefUnwindSafe {
     /// The arguments of the server's program.
     fn arguments(&self, home: &Path, url: &ServerUrl) -> Vec<String>;
 
+    /// What the server's program has in its environment, beside what these tests have.
+    fn environment(&self, _home: &Path) -> Vec<(&'static str, PathBuf)> {
+        Vec::new()
+    }
+
     /// Connects, with the password, and runs `sql`.
     fn execute(&self, url: &str, sql: &str) -> Result<(), String>;
 
@@ -270,7 +275,8 @@ impl Server {
         }
     }
 
-    fn launched(product: &'static dyn Product) -> Self {
+    /// One that is started here.
+    pub(crate) fn launched(product: &'static dyn Product) -> Self {
         let program = |name: &str| {
             programs::find(name).unwrap_or_else(|| panic!("{}", unavailable(product, name)))
         };
@@ -345,6 +351,7 @@ fn run(product: &dyn Product, home: &Home, program: &Path, url: &ServerUrl) -> O
         .args(["-c", "echo $$ > pid && exec \"$@\"", "server"])
         .arg(program)
         .args(product.arguments(home.path(), url))
+        .envs(product.environment(home.path()))
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a second handle"))
         .stderr(log)
@@ -373,7 +380,7 @@ fn run(product: &dyn Product, home: &Home, program: &Path, url: &ServerUrl) -> O
     }
 }
 
-trait ProcessGroup {
+pub(crate) trait ProcessGroup {
     fn process_group_of_its_own(&mut self) -> &mut Self;
 }
 
@@ -384,14 +391,14 @@ impl ProcessGroup for Command {
     }
 }
 
-fn signal_to(child: &Child, signal: Signal) {
+pub(crate) fn signal_to(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
     kill(pid, signal).expect("it has not been waited for");
 }
 
 /// A port below those that the system gives to outgoing connections, so that a server which is
 /// started again finds it free.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let spread = u16::try_from(std::process::id() % 397).unwrap_or_default() * 25;
     (0..1000)
@@ -443,7 +450,7 @@ fn exited(product: &dyn Product, home: &Home) -> String {
 }
 
 /// The end of it: a server that lets nobody in has a line for each attempt.
-fn log_of(home: &Home) -> String {
+pub(crate) fn log_of(home: &Home) -> String {
     let log = std::fs::read(home.path().join("log")).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
     let lines: Vec<_> = log.lines().collect();
