@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use diesel_async::SimpleAsyncConnection;
+use diesel_migrations::FileBasedMigrations;
 use futures_util::future::join_all;
 use registry_core::{AcquireError, BindSettings, Registry, Session, binds};
 
@@ -39,6 +40,17 @@ async fn acquires_in_a_process_of_its_own() {
         "all at once" => {
             let all = join_all((0..60).map(|number| visit(&registry, number))).await;
             all.into_iter().find_map(Result::err)
+        }
+        "migrated" => {
+            let migrations = Path::new(&folder).join("migrations");
+            std::fs::create_dir(&migrations).expect("a folder");
+            for number in 0..60 {
+                visit(&registry, number).await.expect("a session");
+                let tenant = registry.tenant(&format!("m{number}")).expect("a name");
+                let migrations = FileBasedMigrations::from_path(&migrations).expect("none");
+                tenant.migrate::<Files>(migrations).await.expect("migrated");
+            }
+            None
         }
         "held" => {
             let mut held = Vec::new();
@@ -109,7 +121,7 @@ const READ_ONLY: [&str; 7] = [
 
 #[test]
 fn where_files_are_short_idle_engines_make_room() {
-    for scene in ["one by one", "all at once"] {
+    for scene in ["one by one", "all at once", "migrated"] {
         assert_eq!(seen(&FEW_FILES, scene, &fresh_folder()), ["no error"], "{scene}");
     }
 }
