@@ -120,7 +120,12 @@ impl<'a> Reader<'a> {
     }
 
     fn next(&mut self) -> Seen {
-        let token = self.lexer.next();
+        self.next_inline()
+    }
+
+    #[inline(always)]
+    fn next_inline(&mut self) -> Seen {
+        let token = self.lexer.next_inline();
         let keyword = match token.kind {
             Kind::Word => keyword(self.lexer.bytes(token)),
             Kind::Unknown => {
@@ -360,7 +365,7 @@ impl<'a> Reader<'a> {
             body.open(first);
         }
         while !self.is_at_end {
-            let seen = self.next();
+            let seen = self.next_inline();
             match seen.token.kind {
                 Kind::Word => {
                     if body.word(mode, prev, seen.keyword) {

@@ -10,15 +10,20 @@ pub(super) const NONE: Keyword = 0;
 
 #[inline]
 pub(super) const fn keyword(word: &[u8]) -> Keyword {
-    let mut keyword = NONE;
-    if word.len() <= size_of::<Keyword>() {
-        let mut at = 0;
-        while at < word.len() {
-            keyword = keyword << 8 | (word[at] | 0x20) as Keyword;
-            at += 1;
-        }
+    // In two halves, as shifting those is cheaper.
+    let (mut first, mut second, mut at) = (0_u64, 0_u64, 0);
+    if word.len() > size_of::<Keyword>() {
+        return NONE;
     }
-    keyword
+    while at < word.len() && at < size_of::<u64>() {
+        first = first << 8 | (word[at] | 0x20) as u64;
+        at += 1;
+    }
+    while at < word.len() {
+        second = second << 8 | (word[at] | 0x20) as u64;
+        at += 1;
+    }
+    (second as Keyword) << u64::BITS | first as Keyword
 }
 
 macro_rules! keywords {

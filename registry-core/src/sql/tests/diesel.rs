@@ -75,7 +75,7 @@ fn what_diesel_writes_for_postgres_leaves_nothing_behind() {
             r#"INSERT INTO "users" DEFAULT VALUES RETURNING "users"."id""#,
             r#"UPDATE "users" SET "id" = $1 RETURNING "users"."id""#,
             r#"COPY "t" ("a") FROM STDIN WITH (FORMAT binary)"#,
-            r#"COPY "t" ("a", "b") TO STDOUT WITH (FORMAT csv, FREEZE 0, DELIMITER ',', NULL '', QUOTE '"', ESCAPE '\', HEADER 1)"#,
+            r#"COPY "t" ("a", "b") TO STDOUT WITH (FORMAT csv, FREEZE 0, DELIMITER ',', NULL '', QUOTE '"', HEADER 1)"#,
             "SET CONSTRAINTS ALL IMMEDIATE",
         ],
     );

@@ -11,8 +11,7 @@ fn any_dialect() -> impl Strategy<Value = Dialect> {
     select(&[Postgres, Mysql, Sqlite][..])
 }
 
-/// What changes a session when it is put where an expression stands, and what begins a statement that
-/// does.
+/// Statements that are not plain.
 const CHANGES: &[(Dialect, &str)] = &[
     (Postgres, "SELECT set_config('a.b', 'c', false)"),
     (Postgres, "SELECT pg_advisory_lock(1)"),
@@ -68,10 +67,9 @@ fn respelled(
     let (mut text, mut end) = (String::new(), 0);
     loop {
         let token = lexer.next();
-        // Some tokens are one only if nothing is between their parts.
-        if token.start > end || end == 0 {
-            text.push_str(gap());
-        } else if matches!(token.kind, Kind::Open) || text.ends_with('(') {
+        // What stands together may mean something else when it does not: `E''`, `@@`, `1.5`.
+        let is_free = token.start > end || token.kind == Kind::Open || text.ends_with('(');
+        if is_free || end == 0 {
             text.push_str(gap());
         }
         if token.kind == Kind::End {
