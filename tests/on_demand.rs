@@ -6,6 +6,8 @@ mod support;
 
 mount::mount!(by_url, evictions, replacing, tenants);
 
+#[path = "on_demand/closing.rs"]
+mod closing;
 #[path = "on_demand/credentials.rs"]
 mod credentials;
 #[path = "on_demand/names.rs"]

@@ -52,6 +52,15 @@ impl Case {
             assert_eq!(insert(session).await, Ok(Mood::Happy));
             assert_eq!(whats(session).await, Ok(vec!["one".to_owned()]));
         }
+        // A query of a unit of work is another statement than that of a session.
+        let mut works = [case.registry.begin(), case.registry.begin()];
+        for work in &mut works {
+            let query = plans::table.select(plans::what);
+            assert_eq!(query.load::<String>(&mut *work).await.expect("rows"), ["one"]);
+            let insert = diesel::insert_into(people::table).values(people::mood.eq(Mood::Happy));
+            let insert = insert.returning(people::mood).get_result::<Mood>(work);
+            assert_eq!(insert.await.expect("a row"), Mood::Happy);
+        }
         case
     }
 

@@ -1,0 +1,75 @@
+//! Closing while callers wait for what code of the program's must say first.
+
+use std::time::Duration;
+
+use registry_core::{
+    AcquireError, BindSettings, Credentials, Error, Registry, Tenant, TenantResolver, binds,
+};
+use tokio::task::JoinHandle;
+
+binds! {
+    Crm: Postgres = "crm";
+}
+
+const CALLERS: usize = 30;
+
+/// Long before any time-out. The machine may be busy with much else.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// An URL that nobody is asked for.
+const URL: &str = "postgres://app@127.0.0.1:9/app";
+
+fn bind() -> BindSettings {
+    BindSettings::new(URL)
+        .connect_timeout(Duration::from_secs(60))
+        .acquire_timeout(Duration::from_secs(60))
+}
+
+type Waiting = JoinHandle<Result<(), AcquireError>>;
+
+/// Has it wait in a task of its own.
+async fn waiting(
+    acquire: impl Future<Output = Result<(), AcquireError>> + Send + 'static,
+) -> Waiting {
+    let mut acquire = Box::pin(acquire);
+    assert!(futures_util::poll!(&mut acquire).is_pending());
+    tokio::spawn(acquire)
+}
+
+async fn assert_told(callers: Vec<Waiting>, registry: &Registry) {
+    let closing = tokio::time::timeout(AT_ONCE, registry.close_within(AT_ONCE)).await;
+    assert!(closing.expect("at once").is_complete());
+    for caller in callers {
+        let outcome = tokio::time::timeout(AT_ONCE, caller).await.expect("at once");
+        let outcome = outcome.expect("no panic");
+        assert!(matches!(outcome, Err(AcquireError::Closed { .. })), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn callers_that_wait_for_a_resolver_are_told_that_the_registry_is_closed() {
+    let resolver =
+        TenantResolver::new(|_: &Tenant| std::future::pending::<Result<BindSettings, Error>>());
+    let registry = Registry::builder().tenants("crm", resolver).build().expect("good settings");
+    let mut callers = Vec::new();
+    for number in 0..CALLERS {
+        let tenant = registry.tenant(&format!("t{}", number % 3)).expect("a good name");
+        callers.push(waiting(async move { tenant.session::<Crm>().await.map(drop) }).await);
+    }
+    assert_told(callers, &registry).await;
+}
+
+#[tokio::test]
+async fn callers_that_wait_for_credentials_are_told_that_the_registry_is_closed() {
+    let registry = Registry::builder()
+        .bind("crm", bind().max_connections(4))
+        .credentials("crm", |_| std::future::pending::<Result<Credentials, Error>>())
+        .build()
+        .expect("good settings");
+    let mut callers = Vec::new();
+    for _ in 0..CALLERS {
+        let registry = registry.clone();
+        callers.push(waiting(async move { registry.session::<Crm>().await.map(drop) }).await);
+    }
+    assert_told(callers, &registry).await;
+}
