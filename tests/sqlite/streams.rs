@@ -208,11 +208,11 @@ async fn a_statement_that_writes_comes_to_its_end_for_one_row() {
     connection
         .batch_execute(
             "PRAGMA foreign_keys = ON; CREATE TABLE parents (id INTEGER PRIMARY KEY); \
-             CREATE TABLE t (id INTEGER REFERENCES parents)",
+             CREATE TABLE t (id INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED)",
         )
         .await
         .expect("tables");
-    // What is broken is told behind the last row.
+    // The transaction of the statement ends behind its last row, and only then is this told.
     for count in [1, 1000] {
         let query = numbers(count, "n").replacen("SELECT n AS value", "INSERT INTO t SELECT n", 1);
         let query = format!("{query} RETURNING id AS value");
