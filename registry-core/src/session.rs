@@ -287,11 +287,12 @@ async fn wait_for_engine<B: Bind>(
             Err(error) if is_replaced(&error, registry) => continue,
             lent => lent.map_err(told)?,
         };
-        return match schema {
-            Some(schema) if !core.prepare(&mut loan, &schema).await.map_err(told)? => {
-                Err(route.unknown_schema::<B>())
-            }
-            _ => Ok(loan),
+        let Some(schema) = schema else { return Ok(loan) };
+        return match core.prepare(&mut loan, &schema).await {
+            Ok(true) => Ok(loan),
+            Ok(false) => Err(route.unknown_schema::<B>()),
+            Err(error) if is_replaced(&error, registry) => continue,
+            Err(error) => Err(told(error)),
         };
     }
 }
