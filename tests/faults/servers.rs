@@ -51,11 +51,8 @@ pub(crate) mod postgres {
     }
 
     /// How many connections to the current database the server has lost: those that did not say that they go.
-    pub(crate) fn lost_connections(_: &str) -> String {
-        "SELECT sessions_abandoned AS value FROM pg_stat_database \
-         WHERE datname = current_database()"
-            .to_owned()
-    }
+    pub(crate) const LOST: &str = "SELECT sessions_abandoned AS value FROM pg_stat_database \
+        WHERE datname = current_database()";
 
     pub(crate) use super::as_account;
 
@@ -105,24 +102,19 @@ pub(crate) mod mysql {
     pub(crate) const LESS_LONELY: &str =
         "ALTER USER lonely@'127.0.0.1' WITH MAX_USER_CONNECTIONS 5";
 
-    /// Makes an account anew that may have that many connections, and which are counted.
+    /// Makes an account anew that may have that many connections.
     pub(crate) fn account(name: &str, connections: usize) -> Vec<String> {
         let limit = format!("WITH MAX_USER_CONNECTIONS {connections}");
         vec![
-            "SET GLOBAL userstat = ON".to_owned(),
             format!("DROP USER IF EXISTS {name}@'127.0.0.1'"),
             format!("CREATE USER {name}@'127.0.0.1' IDENTIFIED BY 'sesame' {limit}"),
             format!("GRANT ALL ON *.* TO {name}@'127.0.0.1'"),
         ]
     }
 
-    /// How many connections of that account the server has lost: those that did not say that they go.
-    pub(crate) fn lost_connections(name: &str) -> String {
-        format!(
-            "SELECT CAST(COALESCE(SUM(lost_connections), 0) AS SIGNED) AS value \
-             FROM information_schema.user_statistics WHERE user = '{name}'"
-        )
-    }
+    /// How many connections the server has lost: those that did not say that they go.
+    pub(crate) const LOST: &str = "SELECT CAST(variable_value AS SIGNED) AS value \
+        FROM information_schema.global_status WHERE variable_name = 'ABORTED_CLIENTS'";
 
     pub(crate) use super::as_account;
 

@@ -38,9 +38,8 @@ pub struct Observed {
     place: OnceLock<String>,
     /// Wakes [`Observed::settled`].
     answered: Notify,
-    /// Set when the stream is gone, and the waiters that it wakes.
+    /// Set when the stream is gone.
     is_gone: AtomicBool,
-    gone: Notify,
     /// Whether somebody tells when the server was told good-bye, and that it was.
     has_parting: AtomicBool,
     parted: Latch,
@@ -159,19 +158,6 @@ impl Observed {
                 return;
             }
             answered.await;
-        }
-    }
-
-    /// Waits until the stream is closed. Where none is read, there is nothing to wait for.
-    pub(crate) async fn gone(&self) {
-        while self.is_read() {
-            let gone = self.gone.notified();
-            tokio::pin!(gone);
-            gone.as_mut().enable();
-            if self.is_gone.load(Ordering::Acquire) {
-                return;
-            }
-            gone.await;
         }
     }
 
@@ -306,6 +292,5 @@ impl Observed {
     pub(super) fn note_gone(&self) {
         self.is_gone.store(true, Ordering::Release);
         self.answered.notify_waiters();
-        self.gone.notify_waiters();
     }
 }

@@ -189,7 +189,7 @@ mod tests {
             lease.set_schema(schema);
         });
         leases.into_iter().for_each(|lease| pool.put_back(lease));
-        let mut take = |schema| {
+        let take = |schema| {
             let lease = pool.take(Some(schema)).expect("a slot");
             let number = lease.connection().copied();
             // Not put back.
