@@ -402,7 +402,7 @@ async fn those_who_wait_for_a_resolver_that_never_answers_are_told_at_once_when_
             tokio::spawn(async move { tenant.session_for::<invoices::table>().await.err() })
         })
         .collect();
-    eventually(|| asked.load(Ordering::SeqCst) == NAMES.len() as u32).await;
+    eventually(|| times(&asked) == NAMES.len() as u32).await;
     let closing = tokio::time::timeout(Duration::from_secs(10), registry.close());
     let report = closing.await.expect("at once");
     assert!(report.is_complete(), "{report}");
