@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 
-use mysql_async::{Conn, Opts, OptsBuilder};
+use mysql_async::{Conn, Error, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use tokio::time::timeout_at;
 
 use super::classify;
@@ -76,7 +76,7 @@ async fn addresses(host: &str, port: u16) -> Result<Vec<IpAddr>, ConnectError> {
 
 #[cfg(not(feature = "rustls"))]
 async fn try_address(builder: OptsBuilder, _: &DatabaseUrl) -> Result<Conn, ConnectError> {
-    Conn::new(builder).await.map_err(classify)
+    open(builder).await.map_err(classify)
 }
 
 /// Connects in the order of MySQL's `ssl-mode`.
@@ -88,7 +88,7 @@ async fn try_address(builder: OptsBuilder, url: &DatabaseUrl) -> Result<Conn, Co
     let opts = Opts::from(builder.clone());
     let Some(tls) = url.tls().filter(|tls| tls.mode > TlsMode::Disable && opts.socket().is_none())
     else {
-        return Conn::new(plain).await.map_err(classify);
+        return open(plain).await.map_err(classify);
     };
     match encrypted(&builder, tls, opts.ip_or_hostname()).await {
         Err(ConnectError::Tls(cause)) if tls.mode == TlsMode::Prefer => {
@@ -98,7 +98,7 @@ async fn try_address(builder: OptsBuilder, url: &DatabaseUrl) -> Result<Conn, Co
                 cause = %Chain(&*cause),
                 "plaintext: TLS cannot be had"
             );
-            Conn::new(plain).await.map_err(classify)
+            open(plain).await.map_err(classify)
         }
         Err(ConnectError::Tls(cause)) if tls.mode == TlsMode::VerifyCa => {
             match name_in_certificate(&*cause) {
@@ -118,5 +118,14 @@ async fn encrypted(
     name: &str,
 ) -> Result<Conn, ConnectError> {
     let ssl = crate::backend::tls::mysql::ssl_opts(tls, name).await?;
-    Conn::new(builder.clone().ssl_opts(ssl)).await.map_err(classify)
+    open(builder.clone().ssl_opts(ssl)).await.map_err(classify)
+}
+
+/// Opens a connection that says good-bye (`COM_QUIT`) when it is dropped: mysql_async 0.36 means to do so for each, but
+/// takes it for disconnected by then. One that comes back to a pool which keeps none is closed as it should be, so
+/// each connection is given a pool for itself.
+async fn open(opts: OptsBuilder) -> Result<Conn, Error> {
+    let keeps_none = PoolConstraints::new(0, 1).unwrap_or_default();
+    let pool_opts = PoolOpts::default().with_constraints(keeps_none).with_reset_connection(false);
+    Pool::new(opts.pool_opts(pool_opts)).get_conn().await
 }
