@@ -10,12 +10,16 @@ mod mount;
 mod servers;
 mod support;
 
-mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, closing, runtimes, abandoned, warming, transient);
+mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, closing, runtimes, abandoned, warming, transient, scarcity, farewells);
 
+#[path = "faults/accounts.rs"]
+mod accounts;
 #[path = "faults/cached_plan.rs"]
 mod cached_plan;
 #[path = "faults/failover.rs"]
 mod failover;
+#[path = "faults/hosts.rs"]
+mod hosts;
 #[path = "faults/plain_bb8.rs"]
 mod plain_bb8;
 #[path = "faults/retyped.rs"]

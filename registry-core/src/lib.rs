@@ -125,7 +125,9 @@ mod bind_key;
 mod engine;
 pub mod error;
 mod func;
+mod latch;
 mod on_demand;
+mod panicked;
 #[doc(hidden)]
 pub mod private;
 pub mod query;

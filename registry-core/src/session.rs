@@ -300,11 +300,12 @@ async fn wait_for_engine<B: Bind>(
             Err(error) if error.is_timeout() => return Err(told(lacked.unwrap_or(error))),
             lent => lent.map_err(told)?,
         };
-        return match schema {
-            Some(schema) if !core.prepare(&mut loan, &schema).await.map_err(told)? => {
-                Err(route.unknown_schema::<B>())
-            }
-            _ => Ok(loan),
+        let Some(schema) = schema else { return Ok(loan) };
+        return match core.prepare(&mut loan, &schema).await {
+            Ok(true) => Ok(loan),
+            Ok(false) => Err(route.unknown_schema::<B>()),
+            Err(error) if is_replaced(&error, registry) => continue,
+            Err(error) => Err(told(error)),
         };
     }
 }

@@ -419,3 +419,52 @@ async fn a_resolver_does_not_find_schemas() {
     let error = tenant(&registry, "acme").session_for::<invoices::table>().await.unwrap_err();
     assert!(matches!(error, AcquireError::Settings { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn those_who_wait_for_a_resolver_that_never_answers_are_told_at_once_when_the_registry_is_closed()
+ {
+    let asked = Arc::new(AtomicU32::new(0));
+    let resolver = TenantResolver::new({
+        let asked = Arc::clone(&asked);
+        move |_| {
+            asked.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<Result<BindSettings, Error>>()
+        }
+    });
+    let registry = Registry::builder().tenants("crm", resolver).build().expect("good settings");
+    let waiting: Vec<_> = (0..30)
+        .map(|number| {
+            let tenant = tenant(&registry, NAMES[number % NAMES.len()]);
+            tokio::spawn(async move { tenant.session_for::<invoices::table>().await.err() })
+        })
+        .collect();
+    eventually(|| times(&asked) == NAMES.len() as u32).await;
+    let closing = tokio::time::timeout(Duration::from_secs(10), registry.close());
+    let report = closing.await.expect("at once");
+    assert!(report.is_complete(), "{report}");
+    assert!(waiting.iter().all(tokio::task::JoinHandle::is_finished), "the report came first");
+    for error in join_all(waiting).await {
+        let error = error.expect("no panic").expect("it is closed");
+        assert!(matches!(error, AcquireError::Closed { .. }), "{error}");
+        assert_eq!(error.key(), "crm");
+    }
+}
+
+#[tokio::test]
+async fn a_resolver_that_panics_is_an_error_of_those_who_ask() {
+    let resolver = TenantResolver::new(|tenant| {
+        let name = tenant.name().to_owned();
+        async move {
+            assert_ne!(name, "acme", "a mistake of the program's");
+            Ok::<Option<BindSettings>, Error>(None)
+        }
+    });
+    let registry = Registry::builder().tenants("crm", resolver).build().expect("good settings");
+    for _ in 0..2 {
+        let error = tenant(&registry, "acme").session_for::<invoices::table>().await.unwrap_err();
+        assert!(matches!(error, AcquireError::Resolve { .. }), "{error}");
+        assert!(causes(&error)[1].contains("a mistake of the program's"), "{:?}", causes(&error));
+    }
+    let error = tenant(&registry, "globex").session_for::<invoices::table>().await.unwrap_err();
+    assert!(matches!(error, AcquireError::UnknownTenant { .. }), "{error}");
+}

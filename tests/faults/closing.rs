@@ -1,14 +1,18 @@
 //! What is left once a registry is closed: nothing.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel_async::SimpleAsyncConnection;
 use futures_util::poll;
-use registry_core::AcquireError;
+use registry_core::{AcquireError, Credentials, DatabaseUrl, Registry};
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::rig::{AT_ONCE, Rig, assert_answers, number};
-use super::{Backend, CONNECTIONS, LONG};
+use super::{Backend, CONNECTIONS, LONG, server};
 use crate::support::proxy::soon;
 use crate::support::{eventually, sockets};
 
@@ -85,4 +89,71 @@ async fn a_registry_that_is_closed_while_it_connects_and_while_a_query_hangs_lea
     assert!(rig.registry.close_within(AT_ONCE).await.is_complete());
     eventually(|| sockets::to_port(rig.proxy.port()) == 0).await;
     eventually(|| Handle::current().metrics().num_alive_tasks() == 0).await;
+}
+
+/// Somebody who acquires a session, in a task of its own.
+fn acquiring(registry: &Registry) -> JoinHandle<Option<AcquireError>> {
+    let registry = registry.clone();
+    tokio::spawn(async move { registry.session_by_key::<Backend>("default").await.err() })
+}
+
+/// Whoever waits hears of the closing, and the closing waits for nothing that would end by itself only later.
+async fn assert_told_at_once(registry: &Registry, waiting: JoinHandle<Option<AcquireError>>) {
+    let report = timeout(AT_ONCE, registry.close()).await.expect("at once");
+    assert!(report.is_complete(), "{report}");
+    let error = timeout(AT_ONCE, waiting).await.expect("at once").expect("no panic");
+    assert!(matches!(error, Some(AcquireError::Closed { .. })), "{error:?}");
+}
+
+/// Longer than the closing may take.
+const LONG_WAIT: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn whoever_connects_to_a_server_that_says_nothing_is_told_at_once() {
+    let rig = Rig::new(|bind| bind.connect_timeout(LONG_WAIT).acquire_timeout(LONG_WAIT)).await;
+    rig.proxy.be_silent();
+    let waiting = acquiring(&rig.registry);
+    eventually(|| rig.proxy.accepted() > 0).await;
+    assert_told_at_once(&rig.registry, waiting).await;
+}
+
+#[tokio::test]
+async fn whoever_waits_for_on_connect_is_told_at_once() {
+    let rig = Rig::new(|bind| bind.on_connect([LONG])).await;
+    let waiting = acquiring(&rig.registry);
+    let mut observer = rig.observer().await;
+    soon(async { while number(&mut observer, CONNECTIONS).await == 0 {} }).await;
+    assert_told_at_once(&rig.registry, waiting).await;
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_check_of_a_connection_is_told_at_once() {
+    let rig = Rig::new(|bind| bind.check_timeout(LONG_WAIT).acquire_timeout(LONG_WAIT)).await;
+    drop(rig.session().await);
+    let gate = rig.proxy.hold_answers();
+    let waiting = acquiring(&rig.registry);
+    soon(gate.asked()).await;
+    let closing = timeout(AT_ONCE, rig.registry.close_within(Duration::from_secs(1)));
+    closing.await.expect("at once");
+    let error = timeout(AT_ONCE, waiting).await.expect("at once").expect("no panic");
+    assert!(matches!(error, Some(AcquireError::Closed { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn whoever_waits_for_credentials_is_told_at_once() {
+    let asked = Arc::new(Notify::new());
+    let registry = Registry::builder()
+        .bind("default", server().database("fault"))
+        .credentials("default", {
+            let asked = Arc::clone(&asked);
+            move |_: &DatabaseUrl| {
+                asked.notify_one();
+                std::future::pending::<Result<Credentials, std::io::Error>>()
+            }
+        })
+        .build()
+        .expect("good settings");
+    let waiting = acquiring(&registry);
+    soon(asked.notified()).await;
+    assert_told_at_once(&registry, waiting).await;
 }

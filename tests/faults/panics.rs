@@ -1,12 +1,16 @@
 //! Panics of the user's code while it has a session.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use diesel::result::Error;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
 
-use super::rig::{Rig, Session, UPDATE, acquire, create_things, number};
-use super::{Backend, IMPATIENT, SECOND};
+use registry_core::{BindSettings, ConnectError, Credentials, DatabaseUrl, Registry};
+
+use super::rig::{Rig, Session, UPDATE, acquire, connect_error, create_things, number};
+use super::{Backend, IMPATIENT, SECOND, server};
+use crate::support::causes;
 use crate::support::proxy::soon;
 
 const UNCHANGED: &str = "SELECT count(*) AS value FROM things WHERE value = 0";
@@ -86,4 +90,30 @@ async fn beside_a_query_that_is_on_its_way() {
     })
     .await;
     rig.finish().await;
+}
+
+#[tokio::test]
+async fn of_whoever_is_asked_for_credentials() {
+    let registry = Registry::builder()
+        .bind("default", BindSettings::new(server().database("fault")).max_connections(2))
+        .credentials("default", {
+            let asked = AtomicU32::new(0);
+            move |_: &DatabaseUrl| {
+                let is_bad = asked.fetch_add(1, Ordering::SeqCst) < 4;
+                async move {
+                    assert!(!is_bad, "a mistake of the program's");
+                    Ok::<_, std::io::Error>(Credentials::password(server().password()))
+                }
+            }
+        })
+        .build()
+        .expect("good settings");
+    // Twice as often as there are connections.
+    for _ in 0..4 {
+        let error = acquire(&registry).await.unwrap_err();
+        assert!(matches!(connect_error(&error), ConnectError::Other(_)), "{error:?}");
+        assert!(causes(&error)[2].contains("a mistake of the program's"), "{:?}", causes(&error));
+    }
+    let sessions = (acquire(&registry).await, acquire(&registry).await);
+    assert!(sessions.0.is_ok() && sessions.1.is_ok());
 }

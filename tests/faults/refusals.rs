@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use diesel_async::SimpleAsyncConnection;
 use futures_util::future::join_all;
-use registry_core::ConnectError;
+use registry_core::{AcquireError, ConnectError};
 
 use super::rig::{
     AT_ONCE, Rig, acquire, assert_answers, assert_whole, connect, connect_error, refused, registry,
 };
-use super::{LESS_LONELY, LONELY, server};
+use super::{Backend, LESS_LONELY, LONELY, server};
 use crate::support::causes;
+use crate::support::proxy::soon;
 
 #[tokio::test]
 async fn a_server_that_is_down_at_first_is_used_once_it_is_up() {
@@ -66,7 +67,7 @@ async fn a_wrong_password_and_an_unknown_database_are_told_at_once_and_harm_no_o
 }
 
 #[tokio::test]
-async fn too_many_connections_on_the_server_are_told_at_once_and_pass() {
+async fn too_many_connections_on_the_server_are_told_and_pass() {
     let url = server().database("crowded");
     let mut admin = connect(&url).await;
     for statement in LONELY {
@@ -77,16 +78,29 @@ async fn too_many_connections_on_the_server_are_told_at_once_and_pass() {
     let crowded = registry(&url, |bind| bind);
 
     let mut only = acquire(&crowded).await.expect("the one that there may be");
-    let (error, took) = refused(&crowded).await;
-    assert!(took < AT_ONCE, "{took:?}");
-    assert!(matches!(connect_error(&error), ConnectError::TooManyConnections(_)), "{error:?}");
-    assert!(error.is_transient());
+    // It is waited for, as it will come back.
+    let limit = Duration::from_millis(400);
+    let error = crowded.session_by_key::<Backend>("default").within(limit).await.unwrap_err();
+    let AcquireError::TimedOut { after, last_error: Some(last), .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(*after, limit);
+    assert!(matches!(**last, ConnectError::TooManyConnections(_)), "{error:?}");
+    assert!(error.is_transient() && error.is_timeout());
     // Whoever has a session keeps it, and it is there for the next.
     assert_answers(&mut only, 3).await;
+    let mut next = Box::pin(crowded.session_by_key::<Backend>("default"));
+    assert!(futures_util::poll!(&mut next).is_pending());
     drop(only);
-    let mut only = acquire(&crowded).await.expect("the same again");
+    let mut only = soon(next).await.expect("the same again");
     assert_answers(&mut only, 4).await;
     drop(only);
+    // Where it is somebody else's, there is nothing to wait for.
+    let stranger = registry(&url, |bind| bind);
+    let (error, took) = refused(&stranger).await;
+    assert!(took < AT_ONCE, "{took:?}");
+    assert!(matches!(connect_error(&error), ConnectError::TooManyConnections(_)), "{error:?}");
+    assert!(error.is_transient() && !error.is_timeout());
 
     // The slot that could not be filled was not lost.
     admin.batch_execute(LESS_LONELY).await.expect("an admin may");

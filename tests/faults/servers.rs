@@ -1,5 +1,12 @@
 //! What the bodies know of their server: the same names in each module.
 
+/// The URL of a database for an account of `account`.
+pub(crate) fn as_account(url: &str, name: &str) -> String {
+    let (scheme, rest) = url.split_once("://").expect("a scheme");
+    let (_, address) = rest.split_once('@').expect("a user");
+    format!("{scheme}://{name}:sesame@{address}")
+}
+
 pub(crate) mod postgres {
     use crate::support::{self, Server};
 
@@ -34,6 +41,20 @@ pub(crate) mod postgres {
 
     /// Lets that user have more.
     pub(crate) const LESS_LONELY: &str = "ALTER ROLE lonely CONNECTION LIMIT 5";
+
+    /// Makes an account anew that may have that many connections.
+    pub(crate) fn account(name: &str, connections: usize) -> Vec<String> {
+        vec![
+            format!("DROP ROLE IF EXISTS {name}"),
+            format!("CREATE ROLE {name} LOGIN PASSWORD 'sesame' CONNECTION LIMIT {connections}"),
+        ]
+    }
+
+    /// How many connections to the current database the server has lost: those that did not say that they go.
+    pub(crate) const LOST: &str = "SELECT sessions_abandoned AS value FROM pg_stat_database \
+        WHERE datname = current_database()";
+
+    pub(crate) use super::as_account;
 
     pub(crate) fn server() -> &'static Server {
         support::postgres()
@@ -80,6 +101,22 @@ pub(crate) mod mysql {
     /// Lets that user have more.
     pub(crate) const LESS_LONELY: &str =
         "ALTER USER lonely@'127.0.0.1' WITH MAX_USER_CONNECTIONS 5";
+
+    /// Makes an account anew that may have that many connections.
+    pub(crate) fn account(name: &str, connections: usize) -> Vec<String> {
+        let limit = format!("WITH MAX_USER_CONNECTIONS {connections}");
+        vec![
+            format!("DROP USER IF EXISTS {name}@'127.0.0.1'"),
+            format!("CREATE USER {name}@'127.0.0.1' IDENTIFIED BY 'sesame' {limit}"),
+            format!("GRANT ALL ON *.* TO {name}@'127.0.0.1'"),
+        ]
+    }
+
+    /// How many connections the server has lost: those that did not say that they go.
+    pub(crate) const LOST: &str = "SELECT CAST(variable_value AS SIGNED) AS value \
+        FROM information_schema.global_status WHERE variable_name = 'ABORTED_CLIENTS'";
+
+    pub(crate) use super::as_account;
 
     pub(crate) fn server() -> &'static Server {
         support::mariadb()

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::error::ConnectError;
+
 /// For how long a host that has failed is tried after the others.
 const PENALTY: Duration = Duration::from_secs(30);
 
@@ -37,6 +39,32 @@ impl Hosts {
         failed.retain(|_, at| at.elapsed() < PENALTY);
         failed
     }
+}
+
+/// The host was silent. The time that it had is put in by whoever has given it.
+pub(super) fn silent() -> ConnectError {
+    ConnectError::TimedOut { after: Duration::ZERO }
+}
+
+/// Of two failures, the one that says more: what a server has said, before that a host cannot be reached. That one
+/// was silent says least.
+pub(super) fn more_telling(before: Option<ConnectError>, now: ConnectError) -> ConnectError {
+    let says = |error: &ConnectError| match error {
+        ConnectError::TimedOut { .. } => 0,
+        ConnectError::Unreachable(_) => 1,
+        _ => 2,
+    };
+    match before {
+        Some(before) if says(&before) > says(&now) => before,
+        _ => now,
+    }
+}
+
+/// When the next one of that many has had its share of the time.
+pub(super) fn share(deadline: Instant, of: usize) -> Instant {
+    let now = Instant::now();
+    let left = deadline.saturating_duration_since(now);
+    now + left / u32::try_from(of.max(1)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@
 //! may have done to a transaction counts as a change that has to be undone.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::latch::Latch;
 use crate::sql::{Effects, SessionEffect, TransactionEffect};
 
 /// What is known of one connection. Shared by its stream, its instrumentation and its slot.
@@ -41,9 +42,28 @@ pub struct Observed {
     place: OnceLock<String>,
     /// Wakes [`Observed::settled`].
     answered: Notify,
-    /// Set when the stream is gone, and the waiters that it wakes.
+    /// Set when the stream is gone.
     is_gone: AtomicBool,
-    gone: Notify,
+    /// Whether somebody tells when the server was told good-bye, and that it was.
+    has_parting: AtomicBool,
+    parted: Latch,
+}
+
+/// Kept with a stream until the server was told good-bye, and the stream is closed. It says so when it is dropped.
+#[derive(Debug)]
+pub(super) struct Parting(Arc<Observed>);
+
+impl Parting {
+    pub(super) fn of(observed: &Arc<Observed>) -> Self {
+        observed.has_parting.store(true, Ordering::Relaxed);
+        Self(Arc::clone(observed))
+    }
+}
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        self.0.parted.set();
+    }
 }
 
 /// What statements of a borrower may have left behind.
@@ -148,16 +168,10 @@ impl Observed {
         }
     }
 
-    /// Waits until the stream is closed. Where none is read, there is nothing to wait for.
-    pub(crate) async fn gone(&self) {
-        while self.is_read() {
-            let gone = self.gone.notified();
-            tokio::pin!(gone);
-            gone.as_mut().enable();
-            if self.is_gone.load(Ordering::Acquire) {
-                return;
-            }
-            gone.await;
+    /// Waits until the server was told good-bye. Where nobody tells when, there is nothing to wait for.
+    pub(crate) async fn parted(&self) {
+        if self.has_parting.load(Ordering::Relaxed) {
+            self.parted.wait().await;
         }
     }
 
@@ -303,6 +317,5 @@ impl Observed {
     pub(super) fn note_gone(&self) {
         self.is_gone.store(true, Ordering::Release);
         self.answered.notify_waiters();
-        self.gone.notify_waiters();
     }
 }

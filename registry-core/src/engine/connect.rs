@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::core::Core;
-use super::loan::Loan;
+use super::loan::{Held, Loan};
 use super::meters::{Closed, Timer};
 use super::pool::Lease;
 use super::slot::Connected;
@@ -20,6 +20,7 @@ use crate::backend::Backend;
 use crate::backend::driver::{Opened, Reach};
 use crate::backend::observed::Observed;
 use crate::error::{AcquireError, ConnectError};
+use crate::panicked::caught;
 use crate::settings::{DatabaseUrl, EngineOptions, Pooler};
 
 /// What checks whether a connection answers. Every backend understands it.
@@ -44,25 +45,33 @@ impl<C: Backend> Core<C> {
 
     /// Sees to it that a slot without a fresh connection has a live one: checks the one it has, and
     /// connects if there is none or it does not answer.
+    ///
+    /// The caller has waited since `started`, and waits for `within` at the most.
     pub(super) async fn fill(
         &self,
-        lease: &mut Lease<C>,
-        left: Duration,
+        held: &mut Held<C>,
+        started: Instant,
+        within: Duration,
     ) -> Result<(), AcquireError> {
+        let remaining = || within.saturating_sub(started.elapsed());
+        let Some(lease) = held.lease_mut() else { return Err(self.timed_out(within)) };
         if self.settings.is_isolated {
-            return self.fill_isolated(lease, left).await;
+            return self.fill_isolated(lease, remaining()).await;
         }
-        let runtime = Handle::current();
-        let started = Instant::now();
-        if self.answers(lease, &runtime, left).await {
+        if self.answers(lease, &Handle::current(), remaining()).await {
             return Ok(());
         }
         lease.clear();
-        let left = left.saturating_sub(started.elapsed());
-        match self.connect(left).await {
+        let connecting = self.starving.connecting();
+        let connected = self.connect(remaining()).await;
+        drop(connecting);
+        match connected {
             Ok(connected) => {
-                lease.fill(connected, self.lifetime(), runtime.id());
+                lease.fill(connected, self.lifetime());
                 Ok(())
+            }
+            Err(refused @ ConnectError::TooManyConnections(_)) => {
+                self.starve(held, refused, started, within).await
             }
             Err(error) => Err(self.could_not_connect(error)),
         }
@@ -70,7 +79,12 @@ impl<C: Backend> Core<C> {
 
     /// Whether the slot has a connection that answers. One that does not is not lent again, and
     /// neither is one whose check was cut short.
-    async fn answers(&self, lease: &mut Lease<C>, runtime: &Handle, left: Duration) -> bool {
+    pub(super) async fn answers(
+        &self,
+        lease: &mut Lease<C>,
+        runtime: &Handle,
+        left: Duration,
+    ) -> bool {
         if lease.is_expired(std::time::Instant::now()) {
             self.stats.closed(Closed::Expired);
             return false;
@@ -123,6 +137,7 @@ impl<C: Backend> Core<C> {
             .instrument(self.stats.connect_span());
         let Opened { mut connection, observed, cancel } = opening.await?;
         self.stats.connected(timer, started.elapsed());
+        self.keep_in_view(&observed);
         // Only now: what prepared the connection is not for others to undo.
         let watch = self.watch(&mut connection, observed);
         Ok(Connected { connection, watch, cancel })
@@ -153,7 +168,8 @@ impl<C: Backend> Core<C> {
             };
             Ok(is_there.then_some(opened.connection))
         };
-        opened.await.map_err(|error| self.could_not_connect_to(url, error))
+        let opened = self.unless_closed(opened).await?;
+        opened.map_err(|error| self.could_not_connect_to(url, error))
     }
 
     /// False if there is no such schema.
@@ -197,7 +213,15 @@ impl<C: Backend> Core<C> {
         if is_from_another && self.settings.options.statement_cache {
             forget_statements(connection);
         }
-        let entered = self.enter_schema(connection, schema, is_from_another).await;
+        let entering = self.enter_schema(connection, schema, is_from_another);
+        let entered = match self.unless_closed(entering).await {
+            Ok(entered) => entered,
+            Err(closed) => {
+                // A statement that was cut short is not forgotten.
+                loan.discard();
+                return Err(closed);
+            }
+        };
         if is_from_another {
             loan.connection_mut().forget_received();
         }
@@ -241,9 +265,14 @@ impl<C: Backend> Core<C> {
             opened.observed.forget_effects();
             Ok(opened)
         };
-        match timeout(limit, ready).await {
-            Ok(result) => result,
-            Err(_) => Err(ConnectError::TimedOut { after: limit }),
+        // A driver, and code of the program, may panic. That must not cost the caller more than an error does.
+        match caught(timeout(limit, ready)).await {
+            // Whoever gave up first, this is the time that there was.
+            Ok(Err(_) | Ok(Err(ConnectError::TimedOut { .. }))) => {
+                Err(ConnectError::TimedOut { after: limit })
+            }
+            Ok(Ok(result)) => result,
+            Err(panicked) => Err(ConnectError::Other(panicked.into())),
         }
     }
 

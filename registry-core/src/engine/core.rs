@@ -17,6 +17,7 @@ use super::loan::{Held, Loan};
 use super::maintenance;
 use super::meters::Timer;
 use super::pool::Pool;
+use super::starving::Starving;
 use super::stats::Stats;
 use super::status::{EngineStatus, LastError};
 use super::used::Used;
@@ -24,7 +25,9 @@ use super::uses::{Owner, Uses};
 use super::watch::{Watch, caller};
 use super::{AnyEngine, CheckFailure};
 use crate::backend::Backend;
+use crate::backend::observed::Observed;
 use crate::error::{AcquireError, ConnectError, DriverError};
+use crate::latch::Latch;
 use crate::settings::EngineSettings;
 
 /// One engine: settings, permits and pool.
@@ -40,6 +43,8 @@ pub(crate) struct Core<C: Backend> {
     uses: Uses,
     /// Whether there was a connection. In test isolation there is one, and never another.
     pub(super) has_connected: AtomicBool,
+    /// Set when it is closed.
+    pub(super) closing: Latch,
     /// Wakes [`Core::all_returned`].
     pub(super) returned: Notify,
     /// Wakes the maintenance, which must not keep the engine alive while it sleeps.
@@ -48,6 +53,10 @@ pub(crate) struct Core<C: Backend> {
     pub(super) is_maintained: Arc<AtomicBool>,
     /// Every connection that there is, as it is watched.
     pub(super) watched: Mutex<Vec<Weak<Watch>>>,
+    /// The streams of its connections, which outlive those for as long as it takes to say good-bye.
+    pub(super) streams: Mutex<Vec<Weak<Observed>>>,
+    /// Those who wait for a connection of others, as the server takes no more.
+    pub(super) starving: Starving<C>,
     /// What its connections have found out that concerns the others.
     pub(super) doubts: Arc<Doubts>,
 }
@@ -73,10 +82,13 @@ impl<C: Backend> Core<C> {
             settings,
             uses: Uses::new(owner),
             has_connected: AtomicBool::new(false),
+            closing: Latch::default(),
             returned: Notify::new(),
             maintenance: Arc::new(Notify::new()),
             is_maintained: Arc::new(AtomicBool::new(false)),
             watched: Mutex::new(Vec::new()),
+            streams: Mutex::new(Vec::new()),
+            starving: Starving::default(),
             doubts: Arc::default(),
         }
     }
@@ -153,8 +165,9 @@ impl<C: Backend> Core<C> {
         if let Some(lease) = held.lease_mut()
             && !self.is_fresh(lease, &Handle::current())
         {
+            let filling = self.fill(&mut held, started, within);
             // Boxed: it is large and rare, and each caller that waits would make room for it.
-            Box::pin(self.fill(lease, within.saturating_sub(started.elapsed()))).await?;
+            Box::pin(self.unless_closed(filling)).await??;
         }
         Ok(Loan::new(held))
     }
@@ -192,7 +205,7 @@ impl<C: Backend> Core<C> {
         }
     }
 
-    fn timed_out(&self, after: Duration) -> AcquireError {
+    pub(super) fn timed_out(&self, after: Duration) -> AcquireError {
         self.stats.timed_out();
         let counts = self.pool.counts();
         AcquireError::TimedOut {
@@ -245,20 +258,7 @@ impl<C: Backend> Core<C> {
         AcquireError::Closed { key: self.settings.key }
     }
 
-    async fn all_returned(&self) {
-        loop {
-            let returned = self.returned.notified();
-            tokio::pin!(returned);
-            // Registered before the look, so that a return in between is not missed.
-            returned.as_mut().enable();
-            if self.lent() == 0 {
-                return;
-            }
-            returned.await;
-        }
-    }
-
-    fn lent(&self) -> u32 {
+    pub(super) fn lent(&self) -> u32 {
         let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
         self.settings.options.max_connections.saturating_sub(free)
     }
@@ -337,6 +337,7 @@ impl<C: Backend> AnyEngine for Core<C> {
 
     fn begin_close(&self) {
         self.permits.close();
+        self.closing.set();
         self.maintenance.notify_one();
         self.pool.retain(|_| false);
     }
@@ -344,6 +345,7 @@ impl<C: Backend> AnyEngine for Core<C> {
     fn all_returned(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             Core::all_returned(&self).await;
+            self.all_gone().await;
             C::all_closed(&self.settings.url).await;
         })
     }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel_async::TransactionManager;
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::connect::{CHECK, setup_error};
@@ -44,7 +43,7 @@ impl<C: Backend> Core<C> {
                 Ok(connected)
             };
             let connected = connected.await.map_err(|error| self.could_not_connect(error))?;
-            lease.fill(connected, None, Handle::current().id());
+            lease.fill(connected, None);
             // Only now: before that, nothing was done on it that could be lost.
             self.has_connected.store(true, Ordering::SeqCst);
         }

@@ -46,6 +46,13 @@ impl<C: Backend> Held<C> {
         self.lease = lease;
     }
 
+    /// Gives the slot back, and keeps the right to one.
+    pub(super) fn give_up(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.engine.pool.put_back(lease);
+        }
+    }
+
     pub(super) fn lease(&self) -> Option<&Lease<C>> {
         self.lease.as_ref()
     }
@@ -57,8 +64,9 @@ impl<C: Backend> Held<C> {
 
 impl<C: Backend> Drop for Held<C> {
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            self.engine.pool.put_back(lease);
+        self.give_up();
+        if !self.engine.starving.is_empty() {
+            self.engine.feed();
         }
         if self.engine.is_closed() {
             // Whoever closed it may have looked for idle connections before this one was.

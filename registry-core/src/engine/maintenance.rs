@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -24,13 +23,14 @@ const PERIOD: Duration = Duration::from_secs(30);
 /// Looks after an engine until it is closed or gone. It holds the engine only while it works.
 pub(super) async fn run<C: Backend>(engine: Weak<Core<C>>, woken: Arc<Notify>, alive: Alive) {
     let _alive = alive;
+    let mut patience = Patience::default();
     loop {
         let Some(engine_now) = engine.upgrade().filter(|engine| !engine.is_closed()) else {
             return;
         };
         close_old(&engine_now);
         close_dead(&engine_now).await;
-        keep_warm(&engine_now).await;
+        keep_warm(&engine_now, &mut patience).await;
         let period = period(&engine_now);
         drop(engine_now);
         // Woken when the engine is closed or gone; otherwise it is time to look.
@@ -141,32 +141,66 @@ impl<C: Backend> Drop for Checked<'_, C> {
 }
 
 /// Opens connections until `min_idle` are idle, or there are as many as there may be.
-async fn keep_warm<C: Backend>(engine: &Arc<Core<C>>) {
+async fn keep_warm<C: Backend>(engine: &Arc<Core<C>>, patience: &mut Patience) {
     let options = &engine.settings.options;
-    while is_room(engine) {
+    while is_room(engine) && patience.is_over() {
         // Held while connecting, so that there are never more connections than permits. Closing waits
         // for it, and is told when it is given back.
         let Ok(permit) = engine.permits.try_acquire() else { return };
         permit.forget();
         let _held = Held::new(Used::new(Arc::clone(engine)), Timer::start());
-        match engine.connect(options.connect_timeout).await {
+        let connecting = engine.starving.connecting();
+        let connected = engine.unless_closed(engine.connect(options.connect_timeout)).await;
+        drop(connecting);
+        let Ok(connected) = connected else { return };
+        match connected {
             Ok(connected) => {
+                *patience = Patience::default();
                 let mut slot = Slot::empty();
-                slot.fill(connected, engine.lifetime(), Handle::current().id());
+                slot.fill(connected, engine.lifetime());
                 if !engine.pool.add(slot) {
                     return;
                 }
             }
             Err(error) => {
-                engine.stats.could_not_connect(&Arc::new(error), For::Later);
+                let whose = if patience.is_first() { For::Later } else { For::LaterAgain };
+                patience.try_again_later();
+                engine.stats.could_not_connect(&Arc::new(error), whose);
                 return;
             }
         }
     }
 }
 
+/// How long the maintenance waits after it could not connect, however often it is woken meanwhile.
+#[derive(Default)]
+struct Patience {
+    /// Until when, and for how long.
+    waits: Option<(Instant, Duration)>,
+}
+
+impl Patience {
+    const FIRST: Duration = Duration::from_secs(1);
+
+    fn is_over(&self) -> bool {
+        self.waits.is_none_or(|(until, _)| until <= Instant::now())
+    }
+
+    /// Whether it could connect the last time.
+    fn is_first(&self) -> bool {
+        self.waits.is_none()
+    }
+
+    fn try_again_later(&mut self) {
+        let pause = self.waits.map_or(Self::FIRST, |(_, pause)| PERIOD.min(pause * 2));
+        self.waits = Some((Instant::now() + pause, pause));
+    }
+}
+
 /// Whether one more idle connection is wanted, and may be opened.
 fn is_room<C: Backend>(engine: &Core<C>) -> bool {
     let (options, counts) = (&engine.settings.options, engine.pool.counts());
-    counts.idle < options.min_idle && counts.idle + counts.in_use < options.max_connections
+    engine.starving.is_empty()
+        && counts.idle < options.min_idle
+        && counts.idle + counts.in_use < options.max_connections
 }

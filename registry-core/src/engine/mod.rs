@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use crate::error::{AcquireError, DriverError};
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
 
+mod closing;
 mod connect;
 mod core;
 mod doubts;
@@ -20,6 +21,7 @@ mod maintenance;
 mod meters;
 mod pool;
 mod slot;
+mod starving;
 mod statements;
 mod stats;
 mod status;

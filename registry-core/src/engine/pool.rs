@@ -124,6 +124,19 @@ impl<C: Send + 'static> Pool<C> {
         unwanted.into_iter().for_each(|mut lease| lease.retire());
     }
 
+    /// Takes the idle slot that was used last, if there is one.
+    pub(super) fn take_idle(&self) -> Option<Lease<C>> {
+        self.idle().pop()
+    }
+
+    /// Takes an empty slot. The caller holds one of as many permits as there are slots, and no slot, so there is
+    /// one; `None` only while [`Pool::retain`] has it in its hands.
+    ///
+    /// Must be called inside a Tokio runtime.
+    pub(super) fn take_empty(&self) -> Option<Lease<C>> {
+        self.take_new(Slot::empty())
+    }
+
     #[cold]
     fn take_new(&self, slot: Slot<C>) -> Option<Lease<C>> {
         self.slots.add(slot).ok()?;
@@ -170,7 +183,7 @@ mod tests {
     fn filled(pool: &Pool<u32>, number: u32) -> Lease<u32> {
         let mut lease = pool.take(None).expect("a slot at once");
         let connected = Connected { connection: number, watch: Default::default(), cancel: None };
-        lease.fill(connected, None, tokio::runtime::Handle::current().id());
+        lease.fill(connected, None);
         lease
     }
 

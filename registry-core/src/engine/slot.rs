@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use tokio::runtime;
+use tokio::runtime::{self, Handle};
 
 use super::watch::Watch;
 use crate::backend::driver::Canceller;
@@ -19,7 +19,7 @@ pub(super) struct Connected<C> {
 /// A place for one connection. It lives as long as the connection that is put into it.
 ///
 /// Slots are moved about at each acquire, so what is in one stays in its box.
-pub(super) struct Slot<C> {
+pub(super) struct Slot<C: Send + 'static> {
     live: Option<Box<Live<C>>>,
     is_discarded: bool,
     is_retired: bool,
@@ -33,7 +33,7 @@ struct Live<C> {
     /// When it was last known to work.
     used: Instant,
     /// The runtime that drives it: it dies with it.
-    runtime: runtime::Id,
+    runtime: Handle,
     /// What is known of it from its instrumentation.
     watch: Arc<Watch>,
     /// Tells the server to end the statement that runs.
@@ -42,18 +42,18 @@ struct Live<C> {
     schema: Option<String>,
 }
 
-impl<C> Slot<C> {
+impl<C: Send + 'static> Slot<C> {
     pub(super) fn empty() -> Self {
         Self { live: None, is_discarded: false, is_retired: false }
     }
 
-    /// Puts a connection in that was just made, in `runtime`.
+    /// Puts a connection in that was just made, in the runtime of this task.
     pub(super) fn fill(
         &mut self,
         Connected { connection, watch, cancel }: Connected<C>,
         max_lifetime: Option<Duration>,
-        runtime: runtime::Id,
     ) {
+        let runtime = Handle::current();
         let used = Instant::now();
         let expires = max_lifetime.and_then(|lifetime| used.checked_add(lifetime));
         let schema = None;
@@ -81,7 +81,9 @@ impl<C> Slot<C> {
 
     /// Closes the connection.
     pub(super) fn clear(&mut self) {
-        self.live = None;
+        if let Some(live) = self.live.take() {
+            live.close();
+        }
     }
 
     pub(super) fn connection(&self) -> Option<&C> {
@@ -153,6 +155,32 @@ impl<C> Slot<C> {
     }
 
     pub(super) fn is_of(&self, runtime: runtime::Id) -> bool {
-        self.live.as_ref().is_some_and(|live| live.runtime == runtime)
+        self.live.as_ref().is_some_and(|live| live.runtime.id() == runtime)
+    }
+}
+
+impl<C: Send + 'static> Drop for Slot<C> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl<C: Send + 'static> Live<C> {
+    /// Drops the connection where its driver can say good-bye to the server: that is done in a task, for which
+    /// there must be a runtime, and mysql_async does not do it while a panic unwinds.
+    fn close(self: Box<Self>) {
+        let runtime = self.runtime.clone();
+        if std::thread::panicking() {
+            runtime.spawn(async move { drop(self) });
+            return;
+        }
+        match Handle::try_current() {
+            Err(error) if error.is_missing_context() => {
+                let _entered = runtime.enter();
+                drop(self);
+            }
+            // There is one, or this thread is about to end.
+            _ => drop(self),
+        }
     }
 }

@@ -51,6 +51,8 @@ pub(super) enum For {
     Caller,
     /// Nobody: it is to be ready.
     Later,
+    /// The same, after it has failed before: that was said already.
+    LaterAgain,
 }
 
 impl Stats {
@@ -143,7 +145,7 @@ impl Stats {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
         let (bind, error) = (self.key, Chain(&**error));
         match whose {
-            For::Caller => {
+            For::Caller | For::LaterAgain => {
                 tracing::debug!(target: TARGET, %bind, %error, "a connection could not be opened");
             }
             For::Later => {

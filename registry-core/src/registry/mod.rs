@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +35,7 @@ pub(crate) use route::{Found, Route, identity_of};
 pub use status::Status;
 pub use verify::{BindHealth, CheckReport, VerifyReport};
 
+use close::Closing;
 use isolation::Copies;
 use migrate::BackendOf;
 use served::Served;
@@ -78,7 +78,7 @@ struct Inner {
     work: WorkOptions,
     /// Engines that were replaced, as long as they have sessions lent.
     replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
-    is_closed: AtomicBool,
+    closing: Closing,
     /// In test isolation: where the copies of SQLite databases are. The last field, so that it is
     /// dropped after the engines.
     isolation: Option<Copies>,
@@ -117,7 +117,7 @@ impl Registry {
             on_demand,
             work,
             replaced: Mutex::default(),
-            is_closed: AtomicBool::new(false),
+            closing: Closing::default(),
             isolation,
         }))
     }
@@ -355,7 +355,7 @@ impl Registry {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.is_closed.load(Ordering::SeqCst)
+        self.0.closing.has_begun()
     }
 
     /// The engines of the binds, in the order of their keys.

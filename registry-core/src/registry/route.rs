@@ -94,7 +94,24 @@ impl<'r> Route<'r> {
     /// The engine, opened if it is not there.
     ///
     /// The caller has waited since `started`, and waits for `within` at the most, or `acquire_timeout`.
+    ///
+    /// It ends at once when the registry is closed, whoever was being asked.
     pub(crate) async fn open<B: Bind>(
+        &self,
+        registry: &'r Registry,
+        started: Instant,
+        within: Option<Duration>,
+    ) -> Result<Found<B::Connection>, AcquireError> {
+        if let Some(found) = self.find::<B>(registry)? {
+            return Ok(found);
+        }
+        let key = self.bind_key::<B>();
+        let opening = self.open_unless_found::<B>(registry, started, within);
+        let opened = registry.0.closing.unless_closed(key, opening).await;
+        opened.unwrap_or(Err(AcquireError::Closed { key }))
+    }
+
+    async fn open_unless_found<B: Bind>(
         &self,
         registry: &'r Registry,
         started: Instant,

@@ -15,6 +15,7 @@ use super::name::TenantName;
 use crate::bind_key::BindKey;
 use crate::error::{AcquireError, DriverError};
 use crate::on_demand::{EngineName, Identity};
+use crate::panicked::caught;
 use crate::settings::{
     BackendKind, BindSettings, DatabaseUrl, EngineSettings, Recipes, SettingsError,
 };
@@ -203,7 +204,10 @@ impl TenantBind {
         recipes: &Recipes,
     ) -> Result<(Identity, Option<Instant>), AcquireError> {
         let key = self.key;
-        let answer = (resolver.ask)(tenant).await.map_err(|source| AcquireError::Resolve {
+        // The callback itself may panic as well as the future that it returns.
+        let answer = caught(async { (resolver.ask)(tenant).await }).await;
+        let answer = answer.unwrap_or_else(|panicked| Err(panicked.into()));
+        let answer = answer.map_err(|source| AcquireError::Resolve {
             key,
             tenant: tenant.name().to_owned(),
             source,

@@ -5,7 +5,6 @@ use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use diesel::result::ConnectionError;
 use tokio::time::{Instant, timeout_at};
@@ -13,11 +12,11 @@ use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, SslNegotiation};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Config, NoTls, Socket};
 
-use super::transport::Transport;
+use super::transport::{Link, Transport};
 use super::wire::{Refusal, Wire};
 use super::{Postgres, classify};
 use crate::backend::driver::{Canceller, Driver, Opened};
-use crate::backend::hosts::Hosts;
+use crate::backend::hosts::{Hosts, more_telling, share, silent};
 use crate::backend::observed::Observed;
 use crate::backend::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
@@ -72,22 +71,19 @@ pub(super) async fn connect(
         shuffle(&mut candidates);
     }
     way.hosts.failed_last(&mut candidates, Candidate::name);
-    let started = Instant::now();
     let mut failure = None;
     let number = candidates.len();
     for (at, candidate) in candidates.into_iter().enumerate() {
         match try_host(config, &candidate, way, share(way.deadline, number - at)).await {
             Ok(opened) => return Ok(opened),
+            Err(error) if is_final(&error) => return Err(error),
             Err(error) => {
                 way.hosts.failed(candidate.name());
                 failure = Some(more_telling(failure, error));
             }
         }
     }
-    match failure {
-        Some(ConnectError::TimedOut { .. }) | None => Err(silent(way.deadline - started)),
-        Some(error) => Err(error),
-    }
+    Err(failure.unwrap_or_else(silent))
 }
 
 /// Tries each address of a host.
@@ -110,32 +106,20 @@ async fn try_host(
                 opened.observed.note_place(name);
                 return Ok(opened);
             }
+            Err(error) if is_final(&error) => return Err(error),
             Err(error) => {
                 way.hosts.failed(name);
                 failure = Some(more_telling(failure, error));
             }
         }
     }
-    Err(failure.unwrap_or_else(|| silent(Duration::ZERO)))
+    Err(failure.unwrap_or_else(silent))
 }
 
-fn silent(after: Duration) -> ConnectError {
-    ConnectError::TimedOut { after }
-}
-
-/// Of two failures, the one that says more. That a host was silent says least.
-fn more_telling(before: Option<ConnectError>, now: ConnectError) -> ConnectError {
-    match (before, now) {
-        (Some(before), ConnectError::TimedOut { .. }) => before,
-        (_, now) => now,
-    }
-}
-
-/// When the next one of that many has had its share of the time.
-fn share(deadline: Instant, of: usize) -> Instant {
-    let now = Instant::now();
-    let left = deadline.saturating_duration_since(now);
-    now + left / u32::try_from(of.max(1)).unwrap_or(u32::MAX)
+/// Whether the other hosts are not to be tried, as they would be told the same wrong password. (libpq has the
+/// same rule.)
+fn is_final(error: &ConnectError) -> bool {
+    matches!(error, ConnectError::Authentication(_)) && !super::is_not_let_in(error)
 }
 
 fn shuffle<T>(items: &mut [T]) {
@@ -175,7 +159,7 @@ async fn resolve(
     let looked_up = timeout_at(deadline, tokio::net::lookup_host((&**name, *port))).await;
     let addresses = match looked_up {
         Ok(addresses) => addresses.map_err(|error| not_reached(error.into()))?,
-        Err(_) => return Err(silent(Duration::ZERO)),
+        Err(_) => return Err(silent()),
     };
     let mut addresses: Vec<_> = addresses.map(|address| one(Some(address.ip()))).collect();
     if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
@@ -212,7 +196,7 @@ async fn try_address(
     };
     match timeout_at(deadline, ready).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(silent(Duration::ZERO)),
+        Err(_) => Err(silent()),
     }
 }
 
@@ -465,14 +449,15 @@ impl TlsConnect<Socket> for WatchedAt {
     fn connect(self, socket: Socket) -> Self::Future {
         Box::pin(async move {
             let Watched { encryption, observed, refusal, .. } = &self.watched;
-            let transport = match encryption {
-                Encryption::None => Transport::Plain(socket),
+            let link = match encryption {
+                Encryption::None => Link::Plain(socket),
                 #[cfg(feature = "rustls")]
                 Encryption::IfOffered(connector) | Encryption::Required(connector) => {
                     let is_required = matches!(encryption, Encryption::Required(_));
                     self.encrypted(connector.clone(), socket, is_required).await?
                 }
             };
+            let transport = Transport::new(link, observed);
             Ok(Wire::new(transport, Arc::clone(observed), refusal.clone()))
         })
     }
@@ -485,7 +470,7 @@ impl WatchedAt {
         connector: Connector,
         mut socket: Socket,
         is_required: bool,
-    ) -> Result<Transport, DriverError> {
+    ) -> Result<Link, DriverError> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
         /// `SSLRequest`: its length, and the number that stands for it.
@@ -496,11 +481,11 @@ impl WatchedAt {
             if socket.read_u8().await? != b'S' {
                 return match is_required {
                     true => Err("server does not support TLS".into()),
-                    false => Ok(Transport::Plain(socket)),
+                    false => Ok(Link::Plain(socket)),
                 };
             }
         }
-        Ok(Transport::Tls(connector.connect(&self.host, socket).await?))
+        Ok(Link::Tls(connector.connect(&self.host, socket).await?))
     }
 }
 
@@ -518,7 +503,7 @@ impl TlsConnect<tokio::net::UnixStream> for Plain {
     type Future = std::future::Ready<Result<Self::Stream, Self::Error>>;
 
     fn connect(self, socket: tokio::net::UnixStream) -> Self::Future {
-        let transport = Transport::Unix(socket);
+        let transport = Transport::new(Link::Unix(socket), &self.observed);
         std::future::ready(Ok(Wire::new(transport, self.observed, self.refusal)))
     }
 }

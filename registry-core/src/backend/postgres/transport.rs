@@ -2,17 +2,33 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 use tokio_postgres::Socket;
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
+use crate::backend::observed::{Observed, Parting, TransactionStatus};
 #[cfg(feature = "rustls")]
 use crate::backend::tls::connector::Stream;
 
-/// A connected stream, encrypted or not.
-pub(super) enum Transport {
+/// A connected stream, which tells the server good-bye when it is dropped.
+///
+/// diesel-async has its task drop the stream as soon as the connection is dropped, before tokio-postgres has sent
+/// `Terminate`. The server would take that for a client that was lost.
+pub(super) struct Transport {
+    /// Empty only while it is dropped.
+    link: Option<Link>,
+    observed: Arc<Observed>,
+    parting: Option<Parting>,
+}
+
+/// A stream, encrypted or not.
+pub(super) enum Link {
     Plain(Socket),
     #[cfg(unix)]
     Unix(tokio::net::UnixStream),
@@ -20,11 +36,56 @@ pub(super) enum Transport {
     Tls(Stream),
 }
 
+/// The message that ends a session: its kind, and its length.
+const TERMINATE: [u8; 5] = [b'X', 0, 0, 0, 4];
+
+/// How long a server that reads nothing is given to hear it.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+impl Transport {
+    pub(super) fn new(link: Link, observed: &Arc<Observed>) -> Self {
+        let parting = Some(Parting::of(observed));
+        Self { link: Some(link), observed: Arc::clone(observed), parting }
+    }
+
+    fn link(self: Pin<&mut Self>) -> io::Result<&mut Link> {
+        self.get_mut().link.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        let (Some(link), parting) = (self.link.take(), self.parting.take()) else { return };
+        if self.observed.transaction() == TransactionStatus::Unknown {
+            // The server has not let us in, or is not asked for a session: it expects another message.
+            return;
+        }
+        let mut farewell = Box::pin(say_goodbye(link, parting));
+        // Mostly there is room for so little in the socket's buffer, and nothing to wait for.
+        let is_said = farewell.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        if !is_said && let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { drop(timeout(FAREWELL, farewell).await) });
+        }
+    }
+}
+
+async fn say_goodbye(mut link: Link, parting: Option<Parting>) {
+    let said = async {
+        link.write_all(&TERMINATE).await?;
+        link.flush().await?;
+        link.shutdown().await
+    };
+    // A server that is gone has nothing to be told.
+    let _: io::Result<()> = said.await;
+    drop(link);
+    drop(parting);
+}
+
 impl TlsStream for Transport {
     fn channel_binding(&self) -> ChannelBinding {
-        match self {
+        match &self.link {
             #[cfg(feature = "rustls")]
-            Self::Tls(stream) => stream.channel_binding(),
+            Some(Link::Tls(stream)) => stream.channel_binding(),
             _ => ChannelBinding::none(),
         }
     }
@@ -33,23 +94,51 @@ impl TlsStream for Transport {
 /// Calls a method of whichever stream it is.
 macro_rules! on {
     ($transport:expr, $stream:ident => $call:expr) => {
-        match $transport.get_mut() {
-            Transport::Plain($stream) => {
+        match $transport {
+            Link::Plain($stream) => {
                 let $stream = Pin::new($stream);
                 $call
             }
             #[cfg(unix)]
-            Transport::Unix($stream) => {
+            Link::Unix($stream) => {
                 let $stream = Pin::new($stream);
                 $call
             }
             #[cfg(feature = "rustls")]
-            Transport::Tls($stream) => {
+            Link::Tls($stream) => {
                 let $stream = Pin::new($stream);
                 $call
             }
         }
     };
+}
+
+impl AsyncRead for Link {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        on!(self.get_mut(), stream => stream.poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Link {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        on!(self.get_mut(), stream => stream.poll_write(context, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on!(self.get_mut(), stream => stream.poll_flush(context))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on!(self.get_mut(), stream => stream.poll_shutdown(context))
+    }
 }
 
 impl AsyncRead for Transport {
@@ -58,7 +147,7 @@ impl AsyncRead for Transport {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        on!(self, stream => stream.poll_read(context, buffer))
+        Pin::new(self.link()?).poll_read(context, buffer)
     }
 }
 
@@ -68,14 +157,14 @@ impl AsyncWrite for Transport {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        on!(self, stream => stream.poll_write(context, bytes))
+        Pin::new(self.link()?).poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on!(self, stream => stream.poll_flush(context))
+        Pin::new(self.link()?).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on!(self, stream => stream.poll_shutdown(context))
+        Pin::new(self.link()?).poll_shutdown(context)
     }
 }

@@ -7,22 +7,23 @@ use diesel::dsl::sql;
 use diesel::sql_types::{Bool, Integer, Unsigned};
 use diesel::{QueryResult, QueryableByName, sql_query};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, Opts, OptsBuilder, UrlError};
+use futures_util::future::BoxFuture;
+use mysql_async::prelude::{GlobalHandler, Queryable};
+use mysql_async::{Conn, Error, InfileData, LocalInfileError, Opts, OptsBuilder, UrlError};
 use tokio::runtime::Handle;
+
+mod reach;
 
 use super::Backend;
 use super::driver::{
     Canceller, Driver, MigrationLock, Opened, Reach, begin_by_ansi, migrate_by_harness,
 };
-use super::observed::ErrorClass;
+use super::observed::{ErrorClass, Observed, Parting};
 use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
 use crate::settings::url::tls::TlsMode;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
 use crate::sql::Dialect;
-#[cfg(feature = "rustls")]
-use crate::{error::Chain, settings::url::tls::TlsSettings};
 
 /// The connection type of MySQL and MariaDB databases.
 pub type Mysql = AsyncMysqlConnection;
@@ -99,7 +100,7 @@ impl Driver for Mysql {
     async fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-        _: Reach<'_>,
+        reach: Reach<'_>,
     ) -> Result<Opened<Self>, ConnectError> {
         let opts = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         let builder = OptsBuilder::from_opts(opts)
@@ -113,7 +114,10 @@ impl Driver for Mysql {
         } else {
             builder.prefer_socket(false)
         };
-        let mut conn = connect(builder, url).await?;
+        let observed = Arc::new(Observed::default());
+        let builder =
+            builder.local_infile_handler(Some(NoFiles { _parting: Parting::of(&observed) }));
+        let mut conn = reach::connect(builder, url, reach, &observed).await?;
         if options.read_only {
             set(&mut conn, "SET SESSION TRANSACTION READ ONLY").await?;
         }
@@ -128,7 +132,7 @@ impl Driver for Mysql {
             let token = Arc::clone(&token);
             Box::pin(async move { drop(token.cancel_query().await) })
         });
-        Ok(Opened { connection, observed: Arc::default(), cancel: Some(cancel) })
+        Ok(Opened { connection, observed, cancel: Some(cancel) })
     }
 
     fn check_url(url: &DatabaseUrl) -> Result<(), String> {
@@ -161,6 +165,20 @@ struct Noted {
     code: u32,
 }
 
+/// Refuses to send files, as the driver does where nobody handles `LOAD DATA LOCAL`.
+///
+/// It is there for what it holds. A connection that is dropped says good-bye (`COM_QUIT`) in a task of the driver's,
+/// of which nobody hears; but the driver keeps its options, and this in them, until that is done.
+struct NoFiles {
+    _parting: Parting,
+}
+
+impl GlobalHandler for NoFiles {
+    fn handle(&self, _: &[u8]) -> BoxFuture<'static, Result<InfileData, LocalInfileError>> {
+        Box::pin(std::future::ready(Err(LocalInfileError::NoHandler)))
+    }
+}
+
 fn parse(url: &DatabaseUrl) -> Result<Opts, String> {
     let opts = Opts::from_url(&url.expose()).map_err(|error| match error {
         // The driver's text repeats the value.
@@ -184,53 +202,6 @@ fn parse(url: &DatabaseUrl) -> Result<Opts, String> {
 /// would use with TLS, which it then leaves out.
 fn asks_for_tls(url: &DatabaseUrl) -> bool {
     cfg!(feature = "rustls") && url.tls().is_some_and(|tls| tls.mode > TlsMode::Disable)
-}
-
-#[cfg(not(feature = "rustls"))]
-async fn connect(builder: OptsBuilder, _: &DatabaseUrl) -> Result<Conn, ConnectError> {
-    Conn::new(builder).await.map_err(classify)
-}
-
-/// Connects in the order of MySQL's `ssl-mode`.
-#[cfg(feature = "rustls")]
-async fn connect(builder: OptsBuilder, url: &DatabaseUrl) -> Result<Conn, ConnectError> {
-    use super::tls::mysql::name_in_certificate;
-
-    let plain = builder.clone().ssl_opts(None);
-    let opts = Opts::from(builder.clone());
-    let Some(tls) = url.tls().filter(|tls| tls.mode > TlsMode::Disable && opts.socket().is_none())
-    else {
-        return Conn::new(plain).await.map_err(classify);
-    };
-    match encrypted(&builder, tls, opts.ip_or_hostname()).await {
-        Err(ConnectError::Tls(cause)) if tls.mode == TlsMode::Prefer => {
-            tracing::debug!(
-                target: "registry",
-                %url,
-                cause = %Chain(&*cause),
-                "plaintext: TLS cannot be had"
-            );
-            Conn::new(plain).await.map_err(classify)
-        }
-        Err(ConnectError::Tls(cause)) if tls.mode == TlsMode::VerifyCa => {
-            match name_in_certificate(&*cause) {
-                Some(name) => encrypted(&builder, tls, &name).await,
-                None => Err(ConnectError::Tls(cause)),
-            }
-        }
-        done => done,
-    }
-}
-
-/// `name` is the one that the certificate is to be for, where that is verified.
-#[cfg(feature = "rustls")]
-async fn encrypted(
-    builder: &OptsBuilder,
-    tls: &TlsSettings,
-    name: &str,
-) -> Result<Conn, ConnectError> {
-    let ssl = super::tls::mysql::ssl_opts(tls, name).await?;
-    Conn::new(builder.clone().ssl_opts(ssl)).await.map_err(classify)
 }
 
 async fn set(conn: &mut Conn, statement: &str) -> Result<(), ConnectError> {

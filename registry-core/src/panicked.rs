@@ -1,0 +1,26 @@
+//! A panic of somebody else's code, as an error.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+
+/// The code that was called has panicked, with that message.
+#[derive(Debug, thiserror::Error)]
+#[error("the code that was called panicked: {0}")]
+pub(crate) struct Panicked(String);
+
+impl Panicked {
+    fn new(payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        Self(text.unwrap_or("no message").to_owned())
+    }
+}
+
+/// What comes of `work`, a panic of which is an error. What it works on is dropped with it.
+pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
+    let caught = AssertUnwindSafe(work).catch_unwind().await;
+    caught.map_err(|payload| Panicked::new(&*payload))
+}

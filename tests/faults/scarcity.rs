@@ -1,0 +1,56 @@
+//! Accounts that may have fewer connections than the engine.
+
+use std::sync::Arc;
+
+use diesel_async::SimpleAsyncConnection;
+use futures_util::future::join_all;
+use tokio::sync::Barrier;
+
+use super::rig::{acquire, assert_answers, connect, registry};
+use super::{account, as_account, server};
+use crate::support::proxy::{Proxy, soon};
+
+const ALLOWED: usize = 3;
+
+async fn url(name: &str) -> String {
+    let url = server().database(name);
+    let mut admin = connect(&url).await;
+    for statement in account(name, ALLOWED) {
+        admin.batch_execute(&statement).await.expect("an admin may");
+    }
+    as_account(&url, name)
+}
+
+#[tokio::test]
+async fn an_engine_that_may_have_more_than_its_account_serves_everybody() {
+    let scarce = registry(&url("scarce").await, |bind| bind.max_connections(10));
+    let start = Arc::new(Barrier::new(30));
+    let tasks = (0..30).map(|number| {
+        let (registry, start) = (scarce.clone(), Arc::clone(&start));
+        tokio::spawn(async move {
+            start.wait().await;
+            let mut session = acquire(&registry).await.expect("a session");
+            assert_answers(&mut session, number).await;
+        })
+    });
+    for task in join_all(tasks).await {
+        task.expect("no panic");
+    }
+    let status = &scarce.status().engines[0];
+    assert_eq!((status.in_use, status.waiting), (0, 0));
+    assert!((1..=ALLOWED as u32).contains(&status.idle), "{}", status.idle);
+    assert!(soon(scarce.close()).await.is_complete());
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_warm_is_not_tried_at_each_acquire() {
+    let proxy = Proxy::before(server().port()).await;
+    let url = proxy.url(&url("frugal").await);
+    let frugal = registry(&url, |bind| bind.max_connections(10).min_idle(5));
+    for number in 0..200 {
+        let mut session = acquire(&frugal).await.expect("a session");
+        assert_answers(&mut session, number).await;
+    }
+    // Those that there may be, and the few that were refused.
+    assert!(proxy.accepted() < 20, "{}", proxy.accepted());
+}
