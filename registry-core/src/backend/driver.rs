@@ -72,6 +72,12 @@ pub trait Driver:
         std::future::ready(Ok(()))
     }
 
+    /// Whether rows that are still to come stay in the way of the next statement when their stream is dropped.
+    const LEAVES_ROWS: bool = true;
+
+    /// Whether a statement can fail because it was prepared before a table or a type was changed.
+    const HAS_STALE_STATEMENTS: bool = true;
+
     /// Whether the driver passes on what an error says and not its code, so that the server has to be asked.
     const HIDES_ERROR_CODES: bool = false;
 

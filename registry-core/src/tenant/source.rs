@@ -232,6 +232,9 @@ impl TenantBind {
             let tenant = tenant.name().to_owned();
             return Err(AcquireError::Resolve { key: self.key, tenant, source });
         }
+        if settings.url.is_per_tenant() {
+            settings.tenant = Some(Arc::clone(tenant.checked_name().shared()));
+        }
         match settings.url.for_tenant(tenant.name()) {
             Ok(url) => settings.url = url,
             Err(unfit) => {

@@ -152,8 +152,10 @@ impl IntoResponse for Error {
 
 fn status_of(error: &Error) -> StatusCode {
     match error {
-        Error::Query(diesel::result::Error::NotFound)
-        | Error::Acquire(AcquireError::UnknownTenant { .. }) => StatusCode::NOT_FOUND,
+        Error::Query(error) if matches!(error.as_diesel(), diesel::result::Error::NotFound) => {
+            StatusCode::NOT_FOUND
+        }
+        Error::Acquire(AcquireError::UnknownTenant { .. }) => StatusCode::NOT_FOUND,
         Error::Acquire(AcquireError::Closed { .. }) => StatusCode::SERVICE_UNAVAILABLE,
         // A server that is being set up, or is out of disk: it is down for this purpose.
         Error::Acquire(AcquireError::Connect { source, .. })

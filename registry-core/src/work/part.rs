@@ -13,6 +13,7 @@ use super::options::WorkOptions;
 use super::outcome::WorkError;
 use crate::backend::Backend;
 use crate::backend::driver::{self, Driver};
+use crate::backend::observed::ErrorClass;
 use crate::bind::Bind;
 use crate::bind_key::BindKey;
 use crate::session::Session;
@@ -49,6 +50,7 @@ pub(super) trait AnyPart: Send {
 /// A commit failed.
 pub(super) struct Broken {
     pub(super) error: DieselError,
+    pub(super) class: Option<ErrorClass>,
     /// Whether it is known that nothing was committed.
     pub(super) is_rolled_back: bool,
 }
@@ -107,6 +109,7 @@ impl<B: Bind> Part<B> {
                 Ok(Self { session, base, has_entered })
             }
             Err(source) => {
+                let source = session.loan().in_words_of_server(source);
                 session.loan_mut().discard();
                 Err(WorkError::Begin { key, source })
             }
@@ -200,6 +203,8 @@ impl<B: Bind> AnyPart for Part<B> {
                         DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
                         error => error,
                     };
+                    let error = self.session.loan().in_words_of_server(error);
+                    let class = self.session.loan_mut().class_of(&error).await;
                     let is_rolled_back = !B::Connection::is_fatal(&error)
                         && !matches!(error, DieselError::BrokenTransactionManager);
                     if is_rolled_back {
@@ -207,7 +212,7 @@ impl<B: Bind> AnyPart for Part<B> {
                     } else {
                         self.session.loan_mut().discard();
                     }
-                    Err(Broken { error, is_rolled_back })
+                    Err(Broken { error, class, is_rolled_back })
                 }
             }
         })

@@ -40,6 +40,11 @@ impl Driver for Sqlite {
 
     const DIALECT: Dialect = Dialect::Sqlite;
 
+    const LEAVES_ROWS: bool = false;
+
+    // SQLite prepares them anew by itself.
+    const HAS_STALE_STATEMENTS: bool = false;
+
     // Temporary tables and attached databases stay; opening a file anew is cheap.
     const FULL_RESET: Option<&'static str> = None;
 
