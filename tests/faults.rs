@@ -10,11 +10,13 @@ mod mount;
 mod servers;
 mod support;
 
-mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, closing, runtimes, abandoned, warming);
+mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, closing, runtimes, abandoned, warming, query_errors);
 
 #[path = "faults/cached_plan.rs"]
 mod cached_plan;
 #[path = "faults/plain_bb8.rs"]
 mod plain_bb8;
+#[path = "faults/repeated.rs"]
+mod repeated;
 #[path = "faults/saturation.rs"]
 mod saturation;
