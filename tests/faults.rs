@@ -14,6 +14,8 @@ mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, 
 
 #[path = "faults/cached_plan.rs"]
 mod cached_plan;
+#[path = "faults/farewell.rs"]
+mod farewell;
 #[path = "faults/plain_bb8.rs"]
 mod plain_bb8;
 #[path = "faults/repeated.rs"]

@@ -16,13 +16,13 @@ use registry_core::{BindDsl, Error, Postgres, Registry, RunQueryDsl, bind_tables
 
 use crate::support;
 
-#[derive(SqlType, QueryId)]
+#[derive(Debug, SqlType, QueryId)]
 #[diesel(postgres_type(name = "mood"))]
-struct MoodType;
+pub struct MoodType;
 
 #[derive(Debug, PartialEq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = MoodType)]
-struct Mood(String);
+pub struct Mood(String);
 
 impl ToSql<MoodType, Pg> for Mood {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
