@@ -170,8 +170,9 @@ impl Watch {
                 self.has_unknown_error.store(true, Ordering::Relaxed);
                 self.heard.doubt_own_plans(&self.doubts);
             }
+            // It may be the transaction alone that only reads: the server is asked before it is lent again.
             None if matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) && judge.is_to_write => {
-                self.note_read_only_server();
+                self.doubts.roles.fetch_add(1, Ordering::Relaxed);
             }
             None => {}
         }

@@ -121,6 +121,10 @@ impl<B: Bind> Part<B> {
         depth::<B>(&mut self.session).saturating_sub(self.base)
     }
 
+    fn in_words_of_server(&self, outcome: QueryResult<()>) -> QueryResult<()> {
+        outcome.map_err(|error| self.session.loan().in_words_of_server(error))
+    }
+
     async fn end(&mut self) {
         if !std::mem::take(&mut self.has_entered) {
             return;
@@ -183,7 +187,8 @@ impl<B: Bind> AnyPart for Part<B> {
                 return Err(DieselError::BrokenTransactionManager);
             }
             if let Some(question) = B::Connection::IS_AS_BEGUN.filter(|_| self.base == 0) {
-                self.session.batch_execute(question).await?;
+                let answered = self.session.batch_execute(question).await;
+                return self.in_words_of_server(answered);
             }
             Ok(())
         })
@@ -223,15 +228,24 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn set_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
-        Box::pin(Manager::<B>::begin_transaction(&mut *self.session))
+        Box::pin(async move {
+            let outcome = Manager::<B>::begin_transaction(&mut *self.session).await;
+            self.in_words_of_server(outcome)
+        })
     }
 
     fn release_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
-        Box::pin(Manager::<B>::commit_transaction(&mut *self.session))
+        Box::pin(async move {
+            let outcome = Manager::<B>::commit_transaction(&mut *self.session).await;
+            self.in_words_of_server(outcome)
+        })
     }
 
     fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
-        Box::pin(Manager::<B>::rollback_transaction(&mut *self.session))
+        Box::pin(async move {
+            let outcome = Manager::<B>::rollback_transaction(&mut *self.session).await;
+            self.in_words_of_server(outcome)
+        })
     }
 
     fn abandon(mut self: Box<Self>) {
