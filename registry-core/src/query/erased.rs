@@ -75,7 +75,7 @@ where
     DB: Backend<QueryBuilder: Default> + Default,
 {
     /// The query, if it was kept, and is one that leaves nothing behind when it fails outside a transaction.
-    pub(super) fn to_be_repeated(self) -> Option<Erased<'q, DB, ST>> {
+    pub(super) fn into_repeatable(self) -> Option<Erased<'q, DB, ST>> {
         let query = self.place?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let Self { type_name, row, .. } = self;
         let query = Erased { query: Some(query), home: None, type_name, row };

@@ -57,7 +57,7 @@ impl<C: Backend> Command<C> for Erased<'_, <C as AsyncConnectionCore>::Backend, 
 
     fn lent(self, is_kept: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
         let (query, home) = Erased::lent(self, is_kept);
-        (query, || home.to_be_repeated())
+        (query, || home.into_repeatable())
     }
 
     async fn run(self, connection: &mut C) -> QueryResult<usize> {

@@ -78,7 +78,7 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
                     }
                     Err(error) => error,
                 };
-                let kept = || home.to_be_repeated();
+                let kept = || home.into_repeatable();
                 match once_more::<E, B, _>(lease, error, kept, &mut again, at).await {
                     Ok(next) => (lease, query) = next,
                     Err(error) => return filled.put(Event::Row(Err(error))).await,

@@ -82,7 +82,7 @@ where
                 Ok(rows) => return Ok(rows),
                 Err(error) => error,
             };
-            let kept = || home.to_be_repeated();
+            let kept = || home.into_repeatable();
             (lease, query) = once_more::<E, B, _>(lease, error, kept, &mut again, at).await?;
         }
     })
@@ -113,7 +113,7 @@ where
                 Ok(row) => return Ok(row),
                 Err(error) => error,
             };
-            let kept = || home.to_be_repeated();
+            let kept = || home.into_repeatable();
             (lease, query) = once_more::<E, B, _>(lease, error, kept, &mut again, at).await?;
         }
     })
