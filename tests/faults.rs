@@ -10,7 +10,7 @@ mod mount;
 mod servers;
 mod support;
 
-mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, closing, runtimes, abandoned, warming, transient, scarcity, farewells);
+mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, closing, runtimes, abandoned, warming, transient, scarcity, farewells, query_errors);
 
 #[path = "faults/accounts.rs"]
 mod accounts;
@@ -18,10 +18,14 @@ mod accounts;
 mod cached_plan;
 #[path = "faults/failover.rs"]
 mod failover;
+#[path = "faults/farewell.rs"]
+mod farewell;
 #[path = "faults/hosts.rs"]
 mod hosts;
 #[path = "faults/plain_bb8.rs"]
 mod plain_bb8;
+#[path = "faults/repeated.rs"]
+mod repeated;
 #[path = "faults/retyped.rs"]
 mod retyped;
 #[path = "faults/saturation.rs"]

@@ -15,6 +15,11 @@ use crate::settings::{BackendKind, SettingsError, nearest};
 use crate::tenant::TenantError;
 use crate::work::{CommitError, WorkError};
 
+mod query;
+
+pub use query::QueryError;
+pub(crate) use query::{Origin, is_transient};
+
 /// What a database driver reported, in its own words.
 pub type DriverError = Box<dyn StdError + Send + Sync>;
 
@@ -56,8 +61,16 @@ pub enum Error {
     #[error(transparent)]
     Migrate(#[from] MigrateError),
     /// A query failed on a session that was to be had.
-    #[error("the query failed")]
-    Query(#[from] diesel::result::Error),
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+/// Which bind it was is not known then: a query that is run on a registry, tenant or unit of work names
+/// it.
+impl From<diesel::result::Error> for Error {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Query(error.into())
+    }
 }
 
 impl From<WorkError> for Error {
@@ -75,7 +88,10 @@ impl Error {
     #[must_use]
     pub fn database_kind(&self) -> Option<&DatabaseErrorKind> {
         match self {
-            Self::Query(diesel::result::Error::DatabaseError(kind, _)) => Some(kind),
+            Self::Query(error) => match error.as_diesel() {
+                diesel::result::Error::DatabaseError(kind, _) => Some(kind),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -88,22 +104,15 @@ impl Error {
 
     /// Whether the same call may succeed a little later, with nothing changed.
     ///
-    /// A query counts if the server asked for a retry (a serialization failure) or its connection
-    /// broke. Whether it did its work before that is not known.
+    /// For a query, see [`QueryError::is_transient`]. Whether it did its work before it failed is not
+    /// known.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Acquire(error) => error.is_transient(),
             Self::Work(error) => error.is_transient(),
             Self::Commit(error) => error.is_transient(),
-            Self::Query(_) => matches!(
-                self.database_kind(),
-                Some(
-                    DatabaseErrorKind::SerializationFailure
-                        | DatabaseErrorKind::ClosedConnection
-                        | DatabaseErrorKind::UnableToSendCommand
-                )
-            ),
+            Self::Query(error) => error.is_transient(),
             _ => false,
         }
     }

@@ -63,8 +63,8 @@
 //!
 //! # Watching it
 //!
-//! Events and spans of `tracing` have the target `registry` and the field `bind`, the bind key. None has
-//! a password, a user name or a value that was bound to a statement. Durations are in seconds.
+//! Events and spans of `tracing` have the target `registry` and the field `bind`, the bind key, and the
+//! field `tenant` where they are known to be of one tenant. None has a password, a user name or a value that was bound to a statement. Durations are in seconds.
 //!
 //! | event | level | fields |
 //! |---|---|---|
@@ -151,8 +151,8 @@ pub use bind::{Bind, Bound, ByKey, Db, KeyName, Name};
 pub use bind_key::{BindKey, InvalidBindKey};
 pub use engine::{Engine, EngineStatus, LastError};
 pub use error::{
-    AcquireError, ConnectError, Error, IsolationError, MigrateError, ReplaceError, UnknownBind,
-    VerifyError, VerifyFailure, WrongBackend,
+    AcquireError, ConnectError, Error, IsolationError, MigrateError, QueryError, ReplaceError,
+    UnknownBind, VerifyError, VerifyFailure, WrongBackend,
 };
 pub use on_demand::{OnDemandEngine, OnDemandStatus};
 pub use query::{BindDsl, OptionalExtension, RunQueryDsl, SaveChangesDsl};

@@ -31,6 +31,15 @@ use crate::settings::{BindSettings, EngineOptions};
 /// transaction open, or in which a transaction statement was cut short, is closed instead: the server
 /// rolls back, and nobody is ever lent a stranger's transaction. (An in-memory SQLite database lives
 /// in its only connection, which is rolled back and kept.)
+///
+/// # Streams that are dropped
+///
+/// A stream of rows that is dropped before its end leaves rows that the server still sends. PostgreSQL
+/// over TCP reports the end of each statement, so a connection with rows left is closed on return, and the
+/// statement is cancelled on the server. For MySQL, MariaDB and Unix sockets, the same is noticed of the
+/// methods of [`RunQueryDsl`](crate::RunQueryDsl) of this crate, and not of diesel-async's trait of that
+/// name: after such a stream of diesel-async's, the next statement on the connection first reads what was
+/// left, which the next borrower of the connection waits for.
 pub struct Session<B: Bind> {
     loan: Loan<B::Connection>,
     bind: PhantomData<fn() -> B>,
@@ -170,6 +179,8 @@ pub struct Acquire<'r, B: Bind> {
     state: State<'r, B>,
     within: Option<Duration>,
     is_for_query: bool,
+    /// The tenant, if the bind has a database or a schema for each.
+    tenant: Option<Arc<str>>,
 }
 
 enum State<'r, B: Bind> {
@@ -188,11 +199,13 @@ enum First<C: Backend> {
 
 impl<'r, B: Bind> Acquire<'r, B> {
     pub(crate) fn new(registry: &'r Registry, route: Route<'r>) -> Self {
-        Self { registry, state: State::Start(route), within: None, is_for_query: false }
+        let state = State::Start(route);
+        Self { registry, state, within: None, is_for_query: false, tenant: None }
     }
 
     fn failed(registry: &'r Registry, error: AcquireError) -> Self {
-        Self { registry, state: State::Failed(error), within: None, is_for_query: false }
+        let state = State::Failed(error);
+        Self { registry, state, within: None, is_for_query: false, tenant: None }
     }
 
     /// Acquires it for one query.
@@ -201,7 +214,10 @@ impl<'r, B: Bind> Acquire<'r, B> {
         self
     }
 
-    fn session(&self, loan: Loan<B::Connection>) -> Session<B> {
+    fn session(&mut self, loan: Loan<B::Connection>) -> Session<B> {
+        if let Some(tenant) = self.tenant.take() {
+            loan.set_tenant(tenant);
+        }
         if self.is_for_query {
             loan.mark_for_query();
         }
@@ -221,6 +237,7 @@ impl<'r, B: Bind> Acquire<'r, B> {
         let Ok(runtime) = Handle::try_current() else {
             return Err(AcquireError::NoRuntime { key: route.bind_key::<B>() });
         };
+        self.tenant = route.tenant::<B>(self.registry);
         let first = match route.find::<B>(self.registry)? {
             Some(found) if found.schema.is_none() => {
                 match Core::try_lend(found.engine, &runtime, None) {

@@ -468,3 +468,25 @@ async fn a_resolver_that_panics_is_an_error_of_those_who_ask() {
     let error = tenant(&registry, "globex").session_for::<invoices::table>().await.unwrap_err();
     assert!(matches!(error, AcquireError::UnknownTenant { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn a_failed_query_names_its_bind_and_its_tenant() {
+    let registry = registry().await;
+    let acme = tenant(&registry, "acme");
+    let again = (invoices::id.eq(1), invoices::tenant.eq("acme"));
+    let again = || diesel::insert_into(invoices::table).values(again);
+    let error = again().execute(&acme).await.expect_err("there is one");
+    assert_eq!(error.to_string(), "bind `crm`, tenant `acme`: the query failed");
+    assert_eq!(causes(&error).len(), 2, "{error:?}");
+    let kind = error.database_kind();
+    assert!(matches!(kind, Some(diesel::result::DatabaseErrorKind::UniqueViolation)), "{kind:?}");
+    let in_work = acme.transaction(async |work| again().execute(work).await).await;
+    let Err(Error::Query(error)) = in_work else { panic!("{in_work:?}") };
+    assert_eq!((error.key(), error.tenant()), (Some("crm"), Some("acme")));
+    // What is not divided by tenants is no tenant's, also through one.
+    let missing = plans::table.select(plans::what).first::<String>(&acme).await;
+    let error = missing.expect_err("there is no such table");
+    assert_eq!(error.to_string(), "bind `default`: the query failed");
+    let error = Error::from(diesel::result::Error::NotFound);
+    assert_eq!(error.to_string(), "the query failed");
+}

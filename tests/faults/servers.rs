@@ -56,6 +56,18 @@ pub(crate) mod postgres {
 
     pub(crate) use super::as_account;
 
+    /// Waits for locks hardly at all.
+    pub(crate) const LOCK_IMPATIENCE: &str = "SET lock_timeout = '100ms'";
+
+    /// Ends the other connection to this database.
+    pub(crate) const KILL_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+    /// More rows than anybody wants.
+    pub(crate) const MANY_ROWS: &str = "SELECT generate_series(1, 8000000)::bigint AS value";
+
+    pub(crate) const CONNECTION_ID: &str = "SELECT pg_backend_pid()::bigint AS value";
+
     pub(crate) fn server() -> &'static Server {
         support::postgres()
     }
@@ -117,6 +129,19 @@ pub(crate) mod mysql {
         FROM information_schema.global_status WHERE variable_name = 'ABORTED_CLIENTS'";
 
     pub(crate) use super::as_account;
+
+    /// Waits for locks hardly at all.
+    pub(crate) const LOCK_IMPATIENCE: &str = "SET innodb_lock_wait_timeout = 1";
+
+    /// Ends the other connection to this database.
+    pub(crate) const KILL_OTHERS: &str = "SET @kill = (SELECT CONCAT('KILL ', MAX(id)) \
+        FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()); \
+        EXECUTE IMMEDIATE @kill";
+
+    /// More rows than anybody wants.
+    pub(crate) const MANY_ROWS: &str = "SELECT seq AS value FROM seq_1_to_8000000";
+
+    pub(crate) const CONNECTION_ID: &str = "SELECT CAST(CONNECTION_ID() AS SIGNED) AS value";
 
     pub(crate) fn server() -> &'static Server {
         support::mariadb()

@@ -84,6 +84,12 @@ pub trait Driver:
     /// Whether the driver knows at any time whether a transaction is open, so that no text has to tell.
     const KNOWS_TRANSACTIONS: bool = false;
 
+    /// Whether rows that are still to come stay in the way of the next statement when their stream is dropped.
+    const LEAVES_ROWS: bool = true;
+
+    /// Whether a statement can fail because it was prepared before a table or a type was changed.
+    const HAS_STALE_STATEMENTS: bool = true;
+
     /// Whether the driver passes on what an error says and not its code, so that the server has to be asked.
     const HIDES_ERROR_CODES: bool = false;
 
@@ -166,7 +172,7 @@ pub struct Opened<C> {
 }
 
 /// Tells a server to end a statement, each time that it is called.
-pub type Canceller = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+pub(crate) type Canceller = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// How far to go to reach a server.
 #[derive(Debug, Clone, Copy)]

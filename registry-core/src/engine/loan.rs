@@ -1,5 +1,6 @@
 //! A connection that is lent, and how it comes back.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -85,7 +86,7 @@ impl<C: Backend> Drop for Held<C> {
 /// in which a statement was cut short: it is closed. What else was left behind is undone, as far as
 /// it was noticed ([`Watch`](super::watch::Watch)) and `reset_on_return` asks for; that needs the
 /// server, so it runs in the background, and the connection counts as lent until it is done.
-pub(crate) struct Loan<C: Backend> {
+pub struct Loan<C: Backend> {
     /// Empty only while it is dropped.
     held: Option<Held<C>>,
     is_discarded: bool,
@@ -98,6 +99,7 @@ impl<C: Backend> Loan<C> {
         if let Some(watch) = held.lease().and_then(|lease| lease.watch()) {
             watch.holder.store(caller(), Ordering::Relaxed);
             watch.is_for_query.store(false, Ordering::Relaxed);
+            watch.set_tenant(None);
         }
         let engine = &held.engine;
         engine.uses().lent();
@@ -182,14 +184,19 @@ impl<C: Backend> Loan<C> {
         is_sound && is_known && !connection.is_busy()
     }
 
-    /// Notes that rows of a statement were left that are still to come.
-    pub(crate) fn abandon_rows(&self) {
+    /// Says which tenant it is lent for.
+    pub(crate) fn set_tenant(&self, tenant: Arc<str>) {
         if let Some(watch) = self.watch() {
-            watch.abandon_rows();
+            watch.set_tenant(Some(tenant));
         }
     }
 
-    fn watch(&self) -> Option<&Arc<Watch>> {
+    /// The tenant that it is lent for, if the bind has a database or a schema for each.
+    pub(crate) fn tenant(&self) -> Option<Arc<str>> {
+        self.watch().and_then(|watch| watch.tenant())
+    }
+
+    pub(super) fn watch(&self) -> Option<&Arc<Watch>> {
         self.held.as_ref().and_then(Held::lease).and_then(|lease| lease.watch())
     }
 
@@ -205,6 +212,12 @@ impl<C: Backend> Loan<C> {
     /// The connection will be closed instead of lent again.
     pub(crate) fn discard(&mut self) {
         self.is_discarded = true;
+    }
+}
+
+impl<C: Backend> fmt::Debug for Loan<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loan").field("is_discarded", &self.is_discarded).finish_non_exhaustive()
     }
 }
 
@@ -313,7 +326,7 @@ fn what_to_do<C: Backend>(
         return Return::Never;
     }
     // First: what still runs may begin a transaction.
-    let is_cut_short = connection.is_busy() || watch.is_cut_short();
+    let is_cut_short = connection.is_busy() || watch.is_cut_short() || watch.has_abandoned_rows();
     let transaction = transaction(connection);
     let is_unfinished =
         matches!(transaction, Transaction::Unfinished) || is_cut_short || watch.is_broken();
@@ -395,7 +408,8 @@ async fn dismiss<C: Backend>(mut held: Held<C>) {
 /// it noticed that nobody listens.
 fn abandon<C: Backend>(held: &Held<C>) {
     let Some(lease) = held.lease() else { return };
-    let is_cut_short = lease.watch().is_some_and(|watch| watch.is_cut_short());
+    let is_cut_short =
+        lease.watch().is_some_and(|watch| watch.is_cut_short() || watch.has_abandoned_rows());
     let cancel = if is_cut_short { lease.cancel() } else { None };
     if let (Some(cancel), Ok(runtime)) = (cancel, Handle::try_current()) {
         runtime.spawn(timeout(held.engine.settings.options.check_timeout, cancel));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use crate::backend::Backend;
 use crate::error::{AcquireError, DriverError};
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
 
@@ -15,11 +16,13 @@ mod closing;
 mod connect;
 mod core;
 mod doubts;
+mod failure;
 mod isolated;
 mod loan;
 mod maintenance;
 mod meters;
 mod pool;
+mod rows;
 mod slot;
 mod starving;
 mod statements;
@@ -36,6 +39,7 @@ mod sync {
 
 pub(crate) use self::core::{Attempt, Core};
 pub(crate) use self::loan::Loan;
+pub(crate) use self::rows::OpenRows;
 pub(crate) use self::stats::{beside_session, engine_closed, engine_opened};
 pub use self::status::{EngineStatus, LastError};
 pub(crate) use self::used::Used;
@@ -152,12 +156,23 @@ pub(crate) fn open(
 ) -> Arc<dyn AnyEngine> {
     match settings.url.backend() {
         #[cfg(feature = "postgres")]
-        BackendKind::Postgres => Arc::new(Core::<crate::backend::Postgres>::new(settings, owner)),
+        BackendKind::Postgres => of_type::<crate::backend::Postgres>(settings, owner),
         #[cfg(feature = "mysql")]
-        BackendKind::Mysql => Arc::new(Core::<crate::backend::Mysql>::new(settings, owner)),
+        BackendKind::Mysql => of_type::<crate::backend::Mysql>(settings, owner),
         #[cfg(feature = "sqlite")]
-        BackendKind::Sqlite => Arc::new(Core::<crate::backend::Sqlite>::new(settings, owner)),
+        BackendKind::Sqlite => of_type::<crate::backend::Sqlite>(settings, owner),
         #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "sqlite")))]
         off => unreachable!("the settings refuse {off}, whose feature is off"),
     }
+}
+
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+fn of_type<C: Backend>(
+    settings: Arc<EngineSettings>,
+    owner: Option<Weak<dyn Owner>>,
+) -> Arc<dyn AnyEngine> {
+    let tenant = settings.tenant.clone();
+    let mut engine = Core::<C>::new(settings, owner);
+    engine.stats.set_tenant(tenant);
+    Arc::new(engine)
 }

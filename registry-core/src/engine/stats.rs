@@ -14,13 +14,15 @@ use super::meters::{self, Closed, Meters, Timer};
 use crate::backend::driver::without_values;
 use crate::bind_key::BindKey;
 use crate::error::{AcquireError, Chain, ConnectError};
-use crate::settings::DatabaseUrl;
+use crate::settings::EngineSettings;
 
 const TARGET: &str = "registry";
 
 /// The counters of one engine, and its voice.
 pub(super) struct Stats {
     key: BindKey,
+    /// The tenant that has the engine for itself, if one has.
+    tenant: Option<Arc<str>>,
     meters: Meters,
     direct: AtomicU64,
     waited: AtomicU64,
@@ -59,6 +61,7 @@ impl Stats {
     pub(super) fn new(key: BindKey, max_connections: u32) -> Self {
         Self {
             key,
+            tenant: None,
             meters: Meters::new(key, max_connections),
             direct: AtomicU64::new(0),
             waited: AtomicU64::new(0),
@@ -66,6 +69,10 @@ impl Stats {
             waiting: AtomicU32::new(0),
             last_error: Mutex::new(None),
         }
+    }
+
+    pub(super) fn set_tenant(&mut self, tenant: Option<Arc<str>>) {
+        self.tenant = tenant;
     }
 
     pub(super) fn acquires(&self) -> Acquires {
@@ -102,27 +109,31 @@ impl Stats {
     }
 
     pub(super) fn acquire_span(&self) -> Span {
-        tracing::debug_span!(target: TARGET, "acquire", bind = %self.key)
+        tracing::debug_span!(target: TARGET, "acquire", bind = %self.key, tenant = self.tenant())
     }
 
     pub(super) fn connect_span(&self) -> Span {
-        tracing::debug_span!(target: TARGET, "connect", bind = %self.key)
+        tracing::debug_span!(target: TARGET, "connect", bind = %self.key, tenant = self.tenant())
     }
 
     /// A session was not there at once, and this is what came of it.
     pub(super) fn acquired<T>(&self, outcome: &Result<T, AcquireError>, asked: Instant) {
-        let bind = self.key;
+        let (bind, tenant) = (self.key, self.tenant());
         // The clock is only read where somebody listens.
         let wait = || asked.elapsed().as_secs_f64();
         match outcome {
             Ok(_) => {
-                tracing::debug!(target: TARGET, %bind, wait = wait(), "a session was acquired")
+                tracing::debug!(target: TARGET, %bind, tenant, wait = wait(), "a session was acquired")
             }
             Err(error) => {
                 let (error, wait) = (Chain(error), wait());
-                tracing::debug!(target: TARGET, %bind, wait, %error, "a session could not be acquired");
+                tracing::debug!(target: TARGET, %bind, tenant, wait, %error, "a session could not be acquired");
             }
         }
+    }
+
+    fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
     }
 
     pub(super) fn lent(&self, asked: Timer, idle: impl FnOnce() -> u32) {
@@ -135,46 +146,50 @@ impl Stats {
 
     pub(super) fn connected(&self, began: Timer, elapsed: Duration) {
         self.meters.connected(began);
-        let (bind, elapsed) = (self.key, elapsed.as_secs_f64());
-        tracing::debug!(target: TARGET, %bind, elapsed, "a connection was opened");
+        let (bind, tenant, elapsed) = (self.key, self.tenant(), elapsed.as_secs_f64());
+        tracing::debug!(target: TARGET, %bind, tenant, elapsed, "a connection was opened");
     }
 
     pub(super) fn could_not_connect(&self, error: &Arc<ConnectError>, whose: For) {
         self.meters.failed();
         let last = LastError { error: Arc::clone(error), at: SystemTime::now() };
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
-        let (bind, error) = (self.key, Chain(&**error));
+        let (bind, tenant, error) = (self.key, self.tenant(), Chain(&**error));
         match whose {
             For::Caller | For::LaterAgain => {
-                tracing::debug!(target: TARGET, %bind, %error, "a connection could not be opened");
+                tracing::debug!(target: TARGET, %bind, tenant, %error, "a connection could not be opened");
             }
             For::Later => {
-                tracing::warn!(target: TARGET, %bind, %error, "a connection could not be opened");
+                tracing::warn!(target: TARGET, %bind, tenant, %error, "a connection could not be opened");
             }
         }
     }
 
     pub(super) fn closed(&self, reason: Closed) {
         self.meters.closed(reason);
-        let (bind, reason) = (self.key, reason.as_str());
+        let (bind, tenant, reason) = (self.key, self.tenant(), reason.as_str());
         if reason == Closed::Unclean.as_str() {
-            tracing::warn!(target: TARGET, %bind, reason, "a connection was closed");
+            tracing::warn!(target: TARGET, %bind, tenant, reason, "a connection was closed");
         } else {
-            tracing::debug!(target: TARGET, %bind, reason, "a connection was closed");
+            tracing::debug!(target: TARGET, %bind, tenant, reason, "a connection was closed");
         }
     }
 }
 
 /// An engine was opened on demand.
-pub(crate) fn engine_opened(bind: BindKey, url: &DatabaseUrl) {
-    meters::engine_opened(bind);
-    tracing::debug!(target: TARGET, %bind, %url, "an engine was opened");
+pub(crate) fn engine_opened(settings: &EngineSettings) {
+    let EngineSettings { key: bind, url, tenant, .. } = settings;
+    meters::engine_opened(*bind);
+    let tenant = tenant.as_deref();
+    tracing::debug!(target: TARGET, %bind, tenant, %url, "an engine was opened");
 }
 
 /// An engine that was opened on demand is found no more.
-pub(crate) fn engine_closed(bind: BindKey, url: &DatabaseUrl, reason: &'static str) {
-    meters::engine_closed(bind, reason);
-    tracing::debug!(target: TARGET, %bind, %url, reason, "an engine was closed");
+pub(crate) fn engine_closed(settings: &EngineSettings, reason: &'static str) {
+    let EngineSettings { key: bind, url, tenant, .. } = settings;
+    meters::engine_closed(*bind, reason);
+    let tenant = tenant.as_deref();
+    tracing::debug!(target: TARGET, %bind, tenant, %url, reason, "an engine was closed");
 }
 
 /// Warns that a query is run beside a session of the same bind, which its task has.
@@ -189,10 +204,10 @@ pub(crate) fn beside_session(bind: BindKey, place: &std::panic::Location<'_>) {
 }
 
 /// Reports a query that took `elapsed`. `text` is as Diesel shows it.
-pub(super) fn slow_query(bind: BindKey, text: &str, elapsed: Duration) {
+pub(super) fn slow_query(bind: BindKey, tenant: Option<&str>, text: &str, elapsed: Duration) {
     let sql = without_values(text);
     let elapsed = elapsed.as_secs_f64();
-    tracing::warn!(target: TARGET, %bind, elapsed, sql, "slow query");
+    tracing::warn!(target: TARGET, %bind, tenant, elapsed, sql, "slow query");
 }
 
 /// A caller that waits.

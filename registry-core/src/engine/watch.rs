@@ -5,8 +5,8 @@
 //! ([`Observed`]), the text of each statement shows what it may have left behind.
 
 use std::fmt::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
@@ -23,7 +23,7 @@ use crate::sql::{self, Dialect, Effects, TransactionEffect};
 pub(super) struct Watch {
     started: AtomicU32,
     finished: AtomicU32,
-    /// Whether rows of a statement were left that are still to come.
+    /// Whether rows of the last statement were left that are still to come.
     is_abandoned: AtomicBool,
     /// What its stream shows, and what is known from texts.
     pub(super) observed: Arc<Observed>,
@@ -38,6 +38,8 @@ pub(super) struct Watch {
     pub(super) holder: AtomicU64,
     /// Whether it is lent for one query, in which there is no transaction of the task's.
     pub(super) is_for_query: AtomicBool,
+    /// The tenant that it is lent for.
+    tenant: Mutex<Option<Arc<str>>>,
 }
 
 /// What a backend tells of its errors and statements.
@@ -60,7 +62,20 @@ impl Watch {
     /// Whether a statement was cut short: the server may still be at it, and its answer is to come.
     pub(super) fn is_cut_short(&self) -> bool {
         self.started.load(Ordering::Relaxed) != self.finished.load(Ordering::Relaxed)
-            || self.is_abandoned.load(Ordering::Relaxed)
+    }
+
+    /// Whether rows of the last statement were left. The next one finds them in front of its own answer,
+    /// however many there are.
+    pub(super) fn has_abandoned_rows(&self) -> bool {
+        self.is_abandoned.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_tenant(&self, tenant: Option<Arc<str>>) {
+        *self.tenant.lock().unwrap_or_else(PoisonError::into_inner) = tenant;
+    }
+
+    pub(super) fn tenant(&self) -> Option<Arc<str>> {
+        self.tenant.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes that rows were left that are still to come.
@@ -162,8 +177,9 @@ impl Watch {
                 self.has_unknown_error.store(true, Ordering::Relaxed);
                 self.heard.doubt_own_plans(&self.doubts);
             }
+            // It may be the transaction alone that only reads: the server is asked before it is lent again.
             None if matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) && judge.is_to_write => {
-                self.note_read_only_server();
+                self.doubts.roles.fetch_add(1, Ordering::Relaxed);
             }
             None => {}
         }
@@ -206,6 +222,8 @@ impl Instrumentation for Watcher {
             }
             InstrumentationEvent::FinishQuery { query, error, .. } => {
                 self.watch.finished.fetch_add(1, Ordering::Relaxed);
+                // Those of the statement before it have been read by now.
+                self.watch.is_abandoned.store(false, Ordering::Relaxed);
                 if let Some(error) = error {
                     self.watch.note_error(error, self.judge);
                 }
@@ -224,7 +242,8 @@ impl Instrumentation for Watcher {
                 if let (Some(slow), Some(started)) = (self.slow, self.started.take())
                     && started.elapsed() >= slow
                 {
-                    slow_query(self.key, &query.to_string(), started.elapsed());
+                    let tenant = self.watch.tenant();
+                    slow_query(self.key, tenant.as_deref(), &query.to_string(), started.elapsed());
                 }
             }
             _ => {}

@@ -242,8 +242,7 @@ impl fmt::Debug for OnDemand {
 impl Inner {
     fn apply(self: &Arc<Self>, changes: Changes<Arc<dyn AnyEngine>>) {
         for engine in changes.opened {
-            let settings = engine.settings();
-            engine::engine_opened(settings.key, &settings.url);
+            engine::engine_opened(engine.settings());
         }
         self.close_each(changes.evicted, Reason::Evicted);
     }
@@ -258,8 +257,7 @@ impl Inner {
                 Reason::Evicted if engine.uses().has_lent() => (Leaving::Closing, "evicted"),
                 Reason::Evicted => (Leaving::Closing, "failed"),
             };
-            let settings = engine.settings();
-            engine::engine_closed(settings.key, &settings.url, reason);
+            engine::engine_closed(engine.settings(), reason);
             let gone = Gone { inner: Arc::downgrade(self), leaving };
             let closing = async move {
                 engine.all_returned().await;

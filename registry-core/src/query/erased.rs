@@ -6,14 +6,29 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::{QueryResult, debug_query};
+
+use crate::backend::driver::sql_of;
 
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
 pub struct Erased<'q, DB, ST> {
-    query: Box<dyn QueryFragment<DB> + Send + 'q>,
+    /// Empty only while it is dropped.
+    query: Option<Boxed<'q, DB>>,
+    home: Option<Place<'q, DB>>,
+    type_name: &'static str,
+    row: PhantomData<fn() -> ST>,
+}
+
+type Boxed<'q, DB> = Box<dyn QueryFragment<DB> + Send + 'q>;
+type Place<'q, DB> = Arc<Mutex<Option<Boxed<'q, DB>>>>;
+
+/// Where a query is to be found again when diesel-async has dropped it, which takes queries by value.
+pub(super) struct Home<'q, DB, ST> {
+    place: Option<Place<'q, DB>>,
     type_name: &'static str,
     row: PhantomData<fn() -> ST>,
 }
@@ -25,11 +40,52 @@ impl<'q, DB: Backend, ST> Erased<'q, DB, ST> {
         let type_name = "";
         #[cfg(not(debug_assertions))]
         let type_name = std::any::type_name::<Q>();
-        Self { query: Box::new(query), type_name, row: PhantomData }
+        Self { query: Some(Box::new(query)), home: None, type_name, row: PhantomData }
+    }
+
+    /// The query, and where it will be found again if `is_kept`.
+    pub(super) fn lent(mut self, is_kept: bool) -> (Self, Home<'q, DB, ST>) {
+        self.home = is_kept.then(Arc::default);
+        let home = Home { place: self.home.clone(), type_name: self.type_name, row: PhantomData };
+        (self, home)
+    }
+
+    fn query(&self) -> &(dyn QueryFragment<DB> + Send + 'q) {
+        match &self.query {
+            Some(query) => &**query,
+            None => unreachable!("a query is only emptied when it is dropped"),
+        }
     }
 
     pub(super) fn type_name(&self) -> &'static str {
         self.type_name
+    }
+}
+
+impl<DB, ST> Drop for Erased<'_, DB, ST> {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take() {
+            *home.lock().unwrap_or_else(PoisonError::into_inner) = self.query.take();
+        }
+    }
+}
+
+impl<'q, DB, ST> Home<'q, DB, ST>
+where
+    DB: Backend<QueryBuilder: Default> + Default,
+{
+    /// The query, if it was kept, and is one that leaves nothing behind when it fails outside a transaction.
+    pub(super) fn into_repeatable(self) -> Option<Erased<'q, DB, ST>> {
+        let query = self.place?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let Self { type_name, row, .. } = self;
+        let query = Erased { query: Some(query), home: None, type_name, row };
+        // A procedure can commit a part of its work, so that the statement is not rolled back as a whole.
+        let sql = sql_of(&debug_query::<DB, _>(&query));
+        let word = sql.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        let is_atomic = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES"]
+            .iter()
+            .any(|known| word.eq_ignore_ascii_case(known));
+        (is_atomic || sql.starts_with('(')).then_some(query)
     }
 }
 
@@ -46,7 +102,7 @@ impl<DB, ST> QueryId for Erased<'_, DB, ST> {
 
 impl<DB: Backend, ST> QueryFragment<DB> for Erased<'_, DB, ST> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        self.query.walk_ast(out)
+        self.query().walk_ast(out)
     }
 }
 

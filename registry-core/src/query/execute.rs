@@ -23,13 +23,15 @@ pub trait Execute<'q, C, How>: Sized {
 }
 
 /// Something to be run with connections of type `C`.
-pub trait Command<C>: Send {
-    /// Runs it, unless `check` finds what is not to be sent.
-    fn run(
-        self,
-        check: Check,
-        connection: &mut C,
-    ) -> impl Future<Output = QueryResult<usize>> + Send;
+pub trait Command<C>: Sized + Send {
+    /// Fails if `check` finds what is not to be sent.
+    fn pass(&self, check: Check) -> QueryResult<()>;
+
+    /// The command, and a way to have it once more, if `is_kept` and it can be run twice.
+    fn lent(self, is_kept: bool) -> (Self, impl FnOnce() -> Option<Self> + Send);
+
+    /// Runs it.
+    fn run(self, connection: &mut C) -> impl Future<Output = QueryResult<usize>> + Send;
 }
 
 /// How a command is run: as one statement.
@@ -49,8 +51,16 @@ where
 }
 
 impl<C: Backend> Command<C> for Erased<'_, <C as AsyncConnectionCore>::Backend, ()> {
-    async fn run(self, check: Check, connection: &mut C) -> QueryResult<usize> {
-        check.look_at(&self, "")?;
+    fn pass(&self, check: Check) -> QueryResult<()> {
+        check.look_at(self, "")
+    }
+
+    fn lent(self, is_kept: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
+        let (query, home) = Erased::lent(self, is_kept);
+        (query, || home.into_repeatable())
+    }
+
+    async fn run(self, connection: &mut C) -> QueryResult<usize> {
         ExecuteDsl::execute(self, connection).await
     }
 }
@@ -88,8 +98,15 @@ mod sqlite {
     }
 
     impl Command<Sqlite> for Vec<Erased<'_, Dialect, ()>> {
-        async fn run(self, check: Check, connection: &mut Sqlite) -> QueryResult<usize> {
-            self.iter().try_for_each(|row| check.look_at(row, ""))?;
+        fn pass(&self, check: Check) -> QueryResult<()> {
+            self.iter().try_for_each(|row| check.look_at(row, ""))
+        }
+
+        fn lent(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
+            (self, || None)
+        }
+
+        async fn run(self, connection: &mut Sqlite) -> QueryResult<usize> {
             connection
                 .transaction(async |connection| {
                     let mut affected = 0;

@@ -1,17 +1,17 @@
 //! What a query can be run on.
 
 use std::future::{Future, Ready, ready};
-use std::ops::DerefMut;
 use std::panic::Location;
 
 use diesel::result::Error as DieselError;
 use futures_util::future::BoxFuture;
 
+use super::lease::Lease;
 use super::routed::{Checked, FindsBind, Routed, TakesFrom, Way};
 use super::same::ServedBy;
 use crate::backend::Backend;
 use crate::bind::Bind;
-use crate::error::{AcquireError, Error};
+use crate::error::{AcquireError, Error, QueryError};
 use crate::registry::Registry;
 use crate::session::{Acquire, Session};
 use crate::tenant::Tenant;
@@ -33,7 +33,7 @@ pub trait Lender<B>: Sized + Send {
     type Connection: Backend;
 
     /// What has the connection while a query is run.
-    type Lease: DerefMut<Target = Self::Connection> + Send;
+    type Lease: Lease<Connection = Self::Connection>;
 
     /// That on its way.
     type Leasing: Future<Output = Result<Self::Lease, Self::LeaseError>> + Send;
@@ -42,13 +42,22 @@ pub trait Lender<B>: Sized + Send {
     type LeaseError: Send;
 
     /// What can go wrong: running a query, and acquiring a session where that is part of it.
-    type Error: From<DieselError> + From<Self::LeaseError> + Send;
+    type Error: From<DieselError> + From<QueryError> + From<Self::LeaseError> + Send;
+
+    /// Whether that says more than Diesel's, so that it is worth asking the server for more.
+    const TELLS_MORE: bool;
 
     /// The key of the bind in which all tables of a query must be, if that is known.
     const KEY: Option<&'static str>;
 
     /// The connection. `at` is where in the program it is asked for.
     fn lease(self, at: &'static Location<'static>) -> Self::Leasing;
+
+    /// The same once more, for a query that has to be run again, if each of its connections is for one
+    /// query.
+    fn again(&self) -> Option<Self> {
+        None
+    }
 }
 
 impl<S: Bind, Q, B: Bind, Via> Executor<Q, B, Via> for &mut Session<S>
@@ -59,17 +68,19 @@ where
 {
 }
 
-impl<'s, S: Bind, B> Lender<B> for &'s mut Session<S> {
+impl<S: Bind, B> Lender<B> for &mut Session<S> {
     type Connection = S::Connection;
-    type Lease = &'s mut S::Connection;
+    type Lease = Self;
     type Leasing = Ready<Result<Self::Lease, DieselError>>;
     type LeaseError = DieselError;
     type Error = DieselError;
 
+    const TELLS_MORE: bool = false;
+
     const KEY: Option<&'static str> = known::<S>();
 
     fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-        ready(Ok(&mut *self))
+        ready(Ok(self))
     }
 }
 
@@ -87,6 +98,8 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
     type LeaseError = AcquireError;
     type Error = Error;
 
+    const TELLS_MORE: bool = true;
+
     const KEY: Option<&'static str> = Some(B::KEY);
 
     fn lease(self, at: &'static Location<'static>) -> Acquire<'r, B> {
@@ -94,6 +107,10 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
             self.warn_of_held::<B>(at);
         }
         self.session::<B>().for_query()
+    }
+
+    fn again(&self) -> Option<Self> {
+        Some(*self)
     }
 }
 
@@ -111,6 +128,8 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
     type LeaseError = AcquireError;
     type Error = Error;
 
+    const TELLS_MORE: bool = true;
+
     const KEY: Option<&'static str> = Some(B::KEY);
 
     fn lease(self, at: &'static Location<'static>) -> Acquire<'t, B> {
@@ -118,6 +137,10 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
             self.registry().warn_of_held::<B>(at);
         }
         self.session::<B>().for_query()
+    }
+
+    fn again(&self) -> Option<Self> {
+        Some(*self)
     }
 }
 
@@ -130,15 +153,17 @@ where
 
 impl<'w, B: Bind> Lender<B> for &'w mut UnitOfWork {
     type Connection = B::Connection;
-    type Lease = &'w mut B::Connection;
+    type Lease = &'w mut Session<B>;
     type Leasing = BoxFuture<'w, Result<Self::Lease, WorkError>>;
     type LeaseError = WorkError;
     type Error = Error;
 
+    const TELLS_MORE: bool = true;
+
     const KEY: Option<&'static str> = Some(B::KEY);
 
     fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-        Box::pin(async move { Ok(&mut **self.session::<B>().await?) })
+        Box::pin(self.session::<B>())
     }
 }
 
@@ -167,6 +192,8 @@ macro_rules! on_connections {
             type Leasing = Ready<Result<Self, DieselError>>;
             type LeaseError = DieselError;
             type Error = DieselError;
+
+            const TELLS_MORE: bool = false;
 
             const KEY: Option<&'static str> = None;
 

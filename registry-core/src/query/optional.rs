@@ -27,7 +27,9 @@ impl<T> OptionalExtension<T, Error> for Result<T, Error> {
     fn optional(self) -> Result<Option<T>, Error> {
         match self {
             Ok(row) => Ok(Some(row)),
-            Err(Error::Query(DieselError::NotFound)) => Ok(None),
+            Err(Error::Query(error)) if matches!(error.as_diesel(), DieselError::NotFound) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

@@ -2,68 +2,105 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::marker::PhantomData;
-use std::ops::DerefMut;
-use std::pin::Pin;
+use std::panic::Location;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use diesel::QueryResult;
 use diesel::result::Error as DieselError;
-use diesel_async::AsyncConnection;
 use diesel_async::methods::LoadQuery;
 use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 
+use super::BackendOf;
+use super::erased::Erased;
+use super::executor::Lender;
+use super::lease::{Lease, origin};
+use super::retry::{may_be_repeated, once_more};
+use crate::engine::OpenRows;
+use crate::error::QueryError;
+
 /// The rows of a query as they are asked for: see
 /// [`RunQueryDsl::load_stream`](super::RunQueryDsl::load_stream).
 ///
-/// It has the connection until it is dropped.
+/// It has the connection until it is dropped. If that is before its end, the connection is not lent again
+/// unless the rest arrives at once, and the statement is cancelled on the server.
 #[must_use = "rows only come when they are asked for"]
 pub struct Rows<'q, U, E> {
     /// diesel-async's own stream borrows its connection. Both live in this future, which hands the rows
     /// out one by one.
     run: Option<BoxFuture<'q, ()>>,
-    place: Place<U>,
-    error: PhantomData<fn() -> E>,
+    place: Place<U, E>,
 }
 
-impl<'q, U: Send + 'static, E: From<DieselError>> Rows<'q, U, E> {
+impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
     /// Runs `query` on the connection of `lease`, and has that from then on.
-    pub(super) async fn of<L, C, Q>(mut lease: L, query: Q) -> Result<Self, E>
+    pub(super) async fn of<E, B, ST>(
+        mut lease: E::Lease,
+        mut query: Erased<'q, BackendOf<E, B>, ST>,
+        mut again: Option<E>,
+        at: &'static Location<'static>,
+    ) -> Result<Self, X>
     where
-        L: DerefMut<Target = C> + Send + 'q,
-        C: AsyncConnection,
-        Q: LoadQuery<'q, C, U> + Send + 'q,
+        E: Lender<B, Error = X> + 'q,
+        B: 'static,
+        ST: 'static,
+        Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     {
         let place = Place::default();
         let filled = place.clone();
         let run = async move {
-            let mut rows = match query.internal_load(&mut *lease).await {
-                Ok(rows) => std::pin::pin!(rows),
-                Err(error) => return filled.put(Event::Row(Err(error))).await,
-            };
-            filled.put(Event::Begun).await;
-            while let Some(row) = rows.next().await {
-                filled.put(Event::Row(row)).await;
+            loop {
+                let (sent, home) = query.lent(may_be_repeated::<E, B>(again.as_ref()));
+                let mut open = OpenRows::of(lease.loan());
+                let database = origin(&mut lease);
+                let error = match sent.internal_load(lease.connection()).await {
+                    Ok(rows) => {
+                        let mut rows = pin!(rows);
+                        open.begin();
+                        filled.put(Event::Begun).await;
+                        let error = loop {
+                            let row = match rows.next().await {
+                                Some(Ok(row)) => Ok(row),
+                                Some(Err(error @ DieselError::DatabaseError(..))) => break error,
+                                Some(Err(error)) => {
+                                    let database = database.clone();
+                                    Err(QueryError::new(database, None, error).into())
+                                }
+                                None => return open.end(),
+                            };
+                            filled.put(Event::Row(row)).await;
+                        };
+                        open.end();
+                        // Rows may have been handed out.
+                        again = None;
+                        error
+                    }
+                    Err(error) => error,
+                };
+                let kept = || home.into_repeatable();
+                match once_more::<E, B, _>(lease, error, kept, &mut again, at).await {
+                    Ok(next) => (lease, query) = next,
+                    Err(error) => return filled.put(Event::Row(Err(error))).await,
+                }
             }
         };
-        let mut rows = Self { run: Some(Box::pin(run)), place, error: PhantomData };
+        let mut rows = Self { run: Some(Box::pin(run)), place };
         match poll_fn(|cx| rows.poll_event(cx)).await {
-            Some(Event::Row(Err(error))) => Err(error.into()),
+            Some(Event::Row(Err(error))) => Err(error),
             _ => Ok(rows),
         }
     }
 }
 
-enum Event<U> {
+enum Event<U, E> {
     /// The query was sent, and nothing was wrong with it.
     Begun,
-    Row(QueryResult<U>),
+    Row(Result<U, E>),
 }
 
 impl<U, E> Rows<'_, U, E> {
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<U>>> {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<U, E>>> {
         let Some(run) = &mut self.run else { return Poll::Ready(None) };
         let is_done = run.as_mut().poll(cx).is_ready();
         let event = self.place.take();
@@ -78,12 +115,12 @@ impl<U, E> Rows<'_, U, E> {
     }
 }
 
-impl<U, E: From<DieselError>> Stream for Rows<'_, U, E> {
+impl<U, E> Stream for Rows<'_, U, E> {
     type Item = Result<U, E>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<U, E>>> {
         self.poll_event(cx).map(|event| match event {
-            Some(Event::Row(row)) => Some(row.map_err(E::from)),
+            Some(Event::Row(row)) => Some(row),
             Some(Event::Begun) | None => None,
         })
     }
@@ -96,11 +133,11 @@ impl<U, E> fmt::Debug for Rows<'_, U, E> {
 }
 
 /// Room for one event.
-struct Place<U>(Arc<Mutex<Option<Event<U>>>>);
+struct Place<U, E>(Arc<Mutex<Option<Event<U, E>>>>);
 
-impl<U> Place<U> {
+impl<U, E> Place<U, E> {
     /// Puts an event here, and lets whoever polls take it.
-    async fn put(&self, event: Event<U>) {
+    async fn put(&self, event: Event<U, E>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);
         let mut is_taken = false;
         // Whoever takes it polls again when it wants another: nobody needs to be woken.
@@ -111,18 +148,18 @@ impl<U> Place<U> {
         .await;
     }
 
-    fn take(&self) -> Option<Event<U>> {
+    fn take(&self) -> Option<Event<U, E>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-impl<U> Clone for Place<U> {
+impl<U, E> Clone for Place<U, E> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<U> Default for Place<U> {
+impl<U, E> Default for Place<U, E> {
     fn default() -> Self {
         Self(Arc::default())
     }

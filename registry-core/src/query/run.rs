@@ -4,20 +4,28 @@ use std::any::type_name;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use diesel::QueryResult;
+use diesel::result::Error as DieselError;
 use diesel_async::RunQueryDsl;
 use diesel_async::methods::LoadQuery;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream, StreamExt};
+use tokio::time::{Instant, timeout};
 
 use super::BackendOf;
 use super::erased::Erased;
 use super::execute::Command;
 use super::executor::Lender;
 use super::hidden::Check;
+use super::lease::Lease;
+use super::retry::{failed, may_be_repeated, once_more};
 use super::routed::Way;
 use super::rows::Rows;
+use crate::engine::OpenRows;
 
 /// A query that runs: the future of a method of [`RunQueryDsl`](super::RunQueryDsl).
 ///
@@ -51,7 +59,7 @@ impl<T, E> fmt::Debug for Running<'_, T, E> {
 
 pub(super) fn load<'q, E, B, Via, ST, U>(
     on: E,
-    query: Erased<'q, BackendOf<E, B>, ST>,
+    mut query: Erased<'q, BackendOf<E, B>, ST>,
     at: &'static Location<'static>,
 ) -> Running<'q, Vec<U>, E::Error>
 where
@@ -62,17 +70,27 @@ where
     Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let lease = on.lease(at);
+    let (mut again, lease) = (on.again(), on.lease(at));
     Running::new(async move {
-        let mut connection = lease.await?;
-        Check::of::<E, B, Via>().look_at(&query, type_name::<U>())?;
-        Ok(RunQueryDsl::load(query, &mut *connection).await?)
+        let mut lease = lease.await?;
+        if let Err(error) = Check::of::<E, B, Via>().look_at(&query, type_name::<U>()) {
+            return Err(failed::<E, B>(&mut lease, error).await.into());
+        }
+        loop {
+            let (sent, home) = query.lent(may_be_repeated::<E, B>(again.as_ref()));
+            let error = match RunQueryDsl::load(sent, lease.connection()).await {
+                Ok(rows) => return Ok(rows),
+                Err(error) => error,
+            };
+            let kept = || home.into_repeatable();
+            (lease, query) = once_more::<E, B, _>(lease, error, kept, &mut again, at).await?;
+        }
     })
 }
 
 pub(super) fn first<'q, E, B, Via, ST, U>(
     on: E,
-    query: Erased<'q, BackendOf<E, B>, ST>,
+    mut query: Erased<'q, BackendOf<E, B>, ST>,
     at: &'static Location<'static>,
 ) -> Running<'q, U, E::Error>
 where
@@ -83,11 +101,21 @@ where
     Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let lease = on.lease(at);
+    let (mut again, lease) = (on.again(), on.lease(at));
     Running::new(async move {
-        let mut connection = lease.await?;
-        Check::of::<E, B, Via>().look_at(&query, type_name::<U>())?;
-        Ok(RunQueryDsl::get_result(query, &mut *connection).await?)
+        let mut lease = lease.await?;
+        if let Err(error) = Check::of::<E, B, Via>().look_at(&query, type_name::<U>()) {
+            return Err(failed::<E, B>(&mut lease, error).await.into());
+        }
+        loop {
+            let (sent, home) = query.lent(may_be_repeated::<E, B>(again.as_ref()));
+            let error = match first_row(sent, &mut lease).await {
+                Ok(row) => return Ok(row),
+                Err(error) => error,
+            };
+            let kept = || home.into_repeatable();
+            (lease, query) = once_more::<E, B, _>(lease, error, kept, &mut again, at).await?;
+        }
     })
 }
 
@@ -104,17 +132,19 @@ where
     Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let lease = on.lease(at);
+    let (again, lease) = (on.again(), on.lease(at));
     Running::new(async move {
-        let connection = lease.await?;
-        Check::of::<E, B, Via>().look_at(&query, type_name::<U>())?;
-        Rows::of(connection, query).await
+        let mut lease = lease.await?;
+        if let Err(error) = Check::of::<E, B, Via>().look_at(&query, type_name::<U>()) {
+            return Err(failed::<E, B>(&mut lease, error).await.into());
+        }
+        Rows::of::<E, B, ST>(lease, query, again, at).await
     })
 }
 
 pub(super) fn execute<'q, E, B, Via, T>(
     on: E,
-    command: T,
+    mut command: T,
     at: &'static Location<'static>,
 ) -> Running<'q, usize, E::Error>
 where
@@ -123,9 +153,57 @@ where
     Via: Way,
     T: Command<E::Connection> + 'q,
 {
-    let lease = on.lease(at);
+    let (mut again, lease) = (on.again(), on.lease(at));
     Running::new(async move {
-        let mut connection = lease.await?;
-        Ok(command.run(Check::of::<E, B, Via>(), &mut connection).await?)
+        let mut lease = lease.await?;
+        if let Err(error) = command.pass(Check::of::<E, B, Via>()) {
+            return Err(failed::<E, B>(&mut lease, error).await.into());
+        }
+        loop {
+            let (sent, kept) = command.lent(may_be_repeated::<E, B>(again.as_ref()));
+            let error = match sent.run(lease.connection()).await {
+                Ok(affected) => return Ok(affected),
+                Err(error) => error,
+            };
+            (lease, command) = once_more::<E, B, _>(lease, error, kept, &mut again, at).await?;
+        }
     })
+}
+
+/// For how long rows are read that nobody wants, so that the connection can be lent again: another one
+/// takes about as long to open.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// The first row. If more are to come, and do not come at once, the connection is not lent again.
+async fn first_row<'q, L, Q, U>(query: Q, lease: &mut L) -> QueryResult<U>
+where
+    L: Lease,
+    Q: LoadQuery<'q, L::Connection, U> + Send + 'q,
+    U: Send,
+{
+    let mut open = OpenRows::of(lease.loan());
+    let mut rows = pin!(query.internal_load(lease.connection()).await?);
+    open.begin();
+    let first = rows.next().await.unwrap_or(Err(DieselError::NotFound));
+    if !open.matter() || are_over(rows).await {
+        open.end();
+    }
+    first
+}
+
+async fn are_over<S: Stream>(mut rows: Pin<&mut S>) -> bool {
+    // The end of a single row mostly arrives with it.
+    if let Some(None) = rows.next().now_or_never() {
+        return true;
+    }
+    let started = Instant::now();
+    let reading = async {
+        while rows.next().await.is_some() {
+            if started.elapsed() >= GRACE {
+                return false;
+            }
+        }
+        true
+    };
+    timeout(GRACE, reading).await.unwrap_or(false)
 }

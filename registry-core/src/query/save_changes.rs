@@ -9,6 +9,8 @@ use diesel::query_builder::{AsChangeset, AsQuery, IntoUpdateTarget};
 use diesel_async::UpdateAndFetchResults;
 
 use super::executor::Executor;
+use super::lease::Lease;
+use super::retry::failed;
 
 /// Saving a changed model: diesel-async's trait of that name, on more than connections.
 ///
@@ -29,8 +31,11 @@ pub trait SaveChangesDsl<E, B, Via>: Sized {
     {
         let lease = on.lease(Location::caller());
         async move {
-            let mut connection = lease.await?;
-            Ok(connection.update_and_fetch(self).await?)
+            let mut lease = lease.await?;
+            match lease.connection().update_and_fetch(self).await {
+                Ok(saved) => Ok(saved),
+                Err(error) => Err(failed::<E, B>(&mut lease, error).await.into()),
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From what is asked for to the engine that has it.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -88,6 +89,16 @@ impl<'r> Route<'r> {
                 let engine = registry.0.on_demand.find_named(&name);
                 engine.map(|engine| typed(engine, None)).transpose()
             }
+        }
+    }
+
+    /// The name of the tenant, if the bind has a database or a schema for each.
+    pub(crate) fn tenant<B: Bind>(&self, registry: &Registry) -> Option<Arc<str>> {
+        match (self, registry.0.table.of::<B>()) {
+            (Self::Tenant(tenant), Some(Served::Schemas { .. } | Served::Tenants(_))) => {
+                Some(Arc::clone(tenant.checked_name().shared()))
+            }
+            _ => None,
         }
     }
 

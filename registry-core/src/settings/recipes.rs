@@ -114,6 +114,7 @@ impl Recipes {
             options,
             required: draft.required.unwrap_or(true),
             tenant_schema: draft.tenant_schema.as_ref().map(|said| said.value.clone()),
+            tenant: None,
             credentials: self.credentials.get(&key).cloned(),
             is_isolated: false,
         })

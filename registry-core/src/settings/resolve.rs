@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::credentials::CredentialSource;
@@ -24,6 +25,8 @@ pub(crate) struct EngineSettings {
     pub(crate) required: bool,
     /// The schema of each tenant, with `{tenant}` in it.
     pub(crate) tenant_schema: Option<String>,
+    /// The tenant whose database it is, by the URL's `{tenant}`.
+    pub(crate) tenant: Option<Arc<str>>,
     pub(crate) credentials: Option<CredentialSource>,
     /// Whether nothing is ever committed: one connection, in a transaction.
     pub(crate) is_isolated: bool,

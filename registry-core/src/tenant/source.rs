@@ -238,6 +238,9 @@ impl TenantBind {
             let tenant = tenant.name().to_owned();
             return Err(AcquireError::Resolve { key: self.key, tenant, source });
         }
+        if settings.url.is_per_tenant() {
+            settings.tenant = Some(Arc::clone(tenant.checked_name().shared()));
+        }
         let named = |url: &DatabaseUrl| url.for_tenant(tenant.name());
         let urls = named(&settings.url)
             .and_then(|url| Ok((url, settings.migrate_url.as_ref().map(named).transpose()?)));

@@ -131,15 +131,16 @@ impl<S: Sync> OptionalFromRequestParts<S> for Scope {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = status_of(&self);
+        let (bind, tenant) = database_of(&self);
         let error = Chain(&self);
         match status {
             StatusCode::NOT_FOUND => {
-                tracing::debug!(target: "registry", %error, "a request was for nothing that is there");
+                tracing::debug!(target: "registry", bind, tenant, %error, "a request was for nothing that is there");
             }
             StatusCode::SERVICE_UNAVAILABLE => {
-                tracing::warn!(target: "registry", %error, "a request could not be served now");
+                tracing::warn!(target: "registry", bind, tenant, %error, "a request could not be served now");
             }
-            _ => tracing::error!(target: "registry", %error, "a request failed"),
+            _ => tracing::error!(target: "registry", bind, tenant, %error, "a request failed"),
         }
         let body = status.canonical_reason().unwrap_or_default();
         let mut response = (status, Body::from(body)).into_response();
@@ -150,10 +151,21 @@ impl IntoResponse for Error {
     }
 }
 
+/// The bind key and the tenant that an error is about, if it is about one.
+fn database_of(error: &Error) -> (Option<&str>, Option<&str>) {
+    match error {
+        Error::Query(error) => (error.key(), error.tenant()),
+        Error::Acquire(error) => (Some(error.key()), None),
+        _ => (None, None),
+    }
+}
+
 fn status_of(error: &Error) -> StatusCode {
     match error {
-        Error::Query(diesel::result::Error::NotFound)
-        | Error::Acquire(AcquireError::UnknownTenant { .. }) => StatusCode::NOT_FOUND,
+        Error::Query(error) if matches!(error.as_diesel(), diesel::result::Error::NotFound) => {
+            StatusCode::NOT_FOUND
+        }
+        Error::Acquire(AcquireError::UnknownTenant { .. }) => StatusCode::NOT_FOUND,
         Error::Acquire(AcquireError::Closed { .. }) => StatusCode::SERVICE_UNAVAILABLE,
         // A server that is being set up, or is out of disk: it is down for this purpose.
         Error::Acquire(AcquireError::Connect { source, .. })

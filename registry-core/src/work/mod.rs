@@ -83,6 +83,7 @@
 
 use std::fmt;
 
+use crate::backend::observed::ErrorClass;
 use crate::bind::{Bind, Bound};
 use crate::bind_key::BindKey;
 use crate::error::Error;
@@ -281,7 +282,8 @@ impl UnitOfWork {
         self.parts.sort_by_key(|part| place(&**part));
         let ready = self.is_ready().await;
         if let Err((failed, failure)) = ready {
-            return Err(self.not_committed(Vec::new(), failed, Outcome::Failed(failure)).await);
+            let failed = (failed, Outcome::Failed(failure), None);
+            return Err(self.not_committed(Vec::new(), failed).await);
         }
         let mut committed = Vec::new();
         while !self.parts.is_empty() {
@@ -297,7 +299,7 @@ impl UnitOfWork {
                     } else {
                         Outcome::InDoubt(broken.error)
                     };
-                    return Err(self.not_committed(committed, 0, outcome).await);
+                    return Err(self.not_committed(committed, (0, outcome, broken.class)).await);
                 }
             }
         }
@@ -321,8 +323,7 @@ impl UnitOfWork {
     async fn not_committed(
         mut self,
         committed: Vec<BindKey>,
-        failed: usize,
-        outcome: Outcome,
+        (failed, outcome, class): (usize, Outcome, Option<ErrorClass>),
     ) -> CommitError {
         let mut binds: Vec<_> =
             committed.into_iter().map(|key| (key, Outcome::Committed)).collect();
@@ -333,7 +334,7 @@ impl UnitOfWork {
             binds.push((part.key(), own.unwrap_or(Outcome::RolledBack)));
         }
         self.parts.clear();
-        CommitError { binds }
+        CommitError { binds, class }
     }
 
     /// Rolls back every bind that was touched.

@@ -4,10 +4,11 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::Error as DieselError;
 
+use crate::backend::observed::ErrorClass;
 use crate::bind_key::BindKey;
-use crate::error::AcquireError;
+use crate::error::{AcquireError, is_transient};
 use crate::settings::BackendKind;
 
 /// Why a unit of work cannot go on.
@@ -104,6 +105,9 @@ impl WorkError {
         match self {
             Self::Acquire(error) => error.is_transient(),
             Self::RolledBack { .. } | Self::InUse { .. } => true,
+            Self::Begin { source, .. } | Self::Savepoint { source, .. } => {
+                is_transient(None, source)
+            }
             _ => false,
         }
     }
@@ -121,6 +125,8 @@ pub struct Committed {
 #[derive(Debug)]
 pub struct CommitError {
     pub(super) binds: Vec<(BindKey, Outcome)>,
+    /// What the database said of the commit that failed, by its code.
+    pub(super) class: Option<ErrorClass>,
 }
 
 /// What became of one bind of a unit of work that was not all committed.
@@ -184,16 +190,14 @@ impl CommitError {
     }
 
     /// Whether the same unit of work may succeed a little later, with nothing changed: nothing was
-    /// committed, and the reason was a conflict with others.
+    /// committed, and the reason was a conflict with others, a server that takes no writes now, or a
+    /// connection that has ended before the commit.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.is_rolled_back()
             && self.failed().is_some_and(|(_, failure)| match failure {
-                WorkFailure::Database(DieselError::DatabaseError(kind, _)) => {
-                    matches!(kind, DatabaseErrorKind::SerializationFailure)
-                }
+                WorkFailure::Database(error) => is_transient(self.class, error),
                 WorkFailure::Work(error) => error.is_transient(),
-                WorkFailure::Database(_) => false,
             })
     }
 

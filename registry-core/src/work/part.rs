@@ -13,6 +13,7 @@ use super::options::WorkOptions;
 use super::outcome::WorkError;
 use crate::backend::Backend;
 use crate::backend::driver::{self, Driver};
+use crate::backend::observed::ErrorClass;
 use crate::bind::Bind;
 use crate::bind_key::BindKey;
 use crate::session::Session;
@@ -49,6 +50,7 @@ pub(super) trait AnyPart: Send {
 /// A commit failed.
 pub(super) struct Broken {
     pub(super) error: DieselError,
+    pub(super) class: Option<ErrorClass>,
     /// Whether it is known that nothing was committed.
     pub(super) is_rolled_back: bool,
 }
@@ -107,6 +109,7 @@ impl<B: Bind> Part<B> {
                 Ok(Self { session, base, has_entered })
             }
             Err(source) => {
+                let source = session.loan().in_words_of_server(source);
                 session.loan_mut().discard();
                 Err(WorkError::Begin { key, source })
             }
@@ -116,6 +119,10 @@ impl<B: Bind> Part<B> {
     /// How many of its transactions are open, one in the other.
     fn depth(&mut self) -> u32 {
         depth::<B>(&mut self.session).saturating_sub(self.base)
+    }
+
+    fn in_words_of_server(&self, outcome: QueryResult<()>) -> QueryResult<()> {
+        outcome.map_err(|error| self.session.loan().in_words_of_server(error))
     }
 
     async fn end(&mut self) {
@@ -180,7 +187,8 @@ impl<B: Bind> AnyPart for Part<B> {
                 return Err(DieselError::BrokenTransactionManager);
             }
             if let Some(question) = B::Connection::IS_AS_BEGUN.filter(|_| self.base == 0) {
-                self.session.batch_execute(question).await?;
+                let answered = self.session.batch_execute(question).await;
+                return self.in_words_of_server(answered);
             }
             Ok(())
         })
@@ -200,6 +208,8 @@ impl<B: Bind> AnyPart for Part<B> {
                         DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
                         error => error,
                     };
+                    let error = self.session.loan().in_words_of_server(error);
+                    let class = self.session.loan_mut().class_of(&error).await;
                     let is_rolled_back = !B::Connection::is_fatal(&error)
                         && !matches!(error, DieselError::BrokenTransactionManager);
                     if is_rolled_back {
@@ -207,7 +217,7 @@ impl<B: Bind> AnyPart for Part<B> {
                     } else {
                         self.session.loan_mut().discard();
                     }
-                    Err(Broken { error, is_rolled_back })
+                    Err(Broken { error, class, is_rolled_back })
                 }
             }
         })
@@ -218,15 +228,24 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn set_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
-        Box::pin(Manager::<B>::begin_transaction(&mut *self.session))
+        Box::pin(async move {
+            let outcome = Manager::<B>::begin_transaction(&mut *self.session).await;
+            self.in_words_of_server(outcome)
+        })
     }
 
     fn release_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
-        Box::pin(Manager::<B>::commit_transaction(&mut *self.session))
+        Box::pin(async move {
+            let outcome = Manager::<B>::commit_transaction(&mut *self.session).await;
+            self.in_words_of_server(outcome)
+        })
     }
 
     fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
-        Box::pin(Manager::<B>::rollback_transaction(&mut *self.session))
+        Box::pin(async move {
+            let outcome = Manager::<B>::rollback_transaction(&mut *self.session).await;
+            self.in_words_of_server(outcome)
+        })
     }
 
     fn abandon(mut self: Box<Self>) {

@@ -47,6 +47,9 @@ impl Driver for Mysql {
 
     const HIDES_ERROR_CODES: bool = true;
 
+    // The server prepares them anew by itself.
+    const HAS_STALE_STATEMENTS: bool = false;
+
     async fn takes_writes(&mut self) -> QueryResult<bool> {
         let is_read_only = sql::<Bool>("@@GLOBAL.read_only OR @@GLOBAL.innodb_read_only");
         diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)

@@ -51,6 +51,11 @@ impl Driver for Sqlite {
 
     const KNOWS_TRANSACTIONS: bool = true;
 
+    const LEAVES_ROWS: bool = false;
+
+    // SQLite prepares them anew by itself.
+    const HAS_STALE_STATEMENTS: bool = false;
+
     // Temporary tables and attached databases stay; opening a file anew is cheap.
     const FULL_RESET: Option<&'static str> = None;
 

@@ -1,0 +1,61 @@
+//! What is known of a statement that failed.
+
+use diesel::result::{DatabaseErrorKind, Error};
+use tokio::time::timeout;
+
+use super::loan::Loan;
+use crate::backend::Backend;
+use crate::backend::observed::{ErrorClass, TransactionStatus};
+
+impl<C: Backend> Loan<C> {
+    /// The error, or what the server has said when it ended the connection: the driver only reports that
+    /// the connection is closed.
+    pub(crate) fn in_words_of_server(&self, error: Error) -> Error {
+        let (Error::DatabaseError(kind, _), Some(watch)) = (&error, self.watch()) else {
+            return error;
+        };
+        let is_gone = is_closed(kind) || watch.observed.last_error() == Some(ErrorClass::Fatal);
+        match watch.observed.farewell() {
+            Some(words) if is_gone => {
+                Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(words))
+            }
+            _ => error,
+        }
+    }
+
+    /// What the error of the last statement means, if anybody knows. Where the driver keeps the codes of
+    /// the server to itself, the server is asked, for `check_timeout` at the most.
+    pub(crate) async fn class_of(&mut self, error: &Error) -> Option<ErrorClass> {
+        let Error::DatabaseError(kind, _) = error else { return None };
+        if is_closed(kind) || C::is_fatal(error) {
+            return Some(ErrorClass::Fatal);
+        }
+        let options = &self.engine().settings.options;
+        let (limit, is_to_write) = (options.check_timeout, !options.read_only);
+        let class = self.watch().and_then(|watch| watch.observed.last_error());
+        if class == Some(ErrorClass::ReadOnly) {
+            // The same code is that of a transaction which only reads, and will refuse a write for ever.
+            let server = self.watch().and_then(|watch| watch.observed.is_read_only_server());
+            let is_passing = is_to_write && server != Some(false);
+            return Some(if is_passing { ErrorClass::ReadOnly } else { ErrorClass::Permanent });
+        }
+        let is_hidden = C::HIDES_ERROR_CODES && matches!(kind, DatabaseErrorKind::Unknown);
+        if class.is_some() || !is_hidden || !self.is_fit() {
+            return class;
+        }
+        let left = self.left();
+        let asked = timeout(limit, self.connection_mut().ask_error_class()).await;
+        // The question was not the borrower's.
+        self.restore(left);
+        asked.ok().flatten()
+    }
+
+    /// Whether the server has said that no transaction is open.
+    pub(crate) fn is_outside_transaction(&self) -> bool {
+        self.watch().is_some_and(|watch| watch.observed.transaction() == TransactionStatus::Idle)
+    }
+}
+
+fn is_closed(kind: &DatabaseErrorKind) -> bool {
+    matches!(kind, DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand)
+}

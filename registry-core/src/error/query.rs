@@ -1,0 +1,129 @@
+//! A query that failed.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+use crate::backend::observed::ErrorClass;
+use crate::bind_key::BindKey;
+
+/// A query failed on a session that was to be had.
+///
+/// `Display` names the bind, and the tenant where the bind has a database or a schema for each; what the
+/// database reported is the [`source`](StdError::source).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct QueryError {
+    origin: Origin,
+    /// What the database's own code says, where it is known.
+    class: Option<ErrorClass>,
+    source: DieselError,
+}
+
+/// The database that a query was run in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    pub(crate) key: Option<BindKey>,
+    pub(crate) tenant: Option<Arc<str>>,
+}
+
+impl QueryError {
+    pub(crate) fn new(origin: Origin, class: Option<ErrorClass>, source: DieselError) -> Self {
+        Self { origin, class, source }
+    }
+
+    /// The key of the bind. `None` if it is not known, as for an error of Diesel's that `?` has converted.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.origin.key.as_ref().map(BindKey::as_str)
+    }
+
+    /// The name of the tenant, if the bind has a database or a schema for each.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.origin.tenant.as_deref()
+    }
+
+    /// What Diesel reported.
+    #[must_use]
+    pub fn as_diesel(&self) -> &DieselError {
+        &self.source
+    }
+
+    /// What Diesel reported, without the bind.
+    #[must_use]
+    pub fn into_diesel(self) -> DieselError {
+        self.source
+    }
+
+    pub(crate) fn class(&self) -> Option<ErrorClass> {
+        self.class
+    }
+
+    /// Whether the same query may succeed a little later, with nothing changed: a deadlock, a serialization
+    /// failure, a lock that could not be had in time, a server that takes no writes now, or a connection
+    /// that has ended. Whether the query did its work before that is not known.
+    ///
+    /// The code of the database decides, where it is known: PostgreSQL's over TCP, and MySQL's. Elsewhere
+    /// it is Diesel's [`DatabaseErrorKind`], or SQLite's text.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        is_transient(self.class, &self.source)
+    }
+}
+
+/// Whether what failed with `error` may succeed a little later.
+pub(crate) fn is_transient(class: Option<ErrorClass>, error: &DieselError) -> bool {
+    use DatabaseErrorKind::{ClosedConnection, SerializationFailure, UnableToSendCommand};
+
+    match (class, error) {
+        (Some(class), _) => class.is_transient(),
+        (
+            None,
+            DieselError::DatabaseError(
+                ClosedConnection | SerializationFailure | UnableToSendCommand,
+                _,
+            ),
+        ) => true,
+        // SQLITE_BUSY and SQLITE_LOCKED. Diesel does not pass on their codes, and SQLite never translates
+        // its texts.
+        (None, DieselError::DatabaseError(DatabaseErrorKind::Unknown, information)) => {
+            let message = information.message();
+            message == "database is locked" || message.starts_with("database table is locked")
+        }
+        _ => false,
+    }
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(key) = self.key() {
+            write!(f, "bind `{key}`")?;
+            if let Some(tenant) = self.tenant() {
+                write!(f, ", tenant `{tenant}`")?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str("the query failed")
+    }
+}
+
+impl StdError for QueryError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.source)
+    }
+}
+
+impl From<DieselError> for QueryError {
+    fn from(source: DieselError) -> Self {
+        Self::new(Origin::default(), None, source)
+    }
+}
+
+impl From<QueryError> for DieselError {
+    fn from(error: QueryError) -> Self {
+        error.source
+    }
+}

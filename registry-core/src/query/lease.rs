@@ -1,0 +1,77 @@
+//! What has a connection while a query is run.
+
+use crate::backend::Backend;
+use crate::bind::Bind;
+use crate::bind_key::BindKey;
+use crate::engine::Loan;
+use crate::error::Origin;
+use crate::session::Session;
+
+/// What has a connection while a query is run. It cannot be named outside this crate, and therefore not be
+/// implemented there.
+pub trait Lease: Send {
+    /// The connection type.
+    type Connection: Backend;
+
+    /// The connection.
+    fn connection(&mut self) -> &mut Self::Connection;
+
+    /// What is known of the connection, unless it is nobody's but the caller's.
+    fn loan(&mut self) -> Option<&mut Loan<Self::Connection>>;
+
+    /// The key of the bind, if it is known.
+    fn key(&self) -> Option<BindKey>;
+}
+
+/// The database that queries on `lease` are run in.
+pub(super) fn origin(lease: &mut impl Lease) -> Origin {
+    Origin { key: lease.key(), tenant: lease.loan().and_then(|loan| loan.tenant()) }
+}
+
+impl<B: Bind> Lease for Session<B> {
+    type Connection = B::Connection;
+
+    fn connection(&mut self) -> &mut B::Connection {
+        self
+    }
+
+    fn loan(&mut self) -> Option<&mut Loan<B::Connection>> {
+        Some(self.loan_mut())
+    }
+
+    fn key(&self) -> Option<BindKey> {
+        Some(self.bind_key())
+    }
+}
+
+impl<B: Bind> Lease for &mut Session<B> {
+    type Connection = B::Connection;
+
+    fn connection(&mut self) -> &mut B::Connection {
+        self
+    }
+
+    fn loan(&mut self) -> Option<&mut Loan<B::Connection>> {
+        Some(self.loan_mut())
+    }
+
+    fn key(&self) -> Option<BindKey> {
+        Some(self.bind_key())
+    }
+}
+
+impl<C: Backend> Lease for &mut C {
+    type Connection = C;
+
+    fn connection(&mut self) -> &mut C {
+        self
+    }
+
+    fn loan(&mut self) -> Option<&mut Loan<C>> {
+        None
+    }
+
+    fn key(&self) -> Option<BindKey> {
+        None
+    }
+}

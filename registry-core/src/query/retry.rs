@@ -1,0 +1,61 @@
+//! What becomes of a query that failed.
+//!
+//! PostgreSQL refuses a prepared statement whose table has been changed since, and one with the number of
+//! a type that was made anew. It does so before it executes anything, and the caller can do nothing
+//! about it but to run the query again. So a query that has its own session, and is therefore in no
+//! transaction of the caller's, is run again once, where that helps.
+
+use std::panic::Location;
+
+use diesel::result::Error as DieselError;
+
+use super::executor::Lender;
+use super::lease::{Lease, origin};
+use crate::backend::driver::Driver;
+use crate::backend::observed::ErrorClass;
+use crate::error::QueryError;
+
+/// Whether a query that is run on `E` may be run again.
+pub(super) fn may_be_repeated<E: Lender<B>, B>(again: Option<&E>) -> bool {
+    <E::Connection as Driver>::HAS_STALE_STATEMENTS && again.is_some()
+}
+
+/// All that is known of a failure.
+pub(super) async fn failed<E: Lender<B>, B>(
+    lease: &mut E::Lease,
+    error: DieselError,
+) -> QueryError {
+    let Some(loan) = lease.loan() else { return error.into() };
+    let error = loan.in_words_of_server(error);
+    if !E::TELLS_MORE {
+        return error.into();
+    }
+    let class = loan.class_of(&error).await;
+    QueryError::new(origin(lease), class, error)
+}
+
+/// A lease and a query for a second try, or the error of the first one.
+///
+/// `query` has the query if it can be run twice, and `again` is emptied: there is no third try.
+pub(super) async fn once_more<E: Lender<B>, B, Q>(
+    mut lease: E::Lease,
+    error: DieselError,
+    query: impl FnOnce() -> Option<Q> + Send,
+    again: &mut Option<E>,
+    at: &'static Location<'static>,
+) -> Result<(E::Lease, Q), E::Error> {
+    let error = failed::<E, B>(&mut lease, error).await;
+    let Some(class @ (ErrorClass::StalePlan | ErrorClass::StaleType)) = error.class() else {
+        return Err(error.into());
+    };
+    // In test isolation, one is open.
+    let is_outside = lease.loan().is_some_and(|loan| loan.is_outside_transaction());
+    let Some(again) = again.take().filter(|_| is_outside) else { return Err(error.into()) };
+    let Some(query) = query() else { return Err(error.into()) };
+    if class == ErrorClass::StaleType {
+        // diesel-async remembers the numbers of types for as long as the connection lives.
+        drop(lease);
+        lease = again.lease(at).await?;
+    }
+    Ok((lease, query))
+}
