@@ -53,13 +53,18 @@ impl Case {
             assert_eq!(whats(session).await, Ok(vec!["one".to_owned()]));
         }
         // A query of a unit of work is another statement than that of a session.
-        let mut works = [case.registry.begin(), case.registry.begin()];
-        for work in &mut works {
+        let mut held = Vec::new();
+        let works = [case.registry.begin(), case.registry.begin()];
+        for mut work in works {
             let query = plans::table.select(plans::what);
-            assert_eq!(query.load::<String>(&mut *work).await.expect("rows"), ["one"]);
+            assert_eq!(query.load::<String>(&mut work).await.expect("rows"), ["one"]);
             let insert = diesel::insert_into(people::table).values(people::mood.eq(Mood::Happy));
-            let insert = insert.returning(people::mood).get_result::<Mood>(work);
+            let insert = insert.returning(people::mood).get_result::<Mood>(&mut work);
             assert_eq!(insert.await.expect("a row"), Mood::Happy);
+            held.push(work);
+        }
+        for work in held {
+            work.rollback().await.expect("it is open");
         }
         case
     }

@@ -6,9 +6,7 @@ use super::rig::Rig;
 
 const AUTO_AND_FULL: &[ResetOnReturn] = &[ResetOnReturn::Auto, ResetOnReturn::Full];
 
-const SETUP: [&str; 12] = [
-    "CREATE ROLE IF NOT EXISTS leftovers_clerk",
-    "GRANT leftovers_clerk TO CURRENT_USER",
+const SETUP: [&str; 10] = [
     "CREATE TABLE notes (v VARCHAR(100))",
     "INSERT INTO notes VALUES ('one')",
     "CREATE TABLE users (name VARCHAR(100))",
@@ -164,13 +162,33 @@ async fn the_next_borrower_is_in_its_own_database() {
 
 #[tokio::test]
 async fn nobody_goes_on_as_somebody_else() {
+    let mut rig = Rig::new(&SETUP).await;
+    // Of the whole server, as is an account that may take the role.
+    for statement in [
+        "CREATE OR REPLACE ROLE leftovers_clerk",
+        "CREATE OR REPLACE USER leftovers@'%' IDENTIFIED BY 'sesame'",
+        "GRANT ALL ON *.* TO leftovers@'%'",
+        "GRANT leftovers_clerk TO leftovers@'%'",
+    ] {
+        rig.prepare(statement).await;
+    }
+    let server = crate::support::mariadb();
+    let login = |user: &str, password: &str| format!("//{user}:{password}@");
+    let own = login(server.user(), server.password());
+    rig.url = rig.url.replace(&own, &login("leftovers", "sesame"));
     let cases: &[&[&str]] = &[
         &["SET ROLE leftovers_clerk"],
         &["/* x */ SET ROLE leftovers_clerk"],
         &["-- x\nset role leftovers_clerk"],
         &["/*! SET ROLE leftovers_clerk */"],
     ];
-    assert_nothing_is_left(cases, "SELECT CURRENT_ROLE() AS value").await;
+    for lines in cases {
+        rig.nothing_is_left(AUTO_AND_FULL, |bind| bind, lines, "SELECT CURRENT_ROLE() AS value")
+            .await;
+    }
+    rig.prepare("DROP USER leftovers@'%'").await;
+    rig.prepare("DROP ROLE leftovers_clerk").await;
+    rig.finish();
 }
 
 #[tokio::test]
