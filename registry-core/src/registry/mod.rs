@@ -204,9 +204,10 @@ impl Registry {
         self.migrate_along::<B>(Route::Bind, migrations).await
     }
 
-    /// Closes every engine: acquiring fails from now on, for those who wait as well. Waits until all
-    /// sessions that are lent have come back, and until SQLite's files are closed: a query whose future
-    /// was dropped still comes to its end.
+    /// Closes every engine: acquiring fails from now on, and at once for those who wait, be it for a connection, a
+    /// resolver or credentials. Waits until all sessions that are lent have come back, until each server was told
+    /// that its connections end (for `check_timeout` at most, as it may be gone), and until SQLite's files are
+    /// closed: a query whose future was dropped still comes to its end.
     ///
     /// Every clone of the registry is closed with it. Dropping the future stops the waiting; the
     /// registry stays closed. Outside a Tokio runtime it does not wait.
