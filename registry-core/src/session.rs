@@ -179,7 +179,7 @@ pub struct Acquire<'r, B: Bind> {
     state: State<'r, B>,
     within: Option<Duration>,
     is_for_query: bool,
-    /// The tenant, if the bind has a database or a schema for each.
+    /// The tenant that it is for.
     tenant: Option<Arc<str>>,
 }
 
@@ -237,7 +237,7 @@ impl<'r, B: Bind> Acquire<'r, B> {
         let Ok(runtime) = Handle::try_current() else {
             return Err(AcquireError::NoRuntime { key: route.bind_key::<B>() });
         };
-        self.tenant = route.tenant::<B>(self.registry);
+        self.tenant = route.tenant();
         let first = match route.find::<B>(self.registry)? {
             Some(found) if found.schema.is_none() => {
                 match Core::try_lend(found.engine, &runtime, None) {

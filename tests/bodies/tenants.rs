@@ -483,10 +483,10 @@ async fn a_failed_query_names_its_bind_and_its_tenant() {
     let in_work = acme.transaction(async |work| again().execute(work).await).await;
     let Err(Error::Query(error)) = in_work else { panic!("{in_work:?}") };
     assert_eq!((error.key(), error.tenant()), (Some("crm"), Some("acme")));
-    // What is not divided by tenants is no tenant's, also through one.
+    // Also where the bind is not divided by tenants.
     let missing = plans::table.select(plans::what).first::<String>(&acme).await;
     let error = missing.expect_err("there is no such table");
-    assert_eq!(error.to_string(), "bind `default`: the query failed");
+    assert_eq!(error.to_string(), "bind `default`, tenant `acme`: the query failed");
     let error = Error::from(diesel::result::Error::NotFound);
     assert_eq!(error.to_string(), "the query failed");
 }

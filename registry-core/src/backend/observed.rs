@@ -36,6 +36,8 @@ pub struct Observed {
     may_have_dropped: AtomicBool,
     /// What the last error means. Zero if there was none.
     error: AtomicU8,
+    /// What errors have meant that nobody has drawn the consequences of, one bit each.
+    unheard: AtomicU8,
     /// What the server said when it ended the connection.
     farewell: Mutex<Option<String>>,
     /// The host that it is connected to, by the name that failures are remembered by.
@@ -121,6 +123,10 @@ impl ErrorClass {
         Self::StaleType,
         Self::Fatal,
     ];
+
+    fn bit(self) -> u8 {
+        1 << (self as u8 - 1)
+    }
 
     /// Whether the same statement may succeed a little later, or on another connection.
     pub(crate) fn is_transient(self) -> bool {
@@ -243,6 +249,17 @@ impl Observed {
 
     pub(crate) fn note_error(&self, error: ErrorClass) {
         self.error.store(error as u8, Ordering::Relaxed);
+        self.unheard.fetch_or(error.bit(), Ordering::Relaxed);
+    }
+
+    /// What errors have meant since this was last asked. An error among the rows of a statement comes after the
+    /// driver has reported the end of that.
+    pub(crate) fn take_unheard(&self) -> impl Iterator<Item = ErrorClass> + use<> {
+        let unheard = match self.unheard.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.unheard.swap(0, Ordering::Relaxed),
+        };
+        ErrorClass::ALL.into_iter().filter(move |class| unheard & class.bit() != 0)
     }
 
     /// What the server said when it ended the connection.

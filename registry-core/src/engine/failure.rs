@@ -32,6 +32,9 @@ impl<C: Backend> Loan<C> {
         }
         let options = &self.engine().settings.options;
         let (limit, is_to_write) = (options.check_timeout, !options.read_only);
+        if let Some(watch) = self.watch() {
+            watch.hear_errors(is_to_write);
+        }
         let class = self.watch().and_then(|watch| watch.observed.last_error());
         if class == Some(ErrorClass::ReadOnly) {
             // The same code is that of a transaction which only reads, and will refuse a write for ever.

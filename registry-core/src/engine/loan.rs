@@ -322,6 +322,7 @@ fn what_to_do<C: Backend>(
     let reset = options.reset_on_return;
     let Some(watch) = lease.watch().map(Arc::clone) else { return Return::Never };
     let Some(connection) = lease.connection_mut() else { return Return::Never };
+    watch.hear_errors(!options.read_only);
     if connection.is_known_dead() {
         return Return::Never;
     }

@@ -150,38 +150,49 @@ impl Watch {
         if (judge.is_fatal)(error) {
             self.is_broken.store(true, Ordering::Relaxed);
         }
-        let Error::DatabaseError(kind, _) = error else { return };
-        match self.observed.last_error() {
-            Some(ErrorClass::StalePlan) => {
-                self.doubts.plans.fetch_add(1, Ordering::Relaxed);
-            }
-            Some(ErrorClass::StaleType) => {
-                self.doubts.types.fetch_add(1, Ordering::Relaxed);
-            }
-            Some(ErrorClass::Fatal) => self.is_broken.store(true, Ordering::Relaxed),
-            Some(ErrorClass::StatementGone) => {
-                // The borrower can go on, and nobody after it.
-                self.is_broken.store(true, Ordering::Relaxed);
-                self.heard.doubt_own_plans(&self.doubts);
-            }
-            // A transaction of the borrower's that only reads is refused with the same code, while the server
-            // says of itself that it takes writes.
-            Some(ErrorClass::ReadOnly)
-                if judge.is_to_write && self.observed.is_read_only_server() != Some(false) =>
-            {
-                self.note_read_only_server();
-            }
-            Some(_) => {}
+        self.hear_errors(judge.is_to_write);
+        let (None, Error::DatabaseError(kind, _)) = (self.observed.last_error(), error) else {
+            return;
+        };
+        match kind {
             // Nobody says what it was.
-            None if matches!(kind, DatabaseErrorKind::Unknown) => {
+            DatabaseErrorKind::Unknown => {
                 self.has_unknown_error.store(true, Ordering::Relaxed);
                 self.heard.doubt_own_plans(&self.doubts);
             }
             // It may be the transaction alone that only reads: the server is asked before it is lent again.
-            None if matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) && judge.is_to_write => {
+            DatabaseErrorKind::ReadOnlyTransaction if judge.is_to_write => {
                 self.doubts.roles.fetch_add(1, Ordering::Relaxed);
             }
-            None => {}
+            _ => {}
+        }
+    }
+
+    /// Draws the consequences of the errors that the server has sent.
+    pub(super) fn hear_errors(&self, is_to_write: bool) {
+        for class in self.observed.take_unheard() {
+            match class {
+                ErrorClass::StalePlan => {
+                    self.doubts.plans.fetch_add(1, Ordering::Relaxed);
+                }
+                ErrorClass::StaleType => {
+                    self.doubts.types.fetch_add(1, Ordering::Relaxed);
+                }
+                ErrorClass::Fatal => self.is_broken.store(true, Ordering::Relaxed),
+                ErrorClass::StatementGone => {
+                    // The borrower can go on, and nobody after it.
+                    self.is_broken.store(true, Ordering::Relaxed);
+                    self.heard.doubt_own_plans(&self.doubts);
+                }
+                // A transaction of the borrower's that only reads is refused with the same code, while the
+                // server says of itself that it takes writes.
+                ErrorClass::ReadOnly
+                    if is_to_write && self.observed.is_read_only_server() != Some(false) =>
+                {
+                    self.note_read_only_server();
+                }
+                ErrorClass::ReadOnly | ErrorClass::Permanent | ErrorClass::Transient => {}
+            }
         }
     }
 }

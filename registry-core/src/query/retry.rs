@@ -1,7 +1,7 @@
 //! What becomes of a query that failed.
 //!
-//! PostgreSQL refuses a prepared statement whose table has been changed since, and one with the number of
-//! a type that was made anew. It does so before it executes anything, and the caller can do nothing
+//! PostgreSQL refuses a prepared statement whose table has been changed since, one with the number of a
+//! type that was made anew, and one that is gone. It does so before it executes anything, and the caller can do nothing
 //! about it but to run the query again. So a query that has its own session, and is therefore in no
 //! transaction of the caller's, is run again once, where that helps.
 
@@ -45,15 +45,18 @@ pub(super) async fn once_more<E: Lender<B>, B, Q>(
     at: &'static Location<'static>,
 ) -> Result<(E::Lease, Q), E::Error> {
     let error = failed::<E, B>(&mut lease, error).await;
-    let Some(class @ (ErrorClass::StalePlan | ErrorClass::StaleType)) = error.class() else {
-        return Err(error.into());
+    let needs_another = match error.class() {
+        Some(ErrorClass::StalePlan) => false,
+        // diesel-async remembers the numbers of types for as long as the connection lives, and tokio-postgres the
+        // statements by which it looks them up.
+        Some(ErrorClass::StaleType | ErrorClass::StatementGone) => true,
+        _ => return Err(error.into()),
     };
     // In test isolation, one is open.
     let is_outside = lease.loan().is_some_and(|loan| loan.is_outside_transaction());
     let Some(again) = again.take().filter(|_| is_outside) else { return Err(error.into()) };
     let Some(query) = query() else { return Err(error.into()) };
-    if class == ErrorClass::StaleType {
-        // diesel-async remembers the numbers of types for as long as the connection lives.
+    if needs_another {
         drop(lease);
         lease = again.lease(at).await?;
     }

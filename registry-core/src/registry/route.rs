@@ -92,12 +92,10 @@ impl<'r> Route<'r> {
         }
     }
 
-    /// The name of the tenant, if the bind has a database or a schema for each.
-    pub(crate) fn tenant<B: Bind>(&self, registry: &Registry) -> Option<Arc<str>> {
-        match (self, registry.0.table.of::<B>()) {
-            (Self::Tenant(tenant), Some(Served::Schemas { .. } | Served::Tenants(_))) => {
-                Some(Arc::clone(tenant.checked_name().shared()))
-            }
+    /// The name of the tenant that it is for.
+    pub(crate) fn tenant(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Tenant(tenant) => Some(Arc::clone(tenant.checked_name().shared())),
             _ => None,
         }
     }

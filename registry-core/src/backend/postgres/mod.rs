@@ -267,14 +267,16 @@ fn classify(error: tokio_postgres::Error) -> ConnectError {
         Some(code) if code == SqlState::TOO_MANY_CONNECTIONS => {
             ConnectError::TooManyConnections(wrap(error))
         }
-        // Starting up, shutting down, or recovering.
+        // Starting up, shutting down, or recovering; and of class 08, what PgBouncer says when it cannot reach
+        // the server behind it, or takes no more clients.
         Some(code)
             if [
                 SqlState::CANNOT_CONNECT_NOW,
                 SqlState::ADMIN_SHUTDOWN,
                 SqlState::CRASH_SHUTDOWN,
             ]
-            .contains(&code) =>
+            .contains(&code)
+                || code.code().starts_with("08") =>
         {
             ConnectError::Unreachable(wrap(error))
         }
