@@ -12,6 +12,8 @@ mod closing;
 mod credentials;
 #[path = "on_demand/names.rs"]
 mod names;
+#[path = "on_demand/row_security.rs"]
+mod row_security;
 #[path = "on_demand/schemas.rs"]
 mod schemas;
 #[path = "on_demand/schemas_apart.rs"]

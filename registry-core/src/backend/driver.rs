@@ -171,6 +171,12 @@ pub struct Opened<C> {
     pub cancel: Option<Canceller>,
 }
 
+impl<C> fmt::Debug for Opened<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("observed", &self.observed).finish_non_exhaustive()
+    }
+}
+
 /// Tells a server to end a statement, each time that it is called.
 pub(crate) type Canceller = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 

@@ -191,7 +191,7 @@ impl<C: Backend> Loan<C> {
         }
     }
 
-    /// The tenant that it is lent for, if the bind has a database or a schema for each.
+    /// The tenant that it is lent for.
     pub(crate) fn tenant(&self) -> Option<Arc<str>> {
         self.watch().and_then(|watch| watch.tenant())
     }

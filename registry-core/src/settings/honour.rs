@@ -44,8 +44,35 @@ pub(super) fn fitted(
             }
         }
     }
+    if let (Some(url), Some(name)) = (url, &options.tenant_setting)
+        && let Err(message) = check_tenant_setting(key, url, name)
+    {
+        problems.push(Problem::new(layers.place("tenant_setting"), message));
+    }
     check_min_idle(&options, layers, problems);
     options
+}
+
+/// A setting of a program's own has a dot in its name, and is written into statements.
+fn check_tenant_setting(key: BindKey, url: &DatabaseUrl, name: &str) -> Result<(), String> {
+    if url.backend() != BackendKind::Postgres {
+        return Err(format!(
+            "the bind `{key}` is {}, and `tenant_setting` is for PostgreSQL; say \"none\" for it",
+            url.backend()
+        ));
+    }
+    let is_word = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    match name.split_once('.') {
+        Some((class, name)) if is_word(class) && is_word(name) => Ok(()),
+        _ => {
+            Err("the name of a setting of your own is two words with a dot between them, such as \
+                  \"app.tenant\""
+                .to_owned())
+        }
+    }
 }
 
 fn fit_sqlite(
@@ -149,6 +176,36 @@ mod tests {
 
     fn toml(text: &str) -> Settings {
         Settings::from_toml(text).unwrap()
+    }
+
+    #[test]
+    fn the_setting_of_a_tenant_is_one_of_postgresql_and_of_the_program() {
+        assert_eq!(
+            problems(&toml(
+                "
+                [binds.files]
+                url = 'sqlite://files.db'
+                tenant_setting = 'app.tenant'
+                [binds.odd]
+                url = 'postgres://localhost/pg'
+                tenant_setting = \"a.b', 'x'); --\"
+                [binds.pg]
+                url = 'postgres://localhost/pg'
+                tenant_setting = 'search_path'
+                "
+            )),
+            [
+                "binds.files.tenant_setting: the bind `files` is SQLite, and `tenant_setting` is for \
+                 PostgreSQL; say \"none\" for it",
+                "binds.odd.tenant_setting: the name of a setting of your own is two words with a dot \
+                 between them, such as \"app.tenant\"",
+                "binds.pg.tenant_setting: the name of a setting of your own is two words with a dot \
+                 between them, such as \"app.tenant\"",
+            ]
+        );
+        let settings = "url = 'postgres://localhost/pg'\noptions.tenant_setting = 'app.tenant'";
+        let engines = engines(&toml(settings));
+        assert_eq!(engines[0].options.tenant_setting.as_deref(), Some("app.tenant"));
     }
 
     #[test]

@@ -208,6 +208,14 @@ engine_options! {
     read_only: bool = false,
     set(value: bool) value;
 
+    /// A setting of PostgreSQL that has the name of the tenant in each transaction of a unit of work that is begun
+    /// through a [`Tenant`](crate::tenant::Tenant), for policies of row-level security: `"app.tenant"`, as
+    /// `SET LOCAL` would. `None` by default. It is not there outside of units of work.
+    ///
+    /// For PostgreSQL only, also behind a transaction pooler.
+    tenant_setting: Option<String> = None,
+    set(name: impl Into<String>) Some(name.into());
+
     /// From which duration on a statement is logged as slow. `None` by default, which logs none.
     #[serde(serialize_with = "optional_duration_as_text")]
     log_slow_queries: Option<Duration> = None,
@@ -325,6 +333,7 @@ impl<T: ShowOption> fmt::Debug for Shown<'_, T> {
 }
 
 impl ShowOption for u32 {}
+impl ShowOption for String {}
 impl ShowOption for bool {}
 impl ShowOption for Duration {}
 impl ShowOption for ResetOnReturn {}
@@ -386,6 +395,7 @@ mod tests {
                 "pooler": "none",
                 "queue_limit": null,
                 "read_only": false,
+                "tenant_setting": null,
                 "log_slow_queries": null,
                 "busy_timeout": "5s",
             })

@@ -5,6 +5,7 @@
 //! the text, and not seen.
 
 use super::Dialect::{self, Mysql, Postgres, Sqlite};
+use super::functions;
 use super::grammar::{self, Call};
 use super::keyword::{self as word, Keyword, keyword};
 use super::lexer::{Kind, Lexer, Token};
@@ -15,6 +16,8 @@ pub(crate) struct Effects {
     /// What outlives the transaction in which it is run.
     pub(crate) session: SessionEffect,
     pub(crate) transaction: TransactionEffect,
+    /// Whether it is known to change the session, and not only not known to leave it as it is.
+    pub(crate) is_certain: bool,
 }
 
 /// What of a session outlives a transaction: settings, locks, temporary tables, subscriptions.
@@ -44,14 +47,20 @@ pub(crate) enum TransactionEffect {
 
 impl Effects {
     const NONE: Self = Self::new(SessionEffect::None, TransactionEffect::None);
-    const CHANGES: Self = Self::new(SessionEffect::Changed, TransactionEffect::None);
+    const CHANGES: Self = Self::new(SessionEffect::Changed, TransactionEffect::None).certain();
+    const MAY_CHANGE: Self = Self::new(SessionEffect::Changed, TransactionEffect::None);
     /// What may do anything, short of what [`SessionEffect::Replace`] is for.
     const UNKNOWN: Self = Self::new(SessionEffect::Changed, TransactionEffect::Unknown);
-    const REPLACES: Self = Self::new(SessionEffect::Replace, TransactionEffect::None);
+    const REPLACES: Self = Self::new(SessionEffect::Replace, TransactionEffect::None).certain();
     const NOT_UNDERSTOOD: Self = Self::new(SessionEffect::Replace, TransactionEffect::Unknown);
 
     const fn new(session: SessionEffect, transaction: TransactionEffect) -> Self {
-        Self { session, transaction }
+        Self { session, transaction, is_certain: false }
+    }
+
+    const fn certain(mut self) -> Self {
+        self.is_certain = true;
+        self
     }
 
     const fn on_transaction(transaction: TransactionEffect) -> Self {
@@ -66,6 +75,7 @@ pub(crate) fn effects(dialect: Dialect, sql: &str) -> Effects {
     let mut is_first = true;
     while let Some((effects, is_savepoint)) = reader.statement() {
         all.session = all.session.max(effects.session);
+        all.is_certain |= effects.is_certain;
         all.transaction = match (all.transaction, effects.transaction) {
             (_, only) if is_first => only,
             (TransactionEffect::None, TransactionEffect::None) => TransactionEffect::None,
@@ -222,6 +232,14 @@ impl<'a> Reader<'a> {
             (word::SET, Postgres) => self.set(),
 
             (word::DISCARD | word::DEALLOCATE | word::LOAD, Postgres) => Effects::REPLACES,
+            (word::RESET | word::LISTEN | word::UNLISTEN, Postgres) => Effects::CHANGES,
+            (word::EXECUTE, Postgres) => Effects::UNKNOWN.certain(),
+            (word::PREPARE, Postgres) => match self.next().keyword {
+                word::TRANSACTION => Effects::UNKNOWN,
+                _ => Effects::CHANGES,
+            },
+            (word::DECLARE, Postgres) => self.declare(),
+            (word::FETCH | word::MOVE | word::CLOSE, Postgres) => self.body(Mode::Query, first),
             _ => Effects::UNKNOWN,
         }
     }
@@ -324,7 +342,28 @@ impl<'a> Reader<'a> {
             (keyword, Postgres) => grammar::is_definable(keyword),
             _ => false,
         };
-        if is_known { self.body(Mode::Definition, next) } else { Effects::UNKNOWN }
+        if is_known {
+            return self.body(Mode::Definition, next);
+        }
+        match (next.keyword, self.dialect) {
+            (word::TEMP | word::TEMPORARY | word::LOCAL | word::GLOBAL, Postgres) => {
+                self.temporary()
+            }
+            _ => Effects::UNKNOWN,
+        }
+    }
+
+    /// A temporary table of PostgreSQL, which is gone with its transaction if it says so.
+    fn temporary(&mut self) -> Effects {
+        let mut prev = self.next();
+        while !self.is_at_end {
+            let seen = self.next();
+            if prev.keyword == word::COMMIT && seen.keyword == word::DROP {
+                return Effects::MAY_CHANGE;
+            }
+            prev = seen;
+        }
+        Effects::CHANGES
     }
 
     /// `ALTER` and `DROP`.
@@ -356,11 +395,29 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// `DECLARE` of PostgreSQL: a cursor ends with its transaction unless it is held.
+    fn declare(&mut self) -> Effects {
+        let mut is_held = false;
+        let mut prev = self.next();
+        while !self.is_at_end {
+            let seen = self.next();
+            if seen.keyword == word::HOLD {
+                is_held = prev.keyword != word::WITHOUT;
+            }
+            if matches!(seen.keyword, word::SELECT | word::VALUES) {
+                let query = self.body(Mode::Query, seen);
+                return if is_held { Effects::CHANGES } else { query };
+            }
+            prev = seen;
+        }
+        if is_held { Effects::CHANGES } else { Effects::MAY_CHANGE }
+    }
+
     /// Everything from `first` to the end of the statement.
     fn body(&mut self, mut mode: Mode, first: Seen) -> Effects {
         let mut prev = first;
         let mut body = Body::new(first);
-        let mut is_changed = false;
+        let (mut is_changed, mut may_be_changed) = (false, false);
         if first.is(Kind::Open) {
             body.open(first);
         }
@@ -371,13 +428,18 @@ impl<'a> Reader<'a> {
                     if body.word(mode, prev, seen.keyword) {
                         mode = Mode::Query;
                     }
-                    is_changed |= seen.keyword == word::INTO
+                    may_be_changed |= seen.keyword == word::INTO
                         && !grammar::may_precede_into(prev.keyword, self.dialect);
                 }
                 Kind::Open => {
                     // `VACUUM (FULL)`: with a keyword does a statement begin.
-                    is_changed |= prev.token.start != first.token.start
-                        && self.calls_unknown(mode, prev, &body);
+                    if prev.token.start != first.token.start
+                        && self.calls_unknown(mode, prev, &body)
+                    {
+                        may_be_changed = true;
+                        is_changed |= self.dialect == Postgres
+                            && functions::needs_session(self.lexer.bytes(prev.token));
+                    }
                     body.open(prev);
                 }
                 Kind::Close => body.close(),
@@ -389,7 +451,11 @@ impl<'a> Reader<'a> {
             }
             prev = body.advance(prev, seen);
         }
-        if is_changed { Effects::CHANGES } else { Effects::NONE }
+        match (is_changed, may_be_changed) {
+            (true, _) => Effects::CHANGES,
+            (false, true) => Effects::MAY_CHANGE,
+            (false, false) => Effects::NONE,
+        }
     }
 
     /// Whether what a parenthesis is opened behind is a function that may change the session.

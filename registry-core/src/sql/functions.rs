@@ -18,6 +18,24 @@ pub(super) fn is_harmless(dialect: Dialect, name: &[u8]) -> bool {
         .is_ok()
 }
 
+/// Whether the function of that name is known to change its session of PostgreSQL. It may be written in quotes.
+pub(super) fn needs_session(name: &[u8]) -> bool {
+    let name = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name);
+    NEED_SESSION.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+const NEED_SESSION: [&str; 9] = [
+    "set_config",
+    "pg_advisory_lock",
+    "pg_advisory_lock_shared",
+    "pg_advisory_unlock",
+    "pg_advisory_unlock_all",
+    "pg_advisory_unlock_shared",
+    "pg_try_advisory_lock",
+    "pg_try_advisory_lock_shared",
+    "dblink_connect",
+];
+
 /// PostgreSQL's, and those of the extensions that come with it.
 /// 
 /// `set_config` and the advisory locks of sessions are what the list is against; `setseed` as well, for the

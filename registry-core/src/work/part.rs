@@ -71,6 +71,13 @@ fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
     driver::depth(Manager::<B>::transaction_manager_status_mut(connection)).unwrap_or(0)
 }
 
+/// The statement that says in a transaction for which tenant it is, if the bind has a setting for that.
+fn local_of<B: Bind>(session: &Session<B>) -> Option<String> {
+    let (setting, tenant) = (session.options().tenant_setting.as_ref()?, session.loan().tenant()?);
+    // Neither has a quote in it: see the settings, and the names of tenants.
+    Some(format!("SELECT set_config('{setting}', '{tenant}', true)"))
+}
+
 impl<B: Bind> Part<B> {
     /// Begins a transaction, with `savepoints` in it.
     pub(super) async fn begin(
@@ -84,6 +91,11 @@ impl<B: Bind> Part<B> {
             backend,
             what,
         })?;
+        let local = local_of(&session);
+        let sql = match &local {
+            Some(local) => format!("{sql}; {local}"),
+            None => sql,
+        };
         let read_only = options.is_read_only() && !session.options().read_only;
         session.loan().expect_no_failure();
         let left = session.loan().left();
@@ -96,6 +108,9 @@ impl<B: Bind> Part<B> {
                 B::Connection::begin(connection, &sql).await?;
             } else {
                 Manager::<B>::begin_transaction(connection).await?;
+                if let Some(local) = &local {
+                    connection.batch_execute(local).await?;
+                }
             }
             for _ in 0..savepoints {
                 Manager::<B>::begin_transaction(connection).await?;

@@ -128,7 +128,11 @@ fn words_in_literals_and_blocks_are_no_statements() {
     );
     assert_all(
         Postgres,
-        Effects { transaction: TransactionEffect::Unknown, session: SessionEffect::Changed },
+        Effects {
+            transaction: TransactionEffect::Unknown,
+            session: SessionEffect::Changed,
+            ..HARMLESS
+        },
         &["DO $$ BEGIN PERFORM 1; END; $$", "CALL p()", "EXECUTE p"],
     );
 }
@@ -182,7 +186,11 @@ fn transactions_are_followed() {
     );
     assert_all(
         Postgres,
-        Effects { transaction: TransactionEffect::Unknown, session: SessionEffect::Changed },
+        Effects {
+            transaction: TransactionEffect::Unknown,
+            session: SessionEffect::Changed,
+            ..HARMLESS
+        },
         &["PREPARE TRANSACTION 'x'", "COMMIT PREPARED 'x'", "ROLLBACK PREPARED 'x'", "BEGIN foo"],
     );
 }
@@ -268,7 +276,6 @@ fn changes_are_seen_in_every_spelling() {
             "LISTEN news",
             "UNLISTEN *",
             "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
-            "FETCH c",
             "PREPARE p AS SELECT 1",
             "EXECUTE p",
             "EXPLAIN ANALYZE EXECUTE p",
@@ -330,8 +337,11 @@ fn what_a_reset_does_not_undo_needs_another_connection() {
 
 #[test]
 fn what_is_not_understood_may_do_anything() {
-    let anything =
-        Effects { transaction: TransactionEffect::Unknown, session: SessionEffect::Replace };
+    let anything = Effects {
+        transaction: TransactionEffect::Unknown,
+        session: SessionEffect::Replace,
+        ..HARMLESS
+    };
     assert_all(
         Postgres,
         anything,
@@ -353,4 +363,53 @@ fn what_is_not_understood_may_do_anything() {
             "U&\"",
         ],
     );
+}
+
+/// Behind a transaction pooler, what is known to need a session is refused, and nothing else.
+#[test]
+fn what_is_known_to_need_a_session_is_told_from_what_is_not_known() {
+    for (is_certain, texts) in [
+        (
+            true,
+            &[
+                "SET search_path = other",
+                "/* x */ SET SESSION x.y = 1",
+                "RESET lock_timeout",
+                "LISTEN news",
+                "UNLISTEN *",
+                "DISCARD ALL",
+                "DEALLOCATE q",
+                "PREPARE q AS SELECT 1",
+                "EXECUTE q",
+                "SELECT pg_advisory_lock(1)",
+                "SELECT \"pg_try_advisory_lock\" (1)",
+                "SELECT set_config('a.b', 'c', false)",
+                "CREATE TEMP TABLE t (i INTEGER)",
+                "CREATE LOCAL TEMPORARY TABLE t (i INTEGER) ON COMMIT DELETE ROWS",
+                "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+                "SELECT 1; SET x.y = 1",
+            ][..],
+        ),
+        (
+            false,
+            &[
+                "SELECT 1",
+                "SELECT my_function(1)",
+                "CALL my_procedure()",
+                "DO $$ BEGIN PERFORM 1; END $$",
+                "SET LOCAL search_path = other",
+                "SELECT set_config('a.b', 'c', true)",
+                "SELECT pg_advisory_xact_lock(1)",
+                "CREATE TEMP TABLE t (i INTEGER) ON COMMIT DROP",
+                "DECLARE c CURSOR FOR SELECT 1",
+                "DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1",
+                "FETCH NEXT FROM c",
+                "SELECT 'it''s \\ odd'",
+            ],
+        ),
+    ] {
+        for text in texts {
+            assert_eq!(effects(Postgres, text).is_certain, is_certain, "{text}");
+        }
+    }
 }

@@ -95,8 +95,11 @@ fn changes_are_seen_in_every_spelling() {
 
 #[test]
 fn what_is_not_understood_may_do_anything() {
-    let anything =
-        Effects { transaction: TransactionEffect::Unknown, session: SessionEffect::Replace };
+    let anything = Effects {
+        transaction: TransactionEffect::Unknown,
+        session: SessionEffect::Replace,
+        ..HARMLESS
+    };
     assert_all(
         Sqlite,
         anything,

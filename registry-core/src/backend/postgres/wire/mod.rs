@@ -275,9 +275,11 @@ impl Drop for Eavesdropper {
 fn judge(query: &[u8]) -> Effects {
     match std::str::from_utf8(query) {
         Ok(query) => sql::effects(Dialect::Postgres, query),
-        Err(_) => {
-            Effects { session: SessionEffect::Replace, transaction: TransactionEffect::Unknown }
-        }
+        Err(_) => Effects {
+            session: SessionEffect::Replace,
+            transaction: TransactionEffect::Unknown,
+            is_certain: false,
+        },
     }
 }
 

@@ -24,7 +24,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::{body_length, text};
 use super::{Eavesdropper, judge};
-use crate::sql::SessionEffect;
 
 /// How much is kept to be sent before more is taken.
 const OUT_LIMIT: usize = 64 * 1024;
@@ -47,8 +46,7 @@ impl Refusal {
     }
 
     fn is_due(&self, query: &[u8]) -> bool {
-        self.0.load(Ordering::Relaxed)
-            && matches!(judge(query).session, SessionEffect::Changed | SessionEffect::Replace)
+        self.0.load(Ordering::Relaxed) && judge(query).is_certain
     }
 }
 
