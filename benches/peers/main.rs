@@ -15,6 +15,7 @@ mod cases;
 mod database;
 mod measure;
 mod peers;
+mod pooled;
 mod report;
 mod route;
 mod tenants;
@@ -25,6 +26,7 @@ mod tenants;
 mod support {
     mod account;
     mod home;
+    pub(crate) mod pgbouncer;
     pub(crate) mod postgres;
     mod programs;
     pub(crate) mod server;
@@ -56,6 +58,9 @@ fn main() {
     let mut results = Vec::new();
     let mut all = handle.block_on(cases::all(&url));
     all.extend(handle.block_on(tenants::all(&wanted)));
+    let pooled = pooled::case(&server, &url, &wanted);
+    let (pooled, _poolers) = pooled.unzip();
+    all.extend(pooled);
     for case in all {
         if wanted.is_empty() || wanted.iter().any(|name| name == case.name) {
             eprintln!("{} ..", case.name);

@@ -136,7 +136,7 @@ async fn in_a_unit_of_work(
                 })
                 .await;
             match undone {
-                Err(Error::Query(diesel::result::Error::RollbackTransaction)) => {}
+                Err(error) if is_rollback(&error) => {}
                 undone => undone?,
             }
             let after: i64 = count(&row.0).get_result(&mut *work).await?;
@@ -148,7 +148,7 @@ async fn in_a_unit_of_work(
         })
         .await;
     match outcome {
-        Err(Error::Query(diesel::result::Error::RollbackTransaction)) if rolls_back => Ok(()),
+        Err(error) if rolls_back && is_rollback(&error) => Ok(()),
         outcome => outcome,
     }
 }
@@ -233,4 +233,9 @@ async fn puts_load_on_a_pooler_for_another_process() {
     println!("end: {served} requests, {failed} failures that are explained");
     assert_eq!(panics, 0, "tasks with a row that is not theirs, or with an error");
     assert!(registry.close_within(Duration::from_secs(10)).await.is_complete());
+}
+
+fn is_rollback(error: &Error) -> bool {
+    use diesel::result::Error::RollbackTransaction;
+    matches!(error, Error::Query(error) if matches!(error.as_diesel(), RollbackTransaction))
 }
