@@ -92,6 +92,13 @@ async fn a_pooler_and_a_server_that_are_started_again_cost_what_they_must_and_no
         have_served(2);
         server.stop();
         server.start();
+        // Its clients are refused until it has logged in again, and what they have served before is still to be
+        // read.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !server.answers_at(&url) {
+            assert!(std::time::Instant::now() < deadline, "the pooler does not recover");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
         have_served(2);
         for process in &mut both {
             process.settle();

@@ -7,7 +7,13 @@ use crate::support::pgbouncer::Pooler;
 
 /// One that lends a server connection for a transaction, and has four of them.
 pub(crate) fn by_transaction(server: &Server) -> Pooler {
-    Pooler::before(server, &[("pool_mode", "transaction"), ("default_pool_size", "4")])
+    let settings = [
+        ("pool_mode", "transaction"),
+        ("default_pool_size", "4"),
+        // After a login that failed, it refuses clients for so many seconds.
+        ("server_login_retry", "1"),
+    ];
+    Pooler::before(server, &settings)
 }
 
 /// A registry whose bind `main` says that there is such a pooler at `url`, with lines of its own.

@@ -168,6 +168,11 @@ impl Server {
         self.execute_in(&self.url(), sql);
     }
 
+    /// Whether the database of that URL, which may be behind a pooler, takes connections and answers.
+    pub(crate) fn answers_at(&self, url: &str) -> bool {
+        self.product.execute(url, "SELECT 1").is_ok()
+    }
+
     /// Runs a statement in the database of that URL.
     pub(crate) fn execute_in(&self, url: &str, sql: &str) {
         self.product

@@ -430,6 +430,8 @@ impl<'a> Reader<'a> {
                     }
                     may_be_changed |= seen.keyword == word::INTO
                         && !grammar::may_precede_into(prev.keyword, self.dialect);
+                    is_changed |= prev.keyword == word::INTO
+                        && matches!(seen.keyword, word::TEMP | word::TEMPORARY);
                 }
                 Kind::Open => {
                     // `VACUUM (FULL)`: with a keyword does a statement begin.

@@ -388,6 +388,8 @@ fn what_is_known_to_need_a_session_is_told_from_what_is_not_known() {
                 "CREATE LOCAL TEMPORARY TABLE t (i INTEGER) ON COMMIT DELETE ROWS",
                 "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
                 "SELECT 1; SET x.y = 1",
+                "SELECT 1 AS id INTO TEMP mine",
+                "SELECT 1 AS id INTO TEMPORARY TABLE mine",
             ][..],
         ),
         (
@@ -395,6 +397,7 @@ fn what_is_known_to_need_a_session_is_told_from_what_is_not_known() {
             &[
                 "SELECT 1",
                 "SELECT my_function(1)",
+                "SELECT 1 AS id INTO mine",
                 "CALL my_procedure()",
                 "DO $$ BEGIN PERFORM 1; END $$",
                 "SET LOCAL search_path = other",
