@@ -396,7 +396,7 @@ async fn settle<C: Backend>(mut held: Held<C>) {
 /// Closes a connection, once the server has what it held.
 async fn dismiss<C: Backend>(mut held: Held<C>) {
     let engine = Arc::clone(held.engine());
-    engine.stats.closed(Closed::Unclean);
+    engine.stats.closed(Closed::Changed);
     let Some(lease) = &mut held.lease else { return };
     engine.watch_cleaning(lease);
     if let (Some(release), Some(connection)) = (C::RELEASE, lease.connection_mut()) {

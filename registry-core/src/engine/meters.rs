@@ -23,6 +23,8 @@ pub(super) enum Closed {
     Unanswered,
     /// Another connection of the engine has found out that it can no longer be used.
     Outdated,
+    /// A borrower has changed in it what only another connection is without.
+    Changed,
     /// It came back in a state that could not be mended.
     Unclean,
 }
@@ -34,6 +36,7 @@ impl Closed {
             Self::Expired => "expired",
             Self::Unanswered => "unanswered",
             Self::Outdated => "outdated",
+            Self::Changed => "changed",
             Self::Unclean => "unclean",
         }
     }

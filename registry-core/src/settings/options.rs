@@ -188,7 +188,7 @@ engine_options! {
 
     /// Whether prepared statements are kept for the next time. `true` by default.
     ///
-    /// Switch it off behind a proxy that gives each transaction another server connection.
+    /// Behind a transaction pooler it may be on or off: see `pooler`.
     statement_cache: bool = true,
     set(value: bool) value;
 
@@ -241,19 +241,19 @@ engine_options! {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ResetOnReturn {
-    /// What was noticed. The default; it costs a return in good order nothing.
+    /// Whatever is not known to be harmless. The default; it costs a return in good order nothing.
     ///
-    /// Noticed are statements of the borrower's own, by their first words: `BEGIN` without its end is
-    /// rolled back; after `SET` (but not `SET LOCAL`), `LISTEN`, `LOCK`, `PREPARE`, `DECLARE`, `USE`,
-    /// `PRAGMA`, `ATTACH`, `CREATE TEMPORARY`, and calls of `set_config` and of functions that take
-    /// session locks, the connection is made as new. Not noticed is what a function, a procedure or a
-    /// trigger does inside.
+    /// A transaction that is open is rolled back: by the word of PostgreSQL and SQLite, whoever has begun it. After
+    /// a statement that is not known to leave the session as it was, the connection is made as new. Known are
+    /// queries and changes of rows that call built-in functions, plain DDL, transaction statements and
+    /// PostgreSQL's `SET LOCAL`; not known are all others, and every text that is not understood. Not noticed is
+    /// what a trigger, a view or an operator does inside.
     #[default]
     Auto,
     /// The same, and a `ROLLBACK` on each return, for transactions that could not be noticed.
     Rollback,
-    /// The connection is made as new on each return: in place for PostgreSQL (`DISCARD ALL`, but for the
-    /// prepared statements), by opening another for MySQL and SQLite. `on_connect` runs again.
+    /// The connection is made as new on each return: in place for PostgreSQL (`DISCARD ALL`, but for the statements
+    /// that Diesel has prepared), by opening another for MySQL and SQLite. `on_connect` runs again.
     Full,
 }
 

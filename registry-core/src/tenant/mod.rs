@@ -47,25 +47,30 @@
 //!   another. If all are like that, callers wait, first come first served, for `acquire_timeout`,
 //!   and then hear [`AcquireError::TooManyEngines`](crate::AcquireError::TooManyEngines).
 //! - Opening an engine holds up nobody who uses another.
-//! - A session of a schema is put into it before it is lent, and into no other, not even `public`,
-//!   in one round trip, whatever the last borrower has done. Diesel looks custom types up once a
-//!   connection: define them in a schema of their own.
+//! - A session of a schema is put into it before it is lent, and into no other, not even `public`, in one
+//!   round trip. A connection that was another tenant's is made as new in it, and forgets its prepared
+//!   statements. `pg_temp` stands last in `search_path`. Diesel looks custom types up once a connection:
+//!   define them in a schema of their own.
 //!
 //! [`Registry::status`](crate::Registry::status) shows the engines with their tenants, and how often one was found, opened and closed.
 //! [`close_tenant`](crate::Registry::close_tenant), [`close_engine`](crate::Registry::close_engine) and [`replace_engine`](crate::Registry::replace_engine) close engines while they are
 //! used: what is lent comes back unhindered.
 //!
-//! # Behind PgBouncer
+//! # Row-level security
 //!
-//! Give its `[databases]` an entry `*`, so that it takes any name, and bound what it opens itself
-//! with `max_db_connections` (<https://www.pgbouncer.org/config.html>). With `pool_mode = session`,
-//! nothing else is to be done. With `pool_mode = transaction`:
+//! Tenants can share their tables, with policies of PostgreSQL's that go by a setting.
+//! `tenant_setting = "app.tenant"` puts the tenant's name into that setting in each transaction of a unit of
+//! work that is begun through a [`Tenant`], from the beginning to the end of the transaction and no longer. It is
+//! not set outside of units of work, where a policy such as
+//! `USING (tenant = current_setting('app.tenant', true))` shows no rows.
 //!
-//! - set `pooler = "transaction"` and, to run migrations, `migrate_url`: see [`Pooler`](crate::Pooler);
-//! - set `statement_cache = false`, or `max_prepared_statements` in PgBouncer (from 1.21);
-//! - do not use `statement_timeout` and `read_only`, which are start-up options that it refuses;
-//! - do not use a schema per tenant: the schema is set for a connection of the server, and the next
-//!   transaction may have another. A database per tenant is safe.
+//! # Behind a connection pooler
+//!
+//! Give PgBouncer's `[databases]` an entry `*`, so that it takes any name, and bound what it opens itself
+//! with `max_db_connections` (<https://www.pgbouncer.org/config.html>). With `pool_mode = transaction`, say
+//! `pooler = "transaction"`: see [`Pooler`](crate::Pooler). A schema per tenant is refused there, since the schema
+//! would be set for a server connection that the next transaction need not have. A database per tenant and
+//! row-level security are safe.
 
 use std::fmt;
 
