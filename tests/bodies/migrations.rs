@@ -212,7 +212,7 @@ async fn through_a_pooler_migrations_need_a_migrate_url() {
     let bind = BindSettings::new(url.as_str()).pooler(Pooler::Transaction);
     let built = Registry::builder().bind("default", bind.clone()).build();
     if NAME != "postgres" {
-        let error = built.err().expect("a pooler is for PostgreSQL").to_string();
+        let error = built.expect_err("a pooler is for PostgreSQL").to_string();
         assert!(
             error.starts_with("bind(\"default\").pooler: `pooler` is for PostgreSQL"),
             "{error}"

@@ -1,10 +1,9 @@
 //! What PostgreSQL said when it ended a connection.
 
-use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use registry_core::settings::BindSettings;
-use registry_core::{BindDsl, Error, Postgres, Registry, RunQueryDsl, binds};
+use registry_core::{BindDsl, Postgres, Registry, RunQueryDsl, binds};
 
 use crate::support::{self, causes, eventually};
 
@@ -44,5 +43,5 @@ async fn an_error_has_the_words_of_the_server_that_ended_the_connection() {
     let in_use = || registry.status().engines[0].in_use;
     eventually(|| in_use() == 0).await;
     let found = one().bound_to::<Main>().get_result::<i32>(&registry).await;
-    assert_eq!(found.map_err(Error::from).expect("another connection"), 1);
+    assert_eq!(found.expect("another connection"), 1);
 }
