@@ -117,9 +117,15 @@ async fn statements_of_on_connect_are_not_logged() {
             format!("SELECT 'mutabor {round}' WHERE current_setting('registry.spell') <> ''");
         SimpleAsyncConnection::batch_execute(&mut session, &query).await.expect("it is set");
     }
-    let slow = log.lines_with("SELECT 'mutabor ");
+    // The driver has a log of its own, which shows every statement of a batch (its target is `tokio_postgres`).
+    let lines_with = |text: &str| {
+        let mut lines = log.lines_with(text);
+        lines.retain(|line| !line.contains("tokio_postgres"));
+        lines
+    };
+    let slow = lines_with("SELECT 'mutabor ");
     assert_eq!(slow.len(), 3, "all that is slow is logged: {slow:?}");
-    let told = log.lines_with(SPELL);
+    let told = lines_with(SPELL);
     assert!(told.is_empty(), "{told:?}");
 }
 

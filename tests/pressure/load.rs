@@ -34,6 +34,8 @@ pub(crate) struct Outcome {
     pub(crate) served: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) failed: AtomicU64,
+    /// Whether the load is to go on beyond its length, as something is still waited for.
+    is_needed: AtomicBool,
     is_over: AtomicBool,
 }
 
@@ -44,6 +46,14 @@ impl Outcome {
 
     pub(crate) fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_needed(&self) -> bool {
+        self.is_needed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn need(&self, is_needed: bool) {
+        self.is_needed.store(is_needed, Ordering::Relaxed);
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -76,7 +86,7 @@ pub(crate) async fn run<F, R>(
             let (zipf, outcome) = (Arc::clone(&zipf), Arc::clone(outcome));
             tokio::spawn(async move {
                 let mut random = Random(task);
-                while Instant::now() < deadline {
+                while Instant::now() < deadline || outcome.is_needed() {
                     let name = name(zipf.pick(&mut random));
                     let tenant = registry.tenant(&name).expect("a good name");
                     let done = if load.drops && random.below(4) == 0 {

@@ -114,8 +114,12 @@ async fn under_load(
     let watch_url = format!("{}?application_name=watch", server.url());
     let watching = tokio::spawn(watch(watch_url.clone(), Arc::clone(&outcome)));
     let load = Load { tenants: size().0, length: length(), drops };
-    let (_, ()) =
-        tokio::join!(load::run(load, &registry, &outcome, request, allows), meanwhile(&outcome));
+    outcome.need(true);
+    let meanwhile = async {
+        meanwhile(&outcome).await;
+        outcome.need(false);
+    };
+    tokio::join!(load::run(load, &registry, &outcome, request, allows), meanwhile);
     let most = watching.await.expect("no panic");
     println!("{outcome:?}, at most {most} connections\n{}", summary(&registry));
     assert!(most > 0, "it was watched");
