@@ -14,6 +14,9 @@ mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, 
 
 #[path = "faults/accounts.rs"]
 mod accounts;
+#[cfg(target_os = "linux")]
+#[path = "faults/addresses.rs"]
+mod addresses;
 #[path = "faults/cached_plan.rs"]
 mod cached_plan;
 #[path = "faults/failover.rs"]
