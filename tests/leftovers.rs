@@ -28,6 +28,34 @@ mod postgres {
 }
 
 #[path = "leftovers"]
+mod postgres_by_socket {
+    pub(crate) use crate::support::backends::postgres_by_socket::*;
+
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
+    #[path = "postgres/harmless.rs"]
+    mod harmless;
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
+    #[path = "postgres/notifications.rs"]
+    mod notifications;
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
+    #[path = "postgres/prepared.rs"]
+    mod prepared;
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
+    mod rig;
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
+    #[path = "postgres/state.rs"]
+    mod state;
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
+    mod streams;
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
+    #[path = "postgres/temporary.rs"]
+    mod temporary;
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
+    #[path = "postgres/transactions.rs"]
+    mod transactions;
+}
+
+#[path = "leftovers"]
 mod mysql {
     pub(crate) use crate::support::backends::mysql::*;
 

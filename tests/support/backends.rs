@@ -43,6 +43,17 @@ pub(crate) mod postgres {
     }
 }
 
+/// PostgreSQL through a Unix socket, whose stream the engine cannot read along.
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres_by_socket {
+    pub(crate) use super::postgres::{Backend, NAME};
+
+    /// The URL of a fresh database.
+    pub(crate) fn database() -> String {
+        crate::support::postgres().by_socket(&super::postgres::database())
+    }
+}
+
 #[cfg(feature = "mysql")]
 pub(crate) mod mysql {
     /// The connection type.

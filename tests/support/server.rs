@@ -210,6 +210,14 @@ impl Server {
         self.ours().0.path()
     }
 
+    /// The same database through its Unix socket.
+    pub(crate) fn by_socket(&self, url: &str) -> String {
+        let folder = self.socket_dir().display().to_string().replace('/', "%2F");
+        let by_socket = url.replacen("@127.0.0.1:", &format!("@{folder}:"), 1);
+        assert_ne!(by_socket, url, "a URL of a server on this machine");
+        by_socket
+    }
+
     /// The folder of its Unix socket.
     pub(crate) fn socket_dir(&self) -> &Path {
         self.folder()

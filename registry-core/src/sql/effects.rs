@@ -430,6 +430,9 @@ impl<'a> Reader<'a> {
                     }
                     may_be_changed |= seen.keyword == word::INTO
                         && !grammar::may_precede_into(prev.keyword, self.dialect);
+                    // A view whose update is a `SET`.
+                    is_changed |= seen.keyword == word::PG_SETTINGS
+                        && matches!(first.keyword, word::UPDATE | word::WITH);
                     is_changed |= prev.keyword == word::INTO
                         && matches!(seen.keyword, word::TEMP | word::TEMPORARY);
                 }
@@ -445,6 +448,9 @@ impl<'a> Reader<'a> {
                     body.open(prev);
                 }
                 Kind::Close => body.close(),
+                Kind::Quoted if matches!(first.keyword, word::UPDATE | word::WITH) => {
+                    is_changed |= self.lexer.bytes(seen.token) == b"\"pg_settings\"";
+                }
                 Kind::Dot => {
                     is_changed |= mode == Mode::Definition && self.is_temporary_schema(prev);
                 }

@@ -389,6 +389,9 @@ fn what_is_known_to_need_a_session_is_told_from_what_is_not_known() {
                 "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
                 "SELECT 1; SET x.y = 1",
                 "SELECT 1 AS id INTO TEMP mine",
+                "UPDATE pg_settings SET setting = 'x' WHERE name = 'search_path'",
+                "UPDATE pg_catalog.\"pg_settings\" SET setting = 'x' WHERE name = 'search_path'",
+                "WITH s AS (UPDATE pg_settings SET setting = 'x' RETURNING 1) SELECT 1",
                 "SELECT 1 AS id INTO TEMPORARY TABLE mine",
             ][..],
         ),
@@ -397,6 +400,7 @@ fn what_is_known_to_need_a_session_is_told_from_what_is_not_known() {
             &[
                 "SELECT 1",
                 "SELECT my_function(1)",
+                "SELECT setting FROM pg_settings WHERE name = 'search_path'",
                 "SELECT 1 AS id INTO mine",
                 "CALL my_procedure()",
                 "DO $$ BEGIN PERFORM 1; END $$",
