@@ -5,13 +5,21 @@ use diesel_async::AsyncConnection;
 use crate::settings::{BackendKind, DatabaseUrl};
 
 pub(crate) mod driver;
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "mysql")),
+    expect(dead_code, reason = "only servers have hosts")
+)]
 pub(crate) mod hosts;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(dead_code, reason = "the stream of no other database is read")
+)]
 pub(crate) mod observed;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(any(feature = "mysql", feature = "sqlite"))]
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod resources;
 #[cfg(feature = "sqlite")]
 mod sqlite;

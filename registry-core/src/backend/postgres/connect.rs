@@ -49,6 +49,7 @@ impl Candidate {
 
 /// How a connection is to be opened.
 pub(super) struct Way<'a> {
+    #[cfg_attr(not(feature = "rustls"), expect(dead_code, reason = "it says how to encrypt"))]
     pub(super) url: &'a DatabaseUrl,
     pub(super) hosts: &'a Hosts,
     /// Whether a transaction pooler is in between.

@@ -12,9 +12,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
 use tokio_postgres::Config;
-use tokio_postgres::error::SqlState;
 #[cfg(feature = "rustls")]
-use tokio_postgres::{config::Host, error::DbError};
+use tokio_postgres::config::Host;
+use tokio_postgres::error::{DbError, SqlState};
 
 use self::connect::Way;
 use super::Backend;
@@ -200,7 +200,6 @@ fn is_socket(host: &Host) -> bool {
 }
 
 /// Whether the server has no rule that lets such a connection in, encrypted or not.
-#[cfg(feature = "rustls")]
 fn is_not_let_in(error: &ConnectError) -> bool {
     let ConnectError::Authentication(cause) = error else { return false };
     cause
