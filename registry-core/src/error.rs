@@ -418,7 +418,7 @@ impl ConnectError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnknownBind {
-    /// The key that was asked for.
+    /// The key that was asked for; `***` if it is no key but looks like a URL, which may have a password in it.
     pub key: String,
     /// The keys that there are.
     pub known: Vec<BindKey>,
@@ -426,6 +426,8 @@ pub struct UnknownBind {
 
 impl UnknownBind {
     pub(crate) fn new(key: &str, known: impl IntoIterator<Item = BindKey>) -> Self {
+        // Whoever mistakes the key for a URL must not find its password in an error.
+        let key = if key.contains([':', '@', '=']) { "***" } else { key };
         Self { key: key.to_owned(), known: known.into_iter().collect() }
     }
 

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures_util::FutureExt;
 
@@ -22,5 +22,12 @@ impl Panicked {
 /// What comes of `work`, a panic of which is an error. What it works on is dropped with it.
 pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
     let caught = AssertUnwindSafe(work).catch_unwind().await;
-    caught.map_err(|payload| Panicked::new(&*payload))
+    caught.map_err(|payload| {
+        let panicked = Panicked::new(&*payload);
+        // What it panicked with may panic as well when it is dropped, and so may what that panics with.
+        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(another);
+        }
+        panicked
+    })
 }

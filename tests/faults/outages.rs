@@ -140,3 +140,24 @@ async fn a_slow_network_is_only_slow() {
     drop(session);
     rig.finish().await;
 }
+
+#[tokio::test]
+async fn a_connection_that_is_cut_anywhere_while_it_is_prepared_may_be_opened_again() {
+    let rig = Rig::new(|bind| {
+        bind.max_lifetime(Duration::from_millis(1))
+            .on_connect(["SELECT 1"])
+            .read_only(true)
+            .statement_timeout(Duration::from_secs(20))
+    })
+    .await;
+    for bytes in (0..900).step_by(7) {
+        rig.proxy.cut_after(bytes);
+        if let Err(error) = rig.acquire().await {
+            let what = connect_error(&error);
+            assert!(matches!(what, ConnectError::Unreachable(_)), "after {bytes}: {error:?}");
+            assert!(error.is_transient());
+        }
+    }
+    rig.proxy.heal().await;
+    rig.finish().await;
+}

@@ -117,3 +117,30 @@ async fn of_whoever_is_asked_for_credentials() {
     let sessions = (acquire(&registry).await, acquire(&registry).await);
     assert!(sessions.0.is_ok() && sessions.1.is_ok());
 }
+
+/// Panics when it is dropped.
+struct Mine;
+
+impl Drop for Mine {
+    fn drop(&mut self) {
+        panic!("another mistake of the program's");
+    }
+}
+
+#[tokio::test]
+async fn with_something_that_panics_again_when_it_is_dropped() {
+    let registry = Registry::builder()
+        .bind("default", BindSettings::new(server().database("fault")).max_connections(1))
+        .credentials("default", |_: &DatabaseUrl| async {
+            std::panic::panic_any(Mine);
+            #[expect(unreachable_code, reason = "says what the type is")]
+            Ok::<_, std::io::Error>(Credentials::password(""))
+        })
+        .build()
+        .expect("good settings");
+    for _ in 0..2 {
+        let error = acquire(&registry).await.unwrap_err();
+        assert!(matches!(connect_error(&error), ConnectError::Other(_)), "{error:?}");
+        assert_eq!(registry.status().engines[0].in_use, 0);
+    }
+}

@@ -1,6 +1,7 @@
 //! Registries that outlive the runtimes in which they are used, as a static one does that several
 //! tests share.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -140,4 +141,20 @@ fn a_runtime_that_ends_with_sessions_lent_and_checked_takes_no_capacity_along() 
     assert_no_more(&url, OPEN_TRANSACTIONS);
     drop(registry);
     assert_no_more(&url, CONNECTIONS);
+}
+
+#[test]
+fn a_runtime_without_timers_costs_the_engine_nothing() {
+    let registry = registry(&server().database("timeless"), |bind| bind);
+    for _ in 0..4 {
+        let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let acquired = catch_unwind(AssertUnwindSafe(|| runtime.block_on(acquire_plainly(&registry))));
+        acquired.expect_err("tokio says that timers are disabled");
+        assert_eq!(registry.status().engines[0].in_use, 0);
+    }
+    current_thread().block_on(assert_whole(&registry));
+}
+
+async fn acquire_plainly(registry: &Registry) {
+    drop(registry.session_by_key::<Backend>("default").await);
 }

@@ -1,21 +1,23 @@
 //! Accounts that may have fewer connections than the engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use diesel_async::SimpleAsyncConnection;
 use futures_util::future::join_all;
 use tokio::sync::Barrier;
+use tokio::time::timeout;
 
 use super::rig::{acquire, assert_answers, connect, registry};
-use super::{account, as_account, server};
+use super::{SECOND, account, as_account, server};
 use crate::support::proxy::{Proxy, soon};
 
 const ALLOWED: usize = 3;
 
-async fn url(name: &str) -> String {
+async fn url(name: &str, allowed: usize) -> String {
     let url = server().database(name);
     let mut admin = connect(&url).await;
-    for statement in account(name, ALLOWED) {
+    for statement in account(name, allowed) {
         admin.batch_execute(&statement).await.expect("an admin may");
     }
     as_account(&url, name)
@@ -23,7 +25,7 @@ async fn url(name: &str) -> String {
 
 #[tokio::test]
 async fn an_engine_that_may_have_more_than_its_account_serves_everybody() {
-    let scarce = registry(&url("scarce").await, |bind| bind.max_connections(10));
+    let scarce = registry(&url("scarce", ALLOWED).await, |bind| bind.max_connections(10));
     let start = Arc::new(Barrier::new(30));
     let tasks = (0..30).map(|number| {
         let (registry, start) = (scarce.clone(), Arc::clone(&start));
@@ -45,7 +47,7 @@ async fn an_engine_that_may_have_more_than_its_account_serves_everybody() {
 #[tokio::test]
 async fn what_cannot_be_kept_warm_is_not_tried_at_each_acquire() {
     let proxy = Proxy::before(server().port()).await;
-    let url = proxy.url(&url("frugal").await);
+    let url = proxy.url(&url("frugal", ALLOWED).await);
     let frugal = registry(&url, |bind| bind.max_connections(10).min_idle(5));
     for number in 0..200 {
         let mut session = acquire(&frugal).await.expect("a session");
@@ -53,4 +55,16 @@ async fn what_cannot_be_kept_warm_is_not_tried_at_each_acquire() {
     }
     // Those that there may be, and the few that were refused.
     assert!(proxy.accepted() < 20, "{}", proxy.accepted());
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_still_counts_is_waited_for() {
+    let lonely = registry(&url("counted", 1).await, |bind| bind.max_connections(1));
+    for number in 0..4 {
+        let mut session = acquire(&lonely).await.expect("a session");
+        assert_answers(&mut session, number).await;
+        // The connection is closed, while the server is still at its statement.
+        let statement = session.batch_execute(SECOND);
+        timeout(Duration::from_millis(5), statement).await.expect_err("it takes a second");
+    }
 }

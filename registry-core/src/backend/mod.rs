@@ -7,14 +7,14 @@ use crate::settings::{BackendKind, DatabaseUrl};
 pub(crate) mod driver;
 #[cfg_attr(
     not(any(feature = "postgres", feature = "mysql")),
-    expect(dead_code, reason = "a file is on no host")
+    expect(dead_code, reason = "only servers have hosts")
 )]
 pub(crate) mod hosts;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg_attr(
     not(feature = "postgres"),
-    expect(dead_code, reason = "the others have no stream that can be read")
+    expect(dead_code, reason = "the stream of no other database is read")
 )]
 pub(crate) mod observed;
 #[cfg(feature = "postgres")]

@@ -1,8 +1,15 @@
 //! What one connection has found out that makes the others of its engine doubtful.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::backend::hosts::Hosts;
+
+/// For how long a server may go on counting a connection that was closed.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// What the connections of an engine have found out, each counted, so that every connection can tell whether
 /// it has heard of it.
@@ -16,6 +23,33 @@ pub(super) struct Doubts {
     pub(super) roles: AtomicU32,
     /// The hosts that have failed.
     pub(super) hosts: Hosts,
+    /// When a connection was closed last.
+    closed: Mutex<Option<Instant>>,
+}
+
+impl Doubts {
+    /// Whether the server may still count a connection that was closed: it learns of that a little later, and ends
+    /// what the connection was doing first.
+    pub(super) fn has_closed_lately(&self) -> bool {
+        let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.is_some_and(|at| at.elapsed() < LINGER)
+    }
+}
+
+/// Kept with a connection: it notes when that is closed.
+#[derive(Debug, Default)]
+pub(super) struct Open(Arc<Doubts>);
+
+impl Open {
+    pub(super) fn new(doubts: &Arc<Doubts>) -> Self {
+        Self(Arc::clone(doubts))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        *self.0.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
 }
 
 /// How many of them a connection has heard of.

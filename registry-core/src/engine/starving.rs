@@ -80,11 +80,13 @@ impl<C: Backend> Core<C> {
         }
     }
 
-    /// Whether the engine has connections, or is about to have one.
+    /// Whether the engine has connections, is about to have one, or had one a moment ago: the server may still count
+    /// that, and then it takes another soon.
     fn has_others(&self) -> bool {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.iter().map(Weak::strong_count).any(|count| count > 0)
             || self.starving.connecting.load(Ordering::Relaxed) > 0
+            || self.doubts.has_closed_lately()
     }
 
     /// Waits for a connection of another caller, or for the server to take one more.

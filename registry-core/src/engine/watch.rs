@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
 use diesel::result::{DatabaseErrorKind, Error};
 
-use super::doubts::{Doubts, Heard};
+use super::doubts::{Doubts, Heard, Open};
 use super::stats::slow_query;
 use crate::backend::observed::{ErrorClass, Left, Observed};
 use crate::bind_key::BindKey;
@@ -40,6 +40,7 @@ pub(super) struct Watch {
     pub(super) is_for_query: AtomicBool,
     /// The tenant that it is lent for.
     tenant: Mutex<Option<Arc<str>>>,
+    _open: Open,
 }
 
 /// What a backend tells of its errors and statements.
@@ -56,7 +57,8 @@ pub(super) struct Judge {
 
 impl Watch {
     pub(super) fn new(doubts: Arc<Doubts>, observed: Arc<Observed>) -> Self {
-        Self { heard: Heard::all(&doubts), doubts, observed, ..Self::default() }
+        let _open = Open::new(&doubts);
+        Self { heard: Heard::all(&doubts), doubts, observed, _open, ..Self::default() }
     }
 
     /// Whether a statement was cut short: the server may still be at it, and its answer is to come.

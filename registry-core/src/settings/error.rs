@@ -83,7 +83,7 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn new(path: impl Into<String>, message: impl fmt::Display) -> Self {
-        Self { path: path.into(), message: message.to_string() }
+        Self { path: without_secrets(path.into()), message: message.to_string() }
     }
 
     /// Where it is: a path such as `database.binds.reports.max_connections`, the name of an
@@ -100,6 +100,16 @@ impl Problem {
     }
 }
 
+/// A path without a name in it that is no name: whoever mistakes the key for the value writes a URL there. What
+/// stands before it is the path of its table.
+fn without_secrets(mut path: String) -> String {
+    if let Some(at) = path.find([':', '@', '=']) {
+        path.truncate(path[..at].rfind(['.', '"']).map_or(0, |before| before + 1));
+        path.push_str("***");
+    }
+    path
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.message)
@@ -109,6 +119,16 @@ impl fmt::Display for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_in_place_of_a_name_is_not_shown() {
+        let path = |path: &str| Problem::new(path, "unknown").path().to_owned();
+        assert_eq!(path("binds.postgres://app:zauber@db.example/app"), "binds.***");
+        assert_eq!(path("bind(\"postgres://app:zauber@db.example/app\").url"), "bind(\"***");
+        assert_eq!(path("database.options.password=zauber"), "database.options.***");
+        assert_eq!(path("app:zauber@db"), "***");
+        assert_eq!(path("bind(\"reports\").max_connections"), "bind(\"reports\").max_connections");
+    }
 
     #[test]
     fn every_problem_has_a_line_of_its_own() {

@@ -333,7 +333,15 @@ impl<T: ShowOption> fmt::Debug for Shown<'_, T> {
 }
 
 impl ShowOption for u32 {}
-impl ShowOption for String {}
+
+impl ShowOption for String {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Options are names. A URL in the place of one is refused when the registry is built, and shown before that.
+        let is_name = !self.contains([':', '@', '=']);
+        fmt::Debug::fmt(if is_name { self.as_str() } else { "***" }, f)
+    }
+}
+
 impl ShowOption for bool {}
 impl ShowOption for Duration {}
 impl ShowOption for ResetOnReturn {}

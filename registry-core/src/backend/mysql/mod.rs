@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diesel::dsl::sql;
 use diesel::sql_types::{Bool, Integer, Unsigned};
-use diesel::{QueryResult, QueryableByName, sql_query};
+use diesel::{ConnectionError, QueryResult, QueryableByName, sql_query};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::BoxFuture;
 use mysql_async::prelude::{GlobalHandler, Queryable};
@@ -129,7 +129,7 @@ impl Driver for Mysql {
         }
         // Sets time zone and character set (utf8mb4).
         let opened = Self::try_from(conn).await;
-        let connection = opened.map_err(|error| ConnectError::Other(error.into()))?;
+        let connection = opened.map_err(unprepared)?;
         let token = Arc::new(connection.cancel_token());
         let cancel: Canceller = Arc::new(move || {
             let token = Arc::clone(&token);
@@ -224,7 +224,21 @@ async fn limit_statements(conn: &mut Conn, limit: Duration) -> Result<(), Connec
     }
 }
 
+/// Diesel's own preparations have failed.
+fn unprepared(error: ConnectionError) -> ConnectError {
+    match error {
+        ConnectionError::CouldntSetupConfiguration(error) if Mysql::is_fatal(&error) => {
+            ConnectError::Unreachable(error.into())
+        }
+        error => ConnectError::Other(error.into()),
+    }
+}
+
 fn setup(statement: &str, error: Error) -> ConnectError {
+    if error.is_fatal() && !matches!(error, Error::Server(_)) {
+        // The connection is gone, whatever was said last.
+        return classify(error);
+    }
     ConnectError::Setup { statement: statement.to_owned(), source: error.into() }
 }
 

@@ -14,8 +14,7 @@ use tokio::runtime::Handle;
 use tokio_postgres::Config;
 #[cfg(feature = "rustls")]
 use tokio_postgres::config::Host;
-use tokio_postgres::error::DbError;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
 use self::connect::Way;
 use super::Backend;
