@@ -305,6 +305,7 @@ impl<'a> Reader<'a> {
                 (Kind::Word, word::SELECT | word::INSERT | word::UPDATE | word::DELETE)
                 | (Kind::Word, word::WITH | word::VALUES | word::TABLE | word::REPLACE)
                 | (Kind::Word, word::MERGE) => return self.body(Mode::Query, next),
+                (Kind::Word, word::CREATE) if self.dialect == Postgres => return self.create(),
                 (Kind::Word, word::ANALYZE | word::ANALYSE | word::VERBOSE) => {}
                 (Kind::Word, word::QUERY | word::PLAN | word::EXTENDED | word::PARTITIONS) => {}
                 (Kind::Word, word::FORMAT) => {}
@@ -346,9 +347,7 @@ impl<'a> Reader<'a> {
             return self.body(Mode::Definition, next);
         }
         match (next.keyword, self.dialect) {
-            (word::TEMP | word::TEMPORARY | word::LOCAL | word::GLOBAL, Postgres) => {
-                self.temporary()
-            }
+            (keyword, Postgres) if grammar::is_temporary(keyword) => self.temporary(),
             _ => Effects::UNKNOWN,
         }
     }
@@ -417,7 +416,7 @@ impl<'a> Reader<'a> {
     fn body(&mut self, mut mode: Mode, first: Seen) -> Effects {
         let mut prev = first;
         let mut body = Body::new(first);
-        let (mut is_changed, mut may_be_changed) = (false, false);
+        let (mut is_changed, mut may_be_changed, mut is_made) = (false, false, false);
         if first.is(Kind::Open) {
             body.open(first);
         }
@@ -428,7 +427,12 @@ impl<'a> Reader<'a> {
                     if body.word(mode, prev, seen.keyword) {
                         mode = Mode::Query;
                     }
-                    may_be_changed |= seen.keyword == word::INTO
+                    // `SELECT .. INTO TEMP t`
+                    is_changed |= is_made
+                        && prev.keyword == word::INTO
+                        && self.dialect == Postgres
+                        && grammar::is_temporary(seen.keyword);
+                    is_made |= seen.keyword == word::INTO
                         && !grammar::may_precede_into(prev.keyword, self.dialect);
                 }
                 Kind::Open => {
@@ -444,14 +448,15 @@ impl<'a> Reader<'a> {
                 }
                 Kind::Close => body.close(),
                 Kind::Dot => {
-                    is_changed |= mode == Mode::Definition && self.is_temporary_schema(prev);
+                    is_changed |=
+                        (mode == Mode::Definition || is_made) && self.is_temporary_schema(prev);
                 }
                 Kind::UserVariable => is_changed = true,
                 _ => {}
             }
             prev = body.advance(prev, seen);
         }
-        match (is_changed, may_be_changed) {
+        match (is_changed, may_be_changed || is_made) {
             (true, _) => Effects::CHANGES,
             (false, true) => Effects::MAY_CHANGE,
             (false, false) => Effects::NONE,

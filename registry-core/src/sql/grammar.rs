@@ -224,6 +224,11 @@ pub(super) fn is_transaction_mode(keyword: Keyword) -> bool {
     )
 }
 
+/// Whether a word makes what is created with it temporary, in PostgreSQL.
+pub(super) fn is_temporary(keyword: Keyword) -> bool {
+    matches!(keyword, word::TEMP | word::TEMPORARY | word::LOCAL | word::GLOBAL)
+}
+
 /// Whether PostgreSQL's `CREATE`, `ALTER` and `DROP` leave nothing behind in the session that defines such a
 /// thing.
 pub(super) fn is_definable(keyword: Keyword) -> bool {

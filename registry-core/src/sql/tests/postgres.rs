@@ -388,6 +388,12 @@ fn what_is_known_to_need_a_session_is_told_from_what_is_not_known() {
                 "CREATE LOCAL TEMPORARY TABLE t (i INTEGER) ON COMMIT DELETE ROWS",
                 "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
                 "SELECT 1; SET x.y = 1",
+                "SELECT 1 AS i INTO TEMP t",
+                "SELECT 1 AS i INTO TEMPORARY TABLE t",
+                "SELECT 1 AS i INTO LOCAL TEMP t",
+                "WITH a AS (SELECT 1) SELECT * INTO pg_temp.t FROM a",
+                "EXPLAIN ANALYZE CREATE TEMP TABLE t AS SELECT 1",
+                "EXPLAIN (ANALYZE) CREATE TABLE pg_temp.t AS SELECT 1",
             ][..],
         ),
         (
@@ -405,6 +411,9 @@ fn what_is_known_to_need_a_session_is_told_from_what_is_not_known() {
                 "DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1",
                 "FETCH NEXT FROM c",
                 "SELECT 'it''s \\ odd'",
+                "SELECT 1 AS i INTO t",
+                "INSERT INTO temp SELECT 1",
+                "EXPLAIN ANALYZE CREATE TABLE t AS SELECT 1",
             ],
         ),
     ] {
