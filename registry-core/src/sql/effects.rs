@@ -388,9 +388,34 @@ impl<'a> Reader<'a> {
         }
         // A setting may have such a name: `SET local.tenant = 'acme'`.
         let next = self.next();
-        match next.token.kind {
-            Kind::Word | Kind::Quoted if next.keyword != word::TO => self.body(Mode::Query, next),
+        match (next.token.kind, self.path()) {
+            (Kind::Word | Kind::Quoted, Effects::NONE) if next.keyword != word::TO => {
+                self.body(Mode::Query, next)
+            }
+            (Kind::Word | Kind::Quoted, path) if next.keyword != word::TO => path,
             _ => Effects::CHANGES,
+        }
+    }
+
+    /// What the values of `SET LOCAL` leave behind that follow, as they may be a search path: what is created while
+    /// the temporary schema is the first on it that exists is temporary, and outlives the transaction.
+    fn path(&self) -> Effects {
+        let mut lexer = self.lexer.clone();
+        let mut is_first = true;
+        loop {
+            let token = lexer.next();
+            match token.kind {
+                Kind::Semicolon | Kind::End | Kind::Unknown => return Effects::NONE,
+                Kind::Word if keyword(lexer.bytes(token)) == word::TO => {}
+                Kind::Word | Kind::Quoted | Kind::Text => {
+                    match grammar::begins_with_temporary_schema(lexer.bytes(token)) {
+                        true if is_first => return Effects::CHANGES,
+                        true => return Effects::MAY_CHANGE,
+                        false => is_first = false,
+                    }
+                }
+                _ => {}
+            }
         }
     }
 
@@ -417,6 +442,8 @@ impl<'a> Reader<'a> {
         let mut prev = first;
         let mut body = Body::new(first);
         let (mut is_changed, mut may_be_changed, mut is_made) = (false, false, false);
+        // An `UPDATE` of that view calls `set_config`.
+        let (mut has_settings, mut has_update) = (false, first.keyword == word::UPDATE);
         if first.is(Kind::Open) {
             body.open(first);
         }
@@ -432,6 +459,8 @@ impl<'a> Reader<'a> {
                         && prev.keyword == word::INTO
                         && self.dialect == Postgres
                         && grammar::is_temporary(seen.keyword);
+                    has_settings |= seen.keyword == word::PG_SETTINGS;
+                    has_update |= seen.keyword == word::UPDATE;
                     is_made |= seen.keyword == word::INTO
                         && !grammar::may_precede_into(prev.keyword, self.dialect);
                 }
@@ -451,11 +480,13 @@ impl<'a> Reader<'a> {
                     is_changed |=
                         (mode == Mode::Definition || is_made) && self.is_temporary_schema(prev);
                 }
+                Kind::Quoted => has_settings |= self.lexer.bytes(seen.token) == b"\"pg_settings\"",
                 Kind::UserVariable => is_changed = true,
                 _ => {}
             }
             prev = body.advance(prev, seen);
         }
+        is_changed |= has_settings && has_update && self.dialect == Postgres;
         match (is_changed, may_be_changed || is_made) {
             (true, _) => Effects::CHANGES,
             (false, true) => Effects::MAY_CHANGE,
@@ -500,7 +531,8 @@ impl<'a> Reader<'a> {
         !is_built_in
     }
 
-    /// Whether the arguments of `set_config` are two plain ones and `true`.
+    /// Whether the arguments of `set_config` are two plain ones and `true`, and what it sets is gone with the
+    /// transaction.
     fn is_local(&self) -> bool {
         let mut lexer = self.lexer.clone();
         let (mut argument, mut len, mut is_true) = (1, 0, false);
@@ -513,6 +545,10 @@ impl<'a> Reader<'a> {
                 }
                 Kind::Close => return argument == 3 && len == 1 && is_true,
                 Kind::Word => is_true = keyword(lexer.bytes(token)) == word::TRUE,
+                // Of a search path, see `path`.
+                Kind::Text if grammar::begins_with_temporary_schema(lexer.bytes(token)) => {
+                    return false;
+                }
                 Kind::Text | Kind::Number | Kind::Parameter | Kind::Operator => is_true = false,
                 _ => return false,
             }
@@ -523,10 +559,7 @@ impl<'a> Reader<'a> {
     fn is_temporary_schema(&self, name: Seen) -> bool {
         let text = self.lexer.bytes(name.token);
         match (self.dialect, name.token.kind) {
-            (Postgres, Kind::Word | Kind::Quoted) => {
-                let text = text.strip_prefix(b"\"").unwrap_or(text);
-                text.get(..7).is_some_and(|text| text.eq_ignore_ascii_case(b"pg_temp"))
-            }
+            (Postgres, Kind::Word | Kind::Quoted) => grammar::begins_with_temporary_schema(text),
             (Sqlite, Kind::Word) => name.keyword == word::TEMP,
             (Sqlite, Kind::Quoted | Kind::Text) => {
                 text.len() == 6 && text[1..5].eq_ignore_ascii_case(b"temp")

@@ -229,6 +229,12 @@ pub(super) fn is_temporary(keyword: Keyword) -> bool {
     matches!(keyword, word::TEMP | word::TEMPORARY | word::LOCAL | word::GLOBAL)
 }
 
+/// Whether a name or a literal of PostgreSQL's begins with that of the schema of temporary things.
+pub(super) fn begins_with_temporary_schema(token: &[u8]) -> bool {
+    let quotes = token.iter().take_while(|byte| matches!(byte, b'\'' | b'"' | b' ')).count();
+    token[quotes..].get(..7).is_some_and(|text| text.eq_ignore_ascii_case(b"pg_temp"))
+}
+
 /// Whether PostgreSQL's `CREATE`, `ALTER` and `DROP` leave nothing behind in the session that defines such a
 /// thing.
 pub(super) fn is_definable(keyword: Keyword) -> bool {

@@ -150,6 +150,16 @@ async fn settings_of_the_session_are_those_of_a_new_connection() {
         (&["/* x */ SET standard_conforming_strings = off"], "standard_conforming_strings"),
         (&["SET row_security = off"], "row_security"),
         (&["SET statement_timeout = 1234"], "statement_timeout"),
+        (
+            &["UPDATE pg_settings SET setting = '1234' WHERE name = 'statement_timeout'"],
+            "statement_timeout",
+        ),
+        (
+            &[
+                "UPDATE ONLY pg_catalog.\"pg_settings\" SET setting = 'other' WHERE name = 'search_path'",
+            ],
+            "search_path",
+        ),
         (&["SET application_name = 'mallory'"], "application_name"),
         (&["SET session_replication_role = replica"], "session_replication_role"),
     ] {
