@@ -442,6 +442,7 @@ impl<'a> Reader<'a> {
         let mut prev = first;
         let mut body = Body::new(first);
         let (mut is_changed, mut may_be_changed, mut is_made) = (false, false, false);
+        let mut outlives_reset = false;
         // An `UPDATE` of that view calls `set_config`.
         let (mut has_settings, mut has_update) = (false, first.keyword == word::UPDATE);
         if first.is(Kind::Open) {
@@ -470,8 +471,11 @@ impl<'a> Reader<'a> {
                         && self.calls_unknown(mode, prev, &body)
                     {
                         may_be_changed = true;
-                        is_changed |= self.dialect == Postgres
-                            && functions::needs_session(self.lexer.bytes(prev.token));
+                        if self.dialect == Postgres {
+                            let name = self.lexer.bytes(prev.token);
+                            is_changed |= functions::needs_session(name);
+                            outlives_reset |= functions::outlives_reset(name);
+                        }
                     }
                     body.open(prev);
                 }
@@ -488,6 +492,7 @@ impl<'a> Reader<'a> {
         }
         is_changed |= has_settings && has_update && self.dialect == Postgres;
         match (is_changed, may_be_changed || is_made) {
+            (is_certain, _) if outlives_reset => Effects { is_certain, ..Effects::REPLACES },
             (true, _) => Effects::CHANGES,
             (false, true) => Effects::MAY_CHANGE,
             (false, false) => Effects::NONE,

@@ -20,11 +20,21 @@ pub(super) fn is_harmless(dialect: Dialect, name: &[u8]) -> bool {
 
 /// Whether the function of that name is known to change its session of PostgreSQL. It may be written in quotes.
 pub(super) fn needs_session(name: &[u8]) -> bool {
-    let name = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name);
-    NEED_SESSION.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    is_among(&NEED_SESSION, name)
 }
 
-const NEED_SESSION: [&str; 9] = [
+/// Whether the function of that name is known to change its session of PostgreSQL in a way that `DISCARD ALL` does not
+/// undo. It may be written in quotes.
+pub(super) fn outlives_reset(name: &[u8]) -> bool {
+    is_among(&OUTLIVE_RESET, name)
+}
+
+fn is_among(known: &[&str], name: &[u8]) -> bool {
+    let name = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name);
+    known.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+const NEED_SESSION: [&str; 11] = [
     "set_config",
     "pg_advisory_lock",
     "pg_advisory_lock_shared",
@@ -34,7 +44,12 @@ const NEED_SESSION: [&str; 9] = [
     "pg_try_advisory_lock",
     "pg_try_advisory_lock_shared",
     "dblink_connect",
+    "dblink_connect_u",
+    "pg_replication_origin_session_setup",
 ];
+
+const OUTLIVE_RESET: [&str; 4] =
+    ["dblink_connect", "dblink_connect_u", "pg_replication_origin_session_setup", "setseed"];
 
 /// PostgreSQL's, and those of the extensions that come with it.
 /// 

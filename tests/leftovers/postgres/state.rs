@@ -211,6 +211,40 @@ async fn session_locks_are_released() {
     assert_nothing_is_left(cases, probe).await;
 }
 
+/// `DISCARD ALL` does not undo these.
+#[tokio::test]
+async fn what_outlives_a_reset_ends_with_its_connection() {
+    let mut rig = Rig::new(&SETUP).await;
+    rig.prepare("CREATE EXTENSION dblink").await;
+    // Of the whole server.
+    rig.prepare(
+        "SELECT pg_replication_origin_create('leftovers') \
+         WHERE pg_replication_origin_oid('leftovers') IS NULL",
+    )
+    .await;
+    let server = crate::support::postgres();
+    let connect = format!(
+        "SELECT dblink_connect('mine', 'dbname=postgres host=127.0.0.1 port={} user={} password={}')",
+        server.port(),
+        server.user(),
+        server.password(),
+    );
+    for (line, probe) in [
+        (connect.as_str(), "SELECT dblink_get_connections()::text AS value"),
+        (
+            "SELECT pg_replication_origin_session_setup('leftovers')",
+            "SELECT pg_replication_origin_session_is_setup()::text AS value",
+        ),
+        (
+            "SELECT setseed(0.5)",
+            "SELECT (round(random()::numeric, 9) = 0.985167718)::text AS value",
+        ),
+    ] {
+        rig.nothing_is_left(AUTO_AND_FULL, |bind| bind, &[line], probe).await;
+    }
+    rig.finish();
+}
+
 #[tokio::test]
 async fn cursors_are_closed() {
     let cases: &[&[&str]] = &[
