@@ -10,7 +10,7 @@ use super::rig::{by_transaction, registry};
 use crate::support::{causes, postgres};
 
 /// What belongs to a session, however it is spelled.
-const OF_A_SESSION: [&str; 26] = [
+const OF_A_SESSION: [&str; 30] = [
     "LISTEN news",
     "/* x */ LISTEN news",
     "SELECT pg_advisory_lock(1)",
@@ -28,6 +28,8 @@ const OF_A_SESSION: [&str; 26] = [
     "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
     "SELECT set_config('lock_timeout', '7s', false)",
     "SELECT set_config ('lock_timeout', '7s', false)",
+    "UPDATE pg_settings SET setting = '7000' WHERE name = 'lock_timeout'",
+    "BEGIN; SET LOCAL search_path = pg_temp; CREATE TABLE mine (id INTEGER); COMMIT",
     "RESET lock_timeout",
     "PREPARE q AS SELECT 1",
     "/* x */ PREPARE q AS SELECT 1",
@@ -35,6 +37,8 @@ const OF_A_SESSION: [&str; 26] = [
     "CREATE TEMP TABLE mine (id INTEGER)",
     "/* x */ CREATE TEMPORARY TABLE mine (id INTEGER)",
     "SELECT 1 AS id INTO TEMP mine",
+    "WITH x AS (SELECT 1 AS id) SELECT id INTO TEMPORARY TABLE mine FROM x",
+    "EXPLAIN ANALYZE CREATE TEMP TABLE mine AS SELECT 1 AS id",
     "CREATE TEMP VIEW mine AS SELECT 1 AS id",
     "SELECT 1; LISTEN news",
 ];

@@ -305,11 +305,18 @@ impl<'a> Reader<'a> {
                 (Kind::Word, word::SELECT | word::INSERT | word::UPDATE | word::DELETE)
                 | (Kind::Word, word::WITH | word::VALUES | word::TABLE | word::REPLACE)
                 | (Kind::Word, word::MERGE) => return self.body(Mode::Query, next),
+                (Kind::Word, word::CREATE) if self.dialect == Postgres => return self.create(),
                 (Kind::Word, word::ANALYZE | word::ANALYSE | word::VERBOSE) => {}
                 (Kind::Word, word::QUERY | word::PLAN | word::EXTENDED | word::PARTITIONS) => {}
                 (Kind::Word, word::FORMAT) => {}
                 (Kind::Operator, _) if last.keyword == word::FORMAT => {
                     self.next();
+                }
+                // `DESCRIBE t`
+                (Kind::Word | Kind::Quoted, _)
+                    if last.keyword == first.keyword && first.keyword != word::EXPLAIN =>
+                {
+                    return self.body(Mode::Query, next);
                 }
                 _ => break,
             }
@@ -346,9 +353,7 @@ impl<'a> Reader<'a> {
             return self.body(Mode::Definition, next);
         }
         match (next.keyword, self.dialect) {
-            (word::TEMP | word::TEMPORARY | word::LOCAL | word::GLOBAL, Postgres) => {
-                self.temporary()
-            }
+            (keyword, Postgres) if grammar::is_temporary(keyword) => self.temporary(),
             _ => Effects::UNKNOWN,
         }
     }
@@ -389,9 +394,34 @@ impl<'a> Reader<'a> {
         }
         // A setting may have such a name: `SET local.tenant = 'acme'`.
         let next = self.next();
-        match next.token.kind {
-            Kind::Word | Kind::Quoted if next.keyword != word::TO => self.body(Mode::Query, next),
+        match (next.token.kind, self.path()) {
+            (Kind::Word | Kind::Quoted, Effects::NONE) if next.keyword != word::TO => {
+                self.body(Mode::Query, next)
+            }
+            (Kind::Word | Kind::Quoted, path) if next.keyword != word::TO => path,
             _ => Effects::CHANGES,
+        }
+    }
+
+    /// What the values of `SET LOCAL` leave behind that follow, as they may be a search path: what is created while
+    /// the temporary schema is the first on it that exists is temporary, and outlives the transaction.
+    fn path(&self) -> Effects {
+        let mut lexer = self.lexer.clone();
+        let mut is_first = true;
+        loop {
+            let token = lexer.next();
+            match token.kind {
+                Kind::Semicolon | Kind::End | Kind::Unknown => return Effects::NONE,
+                Kind::Word if keyword(lexer.bytes(token)) == word::TO => {}
+                Kind::Word | Kind::Quoted | Kind::Text => {
+                    match grammar::begins_with_temporary_schema(lexer.bytes(token)) {
+                        true if is_first => return Effects::CHANGES,
+                        true => return Effects::MAY_CHANGE,
+                        false => is_first = false,
+                    }
+                }
+                _ => {}
+            }
         }
     }
 
@@ -417,7 +447,10 @@ impl<'a> Reader<'a> {
     fn body(&mut self, mut mode: Mode, first: Seen) -> Effects {
         let mut prev = first;
         let mut body = Body::new(first);
-        let (mut is_changed, mut may_be_changed) = (false, false);
+        let (mut is_changed, mut may_be_changed, mut is_made) = (false, false, false);
+        let mut outlives_reset = false;
+        // An `UPDATE` of that view calls `set_config`.
+        let (mut has_settings, mut has_update) = (false, first.keyword == word::UPDATE);
         if first.is(Kind::Open) {
             body.open(first);
         }
@@ -428,13 +461,15 @@ impl<'a> Reader<'a> {
                     if body.word(mode, prev, seen.keyword) {
                         mode = Mode::Query;
                     }
-                    may_be_changed |= seen.keyword == word::INTO
+                    // `SELECT .. INTO TEMP t`
+                    is_changed |= is_made
+                        && prev.keyword == word::INTO
+                        && self.dialect == Postgres
+                        && grammar::is_temporary(seen.keyword);
+                    has_settings |= seen.keyword == word::PG_SETTINGS;
+                    has_update |= seen.keyword == word::UPDATE;
+                    is_made |= seen.keyword == word::INTO
                         && !grammar::may_precede_into(prev.keyword, self.dialect);
-                    // A view whose update is a `SET`.
-                    is_changed |= seen.keyword == word::PG_SETTINGS
-                        && matches!(first.keyword, word::UPDATE | word::WITH);
-                    is_changed |= prev.keyword == word::INTO
-                        && matches!(seen.keyword, word::TEMP | word::TEMPORARY);
                 }
                 Kind::Open => {
                     // `VACUUM (FULL)`: with a keyword does a statement begin.
@@ -442,24 +477,28 @@ impl<'a> Reader<'a> {
                         && self.calls_unknown(mode, prev, &body)
                     {
                         may_be_changed = true;
-                        is_changed |= self.dialect == Postgres
-                            && functions::needs_session(self.lexer.bytes(prev.token));
+                        if self.dialect == Postgres {
+                            let name = self.lexer.bytes(prev.token);
+                            is_changed |= functions::needs_session(name);
+                            outlives_reset |= functions::outlives_reset(name);
+                        }
                     }
                     body.open(prev);
                 }
                 Kind::Close => body.close(),
-                Kind::Quoted if matches!(first.keyword, word::UPDATE | word::WITH) => {
-                    is_changed |= self.lexer.bytes(seen.token) == b"\"pg_settings\"";
-                }
                 Kind::Dot => {
-                    is_changed |= mode == Mode::Definition && self.is_temporary_schema(prev);
+                    is_changed |=
+                        (mode == Mode::Definition || is_made) && self.is_temporary_schema(prev);
                 }
+                Kind::Quoted => has_settings |= self.lexer.bytes(seen.token) == b"\"pg_settings\"",
                 Kind::UserVariable => is_changed = true,
                 _ => {}
             }
             prev = body.advance(prev, seen);
         }
-        match (is_changed, may_be_changed) {
+        is_changed |= has_settings && has_update && self.dialect == Postgres;
+        match (is_changed, may_be_changed || is_made) {
+            (is_certain, _) if outlives_reset => Effects { is_certain, ..Effects::REPLACES },
             (true, _) => Effects::CHANGES,
             (false, true) => Effects::MAY_CHANGE,
             (false, false) => Effects::NONE,
@@ -503,7 +542,8 @@ impl<'a> Reader<'a> {
         !is_built_in
     }
 
-    /// Whether the arguments of `set_config` are two plain ones and `true`.
+    /// Whether the arguments of `set_config` are two plain ones and `true`, and what it sets is gone with the
+    /// transaction.
     fn is_local(&self) -> bool {
         let mut lexer = self.lexer.clone();
         let (mut argument, mut len, mut is_true) = (1, 0, false);
@@ -516,6 +556,10 @@ impl<'a> Reader<'a> {
                 }
                 Kind::Close => return argument == 3 && len == 1 && is_true,
                 Kind::Word => is_true = keyword(lexer.bytes(token)) == word::TRUE,
+                // Of a search path, see `path`.
+                Kind::Text if grammar::begins_with_temporary_schema(lexer.bytes(token)) => {
+                    return false;
+                }
                 Kind::Text | Kind::Number | Kind::Parameter | Kind::Operator => is_true = false,
                 _ => return false,
             }
@@ -526,10 +570,7 @@ impl<'a> Reader<'a> {
     fn is_temporary_schema(&self, name: Seen) -> bool {
         let text = self.lexer.bytes(name.token);
         match (self.dialect, name.token.kind) {
-            (Postgres, Kind::Word | Kind::Quoted) => {
-                let text = text.strip_prefix(b"\"").unwrap_or(text);
-                text.get(..7).is_some_and(|text| text.eq_ignore_ascii_case(b"pg_temp"))
-            }
+            (Postgres, Kind::Word | Kind::Quoted) => grammar::begins_with_temporary_schema(text),
             (Sqlite, Kind::Word) => name.keyword == word::TEMP,
             (Sqlite, Kind::Quoted | Kind::Text) => {
                 text.len() == 6 && text[1..5].eq_ignore_ascii_case(b"temp")

@@ -36,6 +36,8 @@ pub(super) fn call(dialect: Dialect, keyword: Keyword, before: Keyword, name: &[
         (word::CONFLICT, _) if before == word::ON => Call::None,
         (word::SETS, _) if before == word::GROUPING => Call::None,
         (word::ZONE, _) if before == word::TIME => Call::None,
+        (word::FIRST | word::NEXT, Postgres) if before == word::FETCH => Call::None,
+        (word::FOR, Postgres) if before == word::COLLATION => Call::None,
         (word::STDIN, Postgres) if before == word::FROM => Call::None,
         (word::STDOUT, Postgres) if before == word::TO => Call::None,
         (word::INSERT, _) if before == word::THEN => Call::None,
@@ -52,7 +54,8 @@ pub(super) fn call(dialect: Dialect, keyword: Keyword, before: Keyword, name: &[
         ) if before == word::USING => Call::None,
         (word::RANGE | word::LIST | word::HASH, _) if before == word::BY => Call::None,
         (
-            word::OVER
+            word::COLUMNS
+            | word::OVER
             | word::FILTER
             | word::SET
             | word::JOIN
@@ -222,6 +225,17 @@ pub(super) fn is_transaction_mode(keyword: Keyword) -> bool {
             | word::WORK
             | word::WRITE
     )
+}
+
+/// Whether a word makes what is created with it temporary, in PostgreSQL.
+pub(super) fn is_temporary(keyword: Keyword) -> bool {
+    matches!(keyword, word::TEMP | word::TEMPORARY | word::LOCAL | word::GLOBAL)
+}
+
+/// Whether a name or a literal of PostgreSQL's begins with that of the schema of temporary things.
+pub(super) fn begins_with_temporary_schema(token: &[u8]) -> bool {
+    let quotes = token.iter().take_while(|byte| matches!(byte, b'\'' | b'"' | b' ')).count();
+    token[quotes..].get(..7).is_some_and(|text| text.eq_ignore_ascii_case(b"pg_temp"))
 }
 
 /// Whether PostgreSQL's `CREATE`, `ALTER` and `DROP` leave nothing behind in the session that defines such a

@@ -91,6 +91,16 @@ async fn what_leaves_nothing_keeps_the_connection_as_it_is() {
         outcome.expect("it commits");
     })
     .await;
+    assert_kept(&mut rig, "SET LOCAL of what the server reports", async |session| {
+        let outcome: QueryResult<()> = session
+            .transaction(async |session| {
+                session.batch_execute("SET LOCAL TIME ZONE 'Asia/Tokyo'").await?;
+                session.batch_execute("SET LOCAL application_name = 'report'").await
+            })
+            .await;
+        outcome.expect("it commits");
+    })
+    .await;
     assert_kept(&mut rig, "a broken rule", async |session| {
         let twice = || diesel::insert_into(t::table).values(t::v.eq("twice"));
         twice().execute(&mut **session).await.expect("a row");

@@ -150,6 +150,16 @@ async fn settings_of_the_session_are_those_of_a_new_connection() {
         (&["/* x */ SET standard_conforming_strings = off"], "standard_conforming_strings"),
         (&["SET row_security = off"], "row_security"),
         (&["SET statement_timeout = 1234"], "statement_timeout"),
+        (
+            &["UPDATE pg_settings SET setting = '1234' WHERE name = 'statement_timeout'"],
+            "statement_timeout",
+        ),
+        (
+            &[
+                "UPDATE ONLY pg_catalog.\"pg_settings\" SET setting = 'other' WHERE name = 'search_path'",
+            ],
+            "search_path",
+        ),
         (&["SET application_name = 'mallory'"], "application_name"),
         (&["SET session_replication_role = replica"], "session_replication_role"),
     ] {
@@ -199,6 +209,40 @@ async fn session_locks_are_released() {
     let probe = "SELECT count(*)::text AS value FROM pg_locks WHERE locktype = 'advisory' \
                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     assert_nothing_is_left(cases, probe).await;
+}
+
+/// `DISCARD ALL` does not undo these.
+#[tokio::test]
+async fn what_outlives_a_reset_ends_with_its_connection() {
+    let mut rig = Rig::new(&SETUP).await;
+    rig.prepare("CREATE EXTENSION dblink").await;
+    // Of the whole server.
+    rig.prepare(
+        "SELECT pg_replication_origin_create('leftovers') \
+         WHERE pg_replication_origin_oid('leftovers') IS NULL",
+    )
+    .await;
+    let server = crate::support::postgres();
+    let connect = format!(
+        "SELECT dblink_connect('mine', 'dbname=postgres host=127.0.0.1 port={} user={} password={}')",
+        server.port(),
+        server.user(),
+        server.password(),
+    );
+    for (line, probe) in [
+        (connect.as_str(), "SELECT dblink_get_connections()::text AS value"),
+        (
+            "SELECT pg_replication_origin_session_setup('leftovers')",
+            "SELECT pg_replication_origin_session_is_setup()::text AS value",
+        ),
+        (
+            "SELECT setseed(0.5)",
+            "SELECT (round(random()::numeric, 9) = 0.985167718)::text AS value",
+        ),
+    ] {
+        rig.nothing_is_left(AUTO_AND_FULL, |bind| bind, &[line], probe).await;
+    }
+    rig.finish();
 }
 
 #[tokio::test]

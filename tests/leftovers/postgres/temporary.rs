@@ -50,6 +50,19 @@ async fn a_temporary_table_or_view_hides_no_table_of_the_next_borrower() {
         &["CREATE TEMP SEQUENCE users"],
         &["CREATE SEQUENCE pg_temp.users"],
         &["BEGIN; CREATE TEMP TABLE users (name TEXT); COMMIT"],
+        &["BEGIN; SET LOCAL search_path = pg_temp; CREATE TABLE users (name TEXT); COMMIT"],
+        &[
+            "BEGIN",
+            "SET LOCAL search_path TO \"pg_temp\", public",
+            "CREATE VIEW users AS SELECT 'mallory'::text AS name",
+            "COMMIT",
+        ],
+        &[
+            "BEGIN",
+            "SELECT set_config('search_path', 'pg_temp, public', true)",
+            "CREATE TABLE users (name TEXT)",
+            "COMMIT",
+        ],
         &["DO $$ BEGIN CREATE TEMP TABLE users (name TEXT); END $$"],
         &["SELECT shadow()"],
     ];

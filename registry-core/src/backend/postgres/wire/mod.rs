@@ -65,6 +65,10 @@ struct Eavesdropper {
     has_session: bool,
     /// Whether the session is set up, so that whatever the server reports from now on is a change.
     is_set_up: bool,
+    /// The values of the parameters that the server reports.
+    parameters: HashMap<Vec<u8>, Vec<u8>>,
+    /// What those had before that were reported since no transaction was open. `SET LOCAL` is undone with it.
+    before: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 /// The messages up to a `Sync`.
@@ -90,6 +94,8 @@ impl Eavesdropper {
             prepared: 0,
             leaving: HashMap::new(),
             is_set_up: false,
+            parameters: HashMap::new(),
+            before: HashMap::new(),
         }
     }
 
@@ -171,6 +177,9 @@ impl Eavesdropper {
         match (kind, body) {
             (b'Z', [status, ..]) => {
                 self.observed.note_status(*status);
+                if *status == b'I' && !self.before.is_empty() {
+                    self.compare_parameters();
+                }
                 // The first one ends the start-up, which is no statement.
                 match self.expected.pop_front() {
                     Some(batch) => self.answered(batch),
@@ -182,14 +191,22 @@ impl Eavesdropper {
                 if let Some((name, rest)) = text(body)
                     && let Some((value, _)) = text(rest)
                     && !self.observed.note_parameter(name, value)
-                    && self.is_set_up
                     && self.has_session
                 {
-                    // Whatever the statement was that did it, a setting of the session is another one.
-                    self.observed.note_change();
+                    let before = self.parameters.insert(name.to_vec(), value.to_vec());
+                    if self.is_set_up {
+                        self.before.entry(name.to_vec()).or_insert(before.unwrap_or_default());
+                    }
                 }
             }
             _ => {}
+        }
+    }
+
+    fn compare_parameters(&mut self) {
+        if self.before.drain().any(|(name, before)| self.parameters.get(&name) != Some(&before)) {
+            // Whatever the statement was that did it, a setting of the session is another one.
+            self.observed.note_change();
         }
     }
 

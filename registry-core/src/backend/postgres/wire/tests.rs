@@ -165,10 +165,22 @@ async fn the_role_of_the_server_is_its_own_word() {
         assert_eq!(observed.is_read_only_server(), Some(is_read_only), "{name} = {value}");
     }
     assert!(!observed.is_changed());
-    let status = message(b'S', &[b"TimeZone\0Asia/Tokyo\0"]);
-    server.write_all(&status).await.unwrap();
-    expect(&mut client, &status).await;
+    let mut reports = async |zone: &[u8], status: u8| {
+        let reported = message(b'S', &[b"TimeZone\0", zone, b"\0"]);
+        let all = [reported, ready(status)].concat();
+        server.write_all(&all).await.unwrap();
+        expect(&mut client, &all).await;
+    };
+    reports(b"Asia/Tokyo", b'I').await;
     assert!(observed.is_changed(), "whatever has done it");
+    observed.forget_effects();
+    reports(b"UTC", b'T').await;
+    reports(b"Asia/Tokyo", b'I').await;
+    assert!(!observed.is_changed(), "it was gone with the transaction");
+    reports(b"UTC", b'T').await;
+    reports(b"Asia/Tokyo", b'T').await;
+    reports(b"UTC", b'I').await;
+    assert!(observed.is_changed(), "it has outlived the transaction");
 }
 
 #[tokio::test]
