@@ -5,10 +5,15 @@ use std::time::Duration;
 use registry_core::{
     AcquireError, BindSettings, Credentials, Error, Registry, Tenant, TenantResolver, binds,
 };
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+
+use crate::support::backends::sqlite;
+use crate::support::eventually;
 
 binds! {
     Crm: Postgres = "crm";
+    Files: Sqlite = "files";
 }
 
 const CALLERS: usize = 30;
@@ -72,4 +77,25 @@ async fn callers_that_wait_for_credentials_are_told_that_the_registry_is_closed(
         callers.push(waiting(async move { registry.session::<Crm>().await.map(drop) }).await);
     }
     assert_told(callers, &registry).await;
+}
+
+#[tokio::test]
+async fn a_registry_of_tenants_that_is_closed_or_dropped_leaves_no_task() {
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    for is_closed in [true, false] {
+        let url = sqlite::tenants(["acme", "globex"]);
+        let registry =
+            Registry::builder().bind("files", url).max_engines(1).build().expect("good settings");
+        for name in ["acme", "globex"] {
+            let tenant = registry.tenant(name).expect("a good name");
+            drop(tenant.session::<Files>().await.expect("a session"));
+        }
+        assert!(tasks() > 0, "idle engines are looked for");
+        if is_closed {
+            assert!(registry.close().await.is_complete());
+            eventually(|| tasks() == 0).await;
+        }
+        drop(registry);
+        eventually(|| tasks() == 0).await;
+    }
 }

@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::bind_key::BindKey;
 use crate::engine::uses::Owner;
 use crate::engine::{self, AnyEngine, Used};
+use crate::latch::Latch;
 use crate::settings::{DatabaseUrl, OnDemandOptions};
 
 mod identity;
@@ -54,6 +55,8 @@ struct Inner {
     runtime: Mutex<Option<Handle>>,
     /// Whether a runtime that is alive looks for engines that are idle for too long.
     is_swept: Arc<AtomicBool>,
+    /// Set when no engine is opened any more.
+    is_over: Arc<Latch>,
 }
 
 /// What an engine is asked for by: finding out its identity would take longer than finding it.
@@ -113,6 +116,7 @@ impl OnDemand {
             options,
             runtime: Mutex::new(None),
             is_swept: Arc::new(AtomicBool::new(false)),
+            is_over: Arc::default(),
         }))
     }
 
@@ -208,6 +212,7 @@ impl OnDemand {
 
     /// Closes all engines, and opens none from now on.
     pub(crate) fn close_all(&self) -> Vec<Arc<dyn AnyEngine>> {
+        self.0.is_over.set();
         let all = self.0.shelf.close_all();
         self.0.close_each(all.clone(), Reason::Closed);
         all
@@ -279,16 +284,21 @@ impl Inner {
             return;
         }
         let swept = Swept(Arc::clone(&self.is_swept));
-        let inner = Arc::downgrade(self);
+        let (inner, is_over) = (Arc::downgrade(self), Arc::clone(&self.is_over));
         runtime.spawn(async move {
             let _swept = swept;
             let period = (limit / 2).clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
-            loop {
-                sleep(period).await;
+            while is_over.unless_set(sleep(period)).await.is_some() {
                 let Some(inner) = inner.upgrade() else { return };
                 inner.close_each(inner.shelf.close_unused(limit), Reason::Idle);
             }
         });
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.is_over.set();
     }
 }
 
