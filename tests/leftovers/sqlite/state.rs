@@ -1,8 +1,9 @@
 //! Pragmas, attached databases and temporary tables that a borrower leaves behind.
 
+use diesel::connection::SimpleConnection;
 use registry_core::ResetOnReturn;
 
-use super::rig::Rig;
+use super::rig::{Rig, seen, session};
 
 const AUTO_AND_FULL: &[ResetOnReturn] = &[ResetOnReturn::Auto, ResetOnReturn::Full];
 
@@ -139,4 +140,37 @@ async fn temporary_triggers_and_indexes_are_gone() {
     ];
     let probe = "SELECT CAST(count(*) AS TEXT) AS value FROM temp.sqlite_schema";
     assert_nothing_is_left(cases, probe).await;
+}
+
+/// Nothing of that shows in a statement.
+#[tokio::test]
+async fn what_work_on_the_thread_has_left_is_gone() {
+    let mut rig = Rig::new(&SETUP).await;
+    for reset in AUTO_AND_FULL {
+        for (statement, probe) in [
+            ("PRAGMA foreign_keys = OFF", "INSERT INTO child VALUES (99)"),
+            ("PRAGMA query_only = 1", "INSERT INTO notes VALUES ('next')"),
+            ("CREATE TEMP TABLE users (name TEXT)", "SELECT name AS value FROM users"),
+            (
+                "ATTACH ':memory:' AS other",
+                "SELECT group_concat(name) AS value FROM pragma_database_list",
+            ),
+            ("SELECT 1", "SELECT name AS value FROM users ORDER BY name COLLATE mine"),
+        ] {
+            let registry = rig.registry(|bind| bind.reset_on_return(*reset));
+            let mut first = session(&registry).await.expect("a session");
+            let expected = seen(&mut first, probe).await;
+            let work = move |connection: &mut diesel::SqliteConnection| {
+                connection.register_collation("mine", |a, b| a.cmp(b))?;
+                connection.batch_execute(statement)
+            };
+            first.spawn_blocking(work).await.expect(statement);
+            drop(first);
+            let found = seen(&mut session(&registry).await.expect("a session"), probe).await;
+            if found != expected {
+                rig.fault(format!("{reset:?}, {statement}: {found:?}, and not {expected:?}"));
+            }
+        }
+    }
+    rig.finish();
 }

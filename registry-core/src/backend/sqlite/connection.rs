@@ -1,7 +1,7 @@
 //! The connection type.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::connection::{
     CacheSize, Connection, DynInstrumentation, Instrumentation, InstrumentationEvent,
@@ -21,6 +21,7 @@ use super::rows::{Output, Row, Rows, load};
 use super::statement::{Statement, execute};
 use super::thread::{Answer, Database, Thread};
 use super::transaction;
+use crate::backend::observed::Observed;
 
 /// A connection to a SQLite database, on a thread of its own.
 ///
@@ -80,6 +81,8 @@ pub struct AsyncSqliteConnection {
     transactions: AnsiTransactionManager,
     /// Whether it was told to refuse writes for a while.
     refuses_writes: bool,
+    /// What an engine knows of it.
+    observed: Arc<Observed>,
     /// Never locked: it makes the connection `Sync`.
     instrumentation: Mutex<DynInstrumentation>,
 }
@@ -89,7 +92,9 @@ impl AsyncSqliteConnection {
     ///
     /// For what only that can do, such as collations and SQL functions written in Rust. It may take
     /// its time. Transactions nest: one in `work` is a savepoint inside one around it. The
-    /// instrumentation of this connection does not see what `work` does.
+    /// instrumentation of this connection does not see what `work` does, and collations and functions stay with
+    /// their connection, so an engine closes one on which this was called, and opens another for the next
+    /// borrower. A database in memory is in its connection, which stays as `work` has left it.
     ///
     /// Dropping the future does not end work that has begun.
     ///
@@ -118,6 +123,7 @@ impl AsyncSqliteConnection {
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
     ) -> QueryResult<R> {
         let depth = transaction::depth(self.status())?;
+        self.observed.note_change();
         let (result, depth) = self
             .thread
             .run(move |database| {
@@ -140,8 +146,13 @@ impl AsyncSqliteConnection {
             thread,
             transactions: AnsiTransactionManager::default(),
             refuses_writes: false,
+            observed: Arc::default(),
             instrumentation,
         })
+    }
+
+    pub(super) fn observed(&self) -> &Arc<Observed> {
+        &self.observed
     }
 
     /// Whether it is of no more use.

@@ -93,7 +93,8 @@ impl Driver for Sqlite {
         loop {
             match open_once(file, options, attempts < ATTEMPTS).await {
                 Ok(connection) => {
-                    return Ok(Opened { connection, observed: Arc::default(), cancel: None });
+                    let observed = Arc::clone(connection.observed());
+                    return Ok(Opened { connection, observed, cancel: None });
                 }
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Passing(error)) if attempts >= ATTEMPTS && !files_were_short() => {
