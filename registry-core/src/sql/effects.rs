@@ -312,6 +312,12 @@ impl<'a> Reader<'a> {
                 (Kind::Operator, _) if last.keyword == word::FORMAT => {
                     self.next();
                 }
+                // `DESCRIBE t`
+                (Kind::Word | Kind::Quoted, _)
+                    if last.keyword == first.keyword && first.keyword != word::EXPLAIN =>
+                {
+                    return self.body(Mode::Query, next);
+                }
                 _ => break,
             }
             last = next;

@@ -36,6 +36,8 @@ pub(super) fn call(dialect: Dialect, keyword: Keyword, before: Keyword, name: &[
         (word::CONFLICT, _) if before == word::ON => Call::None,
         (word::SETS, _) if before == word::GROUPING => Call::None,
         (word::ZONE, _) if before == word::TIME => Call::None,
+        (word::FIRST | word::NEXT, Postgres) if before == word::FETCH => Call::None,
+        (word::FOR, Postgres) if before == word::COLLATION => Call::None,
         (word::STDIN, Postgres) if before == word::FROM => Call::None,
         (word::STDOUT, Postgres) if before == word::TO => Call::None,
         (word::INSERT, _) if before == word::THEN => Call::None,
@@ -52,7 +54,8 @@ pub(super) fn call(dialect: Dialect, keyword: Keyword, before: Keyword, name: &[
         ) if before == word::USING => Call::None,
         (word::RANGE | word::LIST | word::HASH, _) if before == word::BY => Call::None,
         (
-            word::OVER
+            word::COLUMNS
+            | word::OVER
             | word::FILTER
             | word::SET
             | word::JOIN

@@ -4,6 +4,10 @@ use super::*;
 pub(super) const PLAIN: &[&str] = &[
     "SELECT 1 -- x",
     "SELECT 1--1",
+    "DESCRIBE t",
+    "DESC a.`t` b",
+    "SELECT * FROM JSON_TABLE('[1]', '$[*]' COLUMNS (x INT PATH '$')) AS t",
+    "SELECT ST_Buffer(a, 2), ST_Area(a), MBRContains(a, b) FROM t",
     "SELECT 1 # SET a = b\n+ 1",
     "SELECT /*+ MAX_EXECUTION_TIME(1000) */ 1",
     "SELECT /* it's */ 1",
