@@ -95,3 +95,24 @@ async fn a_stream_that_ends_by_itself_leaves_its_session_as_it_was() {
         assert_eq!(rows, [1, 2]);
     }
 }
+
+/// The engine does not see diesel-async's own methods, and some drivers do not show it what is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_diesel_async_has_left_hold_up_nobody() {
+    for is_stream in [true, false] {
+        let registry = registry();
+        let mut session = registry.session::<Main>().await.expect("a session");
+        let query = sql_query(rows());
+        if is_stream {
+            let stream = diesel_async::RunQueryDsl::load_stream::<Number>(query, &mut *session);
+            let mut stream = Box::pin(stream.await.expect("a stream"));
+            let row = stream.next().await.expect("a first row").expect("no error");
+            assert_eq!(row.value, 1);
+        } else {
+            let row = diesel_async::RunQueryDsl::get_result::<Number>(query, &mut *session).await;
+            assert_eq!(row.expect("a row").value, 1);
+        }
+        drop(session);
+        assert_next_session_answers_at_once(&registry).await;
+    }
+}

@@ -21,6 +21,9 @@ pub(crate) mod postgres {
     /// The feature, and the word in `backend = ..`.
     pub(crate) const NAME: &str = "postgres";
 
+    /// Whether the engine reads the stream of a connection along.
+    pub(crate) const READS_STREAM: bool = true;
+
     /// The URL of a fresh database.
     pub(crate) fn database() -> String {
         crate::support::postgres().database("test")
@@ -47,6 +50,8 @@ pub(crate) mod postgres {
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres_by_socket {
     pub(crate) use super::postgres::{Backend, NAME};
+
+    pub(crate) const READS_STREAM: bool = false;
 
     /// The URL of a fresh database.
     pub(crate) fn database() -> String {

@@ -40,6 +40,11 @@ pub trait Driver:
     /// Forgets what the server has sent unasked, such as notifications.
     fn forget_received(&mut self) {}
 
+    /// Whether each statement outside a transaction begins one, as the connection is set up.
+    fn begins_by_itself(&mut self) -> impl Future<Output = QueryResult<bool>> + Send {
+        std::future::ready(Ok(false))
+    }
+
     /// How many statements the server has prepared for the driver. `None` where that is not known.
     fn count_prepared(&mut self) -> impl Future<Output = QueryResult<Option<u64>>> + Send {
         std::future::ready(Ok(None))

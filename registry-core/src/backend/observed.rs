@@ -28,6 +28,8 @@ pub struct Observed {
     in_flight: AtomicU32,
     /// How many statements the server has prepared and not closed.
     prepared: AtomicU64,
+    /// Whether each statement outside a transaction begins one.
+    begins_by_itself: AtomicBool,
     /// What the statements since [`Observed::forget_effects`] may have left behind.
     left: AtomicU8,
     /// What the server has reported of its role.
@@ -181,8 +183,14 @@ impl Observed {
         }
     }
 
+    /// Whether a transaction may be open, by the statements that were run.
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.left.load(Ordering::Relaxed) & Left::IN_TRANSACTION != 0
+            || self.begins_by_itself.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_begins_by_itself(&self, begins: bool) {
+        self.begins_by_itself.store(begins, Ordering::Relaxed);
     }
 
     pub(crate) fn is_changed(&self) -> bool {

@@ -259,6 +259,9 @@ impl<C: Backend> Core<C> {
             let reach = Reach { hosts: &self.doubts.hosts, deadline };
             let mut opened = C::open(url, options, reach).await?;
             run_on_connect(&mut opened.connection, &options.on_connect).await?;
+            let begins = opened.connection.begins_by_itself().await;
+            let begins = begins.map_err(|error| setup_error::<C>("SELECT @@autocommit", error))?;
+            opened.observed.note_begins_by_itself(begins);
             if !options.statement_cache {
                 opened.connection.set_prepared_statement_cache_size(CacheSize::Disabled);
             }

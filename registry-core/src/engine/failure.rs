@@ -27,7 +27,8 @@ impl<C: Backend> Loan<C> {
     /// the server to itself, the server is asked, for `check_timeout` at the most.
     pub(crate) async fn class_of(&mut self, error: &Error) -> Option<ErrorClass> {
         let Error::DatabaseError(kind, _) = error else { return None };
-        if is_closed(kind) || C::is_fatal(error) {
+        let told = self.watch().and_then(|watch| watch.observed.last_error());
+        if is_closed(kind) || told.is_none() && C::is_fatal(error) {
             return Some(ErrorClass::Fatal);
         }
         let options = &self.engine().settings.options;

@@ -39,6 +39,9 @@ impl OpenRows {
     /// The last row has come.
     pub(crate) fn end(&mut self) {
         self.is_open = false;
+        if let Some(watch) = self.watch.upgrade() {
+            watch.rows_are_read();
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Watch {
     finished: AtomicU32,
     /// Whether rows of the last statement were left that are still to come.
     is_abandoned: AtomicBool,
+    /// Whether the last statement may have rows of which nobody knows if they were read.
+    may_have_rows: AtomicBool,
     /// What its stream shows, and what is known from texts.
     pub(super) observed: Arc<Observed>,
     doubts: Arc<Doubts>,
@@ -88,6 +90,17 @@ impl Watch {
         }
     }
 
+    /// Notes that all rows of the last statement have come.
+    pub(super) fn rows_are_read(&self) {
+        self.may_have_rows.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the last statement may have rows of which nobody knows if they were read: the drivers report the end
+    /// of a statement before its rows come.
+    pub(super) fn may_have_rows(&self) -> bool {
+        self.may_have_rows.load(Ordering::Relaxed)
+    }
+
     /// Whether prepared statements no longer fit their tables, on this connection or on another of the
     /// engine; asks once.
     pub(super) fn take_stale_plans(&self) -> bool {
@@ -149,7 +162,8 @@ impl Watch {
         if (judge.ends_transaction)(error) {
             self.has_lost_transaction.store(true, Ordering::Relaxed);
         }
-        if (judge.is_fatal)(error) {
+        // The code of the server says it better than a text.
+        if self.observed.last_error().is_none() && (judge.is_fatal)(error) {
             self.is_broken.store(true, Ordering::Relaxed);
         }
         self.hear_errors(judge.is_to_write);
@@ -244,6 +258,8 @@ impl Instrumentation for Watcher {
                     let (observed, judge) = (&self.watch.observed, self.judge);
                     // The drivers write the statement in one piece, which is looked at in place.
                     let note = |sql: &str| {
+                        let may_have_rows = error.is_none() && may_return_rows(sql);
+                        self.watch.may_have_rows.store(may_have_rows, Ordering::Relaxed);
                         let mut effects = self.judged.effects(judge.dialect, sql);
                         if judge.knows_transactions {
                             effects.transaction = TransactionEffect::None;
@@ -265,6 +281,27 @@ impl Instrumentation for Watcher {
             next.on_connection_event(event);
         }
     }
+}
+
+/// Whether a statement may return rows, by its first word where that is one whose statements do not.
+fn may_return_rows(sql: &str) -> bool {
+    const NONE: [&str; 11] = [
+        "BEGIN",
+        "COMMIT",
+        "DELETE",
+        "INSERT",
+        "RELEASE",
+        "REPLACE",
+        "ROLLBACK",
+        "SAVEPOINT",
+        "SET",
+        "START",
+        "UPDATE",
+    ];
+    let first =
+        sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    !NONE.iter().any(|word| word.eq_ignore_ascii_case(first))
+        || memchr::memmem::find(sql.as_bytes(), b"RETURNING").is_some()
 }
 
 /// The verdicts on a few statements, as most are run again and again.

@@ -79,7 +79,12 @@ where
         loop {
             let (sent, home) = query.lent(may_be_repeated::<E, B>(again.as_ref()));
             let error = match RunQueryDsl::load(sent, lease.connection()).await {
-                Ok(rows) => return Ok(rows),
+                Ok(rows) => {
+                    if let Some(loan) = lease.loan() {
+                        loan.rows_are_read();
+                    }
+                    return Ok(rows);
+                }
                 Err(error) => error,
             };
             let kept = || home.into_repeatable();
@@ -162,7 +167,12 @@ where
         loop {
             let (sent, kept) = command.lent(may_be_repeated::<E, B>(again.as_ref()));
             let error = match sent.run(lease.connection()).await {
-                Ok(affected) => return Ok(affected),
+                Ok(affected) => {
+                    if let Some(loan) = lease.loan() {
+                        loan.rows_are_read();
+                    }
+                    return Ok(affected);
+                }
                 Err(error) => error,
             };
             (lease, command) = once_more::<E, B, _>(lease, error, kept, &mut again, at).await?;

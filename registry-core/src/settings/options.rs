@@ -346,7 +346,15 @@ impl ShowOption for bool {}
 impl ShowOption for Duration {}
 impl ShowOption for ResetOnReturn {}
 impl ShowOption for Pooler {}
-impl<T: ShowOption> ShowOption for Option<T> {}
+
+impl<T: ShowOption> ShowOption for Option<T> {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Some(value) => write!(f, "Some({:?})", Shown(value)),
+            None => f.write_str("None"),
+        }
+    }
+}
 
 impl ShowOption for Vec<String> {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,8 @@
 //! Transactions that a borrower leaves open, however it has spelled them.
 
-use super::rig::{CREATE, Rig};
+use diesel::prelude::*;
+
+use super::rig::{CREATE, Rig, session, t};
 
 /// Procedures that do what a statement does, where nothing in the text shows it.
 const PROCEDURES: [&str; 3] = [
@@ -139,4 +141,21 @@ async fn a_transaction_that_goes_on_is_undone() {
         &["BEGIN", "ROLLBACK; START TRANSACTION"],
     ])
     .await;
+}
+
+/// Without autocommit each statement begins a transaction, and no text shows it.
+#[tokio::test]
+async fn a_transaction_is_undone_where_each_statement_begins_one() {
+    let mut rig = Rig::new(&[CREATE]).await;
+    let registry = rig.registry(|bind| bind.on_connect(["SET autocommit = 0"]));
+    let mut first = session(&registry).await.expect("a session");
+    let insert = diesel::insert_into(t::table).values(t::v.eq("a"));
+    diesel_async::RunQueryDsl::execute(insert, &mut *first).await.expect("a row");
+    drop(first);
+    let mut next = session(&registry).await.expect("a session");
+    let seen = diesel_async::RunQueryDsl::load::<String>(t::table.select(t::v), &mut *next).await;
+    assert_eq!(seen.expect("rows"), [""; 0]);
+    diesel_async::SimpleAsyncConnection::batch_execute(&mut *next, "COMMIT").await.expect("done");
+    drop(next);
+    assert_eq!(rig.rows().await, [""; 0]);
 }

@@ -27,7 +27,8 @@ async fn assert_kept(rig: &mut Rig, what: &str, work: impl AsyncFn(&mut Session)
     drop(first);
     let mut next = session(&registry).await.expect("a session");
     let after = seen(&mut observer, &last()).await;
-    if before != after {
+    // Elsewhere it may be asked whether all rows have come.
+    if super::READS_STREAM && before != after {
         rig.fault(format!("{what}: the server was told something in between: {after:?}"));
     }
     if seen(&mut next, PROCESS).await != Ok(Some(process)) {

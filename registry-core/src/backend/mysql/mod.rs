@@ -50,6 +50,11 @@ impl Driver for Mysql {
     // The server prepares them anew by itself.
     const HAS_STALE_STATEMENTS: bool = false;
 
+    async fn begins_by_itself(&mut self) -> QueryResult<bool> {
+        // By the server's own setting, its `init_connect`, or `on_connect`.
+        diesel::select(sql::<Bool>("NOT @@autocommit")).get_result(self).await
+    }
+
     async fn takes_writes(&mut self) -> QueryResult<bool> {
         let is_read_only = sql::<Bool>("@@GLOBAL.read_only OR @@GLOBAL.innodb_read_only");
         diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)
