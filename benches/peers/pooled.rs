@@ -1,4 +1,7 @@
 //! A routed query through PgBouncer: in transaction mode, with a bind that says so, beside session mode.
+//!
+//! In session mode the server keeps what it has prepared; in transaction mode it parses and plans each time.
+//! What is left of the difference shows beside `session-unnamed`, which sends the same messages in session mode.
 
 use registry_core::{BindSettings, Pooler, Registry};
 
@@ -27,7 +30,10 @@ pub(crate) fn case(
         let registry = Registry::builder().bind("default", bind).build().expect("a registry");
         Subject::new(name, 1, move || Finds(Routed(registry.clone())))
     };
-    let subjects =
-        vec![subject("ours", 0, Pooler::Transaction), subject("session-mode", 1, Pooler::None)];
+    let subjects = vec![
+        subject("ours", 0, Pooler::Transaction),
+        subject("session-mode", 1, Pooler::None),
+        subject("session-unnamed", 1, Pooler::Transaction),
+    ];
     Some((Case { name: NAME, tasks: 1, subjects }, poolers))
 }

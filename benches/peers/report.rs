@@ -17,7 +17,7 @@ enum Bar {
     Speed(&'static str, f64),
 }
 
-const BARS: [(&str, Bar); 18] = [
+const BARS: [(&str, Bar); 19] = [
     ("acquire-1", Bar::Over("bb8-bare", 1.4)),
     ("acquire-64", Bar::Over("bb8-bare", 1.4)),
     ("row-1", Bar::Over("held", 1.05)),
@@ -30,6 +30,7 @@ const BARS: [(&str, Bar); 18] = [
     ("routed-1", Bar::Over("ours-session", 1.05)),
     ("routed-64", Bar::Over("ours-session", 1.05)),
     ("pooled-1", Bar::Over("session-mode", 1.15)),
+    ("pooled-1", Bar::Over("session-unnamed", 1.15)),
     ("route", Bar::Within("ours-1-bind", 20.0)),
     ("route", Bar::Within("ours-10-binds", 20.0)),
     ("route", Bar::Within("ours-1000-binds", 20.0)),
