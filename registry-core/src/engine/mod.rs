@@ -22,6 +22,7 @@ mod loan;
 mod maintenance;
 mod meters;
 mod pool;
+mod returning;
 mod rows;
 mod slot;
 mod starving;

@@ -2,6 +2,7 @@
 //!
 //! - [`lexer`]: a statement as tokens, by the rules of a dialect.
 //! - [`effects`]: what a text leaves behind in the session that runs it.
+//! - [`body`]: what stands around a token of a statement.
 //! - [`functions`]: the functions that leave nothing behind.
 //! - [`grammar`]: what words mean by where they stand: which ones call a function, and which do not.
 //! - [`keyword`]: words, compared by a number.
@@ -11,6 +12,7 @@
 
 use crate::settings::BackendKind;
 
+mod body;
 mod effects;
 mod functions;
 mod grammar;
