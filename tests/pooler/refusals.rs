@@ -107,6 +107,34 @@ async fn what_belongs_to_a_transaction_works() {
     assert_eq!(seen.value, "0", "only in the transaction");
 }
 
+/// There is no other way for a stream of ours than a driver of ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_a_unix_socket_it_is_the_same() {
+    let direct = postgres().database("pooled");
+    let pooler = by_transaction(postgres());
+    let registry = registry(&pooler.by_socket(&direct), "");
+    let tasks = (0..16).map(|task| {
+        let registry = registry.clone();
+        tokio::spawn(async move {
+            for number in 0..50 {
+                let mut session = session(&registry).await;
+                let query = sql_query("SELECT $1 || ' ' || $2::text AS value")
+                    .bind::<Text, _>(format!("task {task}"))
+                    .bind::<diesel::sql_types::Integer, _>(number);
+                let word: Word = query.get_result(&mut *session).await.expect("a row");
+                assert_eq!(word.value, format!("task {task} {number}"));
+            }
+        })
+    });
+    for task in futures_util::future::join_all(tasks).await {
+        task.expect("every row is its own");
+    }
+    let refused = session(&registry).await.batch_execute("LISTEN news").await;
+    let refused = refused.expect_err("it needs a session");
+    assert!(causes(&refused).join(": ").contains("pooler"), "{refused}");
+    assert!(registry.close().await.is_complete());
+}
+
 /// A pooler that lends a server connection for a whole session needs no setting.
 #[tokio::test]
 async fn behind_a_pooler_of_sessions_nothing_is_refused() {

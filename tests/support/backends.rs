@@ -49,7 +49,9 @@ pub(crate) mod postgres {
 /// PostgreSQL through a Unix socket, whose stream the engine cannot read along.
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres_by_socket {
-    pub(crate) use super::postgres::{Backend, NAME};
+    pub(crate) type Backend = super::postgres::Backend;
+
+    pub(crate) const NAME: &str = super::postgres::NAME;
 
     pub(crate) const READS_STREAM: bool = false;
 

@@ -43,7 +43,8 @@ impl Pooler {
         let (port, child) = (0..5)
             .find_map(|_| {
                 let port = free_port();
-                home.write("pgbouncer.ini", &configuration(port, server, settings));
+                let text = configuration(port, &home, server, settings);
+                home.write("pgbouncer.ini", &text);
                 start(&home, &program, port).map(|child| (port, child))
             })
             .unwrap_or_else(|| {
@@ -59,6 +60,12 @@ impl Pooler {
         let url = direct.replacen(&old, &new, 1);
         assert_ne!(url, direct, "a URL with the port of the server");
         url
+    }
+
+    /// The same through its Unix socket.
+    pub(crate) fn by_socket(&self, direct: &str) -> String {
+        let folder = self.home.path().display().to_string().replace('/', "%2F");
+        self.url(direct).replacen("@127.0.0.1:", &format!("@{folder}:"), 1)
     }
 
     /// Ends it as a failure of the machine does: its clients and servers are cut off.
@@ -94,12 +101,13 @@ impl Drop for Pooler {
     }
 }
 
-fn configuration(port: u16, server: &Server, settings: &[(&str, &str)]) -> String {
+fn configuration(port: u16, home: &Home, server: &Server, settings: &[(&str, &str)]) -> String {
     let mut text = format!(
         "[databases]\n* = host=127.0.0.1 port={}\n\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-         listen_port = {port}\nunix_socket_dir =\nauth_type = plain\nauth_file = users.txt\n\
+         listen_port = {port}\nunix_socket_dir = {}\nauth_type = plain\nauth_file = users.txt\n\
          admin_users = {}\nmax_client_conn = 500\n",
         server.port(),
+        home.path().display(),
         server.user()
     );
     for (name, value) in settings {
