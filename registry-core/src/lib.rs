@@ -97,7 +97,6 @@
 //! | `registry_connections_timeout_total` | counter | acquires that ended with a time-out |
 //! | `registry_connections_failed_total` | counter | connections that could not be opened |
 //! | `registry_connections_closed_total` | counter | connections that were closed, by `reason`: `idle`, `expired`, `unanswered`, `outdated`, `changed`, `unclean` |
-//!
 //! | `registry_engines_open` | gauge | engines that are open on demand |
 //! | `registry_engines_opened_total` | counter | engines that were opened on demand |
 //! | `registry_engines_closed_total` | counter | engines that were closed again, by `reason`: `evicted`, `idle`, `failed`, `closed` |

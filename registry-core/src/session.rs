@@ -37,9 +37,9 @@ use crate::settings::{BindSettings, EngineOptions};
 /// A stream of rows that is dropped before its end leaves rows that the server still sends. PostgreSQL
 /// over TCP reports the end of each statement, so a connection with rows left is closed on return, and the
 /// statement is cancelled on the server. For MySQL, MariaDB and Unix sockets, the same is noticed of the
-/// methods of [`RunQueryDsl`](crate::RunQueryDsl) of this crate, and not of diesel-async's trait of that
-/// name: after such a stream of diesel-async's, the next statement on the connection first reads what was
-/// left, which the next borrower of the connection waits for.
+/// methods of [`RunQueryDsl`](crate::RunQueryDsl) of this crate. After a query by diesel-async's trait of that
+/// name nobody knows there whether its rows were read, so the server is asked for an answer before the
+/// connection is lent again, and it is replaced if rows are in the way.
 pub struct Session<B: Bind> {
     loan: Loan<B::Connection>,
     bind: PhantomData<fn() -> B>,

@@ -40,7 +40,9 @@ impl<C: Backend> Core<C> {
         lease.idle_for(now) <= self.settings.options.check_idle_after
             && !lease.is_expired(now)
             && lease.is_of(runtime.id())
-            && lease.watch().is_some_and(|watch| !watch.is_outdated() && !watch.has_doubtful_role())
+            && lease.watch().is_some_and(|watch| {
+                !watch.is_outdated() && !watch.has_doubtful_role() && !may_have_rows::<C>(watch)
+            })
     }
 
     /// Sees to it that a slot without a fresh connection has a live one: checks the one it has, and
@@ -98,7 +100,10 @@ impl<C: Backend> Core<C> {
             self.stats.closed(Closed::Outdated);
             return false;
         }
-        let limit = self.settings.options.check_timeout.min(left);
+        let check_timeout = self.settings.options.check_timeout;
+        let may_have_rows = may_have_rows::<C>(&watch);
+        let limit = if may_have_rows { check_timeout.min(ROWS_GRACE) } else { check_timeout };
+        let limit = limit.min(left);
         let Some(connection) = lease.connection_mut() else { return false };
         if connection.is_known_dead() {
             self.stats.closed(Closed::Unanswered);
@@ -119,10 +124,15 @@ impl<C: Backend> Core<C> {
         // The question was not the borrower's.
         watch.observed.forget_effects();
         if answered {
+            watch.rows_are_read();
             lease.keep();
             lease.touch();
         } else {
             self.stats.closed(Closed::Unanswered);
+            if let Some(cancel) = lease.cancel().filter(|_| may_have_rows) {
+                // The server would go on sending rows.
+                runtime.spawn(timeout(check_timeout, cancel));
+            }
         }
         answered
     }
@@ -351,6 +361,15 @@ impl<C: Backend> Core<C> {
         Some(lifetime.mul_f64(1.0 - share))
     }
 }
+
+/// Whether there may be rows in the way that the last borrower has not read.
+fn may_have_rows<C: Backend>(watch: &Watch) -> bool {
+    C::LEAVES_ROWS && !watch.observed.is_read() && watch.may_have_rows()
+}
+
+/// For how long an answer is waited for that comes behind rows which nobody may have read: opening another
+/// connection mostly takes less.
+const ROWS_GRACE: Duration = Duration::from_millis(100);
 
 /// Has Diesel prepare its statements anew.
 pub(super) fn forget_statements<C: Backend>(connection: &mut C) {

@@ -77,8 +77,6 @@ struct Cleaning {
     is_full: bool,
     /// The server is asked whether it takes writes.
     asks_role: bool,
-    /// The server is asked for an answer, which comes behind rows that nobody may have read.
-    asks_answer: bool,
 }
 
 /// What Diesel knows of a connection's transactions.
@@ -93,9 +91,6 @@ enum Transaction {
 /// For how long the rest of an answer is waited for. Rows that nobody reads may go on for hours, while
 /// those of a query whose first row was all that was wanted are mostly there.
 const GRACE: Duration = Duration::from_millis(20);
-
-/// The same where the rest is read by the driver, before it sends another statement.
-const ROWS_GRACE: Duration = Duration::from_millis(100);
 
 fn what_to_do<C: Backend>(
     lease: &mut Lease<C>,
@@ -149,10 +144,9 @@ fn what_to_do<C: Backend>(
         rolls_back: is_left_open || is_full || reset != ResetOnReturn::Auto,
         is_full,
         asks_role: watch.has_unknown_error() && !options.read_only && C::HIDES_ERROR_CODES,
-        asks_answer: C::LEAVES_ROWS && !observed.is_read() && watch.may_have_rows(),
     };
     match cleaning {
-        Cleaning { rolls_back: false, asks_role: false, asks_answer: false, .. } => Return::Now,
+        Cleaning { rolls_back: false, asks_role: false, .. } => Return::Now,
         cleaning => Return::After(cleaning),
     }
 }
@@ -240,15 +234,6 @@ async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
     // What follows is nothing for an instrumentation of the borrower's own.
     engine.watch_cleaning(lease);
     let Some(connection) = lease.connection_mut() else { return };
-    if cleaning.asks_answer
-        && !matches!(timeout(ROWS_GRACE, connection.batch_execute(CHECK)).await, Ok(Ok(())))
-    {
-        engine.stats.closed(Closed::Unclean);
-        if let Some(cancel) = lease.cancel() {
-            let _ = timeout(options.check_timeout, cancel).await;
-        }
-        return;
-    }
     let cleaned = timeout(options.check_timeout, async {
         if cleaning.rolls_back {
             let rolled_back = connection.batch_execute("ROLLBACK").await;
