@@ -101,7 +101,7 @@ impl<C: Backend> Core<C> {
     ) -> Result<(), AcquireError> {
         let remaining = || within.saturating_sub(started.elapsed());
         held.give_up();
-        let _waiting = self.stats.wait();
+        let waiting = self.stats.wait();
         let mut place = Place::new(self);
         let mut pause = FIRST_PAUSE;
         while self.has_others() {
@@ -116,6 +116,7 @@ impl<C: Backend> Core<C> {
                     place = Place::new(self);
                 }
                 Err(_) if remaining().is_zero() => {
+                    drop(waiting);
                     self.stats.could_not_connect(&Arc::new(refused), For::Caller);
                     return Err(self.timed_out(within));
                 }

@@ -5,7 +5,7 @@ use super::error::Problem;
 use super::honour::Layers;
 use super::nearest::did_you_mean;
 use super::value::{FromValue, Value, expected};
-use super::{BackendKind, DatabaseUrl, EngineOptions};
+use super::{BackendKind, DatabaseUrl, EngineOptions, ResetOnReturn};
 use crate::bind_key::BindKey;
 
 /// A connection pooler, such as PgBouncer, between an engine and its PostgreSQL server.
@@ -99,6 +99,10 @@ pub(super) fn check(
             refused(layers.place(name), &format!("`{name}`"), other_clients);
         }
     }
+    if options.reset_on_return == ResetOnReturn::Full {
+        let why = "there is no session of its own that could be made as new";
+        refused(layers.place("reset_on_return"), "`reset_on_return = \"full\"`", why);
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +112,22 @@ mod tests {
 
     fn toml(text: &str) -> Settings {
         Settings::from_toml(text).unwrap()
+    }
+
+    #[test]
+    fn a_full_reset_is_not_promised_where_there_is_no_session() {
+        assert_eq!(
+            problems(&toml(
+                "
+                [binds.a]
+                url = 'postgres://localhost/app'
+                pooler = 'transaction'
+                reset_on_return = 'full'
+                "
+            )),
+            ["binds.a.reset_on_return: `reset_on_return = \"full\"` cannot be had with `pooler = \
+              \"transaction\"`: there is no session of its own that could be made as new"]
+        );
     }
 
     #[test]

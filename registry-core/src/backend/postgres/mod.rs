@@ -235,6 +235,13 @@ fn milliseconds(limit: Duration) -> u128 {
     limit.as_millis().max(1)
 }
 
+/// PgBouncer says everything with one code, 08P01, and in one language. A start-up option that it does not take, it
+/// will not take later either.
+fn is_refused_for_good(error: &tokio_postgres::Error) -> bool {
+    let message = error.as_db_error().map(DbError::message).unwrap_or_default();
+    message.starts_with("unsupported startup parameter")
+}
+
 fn classify(error: tokio_postgres::Error) -> ConnectError {
     // A server may go back on a handshake when it is over, as one does that wants a certificate of ours.
     #[cfg(feature = "rustls")]
@@ -275,7 +282,7 @@ fn classify(error: tokio_postgres::Error) -> ConnectError {
                 SqlState::CRASH_SHUTDOWN,
             ]
             .contains(&code)
-                || code.code().starts_with("08") =>
+                || code.code().starts_with("08") && !is_refused_for_good(&error) =>
         {
             ConnectError::Unreachable(wrap(error))
         }
