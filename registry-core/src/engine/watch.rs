@@ -258,7 +258,7 @@ impl Instrumentation for Watcher {
                     let (observed, judge) = (&self.watch.observed, self.judge);
                     // The drivers write the statement in one piece, which is looked at in place.
                     let note = |sql: &str| {
-                        let may_have_rows = error.is_none() && may_return_rows(sql);
+                        let may_have_rows = error.is_none() && may_return_rows(judge.dialect, sql);
                         self.watch.may_have_rows.store(may_have_rows, Ordering::Relaxed);
                         let mut effects = self.judged.effects(judge.dialect, sql);
                         if judge.knows_transactions {
@@ -283,8 +283,9 @@ impl Instrumentation for Watcher {
     }
 }
 
-/// Whether a statement may return rows, by its first word where that is one whose statements do not.
-fn may_return_rows(sql: &str) -> bool {
+/// Whether a statement may return rows that are many enough to be left: by its first word where that is one whose
+/// statements return none, and in MySQL, where no function returns rows, by what it selects from.
+fn may_return_rows(dialect: Dialect, sql: &str) -> bool {
     const NONE: [&str; 11] = [
         "BEGIN",
         "COMMIT",
@@ -300,8 +301,14 @@ fn may_return_rows(sql: &str) -> bool {
     ];
     let first =
         sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-    !NONE.iter().any(|word| word.eq_ignore_ascii_case(first))
-        || memchr::memmem::find(sql.as_bytes(), b"RETURNING").is_some()
+    let is = |word: &str| word.eq_ignore_ascii_case(first);
+    let names = |word: &str| {
+        sql.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    if NONE.iter().any(|word| is(word)) {
+        return names("RETURNING");
+    }
+    dialect != Dialect::Mysql || !is("SELECT") || names("FROM")
 }
 
 /// The verdicts on a few statements, as most are run again and again.
