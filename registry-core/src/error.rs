@@ -716,7 +716,7 @@ impl fmt::Display for Chain<'_> {
 }
 
 /// Writes `a`, `b` and `c`, or that there is none.
-fn list(f: &mut fmt::Formatter<'_>, keys: &[BindKey]) -> fmt::Result {
+pub(crate) fn list(f: &mut fmt::Formatter<'_>, keys: &[BindKey]) -> fmt::Result {
     if keys.is_empty() {
         return f.write_str("none");
     }

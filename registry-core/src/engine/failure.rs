@@ -54,6 +54,27 @@ impl<C: Backend> Loan<C> {
         asked.ok().flatten()
     }
 
+    /// Whether a statement has failed, since no failure was expected, for a reason that may be gone a little later.
+    /// Where the driver keeps the codes of the server to itself, the server is asked about the last statement, for
+    /// `check_timeout` at the most.
+    pub(crate) async fn has_failed_in_passing(&mut self) -> bool {
+        let options = &self.engine().settings.options;
+        let (limit, is_to_write) = (options.check_timeout, !options.read_only);
+        let Some(watch) = self.watch() else { return false };
+        watch.hear_errors(is_to_write);
+        if watch.has_failed_in_passing() || watch.has_lost_transaction() || watch.is_broken() {
+            return true;
+        }
+        if !C::HIDES_ERROR_CODES || !watch.has_unknown_error() || !self.is_fit() {
+            return false;
+        }
+        let left = self.left();
+        let asked = timeout(limit, self.connection_mut().ask_error_class()).await;
+        // The question was not the borrower's.
+        self.restore(left);
+        asked.ok().flatten().is_some_and(ErrorClass::is_transient)
+    }
+
     /// Whether the server has said that no transaction is open.
     pub(crate) fn is_outside_transaction(&self) -> bool {
         self.watch().is_some_and(|watch| watch.observed.transaction() == TransactionStatus::Idle)

@@ -16,6 +16,7 @@ use super::doubts::{Doubts, Heard, Open};
 use super::stats::slow_query;
 use crate::backend::observed::{ErrorClass, Left, Observed};
 use crate::bind_key::BindKey;
+use crate::error::is_transient;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
 /// What is known of a connection from watching it. Shared by its slot and its instrumentation.
@@ -36,6 +37,8 @@ pub(super) struct Watch {
     has_unknown_error: AtomicBool,
     /// Whether a failure has ended the transaction, since [`Watch::expect_no_failure`].
     has_lost_transaction: AtomicBool,
+    /// Whether a statement failed for a reason that may be gone a little later, since the same.
+    has_failed_in_passing: AtomicBool,
     /// The task that has it, see [`caller`]. Zero if none does.
     pub(super) holder: AtomicU64,
     /// Whether it is lent for one query, in which there is no transaction of the task's.
@@ -142,7 +145,12 @@ impl Watch {
 
     /// Forgets what has failed before.
     pub(super) fn expect_no_failure(&self) {
+        self.has_failed_in_passing.store(false, Ordering::Relaxed);
         self.has_lost_transaction.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_failed_in_passing(&self) -> bool {
+        self.has_failed_in_passing.load(Ordering::Relaxed)
     }
 
     pub(super) fn has_lost_transaction(&self) -> bool {
@@ -167,6 +175,9 @@ impl Watch {
             self.is_broken.store(true, Ordering::Relaxed);
         }
         self.hear_errors(judge.is_to_write);
+        if self.observed.last_error().is_none() && is_transient(None, error) {
+            self.has_failed_in_passing.store(true, Ordering::Relaxed);
+        }
         let (None, Error::DatabaseError(kind, _)) = (self.observed.last_error(), error) else {
             return;
         };
@@ -189,9 +200,11 @@ impl Watch {
         for class in self.observed.take_unheard() {
             match class {
                 ErrorClass::StalePlan => {
+                    self.has_failed_in_passing.store(true, Ordering::Relaxed);
                     self.doubts.plans.fetch_add(1, Ordering::Relaxed);
                 }
                 ErrorClass::StaleType => {
+                    self.has_failed_in_passing.store(true, Ordering::Relaxed);
                     self.doubts.types.fetch_add(1, Ordering::Relaxed);
                 }
                 ErrorClass::Fatal => self.is_broken.store(true, Ordering::Relaxed),
@@ -207,7 +220,8 @@ impl Watch {
                 {
                     self.note_read_only_server();
                 }
-                ErrorClass::ReadOnly | ErrorClass::Permanent | ErrorClass::Transient => {}
+                ErrorClass::Transient => self.has_failed_in_passing.store(true, Ordering::Relaxed),
+                ErrorClass::ReadOnly | ErrorClass::Permanent => {}
             }
         }
     }
@@ -352,7 +366,7 @@ impl<F: FnMut(&str)> Write for Statements<F> {
 }
 
 /// A number for the task that calls, or for the thread where there is no task. Never zero.
-pub(super) fn caller() -> u64 {
+pub(crate) fn caller() -> u64 {
     match tokio::task::try_id() {
         Some(id) => number(id) << 1,
         None => number(std::thread::current().id()) << 1 | 1,

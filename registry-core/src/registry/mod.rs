@@ -351,6 +351,11 @@ impl Registry {
         self.0.recipes.acquire_timeout(BindKey::NONE)
     }
 
+    /// The keys of all binds, in alphabetical order.
+    pub(crate) fn bind_keys(&self) -> &[BindKey] {
+        &self.0.keys
+    }
+
     pub(crate) fn work_options(&self) -> &WorkOptions {
         &self.0.work
     }

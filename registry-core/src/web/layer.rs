@@ -1,5 +1,6 @@
 //! A scope around each request.
 
+use std::panic::Location;
 use std::task::{Context, Poll};
 
 use axum_core::extract::Request;
@@ -9,7 +10,9 @@ use http::StatusCode;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::error::Error;
 use crate::registry::Registry;
+use crate::work::WorkOptions;
 
 /// Gives each request a [`Scope`](crate::Scope), in which the handler and what it calls share one
 /// unit of work.
@@ -21,13 +24,16 @@ use crate::registry::Registry;
 pub struct ScopeLayer {
     registry: Registry,
     commits: bool,
+    options: Option<WorkOptions>,
+    made_at: &'static Location<'static>,
 }
 
 impl ScopeLayer {
     /// A layer that commits after a success.
     #[must_use]
+    #[track_caller]
     pub fn new(registry: Registry) -> Self {
-        Self { registry, commits: true }
+        Self { registry, commits: true, options: None, made_at: Location::caller() }
     }
 
     /// Whether the unit of work is committed after a success. If not, handlers commit by
@@ -35,6 +41,13 @@ impl ScopeLayer {
     #[must_use]
     pub fn commit_on_success(mut self, commits: bool) -> Self {
         self.commits = commits;
+        self
+    }
+
+    /// The options of each request's units of work, in place of those that were given to the builder of the registry.
+    #[must_use]
+    pub fn work_options(mut self, options: WorkOptions) -> Self {
+        self.options = Some(options);
         self
     }
 }
@@ -68,12 +81,12 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let ScopeLayer { registry, commits } = self.layer.clone();
+        let ScopeLayer { registry, commits, options, made_at } = self.layer.clone();
         // The one that is ready.
         let other = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, other);
         Box::pin(async move {
-            let scope = registry.new_scope();
+            let scope = registry.new_scope_at(options, made_at);
             request.extensions_mut().insert(scope.clone());
             request.extensions_mut().insert(registry);
             let ending = scope.clone();
@@ -82,10 +95,14 @@ where
                 let is_success =
                     !response.status().is_client_error() && !response.status().is_server_error();
                 if commits && is_success {
-                    // In a task of its own: a client that goes away now must not leave one database
+                    // Committed in a task of its own: a client that goes away now must not leave one database
                     // committed and the next one not.
-                    let commit = async move { scope.commit().await };
-                    let committed = tokio::spawn(commit).await;
+                    let unit = match scope.take_to_commit().await {
+                        Ok(unit) => unit,
+                        // Something of the response still has it.
+                        Err(error) => return Ok(Error::from(error).into_response()),
+                    };
+                    let committed = tokio::spawn(unit.commit()).await;
                     if let Ok(Err(error)) = committed {
                         return Ok(error.into_response());
                     }

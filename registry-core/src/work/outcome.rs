@@ -2,10 +2,12 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 use diesel::result::Error as DieselError;
 
+use super::keys::WrongKeys;
 use crate::backend::observed::ErrorClass;
 use crate::bind_key::BindKey;
 use crate::error::{AcquireError, is_transient};
@@ -80,16 +82,20 @@ pub enum WorkError {
     /// The scope has ended, and its unit of work was rolled back.
     #[error("the scope has ended")]
     ScopeEnded,
-    /// Somebody else in the scope had the unit of work for the whole time: perhaps the same task,
-    /// which asked for it a second time.
-    #[error(
-        "the unit of work of this scope was in use for {}: does this task have it already?",
-        humantime::format_duration(*after)
-    )]
+    /// Somebody in the scope had the unit of work for the whole time that was waited for it. If that is the task that
+    /// asks, it would wait for itself: see [`UnitOfWork::current`](super::UnitOfWork::current).
+    #[error("{}", in_use(*after, *held_by_caller, *taken_at))]
     InUse {
-        /// How long was waited: `acquire_timeout`.
+        /// How long was waited: `acquire_timeout`, or less if it is known to be in vain.
         after: Duration,
+        /// Whether the task that asks has it, and has not used it meanwhile.
+        held_by_caller: bool,
+        /// Where in the program it was taken. `None` for an argument of a handler.
+        taken_at: Option<&'static Location<'static>>,
     },
+    /// The options name keys that no bind has. Nothing was begun with them.
+    #[error(transparent)]
+    Keys(#[from] WrongKeys),
     /// Two sessions of one bind were asked for at once. A unit of work has one for each.
     #[error("bind `{key}`: a unit of work has one session of each bind, and two were asked for")]
     Twice {
@@ -98,13 +104,31 @@ pub enum WorkError {
     },
 }
 
+fn in_use(after: Duration, held_by_caller: bool, taken_at: Option<&Location<'_>>) -> String {
+    let after = humantime::format_duration(Duration::from_millis(after.as_millis() as u64));
+    let taken = match taken_at {
+        Some(place) => format!("at {place}"),
+        None => "as an argument of a handler".to_owned(),
+    };
+    if held_by_caller {
+        format!(
+            "this task has the unit of work of this scope already, taken {taken}, and waited {after} for itself: \
+             hand it on, or drop it before it is asked for again"
+        )
+    } else {
+        format!("the unit of work of this scope was in use for {after}, taken {taken}")
+    }
+}
+
 impl WorkError {
     /// Whether the same unit of work may succeed a little later, with nothing changed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Acquire(error) => error.is_transient(),
-            Self::RolledBack { .. } | Self::InUse { .. } => true,
+            // Waiting does not help who waits for itself.
+            Self::InUse { held_by_caller, .. } => !held_by_caller,
+            Self::RolledBack { .. } => true,
             Self::Begin { source, .. } | Self::Savepoint { source, .. } => {
                 is_transient(None, source)
             }
@@ -127,6 +151,8 @@ pub struct CommitError {
     pub(super) binds: Vec<(BindKey, Outcome)>,
     /// What the database said of the commit that failed, by its code.
     pub(super) class: Option<ErrorClass>,
+    /// Why nothing was tried.
+    pub(super) wrong_keys: Option<WrongKeys>,
 }
 
 /// What became of one bind of a unit of work that was not all committed.
@@ -189,6 +215,12 @@ impl CommitError {
         })
     }
 
+    /// The keys in the order of commits that no bind has, or that are there twice. Nothing was committed then.
+    #[must_use]
+    pub fn wrong_keys(&self) -> Option<&WrongKeys> {
+        self.wrong_keys.as_ref()
+    }
+
     /// Whether the same unit of work may succeed a little later, with nothing changed: nothing was
     /// committed, and the reason was a conflict with others, a server that takes no writes now, or a
     /// connection that has ended before the commit.
@@ -215,6 +247,9 @@ impl CommitError {
 impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.committed().next(), self.in_doubt()) {
+            (None, None) if self.wrong_keys.is_some() => {
+                return f.write_str("nothing was committed: the order of commits has wrong keys");
+            }
             (None, None) => "nothing was committed:",
             (None, Some(_)) => "it is not known whether it was committed:",
             (Some(_), _) => "not all was committed:",
@@ -235,10 +270,13 @@ impl fmt::Display for CommitError {
 
 impl StdError for CommitError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.binds.iter().find_map(|(_, outcome)| match outcome {
-            Outcome::Failed(failure) => Some(failure as _),
-            Outcome::InDoubt(error) => Some(error as _),
-            _ => None,
-        })
+        let of_binds = || {
+            self.binds.iter().find_map(|(_, outcome)| match outcome {
+                Outcome::Failed(failure) => Some(failure as _),
+                Outcome::InDoubt(error) => Some(error as _),
+                _ => None,
+            })
+        };
+        self.wrong_keys.as_ref().map(|wrong_keys| wrong_keys as _).or_else(of_binds)
     }
 }

@@ -43,6 +43,9 @@ pub(super) trait AnyPart: Send {
 
     fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>>;
 
+    /// Whether a statement has failed for a reason that may be gone a little later.
+    fn has_failed_in_passing(&mut self) -> BoxFuture<'_, bool>;
+
     /// Rolls back in the background, or closes the connection.
     fn abandon(self: Box<Self>);
 }
@@ -261,6 +264,10 @@ impl<B: Bind> AnyPart for Part<B> {
             let outcome = Manager::<B>::rollback_transaction(&mut *self.session).await;
             self.in_words_of_server(outcome)
         })
+    }
+
+    fn has_failed_in_passing(&mut self) -> BoxFuture<'_, bool> {
+        Box::pin(self.session.loan_mut().has_failed_in_passing())
     }
 
     fn abandon(mut self: Box<Self>) {
