@@ -140,8 +140,13 @@ pub trait Driver:
 
     /// Runs the pending ones of `migrations` in order. Blocks: it is called where that is allowed.
     ///
-    /// Gives the connection back, and the names of what was run.
-    fn migrate(self, migrations: Migrations<Self::Backend>) -> (Self, Migrated);
+    /// Gives the connection back, and the names of what was run. Where migrations are read from files and
+    /// files are short, `files` has some given back.
+    fn migrate(
+        self,
+        migrations: Migrations<Self::Backend>,
+        files: &impl MakesRoom,
+    ) -> (Self, Migrated);
 
     /// Whether a statement still runs whose future was dropped.
     fn is_busy(&self) -> bool {
@@ -209,6 +214,13 @@ pub struct MigrationLock {
     pub(super) _file: Option<std::fs::File>,
 }
 
+/// Has others give back what this process is short of: open files.
+pub trait MakesRoom {
+    /// Runs `read`, which opens files before it does anything else, and again when there are some. Blocks.
+    fn with_files<T>(&self, read: impl FnMut() -> Result<T, DriverError>)
+    -> Result<T, DriverError>;
+}
+
 /// What became of migrations.
 #[derive(Debug)]
 pub struct Migrated {
@@ -261,10 +273,11 @@ macro_rules! migrate_by_harness {
         fn migrate(
             self,
             migrations: $crate::backend::driver::Migrations<Self::Backend>,
+            files: &impl $crate::backend::driver::MakesRoom,
         ) -> (Self, $crate::backend::driver::Migrated) {
             use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
             let mut harness: AsyncConnectionWrapper<Self> = self.into();
-            let migrated = $crate::backend::driver::run_pending(&mut harness, migrations);
+            let migrated = $crate::backend::driver::run_pending(&mut harness, migrations, files);
             (harness.into_inner(), migrated)
         }
     };
@@ -272,7 +285,11 @@ macro_rules! migrate_by_harness {
 pub(super) use migrate_by_harness;
 
 /// Runs those of `migrations` that the database does not know, in the order of their versions.
-pub(super) fn run_pending<DB, H>(harness: &mut H, mut migrations: Migrations<DB>) -> Migrated
+pub(super) fn run_pending<DB, H>(
+    harness: &mut H,
+    mut migrations: Migrations<DB>,
+    files: &impl MakesRoom,
+) -> Migrated
 where
     DB: diesel::backend::Backend,
     H: diesel_migrations::MigrationHarness<DB>,
@@ -292,7 +309,7 @@ where
             continue;
         }
         let name = migration.name().to_string();
-        if let Err(error) = harness.run_migration(&*migration) {
+        if let Err(error) = files.with_files(|| harness.run_migration(&*migration)) {
             migrated.failure = Some(MigrationFailure::Run(name, error));
             break;
         }

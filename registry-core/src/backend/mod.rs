@@ -19,8 +19,7 @@ mod mysql;
 pub(crate) mod observed;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-mod resources;
+pub(crate) mod resources;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(all(feature = "rustls", any(feature = "postgres", feature = "mysql")))]

@@ -1,21 +1,25 @@
 //! Running migrations.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use diesel::migration::MigrationSource;
 use diesel_async::AsyncConnectionCore;
+use diesel_migrations::FileBasedMigrations;
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::{Registry, Route};
 use crate::backend::Backend;
-use crate::backend::driver::{Migrated, MigrationFailure};
+use crate::backend::driver::{MakesRoom, Migrated, MigrationFailure};
+use crate::backend::resources::{can_read_files, lacks_files};
 use crate::bind::Bind;
 use crate::bind_key::BindKey;
 use crate::engine::{AnyEngine, Core, Loan, Used};
-use crate::error::{AcquireError, MigrateError};
+use crate::error::{AcquireError, DriverError, MigrateError};
 use crate::settings::Pooler;
 
 /// What a run of migrations did.
@@ -81,7 +85,13 @@ pub(super) async fn migrate<B: Bind>(
     let Some(connected) = connected else {
         return Err(route.unknown_schema::<B>().into());
     };
-    let work = move || connected.run(|connection| run(connection, &engine, &source));
+    let files = Files {
+        registry: registry.clone(),
+        started,
+        limit: engine.settings().options.acquire_timeout,
+        are_read: (&source as &dyn Any).is::<FileBasedMigrations>(),
+    };
+    let work = move || connected.run(|connection| run(connection, &engine, &source, &files));
     // Diesel's migrations block. On a thread where that is allowed they run under any kind of runtime,
     // and come to their end even if the caller goes away.
     match runtime.spawn_blocking(work).await {
@@ -95,17 +105,19 @@ fn run<C: Backend>(
     mut connection: C,
     engine: &Core<C>,
     source: &impl MigrationSource<C::Backend>,
+    files: &Files,
 ) -> (C, Result<MigrateReport, MigrateError>) {
     let key = engine.settings().key;
-    let _lock = match connection.lock_migrations(engine.settings().url_to_migrate()) {
+    let url = engine.settings().url_to_migrate();
+    let _lock = match files.with_files(|| connection.lock_migrations(url)) {
         Ok(lock) => lock,
         Err(source) => return (connection, Err(MigrateError::Lock { key, source })),
     };
-    let migrations = match source.migrations() {
+    let migrations = match files.with_files(|| source.migrations()) {
         Ok(migrations) => migrations,
         Err(source) => return (connection, Err(MigrateError::List { key, source })),
     };
-    let (connection, migrated) = connection.migrate(migrations);
+    let (connection, migrated) = connection.migrate(migrations, files);
     let Migrated { applied, skipped, failure } = migrated;
     let result = match failure {
         None => Ok(MigrateReport { key, applied, skipped }),
@@ -115,6 +127,38 @@ fn run<C: Backend>(
         }
     };
     (connection, result)
+}
+
+/// The open files of this process, of which engines that nobody uses may give some back.
+struct Files {
+    registry: Registry,
+    started: Instant,
+    limit: Duration,
+    /// Whether the migrations are in files.
+    are_read: bool,
+}
+
+impl Files {
+    /// False if nobody has any to give, or no time is left.
+    fn make_room(&self) -> bool {
+        Handle::current().block_on(self.registry.gives_way(self.started, self.limit))
+    }
+}
+
+impl MakesRoom for Files {
+    fn with_files<T>(
+        &self,
+        mut read: impl FnMut() -> Result<T, DriverError>,
+    ) -> Result<T, DriverError> {
+        loop {
+            // Diesel takes a `metadata.toml` that cannot be opened for one that is not there.
+            while self.are_read && !can_read_files() && self.make_room() {}
+            match read() {
+                Err(error) if lacks_files(&error) && self.make_room() => {}
+                outcome => return outcome,
+            }
+        }
+    }
 }
 
 /// Why there is no engine to migrate.
