@@ -10,6 +10,7 @@ pub(crate) mod driver;
     expect(dead_code, reason = "only servers have hosts")
 )]
 pub(crate) mod hosts;
+pub(crate) mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg_attr(
