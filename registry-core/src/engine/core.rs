@@ -22,10 +22,11 @@ use super::stats::Stats;
 use super::status::{EngineStatus, LastError};
 use super::used::Used;
 use super::uses::{Owner, Uses};
-use super::watch::{Watch, caller};
+use super::watch::Watch;
 use super::{AnyEngine, CheckFailure};
 use crate::backend::Backend;
 use crate::backend::observed::Observed;
+use crate::caller::Caller;
 use crate::error::{AcquireError, ConnectError, DriverError};
 use crate::latch::Latch;
 use crate::settings::EngineSettings;
@@ -222,7 +223,7 @@ impl<C: Backend> Core<C> {
 
     /// How many sessions of this engine the calling task has, of those that count.
     fn held_by_caller(&self, counts: impl Fn(&Watch) -> bool) -> u32 {
-        let caller = caller();
+        let caller = Caller::current().number();
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let holders = watched.iter().filter_map(Weak::upgrade);
         let own =

@@ -13,9 +13,10 @@ use super::meters::Timer;
 use super::pool::Lease;
 use super::returning;
 use super::used::Used;
-use super::watch::{Watch, caller};
+use super::watch::Watch;
 use crate::backend::Backend;
 use crate::backend::observed::Left;
+use crate::caller::Caller;
 
 /// The right to one of an engine's connections, and its slot once there is one. Dropping it gives both
 /// back.
@@ -97,7 +98,7 @@ impl<C: Backend> Loan<C> {
     /// `held` has a slot that is filled.
     pub(super) fn new(held: Held<C>) -> Self {
         if let Some(watch) = held.lease().and_then(|lease| lease.watch()) {
-            watch.holder.store(caller(), Ordering::Relaxed);
+            watch.holder.store(Caller::current().number(), Ordering::Relaxed);
             watch.is_for_query.store(false, Ordering::Relaxed);
             watch.set_tenant(None);
         }

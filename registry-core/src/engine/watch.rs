@@ -36,7 +36,7 @@ pub(super) struct Watch {
     has_unknown_error: AtomicBool,
     /// Whether a failure has ended the transaction, since [`Watch::expect_no_failure`].
     has_lost_transaction: AtomicBool,
-    /// The task that has it, see [`caller`]. Zero if none does.
+    /// The [`Caller`] that has it. Zero if none does.
     pub(super) holder: AtomicU64,
     /// Whether it is lent for one query, in which there is no transaction of the task's.
     pub(super) is_for_query: AtomicBool,
@@ -351,39 +351,6 @@ impl<F: FnMut(&str)> Write for Statements<F> {
     }
 }
 
-/// A number for the task that calls, or for the thread where there is no task. Never zero.
-pub(super) fn caller() -> u64 {
-    match tokio::task::try_id() {
-        Some(id) => number(id) << 1,
-        None => number(std::thread::current().id()) << 1 | 1,
-    }
-}
-
-/// The number inside an id, which neither Tokio nor the standard library hands out, but hash.
-fn number(id: impl std::hash::Hash) -> u64 {
-    struct Number(u64);
-
-    impl std::hash::Hasher for Number {
-        fn finish(&self) -> u64 {
-            self.0
-        }
-
-        fn write(&mut self, bytes: &[u8]) {
-            for byte in bytes {
-                self.0 = self.0 << 8 ^ u64::from(*byte);
-            }
-        }
-
-        fn write_u64(&mut self, number: u64) {
-            self.0 = number;
-        }
-    }
-
-    let mut hasher = Number(0);
-    id.hash(&mut hasher);
-    std::hash::Hasher::finish(&hasher)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -398,20 +365,5 @@ mod tests {
             assert_eq!(effects(other), sql::effects(Dialect::Mysql, other));
             assert_ne!(effects(harmless), effects(other));
         }
-    }
-
-    #[test]
-    fn callers_are_told_apart() {
-        let here = caller();
-        assert_eq!(here, caller());
-        assert_ne!(here, 0);
-        assert_ne!(here, std::thread::spawn(caller).join().unwrap());
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let tasks = runtime.block_on(async {
-            let (one, two) = (tokio::spawn(async { caller() }), tokio::spawn(async { caller() }));
-            (one.await.unwrap(), two.await.unwrap())
-        });
-        assert_ne!(tasks.0, tasks.1);
-        assert_ne!(tasks.0, here);
     }
 }
