@@ -236,7 +236,8 @@ pub enum AcquireError {
         waiting: usize,
     },
 
-    /// In test isolation, each bind has one connection, and it is lent already.
+    /// In test isolation, each bind has one connection, and the task that asks for it has it already: it would
+    /// wait for itself. What another task has is waited for.
     #[error(
         "bind `{key}`: in test isolation each bind has one connection, and it is lent: drop the session or \
          end the unit of work that has it before the next session or query"

@@ -16,6 +16,7 @@ use super::doubts::{Doubts, Heard, Open};
 use super::stats::slow_query;
 use crate::backend::observed::{ErrorClass, Left, Observed};
 use crate::bind_key::BindKey;
+use crate::caller::Caller;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
 /// What is known of a connection from watching it. Shared by its slot and its instrumentation.
@@ -40,6 +41,8 @@ pub(super) struct Watch {
     pub(super) holder: AtomicU64,
     /// Whether it is lent for one query, in which there is no transaction of the task's.
     pub(super) is_for_query: AtomicBool,
+    /// Whether its rows are handed out one by one, for as long as somebody wants them.
+    pub(super) is_for_rows: AtomicBool,
     /// The tenant that it is lent for.
     tenant: Mutex<Option<Arc<str>>>,
     _open: Open,
@@ -72,6 +75,16 @@ impl Watch {
     /// however many there are.
     pub(super) fn has_abandoned_rows(&self) -> bool {
         self.is_abandoned.load(Ordering::Relaxed)
+    }
+
+    /// How many statements were begun.
+    pub(super) fn started(&self) -> u64 {
+        self.started.load(Ordering::Relaxed).into()
+    }
+
+    /// Whether it comes back when a query is over, whatever its borrower does.
+    pub(super) fn lets_go_by_itself(&self) -> bool {
+        self.is_for_query.load(Ordering::Relaxed) && !self.is_for_rows.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_tenant(&self, tenant: Option<Arc<str>>) {
@@ -242,6 +255,10 @@ impl Instrumentation for Watcher {
         match &event {
             InstrumentationEvent::StartQuery { .. } => {
                 self.watch.started.fetch_add(1, Ordering::Relaxed);
+                // A session may be handed on to another task than that which has acquired it.
+                if self.watch.holder.load(Ordering::Relaxed) != 0 {
+                    self.watch.holder.store(Caller::current().number(), Ordering::Relaxed);
+                }
                 self.watch.observed.forget_error();
                 if self.slow.is_some() {
                     self.started = Some(Instant::now());
