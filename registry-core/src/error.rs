@@ -11,6 +11,8 @@ use std::time::Duration;
 use diesel::result::DatabaseErrorKind;
 
 use crate::bind_key::BindKey;
+#[cfg(feature = "axum")]
+use crate::settings::NotForTenant;
 use crate::settings::{BackendKind, SettingsError, nearest};
 use crate::tenant::TenantError;
 use crate::work::{CommitError, WorkError};
@@ -236,7 +238,8 @@ pub enum AcquireError {
         waiting: usize,
     },
 
-    /// In test isolation, each bind has one connection, and it is lent already.
+    /// In test isolation, each bind has one connection, and the task that asks for it has it already: it would
+    /// wait for itself. What another task has is waited for.
     #[error(
         "bind `{key}`: in test isolation each bind has one connection, and it is lent: drop the session or \
          end the unit of work that has it before the next session or query"
@@ -319,6 +322,25 @@ impl AcquireError {
     pub(crate) fn lacks_resources(&self) -> bool {
         matches!(self, Self::Connect { source, .. }
             if matches!(**source, ConnectError::Resources(_)))
+    }
+
+    /// The name of the tenant whose database it was, if that was what could not be found.
+    #[cfg(feature = "axum")]
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        match self {
+            Self::UnknownTenant { tenant, .. } | Self::Resolve { tenant, .. } => Some(tenant),
+            _ => None,
+        }
+    }
+
+    /// Whether nobody is called like that, or can be.
+    #[cfg(feature = "axum")]
+    pub(crate) fn is_of_unknown_tenant(&self) -> bool {
+        match self {
+            Self::UnknownTenant { .. } => true,
+            Self::Resolve { source, .. } => source.is::<NotForTenant>(),
+            _ => false,
+        }
     }
 
     /// Whether a wait came to its end: for a session, for a connection or for the resolver of a tenant.

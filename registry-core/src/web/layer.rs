@@ -1,41 +1,134 @@
 //! A scope around each request.
 
+use std::fmt;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum_core::extract::Request;
 use axum_core::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
 use http::StatusCode;
+use http::request::Parts;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::tenant::IntoTenant;
 use crate::registry::Registry;
+use crate::tenant::Tenant;
+use crate::work::Scope;
 
-/// Gives each request a [`Scope`](crate::Scope), in which the handler and what it calls share one
-/// unit of work.
+/// Gives each request a [`Scope`], in which the handler and what it calls share one unit of work.
 ///
 /// It is committed if the status of the response is below 400, before the response is sent; a
 /// commit that fails becomes the response. Otherwise, and if the client goes away before that, it
 /// is rolled back. A body that is streamed is made after the end of the scope.
 #[derive(Debug, Clone)]
 pub struct ScopeLayer {
-    registry: Registry,
+    source: Source,
     commits: bool,
 }
+
+/// Whose scope a request gets.
+#[derive(Clone)]
+enum Source {
+    Registry(Registry),
+    Tenant(Arc<FindTenant>),
+}
+
+type FindTenant = dyn Fn(&Parts) -> Result<Tenant, Response> + Send + Sync;
 
 impl ScopeLayer {
     /// A layer that commits after a success.
     #[must_use]
     pub fn new(registry: Registry) -> Self {
-        Self { registry, commits: true }
+        Self { source: Source::Registry(registry), commits: true }
+    }
+
+    /// A layer that gives each request a scope of the tenant that `find` says it is for, and commits after a
+    /// success.
+    ///
+    /// Behind it, [`CurrentWork`](crate::CurrentWork), [`UnitOfWork::current`](crate::UnitOfWork::current) and
+    /// [`SessionFor`](super::SessionFor) are on the databases of this tenant, and [`Tenant`] is an argument of a
+    /// handler as well. Binds that are not divided by tenants are the same as ever.
+    ///
+    /// `find` returns a [`Tenant`], an `Option` or a `Result` of one: see [`IntoTenant`]. `None`, a name that
+    /// cannot be one, and a tenant that has no database are `404 Not Found`: who is a tenant is nothing for
+    /// strangers to find out, and nothing is made for them. It runs before anything else of the request, so
+    /// it should neither block nor take long: a [`TenantResolver`](crate::TenantResolver) is where databases
+    /// are looked up. Whether the client may act for that tenant is for the program to check.
+    ///
+    /// ```
+    /// use axum::{Router, http::request::Parts, routing::get};
+    /// use diesel::prelude::*;
+    /// use registry_core::web::{ScopeLayer, SessionFor};
+    /// use registry_core::{Error, Registry, RunQueryDsl, Tenant, bind_tables};
+    ///
+    /// diesel::table! { invoices (id) { id -> Integer, } }
+    /// bind_tables!(db = "crm", backend = Sqlite; invoices);
+    ///
+    /// async fn count(
+    ///     tenant: Tenant,
+    ///     mut session: SessionFor<invoices::table>,
+    /// ) -> Result<String, Error> {
+    ///     let count: i64 = invoices::table.count().get_result(&mut *session).await?;
+    ///     Ok(format!("{} has {count}", tenant.name()))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use tower_service::Service;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().display();
+    /// # diesel::SqliteConnection::establish(&format!("{path}/acme.db"))?;
+    /// # let url = format!("sqlite://{path}/{{tenant}}.db");
+    /// // url = "sqlite:///srv/crm/{tenant}.db"
+    /// let registry = Registry::builder().bind("crm", url).build()?;
+    /// # let create = "CREATE TABLE invoices (id INTEGER PRIMARY KEY)";
+    /// # let acme = registry.tenant("acme")?;
+    /// # use registry_core::BindDsl;
+    /// # diesel::sql_query(create).bound_to::<invoices::table>().execute(&acme).await?;
+    /// let per_tenant = ScopeLayer::per_tenant(move |parts: &Parts| {
+    ///     // acme.example.org
+    ///     let host = parts.headers.get("host")?.to_str().ok()?;
+    ///     Some(registry.tenant(host.split_once('.')?.0))
+    /// });
+    /// let mut app: Router = Router::new().route("/invoices", get(count)).layer(per_tenant);
+    /// # for (host, status, told) in [
+    /// #     ("acme.example.org", 200, "acme has 0"),
+    /// #     ("acmee.example.org", 404, "Not Found"),
+    /// #     ("..%2fetc.example.org", 404, "Not Found"),
+    /// #     ("localhost", 404, "Not Found"),
+    /// # ] {
+    /// #     let request = axum::http::Request::get("/invoices").header("host", host);
+    /// #     let response = app.call(request.body(axum::body::Body::empty())?).await?;
+    /// #     assert_eq!(response.status(), status, "{host}");
+    /// #     let body = axum::body::to_bytes(response.into_body(), 100).await?;
+    /// #     assert_eq!(body, told);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn per_tenant<T: IntoTenant>(find: impl Fn(&Parts) -> T + Send + Sync + 'static) -> Self {
+        let find = move |parts: &Parts| find(parts).into_tenant();
+        Self { source: Source::Tenant(Arc::new(find)), commits: true }
     }
 
     /// Whether the unit of work is committed after a success. If not, handlers commit by
-    /// [`Scope::commit`](crate::Scope::commit), and what they leave open is rolled back, as in Flask-SQLAlchemy.
+    /// [`Scope::commit`], and what they leave open is rolled back, as in Flask-SQLAlchemy.
     #[must_use]
     pub fn commit_on_success(mut self, commits: bool) -> Self {
         self.commits = commits;
         self
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(registry) => f.debug_tuple("Registry").field(registry).finish(),
+            Self::Tenant(_) => f.debug_struct("Tenant").finish_non_exhaustive(),
+        }
     }
 }
 
@@ -67,15 +160,20 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let ScopeLayer { registry, commits } = self.layer.clone();
+    fn call(&mut self, request: Request) -> Self::Future {
+        let ScopeLayer { source, commits } = self.layer.clone();
         // The one that is ready.
         let other = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, other);
         Box::pin(async move {
-            let scope = registry.new_scope();
-            request.extensions_mut().insert(scope.clone());
-            request.extensions_mut().insert(registry);
+            let (mut parts, body) = request.into_parts();
+            let scope = match scope_of(&source, &parts) {
+                Ok(scope) => scope,
+                Err(response) => return Ok(response),
+            };
+            parts.extensions.insert(scope.registry().clone());
+            parts.extensions.insert(scope.clone());
+            let request = Request::from_parts(parts, body);
             let ending = scope.clone();
             let handled = async {
                 let response = inner.call(request).await?.into_response();
@@ -97,5 +195,14 @@ where
             };
             ending.run(handled).await
         })
+    }
+}
+
+/// A scope for a request, or the response to one that is nobody's.
+#[expect(clippy::result_large_err, reason = "the response is what the caller answers with")]
+fn scope_of(source: &Source, parts: &Parts) -> Result<Scope, Response> {
+    match source {
+        Source::Registry(registry) => Ok(registry.new_scope()),
+        Source::Tenant(find) => Ok(find(parts)?.new_scope()),
     }
 }
