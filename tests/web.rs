@@ -26,6 +26,8 @@ use support::log::captured_log;
 use support::{eventually, postgres};
 
 mod support;
+#[path = "web/tenants.rs"]
+mod tenants;
 
 mod schema {
     diesel::table! {
@@ -51,7 +53,15 @@ struct Answer {
 
 /// Sends a request and reads the answer to its end.
 async fn request(address: &str, method: &str, path: &str, json: &str) -> Answer {
-    let mut stream = sent(address, method, path, json).await;
+    answer_on(sent(address, method, path, json).await).await
+}
+
+/// The same, with lines of a head.
+async fn request_by(address: &str, method: &str, path: &str, head: &str) -> Answer {
+    answer_on(sent_by(address, method, path, head).await).await
+}
+
+async fn answer_on(mut stream: TcpStream) -> Answer {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.expect("an answer");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
@@ -64,12 +74,16 @@ async fn request(address: &str, method: &str, path: &str, json: &str) -> Answer 
 }
 
 async fn sent(address: &str, method: &str, path: &str, json: &str) -> TcpStream {
+    let head = format!("content-type: application/json\r\ncontent-length: {}\r\n", json.len());
+    let mut stream = sent_by(address, method, path, &head).await;
+    stream.write_all(json.as_bytes()).await.expect("sent");
+    stream
+}
+
+async fn sent_by(address: &str, method: &str, path: &str, head: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{json}",
-        json.len()
-    );
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{head}\r\n");
     stream.write_all(request.as_bytes()).await.expect("sent");
     stream
 }
@@ -122,6 +136,21 @@ async fn one(Path(id): Path<i32>, mut session: SessionFor<notes::table>) -> Resu
     Ok(id.to_string())
 }
 
+/// What has been committed before is read on a session of its own.
+async fn beside(
+    Path(id): Path<i32>,
+    mut session: SessionFor<notes::table>,
+    mut work: CurrentWork,
+) -> Result<String, Error> {
+    let before: i64 = notes::table.count().get_result(&mut *session).await?;
+    drop(session);
+    diesel::insert_into(notes::table).values(notes::id.eq(id)).execute(&mut *work).await?;
+    Ok(before.to_string())
+}
+
+/// Needs a connection for each argument.
+async fn twice(_: SessionFor<notes::table>, _: SessionFor<notes::table>) {}
+
 async fn registry(url: &str) -> Registry {
     let options =
         EngineOptions { acquire_timeout: Duration::from_millis(200), ..Default::default() };
@@ -131,12 +160,11 @@ async fn registry(url: &str) -> Registry {
 }
 
 async fn prepared() -> Registry {
-    let registry = registry(&postgres().database("web")).await;
-    create_notes(&registry).await;
-    registry
+    with_notes(registry(&postgres().database("web")).await).await
 }
 
-async fn create_notes(registry: &Registry) {
+/// Gives it the table of notes.
+async fn with_notes(registry: Registry) -> Registry {
     let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY, \
                   parent INTEGER REFERENCES notes DEFERRABLE INITIALLY DEFERRED)";
     registry
@@ -146,6 +174,7 @@ async fn create_notes(registry: &Registry) {
         .batch_execute(create)
         .await
         .expect("a table");
+    registry
 }
 
 /// Serves until the test ends, and returns the address.
@@ -164,7 +193,13 @@ async fn serve(layer: ScopeLayer, slow: Arc<Notify>) -> String {
         .route("/orphan/{id}", put(orphan))
         .route("/commits/{id}", put(commits))
         .route("/endless/{id}", put(endless))
+        .route("/beside/{id}", put(beside))
+        .route("/twice", get(twice))
         .layer(layer);
+    listening(app).await
+}
+
+async fn listening(app: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -234,8 +269,7 @@ async fn a_handler_that_would_wait_for_its_own_middleware_is_an_error_at_once() 
     let settings = BindSettings::new(postgres().database("web")).max_connections(4);
     let options = EngineOptions { acquire_timeout: Duration::from_secs(60), ..Default::default() };
     let builder = Registry::builder().options(options).bind("default", settings);
-    let registry = builder.build().expect("good settings");
-    create_notes(&registry).await;
+    let registry = with_notes(builder.build().expect("good settings")).await;
     let app = Router::new()
         .route("/twice/{id}/{status}", put(answer).layer(from_fn(audit)))
         .route("/argument/{id}", put(by_argument).layer(from_fn(audit)))
@@ -342,11 +376,47 @@ async fn requests_can_be_tested_in_isolation() {
 }
 
 #[tokio::test]
+async fn requests_at_the_same_time_wait_for_each_other_in_isolation() {
+    let builder = Registry::builder().bind("default", postgres().database("web"));
+    let application = with_notes(builder.build().expect("good settings")).await;
+    let registry = application.test_isolation().await.expect("a registry");
+    let address = serve(ScopeLayer::new(registry.clone()), Arc::default()).await;
+    let requests = (0..30).map(|id| {
+        let (address, kind) = (address.clone(), ["notes", "beside", "answer"][id % 3]);
+        tokio::spawn(async move {
+            let path = if kind == "answer" {
+                format!("/answer/{id}/201")
+            } else {
+                format!("/{kind}/{id}")
+            };
+            request(&address, "PUT", &path, "").await.status
+        })
+    });
+    for status in futures_util::future::join_all(requests).await {
+        assert!([200, 201].contains(&status.expect("no panic")));
+    }
+    assert_eq!(committed(&registry).await, (0..30).collect::<Vec<_>>());
+    assert_eq!(committed(&application).await, Vec::<i32>::new());
+    // A request that would wait for itself is a mistake of the program, and does not look like load.
+    let answer = request(&address, "GET", "/twice", "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (500, "Internal Server Error"));
+    assert!(!answer.head.contains("retry-after"), "{}", answer.head);
+}
+
+#[tokio::test]
+async fn a_request_that_has_all_connections_itself_is_no_load() {
+    let settings = BindSettings::new(postgres().database("web")).max_connections(1);
+    let settings = settings.acquire_timeout(Duration::from_millis(100));
+    let registry = Registry::builder().bind("default", settings).build().expect("good settings");
+    let address = serve(ScopeLayer::new(registry), Arc::default()).await;
+    let answer = request(&address, "GET", "/twice", "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (500, "Internal Server Error"));
+    assert!(!answer.head.contains("retry-after"), "{}", answer.head);
+}
+
+#[tokio::test]
 async fn without_the_layer_there_is_an_error() {
-    let app: Router = Router::new().route("/notes", get(count));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address").to_string();
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    let address = listening(Router::new().route("/notes", get(count))).await;
     assert_eq!(request(&address, "GET", "/notes", "").await.status, 500);
 }
 

@@ -22,10 +22,11 @@ use super::stats::Stats;
 use super::status::{EngineStatus, LastError};
 use super::used::Used;
 use super::uses::{Owner, Uses};
-use super::watch::{Watch, caller};
+use super::watch::Watch;
 use super::{AnyEngine, CheckFailure};
 use crate::backend::Backend;
 use crate::backend::observed::Observed;
+use crate::caller::Caller;
 use crate::error::{AcquireError, ConnectError, DriverError};
 use crate::latch::Latch;
 use crate::settings::EngineSettings;
@@ -104,9 +105,6 @@ impl<C: Backend> Core<C> {
         let taken = engine.permits.try_acquire().map(SemaphorePermit::forget);
         match taken {
             Ok(()) => {}
-            Err(TryAcquireError::NoPermits) if engine.settings.is_isolated => {
-                return Err(AcquireError::Isolated { key: engine.settings.key });
-            }
             Err(TryAcquireError::NoPermits) => return Ok(Attempt::Wait(engine, asked)),
             Err(TryAcquireError::Closed) => return Err(engine.closed_error()),
         }
@@ -162,7 +160,9 @@ impl<C: Backend> Core<C> {
                 lease => held.put(lease),
             }
         }
-        if let Some(lease) = held.lease_mut()
+        if self.settings.is_isolated {
+            held = Box::pin(Self::fill_apart(held, started, within)).await?;
+        } else if let Some(lease) = held.lease_mut()
             && !self.is_fresh(lease, &Handle::current())
         {
             let filling = self.fill(&mut held, started, within);
@@ -189,11 +189,18 @@ impl<C: Backend> Core<C> {
         let returns = Returns(&engine);
         let permit = engine.permits.acquire();
         // A time so long that it has no end on the clock is waited for without a timer.
-        let permit = match started.checked_add(within) {
-            Some(deadline) => timeout_at(deadline, permit).await,
-            None => Ok(permit.await),
+        let permit = async {
+            let permit = match started.checked_add(within) {
+                Some(deadline) => timeout_at(deadline, permit).await,
+                None => Ok(permit.await),
+            };
+            permit.map(|permit| permit.map(SemaphorePermit::forget))
         };
-        let permit = permit.map(|permit| permit.map(SemaphorePermit::forget));
+        let permit = if engine.settings.is_isolated {
+            engine.unless_for_itself(permit).await?
+        } else {
+            permit.await
+        };
         drop((waiting, returns));
         match permit {
             Ok(Ok(())) => {
@@ -201,6 +208,9 @@ impl<C: Backend> Core<C> {
                 Ok(Held::new(engine, asked))
             }
             Ok(Err(_)) => Err(engine.closed_error()),
+            Err(_) if engine.settings.is_isolated && engine.is_kept_by_caller() => {
+                Err(AcquireError::Isolated { key: engine.settings.key })
+            }
             Err(_) => Err(engine.timed_out(within)),
         }
     }
@@ -221,8 +231,8 @@ impl<C: Backend> Core<C> {
     }
 
     /// How many sessions of this engine the calling task has, of those that count.
-    fn held_by_caller(&self, counts: impl Fn(&Watch) -> bool) -> u32 {
-        let caller = caller();
+    pub(super) fn held_by_caller(&self, mut counts: impl FnMut(&Watch) -> bool) -> u32 {
+        let caller = Caller::current().number();
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let holders = watched.iter().filter_map(Weak::upgrade);
         let own =

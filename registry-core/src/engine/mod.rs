@@ -45,7 +45,6 @@ pub(crate) use self::stats::{beside_session, engine_closed, engine_opened};
 pub use self::status::{EngineStatus, LastError};
 pub(crate) use self::used::Used;
 use self::uses::{Owner, Uses};
-pub(crate) use self::watch::caller;
 
 /// A handle to what stands behind a bind at run time: its URL, its options and its pool.
 ///

@@ -16,6 +16,7 @@ use super::doubts::{Doubts, Heard, Open};
 use super::stats::slow_query;
 use crate::backend::observed::{ErrorClass, Left, Observed};
 use crate::bind_key::BindKey;
+use crate::caller::Caller;
 use crate::error::is_transient;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
@@ -39,10 +40,12 @@ pub(super) struct Watch {
     has_lost_transaction: AtomicBool,
     /// Whether a statement failed for a reason that may be gone a little later, since the same.
     has_failed_in_passing: AtomicBool,
-    /// The task that has it, see [`caller`]. Zero if none does.
+    /// The [`Caller`] that has it. Zero if none does.
     pub(super) holder: AtomicU64,
     /// Whether it is lent for one query, in which there is no transaction of the task's.
     pub(super) is_for_query: AtomicBool,
+    /// Whether its rows are handed out one by one, for as long as somebody wants them.
+    pub(super) is_for_rows: AtomicBool,
     /// The tenant that it is lent for.
     tenant: Mutex<Option<Arc<str>>>,
     _open: Open,
@@ -75,6 +78,16 @@ impl Watch {
     /// however many there are.
     pub(super) fn has_abandoned_rows(&self) -> bool {
         self.is_abandoned.load(Ordering::Relaxed)
+    }
+
+    /// How many statements were begun.
+    pub(super) fn started(&self) -> u64 {
+        self.started.load(Ordering::Relaxed).into()
+    }
+
+    /// Whether it comes back when a query is over, whatever its borrower does.
+    pub(super) fn lets_go_by_itself(&self) -> bool {
+        self.is_for_query.load(Ordering::Relaxed) && !self.is_for_rows.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_tenant(&self, tenant: Option<Arc<str>>) {
@@ -256,6 +269,10 @@ impl Instrumentation for Watcher {
         match &event {
             InstrumentationEvent::StartQuery { .. } => {
                 self.watch.started.fetch_add(1, Ordering::Relaxed);
+                // A session may be handed on to another task than that which has acquired it.
+                if self.watch.holder.load(Ordering::Relaxed) != 0 {
+                    self.watch.holder.store(Caller::current().number(), Ordering::Relaxed);
+                }
                 self.watch.observed.forget_error();
                 if self.slow.is_some() {
                     self.started = Some(Instant::now());
@@ -365,39 +382,6 @@ impl<F: FnMut(&str)> Write for Statements<F> {
     }
 }
 
-/// A number for the task that calls, or for the thread where there is no task. Never zero.
-pub(crate) fn caller() -> u64 {
-    match tokio::task::try_id() {
-        Some(id) => number(id) << 1,
-        None => number(std::thread::current().id()) << 1 | 1,
-    }
-}
-
-/// The number inside an id, which neither Tokio nor the standard library hands out, but hash.
-fn number(id: impl std::hash::Hash) -> u64 {
-    struct Number(u64);
-
-    impl std::hash::Hasher for Number {
-        fn finish(&self) -> u64 {
-            self.0
-        }
-
-        fn write(&mut self, bytes: &[u8]) {
-            for byte in bytes {
-                self.0 = self.0 << 8 ^ u64::from(*byte);
-            }
-        }
-
-        fn write_u64(&mut self, number: u64) {
-            self.0 = number;
-        }
-    }
-
-    let mut hasher = Number(0);
-    id.hash(&mut hasher);
-    std::hash::Hasher::finish(&hasher)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -412,20 +396,5 @@ mod tests {
             assert_eq!(effects(other), sql::effects(Dialect::Mysql, other));
             assert_ne!(effects(harmless), effects(other));
         }
-    }
-
-    #[test]
-    fn callers_are_told_apart() {
-        let here = caller();
-        assert_eq!(here, caller());
-        assert_ne!(here, 0);
-        assert_ne!(here, std::thread::spawn(caller).join().unwrap());
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let tasks = runtime.block_on(async {
-            let (one, two) = (tokio::spawn(async { caller() }), tokio::spawn(async { caller() }));
-            (one.await.unwrap(), two.await.unwrap())
-        });
-        assert_ne!(tasks.0, tasks.1);
-        assert_ne!(tasks.0, here);
     }
 }

@@ -226,10 +226,15 @@ impl Registry {
     /// On PostgreSQL, MySQL and MariaDB each bind has one connection in a transaction that is
     /// rolled back when the registry is dropped or closed. What is committed on it is released as a
     /// savepoint, and each session and each query on the registry has a savepoint of its own, so
-    /// that one that fails does not spoil the rest. A second session of a bind while the first is
-    /// lent is an error at once ([`AcquireError::Isolated`](crate::AcquireError::Isolated)): there
-    /// is no other connection that could see the same. A SQLite database is copied, and behaves as
+    /// that one that fails does not spoil the rest. A SQLite database is copied, and behaves as
     /// ever.
+    ///
+    /// Whatever runs at the same time waits for that one connection, first come first served, for
+    /// `acquire_timeout`: queries in a `try_join!`, requests, a session of one task beside the unit of
+    /// work of another. No other connection could see the same. So a task that holds a session, a unit
+    /// of work or a stream of rows, and asks for another session of the bind, waits for itself:
+    /// [`AcquireError::Isolated`](crate::AcquireError::Isolated). Futures of one task may wait for
+    /// each other all the same, so this is said when nothing has gone on in the task for a second.
     ///
     /// It works for sessions, queries, units of work, scopes and the web layer alike; options of
     /// units of work that need a transaction of their own (isolation, read-only) have no effect.
@@ -242,7 +247,7 @@ impl Registry {
     ///   PostgreSQL.
     /// - A statement whose future is dropped costs the connection, and with it all that the test
     ///   has done: [`AcquireError::IsolationLost`](crate::AcquireError::IsolationLost) then, on
-    ///   every acquire.
+    ///   every acquire. Whoever only waits for a session can be dropped.
     /// - Migrations are run before. Tenants with a SQLite file each are not supported.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::entered::{Entered, Waiter};
 use super::scope::{Scope, entered};
 use super::{Place, UnitOfWork, WorkError};
-use crate::engine::caller;
+use crate::caller::Caller;
 
 /// After how long somebody hears that it waits in vain, if nothing in the future that has entered the scope waits for
 /// anything else. Another task that was handed the unit of work has so long to begin with it.
@@ -42,7 +42,7 @@ pub(super) type Taken = OwnedMutexGuard<Option<UnitOfWork>>;
 struct Holder {
     /// How often it was taken and used: whoever has it goes on, if that changes.
     uses: AtomicU64,
-    /// The task that has used it last, see [`caller`].
+    /// The task that has used it last, a [`Caller`].
     task: AtomicU64,
     /// The future that has entered the scope and in which that was. Zero if it was in none.
     entered: AtomicU64,
@@ -62,7 +62,7 @@ impl Holder {
 
     fn uses_it(&self) {
         self.uses.fetch_add(1, Ordering::Relaxed);
-        self.task.store(caller(), Ordering::Relaxed);
+        self.task.store(Caller::current().number(), Ordering::Relaxed);
         let entered = entered().map_or(0, |entered| entered.number());
         self.entered.store(entered, Ordering::Relaxed);
     }
@@ -131,7 +131,7 @@ impl Slot {
     }
 
     fn in_use(&self, after: Duration, is_idle: bool) -> WorkError {
-        let is_callers = self.holder.task.load(Ordering::Relaxed) == caller();
+        let is_callers = self.holder.task.load(Ordering::Relaxed) == Caller::current().number();
         WorkError::InUse {
             after,
             // One that waits for a session is held up by others.

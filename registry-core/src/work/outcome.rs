@@ -79,6 +79,10 @@ pub enum WorkError {
     /// [`Scope::enter`](super::Scope::enter).
     #[error("this task is in no scope, and has no current unit of work")]
     NoScope,
+    /// The scope is of no tenant: enter one of a tenant, by [`Tenant::scope`](crate::Tenant::scope) or
+    /// `ScopeLayer::per_tenant`.
+    #[error("this scope is of no tenant")]
+    NoTenant,
     /// The scope has ended, and its unit of work was rolled back.
     #[error("the scope has ended")]
     ScopeEnded,

@@ -16,6 +16,8 @@ use super::{Committed, Place, Source, UnitOfWork, WorkError, WorkOptions};
 use crate::error::Error;
 use crate::registry::Registry;
 use crate::tenant::Tenant;
+#[cfg(feature = "axum")]
+use crate::{bind::Bind, session::Acquire};
 
 tokio::task_local! {
     static CURRENT: Current;
@@ -281,6 +283,28 @@ impl Scope {
     /// [`WorkError::NoScope`] if it is in none.
     pub fn current() -> Result<Self, WorkError> {
         CURRENT.try_with(|current| current.scope.clone()).map_err(|_| WorkError::NoScope)
+    }
+
+    /// The tenant whose databases its unit of work is on, if it is a scope of a tenant: see
+    /// [`Tenant::scope`](crate::Tenant::scope).
+    #[must_use]
+    pub fn tenant(&self) -> Option<&Tenant> {
+        match &self.0.source {
+            Source::Tenant(tenant) => Some(tenant),
+            Source::Registry(_) => None,
+        }
+    }
+
+    /// The registry that it is of.
+    #[cfg(feature = "axum")]
+    pub(crate) fn registry(&self) -> &Registry {
+        self.0.source.registry()
+    }
+
+    /// A session of the bind `B`, from where its unit of work has its own.
+    #[cfg(feature = "axum")]
+    pub(crate) fn session<B: Bind>(&self) -> Acquire<'_, B> {
+        self.0.source.session()
     }
 
     /// Runs `future` in this scope. It does not end the scope.
