@@ -32,6 +32,12 @@ pub struct Observed {
     begins_by_itself: AtomicBool,
     /// What the statements since [`Observed::forget_effects`] may have left behind.
     left: AtomicU8,
+    /// How often statements have ended a transaction, as far as the server or the driver tells.
+    ends: AtomicU32,
+    /// How often the database has rolled a transaction back by itself, as far as the driver tells.
+    rollbacks: AtomicU32,
+    /// What is to be asked of the transaction, see [`Questions`].
+    questions: AtomicU8,
     /// What the server has reported of its role.
     role: AtomicU8,
     /// Whether a statement may have dropped those that the driver has prepared, since it was last asked.
@@ -81,6 +87,30 @@ impl Left {
     const CHANGED: u8 = 2;
     /// Something has changed that only another connection is without.
     const IRREVERSIBLE: u8 = 4;
+}
+
+/// What the statements since the last question may have done to a transaction, where neither the server nor the
+/// driver tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Questions(u8);
+
+impl Questions {
+    /// A statement may have ended it.
+    pub(crate) const ENDED: Self = Self(1);
+    /// A statement of savepoints was run, which was not Diesel's.
+    pub(crate) const SAVEPOINT: Self = Self(2);
+    /// A statement has failed, and nobody said what it was.
+    pub(crate) const FAILED: Self = Self(4);
+    /// A statement has rows, which may have ended in an error.
+    pub(crate) const ROWS: Self = Self(8);
+
+    pub(crate) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 }
 
 /// Whether a transaction is open, in the words of the server.
@@ -243,6 +273,41 @@ impl Observed {
     /// Notes a change that did not show in a text.
     pub(crate) fn note_change(&self) {
         self.left.fetch_or(Left::CHANGED, Ordering::Relaxed);
+    }
+
+    /// How often statements have ended a transaction, and how often the database has rolled one back by itself.
+    pub(crate) fn ends(&self) -> (u32, u32) {
+        (self.ends.load(Ordering::Relaxed), self.rollbacks.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn note_end(&self) {
+        self.ends.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_rollback(&self) {
+        self.rollbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the server has said that the transaction has failed, and takes nothing but its end.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.status.load(Ordering::Relaxed) == b'E'
+    }
+
+    pub(crate) fn raise(&self, questions: Questions) {
+        if questions.0 & !self.questions.load(Ordering::Relaxed) != 0 {
+            self.questions.fetch_or(questions.0, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn questions(&self) -> Questions {
+        Questions(self.questions.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn take_questions(&self) -> Questions {
+        match self.questions() {
+            Questions(0) => Questions(0),
+            _ => Questions(self.questions.swap(0, Ordering::Relaxed)),
+        }
     }
 
     /// What the last error means that the server has sent.

@@ -5,7 +5,8 @@ use tokio::time::timeout;
 
 use super::loan::Loan;
 use crate::backend::Backend;
-use crate::backend::observed::{ErrorClass, TransactionStatus};
+use crate::backend::diagnosis::Diagnosis;
+use crate::backend::observed::{ErrorClass, Questions, TransactionStatus};
 
 impl<C: Backend> Loan<C> {
     /// The error, or what the server has said when it ended the connection: the driver only reports that
@@ -47,11 +48,23 @@ impl<C: Backend> Loan<C> {
         if class.is_some() || !is_hidden || !self.is_fit() {
             return class;
         }
+        let diagnosis = self.watch().and_then(|watch| {
+            // An error that came with the rows was none when the statement was reported.
+            watch.observed.raise(Questions::FAILED);
+            watch.diagnosis_of(error)
+        });
+        if let Some(class) = diagnosis.as_ref().and_then(Diagnosis::class) {
+            return Some(class);
+        }
         let left = self.left();
         let asked = timeout(limit, self.connection_mut().ask_error_class()).await;
         // The question was not the borrower's.
         self.restore(left);
-        asked.ok().flatten()
+        let class = asked.ok().flatten();
+        if let (Some(diagnosis), Some(class)) = (diagnosis, class) {
+            diagnosis.set(class);
+        }
+        class
     }
 
     /// Whether the server has said that no transaction is open.

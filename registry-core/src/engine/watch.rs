@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
@@ -14,7 +14,8 @@ use diesel::result::{DatabaseErrorKind, Error};
 
 use super::doubts::{Doubts, Heard, Open};
 use super::stats::slow_query;
-use crate::backend::observed::{ErrorClass, Left, Observed};
+use crate::backend::diagnosis::{Diagnosis, LastError};
+use crate::backend::observed::{ErrorClass, Left, Observed, Questions};
 use crate::bind_key::BindKey;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
@@ -34,8 +35,8 @@ pub(super) struct Watch {
     is_broken: AtomicBool,
     /// Whether a statement failed for a reason that the driver does not pass on.
     has_unknown_error: AtomicBool,
-    /// Whether a failure has ended the transaction, since [`Watch::expect_no_failure`].
-    has_lost_transaction: AtomicBool,
+    /// The last error that was returned, for whoever has it.
+    last_error: Mutex<Option<LastError>>,
     /// The task that has it, see [`caller`]. Zero if none does.
     pub(super) holder: AtomicU64,
     /// Whether it is lent for one query, in which there is no transaction of the task's.
@@ -52,7 +53,6 @@ pub(super) struct Judge {
     /// Whether the driver knows of transactions by itself.
     pub(super) knows_transactions: bool,
     pub(super) is_fatal: fn(&Error) -> bool,
-    pub(super) ends_transaction: fn(&Error) -> bool,
     /// Whether the engine is meant to write, so that a server that refuses is not what it should be.
     pub(super) is_to_write: bool,
 }
@@ -140,13 +140,37 @@ impl Watch {
         self.has_unknown_error.load(Ordering::Relaxed)
     }
 
-    /// Forgets what has failed before.
-    pub(super) fn expect_no_failure(&self) {
-        self.has_lost_transaction.store(false, Ordering::Relaxed);
+    /// What is known, or can be found out, of the last error.
+    pub(super) fn diagnosis(&self) -> Option<Diagnosis> {
+        self.last_error().as_ref().map(|last| last.diagnosis().clone())
     }
 
-    pub(super) fn has_lost_transaction(&self) -> bool {
-        self.has_lost_transaction.load(Ordering::Relaxed)
+    /// What is known, or can be found out, of an error, if it is the last one.
+    pub(super) fn diagnosis_of(&self, error: &Error) -> Option<Diagnosis> {
+        let last = self.last_error();
+        last.as_ref().filter(|last| last.is(error)).map(|last| last.diagnosis().clone())
+    }
+
+    fn last_error(&self) -> MutexGuard<'_, Option<LastError>> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_last_error(&self, error: &Error, judge: Judge) {
+        let Some(last) = LastError::new(error) else { return };
+        match self.observed.last_error() {
+            // The same code is that of a transaction which only reads, and will refuse a write for ever.
+            Some(ErrorClass::ReadOnly)
+                if !judge.is_to_write || self.observed.is_read_only_server() == Some(false) =>
+            {
+                last.diagnosis().set(ErrorClass::Permanent);
+            }
+            Some(class) => last.diagnosis().set(class),
+            None if matches!(error, Error::DatabaseError(DatabaseErrorKind::Unknown, _)) => {
+                self.observed.raise(Questions::FAILED);
+            }
+            None => {}
+        }
+        *self.last_error() = Some(last);
     }
 
     /// What was left behind so far, to be restored after statements that are not the borrower's.
@@ -159,9 +183,7 @@ impl Watch {
     }
 
     fn note_error(&self, error: &Error, judge: Judge) {
-        if (judge.ends_transaction)(error) {
-            self.has_lost_transaction.store(true, Ordering::Relaxed);
-        }
+        self.note_last_error(error, judge);
         // The code of the server says it better than a text.
         if self.observed.last_error().is_none() && (judge.is_fatal)(error) {
             self.is_broken.store(true, Ordering::Relaxed);
@@ -265,6 +287,7 @@ impl Instrumentation for Watcher {
                             effects.transaction = TransactionEffect::None;
                         }
                         observed.note_effects(effects);
+                        observed.raise(questions(sql, effects, may_have_rows));
                     };
                     let _ = write!(Statements(note), "{query}");
                 }
@@ -281,6 +304,24 @@ impl Instrumentation for Watcher {
             next.on_connection_event(event);
         }
     }
+}
+
+/// What is to be asked of a transaction after a statement.
+fn questions(sql: &str, effects: Effects, may_have_rows: bool) -> Questions {
+    const BY_DIESEL: [&str; 3] = ["SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT"];
+    let mut questions = Questions::default();
+    if effects.may_end {
+        questions = questions.and(Questions::ENDED);
+    }
+    // Diesel's own are gone when their transaction is over, before anything is asked.
+    let is_by_diesel = || {
+        let name = BY_DIESEL.iter().find_map(|begin| sql.strip_prefix(begin));
+        name.is_some_and(|name| name.starts_with(" diesel_savepoint_"))
+    };
+    if effects.has_savepoint && !is_by_diesel() {
+        questions = questions.and(Questions::SAVEPOINT);
+    }
+    if may_have_rows { questions.and(Questions::ROWS) } else { questions }
 }
 
 /// Whether a statement may return rows that are many enough to be left: by its first word where that is one whose

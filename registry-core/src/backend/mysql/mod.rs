@@ -84,8 +84,22 @@ impl Driver for Mysql {
                 .any(|text| information.message().starts_with(text)))
     }
 
-    // A deadlock takes the transaction along, and its savepoints with it.
-    const IS_AS_BEGUN: Option<&'static str> = Some("RELEASE SAVEPOINT registry_work");
+    const MARK: Option<&'static str> = Some("SAVEPOINT registry_work");
+
+    const MARK_IS_SAVEPOINT: bool = true;
+
+    async fn is_marked(&mut self, keeps_savepoints: bool) -> QueryResult<bool> {
+        if keeps_savepoints {
+            let is_in_one = diesel::select(sql::<Bool>("@@in_transaction")).get_result(self).await;
+            // MySQL does not have that variable, and MariaDB does.
+            return Ok(is_in_one.unwrap_or(true));
+        }
+        // Whatever ends a transaction takes its savepoints along.
+        match self.batch_execute("RELEASE SAVEPOINT registry_work; SAVEPOINT registry_work").await {
+            Err(error) if Self::is_fatal(&error) => Err(error),
+            answer => Ok(answer.is_ok()),
+        }
+    }
 
     async fn enter_work(&mut self, _: bool) -> QueryResult<bool> {
         // What follows a deadlock is then in a transaction as well, and not committed by itself.
@@ -95,14 +109,6 @@ impl Driver for Mysql {
 
     async fn leave_work(&mut self) -> QueryResult<()> {
         self.batch_execute("SET autocommit = 1").await
-    }
-
-    fn ends_transaction(error: &diesel::result::Error) -> bool {
-        // ER_LOCK_DEADLOCK and MariaDB's ER_CHECKREAD, by their texts: Diesel passes no codes on.
-        matches!(error, diesel::result::Error::DatabaseError(_, information)
-            if ["Deadlock found", "Record has changed since last read"]
-                .iter()
-                .any(|text| information.message().starts_with(text)))
     }
 
     async fn open(
