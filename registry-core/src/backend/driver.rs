@@ -112,8 +112,8 @@ pub trait Driver:
         std::future::ready(Ok(true))
     }
 
-    /// What the error of the statement means that failed last, where the server has to be asked for it.
-    fn ask_error_class(&mut self) -> impl Future<Output = Option<ErrorClass>> + Send {
+    /// What the error of the statement means that failed last, and its text, where the server has to be asked for it.
+    fn ask_error(&mut self) -> impl Future<Output = Option<(ErrorClass, String)>> + Send {
         std::future::ready(None)
     }
 

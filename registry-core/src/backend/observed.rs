@@ -6,11 +6,13 @@
 //! MySQL, SQLite and Unix sockets, the text of each statement is judged when it has been run, and what it
 //! may have done to a transaction counts as a change that has to be undone.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::diagnosis::Said;
 use crate::latch::Latch;
 use crate::sql::{Effects, SessionEffect, TransactionEffect};
 
@@ -42,6 +44,8 @@ pub struct Observed {
     role: AtomicU8,
     /// Whether a statement may have dropped those that the driver has prepared, since it was last asked.
     may_have_dropped: AtomicBool,
+    /// What the last errors said and meant, for those who have them.
+    said: Mutex<VecDeque<Said>>,
     /// What the last error means. Zero if there was none.
     error: AtomicU8,
     /// What errors have meant that nobody has drawn the consequences of, one bit each.
@@ -165,6 +169,9 @@ impl ErrorClass {
         self != Self::Permanent
     }
 }
+
+/// How many errors of a connection are kept in mind: a rollback to a savepoint may fail after the error that led to it.
+pub(crate) const ERRORS_KEPT: usize = 4;
 
 const ROLE_REPORTED: u8 = 1;
 const IN_HOT_STANDBY: u8 = 2;
@@ -323,6 +330,15 @@ impl Observed {
     pub(crate) fn note_error(&self, error: ErrorClass) {
         self.error.store(error as u8, Ordering::Relaxed);
         self.unheard.fetch_or(error.bit(), Ordering::Relaxed);
+    }
+
+    /// Notes what the server said with the code of an error.
+    pub(crate) fn note_said(&self, message: &str, class: ErrorClass) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() == ERRORS_KEPT {
+            said.pop_front();
+        }
+        said.push_back(Said::new(message, class));
     }
 
     /// What errors have meant since this was last asked. An error among the rows of a statement comes after the

@@ -57,10 +57,10 @@ impl<C: Backend> Loan<C> {
             return Some(class);
         }
         let left = self.left();
-        let asked = timeout(limit, self.connection_mut().ask_error_class()).await;
+        let asked = timeout(limit, self.connection_mut().ask_error()).await;
         // The question was not the borrower's.
         self.restore(left);
-        let class = asked.ok().flatten();
+        let class = asked.ok().flatten().map(|(class, _)| class);
         if let (Some(diagnosis), Some(class)) = (diagnosis, class) {
             diagnosis.set(class);
         }

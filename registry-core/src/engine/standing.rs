@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::AnyEngine;
 use super::loan::Loan;
 use crate::backend::Backend;
+use crate::backend::diagnosis::Diagnosis;
 use crate::backend::observed::{ErrorClass, Left, Questions, TransactionStatus};
 
 /// What is known of a transaction since its begin.
@@ -63,10 +64,15 @@ impl<C: Backend> Loan<C> {
 
     /// Begins to look after a transaction that was just begun, and marked.
     pub(crate) fn standing(&self) -> Standing {
-        let ends = self.watch().map(|watch| {
+        if let Some(watch) = self.watch() {
             watch.observed.take_questions();
-            watch.observed.ends()
-        });
+        }
+        self.standing_inside()
+    }
+
+    /// Begins to look after a transaction inside another one, whose questions stay its own.
+    pub(crate) fn standing_inside(&self) -> Standing {
+        let ends = self.watch().map(|watch| watch.observed.ends());
         Standing {
             ends: ends.unwrap_or_default(),
             over: None,
@@ -187,18 +193,23 @@ impl<C: Backend> Loan<C> {
 
     /// Finds out what the last error means, where the driver has not said so, for `check_timeout` at the most.
     pub(crate) async fn diagnose(&mut self) -> Option<ErrorClass> {
-        let diagnosis = self.watch()?.diagnosis()?;
-        if diagnosis.class().is_some() || !C::HIDES_ERROR_CODES || !self.is_fit() {
-            return diagnosis.class();
+        let diagnosis = self.watch().and_then(|watch| watch.diagnosis());
+        let known = diagnosis.as_ref().and_then(Diagnosis::class);
+        if known.is_some() || !C::HIDES_ERROR_CODES || !self.is_fit() {
+            return known;
         }
         let left = self.left();
         let limit = self.engine().settings().options.check_timeout;
-        let asked = timeout(limit, self.connection_mut().ask_error_class()).await;
+        let asked = timeout(limit, self.connection_mut().ask_error()).await;
         self.restore(left);
-        if let Ok(Some(class)) = asked {
+        let (class, message) = asked.ok().flatten()?;
+        if let Some(diagnosis) = diagnosis {
             diagnosis.set(class);
         }
-        diagnosis.class()
+        if let Some(watch) = self.watch() {
+            watch.observed.note_said(&message, class);
+        }
+        Some(class)
     }
 
     async fn is_marked(&mut self, keeps_savepoints: bool) -> Option<bool> {

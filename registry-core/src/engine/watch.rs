@@ -4,6 +4,7 @@
 //! cut short shows, as its future was dropped; and where the stream of the connection is not read
 //! ([`Observed`]), the text of each statement shows what it may have left behind.
 
+use std::collections::VecDeque;
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use super::doubts::{Doubts, Heard, Open};
 use super::stats::slow_query;
 use crate::backend::diagnosis::{Diagnosis, LastError};
-use crate::backend::observed::{ErrorClass, Left, Observed, Questions};
+use crate::backend::observed::{ERRORS_KEPT, ErrorClass, Left, Observed, Questions};
 use crate::bind_key::BindKey;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
@@ -35,8 +36,10 @@ pub(super) struct Watch {
     is_broken: AtomicBool,
     /// Whether a statement failed for a reason that the driver does not pass on.
     has_unknown_error: AtomicBool,
-    /// The last error that was returned, for whoever has it.
-    last_error: Mutex<Option<LastError>>,
+    /// The last errors that were returned, for whoever has them.
+    last_errors: Mutex<VecDeque<LastError>>,
+    /// Whether the last statement has failed.
+    has_just_failed: AtomicBool,
     /// The task that has it, see [`caller`]. Zero if none does.
     pub(super) holder: AtomicU64,
     /// Whether it is lent for one query, in which there is no transaction of the task's.
@@ -140,19 +143,22 @@ impl Watch {
         self.has_unknown_error.load(Ordering::Relaxed)
     }
 
-    /// What is known, or can be found out, of the last error.
+    /// What is known, or can be found out, of the error of the last statement, if it has failed.
     pub(super) fn diagnosis(&self) -> Option<Diagnosis> {
-        self.last_error().as_ref().map(|last| last.diagnosis().clone())
+        if !self.has_just_failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.last_errors().back().map(|last| last.diagnosis().clone())
     }
 
     /// What is known, or can be found out, of an error, if it is the last one.
     pub(super) fn diagnosis_of(&self, error: &Error) -> Option<Diagnosis> {
-        let last = self.last_error();
-        last.as_ref().filter(|last| last.is(error)).map(|last| last.diagnosis().clone())
+        let last_errors = self.last_errors();
+        last_errors.back().filter(|last| last.is(error)).map(|last| last.diagnosis().clone())
     }
 
-    fn last_error(&self) -> MutexGuard<'_, Option<LastError>> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_errors(&self) -> MutexGuard<'_, VecDeque<LastError>> {
+        self.last_errors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note_last_error(&self, error: &Error, judge: Judge) {
@@ -170,7 +176,11 @@ impl Watch {
             }
             None => {}
         }
-        *self.last_error() = Some(last);
+        let mut last_errors = self.last_errors();
+        if last_errors.len() == ERRORS_KEPT {
+            last_errors.pop_front();
+        }
+        last_errors.push_back(last);
     }
 
     /// What was left behind so far, to be restored after statements that are not the borrower's.
@@ -273,6 +283,7 @@ impl Instrumentation for Watcher {
                 self.watch.finished.fetch_add(1, Ordering::Relaxed);
                 // Those of the statement before it have been read by now.
                 self.watch.is_abandoned.store(false, Ordering::Relaxed);
+                self.watch.has_just_failed.store(error.is_some(), Ordering::Relaxed);
                 if let Some(error) = error {
                     self.watch.note_error(error, self.judge);
                 }

@@ -63,7 +63,8 @@ impl QueryError {
     }
 
     pub(crate) fn class(&self) -> Option<ErrorClass> {
-        self.class.or_else(|| self.diagnosis.as_ref().and_then(Diagnosis::class))
+        let diagnosed = || self.diagnosis.as_ref().and_then(Diagnosis::class);
+        self.class.or_else(diagnosed).or_else(|| diagnosis::by_text(&self.source))
     }
 
     /// Whether the same query may succeed a little later, with nothing changed: a deadlock, a serialization
@@ -82,7 +83,8 @@ impl QueryError {
 pub(crate) fn is_transient(class: Option<ErrorClass>, error: &DieselError) -> bool {
     use DatabaseErrorKind::{ClosedConnection, SerializationFailure, UnableToSendCommand};
 
-    let class = class.or_else(|| diagnosis::of(error)?.class());
+    let class =
+        class.or_else(|| diagnosis::of(error)?.class()).or_else(|| diagnosis::by_text(error));
     match (class, error) {
         (Some(class), _) => class.is_transient(),
         (

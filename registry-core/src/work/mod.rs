@@ -417,6 +417,10 @@ impl UnitOfWork {
         self.level -= 1;
         for part in &mut self.parts {
             let key = part.key();
+            if outcome.is_err() {
+                // While the server still knows.
+                part.diagnose().await;
+            }
             if let Err(error) = check(&mut **part).await {
                 return outcome.and(Err(told(error)));
             }

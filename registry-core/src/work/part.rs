@@ -36,6 +36,9 @@ pub(super) trait AnyPart: Send {
     /// Asks the server whether the transaction is there.
     fn ask(&mut self) -> BoxFuture<'_, Result<(), WorkError>>;
 
+    /// Finds out what the error of the last statement means, if it has failed.
+    fn diagnose(&mut self) -> BoxFuture<'_, ()>;
+
     /// How the transaction has ended, if that was found out.
     fn over(&self) -> Option<WorkError>;
 
@@ -201,6 +204,7 @@ impl<B: Bind> Part<B> {
         let mut is_told = false;
         if self.session.loan_mut().is_fit() {
             let rolled_back = timeout(limit, async {
+                self.diagnose().await;
                 self.session.loan_mut().look(&mut self.standing).await;
                 match self.standing.over() {
                     None => self.roll_back_all().await?,
@@ -280,6 +284,15 @@ impl<B: Bind> AnyPart for Part<B> {
         Box::pin(async move {
             self.session.loan_mut().look(&mut self.standing).await;
             self.told(self.standing.over())
+        })
+    }
+
+    fn diagnose(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let loan = self.session.loan_mut();
+            if loan.may_have_failed() {
+                loan.diagnose().await;
+            }
         })
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::dsl::sql;
-use diesel::sql_types::{Bool, Integer, Unsigned};
+use diesel::sql_types::{Bool, Integer, Text, Unsigned};
 use diesel::{ConnectionError, QueryResult, QueryableByName, sql_query};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::BoxFuture;
@@ -60,9 +60,10 @@ impl Driver for Mysql {
         diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)
     }
 
-    async fn ask_error_class(&mut self) -> Option<ErrorClass> {
-        let errors = sql_query("SHOW ERRORS").load::<Noted>(self).await.ok()?;
-        let class = match errors.last()?.code {
+    async fn ask_error(&mut self) -> Option<(ErrorClass, String)> {
+        let mut errors = sql_query("SHOW ERRORS").load::<Noted>(self).await.ok()?;
+        let Noted { code, message } = errors.pop()?;
+        let class = match code {
             // ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, MariaDB's ER_CHECKREAD
             1205 | 1213 | 1020 => ErrorClass::Transient,
             // ER_OPTION_PREVENTS_STATEMENT is also said for other options than `read_only`.
@@ -73,7 +74,7 @@ impl Driver for Mysql {
             1053 | 1927 | 4031 => ErrorClass::Fatal,
             _ => ErrorClass::Permanent,
         };
-        Some(class)
+        Some((class, message))
     }
 
     fn is_fatal(error: &diesel::result::Error) -> bool {
@@ -177,6 +178,8 @@ impl Driver for Mysql {
 struct Noted {
     #[diesel(sql_type = Unsigned<Integer>, column_name = "Code")]
     code: u32,
+    #[diesel(sql_type = Text, column_name = "Message")]
+    message: String,
 }
 
 /// Refuses to send files, as the driver does where nobody handles `LOAD DATA LOCAL`.

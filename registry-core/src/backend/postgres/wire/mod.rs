@@ -277,6 +277,9 @@ impl Eavesdropper {
             self.observed.note_farewell(String::from_utf8_lossy(error.message).into_owned());
         }
         self.observed.note_error(class);
+        if let Ok(message) = std::str::from_utf8(error.message) {
+            self.observed.note_said(message, class);
+        }
     }
 }
 
