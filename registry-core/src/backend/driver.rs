@@ -58,20 +58,29 @@ pub trait Driver:
     /// Whether a statement failed with `error` because its connection is gone.
     fn is_fatal(error: &diesel::result::Error) -> bool;
 
-    /// Whether a statement that failed with `error` has taken the whole transaction with it, so
-    /// that those after it are in none.
-    fn ends_transaction(_error: &diesel::result::Error) -> bool {
-        false
-    }
-
     /// Whether no transaction is open, as far as the driver knows without asking the server.
     fn is_outside_transaction(&mut self) -> bool {
         false
     }
 
-    /// A statement that fails if the transaction of a unit of work is not what it was: aborted, or
-    /// ended by the database itself.
-    const IS_AS_BEGUN: Option<&'static str> = None;
+    /// A statement that fails if the transaction has failed, and would be answered with a rollback if it was committed.
+    const FAILS_IF_ABORTED: Option<&'static str> = None;
+
+    /// A statement that marks a transaction. The mark goes when the transaction ends, and is set where neither the server
+    /// nor the driver tells of that.
+    const MARK: Option<&'static str> = None;
+
+    /// Whether the mark is a savepoint: then it is set anew behind each other one.
+    const MARK_IS_SAVEPOINT: bool = false;
+
+    /// Whether the transaction has the mark that was set. With `keeps_savepoints`, savepoints that are newer than the mark
+    /// stay, and the answer may be true of another transaction.
+    fn is_marked(
+        &mut self,
+        _keeps_savepoints: bool,
+    ) -> impl Future<Output = QueryResult<bool>> + Send {
+        std::future::ready(Ok(true))
+    }
 
     /// Begins a transaction with these statements, and has Diesel know of it.
     fn begin(&mut self, sql: &str) -> impl Future<Output = QueryResult<()>> + Send;
@@ -103,8 +112,8 @@ pub trait Driver:
         std::future::ready(Ok(true))
     }
 
-    /// What the error of the statement means that failed last, where the server has to be asked for it.
-    fn ask_error_class(&mut self) -> impl Future<Output = Option<ErrorClass>> + Send {
+    /// What the error of the statement means that failed last, and its text, where the server has to be asked for it.
+    fn ask_error(&mut self) -> impl Future<Output = Option<(ErrorClass, String)>> + Send {
         std::future::ready(None)
     }
 

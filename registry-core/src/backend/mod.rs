@@ -4,6 +4,7 @@ use diesel_async::AsyncConnection;
 
 use crate::settings::{BackendKind, DatabaseUrl};
 
+pub(crate) mod diagnosis;
 pub(crate) mod driver;
 #[cfg_attr(
     not(any(feature = "postgres", feature = "mysql")),

@@ -166,18 +166,6 @@ impl<C: Backend> Loan<C> {
         }
     }
 
-    /// Notes from now on what failures do to a transaction.
-    pub(crate) fn expect_no_failure(&self) {
-        if let Some(watch) = self.watch() {
-            watch.expect_no_failure();
-        }
-    }
-
-    /// Whether a failure has ended the transaction.
-    pub(crate) fn has_lost_transaction(&self) -> bool {
-        self.watch().is_some_and(|watch| watch.has_lost_transaction())
-    }
-
     /// What the borrower has left behind so far.
     pub(crate) fn left(&self) -> Option<Left> {
         self.watch().map(|watch| watch.left())

@@ -190,10 +190,27 @@ impl UnitOfWork {
                 Ok(value)
             }
             Err(error) => {
-                // What cannot be told is closed: the caller's own error is what matters.
-                let _ = self.rollback().await;
+                self.roll_back_after().await;
                 Err(error)
             }
+        }
+    }
+
+    /// Rolls back after an error of the caller's own, which is what matters. Whether it is rolled back.
+    async fn roll_back_after(self) -> bool {
+        match self.rollback().await {
+            Err(WorkError::Ended { key }) => {
+                tracing::warn!(
+                    target: "registry",
+                    key = &*key,
+                    "not rolled back: the program has ended the transaction itself, and what was done before may \
+                     be committed"
+                );
+                false
+            }
+            // What cannot be told is closed, and its server rolls back when it notices.
+            Ok(()) | Err(WorkError::NotTold { .. }) => true,
+            Err(_) => false,
         }
     }
 
@@ -216,11 +233,7 @@ impl UnitOfWork {
             },
             Err(error) => {
                 let has_failed_in_passing = self.has_failed_in_passing().await;
-                let is_undone = match self.rollback().await {
-                    // A server that was not told rolls back when it notices that its connection is gone.
-                    Ok(()) | Err(WorkError::NotTold { .. }) => true,
-                    Err(_) => false,
-                };
+                let is_undone = self.roll_back_after().await;
                 Err((error, has_failed_in_passing && is_undone))
             }
         }

@@ -112,7 +112,7 @@ pub use outcome::{CommitError, Committed, Outcome, WorkError, WorkFailure};
 pub use scope::{Scope, Scopes};
 pub use several::Several;
 
-use part::{AnyPart, Part};
+use part::{AnyPart, Part, Rollback};
 
 /// One transaction over as many databases as it touches.
 ///
@@ -266,7 +266,11 @@ impl UnitOfWork {
         self.parts.sort_by_key(|part| place(&**part));
         let ready = self.is_ready().await;
         if let Err((failed, failure)) = ready {
-            let failed = (failed, Outcome::Failed(failure), None);
+            let outcome = match failure {
+                WorkFailure::Work(WorkError::Ended { .. }) => Outcome::Ended,
+                failure => Outcome::Failed(failure),
+            };
+            let failed = (failed, outcome, None);
             return Err(self.not_committed(Vec::new(), Some(failed)).await);
         }
         let mut committed = Vec::new();
@@ -293,13 +297,17 @@ impl UnitOfWork {
 
     /// Whether all can be committed, or which cannot. What comes later may still fail.
     async fn is_ready(&mut self) -> Result<(), (usize, WorkFailure)> {
+        let over = |part: &dyn AnyPart| part.over();
+        let over = self.parts.iter().enumerate().find_map(|(at, part)| Some((at, over(&**part)?)));
+        if let Some((at, error)) = over {
+            return Err((at, error.into()));
+        }
         // A level that was not left is that of a savepoint whose future was dropped, or panicked.
         if self.is_abandoned || self.level > 0 {
             return Err((0, WorkError::Abandoned.into()));
         }
         for (at, part) in self.parts.iter_mut().enumerate() {
-            part.check().map_err(|error| (at, error.into()))?;
-            part.is_ready().await.map_err(|error| (at, error.into()))?;
+            part.is_ready().await.map_err(|failure| (at, failure))?;
         }
         Ok(())
     }
@@ -314,13 +322,19 @@ impl UnitOfWork {
             committed.into_iter().map(|key| (key, Outcome::Committed)).collect();
         let mut class = None;
         for (at, part) in self.parts.iter_mut().enumerate() {
-            part.roll_back().await;
+            let rollback = part.roll_back().await;
             let own = failed.take_if(|(failed, ..)| *failed == at);
-            let outcome = own.map(|(_, outcome, own_class)| {
+            let own = own.map(|(_, outcome, own_class)| {
                 class = own_class;
                 outcome
             });
-            binds.push((part.key(), outcome.unwrap_or(Outcome::RolledBack)));
+            let outcome = match (own, rollback) {
+                (Some(Outcome::InDoubt(error)), _) => Outcome::InDoubt(error),
+                (_, Rollback::TooLate) => Outcome::Ended,
+                (Some(own), _) => own,
+                (None, Rollback::Done | Rollback::NotTold) => Outcome::RolledBack,
+            };
+            binds.push((part.key(), outcome));
         }
         self.parts.clear();
         CommitError { binds, class, wrong_keys: None }
@@ -333,18 +347,23 @@ impl UnitOfWork {
     ///
     /// # Errors
     ///
-    /// [`WorkError::NotTold`] with the first bind that could not be told, as its connection is gone
-    /// or silent. Its connection is closed, and its server rolls back when it notices.
+    /// All binds are rolled back that can be, whatever becomes of the others. Then
+    /// [`WorkError::Ended`] with the first bind whose transaction the program had ended itself: what was done before that
+    /// may be committed. Else [`WorkError::NotTold`] with the first bind that could not be told, as its
+    /// connection is gone or silent. Its connection is closed, and its server rolls back when it notices.
     pub async fn rollback(mut self) -> Result<(), WorkError> {
         self.is_ending = true;
-        let mut outcome = Ok(());
+        let (mut ended, mut not_told) = (None, None);
         for part in &mut self.parts {
-            if !part.roll_back().await && outcome.is_ok() {
-                outcome = Err(WorkError::NotTold { key: part.key() });
+            let key = part.key();
+            match part.roll_back().await {
+                Rollback::Done => {}
+                Rollback::TooLate => ended = ended.or(Some(WorkError::Ended { key })),
+                Rollback::NotTold => not_told = not_told.or(Some(WorkError::NotTold { key })),
             }
         }
         self.parts.clear();
-        outcome
+        ended.or(not_told).map_or(Ok(()), Err)
     }
 
     /// Runs `work` between savepoints of all databases: what it has done is kept if it returns
@@ -368,13 +387,13 @@ impl UnitOfWork {
     {
         let told = |error: WorkError| E::from(error.into());
         if self.is_abandoned {
-            return Err(told(WorkError::Abandoned));
+            return Err(told(self.why_abandoned()));
         }
         // Until the end is reached.
         self.is_abandoned = true;
         for part in &mut self.parts {
             let key = part.key();
-            part.check().map_err(told)?;
+            check(&mut **part).await.map_err(told)?;
             let set = part.set_savepoint().await;
             set.map_err(|source| told(WorkError::Savepoint { key, source }))?;
         }
@@ -382,13 +401,17 @@ impl UnitOfWork {
         self.is_abandoned = false;
         let outcome = work(self).await;
         if self.is_abandoned {
-            return outcome.and(Err(told(WorkError::Abandoned)));
+            return outcome.and(Err(told(self.why_abandoned())));
         }
         self.is_abandoned = true;
         self.level -= 1;
         for part in &mut self.parts {
             let key = part.key();
-            if let Err(error) = part.check() {
+            if outcome.is_err() {
+                // While the server still knows.
+                part.diagnose().await;
+            }
+            if let Err(error) = check(&mut **part).await {
                 return outcome.and(Err(told(error)));
             }
             let ended = match &outcome {
@@ -404,6 +427,11 @@ impl UnitOfWork {
         outcome
     }
 
+    /// Why nothing more can be done.
+    fn why_abandoned(&self) -> WorkError {
+        self.parts.iter().find_map(|part| part.over()).unwrap_or(WorkError::Abandoned)
+    }
+
     /// Sees to it that the bind `B` has a transaction, and returns its place among the parts.
     async fn touch<B: Bind>(&mut self) -> Result<usize, WorkError> {
         let touched = self.try_touch::<B>().await;
@@ -415,10 +443,10 @@ impl UnitOfWork {
 
     async fn try_touch<B: Bind>(&mut self) -> Result<usize, WorkError> {
         if self.is_abandoned {
-            return Err(WorkError::Abandoned);
+            return Err(self.why_abandoned());
         }
         if let Some(at) = self.parts.iter_mut().position(|part| part.key() == *B::KEY) {
-            self.parts[at].check()?;
+            check(&mut *self.parts[at]).await?;
             return Ok(at);
         }
         self.options.check(self.source.registry().bind_keys())?;
@@ -437,6 +465,15 @@ impl UnitOfWork {
             self.has_failed_in_passing |= part.has_failed_in_passing().await;
         }
         self.has_failed_in_passing
+    }
+}
+
+/// Whether a transaction is there.
+async fn check(part: &mut dyn AnyPart) -> Result<(), WorkError> {
+    part.check()?;
+    match part.is_in_question() {
+        true => part.ask().await,
+        false => Ok(()),
     }
 }
 

@@ -194,8 +194,7 @@ impl WorkOptions {
             _ if self.deferrable => Err(deferrable()),
             BackendKind::Mysql => {
                 let access = if self.read_only { " READ ONLY" } else { "" };
-                // The savepoint goes when the transaction does, and so tells of it.
-                let begin = format!("START TRANSACTION{access}; SAVEPOINT registry_work");
+                let begin = format!("START TRANSACTION{access}");
                 Ok(match isolation {
                     // For the next transaction, and for that alone.
                     Some(isolation) => {

@@ -46,6 +46,18 @@ pub enum WorkError {
         /// The bind key.
         key: BindKey,
     },
+    /// A statement of the program has ended the transaction: a `COMMIT` or `ROLLBACK` of its own, and on MySQL and
+    /// MariaDB every statement that commits implicitly, as those do that define something
+    /// (<https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/>). What was done before that may be
+    /// committed. The unit of work cannot go on.
+    #[error(
+        "bind `{key}`: a statement of the program has ended the transaction (a COMMIT or ROLLBACK, or on MySQL \
+         DDL and other statements that commit implicitly): what was done before it may be committed"
+    )]
+    Ended {
+        /// The bind key.
+        key: BindKey,
+    },
     /// The future of a statement was dropped before its end, or the connection is gone: nobody knows what it did.
     /// The unit of work can only be rolled back.
     #[error("bind `{key}`: a statement was cut short, and nobody knows what it did")]
@@ -171,6 +183,9 @@ pub enum Outcome {
     RolledBack,
     /// The connection broke during the commit: it may be committed or rolled back.
     InDoubt(DieselError),
+    /// A statement of the program had ended its transaction before, so that what was done until then may be committed:
+    /// see [`WorkError::Ended`]. What was done after it is rolled back, unless it was committed statement by statement.
+    Ended,
 }
 
 /// Why a bind was not committed.
@@ -225,6 +240,11 @@ impl CommitError {
         self.wrong_keys.as_ref()
     }
 
+    /// The keys of those that may be committed, as a statement of the program had ended their transaction.
+    pub fn ended(&self) -> impl Iterator<Item = &str> {
+        self.of(|outcome| matches!(outcome, Outcome::Ended))
+    }
+
     /// Whether the same unit of work may succeed a little later, with nothing changed: nothing was
     /// committed, and the reason was a conflict with others, a server that takes no writes now, or a
     /// connection that has ended before the commit.
@@ -240,7 +260,9 @@ impl CommitError {
     /// Whether it surely was as if nothing had been done.
     #[must_use]
     pub fn is_rolled_back(&self) -> bool {
-        self.committed().next().is_none() && self.in_doubt().is_none()
+        self.committed().next().is_none()
+            && self.in_doubt().is_none()
+            && self.ended().next().is_none()
     }
 
     fn of(&self, is: fn(&Outcome) -> bool) -> impl Iterator<Item = &str> {
@@ -250,12 +272,14 @@ impl CommitError {
 
 impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.committed().next(), self.in_doubt()) {
-            (None, None) if self.wrong_keys.is_some() => {
-                return f.write_str("nothing was committed: the order of commits has wrong keys");
-            }
-            (None, None) => "nothing was committed:",
-            (None, Some(_)) => "it is not known whether it was committed:",
+        let is_in_doubt = self.in_doubt().is_some() || self.ended().next().is_some();
+        if self.wrong_keys.is_some() {
+            f.write_str("the order of commits has wrong keys; ")?;
+        }
+        f.write_str(match (self.committed().next(), is_in_doubt) {
+            _ if self.binds.is_empty() => return f.write_str("nothing was committed"),
+            (None, false) => "nothing was committed:",
+            (None, true) => "it is not known whether it was committed:",
             (Some(_), _) => "not all was committed:",
         })?;
         for (at, (key, outcome)) in self.binds.iter().enumerate() {
@@ -266,6 +290,9 @@ impl fmt::Display for CommitError {
                 Outcome::Failed(_) => f.write_str("failed and is rolled back")?,
                 Outcome::RolledBack => f.write_str("is rolled back")?,
                 Outcome::InDoubt(_) => f.write_str("may be committed or not")?,
+                Outcome::Ended => f.write_str(
+                    "may be committed, as a statement of the program has ended its transaction",
+                )?,
             }
         }
         Ok(())

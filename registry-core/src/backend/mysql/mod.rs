@@ -59,9 +59,10 @@ impl Driver for Mysql {
         diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)
     }
 
-    async fn ask_error_class(&mut self) -> Option<ErrorClass> {
-        let errors = sql_query("SHOW ERRORS").load::<Noted>(self).await.ok()?;
-        let class = match errors.last()?.code {
+    async fn ask_error(&mut self) -> Option<(ErrorClass, String)> {
+        let mut errors = sql_query("SHOW ERRORS").load::<Noted>(self).await.ok()?;
+        let Noted { code, message } = errors.pop()?;
+        let class = match code {
             // ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, MariaDB's ER_CHECKREAD
             1205 | 1213 | 1020 => ErrorClass::Transient,
             // ER_OPTION_PREVENTS_STATEMENT is also said for other options than `read_only`.
@@ -72,7 +73,7 @@ impl Driver for Mysql {
             1053 | 1927 | 4031 => ErrorClass::Fatal,
             _ => ErrorClass::Permanent,
         };
-        Some(class)
+        Some((class, message))
     }
 
     fn is_fatal(error: &diesel::result::Error) -> bool {
@@ -83,8 +84,22 @@ impl Driver for Mysql {
                 .any(|text| information.message().starts_with(text)))
     }
 
-    // A deadlock takes the transaction along, and its savepoints with it.
-    const IS_AS_BEGUN: Option<&'static str> = Some("RELEASE SAVEPOINT registry_work");
+    const MARK: Option<&'static str> = Some("SAVEPOINT registry_work");
+
+    const MARK_IS_SAVEPOINT: bool = true;
+
+    async fn is_marked(&mut self, keeps_savepoints: bool) -> QueryResult<bool> {
+        if keeps_savepoints {
+            let is_in_one = diesel::select(sql::<Bool>("@@in_transaction")).get_result(self).await;
+            // MySQL does not have that variable, and MariaDB does.
+            return Ok(is_in_one.unwrap_or(true));
+        }
+        // Whatever ends a transaction takes its savepoints along.
+        match self.batch_execute("RELEASE SAVEPOINT registry_work; SAVEPOINT registry_work").await {
+            Err(error) if Self::is_fatal(&error) => Err(error),
+            answer => Ok(answer.is_ok()),
+        }
+    }
 
     async fn enter_work(&mut self, _: bool) -> QueryResult<bool> {
         // What follows a deadlock is then in a transaction as well, and not committed by itself.
@@ -94,14 +109,6 @@ impl Driver for Mysql {
 
     async fn leave_work(&mut self) -> QueryResult<()> {
         self.batch_execute("SET autocommit = 1").await
-    }
-
-    fn ends_transaction(error: &diesel::result::Error) -> bool {
-        // ER_LOCK_DEADLOCK and MariaDB's ER_CHECKREAD, by their texts: Diesel passes no codes on.
-        matches!(error, diesel::result::Error::DatabaseError(_, information)
-            if ["Deadlock found", "Record has changed since last read"]
-                .iter()
-                .any(|text| information.message().starts_with(text)))
     }
 
     async fn open(
@@ -189,6 +196,8 @@ const SESSION: &str = "(SELECT CONCAT('SET SESSION autocommit = ', @@autocommit,
 struct Noted {
     #[diesel(sql_type = Unsigned<Integer>, column_name = "Code")]
     code: u32,
+    #[diesel(sql_type = Text, column_name = "Message")]
+    message: String,
 }
 
 /// Refuses to send files, as the driver does where nobody handles `LOAD DATA LOCAL`.

@@ -74,8 +74,16 @@ impl Driver for Postgres {
         while let Some(Some(Ok(_))) = notifications.next().now_or_never() {}
     }
 
-    // A transaction that has failed is answered with an error; its `COMMIT` would be with a rollback.
-    const IS_AS_BEGUN: Option<&'static str> = Some("SELECT 1");
+    const FAILS_IF_ABORTED: Option<&'static str> = Some("SELECT 1");
+
+    // A savepoint would give each row another transaction number.
+    const MARK: Option<&'static str> =
+        Some("SELECT pg_catalog.set_config('registry.work', 'open', true)");
+
+    async fn is_marked(&mut self, _: bool) -> QueryResult<bool> {
+        let mark = sql::<Bool>("coalesce(current_setting('registry.work', true), '') = 'open'");
+        diesel::select(mark).get_result(self).await
+    }
 
     fn is_known_dead(&mut self) -> bool {
         // True as well for one with a transaction open, which none is that is about to be lent.
