@@ -689,8 +689,51 @@ pub enum MigrateError {
         #[source]
         source: DriverError,
     },
+    /// Two migrations of the source have one version, of which only one would ever be run. Nothing was run.
+    ///
+    /// The version is what stands before the first `_` in a migration's name, without `-`.
+    #[error(
+        "bind `{key}`: the migrations `{}` and `{}` have one version, `{version}`: nothing was run; give one of \
+         them another",
+        migrations[0], migrations[1]
+    )]
+    SameVersion {
+        /// The bind key.
+        key: BindKey,
+        /// The version.
+        version: String,
+        /// The names of both, in alphabetical order.
+        migrations: [String; 2],
+    },
+    /// A version was run on this database as a migration of another name: of another bind that shares the
+    /// database, or one that had another name before. Nothing was run.
+    #[error(
+        "bind `{key}`: the migration `{migration}` has the version `{version}`, and this database has run \
+         `{applied_as}` of bind `{applied_by}` as that version: nothing was run; {}",
+        if *key == **applied_by {
+            "if it is the same migration, give it its name back, and else another version"
+        } else {
+            "give one of them another version"
+        }
+    )]
+    VersionTaken {
+        /// The bind key.
+        key: BindKey,
+        /// The version.
+        version: String,
+        /// The name of the migration that has it in the program.
+        migration: String,
+        /// The name of the migration that was run.
+        applied_as: String,
+        /// The key of the bind that ran it.
+        applied_by: String,
+    },
     /// A migration failed. Those before it were run and stay.
-    #[error("bind `{key}`: the migration `{migration}` failed, after {} had been run", applied.len())]
+    #[error(
+        "bind `{key}`: the migration `{migration}` failed, after {} had been run{}",
+        applied.len(),
+        if *in_part { "; a part of it may have been applied, and stays" } else { "" }
+    )]
     Migration {
         /// The bind key.
         key: BindKey,
@@ -698,11 +741,14 @@ pub enum MigrateError {
         migration: String,
         /// The names of those that were run before it, by this call.
         applied: Vec<String>,
+        /// Whether a part of it may have been applied to stay: it has committed something, as DDL does on MySQL and
+        /// MariaDB, was not to run in a transaction, or the connection broke as it was committed.
+        in_part: bool,
         /// What the database reported.
         #[source]
         source: DriverError,
     },
-    /// The thread that ran the migrations panicked.
+    /// A migration, or what lists them, panicked. The transaction of that migration was rolled back.
     #[error("bind `{key}`: the migrations panicked")]
     Panicked {
         /// The bind key.

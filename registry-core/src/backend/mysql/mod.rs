@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::dsl::sql;
-use diesel::sql_types::{Bool, Integer, Unsigned};
+use diesel::sql_types::{Bool, Integer, Text, Unsigned};
 use diesel::{ConnectionError, QueryResult, QueryableByName, sql_query};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::BoxFuture;
@@ -15,9 +15,8 @@ use tokio::runtime::Handle;
 mod reach;
 
 use super::Backend;
-use super::driver::{
-    Canceller, Driver, MigrationLock, Opened, Reach, begin_by_ansi, migrate_by_harness,
-};
+use super::driver::{Canceller, Driver, Opened, Reach, begin_by_ansi};
+use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
 use super::observed::{ErrorClass, Observed, Parting};
 use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
@@ -161,10 +160,29 @@ impl Driver for Mysql {
         Ok(MigrationLock::default())
     }
 
+    async fn session_of_migrations(&mut self) -> QueryResult<MigrationSession> {
+        let restore = diesel::select(sql::<Text>(SESSION)).get_result(self).await?;
+        Ok(MigrationSession { restore, keeps_references: false })
+    }
+
+    async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
+        self.batch_execute("ROLLBACK").await?;
+        self.batch_execute(&session.restore).await
+    }
+
     migrate_by_harness!();
 
     begin_by_ansi!();
 }
+
+/// A statement that brings back what migrations change of a session, as the files of `mysqldump` do, and the database.
+const SESSION: &str = "(SELECT CONCAT('SET SESSION autocommit = ', @@autocommit, \
+     ', foreign_key_checks = ', @@foreign_key_checks, ', unique_checks = ', @@unique_checks, \
+     ', sql_mode = ', QUOTE(@@sql_mode), ', time_zone = ', QUOTE(@@time_zone), \
+     ', character_set_client = ', @@character_set_client, \
+     ', character_set_results = ', COALESCE(@@character_set_results, 'NULL'), \
+     ', collation_connection = ', @@collation_connection, \
+     COALESCE(CONCAT('; USE `', REPLACE(DATABASE(), '`', '``'), '`'), '')))";
 
 /// A row of `SHOW ERRORS`.
 #[derive(QueryableByName)]

@@ -21,9 +21,8 @@ use tokio_postgres::error::{DbError, SqlState};
 
 use self::connect::Way;
 use super::Backend;
-use super::driver::{
-    Driver, MigrationLock, Opened, Reach, begin_by_ansi, depth, migrate_by_harness,
-};
+use super::driver::{Driver, Opened, Reach, begin_by_ansi, depth};
+use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
 use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
 #[cfg(feature = "rustls")]
@@ -50,6 +49,14 @@ const FULL_RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET AL
      FOR prepared IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql LOOP \
      EXECUTE pg_catalog.format('DEALLOCATE %I', prepared.name); END LOOP; END $$; \
      SET TIME ZONE 'UTC'";
+
+/// Statements that bring the settings of a session back to what they are: those that it has set itself (a tenant's
+/// schema, `on_connect`), and for the others what the connection began with.
+const SESSION: &str = "(SELECT 'RESET ALL; ' || COALESCE(pg_catalog.string_agg(pg_catalog.format(\
+     'SELECT pg_catalog.set_config(%L, %L, false);', name, pg_catalog.current_setting(name)), ' '), '') \
+     || pg_catalog.format('SELECT pg_catalog.set_config(''role'', %L, false)', \
+     pg_catalog.current_setting('role')) \
+     FROM pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'transaction%')";
 
 /// How long to wait before asking for the migration lock again.
 const MIGRATION_LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -162,6 +169,17 @@ impl Driver for Postgres {
             std::thread::sleep(MIGRATION_LOCK_PAUSE);
         }
         Ok(MigrationLock::default())
+    }
+
+    async fn session_of_migrations(&mut self) -> QueryResult<MigrationSession> {
+        let restore = diesel::select(sql::<Text>(SESSION)).get_result(self).await?;
+        Ok(MigrationSession { restore, keeps_references: false })
+    }
+
+    async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
+        // Only a warning where none is open.
+        self.batch_execute("ROLLBACK").await?;
+        self.batch_execute(&session.restore).await
     }
 
     migrate_by_harness!();
