@@ -83,6 +83,10 @@ impl Watch {
         self.is_abandoned.load(Ordering::Relaxed)
     }
 
+    pub(super) fn is_held_by(&self, caller: Caller) {
+        self.holder.store(caller.number(), Ordering::Relaxed);
+    }
+
     /// How many statements were begun.
     pub(super) fn started(&self) -> u64 {
         self.started.load(Ordering::Relaxed).into()
@@ -315,7 +319,7 @@ impl Instrumentation for Watcher {
                 self.watch.started.fetch_add(1, Ordering::Relaxed);
                 // A session may be handed on to another task than that which has acquired it.
                 if self.watch.holder.load(Ordering::Relaxed) != 0 {
-                    self.watch.holder.store(Caller::current().number(), Ordering::Relaxed);
+                    self.watch.is_held_by(Caller::current());
                 }
                 self.watch.observed.forget_error();
                 if self.slow.is_some() {

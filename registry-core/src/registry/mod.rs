@@ -36,7 +36,7 @@ pub use status::Status;
 pub use verify::{BindHealth, CheckReport, VerifyReport};
 
 use close::Closing;
-use isolation::Copies;
+pub(crate) use isolation::Copies;
 use migrate::BackendOf;
 use served::Served;
 use table::Table;
@@ -248,7 +248,8 @@ impl Registry {
     /// - A statement whose future is dropped costs the connection, and with it all that the test
     ///   has done: [`AcquireError::IsolationLost`](crate::AcquireError::IsolationLost) then, on
     ///   every acquire. Whoever only waits for a session can be dropped.
-    /// - Migrations are run before. Tenants with a SQLite file each are not supported.
+    /// - Migrations are run before, except for SQLite.
+    /// - [`session_by_url`](Self::session_by_url) is an error for SQLite.
     ///
     /// # Errors
     ///
@@ -347,8 +348,9 @@ impl Registry {
         migrate::migrate::<B>(self, route, migrations).await
     }
 
-    pub(crate) fn is_isolated(&self) -> bool {
-        self.0.isolation.is_some()
+    /// In test isolation: where the copies of SQLite databases are.
+    pub(crate) fn copies(&self) -> Option<&Copies> {
+        self.0.isolation.as_ref()
     }
 
     /// How long sessions are waited for, where no bind says otherwise.
