@@ -14,7 +14,7 @@ use diesel::result::Error as DieselError;
 
 use super::erased::Erased;
 use super::executor::Lender;
-use super::known::{KNOWN, Known, Table};
+use super::known::{BoundTable, KNOWN, Known};
 use super::shown::{Shown, count_sources, read};
 use super::verdicts::{Kind, Verdict, look_once, succeed_once, verdict_on};
 use crate::bind_key::BindKey;
@@ -120,7 +120,7 @@ fn look_at_sql(known: &Known, kind: Kind, dialect: Dialect, sql: &str) -> Result
     let tables = sql::tables(dialect, sql);
     for table in &tables {
         let bound = known.named(&table.name);
-        let is_own = |other: &&Table| other.key == kind.key;
+        let is_own = |other: &&BoundTable| other.key == kind.key;
         let Some(other) = bound.clone().find(|other| !is_own(other)) else { continue };
         let mut own = bound.filter(is_own);
         // In several databases there can be tables of the same name.
@@ -139,7 +139,7 @@ fn look_at_sql(known: &Known, kind: Kind, dialect: Dialect, sql: &str) -> Result
     Ok(())
 }
 
-fn found(known: &Known, key: &str, table: &Table) -> HiddenTable {
+fn found(known: &Known, key: &str, table: &BoundTable) -> HiddenTable {
     let is_ambiguous = known.named(&table.name).any(|other| other.key == key);
     HiddenTable {
         key: key.to_owned(),

@@ -10,7 +10,7 @@ use crate::sql::{self, Dialect};
 
 /// A table that is bound.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct BoundTable {
     /// The Rust path of its module, such as `app::schema::events`.
     pub(super) path: &'static str,
     /// Its name in SQL, as [`sql::tables`] has it.
@@ -21,7 +21,7 @@ pub(super) struct Table {
 /// Everything that is bound with `bind_tables!`, or in a module with `#[bind]`.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    tables: Vec<Table>,
+    tables: Vec<BoundTable>,
     /// Several tables have one path if their crates are two versions of one, or if they are declared in
     /// two blocks of a function, which paths do not tell apart.
     by_path: HashMap<&'static str, Vec<usize>>,
@@ -31,12 +31,12 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn of(tables: Vec<Table>) -> Self {
+    pub(super) fn of(tables: Vec<BoundTable>) -> Self {
         let mut known = Self::default();
         for (at, table) in tables.iter().enumerate() {
             known.by_path.entry(table.path).or_default().push(at);
             known.by_name.entry(table.name.clone()).or_default().push(at);
-            if table.path.contains(|c| matches!(c, '<' | ' ')) {
+            if table.path.contains(['<', ' ']) {
                 known.in_methods.push(at);
             }
         }
@@ -44,19 +44,19 @@ impl Known {
         known
     }
 
-    pub(super) fn at_path(&self, path: &str) -> impl Iterator<Item = &Table> + Clone {
+    pub(super) fn at_path(&self, path: &str) -> impl Iterator<Item = &BoundTable> + Clone {
         self.these(self.by_path.get(path).map_or(&[], Vec::as_slice))
     }
 
-    pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &Table> + Clone {
+    pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &BoundTable> + Clone {
         self.these(self.by_name.get(name).map_or(&[], Vec::as_slice))
     }
 
-    pub(super) fn in_methods(&self) -> impl Iterator<Item = &Table> + Clone {
+    pub(super) fn in_methods(&self) -> impl Iterator<Item = &BoundTable> + Clone {
         self.these(&self.in_methods)
     }
 
-    fn these<'a>(&'a self, places: &'a [usize]) -> impl Iterator<Item = &'a Table> + Clone {
+    fn these<'a>(&'a self, places: &'a [usize]) -> impl Iterator<Item = &'a BoundTable> + Clone {
         places.iter().map(|at| &self.tables[*at])
     }
 }
@@ -75,7 +75,7 @@ pub(super) static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         let name =
             sql::first_name(Dialect::of(item.backend), &(table.sql)()).map(Cow::into_owned)?;
         let path = (table.type_name)();
-        Some(Table { path: path.strip_suffix("::table").unwrap_or(path), name, key: item.key })
+        Some(BoundTable { path: path.strip_suffix("::table").unwrap_or(path), name, key: item.key })
     });
     Known::of(tables.collect())
 });

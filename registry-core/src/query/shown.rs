@@ -4,7 +4,7 @@
 //! where it is a source, by `FromClause<app::schema::events::table>`, and where a column of it is named,
 //! by `app::schema::events::columns::id`.
 
-use super::known::{Known, Table, modules};
+use super::known::{BoundTable, Known, modules};
 
 /// How much of a query its type shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,11 @@ pub(super) enum Shown {
 }
 
 /// Looks for a table of another bind than `key` in the name of a query's type.
-pub(super) fn read<'k>(known: &'k Known, type_name: &str, key: &str) -> Result<Shown, &'k Table> {
+pub(super) fn read<'k>(
+    known: &'k Known,
+    type_name: &str,
+    key: &str,
+) -> Result<Shown, &'k BoundTable> {
     let mut reader = Reader {
         known,
         key,
@@ -35,15 +39,37 @@ pub(super) fn read<'k>(known: &'k Known, type_name: &str, key: &str) -> Result<S
     Ok(reader.shown())
 }
 
-/// In how many places the type has the table as a source of a query.
+/// In how many places the type has the table itself, as a source of a query has.
 pub(super) fn count_sources(type_name: &str, path: &str) -> usize {
-    let is_source = |at: usize| {
-        ["FromClause<", "UpdateStatement<", "DeleteStatement<"]
-            .iter()
-            .any(|before| type_name[..at].ends_with(before))
-    };
+    let is_edge = |byte: Option<&u8>| !byte.is_some_and(|byte| is_in_path(*byte));
     let table = format!("{path}::table");
-    type_name.match_indices(&table).filter(|(at, _)| is_source(*at)).count()
+    let mut rest = type_name;
+    let mut count = 0;
+    while !rest.is_empty() {
+        // What is selected by default is what its argument has, which is the source once more.
+        let (part, next) = rest.split_once("DefaultSelectClause<").unwrap_or((rest, ""));
+        let part_bytes = part.as_bytes();
+        count += part
+            .match_indices(&table)
+            .filter(|(at, _)| {
+                is_edge(at.checked_sub(1).and_then(|before| part_bytes.get(before)))
+                    && is_edge(part_bytes.get(at + table.len()))
+            })
+            .count();
+        rest = &next[end_of_arguments(next)..];
+    }
+    count
+}
+
+/// Where arguments end whose angle bracket is open.
+fn end_of_arguments(rest: &str) -> usize {
+    let mut depth = 1;
+    let end = rest.bytes().position(|byte| {
+        depth += i32::from(byte == b'<');
+        depth -= i32::from(byte == b'>');
+        depth == 0
+    });
+    end.unwrap_or(rest.len())
 }
 
 struct Reader<'n, 'k> {
@@ -85,7 +111,7 @@ enum Arguments {
 }
 
 impl<'n, 'k> Reader<'n, 'k> {
-    fn read(&mut self) -> Result<(), &'k Table> {
+    fn read(&mut self) -> Result<(), &'k BoundTable> {
         let bytes = self.type_name.as_bytes();
         let mut at = 0;
         let mut last = "";
@@ -117,6 +143,12 @@ impl<'n, 'k> Reader<'n, 'k> {
                 b'>' | b')' | b']' => {
                     self.open.pop();
                 }
+                // A lifetime, which has no name here: `'_`.
+                b'\'' => {
+                    while bytes.get(at + 1).is_some_and(|byte| is_in_path(*byte)) {
+                        at += 1;
+                    }
+                }
                 b',' => {
                     if let Some(level) = self.open.last_mut() {
                         level.argument += 1;
@@ -142,7 +174,7 @@ impl<'n, 'k> Reader<'n, 'k> {
         })
     }
 
-    fn path(&mut self, path: &'n str) -> Result<(), &'k Table> {
+    fn path(&mut self, path: &'n str) -> Result<(), &'k BoundTable> {
         let level = self.open.last().copied();
         match level {
             Some(Level { of: Arguments::Alias, argument: 0 }) => self.aliases.push(path),
@@ -179,7 +211,7 @@ impl<'n, 'k> Reader<'n, 'k> {
     }
 
     /// Such a path is no single word of the name.
-    fn read_in_methods(&mut self) -> Result<(), &'k Table> {
+    fn read_in_methods(&mut self) -> Result<(), &'k BoundTable> {
         for table in self.known.in_methods() {
             let is_shown = self.type_name.match_indices(table.path).any(|(at, path)| {
                 let rest = &self.type_name[at + path.len()..];
@@ -351,3 +383,6 @@ const OF_DIESEL: &[&str] = &[
     "sqlite::types::*",
     "upsert::*",
 ];
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;
