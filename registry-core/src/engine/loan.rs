@@ -99,6 +99,7 @@ impl<C: Backend> Loan<C> {
         if let Some(watch) = held.lease().and_then(|lease| lease.watch()) {
             watch.holder.store(caller(), Ordering::Relaxed);
             watch.is_for_query.store(false, Ordering::Relaxed);
+            watch.is_questioned.store(false, Ordering::Relaxed);
             watch.set_tenant(None);
         }
         let engine = &held.engine;
