@@ -101,6 +101,7 @@ impl<C: Backend> Loan<C> {
             watch.is_held_by(Caller::current());
             watch.is_for_query.store(false, Ordering::Relaxed);
             watch.is_for_rows.store(false, Ordering::Relaxed);
+            watch.is_questioned.store(false, Ordering::Relaxed);
             watch.set_tenant(None);
         }
         let engine = &held.engine;
