@@ -4,7 +4,7 @@
 mod mount;
 mod support;
 
-mount::mount!(isolation, scopes, work, work_dropped);
+mount::mount!(isolation, scopes, work, work_dropped, work_retried);
 
 #[path = "work/commits.rs"]
 mod commits;
