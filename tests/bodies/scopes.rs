@@ -5,18 +5,27 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
 use registry_core::{
-    EngineOptions, Error, Registry, RunQueryDsl, Scope, UnitOfWork, WorkError, bind_tables,
+    EngineOptions, Error, Registry, RunQueryDsl, Scope, UnitOfWork, WorkError, WorkOptions,
+    bind_tables,
 };
 
 use super::database;
 use crate::support::eventually;
+use crate::support::log::own_log;
 
 diesel::table! {
     notes (id) {
         id -> Integer,
     }
 }
+diesel::table! {
+    #[sql_name = "notes"]
+    others (id) {
+        id -> Integer,
+    }
+}
 bind_tables!(db = "default", connection = super::Backend; notes);
+bind_tables!(db = "other", connection = super::Backend; others);
 
 type Main = <notes::table as registry_core::Bound>::Bind;
 
@@ -371,6 +380,131 @@ async fn who_waits_for_somebody_else_hears_who_that_is_and_may_try_again() {
     assert!(error.is_transient());
     release.send(()).expect("it waits");
     other.await.expect("no panic");
+}
+
+/// Two binds, and tenants of a third, in one database each.
+async fn divided() -> Registry {
+    let builder = Registry::builder().bind("default", database()).bind("other", database());
+    let registry = builder.build().expect("good settings");
+    for key in ["default", "other"] {
+        let session = registry.session_by_key::<super::Backend>(key).await;
+        let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY NOT NULL)";
+        session.expect("a session").batch_execute(create).await.expect("a table");
+    }
+    registry
+}
+
+/// A debug build and a release build say the same.
+#[tokio::test]
+async fn queries_beside_the_unit_of_work_of_a_scope_are_warned_of_with_their_place() {
+    let (log, _guard) = own_log();
+    let registry = divided().await;
+    let tenant = registry.tenant("acme").expect("a name");
+    let warnings = |line: u32| {
+        let place = format!("scopes.rs:{line}:");
+        let lines = log.lines_with(&place);
+        lines.iter().filter(|line| line.contains("WARN registry:")).cloned().collect::<Vec<_>>()
+    };
+    let all = || notes::table.select(notes::id);
+    let (outside, rows) = (line!(), all().load::<i32>(&registry));
+    rows.await.expect("rows");
+    assert!(warnings(outside).is_empty());
+    registry
+        .scope(async {
+            // Even if there is nothing in the unit of work yet.
+            for _ in 0..2 {
+                let (line, rows) = (line!(), all().load::<i32>(&registry));
+                rows.await.expect("rows");
+                let told = warnings(line);
+                assert_eq!(told.len(), 1, "once for each place: {told:?}");
+                assert!(told[0].contains("no part of its unit of work"), "{told:?}");
+                assert!(told[0].contains("bind=\"default\""), "{told:?}");
+                let (line, rows) = (line!(), all().load::<i32>(&tenant));
+                rows.await.expect("rows");
+                assert_eq!(warnings(line).len(), 1);
+                let (line, rows) = (line!(), others::table.load::<(i32,)>(&registry));
+                rows.await.expect("rows");
+                assert!(warnings(line)[0].contains("bind=\"other\""));
+                seen().await.expect("a count");
+            }
+            // What is in the unit of work is right, and so is a session that is asked for.
+            let mut work = UnitOfWork::current().await.expect("it is free");
+            let (line, rows) = (line!(), all().load::<i32>(&mut *work));
+            rows.await.expect("rows");
+            assert!(warnings(line).is_empty());
+            drop(work);
+            let mut session = registry.session::<Main>().await.expect("a session");
+            let (line, rows) = (line!(), all().load::<i32>(&mut session));
+            rows.await.expect("rows");
+            assert!(warnings(line).is_empty());
+            // Another registry has nothing to do with this scope.
+            let another = divided().await;
+            let (line, rows) = (line!(), all().load::<i32>(&another));
+            rows.await.expect("rows");
+            assert!(warnings(line).is_empty());
+        })
+        .await;
+}
+
+/// Where it was begun, which may be far from where it was forgotten.
+#[tokio::test]
+async fn a_unit_of_work_that_is_forgotten_is_told_of_with_the_place_of_its_begin() {
+    let (log, _guard) = own_log();
+    let registry = divided().await;
+    let tenant = registry.tenant("acme").expect("a name");
+    let told = || log.lines_with("was dropped without a commit or a rollback");
+    let insert = async |work: &mut UnitOfWork, id: i32| {
+        diesel::insert_into(notes::table).values(notes::id.eq(id)).execute(&mut *work).await?;
+        diesel::insert_into(others::table).values(others::id.eq(id)).execute(work).await
+    };
+    let first = line!() + 2;
+    let begun = [
+        registry.begin(),
+        registry.begin_with(WorkOptions::new()),
+        tenant.begin(),
+        tenant.begin_with(WorkOptions::new()),
+    ];
+    for (at, mut work) in begun.into_iter().enumerate() {
+        insert(&mut work, at as i32).await.expect("two rows");
+        drop(work);
+        is_at_rest(&registry).await;
+        let told = told();
+        assert_eq!(told.len(), at + 1, "{told:?}");
+        let place = format!("began=tests/bodies/scopes.rs:{}:", first + at as u32);
+        assert!(told[at].contains("DEBUG registry:") && told[at].contains(&place), "{told:?}");
+        assert!(told[at].contains("touched=`default`, `other`"), "{told:?}");
+    }
+    // The future of a transaction that is dropped, and that of a scope.
+    let line = line!() + 1;
+    let endless = registry.transaction(async |work| {
+        insert(work, 1).await?;
+        std::future::pending::<Result<(), Error>>().await
+    });
+    assert!(tokio::time::timeout(Duration::from_millis(300), endless).await.is_err());
+    assert!(told()[4].contains(&format!("began=tests/bodies/scopes.rs:{line}:")));
+    is_at_rest(&registry).await;
+    let line = line!() + 1;
+    let endless = registry.scope(async {
+        insert(&mut *UnitOfWork::current().await.expect("it is free"), 1).await.expect("two rows");
+        std::future::pending::<()>().await
+    });
+    assert!(tokio::time::timeout(Duration::from_millis(300), endless).await.is_err());
+    assert!(told()[5].contains(&format!("began=tests/bodies/scopes.rs:{}:", line + 1)));
+    assert!(told()[5].contains(&format!("scope=tests/bodies/scopes.rs:{line}:")));
+    is_at_rest(&registry).await;
+    // Nothing was touched, or somebody has said what is to become of it.
+    drop(registry.begin());
+    let mut work = registry.begin();
+    insert(&mut work, 1).await.expect("two rows");
+    work.rollback().await.expect("told");
+    let refused = registry.transaction(async |work| {
+        insert(work, 1).await?;
+        Err::<(), Error>(diesel::result::Error::RollbackTransaction.into())
+    });
+    refused.await.expect_err("its own");
+    registry.scope(note(1)).await.expect("rolled back at its end");
+    registry.try_scope(note(1)).await.expect("committed");
+    assert_eq!(told().len(), 6);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::panic::Location;
 use diesel::result::Error as DieselError;
 use futures_util::future::BoxFuture;
 
+use super::beside;
 use super::lease::Lease;
 use super::routed::{Checked, FindsBind, Routed, TakesFrom, Way};
 use super::same::ServedBy;
@@ -103,9 +104,7 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
     const KEY: Option<&'static str> = Some(B::KEY);
 
     fn lease(self, at: &'static Location<'static>) -> Acquire<'r, B> {
-        if cfg!(debug_assertions) {
-            self.warn_of_held::<B>(at);
-        }
+        beside::look::<B>(self, at);
         self.session::<B>().for_query()
     }
 
@@ -133,9 +132,7 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
     const KEY: Option<&'static str> = Some(B::KEY);
 
     fn lease(self, at: &'static Location<'static>) -> Acquire<'t, B> {
-        if cfg!(debug_assertions) {
-            self.registry().warn_of_held::<B>(at);
-        }
+        beside::look::<B>(self.registry(), at);
         self.session::<B>().for_query()
     }
 

@@ -1,5 +1,6 @@
 //! The registry: every engine of a program, found by the bind of a model.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -79,6 +80,8 @@ struct Inner {
     /// Engines that were replaced, as long as they have sessions lent.
     replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
     closing: Closing,
+    /// The places where queries were run beside a unit of work: each is warned of once.
+    beside: Mutex<HashSet<(&'static str, &'static Location<'static>)>>,
     /// In test isolation: where the copies of SQLite databases are. The last field, so that it is
     /// dropped after the engines.
     isolation: Option<Copies>,
@@ -118,6 +121,7 @@ impl Registry {
             work,
             replaced: Mutex::default(),
             closing: Closing::default(),
+            beside: Mutex::default(),
             isolation,
         }))
     }
@@ -338,6 +342,20 @@ impl Registry {
         {
             engine::beside_session(engine.settings().key, place);
         }
+    }
+
+    /// Whether that place is the first time seen to run a query of that bind beside a unit of work.
+    pub(crate) fn is_first_beside(
+        &self,
+        key: &'static str,
+        at: &'static Location<'static>,
+    ) -> bool {
+        self.0.beside.lock().unwrap_or_else(PoisonError::into_inner).insert((key, at))
+    }
+
+    /// Whether both are one registry.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(crate) async fn migrate_along<B: Bind>(

@@ -295,6 +295,12 @@ impl Scope {
         }
     }
 
+    /// Whether the calling task is in a scope of that registry, or of a tenant of it.
+    pub(crate) fn is_entered_of(registry: &Registry) -> bool {
+        let is_of = |current: &Current| current.scope.0.source.registry().is(registry);
+        CURRENT.try_with(is_of).unwrap_or(false)
+    }
+
     /// The registry that it is of.
     #[cfg(feature = "axum")]
     pub(crate) fn registry(&self) -> &Registry {
