@@ -27,6 +27,7 @@ mod route;
 mod served;
 mod status;
 mod table;
+mod tenants;
 mod verify;
 
 pub use builder::RegistryBuilder;
@@ -34,6 +35,7 @@ pub use close::CloseReport;
 pub use migrate::MigrateReport;
 pub(crate) use route::{Found, Route, identity_of};
 pub use status::Status;
+pub(crate) use tenants::NoPlace;
 pub use verify::{BindHealth, CheckReport, VerifyReport};
 
 use close::Closing;

@@ -23,6 +23,7 @@ use self::connect::Way;
 use super::Backend;
 use super::driver::{Driver, Opened, Reach, begin_by_ansi, depth};
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::namespace::{Namespace, Presence};
 use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
 #[cfg(feature = "rustls")]
@@ -31,6 +32,7 @@ use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Pooler};
 use crate::sql::Dialect;
 
 mod connect;
+mod namespace;
 mod transport;
 mod wire;
 
@@ -188,6 +190,30 @@ impl Driver for Postgres {
         // Only a warning where none is open.
         self.batch_execute("ROLLBACK").await?;
         self.batch_execute(&session.restore).await
+    }
+
+    async fn lock_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
+        namespace::lock(self, namespace).await
+    }
+
+    async fn find_namespace(&mut self, namespace: &Namespace) -> QueryResult<Presence> {
+        namespace::find(self, namespace).await
+    }
+
+    async fn begin_namespace(&mut self, namespace: &Namespace) -> QueryResult<Namespace> {
+        namespace::begin(self, namespace).await
+    }
+
+    async fn finish_namespace(
+        &mut self,
+        begun: &Namespace,
+        namespace: &Namespace,
+    ) -> QueryResult<()> {
+        namespace::finish(self, begun, namespace).await
+    }
+
+    async fn remove_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
+        namespace::remove(self, namespace).await
     }
 
     migrate_by_harness!();
