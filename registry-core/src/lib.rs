@@ -121,6 +121,7 @@
 mod backend;
 mod bind;
 mod bind_key;
+mod caller;
 mod engine;
 pub mod error;
 mod func;

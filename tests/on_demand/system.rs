@@ -1,5 +1,6 @@
 //! The operating system refuses: no files are left, or a folder cannot be searched or written to.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -42,13 +43,10 @@ async fn acquires_in_a_process_of_its_own() {
             all.into_iter().find_map(Result::err)
         }
         "migrated" => {
-            let migrations = Path::new(&folder).join("migrations");
-            std::fs::create_dir(&migrations).expect("a folder");
+            let migrations = migrations_in(Path::new(&folder));
             for number in 0..60 {
                 visit(&registry, number).await.expect("a session");
-                let tenant = registry.tenant(&format!("m{number}")).expect("a name");
-                let migrations = FileBasedMigrations::from_path(&migrations).expect("none");
-                tenant.migrate::<Files>(migrations).await.expect("migrated");
+                migrate(&registry, number, &migrations).await;
             }
             None
         }
@@ -72,6 +70,25 @@ async fn acquires_in_a_process_of_its_own() {
     causes(&error).iter().skip(1).for_each(|cause| println!("seen {cause}"));
 }
 
+/// One of them cannot be run in a transaction, and only its `metadata.toml` says so.
+fn migrations_in(folder: &Path) -> FileBasedMigrations {
+    let migrations = folder.join("migrations");
+    for (name, sql) in [("1_create", "CREATE TABLE m (value INTEGER)"), ("2_vacuum", "VACUUM")] {
+        let folder = migrations.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("up.sql"), sql).expect("a file");
+        let metadata = format!("run_in_transaction = {}", name == "1_create");
+        std::fs::write(folder.join("metadata.toml"), metadata).expect("a file");
+    }
+    FileBasedMigrations::from_path(&migrations).expect("two")
+}
+
+async fn migrate(registry: &Registry, number: usize, migrations: &FileBasedMigrations) {
+    let tenant = registry.tenant(&format!("m{number}")).expect("a name");
+    let report = tenant.migrate::<Files>(migrations.clone()).await.expect("migrated");
+    assert_eq!(report.applied, ["1_create", "2_vacuum"]);
+}
+
 async fn acquire(registry: &Registry, number: usize) -> Result<Session<Files>, AcquireError> {
     let tenant = registry.tenant(&format!("t{number}")).expect("a name");
     tenant.session::<Files>().await
@@ -84,8 +101,8 @@ async fn visit(registry: &Registry, number: usize) -> Result<(), AcquireError> {
 }
 
 /// What happens in that scene, in a process that `program` starts.
-fn seen(program: &[&str], scene: &str, folder: &Path) -> Vec<String> {
-    let output = Command::new(program[0])
+fn seen(program: &[impl AsRef<OsStr>], scene: &str, folder: &Path) -> Vec<String> {
+    let output = Command::new(&program[0])
         .args(&program[1..])
         .arg(std::env::current_exe().expect("this test binary"))
         .args(["system::acquires_in_a_process_of_its_own", "--exact", "--nocapture"])
@@ -101,8 +118,10 @@ fn seen(program: &[&str], scene: &str, folder: &Path) -> Vec<String> {
     seen
 }
 
-/// With at most 64 open files, of which an engine takes three.
-const FEW_FILES: [&str; 4] = ["sh", "-c", "ulimit -n 64 && exec \"$@\"", "sh"];
+/// With at most so many open files, of which an engine takes three.
+fn few_files(limit: u32) -> [String; 4] {
+    ["sh", "-c", &format!("ulimit -n {limit} && exec \"$@\""), "sh"].map(str::to_owned)
+}
 
 /// Root may search any folder, unless it is told that it may not.
 const NO_PRIVILEGES: [&str; 3] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
@@ -121,8 +140,18 @@ const READ_ONLY: [&str; 7] = [
 
 #[test]
 fn where_files_are_short_idle_engines_make_room() {
-    for scene in ["one by one", "all at once", "migrated"] {
-        assert_eq!(seen(&FEW_FILES, scene, &fresh_folder()), ["no error"], "{scene}");
+    for scene in ["one by one", "all at once"] {
+        assert_eq!(seen(&few_files(64), scene, &fresh_folder()), ["no error"], "{scene}");
+    }
+}
+
+/// How many files are left when migrations are read depends on how many this process was started with: of
+/// three limits in a row each leaves another number.
+#[test]
+fn where_files_are_short_idle_engines_make_room_for_migrations_to_be_read() {
+    for limit in 62..=65 {
+        let seen = seen(&few_files(limit), "migrated", &fresh_folder());
+        assert_eq!(seen, ["no error"], "{limit} files");
     }
 }
 
@@ -133,7 +162,7 @@ fn where_files_are_short_and_all_engines_are_used_the_error_is_the_systems_and_p
         "the operating system has no resources left for a connection",
         "Too many open files (os error 24)",
     ];
-    assert_eq!(seen(&FEW_FILES, "held", &fresh_folder()), expected);
+    assert_eq!(seen(&few_files(64), "held", &fresh_folder()), expected);
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod pool;
 mod returning;
 mod rows;
 mod slot;
+mod standing;
 mod starving;
 mod statements;
 mod stats;
@@ -41,6 +42,7 @@ mod sync {
 pub(crate) use self::core::{Attempt, Core};
 pub(crate) use self::loan::Loan;
 pub(crate) use self::rows::OpenRows;
+pub(crate) use self::standing::{Over, Standing};
 pub(crate) use self::stats::{beside_session, engine_closed, engine_opened};
 pub use self::status::{EngineStatus, LastError};
 pub(crate) use self::used::Used;
@@ -120,7 +122,7 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
     ) -> BoxFuture<'static, Result<(), CheckFailure>>;
 
     /// Copies a SQLite database to a file that is not there yet.
-    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), DriverError>>;
+    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>>;
 
     /// Refuses sessions from now on, to those who wait as well, and closes idle connections.
     fn begin_close(&self);
@@ -138,7 +140,7 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
     fn is_held_by_caller(&self) -> bool;
 }
 
-/// Why a check of an engine failed.
+/// Why an engine could not be checked, or its database not be copied.
 pub(crate) enum CheckFailure {
     Acquire(AcquireError),
     Check(DriverError),

@@ -36,7 +36,7 @@ pub use status::Status;
 pub use verify::{BindHealth, CheckReport, VerifyReport};
 
 use close::Closing;
-use isolation::Copies;
+pub(crate) use isolation::Copies;
 use migrate::BackendOf;
 use served::Served;
 use table::Table;
@@ -226,10 +226,15 @@ impl Registry {
     /// On PostgreSQL, MySQL and MariaDB each bind has one connection in a transaction that is
     /// rolled back when the registry is dropped or closed. What is committed on it is released as a
     /// savepoint, and each session and each query on the registry has a savepoint of its own, so
-    /// that one that fails does not spoil the rest. A second session of a bind while the first is
-    /// lent is an error at once ([`AcquireError::Isolated`](crate::AcquireError::Isolated)): there
-    /// is no other connection that could see the same. A SQLite database is copied, and behaves as
+    /// that one that fails does not spoil the rest. A SQLite database is copied, and behaves as
     /// ever.
+    ///
+    /// Whatever runs at the same time waits for that one connection, first come first served, for
+    /// `acquire_timeout`: queries in a `try_join!`, requests, a session of one task beside the unit of
+    /// work of another. No other connection could see the same. So a task that holds a session, a unit
+    /// of work or a stream of rows, and asks for another session of the bind, waits for itself:
+    /// [`AcquireError::Isolated`](crate::AcquireError::Isolated). Futures of one task may wait for
+    /// each other all the same, so this is said when nothing has gone on in the task for a second.
     ///
     /// It works for sessions, queries, units of work, scopes and the web layer alike; options of
     /// units of work that need a transaction of their own (isolation, read-only) have no effect.
@@ -242,8 +247,9 @@ impl Registry {
     ///   PostgreSQL.
     /// - A statement whose future is dropped costs the connection, and with it all that the test
     ///   has done: [`AcquireError::IsolationLost`](crate::AcquireError::IsolationLost) then, on
-    ///   every acquire.
-    /// - Migrations are run before. Tenants with a SQLite file each are not supported.
+    ///   every acquire. Whoever only waits for a session can be dropped.
+    /// - Migrations are run before, except for SQLite.
+    /// - [`session_by_url`](Self::session_by_url) is an error for SQLite.
     ///
     /// # Errors
     ///
@@ -342,13 +348,19 @@ impl Registry {
         migrate::migrate::<B>(self, route, migrations).await
     }
 
-    pub(crate) fn is_isolated(&self) -> bool {
-        self.0.isolation.is_some()
+    /// In test isolation: where the copies of SQLite databases are.
+    pub(crate) fn copies(&self) -> Option<&Copies> {
+        self.0.isolation.as_ref()
     }
 
     /// How long sessions are waited for, where no bind says otherwise.
     pub(crate) fn acquire_timeout(&self) -> Duration {
         self.0.recipes.acquire_timeout(BindKey::NONE)
+    }
+
+    /// The keys of all binds, in alphabetical order.
+    pub(crate) fn bind_keys(&self) -> &[BindKey] {
+        &self.0.keys
     }
 
     pub(crate) fn work_options(&self) -> &WorkOptions {

@@ -20,7 +20,7 @@ use super::refusal::NotOpened;
 use super::rows::{Output, Row, Rows, load};
 use super::statement::{Statement, execute};
 use super::thread::{Answer, Database, Thread};
-use super::transaction;
+use super::{thread, transaction};
 use crate::backend::observed::Observed;
 
 /// A connection to a SQLite database, on a thread of its own.
@@ -127,11 +127,14 @@ impl AsyncSqliteConnection {
         let (result, depth) = self
             .thread
             .run(move |database| {
-                database.set_depth(depth);
-                let result = work(&mut database.connection);
-                let depth = transaction::depth(database.status());
-                database.look_for_transaction();
-                (result, depth)
+                let mut depth_after = Ok(depth);
+                let result = database.run(transaction::Effects::MayEnd, |connection| {
+                    thread::set_depth(connection, depth);
+                    let result = work(connection);
+                    depth_after = transaction::depth(thread::status(connection));
+                    result
+                });
+                (result, depth_after)
             })
             .await?;
         transaction::set_depth(self.status(), depth);
@@ -140,13 +143,14 @@ impl AsyncSqliteConnection {
 
     pub(super) async fn start_thread(url: &str) -> Result<Self, NotOpened> {
         // Diesel's own connection reports how that went.
-        let thread = Thread::open(url).await?;
+        let observed = Arc::<Observed>::default();
+        let thread = Thread::open(url, Arc::clone(&observed)).await?;
         let instrumentation = Mutex::new(DynInstrumentation::default_instrumentation());
         Ok(Self {
             thread,
             transactions: AnsiTransactionManager::default(),
             refuses_writes: false,
-            observed: Arc::default(),
+            observed,
             instrumentation,
         })
     }
@@ -260,10 +264,10 @@ impl SimpleAsyncConnection for AsyncSqliteConnection {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         let shown = StrQueryHelper::new(query);
         self.report(InstrumentationEvent::start_query(&shown));
-        let sql = query.to_owned();
+        let (sql, effects) = (query.to_owned(), transaction::effects(query));
         let run = self.thread.run(move |database| {
-            let result = database.connection.batch_execute(&sql);
-            (result, database.look_for_transaction())
+            let result = database.run(effects, |connection| connection.batch_execute(&sql));
+            (result, database.has_transaction())
         });
         let result = match run.await {
             Ok((Err(error), has_transaction)) => {

@@ -8,7 +8,7 @@
 //!
 //! Behind a transaction pooler it also changes what is sent: see [`rewrite`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsStream};
 use self::frames::{Frames, text};
 use self::rewrite::Rewriter;
 use crate::backend::observed::{ErrorClass, Observed};
-use crate::sql::{self, Dialect, Effects, SessionEffect, TransactionEffect};
+use crate::sql::{self, Dialect, Effects, SessionEffect};
 
 mod frames;
 mod rewrite;
@@ -61,6 +61,8 @@ struct Eavesdropper {
     prepared: u64,
     /// The prepared statements that may leave something behind, by name.
     leaving: HashMap<Vec<u8>, Effects>,
+    /// The prepared statements that are known to be of savepoints, by name.
+    savepoints: HashSet<Vec<u8>>,
     /// Whether statements can change the session: behind a transaction pooler, those that would are not sent.
     has_session: bool,
     /// Whether the session is set up, so that whatever the server reports from now on is a change.
@@ -76,6 +78,9 @@ struct Eavesdropper {
 struct Batch {
     /// Whether there is a statement in it. A client only waits for those, and not for one that is closed.
     has_statement: bool,
+    /// Whether what it runs is known to leave the transaction open that is. `ROLLBACK TO SAVEPOINT` is reported in
+    /// the same word as `ROLLBACK`.
+    keeps_transaction: bool,
     /// How many statements it prepares by name, and how many it closes.
     prepares: u64,
     closes: u64,
@@ -93,6 +98,7 @@ impl Eavesdropper {
             has_failed: false,
             prepared: 0,
             leaving: HashMap::new(),
+            savepoints: HashSet::new(),
             is_set_up: false,
             parameters: HashMap::new(),
             before: HashMap::new(),
@@ -101,11 +107,8 @@ impl Eavesdropper {
 
     fn sent(&mut self, bytes: &[u8]) {
         let mut sent = std::mem::take(&mut self.sent);
-        let wants_binds = !self.leaving.is_empty();
-        let has_session = self.has_session;
-        let wants = |kind| {
-            has_session && (matches!(kind, b'P' | b'Q' | b'C') || kind == b'B' && wants_binds)
-        };
+        let wants_binds = !self.leaving.is_empty() || !self.savepoints.is_empty();
+        let wants = |kind| matches!(kind, b'P' | b'Q' | b'C') || kind == b'B' && wants_binds;
         sent.feed(bytes, wants, |kind, body| self.sent_message(kind, body));
         self.sent = sent;
     }
@@ -113,10 +116,13 @@ impl Eavesdropper {
     fn sent_message(&mut self, kind: u8, body: &[u8]) {
         match kind {
             b'Q' => {
+                let mut keeps_transaction = false;
                 if let Some((query, _)) = text(body) {
-                    self.observed.note_effects(judge(query));
+                    let effects = judge(query);
+                    self.note_effects(effects);
+                    keeps_transaction = !effects.may_end;
                 }
-                self.expect(Batch { has_statement: true, ..Batch::default() });
+                self.expect(Batch { has_statement: true, keeps_transaction, ..Batch::default() });
             }
             b'P' => {
                 self.batch.has_statement = true;
@@ -124,8 +130,14 @@ impl Eavesdropper {
                     && let Some((query, _)) = text(rest)
                 {
                     let effects = judge(query);
-                    self.observed.note_effects(effects);
+                    self.note_effects(effects);
                     self.batch.prepares += u64::from(!name.is_empty());
+                    if effects.has_savepoint && !effects.may_end {
+                        self.savepoints.insert(name.to_vec());
+                    } else if name.is_empty() && !self.savepoints.is_empty() {
+                        // The statement without a name is another one now.
+                        self.savepoints.remove(name);
+                    }
                     if effects.session != SessionEffect::None && !name.is_empty() {
                         self.leaving.insert(name.to_vec(), effects);
                     }
@@ -135,9 +147,11 @@ impl Eavesdropper {
                 self.batch.has_statement = true;
                 if let Some((_, rest)) = text(body)
                     && let Some((name, _)) = text(rest)
-                    && let Some(effects) = self.leaving.get(name)
                 {
-                    self.observed.note_effects(*effects);
+                    if let Some(effects) = self.leaving.get(name) {
+                        self.note_effects(*effects);
+                    }
+                    self.batch.keeps_transaction = self.savepoints.contains(name);
                 }
             }
             b'C' => {
@@ -145,6 +159,7 @@ impl Eavesdropper {
                     && let Some((name, _)) = text(name)
                 {
                     self.leaving.remove(name);
+                    self.savepoints.remove(name);
                     self.batch.closes += u64::from(!name.is_empty());
                 }
             }
@@ -159,6 +174,12 @@ impl Eavesdropper {
         }
     }
 
+    fn note_effects(&self, effects: Effects) {
+        if self.has_session {
+            self.observed.note_effects(effects);
+        }
+    }
+
     fn expect(&mut self, batch: Batch) {
         self.expected.push_back(batch);
         if batch.has_statement {
@@ -168,7 +189,7 @@ impl Eavesdropper {
 
     fn received(&mut self, bytes: &[u8]) {
         let mut received = std::mem::take(&mut self.received);
-        let wants = |kind| matches!(kind, b'Z' | b'E' | b'S');
+        let wants = |kind| matches!(kind, b'Z' | b'E' | b'S' | b'C');
         received.feed(bytes, wants, |kind, body| self.received_message(kind, body));
         self.received = received;
     }
@@ -186,6 +207,7 @@ impl Eavesdropper {
                     None => self.is_set_up = true,
                 }
             }
+            (b'C', tag) => self.completed(tag),
             (b'E', fields) => self.received_error(fields),
             (b'S', body) => {
                 if let Some((name, rest)) = text(body)
@@ -200,6 +222,19 @@ impl Eavesdropper {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A statement was completed, and this is what it was. The status that follows a batch does not show a
+    /// transaction that has ended in it, if another one is open afterwards.
+    fn completed(&mut self, tag: &[u8]) {
+        let has_ended = match tag {
+            b"COMMIT\0" | b"PREPARE TRANSACTION\0" => true,
+            b"ROLLBACK\0" => !self.expected.front().is_some_and(|batch| batch.keeps_transaction),
+            _ => false,
+        };
+        if has_ended {
+            self.observed.note_end();
         }
     }
 
@@ -242,6 +277,9 @@ impl Eavesdropper {
             self.observed.note_farewell(String::from_utf8_lossy(error.message).into_owned());
         }
         self.observed.note_error(class);
+        if let Ok(message) = std::str::from_utf8(error.message) {
+            self.observed.note_said(message, class);
+        }
     }
 }
 
@@ -292,11 +330,7 @@ impl Drop for Eavesdropper {
 fn judge(query: &[u8]) -> Effects {
     match std::str::from_utf8(query) {
         Ok(query) => sql::effects(Dialect::Postgres, query),
-        Err(_) => Effects {
-            session: SessionEffect::Replace,
-            transaction: TransactionEffect::Unknown,
-            is_certain: false,
-        },
+        Err(_) => Effects::of_the_unreadable(),
     }
 }
 
