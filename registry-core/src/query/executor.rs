@@ -7,7 +7,7 @@ use diesel::result::Error as DieselError;
 use futures_util::future::BoxFuture;
 
 use super::lease::Lease;
-use super::routed::{Checked, FindsBind, Routed, TakesFrom, Way};
+use super::routed::{Checked, FindsBind, LocksNothing, Routed, TakesFrom, Way};
 use super::same::ServedBy;
 use crate::backend::Backend;
 use crate::bind::Bind;
@@ -68,7 +68,7 @@ where
 {
 }
 
-impl<S: Bind, B> Lender<B> for &mut Session<S> {
+impl<S: Bind, B: ServedBy<S>> Lender<B> for &mut Session<S> {
     type Connection = S::Connection;
     type Lease = Self;
     type Leasing = Ready<Result<Self::Lease, DieselError>>;
@@ -86,8 +86,8 @@ impl<S: Bind, B> Lender<B> for &mut Session<S> {
 
 impl<Q, B: Bind, Via> Executor<Q, B, Via> for &Registry
 where
-    Q: Routed<B, Via> + Checked<B, Via>,
-    Via: FindsBind,
+    Q: Routed<B, Via> + Checked<B, Via> + LocksNothing<Via>,
+    Via: FindsBind<Q>,
 {
 }
 
@@ -116,8 +116,8 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
 
 impl<Q, B: Bind, Via> Executor<Q, B, Via> for &Tenant
 where
-    Q: Routed<B, Via> + Checked<B, Via>,
-    Via: FindsBind,
+    Q: Routed<B, Via> + Checked<B, Via> + LocksNothing<Via>,
+    Via: FindsBind<Q>,
 {
 }
 
@@ -147,7 +147,7 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
 impl<Q, B: Bind, Via> Executor<Q, B, Via> for &mut UnitOfWork
 where
     Q: Routed<B, Via> + Checked<B, Via>,
-    Via: FindsBind,
+    Via: FindsBind<Q>,
 {
 }
 

@@ -98,8 +98,10 @@ use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::LoadQuery;
 
+mod asks;
 mod bound;
 mod bound_to;
+mod combined;
 mod erased;
 mod execute;
 mod executor;
