@@ -21,6 +21,7 @@ use diesel::query_source::QuerySource;
 use diesel::sql_types::{self, HasSqlType, TypeMetadata};
 
 use super::probe::Predicates;
+use super::routed::{ByTable, LocksNothing};
 use super::sources::{AllIn, Source};
 
 /// A combination of queries whose tables, in FROM and in WHERE, are all in the database `B`.
@@ -29,9 +30,9 @@ pub trait Combines<B> {}
 impl<Q: QueryFragment<Question<TablesIn<B>>>, B: 'static> Combines<B> for Q {}
 
 /// A combination of queries none of which locks its rows.
-pub trait CombinesWithoutLock {}
+pub trait LocksNoPart {}
 
-impl<Q: QueryFragment<Question<Locks>>> CombinesWithoutLock for Q {}
+impl<Q: QueryFragment<Question<Locks>>> LocksNoPart for Q {}
 
 /// The question whether all tables are in the database `B`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
@@ -74,9 +75,10 @@ where
     }
 }
 
-// The default is a select that locks nothing. Diesel has no other in a box.
-impl<F, S, D, W, O, L, G, H> QueryFragment<Question<Locks>, Locks>
-    for SelectStatement<F, S, D, W, O, L, G, H>
+impl<F, S, D, W, O, L, G, H, LC> QueryFragment<Question<Locks>, Locks>
+    for SelectStatement<F, S, D, W, O, L, G, H, LC>
+where
+    Self: LocksNothing<ByTable>,
 {
     fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, Question<Locks>>) -> QueryResult<()> {
         Ok(())
@@ -109,9 +111,7 @@ impl<W: 'static> Backend for Question<W> {
     type BindCollector<'a> = RawBytesBindCollector<Self>;
 }
 
-// Not so where subqueries are asked for: Diesel's literals and functions without arguments need it.
-impl<B> DieselReserveSpecialization for Question<TablesIn<B>> {}
-impl DieselReserveSpecialization for Question<Locks> {}
+impl<W> DieselReserveSpecialization for Question<W> {}
 
 impl<W> TrustedBackend for Question<W> {}
 

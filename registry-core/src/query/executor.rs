@@ -32,8 +32,8 @@ pub trait Lender<B>: Sized + Send {
     /// The connection type that queries are run with.
     type Connection: Backend;
 
-    /// What has the connection while a query is run.
-    type Lease: Lease<Connection = Self::Connection>;
+    /// What has the connection while a query is run: that of a session of this bind, or of one by key.
+    type Lease: Lease<Connection = Self::Connection> + Holds<B>;
 
     /// That on its way.
     type Leasing: Future<Output = Result<Self::Lease, Self::LeaseError>> + Send;
@@ -59,6 +59,14 @@ pub trait Lender<B>: Sized + Send {
         None
     }
 }
+
+/// Said of what has a connection to the database `B`, or one of which nothing is known: so that whoever asks for
+/// a [`Lender<B>`](Lender) gets no other.
+pub trait Holds<B> {}
+
+impl<S: Bind, B: ServedBy<S>> Holds<B> for Session<S> {}
+
+impl<S: Bind, B: ServedBy<S>> Holds<B> for &mut Session<S> {}
 
 impl<S: Bind, Q, B: Bind, Via> Executor<Q, B, Via> for &mut Session<S>
 where
@@ -87,7 +95,7 @@ impl<S: Bind, B: ServedBy<S>> Lender<B> for &mut Session<S> {
 impl<Q, B: Bind, Via> Executor<Q, B, Via> for &Registry
 where
     Q: Routed<B, Via> + Checked<B, Via> + LocksNothing<Via>,
-    Via: FindsBind<Q>,
+    Via: FindsBind<Q, B>,
 {
 }
 
@@ -117,7 +125,7 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
 impl<Q, B: Bind, Via> Executor<Q, B, Via> for &Tenant
 where
     Q: Routed<B, Via> + Checked<B, Via> + LocksNothing<Via>,
-    Via: FindsBind<Q>,
+    Via: FindsBind<Q, B>,
 {
 }
 
@@ -147,7 +155,7 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
 impl<Q, B: Bind, Via> Executor<Q, B, Via> for &mut UnitOfWork
 where
     Q: Routed<B, Via> + Checked<B, Via>,
-    Via: FindsBind<Q>,
+    Via: FindsBind<Q, B>,
 {
 }
 
@@ -184,6 +192,9 @@ macro_rules! on_connections {
     ($($feature:literal $connection:ident;)*) => {$(
         #[cfg(feature = $feature)]
         impl<Q> Executor<Q, Unchecked, Unchecked> for &mut crate::backend::$connection {}
+
+        #[cfg(feature = $feature)]
+        impl Holds<Unchecked> for &mut crate::backend::$connection {}
 
         #[cfg(feature = $feature)]
         impl Lender<Unchecked> for &mut crate::backend::$connection {

@@ -93,18 +93,19 @@ impl<Inside, F, K, B> AppearsOnTable<Join<Inside, Around<F, B>, K>> for Anything
 
 impl<F, B> AppearsOnTable<Around<F, B>> for Anything<Around<F, B>> {}
 
-// A condition in a box is looked at when the query is run. Diesel only knows it on its own source.
+// A condition in a box is looked at when the query is run: Diesel knows it on its own source alone. This is said of
+// the box, as the language has it that only `AppearsOnTable` of its own source holds for what is in it.
 macro_rules! conditions_in_boxes {
-    ($($source:ident: $($auto:ident)*;)*) => {$(
+    ($($source:ident)*) => {$(
         impl<F, B, DB: Backend, GB, A, ST> AppearsOnTable<$source<F, B>>
-            for Box<dyn BoxableExpression<F, DB, GB, A, SqlType = ST> $(+ $auto)* + '_>
+            for Box<dyn BoxableExpression<F, DB, GB, A, SqlType = ST> + '_>
         where
             Self: Expression,
         {
         }
 
         impl<F, B, DB: Backend, GB, A, ST> AppearsOnTable<$source<F, B>>
-            for &(dyn BoxableExpression<F, DB, GB, A, SqlType = ST> $(+ $auto)* + '_)
+            for &(dyn BoxableExpression<F, DB, GB, A, SqlType = ST> + '_)
         where
             Self: Expression,
         {
@@ -112,16 +113,7 @@ macro_rules! conditions_in_boxes {
     )*};
 }
 
-conditions_in_boxes! {
-    Around:;
-    Around: Send;
-    Around: Sync;
-    Around: Send Sync;
-    Strict:;
-    Strict: Send;
-    Strict: Sync;
-    Strict: Send Sync;
-}
+conditions_in_boxes! { Around Strict }
 
 impl<QS, F, B> AppearsOnTable<QS> for Anything<Strict<F, B>> {}
 

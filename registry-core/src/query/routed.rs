@@ -5,7 +5,7 @@
 //! compiler fills in: without it, two implementations for all types would be one too many.
 
 use diesel::backend::Backend;
-use diesel::expression::{SqlLiteral, UncheckedBind};
+use diesel::expression::{AppearsOnTable, SqlLiteral, UncheckedBind};
 use diesel::internal::table_macro::{
     BoxedSelectStatement, FromClause, NoFromClause, SelectStatement,
 };
@@ -19,7 +19,7 @@ use diesel::sql_types::Untyped;
 
 use super::asks::Asks;
 use super::bound_to::{BoundTo, Told};
-use super::combined::{Combines, CombinesWithoutLock};
+use super::combined::{Combines, LocksNoPart};
 use super::probe::{Around, Nothing, OpenPredicates, Predicates, Strict};
 use super::sources::{AllIn, Source};
 use crate::bind::Bind;
@@ -28,10 +28,10 @@ use crate::bind::Bind;
 ///
 /// `Via` is how that is known. It is for the compiler to find.
 #[diagnostic::on_unimplemented(
-    message = "this query has no bind that is known: a table of it is not bound, or only its writer knows where it belongs",
+    message = "no bind is known for this query: a table in it is not bound to a database, or it is of a type that is not Diesel's own",
     label = "no bind is known for this query",
-    note = "bind its table: `registry_core::bind_tables!(db = \"..\", backend = ..; path::to::table)`",
-    note = "or, if it is a query type of your own, say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`",
+    note = "bind the table: `registry_core::bind_tables!(db = \"..\", backend = ..; path::to::table)`",
+    note = "or say where a query type of your own belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`",
     note = "or run it unchecked, on the connection of a session: `&mut **session`"
 )]
 pub trait Routed<B: Bind, Via> {}
@@ -89,14 +89,14 @@ pub struct RawSql(());
 #[derive(Debug)]
 pub struct BoxedRawSql(());
 
-/// A way to know the bind of the query `Q` from the query alone.
+/// A way to know the bind `B` of the query `Q` from the query alone.
 #[diagnostic::on_unimplemented(
     message = "this query has no table, so the registry cannot know in which database to run it",
     label = "there is nothing in this query to find a database by",
     note = "run it on a session: `registry.session_for::<Model>().await?`",
     note = "or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`"
 )]
-pub trait FindsBind<Q> {}
+pub trait FindsBind<Q, B> {}
 
 /// A way to know the bind of a query that also shows whether it locks its rows for its transaction.
 ///
@@ -139,17 +139,17 @@ impl<S> TakesFrom<S, S> for RawSql {}
 impl<S> TakesFrom<S, S> for BoxedRawSql {}
 
 #[diagnostic::do_not_recommend]
-impl<Q> FindsBind<Q> for ByTable {}
+impl<Q, B> FindsBind<Q, B> for ByTable {}
 #[diagnostic::do_not_recommend]
-impl<Q> FindsBind<Q> for ByTarget {}
+impl<Q, B> FindsBind<Q, B> for ByTarget {}
 #[diagnostic::do_not_recommend]
-impl<Q> FindsBind<Q> for ByBoxed {}
+impl<Q, B> FindsBind<Q, B> for ByBoxed {}
 #[diagnostic::do_not_recommend]
-impl<Q> FindsBind<Q> for ByParts {}
+impl<Q, B> FindsBind<Q, B> for ByParts {}
 #[diagnostic::do_not_recommend]
-impl<Q> FindsBind<Q> for ByWord {}
+impl<Q, B> FindsBind<Q, B> for ByWord {}
 #[diagnostic::do_not_recommend]
-impl<Q: Asks> FindsBind<Q> for Nowhere {}
+impl<Q: Asks<B>, B> FindsBind<Q, B> for Nowhere {}
 
 // SELECT .. FROM
 
@@ -247,7 +247,7 @@ impl<Q: Query + PositionalOrderDsl<u32> + Combines<B>, B: Bind> Routed<B, ByPart
 
 impl<Q, B: Bind> Checked<B, ByParts> for Q {}
 
-impl<Q: CombinesWithoutLock> LocksNothing<ByParts> for Q {}
+impl<Q: LocksNoPart> LocksNothing<ByParts> for Q {}
 
 // What has no table
 
@@ -260,8 +260,8 @@ impl<S, D, W, O, L, G, H, LC, B: Bind> Routed<B, Nowhere>
 impl<S, D, W, O, L, G, H, LC, B: Bind> Checked<B, Nowhere>
     for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
 where
-    S: SelectClauseExpression<FromClause<Around<Nothing, B>>>
-        + SelectClauseExpression<FromClause<Strict<Nothing, B>>>,
+    S: SelectClauseExpression<NoFromClause>,
+    S::Selection: AppearsOnTable<Around<Nothing, B>> + AppearsOnTable<Strict<Nothing, B>>,
 {
 }
 
