@@ -9,7 +9,8 @@ use super::combined::{Question, TablesIn};
 /// combines them.
 pub trait Asks<B> {}
 
-impl<S, D, W, O, L, G, H, LC, E, B> Asks<B> for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
+impl<S, D, W, O, L, G, H, LC, E, B> Asks<B>
+    for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
 where
     S: SelectClauseExpression<NoFromClause, Selection = E>,
     E: QueryFragment<Question<TablesIn<B>>>,

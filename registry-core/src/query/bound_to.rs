@@ -49,6 +49,13 @@ pub struct BoundTo<Q, B> {
     bind: PhantomData<fn() -> B>,
 }
 
+#[cfg(feature = "sqlite")]
+impl<Q, B> BoundTo<Q, B> {
+    pub(super) fn into_query(self) -> Q {
+        self.query
+    }
+}
+
 impl<Q: Clone, B> Clone for BoundTo<Q, B> {
     fn clone(&self) -> Self {
         Self { query: self.query.clone(), bind: PhantomData }

@@ -91,7 +91,9 @@ impl<F, ST, DB, GB> QueryFragment<Question<Locks>> for BoxedSelectStatement<'_, 
     }
 }
 
-impl<T: QueryFragment<Question<W>>, W: 'static> QueryFragment<Question<W>> for ParenthesisWrapper<T> {
+impl<T: QueryFragment<Question<W>>, W: 'static> QueryFragment<Question<W>>
+    for ParenthesisWrapper<T>
+{
     fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, Question<W>>) -> QueryResult<()> {
         Ok(())
     }

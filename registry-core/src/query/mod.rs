@@ -105,6 +105,8 @@ mod combined;
 mod erased;
 mod execute;
 mod executor;
+#[cfg(feature = "sqlite")]
+mod gathered;
 mod hidden;
 mod lease;
 mod optional;

@@ -290,9 +290,13 @@ impl<Q: Query<SqlType = Untyped> + diesel::RunQueryDsl<()>, B: Bind> Routed<B, R
 
 impl<Q, B: Bind> Checked<B, RawSql> for Q {}
 
+impl<Q> LocksNothing<RawSql> for Q {}
+
 impl<DB: Backend, Q, B: Bind> Routed<B, BoxedRawSql> for BoxedSqlQuery<'_, DB, Q> {}
 
 impl<Q, B: Bind> Checked<B, BoxedRawSql> for Q {}
+
+impl<Q> LocksNothing<BoxedRawSql> for Q {}
 
 // What was told where it belongs: any query at all, looked at when it is run.
 
