@@ -6,4 +6,4 @@ mod dialects;
 mod mount;
 mod support;
 
-mount::mount!(queries);
+mount::mount!(queries, same_names);

@@ -52,7 +52,7 @@ where
 
 impl<C: Backend> Command<C> for Erased<'_, <C as AsyncConnectionCore>::Backend, ()> {
     fn pass(&self, check: Check) -> QueryResult<()> {
-        check.look_at(self, "")
+        check.look_at(self)
     }
 
     fn lent(self, is_kept: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
@@ -116,7 +116,7 @@ mod sqlite {
 
     impl Command<Sqlite> for Vec<Erased<'_, Dialect, ()>> {
         fn pass(&self, check: Check) -> QueryResult<()> {
-            self.iter().try_for_each(|row| check.look_at(row, ""))
+            self.iter().try_for_each(|row| check.look_at(row))
         }
 
         fn lent(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {

@@ -108,6 +108,7 @@ mod executor;
 #[cfg(feature = "sqlite")]
 mod gathered;
 mod hidden;
+mod known;
 mod lease;
 mod optional;
 mod probe;
@@ -117,7 +118,9 @@ mod rows;
 mod run;
 mod same;
 mod save_changes;
+mod shown;
 mod sources;
+mod verdicts;
 
 pub use bound_to::{BindDsl, BoundTo};
 pub use execute::Execute;
@@ -158,7 +161,7 @@ pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
         E: Executor<Self, B, Via> + 'q,
         Self: Execute<'q, E::Connection, How> + 'q,
     {
-        run::execute::<E, B, Via, _>(on, self.into_command(), Location::caller())
+        run::execute::<E, B, _>(on, self.into_command(), Location::caller())
     }
 
     /// Runs the query and returns its rows.
@@ -175,7 +178,7 @@ pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
         ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
-        run::load::<E, B, Via, _, U>(on, Erased::new(self.as_query()), Location::caller())
+        run::load::<E, B, _, U>(on, Erased::new(self.as_query()), Location::caller())
     }
 
     /// Runs the query and returns its rows as they are asked for.
@@ -195,7 +198,7 @@ pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
         ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
-        run::stream::<E, B, Via, _, U>(on, Erased::new(self.as_query()), Location::caller())
+        run::stream::<E, B, _, U>(on, Erased::new(self.as_query()), Location::caller())
     }
 
     /// Runs the query and returns its first row.
@@ -215,7 +218,7 @@ pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
         ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
-        run::first::<E, B, Via, _, U>(on, Erased::new(self.as_query()), Location::caller())
+        run::first::<E, B, _, U>(on, Erased::new(self.as_query()), Location::caller())
     }
 
     /// Runs the command and returns the rows that it affected: [`load`](Self::load), under a name that
