@@ -109,11 +109,15 @@ use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::LoadQuery;
 
+mod asks;
 mod bound;
 mod bound_to;
+mod combined;
 mod erased;
 mod execute;
 mod executor;
+#[cfg(feature = "sqlite")]
+mod gathered;
 mod hidden;
 mod known;
 mod lease;
