@@ -65,6 +65,11 @@ impl<C: Backend> Command<C> for Erased<'_, <C as AsyncConnectionCore>::Backend, 
     }
 }
 
+/// How a command that was told where it belongs is run: as it would be without that.
+#[cfg(feature = "sqlite")]
+#[derive(Debug)]
+pub struct ByWord<How>(std::marker::PhantomData<fn() -> How>);
+
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use diesel::query_builder::{BatchInsert, InsertStatement, ValuesClause};
@@ -73,8 +78,9 @@ mod sqlite {
     use diesel_async::AsyncConnection;
     use diesel_async::methods::ExecuteDsl;
 
-    use super::{Check, Command, Erased, Execute, QueryFragment};
+    use super::{ByWord, Check, Command, Erased, Execute, QueryFragment};
     use crate::backend::Sqlite;
+    use crate::query::bound_to::BoundTo;
 
     /// How a command is run: as one statement for each row, all or none of them.
     #[derive(Debug)]
@@ -94,6 +100,17 @@ mod sqlite {
             let (target, operator, returning) = (self.target, self.operator, self.returning);
             let statement = |row| InsertStatement::new(target, row, operator, returning);
             self.records.values.into_iter().map(|row| Erased::new(statement(row))).collect()
+        }
+    }
+
+    impl<'q, Q, B> Execute<'q, Sqlite, ByWord<RowByRow>> for BoundTo<Q, B>
+    where
+        Q: Execute<'q, Sqlite, RowByRow>,
+    {
+        type Command = Q::Command;
+
+        fn into_command(self) -> Self::Command {
+            self.into_query().into_command()
         }
     }
 

@@ -2,6 +2,7 @@ use std::any::type_name;
 
 use diesel::dsl::{exists, max, sql};
 use diesel::prelude::*;
+use diesel::query_builder::AsQuery;
 use diesel::sql_types::{Bool, Integer};
 use diesel::sqlite::Sqlite;
 
@@ -86,8 +87,11 @@ fn values_are_no_part_of_a_query() {
     type Bound = diesel::internal::derives::as_expression::Bound<Integer, Value>;
     let query = format!("({}, {})", type_name::<words::id>(), type_name::<Bound>());
     assert_eq!(read(&known, &query, "near").ok(), Some(Shown::All));
-    let bound_to = type_name::<crate::query::BoundTo<words::table, crate::Db<(), ()>>>();
-    assert_eq!(read(&known, bound_to, "near").ok(), Some(Shown::All));
+    use crate::BindDsl;
+    type Own = crate::Db<crate::Sqlite, crate::Name<'f', 'a', 'r'>>;
+    assert_eq!(shown(&known, &words::table.bound_to::<Own>()), Ok(Shown::All));
+    assert_eq!(shown(&known, &words::table.bound_to::<Own>().as_query()), Ok(Shown::All));
+    assert_eq!(shown(&known, &far::words::table.bound_to::<Own>().as_query()), far());
 }
 
 #[test]
