@@ -258,12 +258,15 @@ fn arguments_of(path: &str) -> Arguments {
         | "diesel::query_builder::sql_query::UncheckedBind" => Arguments::RestAreValues,
         "diesel::query_source::aliasing::alias::Alias" => Arguments::Alias,
         "diesel::query_source::aliasing::aliased_field::AliasedField" => Arguments::AliasedField,
-        _ if path == BOUND_TO => Arguments::RestAreValues,
+        _ if [BOUND_TO, TOLD].contains(&path) => Arguments::RestAreValues,
         _ => Arguments::Shown,
     }
 }
 
+// Types of this crate that are about another query.
 const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
+const TOLD: &str = "registry_core::query::bound_to::Told";
+const GATHERED: &str = "registry_core::query::gathered::Gathered";
 
 /// Whether a type of that path writes nothing but what its arguments write, and words of its own or of the
 /// program's. Any other is held to be a box.
@@ -275,7 +278,7 @@ fn shows_all(path: &str) -> bool {
             None => rest == *of,
         }),
         Some(_) => {
-            path == BOUND_TO
+            [BOUND_TO, TOLD, GATHERED].contains(&path)
                 || matches!(
                     path,
                     "alloc::boxed::Box"
