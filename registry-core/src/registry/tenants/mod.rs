@@ -208,7 +208,7 @@ impl<B: Bind> Asked<B> {
         if registry.is_closed() {
             return Err(AcquireError::Closed { key }.into());
         }
-        if registry.is_isolated() {
+        if registry.copies().is_some() {
             return Err(NoPlace::Isolated);
         }
         let Some(served) = registry.0.table.of::<B>() else {
