@@ -1,7 +1,7 @@
 //! Registries for tests, on each backend.
 
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use registry_core::{
     AcquireError, BindDsl, BindSettings, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables,
 };
