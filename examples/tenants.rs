@@ -11,7 +11,6 @@ use std::process::ExitCode;
 
 use diesel::dsl::sum;
 use diesel::prelude::*;
-use diesel_async::AsyncConnection;
 use registry_core::{BindSettings, CreateTenantError, Registry, RunQueryDsl, Tenant, binds};
 
 use flights::report::grouped;
