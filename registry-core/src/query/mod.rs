@@ -49,7 +49,7 @@
 //! | a subquery of another database anywhere else: in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY` or `RETURNING`; in a box | when it is run, in debug builds: an error, and nothing is sent |
 //! | rows loaded into a model without a `table_name` that is bound to another database | when it is run, in debug builds: an error, and nothing is sent |
 //! | a query on the registry or a tenant in a [`Scope`](crate::Scope) of the same registry, and so outside of its unit of work | when it is run: a warning in the log, with the place, once for each place |
-//! | a query on the registry by a task that has a session of the same bind, and may be in a transaction | when it is run, in debug builds: a warning in the log, with the place |
+//! | a query on the registry by a task that has a session of the same bind, and may be in a transaction, or a [`UnitOfWork`](crate::UnitOfWork) of any | when it is run, in debug builds: a warning in the log, with the place |
 //! | other tables in the text of `sql_query` | never |
 //!
 //! A `UNION` whose parts are all boxed has no table that types can see: the compiler asks for type
