@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
-use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use registry_core::{
     BindSettings, CommitError, Error, Registry, RunQueryDsl, UnitOfWork, WorkError, WorkOptions,
     bind_tables,

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::hosts::Hosts;
 use super::migrate::{BrokenReference, MakesRoom, Migrated, MigrationLock, MigrationSession, Run};
+use super::namespace::{Namespace, Presence};
 use super::observed::{ErrorClass, Observed};
 use crate::error::{ConnectError, DriverError};
 use crate::settings::{DatabaseUrl, EngineOptions};
@@ -180,6 +181,45 @@ pub trait Driver:
     ///
     /// Gives the connection back, and the names of what was run.
     fn migrate(self, run: Run<'_, Self::Backend, impl MakesRoom>) -> (Self, Migrated);
+
+    /// Waits until nobody else makes or drops that namespace. It is kept from others until the connection is
+    /// closed.
+    ///
+    /// A SQLite database has no namespaces for tenants, and is a file.
+    fn lock_namespace(&mut self, _: &Namespace) -> impl Future<Output = QueryResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Whether that namespace is there.
+    fn find_namespace(
+        &mut self,
+        _: &Namespace,
+    ) -> impl Future<Output = QueryResult<Presence>> + Send {
+        std::future::ready(Ok(Presence::Missing))
+    }
+
+    /// Makes a namespace that is not finished, and returns where it is for the time being. What others have not
+    /// finished is removed before.
+    fn begin_namespace(
+        &mut self,
+        namespace: &Namespace,
+    ) -> impl Future<Output = QueryResult<Namespace>> + Send {
+        std::future::ready(Ok(namespace.clone()))
+    }
+
+    /// Has it be found under its own name from now on.
+    fn finish_namespace(
+        &mut self,
+        _begun: &Namespace,
+        _: &Namespace,
+    ) -> impl Future<Output = QueryResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Removes a namespace with everything in it, finished or not.
+    fn remove_namespace(&mut self, _: &Namespace) -> impl Future<Output = QueryResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Whether a statement still runs whose future was dropped.
     fn is_busy(&self) -> bool {

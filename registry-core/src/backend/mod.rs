@@ -14,6 +14,7 @@ pub(crate) mod hosts;
 pub(crate) mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
+pub(crate) mod namespace;
 #[cfg_attr(
     not(feature = "postgres"),
     expect(dead_code, reason = "the stream of no other database is read")

@@ -36,6 +36,8 @@ pub struct Observed {
     left: AtomicU8,
     /// How often statements have ended a transaction, as far as the server or the driver tells.
     ends: AtomicU32,
+    /// Statements that may end a transaction, and whose end is not reported yet.
+    endings: AtomicU32,
     /// How often the database has rolled a transaction back by itself, as far as the driver tells.
     rollbacks: AtomicU32,
     /// What is to be asked of the transaction, see [`Questions`].
@@ -289,6 +291,19 @@ impl Observed {
 
     pub(super) fn note_end(&self) {
         self.ends.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether a statement that may end a transaction was sent, and its end is not reported.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.endings.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn note_ending(&self) {
+        self.endings.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_ending_answered(&self) {
+        self.endings.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn note_rollback(&self) {

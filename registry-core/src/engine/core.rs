@@ -27,7 +27,7 @@ use super::{AnyEngine, CheckFailure, Kept};
 use crate::backend::Backend;
 use crate::backend::observed::Observed;
 use crate::caller::Caller;
-use crate::error::{AcquireError, ConnectError, DriverError};
+use crate::error::{AcquireError, ConnectError};
 use crate::latch::Latch;
 use crate::settings::EngineSettings;
 
@@ -360,15 +360,30 @@ impl<C: Backend> AnyEngine for Core<C> {
         })
     }
 
-    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), DriverError>> {
-        let file = file.display().to_string().replace('\'', "''");
+    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>> {
+        let copy = format!("VACUUM INTO '{}'", file.display().to_string().replace('\'', "''"));
         Box::pin(async move {
             let Ok(runtime) = Handle::try_current() else {
                 return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
             };
             let attempt = Self::try_lend(Used::new(Arc::clone(&self)), &runtime, None)?;
             let mut loan = Self::lend(attempt, Instant::now(), None, None).await?;
-            Ok(loan.connection_mut().batch_execute(&format!("VACUUM INTO '{file}'")).await?)
+            let read_only = self.settings.options.read_only;
+            if read_only {
+                // It is not lent again with what follows.
+                loan.discard();
+            }
+            let connection = loan.connection_mut();
+            let copied = async {
+                if !read_only {
+                    return connection.batch_execute(&copy).await;
+                }
+                // Of the original nothing is written, but SQLite refuses it all the same.
+                connection.leave_work().await?;
+                connection.batch_execute(&copy).await?;
+                connection.enter_work(true).await.map(drop)
+            };
+            copied.await.map_err(|error| CheckFailure::Check(error.into()))
         })
     }
 

@@ -16,10 +16,11 @@ use tracing::Instrument;
 
 use super::connect::{CHECK, setup_error};
 use super::core::Core;
-use super::loan::Held;
+use super::loan::{Held, Loan};
 use super::pool::Lease;
 use crate::backend::Backend;
 use crate::backend::driver::depth;
+use crate::bind_key::BindKey;
 use crate::caller::unless_waiting_for_itself;
 use crate::error::{AcquireError, ConnectError};
 
@@ -68,14 +69,21 @@ impl<C: Backend> Core<C> {
             engine.unless_closed(engine.fill(&mut held, started, within)).await??;
             Ok(held)
         };
-        match tokio::spawn(filling.in_current_span()).await {
-            Ok(filled) => filled,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime ends.
-                Err(_) => Err(AcquireError::NoRuntime { key }),
-            },
-        }
+        apart(key, filling).await
+    }
+
+    /// Puts the connection into a schema, in a task of its own for the same reason.
+    pub(super) async fn put_apart(
+        mut loan: Loan<C>,
+        schema: String,
+    ) -> Result<(Loan<C>, bool), AcquireError> {
+        let engine = Arc::clone(loan.engine());
+        let key = engine.settings.key;
+        let put = async move {
+            let is_there = engine.put_into(&mut loan, &schema).await?;
+            Ok((loan, is_there))
+        };
+        apart(key, put).await
     }
 
     /// Sees to it that the slot has the one connection, as its next borrower is to find it.
@@ -126,6 +134,21 @@ impl<C: Backend> Core<C> {
         }
         lease.keep();
         Ok(())
+    }
+}
+
+/// Runs `work` to its end, whether or not anybody waits for that.
+async fn apart<T: Send + 'static>(
+    key: BindKey,
+    work: impl Future<Output = Result<T, AcquireError>> + Send + 'static,
+) -> Result<T, AcquireError> {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends.
+            Err(_) => Err(AcquireError::NoRuntime { key }),
+        },
     }
 }
 

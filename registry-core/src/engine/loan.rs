@@ -98,10 +98,11 @@ impl<C: Backend> Loan<C> {
     /// `held` has a slot that is filled.
     pub(super) fn new(held: Held<C>) -> Self {
         if let Some(watch) = held.lease().and_then(|lease| lease.watch()) {
-            watch.holder.store(Caller::current().number(), Ordering::Relaxed);
+            watch.is_held_by(Caller::current());
             watch.is_for_query.store(false, Ordering::Relaxed);
             watch.is_for_rows.store(false, Ordering::Relaxed);
             watch.is_in_work.store(false, Ordering::Relaxed);
+            watch.is_questioned.store(false, Ordering::Relaxed);
             watch.set_tenant(None);
         }
         let engine = &held.engine;

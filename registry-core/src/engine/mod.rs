@@ -122,7 +122,7 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
     ) -> BoxFuture<'static, Result<(), CheckFailure>>;
 
     /// Copies a SQLite database to a file that is not there yet.
-    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), DriverError>>;
+    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>>;
 
     /// Refuses sessions from now on, to those who wait as well, and closes idle connections.
     fn begin_close(&self);
@@ -155,7 +155,7 @@ pub(crate) struct Kept {
     pub(crate) statements: u64,
 }
 
-/// Why a check of an engine failed.
+/// Why an engine could not be checked, or its database not be copied.
 pub(crate) enum CheckFailure {
     Acquire(AcquireError),
     Check(DriverError),

@@ -5,6 +5,8 @@
 //! another transaction is open afterwards. Where neither is so, a mark is set in the transaction that goes when it ends,
 //! and is looked for after statements that are not known to leave the transaction alone.
 
+use std::sync::atomic::Ordering;
+
 use diesel::QueryResult;
 use tokio::time::timeout;
 
@@ -19,6 +21,8 @@ use crate::backend::observed::{ErrorClass, Left, Questions, TransactionStatus};
 pub(crate) struct Standing {
     ends: (u32, u32),
     over: Option<Over>,
+    /// What the error meant that was asked about.
+    class: Option<ErrorClass>,
     /// Whether whoever has begun it is ending it.
     is_ending: bool,
     /// What could not be asked yet without a loss of savepoints that the program has set.
@@ -38,6 +42,11 @@ impl Standing {
     /// How the transaction has ended, if that was found out.
     pub(crate) fn over(&self) -> Option<Over> {
         self.over
+    }
+
+    /// What the error meant that came before, where that was asked.
+    pub(crate) fn class(&self) -> Option<ErrorClass> {
+        self.class
     }
 
     /// Notes that a commit has failed, so that the transaction is not expected to be there.
@@ -66,6 +75,7 @@ impl<C: Backend> Loan<C> {
     pub(crate) fn standing(&self) -> Standing {
         if let Some(watch) = self.watch() {
             watch.observed.take_questions();
+            watch.is_questioned.store(true, Ordering::Relaxed);
         }
         self.standing_inside()
     }
@@ -76,6 +86,7 @@ impl<C: Backend> Loan<C> {
         Standing {
             ends: ends.unwrap_or_default(),
             over: None,
+            class: None,
             is_ending: false,
             pending: Questions::default(),
         }
@@ -100,7 +111,13 @@ impl<C: Backend> Loan<C> {
         if rollbacks != before.1 {
             return Some(Over::RolledBack);
         }
-        self.connection_mut().is_outside_transaction().then_some(Over::Ended)
+        if self.connection_mut().is_outside_transaction() {
+            return Some(Over::Ended);
+        }
+        // What is not answered may have been done.
+        let observed = &self.watch()?.observed;
+        let may_end = observed.is_ending() || observed.questions().has(Questions::ENDED);
+        (may_end && !self.is_fit()).then_some(Over::Ended)
     }
 
     /// Whether the server is to be asked before the transaction is used again.
@@ -121,7 +138,7 @@ impl<C: Backend> Loan<C> {
         let questions =
             self.watch().map(|watch| watch.observed.take_questions()).unwrap_or_default();
         if questions.has(Questions::FAILED) {
-            self.diagnose().await;
+            standing.class = self.diagnose().await;
         }
         let all = questions.and(standing.pending);
         let is_asked = all.has(Questions::ENDED.and(Questions::FAILED));
@@ -131,7 +148,9 @@ impl<C: Backend> Loan<C> {
             return None;
         }
         let keeps_savepoints = all.has(Questions::SAVEPOINT);
-        if self.is_marked(keeps_savepoints).await == Some(false) {
+        let is_marked = self.is_marked(keeps_savepoints).await;
+        // Where there is no answer, it may have ended.
+        if !is_marked.unwrap_or(!all.has(Questions::ENDED)) {
             standing.over = Some(how(all));
         } else if keeps_savepoints && C::MARK_IS_SAVEPOINT {
             standing.pending = all;
@@ -154,13 +173,18 @@ impl<C: Backend> Loan<C> {
         let questions =
             self.watch().map(|watch| watch.observed.take_questions()).unwrap_or_default();
         if questions.has(Questions::FAILED) {
-            self.diagnose().await;
+            standing.class = self.diagnose().await;
         }
         let left = self.left();
         let answer = self.connection_mut().is_marked(false).await;
         self.settle(left);
-        if !answer? {
-            standing.over = Some(how(questions.and(standing.pending)));
+        let all = questions.and(standing.pending);
+        let is_marked = match answer {
+            Err(_) if all.has(Questions::ENDED) => false,
+            answer => answer?,
+        };
+        if !is_marked {
+            standing.over = Some(how(all));
         }
         Ok(standing.over)
     }

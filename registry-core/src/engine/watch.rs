@@ -16,6 +16,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use super::doubts::{Doubts, Heard, Open};
 use super::stats::slow_query;
 use crate::backend::diagnosis::{Diagnosis, LastError};
+use crate::backend::driver::sql_of;
 use crate::backend::observed::{ERRORS_KEPT, ErrorClass, Left, Observed, Questions};
 use crate::bind_key::BindKey;
 use crate::caller::Caller;
@@ -44,6 +45,8 @@ pub(super) struct Watch {
     has_just_failed: AtomicBool,
     /// Whether a statement failed for a reason that may be gone a little later, since [`Watch::forget_failures`].
     has_failed_in_passing: AtomicBool,
+    /// Whether somebody looks after a transaction on it, see [`Standing`](super::Standing).
+    pub(super) is_questioned: AtomicBool,
     /// The [`Caller`] that has it. Zero if none does.
     pub(super) holder: AtomicU64,
     /// Whether it is lent for one query, in which there is no transaction of the task's.
@@ -83,6 +86,10 @@ impl Watch {
     /// however many there are.
     pub(super) fn has_abandoned_rows(&self) -> bool {
         self.is_abandoned.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_held_by(&self, caller: Caller) {
+        self.holder.store(caller.number(), Ordering::Relaxed);
     }
 
     /// How many statements were begun.
@@ -313,13 +320,25 @@ impl Watcher {
 impl Instrumentation for Watcher {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         match &event {
-            InstrumentationEvent::StartQuery { .. } => {
+            InstrumentationEvent::StartQuery { query, .. } => {
                 self.watch.started.fetch_add(1, Ordering::Relaxed);
                 // A session may be handed on to another task than that which has acquired it.
                 if self.watch.holder.load(Ordering::Relaxed) != 0 {
-                    self.watch.holder.store(Caller::current().number(), Ordering::Relaxed);
+                    self.watch.is_held_by(Caller::current());
                 }
                 self.watch.observed.forget_error();
+                if self.watch.is_questioned.load(Ordering::Relaxed)
+                    && !self.watch.observed.is_read()
+                    && !self.judge.knows_transactions
+                {
+                    // Before its end, which may never be reported.
+                    let note = |sql: &str| {
+                        if self.judged.effects(self.judge.dialect, sql).may_end {
+                            self.watch.observed.raise(Questions::ENDED);
+                        }
+                    };
+                    let _ = write!(Statements(note), "{}", sql_of(query));
+                }
                 if self.slow.is_some() {
                     self.started = Some(Instant::now());
                 }

@@ -28,6 +28,7 @@ mod route;
 mod served;
 mod status;
 mod table;
+mod tenants;
 mod verify;
 
 pub use builder::RegistryBuilder;
@@ -35,10 +36,11 @@ pub use close::CloseReport;
 pub use migrate::MigrateReport;
 pub(crate) use route::{Found, Route, identity_of};
 pub use status::Status;
+pub(crate) use tenants::NoPlace;
 pub use verify::{BindHealth, CheckReport, VerifyReport};
 
 use close::Closing;
-use isolation::Copies;
+pub(crate) use isolation::Copies;
 use migrate::BackendOf;
 use served::Served;
 use table::Table;
@@ -260,7 +262,8 @@ impl Registry {
     /// - A statement whose future is dropped costs the connection, and with it all that the test
     ///   has done: [`AcquireError::IsolationLost`](crate::AcquireError::IsolationLost) then, on
     ///   every acquire. Whoever only waits for a session can be dropped.
-    /// - Migrations are run before. Tenants with a SQLite file each are not supported.
+    /// - Migrations are run before, except for SQLite.
+    /// - [`session_by_url`](Self::session_by_url) is an error for SQLite.
     ///
     /// # Errors
     ///
@@ -398,8 +401,9 @@ impl Registry {
         migrate::migrate::<B>(self, route, migrations).await
     }
 
-    pub(crate) fn is_isolated(&self) -> bool {
-        self.0.isolation.is_some()
+    /// In test isolation: where the copies of SQLite databases are.
+    pub(crate) fn copies(&self) -> Option<&Copies> {
+        self.0.isolation.as_ref()
     }
 
     /// How long sessions are waited for, where no bind says otherwise.

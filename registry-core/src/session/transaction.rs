@@ -109,8 +109,7 @@ impl<B: Bind> Session<B> {
         match over {
             Some(Over::Ended) => return Err(error(DatabaseErrorKind::Unknown, ENDED)),
             Some(Over::RolledBack) => {
-                let class = self.loan.diagnose().await;
-                let kind = match class.is_some_and(|class| class.is_transient()) {
+                let kind = match standing.class().is_some_and(|class| class.is_transient()) {
                     true => DatabaseErrorKind::SerializationFailure,
                     false => DatabaseErrorKind::Unknown,
                 };

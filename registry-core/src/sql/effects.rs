@@ -109,8 +109,13 @@ pub(crate) fn effects(dialect: Dialect, sql: &str) -> Effects {
 /// Whether a statement that is none of savepoints may end the transaction that is open.
 fn may_end(dialect: Dialect, first: Seen, transaction: TransactionEffect) -> bool {
     match dialect {
-        // In a transaction, `BEGIN` is a warning.
-        Postgres => !matches!(transaction, TransactionEffect::None | TransactionEffect::Begins),
+        // The grammar has no others, and in a transaction that was begun by a statement no procedure can end it:
+        // https://www.postgresql.org/docs/current/plpgsql-transactions.html
+        Postgres => match first.keyword {
+            word::COMMIT | word::END | word::ROLLBACK | word::ABORT => true,
+            word::PREPARE => transaction == TransactionEffect::Unknown,
+            _ => false,
+        },
         // A stored function or a trigger that would commit is refused. Every other statement may commit implicitly:
         // https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/
         Mysql => {

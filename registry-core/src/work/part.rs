@@ -207,6 +207,7 @@ impl<B: Bind> Part<B> {
     async fn rolled_back(&mut self) -> Rollback {
         let limit = self.session.options().check_timeout;
         let mut is_told = false;
+        self.session.loan_mut().glance(&mut self.standing);
         if self.session.loan_mut().is_fit() {
             let rolled_back = timeout(limit, async {
                 self.diagnose().await;
@@ -270,12 +271,12 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn check(&mut self) -> Result<(), WorkError> {
-        self.told(self.standing.over())?;
+        let over = self.session.loan_mut().glance(&mut self.standing);
+        self.told(over)?;
         if !self.session.loan_mut().is_fit() {
             return Err(WorkError::CutShort { key: self.key() });
         }
-        let over = self.session.loan_mut().glance(&mut self.standing);
-        if over.is_none() && self.depth() == 0 {
+        if self.depth() == 0 {
             self.standing.has_ended();
         }
         self.told(self.standing.over())

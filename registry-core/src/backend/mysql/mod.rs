@@ -12,11 +12,13 @@ use mysql_async::prelude::{GlobalHandler, Queryable};
 use mysql_async::{Conn, Error, InfileData, LocalInfileError, Opts, OptsBuilder, UrlError};
 use tokio::runtime::Handle;
 
+mod namespace;
 mod reach;
 
 use super::Backend;
 use super::driver::{Canceller, Driver, Opened, Reach, begin_by_ansi};
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::namespace::{Namespace, Presence};
 use super::observed::{ErrorClass, Observed, Parting};
 use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
@@ -175,6 +177,26 @@ impl Driver for Mysql {
     async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
         self.batch_execute("ROLLBACK").await?;
         self.batch_execute(&session.restore).await
+    }
+
+    async fn lock_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
+        namespace::lock(self, namespace).await
+    }
+
+    async fn find_namespace(&mut self, namespace: &Namespace) -> QueryResult<Presence> {
+        namespace::find(self, namespace).await
+    }
+
+    async fn begin_namespace(&mut self, namespace: &Namespace) -> QueryResult<Namespace> {
+        namespace::begin(self, namespace).await
+    }
+
+    async fn finish_namespace(&mut self, begun: &Namespace, _: &Namespace) -> QueryResult<()> {
+        namespace::finish(self, begun).await
+    }
+
+    async fn remove_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
+        namespace::remove(self, namespace).await
     }
 
     migrate_by_harness!();

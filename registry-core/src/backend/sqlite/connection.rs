@@ -124,6 +124,8 @@ impl AsyncSqliteConnection {
     ) -> QueryResult<R> {
         let depth = transaction::depth(self.status())?;
         self.observed.note_change();
+        // What `work` does is not known before its end.
+        self.observed.note_ending();
         let (result, depth) = self
             .thread
             .run(move |database| {
@@ -137,6 +139,7 @@ impl AsyncSqliteConnection {
                 (result, depth_after)
             })
             .await?;
+        self.observed.note_ending_answered();
         transaction::set_depth(self.status(), depth);
         result
     }
@@ -240,10 +243,18 @@ impl AsyncSqliteConnection {
         to: fn(Answer<(QueryResult<R>, bool)>) -> A,
         work: fn(&mut Database, &Statement, &mut A),
     ) -> QueryResult<R> {
+        let may_end = statement.as_ref().is_ok_and(|statement| statement.effects.may_end());
+        if may_end {
+            self.observed.note_ending();
+        }
         let result = match statement {
             Ok(statement) => self.thread.answer(to, move |db, to| work(db, &statement, to)).await,
             Err(error) => Err(error),
         };
+        // Not if this future is dropped before: then nobody knows.
+        if may_end {
+            self.observed.note_ending_answered();
+        }
         let result = match result {
             Ok((result, has_cached)) => {
                 if has_cached {
@@ -265,6 +276,9 @@ impl SimpleAsyncConnection for AsyncSqliteConnection {
         let shown = StrQueryHelper::new(query);
         self.report(InstrumentationEvent::start_query(&shown));
         let (sql, effects) = (query.to_owned(), transaction::effects(query));
+        if effects.may_end() {
+            self.observed.note_ending();
+        }
         let run = self.thread.run(move |database| {
             let result = database.run(effects, |connection| connection.batch_execute(&sql));
             (result, database.has_transaction())
@@ -277,6 +291,9 @@ impl SimpleAsyncConnection for AsyncSqliteConnection {
             Ok((Ok(()), _)) => Ok(()),
             Err(error) => Err(error),
         };
+        if effects.may_end() {
+            self.observed.note_ending_answered();
+        }
         let event = InstrumentationEvent::finish_query(&shown, result.as_ref().err());
         self.report(event);
         result

@@ -130,6 +130,13 @@ pub(super) enum Effects {
     MayEnd,
 }
 
+impl Effects {
+    /// Whether a transaction may end.
+    pub(super) fn may_end(self) -> bool {
+        matches!(self, Self::Ends | Self::MayEnd)
+    }
+}
+
 /// What a text may do to a transaction.
 pub(super) fn effects(sql: &str) -> Effects {
     let effects = sql::effects(Dialect::Sqlite, sql);

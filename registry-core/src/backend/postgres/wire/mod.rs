@@ -8,7 +8,7 @@
 //!
 //! Behind a transaction pooler it also changes what is sent: see [`rewrite`].
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -59,10 +59,8 @@ struct Eavesdropper {
     has_failed: bool,
     /// How many statements are prepared, by name, and not closed.
     prepared: u64,
-    /// The prepared statements that may leave something behind, by name.
+    /// The prepared statements that may leave something behind, or have to do with a transaction, by name.
     leaving: HashMap<Vec<u8>, Effects>,
-    /// The prepared statements that are known to be of savepoints, by name.
-    savepoints: HashSet<Vec<u8>>,
     /// Whether statements can change the session: behind a transaction pooler, those that would are not sent.
     has_session: bool,
     /// Whether the session is set up, so that whatever the server reports from now on is a change.
@@ -81,6 +79,8 @@ struct Batch {
     /// Whether what it runs is known to leave the transaction open that is. `ROLLBACK TO SAVEPOINT` is reported in
     /// the same word as `ROLLBACK`.
     keeps_transaction: bool,
+    /// Whether what it runs may end a transaction.
+    may_end: bool,
     /// How many statements it prepares by name, and how many it closes.
     prepares: u64,
     closes: u64,
@@ -98,7 +98,6 @@ impl Eavesdropper {
             has_failed: false,
             prepared: 0,
             leaving: HashMap::new(),
-            savepoints: HashSet::new(),
             is_set_up: false,
             parameters: HashMap::new(),
             before: HashMap::new(),
@@ -107,7 +106,7 @@ impl Eavesdropper {
 
     fn sent(&mut self, bytes: &[u8]) {
         let mut sent = std::mem::take(&mut self.sent);
-        let wants_binds = !self.leaving.is_empty() || !self.savepoints.is_empty();
+        let wants_binds = !self.leaving.is_empty();
         let wants = |kind| matches!(kind, b'P' | b'Q' | b'C') || kind == b'B' && wants_binds;
         sent.feed(bytes, wants, |kind, body| self.sent_message(kind, body));
         self.sent = sent;
@@ -116,13 +115,16 @@ impl Eavesdropper {
     fn sent_message(&mut self, kind: u8, body: &[u8]) {
         match kind {
             b'Q' => {
-                let mut keeps_transaction = false;
+                let mut may_end = true;
                 if let Some((query, _)) = text(body) {
                     let effects = judge(query);
                     self.note_effects(effects);
-                    keeps_transaction = !effects.may_end;
+                    may_end = effects.may_end;
                 }
-                self.expect(Batch { has_statement: true, keeps_transaction, ..Batch::default() });
+                let keeps_transaction = !may_end;
+                let batch =
+                    Batch { has_statement: true, keeps_transaction, may_end, ..Batch::default() };
+                self.expect(batch);
             }
             b'P' => {
                 self.batch.has_statement = true;
@@ -132,14 +134,14 @@ impl Eavesdropper {
                     let effects = judge(query);
                     self.note_effects(effects);
                     self.batch.prepares += u64::from(!name.is_empty());
-                    if effects.has_savepoint && !effects.may_end {
-                        self.savepoints.insert(name.to_vec());
-                    } else if name.is_empty() && !self.savepoints.is_empty() {
-                        // The statement without a name is another one now.
-                        self.savepoints.remove(name);
-                    }
-                    if effects.session != SessionEffect::None && !name.is_empty() {
+                    let is_of_transaction = effects.has_savepoint || effects.may_end;
+                    if effects.session != SessionEffect::None && !name.is_empty()
+                        || is_of_transaction
+                    {
                         self.leaving.insert(name.to_vec(), effects);
+                    } else if name.is_empty() && !self.leaving.is_empty() {
+                        // The statement without a name is another one now.
+                        self.leaving.remove(name);
                     }
                 }
             }
@@ -148,10 +150,13 @@ impl Eavesdropper {
                 if let Some((_, rest)) = text(body)
                     && let Some((name, _)) = text(rest)
                 {
-                    if let Some(effects) = self.leaving.get(name) {
-                        self.note_effects(*effects);
+                    let effects = self.leaving.get(name).copied();
+                    self.batch.keeps_transaction =
+                        effects.is_some_and(|effects| effects.has_savepoint && !effects.may_end);
+                    if let Some(effects) = effects {
+                        self.batch.may_end |= effects.may_end;
+                        self.note_effects(effects);
                     }
-                    self.batch.keeps_transaction = self.savepoints.contains(name);
                 }
             }
             b'C' => {
@@ -159,7 +164,6 @@ impl Eavesdropper {
                     && let Some((name, _)) = text(name)
                 {
                     self.leaving.remove(name);
-                    self.savepoints.remove(name);
                     self.batch.closes += u64::from(!name.is_empty());
                 }
             }
@@ -182,6 +186,9 @@ impl Eavesdropper {
 
     fn expect(&mut self, batch: Batch) {
         self.expected.push_back(batch);
+        if batch.may_end {
+            self.observed.note_ending();
+        }
         if batch.has_statement {
             self.observed.note_sent();
         }
@@ -250,6 +257,9 @@ impl Eavesdropper {
         if !std::mem::take(&mut self.has_failed) && batch.prepares + batch.closes > 0 {
             self.prepared = (self.prepared + batch.prepares).saturating_sub(batch.closes);
             self.observed.note_prepared(self.prepared);
+        }
+        if batch.may_end {
+            self.observed.note_ending_answered();
         }
         if batch.has_statement {
             self.observed.note_answered();
