@@ -446,6 +446,38 @@ async fn queries_beside_the_unit_of_work_of_a_scope_are_warned_of_with_their_pla
         .await;
 }
 
+/// Outside of a scope, which takes longer to find out.
+#[cfg(debug_assertions)]
+#[tokio::test]
+async fn queries_beside_a_unit_of_work_are_warned_of_whichever_bind() {
+    let (log, _guard) = own_log();
+    let registry = divided().await;
+    let warnings = |line: u32| log.lines_with(&format!("scopes.rs:{line}:"));
+    let mut work = registry.begin();
+    let (line, rows) = (line!(), others::table.load::<(i32,)>(&registry));
+    rows.await.expect("rows");
+    assert!(warnings(line).is_empty(), "nothing was touched");
+    notes::table.load::<(i32,)>(&mut work).await.expect("rows");
+    for _ in 0..2 {
+        let (line, rows) = (line!(), others::table.load::<(i32,)>(&registry));
+        rows.await.expect("rows");
+        assert_eq!(warnings(line).len(), 1);
+        assert!(warnings(line)[0].contains("by a task that has a unit of work"));
+    }
+    // Another task has none.
+    let other = registry.clone();
+    let elsewhere = tokio::spawn(async move {
+        let (line, rows) = (line!(), others::table.load::<(i32,)>(&other));
+        rows.await.expect("rows");
+        line
+    });
+    assert!(warnings(elsewhere.await.expect("no panic")).is_empty());
+    work.rollback().await.expect("told");
+    let (line, rows) = (line!(), others::table.load::<(i32,)>(&registry));
+    rows.await.expect("rows");
+    assert!(warnings(line).is_empty(), "it is over");
+}
+
 /// Where it was begun, which may be far from where it was forgotten.
 #[tokio::test]
 async fn a_unit_of_work_that_is_forgotten_is_told_of_with_the_place_of_its_begin() {

@@ -23,7 +23,7 @@ use super::status::{EngineStatus, LastError};
 use super::used::Used;
 use super::uses::{Owner, Uses};
 use super::watch::Watch;
-use super::{AnyEngine, CheckFailure};
+use super::{AnyEngine, CheckFailure, Kept};
 use crate::backend::Backend;
 use crate::backend::observed::Observed;
 use crate::caller::Caller;
@@ -56,6 +56,8 @@ pub(crate) struct Core<C: Backend> {
     pub(super) watched: Mutex<Vec<Weak<Watch>>>,
     /// The streams of its connections, which outlive those for as long as it takes to say good-bye.
     pub(super) streams: Mutex<Vec<Weak<Observed>>>,
+    /// Who has a permit, and waits for a connection that is opened or looked at.
+    filling: Mutex<Vec<Caller>>,
     /// Those who wait for a connection of others, as the server takes no more.
     pub(super) starving: Starving<C>,
     /// What its connections have found out that concerns the others.
@@ -89,6 +91,7 @@ impl<C: Backend> Core<C> {
             is_maintained: Arc::new(AtomicBool::new(false)),
             watched: Mutex::new(Vec::new()),
             streams: Mutex::new(Vec::new()),
+            filling: Mutex::default(),
             starving: Starving::default(),
             doubts: Arc::default(),
         }
@@ -165,6 +168,7 @@ impl<C: Backend> Core<C> {
         } else if let Some(lease) = held.lease_mut()
             && !self.is_fresh(lease, &Handle::current())
         {
+            let _filling = Filling::new(self);
             let filling = self.fill(&mut held, started, within);
             // Boxed: it is large and rare, and each caller that waits would make room for it.
             Box::pin(self.unless_closed(filling)).await??;
@@ -271,6 +275,29 @@ impl<C: Backend> Core<C> {
     pub(super) fn lent(&self) -> u32 {
         let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
         self.settings.options.max_connections.saturating_sub(free)
+    }
+}
+
+/// Somebody who waits for a connection that is opened or looked at.
+struct Filling<'a, C: Backend> {
+    engine: &'a Core<C>,
+    caller: Caller,
+}
+
+impl<'a, C: Backend> Filling<'a, C> {
+    fn new(engine: &'a Core<C>) -> Self {
+        let caller = Caller::current();
+        engine.filling.lock().unwrap_or_else(PoisonError::into_inner).push(caller);
+        Self { engine, caller }
+    }
+}
+
+impl<C: Backend> Drop for Filling<'_, C> {
+    fn drop(&mut self) {
+        let mut filling = self.engine.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = filling.iter().position(|other| *other == self.caller) {
+            filling.swap_remove(at);
+        }
     }
 }
 
@@ -381,6 +408,26 @@ impl<C: Backend> AnyEngine for Core<C> {
 
     fn uses(&self) -> &Uses {
         &self.uses
+    }
+
+    fn kept_by_caller(&self) -> Kept {
+        let mut statements = 0;
+        let sessions = self.held_by_caller(|watch| {
+            let is_idle = !watch.lets_go_by_itself()
+                && !watch.is_cut_short()
+                && !watch.observed.is_in_flight();
+            statements += if is_idle { watch.started() } else { 0 };
+            is_idle
+        });
+        let caller = Caller::current();
+        let filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever is polled hears of the end of the engine at once.
+        let filling = filling.iter().filter(|other| **other == caller).count();
+        Kept { sessions: sessions + u32::try_from(filling).unwrap_or(u32::MAX), statements }
+    }
+
+    fn is_worked_on_by_caller(&self) -> bool {
+        self.held_by_caller(|watch| watch.is_in_work.load(Ordering::Relaxed)) > 0
     }
 
     fn is_held_by_caller(&self) -> bool {

@@ -101,6 +101,7 @@ impl<C: Backend> Loan<C> {
             watch.is_held_by(Caller::current());
             watch.is_for_query.store(false, Ordering::Relaxed);
             watch.is_for_rows.store(false, Ordering::Relaxed);
+            watch.is_in_work.store(false, Ordering::Relaxed);
             watch.is_questioned.store(false, Ordering::Relaxed);
             watch.set_tenant(None);
         }
@@ -128,6 +129,13 @@ impl<C: Backend> Loan<C> {
     pub(crate) fn mark_for_rows(&self) {
         if let Some(watch) = self.watch() {
             watch.is_for_rows.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Says that it has the transaction of a unit of work, until it comes back.
+    pub(crate) fn mark_in_work(&self) {
+        if let Some(watch) = self.watch() {
+            watch.is_in_work.store(true, Ordering::Relaxed);
         }
     }
 
@@ -235,15 +243,16 @@ impl<C: Backend> Drop for Loan<C> {
         let engine = &held.engine;
         engine.stats.returned(self.lent, || engine.pool.counts().idle);
         let Some(lease) = &mut held.lease else { return };
+        if let Some(watch) = lease.watch() {
+            // Whatever is still to be done on it is not the borrower's.
+            watch.holder.store(0, Ordering::Relaxed);
+        }
         // Until the opposite is known.
         lease.discard();
         if settings.is_isolated {
             // What it leaves is for the next one to undo. What is cut short, nobody can.
             let is_sound =
                 lease.watch().is_some_and(|watch| !watch.is_cut_short() && !watch.is_broken());
-            if let Some(watch) = lease.watch() {
-                watch.holder.store(0, Ordering::Relaxed);
-            }
             if is_sound && !is_closed && !self.is_discarded {
                 lease.keep();
             }

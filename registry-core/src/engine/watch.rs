@@ -53,6 +53,8 @@ pub(super) struct Watch {
     pub(super) is_for_query: AtomicBool,
     /// Whether its rows are handed out one by one, for as long as somebody wants them.
     pub(super) is_for_rows: AtomicBool,
+    /// Whether it has the transaction of a unit of work.
+    pub(super) is_in_work: AtomicBool,
     /// The tenant that it is lent for.
     tenant: Mutex<Option<Arc<str>>>,
     _open: Open,

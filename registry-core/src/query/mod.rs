@@ -49,7 +49,7 @@
 //! | one in a box (`into_boxed()`, `dyn BoxableExpression`), in a type that is not Diesel's, in a model's `select_expression`, or by an alias of which no column is named | when it is run, by its name in SQL: an error, and nothing is sent |
 //! | the same, if both databases have a table of that name | never, unless it is the name of the table of the query around it |
 //! | a query on the registry or a tenant in a [`Scope`](crate::Scope) of the same registry, and so outside of its unit of work | when it is run: a warning in the log, with the place, once for each place |
-//! | a query on the registry by a task that has a session of the same bind, and may be in a transaction | when it is run, in debug builds: a warning in the log, with the place |
+//! | a query on the registry by a task that has a session of the same bind, and may be in a transaction, or a [`UnitOfWork`](crate::UnitOfWork) of any | when it is run, in debug builds: a warning in the log, with the place |
 //! | other tables in the text of `sql_query` and `sql` | never |
 //!
 //! A `UNION` whose parts are all boxed has no table that types can see: the compiler asks for type

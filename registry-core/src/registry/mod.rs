@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::future::Future;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,9 +14,9 @@ use crate::bind::{Bind, Bound};
 use crate::bind_key::BindKey;
 use crate::engine::{self, AnyEngine, Engine};
 use crate::error::{IsolationError, MigrateError, ReplaceError, UnknownBind, VerifyError};
-use crate::on_demand::OnDemand;
+use crate::on_demand::{Identity, OnDemand};
 use crate::settings::{BindSettings, InvalidUrl, Recipes, Settings, SettingsError};
-use crate::tenant::TenantError;
+use crate::tenant::{Tenant, TenantError};
 use crate::work::WorkOptions;
 
 mod builder;
@@ -217,14 +218,21 @@ impl Registry {
     ///
     /// Every clone of the registry is closed with it. Dropping the future stops the waiting; the
     /// registry stays closed. Outside a Tokio runtime it does not wait.
-    pub async fn close(&self) -> CloseReport {
-        close::close(self, None).await
+    ///
+    /// A task that has a session, a unit of work or a stream of rows itself would wait for ever: once nothing else is
+    /// lent, and it has done nothing with its own for a second, that is not waited for. The report says so, and so
+    /// does an event at error level with the place of this call. What was handed to another task counts as that one's
+    /// from the first statement there.
+    #[track_caller]
+    pub fn close(&self) -> impl Future<Output = CloseReport> + Send {
+        close::close(self, None, Location::caller())
     }
 
     /// As [`close`](Self::close), but waits for `limit` at most. The report says which engines still
     /// have sessions lent; those work to their end.
-    pub async fn close_within(&self, limit: Duration) -> CloseReport {
-        close::close(self, Some(limit)).await
+    #[track_caller]
+    pub fn close_within(&self, limit: Duration) -> impl Future<Output = CloseReport> + Send {
+        close::close(self, Some(limit), Location::caller())
     }
 
     /// A registry for one test, on which nothing is ever committed, and which no other test shares.
@@ -291,19 +299,24 @@ impl Registry {
     ///
     /// They lend none any more, and what they have lent comes back unhindered; whoever asks for
     /// that URL from now on gets another engine. The report says of whom sessions are still lent,
-    /// which is nobody unless there is no Tokio runtime to wait in. Dropping the future only stops
-    /// the waiting.
+    /// which is nobody unless there is no Tokio runtime to wait in, or the calling task has them itself: see
+    /// [`close`](Self::close). Dropping the future only stops the waiting.
     ///
     /// # Errors
     ///
     /// [`InvalidUrl`] if it is no URL of a database.
-    pub async fn close_engine(
+    #[track_caller]
+    pub fn close_engine(
         &self,
         url: impl Into<BindSettings>,
-    ) -> Result<CloseReport, InvalidUrl> {
-        let url = url.into().into_url()?;
-        let closed = self.0.on_demand.close(|identity| url.is_opened_as(&identity.settings().url));
-        Ok(close::all_returned(closed, None).await)
+    ) -> impl Future<Output = Result<CloseReport, InvalidUrl>> {
+        let place = Location::caller();
+        async move {
+            let url = url.into().into_url()?;
+            let is_due = |identity: &Identity| url.is_opened_as(&identity.settings().url);
+            let closed = self.0.on_demand.close(is_due);
+            Ok(close::all_returned(closed, None, place).await)
+        }
     }
 
     /// Closes the engines of a tenant, as [`close_engine`](Self::close_engine) does, and forgets what a
@@ -312,8 +325,19 @@ impl Registry {
     /// # Errors
     ///
     /// [`TenantError`] if it is not a name that a tenant can have.
-    pub async fn close_tenant(&self, name: &str) -> Result<CloseReport, TenantError> {
-        let tenant = self.tenant(name)?;
+    #[track_caller]
+    pub fn close_tenant(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<CloseReport, TenantError>> + Send {
+        let place = Location::caller();
+        async move {
+            let closed = self.close_engines_of(&self.tenant(name)?);
+            Ok(close::all_returned(closed, None, place).await)
+        }
+    }
+
+    fn close_engines_of(&self, tenant: &Tenant) -> Vec<Arc<dyn AnyEngine>> {
         let mut closed = Vec::new();
         for served in self.0.keys.iter().filter_map(|key| self.0.table.by_key(key)) {
             if let Served::Tenants(bind) = served {
@@ -321,12 +345,12 @@ impl Registry {
                 closed
                     .extend(self.0.on_demand.close_named(&bind.engine_name(tenant.checked_name())));
                 // A name is not remembered for ever, but where there is a template it can be worked out.
-                if let Some(identity) = bind.identity_in_template(&tenant) {
+                if let Some(identity) = bind.identity_in_template(tenant) {
                     closed.extend(self.0.on_demand.close(|other| *other == identity));
                 }
             }
         }
-        Ok(close::all_returned(closed, None).await)
+        closed
     }
 
     /// Has an engine that was opened on demand, and that nobody uses, give back what it has of the
@@ -337,12 +361,21 @@ impl Registry {
         gave_way == Ok(true) && started.elapsed() < limit
     }
 
-    /// Warns if the calling task has a session of the bind `B`, as it runs a query on another one.
-    pub(crate) fn warn_of_held<B: Bind>(&self, place: &Location<'_>) {
+    /// Warns if the calling task has a session of the bind `B`, or a unit of work with any, as it runs a query of that
+    /// bind on another one.
+    pub(crate) fn warn_of_held<B: Bind>(&self, place: &'static Location<'static>) {
         if let Some(engine) = self.0.table.of::<B>().and_then(Served::engine)
             && engine.is_held_by_caller()
         {
             engine::beside_session(engine.settings().key, place);
+            return;
+        }
+        let mut engines = self.engines();
+        engines.extend(self.0.on_demand.engines());
+        if engines.iter().any(|engine| engine.is_worked_on_by_caller())
+            && self.is_first_beside(B::KEY, place)
+        {
+            engine::beside_work(B::KEY, place);
         }
     }
 

@@ -126,6 +126,7 @@ impl<B: Bind> Part<B> {
         let sql = sql.collect::<Vec<_>>().join("; ");
         let read_only = options.is_read_only() && !session.options().read_only;
         session.loan().forget_failures();
+        session.loan().mark_in_work();
         let left = session.loan().left();
         let connection = &mut *session;
         let base = depth::<B>(connection);

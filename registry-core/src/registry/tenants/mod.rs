@@ -1,6 +1,7 @@
 //! Making and dropping the databases and schemas of tenants.
 
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
@@ -296,7 +297,8 @@ impl<B: Bind> Asked<B> {
             closed.extend(on_demand.close(|other| *other == identity));
         }
         let limit = self.registry.0.recipes.acquire_timeout(self.key);
-        let report = super::close::all_returned(closed, Some(limit)).await;
+        let place = Location::caller();
+        let report = super::close::all_returned(closed, Some(limit), place).await;
         match report.lent.iter().map(|(_, lent)| lent).sum() {
             0 => Ok(()),
             lent => Err(DropTenantError::InUse {
