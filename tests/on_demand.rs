@@ -4,7 +4,7 @@
 mod mount;
 mod support;
 
-mount::mount!(by_url, evictions, replacing, tenants);
+mount::mount!(by_url, created, evictions, replacing, tenants);
 
 #[path = "on_demand/closing.rs"]
 mod closing;
