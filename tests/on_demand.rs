@@ -4,7 +4,7 @@
 mod mount;
 mod support;
 
-mount::mount!(by_url, evictions, isolated_tenants, own_sessions, replacing, tenants);
+mount::mount!(by_url, created, evictions, isolated_tenants, own_sessions, replacing, tenants);
 
 #[path = "on_demand/closing.rs"]
 mod closing;

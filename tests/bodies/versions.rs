@@ -2,19 +2,15 @@
 
 use std::path::Path;
 
-use diesel::migration::{
-    Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion,
-};
 use diesel::prelude::*;
-use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use diesel_migrations::FileBasedMigrations;
 use registry_core::settings::BindSettings;
 use registry_core::{MigrateError, MigrateReport, Registry, bind_tables};
 
-use super::{Backend, NAME, database};
+use super::{NAME, database};
+use crate::support::steps::{Step, Steps, alone, step};
 use crate::support::{causes, fresh_folder};
-
-type Diesel = <Backend as AsyncConnectionCore>::Backend;
 
 diesel::table! {
     items (id) {
@@ -31,74 +27,6 @@ bind_tables!(db = "logging", connection = super::Backend; logs);
 
 type Main = <items::table as registry_core::Bound>::Bind;
 type Logging = <logs::table as registry_core::Bound>::Bind;
-
-/// A migration that is written in the test.
-#[derive(Clone, Copy)]
-struct Step {
-    name: &'static str,
-    sql: &'static str,
-    in_transaction: bool,
-}
-
-const fn step(name: &'static str, sql: &'static str) -> Step {
-    Step { name, sql, in_transaction: true }
-}
-
-const fn alone(name: &'static str, sql: &'static str) -> Step {
-    Step { name, sql, in_transaction: false }
-}
-
-#[derive(Clone)]
-struct Steps(Vec<Step>);
-
-impl MigrationSource<Diesel> for Steps {
-    fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<Diesel>>>> {
-        Ok(self.0.iter().map(|step| Box::new(*step) as Box<dyn Migration<Diesel>>).collect())
-    }
-}
-
-impl Migration<Diesel> for Step {
-    fn run(
-        &self,
-        connection: &mut dyn diesel::connection::BoxableConnection<Diesel>,
-    ) -> diesel::migration::Result<()> {
-        assert!(self.sql != "panic", "the migration panics");
-        Ok(connection.batch_execute(self.sql)?)
-    }
-
-    fn revert(
-        &self,
-        _: &mut dyn diesel::connection::BoxableConnection<Diesel>,
-    ) -> diesel::migration::Result<()> {
-        Ok(())
-    }
-
-    fn metadata(&self) -> &dyn MigrationMetadata {
-        self
-    }
-
-    fn name(&self) -> &dyn MigrationName {
-        self
-    }
-}
-
-impl MigrationMetadata for Step {
-    fn run_in_transaction(&self) -> bool {
-        self.in_transaction
-    }
-}
-
-impl MigrationName for Step {
-    fn version(&self) -> MigrationVersion<'_> {
-        self.name.split('_').next().unwrap_or_default().replace('-', "").into()
-    }
-}
-
-impl std::fmt::Display for Step {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name)
-    }
-}
 
 const ITEMS: &str = "CREATE TABLE items (id INTEGER PRIMARY KEY NOT NULL)";
 const LOGS: &str = "CREATE TABLE logs (id INTEGER PRIMARY KEY NOT NULL)";

@@ -1,12 +1,9 @@
 //! Migrations that rebuild a table, which other tables refer to.
 
-use diesel::migration::{
-    Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion,
-};
-use diesel::sqlite::Sqlite as Diesel;
 use registry_core::{MigrateError, MigrateReport};
 
 use super::*;
+use crate::support::steps::{Step, Steps, alone, step};
 use crate::support::{causes, fresh_folder};
 
 on_both_runtimes!(
@@ -19,63 +16,7 @@ on_both_runtimes!(
     another_writer_does_not_end_a_migration_that_reads_first,
 );
 
-/// A name, the SQL, and whether it runs in a transaction.
-#[derive(Clone, Copy)]
-struct Step(&'static str, &'static str, bool);
-
-struct Steps(Vec<Step>);
-
-impl MigrationSource<Diesel> for Steps {
-    fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<Diesel>>>> {
-        Ok(self.0.iter().map(|step| Box::new(*step) as Box<dyn Migration<Diesel>>).collect())
-    }
-}
-
-impl Migration<Diesel> for Step {
-    fn run(
-        &self,
-        connection: &mut dyn diesel::connection::BoxableConnection<Diesel>,
-    ) -> diesel::migration::Result<()> {
-        connection.batch_execute(self.1)?;
-        assert!(!self.0.ends_with("panics"), "the migration panics");
-        Ok(())
-    }
-
-    fn revert(
-        &self,
-        _: &mut dyn diesel::connection::BoxableConnection<Diesel>,
-    ) -> diesel::migration::Result<()> {
-        Ok(())
-    }
-
-    fn metadata(&self) -> &dyn MigrationMetadata {
-        self
-    }
-
-    fn name(&self) -> &dyn MigrationName {
-        self
-    }
-}
-
-impl MigrationMetadata for Step {
-    fn run_in_transaction(&self) -> bool {
-        self.2
-    }
-}
-
-impl MigrationName for Step {
-    fn version(&self) -> MigrationVersion<'_> {
-        self.0.split('_').next().unwrap_or_default().into()
-    }
-}
-
-impl std::fmt::Display for Step {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-const FIRST: Step = Step(
+const FIRST: Step = step(
     "1_first",
     "CREATE TABLE author (id INTEGER PRIMARY KEY, name TEXT);
      CREATE TABLE book (
@@ -84,7 +25,6 @@ const FIRST: Step = Step(
      );
      INSERT INTO author VALUES (1, 'Le Guin');
      INSERT INTO book VALUES (1, 1), (2, 1);",
-    true,
 );
 
 /// As SQLite's manual has it, but for the transaction.
@@ -129,7 +69,7 @@ async fn execute(registry: &Registry, sql: &str) -> Result<usize, String> {
 }
 
 async fn a_table_that_is_rebuilt_keeps_the_rows_that_refer_to_it() {
-    for rebuild in [Step("2_rebuild", REBUILD, true), Step("2_rebuild", REBUILD_ALONE, false)] {
+    for rebuild in [step("2_rebuild", REBUILD), alone("2_rebuild", REBUILD_ALONE)] {
         for registry in registries() {
             migrate(&registry, &[FIRST, rebuild]).await.expect("they run");
             assert_eq!(books(&registry).await, 2);
@@ -139,19 +79,23 @@ async fn a_table_that_is_rebuilt_keeps_the_rows_that_refer_to_it() {
 }
 
 async fn foreign_keys_are_enforced_after_migrations() {
-    let last = |sql, in_transaction| Step("2_last", sql, in_transaction);
     for registry in registries() {
         for step in [
-            last("SELECT 1", true),
-            Step("3_off", "PRAGMA foreign_keys=OFF", false),
-            Step("4_fails", "nonsense", true),
-            Step("4_fails", "PRAGMA foreign_keys=OFF; nonsense", false),
-            Step("4_panics", "CREATE TABLE gone (id INTEGER)", true),
-            Step("4_panics", "BEGIN; CREATE TABLE gone (id INTEGER)", false),
+            step("2_last", "SELECT 1"),
+            alone("3_off", "PRAGMA foreign_keys=OFF"),
+            step("4_fails", "nonsense"),
+            alone("4_fails", "PRAGMA foreign_keys=OFF; nonsense"),
+            step("4_panics", "CREATE TABLE gone (id INTEGER); panic"),
+            alone("4_panics", "BEGIN; CREATE TABLE gone (id INTEGER); panic"),
         ] {
             let done = migrate(&registry, &[FIRST, step]).await;
-            assert_eq!(done.is_ok(), !step.0.starts_with('4'), "{done:?}");
-            assert_eq!(execute(&registry, ORPHAN).await, Err(IS_REFUSED.to_owned()), "{}", step.0);
+            assert_eq!(done.is_ok(), !step.name.starts_with('4'), "{done:?}");
+            assert_eq!(
+                execute(&registry, ORPHAN).await,
+                Err(IS_REFUSED.to_owned()),
+                "{}",
+                step.name
+            );
             assert!(execute(&registry, "SELECT 1 FROM gone").await.is_err(), "it was rolled back");
             assert_eq!(books(&registry).await, 2);
         }
@@ -160,7 +104,7 @@ async fn foreign_keys_are_enforced_after_migrations() {
 
 async fn a_migration_that_breaks_a_foreign_key_is_an_error_and_undone() {
     for registry in registries() {
-        let delete = Step("2_delete", "DELETE FROM author", true);
+        let delete = step("2_delete", "DELETE FROM author");
         let error = migrate(&registry, &[FIRST, delete]).await.expect_err("two books are orphans");
         assert_eq!(
             causes(&error),
@@ -183,9 +127,9 @@ async fn rows_that_referred_to_nothing_before_are_nobodys_fault() {
             sql_query(sql).execute(&mut session).await.expect("it runs");
         }
         drop(session);
-        migrate(&registry, &[FIRST, Step("2_rebuild", REBUILD, true)]).await.expect("it runs");
+        migrate(&registry, &[FIRST, step("2_rebuild", REBUILD)]).await.expect("it runs");
         assert_eq!(books(&registry).await, 3);
-        let more = Step("3_more", "INSERT INTO book VALUES (8, 5)", true);
+        let more = step("3_more", "INSERT INTO book VALUES (8, 5)");
         let error = migrate(&registry, &[more]).await.expect_err("one more");
         assert_eq!(
             causes(&error)[1],
@@ -193,16 +137,16 @@ async fn rows_that_referred_to_nothing_before_are_nobodys_fault() {
         );
         // A foreign key of which SQLite can make nothing.
         let odd = "CREATE TABLE odd (id INTEGER REFERENCES author (name))";
-        let error = migrate(&registry, &[Step("4_odd", odd, true)]).await.expect_err("no such key");
+        let error = migrate(&registry, &[step("4_odd", odd)]).await.expect_err("no such key");
         assert!(causes(&error)[1].contains("foreign key mismatch"), "{error:?}");
         execute(&registry, odd).await.expect("a table");
-        migrate(&registry, &[Step("5_more", "SELECT 1", true)]).await.expect("it was there before");
+        migrate(&registry, &[step("5_more", "SELECT 1")]).await.expect("it was there before");
     }
 }
 
 async fn a_foreign_key_that_is_broken_outside_a_transaction_is_told() {
     for registry in registries() {
-        let delete = Step("2_delete", "DELETE FROM author", false);
+        let delete = alone("2_delete", "DELETE FROM author");
         let error = migrate(&registry, &[FIRST, delete]).await.expect_err("two books are orphans");
         assert_eq!(
             error.to_string(),
@@ -217,7 +161,7 @@ async fn a_foreign_key_that_is_broken_outside_a_transaction_is_told() {
 async fn a_bind_that_does_not_enforce_foreign_keys_is_not_checked() {
     let settings = BindSettings::new("sqlite::memory:").on_connect(["PRAGMA foreign_keys = OFF"]);
     let registry = registry(settings);
-    let delete = Step("2_delete", "DELETE FROM author", true);
+    let delete = step("2_delete", "DELETE FROM author");
     migrate(&registry, &[FIRST, delete]).await.expect("nobody enforces anything");
     assert_eq!(execute(&registry, ORPHAN).await, Ok(1));
 }
@@ -233,7 +177,7 @@ async fn another_writer_does_not_end_a_migration_that_reads_first() {
             tokio::task::yield_now().await;
         }
     });
-    let names = (2..40).map(|number| Step(format!("{number:03}_read").leak(), "SELECT 1", true));
+    let names = (2..40).map(|number| step(format!("{number:03}_read").leak(), "SELECT 1"));
     migrate(&registry, &names.collect::<Vec<_>>()).await.expect("each has its turn");
     stop.send(()).expect("it writes");
     writing.await.expect("no panic");

@@ -1,8 +1,8 @@
 //! Databases of tenants.
 
+use diesel::QueryResult;
 use diesel::dsl::sql;
 use diesel::sql_types::{Bool, Text};
-use diesel::{QueryResult, sql_query};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::Mysql;
@@ -23,21 +23,26 @@ pub(super) async fn lock(connection: &mut Mysql, namespace: &Namespace) -> Query
 }
 
 pub(super) async fn find(connection: &mut Mysql, namespace: &Namespace) -> QueryResult<Presence> {
+    let name = || namespace.name().to_owned();
     // Where names are files in a folder that knows no upper case, neither do they.
-    let database = sql_query(
-        "SELECT 1 FROM information_schema.schemata WHERE IF(@@lower_case_table_names = 0, \
-         BINARY schema_name = BINARY ?, LOWER(schema_name) = LOWER(?))",
-    );
-    let (name, again) = (namespace.name(), namespace.name());
-    let found = database.bind::<Text, _>(name).bind::<Text, _>(again).execute(connection).await?;
-    if found == 0 {
+    let is_there = sql::<Bool>(
+        "EXISTS (SELECT 1 FROM information_schema.schemata WHERE IF(@@lower_case_table_names = 0, \
+         BINARY schema_name = BINARY ",
+    )
+    .bind::<Text, _>(name())
+    .sql(", LOWER(schema_name) = LOWER(")
+    .bind::<Text, _>(name())
+    .sql(")))");
+    if !diesel::select(is_there).get_result::<bool>(connection).await? {
         return Ok(Presence::Missing);
     }
-    let marked = sql_query(
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?",
-    );
-    let marked = marked.bind::<Text, _>(name).bind::<Text, _>(UNFINISHED);
-    let is_marked = marked.execute(connection).await? > 0;
+    let is_marked =
+        sql::<Bool>("EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = ")
+            .bind::<Text, _>(name())
+            .sql(" AND table_name = ")
+            .bind::<Text, _>(UNFINISHED)
+            .sql(")");
+    let is_marked = diesel::select(is_marked).get_result(connection).await?;
     Ok(if is_marked { Presence::Unfinished } else { Presence::There })
 }
 

@@ -125,6 +125,8 @@ pub(super) async fn remove<B: Bind>(
         B::Connection::all_closed(&settings.url).await;
         removed.map_err(refused)?;
     } else if !files.is_begun().map_err(refused)? {
+        // Somebody else has dropped it while this waited for the lock.
+        lock.remove();
         return Err(asked.unknown());
     }
     files.remove_unfinished().map_err(refused)?;
