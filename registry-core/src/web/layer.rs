@@ -35,7 +35,7 @@ enum Source {
     Tenant(Arc<FindTenant>),
 }
 
-type FindTenant = dyn Fn(&Parts) -> Result<Tenant, Response> + Send + Sync;
+type FindTenant = dyn Fn(&Parts) -> Result<Tenant, Box<Response>> + Send + Sync;
 
 impl ScopeLayer {
     /// A layer that commits after a success.
@@ -169,7 +169,7 @@ where
             let (mut parts, body) = request.into_parts();
             let scope = match scope_of(&source, &parts) {
                 Ok(scope) => scope,
-                Err(response) => return Ok(response),
+                Err(response) => return Ok(*response),
             };
             parts.extensions.insert(scope.registry().clone());
             parts.extensions.insert(scope.clone());
@@ -199,8 +199,7 @@ where
 }
 
 /// A scope for a request, or the response to one that is nobody's.
-#[expect(clippy::result_large_err, reason = "the response is what the caller answers with")]
-fn scope_of(source: &Source, parts: &Parts) -> Result<Scope, Response> {
+fn scope_of(source: &Source, parts: &Parts) -> Result<Scope, Box<Response>> {
     match source {
         Source::Registry(registry) => Ok(registry.new_scope()),
         Source::Tenant(find) => Ok(find(parts)?.new_scope()),
