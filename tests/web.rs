@@ -6,20 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, Request};
 use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
 use registry_core::web::{ScopeLayer, SessionFor};
 use registry_core::{
     BindSettings, CurrentWork, EngineOptions, Error, Registry, RunQueryDsl, Scope, UnitOfWork,
-    bind_tables,
+    WorkOptions, bind_tables,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+use support::log::captured_log;
 use support::{eventually, postgres};
 
 mod support;
@@ -236,6 +239,73 @@ async fn a_commit_that_fails_is_the_answer() {
     let answer = request(&address, "PUT", "/orphan/1", "").await;
     assert_eq!((answer.status, answer.body.as_str()), (500, "Internal Server Error"));
     assert_eq!(committed(&registry).await, Vec::<i32>::new());
+}
+
+/// A middleware that has the request's unit of work while the handler runs.
+async fn audit(mut work: CurrentWork, request: Request, next: Next) -> Response {
+    let row = diesel::insert_into(notes::table).values(notes::id.eq(900));
+    row.execute(&mut *work).await.expect("a row");
+    next.run(request).await
+}
+
+/// The same, which gives it back before.
+async fn audit_before(mut work: CurrentWork, request: Request, next: Next) -> Response {
+    let row = diesel::insert_into(notes::table).values(notes::id.eq(900));
+    row.execute(&mut *work).await.expect("a row");
+    drop(work);
+    next.run(request).await
+}
+
+/// A response that keeps the unit of work for as long as it lives.
+async fn keeps(work: CurrentWork) -> Response {
+    let mut response = StatusCode::OK.into_response();
+    response.extensions_mut().insert(Arc::new(std::sync::Mutex::new(work)));
+    response
+}
+
+#[tokio::test]
+async fn a_handler_that_would_wait_for_its_own_middleware_is_an_error_at_once() {
+    let log = captured_log();
+    let settings = BindSettings::new(postgres().database("web")).max_connections(4);
+    let options = EngineOptions { acquire_timeout: Duration::from_secs(60), ..Default::default() };
+    let builder = Registry::builder().options(options).bind("default", settings);
+    let registry = with_notes(builder.build().expect("good settings")).await;
+    let app = Router::new()
+        .route("/twice/{id}/{status}", put(answer).layer(from_fn(audit)))
+        .route("/argument/{id}", put(by_argument).layer(from_fn(audit)))
+        .route("/keeps", put(keeps))
+        .route("/before/{id}/{status}", put(answer).layer(from_fn(audit_before)))
+        .layer(ScopeLayer::new(registry.clone()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    for path in ["/twice/1/200", "/argument/1", "/keeps"] {
+        let answered = request(&address, "PUT", path, "{}");
+        let answer = tokio::time::timeout(Duration::from_secs(20), answered).await;
+        let answer = answer.expect("at once, as it would wait for 60 s otherwise");
+        assert_eq!((answer.status, answer.body.as_str()), (500, "Internal Server Error"), "{path}");
+        assert!(!answer.head.contains("retry-after"), "{}", answer.head);
+    }
+    let told = log.lines_with("this task has the unit of work of this scope already");
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told.iter().all(|line| line.contains("taken as an argument of a handler")), "{told:?}");
+    assert_eq!(committed(&registry).await, Vec::<i32>::new());
+    assert_eq!(request(&address, "PUT", "/before/1/200", "").await.status, 200);
+    assert_eq!(committed(&registry).await, [1, 900]);
+}
+
+#[tokio::test]
+async fn the_options_of_a_layer_are_those_of_its_units_of_work() {
+    let registry = prepared().await;
+    let layer = |options| ScopeLayer::new(registry.clone()).work_options(options);
+    let reads = serve(layer(WorkOptions::new().read_only(true)), Arc::default()).await;
+    assert_eq!(request(&reads, "PUT", "/answer/1/200", "").await.status, 500);
+    let order = WorkOptions::new().commit_order(["defualt"]);
+    let wrong = serve(layer(order), Arc::default()).await;
+    assert_eq!(request(&wrong, "PUT", "/answer/2/200", "").await.status, 500);
+    let right = serve(layer(WorkOptions::new().serializable()), Arc::default()).await;
+    assert_eq!(request(&right, "PUT", "/answer/3/200", "").await.status, 200);
+    assert_eq!(committed(&registry).await, [3]);
 }
 
 #[tokio::test]

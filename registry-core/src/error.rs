@@ -18,9 +18,11 @@ use crate::tenant::TenantError;
 use crate::work::{CommitError, WorkError};
 
 mod query;
+mod tenants;
 
 pub use query::QueryError;
 pub(crate) use query::{Origin, is_transient};
+pub use tenants::{CreateTenantError, DropTenantError};
 
 /// What a database driver reported, in its own words.
 pub type DriverError = Box<dyn StdError + Send + Sync>;
@@ -62,6 +64,12 @@ pub enum Error {
     /// A migration could not be run.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
+    /// A tenant could not be created.
+    #[error(transparent)]
+    CreateTenant(#[from] CreateTenantError),
+    /// A tenant could not be dropped.
+    #[error(transparent)]
+    DropTenant(#[from] DropTenantError),
     /// A query failed on a session that was to be had.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -115,6 +123,8 @@ impl Error {
             Self::Work(error) => error.is_transient(),
             Self::Commit(error) => error.is_transient(),
             Self::Query(error) => error.is_transient(),
+            Self::CreateTenant(CreateTenantError::Acquire(error))
+            | Self::DropTenant(DropTenantError::Acquire(error)) => error.is_transient(),
             _ => false,
         }
     }
@@ -784,7 +794,7 @@ impl fmt::Display for Chain<'_> {
 }
 
 /// Writes `a`, `b` and `c`, or that there is none.
-fn list(f: &mut fmt::Formatter<'_>, keys: &[BindKey]) -> fmt::Result {
+pub(crate) fn list(f: &mut fmt::Formatter<'_>, keys: &[BindKey]) -> fmt::Result {
     if keys.is_empty() {
         return f.write_str("none");
     }

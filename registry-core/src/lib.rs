@@ -75,6 +75,7 @@
 //! | a connection was closed | debug; warn if it came back unclean | `reason` |
 //! | an engine was opened (on demand) | debug | `url` |
 //! | an engine was closed (that was opened on demand) | debug | `url`, `reason`: `evicted`, `idle`, `failed`, `closed` |
+//! | a tenant was created, a tenant was dropped | info | |
 //! | slow query | warn | `elapsed`, `sql` |
 //! | a query is run on the registry beside a session (debug builds) | warn | `place` |
 //!
@@ -151,8 +152,8 @@ pub use bind::{Bind, Bound, ByKey, Db, KeyName, Name};
 pub use bind_key::{BindKey, InvalidBindKey};
 pub use engine::{Engine, EngineStatus, LastError};
 pub use error::{
-    AcquireError, ConnectError, Error, IsolationError, MigrateError, QueryError, ReplaceError,
-    UnknownBind, VerifyError, VerifyFailure, WrongBackend,
+    AcquireError, ConnectError, CreateTenantError, DropTenantError, Error, IsolationError,
+    MigrateError, QueryError, ReplaceError, UnknownBind, VerifyError, VerifyFailure, WrongBackend,
 };
 pub use on_demand::{OnDemandEngine, OnDemandStatus};
 pub use query::{BindDsl, OptionalExtension, RunQueryDsl, SaveChangesDsl};

@@ -21,11 +21,13 @@ use crate::error::AcquireError;
 use crate::registry::{Found, Registry, Route, identity_of};
 use crate::settings::{BindSettings, EngineOptions};
 
+mod transaction;
+
 /// One connection to the database of the bind `B`, lent for as long as the value lives.
 ///
 /// It dereferences to the connection, and is therefore an
 /// [`AsyncConnection`](diesel_async::AsyncConnection) itself: everything of diesel-async works on it,
-/// and [`transaction`](diesel_async::AsyncConnection::transaction) hands out `&mut Session<B>`.
+/// and [`transaction`](Self::transaction) hands out `&mut Session<B>`.
 ///
 /// Dropping it returns the connection to its engine, wherever that happens. A connection that has a
 /// transaction open, or in which a transaction statement was cut short, is closed instead: the server

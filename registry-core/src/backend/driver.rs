@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::hosts::Hosts;
 use super::migrate::{BrokenReference, MakesRoom, Migrated, MigrationLock, MigrationSession, Run};
+use super::namespace::{Namespace, Presence};
 use super::observed::{ErrorClass, Observed};
 use crate::error::{ConnectError, DriverError};
 use crate::settings::{DatabaseUrl, EngineOptions};
@@ -58,20 +59,29 @@ pub trait Driver:
     /// Whether a statement failed with `error` because its connection is gone.
     fn is_fatal(error: &diesel::result::Error) -> bool;
 
-    /// Whether a statement that failed with `error` has taken the whole transaction with it, so
-    /// that those after it are in none.
-    fn ends_transaction(_error: &diesel::result::Error) -> bool {
-        false
-    }
-
     /// Whether no transaction is open, as far as the driver knows without asking the server.
     fn is_outside_transaction(&mut self) -> bool {
         false
     }
 
-    /// A statement that fails if the transaction of a unit of work is not what it was: aborted, or
-    /// ended by the database itself.
-    const IS_AS_BEGUN: Option<&'static str> = None;
+    /// A statement that fails if the transaction has failed, and would be answered with a rollback if it was committed.
+    const FAILS_IF_ABORTED: Option<&'static str> = None;
+
+    /// A statement that marks a transaction. The mark goes when the transaction ends, and is set where neither the server
+    /// nor the driver tells of that.
+    const MARK: Option<&'static str> = None;
+
+    /// Whether the mark is a savepoint: then it is set anew behind each other one.
+    const MARK_IS_SAVEPOINT: bool = false;
+
+    /// Whether the transaction has the mark that was set. With `keeps_savepoints`, savepoints that are newer than the mark
+    /// stay, and the answer may be true of another transaction.
+    fn is_marked(
+        &mut self,
+        _keeps_savepoints: bool,
+    ) -> impl Future<Output = QueryResult<bool>> + Send {
+        std::future::ready(Ok(true))
+    }
 
     /// Begins a transaction with these statements, and has Diesel know of it.
     fn begin(&mut self, sql: &str) -> impl Future<Output = QueryResult<()>> + Send;
@@ -103,8 +113,8 @@ pub trait Driver:
         std::future::ready(Ok(true))
     }
 
-    /// What the error of the statement means that failed last, where the server has to be asked for it.
-    fn ask_error_class(&mut self) -> impl Future<Output = Option<ErrorClass>> + Send {
+    /// What the error of the statement means that failed last, and its text, where the server has to be asked for it.
+    fn ask_error(&mut self) -> impl Future<Output = Option<(ErrorClass, String)>> + Send {
         std::future::ready(None)
     }
 
@@ -171,6 +181,45 @@ pub trait Driver:
     ///
     /// Gives the connection back, and the names of what was run.
     fn migrate(self, run: Run<'_, Self::Backend, impl MakesRoom>) -> (Self, Migrated);
+
+    /// Waits until nobody else makes or drops that namespace. It is kept from others until the connection is
+    /// closed.
+    ///
+    /// A SQLite database has no namespaces for tenants, and is a file.
+    fn lock_namespace(&mut self, _: &Namespace) -> impl Future<Output = QueryResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Whether that namespace is there.
+    fn find_namespace(
+        &mut self,
+        _: &Namespace,
+    ) -> impl Future<Output = QueryResult<Presence>> + Send {
+        std::future::ready(Ok(Presence::Missing))
+    }
+
+    /// Makes a namespace that is not finished, and returns where it is for the time being. What others have not
+    /// finished is removed before.
+    fn begin_namespace(
+        &mut self,
+        namespace: &Namespace,
+    ) -> impl Future<Output = QueryResult<Namespace>> + Send {
+        std::future::ready(Ok(namespace.clone()))
+    }
+
+    /// Has it be found under its own name from now on.
+    fn finish_namespace(
+        &mut self,
+        _begun: &Namespace,
+        _: &Namespace,
+    ) -> impl Future<Output = QueryResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Removes a namespace with everything in it, finished or not.
+    fn remove_namespace(&mut self, _: &Namespace) -> impl Future<Output = QueryResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Whether a statement still runs whose future was dropped.
     fn is_busy(&self) -> bool {

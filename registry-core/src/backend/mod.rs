@@ -4,6 +4,7 @@ use diesel_async::AsyncConnection;
 
 use crate::settings::{BackendKind, DatabaseUrl};
 
+pub(crate) mod diagnosis;
 pub(crate) mod driver;
 #[cfg_attr(
     not(any(feature = "postgres", feature = "mysql")),
@@ -13,6 +14,7 @@ pub(crate) mod hosts;
 pub(crate) mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
+pub(crate) mod namespace;
 #[cfg_attr(
     not(feature = "postgres"),
     expect(dead_code, reason = "the stream of no other database is read")

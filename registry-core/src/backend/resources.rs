@@ -13,7 +13,7 @@ use crate::error::DriverError;
 
 /// Whether the operating system refused for want of files, memory or buffers: it may have some again
 /// when others have gone.
-pub(super) fn is_exhausted(error: &io::Error) -> bool {
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::OutOfMemory
         || error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code))
 }

@@ -343,7 +343,6 @@ impl<C: Backend> Core<C> {
                 dialect: C::DIALECT,
                 knows_transactions: C::KNOWS_TRANSACTIONS,
                 is_fatal: C::is_fatal,
-                ends_transaction: C::ends_transaction,
                 is_to_write: !self.settings.options.read_only,
             },
         ));

@@ -112,16 +112,16 @@ impl<C: Backend> Core<C> {
         }
         // Until the opposite is known.
         lease.discard();
-        let is_lost = lease.watch().is_none_or(|watch| watch.has_lost_transaction());
-        if is_lost {
-            return Err(AcquireError::IsolationLost { key });
-        }
         let Some(connection) = lease.connection_mut() else {
             return Err(AcquireError::IsolationLost { key });
         };
+        let status = C::TransactionManager::transaction_manager_status_mut(connection);
+        let was_begun = !matches!(depth(status), Ok(0));
         let limit = self.settings.options.connect_timeout.min(left);
         match timeout(limit, settle(connection)).await {
             Ok(Ok(())) => {}
+            // The savepoint of the last borrower is gone, and with it the transaction that was not to be committed.
+            Ok(Err(_)) if was_begun => return Err(AcquireError::IsolationLost { key }),
             Ok(Err(error)) => {
                 let source = Arc::new(ConnectError::Setup {
                     statement: "SAVEPOINT".to_owned(),
@@ -131,9 +131,6 @@ impl<C: Backend> Core<C> {
                 return Err(AcquireError::Connect { key, url, source });
             }
             Err(_) => return Err(self.could_not_connect(ConnectError::TimedOut { after: limit })),
-        }
-        if let Some(watch) = lease.watch() {
-            watch.expect_no_failure();
         }
         lease.keep();
         Ok(())

@@ -101,6 +101,7 @@ impl<C: Backend> Loan<C> {
             watch.is_held_by(Caller::current());
             watch.is_for_query.store(false, Ordering::Relaxed);
             watch.is_for_rows.store(false, Ordering::Relaxed);
+            watch.is_questioned.store(false, Ordering::Relaxed);
             watch.set_tenant(None);
         }
         let engine = &held.engine;
@@ -164,18 +165,6 @@ impl<C: Backend> Loan<C> {
         if let Some(watch) = self.watch() {
             watch.rows_are_read();
         }
-    }
-
-    /// Notes from now on what failures do to a transaction.
-    pub(crate) fn expect_no_failure(&self) {
-        if let Some(watch) = self.watch() {
-            watch.expect_no_failure();
-        }
-    }
-
-    /// Whether a failure has ended the transaction.
-    pub(crate) fn has_lost_transaction(&self) -> bool {
-        self.watch().is_some_and(|watch| watch.has_lost_transaction())
     }
 
     /// What the borrower has left behind so far.

@@ -25,6 +25,7 @@ mod pool;
 mod returning;
 mod rows;
 mod slot;
+mod standing;
 mod starving;
 mod statements;
 mod stats;
@@ -41,6 +42,7 @@ mod sync {
 pub(crate) use self::core::{Attempt, Core};
 pub(crate) use self::loan::Loan;
 pub(crate) use self::rows::OpenRows;
+pub(crate) use self::standing::{Over, Standing};
 pub(crate) use self::stats::{beside_session, engine_closed, engine_opened};
 pub use self::status::{EngineStatus, LastError};
 pub(crate) use self::used::Used;

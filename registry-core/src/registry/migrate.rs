@@ -86,9 +86,21 @@ pub(super) async fn migrate<B: Bind>(
     let Some(connected) = connected else {
         return Err(route.unknown_schema::<B>().into());
     };
+    run_on(registry, runtime, engine, connected, source).await
+}
+
+/// Runs the pending ones of `source` on that connection of that engine.
+pub(super) async fn run_on<C: Backend>(
+    registry: &Registry,
+    runtime: Handle,
+    engine: Arc<Core<C>>,
+    connected: Connected<C>,
+    source: impl MigrationSource<C::Backend> + Send + 'static,
+) -> Result<MigrateReport, MigrateError> {
+    let key = engine.settings().key;
     let files = Files {
         registry: registry.clone(),
-        started,
+        started: Instant::now(),
         limit: engine.settings().options.acquire_timeout,
         are_read: (&source as &dyn Any).is::<FileBasedMigrations>(),
     };
@@ -216,7 +228,7 @@ fn not_found(error: AcquireError) -> MigrateError {
 }
 
 /// A connection to migrate on.
-enum Connected<C: Backend> {
+pub(super) enum Connected<C: Backend> {
     /// One of its own, so that neither a full pool nor a limit on statements is in the way. The
     /// engine is not closed meanwhile.
     Own(C, Used<Core<C>>),
@@ -226,7 +238,7 @@ enum Connected<C: Backend> {
 
 impl<C: Backend> Connected<C> {
     /// `None` if there is no such schema.
-    async fn open(
+    pub(super) async fn open(
         engine: Used<Core<C>>,
         schema: Option<&str>,
     ) -> Result<Option<Self>, AcquireError> {
@@ -238,6 +250,13 @@ impl<C: Backend> Connected<C> {
         // It could be opened, so it is kept.
         engine.uses().lent();
         Ok(connection.map(|connection| Self::Own(connection, engine)))
+    }
+
+    pub(super) fn connection(&mut self) -> &mut C {
+        match self {
+            Self::Own(connection, _) => connection,
+            Self::Lent(loan) => loan.connection_mut(),
+        }
     }
 
     /// Hands the connection to `work`, which gives it back.

@@ -1,5 +1,6 @@
 //! The registry: every engine of a program, found by the bind of a model.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,7 @@ mod route;
 mod served;
 mod status;
 mod table;
+mod tenants;
 mod verify;
 
 pub use builder::RegistryBuilder;
@@ -33,6 +35,7 @@ pub use close::CloseReport;
 pub use migrate::MigrateReport;
 pub(crate) use route::{Found, Route, identity_of};
 pub use status::Status;
+pub(crate) use tenants::NoPlace;
 pub use verify::{BindHealth, CheckReport, VerifyReport};
 
 use close::Closing;
@@ -79,6 +82,8 @@ struct Inner {
     /// Engines that were replaced, as long as they have sessions lent.
     replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
     closing: Closing,
+    /// The places where queries were run beside a unit of work: each is warned of once.
+    beside: Mutex<HashSet<(&'static str, &'static Location<'static>)>>,
     /// In test isolation: where the copies of SQLite databases are. The last field, so that it is
     /// dropped after the engines.
     isolation: Option<Copies>,
@@ -118,6 +123,7 @@ impl Registry {
             work,
             replaced: Mutex::default(),
             closing: Closing::default(),
+            beside: Mutex::default(),
             isolation,
         }))
     }
@@ -340,6 +346,20 @@ impl Registry {
         }
     }
 
+    /// Whether that place is the first time seen to run a query of that bind beside a unit of work.
+    pub(crate) fn is_first_beside(
+        &self,
+        key: &'static str,
+        at: &'static Location<'static>,
+    ) -> bool {
+        self.0.beside.lock().unwrap_or_else(PoisonError::into_inner).insert((key, at))
+    }
+
+    /// Whether both are one registry.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) async fn migrate_along<B: Bind>(
         &self,
         route: Route<'_>,
@@ -356,6 +376,11 @@ impl Registry {
     /// How long sessions are waited for, where no bind says otherwise.
     pub(crate) fn acquire_timeout(&self) -> Duration {
         self.0.recipes.acquire_timeout(BindKey::NONE)
+    }
+
+    /// The keys of all binds, in alphabetical order.
+    pub(crate) fn bind_keys(&self) -> &[BindKey] {
+        &self.0.keys
     }
 
     pub(crate) fn work_options(&self) -> &WorkOptions {

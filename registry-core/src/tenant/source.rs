@@ -36,7 +36,7 @@ use crate::settings::{
 ///     async move {
 ///         // A table of tenants could be asked here: `tenant.registry()` has its database as well.
 ///         let is_known = tenant.name().starts_with("customer-");
-///         let url = format!("sqlite://tenants/{}.db?mode=rwc", tenant.name());
+///         let url = format!("sqlite://tenants/{}.db", tenant.name());
 ///         Ok::<_, std::convert::Infallible>(is_known.then(|| BindSettings::new(url)))
 ///     }
 /// });

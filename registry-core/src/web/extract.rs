@@ -63,7 +63,7 @@ impl<S: Sync> FromRequestParts<S> for CurrentWork {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let scope = <Scope as FromRequestParts<S>>::from_request_parts(parts, state).await?;
-        Ok(scope.work().await?)
+        Ok(scope.work_at(None).await?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A scope around each request.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -13,9 +14,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::tenant::IntoTenant;
+use crate::error::Error;
 use crate::registry::Registry;
 use crate::tenant::Tenant;
-use crate::work::Scope;
+use crate::work::{Scope, WorkOptions};
 
 /// Gives each request a [`Scope`], in which the handler and what it calls share one unit of work.
 ///
@@ -26,6 +28,8 @@ use crate::work::Scope;
 pub struct ScopeLayer {
     source: Source,
     commits: bool,
+    options: Option<WorkOptions>,
+    made_at: &'static Location<'static>,
 }
 
 /// Whose scope a request gets.
@@ -40,8 +44,9 @@ type FindTenant = dyn Fn(&Parts) -> Result<Tenant, Box<Response>> + Send + Sync;
 impl ScopeLayer {
     /// A layer that commits after a success.
     #[must_use]
+    #[track_caller]
     pub fn new(registry: Registry) -> Self {
-        Self { source: Source::Registry(registry), commits: true }
+        Self::of(Source::Registry(registry), Location::caller())
     }
 
     /// A layer that gives each request a scope of the tenant that `find` says it is for, and commits after a
@@ -109,9 +114,14 @@ impl ScopeLayer {
     /// # }
     /// ```
     #[must_use]
+    #[track_caller]
     pub fn per_tenant<T: IntoTenant>(find: impl Fn(&Parts) -> T + Send + Sync + 'static) -> Self {
         let find = move |parts: &Parts| find(parts).into_tenant();
-        Self { source: Source::Tenant(Arc::new(find)), commits: true }
+        Self::of(Source::Tenant(Arc::new(find)), Location::caller())
+    }
+
+    fn of(source: Source, made_at: &'static Location<'static>) -> Self {
+        Self { source, commits: true, options: None, made_at }
     }
 
     /// Whether the unit of work is committed after a success. If not, handlers commit by
@@ -120,6 +130,22 @@ impl ScopeLayer {
     pub fn commit_on_success(mut self, commits: bool) -> Self {
         self.commits = commits;
         self
+    }
+
+    /// The options of each request's units of work, in place of those that were given to the builder of the registry.
+    #[must_use]
+    pub fn work_options(mut self, options: WorkOptions) -> Self {
+        self.options = Some(options);
+        self
+    }
+
+    /// A scope for a request, or the response to one that is nobody's.
+    fn scope_of(&self, parts: &Parts) -> Result<Scope, Box<Response>> {
+        let (options, made_at) = (self.options.clone(), self.made_at);
+        match &self.source {
+            Source::Registry(registry) => Ok(registry.new_scope_at(options, made_at)),
+            Source::Tenant(find) => Ok(find(parts)?.new_scope_at(options, made_at)),
+        }
     }
 }
 
@@ -161,13 +187,13 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let ScopeLayer { source, commits } = self.layer.clone();
+        let layer = self.layer.clone();
         // The one that is ready.
         let other = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, other);
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let scope = match scope_of(&source, &parts) {
+            let scope = match layer.scope_of(&parts) {
                 Ok(scope) => scope,
                 Err(response) => return Ok(*response),
             };
@@ -179,11 +205,15 @@ where
                 let response = inner.call(request).await?.into_response();
                 let is_success =
                     !response.status().is_client_error() && !response.status().is_server_error();
-                if commits && is_success {
-                    // In a task of its own: a client that goes away now must not leave one database
-                    // committed and the next one not.
-                    let commit = async move { scope.commit().await };
-                    let committed = tokio::spawn(commit).await;
+                if layer.commits && is_success {
+                    let unit = match scope.take_to_commit().await {
+                        Ok(unit) => unit,
+                        // Something of the response still has it.
+                        Err(error) => return Ok(Error::from(error).into_response()),
+                    };
+                    // Committed in a task of its own: a client that goes away now must not leave one
+                    // database committed and the next one not.
+                    let committed = tokio::spawn(unit.commit()).await;
                     if let Ok(Err(error)) = committed {
                         return Ok(error.into_response());
                     }
@@ -195,13 +225,5 @@ where
             };
             ending.run(handled).await
         })
-    }
-}
-
-/// A scope for a request, or the response to one that is nobody's.
-fn scope_of(source: &Source, parts: &Parts) -> Result<Scope, Box<Response>> {
-    match source {
-        Source::Registry(registry) => Ok(registry.new_scope()),
-        Source::Tenant(find) => Ok(find(parts)?.new_scope()),
     }
 }

@@ -23,6 +23,7 @@ use self::connect::Way;
 use super::Backend;
 use super::driver::{Driver, Opened, Reach, begin_by_ansi, depth};
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::namespace::{Namespace, Presence};
 use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
 #[cfg(feature = "rustls")]
@@ -31,6 +32,7 @@ use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Pooler};
 use crate::sql::Dialect;
 
 mod connect;
+mod namespace;
 mod transport;
 mod wire;
 
@@ -77,8 +79,16 @@ impl Driver for Postgres {
         while let Some(Some(Ok(_))) = notifications.next().now_or_never() {}
     }
 
-    // A transaction that has failed is answered with an error; its `COMMIT` would be with a rollback.
-    const IS_AS_BEGUN: Option<&'static str> = Some("SELECT 1");
+    const FAILS_IF_ABORTED: Option<&'static str> = Some("SELECT 1");
+
+    // A savepoint would give each row another transaction number.
+    const MARK: Option<&'static str> =
+        Some("SELECT pg_catalog.set_config('registry.work', 'open', true)");
+
+    async fn is_marked(&mut self, _: bool) -> QueryResult<bool> {
+        let mark = sql::<Bool>("coalesce(current_setting('registry.work', true), '') = 'open'");
+        diesel::select(mark).get_result(self).await
+    }
 
     fn is_known_dead(&mut self) -> bool {
         // True as well for one with a transaction open, which none is that is about to be lent.
@@ -180,6 +190,30 @@ impl Driver for Postgres {
         // Only a warning where none is open.
         self.batch_execute("ROLLBACK").await?;
         self.batch_execute(&session.restore).await
+    }
+
+    async fn lock_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
+        namespace::lock(self, namespace).await
+    }
+
+    async fn find_namespace(&mut self, namespace: &Namespace) -> QueryResult<Presence> {
+        namespace::find(self, namespace).await
+    }
+
+    async fn begin_namespace(&mut self, namespace: &Namespace) -> QueryResult<Namespace> {
+        namespace::begin(self, namespace).await
+    }
+
+    async fn finish_namespace(
+        &mut self,
+        begun: &Namespace,
+        namespace: &Namespace,
+    ) -> QueryResult<()> {
+        namespace::finish(self, begun, namespace).await
+    }
+
+    async fn remove_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
+        namespace::remove(self, namespace).await
     }
 
     migrate_by_harness!();

@@ -115,14 +115,12 @@ impl Driver for Sqlite {
     }
 
     fn lock_migrations(&mut self, url: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
-        let Some(path) = url.sqlite_file().and_then(|file| file.path()) else {
+        let Some(name) = url.sqlite_file().and_then(|file| file.migration_lock()) else {
             // An in-memory database has one connection, which is in our hands.
             return Ok(MigrationLock::default());
         };
         // A file of its own: closing any handle to the database's file would let go of the locks that
         // SQLite itself holds on it in this process (https://www.sqlite.org/howtocorrupt.html, 2.2).
-        let mut name = path.as_os_str().to_owned();
-        name.push("-migrate.lock");
         let lock = fs::OpenOptions::new().create(true).append(true).open(&name)?;
         lock.lock()?;
         Ok(MigrationLock { _file: Some(lock) })
