@@ -110,11 +110,8 @@ use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::LoadQuery;
 
-<<<<<<< HEAD
-mod beside;
-=======
 mod asks;
->>>>>>> h-routerun
+mod beside;
 mod bound;
 mod bound_to;
 mod combined;
