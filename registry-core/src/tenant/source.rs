@@ -240,20 +240,15 @@ impl TenantBind {
     ) -> Result<Identity, AcquireError> {
         let (key, settings) = (self.key, identity.settings());
         let Some(copies) = tenant.registry().copies() else { return Ok(identity) };
-        let Some(file) = settings.url.sqlite_file() else { return Ok(identity) };
-        let unknown = |source| {
-            let tenant = tenant.name().to_owned();
-            AcquireError::UnknownTenant { key, tenant, source }
-        };
-        // Opening it to copy it would make it, where its URL says so.
-        if file.path().is_some_and(|path| matches!(path.try_exists(), Ok(false))) {
-            return Err(unknown(None));
+        if settings.url.backend() != BackendKind::Sqlite {
+            return Ok(identity);
         }
         let copy = copies.of_identity(&identity).await.map_err(|failure| match failure {
             CheckFailure::Acquire(AcquireError::Connect { source, .. })
                 if matches!(*source, ConnectError::UnknownDatabase(_)) =>
             {
-                unknown(Some(source))
+                let tenant = tenant.name().to_owned();
+                AcquireError::UnknownTenant { key, tenant, source: Some(source) }
             }
             CheckFailure::Acquire(error) => error,
             CheckFailure::Check(source) => AcquireError::Resolve {

@@ -39,7 +39,7 @@ enum Source {
     Tenant(Arc<FindTenant>),
 }
 
-type FindTenant = dyn Fn(&Parts) -> Result<Tenant, Response> + Send + Sync;
+type FindTenant = dyn Fn(&Parts) -> Result<Tenant, Box<Response>> + Send + Sync;
 
 impl ScopeLayer {
     /// A layer that commits after a success.
@@ -140,8 +140,7 @@ impl ScopeLayer {
     }
 
     /// A scope for a request, or the response to one that is nobody's.
-    #[expect(clippy::result_large_err, reason = "the response is what the caller answers with")]
-    fn scope_of(&self, parts: &Parts) -> Result<Scope, Response> {
+    fn scope_of(&self, parts: &Parts) -> Result<Scope, Box<Response>> {
         let (options, made_at) = (self.options.clone(), self.made_at);
         match &self.source {
             Source::Registry(registry) => Ok(registry.new_scope_at(options, made_at)),
@@ -196,7 +195,7 @@ where
             let (mut parts, body) = request.into_parts();
             let scope = match layer.scope_of(&parts) {
                 Ok(scope) => scope,
-                Err(response) => return Ok(response),
+                Err(response) => return Ok(*response),
             };
             parts.extensions.insert(scope.registry().clone());
             parts.extensions.insert(scope.clone());

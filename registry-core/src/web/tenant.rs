@@ -20,25 +20,23 @@ pub trait IntoTenant {
     /// # Errors
     ///
     /// That response.
-    // A response is large, and handed on as it is.
-    #[expect(clippy::result_large_err, reason = "the response is what the caller answers with")]
-    fn into_tenant(self) -> Result<Tenant, Response>;
+    fn into_tenant(self) -> Result<Tenant, Box<Response>>;
 }
 
 impl IntoTenant for Tenant {
-    fn into_tenant(self) -> Result<Tenant, Response> {
+    fn into_tenant(self) -> Result<Tenant, Box<Response>> {
         Ok(self)
     }
 }
 
 impl<T: IntoTenant> IntoTenant for Option<T> {
-    fn into_tenant(self) -> Result<Tenant, Response> {
-        self.map_or_else(|| Err(nobody()), T::into_tenant)
+    fn into_tenant(self) -> Result<Tenant, Box<Response>> {
+        self.map_or_else(|| Err(Box::new(nobody())), T::into_tenant)
     }
 }
 
 impl<T: IntoTenant, E: IntoResponse> IntoTenant for Result<T, E> {
-    fn into_tenant(self) -> Result<Tenant, Response> {
-        self.map_err(IntoResponse::into_response).and_then(T::into_tenant)
+    fn into_tenant(self) -> Result<Tenant, Box<Response>> {
+        self.map_err(|error| Box::new(error.into_response())).and_then(T::into_tenant)
     }
 }
