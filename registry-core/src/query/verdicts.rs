@@ -6,7 +6,7 @@
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError, TryLockError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::hidden::HiddenTable;
 use crate::sql::Dialect;
@@ -88,7 +88,7 @@ const LONGEST: usize = 4096;
 struct Statement {
     kind: Kind,
     dialect: Dialect,
-    sql: String,
+    sql: Box<str>,
 }
 
 static SEEN: [Mutex<Option<Statement>>; STATEMENTS] = [const { Mutex::new(None) }; STATEMENTS];
@@ -105,17 +105,12 @@ pub(super) fn look_once(
     }
     let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one((sql.as_str(), kind.key));
     let place = &SEEN[hash as usize % STATEMENTS];
-    let mut seen = match place.try_lock() {
-        Ok(seen) => seen,
-        Err(TryLockError::Poisoned(seen)) => seen.into_inner(),
-        // Others look for the same statement, mostly.
-        Err(TryLockError::WouldBlock) => place.lock().unwrap_or_else(PoisonError::into_inner),
-    };
+    let mut seen = place.lock().unwrap_or_else(PoisonError::into_inner);
     let is_same =
-        |seen: &Statement| seen.kind.is(kind) && seen.dialect == dialect && seen.sql == sql;
+        |seen: &Statement| seen.kind.is(kind) && seen.dialect == dialect && *seen.sql == *sql;
     if !seen.as_ref().is_some_and(is_same) {
         look(&sql)?;
-        *seen = Some(Statement { kind, dialect, sql });
+        *seen = Some(Statement { kind, dialect, sql: sql.into() });
     }
     Ok(())
 }

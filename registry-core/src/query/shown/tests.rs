@@ -80,6 +80,17 @@ fn queries_of_one_bind_are_shown_whole() {
 }
 
 #[test]
+fn functions_of_the_program_are_shown_by_their_arguments() {
+    diesel::define_sql_function! { fn abs(number: Integer) -> Integer; }
+    let known = known();
+    assert_eq!(shown(&known, &words::table.select(abs(words::id))), Ok(Shown::All));
+    assert_eq!(shown(&known, &words::table.select(abs(abs(far::words::id)))), far());
+    let condition: Box<dyn BoxableExpression<words::table, Sqlite, SqlType = Integer>> =
+        Box::new(words::id);
+    assert_eq!(shown(&known, &abs(condition)), Ok(Shown::Part));
+}
+
+#[test]
 fn values_are_no_part_of_a_query() {
     let known = known();
     // A type of the program's, in a place where nothing is written but a parameter.
