@@ -84,7 +84,7 @@ fn functions_of_the_program_are_shown_by_their_arguments() {
     diesel::define_sql_function! { fn abs(number: Integer) -> Integer; }
     let known = known();
     assert_eq!(shown(&known, &words::table.select(abs(words::id))), Ok(Shown::All));
-    assert_eq!(shown(&known, &words::table.select(abs(abs(far::words::id)))), far());
+    assert_eq!(shown(&known, &(words::id, abs(abs(far::words::id)))), far());
     let condition: Box<dyn BoxableExpression<words::table, Sqlite, SqlType = Integer>> =
         Box::new(words::id);
     assert_eq!(shown(&known, &abs(condition)), Ok(Shown::Part));
