@@ -239,6 +239,17 @@ fn sources_are_counted() {
     assert_eq!(count(type_name_of(&diesel::update(words::table).set(words::id.eq(1)))), 1);
 }
 
+/// The compiler does not cut names short.
+#[test]
+fn names_of_any_length_are_read_to_their_ends() {
+    type Two<T> = (T, T);
+    type Sixteen<T> = Two<Two<Two<Two<T>>>>;
+    type Many = Sixteen<Sixteen<Sixteen<words::id>>>;
+    assert!(type_name::<Many>().len() > 100_000);
+    assert_eq!(read(&known(), type_name::<Many>(), "near").ok(), Some(Shown::All));
+    assert!(read(&known(), type_name::<(Many, far::words::id)>(), "near").is_err());
+}
+
 fn type_name_of<T>(_: &T) -> &'static str {
     type_name::<T>()
 }
