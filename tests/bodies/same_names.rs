@@ -274,6 +274,9 @@ async fn what_is_in_a_box_goes_by_name() {
     let condition = || -> Condition {
         Box::new(exists(far::visits::table.filter(far::visits::person_id.eq(people::id))))
     };
+    let nested = || -> Condition {
+        Box::new(people::name.eq_any(far::people::table.select(far::people::name)))
+    };
     macro_rules! visitors {
         () => {
             far::visits::table.select(far::visits::person_id)
@@ -300,6 +303,7 @@ async fn what_is_in_a_box_goes_by_name() {
         "visits": load::<(i32, String)>(people::table.filter(condition()));
         "visits": execute(diesel::delete(people::table.filter(condition())));
         // Diesel has no subquery on the table of the query around it, so this one is another.
+        "people": load::<(i32, String)>(people::table.filter(nested()));
         "people": load::<(i32, String)>(people::table
             .filter(people::name.eq_any(far::people::table.select(far::people::name)))
             .into_boxed::<Db>());

@@ -46,8 +46,12 @@ pub(super) fn count_sources(type_name: &str, path: &str) -> usize {
     let mut rest = type_name;
     let mut count = 0;
     while !rest.is_empty() {
-        // What is selected by default is what its argument has, which is the source once more.
-        let (part, next) = rest.split_once("DefaultSelectClause<").unwrap_or((rest, ""));
+        // What is selected by default, and what a box may be about, is the source once more.
+        let end = ["DefaultSelectClause<", "BoxableExpression<"]
+            .iter()
+            .filter_map(|again| rest.find(again).map(|at| at + again.len()))
+            .min();
+        let (part, next) = rest.split_at(end.unwrap_or(rest.len()));
         let part_bytes = part.as_bytes();
         count += part
             .match_indices(&table)
