@@ -401,10 +401,6 @@ impl Registry {
         migrate::migrate::<B>(self, route, migrations).await
     }
 
-    pub(crate) fn is_isolated(&self) -> bool {
-        self.0.isolation.is_some()
-    }
-
     /// In test isolation: where the copies of SQLite databases are.
     pub(crate) fn copies(&self) -> Option<&Copies> {
         self.0.isolation.as_ref()
