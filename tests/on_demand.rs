@@ -8,6 +8,8 @@ mount::mount!(by_url, created, evictions, replacing, tenants);
 
 #[path = "on_demand/closing.rs"]
 mod closing;
+#[path = "on_demand/created_apart.rs"]
+mod created_apart;
 #[path = "on_demand/credentials.rs"]
 mod credentials;
 #[path = "on_demand/names.rs"]
