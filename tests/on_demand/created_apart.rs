@@ -220,7 +220,8 @@ async fn a_file_is_there_with_all_its_migrations_or_not_at_all() {
     let registry = sqlite(&folder.join("{tenant}.db").display().to_string());
     let mut steps = vec![FIRST];
     for number in 2..60 {
-        steps.push(step(format!("2{number:03}_more").leak(), "INSERT INTO invoices DEFAULT VALUES"));
+        steps
+            .push(step(format!("2{number:03}_more").leak(), "INSERT INTO invoices DEFAULT VALUES"));
     }
     let (creating, acme) = (registry.clone(), registry.tenant("acme").expect("a good name"));
     let created =
