@@ -618,6 +618,7 @@ async fn what_types_cannot_see_is_refused_before_it_is_sent() {
     let boxed_part = users::table
         .select(users::id)
         .union(events::table.select(events::id).into_boxed::<Db>())
+        .bound_to::<User>()
         .load::<i32>(&registry)
         .await;
     assert!(refused(boxed_part.expect_err("another database")).ends_with(said));

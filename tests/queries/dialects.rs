@@ -167,12 +167,13 @@ macro_rules! locks {
             use schema::$schema::words;
 
             let registry = registry().await;
+            let mut work = registry.begin();
             let locked: Vec<String> = words::table
                 .filter(words::id.eq(1))
                 .select(words::word)
                 .for_update()
                 .skip_locked()
-                .load(&registry)
+                .load(&mut work)
                 .await
                 .expect("rows");
             assert_eq!(locked, [concat!($place, " a")]);

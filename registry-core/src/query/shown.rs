@@ -279,6 +279,7 @@ fn shows_all(path: &str) -> bool {
         }),
         Some(_) => {
             [BOUND_TO, TOLD, GATHERED].contains(&path)
+                || is_function(path)
                 || matches!(
                     path,
                     "alloc::boxed::Box"
@@ -288,6 +289,14 @@ fn shows_all(path: &str) -> bool {
                 )
         }
     }
+}
+
+/// A function that `define_sql_function!` has declared, such as `app::lower_utils::lower`: it writes its name and
+/// its arguments.
+fn is_function(path: &str) -> bool {
+    let mut from_end = path.rsplit("::");
+    let name = from_end.next();
+    name.is_some() && from_end.next().and_then(|module| module.strip_suffix("_utils")) == name
 }
 
 /// A number, or a word of the language. Not `dyn`, `fn` or `impl`.
