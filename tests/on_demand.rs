@@ -8,6 +8,8 @@ mount::mount!(by_url, created, evictions, isolated_tenants, own_sessions, replac
 
 #[path = "on_demand/closing.rs"]
 mod closing;
+#[path = "on_demand/created_apart.rs"]
+mod created_apart;
 #[path = "on_demand/credentials.rs"]
 mod credentials;
 #[path = "on_demand/isolation.rs"]

@@ -15,3 +15,5 @@ mod deadlocks;
 mod dialects;
 #[path = "work/ended.rs"]
 mod ended;
+#[path = "work/retried.rs"]
+mod retried;

@@ -730,13 +730,13 @@ pub enum MigrateError {
         /// The bind key.
         key: BindKey,
         /// The version.
-        version: String,
+        version: Box<str>,
         /// The name of the migration that has it in the program.
-        migration: String,
+        migration: Box<str>,
         /// The name of the migration that was run.
-        applied_as: String,
+        applied_as: Box<str>,
         /// The key of the bind that ran it.
-        applied_by: String,
+        applied_by: Box<str>,
     },
     /// A migration failed. Those before it were run and stay.
     #[error(

@@ -77,7 +77,10 @@
 //! | an engine was closed (that was opened on demand) | debug | `url`, `reason`: `evicted`, `idle`, `failed`, `closed` |
 //! | a tenant was created, a tenant was dropped | info | |
 //! | slow query | warn | `elapsed`, `sql` |
-//! | a query is run on the registry beside a session (debug builds) | warn | `place` |
+//! | a query is run on the registry in a scope, outside of its unit of work (once for each place) | warn | `place` |
+//! | a query is run on the registry beside a session, or by a task that has a unit of work (debug builds) | warn | `place` |
+//! | a unit of work was dropped without a commit or a rollback (no `bind`) | debug | `touched`, `began`, `scope`: where it was begun, and its scope made |
+//! | not all sessions are waited for: the task that closes has some itself | error | `sessions`, `place` |
 //!
 //! The span `acquire` stands around the wait for a session that is not there at once, and the span
 //! `connect` around the opening of a connection.

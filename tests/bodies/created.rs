@@ -422,5 +422,5 @@ async fn an_error_of_migrations_keeps_its_kind() {
     let fails = step("1_fail", "INSERT INTO nowhere VALUES (1)");
     let error = create(&registry, "acme", &[fails]).await.expect_err("it fails");
     let CreateTenantError::Migrate { source, .. } = error else { panic!("{error}") };
-    assert!(matches!(source, MigrateError::Migration { .. }), "{source}");
+    assert!(matches!(*source, MigrateError::Migration { .. }), "{source}");
 }

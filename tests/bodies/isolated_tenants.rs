@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use futures_util::future::{join_all, try_join};
 use registry_core::{
     AcquireError, BindSettings, Error, Registry, RunQueryDsl, Tenant, TenantResolver, UnitOfWork,

@@ -8,6 +8,7 @@ use registry_core::{
     EngineOptions, Error, Registry, RunQueryDsl, Scope, UnitOfWork, WorkError, WorkOptions,
     bind_tables,
 };
+use tokio::sync::Notify;
 
 use super::database;
 use crate::support::eventually;
@@ -507,20 +508,29 @@ async fn a_unit_of_work_that_is_forgotten_is_told_of_with_the_place_of_its_begin
         assert!(told[at].contains("touched=`default`, `other`"), "{told:?}");
     }
     // The future of a transaction that is dropped, and that of a scope.
+    let touched = Notify::new();
     let line = line!() + 1;
     let endless = registry.transaction(async |work| {
         insert(work, 1).await?;
+        touched.notify_one();
         std::future::pending::<Result<(), Error>>().await
     });
-    assert!(tokio::time::timeout(Duration::from_millis(300), endless).await.is_err());
+    tokio::select! {
+        _ = endless => panic!("it has no end"),
+        () = touched.notified() => {}
+    }
     assert!(told()[4].contains(&format!("began=tests/bodies/scopes.rs:{line}:")));
     is_at_rest(&registry).await;
     let line = line!() + 1;
     let endless = registry.scope(async {
         insert(&mut *UnitOfWork::current().await.expect("it is free"), 1).await.expect("two rows");
+        touched.notify_one();
         std::future::pending::<()>().await
     });
-    assert!(tokio::time::timeout(Duration::from_millis(300), endless).await.is_err());
+    tokio::select! {
+        () = endless => panic!("it has no end"),
+        () = touched.notified() => {}
+    }
     assert!(told()[5].contains(&format!("began=tests/bodies/scopes.rs:{}:", line + 1)));
     assert!(told()[5].contains(&format!("scope=tests/bodies/scopes.rs:{line}:")));
     is_at_rest(&registry).await;

@@ -223,7 +223,7 @@ async fn what_a_failed_migration_has_committed_is_told() {
             true,
         ),
         // DDL commits there.
-        ([step("1_items", ITEMS), step("2_fail", &DDL_THAT_FAILS)], NAME == "mysql"),
+        ([step("1_items", ITEMS), step("2_fail", DDL_THAT_FAILS)], NAME == "mysql"),
     ] {
         let error = migrate(&registry, &steps).await.expect_err("it fails");
         let MigrateError::Migration { migration, in_part: told, .. } = &error else {

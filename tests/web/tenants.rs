@@ -303,7 +303,16 @@ async fn whose_a_request_is_can_be_said_in_many_ways() {
     let by_both = move |parts: &Parts| -> Result<Result<Tenant, TenantError>, Response> {
         Ok(of.tenant(name_in(parts).ok_or_else(|| Refused.into_response())?))
     };
+    let of = registry.clone();
+    let later = move |parts: &Parts| {
+        let (name, of) = (name_in(parts).map(str::to_owned), of.clone());
+        async move {
+            tokio::task::yield_now().await;
+            name.map(|name| of.tenant(&name))
+        }
+    };
     for (layer, stranger, nobody) in [
+        (ScopeLayer::per_tenant_async(later), 404, 404),
         (ScopeLayer::per_tenant(move |_| acme.clone()), 200, 200),
         (ScopeLayer::per_tenant(by_error), 404, 404),
         (ScopeLayer::per_tenant(by_any_error), 404, 404),

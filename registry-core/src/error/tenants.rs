@@ -80,7 +80,7 @@ pub enum CreateTenantError {
         tenant: String,
         /// Why not.
         #[source]
-        source: MigrateError,
+        source: Box<MigrateError>,
     },
     /// It was not created, and what had been made of it could not be removed.
     #[error(
@@ -201,7 +201,7 @@ macro_rules! from_no_place {
                     NoPlace::Pooler => Self::Pooler { key },
                     NoPlace::NoRuntime => Self::NoRuntime { key },
                     NoPlace::Tenant(error) => Self::Tenant(error),
-                    NoPlace::Acquire(error) => Self::Acquire(error),
+                    NoPlace::Acquire(error) => Self::Acquire(*error),
                 }
             }
         }

@@ -166,9 +166,13 @@ fn check_versions<DB: diesel::backend::Backend>(
 fn failed(key: BindKey, applied: Vec<String>, failure: MigrationFailure) -> MigrateError {
     match failure {
         MigrationFailure::List(source) => MigrateError::List { key, source },
-        MigrationFailure::Taken { version, migration, applied: applied_as, by: applied_by } => {
-            MigrateError::VersionTaken { key, version, migration, applied_as, applied_by }
-        }
+        MigrationFailure::Taken { version, migration, applied, by } => MigrateError::VersionTaken {
+            key,
+            version: version.into(),
+            migration: migration.into(),
+            applied_as: applied.into(),
+            applied_by: by.into(),
+        },
         MigrationFailure::Run { migration, source, in_part } => {
             MigrateError::Migration { key, migration, applied, in_part, source }
         }

@@ -250,11 +250,17 @@ impl Registry {
     /// [`AcquireError::Isolated`](crate::AcquireError::Isolated). Futures of one task may wait for
     /// each other all the same, so this is said when nothing has gone on in the task for a second.
     ///
+    /// The databases of tenants are isolated in the same way: a server's by a connection for each tenant, a
+    /// SQLite file by a copy, which is made when the tenant is first asked for. Tenants with a schema each
+    /// share the connection of their bind, and take turns. Unknown tenants stay unknown, and nothing is made.
+    ///
     /// It works for sessions, queries, units of work, scopes and the web layer alike; options of
     /// units of work that need a transaction of their own (isolation, read-only) have no effect.
     /// Its limits:
     ///
     /// - A `COMMIT` in a statement of your own does commit. So does DDL on MySQL and MariaDB.
+    /// - Tasks that wait for each other while one has the connection, as by a channel in a unit of work,
+    ///   wait for all of `acquire_timeout`: with more connections they would not.
     /// - Tests that run at the same time and insert equal unique keys wait for each other, as
     ///   transactions do.
     /// - Sequences and `AUTO_INCREMENT` are not rolled back, and `now()` stands still on

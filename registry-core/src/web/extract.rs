@@ -57,7 +57,8 @@ impl<S: Sync, M: Bound> FromRequestParts<S> for SessionFor<M> {
 
 /// The unit of work of the request. Nobody else in the request has it until the handler drops it:
 /// neither another argument nor [`UnitOfWork::current`](crate::UnitOfWork::current) in a function
-/// that it calls.
+/// that it calls, nor the handler behind a middleware that has it. Who asks for it all the same is refused at once,
+/// with `500 Internal Server Error`: see [`UnitOfWork::current`](crate::UnitOfWork::current).
 impl<S: Sync> FromRequestParts<S> for CurrentWork {
     type Rejection = Error;
 

@@ -37,9 +37,12 @@ pub struct ScopeLayer {
 enum Source {
     Registry(Registry),
     Tenant(Arc<FindTenant>),
+    TenantLater(Arc<FindTenantLater>),
 }
 
-type FindTenant = dyn Fn(&Parts) -> Result<Tenant, Box<Response>> + Send + Sync;
+type FindTenant = dyn Fn(&Parts) -> Found + Send + Sync;
+type FindTenantLater = dyn Fn(&Parts) -> BoxFuture<'static, Found> + Send + Sync;
+type Found = Result<Tenant, Box<Response>>;
 
 impl ScopeLayer {
     /// A layer that commits after a success.
@@ -120,6 +123,40 @@ impl ScopeLayer {
         Self::of(Source::Tenant(Arc::new(find)), Location::caller())
     }
 
+    /// As [`per_tenant`](Self::per_tenant), for a `find` that has to wait: for a look at who is logged in, say.
+    ///
+    /// What it returns cannot borrow of the request: it takes what it needs along.
+    ///
+    /// ```
+    /// use axum::http::request::Parts;
+    /// use registry_core::Registry;
+    /// use registry_core::web::ScopeLayer;
+    ///
+    /// # async fn company_of(cookie: String) -> Option<String> { Some(cookie) }
+    /// # fn main() -> Result<(), registry_core::SettingsError> {
+    /// # let registry = Registry::builder().bind("crm", "sqlite:///srv/crm/{tenant}.db").build()?;
+    /// let layer = ScopeLayer::per_tenant_async(move |parts: &Parts| {
+    ///     let cookie = parts.headers.get("cookie").and_then(|it| it.to_str().ok()).map(str::to_owned);
+    ///     let registry = registry.clone();
+    ///     async move { Some(registry.tenant(&company_of(cookie?).await?)) }
+    /// });
+    /// # let _ = layer;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn per_tenant_async<R>(find: impl Fn(&Parts) -> R + Send + Sync + 'static) -> Self
+    where
+        R: Future<Output: IntoTenant> + Send + 'static,
+    {
+        let find = move |parts: &Parts| -> BoxFuture<'static, Found> {
+            let found = find(parts);
+            Box::pin(async move { found.await.into_tenant() })
+        };
+        Self::of(Source::TenantLater(Arc::new(find)), Location::caller())
+    }
+
     fn of(source: Source, made_at: &'static Location<'static>) -> Self {
         Self { source, commits: true, options: None, made_at }
     }
@@ -140,12 +177,14 @@ impl ScopeLayer {
     }
 
     /// A scope for a request, or the response to one that is nobody's.
-    fn scope_of(&self, parts: &Parts) -> Result<Scope, Box<Response>> {
+    async fn scope_of(&self, parts: &Parts) -> Result<Scope, Box<Response>> {
         let (options, made_at) = (self.options.clone(), self.made_at);
-        match &self.source {
-            Source::Registry(registry) => Ok(registry.new_scope_at(options, made_at)),
-            Source::Tenant(find) => Ok(find(parts)?.new_scope_at(options, made_at)),
-        }
+        let tenant = match &self.source {
+            Source::Registry(registry) => return Ok(registry.new_scope_at(options, made_at)),
+            Source::Tenant(find) => find(parts)?,
+            Source::TenantLater(find) => find(parts).await?,
+        };
+        Ok(tenant.new_scope_at(options, made_at))
     }
 }
 
@@ -153,7 +192,9 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registry(registry) => f.debug_tuple("Registry").field(registry).finish(),
-            Self::Tenant(_) => f.debug_struct("Tenant").finish_non_exhaustive(),
+            Self::Tenant(_) | Self::TenantLater(_) => {
+                f.debug_struct("Tenant").finish_non_exhaustive()
+            }
         }
     }
 }
@@ -193,7 +234,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, other);
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let scope = match layer.scope_of(&parts) {
+            let scope = match layer.scope_of(&parts).await {
                 Ok(scope) => scope,
                 Err(response) => return Ok(*response),
             };

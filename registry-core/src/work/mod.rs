@@ -42,7 +42,8 @@
 //!   anything goes wrong before: on an error, a panic, a future that is dropped, a process that
 //!   dies.
 //! - **The commit itself is not atomic.** The databases commit one after another, in the order of
-//!   their first touch or in that of [`commit_in_order`](UnitOfWork::commit_in_order). For that
+//!   their first touch, in that of [`commit_in_order`](UnitOfWork::commit_in_order), or in that of
+//!   [`WorkOptions::commit_order`]. A key that no bind has is an error there, and nothing is committed. For that
 //!   moment, others may see one database committed and the next one not yet. If a commit fails,
 //!   those before it are committed and stay so, and those after it are rolled back.
 //! - Before the first commit, each transaction is looked at: one that PostgreSQL has aborted, that
@@ -55,6 +56,9 @@
 //!   or not. Nothing after it is committed then.
 //! - A process that dies between two commits leaves the first committed and the second rolled back,
 //!   and nobody is told.
+//!
+//! [`transaction_with`](Registry::transaction_with) runs a closure again after transient failures, as often as
+//! [`WorkOptions::retries`] says, and never after a commit that may have happened.
 //!
 //! SQLAlchemy's session commits over several binds in the same way; in no defined order, and
 //! without saying how far it has come

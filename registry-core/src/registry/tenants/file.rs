@@ -89,7 +89,10 @@ async fn create_locked<B: Bind>(
             }
             Err(error) => refused(error),
         },
-        Err(source) => CreateTenantError::Migrate { key, tenant: tenant.clone(), source },
+        Err(source) => {
+            let source = Box::new(source);
+            CreateTenantError::Migrate { key, tenant: tenant.clone(), source }
+        }
     };
     match files.remove_unfinished() {
         Ok(()) => Err(placed),

@@ -182,12 +182,12 @@ pub(crate) enum NoPlace {
     Pooler,
     NoRuntime,
     Tenant(crate::tenant::TenantError),
-    Acquire(AcquireError),
+    Acquire(Box<AcquireError>),
 }
 
 impl From<AcquireError> for NoPlace {
     fn from(error: AcquireError) -> Self {
-        Self::Acquire(error)
+        Self::Acquire(Box::new(error))
     }
 }
 

@@ -47,7 +47,10 @@ pub(super) async fn create<B: Bind>(
                 _ => refused(error),
             },
         },
-        Err(source) => CreateTenantError::Migrate { key, tenant: tenant.clone(), source },
+        Err(source) => {
+            let source = Box::new(source);
+            CreateTenantError::Migrate { key, tenant: tenant.clone(), source }
+        }
     };
     match undo(asked, &settings, &namespace, &begun, admin).await {
         Ok(()) => Err(finished),
