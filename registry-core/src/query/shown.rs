@@ -258,12 +258,13 @@ fn arguments_of(path: &str) -> Arguments {
         | "diesel::query_builder::sql_query::UncheckedBind" => Arguments::RestAreValues,
         "diesel::query_source::aliasing::alias::Alias" => Arguments::Alias,
         "diesel::query_source::aliasing::aliased_field::AliasedField" => Arguments::AliasedField,
-        _ if path == BOUND_TO => Arguments::RestAreValues,
+        _ if BOUND_TO.contains(&path) => Arguments::RestAreValues,
         _ => Arguments::Shown,
     }
 }
 
-const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
+const BOUND_TO: [&str; 2] =
+    ["registry_core::query::bound_to::BoundTo", "registry_core::query::bound_to::Told"];
 
 /// Whether a type of that path writes nothing but what its arguments write, and words of its own or of the
 /// program's. Any other is held to be a box.
@@ -275,13 +276,14 @@ fn shows_all(path: &str) -> bool {
             None => rest == *of,
         }),
         Some(_) => {
-            path == BOUND_TO
+            BOUND_TO.contains(&path)
                 || matches!(
                     path,
                     "alloc::boxed::Box"
                         | "alloc::string::String"
                         | "alloc::sync::Arc"
                         | "core::marker::PhantomData"
+                        | "registry_core::query::gathered::Gathered"
                 )
         }
     }
