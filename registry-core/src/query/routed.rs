@@ -40,21 +40,7 @@ pub trait Routed<B: Bind, Via> {}
 pub trait Checked<B: Bind, Via> {}
 
 /// A way to know the bind of a query.
-pub trait Way {
-    /// What of a query whose bind is known so its type does not show.
-    const UNSEEN: Unseen = Unseen::Corners;
-}
-
-/// What of a query its type does not show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unseen {
-    /// Nothing is shown: it is text.
-    All,
-    /// Where its rows come from, if it is from a query in a type that is private or boxed.
-    Rows,
-    /// Subqueries in places that are not looked into.
-    Corners,
-}
+pub trait Way {}
 
 /// How the bind of a query is known: by its tables.
 #[derive(Debug)]
@@ -94,7 +80,8 @@ pub struct BoxedRawSql(());
     message = "this query has no table, so the registry cannot know in which database to run it",
     label = "there is nothing in this query to find a database by",
     note = "run it on a session: `registry.session_for::<Model>().await?`",
-    note = "or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`"
+    note = "or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`",
+    note = "a `select(..)` of nothing but subqueries is found by their tables, which have to be in one database"
 )]
 pub trait FindsBind<Q, B> {}
 
@@ -109,21 +96,13 @@ pub trait FindsBind<Q, B> {}
 pub trait LocksNothing<Via> {}
 
 impl Way for ByTable {}
-impl Way for ByTarget {
-    const UNSEEN: Unseen = Unseen::Rows;
-}
+impl Way for ByTarget {}
 impl Way for ByBoxed {}
-impl Way for ByParts {
-    const UNSEEN: Unseen = Unseen::Rows;
-}
+impl Way for ByParts {}
 impl Way for ByWord {}
 impl Way for Nowhere {}
-impl Way for RawSql {
-    const UNSEEN: Unseen = Unseen::All;
-}
-impl Way for BoxedRawSql {
-    const UNSEEN: Unseen = Unseen::All;
-}
+impl Way for RawSql {}
+impl Way for BoxedRawSql {}
 
 /// A way to know the bind `B` of a query that is run on a session of `S`: what has no bind of its own is
 /// for the database of the session.
