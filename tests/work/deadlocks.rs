@@ -155,7 +155,7 @@ macro_rules! victims {
                 by: By,
             ) -> Result<(), Error> {
                 let mut session = registry.session::<B>().await?;
-                session
+                let outcome = session
                     .transaction(async |session| {
                         lock!(&mut *session, first, by)?;
                         both.wait().await;
@@ -165,7 +165,13 @@ macro_rules! victims {
                             })
                             .await
                     })
+                    .await;
+                // Nothing is left of it that would be in the way.
+                session
+                    .transaction(async |session: &mut Session<B>| lock!(&mut *session, first, by))
                     .await
+                    .expect("another transaction");
+                outcome
             }
 
             #[tokio::test(flavor = "multi_thread")]

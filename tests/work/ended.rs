@@ -314,3 +314,48 @@ async fn a_rollback_to_a_savepoint_is_not_taken_for_a_rollback_on_postgresql() {
         delete.execute(&registry).await.expect("deleted");
     }
 }
+
+/// The driver reports an error among rows to whoever reads them, and to nobody if the stream was dropped before
+/// (rust-postgres/rust-postgres#1334, weiznich/diesel_async#250).
+#[tokio::test]
+async fn an_error_behind_rows_that_nobody_reads_keeps_all_from_being_committed_on_postgresql() {
+    use futures_util::StreamExt;
+
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        n: i32,
+    }
+    const ROWS: &str = "SELECT 1 / (3 - n) AS n FROM generate_series(1, 4) n";
+
+    let registry = registry().await;
+    let mut session = registry.session::<Pg>().await.expect("a session");
+    let outcome = session
+        .transaction(async |session| {
+            let row = diesel::insert_into(events::table).values(events::id.eq(1));
+            row.execute(&mut *session).await?;
+            let query = diesel::sql_query(ROWS);
+            let connection = &mut **session;
+            let mut rows = diesel_async::RunQueryDsl::load_stream::<Row>(query, connection).await?;
+            let first = rows.next().await.expect("a row")?;
+            assert_eq!(first.n, 0);
+            Ok::<_, DieselError>(())
+        })
+        .await;
+    assert!(outcome.is_err(), "nothing was stored");
+    let outcome = registry
+        .transaction(async |work| {
+            add_all(work, 2).await?;
+            let query = diesel::sql_query(ROWS);
+            let connection = &mut **work.session::<Pg>().await?;
+            let mut rows = diesel_async::RunQueryDsl::load_stream::<Row>(query, connection).await?;
+            rows.next().await.expect("a row")?;
+            Ok::<_, Error>(())
+        })
+        .await;
+    let Err(Error::Commit(error)) = outcome else { panic!("{outcome:?}") };
+    assert!(error.is_rolled_back(), "{error}");
+    drop(session);
+    assert_eq!(events::table.count().get_result::<i64>(&registry).await.expect("a count"), 0);
+    assert_eq!(my_items::table.count().get_result::<i64>(&registry).await.expect("a count"), 0);
+}
