@@ -4,7 +4,7 @@
 mod mount;
 mod support;
 
-mount::mount!(isolation, scopes, work, work_dropped, work_ended);
+mount::mount!(isolation, scopes, work, work_dropped, work_ended, work_retried);
 mount::mount!(@ postgres_by_socket work_ended);
 
 #[path = "work/commits.rs"]
@@ -15,3 +15,5 @@ mod deadlocks;
 mod dialects;
 #[path = "work/ended.rs"]
 mod ended;
+#[path = "work/retried.rs"]
+mod retried;

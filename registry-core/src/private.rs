@@ -32,8 +32,17 @@ pub struct BoundItem {
     pub key: BindKey,
     /// The backend of its bind.
     pub backend: BackendKind,
-    /// What Diesel writes of it in a statement, if it is a table.
-    pub(crate) sql: Option<fn() -> String>,
+    /// What it is called, if it is a table.
+    pub(crate) table: Option<TableNames>,
+}
+
+/// What a table is called.
+#[derive(Debug)]
+pub(crate) struct TableNames {
+    /// Its Rust path.
+    pub(crate) type_name: fn() -> &'static str,
+    /// What Diesel writes of it in a statement.
+    pub(crate) sql: fn() -> String,
 }
 
 impl BoundItem {
@@ -49,8 +58,11 @@ impl BoundItem {
     where
         T: Bound + Default + QueryFragment<DieselBackendOf<T>>,
     {
-        let sql = || sql_of(&diesel::debug_query::<DieselBackendOf<T>, _>(&T::default()));
-        Self::new::<T::Bind>("table", path, file, line, Some(sql))
+        let names = TableNames {
+            type_name: std::any::type_name::<T>,
+            sql: || sql_of(&diesel::debug_query::<DieselBackendOf<T>, _>(&T::default())),
+        };
+        Self::new::<T::Bind>("table", path, file, line, Some(names))
     }
 
     const fn new<B: Bind>(
@@ -58,13 +70,13 @@ impl BoundItem {
         path: &'static str,
         file: &'static str,
         line: u32,
-        sql: Option<fn() -> String>,
+        table: Option<TableNames>,
     ) -> Self {
         let key = match BindKey::new(B::KEY) {
             Ok(key) => key,
             Err(_) => panic!("the key of a bind must be a bind key"),
         };
-        Self { noun, path, file, line, key, backend: <B::Connection as Backend>::KIND, sql }
+        Self { noun, path, file, line, key, backend: <B::Connection as Backend>::KIND, table }
     }
 }
 

@@ -304,7 +304,7 @@ async fn wait_for_engine<B: Bind>(
             Ok(attempt) => Core::lend(attempt, started, within, wanted).await,
             Err(error) => Err(error),
         };
-        let mut loan = match lent {
+        let loan = match lent {
             Err(error) if is_replaced(&error, registry) => continue,
             Err(error) if error.lacks_resources() => {
                 let limit = within.unwrap_or(core.settings().options.acquire_timeout);
@@ -320,9 +320,9 @@ async fn wait_for_engine<B: Bind>(
             lent => lent.map_err(told)?,
         };
         let Some(schema) = schema else { return Ok(loan) };
-        return match core.prepare(&mut loan, &schema).await {
-            Ok(true) => Ok(loan),
-            Ok(false) => Err(route.unknown_schema::<B>()),
+        return match Core::prepare(loan, schema).await {
+            Ok(Some(loan)) => Ok(loan),
+            Ok(None) => Err(route.unknown_schema::<B>()),
             Err(error) if is_replaced(&error, registry) => continue,
             Err(error) => Err(told(error)),
         };

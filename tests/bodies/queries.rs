@@ -56,11 +56,9 @@ struct Post {
 
 /// Bound to the other database, and without a table that would tell.
 #[bind(db = "archive", connection = super::Backend)]
-#[derive(Debug, Queryable)]
+#[derive(Debug, PartialEq, Queryable)]
 struct Archived {
-    #[expect(dead_code, reason = "it is never loaded")]
     id: i32,
-    #[expect(dead_code, reason = "it is never loaded")]
     name: String,
 }
 
@@ -620,6 +618,7 @@ async fn what_types_cannot_see_is_refused_before_it_is_sent() {
     let boxed_part = users::table
         .select(users::id)
         .union(events::table.select(events::id).into_boxed::<Db>())
+        .bound_to::<User>()
         .load::<i32>(&registry)
         .await;
     assert!(refused(boxed_part.expect_err("another database")).ends_with(said));
@@ -652,13 +651,9 @@ async fn what_types_cannot_see_is_refused_before_it_is_sent() {
         matches!(&error, diesel::result::Error::QueryBuilderError(cause) if cause.to_string() == said)
     );
 
-    let model = users::table.load::<Archived>(&mut session).await.expect_err("another database");
-    let text = model.to_string();
-    assert!(
-        text.contains("has the model `")
-            && text.contains("::Archived`, which belongs to bind `archive`"),
-        "{text}"
-    );
+    // Rows go into any model that has a place for them, wherever that one is bound.
+    let loaded: Vec<Archived> = users::table.find(1).load(&mut session).await.expect("a row");
+    assert_eq!(loaded, [Archived { id: 1, name: "main ada".to_owned() }]);
     // Text is the writer's own.
     let quoted = if NAME == "mysql" { "DELETE FROM `events`" } else { "DELETE FROM \"events\"" };
     assert_eq!(sql_query(quoted).execute(&mut session).await.expect("its own table"), 2);

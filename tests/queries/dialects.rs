@@ -167,15 +167,27 @@ macro_rules! locks {
             use schema::$schema::words;
 
             let registry = registry().await;
+            let mut work = registry.begin();
+            let mut session = registry.session_for::<words::table>().await.expect("a session");
             let locked: Vec<String> = words::table
                 .filter(words::id.eq(1))
                 .select(words::word)
                 .for_update()
                 .skip_locked()
-                .load(&registry)
+                .load(&mut work)
                 .await
                 .expect("rows");
             assert_eq!(locked, [concat!($place, " a")]);
+            let others: Vec<i32> = words::table
+                .filter(words::id.lt(3))
+                .select(words::id)
+                .for_update()
+                .skip_locked()
+                .load(&mut session)
+                .await
+                .expect("rows");
+            assert_eq!(others, [2]);
+            work.rollback().await.expect("nothing to undo");
         }
     )*};
 }

@@ -11,8 +11,10 @@ pub(crate) mod driver;
     expect(dead_code, reason = "only servers have hosts")
 )]
 pub(crate) mod hosts;
+pub(crate) mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
+pub(crate) mod namespace;
 #[cfg_attr(
     not(feature = "postgres"),
     expect(dead_code, reason = "the stream of no other database is read")
@@ -20,8 +22,7 @@ mod mysql;
 pub(crate) mod observed;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-mod resources;
+pub(crate) mod resources;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(all(feature = "rustls", any(feature = "postgres", feature = "mysql")))]

@@ -64,7 +64,26 @@ impl<C: Backend> Loan<C> {
         if let (Some(diagnosis), Some(class)) = (diagnosis, class) {
             diagnosis.set(class);
         }
+        if let (Some(watch), Some(class)) = (self.watch(), class) {
+            watch.note_class(class);
+        }
         class
+    }
+
+    /// Forgets whether a statement has failed.
+    pub(crate) fn forget_failures(&self) {
+        if let Some(watch) = self.watch() {
+            watch.forget_failures();
+        }
+    }
+
+    /// Whether a statement has failed since then for a reason that may be gone a little later, as far as is known.
+    pub(crate) fn has_failed_in_passing(&self) -> bool {
+        let is_to_write = !self.engine().settings.options.read_only;
+        self.watch().is_some_and(|watch| {
+            watch.hear_errors(is_to_write);
+            watch.has_failed_in_passing()
+        })
     }
 
     /// Whether the server has said that no transaction is open.

@@ -244,6 +244,7 @@ impl<C: Backend> Loan<C> {
         }
         if let Some(watch) = self.watch() {
             watch.observed.note_said(&message, class);
+            watch.note_class(class);
         }
         Some(class)
     }

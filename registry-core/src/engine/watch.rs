@@ -19,6 +19,8 @@ use crate::backend::diagnosis::{Diagnosis, LastError};
 use crate::backend::driver::sql_of;
 use crate::backend::observed::{ERRORS_KEPT, ErrorClass, Left, Observed, Questions};
 use crate::bind_key::BindKey;
+use crate::caller::Caller;
+use crate::error::is_transient;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
 /// What is known of a connection from watching it. Shared by its slot and its instrumentation.
@@ -41,12 +43,18 @@ pub(super) struct Watch {
     last_errors: Mutex<VecDeque<LastError>>,
     /// Whether the last statement has failed.
     has_just_failed: AtomicBool,
+    /// Whether a statement failed for a reason that may be gone a little later, since [`Watch::forget_failures`].
+    has_failed_in_passing: AtomicBool,
     /// Whether somebody looks after a transaction on it, see [`Standing`](super::Standing).
     pub(super) is_questioned: AtomicBool,
-    /// The task that has it, see [`caller`]. Zero if none does.
+    /// The [`Caller`] that has it. Zero if none does.
     pub(super) holder: AtomicU64,
     /// Whether it is lent for one query, in which there is no transaction of the task's.
     pub(super) is_for_query: AtomicBool,
+    /// Whether its rows are handed out one by one, for as long as somebody wants them.
+    pub(super) is_for_rows: AtomicBool,
+    /// Whether it has the transaction of a unit of work.
+    pub(super) is_in_work: AtomicBool,
     /// The tenant that it is lent for.
     tenant: Mutex<Option<Arc<str>>>,
     _open: Open,
@@ -84,6 +92,20 @@ impl Watch {
     /// however many there are.
     pub(super) fn has_abandoned_rows(&self) -> bool {
         self.is_abandoned.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_held_by(&self, caller: Caller) {
+        self.holder.store(caller.number(), Ordering::Relaxed);
+    }
+
+    /// How many statements were begun.
+    pub(super) fn started(&self) -> u64 {
+        self.started.load(Ordering::Relaxed).into()
+    }
+
+    /// Whether it comes back when a query is over, whatever its borrower does.
+    pub(super) fn lets_go_by_itself(&self) -> bool {
+        self.is_for_query.load(Ordering::Relaxed) && !self.is_for_rows.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_tenant(&self, tenant: Option<Arc<str>>) {
@@ -152,6 +174,23 @@ impl Watch {
         self.has_unknown_error.load(Ordering::Relaxed)
     }
 
+    /// Forgets whether a statement has failed in passing.
+    pub(super) fn forget_failures(&self) {
+        self.has_failed_in_passing.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes what the error of a statement means.
+    pub(super) fn note_class(&self, class: ErrorClass) {
+        if class.is_transient() {
+            self.has_failed_in_passing.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a statement has failed for a reason that may be gone a little later, as far as is known.
+    pub(super) fn has_failed_in_passing(&self) -> bool {
+        self.has_failed_in_passing.load(Ordering::Relaxed) || self.is_broken()
+    }
+
     /// What is known, or can be found out, of the error of the last statement, if it has failed.
     pub(super) fn diagnosis(&self) -> Option<Diagnosis> {
         if !self.has_just_failed.load(Ordering::Relaxed) {
@@ -208,6 +247,9 @@ impl Watch {
             self.is_broken.store(true, Ordering::Relaxed);
         }
         self.hear_errors(judge.is_to_write);
+        if self.observed.last_error().is_none() && is_transient(None, error) {
+            self.has_failed_in_passing.store(true, Ordering::Relaxed);
+        }
         let (None, Error::DatabaseError(kind, _)) = (self.observed.last_error(), error) else {
             return;
         };
@@ -230,9 +272,11 @@ impl Watch {
         for class in self.observed.take_unheard() {
             match class {
                 ErrorClass::StalePlan => {
+                    self.note_class(class);
                     self.doubts.plans.fetch_add(1, Ordering::Relaxed);
                 }
                 ErrorClass::StaleType => {
+                    self.note_class(class);
                     self.doubts.types.fetch_add(1, Ordering::Relaxed);
                 }
                 ErrorClass::Fatal => self.is_broken.store(true, Ordering::Relaxed),
@@ -248,7 +292,8 @@ impl Watch {
                 {
                     self.note_read_only_server();
                 }
-                ErrorClass::ReadOnly | ErrorClass::Permanent | ErrorClass::Transient => {}
+                ErrorClass::Transient => self.note_class(class),
+                ErrorClass::ReadOnly | ErrorClass::Permanent => {}
             }
         }
     }
@@ -283,6 +328,10 @@ impl Instrumentation for Watcher {
         match &event {
             InstrumentationEvent::StartQuery { query, .. } => {
                 self.watch.started.fetch_add(1, Ordering::Relaxed);
+                // A session may be handed on to another task than that which has acquired it.
+                if self.watch.holder.load(Ordering::Relaxed) != 0 {
+                    self.watch.is_held_by(Caller::current());
+                }
                 self.watch.observed.forget_error();
                 if self.watch.is_questioned.load(Ordering::Relaxed)
                     && !self.watch.observed.is_read()
@@ -424,39 +473,6 @@ impl<F: FnMut(&str)> Write for Statements<F> {
     }
 }
 
-/// A number for the task that calls, or for the thread where there is no task. Never zero.
-pub(super) fn caller() -> u64 {
-    match tokio::task::try_id() {
-        Some(id) => number(id) << 1,
-        None => number(std::thread::current().id()) << 1 | 1,
-    }
-}
-
-/// The number inside an id, which neither Tokio nor the standard library hands out, but hash.
-fn number(id: impl std::hash::Hash) -> u64 {
-    struct Number(u64);
-
-    impl std::hash::Hasher for Number {
-        fn finish(&self) -> u64 {
-            self.0
-        }
-
-        fn write(&mut self, bytes: &[u8]) {
-            for byte in bytes {
-                self.0 = self.0 << 8 ^ u64::from(*byte);
-            }
-        }
-
-        fn write_u64(&mut self, number: u64) {
-            self.0 = number;
-        }
-    }
-
-    let mut hasher = Number(0);
-    id.hash(&mut hasher);
-    std::hash::Hasher::finish(&hasher)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -471,20 +487,5 @@ mod tests {
             assert_eq!(effects(other), sql::effects(Dialect::Mysql, other));
             assert_ne!(effects(harmless), effects(other));
         }
-    }
-
-    #[test]
-    fn callers_are_told_apart() {
-        let here = caller();
-        assert_eq!(here, caller());
-        assert_ne!(here, 0);
-        assert_ne!(here, std::thread::spawn(caller).join().unwrap());
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let tasks = runtime.block_on(async {
-            let (one, two) = (tokio::spawn(async { caller() }), tokio::spawn(async { caller() }));
-            (one.await.unwrap(), two.await.unwrap())
-        });
-        assert_ne!(tasks.0, tasks.1);
-        assert_ne!(tasks.0, here);
     }
 }

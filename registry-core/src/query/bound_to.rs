@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_builder::{AsQuery, AstPass, Query, QueryFragment, QueryId};
+use diesel::query_dsl::methods::LimitDsl;
 
 use crate::bind::Bound;
 
@@ -13,7 +14,9 @@ use crate::bind::Bound;
 pub trait BindDsl: Sized {
     /// This query, bound to the database of the model, table or bind `M`.
     ///
-    /// For raw SQL it is taken on trust. In `select(..)`, every subquery must be of that database.
+    /// It can be of any type: raw SQL, which is taken on trust, or a query type of one's own. The compiler does
+    /// not look into it. When it is run and one of its tables is bound to another database, that is an error,
+    /// and nothing is sent.
     ///
     /// ```
     /// use diesel::sql_types::Text;
@@ -46,6 +49,13 @@ pub struct BoundTo<Q, B> {
     bind: PhantomData<fn() -> B>,
 }
 
+#[cfg(feature = "sqlite")]
+impl<Q, B> BoundTo<Q, B> {
+    pub(super) fn into_query(self) -> Q {
+        self.query
+    }
+}
+
 impl<Q: Clone, B> Clone for BoundTo<Q, B> {
     fn clone(&self) -> Self {
         Self { query: self.query.clone(), bind: PhantomData }
@@ -58,8 +68,21 @@ impl<Q: fmt::Debug, B> fmt::Debug for BoundTo<Q, B> {
     }
 }
 
-impl<Q: Query, B> Query for BoundTo<Q, B> {
+impl<Q: AsQuery, B> AsQuery for BoundTo<Q, B> {
     type SqlType = Q::SqlType;
+    type Query = Told<Q::Query, B>;
+
+    fn as_query(self) -> Self::Query {
+        Told { query: self.query.as_query(), bind: PhantomData }
+    }
+}
+
+impl<Q: LimitDsl, B> LimitDsl for BoundTo<Q, B> {
+    type Output = BoundTo<Q::Output, B>;
+
+    fn limit(self, limit: i64) -> Self::Output {
+        BoundTo { query: self.query.limit(limit), bind: PhantomData }
+    }
 }
 
 impl<Q: QueryId, B> QueryId for BoundTo<Q, B> {
@@ -69,6 +92,29 @@ impl<Q: QueryId, B> QueryId for BoundTo<Q, B> {
 }
 
 impl<DB: Backend, Q: QueryFragment<DB>, B> QueryFragment<DB> for BoundTo<Q, B> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.query.walk_ast(out)
+    }
+}
+
+/// What [`BoundTo`] is when it is run: a table, for one, is no query until then.
+#[derive(Debug)]
+pub struct Told<Q, B> {
+    query: Q,
+    bind: PhantomData<fn() -> B>,
+}
+
+impl<Q: Query, B> Query for Told<Q, B> {
+    type SqlType = Q::SqlType;
+}
+
+impl<Q: QueryId, B> QueryId for Told<Q, B> {
+    type QueryId = Q::QueryId;
+
+    const HAS_STATIC_QUERY_ID: bool = Q::HAS_STATIC_QUERY_ID;
+}
+
+impl<DB: Backend, Q: QueryFragment<DB>, B> QueryFragment<DB> for Told<Q, B> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         self.query.walk_ast(out)
     }

@@ -4,6 +4,7 @@
 //! the compiler once more, down to the driver. So a query goes there in a box, where its rows alone still
 //! have a type: that takes the compiler less time than diesel-async's own methods.
 
+use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::{QueryResult, debug_query};
 
+use super::verdicts::Kind;
 use crate::backend::driver::sql_of;
 
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
@@ -19,8 +21,21 @@ pub struct Erased<'q, DB, ST> {
     /// Empty only while it is dropped.
     query: Option<Boxed<'q, DB>>,
     home: Option<Place<'q, DB>>,
-    type_name: &'static str,
+    shape: Shape,
     row: PhantomData<fn() -> ST>,
+}
+
+/// What is left of its type.
+#[derive(Clone, Copy)]
+struct Shape {
+    type_name: &'static str,
+    code: usize,
+}
+
+/// The address of the code that writes the SQL of a `Q`.
+fn code_of<DB: Backend, Q: QueryFragment<DB>>() -> usize {
+    let code: for<'a, 'b> fn(&'b Q, AstPass<'a, 'b, DB>) -> QueryResult<()> = Q::walk_ast;
+    code as usize
 }
 
 type Boxed<'q, DB> = Box<dyn QueryFragment<DB> + Send + 'q>;
@@ -29,24 +44,20 @@ type Place<'q, DB> = Arc<Mutex<Option<Boxed<'q, DB>>>>;
 /// Where a query is to be found again when diesel-async has dropped it, which takes queries by value.
 pub(super) struct Home<'q, DB, ST> {
     place: Option<Place<'q, DB>>,
-    type_name: &'static str,
+    shape: Shape,
     row: PhantomData<fn() -> ST>,
 }
 
 impl<'q, DB: Backend, ST> Erased<'q, DB, ST> {
     pub(super) fn new<Q: QueryFragment<DB> + Send + 'q>(query: Q) -> Self {
-        // Debug builds look at every query, whatever its type is called.
-        #[cfg(debug_assertions)]
-        let type_name = "";
-        #[cfg(not(debug_assertions))]
-        let type_name = std::any::type_name::<Q>();
-        Self { query: Some(Box::new(query)), home: None, type_name, row: PhantomData }
+        let shape = Shape { type_name: type_name::<Q>(), code: code_of::<DB, Q>() };
+        Self { query: Some(Box::new(query)), home: None, shape, row: PhantomData }
     }
 
     /// The query, and where it will be found again if `is_kept`.
     pub(super) fn lent(mut self, is_kept: bool) -> (Self, Home<'q, DB, ST>) {
         self.home = is_kept.then(Arc::default);
-        let home = Home { place: self.home.clone(), type_name: self.type_name, row: PhantomData };
+        let home = Home { place: self.home.clone(), shape: self.shape, row: PhantomData };
         (self, home)
     }
 
@@ -57,8 +68,10 @@ impl<'q, DB: Backend, ST> Erased<'q, DB, ST> {
         }
     }
 
-    pub(super) fn type_name(&self) -> &'static str {
-        self.type_name
+    /// What kind of query it is, if it is run for the bind of that key.
+    pub(super) fn kind(&self, key: &'static str) -> Kind {
+        let Shape { type_name, code } = self.shape;
+        Kind { type_name, code, key }
     }
 }
 
@@ -77,8 +90,8 @@ where
     /// The query, if it was kept, and is one that leaves nothing behind when it fails outside a transaction.
     pub(super) fn into_repeatable(self) -> Option<Erased<'q, DB, ST>> {
         let query = self.place?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let Self { type_name, row, .. } = self;
-        let query = Erased { query: Some(query), home: None, type_name, row };
+        let Self { shape, row, .. } = self;
+        let query = Erased { query: Some(query), home: None, shape, row };
         // A procedure can commit a part of its work, so that the statement is not rolled back as a whole.
         let sql = sql_of(&debug_query::<DB, _>(&query));
         let word = sql.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();

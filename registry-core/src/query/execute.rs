@@ -52,7 +52,7 @@ where
 
 impl<C: Backend> Command<C> for Erased<'_, <C as AsyncConnectionCore>::Backend, ()> {
     fn pass(&self, check: Check) -> QueryResult<()> {
-        check.look_at(self, "")
+        check.look_at(self)
     }
 
     fn lent(self, is_kept: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
@@ -65,6 +65,11 @@ impl<C: Backend> Command<C> for Erased<'_, <C as AsyncConnectionCore>::Backend, 
     }
 }
 
+/// How a command that was told where it belongs is run: as it would be without that.
+#[cfg(feature = "sqlite")]
+#[derive(Debug)]
+pub struct ByWord<How>(std::marker::PhantomData<fn() -> How>);
+
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use diesel::query_builder::{BatchInsert, InsertStatement, ValuesClause};
@@ -73,8 +78,9 @@ mod sqlite {
     use diesel_async::AsyncConnection;
     use diesel_async::methods::ExecuteDsl;
 
-    use super::{Check, Command, Erased, Execute, QueryFragment};
+    use super::{ByWord, Check, Command, Erased, Execute, QueryFragment};
     use crate::backend::Sqlite;
+    use crate::query::bound_to::BoundTo;
 
     /// How a command is run: as one statement for each row, all or none of them.
     #[derive(Debug)]
@@ -97,9 +103,20 @@ mod sqlite {
         }
     }
 
+    impl<'q, Q, B> Execute<'q, Sqlite, ByWord<RowByRow>> for BoundTo<Q, B>
+    where
+        Q: Execute<'q, Sqlite, RowByRow>,
+    {
+        type Command = Q::Command;
+
+        fn into_command(self) -> Self::Command {
+            self.into_query().into_command()
+        }
+    }
+
     impl Command<Sqlite> for Vec<Erased<'_, Dialect, ()>> {
         fn pass(&self, check: Check) -> QueryResult<()> {
-            self.iter().try_for_each(|row| check.look_at(row, ""))
+            self.iter().try_for_each(|row| check.look_at(row))
         }
 
         fn lent(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {

@@ -6,8 +6,9 @@ use std::panic::Location;
 use diesel::result::Error as DieselError;
 use futures_util::future::BoxFuture;
 
+use super::beside;
 use super::lease::Lease;
-use super::routed::{Checked, FindsBind, Routed, TakesFrom, Way};
+use super::routed::{Checked, FindsBind, LocksNothing, Routed, TakesFrom, Way};
 use super::same::ServedBy;
 use crate::backend::Backend;
 use crate::bind::Bind;
@@ -32,8 +33,8 @@ pub trait Lender<B>: Sized + Send {
     /// The connection type that queries are run with.
     type Connection: Backend;
 
-    /// What has the connection while a query is run.
-    type Lease: Lease<Connection = Self::Connection>;
+    /// What has the connection while a query is run: that of a session of this bind, or of one by key.
+    type Lease: Lease<Connection = Self::Connection> + Holds<B>;
 
     /// That on its way.
     type Leasing: Future<Output = Result<Self::Lease, Self::LeaseError>> + Send;
@@ -60,6 +61,14 @@ pub trait Lender<B>: Sized + Send {
     }
 }
 
+/// Said of what has a connection to the database `B`, or one of which nothing is known: so that whoever asks for
+/// a [`Lender<B>`](Lender) gets no other.
+pub trait Holds<B> {}
+
+impl<S: Bind, B: ServedBy<S>> Holds<B> for Session<S> {}
+
+impl<S: Bind, B: ServedBy<S>> Holds<B> for &mut Session<S> {}
+
 impl<S: Bind, Q, B: Bind, Via> Executor<Q, B, Via> for &mut Session<S>
 where
     Q: Routed<B, Via> + Checked<B, Via>,
@@ -68,7 +77,7 @@ where
 {
 }
 
-impl<S: Bind, B> Lender<B> for &mut Session<S> {
+impl<S: Bind, B: ServedBy<S>> Lender<B> for &mut Session<S> {
     type Connection = S::Connection;
     type Lease = Self;
     type Leasing = Ready<Result<Self::Lease, DieselError>>;
@@ -86,8 +95,8 @@ impl<S: Bind, B> Lender<B> for &mut Session<S> {
 
 impl<Q, B: Bind, Via> Executor<Q, B, Via> for &Registry
 where
-    Q: Routed<B, Via> + Checked<B, Via>,
-    Via: FindsBind,
+    Q: Routed<B, Via> + Checked<B, Via> + LocksNothing<Via>,
+    Via: FindsBind<Q, B>,
 {
 }
 
@@ -103,9 +112,7 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
     const KEY: Option<&'static str> = Some(B::KEY);
 
     fn lease(self, at: &'static Location<'static>) -> Acquire<'r, B> {
-        if cfg!(debug_assertions) {
-            self.warn_of_held::<B>(at);
-        }
+        beside::look::<B>(self, at);
         self.session::<B>().for_query()
     }
 
@@ -116,8 +123,8 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
 
 impl<Q, B: Bind, Via> Executor<Q, B, Via> for &Tenant
 where
-    Q: Routed<B, Via> + Checked<B, Via>,
-    Via: FindsBind,
+    Q: Routed<B, Via> + Checked<B, Via> + LocksNothing<Via>,
+    Via: FindsBind<Q, B>,
 {
 }
 
@@ -133,9 +140,7 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
     const KEY: Option<&'static str> = Some(B::KEY);
 
     fn lease(self, at: &'static Location<'static>) -> Acquire<'t, B> {
-        if cfg!(debug_assertions) {
-            self.registry().warn_of_held::<B>(at);
-        }
+        beside::look::<B>(self.registry(), at);
         self.session::<B>().for_query()
     }
 
@@ -147,7 +152,7 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
 impl<Q, B: Bind, Via> Executor<Q, B, Via> for &mut UnitOfWork
 where
     Q: Routed<B, Via> + Checked<B, Via>,
-    Via: FindsBind,
+    Via: FindsBind<Q, B>,
 {
 }
 
@@ -184,6 +189,9 @@ macro_rules! on_connections {
     ($($feature:literal $connection:ident;)*) => {$(
         #[cfg(feature = $feature)]
         impl<Q> Executor<Q, Unchecked, Unchecked> for &mut crate::backend::$connection {}
+
+        #[cfg(feature = $feature)]
+        impl Holds<Unchecked> for &mut crate::backend::$connection {}
 
         #[cfg(feature = $feature)]
         impl Lender<Unchecked> for &mut crate::backend::$connection {

@@ -1,40 +1,69 @@
-//! What types cannot see of a query, looked for in its SQL before it is sent.
+//! Tables of another bind in a query, looked for before it is sent, where the compiler cannot.
 //!
-//! Diesel quotes every table that it writes after `FROM`, `JOIN`, `INTO`, `UPDATE` and `ONLY`. Those that
-//! are bound, and not to the bind of the query, are where they should not be.
+//! A table is its Rust type. The name of a query's type has all those that are not in a box, so that is what
+//! is read first ([`shown`](super::shown)). What is in a box goes by its SQL: Diesel quotes every table that
+//! it writes after `FROM`, `JOIN`, `INTO`, `UPDATE` and `ONLY`, and of those, the ones that are bound, and not
+//! to the bind of the query, are where they should not be.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::fmt;
 
+use diesel::QueryResult;
 use diesel::backend::Backend;
+use diesel::query_builder::{QueryBuilder, QueryFragment};
 use diesel::result::Error as DieselError;
-use diesel::{QueryResult, debug_query};
 
 use super::erased::Erased;
 use super::executor::Lender;
-use super::routed::{Unseen, Way};
-use crate::backend::driver::sql_of;
+use super::known::{BoundTable, KNOWN, Known};
+use super::shown::{Shown, count_sources, read};
+use super::verdicts::{Kind, Verdict, look_once, succeed_once, verdict_on};
 use crate::bind_key::BindKey;
-use crate::private::BoundItem;
 use crate::sql::{self, Dialect};
 
-/// A query was not sent, as a part of it that its type does not show belongs to another database.
+/// A query was not sent, as a part of it belongs to another database.
 ///
-/// It comes as the cause of Diesel's `QueryBuilderError`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a query for bind `{key}` has the {noun} `{name}`, which belongs to bind `{other}`")]
+/// It is what Diesel's `QueryBuilderError` has in it:
+///
+/// ```
+/// use registry_core::query::HiddenTable;
+///
+/// fn is_hidden_table(error: &diesel::result::Error) -> bool {
+///     match error {
+///         diesel::result::Error::QueryBuilderError(cause) => cause.is::<HiddenTable>(),
+///         _ => false,
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HiddenTable {
     /// The bind of the query.
     pub key: String,
-    /// `table`, or `model` if it is what the rows were to be loaded into.
+    /// `table`.
     pub noun: &'static str,
-    /// Its name in the database, or the model's path in the program.
+    /// Its name in the database.
     pub name: String,
     /// The bind that it belongs to.
     pub other: BindKey,
+    /// The path of its module in the program, if the bind of the query has a table of that name as well.
+    pub path: Option<&'static str>,
 }
+
+impl fmt::Display for HiddenTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, noun, name, other, path } = self;
+        write!(
+            f,
+            "a query for bind `{key}` has the {noun} `{name}`, which belongs to bind `{other}`"
+        )?;
+        match path {
+            Some(path) => write!(f, " (`{path}` in the program)"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for HiddenTable {}
 
 impl From<HiddenTable> for DieselError {
     fn from(error: HiddenTable) -> Self {
@@ -42,116 +71,103 @@ impl From<HiddenTable> for DieselError {
     }
 }
 
-/// What is left to be looked at when a query is run.
+/// What is looked for in a query before it is sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Check {
     /// The bind in which all its tables must be, if any bind is known.
     key: Option<&'static str>,
-    unseen: Unseen,
     dialect: Dialect,
 }
 
 impl Check {
-    pub(super) const fn of<E: Lender<B>, B, Via: Way>() -> Self {
+    pub(super) const fn of<E: Lender<B>, B>() -> Self {
         let dialect = Dialect::of(<E::Connection as crate::Backend>::KIND);
-        Self { key: E::KEY, unseen: Via::UNSEEN, dialect }
+        Self { key: E::KEY, dialect }
     }
 
-    /// Looks at the SQL of a query, and at the type that its rows are loaded into: in debug builds
-    /// always, and otherwise if the rows may come from another query.
-    pub(super) fn look_at<DB, ST>(self, query: &Erased<'_, DB, ST>, row: &str) -> QueryResult<()>
+    /// Fails if a table of the query belongs to another bind.
+    #[inline]
+    pub(super) fn look_at<DB, ST>(self, query: &Erased<'_, DB, ST>) -> QueryResult<()>
     where
         DB: Backend<QueryBuilder: Default> + Default,
     {
-        let is_due = self.key.is_some()
-            && match self.unseen {
-                Unseen::All => false,
-                Unseen::Rows => cfg!(debug_assertions) || has_rows_of_query(query.type_name()),
-                Unseen::Corners => cfg!(debug_assertions),
-            };
-        if is_due {
-            sql::tables(self.dialect, &sql_of(&debug_query::<DB, _>(query)))
-                .try_for_each(|name| self.admit("table", &KNOWN.tables, &name))?;
-            self.look_at_model(row)?;
-        }
-        Ok(())
-    }
-
-    fn look_at_model(self, type_name: &str) -> Result<(), HiddenTable> {
-        // A tuple or an `Option` of models shows the paths of all of them.
-        type_name
-            .split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':')))
-            .try_for_each(|path| self.admit("model", &KNOWN.models, path))
-    }
-
-    fn admit(
-        self,
-        noun: &'static str,
-        known: &HashMap<String, Vec<BindKey>>,
-        name: &str,
-    ) -> Result<(), HiddenTable> {
         let Some(key) = self.key else { return Ok(()) };
-        match known.get(name) {
-            Some(binds) if !binds.iter().any(|bind| *bind == key) => {
-                let name = name.to_owned();
-                Err(HiddenTable { key: key.to_owned(), noun, name, other: binds[0] })
+        let kind = query.kind(key);
+        match verdict_on(kind, || judge(&KNOWN, kind)) {
+            Verdict::Right => Ok(()),
+            Verdict::Wrong(error) => Err(error.clone().into()),
+            Verdict::AsOne(was_right) => {
+                let look = || look_at_sql(&KNOWN, kind, self.dialect, &sql_of(query));
+                Ok(succeed_once(was_right, look)?)
             }
-            // In several databases there can be tables of the same name.
+            Verdict::Each => {
+                let look = |sql: &str| look_at_sql(&KNOWN, kind, self.dialect, sql);
+                Ok(look_once(kind, self.dialect, sql_of(query), look)?)
+            }
+        }
+    }
+
+    /// Fails if the type of that name shows a table of another bind.
+    pub(super) fn look_at_type(self, type_name: &'static str) -> QueryResult<()> {
+        let Some(key) = self.key else { return Ok(()) };
+        let kind = Kind { type_name, code: 0, key };
+        match verdict_on(kind, || judge(&KNOWN, kind)) {
+            Verdict::Wrong(error) => Err(error.clone().into()),
             _ => Ok(()),
         }
     }
 }
 
-/// Whether the rows of a query come from another one, by the name of its type: Diesel's type for an
-/// `INSERT` from a `SELECT` is private, and in a box there can be any query.
-fn has_rows_of_query(type_name: &str) -> bool {
-    ["InsertFromSelect<", "BoxedSelectStatement<"].iter().any(|part| type_name.contains(part))
+fn judge(known: &Known, kind: Kind) -> Verdict {
+    match read(known, kind.type_name, kind.key) {
+        Ok(Shown::All) => Verdict::Right,
+        Ok(Shown::AllButModels) => Verdict::as_one(),
+        Ok(Shown::Part) => Verdict::Each,
+        Err(table) => Verdict::Wrong(found(known, kind.key, table)),
+    }
 }
 
-/// Everything that is bound, by name.
-struct Known {
-    tables: HashMap<String, Vec<BindKey>>,
-    models: HashMap<String, Vec<BindKey>>,
-}
-
-static KNOWN: LazyLock<Known> = LazyLock::new(|| {
-    let mut known = Known { tables: HashMap::new(), models: HashMap::new() };
-    for item in inventory::iter::<BoundItem> {
-        let (names, name) = match item.sql {
-            Some(sql) => {
-                let name = sql::first_name(Dialect::of(item.backend), &sql()).map(Cow::into_owned);
-                (&mut known.tables, name)
+fn look_at_sql(known: &Known, kind: Kind, dialect: Dialect, sql: &str) -> Result<(), HiddenTable> {
+    let tables = sql::tables(dialect, sql);
+    for table in &tables {
+        let bound = known.named(&table.name);
+        let is_own = |other: &&BoundTable| other.key == kind.key;
+        let Some(other) = bound.clone().find(|other| !is_own(other)) else { continue };
+        let mut own = bound.filter(is_own);
+        // In several databases there can be tables of the same name.
+        let is_own = match table.is_around {
+            false => own.next().is_some(),
+            true => {
+                let written = tables.iter().filter(|one| one.is_source && one.name == table.name);
+                own.map(|own| count_sources(kind.type_name, own.path)).sum::<usize>()
+                    >= written.count()
             }
-            None => (&mut known.models, Some(item.path.to_owned())),
         };
-        if let Some(name) = name {
-            names.entry(name).or_default().push(item.key);
+        if !is_own {
+            return Err(found(known, kind.key, other));
         }
     }
-    known
-});
+    Ok(())
+}
 
-#[cfg(test)]
-mod tests {
-    use diesel::prelude::*;
-
-    use super::has_rows_of_query;
-
-    diesel::table! { words (id) { id -> Integer, } }
-
-    fn name_of<T>(_: &T) -> &'static str {
-        std::any::type_name::<T>()
+fn found(known: &Known, key: &str, table: &BoundTable) -> HiddenTable {
+    let is_ambiguous = known.named(&table.name).any(|other| other.key == key);
+    HiddenTable {
+        key: key.to_owned(),
+        noun: "table",
+        name: table.name.clone(),
+        other: table.key,
+        path: is_ambiguous.then_some(table.path),
     }
+}
 
-    /// In release builds nothing but the names of Diesel's types shows it.
-    #[test]
-    fn queries_whose_rows_come_from_others_are_known_by_name() {
-        let from_select = diesel::insert_into(words::table).values(words::table.select(words::id));
-        assert!(has_rows_of_query(name_of(&from_select)));
-        assert!(has_rows_of_query(name_of(&from_select.into_columns(words::id))));
-        assert!(!has_rows_of_query(name_of(
-            &diesel::insert_into(words::table).values(words::id.eq(1))
-        )));
-        assert!(!has_rows_of_query(name_of(&words::table.filter(words::id.eq(1)))));
-    }
+/// The SQL of a query, without its values.
+fn sql_of<DB, ST>(query: &Erased<'_, DB, ST>) -> String
+where
+    DB: Backend<QueryBuilder: Default> + Default,
+{
+    let mut sql = DB::QueryBuilder::default();
+    // What cannot be written is an error when the query is run.
+    let _ = query.to_sql(&mut sql, &DB::default());
+    sql.finish()
 }

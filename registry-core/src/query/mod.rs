@@ -45,17 +45,29 @@
 //! | the same in an `UPDATE` or a `DELETE` | by the compiler |
 //! | a table that is not bound; a query without a table on the registry | by the compiler |
 //! | a model bound to another database than its `table_name` | by the compiler, at the model |
-//! | an `INSERT` from a `SELECT` of another database; a boxed query of another database in a `UNION` | when it is run: an error, and nothing is sent |
-//! | a subquery of another database anywhere else: in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY` or `RETURNING`; in a box | when it is run, in debug builds: an error, and nothing is sent |
-//! | rows loaded into a model without a `table_name` that is bound to another database | when it is run, in debug builds: an error, and nothing is sent |
-//! | a query on the registry by a task that has a session of the same bind, and may be in a transaction | when it is run, in debug builds: a warning in the log, with the place |
-//! | other tables in the text of `sql_query` | never |
+//! | a table of another database anywhere else: in what is inserted, in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY`, `RETURNING` or an upsert, in a boxed part of a `UNION` | when it is run: an error, and nothing is sent |
+//! | one in a box (`into_boxed()`, `dyn BoxableExpression`), in a type that is not Diesel's, in a model's `select_expression`, or by an alias of which no column is named | when it is run, by its name in SQL: an error, and nothing is sent |
+//! | the same, if both databases have a table of that name | never, unless it is the name of the table of the query around it |
+//! | a query on the registry or a tenant in a [`Scope`](crate::Scope) of the same registry, and so outside of its unit of work | when it is run: a warning in the log, with the place, once for each place |
+//! | a query on the registry by a task that has a session of the same bind, and may be in a transaction, or a [`UnitOfWork`](crate::UnitOfWork) of any | when it is run, in debug builds: a warning in the log, with the place |
+//! | other tables in the text of `sql_query` and `sql` | never |
 //!
 //! A `UNION` whose parts are all boxed has no table that types can see: the compiler asks for type
 //! annotations, and `.bound_to::<Model>()` is the answer.
 //!
-//! What is found out when a query is run goes by the names of the tables that are bound with
-//! [`bind_tables!`](crate::bind_tables) or in a module with [`#[bind]`](macro@crate::bind).
+//! What is found out when a query is run is found in every build, and costs little: the verdict on a type of
+//! queries is remembered, and where that depends on the statement, the verdict on its text. The error is a
+//! [`HiddenTable`]. It goes by the Rust types of the tables that are bound with
+//! [`bind_tables!`](crate::bind_tables) or in a module with [`#[bind]`](macro@crate::bind), so it makes no
+//! difference whether two databases have tables of one name.
+//!
+//! A box has no such types in its own, so its SQL is read: a name in quotes, as Diesel writes tables, must be
+//! that of a table of the query's bind, or of none. That includes the text of `sql("..")` in a box. If two
+//! databases have tables of one name, a subquery on it in a box is taken for one on the query's own database;
+//! but not if the query around it is on that very table, since Diesel does not nest a table in itself. It does
+//! so only where the inner query is in a box of its own; should both be boxed, give one of them an alias.
+//!
+//! Rows may be loaded into any model that has a place for them, wherever that model is bound.
 //!
 //! # What the compiler says
 //!
@@ -98,12 +110,18 @@ use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::LoadQuery;
 
+mod asks;
+mod beside;
 mod bound;
 mod bound_to;
+mod combined;
 mod erased;
 mod execute;
 mod executor;
+#[cfg(feature = "sqlite")]
+mod gathered;
 mod hidden;
+mod known;
 mod lease;
 mod optional;
 mod probe;
@@ -113,7 +131,9 @@ mod rows;
 mod run;
 mod same;
 mod save_changes;
+mod shown;
 mod sources;
+mod verdicts;
 
 pub use bound_to::{BindDsl, BoundTo};
 pub use execute::Execute;
@@ -154,7 +174,7 @@ pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
         E: Executor<Self, B, Via> + 'q,
         Self: Execute<'q, E::Connection, How> + 'q,
     {
-        run::execute::<E, B, Via, _>(on, self.into_command(), Location::caller())
+        run::execute::<E, B, _>(on, self.into_command(), Location::caller())
     }
 
     /// Runs the query and returns its rows.
@@ -171,7 +191,7 @@ pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
         ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
-        run::load::<E, B, Via, _, U>(on, Erased::new(self.as_query()), Location::caller())
+        run::load::<E, B, _, U>(on, Erased::new(self.as_query()), Location::caller())
     }
 
     /// Runs the query and returns its rows as they are asked for.
@@ -191,7 +211,7 @@ pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
         ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
-        run::stream::<E, B, Via, _, U>(on, Erased::new(self.as_query()), Location::caller())
+        run::stream::<E, B, _, U>(on, Erased::new(self.as_query()), Location::caller())
     }
 
     /// Runs the query and returns its first row.
@@ -211,7 +231,7 @@ pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
         ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
-        run::first::<E, B, Via, _, U>(on, Erased::new(self.as_query()), Location::caller())
+        run::first::<E, B, _, U>(on, Erased::new(self.as_query()), Location::caller())
     }
 
     /// Runs the command and returns the rows that it affected: [`load`](Self::load), under a name that

@@ -12,23 +12,16 @@
 
 use std::marker::PhantomData;
 
-use diesel::expression::exists::Exists;
+use diesel::backend::Backend;
 use diesel::expression::{
-    AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate,
+    AppearsOnTable, BoxableExpression, Expression, SelectableExpression, ValidGrouping,
+    is_aggregate,
 };
 use diesel::internal::table_macro::{FromClause, Join, SelectStatement};
 use diesel::query_builder::Query;
 use diesel::query_source::{AppearsInFromClause, Never, QuerySource};
 
 use super::sources::{AllIn, Source};
-
-/// A query whose tables, in FROM and in WHERE, are all in the database `B`.
-pub trait Parts<B> {}
-
-impl<Q, B> Parts<B> for Q where
-    Exists<Q>: AppearsOnTable<Around<Nothing, B>> + AppearsOnTable<Strict<Nothing, B>>
-{
-}
 
 /// The predicates `W` on `F`, of which every subquery is in the database `B`.
 pub trait Predicates<F, B> {}
@@ -99,6 +92,28 @@ impl<Inside, F, K, B> AppearsOnTable<Join<Inside, Around<F, B>, K>> for Anything
 }
 
 impl<F, B> AppearsOnTable<Around<F, B>> for Anything<Around<F, B>> {}
+
+// A condition in a box is looked at when the query is run: Diesel knows it on its own source alone. This is said of
+// the box, as the language has it that only `AppearsOnTable` of its own source holds for what is in it.
+macro_rules! conditions_in_boxes {
+    ($($source:ident)*) => {$(
+        impl<F, B, DB: Backend, GB, A, ST> AppearsOnTable<$source<F, B>>
+            for Box<dyn BoxableExpression<F, DB, GB, A, SqlType = ST> + '_>
+        where
+            Self: Expression,
+        {
+        }
+
+        impl<F, B, DB: Backend, GB, A, ST> AppearsOnTable<$source<F, B>>
+            for &(dyn BoxableExpression<F, DB, GB, A, SqlType = ST> + '_)
+        where
+            Self: Expression,
+        {
+        }
+    )*};
+}
+
+conditions_in_boxes! { Around Strict }
 
 impl<QS, F, B> AppearsOnTable<QS> for Anything<Strict<F, B>> {}
 

@@ -4,20 +4,23 @@
 //! of its table in a place that can be named. The rest is told apart by `Via`, a parameter that the
 //! compiler fills in: without it, two implementations for all types would be one too many.
 
-use diesel::expression::SqlLiteral;
+use diesel::backend::Backend;
+use diesel::expression::{AppearsOnTable, SqlLiteral, UncheckedBind};
 use diesel::internal::table_macro::{
     BoxedSelectStatement, FromClause, NoFromClause, SelectStatement,
 };
 use diesel::query_builder::{
-    BoxedDeleteStatement, BoxedUpdateStatement, DeleteStatement, InsertStatement, Query,
-    SelectClauseExpression, UpdateStatement,
+    BoxedDeleteStatement, BoxedSqlQuery, BoxedUpdateStatement, DeleteStatement, InsertStatement,
+    Query, SelectClauseExpression, UpdateStatement,
 };
 use diesel::query_dsl::positional_order_dsl::PositionalOrderDsl;
 use diesel::query_source::QuerySource;
 use diesel::sql_types::Untyped;
 
-use super::bound_to::BoundTo;
-use super::probe::{Around, Nothing, OpenPredicates, Parts, Predicates};
+use super::asks::Asks;
+use super::bound_to::{BoundTo, Told};
+use super::combined::{Combines, LocksNoPart};
+use super::probe::{Around, Nothing, OpenPredicates, Predicates, Strict};
 use super::sources::{AllIn, Source};
 use crate::bind::Bind;
 
@@ -25,9 +28,10 @@ use crate::bind::Bind;
 ///
 /// `Via` is how that is known. It is for the compiler to find.
 #[diagnostic::on_unimplemented(
-    message = "this query has no bind: its table is not bound to a database",
-    label = "no bind is known for the table of this query",
+    message = "no bind is known for this query: a table in it is not bound to a database, or it is of a type that is not Diesel's own",
+    label = "no bind is known for this query",
     note = "bind the table: `registry_core::bind_tables!(db = \"..\", backend = ..; path::to::table)`",
+    note = "or say where a query type of your own belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`",
     note = "or run it unchecked, on the connection of a session: `&mut **session`"
 )]
 pub trait Routed<B: Bind, Via> {}
@@ -36,21 +40,7 @@ pub trait Routed<B: Bind, Via> {}
 pub trait Checked<B: Bind, Via> {}
 
 /// A way to know the bind of a query.
-pub trait Way {
-    /// What of a query whose bind is known so its type does not show.
-    const UNSEEN: Unseen = Unseen::Corners;
-}
-
-/// What of a query its type does not show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unseen {
-    /// Nothing is shown: it is text.
-    All,
-    /// Where its rows come from, if it is from a query in a type that is private or boxed.
-    Rows,
-    /// Subqueries in places that are not looked into.
-    Corners,
-}
+pub trait Way {}
 
 /// How the bind of a query is known: by its tables.
 #[derive(Debug)]
@@ -68,11 +58,12 @@ pub struct ByBoxed(());
 #[derive(Debug)]
 pub struct ByParts(());
 
-/// How the bind of a query is known: somebody said so. Without that, `Via` would be how.
+/// How the bind of a query is known: somebody said so.
 #[derive(Debug)]
-pub struct ByWord<Via>(std::marker::PhantomData<Via>);
+pub struct ByWord(());
 
-/// How the bind of a query is known: not at all. Any database will do that its session is one of.
+/// How the bind of a query is known: by its subqueries alone, or not at all. Any database will do that its
+/// session is one of.
 #[derive(Debug)]
 pub struct Nowhere(());
 
@@ -80,30 +71,38 @@ pub struct Nowhere(());
 #[derive(Debug)]
 pub struct RawSql(());
 
-/// A way to know the bind of a query from the query alone.
+/// The same of text with values in a box.
+#[derive(Debug)]
+pub struct BoxedRawSql(());
+
+/// A way to know the bind `B` of the query `Q` from the query alone.
 #[diagnostic::on_unimplemented(
     message = "this query has no table, so the registry cannot know in which database to run it",
     label = "there is nothing in this query to find a database by",
     note = "run it on a session: `registry.session_for::<Model>().await?`",
-    note = "or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`"
+    note = "or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`",
+    note = "a `select(..)` of nothing but subqueries is found by their tables, which have to be in one database"
 )]
-pub trait FindsBind {}
+pub trait FindsBind<Q, B> {}
+
+/// A way to know the bind of a query that also shows whether it locks its rows for its transaction.
+///
+/// Only the outermost query matters: what a part of it locks is locked as long as that takes.
+#[diagnostic::on_unimplemented(
+    message = "the rows that this query locks are not locked any more when the call returns",
+    label = "the session is returned at the end of this call, and the lock goes with its transaction",
+    note = "take the lock in a unit of work, `registry.transaction(async |work| ..)`, or on a session, in a transaction"
+)]
+pub trait LocksNothing<Via> {}
 
 impl Way for ByTable {}
-impl Way for ByTarget {
-    const UNSEEN: Unseen = Unseen::Rows;
-}
+impl Way for ByTarget {}
 impl Way for ByBoxed {}
-impl Way for ByParts {
-    const UNSEEN: Unseen = Unseen::Rows;
-}
-impl<Via: Way> Way for ByWord<Via> {
-    const UNSEEN: Unseen = Via::UNSEEN;
-}
+impl Way for ByParts {}
+impl Way for ByWord {}
 impl Way for Nowhere {}
-impl Way for RawSql {
-    const UNSEEN: Unseen = Unseen::All;
-}
+impl Way for RawSql {}
+impl Way for BoxedRawSql {}
 
 /// A way to know the bind `B` of a query that is run on a session of `S`: what has no bind of its own is
 /// for the database of the session.
@@ -113,20 +112,23 @@ impl<S, B> TakesFrom<S, B> for ByTable {}
 impl<S, B> TakesFrom<S, B> for ByTarget {}
 impl<S, B> TakesFrom<S, B> for ByBoxed {}
 impl<S, B> TakesFrom<S, B> for ByParts {}
-impl<S, B, Via> TakesFrom<S, B> for ByWord<Via> {}
+impl<S, B> TakesFrom<S, B> for ByWord {}
 impl<S> TakesFrom<S, S> for Nowhere {}
 impl<S> TakesFrom<S, S> for RawSql {}
+impl<S> TakesFrom<S, S> for BoxedRawSql {}
 
 #[diagnostic::do_not_recommend]
-impl FindsBind for ByTable {}
+impl<Q, B> FindsBind<Q, B> for ByTable {}
 #[diagnostic::do_not_recommend]
-impl FindsBind for ByTarget {}
+impl<Q, B> FindsBind<Q, B> for ByTarget {}
 #[diagnostic::do_not_recommend]
-impl FindsBind for ByBoxed {}
+impl<Q, B> FindsBind<Q, B> for ByBoxed {}
 #[diagnostic::do_not_recommend]
-impl FindsBind for ByParts {}
+impl<Q, B> FindsBind<Q, B> for ByParts {}
 #[diagnostic::do_not_recommend]
-impl<Via> FindsBind for ByWord<Via> {}
+impl<Q, B> FindsBind<Q, B> for ByWord {}
+#[diagnostic::do_not_recommend]
+impl<Q: Asks<B>, B> FindsBind<Q, B> for Nowhere {}
 
 // SELECT .. FROM
 
@@ -145,16 +147,21 @@ where
 {
 }
 
+// The default is no locking clause: Diesel's type for that cannot be named.
+impl<F, S, D, W, O, L, G, H> LocksNothing<ByTable> for SelectStatement<F, S, D, W, O, L, G, H> {}
+
 impl<F: QuerySource + Source, ST, DB, GB> Routed<F::Bind, ByTable>
     for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
 {
 }
 
-/// Its predicates are in a box, which only a debug build looks into.
+/// Its predicates are in a box, which is looked into when it is run.
 impl<F: QuerySource + Source<All: AllIn<B>>, ST, DB, GB, B: Bind> Checked<B, ByTable>
     for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
 {
 }
+
+impl<F, ST, DB, GB> LocksNothing<ByTable> for BoxedSelectStatement<'_, ST, F, DB, GB> {}
 
 // INSERT, UPDATE, DELETE
 
@@ -168,6 +175,8 @@ impl<T, U, Op, Ret, B: Bind> Checked<B, ByTarget> for InsertStatement<T, U, Op, 
 {
 }
 
+impl<Q> LocksNothing<ByTarget> for Q {}
+
 impl<T: QuerySource + Source, W: OpenPredicates<T>, V, Ret> Routed<T::Bind, ByTable>
     for UpdateStatement<T, W, V, Ret>
 {
@@ -180,6 +189,8 @@ where
 {
 }
 
+impl<T: QuerySource, W, V, Ret> LocksNothing<ByTable> for UpdateStatement<T, W, V, Ret> {}
+
 impl<T: QuerySource + Source, W: OpenPredicates<T>, Ret> Routed<T::Bind, ByTable>
     for DeleteStatement<T, W, Ret>
 {
@@ -191,6 +202,8 @@ where
     W: Predicates<T, B>,
 {
 }
+
+impl<T: QuerySource, W, Ret> LocksNothing<ByTable> for DeleteStatement<T, W, Ret> {}
 
 impl<DB, T: QuerySource + Source, V, Ret> Routed<T::Bind, ByBoxed>
     for BoxedUpdateStatement<'_, DB, T, V, Ret>
@@ -205,11 +218,15 @@ impl<DB, T: QuerySource + Source, Ret> Routed<T::Bind, ByBoxed>
 /// A target is a table, and the bind of a table is its own.
 impl<Q, B: Bind> Checked<B, ByBoxed> for Q {}
 
+impl<Q> LocksNothing<ByBoxed> for Q {}
+
 // UNION, INTERSECT, EXCEPT: nothing else can be ordered by the position of a column.
 
-impl<Q: Query + PositionalOrderDsl<u32> + Parts<B>, B: Bind> Routed<B, ByParts> for Q {}
+impl<Q: Query + PositionalOrderDsl<u32> + Combines<B>, B: Bind> Routed<B, ByParts> for Q {}
 
 impl<Q, B: Bind> Checked<B, ByParts> for Q {}
+
+impl<Q: LocksNoPart> LocksNothing<ByParts> for Q {}
 
 // What has no table
 
@@ -222,21 +239,50 @@ impl<S, D, W, O, L, G, H, LC, B: Bind> Routed<B, Nowhere>
 impl<S, D, W, O, L, G, H, LC, B: Bind> Checked<B, Nowhere>
     for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
 where
-    S: SelectClauseExpression<FromClause<Around<Nothing, B>>>,
+    S: SelectClauseExpression<NoFromClause>,
+    S::Selection: AppearsOnTable<Around<Nothing, B>> + AppearsOnTable<Strict<Nothing, B>>,
 {
 }
 
-/// `sql_query`, also with values. Diesel can run it by itself, which is not so of [`BoundTo`].
-impl<Q: Query<SqlType = Untyped> + diesel::RunQueryDsl<()>, B: Bind> Routed<B, RawSql> for Q {}
+impl<ST, DB, GB, B: Bind> Routed<B, Nowhere>
+    for BoxedSelectStatement<'_, ST, NoFromClause, DB, GB>
+{
+}
 
-impl<Q, B: Bind> Checked<B, RawSql> for Q {}
+impl<ST, DB, GB, B: Bind> Checked<B, Nowhere>
+    for BoxedSelectStatement<'_, ST, NoFromClause, DB, GB>
+{
+}
 
 impl<ST, T, B: Bind> Routed<B, Nowhere> for SqlLiteral<ST, T> {}
 
 impl<ST, T, B: Bind> Checked<B, Nowhere> for SqlLiteral<ST, T> {}
 
-// What was told where it belongs: checked as on a session of that database.
+impl<Q, V, B: Bind> Routed<B, Nowhere> for UncheckedBind<Q, V> {}
 
-impl<Q: Routed<B, Via>, B: Bind, Via> Routed<B, ByWord<Via>> for BoundTo<Q, B> {}
+impl<Q, V, B: Bind> Checked<B, Nowhere> for UncheckedBind<Q, V> {}
 
-impl<Q: Checked<B, Via>, B: Bind, Via> Checked<B, ByWord<Via>> for BoundTo<Q, B> {}
+impl<Q> LocksNothing<Nowhere> for Q {}
+
+/// `sql_query`, also with values. Diesel can run it by itself, which is not so of what is bound by word.
+impl<Q: Query<SqlType = Untyped> + diesel::RunQueryDsl<()>, B: Bind> Routed<B, RawSql> for Q {}
+
+impl<Q, B: Bind> Checked<B, RawSql> for Q {}
+
+impl<Q> LocksNothing<RawSql> for Q {}
+
+impl<DB: Backend, Q, B: Bind> Routed<B, BoxedRawSql> for BoxedSqlQuery<'_, DB, Q> {}
+
+impl<Q, B: Bind> Checked<B, BoxedRawSql> for Q {}
+
+impl<Q> LocksNothing<BoxedRawSql> for Q {}
+
+// What was told where it belongs: any query at all, looked at when it is run.
+
+impl<Q, B: Bind> Routed<B, ByWord> for BoundTo<Q, B> {}
+
+impl<Q, B: Bind> Routed<B, ByWord> for Told<Q, B> {}
+
+impl<Q, B: Bind> Checked<B, ByWord> for Q {}
+
+impl<Q> LocksNothing<ByWord> for Q {}

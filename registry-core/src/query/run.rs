@@ -1,6 +1,5 @@
 //! Running a query on what an executor lends.
 
-use std::any::type_name;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -23,7 +22,6 @@ use super::executor::Lender;
 use super::hidden::Check;
 use super::lease::Lease;
 use super::retry::{failed, may_be_repeated, once_more};
-use super::routed::Way;
 use super::rows::Rows;
 use crate::engine::OpenRows;
 
@@ -57,7 +55,7 @@ impl<T, E> fmt::Debug for Running<'_, T, E> {
     }
 }
 
-pub(super) fn load<'q, E, B, Via, ST, U>(
+pub(super) fn load<'q, E, B, ST, U>(
     on: E,
     mut query: Erased<'q, BackendOf<E, B>, ST>,
     at: &'static Location<'static>,
@@ -65,7 +63,6 @@ pub(super) fn load<'q, E, B, Via, ST, U>(
 where
     E: Lender<B> + 'q,
     B: 'static,
-    Via: Way,
     ST: 'static,
     Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
@@ -73,7 +70,7 @@ where
     let (mut again, lease) = (on.again(), on.lease(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::of::<E, B, Via>().look_at(&query, type_name::<U>()) {
+        if let Err(error) = Check::of::<E, B>().look_at(&query) {
             return Err(failed::<E, B>(&mut lease, error).await.into());
         }
         loop {
@@ -93,7 +90,7 @@ where
     })
 }
 
-pub(super) fn first<'q, E, B, Via, ST, U>(
+pub(super) fn first<'q, E, B, ST, U>(
     on: E,
     mut query: Erased<'q, BackendOf<E, B>, ST>,
     at: &'static Location<'static>,
@@ -101,7 +98,6 @@ pub(super) fn first<'q, E, B, Via, ST, U>(
 where
     E: Lender<B> + 'q,
     B: 'static,
-    Via: Way,
     ST: 'static,
     Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
@@ -109,7 +105,7 @@ where
     let (mut again, lease) = (on.again(), on.lease(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::of::<E, B, Via>().look_at(&query, type_name::<U>()) {
+        if let Err(error) = Check::of::<E, B>().look_at(&query) {
             return Err(failed::<E, B>(&mut lease, error).await.into());
         }
         loop {
@@ -124,7 +120,7 @@ where
     })
 }
 
-pub(super) fn stream<'q, E, B, Via, ST, U>(
+pub(super) fn stream<'q, E, B, ST, U>(
     on: E,
     query: Erased<'q, BackendOf<E, B>, ST>,
     at: &'static Location<'static>,
@@ -132,7 +128,6 @@ pub(super) fn stream<'q, E, B, Via, ST, U>(
 where
     E: Lender<B> + 'q,
     B: 'static,
-    Via: Way,
     ST: 'static,
     Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
@@ -140,14 +135,14 @@ where
     let (again, lease) = (on.again(), on.lease(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::of::<E, B, Via>().look_at(&query, type_name::<U>()) {
+        if let Err(error) = Check::of::<E, B>().look_at(&query) {
             return Err(failed::<E, B>(&mut lease, error).await.into());
         }
         Rows::of::<E, B, ST>(lease, query, again, at).await
     })
 }
 
-pub(super) fn execute<'q, E, B, Via, T>(
+pub(super) fn execute<'q, E, B, T>(
     on: E,
     mut command: T,
     at: &'static Location<'static>,
@@ -155,13 +150,12 @@ pub(super) fn execute<'q, E, B, Via, T>(
 where
     E: Lender<B> + 'q,
     B: 'static,
-    Via: Way,
     T: Command<E::Connection> + 'q,
 {
     let (mut again, lease) = (on.again(), on.lease(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = command.pass(Check::of::<E, B, Via>()) {
+        if let Err(error) = command.pass(Check::of::<E, B>()) {
             return Err(failed::<E, B>(&mut lease, error).await.into());
         }
         loop {

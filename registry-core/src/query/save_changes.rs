@@ -1,5 +1,6 @@
 //! `save_changes`.
 
+use std::any::type_name;
 use std::future::Future;
 use std::panic::Location;
 
@@ -9,6 +10,7 @@ use diesel::query_builder::{AsChangeset, AsQuery, IntoUpdateTarget};
 use diesel_async::UpdateAndFetchResults;
 
 use super::executor::Executor;
+use super::hidden::Check;
 use super::lease::Lease;
 use super::retry::failed;
 
@@ -24,7 +26,7 @@ pub trait SaveChangesDsl<E, B, Via>: Sized {
     #[track_caller]
     fn save_changes<T>(self, on: E) -> impl Future<Output = Result<T, E::Error>> + Send
     where
-        Self: Identifiable + HasTable<Table: AsQuery> + Send,
+        Self: Identifiable + AsChangeset + HasTable<Table: AsQuery> + Send,
         E: Executor<<<Self as HasTable>::Table as AsQuery>::Query, B, Via>,
         E::Connection: UpdateAndFetchResults<Self, T>,
         T: Send,
@@ -32,6 +34,10 @@ pub trait SaveChangesDsl<E, B, Via>: Sized {
         let lease = on.lease(Location::caller());
         async move {
             let mut lease = lease.await?;
+            let changes = type_name::<Self::Changeset>();
+            if let Err(error) = Check::of::<E, B>().look_at_type(changes) {
+                return Err(failed::<E, B>(&mut lease, error).await.into());
+            }
             match lease.connection().update_and_fetch(self).await {
                 Ok(saved) => Ok(saved),
                 Err(error) => Err(failed::<E, B>(&mut lease, error).await.into()),

@@ -183,6 +183,16 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// Goes on behind `token`, the last one, if that is a literal of MySQL that was not understood for its
+    /// backslashes: behind the end that it has by the server's default, by which they escape.
+    pub(super) fn skip_escaped_literal(&mut self, token: Token) {
+        let first = self.sql.as_bytes()[token.start];
+        if self.dialect == Dialect::Mysql && matches!(first, b'\'' | b'"') {
+            self.at = token.start + 1;
+            self.escaped(first);
+        }
+    }
+
     fn peek(&self) -> Option<u8> {
         self.sql.as_bytes().get(self.at).copied()
     }
@@ -266,7 +276,7 @@ impl<'a> Lexer<'a> {
         match (first, self.peek(), self.sql.as_bytes().get(self.at + 1)) {
             (b'e' | b'E', Some(b'\''), _) => {
                 self.at += 1;
-                self.escaped()
+                self.escaped(b'\'')
             }
             (b'u' | b'U', Some(b'&'), Some(b'\'')) => {
                 self.at += 2;
@@ -319,12 +329,12 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The rest of `E'..'`.
-    fn escaped(&mut self) -> Kind {
+    /// The rest of a literal in which backslashes escape, such as `E'..'`.
+    fn escaped(&mut self, quote: u8) -> Kind {
         let bytes = self.sql.as_bytes();
-        while let Some(at) = memchr::memchr2(b'\\', b'\'', &bytes[self.at..]) {
+        while let Some(at) = memchr::memchr2(b'\\', quote, &bytes[self.at..]) {
             self.at += at + 1;
-            if bytes[self.at - 1] == b'\'' && self.peek() != Some(b'\'') {
+            if bytes[self.at - 1] == quote && self.peek() != Some(quote) {
                 return Kind::Text;
             }
             // What is escaped, by a backslash or as a quote that is written twice. It may be the first

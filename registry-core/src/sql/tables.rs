@@ -6,76 +6,279 @@ use super::Dialect;
 use super::keyword::{self as word, Keyword, keyword};
 use super::lexer::{Kind, Lexer, Token};
 
-/// The tables that a statement names in quotes, as Diesel does, without those quotes: `schema.table` if
-/// they have several parts.
+/// A table that a statement names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named<'a> {
+    /// Its name without quotes: `schema.table` if it has several parts.
+    pub(crate) name: Cow<'a, str>,
+    /// Whether rows of it are read or changed under its own name: it has no alias, and is not what an
+    /// `INSERT` adds to.
+    pub(crate) is_source: bool,
+    /// Whether it is such a source in a subquery, and a source of a query around that as well.
+    pub(crate) is_around: bool,
+}
+
+/// The tables that a statement names in quotes, as Diesel does.
 ///
 /// What is not understood is read as well as it can be.
-pub(crate) fn tables(dialect: Dialect, sql: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    let mut names = Names::new(dialect, sql);
-    std::iter::from_fn(move || {
-        loop {
-            let name = names.next()?;
-            if std::mem::take(&mut names.is_table) {
-                return Some(name);
-            }
-        }
-    })
+pub(crate) fn tables(dialect: Dialect, sql: &str) -> Vec<Named<'_>> {
+    Reader::new(dialect, sql).read()
 }
 
 /// The first name in quotes, as [`tables`] has it.
 pub(crate) fn first_name(dialect: Dialect, sql: &str) -> Option<Cow<'_, str>> {
-    Names::new(dialect, sql).next()
+    let mut lexer = Lexer::new(dialect, sql);
+    loop {
+        let token = lexer.next();
+        match token.kind {
+            Kind::End => return None,
+            Kind::Quoted => return Some(name(&mut lexer, token)),
+            _ => {}
+        }
+    }
 }
 
-/// All names in quotes.
-struct Names<'a> {
+struct Reader<'a> {
+    dialect: Dialect,
     lexer: Lexer<'a>,
-    /// Whether the next name would be, or the last one is, that of a table.
-    is_table: bool,
+    /// The parentheses that are open, from the outside.
+    open: Vec<Level<'a>>,
+    /// Of each query its number in the list is that of the query around it.
+    around: Vec<usize>,
+    found: Vec<(Named<'a>, usize)>,
+    /// What `WITH` has given a name: no tables.
+    results: Vec<Cow<'a, str>>,
+    /// Whether a name that comes now is that of a table.
+    expects_table: bool,
 }
 
-impl<'a> Names<'a> {
+/// What stands between two parentheses, or outside of all.
+#[derive(Default)]
+struct Level<'a> {
+    query: usize,
+    /// Whether it is a statement. In `EXTRACT(DAY FROM "a"."at")`, what follows `FROM` is a column.
+    is_statement: bool,
+    /// Whether a comma brings another table.
+    lists_tables: bool,
+    with: With<'a>,
+    /// The name of the result of this query, from its end.
+    result: Option<Cow<'a, str>>,
+}
+
+/// Where in `WITH "name" AS (..), ..` a level is.
+#[derive(Default)]
+struct With<'a> {
+    is_open: bool,
+    is_recursive: bool,
+    name: Option<Cow<'a, str>>,
+}
+
+impl<'a> Reader<'a> {
     fn new(dialect: Dialect, sql: &'a str) -> Self {
-        Self { lexer: Lexer::new(dialect, sql), is_table: false }
+        let outside = Level { is_statement: true, ..Level::default() };
+        Self {
+            dialect,
+            lexer: Lexer::new(dialect, sql),
+            open: vec![outside],
+            around: vec![0],
+            found: Vec::new(),
+            results: Vec::new(),
+            expects_table: false,
+        }
     }
 
-    fn next(&mut self) -> Option<Cow<'a, str>> {
+    fn read(mut self) -> Vec<Named<'a>> {
         let mut last: Keyword = word::NONE;
         loop {
             let token = self.lexer.next();
-            let this = match token.kind {
-                Kind::End => return None,
-                Kind::Quoted => return Some(self.name(token)),
-                Kind::Word => keyword(self.lexer.bytes(token)),
-                _ => word::NONE,
-            };
-            self.is_table = match this {
-                word::FROM | word::JOIN | word::INTO | word::ONLY => true,
-                // Not `ON DUPLICATE KEY UPDATE`, where columns follow.
-                word::UPDATE => last != word::KEY,
-                // `FROM ("a" INNER JOIN "b" ..)`
-                _ => self.is_table && token.kind == Kind::Open,
-            };
+            let mut this = word::NONE;
+            match token.kind {
+                Kind::End => return self.judged(),
+                Kind::Quoted => self.quoted(token, last),
+                Kind::Word => {
+                    this = keyword(self.lexer.bytes(token));
+                    self.word(token, this, last);
+                }
+                Kind::Open => self.enter(last),
+                Kind::Close => self.leave(),
+                Kind::Comma => self.expects_table = self.level().lists_tables,
+                Kind::Unknown => self.lexer.skip_escaped_literal(token),
+                _ => self.expects_table = false,
+            }
             last = this;
         }
     }
 
-    fn name(&mut self, first: Token) -> Cow<'a, str> {
-        let mut name = unquoted(self.lexer.text(first));
-        loop {
-            let mut ahead = self.lexer.clone();
-            if ahead.next().kind != Kind::Dot {
-                return name;
-            }
-            let part = ahead.next();
-            if part.kind != Kind::Quoted {
-                return name;
-            }
-            self.lexer = ahead;
-            let name = name.to_mut();
-            name.push('.');
-            name.push_str(&unquoted(self.lexer.text(part)));
+    fn level(&mut self) -> &mut Level<'a> {
+        if self.open.is_empty() {
+            // There are more closing parentheses than opening ones.
+            self.open.push(Level { is_statement: true, ..Level::default() });
         }
+        let last = self.open.len() - 1;
+        &mut self.open[last]
+    }
+
+    fn word(&mut self, token: Token, this: Keyword, last: Keyword) {
+        let dialect = self.dialect;
+        let text = self.lexer.text(token);
+        let level = self.level();
+        self.expects_table = match this {
+            word::SELECT => {
+                level.is_statement = true;
+                level.lists_tables = false;
+                level.with.is_open = false;
+                self.begin_query();
+                false
+            }
+            word::FROM => {
+                level.lists_tables = level.is_statement && last != word::DISTINCT;
+                level.lists_tables
+            }
+            word::JOIN => {
+                level.lists_tables = true;
+                true
+            }
+            word::INTO | word::ONLY | word::USING => true,
+            // Not `ON DUPLICATE KEY UPDATE`, where columns follow.
+            word::UPDATE => {
+                level.is_statement = true;
+                last != word::KEY
+            }
+            word::DELETE => {
+                level.is_statement = true;
+                false
+            }
+            word::WITH => {
+                let is_recursive = dialect == Dialect::Sqlite;
+                level.with = With { is_open: true, is_recursive, name: None };
+                false
+            }
+            word::RECURSIVE if level.with.is_open => {
+                level.with.is_recursive = true;
+                false
+            }
+            word::WHERE
+            | word::GROUP
+            | word::HAVING
+            | word::WINDOW
+            | word::ORDER
+            | word::LIMIT
+            | word::OFFSET
+            | word::FETCH
+            | word::FOR
+            | word::SET
+            | word::RETURNING
+            | word::VALUES
+            | word::UNION
+            | word::INTERSECT
+            | word::EXCEPT => {
+                level.lists_tables = false;
+                false
+            }
+            word::AS | word::NOT | word::MATERIALIZED => false,
+            _ => {
+                if level.with.is_open {
+                    level.with.name = Some(text.into());
+                }
+                false
+            }
+        };
+    }
+
+    /// What is combined by `UNION` are queries side by side.
+    fn begin_query(&mut self) {
+        let within = match self.open.len().checked_sub(2) {
+            Some(outer) => self.open[outer].query,
+            None => 0,
+        };
+        self.around.push(within);
+        let query = self.around.len() - 1;
+        self.level().query = query;
+    }
+
+    fn enter(&mut self, last: Keyword) {
+        // Not `USING ("a")`, where columns follow.
+        self.expects_table &= last != word::USING;
+        let expects_table = self.expects_table;
+        let level = self.level();
+        let result = match last {
+            word::AS | word::MATERIALIZED if level.with.is_open => level.with.name.take(),
+            _ => None,
+        };
+        let inner = Level {
+            query: level.query,
+            // `FROM ("a" INNER JOIN "b" ..)`
+            lists_tables: expects_table,
+            result,
+            ..Level::default()
+        };
+        if let Some(name) = inner.result.clone().filter(|_| level.with.is_recursive) {
+            self.results.push(name);
+        }
+        self.open.push(inner);
+    }
+
+    fn leave(&mut self) {
+        self.results.extend(self.open.pop().and_then(|level| level.result));
+        self.expects_table = false;
+    }
+
+    fn quoted(&mut self, token: Token, last: Keyword) {
+        let name = name(&mut self.lexer, token);
+        let query = self.level().query;
+        if !std::mem::take(&mut self.expects_table) {
+            let level = self.level();
+            if level.with.is_open {
+                level.with.name = Some(name);
+            }
+        } else if !self.results.contains(&name) {
+            let mut ahead = self.lexer.clone();
+            let next = ahead.next();
+            let has_alias = next.kind == Kind::Word && keyword(ahead.bytes(next)) == word::AS;
+            let is_source = !has_alias && last != word::INTO;
+            self.found.push((Named { name, is_source, is_around: false }, query));
+        }
+    }
+
+    fn judged(self) -> Vec<Named<'a>> {
+        let Self { around, found, .. } = self;
+        let is_source_of = |query: usize, name: &str| {
+            found
+                .iter()
+                .any(|(other, place)| *place == query && other.is_source && other.name == name)
+        };
+        let is_around = |name: &str, mut query: usize| {
+            while query != 0 {
+                query = around[query];
+                if is_source_of(query, name) {
+                    return true;
+                }
+            }
+            false
+        };
+        let judge = |(named, query): &(Named<'a>, usize)| {
+            let is_around = named.is_source && is_around(&named.name, *query);
+            Named { is_around, ..named.clone() }
+        };
+        found.iter().map(judge).collect()
+    }
+}
+
+fn name<'a>(lexer: &mut Lexer<'a>, first: Token) -> Cow<'a, str> {
+    let mut name = unquoted(lexer.text(first));
+    loop {
+        let mut ahead = lexer.clone();
+        if ahead.next().kind != Kind::Dot {
+            return name;
+        }
+        let part = ahead.next();
+        if part.kind != Kind::Quoted {
+            return name;
+        }
+        *lexer = ahead;
+        let name = name.to_mut();
+        name.push('.');
+        name.push_str(&unquoted(lexer.text(part)));
     }
 }
 
@@ -92,8 +295,11 @@ mod tests {
 
     /// The dialect is that of the quotes.
     fn found(sql: &str) -> Vec<Cow<'_, str>> {
-        let dialect = if sql.contains('`') { Dialect::Mysql } else { Dialect::Postgres };
-        tables(dialect, sql).collect()
+        names(if sql.contains('`') { Dialect::Mysql } else { Dialect::Postgres }, sql)
+    }
+
+    fn names(dialect: Dialect, sql: &str) -> Vec<Cow<'_, str>> {
+        tables(dialect, sql).into_iter().map(|table| table.name).collect()
     }
 
     #[test]
@@ -115,7 +321,23 @@ mod tests {
     #[test]
     fn what_is_no_table_is_passed_over() {
         assert_eq!(found(r#"SELECT 'FROM "x"', 'it''s FROM "y"' FROM "a""#), ["a"]);
-        assert_eq!(found(r#"SELECT EXTRACT(DAY FROM "a"."at") FROM "b""#), ["a.at", "b"]);
+        assert_eq!(found(r#"SELECT EXTRACT(DAY FROM "a"."at") FROM "b""#), ["b"]);
+        assert_eq!(
+            found(r#"SELECT TRIM(BOTH 'x' FROM "a"), SUBSTRING("a" FROM "i") FROM "b""#),
+            ["b"]
+        );
+        assert_eq!(found(r#"SELECT ("a"."x" IS DISTINCT FROM "c"."x") FROM "a""#), ["a"]);
+        assert_eq!(
+            found(r#"SELECT "x"."id" FROM "a" AS "x" JOIN "b" AS "y" ON "x"."i" = "y"."i""#),
+            ["a", "b"]
+        );
+        assert_eq!(found(r#"SELECT 1 FROM "a" ORDER BY "b", "c""#), ["a"]);
+        assert_eq!(
+            found(
+                r#"INSERT INTO "a" ("x", "y") VALUES ($1, $2) ON CONFLICT ("x") DO UPDATE SET "y" = $3, "z" = $4"#
+            ),
+            ["a"]
+        );
         assert_eq!(found(r#"SELECT 1 FROM "od""d""#), [r#"od"d"#]);
         assert_eq!(
             found("INSERT INTO `a` (`b`) VALUES (?) ON DUPLICATE KEY UPDATE `b` = ?"),
@@ -135,6 +357,69 @@ mod tests {
         assert_eq!(found("SELECT 1 /*!40000 FROM `a` */"), ["a"]);
         assert_eq!(found("from \"a\""), ["a"]);
         let sqlite = "SELECT 1 FROM [a]]  -- it's\n, (select * from `b`) JOIN \"c\" /* it's";
-        assert_eq!(tables(Dialect::Sqlite, sqlite).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(names(Dialect::Sqlite, sqlite), ["a", "b", "c"]);
+        assert_eq!(found("SELECT 'it\\'s FROM `x` ' FROM `a`"), ["a"]);
+        assert_eq!(found("SELECT \"\\\" FROM `x` \", '\\\\' FROM `a`"), ["a"]);
+        assert_eq!(found("SELECT 1 FROM ) ) \"a\""), Vec::<String>::new());
+        assert_eq!(found(") SELECT 1 FROM \"a\""), ["a"]);
+    }
+
+    #[test]
+    fn all_tables_of_a_list_are_found() {
+        assert_eq!(found(r#"SELECT 1 FROM "a", "b" AS "x", "c" WHERE "d", "e""#), ["a", "b", "c"]);
+        assert_eq!(found(r#"DELETE FROM "a" USING "b""#), ["a", "b"]);
+        assert_eq!(found(r#"SELECT 1 FROM "a" JOIN "b" USING ("c", "d")"#), ["a", "b"]);
+        assert_eq!(
+            found(r#"SELECT 1 FROM (SELECT 1 FROM "a") AS "t" JOIN "b" ON f("x", "y")"#),
+            ["a", "b"]
+        );
+    }
+
+    #[test]
+    fn named_results_are_no_tables_where_they_have_that_name() {
+        let all = r#"WITH "a" AS (SELECT 1 FROM "b"), "c" ("x", "y") AS MATERIALIZED (SELECT 1 FROM "a") SELECT 1 FROM "c" JOIN "a""#;
+        assert_eq!(found(all), ["b"]);
+        assert_eq!(found(r#"WITH a AS (SELECT 1) SELECT 1 FROM "a""#), Vec::<String>::new());
+        // The name is that of the result from its end, or at once if it is recursive.
+        let within = r#"AS (SELECT 1 FROM "a") SELECT 1 FROM "a""#;
+        assert_eq!(found(&format!(r#"WITH "a" {within}"#)), ["a"]);
+        assert_eq!(found(&format!(r#"WITH RECURSIVE "a" {within}"#)), Vec::<String>::new());
+        assert_eq!(names(Dialect::Sqlite, &format!(r#"WITH "a" {within}"#)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_table_in_a_subquery_of_a_query_of_its_own_is_told_apart() {
+        let around = |sql| -> Vec<bool> {
+            tables(Dialect::Sqlite, sql).iter().map(|table| table.is_around).collect()
+        };
+        let nested = r#"SELECT 1 FROM "a" WHERE "x" IN (SELECT "x" FROM "a")"#;
+        assert_eq!(around(nested), [false, true]);
+        assert_eq!(around(r#"SELECT (SELECT 1 FROM "a") FROM "a""#), [true, false]);
+        assert_eq!(around(r#"UPDATE "a" SET "x" = (SELECT 1 FROM "a")"#), [false, true]);
+        assert_eq!(
+            around(r#"DELETE FROM "a" WHERE EXISTS (SELECT (SELECT 1 FROM "a") FROM "b")"#),
+            [false, true, false]
+        );
+        // Side by side, under another name, or added to.
+        assert_eq!(
+            around(
+                r#"SELECT 1 FROM "b" WHERE EXISTS (SELECT 1 FROM "a") AND EXISTS (SELECT 1 FROM "a")"#
+            ),
+            [false; 3]
+        );
+        assert_eq!(
+            around(r#"SELECT 1 FROM "a" UNION SELECT 1 FROM "b" WHERE EXISTS (SELECT 1 FROM "a")"#),
+            [false; 3]
+        );
+        assert_eq!(
+            around(r#"SELECT 1 FROM "a" WHERE EXISTS (SELECT 1 FROM "a" AS "x")"#),
+            [false; 2]
+        );
+        assert_eq!(
+            around(r#"SELECT 1 FROM "a" AS "x" WHERE EXISTS (SELECT 1 FROM "a")"#),
+            [false; 2]
+        );
+        assert_eq!(around(r#"INSERT INTO "a" SELECT "x" FROM "a""#), [false; 2]);
+        assert_eq!(around(r#"INSERT INTO "a" VALUES ((SELECT "x" FROM "a"))"#), [false; 2]);
     }
 }

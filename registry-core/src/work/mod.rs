@@ -42,7 +42,8 @@
 //!   anything goes wrong before: on an error, a panic, a future that is dropped, a process that
 //!   dies.
 //! - **The commit itself is not atomic.** The databases commit one after another, in the order of
-//!   their first touch or in that of [`commit_in_order`](UnitOfWork::commit_in_order). For that
+//!   their first touch, in that of [`commit_in_order`](UnitOfWork::commit_in_order), or in that of
+//!   [`WorkOptions::commit_order`]. A key that no bind has is an error there, and nothing is committed. For that
 //!   moment, others may see one database committed and the next one not yet. If a commit fails,
 //!   those before it are committed and stay so, and those after it are rolled back.
 //! - Before the first commit, each transaction is looked at: one that PostgreSQL has aborted, that
@@ -55,6 +56,9 @@
 //!   or not. Nothing after it is committed then.
 //! - A process that dies between two commits leaves the first committed and the second rolled back,
 //!   and nobody is told.
+//!
+//! [`transaction_with`](Registry::transaction_with) runs a closure again after transient failures, as often as
+//! [`WorkOptions::retries`] says, and never after a commit that may have happened.
 //!
 //! SQLAlchemy's session commits over several binds in the same way; in no defined order, and
 //! without saying how far it has come
@@ -99,6 +103,9 @@
 //! committed one by one: after it, the unit of work is refused ([`WorkError::RolledBack`]).
 
 use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::backend::observed::ErrorClass;
 use crate::bind::{Bind, Bound};
@@ -109,15 +116,21 @@ use crate::registry::Registry;
 use crate::session::{Acquire, Session};
 use crate::tenant::Tenant;
 
+mod begin;
+mod current;
+mod entered;
+mod keys;
 mod options;
 mod outcome;
 mod part;
 mod scope;
 mod several;
 
+pub use current::CurrentWork;
+pub use keys::WrongKeys;
 pub use options::{Isolation, WorkOptions};
 pub use outcome::{CommitError, Committed, Outcome, WorkError, WorkFailure};
-pub use scope::{CurrentWork, Scope, Scopes};
+pub use scope::{Scope, Scopes};
 pub use several::Several;
 
 use part::{AnyPart, Part, Rollback};
@@ -130,12 +143,25 @@ use part::{AnyPart, Part, Rollback};
 pub struct UnitOfWork {
     source: Source,
     options: WorkOptions,
+    /// Where in the program it was begun.
+    began: Place,
+    /// Where the scope was made that it is the unit of work of.
+    scope_made: Option<Place>,
+    /// Set while a session is acquired for it.
+    is_acquiring: Arc<AtomicBool>,
     /// In the order in which they were touched.
     parts: Vec<Box<dyn AnyPart>>,
     /// How many savepoints are open, one in the other.
     level: u32,
     is_abandoned: bool,
+    /// Whether the program has said what is to become of it.
+    is_ending: bool,
+    /// Whether a bind could not be had or begun, for a reason that may be gone a little later.
+    has_failed_in_passing: bool,
 }
+
+/// A place in the program.
+type Place = &'static Location<'static>;
 
 /// Where sessions come from.
 #[derive(Clone)]
@@ -160,70 +186,20 @@ impl Source {
     }
 }
 
-impl Registry {
-    /// A unit of work with the options that were given to the builder. It opens nothing yet.
-    pub fn begin(&self) -> UnitOfWork {
-        self.begin_with(self.work_options().clone())
-    }
-
-    /// A unit of work with these options. It opens nothing yet.
-    pub fn begin_with(&self, options: WorkOptions) -> UnitOfWork {
-        UnitOfWork::new(Source::Registry(self.clone()), options)
-    }
-
-    /// Runs `work` with a unit of work, which is committed if that returns `Ok`, and rolled back if
-    /// it returns an error or panics.
-    ///
-    /// What a statement of `work` has committed itself cannot be rolled back. If `work` returns an error then, that is the
-    /// error, and a warning says which bind is concerned.
-    ///
-    /// Dropping the future rolls back, unless the commit has begun.
-    ///
-    /// # Errors
-    ///
-    /// What `work` returns, or the [`CommitError`] as [`Error::Commit`].
-    pub async fn transaction<'a, T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
-            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
-            + Send
-            + 'a,
-        E: From<Error> + Send + 'a,
-        T: Send + 'a,
-    {
-        self.begin().run(work).await
-    }
-}
-
-impl Tenant {
-    /// A unit of work on the databases of this tenant. It opens nothing yet.
-    pub fn begin(&self) -> UnitOfWork {
-        let options = self.registry().work_options().clone();
-        UnitOfWork::new(Source::Tenant(self.clone()), options)
-    }
-
-    /// Runs `work` with a unit of work on the databases of this tenant, as
-    /// [`Registry::transaction`] does.
-    ///
-    /// # Errors
-    ///
-    /// What `work` returns, or the [`CommitError`] as [`Error::Commit`].
-    pub async fn transaction<'a, T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
-            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
-            + Send
-            + 'a,
-        E: From<Error> + Send + 'a,
-        T: Send + 'a,
-    {
-        self.begin().run(work).await
-    }
-}
-
 impl UnitOfWork {
-    fn new(source: Source, options: WorkOptions) -> Self {
-        Self { source, options, parts: Vec::new(), level: 0, is_abandoned: false }
+    fn new(source: Source, options: WorkOptions, began: Place) -> Self {
+        Self {
+            source,
+            options,
+            began,
+            scope_made: None,
+            is_acquiring: Arc::default(),
+            parts: Vec::new(),
+            level: 0,
+            is_abandoned: false,
+            is_ending: false,
+            has_failed_in_passing: false,
+        }
     }
 
     /// The session of the model, table or query type `M`, in a transaction: acquired and begun if
@@ -281,20 +257,29 @@ impl UnitOfWork {
     /// # Errors
     ///
     /// [`CommitError`] says of each bind what became of it.
-    pub async fn commit(self) -> Result<Committed, CommitError> {
-        self.commit_in_order::<&str>(&[]).await
+    pub async fn commit(mut self) -> Result<Committed, CommitError> {
+        let order = std::mem::take(&mut self.options).into_order();
+        self.commit_in_order(&order).await
     }
 
     /// Commits in the order of these keys, and those that are not among them after that, in the
-    /// order of their first touch. Keys that were not touched are passed over.
+    /// order of their first touch. Keys that were not touched are passed over. It goes before that of
+    /// [`WorkOptions::commit_order`].
     ///
     /// # Errors
     ///
-    /// As those of [`commit`](Self::commit).
+    /// As those of [`commit`](Self::commit). If no bind has one of the keys, or one is there twice, nothing is
+    /// committed, and [`CommitError::wrong_keys`] names them: whoever gives an order needs it.
     pub async fn commit_in_order<K: AsRef<str>>(
         mut self,
         keys: &[K],
     ) -> Result<Committed, CommitError> {
+        self.is_ending = true;
+        if let Err(wrong_keys) = WrongKeys::in_order(keys, self.source.registry().bind_keys()) {
+            let mut error = self.not_committed(Vec::new(), None).await;
+            error.wrong_keys = Some(wrong_keys);
+            return Err(error);
+        }
         let place = |part: &dyn AnyPart| {
             keys.iter().position(|key| part.key() == *key.as_ref()).unwrap_or(usize::MAX)
         };
@@ -307,7 +292,7 @@ impl UnitOfWork {
                 failure => Outcome::Failed(failure),
             };
             let failed = (failed, outcome, None);
-            return Err(self.not_committed(Vec::new(), failed).await);
+            return Err(self.not_committed(Vec::new(), Some(failed)).await);
         }
         let mut committed = Vec::new();
         while !self.parts.is_empty() {
@@ -323,7 +308,8 @@ impl UnitOfWork {
                     } else {
                         Outcome::InDoubt(broken.error)
                     };
-                    return Err(self.not_committed(committed, (0, outcome, broken.class)).await);
+                    let failed = (0, outcome, broken.class);
+                    return Err(self.not_committed(committed, Some(failed)).await);
                 }
             }
         }
@@ -351,14 +337,18 @@ impl UnitOfWork {
     async fn not_committed(
         mut self,
         committed: Vec<BindKey>,
-        (failed, outcome, class): (usize, Outcome, Option<ErrorClass>),
+        mut failed: Option<(usize, Outcome, Option<ErrorClass>)>,
     ) -> CommitError {
         let mut binds: Vec<_> =
             committed.into_iter().map(|key| (key, Outcome::Committed)).collect();
-        let mut outcome = Some(outcome);
+        let mut class = None;
         for (at, part) in self.parts.iter_mut().enumerate() {
             let rollback = part.roll_back().await;
-            let own = if at == failed { outcome.take() } else { None };
+            let own = failed.take_if(|(failed, ..)| *failed == at);
+            let own = own.map(|(_, outcome, own_class)| {
+                class = own_class;
+                outcome
+            });
             let outcome = match (own, rollback) {
                 (Some(Outcome::InDoubt(error)), _) => Outcome::InDoubt(error),
                 (_, Rollback::TooLate) => Outcome::Ended,
@@ -368,7 +358,7 @@ impl UnitOfWork {
             binds.push((part.key(), outcome));
         }
         self.parts.clear();
-        CommitError { binds, class }
+        CommitError { binds, class, wrong_keys: None }
     }
 
     /// Rolls back every bind that was touched.
@@ -383,6 +373,7 @@ impl UnitOfWork {
     /// may be committed. Else [`WorkError::NotTold`] with the first bind that could not be told, as its
     /// connection is gone or silent. Its connection is closed, and its server rolls back when it notices.
     pub async fn rollback(mut self) -> Result<(), WorkError> {
+        self.is_ending = true;
         let (mut ended, mut not_told) = (None, None);
         for part in &mut self.parts {
             let key = part.key();
@@ -457,35 +448,6 @@ impl UnitOfWork {
         outcome
     }
 
-    async fn run<'a, T, E, F>(mut self, work: F) -> Result<T, E>
-    where
-        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
-            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
-            + Send
-            + 'a,
-        E: From<Error> + Send + 'a,
-        T: Send + 'a,
-    {
-        match work(&mut self).await {
-            Ok(value) => {
-                self.commit().await.map_err(|error| E::from(error.into()))?;
-                Ok(value)
-            }
-            Err(error) => {
-                // What cannot be told is closed: the caller's own error is what matters.
-                if let Err(WorkError::Ended { key }) = self.rollback().await {
-                    tracing::warn!(
-                        target: "registry",
-                        key = &*key,
-                        "not rolled back: the program has ended the transaction itself, and what was done before may \
-                         be committed"
-                    );
-                }
-                Err(error)
-            }
-        }
-    }
-
     /// Why nothing more can be done.
     fn why_abandoned(&self) -> WorkError {
         self.parts.iter().find_map(|part| part.over()).unwrap_or(WorkError::Abandoned)
@@ -493,6 +455,14 @@ impl UnitOfWork {
 
     /// Sees to it that the bind `B` has a transaction, and returns its place among the parts.
     async fn touch<B: Bind>(&mut self) -> Result<usize, WorkError> {
+        let touched = self.try_touch::<B>().await;
+        if let Err(error) = &touched {
+            self.has_failed_in_passing |= error.is_transient();
+        }
+        touched
+    }
+
+    async fn try_touch<B: Bind>(&mut self) -> Result<usize, WorkError> {
         if self.is_abandoned {
             return Err(self.why_abandoned());
         }
@@ -500,11 +470,22 @@ impl UnitOfWork {
             check(&mut *self.parts[at]).await?;
             return Ok(at);
         }
+        self.options.check(self.source.registry().bind_keys())?;
+        let acquiring = Acquiring::new(&self.is_acquiring);
         let session = self.source.session::<B>().await?;
+        drop(acquiring);
         let options = self.options.of(session.bind_key());
         let part = Part::begin(session, options, self.level).await?;
         self.parts.push(Box::new(part));
         Ok(self.parts.len() - 1)
+    }
+
+    /// Whether anything has failed in it for a reason that may be gone a little later.
+    async fn has_failed_in_passing(&mut self) -> bool {
+        for part in &mut self.parts {
+            self.has_failed_in_passing |= part.has_failed_in_passing().await;
+        }
+        self.has_failed_in_passing
     }
 }
 
@@ -519,7 +500,47 @@ async fn check(part: &mut dyn AnyPart) -> Result<(), WorkError> {
 
 impl Drop for UnitOfWork {
     fn drop(&mut self) {
+        if !self.is_ending && !self.parts.is_empty() {
+            let (touched, began) = (Touched(&self.parts), self.began);
+            let scope = self.scope_made.map(tracing::field::display);
+            tracing::debug!(
+                target: "registry",
+                %touched,
+                %began,
+                scope,
+                "a unit of work was dropped without a commit or a rollback, and is rolled back"
+            );
+        }
         self.parts.drain(..).for_each(|part| part.abandon());
+    }
+}
+
+/// Says that a session is acquired, until it is dropped.
+struct Acquiring<'a>(&'a AtomicBool);
+
+impl<'a> Acquiring<'a> {
+    fn new(says: &'a AtomicBool) -> Self {
+        says.store(true, Ordering::Relaxed);
+        Self(says)
+    }
+}
+
+impl Drop for Acquiring<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The keys of the binds that were touched, as a list.
+struct Touched<'a>(&'a [Box<dyn AnyPart>]);
+
+impl fmt::Display for Touched<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, part) in self.0.iter().enumerate() {
+            f.write_str(if at == 0 { "" } else { ", " })?;
+            write!(f, "`{}`", part.key())?;
+        }
+        Ok(())
     }
 }
 

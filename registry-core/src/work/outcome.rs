@@ -2,10 +2,12 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 use diesel::result::Error as DieselError;
 
+use super::keys::WrongKeys;
 use crate::backend::observed::ErrorClass;
 use crate::bind_key::BindKey;
 use crate::error::{AcquireError, is_transient};
@@ -89,19 +91,27 @@ pub enum WorkError {
     /// [`Scope::enter`](super::Scope::enter).
     #[error("this task is in no scope, and has no current unit of work")]
     NoScope,
+    /// The scope is of no tenant: enter one of a tenant, by [`Tenant::scope`](crate::Tenant::scope) or
+    /// `ScopeLayer::per_tenant`.
+    #[error("this scope is of no tenant")]
+    NoTenant,
     /// The scope has ended, and its unit of work was rolled back.
     #[error("the scope has ended")]
     ScopeEnded,
-    /// Somebody else in the scope had the unit of work for the whole time: perhaps the same task,
-    /// which asked for it a second time.
-    #[error(
-        "the unit of work of this scope was in use for {}: does this task have it already?",
-        humantime::format_duration(*after)
-    )]
+    /// Somebody in the scope had the unit of work for the whole time that was waited for it. If that is the task that
+    /// asks, it would wait for itself: see [`UnitOfWork::current`](super::UnitOfWork::current).
+    #[error("{}", in_use(*after, *held_by_caller, *taken_at))]
     InUse {
-        /// How long was waited: `acquire_timeout`.
+        /// How long was waited: `acquire_timeout`, or less if it is known to be in vain.
         after: Duration,
+        /// Whether the task that asks has it, and has not used it meanwhile.
+        held_by_caller: bool,
+        /// Where in the program it was taken. `None` for an argument of a handler.
+        taken_at: Option<&'static Location<'static>>,
     },
+    /// The options name keys that no bind has. Nothing was begun with them.
+    #[error(transparent)]
+    Keys(#[from] WrongKeys),
     /// Two sessions of one bind were asked for at once. A unit of work has one for each.
     #[error("bind `{key}`: a unit of work has one session of each bind, and two were asked for")]
     Twice {
@@ -110,13 +120,31 @@ pub enum WorkError {
     },
 }
 
+fn in_use(after: Duration, held_by_caller: bool, taken_at: Option<&Location<'_>>) -> String {
+    let after = humantime::format_duration(Duration::from_millis(after.as_millis() as u64));
+    let taken = match taken_at {
+        Some(place) => format!("at {place}"),
+        None => "as an argument of a handler".to_owned(),
+    };
+    if held_by_caller {
+        format!(
+            "this task has the unit of work of this scope already, taken {taken}, and waited {after} for itself: \
+             hand it on, or drop it before it is asked for again"
+        )
+    } else {
+        format!("the unit of work of this scope was in use for {after}, taken {taken}")
+    }
+}
+
 impl WorkError {
     /// Whether the same unit of work may succeed a little later, with nothing changed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Acquire(error) => error.is_transient(),
-            Self::RolledBack { .. } | Self::InUse { .. } => true,
+            // Waiting does not help who waits for itself.
+            Self::InUse { held_by_caller, .. } => !held_by_caller,
+            Self::RolledBack { .. } => true,
             Self::Begin { source, .. } | Self::Savepoint { source, .. } => {
                 is_transient(None, source)
             }
@@ -139,6 +167,8 @@ pub struct CommitError {
     pub(super) binds: Vec<(BindKey, Outcome)>,
     /// What the database said of the commit that failed, by its code.
     pub(super) class: Option<ErrorClass>,
+    /// Why nothing was tried.
+    pub(super) wrong_keys: Option<WrongKeys>,
 }
 
 /// What became of one bind of a unit of work that was not all committed.
@@ -204,6 +234,12 @@ impl CommitError {
         })
     }
 
+    /// The keys in the order of commits that no bind has, or that are there twice. Nothing was committed then.
+    #[must_use]
+    pub fn wrong_keys(&self) -> Option<&WrongKeys> {
+        self.wrong_keys.as_ref()
+    }
+
     /// The keys of those that may be committed, as a statement of the program had ended their transaction.
     pub fn ended(&self) -> impl Iterator<Item = &str> {
         self.of(|outcome| matches!(outcome, Outcome::Ended))
@@ -237,7 +273,11 @@ impl CommitError {
 impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_in_doubt = self.in_doubt().is_some() || self.ended().next().is_some();
+        if self.wrong_keys.is_some() {
+            f.write_str("the order of commits has wrong keys; ")?;
+        }
         f.write_str(match (self.committed().next(), is_in_doubt) {
+            _ if self.binds.is_empty() => return f.write_str("nothing was committed"),
             (None, false) => "nothing was committed:",
             (None, true) => "it is not known whether it was committed:",
             (Some(_), _) => "not all was committed:",
@@ -261,10 +301,13 @@ impl fmt::Display for CommitError {
 
 impl StdError for CommitError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.binds.iter().find_map(|(_, outcome)| match outcome {
-            Outcome::Failed(failure) => Some(failure as _),
-            Outcome::InDoubt(error) => Some(error as _),
-            _ => None,
-        })
+        let of_binds = || {
+            self.binds.iter().find_map(|(_, outcome)| match outcome {
+                Outcome::Failed(failure) => Some(failure as _),
+                Outcome::InDoubt(error) => Some(error as _),
+                _ => None,
+            })
+        };
+        self.wrong_keys.as_ref().map(|wrong_keys| wrong_keys as _).or_else(of_binds)
     }
 }

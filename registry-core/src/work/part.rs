@@ -57,6 +57,9 @@ pub(super) trait AnyPart: Send {
 
     fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>>;
 
+    /// Whether a statement has failed for a reason that may be gone a little later.
+    fn has_failed_in_passing(&mut self) -> BoxFuture<'_, bool>;
+
     /// Rolls back in the background, or closes the connection.
     fn abandon(self: Box<Self>);
 }
@@ -122,6 +125,8 @@ impl<B: Bind> Part<B> {
         let sql = [Some(&*sql), local.as_deref(), mark].into_iter().flatten();
         let sql = sql.collect::<Vec<_>>().join("; ");
         let read_only = options.is_read_only() && !session.options().read_only;
+        session.loan().forget_failures();
+        session.loan().mark_in_work();
         let left = session.loan().left();
         let connection = &mut *session;
         let base = depth::<B>(connection);
@@ -372,6 +377,14 @@ impl<B: Bind> AnyPart for Part<B> {
         Box::pin(async move {
             let outcome = Manager::<B>::rollback_transaction(&mut *self.session).await;
             self.marked(outcome).await
+        })
+    }
+
+    fn has_failed_in_passing(&mut self) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            self.diagnose().await;
+            self.standing.over() == Some(Over::RolledBack)
+                || self.session.loan().has_failed_in_passing()
         })
     }
 

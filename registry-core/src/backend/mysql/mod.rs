@@ -12,12 +12,13 @@ use mysql_async::prelude::{GlobalHandler, Queryable};
 use mysql_async::{Conn, Error, InfileData, LocalInfileError, Opts, OptsBuilder, UrlError};
 use tokio::runtime::Handle;
 
+mod namespace;
 mod reach;
 
 use super::Backend;
-use super::driver::{
-    Canceller, Driver, MigrationLock, Opened, Reach, begin_by_ansi, migrate_by_harness,
-};
+use super::driver::{Canceller, Driver, Opened, Reach, begin_by_ansi};
+use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::namespace::{Namespace, Presence};
 use super::observed::{ErrorClass, Observed, Parting};
 use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
@@ -168,10 +169,49 @@ impl Driver for Mysql {
         Ok(MigrationLock::default())
     }
 
+    async fn session_of_migrations(&mut self) -> QueryResult<MigrationSession> {
+        let restore = diesel::select(sql::<Text>(SESSION)).get_result(self).await?;
+        Ok(MigrationSession { restore, keeps_references: false })
+    }
+
+    async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
+        self.batch_execute("ROLLBACK").await?;
+        self.batch_execute(&session.restore).await
+    }
+
+    async fn lock_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
+        namespace::lock(self, namespace).await
+    }
+
+    async fn find_namespace(&mut self, namespace: &Namespace) -> QueryResult<Presence> {
+        namespace::find(self, namespace).await
+    }
+
+    async fn begin_namespace(&mut self, namespace: &Namespace) -> QueryResult<Namespace> {
+        namespace::begin(self, namespace).await
+    }
+
+    async fn finish_namespace(&mut self, begun: &Namespace, _: &Namespace) -> QueryResult<()> {
+        namespace::finish(self, begun).await
+    }
+
+    async fn remove_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
+        namespace::remove(self, namespace).await
+    }
+
     migrate_by_harness!();
 
     begin_by_ansi!();
 }
+
+/// A statement that brings back what migrations change of a session, as the files of `mysqldump` do, and the database.
+const SESSION: &str = "(SELECT CONCAT('SET SESSION autocommit = ', @@autocommit, \
+     ', foreign_key_checks = ', @@foreign_key_checks, ', unique_checks = ', @@unique_checks, \
+     ', sql_mode = ', QUOTE(@@sql_mode), ', time_zone = ', QUOTE(@@time_zone), \
+     ', character_set_client = ', @@character_set_client, \
+     ', character_set_results = ', COALESCE(@@character_set_results, 'NULL'), \
+     ', collation_connection = ', @@collation_connection, \
+     COALESCE(CONCAT('; USE `', REPLACE(DATABASE(), '`', '``'), '`'), '')))";
 
 /// A row of `SHOW ERRORS`.
 #[derive(QueryableByName)]

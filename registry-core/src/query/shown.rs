@@ -1,0 +1,404 @@
+//! What the name of a query's type shows of its tables.
+//!
+//! `type_name` has the Rust path of every type in a query's, and so of every table that is not in a box:
+//! where it is a source, by `FromClause<app::schema::events::table>`, and where a column of it is named,
+//! by `app::schema::events::columns::id`.
+
+use super::known::{BoundTable, Known, modules};
+
+/// How much of a query its type shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// All: its SQL has no table that is not in the type.
+    All,
+    /// All but what is the same in every query of the type: what a model selects by `as_select()`.
+    AllButModels,
+    /// Not what is in a box, or in a type that is not Diesel's.
+    Part,
+}
+
+/// Looks for a table of another bind than `key` in the name of a query's type.
+pub(super) fn read<'k>(
+    known: &'k Known,
+    type_name: &str,
+    key: &str,
+) -> Result<Shown, &'k BoundTable> {
+    let mut reader = Reader {
+        known,
+        key,
+        type_name,
+        open: Vec::new(),
+        has_model: false,
+        varies: false,
+        hides_something: false,
+        aliases: Vec::new(),
+        aliases_with_columns: Vec::new(),
+    };
+    reader.read()?;
+    reader.read_in_methods()?;
+    Ok(reader.shown())
+}
+
+/// In how many places the type has the table itself, as a source of a query has.
+pub(super) fn count_sources(type_name: &str, path: &str) -> usize {
+    let is_edge = |byte: Option<&u8>| !byte.is_some_and(|byte| is_in_path(*byte));
+    let table = format!("{path}::table");
+    let mut rest = type_name;
+    let mut count = 0;
+    while !rest.is_empty() {
+        // What is selected by default, and what a box may be about, is the source once more.
+        let end = ["DefaultSelectClause<", "BoxableExpression<"]
+            .iter()
+            .filter_map(|again| rest.find(again).map(|at| at + again.len()))
+            .min();
+        let (part, next) = rest.split_at(end.unwrap_or(rest.len()));
+        let part_bytes = part.as_bytes();
+        count += part
+            .match_indices(&table)
+            .filter(|(at, _)| {
+                is_edge(at.checked_sub(1).and_then(|before| part_bytes.get(before)))
+                    && is_edge(part_bytes.get(at + table.len()))
+            })
+            .count();
+        rest = &next[end_of_arguments(next)..];
+    }
+    count
+}
+
+/// Where arguments end whose angle bracket is open.
+fn end_of_arguments(rest: &str) -> usize {
+    let mut depth = 1;
+    let end = rest.bytes().position(|byte| {
+        depth += i32::from(byte == b'<');
+        depth -= i32::from(byte == b'>');
+        depth == 0
+    });
+    end.unwrap_or(rest.len())
+}
+
+struct Reader<'n, 'k> {
+    known: &'k Known,
+    key: &'n str,
+    type_name: &'n str,
+    /// The parentheses and angle brackets that are open, from the outside.
+    open: Vec<Level>,
+    has_model: bool,
+    /// Whether there can be more or less of it in one query of this type than in another.
+    varies: bool,
+    hides_something: bool,
+    aliases: Vec<&'n str>,
+    aliases_with_columns: Vec<&'n str>,
+}
+
+/// The arguments of a type, or what else stands between two parentheses.
+#[derive(Clone, Copy)]
+struct Level {
+    of: Arguments,
+    /// How many arguments were before this one.
+    argument: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arguments {
+    /// Those of a type that writes them out as they are.
+    Shown,
+    /// None of them can have a table in it: they are values, or say what kind a value is.
+    Values,
+    /// So it is with the first one alone.
+    FirstIsValue,
+    /// So it is with all but the first one.
+    RestAreValues,
+    /// A type that `diesel::alias!` has made, whose table is not in its name.
+    Alias,
+    /// Such a type, and a column of its table.
+    AliasedField,
+}
+
+impl<'n, 'k> Reader<'n, 'k> {
+    fn read(&mut self) -> Result<(), &'k BoundTable> {
+        let bytes = self.type_name.as_bytes();
+        let mut at = 0;
+        let mut last = "";
+        while at < bytes.len() {
+            let start = at;
+            while at < bytes.len() && is_in_path(bytes[at]) {
+                at += 1;
+            }
+            if at > start {
+                last = &self.type_name[start..at];
+                if !self.is_value() {
+                    self.path(last)?;
+                }
+                continue;
+            }
+            match bytes[at] {
+                b'<' | b'(' | b'[' => {
+                    let of = match bytes[at] {
+                        _ if self.is_value() => Arguments::Values,
+                        b'<' => arguments_of(last),
+                        _ => Arguments::Shown,
+                    };
+                    // A slice has as many rows as it has.
+                    self.varies |= bytes[at] == b'[';
+                    self.open.push(Level { of, argument: 0 });
+                }
+                // The arrow of a function's type.
+                b'>' if at > 0 && bytes[at - 1] == b'-' => {}
+                b'>' | b')' | b']' => {
+                    self.open.pop();
+                }
+                // A lifetime, which has no name here: `'_`.
+                b'\'' => {
+                    while bytes.get(at + 1).is_some_and(|byte| is_in_path(*byte)) {
+                        at += 1;
+                    }
+                }
+                b',' => {
+                    if let Some(level) = self.open.last_mut() {
+                        level.argument += 1;
+                    }
+                }
+                _ => {}
+            }
+            if bytes[at] != b' ' {
+                last = "";
+            }
+            at += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether what comes now has no tables in it.
+    fn is_value(&self) -> bool {
+        self.open.last().is_some_and(|level| match level.of {
+            Arguments::Values => true,
+            Arguments::FirstIsValue => level.argument == 0,
+            Arguments::RestAreValues => level.argument > 0,
+            Arguments::Shown | Arguments::Alias | Arguments::AliasedField => false,
+        })
+    }
+
+    fn path(&mut self, path: &'n str) -> Result<(), &'k BoundTable> {
+        let level = self.open.last().copied();
+        match level {
+            Some(Level { of: Arguments::Alias, argument: 0 }) => self.aliases.push(path),
+            Some(Level { of: Arguments::AliasedField, argument: 0 }) => {
+                self.aliases_with_columns.push(path);
+            }
+            _ => {
+                for module in modules(path) {
+                    let mut tables = self.known.at_path(module).peekable();
+                    if let Some(first) = tables.peek() {
+                        let first = *first;
+                        let (mut own, mut others) = (false, false);
+                        for table in tables {
+                            let is_own = table.key == self.key;
+                            own |= is_own;
+                            others |= !is_own;
+                        }
+                        if !own {
+                            return Err(first);
+                        }
+                        // Two tables that the path does not tell apart: their names may.
+                        self.hides_something |= others;
+                        return Ok(());
+                    }
+                }
+                match path {
+                    "diesel::expression::select_by::SelectBy" => self.has_model = true,
+                    "core::option::Option" | "alloc::vec::Vec" => self.varies = true,
+                    _ => self.hides_something |= !shows_all(path),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Such a path is no single word of the name.
+    fn read_in_methods(&mut self) -> Result<(), &'k BoundTable> {
+        for table in self.known.in_methods() {
+            let is_shown = self.type_name.match_indices(table.path).any(|(at, path)| {
+                let rest = &self.type_name[at + path.len()..];
+                ["::table", "::star", "::columns::"].iter().any(|end| rest.starts_with(end))
+            });
+            let has_own = || self.known.at_path(table.path).any(|other| other.key == self.key);
+            if is_shown && !has_own() {
+                return Err(table);
+            }
+        }
+        Ok(())
+    }
+
+    fn shown(&self) -> Shown {
+        let has_bare_alias =
+            self.aliases.iter().any(|alias| !self.aliases_with_columns.contains(alias));
+        match self.has_model {
+            _ if self.hides_something || has_bare_alias => Shown::Part,
+            true if self.varies => Shown::Part,
+            true => Shown::AllButModels,
+            false => Shown::All,
+        }
+    }
+}
+
+/// What a path consists of, in `app::run::{{closure}}::r#type::table`.
+fn is_in_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || byte >= 128
+        || matches!(byte, b'_' | b':' | b'{' | b'}' | b'#' | b'$')
+}
+
+fn arguments_of(path: &str) -> Arguments {
+    match path {
+        "diesel::expression::bound::Bound"
+        | "diesel::expression::array_comparison::Many"
+        | "diesel::expression::select_by::SelectBy" => Arguments::Values,
+        "diesel::expression::sql_literal::SqlLiteral" => Arguments::FirstIsValue,
+        "diesel::expression::cast::Cast"
+        | "diesel::expression::coerce::Coerce"
+        | "diesel::expression::subselect::Subselect"
+        | "diesel::pg::expression::array::ArrayLiteral"
+        | "diesel::pg::expression::array::ArraySubselect"
+        | "diesel::query_builder::sql_query::UncheckedBind" => Arguments::RestAreValues,
+        "diesel::query_source::aliasing::alias::Alias" => Arguments::Alias,
+        "diesel::query_source::aliasing::aliased_field::AliasedField" => Arguments::AliasedField,
+        _ if [BOUND_TO, TOLD].contains(&path) => Arguments::RestAreValues,
+        _ => Arguments::Shown,
+    }
+}
+
+// Types of this crate that are about another query.
+const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
+const TOLD: &str = "registry_core::query::bound_to::Told";
+const GATHERED: &str = "registry_core::query::gathered::Gathered";
+
+/// Whether a type of that path writes nothing but what its arguments write, and words of its own or of the
+/// program's. Any other is held to be a box.
+fn shows_all(path: &str) -> bool {
+    match path.split_once("::") {
+        None => is_plain(path),
+        Some(("diesel", rest)) => OF_DIESEL.iter().any(|of| match of.strip_suffix('*') {
+            Some(module) => rest.starts_with(module),
+            None => rest == *of,
+        }),
+        Some(_) => {
+            [BOUND_TO, TOLD, GATHERED].contains(&path)
+                || is_function(path)
+                || matches!(
+                    path,
+                    "alloc::boxed::Box"
+                        | "alloc::string::String"
+                        | "alloc::sync::Arc"
+                        | "core::marker::PhantomData"
+                )
+        }
+    }
+}
+
+/// A function that `define_sql_function!` has declared, such as `app::lower_utils::lower`: it writes its name and
+/// its arguments.
+fn is_function(path: &str) -> bool {
+    let mut from_end = path.rsplit("::");
+    let name = from_end.next();
+    name.is_some() && from_end.next().and_then(|module| module.strip_suffix("_utils")) == name
+}
+
+/// A number, or a word of the language. Not `dyn`, `fn` or `impl`.
+fn is_plain(word: &str) -> bool {
+    word.as_bytes()[0].is_ascii_digit()
+        || matches!(
+            word,
+            "mut"
+                | "true"
+                | "false"
+                | "bool"
+                | "char"
+                | "str"
+                | "f32"
+                | "f64"
+                | "i8"
+                | "i16"
+                | "i32"
+                | "i64"
+                | "i128"
+                | "isize"
+                | "u8"
+                | "u16"
+                | "u32"
+                | "u64"
+                | "u128"
+                | "usize"
+        )
+}
+
+/// Diesel's types that have no box in them: modules (`*`), and types whose modules have others as well.
+/// The text of `sql_query` and `sql` is the program's own.
+const OF_DIESEL: &[&str] = &[
+    "expression::array_comparison::*",
+    "expression::assume_not_null::*",
+    "expression::bound::*",
+    "expression::case_when::*",
+    "expression::cast::*",
+    "expression::coerce::*",
+    "expression::count::*",
+    "expression::exists::*",
+    "expression::functions::*",
+    "expression::grouped::*",
+    "expression::not::*",
+    "expression::nullable::*",
+    "expression::operators::*",
+    "expression::ops::*",
+    "expression::sql_literal::*",
+    "expression::subselect::*",
+    "insertable::*",
+    "mysql::backend::Mysql",
+    "mysql::query_builder::query_fragment_impls::*",
+    "mysql::types::*",
+    "pg::backend::Pg",
+    "pg::expression::array::*",
+    "pg::expression::array_comparison::*",
+    "pg::expression::date_and_time::*",
+    "pg::expression::extensions::*",
+    "pg::expression::functions::*",
+    "pg::expression::operators::*",
+    "pg::query_builder::distinct_on::*",
+    "pg::query_builder::on_constraint::*",
+    "pg::query_builder::only::*",
+    "pg::query_builder::tablesample::*",
+    "pg::types::*",
+    "query_builder::combination_clause::*",
+    "query_builder::delete_statement::*",
+    "query_builder::distinct_clause::*",
+    "query_builder::from_clause::*",
+    "query_builder::functions::*",
+    "query_builder::group_by_clause::*",
+    "query_builder::having_clause::*",
+    "query_builder::insert_statement::*",
+    "query_builder::limit_clause::*",
+    "query_builder::limit_offset_clause::LimitOffsetClause",
+    "query_builder::locking_clause::*",
+    "query_builder::nodes::*",
+    "query_builder::offset_clause::*",
+    "query_builder::order_clause::*",
+    "query_builder::returning_clause::*",
+    "query_builder::select_clause::*",
+    "query_builder::select_statement::SelectStatement",
+    "query_builder::sql_query::*",
+    "query_builder::update_statement::*",
+    "query_builder::upsert::*",
+    "query_builder::where_clause::NoWhereClause",
+    "query_builder::where_clause::WhereClause",
+    "query_dsl::positional_order_dsl::*",
+    "query_source::aliasing::*",
+    "query_source::joins::*",
+    "query_source::peano_numbers::*",
+    "sql_types::*",
+    "sqlite::backend::Sqlite",
+    "sqlite::expression::functions::*",
+    "sqlite::expression::operators::*",
+    "sqlite::types::*",
+    "upsert::*",
+];
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;

@@ -1,0 +1,21 @@
+use diesel::prelude::*;
+use registry_core::{Registry, bind_tables, binds};
+
+binds! {
+    Shop: Postgres = "shop";
+    People: Postgres = "people";
+}
+
+diesel::table! { users (id) { id -> Integer, name -> Text, } }
+diesel::table! { products (id) { id -> Integer, name -> Text, } }
+diesel::allow_tables_to_appear_in_same_query!(users, products);
+bind_tables!(People; users);
+bind_tables!(Shop; products);
+
+use diesel_async::RunQueryDsl;
+
+async fn load(registry: &Registry) {
+    let _ = users::table.load::<(i32, String)>(registry).await;
+}
+
+fn main() {}
