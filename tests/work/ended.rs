@@ -359,3 +359,33 @@ async fn an_error_behind_rows_that_nobody_reads_keeps_all_from_being_committed_o
     assert_eq!(events::table.count().get_result::<i64>(&registry).await.expect("a count"), 0);
     assert_eq!(my_items::table.count().get_result::<i64>(&registry).await.expect("a count"), 0);
 }
+
+/// Where the engine has no eyes on a connection, it asks.
+#[tokio::test]
+async fn an_instrumentation_of_the_program_s_own_hides_no_end_on_mariadb() {
+    use diesel_async::AsyncConnection;
+
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_all(&mut work, 1).await.expect("rows");
+    let session = work.session::<My>().await.expect("a session");
+    session.set_instrumentation(|_: diesel::connection::InstrumentationEvent<'_>| {});
+    work.session::<My>().await.expect("it stands");
+    let session = work.session::<My>().await.expect("it stands");
+    session.batch_execute("SAVEPOINT mine").await.expect("set");
+    let session = work.session::<My>().await.expect("it stands");
+    session.batch_execute("ROLLBACK TO SAVEPOINT mine").await.expect("it is there");
+    session.batch_execute("TRUNCATE TABLE scratch").await.expect("run");
+    let error = work.session::<My>().await.expect_err("it has ended");
+    assert!(matches!(error, WorkError::Ended { key } if key == "my"), "{error}");
+    drop(work);
+    let mut session = registry.session::<My>().await.expect("a session");
+    session.set_instrumentation(|_: diesel::connection::InstrumentationEvent<'_>| {});
+    let ended = session
+        .transaction(async |session| {
+            session.batch_execute("INSERT INTO my_items VALUES (2); COMMIT; BEGIN").await?;
+            Ok::<_, DieselError>(())
+        })
+        .await;
+    assert!(ended.unwrap_err().to_string().contains("may be committed"));
+}

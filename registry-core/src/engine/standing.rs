@@ -126,7 +126,19 @@ impl<C: Backend> Loan<C> {
         self.mark().is_some()
             && !standing.is_ending
             && (standing.pending != Questions::default()
-                || self.watch().is_some_and(|watch| watch.observed.questions().has(asked)))
+                || self
+                    .watch()
+                    .is_some_and(|watch| watch.observed.questions().has(asked) || watch.is_blind()))
+    }
+
+    fn take_questions(&self) -> Questions {
+        let Some(watch) = self.watch() else { return Questions::default() };
+        let questions = watch.observed.take_questions();
+        match watch.is_blind() {
+            // Anything may have been run.
+            true => questions.and(Questions::ENDED).and(Questions::SAVEPOINT),
+            false => questions,
+        }
     }
 
     /// How a transaction has ended, if it has. The server is asked, where a statement since the last time is not known
@@ -135,8 +147,7 @@ impl<C: Backend> Loan<C> {
         if self.glance(standing).is_some() || !self.has_questions(standing) {
             return standing.over;
         }
-        let questions =
-            self.watch().map(|watch| watch.observed.take_questions()).unwrap_or_default();
+        let questions = self.take_questions();
         if questions.has(Questions::FAILED) {
             standing.class = self.diagnose().await;
         }
@@ -170,8 +181,7 @@ impl<C: Backend> Loan<C> {
         if self.glance(standing).is_some() || self.mark().is_none() {
             return Ok(standing.over);
         }
-        let questions =
-            self.watch().map(|watch| watch.observed.take_questions()).unwrap_or_default();
+        let questions = self.take_questions();
         if questions.has(Questions::FAILED) {
             standing.class = self.diagnose().await;
         }
@@ -212,7 +222,9 @@ impl<C: Backend> Loan<C> {
 
     /// Whether statements were run since the last time after which only the server knows how the transaction stands.
     pub(crate) fn may_have_failed(&self) -> bool {
-        self.watch().is_some_and(|watch| watch.observed.questions() != Questions::default())
+        self.watch().is_some_and(|watch| {
+            watch.observed.questions() != Questions::default() || watch.is_blind()
+        })
     }
 
     /// Finds out what the last error means, where the driver has not said so, for `check_timeout` at the most.

@@ -77,6 +77,12 @@ impl Watch {
         Self { heard: Heard::all(&doubts), doubts, observed, _open, ..Self::default() }
     }
 
+    /// Whether an instrumentation of the borrower's own has taken the place of ours, so that nothing is seen.
+    pub(super) fn is_blind(self: &Arc<Self>) -> bool {
+        // The slot has one, and the instrumentation the other.
+        Arc::strong_count(self) == 1
+    }
+
     /// Whether a statement was cut short: the server may still be at it, and its answer is to come.
     pub(super) fn is_cut_short(&self) -> bool {
         self.started.load(Ordering::Relaxed) != self.finished.load(Ordering::Relaxed)

@@ -31,6 +31,9 @@ impl Registry {
     /// Runs `work` with a unit of work, which is committed if that returns `Ok`, and rolled back if
     /// it returns an error or panics.
     ///
+    /// What a statement of `work` has committed itself cannot be rolled back. If `work` returns an error then, that is
+    /// the error, and a warning says which bind is concerned.
+    ///
     /// Dropping the future rolls back, unless the commit has begun.
     ///
     /// # Errors

@@ -47,11 +47,11 @@
 //!   moment, others may see one database committed and the next one not yet. If a commit fails,
 //!   those before it are committed and stay so, and those after it are rolled back.
 //! - Before the first commit, each transaction is looked at: one that PostgreSQL has aborted, that
-//!   a deadlock has ended on MySQL, or in which a savepoint is unfinished, fails the whole unit of
-//!   work while nothing is committed. What databases only notice at the commit (deferred
+//!   a deadlock has ended on MySQL, that a statement of the program has ended, or in which a savepoint is unfinished,
+//!   fails the whole unit of work while none of the others is committed. What databases only notice at the commit (deferred
 //!   constraints, serialization failures) can still fail in between: give such a database the first
 //!   place.
-//! - [`CommitError`] says of each bind whether it is committed, failed, rolled back or in doubt, as
+//! - [`CommitError`] says of each bind whether it is committed, failed, rolled back, ended or in doubt, as
 //!   data. It is in doubt if the connection broke during the commit: the server may have heard it
 //!   or not. Nothing after it is committed then.
 //! - A process that dies between two commits leaves the first committed and the second rolled back,
@@ -80,6 +80,23 @@
 //!
 //! Two binds that name one SQLite file cannot both be written in one unit of work: the second waits
 //! for the first.
+//!
+//! # Transactions that a statement ends
+//!
+//! A `COMMIT` or `ROLLBACK` in SQL of the program's own ends the transaction behind the back of the unit of work, and
+//! so does every statement of MySQL that commits implicitly: `TRUNCATE`, `CREATE INDEX`, `LOCK TABLES`, a procedure that
+//! commits. What was done before may be committed then, and what follows is in no transaction or in another one. So the
+//! bind is refused at its next use ([`WorkError::Ended`]), `commit` rolls the other binds back and says
+//! [`Outcome::Ended`] of this one, and `rollback` is an error as well.
+//!
+//! | | how it is noticed |
+//! |---|---|
+//! | PostgreSQL | the server reports each statement and the status after it, in the stream that is read along |
+//! | PostgreSQL by a Unix socket | a setting that is local to the transaction is looked for, after statements that may end one |
+//! | MySQL, MariaDB | a savepoint in the transaction is looked for, after statements that are not known to leave it alone, and before the commit |
+//! | SQLite | SQLite is asked on its thread, with a savepoint around what may end one transaction and begin another |
+//!
+//! # Errors in a transaction
 //!
 //! A statement that fails on PostgreSQL aborts the transaction: put it in a savepoint if the work
 //! is to go on. A deadlock on MySQL rolls the whole transaction back, and what follows would be
