@@ -41,18 +41,32 @@
 //! | mistake | found |
 //! |---|---|
 //! | a query on a session of another database | by the compiler |
-//! | a join, a `UNION` or a subquery in `WHERE` of two databases | by the compiler |
-//! | the same in an `UPDATE` or a `DELETE` | by the compiler |
+//! | a function that is handed such a session where it asks for a [`Lender`] of its own bind | by the compiler |
+//! | a join, a `UNION` (of boxed queries, too) or a subquery in `WHERE` of two databases | by the compiler |
+//! | the same in an `UPDATE` or a `DELETE`, and in a `select(exists(..))` | by the compiler |
 //! | a table that is not bound; a query without a table on the registry | by the compiler |
+//! | a locking clause, such as `for_update()`, on `&registry` or `&tenant`: the lock would be gone when the call returns | by the compiler |
 //! | a model bound to another database than its `table_name` | by the compiler, at the model |
-//! | an `INSERT` from a `SELECT` of another database; a boxed query of another database in a `UNION` | when it is run: an error, and nothing is sent |
-//! | a subquery of another database anywhere else: in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY` or `RETURNING`; in a box | when it is run, in debug builds: an error, and nothing is sent |
-//! | rows loaded into a model without a `table_name` that is bound to another database | when it is run, in debug builds: an error, and nothing is sent |
+//! | an `INSERT` from a `SELECT` of another database | when it is run: an error, and nothing is sent |
+//! | a subquery of another database anywhere else: in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY` or `RETURNING`; in a box | when it is run: an error, and nothing is sent |
+//! | a table of another database in what `bound_to` says the bind of | when it is run: an error, and nothing is sent |
 //! | a query on the registry by a task that has a session of the same bind, and may be in a transaction | when it is run, in debug builds: a warning in the log, with the place |
-//! | other tables in the text of `sql_query` | never |
+//! | other tables in the text of `sql_query`; a lock in it, or in what `bound_to` says the bind of | never |
 //!
-//! A `UNION` whose parts are all boxed has no table that types can see: the compiler asks for type
-//! annotations, and `.bound_to::<Model>()` is the answer.
+//! # What is not taken
+//!
+//! Nearly every query that diesel-async takes is taken here. These are not, and `.bound_to::<Model>()` makes all of
+//! them right but the last three:
+//!
+//! - a query type that is not Diesel's own, such as the `Paginated` of Diesel's guide, also on a session;
+//! - on the registry, a `select(..)` without a table that has more in it than subqueries, as in
+//!   `select((exists(..), 1.into_sql::<Integer>()))`, or is in a box. Where that more is literal SQL or a function
+//!   without arguments alone, the compiler asks for type annotations;
+//! - `select(exists(..))` of a query whose condition is a `Box<dyn BoxableExpression<..>>`;
+//! - rows that are returned by an `INSERT` of many rows on SQLite, which has one statement for each row;
+//! - an upsert of many rows on SQLite with columns that may be left to their `DEFAULT`: optional fields of
+//!   an `Insertable` model;
+//! - a locking clause on `&registry` or `&tenant`: see above.
 //!
 //! What is found out when a query is run goes by the names of the tables that are bound with
 //! [`bind_tables!`](crate::bind_tables) or in a module with [`#[bind]`](macro@crate::bind).
@@ -89,6 +103,31 @@
 //!   = note: run it on a session: `registry.session_for::<Model>().await?`
 //!   = note: or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`
 //! ```
+//!
+//! A locking clause on the registry:
+//!
+//! ```text
+//! error[E0277]: the rows that this query locks are not locked any more when the call returns
+//!   |     jobs::table.for_update().skip_locked().first::<Job>(&registry).await?;
+//!   |                                                         ^^^^^^^^^ the session is returned at the end of
+//!   |                                                 this call, and the lock goes with its transaction
+//!   = note: take the lock in a unit of work, `registry.transaction(async |work| ..)`, or on a session,
+//!           in a transaction
+//! ```
+//!
+//! Diesel's or diesel-async's `RunQueryDsl` in scope instead of the one of this crate, of which the compiler only
+//! knows that it wants a `&mut` connection:
+//!
+//! ```text
+//! error[E0308]: mismatched types
+//!   |     users::table.load::<User>(&registry).await?;
+//!   |                               ^^^^^^^^^ types differ in mutability
+//!   = note: expected mutable reference `&mut _`
+//!                      found reference `&Registry`
+//! ```
+//!
+//! `use registry_core::RunQueryDsl` is the answer: it goes before that of `diesel::prelude::*`, and takes the place of
+//! `use diesel_async::RunQueryDsl`.
 
 use std::panic::Location;
 
