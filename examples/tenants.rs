@@ -11,8 +11,7 @@ use std::process::ExitCode;
 
 use diesel::dsl::sum;
 use diesel::prelude::*;
-use diesel_async::AsyncConnection;
-use registry_core::{BindSettings, Registry, RunQueryDsl, Tenant, binds};
+use registry_core::{BindSettings, CreateTenantError, Registry, RunQueryDsl, Tenant, binds};
 
 use flights::report::grouped;
 use flights::{ANALYTICS_MIGRATIONS, Data, Route, routes};
@@ -36,8 +35,8 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let folder = flights::databases("tenants")?;
-    // A file for each tenant, which is made when it is first asked for: `mode=rwc`.
-    let states = format!("sqlite://{}/{{tenant}}.db?mode=rwc", folder.display());
+    // A file for each tenant.
+    let states = format!("sqlite://{}/{{tenant}}.db", folder.display());
     let registry = Registry::builder()
         .bind("analytics", BindSettings::new(states).max_connections(2))
         .max_engines(8)
@@ -45,6 +44,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     let by_state = routes_by_state()?;
     for (state, routes) in &by_state {
+        match registry.create_tenant::<Analytics>(state, ANALYTICS_MIGRATIONS).await {
+            // Of an earlier run.
+            Ok(_) | Err(CreateTenantError::Exists { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         load_routes(&registry.tenant(state)?, routes).await?;
     }
     let states: Vec<Tenant> =

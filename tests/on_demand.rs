@@ -4,12 +4,16 @@
 mod mount;
 mod support;
 
-mount::mount!(by_url, evictions, replacing, tenants);
+mount::mount!(by_url, created, evictions, isolated_tenants, own_sessions, replacing, tenants);
 
 #[path = "on_demand/closing.rs"]
 mod closing;
+#[path = "on_demand/created_apart.rs"]
+mod created_apart;
 #[path = "on_demand/credentials.rs"]
 mod credentials;
+#[path = "on_demand/isolation.rs"]
+mod isolation;
 #[path = "on_demand/names.rs"]
 mod names;
 #[path = "on_demand/row_security.rs"]

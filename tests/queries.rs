@@ -4,6 +4,8 @@
 mod dialects;
 #[path = "support/mount.rs"]
 mod mount;
+#[path = "queries/same_names.rs"]
+mod same_names;
 mod support;
 
 mount::mount!(queries, same_names);

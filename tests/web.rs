@@ -6,23 +6,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, Request};
 use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
 use registry_core::web::{ScopeLayer, SessionFor};
 use registry_core::{
     BindSettings, CurrentWork, EngineOptions, Error, Registry, RunQueryDsl, Scope, UnitOfWork,
-    bind_tables,
+    WorkOptions, bind_tables,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+use support::log::captured_log;
 use support::{eventually, postgres};
 
 mod support;
+#[path = "web/tenants.rs"]
+mod tenants;
 
 mod schema {
     diesel::table! {
@@ -48,7 +53,15 @@ struct Answer {
 
 /// Sends a request and reads the answer to its end.
 async fn request(address: &str, method: &str, path: &str, json: &str) -> Answer {
-    let mut stream = sent(address, method, path, json).await;
+    answer_on(sent(address, method, path, json).await).await
+}
+
+/// The same, with lines of a head.
+async fn request_by(address: &str, method: &str, path: &str, head: &str) -> Answer {
+    answer_on(sent_by(address, method, path, head).await).await
+}
+
+async fn answer_on(mut stream: TcpStream) -> Answer {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.expect("an answer");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
@@ -61,12 +74,16 @@ async fn request(address: &str, method: &str, path: &str, json: &str) -> Answer 
 }
 
 async fn sent(address: &str, method: &str, path: &str, json: &str) -> TcpStream {
+    let head = format!("content-type: application/json\r\ncontent-length: {}\r\n", json.len());
+    let mut stream = sent_by(address, method, path, &head).await;
+    stream.write_all(json.as_bytes()).await.expect("sent");
+    stream
+}
+
+async fn sent_by(address: &str, method: &str, path: &str, head: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{json}",
-        json.len()
-    );
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{head}\r\n");
     stream.write_all(request.as_bytes()).await.expect("sent");
     stream
 }
@@ -119,6 +136,21 @@ async fn one(Path(id): Path<i32>, mut session: SessionFor<notes::table>) -> Resu
     Ok(id.to_string())
 }
 
+/// What has been committed before is read on a session of its own.
+async fn beside(
+    Path(id): Path<i32>,
+    mut session: SessionFor<notes::table>,
+    mut work: CurrentWork,
+) -> Result<String, Error> {
+    let before: i64 = notes::table.count().get_result(&mut *session).await?;
+    drop(session);
+    diesel::insert_into(notes::table).values(notes::id.eq(id)).execute(&mut *work).await?;
+    Ok(before.to_string())
+}
+
+/// Needs a connection for each argument.
+async fn twice(_: SessionFor<notes::table>, _: SessionFor<notes::table>) {}
+
 async fn registry(url: &str) -> Registry {
     let options =
         EngineOptions { acquire_timeout: Duration::from_millis(200), ..Default::default() };
@@ -128,7 +160,11 @@ async fn registry(url: &str) -> Registry {
 }
 
 async fn prepared() -> Registry {
-    let registry = registry(&postgres().database("web")).await;
+    with_notes(registry(&postgres().database("web")).await).await
+}
+
+/// Gives it the table of notes.
+async fn with_notes(registry: Registry) -> Registry {
     let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY, \
                   parent INTEGER REFERENCES notes DEFERRABLE INITIALLY DEFERRED)";
     registry
@@ -157,7 +193,13 @@ async fn serve(layer: ScopeLayer, slow: Arc<Notify>) -> String {
         .route("/orphan/{id}", put(orphan))
         .route("/commits/{id}", put(commits))
         .route("/endless/{id}", put(endless))
+        .route("/beside/{id}", put(beside))
+        .route("/twice", get(twice))
         .layer(layer);
+    listening(app).await
+}
+
+async fn listening(app: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -197,6 +239,73 @@ async fn a_commit_that_fails_is_the_answer() {
     let answer = request(&address, "PUT", "/orphan/1", "").await;
     assert_eq!((answer.status, answer.body.as_str()), (500, "Internal Server Error"));
     assert_eq!(committed(&registry).await, Vec::<i32>::new());
+}
+
+/// A middleware that has the request's unit of work while the handler runs.
+async fn audit(mut work: CurrentWork, request: Request, next: Next) -> Response {
+    let row = diesel::insert_into(notes::table).values(notes::id.eq(900));
+    row.execute(&mut *work).await.expect("a row");
+    next.run(request).await
+}
+
+/// The same, which gives it back before.
+async fn audit_before(mut work: CurrentWork, request: Request, next: Next) -> Response {
+    let row = diesel::insert_into(notes::table).values(notes::id.eq(900));
+    row.execute(&mut *work).await.expect("a row");
+    drop(work);
+    next.run(request).await
+}
+
+/// A response that keeps the unit of work for as long as it lives.
+async fn keeps(work: CurrentWork) -> Response {
+    let mut response = StatusCode::OK.into_response();
+    response.extensions_mut().insert(Arc::new(std::sync::Mutex::new(work)));
+    response
+}
+
+#[tokio::test]
+async fn a_handler_that_would_wait_for_its_own_middleware_is_an_error_at_once() {
+    let log = captured_log();
+    let settings = BindSettings::new(postgres().database("web")).max_connections(4);
+    let options = EngineOptions { acquire_timeout: Duration::from_secs(60), ..Default::default() };
+    let builder = Registry::builder().options(options).bind("default", settings);
+    let registry = with_notes(builder.build().expect("good settings")).await;
+    let app = Router::new()
+        .route("/twice/{id}/{status}", put(answer).layer(from_fn(audit)))
+        .route("/argument/{id}", put(by_argument).layer(from_fn(audit)))
+        .route("/keeps", put(keeps))
+        .route("/before/{id}/{status}", put(answer).layer(from_fn(audit_before)))
+        .layer(ScopeLayer::new(registry.clone()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    for path in ["/twice/1/200", "/argument/1", "/keeps"] {
+        let answered = request(&address, "PUT", path, "{}");
+        let answer = tokio::time::timeout(Duration::from_secs(20), answered).await;
+        let answer = answer.expect("at once, as it would wait for 60 s otherwise");
+        assert_eq!((answer.status, answer.body.as_str()), (500, "Internal Server Error"), "{path}");
+        assert!(!answer.head.contains("retry-after"), "{}", answer.head);
+    }
+    let told = log.lines_with("this task has the unit of work of this scope already");
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told.iter().all(|line| line.contains("taken as an argument of a handler")), "{told:?}");
+    assert_eq!(committed(&registry).await, Vec::<i32>::new());
+    assert_eq!(request(&address, "PUT", "/before/1/200", "").await.status, 200);
+    assert_eq!(committed(&registry).await, [1, 900]);
+}
+
+#[tokio::test]
+async fn the_options_of_a_layer_are_those_of_its_units_of_work() {
+    let registry = prepared().await;
+    let layer = |options| ScopeLayer::new(registry.clone()).work_options(options);
+    let reads = serve(layer(WorkOptions::new().read_only(true)), Arc::default()).await;
+    assert_eq!(request(&reads, "PUT", "/answer/1/200", "").await.status, 500);
+    let order = WorkOptions::new().commit_order(["defualt"]);
+    let wrong = serve(layer(order), Arc::default()).await;
+    assert_eq!(request(&wrong, "PUT", "/answer/2/200", "").await.status, 500);
+    let right = serve(layer(WorkOptions::new().serializable()), Arc::default()).await;
+    assert_eq!(request(&right, "PUT", "/answer/3/200", "").await.status, 200);
+    assert_eq!(committed(&registry).await, [3]);
 }
 
 #[tokio::test]
@@ -267,11 +376,47 @@ async fn requests_can_be_tested_in_isolation() {
 }
 
 #[tokio::test]
+async fn requests_at_the_same_time_wait_for_each_other_in_isolation() {
+    let builder = Registry::builder().bind("default", postgres().database("web"));
+    let application = with_notes(builder.build().expect("good settings")).await;
+    let registry = application.test_isolation().await.expect("a registry");
+    let address = serve(ScopeLayer::new(registry.clone()), Arc::default()).await;
+    let requests = (0..30).map(|id| {
+        let (address, kind) = (address.clone(), ["notes", "beside", "answer"][id % 3]);
+        tokio::spawn(async move {
+            let path = if kind == "answer" {
+                format!("/answer/{id}/201")
+            } else {
+                format!("/{kind}/{id}")
+            };
+            request(&address, "PUT", &path, "").await.status
+        })
+    });
+    for status in futures_util::future::join_all(requests).await {
+        assert!([200, 201].contains(&status.expect("no panic")));
+    }
+    assert_eq!(committed(&registry).await, (0..30).collect::<Vec<_>>());
+    assert_eq!(committed(&application).await, Vec::<i32>::new());
+    // A request that would wait for itself is a mistake of the program, and does not look like load.
+    let answer = request(&address, "GET", "/twice", "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (500, "Internal Server Error"));
+    assert!(!answer.head.contains("retry-after"), "{}", answer.head);
+}
+
+#[tokio::test]
+async fn a_request_that_has_all_connections_itself_is_no_load() {
+    let settings = BindSettings::new(postgres().database("web")).max_connections(1);
+    let settings = settings.acquire_timeout(Duration::from_millis(100));
+    let registry = Registry::builder().bind("default", settings).build().expect("good settings");
+    let address = serve(ScopeLayer::new(registry), Arc::default()).await;
+    let answer = request(&address, "GET", "/twice", "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (500, "Internal Server Error"));
+    assert!(!answer.head.contains("retry-after"), "{}", answer.head);
+}
+
+#[tokio::test]
 async fn without_the_layer_there_is_an_error() {
-    let app: Router = Router::new().route("/notes", get(count));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address").to_string();
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    let address = listening(Router::new().route("/notes", get(count))).await;
     assert_eq!(request(&address, "GET", "/notes", "").await.status, 500);
 }
 

@@ -47,6 +47,10 @@ async fn engines() {
         .engine_idle_timeout(None)
         .build()
         .expect("a registry");
+    for number in 0..100 + ENGINES {
+        let file = folder.path().join(format!("tenant-{number}.db"));
+        std::fs::write(file, "").expect("an empty database");
+    }
     // What the first ones need once for all is there.
     visit(&registry, 0..100).await;
     let before = settled(&registry).await;

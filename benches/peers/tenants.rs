@@ -42,6 +42,8 @@ async fn registry(folder: &TempDir, known: usize) -> Registry {
         .build()
         .expect("a registry");
     for number in 0..known {
+        let file = folder.path().join(format!("{}.db", name(number)));
+        std::fs::write(file, "").expect("an empty database");
         let tenant = registry.tenant(&name(number)).expect("a good name");
         drop(tenant.session_for::<Invoice>().await.expect("a session"));
     }

@@ -11,14 +11,18 @@ use std::time::Duration;
 use diesel::result::DatabaseErrorKind;
 
 use crate::bind_key::BindKey;
+#[cfg(feature = "axum")]
+use crate::settings::NotForTenant;
 use crate::settings::{BackendKind, SettingsError, nearest};
 use crate::tenant::TenantError;
 use crate::work::{CommitError, WorkError};
 
 mod query;
+mod tenants;
 
 pub use query::QueryError;
 pub(crate) use query::{Origin, is_transient};
+pub use tenants::{CreateTenantError, DropTenantError};
 
 /// What a database driver reported, in its own words.
 pub type DriverError = Box<dyn StdError + Send + Sync>;
@@ -60,6 +64,12 @@ pub enum Error {
     /// A migration could not be run.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
+    /// A tenant could not be created.
+    #[error(transparent)]
+    CreateTenant(#[from] CreateTenantError),
+    /// A tenant could not be dropped.
+    #[error(transparent)]
+    DropTenant(#[from] DropTenantError),
     /// A query failed on a session that was to be had.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -113,6 +123,8 @@ impl Error {
             Self::Work(error) => error.is_transient(),
             Self::Commit(error) => error.is_transient(),
             Self::Query(error) => error.is_transient(),
+            Self::CreateTenant(CreateTenantError::Acquire(error))
+            | Self::DropTenant(DropTenantError::Acquire(error)) => error.is_transient(),
             _ => false,
         }
     }
@@ -236,7 +248,8 @@ pub enum AcquireError {
         waiting: usize,
     },
 
-    /// In test isolation, each bind has one connection, and it is lent already.
+    /// In test isolation, each bind has one connection, and the task that asks for it has it already: it would
+    /// wait for itself. What another task has is waited for.
     #[error(
         "bind `{key}`: in test isolation each bind has one connection, and it is lent: drop the session or \
          end the unit of work that has it before the next session or query"
@@ -319,6 +332,25 @@ impl AcquireError {
     pub(crate) fn lacks_resources(&self) -> bool {
         matches!(self, Self::Connect { source, .. }
             if matches!(**source, ConnectError::Resources(_)))
+    }
+
+    /// The name of the tenant whose database it was, if that was what could not be found.
+    #[cfg(feature = "axum")]
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        match self {
+            Self::UnknownTenant { tenant, .. } | Self::Resolve { tenant, .. } => Some(tenant),
+            _ => None,
+        }
+    }
+
+    /// Whether nobody is called like that, or can be.
+    #[cfg(feature = "axum")]
+    pub(crate) fn is_of_unknown_tenant(&self) -> bool {
+        match self {
+            Self::UnknownTenant { .. } => true,
+            Self::Resolve { source, .. } => source.is::<NotForTenant>(),
+            _ => false,
+        }
     }
 
     /// Whether a wait came to its end: for a session, for a connection or for the resolver of a tenant.
@@ -667,8 +699,51 @@ pub enum MigrateError {
         #[source]
         source: DriverError,
     },
+    /// Two migrations of the source have one version, of which only one would ever be run. Nothing was run.
+    ///
+    /// The version is what stands before the first `_` in a migration's name, without `-`.
+    #[error(
+        "bind `{key}`: the migrations `{}` and `{}` have one version, `{version}`: nothing was run; give one of \
+         them another",
+        migrations[0], migrations[1]
+    )]
+    SameVersion {
+        /// The bind key.
+        key: BindKey,
+        /// The version.
+        version: String,
+        /// The names of both, in alphabetical order.
+        migrations: [String; 2],
+    },
+    /// A version was run on this database as a migration of another name: of another bind that shares the
+    /// database, or one that had another name before. Nothing was run.
+    #[error(
+        "bind `{key}`: the migration `{migration}` has the version `{version}`, and this database has run \
+         `{applied_as}` of bind `{applied_by}` as that version: nothing was run; {}",
+        if *key == **applied_by {
+            "if it is the same migration, give it its name back, and else another version"
+        } else {
+            "give one of them another version"
+        }
+    )]
+    VersionTaken {
+        /// The bind key.
+        key: BindKey,
+        /// The version.
+        version: Box<str>,
+        /// The name of the migration that has it in the program.
+        migration: Box<str>,
+        /// The name of the migration that was run.
+        applied_as: Box<str>,
+        /// The key of the bind that ran it.
+        applied_by: Box<str>,
+    },
     /// A migration failed. Those before it were run and stay.
-    #[error("bind `{key}`: the migration `{migration}` failed, after {} had been run", applied.len())]
+    #[error(
+        "bind `{key}`: the migration `{migration}` failed, after {} had been run{}",
+        applied.len(),
+        if *in_part { "; a part of it may have been applied, and stays" } else { "" }
+    )]
     Migration {
         /// The bind key.
         key: BindKey,
@@ -676,11 +751,14 @@ pub enum MigrateError {
         migration: String,
         /// The names of those that were run before it, by this call.
         applied: Vec<String>,
+        /// Whether a part of it may have been applied to stay: it has committed something, as DDL does on MySQL and
+        /// MariaDB, was not to run in a transaction, or the connection broke as it was committed.
+        in_part: bool,
         /// What the database reported.
         #[source]
         source: DriverError,
     },
-    /// The thread that ran the migrations panicked.
+    /// A migration, or what lists them, panicked. The transaction of that migration was rolled back.
     #[error("bind `{key}`: the migrations panicked")]
     Panicked {
         /// The bind key.
@@ -716,7 +794,7 @@ impl fmt::Display for Chain<'_> {
 }
 
 /// Writes `a`, `b` and `c`, or that there is none.
-fn list(f: &mut fmt::Formatter<'_>, keys: &[BindKey]) -> fmt::Result {
+pub(crate) fn list(f: &mut fmt::Formatter<'_>, keys: &[BindKey]) -> fmt::Result {
     if keys.is_empty() {
         return f.write_str("none");
     }

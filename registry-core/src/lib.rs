@@ -75,8 +75,12 @@
 //! | a connection was closed | debug; warn if it came back unclean | `reason` |
 //! | an engine was opened (on demand) | debug | `url` |
 //! | an engine was closed (that was opened on demand) | debug | `url`, `reason`: `evicted`, `idle`, `failed`, `closed` |
+//! | a tenant was created, a tenant was dropped | info | |
 //! | slow query | warn | `elapsed`, `sql` |
-//! | a query is run on the registry beside a session (debug builds) | warn | `place` |
+//! | a query is run on the registry in a scope, outside of its unit of work (once for each place) | warn | `place` |
+//! | a query is run on the registry beside a session, or by a task that has a unit of work (debug builds) | warn | `place` |
+//! | a unit of work was dropped without a commit or a rollback (no `bind`) | debug | `touched`, `began`, `scope`: where it was begun, and its scope made |
+//! | not all sessions are waited for: the task that closes has some itself | error | `sessions`, `place` |
 //!
 //! The span `acquire` stands around the wait for a session that is not there at once, and the span
 //! `connect` around the opening of a connection.
@@ -121,6 +125,7 @@
 mod backend;
 mod bind;
 mod bind_key;
+mod caller;
 mod engine;
 pub mod error;
 mod func;
@@ -150,8 +155,8 @@ pub use bind::{Bind, Bound, ByKey, Db, KeyName, Name};
 pub use bind_key::{BindKey, InvalidBindKey};
 pub use engine::{Engine, EngineStatus, LastError};
 pub use error::{
-    AcquireError, ConnectError, Error, IsolationError, MigrateError, QueryError, ReplaceError,
-    UnknownBind, VerifyError, VerifyFailure, WrongBackend,
+    AcquireError, ConnectError, CreateTenantError, DropTenantError, Error, IsolationError,
+    MigrateError, QueryError, ReplaceError, UnknownBind, VerifyError, VerifyFailure, WrongBackend,
 };
 pub use on_demand::{OnDemandEngine, OnDemandStatus};
 pub use query::{BindDsl, OptionalExtension, RunQueryDsl, SaveChangesDsl};

@@ -21,11 +21,13 @@ use crate::error::AcquireError;
 use crate::registry::{Found, Registry, Route, identity_of};
 use crate::settings::{BindSettings, EngineOptions};
 
+mod transaction;
+
 /// One connection to the database of the bind `B`, lent for as long as the value lives.
 ///
 /// It dereferences to the connection, and is therefore an
 /// [`AsyncConnection`](diesel_async::AsyncConnection) itself: everything of diesel-async works on it,
-/// and [`transaction`](diesel_async::AsyncConnection::transaction) hands out `&mut Session<B>`.
+/// and [`transaction`](Self::transaction) hands out `&mut Session<B>`.
 ///
 /// Dropping it returns the connection to its engine, wherever that happens. A connection that has a
 /// transaction open, or in which a transaction statement was cut short, is closed instead: the server
@@ -302,7 +304,7 @@ async fn wait_for_engine<B: Bind>(
             Ok(attempt) => Core::lend(attempt, started, within, wanted).await,
             Err(error) => Err(error),
         };
-        let mut loan = match lent {
+        let loan = match lent {
             Err(error) if is_replaced(&error, registry) => continue,
             Err(error) if error.lacks_resources() => {
                 let limit = within.unwrap_or(core.settings().options.acquire_timeout);
@@ -318,9 +320,9 @@ async fn wait_for_engine<B: Bind>(
             lent => lent.map_err(told)?,
         };
         let Some(schema) = schema else { return Ok(loan) };
-        return match core.prepare(&mut loan, &schema).await {
-            Ok(true) => Ok(loan),
-            Ok(false) => Err(route.unknown_schema::<B>()),
+        return match Core::prepare(loan, schema).await {
+            Ok(Some(loan)) => Ok(loan),
+            Ok(None) => Err(route.unknown_schema::<B>()),
             Err(error) if is_replaced(&error, registry) => continue,
             Err(error) => Err(told(error)),
         };

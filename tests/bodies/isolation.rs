@@ -1,13 +1,18 @@
 //! Registries for tests, on each backend.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
 use registry_core::{
-    AcquireError, BindDsl, BindSettings, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables,
+    AcquireError, BindDsl, BindSettings, Error, Registry, RunQueryDsl, Session, UnitOfWork,
+    WorkError, bind_tables,
 };
 
 use super::{NAME, database, tenants};
-use crate::support::{causes, eventually};
+use crate::support::eventually;
 
 diesel::table! {
     users (id) {
@@ -152,7 +157,7 @@ async fn tests_at_the_same_time_do_not_see_each_other() {
 }
 
 #[tokio::test]
-async fn a_second_session_at_the_same_time_names_the_rule_at_once() {
+async fn a_task_that_would_wait_for_itself_is_told_the_rule() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let lent = registry.session::<Main>().await.expect("a session");
@@ -168,11 +173,184 @@ async fn a_second_session_at_the_same_time_names_the_rule_at_once() {
         "bind `default`: in test isolation each bind has one connection, and it is lent: drop the \
          session or end the unit of work that has it before the next session or query"
     );
+    assert!(!error.is_transient() && !error.is_timeout(), "{error}");
     assert!(matches!(add(&registry, 2).await, Err(Error::Acquire(AcquireError::Isolated { .. }))));
+    // However short its patience is.
+    let error = registry.session::<Main>().within(Duration::from_millis(10)).await.unwrap_err();
+    assert!(matches!(error, AcquireError::Isolated { .. }), "{error}");
+    let error = registry.begin().session::<Main>().await.unwrap_err();
+    assert!(matches!(error, WorkError::Acquire(AcquireError::Isolated { .. })), "{error}");
     // Other binds are other connections.
     drop(registry.session::<Analytics>().await.expect("a session"));
     drop(lent);
     add(&registry, 2).await.expect("a row");
+}
+
+#[tokio::test]
+async fn a_unit_of_work_that_waits_for_its_own_is_told_the_rule() {
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    let mut work = registry.begin();
+    work.session::<Main>().await.expect("a session");
+    if NAME == "sqlite" {
+        return;
+    }
+    let error = add(&registry, 2).await.unwrap_err();
+    assert!(matches!(error, Error::Acquire(AcquireError::Isolated { .. })), "{error}");
+    work.commit().await.expect("committed, as far as the test can tell");
+    add(&registry, 2).await.expect("a row");
+}
+
+#[tokio::test]
+async fn a_stream_whose_reader_waits_for_it_is_told_the_rule() {
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    add(&registry, 2).await.expect("a row");
+    let rows = users::table.select(users::id).order(users::id);
+    let mut rows = rows.load_stream::<i32>(&registry).await.expect("rows");
+    assert_eq!(rows.next().await.expect("a row").expect("a number"), 1);
+    if NAME == "sqlite" {
+        return;
+    }
+    let error = add(&registry, 3).await.unwrap_err();
+    assert!(matches!(error, Error::Acquire(AcquireError::Isolated { .. })), "{error}");
+    assert_eq!(rows.next().await.expect("a row").expect("a number"), 2);
+    assert!(rows.next().await.is_none());
+    drop(rows);
+    add(&registry, 3).await.expect("a row");
+}
+
+#[tokio::test]
+async fn queries_at_the_same_time_wait_for_each_other() {
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    let (two, three, _) = tokio::try_join!(
+        add(&registry, 2),
+        add(&registry, 3),
+        users::table.select(users::id).load::<i32>(&registry)
+    )
+    .expect("each in its turn");
+    assert_eq!((two, three), (1, 1));
+    let many = join_all((4..40).map(|id| add(&registry, id))).await;
+    assert!(many.into_iter().all(|added| matches!(added, Ok(1))));
+    let spawned = (40..60).map(|id| {
+        let registry = registry.clone();
+        tokio::spawn(async move { add(&registry, id).await })
+    });
+    for added in join_all(spawned).await {
+        added.expect("no panic").expect("a row");
+    }
+    assert_eq!(ids(&registry).await, (1..60).collect::<Vec<_>>());
+    assert_eq!(ids(&application).await, [1]);
+}
+
+#[tokio::test]
+async fn more_may_wait_than_the_queue_has_room_for_elsewhere() {
+    let settings = BindSettings::new(database()).max_connections(8).queue_limit(1);
+    let application = Registry::builder().bind("default", settings).build().expect("good settings");
+    let mut session = application.session::<Main>().await.expect("a session");
+    let create = "CREATE TABLE users (id INTEGER PRIMARY KEY NOT NULL, name VARCHAR(80) NOT NULL)";
+    session.batch_execute(create).await.expect("a table");
+    drop(session);
+    let registry = application.test_isolation().await.expect("a registry");
+    for added in join_all((1..9).map(|id| add(&registry, id))).await {
+        added.expect("a row");
+    }
+}
+
+/// With pauses in which it does nothing in the database.
+async fn slowly(session: &mut Session<Main>, first: i32) {
+    for id in first..first + 3 {
+        let row = (users::id.eq(id), users::name.eq("bob"));
+        diesel::insert_into(users::table).values(row).execute(&mut *session).await.expect("a row");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_beside_a_unit_of_work_waits_for_it() {
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    let session = async {
+        let mut session = registry.session::<Main>().await.expect("a session");
+        slowly(&mut session, 10).await;
+    };
+    let work = registry.try_scope(async {
+        let mut work = UnitOfWork::current().await?;
+        slowly(work.session::<Main>().await?, 20).await;
+        Ok::<_, Error>(())
+    });
+    let own = async {
+        let work = registry.transaction(async |work| {
+            slowly(work.session::<Main>().await?, 30).await;
+            Ok::<_, Error>(())
+        });
+        work.await.expect("committed");
+    };
+    // Of one task, and of two.
+    let ((), scoped, ()) = tokio::join!(session, work, own);
+    scoped.expect("committed");
+    let handed_on = registry.clone();
+    let other = tokio::spawn(async move {
+        slowly(&mut handed_on.session::<Main>().await.expect("a session"), 40).await;
+    });
+    add(&registry, 50).await.expect("a row");
+    other.await.expect("no panic");
+    assert_eq!(ids(&registry).await, [1, 10, 11, 12, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50]);
+}
+
+#[tokio::test]
+async fn a_session_that_another_task_has_is_waited_for() {
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    // Acquired here, and used there.
+    let mut session = registry.session::<Main>().await.expect("a session");
+    let other = tokio::spawn(async move {
+        slowly(&mut session, 2).await;
+        // Longer than any task waits for itself.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    add(&registry, 5).await.expect("a row");
+    other.await.expect("no panic");
+    assert_eq!(ids(&registry).await, [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a_session_that_another_task_keeps_is_a_time_out() {
+    if NAME == "sqlite" {
+        return;
+    }
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    let session = registry.session::<Main>();
+    let kept = tokio::spawn({
+        let registry = registry.clone();
+        async move { registry.session::<Main>().await.expect("a session") }
+    });
+    // Nobody's: the task that had acquired it is over.
+    let kept = kept.await.expect("no panic");
+    let error = session.within(Duration::from_millis(50)).await.unwrap_err();
+    assert!(matches!(error, AcquireError::TimedOut { held_by_caller: 0, .. }), "{error}");
+    drop(kept);
+}
+
+#[tokio::test]
+async fn whoever_stops_waiting_for_a_session_costs_nothing() {
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    add(&registry, 2).await.expect("a row");
+    for polls in 0..100 {
+        let mut acquire = registry.session::<Main>();
+        for _ in 0..polls {
+            let polled = futures_util::poll!(&mut acquire);
+            if polled.is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(ids(&registry).await, [1, 2]);
 }
 
 #[tokio::test]
@@ -186,7 +364,7 @@ async fn what_a_session_leaves_unfinished_is_undone() {
             diesel::insert_into(users::table).values(row).execute(session).await?;
             std::future::pending::<QueryResult<()>>().await
         });
-        let waited = tokio::time::timeout(std::time::Duration::from_millis(100), unfinished).await;
+        let waited = tokio::time::timeout(Duration::from_millis(100), unfinished).await;
         assert!(waited.is_err());
     }
     drop(session);
@@ -204,7 +382,7 @@ async fn a_statement_that_is_cut_short_costs_the_isolation_and_says_so() {
     let mut session = registry.session::<Main>().await.expect("a session");
     let sleep = if NAME == "postgres" { "SELECT pg_sleep(30)" } else { "SELECT SLEEP(30)" };
     let cut = session.batch_execute(sleep);
-    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), cut).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(50), cut).await.is_err());
     drop(session);
     for _ in 0..2 {
         let error = registry.session::<Main>().await.unwrap_err();
@@ -248,20 +426,20 @@ async fn tenants_and_urls_are_isolated_as_well_or_refused() {
     drop(session);
     let registry = application.test_isolation().await.expect("a registry");
     let isolated = registry.tenant("acme").expect("a good name");
-    let added =
-        diesel::insert_into(events::table).values(events::id.eq(1)).execute(&isolated).await;
-    if NAME == "sqlite" {
-        let error = added.unwrap_err();
-        assert_eq!(causes(&error)[1], "in test isolation, the files of tenants have no copies");
-        let error = registry.session_by_url::<users::table>(database()).await.unwrap_err();
-        assert!(matches!(error, AcquireError::Settings { .. }), "{error}");
-        return;
-    }
-    added.expect("a row");
+    diesel::insert_into(events::table)
+        .values(events::id.eq(1))
+        .execute(&isolated)
+        .await
+        .expect("a row");
     let count: i64 = events::table.count().get_result(&isolated).await.expect("a count");
     assert_eq!(count, 1);
     let count: i64 = events::table.count().get_result(&tenant).await.expect("a count");
     assert_eq!(count, 0);
+    if NAME == "sqlite" {
+        let error = registry.session_by_url::<users::table>(database()).await.unwrap_err();
+        assert!(matches!(error, AcquireError::Settings { .. }), "{error}");
+        return;
+    }
     let mut session = registry.session_by_url::<users::table>(database()).await.expect("one");
     session.batch_execute("SELECT 1").await.expect("it works");
     let error = registry.session_by_url::<users::table>(database()).await;

@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use diesel::query_dsl::positional_order_dsl::PositionalOrderDsl;
 use diesel::sql_query;
 use diesel::sql_types::{Integer, Text};
-use diesel_async::{AsyncConnection, AsyncConnectionCore, SimpleAsyncConnection};
+use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
 use futures_util::{StreamExt, TryStreamExt};
 use registry_core::{
     BindDsl, Bound, ByKey, Error, OptionalExtension, Registry, RunQueryDsl, SaveChangesDsl,

@@ -5,10 +5,12 @@
 
 use std::error::Error as StdError;
 
-use diesel::dsl::{count_star, exists, max, sql};
+use diesel::dsl::{Select, SingleValue, count_star, exists, max, sql};
+use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping};
 use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::Error as DieselError;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
 use registry_core::query::HiddenTable;
 use registry_core::{BindDsl, Bound, Registry, RunQueryDsl, bind_tables};
@@ -200,6 +202,26 @@ async fn a_table_is_its_type_wherever_it_stands_in_a_query() {
             .union(far::people::table.select(far::people::name).into_boxed::<Db>()));
         "people": load::<Option<i32>>(notes::table
             .select(max(notes::id)).union(people::table.select(max_id!())));
+        // What rows are chosen by, where the compiler has been told not to look.
+        "people": load::<i32>(people::table
+            .filter(people::name.eq_any(far::people::table.select(far::people::name)))
+            .select(people::id));
+        "notes": load::<i32>(people::table
+            .filter(exists(notes::table.filter(exists(far::notes::table.filter(far::notes::id.gt(1))))))
+            .select(people::id));
+        "notes": load::<i32>(people::table
+            .filter(people::id.gt(1).or(diesel::dsl::not(any_note!()))).select(people::id));
+        "people": execute(diesel::update(people::table.filter(people::id.eq(one_id!())))
+            .set(people::name.eq("x")));
+        "people": execute(diesel::delete(people::table.filter(people::id.eq(one_id!()))));
+        // Queries that have no table but these, or none of their own bind.
+        "notes": get_result::<bool>(diesel::select(any_note!()));
+        "notes": get_result::<bool>(diesel::select(exists(notes::table.filter(any_note!()))));
+        "people": get_result::<(i32, Option<i32>)>(diesel::select((1.into_sql::<Integer>(), max_id!())));
+        "people": load::<(i32, String)>(far::people::table);
+        "people": load::<(i32, String)>(far::people::table.into_boxed::<Db>());
+        "people": execute(diesel::delete(far::people::table));
+        "people": load::<((i32, String), i64)>(Counted(far::people::table.filter(far::people::id.gt(1))));
         // Within a query that has a table of its own database, at any depth.
         "people": load::<Option<i32>>(people::table.select(
             notes::table.order(max_id!()).select(notes::id).limit(1).single_value()));
@@ -248,6 +270,13 @@ async fn every_executor_refuses_and_goes_on() {
 #[tokio::test]
 async fn what_is_in_a_box_goes_by_name() {
     let registry = registry().await;
+    type Condition = Box<dyn BoxableExpression<people::table, Db, SqlType = Bool>>;
+    let condition = || -> Condition {
+        Box::new(exists(far::visits::table.filter(far::visits::person_id.eq(people::id))))
+    };
+    let nested = || -> Condition {
+        Box::new(people::name.eq_any(far::people::table.select(far::people::name)))
+    };
     macro_rules! visitors {
         () => {
             far::visits::table.select(far::visits::person_id)
@@ -269,7 +298,12 @@ async fn what_is_in_a_box_goes_by_name() {
             .filter(people::id.eq_any(visitors!())));
         "visits": load::<i32>(notes::table.select(notes::id).union(
             people::table.filter(people::id.eq_any(visitors!())).select(people::id).into_boxed::<Db>()));
+        "visits": load::<((i32, String), i64)>(Counted(
+            people::table.into_boxed::<Db>().filter(people::id.eq_any(visitors!()))));
+        "visits": load::<(i32, String)>(people::table.filter(condition()));
+        "visits": execute(diesel::delete(people::table.filter(condition())));
         // Diesel has no subquery on the table of the query around it, so this one is another.
+        "people": load::<(i32, String)>(people::table.filter(nested()));
         "people": load::<(i32, String)>(people::table
             .filter(people::name.eq_any(far::people::table.select(far::people::name)))
             .into_boxed::<Db>());
@@ -277,6 +311,116 @@ async fn what_is_in_a_box_goes_by_name() {
             .filter(people::name.eq_any(far::people::table.select(far::people::name))));
     }
     are_untouched(&registry).await;
+}
+
+/// A model that selects more than its columns.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = people)]
+struct Visitor {
+    #[expect(dead_code, reason = "it is never loaded")]
+    id: i32,
+    #[diesel(select_expression = far::visits::table.select(max(far::visits::id)).single_value())]
+    #[diesel(select_expression_type = SingleValue<Select<far::visits::table, diesel::helper_types::max<far::visits::id>>>)]
+    #[expect(dead_code, reason = "it is never loaded")]
+    last: Option<i32>,
+}
+
+/// A query with the number of its rows, as in Diesel's guide.
+#[derive(Debug, Clone, Copy, QueryId)]
+struct Counted<Q>(Q);
+
+impl<Q: Query> Query for Counted<Q> {
+    type SqlType = (Q::SqlType, BigInt);
+}
+
+impl<Q: QueryFragment<Db>> QueryFragment<Db> for Counted<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Db>) -> QueryResult<()> {
+        out.push_sql("SELECT *, COUNT(*) OVER () FROM (");
+        self.0.walk_ast(out.reborrow())?;
+        out.push_sql(") t");
+        Ok(())
+    }
+}
+
+/// An expression of the program's own, whose type says nothing of its tables.
+#[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
+#[diesel(aggregate)]
+struct LastVisit;
+
+impl Expression for LastVisit {
+    type SqlType = Nullable<Integer>;
+}
+
+impl<QS> AppearsOnTable<QS> for LastVisit {}
+
+impl<QS> SelectableExpression<QS> for LastVisit {}
+
+impl QueryFragment<Db> for LastVisit {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Db>) -> QueryResult<()> {
+        out.push_sql("(SELECT MAX(id) FROM ");
+        out.push_identifier("visits")?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// A wrapper of the program's own, whose type says what is in it.
+#[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
+struct Wrapped<E>(E);
+
+impl<E: Expression> Expression for Wrapped<E> {
+    type SqlType = E::SqlType;
+}
+
+impl<QS, E: AppearsOnTable<QS>> AppearsOnTable<QS> for Wrapped<E> {}
+
+impl<QS, E: SelectableExpression<QS>> SelectableExpression<QS> for Wrapped<E> {}
+
+impl<E: QueryFragment<Db>> QueryFragment<Db> for Wrapped<E> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Db>) -> QueryResult<()> {
+        self.0.walk_ast(out)
+    }
+}
+
+diesel::define_sql_function! {
+    fn abs(number: Integer) -> Integer;
+}
+
+#[tokio::test]
+async fn what_is_not_of_diesel_is_looked_into() {
+    let registry = registry().await;
+    let visits = diesel::alias!(far_visits as v);
+    type Boxed = Box<dyn BoxableExpression<people::table, Db, SqlType = Nullable<Integer>>>;
+    let boxed =
+        || -> Boxed { Box::new(far::visits::table.select(max(far::visits::id)).single_value()) };
+    // What has been found once is found again.
+    for _ in 0..2 {
+        refused! { registry;
+            "visits": load::<Visitor>(people::table.select(Visitor::as_select()));
+            "visits": load::<Visitor>(people::table.into_boxed::<Db>().select(Visitor::as_select()));
+            "visits": load::<Option<i64>>(people::table
+                .select(visits.select(count_star()).single_value()));
+            "visits": load::<Option<i32>>(people::table.select(boxed()));
+            "visits": load::<Option<i32>>(people::table.select(LastVisit));
+            "visits": load::<Option<i32>>(people::table.select(Wrapped(LastVisit)));
+            "people": load::<Option<i32>>(people::table.select(Wrapped(max_id!())));
+            "people": load::<i32>(people::table.select(abs(one_id!())));
+            "people": load::<i32>(people::table.order(abs(one_id!())).select(people::id));
+        }
+    }
+    // On its own database each of them is right, as often as it is run.
+    for _ in 0..2 {
+        let last: Option<i32> =
+            far::people::table.select(LastVisit).first(&registry).await.expect("a row");
+        assert_eq!(last, Some(101));
+        let count: Vec<i64> = visits.select(count_star()).load(&registry).await.expect("a row");
+        assert_eq!(count, [1]);
+    }
+    // Where the names are not, nothing is known of what a database has.
+    let mut session = registry.session_by_key::<Backend>("default").await.expect("a session");
+    let last: Option<i32> =
+        people::table.select(LastVisit).first(&mut session).await.expect("a row");
+    assert_eq!(last, Some(1));
 }
 
 #[tokio::test]
@@ -409,6 +553,13 @@ async fn what_is_right_runs() {
         .await
         .expect("a row");
     assert_eq!(row, 2);
+
+    let pages: Vec<((i32, String), i64)> = Counted(people::table.select(people::all_columns))
+        .bound_to::<Main>()
+        .load(&registry)
+        .await
+        .expect("rows");
+    assert_eq!(pages[0], ((1, "default ada".to_owned()), 2));
 
     // Rows go into any model that has a place for them.
     let rows: Vec<archived::Row> = people::table.find(1).load(&registry).await.expect("rows");

@@ -5,18 +5,28 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
 use registry_core::{
-    EngineOptions, Error, Registry, RunQueryDsl, Scope, UnitOfWork, WorkError, bind_tables,
+    EngineOptions, Error, Registry, RunQueryDsl, Scope, UnitOfWork, WorkError, WorkOptions,
+    bind_tables,
 };
+use tokio::sync::Notify;
 
 use super::database;
 use crate::support::eventually;
+use crate::support::log::own_log;
 
 diesel::table! {
     notes (id) {
         id -> Integer,
     }
 }
+diesel::table! {
+    #[sql_name = "notes"]
+    others (id) {
+        id -> Integer,
+    }
+}
 bind_tables!(db = "default", connection = super::Backend; notes);
+bind_tables!(db = "other", connection = super::Backend; others);
 
 type Main = <notes::table as registry_core::Bound>::Bind;
 
@@ -200,8 +210,343 @@ async fn asking_twice_in_one_task_is_an_error_and_no_deadlock() {
             let _work = UnitOfWork::current().await.expect("the first");
             let error = UnitOfWork::current().await.expect_err("the second");
             assert!(matches!(error, WorkError::InUse { .. }), "{error}");
+            assert!(!error.is_transient(), "{error}");
         })
         .await;
+}
+
+/// A registry whose patience is longer than any test's.
+async fn patient() -> Registry {
+    let options = EngineOptions { acquire_timeout: Duration::from_secs(120), ..Default::default() };
+    let builder = Registry::builder().options(options).bind("default", database());
+    let registry = builder.build().expect("good settings");
+    let mut session = registry.session::<Main>().await.expect("a session");
+    let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY NOT NULL)";
+    session.batch_execute(create).await.expect("a table");
+    registry
+}
+
+/// Far longer than it takes, and far shorter than the patience.
+const AT_ONCE: Duration = Duration::from_secs(20);
+
+/// Asserts that it is the error of somebody who waits for itself, and names the line.
+fn is_for_itself(error: &WorkError, line: u32) {
+    assert!(matches!(error, WorkError::InUse { held_by_caller: true, .. }), "{error}");
+    assert!(!error.is_transient());
+    let text = error.to_string();
+    let place = format!("already, taken at tests/bodies/scopes.rs:{line}:");
+    assert!(text.starts_with("this task has the unit of work of this scope"), "{text}");
+    assert!(text.contains(&place), "{text}");
+}
+
+#[tokio::test]
+async fn whoever_would_wait_for_itself_is_told_at_once_and_why() {
+    let registry = patient().await;
+    let started = tokio::time::Instant::now();
+    registry
+        .scope(async {
+            note(1).await.expect("a row");
+            let work = UnitOfWork::current().await.expect("the first");
+            let line = line!() - 1;
+            let scope = Scope::current().expect("in one");
+            is_for_itself(&UnitOfWork::current().await.expect_err("the second"), line);
+            is_for_itself(&scope.work().await.expect_err("the second"), line);
+            is_for_itself(&scope.rollback().await.expect_err("it is taken"), line);
+            match scope.commit().await.expect_err("it is taken") {
+                Error::Work(error) => is_for_itself(&error, line),
+                error => panic!("{error}"),
+            }
+            match note(2).await.expect_err("a function that is called asks as well") {
+                Error::Work(error) => is_for_itself(&error, line),
+                error => panic!("{error}"),
+            }
+            // Several that wait wait all in vain, and so does who waits in a scope inside of it.
+            let (one, two) = tokio::join!(UnitOfWork::current(), scope.work());
+            is_for_itself(&one.expect_err("in vain"), line);
+            is_for_itself(&two.expect_err("in vain"), line);
+            let inner = registry.scope(scope.work()).await;
+            is_for_itself(&inner.expect_err("in vain"), line);
+            drop(work);
+            note(3).await.expect("it is free again");
+            scope.commit().await.expect("committed");
+        })
+        .await;
+    assert!(started.elapsed() < AT_ONCE);
+    assert_eq!(committed(&registry).await, [1, 3], "nothing was spoilt");
+}
+
+#[tokio::test]
+async fn whoever_would_wait_for_itself_is_told_within_a_time_out_of_its_own() {
+    let registry = patient().await;
+    registry
+        .scope(async {
+            let _work = UnitOfWork::current().await.expect("the first");
+            let line = line!() - 1;
+            let second = tokio::time::timeout(AT_ONCE, UnitOfWork::current()).await;
+            is_for_itself(&second.expect("told before").expect_err("the second"), line);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_scope_that_returns_its_unit_of_work_is_not_committed() {
+    let registry = patient().await;
+    let returned = registry.try_scope(async {
+        note(1).await?;
+        Ok::<_, Error>(UnitOfWork::current().await?)
+    });
+    let line = line!() - 2;
+    let outcome = tokio::time::timeout(AT_ONCE, returned).await.expect("told before");
+    match outcome.expect_err("it is still in use") {
+        Error::Work(error) => is_for_itself(&error, line),
+        error => panic!("{error}"),
+    }
+    is_at_rest(&registry).await;
+    assert_eq!(committed(&registry).await, Vec::<i32>::new());
+}
+
+/// Whoever has the unit of work may wait for anything, for longer than those have to wait who wait in vain.
+#[tokio::test]
+async fn those_beside_each_other_wait_for_each_other() {
+    let registry = patient().await;
+    let slowly = async |id: i32| {
+        let mut work = UnitOfWork::current().await?;
+        diesel::insert_into(notes::table).values(notes::id.eq(id)).execute(&mut *work).await?;
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        let seen: i64 = notes::table.count().get_result(&mut *work).await?;
+        Ok::<_, Error>(seen)
+    };
+    let both = async { tokio::try_join!(slowly(1), slowly(2)) };
+    registry.try_scope(both).await.expect("committed");
+    let three = futures_util::future::try_join_all([slowly(3), slowly(4), slowly(5)]);
+    registry.try_scope(three).await.expect("committed");
+    let many: futures_util::stream::FuturesUnordered<_> =
+        [slowly(6), slowly(7)].into_iter().collect();
+    let each = futures_util::TryStreamExt::try_collect::<Vec<i64>>(many);
+    registry.try_scope(each).await.expect("committed");
+    assert_eq!(committed(&registry).await, [1, 2, 3, 4, 5, 6, 7]);
+}
+
+/// What was handed the unit of work has it, be it beside the one who asks or in another task.
+#[tokio::test]
+async fn a_unit_of_work_may_be_handed_on() {
+    let registry = patient().await;
+    let insert = async |work: &mut UnitOfWork, id: i32| {
+        let row = diesel::insert_into(notes::table).values(notes::id.eq(id));
+        row.execute(work).await.expect("a row");
+    };
+    registry
+        .try_scope(async {
+            let mut work = UnitOfWork::current().await?;
+            let task = tokio::spawn(async move {
+                insert(&mut work, 1).await;
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+                insert(&mut work, 2).await;
+            });
+            note(3).await?;
+            task.await.expect("no panic");
+            let mut work = UnitOfWork::current().await?;
+            let beside = async move {
+                insert(&mut work, 4).await;
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+                insert(&mut work, 5).await;
+            };
+            // The one who asks is polled first.
+            let (asked, ()) = tokio::join!(biased; note(6), beside);
+            asked
+        })
+        .await
+        .expect("committed");
+    assert_eq!(committed(&registry).await, [1, 2, 3, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn who_waits_for_somebody_else_hears_who_that_is_and_may_try_again() {
+    let registry = registry().await;
+    let scope = registry.new_scope();
+    let (has_it, told) = tokio::sync::oneshot::channel();
+    let (release, released) = tokio::sync::oneshot::channel::<()>();
+    let other = tokio::spawn({
+        let scope = scope.clone();
+        async move {
+            let _work = scope.work().await.expect("it is free");
+            has_it.send(line!() - 1).expect("somebody waits");
+            let _ = released.await;
+        }
+    });
+    let line = told.await.expect("it has it");
+    let error = scope.work().await.expect_err("another task has it");
+    let text = format!("was in use for 2s, taken at tests/bodies/scopes.rs:{line}:");
+    assert!(error.to_string().contains(&text), "{error}");
+    assert!(error.is_transient());
+    release.send(()).expect("it waits");
+    other.await.expect("no panic");
+}
+
+/// Two binds, and tenants of a third, in one database each.
+async fn divided() -> Registry {
+    let builder = Registry::builder().bind("default", database()).bind("other", database());
+    let registry = builder.build().expect("good settings");
+    for key in ["default", "other"] {
+        let session = registry.session_by_key::<super::Backend>(key).await;
+        let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY NOT NULL)";
+        session.expect("a session").batch_execute(create).await.expect("a table");
+    }
+    registry
+}
+
+/// A debug build and a release build say the same.
+#[tokio::test]
+async fn queries_beside_the_unit_of_work_of_a_scope_are_warned_of_with_their_place() {
+    let (log, _guard) = own_log();
+    let registry = divided().await;
+    let tenant = registry.tenant("acme").expect("a name");
+    let warnings = |line: u32| {
+        let place = format!("scopes.rs:{line}:");
+        let lines = log.lines_with(&place);
+        lines.iter().filter(|line| line.contains("WARN registry:")).cloned().collect::<Vec<_>>()
+    };
+    let all = || notes::table.select(notes::id);
+    let (outside, rows) = (line!(), all().load::<i32>(&registry));
+    rows.await.expect("rows");
+    assert!(warnings(outside).is_empty());
+    registry
+        .scope(async {
+            // Even if there is nothing in the unit of work yet.
+            for _ in 0..2 {
+                let (line, rows) = (line!(), all().load::<i32>(&registry));
+                rows.await.expect("rows");
+                let told = warnings(line);
+                assert_eq!(told.len(), 1, "once for each place: {told:?}");
+                assert!(told[0].contains("no part of its unit of work"), "{told:?}");
+                assert!(told[0].contains("bind=\"default\""), "{told:?}");
+                let (line, rows) = (line!(), all().load::<i32>(&tenant));
+                rows.await.expect("rows");
+                assert_eq!(warnings(line).len(), 1);
+                let (line, rows) = (line!(), others::table.load::<(i32,)>(&registry));
+                rows.await.expect("rows");
+                assert!(warnings(line)[0].contains("bind=\"other\""));
+                seen().await.expect("a count");
+            }
+            // What is in the unit of work is right, and so is a session that is asked for.
+            let mut work = UnitOfWork::current().await.expect("it is free");
+            let (line, rows) = (line!(), all().load::<i32>(&mut *work));
+            rows.await.expect("rows");
+            assert!(warnings(line).is_empty());
+            drop(work);
+            let mut session = registry.session::<Main>().await.expect("a session");
+            let (line, rows) = (line!(), all().load::<i32>(&mut session));
+            rows.await.expect("rows");
+            assert!(warnings(line).is_empty());
+            // Another registry has nothing to do with this scope.
+            let another = divided().await;
+            let (line, rows) = (line!(), all().load::<i32>(&another));
+            rows.await.expect("rows");
+            assert!(warnings(line).is_empty());
+        })
+        .await;
+}
+
+/// Outside of a scope, which takes longer to find out.
+#[cfg(debug_assertions)]
+#[tokio::test]
+async fn queries_beside_a_unit_of_work_are_warned_of_whichever_bind() {
+    let (log, _guard) = own_log();
+    let registry = divided().await;
+    let warnings = |line: u32| log.lines_with(&format!("scopes.rs:{line}:"));
+    let mut work = registry.begin();
+    let (line, rows) = (line!(), others::table.load::<(i32,)>(&registry));
+    rows.await.expect("rows");
+    assert!(warnings(line).is_empty(), "nothing was touched");
+    notes::table.load::<(i32,)>(&mut work).await.expect("rows");
+    for _ in 0..2 {
+        let (line, rows) = (line!(), others::table.load::<(i32,)>(&registry));
+        rows.await.expect("rows");
+        assert_eq!(warnings(line).len(), 1);
+        assert!(warnings(line)[0].contains("by a task that has a unit of work"));
+    }
+    // Another task has none.
+    let other = registry.clone();
+    let elsewhere = tokio::spawn(async move {
+        let (line, rows) = (line!(), others::table.load::<(i32,)>(&other));
+        rows.await.expect("rows");
+        line
+    });
+    assert!(warnings(elsewhere.await.expect("no panic")).is_empty());
+    work.rollback().await.expect("told");
+    let (line, rows) = (line!(), others::table.load::<(i32,)>(&registry));
+    rows.await.expect("rows");
+    assert!(warnings(line).is_empty(), "it is over");
+}
+
+/// Where it was begun, which may be far from where it was forgotten.
+#[tokio::test]
+async fn a_unit_of_work_that_is_forgotten_is_told_of_with_the_place_of_its_begin() {
+    let (log, _guard) = own_log();
+    let registry = divided().await;
+    let tenant = registry.tenant("acme").expect("a name");
+    let told = || log.lines_with("was dropped without a commit or a rollback");
+    let insert = async |work: &mut UnitOfWork, id: i32| {
+        diesel::insert_into(notes::table).values(notes::id.eq(id)).execute(&mut *work).await?;
+        diesel::insert_into(others::table).values(others::id.eq(id)).execute(work).await
+    };
+    let first = line!() + 2;
+    let begun = [
+        registry.begin(),
+        registry.begin_with(WorkOptions::new()),
+        tenant.begin(),
+        tenant.begin_with(WorkOptions::new()),
+    ];
+    for (at, mut work) in begun.into_iter().enumerate() {
+        insert(&mut work, at as i32).await.expect("two rows");
+        drop(work);
+        is_at_rest(&registry).await;
+        let told = told();
+        assert_eq!(told.len(), at + 1, "{told:?}");
+        let place = format!("began=tests/bodies/scopes.rs:{}:", first + at as u32);
+        assert!(told[at].contains("DEBUG registry:") && told[at].contains(&place), "{told:?}");
+        assert!(told[at].contains("touched=`default`, `other`"), "{told:?}");
+    }
+    // The future of a transaction that is dropped, and that of a scope.
+    let touched = Notify::new();
+    let line = line!() + 1;
+    let endless = registry.transaction(async |work| {
+        insert(work, 1).await?;
+        touched.notify_one();
+        std::future::pending::<Result<(), Error>>().await
+    });
+    tokio::select! {
+        _ = endless => panic!("it has no end"),
+        () = touched.notified() => {}
+    }
+    assert!(told()[4].contains(&format!("began=tests/bodies/scopes.rs:{line}:")));
+    is_at_rest(&registry).await;
+    let line = line!() + 1;
+    let endless = registry.scope(async {
+        insert(&mut *UnitOfWork::current().await.expect("it is free"), 1).await.expect("two rows");
+        touched.notify_one();
+        std::future::pending::<()>().await
+    });
+    tokio::select! {
+        () = endless => panic!("it has no end"),
+        () = touched.notified() => {}
+    }
+    assert!(told()[5].contains(&format!("began=tests/bodies/scopes.rs:{}:", line + 1)));
+    assert!(told()[5].contains(&format!("scope=tests/bodies/scopes.rs:{line}:")));
+    is_at_rest(&registry).await;
+    // Nothing was touched, or somebody has said what is to become of it.
+    drop(registry.begin());
+    let mut work = registry.begin();
+    insert(&mut work, 1).await.expect("two rows");
+    work.rollback().await.expect("told");
+    let refused = registry.transaction(async |work| {
+        insert(work, 1).await?;
+        Err::<(), Error>(diesel::result::Error::RollbackTransaction.into())
+    });
+    refused.await.expect_err("its own");
+    registry.scope(note(1)).await.expect("rolled back at its end");
+    registry.try_scope(note(1)).await.expect("committed");
+    assert_eq!(told().len(), 6);
 }
 
 #[tokio::test]

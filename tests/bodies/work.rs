@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
-use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use registry_core::{
     BindSettings, CommitError, Error, Registry, RunQueryDsl, UnitOfWork, WorkError, WorkOptions,
     bind_tables,
@@ -407,10 +407,97 @@ async fn the_order_of_the_commits_can_be_given() {
     let mut work = registry.begin();
     add_user(&mut work, 1).await.expect("a row");
     add_event(&mut work, 1).await.expect("a row");
-    let done = work.commit_in_order(&["analytics", "nothing"]).await.expect("committed");
+    let done = work.commit_in_order(&["analytics", "default"]).await.expect("committed");
     assert_eq!(done.keys.iter().map(|key| &**key).collect::<Vec<_>>(), ["analytics", "default"]);
     let nothing: Result<_, CommitError> = registry.begin().commit().await;
     assert!(nothing.expect("nothing to commit").keys.is_empty());
+    // One that was not touched is passed over.
+    let mut work = registry.begin();
+    add_user(&mut work, 2).await.expect("a row");
+    let done = work.commit_in_order(&["analytics", "default"]).await.expect("committed");
+    assert_eq!(done.keys.iter().map(|key| &**key).collect::<Vec<_>>(), ["default"]);
+}
+
+/// What an error says of keys that were given in the wrong.
+const WRONG_KEYS: &str = "the settings have no bind `defualt` (did you mean `default`?), nor `othr`; they have \
+                          `analytics` and `default`";
+
+#[tokio::test]
+async fn an_order_with_keys_that_no_bind_has_commits_nothing() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_user(&mut work, 1).await.expect("a row");
+    add_event(&mut work, 1).await.expect("a row");
+    let error = work.commit_in_order(&["defualt", "analytics", "othr"]).await.expect_err("refused");
+    assert!(error.is_rolled_back() && !error.is_transient() && error.failed().is_none());
+    assert_eq!(error.rolled_back().collect::<Vec<_>>(), ["default", "analytics"]);
+    assert_eq!(error.wrong_keys().expect("two").unknown, ["defualt", "othr"]);
+    assert_eq!(
+        causes(&error),
+        [
+            "the order of commits has wrong keys; nothing was committed: bind `default` is rolled back, bind \
+             `analytics` is rolled back",
+            WRONG_KEYS
+        ]
+    );
+    let mut work = registry.begin();
+    add_user(&mut work, 1).await.expect("a row");
+    let error = work.commit_in_order(&["default", "default"]).await.expect_err("refused");
+    assert!(error.is_rolled_back());
+    assert_eq!(error.wrong_keys().expect("one").repeated, ["default"]);
+    // Also where there is nothing to commit: the order is as wrong as ever.
+    let error = registry.begin().commit_in_order(&["othr"]).await.expect_err("refused");
+    assert!(error.to_string().ends_with("nothing was committed"), "{error}");
+    is_at_rest(&registry).await;
+    assert_eq!(committed(&registry).await, (vec![], vec![]));
+
+    let built = Registry::builder()
+        .bind("default", "sqlite::memory:")
+        .bind("analytics", "sqlite::memory:")
+        .work(WorkOptions::new().commit_order(["defualt", "analytics", "othr"]))
+        .build();
+    assert_eq!(built.expect_err("refused").to_string(), format!("work: {WRONG_KEYS}"));
+    let of_bind = WorkOptions::new().for_bind("analytcs", WorkOptions::new().serializable());
+    let built = Registry::builder().bind("analytics", "sqlite::memory:").work(of_bind).build();
+    assert!(built.expect_err("refused").to_string().contains("did you mean `analytics`?"));
+}
+
+#[tokio::test]
+async fn the_order_of_the_commits_can_be_an_option() {
+    let registry = registry().await;
+    let options =
+        WorkOptions::new().commit_order(vec!["analytics".to_owned(), "default".to_owned()]);
+    let mut work = registry.begin_with(options.clone());
+    add_user(&mut work, 1).await.expect("a row");
+    add_event(&mut work, 1).await.expect("a row");
+    let done = work.commit().await.expect("committed");
+    assert_eq!(done.keys.iter().map(|key| &**key).collect::<Vec<_>>(), ["analytics", "default"]);
+    let scope = registry.new_scope_with(options.clone());
+    let mut work = scope.work().await.expect("it is free");
+    add_user(&mut work, 2).await.expect("a row");
+    add_event(&mut work, 2).await.expect("a row");
+    drop(work);
+    let done = scope.commit().await.expect("committed");
+    assert_eq!(done.keys.iter().map(|key| &**key).collect::<Vec<_>>(), ["analytics", "default"]);
+
+    let wrong = WorkOptions::new().commit_order(["defualt", "analytics", "othr"]);
+    let is_refused = |error: Error| {
+        assert!(!error.is_transient());
+        assert_eq!(error.to_string(), WRONG_KEYS);
+    };
+    is_refused(add_user(&mut registry.begin_with(wrong.clone()), 3).await.expect_err("refused"));
+    let run = registry.transaction_with(wrong.clone(), async |_| -> Result<(), Error> {
+        panic!("it is refused before");
+    });
+    is_refused(run.await.expect_err("refused"));
+    let scope = registry.try_scope_with(wrong.clone(), async {
+        add_user(&mut *UnitOfWork::current().await?, 3).await
+    });
+    is_refused(scope.await.expect_err("refused"));
+    let error = registry.begin_with(wrong).commit().await.expect_err("refused");
+    assert!(error.wrong_keys().is_some());
+    is_at_rest(&registry).await;
+    assert_eq!(committed(&registry).await, (vec![1, 2], vec![1, 2]));
 }
 
 /// Whoever reads and then writes waits for the other, and is not told that the database is locked.

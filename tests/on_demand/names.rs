@@ -1,14 +1,31 @@
 //! What tenants can be called, and what their names can do to a URL: nothing.
 
-use registry_core::{AcquireError, Registry, SettingsError, TenantError, bind};
+use diesel::migration::{Migration, MigrationSource};
+use registry_core::{
+    AcquireError, BindDsl, BindSettings, DropTenantError, Error, MigrateError, Registry,
+    RunQueryDsl, SettingsError, Tenant, TenantError, TenantResolver, bind,
+};
 
 use crate::support::{causes, fresh_folder, postgres};
 
 #[bind(db = "crm", backend = Sqlite)]
 struct Invoice;
 
+type Crm = <Invoice as registry_core::Bound>::Bind;
+
 #[bind(db = "crm", backend = Postgres)]
 struct Note;
+
+/// No migrations.
+struct Nothing;
+
+impl MigrationSource<diesel::sqlite::Sqlite> for Nothing {
+    fn migrations(
+        &self,
+    ) -> diesel::migration::Result<Vec<Box<dyn Migration<diesel::sqlite::Sqlite>>>> {
+        Ok(Vec::new())
+    }
+}
 
 /// Names that try to get at another host, user, option, path or database.
 fn hostile() -> Vec<String> {
@@ -88,6 +105,7 @@ async fn no_name_gets_out_of_the_place_that_is_meant_for_it() {
         match registry.tenant(&name) {
             // Harmless: a file of that name, and no other.
             Ok(tenant) => {
+                registry.create_tenant::<Crm>(&name, Nothing).await.expect("a file");
                 drop(tenant.session_for::<Invoice>().await.expect("a session"));
                 assert!(inner.join(format!("{name}.db")).exists(), "{name:?}");
             }
@@ -175,20 +193,50 @@ fn a_template_has_its_tenant_in_the_name_of_the_database() {
     assert_eq!(registry.expect("one database").engine("crm").expect("there").key(), "crm");
 }
 
+/// Whatever is asked for, and whatever `mode` the URL has.
 #[tokio::test]
-async fn a_file_is_made_for_a_tenant_only_where_that_is_asked_for() {
+async fn no_file_is_made_for_a_tenant_in_passing() {
     let folder = fresh_folder();
-    let at = |query: &str| format!("sqlite://{}/{{tenant}}.db{query}", folder.display());
-    for (query, is_made) in [("", false), ("?mode=rw", false), ("?mode=rwc", true)] {
-        let registry = Registry::builder().bind("crm", at(query)).build().expect("good settings");
-        let tenant = registry.tenant("acme").expect("a good name");
-        match tenant.session_for::<Invoice>().await {
-            Ok(_) => assert!(is_made),
-            Err(error) => {
-                assert!(matches!(error, AcquireError::UnknownTenant { .. }) && !is_made, "{error}");
+    for query in ["", "?mode=rw", "?mode=rwc"] {
+        // The folder of a relative path would be made for a database that is not a tenant's.
+        for place in [folder.clone(), folder.join("sub")] {
+            let url = format!("sqlite://{}/{{tenant}}.db{query}", place.display());
+            let template = Registry::builder().bind("crm", url.as_str());
+            let resolver = TenantResolver::new(move |tenant: &Tenant| {
+                let settings = BindSettings::new(url.replace("{tenant}", tenant.name()));
+                async move { Ok::<_, AcquireError>(settings) }
+            });
+            let resolved = Registry::builder().tenants("crm", resolver);
+            for builder in [template, resolved] {
+                let registry = builder.build().expect("good settings");
+                let tenant = registry.tenant("acme").expect("a good name");
+                let is_unknown = |error: &Error| {
+                    matches!(
+                        error,
+                        Error::Acquire(AcquireError::UnknownTenant { .. })
+                            | Error::Migrate(MigrateError::Acquire(
+                                AcquireError::UnknownTenant { .. }
+                            ))
+                            | Error::DropTenant(DropTenantError::Acquire(
+                                AcquireError::UnknownTenant { .. }
+                            ))
+                    )
+                };
+                let query = diesel::sql_query("SELECT 1").bound_to::<Invoice>();
+                let in_work = tenant.transaction(async |work| query.clone().execute(work).await);
+                for error in [
+                    tenant.session_for::<Invoice>().await.map(drop).map_err(Error::from),
+                    query.clone().execute(&tenant).await.map(drop),
+                    in_work.await.map(drop),
+                    tenant.migrate::<Crm>(Nothing).await.map(drop).map_err(Error::from),
+                    registry.drop_tenant::<Crm>("acme", "acme").await.map_err(Error::from),
+                ] {
+                    let error = error.expect_err("there is no such tenant");
+                    assert!(is_unknown(&error), "{error}");
+                    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0, "{error}");
+                }
             }
         }
-        assert_eq!(folder.join("acme.db").exists(), is_made, "{query}");
     }
 }
 
@@ -198,8 +246,8 @@ async fn no_tenant_has_the_name_of_a_file_beside_another_ones() {
     let folder = fresh_folder();
     let url = format!("sqlite://{}/{{tenant}}?mode=rwc", folder.display());
     let registry = Registry::builder().bind("crm", url).build().expect("good settings");
-    drop(registry.tenant("acme").expect("good").session_for::<Invoice>().await.expect("a session"));
-    for suffix in ["-wal", "-shm", "-journal", "-migrate.lock"] {
+    registry.create_tenant::<Crm>("acme", Nothing).await.expect("a file");
+    for suffix in ["-wal", "-shm", "-journal", "-migrate.lock", "-creating"] {
         let tenant = registry.tenant(&format!("acme{suffix}")).expect("a good name");
         let error = tenant.session_for::<Invoice>().await.unwrap_err();
         assert!(causes(&error)[1].contains("another tenant"), "{:?}", causes(&error));

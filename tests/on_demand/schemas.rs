@@ -1,7 +1,7 @@
 //! A schema per tenant, in one PostgreSQL database.
 
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use registry_core::{
     AcquireError, BindSettings, Registry, RunQueryDsl, Session, SettingsError, Tenant, bind_tables,
 };

@@ -1,5 +1,6 @@
 //! The operating system refuses: no files are left, or a folder cannot be searched or written to.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use diesel_async::SimpleAsyncConnection;
 use diesel_migrations::FileBasedMigrations;
 use futures_util::future::join_all;
-use registry_core::{AcquireError, BindSettings, Registry, Session, binds};
+use registry_core::{AcquireError, BindSettings, CreateTenantError, Registry, Session, binds};
 
 use crate::support::{causes, fresh_folder};
 
@@ -23,7 +24,17 @@ const FOLDER: &str = "REGISTRY_TEST_INNER_FOLDER";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acquires_in_a_process_of_its_own() {
     let (Ok(scene), Ok(folder)) = (std::env::var(SCENE), std::env::var(FOLDER)) else { return };
-    let url = format!("sqlite://{folder}/{{tenant}}.db?mode=rwc");
+    let url = format!("sqlite://{folder}/{{tenant}}.db");
+    let files = match scene.as_str() {
+        "one" | "created" => 0,
+        _ => 61,
+    };
+    for number in 0..files {
+        for tenant in ["t", "m"] {
+            let file = Path::new(&folder).join(format!("{tenant}{number}.db"));
+            std::fs::write(file, "").expect("an empty database");
+        }
+    }
     let limit = match scene.as_str() {
         "held" => Duration::from_millis(300),
         _ => Duration::from_secs(60),
@@ -42,13 +53,27 @@ async fn acquires_in_a_process_of_its_own() {
             all.into_iter().find_map(Result::err)
         }
         "migrated" => {
-            let migrations = Path::new(&folder).join("migrations");
-            std::fs::create_dir(&migrations).expect("a folder");
+            let migrations = migrations_in(Path::new(&folder));
             for number in 0..60 {
                 visit(&registry, number).await.expect("a session");
-                let tenant = registry.tenant(&format!("m{number}")).expect("a name");
-                let migrations = FileBasedMigrations::from_path(&migrations).expect("none");
-                tenant.migrate::<Files>(migrations).await.expect("migrated");
+                migrate(&registry, number, &migrations).await;
+            }
+            None
+        }
+        "created" => {
+            let migrations = migrations_in(Path::new(&folder));
+            let create = async |number| {
+                let name = format!("c{number}");
+                let created = registry.create_tenant::<Files>(&name, migrations.clone()).await;
+                drop(registry.tenant(&name).expect("a name").session::<Files>().await);
+                created.map(drop)
+            };
+            let mut error = None;
+            for number in 0..20 {
+                error = error.or(create(number).await.err());
+            }
+            if let Some(error) = error {
+                return tell(&error, matches!(error, CreateTenantError::Acquire(_)));
             }
             None
         }
@@ -68,8 +93,34 @@ async fn acquires_in_a_process_of_its_own() {
         _ => Some(acquire(&registry, 0).await.map(drop).expect_err("it cannot be opened")),
     };
     let Some(error) = error else { return println!("\nseen no error") };
-    println!("\nseen transient {}", error.is_transient());
-    causes(&error).iter().skip(1).for_each(|cause| println!("seen {cause}"));
+    tell(&error, error.is_transient());
+}
+
+fn tell(error: &(dyn std::error::Error + 'static), is_transient: bool) {
+    println!("\nseen transient {is_transient}");
+    causes(error).iter().skip(1).for_each(|cause| println!("seen {cause}"));
+}
+
+/// One of them cannot be run in a transaction, and only its `metadata.toml` says so.
+fn migrations_in(folder: &Path) -> FileBasedMigrations {
+    let migrations = folder.join("migrations");
+    if migrations.exists() {
+        return FileBasedMigrations::from_path(&migrations).expect("a folder");
+    }
+    for (name, sql) in [("1_create", "CREATE TABLE m (value INTEGER)"), ("2_vacuum", "VACUUM")] {
+        let folder = migrations.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("up.sql"), sql).expect("a file");
+        let metadata = format!("run_in_transaction = {}", name == "1_create");
+        std::fs::write(folder.join("metadata.toml"), metadata).expect("a file");
+    }
+    FileBasedMigrations::from_path(&migrations).expect("two")
+}
+
+async fn migrate(registry: &Registry, number: usize, migrations: &FileBasedMigrations) {
+    let tenant = registry.tenant(&format!("m{number}")).expect("a name");
+    let report = tenant.migrate::<Files>(migrations.clone()).await.expect("migrated");
+    assert_eq!(report.applied, ["1_create", "2_vacuum"]);
 }
 
 async fn acquire(registry: &Registry, number: usize) -> Result<Session<Files>, AcquireError> {
@@ -84,8 +135,8 @@ async fn visit(registry: &Registry, number: usize) -> Result<(), AcquireError> {
 }
 
 /// What happens in that scene, in a process that `program` starts.
-fn seen(program: &[&str], scene: &str, folder: &Path) -> Vec<String> {
-    let output = Command::new(program[0])
+fn seen(program: &[impl AsRef<OsStr>], scene: &str, folder: &Path) -> Vec<String> {
+    let output = Command::new(&program[0])
         .args(&program[1..])
         .arg(std::env::current_exe().expect("this test binary"))
         .args(["system::acquires_in_a_process_of_its_own", "--exact", "--nocapture"])
@@ -101,8 +152,10 @@ fn seen(program: &[&str], scene: &str, folder: &Path) -> Vec<String> {
     seen
 }
 
-/// With at most 64 open files, of which an engine takes three.
-const FEW_FILES: [&str; 4] = ["sh", "-c", "ulimit -n 64 && exec \"$@\"", "sh"];
+/// With at most so many open files, of which an engine takes three.
+fn few_files(limit: u32) -> [String; 4] {
+    ["sh", "-c", &format!("ulimit -n {limit} && exec \"$@\""), "sh"].map(str::to_owned)
+}
 
 /// Root may search any folder, unless it is told that it may not.
 const NO_PRIVILEGES: [&str; 3] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
@@ -121,8 +174,18 @@ const READ_ONLY: [&str; 7] = [
 
 #[test]
 fn where_files_are_short_idle_engines_make_room() {
-    for scene in ["one by one", "all at once", "migrated"] {
-        assert_eq!(seen(&FEW_FILES, scene, &fresh_folder()), ["no error"], "{scene}");
+    for scene in ["one by one", "all at once", "created"] {
+        assert_eq!(seen(&few_files(64), scene, &fresh_folder()), ["no error"], "{scene}");
+    }
+}
+
+/// How many files are left when migrations are read depends on how many this process was started with: of
+/// three limits in a row each leaves another number.
+#[test]
+fn where_files_are_short_idle_engines_make_room_for_migrations_to_be_read() {
+    for limit in 62..=65 {
+        let seen = seen(&few_files(limit), "migrated", &fresh_folder());
+        assert_eq!(seen, ["no error"], "{limit} files");
     }
 }
 
@@ -133,7 +196,7 @@ fn where_files_are_short_and_all_engines_are_used_the_error_is_the_systems_and_p
         "the operating system has no resources left for a connection",
         "Too many open files (os error 24)",
     ];
-    assert_eq!(seen(&FEW_FILES, "held", &fresh_folder()), expected);
+    assert_eq!(seen(&few_files(64), "held", &fresh_folder()), expected);
 }
 
 #[test]
@@ -150,21 +213,15 @@ fn a_database_in_a_folder_that_cannot_be_searched_is_not_unknown() {
 }
 
 #[test]
-fn a_database_that_cannot_be_made_is_not_unknown() {
+fn a_database_that_cannot_be_made_says_why() {
     let folder = fresh_folder();
-    let expected = [
-        "transient false",
-        "the connection could not be opened",
-        "Read-only file system (os error 30)",
-    ];
-    assert_eq!(seen(&READ_ONLY, "one", &folder), expected);
+    let expected = ["transient false", "Read-only file system (os error 30)"];
+    std::fs::create_dir(folder.join("migrations")).expect("a folder");
+    assert_eq!(seen(&READ_ONLY, "created", &folder), expected);
 
     std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o500)).expect("our folder");
-    let expected = [
-        "transient false",
-        "the connection could not be opened",
-        "Permission denied (os error 13)",
-    ];
-    assert_eq!(seen(&NO_PRIVILEGES, "one", &folder), expected);
-    assert!(folder.read_dir().expect("a folder").next().is_none(), "nothing is left there");
+    let expected = ["transient false", "Permission denied (os error 13)"];
+    assert_eq!(seen(&NO_PRIVILEGES, "created", &folder), expected);
+    let left: Vec<_> = folder.read_dir().expect("a folder").flatten().collect();
+    assert_eq!(left.len(), 1, "nothing is left there: {left:?}");
 }

@@ -5,6 +5,7 @@ mod abandoned;
 mod connection;
 mod gate;
 mod panics;
+mod rebuilt;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;

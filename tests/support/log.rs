@@ -23,6 +23,17 @@ pub(crate) fn captured_log() -> &'static Log {
     })
 }
 
+/// What the calling thread logs from now on, until the guard is dropped. It is not in the log of the binary then.
+pub(crate) fn own_log() -> (Log, tracing::subscriber::DefaultGuard) {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .finish();
+    (log, tracing::subscriber::set_default(subscriber))
+}
+
 impl Log {
     /// The lines that contain `text`.
     pub(crate) fn lines_with(&self, text: &str) -> Vec<String> {

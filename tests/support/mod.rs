@@ -29,6 +29,7 @@ pub(crate) mod proxy;
 mod server;
 mod server_url;
 pub(crate) mod sockets;
+pub(crate) mod steps;
 mod watchdog;
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]

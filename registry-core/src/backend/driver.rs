@@ -8,12 +8,13 @@ use std::sync::Arc;
 use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::connection::TransactionManagerStatus;
-use diesel::migration::Migration;
 use diesel_async::AsyncConnectionCore;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::hosts::Hosts;
+use super::migrate::{BrokenReference, MakesRoom, Migrated, MigrationLock, MigrationSession, Run};
+use super::namespace::{Namespace, Presence};
 use super::observed::{ErrorClass, Observed};
 use crate::error::{ConnectError, DriverError};
 use crate::settings::{DatabaseUrl, EngineOptions};
@@ -58,20 +59,29 @@ pub trait Driver:
     /// Whether a statement failed with `error` because its connection is gone.
     fn is_fatal(error: &diesel::result::Error) -> bool;
 
-    /// Whether a statement that failed with `error` has taken the whole transaction with it, so
-    /// that those after it are in none.
-    fn ends_transaction(_error: &diesel::result::Error) -> bool {
-        false
-    }
-
     /// Whether no transaction is open, as far as the driver knows without asking the server.
     fn is_outside_transaction(&mut self) -> bool {
         false
     }
 
-    /// A statement that fails if the transaction of a unit of work is not what it was: aborted, or
-    /// ended by the database itself.
-    const IS_AS_BEGUN: Option<&'static str> = None;
+    /// A statement that fails if the transaction has failed, and would be answered with a rollback if it was committed.
+    const FAILS_IF_ABORTED: Option<&'static str> = None;
+
+    /// A statement that marks a transaction. The mark goes when the transaction ends, and is set where neither the server
+    /// nor the driver tells of that.
+    const MARK: Option<&'static str> = None;
+
+    /// Whether the mark is a savepoint: then it is set anew behind each other one.
+    const MARK_IS_SAVEPOINT: bool = false;
+
+    /// Whether the transaction has the mark that was set. With `keeps_savepoints`, savepoints that are newer than the mark
+    /// stay, and the answer may be true of another transaction.
+    fn is_marked(
+        &mut self,
+        _keeps_savepoints: bool,
+    ) -> impl Future<Output = QueryResult<bool>> + Send {
+        std::future::ready(Ok(true))
+    }
 
     /// Begins a transaction with these statements, and has Diesel know of it.
     fn begin(&mut self, sql: &str) -> impl Future<Output = QueryResult<()>> + Send;
@@ -103,8 +113,8 @@ pub trait Driver:
         std::future::ready(Ok(true))
     }
 
-    /// What the error of the statement means that failed last, where the server has to be asked for it.
-    fn ask_error_class(&mut self) -> impl Future<Output = Option<ErrorClass>> + Send {
+    /// What the error of the statement means that failed last, and its text, where the server has to be asked for it.
+    fn ask_error(&mut self) -> impl Future<Output = Option<(ErrorClass, String)>> + Send {
         std::future::ready(None)
     }
 
@@ -138,10 +148,78 @@ pub trait Driver:
     /// Blocks: it is called where blocking is allowed.
     fn lock_migrations(&mut self, url: &DatabaseUrl) -> Result<MigrationLock, DriverError>;
 
-    /// Runs the pending ones of `migrations` in order. Blocks: it is called where that is allowed.
+    /// The transaction of a migration.
+    const BEGIN_MIGRATION: &str = "BEGIN";
+
+    /// What is to be as it is now in the session, after each migration.
+    fn session_of_migrations(
+        &mut self,
+    ) -> impl Future<Output = QueryResult<MigrationSession>> + Send {
+        std::future::ready(Ok(MigrationSession::default()))
+    }
+
+    /// Makes ready for a migration, before its transaction.
+    fn enter_migration(&mut self) -> impl Future<Output = QueryResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Ends whatever transaction a migration has left open, and brings the session back.
+    fn leave_migration(
+        &mut self,
+        session: &MigrationSession,
+    ) -> impl Future<Output = QueryResult<()>> + Send;
+
+    /// The rows that refer to rows which are not there, where migrations run without that being looked for.
+    fn broken_references(
+        &mut self,
+    ) -> impl Future<Output = QueryResult<Vec<BrokenReference>>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
+
+    /// Runs those migrations that the database does not know, in the order of their versions. Blocks: it is
+    /// called where that is allowed.
     ///
     /// Gives the connection back, and the names of what was run.
-    fn migrate(self, migrations: Migrations<Self::Backend>) -> (Self, Migrated);
+    fn migrate(self, run: Run<'_, Self::Backend, impl MakesRoom>) -> (Self, Migrated);
+
+    /// Waits until nobody else makes or drops that namespace. It is kept from others until the connection is
+    /// closed.
+    ///
+    /// A SQLite database has no namespaces for tenants, and is a file.
+    fn lock_namespace(&mut self, _: &Namespace) -> impl Future<Output = QueryResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Whether that namespace is there.
+    fn find_namespace(
+        &mut self,
+        _: &Namespace,
+    ) -> impl Future<Output = QueryResult<Presence>> + Send {
+        std::future::ready(Ok(Presence::Missing))
+    }
+
+    /// Makes a namespace that is not finished, and returns where it is for the time being. What others have not
+    /// finished is removed before.
+    fn begin_namespace(
+        &mut self,
+        namespace: &Namespace,
+    ) -> impl Future<Output = QueryResult<Namespace>> + Send {
+        std::future::ready(Ok(namespace.clone()))
+    }
+
+    /// Has it be found under its own name from now on.
+    fn finish_namespace(
+        &mut self,
+        _begun: &Namespace,
+        _: &Namespace,
+    ) -> impl Future<Output = QueryResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Removes a namespace with everything in it, finished or not.
+    fn remove_namespace(&mut self, _: &Namespace) -> impl Future<Output = QueryResult<()>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Whether a statement still runs whose future was dropped.
     fn is_busy(&self) -> bool {
@@ -199,36 +277,6 @@ pub(crate) fn depth(status: &TransactionManagerStatus) -> QueryResult<u32> {
     Ok(status.transaction_depth()?.map_or(0, NonZeroU32::get))
 }
 
-/// Every migration that there is.
-pub(crate) type Migrations<DB> = Vec<Box<dyn Migration<DB>>>;
-
-/// A lock that is held for as long as this lives.
-#[derive(Debug, Default)]
-pub struct MigrationLock {
-    /// Locked by the operating system, which lets go of it when the process ends in any way.
-    pub(super) _file: Option<std::fs::File>,
-}
-
-/// What became of migrations.
-#[derive(Debug)]
-pub struct Migrated {
-    /// The names of those that were run.
-    pub applied: Vec<String>,
-    /// How many had been run before.
-    pub skipped: usize,
-    /// What stopped it.
-    pub failure: Option<MigrationFailure>,
-}
-
-/// What stopped migrations.
-#[derive(Debug)]
-pub enum MigrationFailure {
-    /// What was run before could not be found out.
-    List(DriverError),
-    /// A migration failed.
-    Run(String, DriverError),
-}
-
 /// The SQL in what Diesel shows of a query: the values come behind it, after this mark.
 pub(crate) fn without_values(shown: &str) -> &str {
     shown.split("-- binds:").next().unwrap_or_default().trim_end()
@@ -253,50 +301,3 @@ macro_rules! begin_by_ansi {
     };
 }
 pub(super) use begin_by_ansi;
-
-/// Implements `Driver::migrate` by way of Diesel's own harness, which is written for connections that
-/// block.
-macro_rules! migrate_by_harness {
-    () => {
-        fn migrate(
-            self,
-            migrations: $crate::backend::driver::Migrations<Self::Backend>,
-        ) -> (Self, $crate::backend::driver::Migrated) {
-            use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
-            let mut harness: AsyncConnectionWrapper<Self> = self.into();
-            let migrated = $crate::backend::driver::run_pending(&mut harness, migrations);
-            (harness.into_inner(), migrated)
-        }
-    };
-}
-pub(super) use migrate_by_harness;
-
-/// Runs those of `migrations` that the database does not know, in the order of their versions.
-pub(super) fn run_pending<DB, H>(harness: &mut H, mut migrations: Migrations<DB>) -> Migrated
-where
-    DB: diesel::backend::Backend,
-    H: diesel_migrations::MigrationHarness<DB>,
-{
-    let mut migrated = Migrated { applied: Vec::new(), skipped: 0, failure: None };
-    let known = match harness.applied_migrations() {
-        Ok(known) => known,
-        Err(error) => {
-            migrated.failure = Some(MigrationFailure::List(error));
-            return migrated;
-        }
-    };
-    migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
-    for migration in migrations {
-        if known.contains(&migration.name().version()) {
-            migrated.skipped += 1;
-            continue;
-        }
-        let name = migration.name().to_string();
-        if let Err(error) = harness.run_migration(&*migration) {
-            migrated.failure = Some(MigrationFailure::Run(name, error));
-            break;
-        }
-        migrated.applied.push(name);
-    }
-    migrated
-}

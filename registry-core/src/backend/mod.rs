@@ -4,14 +4,17 @@ use diesel_async::AsyncConnection;
 
 use crate::settings::{BackendKind, DatabaseUrl};
 
+pub(crate) mod diagnosis;
 pub(crate) mod driver;
 #[cfg_attr(
     not(any(feature = "postgres", feature = "mysql")),
     expect(dead_code, reason = "only servers have hosts")
 )]
 pub(crate) mod hosts;
+pub(crate) mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
+pub(crate) mod namespace;
 #[cfg_attr(
     not(feature = "postgres"),
     expect(dead_code, reason = "the stream of no other database is read")
@@ -19,8 +22,7 @@ mod mysql;
 pub(crate) mod observed;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-mod resources;
+pub(crate) mod resources;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(all(feature = "rustls", any(feature = "postgres", feature = "mysql")))]

@@ -6,11 +6,13 @@
 //! MySQL, SQLite and Unix sockets, the text of each statement is judged when it has been run, and what it
 //! may have done to a transaction counts as a change that has to be undone.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::diagnosis::Said;
 use crate::latch::Latch;
 use crate::sql::{Effects, SessionEffect, TransactionEffect};
 
@@ -32,10 +34,20 @@ pub struct Observed {
     begins_by_itself: AtomicBool,
     /// What the statements since [`Observed::forget_effects`] may have left behind.
     left: AtomicU8,
+    /// How often statements have ended a transaction, as far as the server or the driver tells.
+    ends: AtomicU32,
+    /// Statements that may end a transaction, and whose end is not reported yet.
+    endings: AtomicU32,
+    /// How often the database has rolled a transaction back by itself, as far as the driver tells.
+    rollbacks: AtomicU32,
+    /// What is to be asked of the transaction, see [`Questions`].
+    questions: AtomicU8,
     /// What the server has reported of its role.
     role: AtomicU8,
     /// Whether a statement may have dropped those that the driver has prepared, since it was last asked.
     may_have_dropped: AtomicBool,
+    /// What the last errors said and meant, for those who have them.
+    said: Mutex<VecDeque<Said>>,
     /// What the last error means. Zero if there was none.
     error: AtomicU8,
     /// What errors have meant that nobody has drawn the consequences of, one bit each.
@@ -81,6 +93,30 @@ impl Left {
     const CHANGED: u8 = 2;
     /// Something has changed that only another connection is without.
     const IRREVERSIBLE: u8 = 4;
+}
+
+/// What the statements since the last question may have done to a transaction, where neither the server nor the
+/// driver tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Questions(u8);
+
+impl Questions {
+    /// A statement may have ended it.
+    pub(crate) const ENDED: Self = Self(1);
+    /// A statement of savepoints was run, which was not Diesel's.
+    pub(crate) const SAVEPOINT: Self = Self(2);
+    /// A statement has failed, and nobody said what it was.
+    pub(crate) const FAILED: Self = Self(4);
+    /// A statement has rows, which may have ended in an error.
+    pub(crate) const ROWS: Self = Self(8);
+
+    pub(crate) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 }
 
 /// Whether a transaction is open, in the words of the server.
@@ -135,6 +171,9 @@ impl ErrorClass {
         self != Self::Permanent
     }
 }
+
+/// How many errors of a connection are kept in mind: a rollback to a savepoint may fail after the error that led to it.
+pub(crate) const ERRORS_KEPT: usize = 4;
 
 const ROLE_REPORTED: u8 = 1;
 const IN_HOT_STANDBY: u8 = 2;
@@ -245,6 +284,54 @@ impl Observed {
         self.left.fetch_or(Left::CHANGED, Ordering::Relaxed);
     }
 
+    /// How often statements have ended a transaction, and how often the database has rolled one back by itself.
+    pub(crate) fn ends(&self) -> (u32, u32) {
+        (self.ends.load(Ordering::Relaxed), self.rollbacks.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn note_end(&self) {
+        self.ends.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether a statement that may end a transaction was sent, and its end is not reported.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.endings.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn note_ending(&self) {
+        self.endings.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_ending_answered(&self) {
+        self.endings.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_rollback(&self) {
+        self.rollbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the server has said that the transaction has failed, and takes nothing but its end.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.status.load(Ordering::Relaxed) == b'E'
+    }
+
+    pub(crate) fn raise(&self, questions: Questions) {
+        if questions.0 & !self.questions.load(Ordering::Relaxed) != 0 {
+            self.questions.fetch_or(questions.0, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn questions(&self) -> Questions {
+        Questions(self.questions.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn take_questions(&self) -> Questions {
+        match self.questions() {
+            Questions(0) => Questions(0),
+            _ => Questions(self.questions.swap(0, Ordering::Relaxed)),
+        }
+    }
+
     /// What the last error means that the server has sent.
     pub(crate) fn last_error(&self) -> Option<ErrorClass> {
         let error = self.error.load(Ordering::Relaxed);
@@ -258,6 +345,15 @@ impl Observed {
     pub(crate) fn note_error(&self, error: ErrorClass) {
         self.error.store(error as u8, Ordering::Relaxed);
         self.unheard.fetch_or(error.bit(), Ordering::Relaxed);
+    }
+
+    /// Notes what the server said with the code of an error.
+    pub(crate) fn note_said(&self, message: &str, class: ErrorClass) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() == ERRORS_KEPT {
+            said.pop_front();
+        }
+        said.push_back(Said::new(message, class));
     }
 
     /// What errors have meant since this was last asked. An error among the rows of a statement comes after the

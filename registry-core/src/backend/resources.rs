@@ -8,20 +8,47 @@ use std::{
 };
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-use crate::error::{ConnectError, DriverError};
+use crate::error::ConnectError;
+use crate::error::DriverError;
 
 /// Whether the operating system refused for want of files, memory or buffers: it may have some again
 /// when others have gone.
-pub(super) fn is_exhausted(error: &io::Error) -> bool {
-    // Windows: ERROR_TOO_MANY_OPEN_FILES, WSAEMFILE and WSAENOBUFS.
-    #[cfg(windows)]
-    const CODES: [i32; 3] = [4, 10024, 10055];
-    // ENFILE, EMFILE and ENOBUFS, of which only the last has not the same number everywhere.
-    #[cfg(not(windows))]
-    const CODES: [i32; 3] = [23, 24, if cfg!(target_os = "linux") { 105 } else { 55 }];
-
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::OutOfMemory
-        || error.raw_os_error().is_some_and(|code| CODES.contains(&code))
+        || error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code))
+}
+
+/// ERROR_TOO_MANY_OPEN_FILES, WSAEMFILE and WSAENOBUFS.
+#[cfg(windows)]
+const EXHAUSTED: [i32; 3] = [4, 10024, 10055];
+
+/// ENFILE, EMFILE and ENOBUFS, of which only the last has not the same number everywhere.
+#[cfg(not(windows))]
+const EXHAUSTED: [i32; 3] = [23, 24, if cfg!(target_os = "linux") { 105 } else { 55 }];
+
+/// Whether `error` is the system's refusal of another file to Diesel's migrations, which are read from files.
+pub(crate) fn lacks_files(error: &DriverError) -> bool {
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return is_exhausted(error);
+    }
+    // Neither of Diesel's errors has a source; the type of the second is not exported, but it ends in the words of
+    // the system's error.
+    match error.downcast_ref::<diesel_migrations::MigrationError>() {
+        Some(diesel_migrations::MigrationError::IoError(error)) => is_exhausted(error),
+        Some(_) => false,
+        None => {
+            let text = error.to_string();
+            EXHAUSTED
+                .iter()
+                .any(|code| text.ends_with(&io::Error::from_raw_os_error(*code).to_string()))
+        }
+    }
+}
+
+/// Whether this process can open as many files as are open at once where migrations are read from files.
+pub(crate) fn can_read_files() -> bool {
+    // A pipe is two of them, as are a folder and one of its files.
+    io::pipe().is_ok()
 }
 
 /// When files were last seen to be short.

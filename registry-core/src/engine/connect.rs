@@ -19,6 +19,7 @@ use super::watch::{Judge, Watch, Watcher};
 use crate::backend::Backend;
 use crate::backend::driver::{Opened, Reach};
 use crate::backend::observed::Observed;
+use crate::caller::Caller;
 use crate::error::{AcquireError, ConnectError};
 use crate::panicked::caught;
 use crate::settings::{DatabaseUrl, EngineOptions, Pooler};
@@ -207,12 +208,31 @@ impl<C: Backend> Core<C> {
         }
     }
 
-    /// Puts a connection that is about to be lent into a schema. False if there is none of that name.
+    /// Puts a connection that is about to be lent into a schema. `None` if there is none of that name.
     ///
     /// Whatever schema the last borrower has left it in, and by whatever means. A connection that was another
     /// tenant's is made as new, and forgets the statements that it has prepared: they are for the other one's
     /// tables.
     pub(crate) async fn prepare(
+        mut loan: Loan<C>,
+        schema: String,
+    ) -> Result<Option<Loan<C>>, AcquireError> {
+        let engine = Arc::clone(loan.engine());
+        let is_there = if engine.settings.is_isolated {
+            let is_there;
+            (loan, is_there) = Self::put_apart(loan, schema).await?;
+            is_there
+        } else {
+            engine.put_into(&mut loan, &schema).await?
+        };
+        // It is watched anew, and may have been prepared by another task.
+        if let Some(watch) = loan.watch() {
+            watch.is_held_by(Caller::current());
+        }
+        Ok(is_there.then_some(loan))
+    }
+
+    pub(super) async fn put_into(
         &self,
         loan: &mut Loan<C>,
         schema: &str,
@@ -323,7 +343,6 @@ impl<C: Backend> Core<C> {
                 dialect: C::DIALECT,
                 knows_transactions: C::KNOWS_TRANSACTIONS,
                 is_fatal: C::is_fatal,
-                ends_transaction: C::ends_transaction,
                 is_to_write: !self.settings.options.read_only,
             },
         ));

@@ -22,11 +22,12 @@ use super::stats::Stats;
 use super::status::{EngineStatus, LastError};
 use super::used::Used;
 use super::uses::{Owner, Uses};
-use super::watch::{Watch, caller};
-use super::{AnyEngine, CheckFailure};
+use super::watch::Watch;
+use super::{AnyEngine, CheckFailure, Kept};
 use crate::backend::Backend;
 use crate::backend::observed::Observed;
-use crate::error::{AcquireError, ConnectError, DriverError};
+use crate::caller::Caller;
+use crate::error::{AcquireError, ConnectError};
 use crate::latch::Latch;
 use crate::settings::EngineSettings;
 
@@ -55,6 +56,8 @@ pub(crate) struct Core<C: Backend> {
     pub(super) watched: Mutex<Vec<Weak<Watch>>>,
     /// The streams of its connections, which outlive those for as long as it takes to say good-bye.
     pub(super) streams: Mutex<Vec<Weak<Observed>>>,
+    /// Who has a permit, and waits for a connection that is opened or looked at.
+    filling: Mutex<Vec<Caller>>,
     /// Those who wait for a connection of others, as the server takes no more.
     pub(super) starving: Starving<C>,
     /// What its connections have found out that concerns the others.
@@ -88,6 +91,7 @@ impl<C: Backend> Core<C> {
             is_maintained: Arc::new(AtomicBool::new(false)),
             watched: Mutex::new(Vec::new()),
             streams: Mutex::new(Vec::new()),
+            filling: Mutex::default(),
             starving: Starving::default(),
             doubts: Arc::default(),
         }
@@ -104,9 +108,6 @@ impl<C: Backend> Core<C> {
         let taken = engine.permits.try_acquire().map(SemaphorePermit::forget);
         match taken {
             Ok(()) => {}
-            Err(TryAcquireError::NoPermits) if engine.settings.is_isolated => {
-                return Err(AcquireError::Isolated { key: engine.settings.key });
-            }
             Err(TryAcquireError::NoPermits) => return Ok(Attempt::Wait(engine, asked)),
             Err(TryAcquireError::Closed) => return Err(engine.closed_error()),
         }
@@ -162,9 +163,12 @@ impl<C: Backend> Core<C> {
                 lease => held.put(lease),
             }
         }
-        if let Some(lease) = held.lease_mut()
+        if self.settings.is_isolated {
+            held = Box::pin(Self::fill_apart(held, started, within)).await?;
+        } else if let Some(lease) = held.lease_mut()
             && !self.is_fresh(lease, &Handle::current())
         {
+            let _filling = Filling::new(self);
             let filling = self.fill(&mut held, started, within);
             // Boxed: it is large and rare, and each caller that waits would make room for it.
             Box::pin(self.unless_closed(filling)).await??;
@@ -189,11 +193,18 @@ impl<C: Backend> Core<C> {
         let returns = Returns(&engine);
         let permit = engine.permits.acquire();
         // A time so long that it has no end on the clock is waited for without a timer.
-        let permit = match started.checked_add(within) {
-            Some(deadline) => timeout_at(deadline, permit).await,
-            None => Ok(permit.await),
+        let permit = async {
+            let permit = match started.checked_add(within) {
+                Some(deadline) => timeout_at(deadline, permit).await,
+                None => Ok(permit.await),
+            };
+            permit.map(|permit| permit.map(SemaphorePermit::forget))
         };
-        let permit = permit.map(|permit| permit.map(SemaphorePermit::forget));
+        let permit = if engine.settings.is_isolated {
+            engine.unless_for_itself(permit).await?
+        } else {
+            permit.await
+        };
         drop((waiting, returns));
         match permit {
             Ok(Ok(())) => {
@@ -201,6 +212,9 @@ impl<C: Backend> Core<C> {
                 Ok(Held::new(engine, asked))
             }
             Ok(Err(_)) => Err(engine.closed_error()),
+            Err(_) if engine.settings.is_isolated && engine.is_kept_by_caller() => {
+                Err(AcquireError::Isolated { key: engine.settings.key })
+            }
             Err(_) => Err(engine.timed_out(within)),
         }
     }
@@ -221,8 +235,8 @@ impl<C: Backend> Core<C> {
     }
 
     /// How many sessions of this engine the calling task has, of those that count.
-    fn held_by_caller(&self, counts: impl Fn(&Watch) -> bool) -> u32 {
-        let caller = caller();
+    pub(super) fn held_by_caller(&self, mut counts: impl FnMut(&Watch) -> bool) -> u32 {
+        let caller = Caller::current().number();
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let holders = watched.iter().filter_map(Weak::upgrade);
         let own =
@@ -261,6 +275,29 @@ impl<C: Backend> Core<C> {
     pub(super) fn lent(&self) -> u32 {
         let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
         self.settings.options.max_connections.saturating_sub(free)
+    }
+}
+
+/// Somebody who waits for a connection that is opened or looked at.
+struct Filling<'a, C: Backend> {
+    engine: &'a Core<C>,
+    caller: Caller,
+}
+
+impl<'a, C: Backend> Filling<'a, C> {
+    fn new(engine: &'a Core<C>) -> Self {
+        let caller = Caller::current();
+        engine.filling.lock().unwrap_or_else(PoisonError::into_inner).push(caller);
+        Self { engine, caller }
+    }
+}
+
+impl<C: Backend> Drop for Filling<'_, C> {
+    fn drop(&mut self) {
+        let mut filling = self.engine.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = filling.iter().position(|other| *other == self.caller) {
+            filling.swap_remove(at);
+        }
     }
 }
 
@@ -323,15 +360,30 @@ impl<C: Backend> AnyEngine for Core<C> {
         })
     }
 
-    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), DriverError>> {
-        let file = file.display().to_string().replace('\'', "''");
+    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>> {
+        let copy = format!("VACUUM INTO '{}'", file.display().to_string().replace('\'', "''"));
         Box::pin(async move {
             let Ok(runtime) = Handle::try_current() else {
                 return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
             };
             let attempt = Self::try_lend(Used::new(Arc::clone(&self)), &runtime, None)?;
             let mut loan = Self::lend(attempt, Instant::now(), None, None).await?;
-            Ok(loan.connection_mut().batch_execute(&format!("VACUUM INTO '{file}'")).await?)
+            let read_only = self.settings.options.read_only;
+            if read_only {
+                // It is not lent again with what follows.
+                loan.discard();
+            }
+            let connection = loan.connection_mut();
+            let copied = async {
+                if !read_only {
+                    return connection.batch_execute(&copy).await;
+                }
+                // Of the original nothing is written, but SQLite refuses it all the same.
+                connection.leave_work().await?;
+                connection.batch_execute(&copy).await?;
+                connection.enter_work(true).await.map(drop)
+            };
+            copied.await.map_err(|error| CheckFailure::Check(error.into()))
         })
     }
 
@@ -356,6 +408,26 @@ impl<C: Backend> AnyEngine for Core<C> {
 
     fn uses(&self) -> &Uses {
         &self.uses
+    }
+
+    fn kept_by_caller(&self) -> Kept {
+        let mut statements = 0;
+        let sessions = self.held_by_caller(|watch| {
+            let is_idle = !watch.lets_go_by_itself()
+                && !watch.is_cut_short()
+                && !watch.observed.is_in_flight();
+            statements += if is_idle { watch.started() } else { 0 };
+            is_idle
+        });
+        let caller = Caller::current();
+        let filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever is polled hears of the end of the engine at once.
+        let filling = filling.iter().filter(|other| **other == caller).count();
+        Kept { sessions: sessions + u32::try_from(filling).unwrap_or(u32::MAX), statements }
+    }
+
+    fn is_worked_on_by_caller(&self) -> bool {
+        self.held_by_caller(|watch| watch.is_in_work.load(Ordering::Relaxed)) > 0
     }
 
     fn is_held_by_caller(&self) -> bool {

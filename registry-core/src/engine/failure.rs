@@ -5,7 +5,8 @@ use tokio::time::timeout;
 
 use super::loan::Loan;
 use crate::backend::Backend;
-use crate::backend::observed::{ErrorClass, TransactionStatus};
+use crate::backend::diagnosis::Diagnosis;
+use crate::backend::observed::{ErrorClass, Questions, TransactionStatus};
 
 impl<C: Backend> Loan<C> {
     /// The error, or what the server has said when it ended the connection: the driver only reports that
@@ -47,11 +48,42 @@ impl<C: Backend> Loan<C> {
         if class.is_some() || !is_hidden || !self.is_fit() {
             return class;
         }
+        let diagnosis = self.watch().and_then(|watch| {
+            // An error that came with the rows was none when the statement was reported.
+            watch.observed.raise(Questions::FAILED);
+            watch.diagnosis_of(error)
+        });
+        if let Some(class) = diagnosis.as_ref().and_then(Diagnosis::class) {
+            return Some(class);
+        }
         let left = self.left();
-        let asked = timeout(limit, self.connection_mut().ask_error_class()).await;
+        let asked = timeout(limit, self.connection_mut().ask_error()).await;
         // The question was not the borrower's.
         self.restore(left);
-        asked.ok().flatten()
+        let class = asked.ok().flatten().map(|(class, _)| class);
+        if let (Some(diagnosis), Some(class)) = (diagnosis, class) {
+            diagnosis.set(class);
+        }
+        if let (Some(watch), Some(class)) = (self.watch(), class) {
+            watch.note_class(class);
+        }
+        class
+    }
+
+    /// Forgets whether a statement has failed.
+    pub(crate) fn forget_failures(&self) {
+        if let Some(watch) = self.watch() {
+            watch.forget_failures();
+        }
+    }
+
+    /// Whether a statement has failed since then for a reason that may be gone a little later, as far as is known.
+    pub(crate) fn has_failed_in_passing(&self) -> bool {
+        let is_to_write = !self.engine().settings.options.read_only;
+        self.watch().is_some_and(|watch| {
+            watch.hear_errors(is_to_write);
+            watch.has_failed_in_passing()
+        })
     }
 
     /// Whether the server has said that no transaction is open.

@@ -4,25 +4,88 @@
 //! one of its own, which is dealt with when the next one comes: a connection that did so on its way back would
 //! still be lent when the test, which has just dropped it, asks again.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel_async::TransactionManager;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use super::connect::{CHECK, setup_error};
 use super::core::Core;
+use super::loan::{Held, Loan};
 use super::pool::Lease;
 use crate::backend::Backend;
 use crate::backend::driver::depth;
+use crate::bind_key::BindKey;
+use crate::caller::unless_waiting_for_itself;
 use crate::error::{AcquireError, ConnectError};
 
 /// The depth of the transaction that is never committed, and the savepoint of a borrower in it.
 const BORROWED: u32 = 2;
 
 impl<C: Backend> Core<C> {
+    /// What waiting for the connection comes to, unless the calling task waits for itself: it has the connection,
+    /// and nothing goes on in it that could let go.
+    pub(super) async fn unless_for_itself<T>(
+        &self,
+        turn: impl Future<Output = T>,
+    ) -> Result<T, AcquireError> {
+        let turn = unless_waiting_for_itself(turn, || self.done_by_caller());
+        // Boxed: each caller that waits for any engine would make room for it.
+        let turn = Box::pin(turn).await;
+        turn.ok_or(AcquireError::Isolated { key: self.settings.key })
+    }
+
+    /// How many statements the calling task has begun on the connection, if it has that and is not at one.
+    fn done_by_caller(&self) -> Option<u64> {
+        let mut done = None;
+        self.held_by_caller(|watch| {
+            let is_idle = !watch.lets_go_by_itself() && !watch.is_cut_short();
+            done = is_idle.then(|| watch.started()).or(done);
+            is_idle
+        });
+        done
+    }
+
+    /// Whether the calling task has the connection until it drops something.
+    pub(super) fn is_kept_by_caller(&self) -> bool {
+        self.held_by_caller(|watch| !watch.lets_go_by_itself()) > 0
+    }
+
+    /// Sees to it that the slot has the one connection, in a task of its own: if the caller goes away, a statement
+    /// that was cut short would cost the connection, and the test all that it has done.
+    pub(super) async fn fill_apart(
+        mut held: Held<C>,
+        started: Instant,
+        within: Duration,
+    ) -> Result<Held<C>, AcquireError> {
+        let engine = Arc::clone(held.engine());
+        let key = engine.settings.key;
+        let filling = async move {
+            engine.unless_closed(engine.fill(&mut held, started, within)).await??;
+            Ok(held)
+        };
+        apart(key, filling).await
+    }
+
+    /// Puts the connection into a schema, in a task of its own for the same reason.
+    pub(super) async fn put_apart(
+        mut loan: Loan<C>,
+        schema: String,
+    ) -> Result<(Loan<C>, bool), AcquireError> {
+        let engine = Arc::clone(loan.engine());
+        let key = engine.settings.key;
+        let put = async move {
+            let is_there = engine.put_into(&mut loan, &schema).await?;
+            Ok((loan, is_there))
+        };
+        apart(key, put).await
+    }
+
     /// Sees to it that the slot has the one connection, as its next borrower is to find it.
     pub(super) async fn fill_isolated(
         &self,
@@ -49,16 +112,16 @@ impl<C: Backend> Core<C> {
         }
         // Until the opposite is known.
         lease.discard();
-        let is_lost = lease.watch().is_none_or(|watch| watch.has_lost_transaction());
-        if is_lost {
-            return Err(AcquireError::IsolationLost { key });
-        }
         let Some(connection) = lease.connection_mut() else {
             return Err(AcquireError::IsolationLost { key });
         };
+        let status = C::TransactionManager::transaction_manager_status_mut(connection);
+        let was_begun = !matches!(depth(status), Ok(0));
         let limit = self.settings.options.connect_timeout.min(left);
         match timeout(limit, settle(connection)).await {
             Ok(Ok(())) => {}
+            // The savepoint of the last borrower is gone, and with it the transaction that was not to be committed.
+            Ok(Err(_)) if was_begun => return Err(AcquireError::IsolationLost { key }),
             Ok(Err(error)) => {
                 let source = Arc::new(ConnectError::Setup {
                     statement: "SAVEPOINT".to_owned(),
@@ -69,11 +132,23 @@ impl<C: Backend> Core<C> {
             }
             Err(_) => return Err(self.could_not_connect(ConnectError::TimedOut { after: limit })),
         }
-        if let Some(watch) = lease.watch() {
-            watch.expect_no_failure();
-        }
         lease.keep();
         Ok(())
+    }
+}
+
+/// Runs `work` to its end, whether or not anybody waits for that.
+async fn apart<T: Send + 'static>(
+    key: BindKey,
+    work: impl Future<Output = Result<T, AcquireError>> + Send + 'static,
+) -> Result<T, AcquireError> {
+    match tokio::spawn(work.in_current_span()).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends.
+            Err(_) => Err(AcquireError::NoRuntime { key }),
+        },
     }
 }
 

@@ -13,9 +13,10 @@ use super::meters::Timer;
 use super::pool::Lease;
 use super::returning;
 use super::used::Used;
-use super::watch::{Watch, caller};
+use super::watch::Watch;
 use crate::backend::Backend;
 use crate::backend::observed::Left;
+use crate::caller::Caller;
 
 /// The right to one of an engine's connections, and its slot once there is one. Dropping it gives both
 /// back.
@@ -97,8 +98,11 @@ impl<C: Backend> Loan<C> {
     /// `held` has a slot that is filled.
     pub(super) fn new(held: Held<C>) -> Self {
         if let Some(watch) = held.lease().and_then(|lease| lease.watch()) {
-            watch.holder.store(caller(), Ordering::Relaxed);
+            watch.is_held_by(Caller::current());
             watch.is_for_query.store(false, Ordering::Relaxed);
+            watch.is_for_rows.store(false, Ordering::Relaxed);
+            watch.is_in_work.store(false, Ordering::Relaxed);
+            watch.is_questioned.store(false, Ordering::Relaxed);
             watch.set_tenant(None);
         }
         let engine = &held.engine;
@@ -118,6 +122,20 @@ impl<C: Backend> Loan<C> {
     pub(crate) fn mark_for_query(&self) {
         if let Some(watch) = self.held.as_ref().and_then(Held::lease).and_then(|it| it.watch()) {
             watch.is_for_query.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Says that rows are handed out one by one, so that the borrower decides when the query is over.
+    pub(crate) fn mark_for_rows(&self) {
+        if let Some(watch) = self.watch() {
+            watch.is_for_rows.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Says that it has the transaction of a unit of work, until it comes back.
+    pub(crate) fn mark_in_work(&self) {
+        if let Some(watch) = self.watch() {
+            watch.is_in_work.store(true, Ordering::Relaxed);
         }
     }
 
@@ -155,18 +173,6 @@ impl<C: Backend> Loan<C> {
         if let Some(watch) = self.watch() {
             watch.rows_are_read();
         }
-    }
-
-    /// Notes from now on what failures do to a transaction.
-    pub(crate) fn expect_no_failure(&self) {
-        if let Some(watch) = self.watch() {
-            watch.expect_no_failure();
-        }
-    }
-
-    /// Whether a failure has ended the transaction.
-    pub(crate) fn has_lost_transaction(&self) -> bool {
-        self.watch().is_some_and(|watch| watch.has_lost_transaction())
     }
 
     /// What the borrower has left behind so far.
@@ -237,6 +243,10 @@ impl<C: Backend> Drop for Loan<C> {
         let engine = &held.engine;
         engine.stats.returned(self.lent, || engine.pool.counts().idle);
         let Some(lease) = &mut held.lease else { return };
+        if let Some(watch) = lease.watch() {
+            // Whatever is still to be done on it is not the borrower's.
+            watch.holder.store(0, Ordering::Relaxed);
+        }
         // Until the opposite is known.
         lease.discard();
         if settings.is_isolated {

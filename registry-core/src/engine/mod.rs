@@ -25,6 +25,7 @@ mod pool;
 mod returning;
 mod rows;
 mod slot;
+mod standing;
 mod starving;
 mod statements;
 mod stats;
@@ -41,7 +42,8 @@ mod sync {
 pub(crate) use self::core::{Attempt, Core};
 pub(crate) use self::loan::Loan;
 pub(crate) use self::rows::OpenRows;
-pub(crate) use self::stats::{beside_session, engine_closed, engine_opened};
+pub(crate) use self::standing::{Over, Standing};
+pub(crate) use self::stats::{beside_session, beside_work, engine_closed, engine_opened};
 pub use self::status::{EngineStatus, LastError};
 pub(crate) use self::used::Used;
 use self::uses::{Owner, Uses};
@@ -120,7 +122,7 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
     ) -> BoxFuture<'static, Result<(), CheckFailure>>;
 
     /// Copies a SQLite database to a file that is not there yet.
-    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), DriverError>>;
+    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>>;
 
     /// Refuses sessions from now on, to those who wait as well, and closes idle connections.
     fn begin_close(&self);
@@ -136,9 +138,24 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
 
     /// Whether the calling task has a session of this engine, other than for a query that runs.
     fn is_held_by_caller(&self) -> bool;
+
+    /// What the calling task has of this engine and is not at work with.
+    fn kept_by_caller(&self) -> Kept;
+
+    /// Whether the calling task has a unit of work with a transaction on this engine.
+    fn is_worked_on_by_caller(&self) -> bool;
 }
 
-/// Why a check of an engine failed.
+/// What a task has of an engine and is not at work with: whoever waits for that in this task may wait for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Kept {
+    /// How many sessions, units of work and streams of rows.
+    pub(crate) sessions: u32,
+    /// How many statements were begun on them.
+    pub(crate) statements: u64,
+}
+
+/// Why an engine could not be checked, or its database not be copied.
 pub(crate) enum CheckFailure {
     Acquire(AcquireError),
     Check(DriverError),

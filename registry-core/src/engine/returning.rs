@@ -1,7 +1,6 @@
 //! How a connection comes back: as it is, or after something, or not at all.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use diesel::connection::TransactionManagerStatus;
@@ -48,9 +47,6 @@ async fn give_back_later<C: Backend>(held: Held<C>, how: Return) {
 }
 
 fn keep<C: Backend>(lease: &mut Lease<C>) {
-    if let Some(watch) = lease.watch() {
-        watch.holder.store(0, Ordering::Relaxed);
-    }
     lease.touch();
     lease.keep();
 }

@@ -203,6 +203,17 @@ pub(crate) fn beside_session(bind: BindKey, place: &std::panic::Location<'_>) {
     );
 }
 
+/// Warns of a query on the registry by a task that has a unit of work open on another bind.
+pub(crate) fn beside_work(bind: &str, place: &std::panic::Location<'_>) {
+    tracing::warn!(
+        target: TARGET,
+        bind,
+        %place,
+        "a query is run on the registry by a task that has a unit of work, and is no part of it: it is \
+         committed by itself (said once for this place)"
+    );
+}
+
 /// Reports a query that took `elapsed`. `text` is as Diesel shows it.
 pub(super) fn slow_query(bind: BindKey, tenant: Option<&str>, text: &str, elapsed: Duration) {
     let sql = without_values(text);

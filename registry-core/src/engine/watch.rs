@@ -4,9 +4,10 @@
 //! cut short shows, as its future was dropped; and where the stream of the connection is not read
 //! ([`Observed`]), the text of each statement shows what it may have left behind.
 
+use std::collections::VecDeque;
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
@@ -14,8 +15,12 @@ use diesel::result::{DatabaseErrorKind, Error};
 
 use super::doubts::{Doubts, Heard, Open};
 use super::stats::slow_query;
-use crate::backend::observed::{ErrorClass, Left, Observed};
+use crate::backend::diagnosis::{Diagnosis, LastError};
+use crate::backend::driver::sql_of;
+use crate::backend::observed::{ERRORS_KEPT, ErrorClass, Left, Observed, Questions};
 use crate::bind_key::BindKey;
+use crate::caller::Caller;
+use crate::error::is_transient;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
 /// What is known of a connection from watching it. Shared by its slot and its instrumentation.
@@ -34,12 +39,22 @@ pub(super) struct Watch {
     is_broken: AtomicBool,
     /// Whether a statement failed for a reason that the driver does not pass on.
     has_unknown_error: AtomicBool,
-    /// Whether a failure has ended the transaction, since [`Watch::expect_no_failure`].
-    has_lost_transaction: AtomicBool,
-    /// The task that has it, see [`caller`]. Zero if none does.
+    /// The last errors that were returned, for whoever has them.
+    last_errors: Mutex<VecDeque<LastError>>,
+    /// Whether the last statement has failed.
+    has_just_failed: AtomicBool,
+    /// Whether a statement failed for a reason that may be gone a little later, since [`Watch::forget_failures`].
+    has_failed_in_passing: AtomicBool,
+    /// Whether somebody looks after a transaction on it, see [`Standing`](super::Standing).
+    pub(super) is_questioned: AtomicBool,
+    /// The [`Caller`] that has it. Zero if none does.
     pub(super) holder: AtomicU64,
     /// Whether it is lent for one query, in which there is no transaction of the task's.
     pub(super) is_for_query: AtomicBool,
+    /// Whether its rows are handed out one by one, for as long as somebody wants them.
+    pub(super) is_for_rows: AtomicBool,
+    /// Whether it has the transaction of a unit of work.
+    pub(super) is_in_work: AtomicBool,
     /// The tenant that it is lent for.
     tenant: Mutex<Option<Arc<str>>>,
     _open: Open,
@@ -52,7 +67,6 @@ pub(super) struct Judge {
     /// Whether the driver knows of transactions by itself.
     pub(super) knows_transactions: bool,
     pub(super) is_fatal: fn(&Error) -> bool,
-    pub(super) ends_transaction: fn(&Error) -> bool,
     /// Whether the engine is meant to write, so that a server that refuses is not what it should be.
     pub(super) is_to_write: bool,
 }
@@ -72,6 +86,20 @@ impl Watch {
     /// however many there are.
     pub(super) fn has_abandoned_rows(&self) -> bool {
         self.is_abandoned.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_held_by(&self, caller: Caller) {
+        self.holder.store(caller.number(), Ordering::Relaxed);
+    }
+
+    /// How many statements were begun.
+    pub(super) fn started(&self) -> u64 {
+        self.started.load(Ordering::Relaxed).into()
+    }
+
+    /// Whether it comes back when a query is over, whatever its borrower does.
+    pub(super) fn lets_go_by_itself(&self) -> bool {
+        self.is_for_query.load(Ordering::Relaxed) && !self.is_for_rows.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_tenant(&self, tenant: Option<Arc<str>>) {
@@ -140,13 +168,61 @@ impl Watch {
         self.has_unknown_error.load(Ordering::Relaxed)
     }
 
-    /// Forgets what has failed before.
-    pub(super) fn expect_no_failure(&self) {
-        self.has_lost_transaction.store(false, Ordering::Relaxed);
+    /// Forgets whether a statement has failed in passing.
+    pub(super) fn forget_failures(&self) {
+        self.has_failed_in_passing.store(false, Ordering::Relaxed);
     }
 
-    pub(super) fn has_lost_transaction(&self) -> bool {
-        self.has_lost_transaction.load(Ordering::Relaxed)
+    /// Notes what the error of a statement means.
+    pub(super) fn note_class(&self, class: ErrorClass) {
+        if class.is_transient() {
+            self.has_failed_in_passing.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a statement has failed for a reason that may be gone a little later, as far as is known.
+    pub(super) fn has_failed_in_passing(&self) -> bool {
+        self.has_failed_in_passing.load(Ordering::Relaxed) || self.is_broken()
+    }
+
+    /// What is known, or can be found out, of the error of the last statement, if it has failed.
+    pub(super) fn diagnosis(&self) -> Option<Diagnosis> {
+        if !self.has_just_failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.last_errors().back().map(|last| last.diagnosis().clone())
+    }
+
+    /// What is known, or can be found out, of an error, if it is the last one.
+    pub(super) fn diagnosis_of(&self, error: &Error) -> Option<Diagnosis> {
+        let last_errors = self.last_errors();
+        last_errors.back().filter(|last| last.is(error)).map(|last| last.diagnosis().clone())
+    }
+
+    fn last_errors(&self) -> MutexGuard<'_, VecDeque<LastError>> {
+        self.last_errors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_last_error(&self, error: &Error, judge: Judge) {
+        let Some(last) = LastError::new(error) else { return };
+        match self.observed.last_error() {
+            // The same code is that of a transaction which only reads, and will refuse a write for ever.
+            Some(ErrorClass::ReadOnly)
+                if !judge.is_to_write || self.observed.is_read_only_server() == Some(false) =>
+            {
+                last.diagnosis().set(ErrorClass::Permanent);
+            }
+            Some(class) => last.diagnosis().set(class),
+            None if matches!(error, Error::DatabaseError(DatabaseErrorKind::Unknown, _)) => {
+                self.observed.raise(Questions::FAILED);
+            }
+            None => {}
+        }
+        let mut last_errors = self.last_errors();
+        if last_errors.len() == ERRORS_KEPT {
+            last_errors.pop_front();
+        }
+        last_errors.push_back(last);
     }
 
     /// What was left behind so far, to be restored after statements that are not the borrower's.
@@ -159,14 +235,15 @@ impl Watch {
     }
 
     fn note_error(&self, error: &Error, judge: Judge) {
-        if (judge.ends_transaction)(error) {
-            self.has_lost_transaction.store(true, Ordering::Relaxed);
-        }
+        self.note_last_error(error, judge);
         // The code of the server says it better than a text.
         if self.observed.last_error().is_none() && (judge.is_fatal)(error) {
             self.is_broken.store(true, Ordering::Relaxed);
         }
         self.hear_errors(judge.is_to_write);
+        if self.observed.last_error().is_none() && is_transient(None, error) {
+            self.has_failed_in_passing.store(true, Ordering::Relaxed);
+        }
         let (None, Error::DatabaseError(kind, _)) = (self.observed.last_error(), error) else {
             return;
         };
@@ -189,9 +266,11 @@ impl Watch {
         for class in self.observed.take_unheard() {
             match class {
                 ErrorClass::StalePlan => {
+                    self.note_class(class);
                     self.doubts.plans.fetch_add(1, Ordering::Relaxed);
                 }
                 ErrorClass::StaleType => {
+                    self.note_class(class);
                     self.doubts.types.fetch_add(1, Ordering::Relaxed);
                 }
                 ErrorClass::Fatal => self.is_broken.store(true, Ordering::Relaxed),
@@ -207,7 +286,8 @@ impl Watch {
                 {
                     self.note_read_only_server();
                 }
-                ErrorClass::ReadOnly | ErrorClass::Permanent | ErrorClass::Transient => {}
+                ErrorClass::Transient => self.note_class(class),
+                ErrorClass::ReadOnly | ErrorClass::Permanent => {}
             }
         }
     }
@@ -240,9 +320,25 @@ impl Watcher {
 impl Instrumentation for Watcher {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         match &event {
-            InstrumentationEvent::StartQuery { .. } => {
+            InstrumentationEvent::StartQuery { query, .. } => {
                 self.watch.started.fetch_add(1, Ordering::Relaxed);
+                // A session may be handed on to another task than that which has acquired it.
+                if self.watch.holder.load(Ordering::Relaxed) != 0 {
+                    self.watch.is_held_by(Caller::current());
+                }
                 self.watch.observed.forget_error();
+                if self.watch.is_questioned.load(Ordering::Relaxed)
+                    && !self.watch.observed.is_read()
+                    && !self.judge.knows_transactions
+                {
+                    // Before its end, which may never be reported.
+                    let note = |sql: &str| {
+                        if self.judged.effects(self.judge.dialect, sql).may_end {
+                            self.watch.observed.raise(Questions::ENDED);
+                        }
+                    };
+                    let _ = write!(Statements(note), "{}", sql_of(query));
+                }
                 if self.slow.is_some() {
                     self.started = Some(Instant::now());
                 }
@@ -251,6 +347,7 @@ impl Instrumentation for Watcher {
                 self.watch.finished.fetch_add(1, Ordering::Relaxed);
                 // Those of the statement before it have been read by now.
                 self.watch.is_abandoned.store(false, Ordering::Relaxed);
+                self.watch.has_just_failed.store(error.is_some(), Ordering::Relaxed);
                 if let Some(error) = error {
                     self.watch.note_error(error, self.judge);
                 }
@@ -265,6 +362,7 @@ impl Instrumentation for Watcher {
                             effects.transaction = TransactionEffect::None;
                         }
                         observed.note_effects(effects);
+                        observed.raise(questions(sql, effects, may_have_rows));
                     };
                     let _ = write!(Statements(note), "{query}");
                 }
@@ -281,6 +379,24 @@ impl Instrumentation for Watcher {
             next.on_connection_event(event);
         }
     }
+}
+
+/// What is to be asked of a transaction after a statement.
+fn questions(sql: &str, effects: Effects, may_have_rows: bool) -> Questions {
+    const BY_DIESEL: [&str; 3] = ["SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT"];
+    let mut questions = Questions::default();
+    if effects.may_end {
+        questions = questions.and(Questions::ENDED);
+    }
+    // Diesel's own are gone when their transaction is over, before anything is asked.
+    let is_by_diesel = || {
+        let name = BY_DIESEL.iter().find_map(|begin| sql.strip_prefix(begin));
+        name.is_some_and(|name| name.starts_with(" diesel_savepoint_"))
+    };
+    if effects.has_savepoint && !is_by_diesel() {
+        questions = questions.and(Questions::SAVEPOINT);
+    }
+    if may_have_rows { questions.and(Questions::ROWS) } else { questions }
 }
 
 /// Whether a statement may return rows that are many enough to be left: by its first word where that is one whose
@@ -351,39 +467,6 @@ impl<F: FnMut(&str)> Write for Statements<F> {
     }
 }
 
-/// A number for the task that calls, or for the thread where there is no task. Never zero.
-pub(super) fn caller() -> u64 {
-    match tokio::task::try_id() {
-        Some(id) => number(id) << 1,
-        None => number(std::thread::current().id()) << 1 | 1,
-    }
-}
-
-/// The number inside an id, which neither Tokio nor the standard library hands out, but hash.
-fn number(id: impl std::hash::Hash) -> u64 {
-    struct Number(u64);
-
-    impl std::hash::Hasher for Number {
-        fn finish(&self) -> u64 {
-            self.0
-        }
-
-        fn write(&mut self, bytes: &[u8]) {
-            for byte in bytes {
-                self.0 = self.0 << 8 ^ u64::from(*byte);
-            }
-        }
-
-        fn write_u64(&mut self, number: u64) {
-            self.0 = number;
-        }
-    }
-
-    let mut hasher = Number(0);
-    id.hash(&mut hasher);
-    std::hash::Hasher::finish(&hasher)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -398,20 +481,5 @@ mod tests {
             assert_eq!(effects(other), sql::effects(Dialect::Mysql, other));
             assert_ne!(effects(harmless), effects(other));
         }
-    }
-
-    #[test]
-    fn callers_are_told_apart() {
-        let here = caller();
-        assert_eq!(here, caller());
-        assert_ne!(here, 0);
-        assert_ne!(here, std::thread::spawn(caller).join().unwrap());
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let tasks = runtime.block_on(async {
-            let (one, two) = (tokio::spawn(async { caller() }), tokio::spawn(async { caller() }));
-            (one.await.unwrap(), two.await.unwrap())
-        });
-        assert_ne!(tasks.0, tasks.1);
-        assert_ne!(tasks.0, here);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
+use crate::backend::diagnosis::{self, Diagnosis};
 use crate::backend::observed::ErrorClass;
 use crate::bind_key::BindKey;
 
@@ -19,6 +20,8 @@ pub struct QueryError {
     origin: Origin,
     /// What the database's own code says, where it is known.
     class: Option<ErrorClass>,
+    /// What is going to be known of that.
+    diagnosis: Option<Diagnosis>,
     source: DieselError,
 }
 
@@ -31,7 +34,8 @@ pub(crate) struct Origin {
 
 impl QueryError {
     pub(crate) fn new(origin: Origin, class: Option<ErrorClass>, source: DieselError) -> Self {
-        Self { origin, class, source }
+        let diagnosis = if class.is_none() { diagnosis::of(&source) } else { None };
+        Self { origin, class, diagnosis, source }
     }
 
     /// The key of the bind. `None` if it is not known, as for an error of Diesel's that `?` has converted.
@@ -59,7 +63,8 @@ impl QueryError {
     }
 
     pub(crate) fn class(&self) -> Option<ErrorClass> {
-        self.class
+        let diagnosed = || self.diagnosis.as_ref().and_then(Diagnosis::class);
+        self.class.or_else(diagnosed).or_else(|| diagnosis::by_text(&self.source))
     }
 
     /// Whether the same query may succeed a little later, with nothing changed: a deadlock, a serialization
@@ -70,7 +75,7 @@ impl QueryError {
     /// it is Diesel's [`DatabaseErrorKind`], or SQLite's text.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        is_transient(self.class, &self.source)
+        is_transient(self.class(), &self.source)
     }
 }
 
@@ -78,6 +83,8 @@ impl QueryError {
 pub(crate) fn is_transient(class: Option<ErrorClass>, error: &DieselError) -> bool {
     use DatabaseErrorKind::{ClosedConnection, SerializationFailure, UnableToSendCommand};
 
+    let class =
+        class.or_else(|| diagnosis::of(error)?.class()).or_else(|| diagnosis::by_text(error));
     match (class, error) {
         (Some(class), _) => class.is_transient(),
         (

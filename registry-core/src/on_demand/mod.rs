@@ -218,6 +218,11 @@ impl OnDemand {
         all
     }
 
+    /// Those that are open.
+    pub(crate) fn engines(&self) -> Vec<Arc<dyn AnyEngine>> {
+        self.0.shelf.list().into_iter().map(|(engine, _)| engine).collect()
+    }
+
     pub(crate) fn status(&self) -> OnDemandStatus {
         let engines = self.0.shelf.list();
         let counts = self.0.shelf.counts();

@@ -6,6 +6,7 @@ use std::panic::Location;
 use diesel::result::Error as DieselError;
 use futures_util::future::BoxFuture;
 
+use super::beside;
 use super::lease::Lease;
 use super::routed::{Checked, FindsBind, LocksNothing, Routed, TakesFrom, Way};
 use super::same::ServedBy;
@@ -60,8 +61,8 @@ pub trait Lender<B>: Sized + Send {
     }
 }
 
-/// Said of what has a connection to the database `B`, or one of which nothing is known: so that whoever asks for
-/// a [`Lender<B>`](Lender) gets no other.
+/// Said of what has a connection to the database `B`, or one of which nothing is known: a [`Lender<B>`](Lender)
+/// can lend no other.
 pub trait Holds<B> {}
 
 impl<S: Bind, B: ServedBy<S>> Holds<B> for Session<S> {}
@@ -111,9 +112,7 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
     const KEY: Option<&'static str> = Some(B::KEY);
 
     fn lease(self, at: &'static Location<'static>) -> Acquire<'r, B> {
-        if cfg!(debug_assertions) {
-            self.warn_of_held::<B>(at);
-        }
+        beside::look::<B>(self, at);
         self.session::<B>().for_query()
     }
 
@@ -141,9 +140,7 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
     const KEY: Option<&'static str> = Some(B::KEY);
 
     fn lease(self, at: &'static Location<'static>) -> Acquire<'t, B> {
-        if cfg!(debug_assertions) {
-            self.registry().warn_of_held::<B>(at);
-        }
+        beside::look::<B>(self.registry(), at);
         self.session::<B>().for_query()
     }
 

@@ -22,7 +22,18 @@ use crate::sql::{self, Dialect};
 
 /// A query was not sent, as a part of it belongs to another database.
 ///
-/// It comes as the cause of Diesel's `QueryBuilderError`.
+/// It is what Diesel's `QueryBuilderError` has in it:
+///
+/// ```
+/// use registry_core::query::HiddenTable;
+///
+/// fn is_hidden_table(error: &diesel::result::Error) -> bool {
+///     match error {
+///         diesel::result::Error::QueryBuilderError(cause) => cause.is::<HiddenTable>(),
+///         _ => false,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HiddenTable {

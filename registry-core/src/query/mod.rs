@@ -47,29 +47,41 @@
 //! | a table that is not bound; a query without a table on the registry | by the compiler |
 //! | a locking clause, such as `for_update()`, on `&registry` or `&tenant`: the lock would be gone when the call returns | by the compiler |
 //! | a model bound to another database than its `table_name` | by the compiler, at the model |
-//! | an `INSERT` from a `SELECT` of another database | when it is run: an error, and nothing is sent |
-//! | a subquery of another database anywhere else: in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY` or `RETURNING`; in a box | when it is run: an error, and nothing is sent |
-//! | a table of another database in what `bound_to` says the bind of | when it is run: an error, and nothing is sent |
-//! | a query on the registry by a task that has a session of the same bind, and may be in a transaction | when it is run, in debug builds: a warning in the log, with the place |
-//! | other tables in the text of `sql_query`; a lock in it, or in what `bound_to` says the bind of | never |
+//! | a table of another database anywhere else: in what is inserted, in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY`, `RETURNING` or an upsert; anywhere in a query that was told where it belongs (`.bound_to::<Model>()`) | when it is run: an error, and nothing is sent |
+//! | one in a box (`into_boxed()`, `dyn BoxableExpression`), in a type that is not Diesel's, in a model's `select_expression`, or by an alias of which no column is named | when it is run, by its name in SQL: an error, and nothing is sent |
+//! | the same, if both databases have a table of that name | when it is run, if the query around it is on the table of that name as well; otherwise never |
+//! | a query on the registry or a tenant in a [`Scope`](crate::Scope) of the same registry, and so outside of its unit of work | when it is run: a warning in the log, with the place, once for each place |
+//! | a query on the registry by a task that has a session of the same bind, and may be in a transaction, or a [`UnitOfWork`](crate::UnitOfWork) of any | when it is run, in debug builds: a warning in the log, with the place |
+//! | other tables in the text of `sql_query` and `sql`; a lock in such text, or in a query that was told where it belongs | never |
+//!
+//! What is found out when a query is run is found in every build, and costs little: the verdict on a type of
+//! queries is remembered, and where that depends on the statement, the verdict on its text. The error is a
+//! [`HiddenTable`]. It goes by the Rust types of the tables that are bound with
+//! [`bind_tables!`](crate::bind_tables) or in a module with [`#[bind]`](macro@crate::bind), so it makes no
+//! difference whether two databases have tables of one name.
+//!
+//! A box has no such types in its own, so its SQL is read: a name in quotes, as Diesel writes tables, must be
+//! that of a table of the query's bind, or of none. That includes the text of `sql("..")` in a box. If two
+//! databases have tables of one name, a subquery on it in a box is taken for one on the query's own database;
+//! but not if the query around it is on that very table, since Diesel does not nest a table in itself. It does
+//! so only where the inner query is in a box of its own; should both be boxed, give one of them an alias.
+//!
+//! Rows may be loaded into any model that has a place for them, wherever that model is bound.
 //!
 //! # What is not taken
 //!
-//! Nearly every query that diesel-async takes is taken here. These are not, and `.bound_to::<Model>()` makes all of
-//! them right but the last three:
+//! Nearly every query that diesel-async takes is taken here. These are not, and with
+//! `.bound_to::<Model>()` all of them are but the last three:
 //!
 //! - a query type that is not Diesel's own, such as the `Paginated` of Diesel's guide, also on a session;
 //! - on the registry, a `select(..)` without a table that has more in it than subqueries, as in
-//!   `select((exists(..), 1.into_sql::<Integer>()))`, or is in a box. Where that more is literal SQL or a function
-//!   without arguments alone, the compiler asks for type annotations;
-//! - `select(exists(..))` of a query whose condition is a `Box<dyn BoxableExpression<..>>`;
-//! - rows that are returned by an `INSERT` of many rows on SQLite, which has one statement for each row;
-//! - an upsert of many rows on SQLite with columns that may be left to their `DEFAULT`: optional fields of
-//!   an `Insertable` model;
+//!   `select((exists(..), 1.into_sql::<Integer>()))`, or that is in a box. Where it has literal SQL or
+//!   functions without arguments and nothing else, the compiler asks for type annotations;
+//! - a `select(exists(..))` of a query whose condition is a `Box<dyn BoxableExpression<..>>`;
+//! - an `INSERT` of many rows on SQLite that is to return them: it is one statement for each row;
+//! - an upsert of many rows on SQLite with columns that may be left to their `DEFAULT`, as optional fields of
+//!   an `Insertable` model are; Diesel has none either;
 //! - a locking clause on `&registry` or `&tenant`: see above.
-//!
-//! What is found out when a query is run goes by the names of the tables that are bound with
-//! [`bind_tables!`](crate::bind_tables) or in a module with [`#[bind]`](macro@crate::bind).
 //!
 //! # What the compiler says
 //!
@@ -115,8 +127,8 @@
 //!           in a transaction
 //! ```
 //!
-//! Diesel's or diesel-async's `RunQueryDsl` in scope instead of the one of this crate, of which the compiler only
-//! knows that it wants a `&mut` connection:
+//! With Diesel's or diesel-async's `RunQueryDsl` in scope, and not that of this crate, of which the compiler
+//! only knows that it wants a `&mut` connection:
 //!
 //! ```text
 //! error[E0308]: mismatched types
@@ -126,8 +138,8 @@
 //!                      found reference `&Registry`
 //! ```
 //!
-//! `use registry_core::RunQueryDsl` is the answer: it goes before that of `diesel::prelude::*`, and takes the place of
-//! `use diesel_async::RunQueryDsl`.
+//! `use registry_core::RunQueryDsl` is the answer. It goes before that of `diesel::prelude::*`, and takes the
+//! place of `use diesel_async::RunQueryDsl`.
 
 use std::panic::Location;
 
@@ -138,6 +150,7 @@ use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::LoadQuery;
 
 mod asks;
+mod beside;
 mod bound;
 mod bound_to;
 mod combined;

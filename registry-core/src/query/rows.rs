@@ -51,6 +51,9 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
         let filled = place.clone();
         let run = async move {
             loop {
+                if let Some(loan) = lease.loan() {
+                    loan.mark_for_rows();
+                }
                 let (sent, home) = query.lent(may_be_repeated::<E, B>(again.as_ref()));
                 let mut open = OpenRows::of(lease.loan());
                 let database = origin(&mut lease);

@@ -46,8 +46,12 @@ pub(super) fn count_sources(type_name: &str, path: &str) -> usize {
     let mut rest = type_name;
     let mut count = 0;
     while !rest.is_empty() {
-        // What is selected by default is what its argument has, which is the source once more.
-        let (part, next) = rest.split_once("DefaultSelectClause<").unwrap_or((rest, ""));
+        // What is selected by default, and what a box may be about, is the source once more.
+        let end = ["DefaultSelectClause<", "BoxableExpression<"]
+            .iter()
+            .filter_map(|again| rest.find(again).map(|at| at + again.len()))
+            .min();
+        let (part, next) = rest.split_at(end.unwrap_or(rest.len()));
         let part_bytes = part.as_bytes();
         count += part
             .match_indices(&table)
@@ -258,13 +262,15 @@ fn arguments_of(path: &str) -> Arguments {
         | "diesel::query_builder::sql_query::UncheckedBind" => Arguments::RestAreValues,
         "diesel::query_source::aliasing::alias::Alias" => Arguments::Alias,
         "diesel::query_source::aliasing::aliased_field::AliasedField" => Arguments::AliasedField,
-        _ if BOUND_TO.contains(&path) => Arguments::RestAreValues,
+        _ if [BOUND_TO, TOLD].contains(&path) => Arguments::RestAreValues,
         _ => Arguments::Shown,
     }
 }
 
-const BOUND_TO: [&str; 2] =
-    ["registry_core::query::bound_to::BoundTo", "registry_core::query::bound_to::Told"];
+// Types of this crate that are about another query.
+const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
+const TOLD: &str = "registry_core::query::bound_to::Told";
+const GATHERED: &str = "registry_core::query::gathered::Gathered";
 
 /// Whether a type of that path writes nothing but what its arguments write, and words of its own or of the
 /// program's. Any other is held to be a box.
@@ -276,17 +282,25 @@ fn shows_all(path: &str) -> bool {
             None => rest == *of,
         }),
         Some(_) => {
-            BOUND_TO.contains(&path)
+            [BOUND_TO, TOLD, GATHERED].contains(&path)
+                || is_function(path)
                 || matches!(
                     path,
                     "alloc::boxed::Box"
                         | "alloc::string::String"
                         | "alloc::sync::Arc"
                         | "core::marker::PhantomData"
-                        | "registry_core::query::gathered::Gathered"
                 )
         }
     }
+}
+
+/// A function that `define_sql_function!` has declared, such as `app::lower_utils::lower`: it writes its name and
+/// its arguments.
+fn is_function(path: &str) -> bool {
+    let mut from_end = path.rsplit("::");
+    let name = from_end.next();
+    name.is_some() && from_end.next().and_then(|module| module.strip_suffix("_utils")) == name
 }
 
 /// A number, or a word of the language. Not `dyn`, `fn` or `impl`.

@@ -6,7 +6,7 @@
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError, TryLockError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::hidden::HiddenTable;
 use crate::sql::Dialect;
@@ -88,7 +88,7 @@ const LONGEST: usize = 4096;
 struct Statement {
     kind: Kind,
     dialect: Dialect,
-    sql: String,
+    sql: Box<str>,
 }
 
 static SEEN: [Mutex<Option<Statement>>; STATEMENTS] = [const { Mutex::new(None) }; STATEMENTS];
@@ -105,17 +105,12 @@ pub(super) fn look_once(
     }
     let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one((sql.as_str(), kind.key));
     let place = &SEEN[hash as usize % STATEMENTS];
-    let mut seen = match place.try_lock() {
-        Ok(seen) => seen,
-        Err(TryLockError::Poisoned(seen)) => seen.into_inner(),
-        // Others look for the same statement, mostly.
-        Err(TryLockError::WouldBlock) => place.lock().unwrap_or_else(PoisonError::into_inner),
-    };
+    let mut seen = place.lock().unwrap_or_else(PoisonError::into_inner);
     let is_same =
-        |seen: &Statement| seen.kind.is(kind) && seen.dialect == dialect && seen.sql == sql;
+        |seen: &Statement| seen.kind.is(kind) && seen.dialect == dialect && *seen.sql == *sql;
     if !seen.as_ref().is_some_and(is_same) {
         look(&sql)?;
-        *seen = Some(Statement { kind, dialect, sql });
+        *seen = Some(Statement { kind, dialect, sql: sql.into() });
     }
     Ok(())
 }
@@ -137,4 +132,80 @@ pub(super) fn succeed_once<E>(
         done.store(true, Ordering::Relaxed);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::bind_key::BindKey;
+
+    fn kind(type_name: &'static str, code: usize) -> Kind {
+        Kind { type_name, code, key: "default" }
+    }
+
+    fn wrong() -> HiddenTable {
+        HiddenTable {
+            key: String::new(),
+            noun: "table",
+            name: String::new(),
+            other: BindKey::DEFAULT,
+            path: None,
+        }
+    }
+
+    #[test]
+    fn a_type_is_judged_once() {
+        let judged = Cell::new(0);
+        let judge = |is_right: bool| {
+            judged.set(judged.get() + 1);
+            if is_right { Verdict::Right } else { Verdict::Wrong(wrong()) }
+        };
+        let is_right =
+            |kind, is_right| matches!(verdict_on(kind, || judge(is_right)), Verdict::Right);
+        // Types of one name are apart by their code, and binds by their keys.
+        let kinds: Vec<Kind> = (0..5000).map(|code| kind("judged", code)).collect();
+        for (at, kind) in kinds.iter().enumerate() {
+            assert_eq!(is_right(*kind, at % 2 == 0), at % 2 == 0);
+        }
+        assert_eq!(judged.get(), 5000);
+        for (at, kind) in kinds.iter().enumerate() {
+            assert_eq!(is_right(*kind, false), at % 2 == 0);
+        }
+        assert_eq!(judged.get(), 5000);
+        assert!(!is_right(Kind { key: "other", ..kinds[0] }, false));
+    }
+
+    #[test]
+    fn a_statement_that_is_right_is_looked_at_once() {
+        let looks = Cell::new(0);
+        let look = |kind, sql: &str, is_right: bool| {
+            look_once(kind, Dialect::Sqlite, sql.to_owned(), |_| {
+                looks.set(looks.get() + 1);
+                if is_right { Ok(()) } else { Err(wrong()) }
+            })
+        };
+        let one = kind("looked at", 0);
+        assert!(look(one, "SELECT 1", true).is_ok());
+        assert!(look(one, "SELECT 1", true).is_ok());
+        assert_eq!(looks.get(), 1);
+        // Of another type, or another text.
+        assert!(look(kind("looked at", 1), "SELECT 1", false).is_err());
+        assert!(look(one, "SELECT 2", false).is_err());
+        assert!(look(one, "SELECT 2", false).is_err());
+        assert_eq!(looks.get(), 4);
+        // What is long is not remembered.
+        let long = "x".repeat(LONGEST + 1);
+        assert!(look(one, &long, true).is_ok());
+        assert!(look(one, &long, false).is_err());
+    }
+
+    #[test]
+    fn what_failed_is_tried_again() {
+        let done = AtomicBool::new(false);
+        assert!(succeed_once(&done, || Err(())).is_err());
+        assert!(succeed_once(&done, || Ok::<_, ()>(())).is_ok());
+        assert!(succeed_once(&done, || Err(())).is_ok());
+    }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::Registry;
 use super::served::{Named, Served};
 use crate::backend;
+use crate::bind_key::BindKey;
 use crate::engine;
 use crate::error::DriverError;
 use crate::on_demand::OnDemand;
 use crate::settings::{
     self, BindSettings, CredentialSource, Credentials, DatabaseUrl, EngineOptions, EngineSettings,
-    FromCode, Resolved, Settings, SettingsError,
+    FromCode, Problem, Resolved, Settings, SettingsError,
 };
 use crate::tenant::{Source, TenantBind, TenantResolver};
 use crate::work::WorkOptions;
@@ -102,7 +103,8 @@ impl RegistryBuilder {
         self
     }
 
-    /// The options of each [`UnitOfWork`](crate::UnitOfWork) that is begun without options of its own.
+    /// The options of each [`UnitOfWork`](crate::UnitOfWork) that is begun without options of its own. Keys in them
+    /// that no bind has are an error when the registry is built.
     pub fn work(mut self, options: WorkOptions) -> Self {
         self.work = options;
         self
@@ -116,7 +118,14 @@ impl RegistryBuilder {
     pub fn build(self) -> Result<Registry, SettingsError> {
         let Self { settings, code, resolvers, work } = self;
         let resolved = settings::resolve(&settings, code, backend::check_url);
-        let Resolved { engines, resolved, recipes, on_demand, problems } = resolved;
+        let Resolved { engines, resolved, recipes, on_demand, mut problems } = resolved;
+        if problems.is_empty() {
+            // Otherwise binds may be missing for another reason.
+            let known = engines.iter().map(|engine| engine.key).chain(resolved.iter().copied());
+            let known: Vec<BindKey> = known.collect();
+            let wrong = work.check(&known).err();
+            problems.extend(wrong.map(|wrong| Problem::new("work", wrong.to_string())));
+        }
         if !problems.is_empty() {
             return Err(SettingsError::from_problems(problems));
         }

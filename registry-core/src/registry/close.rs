@@ -1,8 +1,8 @@
 //! Closing a registry.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::Registry;
 use crate::bind_key::BindKey;
+use crate::caller::Caller;
 use crate::engine::AnyEngine;
 use crate::latch::Latch;
 
@@ -22,8 +23,12 @@ use crate::latch::Latch;
 #[non_exhaustive]
 pub struct CloseReport {
     /// The engines that still had sessions lent when the wait ended, and how many, with those who had not
-    /// heard yet that they wait for one in vain. Empty after [`Registry::close`].
+    /// heard yet that they wait for one in vain. After [`Registry::close`] it is empty, unless the task that closes
+    /// has some itself.
     pub lent: Vec<(BindKey, u32)>,
+    /// The engines whose sessions were not waited for, as the task that closes has them itself, and how many those
+    /// are. They are among [`lent`](Self::lent).
+    pub held_by_caller: Vec<(BindKey, u32)>,
 }
 
 impl CloseReport {
@@ -42,6 +47,9 @@ impl fmt::Display for CloseReport {
         f.write_str("closed, with sessions still lent:")?;
         for (key, lent) in &self.lent {
             write!(f, "\n  bind `{key}`: {lent}")?;
+            if let Some((_, own)) = self.held_by_caller.iter().find(|(other, _)| other == key) {
+                write!(f, ", of which the task that closes has {own} itself")?;
+            }
         }
         Ok(())
     }
@@ -51,8 +59,8 @@ impl fmt::Display for CloseReport {
 #[derive(Debug, Default)]
 pub(super) struct Closing {
     begun: Latch,
-    /// How many wait for an engine: for somebody who says which one, or for room for it.
-    opening: Mutex<BTreeMap<BindKey, u32>>,
+    /// Who waits for an engine: for somebody who says which one, or for room for it.
+    opening: Mutex<Vec<(BindKey, Caller)>>,
     /// Wakes [`Closing::all_told`].
     told: Notify,
 }
@@ -72,8 +80,10 @@ impl Closing {
         self.begun.unless_set(work).await
     }
 
-    /// Waits until all who waited for an engine have heard that there is none any more.
-    async fn all_told(&self) {
+    /// Waits until all who waited for an engine have heard that there is none any more, but for those futures that the
+    /// calling task has and does not poll.
+    async fn all_told(&self, own: &Own) {
+        let caller = Caller::current();
         loop {
             let told = self.told.notified();
             tokio::pin!(told);
@@ -81,11 +91,19 @@ impl Closing {
             if self.opening().is_empty() {
                 return;
             }
-            told.await;
+            if timeout(OWN, told).await.is_ok() {
+                continue;
+            }
+            let opening = self.opening();
+            if opening.iter().all(|(_, whose)| *whose == caller) {
+                let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+                opening.iter().for_each(|(key, _)| add(&mut own, *key, 1));
+                return;
+            }
         }
     }
 
-    fn opening(&self) -> MutexGuard<'_, BTreeMap<BindKey, u32>> {
+    fn opening(&self) -> MutexGuard<'_, Vec<(BindKey, Caller)>> {
         self.opening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -94,23 +112,22 @@ impl Closing {
 struct Opening<'a> {
     closing: &'a Closing,
     key: BindKey,
+    caller: Caller,
 }
 
 impl<'a> Opening<'a> {
     fn new(closing: &'a Closing, key: BindKey) -> Self {
-        *closing.opening().entry(key).or_default() += 1;
-        Self { closing, key }
+        let caller = Caller::current();
+        closing.opening().push((key, caller));
+        Self { closing, key, caller }
     }
 }
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
         let mut opening = self.closing.opening();
-        if let Some(number) = opening.get_mut(&self.key) {
-            *number -= 1;
-            if *number == 0 {
-                opening.remove(&self.key);
-            }
+        if let Some(at) = opening.iter().position(|other| *other == (self.key, self.caller)) {
+            opening.swap_remove(at);
         }
         drop(opening);
         if self.closing.has_begun() {
@@ -119,20 +136,29 @@ impl Drop for Opening<'_> {
     }
 }
 
-pub(super) async fn close(registry: &Registry, limit: Option<Duration>) -> CloseReport {
+/// For how long the sessions of the calling task itself are waited for, if it does nothing with them. It may have
+/// handed them to a task that has yet to begin with them, or be beside itself in a `join!`.
+const OWN: Duration = Duration::from_secs(1);
+
+/// A place in the program.
+pub(super) type Place = &'static Location<'static>;
+
+pub(super) async fn close(
+    registry: &Registry,
+    limit: Option<Duration>,
+    place: Place,
+) -> CloseReport {
     let closing = &registry.0.closing;
     closing.begun.set();
     let mut engines = registry.engines();
     engines.iter().for_each(|engine| engine.begin_close());
     engines.extend(registry.replaced());
     engines.extend(registry.0.on_demand.close_all());
-    wait(join(all_of(&engines), closing.all_told()), limit).await;
-    let mut report = report(&engines);
-    for (key, number) in &*closing.opening() {
-        match report.lent.iter_mut().find(|(other, _)| other == key) {
-            Some((_, lent)) => *lent += number,
-            None => report.lent.push((*key, *number)),
-        }
+    let own = Mutex::default();
+    wait(join(all_of(&engines, &own), closing.all_told(&own)), limit).await;
+    let mut report = report(&engines, own, place);
+    for (key, _) in &*closing.opening() {
+        add(&mut report.lent, *key, 1);
     }
     report
 }
@@ -141,13 +167,41 @@ pub(super) async fn close(registry: &Registry, limit: Option<Duration>) -> Close
 pub(super) async fn all_returned(
     engines: Vec<Arc<dyn AnyEngine>>,
     limit: Option<Duration>,
+    place: Place,
 ) -> CloseReport {
-    wait(all_of(&engines), limit).await;
-    report(&engines)
+    let own = Mutex::default();
+    wait(all_of(&engines, &own), limit).await;
+    report(&engines, own, place)
 }
 
-async fn all_of(engines: &[Arc<dyn AnyEngine>]) {
-    join_all(engines.iter().map(|engine| engine.clone().all_returned())).await;
+/// The engines whose sessions the calling task has, and how many.
+type Own = Mutex<Vec<(BindKey, u32)>>;
+
+async fn all_of(engines: &[Arc<dyn AnyEngine>], own: &Own) {
+    join_all(engines.iter().map(|engine| returned(engine, own))).await;
+}
+
+/// Waits until no session of an engine is lent, but for those that the calling task has and does nothing with: it would
+/// wait for itself.
+async fn returned(engine: &Arc<dyn AnyEngine>, own: &Own) {
+    let mut returned = Arc::clone(engine).all_returned();
+    let mut before = engine.kept_by_caller();
+    while timeout(OWN, &mut returned).await.is_err() {
+        let kept = engine.kept_by_caller();
+        if kept == before && kept.sessions > 0 && kept.sessions == engine.lent() {
+            let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
+            add(&mut own, engine.settings().key, kept.sessions);
+            return;
+        }
+        before = kept;
+    }
+}
+
+fn add(numbers: &mut Vec<(BindKey, u32)>, key: BindKey, number: u32) {
+    match numbers.iter_mut().find(|(other, _)| *other == key) {
+        Some((_, sum)) => *sum += number,
+        None => numbers.push((key, number)),
+    }
 }
 
 async fn wait<T>(all: impl Future<Output = T>, limit: Option<Duration>) {
@@ -162,7 +216,18 @@ async fn wait<T>(all: impl Future<Output = T>, limit: Option<Duration>) {
     }
 }
 
-fn report(engines: &[Arc<dyn AnyEngine>]) -> CloseReport {
+fn report(engines: &[Arc<dyn AnyEngine>], own: Own, place: Place) -> CloseReport {
+    let held_by_caller = own.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for (bind, sessions) in &held_by_caller {
+        tracing::error!(
+            target: "registry",
+            %bind,
+            sessions,
+            %place,
+            "not all sessions are waited for: the task that closes has some itself, and would wait for ever"
+        );
+    }
     let lent = engines.iter().filter(|engine| engine.lent() > 0);
-    CloseReport { lent: lent.map(|engine| (engine.settings().key, engine.lent())).collect() }
+    let lent = lent.map(|engine| (engine.settings().key, engine.lent())).collect();
+    CloseReport { lent, held_by_caller }
 }

@@ -1,21 +1,26 @@
 //! Running migrations.
 
+use std::any::Any;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use diesel::migration::MigrationSource;
 use diesel_async::AsyncConnectionCore;
+use diesel_migrations::FileBasedMigrations;
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::{Registry, Route};
 use crate::backend::Backend;
-use crate::backend::driver::{Migrated, MigrationFailure};
+use crate::backend::migrate::{MakesRoom, Migrated, MigrationFailure, Migrations, Run};
+use crate::backend::resources::{can_read_files, lacks_files};
 use crate::bind::Bind;
 use crate::bind_key::BindKey;
 use crate::engine::{AnyEngine, Core, Loan, Used};
-use crate::error::{AcquireError, MigrateError};
+use crate::error::{AcquireError, DriverError, MigrateError};
 use crate::settings::Pooler;
 
 /// What a run of migrations did.
@@ -81,7 +86,25 @@ pub(super) async fn migrate<B: Bind>(
     let Some(connected) = connected else {
         return Err(route.unknown_schema::<B>().into());
     };
-    let work = move || connected.run(|connection| run(connection, &engine, &source));
+    run_on(registry, runtime, engine, connected, source).await
+}
+
+/// Runs the pending ones of `source` on that connection of that engine.
+pub(super) async fn run_on<C: Backend>(
+    registry: &Registry,
+    runtime: Handle,
+    engine: Arc<Core<C>>,
+    connected: Connected<C>,
+    source: impl MigrationSource<C::Backend> + Send + 'static,
+) -> Result<MigrateReport, MigrateError> {
+    let key = engine.settings().key;
+    let files = Files {
+        registry: registry.clone(),
+        started: Instant::now(),
+        limit: engine.settings().options.acquire_timeout,
+        are_read: (&source as &dyn Any).is::<FileBasedMigrations>(),
+    };
+    let work = move || connected.run(|connection| run(connection, &engine, &source, &files));
     // Diesel's migrations block. On a thread where that is allowed they run under any kind of runtime,
     // and come to their end even if the caller goes away.
     match runtime.spawn_blocking(work).await {
@@ -95,26 +118,107 @@ fn run<C: Backend>(
     mut connection: C,
     engine: &Core<C>,
     source: &impl MigrationSource<C::Backend>,
+    files: &Files,
 ) -> (C, Result<MigrateReport, MigrateError>) {
     let key = engine.settings().key;
-    let _lock = match connection.lock_migrations(engine.settings().url_to_migrate()) {
+    let url = engine.settings().url_to_migrate();
+    let _lock = match files.with_files(|| connection.lock_migrations(url)) {
         Ok(lock) => lock,
         Err(source) => return (connection, Err(MigrateError::Lock { key, source })),
     };
-    let migrations = match source.migrations() {
+    let migrations = match files.with_files(|| source.migrations()) {
         Ok(migrations) => migrations,
         Err(source) => return (connection, Err(MigrateError::List { key, source })),
     };
-    let (connection, migrated) = connection.migrate(migrations);
+    if let Err(error) = check_versions(key, &migrations) {
+        return (connection, Err(error));
+    }
+    let (connection, migrated) = connection.migrate(Run { migrations, bind: key, files });
     let Migrated { applied, skipped, failure } = migrated;
     let result = match failure {
         None => Ok(MigrateReport { key, applied, skipped }),
-        Some(MigrationFailure::List(source)) => Err(MigrateError::List { key, source }),
-        Some(MigrationFailure::Run(migration, source)) => {
-            Err(MigrateError::Migration { key, migration, applied, source })
-        }
+        Some(failure) => Err(failed(key, applied, failure)),
     };
     (connection, result)
+}
+
+/// Of two migrations of one version, only one would ever be run.
+fn check_versions<DB: diesel::backend::Backend>(
+    key: BindKey,
+    migrations: &Migrations<DB>,
+) -> Result<(), MigrateError> {
+    let mut names = HashMap::new();
+    for migration in migrations {
+        let (version, name) = (migration.name().version(), migration.name().to_string());
+        if let Some(other) = names.insert(version.to_string(), name.clone()) {
+            let mut migrations = [other, name];
+            migrations.sort();
+            return Err(MigrateError::SameVersion {
+                key,
+                version: version.to_string(),
+                migrations,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn failed(key: BindKey, applied: Vec<String>, failure: MigrationFailure) -> MigrateError {
+    match failure {
+        MigrationFailure::List(source) => MigrateError::List { key, source },
+        MigrationFailure::Taken { version, migration, applied, by } => MigrateError::VersionTaken {
+            key,
+            version: version.into(),
+            migration: migration.into(),
+            applied_as: applied.into(),
+            applied_by: by.into(),
+        },
+        MigrationFailure::Run { migration, source, in_part } => {
+            MigrateError::Migration { key, migration, applied, in_part, source }
+        }
+        MigrationFailure::Panicked => MigrateError::Panicked { key },
+    }
+}
+
+/// The open files of this process, of which engines that nobody uses may give some back.
+struct Files {
+    registry: Registry,
+    started: Instant,
+    limit: Duration,
+    /// Whether the migrations are in files.
+    are_read: bool,
+}
+
+impl Files {
+    /// False if nobody has any to give, or no time is left.
+    fn gives_way(&self) -> bool {
+        Handle::current().block_on(self.registry.gives_way(self.started, self.limit))
+    }
+
+    /// Runs `read`, which opens files before it does anything else, and again when there are some.
+    fn with_files<T>(
+        &self,
+        mut read: impl FnMut() -> Result<T, DriverError>,
+    ) -> Result<T, DriverError> {
+        loop {
+            self.make_room();
+            match read() {
+                Err(error) if self.makes_room_for(&error) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl MakesRoom for Files {
+    fn make_room(&self) {
+        // Diesel takes a `metadata.toml` that cannot be opened for one that is not there.
+        while self.are_read && !can_read_files() && self.gives_way() {}
+    }
+
+    fn makes_room_for(&self, error: &DriverError) -> bool {
+        lacks_files(error) && self.gives_way()
+    }
 }
 
 /// Why there is no engine to migrate.
@@ -128,7 +232,7 @@ fn not_found(error: AcquireError) -> MigrateError {
 }
 
 /// A connection to migrate on.
-enum Connected<C: Backend> {
+pub(super) enum Connected<C: Backend> {
     /// One of its own, so that neither a full pool nor a limit on statements is in the way. The
     /// engine is not closed meanwhile.
     Own(C, Used<Core<C>>),
@@ -138,7 +242,7 @@ enum Connected<C: Backend> {
 
 impl<C: Backend> Connected<C> {
     /// `None` if there is no such schema.
-    async fn open(
+    pub(super) async fn open(
         engine: Used<Core<C>>,
         schema: Option<&str>,
     ) -> Result<Option<Self>, AcquireError> {
@@ -150,6 +254,13 @@ impl<C: Backend> Connected<C> {
         // It could be opened, so it is kept.
         engine.uses().lent();
         Ok(connection.map(|connection| Self::Own(connection, engine)))
+    }
+
+    pub(super) fn connection(&mut self) -> &mut C {
+        match self {
+            Self::Own(connection, _) => connection,
+            Self::Lent(loan) => loan.connection_mut(),
+        }
     }
 
     /// Hands the connection to `work`, which gives it back.

@@ -1,6 +1,8 @@
 //! The registry: every engine of a program, found by the bind of a model.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::future::Future;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,9 +14,9 @@ use crate::bind::{Bind, Bound};
 use crate::bind_key::BindKey;
 use crate::engine::{self, AnyEngine, Engine};
 use crate::error::{IsolationError, MigrateError, ReplaceError, UnknownBind, VerifyError};
-use crate::on_demand::OnDemand;
+use crate::on_demand::{Identity, OnDemand};
 use crate::settings::{BindSettings, InvalidUrl, Recipes, Settings, SettingsError};
-use crate::tenant::TenantError;
+use crate::tenant::{Tenant, TenantError};
 use crate::work::WorkOptions;
 
 mod builder;
@@ -26,6 +28,7 @@ mod route;
 mod served;
 mod status;
 mod table;
+mod tenants;
 mod verify;
 
 pub use builder::RegistryBuilder;
@@ -33,10 +36,11 @@ pub use close::CloseReport;
 pub use migrate::MigrateReport;
 pub(crate) use route::{Found, Route, identity_of};
 pub use status::Status;
+pub(crate) use tenants::NoPlace;
 pub use verify::{BindHealth, CheckReport, VerifyReport};
 
 use close::Closing;
-use isolation::Copies;
+pub(crate) use isolation::Copies;
 use migrate::BackendOf;
 use served::Served;
 use table::Table;
@@ -79,6 +83,8 @@ struct Inner {
     /// Engines that were replaced, as long as they have sessions lent.
     replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
     closing: Closing,
+    /// The places where queries were run beside a unit of work: each is warned of once.
+    beside: Mutex<HashSet<(&'static str, &'static Location<'static>)>>,
     /// In test isolation: where the copies of SQLite databases are. The last field, so that it is
     /// dropped after the engines.
     isolation: Option<Copies>,
@@ -118,6 +124,7 @@ impl Registry {
             work,
             replaced: Mutex::default(),
             closing: Closing::default(),
+            beside: Mutex::default(),
             isolation,
         }))
     }
@@ -211,14 +218,21 @@ impl Registry {
     ///
     /// Every clone of the registry is closed with it. Dropping the future stops the waiting; the
     /// registry stays closed. Outside a Tokio runtime it does not wait.
-    pub async fn close(&self) -> CloseReport {
-        close::close(self, None).await
+    ///
+    /// A task that has a session, a unit of work or a stream of rows itself would wait for ever: once nothing else is
+    /// lent, and it has done nothing with its own for a second, that is not waited for. The report says so, and so
+    /// does an event at error level with the place of this call. What was handed to another task counts as that one's
+    /// from the first statement there.
+    #[track_caller]
+    pub fn close(&self) -> impl Future<Output = CloseReport> + Send {
+        close::close(self, None, Location::caller())
     }
 
     /// As [`close`](Self::close), but waits for `limit` at most. The report says which engines still
     /// have sessions lent; those work to their end.
-    pub async fn close_within(&self, limit: Duration) -> CloseReport {
-        close::close(self, Some(limit)).await
+    #[track_caller]
+    pub fn close_within(&self, limit: Duration) -> impl Future<Output = CloseReport> + Send {
+        close::close(self, Some(limit), Location::caller())
     }
 
     /// A registry for one test, on which nothing is ever committed, and which no other test shares.
@@ -226,24 +240,36 @@ impl Registry {
     /// On PostgreSQL, MySQL and MariaDB each bind has one connection in a transaction that is
     /// rolled back when the registry is dropped or closed. What is committed on it is released as a
     /// savepoint, and each session and each query on the registry has a savepoint of its own, so
-    /// that one that fails does not spoil the rest. A second session of a bind while the first is
-    /// lent is an error at once ([`AcquireError::Isolated`](crate::AcquireError::Isolated)): there
-    /// is no other connection that could see the same. A SQLite database is copied, and behaves as
+    /// that one that fails does not spoil the rest. A SQLite database is copied, and behaves as
     /// ever.
+    ///
+    /// Whatever runs at the same time waits for that one connection, first come first served, for
+    /// `acquire_timeout`: queries in a `try_join!`, requests, a session of one task beside the unit of
+    /// work of another. No other connection could see the same. So a task that holds a session, a unit
+    /// of work or a stream of rows, and asks for another session of the bind, waits for itself:
+    /// [`AcquireError::Isolated`](crate::AcquireError::Isolated). Futures of one task may wait for
+    /// each other all the same, so this is said when nothing has gone on in the task for a second.
+    ///
+    /// The databases of tenants are isolated in the same way: a server's by a connection for each tenant, a
+    /// SQLite file by a copy, which is made when the tenant is first asked for. Tenants with a schema each
+    /// share the connection of their bind, and take turns. Unknown tenants stay unknown, and nothing is made.
     ///
     /// It works for sessions, queries, units of work, scopes and the web layer alike; options of
     /// units of work that need a transaction of their own (isolation, read-only) have no effect.
     /// Its limits:
     ///
     /// - A `COMMIT` in a statement of your own does commit. So does DDL on MySQL and MariaDB.
+    /// - Tasks that wait for each other while one has the connection, as by a channel in a unit of work,
+    ///   wait for all of `acquire_timeout`: with more connections they would not.
     /// - Tests that run at the same time and insert equal unique keys wait for each other, as
     ///   transactions do.
     /// - Sequences and `AUTO_INCREMENT` are not rolled back, and `now()` stands still on
     ///   PostgreSQL.
     /// - A statement whose future is dropped costs the connection, and with it all that the test
     ///   has done: [`AcquireError::IsolationLost`](crate::AcquireError::IsolationLost) then, on
-    ///   every acquire.
-    /// - Migrations are run before. Tenants with a SQLite file each are not supported.
+    ///   every acquire. Whoever only waits for a session can be dropped.
+    /// - Migrations are run before, except for SQLite.
+    /// - [`session_by_url`](Self::session_by_url) is an error for SQLite.
     ///
     /// # Errors
     ///
@@ -279,19 +305,24 @@ impl Registry {
     ///
     /// They lend none any more, and what they have lent comes back unhindered; whoever asks for
     /// that URL from now on gets another engine. The report says of whom sessions are still lent,
-    /// which is nobody unless there is no Tokio runtime to wait in. Dropping the future only stops
-    /// the waiting.
+    /// which is nobody unless there is no Tokio runtime to wait in, or the calling task has them itself: see
+    /// [`close`](Self::close). Dropping the future only stops the waiting.
     ///
     /// # Errors
     ///
     /// [`InvalidUrl`] if it is no URL of a database.
-    pub async fn close_engine(
+    #[track_caller]
+    pub fn close_engine(
         &self,
         url: impl Into<BindSettings>,
-    ) -> Result<CloseReport, InvalidUrl> {
-        let url = url.into().into_url()?;
-        let closed = self.0.on_demand.close(|identity| url.is_opened_as(&identity.settings().url));
-        Ok(close::all_returned(closed, None).await)
+    ) -> impl Future<Output = Result<CloseReport, InvalidUrl>> {
+        let place = Location::caller();
+        async move {
+            let url = url.into().into_url()?;
+            let is_due = |identity: &Identity| url.is_opened_as(&identity.settings().url);
+            let closed = self.0.on_demand.close(is_due);
+            Ok(close::all_returned(closed, None, place).await)
+        }
     }
 
     /// Closes the engines of a tenant, as [`close_engine`](Self::close_engine) does, and forgets what a
@@ -300,8 +331,19 @@ impl Registry {
     /// # Errors
     ///
     /// [`TenantError`] if it is not a name that a tenant can have.
-    pub async fn close_tenant(&self, name: &str) -> Result<CloseReport, TenantError> {
-        let tenant = self.tenant(name)?;
+    #[track_caller]
+    pub fn close_tenant(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<CloseReport, TenantError>> + Send {
+        let place = Location::caller();
+        async move {
+            let closed = self.close_engines_of(&self.tenant(name)?);
+            Ok(close::all_returned(closed, None, place).await)
+        }
+    }
+
+    fn close_engines_of(&self, tenant: &Tenant) -> Vec<Arc<dyn AnyEngine>> {
         let mut closed = Vec::new();
         for served in self.0.keys.iter().filter_map(|key| self.0.table.by_key(key)) {
             if let Served::Tenants(bind) = served {
@@ -309,12 +351,12 @@ impl Registry {
                 closed
                     .extend(self.0.on_demand.close_named(&bind.engine_name(tenant.checked_name())));
                 // A name is not remembered for ever, but where there is a template it can be worked out.
-                if let Some(identity) = bind.identity_in_template(&tenant) {
+                if let Some(identity) = bind.identity_in_template(tenant) {
                     closed.extend(self.0.on_demand.close(|other| *other == identity));
                 }
             }
         }
-        Ok(close::all_returned(closed, None).await)
+        closed
     }
 
     /// Has an engine that was opened on demand, and that nobody uses, give back what it has of the
@@ -325,13 +367,36 @@ impl Registry {
         gave_way == Ok(true) && started.elapsed() < limit
     }
 
-    /// Warns if the calling task has a session of the bind `B`, as it runs a query on another one.
-    pub(crate) fn warn_of_held<B: Bind>(&self, place: &Location<'_>) {
+    /// Warns if the calling task has a session of the bind `B`, or a unit of work with any, as it runs a query of that
+    /// bind on another one.
+    pub(crate) fn warn_of_held<B: Bind>(&self, place: &'static Location<'static>) {
         if let Some(engine) = self.0.table.of::<B>().and_then(Served::engine)
             && engine.is_held_by_caller()
         {
             engine::beside_session(engine.settings().key, place);
+            return;
         }
+        let mut engines = self.engines();
+        engines.extend(self.0.on_demand.engines());
+        if engines.iter().any(|engine| engine.is_worked_on_by_caller())
+            && self.is_first_beside(B::KEY, place)
+        {
+            engine::beside_work(B::KEY, place);
+        }
+    }
+
+    /// Whether that place is the first time seen to run a query of that bind beside a unit of work.
+    pub(crate) fn is_first_beside(
+        &self,
+        key: &'static str,
+        at: &'static Location<'static>,
+    ) -> bool {
+        self.0.beside.lock().unwrap_or_else(PoisonError::into_inner).insert((key, at))
+    }
+
+    /// Whether both are one registry.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(crate) async fn migrate_along<B: Bind>(
@@ -342,13 +407,19 @@ impl Registry {
         migrate::migrate::<B>(self, route, migrations).await
     }
 
-    pub(crate) fn is_isolated(&self) -> bool {
-        self.0.isolation.is_some()
+    /// In test isolation: where the copies of SQLite databases are.
+    pub(crate) fn copies(&self) -> Option<&Copies> {
+        self.0.isolation.as_ref()
     }
 
     /// How long sessions are waited for, where no bind says otherwise.
     pub(crate) fn acquire_timeout(&self) -> Duration {
         self.0.recipes.acquire_timeout(BindKey::NONE)
+    }
+
+    /// The keys of all binds, in alphabetical order.
+    pub(crate) fn bind_keys(&self) -> &[BindKey] {
+        &self.0.keys
     }
 
     pub(crate) fn work_options(&self) -> &WorkOptions {

@@ -81,7 +81,7 @@ impl<'r> Route<'r> {
             (Served::Engine(engine), _) => typed(Used::new(engine.current()), None).map(Some),
             (_, None) => Err(AcquireError::NoTenant { key: served.key() }),
             (Served::Schemas { engine, schema }, Some(tenant)) => {
-                let schema = schema.replace(crate::settings::TENANT, tenant.name());
+                let schema = schema_of(served.key(), schema, tenant)?;
                 typed(Used::new(engine.current()), Some(schema)).map(Some)
             }
             (Served::Tenants(bind), Some(tenant)) => {
@@ -243,7 +243,25 @@ pub(crate) fn identity_of<B: Bind>(
     Ok(Identity::new(settings))
 }
 
-async fn resolved<T>(
+/// The schema of a tenant.
+pub(super) fn schema_of(
+    key: BindKey,
+    template: &str,
+    tenant: &Tenant,
+) -> Result<String, AcquireError> {
+    let schema = template.replace(crate::settings::TENANT, tenant.name());
+    // PostgreSQL would cut the name, and it could be that of another tenant then.
+    if schema.len() > LONGEST_SCHEMA {
+        let source = format!("the name of the schema is longer than {LONGEST_SCHEMA} bytes").into();
+        return Err(AcquireError::Resolve { key, tenant: tenant.name().to_owned(), source });
+    }
+    Ok(schema)
+}
+
+/// NAMEDATALEN of PostgreSQL, less one.
+const LONGEST_SCHEMA: usize = 63;
+
+pub(super) async fn resolved<T>(
     bind: &TenantBind,
     tenant: &Tenant,
     started: Instant,
@@ -259,7 +277,7 @@ async fn resolved<T>(
     })
 }
 
-fn typed<C: Backend>(
+pub(super) fn typed<C: Backend>(
     engine: Used<dyn AnyEngine>,
     schema: Option<String>,
 ) -> Result<Found<C>, AcquireError> {
@@ -271,6 +289,9 @@ fn typed<C: Backend>(
     }
 }
 
-fn check_backend<C: Backend>(key: BindKey, found: BackendKind) -> Result<(), WrongBackend> {
+pub(super) fn check_backend<C: Backend>(
+    key: BindKey,
+    found: BackendKind,
+) -> Result<(), WrongBackend> {
     if found == C::KIND { Ok(()) } else { Err(WrongBackend { key, expected: C::KIND, found }) }
 }

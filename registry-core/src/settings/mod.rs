@@ -86,6 +86,8 @@ pub use credentials::Credentials;
 pub use error::{Problem, Problems, SettingsError};
 pub use options::{EngineOptions, ResetOnReturn};
 pub use pooler::Pooler;
+#[cfg(feature = "axum")]
+pub(crate) use url::NotForTenant;
 pub(crate) use url::TENANT;
 pub use url::{DatabaseUrl, InvalidUrl};
 

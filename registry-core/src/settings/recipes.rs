@@ -49,6 +49,23 @@ impl Recipes {
         key: BindKey,
         bind: BindSettings,
     ) -> Result<EngineSettings, SettingsError> {
+        let place = format!("settings of {:?}", key.as_str());
+        match self.engine_of_tenant(key, bind)? {
+            engine if self.is_isolated && engine.url.backend() == BackendKind::Sqlite => {
+                let message = "in test isolation, only the binds of the settings have copies";
+                Err(SettingsError::from_problems(vec![Problem::new(place, message)]))
+            }
+            engine => Ok(engine),
+        }
+    }
+
+    /// The same for a tenant, whose SQLite database has a copy in test isolation: these are the settings of
+    /// the original.
+    pub(crate) fn engine_of_tenant(
+        &self,
+        key: BindKey,
+        bind: BindSettings,
+    ) -> Result<EngineSettings, SettingsError> {
         let mut draft = BindDraft::from_code(bind, &format!("settings of {:?}", key.as_str()));
         let own = self.own.get(&key).cloned().unwrap_or_default();
         let said = std::mem::replace(&mut draft.options, own.options);
@@ -56,12 +73,11 @@ impl Recipes {
         draft.required = draft.required.or(own.required);
         let mut problems = Vec::new();
         match self.read(key, &draft, Path::new(""), &mut problems) {
-            Some(engine) if self.is_isolated && engine.url.backend() == BackendKind::Sqlite => {
-                let message = "in test isolation, only the binds of the settings have copies";
-                Err(SettingsError::from_problems(vec![Problem::new(draft.place, message)]))
+            Some(engine) if problems.is_empty() => {
+                let is_in_transaction =
+                    self.is_isolated && engine.url.backend() != BackendKind::Sqlite;
+                Ok(if is_in_transaction { engine.isolated(None) } else { engine })
             }
-            Some(engine) if problems.is_empty() && self.is_isolated => Ok(engine.isolated(None)),
-            Some(engine) if problems.is_empty() => Ok(engine),
             _ => Err(SettingsError::from_problems(problems)),
         }
     }

@@ -50,6 +50,8 @@ impl EngineSettings {
                 settings.is_isolated = true;
                 settings.options.max_connections = 1;
                 settings.options.min_idle = 0;
+                // Of a queue that is for more connections.
+                settings.options.queue_limit = None;
                 settings.options.idle_timeout = None;
                 settings.options.max_lifetime = None;
             }

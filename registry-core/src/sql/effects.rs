@@ -19,6 +19,11 @@ pub(crate) struct Effects {
     pub(crate) transaction: TransactionEffect,
     /// Whether it is known to change the session, and not only not known to leave it as it is.
     pub(crate) is_certain: bool,
+    /// Whether a transaction that was open may have ended, without an error and even if another one is open
+    /// afterwards. On MySQL that is so for all that is not known to be no cause of an implicit commit.
+    pub(crate) may_end: bool,
+    /// Whether a savepoint is set, released or rolled back to.
+    pub(crate) has_savepoint: bool,
 }
 
 /// What of a session outlives a transaction: settings, locks, temporary tables, subscriptions.
@@ -53,10 +58,16 @@ impl Effects {
     /// What may do anything, short of what [`SessionEffect::Replace`] is for.
     const UNKNOWN: Self = Self::new(SessionEffect::Changed, TransactionEffect::Unknown);
     const REPLACES: Self = Self::new(SessionEffect::Replace, TransactionEffect::None).certain();
-    const NOT_UNDERSTOOD: Self = Self::new(SessionEffect::Replace, TransactionEffect::Unknown);
+    const NOT_UNDERSTOOD: Self =
+        Self { may_end: true, ..Self::new(SessionEffect::Replace, TransactionEffect::Unknown) };
 
     const fn new(session: SessionEffect, transaction: TransactionEffect) -> Self {
-        Self { session, transaction, is_certain: false }
+        Self { session, transaction, is_certain: false, may_end: false, has_savepoint: false }
+    }
+
+    /// What may do anything, as it cannot be read.
+    pub(crate) const fn of_the_unreadable() -> Self {
+        Self::NOT_UNDERSTOOD
     }
 
     const fn certain(mut self) -> Self {
@@ -74,9 +85,11 @@ pub(crate) fn effects(dialect: Dialect, sql: &str) -> Effects {
     let mut reader = Reader::new(dialect, sql);
     let mut all = Effects::NONE;
     let mut is_first = true;
-    while let Some((effects, is_savepoint)) = reader.statement() {
+    while let Some(Statement { effects, is_savepoint, first }) = reader.statement() {
         all.session = all.session.max(effects.session);
         all.is_certain |= effects.is_certain;
+        all.has_savepoint |= is_savepoint;
+        all.may_end |= !is_savepoint && may_end(dialect, first, effects.transaction);
         all.transaction = match (all.transaction, effects.transaction) {
             (_, only) if is_first => only,
             (TransactionEffect::None, TransactionEffect::None) => TransactionEffect::None,
@@ -91,6 +104,50 @@ pub(crate) fn effects(dialect: Dialect, sql: &str) -> Effects {
         }
     }
     all
+}
+
+/// Whether a statement that is none of savepoints may end the transaction that is open.
+fn may_end(dialect: Dialect, first: Seen, transaction: TransactionEffect) -> bool {
+    match dialect {
+        // The grammar has no others, and in a transaction that was begun by a statement no procedure can end it:
+        // https://www.postgresql.org/docs/current/plpgsql-transactions.html
+        Postgres => match first.keyword {
+            word::COMMIT | word::END | word::ROLLBACK | word::ABORT => true,
+            word::PREPARE => transaction == TransactionEffect::Unknown,
+            _ => false,
+        },
+        // A stored function or a trigger that would commit is refused. Every other statement may commit implicitly:
+        // https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/
+        Mysql => {
+            transaction != TransactionEffect::None
+                || !(first.is(Kind::Open)
+                    || matches!(
+                        first.keyword,
+                        word::SELECT
+                            | word::INSERT
+                            | word::UPDATE
+                            | word::DELETE
+                            | word::REPLACE
+                            | word::WITH
+                            | word::VALUES
+                            | word::TABLE
+                            | word::SHOW
+                            | word::EXPLAIN
+                            | word::DESCRIBE
+                            | word::DESC
+                    ))
+        }
+        // The grammar has no others: https://www.sqlite.org/lang_transaction.html
+        Sqlite => matches!(first.keyword, word::COMMIT | word::END | word::ROLLBACK),
+    }
+}
+
+/// A statement, and what it leaves behind.
+struct Statement {
+    effects: Effects,
+    /// Whether it is one of savepoints.
+    is_savepoint: bool,
+    first: Seen,
 }
 
 struct Reader<'a> {
@@ -130,8 +187,8 @@ impl<'a> Reader<'a> {
         Seen { token, keyword }
     }
 
-    /// The next statement that is not empty: what it leaves behind, and whether it is one of savepoints.
-    fn statement(&mut self) -> Option<(Effects, bool)> {
+    /// The next statement that is not empty.
+    fn statement(&mut self) -> Option<Statement> {
         let mut first = self.next();
         while first.is(Kind::Semicolon) {
             first = self.next();
@@ -150,7 +207,7 @@ impl<'a> Reader<'a> {
             Effects::UNKNOWN
         };
         self.skip_statement();
-        Some((effects, is_savepoint))
+        Some(Statement { effects, is_savepoint, first })
     }
 
     fn skip_statement(&mut self) {

@@ -36,7 +36,9 @@
 //!   tenant's.
 //! - An unknown tenant is an error of its own
 //!   ([`AcquireError::UnknownTenant`](crate::AcquireError::UnknownTenant)). Nothing is made, and no
-//!   engine stays open. A SQLite file is made only if the URL says `mode=rwc`.
+//!   engine stays open, also where the URL of a SQLite file says `mode=rwc`: tenants are made by
+//!   [`create_tenant`](crate::Registry::create_tenant), and by nothing else. (A SQLite database in memory is made
+//!   when it is opened.)
 //! - There is one engine for each URL and options, user and password included, however many ask at
 //!   once and by whatever way: tenants and [`session_by_url`](crate::Registry::session_by_url)
 //!   alike. What could not be opened is not remembered.
@@ -107,8 +109,9 @@ pub(crate) use source::{Source, TenantBind};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), registry_core::Error> {
 /// # let folder = tempfile::tempdir().unwrap();
-/// # let url = format!("sqlite://{}/{{tenant}}.db?mode=rwc", folder.path().display());
-/// // url = "sqlite:///srv/tenants/{tenant}.db?mode=rwc"
+/// # let url = format!("sqlite://{}/{{tenant}}.db", folder.path().display());
+/// # std::fs::write(folder.path().join("acme.db"), "").unwrap();
+/// // url = "sqlite:///srv/tenants/{tenant}.db"
 /// let registry = Registry::builder().bind("crm", url).build()?;
 /// let acme = registry.tenant("acme")?;
 ///

@@ -13,7 +13,8 @@ use tokio::sync::OnceCell;
 use super::Tenant;
 use super::name::TenantName;
 use crate::bind_key::BindKey;
-use crate::error::{AcquireError, DriverError};
+use crate::engine::CheckFailure;
+use crate::error::{AcquireError, ConnectError, DriverError, IsolationError};
 use crate::on_demand::{EngineName, Identity};
 use crate::panicked::caught;
 use crate::settings::{
@@ -35,7 +36,7 @@ use crate::settings::{
 ///     async move {
 ///         // A table of tenants could be asked here: `tenant.registry()` has its database as well.
 ///         let is_known = tenant.name().starts_with("customer-");
-///         let url = format!("sqlite://tenants/{}.db?mode=rwc", tenant.name());
+///         let url = format!("sqlite://tenants/{}.db", tenant.name());
 ///         Ok::<_, std::convert::Infallible>(is_known.then(|| BindSettings::new(url)))
 ///     }
 /// });
@@ -177,7 +178,8 @@ impl TenantBind {
     ) -> Result<(Identity, Option<Instant>), AcquireError> {
         let resolver = match self.source() {
             Source::Template(settings) => {
-                return Ok((self.identity((*settings).clone(), tenant)?, None));
+                let identity = self.identity((*settings).clone(), tenant)?;
+                return Ok((self.isolated_identity(identity, tenant).await?, None));
             }
             Source::Resolver(resolver) => resolver,
         };
@@ -217,15 +219,45 @@ impl TenantBind {
             let tenant = tenant.name().to_owned();
             return Err(AcquireError::UnknownTenant { key, tenant, source: None });
         };
-        let settings =
-            recipes.engine(key, bind).map_err(|source| AcquireError::Settings { key, source })?;
+        let settings = recipes
+            .engine_of_tenant(key, bind)
+            .map_err(|source| AcquireError::Settings { key, source })?;
         if settings.tenant_schema.is_some() {
             let message =
                 "a resolver finds databases; a bind with a schema for each tenant has one";
             let source = SettingsError::of("tenant_schema", message);
             return Err(AcquireError::Settings { key, source });
         }
-        Ok((self.identity(settings, tenant)?, until))
+        let identity = self.identity(settings, tenant)?;
+        Ok((self.isolated_identity(identity, tenant).await?, until))
+    }
+
+    /// In test isolation, a SQLite database is a copy of the tenant's, made when it is first asked for.
+    async fn isolated_identity(
+        &self,
+        identity: Identity,
+        tenant: &Tenant,
+    ) -> Result<Identity, AcquireError> {
+        let (key, settings) = (self.key, identity.settings());
+        let Some(copies) = tenant.registry().copies() else { return Ok(identity) };
+        if settings.url.backend() != BackendKind::Sqlite {
+            return Ok(identity);
+        }
+        let copy = copies.of_identity(&identity).await.map_err(|failure| match failure {
+            CheckFailure::Acquire(AcquireError::Connect { source, .. })
+                if matches!(*source, ConnectError::UnknownDatabase(_)) =>
+            {
+                let tenant = tenant.name().to_owned();
+                AcquireError::UnknownTenant { key, tenant, source: Some(source) }
+            }
+            CheckFailure::Acquire(error) => error,
+            CheckFailure::Check(source) => AcquireError::Resolve {
+                key,
+                tenant: tenant.name().to_owned(),
+                source: IsolationError::Copy { key, source }.into(),
+            },
+        })?;
+        Ok(Identity::new(settings.isolated(Some(settings.url.at_file(&copy)))))
     }
 
     fn identity(
@@ -233,11 +265,6 @@ impl TenantBind {
         mut settings: EngineSettings,
         tenant: &Tenant,
     ) -> Result<Identity, AcquireError> {
-        if tenant.registry().is_isolated() && settings.url.backend() == BackendKind::Sqlite {
-            let source = "in test isolation, the files of tenants have no copies".into();
-            let tenant = tenant.name().to_owned();
-            return Err(AcquireError::Resolve { key: self.key, tenant, source });
-        }
         if settings.url.is_per_tenant() {
             settings.tenant = Some(Arc::clone(tenant.checked_name().shared()));
         }

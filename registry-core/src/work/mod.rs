@@ -42,7 +42,8 @@
 //!   anything goes wrong before: on an error, a panic, a future that is dropped, a process that
 //!   dies.
 //! - **The commit itself is not atomic.** The databases commit one after another, in the order of
-//!   their first touch or in that of [`commit_in_order`](UnitOfWork::commit_in_order). For that
+//!   their first touch, in that of [`commit_in_order`](UnitOfWork::commit_in_order), or in that of
+//!   [`WorkOptions::commit_order`]. A key that no bind has is an error there, and nothing is committed. For that
 //!   moment, others may see one database committed and the next one not yet. If a commit fails,
 //!   those before it are committed and stay so, and those after it are rolled back.
 //! - Before the first commit, each transaction is looked at: one that PostgreSQL has aborted, that
@@ -55,6 +56,9 @@
 //!   or not. Nothing after it is committed then.
 //! - A process that dies between two commits leaves the first committed and the second rolled back,
 //!   and nobody is told.
+//!
+//! [`transaction_with`](Registry::transaction_with) runs a closure again after transient failures, as often as
+//! [`WorkOptions::retries`] says, and never after a commit that may have happened.
 //!
 //! SQLAlchemy's session commits over several binds in the same way; in no defined order, and
 //! without saying how far it has come
@@ -82,6 +86,9 @@
 //! committed one by one: after it, the unit of work is refused ([`WorkError::RolledBack`]).
 
 use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::backend::observed::ErrorClass;
 use crate::bind::{Bind, Bound};
@@ -92,18 +99,24 @@ use crate::registry::Registry;
 use crate::session::{Acquire, Session};
 use crate::tenant::Tenant;
 
+mod begin;
+mod current;
+mod entered;
+mod keys;
 mod options;
 mod outcome;
 mod part;
 mod scope;
 mod several;
 
+pub use current::CurrentWork;
+pub use keys::WrongKeys;
 pub use options::{Isolation, WorkOptions};
 pub use outcome::{CommitError, Committed, Outcome, WorkError, WorkFailure};
-pub use scope::{CurrentWork, Scope, Scopes};
+pub use scope::{Scope, Scopes};
 pub use several::Several;
 
-use part::{AnyPart, Part};
+use part::{AnyPart, Part, Rollback};
 
 /// One transaction over as many databases as it touches.
 ///
@@ -113,12 +126,25 @@ use part::{AnyPart, Part};
 pub struct UnitOfWork {
     source: Source,
     options: WorkOptions,
+    /// Where in the program it was begun.
+    began: Place,
+    /// Where the scope was made that it is the unit of work of.
+    scope_made: Option<Place>,
+    /// Set while a session is acquired for it.
+    is_acquiring: Arc<AtomicBool>,
     /// In the order in which they were touched.
     parts: Vec<Box<dyn AnyPart>>,
     /// How many savepoints are open, one in the other.
     level: u32,
     is_abandoned: bool,
+    /// Whether the program has said what is to become of it.
+    is_ending: bool,
+    /// Whether a bind could not be had or begun, for a reason that may be gone a little later.
+    has_failed_in_passing: bool,
 }
+
+/// A place in the program.
+type Place = &'static Location<'static>;
 
 /// Where sessions come from.
 #[derive(Clone)]
@@ -143,67 +169,20 @@ impl Source {
     }
 }
 
-impl Registry {
-    /// A unit of work with the options that were given to the builder. It opens nothing yet.
-    pub fn begin(&self) -> UnitOfWork {
-        self.begin_with(self.work_options().clone())
-    }
-
-    /// A unit of work with these options. It opens nothing yet.
-    pub fn begin_with(&self, options: WorkOptions) -> UnitOfWork {
-        UnitOfWork::new(Source::Registry(self.clone()), options)
-    }
-
-    /// Runs `work` with a unit of work, which is committed if that returns `Ok`, and rolled back if
-    /// it returns an error or panics.
-    ///
-    /// Dropping the future rolls back, unless the commit has begun.
-    ///
-    /// # Errors
-    ///
-    /// What `work` returns, or the [`CommitError`] as [`Error::Commit`].
-    pub async fn transaction<'a, T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
-            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
-            + Send
-            + 'a,
-        E: From<Error> + Send + 'a,
-        T: Send + 'a,
-    {
-        self.begin().run(work).await
-    }
-}
-
-impl Tenant {
-    /// A unit of work on the databases of this tenant. It opens nothing yet.
-    pub fn begin(&self) -> UnitOfWork {
-        let options = self.registry().work_options().clone();
-        UnitOfWork::new(Source::Tenant(self.clone()), options)
-    }
-
-    /// Runs `work` with a unit of work on the databases of this tenant, as
-    /// [`Registry::transaction`] does.
-    ///
-    /// # Errors
-    ///
-    /// What `work` returns, or the [`CommitError`] as [`Error::Commit`].
-    pub async fn transaction<'a, T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
-            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
-            + Send
-            + 'a,
-        E: From<Error> + Send + 'a,
-        T: Send + 'a,
-    {
-        self.begin().run(work).await
-    }
-}
-
 impl UnitOfWork {
-    fn new(source: Source, options: WorkOptions) -> Self {
-        Self { source, options, parts: Vec::new(), level: 0, is_abandoned: false }
+    fn new(source: Source, options: WorkOptions, began: Place) -> Self {
+        Self {
+            source,
+            options,
+            began,
+            scope_made: None,
+            is_acquiring: Arc::default(),
+            parts: Vec::new(),
+            level: 0,
+            is_abandoned: false,
+            is_ending: false,
+            has_failed_in_passing: false,
+        }
     }
 
     /// The session of the model, table or query type `M`, in a transaction: acquired and begun if
@@ -261,20 +240,29 @@ impl UnitOfWork {
     /// # Errors
     ///
     /// [`CommitError`] says of each bind what became of it.
-    pub async fn commit(self) -> Result<Committed, CommitError> {
-        self.commit_in_order::<&str>(&[]).await
+    pub async fn commit(mut self) -> Result<Committed, CommitError> {
+        let order = std::mem::take(&mut self.options).into_order();
+        self.commit_in_order(&order).await
     }
 
     /// Commits in the order of these keys, and those that are not among them after that, in the
-    /// order of their first touch. Keys that were not touched are passed over.
+    /// order of their first touch. Keys that were not touched are passed over. It goes before that of
+    /// [`WorkOptions::commit_order`].
     ///
     /// # Errors
     ///
-    /// As those of [`commit`](Self::commit).
+    /// As those of [`commit`](Self::commit). If no bind has one of the keys, or one is there twice, nothing is
+    /// committed, and [`CommitError::wrong_keys`] names them: whoever gives an order needs it.
     pub async fn commit_in_order<K: AsRef<str>>(
         mut self,
         keys: &[K],
     ) -> Result<Committed, CommitError> {
+        self.is_ending = true;
+        if let Err(wrong_keys) = WrongKeys::in_order(keys, self.source.registry().bind_keys()) {
+            let mut error = self.not_committed(Vec::new(), None).await;
+            error.wrong_keys = Some(wrong_keys);
+            return Err(error);
+        }
         let place = |part: &dyn AnyPart| {
             keys.iter().position(|key| part.key() == *key.as_ref()).unwrap_or(usize::MAX)
         };
@@ -282,8 +270,12 @@ impl UnitOfWork {
         self.parts.sort_by_key(|part| place(&**part));
         let ready = self.is_ready().await;
         if let Err((failed, failure)) = ready {
-            let failed = (failed, Outcome::Failed(failure), None);
-            return Err(self.not_committed(Vec::new(), failed).await);
+            let outcome = match failure {
+                WorkFailure::Work(WorkError::Ended { .. }) => Outcome::Ended,
+                failure => Outcome::Failed(failure),
+            };
+            let failed = (failed, outcome, None);
+            return Err(self.not_committed(Vec::new(), Some(failed)).await);
         }
         let mut committed = Vec::new();
         while !self.parts.is_empty() {
@@ -299,7 +291,8 @@ impl UnitOfWork {
                     } else {
                         Outcome::InDoubt(broken.error)
                     };
-                    return Err(self.not_committed(committed, (0, outcome, broken.class)).await);
+                    let failed = (0, outcome, broken.class);
+                    return Err(self.not_committed(committed, Some(failed)).await);
                 }
             }
         }
@@ -308,13 +301,17 @@ impl UnitOfWork {
 
     /// Whether all can be committed, or which cannot. What comes later may still fail.
     async fn is_ready(&mut self) -> Result<(), (usize, WorkFailure)> {
+        let over = |part: &dyn AnyPart| part.over();
+        let over = self.parts.iter().enumerate().find_map(|(at, part)| Some((at, over(&**part)?)));
+        if let Some((at, error)) = over {
+            return Err((at, error.into()));
+        }
         // A level that was not left is that of a savepoint whose future was dropped, or panicked.
         if self.is_abandoned || self.level > 0 {
             return Err((0, WorkError::Abandoned.into()));
         }
         for (at, part) in self.parts.iter_mut().enumerate() {
-            part.check().map_err(|error| (at, error.into()))?;
-            part.is_ready().await.map_err(|error| (at, error.into()))?;
+            part.is_ready().await.map_err(|failure| (at, failure))?;
         }
         Ok(())
     }
@@ -323,18 +320,28 @@ impl UnitOfWork {
     async fn not_committed(
         mut self,
         committed: Vec<BindKey>,
-        (failed, outcome, class): (usize, Outcome, Option<ErrorClass>),
+        mut failed: Option<(usize, Outcome, Option<ErrorClass>)>,
     ) -> CommitError {
         let mut binds: Vec<_> =
             committed.into_iter().map(|key| (key, Outcome::Committed)).collect();
-        let mut outcome = Some(outcome);
+        let mut class = None;
         for (at, part) in self.parts.iter_mut().enumerate() {
-            part.roll_back().await;
-            let own = if at == failed { outcome.take() } else { None };
-            binds.push((part.key(), own.unwrap_or(Outcome::RolledBack)));
+            let rollback = part.roll_back().await;
+            let own = failed.take_if(|(failed, ..)| *failed == at);
+            let own = own.map(|(_, outcome, own_class)| {
+                class = own_class;
+                outcome
+            });
+            let outcome = match (own, rollback) {
+                (Some(Outcome::InDoubt(error)), _) => Outcome::InDoubt(error),
+                (_, Rollback::TooLate) => Outcome::Ended,
+                (Some(own), _) => own,
+                (None, Rollback::Done | Rollback::NotTold) => Outcome::RolledBack,
+            };
+            binds.push((part.key(), outcome));
         }
         self.parts.clear();
-        CommitError { binds, class }
+        CommitError { binds, class, wrong_keys: None }
     }
 
     /// Rolls back every bind that was touched.
@@ -344,17 +351,23 @@ impl UnitOfWork {
     ///
     /// # Errors
     ///
-    /// [`WorkError::NotTold`] with the first bind that could not be told, as its connection is gone
-    /// or silent. Its connection is closed, and its server rolls back when it notices.
+    /// All binds are rolled back that can be, whatever becomes of the others. Then
+    /// [`WorkError::Ended`] with the first bind whose transaction the program had ended itself: what was done before that
+    /// may be committed. Else [`WorkError::NotTold`] with the first bind that could not be told, as its
+    /// connection is gone or silent. Its connection is closed, and its server rolls back when it notices.
     pub async fn rollback(mut self) -> Result<(), WorkError> {
-        let mut outcome = Ok(());
+        self.is_ending = true;
+        let (mut ended, mut not_told) = (None, None);
         for part in &mut self.parts {
-            if !part.roll_back().await && outcome.is_ok() {
-                outcome = Err(WorkError::NotTold { key: part.key() });
+            let key = part.key();
+            match part.roll_back().await {
+                Rollback::Done => {}
+                Rollback::TooLate => ended = ended.or(Some(WorkError::Ended { key })),
+                Rollback::NotTold => not_told = not_told.or(Some(WorkError::NotTold { key })),
             }
         }
         self.parts.clear();
-        outcome
+        ended.or(not_told).map_or(Ok(()), Err)
     }
 
     /// Runs `work` between savepoints of all databases: what it has done is kept if it returns
@@ -378,13 +391,13 @@ impl UnitOfWork {
     {
         let told = |error: WorkError| E::from(error.into());
         if self.is_abandoned {
-            return Err(told(WorkError::Abandoned));
+            return Err(told(self.why_abandoned()));
         }
         // Until the end is reached.
         self.is_abandoned = true;
         for part in &mut self.parts {
             let key = part.key();
-            part.check().map_err(told)?;
+            check(&mut **part).await.map_err(told)?;
             let set = part.set_savepoint().await;
             set.map_err(|source| told(WorkError::Savepoint { key, source }))?;
         }
@@ -392,13 +405,17 @@ impl UnitOfWork {
         self.is_abandoned = false;
         let outcome = work(self).await;
         if self.is_abandoned {
-            return outcome.and(Err(told(WorkError::Abandoned)));
+            return outcome.and(Err(told(self.why_abandoned())));
         }
         self.is_abandoned = true;
         self.level -= 1;
         for part in &mut self.parts {
             let key = part.key();
-            if let Err(error) = part.check() {
+            if outcome.is_err() {
+                // While the server still knows.
+                part.diagnose().await;
+            }
+            if let Err(error) = check(&mut **part).await {
                 return outcome.and(Err(told(error)));
             }
             let ended = match &outcome {
@@ -414,48 +431,99 @@ impl UnitOfWork {
         outcome
     }
 
-    async fn run<'a, T, E, F>(mut self, work: F) -> Result<T, E>
-    where
-        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
-            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
-            + Send
-            + 'a,
-        E: From<Error> + Send + 'a,
-        T: Send + 'a,
-    {
-        match work(&mut self).await {
-            Ok(value) => {
-                self.commit().await.map_err(|error| E::from(error.into()))?;
-                Ok(value)
-            }
-            Err(error) => {
-                // What cannot be told is closed: the caller's own error is what matters.
-                let _ = self.rollback().await;
-                Err(error)
-            }
-        }
+    /// Why nothing more can be done.
+    fn why_abandoned(&self) -> WorkError {
+        self.parts.iter().find_map(|part| part.over()).unwrap_or(WorkError::Abandoned)
     }
 
     /// Sees to it that the bind `B` has a transaction, and returns its place among the parts.
     async fn touch<B: Bind>(&mut self) -> Result<usize, WorkError> {
+        let touched = self.try_touch::<B>().await;
+        if let Err(error) = &touched {
+            self.has_failed_in_passing |= error.is_transient();
+        }
+        touched
+    }
+
+    async fn try_touch<B: Bind>(&mut self) -> Result<usize, WorkError> {
         if self.is_abandoned {
-            return Err(WorkError::Abandoned);
+            return Err(self.why_abandoned());
         }
         if let Some(at) = self.parts.iter_mut().position(|part| part.key() == *B::KEY) {
-            self.parts[at].check()?;
+            check(&mut *self.parts[at]).await?;
             return Ok(at);
         }
+        self.options.check(self.source.registry().bind_keys())?;
+        let acquiring = Acquiring::new(&self.is_acquiring);
         let session = self.source.session::<B>().await?;
+        drop(acquiring);
         let options = self.options.of(session.bind_key());
         let part = Part::begin(session, options, self.level).await?;
         self.parts.push(Box::new(part));
         Ok(self.parts.len() - 1)
     }
+
+    /// Whether anything has failed in it for a reason that may be gone a little later.
+    async fn has_failed_in_passing(&mut self) -> bool {
+        for part in &mut self.parts {
+            self.has_failed_in_passing |= part.has_failed_in_passing().await;
+        }
+        self.has_failed_in_passing
+    }
+}
+
+/// Whether a transaction is there.
+async fn check(part: &mut dyn AnyPart) -> Result<(), WorkError> {
+    part.check()?;
+    match part.is_in_question() {
+        true => part.ask().await,
+        false => Ok(()),
+    }
 }
 
 impl Drop for UnitOfWork {
     fn drop(&mut self) {
+        if !self.is_ending && !self.parts.is_empty() {
+            let (touched, began) = (Touched(&self.parts), self.began);
+            let scope = self.scope_made.map(tracing::field::display);
+            tracing::debug!(
+                target: "registry",
+                %touched,
+                %began,
+                scope,
+                "a unit of work was dropped without a commit or a rollback, and is rolled back"
+            );
+        }
         self.parts.drain(..).for_each(|part| part.abandon());
+    }
+}
+
+/// Says that a session is acquired, until it is dropped.
+struct Acquiring<'a>(&'a AtomicBool);
+
+impl<'a> Acquiring<'a> {
+    fn new(says: &'a AtomicBool) -> Self {
+        says.store(true, Ordering::Relaxed);
+        Self(says)
+    }
+}
+
+impl Drop for Acquiring<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The keys of the binds that were touched, as a list.
+struct Touched<'a>(&'a [Box<dyn AnyPart>]);
+
+impl fmt::Display for Touched<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, part) in self.0.iter().enumerate() {
+            f.write_str(if at == 0 { "" } else { ", " })?;
+            write!(f, "`{}`", part.key())?;
+        }
+        Ok(())
     }
 }
 

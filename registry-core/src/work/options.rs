@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::keys::WrongKeys;
 use crate::bind_key::BindKey;
 use crate::settings::BackendKind;
 
@@ -19,11 +20,17 @@ use crate::settings::BackendKind;
 ///     .for_bind("analytics", WorkOptions::new().isolation(Isolation::RepeatableRead));
 /// # let _ = options;
 /// ```
+///
+/// Keys that no bind has, here or in [`for_bind`](Self::for_bind), are an error where the options are first used:
+/// [`WorkError::Keys`](super::WorkError::Keys), or of the settings when a registry is
+/// [built](crate::RegistryBuilder::work) with them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkOptions {
     isolation: Option<Isolation>,
     read_only: bool,
     deferrable: bool,
+    commit_order: Vec<String>,
+    retries: u32,
     of_binds: Vec<(String, WorkOptions)>,
 }
 
@@ -71,6 +78,25 @@ impl WorkOptions {
         self
     }
 
+    /// Serializable transactions: [`Isolation::Serializable`]. PostgreSQL refuses one that cannot be serialized, at
+    /// the latest when it is committed, and it is to be run again: see [`retries`](Self::retries).
+    #[must_use]
+    pub fn serializable(self) -> Self {
+        self.isolation(Isolation::Serializable)
+    }
+
+    /// Transactions that see one snapshot: [`Isolation::RepeatableRead`].
+    #[must_use]
+    pub fn repeatable_read(self) -> Self {
+        self.isolation(Isolation::RepeatableRead)
+    }
+
+    /// Transactions in which each statement sees what was committed before it: [`Isolation::ReadCommitted`].
+    #[must_use]
+    pub fn read_committed(self) -> Self {
+        self.isolation(Isolation::ReadCommitted)
+    }
+
     /// Whether the databases refuse to be written. `false` by default.
     ///
     /// On SQLite, a unit of work that may write begins with `BEGIN IMMEDIATE`: it waits for others that
@@ -89,11 +115,53 @@ impl WorkOptions {
         self
     }
 
-    /// Other options for the bind of that key, which are all that counts for it.
+    /// The order in which binds are committed, by their keys; binds that are not among them come after those, in the
+    /// order of their first touch. In the order of their first touch all of them, if nothing is said.
+    ///
+    /// It holds wherever no other order is given: for [`commit`](super::UnitOfWork::commit), transactions and scopes.
+    /// A key that was not touched is passed over. One that no bind has, or that is there twice, is an error, and
+    /// nothing is committed.
+    #[must_use]
+    pub fn commit_order<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.commit_order = keys.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How often `transaction_with` runs its closure again after a transient failure: a deadlock, a serialization
+    /// failure, a connection that was lost before the commit, a server that takes no writes now. 0 by default.
+    ///
+    /// See [`Registry::transaction_with`](crate::Registry::transaction_with) for when, and after which pause. It has
+    /// no effect on anything else, where nothing can be run again.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Other options for the bind of that key, which are all that counts for it. The order of commits and the retries
+    /// are those of the whole unit of work, and have no effect in `options`.
     #[must_use]
     pub fn for_bind(mut self, key: impl Into<String>, options: WorkOptions) -> Self {
         self.of_binds.push((key.into(), options));
         self
+    }
+
+    pub(super) fn into_order(self) -> Vec<String> {
+        self.commit_order
+    }
+
+    pub(super) fn retry_limit(&self) -> u32 {
+        self.retries
+    }
+
+    /// Whether the binds have all the keys that it names.
+    pub(crate) fn check(&self, known: &[BindKey]) -> Result<(), WrongKeys> {
+        if self.commit_order.is_empty() && self.of_binds.is_empty() {
+            return Ok(());
+        }
+        WrongKeys::in_order(&self.commit_order, known)?;
+        let keys: Vec<&str> = self.of_binds.iter().map(|(key, _)| key.as_str()).collect();
+        WrongKeys::among(&keys, known)
     }
 
     pub(super) fn of(&self, key: BindKey) -> &Self {
@@ -126,8 +194,7 @@ impl WorkOptions {
             _ if self.deferrable => Err(deferrable()),
             BackendKind::Mysql => {
                 let access = if self.read_only { " READ ONLY" } else { "" };
-                // The savepoint goes when the transaction does, and so tells of it.
-                let begin = format!("START TRANSACTION{access}; SAVEPOINT registry_work");
+                let begin = format!("START TRANSACTION{access}");
                 Ok(match isolation {
                     // For the next transaction, and for that alone.
                     Some(isolation) => {

@@ -2,10 +2,12 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 use diesel::result::Error as DieselError;
 
+use super::keys::WrongKeys;
 use crate::backend::observed::ErrorClass;
 use crate::bind_key::BindKey;
 use crate::error::{AcquireError, is_transient};
@@ -44,6 +46,18 @@ pub enum WorkError {
         /// The bind key.
         key: BindKey,
     },
+    /// A statement of the program has ended the transaction: a `COMMIT` or `ROLLBACK` of its own, and on MySQL and
+    /// MariaDB every statement that commits implicitly, as those do that define something
+    /// (<https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/>). What was done before that may be
+    /// committed. The unit of work cannot go on.
+    #[error(
+        "bind `{key}`: a statement of the program has ended the transaction (a COMMIT or ROLLBACK, or on MySQL \
+         DDL and other statements that commit implicitly): what was done before it may be committed"
+    )]
+    Ended {
+        /// The bind key.
+        key: BindKey,
+    },
     /// The future of a statement was dropped before its end, or the connection is gone: nobody knows what it did.
     /// The unit of work can only be rolled back.
     #[error("bind `{key}`: a statement was cut short, and nobody knows what it did")]
@@ -77,19 +91,27 @@ pub enum WorkError {
     /// [`Scope::enter`](super::Scope::enter).
     #[error("this task is in no scope, and has no current unit of work")]
     NoScope,
+    /// The scope is of no tenant: enter one of a tenant, by [`Tenant::scope`](crate::Tenant::scope) or
+    /// `ScopeLayer::per_tenant`.
+    #[error("this scope is of no tenant")]
+    NoTenant,
     /// The scope has ended, and its unit of work was rolled back.
     #[error("the scope has ended")]
     ScopeEnded,
-    /// Somebody else in the scope had the unit of work for the whole time: perhaps the same task,
-    /// which asked for it a second time.
-    #[error(
-        "the unit of work of this scope was in use for {}: does this task have it already?",
-        humantime::format_duration(*after)
-    )]
+    /// Somebody in the scope had the unit of work for the whole time that was waited for it. If that is the task that
+    /// asks, it would wait for itself: see [`UnitOfWork::current`](super::UnitOfWork::current).
+    #[error("{}", in_use(*after, *held_by_caller, *taken_at))]
     InUse {
-        /// How long was waited: `acquire_timeout`.
+        /// How long was waited: `acquire_timeout`, or less if it is known to be in vain.
         after: Duration,
+        /// Whether the task that asks has it, and has not used it meanwhile.
+        held_by_caller: bool,
+        /// Where in the program it was taken. `None` for an argument of a handler.
+        taken_at: Option<&'static Location<'static>>,
     },
+    /// The options name keys that no bind has. Nothing was begun with them.
+    #[error(transparent)]
+    Keys(#[from] WrongKeys),
     /// Two sessions of one bind were asked for at once. A unit of work has one for each.
     #[error("bind `{key}`: a unit of work has one session of each bind, and two were asked for")]
     Twice {
@@ -98,13 +120,31 @@ pub enum WorkError {
     },
 }
 
+fn in_use(after: Duration, held_by_caller: bool, taken_at: Option<&Location<'_>>) -> String {
+    let after = humantime::format_duration(Duration::from_millis(after.as_millis() as u64));
+    let taken = match taken_at {
+        Some(place) => format!("at {place}"),
+        None => "as an argument of a handler".to_owned(),
+    };
+    if held_by_caller {
+        format!(
+            "this task has the unit of work of this scope already, taken {taken}, and waited {after} for itself: \
+             hand it on, or drop it before it is asked for again"
+        )
+    } else {
+        format!("the unit of work of this scope was in use for {after}, taken {taken}")
+    }
+}
+
 impl WorkError {
     /// Whether the same unit of work may succeed a little later, with nothing changed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Acquire(error) => error.is_transient(),
-            Self::RolledBack { .. } | Self::InUse { .. } => true,
+            // Waiting does not help who waits for itself.
+            Self::InUse { held_by_caller, .. } => !held_by_caller,
+            Self::RolledBack { .. } => true,
             Self::Begin { source, .. } | Self::Savepoint { source, .. } => {
                 is_transient(None, source)
             }
@@ -127,6 +167,8 @@ pub struct CommitError {
     pub(super) binds: Vec<(BindKey, Outcome)>,
     /// What the database said of the commit that failed, by its code.
     pub(super) class: Option<ErrorClass>,
+    /// Why nothing was tried.
+    pub(super) wrong_keys: Option<WrongKeys>,
 }
 
 /// What became of one bind of a unit of work that was not all committed.
@@ -141,6 +183,9 @@ pub enum Outcome {
     RolledBack,
     /// The connection broke during the commit: it may be committed or rolled back.
     InDoubt(DieselError),
+    /// A statement of the program had ended its transaction before, so that what was done until then may be committed:
+    /// see [`WorkError::Ended`]. What was done after it is rolled back, unless it was committed statement by statement.
+    Ended,
 }
 
 /// Why a bind was not committed.
@@ -189,6 +234,17 @@ impl CommitError {
         })
     }
 
+    /// The keys in the order of commits that no bind has, or that are there twice. Nothing was committed then.
+    #[must_use]
+    pub fn wrong_keys(&self) -> Option<&WrongKeys> {
+        self.wrong_keys.as_ref()
+    }
+
+    /// The keys of those that may be committed, as a statement of the program had ended their transaction.
+    pub fn ended(&self) -> impl Iterator<Item = &str> {
+        self.of(|outcome| matches!(outcome, Outcome::Ended))
+    }
+
     /// Whether the same unit of work may succeed a little later, with nothing changed: nothing was
     /// committed, and the reason was a conflict with others, a server that takes no writes now, or a
     /// connection that has ended before the commit.
@@ -204,7 +260,9 @@ impl CommitError {
     /// Whether it surely was as if nothing had been done.
     #[must_use]
     pub fn is_rolled_back(&self) -> bool {
-        self.committed().next().is_none() && self.in_doubt().is_none()
+        self.committed().next().is_none()
+            && self.in_doubt().is_none()
+            && self.ended().next().is_none()
     }
 
     fn of(&self, is: fn(&Outcome) -> bool) -> impl Iterator<Item = &str> {
@@ -214,9 +272,14 @@ impl CommitError {
 
 impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.committed().next(), self.in_doubt()) {
-            (None, None) => "nothing was committed:",
-            (None, Some(_)) => "it is not known whether it was committed:",
+        let is_in_doubt = self.in_doubt().is_some() || self.ended().next().is_some();
+        if self.wrong_keys.is_some() {
+            f.write_str("the order of commits has wrong keys; ")?;
+        }
+        f.write_str(match (self.committed().next(), is_in_doubt) {
+            _ if self.binds.is_empty() => return f.write_str("nothing was committed"),
+            (None, false) => "nothing was committed:",
+            (None, true) => "it is not known whether it was committed:",
             (Some(_), _) => "not all was committed:",
         })?;
         for (at, (key, outcome)) in self.binds.iter().enumerate() {
@@ -227,6 +290,9 @@ impl fmt::Display for CommitError {
                 Outcome::Failed(_) => f.write_str("failed and is rolled back")?,
                 Outcome::RolledBack => f.write_str("is rolled back")?,
                 Outcome::InDoubt(_) => f.write_str("may be committed or not")?,
+                Outcome::Ended => f.write_str(
+                    "may be committed, as a statement of the program has ended its transaction",
+                )?,
             }
         }
         Ok(())
@@ -235,10 +301,13 @@ impl fmt::Display for CommitError {
 
 impl StdError for CommitError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.binds.iter().find_map(|(_, outcome)| match outcome {
-            Outcome::Failed(failure) => Some(failure as _),
-            Outcome::InDoubt(error) => Some(error as _),
-            _ => None,
-        })
+        let of_binds = || {
+            self.binds.iter().find_map(|(_, outcome)| match outcome {
+                Outcome::Failed(failure) => Some(failure as _),
+                Outcome::InDoubt(error) => Some(error as _),
+                _ => None,
+            })
+        };
+        self.wrong_keys.as_ref().map(|wrong_keys| wrong_keys as _).or_else(of_binds)
     }
 }

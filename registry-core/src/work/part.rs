@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use diesel::QueryResult;
+use diesel::connection::{TransactionDepthChange, TransactionManagerStatus};
 use diesel::result::Error as DieselError;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
 use futures_util::future::BoxFuture;
@@ -10,12 +11,13 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::options::WorkOptions;
-use super::outcome::WorkError;
+use super::outcome::{WorkError, WorkFailure};
 use crate::backend::Backend;
 use crate::backend::driver::{self, Driver};
 use crate::backend::observed::ErrorClass;
 use crate::bind::Bind;
 use crate::bind_key::BindKey;
+use crate::engine::{Over, Standing};
 use crate::session::Session;
 
 /// The transaction of a unit of work on one bind, whose type is not known.
@@ -25,23 +27,38 @@ pub(super) trait AnyPart: Send {
     /// The session, as [`Session`] of its bind.
     fn session(&mut self) -> &mut dyn Any;
 
-    /// Whether the transaction is there.
+    /// Whether the transaction is there, as far as is known without asking the server.
     fn check(&mut self) -> Result<(), WorkError>;
 
+    /// Whether the server is to be asked as well.
+    fn is_in_question(&self) -> bool;
+
+    /// Asks the server whether the transaction is there.
+    fn ask(&mut self) -> BoxFuture<'_, Result<(), WorkError>>;
+
+    /// Finds out what the error of the last statement means, if it has failed.
+    fn diagnose(&mut self) -> BoxFuture<'_, ()>;
+
+    /// How the transaction has ended, if that was found out.
+    fn over(&self) -> Option<WorkError>;
+
     /// Whether it could be committed, as far as that can be known before.
-    fn is_ready(&mut self) -> BoxFuture<'_, QueryResult<()>>;
+    fn is_ready(&mut self) -> BoxFuture<'_, Result<(), WorkFailure>>;
 
     /// Whether the connection broke, if that failed.
     fn commit(&mut self) -> BoxFuture<'_, Result<(), Broken>>;
 
-    /// Whether the database was told. If not, the connection is closed.
-    fn roll_back(&mut self) -> BoxFuture<'_, bool>;
+    /// Rolls back, and says what came of it.
+    fn roll_back(&mut self) -> BoxFuture<'_, Rollback>;
 
     fn set_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>>;
 
     fn release_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>>;
 
     fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>>;
+
+    /// Whether a statement has failed for a reason that may be gone a little later.
+    fn has_failed_in_passing(&mut self) -> BoxFuture<'_, bool>;
 
     /// Rolls back in the background, or closes the connection.
     fn abandon(self: Box<Self>);
@@ -55,6 +72,16 @@ pub(super) struct Broken {
     pub(super) is_rolled_back: bool,
 }
 
+/// What came of a rollback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rollback {
+    Done,
+    /// The database could not be told, and the connection is closed.
+    NotTold,
+    /// The transaction had ended before, and may be committed.
+    TooLate,
+}
+
 /// A session with a transaction open.
 pub(super) struct Part<B: Bind> {
     session: Session<B>,
@@ -62,6 +89,8 @@ pub(super) struct Part<B: Bind> {
     base: u32,
     /// Whether something is to be undone on the connection when the transaction is over.
     has_entered: bool,
+    /// Whether the transaction is still the one that was begun.
+    standing: Standing,
 }
 
 type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
@@ -92,12 +121,12 @@ impl<B: Bind> Part<B> {
             what,
         })?;
         let local = local_of(&session);
-        let sql = match &local {
-            Some(local) => format!("{sql}; {local}"),
-            None => sql,
-        };
+        let mark = session.loan().mark();
+        let sql = [Some(&*sql), local.as_deref(), mark].into_iter().flatten();
+        let sql = sql.collect::<Vec<_>>().join("; ");
         let read_only = options.is_read_only() && !session.options().read_only;
-        session.loan().expect_no_failure();
+        session.loan().forget_failures();
+        session.loan().mark_in_work();
         let left = session.loan().left();
         let connection = &mut *session;
         let base = depth::<B>(connection);
@@ -115,13 +144,18 @@ impl<B: Bind> Part<B> {
             for _ in 0..savepoints {
                 Manager::<B>::begin_transaction(connection).await?;
             }
+            // In front of all savepoints, where it was not set with the beginning.
+            if let Some(mark) = mark.filter(|_| base > 0 || savepoints > 0) {
+                connection.batch_execute(mark).await?;
+            }
             QueryResult::Ok(has_entered)
         };
         match begun.await {
             Ok(has_entered) => {
                 // What was done to enter is undone at the end, and nothing for others to undo.
                 session.loan().restore(left);
-                Ok(Self { session, base, has_entered })
+                let standing = session.loan().standing();
+                Ok(Self { session, base, has_entered, standing })
             }
             Err(source) => {
                 let source = session.loan().in_words_of_server(source);
@@ -136,8 +170,25 @@ impl<B: Bind> Part<B> {
         depth::<B>(&mut self.session).saturating_sub(self.base)
     }
 
+    fn told(&self, over: Option<Over>) -> Result<(), WorkError> {
+        let key = self.session.bind_key();
+        match over {
+            None => Ok(()),
+            Some(Over::RolledBack) => Err(WorkError::RolledBack { key }),
+            Some(Over::Ended) => Err(WorkError::Ended { key }),
+        }
+    }
+
     fn in_words_of_server(&self, outcome: QueryResult<()>) -> QueryResult<()> {
         outcome.map_err(|error| self.session.loan().in_words_of_server(error))
+    }
+
+    /// After a change of savepoints: those that are newer than the mark would go when it is looked for.
+    async fn marked(&mut self, outcome: QueryResult<()>) -> QueryResult<()> {
+        if outcome.is_ok() {
+            self.session.loan_mut().set_mark().await;
+        }
+        self.in_words_of_server(outcome)
     }
 
     async fn end(&mut self) {
@@ -153,25 +204,60 @@ impl<B: Bind> Part<B> {
 
     /// Within the time that a check may take. A connection that cannot do it is closed, and its
     /// server rolls back.
-    async fn rolled_back(&mut self) -> bool {
-        if !self.session.loan_mut().is_fit() {
-            // Nothing can be said on it that would be understood.
-            self.session.loan_mut().discard();
-            return false;
-        }
+    async fn rolled_back(&mut self) -> Rollback {
         let limit = self.session.options().check_timeout;
-        let rolled_back = timeout(limit, async {
-            while self.depth() > 0 {
-                Manager::<B>::rollback_transaction(&mut *self.session).await?;
-            }
-            self.end().await;
-            QueryResult::Ok(())
-        });
-        let is_told = matches!(rolled_back.await, Ok(Ok(())));
-        if !is_told {
+        let mut is_told = false;
+        self.session.loan_mut().glance(&mut self.standing);
+        if self.session.loan_mut().is_fit() {
+            let rolled_back = timeout(limit, async {
+                self.diagnose().await;
+                self.session.loan_mut().look(&mut self.standing).await;
+                match self.standing.over() {
+                    None => self.roll_back_all().await?,
+                    Some(_) => self.clear_up().await,
+                }
+                self.end().await;
+                QueryResult::Ok(())
+            });
+            is_told = matches!(rolled_back.await, Ok(Ok(())));
+        }
+        let is_over = self.standing.over() == Some(Over::Ended);
+        if !is_told || is_over {
+            // Nothing can be said on it that would be understood, or nobody knows what else was changed.
             self.session.loan_mut().discard();
         }
-        is_told
+        match (is_over, is_told) {
+            (true, _) => Rollback::TooLate,
+            (false, true) => Rollback::Done,
+            (false, false) => Rollback::NotTold,
+        }
+    }
+
+    async fn roll_back_all(&mut self) -> QueryResult<()> {
+        let base = self.base;
+        let status = Manager::<B>::transaction_manager_status_mut(&mut *self.session);
+        // The savepoints in it go with it. One that is not there any more could not be rolled back to.
+        while let TransactionManagerStatus::Valid(status) = &mut *status
+            && status.transaction_depth().is_some_and(|depth| depth.get() > base + 1)
+        {
+            status.change_transaction_depth(TransactionDepthChange::DecreaseDepth)?;
+        }
+        while self.depth() > 0 {
+            Manager::<B>::rollback_transaction(&mut *self.session).await?;
+        }
+        Ok(())
+    }
+
+    /// Rolls back what was begun after the transaction had ended.
+    async fn clear_up(&mut self) {
+        // An error where nothing was begun.
+        let _ = self.session.batch_execute("ROLLBACK").await;
+        *Manager::<B>::transaction_manager_status_mut(&mut *self.session) =
+            TransactionManagerStatus::default();
+        if self.base > 0 {
+            // What the test had done before is gone as well.
+            self.session.loan_mut().discard();
+        }
     }
 }
 
@@ -185,25 +271,55 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn check(&mut self) -> Result<(), WorkError> {
-        let key = self.key();
+        let over = self.session.loan_mut().glance(&mut self.standing);
+        self.told(over)?;
         if !self.session.loan_mut().is_fit() {
-            return Err(WorkError::CutShort { key });
+            return Err(WorkError::CutShort { key: self.key() });
         }
-        let is_lost = self.session.loan().has_lost_transaction()
-            || self.depth() == 0
-            || B::Connection::is_outside_transaction(&mut *self.session);
-        if is_lost { Err(WorkError::RolledBack { key }) } else { Ok(()) }
+        if self.depth() == 0 {
+            self.standing.has_ended();
+        }
+        self.told(self.standing.over())
     }
 
-    fn is_ready(&mut self) -> BoxFuture<'_, QueryResult<()>> {
+    fn is_in_question(&self) -> bool {
+        self.session.loan().has_questions(&self.standing)
+    }
+
+    fn ask(&mut self) -> BoxFuture<'_, Result<(), WorkError>> {
         Box::pin(async move {
+            self.session.loan_mut().look(&mut self.standing).await;
+            self.told(self.standing.over())
+        })
+    }
+
+    fn diagnose(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let loan = self.session.loan_mut();
+            if loan.may_have_failed() {
+                loan.diagnose().await;
+            }
+        })
+    }
+
+    fn over(&self) -> Option<WorkError> {
+        self.told(self.standing.over()).err()
+    }
+
+    fn is_ready(&mut self) -> BoxFuture<'_, Result<(), WorkFailure>> {
+        Box::pin(async move {
+            self.check()?;
+            let stands = self.session.loan_mut().look_at_last(&mut self.standing).await;
+            self.in_words_of_server(stands.map(drop))?;
+            self.told(self.standing.over())?;
             if self.depth() != 1 {
                 // Begun by hand or by Diesel, and its future was dropped: the database would commit a part.
-                return Err(DieselError::BrokenTransactionManager);
+                return Err(DieselError::BrokenTransactionManager.into());
             }
-            if let Some(question) = B::Connection::IS_AS_BEGUN.filter(|_| self.base == 0) {
+            let question = B::Connection::FAILS_IF_ABORTED.filter(|_| self.base == 0);
+            if let Some(question) = question.filter(|_| self.session.loan().may_be_aborted()) {
                 let answered = self.session.batch_execute(question).await;
-                return self.in_words_of_server(answered);
+                self.in_words_of_server(answered)?;
             }
             Ok(())
         })
@@ -227,6 +343,7 @@ impl<B: Bind> AnyPart for Part<B> {
                     let class = self.session.loan_mut().class_of(&error).await;
                     let is_rolled_back = !B::Connection::is_fatal(&error)
                         && !matches!(error, DieselError::BrokenTransactionManager);
+                    self.standing.is_ending();
                     if is_rolled_back {
                         self.rolled_back().await;
                     } else {
@@ -238,28 +355,36 @@ impl<B: Bind> AnyPart for Part<B> {
         })
     }
 
-    fn roll_back(&mut self) -> BoxFuture<'_, bool> {
+    fn roll_back(&mut self) -> BoxFuture<'_, Rollback> {
         Box::pin(self.rolled_back())
     }
 
     fn set_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
         Box::pin(async move {
             let outcome = Manager::<B>::begin_transaction(&mut *self.session).await;
-            self.in_words_of_server(outcome)
+            self.marked(outcome).await
         })
     }
 
     fn release_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
         Box::pin(async move {
             let outcome = Manager::<B>::commit_transaction(&mut *self.session).await;
-            self.in_words_of_server(outcome)
+            self.marked(outcome).await
         })
     }
 
     fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
         Box::pin(async move {
             let outcome = Manager::<B>::rollback_transaction(&mut *self.session).await;
-            self.in_words_of_server(outcome)
+            self.marked(outcome).await
+        })
+    }
+
+    fn has_failed_in_passing(&mut self) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            self.diagnose().await;
+            self.standing.over() == Some(Over::RolledBack)
+                || self.session.loan().has_failed_in_passing()
         })
     }
 

@@ -2,23 +2,36 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::hash::Hash;
-use std::ops::{Deref, DerefMut};
+use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::time::timeout;
-
-use super::{Committed, Source, UnitOfWork, WorkError, WorkOptions};
+use super::current::{CurrentWork, Slot, Taken};
+use super::entered::Entered;
+use super::{Committed, Place, Source, UnitOfWork, WorkError, WorkOptions};
 use crate::error::Error;
 use crate::registry::Registry;
 use crate::tenant::Tenant;
+#[cfg(feature = "axum")]
+use crate::{bind::Bind, session::Acquire};
 
 tokio::task_local! {
-    static CURRENT: Scope;
+    static CURRENT: Current;
+}
+
+/// Where a task is.
+struct Current {
+    scope: Scope,
+    entered: Arc<Entered>,
+}
+
+/// The future that is polled and has entered a scope, if there is one.
+pub(super) fn entered() -> Option<Arc<Entered>> {
+    CURRENT.try_with(|current| Arc::clone(&current.entered)).ok()
 }
 
 /// Who owns a current unit of work: a task, a request, or whatever else enters it.
@@ -65,7 +78,9 @@ struct Shared {
     options: WorkOptions,
     /// How long the unit of work is waited for, if somebody else in the scope has it.
     patience: Duration,
-    work: Arc<Mutex<Option<UnitOfWork>>>,
+    slot: Slot,
+    /// Where in the program it was made.
+    made_at: Place,
     is_ended: AtomicBool,
 }
 
@@ -73,8 +88,19 @@ impl Registry {
     /// Runs `future` in a scope of its own, and rolls back what it leaves open.
     ///
     /// Dropping it rolls back too, in the background.
-    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
-        self.new_scope().run(future).await
+    #[track_caller]
+    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> {
+        self.new_scope().run(future)
+    }
+
+    /// As [`scope`](Self::scope), with these options for its units of work.
+    #[track_caller]
+    pub fn scope_with<F: Future>(
+        &self,
+        options: WorkOptions,
+        future: F,
+    ) -> impl Future<Output = F::Output> {
+        self.new_scope_with(options).run(future)
     }
 
     /// Runs `future` in a scope of its own; commits what it leaves open if it returns `Ok`, and
@@ -82,18 +108,51 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// What `future` returns, or the [`CommitError`](super::CommitError) as [`Error::Commit`].
-    pub async fn try_scope<T, E: From<Error>>(
+    /// What `future` returns, or the [`CommitError`](super::CommitError) as [`Error::Commit`]; [`WorkError::InUse`]
+    /// if something that `future` has left behind, or returns, still has the unit of work.
+    #[track_caller]
+    pub fn try_scope<T, E: From<Error>>(
         &self,
         future: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
-        self.new_scope().try_run(future).await
+    ) -> impl Future<Output = Result<T, E>> {
+        self.new_scope().try_run(future)
+    }
+
+    /// As [`try_scope`](Self::try_scope), with these options for its units of work.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`try_scope`](Self::try_scope).
+    #[track_caller]
+    pub fn try_scope_with<T, E: From<Error>>(
+        &self,
+        options: WorkOptions,
+        future: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, E>> {
+        self.new_scope_with(options).try_run(future)
     }
 
     /// A scope that nobody has entered yet, for those who enter it themselves.
     #[must_use]
+    #[track_caller]
     pub fn new_scope(&self) -> Scope {
-        Scope::new(Source::Registry(self.clone()))
+        self.new_scope_at(None, Location::caller())
+    }
+
+    /// As [`new_scope`](Self::new_scope), with these options for its units of work.
+    ///
+    /// If the options name keys that no bind has, what is first done with a unit of work is an error:
+    /// [`WorkError::Keys`].
+    #[must_use]
+    #[track_caller]
+    pub fn new_scope_with(&self, options: WorkOptions) -> Scope {
+        self.new_scope_at(Some(options), Location::caller())
+    }
+
+    /// A scope that was asked for at that place, with those options or the registry's.
+    pub(crate) fn new_scope_at(&self, options: Option<WorkOptions>, made_at: Place) -> Scope {
+        let options = options.unwrap_or_else(|| self.work_options().clone());
+        Scope::new(Source::Registry(self.clone()), options, made_at)
     }
 
     /// Scopes that are told apart by another key than the task: by what `key` returns, at each use.
@@ -101,15 +160,26 @@ impl Registry {
         &self,
         key: impl Fn() -> K + Send + Sync + 'static,
     ) -> Scopes<K> {
-        Scopes { registry: self.clone(), key: Box::new(key), open: StdMutex::default() }
+        Scopes { registry: self.clone(), key: Box::new(key), open: Mutex::default() }
     }
 }
 
 impl Tenant {
     /// Runs `future` in a scope whose unit of work is on the databases of this tenant: see
     /// [`Registry::scope`].
-    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
-        self.new_scope().run(future).await
+    #[track_caller]
+    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> {
+        self.new_scope().run(future)
+    }
+
+    /// As [`scope`](Self::scope), with these options for its units of work.
+    #[track_caller]
+    pub fn scope_with<F: Future>(
+        &self,
+        options: WorkOptions,
+        future: F,
+    ) -> impl Future<Output = F::Output> {
+        self.new_scope_with(options).run(future)
     }
 
     /// Runs `future` in a scope whose unit of work is on the databases of this tenant: see
@@ -117,44 +187,93 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// What `future` returns, or the [`CommitError`](super::CommitError) as [`Error::Commit`].
-    pub async fn try_scope<T, E: From<Error>>(
+    /// As those of [`Registry::try_scope`].
+    #[track_caller]
+    pub fn try_scope<T, E: From<Error>>(
         &self,
         future: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
-        self.new_scope().try_run(future).await
+    ) -> impl Future<Output = Result<T, E>> {
+        self.new_scope().try_run(future)
+    }
+
+    /// As [`try_scope`](Self::try_scope), with these options for its units of work.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Registry::try_scope`].
+    #[track_caller]
+    pub fn try_scope_with<T, E: From<Error>>(
+        &self,
+        options: WorkOptions,
+        future: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, E>> {
+        self.new_scope_with(options).try_run(future)
     }
 
     /// A scope on the databases of this tenant that nobody has entered yet.
     #[must_use]
+    #[track_caller]
     pub fn new_scope(&self) -> Scope {
-        Scope::new(Source::Tenant(self.clone()))
+        self.new_scope_at(None, Location::caller())
+    }
+
+    /// As [`new_scope`](Self::new_scope), with these options for its units of work: see
+    /// [`Registry::new_scope_with`].
+    #[must_use]
+    #[track_caller]
+    pub fn new_scope_with(&self, options: WorkOptions) -> Scope {
+        self.new_scope_at(Some(options), Location::caller())
+    }
+
+    /// A scope that was asked for at that place, with those options or the registry's.
+    pub(crate) fn new_scope_at(&self, options: Option<WorkOptions>, made_at: Place) -> Scope {
+        let options = options.unwrap_or_else(|| self.registry().work_options().clone());
+        Scope::new(Source::Tenant(self.clone()), options, made_at)
     }
 }
 
 impl UnitOfWork {
     /// The unit of work of the current scope, begun if it is not yet. Nobody else in the scope has
-    /// it until what this returns is dropped; others wait for it.
+    /// it until what this returns is dropped; others wait for it, for `acquire_timeout` at the most.
+    ///
+    /// # Waiting for oneself
+    ///
+    /// A function that awaits another one while it has the unit of work must hand it on: if the other one asks for it
+    /// as well, neither can go on. That is an error and not a wait:
+    ///
+    /// - after 100 ms, if nothing in the future that has entered the scope waits for anything else;
+    /// - after 1 s, if nothing did when it began to wait: what does since then may be a time-out around it;
+    /// - after `acquire_timeout` otherwise, since what else is waited for may belong to whoever has it, as in a
+    ///   `join!` of two that each take it, use it and drop it. Likewise in a scope that is not entered, by
+    ///   [`Scope::work`] alone.
+    ///
+    /// In each case it is only so if whoever has the unit of work has not used it meanwhile. Another task that was
+    /// handed it, and does not use it for so long, is taken for the one that it was handed by.
     ///
     /// # Errors
     ///
-    /// [`WorkError::NoScope`] outside of a scope; [`WorkError::InUse`] if somebody else in the scope has it for
-    /// all of `acquire_timeout`, which may be the same task.
-    pub async fn current() -> Result<CurrentWork, WorkError> {
-        Scope::current()?.work().await
+    /// [`WorkError::NoScope`] outside of a scope; [`WorkError::InUse`] if somebody else in the scope has it for all of
+    /// `acquire_timeout`, which is transient, or if the task would wait for itself, which is not.
+    #[track_caller]
+    pub fn current() -> impl Future<Output = Result<CurrentWork, WorkError>> + Send {
+        let at = Location::caller();
+        async move { Scope::current()?.work_at(Some(at)).await }
     }
 }
 
 impl Scope {
-    fn new(source: Source) -> Self {
-        let registry = source.registry();
-        Self(Arc::new(Shared {
-            options: registry.work_options().clone(),
-            patience: registry.acquire_timeout(),
-            source,
-            work: Arc::default(),
-            is_ended: AtomicBool::new(false),
-        }))
+    fn new(source: Source, options: WorkOptions, made_at: Place) -> Self {
+        let patience = source.registry().acquire_timeout();
+        let (slot, is_ended) = (Slot::default(), AtomicBool::new(false));
+        Self(Arc::new(Shared { source, options, patience, slot, made_at, is_ended }))
+    }
+
+    pub(super) fn slot(&self) -> &Slot {
+        &self.0.slot
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.0.is_ended.load(Ordering::SeqCst)
     }
 
     /// The scope that the calling task is in.
@@ -163,7 +282,35 @@ impl Scope {
     ///
     /// [`WorkError::NoScope`] if it is in none.
     pub fn current() -> Result<Self, WorkError> {
-        CURRENT.try_with(Clone::clone).map_err(|_| WorkError::NoScope)
+        CURRENT.try_with(|current| current.scope.clone()).map_err(|_| WorkError::NoScope)
+    }
+
+    /// The tenant whose databases its unit of work is on, if it is a scope of a tenant: see
+    /// [`Tenant::scope`](crate::Tenant::scope).
+    #[must_use]
+    pub fn tenant(&self) -> Option<&Tenant> {
+        match &self.0.source {
+            Source::Tenant(tenant) => Some(tenant),
+            Source::Registry(_) => None,
+        }
+    }
+
+    /// Whether the calling task is in a scope of that registry, or of a tenant of it.
+    pub(crate) fn is_entered_of(registry: &Registry) -> bool {
+        let is_of = |current: &Current| current.scope.0.source.registry().is(registry);
+        CURRENT.try_with(is_of).unwrap_or(false)
+    }
+
+    /// The registry that it is of.
+    #[cfg(feature = "axum")]
+    pub(crate) fn registry(&self) -> &Registry {
+        self.0.source.registry()
+    }
+
+    /// A session of the bind `B`, from where its unit of work has its own.
+    #[cfg(feature = "axum")]
+    pub(crate) fn session<B: Bind>(&self) -> Acquire<'_, B> {
+        self.0.source.session()
     }
 
     /// Runs `future` in this scope. It does not end the scope.
@@ -177,7 +324,15 @@ impl Scope {
     /// # }
     /// ```
     pub async fn enter<F: Future>(&self, future: F) -> F::Output {
-        CURRENT.scope(self.clone(), future).await
+        let scope = self.clone();
+        let outer =
+            poll_fn(|cx| Poll::Ready(entered().filter(|entered| entered.is_woken_by(cx.waker()))));
+        if let Some(entered) = outer.await {
+            return CURRENT.scope(Current { scope, entered }, future).await;
+        }
+        let entered = Entered::new();
+        let current = Current { scope, entered: Arc::clone(&entered) };
+        entered.run(CURRENT.scope(current, future)).await
     }
 
     /// The unit of work of this scope: see [`UnitOfWork::current`].
@@ -185,13 +340,23 @@ impl Scope {
     /// # Errors
     ///
     /// [`WorkError::InUse`], and [`WorkError::ScopeEnded`] after the end of the scope.
-    pub async fn work(&self) -> Result<CurrentWork, WorkError> {
-        let mut place = self.place().await?;
-        if place.is_none() {
-            let unit = UnitOfWork::new(self.0.source.clone(), self.0.options.clone());
-            *place = Some(unit);
+    #[track_caller]
+    pub fn work(&self) -> impl Future<Output = Result<CurrentWork, WorkError>> + Send {
+        self.work_at(Some(Location::caller()))
+    }
+
+    /// The unit of work, for who asks at that place, or for an argument of a handler.
+    pub(crate) async fn work_at(&self, at: Option<Place>) -> Result<CurrentWork, WorkError> {
+        let mut taken = self.taken(at).await?;
+        if taken.is_none() {
+            let Shared { source, options, slot, made_at, .. } = &*self.0;
+            let began = at.unwrap_or(made_at);
+            let mut unit = UnitOfWork::new(source.clone(), options.clone(), began);
+            unit.is_acquiring = Arc::clone(&slot.is_acquiring);
+            unit.scope_made = Some(made_at);
+            *taken = Some(unit);
         }
-        Ok(CurrentWork { place: Some(place), scope: self.clone() })
+        Ok(CurrentWork::new(taken, self.clone()))
     }
 
     /// Commits the unit of work of this scope, if there is one. The next that is asked for is a new one.
@@ -201,11 +366,12 @@ impl Scope {
     /// [`Error::Commit`] says of each bind what became of it, and [`Error::Work`] as those of
     /// [`work`](Self::work).
     pub async fn commit(&self) -> Result<Committed, Error> {
-        let unit = self.place().await?.take();
-        Ok(match unit {
-            Some(unit) => unit.commit().await?,
-            None => Committed { keys: Vec::new() },
-        })
+        self.take_to_commit().await?.commit().await
+    }
+
+    /// Takes the unit of work out of the scope. The next that is asked for is a new one.
+    pub(crate) async fn take_to_commit(&self) -> Result<ToCommit, WorkError> {
+        Ok(ToCommit(self.taken(None).await?.take()))
     }
 
     /// Rolls the unit of work of this scope back, if there is one. The next that is asked for is a
@@ -216,7 +382,7 @@ impl Scope {
     /// [`WorkError`] as those of [`work`](Self::work) and of
     /// [`UnitOfWork::rollback`].
     pub async fn rollback(&self) -> Result<(), WorkError> {
-        let unit = self.place().await?.take();
+        let unit = self.taken(None).await?.take();
         match unit {
             Some(unit) => unit.rollback().await,
             None => Ok(()),
@@ -228,7 +394,7 @@ impl Scope {
     pub async fn end(&self) {
         self.0.is_ended.store(true, Ordering::SeqCst);
         // If somebody has it now, it is rolled back when it is given back.
-        let unit = self.0.work.try_lock().ok().and_then(|mut place| place.take());
+        let unit = self.slot().try_take().and_then(|mut taken| taken.take());
         if let Some(unit) = unit {
             // What cannot be told is closed, and rolled back by its server.
             let _ = unit.rollback().await;
@@ -248,28 +414,39 @@ impl Scope {
         future: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let ends = Ends(self);
-        let output = ends.0.enter(future).await;
-        let committed = match &output {
-            Ok(_) => ends.0.commit().await.map(drop),
-            Err(_) => Ok(()),
-        };
-        ends.0.end().await;
-        let value = output?;
-        committed.map_err(E::from)?;
-        Ok(value)
+        let scope = &ends.0;
+        let committed = scope.enter(async {
+            let value = future.await?;
+            // In here: what is returned may have the unit of work, and nothing else waits then.
+            scope.commit().await?;
+            Ok(value)
+        });
+        let outcome = committed.await;
+        scope.end().await;
+        outcome
     }
 
     /// The place of the unit of work, once nobody else has it.
-    async fn place(&self) -> Result<OwnedMutexGuard<Option<UnitOfWork>>, WorkError> {
-        let after = self.0.patience;
-        let place = timeout(after, Arc::clone(&self.0.work).lock_owned()).await;
-        let mut place = place.map_err(|_| WorkError::InUse { after })?;
-        if self.0.is_ended.load(Ordering::SeqCst) {
+    async fn taken(&self, at: Option<Place>) -> Result<Taken, WorkError> {
+        let mut taken = self.slot().take(self.0.patience, at).await?;
+        if self.is_ended() {
             // Whoever ended the scope found the place taken, and left this to whoever has it.
-            drop(place.take());
+            drop(taken.take());
             return Err(WorkError::ScopeEnded);
         }
-        Ok(place)
+        Ok(taken)
+    }
+}
+
+/// The unit of work of a scope, on its way to be committed.
+pub(crate) struct ToCommit(Option<UnitOfWork>);
+
+impl ToCommit {
+    pub(crate) async fn commit(self) -> Result<Committed, Error> {
+        Ok(match self.0 {
+            Some(unit) => unit.commit().await?,
+            None => Committed { keys: Vec::new() },
+        })
     }
 }
 
@@ -285,56 +462,10 @@ struct Ends(Scope);
 impl Drop for Ends {
     fn drop(&mut self) {
         self.0.0.is_ended.store(true, Ordering::SeqCst);
-        if let Ok(mut place) = self.0.0.work.try_lock() {
+        if let Some(mut taken) = self.0.slot().try_take() {
             // Dropped: rolled back in the background.
-            drop(place.take());
+            drop(taken.take());
         }
-    }
-}
-
-/// The unit of work of a scope, in the hands of one user: see [`UnitOfWork::current`].
-pub struct CurrentWork {
-    /// Empty only while it is dropped.
-    place: Option<OwnedMutexGuard<Option<UnitOfWork>>>,
-    scope: Scope,
-}
-
-impl Deref for CurrentWork {
-    type Target = UnitOfWork;
-
-    fn deref(&self) -> &UnitOfWork {
-        match self.place.as_deref() {
-            Some(Some(unit)) => unit,
-            _ => unreachable!("it is only taken when this is dropped"),
-        }
-    }
-}
-
-impl DerefMut for CurrentWork {
-    fn deref_mut(&mut self) -> &mut UnitOfWork {
-        match self.place.as_deref_mut() {
-            Some(Some(unit)) => unit,
-            _ => unreachable!("it is only taken when this is dropped"),
-        }
-    }
-}
-
-impl Drop for CurrentWork {
-    fn drop(&mut self) {
-        // Given back first: whoever ends the scope before that finds the place taken, and is seen here;
-        // whoever does so after it does the rest.
-        drop(self.place.take());
-        if self.scope.0.is_ended.load(Ordering::SeqCst)
-            && let Ok(mut place) = self.scope.0.work.try_lock()
-        {
-            drop(place.take());
-        }
-    }
-}
-
-impl fmt::Debug for CurrentWork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CurrentWork").field(&self.place).finish()
     }
 }
 
@@ -344,16 +475,19 @@ impl fmt::Debug for CurrentWork {
 pub struct Scopes<K> {
     registry: Registry,
     key: Box<dyn Fn() -> K + Send + Sync>,
-    open: StdMutex<HashMap<K, Scope>>,
+    open: Mutex<HashMap<K, Scope>>,
 }
 
 impl<K: Eq + Hash> Scopes<K> {
     /// The scope of the current key, made if there is none yet.
     #[must_use]
+    #[track_caller]
     pub fn current(&self) -> Scope {
         let key = (self.key)();
+        let made_at = Location::caller();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.entry(key).or_insert_with(|| self.registry.new_scope()).clone()
+        let new = || self.registry.new_scope_at(None, made_at);
+        open.entry(key).or_insert_with(new).clone()
     }
 
     /// Ends the scope of the current key: rolls back what is open, and forgets it.

@@ -3,7 +3,7 @@
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::rig::{CREATE, Rig, Session, seen, session, t};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::dsl::sql;
-use diesel::sql_types::{Bool, Integer, Unsigned};
+use diesel::sql_types::{Bool, Integer, Text, Unsigned};
 use diesel::{ConnectionError, QueryResult, QueryableByName, sql_query};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::BoxFuture;
@@ -12,12 +12,13 @@ use mysql_async::prelude::{GlobalHandler, Queryable};
 use mysql_async::{Conn, Error, InfileData, LocalInfileError, Opts, OptsBuilder, UrlError};
 use tokio::runtime::Handle;
 
+mod namespace;
 mod reach;
 
 use super::Backend;
-use super::driver::{
-    Canceller, Driver, MigrationLock, Opened, Reach, begin_by_ansi, migrate_by_harness,
-};
+use super::driver::{Canceller, Driver, Opened, Reach, begin_by_ansi};
+use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::namespace::{Namespace, Presence};
 use super::observed::{ErrorClass, Observed, Parting};
 use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
@@ -60,9 +61,10 @@ impl Driver for Mysql {
         diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)
     }
 
-    async fn ask_error_class(&mut self) -> Option<ErrorClass> {
-        let errors = sql_query("SHOW ERRORS").load::<Noted>(self).await.ok()?;
-        let class = match errors.last()?.code {
+    async fn ask_error(&mut self) -> Option<(ErrorClass, String)> {
+        let mut errors = sql_query("SHOW ERRORS").load::<Noted>(self).await.ok()?;
+        let Noted { code, message } = errors.pop()?;
+        let class = match code {
             // ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, MariaDB's ER_CHECKREAD
             1205 | 1213 | 1020 => ErrorClass::Transient,
             // ER_OPTION_PREVENTS_STATEMENT is also said for other options than `read_only`.
@@ -73,7 +75,7 @@ impl Driver for Mysql {
             1053 | 1927 | 4031 => ErrorClass::Fatal,
             _ => ErrorClass::Permanent,
         };
-        Some(class)
+        Some((class, message))
     }
 
     fn is_fatal(error: &diesel::result::Error) -> bool {
@@ -84,8 +86,22 @@ impl Driver for Mysql {
                 .any(|text| information.message().starts_with(text)))
     }
 
-    // A deadlock takes the transaction along, and its savepoints with it.
-    const IS_AS_BEGUN: Option<&'static str> = Some("RELEASE SAVEPOINT registry_work");
+    const MARK: Option<&'static str> = Some("SAVEPOINT registry_work");
+
+    const MARK_IS_SAVEPOINT: bool = true;
+
+    async fn is_marked(&mut self, keeps_savepoints: bool) -> QueryResult<bool> {
+        if keeps_savepoints {
+            let is_in_one = diesel::select(sql::<Bool>("@@in_transaction")).get_result(self).await;
+            // MySQL does not have that variable, and MariaDB does.
+            return Ok(is_in_one.unwrap_or(true));
+        }
+        // Whatever ends a transaction takes its savepoints along.
+        match self.batch_execute("RELEASE SAVEPOINT registry_work; SAVEPOINT registry_work").await {
+            Err(error) if Self::is_fatal(&error) => Err(error),
+            answer => Ok(answer.is_ok()),
+        }
+    }
 
     async fn enter_work(&mut self, _: bool) -> QueryResult<bool> {
         // What follows a deadlock is then in a transaction as well, and not committed by itself.
@@ -95,14 +111,6 @@ impl Driver for Mysql {
 
     async fn leave_work(&mut self) -> QueryResult<()> {
         self.batch_execute("SET autocommit = 1").await
-    }
-
-    fn ends_transaction(error: &diesel::result::Error) -> bool {
-        // ER_LOCK_DEADLOCK and MariaDB's ER_CHECKREAD, by their texts: Diesel passes no codes on.
-        matches!(error, diesel::result::Error::DatabaseError(_, information)
-            if ["Deadlock found", "Record has changed since last read"]
-                .iter()
-                .any(|text| information.message().starts_with(text)))
     }
 
     async fn open(
@@ -161,16 +169,57 @@ impl Driver for Mysql {
         Ok(MigrationLock::default())
     }
 
+    async fn session_of_migrations(&mut self) -> QueryResult<MigrationSession> {
+        let restore = diesel::select(sql::<Text>(SESSION)).get_result(self).await?;
+        Ok(MigrationSession { restore, keeps_references: false })
+    }
+
+    async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
+        self.batch_execute("ROLLBACK").await?;
+        self.batch_execute(&session.restore).await
+    }
+
+    async fn lock_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
+        namespace::lock(self, namespace).await
+    }
+
+    async fn find_namespace(&mut self, namespace: &Namespace) -> QueryResult<Presence> {
+        namespace::find(self, namespace).await
+    }
+
+    async fn begin_namespace(&mut self, namespace: &Namespace) -> QueryResult<Namespace> {
+        namespace::begin(self, namespace).await
+    }
+
+    async fn finish_namespace(&mut self, begun: &Namespace, _: &Namespace) -> QueryResult<()> {
+        namespace::finish(self, begun).await
+    }
+
+    async fn remove_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
+        namespace::remove(self, namespace).await
+    }
+
     migrate_by_harness!();
 
     begin_by_ansi!();
 }
+
+/// A statement that brings back what migrations change of a session, as the files of `mysqldump` do, and the database.
+const SESSION: &str = "(SELECT CONCAT('SET SESSION autocommit = ', @@autocommit, \
+     ', foreign_key_checks = ', @@foreign_key_checks, ', unique_checks = ', @@unique_checks, \
+     ', sql_mode = ', QUOTE(@@sql_mode), ', time_zone = ', QUOTE(@@time_zone), \
+     ', character_set_client = ', @@character_set_client, \
+     ', character_set_results = ', COALESCE(@@character_set_results, 'NULL'), \
+     ', collation_connection = ', @@collation_connection, \
+     COALESCE(CONCAT('; USE `', REPLACE(DATABASE(), '`', '``'), '`'), '')))";
 
 /// A row of `SHOW ERRORS`.
 #[derive(QueryableByName)]
 struct Noted {
     #[diesel(sql_type = Unsigned<Integer>, column_name = "Code")]
     code: u32,
+    #[diesel(sql_type = Text, column_name = "Message")]
+    message: String,
 }
 
 /// Refuses to send files, as the driver does where nobody handles `LOAD DATA LOCAL`.

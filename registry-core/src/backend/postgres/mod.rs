@@ -8,7 +8,10 @@ use diesel::dsl::sql;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{QueryResult, sql_query};
 use diesel_async::pooled_connection::PoolableConnection;
-use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{
+    AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
+    TransactionManager,
+};
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
 use tokio_postgres::Config;
@@ -18,7 +21,9 @@ use tokio_postgres::error::{DbError, SqlState};
 
 use self::connect::Way;
 use super::Backend;
-use super::driver::{Driver, MigrationLock, Opened, Reach, begin_by_ansi, migrate_by_harness};
+use super::driver::{Driver, Opened, Reach, begin_by_ansi, depth};
+use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::namespace::{Namespace, Presence};
 use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
 #[cfg(feature = "rustls")]
@@ -27,6 +32,7 @@ use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Pooler};
 use crate::sql::Dialect;
 
 mod connect;
+mod namespace;
 mod transport;
 mod wire;
 
@@ -45,6 +51,14 @@ const FULL_RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET AL
      FOR prepared IN SELECT name FROM pg_catalog.pg_prepared_statements WHERE from_sql LOOP \
      EXECUTE pg_catalog.format('DEALLOCATE %I', prepared.name); END LOOP; END $$; \
      SET TIME ZONE 'UTC'";
+
+/// Statements that bring the settings of a session back to what they are: those that it has set itself (a tenant's
+/// schema, `on_connect`), and for the others what the connection began with.
+const SESSION: &str = "(SELECT 'RESET ALL; ' || COALESCE(pg_catalog.string_agg(pg_catalog.format(\
+     'SELECT pg_catalog.set_config(%L, %L, false);', name, pg_catalog.current_setting(name)), ' '), '') \
+     || pg_catalog.format('SELECT pg_catalog.set_config(''role'', %L, false)', \
+     pg_catalog.current_setting('role')) \
+     FROM pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'transaction%')";
 
 /// How long to wait before asking for the migration lock again.
 const MIGRATION_LOCK_PAUSE: Duration = Duration::from_millis(50);
@@ -65,8 +79,16 @@ impl Driver for Postgres {
         while let Some(Some(Ok(_))) = notifications.next().now_or_never() {}
     }
 
-    // A transaction that has failed is answered with an error; its `COMMIT` would be with a rollback.
-    const IS_AS_BEGUN: Option<&'static str> = Some("SELECT 1");
+    const FAILS_IF_ABORTED: Option<&'static str> = Some("SELECT 1");
+
+    // A savepoint would give each row another transaction number.
+    const MARK: Option<&'static str> =
+        Some("SELECT pg_catalog.set_config('registry.work', 'open', true)");
+
+    async fn is_marked(&mut self, _: bool) -> QueryResult<bool> {
+        let mark = sql::<Bool>("coalesce(current_setting('registry.work', true), '') = 'open'");
+        diesel::select(mark).get_result(self).await
+    }
 
     fn is_known_dead(&mut self) -> bool {
         // True as well for one with a transaction open, which none is that is about to be lent.
@@ -124,15 +146,20 @@ impl Driver for Postgres {
             literal(&identifier),
             literal(&format!("{identifier}, pg_temp")),
         );
+        // A failure would be the end of a transaction: that of test isolation.
+        let is_in_transaction =
+            depth(AnsiTransactionManager::transaction_manager_status_mut(self))? > 0;
+        if is_in_transaction && !has_schema(self, schema).await? {
+            return Ok(false);
+        }
         let entered = match is_from_another {
             true => self.batch_execute(&format!("{FULL_RESET}; {enter}")).await,
             false => self.batch_execute(&enter).await,
         };
         let Err(error) = entered else { return Ok(true) };
         // Whether that is the reason, by a query that does not fail for it.
-        let is_there = sql_query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1");
-        match is_there.bind::<Text, _>(schema).execute(self).await {
-            Ok(0) => Ok(false),
+        match has_schema(self, schema).await {
+            Ok(false) => Ok(false),
             _ => Err(error),
         }
     }
@@ -154,9 +181,49 @@ impl Driver for Postgres {
         Ok(MigrationLock::default())
     }
 
+    async fn session_of_migrations(&mut self) -> QueryResult<MigrationSession> {
+        let restore = diesel::select(sql::<Text>(SESSION)).get_result(self).await?;
+        Ok(MigrationSession { restore, keeps_references: false })
+    }
+
+    async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
+        // Only a warning where none is open.
+        self.batch_execute("ROLLBACK").await?;
+        self.batch_execute(&session.restore).await
+    }
+
+    async fn lock_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
+        namespace::lock(self, namespace).await
+    }
+
+    async fn find_namespace(&mut self, namespace: &Namespace) -> QueryResult<Presence> {
+        namespace::find(self, namespace).await
+    }
+
+    async fn begin_namespace(&mut self, namespace: &Namespace) -> QueryResult<Namespace> {
+        namespace::begin(self, namespace).await
+    }
+
+    async fn finish_namespace(
+        &mut self,
+        begun: &Namespace,
+        namespace: &Namespace,
+    ) -> QueryResult<()> {
+        namespace::finish(self, begun, namespace).await
+    }
+
+    async fn remove_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
+        namespace::remove(self, namespace).await
+    }
+
     migrate_by_harness!();
 
     begin_by_ansi!();
+}
+
+async fn has_schema(connection: &mut Postgres, schema: &str) -> QueryResult<bool> {
+    let is_there = sql_query("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1");
+    is_there.bind::<Text, _>(schema).execute(connection).await.map(|count| count > 0)
 }
 
 /// Neither what the driver says of a URL nor its causes show a password: they name parameters.

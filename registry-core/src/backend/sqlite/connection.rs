@@ -20,7 +20,7 @@ use super::refusal::NotOpened;
 use super::rows::{Output, Row, Rows, load};
 use super::statement::{Statement, execute};
 use super::thread::{Answer, Database, Thread};
-use super::transaction;
+use super::{thread, transaction};
 use crate::backend::observed::Observed;
 
 /// A connection to a SQLite database, on a thread of its own.
@@ -124,29 +124,36 @@ impl AsyncSqliteConnection {
     ) -> QueryResult<R> {
         let depth = transaction::depth(self.status())?;
         self.observed.note_change();
+        // What `work` does is not known before its end.
+        self.observed.note_ending();
         let (result, depth) = self
             .thread
             .run(move |database| {
-                database.set_depth(depth);
-                let result = work(&mut database.connection);
-                let depth = transaction::depth(database.status());
-                database.look_for_transaction();
-                (result, depth)
+                let mut depth_after = Ok(depth);
+                let result = database.run(transaction::Effects::MayEnd, |connection| {
+                    thread::set_depth(connection, depth);
+                    let result = work(connection);
+                    depth_after = transaction::depth(thread::status(connection));
+                    result
+                });
+                (result, depth_after)
             })
             .await?;
+        self.observed.note_ending_answered();
         transaction::set_depth(self.status(), depth);
         result
     }
 
     pub(super) async fn start_thread(url: &str) -> Result<Self, NotOpened> {
         // Diesel's own connection reports how that went.
-        let thread = Thread::open(url).await?;
+        let observed = Arc::<Observed>::default();
+        let thread = Thread::open(url, Arc::clone(&observed)).await?;
         let instrumentation = Mutex::new(DynInstrumentation::default_instrumentation());
         Ok(Self {
             thread,
             transactions: AnsiTransactionManager::default(),
             refuses_writes: false,
-            observed: Arc::default(),
+            observed,
             instrumentation,
         })
     }
@@ -236,10 +243,18 @@ impl AsyncSqliteConnection {
         to: fn(Answer<(QueryResult<R>, bool)>) -> A,
         work: fn(&mut Database, &Statement, &mut A),
     ) -> QueryResult<R> {
+        let may_end = statement.as_ref().is_ok_and(|statement| statement.effects.may_end());
+        if may_end {
+            self.observed.note_ending();
+        }
         let result = match statement {
             Ok(statement) => self.thread.answer(to, move |db, to| work(db, &statement, to)).await,
             Err(error) => Err(error),
         };
+        // Not if this future is dropped before: then nobody knows.
+        if may_end {
+            self.observed.note_ending_answered();
+        }
         let result = match result {
             Ok((result, has_cached)) => {
                 if has_cached {
@@ -260,10 +275,13 @@ impl SimpleAsyncConnection for AsyncSqliteConnection {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         let shown = StrQueryHelper::new(query);
         self.report(InstrumentationEvent::start_query(&shown));
-        let sql = query.to_owned();
+        let (sql, effects) = (query.to_owned(), transaction::effects(query));
+        if effects.may_end() {
+            self.observed.note_ending();
+        }
         let run = self.thread.run(move |database| {
-            let result = database.connection.batch_execute(&sql);
-            (result, database.look_for_transaction())
+            let result = database.run(effects, |connection| connection.batch_execute(&sql));
+            (result, database.has_transaction())
         });
         let result = match run.await {
             Ok((Err(error), has_transaction)) => {
@@ -273,6 +291,9 @@ impl SimpleAsyncConnection for AsyncSqliteConnection {
             Ok((Ok(()), _)) => Ok(()),
             Err(error) => Err(error),
         };
+        if effects.may_end() {
+            self.observed.note_ending_answered();
+        }
         let event = InstrumentationEvent::finish_query(&shown, result.as_ref().err());
         self.report(event);
         result

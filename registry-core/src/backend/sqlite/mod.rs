@@ -13,6 +13,7 @@ use libsqlite3_sys as _;
 
 mod closing;
 mod connection;
+mod migrations;
 mod refusal;
 mod rows;
 mod statement;
@@ -23,7 +24,8 @@ mod update;
 pub use self::connection::AsyncSqliteConnection;
 use self::refusal::Failure;
 use super::Backend;
-use super::driver::{Driver, MigrationLock, Opened, Reach, begin_by_ansi, migrate_by_harness};
+use super::driver::{Driver, Opened, Reach, begin_by_ansi};
+use super::migrate::{BrokenReference, MigrationLock, MigrationSession, migrate_by_harness};
 use super::resources::{files_were_short, no_files_left};
 use crate::error::{ConnectError, DriverError};
 use crate::settings::url::SqliteFile;
@@ -113,17 +115,35 @@ impl Driver for Sqlite {
     }
 
     fn lock_migrations(&mut self, url: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
-        let Some(path) = url.sqlite_file().and_then(|file| file.path()) else {
+        let Some(name) = url.sqlite_file().and_then(|file| file.migration_lock()) else {
             // An in-memory database has one connection, which is in our hands.
             return Ok(MigrationLock::default());
         };
         // A file of its own: closing any handle to the database's file would let go of the locks that
         // SQLite itself holds on it in this process (https://www.sqlite.org/howtocorrupt.html, 2.2).
-        let mut name = path.as_os_str().to_owned();
-        name.push("-migrate.lock");
         let lock = fs::OpenOptions::new().create(true).append(true).open(&name)?;
         lock.lock()?;
         Ok(MigrationLock { _file: Some(lock) })
+    }
+
+    // One that only reads at first could not go on to write if somebody else has written meanwhile.
+    const BEGIN_MIGRATION: &str = "BEGIN IMMEDIATE";
+
+    async fn session_of_migrations(&mut self) -> QueryResult<MigrationSession> {
+        migrations::session(self).await
+    }
+
+    async fn enter_migration(&mut self) -> QueryResult<()> {
+        migrations::enter(self).await
+    }
+
+    async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
+        self.roll_back().await;
+        self.batch_execute(&session.restore).await
+    }
+
+    async fn broken_references(&mut self) -> QueryResult<Vec<BrokenReference>> {
+        migrations::broken_references(self).await
     }
 
     migrate_by_harness!();

@@ -16,6 +16,7 @@ use futures_util::Stream;
 
 use super::statement::Statement;
 use super::thread::{Answer, Database, Pending, State};
+use super::transaction;
 
 /// How much of a result goes in one hand-over: so many rows, or so many bytes of text and blobs, plus
 /// one row. A result that is smaller comes in one message, as waking a task costs more than a row.
@@ -249,9 +250,9 @@ pub(super) fn load(database: &mut Database, statement: &Statement, output: &mut 
     }
     let mut batch = Batch::default();
     let outcome = read(database, statement, output, &mut batch);
-    // Here the statement has been reset.
-    if statement.may_begin_or_end || outcome.is_err() {
-        database.look_for_transaction();
+    // Here the statement has been reset. One that has rows can end a transaction only by its failure, or alone.
+    if statement.effects != transaction::Effects::None || outcome.is_err() {
+        database.look_after(outcome.is_err());
     }
     // Before the reader hears of the end: a connection whose statement is done is not busy.
     output.pending = None;

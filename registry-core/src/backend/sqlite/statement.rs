@@ -18,8 +18,8 @@ type BindCollector<'a> = <Sqlite as Backend>::BindCollector<'a>;
 pub(super) struct Statement {
     pub(super) query:
         CollectedQuery<<BindCollector<'static> as MoveableBindCollector<Sqlite>>::BindData>,
-    /// Whether it may begin or end a transaction.
-    pub(super) may_begin_or_end: bool,
+    /// What it may do to a transaction.
+    pub(super) effects: transaction::Effects,
     /// Whether it is known to change nothing, so that it can be ended before its last row.
     ///
     /// One that writes must come to its end: what it breaks is told there, and nobody would hear of it.
@@ -43,7 +43,7 @@ impl Statement {
         let mut collector = BindCollector::default();
         query.collect_binds(&mut collector, &mut (), &Sqlite)?;
         Ok(Self {
-            may_begin_or_end: transaction::may_begin_or_end(&sql),
+            effects: transaction::effects(&sql),
             only_reads: only_reads(&sql),
             query: CollectedQuery::new(sql, is_safe_to_cache, collector.moveable()),
         })
@@ -59,11 +59,8 @@ pub(super) fn execute(
     if answer.is_given_up() {
         return;
     }
-    let result = database.connection.execute_returning_count(&statement.query);
-    // Some failures end a transaction.
-    if statement.may_begin_or_end || result.is_err() {
-        database.look_for_transaction();
-    }
+    let result = database
+        .run(statement.effects, |connection| connection.execute_returning_count(&statement.query));
     answer.send((result, database.has_cached()));
 }
 

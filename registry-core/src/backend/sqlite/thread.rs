@@ -18,6 +18,8 @@ use tokio::sync::oneshot;
 use super::closing::{self, Closing, Turns};
 use super::refusal::NotOpened;
 use super::rows::Handover;
+use super::transaction::Effects;
+use crate::backend::observed::Observed;
 
 /// A thread that owns a connection and runs jobs on it, one after another.
 ///
@@ -39,6 +41,8 @@ pub(super) struct State {
     /// Jobs that were sent and are neither done nor given up, less those that wait for a reader.
     jobs: AtomicU32,
     has_transaction: AtomicBool,
+    /// Where the ends of transactions are noted.
+    observed: Arc<Observed>,
     has_ended: AtomicBool,
     panic: OnceLock<String>,
 }
@@ -53,10 +57,10 @@ pub(super) struct Database {
 
 impl Thread {
     /// Starts a thread that opens the database. Dropping the future closes it again.
-    pub(super) async fn open(url: &str) -> Result<Self, NotOpened> {
+    pub(super) async fn open(url: &str, observed: Arc<Observed>) -> Result<Self, NotOpened> {
         let (jobs, received) = mpsc::channel();
         let (opened, is_open) = oneshot::channel();
-        let state = Arc::new(State::default());
+        let state = Arc::new(State { observed, ..State::default() });
         let (_closing, running) = closing::new(url);
         let spawned = thread::Builder::new().name(thread_name(url)).spawn({
             let (url, state) = (url.to_owned(), Arc::clone(&state));
@@ -262,39 +266,82 @@ impl State {
     }
 }
 
+/// A savepoint around what may end a transaction and begin another one: it is gone with the first.
+const PROBE: &str = "SAVEPOINT registry_probe";
+const PROBE_IS_THERE: &str = "RELEASE SAVEPOINT registry_probe";
+
 impl Database {
+    /// Runs what has that effect, and notes what becomes of the transaction that is open.
+    pub(super) fn run<R>(
+        &mut self,
+        effects: Effects,
+        work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R>,
+    ) -> QueryResult<R> {
+        let was_open = self.has_transaction();
+        let is_probed =
+            was_open && effects == Effects::MayEnd && self.connection.batch_execute(PROBE).is_ok();
+        let result = work(&mut self.connection);
+        // Before anything else is asked: the answer would count for the statement.
+        if is_probed && self.connection.batch_execute(PROBE_IS_THERE).is_err() {
+            self.state.observed.note_end();
+            self.look_for_transaction();
+        } else if effects != Effects::None || result.is_err() {
+            self.look_after(result.is_err() && effects == Effects::None);
+        }
+        result
+    }
+
+    /// Notes whether a transaction is open after a statement. If none is any more, the database has rolled it back by
+    /// itself where the statement could not have ended it, and failed: `has_failed`.
+    pub(super) fn look_after(&mut self, has_failed: bool) -> bool {
+        let was_open = self.has_transaction();
+        let is_open = self.look_for_transaction();
+        match has_failed {
+            _ if !was_open || is_open => {}
+            true => self.state.observed.note_rollback(),
+            false => self.state.observed.note_end(),
+        }
+        is_open
+    }
+
     /// Notes whether a transaction is open, whoever has begun it.
     pub(super) fn look_for_transaction(&mut self) -> bool {
         // SQLite knows, and Diesel asks it nowhere but here: after a batch that failed it forgets the
         // transaction that it believes in if none is open.
-        *self.status() = TransactionManagerStatus::default();
-        self.set_depth(1);
-        let _ = self.connection.batch_execute("?");
-        let is_open = !matches!(self.status().transaction_depth(), Ok(None));
-        *self.status() = TransactionManagerStatus::default();
+        let connection = &mut self.connection;
+        *status(connection) = TransactionManagerStatus::default();
+        set_depth(connection, 1);
+        let _ = connection.batch_execute("?");
+        let is_open = !matches!(status(connection).transaction_depth(), Ok(None));
+        *status(connection) = TransactionManagerStatus::default();
         self.state.has_transaction.store(is_open, Ordering::Release);
         is_open
     }
 
-    /// Makes the connection believe in that many nested transactions.
-    pub(super) fn set_depth(&mut self, depth: u32) {
-        if let TransactionManagerStatus::Valid(status) = self.status() {
-            for _ in 0..depth {
-                // Only a decrease can fail.
-                let _ = status.change_transaction_depth(TransactionDepthChange::IncreaseDepth);
-            }
-        }
-    }
-
-    /// What the connection itself believes of transactions, for work that is not ours.
-    pub(super) fn status(&mut self) -> &mut TransactionManagerStatus {
-        AnsiTransactionManager::transaction_manager_status_mut(&mut self.connection)
+    /// Whether a transaction was open when that was last looked at.
+    pub(super) fn has_transaction(&self) -> bool {
+        self.state.has_transaction.load(Ordering::Acquire)
     }
 
     /// Whether a statement was put into the cache since this was last asked.
     pub(super) fn has_cached(&self) -> bool {
         self.has_cached.swap(false, Ordering::Relaxed)
     }
+}
+
+/// Makes the connection believe in that many nested transactions.
+pub(super) fn set_depth(connection: &mut SqliteConnection, depth: u32) {
+    if let TransactionManagerStatus::Valid(status) = status(connection) {
+        for _ in 0..depth {
+            // Only a decrease can fail.
+            let _ = status.change_transaction_depth(TransactionDepthChange::IncreaseDepth);
+        }
+    }
+}
+
+/// What the connection itself believes of transactions, for work that is not ours.
+pub(super) fn status(connection: &mut SqliteConnection) -> &mut TransactionManagerStatus {
+    AnsiTransactionManager::transaction_manager_status_mut(connection)
 }
 
 /// Says that the thread has ended, however it went.

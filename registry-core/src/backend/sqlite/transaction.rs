@@ -8,7 +8,7 @@ use diesel_async::{AnsiTransactionManager, TransactionManager};
 use super::connection::AsyncSqliteConnection;
 pub(super) use crate::backend::driver::depth;
 use crate::func::AsyncFunc;
-use crate::sql::{Dialect, TransactionEffect, effects};
+use crate::sql::{self, Dialect, TransactionEffect};
 
 impl AsyncSqliteConnection {
     /// Runs `callback` in a transaction that begins with `BEGIN IMMEDIATE`: it takes the lock for
@@ -117,7 +117,33 @@ pub(super) fn note_failed_batch(
     }
 }
 
-/// Whether a statement may begin or end a transaction, as far as its text tells.
-pub(super) fn may_begin_or_end(sql: &str) -> bool {
-    effects(Dialect::Sqlite, sql).transaction != TransactionEffect::None
+/// What a text may do to the transaction that is open. SQLite's grammar has no others that end one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effects {
+    /// None begins or ends, unless the text fails.
+    None,
+    /// One may begin, or end with a savepoint that began it.
+    MayBegin,
+    /// One ends if the text succeeds, and no other begins.
+    Ends,
+    /// One may end, and another one may be open afterwards.
+    MayEnd,
+}
+
+impl Effects {
+    /// Whether a transaction may end.
+    pub(super) fn may_end(self) -> bool {
+        matches!(self, Self::Ends | Self::MayEnd)
+    }
+}
+
+/// What a text may do to a transaction.
+pub(super) fn effects(sql: &str) -> Effects {
+    let effects = sql::effects(Dialect::Sqlite, sql);
+    match effects.transaction {
+        TransactionEffect::Ends => Effects::Ends,
+        _ if effects.may_end => Effects::MayEnd,
+        TransactionEffect::None => Effects::None,
+        TransactionEffect::Begins | TransactionEffect::Unknown => Effects::MayBegin,
+    }
 }

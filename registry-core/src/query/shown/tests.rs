@@ -2,6 +2,7 @@ use std::any::type_name;
 
 use diesel::dsl::{exists, max, sql};
 use diesel::prelude::*;
+use diesel::query_builder::AsQuery;
 use diesel::sql_types::{Bool, Integer};
 use diesel::sqlite::Sqlite;
 
@@ -79,6 +80,17 @@ fn queries_of_one_bind_are_shown_whole() {
 }
 
 #[test]
+fn functions_of_the_program_are_shown_by_their_arguments() {
+    diesel::define_sql_function! { fn abs(number: Integer) -> Integer; }
+    let known = known();
+    assert_eq!(shown(&known, &words::table.select(abs(words::id))), Ok(Shown::All));
+    assert_eq!(shown(&known, &(words::id, abs(abs(far::words::id)))), far());
+    let condition: Box<dyn BoxableExpression<words::table, Sqlite, SqlType = Integer>> =
+        Box::new(words::id);
+    assert_eq!(shown(&known, &abs(condition)), Ok(Shown::Part));
+}
+
+#[test]
 fn values_are_no_part_of_a_query() {
     let known = known();
     // A type of the program's, in a place where nothing is written but a parameter.
@@ -86,8 +98,11 @@ fn values_are_no_part_of_a_query() {
     type Bound = diesel::internal::derives::as_expression::Bound<Integer, Value>;
     let query = format!("({}, {})", type_name::<words::id>(), type_name::<Bound>());
     assert_eq!(read(&known, &query, "near").ok(), Some(Shown::All));
-    let bound_to = type_name::<crate::query::BoundTo<words::table, crate::Db<(), ()>>>();
-    assert_eq!(read(&known, bound_to, "near").ok(), Some(Shown::All));
+    use crate::BindDsl;
+    type Own = crate::Db<crate::Sqlite, crate::Name<'f', 'a', 'r'>>;
+    assert_eq!(shown(&known, &words::table.bound_to::<Own>()), Ok(Shown::All));
+    assert_eq!(shown(&known, &words::table.bound_to::<Own>().as_query()), Ok(Shown::All));
+    assert_eq!(shown(&known, &far::words::table.bound_to::<Own>().as_query()), far());
 }
 
 #[test]
@@ -222,6 +237,17 @@ fn sources_are_counted() {
     );
     assert_eq!(count(type_name_of(&diesel::delete(words::table.find(1)))), 1);
     assert_eq!(count(type_name_of(&diesel::update(words::table).set(words::id.eq(1)))), 1);
+}
+
+/// The compiler does not cut names short.
+#[test]
+fn names_of_any_length_are_read_to_their_ends() {
+    type Two<T> = (T, T);
+    type Sixteen<T> = Two<Two<Two<Two<T>>>>;
+    type Many = Sixteen<Sixteen<Sixteen<words::id>>>;
+    assert!(type_name::<Many>().len() > 100_000);
+    assert_eq!(read(&known(), type_name::<Many>(), "near").ok(), Some(Shown::All));
+    assert!(read(&known(), type_name::<(Many, far::words::id)>(), "near").is_err());
 }
 
 fn type_name_of<T>(_: &T) -> &'static str {

@@ -241,7 +241,7 @@ impl DatabaseUrl {
     }
 
     /// The URL with the name of a tenant in the places of `{tenant}`, which changes nothing else in
-    /// it. A SQLite file must be there already, unless the URL has `mode=rwc`.
+    /// it. A SQLite file must be there already, whatever the URL says of its `mode`.
     ///
     /// Fails if what comes out could be another tenant's.
     pub(crate) fn for_tenant(&self, tenant: &str) -> Result<Self, NotForTenant> {
@@ -259,6 +259,28 @@ impl DatabaseUrl {
             (Target::Sqlite(file), Target::Sqlite(opened)) => file.is_opened_as(opened),
             _ => resolved == *other,
         }
+    }
+
+    /// The name of the database on a server, if it is certain.
+    pub(crate) fn database_name(&self) -> Option<String> {
+        match &self.0.target {
+            Target::Server(server) => server.database_name(),
+            Target::Sqlite(_) => None,
+        }
+    }
+
+    /// The URL of another database on the same server. SQLite has none, and stays as it is.
+    pub(crate) fn at_database(&self, name: &str) -> Self {
+        Self::new(match &self.0.target {
+            Target::Server(server) => Target::Server(server.at_database(name)),
+            Target::Sqlite(file) => Target::Sqlite(file.clone()),
+        })
+    }
+
+    /// The URL of the file at which that of a SQLite tenant is made, which SQLite creates.
+    pub(crate) fn at_unfinished(&self) -> Option<Self> {
+        let file = self.sqlite_file()?.unfinished()?;
+        Some(Self::new(Target::Sqlite(file)))
     }
 
     /// The URL with another user. SQLite has none, and stays as it is.
@@ -395,7 +417,8 @@ mod tests {
             "sqlite:///d/acme.db?cache=shared",
             "sqlite:///d/{tenant}.db?cache=shared"
         ));
-        assert!(!is_opened("sqlite:///srv/acme.db", "sqlite://{tenant}.db?mode=rwc"));
+        assert!(is_opened("sqlite:///srv/acme.db", "sqlite://{tenant}.db?mode=rwc"));
+        assert!(is_opened("sqlite:///srv/acme.db?mode=rwc", "sqlite://{tenant}.db?mode=rwc"));
         assert!(!is_opened("sqlite:///srv/acme.db?mode=ro", "sqlite://{tenant}.db"));
         assert!(!is_opened("sqlite:///srv/other.db", "sqlite://{tenant}.db"));
         assert!(is_opened("mysql://app@db/acme", "mysql://app@db/{tenant}"));

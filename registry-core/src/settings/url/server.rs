@@ -197,6 +197,21 @@ impl ServerUrl {
         Ok(Self { place, ..self.clone() })
     }
 
+    /// The name of the database, if that is all that the path has, and nothing else says another.
+    pub(super) fn database_name(&self) -> Option<String> {
+        let name = self.database().strip_prefix('/')?;
+        let name = percent_decode_str(name).decode_utf8().ok()?;
+        let is_name = !name.is_empty() && self.check_template().is_ok();
+        is_name.then(|| name.into_owned())
+    }
+
+    /// The URL of another database on the same server; of none, where `name` is empty.
+    pub(super) fn at_database(&self, name: &str) -> Self {
+        let encoded = utf8_percent_encode(name, USER_INFO);
+        let hosts = self.place.len() - self.database().len();
+        Self { place: format!("{}/{encoded}", &self.place[..hosts]), ..self.clone() }
+    }
+
     pub(super) fn with_user(&self, user: &str) -> Self {
         let encoded = utf8_percent_encode(user, USER_INFO).to_string();
         let mut url = self.clone();

@@ -11,7 +11,12 @@ use super::{InvalidUrl, NotForTenant, did_you_mean};
 const PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ').add(b'@');
 
 /// What the names of files end in that are kept beside a database, by SQLite and by migrations.
-const SIDE_FILES: [&str; 4] = ["-wal", "-shm", "-journal", "-migrate.lock"];
+const SIDE_FILES: [&str; 5] = ["-wal", "-shm", "-journal", MIGRATION_LOCK, UNFINISHED];
+
+const MIGRATION_LOCK: &str = "-migrate.lock";
+
+/// What the file of a tenant ends in as long as its migrations have not all been run.
+const UNFINISHED: &str = "-creating";
 
 /// The parameters of a SQLite URI, see <https://www.sqlite.org/uri.html>.
 const PARAMETERS: [&str; 6] = ["mode", "cache", "immutable", "nolock", "psow", "vfs"];
@@ -139,8 +144,7 @@ impl SqliteFile {
         }
     }
 
-    /// The database with `tenant` in the places of `placeholder`: one that is there already, unless
-    /// the URL says `mode=rwc`.
+    /// The database with `tenant` in the places of `placeholder`: one that is there already, whatever its `mode`.
     pub(super) fn for_tenant(&self, placeholder: &str, tenant: &str) -> Result<Self, NotForTenant> {
         let beside = SIDE_FILES.into_iter().find(|suffix| tenant.ends_with(suffix));
         if let Some(suffix) = beside.filter(|_| self.name().ends_with(placeholder)) {
@@ -162,6 +166,29 @@ impl SqliteFile {
                 Self::File { path: parts.collect(), parameters, written_relative }
             }
         })
+    }
+
+    /// The file at which this one is made: beside it, and created if it is not there. `None` for one in memory.
+    pub(super) fn unfinished(&self) -> Option<Self> {
+        let Self::File { parameters, written_relative, .. } = self else { return None };
+        let (path, parameters) = (self.beside(UNFINISHED)?, parameters.with_mode("rwc"));
+        Some(Self::File { path, parameters, written_relative: *written_relative })
+    }
+
+    /// What SQLite keeps beside this file while it is open, and after a crash.
+    pub(crate) fn logs(&self) -> Vec<PathBuf> {
+        ["-wal", "-shm", "-journal"].iter().filter_map(|suffix| self.beside(suffix)).collect()
+    }
+
+    /// The file that is locked while this one is migrated.
+    pub(crate) fn migration_lock(&self) -> Option<PathBuf> {
+        self.beside(MIGRATION_LOCK)
+    }
+
+    fn beside(&self, suffix: &str) -> Option<PathBuf> {
+        let mut name = self.path()?.as_os_str().to_owned();
+        name.push(suffix);
+        Some(name.into())
     }
 
     /// Whether an engine at `other` is one for this URL, with what it has for a tenant or as it is.
@@ -266,11 +293,19 @@ impl Parameters {
         Ok(parameters)
     }
 
-    /// A tenant's file must be there already, unless these say otherwise.
+    /// A tenant's file must be there already: it is not made in passing, also where these ask for that.
     fn of_a_tenant(&self) -> Self {
+        match self.value("mode") {
+            None | Some("rwc") => self.with_mode("rw"),
+            Some(_) => self.clone(),
+        }
+    }
+
+    fn with_mode(&self, mode: &str) -> Self {
         let mut parameters = self.clone();
-        if parameters.value("mode").is_none() {
-            parameters.0.push(("mode", "rw".to_owned()));
+        match parameters.0.iter_mut().find(|(name, _)| *name == "mode") {
+            Some((_, value)) => mode.clone_into(value),
+            None => parameters.0.push(("mode", mode.to_owned())),
         }
         parameters
     }

@@ -20,7 +20,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsStream};
 use self::frames::{Frames, text};
 use self::rewrite::Rewriter;
 use crate::backend::observed::{ErrorClass, Observed};
-use crate::sql::{self, Dialect, Effects, SessionEffect, TransactionEffect};
+use crate::sql::{self, Dialect, Effects, SessionEffect};
 
 mod frames;
 mod rewrite;
@@ -59,7 +59,7 @@ struct Eavesdropper {
     has_failed: bool,
     /// How many statements are prepared, by name, and not closed.
     prepared: u64,
-    /// The prepared statements that may leave something behind, by name.
+    /// The prepared statements that may leave something behind, or have to do with a transaction, by name.
     leaving: HashMap<Vec<u8>, Effects>,
     /// Whether statements can change the session: behind a transaction pooler, those that would are not sent.
     has_session: bool,
@@ -76,6 +76,11 @@ struct Eavesdropper {
 struct Batch {
     /// Whether there is a statement in it. A client only waits for those, and not for one that is closed.
     has_statement: bool,
+    /// Whether what it runs is known to leave the transaction open that is. `ROLLBACK TO SAVEPOINT` is reported in
+    /// the same word as `ROLLBACK`.
+    keeps_transaction: bool,
+    /// Whether what it runs may end a transaction.
+    may_end: bool,
     /// How many statements it prepares by name, and how many it closes.
     prepares: u64,
     closes: u64,
@@ -102,10 +107,7 @@ impl Eavesdropper {
     fn sent(&mut self, bytes: &[u8]) {
         let mut sent = std::mem::take(&mut self.sent);
         let wants_binds = !self.leaving.is_empty();
-        let has_session = self.has_session;
-        let wants = |kind| {
-            has_session && (matches!(kind, b'P' | b'Q' | b'C') || kind == b'B' && wants_binds)
-        };
+        let wants = |kind| matches!(kind, b'P' | b'Q' | b'C') || kind == b'B' && wants_binds;
         sent.feed(bytes, wants, |kind, body| self.sent_message(kind, body));
         self.sent = sent;
     }
@@ -113,10 +115,16 @@ impl Eavesdropper {
     fn sent_message(&mut self, kind: u8, body: &[u8]) {
         match kind {
             b'Q' => {
+                let mut may_end = true;
                 if let Some((query, _)) = text(body) {
-                    self.observed.note_effects(judge(query));
+                    let effects = judge(query);
+                    self.note_effects(effects);
+                    may_end = effects.may_end;
                 }
-                self.expect(Batch { has_statement: true, ..Batch::default() });
+                let keeps_transaction = !may_end;
+                let batch =
+                    Batch { has_statement: true, keeps_transaction, may_end, ..Batch::default() };
+                self.expect(batch);
             }
             b'P' => {
                 self.batch.has_statement = true;
@@ -124,10 +132,16 @@ impl Eavesdropper {
                     && let Some((query, _)) = text(rest)
                 {
                     let effects = judge(query);
-                    self.observed.note_effects(effects);
+                    self.note_effects(effects);
                     self.batch.prepares += u64::from(!name.is_empty());
-                    if effects.session != SessionEffect::None && !name.is_empty() {
+                    let is_of_transaction = effects.has_savepoint || effects.may_end;
+                    if effects.session != SessionEffect::None && !name.is_empty()
+                        || is_of_transaction
+                    {
                         self.leaving.insert(name.to_vec(), effects);
+                    } else if name.is_empty() && !self.leaving.is_empty() {
+                        // The statement without a name is another one now.
+                        self.leaving.remove(name);
                     }
                 }
             }
@@ -135,9 +149,14 @@ impl Eavesdropper {
                 self.batch.has_statement = true;
                 if let Some((_, rest)) = text(body)
                     && let Some((name, _)) = text(rest)
-                    && let Some(effects) = self.leaving.get(name)
                 {
-                    self.observed.note_effects(*effects);
+                    let effects = self.leaving.get(name).copied();
+                    self.batch.keeps_transaction =
+                        effects.is_some_and(|effects| effects.has_savepoint && !effects.may_end);
+                    if let Some(effects) = effects {
+                        self.batch.may_end |= effects.may_end;
+                        self.note_effects(effects);
+                    }
                 }
             }
             b'C' => {
@@ -159,8 +178,17 @@ impl Eavesdropper {
         }
     }
 
+    fn note_effects(&self, effects: Effects) {
+        if self.has_session {
+            self.observed.note_effects(effects);
+        }
+    }
+
     fn expect(&mut self, batch: Batch) {
         self.expected.push_back(batch);
+        if batch.may_end {
+            self.observed.note_ending();
+        }
         if batch.has_statement {
             self.observed.note_sent();
         }
@@ -168,7 +196,7 @@ impl Eavesdropper {
 
     fn received(&mut self, bytes: &[u8]) {
         let mut received = std::mem::take(&mut self.received);
-        let wants = |kind| matches!(kind, b'Z' | b'E' | b'S');
+        let wants = |kind| matches!(kind, b'Z' | b'E' | b'S' | b'C');
         received.feed(bytes, wants, |kind, body| self.received_message(kind, body));
         self.received = received;
     }
@@ -186,6 +214,7 @@ impl Eavesdropper {
                     None => self.is_set_up = true,
                 }
             }
+            (b'C', tag) => self.completed(tag),
             (b'E', fields) => self.received_error(fields),
             (b'S', body) => {
                 if let Some((name, rest)) = text(body)
@@ -203,6 +232,19 @@ impl Eavesdropper {
         }
     }
 
+    /// A statement was completed, and this is what it was. The status that follows a batch does not show a
+    /// transaction that has ended in it, if another one is open afterwards.
+    fn completed(&mut self, tag: &[u8]) {
+        let has_ended = match tag {
+            b"COMMIT\0" | b"PREPARE TRANSACTION\0" => true,
+            b"ROLLBACK\0" => !self.expected.front().is_some_and(|batch| batch.keeps_transaction),
+            _ => false,
+        };
+        if has_ended {
+            self.observed.note_end();
+        }
+    }
+
     fn compare_parameters(&mut self) {
         if self.before.drain().any(|(name, before)| self.parameters.get(&name) != Some(&before)) {
             // Whatever the statement was that did it, a setting of the session is another one.
@@ -215,6 +257,9 @@ impl Eavesdropper {
         if !std::mem::take(&mut self.has_failed) && batch.prepares + batch.closes > 0 {
             self.prepared = (self.prepared + batch.prepares).saturating_sub(batch.closes);
             self.observed.note_prepared(self.prepared);
+        }
+        if batch.may_end {
+            self.observed.note_ending_answered();
         }
         if batch.has_statement {
             self.observed.note_answered();
@@ -242,6 +287,9 @@ impl Eavesdropper {
             self.observed.note_farewell(String::from_utf8_lossy(error.message).into_owned());
         }
         self.observed.note_error(class);
+        if let Ok(message) = std::str::from_utf8(error.message) {
+            self.observed.note_said(message, class);
+        }
     }
 }
 
@@ -292,11 +340,7 @@ impl Drop for Eavesdropper {
 fn judge(query: &[u8]) -> Effects {
     match std::str::from_utf8(query) {
         Ok(query) => sql::effects(Dialect::Postgres, query),
-        Err(_) => Effects {
-            session: SessionEffect::Replace,
-            transaction: TransactionEffect::Unknown,
-            is_certain: false,
-        },
+        Err(_) => Effects::of_the_unreadable(),
     }
 }
 

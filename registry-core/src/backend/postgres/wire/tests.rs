@@ -291,3 +291,64 @@ async fn a_statement_that_needs_a_session_is_answered_here_and_in_its_turn() {
     expect(&mut client, &ready(b'T')).await;
     assert!(!observed.is_in_flight());
 }
+
+fn completed(tag: &[u8]) -> Vec<u8> {
+    message(b'C', &[tag, b"\0"])
+}
+
+#[tokio::test]
+async fn a_transaction_that_has_ended_between_two_statuses_is_noticed() {
+    let (mut client, mut server, observed) = connected(None).await;
+    let ends = async |client: &mut Wire<DuplexStream>,
+                      server: &mut DuplexStream,
+                      sent: Vec<u8>,
+                      tags: &[&[u8]]| {
+        let before = observed.ends().0;
+        send(client, &sent).await;
+        let mut answer: Vec<u8> = tags.iter().flat_map(|tag| completed(tag)).collect();
+        answer.extend(ready(b'T'));
+        // However the stream is cut.
+        for byte in &answer {
+            server.write_all(&[*byte]).await.unwrap();
+            expect(client, &[*byte]).await;
+        }
+        observed.ends().0 - before
+    };
+    let query = |text: &[u8]| message(b'Q', &[text, b"\0"]);
+    type Case<'a> = (&'a [u8], &'a [&'a [u8]], u32);
+    let cases: [Case<'_>; 7] = [
+        (b"BEGIN", &[b"BEGIN"], 0),
+        (b"COMMIT; BEGIN", &[b"COMMIT", b"BEGIN"], 1),
+        (b"COMMIT AND CHAIN", &[b"COMMIT"], 1),
+        (b"ROLLBACK AND CHAIN", &[b"ROLLBACK"], 1),
+        (b"ROLLBACK TO mine", &[b"ROLLBACK"], 0),
+        (b"SAVEPOINT mine; ROLLBACK TO mine", &[b"SAVEPOINT", b"ROLLBACK"], 0),
+        (b"ROLLBACK TO mine; ROLLBACK; BEGIN", &[b"ROLLBACK", b"ROLLBACK", b"BEGIN"], 2),
+    ];
+    for (text, tags, expected) in cases {
+        let seen = ends(&mut client, &mut server, query(text), tags).await;
+        assert_eq!(seen, expected, "{}", text.escape_ascii());
+        assert!(!observed.is_ending());
+    }
+    // The same of prepared statements, by their names.
+    for (name, text, expected) in
+        [(&b"s1"[..], &b"ROLLBACK TO mine"[..], 0), (b"s2", b"ROLLBACK AND CHAIN", 1)]
+    {
+        let seen = ends(&mut client, &mut server, prepare(name, text), &[]).await;
+        assert_eq!(seen, 0, "it is only prepared");
+        let seen = ends(&mut client, &mut server, execute(name), &[b"ROLLBACK"]).await;
+        assert_eq!(seen, expected, "{}", text.escape_ascii());
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_was_sent_and_not_answered_is_known() {
+    let (mut client, mut server, observed) = connected(None).await;
+    send(&mut client, &message(b'Q', &[b"SELECT 1; COMMIT\0"])).await;
+    assert!(observed.is_ending());
+    server.write_all(&ready(b'I')).await.unwrap();
+    expect(&mut client, &ready(b'I')).await;
+    assert!(!observed.is_ending());
+    send(&mut client, &message(b'Q', &[b"SELECT 'COMMIT'\0"])).await;
+    assert!(!observed.is_ending());
+}

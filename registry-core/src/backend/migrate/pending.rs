@@ -1,0 +1,121 @@
+//! From what there is to what is to be run.
+
+use std::collections::HashMap;
+
+use diesel_async::AsyncConnection;
+use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
+use diesel_migrations::MigrationHarness;
+use tokio::runtime::Handle;
+
+use super::one::run_one;
+use super::records::{Record, Records};
+use super::{BackendOf, MakesRoom, Migrated, MigrationFailure, MigrationSession, Run};
+use crate::backend::driver::Driver;
+use crate::error::DriverError;
+
+/// Implements `Driver::migrate` by way of Diesel's own harness, which is written for connections that
+/// block.
+macro_rules! migrate_by_harness {
+    () => {
+        fn migrate(
+            self,
+            run: $crate::backend::migrate::Run<
+                '_,
+                Self::Backend,
+                impl $crate::backend::migrate::MakesRoom,
+            >,
+        ) -> (Self, $crate::backend::migrate::Migrated) {
+            $crate::backend::migrate::run_pending(self, run)
+        }
+    };
+}
+pub(crate) use migrate_by_harness;
+
+/// Runs those migrations that the database does not know, in the order of their versions.
+pub(crate) fn run_pending<C>(
+    connection: C,
+    run: Run<'_, BackendOf<C>, impl MakesRoom>,
+) -> (C, Migrated)
+where
+    C: Driver + AsyncConnection + 'static,
+    AsyncConnectionWrapper<C>: MigrationHarness<BackendOf<C>> + Records,
+{
+    let mut harness: AsyncConnectionWrapper<C> = connection.into();
+    let mut migrated = Migrated { applied: Vec::new(), skipped: 0, failure: None };
+    let done = Handle::current().block_on(harness.session_of_migrations());
+    let done = match done {
+        Ok(session) => {
+            let done = run_in(&mut harness, run, &session, &mut migrated);
+            // The only connection of a database in memory is lent again. A failure has been told by now, or
+            // shows when it is.
+            let _ = Handle::current().block_on(harness.leave_migration(&session));
+            done
+        }
+        Err(error) => Err(MigrationFailure::List(error.into())),
+    };
+    migrated.failure = done.err();
+    (harness.into_inner(), migrated)
+}
+
+fn run_in<C>(
+    harness: &mut AsyncConnectionWrapper<C>,
+    run: Run<'_, BackendOf<C>, impl MakesRoom>,
+    session: &MigrationSession,
+    migrated: &mut Migrated,
+) -> Result<(), MigrationFailure>
+where
+    C: Driver + AsyncConnection + 'static,
+    AsyncConnectionWrapper<C>: MigrationHarness<BackendOf<C>> + Records,
+{
+    let Run { mut migrations, bind, files } = run;
+    migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
+    let known = harness.applied_migrations().map_err(MigrationFailure::List)?;
+    let mut records = records(harness).map_err(MigrationFailure::List)?;
+    let (run_before, pending): (Vec<_>, Vec<_>) =
+        migrations.into_iter().partition(|migration| known.contains(&migration.name().version()));
+    let record_of =
+        |version: String, name: String| Record { version, name, bind: bind.to_string() };
+    let mut unrecorded = Vec::new();
+    for migration in &run_before {
+        let (version, name) =
+            (migration.name().version().to_string(), migration.name().to_string());
+        match records.remove(&version) {
+            Some(Record { name: applied, bind: by, .. }) if applied != name => {
+                return Err(MigrationFailure::Taken { version, migration: name, applied, by });
+            }
+            Some(_) => {}
+            // Run by Diesel's own tool, or before there were records.
+            None => unrecorded.push(record_of(version, name)),
+        }
+    }
+    for record in &unrecorded {
+        harness.record(record).map_err(|error| MigrationFailure::List(error.into()))?;
+    }
+    migrated.skipped = run_before.len();
+    for migration in pending {
+        let (version, name) =
+            (migration.name().version().to_string(), migration.name().to_string());
+        let record = record_of(version, name);
+        let stopped = loop {
+            files.make_room();
+            match run_one(harness, &*migration, &record, session) {
+                // Diesel opens the file of a migration before it does anything else.
+                Err(stopped)
+                    if stopped.cause().is_some_and(|error| files.makes_room_for(error)) => {}
+                run => break run.err(),
+            }
+        };
+        if let Some(stopped) = stopped {
+            return Err(stopped.into_failure(record.name));
+        }
+        migrated.applied.push(record.name);
+    }
+    Ok(())
+}
+
+/// Whose those versions are that have been run, as far as that is known.
+fn records(harness: &mut impl Records) -> Result<HashMap<String, Record>, DriverError> {
+    harness.create_records()?;
+    let records = harness.records()?;
+    Ok(records.into_iter().map(|record| (record.version.clone(), record)).collect())
+}

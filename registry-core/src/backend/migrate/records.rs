@@ -1,0 +1,139 @@
+//! Whose migration a version is.
+//!
+//! Diesel's table has the versions that were run and not their names. Two programs, or two binds, that share a
+//! database can both have a migration of one version; the second would count as run. So a table of the registry's
+//! own has the names, in the same schema, beside Diesel's. Diesel's command-line tool takes no notice of it, as its
+//! name begins with `__`.
+//!
+//! A record holds for the very run that Diesel's table knows of: both have the time of it. A version that was
+//! reverted and run again by Diesel's tool has another time, so that its record no longer counts.
+
+use diesel::QueryResult;
+
+diesel::table! {
+    __diesel_schema_migrations (version) {
+        version -> VarChar,
+        run_on -> Timestamp,
+    }
+}
+
+diesel::table! {
+    __registry_schema_migrations (version) {
+        version -> VarChar,
+        name -> Text,
+        bind -> Text,
+        run_on -> Timestamp,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    __diesel_schema_migrations,
+    __registry_schema_migrations
+);
+
+/// As Diesel's own, with two more columns.
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS __registry_schema_migrations (\
+     version VARCHAR(50) PRIMARY KEY NOT NULL, \
+     name TEXT NOT NULL, \
+     bind VARCHAR(64) NOT NULL, \
+     run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)";
+
+/// A version that was run, and as what.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) version: String,
+    /// The migration.
+    pub(crate) name: String,
+    /// The key of the bind that ran it.
+    pub(crate) bind: String,
+}
+
+/// The two tables of a connection that blocks.
+pub(crate) trait Records {
+    /// Makes the table of the registry's own, unless it is there.
+    fn create_records(&mut self) -> QueryResult<()>;
+
+    /// The records of those versions that Diesel's table knows.
+    fn records(&mut self) -> QueryResult<Vec<Record>>;
+
+    /// Has Diesel's table know a version.
+    fn note_version(&mut self, version: &str) -> QueryResult<()>;
+
+    /// Records a version that Diesel's table knows.
+    fn record(&mut self, record: &Record) -> QueryResult<()>;
+
+    /// Whether Diesel's table knows a version.
+    fn has_version(&mut self, version: &str) -> QueryResult<bool>;
+}
+
+/// Implements [`Records`] for a type of connection.
+macro_rules! records_by_diesel {
+    ($connection:ty) => {
+        impl Records
+            for diesel_async::async_connection_wrapper::AsyncConnectionWrapper<$connection>
+        {
+            fn create_records(&mut self) -> diesel::QueryResult<()> {
+                let create = CREATE;
+                diesel::connection::SimpleConnection::batch_execute(self, create)
+            }
+
+            fn records(&mut self) -> diesel::QueryResult<Vec<Record>> {
+                use self::__diesel_schema_migrations as known;
+                use self::__registry_schema_migrations as records;
+                use diesel::prelude::*;
+
+                let is_of_run =
+                    known::version.eq(records::version).and(known::run_on.eq(records::run_on));
+                let rows = records::table
+                    .inner_join(known::table.on(is_of_run))
+                    .select((records::version, records::name, records::bind))
+                    .load::<(String, String, String)>(self)?;
+                let record = |(version, name, bind)| Record { version, name, bind };
+                Ok(rows.into_iter().map(record).collect())
+            }
+
+            fn note_version(&mut self, version: &str) -> diesel::QueryResult<()> {
+                use self::__diesel_schema_migrations as known;
+                use diesel::prelude::*;
+
+                let noted = diesel::insert_into(known::table).values(known::version.eq(version));
+                noted.execute(self).map(drop)
+            }
+
+            fn record(&mut self, record: &Record) -> diesel::QueryResult<()> {
+                use self::__diesel_schema_migrations as known;
+                use self::__registry_schema_migrations as records;
+                use diesel::prelude::*;
+                use diesel::sql_types::Text;
+
+                diesel::delete(records::table.find(&record.version)).execute(self)?;
+                let columns = (
+                    known::version,
+                    record.name.as_str().into_sql::<Text>(),
+                    record.bind.as_str().into_sql::<Text>(),
+                    known::run_on,
+                );
+                diesel::insert_into(records::table)
+                    .values(known::table.find(&record.version).select(columns))
+                    .into_columns((records::version, records::name, records::bind, records::run_on))
+                    .execute(self)
+                    .map(drop)
+            }
+
+            fn has_version(&mut self, version: &str) -> diesel::QueryResult<bool> {
+                use self::__diesel_schema_migrations as known;
+                use diesel::prelude::*;
+
+                let found = known::table.find(version).select(known::version);
+                Ok(found.first::<String>(self).optional()?.is_some())
+            }
+        }
+    };
+}
+
+#[cfg(feature = "mysql")]
+records_by_diesel!(crate::backend::Mysql);
+#[cfg(feature = "postgres")]
+records_by_diesel!(crate::backend::Postgres);
+#[cfg(feature = "sqlite")]
+records_by_diesel!(crate::backend::Sqlite);

@@ -1,0 +1,134 @@
+//! Databases and schemas of tenants.
+
+use diesel::dsl::sql;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel::{OptionalExtension, QueryResult, QueryableByName, sql_query};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+
+use super::Postgres;
+use crate::backend::namespace::{Namespace, PAUSE, Presence};
+
+/// The comment of a schema whose migrations have not all been run.
+const UNFINISHED: &str = "registry: this tenant is being created";
+
+#[derive(QueryableByName)]
+struct Schema {
+    #[diesel(sql_type = Nullable<Text>)]
+    comment: Option<String>,
+}
+
+pub(super) async fn lock(connection: &mut Postgres, namespace: &Namespace) -> QueryResult<()> {
+    // Held by the connection until it is closed. Migrations have another one.
+    let key = namespace.digest() as i64;
+    let lock = sql::<Bool>("pg_try_advisory_lock(").bind::<BigInt, _>(key).sql(")");
+    let lock = diesel::select(lock);
+    while !lock.clone().get_result::<bool>(connection).await? {
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+pub(super) async fn find(
+    connection: &mut Postgres,
+    namespace: &Namespace,
+) -> QueryResult<Presence> {
+    match namespace {
+        Namespace::Database(name) => {
+            if has_database(connection, name).await? {
+                return Ok(Presence::There);
+            }
+            let begun = has_database(connection, begun(namespace).name()).await?;
+            Ok(if begun { Presence::Unfinished } else { Presence::Missing })
+        }
+        Namespace::Schema(name) => {
+            let schema = sql_query(
+                "SELECT pg_catalog.obj_description(oid, 'pg_namespace') AS comment \
+                 FROM pg_catalog.pg_namespace WHERE nspname = $1",
+            );
+            let schema: Option<Schema> =
+                schema.bind::<Text, _>(name).get_result(connection).await.optional()?;
+            Ok(match schema.map(|schema| schema.comment) {
+                None => Presence::Missing,
+                Some(Some(comment)) if comment == UNFINISHED => Presence::Unfinished,
+                Some(_) => Presence::There,
+            })
+        }
+    }
+}
+
+pub(super) async fn begin(
+    connection: &mut Postgres,
+    namespace: &Namespace,
+) -> QueryResult<Namespace> {
+    let begun = begun(namespace);
+    let name = quoted(begun.name());
+    match &begun {
+        Namespace::Database(_) => {
+            connection.batch_execute(&format!("DROP DATABASE IF EXISTS {name}")).await?;
+            connection.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+        }
+        Namespace::Schema(_) => {
+            if find(connection, namespace).await? == Presence::Unfinished {
+                remove(connection, namespace).await?;
+            }
+            // Of one batch, all statements are one transaction.
+            let create = format!(
+                "CREATE SCHEMA {name}; COMMENT ON SCHEMA {name} IS {}",
+                super::literal(UNFINISHED)
+            );
+            connection.batch_execute(&create).await?;
+        }
+    }
+    Ok(begun)
+}
+
+pub(super) async fn finish(
+    connection: &mut Postgres,
+    begun: &Namespace,
+    namespace: &Namespace,
+) -> QueryResult<()> {
+    let name = quoted(namespace.name());
+    let finish = match begun {
+        // Fails where somebody has made one of that name meanwhile. It waits for connections to be gone that
+        // are closed.
+        Namespace::Database(begun) => format!("ALTER DATABASE {} RENAME TO {name}", quoted(begun)),
+        Namespace::Schema(_) => format!("COMMENT ON SCHEMA {name} IS NULL"),
+    };
+    connection.batch_execute(&finish).await
+}
+
+pub(super) async fn remove(connection: &mut Postgres, namespace: &Namespace) -> QueryResult<()> {
+    let name = quoted(namespace.name());
+    match namespace {
+        Namespace::Database(_) => {
+            connection.batch_execute(&format!("DROP DATABASE IF EXISTS {name}")).await?;
+            let begun = quoted(begun(namespace).name());
+            connection.batch_execute(&format!("DROP DATABASE IF EXISTS {begun}")).await
+        }
+        Namespace::Schema(_) => {
+            // Whoever has a transaction open in it would be waited for without end.
+            let drop = format!("SET lock_timeout = '10s'; DROP SCHEMA IF EXISTS {name} CASCADE");
+            connection.batch_execute(&drop).await
+        }
+    }
+}
+
+/// Where it is as long as it is not finished. A schema is where it will be: a function can be set to go on looking
+/// where it was made (`SET search_path FROM CURRENT`), and would not find its tables after a change of name.
+fn begun(namespace: &Namespace) -> Namespace {
+    match namespace {
+        Namespace::Database(_) => {
+            Namespace::Database(format!("registry-creating-{:016x}", namespace.digest()))
+        }
+        Namespace::Schema(_) => namespace.clone(),
+    }
+}
+
+async fn has_database(connection: &mut Postgres, name: &str) -> QueryResult<bool> {
+    let database = sql_query("SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1");
+    Ok(database.bind::<Text, _>(name).execute(connection).await? > 0)
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

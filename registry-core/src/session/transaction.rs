@@ -1,0 +1,145 @@
+//! The transaction of a session.
+
+use diesel::QueryResult;
+use diesel::connection::TransactionManagerStatus;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
+
+use super::Session;
+use crate::backend::driver::{self, Driver};
+use crate::bind::Bind;
+use crate::engine::{Over, Standing};
+use crate::func::AsyncFunc;
+
+type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
+
+const ABORTED: &str = "current transaction is aborted, as a statement in it has failed: its COMMIT would have been \
+     answered with ROLLBACK, and nothing of it was stored";
+
+const ENDED: &str = "a statement of the program has ended the transaction (a COMMIT or ROLLBACK, or on MySQL DDL and \
+     other statements that commit implicitly): what was done before it may be committed";
+
+const ROLLED_BACK: &str =
+    "the database has rolled the transaction back, after an error: nothing of it was stored";
+
+impl<B: Bind> Session<B> {
+    /// Runs `callback` in a transaction, which is committed if that returns `Ok`, and rolled back if it returns an error.
+    /// Inside another transaction it is a savepoint.
+    ///
+    /// It is called as [`AsyncConnection::transaction`] of diesel-async is, and tells more: `Ok` means that the
+    /// transaction was committed, and an error of `callback` stays what it is, whatever becomes of the rollback. Generic
+    /// code that is written for any [`AsyncConnection`] calls the other one.
+    ///
+    /// Dropping the future leaves the transaction open, and the connection is closed when the session is dropped.
+    ///
+    /// # Errors
+    ///
+    /// What `callback` returns, what goes wrong with the beginning and the end of the transaction, and a
+    /// [`DatabaseError`](DieselError::DatabaseError) that says so if there is nothing to commit although `callback` returned
+    /// `Ok`:
+    ///
+    /// - A statement has failed on PostgreSQL, which takes the `COMMIT` of such a transaction for a `ROLLBACK`.
+    /// - The database has rolled the transaction back by itself, as MySQL does after a deadlock. Its kind is
+    ///   [`SerializationFailure`](DatabaseErrorKind::SerializationFailure) if the transaction may succeed a little later.
+    /// - A statement of `callback` has ended the transaction: a `COMMIT` of its own, or on MySQL one that commits
+    ///   implicitly. What was done before that may be committed.
+    pub async fn transaction<'a, R, E, F>(&mut self, callback: F) -> Result<R, E>
+    where
+        for<'r> F: AsyncFnOnce(&'r mut Self) -> Result<R, E>
+            + AsyncFunc<&'r mut Self, Result<R, E>, Fut: Send>
+            + Send
+            + 'a,
+        E: From<DieselError> + Send + 'a,
+        R: Send + 'a,
+    {
+        let (is_outermost, mut standing) = self.begin().await?;
+        match callback(&mut *self).await {
+            Ok(value) => {
+                if let Err(error) = self.stands(is_outermost, &mut standing).await {
+                    self.undo(is_outermost, &standing).await;
+                    return Err(error.into());
+                }
+                let committed = Manager::<B>::commit_transaction(&mut **self).await;
+                committed.map_err(|error| self.loan.in_words_of_server(error))?;
+                Ok(value)
+            }
+            Err(error) => {
+                // While the server still knows.
+                if self.loan.may_have_failed() {
+                    self.loan.diagnose().await;
+                }
+                // The error of `callback` is the one that matters. A connection that cannot roll back is closed.
+                self.undo(is_outermost, &standing).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a transaction, or a savepoint. True if no other one is around it.
+    async fn begin(&mut self) -> QueryResult<(bool, Standing)> {
+        let connection = &mut **self;
+        let depth = driver::depth(Manager::<B>::transaction_manager_status_mut(connection))?;
+        if depth > 0 {
+            Manager::<B>::begin_transaction(connection).await?;
+            return Ok((false, self.loan.standing_inside()));
+        }
+        let left = self.loan.left();
+        let begun = match self.loan.mark() {
+            Some(mark) => B::Connection::begin(&mut **self, &format!("BEGIN; {mark}")).await,
+            None => Manager::<B>::begin_transaction(&mut **self).await,
+        };
+        begun.map_err(|error| self.loan.in_words_of_server(error))?;
+        // The mark is not the borrower's.
+        self.loan.restore(left);
+        Ok((true, self.loan.standing()))
+    }
+
+    /// Whether there is a transaction to commit. Inside another one, the savepoint's own end tells the rest.
+    async fn stands(&mut self, is_outermost: bool, standing: &mut Standing) -> QueryResult<()> {
+        let over = match is_outermost && self.loan.may_have_failed() {
+            true => match self.loan.look_at_last(standing).await {
+                Ok(over) => over,
+                Err(error) if B::Connection::is_fatal(&error) => {
+                    return Err(self.loan.in_words_of_server(error));
+                }
+                Err(_) => return Err(error(DatabaseErrorKind::Unknown, ABORTED)),
+            },
+            false => self.loan.glance(standing),
+        };
+        match over {
+            Some(Over::Ended) => return Err(error(DatabaseErrorKind::Unknown, ENDED)),
+            Some(Over::RolledBack) => {
+                let kind = match standing.class().is_some_and(|class| class.is_transient()) {
+                    true => DatabaseErrorKind::SerializationFailure,
+                    false => DatabaseErrorKind::Unknown,
+                };
+                return Err(error(kind, ROLLED_BACK));
+            }
+            None => {}
+        }
+        let question = B::Connection::FAILS_IF_ABORTED.filter(|_| self.loan.may_be_aborted());
+        let Some(question) = question else { return Ok(()) };
+        match self.batch_execute(question).await {
+            Ok(()) => Ok(()),
+            Err(cause) if B::Connection::is_fatal(&cause) => {
+                Err(self.loan.in_words_of_server(cause))
+            }
+            Err(_) => Err(error(DatabaseErrorKind::Unknown, ABORTED)),
+        }
+    }
+
+    async fn undo(&mut self, is_outermost: bool, standing: &Standing) {
+        if standing.over().is_some() && is_outermost {
+            // An error where nothing was begun since.
+            let _ = self.batch_execute("ROLLBACK").await;
+            *Manager::<B>::transaction_manager_status_mut(&mut **self) =
+                TransactionManagerStatus::default();
+        } else {
+            let _ = Manager::<B>::rollback_transaction(&mut **self).await;
+        }
+    }
+}
+
+fn error(kind: DatabaseErrorKind, message: &str) -> DieselError {
+    DieselError::DatabaseError(kind, Box::new(message.to_owned()))
+}

@@ -1,0 +1,301 @@
+//! What migrations say has happened has happened, on each backend.
+
+use std::path::Path;
+
+use diesel::prelude::*;
+use diesel_async::SimpleAsyncConnection;
+use diesel_migrations::FileBasedMigrations;
+use registry_core::settings::BindSettings;
+use registry_core::{MigrateError, MigrateReport, Registry, bind_tables};
+
+use super::{NAME, database};
+use crate::support::steps::{Step, Steps, alone, step};
+use crate::support::{causes, fresh_folder};
+
+diesel::table! {
+    items (id) {
+        id -> Integer,
+    }
+}
+diesel::table! {
+    logs (id) {
+        id -> Integer,
+    }
+}
+bind_tables!(db = "default", connection = super::Backend; items);
+bind_tables!(db = "logging", connection = super::Backend; logs);
+
+type Main = <items::table as registry_core::Bound>::Bind;
+type Logging = <logs::table as registry_core::Bound>::Bind;
+
+const ITEMS: &str = "CREATE TABLE items (id INTEGER PRIMARY KEY NOT NULL)";
+const LOGS: &str = "CREATE TABLE logs (id INTEGER PRIMARY KEY NOT NULL)";
+
+/// A registry with two binds on one database.
+fn registry(url: &str) -> Registry {
+    let builder = Registry::builder().bind("default", url).bind("logging", url);
+    builder.build().expect("good settings")
+}
+
+async fn migrate(registry: &Registry, steps: &[Step]) -> Result<MigrateReport, MigrateError> {
+    registry.migrate::<Main>(Steps(steps.to_vec())).await
+}
+
+async fn migrate_logging(
+    registry: &Registry,
+    steps: &[Step],
+) -> Result<MigrateReport, MigrateError> {
+    registry.migrate::<Logging>(Steps(steps.to_vec())).await
+}
+
+/// Whether the database has a table.
+async fn has(registry: &Registry, table: &str) -> bool {
+    let mut session = registry.session::<Main>().await.expect("a session");
+    session.batch_execute(&format!("SELECT 1 FROM {table}")).await.is_ok()
+}
+
+/// Runs SQL that is not a migration.
+async fn run(registry: &Registry, sql: &str) {
+    let mut session = registry.session::<Main>().await.expect("a session");
+    session.batch_execute(sql).await.expect("it runs");
+}
+
+#[tokio::test]
+async fn two_migrations_of_one_version_are_refused_before_anything_runs() {
+    let url = database();
+    let steps = [step("0_first", LOGS), step("1_y", ITEMS), step("1_x", ITEMS)];
+    let registry = registry(&url);
+    for _ in 0..2 {
+        let error = migrate(&registry, &steps).await.expect_err("one of them would never run");
+        assert_eq!(
+            error.to_string(),
+            "bind `default`: the migrations `1_x` and `1_y` have one version, `1`: nothing was run; give one \
+             of them another"
+        );
+        assert!(!has(&registry, "items").await && !has(&registry, "logs").await);
+    }
+    migrate(&registry, &steps[..2]).await.expect("they have two versions");
+}
+
+fn write_migrations(folder: &Path, migrations: &[(&str, &str)]) -> FileBasedMigrations {
+    for (name, sql) in migrations {
+        std::fs::create_dir_all(folder.join(name)).expect("a folder");
+        std::fs::write(folder.join(name).join("up.sql"), sql).expect("a file");
+    }
+    FileBasedMigrations::from_path(folder).expect("migrations")
+}
+
+/// Diesel leaves `-` out of a version.
+#[tokio::test]
+async fn versions_that_differ_in_hyphens_are_one_version() {
+    let names = ["2026-01-01-000000_a", "20260101000000_b"];
+    let folder = fresh_folder();
+    let migrations = write_migrations(&folder, &[(names[0], ITEMS), (names[1], LOGS)]);
+    let registry = registry(&database());
+    let error = registry.migrate::<Main>(migrations).await.expect_err("one would never run");
+    let MigrateError::SameVersion { version, migrations, .. } = &error else { panic!("{error}") };
+    assert_eq!((version.as_str(), migrations), ("20260101000000", &names.map(str::to_owned)));
+    assert!(!has(&registry, "items").await && !has(&registry, "logs").await);
+}
+
+#[tokio::test]
+async fn binds_that_share_a_database_do_not_count_each_others_versions_as_run() {
+    let url = database();
+    let registry = registry(&url);
+    migrate(&registry, &[step("1_items", ITEMS)]).await.expect("it runs");
+    let logging = [step("1_logs", LOGS), step("2_more", "SELECT 1")];
+    // Also in another process, which knows no more than the database does.
+    for registry in [&registry, &self::registry(&url)] {
+        let error = migrate_logging(registry, &logging).await.expect_err("it would never run");
+        assert_eq!(
+            error.to_string(),
+            "bind `logging`: the migration `1_logs` has the version `1`, and this database has run `1_items` \
+             of bind `default` as that version: nothing was run; give one of them another version"
+        );
+        assert!(!has(registry, "logs").await);
+    }
+    let report = migrate_logging(&registry, &[step("3_logs", LOGS)]).await.expect("it runs");
+    assert_eq!((report.applied.as_slice(), report.skipped), (&["3_logs".to_owned()][..], 0));
+    // The same migrations are the same, whoever ran them.
+    let both = [step("1_items", ITEMS), step("3_logs", LOGS)];
+    for report in [migrate(&registry, &both).await, migrate_logging(&registry, &both).await] {
+        let report = report.expect("nothing to do");
+        assert_eq!((report.applied.len(), report.skipped), (0, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_was_run_under_another_name_is_no_other_migration() {
+    let registry = registry(&database());
+    migrate(&registry, &[step("1_x", ITEMS)]).await.expect("it runs");
+    let error = migrate(&registry, &[step("1_y", LOGS)]).await.expect_err("it would never run");
+    assert_eq!(
+        error.to_string(),
+        "bind `default`: the migration `1_y` has the version `1`, and this database has run `1_x` of bind \
+         `default` as that version: nothing was run; if it is the same migration, give it its name back, and \
+         else another version"
+    );
+}
+
+#[tokio::test]
+async fn what_diesels_own_tool_has_run_or_reverted_counts() {
+    let registry = registry(&database());
+    run(&registry, diesel::migration::CREATE_MIGRATIONS_TABLE).await;
+    let run_by_diesel = "INSERT INTO __diesel_schema_migrations (version, run_on) \
+                         VALUES ('1', '2026-01-01 00:00:00')";
+    run(&registry, run_by_diesel).await;
+    let report = migrate(&registry, &[step("1_x", ITEMS)]).await.expect("nothing to do");
+    assert_eq!((report.applied.len(), report.skipped), (0, 1));
+    // From now on it is known whose it is.
+    migrate_logging(&registry, &[step("1_y", LOGS)]).await.expect_err("it is another's");
+
+    run(&registry, "DELETE FROM __diesel_schema_migrations").await;
+    let report = migrate_logging(&registry, &[step("1_y", LOGS)]).await.expect("it runs");
+    assert_eq!(report.applied, ["1_y"]);
+    // Reverted, and another one run.
+    run(&registry, "DELETE FROM __diesel_schema_migrations").await;
+    run(&registry, run_by_diesel).await;
+    let report = migrate(&registry, &[step("1_z", ITEMS)]).await.expect("nothing to do");
+    assert_eq!((report.applied.len(), report.skipped), (0, 1));
+}
+
+#[tokio::test]
+async fn a_migration_that_leaves_its_transaction_open_is_not_said_to_have_run() {
+    let registry = registry(&database());
+    let insert = alone("2_insert", "BEGIN; INSERT INTO items VALUES (1)");
+    let error =
+        migrate(&registry, &[step("1_items", ITEMS), insert]).await.expect_err("it is undone");
+    assert_eq!(
+        causes(&error),
+        [
+            "bind `default`: the migration `2_insert` failed, after 1 had been run; a part of it may have \
+             been applied, and stays",
+            "it ended without an error, but its version is not in `__diesel_schema_migrations`: a \
+             transaction that it left open was rolled back",
+        ]
+    );
+    let count: i64 = registry_core::RunQueryDsl::get_result(items::table.count(), &registry)
+        .await
+        .expect("rows");
+    assert_eq!(count, 0);
+}
+
+#[tokio::test]
+async fn a_migration_that_ends_its_transaction_has_run() {
+    let registry = registry(&database());
+    let steps = [
+        step("1_items", ITEMS),
+        step("2_insert", "INSERT INTO items VALUES (1); COMMIT"),
+        step("3_logs", LOGS),
+    ];
+    let report = migrate(&registry, &steps).await.expect("they run");
+    assert_eq!(report.applied.len(), 3);
+    assert!(has(&registry, "logs").await);
+    assert_eq!(migrate(&registry, &steps).await.expect("nothing to do").skipped, 3);
+}
+
+#[tokio::test]
+async fn what_a_failed_migration_has_committed_is_told() {
+    let registry = registry(&database());
+    for (steps, in_part) in [
+        (
+            [
+                step("1_items", ITEMS),
+                step("2_fail", "INSERT INTO items VALUES (1); INSERT INTO nowhere VALUES (1)"),
+            ],
+            false,
+        ),
+        (
+            [
+                step("1_items", ITEMS),
+                step(
+                    "2_fail",
+                    "INSERT INTO items VALUES (2); COMMIT; INSERT INTO nowhere VALUES (1)",
+                ),
+            ],
+            true,
+        ),
+        (
+            [
+                step("1_items", ITEMS),
+                alone("2_fail", "INSERT INTO items VALUES (3); INSERT INTO nowhere VALUES (1)"),
+            ],
+            true,
+        ),
+        // DDL commits there.
+        ([step("1_items", ITEMS), step("2_fail", DDL_THAT_FAILS)], NAME == "mysql"),
+    ] {
+        let error = migrate(&registry, &steps).await.expect_err("it fails");
+        let MigrateError::Migration { migration, in_part: told, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((migration.as_str(), *told), ("2_fail", in_part), "{}", steps[1].sql);
+        assert_eq!(
+            error.to_string().ends_with("may have been applied, and stays"),
+            in_part,
+            "{error}"
+        );
+    }
+    assert_eq!(has(&registry, "logs").await, NAME == "mysql");
+}
+
+const DDL_THAT_FAILS: &str =
+    "CREATE TABLE logs (id INTEGER PRIMARY KEY NOT NULL); INSERT INTO nowhere VALUES (1)";
+
+/// As the dumps of databases begin with.
+#[tokio::test]
+async fn what_a_migration_sets_is_not_there_for_the_next() {
+    let (sets, next) = match NAME {
+        "postgres" => (
+            "SELECT pg_catalog.set_config('search_path', '', false); \
+             SET statement_timeout = '1ms'; SET ROLE pg_monitor",
+            "SELECT pg_sleep(0.05)",
+        ),
+        "mysql" => (
+            "SET foreign_key_checks = 0; SET autocommit = 0; SET time_zone = '+05:00'; \
+             SET sql_mode = ''; USE information_schema",
+            "INSERT INTO items SELECT 1 FROM DUAL WHERE @@foreign_key_checks = 0 OR NOT @@autocommit \
+             OR @@sql_mode = ''",
+        ),
+        _ => ("PRAGMA query_only = ON", "SELECT 1"),
+    };
+    let registry = registry(&database());
+    let (sets, next) = (step("2_sets", sets), step("3_next", next));
+    let report =
+        migrate(&registry, &[step("1_items", ITEMS), sets, next, step("4_logs", LOGS)]).await;
+    assert_eq!(report.expect("they run").applied.len(), 4);
+    let count: i64 = registry_core::RunQueryDsl::get_result(items::table.count(), &registry)
+        .await
+        .expect("rows");
+    assert_eq!(count, 0);
+}
+
+#[tokio::test]
+async fn a_migration_that_panics_is_an_error_and_undone() {
+    let registry = registry(&database());
+    let panics = [step("1_items", ITEMS), step("2_panics", "panic")];
+    let error = migrate(&registry, &panics).await.expect_err("it panics");
+    assert!(matches!(error, MigrateError::Panicked { .. }), "{error}");
+    let report = migrate(&registry, &[step("1_items", ITEMS), step("2_logs", LOGS)]).await;
+    assert_eq!(report.expect("nobody holds the lock").applied, ["2_logs"]);
+}
+
+/// Diesel's own settings of a connection, and those of `on_connect`, hold for every migration.
+#[tokio::test]
+async fn what_on_connect_sets_is_there_for_every_migration() {
+    let (on_connect, check) = match NAME {
+        "postgres" => (
+            "SET search_path = pg_temp, public",
+            "SELECT 1 / (current_setting('search_path') = 'pg_temp, public')::int",
+        ),
+        _ => return,
+    };
+    let settings = BindSettings::new(database()).on_connect([on_connect]);
+    let registry = Registry::builder().bind("default", settings).build().expect("good settings");
+    let steps = [
+        step("1_first", check),
+        step("2_reset", "SET search_path = public"),
+        step("3_last", check),
+    ];
+    migrate(&registry, &steps).await.expect("they run");
+}

@@ -1,0 +1,184 @@
+//! Migrations that rebuild a table, which other tables refer to.
+
+use registry_core::{MigrateError, MigrateReport};
+
+use super::*;
+use crate::support::steps::{Step, Steps, alone, step};
+use crate::support::{causes, fresh_folder};
+
+on_both_runtimes!(
+    a_table_that_is_rebuilt_keeps_the_rows_that_refer_to_it,
+    foreign_keys_are_enforced_after_migrations,
+    a_migration_that_breaks_a_foreign_key_is_an_error_and_undone,
+    rows_that_referred_to_nothing_before_are_nobodys_fault,
+    a_foreign_key_that_is_broken_outside_a_transaction_is_told,
+    a_bind_that_does_not_enforce_foreign_keys_is_not_checked,
+    another_writer_does_not_end_a_migration_that_reads_first,
+);
+
+const FIRST: Step = step(
+    "1_first",
+    "CREATE TABLE author (id INTEGER PRIMARY KEY, name TEXT);
+     CREATE TABLE book (
+         id INTEGER PRIMARY KEY,
+         author_id INTEGER NOT NULL REFERENCES author (id) ON DELETE CASCADE
+     );
+     INSERT INTO author VALUES (1, 'Le Guin');
+     INSERT INTO book VALUES (1, 1), (2, 1);",
+);
+
+/// As SQLite's manual has it, but for the transaction.
+const REBUILD: &str = "PRAGMA foreign_keys=OFF;
+     CREATE TABLE author_new (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+     INSERT INTO author_new SELECT * FROM author;
+     DROP TABLE author;
+     ALTER TABLE author_new RENAME TO author;
+     PRAGMA foreign_keys=ON;";
+
+/// With a transaction of its own.
+const REBUILD_ALONE: &str = "PRAGMA foreign_keys=OFF;
+     BEGIN;
+     CREATE TABLE author_new (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+     INSERT INTO author_new SELECT * FROM author;
+     DROP TABLE author;
+     ALTER TABLE author_new RENAME TO author;
+     COMMIT;
+     PRAGMA foreign_keys=ON;";
+
+const ORPHAN: &str = "INSERT INTO book VALUES (7, 5)";
+const IS_REFUSED: &str = "FOREIGN KEY constraint failed";
+
+/// A fresh database in a file, and one in memory, whose only connection is lent to migrations.
+fn registries() -> [Registry; 2] {
+    let file = format!("sqlite://{}/app.db", fresh_folder().display());
+    [registry(file.as_str()), registry("sqlite::memory:")]
+}
+
+async fn migrate(registry: &Registry, steps: &[Step]) -> Result<MigrateReport, MigrateError> {
+    registry.migrate::<Main>(Steps(steps.to_vec())).await
+}
+
+async fn books(registry: &Registry) -> i32 {
+    let count = sql_query("SELECT count(*) AS value FROM book");
+    count.get_result::<Number>(&mut session(registry).await).await.expect("a number").value
+}
+
+async fn execute(registry: &Registry, sql: &str) -> Result<usize, String> {
+    let execute = sql_query(sql).execute(&mut session(registry).await).await;
+    execute.map_err(|error| error.to_string())
+}
+
+async fn a_table_that_is_rebuilt_keeps_the_rows_that_refer_to_it() {
+    for rebuild in [step("2_rebuild", REBUILD), alone("2_rebuild", REBUILD_ALONE)] {
+        for registry in registries() {
+            migrate(&registry, &[FIRST, rebuild]).await.expect("they run");
+            assert_eq!(books(&registry).await, 2);
+            assert_eq!(execute(&registry, ORPHAN).await, Err(IS_REFUSED.to_owned()));
+        }
+    }
+}
+
+async fn foreign_keys_are_enforced_after_migrations() {
+    for registry in registries() {
+        for step in [
+            step("2_last", "SELECT 1"),
+            alone("3_off", "PRAGMA foreign_keys=OFF"),
+            step("4_fails", "nonsense"),
+            alone("4_fails", "PRAGMA foreign_keys=OFF; nonsense"),
+            step("4_panics", "CREATE TABLE gone (id INTEGER); panic"),
+            alone("4_panics", "BEGIN; CREATE TABLE gone (id INTEGER); panic"),
+        ] {
+            let done = migrate(&registry, &[FIRST, step]).await;
+            assert_eq!(done.is_ok(), !step.name.starts_with('4'), "{done:?}");
+            assert_eq!(
+                execute(&registry, ORPHAN).await,
+                Err(IS_REFUSED.to_owned()),
+                "{}",
+                step.name
+            );
+            assert!(execute(&registry, "SELECT 1 FROM gone").await.is_err(), "it was rolled back");
+            assert_eq!(books(&registry).await, 2);
+        }
+    }
+}
+
+async fn a_migration_that_breaks_a_foreign_key_is_an_error_and_undone() {
+    for registry in registries() {
+        let delete = step("2_delete", "DELETE FROM author");
+        let error = migrate(&registry, &[FIRST, delete]).await.expect_err("two books are orphans");
+        assert_eq!(
+            causes(&error),
+            [
+                "bind `default`: the migration `2_delete` failed, after 1 had been run",
+                "a foreign key is broken after it: the row 1 of `book` refers to a row of `author` that is not \
+                 there; so it is with 1 more row",
+            ]
+        );
+        assert_eq!(execute(&registry, "UPDATE author SET name = 'Lem'").await, Ok(1));
+        assert_eq!(books(&registry).await, 2);
+    }
+}
+
+async fn rows_that_referred_to_nothing_before_are_nobodys_fault() {
+    for registry in registries() {
+        migrate(&registry, &[FIRST]).await.expect("it runs");
+        let mut session = session(&registry).await;
+        for sql in ["PRAGMA foreign_keys = OFF", ORPHAN, "PRAGMA foreign_keys = ON"] {
+            sql_query(sql).execute(&mut session).await.expect("it runs");
+        }
+        drop(session);
+        migrate(&registry, &[FIRST, step("2_rebuild", REBUILD)]).await.expect("it runs");
+        assert_eq!(books(&registry).await, 3);
+        let more = step("3_more", "INSERT INTO book VALUES (8, 5)");
+        let error = migrate(&registry, &[more]).await.expect_err("one more");
+        assert_eq!(
+            causes(&error)[1],
+            "a foreign key is broken after it: the row 8 of `book` refers to a row of `author` that is not there"
+        );
+        // A foreign key of which SQLite can make nothing.
+        let odd = "CREATE TABLE odd (id INTEGER REFERENCES author (name))";
+        let error = migrate(&registry, &[step("4_odd", odd)]).await.expect_err("no such key");
+        assert!(causes(&error)[1].contains("foreign key mismatch"), "{error:?}");
+        execute(&registry, odd).await.expect("a table");
+        migrate(&registry, &[step("5_more", "SELECT 1")]).await.expect("it was there before");
+    }
+}
+
+async fn a_foreign_key_that_is_broken_outside_a_transaction_is_told() {
+    for registry in registries() {
+        let delete = alone("2_delete", "DELETE FROM author");
+        let error = migrate(&registry, &[FIRST, delete]).await.expect_err("two books are orphans");
+        assert_eq!(
+            error.to_string(),
+            "bind `default`: the migration `2_delete` failed, after 1 had been run; a part of it may have been \
+             applied, and stays"
+        );
+        assert!(causes(&error)[1].starts_with("a foreign key is broken after it"), "{error:?}");
+        assert_eq!(books(&registry).await, 2);
+    }
+}
+
+async fn a_bind_that_does_not_enforce_foreign_keys_is_not_checked() {
+    let settings = BindSettings::new("sqlite::memory:").on_connect(["PRAGMA foreign_keys = OFF"]);
+    let registry = registry(settings);
+    let delete = step("2_delete", "DELETE FROM author");
+    migrate(&registry, &[FIRST, delete]).await.expect("nobody enforces anything");
+    assert_eq!(execute(&registry, ORPHAN).await, Ok(1));
+}
+
+async fn another_writer_does_not_end_a_migration_that_reads_first() {
+    let [registry, _] = registries();
+    migrate(&registry, &[FIRST]).await.expect("it runs");
+    let busy = registry.clone();
+    let (stop, mut is_stopped) = tokio::sync::oneshot::channel::<()>();
+    let writing = tokio::spawn(async move {
+        while is_stopped.try_recv().is_err() {
+            execute(&busy, "UPDATE author SET name = name || 'x'").await.expect("it waits");
+            tokio::task::yield_now().await;
+        }
+    });
+    let names = (2..40).map(|number| step(format!("{number:03}_read").leak(), "SELECT 1"));
+    migrate(&registry, &names.collect::<Vec<_>>()).await.expect("each has its turn");
+    stop.send(()).expect("it writes");
+    writing.await.expect("no panic");
+}

@@ -1,0 +1,79 @@
+//! Migrations that are written in a test.
+
+use std::fmt;
+
+use diesel::backend::Backend;
+use diesel::connection::BoxableConnection;
+use diesel::migration::{
+    Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion, Result,
+};
+
+/// A migration: a name, which begins with its version, and SQL. It panics where that is `panic`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) sql: &'static str,
+    in_transaction: bool,
+}
+
+/// One that runs in a transaction.
+pub(crate) const fn step(name: &'static str, sql: &'static str) -> Step {
+    Step { name, sql, in_transaction: true }
+}
+
+/// One that does not.
+pub(crate) const fn alone(name: &'static str, sql: &'static str) -> Step {
+    Step { name, sql, in_transaction: false }
+}
+
+/// In whatever order.
+#[derive(Debug, Clone)]
+pub(crate) struct Steps(pub(crate) Vec<Step>);
+
+impl<DB: Backend> MigrationSource<DB> for Steps {
+    fn migrations(&self) -> Result<Vec<Box<dyn Migration<DB>>>> {
+        Ok(self.0.iter().map(|step| Box::new(*step) as Box<dyn Migration<DB>>).collect())
+    }
+}
+
+impl<DB: Backend> Migration<DB> for Step {
+    fn run(&self, connection: &mut dyn BoxableConnection<DB>) -> Result<()> {
+        let (sql, panics) = match self.sql.strip_suffix("panic") {
+            Some(sql) => (sql, true),
+            None => (self.sql, false),
+        };
+        connection.batch_execute(if sql.is_empty() { "SELECT 1" } else { sql })?;
+        assert!(!panics, "the migration panics");
+        Ok(())
+    }
+
+    fn revert(&self, _: &mut dyn BoxableConnection<DB>) -> Result<()> {
+        Ok(())
+    }
+
+    fn metadata(&self) -> &dyn MigrationMetadata {
+        self
+    }
+
+    fn name(&self) -> &dyn MigrationName {
+        self
+    }
+}
+
+impl MigrationMetadata for Step {
+    fn run_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+}
+
+impl MigrationName for Step {
+    fn version(&self) -> MigrationVersion<'_> {
+        self.name.split('_').next().unwrap_or_default().into()
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}

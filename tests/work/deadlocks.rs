@@ -1,0 +1,346 @@
+//! The victims of deadlocks and other conflicts: whoever ran the statement, its error says that it may be tried again.
+
+use std::sync::Arc;
+
+use diesel::prelude::*;
+use diesel::sql_types::Integer;
+use diesel_async::SimpleAsyncConnection;
+use registry_core::{
+    Bind, BindSettings, Error, Registry, RunQueryDsl, Session, UnitOfWork, WorkError, binds,
+};
+use tokio::sync::Barrier;
+
+use crate::support::{causes, mariadb, postgres, sqlite_file};
+
+binds! {
+    Pg: Postgres = "pg";
+    My: Mysql = "my";
+    Lite: Sqlite = "lite";
+}
+
+const TABLE: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER NOT NULL); \
+                     INSERT INTO t VALUES (1, 0), (2, 0)";
+
+fn build(pg: String, my: String) -> Registry {
+    Registry::builder()
+        .bind("pg", pg)
+        .bind("my", my)
+        .bind("lite", BindSettings::new(sqlite_file()))
+        .build()
+        .expect("good settings")
+}
+
+async fn registry() -> Registry {
+    let registry = build(postgres().database("work"), mariadb().database("work"));
+    let mut session = registry.session::<Pg>().await.expect("a session");
+    session.batch_execute(TABLE).await.expect("rows");
+    let mut session = registry.session::<My>().await.expect("a session");
+    session.batch_execute(TABLE).await.expect("rows");
+    let mut session = registry.session::<Lite>().await.expect("a session");
+    session.batch_execute(TABLE).await.expect("rows");
+    registry
+}
+
+/// Who runs the statement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum By {
+    Batch,
+    /// The methods of this crate.
+    Registry,
+    /// The methods of diesel-async, without rows and with rows.
+    DieselAsync,
+    DieselAsyncWithRows,
+}
+
+const ALL: [By; 4] = [By::Batch, By::Registry, By::DieselAsync, By::DieselAsyncWithRows];
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Integer)]
+    #[expect(dead_code, reason = "only the lock is wanted")]
+    id: i32,
+}
+
+/// Locks a row, by both drivers.
+macro_rules! lock {
+    ($session:expr, $id:expr, $by:expr) => {{
+        let update = format!("UPDATE t SET v = v + 1 WHERE id = {}", $id);
+        let select = format!("SELECT id FROM t WHERE id = {} FOR UPDATE", $id);
+        let session = $session;
+        match $by {
+            By::Batch => session.batch_execute(&update).await.map_err(Error::from),
+            By::Registry => {
+                diesel::sql_query(update).execute(session).await.map(drop).map_err(Error::from)
+            }
+            By::DieselAsync => {
+                let update = diesel::sql_query(update);
+                let done = diesel_async::RunQueryDsl::execute(update, &mut **session).await;
+                done.map(drop).map_err(Error::from)
+            }
+            By::DieselAsyncWithRows => {
+                let select = diesel::sql_query(select);
+                let done = diesel_async::RunQueryDsl::load::<Row>(select, &mut **session).await;
+                done.map(drop).map_err(Error::from)
+            }
+        }
+    }};
+}
+
+/// Two transactions that wait for each other, and the outcome of both.
+macro_rules! deadlock {
+    ($registry:expr, $bind:ty, $work:expr) => {{
+        let both = Arc::new(Barrier::new(2));
+        let tasks = [(1, 2), (2, 1)].map(|(first, second)| {
+            let (registry, both) = ($registry.clone(), Arc::clone(&both));
+            tokio::spawn(async move { $work(registry, both, first, second).await })
+        });
+        let [one, other] = tasks;
+        [one.await.expect("no panic"), other.await.expect("no panic")]
+    }};
+}
+
+#[track_caller]
+fn assert_victim(outcomes: [Result<(), Error>; 2], why: &str) {
+    let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+    let [error] = &errors[..] else { panic!("{why}: one is the victim: {errors:?}") };
+    assert!(error.is_transient(), "{why}: {:?}", causes(error));
+    let words = causes(error).concat().to_lowercase();
+    assert!(words.contains("deadlock"), "{why}: {words}");
+}
+
+macro_rules! victims {
+    ($name:ident, $bind:ty) => {
+        mod $name {
+            use super::*;
+
+            type B = $bind;
+
+            async fn in_transaction(
+                registry: Registry,
+                both: Arc<Barrier>,
+                (first, second): (i32, i32),
+                by: By,
+            ) -> Result<(), Error> {
+                registry
+                    .transaction(async |work| {
+                        lock!(work.session::<B>().await?, first, by)?;
+                        both.wait().await;
+                        lock!(work.session::<B>().await?, second, by)
+                    })
+                    .await
+            }
+
+            async fn in_savepoint(
+                registry: Registry,
+                both: Arc<Barrier>,
+                (first, second): (i32, i32),
+                by: By,
+            ) -> Result<(), Error> {
+                registry
+                    .transaction(async |work| {
+                        lock!(work.session::<B>().await?, first, by)?;
+                        both.wait().await;
+                        work.savepoint(async |work: &mut UnitOfWork| {
+                            lock!(work.session::<B>().await?, second, by)
+                        })
+                        .await
+                    })
+                    .await
+            }
+
+            async fn of_session(
+                registry: Registry,
+                both: Arc<Barrier>,
+                (first, second): (i32, i32),
+                by: By,
+            ) -> Result<(), Error> {
+                let mut session = registry.session::<B>().await?;
+                session
+                    .transaction(async |session| {
+                        lock!(&mut *session, first, by)?;
+                        both.wait().await;
+                        session
+                            .transaction(async |session: &mut Session<B>| {
+                                lock!(&mut *session, second, by)
+                            })
+                            .await
+                    })
+                    .await
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn a_victim_may_be_tried_again_whoever_ran_the_statement() {
+                let registry = registry().await;
+                for by in ALL {
+                    let outcomes =
+                        deadlock!(registry, B, |r, both, a, b| in_transaction(r, both, (a, b), by));
+                    assert_victim(outcomes, &format!("{by:?}"));
+                }
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn a_victim_in_a_savepoint_keeps_its_error() {
+                let registry = registry().await;
+                for by in ALL {
+                    let outcomes =
+                        deadlock!(registry, B, |r, both, a, b| in_savepoint(r, both, (a, b), by));
+                    assert_victim(outcomes, &format!("{by:?}"));
+                }
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn a_victim_in_a_transaction_of_a_session_keeps_its_error() {
+                let registry = registry().await;
+                for by in ALL {
+                    let outcomes =
+                        deadlock!(registry, B, |r, both, a, b| of_session(r, both, (a, b), by));
+                    assert_victim(outcomes, &format!("{by:?}"));
+                }
+            }
+        }
+    };
+}
+
+victims!(on_postgresql, Pg);
+victims!(on_mariadb, My);
+
+/// The error is swallowed, and what follows would be committed by itself.
+async fn swallowed(
+    registry: Registry,
+    both: Arc<Barrier>,
+    (first, second): (i32, i32),
+    by: By,
+) -> Result<(), Error> {
+    let mut session = registry.session::<My>().await?;
+    session
+        .transaction(async |session| {
+            lock!(&mut *session, first, by)?;
+            both.wait().await;
+            let _ = lock!(&mut *session, second, by);
+            Ok::<_, Error>(())
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_victim_that_goes_on_is_not_told_that_it_was_committed() {
+    let registry = registry().await;
+    for by in ALL {
+        let outcomes = deadlock!(registry, My, |r, both, a, b| swallowed(r, both, (a, b), by));
+        let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+        let [error] = &errors[..] else { panic!("{by:?}: one is the victim: {errors:?}") };
+        let words = causes(error).concat();
+        assert!(words.contains("has rolled the transaction back"), "{by:?}: {words}");
+        assert!(error.is_transient(), "{by:?}: {words}");
+    }
+}
+
+/// In a unit of work, by the code that the server is asked for, whatever its language.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_of_mariadb_s_own_is_known_to_be_one() {
+    async fn goes_on(
+        registry: Registry,
+        both: Arc<Barrier>,
+        (first, second): (i32, i32),
+    ) -> Result<(), Error> {
+        let mut work = registry.begin();
+        let session = work.session::<My>().await?;
+        session.batch_execute("SET lc_messages = 'de_DE'").await?;
+        lock!(work.session::<My>().await?, first, By::Batch)?;
+        both.wait().await;
+        if lock!(work.session::<My>().await?, second, By::Batch).is_ok() {
+            work.commit().await?;
+            return Ok(());
+        }
+        let error = work.session::<My>().await.expect_err("it is gone");
+        assert!(matches!(error, WorkError::RolledBack { key } if key == "my"), "{error}");
+        let error = work.commit().await.expect_err("there is nothing to commit");
+        assert!(error.is_rolled_back() && error.is_transient(), "{error}");
+        Err(error.into())
+    }
+
+    let registry = registry().await;
+    let outcomes = deadlock!(registry, My, |r, both, a, b| goes_on(r, both, (a, b)));
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 1, "{outcomes:?}");
+}
+
+/// Only the statement is rolled back, so the transaction goes on.
+#[tokio::test]
+async fn a_lock_that_could_not_be_had_in_time_is_transient_and_ends_nothing() {
+    let registry = registry().await;
+    let mut holder = registry.begin();
+    lock!(holder.session::<My>().await.expect("a session"), 1, By::Batch).expect("locked");
+    let outcome = registry
+        .transaction(async |work| {
+            let session = work.session::<My>().await?;
+            session.batch_execute("SET innodb_lock_wait_timeout = 1").await?;
+            lock!(work.session::<My>().await?, 1, By::Batch)
+        })
+        .await;
+    assert!(outcome.unwrap_err().is_transient());
+    let mut work = registry.begin();
+    let session = work.session::<My>().await.expect("a session");
+    session.batch_execute("SET innodb_lock_wait_timeout = 1").await.expect("set");
+    lock!(work.session::<My>().await.expect("a session"), 2, By::Batch).expect("locked");
+    let waited = lock!(work.session::<My>().await.expect("a session"), 1, By::Batch);
+    assert!(waited.is_err());
+    lock!(work.session::<My>().await.expect("it stands"), 2, By::Batch).expect("locked");
+    work.commit().await.expect("committed");
+    holder.rollback().await.expect("told");
+}
+
+#[tokio::test]
+async fn a_database_that_is_locked_is_transient_on_sqlite() {
+    let url = sqlite_file();
+    let settings = BindSettings::new(url).busy_timeout(std::time::Duration::from_millis(20));
+    let registry = Registry::builder().bind("lite", settings).build().expect("good settings");
+    let mut session = registry.session::<Lite>().await.expect("a session");
+    session.batch_execute(TABLE).await.expect("rows");
+    let mut writer = registry.begin();
+    writer.session::<Lite>().await.expect("it has the lock");
+    let blocked = session
+        .transaction(async |session| {
+            session.batch_execute("UPDATE t SET v = 1").await?;
+            Ok::<_, Error>(())
+        })
+        .await;
+    assert!(blocked.unwrap_err().is_transient());
+    let blocked = registry
+        .transaction(async |work| {
+            work.session::<Lite>().await?;
+            Ok::<_, Error>(())
+        })
+        .await;
+    assert!(blocked.unwrap_err().is_transient());
+    writer.rollback().await.expect("told");
+}
+
+/// The words of one server are not those of another, and the code is the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_victim_of_a_server_that_speaks_german_is_known_by_its_code() {
+    async fn works(
+        registry: Registry,
+        both: Arc<Barrier>,
+        (first, second): (i32, i32),
+    ) -> Result<(), Error> {
+        registry
+            .transaction(async |work| {
+                let session = work.session::<My>().await?;
+                session.batch_execute("SET lc_messages = 'de_DE'").await?;
+                lock!(work.session::<My>().await?, first, By::Batch)?;
+                both.wait().await;
+                work.savepoint(async |work: &mut UnitOfWork| {
+                    lock!(work.session::<My>().await?, second, By::Batch)
+                })
+                .await
+            })
+            .await
+    }
+
+    let registry = registry().await;
+    let outcomes = deadlock!(registry, My, |r, both, a, b| works(r, both, (a, b)));
+    let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+    let [error] = &errors[..] else { panic!("one is the victim: {errors:?}") };
+    assert!(error.is_transient(), "{:?}", causes(error));
+    assert_eq!(<My as Bind>::KEY, "my");
+}

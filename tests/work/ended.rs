@@ -1,0 +1,316 @@
+//! What ends a transaction in each backend's own way.
+
+use diesel::prelude::*;
+use diesel::result::Error as DieselError;
+use diesel_async::SimpleAsyncConnection;
+use registry_core::work::Outcome;
+use registry_core::{
+    CommitError, Error, Registry, RunQueryDsl, UnitOfWork, WorkError, bind_tables, binds,
+};
+
+use crate::support::{mariadb, postgres, sqlite_file};
+
+diesel::table! {
+    events (id) {
+        id -> Integer,
+    }
+}
+diesel::table! {
+    my_items (id) {
+        id -> Integer,
+    }
+}
+diesel::table! {
+    notes (id) {
+        id -> Integer,
+    }
+}
+
+binds! {
+    Pg: Postgres = "pg";
+    My: Mysql = "my";
+    Lite: Sqlite = "lite";
+}
+bind_tables!(Pg; events);
+bind_tables!(My; my_items);
+bind_tables!(Lite; notes);
+
+async fn registry() -> Registry {
+    let registry = Registry::builder()
+        .bind("pg", postgres().database("work"))
+        .bind("my", mariadb().database("work"))
+        .bind("lite", sqlite_file())
+        .build()
+        .expect("good settings");
+    let mut pg = registry.session::<Pg>().await.expect("a session");
+    pg.batch_execute("CREATE TABLE events (id INTEGER PRIMARY KEY)").await.expect("a table");
+    let mut my = registry.session::<My>().await.expect("a session");
+    my.batch_execute(
+        "CREATE TABLE my_items (id INTEGER PRIMARY KEY); \
+         CREATE TABLE scratch (id INTEGER PRIMARY KEY, v INTEGER NOT NULL DEFAULT 0); \
+         CREATE VIEW seen AS SELECT id FROM scratch; \
+         CREATE PROCEDURE commits() COMMIT; \
+         CREATE PROCEDURE commits_and_begins() BEGIN COMMIT; START TRANSACTION; END; \
+         CREATE PROCEDURE is_harmless() DO 1",
+    )
+    .await
+    .expect("tables");
+    let mut lite = registry.session::<Lite>().await.expect("a session");
+    lite.batch_execute("CREATE TABLE notes (id INTEGER PRIMARY KEY)").await.expect("a table");
+    registry
+}
+
+async fn add_all(work: &mut UnitOfWork, id: i32) -> Result<(), Error> {
+    diesel::insert_into(events::table).values(events::id.eq(id)).execute(&mut *work).await?;
+    diesel::insert_into(my_items::table).values(my_items::id.eq(id)).execute(&mut *work).await?;
+    diesel::insert_into(notes::table).values(notes::id.eq(id)).execute(work).await?;
+    Ok(())
+}
+
+fn outcome<'a>(error: &'a CommitError, key: &str) -> &'a Outcome {
+    error.binds().find(|(other, _)| *other == key).expect("it was touched").1
+}
+
+/// <https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/>
+const COMMIT_IMPLICITLY: &[&str] = &[
+    "TRUNCATE TABLE scratch",
+    "CREATE INDEX by_v ON scratch (v)",
+    "DROP INDEX by_v ON scratch",
+    "ALTER TABLE scratch ADD COLUMN w INTEGER",
+    "CREATE TABLE made (id INTEGER)",
+    "RENAME TABLE made TO renamed",
+    "DROP TABLE renamed",
+    "CREATE OR REPLACE VIEW seen AS SELECT id, v FROM scratch",
+    "DROP VIEW seen",
+    "LOCK TABLES scratch READ",
+    "ANALYZE TABLE scratch",
+    "OPTIMIZE TABLE scratch",
+    "CHECK TABLE scratch",
+    "FLUSH TABLES",
+    "START TRANSACTION",
+    "BEGIN",
+    "BEGIN NOT ATOMIC COMMIT; END",
+    "SET autocommit = 1",
+    "SET @@session.autocommit = ON",
+    "CREATE PROCEDURE another() DO 1",
+    "DROP PROCEDURE another",
+    "CREATE TRIGGER t BEFORE INSERT ON scratch FOR EACH ROW SET NEW.v = 1",
+    "DROP TRIGGER t",
+    "CREATE SEQUENCE s",
+    "CREATE USER IF NOT EXISTS nobody@localhost",
+    "GRANT SELECT ON scratch TO nobody@localhost",
+    "REVOKE SELECT ON scratch FROM nobody@localhost",
+    "DROP USER nobody@localhost",
+    "CALL commits()",
+    "CALL commits_and_begins()",
+    "EXECUTE IMMEDIATE 'COMMIT'",
+    "PREPARE p FROM 'TRUNCATE TABLE scratch'; EXECUTE p",
+    "/*!50000 TRUNCATE TABLE scratch */",
+    "COMMIT; INSERT INTO scratch (id) VALUES (1)",
+    "TRUNCATE TABLE scratch; INSERT INTO scratch (id) VALUES (1); SELECT 1",
+    "CREATE TABLE IF NOT EXISTS scratch (id INTEGER)",
+];
+
+#[tokio::test]
+async fn statements_that_commit_implicitly_end_the_transaction_on_mariadb() {
+    let registry = registry().await;
+    for (at, statement) in COMMIT_IMPLICITLY.iter().enumerate() {
+        let id = i32::try_from(at).expect("few") + 1;
+        let mut work = registry.begin();
+        add_all(&mut work, id).await.expect("rows");
+        let session = work.session::<My>().await.expect("a session");
+        let done = session.batch_execute(statement).await;
+        done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        let next = diesel::insert_into(my_items::table).values(my_items::id.eq(100 + id));
+        let error = next.execute(&mut work).await.expect_err(statement);
+        assert!(
+            matches!(error, Error::Work(WorkError::Ended { key }) if key == "my"),
+            "{statement}: {error}"
+        );
+        let error = work.commit().await.expect_err(statement);
+        assert!(matches!(outcome(&error, "my"), Outcome::Ended), "{statement}: {error}");
+        assert!(matches!(outcome(&error, "pg"), Outcome::RolledBack), "{statement}: {error}");
+        assert!(matches!(outcome(&error, "lite"), Outcome::RolledBack), "{statement}: {error}");
+        assert!(!error.is_rolled_back() && !error.is_transient(), "{statement}: {error}");
+        let kept: i64 = my_items::table.count().get_result(&registry).await.expect("a count");
+        assert_eq!(kept, i64::from(id), "{statement} has committed, and nothing after it was");
+    }
+    let counts = (
+        events::table.count().get_result::<i64>(&registry).await.expect("a count"),
+        notes::table.count().get_result::<i64>(&registry).await.expect("a count"),
+    );
+    assert_eq!(counts, (0, 0));
+}
+
+#[tokio::test]
+async fn a_statement_that_commits_and_then_fails_has_ended_the_transaction_on_mariadb() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_all(&mut work, 1).await.expect("rows");
+    let session = work.session::<My>().await.expect("a session");
+    session.batch_execute("CREATE TABLE scratch (id INTEGER)").await.expect_err("it is there");
+    let error = work.rollback().await.unwrap_err();
+    assert!(matches!(error, WorkError::Ended { key } if key == "my"), "{error}");
+    let kept: i64 = my_items::table.count().get_result(&registry).await.expect("a count");
+    assert_eq!(kept, 1);
+}
+
+#[tokio::test]
+async fn ddl_in_a_transaction_of_several_databases_is_told_with_the_databases() {
+    let registry = registry().await;
+    let outcome = registry
+        .transaction(async |work| {
+            let row = diesel::insert_into(events::table).values(events::id.eq(1));
+            row.execute(&mut *work).await?;
+            let row = diesel::insert_into(my_items::table).values(my_items::id.eq(1));
+            row.execute(&mut *work).await?;
+            diesel::sql_query("TRUNCATE TABLE scratch")
+                .execute(work.session_for::<my_items::table>().await?)
+                .await?;
+            Ok::<_, Error>(())
+        })
+        .await;
+    let Err(Error::Commit(error)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(
+        error.to_string(),
+        "it is not known whether it was committed: bind `pg` is rolled back, bind `my` may be committed, \
+         as a statement of the program has ended its transaction"
+    );
+    assert!(!error.is_rolled_back() && !error.is_transient());
+    assert_eq!(events::table.count().get_result::<i64>(&registry).await.expect("a count"), 0);
+    assert_eq!(my_items::table.count().get_result::<i64>(&registry).await.expect("a count"), 1);
+}
+
+#[tokio::test]
+async fn a_statement_that_was_cut_short_may_have_ended_the_transaction() {
+    let registry = registry().await;
+    // Somebody else has the table, so that it waits.
+    let mut other = registry.session::<My>().await.expect("a session");
+    other.batch_execute("LOCK TABLES scratch WRITE").await.expect("locked");
+    let mut work = registry.begin();
+    add_all(&mut work, 1).await.expect("rows");
+    let session = work.session::<My>().await.expect("a session");
+    let cut = session.batch_execute("TRUNCATE TABLE scratch");
+    let waited = tokio::time::timeout(std::time::Duration::from_millis(300), cut).await;
+    assert!(waited.is_err(), "it waits for the table");
+    let error = work.commit().await.unwrap_err();
+    assert!(matches!(outcome(&error, "my"), Outcome::Ended), "{error}");
+    assert!(!error.is_rolled_back());
+    other.batch_execute("UNLOCK TABLES").await.expect("unlocked");
+}
+
+#[tokio::test]
+async fn savepoints_of_the_program_s_own_outlive_the_questions_that_are_asked_on_mariadb() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_all(&mut work, 1).await.expect("rows");
+    let session = work.session::<My>().await.expect("a session");
+    session.batch_execute("SAVEPOINT mine").await.expect("set");
+    session.batch_execute("CALL is_harmless()").await.expect("called");
+    for id in [2, 3] {
+        let session = work.session::<My>().await.expect("it stands");
+        session.batch_execute("SET @own = 1").await.expect("set");
+        let insert = format!("INSERT INTO my_items VALUES ({id})");
+        session.batch_execute(&insert).await.expect("a row");
+    }
+    let session = work.session::<My>().await.expect("it stands");
+    session.batch_execute("ROLLBACK TO SAVEPOINT mine").await.expect("it is there");
+    work.commit().await.expect("committed");
+    let kept = my_items::table.select(my_items::id).load::<i32>(&registry).await.expect("rows");
+    assert_eq!(kept, [1]);
+
+    // And what ends the transaction is found out all the same.
+    let mut work = registry.begin();
+    add_all(&mut work, 11).await.expect("rows");
+    let session = work.session::<My>().await.expect("a session");
+    session.batch_execute("SAVEPOINT mine").await.expect("set");
+    session.batch_execute("CALL commits()").await.expect("called");
+    let error = work.session::<My>().await.expect_err("it has ended");
+    assert!(matches!(error, WorkError::Ended { .. }), "{error}");
+    assert!(matches!(outcome(&work.commit().await.unwrap_err(), "my"), Outcome::Ended));
+    let mut work = registry.begin();
+    add_all(&mut work, 21).await.expect("rows");
+    let session = work.session::<My>().await.expect("a session");
+    session.batch_execute("SAVEPOINT mine; COMMIT; BEGIN").await.expect("run");
+    assert!(matches!(outcome(&work.commit().await.unwrap_err(), "my"), Outcome::Ended));
+}
+
+#[tokio::test]
+async fn work_on_the_thread_of_sqlite_is_watched_as_well() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_all(&mut work, 1).await.expect("rows");
+    let session = work.session::<Lite>().await.expect("a session");
+    let harmless = session.spawn_blocking(|connection| {
+        use diesel::connection::SimpleConnection;
+        connection.batch_execute("INSERT INTO notes VALUES (2)")
+    });
+    harmless.await.expect("a row");
+    let session = work.session::<Lite>().await.expect("it stands");
+    let ended = session.spawn_blocking(|connection| {
+        use diesel::connection::SimpleConnection;
+        connection.batch_execute("COMMIT; BEGIN")
+    });
+    ended.await.expect("run");
+    let error = work.session::<Lite>().await.expect_err("it has ended");
+    assert!(matches!(error, WorkError::Ended { key } if key == "lite"), "{error}");
+    let error = work.commit().await.unwrap_err();
+    assert!(matches!(outcome(&error, "lite"), Outcome::Ended), "{error}");
+}
+
+#[tokio::test]
+async fn a_rollback_of_sqlite_s_own_is_known_to_be_one() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_all(&mut work, 1).await.expect("rows");
+    let session = work.session::<Lite>().await.expect("a session");
+    session.batch_execute("INSERT OR ROLLBACK INTO notes VALUES (1)").await.expect_err("there");
+    let error = work.session::<Lite>().await.expect_err("it is gone");
+    assert!(matches!(error, WorkError::RolledBack { key } if key == "lite"), "{error}");
+    let error = work.commit().await.unwrap_err();
+    assert!(error.is_rolled_back(), "{error}");
+    // The transaction of a session is no more committed than that.
+    let mut session = registry.session::<Lite>().await.expect("a session");
+    let outcome = session
+        .transaction(async |session| {
+            session.batch_execute("INSERT INTO notes VALUES (1)").await?;
+            drop(session.batch_execute("INSERT OR ROLLBACK INTO notes VALUES (1)").await);
+            Ok::<_, DieselError>(())
+        })
+        .await;
+    let error = outcome.unwrap_err();
+    assert!(error.to_string().contains("has rolled the transaction back"), "{error}");
+    drop(session);
+    assert_eq!(notes::table.count().get_result::<i64>(&registry).await.expect("a count"), 0);
+}
+
+/// `ROLLBACK TO SAVEPOINT` is reported by PostgreSQL in the same word as `ROLLBACK`.
+#[tokio::test]
+async fn a_rollback_to_a_savepoint_is_not_taken_for_a_rollback_on_postgresql() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_all(&mut work, 1).await.expect("rows");
+    for text in
+        ["SAVEPOINT mine", "ROLLBACK TO mine", "rollback to savepoint mine -- all", "RELEASE mine"]
+    {
+        let session = work.session::<Pg>().await.expect("it stands");
+        diesel::sql_query(text)
+            .execute(session)
+            .await
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+    let session = work.session::<Pg>().await.expect("it stands");
+    session.batch_execute("SAVEPOINT mine; ROLLBACK TO mine; RELEASE mine").await.expect("run");
+    work.commit().await.expect("committed");
+    for ending in ["ROLLBACK AND CHAIN", "COMMIT AND CHAIN"] {
+        let mut work = registry.begin();
+        add_all(&mut work, 2).await.expect("rows");
+        let session = work.session::<Pg>().await.expect("a session");
+        diesel::sql_query(ending).execute(session).await.expect("run");
+        let error = work.session::<Pg>().await.expect_err(ending);
+        assert!(matches!(error, WorkError::Ended { .. }), "{ending}: {error}");
+        drop(work);
+        let delete = diesel::delete(events::table.filter(events::id.eq(2)));
+        delete.execute(&registry).await.expect("deleted");
+    }
+}

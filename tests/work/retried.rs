@@ -1,0 +1,139 @@
+//! Commits that fail: whether the transaction is run again.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use registry_core::{Bound, Error, Registry, RunQueryDsl, UnitOfWork, WorkOptions, bind_tables};
+
+use crate::support::postgres;
+use crate::support::proxy::Proxy;
+
+diesel::table! {
+    users (id) {
+        id -> Integer,
+        friend -> Nullable<Integer>,
+    }
+}
+bind_tables!(db = "default", backend = Postgres; users);
+
+type Main = <users::table as Bound>::Bind;
+
+/// A user without a friend who is there is only noticed at the commit.
+async fn registry(url: &str) -> Registry {
+    let registry = Registry::builder().bind("default", url).build().expect("good settings");
+    let create = "CREATE TABLE users (id INTEGER PRIMARY KEY, \
+                  friend INTEGER REFERENCES users DEFERRABLE INITIALLY DEFERRED)";
+    let mut session = registry.session::<Main>().await.expect("a session");
+    session.batch_execute(create).await.expect("a table");
+    registry
+}
+
+/// Looks how many there are, and adds one: two that do so at once cannot be serialized.
+async fn add(work: &mut UnitOfWork, id: i32, friend: Option<i32>) -> Result<(), Error> {
+    let _: i64 = users::table.count().get_result(&mut *work).await?;
+    let row = (users::id.eq(id), users::friend.eq(friend));
+    diesel::insert_into(users::table).values(row).execute(work).await?;
+    Ok(())
+}
+
+async fn committed(registry: &Registry) -> Vec<i32> {
+    users::table.select(users::id).order(users::id).load(registry).await.expect("rows")
+}
+
+/// The closure has returned `Ok` by then.
+#[tokio::test]
+async fn a_conflict_that_only_the_commit_notices_is_run_again() {
+    let registry = registry(&postgres().database("work")).await;
+    let runs = AtomicU32::new(0);
+    let options = WorkOptions::new().serializable().retries(3);
+    registry
+        .transaction_with(options.clone(), async |work| {
+            add(work, 1, None).await?;
+            if runs.fetch_add(1, Ordering::SeqCst) == 0 {
+                let other = async |work: &mut UnitOfWork| add(work, 2, None).await;
+                registry.transaction_with(options.clone(), other).await?;
+            }
+            Ok::<_, Error>(())
+        })
+        .await
+        .expect("committed");
+    assert_eq!(runs.swap(0, Ordering::SeqCst), 2);
+    assert_eq!(committed(&registry).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_for_good_is_not_run_again() {
+    let registry = registry(&postgres().database("work")).await;
+    let runs = AtomicU32::new(0);
+    let outcome = registry.transaction_with(WorkOptions::new().retries(3), async |work| {
+        runs.fetch_add(1, Ordering::SeqCst);
+        add(work, 1, Some(-1)).await
+    });
+    assert!(matches!(outcome.await, Err(Error::Commit(error)) if error.is_rolled_back()));
+    assert_eq!(runs.swap(0, Ordering::SeqCst), 1);
+}
+
+/// The server is at the commit when the connection breaks, and goes on with it.
+#[tokio::test]
+async fn a_commit_that_is_in_doubt_is_not_run_again() {
+    let database = postgres().database("work");
+    let proxy = Proxy::before(postgres().port()).await;
+    let registry = registry(&proxy.url(&database)).await;
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS \
+                $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$; \
+                CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED \
+                FOR EACH ROW EXECUTE FUNCTION slow()";
+    registry.session::<Main>().await.expect("a session").batch_execute(slow).await.expect("made");
+    let mut observer = AsyncPgConnection::establish(&database).await.expect("a connection");
+    let runs = AtomicU32::new(0);
+    let run = registry.transaction_with(WorkOptions::new().retries(3), async |work| {
+        let run = runs.fetch_add(1, Ordering::SeqCst) as i32;
+        add(work, run, None).await
+    });
+    let (outcome, ()) = tokio::join!(run, async {
+        while in_commit(&mut observer).await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        proxy.cut();
+    });
+    while in_commit(&mut observer).await > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(matches!(outcome, Err(Error::Commit(error)) if error.in_doubt().is_some()));
+    assert_eq!(runs.swap(0, Ordering::SeqCst), 1);
+    assert_eq!(committed(&registry).await, [0], "the server had heard of it");
+}
+
+/// How many connections are at a commit.
+async fn in_commit(observer: &mut AsyncPgConnection) -> i64 {
+    let count = sql::<BigInt>(
+        "count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND query = 'COMMIT' AND state = 'active'",
+    );
+    diesel_async::RunQueryDsl::get_result(diesel::select(count), observer).await.expect("a count")
+}
+
+/// It was gone before the commit, and so is all that was done on it.
+#[tokio::test]
+async fn a_connection_that_is_lost_on_the_way_is_replaced_and_all_is_run_again() {
+    let database = postgres().database("work");
+    let proxy = Proxy::before(postgres().port()).await;
+    let registry = registry(&proxy.url(&database)).await;
+    let runs = AtomicU32::new(0);
+    registry
+        .transaction_with(WorkOptions::new().retries(3), async |work| {
+            add(work, 1, None).await?;
+            if runs.fetch_add(1, Ordering::SeqCst) == 0 {
+                proxy.cut();
+            }
+            add(work, 2, None).await
+        })
+        .await
+        .expect("committed");
+    assert_eq!(runs.swap(0, Ordering::SeqCst), 2);
+    assert_eq!(committed(&registry).await, [1, 2]);
+}
