@@ -255,8 +255,18 @@ async fn every_executor_refuses_and_goes_on() {
         };
     }
     on!(&registry);
+    let tenant = registry.tenant("acme").expect("a good name");
+    on!(&tenant);
     let mut session = registry.session_for::<people::table>().await.expect("a session");
     on!(&mut session);
+    session
+        .transaction(async |session| {
+            hidden(&query().load::<Row>(&mut *session).await.expect_err("two databases"));
+            hidden(&insert().execute(&mut *session).await.expect_err("two databases"));
+            Ok::<_, DieselError>(())
+        })
+        .await
+        .expect("nothing was done");
     // A connection takes anything, and its database knows these names.
     let rows: Vec<Row> = query().load(&mut *session).await.expect("rows");
     assert_eq!(rows.len(), 2);

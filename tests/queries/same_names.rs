@@ -181,6 +181,17 @@ async fn sqlite_finds_tables_in_each_of_many_rows() {
         .await
         .expect_err("two databases");
     assert_eq!(other(&error), "far_three");
+    let rows =
+        || vec![(words::id.eq(1), words::word.eq("b")), (words::id.eq(2), words::word.eq("c"))];
+    let error = diesel::insert_into(words::table)
+        .values(rows())
+        .on_conflict(words::id)
+        .do_update()
+        .set(words::word.eq(far!(sqlite word)))
+        .execute(&registry)
+        .await
+        .expect_err("two databases");
+    assert_eq!(other(&error), "far_three");
     let words: Vec<(i32, String)> = words::table.load(&registry).await.expect("rows");
     assert_eq!(words, [(1, "a".to_owned())]);
 }
