@@ -382,11 +382,11 @@ async fn unions() {
 }
 
 #[tokio::test]
-async fn unions_of_boxed_queries_are_told_where_they_belong() {
+async fn unions_of_boxed_queries() {
     let registry = registry().await;
     let both = || {
         let few = users::table.filter(users::id.lt(3)).select(users::id).into_boxed::<Db>();
-        few.union(posts::table.select(posts::user_id).into_boxed::<Db>()).bound_to::<User>()
+        few.union(posts::table.select(posts::user_id).into_boxed::<Db>())
     };
     let mut found: Vec<i32> = load!(registry, both());
     found.sort_unstable();

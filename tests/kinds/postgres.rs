@@ -10,6 +10,8 @@ use diesel::prelude::*;
 use diesel::upsert::{excluded, on_constraint};
 use registry_core::{Error, Registry, RunQueryDsl, Session, bind_tables, binds};
 
+use crate::{executes, loads};
+
 binds! { Main: Postgres = "default"; }
 
 diesel::table! {
@@ -30,45 +32,6 @@ fn named() -> Condition {
 
 fn row(id: i32) -> (diesel::dsl::Eq<notes::id, i32>, diesel::dsl::Eq<notes::text, &'static str>) {
     (notes::id.eq(id), notes::text.eq("new"))
-}
-
-/// Loads each query with diesel-async, and on a session and the registry.
-macro_rules! loads {
-    ($name:ident; $($row:ty: $query:expr;)*) => {
-        #[expect(dead_code, reason = "that it compiles is enough")]
-        async fn $name(registry: &Registry, session: &mut Session<Main>) -> Result<(), Error> {
-            $({
-                async fn find(registry: &Registry, session: &mut Session<Main>) -> Result<(), Error> {
-                    let _: Vec<$row> =
-                        diesel_async::RunQueryDsl::load($query, &mut **session).await?;
-                    let _: Vec<$row> = RunQueryDsl::load($query, &mut *session).await?;
-                    let _: Vec<$row> = RunQueryDsl::load($query, registry).await?;
-                    Ok(())
-                }
-                find(registry, session).await?;
-            })*
-            Ok(())
-        }
-    };
-}
-
-/// Runs each command with diesel-async, and on a session and the registry.
-macro_rules! executes {
-    ($name:ident; $($query:expr;)*) => {
-        #[expect(dead_code, reason = "that it compiles is enough")]
-        async fn $name(registry: &Registry, session: &mut Session<Main>) -> Result<(), Error> {
-            $({
-                async fn run(registry: &Registry, session: &mut Session<Main>) -> Result<(), Error> {
-                    diesel_async::RunQueryDsl::execute($query, &mut **session).await?;
-                    RunQueryDsl::execute($query, &mut *session).await?;
-                    RunQueryDsl::execute($query, registry).await?;
-                    Ok(())
-                }
-                run(registry, session).await?;
-            })*
-            Ok(())
-        }
-    };
 }
 
 macro_rules! filters {

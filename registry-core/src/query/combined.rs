@@ -1,8 +1,8 @@
 //! Asking Diesel what a `UNION`, an `INTERSECT` or an `EXCEPT` combines.
 //!
-//! Diesel's type for them is private, but it says of which parts it can be built for a backend: of those that can be
-//! built for that backend themselves. So there is a [`Question`] in the place of a backend, and the selects
-//! that Diesel hands on to it give the answer. Nothing is ever built for it.
+//! Diesel's type for them is private. But Diesel can build their SQL for a backend if it can build that of each
+//! part, and a backend may say how a select is built for it. So a [`Question`] stands in the place of a backend,
+//! and whether a select can be built for it is the answer. Nothing is ever built.
 
 use std::marker::PhantomData;
 

@@ -61,8 +61,8 @@ pub trait Lender<B>: Sized + Send {
     }
 }
 
-/// Said of what has a connection to the database `B`, or one of which nothing is known: so that whoever asks for
-/// a [`Lender<B>`](Lender) gets no other.
+/// Said of what has a connection to the database `B`, or one of which nothing is known: a [`Lender<B>`](Lender)
+/// can lend no other.
 pub trait Holds<B> {}
 
 impl<S: Bind, B: ServedBy<S>> Holds<B> for Session<S> {}

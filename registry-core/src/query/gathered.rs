@@ -30,8 +30,10 @@ use super::erased::Erased;
 use super::execute::{ByWord, Execute};
 use crate::backend::Sqlite;
 
-/// How a command is run: as one statement that Diesel's own connections would be given. Of all inserts only an upsert
-/// can be filtered, and only what inserts many rows is told apart by an `O`.
+/// How a command is run: as the one statement that Diesel would give its own connections.
+///
+/// Diesel implements `RunQueryDsl` for a pair with this `O` only if many rows are inserted, and of all inserts
+/// only upserts can be filtered.
 #[derive(Debug)]
 pub struct AsDieselDoes<O>(PhantomData<fn() -> O>);
 

@@ -41,16 +41,18 @@
 //! | mistake | found |
 //! |---|---|
 //! | a query on a session of another database | by the compiler |
+//! | a function that is handed such a session where it asks for a [`Lender`] of its own bind | by the compiler |
 //! | a join, a `UNION` (of boxed queries, too) or a subquery in `WHERE` of two databases | by the compiler |
-//! | the same in an `UPDATE` or a `DELETE` | by the compiler |
+//! | the same in an `UPDATE` or a `DELETE`, and in a `select(exists(..))` | by the compiler |
 //! | a table that is not bound; a query without a table on the registry | by the compiler |
+//! | a locking clause, such as `for_update()`, on `&registry` or `&tenant`: the lock would be gone when the call returns | by the compiler |
 //! | a model bound to another database than its `table_name` | by the compiler, at the model |
 //! | a table of another database anywhere else: in what is inserted, in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY`, `RETURNING` or an upsert; anywhere in a query that was told where it belongs (`.bound_to::<Model>()`) | when it is run: an error, and nothing is sent |
 //! | one in a box (`into_boxed()`, `dyn BoxableExpression`), in a type that is not Diesel's, in a model's `select_expression`, or by an alias of which no column is named | when it is run, by its name in SQL: an error, and nothing is sent |
 //! | the same, if both databases have a table of that name | when it is run, if the query around it is on the table of that name as well; otherwise never |
 //! | a query on the registry or a tenant in a [`Scope`](crate::Scope) of the same registry, and so outside of its unit of work | when it is run: a warning in the log, with the place, once for each place |
 //! | a query on the registry by a task that has a session of the same bind, and may be in a transaction, or a [`UnitOfWork`](crate::UnitOfWork) of any | when it is run, in debug builds: a warning in the log, with the place |
-//! | other tables in the text of `sql_query` and `sql` | never |
+//! | other tables in the text of `sql_query` and `sql`; a lock in such text, or in a query that was told where it belongs | never |
 //!
 //! What is found out when a query is run is found in every build, and costs little: the verdict on a type of
 //! queries is remembered, and where that depends on the statement, the verdict on its text. The error is a
@@ -65,6 +67,21 @@
 //! so only where the inner query is in a box of its own; should both be boxed, give one of them an alias.
 //!
 //! Rows may be loaded into any model that has a place for them, wherever that model is bound.
+//!
+//! # What is not taken
+//!
+//! Nearly every query that diesel-async takes is taken here. These are not, and with
+//! `.bound_to::<Model>()` all of them are but the last three:
+//!
+//! - a query type that is not Diesel's own, such as the `Paginated` of Diesel's guide, also on a session;
+//! - on the registry, a `select(..)` without a table that has more in it than subqueries, as in
+//!   `select((exists(..), 1.into_sql::<Integer>()))`, or that is in a box. Where it has literal SQL or
+//!   functions without arguments and nothing else, the compiler asks for type annotations;
+//! - a `select(exists(..))` of a query whose condition is a `Box<dyn BoxableExpression<..>>`;
+//! - an `INSERT` of many rows on SQLite that is to return them: it is one statement for each row;
+//! - an upsert of many rows on SQLite with columns that may be left to their `DEFAULT`, as optional fields of
+//!   an `Insertable` model are; Diesel has none either;
+//! - a locking clause on `&registry` or `&tenant`: see above.
 //!
 //! # What the compiler says
 //!
@@ -98,6 +115,31 @@
 //!   = note: run it on a session: `registry.session_for::<Model>().await?`
 //!   = note: or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`
 //! ```
+//!
+//! A locking clause on the registry:
+//!
+//! ```text
+//! error[E0277]: the rows that this query locks are not locked any more when the call returns
+//!   |     jobs::table.for_update().skip_locked().first::<Job>(&registry).await?;
+//!   |                                                         ^^^^^^^^^ the session is returned at the end of
+//!   |                                                 this call, and the lock goes with its transaction
+//!   = note: take the lock in a unit of work, `registry.transaction(async |work| ..)`, or on a session,
+//!           in a transaction
+//! ```
+//!
+//! With Diesel's or diesel-async's `RunQueryDsl` in scope, and not that of this crate, of which the compiler
+//! only knows that it wants a `&mut` connection:
+//!
+//! ```text
+//! error[E0308]: mismatched types
+//!   |     users::table.load::<User>(&registry).await?;
+//!   |                               ^^^^^^^^^ types differ in mutability
+//!   = note: expected mutable reference `&mut _`
+//!                      found reference `&Registry`
+//! ```
+//!
+//! `use registry_core::RunQueryDsl` is the answer. It goes before that of `diesel::prelude::*`, and takes the
+//! place of `use diesel_async::RunQueryDsl`.
 
 use std::panic::Location;
 

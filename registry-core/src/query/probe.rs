@@ -93,8 +93,9 @@ impl<Inside, F, K, B> AppearsOnTable<Join<Inside, Around<F, B>, K>> for Anything
 
 impl<F, B> AppearsOnTable<Around<F, B>> for Anything<Around<F, B>> {}
 
-// A condition in a box is looked at when the query is run: Diesel knows it on its own source alone. This is said of
-// the box, as the language has it that only `AppearsOnTable` of its own source holds for what is in it.
+// A condition in a box is looked at when the query is run: Diesel implements `AppearsOnTable` for it on the
+// source in its type alone. For what is in the box, the language does not let anybody implement it again
+// (E0371), so it is implemented for the box.
 macro_rules! conditions_in_boxes {
     ($($source:ident)*) => {$(
         impl<F, B, DB: Backend, GB, A, ST> AppearsOnTable<$source<F, B>>
