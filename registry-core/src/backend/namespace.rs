@@ -24,7 +24,8 @@ pub enum Presence {
 
 impl Namespace {
     /// Its name.
-    pub(crate) fn name(&self) -> &str {
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(super) fn name(&self) -> &str {
         match self {
             Self::Database(name) | Self::Schema(name) => name,
         }
@@ -41,8 +42,4 @@ impl Namespace {
 }
 
 /// How long to wait before asking again whether somebody else has finished.
-#[cfg_attr(
-    not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
-    expect(dead_code, reason = "without a backend there is nothing to wait for")
-)]
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);

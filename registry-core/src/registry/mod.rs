@@ -200,6 +200,23 @@ impl Registry {
     /// has one; with a [pooler](crate::Pooler) it must have one. It works on every kind of runtime. Once they have begun,
     /// dropping the future does not stop them.
     ///
+    /// What the report says has happened:
+    ///
+    /// - The version of a migration is what stands before the first `_` in its name, without `-`. Two of one version in
+    ///   `migrations` are refused before anything runs. So is a version that this database has run under another name,
+    ///   be it for another bind that shares the database. Diesel's table has no names, so they are in one beside it,
+    ///   `__registry_schema_migrations`; what Diesel's own tool has run is taken for the migration that has its version
+    ///   when it is first seen here. A migration that is renamed keeps neither its version nor its past: give it its
+    ///   name back, or a new version.
+    /// - After each migration, a transaction that it left open is rolled back, and the database is asked for its version.
+    /// - What a migration sets in its session (`search_path`, `foreign_key_checks`, `PRAGMA query_only`) is as it was
+    ///   before, for the next one and for the table of versions.
+    /// - On SQLite they run with foreign keys off, as a table that is rebuilt would otherwise take along the rows that
+    ///   refer to it (<https://www.sqlite.org/lang_altertable.html#otheralter>): no `ON DELETE` is acted on in
+    ///   them. A row that refers to nothing after a migration, and did not before, is an error that names it, and the
+    ///   migration is rolled back. Outside of migrations, foreign keys are enforced as ever; a bind whose `on_connect`
+    ///   has them off is not checked.
+    ///
     /// # Errors
     ///
     /// [`MigrateError`] with the bind key and, if one failed, the migration's name. Those that were
