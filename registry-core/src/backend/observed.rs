@@ -306,6 +306,7 @@ impl Observed {
         self.endings.fetch_sub(1, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "sqlite")]
     pub(super) fn note_rollback(&self) {
         self.rollbacks.fetch_add(1, Ordering::Relaxed);
     }

@@ -66,6 +66,7 @@ impl Effects {
     }
 
     /// What may do anything, as it cannot be read.
+    #[cfg(feature = "postgres")]
     pub(crate) const fn of_the_unreadable() -> Self {
         Self::NOT_UNDERSTOOD
     }
