@@ -15,6 +15,8 @@ mod schema {
     }
     pub(super) mod mysql {
         diesel::table! { words (id) { id -> Integer, word -> Text, } }
+        diesel::table! { others (id) { id -> Integer, word -> Text, } }
+        diesel::allow_tables_to_appear_in_same_query!(words, others);
     }
     pub(super) mod sqlite {
         diesel::table! { words (id) { id -> Integer, word -> Text, } }
@@ -24,7 +26,7 @@ mod schema {
 }
 
 bind_tables!(db = "one", connection = Postgres; schema::postgres::words, schema::postgres::others);
-bind_tables!(db = "two", connection = Mysql; schema::mysql::words);
+bind_tables!(db = "two", connection = Mysql; schema::mysql::words, schema::mysql::others);
 bind_tables!(db = "three", connection = Sqlite; schema::sqlite::words, schema::sqlite::others);
 
 /// Three databases of three kinds in one registry, each with the same tables and other words.
@@ -164,9 +166,24 @@ macro_rules! locks {
     ($($name:ident: $schema:ident, $place:literal;)*) => {$(
         #[tokio::test]
         async fn $name() {
-            use schema::$schema::words;
+            use schema::$schema::{others, words};
 
             let registry = registry().await;
+            let told = || words::table.select(words::id).for_update().bound_to::<words::table>();
+            let lost = told().load::<i32>(&registry).await.expect_err("no transaction");
+            assert!(format!("{lost:?}").contains("LockThatIsLost"), "{lost:?}");
+            let in_subquery =
+                words::table.filter(words::id.eq_any(others::table.select(others::id).for_update()));
+            let rows: Vec<i32> = in_subquery
+                .select(words::id)
+                .bound_to::<words::table>()
+                .load(&registry)
+                .await
+                .expect("rows");
+            assert_eq!(rows.len(), 3);
+            let mut work = registry.begin();
+            assert_eq!(told().load::<i32>(&mut work).await.expect("rows").len(), 3);
+            work.rollback().await.expect("nothing to undo");
             let mut work = registry.begin();
             let mut session = registry.session_for::<words::table>().await.expect("a session");
             let locked: Vec<String> = words::table

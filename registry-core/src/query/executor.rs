@@ -51,6 +51,9 @@ pub trait Lender<B>: Sized + Send {
     /// The key of the bind in which all tables of a query must be, if that is known.
     const KEY: Option<&'static str>;
 
+    /// Whether the connection is there after the query, and with it the lock that one may have taken.
+    const KEEPS_LOCKS: bool = true;
+
     /// The connection. `at` is where in the program it is asked for.
     fn lease(self, at: &'static Location<'static>) -> Self::Leasing;
 
@@ -111,6 +114,8 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
 
     const KEY: Option<&'static str> = Some(B::KEY);
 
+    const KEEPS_LOCKS: bool = false;
+
     fn lease(self, at: &'static Location<'static>) -> Acquire<'r, B> {
         beside::look::<B>(self, at);
         self.session::<B>().for_query()
@@ -138,6 +143,8 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
     const TELLS_MORE: bool = true;
 
     const KEY: Option<&'static str> = Some(B::KEY);
+
+    const KEEPS_LOCKS: bool = false;
 
     fn lease(self, at: &'static Location<'static>) -> Acquire<'t, B> {
         beside::look::<B>(self.registry(), at);

@@ -15,6 +15,7 @@ use diesel::result::Error as DieselError;
 use super::erased::Erased;
 use super::executor::Lender;
 use super::known::{BoundTable, KNOWN, Known};
+use super::locks::{LockThatIsLost, is_lost};
 use super::shown::{Shown, count_sources, read};
 use super::verdicts::{Kind, Verdict, look_once, succeed_once, verdict_on};
 use crate::bind_key::BindKey;
@@ -77,12 +78,14 @@ pub struct Check {
     /// The bind in which all its tables must be, if any bind is known.
     key: Option<&'static str>,
     dialect: Dialect,
+    /// Whether what a query locks is locked after it.
+    keeps_locks: bool,
 }
 
 impl Check {
     pub(super) const fn of<E: Lender<B>, B>() -> Self {
         let dialect = Dialect::of(<E::Connection as crate::Backend>::KIND);
-        Self { key: E::KEY, dialect }
+        Self { key: E::KEY, dialect, keeps_locks: E::KEEPS_LOCKS }
     }
 
     /// Fails if a table of the query belongs to another bind.
@@ -93,6 +96,9 @@ impl Check {
     {
         let Some(key) = self.key else { return Ok(()) };
         let kind = query.kind(key);
+        if !self.keeps_locks && is_lost(kind.type_name) {
+            return Err(LockThatIsLost.into());
+        }
         match verdict_on(kind, || judge(&KNOWN, kind)) {
             Verdict::Right => Ok(()),
             Verdict::Wrong(error) => Err(error.clone().into()),

@@ -46,13 +46,14 @@
 //! | the same in an `UPDATE` or a `DELETE`, and in a `select(exists(..))` | by the compiler |
 //! | a table that is not bound; a query without a table on the registry | by the compiler |
 //! | a locking clause, such as `for_update()`, on `&registry` or `&tenant`: the lock would be gone when the call returns | by the compiler |
+//! | the same in a query that was told where it belongs | when it is run: an error, and nothing is sent |
 //! | a model bound to another database than its `table_name` | by the compiler, at the model |
 //! | a table of another database anywhere else: in what is inserted, in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY`, `RETURNING` or an upsert; anywhere in a query that was told where it belongs (`.bound_to::<Model>()`) | when it is run: an error, and nothing is sent |
 //! | one in a box (`into_boxed()`, `dyn BoxableExpression`), in a type that is not Diesel's, in a model's `select_expression`, or by an alias of which no column is named | when it is run, by its name in SQL: an error, and nothing is sent |
 //! | the same, if both databases have a table of that name | when it is run, if the query around it is on the table of that name as well; otherwise never |
 //! | a query on the registry or a tenant in a [`Scope`](crate::Scope) of the same registry, and so outside of its unit of work | when it is run: a warning in the log, with the place, once for each place |
 //! | a query on the registry by a task that has a session of the same bind, and may be in a transaction, or a [`UnitOfWork`](crate::UnitOfWork) of any | when it is run, in debug builds: a warning in the log, with the place |
-//! | other tables in the text of `sql_query` and `sql`; a lock in such text, or in a query that was told where it belongs | never |
+//! | other tables in the text of `sql_query` and `sql`, and a lock in it | never |
 //!
 //! What is found out when a query is run is found in every build, and costs little: the verdict on a type of
 //! queries is remembered, and where that depends on the statement, the verdict on its text. The error is a
@@ -162,6 +163,7 @@ mod gathered;
 mod hidden;
 mod known;
 mod lease;
+mod locks;
 mod optional;
 mod probe;
 mod retry;
