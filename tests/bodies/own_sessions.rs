@@ -111,7 +111,7 @@ async fn a_spawned_task_does_not_wait_for_itself_either() {
         let mut another = Box::pin(registry.session_for::<notes::table>());
         let connecting = futures_util::poll!(&mut another).is_pending();
         let report = at_once(registry.close()).await;
-        assert!(report.held_by_caller[0].1 >= 1 + u32::from(connecting), "{report}");
+        assert!(report.held_by_caller[0].1 > u32::from(connecting), "{report}");
         drop((session, another));
         assert!(at_once(registry.close()).await.is_complete());
     };
