@@ -300,8 +300,8 @@ async fn whose_a_request_is_can_be_said_in_many_ways() {
         None => Err(Refused),
     };
     let of = registry.clone();
-    let by_both = move |parts: &Parts| -> Result<Result<Tenant, TenantError>, Response> {
-        Ok(of.tenant(name_in(parts).ok_or_else(|| Refused.into_response())?))
+    let by_both = move |parts: &Parts| -> Result<Result<Tenant, TenantError>, Refused> {
+        Ok(of.tenant(name_in(parts).ok_or(Refused)?))
     };
     let of = registry.clone();
     let later = move |parts: &Parts| {
