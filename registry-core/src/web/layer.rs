@@ -65,7 +65,7 @@ impl ScopeLayer {
     /// it should neither block nor take long: a [`TenantResolver`](crate::TenantResolver) is where databases
     /// are looked up. Whether the client may act for that tenant is for the program to check.
     ///
-    /// ```
+    /// ```standalone_crate
     /// use axum::{Router, http::request::Parts, routing::get};
     /// use diesel::prelude::*;
     /// use registry_core::web::{ScopeLayer, SessionFor};
@@ -127,7 +127,7 @@ impl ScopeLayer {
     ///
     /// What it returns cannot borrow of the request: it takes what it needs along.
     ///
-    /// ```
+    /// ```standalone_crate
     /// use axum::http::request::Parts;
     /// use registry_core::Registry;
     /// use registry_core::web::ScopeLayer;
