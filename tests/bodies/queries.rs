@@ -677,7 +677,8 @@ async fn a_query_beside_a_session_of_its_bind_is_warned_of() {
     assert_eq!(warnings(elsewhere), 0);
     let here = line!() + 1;
     let _: i64 = users::table.count().get_result(&registry).await.expect("a row");
-    assert_ne!(warnings(here), 0);
+    // To find out takes longer than a query of a release build should.
+    assert_eq!(warnings(here) > 0, cfg!(debug_assertions));
     drop(session);
     // What runs beside it is only a query.
     let mut rows = users::table.load_stream::<User>(&registry).await.expect("rows");
