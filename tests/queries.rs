@@ -2,6 +2,8 @@
 
 #[path = "queries/dialects.rs"]
 mod dialects;
+#[path = "queries/documented.rs"]
+mod documented;
 #[path = "support/mount.rs"]
 mod mount;
 #[path = "queries/same_names.rs"]

@@ -323,6 +323,20 @@ async fn what_is_in_a_box_goes_by_name() {
     are_untouched(&registry).await;
 }
 
+/// What remains, as the documentation says: nothing in such a query tells the two tables apart.
+#[tokio::test]
+async fn a_box_on_a_name_of_both_is_taken_for_its_own() {
+    let registry = registry().await;
+    let authors: Vec<i32> = notes::table
+        .into_boxed::<Db>()
+        .filter(notes::person_id.eq_any(far::people::table.select(far::people::id)))
+        .select(notes::person_id)
+        .load(&registry)
+        .await
+        .expect("rows");
+    assert_eq!(authors, [1], "by the people of its own database");
+}
+
 /// A model that selects more than its columns.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = people)]
