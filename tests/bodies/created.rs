@@ -134,7 +134,7 @@ async fn a_tenant_is_created_with_its_migrations_and_dropped() {
     let error = registry.drop_tenant::<Crm>("acme", "acmee").await.expect_err("two names");
     assert_eq!(
         error.to_string(),
-        "bind `crm`: a tenant is dropped where its name is said twice, and these are two names"
+        "bind `crm`: nothing was dropped: the tenant's name has to be given twice, and the two names differ"
     );
     // A program that waits for itself hears of it at once.
     let acme = tenant(&registry, "acme");

@@ -35,7 +35,9 @@ pub enum CreateTenantError {
         key: BindKey,
     },
     /// In test isolation nothing is committed.
-    #[error("bind `{key}`: tenants are created before test isolation, and not in it")]
+    #[error(
+        "bind `{key}`: no tenant can be created on a registry of `test_isolation()`, which commits nothing: create it on the registry itself before"
+    )]
     Isolated {
         /// The bind key.
         key: BindKey,
@@ -115,7 +117,7 @@ pub enum DropTenantError {
     Tenant(#[from] TenantError),
     /// The name was not said twice.
     #[error(
-        "bind `{key}`: a tenant is dropped where its name is said twice, and these are two names"
+        "bind `{key}`: nothing was dropped: the tenant's name has to be given twice, and the two names differ"
     )]
     NamesDiffer {
         /// The bind key.
@@ -146,7 +148,9 @@ pub enum DropTenantError {
         key: BindKey,
     },
     /// In test isolation nothing is committed.
-    #[error("bind `{key}`: in test isolation no tenant is dropped")]
+    #[error(
+        "bind `{key}`: no tenant can be dropped on a registry of `test_isolation()`, which commits nothing"
+    )]
     Isolated {
         /// The bind key.
         key: BindKey,

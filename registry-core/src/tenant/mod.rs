@@ -42,9 +42,8 @@
 //! - There is one engine for each URL and options, user and password included, however many ask at
 //!   once and by whatever way: tenants and [`session_by_url`](crate::Registry::session_by_url)
 //!   alike. What could not be opened is not remembered.
-//! - No more than `max_engines` are open or being closed. Past that, the least recently used goes
-//!   of those that nobody uses: it is found no more, and its connections are closed before another
-//!   opens. (PostgreSQL and MySQL take a moment to see that a connection is closed.)
+//! - No more than `max_engines` are open or being closed. Past that, the least recently used idle engine
+//!   makes room: its connections are closed before another engine opens. (PostgreSQL and MySQL take a moment to see that a connection is closed.)
 //! - An engine that has a session lent, or for whose session somebody waits, is never closed for
 //!   another. If all are like that, callers wait, first come first served, for `acquire_timeout`,
 //!   and then hear [`AcquireError::TooManyEngines`](crate::AcquireError::TooManyEngines).
@@ -56,7 +55,7 @@
 //!
 //! [`Registry::status`](crate::Registry::status) shows the engines with their tenants, and how often one was found, opened and closed.
 //! [`close_tenant`](crate::Registry::close_tenant), [`close_engine`](crate::Registry::close_engine) and [`replace_engine`](crate::Registry::replace_engine) close engines while they are
-//! used: what is lent comes back unhindered.
+//! used: lent sessions stay usable until they are returned.
 //!
 //! # Row-level security
 //!

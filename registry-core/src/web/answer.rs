@@ -48,7 +48,7 @@ macro_rules! answered_as_error {
 
 answered_as_error!(AcquireError, CommitError, QueryError, TenantError, WorkError);
 
-/// The response to a request of which nobody knows whose it is.
+/// The response to a request for which no tenant was found.
 pub(super) fn nobody() -> Response {
     tracing::debug!(target: "registry", "a request was of no tenant");
     response(StatusCode::NOT_FOUND)

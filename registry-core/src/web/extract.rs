@@ -86,7 +86,8 @@ impl<S: Sync> OptionalFromRequestParts<S> for Scope {
     }
 }
 
-/// The tenant of the request, behind [`ScopeLayer::per_tenant`](super::ScopeLayer::per_tenant).
+/// The tenant of the request, behind [`ScopeLayer::per_tenant`](super::ScopeLayer::per_tenant). It need not exist:
+/// that is found out when its database is first used.
 impl<S: Sync> FromRequestParts<S> for Tenant {
     type Rejection = Error;
 

@@ -59,11 +59,13 @@ impl ScopeLayer {
     /// [`SessionFor`](super::SessionFor) are on the databases of this tenant, and [`Tenant`] is an argument of a
     /// handler as well. Binds that are not divided by tenants are the same as ever.
     ///
-    /// `find` returns a [`Tenant`], an `Option` or a `Result` of one: see [`IntoTenant`]. `None`, a name that
-    /// cannot be one, and a tenant that has no database are `404 Not Found`: who is a tenant is nothing for
-    /// strangers to find out, and nothing is made for them. It runs before anything else of the request, so
-    /// it should neither block nor take long: a [`TenantResolver`](crate::TenantResolver) is where databases
-    /// are looked up. Whether the client may act for that tenant is for the program to check.
+    /// `find` returns a [`Tenant`], an `Option` or a `Result` of one: see [`IntoTenant`]. `None`, and a name
+    /// that cannot be one, are `404 Not Found` before the handler runs. Whether the tenant exists is only found out
+    /// when its database is first used, which is a `404` as well then: a handler that takes only [`Tenant`], or
+    /// only binds that are not divided by tenants, **runs for unknown tenants too**. Nothing is made for them.
+    ///
+    /// `find` runs before anything else of the request, so it should neither block nor take long: a
+    /// [`TenantResolver`](crate::TenantResolver) is where databases are looked up. Whether the client may act for that tenant is for the program to check.
     ///
     /// ```standalone_crate
     /// use axum::{Router, http::request::Parts, routing::get};
