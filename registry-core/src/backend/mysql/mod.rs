@@ -17,7 +17,7 @@ mod reach;
 
 use super::Backend;
 use super::driver::{Canceller, Driver, Opened, Reach, begin_by_ansi};
-use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::migrate::{MIGRATION_LOCK_PAUSE, MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{Namespace, Presence};
 use super::observed::{ErrorClass, Observed, Parting};
 use super::resources::not_reached;
@@ -162,10 +162,15 @@ impl Driver for Mysql {
 
     fn lock_migrations(&mut self, _: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
         // Held by the connection until it is closed. Named after the database, as these locks are for
-        // the whole server, and shortened to their 64 characters. It waits for a year at the most.
-        Handle::current().block_on(self.batch_execute(
-            "DO GET_LOCK(CONCAT('registry migrate ', LEFT(COALESCE(DATABASE(), ''), 40)), 31536000)",
-        ))?;
+        // the whole server, and shortened to their 64 characters. Asked for again and again: a wait that
+        // the server ends, by `max_statement_time` for example, is no error, and the lock is not held after it.
+        let lock = sql::<Bool>(
+            "COALESCE(GET_LOCK(CONCAT('registry migrate ', LEFT(COALESCE(DATABASE(), ''), 40)), 0), 0)",
+        );
+        let lock = diesel::select(lock);
+        while !Handle::current().block_on(lock.clone().get_result::<bool>(self))? {
+            std::thread::sleep(MIGRATION_LOCK_PAUSE);
+        }
         Ok(MigrationLock::default())
     }
 
