@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::hosts::Hosts;
-use super::migrate::{BrokenReference, MakesRoom, Migrated, MigrationLock, MigrationSession, Run};
+use super::migrate::{MakesRoom, Migrated, MigrationLock, MigrationSession, Run, TableReferences};
 use super::namespace::{Namespace, Presence};
 use super::observed::{ErrorClass, Observed};
 use crate::error::{ConnectError, DriverError};
@@ -172,7 +172,7 @@ pub trait Driver:
     /// The rows that refer to rows which are not there, where migrations run without that being looked for.
     fn broken_references(
         &mut self,
-    ) -> impl Future<Output = QueryResult<Vec<BrokenReference>>> + Send {
+    ) -> impl Future<Output = QueryResult<Vec<TableReferences>>> + Send {
         std::future::ready(Ok(Vec::new()))
     }
 
