@@ -151,6 +151,16 @@ pub trait Driver:
     /// The transaction of a migration.
     const BEGIN_MIGRATION: &str = "BEGIN";
 
+    /// Whether nothing stays of a transaction whose commit the server has refused. False where there are tables that
+    /// know no transactions.
+    const COMMIT_FAILS_WHOLE: bool = true;
+
+    /// Whether the rollback that was the last statement has undone everything, also what was done to tables that know no
+    /// transactions.
+    fn rollback_was_whole(&mut self) -> impl Future<Output = bool> + Send {
+        std::future::ready(true)
+    }
+
     /// What is to be as it is now in the session, after each migration.
     fn session_of_migrations(
         &mut self,

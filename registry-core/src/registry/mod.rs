@@ -209,6 +209,9 @@ impl Registry {
     ///   when it is first seen here. A migration that is renamed keeps neither its version nor its past: give it its
     ///   name back, or a new version.
     /// - After each migration, a transaction that it left open is rolled back, and the database is asked for its version.
+    /// - A migration that ends the transaction that it runs in with a `ROLLBACK` of its own has failed, as what it did
+    ///   is not there. With a `COMMIT` it has run, and what it does after that is not in a transaction. What it does to
+    ///   transactions that it begins itself is its own affair.
     /// - What a migration sets in its session (`search_path`, `foreign_key_checks`, `PRAGMA query_only`) is as it was
     ///   before, for the next one and for the table of versions.
     /// - On SQLite they run with foreign keys off, as a table that is rebuilt would otherwise take along the rows that

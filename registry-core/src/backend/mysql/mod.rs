@@ -32,6 +32,9 @@ pub type Mysql = AsyncMysqlConnection;
 /// `ER_UNKNOWN_SYSTEM_VARIABLE`, of the MySQL manual.
 const UNKNOWN_VARIABLE: u16 = 1193;
 
+/// `ER_WARNING_NOT_COMPLETE_ROLLBACK`
+const NOT_COMPLETE_ROLLBACK: u32 = 1196;
+
 impl Backend for Mysql {
     const KIND: BackendKind = BackendKind::Mysql;
 }
@@ -172,6 +175,19 @@ impl Driver for Mysql {
             std::thread::sleep(MIGRATION_LOCK_PAUSE);
         }
         Ok(MigrationLock::default())
+    }
+
+    // Tables of other engines than InnoDB know no transactions.
+    const COMMIT_FAILS_WHOLE: bool = false;
+
+    async fn rollback_was_whole(&mut self) -> bool {
+        let warnings = sql_query("SHOW WARNINGS").load::<Noted>(self).await;
+        // Where a session has the server keep no warnings, nothing is known.
+        let keeps = diesel::select(sql::<Bool>("@@max_error_count > 0")).get_result(self).await;
+        keeps.unwrap_or(false)
+            && warnings.is_ok_and(|warnings| {
+                warnings.iter().all(|warning| warning.code != NOT_COMPLETE_ROLLBACK)
+            })
     }
 
     async fn session_of_migrations(&mut self) -> QueryResult<MigrationSession> {
