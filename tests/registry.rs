@@ -5,4 +5,4 @@ mod cases;
 mod mount;
 mod support;
 
-mount::mount!(hazards, migrations, sessions, versions);
+mount::mount!(hazards, migration_lock, migrations, sessions, versions);

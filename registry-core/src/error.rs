@@ -752,7 +752,8 @@ pub enum MigrateError {
         /// The names of those that were run before it, by this call.
         applied: Vec<String>,
         /// Whether a part of it may have been applied to stay: it has committed something, as DDL does on MySQL and
-        /// MariaDB, was not to run in a transaction, or the connection broke as it was committed.
+        /// MariaDB, has changed a table of theirs that knows no transactions (MyISAM, Aria, MEMORY), has ended its
+        /// transaction by itself, was not to run in one, or the connection broke as it was committed.
         in_part: bool,
         /// What the database reported.
         #[source]

@@ -195,6 +195,75 @@ async fn a_migration_that_ends_its_transaction_has_run() {
 }
 
 #[tokio::test]
+async fn a_migration_that_rolls_its_transaction_back_has_not_run() {
+    for sql in [
+        "INSERT INTO items VALUES (1); ROLLBACK",
+        "INSERT INTO items VALUES (1); ROLLBACK; BEGIN; INSERT INTO items VALUES (2); COMMIT",
+    ] {
+        let registry = registry(&database());
+        let steps = [step("1_items", ITEMS), step("2_insert", sql)];
+        for _ in 0..2 {
+            run_silently(&registry, "DELETE FROM items").await;
+            let error = migrate(&registry, &steps).await.expect_err("a row is not there");
+            let causes = causes(&error);
+            assert!(causes[0].contains("`2_insert` failed") && causes[0].ends_with("and stays"));
+            assert!(causes[1].starts_with("it ended its transaction by itself"), "{causes:?}");
+        }
+        run_silently(&registry, "DELETE FROM items").await;
+        let right = step("2_insert", "INSERT INTO items VALUES (3)");
+        let report = migrate(&registry, &[right]).await.expect("it runs");
+        assert_eq!(report.applied, ["2_insert"]);
+    }
+}
+
+/// Runs SQL whether or not it fails.
+async fn run_silently(registry: &Registry, sql: &str) {
+    let mut session = registry.session::<Main>().await.expect("a session");
+    let _ = session.batch_execute(sql).await;
+}
+
+/// Tables that know no transactions, which MariaDB and MySQL have.
+#[tokio::test]
+async fn what_stays_in_a_table_without_transactions_is_told() {
+    let engines: &[&str] = if NAME == "mysql" { &["MyISAM", "MEMORY"] } else { &[] };
+    for engine in engines {
+        let registry = registry(&database());
+        let first = format!("CREATE TABLE items (id INTEGER PRIMARY KEY) ENGINE = {engine}");
+        migrate(&registry, &[step("1_items", first.leak())]).await.expect("it runs");
+        for sql in [
+            "INSERT INTO items VALUES (1); INSERT INTO nowhere VALUES (1)",
+            "SET max_error_count = 0; INSERT INTO items VALUES (2); INSERT INTO nowhere VALUES (1)",
+        ] {
+            let error = migrate(&registry, &[step("2_fill", sql)]).await.expect_err("it fails");
+            assert!(
+                matches!(error, MigrateError::Migration { in_part: true, .. }),
+                "{engine}: {error}"
+            );
+        }
+    }
+}
+
+/// A constraint that is looked at when the transaction ends, which PostgreSQL has.
+#[tokio::test]
+async fn a_commit_that_the_server_refuses_leaves_nothing() {
+    if NAME != "postgres" {
+        return;
+    }
+    let registry = registry(&database());
+    let first = "CREATE TABLE items (id INTEGER PRIMARY KEY); CREATE TABLE logs (id INTEGER \
+                 REFERENCES items (id) DEFERRABLE INITIALLY DEFERRED)";
+    migrate(&registry, &[step("1_items", first)]).await.expect("it runs");
+    for (sql, is_in_part) in [
+        ("INSERT INTO logs VALUES (7)", false),
+        ("INSERT INTO items VALUES (1); COMMIT; BEGIN; INSERT INTO logs VALUES (7)", true),
+    ] {
+        let error = migrate(&registry, &[step("2_fill", sql)]).await.expect_err("it is refused");
+        let MigrateError::Migration { in_part, .. } = &error else { panic!("{error}") };
+        assert_eq!(*in_part, is_in_part, "{sql}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_failed_migration_has_committed_is_told() {
     let registry = registry(&database());
     for (steps, in_part) in [

@@ -12,6 +12,9 @@ on_both_runtimes!(
     a_migration_that_breaks_a_foreign_key_is_an_error_and_undone,
     rows_that_referred_to_nothing_before_are_nobodys_fault,
     a_foreign_key_that_is_broken_outside_a_transaction_is_told,
+    rows_without_rowids_that_a_migration_breaks_are_found,
+    a_foreign_key_that_sqlite_cannot_read_does_not_hide_the_others,
+    a_new_foreign_key_does_not_make_an_old_broken_row_a_new_one,
     a_bind_that_does_not_enforce_foreign_keys_is_not_checked,
     another_writer_does_not_end_a_migration_that_reads_first,
 );
@@ -155,6 +158,59 @@ async fn a_foreign_key_that_is_broken_outside_a_transaction_is_told() {
         );
         assert!(causes(&error)[1].starts_with("a foreign key is broken after it"), "{error:?}");
         assert_eq!(books(&registry).await, 2);
+    }
+}
+
+/// Has `sql` run by somebody who does not enforce foreign keys.
+async fn unenforced(registry: &Registry, sql: &str) {
+    let mut session = session(registry).await;
+    for sql in ["PRAGMA foreign_keys = OFF", sql, "PRAGMA foreign_keys = ON"] {
+        sql_query(sql).execute(&mut session).await.expect("it runs");
+    }
+}
+
+const TAGS: Step = step(
+    "2_tags",
+    "CREATE TABLE tag (name TEXT PRIMARY KEY, author_id INTEGER REFERENCES author (id)) WITHOUT ROWID;
+     INSERT INTO tag VALUES ('taoist', 1);
+     DELETE FROM book",
+);
+
+async fn rows_without_rowids_that_a_migration_breaks_are_found() {
+    for registry in registries() {
+        migrate(&registry, &[FIRST, TAGS]).await.expect("they run");
+        unenforced(&registry, "INSERT INTO tag VALUES ('unknown', 99)").await;
+        migrate(&registry, &[step("3_rebuild", REBUILD)]).await.expect("nothing is broken by it");
+        let delete = step("4_delete", "DELETE FROM author");
+        let error = migrate(&registry, &[delete]).await.expect_err("a tag refers to it");
+        assert_eq!(
+            causes(&error)[1],
+            "a foreign key is broken after it: a row of `tag` refers to a row of `author` that is not there"
+        );
+    }
+}
+
+async fn a_foreign_key_that_sqlite_cannot_read_does_not_hide_the_others() {
+    for registry in registries() {
+        migrate(&registry, &[FIRST]).await.expect("it runs");
+        let odd = "CREATE TABLE a_odd (id INTEGER REFERENCES author (name))";
+        execute(&registry, odd).await.expect("a table");
+        let delete = step("2_delete", "DELETE FROM author");
+        let error = migrate(&registry, &[delete]).await.expect_err("two books are orphans");
+        assert!(causes(&error)[1].starts_with("a foreign key is broken after it"), "{error:?}");
+        assert_eq!(books(&registry).await, 2);
+    }
+}
+
+async fn a_new_foreign_key_does_not_make_an_old_broken_row_a_new_one() {
+    for registry in registries() {
+        migrate(&registry, &[FIRST]).await.expect("it runs");
+        unenforced(&registry, ORPHAN).await;
+        let add = "ALTER TABLE book ADD COLUMN editor_id INTEGER REFERENCES Author (id)";
+        migrate(&registry, &[step("2_add", add)]).await.expect("it breaks nothing");
+        let more = step("3_more", "INSERT INTO book (id, author_id, editor_id) VALUES (8, 1, 6)");
+        let error = migrate(&registry, &[more]).await.expect_err("one more");
+        assert!(causes(&error)[1].contains("the row 8 of `book`"), "{error:?}");
     }
 }
 

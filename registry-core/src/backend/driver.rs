@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::hosts::Hosts;
-use super::migrate::{BrokenReference, MakesRoom, Migrated, MigrationLock, MigrationSession, Run};
+use super::migrate::{MakesRoom, Migrated, MigrationLock, MigrationSession, Run, TableReferences};
 use super::namespace::{Namespace, Presence};
 use super::observed::{ErrorClass, Observed};
 use crate::error::{ConnectError, DriverError};
@@ -151,6 +151,16 @@ pub trait Driver:
     /// The transaction of a migration.
     const BEGIN_MIGRATION: &str = "BEGIN";
 
+    /// Whether nothing stays of a transaction whose commit the server has refused. False where there are tables that
+    /// know no transactions.
+    const COMMIT_FAILS_WHOLE: bool = true;
+
+    /// Whether the rollback that was the last statement has undone everything, also what was done to tables that know no
+    /// transactions.
+    fn rollback_was_whole(&mut self) -> impl Future<Output = bool> + Send {
+        std::future::ready(true)
+    }
+
     /// What is to be as it is now in the session, after each migration.
     fn session_of_migrations(
         &mut self,
@@ -172,7 +182,7 @@ pub trait Driver:
     /// The rows that refer to rows which are not there, where migrations run without that being looked for.
     fn broken_references(
         &mut self,
-    ) -> impl Future<Output = QueryResult<Vec<BrokenReference>>> + Send {
+    ) -> impl Future<Output = QueryResult<Vec<TableReferences>>> + Send {
         std::future::ready(Ok(Vec::new()))
     }
 

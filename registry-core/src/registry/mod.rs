@@ -209,13 +209,19 @@ impl Registry {
     ///   when it is first seen here. A migration that is renamed keeps neither its version nor its past: give it its
     ///   name back, or a new version.
     /// - After each migration, a transaction that it left open is rolled back, and the database is asked for its version.
+    /// - A migration that ends the transaction that it runs in with a `ROLLBACK` of its own has failed, as what it did
+    ///   is not there. With a `COMMIT` it has run, and what it does after that is not in a transaction. What it does to
+    ///   transactions that it begins itself is its own affair.
     /// - What a migration sets in its session (`search_path`, `foreign_key_checks`, `PRAGMA query_only`) is as it was
     ///   before, for the next one and for the table of versions.
     /// - On SQLite they run with foreign keys off, as a table that is rebuilt would otherwise take along the rows that
     ///   refer to it (<https://www.sqlite.org/lang_altertable.html#otheralter>): no `ON DELETE` is acted on in
-    ///   them. A row that refers to nothing after a migration, and did not before, is an error that names it, and the
-    ///   migration is rolled back. Outside of migrations, foreign keys are enforced as ever; a bind whose `on_connect`
-    ///   has them off is not checked.
+    ///   them. If more rows of a table refer to nothing in another after a migration than before it, that is an error
+    ///   that names one, and the migration is rolled back. They are counted, as rows have no name that stays: a
+    ///   migration that repairs one such row and breaks another of the same two tables is not noticed, and where it
+    ///   renames one of the tables, old ones count as new. A key that SQLite cannot read ("foreign key mismatch") is
+    ///   an error if the migration made it. Outside of migrations, foreign keys are enforced as ever; a bind whose
+    ///   `on_connect` has them off is not checked.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@ mod references;
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) use pending::{migrate_by_harness, run_pending};
-pub(crate) use references::BrokenReference;
+pub(crate) use references::{BrokenReference, TableReferences};
 
 /// Every migration that there is.
 pub(crate) type Migrations<DB> = Vec<Box<dyn Migration<DB>>>;
@@ -30,6 +30,10 @@ pub(crate) type Migrations<DB> = Vec<Box<dyn Migration<DB>>>;
 /// The backend of a connection, as Diesel knows it.
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 type BackendOf<C> = <C as AsyncConnectionCore>::Backend;
+
+/// How long to wait before asking a server for the migration lock again.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) const MIGRATION_LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// A lock that is held for as long as this lives.
 #[derive(Debug, Default)]

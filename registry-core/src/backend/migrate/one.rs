@@ -53,8 +53,24 @@ fn in_part(source: impl Into<DriverError>) -> Stopped {
 }
 
 /// Set right after the beginning of a transaction: if it is not there later, the transaction has ended.
-const MARK: &str = "SAVEPOINT registry_migration";
-const BACK_TO_MARK: &str = "ROLLBACK TO SAVEPOINT registry_migration";
+const SAVEPOINT: &str = "SAVEPOINT registry_migration";
+const BACK_TO_SAVEPOINT: &str = "ROLLBACK TO SAVEPOINT registry_migration";
+
+const ROLLED_BACK: &str = "it ended its transaction by itself with a rollback, and what it had done until then is not \
+     there; one that is to manage its own transactions has `run_in_transaction = false` in its `metadata.toml`";
+
+/// Why a migration failed within its transaction.
+struct Failed {
+    source: DriverError,
+    /// Whether the transaction is known not to be the one that was begun for it.
+    ended_itself: bool,
+}
+
+impl<E: Into<DriverError>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self { source: error.into(), ended_itself: false }
+    }
+}
 
 /// Runs a migration, has its version known and recorded, and sees to it that what it said is so.
 pub(super) fn run_one<C>(
@@ -95,9 +111,12 @@ where
     C: Driver + AsyncConnection + 'static,
     Harness<C>: Records,
 {
+    // One that was committed by a migration that then failed.
+    harness.unmark().map_err(whole)?;
     Handle::current().block_on(harness.begin(C::BEGIN_MIGRATION)).map_err(whole)?;
-    let run = catch_unwind(AssertUnwindSafe(|| -> Result<(), DriverError> {
-        harness.batch_execute(MARK)?;
+    let run = catch_unwind(AssertUnwindSafe(|| -> Result<(), Failed> {
+        harness.mark()?;
+        harness.batch_execute(SAVEPOINT)?;
         let before = broken(harness, session);
         migration.run(harness)?;
         references::check(before, broken(harness, session))?;
@@ -106,24 +125,49 @@ where
             roll_back_by_driver(harness);
         }
         harness.batch_execute(&session.restore)?;
-        note(harness, record)
+        if !harness.is_marked_as_run()? {
+            return Err(Failed { source: ROLLED_BACK.into(), ended_itself: true });
+        }
+        harness.unmark()?;
+        Ok(note(harness, record)?)
     }));
     match run {
         Ok(Ok(())) if harness.is_outside_transaction() => Ok(()),
-        // Whether it was committed is not known if the connection broke.
-        Ok(Ok(())) => <Harness<C> as Connection>::TransactionManager::commit_transaction(harness)
-            .map_err(in_part),
-        Ok(Err(source)) => {
+        Ok(Ok(())) => {
+            let committed =
+                <Harness<C> as Connection>::TransactionManager::commit_transaction(harness);
+            committed.map_err(|error| Stopped::Failed {
+                in_part: C::is_fatal(&error) || left_a_part(harness),
+                source: error.into(),
+            })
+        }
+        Ok(Err(Failed { source, ended_itself })) => {
             // DDL of MySQL's commits, and so does a `COMMIT` in the migration.
-            let in_part = harness.batch_execute(BACK_TO_MARK).is_err();
+            let is_undone = !ended_itself
+                && harness.batch_execute(BACK_TO_SAVEPOINT).is_ok()
+                && Handle::current().block_on(harness.rollback_was_whole());
             roll_back(harness);
-            Err(Stopped::Failed { source, in_part })
+            Err(Stopped::Failed { source, in_part: !is_undone })
         }
         Err(_) => {
             roll_back(harness);
             Err(Stopped::Panicked)
         }
     }
+}
+
+/// Whether something of a migration stays whose commit the server has refused: what the migration has committed by
+/// itself before has taken the mark along, and the last transaction, which removed it, was undone.
+fn left_a_part<C>(harness: &mut Harness<C>) -> bool
+where
+    C: Driver + AsyncConnection + 'static,
+    Harness<C>: Records,
+{
+    // Some servers leave the transaction open. Where none is, that is no error, or one that changes nothing.
+    if !roll_back_by_driver(harness) {
+        let _ = harness.batch_execute("ROLLBACK");
+    }
+    !C::COMMIT_FAILS_WHOLE || harness.is_marked_as_run().unwrap_or(true)
 }
 
 fn run_by_itself<C>(

@@ -38,6 +38,9 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS __registry_schema_migrations (\
      bind VARCHAR(64) NOT NULL, \
      run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)";
 
+/// The version of the row by which a transaction is known not to have been rolled back. Diesel's table does not have it.
+const MARK: &str = "-";
+
 /// A version that was run, and as what.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -61,6 +64,15 @@ pub(crate) trait Records {
 
     /// Records a version that Diesel's table knows.
     fn record(&mut self, record: &Record) -> QueryResult<()>;
+
+    /// Writes a row that is there for as long as nobody rolls the transaction back.
+    fn mark(&mut self) -> QueryResult<()>;
+
+    /// Whether that row is there.
+    fn is_marked_as_run(&mut self) -> QueryResult<bool>;
+
+    /// Removes that row, if it is there.
+    fn unmark(&mut self) -> QueryResult<()>;
 
     /// Whether Diesel's table knows a version.
     fn has_version(&mut self, version: &str) -> QueryResult<bool>;
@@ -118,6 +130,33 @@ macro_rules! records_by_diesel {
                     .into_columns((records::version, records::name, records::bind, records::run_on))
                     .execute(self)
                     .map(drop)
+            }
+
+            fn mark(&mut self) -> diesel::QueryResult<()> {
+                use self::__registry_schema_migrations as records;
+                use diesel::prelude::*;
+
+                let mark = (
+                    records::version.eq(MARK),
+                    records::name.eq("a migration that has not come to its end"),
+                    records::bind.eq(""),
+                );
+                diesel::insert_into(records::table).values(mark).execute(self).map(drop)
+            }
+
+            fn is_marked_as_run(&mut self) -> diesel::QueryResult<bool> {
+                use self::__registry_schema_migrations as records;
+                use diesel::prelude::*;
+
+                let mark = records::table.find(MARK).select(records::version);
+                Ok(mark.first::<String>(self).optional()?.is_some())
+            }
+
+            fn unmark(&mut self) -> diesel::QueryResult<()> {
+                use self::__registry_schema_migrations as records;
+                use diesel::prelude::*;
+
+                diesel::delete(records::table.find(MARK)).execute(self).map(drop)
             }
 
             fn has_version(&mut self, version: &str) -> diesel::QueryResult<bool> {

@@ -1,6 +1,6 @@
 //! Rows that refer to nothing, which SQLite does not look for while a table is rebuilt.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use diesel::QueryResult;
@@ -8,7 +8,7 @@ use diesel::QueryResult;
 use crate::error::DriverError;
 
 /// A row of a table that refers to a row which is not there.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 pub struct BrokenReference {
     /// The table of the row.
     pub table: String,
@@ -16,8 +16,18 @@ pub struct BrokenReference {
     pub rowid: Option<i64>,
     /// The table that it refers to.
     pub parent: String,
-    /// Which foreign key of the table it is.
-    pub key: i32,
+}
+
+impl BrokenReference {
+    /// Both tables, in one case: SQLite takes their names in any.
+    fn tables(&self) -> (String, String) {
+        (self.table.to_lowercase(), self.parent.to_lowercase())
+    }
+
+    fn row(&self) -> (String, String, Option<i64>) {
+        let (table, parent) = self.tables();
+        (table, parent, self.rowid)
+    }
 }
 
 impl fmt::Display for BrokenReference {
@@ -31,23 +41,68 @@ impl fmt::Display for BrokenReference {
     }
 }
 
-/// What was found, or why nothing could be.
-pub(super) type References = QueryResult<Vec<BrokenReference>>;
+/// What was found in a table, or why nothing could be: SQLite can make nothing of one of its foreign keys.
+#[derive(Debug)]
+pub struct TableReferences {
+    /// The table.
+    pub table: String,
+    /// Those of its rows that refer to nothing.
+    pub broken: QueryResult<Vec<BrokenReference>>,
+}
 
-/// An error if there are rows that refer to nothing and did not before.
+/// What was found in each table that has foreign keys.
+pub(super) type References = QueryResult<Vec<TableReferences>>;
+
+/// An error if there are more rows that refer to nothing than there were before.
+///
+/// They are counted for each pair of tables. A row has no name that a migration leaves as it is: tables without rowids
+/// have none, tables that are rebuilt may give others, and a new key renumbers those of its table. So a migration that
+/// repairs as many rows as it breaks, in one table and referring to one other, is not noticed; and rows that
+/// referred to nothing before count as new if the migration renames one of the two tables.
 pub(super) fn check(before: References, after: References) -> Result<(), DriverError> {
-    let after = match (&before, after) {
-        (_, Ok(after)) => after,
-        // A foreign key of which SQLite can make nothing was there before.
-        (Err(before), Err(after)) if before.to_string() == after.to_string() => return Ok(()),
-        (_, Err(after)) => return Err(after.into()),
-    };
-    let before = before.unwrap_or_default();
-    // There may be many.
-    let before: HashSet<_> = before.iter().collect();
-    let mut made = after.into_iter().filter(|reference| !before.contains(reference));
-    match made.next() {
-        Some(first) => Err(BrokenReferences { first, more: made.count() }.into()),
+    let (before, after) = (before?, after?);
+    let mut counts: HashMap<_, usize> = HashMap::new();
+    let mut rows = HashSet::new();
+    let mut unreadable = HashSet::new();
+    for TableReferences { table, broken } in &before {
+        match broken {
+            Ok(broken) => {
+                for reference in broken {
+                    *counts.entry(reference.tables()).or_default() += 1;
+                    rows.insert(reference.row());
+                }
+            }
+            Err(error) => {
+                unreadable.insert((table.to_lowercase(), error.to_string()));
+            }
+        }
+    }
+    let mut made = Vec::new();
+    let mut grown = 0;
+    for TableReferences { table, broken } in after {
+        let broken = match broken {
+            Ok(broken) => broken,
+            Err(error) if unreadable.contains(&(table.to_lowercase(), error.to_string())) => {
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut of_pairs: HashMap<_, Vec<BrokenReference>> = HashMap::new();
+        for reference in broken {
+            of_pairs.entry(reference.tables()).or_default().push(reference);
+        }
+        for (pair, references) in of_pairs {
+            let more = references.len().saturating_sub(counts.get(&pair).copied().unwrap_or(0));
+            if more > 0 {
+                grown += more;
+                made.extend(references);
+            }
+        }
+    }
+    // The first one that was not there before, if that can be told.
+    made.sort_by_key(|made| (rows.contains(&made.row()), made.row()));
+    match made.into_iter().next() {
+        Some(first) => Err(BrokenReferences { first, more: grown - 1 }.into()),
         None => Ok(()),
     }
 }

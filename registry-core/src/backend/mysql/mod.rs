@@ -17,7 +17,7 @@ mod reach;
 
 use super::Backend;
 use super::driver::{Canceller, Driver, Opened, Reach, begin_by_ansi};
-use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::migrate::{MIGRATION_LOCK_PAUSE, MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{Namespace, Presence};
 use super::observed::{ErrorClass, Observed, Parting};
 use super::resources::not_reached;
@@ -31,6 +31,9 @@ pub type Mysql = AsyncMysqlConnection;
 
 /// `ER_UNKNOWN_SYSTEM_VARIABLE`, of the MySQL manual.
 const UNKNOWN_VARIABLE: u16 = 1193;
+
+/// `ER_WARNING_NOT_COMPLETE_ROLLBACK`
+const NOT_COMPLETE_ROLLBACK: u32 = 1196;
 
 impl Backend for Mysql {
     const KIND: BackendKind = BackendKind::Mysql;
@@ -162,11 +165,29 @@ impl Driver for Mysql {
 
     fn lock_migrations(&mut self, _: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
         // Held by the connection until it is closed. Named after the database, as these locks are for
-        // the whole server, and shortened to their 64 characters. It waits for a year at the most.
-        Handle::current().block_on(self.batch_execute(
-            "DO GET_LOCK(CONCAT('registry migrate ', LEFT(COALESCE(DATABASE(), ''), 40)), 31536000)",
-        ))?;
+        // the whole server, and shortened to their 64 characters. Asked for again and again: a wait that
+        // the server ends, by `max_statement_time` for example, is no error, and the lock is not held after it.
+        let lock = sql::<Bool>(
+            "COALESCE(GET_LOCK(CONCAT('registry migrate ', LEFT(COALESCE(DATABASE(), ''), 40)), 0), 0)",
+        );
+        let lock = diesel::select(lock);
+        while !Handle::current().block_on(lock.clone().get_result::<bool>(self))? {
+            std::thread::sleep(MIGRATION_LOCK_PAUSE);
+        }
         Ok(MigrationLock::default())
+    }
+
+    // Tables of other engines than InnoDB know no transactions.
+    const COMMIT_FAILS_WHOLE: bool = false;
+
+    async fn rollback_was_whole(&mut self) -> bool {
+        let warnings = sql_query("SHOW WARNINGS").load::<Noted>(self).await;
+        // Where a session has the server keep no warnings, nothing is known.
+        let keeps = diesel::select(sql::<Bool>("@@max_error_count > 0")).get_result(self).await;
+        keeps.unwrap_or(false)
+            && warnings.is_ok_and(|warnings| {
+                warnings.iter().all(|warning| warning.code != NOT_COMPLETE_ROLLBACK)
+            })
     }
 
     async fn session_of_migrations(&mut self) -> QueryResult<MigrationSession> {

@@ -22,7 +22,7 @@ use tokio_postgres::error::{DbError, SqlState};
 use self::connect::Way;
 use super::Backend;
 use super::driver::{Driver, Opened, Reach, begin_by_ansi, depth};
-use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::migrate::{MIGRATION_LOCK_PAUSE, MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{Namespace, Presence};
 use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
@@ -59,9 +59,6 @@ const SESSION: &str = "(SELECT 'RESET ALL; ' || COALESCE(pg_catalog.string_agg(p
      || pg_catalog.format('SELECT pg_catalog.set_config(''role'', %L, false)', \
      pg_catalog.current_setting('role')) \
      FROM pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'transaction%')";
-
-/// How long to wait before asking for the migration lock again.
-const MIGRATION_LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 impl Backend for Postgres {
     const KIND: BackendKind = BackendKind::Postgres;

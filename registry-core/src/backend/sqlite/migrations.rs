@@ -5,7 +5,7 @@ use diesel::{QueryResult, QueryableByName, sql_query};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::Sqlite;
-use crate::backend::migrate::{BrokenReference, MigrationSession};
+use crate::backend::migrate::{BrokenReference, MigrationSession, TableReferences};
 
 /// What a migration may leave in a connection, and the next borrower of a database in memory would find.
 const PRAGMAS: [&str; 6] = [
@@ -31,8 +31,12 @@ struct Broken {
     rowid: Option<i64>,
     #[diesel(sql_type = Text)]
     parent: String,
-    #[diesel(sql_type = Integer)]
-    fkid: i32,
+}
+
+#[derive(QueryableByName)]
+struct Table {
+    #[diesel(sql_type = Text)]
+    name: String,
 }
 
 pub(super) async fn session(connection: &mut Sqlite) -> QueryResult<MigrationSession> {
@@ -53,11 +57,20 @@ pub(super) async fn enter(connection: &mut Sqlite) -> QueryResult<()> {
     connection.batch_execute("PRAGMA foreign_keys = OFF").await
 }
 
+/// Table by table: SQLite looks at none if there is one of whose foreign keys it can make nothing.
 pub(super) async fn broken_references(
     connection: &mut Sqlite,
-) -> QueryResult<Vec<BrokenReference>> {
-    let broken: Vec<Broken> = sql_query("PRAGMA foreign_key_check").load(connection).await?;
-    let reference =
-        |Broken { table, rowid, parent, fkid }| BrokenReference { table, rowid, parent, key: fkid };
-    Ok(broken.into_iter().map(reference).collect())
+) -> QueryResult<Vec<TableReferences>> {
+    let with_keys = "SELECT name FROM main.sqlite_schema AS tables WHERE type = 'table' \
+         AND EXISTS (SELECT 1 FROM pragma_foreign_key_list(tables.name, 'main'))";
+    let tables: Vec<Table> = sql_query(with_keys).load(connection).await?;
+    let mut references = Vec::with_capacity(tables.len());
+    for Table { name } in tables {
+        let check = format!("PRAGMA main.foreign_key_check(\"{}\")", name.replace('"', "\"\""));
+        let broken: QueryResult<Vec<Broken>> = sql_query(check).load(connection).await;
+        let reference = |Broken { table, rowid, parent }| BrokenReference { table, rowid, parent };
+        let broken = broken.map(|broken| broken.into_iter().map(reference).collect());
+        references.push(TableReferences { table: name, broken });
+    }
+    Ok(references)
 }

@@ -25,7 +25,7 @@ pub use self::connection::AsyncSqliteConnection;
 use self::refusal::Failure;
 use super::Backend;
 use super::driver::{Driver, Opened, Reach, begin_by_ansi};
-use super::migrate::{BrokenReference, MigrationLock, MigrationSession, migrate_by_harness};
+use super::migrate::{MigrationLock, MigrationSession, TableReferences, migrate_by_harness};
 use super::resources::{files_were_short, no_files_left};
 use crate::error::{ConnectError, DriverError};
 use crate::settings::url::SqliteFile;
@@ -142,7 +142,7 @@ impl Driver for Sqlite {
         self.batch_execute(&session.restore).await
     }
 
-    async fn broken_references(&mut self) -> QueryResult<Vec<BrokenReference>> {
+    async fn broken_references(&mut self) -> QueryResult<Vec<TableReferences>> {
         migrations::broken_references(self).await
     }
 

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
@@ -180,15 +181,20 @@ impl SqliteFile {
         ["-wal", "-shm", "-journal"].iter().filter_map(|suffix| self.beside(suffix)).collect()
     }
 
-    /// The file that is locked while this one is migrated.
+    /// The file that is locked while this one is migrated: one, by whichever symbolic links this one is reached.
     pub(crate) fn migration_lock(&self) -> Option<PathBuf> {
-        self.beside(MIGRATION_LOCK)
+        let path = self.path()?;
+        let real = path.canonicalize().or_else(|error| {
+            // It is not there yet, or its `vfs` keeps it somewhere else.
+            let name = path.file_name().ok_or(error)?;
+            Ok::<_, io::Error>(path.parent().unwrap_or(path).canonicalize()?.join(name))
+        });
+        // Where there is no such folder, opening the lock says so.
+        Some(with_suffix(real.as_deref().unwrap_or(path), MIGRATION_LOCK))
     }
 
     fn beside(&self, suffix: &str) -> Option<PathBuf> {
-        let mut name = self.path()?.as_os_str().to_owned();
-        name.push(suffix);
-        Some(name.into())
+        Some(with_suffix(self.path()?, suffix))
     }
 
     /// Whether an engine at `other` is one for this URL, with what it has for a tenant or as it is.
@@ -237,6 +243,12 @@ impl SqliteFile {
             Self::File { path, parameters, .. } => format!("{}{parameters}", uri_path(path)),
         }
     }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// As a URL. It shows no secret, as SQLite has none.
