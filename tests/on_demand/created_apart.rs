@@ -161,6 +161,65 @@ async fn a_role_without_the_right_to_create_is_told() {
     execute(&database, &format!("DROP ROLE {role}")).await;
 }
 
+/// Whoever has lost the lock does not take another's tenant for what it has begun itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_that_another_has_created_since_is_left_alone() {
+    let template = postgres().tenants([]);
+    let (first, second) = (registry("crm", template.as_str()), registry("crm", template.as_str()));
+    let gate = format!("lost_{}", std::process::id());
+    // The name of the unfinished database says which lock it is. This goes on when the second one has it.
+    let lock = "FROM pg_locks WHERE locktype = 'advisory' AND granted \
+         AND (classid::bigint << 32 | objid::bigint) = key";
+    let lose = format!(
+        "DO $$ DECLARE key bigint := ('x' || right(current_database(), 16))::bit(64)::bigint; \
+         BEGIN PERFORM pg_terminate_backend(pid) {lock}; \
+         WHILE EXISTS (SELECT {lock}) LOOP PERFORM pg_sleep(0.02); END LOOP; \
+         SET application_name = '{gate}'; \
+         WHILE NOT EXISTS (SELECT {lock}) LOOP PERFORM pg_sleep(0.02); END LOOP; END $$"
+    );
+    let loses = [FIRST, step("2_lose", lose.leak())];
+    let (lost, created) = tokio::join!(create(&first, "acme", loses), async {
+        let lost =
+            format!("(SELECT count(*) FROM pg_stat_activity WHERE application_name = '{gate}')");
+        let plain = registry("crm", postgres().database("test"));
+        let lost = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(&lost));
+        let mut session = plain.session::<Crm>().await.expect("a session");
+        while diesel_async::RunQueryDsl::get_result::<i64>(lost.clone(), &mut session)
+            .await
+            .expect("a count")
+            == 0
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        create(&second, "acme", [FIRST, FILL]).await
+    });
+    created.expect("nothing is in the way");
+    assert!(matches!(lost, Err(CreateTenantError::Exists { .. })), "{lost:?}");
+    assert_eq!(rows(&second, "acme").await.expect("the second one's"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_it_is_not_known_whose_a_tenant_is_nobody_is_told_to_drop_it() {
+    let registry = schemas(&postgres().database("test"));
+    // As it is when another has created it as soon as the lock was free.
+    let finish = "DO $$ BEGIN PERFORM pg_terminate_backend(pid) FROM pg_locks \
+         WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database()); END $$; \
+         COMMENT ON SCHEMA tenant_acme IS NULL";
+    let error = create(&registry, "acme", [FIRST, FILL, step("3_finish", finish)]).await;
+    let error = error.expect_err("its connection is gone");
+    assert_eq!(
+        error.to_string(),
+        "bind `crm`: creating the tenant `acme` failed (bind `crm`: the tenant `acme` could not be created), and \
+         something of it may be left; what is there by that name may also be somebody else's. Creating it again \
+         removes only what is unfinished"
+    );
+    assert!(matches!(error, CreateTenantError::NotUndone { .. }), "{error:?}");
+    let again = create(&registry, "acme", [FIRST]).await.expect_err("it is there");
+    assert!(matches!(again, CreateTenantError::Exists { .. }), "{again}");
+    assert_eq!(rows(&registry, "acme").await.expect("it was left alone"), 2);
+}
+
 #[tokio::test]
 async fn what_another_process_has_open_is_not_dropped() {
     let template = postgres().tenants([]);
