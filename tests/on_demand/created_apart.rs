@@ -161,6 +161,65 @@ async fn a_role_without_the_right_to_create_is_told() {
     execute(&database, &format!("DROP ROLE {role}")).await;
 }
 
+/// Whoever has lost the lock does not take another's tenant for what it has begun itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_that_another_has_created_since_is_left_alone() {
+    let template = postgres().tenants([]);
+    let (first, second) = (registry("crm", template.as_str()), registry("crm", template.as_str()));
+    let gate = format!("lost_{}", std::process::id());
+    // The name of the unfinished database says which lock it is. This goes on when the second one has it.
+    let lock = "FROM pg_locks WHERE locktype = 'advisory' AND granted \
+         AND (classid::bigint << 32 | objid::bigint) = key";
+    let lose = format!(
+        "DO $$ DECLARE key bigint := ('x' || right(current_database(), 16))::bit(64)::bigint; \
+         BEGIN PERFORM pg_terminate_backend(pid) {lock}; \
+         WHILE EXISTS (SELECT {lock}) LOOP PERFORM pg_sleep(0.02); END LOOP; \
+         SET application_name = '{gate}'; \
+         WHILE NOT EXISTS (SELECT {lock}) LOOP PERFORM pg_sleep(0.02); END LOOP; END $$"
+    );
+    let loses = [FIRST, step("2_lose", lose.leak())];
+    let (lost, created) = tokio::join!(create(&first, "acme", loses), async {
+        let lost =
+            format!("(SELECT count(*) FROM pg_stat_activity WHERE application_name = '{gate}')");
+        let plain = registry("crm", postgres().database("test"));
+        let lost = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(&lost));
+        let mut session = plain.session::<Crm>().await.expect("a session");
+        while diesel_async::RunQueryDsl::get_result::<i64>(lost.clone(), &mut session)
+            .await
+            .expect("a count")
+            == 0
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        create(&second, "acme", [FIRST, FILL]).await
+    });
+    created.expect("nothing is in the way");
+    assert!(matches!(lost, Err(CreateTenantError::Exists { .. })), "{lost:?}");
+    assert_eq!(rows(&second, "acme").await.expect("the second one's"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_it_is_not_known_whose_a_tenant_is_nobody_is_told_to_drop_it() {
+    let registry = schemas(&postgres().database("test"));
+    // As it is when another has created it as soon as the lock was free.
+    let finish = "DO $$ BEGIN PERFORM pg_terminate_backend(pid) FROM pg_locks \
+         WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database()); END $$; \
+         COMMENT ON SCHEMA tenant_acme IS NULL";
+    let error = create(&registry, "acme", [FIRST, FILL, step("3_finish", finish)]).await;
+    let error = error.expect_err("its connection is gone");
+    assert_eq!(
+        error.to_string(),
+        "bind `crm`: creating the tenant `acme` failed (bind `crm`: the tenant `acme` could not be created), and \
+         something of it may be left; what is there by that name may also be somebody else's. Creating it again \
+         removes only what is unfinished"
+    );
+    assert!(matches!(error, CreateTenantError::NotUndone { .. }), "{error:?}");
+    let again = create(&registry, "acme", [FIRST]).await.expect_err("it is there");
+    assert!(matches!(again, CreateTenantError::Exists { .. }), "{again}");
+    assert_eq!(rows(&registry, "acme").await.expect("it was left alone"), 2);
+}
+
 #[tokio::test]
 async fn what_another_process_has_open_is_not_dropped() {
     let template = postgres().tenants([]);
@@ -186,11 +245,109 @@ async fn what_another_process_has_open_is_not_dropped() {
     drop(other);
     registry.drop_tenant::<Files>("acme", "acme").await.expect("nobody uses it");
     assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0);
+    // In another journal mode, a connection that does nothing has no lock.
+    registry.create_tenant::<Files>("acme", Steps(vec![FIRST])).await.expect("it is new");
+    registry.close_tenant("acme").await.expect("a good name");
+    let mut other = diesel::SqliteConnection::establish(&path).expect("a connection");
+    other
+        .batch_execute("PRAGMA journal_mode = DELETE; INSERT INTO invoices VALUES (1)")
+        .expect("it is alone");
+    other.batch_execute("BEGIN; SELECT * FROM invoices").expect("a transaction");
+    let error = registry.drop_tenant::<Files>("acme", "acme").await.expect_err("it is in use");
+    assert_eq!(causes(&error).last().expect("a cause"), "database is locked");
+    other.batch_execute("COMMIT").expect("it is there");
+    registry.drop_tenant::<Files>("acme", "acme").await.expect("it is not noticed");
+    other.batch_execute("SELECT * FROM invoices").expect("it has the file");
+    let error = other.batch_execute("INSERT INTO invoices VALUES (2)").expect_err("it has no name");
+    assert_eq!(error.to_string(), "attempt to write a readonly database");
 }
 
 fn sqlite(path: &str) -> Registry {
     let busy = std::time::Duration::from_millis(200);
     registry("files", BindSettings::new(format!("sqlite://{path}")).busy_timeout(busy))
+}
+
+/// SQLite would write over the new tenant what they have.
+#[tokio::test]
+async fn the_logs_of_a_database_that_is_gone_do_not_get_into_a_new_one() {
+    let folder = fresh_folder();
+    let template = folder.join("{tenant}.db").display().to_string();
+    let (path, wal) = (folder.join("acme.db"), folder.join("acme.db-wal"));
+    let registry = sqlite(&template);
+    registry.create_tenant::<Files>("acme", Steps(vec![FIRST])).await.expect("it is new");
+    let acme = registry.tenant("acme").expect("a good name");
+    let mut session = acme.session::<Files>().await.expect("a session");
+    session.batch_execute("INSERT INTO invoices VALUES (666)").await.expect("it runs");
+    // What is there if the process is killed now.
+    let log = std::fs::read(&wal).expect("a log");
+    drop(session);
+    registry.close().await;
+    std::fs::remove_file(&path).expect("it is there");
+    std::fs::write(&wal, &log).expect("a file");
+
+    let registry = sqlite(&template);
+    let acme = registry.tenant("acme").expect("a good name");
+    let error = acme.session::<Files>().await.expect_err("it is not there");
+    assert!(matches!(error, AcquireError::UnknownTenant { .. }), "{error}");
+    for suffix in ["-wal", "-journal"] {
+        std::fs::remove_file(&wal).expect("it was left alone");
+        let left = folder.join(format!("acme.db{suffix}"));
+        std::fs::write(&left, &log).expect("a file");
+        let created = registry.create_tenant::<Files>("acme", Steps(vec![FIRST])).await;
+        assert_eq!(
+            causes(&created.expect_err("it is in the way")),
+            [
+                "bind `files`: the tenant `acme` could not be created".to_owned(),
+                format!(
+                    "{} is left of a database that is not there any more: move it to where that database is, or \
+                     drop the tenant, which removes it",
+                    left.display()
+                )
+            ]
+        );
+        assert_eq!(std::fs::read(&left).expect("it was left alone"), log);
+        assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 1);
+        registry.drop_tenant::<Files>("acme", "acme").await.expect("there is something to drop");
+        assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0);
+        std::fs::write(&wal, "").expect("a file");
+    }
+    // Nothing is in these.
+    std::fs::write(folder.join("acme.db-shm"), &log).expect("a file");
+    registry.create_tenant::<Files>("acme", Steps(vec![FIRST, FILL])).await.expect("it is new");
+    let mut session = acme.session::<Files>().await.expect("a session");
+    let count = diesel::dsl::sql::<diesel::sql_types::BigInt>("(SELECT count(*) FROM invoices)");
+    let count: i64 = diesel_async::RunQueryDsl::get_result(diesel::select(count), &mut session)
+        .await
+        .expect("a count");
+    assert_eq!(count, 2);
+}
+
+/// The data would stay.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_tenant_whose_file_is_a_symbolic_link_is_not_dropped() {
+    let (folder, bigger) = (fresh_folder(), fresh_folder());
+    let registry = sqlite(&folder.join("{tenant}.db").display().to_string());
+    registry.create_tenant::<Files>("acme", Steps(vec![FIRST])).await.expect("it is new");
+    let (link, moved) = (folder.join("acme.db"), bigger.join("acme.db"));
+    std::fs::rename(&link, &moved).expect("it is there");
+    std::os::unix::fs::symlink(&moved, &link).expect("a link");
+    let acme = registry.tenant("acme").expect("a good name");
+    for is_there in [true, false] {
+        assert_eq!(acme.session::<Files>().await.is_ok(), is_there);
+        let dropped = registry.drop_tenant::<Files>("acme", "acme").await;
+        assert_eq!(
+            causes(&dropped.expect_err("it is a link"))[1],
+            format!(
+                "{} is a symbolic link: remove what it points to and the link yourself",
+                link.display()
+            )
+        );
+        assert!(link.is_symlink());
+        assert_eq!(moved.exists(), is_there);
+        registry.close_tenant("acme").await.expect("a good name");
+        let _ = std::fs::remove_file(&moved);
+    }
 }
 
 /// Only a relative path has its folder made, and only where something stays in it.

@@ -84,19 +84,21 @@ pub enum CreateTenantError {
         #[source]
         source: Box<MigrateError>,
     },
-    /// It was not created, and what had been made of it could not be removed.
+    /// It failed, and it is not known whether what had been made of it is gone. What is there by that name may be
+    /// somebody else's: after the connection was lost, another process can have created the same tenant. So look at
+    /// it before it is dropped. Creating it again removes what is unfinished, and nothing else.
     #[error(
-        "bind `{key}`: the tenant `{tenant}` was not created ({cause}), and what had been made of it could not be \
-         removed: creating or dropping it again does that"
+        "bind `{key}`: creating the tenant `{tenant}` failed ({cause}), and something of it may be left; what is \
+         there by that name may also be somebody else's. Creating it again removes only what is unfinished"
     )]
     NotUndone {
         /// The bind key.
         key: BindKey,
         /// The name of the tenant.
         tenant: String,
-        /// Why it was not created.
+        /// Why it failed.
         cause: Box<CreateTenantError>,
-        /// Why that could not be removed.
+        /// Why that could not be removed, or not for certain.
         #[source]
         source: DriverError,
     },

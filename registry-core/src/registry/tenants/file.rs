@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use diesel::migration::MigrationSource;
@@ -65,6 +66,7 @@ async fn create_locked<B: Bind>(
     if files.is_there().map_err(refused)? {
         return Err(CreateTenantError::Exists { key, tenant });
     }
+    files.check_logs().map_err(refused)?;
     // Of a process that was killed.
     files.remove_unfinished().map_err(refused)?;
     let mut settings = settings.clone();
@@ -113,11 +115,12 @@ pub(super) async fn remove<B: Bind>(
     let files =
         Files::of(&settings.url).ok_or_else(|| refused(ErrorKind::InvalidFilename.into()))?;
     // Nothing is made for a tenant that there is not, not even a lock.
-    if !files.is_there().map_err(refused)? && !files.is_begun().map_err(refused)? {
+    if !files.is_there().map_err(refused)? && !files.has_remains().map_err(refused)? {
         return Err(asked.unknown());
     }
     let lock = asked.lock(&files.lock).await.map_err(refused)?;
     if files.is_there().map_err(refused)? {
+        files.check_link().map_err(refused)?;
         asked.close_engines().await?;
         let (engine, mut connected) = asked.connect(&settings, None).await?;
         let connection = connected.connection();
@@ -127,11 +130,12 @@ pub(super) async fn remove<B: Bind>(
         drop((connected, engine));
         B::Connection::all_closed(&settings.url).await;
         removed.map_err(refused)?;
-    } else if !files.is_begun().map_err(refused)? {
+    } else if !files.has_remains().map_err(refused)? {
         // Somebody else has dropped it while this waited for the lock.
         lock.remove();
         return Err(asked.unknown());
     }
+    files.remove_logs().map_err(refused)?;
     files.remove_unfinished().map_err(refused)?;
     lock.remove();
     Ok(())
@@ -178,8 +182,49 @@ impl Files {
         is_there(&self.path)
     }
 
-    fn is_begun(&self) -> io::Result<bool> {
-        is_there(&self.unfinished_path)
+    /// Whether anything is left of it where the database is not there.
+    fn has_remains(&self) -> io::Result<bool> {
+        let logs = self.database.logs();
+        let mut remains = iter::once(&self.unfinished_path).chain(&logs);
+        remains.try_fold(false, |found, path| Ok(found || is_there(path)?))
+    }
+
+    /// Refuses logs of a database that is not there any more, as SQLite would take them for those of the new one
+    /// and write what they have over it. They are not removed, since they have the last changes of a database that
+    /// may only have been moved. Those with nothing in them are.
+    fn check_logs(&self) -> io::Result<()> {
+        for log in self.database.logs() {
+            let is_empty = match fs::symlink_metadata(&log) {
+                // An index of the write-ahead log, which SQLite makes anew.
+                Ok(_) if log.as_os_str().as_encoded_bytes().ends_with(b"-shm") => true,
+                Ok(found) => found.is_file() && found.len() == 0,
+                Err(error) if error.kind() == ErrorKind::NotFound => true,
+                Err(error) => return Err(error),
+            };
+            if !is_empty {
+                let message = format!(
+                    "{} is left of a database that is not there any more: move it to where that database is, or \
+                     drop the tenant, which removes it",
+                    log.display()
+                );
+                return Err(io::Error::other(message));
+            }
+            remove_if_there(&log)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a symbolic link: what has the data would stay where that is removed, and what it points to may be
+    /// of others as well.
+    fn check_link(&self) -> io::Result<()> {
+        if fs::symlink_metadata(&self.path)?.is_symlink() {
+            let message = format!(
+                "{} is a symbolic link: remove what it points to and the link yourself",
+                self.path.display()
+            );
+            return Err(io::Error::other(message));
+        }
+        Ok(())
     }
 
     /// The folder that is made for it: that of a path which was written relative.
@@ -192,6 +237,7 @@ impl Files {
             let message = format!("{} was not moved into the database", log.display());
             return Err(io::Error::other(message));
         }
+        self.check_logs()?;
         match fs::hard_link(&self.unfinished_path, &self.path) {
             Ok(()) => fs::remove_file(&self.unfinished_path)?,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
@@ -208,8 +254,14 @@ impl Files {
         Ok(())
     }
 
+    /// Nobody has it open any more, so all is in the database, and the logs go first: without it they would be in
+    /// the way of the next one.
     fn remove(&self) -> io::Result<()> {
-        remove_if_there(&self.path)?;
+        self.remove_logs()?;
+        remove_if_there(&self.path)
+    }
+
+    fn remove_logs(&self) -> io::Result<()> {
         self.database.logs().iter().try_for_each(|file| remove_if_there(file))
     }
 

@@ -42,7 +42,9 @@ impl Registry {
     /// - MySQL and MariaDB: the database, with `utf8mb4`, has a table `__registry_unfinished` until its migrations
     ///   have been run. Whoever asks for the tenant meanwhile finds what there is so far.
     /// - SQLite: the file has a name that ends in `-creating`, beside its place, until its migrations have been run.
-    ///   Until then, the tenant is unknown. A relative path has its folder made.
+    ///   Until then, the tenant is unknown. A relative path has its folder made. Where a log (`-wal` or `-journal`)
+    ///   is left of a database that is not there any more, nothing is made and the error names it: SQLite would
+    ///   write over the new database what the log has.
     ///
     /// They run as [`migrate`](Self::migrate) runs them, and go to the `migrate_url`. What a process leaves behind
     /// that is killed meanwhile is removed by the next call for the same tenant, and by
@@ -115,9 +117,18 @@ impl Registry {
     /// said twice, since nothing brings it back.
     ///
     /// The tenant's engine is closed first, and its sessions that are lent are waited for, for `acquire_timeout` at
-    /// the most. PostgreSQL and SQLite refuse to drop what another process has open. On MySQL and MariaDB, and for a
-    /// schema in which no transaction is open, it is gone under whoever else uses it. Once it has begun, dropping the
-    /// future does not stop it.
+    /// the most. Once it has begun, dropping the future does not stop it. What other processes have open:
+    ///
+    /// - PostgreSQL does not drop a database to which anybody is connected. A schema is dropped, unless a
+    ///   transaction uses it that is still open after ten seconds.
+    /// - MySQL and MariaDB drop it under whoever uses it.
+    /// - SQLite: it is refused while a transaction is open in it, and, in its WAL mode, while a connection is open
+    ///   that has read or written. Others are not noticed, such as an idle connection in another journal mode: it
+    ///   keeps the file without a name, reads what was in it, and cannot write.
+    ///
+    /// Of SQLite, a tenant whose file is a symbolic link is refused: the data would stay. Another name of the same
+    /// file (a hard link) keeps it. What is left of a tenant whose database is not there any more, such as its
+    /// `-wal`, is removed.
     ///
     /// # Errors
     ///

@@ -9,7 +9,9 @@ use super::Asked;
 use crate::backend::driver::Driver;
 use crate::backend::namespace::{Namespace, Presence};
 use crate::bind::Bind;
-use crate::error::{AcquireError, ConnectError, CreateTenantError, DropTenantError, MigrateError};
+use crate::error::{
+    AcquireError, ConnectError, CreateTenantError, DriverError, DropTenantError, MigrateError,
+};
 use crate::settings::{BackendKind, EngineSettings};
 
 pub(super) async fn create<B: Bind>(
@@ -53,7 +55,8 @@ pub(super) async fn create<B: Bind>(
         }
     };
     match undo(asked, &settings, &namespace, &begun, admin).await {
-        Ok(()) => Err(finished),
+        Ok(Undone::Removed) => Err(finished),
+        Ok(Undone::OfAnother) => Err(exists()),
         Err(source) => {
             Err(CreateTenantError::NotUndone { key, tenant, cause: Box::new(finished), source })
         }
@@ -78,6 +81,13 @@ pub(super) async fn remove<B: Bind>(
     admin.connection().remove_namespace(&namespace).await.map_err(refused)
 }
 
+/// What there is when nothing of what was begun is left.
+enum Undone {
+    Removed,
+    /// Somebody else has created the tenant since.
+    OfAnother,
+}
+
 /// Removes what was begun, with another connection if the first one is gone.
 async fn undo<B: Bind>(
     asked: &Asked<B>,
@@ -85,17 +95,26 @@ async fn undo<B: Bind>(
     namespace: &Namespace,
     begun: &Namespace,
     mut admin: Connected<B::Connection>,
-) -> Result<(), crate::error::DriverError> {
-    let Err(error) = admin.connection().remove_namespace(begun).await else { return Ok(()) };
-    // Its lock goes with it.
+) -> Result<Undone, DriverError> {
+    let Err(error) = admin.connection().remove_namespace(begun).await else {
+        return Ok(Undone::Removed);
+    };
+    // Its lock goes with it, so others may have created the tenant before this has the lock again.
     drop(admin);
     let Ok(mut admin) = administer(asked, settings, namespace).await else {
         return Err(error.into());
     };
     match admin.connection().find_namespace(namespace).await? {
-        Presence::Missing => Ok(()),
-        Presence::Unfinished => Ok(admin.connection().remove_namespace(begun).await?),
-        // Whose that is cannot be told.
+        Presence::Missing => Ok(Undone::Removed),
+        Presence::Unfinished => {
+            admin.connection().remove_namespace(begun).await?;
+            Ok(Undone::Removed)
+        }
+        Presence::There if begun != namespace => {
+            admin.connection().remove_namespace(begun).await?;
+            Ok(Undone::OfAnother)
+        }
+        // What was begun has the same name, so it cannot be told whose that is.
         Presence::There => Err(error.into()),
     }
 }
