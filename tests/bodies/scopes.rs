@@ -327,6 +327,47 @@ async fn those_beside_each_other_wait_for_each_other() {
     assert_eq!(committed(&registry).await, [1, 2, 3, 4, 5, 6, 7]);
 }
 
+/// Also if one wakes together with the other, in the middle of what it does, and is polled first; for longer than any
+/// of the times after which somebody is said to wait for itself.
+#[tokio::test]
+async fn those_that_wake_together_wait_for_each_other() {
+    let registry = patient().await;
+    let gate = tokio::sync::Notify::new();
+    let (gate, long) = (&gate, Duration::from_millis(6500));
+    let both = registry.try_scope(async {
+        let slow = async {
+            let mut work = UnitOfWork::current().await?;
+            gate.notified().await;
+            tokio::time::sleep(long).await;
+            diesel::insert_into(notes::table).values(notes::id.eq(1)).execute(&mut *work).await?;
+            Ok::<_, Error>(())
+        };
+        let quick = async {
+            gate.notified().await;
+            note(2).await
+        };
+        tokio::try_join!(slow, quick)
+    });
+    let opens = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        gate.notify_waiters();
+    };
+    // One of them is polled before the other, whichever way round they are.
+    let other = registry.try_scope(async {
+        let work = UnitOfWork::current().await?;
+        let beside = async move {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            drop(work);
+            Ok(())
+        };
+        tokio::try_join!(note(3), beside)
+    });
+    let (both, other, ()) = tokio::join!(both, other, opens);
+    both.expect("committed");
+    other.expect("committed");
+    assert_eq!(committed(&registry).await, [1, 2, 3]);
+}
+
 /// What was handed the unit of work has it, be it beside the one who asks or in another task.
 #[tokio::test]
 async fn a_unit_of_work_may_be_handed_on() {

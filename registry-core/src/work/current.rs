@@ -21,9 +21,10 @@ use crate::caller::Caller;
 /// anything else. Another task that was handed the unit of work has so long to begin with it.
 const IF_STUCK: Duration = Duration::from_millis(100);
 
-/// The same, if nothing else was waited for when it began to wait, and what is now may be a time-out around it. What
-/// was handed the unit of work has so long to begin with it.
-const IF_ALONE: Duration = Duration::from_secs(1);
+/// The same, if nothing else was waited for when it began to wait, and what is now may be a time-out around it. It may
+/// as well be something beside it that was handed the unit of work, which nobody can tell from a time-out: that has so
+/// long to begin with it, longer than the pauses of code that is under way.
+const IF_ALONE: Duration = Duration::from_secs(5);
 
 /// Where a scope has its unit of work, and who has that now.
 #[derive(Default)]
@@ -97,7 +98,7 @@ impl Slot {
         poll_fn(|cx| {
             let waiter = waiter.get_or_insert_with(|| {
                 let entered = entered().filter(|entered| entered.is_woken_by(cx.waker()));
-                is_alone = entered.as_ref().is_some_and(|entered| !entered.has_others());
+                is_alone = entered.as_ref().is_some_and(|entered| entered.is_alone());
                 Waiter::new(cx.waker(), entered)
             });
             let waker = waiter.waker(cx.waker()).clone();

@@ -26,6 +26,9 @@ pub(super) struct Entered {
     /// How many in it wait for the unit of work. Each has one clone of the waker.
     waiting: AtomicUsize,
     is_stuck: AtomicBool,
+    /// Whether at most one thing was waited for in it when it was polled last: then whatever it does next, it does one
+    /// after the other, up to the next thing that it waits for.
+    was_one: AtomicBool,
 }
 
 /// How many clones of the waker [`Entered`] has itself: as an alarm, and as a waker.
@@ -60,6 +63,7 @@ impl Entered {
             alarm,
             waiting: AtomicUsize::new(0),
             is_stuck: AtomicBool::new(false),
+            was_one: AtomicBool::new(true),
         })
     }
 
@@ -79,6 +83,7 @@ impl Entered {
             self.alarm.task.register(cx.waker());
             self.alarm.was_woken.store(false, Ordering::Relaxed);
             let outcome = future.as_mut().poll(&mut Context::from_waker(&self.waker));
+            self.was_one.store(self.others(0) <= 1, Ordering::Relaxed);
             let is_stuck = outcome.is_pending()
                 && self.waiting.load(Ordering::Relaxed) > 0
                 && !self.has_others();
@@ -95,11 +100,25 @@ impl Entered {
 
     /// Whether anything in the future waits for something else than the unit of work, or is to be polled again.
     pub(super) fn has_others(&self) -> bool {
+        self.others(self.waiting.load(Ordering::Relaxed)) > 0
+    }
+
+    /// Whether the one that asks, in the middle of a poll, is all that there is in the future. What was woken together
+    /// with it, and is polled after it, has no clone of the waker at this moment: so it counts what there was before.
+    pub(super) fn is_alone(&self) -> bool {
+        self.was_one.load(Ordering::Relaxed) && !self.has_others()
+    }
+
+    /// How many things in the future wait, without those `waiting`. As many as can be if it is to be polled again: any
+    /// of them may go on then.
+    fn others(&self, waiting: usize) -> usize {
         let clones = Arc::strong_count(&self.alarm);
         // A clone that is gone was dropped after it had woken, if it has.
         fence(Ordering::Acquire);
-        clones > OWN + self.waiting.load(Ordering::Relaxed)
-            || self.alarm.was_woken.load(Ordering::Acquire)
+        if self.alarm.was_woken.load(Ordering::Acquire) {
+            return usize::MAX;
+        }
+        clones.saturating_sub(OWN + waiting)
     }
 
     /// Whether all that the future waited for, when it was polled last, was the unit of work.
@@ -238,5 +257,37 @@ mod tests {
         assert!(entered.run(work).now_or_never().is_none());
         assert!(!entered.is_stuck());
         assert!(!entered.has_others(), "its receiver is gone");
+    }
+
+    /// Whether somebody is alone that asks once `gate` is open, and so is another that has waited for the same `gate`.
+    fn alone_beside_another(others: usize) -> bool {
+        let entered = Entered::new();
+        let gate = tokio::sync::Notify::new();
+        let asked = std::cell::Cell::new(None);
+        let work = async {
+            assert!(entered.is_alone(), "it has just begun");
+            let asks = async {
+                gate.notified().await;
+                asked.set(Some(entered.is_alone()));
+                pending::<()>().await;
+            };
+            let others = (0..others).map(|_| async {
+                gate.notified().await;
+                pending::<()>().await;
+            });
+            tokio::join!(asks, futures_util::future::join_all(others));
+        };
+        let mut work = pin!(entered.run(work));
+        assert!(work.as_mut().now_or_never().is_none());
+        gate.notify_waiters();
+        assert!(work.as_mut().now_or_never().is_none());
+        asked.get().expect("the gate is open")
+    }
+
+    #[tokio::test]
+    async fn who_was_woken_together_with_another_is_not_alone() {
+        assert!(alone_beside_another(0));
+        assert!(!alone_beside_another(1));
+        assert!(!alone_beside_another(2));
     }
 }

@@ -242,7 +242,7 @@ impl UnitOfWork {
     /// as well, neither can go on. That is an error and not a wait:
     ///
     /// - after 100 ms, if nothing in the future that has entered the scope waits for anything else;
-    /// - after 1 s, if nothing did when it began to wait: what does since then may be a time-out around it;
+    /// - after 5 s, if nothing did when it began to wait: what does since then may be a time-out around it;
     /// - after `acquire_timeout` otherwise, since what else is waited for may belong to whoever has it, as in a
     ///   `join!` of two that each take it, use it and drop it. Likewise in a scope that is not entered, by
     ///   [`Scope::work`] alone.
