@@ -701,7 +701,8 @@ pub enum MigrateError {
     },
     /// Two migrations of the source have one version, of which only one would ever be run. Nothing was run.
     ///
-    /// The version is what stands before the first `_` in a migration's name, without `-`.
+    /// The version is what stands before the first `_` in a migration's name, without `-`. On MySQL and MariaDB, where
+    /// the table of versions takes them for the same, versions that differ in case alone are one version.
     #[error(
         "bind `{key}`: the migrations `{}` and `{}` have one version, `{version}`: nothing was run; give one of \
          them another",
@@ -714,6 +715,23 @@ pub enum MigrateError {
         version: String,
         /// The names of both, in alphabetical order.
         migrations: [String; 2],
+    },
+    /// A version is longer than the table of versions takes on PostgreSQL, MySQL and MariaDB, where its column is a
+    /// `VARCHAR(50)`. Nothing was run.
+    #[error(
+        "bind `{key}`: the version of the migration `{migration}` has {} characters, and the table of versions \
+         takes {limit}: nothing was run; the version is what stands before the first `_`",
+        version.chars().count()
+    )]
+    VersionTooLong {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the migration.
+        migration: Box<str>,
+        /// The version.
+        version: Box<str>,
+        /// How many characters it may have.
+        limit: usize,
     },
     /// A version was run on this database as a migration of another name: of another bind that shares the
     /// database, or one that had another name before. Nothing was run.
@@ -759,11 +777,16 @@ pub enum MigrateError {
         #[source]
         source: DriverError,
     },
-    /// A migration, or what lists them, panicked. The transaction of that migration was rolled back.
+    /// A migration, or what lists them, panicked. The transaction of that migration was rolled back. Those before it were
+    /// run and stay.
     #[error("bind `{key}`: the migrations panicked")]
     Panicked {
         /// The bind key.
         key: BindKey,
+        /// The name of the migration that panicked, if it was one.
+        migration: Option<String>,
+        /// The names of those that were run before it, by this call.
+        applied: Vec<String>,
     },
 }
 

@@ -98,6 +98,48 @@ async fn versions_that_differ_in_hyphens_are_one_version() {
     assert!(!has(&registry, "items").await && !has(&registry, "logs").await);
 }
 
+/// MySQL's collations take them for the same.
+#[tokio::test]
+async fn versions_that_are_one_to_the_database_are_refused_before_anything_runs() {
+    let registry = registry(&database());
+    let steps = [step("a1_items", ITEMS), step("A1_logs", LOGS)];
+    let migrated = migrate(&registry, &steps).await;
+    if NAME != "mysql" {
+        assert_eq!(migrated.expect("they are two").applied.len(), 2);
+        return;
+    }
+    assert!(matches!(migrated, Err(MigrateError::SameVersion { .. })), "{migrated:?}");
+    assert!(!has(&registry, "items").await && !has(&registry, "logs").await);
+    migrate(&registry, &steps[..1]).await.expect("it runs");
+    assert_eq!(migrate(&registry, &steps[..1]).await.expect("nothing to do").skipped, 1);
+    let migrated = migrate(&registry, &steps[1..]).await;
+    assert!(matches!(migrated, Err(MigrateError::VersionTaken { .. })), "{migrated:?}");
+    assert!(!has(&registry, "logs").await);
+}
+
+#[tokio::test]
+async fn a_version_that_the_database_cannot_keep_is_refused_before_anything_runs() {
+    let registry = registry(&database());
+    let name = |length: usize| format!("{}_items", "1".repeat(length)).leak();
+    let steps = [step("0_logs", LOGS), step(name(51), ITEMS)];
+    let migrated = migrate(&registry, &steps).await;
+    if NAME == "sqlite" {
+        assert_eq!(migrated.expect("it takes any").applied.len(), 2);
+        return;
+    }
+    assert_eq!(
+        migrated.expect_err("it is too long").to_string(),
+        format!(
+            "bind `default`: the version of the migration `{}` has 51 characters, and the table of versions \
+             takes 50: nothing was run; the version is what stands before the first `_`",
+            steps[1].name
+        )
+    );
+    assert!(!has(&registry, "logs").await);
+    let report = migrate(&registry, &[step(name(50), ITEMS)]).await.expect("it is not too long");
+    assert_eq!(report.applied.len(), 1);
+}
+
 #[tokio::test]
 async fn binds_that_share_a_database_do_not_count_each_others_versions_as_run() {
     let url = database();
@@ -344,7 +386,11 @@ async fn a_migration_that_panics_is_an_error_and_undone() {
     let registry = registry(&database());
     let panics = [step("1_items", ITEMS), step("2_panics", "panic")];
     let error = migrate(&registry, &panics).await.expect_err("it panics");
-    assert!(matches!(error, MigrateError::Panicked { .. }), "{error}");
+    let MigrateError::Panicked { migration, applied, .. } = error else { panic!("{error}") };
+    assert_eq!(
+        (migration.as_deref(), applied.as_slice()),
+        (Some("2_panics"), &["1_items".into()][..])
+    );
     let report = migrate(&registry, &[step("1_items", ITEMS), step("2_logs", LOGS)]).await;
     assert_eq!(report.expect("nobody holds the lock").applied, ["2_logs"]);
 }

@@ -148,6 +148,14 @@ pub trait Driver:
     /// Blocks: it is called where blocking is allowed.
     fn lock_migrations(&mut self, url: &DatabaseUrl) -> Result<MigrationLock, DriverError>;
 
+    /// How many characters a version of a migration may have, where its column is limited.
+    const LONGEST_VERSION: Option<usize> = Some(50);
+
+    /// What versions have in common that are one to the table of versions.
+    fn version_key(version: &str) -> String {
+        version.to_owned()
+    }
+
     /// The transaction of a migration.
     const BEGIN_MIGRATION: &str = "BEGIN";
 

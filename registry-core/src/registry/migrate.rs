@@ -109,7 +109,7 @@ pub(super) async fn run_on<C: Backend>(
     // and come to their end even if the caller goes away.
     match runtime.spawn_blocking(work).await {
         Ok(result) => result,
-        Err(_) => Err(MigrateError::Panicked { key }),
+        Err(_) => Err(MigrateError::Panicked { key, migration: None, applied: Vec::new() }),
     }
 }
 
@@ -130,7 +130,7 @@ fn run<C: Backend>(
         Ok(migrations) => migrations,
         Err(source) => return (connection, Err(MigrateError::List { key, source })),
     };
-    if let Err(error) = check_versions(key, &migrations) {
+    if let Err(error) = check_versions::<C>(key, &migrations) {
         return (connection, Err(error));
     }
     let (connection, migrated) = connection.migrate(Run { migrations, bind: key, files });
@@ -142,22 +142,24 @@ fn run<C: Backend>(
     (connection, result)
 }
 
-/// Of two migrations of one version, only one would ever be run.
-fn check_versions<DB: diesel::backend::Backend>(
+/// Of two migrations of one version, only one would ever be run; and what the table of versions does not take is found
+/// out when the migration has run, which MySQL does not undo.
+fn check_versions<C: Backend>(
     key: BindKey,
-    migrations: &Migrations<DB>,
+    migrations: &Migrations<C::Backend>,
 ) -> Result<(), MigrateError> {
     let mut names = HashMap::new();
     for migration in migrations {
         let (version, name) = (migration.name().version(), migration.name().to_string());
-        if let Some(other) = names.insert(version.to_string(), name.clone()) {
+        let version = version.to_string();
+        if let Some(limit) = C::LONGEST_VERSION.filter(|limit| version.chars().count() > *limit) {
+            let (version, migration) = (version.into(), name.into());
+            return Err(MigrateError::VersionTooLong { key, migration, version, limit });
+        }
+        if let Some(other) = names.insert(C::version_key(&version), name.clone()) {
             let mut migrations = [other, name];
             migrations.sort();
-            return Err(MigrateError::SameVersion {
-                key,
-                version: version.to_string(),
-                migrations,
-            });
+            return Err(MigrateError::SameVersion { key, version, migrations });
         }
     }
     Ok(())
@@ -176,7 +178,9 @@ fn failed(key: BindKey, applied: Vec<String>, failure: MigrationFailure) -> Migr
         MigrationFailure::Run { migration, source, in_part } => {
             MigrateError::Migration { key, migration, applied, in_part, source }
         }
-        MigrationFailure::Panicked => MigrateError::Panicked { key },
+        MigrationFailure::Panicked { migration } => {
+            MigrateError::Panicked { key, migration: Some(migration), applied }
+        }
     }
 }
 

@@ -97,7 +97,10 @@ pub enum MigrationFailure {
         in_part: bool,
     },
     /// A migration panicked.
-    Panicked,
+    Panicked {
+        /// Its name.
+        migration: String,
+    },
 }
 
 /// What is to be run.

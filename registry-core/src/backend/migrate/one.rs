@@ -39,7 +39,7 @@ impl Stopped {
             Self::Failed { source, in_part } => {
                 MigrationFailure::Run { migration, source, in_part }
             }
-            Self::Panicked => MigrationFailure::Panicked,
+            Self::Panicked => MigrationFailure::Panicked { migration },
         }
     }
 }

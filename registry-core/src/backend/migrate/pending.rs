@@ -1,6 +1,6 @@
 //! From what there is to what is to be run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel_async::AsyncConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
@@ -70,16 +70,19 @@ where
     let Run { mut migrations, bind, files } = run;
     migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
     let known = harness.applied_migrations().map_err(MigrationFailure::List)?;
+    let known: HashSet<_> =
+        known.iter().map(|version| C::version_key(&version.to_string())).collect();
     let mut records = records(harness).map_err(MigrationFailure::List)?;
-    let (run_before, pending): (Vec<_>, Vec<_>) =
-        migrations.into_iter().partition(|migration| known.contains(&migration.name().version()));
+    let (run_before, pending): (Vec<_>, Vec<_>) = migrations.into_iter().partition(|migration| {
+        known.contains(&C::version_key(&migration.name().version().to_string()))
+    });
     let record_of =
         |version: String, name: String| Record { version, name, bind: bind.to_string() };
     let mut unrecorded = Vec::new();
     for migration in &run_before {
         let (version, name) =
             (migration.name().version().to_string(), migration.name().to_string());
-        match records.remove(&version) {
+        match records.remove(&C::version_key(&version)) {
             Some(Record { name: applied, bind: by, .. }) if applied != name => {
                 return Err(MigrationFailure::Taken { version, migration: name, applied, by });
             }
@@ -114,8 +117,14 @@ where
 }
 
 /// Whose those versions are that have been run, as far as that is known.
-fn records(harness: &mut impl Records) -> Result<HashMap<String, Record>, DriverError> {
+fn records<C>(
+    harness: &mut AsyncConnectionWrapper<C>,
+) -> Result<HashMap<String, Record>, DriverError>
+where
+    C: Driver + AsyncConnection + 'static,
+    AsyncConnectionWrapper<C>: Records,
+{
     harness.create_records()?;
     let records = harness.records()?;
-    Ok(records.into_iter().map(|record| (record.version.clone(), record)).collect())
+    Ok(records.into_iter().map(|record| (C::version_key(&record.version), record)).collect())
 }

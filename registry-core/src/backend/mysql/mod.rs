@@ -177,6 +177,11 @@ impl Driver for Mysql {
         Ok(MigrationLock::default())
     }
 
+    fn version_key(version: &str) -> String {
+        // By the collation that a database has unless it says so, neither case nor spaces at the end count.
+        version.trim_end().to_lowercase()
+    }
+
     // Tables of other engines than InnoDB know no transactions.
     const COMMIT_FAILS_WHOLE: bool = false;
 

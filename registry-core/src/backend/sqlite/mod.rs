@@ -126,6 +126,8 @@ impl Driver for Sqlite {
         Ok(MigrationLock { _file: Some(lock) })
     }
 
+    const LONGEST_VERSION: Option<usize> = None;
+
     // One that only reads at first could not go on to write if somebody else has written meanwhile.
     const BEGIN_MIGRATION: &str = "BEGIN IMMEDIATE";
 
