@@ -48,8 +48,8 @@ impl Registry {
     ///
     /// They run as [`migrate`](Self::migrate) runs them, and go to the `migrate_url`. What a process leaves behind
     /// that is killed meanwhile is removed by the next call for the same tenant, and by
-    /// [`drop_tenant`](Self::drop_tenant). (A database of MySQL's on which the process was killed before it had that
-    /// table counts as existing.)
+    /// [`drop_tenant`](Self::drop_tenant). (A database of MySQL's on which the process was killed, or lost its
+    /// connection, before it had that table counts as existing.)
     ///
     /// ```standalone_crate
     /// # use diesel::migration::{Migration, MigrationSource};
