@@ -402,6 +402,14 @@ impl Registry {
         }
     }
 
+    /// Whether a task, a [`Caller`](crate::caller::Caller) by its number, is at a statement of a unit of work.
+    pub(crate) fn is_at_work(&self, task: u64) -> bool {
+        let mut engines = self.engines();
+        engines.extend(self.replaced());
+        engines.extend(self.0.on_demand.engines());
+        engines.iter().any(|engine| engine.is_at_work(task))
+    }
+
     /// Whether that place is the first time seen to run a query of that bind beside a unit of work.
     pub(crate) fn is_first_beside(
         &self,
