@@ -294,6 +294,26 @@ async fn a_handler_that_would_wait_for_its_own_middleware_is_an_error_at_once() 
     assert_eq!(committed(&registry).await, [1, 900]);
 }
 
+/// A middleware that has the request's unit of work while the handler runs in another task.
+async fn audit_apart(mut work: CurrentWork, request: Request, next: Next) -> Response {
+    let row = diesel::insert_into(notes::table).values(notes::id.eq(900));
+    row.execute(&mut *work).await.expect("a row");
+    tokio::spawn(next.run(request)).await.expect("no panic")
+}
+
+#[tokio::test]
+async fn a_client_is_not_told_to_try_again_where_the_request_has_waited_for_itself() {
+    let registry = prepared().await;
+    let app = Router::new()
+        .route("/argument/{id}", put(by_argument).layer(from_fn(audit_apart)))
+        .layer(ScopeLayer::new(registry.clone()));
+    let address = listening(app).await;
+    let answer = request(&address, "PUT", "/argument/1", "{}").await;
+    assert_eq!((answer.status, answer.body.as_str()), (500, "Internal Server Error"));
+    assert!(!answer.head.contains("retry-after"), "{}", answer.head);
+    assert_eq!(committed(&registry).await, Vec::<i32>::new());
+}
+
 #[tokio::test]
 async fn the_options_of_a_layer_are_those_of_its_units_of_work() {
     let registry = prepared().await;

@@ -31,8 +31,9 @@ impl Caller {
 /// Two futures of one task, as in `join!`, may wait for each other like two tasks, and nobody outside of them
 /// can tell them from one that waits for itself. The one that has what the other waits for wakes the task when
 /// it goes on. So a task that nothing has woken for this long is taken to have nobody in it who could let go:
-/// longer than the pauses of code that is under way, and shorter than the patience of whoever watches.
-pub(crate) const STANDSTILL: Duration = Duration::from_secs(1);
+/// longer than the pauses of code that is under way, such as a request to another server, and shorter than the time
+/// that a session is waited for by default.
+pub(crate) const STANDSTILL: Duration = Duration::from_secs(5);
 
 /// How long the rest of the task is given to go on, once that time is over: a thread that was blocked wakes
 /// everything in it at once.

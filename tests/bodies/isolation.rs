@@ -299,6 +299,22 @@ async fn a_session_beside_a_unit_of_work_waits_for_it() {
     assert_eq!(ids(&registry).await, [1, 10, 11, 12, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50]);
 }
 
+/// Both are of one task, and the one that has the connection does something else for a while.
+#[tokio::test]
+async fn a_session_that_pauses_beside_another_is_waited_for() {
+    let application = application().await;
+    let registry = application.test_isolation().await.expect("a registry");
+    let pausing = async {
+        let mut session = registry.session::<Main>().await.expect("a session");
+        slowly(&mut session, 10).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        slowly(&mut session, 20).await;
+    };
+    let ((), asked) = tokio::join!(pausing, add(&registry, 30));
+    asked.expect("a row");
+    assert_eq!(ids(&registry).await, [1, 10, 11, 12, 20, 21, 22, 30]);
+}
+
 #[tokio::test]
 async fn a_session_that_another_task_has_is_waited_for() {
     let application = application().await;
@@ -308,7 +324,7 @@ async fn a_session_that_another_task_has_is_waited_for() {
     let other = tokio::spawn(async move {
         slowly(&mut session, 2).await;
         // Longer than any task waits for itself.
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(6)).await;
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     add(&registry, 5).await.expect("a row");

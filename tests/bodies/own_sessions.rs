@@ -158,6 +158,28 @@ async fn a_session_that_is_used_beside_the_closing_is_waited_for() {
     assert!(report.is_complete(), "{report}");
 }
 
+/// Even if that does something else before it gives its session back.
+#[tokio::test]
+async fn a_session_that_pauses_beside_the_closing_is_waited_for() {
+    let registry = registry().await;
+    let session = registry.session_for::<notes::table>().await.expect("a session");
+    let pausing = async move {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        drop(session);
+    };
+    let (report, ()) = tokio::join!(registry.close(), pausing);
+    assert!(report.is_complete(), "{report}");
+}
+
+/// Whoever sets a limit hears within it what it has itself.
+#[tokio::test]
+async fn a_limit_on_closing_is_time_enough_to_hear_of_a_session_of_its_own() {
+    let registry = registry().await;
+    let session = registry.session_for::<notes::table>().await.expect("a session");
+    told(&registry.close_within(Duration::from_secs(3)).await, "default");
+    drop(session);
+}
+
 #[tokio::test]
 async fn a_task_does_not_wait_for_its_own_session_of_a_tenant() {
     let (log, _guard) = own_log();

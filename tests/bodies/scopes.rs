@@ -10,7 +10,7 @@ use registry_core::{
 };
 use tokio::sync::Notify;
 
-use super::database;
+use super::{NAME, database};
 use crate::support::eventually;
 use crate::support::log::own_log;
 
@@ -422,6 +422,56 @@ async fn who_waits_for_somebody_else_hears_who_that_is_and_may_try_again() {
     assert!(error.is_transient());
     release.send(()).expect("it waits");
     other.await.expect("no panic");
+}
+
+/// Be it by way of another task: nobody can tell before the end of the time what the scope waits for.
+#[tokio::test]
+async fn who_awaits_another_task_that_waits_for_it_is_not_told_to_try_again() {
+    let registry = registry().await;
+    let error = registry.scope(async {
+        let _work = UnitOfWork::current().await.expect("it is free");
+        let (line, scope) = (line!() - 1, Scope::current().expect("in one"));
+        let asks = async move { scope.enter(UnitOfWork::current()).await.map(drop) };
+        (line, tokio::spawn(asks).await.expect("no panic").expect_err("in vain"))
+    });
+    let (line, error) = error.await;
+    let place = format!("which has done nothing with it, taken at tests/bodies/scopes.rs:{line}:");
+    assert!(error.to_string().contains(&place), "{error}");
+    assert!(matches!(error, WorkError::InUse { held_by_caller: false, is_kept: true, .. }));
+    assert!(!error.is_transient());
+}
+
+/// Of one task or of two: the one that has the unit of work is at a statement for longer than that is waited for.
+#[tokio::test]
+async fn who_waits_for_a_statement_may_try_again() {
+    let sleep = match NAME {
+        "postgres" => "SELECT pg_sleep(4)",
+        "mysql" => "SELECT SLEEP(4)",
+        _ => return,
+    };
+    let registry = registry().await;
+    registry
+        .scope(async {
+            let slow = async {
+                let mut work = UnitOfWork::current().await.expect("it is free");
+                let session = work.session::<Main>().await.expect("a session");
+                session.batch_execute(sleep).await.expect("an answer");
+            };
+            let scope = Scope::current().expect("in one");
+            let other = async {
+                tokio::task::yield_now().await;
+                let asks = async move { scope.enter(UnitOfWork::current()).await.map(drop) };
+                tokio::spawn(asks).await.expect("no panic").expect_err("in use")
+            };
+            let beside = async {
+                tokio::task::yield_now().await;
+                UnitOfWork::current().await.map(drop).expect_err("in use")
+            };
+            let ((), other, beside) = tokio::join!(slow, other, beside);
+            assert!(other.is_transient(), "{other}");
+            assert!(beside.is_transient(), "{beside}");
+        })
+        .await;
 }
 
 /// Two binds, and tenants of a third, in one database each.

@@ -235,8 +235,11 @@ impl<C: Backend> Core<C> {
     }
 
     /// How many sessions of this engine the calling task has, of those that count.
-    pub(super) fn held_by_caller(&self, mut counts: impl FnMut(&Watch) -> bool) -> u32 {
-        let caller = Caller::current().number();
+    pub(super) fn held_by_caller(&self, counts: impl FnMut(&Watch) -> bool) -> u32 {
+        self.held_by(Caller::current().number(), counts)
+    }
+
+    fn held_by(&self, caller: u64, mut counts: impl FnMut(&Watch) -> bool) -> u32 {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let holders = watched.iter().filter_map(Weak::upgrade);
         let own =
@@ -428,6 +431,14 @@ impl<C: Backend> AnyEngine for Core<C> {
 
     fn is_worked_on_by_caller(&self) -> bool {
         self.held_by_caller(|watch| watch.is_in_work.load(Ordering::Relaxed)) > 0
+    }
+
+    fn is_at_work(&self, task: u64) -> bool {
+        let is_at_statement = |watch: &Watch| {
+            watch.is_in_work.load(Ordering::Relaxed)
+                && (watch.is_cut_short() || watch.observed.is_in_flight())
+        };
+        self.held_by(task, is_at_statement) > 0
     }
 
     fn is_held_by_caller(&self) -> bool {

@@ -144,6 +144,9 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
 
     /// Whether the calling task has a unit of work with a transaction on this engine.
     fn is_worked_on_by_caller(&self) -> bool;
+
+    /// Whether a task, a [`Caller`](crate::caller::Caller) by its number, is at a statement of a unit of work.
+    fn is_at_work(&self, task: u64) -> bool;
 }
 
 /// What a task has of an engine and is not at work with: whoever waits for that in this task may wait for ever.

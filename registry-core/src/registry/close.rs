@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::Registry;
 use crate::bind_key::BindKey;
-use crate::caller::Caller;
+use crate::caller::{Caller, STANDSTILL};
 use crate::engine::AnyEngine;
 use crate::latch::Latch;
 
@@ -27,7 +27,9 @@ pub struct CloseReport {
     /// has some itself.
     pub lent: Vec<(BindKey, u32)>,
     /// The engines whose sessions were not waited for, as the task that closes has them itself, and how many those
-    /// are. They are among [`lent`](Self::lent).
+    /// are. They are among [`lent`](Self::lent). It has done nothing with them for 5 s, or for half of the limit if
+    /// that is less, but for 1 s at least: what is beside it in the same task, as in a `join!`, may be at something else for so long before it
+    /// uses its session again.
     pub held_by_caller: Vec<(BindKey, u32)>,
 }
 
@@ -82,7 +84,7 @@ impl Closing {
 
     /// Waits until all who waited for an engine have heard that there is none any more, but for those futures that the
     /// calling task has and does not poll.
-    async fn all_told(&self, own: &Own) {
+    async fn all_told(&self, own: &Own, standstill: Duration) {
         let caller = Caller::current();
         loop {
             let told = self.told.notified();
@@ -91,7 +93,7 @@ impl Closing {
             if self.opening().is_empty() {
                 return;
             }
-            if timeout(OWN, told).await.is_ok() {
+            if timeout(standstill, told).await.is_ok() {
                 continue;
             }
             let opening = self.opening();
@@ -137,8 +139,11 @@ impl Drop for Opening<'_> {
 }
 
 /// For how long the sessions of the calling task itself are waited for, if it does nothing with them. It may have
-/// handed them to a task that has yet to begin with them, or be beside itself in a `join!`.
-const OWN: Duration = Duration::from_secs(1);
+/// handed them to a task that has yet to begin with them, or be beside itself in a `join!`. Whoever has set a limit is
+/// told within it.
+fn standstill(limit: Option<Duration>) -> Duration {
+    limit.map_or(STANDSTILL, |limit| (limit / 2).clamp(Duration::from_secs(1), STANDSTILL))
+}
 
 /// A place in the program.
 pub(super) type Place = &'static Location<'static>;
@@ -154,8 +159,8 @@ pub(super) async fn close(
     engines.iter().for_each(|engine| engine.begin_close());
     engines.extend(registry.replaced());
     engines.extend(registry.0.on_demand.close_all());
-    let own = Mutex::default();
-    wait(join(all_of(&engines, &own), closing.all_told(&own)), limit).await;
+    let (own, still) = (Mutex::default(), standstill(limit));
+    wait(join(all_of(&engines, &own, still), closing.all_told(&own, still)), limit).await;
     let mut report = report(&engines, own, place);
     for (key, _) in &*closing.opening() {
         add(&mut report.lent, *key, 1);
@@ -170,23 +175,23 @@ pub(super) async fn all_returned(
     place: Place,
 ) -> CloseReport {
     let own = Mutex::default();
-    wait(all_of(&engines, &own), limit).await;
+    wait(all_of(&engines, &own, standstill(limit)), limit).await;
     report(&engines, own, place)
 }
 
 /// The engines whose sessions the calling task has, and how many.
 type Own = Mutex<Vec<(BindKey, u32)>>;
 
-async fn all_of(engines: &[Arc<dyn AnyEngine>], own: &Own) {
-    join_all(engines.iter().map(|engine| returned(engine, own))).await;
+async fn all_of(engines: &[Arc<dyn AnyEngine>], own: &Own, standstill: Duration) {
+    join_all(engines.iter().map(|engine| returned(engine, own, standstill))).await;
 }
 
 /// Waits until no session of an engine is lent, but for those that the calling task has and does nothing with: it would
 /// wait for itself.
-async fn returned(engine: &Arc<dyn AnyEngine>, own: &Own) {
+async fn returned(engine: &Arc<dyn AnyEngine>, own: &Own, standstill: Duration) {
     let mut returned = Arc::clone(engine).all_returned();
     let mut before = engine.kept_by_caller();
-    while timeout(OWN, &mut returned).await.is_err() {
+    while timeout(standstill, &mut returned).await.is_err() {
         let kept = engine.kept_by_caller();
         if kept == before && kept.sessions > 0 && kept.sessions == engine.lent() {
             let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);

@@ -243,7 +243,7 @@ impl Registry {
     /// registry stays closed. Outside a Tokio runtime it does not wait.
     ///
     /// A task that has a session, a unit of work or a stream of rows itself would wait for ever: once nothing else is
-    /// lent, and it has done nothing with its own for a second, that is not waited for. The report says so, and so
+    /// lent, and it has done nothing with its own for 5 s, that is not waited for. The report says so, and so
     /// does an event at error level with the place of this call. What was handed to another task counts as that one's
     /// from the first statement there.
     #[track_caller]
@@ -271,7 +271,7 @@ impl Registry {
     /// work of another. No other connection could see the same. So a task that holds a session, a unit
     /// of work or a stream of rows, and asks for another session of the bind, waits for itself:
     /// [`AcquireError::Isolated`](crate::AcquireError::Isolated). Futures of one task may wait for
-    /// each other all the same, so this is said when nothing has gone on in the task for a second.
+    /// each other all the same, so this is said when nothing has gone on in the task for 5 s.
     ///
     /// The databases of tenants are isolated in the same way: a server's by a connection for each tenant, a
     /// SQLite file by a copy, which is made when the tenant is first asked for. Tenants with a schema each
@@ -406,6 +406,14 @@ impl Registry {
         {
             engine::beside_work(B::KEY, place);
         }
+    }
+
+    /// Whether a task, a [`Caller`](crate::caller::Caller) by its number, is at a statement of a unit of work.
+    pub(crate) fn is_at_work(&self, task: u64) -> bool {
+        let mut engines = self.engines();
+        engines.extend(self.replaced());
+        engines.extend(self.0.on_demand.engines());
+        engines.iter().any(|engine| engine.is_at_work(task))
     }
 
     /// Whether that place is the first time seen to run a query of that bind beside a unit of work.

@@ -57,8 +57,10 @@ impl<S: Sync, M: Bound> FromRequestParts<S> for SessionFor<M> {
 
 /// The unit of work of the request. Nobody else in the request has it until the handler drops it:
 /// neither another argument nor [`UnitOfWork::current`](crate::UnitOfWork::current) in a function
-/// that it calls, nor the handler behind a middleware that has it. Who asks for it all the same is refused at once,
-/// with `500 Internal Server Error`: see [`UnitOfWork::current`](crate::UnitOfWork::current).
+/// that it calls, nor the handler behind a middleware that has it. Who asks for it all the same is refused with
+/// `500 Internal Server Error`: after 100 ms if the request waits for nothing else, after `acquire_timeout` at the
+/// latest, as when the middleware has the handler run in a task of its own. See
+/// [`UnitOfWork::current`](crate::UnitOfWork::current).
 impl<S: Sync> FromRequestParts<S> for CurrentWork {
     type Rejection = Error;
 

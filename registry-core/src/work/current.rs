@@ -33,6 +33,9 @@ pub(super) struct Slot {
     holder: Holder,
     /// Whether a session is acquired for it at this moment.
     pub(super) is_acquiring: Arc<AtomicBool>,
+    /// The future that the scope runs, and whose end is that of the scope: the number of an [`Entered`]. Zero if there
+    /// is none, as for a scope that is only entered by others.
+    run: AtomicU64,
 }
 
 /// What is in a [`Slot`], which nobody else has meanwhile.
@@ -70,25 +73,36 @@ impl Holder {
 }
 
 impl Slot {
+    /// The scope runs that future, which has just entered it.
+    pub(super) fn is_run_by(&self, entered: &Entered) {
+        self.run.store(entered.number(), Ordering::Relaxed);
+    }
+
     pub(super) fn try_take(&self) -> Option<Taken> {
         Arc::clone(&self.work).try_lock_owned().ok()
     }
 
-    /// Takes the unit of work, once nobody else has it, within `patience`.
+    /// Takes the unit of work, once nobody else has it, within `patience`. `is_at_work` says whether a task, a
+    /// [`Caller`] by its number, is at a statement.
     pub(super) async fn take(
         &self,
         patience: Duration,
         at: Option<Place>,
+        is_at_work: impl Fn(u64) -> bool,
     ) -> Result<Taken, WorkError> {
         let taken = match self.try_take() {
             Some(taken) => taken,
-            None => self.wait(patience).await?,
+            None => self.wait(patience, is_at_work).await?,
         };
         self.holder.takes(at);
         Ok(taken)
     }
 
-    async fn wait(&self, patience: Duration) -> Result<Taken, WorkError> {
+    async fn wait(
+        &self,
+        patience: Duration,
+        is_at_work: impl Fn(u64) -> bool,
+    ) -> Result<Taken, WorkError> {
         let begun = Instant::now();
         let uses = self.holder.uses();
         let mut taking = pin!(Arc::clone(&self.work).lock_owned());
@@ -116,6 +130,10 @@ impl Slot {
                             || waited >= IF_ALONE && is_alone)
                 };
                 if waited >= patience || waiter.entered().is_some_and(is_in_vain) {
+                    // One that waits for a session is held up by others, and a statement by its server.
+                    let is_idle = is_idle
+                        && !self.is_acquiring.load(Ordering::Relaxed)
+                        && !is_at_work(self.holder.task.load(Ordering::Relaxed));
                     return Poll::Ready(Err(self.in_use(waited.min(patience), is_idle)));
                 }
                 if timer.as_mut().poll(cx).is_pending() {
@@ -133,10 +151,12 @@ impl Slot {
 
     fn in_use(&self, after: Duration, is_idle: bool) -> WorkError {
         let is_callers = self.holder.task.load(Ordering::Relaxed) == Caller::current().number();
+        let entered = self.holder.entered.load(Ordering::Relaxed);
+        let is_in_run = entered != 0 && entered == self.run.load(Ordering::Relaxed);
         WorkError::InUse {
             after,
-            // One that waits for a session is held up by others.
-            held_by_caller: is_callers && is_idle && !self.is_acquiring.load(Ordering::Relaxed),
+            held_by_caller: is_callers && is_idle,
+            is_kept: is_in_run && !is_callers && is_idle,
             taken_at: *self.holder.taken_at.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }

@@ -100,12 +100,15 @@ pub enum WorkError {
     ScopeEnded,
     /// Somebody in the scope had the unit of work for the whole time that was waited for it. If that is the task that
     /// asks, it would wait for itself: see [`UnitOfWork::current`](super::UnitOfWork::current).
-    #[error("{}", in_use(*after, *held_by_caller, *taken_at))]
+    #[error("{}", in_use(*after, *held_by_caller, *is_kept, *taken_at))]
     InUse {
         /// How long was waited: `acquire_timeout`, or less if it is known to be in vain.
         after: Duration,
         /// Whether the task that asks has it, and has not used it meanwhile.
         held_by_caller: bool,
+        /// Whether the future that the scope runs has it in another task, and has not used it meanwhile: it may wait for
+        /// the task that asks.
+        is_kept: bool,
         /// Where in the program it was taken. `None` for an argument of a handler.
         taken_at: Option<&'static Location<'static>>,
     },
@@ -120,7 +123,12 @@ pub enum WorkError {
     },
 }
 
-fn in_use(after: Duration, held_by_caller: bool, taken_at: Option<&Location<'_>>) -> String {
+fn in_use(
+    after: Duration,
+    held_by_caller: bool,
+    is_kept: bool,
+    taken_at: Option<&Location<'_>>,
+) -> String {
     let after = humantime::format_duration(Duration::from_millis(after.as_millis() as u64));
     let taken = match taken_at {
         Some(place) => format!("at {place}"),
@@ -129,7 +137,12 @@ fn in_use(after: Duration, held_by_caller: bool, taken_at: Option<&Location<'_>>
     if held_by_caller {
         format!(
             "this task has the unit of work of this scope already, taken {taken}, and waited {after} for itself: \
-             hand it on, or drop it before it is asked for again"
+             hand it on, or drop it before it is asked for again (whatever it was handed to has not used it meanwhile)"
+        )
+    } else if is_kept {
+        format!(
+            "the unit of work of this scope was kept for {after} by what the scope runs, which has done nothing with it, \
+             taken {taken}: hand it on, or drop it before another task that asks for it is waited for"
         )
     } else {
         format!("the unit of work of this scope was in use for {after}, taken {taken}")
@@ -142,8 +155,8 @@ impl WorkError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Acquire(error) => error.is_transient(),
-            // Waiting does not help who waits for itself.
-            Self::InUse { held_by_caller, .. } => !held_by_caller,
+            // Waiting does not help who waits for itself, be it by way of another task.
+            Self::InUse { held_by_caller, is_kept, .. } => !held_by_caller && !is_kept,
             Self::RolledBack { .. } => true,
             Self::Begin { source, .. } | Self::Savepoint { source, .. } => {
                 is_transient(None, source)

@@ -239,21 +239,26 @@ impl UnitOfWork {
     /// # Waiting for oneself
     ///
     /// A function that awaits another one while it has the unit of work must hand it on: if the other one asks for it
-    /// as well, neither can go on. That is an error and not a wait:
+    /// as well, neither can go on. That is an error which is not transient, and which comes
     ///
     /// - after 100 ms, if nothing in the future that has entered the scope waits for anything else;
     /// - after 5 s, if nothing did when it began to wait: what does since then may be a time-out around it;
     /// - after `acquire_timeout` otherwise, since what else is waited for may belong to whoever has it, as in a
-    ///   `join!` of two that each take it, use it and drop it. Likewise in a scope that is not entered, by
-    ///   [`Scope::work`] alone.
+    ///   `join!` of two that each take it, use it and drop it. So it is if the one that asks is in an executor inside of
+    ///   the future, such as `FuturesUnordered` or `buffer_unordered`; if it is in a scope that is not entered, by
+    ///   [`Scope::work`] alone; and if it is in another task, which the future of the scope awaits while it has the unit
+    ///   of work: nobody can tell a task that waits for another one from a task that waits for a server.
     ///
-    /// In each case it is only so if whoever has the unit of work has not used it meanwhile. Another task that was
-    /// handed it, and does not use it for so long, is taken for the one that it was handed by.
+    /// In each case it is only so if whoever has the unit of work has not used it meanwhile. What was handed the unit of
+    /// work should use it at once, since nobody can see that it was handed on before that: another task that does
+    /// nothing with it for 100 ms is taken for the one that it was handed by, if that asks for it and waits for nothing
+    /// else, and so is a future beside it, in a `join!`, which does nothing with it for 5 s.
     ///
     /// # Errors
     ///
     /// [`WorkError::NoScope`] outside of a scope; [`WorkError::InUse`] if somebody else in the scope has it for all of
-    /// `acquire_timeout`, which is transient, or if the task would wait for itself, which is not.
+    /// `acquire_timeout`, which is transient, or if the task would wait for itself, which is not. It is not transient
+    /// either if the future that the scope runs has had it all the time, and has done nothing with it.
     #[track_caller]
     pub fn current() -> impl Future<Output = Result<CurrentWork, WorkError>> + Send {
         let at = Location::caller();
@@ -324,13 +329,24 @@ impl Scope {
     /// # }
     /// ```
     pub async fn enter<F: Future>(&self, future: F) -> F::Output {
+        self.enter_with(future, |_| {}).await
+    }
+
+    /// Enters with the future that the scope runs.
+    async fn enter_to_run<F: Future>(&self, future: F) -> F::Output {
+        self.enter_with(future, |entered| self.slot().is_run_by(entered)).await
+    }
+
+    async fn enter_with<F: Future>(&self, future: F, entering: impl FnOnce(&Entered)) -> F::Output {
         let scope = self.clone();
         let outer =
             poll_fn(|cx| Poll::Ready(entered().filter(|entered| entered.is_woken_by(cx.waker()))));
         if let Some(entered) = outer.await {
+            entering(&entered);
             return CURRENT.scope(Current { scope, entered }, future).await;
         }
         let entered = Entered::new();
+        entering(&entered);
         let current = Current { scope, entered: Arc::clone(&entered) };
         entered.run(CURRENT.scope(current, future)).await
     }
@@ -404,7 +420,7 @@ impl Scope {
     /// Runs `future` in this scope, and ends it.
     pub(crate) async fn run<F: Future>(self, future: F) -> F::Output {
         let ends = Ends(self);
-        let output = ends.0.enter(future).await;
+        let output = ends.0.enter_to_run(future).await;
         ends.0.end().await;
         output
     }
@@ -415,7 +431,7 @@ impl Scope {
     ) -> Result<T, E> {
         let ends = Ends(self);
         let scope = &ends.0;
-        let committed = scope.enter(async {
+        let committed = scope.enter_to_run(async {
             let value = future.await?;
             // In here: what is returned may have the unit of work, and nothing else waits then.
             scope.commit().await?;
@@ -428,7 +444,8 @@ impl Scope {
 
     /// The place of the unit of work, once nobody else has it.
     async fn taken(&self, at: Option<Place>) -> Result<Taken, WorkError> {
-        let mut taken = self.slot().take(self.0.patience, at).await?;
+        let is_at_work = |task| self.0.source.registry().is_at_work(task);
+        let mut taken = self.slot().take(self.0.patience, at, is_at_work).await?;
         if self.is_ended() {
             // Whoever ended the scope found the place taken, and left this to whoever has it.
             drop(taken.take());
