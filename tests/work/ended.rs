@@ -389,3 +389,104 @@ async fn an_instrumentation_of_the_program_s_own_hides_no_end_on_mariadb() {
         .await;
     assert!(ended.unwrap_err().to_string().contains("may be committed"));
 }
+
+/// A `COMMIT` that fails is no completed statement: PostgreSQL only tells in the status behind the error that the
+/// transaction is over.
+#[tokio::test]
+async fn a_commit_of_the_program_s_own_that_fails_is_an_end_on_postgresql() {
+    const WAYS: [(&str, &str); 3] = [
+        ("INSERT INTO refers VALUES (1, 99)", "COMMIT"),
+        ("INSERT INTO refers VALUES (1, 99)", "COMMIT AND CHAIN"),
+        ("INSERT INTO refers VALUES (1, NULL)", "PREPARE TRANSACTION 'work'"),
+    ];
+    let registry = registry().await;
+    let mut session = registry.session::<Pg>().await.expect("a session");
+    let create = "CREATE TABLE refers (id INTEGER PRIMARY KEY, \
+                  other INTEGER REFERENCES refers DEFERRABLE INITIALLY DEFERRED)";
+    session.batch_execute(create).await.expect("a table");
+    for (insert, ending) in WAYS {
+        // Whether the status comes with the error or a little later is a matter of luck.
+        for _ in 0..20 {
+            let mut work = registry.begin();
+            let in_work = work.session::<Pg>().await.expect("a session");
+            in_work.batch_execute(insert).await.expect("a row");
+            in_work.batch_execute(ending).await.expect_err(ending);
+            let error = work.commit().await.expect_err(ending);
+            assert!(matches!(outcome(&error, "pg"), Outcome::Ended), "{ending}: {error}");
+            let mut work = registry.begin();
+            let in_work = work.session::<Pg>().await.expect("a session");
+            in_work.batch_execute(insert).await.expect("a row");
+            in_work.batch_execute(ending).await.expect_err(ending);
+            let error = work.session::<Pg>().await.map(drop).expect_err(ending);
+            assert!(matches!(error, WorkError::Ended { .. }), "{ending}: {error}");
+            let of_session = session
+                .transaction(async |session| {
+                    session.batch_execute(insert).await?;
+                    drop(session.batch_execute(ending).await);
+                    Ok::<_, DieselError>(())
+                })
+                .await;
+            let error = of_session.expect_err(ending);
+            assert!(error.to_string().contains("may be committed"), "{ending}: {error}");
+        }
+    }
+}
+
+/// Another transaction is open by then, so that only the mark in the first one tells of its end.
+#[tokio::test]
+async fn a_batch_that_ends_one_transaction_and_sets_savepoints_in_another_is_noticed_on_mariadb() {
+    const BATCHES: [&str; 3] = [
+        "COMMIT; START TRANSACTION; SAVEPOINT mine",
+        "TRUNCATE scratch; START TRANSACTION; SAVEPOINT mine",
+        "COMMIT; START TRANSACTION; SAVEPOINT mine; RELEASE SAVEPOINT mine",
+    ];
+    let registry = registry().await;
+    for (at, batch) in BATCHES.into_iter().enumerate() {
+        let id = i32::try_from(at).expect("few") * 10;
+        for is_used_again in [false, true] {
+            let mut work = registry.begin();
+            add_all(&mut work, id + i32::from(is_used_again)).await.expect("rows");
+            let session = work.session::<My>().await.expect("a session");
+            session.batch_execute(batch).await.expect(batch);
+            if is_used_again {
+                // It need not be known yet.
+                drop(work.session::<My>().await);
+            }
+            let error = work.rollback().await.expect_err(batch);
+            assert!(matches!(error, WorkError::Ended { key } if key == "my"), "{batch}: {error}");
+        }
+        let mut work = registry.begin();
+        add_all(&mut work, id + 2).await.expect("rows");
+        let in_savepoint = work
+            .savepoint(async |work: &mut UnitOfWork| {
+                work.session::<My>().await?.batch_execute(batch).await?;
+                Ok::<_, Error>(())
+            })
+            .await;
+        in_savepoint.expect_err(batch);
+        let error = work.commit().await.expect_err(batch);
+        assert!(matches!(outcome(&error, "my"), Outcome::Ended), "{batch}: {error}");
+        let mut work = registry.begin();
+        add_all(&mut work, id + 3).await.expect("rows");
+        work.session::<My>().await.expect("a session").batch_execute(batch).await.expect(batch);
+        let around =
+            work.savepoint(async |work: &mut UnitOfWork| add_all(work, id + 4).await).await;
+        around.expect_err(batch);
+        let error = work.commit().await.expect_err(batch);
+        assert!(matches!(outcome(&error, "my"), Outcome::Ended), "{batch}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_savepoint_of_the_program_s_own_outlives_a_savepoint_of_the_unit_of_work_on_mariadb() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_all(&mut work, 1).await.expect("rows");
+    let session = work.session::<My>().await.expect("a session");
+    session.batch_execute("SAVEPOINT mine").await.expect("set");
+    work.savepoint(async |work: &mut UnitOfWork| add_all(work, 2).await).await.expect("kept");
+    let session = work.session::<My>().await.expect("it stands");
+    session.batch_execute("ROLLBACK TO SAVEPOINT mine").await.expect("it is there");
+    work.commit().await.expect("committed");
+    assert_eq!(my_items::table.count().get_result::<i64>(&registry).await.expect("a count"), 1);
+}

@@ -96,6 +96,7 @@ impl<B: Bind> Session<B> {
 
     /// Whether there is a transaction to commit. Inside another one, the savepoint's own end tells the rest.
     async fn stands(&mut self, is_outermost: bool, standing: &mut Standing) -> QueryResult<()> {
+        self.loan.hear_out(standing).await;
         let over = match is_outermost && self.loan.may_have_failed() {
             true => match self.loan.look_at_last(standing).await {
                 Ok(over) => over,

@@ -414,7 +414,8 @@ impl UnitOfWork {
         self.is_abandoned = true;
         for part in &mut self.parts {
             let key = part.key();
-            check(&mut **part).await.map_err(told)?;
+            // The mark is set anew with the savepoint, and must not be set in another transaction.
+            check(&mut **part, true).await.map_err(told)?;
             let set = part.set_savepoint().await;
             set.map_err(|source| told(WorkError::Savepoint { key, source }))?;
         }
@@ -432,7 +433,7 @@ impl UnitOfWork {
                 // While the server still knows.
                 part.diagnose().await;
             }
-            if let Err(error) = check(&mut **part).await {
+            if let Err(error) = check(&mut **part, true).await {
                 return outcome.and(Err(told(error)));
             }
             let ended = match &outcome {
@@ -467,7 +468,7 @@ impl UnitOfWork {
             return Err(self.why_abandoned());
         }
         if let Some(at) = self.parts.iter_mut().position(|part| part.key() == *B::KEY) {
-            check(&mut *self.parts[at]).await?;
+            check(&mut *self.parts[at], false).await?;
             return Ok(at);
         }
         self.options.check(self.source.registry().bind_keys())?;
@@ -489,11 +490,11 @@ impl UnitOfWork {
     }
 }
 
-/// Whether a transaction is there.
-async fn check(part: &mut dyn AnyPart) -> Result<(), WorkError> {
+/// Whether a transaction is there. If that is to be `is_certain`, savepoints that the program has set may be lost.
+async fn check(part: &mut dyn AnyPart, is_certain: bool) -> Result<(), WorkError> {
     part.check()?;
     match part.is_in_question() {
-        true => part.ask().await,
+        true => part.ask(is_certain).await,
         false => Ok(()),
     }
 }

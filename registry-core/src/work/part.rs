@@ -33,8 +33,9 @@ pub(super) trait AnyPart: Send {
     /// Whether the server is to be asked as well.
     fn is_in_question(&self) -> bool;
 
-    /// Asks the server whether the transaction is there.
-    fn ask(&mut self) -> BoxFuture<'_, Result<(), WorkError>>;
+    /// Asks the server whether the transaction is there. If that is to be found out for certain, savepoints that the
+    /// program has set since it was last asked may be lost.
+    fn ask(&mut self, is_certain: bool) -> BoxFuture<'_, Result<(), WorkError>>;
 
     /// Finds out what the error of the last statement means, if it has failed.
     fn diagnose(&mut self) -> BoxFuture<'_, ()>;
@@ -211,7 +212,7 @@ impl<B: Bind> Part<B> {
         if self.session.loan_mut().is_fit() {
             let rolled_back = timeout(limit, async {
                 self.diagnose().await;
-                self.session.loan_mut().look(&mut self.standing).await;
+                self.session.loan_mut().look_closely(&mut self.standing).await?;
                 match self.standing.over() {
                     None => self.roll_back_all().await?,
                     Some(_) => self.clear_up().await,
@@ -283,12 +284,18 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn is_in_question(&self) -> bool {
-        self.session.loan().has_questions(&self.standing)
+        let loan = self.session.loan();
+        loan.is_unanswered() || loan.has_questions(&self.standing)
     }
 
-    fn ask(&mut self) -> BoxFuture<'_, Result<(), WorkError>> {
+    fn ask(&mut self, is_certain: bool) -> BoxFuture<'_, Result<(), WorkError>> {
         Box::pin(async move {
-            self.session.loan_mut().look(&mut self.standing).await;
+            if is_certain {
+                // A connection that is gone is noticed by what follows.
+                let _ = self.session.loan_mut().look_closely(&mut self.standing).await;
+            } else {
+                self.session.loan_mut().look(&mut self.standing).await;
+            }
             self.told(self.standing.over())
         })
     }
