@@ -490,3 +490,97 @@ async fn a_savepoint_of_the_program_s_own_outlives_a_savepoint_of_the_unit_of_wo
     work.commit().await.expect("committed");
     assert_eq!(my_items::table.count().get_result::<i64>(&registry).await.expect("a count"), 1);
 }
+
+/// Each of them would be stored at once, and the work be run again.
+#[tokio::test]
+async fn what_follows_a_rollback_of_sqlite_s_own_is_not_stored() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use registry_core::WorkOptions;
+
+    const ROLLS_BACK: &str = "INSERT OR ROLLBACK INTO notes VALUES (1)";
+    let registry = registry().await;
+    diesel::insert_into(notes::table)
+        .values(notes::id.eq(1))
+        .execute(&registry)
+        .await
+        .expect("one");
+    let runs = AtomicU32::new(0);
+    let options = WorkOptions::new().retries(3);
+    let outcome = registry
+        .transaction_with(options, async |work| {
+            let run = runs.fetch_add(1, Ordering::Relaxed);
+            let session = work.session::<Lite>().await?;
+            drop(session.batch_execute(ROLLS_BACK).await);
+            let statement = format!("INSERT INTO notes VALUES ({})", 10 + run);
+            drop(session.batch_execute(&statement).await);
+            drop(diesel::sql_query(&statement).execute(&mut *session).await);
+            let returning = format!("{statement} RETURNING id");
+            drop(diesel::sql_query(returning).load::<Id>(session).await);
+            Ok::<_, Error>(())
+        })
+        .await;
+    let Err(Error::Commit(error)) = outcome else { panic!("{outcome:?}") };
+    assert!(error.is_rolled_back() && !error.is_transient(), "{error}");
+    assert_eq!(runs.into_inner(), 1, "the row is there in each run");
+    let mut session = registry.session::<Lite>().await.expect("a session");
+    let outcome = session
+        .transaction(async |session| {
+            drop(session.batch_execute(ROLLS_BACK).await);
+            drop(session.batch_execute("INSERT INTO notes VALUES (20)").await);
+            Ok::<_, DieselError>(())
+        })
+        .await;
+    let error = outcome.unwrap_err();
+    assert!(error.to_string().contains("nothing of it was stored"), "{error}");
+    session.batch_execute("INSERT INTO notes VALUES (30)").await.expect("it can be used again");
+    drop(session);
+    let all = notes::table.select(notes::id).order(notes::id).load::<i32>(&registry).await;
+    assert_eq!(all.expect("rows"), [1, 30]);
+}
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    #[expect(dead_code, reason = "there is none")]
+    id: i32,
+}
+
+/// It is known before anything is committed, and nothing was told to commit.
+#[tokio::test]
+async fn a_connection_that_has_ended_before_the_commit_is_transient_and_nothing_is_committed() {
+    #[derive(QueryableByName)]
+    struct Number {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        n: i64,
+    }
+
+    let registry = registry().await;
+    let mut work = registry.begin();
+    let add = diesel::insert_into(notes::table).values(notes::id.eq(1));
+    add.execute(&mut work).await.expect("a row");
+    let session = work.session::<Pg>().await.expect("a session");
+    let id = diesel::sql_query("SELECT pg_backend_pid()::bigint AS n").get_result(session).await;
+    let Number { n } = id.expect("a number");
+    let mut other = registry.session::<Pg>().await.expect("a session");
+    let kill = format!("SELECT pg_terminate_backend({n})");
+    other.batch_execute(&kill).await.expect("it has ended");
+    let error = work.commit().await.expect_err("it is gone");
+    assert!(matches!(outcome(&error, "lite"), Outcome::RolledBack), "{error}");
+    assert!(matches!(outcome(&error, "pg"), Outcome::Failed(_)), "{error}");
+    assert!(error.is_transient(), "{error}");
+
+    let mut work = registry.begin();
+    let add = diesel::insert_into(notes::table).values(notes::id.eq(2));
+    add.execute(&mut work).await.expect("a row");
+    let session = work.session::<My>().await.expect("a session");
+    let id = diesel::sql_query("SELECT CAST(connection_id() AS SIGNED) AS n");
+    let Number { n } = id.get_result(session).await.expect("a number");
+    let mut other = registry.session::<My>().await.expect("a session");
+    other.batch_execute(&format!("KILL {n}")).await.expect("it has ended");
+    let error = work.commit().await.expect_err("it is gone");
+    assert!(matches!(outcome(&error, "lite"), Outcome::RolledBack), "{error}");
+    assert!(matches!(outcome(&error, "my"), Outcome::Failed(_)), "{error}");
+    assert!(error.is_transient(), "{error}");
+    assert_eq!(notes::table.count().get_result::<i64>(&registry).await.expect("a count"), 0);
+}

@@ -22,8 +22,6 @@ use crate::backend::observed::{ErrorClass, Left, Questions, TransactionStatus};
 pub(crate) struct Standing {
     ends: (u32, u32),
     over: Option<Over>,
-    /// What the error meant that was asked about.
-    class: Option<ErrorClass>,
     /// Whether whoever has begun it is ending it.
     is_ending: bool,
     /// What could not be asked yet without a loss of savepoints that the program has set.
@@ -43,11 +41,6 @@ impl Standing {
     /// How the transaction has ended, if that was found out.
     pub(crate) fn over(&self) -> Option<Over> {
         self.over
-    }
-
-    /// What the error meant that came before, where that was asked.
-    pub(crate) fn class(&self) -> Option<ErrorClass> {
-        self.class
     }
 
     /// Notes that a commit has failed, so that the transaction is not expected to be there.
@@ -77,8 +70,16 @@ impl<C: Backend> Loan<C> {
         if let Some(watch) = self.watch() {
             watch.observed.take_questions();
             watch.is_questioned.store(true, Ordering::Relaxed);
+            watch.observed.guard(true);
         }
         self.standing_inside()
+    }
+
+    /// Has statements be run again, where the transaction that they belonged to is gone.
+    pub(crate) fn unguard(&self) {
+        if let Some(watch) = self.watch() {
+            watch.observed.guard(false);
+        }
     }
 
     /// Begins to look after a transaction inside another one, whose questions stay its own.
@@ -87,7 +88,6 @@ impl<C: Backend> Loan<C> {
         Standing {
             ends: ends.unwrap_or_default(),
             over: None,
-            class: None,
             is_ending: false,
             pending: Questions::default(),
         }
@@ -171,7 +171,7 @@ impl<C: Backend> Loan<C> {
         }
         let questions = self.take_questions();
         if questions.has(Questions::FAILED) {
-            standing.class = self.diagnose().await;
+            self.diagnose().await;
         }
         let all = questions.and(standing.pending);
         let is_asked = all.has(Questions::ENDED.and(Questions::FAILED));
@@ -206,7 +206,7 @@ impl<C: Backend> Loan<C> {
         }
         let questions = self.take_questions();
         if questions.has(Questions::FAILED) {
-            standing.class = self.diagnose().await;
+            self.diagnose().await;
         }
         let all = questions.and(standing.pending);
         // A savepoint of the program that was rolled back to has taken the mark along.

@@ -133,7 +133,7 @@ pub use outcome::{CommitError, Committed, Outcome, WorkError, WorkFailure};
 pub use scope::{Scope, Scopes};
 pub use several::Several;
 
-use part::{AnyPart, Part, Rollback};
+use part::{AnyPart, NotReady, Part, Rollback};
 
 /// One transaction over as many databases as it touches.
 ///
@@ -286,12 +286,13 @@ impl UnitOfWork {
         // Stable: the rest stays as it is.
         self.parts.sort_by_key(|part| place(&**part));
         let ready = self.is_ready().await;
-        if let Err((failed, failure)) = ready {
+        if let Err((failed, NotReady { failure, class })) = ready {
+            let class = class.or_else(|| self.parts.get(failed)?.class_of_rollback());
             let outcome = match failure {
                 WorkFailure::Work(WorkError::Ended { .. }) => Outcome::Ended,
                 failure => Outcome::Failed(failure),
             };
-            let failed = (failed, outcome, None);
+            let failed = (failed, outcome, class);
             return Err(self.not_committed(Vec::new(), Some(failed)).await);
         }
         let mut committed = Vec::new();
@@ -317,7 +318,7 @@ impl UnitOfWork {
     }
 
     /// Whether all can be committed, or which cannot. What comes later may still fail.
-    async fn is_ready(&mut self) -> Result<(), (usize, WorkFailure)> {
+    async fn is_ready(&mut self) -> Result<(), (usize, NotReady)> {
         let over = |part: &dyn AnyPart| part.over();
         let over = self.parts.iter().enumerate().find_map(|(at, part)| Some((at, over(&**part)?)));
         if let Some((at, error)) = over {
@@ -327,8 +328,9 @@ impl UnitOfWork {
         if self.is_abandoned || self.level > 0 {
             return Err((0, WorkError::Abandoned.into()));
         }
+        let is_one_of_several = self.parts.len() > 1;
         for (at, part) in self.parts.iter_mut().enumerate() {
-            part.is_ready().await.map_err(|failure| (at, failure))?;
+            part.is_ready(is_one_of_several).await.map_err(|failure| (at, failure))?;
         }
         Ok(())
     }
