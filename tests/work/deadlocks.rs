@@ -350,3 +350,57 @@ async fn a_victim_of_a_server_that_speaks_german_is_known_by_its_code() {
     assert!(error.is_transient(), "{:?}", causes(error));
     assert_eq!(<My as Bind>::KEY, "my");
 }
+
+/// PostgreSQL says of such a transaction that it has failed, and not again why; MariaDB has forgotten the error when
+/// another statement was run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_victim_that_goes_on_is_transient_and_stores_nothing() {
+    async fn in_work<B: Bind>(
+        registry: Registry,
+        both: Arc<Barrier>,
+        (first, second): (i32, i32),
+    ) -> Result<(), Error> {
+        let update = |id: i32| format!("UPDATE t SET v = v + 1 WHERE id = {id}");
+        registry
+            .transaction(async |work| {
+                let session = work.session::<B>().await?;
+                session.batch_execute(&update(first)).await?;
+                both.wait().await;
+                drop(session.batch_execute(&update(second)).await);
+                Ok::<_, Error>(())
+            })
+            .await
+    }
+
+    async fn in_session(
+        registry: Registry,
+        both: Arc<Barrier>,
+        (first, second): (i32, i32),
+    ) -> Result<(), Error> {
+        let mut session = registry.session::<My>().await?;
+        session
+            .transaction(async |session| {
+                lock!(&mut *session, first, By::Batch)?;
+                both.wait().await;
+                drop(lock!(&mut *session, second, By::Batch));
+                session.batch_execute("UPDATE t SET v = v + 100 WHERE id = 1").await?;
+                Ok::<_, Error>(())
+            })
+            .await
+    }
+
+    let registry = registry().await;
+    let one = deadlock!(registry, Pg, |r, both, a, b| in_work::<Pg>(r, both, (a, b)));
+    let other = deadlock!(registry, My, |r, both, a, b| in_work::<My>(r, both, (a, b)));
+    let of_session = deadlock!(registry, My, |r, both, a, b| in_session(r, both, (a, b)));
+    for outcomes in [one, other, of_session] {
+        let errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+        let [error] = &errors[..] else { panic!("one is the victim: {errors:?}") };
+        assert!(error.is_transient(), "{:?}", causes(error));
+    }
+    let mut session = registry.session::<My>().await.expect("a session");
+    let twice = diesel::sql_query("SELECT id FROM t WHERE v > 199").execute(&mut session).await;
+    assert_eq!(twice.expect("a count"), 0, "only one of them is stored");
+    let once = diesel::sql_query("UPDATE t SET v = 0 WHERE v > 99").execute(&mut session).await;
+    assert_eq!(once.expect("a count"), 1);
+}

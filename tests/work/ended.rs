@@ -389,3 +389,198 @@ async fn an_instrumentation_of_the_program_s_own_hides_no_end_on_mariadb() {
         .await;
     assert!(ended.unwrap_err().to_string().contains("may be committed"));
 }
+
+/// A `COMMIT` that fails is no completed statement: PostgreSQL only tells in the status behind the error that the
+/// transaction is over.
+#[tokio::test]
+async fn a_commit_of_the_program_s_own_that_fails_is_an_end_on_postgresql() {
+    const WAYS: [(&str, &str); 3] = [
+        ("INSERT INTO refers VALUES (1, 99)", "COMMIT"),
+        ("INSERT INTO refers VALUES (1, 99)", "COMMIT AND CHAIN"),
+        ("INSERT INTO refers VALUES (1, NULL)", "PREPARE TRANSACTION 'work'"),
+    ];
+    let registry = registry().await;
+    let mut session = registry.session::<Pg>().await.expect("a session");
+    let create = "CREATE TABLE refers (id INTEGER PRIMARY KEY, \
+                  other INTEGER REFERENCES refers DEFERRABLE INITIALLY DEFERRED)";
+    session.batch_execute(create).await.expect("a table");
+    for (insert, ending) in WAYS {
+        // Whether the status comes with the error or a little later is a matter of luck.
+        for _ in 0..20 {
+            let mut work = registry.begin();
+            let in_work = work.session::<Pg>().await.expect("a session");
+            in_work.batch_execute(insert).await.expect("a row");
+            in_work.batch_execute(ending).await.expect_err(ending);
+            let error = work.commit().await.expect_err(ending);
+            assert!(matches!(outcome(&error, "pg"), Outcome::Ended), "{ending}: {error}");
+            let mut work = registry.begin();
+            let in_work = work.session::<Pg>().await.expect("a session");
+            in_work.batch_execute(insert).await.expect("a row");
+            in_work.batch_execute(ending).await.expect_err(ending);
+            let error = work.session::<Pg>().await.map(drop).expect_err(ending);
+            assert!(matches!(error, WorkError::Ended { .. }), "{ending}: {error}");
+            let of_session = session
+                .transaction(async |session| {
+                    session.batch_execute(insert).await?;
+                    drop(session.batch_execute(ending).await);
+                    Ok::<_, DieselError>(())
+                })
+                .await;
+            let error = of_session.expect_err(ending);
+            assert!(error.to_string().contains("may be committed"), "{ending}: {error}");
+        }
+    }
+}
+
+/// Another transaction is open by then, so that only the mark in the first one tells of its end.
+#[tokio::test]
+async fn a_batch_that_ends_one_transaction_and_sets_savepoints_in_another_is_noticed_on_mariadb() {
+    const BATCHES: [&str; 3] = [
+        "COMMIT; START TRANSACTION; SAVEPOINT mine",
+        "TRUNCATE scratch; START TRANSACTION; SAVEPOINT mine",
+        "COMMIT; START TRANSACTION; SAVEPOINT mine; RELEASE SAVEPOINT mine",
+    ];
+    let registry = registry().await;
+    for (at, batch) in BATCHES.into_iter().enumerate() {
+        let id = i32::try_from(at).expect("few") * 10;
+        for is_used_again in [false, true] {
+            let mut work = registry.begin();
+            add_all(&mut work, id + i32::from(is_used_again)).await.expect("rows");
+            let session = work.session::<My>().await.expect("a session");
+            session.batch_execute(batch).await.expect(batch);
+            if is_used_again {
+                // It need not be known yet.
+                drop(work.session::<My>().await);
+            }
+            let error = work.rollback().await.expect_err(batch);
+            assert!(matches!(error, WorkError::Ended { key } if key == "my"), "{batch}: {error}");
+        }
+        let mut work = registry.begin();
+        add_all(&mut work, id + 2).await.expect("rows");
+        let in_savepoint = work
+            .savepoint(async |work: &mut UnitOfWork| {
+                work.session::<My>().await?.batch_execute(batch).await?;
+                Ok::<_, Error>(())
+            })
+            .await;
+        in_savepoint.expect_err(batch);
+        let error = work.commit().await.expect_err(batch);
+        assert!(matches!(outcome(&error, "my"), Outcome::Ended), "{batch}: {error}");
+        let mut work = registry.begin();
+        add_all(&mut work, id + 3).await.expect("rows");
+        work.session::<My>().await.expect("a session").batch_execute(batch).await.expect(batch);
+        let around =
+            work.savepoint(async |work: &mut UnitOfWork| add_all(work, id + 4).await).await;
+        around.expect_err(batch);
+        let error = work.commit().await.expect_err(batch);
+        assert!(matches!(outcome(&error, "my"), Outcome::Ended), "{batch}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_savepoint_of_the_program_s_own_outlives_a_savepoint_of_the_unit_of_work_on_mariadb() {
+    let registry = registry().await;
+    let mut work = registry.begin();
+    add_all(&mut work, 1).await.expect("rows");
+    let session = work.session::<My>().await.expect("a session");
+    session.batch_execute("SAVEPOINT mine").await.expect("set");
+    work.savepoint(async |work: &mut UnitOfWork| add_all(work, 2).await).await.expect("kept");
+    let session = work.session::<My>().await.expect("it stands");
+    session.batch_execute("ROLLBACK TO SAVEPOINT mine").await.expect("it is there");
+    work.commit().await.expect("committed");
+    assert_eq!(my_items::table.count().get_result::<i64>(&registry).await.expect("a count"), 1);
+}
+
+/// Each of them would be stored at once, and the work be run again.
+#[tokio::test]
+async fn what_follows_a_rollback_of_sqlite_s_own_is_not_stored() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use registry_core::WorkOptions;
+
+    const ROLLS_BACK: &str = "INSERT OR ROLLBACK INTO notes VALUES (1)";
+    let registry = registry().await;
+    diesel::insert_into(notes::table)
+        .values(notes::id.eq(1))
+        .execute(&registry)
+        .await
+        .expect("one");
+    let runs = AtomicU32::new(0);
+    let options = WorkOptions::new().retries(3);
+    let outcome = registry
+        .transaction_with(options, async |work| {
+            let run = runs.fetch_add(1, Ordering::Relaxed);
+            let session = work.session::<Lite>().await?;
+            drop(session.batch_execute(ROLLS_BACK).await);
+            let statement = format!("INSERT INTO notes VALUES ({})", 10 + run);
+            drop(session.batch_execute(&statement).await);
+            drop(diesel::sql_query(&statement).execute(&mut *session).await);
+            let returning = format!("{statement} RETURNING id");
+            drop(diesel::sql_query(returning).load::<Id>(session).await);
+            Ok::<_, Error>(())
+        })
+        .await;
+    let Err(Error::Commit(error)) = outcome else { panic!("{outcome:?}") };
+    assert!(error.is_rolled_back() && !error.is_transient(), "{error}");
+    assert_eq!(runs.into_inner(), 1, "the row is there in each run");
+    let mut session = registry.session::<Lite>().await.expect("a session");
+    let outcome = session
+        .transaction(async |session| {
+            drop(session.batch_execute(ROLLS_BACK).await);
+            drop(session.batch_execute("INSERT INTO notes VALUES (20)").await);
+            Ok::<_, DieselError>(())
+        })
+        .await;
+    let error = outcome.unwrap_err();
+    assert!(error.to_string().contains("nothing of it was stored"), "{error}");
+    session.batch_execute("INSERT INTO notes VALUES (30)").await.expect("it can be used again");
+    drop(session);
+    let all = notes::table.select(notes::id).order(notes::id).load::<i32>(&registry).await;
+    assert_eq!(all.expect("rows"), [1, 30]);
+}
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    #[expect(dead_code, reason = "there is none")]
+    id: i32,
+}
+
+/// It is known before anything is committed, and nothing was told to commit.
+#[tokio::test]
+async fn a_connection_that_has_ended_before_the_commit_is_transient_and_nothing_is_committed() {
+    #[derive(QueryableByName)]
+    struct Number {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        n: i64,
+    }
+
+    let registry = registry().await;
+    let mut work = registry.begin();
+    let add = diesel::insert_into(notes::table).values(notes::id.eq(1));
+    add.execute(&mut work).await.expect("a row");
+    let session = work.session::<Pg>().await.expect("a session");
+    let id = diesel::sql_query("SELECT pg_backend_pid()::bigint AS n").get_result(session).await;
+    let Number { n } = id.expect("a number");
+    let mut other = registry.session::<Pg>().await.expect("a session");
+    let kill = format!("SELECT pg_terminate_backend({n})");
+    other.batch_execute(&kill).await.expect("it has ended");
+    let error = work.commit().await.expect_err("it is gone");
+    assert!(matches!(outcome(&error, "lite"), Outcome::RolledBack), "{error}");
+    assert!(matches!(outcome(&error, "pg"), Outcome::Failed(_)), "{error}");
+    assert!(error.is_transient(), "{error}");
+
+    let mut work = registry.begin();
+    let add = diesel::insert_into(notes::table).values(notes::id.eq(2));
+    add.execute(&mut work).await.expect("a row");
+    let session = work.session::<My>().await.expect("a session");
+    let id = diesel::sql_query("SELECT CAST(connection_id() AS SIGNED) AS n");
+    let Number { n } = id.get_result(session).await.expect("a number");
+    let mut other = registry.session::<My>().await.expect("a session");
+    other.batch_execute(&format!("KILL {n}")).await.expect("it has ended");
+    let error = work.commit().await.expect_err("it is gone");
+    assert!(matches!(outcome(&error, "lite"), Outcome::RolledBack), "{error}");
+    assert!(matches!(outcome(&error, "my"), Outcome::Failed(_)), "{error}");
+    assert!(error.is_transient(), "{error}");
+    assert_eq!(notes::table.count().get_result::<i64>(&registry).await.expect("a count"), 0);
+}

@@ -40,6 +40,8 @@ pub struct Observed {
     endings: AtomicU32,
     /// How often the database has rolled a transaction back by itself, as far as the driver tells.
     rollbacks: AtomicU32,
+    /// Whether statements are to be refused that follow such a rollback, and whether there was one.
+    guard: AtomicU8,
     /// What is to be asked of the transaction, see [`Questions`].
     questions: AtomicU8,
     /// What the server has reported of its role.
@@ -175,6 +177,9 @@ impl ErrorClass {
 /// How many errors of a connection are kept in mind: a rollback to a savepoint may fail after the error that led to it.
 pub(crate) const ERRORS_KEPT: usize = 4;
 
+const GUARDED: u8 = 1;
+const LOST: u8 = 2;
+
 const ROLE_REPORTED: u8 = 1;
 const IN_HOT_STANDBY: u8 = 2;
 const READ_ONLY_BY_DEFAULT: u8 = 4;
@@ -309,6 +314,20 @@ impl Observed {
     #[cfg(feature = "sqlite")]
     pub(super) fn note_rollback(&self) {
         self.rollbacks.fetch_add(1, Ordering::Relaxed);
+        // Only if somebody has asked for it.
+        let _ = self.guard.compare_exchange(GUARDED, LOST, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Has statements be refused, or not any more, once the database has rolled the transaction back by itself: each of
+    /// them would be stored at once.
+    pub(crate) fn guard(&self, is_guarded: bool) {
+        self.guard.store(if is_guarded { GUARDED } else { 0 }, Ordering::Relaxed);
+    }
+
+    /// Whether statements are to be refused.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn refuses(&self) -> bool {
+        self.guard.load(Ordering::Relaxed) == LOST
     }
 
     /// Whether the server has said that the transaction has failed, and takes nothing but its end.
@@ -434,6 +453,11 @@ impl Observed {
             self.role.fetch_and(!flag, Ordering::Relaxed);
         }
         true
+    }
+
+    /// Whether the stream of the connection is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Acquire)
     }
 
     pub(super) fn note_gone(&self) {

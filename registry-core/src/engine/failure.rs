@@ -70,6 +70,28 @@ impl<C: Backend> Loan<C> {
         class
     }
 
+    /// The error of a connection that is known to be gone, before anything is asked of it.
+    pub(crate) fn farewell(&self) -> Option<Error> {
+        const GONE: &str = "the connection was closed";
+
+        let watch = self.watch()?;
+        let is_gone = watch.observed.is_gone()
+            || watch.is_broken() && watch.observed.last_error() == Some(ErrorClass::Fatal);
+        let words =
+            is_gone.then(|| watch.observed.farewell().unwrap_or_else(|| GONE.to_owned()))?;
+        Some(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(words)))
+    }
+
+    /// What the error meant after which the database has rolled a transaction back by itself.
+    pub(crate) fn class_of_rollback(&self) -> ErrorClass {
+        // MySQL rolls a whole transaction back for conflicts with others, and for nothing that fails again; SQLite does
+        // so as the statement asks for it (`OR ROLLBACK`), or a trigger.
+        match C::HIDES_ERROR_CODES || self.has_failed_in_passing() {
+            true => ErrorClass::Transient,
+            false => ErrorClass::Permanent,
+        }
+    }
+
     /// Forgets whether a statement has failed.
     pub(crate) fn forget_failures(&self) {
         if let Some(watch) = self.watch() {

@@ -5,6 +5,7 @@
 //! another transaction is open afterwards. Where neither is so, a mark is set in the transaction that goes when it ends,
 //! and is looked for after statements that are not known to leave the transaction alone.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use diesel::QueryResult;
@@ -21,8 +22,6 @@ use crate::backend::observed::{ErrorClass, Left, Questions, TransactionStatus};
 pub(crate) struct Standing {
     ends: (u32, u32),
     over: Option<Over>,
-    /// What the error meant that was asked about.
-    class: Option<ErrorClass>,
     /// Whether whoever has begun it is ending it.
     is_ending: bool,
     /// What could not be asked yet without a loss of savepoints that the program has set.
@@ -42,11 +41,6 @@ impl Standing {
     /// How the transaction has ended, if that was found out.
     pub(crate) fn over(&self) -> Option<Over> {
         self.over
-    }
-
-    /// What the error meant that came before, where that was asked.
-    pub(crate) fn class(&self) -> Option<ErrorClass> {
-        self.class
     }
 
     /// Notes that a commit has failed, so that the transaction is not expected to be there.
@@ -76,8 +70,16 @@ impl<C: Backend> Loan<C> {
         if let Some(watch) = self.watch() {
             watch.observed.take_questions();
             watch.is_questioned.store(true, Ordering::Relaxed);
+            watch.observed.guard(true);
         }
         self.standing_inside()
+    }
+
+    /// Has statements be run again, where the transaction that they belonged to is gone.
+    pub(crate) fn unguard(&self) {
+        if let Some(watch) = self.watch() {
+            watch.observed.guard(false);
+        }
     }
 
     /// Begins to look after a transaction inside another one, whose questions stay its own.
@@ -86,7 +88,6 @@ impl<C: Backend> Loan<C> {
         Standing {
             ends: ends.unwrap_or_default(),
             over: None,
-            class: None,
             is_ending: false,
             pending: Questions::default(),
         }
@@ -120,6 +121,26 @@ impl<C: Backend> Loan<C> {
         (may_end && !self.is_fit()).then_some(Over::Ended)
     }
 
+    /// Whether the server has not answered all of a statement that may have ended the transaction, though its outcome
+    /// is known: PostgreSQL tells of a `COMMIT` that has failed by the status that follows the error.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.watch().is_some_and(|watch| watch.observed.is_read() && watch.observed.is_in_flight())
+    }
+
+    /// Waits for the rest of an answer, for `check_timeout` at the most.
+    pub(crate) async fn hear_out(&mut self, standing: &mut Standing) {
+        // The rest of what was cut short may be long in coming, and tells nothing that is needed.
+        if !self.is_unanswered() || !self.is_fit() {
+            return;
+        }
+        let Some(observed) = self.watch().map(|watch| Arc::clone(&watch.observed)) else { return };
+        let limit = self.engine().settings().options.check_timeout;
+        if timeout(limit, observed.settled()).await.is_err() && observed.is_ending() {
+            // What is not answered may have been done.
+            standing.has_ended();
+        }
+    }
+
     /// Whether the server is to be asked before the transaction is used again.
     pub(crate) fn has_questions(&self, standing: &Standing) -> bool {
         let asked = Questions::ENDED.and(Questions::SAVEPOINT).and(Questions::FAILED);
@@ -144,12 +165,13 @@ impl<C: Backend> Loan<C> {
     /// How a transaction has ended, if it has. The server is asked, where a statement since the last time is not known
     /// to have left the transaction alone.
     pub(crate) async fn look(&mut self, standing: &mut Standing) -> Option<Over> {
+        self.hear_out(standing).await;
         if self.glance(standing).is_some() || !self.has_questions(standing) {
             return standing.over;
         }
         let questions = self.take_questions();
         if questions.has(Questions::FAILED) {
-            standing.class = self.diagnose().await;
+            self.diagnose().await;
         }
         let all = questions.and(standing.pending);
         let is_asked = all.has(Questions::ENDED.and(Questions::FAILED));
@@ -178,25 +200,59 @@ impl<C: Backend> Loan<C> {
         &mut self,
         standing: &mut Standing,
     ) -> QueryResult<Option<Over>> {
+        self.hear_out(standing).await;
         if self.glance(standing).is_some() || self.mark().is_none() {
             return Ok(standing.over);
         }
         let questions = self.take_questions();
         if questions.has(Questions::FAILED) {
-            standing.class = self.diagnose().await;
+            self.diagnose().await;
         }
-        let left = self.left();
-        let answer = self.connection_mut().is_marked(false).await;
-        self.settle(left);
         let all = questions.and(standing.pending);
+        // A savepoint of the program that was rolled back to has taken the mark along.
+        let may_lack_mark = all.has(Questions::SAVEPOINT)
+            && !all.has(Questions::ENDED.and(Questions::FAILED))
+            && C::MARK_IS_SAVEPOINT;
+        let left = self.left();
+        let mut answer = self.connection_mut().is_marked(false).await;
+        if may_lack_mark && matches!(answer, Ok(false)) {
+            answer = self.connection_mut().is_marked(true).await;
+        }
+        self.settle(left);
         let is_marked = match answer {
             Err(_) if all.has(Questions::ENDED) => false,
             answer => answer?,
         };
+        standing.pending = Questions::default();
         if !is_marked {
             standing.over = Some(how(all));
         }
         Ok(standing.over)
+    }
+
+    /// As [`look`](Self::look), and certain: the mark itself is looked for where another transaction may be open, at the
+    /// cost of savepoints that the program has set since the mark.
+    ///
+    /// # Errors
+    ///
+    /// That of a connection that is gone.
+    pub(crate) async fn look_closely(
+        &mut self,
+        standing: &mut Standing,
+    ) -> QueryResult<Option<Over>> {
+        let asked = Questions::ENDED.and(Questions::FAILED);
+        let may_be_another = self.has_questions(standing)
+            && self.watch().is_some_and(|watch| {
+                watch.is_blind() || watch.observed.questions().and(standing.pending).has(asked)
+            });
+        if !may_be_another {
+            return Ok(self.look(standing).await);
+        }
+        match self.look_at_last(standing).await {
+            Err(error) if C::is_fatal(&error) => Err(error),
+            // A transaction that has failed is still there.
+            outcome => Ok(outcome.unwrap_or_default()),
+        }
     }
 
     /// Marks the transaction anew, behind savepoints that were set.

@@ -60,6 +60,7 @@ impl<B: Bind> Session<B> {
                     return Err(error.into());
                 }
                 let committed = Manager::<B>::commit_transaction(&mut **self).await;
+                self.leave(is_outermost).await;
                 committed.map_err(|error| self.loan.in_words_of_server(error))?;
                 Ok(value)
             }
@@ -83,12 +84,19 @@ impl<B: Bind> Session<B> {
             Manager::<B>::begin_transaction(connection).await?;
             return Ok((false, self.loan.standing_inside()));
         }
+        self.loan.forget_failures();
         let left = self.loan.left();
+        // As a unit of work does: what follows a rollback of the database's own is not stored then.
+        B::Connection::enter_work(&mut **self, false).await?;
         let begun = match self.loan.mark() {
             Some(mark) => B::Connection::begin(&mut **self, &format!("BEGIN; {mark}")).await,
             None => Manager::<B>::begin_transaction(&mut **self).await,
         };
-        begun.map_err(|error| self.loan.in_words_of_server(error))?;
+        if let Err(error) = begun {
+            let error = self.loan.in_words_of_server(error);
+            self.leave(true).await;
+            return Err(error);
+        }
         // The mark is not the borrower's.
         self.loan.restore(left);
         Ok((true, self.loan.standing()))
@@ -96,6 +104,7 @@ impl<B: Bind> Session<B> {
 
     /// Whether there is a transaction to commit. Inside another one, the savepoint's own end tells the rest.
     async fn stands(&mut self, is_outermost: bool, standing: &mut Standing) -> QueryResult<()> {
+        self.loan.hear_out(standing).await;
         let over = match is_outermost && self.loan.may_have_failed() {
             true => match self.loan.look_at_last(standing).await {
                 Ok(over) => over,
@@ -109,7 +118,7 @@ impl<B: Bind> Session<B> {
         match over {
             Some(Over::Ended) => return Err(error(DatabaseErrorKind::Unknown, ENDED)),
             Some(Over::RolledBack) => {
-                let kind = match standing.class().is_some_and(|class| class.is_transient()) {
+                let kind = match self.loan.class_of_rollback().is_transient() {
                     true => DatabaseErrorKind::SerializationFailure,
                     false => DatabaseErrorKind::Unknown,
                 };
@@ -129,6 +138,9 @@ impl<B: Bind> Session<B> {
     }
 
     async fn undo(&mut self, is_outermost: bool, standing: &Standing) {
+        if is_outermost {
+            self.loan.unguard();
+        }
         if standing.over().is_some() && is_outermost {
             // An error where nothing was begun since.
             let _ = self.batch_execute("ROLLBACK").await;
@@ -136,6 +148,22 @@ impl<B: Bind> Session<B> {
                 TransactionManagerStatus::default();
         } else {
             let _ = Manager::<B>::rollback_transaction(&mut **self).await;
+        }
+        self.leave(is_outermost).await;
+    }
+
+    /// Undoes what [`begin`](Self::begin) has done beside the transaction.
+    async fn leave(&mut self, is_outermost: bool) {
+        if !is_outermost {
+            return;
+        }
+        self.loan.unguard();
+        if self.loan.mark().is_some() && self.loan.is_fit() {
+            let left = self.loan.left();
+            match B::Connection::leave_work(&mut **self).await {
+                Ok(()) => self.loan.restore(left),
+                Err(_) => self.loan.discard(),
+            }
         }
     }
 }

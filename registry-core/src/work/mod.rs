@@ -133,7 +133,7 @@ pub use outcome::{CommitError, Committed, Outcome, WorkError, WorkFailure};
 pub use scope::{Scope, Scopes};
 pub use several::Several;
 
-use part::{AnyPart, Part, Rollback};
+use part::{AnyPart, NotReady, Part, Rollback};
 
 /// One transaction over as many databases as it touches.
 ///
@@ -286,12 +286,13 @@ impl UnitOfWork {
         // Stable: the rest stays as it is.
         self.parts.sort_by_key(|part| place(&**part));
         let ready = self.is_ready().await;
-        if let Err((failed, failure)) = ready {
+        if let Err((failed, NotReady { failure, class })) = ready {
+            let class = class.or_else(|| self.parts.get(failed)?.class_of_rollback());
             let outcome = match failure {
                 WorkFailure::Work(WorkError::Ended { .. }) => Outcome::Ended,
                 failure => Outcome::Failed(failure),
             };
-            let failed = (failed, outcome, None);
+            let failed = (failed, outcome, class);
             return Err(self.not_committed(Vec::new(), Some(failed)).await);
         }
         let mut committed = Vec::new();
@@ -317,7 +318,7 @@ impl UnitOfWork {
     }
 
     /// Whether all can be committed, or which cannot. What comes later may still fail.
-    async fn is_ready(&mut self) -> Result<(), (usize, WorkFailure)> {
+    async fn is_ready(&mut self) -> Result<(), (usize, NotReady)> {
         let over = |part: &dyn AnyPart| part.over();
         let over = self.parts.iter().enumerate().find_map(|(at, part)| Some((at, over(&**part)?)));
         if let Some((at, error)) = over {
@@ -327,8 +328,9 @@ impl UnitOfWork {
         if self.is_abandoned || self.level > 0 {
             return Err((0, WorkError::Abandoned.into()));
         }
+        let is_one_of_several = self.parts.len() > 1;
         for (at, part) in self.parts.iter_mut().enumerate() {
-            part.is_ready().await.map_err(|failure| (at, failure))?;
+            part.is_ready(is_one_of_several).await.map_err(|failure| (at, failure))?;
         }
         Ok(())
     }
@@ -414,7 +416,8 @@ impl UnitOfWork {
         self.is_abandoned = true;
         for part in &mut self.parts {
             let key = part.key();
-            check(&mut **part).await.map_err(told)?;
+            // The mark is set anew with the savepoint, and must not be set in another transaction.
+            check(&mut **part, true).await.map_err(told)?;
             let set = part.set_savepoint().await;
             set.map_err(|source| told(WorkError::Savepoint { key, source }))?;
         }
@@ -432,7 +435,7 @@ impl UnitOfWork {
                 // While the server still knows.
                 part.diagnose().await;
             }
-            if let Err(error) = check(&mut **part).await {
+            if let Err(error) = check(&mut **part, true).await {
                 return outcome.and(Err(told(error)));
             }
             let ended = match &outcome {
@@ -467,7 +470,7 @@ impl UnitOfWork {
             return Err(self.why_abandoned());
         }
         if let Some(at) = self.parts.iter_mut().position(|part| part.key() == *B::KEY) {
-            check(&mut *self.parts[at]).await?;
+            check(&mut *self.parts[at], false).await?;
             return Ok(at);
         }
         self.options.check(self.source.registry().bind_keys())?;
@@ -489,11 +492,11 @@ impl UnitOfWork {
     }
 }
 
-/// Whether a transaction is there.
-async fn check(part: &mut dyn AnyPart) -> Result<(), WorkError> {
+/// Whether a transaction is there. If that is to be `is_certain`, savepoints that the program has set may be lost.
+async fn check(part: &mut dyn AnyPart, is_certain: bool) -> Result<(), WorkError> {
     part.check()?;
     match part.is_in_question() {
-        true => part.ask().await,
+        true => part.ask(is_certain).await,
         false => Ok(()),
     }
 }

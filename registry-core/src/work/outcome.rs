@@ -178,7 +178,7 @@ pub struct Committed {
 #[derive(Debug)]
 pub struct CommitError {
     pub(super) binds: Vec<(BindKey, Outcome)>,
-    /// What the database said of the commit that failed, by its code.
+    /// What the database said of the commit that failed, or of the statement after which it has rolled back by itself.
     pub(super) class: Option<ErrorClass>,
     /// Why nothing was tried.
     pub(super) wrong_keys: Option<WrongKeys>,
@@ -266,6 +266,9 @@ impl CommitError {
         self.is_rolled_back()
             && self.failed().is_some_and(|(_, failure)| match failure {
                 WorkFailure::Database(error) => is_transient(self.class, error),
+                WorkFailure::Work(WorkError::RolledBack { .. }) => {
+                    self.class.is_none_or(ErrorClass::is_transient)
+                }
                 WorkFailure::Work(error) => error.is_transient(),
             })
     }

@@ -33,8 +33,9 @@ pub(super) trait AnyPart: Send {
     /// Whether the server is to be asked as well.
     fn is_in_question(&self) -> bool;
 
-    /// Asks the server whether the transaction is there.
-    fn ask(&mut self) -> BoxFuture<'_, Result<(), WorkError>>;
+    /// Asks the server whether the transaction is there. If that is to be found out for certain, savepoints that the
+    /// program has set since it was last asked may be lost.
+    fn ask(&mut self, is_certain: bool) -> BoxFuture<'_, Result<(), WorkError>>;
 
     /// Finds out what the error of the last statement means, if it has failed.
     fn diagnose(&mut self) -> BoxFuture<'_, ()>;
@@ -42,8 +43,12 @@ pub(super) trait AnyPart: Send {
     /// How the transaction has ended, if that was found out.
     fn over(&self) -> Option<WorkError>;
 
-    /// Whether it could be committed, as far as that can be known before.
-    fn is_ready(&mut self) -> BoxFuture<'_, Result<(), WorkFailure>>;
+    /// What the error meant after which the database has rolled it back by itself, if it has.
+    fn class_of_rollback(&self) -> Option<ErrorClass>;
+
+    /// Whether it could be committed, as far as that can be known before. Where others would be committed before it, the
+    /// server is asked in any case: `is_one_of_several`.
+    fn is_ready(&mut self, is_one_of_several: bool) -> BoxFuture<'_, Result<(), NotReady>>;
 
     /// Whether the connection broke, if that failed.
     fn commit(&mut self) -> BoxFuture<'_, Result<(), Broken>>;
@@ -62,6 +67,18 @@ pub(super) trait AnyPart: Send {
 
     /// Rolls back in the background, or closes the connection.
     fn abandon(self: Box<Self>);
+}
+
+/// Nothing could be committed.
+pub(super) struct NotReady {
+    pub(super) failure: WorkFailure,
+    pub(super) class: Option<ErrorClass>,
+}
+
+impl<E: Into<WorkFailure>> From<E> for NotReady {
+    fn from(failure: E) -> Self {
+        Self { failure: failure.into(), class: None }
+    }
 }
 
 /// A commit failed.
@@ -165,6 +182,20 @@ impl<B: Bind> Part<B> {
         }
     }
 
+    /// Why it cannot be committed, by an error of the question whether it can.
+    async fn not_ready(&mut self, error: DieselError) -> NotReady {
+        let error = self.session.loan().in_words_of_server(error);
+        let class = if B::Connection::is_fatal(&error) {
+            Some(ErrorClass::Fatal)
+        } else if self.session.loan().has_failed_in_passing() {
+            // PostgreSQL says of the transaction that it has failed, and not again why.
+            Some(ErrorClass::Transient)
+        } else {
+            self.session.loan_mut().class_of(&error).await
+        };
+        NotReady { failure: error.into(), class }
+    }
+
     /// How many of its transactions are open, one in the other.
     fn depth(&mut self) -> u32 {
         depth::<B>(&mut self.session).saturating_sub(self.base)
@@ -211,7 +242,7 @@ impl<B: Bind> Part<B> {
         if self.session.loan_mut().is_fit() {
             let rolled_back = timeout(limit, async {
                 self.diagnose().await;
-                self.session.loan_mut().look(&mut self.standing).await;
+                self.session.loan_mut().look_closely(&mut self.standing).await?;
                 match self.standing.over() {
                     None => self.roll_back_all().await?,
                     Some(_) => self.clear_up().await,
@@ -250,6 +281,7 @@ impl<B: Bind> Part<B> {
 
     /// Rolls back what was begun after the transaction had ended.
     async fn clear_up(&mut self) {
+        self.session.loan().unguard();
         // An error where nothing was begun.
         let _ = self.session.batch_execute("ROLLBACK").await;
         *Manager::<B>::transaction_manager_status_mut(&mut *self.session) =
@@ -283,12 +315,18 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn is_in_question(&self) -> bool {
-        self.session.loan().has_questions(&self.standing)
+        let loan = self.session.loan();
+        loan.is_unanswered() || loan.has_questions(&self.standing)
     }
 
-    fn ask(&mut self) -> BoxFuture<'_, Result<(), WorkError>> {
+    fn ask(&mut self, is_certain: bool) -> BoxFuture<'_, Result<(), WorkError>> {
         Box::pin(async move {
-            self.session.loan_mut().look(&mut self.standing).await;
+            if is_certain {
+                // A connection that is gone is noticed by what follows.
+                let _ = self.session.loan_mut().look_closely(&mut self.standing).await;
+            } else {
+                self.session.loan_mut().look(&mut self.standing).await;
+            }
             self.told(self.standing.over())
         })
     }
@@ -302,24 +340,37 @@ impl<B: Bind> AnyPart for Part<B> {
         })
     }
 
+    fn class_of_rollback(&self) -> Option<ErrorClass> {
+        let is_rolled_back = self.standing.over() == Some(Over::RolledBack);
+        is_rolled_back.then(|| self.session.loan().class_of_rollback())
+    }
+
     fn over(&self) -> Option<WorkError> {
         self.told(self.standing.over()).err()
     }
 
-    fn is_ready(&mut self) -> BoxFuture<'_, Result<(), WorkFailure>> {
+    fn is_ready(&mut self, is_one_of_several: bool) -> BoxFuture<'_, Result<(), NotReady>> {
         Box::pin(async move {
+            self.session.loan_mut().glance(&mut self.standing);
+            if let Some(error) = self.session.loan().farewell().filter(|_| self.over().is_none()) {
+                return Err(self.not_ready(error).await);
+            }
             self.check()?;
             let stands = self.session.loan_mut().look_at_last(&mut self.standing).await;
-            self.in_words_of_server(stands.map(drop))?;
+            if let Err(error) = stands {
+                return Err(self.not_ready(error).await);
+            }
             self.told(self.standing.over())?;
             if self.depth() != 1 {
                 // Begun by hand or by Diesel, and its future was dropped: the database would commit a part.
                 return Err(DieselError::BrokenTransactionManager.into());
             }
             let question = B::Connection::FAILS_IF_ABORTED.filter(|_| self.base == 0);
-            if let Some(question) = question.filter(|_| self.session.loan().may_be_aborted()) {
-                let answered = self.session.batch_execute(question).await;
-                self.in_words_of_server(answered)?;
+            let is_asked = is_one_of_several || self.session.loan().may_be_aborted();
+            if let Some(question) = question.filter(|_| is_asked)
+                && let Err(error) = self.session.batch_execute(question).await
+            {
+                return Err(self.not_ready(error).await);
             }
             Ok(())
         })
@@ -330,6 +381,7 @@ impl<B: Bind> AnyPart for Part<B> {
             let committed = Manager::<B>::commit_transaction(&mut *self.session).await;
             match committed {
                 Ok(()) => {
+                    self.session.loan().unguard();
                     self.end().await;
                     Ok(())
                 }
@@ -383,8 +435,10 @@ impl<B: Bind> AnyPart for Part<B> {
     fn has_failed_in_passing(&mut self) -> BoxFuture<'_, bool> {
         Box::pin(async move {
             self.diagnose().await;
-            self.standing.over() == Some(Over::RolledBack)
-                || self.session.loan().has_failed_in_passing()
+            match self.class_of_rollback() {
+                Some(class) => class.is_transient(),
+                None => self.session.loan().has_failed_in_passing(),
+            }
         })
     }
 

@@ -108,12 +108,13 @@ impl Driver for Mysql {
 
     async fn enter_work(&mut self, _: bool) -> QueryResult<bool> {
         // What follows a deadlock is then in a transaction as well, and not committed by itself.
-        self.batch_execute("SET autocommit = 0").await?;
+        // It may have been so before.
+        self.batch_execute("SET @registry_autocommit = @@autocommit, autocommit = 0").await?;
         Ok(true)
     }
 
     async fn leave_work(&mut self) -> QueryResult<()> {
-        self.batch_execute("SET autocommit = 1").await
+        self.batch_execute("SET autocommit = @registry_autocommit").await
     }
 
     async fn open(

@@ -277,6 +277,7 @@ fn read(
     output: &mut Output,
     batch: &mut Batch,
 ) -> QueryResult<()> {
+    database.stands()?;
     let Database { connection, state, has_cached } = database;
     let mut column_names = None;
     for row in connection.load(&statement.query)? {

@@ -277,6 +277,7 @@ impl Database {
         effects: Effects,
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R>,
     ) -> QueryResult<R> {
+        self.stands()?;
         let was_open = self.has_transaction();
         let is_probed =
             was_open && effects == Effects::MayEnd && self.connection.batch_execute(PROBE).is_ok();
@@ -289,6 +290,23 @@ impl Database {
             self.look_after(result.is_err() && effects == Effects::None);
         }
         result
+    }
+
+    /// Whether a statement may be run.
+    ///
+    /// # Errors
+    ///
+    /// The database has rolled back by itself the transaction that the statement belongs to.
+    pub(super) fn stands(&self) -> QueryResult<()> {
+        const GONE: &str = "the database has rolled the transaction back, after an error, so that this statement would \
+             be in none, and was not run";
+
+        match self.state.observed.refuses() {
+            true => {
+                Err(Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(GONE.to_owned())))
+            }
+            false => Ok(()),
+        }
     }
 
     /// Notes whether a transaction is open after a statement. If none is any more, the database has rolled it back by
