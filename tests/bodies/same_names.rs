@@ -128,6 +128,19 @@ macro_rules! one_name {
     };
 }
 
+/// The first name in the table of its own database, in a box.
+macro_rules! own_name {
+    () => {
+        people::table
+            .select(people::name)
+            .order(people::id)
+            .limit(1)
+            .into_boxed::<Db>()
+            .single_value()
+            .assume_not_null()
+    };
+}
+
 macro_rules! any_note {
     () => {
         exists(far::notes::table.filter(far::notes::id.gt(0)))
@@ -319,8 +332,69 @@ async fn what_is_in_a_box_goes_by_name() {
             .into_boxed::<Db>());
         "people": execute(diesel::delete(people::table).into_boxed()
             .filter(people::name.eq_any(far::people::table.select(far::people::name))));
+        // Nor in what is inserted.
+        "people": execute(diesel::insert_into(people::table).values(
+            people::table.filter(nested()).select((people::id + 1000, people::name))));
+        "people": execute(diesel::insert_into(people::table).values(
+            people::table.filter(nested()).select((people::id + 1000, people::name)).into_boxed::<Db>()));
+        // What is set can have such a query of its own, but this time has none.
+        "people": execute(diesel::update(people::table.filter(nested()))
+            .set((people::id.eq(1), None::<()>.map(|()| people::name.eq(own_name!())))));
     }
     are_untouched(&registry).await;
+}
+
+/// Nothing that is right is refused for what could be elsewhere in its statement.
+#[tokio::test]
+async fn a_box_on_its_own_table_runs_wherever_it_is_inserted_or_set() {
+    let registry = registry().await;
+    let some = |name: bool| name.then(|| people::name.eq(own_name!()));
+    // MySQL lets no subquery read what its statement changes.
+    if super::NAME != "mysql" {
+        for is_set in [true, false] {
+            diesel::update(people::table.filter(people::id.eq(2)))
+                .set((people::id.eq(2), some(is_set)))
+                .execute(&registry)
+                .await
+                .expect("its own table");
+        }
+        let names: Vec<String> = people::table
+            .select(people::name)
+            .order(people::id)
+            .load(&registry)
+            .await
+            .expect("rows");
+        assert_eq!(names, ["default ada", "default ada"]);
+    }
+    let ids = || people::table.select(people::id).into_boxed::<Db>();
+    let inserted = diesel::insert_into(people::table)
+        .values(
+            people::table.filter(people::id.eq_any(ids())).select((people::id + 10, people::name)),
+        )
+        .execute(&registry)
+        .await
+        .expect("its own table");
+    assert_eq!(inserted, 2);
+    let nested = || {
+        people::table
+            .filter(people::id.eq_any(ids()))
+            .select(people::name)
+            .limit(1)
+            .single_value()
+            .assume_not_null()
+    };
+    let rows = vec![
+        (people::id.eq(20), people::name.eq(nested())),
+        (people::id.eq(21), people::name.eq(nested())),
+    ];
+    if super::NAME != "mysql" {
+        let inserted = diesel::insert_into(people::table)
+            .values(rows)
+            .execute(&registry)
+            .await
+            .expect("its own table");
+        assert_eq!(inserted, 2);
+    }
 }
 
 /// What remains, as the documentation says: nothing in such a query tells the two tables apart.

@@ -1,12 +1,13 @@
 //! Tables that have the same names in two databases, where only some databases have a clause.
 
-use diesel::dsl::max;
+use diesel::dsl::{Select, SingleValue, max};
 use diesel::prelude::*;
 use diesel::query_dsl::methods::FilterDsl;
 use registry_core::query::HiddenTable;
 use registry_core::{BindDsl, Bound, Error, Postgres, Registry, RunQueryDsl, Sqlite, bind_tables};
 
 use crate::support;
+use sqlite::near::words as sqlite_words;
 
 mod postgres {
     pub(super) mod near {
@@ -189,6 +190,51 @@ async fn sqlite_finds_tables_in_each_of_many_rows() {
         .do_update()
         .set(words::word.eq(far!(sqlite word)))
         .execute(&registry)
+        .await
+        .expect_err("two databases");
+    assert_eq!(other(&error), "far_three");
+    let words: Vec<(i32, String)> = words::table.load(&registry).await.expect("rows");
+    assert_eq!(words, [(1, "a".to_owned())]);
+}
+
+/// A model whose own selection has a table of the other database.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = sqlite_words)]
+struct WithFar {
+    #[expect(dead_code, reason = "it is never loaded")]
+    id: i32,
+    #[diesel(select_expression = sqlite::far::words::table.select(max(sqlite::far::words::id)).single_value())]
+    #[diesel(select_expression_type = SingleValue<Select<sqlite::far::words::table, diesel::helper_types::max<sqlite::far::words::id>>>)]
+    #[expect(dead_code, reason = "it is never loaded")]
+    top: Option<i32>,
+}
+
+#[tokio::test]
+async fn what_a_model_selects_is_looked_at_in_what_an_insert_returns() {
+    use sqlite::near::words;
+
+    let registry = registry().await;
+    let row = || (words::id.eq(2), words::word.eq("b"));
+    let insert = || diesel::insert_into(words::table).values(row());
+    let error = insert()
+        .returning(WithFar::as_returning())
+        .get_result::<WithFar>(&registry)
+        .await
+        .expect_err("two databases");
+    assert_eq!(other(&error), "far_three");
+    let error = insert()
+        .on_conflict(words::id)
+        .do_update()
+        .set(words::word.eq("c"))
+        .returning(WithFar::as_returning())
+        .get_result::<WithFar>(&registry)
+        .await
+        .expect_err("two databases");
+    assert_eq!(other(&error), "far_three");
+    let error = diesel::update(words::table)
+        .set(words::word.eq("c"))
+        .returning(WithFar::as_returning())
+        .get_result::<WithFar>(&registry)
         .await
         .expect_err("two databases");
     assert_eq!(other(&error), "far_three");

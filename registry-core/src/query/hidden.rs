@@ -19,7 +19,7 @@ use super::locks::{LockThatIsLost, is_lost};
 use super::shown::{Shown, count_sources, read};
 use super::verdicts::{Kind, Verdict, look_once, succeed_once, verdict_on};
 use crate::bind_key::BindKey;
-use crate::sql::{self, Dialect};
+use crate::sql::{self, Dialect, Named};
 
 /// A query was not sent, as a part of it belongs to another database.
 ///
@@ -144,9 +144,16 @@ fn look_at_sql(known: &Known, kind: Kind, dialect: Dialect, sql: &str) -> Result
         let is_own = match table.is_around {
             false => own.next().is_some(),
             true => {
-                let written = tables.iter().filter(|one| one.is_source && one.name == table.name);
-                own.map(|own| count_sources(kind.type_name, own.path)).sum::<usize>()
-                    >= written.count()
+                let written = |is_set: bool| {
+                    let is_same = |one: &&Named<'_>| one.is_source && one.name == table.name;
+                    tables.iter().filter(is_same).filter(|one| one.is_set == is_set).count()
+                };
+                let shown = own.map(|own| count_sources(kind.type_name, own.path));
+                let (set, elsewhere) = shown.fold((0_usize, 0_usize), |(set, elsewhere), one| {
+                    (set.saturating_add(one.set), elsewhere.saturating_add(one.elsewhere))
+                });
+                written(false) <= elsewhere
+                    && written(false) + written(true) <= set.saturating_add(elsewhere)
             }
         };
         if !is_own {

@@ -3,9 +3,20 @@
 
 use diesel::result::Error as DieselError;
 
+use super::type_names::walk;
+
 const TOLD: &str = "registry_core::query::bound_to::Told<";
-const SELECT: &str = "diesel::query_builder::select_statement::SelectStatement<";
+const SELECT: &str = "diesel::query_builder::select_statement::SelectStatement";
 const LOCKING: &str = "diesel::query_builder::locking_clause::LockingClause";
+
+/// In which a select is a subquery.
+const STATEMENTS: [&str; 5] = [
+    SELECT,
+    "diesel::query_builder::select_statement::boxed::BoxedSelectStatement",
+    "diesel::query_builder::insert_statement::InsertStatement",
+    "diesel::query_builder::update_statement::UpdateStatement",
+    "diesel::query_builder::delete_statement::DeleteStatement",
+];
 
 /// A query was not sent, as the rows that it locks are not locked any more when the call returns.
 #[derive(Debug, thiserror::Error)]
@@ -20,26 +31,22 @@ impl From<LockThatIsLost> for DieselError {
     }
 }
 
-/// Whether a query of the type of that name was told where it belongs, and is a select that locks its rows. What a
-/// subquery locks is locked as long as the query takes, and wanted so.
+/// Whether a query of the type of that name was told where it belongs, and is a select that locks its rows, has one
+/// as a part of a `UNION`, or is of a type of the program's own around one. What a subquery locks is locked as long
+/// as the query takes, and wanted so.
 pub(super) fn is_lost(type_name: &str) -> bool {
-    let Some(arguments) = type_name.strip_prefix(TOLD).and_then(|rest| rest.strip_prefix(SELECT))
-    else {
+    if !type_name.starts_with(TOLD) {
         return false;
-    };
-    let mut depth = 0_u32;
-    for (at, byte) in arguments.bytes().enumerate() {
-        match byte {
-            b'<' | b'(' | b'[' => depth += 1,
-            b'>' | b')' | b']' if depth == 0 => return false,
-            b'>' | b')' | b']' => depth -= 1,
-            b',' if depth == 0 && arguments[at + 1..].trim_start().starts_with(LOCKING) => {
-                return true;
-            }
-            _ => {}
-        }
     }
-    false
+    let mut is_lost = false;
+    walk(type_name, |path, around| {
+        is_lost |= path == LOCKING
+            && around.split_last().is_some_and(|(select, around)| {
+                select.path == SELECT
+                    && !around.iter().any(|outer| STATEMENTS.contains(&outer.path))
+            });
+    });
+    is_lost
 }
 
 #[cfg(all(test, feature = "postgres"))]
@@ -47,7 +54,7 @@ mod tests {
     use std::any::type_name_of_val;
 
     use diesel::prelude::*;
-    use diesel::query_builder::AsQuery;
+    use diesel::query_builder::{AsQuery, Query};
 
     use super::is_lost;
     use crate::BindDsl;
@@ -55,6 +62,15 @@ mod tests {
     type Anywhere = crate::bind::Db<crate::backend::Postgres, crate::bind::Name<'l'>>;
 
     diesel::table! { jobs (id) { id -> Integer, } }
+    diesel::table! { runs (id) { id -> Integer, } }
+    diesel::allow_tables_to_appear_in_same_query!(jobs, runs);
+
+    /// A query type of the program's own.
+    struct Page<Q>(Q);
+
+    impl<Q: Query> Query for Page<Q> {
+        type SqlType = Q::SqlType;
+    }
 
     fn is_lost_in(query: impl AsQuery) -> bool {
         is_lost(type_name_of_val(&query.as_query()))
@@ -70,6 +86,25 @@ mod tests {
             type_name_of_val(&locked().bound_to::<Anywhere>().as_query())
         );
         assert!(is_lost_in(jobs::table.for_update().bound_to::<Anywhere>()));
+        assert!(is_lost_in(locked().bound_to::<Anywhere>().bound_to::<Anywhere>()));
+        let plain = || jobs::table.select(jobs::id);
+        assert!(is_lost_in(plain().union_all(locked()).bound_to::<Anywhere>()));
+        assert!(is_lost_in(plain().union(plain()).union_all(locked()).bound_to::<Anywhere>()));
+        assert!(is_lost_in(Page(locked()).bound_to::<Anywhere>()));
+        assert!(is_lost_in(Page(plain().union_all(locked())).bound_to::<Anywhere>()));
+        // A subquery's.
+        let wanted = || runs::id.eq_any(locked());
+        assert!(!is_lost_in(runs::table.filter(wanted()).bound_to::<Anywhere>()));
+        assert!(!is_lost_in(
+            Page(runs::table.select(runs::id).filter(wanted())).bound_to::<Anywhere>()
+        ));
+        assert!(!is_lost_in(
+            plain().union(runs::table.select(runs::id).filter(wanted())).bound_to::<Anywhere>()
+        ));
+        let update = diesel::update(runs::table.filter(wanted())).set(runs::id.eq(1));
+        assert!(!is_lost_in(update.bound_to::<Anywhere>()));
+        let delete = diesel::delete(runs::table.filter(wanted()));
+        assert!(!is_lost_in(delete.bound_to::<Anywhere>()));
         assert!(!is_lost_in(locked()));
         assert!(!is_lost_in(jobs::table.select(jobs::id).bound_to::<Anywhere>()));
     }

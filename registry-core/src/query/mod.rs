@@ -174,6 +174,7 @@ mod same;
 mod save_changes;
 mod shown;
 mod sources;
+mod type_names;
 mod verdicts;
 
 pub use bound_to::{BindDsl, BoundTo};

@@ -5,6 +5,7 @@
 //! by `app::schema::events::columns::id`.
 
 use super::known::{BoundTable, Known, modules};
+use super::type_names::{Outer, SLICE, is_in_path, walk};
 
 /// How much of a query its type shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,41 +40,58 @@ pub(super) fn read<'k>(
     Ok(reader.shown())
 }
 
-/// In how many places the type has the table itself, as a source of a query has.
-pub(super) fn count_sources(type_name: &str, path: &str) -> usize {
-    let is_edge = |byte: Option<&u8>| !byte.is_some_and(|byte| is_in_path(*byte));
+/// In how many places a type has a table itself, as a source of a query has: so often can its queries write it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sources {
+    /// In what is set or inserted. It may be written less often, as such a part can be absent: `None` sets nothing.
+    pub(super) set: usize,
+    /// Anywhere else.
+    pub(super) elsewhere: usize,
+}
+
+pub(super) fn count_sources(type_name: &str, path: &str) -> Sources {
     let table = format!("{path}::table");
-    let mut rest = type_name;
-    let mut count = 0;
-    while !rest.is_empty() {
-        // What is selected by default, and what a box may be about, is the source once more.
-        let end = ["DefaultSelectClause<", "BoxableExpression<"]
-            .iter()
-            .filter_map(|again| rest.find(again).map(|at| at + again.len()))
-            .min();
-        let (part, next) = rest.split_at(end.unwrap_or(rest.len()));
-        let part_bytes = part.as_bytes();
-        count += part
-            .match_indices(&table)
-            .filter(|(at, _)| {
-                is_edge(at.checked_sub(1).and_then(|before| part_bytes.get(before)))
-                    && is_edge(part_bytes.get(at + table.len()))
-            })
-            .count();
-        rest = &next[end_of_arguments(next)..];
-    }
+    let mut count = Sources::default();
+    walk(type_name, |path, around| {
+        let is_same = path == table && !around.iter().any(is_once_more);
+        if !is_same || around.last().is_some_and(is_no_source) {
+            return;
+        }
+        let place = if around.iter().any(is_set) { &mut count.set } else { &mut count.elsewhere };
+        // There are as many as the program has put into it.
+        let is_any_number =
+            around.iter().any(|outer| ["alloc::vec::Vec", SLICE].contains(&outer.path));
+        *place = place.saturating_add(if is_any_number { usize::MAX } else { 1 });
+    });
     count
 }
 
-/// Where arguments end whose angle bracket is open.
-fn end_of_arguments(rest: &str) -> usize {
-    let mut depth = 1;
-    let end = rest.bytes().position(|byte| {
-        depth += i32::from(byte == b'<');
-        depth -= i32::from(byte == b'>');
-        depth == 0
-    });
-    end.unwrap_or(rest.len())
+/// What is selected by default, and what a box may be about, is the source once more.
+fn is_once_more(outer: &Outer<'_>) -> bool {
+    let name = outer.path.rsplit("::").next();
+    matches!(name, Some("DefaultSelectClause" | "BoxableExpression"))
+}
+
+/// Where an `INSERT` has its target, which is not written as a source is.
+fn is_no_source(outer: &Outer<'_>) -> bool {
+    matches!(
+        (outer.path, outer.argument),
+        ("diesel::query_builder::insert_statement::InsertStatement", 0)
+            | ("diesel::query_builder::insert_statement::ValuesClause", 1)
+            | ("diesel::query_builder::insert_statement::batch_insert::BatchInsert", 1)
+            | ("diesel::query_builder::upsert::on_conflict_actions::DoUpdate", 1)
+    )
+}
+
+/// Where a statement has what follows `SET` or `VALUES`.
+fn is_set(outer: &Outer<'_>) -> bool {
+    matches!(
+        (outer.path, outer.argument),
+        ("diesel::query_builder::update_statement::UpdateStatement", 2)
+            | ("diesel::query_builder::insert_statement::ValuesClause", 0)
+            | ("diesel::query_builder::insert_statement::batch_insert::BatchInsert", 0)
+            | ("diesel::query_builder::upsert::on_conflict_actions::DoUpdate", 0)
+    )
 }
 
 struct Reader<'n, 'k> {
@@ -239,13 +257,6 @@ impl<'n, 'k> Reader<'n, 'k> {
             false => Shown::All,
         }
     }
-}
-
-/// What a path consists of, in `app::run::{{closure}}::r#type::table`.
-fn is_in_path(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || byte >= 128
-        || matches!(byte, b'_' | b':' | b'{' | b'}' | b'#' | b'$')
 }
 
 fn arguments_of(path: &str) -> Arguments {

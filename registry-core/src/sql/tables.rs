@@ -14,8 +14,11 @@ pub(crate) struct Named<'a> {
     /// Whether rows of it are read or changed under its own name: it has no alias, and is not what an
     /// `INSERT` adds to.
     pub(crate) is_source: bool,
-    /// Whether it is such a source in a subquery, and a source of a query around that as well.
+    /// Whether it is such a source in a subquery, and a source of a query around that as well, or what the `INSERT`
+    /// around adds to, after whose `SET` or `RETURNING` it stands.
     pub(crate) is_around: bool,
+    /// Whether it stands in what follows `SET` or `VALUES`.
+    pub(crate) is_set: bool,
 }
 
 /// The tables that a statement names in quotes, as Diesel does.
@@ -46,6 +49,8 @@ struct Reader<'a> {
     /// Of each query its number in the list is that of the query around it.
     around: Vec<usize>,
     found: Vec<(Named<'a>, usize)>,
+    /// What an `INSERT` adds to, and the query that what it sets or returns is in.
+    targets: Vec<(Cow<'a, str>, usize)>,
     /// What `WITH` has given a name: no tables.
     results: Vec<Cow<'a, str>>,
     /// Whether a name that comes now is that of a table.
@@ -60,6 +65,10 @@ struct Level<'a> {
     is_statement: bool,
     /// Whether a comma brings another table.
     lists_tables: bool,
+    /// Whether what comes now is set or inserted.
+    sets: bool,
+    /// What an `INSERT` here adds to.
+    target: Option<Cow<'a, str>>,
     with: With<'a>,
     /// The name of the result of this query, from its end.
     result: Option<Cow<'a, str>>,
@@ -82,6 +91,7 @@ impl<'a> Reader<'a> {
             open: vec![outside],
             around: vec![0],
             found: Vec::new(),
+            targets: Vec::new(),
             results: Vec::new(),
             expects_table: false,
         }
@@ -121,7 +131,17 @@ impl<'a> Reader<'a> {
     fn word(&mut self, token: Token, this: Keyword, last: Keyword) {
         let dialect = self.dialect;
         let text = self.lexer.text(token);
+        if matches!(this, word::SET | word::RETURNING) || (this, last) == (word::UPDATE, word::KEY)
+        {
+            self.look_back_at_target();
+        }
         let level = self.level();
+        match this {
+            word::SET | word::VALUES => level.sets = true,
+            word::UPDATE if last == word::KEY => level.sets = true,
+            word::WHERE | word::RETURNING => level.sets = false,
+            _ => {}
+        }
         self.expects_table = match this {
             word::SELECT => {
                 level.is_statement = true;
@@ -196,6 +216,15 @@ impl<'a> Reader<'a> {
         self.level().query = query;
     }
 
+    /// What an `INSERT` sets in place of a conflict, or returns, is about the row in its target.
+    fn look_back_at_target(&mut self) {
+        if let Some(target) = self.level().target.clone() {
+            self.begin_query();
+            let query = self.level().query;
+            self.targets.push((target, query));
+        }
+    }
+
     fn enter(&mut self, last: Keyword) {
         // Not `USING ("a")`, where columns follow.
         self.expects_table &= last != word::USING;
@@ -236,16 +265,21 @@ impl<'a> Reader<'a> {
             let next = ahead.next();
             let has_alias = next.kind == Kind::Word && keyword(ahead.bytes(next)) == word::AS;
             let is_source = !has_alias && last != word::INTO;
-            self.found.push((Named { name, is_source, is_around: false }, query));
+            if last == word::INTO {
+                self.level().target = Some(name.clone());
+            }
+            let is_set = self.open.iter().any(|level| level.sets);
+            self.found.push((Named { name, is_source, is_around: false, is_set }, query));
         }
     }
 
     fn judged(self) -> Vec<Named<'a>> {
-        let Self { around, found, .. } = self;
+        let Self { around, found, targets, .. } = self;
         let is_source_of = |query: usize, name: &str| {
             found
                 .iter()
                 .any(|(other, place)| *place == query && other.is_source && other.name == name)
+                || targets.iter().any(|(target, place)| *place == query && target == name)
         };
         let is_around = |name: &str, mut query: usize| {
             while query != 0 {
@@ -421,5 +455,42 @@ mod tests {
         );
         assert_eq!(around(r#"INSERT INTO "a" SELECT "x" FROM "a""#), [false; 2]);
         assert_eq!(around(r#"INSERT INTO "a" VALUES ((SELECT "x" FROM "a"))"#), [false; 2]);
+        // What is set or returned of what is added.
+        assert_eq!(
+            around(r#"INSERT INTO "a" VALUES (1) RETURNING "x", (SELECT 1 FROM "a")"#),
+            [false, true]
+        );
+        assert_eq!(
+            around(
+                r#"INSERT INTO "a" SELECT 1 FROM "b" ON CONFLICT ("x") DO UPDATE SET "x" = (SELECT 1 FROM "a") RETURNING (SELECT 1 FROM "b")"#
+            ),
+            [false, false, true, false]
+        );
+    }
+
+    #[test]
+    fn what_is_set_or_inserted_is_told_apart() {
+        let set = |sql: &str| -> Vec<bool> {
+            let dialect = if sql.contains('`') { Dialect::Mysql } else { Dialect::Sqlite };
+            tables(dialect, sql).iter().map(|table| table.is_set).collect()
+        };
+        assert_eq!(
+            set(
+                r#"UPDATE "a" SET "x" = (SELECT 1 FROM "b" WHERE EXISTS (SELECT 1 FROM "c")), "y" = (SELECT 1 FROM "d") WHERE EXISTS (SELECT 1 FROM "e")"#
+            ),
+            [false, true, true, true, false]
+        );
+        assert_eq!(
+            set(
+                r#"INSERT INTO "a" VALUES (1, (SELECT 1 FROM "b")) ON CONFLICT ("x") DO UPDATE SET "x" = (SELECT 1 FROM "c") RETURNING (SELECT 1 FROM "d")"#
+            ),
+            [false, true, true, false]
+        );
+        assert_eq!(
+            set(
+                "INSERT INTO `a` SELECT 1 FROM `b` ON DUPLICATE KEY UPDATE `x` = (SELECT 1 FROM `c`)"
+            ),
+            [false, false, true]
+        );
     }
 }

@@ -225,7 +225,10 @@ fn tables_that_paths_do_not_tell_apart_go_by_name() {
 #[test]
 fn sources_are_counted() {
     let path = known().named("words").next().expect("a table").path;
-    let count = |query: &str| count_sources(query, path);
+    let count = |query: &str| {
+        let Sources { set, elsewhere } = count_sources(query, path);
+        set.saturating_add(elsewhere)
+    };
     assert_eq!(count(type_name_of(&words::table.select(words::id))), 1);
     let nested = words::table
         .filter(words::id.eq_any(words::table.select(words::id).into_boxed::<Sqlite>()));
@@ -237,6 +240,21 @@ fn sources_are_counted() {
     );
     assert_eq!(count(type_name_of(&diesel::delete(words::table.find(1)))), 1);
     assert_eq!(count(type_name_of(&diesel::update(words::table).set(words::id.eq(1)))), 1);
+    // What is inserted into is no source, and what is set can be absent.
+    let one = || words::table.select(words::id).into_boxed::<Sqlite>().single_value();
+    let value = || words::id.eq(one().assume_not_null());
+    let insert = || diesel::insert_into(words::table);
+    assert_eq!(count(type_name_of(&insert().values(words::id.eq(1)))), 0);
+    assert_eq!(count(type_name_of(&insert().values(vec![words::id.eq(1)]))), 0);
+    let sources = |query: &str| count_sources(query, path);
+    let upsert = insert().values(value()).on_conflict(words::id).do_update().set(value());
+    assert_eq!(sources(type_name_of(&upsert)), Sources { set: 2, elsewhere: 0 });
+    let insert = insert().values(words::table.select(words::id)).into_columns(words::id);
+    assert_eq!(sources(type_name_of(&insert)), Sources { set: 0, elsewhere: 1 });
+    let update = diesel::update(words::table).set(Some(value()));
+    assert_eq!(sources(type_name_of(&update)), Sources { set: 1, elsewhere: 1 });
+    let many = diesel::insert_into(words::table).values(vec![value()]);
+    assert_eq!(sources(type_name_of(&many)), Sources { set: usize::MAX, elsewhere: 0 });
 }
 
 /// The compiler does not cut names short.

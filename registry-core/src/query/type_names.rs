@@ -1,0 +1,58 @@
+//! Where in the name of a type a path stands.
+
+/// A type that is around a path: its own path, and which of its arguments the path is in.
+///
+/// Tuples, slices and other parentheses have no path.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outer<'n> {
+    pub(super) path: &'n str,
+    pub(super) argument: usize,
+}
+
+/// Hands each path in the name of a type to `visit`, with the types around it, from the outside.
+pub(super) fn walk<'n>(type_name: &'n str, mut visit: impl FnMut(&'n str, &[Outer<'n>])) {
+    let bytes = type_name.as_bytes();
+    let mut around: Vec<Outer<'n>> = Vec::new();
+    let (mut at, mut last) = (0, "");
+    while at < bytes.len() {
+        let start = at;
+        while at < bytes.len() && is_in_path(bytes[at]) {
+            at += 1;
+        }
+        if at > start {
+            last = &type_name[start..at];
+            visit(last, &around);
+            continue;
+        }
+        match bytes[at] {
+            b'<' => around.push(Outer { path: last, argument: 0 }),
+            b'(' => around.push(Outer { path: "", argument: 0 }),
+            b'[' => around.push(Outer { path: SLICE, argument: 0 }),
+            // The arrow of a function's type.
+            b'>' if at > 0 && bytes[at - 1] == b'-' => {}
+            b'>' | b')' | b']' => {
+                around.pop();
+            }
+            b',' => {
+                if let Some(outer) = around.last_mut() {
+                    outer.argument += 1;
+                }
+            }
+            _ => {}
+        }
+        if bytes[at] != b' ' {
+            last = "";
+        }
+        at += 1;
+    }
+}
+
+/// What stands for the path of a slice or an array.
+pub(super) const SLICE: &str = "[";
+
+/// What a path consists of, in `app::run::{{closure}}::r#type::table`.
+pub(super) fn is_in_path(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || byte >= 128
+        || matches!(byte, b'_' | b':' | b'{' | b'}' | b'#' | b'$')
+}
