@@ -131,7 +131,7 @@ impl Driver for Sqlite {
     // One that only reads at first could not go on to write if somebody else has written meanwhile.
     const BEGIN_MIGRATION: &str = "BEGIN IMMEDIATE";
 
-    async fn session_of_migrations(&mut self) -> QueryResult<MigrationSession> {
+    async fn session_of_migrations(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
         migrations::session(self).await
     }
 
