@@ -141,7 +141,7 @@ impl Driver for Sqlite {
 
     async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
         self.roll_back().await;
-        self.batch_execute(&session.restore).await
+        migrations::leave(self, session).await
     }
 
     async fn broken_references(&mut self) -> QueryResult<Vec<TableReferences>> {
