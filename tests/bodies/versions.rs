@@ -359,14 +359,17 @@ async fn what_a_migration_sets_is_not_there_for_the_next() {
     let (sets, next) = match NAME {
         "postgres" => (
             "SELECT pg_catalog.set_config('search_path', '', false); \
-             SET statement_timeout = '1ms'; SET ROLE pg_monitor",
-            "SELECT pg_sleep(0.05)",
+             SET SESSION AUTHORIZATION pg_monitor; \
+             SET statement_timeout = '1ms'",
+            "SELECT pg_sleep(0.05); SELECT 1 / (session_user <> 'pg_monitor')::int",
         ),
         "mysql" => (
             "SET foreign_key_checks = 0; SET autocommit = 0; SET time_zone = '+05:00'; \
-             SET sql_mode = ''; USE information_schema",
+             SET sql_mode = ''; SET SESSION default_storage_engine = MEMORY, group_concat_max_len = 4, \
+             div_precision_increment = 0, tx_isolation = 'SERIALIZABLE', timestamp = 1; USE information_schema",
             "INSERT INTO items SELECT 1 FROM DUAL WHERE @@foreign_key_checks = 0 OR NOT @@autocommit \
-             OR @@sql_mode = ''",
+             OR @@sql_mode = '' OR @@default_storage_engine = 'MEMORY' OR @@group_concat_max_len = 4 \
+             OR @@div_precision_increment = 0 OR @@tx_isolation = 'SERIALIZABLE' OR @@timestamp = 1",
         ),
         _ => ("PRAGMA query_only = ON", "SELECT 1"),
     };
@@ -400,8 +403,9 @@ async fn a_migration_that_panics_is_an_error_and_undone() {
 async fn what_on_connect_sets_is_there_for_every_migration() {
     let (on_connect, check) = match NAME {
         "postgres" => (
-            "SET search_path = pg_temp, public",
-            "SELECT 1 / (current_setting('search_path') = 'pg_temp, public')::int",
+            "SET search_path = pg_temp, public; SET app.name = 'ada'",
+            "SELECT 1 / (current_setting('search_path') = 'pg_temp, public')::int; \
+             SELECT 1 / (current_setting('app.name') = 'ada')::int",
         ),
         _ => return,
     };
@@ -409,7 +413,7 @@ async fn what_on_connect_sets_is_there_for_every_migration() {
     let registry = Registry::builder().bind("default", settings).build().expect("good settings");
     let steps = [
         step("1_first", check),
-        step("2_reset", "SET search_path = public"),
+        step("2_reset", "SET search_path = public; RESET ALL"),
         step("3_last", check),
     ];
     migrate(&registry, &steps).await.expect("they run");

@@ -16,6 +16,7 @@ on_both_runtimes!(
     a_foreign_key_that_sqlite_cannot_read_does_not_hide_the_others,
     a_new_foreign_key_does_not_make_an_old_broken_row_a_new_one,
     a_bind_that_does_not_enforce_foreign_keys_is_not_checked,
+    what_a_migration_leaves_in_its_connection_is_undone,
     another_writer_does_not_end_a_migration_that_reads_first,
 );
 
@@ -220,6 +221,28 @@ async fn a_bind_that_does_not_enforce_foreign_keys_is_not_checked() {
     let delete = step("2_delete", "DELETE FROM author");
     migrate(&registry, &[FIRST, delete]).await.expect("nobody enforces anything");
     assert_eq!(execute(&registry, ORPHAN).await, Ok(1));
+}
+
+async fn what_a_migration_leaves_in_its_connection_is_undone() {
+    for registry in registries() {
+        let leaves = alone(
+            "2_leaves",
+            "PRAGMA case_sensitive_like = ON; PRAGMA max_page_count = 100; PRAGMA writable_schema = ON;
+             ATTACH ':memory:' AS \"other one\"; CREATE TEMP TABLE book (id INTEGER);
+             CREATE TEMP VIEW author AS SELECT 1 AS id; CREATE TEMP TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT);
+             CREATE TEMP TRIGGER gone AFTER INSERT ON main.author BEGIN SELECT 1; END",
+        );
+        migrate(&registry, &[FIRST, leaves, step("3_more", "INSERT INTO book VALUES (3, 1)")])
+            .await
+            .expect("the table is the one of the first");
+        assert_eq!(books(&registry).await, 3);
+        let left = "SELECT (SELECT count(*) FROM pragma_database_list WHERE name NOT IN ('main', 'temp')) \
+                    + (SELECT count(*) FROM temp.sqlite_schema WHERE name NOT LIKE 'sqlite%') \
+                    + (SELECT max_page_count < 1000 FROM pragma_max_page_count) \
+                    + (SELECT writable_schema FROM pragma_writable_schema) + ('a' NOT LIKE 'A') AS value";
+        let left = sql_query(left).get_result::<Number>(&mut session(&registry).await).await;
+        assert_eq!(left.expect("a number").value, 0);
+    }
 }
 
 async fn another_writer_does_not_end_a_migration_that_reads_first() {

@@ -169,9 +169,11 @@ pub trait Driver:
         std::future::ready(true)
     }
 
-    /// What is to be as it is now in the session, after each migration.
+    /// What is to be as it is now in the session, which was set up with these statements of the user's, after each
+    /// migration.
     fn session_of_migrations(
         &mut self,
+        _on_connect: &[String],
     ) -> impl Future<Output = QueryResult<MigrationSession>> + Send {
         std::future::ready(Ok(MigrationSession::default()))
     }

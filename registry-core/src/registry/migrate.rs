@@ -133,7 +133,12 @@ fn run<C: Backend>(
     if let Err(error) = check_versions::<C>(key, &migrations) {
         return (connection, Err(error));
     }
-    let (connection, migrated) = connection.migrate(Run { migrations, bind: key, files });
+    let (connection, migrated) = connection.migrate(Run {
+        migrations,
+        bind: key,
+        on_connect: &engine.settings().options.on_connect,
+        files,
+    });
     let Migrated { applied, skipped, failure } = migrated;
     let result = match failure {
         None => Ok(MigrateReport { key, applied, skipped }),

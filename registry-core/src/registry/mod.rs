@@ -213,7 +213,10 @@ impl Registry {
     ///   is not there. With a `COMMIT` it has run, and what it does after that is not in a transaction. What it does to
     ///   transactions that it begins itself is its own affair.
     /// - What a migration sets in its session (`search_path`, `foreign_key_checks`, `PRAGMA query_only`) is as it was
-    ///   before, for the next one and for the table of versions.
+    ///   before, for the next one and for the table of versions; variables of MySQL and MariaDB all, settings of
+    ///   PostgreSQL with those of an application's own that `on_connect` names (`app.name`), and the role; on
+    ///   SQLite also `case_sensitive_like`, databases that it attached, and temporary tables. Elsewhere, temporary
+    ///   tables and variables of the user's (`@x`) are there for the next migration.
     /// - On SQLite they run with foreign keys off, as a table that is rebuilt would otherwise take along the rows that
     ///   refer to it (<https://www.sqlite.org/lang_altertable.html#otheralter>): no `ON DELETE` is acted on in
     ///   them. If more rows of a table refer to nothing in another after a migration than before it, that is an error

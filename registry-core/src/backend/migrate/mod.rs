@@ -4,6 +4,7 @@
 //! what that harness leaves open: whose migration a version is ([`records`]), rows that refer to nothing
 //! ([`references`]), what a migration leaves in the session, and whether what was committed is there.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use diesel::migration::Migration;
@@ -56,6 +57,8 @@ pub trait MakesRoom {
 pub struct MigrationSession {
     /// Statements that bring its settings back, also within a transaction.
     pub restore: String,
+    /// What else there is in it, which is compared outside of transactions.
+    pub before: HashMap<String, String>,
     /// Whether rows that refer to nothing are looked for after each migration.
     pub keeps_references: bool,
 }
@@ -109,6 +112,8 @@ pub struct Run<'a, DB, F> {
     pub migrations: Migrations<DB>,
     /// On whose behalf.
     pub bind: BindKey,
+    /// The user's own statements, with which the connection was set up.
+    pub on_connect: &'a [String],
     /// Where migrations are read from files and files are short, these have some given back.
     pub files: &'a F,
 }

@@ -42,7 +42,7 @@ where
 {
     let mut harness: AsyncConnectionWrapper<C> = connection.into();
     let mut migrated = Migrated { applied: Vec::new(), skipped: 0, failure: None };
-    let done = Handle::current().block_on(harness.session_of_migrations());
+    let done = Handle::current().block_on(harness.session_of_migrations(run.on_connect));
     let done = match done {
         Ok(session) => {
             let done = run_in(&mut harness, run, &session, &mut migrated);
@@ -67,7 +67,7 @@ where
     C: Driver + AsyncConnection + 'static,
     AsyncConnectionWrapper<C>: MigrationHarness<BackendOf<C>> + Records,
 {
-    let Run { mut migrations, bind, files } = run;
+    let Run { mut migrations, bind, files, .. } = run;
     migrations.sort_by(|a, b| a.name().version().cmp(&b.name().version()));
     let known = harness.applied_migrations().map_err(MigrationFailure::List)?;
     let known: HashSet<_> =

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 
 mod namespace;
 mod reach;
+mod session;
 
 use super::Backend;
 use super::driver::{Canceller, Driver, Opened, Reach, begin_by_ansi};
@@ -196,14 +197,16 @@ impl Driver for Mysql {
             })
     }
 
-    async fn session_of_migrations(&mut self) -> QueryResult<MigrationSession> {
+    async fn session_of_migrations(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
         let restore = diesel::select(sql::<Text>(SESSION)).get_result(self).await?;
-        Ok(MigrationSession { restore, keeps_references: false })
+        let before = session::variables(self).await?;
+        Ok(MigrationSession { restore, before, ..MigrationSession::default() })
     }
 
     async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
         self.batch_execute("ROLLBACK").await?;
-        self.batch_execute(&session.restore).await
+        self.batch_execute(&session.restore).await?;
+        session::bring_back(self, &session.before).await
     }
 
     async fn lock_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {

@@ -1,11 +1,12 @@
 //! PostgreSQL.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write;
 use std::time::Duration;
 
 use diesel::dsl::sql;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use diesel::{QueryResult, sql_query};
 use diesel_async::pooled_connection::PoolableConnection;
 use diesel_async::{
@@ -54,7 +55,9 @@ const FULL_RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET AL
 
 /// Statements that bring the settings of a session back to what they are: those that it has set itself (a tenant's
 /// schema, `on_connect`), and for the others what the connection began with.
-const SESSION: &str = "(SELECT 'RESET ALL; ' || COALESCE(pg_catalog.string_agg(pg_catalog.format(\
+const SESSION: &str = "(SELECT 'SET SESSION AUTHORIZATION DEFAULT; RESET ALL; ' \
+     || pg_catalog.format('SELECT pg_catalog.set_config(''session_authorization'', %L, false);', \
+     pg_catalog.current_setting('session_authorization')) || COALESCE(pg_catalog.string_agg(pg_catalog.format(\
      'SELECT pg_catalog.set_config(%L, %L, false);', name, pg_catalog.current_setting(name)), ' '), '') \
      || pg_catalog.format('SELECT pg_catalog.set_config(''role'', %L, false)', \
      pg_catalog.current_setting('role')) \
@@ -178,9 +181,20 @@ impl Driver for Postgres {
         Ok(MigrationLock::default())
     }
 
-    async fn session_of_migrations(&mut self) -> QueryResult<MigrationSession> {
-        let restore = diesel::select(sql::<Text>(SESSION)).get_result(self).await?;
-        Ok(MigrationSession { restore, keeps_references: false })
+    async fn session_of_migrations(
+        &mut self,
+        on_connect: &[String],
+    ) -> QueryResult<MigrationSession> {
+        let mut restore: String = diesel::select(sql::<Text>(SESSION)).get_result(self).await?;
+        for name in names_of_their_own(on_connect) {
+            let value = sql::<Nullable<Text>>("current_setting(").bind::<Text, _>(name);
+            let value = diesel::select(value.sql(", true)"));
+            if let Some(value) = value.get_result::<Option<String>>(self).await? {
+                let (name, value) = (literal(name), literal(&value));
+                let _ = write!(restore, "; SELECT pg_catalog.set_config({name}, {value}, false)");
+            }
+        }
+        Ok(MigrationSession { restore, ..MigrationSession::default() })
     }
 
     async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
@@ -216,6 +230,14 @@ impl Driver for Postgres {
     migrate_by_harness!();
 
     begin_by_ansi!();
+}
+
+/// What may be the names of settings in statements that the server does not know, such as `app.name`: it has no list of
+/// them, and `RESET ALL` takes their values.
+fn names_of_their_own(statements: &[String]) -> BTreeSet<&str> {
+    let is_part = |c: char| c.is_alphanumeric() || "_$.".contains(c);
+    let words = statements.iter().flat_map(|text| text.split(move |c| !is_part(c)));
+    words.filter(|word| word.trim_matches('.').contains('.')).collect()
 }
 
 async fn has_schema(connection: &mut Postgres, schema: &str) -> QueryResult<bool> {

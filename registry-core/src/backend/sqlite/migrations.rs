@@ -1,5 +1,7 @@
 //! What migrations need of a SQLite connection.
 
+use std::collections::HashMap;
+
 use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 use diesel::{QueryResult, QueryableByName, sql_query};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -21,6 +23,14 @@ const PRAGMAS: [&str; 6] = [
 struct Value {
     #[diesel(sql_type = Integer)]
     value: i32,
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    value: String,
 }
 
 #[derive(QueryableByName)]
@@ -47,8 +57,50 @@ pub(super) async fn session(connection: &mut Sqlite) -> QueryResult<MigrationSes
         session.restore.push_str(&format!("PRAGMA {pragma} = {value};"));
         session.keeps_references |= pragma == "foreign_keys" && value != 0;
     }
+    session.before = state(connection).await?;
     Ok(session)
 }
+
+/// What else a migration may leave in a connection: settings, by the statement that sets them, and what would hide
+/// tables, by the statement that removes it.
+async fn state(connection: &mut Sqlite) -> QueryResult<HashMap<String, String>> {
+    let found: Vec<Found> = sql_query(STATE).load(connection).await?;
+    Ok(found.into_iter().map(|Found { name, value }| (name, value)).collect())
+}
+
+/// Brings it back, outside of transactions.
+pub(super) async fn leave(connection: &mut Sqlite, session: &MigrationSession) -> QueryResult<()> {
+    connection.batch_execute(&session.restore).await?;
+    let mut now: Vec<_> = state(connection).await?.into_iter().collect();
+    // Views and triggers go before the tables that would take them along.
+    now.sort_by_key(|(name, _)| {
+        !name.starts_with("DROP TRIGGER") && !name.starts_with("DROP VIEW")
+    });
+    for (name, value) in now {
+        let restore = match session.before.get(&name) {
+            Some(before) if *before == value => continue,
+            Some(before) => format!("{name} {before}"),
+            None => name,
+        };
+        connection.batch_execute(&restore).await?;
+    }
+    Ok(())
+}
+
+/// `case_sensitive_like` cannot be asked for, and shows in what it does.
+const STATE: &str = "SELECT 'PRAGMA case_sensitive_like =' AS name, CAST(NOT 'a' LIKE 'A' AS TEXT) AS value \
+     UNION ALL SELECT 'PRAGMA writable_schema =', CAST(writable_schema AS TEXT) FROM pragma_writable_schema \
+     UNION ALL SELECT 'PRAGMA max_page_count =', CAST(max_page_count AS TEXT) FROM pragma_max_page_count \
+     UNION ALL SELECT 'PRAGMA trusted_schema =', CAST(trusted_schema AS TEXT) FROM pragma_trusted_schema \
+     UNION ALL SELECT 'PRAGMA reverse_unordered_selects =', CAST(reverse_unordered_selects AS TEXT) \
+         FROM pragma_reverse_unordered_selects \
+     UNION ALL SELECT 'DETACH \"' || replace(name, '\"', '\"\"') || '\"', '' FROM pragma_database_list \
+         WHERE name NOT IN ('main', 'temp') \
+     UNION ALL SELECT 'DROP ' || upper(type) || ' temp.\"' || replace(name, '\"', '\"\"') || '\"', '' \
+         FROM temp.sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+     UNION ALL SELECT 'DROP TRIGGER temp.\"' || replace(name, '\"', '\"\"') || '\"', '' \
+         FROM temp.sqlite_schema WHERE type = 'trigger' AND tbl_name NOT IN \
+         (SELECT name FROM temp.sqlite_schema WHERE type IN ('table', 'view'))";
 
 /// A table that is rebuilt is dropped, which deletes what refers to its rows or makes them refer to nothing: SQLite's
 /// manual has foreign keys off for that (<https://www.sqlite.org/lang_altertable.html#otheralter>), and that has to

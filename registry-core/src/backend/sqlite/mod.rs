@@ -131,7 +131,7 @@ impl Driver for Sqlite {
     // One that only reads at first could not go on to write if somebody else has written meanwhile.
     const BEGIN_MIGRATION: &str = "BEGIN IMMEDIATE";
 
-    async fn session_of_migrations(&mut self) -> QueryResult<MigrationSession> {
+    async fn session_of_migrations(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
         migrations::session(self).await
     }
 
@@ -141,7 +141,7 @@ impl Driver for Sqlite {
 
     async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
         self.roll_back().await;
-        self.batch_execute(&session.restore).await
+        migrations::leave(self, session).await
     }
 
     async fn broken_references(&mut self) -> QueryResult<Vec<TableReferences>> {
