@@ -8,7 +8,7 @@ use registry_core::{
     CommitError, Error, Registry, RunQueryDsl, UnitOfWork, WorkError, bind_tables, binds,
 };
 
-use crate::support::{mariadb, postgres, sqlite_file};
+use crate::support::{causes, mariadb, postgres, sqlite_file};
 
 diesel::table! {
     events (id) {
@@ -582,5 +582,7 @@ async fn a_connection_that_has_ended_before_the_commit_is_transient_and_nothing_
     assert!(matches!(outcome(&error, "lite"), Outcome::RolledBack), "{error}");
     assert!(matches!(outcome(&error, "my"), Outcome::Failed(_)), "{error}");
     assert!(error.is_transient(), "{error}");
+    let words = causes(&error).concat();
+    assert!(words.matches("Input/output error").count() <= 1, "{words}");
     assert_eq!(notes::table.count().get_result::<i64>(&registry).await.expect("a count"), 0);
 }

@@ -12,6 +12,7 @@ impl<C: Backend> Loan<C> {
     /// The error, or what the server has said when it ended the connection: the driver only reports that
     /// the connection is closed.
     pub(crate) fn in_words_of_server(&self, error: Error) -> Error {
+        let error = said_once(error);
         let (Error::DatabaseError(kind, _), Some(watch)) = (&error, self.watch()) else {
             return error;
         };
@@ -111,6 +112,23 @@ impl<C: Backend> Loan<C> {
     /// Whether the server has said that no transaction is open.
     pub(crate) fn is_outside_transaction(&self) -> bool {
         self.watch().is_some_and(|watch| watch.observed.transaction() == TransactionStatus::Idle)
+    }
+}
+
+/// The error without a beginning that the driver of MySQL writes twice.
+fn said_once(error: Error) -> Error {
+    const BEGINNING: &str = "Input/output error: ";
+
+    match error {
+        Error::DatabaseError(kind, information) => {
+            match information.message().strip_prefix(BEGINNING) {
+                Some(rest) if rest.starts_with(BEGINNING) => {
+                    Error::DatabaseError(kind, Box::new(rest.to_owned()))
+                }
+                _ => Error::DatabaseError(kind, information),
+            }
+        }
+        error => error,
     }
 }
 

@@ -81,6 +81,10 @@
 //! Two binds that name one SQLite file cannot both be written in one unit of work: the second waits
 //! for the first.
 //!
+//! On MySQL and MariaDB, tables of engines without transactions (MyISAM, Aria, MEMORY) take part in none: what is written
+//! to them is stored at once and stays so, and a rollback passes over it and is no error. The server says so in a warning
+//! alone (1196).
+//!
 //! # Transactions that a statement ends
 //!
 //! A `COMMIT` or `ROLLBACK` in SQL of the program's own ends the transaction behind the back of the unit of work, and
@@ -99,8 +103,9 @@
 //! # Errors in a transaction
 //!
 //! A statement that fails on PostgreSQL aborts the transaction: put it in a savepoint if the work
-//! is to go on. A deadlock on MySQL rolls the whole transaction back, and what follows would be
-//! committed one by one: after it, the unit of work is refused ([`WorkError::RolledBack`]).
+//! is to go on. A deadlock on MySQL rolls the whole transaction back, and so does `OR ROLLBACK` on SQLite, and what follows
+//! would be committed one by one: after it, the unit of work is refused ([`WorkError::RolledBack`]). What is run on its
+//! session all the same is not stored: SQLite does not run it, and MySQL has it in a transaction that is rolled back.
 
 use std::fmt;
 use std::panic::Location;
