@@ -409,6 +409,24 @@ async fn a_box_on_a_name_of_both_is_taken_for_its_own() {
         .await
         .expect("rows");
     assert_eq!(authors, [1], "by the people of its own database");
+    // An alias is as good as another name, in a box or without a column of its own.
+    let others = diesel::alias!(far_people as p);
+    let condition: Box<dyn BoxableExpression<people::table, Db, SqlType = Bool>> =
+        Box::new(exists(others.filter(others.field(far_people::id).eq(1))));
+    let ids: Vec<i32> = people::table
+        .filter(condition)
+        .select(people::id)
+        .order(people::id)
+        .load(&registry)
+        .await
+        .expect("rows");
+    assert_eq!(ids, [1, 2], "by the people of its own database");
+    let any: Vec<bool> = people::table
+        .select(exists(others.select(sql::<Integer>("1"))))
+        .load(&registry)
+        .await
+        .expect("rows");
+    assert_eq!(any, [true, true], "by the people of its own database");
 }
 
 /// A model that selects more than its columns.
@@ -496,6 +514,8 @@ async fn what_is_not_of_diesel_is_looked_into() {
         refused! { registry;
             "visits": load::<Visitor>(people::table.select(Visitor::as_select()));
             "visits": load::<Visitor>(people::table.into_boxed::<Db>().select(Visitor::as_select()));
+            "visits": load::<Visitor>(people::table
+                .filter(sql::<Bool>("1 = 1")).select(Visitor::as_select()));
             "visits": load::<Option<i64>>(people::table
                 .select(visits.select(count_star()).single_value()));
             "visits": load::<Option<i32>>(people::table.select(boxed()));
@@ -638,6 +658,22 @@ async fn what_is_right_runs() {
         .await
         .expect("rows");
     assert_eq!(ids(rows), [1, 2]);
+    // As it is beside a model, whichever text was run first.
+    for text in [&*text, "1 = 1", &*text] {
+        let rows: Vec<Row> = people::table
+            .filter(sql::<Bool>(text))
+            .select(Row::as_select())
+            .load(&registry)
+            .await
+            .expect("rows");
+        assert_eq!(rows.len(), 2);
+    }
+    let rows: Vec<(Row, bool)> = people::table
+        .select((Row::as_select(), sql::<Bool>(&text)))
+        .load(&registry)
+        .await
+        .expect("rows");
+    assert_eq!(rows.len(), 2);
     let literal = sql::<Text>("'FROM \"visits\" JOIN `visits`, it''s'");
     let row: String =
         people::table.select(literal).into_boxed::<Db>().first(&registry).await.expect("a row");

@@ -17,7 +17,7 @@ use super::executor::Lender;
 use super::known::{BoundTable, KNOWN, Known};
 use super::locks::{LockThatIsLost, is_lost};
 use super::shown::{Shown, count_sources, read};
-use super::verdicts::{Kind, Verdict, look_once, succeed_once, verdict_on};
+use super::verdicts::{Kind, Place, Verdict, look_once, succeed_once, verdict_on};
 use crate::bind_key::BindKey;
 use crate::sql::{self, Dialect, Named};
 
@@ -102,12 +102,12 @@ impl Check {
         match verdict_on(kind, || judge(&KNOWN, kind)) {
             Verdict::Right => Ok(()),
             Verdict::Wrong(error) => Err(error.clone().into()),
-            Verdict::AsOne(was_right) => {
-                let look = || look_at_sql(&KNOWN, kind, self.dialect, &sql_of(query));
+            Verdict::AsOne { place, was_right } => {
+                let look = || look_at_sql(&KNOWN, kind, self.dialect, &sql_of(query), *place);
                 Ok(succeed_once(was_right, look)?)
             }
             Verdict::Each => {
-                let look = |sql: &str| look_at_sql(&KNOWN, kind, self.dialect, sql);
+                let look = |sql: &str| look_at_sql(&KNOWN, kind, self.dialect, sql, Place::All);
                 Ok(look_once(kind, self.dialect, sql_of(query), look)?)
             }
         }
@@ -127,15 +127,22 @@ impl Check {
 fn judge(known: &Known, kind: Kind) -> Verdict {
     match read(known, kind.type_name, kind.key) {
         Ok(Shown::All) => Verdict::Right,
-        Ok(Shown::AllButModels) => Verdict::as_one(),
+        Ok(Shown::AllButModels) => Verdict::as_one(Place::All),
+        Ok(Shown::AllButModelsBesideText) => Verdict::as_one(Place::Selection),
         Ok(Shown::Part) => Verdict::Each,
         Err(table) => Verdict::Wrong(found(known, kind.key, table)),
     }
 }
 
-fn look_at_sql(known: &Known, kind: Kind, dialect: Dialect, sql: &str) -> Result<(), HiddenTable> {
+fn look_at_sql(
+    known: &Known,
+    kind: Kind,
+    dialect: Dialect,
+    sql: &str,
+    place: Place,
+) -> Result<(), HiddenTable> {
     let tables = sql::tables(dialect, sql);
-    for table in &tables {
+    for table in tables.iter().filter(|table| place == Place::All || table.is_selected) {
         let bound = known.named(&table.name);
         let is_own = |other: &&BoundTable| other.key == kind.key;
         let Some(other) = bound.clone().find(|other| !is_own(other)) else { continue };

@@ -50,10 +50,10 @@
 //! | a model bound to another database than its `table_name` | by the compiler, at the model |
 //! | a table of another database anywhere else: in what is inserted, in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY`, `RETURNING` or an upsert; anywhere in a query that was told where it belongs (`.bound_to::<Model>()`) | when it is run: an error, and nothing is sent |
 //! | one in a box (`into_boxed()`, `dyn BoxableExpression`), in a type that is not Diesel's, in a model's `select_expression`, or by an alias of which no column is named | when it is run, by its name in SQL: an error, and nothing is sent |
-//! | the same, if both databases have a table of that name | when it is run, if the query around it is on the table of that name as well; otherwise never |
+//! | the same, if both databases have a table of that name | when it is run, if the query around it is on the table of that name as well, and neither of the two goes by an alias; otherwise never |
 //! | a query on the registry or a tenant in a [`Scope`](crate::Scope) of the same registry, and so outside of its unit of work | when it is run: a warning in the log, with the place, once for each place |
 //! | a query on the registry by a task that has a session of the same bind, and may be in a transaction, or a [`UnitOfWork`](crate::UnitOfWork) of any | when it is run, in debug builds: a warning in the log, with the place |
-//! | other tables in the text of `sql_query` and `sql`, and a lock in it | never |
+//! | other tables in the text of `sql_query` and `sql`, and a lock in it; a model's `select_expression` beside such a text in the same `SELECT` list or `RETURNING` | never |
 //!
 //! What is found out when a query is run is found in every build, and costs little: the verdict on a type of
 //! queries is remembered, and where that depends on the statement, the verdict on its text. The error is a
@@ -66,6 +66,8 @@
 //! databases have tables of one name, a subquery on it in a box is taken for one on the query's own database;
 //! but not if the query around it is on that very table, since Diesel does not nest a table in itself. It does
 //! so only where the inner query is in a box of its own; should both be boxed, give one of them an alias.
+//! What is in an `Option` is in the type of a query whether or not there is anything in it: so where a `None` in `SET`
+//! could have been a subquery on that very table, one in a box in the same `SET` is taken for it.
 //!
 //! Rows may be loaded into any model that has a place for them, wherever that model is bound.
 //!
@@ -79,6 +81,9 @@
 //!   `select((exists(..), 1.into_sql::<Integer>()))`, or that is in a box. Where it has literal SQL or
 //!   functions without arguments and nothing else, the compiler asks for type annotations;
 //! - a `select(exists(..))` of a query whose condition is a `Box<dyn BoxableExpression<..>>`;
+//! - a predicate of the program's own that implements Diesel's `AppearsOnTable` for one table, and not for any source,
+//!   as `impl<QS> AppearsOnTable<QS>` does: also on a session. `.into_boxed()` is another answer;
+//! - a `UNION` with text as a part, as in `union_all(sql::<Integer>("SELECT 41"))`, also on a session;
 //! - an `INSERT` of many rows on SQLite that is to return them: it is one statement for each row;
 //! - an upsert of many rows on SQLite with columns that may be left to their `DEFAULT`, as optional fields of
 //!   an `Insertable` model are; Diesel has none either;

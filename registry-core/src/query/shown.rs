@@ -14,6 +14,9 @@ pub(super) enum Shown {
     All,
     /// All but what is the same in every query of the type: what a model selects by `as_select()`.
     AllButModels,
+    /// The same, and there is text of the program's own in it, elsewhere than in what is selected: that can be another in
+    /// each query of the type, and is not looked at.
+    AllButModelsBesideText,
     /// Not what is in a box, or in a type that is not Diesel's.
     Part,
 }
@@ -92,6 +95,31 @@ fn is_set(outer: &Outer<'_>) -> bool {
             | ("diesel::query_builder::insert_statement::batch_insert::BatchInsert", 0)
             | ("diesel::query_builder::upsert::on_conflict_actions::DoUpdate", 0)
     )
+}
+
+/// Whether text of the program's own is in what a query selects or returns.
+struct IsSelected(bool);
+
+/// The text of the program's own that queries of a type have, if any.
+fn text_in(type_name: &str) -> Option<IsSelected> {
+    let mut text = None;
+    walk(type_name, |path, around| {
+        if path == "diesel::expression::sql_literal::SqlLiteral" {
+            let is_before = text.as_ref().is_some_and(|IsSelected(is_before)| *is_before);
+            let is_selected = around.iter().find_map(|outer| is_selection(outer.path));
+            text = Some(IsSelected(is_before || is_selected == Some(true)));
+        }
+    });
+    text
+}
+
+/// Whether a clause is what a query selects or returns, if it is a clause.
+fn is_selection(path: &str) -> Option<bool> {
+    match path.strip_prefix("diesel::")?.rsplit("::").next()? {
+        "SelectClause" | "ReturningClause" | "DistinctOnClause" => Some(true),
+        "WhereClause" | "OrderClause" | "HavingClause" | "GroupByClause" | "JoinOn" => Some(false),
+        _ => None,
+    }
 }
 
 struct Reader<'n, 'k> {
@@ -250,11 +278,18 @@ impl<'n, 'k> Reader<'n, 'k> {
     fn shown(&self) -> Shown {
         let has_bare_alias =
             self.aliases.iter().any(|alias| !self.aliases_with_columns.contains(alias));
-        match self.has_model {
-            _ if self.hides_something || has_bare_alias => Shown::Part,
-            true if self.varies => Shown::Part,
-            true => Shown::AllButModels,
-            false => Shown::All,
+        if self.hides_something || has_bare_alias {
+            return Shown::Part;
+        }
+        if !self.has_model {
+            return Shown::All;
+        }
+        match text_in(self.type_name) {
+            None if self.varies => Shown::Part,
+            None => Shown::AllButModels,
+            Some(IsSelected(false)) => Shown::AllButModelsBesideText,
+            // What the model selects cannot be told from it.
+            Some(IsSelected(true)) => Shown::All,
         }
     }
 }

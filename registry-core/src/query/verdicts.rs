@@ -29,10 +29,22 @@ pub(super) enum Verdict {
     Right,
     /// A table of another bind.
     Wrong(HiddenTable),
-    /// The SQL of one of them says it of all. True once it has been looked at, and was right.
-    AsOne(AtomicBool),
+    /// The SQL of one of them says it of all, by the tables that are there.
+    AsOne {
+        place: Place,
+        /// True once it has been looked at, and was right.
+        was_right: AtomicBool,
+    },
     /// The SQL of each of them says it.
     Each,
+}
+
+/// Where in a statement tables are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    All,
+    /// In what it selects or returns.
+    Selection,
 }
 
 /// The verdict on queries of `kind`, which `judge` makes.
@@ -117,8 +129,8 @@ pub(super) fn look_once(
 
 impl Verdict {
     /// For those whose verdict is of one for all.
-    pub(super) const fn as_one() -> Self {
-        Self::AsOne(AtomicBool::new(false))
+    pub(super) const fn as_one(place: Place) -> Self {
+        Self::AsOne { place, was_right: AtomicBool::new(false) }
     }
 }
 

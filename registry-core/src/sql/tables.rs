@@ -19,6 +19,8 @@ pub(crate) struct Named<'a> {
     pub(crate) is_around: bool,
     /// Whether it stands in what follows `SET` or `VALUES`.
     pub(crate) is_set: bool,
+    /// Whether it stands in what the outermost query selects or returns, or a part of its `UNION`.
+    pub(crate) is_selected: bool,
 }
 
 /// The tables that a statement names in quotes, as Diesel does.
@@ -67,6 +69,8 @@ struct Level<'a> {
     lists_tables: bool,
     /// Whether what comes now is set or inserted.
     sets: bool,
+    /// Whether what comes now is selected or returned. None in `FROM` and where no clause has begun.
+    selects: Option<bool>,
     /// What an `INSERT` here adds to.
     target: Option<Cow<'a, str>>,
     with: With<'a>,
@@ -142,6 +146,22 @@ impl<'a> Reader<'a> {
             word::WHERE | word::RETURNING => level.sets = false,
             _ => {}
         }
+        level.selects = match this {
+            word::SELECT | word::RETURNING => Some(true),
+            word::FROM if level.is_statement && last != word::DISTINCT => None,
+            word::UNION | word::INTERSECT | word::EXCEPT => None,
+            word::ON if level.selects == Some(true) => Some(true),
+            word::ON
+            | word::WHERE
+            | word::GROUP
+            | word::HAVING
+            | word::WINDOW
+            | word::ORDER
+            | word::LIMIT
+            | word::SET
+            | word::VALUES => Some(false),
+            _ => level.selects,
+        };
         self.expects_table = match this {
             word::SELECT => {
                 level.is_statement = true;
@@ -269,7 +289,9 @@ impl<'a> Reader<'a> {
                 self.level().target = Some(name.clone());
             }
             let is_set = self.open.iter().any(|level| level.sets);
-            self.found.push((Named { name, is_source, is_around: false, is_set }, query));
+            let is_selected = self.open.iter().find_map(|level| level.selects) == Some(true);
+            let named = Named { name, is_source, is_around: false, is_set, is_selected };
+            self.found.push((named, query));
         }
     }
 
@@ -465,6 +487,31 @@ mod tests {
                 r#"INSERT INTO "a" SELECT 1 FROM "b" ON CONFLICT ("x") DO UPDATE SET "x" = (SELECT 1 FROM "a") RETURNING (SELECT 1 FROM "b")"#
             ),
             [false, false, true, false]
+        );
+    }
+
+    #[test]
+    fn what_is_selected_is_told_apart() {
+        let selected = |sql: &str| -> Vec<bool> {
+            tables(Dialect::Sqlite, sql).iter().map(|table| table.is_selected).collect()
+        };
+        assert_eq!(
+            selected(
+                r#"SELECT (SELECT 1 FROM "a" WHERE EXISTS (SELECT 1 FROM "b")) FROM ("c" JOIN "d" ON EXISTS (SELECT 1 FROM "e")) WHERE EXISTS (SELECT (SELECT 1 FROM "f")) ORDER BY (SELECT 1 FROM "g")"#
+            ),
+            [true, true, false, false, false, false, false]
+        );
+        assert_eq!(
+            selected(
+                r#"SELECT * FROM (SELECT (SELECT 1 FROM "a") FROM "b" WHERE EXISTS (SELECT 1 FROM "c")) UNION SELECT * FROM (SELECT (SELECT 1 FROM "d"))"#
+            ),
+            [true, false, false, true]
+        );
+        assert_eq!(
+            selected(
+                r#"INSERT INTO "a" VALUES ((SELECT 1 FROM "b")) RETURNING (SELECT 1 FROM "c")"#
+            ),
+            [false, false, true]
         );
     }
 
