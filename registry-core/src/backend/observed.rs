@@ -178,6 +178,7 @@ impl ErrorClass {
 pub(crate) const ERRORS_KEPT: usize = 4;
 
 const GUARDED: u8 = 1;
+#[cfg(feature = "sqlite")]
 const LOST: u8 = 2;
 
 const ROLE_REPORTED: u8 = 1;

@@ -23,7 +23,9 @@ mod references;
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) use pending::{migrate_by_harness, run_pending};
-pub(crate) use references::{BrokenReference, TableReferences};
+#[cfg(feature = "sqlite")]
+pub(crate) use references::BrokenReference;
+pub(crate) use references::TableReferences;
 
 /// Every migration that there is.
 pub(crate) type Migrations<DB> = Vec<Box<dyn Migration<DB>>>;
