@@ -5,7 +5,7 @@
 //! by `app::schema::events::columns::id`.
 
 use super::known::{BoundTable, Known, modules};
-use super::type_names::{Outer, SLICE, is_in_path, walk};
+use super::type_names::{Outer, SLICE, walk};
 
 /// How much of a query its type shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +31,19 @@ pub(super) fn read<'k>(
         known,
         key,
         type_name,
-        open: Vec::new(),
         has_model: false,
         varies: false,
         hides_something: false,
         aliases: Vec::new(),
         aliases_with_columns: Vec::new(),
     };
-    reader.read()?;
+    let mut found = Ok(());
+    walk(type_name, |path, around| {
+        if found.is_ok() {
+            found = reader.path(path, around);
+        }
+    });
+    found?;
     reader.read_in_methods()?;
     Ok(reader.shown())
 }
@@ -126,8 +131,6 @@ struct Reader<'n, 'k> {
     known: &'k Known,
     key: &'n str,
     type_name: &'n str,
-    /// The parentheses and angle brackets that are open, from the outside.
-    open: Vec<Level>,
     has_model: bool,
     /// Whether there can be more or less of it in one query of this type than in another.
     varies: bool,
@@ -136,14 +139,7 @@ struct Reader<'n, 'k> {
     aliases_with_columns: Vec<&'n str>,
 }
 
-/// The arguments of a type, or what else stands between two parentheses.
-#[derive(Clone, Copy)]
-struct Level {
-    of: Arguments,
-    /// How many arguments were before this one.
-    argument: usize,
-}
-
+/// What the arguments of a type are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Arguments {
     /// Those of a type that writes them out as they are.
@@ -161,76 +157,15 @@ enum Arguments {
 }
 
 impl<'n, 'k> Reader<'n, 'k> {
-    fn read(&mut self) -> Result<(), &'k BoundTable> {
-        let bytes = self.type_name.as_bytes();
-        let mut at = 0;
-        let mut last = "";
-        while at < bytes.len() {
-            let start = at;
-            while at < bytes.len() && is_in_path(bytes[at]) {
-                at += 1;
-            }
-            if at > start {
-                last = &self.type_name[start..at];
-                if !self.is_value() {
-                    self.path(last)?;
-                }
-                continue;
-            }
-            match bytes[at] {
-                b'<' | b'(' | b'[' => {
-                    let of = match bytes[at] {
-                        _ if self.is_value() => Arguments::Values,
-                        b'<' => arguments_of(last),
-                        _ => Arguments::Shown,
-                    };
-                    // A slice has as many rows as it has.
-                    self.varies |= bytes[at] == b'[';
-                    self.open.push(Level { of, argument: 0 });
-                }
-                // The arrow of a function's type.
-                b'>' if at > 0 && bytes[at - 1] == b'-' => {}
-                b'>' | b')' | b']' => {
-                    self.open.pop();
-                }
-                // A lifetime, which has no name here: `'_`.
-                b'\'' => {
-                    while bytes.get(at + 1).is_some_and(|byte| is_in_path(*byte)) {
-                        at += 1;
-                    }
-                }
-                b',' => {
-                    if let Some(level) = self.open.last_mut() {
-                        level.argument += 1;
-                    }
-                }
-                _ => {}
-            }
-            if bytes[at] != b' ' {
-                last = "";
-            }
-            at += 1;
+    fn path(&mut self, path: &'n str, around: &[Outer<'n>]) -> Result<(), &'k BoundTable> {
+        // A slice has as many rows as it has.
+        self.varies |= around.iter().any(|outer| outer.path == SLICE);
+        if around.iter().any(is_value) {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Whether what comes now has no tables in it.
-    fn is_value(&self) -> bool {
-        self.open.last().is_some_and(|level| match level.of {
-            Arguments::Values => true,
-            Arguments::FirstIsValue => level.argument == 0,
-            Arguments::RestAreValues => level.argument > 0,
-            Arguments::Shown | Arguments::Alias | Arguments::AliasedField => false,
-        })
-    }
-
-    fn path(&mut self, path: &'n str) -> Result<(), &'k BoundTable> {
-        let level = self.open.last().copied();
-        match level {
-            Some(Level { of: Arguments::Alias, argument: 0 }) => self.aliases.push(path),
-            Some(Level { of: Arguments::AliasedField, argument: 0 }) => {
-                self.aliases_with_columns.push(path);
-            }
+        match around.last().map(|outer| (arguments_of(outer.path), outer.argument)) {
+            Some((Arguments::Alias, 0)) => self.aliases.push(path),
+            Some((Arguments::AliasedField, 0)) => self.aliases_with_columns.push(path),
             _ => {
                 for module in modules(path) {
                     let mut tables = self.known.at_path(module).peekable();
@@ -291,6 +226,16 @@ impl<'n, 'k> Reader<'n, 'k> {
             // What the model selects cannot be told from it.
             Some(IsSelected(true)) => Shown::All,
         }
+    }
+}
+
+/// Whether what stands there has no tables in it.
+fn is_value(outer: &Outer<'_>) -> bool {
+    match arguments_of(outer.path) {
+        Arguments::Values => true,
+        Arguments::FirstIsValue => outer.argument == 0,
+        Arguments::RestAreValues => outer.argument > 0,
+        Arguments::Shown | Arguments::Alias | Arguments::AliasedField => false,
     }
 }
 

@@ -33,6 +33,12 @@ pub(super) fn walk<'n>(type_name: &'n str, mut visit: impl FnMut(&'n str, &[Oute
             b'>' | b')' | b']' => {
                 around.pop();
             }
+            // A lifetime, which has no name here: `'_`.
+            b'\'' => {
+                while bytes.get(at + 1).is_some_and(|byte| is_in_path(*byte)) {
+                    at += 1;
+                }
+            }
             b',' => {
                 if let Some(outer) = around.last_mut() {
                     outer.argument += 1;
@@ -51,7 +57,7 @@ pub(super) fn walk<'n>(type_name: &'n str, mut visit: impl FnMut(&'n str, &[Oute
 pub(super) const SLICE: &str = "[";
 
 /// What a path consists of, in `app::run::{{closure}}::r#type::table`.
-pub(super) fn is_in_path(byte: u8) -> bool {
+fn is_in_path(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || byte >= 128
         || matches!(byte, b'_' | b':' | b'{' | b'}' | b'#' | b'$')
