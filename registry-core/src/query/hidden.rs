@@ -17,7 +17,7 @@ use super::executor::Lender;
 use super::known::{BoundTable, KNOWN, Known};
 use super::locks::{LockThatIsLost, is_lost};
 use super::shown::{Shown, count_sources, read};
-use super::verdicts::{Kind, Place, Verdict, look_once, succeed_once, verdict_on};
+use super::verdicts::{Judgement, Kind, Place, Verdict, judgement_of, look_once, succeed_once};
 use crate::bind_key::BindKey;
 use crate::sql::{self, Dialect, Named};
 
@@ -96,10 +96,11 @@ impl Check {
     {
         let Some(key) = self.key else { return Ok(()) };
         let kind = query.kind(key);
-        if !self.keeps_locks && is_lost(kind.type_name) {
+        let judgement = judgement_of(kind, || judge(&KNOWN, kind));
+        if judgement.loses_lock && !self.keeps_locks {
             return Err(LockThatIsLost.into());
         }
-        match verdict_on(kind, || judge(&KNOWN, kind)) {
+        match &judgement.tables {
             Verdict::Right => Ok(()),
             Verdict::Wrong(error) => Err(error.clone().into()),
             Verdict::AsOne { place, was_right } => {
@@ -117,21 +118,22 @@ impl Check {
     pub(super) fn look_at_type(self, type_name: &'static str) -> QueryResult<()> {
         let Some(key) = self.key else { return Ok(()) };
         let kind = Kind { type_name, code: 0, key };
-        match verdict_on(kind, || judge(&KNOWN, kind)) {
+        match &judgement_of(kind, || judge(&KNOWN, kind)).tables {
             Verdict::Wrong(error) => Err(error.clone().into()),
             _ => Ok(()),
         }
     }
 }
 
-fn judge(known: &Known, kind: Kind) -> Verdict {
-    match read(known, kind.type_name, kind.key) {
+fn judge(known: &Known, kind: Kind) -> Judgement {
+    let tables = match read(known, kind.type_name, kind.key) {
         Ok(Shown::All) => Verdict::Right,
         Ok(Shown::AllButModels) => Verdict::as_one(Place::All),
         Ok(Shown::AllButModelsBesideText) => Verdict::as_one(Place::Selection),
         Ok(Shown::Part) => Verdict::Each,
         Err(table) => Verdict::Wrong(found(known, kind.key, table)),
-    }
+    };
+    Judgement { tables, loses_lock: is_lost(kind.type_name) }
 }
 
 fn look_at_sql(

@@ -24,6 +24,14 @@ pub(super) struct Kind {
 
 /// What is known of a type of queries.
 #[derive(Debug)]
+pub(super) struct Judgement {
+    pub(super) tables: Verdict,
+    /// Whether its queries lock rows, and the lock is gone where it does not outlive the call.
+    pub(super) loses_lock: bool,
+}
+
+/// What is known of the tables of a type of queries.
+#[derive(Debug)]
 pub(super) enum Verdict {
     /// There is nothing in them that should not be.
     Right,
@@ -47,17 +55,17 @@ pub(super) enum Place {
     Selection,
 }
 
-/// The verdict on queries of `kind`, which `judge` makes.
-pub(super) fn verdict_on(kind: Kind, judge: impl Fn() -> Verdict) -> &'static Verdict {
+/// The judgement of queries of `kind`, which `judge` makes.
+pub(super) fn judgement_of(kind: Kind, judge: impl Fn() -> Judgement) -> &'static Judgement {
     static KINDS: [OnceLock<Box<Node>>; 1 << KIND_BITS] =
         [const { OnceLock::new() }; 1 << KIND_BITS];
 
     let mut place = &KINDS[kind.place()];
     loop {
-        let new = || Box::new(Node { kind, verdict: judge(), next: OnceLock::new() });
+        let new = || Box::new(Node { kind, judgement: judge(), next: OnceLock::new() });
         let node = place.get_or_init(new);
         if node.kind.is(kind) {
-            return &node.verdict;
+            return &node.judgement;
         }
         place = &node.next;
     }
@@ -71,7 +79,7 @@ const SPREAD: usize = 0x9e37_79b9_7f4a_7c15_u64 as usize;
 #[derive(Debug)]
 struct Node {
     kind: Kind,
-    verdict: Verdict,
+    judgement: Judgement,
     next: OnceLock<Box<Node>>,
 }
 
@@ -172,10 +180,12 @@ mod tests {
         let judged = Cell::new(0);
         let judge = |is_right: bool| {
             judged.set(judged.get() + 1);
-            if is_right { Verdict::Right } else { Verdict::Wrong(wrong()) }
+            let tables = if is_right { Verdict::Right } else { Verdict::Wrong(wrong()) };
+            Judgement { tables, loses_lock: false }
         };
-        let is_right =
-            |kind, is_right| matches!(verdict_on(kind, || judge(is_right)), Verdict::Right);
+        let is_right = |kind, is_right| {
+            matches!(judgement_of(kind, || judge(is_right)).tables, Verdict::Right)
+        };
         // Types of one name are apart by their code, and binds by their keys.
         let kinds: Vec<Kind> = (0..5000).map(|code| kind("judged", code)).collect();
         for (at, kind) in kinds.iter().enumerate() {
