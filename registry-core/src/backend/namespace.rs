@@ -41,5 +41,5 @@ impl Namespace {
     }
 }
 
-/// How long to wait before asking again whether somebody else has finished.
-pub(crate) const PAUSE: Duration = Duration::from_millis(50);
+/// How long to wait before asking again for a lock that somebody else has.
+pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(50);

@@ -34,10 +34,6 @@ pub(crate) type Migrations<DB> = Vec<Box<dyn Migration<DB>>>;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 type BackendOf<C> = <C as AsyncConnectionCore>::Backend;
 
-/// How long to wait before asking a server for the migration lock again.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(super) const MIGRATION_LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
-
 /// A lock that is held for as long as this lives.
 #[derive(Debug, Default)]
 pub struct MigrationLock {

@@ -18,8 +18,8 @@ mod session;
 
 use super::Backend;
 use super::driver::{Canceller, Driver, Opened, Reach, begin_by_ansi};
-use super::migrate::{MIGRATION_LOCK_PAUSE, MigrationLock, MigrationSession, migrate_by_harness};
-use super::namespace::{Namespace, Presence};
+use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::observed::{ErrorClass, Observed, Parting};
 use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
@@ -166,15 +166,10 @@ impl Driver for Mysql {
     }
 
     fn lock_migrations(&mut self, _: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
-        // Held by the connection until it is closed. Named after the database, as these locks are for
-        // the whole server, and shortened to their 64 characters. Asked for again and again: a wait that
-        // the server ends, by `max_statement_time` for example, is no error, and the lock is not held after it.
-        let lock = sql::<Bool>(
-            "COALESCE(GET_LOCK(CONCAT('registry migrate ', LEFT(COALESCE(DATABASE(), ''), 40)), 0), 0)",
-        );
-        let lock = diesel::select(lock);
-        while !Handle::current().block_on(lock.clone().get_result::<bool>(self))? {
-            std::thread::sleep(MIGRATION_LOCK_PAUSE);
+        // Named after the database, and shortened to the 64 characters that a name has.
+        let name = "CONCAT('registry migrate ', LEFT(COALESCE(DATABASE(), ''), 40))";
+        while !Handle::current().block_on(takes_lock(self, name))? {
+            std::thread::sleep(LOCK_PAUSE);
         }
         Ok(MigrationLock::default())
     }
@@ -232,6 +227,16 @@ impl Driver for Mysql {
     migrate_by_harness!();
 
     begin_by_ansi!();
+}
+
+/// Takes the lock of that name, in SQL, unless somebody else has it. The connection holds it until it is closed. These
+/// locks are for the whole server.
+///
+/// It is not waited for in the statement: a wait that the server ends, by `max_statement_time` for example, is no error,
+/// and the lock is not held after it.
+async fn takes_lock(connection: &mut Mysql, name: &str) -> QueryResult<bool> {
+    let lock = sql::<Bool>(&format!("COALESCE(GET_LOCK({name}, 0), 0)"));
+    diesel::select(lock).get_result(connection).await
 }
 
 /// A statement that brings back what migrations change of a session, as the files of `mysqldump` do, and the database.

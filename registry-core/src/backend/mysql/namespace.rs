@@ -6,18 +6,15 @@ use diesel::sql_types::{Bool, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::Mysql;
-use crate::backend::namespace::{Namespace, PAUSE, Presence};
+use crate::backend::namespace::{LOCK_PAUSE, Namespace, Presence};
 
 /// A table that a database has until its migrations have all been run: databases cannot be renamed.
 const UNFINISHED: &str = "__registry_unfinished";
 
 pub(super) async fn lock(connection: &mut Mysql, namespace: &Namespace) -> QueryResult<()> {
-    // Held by the connection until it is closed. These locks are for the whole server.
-    let name = format!("registry tenant {:016x}", namespace.digest());
-    let lock = sql::<Bool>("COALESCE(GET_LOCK(").bind::<Text, _>(name).sql(", 0), 0)");
-    let lock = diesel::select(lock);
-    while !lock.clone().get_result::<bool>(connection).await? {
-        tokio::time::sleep(PAUSE).await;
+    let name = format!("'registry tenant {:016x}'", namespace.digest());
+    while !super::takes_lock(connection, &name).await? {
+        tokio::time::sleep(LOCK_PAUSE).await;
     }
     Ok(())
 }

@@ -23,8 +23,8 @@ use tokio_postgres::error::{DbError, SqlState};
 use self::connect::Way;
 use super::Backend;
 use super::driver::{Driver, Opened, Reach, begin_by_ansi, depth};
-use super::migrate::{MIGRATION_LOCK_PAUSE, MigrationLock, MigrationSession, migrate_by_harness};
-use super::namespace::{Namespace, Presence};
+use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::resources::not_reached;
 use crate::error::{ConnectError, DriverError};
 #[cfg(feature = "rustls")]
@@ -139,7 +139,7 @@ impl Driver for Postgres {
     async fn enter_schema(&mut self, schema: &str, is_from_another: bool) -> QueryResult<bool> {
         // A temporary table would stand before the tenant's if `pg_temp` were not named: it is searched first
         // then. What does not exist is an error of the cast, and nothing has changed.
-        let identifier = format!("\"{}\"", schema.replace('"', "\"\""));
+        let identifier = quoted(schema);
         let enter = format!(
             "SELECT {}::pg_catalog.regnamespace; \
              SELECT pg_catalog.set_config('search_path', {}, false)",
@@ -170,13 +170,10 @@ impl Driver for Postgres {
     }
 
     fn lock_migrations(&mut self, _: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
-        // Held by the connection until it is closed. Asked for again and again: a statement that
-        // waits for the lock would hold up `CREATE INDEX CONCURRENTLY` in the migration that it waits
-        // for, which waits for every statement to end.
-        let lock = sql::<Bool>("pg_try_advisory_lock(").bind::<BigInt, _>(MIGRATION_LOCK).sql(")");
-        let lock = diesel::select(lock);
-        while !Handle::current().block_on(lock.clone().get_result::<bool>(self))? {
-            std::thread::sleep(MIGRATION_LOCK_PAUSE);
+        // Asked for again and again: a statement that waits for the lock would hold up
+        // `CREATE INDEX CONCURRENTLY` in the migration that it waits for, which waits for every statement to end.
+        while !Handle::current().block_on(takes_lock(self, MIGRATION_LOCK))? {
+            std::thread::sleep(LOCK_PAUSE);
         }
         Ok(MigrationLock::default())
     }
@@ -238,6 +235,17 @@ fn names_of_their_own(statements: &[String]) -> BTreeSet<&str> {
     let is_part = |c: char| c.is_alphanumeric() || "_$.".contains(c);
     let words = statements.iter().flat_map(|text| text.split(move |c| !is_part(c)));
     words.filter(|word| word.trim_matches('.').contains('.')).collect()
+}
+
+/// Takes an advisory lock unless somebody else has it. The connection holds it until it is closed.
+async fn takes_lock(connection: &mut Postgres, key: i64) -> QueryResult<bool> {
+    let lock = sql::<Bool>("pg_try_advisory_lock(").bind::<BigInt, _>(key).sql(")");
+    diesel::select(lock).get_result(connection).await
+}
+
+/// A name as an identifier of SQL.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 async fn has_schema(connection: &mut Postgres, schema: &str) -> QueryResult<bool> {

@@ -1,12 +1,11 @@
 //! Databases and schemas of tenants.
 
-use diesel::dsl::sql;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel::sql_types::{Nullable, Text};
 use diesel::{OptionalExtension, QueryResult, QueryableByName, sql_query};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use super::Postgres;
-use crate::backend::namespace::{Namespace, PAUSE, Presence};
+use super::{Postgres, quoted};
+use crate::backend::namespace::{LOCK_PAUSE, Namespace, Presence};
 
 /// The comment of a schema whose migrations have not all been run.
 const UNFINISHED: &str = "registry: this tenant is being created";
@@ -18,12 +17,9 @@ struct Schema {
 }
 
 pub(super) async fn lock(connection: &mut Postgres, namespace: &Namespace) -> QueryResult<()> {
-    // Held by the connection until it is closed. Migrations have another one.
-    let key = namespace.digest() as i64;
-    let lock = sql::<Bool>("pg_try_advisory_lock(").bind::<BigInt, _>(key).sql(")");
-    let lock = diesel::select(lock);
-    while !lock.clone().get_result::<bool>(connection).await? {
-        tokio::time::sleep(PAUSE).await;
+    // Migrations have another one.
+    while !super::takes_lock(connection, namespace.digest() as i64).await? {
+        tokio::time::sleep(LOCK_PAUSE).await;
     }
     Ok(())
 }
@@ -127,8 +123,4 @@ fn begun(namespace: &Namespace) -> Namespace {
 async fn has_database(connection: &mut Postgres, name: &str) -> QueryResult<bool> {
     let database = sql_query("SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1");
     Ok(database.bind::<Text, _>(name).execute(connection).await? > 0)
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

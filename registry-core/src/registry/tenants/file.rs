@@ -14,7 +14,7 @@ use diesel_async::SimpleAsyncConnection;
 use super::super::migrate::{BackendOf, MigrateReport, run_on};
 use super::Asked;
 use crate::backend::driver::Driver;
-use crate::backend::namespace::PAUSE;
+use crate::backend::namespace::LOCK_PAUSE;
 use crate::backend::resources::is_exhausted;
 use crate::bind::Bind;
 use crate::error::{CreateTenantError, DropTenantError};
@@ -325,7 +325,7 @@ impl Lock {
                 // Whoever had it may have removed it, and somebody else may have another one by now.
                 Ok(()) if is_at(&file, path)? => return Ok(Self { file, path: path.to_owned() }),
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
                 Err(TryLockError::Error(error)) => return Err(error),
             }
         }
