@@ -179,7 +179,7 @@ impl Tenant {
 }
 
 impl UnitOfWork {
-    async fn run<T, E, F>(mut self, work: F) -> Result<T, E>
+    async fn run<T, E, F>(self, work: F) -> Result<T, E>
     where
         for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
             + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
@@ -187,16 +187,7 @@ impl UnitOfWork {
         E: From<Error> + Send,
         T: Send,
     {
-        match work(&mut self).await {
-            Ok(value) => {
-                self.commit().await.map_err(|error| E::from(error.into()))?;
-                Ok(value)
-            }
-            Err(error) => {
-                self.roll_back_after().await;
-                Err(error)
-            }
-        }
+        self.run_once(work).await.map_err(|(error, _)| error)
     }
 
     /// Rolls back after an error of the caller's own, which is what matters. Whether it is rolled back.
