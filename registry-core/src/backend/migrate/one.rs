@@ -117,9 +117,7 @@ where
     let run = catch_unwind(AssertUnwindSafe(|| -> Result<(), Failed> {
         harness.mark()?;
         harness.batch_execute(SAVEPOINT)?;
-        let before = broken(harness, session);
-        migration.run(harness)?;
-        references::check(before, broken(harness, session))?;
+        run_whole(harness, migration, session)?;
         if harness.is_outside_transaction() {
             // It has committed by itself. Diesel would not know.
             roll_back_by_driver(harness);
@@ -180,10 +178,8 @@ where
     C: Driver + AsyncConnection + 'static,
     Harness<C>: Records,
 {
-    let before = broken(harness, session);
     let run = catch_unwind(AssertUnwindSafe(|| -> Result<(), DriverError> {
-        migration.run(harness)?;
-        references::check(before, broken(harness, session))?;
+        run_whole(harness, migration, session)?;
         harness.batch_execute(&session.restore)?;
         note(harness, record)
     }));
@@ -191,6 +187,21 @@ where
         Ok(run) => run.map_err(in_part),
         Err(_) => Err(Stopped::Panicked),
     }
+}
+
+/// Runs a migration, after which no more rows refer to nothing than before.
+fn run_whole<C>(
+    harness: &mut Harness<C>,
+    migration: &dyn Migration<BackendOf<C>>,
+    session: &MigrationSession,
+) -> Result<(), DriverError>
+where
+    C: Driver + AsyncConnection + 'static,
+    Harness<C>: Records,
+{
+    let before = broken(harness, session);
+    migration.run(harness)?;
+    references::check(before, broken(harness, session))
 }
 
 fn note(harness: &mut impl Records, record: &Record) -> Result<(), DriverError> {
