@@ -33,10 +33,8 @@ pub(super) async fn create<B: Bind>(
     let refused = |error: io::Error| asked.not_created(error.into());
     let files =
         Files::of(&settings.url).ok_or_else(|| refused(ErrorKind::InvalidFilename.into()))?;
-    let exists =
-        || CreateTenantError::Exists { key: asked.key, tenant: asked.tenant.name().to_owned() };
     if files.is_there().map_err(refused)? {
-        return Err(exists());
+        return Err(asked.exists());
     }
     let folders = Folders::make(files.made_folder()).map_err(refused)?;
     let created = async {
@@ -61,10 +59,9 @@ async fn create_locked<B: Bind>(
     files: &Files,
     migrations: impl MigrationSource<BackendOf<B>> + Send + 'static,
 ) -> Result<MigrateReport, CreateTenantError> {
-    let (key, tenant) = (asked.key, asked.tenant.name().to_owned());
     let refused = |error: io::Error| asked.not_created(error.into());
     if files.is_there().map_err(refused)? {
-        return Err(CreateTenantError::Exists { key, tenant });
+        return Err(asked.exists());
     }
     files.check_logs().map_err(refused)?;
     // Of a process that was killed.
@@ -86,24 +83,14 @@ async fn create_locked<B: Bind>(
                 let _ = files.remove_unfinished();
                 return Ok(report);
             }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                CreateTenantError::Exists { key, tenant: tenant.clone() }
-            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => asked.exists(),
             Err(error) => refused(error),
         },
-        Err(source) => {
-            let source = Box::new(source);
-            CreateTenantError::Migrate { key, tenant: tenant.clone(), source }
-        }
+        Err(source) => asked.not_migrated(source),
     };
     match files.remove_unfinished() {
         Ok(()) => Err(placed),
-        Err(source) => Err(CreateTenantError::NotUndone {
-            key,
-            tenant,
-            cause: Box::new(placed),
-            source: source.into(),
-        }),
+        Err(source) => Err(asked.not_undone(placed, source.into())),
     }
 }
 

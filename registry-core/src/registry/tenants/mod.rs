@@ -17,7 +17,7 @@ use crate::backend::namespace::Namespace;
 use crate::bind::Bind;
 use crate::bind_key::BindKey;
 use crate::engine::{self, AnyEngine, Core, Used};
-use crate::error::{AcquireError, CreateTenantError, DriverError, DropTenantError};
+use crate::error::{AcquireError, CreateTenantError, DriverError, DropTenantError, MigrateError};
 use crate::settings::{EngineSettings, Pooler};
 use crate::tenant::Tenant;
 
@@ -318,6 +318,20 @@ impl<B: Bind> Asked<B> {
                 lent,
             }),
         }
+    }
+
+    fn exists(&self) -> CreateTenantError {
+        CreateTenantError::Exists { key: self.key, tenant: self.tenant.name().to_owned() }
+    }
+
+    fn not_migrated(&self, source: MigrateError) -> CreateTenantError {
+        let (tenant, source) = (self.tenant.name().to_owned(), Box::new(source));
+        CreateTenantError::Migrate { key: self.key, tenant, source }
+    }
+
+    fn not_undone(&self, cause: CreateTenantError, source: DriverError) -> CreateTenantError {
+        let (tenant, cause) = (self.tenant.name().to_owned(), Box::new(cause));
+        CreateTenantError::NotUndone { key: self.key, tenant, cause, source }
     }
 
     fn not_created(&self, source: DriverError) -> CreateTenantError {

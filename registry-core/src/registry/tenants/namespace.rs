@@ -20,16 +20,14 @@ pub(super) async fn create<B: Bind>(
     namespace: Namespace,
     migrations: impl MigrationSource<BackendOf<B>> + Send + 'static,
 ) -> Result<MigrateReport, CreateTenantError> {
-    let (key, tenant) = (asked.key, asked.tenant.name().to_owned());
     let mut admin =
         administer(asked, &settings, &namespace).await.map_err(|error| match error {
             NotAdministered::Acquire(error) => CreateTenantError::Acquire(error),
             NotAdministered::Lock(error) => asked.not_created(error.into()),
         })?;
     let refused = |error: diesel::result::Error| asked.not_created(error.into());
-    let exists = || CreateTenantError::Exists { key, tenant: tenant.clone() };
     match admin.connection().find_namespace(&namespace).await {
-        Ok(Presence::There) => return Err(exists()),
+        Ok(Presence::There) => return Err(asked.exists()),
         Ok(Presence::Missing | Presence::Unfinished) => {}
         Err(error) => return Err(refused(error)),
     }
@@ -37,7 +35,7 @@ pub(super) async fn create<B: Bind>(
         Ok(begun) => begun,
         // Made meanwhile by somebody who does not wait for others.
         Err(error) => match admin.connection().find_namespace(&namespace).await {
-            Ok(Presence::There) => return Err(exists()),
+            Ok(Presence::There) => return Err(asked.exists()),
             _ => return Err(refused(error)),
         },
     };
@@ -45,21 +43,16 @@ pub(super) async fn create<B: Bind>(
         Ok(report) => match admin.connection().finish_namespace(&begun, &namespace).await {
             Ok(()) => return Ok(report),
             Err(error) => match admin.connection().find_namespace(&namespace).await {
-                Ok(Presence::There) if begun != namespace => exists(),
+                Ok(Presence::There) if begun != namespace => asked.exists(),
                 _ => refused(error),
             },
         },
-        Err(source) => {
-            let source = Box::new(source);
-            CreateTenantError::Migrate { key, tenant: tenant.clone(), source }
-        }
+        Err(source) => asked.not_migrated(source),
     };
     match undo(asked, &settings, &namespace, &begun, admin).await {
         Ok(Undone::Removed) => Err(finished),
-        Ok(Undone::OfAnother) => Err(exists()),
-        Err(source) => {
-            Err(CreateTenantError::NotUndone { key, tenant, cause: Box::new(finished), source })
-        }
+        Ok(Undone::OfAnother) => Err(asked.exists()),
+        Err(source) => Err(asked.not_undone(finished, source)),
     }
 }
 
