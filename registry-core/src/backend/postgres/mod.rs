@@ -74,6 +74,9 @@ impl Driver for Postgres {
 
     const FULL_RESET: Option<&'static str> = Some(FULL_RESET);
 
+    const RELEASE: Option<&'static str> =
+        Some("ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()");
+
     fn forget_received(&mut self) {
         let mut notifications = std::pin::pin!(self.notifications_stream());
         while let Some(Some(Ok(_))) = notifications.next().now_or_never() {}
