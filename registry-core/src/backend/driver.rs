@@ -16,8 +16,9 @@ use super::hosts::Hosts;
 use super::migrate::{MakesRoom, Migrated, MigrationLock, MigrationSession, Run, TableReferences};
 use super::namespace::{Namespace, Presence};
 use super::observed::{ErrorClass, Observed};
-use crate::error::{ConnectError, DriverError};
-use crate::settings::{DatabaseUrl, EngineOptions};
+use crate::backend::ConnectError;
+use crate::cause::DriverError;
+use crate::settings::{DatabaseUrl, EngineOptions, WorkOptions};
 use crate::sql::Dialect;
 
 /// What the registry needs of a connection type beyond `AsyncConnection`.
@@ -82,6 +83,10 @@ pub trait Driver:
     ) -> impl Future<Output = QueryResult<bool>> + Send {
         std::future::ready(Ok(true))
     }
+
+    /// The statements that begin a transaction of a unit of work, in this dialect; or, as an error, the option that
+    /// the backend does not have.
+    fn begin_sql(options: &WorkOptions) -> Result<String, String>;
 
     /// Begins a transaction with these statements, and has Diesel know of it.
     fn begin(&mut self, sql: &str) -> impl Future<Output = QueryResult<()>> + Send;
@@ -263,6 +268,10 @@ pub trait Driver:
         std::future::ready(())
     }
 }
+
+/// An option of transactions that PostgreSQL alone has.
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+pub(super) const DEFERRABLE: &str = "deferrable transactions";
 
 /// A connection that was opened, and what is known of it beside.
 pub struct Opened<C> {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::core::Core;
 use crate::backend::Backend;
 use crate::backend::observed::Observed;
-use crate::error::AcquireError;
+use crate::engine::AcquireError;
 
 impl<C: Backend> Core<C> {
     /// What comes of `work`, unless the engine is closed meanwhile: whatever it waits for, it is dropped then.

@@ -16,11 +16,11 @@ use super::slot::Connected;
 use super::statements::run_on_connect;
 use super::stats::For;
 use super::watch::{Judge, Watch, Watcher};
-use crate::backend::Backend;
 use crate::backend::driver::{Opened, Reach};
 use crate::backend::observed::Observed;
-use crate::caller::Caller;
-use crate::error::{AcquireError, ConnectError};
+use crate::backend::{Backend, ConnectError};
+use crate::engine::AcquireError;
+use crate::engine::caller::Caller;
 use crate::panicked::caught;
 use crate::settings::{DatabaseUrl, EngineOptions, Pooler};
 

@@ -24,10 +24,10 @@ use super::used::Used;
 use super::uses::{Owner, Uses};
 use super::watch::Watch;
 use super::{AnyEngine, CheckFailure, Kept};
-use crate::backend::Backend;
 use crate::backend::observed::Observed;
-use crate::caller::Caller;
-use crate::error::{AcquireError, ConnectError};
+use crate::backend::{Backend, ConnectError};
+use crate::engine::AcquireError;
+use crate::engine::caller::Caller;
 use crate::latch::Latch;
 use crate::settings::EngineSettings;
 

@@ -18,11 +18,11 @@ use super::connect::{CHECK, setup_error};
 use super::core::Core;
 use super::loan::{Held, Loan};
 use super::pool::Lease;
-use crate::backend::Backend;
 use crate::backend::driver::depth;
-use crate::bind_key::BindKey;
-use crate::caller::unless_waiting_for_itself;
-use crate::error::{AcquireError, ConnectError};
+use crate::backend::{Backend, ConnectError};
+use crate::engine::AcquireError;
+use crate::engine::caller::unless_waiting_for_itself;
+use crate::settings::BindKey;
 
 /// The depth of the transaction that is never committed, and the savepoint of a borrower in it.
 const BORROWED: u32 = 2;

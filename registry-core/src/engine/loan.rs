@@ -16,7 +16,7 @@ use super::used::Used;
 use super::watch::Watch;
 use crate::backend::Backend;
 use crate::backend::observed::Left;
-use crate::caller::Caller;
+use crate::engine::caller::Caller;
 
 /// The right to one of an engine's connections, and its slot once there is one. Dropping it gives both
 /// back.

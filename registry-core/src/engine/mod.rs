@@ -9,13 +9,15 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::backend::Backend;
-use crate::error::{AcquireError, DriverError};
+use crate::cause::DriverError;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
 
+pub(crate) mod caller;
 mod closing;
 mod connect;
 mod core;
 mod doubts;
+mod error;
 mod failure;
 mod isolated;
 mod loan;
@@ -40,6 +42,8 @@ mod sync {
 }
 
 pub(crate) use self::core::{Attempt, Core};
+pub use self::error::AcquireError;
+pub(crate) use self::error::NoAnswer;
 pub(crate) use self::loan::Loan;
 pub(crate) use self::rows::OpenRows;
 pub(crate) use self::standing::{Over, Standing};
@@ -145,7 +149,7 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
     /// Whether the calling task has a unit of work with a transaction on this engine.
     fn is_worked_on_by_caller(&self) -> bool;
 
-    /// Whether a task, a [`Caller`](crate::caller::Caller) by its number, is at a statement of a unit of work.
+    /// Whether a task, a [`Caller`](crate::engine::caller::Caller) by its number, is at a statement of a unit of work.
     fn is_at_work(&self, task: u64) -> bool;
 }
 

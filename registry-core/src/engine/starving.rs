@@ -17,8 +17,8 @@ use super::core::Core;
 use super::loan::Held;
 use super::pool::Lease;
 use super::stats::For;
-use crate::backend::Backend;
-use crate::error::{AcquireError, ConnectError};
+use crate::backend::{Backend, ConnectError};
+use crate::engine::AcquireError;
 
 /// How long to wait before the server is asked again: at first, and at the most.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

@@ -15,12 +15,11 @@ use diesel::result::{DatabaseErrorKind, Error};
 
 use super::doubts::{Doubts, Heard, Open};
 use super::stats::slow_query;
-use crate::backend::diagnosis::{Diagnosis, LastError};
+use crate::backend::diagnosis::{Diagnosis, LastError, is_transient};
 use crate::backend::driver::sql_of;
 use crate::backend::observed::{ERRORS_KEPT, ErrorClass, Left, Observed, Questions};
-use crate::bind_key::BindKey;
-use crate::caller::Caller;
-use crate::error::is_transient;
+use crate::engine::caller::Caller;
+use crate::settings::BindKey;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
 /// What is known of a connection from watching it. Shared by its slot and its instrumentation.

@@ -10,11 +10,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
-use crate::bind_key::BindKey;
 use crate::engine::uses::Owner;
 use crate::engine::{self, AnyEngine, Used};
 use crate::latch::Latch;
-use crate::settings::{DatabaseUrl, OnDemandOptions};
+use crate::settings::{BindKey, DatabaseUrl, OnDemandOptions};
 
 mod identity;
 mod lru;

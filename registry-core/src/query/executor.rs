@@ -12,10 +12,11 @@ use super::routed::{Checked, FindsBind, LocksNothing, Routed, TakesFrom, Way};
 use super::same::ServedBy;
 use crate::backend::Backend;
 use crate::bind::Bind;
-use crate::error::{AcquireError, Error, QueryError};
-use crate::registry::Registry;
-use crate::session::{Acquire, Session};
-use crate::tenant::Tenant;
+use crate::engine::AcquireError;
+use crate::error::Error;
+use crate::query::QueryError;
+use crate::registry::{Acquire, Registry, Tenant};
+use crate::session::Session;
 use crate::work::{UnitOfWork, WorkError};
 
 /// The last argument of a query's method, for the query `Q`.

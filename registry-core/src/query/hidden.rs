@@ -18,7 +18,7 @@ use super::known::{BoundTable, KNOWN, Known};
 use super::locks::{LockThatIsLost, is_lost};
 use super::shown::{Shown, count_sources, read};
 use super::verdicts::{Judgement, Kind, Place, Verdict, judgement_of, look_once, succeed_once};
-use crate::bind_key::BindKey;
+use crate::settings::BindKey;
 use crate::sql::{self, Dialect, Named};
 
 /// A query was not sent, as a part of it belongs to another database.

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::bind_key::BindKey;
-use crate::private::BoundItem;
+use crate::bind::BoundItem;
+use crate::settings::BindKey;
 use crate::sql::{self, Dialect};
 
 /// A table that is bound.

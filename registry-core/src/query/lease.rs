@@ -2,10 +2,10 @@
 
 use crate::backend::Backend;
 use crate::bind::Bind;
-use crate::bind_key::BindKey;
 use crate::engine::Loan;
-use crate::error::Origin;
+use crate::query::Origin;
 use crate::session::Session;
+use crate::settings::BindKey;
 
 /// What has a connection while a query is run. It cannot be named outside this crate, and therefore not be
 /// implemented there.

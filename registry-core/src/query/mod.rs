@@ -161,6 +161,7 @@ mod bound;
 mod bound_to;
 mod combined;
 mod erased;
+mod error;
 mod execute;
 mod executor;
 #[cfg(feature = "sqlite")]
@@ -183,6 +184,8 @@ mod type_names;
 mod verdicts;
 
 pub use bound_to::{BindDsl, BoundTo};
+pub(crate) use error::Origin;
+pub use error::QueryError;
 pub use execute::Execute;
 pub use executor::{Executor, Lender};
 pub use hidden::{Check, HiddenTable};

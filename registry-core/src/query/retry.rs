@@ -13,7 +13,7 @@ use super::executor::Lender;
 use super::lease::{Lease, origin};
 use crate::backend::driver::Driver;
 use crate::backend::observed::ErrorClass;
-use crate::error::QueryError;
+use crate::query::QueryError;
 
 /// Whether a query that is run on `E` may be run again.
 pub(super) fn may_be_repeated<E: Lender<B>, B>(again: Option<&E>) -> bool {

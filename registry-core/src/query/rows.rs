@@ -18,7 +18,7 @@ use super::executor::Lender;
 use super::lease::{Lease, origin};
 use super::retry::{may_be_repeated, once_more};
 use crate::engine::OpenRows;
-use crate::error::QueryError;
+use crate::query::QueryError;
 
 /// The rows of a query as they are asked for: see
 /// [`RunQueryDsl::load_stream`](super::RunQueryDsl::load_stream).

@@ -159,7 +159,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::bind_key::BindKey;
+    use crate::settings::BindKey;
 
     fn kind(type_name: &'static str, code: usize) -> Kind {
         Kind { type_name, code, key: "default" }

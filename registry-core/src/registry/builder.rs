@@ -6,17 +6,15 @@ use std::time::Duration;
 
 use super::Registry;
 use super::served::{Named, Served};
-use crate::backend;
-use crate::bind_key::BindKey;
-use crate::engine;
-use crate::error::DriverError;
+use super::tenants::{Source, TenantBind, TenantResolver};
+use crate::cause::DriverError;
 use crate::on_demand::OnDemand;
+use crate::settings::WorkOptions;
 use crate::settings::{
-    self, BindSettings, CredentialSource, Credentials, DatabaseUrl, EngineOptions, EngineSettings,
-    FromCode, Problem, Resolved, Settings, SettingsError,
+    self, BindKey, BindSettings, CredentialSource, Credentials, DatabaseUrl, EngineOptions,
+    EngineSettings, FromCode, Problem, Resolved, Settings, SettingsError,
 };
-use crate::tenant::{Source, TenantBind, TenantResolver};
-use crate::work::WorkOptions;
+use crate::{backend, engine};
 
 /// Builds a [`Registry`], see [`Registry::builder`].
 #[derive(Debug, Clone, Default)]

@@ -10,10 +10,10 @@ use tokio::sync::OnceCell;
 
 use super::Registry;
 use super::served::{Named, Served};
+use crate::cause::DriverError;
 use crate::engine::{self, AnyEngine, CheckFailure};
-use crate::error::IsolationError;
 use crate::on_demand::{Identity, OnDemand};
-use crate::settings::{BackendKind, EngineSettings, OnDemandOptions};
+use crate::settings::{BackendKind, BindKey, EngineSettings, OnDemandOptions};
 
 pub(super) async fn isolate(registry: &Registry) -> Result<Registry, IsolationError> {
     let on_demand = registry.0.on_demand.clone();
@@ -147,4 +147,26 @@ impl Drop for Copies {
         // What is still open is removed by name, and gone when it is closed.
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Why there is no registry for a test, see
+/// [`Registry::test_isolation`](crate::Registry::test_isolation).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IsolationError {
+    /// There is no folder for the copies of SQLite databases.
+    #[error("no folder could be made for copies of databases")]
+    Folder {
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A SQLite database could not be copied.
+    #[error("bind `{key}`: the database could not be copied")]
+    Copy {
+        /// The bind key.
+        key: BindKey,
+        /// Why not.
+        #[source]
+        source: DriverError,
+    },
 }

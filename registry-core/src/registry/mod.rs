@@ -11,14 +11,14 @@ use diesel::migration::MigrationSource;
 use tokio::time::{Instant, timeout};
 
 use crate::bind::{Bind, Bound};
-use crate::bind_key::BindKey;
 use crate::engine::{self, AnyEngine, Engine};
-use crate::error::{IsolationError, MigrateError, ReplaceError, UnknownBind, VerifyError};
 use crate::on_demand::{Identity, OnDemand};
-use crate::settings::{BindSettings, InvalidUrl, Recipes, Settings, SettingsError};
-use crate::tenant::{Tenant, TenantError};
-use crate::work::WorkOptions;
+use crate::settings::WorkOptions;
+use crate::settings::{
+    BindKey, BindSettings, InvalidUrl, Recipes, Settings, SettingsError, TenantError, UnknownBind,
+};
 
+mod acquire;
 mod builder;
 mod close;
 mod isolation;
@@ -31,13 +31,16 @@ mod table;
 mod tenants;
 mod verify;
 
+pub use acquire::Acquire;
 pub use builder::RegistryBuilder;
 pub use close::CloseReport;
-pub use migrate::MigrateReport;
-pub(crate) use route::{Found, Route, identity_of};
+pub use isolation::IsolationError;
+pub use migrate::{MigrateError, MigrateReport};
+pub use replace::ReplaceError;
+pub(crate) use route::Route;
 pub use status::Status;
-pub(crate) use tenants::NoPlace;
-pub use verify::{BindHealth, CheckReport, VerifyReport};
+pub use tenants::{CreateTenantError, DropTenantError, Tenant, TenantResolver};
+pub use verify::{BindHealth, CheckReport, VerifyError, VerifyFailure, VerifyReport};
 
 use close::Closing;
 pub(crate) use isolation::Copies;
@@ -411,7 +414,7 @@ impl Registry {
         }
     }
 
-    /// Whether a task, a [`Caller`](crate::caller::Caller) by its number, is at a statement of a unit of work.
+    /// Whether a task, a [`Caller`](crate::engine::caller::Caller) by its number, is at a statement of a unit of work.
     pub(crate) fn is_at_work(&self, task: u64) -> bool {
         let mut engines = self.engines();
         engines.extend(self.replaced());

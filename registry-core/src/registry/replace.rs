@@ -4,10 +4,11 @@ use std::sync::{Arc, PoisonError};
 
 use super::Registry;
 use super::served::{Named, Served};
+use super::tenants::{Source, TenantBind};
 use crate::engine;
-use crate::error::{ReplaceError, WrongBackend};
-use crate::settings::{BackendKind, BindSettings, EngineSettings, SettingsError};
-use crate::tenant::{Source, TenantBind};
+use crate::settings::{
+    BackendKind, BindKey, BindSettings, EngineSettings, SettingsError, UnknownBind, WrongBackend,
+};
 
 pub(super) fn replace(
     registry: &Registry,
@@ -77,4 +78,43 @@ fn replace_tenants(registry: &Registry, tenants: &TenantBind, settings: EngineSe
     // By their names as well: an engine has the key of the bind that has opened it first.
     let named = registry.0.on_demand.identities_of(key);
     registry.0.on_demand.close(|own| own.settings().key == key || named.contains(own));
+}
+
+/// Why an engine was not replaced. It goes on as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplaceError {
+    /// No settings name that bind.
+    #[error(transparent)]
+    UnknownBind(#[from] UnknownBind),
+    /// The new settings name another backend.
+    #[error(transparent)]
+    WrongBackend(#[from] WrongBackend),
+    /// The new settings are not usable.
+    #[error("bind `{key}`: the engine cannot be replaced with these settings")]
+    Settings {
+        /// The bind key.
+        key: BindKey,
+        /// Every problem that they have.
+        #[source]
+        source: SettingsError,
+    },
+    /// The bind has one database and the new settings one for each tenant, or the other way round.
+    #[error("bind `{key}`: {}", if *is_per_tenant {
+        "it has a database for each tenant, and the new settings name none: write `{tenant}`"
+    } else {
+        "it has one database, and the new settings one for each tenant"
+    })]
+    Tenants {
+        /// The bind key.
+        key: BindKey,
+        /// Whether the bind has a database for each tenant.
+        is_per_tenant: bool,
+    },
+    /// The registry was closed.
+    #[error("bind `{key}`: the registry is closed")]
+    Closed {
+        /// The bind key.
+        key: BindKey,
+    },
 }

@@ -9,14 +9,12 @@ use tokio::time::{Instant, timeout};
 use super::Registry;
 use super::served::Served;
 use super::table::key_of;
-use crate::backend::Backend;
+use super::tenants::{Tenant, TenantBind};
+use crate::backend::{Backend, ConnectError};
 use crate::bind::Bind;
-use crate::bind_key::BindKey;
-use crate::engine::{AnyEngine, Core, Used};
-use crate::error::{AcquireError, ConnectError, NoAnswer, WrongBackend};
+use crate::engine::{AcquireError, AnyEngine, Core, NoAnswer, Used};
 use crate::on_demand::{EngineName, Identity, NotOpened};
-use crate::settings::{BackendKind, BindSettings, DatabaseUrl};
-use crate::tenant::{Tenant, TenantBind, TenantName};
+use crate::settings::{BackendKind, BindKey, BindSettings, DatabaseUrl, TenantName, WrongBackend};
 
 /// Where a session is to come from.
 pub(crate) enum Route<'r> {

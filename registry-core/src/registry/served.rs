@@ -2,10 +2,9 @@
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use crate::bind_key::BindKey;
+use super::tenants::{Source, TenantBind};
 use crate::engine::AnyEngine;
-use crate::settings::BackendKind;
-use crate::tenant::{Source, TenantBind};
+use crate::settings::{BackendKind, BindKey};
 
 /// What stands behind a bind key.
 pub(crate) enum Served {

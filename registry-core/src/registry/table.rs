@@ -2,7 +2,7 @@
 
 use super::served::Served;
 use crate::bind::Bind;
-use crate::bind_key::BindKey;
+use crate::settings::BindKey;
 
 /// Every bind of a registry by its key.
 ///

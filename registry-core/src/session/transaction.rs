@@ -6,10 +6,10 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
 
 use super::Session;
+use crate::async_func::AsyncFunc;
 use crate::backend::driver::{self, Driver};
 use crate::bind::Bind;
 use crate::engine::{Over, Standing};
-use crate::func::AsyncFunc;
 
 type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
 

@@ -16,7 +16,7 @@ use super::ranges::check_ranges;
 use super::resolve::EngineSettings;
 use super::url::{TENANT, is_like_url};
 use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions, migrate_url, pooler};
-use crate::bind_key::BindKey;
+use crate::settings::BindKey;
 
 /// How the settings of an engine are made of what is said about its bind and about all: when the
 /// registry is built, and for those engines that are opened or replaced later.

@@ -11,7 +11,7 @@ use super::options::{OptionLayer, SaidOptions};
 use super::ranges::{LONGEST, TOO_LONG, check_ranges};
 use super::recipes::{Own, Recipes};
 use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions, Settings};
-use crate::bind_key::BindKey;
+use crate::settings::BindKey;
 
 /// Everything that an engine needs to know, checked.
 #[derive(Debug, Clone)]

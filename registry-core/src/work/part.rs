@@ -10,15 +10,14 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::options::WorkOptions;
-use super::outcome::{WorkError, WorkFailure};
+use super::error::{WorkError, WorkFailure};
 use crate::backend::Backend;
 use crate::backend::driver::{self, Driver};
 use crate::backend::observed::ErrorClass;
 use crate::bind::Bind;
-use crate::bind_key::BindKey;
 use crate::engine::{Over, Standing};
 use crate::session::Session;
+use crate::settings::{BindKey, WorkOptions};
 
 /// The transaction of a unit of work on one bind, whose type is not known.
 pub(super) trait AnyPart: Send {
@@ -132,7 +131,7 @@ impl<B: Bind> Part<B> {
         savepoints: u32,
     ) -> Result<Self, WorkError> {
         let (key, backend) = (session.bind_key(), B::Connection::KIND);
-        let sql = options.begin_sql(backend).map_err(|what| WorkError::Unsupported {
+        let sql = B::Connection::begin_sql(options).map_err(|what| WorkError::Unsupported {
             key,
             backend,
             what,

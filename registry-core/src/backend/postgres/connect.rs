@@ -15,17 +15,19 @@ use tokio_postgres::{Config, NoTls, Socket};
 use super::transport::{Link, Transport};
 use super::wire::{Refusal, Wire};
 use super::{Postgres, classify};
+use crate::backend::ConnectError;
 use crate::backend::driver::{Canceller, Driver, Opened};
 use crate::backend::hosts::{Hosts, more_telling, share, silent};
 use crate::backend::observed::Observed;
 use crate::backend::resources::not_reached;
-use crate::error::{ConnectError, DriverError};
+#[cfg(feature = "rustls")]
+use crate::backend::tls::connector::Connector;
+#[cfg(feature = "rustls")]
+use crate::cause::Chain;
+use crate::cause::DriverError;
 use crate::settings::DatabaseUrl;
 #[cfg(feature = "rustls")]
-use crate::{
-    backend::tls::connector::Connector, error::Chain, settings::url::tls::TlsMode,
-    settings::url::tls::TlsSettings,
-};
+use crate::settings::url::tls::{TlsMode, TlsSettings};
 
 /// One host of a URL, with one address if it says one.
 struct Candidate {

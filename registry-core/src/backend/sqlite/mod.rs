@@ -24,12 +24,13 @@ mod update;
 pub use self::connection::AsyncSqliteConnection;
 use self::refusal::Failure;
 use super::Backend;
-use super::driver::{Driver, Opened, Reach, begin_by_ansi};
+use super::driver::{DEFERRABLE, Driver, Opened, Reach, begin_by_ansi};
 use super::migrate::{MigrationLock, MigrationSession, TableReferences, migrate_by_harness};
 use super::resources::{files_were_short, no_files_left};
-use crate::error::{ConnectError, DriverError};
+use crate::backend::ConnectError;
+use crate::cause::DriverError;
 use crate::settings::url::SqliteFile;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
+use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Isolation, WorkOptions};
 use crate::sql::Dialect;
 
 /// The connection type of SQLite databases.
@@ -149,6 +150,19 @@ impl Driver for Sqlite {
     }
 
     migrate_by_harness!();
+
+    fn begin_sql(options: &WorkOptions) -> Result<String, String> {
+        if options.is_deferrable() {
+            return Err(DEFERRABLE.to_owned());
+        }
+        match options.isolation_level() {
+            None | Some(Isolation::Serializable) => {
+                // A transaction that reads first and writes later could fail with "database is locked".
+                Ok(if options.is_read_only() { "BEGIN" } else { "BEGIN IMMEDIATE" }.to_owned())
+            }
+            Some(other) => Err(format!("transactions that are {other}")),
+        }
+    }
 
     begin_by_ansi!();
 

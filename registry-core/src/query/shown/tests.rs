@@ -7,7 +7,7 @@ use diesel::sql_types::{Bool, Integer};
 use diesel::sqlite::Sqlite;
 
 use super::*;
-use crate::bind_key::BindKey;
+use crate::settings::BindKey;
 
 mod near {
     diesel::table! { words (id) { id -> Integer, word -> Text, } }

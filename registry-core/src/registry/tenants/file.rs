@@ -17,7 +17,7 @@ use crate::backend::driver::Driver;
 use crate::backend::namespace::LOCK_PAUSE;
 use crate::backend::resources::is_exhausted;
 use crate::bind::Bind;
-use crate::error::{CreateTenantError, DropTenantError};
+use crate::registry::{CreateTenantError, DropTenantError};
 use crate::settings::url::SqliteFile;
 use crate::settings::{DatabaseUrl, EngineSettings};
 

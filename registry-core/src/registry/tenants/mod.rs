@@ -8,21 +8,27 @@ use diesel::migration::MigrationSource;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::migrate::{BackendOf, Connected, MigrateReport};
+use super::migrate::{BackendOf, Connected, MigrateError, MigrateReport};
 use super::route::{check_backend, resolved, schema_of, typed};
 use super::served::Served;
 use super::table::key_of;
 use super::{Registry, Route};
 use crate::backend::namespace::Namespace;
 use crate::bind::Bind;
-use crate::bind_key::BindKey;
-use crate::engine::{self, AnyEngine, Core, Used};
-use crate::error::{AcquireError, CreateTenantError, DriverError, DropTenantError, MigrateError};
-use crate::settings::{EngineSettings, Pooler};
-use crate::tenant::Tenant;
+use crate::cause::DriverError;
+use crate::engine::{self, AcquireError, AnyEngine, Core, Used};
+use crate::settings::{BindKey, EngineSettings, Pooler};
 
+mod error;
 mod file;
 mod namespace;
+mod resolver;
+mod tenant;
+
+pub use error::{CreateTenantError, DropTenantError};
+pub use resolver::TenantResolver;
+pub(super) use resolver::{Source, TenantBind};
+pub use tenant::Tenant;
 
 impl Registry {
     /// Makes the database, schema or SQLite file of a new tenant of the bind `B`, and runs all of `migrations` in
@@ -192,7 +198,7 @@ pub(crate) enum NoPlace {
     InMemory,
     Pooler,
     NoRuntime,
-    Tenant(crate::tenant::TenantError),
+    Tenant(crate::settings::TenantError),
     Acquire(Box<AcquireError>),
 }
 

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use super::keys::WrongKeys;
-use crate::bind_key::BindKey;
-use crate::settings::BackendKind;
+use super::bind_key::BindKey;
+use super::work_keys::WrongKeys;
 
 /// How a unit of work begins its transactions.
 ///
@@ -48,7 +47,8 @@ pub enum Isolation {
 }
 
 impl Isolation {
-    fn sql(self) -> &'static str {
+    /// The level as SQL writes it.
+    pub(crate) fn sql(self) -> &'static str {
         match self {
             Self::ReadUncommitted => "READ UNCOMMITTED",
             Self::ReadCommitted => "READ COMMITTED",
@@ -146,11 +146,11 @@ impl WorkOptions {
         self
     }
 
-    pub(super) fn into_order(self) -> Vec<String> {
+    pub(crate) fn into_order(self) -> Vec<String> {
         self.commit_order
     }
 
-    pub(super) fn retry_limit(&self) -> u32 {
+    pub(crate) fn retry_limit(&self) -> u32 {
         self.retries
     }
 
@@ -164,51 +164,21 @@ impl WorkOptions {
         WrongKeys::among(&keys, known)
     }
 
-    pub(super) fn of(&self, key: BindKey) -> &Self {
+    pub(crate) fn of(&self, key: BindKey) -> &Self {
         let own = self.of_binds.iter().rev().find(|(other, _)| key == **other);
         own.map_or(self, |(_, options)| options)
     }
 
-    pub(super) fn is_read_only(&self) -> bool {
+    pub(crate) fn is_read_only(&self) -> bool {
         self.read_only
     }
 
-    /// The statements that begin such a transaction, or what there is not.
-    pub(super) fn begin_sql(&self, backend: BackendKind) -> Result<String, String> {
-        let isolation = self.isolation;
-        let deferrable = || "deferrable transactions".to_owned();
-        match backend {
-            BackendKind::Postgres => {
-                let mut sql = "BEGIN".to_owned();
-                if let Some(isolation) = isolation {
-                    sql += &format!(" ISOLATION LEVEL {}", isolation.sql());
-                }
-                if self.read_only {
-                    sql += " READ ONLY";
-                }
-                if self.deferrable {
-                    sql += " DEFERRABLE";
-                }
-                Ok(sql)
-            }
-            _ if self.deferrable => Err(deferrable()),
-            BackendKind::Mysql => {
-                let access = if self.read_only { " READ ONLY" } else { "" };
-                let begin = format!("START TRANSACTION{access}");
-                Ok(match isolation {
-                    // For the next transaction, and for that alone.
-                    Some(isolation) => {
-                        format!("SET TRANSACTION ISOLATION LEVEL {}; {begin}", isolation.sql())
-                    }
-                    None => begin,
-                })
-            }
-            BackendKind::Sqlite => match isolation {
-                None | Some(Isolation::Serializable) => {
-                    Ok(if self.read_only { "BEGIN" } else { "BEGIN IMMEDIATE" }.to_owned())
-                }
-                Some(other) => Err(format!("transactions that are {other}")),
-            },
-        }
+    pub(crate) fn is_deferrable(&self) -> bool {
+        self.deferrable
+    }
+
+    /// The isolation level, if the database's own default is not to be used.
+    pub(crate) fn isolation_level(&self) -> Option<Isolation> {
+        self.isolation
     }
 }

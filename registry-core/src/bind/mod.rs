@@ -7,7 +7,11 @@
 use std::marker::PhantomData;
 
 use crate::backend::Backend;
-use crate::bind_key::BindKey;
+use crate::settings::BindKey;
+
+mod item;
+
+pub use item::BoundItem;
 
 /// A model, table or query that belongs to one database.
 ///

@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::bind_key::BindKey;
-use crate::error::{UnknownBind, list};
+use super::bind_key::BindKey;
+use super::unknown_bind::{UnknownBind, list};
 
 /// An order of commits, or the options of a unit of work, name keys that no bind has, or one of them twice.
 ///
@@ -22,7 +22,7 @@ pub struct WrongKeys {
 
 impl WrongKeys {
     /// An error if an order of commits has unknown keys, or one twice.
-    pub(super) fn in_order<K: AsRef<str>>(keys: &[K], known: &[BindKey]) -> Result<(), Self> {
+    pub(crate) fn in_order<K: AsRef<str>>(keys: &[K], known: &[BindKey]) -> Result<(), Self> {
         let is_repeated = |at: usize, key: &str| {
             keys[..at].iter().filter(|before| before.as_ref() == key).count() == 1
         };

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use diesel::result::Error as DieselError;
 
-use super::keys::WrongKeys;
+use crate::backend::diagnosis::is_transient;
 use crate::backend::observed::ErrorClass;
-use crate::bind_key::BindKey;
-use crate::error::{AcquireError, is_transient};
-use crate::settings::BackendKind;
+use crate::engine::AcquireError;
+use crate::settings::{BackendKind, BindKey, WrongKeys};
 
 /// Why a unit of work cannot go on.
 #[derive(Debug, thiserror::Error)]

@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::Tenant;
-use super::name::TenantName;
-use crate::bind_key::BindKey;
-use crate::engine::CheckFailure;
-use crate::error::{AcquireError, ConnectError, DriverError, IsolationError};
+use super::tenant::Tenant;
+use crate::backend::ConnectError;
+use crate::cause::DriverError;
+use crate::engine::{AcquireError, CheckFailure};
 use crate::on_demand::{EngineName, Identity};
 use crate::panicked::caught;
+use crate::registry::IsolationError;
 use crate::settings::{
-    BackendKind, BindSettings, DatabaseUrl, EngineSettings, Recipes, SettingsError,
+    BackendKind, BindKey, BindSettings, DatabaseUrl, EngineSettings, Recipes, SettingsError,
+    TenantName,
 };
 
 /// Finds the settings of a tenant's database: in a table, in a vault, or anywhere else.

@@ -1,9 +1,11 @@
 //! Why tenants were not created or dropped.
 
-use super::{AcquireError, DriverError, MigrateError};
-use crate::bind_key::BindKey;
-use crate::registry::NoPlace;
-use crate::tenant::TenantError;
+use super::NoPlace;
+use crate::cause::DriverError;
+use crate::engine::AcquireError;
+use crate::registry::MigrateError;
+
+use crate::settings::{BindKey, TenantError};
 
 /// Why a tenant was not created, see [`Registry::create_tenant`](crate::Registry::create_tenant).
 #[derive(Debug, thiserror::Error)]

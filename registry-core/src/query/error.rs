@@ -4,11 +4,11 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::result::Error as DieselError;
 
 use crate::backend::diagnosis::{self, Diagnosis};
 use crate::backend::observed::ErrorClass;
-use crate::bind_key::BindKey;
+use crate::settings::BindKey;
 
 /// A query failed on a session that was to be had.
 ///
@@ -75,32 +75,7 @@ impl QueryError {
     /// it is Diesel's [`DatabaseErrorKind`], or SQLite's text.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        is_transient(self.class(), &self.source)
-    }
-}
-
-/// Whether what failed with `error` may succeed a little later.
-pub(crate) fn is_transient(class: Option<ErrorClass>, error: &DieselError) -> bool {
-    use DatabaseErrorKind::{ClosedConnection, SerializationFailure, UnableToSendCommand};
-
-    let class =
-        class.or_else(|| diagnosis::of(error)?.class()).or_else(|| diagnosis::by_text(error));
-    match (class, error) {
-        (Some(class), _) => class.is_transient(),
-        (
-            None,
-            DieselError::DatabaseError(
-                ClosedConnection | SerializationFailure | UnableToSendCommand,
-                _,
-            ),
-        ) => true,
-        // SQLITE_BUSY and SQLITE_LOCKED. Diesel does not pass on their codes, and SQLite never translates
-        // its texts.
-        (None, DieselError::DatabaseError(DatabaseErrorKind::Unknown, information)) => {
-            let message = information.message();
-            message == "database is locked" || message.starts_with("database table is locked")
-        }
-        _ => false,
+        diagnosis::is_transient(self.class(), &self.source)
     }
 }
 

@@ -18,10 +18,13 @@ use crate::backend::Backend;
 use crate::backend::migrate::{MakesRoom, Migrated, MigrationFailure, Migrations, Run};
 use crate::backend::resources::{can_read_files, lacks_files};
 use crate::bind::Bind;
-use crate::bind_key::BindKey;
-use crate::engine::{AnyEngine, Core, Loan, Used};
-use crate::error::{AcquireError, DriverError, MigrateError};
-use crate::settings::Pooler;
+use crate::cause::DriverError;
+use crate::engine::{AcquireError, AnyEngine, Core, Loan, Used};
+use crate::settings::{BindKey, Pooler};
+
+mod error;
+
+pub use error::MigrateError;
 
 /// What a run of migrations did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -11,10 +11,14 @@ use tokio::time::timeout;
 
 use super::Registry;
 use super::served::Served;
-use crate::bind_key::BindKey;
+use crate::bind::BoundItem;
+use crate::cause::Chain;
 use crate::engine::CheckFailure;
-use crate::error::{Chain, VerifyError, VerifyFailure, WrongBackend};
-use crate::private::BoundItem;
+use crate::settings::{BindKey, WrongBackend};
+
+mod error;
+
+pub use error::{VerifyError, VerifyFailure};
 
 /// What [`Registry::verify`] found to be in order, and what it only warns of.
 #[derive(Debug)]
