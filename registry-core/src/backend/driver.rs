@@ -127,8 +127,8 @@ pub trait Driver:
     fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-        reach: Reach<'_>,
-    ) -> impl Future<Output = Result<Opened<Self>, ConnectError>> + Send;
+        reach: ConnectContext<'_>,
+    ) -> impl Future<Output = Result<OpenedConnection<Self>, ConnectError>> + Send;
 
     /// Makes a schema the one in which names without a schema are looked for, and no other. False
     /// if there is no such schema.
@@ -274,7 +274,7 @@ pub trait Driver:
 pub(super) const DEFERRABLE: &str = "deferrable transactions";
 
 /// A connection that was opened, and what is known of it beside.
-pub struct Opened<C> {
+pub struct OpenedConnection<C> {
     /// The connection.
     pub connection: C,
     /// What is seen of it.
@@ -283,7 +283,7 @@ pub struct Opened<C> {
     pub cancel: Option<Canceller>,
 }
 
-impl<C> fmt::Debug for Opened<C> {
+impl<C> fmt::Debug for OpenedConnection<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opened").field("observed", &self.observed).finish_non_exhaustive()
     }
@@ -294,7 +294,7 @@ pub(crate) type Canceller = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync
 
 /// How far to go to reach a server.
 #[derive(Debug, Clone, Copy)]
-pub struct Reach<'a> {
+pub struct ConnectContext<'a> {
     /// The hosts that have failed lately.
     pub hosts: &'a Hosts,
     /// When to give up.

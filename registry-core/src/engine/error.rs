@@ -239,7 +239,7 @@ impl AcquireError {
         match self {
             Self::TimedOut { .. } | Self::TooManyEngines { .. } => true,
             Self::Connect { source, .. } => matches!(**source, ConnectError::TimedOut { .. }),
-            Self::Resolve { source, .. } => source.is::<NoAnswer>(),
+            Self::Resolve { source, .. } => source.is::<ResolverTimedOut>(),
             _ => false,
         }
     }
@@ -250,7 +250,7 @@ impl AcquireError {
         match self {
             Self::QueueFull { .. } | Self::TimedOut { .. } | Self::TooManyEngines { .. } => true,
             Self::Connect { source, .. } => source.is_transient(),
-            Self::Resolve { source, .. } => source.is::<NoAnswer>(),
+            Self::Resolve { source, .. } => source.is::<ResolverTimedOut>(),
             _ => false,
         }
     }
@@ -259,7 +259,7 @@ impl AcquireError {
 /// A resolver took longer than the caller was willing to wait.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer within {}", humantime::format_duration(*after))]
-pub(crate) struct NoAnswer {
+pub(crate) struct ResolverTimedOut {
     pub(crate) after: Duration,
 }
 

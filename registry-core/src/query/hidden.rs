@@ -19,7 +19,7 @@ use super::locks::{LockThatIsLost, is_lost};
 use super::shown::{Shown, count_sources, read};
 use super::verdicts::{Judgement, Kind, Place, Verdict, judgement_of, look_once, succeed_once};
 use crate::settings::BindKey;
-use crate::sql::{self, Dialect, Named};
+use crate::sql::{self, Dialect, NamedTable};
 
 /// A query was not sent, as a part of it belongs to another database.
 ///
@@ -154,7 +154,7 @@ fn look_at_sql(
             false => own.next().is_some(),
             true => {
                 let written = |is_set: bool| {
-                    let is_same = |one: &&Named<'_>| one.is_source && one.name == table.name;
+                    let is_same = |one: &&NamedTable<'_>| one.is_source && one.name == table.name;
                     tables.iter().filter(is_same).filter(|one| one.is_set == is_set).count()
                 };
                 let shown = own.map(|own| count_sources(kind.type_name, own.path));

@@ -2,7 +2,7 @@
 
 use crate::backend::Backend;
 use crate::bind::Bind;
-use crate::engine::Loan;
+use crate::engine::Checkout;
 use crate::query::Origin;
 use crate::session::Session;
 use crate::settings::BindKey;
@@ -17,7 +17,7 @@ pub trait Lease: Send {
     fn connection(&mut self) -> &mut Self::Connection;
 
     /// What is known of the connection, unless it is nobody's but the caller's.
-    fn loan(&mut self) -> Option<&mut Loan<Self::Connection>>;
+    fn checkout(&mut self) -> Option<&mut Checkout<Self::Connection>>;
 
     /// The key of the bind, if it is known.
     fn key(&self) -> Option<BindKey>;
@@ -25,7 +25,7 @@ pub trait Lease: Send {
 
 /// The database that queries on `lease` are run in.
 pub(super) fn origin(lease: &mut impl Lease) -> Origin {
-    Origin { key: lease.key(), tenant: lease.loan().and_then(|loan| loan.tenant()) }
+    Origin { key: lease.key(), tenant: lease.checkout().and_then(|checkout| checkout.tenant()) }
 }
 
 impl<B: Bind> Lease for Session<B> {
@@ -35,8 +35,8 @@ impl<B: Bind> Lease for Session<B> {
         self
     }
 
-    fn loan(&mut self) -> Option<&mut Loan<B::Connection>> {
-        Some(self.loan_mut())
+    fn checkout(&mut self) -> Option<&mut Checkout<B::Connection>> {
+        Some(self.checkout_mut())
     }
 
     fn key(&self) -> Option<BindKey> {
@@ -51,8 +51,8 @@ impl<B: Bind> Lease for &mut Session<B> {
         self
     }
 
-    fn loan(&mut self) -> Option<&mut Loan<B::Connection>> {
-        Some(self.loan_mut())
+    fn checkout(&mut self) -> Option<&mut Checkout<B::Connection>> {
+        Some(self.checkout_mut())
     }
 
     fn key(&self) -> Option<BindKey> {
@@ -67,7 +67,7 @@ impl<C: Backend> Lease for &mut C {
         self
     }
 
-    fn loan(&mut self) -> Option<&mut Loan<C>> {
+    fn checkout(&mut self) -> Option<&mut Checkout<C>> {
         None
     }
 

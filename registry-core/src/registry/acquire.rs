@@ -12,10 +12,10 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::Registry;
-use super::route::{Found, Route, identity_of};
+use super::route::{FoundEngine, Route, identity_of};
 use crate::backend::Backend;
 use crate::bind::{Bind, Bound, ByKey};
-use crate::engine::{AcquireError, AnyEngine, Attempt, Core, Loan};
+use crate::engine::{AcquireAttempt, AcquireError, AnyEngine, Checkout, TypedEngine};
 use crate::session::Session;
 use crate::settings::{BindKey, BindSettings};
 
@@ -106,15 +106,15 @@ pub struct Acquire<'r, B: Bind> {
 enum State<'r, B: Bind> {
     Start(Route<'r>),
     Failed(AcquireError),
-    Waiting(BoxFuture<'r, Result<Loan<B::Connection>, AcquireError>>),
+    Waiting(BoxFuture<'r, Result<Checkout<B::Connection>, AcquireError>>),
     Done,
 }
 
 /// What there is to begin with, when a session cannot be had at once.
 enum First<C: Backend> {
-    Attempt(Attempt<C>),
+    AcquireAttempt(AcquireAttempt<C>),
     /// An engine, or none if it is to be opened.
-    Engine(Option<Found<C>>),
+    Engine(Option<FoundEngine<C>>),
 }
 
 impl<'r, B: Bind> Acquire<'r, B> {
@@ -134,14 +134,14 @@ impl<'r, B: Bind> Acquire<'r, B> {
         self
     }
 
-    fn session(&mut self, loan: Loan<B::Connection>) -> Session<B> {
+    fn session(&mut self, checkout: Checkout<B::Connection>) -> Session<B> {
         if let Some(tenant) = self.tenant.take() {
-            loan.set_tenant(tenant);
+            checkout.set_tenant(tenant);
         }
         if self.is_for_query {
-            loan.mark_for_query();
+            checkout.mark_for_query();
         }
-        Session::new(loan)
+        Session::new(checkout)
     }
 
     /// Waits for `limit` at most, instead of the engine's `acquire_timeout`.
@@ -153,16 +153,16 @@ impl<'r, B: Bind> Acquire<'r, B> {
     }
 
     /// A session at once, or what to wait for.
-    fn start(&mut self, route: Route<'r>) -> Result<Poll<Loan<B::Connection>>, AcquireError> {
+    fn start(&mut self, route: Route<'r>) -> Result<Poll<Checkout<B::Connection>>, AcquireError> {
         let Ok(runtime) = Handle::try_current() else {
             return Err(AcquireError::NoRuntime { key: route.bind_key::<B>() });
         };
         self.tenant = route.tenant();
         let first = match route.find::<B>(self.registry)? {
             Some(found) if found.schema.is_none() => {
-                match Core::try_lend(found.engine, &runtime, None) {
-                    Ok(Attempt::Ready(loan)) => return Ok(Poll::Ready(loan)),
-                    Ok(attempt) => First::Attempt(attempt),
+                match TypedEngine::try_lend(found.engine, &runtime, None) {
+                    Ok(AcquireAttempt::Ready(checkout)) => return Ok(Poll::Ready(checkout)),
+                    Ok(attempt) => First::AcquireAttempt(attempt),
                     Err(error) if is_replaced(&error, self.registry) => First::Engine(None),
                     Err(error) => return Err(route.told::<B>(error)),
                 }
@@ -185,14 +185,16 @@ async fn wait<B: Bind>(
     route: Route<'_>,
     first: First<B::Connection>,
     within: Option<Duration>,
-) -> Result<Loan<B::Connection>, AcquireError> {
+) -> Result<Checkout<B::Connection>, AcquireError> {
     let started = Instant::now();
     let found = match first {
         First::Engine(found) => found,
-        First::Attempt(attempt) => match Core::lend(attempt, started, within, None).await {
-            Err(error) if is_replaced(&error, registry) || error.lacks_resources() => None,
-            outcome => return outcome.map_err(|error| route.told::<B>(error)),
-        },
+        First::AcquireAttempt(attempt) => {
+            match TypedEngine::lend(attempt, started, within, None).await {
+                Err(error) if is_replaced(&error, registry) || error.lacks_resources() => None,
+                outcome => return outcome.map_err(|error| route.told::<B>(error)),
+            }
+        }
     };
     // Boxed: it is large and rare, and each caller that waits would make room for it.
     Box::pin(wait_for_engine::<B>(registry, route, found, started, within)).await
@@ -204,25 +206,25 @@ async fn wait<B: Bind>(
 async fn wait_for_engine<B: Bind>(
     registry: &Registry,
     route: Route<'_>,
-    mut found: Option<Found<B::Connection>>,
+    mut found: Option<FoundEngine<B::Connection>>,
     started: Instant,
     within: Option<Duration>,
-) -> Result<Loan<B::Connection>, AcquireError> {
+) -> Result<Checkout<B::Connection>, AcquireError> {
     let runtime = Handle::current();
     let told = |error| route.told::<B>(error);
     let mut lacked = None;
     loop {
-        let Found { engine, schema } = match found.take() {
+        let FoundEngine { engine, schema } = match found.take() {
             Some(found) => found,
             None => route.open::<B>(registry, started, within).await.map_err(told)?,
         };
         let core = Arc::clone(engine.engine());
         let wanted = schema.as_deref();
-        let lent = match Core::try_lend(engine, &runtime, wanted) {
-            Ok(attempt) => Core::lend(attempt, started, within, wanted).await,
+        let lent = match TypedEngine::try_lend(engine, &runtime, wanted) {
+            Ok(attempt) => TypedEngine::lend(attempt, started, within, wanted).await,
             Err(error) => Err(error),
         };
-        let loan = match lent {
+        let checkout = match lent {
             Err(error) if is_replaced(&error, registry) => continue,
             Err(error) if error.lacks_resources() => {
                 let limit = within.unwrap_or(core.settings().options.acquire_timeout);
@@ -237,9 +239,9 @@ async fn wait_for_engine<B: Bind>(
             Err(error) if error.is_timeout() => return Err(told(lacked.unwrap_or(error))),
             lent => lent.map_err(told)?,
         };
-        let Some(schema) = schema else { return Ok(loan) };
-        return match Core::prepare(loan, schema).await {
-            Ok(Some(loan)) => Ok(loan),
+        let Some(schema) = schema else { return Ok(checkout) };
+        return match TypedEngine::prepare(checkout, schema).await {
+            Ok(Some(checkout)) => Ok(checkout),
             Ok(None) => Err(route.unknown_schema::<B>()),
             Err(error) if is_replaced(&error, registry) => continue,
             Err(error) => Err(told(error)),
@@ -258,13 +260,15 @@ impl<B: Bind> Future for Acquire<'_, B> {
         loop {
             match std::mem::replace(&mut this.state, State::Done) {
                 State::Start(route) => {
-                    if let Poll::Ready(loan) = this.start(route)? {
-                        return Poll::Ready(Ok(this.session(loan)));
+                    if let Poll::Ready(checkout) = this.start(route)? {
+                        return Poll::Ready(Ok(this.session(checkout)));
                     }
                 }
                 State::Failed(error) => return Poll::Ready(Err(error)),
                 State::Waiting(mut waiting) => match waiting.as_mut().poll(cx) {
-                    Poll::Ready(loan) => return Poll::Ready(loan.map(|loan| this.session(loan))),
+                    Poll::Ready(checkout) => {
+                        return Poll::Ready(checkout.map(|checkout| this.session(checkout)));
+                    }
                     Poll::Pending => {
                         this.state = State::Waiting(waiting);
                         return Poll::Pending;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, PoisonError};
 
 use super::Registry;
-use super::served::{Named, Served};
-use super::tenants::{Source, TenantBind};
+use super::bind_entry::{BindEntry, ReplaceableEngine};
+use super::tenants::{TenantBind, TenantSource};
 use crate::engine;
 use crate::settings::{
     BackendKind, BindKey, BindSettings, EngineSettings, SettingsError, UnknownBind, WrongBackend,
@@ -15,21 +15,21 @@ pub(super) fn replace(
     key: &str,
     settings: BindSettings,
 ) -> Result<(), ReplaceError> {
-    let Some(served) = registry.0.table.by_key(key) else {
+    let Some(entry) = registry.0.table.by_key(key) else {
         return Err(registry.unknown(key).into());
     };
-    let key = served.key();
+    let key = entry.key();
     if registry.is_closed() {
         return Err(ReplaceError::Closed { key });
     }
-    let settings = registry.0.recipes.engine(key, settings);
+    let settings = registry.0.bind_defaults.engine(key, settings);
     let settings = settings.map_err(|source| ReplaceError::Settings { key, source })?;
-    let is_per_tenant = matches!(served, Served::Tenants(_));
+    let is_per_tenant = matches!(entry, BindEntry::Tenants(_));
     if settings.url.is_per_tenant() != is_per_tenant {
         return Err(ReplaceError::Tenants { key, is_per_tenant });
     }
-    let own_schema = match served {
-        Served::Schemas { schema, .. } => Some(&**schema),
+    let own_schema = match entry {
+        BindEntry::Schemas { schema, .. } => Some(&**schema),
         _ => None,
     };
     if settings.tenant_schema.as_deref().is_some_and(|schema| Some(schema) != own_schema) {
@@ -37,13 +37,13 @@ pub(super) fn replace(
             SettingsError::of("tenant_schema", "it is not changed while the registry is used");
         return Err(ReplaceError::Settings { key, source });
     }
-    match served {
-        Served::Engine(named) | Served::Schemas { engine: named, .. } => {
+    match entry {
+        BindEntry::Engine(named) | BindEntry::Schemas { engine: named, .. } => {
             check_backend(&settings, named.current().settings().url.backend())?;
             replace_named(registry, named, settings);
         }
-        Served::Tenants(tenants) => {
-            if let Source::Template(before) = tenants.source() {
+        BindEntry::Tenants(tenants) => {
+            if let TenantSource::Template(before) = tenants.source() {
                 check_backend(&settings, before.url.backend())?;
             }
             replace_tenants(registry, tenants, settings);
@@ -57,7 +57,7 @@ fn check_backend(settings: &EngineSettings, expected: BackendKind) -> Result<(),
     if found == expected { Ok(()) } else { Err(WrongBackend { key, expected, found }) }
 }
 
-fn replace_named(registry: &Registry, named: &Named, settings: EngineSettings) {
+fn replace_named(registry: &Registry, named: &ReplaceableEngine, settings: EngineSettings) {
     let old = named.replace(engine::open(Arc::new(settings), None));
     {
         let mut replaced = registry.0.replaced.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +74,7 @@ fn replace_named(registry: &Registry, named: &Named, settings: EngineSettings) {
 
 fn replace_tenants(registry: &Registry, tenants: &TenantBind, settings: EngineSettings) {
     let key = settings.key;
-    tenants.replace(Source::Template(Arc::new(settings)));
+    tenants.replace(TenantSource::Template(Arc::new(settings)));
     // By their names as well: an engine has the key of the bind that has opened it first.
     let named = registry.0.on_demand.identities_of(key);
     registry.0.on_demand.close(|own| own.settings().key == key || named.contains(own));

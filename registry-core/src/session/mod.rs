@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 use crate::bind::Bind;
-use crate::engine::{AnyEngine, Loan};
+use crate::engine::{AnyEngine, Checkout};
 use crate::settings::{BindKey, EngineOptions};
 
 mod transaction;
@@ -30,13 +30,13 @@ mod transaction;
 /// name nobody knows there whether its rows were read, so the server is asked for an answer before the
 /// connection is lent again, and it is replaced if rows are in the way.
 pub struct Session<B: Bind> {
-    loan: Loan<B::Connection>,
+    checkout: Checkout<B::Connection>,
     bind: PhantomData<fn() -> B>,
 }
 
 impl<B: Bind> Session<B> {
-    pub(crate) fn new(loan: Loan<B::Connection>) -> Self {
-        Self { loan, bind: PhantomData }
+    pub(crate) fn new(checkout: Checkout<B::Connection>) -> Self {
+        Self { checkout, bind: PhantomData }
     }
 
     /// The bind key of the database that it is connected to.
@@ -44,7 +44,7 @@ impl<B: Bind> Session<B> {
     pub fn key(&self) -> &str {
         // An engine that was opened on demand may serve several binds.
         match B::KEY {
-            "" => &AnyEngine::settings(&**self.loan.engine()).key,
+            "" => &AnyEngine::settings(&**self.checkout.engine()).key,
             key => key,
         }
     }
@@ -56,15 +56,15 @@ impl<B: Bind> Session<B> {
     }
 
     pub(crate) fn options(&self) -> &EngineOptions {
-        &AnyEngine::settings(&**self.loan.engine()).options
+        &AnyEngine::settings(&**self.checkout.engine()).options
     }
 
-    pub(crate) fn loan(&self) -> &Loan<B::Connection> {
-        &self.loan
+    pub(crate) fn checkout(&self) -> &Checkout<B::Connection> {
+        &self.checkout
     }
 
-    pub(crate) fn loan_mut(&mut self) -> &mut Loan<B::Connection> {
-        &mut self.loan
+    pub(crate) fn checkout_mut(&mut self) -> &mut Checkout<B::Connection> {
+        &mut self.checkout
     }
 }
 
@@ -72,13 +72,13 @@ impl<B: Bind> Deref for Session<B> {
     type Target = B::Connection;
 
     fn deref(&self) -> &B::Connection {
-        self.loan.connection()
+        self.checkout.connection()
     }
 }
 
 impl<B: Bind> DerefMut for Session<B> {
     fn deref_mut(&mut self) -> &mut B::Connection {
-        self.loan.connection_mut()
+        self.checkout.connection_mut()
     }
 }
 

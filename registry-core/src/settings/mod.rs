@@ -63,6 +63,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 
 mod backend_kind;
+mod bind_defaults;
 mod bind_key;
 mod bind_settings;
 mod credentials;
@@ -76,7 +77,6 @@ mod nearest;
 mod options;
 mod pooler;
 mod ranges;
-mod recipes;
 mod resolve;
 mod tenant_name;
 mod unknown_bind;
@@ -101,8 +101,8 @@ pub use url::{DatabaseUrl, InvalidUrl};
 pub use work_keys::WrongKeys;
 pub use work_options::{Isolation, WorkOptions};
 
+pub(crate) use bind_defaults::BindDefaults;
 pub(crate) use credentials::CredentialSource;
-pub(crate) use recipes::Recipes;
 pub(crate) use resolve::{EngineSettings, FromCode, OnDemandOptions, Resolved, resolve};
 pub(crate) use tenant_name::TenantName;
 

@@ -17,7 +17,9 @@ mod reach;
 mod session;
 
 use super::Backend;
-use super::driver::{Canceller, DEFERRABLE, Driver, Opened, Reach, begin_by_ansi};
+use super::driver::{
+    Canceller, ConnectContext, DEFERRABLE, Driver, OpenedConnection, begin_by_ansi,
+};
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::observed::{ErrorClass, Observed, Parting};
@@ -122,8 +124,8 @@ impl Driver for Mysql {
     async fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-        reach: Reach<'_>,
-    ) -> Result<Opened<Self>, ConnectError> {
+        reach: ConnectContext<'_>,
+    ) -> Result<OpenedConnection<Self>, ConnectError> {
         let opts = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         let builder = OptsBuilder::from_opts(opts)
             // Diesel has a cache of its own, and counts rows as the other backends do.
@@ -154,7 +156,7 @@ impl Driver for Mysql {
             let token = Arc::clone(&token);
             Box::pin(async move { drop(token.cancel_query().await) })
         });
-        Ok(Opened { connection, observed, cancel: Some(cancel) })
+        Ok(OpenedConnection { connection, observed, cancel: Some(cancel) })
     }
 
     fn check_url(url: &DatabaseUrl) -> Result<(), String> {

@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 
 use super::classify;
 use crate::backend::ConnectError;
-use crate::backend::driver::Reach;
+use crate::backend::driver::ConnectContext;
 use crate::backend::hosts::{more_telling, share, silent};
 use crate::backend::observed::Observed;
 #[cfg(feature = "rustls")]
@@ -25,7 +25,7 @@ use crate::settings::url::tls::{TlsMode, TlsSettings};
 pub(super) async fn connect(
     builder: OptsBuilder,
     url: &DatabaseUrl,
-    Reach { hosts, deadline }: Reach<'_>,
+    ConnectContext { hosts, deadline }: ConnectContext<'_>,
     observed: &Observed,
 ) -> Result<Conn, ConnectError> {
     let opts = Opts::from(builder.clone());

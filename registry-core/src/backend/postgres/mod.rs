@@ -22,7 +22,7 @@ use tokio_postgres::error::{DbError, SqlState};
 
 use self::connect::Way;
 use super::Backend;
-use super::driver::{Driver, Opened, Reach, begin_by_ansi, depth};
+use super::driver::{ConnectContext, Driver, OpenedConnection, begin_by_ansi, depth};
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::resources::not_reached;
@@ -130,8 +130,8 @@ impl Driver for Postgres {
     async fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-        Reach { hosts, deadline }: Reach<'_>,
-    ) -> Result<Opened<Self>, ConnectError> {
+        ConnectContext { hosts, deadline }: ConnectContext<'_>,
+    ) -> Result<OpenedConnection<Self>, ConnectError> {
         let mut config = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         if let Some(startup) = startup_options(&config, options) {
             config.options(startup);

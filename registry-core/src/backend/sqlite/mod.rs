@@ -24,7 +24,7 @@ mod update;
 pub use self::connection::AsyncSqliteConnection;
 use self::refusal::Failure;
 use super::Backend;
-use super::driver::{DEFERRABLE, Driver, Opened, Reach, begin_by_ansi};
+use super::driver::{ConnectContext, DEFERRABLE, Driver, OpenedConnection, begin_by_ansi};
 use super::migrate::{MigrationLock, MigrationSession, TableReferences, migrate_by_harness};
 use super::resources::{files_were_short, no_files_left};
 use crate::backend::ConnectError;
@@ -84,8 +84,8 @@ impl Driver for Sqlite {
     async fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-        _: Reach<'_>,
-    ) -> Result<Opened<Self>, ConnectError> {
+        _: ConnectContext<'_>,
+    ) -> Result<OpenedConnection<Self>, ConnectError> {
         let Some(file) = url.sqlite_file() else {
             return Err(ConnectError::Other("not a SQLite URL".into()));
         };
@@ -97,7 +97,7 @@ impl Driver for Sqlite {
             match open_once(file, options, attempts < ATTEMPTS).await {
                 Ok(connection) => {
                     let observed = Arc::clone(connection.observed());
-                    return Ok(Opened { connection, observed, cancel: None });
+                    return Ok(OpenedConnection { connection, observed, cancel: None });
                 }
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Passing(error)) if attempts >= ATTEMPTS && !files_were_short() => {

@@ -19,7 +19,7 @@ use crate::backend::migrate::{MakesRoom, Migrated, MigrationFailure, Migrations,
 use crate::backend::resources::{can_read_files, lacks_files};
 use crate::bind::Bind;
 use crate::cause::DriverError;
-use crate::engine::{AcquireError, AnyEngine, Core, Loan, Used};
+use crate::engine::{AcquireError, AnyEngine, Checkout, EngineUse, TypedEngine};
 use crate::settings::{BindKey, Pooler};
 
 mod error;
@@ -96,7 +96,7 @@ pub(super) async fn migrate<B: Bind>(
 pub(super) async fn run_on<C: Backend>(
     registry: &Registry,
     runtime: Handle,
-    engine: Arc<Core<C>>,
+    engine: Arc<TypedEngine<C>>,
     connected: Connected<C>,
     source: impl MigrationSource<C::Backend> + Send + 'static,
 ) -> Result<MigrateReport, MigrateError> {
@@ -119,7 +119,7 @@ pub(super) async fn run_on<C: Backend>(
 /// Runs the pending ones of `source` on `connection`, with no other process in between.
 fn run<C: Backend>(
     mut connection: C,
-    engine: &Core<C>,
+    engine: &TypedEngine<C>,
     source: &impl MigrationSource<C::Backend>,
     files: &Files,
 ) -> (C, Result<MigrateReport, MigrateError>) {
@@ -247,20 +247,22 @@ fn not_found(error: AcquireError) -> MigrateError {
 pub(super) enum Connected<C: Backend> {
     /// One of its own, so that neither a full pool nor a limit on statements is in the way. The
     /// engine is not closed meanwhile.
-    Own(C, Used<Core<C>>),
+    Own(C, EngineUse<TypedEngine<C>>),
     /// The only one that an in-memory database has.
-    Lent(Loan<C>),
+    Lent(Checkout<C>),
 }
 
 impl<C: Backend> Connected<C> {
     /// `None` if there is no such schema.
     pub(super) async fn open(
-        engine: Used<Core<C>>,
+        engine: EngineUse<TypedEngine<C>>,
         schema: Option<&str>,
     ) -> Result<Option<Self>, AcquireError> {
         if engine.settings().url.is_memory() {
-            let attempt = Core::try_lend(engine, &Handle::current(), None)?;
-            return Ok(Some(Self::Lent(Core::lend(attempt, Instant::now(), None, None).await?)));
+            let attempt = TypedEngine::try_lend(engine, &Handle::current(), None)?;
+            return Ok(Some(Self::Lent(
+                TypedEngine::lend(attempt, Instant::now(), None, None).await?,
+            )));
         }
         let connection = engine.connect_to_migrate(schema).await?;
         // It could be opened, so it is kept.
@@ -271,7 +273,7 @@ impl<C: Backend> Connected<C> {
     pub(super) fn connection(&mut self) -> &mut C {
         match self {
             Self::Own(connection, _) => connection,
-            Self::Lent(loan) => loan.connection_mut(),
+            Self::Lent(checkout) => checkout.connection_mut(),
         }
     }
 
@@ -280,7 +282,7 @@ impl<C: Backend> Connected<C> {
         match self {
             // Closing the connection lets go of the locks that the server keeps for it.
             Self::Own(connection, _engine) => work(connection).1,
-            Self::Lent(mut loan) => loan.lend_on(work),
+            Self::Lent(mut checkout) => checkout.lend_on(work),
         }
     }
 }

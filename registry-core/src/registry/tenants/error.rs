@@ -1,6 +1,6 @@
 //! Why tenants were not created or dropped.
 
-use super::NoPlace;
+use super::PlacementError;
 use crate::cause::DriverError;
 use crate::engine::AcquireError;
 use crate::registry::MigrateError;
@@ -200,16 +200,16 @@ pub enum DropTenantError {
 /// Gives an error what both operations can say of where a tenant should be.
 macro_rules! from_no_place {
     ($error:ty) => {
-        impl From<(BindKey, NoPlace)> for $error {
-            fn from((key, no_place): (BindKey, NoPlace)) -> Self {
+        impl From<(BindKey, PlacementError)> for $error {
+            fn from((key, no_place): (BindKey, PlacementError)) -> Self {
                 match no_place {
-                    NoPlace::Isolated => Self::Isolated { key },
-                    NoPlace::NotPerTenant => Self::NotPerTenant { key },
-                    NoPlace::InMemory => Self::InMemory { key },
-                    NoPlace::Pooler => Self::Pooler { key },
-                    NoPlace::NoRuntime => Self::NoRuntime { key },
-                    NoPlace::Tenant(error) => Self::Tenant(error),
-                    NoPlace::Acquire(error) => Self::Acquire(*error),
+                    PlacementError::Isolated => Self::Isolated { key },
+                    PlacementError::NotPerTenant => Self::NotPerTenant { key },
+                    PlacementError::InMemory => Self::InMemory { key },
+                    PlacementError::Pooler => Self::Pooler { key },
+                    PlacementError::NoRuntime => Self::NoRuntime { key },
+                    PlacementError::Tenant(error) => Self::Tenant(error),
+                    PlacementError::Acquire(error) => Self::Acquire(*error),
                 }
             }
         }

@@ -131,7 +131,7 @@ pub(super) async fn remove<B: Bind>(
 impl<B: Bind> Asked<B> {
     /// Takes the lock, for which files may be short.
     async fn lock(&self, path: &Path) -> io::Result<Lock> {
-        let limit = self.registry.0.recipes.acquire_timeout(self.key);
+        let limit = self.registry.0.bind_defaults.acquire_timeout(self.key);
         loop {
             match Lock::take(path).await {
                 Err(error)

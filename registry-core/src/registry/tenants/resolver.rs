@@ -14,11 +14,11 @@ use super::tenant::Tenant;
 use crate::backend::ConnectError;
 use crate::cause::DriverError;
 use crate::engine::{AcquireError, CheckFailure};
-use crate::on_demand::{EngineName, Identity};
+use crate::on_demand::{EngineIdentity, EngineName};
 use crate::panicked::caught;
 use crate::registry::IsolationError;
 use crate::settings::{
-    BackendKind, BindKey, BindSettings, DatabaseUrl, EngineSettings, Recipes, SettingsError,
+    BackendKind, BindDefaults, BindKey, BindSettings, DatabaseUrl, EngineSettings, SettingsError,
     TenantName,
 };
 
@@ -96,7 +96,7 @@ impl fmt::Debug for TenantResolver {
 /// A bind with a database for each tenant.
 pub(crate) struct TenantBind {
     key: BindKey,
-    source: RwLock<Source>,
+    source: RwLock<TenantSource>,
     /// How often the source was replaced.
     generation: AtomicU64,
     /// How often what is known of a tenant was to be forgotten.
@@ -106,16 +106,16 @@ pub(crate) struct TenantBind {
 }
 
 #[derive(Clone)]
-pub(crate) enum Source {
+pub(crate) enum TenantSource {
     Template(Arc<EngineSettings>),
     Resolver(TenantResolver),
 }
 
 /// An answer on its way, for all who want it.
-type Asked = OnceCell<(Identity, Option<Instant>)>;
+type Asked = OnceCell<(EngineIdentity, Option<Instant>)>;
 
 impl TenantBind {
-    pub(crate) fn new(key: BindKey, source: Source) -> Self {
+    pub(crate) fn new(key: BindKey, source: TenantSource) -> Self {
         Self {
             key,
             source: RwLock::new(source),
@@ -138,7 +138,7 @@ impl TenantBind {
         }
     }
 
-    pub(crate) fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> TenantSource {
         self.source.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -155,8 +155,8 @@ impl TenantBind {
     /// The same in test isolation.
     pub(crate) fn isolated(&self) -> Self {
         let source = match self.source() {
-            Source::Template(settings) if settings.url.backend() != BackendKind::Sqlite => {
-                Source::Template(Arc::new(settings.isolated(None)))
+            TenantSource::Template(settings) if settings.url.backend() != BackendKind::Sqlite => {
+                TenantSource::Template(Arc::new(settings.isolated(None)))
             }
             source => source,
         };
@@ -164,7 +164,7 @@ impl TenantBind {
     }
 
     /// Looks elsewhere from now on.
-    pub(crate) fn replace(&self, source: Source) {
+    pub(crate) fn replace(&self, source: TenantSource) {
         *self.source.write().unwrap_or_else(PoisonError::into_inner) = source;
         // Whoever has found the old source out meanwhile names its engine by the old generation.
         self.generation.fetch_add(1, Ordering::SeqCst);
@@ -175,28 +175,28 @@ impl TenantBind {
     pub(crate) async fn identity_of(
         &self,
         tenant: &Tenant,
-        recipes: &Recipes,
-    ) -> Result<(Identity, Option<Instant>), AcquireError> {
+        bind_defaults: &BindDefaults,
+    ) -> Result<(EngineIdentity, Option<Instant>), AcquireError> {
         let resolver = match self.source() {
-            Source::Template(settings) => {
+            TenantSource::Template(settings) => {
                 let identity = self.identity((*settings).clone(), tenant)?;
                 return Ok((self.isolated_identity(identity, tenant).await?, None));
             }
-            Source::Resolver(resolver) => resolver,
+            TenantSource::Resolver(resolver) => resolver,
         };
         let cell = Arc::clone(self.asked().entry(tenant.checked_name().clone()).or_default());
         let asking = Asking { bind: self, tenant: tenant.checked_name(), cell: Some(cell) };
         let Some(cell) = &asking.cell else {
             unreachable!("it is only emptied when it is dropped")
         };
-        cell.get_or_try_init(|| self.ask(&resolver, tenant, recipes)).await.cloned()
+        cell.get_or_try_init(|| self.ask(&resolver, tenant, bind_defaults)).await.cloned()
     }
 
     /// Which engine is the tenant's, where nobody has to be asked.
-    pub(crate) fn identity_in_template(&self, tenant: &Tenant) -> Option<Identity> {
+    pub(crate) fn identity_in_template(&self, tenant: &Tenant) -> Option<EngineIdentity> {
         match self.source() {
-            Source::Template(settings) => self.identity((*settings).clone(), tenant).ok(),
-            Source::Resolver(_) => None,
+            TenantSource::Template(settings) => self.identity((*settings).clone(), tenant).ok(),
+            TenantSource::Resolver(_) => None,
         }
     }
 
@@ -204,8 +204,8 @@ impl TenantBind {
         &self,
         resolver: &TenantResolver,
         tenant: &Tenant,
-        recipes: &Recipes,
-    ) -> Result<(Identity, Option<Instant>), AcquireError> {
+        bind_defaults: &BindDefaults,
+    ) -> Result<(EngineIdentity, Option<Instant>), AcquireError> {
         let key = self.key;
         // The callback itself may panic as well as the future that it returns.
         let answer = caught(async { (resolver.ask)(tenant).await }).await;
@@ -220,7 +220,7 @@ impl TenantBind {
             let tenant = tenant.name().to_owned();
             return Err(AcquireError::UnknownTenant { key, tenant, source: None });
         };
-        let settings = recipes
+        let settings = bind_defaults
             .engine_of_tenant(key, bind)
             .map_err(|source| AcquireError::Settings { key, source })?;
         if settings.tenant_schema.is_some() {
@@ -236,9 +236,9 @@ impl TenantBind {
     /// In test isolation, a SQLite database is a copy of the tenant's, made when it is first asked for.
     async fn isolated_identity(
         &self,
-        identity: Identity,
+        identity: EngineIdentity,
         tenant: &Tenant,
-    ) -> Result<Identity, AcquireError> {
+    ) -> Result<EngineIdentity, AcquireError> {
         let (key, settings) = (self.key, identity.settings());
         let Some(copies) = tenant.registry().copies() else { return Ok(identity) };
         if settings.url.backend() != BackendKind::Sqlite {
@@ -258,14 +258,14 @@ impl TenantBind {
                 source: IsolationError::Copy { key, source }.into(),
             },
         })?;
-        Ok(Identity::new(settings.isolated(Some(settings.url.at_file(&copy)))))
+        Ok(EngineIdentity::new(settings.isolated(Some(settings.url.at_file(&copy)))))
     }
 
     fn identity(
         &self,
         mut settings: EngineSettings,
         tenant: &Tenant,
-    ) -> Result<Identity, AcquireError> {
+    ) -> Result<EngineIdentity, AcquireError> {
         if settings.url.is_per_tenant() {
             settings.tenant = Some(Arc::clone(tenant.checked_name().shared()));
         }
@@ -285,7 +285,7 @@ impl TenantBind {
                 });
             }
         }
-        Ok(Identity::new(settings))
+        Ok(EngineIdentity::new(settings))
     }
 
     fn asked(&self) -> MutexGuard<'_, HashMap<TenantName, Arc<Asked>>> {

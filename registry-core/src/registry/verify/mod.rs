@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::Registry;
-use super::served::Served;
+use super::bind_entry::BindEntry;
 use crate::bind::BoundItem;
 use crate::cause::Chain;
 use crate::engine::CheckFailure;
@@ -135,7 +135,7 @@ fn unfit(registry: &Registry, items: &[&BoundItem]) -> Vec<VerifyFailure> {
     for found in items {
         let item = format!("{} `{}`", found.noun, found.path);
         let place = format!("{}:{}", found.file, found.line);
-        let failure = match registry.0.table.by_key(&found.key).map(Served::backend) {
+        let failure = match registry.0.table.by_key(&found.key).map(BindEntry::backend) {
             None => VerifyFailure::UnknownBind {
                 item,
                 place: place.clone(),

@@ -21,7 +21,7 @@ use crate::settings::BindKey;
 /// How the settings of an engine are made of what is said about its bind and about all: when the
 /// registry is built, and for those engines that are opened or replaced later.
 #[derive(Clone)]
-pub(crate) struct Recipes {
+pub(crate) struct BindDefaults {
     /// What the bind itself says.
     pub(super) own: BTreeMap<BindKey, Own>,
     pub(super) general: OptionLayer,
@@ -41,7 +41,7 @@ pub(super) struct Own {
     pub(super) required: Option<bool>,
 }
 
-impl Recipes {
+impl BindDefaults {
     /// The settings of an engine for the bind `key`, at another place: what `bind` does not say is
     /// as the bind itself has it.
     pub(crate) fn engine(
@@ -152,7 +152,7 @@ impl Recipes {
     }
 }
 
-impl fmt::Debug for Recipes {
+impl fmt::Debug for BindDefaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recipes").finish_non_exhaustive()
     }

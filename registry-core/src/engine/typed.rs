@@ -11,17 +11,17 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit, TryAcquireError};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
+use super::checkout::{Checkout, Held};
 use super::connect::CHECK;
 use super::doubts::Doubts;
-use super::loan::{Held, Loan};
+use super::engine_use::EngineUse;
 use super::maintenance;
 use super::meters::Timer;
 use super::pool::Pool;
 use super::starving::Starving;
 use super::stats::Stats;
 use super::status::{EngineStatus, LastError};
-use super::used::Used;
-use super::uses::{Owner, Uses};
+use super::use_count::{EngineOwner, UseCount};
 use super::watch::Watch;
 use super::{AnyEngine, CheckFailure, Kept};
 use crate::backend::observed::Observed;
@@ -35,18 +35,18 @@ use crate::settings::EngineSettings;
 ///
 /// A session takes a permit first. The permits are the queue: first come first served, with a limit,
 /// a time-out and an end. Whoever has a permit finds a slot, and sees to it that the slot has a live
-/// connection ([`Core::fill`]).
-pub(crate) struct Core<C: Backend> {
+/// connection ([`TypedEngine::fill`]).
+pub(crate) struct TypedEngine<C: Backend> {
     pub(super) settings: Arc<EngineSettings>,
     pub(super) pool: Pool<C>,
     pub(super) permits: Semaphore,
     pub(super) stats: Stats,
-    uses: Uses,
+    uses: UseCount,
     /// Whether there was a connection. In test isolation there is one, and never another.
     pub(super) has_connected: AtomicBool,
     /// Set when it is closed.
     pub(super) closing: Latch,
-    /// Wakes [`Core::all_returned`].
+    /// Wakes [`TypedEngine::all_returned`].
     pub(super) returned: Notify,
     /// Wakes the maintenance, which must not keep the engine alive while it sleeps.
     pub(super) maintenance: Arc<Notify>,
@@ -65,25 +65,25 @@ pub(crate) struct Core<C: Backend> {
 }
 
 /// What can be had without waiting.
-pub(crate) enum Attempt<C: Backend> {
+pub(crate) enum AcquireAttempt<C: Backend> {
     /// A session with a connection that was used a moment ago.
-    Ready(Loan<C>),
+    Ready(Checkout<C>),
     /// A permit, and a slot that must be looked at first.
     Held(Held<C>),
     /// Nothing: others are in front.
-    Wait(Used<Core<C>>, Timer),
+    Wait(EngineUse<TypedEngine<C>>, Timer),
 }
 
-impl<C: Backend> Core<C> {
+impl<C: Backend> TypedEngine<C> {
     /// `owner` has opened it on demand.
-    pub(crate) fn new(settings: Arc<EngineSettings>, owner: Option<Weak<dyn Owner>>) -> Self {
+    pub(crate) fn new(settings: Arc<EngineSettings>, owner: Option<Weak<dyn EngineOwner>>) -> Self {
         let max = settings.options.max_connections;
         Self {
             pool: Pool::new(max),
             permits: Semaphore::new(max as usize),
             stats: Stats::new(settings.key, max),
             settings,
-            uses: Uses::new(owner),
+            uses: UseCount::new(owner),
             has_connected: AtomicBool::new(false),
             closing: Latch::default(),
             returned: Notify::new(),
@@ -100,15 +100,15 @@ impl<C: Backend> Core<C> {
     /// A session at once, if one can be had without any input or output. Preferably one whose connection
     /// was last in `schema`.
     pub(crate) fn try_lend(
-        engine: Used<Self>,
+        engine: EngineUse<Self>,
         runtime: &Handle,
         schema: Option<&str>,
-    ) -> Result<Attempt<C>, AcquireError> {
+    ) -> Result<AcquireAttempt<C>, AcquireError> {
         let asked = Timer::start();
         let taken = engine.permits.try_acquire().map(SemaphorePermit::forget);
         match taken {
             Ok(()) => {}
-            Err(TryAcquireError::NoPermits) => return Ok(Attempt::Wait(engine, asked)),
+            Err(TryAcquireError::NoPermits) => return Ok(AcquireAttempt::Wait(engine, asked)),
             Err(TryAcquireError::Closed) => return Err(engine.closed_error()),
         }
         let mut held = Held::new(engine, asked);
@@ -119,22 +119,26 @@ impl<C: Backend> Core<C> {
         engine.wake_maintenance();
         let is_fresh = lease.as_mut().is_some_and(|lease| engine.is_fresh(lease, runtime));
         held.put(lease);
-        Ok(if is_fresh { Attempt::Ready(Loan::new(held)) } else { Attempt::Held(held) })
+        Ok(if is_fresh {
+            AcquireAttempt::Ready(Checkout::new(held))
+        } else {
+            AcquireAttempt::Held(held)
+        })
     }
 
     /// A session, whatever it takes. Dropping the future gives everything back.
     ///
     /// The caller has waited since `started`, and waits for `within` at the most, or `acquire_timeout`.
     pub(crate) async fn lend(
-        attempt: Attempt<C>,
+        attempt: AcquireAttempt<C>,
         started: Instant,
         within: Option<Duration>,
         schema: Option<&str>,
-    ) -> Result<Loan<C>, AcquireError> {
+    ) -> Result<Checkout<C>, AcquireError> {
         let engine = match &attempt {
-            Attempt::Ready(loan) => Arc::clone(loan.engine()),
-            Attempt::Held(held) => Arc::clone(held.engine()),
-            Attempt::Wait(engine, _) => Arc::clone(engine.engine()),
+            AcquireAttempt::Ready(checkout) => Arc::clone(checkout.engine()),
+            AcquireAttempt::Held(held) => Arc::clone(held.engine()),
+            AcquireAttempt::Wait(engine, _) => Arc::clone(engine.engine()),
         };
         let within = within.unwrap_or(engine.settings.options.acquire_timeout);
         let span = engine.stats.acquire_span();
@@ -145,15 +149,17 @@ impl<C: Backend> Core<C> {
 
     async fn lend_within(
         self: &Arc<Self>,
-        attempt: Attempt<C>,
+        attempt: AcquireAttempt<C>,
         started: Instant,
         within: Duration,
         schema: Option<&str>,
-    ) -> Result<Loan<C>, AcquireError> {
+    ) -> Result<Checkout<C>, AcquireError> {
         let mut held = match attempt {
-            Attempt::Ready(loan) => return Ok(loan),
-            Attempt::Held(held) => held,
-            Attempt::Wait(engine, asked) => Self::wait(engine, started, within, asked).await?,
+            AcquireAttempt::Ready(checkout) => return Ok(checkout),
+            AcquireAttempt::Held(held) => held,
+            AcquireAttempt::Wait(engine, asked) => {
+                Self::wait(engine, started, within, asked).await?
+            }
         };
         while held.lease_mut().is_none() {
             match self.pool.take(schema) {
@@ -173,12 +179,12 @@ impl<C: Backend> Core<C> {
             // Boxed: it is large and rare, and each caller that waits would make room for it.
             Box::pin(self.unless_closed(filling)).await??;
         }
-        Ok(Loan::new(held))
+        Ok(Checkout::new(held))
     }
 
     /// Waits for a permit, behind those who came before.
     async fn wait(
-        engine: Used<Self>,
+        engine: EngineUse<Self>,
         started: Instant,
         within: Duration,
         asked: Timer,
@@ -283,12 +289,12 @@ impl<C: Backend> Core<C> {
 
 /// Somebody who waits for a connection that is opened or looked at.
 struct Filling<'a, C: Backend> {
-    engine: &'a Core<C>,
+    engine: &'a TypedEngine<C>,
     caller: Caller,
 }
 
 impl<'a, C: Backend> Filling<'a, C> {
-    fn new(engine: &'a Core<C>) -> Self {
+    fn new(engine: &'a TypedEngine<C>) -> Self {
         let caller = Caller::current();
         engine.filling.lock().unwrap_or_else(PoisonError::into_inner).push(caller);
         Self { engine, caller }
@@ -304,8 +310,8 @@ impl<C: Backend> Drop for Filling<'_, C> {
     }
 }
 
-/// Wakes [`Core::all_returned`] when it is dropped.
-struct Returns<'a, C: Backend>(&'a Core<C>);
+/// Wakes [`TypedEngine::all_returned`] when it is dropped.
+struct Returns<'a, C: Backend>(&'a TypedEngine<C>);
 
 impl<C: Backend> Drop for Returns<'_, C> {
     fn drop(&mut self) {
@@ -315,7 +321,7 @@ impl<C: Backend> Drop for Returns<'_, C> {
     }
 }
 
-impl<C: Backend> AnyEngine for Core<C> {
+impl<C: Backend> AnyEngine for TypedEngine<C> {
     fn settings(&self) -> &EngineSettings {
         &self.settings
     }
@@ -347,16 +353,16 @@ impl<C: Backend> AnyEngine for Core<C> {
                 return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
             };
             let limit = self.settings.options.check_timeout;
-            let attempt = Self::try_lend(Used::new(Arc::clone(&self)), &runtime, None)?;
-            let mut loan = Self::lend(attempt, Instant::now(), within, None).await?;
-            match timeout(limit, loan.connection_mut().batch_execute(CHECK)).await {
+            let attempt = Self::try_lend(EngineUse::new(Arc::clone(&self)), &runtime, None)?;
+            let mut checkout = Self::lend(attempt, Instant::now(), within, None).await?;
+            match timeout(limit, checkout.connection_mut().batch_execute(CHECK)).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => {
-                    loan.discard();
+                    checkout.discard();
                     Err(CheckFailure::Check(error.into()))
                 }
                 Err(_) => {
-                    loan.discard();
+                    checkout.discard();
                     Err(CheckFailure::Check(Box::new(ConnectError::TimedOut { after: limit })))
                 }
             }
@@ -369,14 +375,14 @@ impl<C: Backend> AnyEngine for Core<C> {
             let Ok(runtime) = Handle::try_current() else {
                 return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
             };
-            let attempt = Self::try_lend(Used::new(Arc::clone(&self)), &runtime, None)?;
-            let mut loan = Self::lend(attempt, Instant::now(), None, None).await?;
+            let attempt = Self::try_lend(EngineUse::new(Arc::clone(&self)), &runtime, None)?;
+            let mut checkout = Self::lend(attempt, Instant::now(), None, None).await?;
             let read_only = self.settings.options.read_only;
             if read_only {
                 // It is not lent again with what follows.
-                loan.discard();
+                checkout.discard();
             }
-            let connection = loan.connection_mut();
+            let connection = checkout.connection_mut();
             let copied = async {
                 if !read_only {
                     return connection.batch_execute(&copy).await;
@@ -399,17 +405,17 @@ impl<C: Backend> AnyEngine for Core<C> {
 
     fn all_returned(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            Core::all_returned(&self).await;
+            TypedEngine::all_returned(&self).await;
             self.all_gone().await;
             C::all_closed(&self.settings.url).await;
         })
     }
 
     fn lent(&self) -> u32 {
-        Core::lent(self)
+        TypedEngine::lent(self)
     }
 
-    fn uses(&self) -> &Uses {
+    fn uses(&self) -> &UseCount {
         &self.uses
     }
 
@@ -446,7 +452,7 @@ impl<C: Backend> AnyEngine for Core<C> {
     }
 }
 
-impl<C: Backend> Drop for Core<C> {
+impl<C: Backend> Drop for TypedEngine<C> {
     fn drop(&mut self) {
         self.maintenance.notify_one();
     }

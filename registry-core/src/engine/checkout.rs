@@ -8,20 +8,20 @@ use diesel_async::TransactionManager;
 
 use super::AnyEngine;
 use super::connect::forget_statements;
-use super::core::Core;
+use super::engine_use::EngineUse;
 use super::meters::Timer;
 use super::pool::Lease;
 use super::returning;
-use super::used::Used;
+use super::typed::TypedEngine;
 use super::watch::Watch;
 use crate::backend::Backend;
-use crate::backend::observed::Left;
+use crate::backend::observed::SessionEffects;
 use crate::engine::caller::Caller;
 
 /// The right to one of an engine's connections, and its slot once there is one. Dropping it gives both
 /// back.
 pub(crate) struct Held<C: Backend> {
-    engine: Used<Core<C>>,
+    engine: EngineUse<TypedEngine<C>>,
     lease: Option<Lease<C>>,
     /// When it was asked for.
     asked: Timer,
@@ -30,11 +30,11 @@ pub(crate) struct Held<C: Backend> {
 impl<C: Backend> Held<C> {
     /// The caller has taken one of the engine's permits, and has let it forget where it came from: one
     /// that borrows the engine could not be kept beside it.
-    pub(super) fn new(engine: Used<Core<C>>, asked: Timer) -> Self {
+    pub(super) fn new(engine: EngineUse<TypedEngine<C>>, asked: Timer) -> Self {
         Self { engine, lease: None, asked }
     }
 
-    pub(super) fn engine(&self) -> &Arc<Core<C>> {
+    pub(super) fn engine(&self) -> &Arc<TypedEngine<C>> {
         self.engine.engine()
     }
 
@@ -58,7 +58,7 @@ impl<C: Backend> Held<C> {
     }
 
     /// The engine and the slot, if there is one.
-    pub(super) fn parts(&mut self) -> Option<(&Arc<Core<C>>, &mut Lease<C>)> {
+    pub(super) fn parts(&mut self) -> Option<(&Arc<TypedEngine<C>>, &mut Lease<C>)> {
         let engine = self.engine.engine();
         self.lease.as_mut().map(|lease| (engine, lease))
     }
@@ -87,14 +87,14 @@ impl<C: Backend> Drop for Held<C> {
 /// in which a statement was cut short: it is closed. What else was left behind is undone, as far as
 /// it was noticed ([`Watch`](super::watch::Watch)) and `reset_on_return` asks for; that needs the
 /// server, so it runs in the background, and the connection counts as lent until it is done.
-pub struct Loan<C: Backend> {
+pub struct Checkout<C: Backend> {
     /// Empty only while it is dropped.
     held: Option<Held<C>>,
     is_discarded: bool,
     lent: Timer,
 }
 
-impl<C: Backend> Loan<C> {
+impl<C: Backend> Checkout<C> {
     /// `held` has a slot that is filled.
     pub(super) fn new(held: Held<C>) -> Self {
         if let Some(watch) = held.lease().and_then(|lease| lease.watch()) {
@@ -112,7 +112,7 @@ impl<C: Backend> Loan<C> {
         Self { held: Some(held), is_discarded: false, lent: Timer::start() }
     }
 
-    pub(crate) fn engine(&self) -> &Arc<Core<C>> {
+    pub(crate) fn engine(&self) -> &Arc<TypedEngine<C>> {
         match &self.held {
             Some(held) => held.engine(),
             None => unreachable!("a loan is only emptied when it is dropped"),
@@ -177,12 +177,12 @@ impl<C: Backend> Loan<C> {
     }
 
     /// What the borrower has left behind so far.
-    pub(crate) fn left(&self) -> Option<Left> {
+    pub(crate) fn left(&self) -> Option<SessionEffects> {
         self.watch().map(|watch| watch.left())
     }
 
     /// Forgets what statements that were not the borrower's have left behind since then.
-    pub(crate) fn restore(&self, left: Option<Left>) {
+    pub(crate) fn restore(&self, left: Option<SessionEffects>) {
         if let (Some(watch), Some(left)) = (self.watch(), left) {
             watch.restore(left);
         }
@@ -229,13 +229,13 @@ impl<C: Backend> Loan<C> {
     }
 }
 
-impl<C: Backend> fmt::Debug for Loan<C> {
+impl<C: Backend> fmt::Debug for Checkout<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loan").field("is_discarded", &self.is_discarded).finish_non_exhaustive()
     }
 }
 
-impl<C: Backend> Drop for Loan<C> {
+impl<C: Backend> Drop for Checkout<C> {
     fn drop(&mut self) {
         let Some(mut held) = self.held.take() else { return };
         let settings = &held.engine.settings;

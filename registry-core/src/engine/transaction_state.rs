@@ -12,34 +12,34 @@ use diesel::QueryResult;
 use tokio::time::timeout;
 
 use super::AnyEngine;
-use super::loan::Loan;
+use super::checkout::Checkout;
 use crate::backend::Backend;
 use crate::backend::diagnosis::Diagnosis;
-use crate::backend::observed::{ErrorClass, Left, Questions, TransactionStatus};
+use crate::backend::observed::{ErrorClass, SessionEffects, TransactionDoubts, TransactionStatus};
 
 /// What is known of a transaction since its begin.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct TransactionState {
     ends: (u32, u32),
-    over: Option<Over>,
+    over: Option<TransactionEnd>,
     /// Whether whoever has begun it is ending it.
     is_ending: bool,
     /// What could not be asked yet without a loss of savepoints that the program has set.
-    pending: Questions,
+    pending: TransactionDoubts,
 }
 
 /// How a transaction has ended that was neither committed nor rolled back by whoever has begun it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Over {
+pub(crate) enum TransactionEnd {
     /// The database has rolled it back, after an error.
     RolledBack,
     /// A statement has ended it, and may have committed it.
     Ended,
 }
 
-impl Standing {
+impl TransactionState {
     /// How the transaction has ended, if that was found out.
-    pub(crate) fn over(&self) -> Option<Over> {
+    pub(crate) fn over(&self) -> Option<TransactionEnd> {
         self.over
     }
 
@@ -50,11 +50,11 @@ impl Standing {
 
     /// Notes that it is not there any more.
     pub(crate) fn has_ended(&mut self) {
-        self.over.get_or_insert(Over::Ended);
+        self.over.get_or_insert(TransactionEnd::Ended);
     }
 }
 
-impl<C: Backend> Loan<C> {
+impl<C: Backend> Checkout<C> {
     /// Whether the server or the driver tells when a transaction ends.
     fn tells_of_ends(&self) -> bool {
         C::KNOWS_TRANSACTIONS || self.watch().is_some_and(|watch| watch.observed.is_read())
@@ -66,7 +66,7 @@ impl<C: Backend> Loan<C> {
     }
 
     /// Begins to look after a transaction that was just begun, and marked.
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> TransactionState {
         if let Some(watch) = self.watch() {
             watch.observed.take_questions();
             watch.is_questioned.store(true, Ordering::Relaxed);
@@ -83,42 +83,42 @@ impl<C: Backend> Loan<C> {
     }
 
     /// Begins to look after a transaction inside another one, whose questions stay its own.
-    pub(crate) fn standing_inside(&self) -> Standing {
+    pub(crate) fn standing_inside(&self) -> TransactionState {
         let ends = self.watch().map(|watch| watch.observed.ends());
-        Standing {
+        TransactionState {
             ends: ends.unwrap_or_default(),
             over: None,
             is_ending: false,
-            pending: Questions::default(),
+            pending: TransactionDoubts::default(),
         }
     }
 
     /// What is known of a transaction without asking the server: how it has ended, if it has.
-    pub(crate) fn glance(&mut self, standing: &mut Standing) -> Option<Over> {
+    pub(crate) fn glance(&mut self, standing: &mut TransactionState) -> Option<TransactionEnd> {
         if standing.over.is_none() && !standing.is_ending {
             standing.over = self.seen(standing.ends);
         }
         standing.over
     }
 
-    fn seen(&mut self, before: (u32, u32)) -> Option<Over> {
+    fn seen(&mut self, before: (u32, u32)) -> Option<TransactionEnd> {
         let observed = &self.watch()?.observed;
         let (ends, rollbacks) = observed.ends();
         if ends != before.0
             || observed.is_read() && observed.transaction() == TransactionStatus::Idle
         {
-            return Some(Over::Ended);
+            return Some(TransactionEnd::Ended);
         }
         if rollbacks != before.1 {
-            return Some(Over::RolledBack);
+            return Some(TransactionEnd::RolledBack);
         }
         if self.connection_mut().is_outside_transaction() {
-            return Some(Over::Ended);
+            return Some(TransactionEnd::Ended);
         }
         // What is not answered may have been done.
         let observed = &self.watch()?.observed;
-        let may_end = observed.is_ending() || observed.questions().has(Questions::ENDED);
-        (may_end && !self.is_fit()).then_some(Over::Ended)
+        let may_end = observed.is_ending() || observed.questions().has(TransactionDoubts::ENDED);
+        (may_end && !self.is_fit()).then_some(TransactionEnd::Ended)
     }
 
     /// Whether the server has not answered all of a statement that may have ended the transaction, though its outcome
@@ -128,7 +128,7 @@ impl<C: Backend> Loan<C> {
     }
 
     /// Waits for the rest of an answer, for `check_timeout` at the most.
-    pub(crate) async fn hear_out(&mut self, standing: &mut Standing) {
+    pub(crate) async fn hear_out(&mut self, standing: &mut TransactionState) {
         // The rest of what was cut short may be long in coming, and tells nothing that is needed.
         if !self.is_unanswered() || !self.is_fit() {
             return;
@@ -142,48 +142,50 @@ impl<C: Backend> Loan<C> {
     }
 
     /// Whether the server is to be asked before the transaction is used again.
-    pub(crate) fn has_questions(&self, standing: &Standing) -> bool {
-        let asked = Questions::ENDED.and(Questions::SAVEPOINT).and(Questions::FAILED);
+    pub(crate) fn has_questions(&self, standing: &TransactionState) -> bool {
+        let asked = TransactionDoubts::ENDED
+            .and(TransactionDoubts::SAVEPOINT)
+            .and(TransactionDoubts::FAILED);
         self.mark().is_some()
             && !standing.is_ending
-            && (standing.pending != Questions::default()
+            && (standing.pending != TransactionDoubts::default()
                 || self
                     .watch()
                     .is_some_and(|watch| watch.observed.questions().has(asked) || watch.is_blind()))
     }
 
-    fn take_questions(&self) -> Questions {
-        let Some(watch) = self.watch() else { return Questions::default() };
+    fn take_questions(&self) -> TransactionDoubts {
+        let Some(watch) = self.watch() else { return TransactionDoubts::default() };
         let questions = watch.observed.take_questions();
         match watch.is_blind() {
             // Anything may have been run.
-            true => questions.and(Questions::ENDED).and(Questions::SAVEPOINT),
+            true => questions.and(TransactionDoubts::ENDED).and(TransactionDoubts::SAVEPOINT),
             false => questions,
         }
     }
 
     /// How a transaction has ended, if it has. The server is asked, where a statement since the last time is not known
     /// to have left the transaction alone.
-    pub(crate) async fn look(&mut self, standing: &mut Standing) -> Option<Over> {
+    pub(crate) async fn look(&mut self, standing: &mut TransactionState) -> Option<TransactionEnd> {
         self.hear_out(standing).await;
         if self.glance(standing).is_some() || !self.has_questions(standing) {
             return standing.over;
         }
         let questions = self.take_questions();
-        if questions.has(Questions::FAILED) {
+        if questions.has(TransactionDoubts::FAILED) {
             self.diagnose().await;
         }
         let all = questions.and(standing.pending);
-        let is_asked = all.has(Questions::ENDED.and(Questions::FAILED));
+        let is_asked = all.has(TransactionDoubts::ENDED.and(TransactionDoubts::FAILED));
         if !is_asked {
             // So that the savepoints of the program stay when the mark is next looked for.
             self.set_mark().await;
             return None;
         }
-        let keeps_savepoints = all.has(Questions::SAVEPOINT);
+        let keeps_savepoints = all.has(TransactionDoubts::SAVEPOINT);
         let is_marked = self.is_marked(keeps_savepoints).await;
         // Where there is no answer, it may have ended.
-        if !is_marked.unwrap_or(!all.has(Questions::ENDED)) {
+        if !is_marked.unwrap_or(!all.has(TransactionDoubts::ENDED)) {
             standing.over = Some(how(all));
         } else if keeps_savepoints && C::MARK_IS_SAVEPOINT {
             standing.pending = all;
@@ -198,20 +200,20 @@ impl<C: Backend> Loan<C> {
     /// That of the question, which says that the transaction has failed.
     pub(crate) async fn look_at_last(
         &mut self,
-        standing: &mut Standing,
-    ) -> QueryResult<Option<Over>> {
+        standing: &mut TransactionState,
+    ) -> QueryResult<Option<TransactionEnd>> {
         self.hear_out(standing).await;
         if self.glance(standing).is_some() || self.mark().is_none() {
             return Ok(standing.over);
         }
         let questions = self.take_questions();
-        if questions.has(Questions::FAILED) {
+        if questions.has(TransactionDoubts::FAILED) {
             self.diagnose().await;
         }
         let all = questions.and(standing.pending);
         // A savepoint of the program that was rolled back to has taken the mark along.
-        let may_lack_mark = all.has(Questions::SAVEPOINT)
-            && !all.has(Questions::ENDED.and(Questions::FAILED))
+        let may_lack_mark = all.has(TransactionDoubts::SAVEPOINT)
+            && !all.has(TransactionDoubts::ENDED.and(TransactionDoubts::FAILED))
             && C::MARK_IS_SAVEPOINT;
         let left = self.left();
         let mut answer = self.connection_mut().is_marked(false).await;
@@ -220,10 +222,10 @@ impl<C: Backend> Loan<C> {
         }
         self.settle(left);
         let is_marked = match answer {
-            Err(_) if all.has(Questions::ENDED) => false,
+            Err(_) if all.has(TransactionDoubts::ENDED) => false,
             answer => answer?,
         };
-        standing.pending = Questions::default();
+        standing.pending = TransactionDoubts::default();
         if !is_marked {
             standing.over = Some(how(all));
         }
@@ -238,9 +240,9 @@ impl<C: Backend> Loan<C> {
     /// That of a connection that is gone.
     pub(crate) async fn look_closely(
         &mut self,
-        standing: &mut Standing,
-    ) -> QueryResult<Option<Over>> {
-        let asked = Questions::ENDED.and(Questions::FAILED);
+        standing: &mut TransactionState,
+    ) -> QueryResult<Option<TransactionEnd>> {
+        let asked = TransactionDoubts::ENDED.and(TransactionDoubts::FAILED);
         let may_be_another = self.has_questions(standing)
             && self.watch().is_some_and(|watch| {
                 watch.is_blind() || watch.observed.questions().and(standing.pending).has(asked)
@@ -279,7 +281,7 @@ impl<C: Backend> Loan<C> {
     /// Whether statements were run since the last time after which only the server knows how the transaction stands.
     pub(crate) fn may_have_failed(&self) -> bool {
         self.watch().is_some_and(|watch| {
-            watch.observed.questions() != Questions::default() || watch.is_blind()
+            watch.observed.questions() != TransactionDoubts::default() || watch.is_blind()
         })
     }
 
@@ -313,7 +315,7 @@ impl<C: Backend> Loan<C> {
     }
 
     /// Forgets what a question has left behind, which was not the borrower's.
-    fn settle(&self, left: Option<Left>) {
+    fn settle(&self, left: Option<SessionEffects>) {
         self.restore(left);
         if let Some(watch) = self.watch() {
             watch.observed.take_questions();
@@ -323,7 +325,11 @@ impl<C: Backend> Loan<C> {
 
 /// How a transaction has ended whose mark is gone. If no statement was run that could have ended it, and one has failed,
 /// only the database can have done so, and it does so by a rollback.
-fn how(questions: Questions) -> Over {
-    let has_failed = questions.has(Questions::FAILED.and(Questions::ROWS));
-    if has_failed && !questions.has(Questions::ENDED) { Over::RolledBack } else { Over::Ended }
+fn how(questions: TransactionDoubts) -> TransactionEnd {
+    let has_failed = questions.has(TransactionDoubts::FAILED.and(TransactionDoubts::ROWS));
+    if has_failed && !questions.has(TransactionDoubts::ENDED) {
+        TransactionEnd::RolledBack
+    } else {
+        TransactionEnd::Ended
+    }
 }

@@ -1,6 +1,6 @@
 //! From a bind key to its engine.
 
-use super::served::Served;
+use super::bind_entry::BindEntry;
 use crate::bind::Bind;
 use crate::settings::BindKey;
 
@@ -15,7 +15,7 @@ pub(super) struct Table {
 
 struct Cell {
     key: BindKey,
-    served: Served,
+    entry: BindEntry,
 }
 
 /// The key of a bind, and its hash, as constants.
@@ -37,38 +37,38 @@ pub(super) fn key_of<B: Bind>() -> BindKey {
 
 impl Table {
     /// Each has its own key.
-    pub(super) fn new(binds: Vec<Served>) -> Self {
+    pub(super) fn new(binds: Vec<BindEntry>) -> Self {
         let len = (binds.len() * 2).next_power_of_two();
         let mut cells: Box<[Option<Cell>]> = (0..len).map(|_| None).collect();
-        for served in binds {
-            let key = served.key();
+        for entry in binds {
+            let key = entry.key();
             let mut at = hash(key.bytes()) as usize & (len - 1);
             while cells[at].is_some() {
                 at = (at + 1) & (len - 1);
             }
-            cells[at] = Some(Cell { key, served });
+            cells[at] = Some(Cell { key, entry });
         }
         Self { cells }
     }
 
     /// What serves the bind `B`.
-    pub(super) fn of<B: Bind>(&self) -> Option<&Served> {
+    pub(super) fn of<B: Bind>(&self) -> Option<&BindEntry> {
         self.find(&Constants::<B>::KEY, Constants::<B>::HASH)
     }
 
     /// What serves the bind of that key.
-    pub(super) fn by_key(&self, key: &str) -> Option<&Served> {
+    pub(super) fn by_key(&self, key: &str) -> Option<&BindEntry> {
         let key = BindKey::new(key).ok()?;
         self.find(&key, hash(key.bytes()))
     }
 
-    fn find(&self, key: &BindKey, hash: u64) -> Option<&Served> {
+    fn find(&self, key: &BindKey, hash: u64) -> Option<&BindEntry> {
         let last = self.cells.len() - 1;
         let mut at = hash as usize & last;
         // An empty cell ends the search, and half of them are empty.
         while let Some(cell) = &self.cells[at] {
             if cell.key == *key {
-                return Some(&cell.served);
+                return Some(&cell.entry);
             }
             at = (at + 1) & last;
         }

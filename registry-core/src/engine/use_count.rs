@@ -9,15 +9,15 @@ use super::sync::{AtomicBool, AtomicUsize, Ordering};
 /// A use is a session, somebody who waits for one, or somebody who has found the engine and is about to
 /// ask. It is begun by whoever may close the engine otherwise, under the lock in which that is decided,
 /// and ended without one.
-pub(crate) struct Uses {
+pub(crate) struct UseCount {
     count: AtomicUsize,
     has_lent: AtomicBool,
     /// The engines of the settings have none: they are never closed for want of use.
-    owner: Option<Weak<dyn Owner>>,
+    owner: Option<Weak<dyn EngineOwner>>,
 }
 
 /// Whoever has opened an engine on demand.
-pub(crate) trait Owner: Send + Sync {
+pub(crate) trait EngineOwner: Send + Sync {
     /// Whether somebody waits for an engine to be unused.
     fn is_waited_for(&self) -> bool;
 
@@ -25,8 +25,8 @@ pub(crate) trait Owner: Send + Sync {
     fn unused(self: Arc<Self>);
 }
 
-impl Uses {
-    pub(crate) fn new(owner: Option<Weak<dyn Owner>>) -> Self {
+impl UseCount {
+    pub(crate) fn new(owner: Option<Weak<dyn EngineOwner>>) -> Self {
         Self { count: AtomicUsize::new(0), has_lent: AtomicBool::new(false), owner }
     }
 

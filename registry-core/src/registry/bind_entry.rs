@@ -2,17 +2,17 @@
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use super::tenants::{Source, TenantBind};
+use super::tenants::{TenantBind, TenantSource};
 use crate::engine::AnyEngine;
 use crate::settings::{BackendKind, BindKey};
 
 /// What stands behind a bind key.
-pub(crate) enum Served {
+pub(crate) enum BindEntry {
     /// One engine.
-    Engine(Named),
+    Engine(ReplaceableEngine),
     /// One engine, with a schema for each tenant.
     Schemas {
-        engine: Named,
+        engine: ReplaceableEngine,
         /// With `{tenant}` in it.
         schema: Arc<str>,
     },
@@ -20,7 +20,7 @@ pub(crate) enum Served {
     Tenants(TenantBind),
 }
 
-impl Served {
+impl BindEntry {
     pub(super) fn key(&self) -> BindKey {
         match self {
             Self::Engine(engine) | Self::Schemas { engine, .. } => engine.first.settings().key,
@@ -43,8 +43,8 @@ impl Served {
                 Some(engine.current().settings().url.backend())
             }
             Self::Tenants(tenants) => match tenants.source() {
-                Source::Template(settings) => Some(settings.url.backend()),
-                Source::Resolver(_) => None,
+                TenantSource::Template(settings) => Some(settings.url.backend()),
+                TenantSource::Resolver(_) => None,
             },
         }
     }
@@ -53,12 +53,12 @@ impl Served {
 /// The engine of a bind, which can be replaced.
 ///
 /// Few ever are. So the first one is found without a lock, and stays, closed, beside its replacement.
-pub(crate) struct Named {
+pub(crate) struct ReplaceableEngine {
     first: Arc<dyn AnyEngine>,
     later: OnceLock<RwLock<Arc<dyn AnyEngine>>>,
 }
 
-impl Named {
+impl ReplaceableEngine {
     pub(super) fn new(engine: Arc<dyn AnyEngine>) -> Self {
         Self { first: engine, later: OnceLock::new() }
     }
