@@ -21,7 +21,7 @@ use diesel::internal::table_macro::{FromClause, Join, SelectStatement};
 use diesel::query_builder::Query;
 use diesel::query_source::{AppearsInFromClause, Never, QuerySource};
 
-use super::sources::{AllIn, Source};
+use super::from_clause::{AllIn, Source};
 
 /// The predicates `W` on `F`, of which every subquery is in the database `B`.
 pub trait Predicates<F, B> {}

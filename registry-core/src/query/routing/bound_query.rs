@@ -4,10 +4,10 @@ use diesel::internal::table_macro::{BoxedSelectStatement, FromClause, SelectStat
 use diesel::query_builder::{DeleteStatement, InsertStatement, UpdateStatement};
 use diesel::query_source::QuerySource;
 
-use super::bound_to::BoundTo;
-use super::routed::{ByTable, ByTarget, Checked};
-use super::sources::Source;
+use super::from_clause::Source;
+use super::statements::{ByTable, ByTarget, Checked};
 use crate::bind::{Bind, Bound};
+use crate::query::bound_to::BoundTo;
 
 #[diagnostic::do_not_recommend]
 impl<F, S, D, W, O, L, G, H, K> Bound for SelectStatement<FromClause<F>, S, D, W, O, L, G, H, K>

@@ -24,7 +24,7 @@ pub trait Lease: Send {
 }
 
 /// The database that queries on `lease` are run in.
-pub(super) fn origin(lease: &mut impl Lease) -> Origin {
+pub(in crate::query) fn origin(lease: &mut impl Lease) -> Origin {
     Origin { key: lease.key(), tenant: lease.checkout().and_then(|checkout| checkout.tenant()) }
 }
 

@@ -3,7 +3,7 @@
 use diesel::internal::table_macro::{Join, JoinOn};
 use diesel::query_source::{Alias, AliasSource, QuerySource};
 
-use super::same::OneDatabase;
+use super::one_database::OneDatabase;
 use crate::bind::{Bind, Bound};
 
 /// Something in a FROM clause.

@@ -4,7 +4,7 @@
 //! where it is a source, by `FromClause<app::schema::events::table>`, and where a column of it is named,
 //! by `app::schema::events::columns::id`.
 
-use super::known::{BoundTable, Known, modules};
+use super::bound_tables::{BoundTable, Known, modules};
 use super::type_names::{Outer, SLICE, walk};
 
 /// How much of a query its type shows.
@@ -261,7 +261,7 @@ fn arguments_of(path: &str) -> Arguments {
 // Types of this crate that are about another query.
 const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
 const TOLD: &str = "registry_core::query::bound_to::Told";
-const GATHERED: &str = "registry_core::query::gathered::Gathered";
+const GATHERED: &str = "registry_core::query::execute::upsert::Gathered";
 
 /// Whether a type of that path writes nothing but what its arguments write, and words of its own or of the
 /// program's. Any other is held to be a box.

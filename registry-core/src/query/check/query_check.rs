@@ -1,7 +1,7 @@
 //! Tables of another bind in a query, looked for before it is sent, where the compiler cannot.
 //!
 //! A table is its Rust type. The name of a query's type has all those that are not in a box, so that is what
-//! is read first ([`shown`](super::shown)). What is in a box goes by its SQL: Diesel quotes every table that
+//! is read first ([`shown`](super::type_inspection)). What is in a box goes by its SQL: Diesel quotes every table that
 //! it writes after `FROM`, `JOIN`, `INTO`, `UPDATE` and `ONLY`, and of those, the ones that are bound, and not
 //! to the bind of the query, are where they should not be.
 
@@ -12,12 +12,12 @@ use diesel::backend::Backend;
 use diesel::query_builder::{QueryBuilder, QueryFragment};
 use diesel::result::Error as DieselError;
 
-use super::erased::Erased;
-use super::executor::Lender;
-use super::known::{BoundTable, KNOWN, Known};
-use super::locks::{LockThatIsLost, is_lost};
-use super::shown::{Shown, count_sources, read};
-use super::verdicts::{Judgement, Kind, Place, Verdict, judgement_of, look_once, succeed_once};
+use super::bound_tables::{BoundTable, KNOWN, Known};
+use super::lost_locks::{LockThatIsLost, is_lost};
+use super::type_cache::{Judgement, Kind, Place, Verdict, judgement_of, look_once, succeed_once};
+use super::type_inspection::{Shown, count_sources, read};
+use crate::query::erased::Erased;
+use crate::query::executor::Lender;
 use crate::settings::BindKey;
 use crate::sql::{self, Dialect, NamedTable};
 
@@ -83,14 +83,14 @@ pub struct Check {
 }
 
 impl Check {
-    pub(super) const fn of<E: Lender<B>, B>() -> Self {
+    pub(in crate::query) const fn of<E: Lender<B>, B>() -> Self {
         let dialect = Dialect::of(<E::Connection as crate::Backend>::KIND);
         Self { key: E::KEY, dialect, keeps_locks: E::KEEPS_LOCKS }
     }
 
     /// Fails if a table of the query belongs to another bind.
     #[inline]
-    pub(super) fn look_at<DB, ST>(self, query: &Erased<'_, DB, ST>) -> QueryResult<()>
+    pub(in crate::query) fn look_at<DB, ST>(self, query: &Erased<'_, DB, ST>) -> QueryResult<()>
     where
         DB: Backend<QueryBuilder: Default> + Default,
     {
@@ -115,7 +115,7 @@ impl Check {
     }
 
     /// Fails if the type of that name shows a table of another bind.
-    pub(super) fn look_at_type(self, type_name: &'static str) -> QueryResult<()> {
+    pub(in crate::query) fn look_at_type(self, type_name: &'static str) -> QueryResult<()> {
         let Some(key) = self.key else { return Ok(()) };
         let kind = Kind { type_name, code: 0, key };
         match &judgement_of(kind, || judge(&KNOWN, kind)).tables {

@@ -25,10 +25,10 @@ use diesel::sql_types::Bool;
 use diesel::sqlite::{Sqlite as Dialect, SqliteQueryBuilder};
 use diesel::{ConnectionError, ConnectionResult, QueryResult, RunQueryDsl, SqliteConnection};
 
-use super::bound_to::BoundTo;
-use super::erased::Erased;
-use super::execute::{ByWord, Execute};
+use super::{ByWord, Execute};
 use crate::backend::Sqlite;
+use crate::query::bound_to::BoundTo;
+use crate::query::erased::Erased;
 
 /// How a command is run: as the one statement that Diesel would give its own connections.
 ///

@@ -3,7 +3,7 @@
 use diesel::internal::table_macro::{NoFromClause, SelectStatement};
 use diesel::query_builder::{QueryFragment, SelectClauseExpression};
 
-use super::combined::{Question, TablesIn};
+use super::backend_probe::{Question, TablesIn};
 
 /// A query without a table of its own that selects nothing but subqueries on the database `B`, and what
 /// combines them.

@@ -20,9 +20,9 @@ use diesel::query_builder::{
 use diesel::query_source::QuerySource;
 use diesel::sql_types::{self, HasSqlType, TypeMetadata};
 
-use super::probe::Predicates;
-use super::routed::{ByTable, LocksNothing};
-use super::sources::{AllIn, Source};
+use super::from_clause::{AllIn, Source};
+use super::source_probe::Predicates;
+use super::statements::{ByTable, LocksNothing};
 
 /// A combination of queries whose tables, in FROM and in WHERE, are all in the database `B`.
 pub trait Combines<B> {}

@@ -8,18 +8,18 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::hidden::HiddenTable;
+use super::query_check::HiddenTable;
 use crate::sql::Dialect;
 
 /// A type of queries, and for which bind they are run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Kind {
+pub(in crate::query) struct Kind {
     /// Its name, by the address of that.
-    pub(super) type_name: &'static str,
+    pub(in crate::query) type_name: &'static str,
     /// The address of the code that writes its SQL: types that are declared in two blocks of a function have
     /// the same name, but write what they write by code of their own.
-    pub(super) code: usize,
-    pub(super) key: &'static str,
+    pub(in crate::query) code: usize,
+    pub(in crate::query) key: &'static str,
 }
 
 /// What is known of a type of queries.

@@ -18,11 +18,11 @@ use diesel::query_source::QuerySource;
 use diesel::sql_types::Untyped;
 
 use super::asks::Asks;
-use super::bound_to::{BoundTo, Told};
-use super::combined::{Combines, LocksNoPart};
-use super::probe::{Around, Nothing, OpenPredicates, Predicates, Strict};
-use super::sources::{AllIn, Source};
+use super::backend_probe::{Combines, LocksNoPart};
+use super::from_clause::{AllIn, Source};
+use super::source_probe::{Around, Nothing, OpenPredicates, Predicates, Strict};
 use crate::bind::Bind;
+use crate::query::bound_to::{BoundTo, Told};
 
 /// A query that is for the database `B`.
 ///
