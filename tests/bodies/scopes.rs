@@ -234,7 +234,7 @@ fn is_for_itself(error: &WorkError, line: u32) {
     assert!(matches!(error, WorkError::InUse { held_by_caller: true, .. }), "{error}");
     assert!(!error.is_transient());
     let text = error.to_string();
-    let place = format!("already, taken at tests/bodies/scopes.rs:{line}:");
+    let place = format!("already, taken at {}:{line}:", file!());
     assert!(text.starts_with("this task has the unit of work of this scope"), "{text}");
     assert!(text.contains(&place), "{text}");
 }
@@ -417,7 +417,7 @@ async fn who_waits_for_somebody_else_hears_who_that_is_and_may_try_again() {
     });
     let line = told.await.expect("it has it");
     let error = scope.work().await.expect_err("another task has it");
-    let text = format!("was in use for 2s, taken at tests/bodies/scopes.rs:{line}:");
+    let text = format!("was in use for 2s, taken at {}:{line}:", file!());
     assert!(error.to_string().contains(&text), "{error}");
     assert!(error.is_transient());
     release.send(()).expect("it waits");
@@ -435,7 +435,7 @@ async fn who_awaits_another_task_that_waits_for_it_is_not_told_to_try_again() {
         (line, tokio::spawn(asks).await.expect("no panic").expect_err("in vain"))
     });
     let (line, error) = error.await;
-    let place = format!("which has done nothing with it, taken at tests/bodies/scopes.rs:{line}:");
+    let place = format!("which has done nothing with it, taken at {}:{line}:", file!());
     assert!(error.to_string().contains(&place), "{error}");
     assert!(matches!(error, WorkError::InUse { held_by_caller: false, is_kept: true, .. }));
     assert!(!error.is_transient());
@@ -594,7 +594,7 @@ async fn a_unit_of_work_that_is_forgotten_is_told_of_with_the_place_of_its_begin
         is_at_rest(&registry).await;
         let told = told();
         assert_eq!(told.len(), at + 1, "{told:?}");
-        let place = format!("began=tests/bodies/scopes.rs:{}:", first + at as u32);
+        let place = format!("began={}:{}:", file!(), first + at as u32);
         assert!(told[at].contains("DEBUG registry:") && told[at].contains(&place), "{told:?}");
         assert!(told[at].contains("touched=`default`, `other`"), "{told:?}");
     }
@@ -610,7 +610,7 @@ async fn a_unit_of_work_that_is_forgotten_is_told_of_with_the_place_of_its_begin
         _ = endless => panic!("it has no end"),
         () = touched.notified() => {}
     }
-    assert!(told()[4].contains(&format!("began=tests/bodies/scopes.rs:{line}:")));
+    assert!(told()[4].contains(&format!("began={}:{line}:", file!())));
     is_at_rest(&registry).await;
     let line = line!() + 1;
     let endless = registry.scope(async {
@@ -622,8 +622,8 @@ async fn a_unit_of_work_that_is_forgotten_is_told_of_with_the_place_of_its_begin
         () = endless => panic!("it has no end"),
         () = touched.notified() => {}
     }
-    assert!(told()[5].contains(&format!("began=tests/bodies/scopes.rs:{}:", line + 1)));
-    assert!(told()[5].contains(&format!("scope=tests/bodies/scopes.rs:{line}:")));
+    assert!(told()[5].contains(&format!("began={}:{}:", file!(), line + 1)));
+    assert!(told()[5].contains(&format!("scope={}:{line}:", file!())));
     is_at_rest(&registry).await;
     // Nothing was touched, or somebody has said what is to become of it.
     drop(registry.begin());

@@ -25,8 +25,8 @@ use tokio::sync::Notify;
 use support::log::captured_log;
 use support::{eventually, postgres};
 
+#[path = "../support/mod.rs"]
 mod support;
-#[path = "web/tenants.rs"]
 mod tenants;
 
 mod schema {

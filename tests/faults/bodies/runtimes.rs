@@ -148,7 +148,8 @@ fn a_runtime_without_timers_costs_the_engine_nothing() {
     let registry = registry(&server().database("timeless"), |bind| bind);
     for _ in 0..4 {
         let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");
-        let acquired = catch_unwind(AssertUnwindSafe(|| runtime.block_on(acquire_plainly(&registry))));
+        let acquired =
+            catch_unwind(AssertUnwindSafe(|| runtime.block_on(acquire_plainly(&registry))));
         acquired.expect_err("tokio says that timers are disabled");
         assert_eq!(registry.status().engines[0].in_use, 0);
     }

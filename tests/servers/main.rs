@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use diesel_async::{AsyncConnection, AsyncMysqlConnection, AsyncPgConnection};
 
-#[path = "support/mount.rs"]
+#[path = "../support/mount.rs"]
 mod mount;
+#[path = "../support/mod.rs"]
 mod support;
 
 mount::mount!(databases);

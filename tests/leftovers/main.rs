@@ -3,86 +3,74 @@
 //!
 //! Each test has a table of spellings. One that goes wrong does not hide the others: all are told together.
 
+#[path = "../support/mod.rs"]
 mod support;
 
-#[path = "leftovers"]
 mod postgres {
     pub(crate) use crate::support::backends::postgres::*;
 
-    #[path = "postgres/harmless.rs"]
     mod harmless;
-    #[path = "postgres/notifications.rs"]
     mod notifications;
-    #[path = "postgres/prepared.rs"]
     mod prepared;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every backend")]
+    #[path = "../rig.rs"]
     mod rig;
-    #[path = "postgres/state.rs"]
     mod state;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every backend")]
+    #[path = "../streams.rs"]
     mod streams;
-    #[path = "postgres/temporary.rs"]
     mod temporary;
-    #[path = "postgres/transactions.rs"]
     mod transactions;
 }
 
-#[path = "leftovers"]
+#[path = "postgres"]
 mod postgres_by_socket {
     pub(crate) use crate::support::backends::postgres_by_socket::*;
 
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
-    #[path = "postgres/harmless.rs"]
     mod harmless;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
-    #[path = "postgres/notifications.rs"]
     mod notifications;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
-    #[path = "postgres/prepared.rs"]
     mod prepared;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
+    #[path = "../rig.rs"]
     mod rig;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
-    #[path = "postgres/state.rs"]
     mod state;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
+    #[path = "../streams.rs"]
     mod streams;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
-    #[path = "postgres/temporary.rs"]
     mod temporary;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
-    #[path = "postgres/transactions.rs"]
     mod transactions;
 }
 
-#[path = "leftovers"]
 mod mysql {
     pub(crate) use crate::support::backends::mysql::*;
 
-    #[path = "mysql/harmless.rs"]
     mod harmless;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every backend")]
+    #[path = "../rig.rs"]
     mod rig;
-    #[path = "mysql/state.rs"]
     mod state;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every backend")]
+    #[path = "../streams.rs"]
     mod streams;
-    #[path = "mysql/transactions.rs"]
     mod transactions;
 }
 
-#[path = "leftovers"]
 mod sqlite {
     pub(crate) use crate::support::backends::sqlite::*;
 
-    #[path = "sqlite/harmless.rs"]
     mod harmless;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every backend")]
+    #[path = "../rig.rs"]
     mod rig;
-    #[path = "sqlite/state.rs"]
     mod state;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every backend")]
+    #[path = "../streams.rs"]
     mod streams;
-    #[path = "sqlite/transactions.rs"]
     mod transactions;
 }

@@ -2,14 +2,11 @@
 //! run by diesel-async on the connection of a session, and by this crate on that session and on the registry.
 //! Of those that only one backend has it is enough that they compile.
 
-#[path = "kinds/everywhere.rs"]
 mod everywhere;
-#[path = "kinds/mysql.rs"]
 mod mysql;
-#[path = "kinds/postgres.rs"]
 mod postgres;
-#[path = "kinds/sqlite.rs"]
 mod sqlite;
+#[path = "../support/mod.rs"]
 mod support;
 
 /// Loads each query with diesel-async, and on a session and the registry.

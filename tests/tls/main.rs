@@ -13,10 +13,9 @@ use registry_core::settings::BindSettings;
 use registry_core::{AcquireError, Backend, ConnectError, Mysql, Postgres, Registry, Settings};
 use tokio::sync::{Mutex, MutexGuard};
 
-#[path = "tls/certificates.rs"]
 mod certificates;
-#[path = "tls/relay.rs"]
 mod relay;
+#[path = "../support/mod.rs"]
 mod support;
 
 use certificates::{Certificates, Pair};

@@ -4,11 +4,9 @@
 //! By default these runs are short. `REGISTRY_TEST_FULL=1` makes them as long and as wide as the
 //! guarantees in the documentation claim.
 
+#[path = "../support/mod.rs"]
 mod support;
 
-#[path = "pressure/load.rs"]
 mod load;
-#[path = "pressure/postgres.rs"]
 mod postgres;
-#[path = "pressure/sqlite.rs"]
 mod sqlite;

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use diesel::sql_types::BigInt;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
 
+#[path = "../support/mod.rs"]
 mod support;
 
 /// Worked out from the two files with a program that shares nothing with the example.

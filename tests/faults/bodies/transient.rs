@@ -169,7 +169,8 @@ async fn a_query_that_a_read_only_server_refuses_may_be_tried_again() {
 async fn a_broken_rule_stays_broken_and_is_told_with_its_bind() {
     let url = server().database("transient");
     let (registry, _outside) = prepared(&url, |bind| bind).await;
-    let twice = || diesel::insert_into(things::table).values((things::id.eq(1), things::value.eq(1)));
+    let twice =
+        || diesel::insert_into(things::table).values((things::id.eq(1), things::value.eq(1)));
     let error = twice().execute(&registry).await.expect_err("it is there");
     assert!(!error.is_transient());
     assert_names_bind(&error);

@@ -1,13 +1,11 @@
 //! Queries that find their own database.
 
-#[path = "queries/dialects.rs"]
 mod dialects;
-#[path = "queries/documented.rs"]
 mod documented;
-#[path = "support/mount.rs"]
+#[path = "../support/mount.rs"]
 mod mount;
-#[path = "queries/same_names.rs"]
 mod same_names;
+#[path = "../support/mod.rs"]
 mod support;
 
 mount::mount!(queries, same_names);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use diesel_async::{SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use registry_core::ConnectError;
 
 use super::rig::{

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use registry_core::settings::BindSettings;
 use registry_core::{Registry, RegistryBuilder, VerifyFailure, bind, bind_tables};
 
+#[path = "../support/mod.rs"]
 mod support;
 
 mod schema {
@@ -77,7 +78,7 @@ async fn every_failure_is_told_at_once_with_its_place_and_cause() {
         ("model `verify::User`", wrong),
     ] {
         let line = lines.iter().find(|line| line.contains(item)).expect(item);
-        assert!(line.starts_with(&format!("  {item} (tests/verify.rs:")), "{line}");
+        assert!(line.starts_with(&format!("  {item} (tests/verify/main.rs:")), "{line}");
         assert!(line.ends_with(problem), "{line}");
     }
     assert!(

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use diesel_async::{SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use futures_util::future::join_all;
 use registry_core::ConnectError;
 use tokio::time::timeout;
