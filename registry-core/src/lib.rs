@@ -111,6 +111,8 @@
 //! names those that it needs, and does not choose for the program that uses it. `rustls` adds TLS to the
 //! servers among them, see [`DatabaseUrl`]; `metrics` reports what engines do; `axum` is for requests.
 
+// Marks in the documentation what needs a feature. The attribute is unstable, and docs.rs builds with a nightly compiler.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
     expect(
@@ -122,13 +124,12 @@
     )
 )]
 
+mod async_func;
 mod backend;
 mod bind;
-mod bind_key;
-mod caller;
+mod cause;
 mod engine;
 pub mod error;
-mod func;
 mod latch;
 mod on_demand;
 mod panicked;
@@ -144,36 +145,31 @@ pub mod tenant;
 pub mod web;
 pub mod work;
 
-pub use backend::Backend;
 #[cfg(feature = "mysql")]
 pub use backend::Mysql;
 #[cfg(feature = "postgres")]
 pub use backend::Postgres;
 #[cfg(feature = "sqlite")]
 pub use backend::{AsyncSqliteConnection, Sqlite};
+pub use backend::{Backend, ConnectError};
 pub use bind::{Bind, Bound, ByKey, Db, KeyName, Name};
-pub use bind_key::{BindKey, InvalidBindKey};
-pub use engine::{Engine, EngineStatus, LastError};
-pub use error::{
-    AcquireError, ConnectError, CreateTenantError, DropTenantError, Error, IsolationError,
-    MigrateError, QueryError, ReplaceError, UnknownBind, VerifyError, VerifyFailure, WrongBackend,
-};
+pub use engine::{AcquireError, Engine, EngineStatus, LastError};
+pub use error::Error;
 pub use on_demand::{OnDemandEngine, OnDemandStatus};
-pub use query::{BindDsl, OptionalExtension, RunQueryDsl, SaveChangesDsl};
+pub use query::{BindDsl, OptionalExtension, QueryError, RunQueryDsl, SaveChangesDsl};
 pub use registry::{
-    BindHealth, CheckReport, CloseReport, MigrateReport, Registry, RegistryBuilder, Status,
-    VerifyReport,
+    Acquire, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
+    IsolationError, MigrateError, MigrateReport, Registry, RegistryBuilder, ReplaceError, Status,
+    Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
 };
 pub use registry_derive::{bind, bind_tables, binds};
-pub use session::{Acquire, Session};
+pub use session::Session;
 pub use settings::{
-    BackendKind, BindSettings, Credentials, DatabaseUrl, EngineOptions, Pooler, ResetOnReturn,
-    Settings, SettingsError,
+    BackendKind, BindKey, BindSettings, Credentials, DatabaseUrl, EngineOptions, InvalidBindKey,
+    Isolation, Pooler, ResetOnReturn, Settings, SettingsError, TenantError, UnknownBind,
+    WorkOptions, WrongBackend,
 };
-pub use tenant::{Tenant, TenantError, TenantResolver};
-pub use work::{
-    CommitError, Committed, CurrentWork, Isolation, Scope, UnitOfWork, WorkError, WorkOptions,
-};
+pub use work::{CommitError, Committed, CurrentWork, Scope, UnitOfWork, WorkError};
 
 /// The program in the README, as a test.
 #[cfg(all(doctest, feature = "sqlite"))]

@@ -53,7 +53,7 @@ const ROWS: [(&str, &[Proof]); 14] = [
     (
         "the same in a query that was told where it belongs",
         &[Test(
-            "registry-core/src/query/locks.rs",
+            "registry-core/src/query/check/lost_locks.rs",
             "only_the_outermost_lock_of_a_told_query_is_lost",
         )],
     ),

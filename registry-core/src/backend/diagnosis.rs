@@ -138,6 +138,27 @@ pub(crate) fn by_text(error: &Error) -> Option<ErrorClass> {
     all.iter().all(|(_, other)| other == class).then_some(*class)
 }
 
+/// Whether what failed with `error` may succeed a little later.
+pub(crate) fn is_transient(class: Option<ErrorClass>, error: &Error) -> bool {
+    use DatabaseErrorKind::{ClosedConnection, SerializationFailure, UnableToSendCommand};
+
+    let class = class.or_else(|| of(error)?.class()).or_else(|| by_text(error));
+    match (class, error) {
+        (Some(class), _) => class.is_transient(),
+        (
+            None,
+            Error::DatabaseError(ClosedConnection | SerializationFailure | UnableToSendCommand, _),
+        ) => true,
+        // SQLITE_BUSY and SQLITE_LOCKED. Diesel does not pass on their codes, and SQLite never translates
+        // its texts.
+        (None, Error::DatabaseError(DatabaseErrorKind::Unknown, information)) => {
+            let message = information.message();
+            message == "database is locked" || message.starts_with("database table is locked")
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,8 +16,9 @@ use super::hosts::Hosts;
 use super::migrate::{MakesRoom, Migrated, MigrationLock, MigrationSession, Run, TableReferences};
 use super::namespace::{Namespace, Presence};
 use super::observed::{ErrorClass, Observed};
-use crate::error::{ConnectError, DriverError};
-use crate::settings::{DatabaseUrl, EngineOptions};
+use crate::backend::ConnectError;
+use crate::cause::DriverError;
+use crate::settings::{DatabaseUrl, EngineOptions, WorkOptions};
 use crate::sql::Dialect;
 
 /// What the registry needs of a connection type beyond `AsyncConnection`.
@@ -83,6 +84,10 @@ pub trait Driver:
         std::future::ready(Ok(true))
     }
 
+    /// The statements that begin a transaction of a unit of work, in this dialect; or, as an error, the option that
+    /// the backend does not have.
+    fn begin_sql(options: &WorkOptions) -> Result<String, String>;
+
     /// Begins a transaction with these statements, and has Diesel know of it.
     fn begin(&mut self, sql: &str) -> impl Future<Output = QueryResult<()>> + Send;
 
@@ -122,8 +127,8 @@ pub trait Driver:
     fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-        reach: Reach<'_>,
-    ) -> impl Future<Output = Result<Opened<Self>, ConnectError>> + Send;
+        reach: ConnectContext<'_>,
+    ) -> impl Future<Output = Result<OpenedConnection<Self>, ConnectError>> + Send;
 
     /// Makes a schema the one in which names without a schema are looked for, and no other. False
     /// if there is no such schema.
@@ -264,8 +269,12 @@ pub trait Driver:
     }
 }
 
+/// An option of transactions that PostgreSQL alone has.
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+pub(super) const DEFERRABLE: &str = "deferrable transactions";
+
 /// A connection that was opened, and what is known of it beside.
-pub struct Opened<C> {
+pub struct OpenedConnection<C> {
     /// The connection.
     pub connection: C,
     /// What is seen of it.
@@ -274,7 +283,7 @@ pub struct Opened<C> {
     pub cancel: Option<Canceller>,
 }
 
-impl<C> fmt::Debug for Opened<C> {
+impl<C> fmt::Debug for OpenedConnection<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opened").field("observed", &self.observed).finish_non_exhaustive()
     }
@@ -285,7 +294,7 @@ pub(crate) type Canceller = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync
 
 /// How far to go to reach a server.
 #[derive(Debug, Clone, Copy)]
-pub struct Reach<'a> {
+pub struct ConnectContext<'a> {
     /// The hosts that have failed lately.
     pub hosts: &'a Hosts,
     /// When to give up.

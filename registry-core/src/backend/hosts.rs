@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::error::ConnectError;
+use crate::backend::ConnectError;
 
 /// For how long a host that has failed is tried after the others.
 const PENALTY: Duration = Duration::from_secs(30);

@@ -6,6 +6,7 @@ use crate::settings::{BackendKind, DatabaseUrl};
 
 pub(crate) mod diagnosis;
 pub(crate) mod driver;
+mod error;
 #[cfg_attr(
     not(any(feature = "postgres", feature = "mysql")),
     expect(dead_code, reason = "only servers have hosts")
@@ -28,6 +29,7 @@ mod sqlite;
 #[cfg(all(feature = "rustls", any(feature = "postgres", feature = "mysql")))]
 mod tls;
 
+pub use error::ConnectError;
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
 #[cfg(feature = "postgres")]

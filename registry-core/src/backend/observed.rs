@@ -42,7 +42,7 @@ pub struct Observed {
     rollbacks: AtomicU32,
     /// Whether statements are to be refused that follow such a rollback, and whether there was one.
     guard: AtomicU8,
-    /// What is to be asked of the transaction, see [`Questions`].
+    /// What is to be asked of the transaction, see [`TransactionDoubts`].
     questions: AtomicU8,
     /// What the server has reported of its role.
     role: AtomicU8,
@@ -86,9 +86,9 @@ impl Drop for Parting {
 
 /// What statements of a borrower may have left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Left(u8);
+pub(crate) struct SessionEffects(u8);
 
-impl Left {
+impl SessionEffects {
     /// A transaction was begun, and is not known to have ended.
     const IN_TRANSACTION: u8 = 1;
     /// Something in the session may have changed.
@@ -100,9 +100,9 @@ impl Left {
 /// What the statements since the last question may have done to a transaction, where neither the server nor the
 /// driver tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Questions(u8);
+pub(crate) struct TransactionDoubts(u8);
 
-impl Questions {
+impl TransactionDoubts {
     /// A statement may have ended it.
     pub(crate) const ENDED: Self = Self(1);
     /// A statement of savepoints was run, which was not Diesel's.
@@ -230,7 +230,7 @@ impl Observed {
 
     /// Whether a transaction may be open, by the statements that were run.
     pub(crate) fn is_in_transaction(&self) -> bool {
-        self.left.load(Ordering::Relaxed) & Left::IN_TRANSACTION != 0
+        self.left.load(Ordering::Relaxed) & SessionEffects::IN_TRANSACTION != 0
             || self.begins_by_itself.load(Ordering::Relaxed)
     }
 
@@ -239,24 +239,25 @@ impl Observed {
     }
 
     pub(crate) fn is_changed(&self) -> bool {
-        self.left.load(Ordering::Relaxed) & (Left::CHANGED | Left::IRREVERSIBLE) != 0
+        self.left.load(Ordering::Relaxed) & (SessionEffects::CHANGED | SessionEffects::IRREVERSIBLE)
+            != 0
     }
 
     pub(crate) fn is_irreversible(&self) -> bool {
-        self.left.load(Ordering::Relaxed) & Left::IRREVERSIBLE != 0
+        self.left.load(Ordering::Relaxed) & SessionEffects::IRREVERSIBLE != 0
     }
 
     /// What was left behind so far, to be restored after statements that are not the borrower's.
-    pub(crate) fn left(&self) -> Left {
-        Left(self.left.load(Ordering::Relaxed))
+    pub(crate) fn left(&self) -> SessionEffects {
+        SessionEffects(self.left.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn restore(&self, left: Left) {
+    pub(crate) fn restore(&self, left: SessionEffects) {
         self.left.store(left.0, Ordering::Relaxed);
     }
 
     pub(crate) fn forget_effects(&self) {
-        self.restore(Left::default());
+        self.restore(SessionEffects::default());
     }
 
     /// Notes what a statement may leave behind.
@@ -265,9 +266,9 @@ impl Observed {
         let mut after = before;
         match effects.session {
             SessionEffect::None => {}
-            SessionEffect::Changed => after |= Left::CHANGED,
+            SessionEffect::Changed => after |= SessionEffects::CHANGED,
             SessionEffect::Replace => {
-                after |= Left::IRREVERSIBLE;
+                after |= SessionEffects::IRREVERSIBLE;
                 self.may_have_dropped.store(true, Ordering::Relaxed);
             }
         }
@@ -275,9 +276,11 @@ impl Observed {
         if !self.is_read() {
             match effects.transaction {
                 TransactionEffect::None => {}
-                TransactionEffect::Begins => after |= Left::IN_TRANSACTION,
-                TransactionEffect::Ends => after &= !Left::IN_TRANSACTION,
-                TransactionEffect::Unknown => after |= Left::IN_TRANSACTION | Left::CHANGED,
+                TransactionEffect::Begins => after |= SessionEffects::IN_TRANSACTION,
+                TransactionEffect::Ends => after &= !SessionEffects::IN_TRANSACTION,
+                TransactionEffect::Unknown => {
+                    after |= SessionEffects::IN_TRANSACTION | SessionEffects::CHANGED
+                }
             }
         }
         if after != before {
@@ -287,7 +290,7 @@ impl Observed {
 
     /// Notes a change that did not show in a text.
     pub(crate) fn note_change(&self) {
-        self.left.fetch_or(Left::CHANGED, Ordering::Relaxed);
+        self.left.fetch_or(SessionEffects::CHANGED, Ordering::Relaxed);
     }
 
     /// How often statements have ended a transaction, and how often the database has rolled one back by itself.
@@ -336,20 +339,20 @@ impl Observed {
         self.status.load(Ordering::Relaxed) == b'E'
     }
 
-    pub(crate) fn raise(&self, questions: Questions) {
+    pub(crate) fn raise(&self, questions: TransactionDoubts) {
         if questions.0 & !self.questions.load(Ordering::Relaxed) != 0 {
             self.questions.fetch_or(questions.0, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn questions(&self) -> Questions {
-        Questions(self.questions.load(Ordering::Relaxed))
+    pub(crate) fn questions(&self) -> TransactionDoubts {
+        TransactionDoubts(self.questions.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn take_questions(&self) -> Questions {
+    pub(crate) fn take_questions(&self) -> TransactionDoubts {
         match self.questions() {
-            Questions(0) => Questions(0),
-            _ => Questions(self.questions.swap(0, Ordering::Relaxed)),
+            TransactionDoubts(0) => TransactionDoubts(0),
+            _ => TransactionDoubts(self.questions.swap(0, Ordering::Relaxed)),
         }
     }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-use crate::error::ConnectError;
-use crate::error::DriverError;
+use crate::backend::ConnectError;
+use crate::cause::DriverError;
 
 /// Whether the operating system refused for want of files, memory or buffers: it may have some again
 /// when others have gone.

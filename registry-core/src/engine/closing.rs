@@ -6,12 +6,12 @@ use std::sync::{Arc, PoisonError, Weak};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::core::Core;
+use super::typed::TypedEngine;
 use crate::backend::Backend;
 use crate::backend::observed::Observed;
-use crate::error::AcquireError;
+use crate::engine::AcquireError;
 
-impl<C: Backend> Core<C> {
+impl<C: Backend> TypedEngine<C> {
     /// What comes of `work`, unless the engine is closed meanwhile: whatever it waits for, it is dropped then.
     pub(super) async fn unless_closed<T>(
         &self,

@@ -8,26 +8,26 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
-use super::core::Core;
-use super::loan::{Held, Loan};
+use super::checkout::{Checkout, Held};
 use super::meters::{Closed, Timer};
 use super::pool::Lease;
 use super::slot::Connected;
 use super::statements::run_on_connect;
 use super::stats::For;
+use super::typed::TypedEngine;
 use super::watch::{Judge, Watch, Watcher};
-use crate::backend::Backend;
-use crate::backend::driver::{Opened, Reach};
+use crate::backend::driver::{ConnectContext, OpenedConnection};
 use crate::backend::observed::Observed;
-use crate::caller::Caller;
-use crate::error::{AcquireError, ConnectError};
+use crate::backend::{Backend, ConnectError};
+use crate::engine::AcquireError;
+use crate::engine::caller::Caller;
 use crate::panicked::caught;
 use crate::settings::{DatabaseUrl, EngineOptions, Pooler};
 
 /// What checks whether a connection answers. Every backend understands it.
 pub(super) const CHECK: &str = "SELECT 1";
 
-impl<C: Backend> Core<C> {
+impl<C: Backend> TypedEngine<C> {
     /// Whether the slot has a connection that can be lent without asking the server.
     pub(super) fn is_fresh(&self, lease: &mut Lease<C>, runtime: &Handle) -> bool {
         if self.settings.is_isolated || lease.connection_mut().is_none_or(C::is_known_dead) {
@@ -146,7 +146,7 @@ impl<C: Backend> Core<C> {
         let opening = self
             .open_within(&self.settings.url, options, limit)
             .instrument(self.stats.connect_span());
-        let Opened { mut connection, observed, cancel } = opening.await?;
+        let OpenedConnection { mut connection, observed, cancel } = opening.await?;
         self.stats.connected(timer, started.elapsed());
         self.keep_in_view(&observed);
         // Only now: what prepared the connection is not for others to undo.
@@ -214,32 +214,32 @@ impl<C: Backend> Core<C> {
     /// tenant's is made as new, and forgets the statements that it has prepared: they are for the other one's
     /// tables.
     pub(crate) async fn prepare(
-        mut loan: Loan<C>,
+        mut checkout: Checkout<C>,
         schema: String,
-    ) -> Result<Option<Loan<C>>, AcquireError> {
-        let engine = Arc::clone(loan.engine());
+    ) -> Result<Option<Checkout<C>>, AcquireError> {
+        let engine = Arc::clone(checkout.engine());
         let is_there = if engine.settings.is_isolated {
             let is_there;
-            (loan, is_there) = Self::put_apart(loan, schema).await?;
+            (checkout, is_there) = Self::put_apart(checkout, schema).await?;
             is_there
         } else {
-            engine.put_into(&mut loan, &schema).await?
+            engine.put_into(&mut checkout, &schema).await?
         };
         // It is watched anew, and may have been prepared by another task.
-        if let Some(watch) = loan.watch() {
+        if let Some(watch) = checkout.watch() {
             watch.is_held_by(Caller::current());
         }
-        Ok(is_there.then_some(loan))
+        Ok(is_there.then_some(checkout))
     }
 
     pub(super) async fn put_into(
         &self,
-        loan: &mut Loan<C>,
+        checkout: &mut Checkout<C>,
         schema: &str,
     ) -> Result<bool, AcquireError> {
-        let before = loan.lease_mut().and_then(|lease| lease.schema());
+        let before = checkout.lease_mut().and_then(|lease| lease.schema());
         let is_from_another = before.is_some_and(|before| before != schema);
-        let connection = loan.connection_mut();
+        let connection = checkout.connection_mut();
         if is_from_another && self.settings.options.statement_cache {
             forget_statements(connection);
         }
@@ -248,14 +248,14 @@ impl<C: Backend> Core<C> {
             Ok(entered) => entered,
             Err(closed) => {
                 // A statement that was cut short is not forgotten.
-                loan.discard();
+                checkout.discard();
                 return Err(closed);
             }
         };
         if is_from_another {
-            loan.connection_mut().forget_received();
+            checkout.connection_mut().forget_received();
         }
-        if let Some(lease) = loan.lease_mut() {
+        if let Some(lease) = checkout.lease_mut() {
             match &entered {
                 // This was not the borrower.
                 Ok(is_there) => {
@@ -265,7 +265,7 @@ impl<C: Backend> Core<C> {
                     self.watch_anew(lease);
                 }
                 // A statement that was cut short is not forgotten.
-                Err(_) => loan.discard(),
+                Err(_) => checkout.discard(),
             }
         }
         entered.map_err(|error| self.could_not_connect(error))
@@ -276,7 +276,7 @@ impl<C: Backend> Core<C> {
         url: &DatabaseUrl,
         options: &EngineOptions,
         limit: Duration,
-    ) -> Result<Opened<C>, ConnectError> {
+    ) -> Result<OpenedConnection<C>, ConnectError> {
         let deadline = Instant::now().checked_add(limit).unwrap_or_else(far_away);
         let ready = async {
             let url = match &self.settings.credentials {
@@ -286,7 +286,7 @@ impl<C: Backend> Core<C> {
                 }
                 None => url,
             };
-            let reach = Reach { hosts: &self.doubts.hosts, deadline };
+            let reach = ConnectContext { hosts: &self.doubts.hosts, deadline };
             let mut opened = C::open(url, options, reach).await?;
             run_on_connect(&mut opened.connection, &options.on_connect).await?;
             let begins = opened.connection.begins_by_itself().await;

@@ -3,12 +3,12 @@
 use diesel::result::{DatabaseErrorKind, Error};
 use tokio::time::timeout;
 
-use super::loan::Loan;
+use super::checkout::Checkout;
 use crate::backend::Backend;
 use crate::backend::diagnosis::Diagnosis;
-use crate::backend::observed::{ErrorClass, Questions, TransactionStatus};
+use crate::backend::observed::{ErrorClass, TransactionDoubts, TransactionStatus};
 
-impl<C: Backend> Loan<C> {
+impl<C: Backend> Checkout<C> {
     /// The error, or what the server has said when it ended the connection: the driver only reports that
     /// the connection is closed.
     pub(crate) fn in_words_of_server(&self, error: Error) -> Error {
@@ -51,7 +51,7 @@ impl<C: Backend> Loan<C> {
         }
         let diagnosis = self.watch().and_then(|watch| {
             // An error that came with the rows was none when the statement was reported.
-            watch.observed.raise(Questions::FAILED);
+            watch.observed.raise(TransactionDoubts::FAILED);
             watch.diagnosis_of(error)
         });
         if let Some(class) = diagnosis.as_ref().and_then(Diagnosis::class) {

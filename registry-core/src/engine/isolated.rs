@@ -14,20 +14,20 @@ use diesel_async::TransactionManager;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
+use super::checkout::{Checkout, Held};
 use super::connect::{CHECK, setup_error};
-use super::core::Core;
-use super::loan::{Held, Loan};
 use super::pool::Lease;
-use crate::backend::Backend;
+use super::typed::TypedEngine;
 use crate::backend::driver::depth;
-use crate::bind_key::BindKey;
-use crate::caller::unless_waiting_for_itself;
-use crate::error::{AcquireError, ConnectError};
+use crate::backend::{Backend, ConnectError};
+use crate::engine::AcquireError;
+use crate::engine::caller::unless_waiting_for_itself;
+use crate::settings::BindKey;
 
 /// The depth of the transaction that is never committed, and the savepoint of a borrower in it.
 const BORROWED: u32 = 2;
 
-impl<C: Backend> Core<C> {
+impl<C: Backend> TypedEngine<C> {
     /// What waiting for the connection comes to, unless the calling task waits for itself: it has the connection,
     /// and nothing goes on in it that could let go.
     pub(super) async fn unless_for_itself<T>(
@@ -74,14 +74,14 @@ impl<C: Backend> Core<C> {
 
     /// Puts the connection into a schema, in a task of its own for the same reason.
     pub(super) async fn put_apart(
-        mut loan: Loan<C>,
+        mut checkout: Checkout<C>,
         schema: String,
-    ) -> Result<(Loan<C>, bool), AcquireError> {
-        let engine = Arc::clone(loan.engine());
+    ) -> Result<(Checkout<C>, bool), AcquireError> {
+        let engine = Arc::clone(checkout.engine());
         let key = engine.settings.key;
         let put = async move {
-            let is_there = engine.put_into(&mut loan, &schema).await?;
-            Ok((loan, is_there))
+            let is_there = engine.put_into(&mut checkout, &schema).await?;
+            Ok((checkout, is_there))
         };
         apart(key, put).await
     }

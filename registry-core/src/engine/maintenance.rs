@@ -7,21 +7,25 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::checkout::Held;
 use super::connect::CHECK;
-use super::core::Core;
-use super::loan::Held;
+use super::engine_use::EngineUse;
 use super::meters::{Closed, Timer};
 use super::pool::Lease;
 use super::slot::Slot;
 use super::stats::For;
-use super::used::Used;
+use super::typed::TypedEngine;
 use crate::backend::Backend;
 
 /// How often an engine is looked after at the least.
 const PERIOD: Duration = Duration::from_secs(30);
 
 /// Looks after an engine until it is closed or gone. It holds the engine only while it works.
-pub(super) async fn run<C: Backend>(engine: Weak<Core<C>>, woken: Arc<Notify>, alive: Alive) {
+pub(super) async fn run<C: Backend>(
+    engine: Weak<TypedEngine<C>>,
+    woken: Arc<Notify>,
+    alive: Alive,
+) {
     let _alive = alive;
     let mut patience = Patience::default();
     loop {
@@ -54,7 +58,7 @@ impl Drop for Alive {
 }
 
 /// Half of the shortest time after which a connection may be due, so that none stays much longer.
-fn period<C: Backend>(engine: &Core<C>) -> Duration {
+fn period<C: Backend>(engine: &TypedEngine<C>) -> Duration {
     let options = &engine.settings.options;
     let shortest = [options.idle_timeout, options.max_lifetime].into_iter().flatten().min();
     shortest.map_or(PERIOD, |shortest| (shortest / 2).clamp(Duration::from_millis(10), PERIOD))
@@ -62,7 +66,7 @@ fn period<C: Backend>(engine: &Core<C>) -> Duration {
 
 /// Closes idle connections that are known to be dead, those that have reached `max_lifetime`, and those
 /// above `min_idle` that have reached `idle_timeout`.
-fn close_old<C: Backend>(engine: &Core<C>) {
+fn close_old<C: Backend>(engine: &TypedEngine<C>) {
     let options = &engine.settings.options;
     let now = Instant::now();
     let mut left = engine.pool.counts().idle;
@@ -88,7 +92,7 @@ fn close_old<C: Backend>(engine: &Core<C>) {
 /// of itself that the server is gone, and none knows of a network that has lost everything.
 ///
 /// Those that were used within `check_idle_after` count as live, as they do when they are lent.
-async fn close_dead<C: Backend>(engine: &Arc<Core<C>>) {
+async fn close_dead<C: Backend>(engine: &Arc<TypedEngine<C>>) {
     let options = &engine.settings.options;
     if options.min_idle == 0 || engine.settings.url.is_memory() || engine.settings.is_isolated {
         return;
@@ -99,7 +103,7 @@ async fn close_dead<C: Backend>(engine: &Arc<Core<C>>) {
         // Held while it is checked: whoever has a permit must find a slot.
         let Ok(permit) = engine.permits.try_acquire() else { return };
         permit.forget();
-        let held = Held::new(Used::new(Arc::clone(engine)), Timer::start());
+        let held = Held::new(EngineUse::new(Arc::clone(engine)), Timer::start());
         let due = |idle: Duration| idle >= options.check_idle_after && idle < least;
         let Some(lease) = engine.pool.take_longest_idle(begun, due) else { return };
         least = lease.idle_for(begun);
@@ -113,7 +117,7 @@ async fn close_dead<C: Backend>(engine: &Arc<Core<C>>) {
 /// An idle connection that is being checked. It goes back to its place when this is dropped: it was not
 /// used, so it is neither lent earlier nor kept for longer.
 struct Checked<'a, C: Backend> {
-    engine: &'a Core<C>,
+    engine: &'a TypedEngine<C>,
     /// Empty only while it is dropped.
     lease: Option<Lease<C>>,
 }
@@ -141,14 +145,14 @@ impl<C: Backend> Drop for Checked<'_, C> {
 }
 
 /// Opens connections until `min_idle` are idle, or there are as many as there may be.
-async fn keep_warm<C: Backend>(engine: &Arc<Core<C>>, patience: &mut Patience) {
+async fn keep_warm<C: Backend>(engine: &Arc<TypedEngine<C>>, patience: &mut Patience) {
     let options = &engine.settings.options;
     while is_room(engine) && patience.is_over() {
         // Held while connecting, so that there are never more connections than permits. Closing waits
         // for it, and is told when it is given back.
         let Ok(permit) = engine.permits.try_acquire() else { return };
         permit.forget();
-        let _held = Held::new(Used::new(Arc::clone(engine)), Timer::start());
+        let _held = Held::new(EngineUse::new(Arc::clone(engine)), Timer::start());
         let connecting = engine.starving.connecting();
         let connected = engine.unless_closed(engine.connect(options.connect_timeout)).await;
         drop(connecting);
@@ -198,7 +202,7 @@ impl Patience {
 }
 
 /// Whether one more idle connection is wanted, and may be opened.
-fn is_room<C: Backend>(engine: &Core<C>) -> bool {
+fn is_room<C: Backend>(engine: &TypedEngine<C>) -> bool {
     let (options, counts) = (&engine.settings.options, engine.pool.counts());
     engine.starving.is_empty()
         && counts.idle < options.min_idle

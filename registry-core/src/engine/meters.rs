@@ -51,7 +51,7 @@ mod on {
     use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
     use super::Closed;
-    use crate::bind_key::BindKey;
+    use crate::settings::BindKey;
 
     /// The meters of one engine. They belong to the recorder that is installed when the engine first
     /// counts something.
@@ -182,7 +182,7 @@ mod on {
 #[cfg(not(feature = "metrics"))]
 mod off {
     use super::Closed;
-    use crate::bind_key::BindKey;
+    use crate::settings::BindKey;
 
     /// Measures nothing.
     pub(in crate::engine) struct Meters;

@@ -9,29 +9,31 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::backend::Backend;
-use crate::error::{AcquireError, DriverError};
+use crate::cause::DriverError;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
 
+pub(crate) mod caller;
+mod checkout;
 mod closing;
 mod connect;
-mod core;
 mod doubts;
+mod engine_use;
+mod error;
 mod failure;
 mod isolated;
-mod loan;
 mod maintenance;
 mod meters;
 mod pool;
 mod returning;
 mod rows;
 mod slot;
-mod standing;
 mod starving;
 mod statements;
 mod stats;
 mod status;
-mod used;
-pub(crate) mod uses;
+mod transaction_state;
+mod typed;
+pub(crate) mod use_count;
 mod watch;
 
 /// What [`uses`] is built on: the standard library's, or those of a model checker.
@@ -39,14 +41,16 @@ mod sync {
     pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 }
 
-pub(crate) use self::core::{Attempt, Core};
-pub(crate) use self::loan::Loan;
+pub(crate) use self::checkout::Checkout;
+pub(crate) use self::engine_use::EngineUse;
+pub use self::error::AcquireError;
+pub(crate) use self::error::ResolverTimedOut;
 pub(crate) use self::rows::OpenRows;
-pub(crate) use self::standing::{Over, Standing};
 pub(crate) use self::stats::{beside_session, beside_work, engine_closed, engine_opened};
 pub use self::status::{EngineStatus, LastError};
-pub(crate) use self::used::Used;
-use self::uses::{Owner, Uses};
+pub(crate) use self::transaction_state::{TransactionEnd, TransactionState};
+pub(crate) use self::typed::{AcquireAttempt, TypedEngine};
+use self::use_count::{EngineOwner, UseCount};
 
 /// A handle to what stands behind a bind at run time: its URL, its options and its pool.
 ///
@@ -134,7 +138,7 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
     fn lent(&self) -> u32;
 
     /// Who uses it.
-    fn uses(&self) -> &Uses;
+    fn uses(&self) -> &UseCount;
 
     /// Whether the calling task has a session of this engine, other than for a query that runs.
     fn is_held_by_caller(&self) -> bool;
@@ -145,7 +149,7 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
     /// Whether the calling task has a unit of work with a transaction on this engine.
     fn is_worked_on_by_caller(&self) -> bool;
 
-    /// Whether a task, a [`Caller`](crate::caller::Caller) by its number, is at a statement of a unit of work.
+    /// Whether a task, a [`Caller`](crate::engine::caller::Caller) by its number, is at a statement of a unit of work.
     fn is_at_work(&self, task: u64) -> bool;
 }
 
@@ -173,7 +177,7 @@ impl From<AcquireError> for CheckFailure {
 /// The engine that those settings ask for. `owner` opens it on demand.
 pub(crate) fn open(
     settings: Arc<EngineSettings>,
-    owner: Option<Weak<dyn Owner>>,
+    owner: Option<Weak<dyn EngineOwner>>,
 ) -> Arc<dyn AnyEngine> {
     match settings.url.backend() {
         #[cfg(feature = "postgres")]
@@ -190,10 +194,10 @@ pub(crate) fn open(
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 fn of_type<C: Backend>(
     settings: Arc<EngineSettings>,
-    owner: Option<Weak<dyn Owner>>,
+    owner: Option<Weak<dyn EngineOwner>>,
 ) -> Arc<dyn AnyEngine> {
     let tenant = settings.tenant.clone();
-    let mut engine = Core::<C>::new(settings, owner);
+    let mut engine = TypedEngine::<C>::new(settings, owner);
     engine.stats.set_tenant(tenant);
     Arc::new(engine)
 }

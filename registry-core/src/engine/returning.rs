@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::checkout::Held;
 use super::connect::CHECK;
-use super::loan::Held;
 use super::meters::Closed;
 use super::pool::Lease;
 use super::statements::run_on_connect;

@@ -2,7 +2,7 @@
 
 use std::sync::Weak;
 
-use super::loan::Loan;
+use super::checkout::Checkout;
 use super::watch::Watch;
 use crate::backend::Backend;
 
@@ -18,11 +18,11 @@ pub(crate) struct OpenRows {
 
 impl OpenRows {
     /// Those of the next statement.
-    pub(crate) fn of<C: Backend>(loan: Option<&mut Loan<C>>) -> Self {
+    pub(crate) fn of<C: Backend>(checkout: Option<&mut Checkout<C>>) -> Self {
         // A stream that is read shows by itself what is to come, and also when it has come after all.
         let is_noticed =
             |watch: &&std::sync::Arc<Watch>| C::LEAVES_ROWS && !watch.observed.is_read();
-        let watch = loan.as_ref().and_then(|loan| loan.watch()).filter(is_noticed);
+        let watch = checkout.as_ref().and_then(|checkout| checkout.watch()).filter(is_noticed);
         Self { watch: watch.map(std::sync::Arc::downgrade).unwrap_or_default(), is_open: false }
     }
 

@@ -13,12 +13,12 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use super::core::Core;
-use super::loan::Held;
+use super::checkout::Held;
 use super::pool::Lease;
 use super::stats::For;
-use crate::backend::Backend;
-use crate::error::{AcquireError, ConnectError};
+use super::typed::TypedEngine;
+use crate::backend::{Backend, ConnectError};
+use crate::engine::AcquireError;
 
 /// How long to wait before the server is asked again: at first, and at the most.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -64,7 +64,7 @@ impl Drop for Connecting<'_> {
     }
 }
 
-impl<C: Backend> Core<C> {
+impl<C: Backend> TypedEngine<C> {
     /// Hands idle connections to those who starve.
     #[cold]
     pub(super) fn feed(&self) {
@@ -159,12 +159,12 @@ impl<C: Backend> Core<C> {
 
 /// A place among those who starve, left when it is dropped.
 struct Place<'a, C: Backend> {
-    engine: &'a Core<C>,
+    engine: &'a TypedEngine<C>,
     lease: oneshot::Receiver<Lease<C>>,
 }
 
 impl<'a, C: Backend> Place<'a, C> {
-    fn new(engine: &'a Core<C>) -> Self {
+    fn new(engine: &'a TypedEngine<C>) -> Self {
         let (sender, lease) = oneshot::channel();
         engine.starving.count.fetch_add(1, Ordering::Relaxed);
         engine.starving.queue().push_back(sender);

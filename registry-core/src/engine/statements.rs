@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use super::connect::setup_error;
-use crate::backend::Backend;
-use crate::error::{ConnectError, DriverError};
+use crate::backend::{Backend, ConnectError};
+use crate::cause::DriverError;
 
 /// What stands for that which is not shown.
 const HIDDEN: &str = "***";

@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::meters::{self, Closed, Meters, Timer};
+use crate::backend::ConnectError;
 use crate::backend::driver::without_values;
-use crate::bind_key::BindKey;
-use crate::error::{AcquireError, Chain, ConnectError};
-use crate::settings::EngineSettings;
+use crate::cause::Chain;
+use crate::engine::AcquireError;
+use crate::settings::{BindKey, EngineSettings};
 
 const TARGET: &str = "registry";
 

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::bind_key::BindKey;
-use crate::error::{Chain, ConnectError};
-use crate::settings::{BackendKind, DatabaseUrl};
+use crate::backend::ConnectError;
+use crate::cause::Chain;
+use crate::settings::{BackendKind, BindKey, DatabaseUrl};
 
 /// A snapshot of one engine.
 #[derive(Debug, Clone, Serialize)]

@@ -15,12 +15,13 @@ use diesel::result::{DatabaseErrorKind, Error};
 
 use super::doubts::{Doubts, Heard, Open};
 use super::stats::slow_query;
-use crate::backend::diagnosis::{Diagnosis, LastError};
+use crate::backend::diagnosis::{Diagnosis, LastError, is_transient};
 use crate::backend::driver::sql_of;
-use crate::backend::observed::{ERRORS_KEPT, ErrorClass, Left, Observed, Questions};
-use crate::bind_key::BindKey;
-use crate::caller::Caller;
-use crate::error::is_transient;
+use crate::backend::observed::{
+    ERRORS_KEPT, ErrorClass, Observed, SessionEffects, TransactionDoubts,
+};
+use crate::engine::caller::Caller;
+use crate::settings::BindKey;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
 /// What is known of a connection from watching it. Shared by its slot and its instrumentation.
@@ -45,7 +46,7 @@ pub(super) struct Watch {
     has_just_failed: AtomicBool,
     /// Whether a statement failed for a reason that may be gone a little later, since [`Watch::forget_failures`].
     has_failed_in_passing: AtomicBool,
-    /// Whether somebody looks after a transaction on it, see [`Standing`](super::Standing).
+    /// Whether somebody looks after a transaction on it, see [`TransactionState`](super::TransactionState).
     pub(super) is_questioned: AtomicBool,
     /// The [`Caller`] that has it. Zero if none does.
     pub(super) holder: AtomicU64,
@@ -220,7 +221,7 @@ impl Watch {
             }
             Some(class) => last.diagnosis().set(class),
             None if matches!(error, Error::DatabaseError(DatabaseErrorKind::Unknown, _)) => {
-                self.observed.raise(Questions::FAILED);
+                self.observed.raise(TransactionDoubts::FAILED);
             }
             None => {}
         }
@@ -232,11 +233,11 @@ impl Watch {
     }
 
     /// What was left behind so far, to be restored after statements that are not the borrower's.
-    pub(super) fn left(&self) -> Left {
+    pub(super) fn left(&self) -> SessionEffects {
         self.observed.left()
     }
 
-    pub(super) fn restore(&self, left: Left) {
+    pub(super) fn restore(&self, left: SessionEffects) {
         self.observed.restore(left);
     }
 
@@ -340,7 +341,7 @@ impl Instrumentation for Watcher {
                     // Before its end, which may never be reported.
                     let note = |sql: &str| {
                         if self.judged.effects(self.judge.dialect, sql).may_end {
-                            self.watch.observed.raise(Questions::ENDED);
+                            self.watch.observed.raise(TransactionDoubts::ENDED);
                         }
                     };
                     let _ = write!(Statements(note), "{}", sql_of(query));
@@ -388,11 +389,11 @@ impl Instrumentation for Watcher {
 }
 
 /// What is to be asked of a transaction after a statement.
-fn questions(sql: &str, effects: Effects, may_have_rows: bool) -> Questions {
+fn questions(sql: &str, effects: Effects, may_have_rows: bool) -> TransactionDoubts {
     const BY_DIESEL: [&str; 3] = ["SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT"];
-    let mut questions = Questions::default();
+    let mut questions = TransactionDoubts::default();
     if effects.may_end {
-        questions = questions.and(Questions::ENDED);
+        questions = questions.and(TransactionDoubts::ENDED);
     }
     // Diesel's own are gone when their transaction is over, before anything is asked.
     let is_by_diesel = || {
@@ -400,9 +401,9 @@ fn questions(sql: &str, effects: Effects, may_have_rows: bool) -> Questions {
         name.is_some_and(|name| name.starts_with(" diesel_savepoint_"))
     };
     if effects.has_savepoint && !is_by_diesel() {
-        questions = questions.and(Questions::SAVEPOINT);
+        questions = questions.and(TransactionDoubts::SAVEPOINT);
     }
-    if may_have_rows { questions.and(Questions::ROWS) } else { questions }
+    if may_have_rows { questions.and(TransactionDoubts::ROWS) } else { questions }
 }
 
 /// Whether a statement may return rows that are many enough to be left: by its first word where that is one whose

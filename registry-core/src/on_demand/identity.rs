@@ -9,7 +9,7 @@ use crate::settings::{CredentialSource, EngineSettings};
 /// What makes an engine the one that it is: its URLs with user and password, its options, and whom
 /// it asks for credentials. The bind is no part of it.
 #[derive(Clone)]
-pub(crate) struct Identity {
+pub(crate) struct EngineIdentity {
     settings: Arc<EngineSettings>,
     hash: u64,
 }
@@ -17,7 +17,7 @@ pub(crate) struct Identity {
 /// Other hashes in each process: nobody can choose URLs that collide.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-impl Identity {
+impl EngineIdentity {
     pub(crate) fn new(settings: EngineSettings) -> Self {
         let hash = HASHER.hash_one((&settings.url, &settings.options));
         Self { settings: Arc::new(settings), hash }
@@ -28,7 +28,7 @@ impl Identity {
     }
 }
 
-impl PartialEq for Identity {
+impl PartialEq for EngineIdentity {
     fn eq(&self, other: &Self) -> bool {
         let (own, others) = (&self.settings, &other.settings);
         let same_credentials = match (&own.credentials, &others.credentials) {
@@ -45,16 +45,16 @@ impl PartialEq for Identity {
     }
 }
 
-impl Eq for Identity {}
+impl Eq for EngineIdentity {}
 
-impl Hash for Identity {
+impl Hash for EngineIdentity {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
     }
 }
 
 /// Without the password.
-impl fmt::Debug for Identity {
+impl fmt::Debug for EngineIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Identity").field(&self.settings.url).finish()
     }

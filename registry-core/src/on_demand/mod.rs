@@ -10,11 +10,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
-use crate::bind_key::BindKey;
-use crate::engine::uses::Owner;
-use crate::engine::{self, AnyEngine, Used};
+use crate::engine::use_count::EngineOwner;
+use crate::engine::{self, AnyEngine, EngineUse};
 use crate::latch::Latch;
-use crate::settings::{DatabaseUrl, OnDemandOptions};
+use crate::settings::{BindKey, DatabaseUrl, OnDemandOptions};
 
 mod identity;
 mod lru;
@@ -31,7 +30,7 @@ mod sync {
     pub(super) use std::sync::{Mutex, MutexGuard};
 }
 
-pub(crate) use identity::Identity;
+pub(crate) use identity::EngineIdentity;
 use lru::{Leaving, Ticket};
 use shelf::{Changes, Shelf};
 pub use status::{OnDemandEngine, OnDemandStatus};
@@ -49,7 +48,7 @@ const LONGEST_PERIOD: Duration = Duration::from_secs(30);
 pub(crate) struct OnDemand(Arc<Inner>);
 
 struct Inner {
-    shelf: Shelf<Identity, EngineName, Arc<dyn AnyEngine>>,
+    shelf: Shelf<EngineIdentity, EngineName, Arc<dyn AnyEngine>>,
     options: OnDemandOptions,
     /// Where those live who opened an engine last: engines may be closed by somebody who has no runtime.
     runtime: Mutex<Option<Handle>>,
@@ -91,10 +90,10 @@ pub(crate) enum NotOpened {
 }
 
 impl lru::Engine for Arc<dyn AnyEngine> {
-    type Use = Used<dyn AnyEngine>;
+    type Use = EngineUse<dyn AnyEngine>;
 
-    fn begin_use(&self) -> Used<dyn AnyEngine> {
-        Used::new(Arc::clone(self))
+    fn begin_use(&self) -> EngineUse<dyn AnyEngine> {
+        EngineUse::new(Arc::clone(self))
     }
 
     fn is_used(&self) -> bool {
@@ -121,12 +120,12 @@ impl OnDemand {
     }
 
     /// The engine of that identity, if it is open.
-    pub(crate) fn find(&self, identity: &Identity) -> Option<Used<dyn AnyEngine>> {
+    pub(crate) fn find(&self, identity: &EngineIdentity) -> Option<EngineUse<dyn AnyEngine>> {
         self.0.shelf.find(identity)
     }
 
     /// The engine of that name, if it is open and the name still holds.
-    pub(crate) fn find_named(&self, name: &EngineName) -> Option<Used<dyn AnyEngine>> {
+    pub(crate) fn find_named(&self, name: &EngineName) -> Option<EngineUse<dyn AnyEngine>> {
         self.0.shelf.find_named(name)
     }
 
@@ -134,16 +133,16 @@ impl OnDemand {
     /// gives up the place in the queue.
     pub(crate) async fn open(
         &self,
-        identity: Identity,
+        identity: EngineIdentity,
         within: Duration,
-    ) -> Result<Used<dyn AnyEngine>, NotOpened> {
+    ) -> Result<EngineUse<dyn AnyEngine>, NotOpened> {
         if let Some(found) = self.find(&identity) {
             return Ok(found);
         }
         let runtime = Handle::current();
         self.0.see_to_sweeping(&runtime);
         *self.0.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
-        let owner: Weak<dyn Owner> = Arc::<Inner>::downgrade(&self.0);
+        let owner: Weak<dyn EngineOwner> = Arc::<Inner>::downgrade(&self.0);
         let engine = engine::open(Arc::clone(identity.settings()), Some(owner));
         let (ticket, changes) = self.0.shelf.ask(identity, engine);
         let place = Place { inner: &self.0, ticket };
@@ -163,7 +162,7 @@ impl OnDemand {
     pub(crate) fn name(
         &self,
         name: EngineName,
-        identity: &Identity,
+        identity: &EngineIdentity,
         until: Option<std::time::Instant>,
     ) {
         self.0.shelf.name(name, identity, until);
@@ -179,7 +178,10 @@ impl OnDemand {
 
     /// Closes the engines that are due, used or not, and returns them. What they have lent comes back
     /// unhindered, and others may be opened in their place.
-    pub(crate) fn close(&self, is_due: impl FnMut(&Identity) -> bool) -> Vec<Arc<dyn AnyEngine>> {
+    pub(crate) fn close(
+        &self,
+        is_due: impl FnMut(&EngineIdentity) -> bool,
+    ) -> Vec<Arc<dyn AnyEngine>> {
         let due = self.0.shelf.close(is_due);
         self.0.close_each(due.clone(), Reason::Closed);
         due
@@ -203,7 +205,7 @@ impl OnDemand {
     }
 
     /// The engines that the tenants of a bind were found in.
-    pub(crate) fn identities_of(&self, bind: BindKey) -> Vec<Identity> {
+    pub(crate) fn identities_of(&self, bind: BindKey) -> Vec<EngineIdentity> {
         self.0.shelf.keys_named(|name| match name {
             EngineName::Tenant { key, .. } => *key == bind,
             EngineName::Url(..) => false,
@@ -307,7 +309,7 @@ impl Drop for Inner {
     }
 }
 
-impl Owner for Inner {
+impl EngineOwner for Inner {
     fn is_waited_for(&self) -> bool {
         self.shelf.is_waited_for()
     }
@@ -347,7 +349,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn granted(&self) -> impl Future<Output = Result<Used<dyn AnyEngine>, shelf::Closed>> {
+    fn granted(&self) -> impl Future<Output = Result<EngineUse<dyn AnyEngine>, shelf::Closed>> {
         poll_fn(|cx| self.inner.shelf.poll(self.ticket, cx))
     }
 }

@@ -23,19 +23,19 @@ mod sync {
 mod lru;
 #[path = "shelf.rs"]
 mod shelf;
-#[path = "../engine/uses.rs"]
+#[path = "../engine/use_count.rs"]
 mod uses;
 
 use lru::{Engine, Leaving};
 use shelf::Shelf;
-use uses::{Owner, Uses};
+use uses::{EngineOwner, UseCount};
 
 /// An engine without a pool.
 #[derive(Clone)]
 struct Bare(Arc<State>);
 
 struct State {
-    uses: Uses,
+    uses: UseCount,
     key: u8,
     /// Sessions that are lent. Not a part of what is checked, and no step for the checker.
     lent: Plain,
@@ -97,9 +97,9 @@ impl Registry {
     }
 
     fn bare(self: &Arc<Self>, key: u8) -> Bare {
-        let owner: Weak<dyn Owner> = Arc::<Self>::downgrade(self);
+        let owner: Weak<dyn EngineOwner> = Arc::<Self>::downgrade(self);
         Bare(Arc::new(State {
-            uses: Uses::new(Some(owner)),
+            uses: UseCount::new(Some(owner)),
             key,
             lent: Plain::new(0),
             is_closed: Plain::new(0),
@@ -149,7 +149,7 @@ impl Registry {
     }
 }
 
-impl Owner for Registry {
+impl EngineOwner for Registry {
     fn is_waited_for(&self) -> bool {
         self.shelf.is_waited_for()
     }

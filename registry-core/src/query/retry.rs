@@ -10,10 +10,10 @@ use std::panic::Location;
 use diesel::result::Error as DieselError;
 
 use super::executor::Lender;
-use super::lease::{Lease, origin};
+use super::executor::lease::{Lease, origin};
 use crate::backend::driver::Driver;
 use crate::backend::observed::ErrorClass;
-use crate::error::QueryError;
+use crate::query::QueryError;
 
 /// Whether a query that is run on `E` may be run again.
 pub(super) fn may_be_repeated<E: Lender<B>, B>(again: Option<&E>) -> bool {
@@ -25,12 +25,12 @@ pub(super) async fn failed<E: Lender<B>, B>(
     lease: &mut E::Lease,
     error: DieselError,
 ) -> QueryError {
-    let Some(loan) = lease.loan() else { return error.into() };
-    let error = loan.in_words_of_server(error);
+    let Some(checkout) = lease.checkout() else { return error.into() };
+    let error = checkout.in_words_of_server(error);
     if !E::TELLS_MORE {
         return error.into();
     }
-    let class = loan.class_of(&error).await;
+    let class = checkout.class_of(&error).await;
     QueryError::new(origin(lease), class, error)
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn once_more<E: Lender<B>, B, Q>(
         _ => return Err(error.into()),
     };
     // In test isolation, one is open.
-    let is_outside = lease.loan().is_some_and(|loan| loan.is_outside_transaction());
+    let is_outside = lease.checkout().is_some_and(|checkout| checkout.is_outside_transaction());
     let Some(again) = again.take().filter(|_| is_outside) else { return Err(error.into()) };
     let Some(query) = query() else { return Err(error.into()) };
     if needs_another {

@@ -15,10 +15,10 @@ use futures_util::{Stream, StreamExt};
 use super::BackendOf;
 use super::erased::Erased;
 use super::executor::Lender;
-use super::lease::{Lease, origin};
+use super::executor::lease::{Lease, origin};
 use super::retry::{may_be_repeated, once_more};
 use crate::engine::OpenRows;
-use crate::error::QueryError;
+use crate::query::QueryError;
 
 /// The rows of a query as they are asked for: see
 /// [`RunQueryDsl::load_stream`](super::RunQueryDsl::load_stream).
@@ -51,11 +51,11 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
         let filled = place.clone();
         let run = async move {
             loop {
-                if let Some(loan) = lease.loan() {
-                    loan.mark_for_rows();
+                if let Some(checkout) = lease.checkout() {
+                    checkout.mark_for_rows();
                 }
                 let (sent, home) = query.lent(may_be_repeated::<E, B>(again.as_ref()));
-                let mut open = OpenRows::of(lease.loan());
+                let mut open = OpenRows::of(lease.checkout());
                 let database = origin(&mut lease);
                 let error = match sent.internal_load(lease.connection()).await {
                     Ok(rows) => {

@@ -16,11 +16,11 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::time::{Instant, timeout};
 
 use super::BackendOf;
+use super::check::Check;
 use super::erased::Erased;
 use super::execute::Command;
 use super::executor::Lender;
-use super::hidden::Check;
-use super::lease::Lease;
+use super::executor::lease::Lease;
 use super::retry::{failed, may_be_repeated, once_more};
 use super::rows::Rows;
 use crate::engine::OpenRows;
@@ -77,8 +77,8 @@ where
             let (sent, home) = query.lent(may_be_repeated::<E, B>(again.as_ref()));
             let error = match RunQueryDsl::load(sent, lease.connection()).await {
                 Ok(rows) => {
-                    if let Some(loan) = lease.loan() {
-                        loan.rows_are_read();
+                    if let Some(checkout) = lease.checkout() {
+                        checkout.rows_are_read();
                     }
                     return Ok(rows);
                 }
@@ -162,8 +162,8 @@ where
             let (sent, kept) = command.lent(may_be_repeated::<E, B>(again.as_ref()));
             let error = match sent.run(lease.connection()).await {
                 Ok(affected) => {
-                    if let Some(loan) = lease.loan() {
-                        loan.rows_are_read();
+                    if let Some(checkout) = lease.checkout() {
+                        checkout.rows_are_read();
                     }
                     return Ok(affected);
                 }
@@ -185,7 +185,7 @@ where
     Q: LoadQuery<'q, L::Connection, U> + Send + 'q,
     U: Send,
 {
-    let mut open = OpenRows::of(lease.loan());
+    let mut open = OpenRows::of(lease.checkout());
     let mut rows = pin!(query.internal_load(lease.connection()).await?);
     open.begin();
     let first = rows.next().await.unwrap_or(Err(DieselError::NotFound));

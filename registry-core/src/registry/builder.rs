@@ -5,18 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Registry;
-use super::served::{Named, Served};
-use crate::backend;
-use crate::bind_key::BindKey;
-use crate::engine;
-use crate::error::DriverError;
+use super::bind_entry::{BindEntry, ReplaceableEngine};
+use super::tenants::{TenantBind, TenantResolver, TenantSource};
+use crate::cause::DriverError;
 use crate::on_demand::OnDemand;
+use crate::settings::WorkOptions;
 use crate::settings::{
-    self, BindSettings, CredentialSource, Credentials, DatabaseUrl, EngineOptions, EngineSettings,
-    FromCode, Problem, Resolved, Settings, SettingsError,
+    self, BindKey, BindSettings, CredentialSource, Credentials, DatabaseUrl, EngineOptions,
+    EngineSettings, FromCode, Problem, Resolved, Settings, SettingsError,
 };
-use crate::tenant::{Source, TenantBind, TenantResolver};
-use crate::work::WorkOptions;
+use crate::{backend, engine};
 
 /// Builds a [`Registry`], see [`Registry::builder`].
 #[derive(Debug, Clone, Default)]
@@ -118,7 +116,7 @@ impl RegistryBuilder {
     pub fn build(self) -> Result<Registry, SettingsError> {
         let Self { settings, code, resolvers, work } = self;
         let resolved = settings::resolve(&settings, code, backend::check_url);
-        let Resolved { engines, resolved, recipes, on_demand, mut problems } = resolved;
+        let Resolved { engines, resolved, bind_defaults, on_demand, mut problems } = resolved;
         if problems.is_empty() {
             // Otherwise binds may be missing for another reason.
             let known = engines.iter().map(|engine| engine.key).chain(resolved.iter().copied());
@@ -131,21 +129,21 @@ impl RegistryBuilder {
         }
         // Without a problem, each key has been read, in order.
         let resolved = resolved.into_iter().zip(resolvers).map(|(key, resolver)| {
-            Served::Tenants(TenantBind::new(key, Source::Resolver(resolver)))
+            BindEntry::Tenants(TenantBind::new(key, TenantSource::Resolver(resolver)))
         });
         let binds = engines.into_iter().map(serve).chain(resolved).collect();
-        Ok(Registry::new(binds, recipes, OnDemand::new(on_demand), work, None))
+        Ok(Registry::new(binds, bind_defaults, OnDemand::new(on_demand), work, None))
     }
 }
 
-fn serve(settings: EngineSettings) -> Served {
+fn serve(settings: EngineSettings) -> BindEntry {
     let settings = Arc::new(settings);
     if settings.url.is_per_tenant() {
-        return Served::Tenants(TenantBind::new(settings.key, Source::Template(settings)));
+        return BindEntry::Tenants(TenantBind::new(settings.key, TenantSource::Template(settings)));
     }
-    let engine = Named::new(engine::open(Arc::clone(&settings), None));
+    let engine = ReplaceableEngine::new(engine::open(Arc::clone(&settings), None));
     match &settings.tenant_schema {
-        Some(schema) => Served::Schemas { engine, schema: schema.as_str().into() },
-        None => Served::Engine(engine),
+        Some(schema) => BindEntry::Schemas { engine, schema: schema.as_str().into() },
+        None => BindEntry::Engine(engine),
     }
 }

@@ -13,10 +13,10 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::Registry;
-use crate::bind_key::BindKey;
-use crate::caller::{Caller, STANDSTILL};
 use crate::engine::AnyEngine;
+use crate::engine::caller::{Caller, STANDSTILL};
 use crate::latch::Latch;
+use crate::settings::BindKey;
 
 /// What closing a registry came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -9,34 +9,35 @@ use std::{env, fs, process};
 use tokio::sync::OnceCell;
 
 use super::Registry;
-use super::served::{Named, Served};
+use super::bind_entry::{BindEntry, ReplaceableEngine};
+use crate::cause::DriverError;
 use crate::engine::{self, AnyEngine, CheckFailure};
-use crate::error::IsolationError;
-use crate::on_demand::{Identity, OnDemand};
-use crate::settings::{BackendKind, EngineSettings, OnDemandOptions};
+use crate::on_demand::{EngineIdentity, OnDemand};
+use crate::settings::{BackendKind, BindKey, EngineSettings, OnDemandOptions};
 
 pub(super) async fn isolate(registry: &Registry) -> Result<Registry, IsolationError> {
     let on_demand = registry.0.on_demand.clone();
     let copies = Copies::new(on_demand).map_err(|source| IsolationError::Folder { source })?;
     let mut binds = Vec::new();
-    for served in registry.0.keys.iter().filter_map(|key| registry.0.table.by_key(key)) {
-        binds.push(match served {
-            Served::Engine(named) => {
+    for entry in registry.0.keys.iter().filter_map(|key| registry.0.table.by_key(key)) {
+        binds.push(match entry {
+            BindEntry::Engine(named) => {
                 let settings = isolated(&named.current(), &copies).await?;
-                Served::Engine(Named::new(engine::open(Arc::new(settings), None)))
+                BindEntry::Engine(ReplaceableEngine::new(engine::open(Arc::new(settings), None)))
             }
-            Served::Schemas { engine: named, schema } => {
+            BindEntry::Schemas { engine: named, schema } => {
                 let settings = isolated(&named.current(), &copies).await?;
-                let engine = Named::new(engine::open(Arc::new(settings), None));
-                Served::Schemas { engine, schema: Arc::clone(schema) }
+                let engine = ReplaceableEngine::new(engine::open(Arc::new(settings), None));
+                BindEntry::Schemas { engine, schema: Arc::clone(schema) }
             }
-            Served::Tenants(tenants) => Served::Tenants(tenants.isolated()),
+            BindEntry::Tenants(tenants) => BindEntry::Tenants(tenants.isolated()),
         });
     }
     // An engine that was closed would take all that was done on it along.
     let on_demand = OnDemandOptions { max_engines: u32::MAX, engine_idle_timeout: None };
-    let (recipes, work) = (registry.0.recipes.isolated(), registry.0.work.clone());
-    let isolated = Registry::new(binds, recipes, OnDemand::new(on_demand), work, Some(copies));
+    let (bind_defaults, work) = (registry.0.bind_defaults.isolated(), registry.0.work.clone());
+    let isolated =
+        Registry::new(binds, bind_defaults, OnDemand::new(on_demand), work, Some(copies));
     Ok(isolated)
 }
 
@@ -78,7 +79,7 @@ type Copy = OnceCell<PathBuf>;
 enum Original {
     File(PathBuf),
     /// Of an engine that was opened on demand.
-    Memory(Identity),
+    Memory(EngineIdentity),
 }
 
 impl Copies {
@@ -111,7 +112,10 @@ impl Copies {
     }
 
     /// The copy of a database that the application opens on demand. Nothing is made where there is none.
-    pub(crate) async fn of_identity(&self, identity: &Identity) -> Result<PathBuf, CheckFailure> {
+    pub(crate) async fn of_identity(
+        &self,
+        identity: &EngineIdentity,
+    ) -> Result<PathBuf, CheckFailure> {
         let original = match file_of(identity.settings()) {
             Some(file) => Original::File(file.to_owned()),
             None => Original::Memory(identity.clone()),
@@ -147,4 +151,26 @@ impl Drop for Copies {
         // What is still open is removed by name, and gone when it is closed.
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Why there is no registry for a test, see
+/// [`Registry::test_isolation`](crate::Registry::test_isolation).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IsolationError {
+    /// There is no folder for the copies of SQLite databases.
+    #[error("no folder could be made for copies of databases")]
+    Folder {
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A SQLite database could not be copied.
+    #[error("bind `{key}`: the database could not be copied")]
+    Copy {
+        /// The bind key.
+        key: BindKey,
+        /// Why not.
+        #[source]
+        source: DriverError,
+    },
 }

@@ -11,39 +11,43 @@ use diesel::migration::MigrationSource;
 use tokio::time::{Instant, timeout};
 
 use crate::bind::{Bind, Bound};
-use crate::bind_key::BindKey;
 use crate::engine::{self, AnyEngine, Engine};
-use crate::error::{IsolationError, MigrateError, ReplaceError, UnknownBind, VerifyError};
-use crate::on_demand::{Identity, OnDemand};
-use crate::settings::{BindSettings, InvalidUrl, Recipes, Settings, SettingsError};
-use crate::tenant::{Tenant, TenantError};
-use crate::work::WorkOptions;
+use crate::on_demand::{EngineIdentity, OnDemand};
+use crate::settings::WorkOptions;
+use crate::settings::{
+    BindDefaults, BindKey, BindSettings, InvalidUrl, Settings, SettingsError, TenantError,
+    UnknownBind,
+};
 
+mod acquire;
+mod bind_entry;
+mod bind_table;
 mod builder;
 mod close;
 mod isolation;
 mod migrate;
 mod replace;
 mod route;
-mod served;
 mod status;
-mod table;
 mod tenants;
 mod verify;
 
+pub use acquire::Acquire;
 pub use builder::RegistryBuilder;
 pub use close::CloseReport;
-pub use migrate::MigrateReport;
-pub(crate) use route::{Found, Route, identity_of};
+pub use isolation::IsolationError;
+pub use migrate::{MigrateError, MigrateReport};
+pub use replace::ReplaceError;
+pub(crate) use route::Route;
 pub use status::Status;
-pub(crate) use tenants::NoPlace;
-pub use verify::{BindHealth, CheckReport, VerifyReport};
+pub use tenants::{CreateTenantError, DropTenantError, Tenant, TenantResolver};
+pub use verify::{BindHealth, CheckReport, VerifyError, VerifyFailure, VerifyReport};
 
+use bind_entry::BindEntry;
+use bind_table::Table;
 use close::Closing;
 pub(crate) use isolation::Copies;
 use migrate::BackendOf;
-use served::Served;
-use table::Table;
 
 /// Every database of a program, found by the models that live in it.
 ///
@@ -76,7 +80,7 @@ struct Inner {
     /// In alphabetical order.
     keys: Vec<BindKey>,
     table: Table,
-    recipes: Recipes,
+    bind_defaults: BindDefaults,
     on_demand: OnDemand,
     /// Those of each unit of work, unless it has its own.
     work: WorkOptions,
@@ -108,18 +112,18 @@ impl Registry {
     }
 
     fn new(
-        binds: Vec<Served>,
-        recipes: Recipes,
+        binds: Vec<BindEntry>,
+        bind_defaults: BindDefaults,
         on_demand: OnDemand,
         work: WorkOptions,
         isolation: Option<Copies>,
     ) -> Self {
-        let mut keys: Vec<BindKey> = binds.iter().map(Served::key).collect();
+        let mut keys: Vec<BindKey> = binds.iter().map(BindEntry::key).collect();
         keys.sort_unstable();
         Self(Arc::new(Inner {
             keys,
             table: Table::new(binds),
-            recipes,
+            bind_defaults,
             on_demand,
             work,
             replaced: Mutex::default(),
@@ -136,7 +140,7 @@ impl Registry {
     /// [`UnknownBind`] if the settings have no bind of that key, or one with a database for each tenant,
     /// which has no engine of its own.
     pub fn engine_for<M: Bound>(&self) -> Result<Engine, UnknownBind> {
-        match self.0.table.of::<M::Bind>().and_then(Served::engine) {
+        match self.0.table.of::<M::Bind>().and_then(BindEntry::engine) {
             Some(engine) => Ok(Engine::new(engine)),
             None => Err(self.unknown(<M::Bind as Bind>::KEY)),
         }
@@ -149,7 +153,7 @@ impl Registry {
     /// [`UnknownBind`] if the settings have no bind of that key, or one with a database for each tenant,
     /// which has no engine of its own.
     pub fn engine(&self, key: &str) -> Result<Engine, UnknownBind> {
-        match self.0.table.by_key(key).and_then(Served::engine) {
+        match self.0.table.by_key(key).and_then(BindEntry::engine) {
             Some(engine) => Ok(Engine::new(engine)),
             None => Err(self.unknown(key)),
         }
@@ -345,7 +349,7 @@ impl Registry {
         let place = Location::caller();
         async move {
             let url = url.into().into_url()?;
-            let is_due = |identity: &Identity| url.is_opened_as(&identity.settings().url);
+            let is_due = |identity: &EngineIdentity| url.is_opened_as(&identity.settings().url);
             let closed = self.0.on_demand.close(is_due);
             Ok(close::all_returned(closed, None, place).await)
         }
@@ -371,8 +375,8 @@ impl Registry {
 
     fn close_engines_of(&self, tenant: &Tenant) -> Vec<Arc<dyn AnyEngine>> {
         let mut closed = Vec::new();
-        for served in self.0.keys.iter().filter_map(|key| self.0.table.by_key(key)) {
-            if let Served::Tenants(bind) = served {
+        for entry in self.0.keys.iter().filter_map(|key| self.0.table.by_key(key)) {
+            if let BindEntry::Tenants(bind) = entry {
                 bind.forget(tenant.checked_name());
                 closed
                     .extend(self.0.on_demand.close_named(&bind.engine_name(tenant.checked_name())));
@@ -396,7 +400,7 @@ impl Registry {
     /// Warns if the calling task has a session of the bind `B`, or a unit of work with any, as it runs a query of that
     /// bind on another one.
     pub(crate) fn warn_of_held<B: Bind>(&self, place: &'static Location<'static>) {
-        if let Some(engine) = self.0.table.of::<B>().and_then(Served::engine)
+        if let Some(engine) = self.0.table.of::<B>().and_then(BindEntry::engine)
             && engine.is_held_by_caller()
         {
             engine::beside_session(engine.settings().key, place);
@@ -411,7 +415,7 @@ impl Registry {
         }
     }
 
-    /// Whether a task, a [`Caller`](crate::caller::Caller) by its number, is at a statement of a unit of work.
+    /// Whether a task, a [`Caller`](crate::engine::caller::Caller) by its number, is at a statement of a unit of work.
     pub(crate) fn is_at_work(&self, task: u64) -> bool {
         let mut engines = self.engines();
         engines.extend(self.replaced());
@@ -448,7 +452,7 @@ impl Registry {
 
     /// How long sessions are waited for, where no bind says otherwise.
     pub(crate) fn acquire_timeout(&self) -> Duration {
-        self.0.recipes.acquire_timeout(BindKey::NONE)
+        self.0.bind_defaults.acquire_timeout(BindKey::NONE)
     }
 
     /// The keys of all binds, in alphabetical order.
@@ -466,8 +470,8 @@ impl Registry {
 
     /// The engines of the binds, in the order of their keys.
     fn engines(&self) -> Vec<Arc<dyn AnyEngine>> {
-        let served = self.0.keys.iter().filter_map(|key| self.0.table.by_key(key));
-        served.filter_map(Served::engine).collect()
+        let entry = self.0.keys.iter().filter_map(|key| self.0.table.by_key(key));
+        entry.filter_map(BindEntry::engine).collect()
     }
 
     fn replaced(&self) -> Vec<Arc<dyn AnyEngine>> {

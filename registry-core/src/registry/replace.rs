@@ -3,32 +3,33 @@
 use std::sync::{Arc, PoisonError};
 
 use super::Registry;
-use super::served::{Named, Served};
+use super::bind_entry::{BindEntry, ReplaceableEngine};
+use super::tenants::{TenantBind, TenantSource};
 use crate::engine;
-use crate::error::{ReplaceError, WrongBackend};
-use crate::settings::{BackendKind, BindSettings, EngineSettings, SettingsError};
-use crate::tenant::{Source, TenantBind};
+use crate::settings::{
+    BackendKind, BindKey, BindSettings, EngineSettings, SettingsError, UnknownBind, WrongBackend,
+};
 
 pub(super) fn replace(
     registry: &Registry,
     key: &str,
     settings: BindSettings,
 ) -> Result<(), ReplaceError> {
-    let Some(served) = registry.0.table.by_key(key) else {
+    let Some(entry) = registry.0.table.by_key(key) else {
         return Err(registry.unknown(key).into());
     };
-    let key = served.key();
+    let key = entry.key();
     if registry.is_closed() {
         return Err(ReplaceError::Closed { key });
     }
-    let settings = registry.0.recipes.engine(key, settings);
+    let settings = registry.0.bind_defaults.engine(key, settings);
     let settings = settings.map_err(|source| ReplaceError::Settings { key, source })?;
-    let is_per_tenant = matches!(served, Served::Tenants(_));
+    let is_per_tenant = matches!(entry, BindEntry::Tenants(_));
     if settings.url.is_per_tenant() != is_per_tenant {
         return Err(ReplaceError::Tenants { key, is_per_tenant });
     }
-    let own_schema = match served {
-        Served::Schemas { schema, .. } => Some(&**schema),
+    let own_schema = match entry {
+        BindEntry::Schemas { schema, .. } => Some(&**schema),
         _ => None,
     };
     if settings.tenant_schema.as_deref().is_some_and(|schema| Some(schema) != own_schema) {
@@ -36,13 +37,13 @@ pub(super) fn replace(
             SettingsError::of("tenant_schema", "it is not changed while the registry is used");
         return Err(ReplaceError::Settings { key, source });
     }
-    match served {
-        Served::Engine(named) | Served::Schemas { engine: named, .. } => {
+    match entry {
+        BindEntry::Engine(named) | BindEntry::Schemas { engine: named, .. } => {
             check_backend(&settings, named.current().settings().url.backend())?;
             replace_named(registry, named, settings);
         }
-        Served::Tenants(tenants) => {
-            if let Source::Template(before) = tenants.source() {
+        BindEntry::Tenants(tenants) => {
+            if let TenantSource::Template(before) = tenants.source() {
                 check_backend(&settings, before.url.backend())?;
             }
             replace_tenants(registry, tenants, settings);
@@ -56,7 +57,7 @@ fn check_backend(settings: &EngineSettings, expected: BackendKind) -> Result<(),
     if found == expected { Ok(()) } else { Err(WrongBackend { key, expected, found }) }
 }
 
-fn replace_named(registry: &Registry, named: &Named, settings: EngineSettings) {
+fn replace_named(registry: &Registry, named: &ReplaceableEngine, settings: EngineSettings) {
     let old = named.replace(engine::open(Arc::new(settings), None));
     {
         let mut replaced = registry.0.replaced.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,8 +74,47 @@ fn replace_named(registry: &Registry, named: &Named, settings: EngineSettings) {
 
 fn replace_tenants(registry: &Registry, tenants: &TenantBind, settings: EngineSettings) {
     let key = settings.key;
-    tenants.replace(Source::Template(Arc::new(settings)));
+    tenants.replace(TenantSource::Template(Arc::new(settings)));
     // By their names as well: an engine has the key of the bind that has opened it first.
     let named = registry.0.on_demand.identities_of(key);
     registry.0.on_demand.close(|own| own.settings().key == key || named.contains(own));
+}
+
+/// Why an engine was not replaced. It goes on as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplaceError {
+    /// No settings name that bind.
+    #[error(transparent)]
+    UnknownBind(#[from] UnknownBind),
+    /// The new settings name another backend.
+    #[error(transparent)]
+    WrongBackend(#[from] WrongBackend),
+    /// The new settings are not usable.
+    #[error("bind `{key}`: the engine cannot be replaced with these settings")]
+    Settings {
+        /// The bind key.
+        key: BindKey,
+        /// Every problem that they have.
+        #[source]
+        source: SettingsError,
+    },
+    /// The bind has one database and the new settings one for each tenant, or the other way round.
+    #[error("bind `{key}`: {}", if *is_per_tenant {
+        "it has a database for each tenant, and the new settings name none: write `{tenant}`"
+    } else {
+        "it has one database, and the new settings one for each tenant"
+    })]
+    Tenants {
+        /// The bind key.
+        key: BindKey,
+        /// Whether the bind has a database for each tenant.
+        is_per_tenant: bool,
+    },
+    /// The registry was closed.
+    #[error("bind `{key}`: the registry is closed")]
+    Closed {
+        /// The bind key.
+        key: BindKey,
+    },
 }

@@ -7,16 +7,14 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::Registry;
-use super::served::Served;
-use super::table::key_of;
-use crate::backend::Backend;
+use super::bind_entry::BindEntry;
+use super::bind_table::key_of;
+use super::tenants::{Tenant, TenantBind};
+use crate::backend::{Backend, ConnectError};
 use crate::bind::Bind;
-use crate::bind_key::BindKey;
-use crate::engine::{AnyEngine, Core, Used};
-use crate::error::{AcquireError, ConnectError, NoAnswer, WrongBackend};
-use crate::on_demand::{EngineName, Identity, NotOpened};
-use crate::settings::{BackendKind, BindSettings, DatabaseUrl};
-use crate::tenant::{Tenant, TenantBind, TenantName};
+use crate::engine::{AcquireError, AnyEngine, EngineUse, ResolverTimedOut, TypedEngine};
+use crate::on_demand::{EngineIdentity, EngineName, NotOpened};
+use crate::settings::{BackendKind, BindKey, BindSettings, DatabaseUrl, TenantName, WrongBackend};
 
 /// Where a session is to come from.
 pub(crate) enum Route<'r> {
@@ -29,18 +27,18 @@ pub(crate) enum Route<'r> {
     /// The engine at that URL, opened on demand, with the options of the bind.
     Url(DatabaseUrl),
     /// An engine with these settings, opened on demand.
-    Settings(Box<Identity>),
+    Settings(Box<EngineIdentity>),
 }
 
 /// An engine, and what a session of it has to be prepared with.
-pub(crate) struct Found<C: Backend> {
-    pub(crate) engine: Used<Core<C>>,
+pub(crate) struct FoundEngine<C: Backend> {
+    pub(crate) engine: EngineUse<TypedEngine<C>>,
     pub(crate) schema: Option<String>,
 }
 
 /// An engine that is to be opened.
 struct Wanted<'r> {
-    identity: Identity,
+    identity: EngineIdentity,
     /// What it is asked for by, and until when that holds.
     name: Option<(EngineName, Option<std::time::Instant>)>,
     bind: Option<Asked<'r>>,
@@ -58,9 +56,9 @@ impl<'r> Route<'r> {
     pub(crate) fn find<B: Bind>(
         &self,
         registry: &Registry,
-    ) -> Result<Option<Found<B::Connection>>, AcquireError> {
+    ) -> Result<Option<FoundEngine<B::Connection>>, AcquireError> {
         let table = &registry.0.table;
-        let (served, tenant) = match self {
+        let (entry, tenant) = match self {
             Self::Bind => (table.of::<B>(), None),
             Self::Key(key) => (table.by_key(key), None),
             Self::Tenant(tenant) => (table.of::<B>(), Some(*tenant)),
@@ -74,17 +72,19 @@ impl<'r> Route<'r> {
                 return engine.map(|engine| typed(engine, None)).transpose();
             }
         };
-        let Some(served) = served else {
+        let Some(entry) = entry else {
             return Err(registry.unknown(&self.bind_key::<B>()).into());
         };
-        match (served, tenant) {
-            (Served::Engine(engine), _) => typed(Used::new(engine.current()), None).map(Some),
-            (_, None) => Err(AcquireError::NoTenant { key: served.key() }),
-            (Served::Schemas { engine, schema }, Some(tenant)) => {
-                let schema = schema_of(served.key(), schema, tenant)?;
-                typed(Used::new(engine.current()), Some(schema)).map(Some)
+        match (entry, tenant) {
+            (BindEntry::Engine(engine), _) => {
+                typed(EngineUse::new(engine.current()), None).map(Some)
             }
-            (Served::Tenants(bind), Some(tenant)) => {
+            (_, None) => Err(AcquireError::NoTenant { key: entry.key() }),
+            (BindEntry::Schemas { engine, schema }, Some(tenant)) => {
+                let schema = schema_of(entry.key(), schema, tenant)?;
+                typed(EngineUse::new(engine.current()), Some(schema)).map(Some)
+            }
+            (BindEntry::Tenants(bind), Some(tenant)) => {
                 let name = bind.engine_name(tenant.checked_name());
                 let engine = registry.0.on_demand.find_named(&name);
                 engine.map(|engine| typed(engine, None)).transpose()
@@ -110,7 +110,7 @@ impl<'r> Route<'r> {
         registry: &'r Registry,
         started: Instant,
         within: Option<Duration>,
-    ) -> Result<Found<B::Connection>, AcquireError> {
+    ) -> Result<FoundEngine<B::Connection>, AcquireError> {
         if let Some(found) = self.find::<B>(registry)? {
             return Ok(found);
         }
@@ -125,7 +125,7 @@ impl<'r> Route<'r> {
         registry: &'r Registry,
         started: Instant,
         within: Option<Duration>,
-    ) -> Result<Found<B::Connection>, AcquireError> {
+    ) -> Result<FoundEngine<B::Connection>, AcquireError> {
         loop {
             if let Some(found) = self.find::<B>(registry)? {
                 return Ok(found);
@@ -178,11 +178,11 @@ impl<'r> Route<'r> {
                 let name = EngineName::Url(key_of::<B>(), url.clone());
                 Ok(Wanted { identity, name: Some((name, None)), bind: None })
             }
-            (Self::Tenant(tenant), Some(Served::Tenants(bind))) => {
+            (Self::Tenant(tenant), Some(BindEntry::Tenants(bind))) => {
                 // Before the source is asked, so that an answer of before is not taken for a later one.
                 let (name, forgotten) = (bind.engine_name(tenant.checked_name()), bind.forgotten());
-                let limit = within.unwrap_or(registry.0.recipes.acquire_timeout(bind.key()));
-                let asked = bind.identity_of(tenant, &registry.0.recipes);
+                let limit = within.unwrap_or(registry.0.bind_defaults.acquire_timeout(bind.key()));
+                let asked = bind.identity_of(tenant, &registry.0.bind_defaults);
                 let (identity, until) = resolved(bind, tenant, started, limit, asked).await?;
                 let found = identity.settings().url.backend();
                 check_backend::<B::Connection>(bind.key(), found)?;
@@ -232,15 +232,15 @@ impl<'r> Route<'r> {
 pub(crate) fn identity_of<B: Bind>(
     registry: &Registry,
     settings: BindSettings,
-) -> Result<Identity, AcquireError> {
+) -> Result<EngineIdentity, AcquireError> {
     let key = key_of::<B>();
-    let settings = registry.0.recipes.engine(key, settings);
+    let settings = registry.0.bind_defaults.engine(key, settings);
     let settings = settings.map_err(|source| AcquireError::Settings { key, source })?;
     check_backend::<B::Connection>(key, settings.url.backend())?;
     if settings.url.is_per_tenant() || settings.tenant_schema.is_some() {
         return Err(AcquireError::NoTenant { key });
     }
-    Ok(Identity::new(settings))
+    Ok(EngineIdentity::new(settings))
 }
 
 /// The schema of a tenant.
@@ -272,19 +272,19 @@ pub(super) async fn resolved<T>(
         Err(AcquireError::Resolve {
             key: bind.key(),
             tenant: tenant.name().to_owned(),
-            source: NoAnswer { after: limit }.into(),
+            source: ResolverTimedOut { after: limit }.into(),
         })
     })
 }
 
 pub(super) fn typed<C: Backend>(
-    engine: Used<dyn AnyEngine>,
+    engine: EngineUse<dyn AnyEngine>,
     schema: Option<String>,
-) -> Result<Found<C>, AcquireError> {
+) -> Result<FoundEngine<C>, AcquireError> {
     let settings = engine.settings();
     let (key, found) = (settings.key, settings.url.backend());
     match engine.of_type() {
-        Some(engine) => Ok(Found { engine, schema }),
+        Some(engine) => Ok(FoundEngine { engine, schema }),
         None => Err(WrongBackend { key, expected: C::KIND, found }.into()),
     }
 }

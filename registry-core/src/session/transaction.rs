@@ -6,10 +6,10 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
 
 use super::Session;
+use crate::async_func::AsyncFunc;
 use crate::backend::driver::{self, Driver};
 use crate::bind::Bind;
-use crate::engine::{Over, Standing};
-use crate::func::AsyncFunc;
+use crate::engine::{TransactionEnd, TransactionState};
 
 type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
 
@@ -61,13 +61,13 @@ impl<B: Bind> Session<B> {
                 }
                 let committed = Manager::<B>::commit_transaction(&mut **self).await;
                 self.leave(is_outermost).await;
-                committed.map_err(|error| self.loan.in_words_of_server(error))?;
+                committed.map_err(|error| self.checkout.in_words_of_server(error))?;
                 Ok(value)
             }
             Err(error) => {
                 // While the server still knows.
-                if self.loan.may_have_failed() {
-                    self.loan.diagnose().await;
+                if self.checkout.may_have_failed() {
+                    self.checkout.diagnose().await;
                 }
                 // The error of `callback` is the one that matters. A connection that cannot roll back is closed.
                 self.undo(is_outermost, &standing).await;
@@ -77,48 +77,52 @@ impl<B: Bind> Session<B> {
     }
 
     /// Begins a transaction, or a savepoint. True if no other one is around it.
-    async fn begin(&mut self) -> QueryResult<(bool, Standing)> {
+    async fn begin(&mut self) -> QueryResult<(bool, TransactionState)> {
         let connection = &mut **self;
         let depth = driver::depth(Manager::<B>::transaction_manager_status_mut(connection))?;
         if depth > 0 {
             Manager::<B>::begin_transaction(connection).await?;
-            return Ok((false, self.loan.standing_inside()));
+            return Ok((false, self.checkout.standing_inside()));
         }
-        self.loan.forget_failures();
-        let left = self.loan.left();
+        self.checkout.forget_failures();
+        let left = self.checkout.left();
         // As a unit of work does: what follows a rollback of the database's own is not stored then.
         B::Connection::enter_work(&mut **self, false).await?;
-        let begun = match self.loan.mark() {
+        let begun = match self.checkout.mark() {
             Some(mark) => B::Connection::begin(&mut **self, &format!("BEGIN; {mark}")).await,
             None => Manager::<B>::begin_transaction(&mut **self).await,
         };
         if let Err(error) = begun {
-            let error = self.loan.in_words_of_server(error);
+            let error = self.checkout.in_words_of_server(error);
             self.leave(true).await;
             return Err(error);
         }
         // The mark is not the borrower's.
-        self.loan.restore(left);
-        Ok((true, self.loan.standing()))
+        self.checkout.restore(left);
+        Ok((true, self.checkout.standing()))
     }
 
     /// Whether there is a transaction to commit. Inside another one, the savepoint's own end tells the rest.
-    async fn stands(&mut self, is_outermost: bool, standing: &mut Standing) -> QueryResult<()> {
-        self.loan.hear_out(standing).await;
-        let over = match is_outermost && self.loan.may_have_failed() {
-            true => match self.loan.look_at_last(standing).await {
+    async fn stands(
+        &mut self,
+        is_outermost: bool,
+        standing: &mut TransactionState,
+    ) -> QueryResult<()> {
+        self.checkout.hear_out(standing).await;
+        let over = match is_outermost && self.checkout.may_have_failed() {
+            true => match self.checkout.look_at_last(standing).await {
                 Ok(over) => over,
                 Err(error) if B::Connection::is_fatal(&error) => {
-                    return Err(self.loan.in_words_of_server(error));
+                    return Err(self.checkout.in_words_of_server(error));
                 }
                 Err(_) => return Err(error(DatabaseErrorKind::Unknown, ABORTED)),
             },
-            false => self.loan.glance(standing),
+            false => self.checkout.glance(standing),
         };
         match over {
-            Some(Over::Ended) => return Err(error(DatabaseErrorKind::Unknown, ENDED)),
-            Some(Over::RolledBack) => {
-                let kind = match self.loan.class_of_rollback().is_transient() {
+            Some(TransactionEnd::Ended) => return Err(error(DatabaseErrorKind::Unknown, ENDED)),
+            Some(TransactionEnd::RolledBack) => {
+                let kind = match self.checkout.class_of_rollback().is_transient() {
                     true => DatabaseErrorKind::SerializationFailure,
                     false => DatabaseErrorKind::Unknown,
                 };
@@ -126,20 +130,20 @@ impl<B: Bind> Session<B> {
             }
             None => {}
         }
-        let question = B::Connection::FAILS_IF_ABORTED.filter(|_| self.loan.may_be_aborted());
+        let question = B::Connection::FAILS_IF_ABORTED.filter(|_| self.checkout.may_be_aborted());
         let Some(question) = question else { return Ok(()) };
         match self.batch_execute(question).await {
             Ok(()) => Ok(()),
             Err(cause) if B::Connection::is_fatal(&cause) => {
-                Err(self.loan.in_words_of_server(cause))
+                Err(self.checkout.in_words_of_server(cause))
             }
             Err(_) => Err(error(DatabaseErrorKind::Unknown, ABORTED)),
         }
     }
 
-    async fn undo(&mut self, is_outermost: bool, standing: &Standing) {
+    async fn undo(&mut self, is_outermost: bool, standing: &TransactionState) {
         if is_outermost {
-            self.loan.unguard();
+            self.checkout.unguard();
         }
         if standing.over().is_some() && is_outermost {
             // An error where nothing was begun since.
@@ -157,12 +161,12 @@ impl<B: Bind> Session<B> {
         if !is_outermost {
             return;
         }
-        self.loan.unguard();
-        if self.loan.mark().is_some() && self.loan.is_fit() {
-            let left = self.loan.left();
+        self.checkout.unguard();
+        if self.checkout.mark().is_some() && self.checkout.is_fit() {
+            let left = self.checkout.left();
             match B::Connection::leave_work(&mut **self).await {
-                Ok(()) => self.loan.restore(left),
-                Err(_) => self.loan.discard(),
+                Ok(()) => self.checkout.restore(left),
+                Err(_) => self.checkout.discard(),
             }
         }
     }

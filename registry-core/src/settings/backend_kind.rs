@@ -1,4 +1,8 @@
+//! The kinds of databases, and a program that expects another one than its settings name.
+
 use std::fmt;
+
+use super::bind_key::BindKey;
 
 /// A kind of database that Diesel speaks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -43,4 +47,17 @@ impl fmt::Display for BackendKind {
             Self::Sqlite => "SQLite",
         })
     }
+}
+
+/// The program expects one backend behind a bind, and its URL names another.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("bind `{key}`: the program expects {expected}, but the settings give it a {found} URL")]
+#[non_exhaustive]
+pub struct WrongBackend {
+    /// The bind key.
+    pub key: BindKey,
+    /// What the model, table or bind in the program says.
+    pub expected: BackendKind,
+    /// What the URL in the settings says.
+    pub found: BackendKind,
 }

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 
 use super::DatabaseUrl;
-use crate::error::DriverError;
+use crate::cause::DriverError;
 
 /// A password, and the user that it is for if that is not the one in the URL.
 ///

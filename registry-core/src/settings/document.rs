@@ -3,7 +3,7 @@ use super::error::Problem;
 use super::nearest::{did_you_mean, nearest};
 use super::options::SaidOptions;
 use super::value::{Table, Value, expected, expected_table};
-use crate::bind_key::BindKey;
+use crate::settings::BindKey;
 
 /// The table of the settings in a file that has more than one.
 const TABLE: &str = "database";

@@ -7,7 +7,7 @@ use super::error::Problem;
 use super::options::{OptionLayer, SaidOptions};
 use super::value::{FromValue, Value, expected};
 use super::{BindSettings, DatabaseUrl, InvalidUrl};
-use crate::bind_key::BindKey;
+use crate::settings::BindKey;
 
 /// What one layer says, a file or a set of variables, or several laid over each other.
 #[derive(Debug, Clone, Default)]

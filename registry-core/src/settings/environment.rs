@@ -6,7 +6,7 @@ use super::draft::{BindDraft, Draft, OnDemandDraft, Said, UrlFrom};
 use super::error::Problem;
 use super::options::SaidOptions;
 use super::value::Value;
-use crate::bind_key::BindKey;
+use crate::settings::BindKey;
 
 /// Variables by name; `None` is a value that is not Unicode.
 pub(super) type Variables = BTreeMap<String, Option<String>>;

@@ -4,7 +4,7 @@ use super::error::Problem;
 use super::options::{EngineOptions, OptionLayer};
 use super::ranges::check_times;
 use super::{BackendKind, DatabaseUrl};
-use crate::bind_key::BindKey;
+use crate::settings::BindKey;
 
 /// Where an engine's options come from, the strongest first.
 pub(super) struct Layers<'a> {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::bind_defaults::password_of;
 use super::draft::{BindDraft, Said};
 use super::error::Problem;
-use super::recipes::password_of;
 use super::{DatabaseUrl, TENANT};
 
 /// What a bind says of it, checked, with the bind's password if it has none itself.

@@ -63,6 +63,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 
 mod backend_kind;
+mod bind_defaults;
+mod bind_key;
 mod bind_settings;
 mod credentials;
 mod document;
@@ -75,26 +77,34 @@ mod nearest;
 mod options;
 mod pooler;
 mod ranges;
-mod recipes;
 mod resolve;
+mod tenant_name;
+mod unknown_bind;
 pub(crate) mod url;
 mod value;
+mod work_keys;
+mod work_options;
 
-pub use backend_kind::BackendKind;
+pub use backend_kind::{BackendKind, WrongBackend};
+pub use bind_key::{BindKey, InvalidBindKey};
 pub use bind_settings::BindSettings;
 pub use credentials::Credentials;
 pub use error::{Problem, Problems, SettingsError};
 pub use options::{EngineOptions, ResetOnReturn};
 pub use pooler::Pooler;
+pub use tenant_name::TenantError;
+pub use unknown_bind::UnknownBind;
 #[cfg(feature = "axum")]
 pub(crate) use url::NotForTenant;
 pub(crate) use url::TENANT;
 pub use url::{DatabaseUrl, InvalidUrl};
+pub use work_keys::WrongKeys;
+pub use work_options::{Isolation, WorkOptions};
 
+pub(crate) use bind_defaults::BindDefaults;
 pub(crate) use credentials::CredentialSource;
-pub(crate) use nearest::nearest;
-pub(crate) use recipes::Recipes;
 pub(crate) use resolve::{EngineSettings, FromCode, OnDemandOptions, Resolved, resolve};
+pub(crate) use tenant_name::TenantName;
 
 use draft::Draft;
 use environment::Variables;

@@ -209,7 +209,7 @@ engine_options! {
     set(value: bool) value;
 
     /// A setting of PostgreSQL that has the name of the tenant in each transaction of a unit of work that is begun
-    /// through a [`Tenant`](crate::tenant::Tenant), for policies of row-level security: `"app.tenant"`, as
+    /// through a [`Tenant`](crate::registry::Tenant), for policies of row-level security: `"app.tenant"`, as
     /// `SET LOCAL` would. `None` by default. It is not there outside of units of work.
     ///
     /// For PostgreSQL only, also behind a transaction pooler.

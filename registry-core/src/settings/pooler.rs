@@ -6,7 +6,7 @@ use super::honour::Layers;
 use super::nearest::did_you_mean;
 use super::value::{FromValue, Value, expected};
 use super::{BackendKind, DatabaseUrl, EngineOptions, ResetOnReturn};
-use crate::bind_key::BindKey;
+use crate::settings::BindKey;
 
 /// A connection pooler, such as PgBouncer, between an engine and its PostgreSQL server.
 ///

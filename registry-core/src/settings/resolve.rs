@@ -3,15 +3,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bind_defaults::{BindDefaults, Own};
 use super::credentials::CredentialSource;
 use super::draft::{BindDraft, Draft, OnDemandDraft, Said, UrlFrom};
 use super::error::Problem;
 use super::honour::check_general;
 use super::options::{OptionLayer, SaidOptions};
 use super::ranges::{LONGEST, TOO_LONG, check_ranges};
-use super::recipes::{Own, Recipes};
 use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions, Settings};
-use crate::bind_key::BindKey;
+use crate::settings::BindKey;
 
 /// Everything that an engine needs to know, checked.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ pub(crate) struct Resolved {
     pub(crate) engines: Vec<EngineSettings>,
     /// The binds whose settings are found for each tenant by code.
     pub(crate) resolved: Vec<BindKey>,
-    pub(crate) recipes: Recipes,
+    pub(crate) bind_defaults: BindDefaults,
     pub(crate) on_demand: OnDemandOptions,
     pub(crate) problems: Vec<Problem>,
 }
@@ -132,7 +132,7 @@ fn resolve_with(
         OptionLayer::new(SaidOptions::from(&code.options), |name| format!("options(..).{name}"));
     check_ranges(&base_layer, &mut problems);
     check_ranges(&general, &mut problems);
-    let mut recipes = Recipes {
+    let mut bind_defaults = BindDefaults {
         own: BTreeMap::new(),
         general,
         base_layer,
@@ -145,7 +145,7 @@ fn resolve_with(
     for (key, source) in code.credentials {
         match BindKey::new(&key) {
             Ok(key) if binds.contains_key(&key) || resolved.contains(&key) => {
-                recipes.credentials.insert(key, source);
+                bind_defaults.credentials.insert(key, source);
             }
             _ => problems
                 .push(Problem::new(format!("credentials({key:?})"), "there is no such bind")),
@@ -155,18 +155,18 @@ fn resolve_with(
     let mut engines = Vec::new();
     let mut urls = Vec::new();
     for (key, (draft, folder)) in binds {
-        if let Some(engine) = recipes.read(key, &draft, folder, &mut problems) {
+        if let Some(engine) = bind_defaults.read(key, &draft, folder, &mut problems) {
             urls.push(engine.url.clone());
             engines.push(engine);
         }
-        recipes.own.insert(key, Own { options: draft.options, required: draft.required });
+        bind_defaults.own.insert(key, Own { options: draft.options, required: draft.required });
     }
-    check_general(&recipes.general, &urls, &mut problems);
+    check_general(&bind_defaults.general, &urls, &mut problems);
     if nothing_said {
         problems.push(no_database(&overrides));
     }
     let on_demand = bounds(on_demand, code.on_demand, &mut problems);
-    Resolved { engines, resolved, recipes, on_demand, problems: without_repetition(problems) }
+    Resolved { engines, resolved, bind_defaults, on_demand, problems: without_repetition(problems) }
 }
 
 fn bounds(

@@ -23,7 +23,7 @@ mod tables;
 mod tests;
 
 pub(crate) use effects::{Effects, SessionEffect, TransactionEffect, effects};
-pub(crate) use tables::{Named, first_name, tables};
+pub(crate) use tables::{NamedTable, first_name, tables};
 
 /// Whose SQL it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::lexer::{Kind, Lexer, Token};
 
 /// A table that a statement names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Named<'a> {
+pub(crate) struct NamedTable<'a> {
     /// Its name without quotes: `schema.table` if it has several parts.
     pub(crate) name: Cow<'a, str>,
     /// Whether rows of it are read or changed under its own name: it has no alias, and is not what an
@@ -26,7 +26,7 @@ pub(crate) struct Named<'a> {
 /// The tables that a statement names in quotes, as Diesel does.
 ///
 /// What is not understood is read as well as it can be.
-pub(crate) fn tables(dialect: Dialect, sql: &str) -> Vec<Named<'_>> {
+pub(crate) fn tables(dialect: Dialect, sql: &str) -> Vec<NamedTable<'_>> {
     Reader::new(dialect, sql).read()
 }
 
@@ -50,7 +50,7 @@ struct Reader<'a> {
     open: Vec<Level<'a>>,
     /// Of each query its number in the list is that of the query around it.
     around: Vec<usize>,
-    found: Vec<(Named<'a>, usize)>,
+    found: Vec<(NamedTable<'a>, usize)>,
     /// What an `INSERT` adds to, and the query that what it sets or returns is in.
     targets: Vec<(Cow<'a, str>, usize)>,
     /// What `WITH` has given a name: no tables.
@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read(mut self) -> Vec<Named<'a>> {
+    fn read(mut self) -> Vec<NamedTable<'a>> {
         let mut last: Keyword = word::NONE;
         loop {
             let token = self.lexer.next();
@@ -290,12 +290,12 @@ impl<'a> Reader<'a> {
             }
             let is_set = self.open.iter().any(|level| level.sets);
             let is_selected = self.open.iter().find_map(|level| level.selects) == Some(true);
-            let named = Named { name, is_source, is_around: false, is_set, is_selected };
+            let named = NamedTable { name, is_source, is_around: false, is_set, is_selected };
             self.found.push((named, query));
         }
     }
 
-    fn judged(self) -> Vec<Named<'a>> {
+    fn judged(self) -> Vec<NamedTable<'a>> {
         let Self { around, found, targets, .. } = self;
         let is_source_of = |query: usize, name: &str| {
             found
@@ -312,9 +312,9 @@ impl<'a> Reader<'a> {
             }
             false
         };
-        let judge = |(named, query): &(Named<'a>, usize)| {
+        let judge = |(named, query): &(NamedTable<'a>, usize)| {
             let is_around = named.is_source && is_around(&named.name, *query);
-            Named { is_around, ..named.clone() }
+            NamedTable { is_around, ..named.clone() }
         };
         found.iter().map(judge).collect()
     }

@@ -5,8 +5,13 @@ use axum_core::response::{IntoResponse, Response};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
-use crate::error::{AcquireError, Chain, ConnectError, Error, MigrateError, QueryError};
-use crate::tenant::TenantError;
+use crate::backend::ConnectError;
+use crate::cause::Chain;
+use crate::engine::AcquireError;
+use crate::error::Error;
+use crate::query::QueryError;
+use crate::registry::MigrateError;
+use crate::settings::TenantError;
 use crate::work::{CommitError, WorkError, WorkFailure};
 
 /// `503 Service Unavailable` with `Retry-After` where the same request may succeed a little later:

@@ -7,9 +7,8 @@ use http::request::Parts;
 
 use crate::bind::Bound;
 use crate::error::Error;
-use crate::registry::Registry;
+use crate::registry::{Registry, Tenant};
 use crate::session::Session;
-use crate::tenant::Tenant;
 use crate::work::{CurrentWork, Scope, WorkError};
 
 /// A session of the model, table or query type `M`, as an argument of a handler: acquired from the

@@ -15,8 +15,7 @@ use tower_service::Service;
 
 use super::tenant::IntoTenant;
 use crate::error::Error;
-use crate::registry::Registry;
-use crate::tenant::Tenant;
+use crate::registry::{Registry, Tenant};
 use crate::work::{Scope, WorkOptions};
 
 /// Gives each request a [`Scope`], in which the handler and what it calls share one unit of work.

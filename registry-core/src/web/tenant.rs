@@ -3,7 +3,7 @@
 use axum_core::response::{IntoResponse, Response};
 
 use super::answer::nobody;
-use crate::tenant::Tenant;
+use crate::registry::Tenant;
 
 /// What the closure of [`ScopeLayer::per_tenant`](super::ScopeLayer::per_tenant) returns: a [`Tenant`], or
 /// whatever there is instead of one.

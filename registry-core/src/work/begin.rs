@@ -8,10 +8,9 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{Place, Source, UnitOfWork, WorkError, WorkOptions};
+use crate::async_func::AsyncFunc;
 use crate::error::Error;
-use crate::func::AsyncFunc;
-use crate::registry::Registry;
-use crate::tenant::Tenant;
+use crate::registry::{Registry, Tenant};
 
 impl Registry {
     /// A unit of work with the options that were given to the builder. It opens nothing yet.

@@ -112,31 +112,29 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::async_func::AsyncFunc;
 use crate::backend::observed::ErrorClass;
 use crate::bind::{Bind, Bound};
-use crate::bind_key::BindKey;
 use crate::error::Error;
-use crate::func::AsyncFunc;
-use crate::registry::Registry;
-use crate::session::{Acquire, Session};
-use crate::tenant::Tenant;
+use crate::registry::{Acquire, Registry, Tenant};
+use crate::session::Session;
+use crate::settings::BindKey;
 
 mod begin;
 mod current;
 mod entered;
-mod keys;
-mod options;
-mod outcome;
+mod error;
 mod part;
 mod scope;
 mod several;
 
 pub use current::CurrentWork;
-pub use keys::WrongKeys;
-pub use options::{Isolation, WorkOptions};
-pub use outcome::{CommitError, Committed, Outcome, WorkError, WorkFailure};
+pub use error::{CommitError, Committed, Outcome, WorkError, WorkFailure};
 pub use scope::{Scope, Scopes};
 pub use several::Several;
+
+#[doc(no_inline)]
+pub use crate::settings::{Isolation, WorkOptions, WrongKeys};
 
 use part::{AnyPart, NotReady, Part, Rollback};
 

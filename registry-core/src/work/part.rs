@@ -10,15 +10,14 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::options::WorkOptions;
-use super::outcome::{WorkError, WorkFailure};
+use super::error::{WorkError, WorkFailure};
 use crate::backend::Backend;
 use crate::backend::driver::{self, Driver};
 use crate::backend::observed::ErrorClass;
 use crate::bind::Bind;
-use crate::bind_key::BindKey;
-use crate::engine::{Over, Standing};
+use crate::engine::{TransactionEnd, TransactionState};
 use crate::session::Session;
+use crate::settings::{BindKey, WorkOptions};
 
 /// The transaction of a unit of work on one bind, whose type is not known.
 pub(super) trait AnyPart: Send {
@@ -107,7 +106,7 @@ pub(super) struct Part<B: Bind> {
     /// Whether something is to be undone on the connection when the transaction is over.
     has_entered: bool,
     /// Whether the transaction is still the one that was begun.
-    standing: Standing,
+    standing: TransactionState,
 }
 
 type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
@@ -119,7 +118,8 @@ fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
 
 /// The statement that says in a transaction for which tenant it is, if the bind has a setting for that.
 fn local_of<B: Bind>(session: &Session<B>) -> Option<String> {
-    let (setting, tenant) = (session.options().tenant_setting.as_ref()?, session.loan().tenant()?);
+    let (setting, tenant) =
+        (session.options().tenant_setting.as_ref()?, session.checkout().tenant()?);
     // Neither has a quote in it: see the settings, and the names of tenants.
     Some(format!("SELECT set_config('{setting}', '{tenant}', true)"))
 }
@@ -132,19 +132,19 @@ impl<B: Bind> Part<B> {
         savepoints: u32,
     ) -> Result<Self, WorkError> {
         let (key, backend) = (session.bind_key(), B::Connection::KIND);
-        let sql = options.begin_sql(backend).map_err(|what| WorkError::Unsupported {
+        let sql = B::Connection::begin_sql(options).map_err(|what| WorkError::Unsupported {
             key,
             backend,
             what,
         })?;
         let local = local_of(&session);
-        let mark = session.loan().mark();
+        let mark = session.checkout().mark();
         let sql = [Some(&*sql), local.as_deref(), mark].into_iter().flatten();
         let sql = sql.collect::<Vec<_>>().join("; ");
         let read_only = options.is_read_only() && !session.options().read_only;
-        session.loan().forget_failures();
-        session.loan().mark_in_work();
-        let left = session.loan().left();
+        session.checkout().forget_failures();
+        session.checkout().mark_in_work();
+        let left = session.checkout().left();
         let connection = &mut *session;
         let base = depth::<B>(connection);
         let begun = async {
@@ -170,13 +170,13 @@ impl<B: Bind> Part<B> {
         match begun.await {
             Ok(has_entered) => {
                 // What was done to enter is undone at the end, and nothing for others to undo.
-                session.loan().restore(left);
-                let standing = session.loan().standing();
+                session.checkout().restore(left);
+                let standing = session.checkout().standing();
                 Ok(Self { session, base, has_entered, standing })
             }
             Err(source) => {
-                let source = session.loan().in_words_of_server(source);
-                session.loan_mut().discard();
+                let source = session.checkout().in_words_of_server(source);
+                session.checkout_mut().discard();
                 Err(WorkError::Begin { key, source })
             }
         }
@@ -184,14 +184,14 @@ impl<B: Bind> Part<B> {
 
     /// Why it cannot be committed, by an error of the question whether it can.
     async fn not_ready(&mut self, error: DieselError) -> NotReady {
-        let error = self.session.loan().in_words_of_server(error);
+        let error = self.session.checkout().in_words_of_server(error);
         let class = if B::Connection::is_fatal(&error) {
             Some(ErrorClass::Fatal)
-        } else if self.session.loan().has_failed_in_passing() {
+        } else if self.session.checkout().has_failed_in_passing() {
             // PostgreSQL says of the transaction that it has failed, and not again why.
             Some(ErrorClass::Transient)
         } else {
-            self.session.loan_mut().class_of(&error).await
+            self.session.checkout_mut().class_of(&error).await
         };
         NotReady { failure: error.into(), class }
     }
@@ -201,23 +201,23 @@ impl<B: Bind> Part<B> {
         depth::<B>(&mut self.session).saturating_sub(self.base)
     }
 
-    fn told(&self, over: Option<Over>) -> Result<(), WorkError> {
+    fn told(&self, over: Option<TransactionEnd>) -> Result<(), WorkError> {
         let key = self.session.bind_key();
         match over {
             None => Ok(()),
-            Some(Over::RolledBack) => Err(WorkError::RolledBack { key }),
-            Some(Over::Ended) => Err(WorkError::Ended { key }),
+            Some(TransactionEnd::RolledBack) => Err(WorkError::RolledBack { key }),
+            Some(TransactionEnd::Ended) => Err(WorkError::Ended { key }),
         }
     }
 
     fn in_words_of_server(&self, outcome: QueryResult<()>) -> QueryResult<()> {
-        outcome.map_err(|error| self.session.loan().in_words_of_server(error))
+        outcome.map_err(|error| self.session.checkout().in_words_of_server(error))
     }
 
     /// After a change of savepoints: those that are newer than the mark would go when it is looked for.
     async fn marked(&mut self, outcome: QueryResult<()>) -> QueryResult<()> {
         if outcome.is_ok() {
-            self.session.loan_mut().set_mark().await;
+            self.session.checkout_mut().set_mark().await;
         }
         self.in_words_of_server(outcome)
     }
@@ -226,10 +226,10 @@ impl<B: Bind> Part<B> {
         if !std::mem::take(&mut self.has_entered) {
             return;
         }
-        let left = self.session.loan().left();
+        let left = self.session.checkout().left();
         match B::Connection::leave_work(&mut *self.session).await {
-            Ok(()) => self.session.loan().restore(left),
-            Err(_) => self.session.loan_mut().discard(),
+            Ok(()) => self.session.checkout().restore(left),
+            Err(_) => self.session.checkout_mut().discard(),
         }
     }
 
@@ -238,11 +238,11 @@ impl<B: Bind> Part<B> {
     async fn rolled_back(&mut self) -> Rollback {
         let limit = self.session.options().check_timeout;
         let mut is_told = false;
-        self.session.loan_mut().glance(&mut self.standing);
-        if self.session.loan_mut().is_fit() {
+        self.session.checkout_mut().glance(&mut self.standing);
+        if self.session.checkout_mut().is_fit() {
             let rolled_back = timeout(limit, async {
                 self.diagnose().await;
-                self.session.loan_mut().look_closely(&mut self.standing).await?;
+                self.session.checkout_mut().look_closely(&mut self.standing).await?;
                 match self.standing.over() {
                     None => self.roll_back_all().await?,
                     Some(_) => self.clear_up().await,
@@ -252,10 +252,10 @@ impl<B: Bind> Part<B> {
             });
             is_told = matches!(rolled_back.await, Ok(Ok(())));
         }
-        let is_over = self.standing.over() == Some(Over::Ended);
+        let is_over = self.standing.over() == Some(TransactionEnd::Ended);
         if !is_told || is_over {
             // Nothing can be said on it that would be understood, or nobody knows what else was changed.
-            self.session.loan_mut().discard();
+            self.session.checkout_mut().discard();
         }
         match (is_over, is_told) {
             (true, _) => Rollback::TooLate,
@@ -281,14 +281,14 @@ impl<B: Bind> Part<B> {
 
     /// Rolls back what was begun after the transaction had ended.
     async fn clear_up(&mut self) {
-        self.session.loan().unguard();
+        self.session.checkout().unguard();
         // An error where nothing was begun.
         let _ = self.session.batch_execute("ROLLBACK").await;
         *Manager::<B>::transaction_manager_status_mut(&mut *self.session) =
             TransactionManagerStatus::default();
         if self.base > 0 {
             // What the test had done before is gone as well.
-            self.session.loan_mut().discard();
+            self.session.checkout_mut().discard();
         }
     }
 }
@@ -303,9 +303,9 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn check(&mut self) -> Result<(), WorkError> {
-        let over = self.session.loan_mut().glance(&mut self.standing);
+        let over = self.session.checkout_mut().glance(&mut self.standing);
         self.told(over)?;
-        if !self.session.loan_mut().is_fit() {
+        if !self.session.checkout_mut().is_fit() {
             return Err(WorkError::CutShort { key: self.key() });
         }
         if self.depth() == 0 {
@@ -315,17 +315,17 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn is_in_question(&self) -> bool {
-        let loan = self.session.loan();
-        loan.is_unanswered() || loan.has_questions(&self.standing)
+        let checkout = self.session.checkout();
+        checkout.is_unanswered() || checkout.has_questions(&self.standing)
     }
 
     fn ask(&mut self, is_certain: bool) -> BoxFuture<'_, Result<(), WorkError>> {
         Box::pin(async move {
             if is_certain {
                 // A connection that is gone is noticed by what follows.
-                let _ = self.session.loan_mut().look_closely(&mut self.standing).await;
+                let _ = self.session.checkout_mut().look_closely(&mut self.standing).await;
             } else {
-                self.session.loan_mut().look(&mut self.standing).await;
+                self.session.checkout_mut().look(&mut self.standing).await;
             }
             self.told(self.standing.over())
         })
@@ -333,16 +333,16 @@ impl<B: Bind> AnyPart for Part<B> {
 
     fn diagnose(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let loan = self.session.loan_mut();
-            if loan.may_have_failed() {
-                loan.diagnose().await;
+            let checkout = self.session.checkout_mut();
+            if checkout.may_have_failed() {
+                checkout.diagnose().await;
             }
         })
     }
 
     fn class_of_rollback(&self) -> Option<ErrorClass> {
-        let is_rolled_back = self.standing.over() == Some(Over::RolledBack);
-        is_rolled_back.then(|| self.session.loan().class_of_rollback())
+        let is_rolled_back = self.standing.over() == Some(TransactionEnd::RolledBack);
+        is_rolled_back.then(|| self.session.checkout().class_of_rollback())
     }
 
     fn over(&self) -> Option<WorkError> {
@@ -351,12 +351,14 @@ impl<B: Bind> AnyPart for Part<B> {
 
     fn is_ready(&mut self, is_one_of_several: bool) -> BoxFuture<'_, Result<(), NotReady>> {
         Box::pin(async move {
-            self.session.loan_mut().glance(&mut self.standing);
-            if let Some(error) = self.session.loan().farewell().filter(|_| self.over().is_none()) {
+            self.session.checkout_mut().glance(&mut self.standing);
+            if let Some(error) =
+                self.session.checkout().farewell().filter(|_| self.over().is_none())
+            {
                 return Err(self.not_ready(error).await);
             }
             self.check()?;
-            let stands = self.session.loan_mut().look_at_last(&mut self.standing).await;
+            let stands = self.session.checkout_mut().look_at_last(&mut self.standing).await;
             if let Err(error) = stands {
                 return Err(self.not_ready(error).await);
             }
@@ -366,7 +368,7 @@ impl<B: Bind> AnyPart for Part<B> {
                 return Err(DieselError::BrokenTransactionManager.into());
             }
             let question = B::Connection::FAILS_IF_ABORTED.filter(|_| self.base == 0);
-            let is_asked = is_one_of_several || self.session.loan().may_be_aborted();
+            let is_asked = is_one_of_several || self.session.checkout().may_be_aborted();
             if let Some(question) = question.filter(|_| is_asked)
                 && let Err(error) = self.session.batch_execute(question).await
             {
@@ -381,7 +383,7 @@ impl<B: Bind> AnyPart for Part<B> {
             let committed = Manager::<B>::commit_transaction(&mut *self.session).await;
             match committed {
                 Ok(()) => {
-                    self.session.loan().unguard();
+                    self.session.checkout().unguard();
                     self.end().await;
                     Ok(())
                 }
@@ -391,15 +393,15 @@ impl<B: Bind> AnyPart for Part<B> {
                         DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
                         error => error,
                     };
-                    let error = self.session.loan().in_words_of_server(error);
-                    let class = self.session.loan_mut().class_of(&error).await;
+                    let error = self.session.checkout().in_words_of_server(error);
+                    let class = self.session.checkout_mut().class_of(&error).await;
                     let is_rolled_back = !B::Connection::is_fatal(&error)
                         && !matches!(error, DieselError::BrokenTransactionManager);
                     self.standing.is_ending();
                     if is_rolled_back {
                         self.rolled_back().await;
                     } else {
-                        self.session.loan_mut().discard();
+                        self.session.checkout_mut().discard();
                     }
                     Err(Broken { error, class, is_rolled_back })
                 }
@@ -437,7 +439,7 @@ impl<B: Bind> AnyPart for Part<B> {
             self.diagnose().await;
             match self.class_of_rollback() {
                 Some(class) => class.is_transient(),
-                None => self.session.loan().has_failed_in_passing(),
+                None => self.session.checkout().has_failed_in_passing(),
             }
         })
     }
@@ -445,7 +447,7 @@ impl<B: Bind> AnyPart for Part<B> {
     fn abandon(mut self: Box<Self>) {
         // In test isolation, the next borrower deals with it. A statement that was cut short, or a
         // connection that is gone, is nothing to wait for.
-        if self.base > 0 || !self.session.loan_mut().is_fit() {
+        if self.base > 0 || !self.session.checkout_mut().is_fit() {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {

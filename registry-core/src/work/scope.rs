@@ -13,11 +13,12 @@ use std::time::Duration;
 use super::current::{CurrentWork, Slot, Taken};
 use super::entered::Entered;
 use super::{Committed, Place, Source, UnitOfWork, WorkError, WorkOptions};
-use crate::error::Error;
-use crate::registry::Registry;
-use crate::tenant::Tenant;
 #[cfg(feature = "axum")]
-use crate::{bind::Bind, session::Acquire};
+use crate::bind::Bind;
+use crate::error::Error;
+#[cfg(feature = "axum")]
+use crate::registry::Acquire;
+use crate::registry::{Registry, Tenant};
 
 tokio::task_local! {
     static CURRENT: Current;

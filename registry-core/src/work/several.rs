@@ -49,6 +49,6 @@ fn session<B: Bind>(session: &mut dyn Any) -> Result<&mut Session<B>, WorkError>
 fn twice(keys: &[&str]) -> WorkError {
     let again = keys.iter().enumerate().find(|(at, key)| keys[..*at].contains(key));
     let key = again.map_or(keys[0], |(_, key)| key);
-    let key = crate::bind_key::BindKey::new(key).unwrap_or(crate::bind_key::BindKey::NONE);
+    let key = crate::settings::BindKey::new(key).unwrap_or(crate::settings::BindKey::NONE);
     WorkError::Twice { key }
 }

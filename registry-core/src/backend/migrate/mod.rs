@@ -10,8 +10,8 @@ use std::fmt;
 use diesel::migration::Migration;
 use diesel_async::AsyncConnectionCore;
 
-use crate::bind_key::BindKey;
-use crate::error::DriverError;
+use crate::cause::DriverError;
+use crate::settings::BindKey;
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod one;

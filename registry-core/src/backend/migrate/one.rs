@@ -12,7 +12,7 @@ use super::records::{Record, Records};
 use super::references::{self, References};
 use super::{BackendOf, MigrationFailure, MigrationSession};
 use crate::backend::driver::Driver;
-use crate::error::DriverError;
+use crate::cause::DriverError;
 
 type Harness<C> = AsyncConnectionWrapper<C>;
 

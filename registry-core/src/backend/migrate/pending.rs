@@ -11,7 +11,7 @@ use super::one::run_one;
 use super::records::{Record, Records};
 use super::{BackendOf, MakesRoom, Migrated, MigrationFailure, MigrationSession, Run};
 use crate::backend::driver::Driver;
-use crate::error::DriverError;
+use crate::cause::DriverError;
 
 /// Implements `Driver::migrate` by way of Diesel's own harness, which is written for connections that
 /// block.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use diesel::QueryResult;
 
-use crate::error::DriverError;
+use crate::cause::DriverError;
 
 /// A row of a table that refers to a row which is not there.
 #[derive(Debug)]

@@ -17,14 +17,17 @@ mod reach;
 mod session;
 
 use super::Backend;
-use super::driver::{Canceller, Driver, Opened, Reach, begin_by_ansi};
+use super::driver::{
+    Canceller, ConnectContext, DEFERRABLE, Driver, OpenedConnection, begin_by_ansi,
+};
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::observed::{ErrorClass, Observed, Parting};
 use super::resources::not_reached;
-use crate::error::{ConnectError, DriverError};
+use crate::backend::ConnectError;
+use crate::cause::DriverError;
 use crate::settings::url::tls::TlsMode;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
+use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, WorkOptions};
 use crate::sql::Dialect;
 
 /// The connection type of MySQL and MariaDB databases.
@@ -121,8 +124,8 @@ impl Driver for Mysql {
     async fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-        reach: Reach<'_>,
-    ) -> Result<Opened<Self>, ConnectError> {
+        reach: ConnectContext<'_>,
+    ) -> Result<OpenedConnection<Self>, ConnectError> {
         let opts = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         let builder = OptsBuilder::from_opts(opts)
             // Diesel has a cache of its own, and counts rows as the other backends do.
@@ -153,7 +156,7 @@ impl Driver for Mysql {
             let token = Arc::clone(&token);
             Box::pin(async move { drop(token.cancel_query().await) })
         });
-        Ok(Opened { connection, observed, cancel: Some(cancel) })
+        Ok(OpenedConnection { connection, observed, cancel: Some(cancel) })
     }
 
     fn check_url(url: &DatabaseUrl) -> Result<(), String> {
@@ -225,6 +228,21 @@ impl Driver for Mysql {
     }
 
     migrate_by_harness!();
+
+    fn begin_sql(options: &WorkOptions) -> Result<String, String> {
+        if options.is_deferrable() {
+            return Err(DEFERRABLE.to_owned());
+        }
+        let access = if options.is_read_only() { " READ ONLY" } else { "" };
+        let begin = format!("START TRANSACTION{access}");
+        Ok(match options.isolation_level() {
+            // `SET TRANSACTION` without `SESSION` holds for the next transaction alone.
+            Some(isolation) => {
+                format!("SET TRANSACTION ISOLATION LEVEL {}; {begin}", isolation.sql())
+            }
+            None => begin,
+        })
+    }
 
     begin_by_ansi!();
 }

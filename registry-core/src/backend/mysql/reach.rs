@@ -7,13 +7,15 @@ use mysql_async::{Conn, Error, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpt
 use tokio::time::timeout_at;
 
 use super::classify;
-use crate::backend::driver::Reach;
+use crate::backend::ConnectError;
+use crate::backend::driver::ConnectContext;
 use crate::backend::hosts::{more_telling, share, silent};
 use crate::backend::observed::Observed;
-use crate::error::ConnectError;
+#[cfg(feature = "rustls")]
+use crate::cause::Chain;
 use crate::settings::DatabaseUrl;
 #[cfg(feature = "rustls")]
-use crate::{error::Chain, settings::url::tls::TlsMode, settings::url::tls::TlsSettings};
+use crate::settings::url::tls::{TlsMode, TlsSettings};
 
 /// Tries each address of the host until one lets us in.
 ///
@@ -23,7 +25,7 @@ use crate::{error::Chain, settings::url::tls::TlsMode, settings::url::tls::TlsSe
 pub(super) async fn connect(
     builder: OptsBuilder,
     url: &DatabaseUrl,
-    Reach { hosts, deadline }: Reach<'_>,
+    ConnectContext { hosts, deadline }: ConnectContext<'_>,
     observed: &Observed,
 ) -> Result<Conn, ConnectError> {
     let opts = Opts::from(builder.clone());

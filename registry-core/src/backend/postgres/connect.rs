@@ -15,17 +15,19 @@ use tokio_postgres::{Config, NoTls, Socket};
 use super::transport::{Link, Transport};
 use super::wire::{Refusal, Wire};
 use super::{Postgres, classify};
-use crate::backend::driver::{Canceller, Driver, Opened};
+use crate::backend::ConnectError;
+use crate::backend::driver::{Canceller, Driver, OpenedConnection};
 use crate::backend::hosts::{Hosts, more_telling, share, silent};
 use crate::backend::observed::Observed;
 use crate::backend::resources::not_reached;
-use crate::error::{ConnectError, DriverError};
+#[cfg(feature = "rustls")]
+use crate::backend::tls::connector::Connector;
+#[cfg(feature = "rustls")]
+use crate::cause::Chain;
+use crate::cause::DriverError;
 use crate::settings::DatabaseUrl;
 #[cfg(feature = "rustls")]
-use crate::{
-    backend::tls::connector::Connector, error::Chain, settings::url::tls::TlsMode,
-    settings::url::tls::TlsSettings,
-};
+use crate::settings::url::tls::{TlsMode, TlsSettings};
 
 /// One host of a URL, with one address if it says one.
 struct Candidate {
@@ -66,7 +68,7 @@ pub(super) struct Way<'a> {
 pub(super) async fn connect(
     config: &Config,
     way: &Way<'_>,
-) -> Result<Opened<Postgres>, ConnectError> {
+) -> Result<OpenedConnection<Postgres>, ConnectError> {
     let mut candidates = candidates(config)?;
     if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
         shuffle(&mut candidates);
@@ -93,7 +95,7 @@ async fn try_host(
     host: &Candidate,
     way: &Way<'_>,
     deadline: Instant,
-) -> Result<Opened<Postgres>, ConnectError> {
+) -> Result<OpenedConnection<Postgres>, ConnectError> {
     let mut addresses = resolve(host, config, deadline).await?;
     way.hosts.failed_last(&mut addresses, Candidate::name);
     let mut failure = None;
@@ -178,7 +180,7 @@ async fn try_address(
     candidate: Candidate,
     way: &Way<'_>,
     deadline: Instant,
-) -> Result<Opened<Postgres>, ConnectError> {
+) -> Result<OpenedConnection<Postgres>, ConnectError> {
     let one = only(config, &candidate);
     let ready = async {
         #[cfg(unix)]
@@ -274,7 +276,7 @@ async fn as_asked(
     config: Config,
     tls: &TlsSettings,
     way: &Way<'_>,
-) -> Result<Opened<Postgres>, ConnectError> {
+) -> Result<OpenedConnection<Postgres>, ConnectError> {
     let (url, is_pooled) = (way.url, way.is_pooled);
     let mut first = None;
     if tls.mode <= TlsMode::Allow {
@@ -320,7 +322,7 @@ async fn watched(
     mut config: Config,
     encryption: Encryption,
     is_pooled: bool,
-) -> Result<Opened<Postgres>, ConnectError> {
+) -> Result<OpenedConnection<Postgres>, ConnectError> {
     let is_direct = config.get_ssl_negotiation() == SslNegotiation::Direct;
     config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
     let observed = Arc::new(Observed::of_stream());
@@ -339,7 +341,10 @@ async fn watched(
     Ok(with_refusal(opened, connector.refusal))
 }
 
-fn with_refusal(opened: Opened<Postgres>, refusal: Option<Refusal>) -> Opened<Postgres> {
+fn with_refusal(
+    opened: OpenedConnection<Postgres>,
+    refusal: Option<Refusal>,
+) -> OpenedConnection<Postgres> {
     if let Some(refusal) = refusal {
         refusal.begin();
     }
@@ -352,7 +357,7 @@ fn with_refusal(opened: Opened<Postgres>, refusal: Option<Refusal>) -> Opened<Po
 /// a connection with a stream of ours, and without its driver there are no notifications. So nothing of it is
 /// read, and the text of each statement is all there is to go by.
 #[cfg(unix)]
-async fn blindly(mut config: Config) -> Result<Opened<Postgres>, ConnectError> {
+async fn blindly(mut config: Config) -> Result<OpenedConnection<Postgres>, ConnectError> {
     config.ssl_mode(SslMode::Disable).ssl_negotiation(SslNegotiation::Postgres);
     let (client, connection) = config.connect(NoTls).await.map_err(classify)?;
     let connection = Postgres::try_from_client_and_connection(client, connection).await;
@@ -369,7 +374,7 @@ async fn blindly(mut config: Config) -> Result<Opened<Postgres>, ConnectError> {
 async fn through_socket(
     mut config: Config,
     path: std::path::PathBuf,
-) -> Result<Opened<Postgres>, ConnectError> {
+) -> Result<OpenedConnection<Postgres>, ConnectError> {
     use tokio::net::UnixStream;
 
     config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
@@ -399,10 +404,10 @@ fn opened(
     + Send
     + Sync
     + 'static,
-) -> Opened<Postgres> {
+) -> OpenedConnection<Postgres> {
     let token = connection.cancel_token();
     let cancel: Canceller = Arc::new(move || cancel(token.clone()));
-    Opened { connection, observed, cancel: Some(cancel) }
+    OpenedConnection { connection, observed, cancel: Some(cancel) }
 }
 
 fn unprepared(error: ConnectionError) -> ConnectError {

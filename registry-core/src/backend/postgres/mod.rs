@@ -22,14 +22,15 @@ use tokio_postgres::error::{DbError, SqlState};
 
 use self::connect::Way;
 use super::Backend;
-use super::driver::{Driver, Opened, Reach, begin_by_ansi, depth};
+use super::driver::{ConnectContext, Driver, OpenedConnection, begin_by_ansi, depth};
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::resources::not_reached;
-use crate::error::{ConnectError, DriverError};
+use crate::backend::ConnectError;
+use crate::cause::DriverError;
 #[cfg(feature = "rustls")]
 use crate::settings::url::tls::TlsMode;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Pooler};
+use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Pooler, WorkOptions};
 use crate::sql::Dialect;
 
 mod connect;
@@ -129,8 +130,8 @@ impl Driver for Postgres {
     async fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-        Reach { hosts, deadline }: Reach<'_>,
-    ) -> Result<Opened<Self>, ConnectError> {
+        ConnectContext { hosts, deadline }: ConnectContext<'_>,
+    ) -> Result<OpenedConnection<Self>, ConnectError> {
         let mut config = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         if let Some(startup) = startup_options(&config, options) {
             config.options(startup);
@@ -228,6 +229,20 @@ impl Driver for Postgres {
     }
 
     migrate_by_harness!();
+
+    fn begin_sql(options: &WorkOptions) -> Result<String, String> {
+        let mut sql = "BEGIN".to_owned();
+        if let Some(isolation) = options.isolation_level() {
+            sql += &format!(" ISOLATION LEVEL {}", isolation.sql());
+        }
+        if options.is_read_only() {
+            sql += " READ ONLY";
+        }
+        if options.is_deferrable() {
+            sql += " DEFERRABLE";
+        }
+        Ok(sql)
+    }
 
     begin_by_ansi!();
 }

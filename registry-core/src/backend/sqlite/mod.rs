@@ -24,12 +24,13 @@ mod update;
 pub use self::connection::AsyncSqliteConnection;
 use self::refusal::Failure;
 use super::Backend;
-use super::driver::{Driver, Opened, Reach, begin_by_ansi};
+use super::driver::{ConnectContext, DEFERRABLE, Driver, OpenedConnection, begin_by_ansi};
 use super::migrate::{MigrationLock, MigrationSession, TableReferences, migrate_by_harness};
 use super::resources::{files_were_short, no_files_left};
-use crate::error::{ConnectError, DriverError};
+use crate::backend::ConnectError;
+use crate::cause::DriverError;
 use crate::settings::url::SqliteFile;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions};
+use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Isolation, WorkOptions};
 use crate::sql::Dialect;
 
 /// The connection type of SQLite databases.
@@ -83,8 +84,8 @@ impl Driver for Sqlite {
     async fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-        _: Reach<'_>,
-    ) -> Result<Opened<Self>, ConnectError> {
+        _: ConnectContext<'_>,
+    ) -> Result<OpenedConnection<Self>, ConnectError> {
         let Some(file) = url.sqlite_file() else {
             return Err(ConnectError::Other("not a SQLite URL".into()));
         };
@@ -96,7 +97,7 @@ impl Driver for Sqlite {
             match open_once(file, options, attempts < ATTEMPTS).await {
                 Ok(connection) => {
                     let observed = Arc::clone(connection.observed());
-                    return Ok(Opened { connection, observed, cancel: None });
+                    return Ok(OpenedConnection { connection, observed, cancel: None });
                 }
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Passing(error)) if attempts >= ATTEMPTS && !files_were_short() => {
@@ -149,6 +150,19 @@ impl Driver for Sqlite {
     }
 
     migrate_by_harness!();
+
+    fn begin_sql(options: &WorkOptions) -> Result<String, String> {
+        if options.is_deferrable() {
+            return Err(DEFERRABLE.to_owned());
+        }
+        match options.isolation_level() {
+            None | Some(Isolation::Serializable) => {
+                // A transaction that reads first and writes later could fail with "database is locked".
+                Ok(if options.is_read_only() { "BEGIN" } else { "BEGIN IMMEDIATE" }.to_owned())
+            }
+            Some(other) => Err(format!("transactions that are {other}")),
+        }
+    }
 
     begin_by_ansi!();
 

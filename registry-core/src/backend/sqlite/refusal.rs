@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::result::ConnectionError;
 
+use crate::backend::ConnectError;
 use crate::backend::resources::{files_were_short, is_exhausted, no_files_left};
-use crate::error::{ConnectError, DriverError};
+use crate::cause::DriverError;
 use crate::settings::url::SqliteFile;
 
 /// Why a connection could not be opened.

@@ -6,8 +6,8 @@ use diesel::result::Error;
 use diesel_async::{AnsiTransactionManager, TransactionManager};
 
 use super::connection::AsyncSqliteConnection;
+use crate::async_func::AsyncFunc;
 pub(super) use crate::backend::driver::depth;
-use crate::func::AsyncFunc;
 use crate::sql::{self, Dialect, TransactionEffect};
 
 impl AsyncSqliteConnection {

@@ -18,7 +18,8 @@ use tokio_rustls::TlsConnector;
 
 use super::trusted;
 use super::verifier::{Anyone, Trusted};
-use crate::error::{ConnectError, DriverError};
+use crate::backend::ConnectError;
+use crate::cause::DriverError;
 use crate::settings::url::tls::{TlsMode, TlsSettings};
 
 /// Makes TLS of what tokio-postgres has connected.

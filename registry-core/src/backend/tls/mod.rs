@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::task::spawn_blocking;
 
-use crate::error::ConnectError;
+use crate::backend::ConnectError;
 use crate::settings::url::tls::{TlsMode, TlsRoots, TlsSettings};
 
 #[cfg(feature = "postgres")]
@@ -41,7 +41,7 @@ pub(super) fn check(tls: &TlsSettings) -> Result<(), String> {
     match &tls.roots {
         TlsRoots::File(file) if tls.mode >= TlsMode::VerifyCa => match read_file(file) {
             Ok(_) => Ok(()),
-            Err(error) => Err(crate::error::Chain(&error).to_string()),
+            Err(error) => Err(crate::cause::Chain(&error).to_string()),
         },
         _ => Ok(()),
     }

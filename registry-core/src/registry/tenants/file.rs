@@ -17,7 +17,7 @@ use crate::backend::driver::Driver;
 use crate::backend::namespace::LOCK_PAUSE;
 use crate::backend::resources::is_exhausted;
 use crate::bind::Bind;
-use crate::error::{CreateTenantError, DropTenantError};
+use crate::registry::{CreateTenantError, DropTenantError};
 use crate::settings::url::SqliteFile;
 use crate::settings::{DatabaseUrl, EngineSettings};
 
@@ -131,7 +131,7 @@ pub(super) async fn remove<B: Bind>(
 impl<B: Bind> Asked<B> {
     /// Takes the lock, for which files may be short.
     async fn lock(&self, path: &Path) -> io::Result<Lock> {
-        let limit = self.registry.0.recipes.acquire_timeout(self.key);
+        let limit = self.registry.0.bind_defaults.acquire_timeout(self.key);
         loop {
             match Lock::take(path).await {
                 Err(error)

@@ -8,21 +8,27 @@ use diesel::migration::MigrationSource;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::migrate::{BackendOf, Connected, MigrateReport};
+use super::bind_entry::BindEntry;
+use super::bind_table::key_of;
+use super::migrate::{BackendOf, Connected, MigrateError, MigrateReport};
 use super::route::{check_backend, resolved, schema_of, typed};
-use super::served::Served;
-use super::table::key_of;
 use super::{Registry, Route};
 use crate::backend::namespace::Namespace;
 use crate::bind::Bind;
-use crate::bind_key::BindKey;
-use crate::engine::{self, AnyEngine, Core, Used};
-use crate::error::{AcquireError, CreateTenantError, DriverError, DropTenantError, MigrateError};
-use crate::settings::{EngineSettings, Pooler};
-use crate::tenant::Tenant;
+use crate::cause::DriverError;
+use crate::engine::{self, AcquireError, AnyEngine, EngineUse, TypedEngine};
+use crate::settings::{BindKey, EngineSettings, Pooler};
 
+mod error;
 mod file;
 mod namespace;
+mod resolver;
+mod tenant;
+
+pub use error::{CreateTenantError, DropTenantError};
+pub use resolver::TenantResolver;
+pub(super) use resolver::{TenantBind, TenantSource};
+pub use tenant::Tenant;
 
 impl Registry {
     /// Makes the database, schema or SQLite file of a new tenant of the bind `B`, and runs all of `migrations` in
@@ -186,55 +192,55 @@ enum At {
 }
 
 /// Why there is no place for a tenant.
-pub(crate) enum NoPlace {
+pub(crate) enum PlacementError {
     Isolated,
     NotPerTenant,
     InMemory,
     Pooler,
     NoRuntime,
-    Tenant(crate::tenant::TenantError),
+    Tenant(crate::settings::TenantError),
     Acquire(Box<AcquireError>),
 }
 
-impl From<AcquireError> for NoPlace {
+impl From<AcquireError> for PlacementError {
     fn from(error: AcquireError) -> Self {
         Self::Acquire(Box::new(error))
     }
 }
 
 impl<B: Bind> Asked<B> {
-    fn new(registry: &Registry, name: &str) -> Result<Self, (BindKey, NoPlace)> {
+    fn new(registry: &Registry, name: &str) -> Result<Self, (BindKey, PlacementError)> {
         let key = key_of::<B>();
-        let tenant = registry.tenant(name).map_err(|error| (key, NoPlace::Tenant(error)))?;
-        let runtime = Handle::try_current().map_err(|_| (key, NoPlace::NoRuntime))?;
+        let tenant = registry.tenant(name).map_err(|error| (key, PlacementError::Tenant(error)))?;
+        let runtime = Handle::try_current().map_err(|_| (key, PlacementError::NoRuntime))?;
         let (registry, started) = (registry.clone(), Instant::now());
         Ok(Self { registry, key, tenant, runtime, started, bind: PhantomData })
     }
 
-    async fn place(&self) -> Result<Place, (BindKey, NoPlace)> {
+    async fn place(&self) -> Result<Place, (BindKey, PlacementError)> {
         self.find_place().await.map_err(|error| (self.key, error))
     }
 
-    async fn find_place(&self) -> Result<Place, NoPlace> {
+    async fn find_place(&self) -> Result<Place, PlacementError> {
         let (registry, tenant, key) = (&self.registry, &self.tenant, self.key);
         if registry.is_closed() {
             return Err(AcquireError::Closed { key }.into());
         }
         if registry.copies().is_some() {
-            return Err(NoPlace::Isolated);
+            return Err(PlacementError::Isolated);
         }
-        let Some(served) = registry.0.table.of::<B>() else {
+        let Some(entry) = registry.0.table.of::<B>() else {
             return Err(AcquireError::from(registry.unknown(&key)).into());
         };
-        let (settings, schema) = match served {
-            Served::Engine(_) => return Err(NoPlace::NotPerTenant),
-            Served::Schemas { engine, schema } => {
+        let (settings, schema) = match entry {
+            BindEntry::Engine(_) => return Err(PlacementError::NotPerTenant),
+            BindEntry::Schemas { engine, schema } => {
                 let schema = schema_of(key, schema, tenant)?;
                 (engine.current().settings().clone(), Some(schema))
             }
-            Served::Tenants(bind) => {
-                let limit = registry.0.recipes.acquire_timeout(key);
-                let asked = bind.identity_of(tenant, &registry.0.recipes);
+            BindEntry::Tenants(bind) => {
+                let limit = registry.0.bind_defaults.acquire_timeout(key);
+                let asked = bind.identity_of(tenant, &registry.0.bind_defaults);
                 let resolving = resolved(bind, tenant, self.started, limit, asked);
                 let resolved = registry.0.closing.unless_closed(key, resolving).await;
                 let (identity, _) = resolved.unwrap_or(Err(AcquireError::Closed { key }))?;
@@ -243,11 +249,11 @@ impl<B: Bind> Asked<B> {
         };
         check_backend::<B::Connection>(key, settings.url.backend()).map_err(AcquireError::from)?;
         if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
-            return Err(NoPlace::Pooler);
+            return Err(PlacementError::Pooler);
         }
         let at = match (schema, settings.url_to_migrate().sqlite_file()) {
             (Some(schema), _) => At::Namespace(Namespace::Schema(schema)),
-            (None, Some(file)) if file.is_memory() => return Err(NoPlace::InMemory),
+            (None, Some(file)) if file.is_memory() => return Err(PlacementError::InMemory),
             (None, Some(_)) => At::File,
             (None, None) => match settings.url_to_migrate().database_name() {
                 Some(name) => At::Namespace(Namespace::Database(name)),
@@ -272,10 +278,11 @@ impl<B: Bind> Asked<B> {
         &self,
         settings: &EngineSettings,
         schema: Option<&str>,
-    ) -> Result<(Arc<Core<B::Connection>>, Connected<B::Connection>), AcquireError> {
+    ) -> Result<(Arc<TypedEngine<B::Connection>>, Connected<B::Connection>), AcquireError> {
         loop {
             let engine = engine::open(Arc::new(settings.clone()), None);
-            let engine: Used<Core<B::Connection>> = typed(Used::new(engine), None)?.engine;
+            let engine: EngineUse<TypedEngine<B::Connection>> =
+                typed(EngineUse::new(engine), None)?.engine;
             let core = Arc::clone(engine.engine());
             match Connected::open(engine, schema).await {
                 Ok(Some(connected)) => return Ok((core, connected)),
@@ -293,21 +300,21 @@ impl<B: Bind> Asked<B> {
 
     /// Whether the calling task has a session of the tenant's own engine.
     fn is_held_by_caller(&self) -> bool {
-        let is_own = matches!(self.registry.0.table.of::<B>(), Some(Served::Tenants(_)));
+        let is_own = matches!(self.registry.0.table.of::<B>(), Some(BindEntry::Tenants(_)));
         let found = Route::Tenant(&self.tenant).find::<B>(&self.registry);
         is_own && matches!(found, Ok(Some(found)) if found.engine.is_held_by_caller())
     }
 
     /// Closes the tenant's own engine, and waits until what it has lent is back.
     async fn close_engines(&self) -> Result<(), DropTenantError> {
-        let Some(Served::Tenants(bind)) = self.registry.0.table.of::<B>() else { return Ok(()) };
+        let Some(BindEntry::Tenants(bind)) = self.registry.0.table.of::<B>() else { return Ok(()) };
         let (on_demand, tenant) = (&self.registry.0.on_demand, &self.tenant);
         bind.forget(tenant.checked_name());
         let mut closed = on_demand.close_named(&bind.engine_name(tenant.checked_name()));
         if let Some(identity) = bind.identity_in_template(tenant) {
             closed.extend(on_demand.close(|other| *other == identity));
         }
-        let limit = self.registry.0.recipes.acquire_timeout(self.key);
+        let limit = self.registry.0.bind_defaults.acquire_timeout(self.key);
         let place = Location::caller();
         let report = super::close::all_returned(closed, Some(limit), place).await;
         match report.lent.iter().map(|(_, lent)| lent).sum() {

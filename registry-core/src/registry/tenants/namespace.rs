@@ -6,12 +6,13 @@ use diesel::migration::MigrationSource;
 
 use super::super::migrate::{BackendOf, Connected, MigrateReport, run_on};
 use super::Asked;
+use crate::backend::ConnectError;
 use crate::backend::driver::Driver;
 use crate::backend::namespace::{Namespace, Presence};
 use crate::bind::Bind;
-use crate::error::{
-    AcquireError, ConnectError, CreateTenantError, DriverError, DropTenantError, MigrateError,
-};
+use crate::cause::DriverError;
+use crate::engine::AcquireError;
+use crate::registry::{CreateTenantError, DropTenantError, MigrateError};
 use crate::settings::{BackendKind, EngineSettings};
 
 pub(super) async fn create<B: Bind>(

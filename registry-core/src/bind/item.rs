@@ -1,0 +1,77 @@
+//! The models and tables of a program, collected when it is linked.
+
+use diesel::query_builder::QueryFragment;
+use diesel_async::AsyncConnectionCore;
+
+use super::{Bind, Bound};
+use crate::backend::Backend;
+use crate::backend::driver::sql_of;
+use crate::settings::{BackendKind, BindKey};
+
+/// A model or table of the program, as `verify` sees it.
+#[derive(Debug)]
+pub struct BoundItem {
+    /// `model` or `table`.
+    pub noun: &'static str,
+    /// Its path, such as `app::models::Event`.
+    pub path: &'static str,
+    /// Where it stands.
+    pub file: &'static str,
+    /// Where it stands.
+    pub line: u32,
+    /// The key of its bind.
+    pub key: BindKey,
+    /// The backend of its bind.
+    pub backend: BackendKind,
+    /// What it is called, if it is a table.
+    pub(crate) table: Option<TableNames>,
+}
+
+/// What a table is called.
+#[derive(Debug)]
+pub(crate) struct TableNames {
+    /// Its Rust path.
+    pub(crate) type_name: fn() -> &'static str,
+    /// What Diesel writes of it in a statement.
+    pub(crate) sql: fn() -> String,
+}
+
+impl BoundItem {
+    /// The model `M`, or one whose bind is `M`: a bind is bound to itself.
+    #[must_use]
+    pub const fn model<M: Bound>(path: &'static str, file: &'static str, line: u32) -> Self {
+        Self::new::<M::Bind>("model", path, file, line, None)
+    }
+
+    /// The table `T`.
+    #[must_use]
+    pub const fn table<T>(path: &'static str, file: &'static str, line: u32) -> Self
+    where
+        T: Bound + Default + QueryFragment<DieselBackendOf<T>>,
+    {
+        let names = TableNames {
+            type_name: std::any::type_name::<T>,
+            sql: || sql_of(&diesel::debug_query::<DieselBackendOf<T>, _>(&T::default())),
+        };
+        Self::new::<T::Bind>("table", path, file, line, Some(names))
+    }
+
+    const fn new<B: Bind>(
+        noun: &'static str,
+        path: &'static str,
+        file: &'static str,
+        line: u32,
+        table: Option<TableNames>,
+    ) -> Self {
+        let key = match BindKey::new(B::KEY) {
+            Ok(key) => key,
+            Err(_) => panic!("the key of a bind must be a bind key"),
+        };
+        Self { noun, path, file, line, key, backend: <B::Connection as Backend>::KIND, table }
+    }
+}
+
+type DieselBackendOf<T> =
+    <<<T as Bound>::Bind as Bind>::Connection as AsyncConnectionCore>::Backend;
+
+inventory::collect!(BoundItem);

@@ -1,0 +1,22 @@
+//! The cause of an error: what a driver reported, and the chain of sources.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What a database driver reported, in its own words.
+pub type DriverError = Box<dyn StdError + Send + Sync>;
+
+/// Shows an error with all its causes, in one line.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,276 @@
+//! Why no session could be acquired.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::ConnectError;
+use crate::cause::DriverError;
+#[cfg(feature = "axum")]
+use crate::settings::NotForTenant;
+use crate::settings::{BindKey, SettingsError, UnknownBind, WrongBackend};
+
+/// Why no session could be acquired.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcquireError {
+    /// No settings name that bind.
+    #[error(transparent)]
+    UnknownBind(#[from] UnknownBind),
+
+    /// The program expects one backend behind that bind, and its URL names another.
+    #[error(transparent)]
+    WrongBackend(#[from] WrongBackend),
+
+    /// As many callers were waiting as `queue_limit` allows.
+    #[error("bind `{key}`: the queue is full: no more than {limit} may wait, its queue_limit")]
+    QueueFull {
+        /// The bind key.
+        key: BindKey,
+        /// The `queue_limit` of the engine.
+        limit: u32,
+    },
+
+    /// Every connection was in use for the whole time that the caller was willing to wait.
+    #[error(
+        "bind `{key}`: no session within {}: of at most {max} connections {in_use} are in use and \
+         {idle} idle, and {waiting} more callers wait{}",
+        humantime::format_duration(*after), Own(*held_by_caller)
+    )]
+    TimedOut {
+        /// The bind key.
+        key: BindKey,
+        /// How long the caller waited.
+        after: Duration,
+        /// Connections that were lent.
+        in_use: u32,
+        /// Connections that were idle.
+        idle: u32,
+        /// The `max_connections` of the engine.
+        max: u32,
+        /// Callers that waited beside this one.
+        waiting: u32,
+        /// Connections that the task which waited has itself: if those are all, none can ever be free.
+        held_by_caller: u32,
+        /// Why the engine could last not connect, if that ever happened.
+        #[source]
+        last_error: Option<Arc<ConnectError>>,
+    },
+
+    /// A connection was due, and could not be made.
+    #[error("bind `{key}`: could not connect to {url}")]
+    Connect {
+        /// The bind key.
+        key: BindKey,
+        /// The URL, without its password.
+        url: String,
+        /// What the driver reported.
+        #[source]
+        source: Arc<ConnectError>,
+    },
+
+    /// The bind has a database for each tenant, and nobody said for which tenant.
+    #[error("bind `{key}` has a database for each tenant: acquire through `registry.tenant(..)`")]
+    NoTenant {
+        /// The bind key.
+        key: BindKey,
+    },
+
+    /// The tenant has no database. Nothing was opened, and nothing was made.
+    #[error("bind `{key}`: unknown tenant `{tenant}`")]
+    UnknownTenant {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the tenant.
+        tenant: String,
+        /// What the database said, if one was asked.
+        #[source]
+        source: Option<Arc<ConnectError>>,
+    },
+
+    /// The settings of the tenant's database could not be found.
+    #[error("bind `{key}`: the settings of tenant `{tenant}` could not be found")]
+    Resolve {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the tenant.
+        tenant: String,
+        /// What the resolver said.
+        #[source]
+        source: DriverError,
+    },
+
+    /// The settings for an engine that was to be opened on demand are not usable.
+    #[error("bind `{key}`: no engine can be opened with these settings")]
+    Settings {
+        /// The bind key.
+        key: BindKey,
+        /// Every problem that they have.
+        #[source]
+        source: SettingsError,
+    },
+
+    /// No other engine could be opened: as many were open as `max_engines` allows, and all of them were
+    /// in use for the whole time that the caller was willing to wait.
+    #[error(
+        "bind `{key}`: no engine could be opened within {}: all of {max_engines} are in use, which is \
+         max_engines, and {waiting} more callers wait",
+        humantime::format_duration(*after)
+    )]
+    TooManyEngines {
+        /// The bind key.
+        key: BindKey,
+        /// How long the caller waited.
+        after: Duration,
+        /// The `max_engines` of the registry.
+        max_engines: u32,
+        /// Callers that waited beside this one.
+        waiting: usize,
+    },
+
+    /// In test isolation, each bind has one connection, and the task that asks for it has it already: it would
+    /// wait for itself. What another task has is waited for.
+    #[error(
+        "bind `{key}`: in test isolation each bind has one connection, and it is lent: drop the session or \
+         end the unit of work that has it before the next session or query"
+    )]
+    Isolated {
+        /// The bind key.
+        key: BindKey,
+    },
+
+    /// In test isolation, the one connection of the bind was lost, and with it everything that the
+    /// test has done: it broke, a statement on it was cut short, or a deadlock ended its
+    /// transaction.
+    #[error(
+        "bind `{key}`: the connection of this test isolation was lost, with all that was done on it"
+    )]
+    IsolationLost {
+        /// The bind key.
+        key: BindKey,
+    },
+
+    /// The registry was closed.
+    #[error("bind `{key}`: the registry is closed")]
+    Closed {
+        /// The bind key.
+        key: BindKey,
+    },
+
+    /// The call was made outside a Tokio runtime.
+    #[error("bind `{key}`: a session can only be acquired inside a Tokio runtime")]
+    NoRuntime {
+        /// The bind key.
+        key: BindKey,
+    },
+}
+
+impl AcquireError {
+    /// The bind key that was asked for.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Self::UnknownBind(error) => &error.key,
+            Self::WrongBackend(error) => &error.key,
+            Self::QueueFull { key, .. }
+            | Self::TimedOut { key, .. }
+            | Self::Connect { key, .. }
+            | Self::NoTenant { key }
+            | Self::UnknownTenant { key, .. }
+            | Self::Resolve { key, .. }
+            | Self::Settings { key, .. }
+            | Self::TooManyEngines { key, .. }
+            | Self::Isolated { key }
+            | Self::IsolationLost { key }
+            | Self::Closed { key }
+            | Self::NoRuntime { key } => key,
+        }
+    }
+
+    /// The same for the bind `of`: engines that were opened on demand may serve several.
+    pub(crate) fn of_bind(mut self, of: BindKey) -> Self {
+        match &mut self {
+            Self::UnknownBind(_) | Self::WrongBackend(_) => {}
+            Self::QueueFull { key, .. }
+            | Self::TimedOut { key, .. }
+            | Self::Connect { key, .. }
+            | Self::NoTenant { key }
+            | Self::UnknownTenant { key, .. }
+            | Self::Resolve { key, .. }
+            | Self::Settings { key, .. }
+            | Self::TooManyEngines { key, .. }
+            | Self::Isolated { key }
+            | Self::IsolationLost { key }
+            | Self::Closed { key }
+            | Self::NoRuntime { key } => *key = of,
+        }
+        self
+    }
+
+    /// Whether the operating system had no resources left for a connection: engines that nobody uses may
+    /// have some.
+    pub(crate) fn lacks_resources(&self) -> bool {
+        matches!(self, Self::Connect { source, .. }
+            if matches!(**source, ConnectError::Resources(_)))
+    }
+
+    /// The name of the tenant whose database it was, if that was what could not be found.
+    #[cfg(feature = "axum")]
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        match self {
+            Self::UnknownTenant { tenant, .. } | Self::Resolve { tenant, .. } => Some(tenant),
+            _ => None,
+        }
+    }
+
+    /// Whether nobody is called like that, or can be.
+    #[cfg(feature = "axum")]
+    pub(crate) fn is_of_unknown_tenant(&self) -> bool {
+        match self {
+            Self::UnknownTenant { .. } => true,
+            Self::Resolve { source, .. } => source.is::<NotForTenant>(),
+            _ => false,
+        }
+    }
+
+    /// Whether a wait came to its end: for a session, for a connection or for the resolver of a tenant.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::TooManyEngines { .. } => true,
+            Self::Connect { source, .. } => matches!(**source, ConnectError::TimedOut { .. }),
+            Self::Resolve { source, .. } => source.is::<ResolverTimedOut>(),
+            _ => false,
+        }
+    }
+
+    /// Whether the same call may succeed a little later, with nothing changed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::QueueFull { .. } | Self::TimedOut { .. } | Self::TooManyEngines { .. } => true,
+            Self::Connect { source, .. } => source.is_transient(),
+            Self::Resolve { source, .. } => source.is::<ResolverTimedOut>(),
+            _ => false,
+        }
+    }
+}
+
+/// A resolver took longer than the caller was willing to wait.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {}", humantime::format_duration(*after))]
+pub(crate) struct ResolverTimedOut {
+    pub(crate) after: Duration,
+}
+
+/// Says how many sessions the task has itself, if it has any.
+struct Own(u32);
+
+impl fmt::Display for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            own => write!(f, "; the task that waits holds {own} of them itself"),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Why migrations were not run.
+
+use crate::cause::DriverError;
+use crate::engine::AcquireError;
+use crate::settings::{BindKey, UnknownBind, WrongBackend};
+
+/// Why the migrations of a bind were not, or not all, run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrateError {
+    /// No settings name that bind.
+    #[error(transparent)]
+    UnknownBind(#[from] UnknownBind),
+    /// The program expects one backend behind that bind, and its URL names another.
+    #[error(transparent)]
+    WrongBackend(#[from] WrongBackend),
+    /// The bind has a database for each tenant: migrate each, by
+    /// [`Tenant::migrate`](crate::Tenant::migrate).
+    #[error("bind `{key}` has a database for each tenant: migrate through `registry.tenant(..)`")]
+    NoTenant {
+        /// The bind key.
+        key: BindKey,
+    },
+    /// In test isolation nothing is committed, migrations neither: run them before.
+    #[error("bind `{key}`: migrations are run before test isolation, and not in it")]
+    Isolated {
+        /// The bind key.
+        key: BindKey,
+    },
+    /// Migrations need a session of their own, which a pooler that gives each transaction another
+    /// server connection does not give.
+    #[error(
+        "bind `{key}`: migrations cannot be run through its `pooler`: say `migrate_url`, the URL of the \
+         server itself"
+    )]
+    Pooler {
+        /// The bind key.
+        key: BindKey,
+    },
+    /// The call was made outside a Tokio runtime.
+    #[error("bind `{key}`: migrations can only be run inside a Tokio runtime")]
+    NoRuntime {
+        /// The bind key.
+        key: BindKey,
+    },
+    /// No connection could be had to run them on.
+    #[error(transparent)]
+    Acquire(#[from] AcquireError),
+    /// The lock that keeps two processes from migrating at once could not be taken.
+    #[error("bind `{key}`: the migration lock could not be taken")]
+    Lock {
+        /// The bind key.
+        key: BindKey,
+        /// Why not.
+        #[source]
+        source: DriverError,
+    },
+    /// What was run before, or what there is to run, could not be found out.
+    #[error("bind `{key}`: the pending migrations could not be listed")]
+    List {
+        /// The bind key.
+        key: BindKey,
+        /// Why not.
+        #[source]
+        source: DriverError,
+    },
+    /// Two migrations of the source have one version, of which only one would ever be run. Nothing was run.
+    ///
+    /// The version is what stands before the first `_` in a migration's name, without `-`. On MySQL and MariaDB, where
+    /// the table of versions takes them for the same, versions that differ in case alone are one version.
+    #[error(
+        "bind `{key}`: the migrations `{}` and `{}` have one version, `{version}`: nothing was run; give one of \
+         them another",
+        migrations[0], migrations[1]
+    )]
+    SameVersion {
+        /// The bind key.
+        key: BindKey,
+        /// The version.
+        version: String,
+        /// The names of both, in alphabetical order.
+        migrations: [String; 2],
+    },
+    /// A version is longer than the table of versions takes on PostgreSQL, MySQL and MariaDB, where its column is a
+    /// `VARCHAR(50)`. Nothing was run.
+    #[error(
+        "bind `{key}`: the version of the migration `{migration}` has {} characters, and the table of versions \
+         takes {limit}: nothing was run; the version is what stands before the first `_`",
+        version.chars().count()
+    )]
+    VersionTooLong {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the migration.
+        migration: Box<str>,
+        /// The version.
+        version: Box<str>,
+        /// How many characters it may have.
+        limit: usize,
+    },
+    /// A version was run on this database as a migration of another name: of another bind that shares the
+    /// database, or one that had another name before. Nothing was run.
+    #[error(
+        "bind `{key}`: the migration `{migration}` has the version `{version}`, and this database has run \
+         `{applied_as}` of bind `{applied_by}` as that version: nothing was run; {}",
+        if *key == **applied_by {
+            "if it is the same migration, give it its name back, and else another version"
+        } else {
+            "give one of them another version"
+        }
+    )]
+    VersionTaken {
+        /// The bind key.
+        key: BindKey,
+        /// The version.
+        version: Box<str>,
+        /// The name of the migration that has it in the program.
+        migration: Box<str>,
+        /// The name of the migration that was run.
+        applied_as: Box<str>,
+        /// The key of the bind that ran it.
+        applied_by: Box<str>,
+    },
+    /// A migration failed. Those before it were run and stay.
+    #[error(
+        "bind `{key}`: the migration `{migration}` failed, after {} had been run{}",
+        applied.len(),
+        if *in_part { "; a part of it may have been applied, and stays" } else { "" }
+    )]
+    Migration {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the migration that failed.
+        migration: String,
+        /// The names of those that were run before it, by this call.
+        applied: Vec<String>,
+        /// Whether a part of it may have been applied to stay: it has committed something, as DDL does on MySQL and
+        /// MariaDB, has changed a table of theirs that knows no transactions (MyISAM, Aria, MEMORY), has ended its
+        /// transaction by itself, was not to run in one, or the connection broke as it was committed.
+        in_part: bool,
+        /// What the database reported.
+        #[source]
+        source: DriverError,
+    },
+    /// A migration, or what lists them, panicked. The transaction of that migration was rolled back. Those before it were
+    /// run and stay.
+    #[error("bind `{key}`: the migrations panicked")]
+    Panicked {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the migration that panicked, if it was one.
+        migration: Option<String>,
+        /// The names of those that were run before it, by this call.
+        applied: Vec<String>,
+    },
+}

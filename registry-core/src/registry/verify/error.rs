@@ -1,0 +1,76 @@
+//! What `verify` found wrong.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::cause::{Chain, DriverError};
+use crate::engine::AcquireError;
+use crate::settings::{BindKey, UnknownBind, WrongBackend};
+
+/// Everything that [`Registry::verify`](crate::Registry::verify) found wrong.
+#[derive(Debug)]
+pub struct VerifyError {
+    pub(crate) failures: Vec<VerifyFailure>,
+}
+
+impl VerifyError {
+    /// The failures, those of the program's models and tables first.
+    #[must_use]
+    pub fn failures(&self) -> &[VerifyFailure] {
+        &self.failures
+    }
+}
+
+impl fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.failures.len();
+        write!(f, "{count} {} with the binds:", if count == 1 { "problem" } else { "problems" })?;
+        for failure in &self.failures {
+            // This error has no source of its own, so the causes are told here.
+            write!(f, "\n  {}", Chain(failure))?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for VerifyError {}
+
+/// One thing that [`Registry::verify`](crate::Registry::verify) found wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyFailure {
+    /// A model or table of the program is bound to a bind that no settings name.
+    #[error("{item} ({place})")]
+    UnknownBind {
+        /// The model or table, such as "model app::Event".
+        item: String,
+        /// Its file and line.
+        place: String,
+        /// The key, and the keys that there are.
+        #[source]
+        source: UnknownBind,
+    },
+    /// A model or table of the program expects another backend than the bind's URL names.
+    #[error("{item} ({place})")]
+    WrongBackend {
+        /// The model or table, such as "model app::Event".
+        item: String,
+        /// Its file and line.
+        place: String,
+        /// The two backends.
+        #[source]
+        source: WrongBackend,
+    },
+    /// No connection could be made.
+    #[error(transparent)]
+    Acquire(AcquireError),
+    /// A connection was made, and does not answer.
+    #[error("bind `{key}`: the connection does not answer")]
+    Check {
+        /// The bind key.
+        key: BindKey,
+        /// What happened to the check.
+        #[source]
+        source: DriverError,
+    },
+}

@@ -1,0 +1,74 @@
+//! A bind key that no settings have.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use super::bind_key::BindKey;
+use super::nearest::nearest;
+
+/// No settings name that bind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownBind {
+    /// The key that was asked for; `***` if it is no key but looks like a URL, which may have a password in it.
+    pub key: String,
+    /// The keys that there are.
+    pub known: Vec<BindKey>,
+}
+
+impl UnknownBind {
+    pub(crate) fn new(key: &str, known: impl IntoIterator<Item = BindKey>) -> Self {
+        // Whoever mistakes the key for a URL must not find its password in an error.
+        let key = if key.contains([':', '@', '=']) { "***" } else { key };
+        Self { key: key.to_owned(), known: known.into_iter().collect() }
+    }
+
+    /// Whether the settings have that bind, but with a database for each tenant in place of one.
+    #[must_use]
+    pub fn is_per_tenant(&self) -> bool {
+        self.known.iter().any(|known| *known == *self.key)
+    }
+
+    /// The key that was most likely meant, if one is near enough to be a slip of the finger.
+    #[must_use]
+    pub fn nearest(&self) -> Option<&str> {
+        nearest(&self.key, self.known.iter().map(BindKey::as_str))
+    }
+}
+
+impl fmt::Display for UnknownBind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_per_tenant() {
+            return write!(
+                f,
+                "bind `{}` has a database for each tenant, and no engine of its own: go through \
+                 `registry.tenant(..)`",
+                self.key
+            );
+        }
+        write!(f, "the settings have no bind `{}`; they have ", self.key)?;
+        list(f, &self.known)?;
+        match self.nearest() {
+            Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for UnknownBind {}
+
+/// Writes `a`, `b` and `c`, or that there is none.
+pub(crate) fn list(f: &mut fmt::Formatter<'_>, keys: &[BindKey]) -> fmt::Result {
+    if keys.is_empty() {
+        return f.write_str("none");
+    }
+    for (at, key) in keys.iter().enumerate() {
+        let before = match at {
+            0 => "",
+            _ if at + 1 == keys.len() => " and ",
+            _ => ", ",
+        };
+        write!(f, "{before}`{key}`")?;
+    }
+    Ok(())
+}
