@@ -76,7 +76,7 @@ impl Driver for Postgres {
     const FULL_RESET: Option<&'static str> = Some(FULL_RESET);
 
     const RELEASE: Option<&'static str> =
-        Some("ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()");
+        Some("ROLLBACK; DISCARD TEMP; SELECT pg_catalog.pg_advisory_unlock_all()");
 
     fn forget_received(&mut self) {
         let mut notifications = std::pin::pin!(self.notifications_stream());
