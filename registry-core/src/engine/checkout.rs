@@ -107,7 +107,7 @@ impl<C: Backend> Checkout<C> {
             watch.set_tenant(None);
         }
         let engine = &held.engine;
-        engine.uses().lent();
+        engine.use_count().note_checkout();
         engine.stats.lent(held.asked, || engine.pool.counts().idle);
         Self { held: Some(held), is_discarded: false, lent: Timer::start() }
     }
@@ -170,26 +170,26 @@ impl<C: Backend> Checkout<C> {
     }
 
     /// Notes that all rows of the last statement have come.
-    pub(crate) fn rows_are_read(&self) {
+    pub(crate) fn note_rows_read(&self) {
         if let Some(watch) = self.watch() {
             watch.rows_are_read();
         }
     }
 
     /// What the borrower has left behind so far.
-    pub(crate) fn left(&self) -> Option<SessionEffects> {
+    pub(crate) fn session_effects(&self) -> Option<SessionEffects> {
         self.watch().map(|watch| watch.left())
     }
 
     /// Forgets what statements that were not the borrower's have left behind since then.
-    pub(crate) fn restore(&self, left: Option<SessionEffects>) {
+    pub(crate) fn restore_session_effects(&self, left: Option<SessionEffects>) {
         if let (Some(watch), Some(left)) = (self.watch(), left) {
             watch.restore(left);
         }
     }
 
     /// Whether the connection can be asked for anything now: it is not gone, and in no statement.
-    pub(crate) fn is_fit(&mut self) -> bool {
+    pub(crate) fn is_usable(&mut self) -> bool {
         let is_sound =
             self.watch().is_some_and(|watch| !watch.is_broken() && !watch.is_cut_short());
         let connection = self.connection_mut();
@@ -215,9 +215,9 @@ impl<C: Backend> Checkout<C> {
     }
 
     /// Hands the connection itself to `work`, which gives it back.
-    pub(crate) fn lend_on<R>(&mut self, work: impl FnOnce(C) -> (C, R)) -> R {
+    pub(crate) fn with_owned_connection<R>(&mut self, work: impl FnOnce(C) -> (C, R)) -> R {
         let lease = self.held.as_mut().and_then(|held| held.lease.as_mut());
-        match lease.and_then(|lease| lease.lend_on(work)) {
+        match lease.and_then(|lease| lease.with_owned_connection(work)) {
             Some(result) => result,
             None => unreachable!("a loan is made of a slot that was filled"),
         }

@@ -27,7 +27,7 @@ impl<C: Backend> TypedEngine<C> {
             tokio::pin!(returned);
             // Registered before the look, so that a return in between is not missed.
             returned.as_mut().enable();
-            if self.lent() == 0 {
+            if self.checkout_count() == 0 {
                 return;
             }
             returned.await;

@@ -174,7 +174,7 @@ impl<C: Backend> TypedEngine<C> {
             let limit = options.connect_timeout;
             let mut opened = self.open_within(url, &options, limit).await?;
             let is_there = match schema {
-                Some(schema) => self.enter_schema(&mut opened.connection, schema, false).await?,
+                Some(schema) => self.enter_schema_on(&mut opened.connection, schema, false).await?,
                 None => true,
             };
             Ok(is_there.then_some(opened.connection))
@@ -184,7 +184,7 @@ impl<C: Backend> TypedEngine<C> {
     }
 
     /// False if there is no such schema.
-    async fn enter_schema(
+    async fn enter_schema_on(
         &self,
         connection: &mut C,
         schema: &str,
@@ -213,7 +213,7 @@ impl<C: Backend> TypedEngine<C> {
     /// Whatever schema the last borrower has left it in, and by whatever means. A connection that was another
     /// tenant's is made as new, and forgets the statements that it has prepared: they are for the other one's
     /// tables.
-    pub(crate) async fn prepare(
+    pub(crate) async fn enter_schema(
         mut checkout: Checkout<C>,
         schema: String,
     ) -> Result<Option<Checkout<C>>, AcquireError> {
@@ -243,7 +243,7 @@ impl<C: Backend> TypedEngine<C> {
         if is_from_another && self.settings.options.statement_cache {
             forget_statements(connection);
         }
-        let entering = self.enter_schema(connection, schema, is_from_another);
+        let entering = self.enter_schema_on(connection, schema, is_from_another);
         let entered = match self.unless_closed(entering).await {
             Ok(entered) => entered,
             Err(closed) => {

@@ -11,7 +11,7 @@ use crate::backend::observed::{ErrorClass, TransactionDoubts, TransactionStatus}
 impl<C: Backend> Checkout<C> {
     /// The error, or what the server has said when it ended the connection: the driver only reports that
     /// the connection is closed.
-    pub(crate) fn in_words_of_server(&self, error: Error) -> Error {
+    pub(crate) fn with_server_message(&self, error: Error) -> Error {
         let error = said_once(error);
         let (Error::DatabaseError(kind, _), Some(watch)) = (&error, self.watch()) else {
             return error;
@@ -27,7 +27,7 @@ impl<C: Backend> Checkout<C> {
 
     /// What the error of the last statement means, if anybody knows. Where the driver keeps the codes of
     /// the server to itself, the server is asked, for `check_timeout` at the most.
-    pub(crate) async fn class_of(&mut self, error: &Error) -> Option<ErrorClass> {
+    pub(crate) async fn error_class(&mut self, error: &Error) -> Option<ErrorClass> {
         let Error::DatabaseError(kind, _) = error else { return None };
         let told = self.watch().and_then(|watch| watch.observed.last_error());
         if is_closed(kind) || told.is_none() && C::is_fatal(error) {
@@ -46,7 +46,7 @@ impl<C: Backend> Checkout<C> {
             return Some(if is_passing { ErrorClass::ReadOnly } else { ErrorClass::Permanent });
         }
         let is_hidden = C::HIDES_ERROR_CODES && matches!(kind, DatabaseErrorKind::Unknown);
-        if class.is_some() || !is_hidden || !self.is_fit() {
+        if class.is_some() || !is_hidden || !self.is_usable() {
             return class;
         }
         let diagnosis = self.watch().and_then(|watch| {
@@ -57,10 +57,10 @@ impl<C: Backend> Checkout<C> {
         if let Some(class) = diagnosis.as_ref().and_then(Diagnosis::class) {
             return Some(class);
         }
-        let left = self.left();
+        let left = self.session_effects();
         let asked = timeout(limit, self.connection_mut().ask_error()).await;
         // The question was not the borrower's.
-        self.restore(left);
+        self.restore_session_effects(left);
         let class = asked.ok().flatten().map(|(class, _)| class);
         if let (Some(diagnosis), Some(class)) = (diagnosis, class) {
             diagnosis.set(class);
@@ -72,7 +72,7 @@ impl<C: Backend> Checkout<C> {
     }
 
     /// The error of a connection that is known to be gone, before anything is asked of it.
-    pub(crate) fn farewell(&self) -> Option<Error> {
+    pub(crate) fn connection_closed_error(&self) -> Option<Error> {
         const GONE: &str = "the connection was closed";
 
         let watch = self.watch()?;
@@ -84,24 +84,24 @@ impl<C: Backend> Checkout<C> {
     }
 
     /// What the error meant after which the database has rolled a transaction back by itself.
-    pub(crate) fn class_of_rollback(&self) -> ErrorClass {
+    pub(crate) fn rollback_class(&self) -> ErrorClass {
         // MySQL rolls a whole transaction back for conflicts with others, and for nothing that fails again; SQLite does
         // so as the statement asks for it (`OR ROLLBACK`), or a trigger.
-        match C::HIDES_ERROR_CODES || self.has_failed_in_passing() {
+        match C::HIDES_ERROR_CODES || self.has_transient_failure() {
             true => ErrorClass::Transient,
             false => ErrorClass::Permanent,
         }
     }
 
     /// Forgets whether a statement has failed.
-    pub(crate) fn forget_failures(&self) {
+    pub(crate) fn forget_transient_failures(&self) {
         if let Some(watch) = self.watch() {
             watch.forget_failures();
         }
     }
 
     /// Whether a statement has failed since then for a reason that may be gone a little later, as far as is known.
-    pub(crate) fn has_failed_in_passing(&self) -> bool {
+    pub(crate) fn has_transient_failure(&self) -> bool {
         let is_to_write = !self.engine().settings.options.read_only;
         self.watch().is_some_and(|watch| {
             watch.hear_errors(is_to_write);

@@ -46,7 +46,9 @@ pub(crate) use self::engine_use::EngineUse;
 pub use self::error::AcquireError;
 pub(crate) use self::error::ResolverTimedOut;
 pub(crate) use self::rows::OpenRows;
-pub(crate) use self::stats::{beside_session, beside_work, engine_closed, engine_opened};
+pub(crate) use self::stats::{
+    engine_closed, engine_opened, warn_query_beside_session, warn_query_beside_work,
+};
 pub use self::status::{EngineStatus, LastError};
 pub(crate) use self::transaction_state::{TransactionEnd, TransactionState};
 pub(crate) use self::typed::{AcquireAttempt, TypedEngine};
@@ -135,27 +137,27 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
     fn all_returned(self: Arc<Self>) -> BoxFuture<'static, ()>;
 
     /// How many connections are lent, or on their way to be.
-    fn lent(&self) -> u32;
+    fn checkout_count(&self) -> u32;
 
     /// Who uses it.
-    fn uses(&self) -> &UseCount;
+    fn use_count(&self) -> &UseCount;
 
     /// Whether the calling task has a session of this engine, other than for a query that runs.
     fn is_held_by_caller(&self) -> bool;
 
     /// What the calling task has of this engine and is not at work with.
-    fn kept_by_caller(&self) -> Kept;
+    fn idle_holdings_of_caller(&self) -> IdleHoldings;
 
     /// Whether the calling task has a unit of work with a transaction on this engine.
-    fn is_worked_on_by_caller(&self) -> bool;
+    fn has_unit_of_work_of_caller(&self) -> bool;
 
     /// Whether a task, a [`Caller`](crate::engine::caller::Caller) by its number, is at a statement of a unit of work.
-    fn is_at_work(&self, task: u64) -> bool;
+    fn runs_work_statement(&self, task: u64) -> bool;
 }
 
 /// What a task has of an engine and is not at work with: whoever waits for that in this task may wait for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Kept {
+pub(crate) struct IdleHoldings {
     /// How many sessions, units of work and streams of rows.
     pub(crate) sessions: u32,
     /// How many statements were begun on them.

@@ -18,7 +18,7 @@ pub(crate) struct OpenRows {
 
 impl OpenRows {
     /// Those of the next statement.
-    pub(crate) fn of<C: Backend>(checkout: Option<&mut Checkout<C>>) -> Self {
+    pub(crate) fn new<C: Backend>(checkout: Option<&mut Checkout<C>>) -> Self {
         // A stream that is read shows by itself what is to come, and also when it has come after all.
         let is_noticed =
             |watch: &&std::sync::Arc<Watch>| C::LEAVES_ROWS && !watch.observed.is_read();
@@ -27,7 +27,7 @@ impl OpenRows {
     }
 
     /// Whether anything has to be noted.
-    pub(crate) fn matter(&self) -> bool {
+    pub(crate) fn are_tracked(&self) -> bool {
         self.watch.strong_count() > 0
     }
 

@@ -105,7 +105,7 @@ impl<C: Send + 'static> Slot<C> {
     }
 
     /// Hands the connection itself to `work`, which gives it back.
-    pub(super) fn lend_on<R>(&mut self, work: impl FnOnce(C) -> (C, R)) -> Option<R> {
+    pub(super) fn with_owned_connection<R>(&mut self, work: impl FnOnce(C) -> (C, R)) -> Option<R> {
         let Live { connection, expires, used, runtime, watch, cancel, schema } =
             *self.live.take()?;
         let (connection, result) = work(connection);

@@ -194,7 +194,7 @@ pub(crate) fn engine_closed(settings: &EngineSettings, reason: &'static str) {
 }
 
 /// Warns that a query is run beside a session of the same bind, which its task has.
-pub(crate) fn beside_session(bind: BindKey, place: &std::panic::Location<'_>) {
+pub(crate) fn warn_query_beside_session(bind: BindKey, place: &std::panic::Location<'_>) {
     tracing::warn!(
         target: TARGET,
         %bind,
@@ -205,7 +205,7 @@ pub(crate) fn beside_session(bind: BindKey, place: &std::panic::Location<'_>) {
 }
 
 /// Warns of a query on the registry by a task that has a unit of work open on another bind.
-pub(crate) fn beside_work(bind: &str, place: &std::panic::Location<'_>) {
+pub(crate) fn warn_query_beside_work(bind: &str, place: &std::panic::Location<'_>) {
     tracing::warn!(
         target: TARGET,
         bind,

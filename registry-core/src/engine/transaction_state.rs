@@ -39,17 +39,17 @@ pub(crate) enum TransactionEnd {
 
 impl TransactionState {
     /// How the transaction has ended, if that was found out.
-    pub(crate) fn over(&self) -> Option<TransactionEnd> {
+    pub(crate) fn end(&self) -> Option<TransactionEnd> {
         self.over
     }
 
     /// Notes that a commit has failed, so that the transaction is not expected to be there.
-    pub(crate) fn is_ending(&mut self) {
+    pub(crate) fn expect_end(&mut self) {
         self.is_ending = true;
     }
 
     /// Notes that it is not there any more.
-    pub(crate) fn has_ended(&mut self) {
+    pub(crate) fn note_ended(&mut self) {
         self.over.get_or_insert(TransactionEnd::Ended);
     }
 }
@@ -61,29 +61,29 @@ impl<C: Backend> Checkout<C> {
     }
 
     /// The statement that marks a transaction, where that is needed.
-    pub(crate) fn mark(&self) -> Option<&'static str> {
+    pub(crate) fn transaction_mark(&self) -> Option<&'static str> {
         C::MARK.filter(|_| !self.tells_of_ends())
     }
 
     /// Begins to look after a transaction that was just begun, and marked.
-    pub(crate) fn standing(&self) -> TransactionState {
+    pub(crate) fn track_transaction(&self) -> TransactionState {
         if let Some(watch) = self.watch() {
             watch.observed.take_questions();
             watch.is_questioned.store(true, Ordering::Relaxed);
             watch.observed.guard(true);
         }
-        self.standing_inside()
+        self.track_savepoint()
     }
 
     /// Has statements be run again, where the transaction that they belonged to is gone.
-    pub(crate) fn unguard(&self) {
+    pub(crate) fn lift_rollback_guard(&self) {
         if let Some(watch) = self.watch() {
             watch.observed.guard(false);
         }
     }
 
     /// Begins to look after a transaction inside another one, whose questions stay its own.
-    pub(crate) fn standing_inside(&self) -> TransactionState {
+    pub(crate) fn track_savepoint(&self) -> TransactionState {
         let ends = self.watch().map(|watch| watch.observed.ends());
         TransactionState {
             ends: ends.unwrap_or_default(),
@@ -94,7 +94,10 @@ impl<C: Backend> Checkout<C> {
     }
 
     /// What is known of a transaction without asking the server: how it has ended, if it has.
-    pub(crate) fn glance(&mut self, standing: &mut TransactionState) -> Option<TransactionEnd> {
+    pub(crate) fn observed_end(
+        &mut self,
+        standing: &mut TransactionState,
+    ) -> Option<TransactionEnd> {
         if standing.over.is_none() && !standing.is_ending {
             standing.over = self.seen(standing.ends);
         }
@@ -118,35 +121,35 @@ impl<C: Backend> Checkout<C> {
         // What is not answered may have been done.
         let observed = &self.watch()?.observed;
         let may_end = observed.is_ending() || observed.questions().has(TransactionDoubts::ENDED);
-        (may_end && !self.is_fit()).then_some(TransactionEnd::Ended)
+        (may_end && !self.is_usable()).then_some(TransactionEnd::Ended)
     }
 
     /// Whether the server has not answered all of a statement that may have ended the transaction, though its outcome
     /// is known: PostgreSQL tells of a `COMMIT` that has failed by the status that follows the error.
-    pub(crate) fn is_unanswered(&self) -> bool {
+    pub(crate) fn awaits_answer(&self) -> bool {
         self.watch().is_some_and(|watch| watch.observed.is_read() && watch.observed.is_in_flight())
     }
 
     /// Waits for the rest of an answer, for `check_timeout` at the most.
-    pub(crate) async fn hear_out(&mut self, standing: &mut TransactionState) {
+    pub(crate) async fn wait_for_answer(&mut self, standing: &mut TransactionState) {
         // The rest of what was cut short may be long in coming, and tells nothing that is needed.
-        if !self.is_unanswered() || !self.is_fit() {
+        if !self.awaits_answer() || !self.is_usable() {
             return;
         }
         let Some(observed) = self.watch().map(|watch| Arc::clone(&watch.observed)) else { return };
         let limit = self.engine().settings().options.check_timeout;
         if timeout(limit, observed.settled()).await.is_err() && observed.is_ending() {
             // What is not answered may have been done.
-            standing.has_ended();
+            standing.note_ended();
         }
     }
 
     /// Whether the server is to be asked before the transaction is used again.
-    pub(crate) fn has_questions(&self, standing: &TransactionState) -> bool {
+    pub(crate) fn has_doubts(&self, standing: &TransactionState) -> bool {
         let asked = TransactionDoubts::ENDED
             .and(TransactionDoubts::SAVEPOINT)
             .and(TransactionDoubts::FAILED);
-        self.mark().is_some()
+        self.transaction_mark().is_some()
             && !standing.is_ending
             && (standing.pending != TransactionDoubts::default()
                 || self
@@ -166,9 +169,12 @@ impl<C: Backend> Checkout<C> {
 
     /// How a transaction has ended, if it has. The server is asked, where a statement since the last time is not known
     /// to have left the transaction alone.
-    pub(crate) async fn look(&mut self, standing: &mut TransactionState) -> Option<TransactionEnd> {
-        self.hear_out(standing).await;
-        if self.glance(standing).is_some() || !self.has_questions(standing) {
+    pub(crate) async fn find_end(
+        &mut self,
+        standing: &mut TransactionState,
+    ) -> Option<TransactionEnd> {
+        self.wait_for_answer(standing).await;
+        if self.observed_end(standing).is_some() || !self.has_doubts(standing) {
             return standing.over;
         }
         let questions = self.take_questions();
@@ -179,7 +185,7 @@ impl<C: Backend> Checkout<C> {
         let is_asked = all.has(TransactionDoubts::ENDED.and(TransactionDoubts::FAILED));
         if !is_asked {
             // So that the savepoints of the program stay when the mark is next looked for.
-            self.set_mark().await;
+            self.set_transaction_mark().await;
             return None;
         }
         let keeps_savepoints = all.has(TransactionDoubts::SAVEPOINT);
@@ -193,17 +199,17 @@ impl<C: Backend> Checkout<C> {
         standing.over
     }
 
-    /// As [`look`](Self::look), before a commit: where there is a mark, it is looked for whatever was run.
+    /// As [`find_end`](Self::find_end), before a commit: where there is a mark, it is looked for whatever was run.
     ///
     /// # Errors
     ///
     /// That of the question, which says that the transaction has failed.
-    pub(crate) async fn look_at_last(
+    pub(crate) async fn find_end_before_commit(
         &mut self,
         standing: &mut TransactionState,
     ) -> QueryResult<Option<TransactionEnd>> {
-        self.hear_out(standing).await;
-        if self.glance(standing).is_some() || self.mark().is_none() {
+        self.wait_for_answer(standing).await;
+        if self.observed_end(standing).is_some() || self.transaction_mark().is_none() {
             return Ok(standing.over);
         }
         let questions = self.take_questions();
@@ -215,7 +221,7 @@ impl<C: Backend> Checkout<C> {
         let may_lack_mark = all.has(TransactionDoubts::SAVEPOINT)
             && !all.has(TransactionDoubts::ENDED.and(TransactionDoubts::FAILED))
             && C::MARK_IS_SAVEPOINT;
-        let left = self.left();
+        let left = self.session_effects();
         let mut answer = self.connection_mut().is_marked(false).await;
         if may_lack_mark && matches!(answer, Ok(false)) {
             answer = self.connection_mut().is_marked(true).await;
@@ -232,25 +238,25 @@ impl<C: Backend> Checkout<C> {
         Ok(standing.over)
     }
 
-    /// As [`look`](Self::look), and certain: the mark itself is looked for where another transaction may be open, at the
+    /// As [`find_end`](Self::find_end), and certain: the mark itself is looked for where another transaction may be open, at the
     /// cost of savepoints that the program has set since the mark.
     ///
     /// # Errors
     ///
     /// That of a connection that is gone.
-    pub(crate) async fn look_closely(
+    pub(crate) async fn find_end_for_certain(
         &mut self,
         standing: &mut TransactionState,
     ) -> QueryResult<Option<TransactionEnd>> {
         let asked = TransactionDoubts::ENDED.and(TransactionDoubts::FAILED);
-        let may_be_another = self.has_questions(standing)
+        let may_be_another = self.has_doubts(standing)
             && self.watch().is_some_and(|watch| {
                 watch.is_blind() || watch.observed.questions().and(standing.pending).has(asked)
             });
         if !may_be_another {
-            return Ok(self.look(standing).await);
+            return Ok(self.find_end(standing).await);
         }
-        match self.look_at_last(standing).await {
+        match self.find_end_before_commit(standing).await {
             Err(error) if C::is_fatal(&error) => Err(error),
             // A transaction that has failed is still there.
             outcome => Ok(outcome.unwrap_or_default()),
@@ -258,9 +264,9 @@ impl<C: Backend> Checkout<C> {
     }
 
     /// Marks the transaction anew, behind savepoints that were set.
-    pub(crate) async fn set_mark(&mut self) {
-        let Some(mark) = self.mark().filter(|_| C::MARK_IS_SAVEPOINT) else { return };
-        let left = self.left();
+    pub(crate) async fn set_transaction_mark(&mut self) {
+        let Some(mark) = self.transaction_mark().filter(|_| C::MARK_IS_SAVEPOINT) else { return };
+        let left = self.session_effects();
         // If that fails, it is noticed when the mark is next looked for.
         let _ = self.connection_mut().batch_execute(mark).await;
         self.settle(left);
@@ -289,13 +295,13 @@ impl<C: Backend> Checkout<C> {
     pub(crate) async fn diagnose(&mut self) -> Option<ErrorClass> {
         let diagnosis = self.watch().and_then(|watch| watch.diagnosis());
         let known = diagnosis.as_ref().and_then(Diagnosis::class);
-        if known.is_some() || !C::HIDES_ERROR_CODES || !self.is_fit() {
+        if known.is_some() || !C::HIDES_ERROR_CODES || !self.is_usable() {
             return known;
         }
-        let left = self.left();
+        let left = self.session_effects();
         let limit = self.engine().settings().options.check_timeout;
         let asked = timeout(limit, self.connection_mut().ask_error()).await;
-        self.restore(left);
+        self.restore_session_effects(left);
         let (class, message) = asked.ok().flatten()?;
         if let Some(diagnosis) = diagnosis {
             diagnosis.set(class);
@@ -308,7 +314,7 @@ impl<C: Backend> Checkout<C> {
     }
 
     async fn is_marked(&mut self, keeps_savepoints: bool) -> Option<bool> {
-        let left = self.left();
+        let left = self.session_effects();
         let answer = self.connection_mut().is_marked(keeps_savepoints).await;
         self.settle(left);
         answer.ok()
@@ -316,7 +322,7 @@ impl<C: Backend> Checkout<C> {
 
     /// Forgets what a question has left behind, which was not the borrower's.
     fn settle(&self, left: Option<SessionEffects>) {
-        self.restore(left);
+        self.restore_session_effects(left);
         if let Some(watch) = self.watch() {
             watch.observed.take_questions();
         }

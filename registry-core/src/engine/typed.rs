@@ -23,7 +23,7 @@ use super::stats::Stats;
 use super::status::{EngineStatus, LastError};
 use super::use_count::{EngineOwner, UseCount};
 use super::watch::Watch;
-use super::{AnyEngine, CheckFailure, Kept};
+use super::{AnyEngine, CheckFailure, IdleHoldings};
 use crate::backend::observed::Observed;
 use crate::backend::{Backend, ConnectError};
 use crate::engine::AcquireError;
@@ -99,7 +99,7 @@ impl<C: Backend> TypedEngine<C> {
 
     /// A session at once, if one can be had without any input or output. Preferably one whose connection
     /// was last in `schema`.
-    pub(crate) fn try_lend(
+    pub(crate) fn try_acquire(
         engine: EngineUse<Self>,
         runtime: &Handle,
         schema: Option<&str>,
@@ -129,7 +129,7 @@ impl<C: Backend> TypedEngine<C> {
     /// A session, whatever it takes. Dropping the future gives everything back.
     ///
     /// The caller has waited since `started`, and waits for `within` at the most, or `acquire_timeout`.
-    pub(crate) async fn lend(
+    pub(crate) async fn acquire(
         attempt: AcquireAttempt<C>,
         started: Instant,
         within: Option<Duration>,
@@ -142,12 +142,13 @@ impl<C: Backend> TypedEngine<C> {
         };
         let within = within.unwrap_or(engine.settings.options.acquire_timeout);
         let span = engine.stats.acquire_span();
-        let outcome = engine.lend_within(attempt, started, within, schema).instrument(span).await;
+        let outcome =
+            engine.acquire_within(attempt, started, within, schema).instrument(span).await;
         engine.stats.acquired(&outcome, started);
         outcome
     }
 
-    async fn lend_within(
+    async fn acquire_within(
         self: &Arc<Self>,
         attempt: AcquireAttempt<C>,
         started: Instant,
@@ -281,7 +282,7 @@ impl<C: Backend> TypedEngine<C> {
         AcquireError::Closed { key: self.settings.key }
     }
 
-    pub(super) fn lent(&self) -> u32 {
+    pub(super) fn checkout_count(&self) -> u32 {
         let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
         self.settings.options.max_connections.saturating_sub(free)
     }
@@ -353,8 +354,8 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
                 return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
             };
             let limit = self.settings.options.check_timeout;
-            let attempt = Self::try_lend(EngineUse::new(Arc::clone(&self)), &runtime, None)?;
-            let mut checkout = Self::lend(attempt, Instant::now(), within, None).await?;
+            let attempt = Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None)?;
+            let mut checkout = Self::acquire(attempt, Instant::now(), within, None).await?;
             match timeout(limit, checkout.connection_mut().batch_execute(CHECK)).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => {
@@ -375,8 +376,8 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
             let Ok(runtime) = Handle::try_current() else {
                 return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
             };
-            let attempt = Self::try_lend(EngineUse::new(Arc::clone(&self)), &runtime, None)?;
-            let mut checkout = Self::lend(attempt, Instant::now(), None, None).await?;
+            let attempt = Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None)?;
+            let mut checkout = Self::acquire(attempt, Instant::now(), None, None).await?;
             let read_only = self.settings.options.read_only;
             if read_only {
                 // It is not lent again with what follows.
@@ -411,15 +412,15 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
         })
     }
 
-    fn lent(&self) -> u32 {
-        TypedEngine::lent(self)
+    fn checkout_count(&self) -> u32 {
+        TypedEngine::checkout_count(self)
     }
 
-    fn uses(&self) -> &UseCount {
+    fn use_count(&self) -> &UseCount {
         &self.uses
     }
 
-    fn kept_by_caller(&self) -> Kept {
+    fn idle_holdings_of_caller(&self) -> IdleHoldings {
         let mut statements = 0;
         let sessions = self.held_by_caller(|watch| {
             let is_idle = !watch.lets_go_by_itself()
@@ -432,14 +433,14 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
         let filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever is polled hears of the end of the engine at once.
         let filling = filling.iter().filter(|other| **other == caller).count();
-        Kept { sessions: sessions + u32::try_from(filling).unwrap_or(u32::MAX), statements }
+        IdleHoldings { sessions: sessions + u32::try_from(filling).unwrap_or(u32::MAX), statements }
     }
 
-    fn is_worked_on_by_caller(&self) -> bool {
+    fn has_unit_of_work_of_caller(&self) -> bool {
         self.held_by_caller(|watch| watch.is_in_work.load(Ordering::Relaxed)) > 0
     }
 
-    fn is_at_work(&self, task: u64) -> bool {
+    fn runs_work_statement(&self, task: u64) -> bool {
         let is_at_statement = |watch: &Watch| {
             watch.is_in_work.load(Ordering::Relaxed)
                 && (watch.is_cut_short() || watch.observed.is_in_flight())

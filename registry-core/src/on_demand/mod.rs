@@ -97,11 +97,11 @@ impl lru::Engine for Arc<dyn AnyEngine> {
     }
 
     fn is_used(&self) -> bool {
-        self.uses().is_used()
+        self.use_count().is_used()
     }
 
     fn has_lent(&self) -> bool {
-        self.uses().has_lent()
+        self.use_count().had_checkout()
     }
 }
 
@@ -266,7 +266,9 @@ impl Inner {
             let (leaving, reason) = match reason {
                 Reason::Closed => (Leaving::Draining, "closed"),
                 Reason::Idle => (Leaving::Closing, "idle"),
-                Reason::Evicted if engine.uses().has_lent() => (Leaving::Closing, "evicted"),
+                Reason::Evicted if engine.use_count().had_checkout() => {
+                    (Leaving::Closing, "evicted")
+                }
                 Reason::Evicted => (Leaving::Closing, "failed"),
             };
             engine::engine_closed(engine.settings(), reason);

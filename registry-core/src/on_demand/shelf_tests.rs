@@ -57,7 +57,7 @@ impl Engine for Bare {
     }
 
     fn has_lent(&self) -> bool {
-        self.0.uses.has_lent()
+        self.0.uses.had_checkout()
     }
 }
 
@@ -66,7 +66,7 @@ impl Use {
     fn lend(&self) {
         let state = &self.0.0;
         state.lent.fetch_add(1, PlainOrdering::SeqCst);
-        state.uses.lent();
+        state.uses.note_checkout();
         thread::yield_now();
         assert_eq!(state.is_closed.load(PlainOrdering::SeqCst), 0, "never closed under a session");
         state.lent.fetch_sub(1, PlainOrdering::SeqCst);
@@ -110,7 +110,7 @@ impl Registry {
         for engine in engines {
             assert_eq!(engine.0.lent.load(PlainOrdering::SeqCst), 0, "never evicted in use");
             assert_eq!(engine.0.is_closed.fetch_add(1, PlainOrdering::SeqCst), 0, "closed once");
-            if engine.0.uses.has_lent() {
+            if engine.0.uses.had_checkout() {
                 self.open.fetch_sub(1, PlainOrdering::SeqCst);
             }
             let next = self.shelf.left(Leaving::Closing);
@@ -132,7 +132,7 @@ impl Registry {
             }
         };
         assert_eq!(used.0.0.key, key);
-        if !used.0.0.uses.has_lent() {
+        if !used.0.0.uses.had_checkout() {
             // As if it connected now.
             let open = self.open.fetch_add(1, PlainOrdering::SeqCst);
             assert!(open < self.max, "never above the bound");

@@ -26,11 +26,11 @@ pub(super) async fn failed<E: Lender<B>, B>(
     error: DieselError,
 ) -> QueryError {
     let Some(checkout) = lease.checkout() else { return error.into() };
-    let error = checkout.in_words_of_server(error);
+    let error = checkout.with_server_message(error);
     if !E::TELLS_MORE {
         return error.into();
     }
-    let class = checkout.class_of(&error).await;
+    let class = checkout.error_class(&error).await;
     QueryError::new(origin(lease), class, error)
 }
 

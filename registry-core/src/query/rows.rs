@@ -55,7 +55,7 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
                     checkout.mark_for_rows();
                 }
                 let (sent, home) = query.lent(may_be_repeated::<E, B>(again.as_ref()));
-                let mut open = OpenRows::of(lease.checkout());
+                let mut open = OpenRows::new(lease.checkout());
                 let database = origin(&mut lease);
                 let error = match sent.internal_load(lease.connection()).await {
                     Ok(rows) => {

@@ -78,7 +78,7 @@ where
             let error = match RunQueryDsl::load(sent, lease.connection()).await {
                 Ok(rows) => {
                     if let Some(checkout) = lease.checkout() {
-                        checkout.rows_are_read();
+                        checkout.note_rows_read();
                     }
                     return Ok(rows);
                 }
@@ -163,7 +163,7 @@ where
             let error = match sent.run(lease.connection()).await {
                 Ok(affected) => {
                     if let Some(checkout) = lease.checkout() {
-                        checkout.rows_are_read();
+                        checkout.note_rows_read();
                     }
                     return Ok(affected);
                 }
@@ -185,11 +185,11 @@ where
     Q: LoadQuery<'q, L::Connection, U> + Send + 'q,
     U: Send,
 {
-    let mut open = OpenRows::of(lease.checkout());
+    let mut open = OpenRows::new(lease.checkout());
     let mut rows = pin!(query.internal_load(lease.connection()).await?);
     open.begin();
     let first = rows.next().await.unwrap_or(Err(DieselError::NotFound));
-    if !open.matter() || are_over(rows).await {
+    if !open.are_tracked() || are_over(rows).await {
         open.end();
     }
     first

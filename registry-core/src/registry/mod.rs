@@ -403,15 +403,15 @@ impl Registry {
         if let Some(engine) = self.0.table.of::<B>().and_then(BindEntry::engine)
             && engine.is_held_by_caller()
         {
-            engine::beside_session(engine.settings().key, place);
+            engine::warn_query_beside_session(engine.settings().key, place);
             return;
         }
         let mut engines = self.engines();
         engines.extend(self.0.on_demand.engines());
-        if engines.iter().any(|engine| engine.is_worked_on_by_caller())
+        if engines.iter().any(|engine| engine.has_unit_of_work_of_caller())
             && self.is_first_beside(B::KEY, place)
         {
-            engine::beside_work(B::KEY, place);
+            engine::warn_query_beside_work(B::KEY, place);
         }
     }
 
@@ -420,7 +420,7 @@ impl Registry {
         let mut engines = self.engines();
         engines.extend(self.replaced());
         engines.extend(self.0.on_demand.engines());
-        engines.iter().any(|engine| engine.is_at_work(task))
+        engines.iter().any(|engine| engine.runs_work_statement(task))
     }
 
     /// Whether that place is the first time seen to run a query of that bind beside a unit of work.

@@ -61,7 +61,7 @@ fn replace_named(registry: &Registry, named: &ReplaceableEngine, settings: Engin
     let old = named.replace(engine::open(Arc::new(settings), None));
     {
         let mut replaced = registry.0.replaced.lock().unwrap_or_else(PoisonError::into_inner);
-        replaced.retain(|engine| engine.lent() > 0);
+        replaced.retain(|engine| engine.checkout_count() > 0);
         replaced.push(Arc::clone(&old));
     }
     // When nobody finds it any more: those who wait for it look again, and find the other.

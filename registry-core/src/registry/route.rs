@@ -283,7 +283,7 @@ pub(super) fn typed<C: Backend>(
 ) -> Result<FoundEngine<C>, AcquireError> {
     let settings = engine.settings();
     let (key, found) = (settings.key, settings.url.backend());
-    match engine.of_type() {
+    match engine.downcast() {
         Some(engine) => Ok(FoundEngine { engine, schema }),
         None => Err(WrongBackend { key, expected: C::KIND, found }.into()),
     }

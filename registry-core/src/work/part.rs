@@ -138,13 +138,13 @@ impl<B: Bind> Part<B> {
             what,
         })?;
         let local = local_of(&session);
-        let mark = session.checkout().mark();
+        let mark = session.checkout().transaction_mark();
         let sql = [Some(&*sql), local.as_deref(), mark].into_iter().flatten();
         let sql = sql.collect::<Vec<_>>().join("; ");
         let read_only = options.is_read_only() && !session.options().read_only;
-        session.checkout().forget_failures();
+        session.checkout().forget_transient_failures();
         session.checkout().mark_in_work();
-        let left = session.checkout().left();
+        let left = session.checkout().session_effects();
         let connection = &mut *session;
         let base = depth::<B>(connection);
         let begun = async {
@@ -170,12 +170,12 @@ impl<B: Bind> Part<B> {
         match begun.await {
             Ok(has_entered) => {
                 // What was done to enter is undone at the end, and nothing for others to undo.
-                session.checkout().restore(left);
-                let standing = session.checkout().standing();
+                session.checkout().restore_session_effects(left);
+                let standing = session.checkout().track_transaction();
                 Ok(Self { session, base, has_entered, standing })
             }
             Err(source) => {
-                let source = session.checkout().in_words_of_server(source);
+                let source = session.checkout().with_server_message(source);
                 session.checkout_mut().discard();
                 Err(WorkError::Begin { key, source })
             }
@@ -184,14 +184,14 @@ impl<B: Bind> Part<B> {
 
     /// Why it cannot be committed, by an error of the question whether it can.
     async fn not_ready(&mut self, error: DieselError) -> NotReady {
-        let error = self.session.checkout().in_words_of_server(error);
+        let error = self.session.checkout().with_server_message(error);
         let class = if B::Connection::is_fatal(&error) {
             Some(ErrorClass::Fatal)
-        } else if self.session.checkout().has_failed_in_passing() {
+        } else if self.session.checkout().has_transient_failure() {
             // PostgreSQL says of the transaction that it has failed, and not again why.
             Some(ErrorClass::Transient)
         } else {
-            self.session.checkout_mut().class_of(&error).await
+            self.session.checkout_mut().error_class(&error).await
         };
         NotReady { failure: error.into(), class }
     }
@@ -211,13 +211,13 @@ impl<B: Bind> Part<B> {
     }
 
     fn in_words_of_server(&self, outcome: QueryResult<()>) -> QueryResult<()> {
-        outcome.map_err(|error| self.session.checkout().in_words_of_server(error))
+        outcome.map_err(|error| self.session.checkout().with_server_message(error))
     }
 
     /// After a change of savepoints: those that are newer than the mark would go when it is looked for.
     async fn marked(&mut self, outcome: QueryResult<()>) -> QueryResult<()> {
         if outcome.is_ok() {
-            self.session.checkout_mut().set_mark().await;
+            self.session.checkout_mut().set_transaction_mark().await;
         }
         self.in_words_of_server(outcome)
     }
@@ -226,9 +226,9 @@ impl<B: Bind> Part<B> {
         if !std::mem::take(&mut self.has_entered) {
             return;
         }
-        let left = self.session.checkout().left();
+        let left = self.session.checkout().session_effects();
         match B::Connection::leave_work(&mut *self.session).await {
-            Ok(()) => self.session.checkout().restore(left),
+            Ok(()) => self.session.checkout().restore_session_effects(left),
             Err(_) => self.session.checkout_mut().discard(),
         }
     }
@@ -238,12 +238,12 @@ impl<B: Bind> Part<B> {
     async fn rolled_back(&mut self) -> Rollback {
         let limit = self.session.options().check_timeout;
         let mut is_told = false;
-        self.session.checkout_mut().glance(&mut self.standing);
-        if self.session.checkout_mut().is_fit() {
+        self.session.checkout_mut().observed_end(&mut self.standing);
+        if self.session.checkout_mut().is_usable() {
             let rolled_back = timeout(limit, async {
                 self.diagnose().await;
-                self.session.checkout_mut().look_closely(&mut self.standing).await?;
-                match self.standing.over() {
+                self.session.checkout_mut().find_end_for_certain(&mut self.standing).await?;
+                match self.standing.end() {
                     None => self.roll_back_all().await?,
                     Some(_) => self.clear_up().await,
                 }
@@ -252,7 +252,7 @@ impl<B: Bind> Part<B> {
             });
             is_told = matches!(rolled_back.await, Ok(Ok(())));
         }
-        let is_over = self.standing.over() == Some(TransactionEnd::Ended);
+        let is_over = self.standing.end() == Some(TransactionEnd::Ended);
         if !is_told || is_over {
             // Nothing can be said on it that would be understood, or nobody knows what else was changed.
             self.session.checkout_mut().discard();
@@ -281,7 +281,7 @@ impl<B: Bind> Part<B> {
 
     /// Rolls back what was begun after the transaction had ended.
     async fn clear_up(&mut self) {
-        self.session.checkout().unguard();
+        self.session.checkout().lift_rollback_guard();
         // An error where nothing was begun.
         let _ = self.session.batch_execute("ROLLBACK").await;
         *Manager::<B>::transaction_manager_status_mut(&mut *self.session) =
@@ -303,31 +303,31 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn check(&mut self) -> Result<(), WorkError> {
-        let over = self.session.checkout_mut().glance(&mut self.standing);
+        let over = self.session.checkout_mut().observed_end(&mut self.standing);
         self.told(over)?;
-        if !self.session.checkout_mut().is_fit() {
+        if !self.session.checkout_mut().is_usable() {
             return Err(WorkError::CutShort { key: self.key() });
         }
         if self.depth() == 0 {
-            self.standing.has_ended();
+            self.standing.note_ended();
         }
-        self.told(self.standing.over())
+        self.told(self.standing.end())
     }
 
     fn is_in_question(&self) -> bool {
         let checkout = self.session.checkout();
-        checkout.is_unanswered() || checkout.has_questions(&self.standing)
+        checkout.awaits_answer() || checkout.has_doubts(&self.standing)
     }
 
     fn ask(&mut self, is_certain: bool) -> BoxFuture<'_, Result<(), WorkError>> {
         Box::pin(async move {
             if is_certain {
                 // A connection that is gone is noticed by what follows.
-                let _ = self.session.checkout_mut().look_closely(&mut self.standing).await;
+                let _ = self.session.checkout_mut().find_end_for_certain(&mut self.standing).await;
             } else {
-                self.session.checkout_mut().look(&mut self.standing).await;
+                self.session.checkout_mut().find_end(&mut self.standing).await;
             }
-            self.told(self.standing.over())
+            self.told(self.standing.end())
         })
     }
 
@@ -341,28 +341,29 @@ impl<B: Bind> AnyPart for Part<B> {
     }
 
     fn class_of_rollback(&self) -> Option<ErrorClass> {
-        let is_rolled_back = self.standing.over() == Some(TransactionEnd::RolledBack);
-        is_rolled_back.then(|| self.session.checkout().class_of_rollback())
+        let is_rolled_back = self.standing.end() == Some(TransactionEnd::RolledBack);
+        is_rolled_back.then(|| self.session.checkout().rollback_class())
     }
 
     fn over(&self) -> Option<WorkError> {
-        self.told(self.standing.over()).err()
+        self.told(self.standing.end()).err()
     }
 
     fn is_ready(&mut self, is_one_of_several: bool) -> BoxFuture<'_, Result<(), NotReady>> {
         Box::pin(async move {
-            self.session.checkout_mut().glance(&mut self.standing);
+            self.session.checkout_mut().observed_end(&mut self.standing);
             if let Some(error) =
-                self.session.checkout().farewell().filter(|_| self.over().is_none())
+                self.session.checkout().connection_closed_error().filter(|_| self.over().is_none())
             {
                 return Err(self.not_ready(error).await);
             }
             self.check()?;
-            let stands = self.session.checkout_mut().look_at_last(&mut self.standing).await;
+            let stands =
+                self.session.checkout_mut().find_end_before_commit(&mut self.standing).await;
             if let Err(error) = stands {
                 return Err(self.not_ready(error).await);
             }
-            self.told(self.standing.over())?;
+            self.told(self.standing.end())?;
             if self.depth() != 1 {
                 // Begun by hand or by Diesel, and its future was dropped: the database would commit a part.
                 return Err(DieselError::BrokenTransactionManager.into());
@@ -383,7 +384,7 @@ impl<B: Bind> AnyPart for Part<B> {
             let committed = Manager::<B>::commit_transaction(&mut *self.session).await;
             match committed {
                 Ok(()) => {
-                    self.session.checkout().unguard();
+                    self.session.checkout().lift_rollback_guard();
                     self.end().await;
                     Ok(())
                 }
@@ -393,11 +394,11 @@ impl<B: Bind> AnyPart for Part<B> {
                         DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
                         error => error,
                     };
-                    let error = self.session.checkout().in_words_of_server(error);
-                    let class = self.session.checkout_mut().class_of(&error).await;
+                    let error = self.session.checkout().with_server_message(error);
+                    let class = self.session.checkout_mut().error_class(&error).await;
                     let is_rolled_back = !B::Connection::is_fatal(&error)
                         && !matches!(error, DieselError::BrokenTransactionManager);
-                    self.standing.is_ending();
+                    self.standing.expect_end();
                     if is_rolled_back {
                         self.rolled_back().await;
                     } else {
@@ -439,7 +440,7 @@ impl<B: Bind> AnyPart for Part<B> {
             self.diagnose().await;
             match self.class_of_rollback() {
                 Some(class) => class.is_transient(),
-                None => self.session.checkout().has_failed_in_passing(),
+                None => self.session.checkout().has_transient_failure(),
             }
         })
     }
@@ -447,7 +448,7 @@ impl<B: Bind> AnyPart for Part<B> {
     fn abandon(mut self: Box<Self>) {
         // In test isolation, the next borrower deals with it. A statement that was cut short, or a
         // connection that is gone, is nothing to wait for.
-        if self.base > 0 || !self.session.checkout_mut().is_fit() {
+        if self.base > 0 || !self.session.checkout_mut().is_usable() {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {
