@@ -70,8 +70,8 @@ async fn if_all_are_in_use_that_is_an_error_of_its_own() {
     let error = waiting.await.unwrap_err();
     assert_eq!(
         causes(&error),
-        ["bind `crm`: no engine could be opened within 50ms: all of 2 are in use, which is \
-          max_engines, and 0 more callers wait"]
+        ["bind `crm`: timed out after 50ms waiting for an engine: 2/2 (max_engines) in use, \
+          0 waiting"]
     );
     assert!(error.is_timeout() && error.is_transient());
     assert_eq!(error.key(), "crm");

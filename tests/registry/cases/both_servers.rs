@@ -132,7 +132,10 @@ async fn a_wait_in_vain_tells_why_the_engine_could_last_not_connect() {
     let waiting = registry.session_by_key::<Postgres>("default");
     let error = waiting.within(Duration::from_millis(50)).await.expect_err("none is free");
     let causes = causes(&error);
-    assert!(causes[0].starts_with("bind `default`: no session within 50ms: "), "{causes:?}");
+    assert!(
+        causes[0].starts_with("bind `default`: timed out after 50ms waiting for a connection: "),
+        "{causes:?}"
+    );
     assert_eq!(causes[1], "the server cannot be reached");
     assert!(causes[2].contains("Connection refused"), "{causes:?}");
 }
