@@ -7,16 +7,16 @@ use std::sync::atomic::Ordering;
 use diesel_async::TransactionManager;
 
 use super::AnyEngine;
+use super::acquire::TypedEngine;
 use super::connect::forget_statements;
 use super::engine_use::EngineUse;
-use super::meters::Timer;
+use super::give_back;
+use super::observe::meters::Timer;
+use super::observe::watch::Watch;
 use super::pool::Lease;
-use super::returning;
-use super::typed::TypedEngine;
-use super::watch::Watch;
 use crate::backend::Backend;
 use crate::backend::observed::SessionEffects;
-use crate::engine::caller::Caller;
+use crate::engine::observe::caller::Caller;
 
 /// The right to one of an engine's connections, and its slot once there is one. Dropping it gives both
 /// back.
@@ -85,7 +85,7 @@ impl<C: Backend> Drop for Held<C> {
 ///
 /// On return, a connection never goes back that has a transaction open which Diesel has begun, or
 /// in which a statement was cut short: it is closed. What else was left behind is undone, as far as
-/// it was noticed ([`Watch`](super::watch::Watch)) and `reset_on_return` asks for; that needs the
+/// it was noticed ([`Watch`](super::observe::watch::Watch)) and `reset_on_return` asks for; that needs the
 /// server, so it runs in the background, and the connection counts as lent until it is done.
 pub struct Checkout<C: Backend> {
     /// Empty only while it is dropped.
@@ -264,6 +264,6 @@ impl<C: Backend> Drop for Checkout<C> {
         if self.is_discarded && !is_memory || is_closed {
             return;
         }
-        returning::give_back(held, is_memory);
+        give_back::give_back(held, is_memory);
     }
 }

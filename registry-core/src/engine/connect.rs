@@ -8,19 +8,19 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
+use super::acquire::TypedEngine;
 use super::checkout::{Checkout, Held};
-use super::meters::{Closed, Timer};
+use super::observe::meters::{Closed, Timer};
+use super::observe::stats::For;
+use super::observe::watch::{Judge, Watch, Watcher};
 use super::pool::Lease;
+use super::setup::run_on_connect;
 use super::slot::Connected;
-use super::statements::run_on_connect;
-use super::stats::For;
-use super::typed::TypedEngine;
-use super::watch::{Judge, Watch, Watcher};
 use crate::backend::driver::{ConnectContext, OpenedConnection};
 use crate::backend::observed::Observed;
 use crate::backend::{Backend, ConnectError};
 use crate::engine::AcquireError;
-use crate::engine::caller::Caller;
+use crate::engine::observe::caller::Caller;
 use crate::panicked::caught;
 use crate::settings::{DatabaseUrl, EngineOptions, Pooler};
 

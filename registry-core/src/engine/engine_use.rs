@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::AnyEngine;
-use super::typed::TypedEngine;
+use super::acquire::TypedEngine;
 use crate::backend::Backend;
 
 /// An engine that somebody uses, until this is dropped: one that was opened on demand is not closed for

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::acquire::TypedEngine;
 use super::checkout::Held;
 use super::connect::CHECK;
 use super::engine_use::EngineUse;
-use super::meters::{Closed, Timer};
+use super::observe::meters::{Closed, Timer};
+use super::observe::stats::For;
 use super::pool::Lease;
 use super::slot::Slot;
-use super::stats::For;
-use super::typed::TypedEngine;
 use crate::backend::Backend;
 
 /// How often an engine is looked after at the least.

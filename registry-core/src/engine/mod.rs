@@ -12,46 +12,43 @@ use crate::backend::Backend;
 use crate::cause::DriverError;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
 
-pub(crate) mod caller;
+mod acquire;
+mod capacity_wait;
 mod checkout;
-mod closing;
+mod close;
 mod connect;
-mod doubts;
 mod engine_use;
 mod error;
-mod failure;
-mod isolated;
+mod give_back;
+mod invalidation;
+mod isolation;
 mod maintenance;
-mod meters;
+mod observe;
+mod open_rows;
 mod pool;
-mod returning;
-mod rows;
+mod setup;
 mod slot;
-mod starving;
-mod statements;
-mod stats;
-mod status;
+mod statement_error;
 mod transaction_state;
-mod typed;
 pub(crate) mod use_count;
-mod watch;
 
 /// What [`uses`] is built on: the standard library's, or those of a model checker.
 mod sync {
     pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 }
 
+pub(crate) use self::acquire::{AcquireAttempt, TypedEngine};
 pub(crate) use self::checkout::Checkout;
 pub(crate) use self::engine_use::EngineUse;
 pub use self::error::AcquireError;
 pub(crate) use self::error::ResolverTimedOut;
-pub(crate) use self::rows::OpenRows;
-pub(crate) use self::stats::{
+pub(crate) use self::observe::caller::{Caller, STANDSTILL};
+pub(crate) use self::observe::stats::{
     engine_closed, engine_opened, warn_query_beside_session, warn_query_beside_work,
 };
-pub use self::status::{EngineStatus, LastError};
+pub use self::observe::status::{EngineStatus, LastError};
+pub(crate) use self::open_rows::OpenRows;
 pub(crate) use self::transaction_state::{TransactionEnd, TransactionState};
-pub(crate) use self::typed::{AcquireAttempt, TypedEngine};
 use self::use_count::{EngineOwner, UseCount};
 
 /// A handle to what stands behind a bind at run time: its URL, its options and its pool.
@@ -151,7 +148,7 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
     /// Whether the calling task has a unit of work with a transaction on this engine.
     fn has_unit_of_work_of_caller(&self) -> bool;
 
-    /// Whether a task, a [`Caller`](crate::engine::caller::Caller) by its number, is at a statement of a unit of work.
+    /// Whether a task, a [`Caller`](Caller) by its number, is at a statement of a unit of work.
     fn runs_work_statement(&self, task: u64) -> bool;
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tokio::runtime::{self, Handle};
 
-use super::watch::Watch;
+use super::observe::watch::Watch;
 use crate::backend::driver::Canceller;
 
 /// A connection that was opened, and is watched.

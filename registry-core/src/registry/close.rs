@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::Registry;
 use crate::engine::AnyEngine;
-use crate::engine::caller::{Caller, STANDSTILL};
+use crate::engine::{Caller, STANDSTILL};
 use crate::latch::Latch;
 use crate::settings::BindKey;
 

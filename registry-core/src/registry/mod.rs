@@ -415,7 +415,7 @@ impl Registry {
         }
     }
 
-    /// Whether a task, a [`Caller`](crate::engine::caller::Caller) by its number, is at a statement of a unit of work.
+    /// Whether a task, a [`Caller`](crate::engine::Caller) by its number, is at a statement of a unit of work.
     pub(crate) fn is_at_work(&self, task: u64) -> bool {
         let mut engines = self.engines();
         engines.extend(self.replaced());

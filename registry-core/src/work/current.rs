@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::entered::{Entered, Waiter};
 use super::scope::{Scope, entered};
 use super::{Place, UnitOfWork, WorkError};
-use crate::engine::caller::Caller;
+use crate::engine::Caller;
 
 /// After how long somebody hears that it waits in vain, if nothing in the future that has entered the scope waits for
 /// anything else. Another task that was handed the unit of work has so long to begin with it.

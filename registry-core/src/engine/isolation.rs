@@ -14,14 +14,14 @@ use diesel_async::TransactionManager;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
+use super::acquire::TypedEngine;
 use super::checkout::{Checkout, Held};
 use super::connect::{CHECK, setup_error};
 use super::pool::Lease;
-use super::typed::TypedEngine;
 use crate::backend::driver::depth;
 use crate::backend::{Backend, ConnectError};
 use crate::engine::AcquireError;
-use crate::engine::caller::unless_waiting_for_itself;
+use crate::engine::observe::caller::unless_waiting_for_itself;
 use crate::settings::BindKey;
 
 /// The depth of the transaction that is never committed, and the savepoint of a borrower in it.

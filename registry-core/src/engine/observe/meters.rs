@@ -5,16 +5,16 @@
 #[cfg(feature = "metrics")]
 pub(crate) use on::Timer;
 #[cfg(feature = "metrics")]
-pub(super) use on::{Meters, engine_closed, engine_opened};
+pub(in crate::engine) use on::{Meters, engine_closed, engine_opened};
 
 #[cfg(not(feature = "metrics"))]
 pub(crate) use off::Timer;
 #[cfg(not(feature = "metrics"))]
-pub(super) use off::{Meters, engine_closed, engine_opened};
+pub(in crate::engine) use off::{Meters, engine_closed, engine_opened};
 
 /// Why a connection was closed before the registry was.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Closed {
+pub(in crate::engine) enum Closed {
     /// It had been idle for `idle_timeout`.
     Idle,
     /// It had reached its `max_lifetime`.
@@ -30,7 +30,7 @@ pub(super) enum Closed {
 }
 
 impl Closed {
-    pub(super) fn as_str(self) -> &'static str {
+    pub(in crate::engine) fn as_str(self) -> &'static str {
         match self {
             Self::Idle => "idle",
             Self::Expired => "expired",

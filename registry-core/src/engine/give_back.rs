@@ -11,10 +11,10 @@ use tokio::time::timeout;
 
 use super::checkout::Held;
 use super::connect::CHECK;
-use super::meters::Closed;
+use super::observe::meters::Closed;
+use super::observe::watch::Watch;
 use super::pool::Lease;
-use super::statements::run_on_connect;
-use super::watch::Watch;
+use super::setup::run_on_connect;
 use crate::backend::Backend;
 use crate::backend::observed::TransactionStatus;
 use crate::settings::{EngineOptions, Pooler, ResetOnReturn};

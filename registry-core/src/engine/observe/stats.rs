@@ -20,7 +20,7 @@ use crate::settings::{BindKey, EngineSettings};
 const TARGET: &str = "registry";
 
 /// The counters of one engine, and its voice.
-pub(super) struct Stats {
+pub(in crate::engine) struct Stats {
     key: BindKey,
     /// The tenant that has the engine for itself, if one has.
     tenant: Option<Arc<str>>,
@@ -33,23 +33,23 @@ pub(super) struct Stats {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct LastError {
-    pub(super) error: Arc<ConnectError>,
-    pub(super) at: SystemTime,
+pub(in crate::engine) struct LastError {
+    pub(in crate::engine) error: Arc<ConnectError>,
+    pub(in crate::engine) at: SystemTime,
 }
 
 /// A snapshot of the acquires of one engine.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Acquires {
-    pub(super) direct: u64,
-    pub(super) waited: u64,
-    pub(super) timed_out: u64,
-    pub(super) waiting: u32,
+pub(in crate::engine) struct Acquires {
+    pub(in crate::engine) direct: u64,
+    pub(in crate::engine) waited: u64,
+    pub(in crate::engine) timed_out: u64,
+    pub(in crate::engine) waiting: u32,
 }
 
 /// Who a connection is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum For {
+pub(in crate::engine) enum For {
     /// Somebody who is told what goes wrong.
     Caller,
     /// Nobody: it is to be ready.
@@ -59,7 +59,7 @@ pub(super) enum For {
 }
 
 impl Stats {
-    pub(super) fn new(key: BindKey, max_connections: u32) -> Self {
+    pub(in crate::engine) fn new(key: BindKey, max_connections: u32) -> Self {
         Self {
             key,
             tenant: None,
@@ -72,11 +72,11 @@ impl Stats {
         }
     }
 
-    pub(super) fn set_tenant(&mut self, tenant: Option<Arc<str>>) {
+    pub(in crate::engine) fn set_tenant(&mut self, tenant: Option<Arc<str>>) {
         self.tenant = tenant;
     }
 
-    pub(super) fn acquires(&self) -> Acquires {
+    pub(in crate::engine) fn acquires(&self) -> Acquires {
         Acquires {
             direct: self.direct.load(Ordering::Relaxed),
             waited: self.waited.load(Ordering::Relaxed),
@@ -85,40 +85,40 @@ impl Stats {
         }
     }
 
-    pub(super) fn last_error(&self) -> Option<LastError> {
+    pub(in crate::engine) fn last_error(&self) -> Option<LastError> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn direct(&self) {
+    pub(in crate::engine) fn direct(&self) {
         self.direct.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn waited(&self) {
+    pub(in crate::engine) fn waited(&self) {
         self.waited.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn timed_out(&self) {
+    pub(in crate::engine) fn timed_out(&self) {
         self.timed_out.fetch_add(1, Ordering::Relaxed);
         self.meters.timed_out();
     }
 
     /// Counts a caller as waiting until the guard is dropped.
-    pub(super) fn wait(&self) -> Waiting<'_> {
+    pub(in crate::engine) fn wait(&self) -> Waiting<'_> {
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         self.meters.waits();
         Waiting { stats: self, before }
     }
 
-    pub(super) fn acquire_span(&self) -> Span {
+    pub(in crate::engine) fn acquire_span(&self) -> Span {
         tracing::debug_span!(target: TARGET, "acquire", bind = %self.key, tenant = self.tenant())
     }
 
-    pub(super) fn connect_span(&self) -> Span {
+    pub(in crate::engine) fn connect_span(&self) -> Span {
         tracing::debug_span!(target: TARGET, "connect", bind = %self.key, tenant = self.tenant())
     }
 
     /// A session was not there at once, and this is what came of it.
-    pub(super) fn acquired<T>(&self, outcome: &Result<T, AcquireError>, asked: Instant) {
+    pub(in crate::engine) fn acquired<T>(&self, outcome: &Result<T, AcquireError>, asked: Instant) {
         let (bind, tenant) = (self.key, self.tenant());
         // The clock is only read where somebody listens.
         let wait = || asked.elapsed().as_secs_f64();
@@ -137,21 +137,21 @@ impl Stats {
         self.tenant.as_deref()
     }
 
-    pub(super) fn lent(&self, asked: Timer, idle: impl FnOnce() -> u32) {
+    pub(in crate::engine) fn lent(&self, asked: Timer, idle: impl FnOnce() -> u32) {
         self.meters.lent(asked, idle);
     }
 
-    pub(super) fn returned(&self, lent: Timer, idle: impl FnOnce() -> u32) {
+    pub(in crate::engine) fn returned(&self, lent: Timer, idle: impl FnOnce() -> u32) {
         self.meters.returned(lent, idle);
     }
 
-    pub(super) fn connected(&self, began: Timer, elapsed: Duration) {
+    pub(in crate::engine) fn connected(&self, began: Timer, elapsed: Duration) {
         self.meters.connected(began);
         let (bind, tenant, elapsed) = (self.key, self.tenant(), elapsed.as_secs_f64());
         tracing::debug!(target: TARGET, %bind, tenant, elapsed, "a connection was opened");
     }
 
-    pub(super) fn could_not_connect(&self, error: &Arc<ConnectError>, whose: For) {
+    pub(in crate::engine) fn could_not_connect(&self, error: &Arc<ConnectError>, whose: For) {
         self.meters.failed();
         let last = LastError { error: Arc::clone(error), at: SystemTime::now() };
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
@@ -166,7 +166,7 @@ impl Stats {
         }
     }
 
-    pub(super) fn closed(&self, reason: Closed) {
+    pub(in crate::engine) fn closed(&self, reason: Closed) {
         self.meters.closed(reason);
         let (bind, tenant, reason) = (self.key, self.tenant(), reason.as_str());
         if reason == Closed::Unclean.as_str() {
@@ -216,17 +216,22 @@ pub(crate) fn warn_query_beside_work(bind: &str, place: &std::panic::Location<'_
 }
 
 /// Reports a query that took `elapsed`. `text` is as Diesel shows it.
-pub(super) fn slow_query(bind: BindKey, tenant: Option<&str>, text: &str, elapsed: Duration) {
+pub(in crate::engine) fn slow_query(
+    bind: BindKey,
+    tenant: Option<&str>,
+    text: &str,
+    elapsed: Duration,
+) {
     let sql = without_values(text);
     let elapsed = elapsed.as_secs_f64();
     tracing::warn!(target: TARGET, %bind, tenant, elapsed, sql, "slow query");
 }
 
 /// A caller that waits.
-pub(super) struct Waiting<'a> {
+pub(in crate::engine) struct Waiting<'a> {
     stats: &'a Stats,
     /// How many waited before it.
-    pub(super) before: u32,
+    pub(in crate::engine) before: u32,
 }
 
 impl Drop for Waiting<'_> {

@@ -13,10 +13,10 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
+use super::acquire::TypedEngine;
 use super::checkout::Held;
+use super::observe::stats::For;
 use super::pool::Lease;
-use super::stats::For;
-use super::typed::TypedEngine;
 use crate::backend::{Backend, ConnectError};
 use crate::engine::AcquireError;
 

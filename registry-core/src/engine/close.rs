@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::typed::TypedEngine;
+use super::acquire::TypedEngine;
 use crate::backend::Backend;
 use crate::backend::observed::Observed;
 use crate::engine::AcquireError;

@@ -50,7 +50,7 @@ pub struct LastError {
 }
 
 impl LastError {
-    pub(super) fn new(error: &ConnectError, at: SystemTime) -> Self {
+    pub(in crate::engine) fn new(error: &ConnectError, at: SystemTime) -> Self {
         Self { message: Chain(error).to_string(), at }
     }
 }

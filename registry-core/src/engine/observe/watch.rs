@@ -13,20 +13,20 @@ use std::time::{Duration, Instant};
 use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
 use diesel::result::{DatabaseErrorKind, Error};
 
-use super::doubts::{Doubts, Heard, Open};
+use super::super::invalidation::{Doubts, Heard, Open};
 use super::stats::slow_query;
 use crate::backend::diagnosis::{Diagnosis, LastError, is_transient};
 use crate::backend::driver::sql_of;
 use crate::backend::observed::{
     ERRORS_KEPT, ErrorClass, Observed, SessionEffects, TransactionDoubts,
 };
-use crate::engine::caller::Caller;
+use crate::engine::observe::caller::Caller;
 use crate::settings::BindKey;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
 /// What is known of a connection from watching it. Shared by its slot and its instrumentation.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(in crate::engine) struct Watch {
     started: AtomicU32,
     finished: AtomicU32,
     /// Whether rows of the last statement were left that are still to come.
@@ -34,7 +34,7 @@ pub(super) struct Watch {
     /// Whether the last statement may have rows of which nobody knows if they were read.
     may_have_rows: AtomicBool,
     /// What its stream shows, and what is known from texts.
-    pub(super) observed: Arc<Observed>,
+    pub(in crate::engine) observed: Arc<Observed>,
     doubts: Arc<Doubts>,
     heard: Heard,
     is_broken: AtomicBool,
@@ -46,16 +46,16 @@ pub(super) struct Watch {
     has_just_failed: AtomicBool,
     /// Whether a statement failed for a reason that may be gone a little later, since [`Watch::forget_failures`].
     has_failed_in_passing: AtomicBool,
-    /// Whether somebody looks after a transaction on it, see [`TransactionState`](super::TransactionState).
-    pub(super) is_questioned: AtomicBool,
+    /// Whether somebody looks after a transaction on it, see [`TransactionState`](crate::engine::TransactionState).
+    pub(in crate::engine) is_questioned: AtomicBool,
     /// The [`Caller`] that has it. Zero if none does.
-    pub(super) holder: AtomicU64,
+    pub(in crate::engine) holder: AtomicU64,
     /// Whether it is lent for one query, in which there is no transaction of the task's.
-    pub(super) is_for_query: AtomicBool,
+    pub(in crate::engine) is_for_query: AtomicBool,
     /// Whether its rows are handed out one by one, for as long as somebody wants them.
-    pub(super) is_for_rows: AtomicBool,
+    pub(in crate::engine) is_for_rows: AtomicBool,
     /// Whether it has the transaction of a unit of work.
-    pub(super) is_in_work: AtomicBool,
+    pub(in crate::engine) is_in_work: AtomicBool,
     /// The tenant that it is lent for.
     tenant: Mutex<Option<Arc<str>>>,
     _open: Open,
@@ -63,62 +63,62 @@ pub(super) struct Watch {
 
 /// What a backend tells of its errors and statements.
 #[derive(Clone, Copy)]
-pub(super) struct Judge {
-    pub(super) dialect: Dialect,
+pub(in crate::engine) struct Judge {
+    pub(in crate::engine) dialect: Dialect,
     /// Whether the driver knows of transactions by itself.
-    pub(super) knows_transactions: bool,
-    pub(super) is_fatal: fn(&Error) -> bool,
+    pub(in crate::engine) knows_transactions: bool,
+    pub(in crate::engine) is_fatal: fn(&Error) -> bool,
     /// Whether the engine is meant to write, so that a server that refuses is not what it should be.
-    pub(super) is_to_write: bool,
+    pub(in crate::engine) is_to_write: bool,
 }
 
 impl Watch {
-    pub(super) fn new(doubts: Arc<Doubts>, observed: Arc<Observed>) -> Self {
+    pub(in crate::engine) fn new(doubts: Arc<Doubts>, observed: Arc<Observed>) -> Self {
         let _open = Open::new(&doubts);
         Self { heard: Heard::all(&doubts), doubts, observed, _open, ..Self::default() }
     }
 
     /// Whether an instrumentation of the borrower's own has taken the place of ours, so that nothing is seen.
-    pub(super) fn is_blind(self: &Arc<Self>) -> bool {
+    pub(in crate::engine) fn is_blind(self: &Arc<Self>) -> bool {
         // The slot has one, and the instrumentation the other.
         Arc::strong_count(self) == 1
     }
 
     /// Whether a statement was cut short: the server may still be at it, and its answer is to come.
-    pub(super) fn is_cut_short(&self) -> bool {
+    pub(in crate::engine) fn is_cut_short(&self) -> bool {
         self.started.load(Ordering::Relaxed) != self.finished.load(Ordering::Relaxed)
     }
 
     /// Whether rows of the last statement were left. The next one finds them in front of its own answer,
     /// however many there are.
-    pub(super) fn has_abandoned_rows(&self) -> bool {
+    pub(in crate::engine) fn has_abandoned_rows(&self) -> bool {
         self.is_abandoned.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_held_by(&self, caller: Caller) {
+    pub(in crate::engine) fn is_held_by(&self, caller: Caller) {
         self.holder.store(caller.number(), Ordering::Relaxed);
     }
 
     /// How many statements were begun.
-    pub(super) fn started(&self) -> u64 {
+    pub(in crate::engine) fn started(&self) -> u64 {
         self.started.load(Ordering::Relaxed).into()
     }
 
     /// Whether it comes back when a query is over, whatever its borrower does.
-    pub(super) fn lets_go_by_itself(&self) -> bool {
+    pub(in crate::engine) fn lets_go_by_itself(&self) -> bool {
         self.is_for_query.load(Ordering::Relaxed) && !self.is_for_rows.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_tenant(&self, tenant: Option<Arc<str>>) {
+    pub(in crate::engine) fn set_tenant(&self, tenant: Option<Arc<str>>) {
         *self.tenant.lock().unwrap_or_else(PoisonError::into_inner) = tenant;
     }
 
-    pub(super) fn tenant(&self) -> Option<Arc<str>> {
+    pub(in crate::engine) fn tenant(&self) -> Option<Arc<str>> {
         self.tenant.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes that rows were left that are still to come.
-    pub(super) fn abandon_rows(&self) {
+    pub(in crate::engine) fn abandon_rows(&self) {
         // A stream that is read shows it by itself, and also when they have come after all.
         if !self.observed.is_read() {
             self.is_abandoned.store(true, Ordering::Relaxed);
@@ -126,38 +126,38 @@ impl Watch {
     }
 
     /// Notes that all rows of the last statement have come.
-    pub(super) fn rows_are_read(&self) {
+    pub(in crate::engine) fn rows_are_read(&self) {
         self.may_have_rows.store(false, Ordering::Relaxed);
     }
 
     /// Whether the last statement may have rows of which nobody knows if they were read: the drivers report the end
     /// of a statement before its rows come.
-    pub(super) fn may_have_rows(&self) -> bool {
+    pub(in crate::engine) fn may_have_rows(&self) -> bool {
         self.may_have_rows.load(Ordering::Relaxed)
     }
 
     /// Whether prepared statements no longer fit their tables, on this connection or on another of the
     /// engine; asks once.
-    pub(super) fn take_stale_plans(&self) -> bool {
+    pub(in crate::engine) fn take_stale_plans(&self) -> bool {
         self.observed.take_dropped() | self.heard.take_stale_plans(&self.doubts)
     }
 
     /// Whether nothing but another connection will do, by what others of the engine have found out.
-    pub(super) fn is_outdated(&self) -> bool {
+    pub(in crate::engine) fn is_outdated(&self) -> bool {
         self.heard.has_stale_types(&self.doubts)
     }
 
     /// Whether the server has to be asked if it takes writes.
-    pub(super) fn has_doubtful_role(&self) -> bool {
+    pub(in crate::engine) fn has_doubtful_role(&self) -> bool {
         self.heard.has_doubtful_role(&self.doubts)
     }
 
-    pub(super) fn role_is_known(&self) {
+    pub(in crate::engine) fn role_is_known(&self) {
         self.heard.role_is_known(&self.doubts);
     }
 
     /// Notes that the server takes no writes, though it should.
-    pub(super) fn note_read_only_server(&self) {
+    pub(in crate::engine) fn note_read_only_server(&self) {
         self.is_broken.store(true, Ordering::Relaxed);
         self.doubts.roles.fetch_add(1, Ordering::Relaxed);
         if let Some(place) = self.observed.place() {
@@ -166,34 +166,34 @@ impl Watch {
     }
 
     /// Whether a statement failed because the connection did, or nothing good can come of it any more.
-    pub(super) fn is_broken(&self) -> bool {
+    pub(in crate::engine) fn is_broken(&self) -> bool {
         self.is_broken.load(Ordering::Relaxed)
     }
 
     /// Whether the server has to be asked what was wrong with a statement.
-    pub(super) fn has_unknown_error(&self) -> bool {
+    pub(in crate::engine) fn has_unknown_error(&self) -> bool {
         self.has_unknown_error.load(Ordering::Relaxed)
     }
 
     /// Forgets whether a statement has failed in passing.
-    pub(super) fn forget_failures(&self) {
+    pub(in crate::engine) fn forget_failures(&self) {
         self.has_failed_in_passing.store(false, Ordering::Relaxed);
     }
 
     /// Notes what the error of a statement means.
-    pub(super) fn note_class(&self, class: ErrorClass) {
+    pub(in crate::engine) fn note_class(&self, class: ErrorClass) {
         if class.is_transient() {
             self.has_failed_in_passing.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether a statement has failed for a reason that may be gone a little later, as far as is known.
-    pub(super) fn has_failed_in_passing(&self) -> bool {
+    pub(in crate::engine) fn has_failed_in_passing(&self) -> bool {
         self.has_failed_in_passing.load(Ordering::Relaxed) || self.is_broken()
     }
 
     /// What is known, or can be found out, of the error of the last statement, if it has failed.
-    pub(super) fn diagnosis(&self) -> Option<Diagnosis> {
+    pub(in crate::engine) fn diagnosis(&self) -> Option<Diagnosis> {
         if !self.has_just_failed.load(Ordering::Relaxed) {
             return None;
         }
@@ -201,7 +201,7 @@ impl Watch {
     }
 
     /// What is known, or can be found out, of an error, if it is the last one.
-    pub(super) fn diagnosis_of(&self, error: &Error) -> Option<Diagnosis> {
+    pub(in crate::engine) fn diagnosis_of(&self, error: &Error) -> Option<Diagnosis> {
         let last_errors = self.last_errors();
         last_errors.back().filter(|last| last.is(error)).map(|last| last.diagnosis().clone())
     }
@@ -233,11 +233,11 @@ impl Watch {
     }
 
     /// What was left behind so far, to be restored after statements that are not the borrower's.
-    pub(super) fn left(&self) -> SessionEffects {
+    pub(in crate::engine) fn left(&self) -> SessionEffects {
         self.observed.left()
     }
 
-    pub(super) fn restore(&self, left: SessionEffects) {
+    pub(in crate::engine) fn restore(&self, left: SessionEffects) {
         self.observed.restore(left);
     }
 
@@ -269,7 +269,7 @@ impl Watch {
     }
 
     /// Draws the consequences of the errors that the server has sent.
-    pub(super) fn hear_errors(&self, is_to_write: bool) {
+    pub(in crate::engine) fn hear_errors(&self, is_to_write: bool) {
         for class in self.observed.take_unheard() {
             match class {
                 ErrorClass::StalePlan => {
@@ -302,7 +302,7 @@ impl Watch {
 
 /// The instrumentation of a connection: watches, reports slow queries, and passes every event on to the
 /// program's own default instrumentation, if it has set one.
-pub(super) struct Watcher {
+pub(in crate::engine) struct Watcher {
     watch: Arc<Watch>,
     key: BindKey,
     slow: Option<Duration>,
@@ -313,7 +313,7 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn new(
+    pub(in crate::engine) fn new(
         watch: Arc<Watch>,
         key: BindKey,
         slow: Option<Duration>,

@@ -3,7 +3,7 @@
 use std::sync::Weak;
 
 use super::checkout::Checkout;
-use super::watch::Watch;
+use super::observe::watch::Watch;
 use crate::backend::Backend;
 
 /// Rows of a statement that are being read. If this is dropped before [`OpenRows::end`], the connection
