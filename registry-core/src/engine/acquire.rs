@@ -1,68 +1,20 @@
 //! One engine of a known connection type.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit, TryAcquireError};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::{SemaphorePermit, TryAcquireError};
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
-use super::capacity_wait::Starving;
-use super::checkout::{Checkout, Held};
-use super::connect::CHECK;
+use super::checkout::Checkout;
 use super::engine_use::EngineUse;
-use super::invalidation::Doubts;
-use super::maintenance;
+use super::error::AcquireError;
 use super::observe::meters::Timer;
-use super::observe::stats::Stats;
-use super::observe::status::{EngineStatus, LastError};
-use super::observe::watch::Watch;
-use super::pool::Pool;
-use super::use_count::{EngineOwner, UseCount};
-use super::{AnyEngine, CheckFailure, IdleHoldings};
-use crate::backend::observed::Observed;
+use super::permit::Held;
+use super::typed::TypedEngine;
 use crate::backend::{Backend, ConnectError};
-use crate::engine::AcquireError;
-use crate::engine::observe::caller::Caller;
-use crate::latch::Latch;
-use crate::settings::EngineSettings;
-
-/// One engine: settings, permits and pool.
-///
-/// A session takes a permit first. The permits are the queue: first come first served, with a limit,
-/// a time-out and an end. Whoever has a permit finds a slot, and sees to it that the slot has a live
-/// connection ([`TypedEngine::fill`]).
-pub(crate) struct TypedEngine<C: Backend> {
-    pub(super) settings: Arc<EngineSettings>,
-    pub(super) pool: Pool<C>,
-    pub(super) permits: Semaphore,
-    pub(super) stats: Stats,
-    uses: UseCount,
-    /// Whether there was a connection. In test isolation there is one, and never another.
-    pub(super) has_connected: AtomicBool,
-    /// Set when it is closed.
-    pub(super) closing: Latch,
-    /// Wakes [`TypedEngine::all_returned`].
-    pub(super) returned: Notify,
-    /// Wakes the maintenance, which must not keep the engine alive while it sleeps.
-    pub(super) maintenance: Arc<Notify>,
-    /// Whether a runtime that is alive runs the maintenance.
-    pub(super) is_maintained: Arc<AtomicBool>,
-    /// Every connection that there is, as it is watched.
-    pub(super) watched: Mutex<Vec<Weak<Watch>>>,
-    /// The streams of its connections, which outlive those for as long as it takes to say good-bye.
-    pub(super) streams: Mutex<Vec<Weak<Observed>>>,
-    /// Who has a permit, and waits for a connection that is opened or looked at.
-    filling: Mutex<Vec<Caller>>,
-    /// Those who wait for a connection of others, as the server takes no more.
-    pub(super) starving: Starving<C>,
-    /// What its connections have found out that concerns the others.
-    pub(super) doubts: Arc<Doubts>,
-}
 
 /// What can be had without waiting.
 pub(crate) enum AcquireAttempt<C: Backend> {
@@ -75,28 +27,6 @@ pub(crate) enum AcquireAttempt<C: Backend> {
 }
 
 impl<C: Backend> TypedEngine<C> {
-    /// `owner` has opened it on demand.
-    pub(crate) fn new(settings: Arc<EngineSettings>, owner: Option<Weak<dyn EngineOwner>>) -> Self {
-        let max = settings.options.max_connections;
-        Self {
-            pool: Pool::new(max),
-            permits: Semaphore::new(max as usize),
-            stats: Stats::new(settings.key, max),
-            settings,
-            uses: UseCount::new(owner),
-            has_connected: AtomicBool::new(false),
-            closing: Latch::default(),
-            returned: Notify::new(),
-            maintenance: Arc::new(Notify::new()),
-            is_maintained: Arc::new(AtomicBool::new(false)),
-            watched: Mutex::new(Vec::new()),
-            streams: Mutex::new(Vec::new()),
-            filling: Mutex::default(),
-            starving: Starving::default(),
-            doubts: Arc::default(),
-        }
-    }
-
     /// A session at once, if one can be had without any input or output. Preferably one whose connection
     /// was last in `schema`.
     pub(crate) fn try_acquire(
@@ -175,7 +105,7 @@ impl<C: Backend> TypedEngine<C> {
         } else if let Some(lease) = held.lease_mut()
             && !self.is_fresh(lease, &Handle::current())
         {
-            let _filling = Filling::new(self);
+            let _filling = self.holders.fill();
             let filling = self.fill(&mut held, started, within);
             // Boxed: it is large and rare, and each caller that waits would make room for it.
             Box::pin(self.unless_closed(filling)).await??;
@@ -226,87 +156,37 @@ impl<C: Backend> TypedEngine<C> {
         }
     }
 
-    pub(super) fn timed_out(&self, after: Duration) -> AcquireError {
-        self.stats.timed_out();
-        let counts = self.pool.counts();
-        AcquireError::TimedOut {
-            key: self.settings.key,
-            after,
-            in_use: counts.in_use,
-            idle: counts.idle,
-            max: self.settings.options.max_connections,
-            waiting: self.stats.acquires().waiting,
-            held_by_caller: self.held_by_caller(|_| true),
-            last_error: self.stats.last_error().map(|last| last.error),
+    /// Sees to it that a slot without a fresh connection has a live one: checks the one it has, and
+    /// connects if there is none or it does not answer.
+    ///
+    /// The caller has waited since `started`, and waits for `within` at the most.
+    pub(super) async fn fill(
+        &self,
+        held: &mut Held<C>,
+        started: Instant,
+        within: Duration,
+    ) -> Result<(), AcquireError> {
+        let remaining = || within.saturating_sub(started.elapsed());
+        let Some(lease) = held.lease_mut() else { return Err(self.timed_out(within)) };
+        if self.settings.is_isolated {
+            return self.fill_isolated(lease, remaining()).await;
         }
-    }
-
-    /// How many sessions of this engine the calling task has, of those that count.
-    pub(super) fn held_by_caller(&self, counts: impl FnMut(&Watch) -> bool) -> u32 {
-        self.held_by(Caller::current().number(), counts)
-    }
-
-    fn held_by(&self, caller: u64, mut counts: impl FnMut(&Watch) -> bool) -> u32 {
-        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let holders = watched.iter().filter_map(Weak::upgrade);
-        let own =
-            holders.filter(|watch| watch.holder.load(Ordering::Relaxed) == caller && counts(watch));
-        u32::try_from(own.count()).unwrap_or(u32::MAX)
-    }
-
-    /// Starts the maintenance if no runtime that is alive runs it.
-    fn see_to_maintenance(self: &Arc<Self>, runtime: &Handle) {
-        if !self.is_maintained.load(Ordering::Relaxed)
-            && !self.is_maintained.swap(true, Ordering::Relaxed)
-        {
-            let woken = Arc::clone(&self.maintenance);
-            let alive = maintenance::Alive::new(Arc::clone(&self.is_maintained));
-            let engine: Weak<Self> = Arc::downgrade(self);
-            runtime.spawn(maintenance::run(engine, woken, alive));
+        if self.answers(lease, &Handle::current(), remaining()).await {
+            return Ok(());
         }
-    }
-
-    /// Has `min_idle` looked after, if it is no longer kept now that an idle connection is taken.
-    fn wake_maintenance(&self) {
-        let min_idle = self.settings.options.min_idle;
-        if min_idle > 0 && self.pool.counts().idle < min_idle {
-            self.maintenance.notify_one();
-        }
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.permits.is_closed()
-    }
-
-    pub(super) fn closed_error(&self) -> AcquireError {
-        AcquireError::Closed { key: self.settings.key }
-    }
-
-    pub(super) fn checkout_count(&self) -> u32 {
-        let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
-        self.settings.options.max_connections.saturating_sub(free)
-    }
-}
-
-/// Somebody who waits for a connection that is opened or looked at.
-struct Filling<'a, C: Backend> {
-    engine: &'a TypedEngine<C>,
-    caller: Caller,
-}
-
-impl<'a, C: Backend> Filling<'a, C> {
-    fn new(engine: &'a TypedEngine<C>) -> Self {
-        let caller = Caller::current();
-        engine.filling.lock().unwrap_or_else(PoisonError::into_inner).push(caller);
-        Self { engine, caller }
-    }
-}
-
-impl<C: Backend> Drop for Filling<'_, C> {
-    fn drop(&mut self) {
-        let mut filling = self.engine.filling.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = filling.iter().position(|other| *other == self.caller) {
-            filling.swap_remove(at);
+        lease.clear();
+        let connecting = self.starving.connecting();
+        let connected = self.connect(remaining()).await;
+        drop(connecting);
+        match connected {
+            Ok(connected) => {
+                lease.fill(connected, self.lifetime());
+                Ok(())
+            }
+            Err(refused @ ConnectError::TooManyConnections(_)) => {
+                self.starve(held, refused, started, within).await
+            }
+            Err(error) => Err(self.could_not_connect(error)),
         }
     }
 }
@@ -319,142 +199,5 @@ impl<C: Backend> Drop for Returns<'_, C> {
         if self.0.is_closed() {
             self.0.returned.notify_waiters();
         }
-    }
-}
-
-impl<C: Backend> AnyEngine for TypedEngine<C> {
-    fn settings(&self) -> &EngineSettings {
-        &self.settings
-    }
-
-    fn status(&self) -> EngineStatus {
-        let counts = self.pool.counts();
-        let acquires = self.stats.acquires();
-        EngineStatus {
-            key: self.settings.key,
-            url: self.settings.url.clone(),
-            backend: C::KIND,
-            in_use: counts.in_use,
-            idle: counts.idle,
-            max: self.settings.options.max_connections,
-            waiting: acquires.waiting,
-            direct: acquires.direct,
-            waited: acquires.waited,
-            timed_out: acquires.timed_out,
-            last_error: self.stats.last_error().map(|last| LastError::new(&last.error, last.at)),
-        }
-    }
-
-    fn check(
-        self: Arc<Self>,
-        within: Option<Duration>,
-    ) -> BoxFuture<'static, Result<(), CheckFailure>> {
-        Box::pin(async move {
-            let Ok(runtime) = Handle::try_current() else {
-                return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
-            };
-            let limit = self.settings.options.check_timeout;
-            let attempt = Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None)?;
-            let mut checkout = Self::acquire(attempt, Instant::now(), within, None).await?;
-            match timeout(limit, checkout.connection_mut().batch_execute(CHECK)).await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => {
-                    checkout.discard();
-                    Err(CheckFailure::Check(error.into()))
-                }
-                Err(_) => {
-                    checkout.discard();
-                    Err(CheckFailure::Check(Box::new(ConnectError::TimedOut { after: limit })))
-                }
-            }
-        })
-    }
-
-    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>> {
-        let copy = format!("VACUUM INTO '{}'", file.display().to_string().replace('\'', "''"));
-        Box::pin(async move {
-            let Ok(runtime) = Handle::try_current() else {
-                return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
-            };
-            let attempt = Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None)?;
-            let mut checkout = Self::acquire(attempt, Instant::now(), None, None).await?;
-            let read_only = self.settings.options.read_only;
-            if read_only {
-                // It is not lent again with what follows.
-                checkout.discard();
-            }
-            let connection = checkout.connection_mut();
-            let copied = async {
-                if !read_only {
-                    return connection.batch_execute(&copy).await;
-                }
-                // Of the original nothing is written, but SQLite refuses it all the same.
-                connection.leave_work().await?;
-                connection.batch_execute(&copy).await?;
-                connection.enter_work(true).await.map(drop)
-            };
-            copied.await.map_err(|error| CheckFailure::Check(error.into()))
-        })
-    }
-
-    fn begin_close(&self) {
-        self.permits.close();
-        self.closing.set();
-        self.maintenance.notify_one();
-        self.pool.retain(|_| false);
-    }
-
-    fn all_returned(self: Arc<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            TypedEngine::all_returned(&self).await;
-            self.all_gone().await;
-            C::all_closed(&self.settings.url).await;
-        })
-    }
-
-    fn checkout_count(&self) -> u32 {
-        TypedEngine::checkout_count(self)
-    }
-
-    fn use_count(&self) -> &UseCount {
-        &self.uses
-    }
-
-    fn idle_holdings_of_caller(&self) -> IdleHoldings {
-        let mut statements = 0;
-        let sessions = self.held_by_caller(|watch| {
-            let is_idle = !watch.lets_go_by_itself()
-                && !watch.is_cut_short()
-                && !watch.observed.is_in_flight();
-            statements += if is_idle { watch.started() } else { 0 };
-            is_idle
-        });
-        let caller = Caller::current();
-        let filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever is polled hears of the end of the engine at once.
-        let filling = filling.iter().filter(|other| **other == caller).count();
-        IdleHoldings { sessions: sessions + u32::try_from(filling).unwrap_or(u32::MAX), statements }
-    }
-
-    fn has_unit_of_work_of_caller(&self) -> bool {
-        self.held_by_caller(|watch| watch.is_in_work.load(Ordering::Relaxed)) > 0
-    }
-
-    fn runs_work_statement(&self, task: u64) -> bool {
-        let is_at_statement = |watch: &Watch| {
-            watch.is_in_work.load(Ordering::Relaxed)
-                && (watch.is_cut_short() || watch.observed.is_in_flight())
-        };
-        self.held_by(task, is_at_statement) > 0
-    }
-
-    fn is_held_by_caller(&self) -> bool {
-        self.held_by_caller(|watch| !watch.is_for_query.load(Ordering::Relaxed)) > 0
-    }
-}
-
-impl<C: Backend> Drop for TypedEngine<C> {
-    fn drop(&mut self) {
-        self.maintenance.notify_one();
     }
 }

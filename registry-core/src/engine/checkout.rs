@@ -6,80 +6,17 @@ use std::sync::atomic::Ordering;
 
 use diesel_async::TransactionManager;
 
-use super::AnyEngine;
-use super::acquire::TypedEngine;
-use super::connect::forget_statements;
-use super::engine_use::EngineUse;
 use super::give_back;
+use super::handle::AnyEngine;
+use super::observe::caller::Caller;
 use super::observe::meters::Timer;
 use super::observe::watch::Watch;
+use super::permit::Held;
 use super::pool::Lease;
+use super::setup::forget_statements;
+use super::typed::TypedEngine;
 use crate::backend::Backend;
 use crate::backend::observed::SessionEffects;
-use crate::engine::observe::caller::Caller;
-
-/// The right to one of an engine's connections, and its slot once there is one. Dropping it gives both
-/// back.
-pub(crate) struct Held<C: Backend> {
-    engine: EngineUse<TypedEngine<C>>,
-    lease: Option<Lease<C>>,
-    /// When it was asked for.
-    asked: Timer,
-}
-
-impl<C: Backend> Held<C> {
-    /// The caller has taken one of the engine's permits, and has let it forget where it came from: one
-    /// that borrows the engine could not be kept beside it.
-    pub(super) fn new(engine: EngineUse<TypedEngine<C>>, asked: Timer) -> Self {
-        Self { engine, lease: None, asked }
-    }
-
-    pub(super) fn engine(&self) -> &Arc<TypedEngine<C>> {
-        self.engine.engine()
-    }
-
-    pub(super) fn put(&mut self, lease: Option<Lease<C>>) {
-        self.lease = lease;
-    }
-
-    /// Gives the slot back, and keeps the right to one.
-    pub(super) fn give_up(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            self.engine.pool.put_back(lease);
-        }
-    }
-
-    pub(super) fn lease(&self) -> Option<&Lease<C>> {
-        self.lease.as_ref()
-    }
-
-    pub(super) fn lease_mut(&mut self) -> Option<&mut Lease<C>> {
-        self.lease.as_mut()
-    }
-
-    /// The engine and the slot, if there is one.
-    pub(super) fn parts(&mut self) -> Option<(&Arc<TypedEngine<C>>, &mut Lease<C>)> {
-        let engine = self.engine.engine();
-        self.lease.as_mut().map(|lease| (engine, lease))
-    }
-}
-
-impl<C: Backend> Drop for Held<C> {
-    fn drop(&mut self) {
-        self.give_up();
-        if !self.engine.starving.is_empty() {
-            self.engine.feed();
-        }
-        if self.engine.is_closed() {
-            // Whoever closed it may have looked for idle connections before this one was.
-            self.engine.pool.retain(|_| false);
-        }
-        self.engine.permits.add_permits(1);
-        if self.engine.is_closed() {
-            self.engine.returned.notify_waiters();
-        }
-    }
-}
 
 /// A live connection that is lent until this is dropped.
 ///

@@ -6,10 +6,10 @@ use std::sync::{Arc, PoisonError, Weak};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::acquire::TypedEngine;
+use super::error::AcquireError;
+use super::typed::TypedEngine;
 use crate::backend::Backend;
 use crate::backend::observed::Observed;
-use crate::engine::AcquireError;
 
 impl<C: Backend> TypedEngine<C> {
     /// What comes of `work`, unless the engine is closed meanwhile: whatever it waits for, it is dropped then.

@@ -4,8 +4,8 @@ use std::any::Any;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::AnyEngine;
-use super::acquire::TypedEngine;
+use super::handle::AnyEngine;
+use super::typed::TypedEngine;
 use crate::backend::Backend;
 
 /// An engine that somebody uses, until this is dropped: one that was opened on demand is not closed for

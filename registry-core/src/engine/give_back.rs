@@ -9,10 +9,10 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::checkout::Held;
-use super::connect::CHECK;
+use super::check::CHECK;
 use super::observe::meters::Closed;
 use super::observe::watch::Watch;
+use super::permit::Held;
 use super::pool::Lease;
 use super::setup::run_on_connect;
 use crate::backend::Backend;

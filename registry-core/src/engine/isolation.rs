@@ -14,14 +14,15 @@ use diesel_async::TransactionManager;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
-use super::acquire::TypedEngine;
-use super::checkout::{Checkout, Held};
-use super::connect::{CHECK, setup_error};
+use super::check::CHECK;
+use super::error::AcquireError;
+use super::permit::Held;
 use super::pool::Lease;
+use super::self_wait::unless_waiting_for_itself;
+use super::setup::setup_error;
+use super::typed::TypedEngine;
 use crate::backend::driver::depth;
 use crate::backend::{Backend, ConnectError};
-use crate::engine::AcquireError;
-use crate::engine::observe::caller::unless_waiting_for_itself;
 use crate::settings::BindKey;
 
 /// The depth of the transaction that is never committed, and the savepoint of a borrower in it.
@@ -43,7 +44,7 @@ impl<C: Backend> TypedEngine<C> {
     /// How many statements the calling task has begun on the connection, if it has that and is not at one.
     fn done_by_caller(&self) -> Option<u64> {
         let mut done = None;
-        self.held_by_caller(|watch| {
+        self.holders.count_of_caller(|watch| {
             let is_idle = !watch.lets_go_by_itself() && !watch.is_cut_short();
             done = is_idle.then(|| watch.started()).or(done);
             is_idle
@@ -53,7 +54,7 @@ impl<C: Backend> TypedEngine<C> {
 
     /// Whether the calling task has the connection until it drops something.
     pub(super) fn is_kept_by_caller(&self) -> bool {
-        self.held_by_caller(|watch| !watch.lets_go_by_itself()) > 0
+        self.holders.count_of_caller(|watch| !watch.lets_go_by_itself()) > 0
     }
 
     /// Sees to it that the slot has the one connection, in a task of its own: if the caller goes away, a statement
@@ -70,20 +71,6 @@ impl<C: Backend> TypedEngine<C> {
             Ok(held)
         };
         apart(key, filling).await
-    }
-
-    /// Puts the connection into a schema, in a task of its own for the same reason.
-    pub(super) async fn put_apart(
-        mut checkout: Checkout<C>,
-        schema: String,
-    ) -> Result<(Checkout<C>, bool), AcquireError> {
-        let engine = Arc::clone(checkout.engine());
-        let key = engine.settings.key;
-        let put = async move {
-            let is_there = engine.put_into(&mut checkout, &schema).await?;
-            Ok((checkout, is_there))
-        };
-        apart(key, put).await
     }
 
     /// Sees to it that the slot has the one connection, as its next borrower is to find it.
@@ -138,7 +125,7 @@ impl<C: Backend> TypedEngine<C> {
 }
 
 /// Runs `work` to its end, whether or not anybody waits for that.
-async fn apart<T: Send + 'static>(
+pub(super) async fn apart<T: Send + 'static>(
     key: BindKey,
     work: impl Future<Output = Result<T, AcquireError>> + Send + 'static,
 ) -> Result<T, AcquireError> {

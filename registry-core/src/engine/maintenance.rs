@@ -4,21 +4,44 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::acquire::TypedEngine;
-use super::checkout::Held;
-use super::connect::CHECK;
+use super::check::CHECK;
 use super::engine_use::EngineUse;
 use super::observe::meters::{Closed, Timer};
 use super::observe::stats::For;
+use super::permit::Held;
 use super::pool::Lease;
 use super::slot::Slot;
+use super::typed::TypedEngine;
 use crate::backend::Backend;
 
 /// How often an engine is looked after at the least.
 const PERIOD: Duration = Duration::from_secs(30);
+
+impl<C: Backend> TypedEngine<C> {
+    /// Starts the maintenance if no runtime that is alive runs it.
+    pub(super) fn see_to_maintenance(self: &Arc<Self>, runtime: &Handle) {
+        if !self.is_maintained.load(Ordering::Relaxed)
+            && !self.is_maintained.swap(true, Ordering::Relaxed)
+        {
+            let woken = Arc::clone(&self.maintenance);
+            let alive = Alive::new(Arc::clone(&self.is_maintained));
+            let engine: Weak<Self> = Arc::downgrade(self);
+            runtime.spawn(run(engine, woken, alive));
+        }
+    }
+
+    /// Has `min_idle` looked after, if it is no longer kept now that an idle connection is taken.
+    pub(super) fn wake_maintenance(&self) {
+        let min_idle = self.settings.options.min_idle;
+        if min_idle > 0 && self.pool.counts().idle < min_idle {
+            self.maintenance.notify_one();
+        }
+    }
+}
 
 /// Looks after an engine until it is closed or gone. It holds the engine only while it works.
 pub(super) async fn run<C: Backend>(

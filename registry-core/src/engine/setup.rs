@@ -3,9 +3,16 @@
 
 use std::collections::HashSet;
 
-use super::connect::setup_error;
+use diesel::connection::CacheSize;
+
 use crate::backend::{Backend, ConnectError};
 use crate::cause::DriverError;
+
+/// Has Diesel prepare its statements anew.
+pub(super) fn forget_statements<C: Backend>(connection: &mut C) {
+    connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+    connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
+}
 
 /// What stands for that which is not shown.
 const HIDDEN: &str = "***";
@@ -15,6 +22,17 @@ const THEIR_OWN: [&str; 11] = [
     "column", "database", "function", "index", "key", "line", "role", "schema", "table", "type",
     "user",
 ];
+
+/// Why a connection that stands could not be prepared.
+pub(super) fn setup_error<C: Backend>(
+    statement: &str,
+    error: diesel::result::Error,
+) -> ConnectError {
+    if C::is_fatal(&error) {
+        return ConnectError::Unreachable(error.into());
+    }
+    ConnectError::Setup { statement: statement.to_owned(), source: error.into() }
+}
 
 /// Runs the statements of `on_connect` one after another.
 pub(super) async fn run_on_connect<C: Backend>(

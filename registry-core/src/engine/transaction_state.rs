@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 use diesel::QueryResult;
 use tokio::time::timeout;
 
-use super::AnyEngine;
 use super::checkout::Checkout;
+use super::handle::AnyEngine;
 use crate::backend::Backend;
 use crate::backend::diagnosis::Diagnosis;
 use crate::backend::observed::{ErrorClass, SessionEffects, TransactionDoubts, TransactionStatus};

@@ -5,24 +5,18 @@
 //! ([`Observed`]), the text of each statement shows what it may have left behind.
 
 use std::collections::VecDeque;
-use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
-use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
 use diesel::result::{DatabaseErrorKind, Error};
 
 use super::super::invalidation::{Doubts, Heard, Open};
-use super::stats::slow_query;
+use super::caller::Caller;
 use crate::backend::diagnosis::{Diagnosis, LastError, is_transient};
-use crate::backend::driver::sql_of;
 use crate::backend::observed::{
     ERRORS_KEPT, ErrorClass, Observed, SessionEffects, TransactionDoubts,
 };
-use crate::engine::observe::caller::Caller;
-use crate::settings::BindKey;
-use crate::sql::{self, Dialect, Effects, TransactionEffect};
+use crate::sql::Dialect;
 
 /// What is known of a connection from watching it. Shared by its slot and its instrumentation.
 #[derive(Debug, Default)]
@@ -123,6 +117,24 @@ impl Watch {
         if !self.observed.is_read() {
             self.is_abandoned.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Notes that a statement begins.
+    pub(super) fn note_started(&self) {
+        self.started.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a statement has ended.
+    pub(super) fn note_finished(&self, has_failed: bool) {
+        self.finished.fetch_add(1, Ordering::Relaxed);
+        // Those of the statement before it have been read by now.
+        self.is_abandoned.store(false, Ordering::Relaxed);
+        self.has_just_failed.store(has_failed, Ordering::Relaxed);
+    }
+
+    /// Notes whether the last statement may have rows.
+    pub(super) fn note_possible_rows(&self, may_have_rows: bool) {
+        self.may_have_rows.store(may_have_rows, Ordering::Relaxed);
     }
 
     /// Notes that all rows of the last statement have come.
@@ -241,7 +253,7 @@ impl Watch {
         self.observed.restore(left);
     }
 
-    fn note_error(&self, error: &Error, judge: Judge) {
+    pub(super) fn note_error(&self, error: &Error, judge: Judge) {
         self.note_last_error(error, judge);
         // The code of the server says it better than a text.
         if self.observed.last_error().is_none() && (judge.is_fatal)(error) {
@@ -296,197 +308,6 @@ impl Watch {
                 ErrorClass::Transient => self.note_class(class),
                 ErrorClass::ReadOnly | ErrorClass::Permanent => {}
             }
-        }
-    }
-}
-
-/// The instrumentation of a connection: watches, reports slow queries, and passes every event on to the
-/// program's own default instrumentation, if it has set one.
-pub(in crate::engine) struct Watcher {
-    watch: Arc<Watch>,
-    key: BindKey,
-    slow: Option<Duration>,
-    judge: Judge,
-    judged: Judged,
-    started: Option<Instant>,
-    next: Option<Box<dyn Instrumentation>>,
-}
-
-impl Watcher {
-    pub(in crate::engine) fn new(
-        watch: Arc<Watch>,
-        key: BindKey,
-        slow: Option<Duration>,
-        judge: Judge,
-    ) -> Self {
-        let next = get_default_instrumentation();
-        Self { watch, key, slow, judge, judged: Judged::default(), started: None, next }
-    }
-}
-
-impl Instrumentation for Watcher {
-    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
-        match &event {
-            InstrumentationEvent::StartQuery { query, .. } => {
-                self.watch.started.fetch_add(1, Ordering::Relaxed);
-                // A session may be handed on to another task than that which has acquired it.
-                if self.watch.holder.load(Ordering::Relaxed) != 0 {
-                    self.watch.is_held_by(Caller::current());
-                }
-                self.watch.observed.forget_error();
-                if self.watch.is_questioned.load(Ordering::Relaxed)
-                    && !self.watch.observed.is_read()
-                    && !self.judge.knows_transactions
-                {
-                    // Before its end, which may never be reported.
-                    let note = |sql: &str| {
-                        if self.judged.effects(self.judge.dialect, sql).may_end {
-                            self.watch.observed.raise(TransactionDoubts::ENDED);
-                        }
-                    };
-                    let _ = write!(Statements(note), "{}", sql_of(query));
-                }
-                if self.slow.is_some() {
-                    self.started = Some(Instant::now());
-                }
-            }
-            InstrumentationEvent::FinishQuery { query, error, .. } => {
-                self.watch.finished.fetch_add(1, Ordering::Relaxed);
-                // Those of the statement before it have been read by now.
-                self.watch.is_abandoned.store(false, Ordering::Relaxed);
-                self.watch.has_just_failed.store(error.is_some(), Ordering::Relaxed);
-                if let Some(error) = error {
-                    self.watch.note_error(error, self.judge);
-                }
-                if !self.watch.observed.is_read() {
-                    let (observed, judge) = (&self.watch.observed, self.judge);
-                    // The drivers write the statement in one piece, which is looked at in place.
-                    let note = |sql: &str| {
-                        let may_have_rows = error.is_none() && may_return_rows(judge.dialect, sql);
-                        self.watch.may_have_rows.store(may_have_rows, Ordering::Relaxed);
-                        let mut effects = self.judged.effects(judge.dialect, sql);
-                        if judge.knows_transactions {
-                            effects.transaction = TransactionEffect::None;
-                        }
-                        observed.note_effects(effects);
-                        observed.raise(questions(sql, effects, may_have_rows));
-                    };
-                    let _ = write!(Statements(note), "{query}");
-                }
-                if let (Some(slow), Some(started)) = (self.slow, self.started.take())
-                    && started.elapsed() >= slow
-                {
-                    let tenant = self.watch.tenant();
-                    slow_query(self.key, tenant.as_deref(), &query.to_string(), started.elapsed());
-                }
-            }
-            _ => {}
-        }
-        if let Some(next) = &mut self.next {
-            next.on_connection_event(event);
-        }
-    }
-}
-
-/// What is to be asked of a transaction after a statement.
-fn questions(sql: &str, effects: Effects, may_have_rows: bool) -> TransactionDoubts {
-    const BY_DIESEL: [&str; 3] = ["SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT"];
-    let mut questions = TransactionDoubts::default();
-    if effects.may_end {
-        questions = questions.and(TransactionDoubts::ENDED);
-    }
-    // Diesel's own are gone when their transaction is over, before anything is asked.
-    let is_by_diesel = || {
-        let name = BY_DIESEL.iter().find_map(|begin| sql.strip_prefix(begin));
-        name.is_some_and(|name| name.starts_with(" diesel_savepoint_"))
-    };
-    if effects.has_savepoint && !is_by_diesel() {
-        questions = questions.and(TransactionDoubts::SAVEPOINT);
-    }
-    if may_have_rows { questions.and(TransactionDoubts::ROWS) } else { questions }
-}
-
-/// Whether a statement may return rows that are many enough to be left: by its first word where that is one whose
-/// statements return none, and in MySQL, where no function returns rows, by what it selects from.
-fn may_return_rows(dialect: Dialect, sql: &str) -> bool {
-    const NONE: [&str; 11] = [
-        "BEGIN",
-        "COMMIT",
-        "DELETE",
-        "INSERT",
-        "RELEASE",
-        "REPLACE",
-        "ROLLBACK",
-        "SAVEPOINT",
-        "SET",
-        "START",
-        "UPDATE",
-    ];
-    let first =
-        sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-    let is = |word: &str| word.eq_ignore_ascii_case(first);
-    let names = |word: &str| {
-        sql.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
-    };
-    if NONE.iter().any(|word| is(word)) {
-        return names("RETURNING");
-    }
-    dialect != Dialect::Mysql || !is("SELECT") || names("FROM")
-}
-
-/// The verdicts on a few statements, as most are run again and again.
-///
-/// A statement is known by its whole text, so that no other one can be taken for it.
-#[derive(Default)]
-struct Judged([Option<(Box<str>, Effects)>; JUDGED]);
-
-const JUDGED: usize = 32;
-
-/// Longer statements are rarely run again with the same text.
-const LONGEST_JUDGED: usize = 4096;
-
-impl Judged {
-    fn effects(&mut self, dialect: Dialect, sql: &str) -> Effects {
-        // Statements of one length mostly differ early or late.
-        let bytes = sql.as_bytes();
-        let middle = bytes.get(bytes.len() / 2).copied().unwrap_or_default();
-        let near_end = bytes.iter().rev().nth(8).copied().unwrap_or_default();
-        let place = (bytes.len() + usize::from(middle) * 7 + usize::from(near_end) * 13) % JUDGED;
-        match &self.0[place] {
-            Some((text, effects)) if **text == *sql => *effects,
-            _ => {
-                let effects = sql::effects(dialect, sql);
-                if sql.len() <= LONGEST_JUDGED {
-                    self.0[place] = Some((sql.into(), effects));
-                }
-                effects
-            }
-        }
-    }
-}
-
-struct Statements<F>(F);
-
-impl<F: FnMut(&str)> Write for Statements<F> {
-    fn write_str(&mut self, sql: &str) -> fmt::Result {
-        (self.0)(sql);
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_statement_is_known_by_its_whole_text() {
-        let mut judged = Judged::default();
-        let mut effects = |sql: &str| judged.effects(Dialect::Mysql, sql);
-        for _ in 0..2 {
-            let (harmless, other) = ("SELECT 'SET x = 1'  FROM t", "SET x = 1; SELECT 5 FROM t");
-            assert_eq!(effects(harmless), sql::effects(Dialect::Mysql, harmless));
-            assert_eq!(effects(other), sql::effects(Dialect::Mysql, other));
-            assert_ne!(effects(harmless), effects(other));
         }
     }
 }
