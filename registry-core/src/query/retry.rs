@@ -9,11 +9,11 @@ use std::panic::Location;
 
 use diesel::result::Error as DieselError;
 
+use super::error::QueryError;
 use super::executor::Lender;
 use super::executor::lease::{Lease, origin};
 use crate::backend::driver::Driver;
 use crate::backend::observed::ErrorClass;
-use crate::query::QueryError;
 
 /// Whether a query that is run on `E` may be run again.
 pub(super) fn may_be_repeated<E: Lender<B>, B>(again: Option<&E>) -> bool {

@@ -12,13 +12,12 @@ use diesel_async::methods::LoadQuery;
 use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 
-use super::BackendOf;
 use super::erased::Erased;
-use super::executor::Lender;
+use super::error::QueryError;
 use super::executor::lease::{Lease, origin};
+use super::executor::{Lender, LenderBackend};
 use super::retry::{may_be_repeated, once_more};
 use crate::engine::OpenRows;
-use crate::query::QueryError;
 
 /// The rows of a query as they are asked for: see
 /// [`RunQueryDsl::load_stream`](super::RunQueryDsl::load_stream).
@@ -37,7 +36,7 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
     /// Runs `query` on the connection of `lease`, and has that from then on.
     pub(super) async fn of<E, B, ST>(
         mut lease: E::Lease,
-        mut query: Erased<'q, BackendOf<E, B>, ST>,
+        mut query: Erased<'q, LenderBackend<E, B>, ST>,
         mut again: Option<E>,
         at: &'static Location<'static>,
     ) -> Result<Self, X>
@@ -45,7 +44,7 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
         E: Lender<B, Error = X> + 'q,
         B: 'static,
         ST: 'static,
-        Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
+        Erased<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     {
         let place = Place::default();
         let filled = place.clone();

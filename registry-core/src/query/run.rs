@@ -15,12 +15,11 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::time::{Instant, timeout};
 
-use super::BackendOf;
 use super::check::Check;
 use super::erased::Erased;
 use super::execute::Command;
-use super::executor::Lender;
 use super::executor::lease::Lease;
+use super::executor::{Lender, LenderBackend};
 use super::retry::{failed, may_be_repeated, once_more};
 use super::rows::Rows;
 use crate::engine::OpenRows;
@@ -57,14 +56,14 @@ impl<T, E> fmt::Debug for Running<'_, T, E> {
 
 pub(super) fn load<'q, E, B, ST, U>(
     on: E,
-    mut query: Erased<'q, BackendOf<E, B>, ST>,
+    mut query: Erased<'q, LenderBackend<E, B>, ST>,
     at: &'static Location<'static>,
 ) -> Running<'q, Vec<U>, E::Error>
 where
     E: Lender<B> + 'q,
     B: 'static,
     ST: 'static,
-    Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
+    Erased<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
     let (mut again, lease) = (on.again(), on.lease(at));
@@ -92,14 +91,14 @@ where
 
 pub(super) fn first<'q, E, B, ST, U>(
     on: E,
-    mut query: Erased<'q, BackendOf<E, B>, ST>,
+    mut query: Erased<'q, LenderBackend<E, B>, ST>,
     at: &'static Location<'static>,
 ) -> Running<'q, U, E::Error>
 where
     E: Lender<B> + 'q,
     B: 'static,
     ST: 'static,
-    Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
+    Erased<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
     let (mut again, lease) = (on.again(), on.lease(at));
@@ -122,14 +121,14 @@ where
 
 pub(super) fn stream<'q, E, B, ST, U>(
     on: E,
-    query: Erased<'q, BackendOf<E, B>, ST>,
+    query: Erased<'q, LenderBackend<E, B>, ST>,
     at: &'static Location<'static>,
 ) -> Running<'q, Rows<'q, U, E::Error>, E::Error>
 where
     E: Lender<B> + 'q,
     B: 'static,
     ST: 'static,
-    Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
+    Erased<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
     let (again, lease) = (on.again(), on.lease(at));

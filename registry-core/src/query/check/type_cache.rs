@@ -4,12 +4,10 @@
 //! kept, and read without a lock. Statements can be any number: some of them are kept, in places that are
 //! given by their text.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::query_check::HiddenTable;
-use crate::sql::Dialect;
+use super::hidden_table::HiddenTable;
 
 /// A type of queries, and for which bind they are run.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +82,7 @@ struct Node {
 }
 
 impl Kind {
-    fn is(self, other: Self) -> bool {
+    pub(super) fn is(self, other: Self) -> bool {
         std::ptr::eq(self.type_name, other.type_name)
             && self.code == other.code
             && std::ptr::eq(self.key, other.key)
@@ -97,42 +95,6 @@ impl Kind {
             .fold(self.type_name.len(), |mixed, part| (mixed ^ part).wrapping_mul(SPREAD));
         mixed >> (usize::BITS - KIND_BITS)
     }
-}
-
-/// How many statements are remembered, and up to which length: that is four megabytes.
-const STATEMENTS: usize = 1024;
-const LONGEST: usize = 4096;
-
-/// A statement of a type of queries, of which its SQL said that it is right.
-#[derive(Debug)]
-struct Statement {
-    kind: Kind,
-    dialect: Dialect,
-    sql: Box<str>,
-}
-
-static SEEN: [Mutex<Option<Statement>>; STATEMENTS] = [const { Mutex::new(None) }; STATEMENTS];
-
-/// Looks at a statement with `look`, unless it was looked at before and was right.
-pub(super) fn look_once(
-    kind: Kind,
-    dialect: Dialect,
-    sql: String,
-    look: impl FnOnce(&str) -> Result<(), HiddenTable>,
-) -> Result<(), HiddenTable> {
-    if sql.len() > LONGEST {
-        return look(&sql);
-    }
-    let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one((sql.as_str(), kind.key));
-    let place = &SEEN[hash as usize % STATEMENTS];
-    let mut seen = place.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_same =
-        |seen: &Statement| seen.kind.is(kind) && seen.dialect == dialect && *seen.sql == *sql;
-    if !seen.as_ref().is_some_and(is_same) {
-        look(&sql)?;
-        *seen = Some(Statement { kind, dialect, sql: sql.into() });
-    }
-    Ok(())
 }
 
 impl Verdict {
@@ -197,30 +159,6 @@ mod tests {
         }
         assert_eq!(judged.get(), 5000);
         assert!(!is_right(Kind { key: "other", ..kinds[0] }, false));
-    }
-
-    #[test]
-    fn a_statement_that_is_right_is_looked_at_once() {
-        let looks = Cell::new(0);
-        let look = |kind, sql: &str, is_right: bool| {
-            look_once(kind, Dialect::Sqlite, sql.to_owned(), |_| {
-                looks.set(looks.get() + 1);
-                if is_right { Ok(()) } else { Err(wrong()) }
-            })
-        };
-        let one = kind("looked at", 0);
-        assert!(look(one, "SELECT 1", true).is_ok());
-        assert!(look(one, "SELECT 1", true).is_ok());
-        assert_eq!(looks.get(), 1);
-        // Of another type, or another text.
-        assert!(look(kind("looked at", 1), "SELECT 1", false).is_err());
-        assert!(look(one, "SELECT 2", false).is_err());
-        assert!(look(one, "SELECT 2", false).is_err());
-        assert_eq!(looks.get(), 4);
-        // What is long is not remembered.
-        let long = "x".repeat(LONGEST + 1);
-        assert!(look(one, &long, true).is_ok());
-        assert!(look(one, &long, false).is_err());
     }
 
     #[test]

@@ -15,14 +15,14 @@ use diesel::internal::table_macro::{
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use diesel::query_builder::{
     AstPass, LimitOffsetClause, ParenthesisWrapper, QueryBuilder, QueryFragment,
-    SupportsCombinationClause,
+    SelectClauseExpression, SupportsCombinationClause,
 };
 use diesel::query_source::QuerySource;
 use diesel::sql_types::{self, HasSqlType, TypeMetadata};
 
 use super::from_clause::{AllIn, Source};
+use super::route::{ByTable, LocksNothing};
 use super::source_probe::Predicates;
-use super::statements::{ByTable, LocksNothing};
 
 /// A combination of queries whose tables, in FROM and in WHERE, are all in the database `B`.
 pub trait Combines<B> {}
@@ -33,6 +33,19 @@ impl<Q: QueryFragment<Question<TablesIn<B>>>, B: 'static> Combines<B> for Q {}
 pub trait LocksNoPart {}
 
 impl<Q: QueryFragment<Question<Locks>>> LocksNoPart for Q {}
+
+/// A query without a table of its own that selects nothing but subqueries on the database `B`, and what
+/// combines them.
+pub trait Asks<B> {}
+
+impl<S, D, W, O, L, G, H, LC, E, B> Asks<B>
+    for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
+where
+    S: SelectClauseExpression<NoFromClause, Selection = E>,
+    E: QueryFragment<Question<TablesIn<B>>>,
+    B: 'static,
+{
+}
 
 /// The question whether all tables are in the database `B`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]

@@ -5,7 +5,7 @@ use diesel::query_builder::{DeleteStatement, InsertStatement, UpdateStatement};
 use diesel::query_source::QuerySource;
 
 use super::from_clause::Source;
-use super::statements::{ByTable, ByTarget, Checked};
+use super::route::{ByTable, ByTarget, Checked};
 use crate::bind::{Bind, Bound};
 use crate::query::bound_to::BoundTo;
 

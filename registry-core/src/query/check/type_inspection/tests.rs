@@ -6,6 +6,7 @@ use diesel::query_builder::AsQuery;
 use diesel::sql_types::{Bool, Integer};
 use diesel::sqlite::Sqlite;
 
+use super::super::source_counts::{Sources, count_sources};
 use super::*;
 use crate::settings::BindKey;
 

@@ -1,0 +1,57 @@
+//! How often a query can write a table of its own.
+
+use super::type_names::{Outer, SLICE, walk};
+
+/// In how many places a type has a table itself, as a source of a query has: so often can its queries write it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sources {
+    /// In what is set or inserted. It may be written less often, as such a part can be absent: `None` sets nothing.
+    pub(super) set: usize,
+    /// Anywhere else.
+    pub(super) elsewhere: usize,
+}
+
+pub(super) fn count_sources(type_name: &str, path: &str) -> Sources {
+    let table = format!("{path}::table");
+    let mut count = Sources::default();
+    walk(type_name, |path, around| {
+        let is_same = path == table && !around.iter().any(is_once_more);
+        if !is_same || around.last().is_some_and(is_no_source) {
+            return;
+        }
+        let place = if around.iter().any(is_set) { &mut count.set } else { &mut count.elsewhere };
+        // There are as many as the program has put into it.
+        let is_any_number =
+            around.iter().any(|outer| ["alloc::vec::Vec", SLICE].contains(&outer.path));
+        *place = place.saturating_add(if is_any_number { usize::MAX } else { 1 });
+    });
+    count
+}
+
+/// What is selected by default, and what a box may be about, is the source once more.
+fn is_once_more(outer: &Outer<'_>) -> bool {
+    let name = outer.path.rsplit("::").next();
+    matches!(name, Some("DefaultSelectClause" | "BoxableExpression"))
+}
+
+/// Where an `INSERT` has its target, which is not written as a source is.
+fn is_no_source(outer: &Outer<'_>) -> bool {
+    matches!(
+        (outer.path, outer.argument),
+        ("diesel::query_builder::insert_statement::InsertStatement", 0)
+            | ("diesel::query_builder::insert_statement::ValuesClause", 1)
+            | ("diesel::query_builder::insert_statement::batch_insert::BatchInsert", 1)
+            | ("diesel::query_builder::upsert::on_conflict_actions::DoUpdate", 1)
+    )
+}
+
+/// Where a statement has what follows `SET` or `VALUES`.
+fn is_set(outer: &Outer<'_>) -> bool {
+    matches!(
+        (outer.path, outer.argument),
+        ("diesel::query_builder::update_statement::UpdateStatement", 2)
+            | ("diesel::query_builder::insert_statement::ValuesClause", 0)
+            | ("diesel::query_builder::insert_statement::batch_insert::BatchInsert", 0)
+            | ("diesel::query_builder::upsert::on_conflict_actions::DoUpdate", 0)
+    )
+}
