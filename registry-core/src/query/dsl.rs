@@ -7,15 +7,15 @@ use diesel::query_builder::{AsQuery, QueryFragment};
 use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::methods::LoadQuery;
 
-use super::erased::Erased;
+use super::erased::ErasedQuery;
 use super::execute::Execute;
 use super::executor::{Executor, LenderBackend};
-use super::routing::Way;
+use super::routing::RouteMarker;
 use super::rows::Rows;
 use super::run::{self, Running};
 
 /// The query `Q` as it goes to the connection of an executor.
-type ErasedFor<'q, Q, E, B> = Erased<'q, LenderBackend<E, B>, <Q as AsQuery>::SqlType>;
+type ErasedFor<'q, Q, E, B> = ErasedQuery<'q, LenderBackend<E, B>, <Q as AsQuery>::SqlType>;
 
 /// Running queries: the methods of diesel-async's trait of that name, on more than connections.
 ///
@@ -24,7 +24,7 @@ type ErasedFor<'q, Q, E, B> = Erased<'q, LenderBackend<E, B>, <Q as AsQuery>::Sq
 ///
 /// All futures are `Send`. Dropping one drops the statement with it, as with diesel-async: what an
 /// executor of its own had acquired for it is returned, and closed if a statement was cut short.
-pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
+pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     /// Runs the command and returns the number of rows that it affected.
     ///
     /// SQLite gets many rows one after another, in a transaction: its `INSERT` does not know `DEFAULT`.
@@ -55,7 +55,7 @@ pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
         ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
-        run::load::<E, B, _, U>(on, Erased::new(self.as_query()), Location::caller())
+        run::load::<E, B, _, U>(on, ErasedQuery::new(self.as_query()), Location::caller())
     }
 
     /// Runs the query and returns its rows as they are asked for.
@@ -75,7 +75,7 @@ pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
         ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
-        run::stream::<E, B, _, U>(on, Erased::new(self.as_query()), Location::caller())
+        run::stream::<E, B, _, U>(on, ErasedQuery::new(self.as_query()), Location::caller())
     }
 
     /// Runs the query and returns its first row.
@@ -95,7 +95,7 @@ pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
         ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
         U: Send + 'static,
     {
-        run::first::<E, B, _, U>(on, Erased::new(self.as_query()), Location::caller())
+        run::first::<E, B, _, U>(on, ErasedQuery::new(self.as_query()), Location::caller())
     }
 
     /// Runs the command and returns the rows that it affected: [`load`](Self::load), under a name that
@@ -134,4 +134,4 @@ pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
     }
 }
 
-impl<Q, E, B: 'static, Via: Way> RunQueryDsl<E, B, Via> for Q {}
+impl<Q, E, B: 'static, Via: RouteMarker> RunQueryDsl<E, B, Via> for Q {}

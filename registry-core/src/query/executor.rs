@@ -34,7 +34,7 @@ pub trait Lender<B>: Sized + Send {
     type Connection: Backend;
 
     /// What has the connection while a query is run: that of a session of this bind, or of one by key.
-    type Lease: Lease<Connection = Self::Connection> + Holds<B>;
+    type Lease: Lease<Connection = Self::Connection> + ConnectsTo<B>;
 
     /// That on its way.
     type Leasing: Future<Output = Result<Self::Lease, Self::LeaseError>> + Send;
@@ -66,7 +66,7 @@ pub trait Lender<B>: Sized + Send {
 
 /// Said of what has a connection to the database `B`, or one of which nothing is known: a [`Lender<B>`](Lender)
 /// can lend no other.
-pub trait Holds<B> {}
+pub trait ConnectsTo<B> {}
 
 /// The Diesel backend of an executor's connection.
 pub(super) type LenderBackend<E, B> =

@@ -164,7 +164,6 @@ mod save_changes;
 pub use bound_to::{BindDsl, BoundTo};
 pub use check::{Check, HiddenTable};
 pub use dsl::RunQueryDsl;
-pub(crate) use error::Origin;
 pub use error::QueryError;
 pub use execute::Execute;
 pub use executor::{Executor, Lender};

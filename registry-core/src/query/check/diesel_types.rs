@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arguments {
     /// Those of a type that writes them out as they are.
-    Shown,
+    TypeCoverage,
     /// None of them can have a table in it: they are values, or say what kind a value is.
     Values,
     /// So it is with the first one alone.
@@ -31,28 +31,30 @@ pub(super) fn arguments_of(path: &str) -> Arguments {
         | "diesel::query_builder::sql_query::UncheckedBind" => Arguments::RestAreValues,
         "diesel::query_source::aliasing::alias::Alias" => Arguments::Alias,
         "diesel::query_source::aliasing::aliased_field::AliasedField" => Arguments::AliasedField,
-        _ if [BOUND_TO, TOLD].contains(&path) => Arguments::RestAreValues,
-        _ => Arguments::Shown,
+        _ if [BOUND_TO, BOUND_TO_QUERY].contains(&path) => Arguments::RestAreValues,
+        _ => Arguments::TypeCoverage,
     }
 }
 
 // Types of this crate that are about another query.
 const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
-const TOLD: &str = "registry_core::query::bound_to::Told";
-const GATHERED: &str = "registry_core::query::execute::upsert::Gathered";
+const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
+const CAPTURED_STATEMENT: &str = "registry_core::query::execute::upsert::Gathered";
 
 /// Whether a type of that path writes nothing but what its arguments write, and words of its own or of the
 /// program's. Any other is held to be a box.
-pub(super) fn shows_all(path: &str) -> bool {
+pub(super) fn is_transparent(path: &str) -> bool {
     match path.split_once("::") {
-        None => is_plain(path),
-        Some(("diesel", rest)) => OF_DIESEL.iter().any(|of| match of.strip_suffix('*') {
-            Some(module) => rest.starts_with(module),
-            None => rest == *of,
-        }),
+        None => is_primitive(path),
+        Some(("diesel", rest)) => {
+            TRANSPARENT_DIESEL_TYPES.iter().any(|of| match of.strip_suffix('*') {
+                Some(module) => rest.starts_with(module),
+                None => rest == *of,
+            })
+        }
         Some(_) => {
-            [BOUND_TO, TOLD, GATHERED].contains(&path)
-                || is_function(path)
+            [BOUND_TO, BOUND_TO_QUERY, CAPTURED_STATEMENT].contains(&path)
+                || is_sql_function(path)
                 || matches!(
                     path,
                     "alloc::boxed::Box"
@@ -66,14 +68,14 @@ pub(super) fn shows_all(path: &str) -> bool {
 
 /// A function that `define_sql_function!` has declared, such as `app::lower_utils::lower`: it writes its name and
 /// its arguments.
-fn is_function(path: &str) -> bool {
+fn is_sql_function(path: &str) -> bool {
     let mut from_end = path.rsplit("::");
     let name = from_end.next();
     name.is_some() && from_end.next().and_then(|module| module.strip_suffix("_utils")) == name
 }
 
 /// A number, or a word of the language. Not `dyn`, `fn` or `impl`.
-fn is_plain(word: &str) -> bool {
+fn is_primitive(word: &str) -> bool {
     word.as_bytes()[0].is_ascii_digit()
         || matches!(
             word,
@@ -102,7 +104,7 @@ fn is_plain(word: &str) -> bool {
 
 /// Diesel's types that have no box in them: modules (`*`), and types whose modules have others as well.
 /// The text of `sql_query` and `sql` is the program's own.
-const OF_DIESEL: &[&str] = &[
+const TRANSPARENT_DIESEL_TYPES: &[&str] = &[
     "expression::array_comparison::*",
     "expression::assume_not_null::*",
     "expression::bound::*",

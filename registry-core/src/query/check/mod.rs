@@ -13,4 +13,4 @@ mod type_names;
 
 pub use hidden_table::HiddenTable;
 pub use query_check::Check;
-pub(super) use type_cache::Kind;
+pub(super) use type_cache::QueryType;

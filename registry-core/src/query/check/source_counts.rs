@@ -1,41 +1,42 @@
 //! How often a query can write a table of its own.
 
-use super::type_names::{Outer, SLICE, walk};
+use super::type_names::{EnclosingType, SLICE, walk_type_name};
 
 /// In how many places a type has a table itself, as a source of a query has: so often can its queries write it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Sources {
+pub(super) struct SourceCount {
     /// In what is set or inserted. It may be written less often, as such a part can be absent: `None` sets nothing.
     pub(super) set: usize,
     /// Anywhere else.
     pub(super) elsewhere: usize,
 }
 
-pub(super) fn count_sources(type_name: &str, path: &str) -> Sources {
+pub(super) fn count_sources(type_name: &str, path: &str) -> SourceCount {
     let table = format!("{path}::table");
-    let mut count = Sources::default();
-    walk(type_name, |path, around| {
-        let is_same = path == table && !around.iter().any(is_once_more);
-        if !is_same || around.last().is_some_and(is_no_source) {
+    let mut count = SourceCount::default();
+    walk_type_name(type_name, |path, enclosing| {
+        let is_same = path == table && !enclosing.iter().any(repeats_source);
+        if !is_same || enclosing.last().is_some_and(is_insert_target) {
             return;
         }
-        let place = if around.iter().any(is_set) { &mut count.set } else { &mut count.elsewhere };
+        let place =
+            if enclosing.iter().any(is_assignment) { &mut count.set } else { &mut count.elsewhere };
         // There are as many as the program has put into it.
         let is_any_number =
-            around.iter().any(|outer| ["alloc::vec::Vec", SLICE].contains(&outer.path));
+            enclosing.iter().any(|outer| ["alloc::vec::Vec", SLICE].contains(&outer.path));
         *place = place.saturating_add(if is_any_number { usize::MAX } else { 1 });
     });
     count
 }
 
 /// What is selected by default, and what a box may be about, is the source once more.
-fn is_once_more(outer: &Outer<'_>) -> bool {
+fn repeats_source(outer: &EnclosingType<'_>) -> bool {
     let name = outer.path.rsplit("::").next();
     matches!(name, Some("DefaultSelectClause" | "BoxableExpression"))
 }
 
 /// Where an `INSERT` has its target, which is not written as a source is.
-fn is_no_source(outer: &Outer<'_>) -> bool {
+fn is_insert_target(outer: &EnclosingType<'_>) -> bool {
     matches!(
         (outer.path, outer.argument),
         ("diesel::query_builder::insert_statement::InsertStatement", 0)
@@ -46,7 +47,7 @@ fn is_no_source(outer: &Outer<'_>) -> bool {
 }
 
 /// Where a statement has what follows `SET` or `VALUES`.
-fn is_set(outer: &Outer<'_>) -> bool {
+fn is_assignment(outer: &EnclosingType<'_>) -> bool {
     matches!(
         (outer.path, outer.argument),
         ("diesel::query_builder::update_statement::UpdateStatement", 2)

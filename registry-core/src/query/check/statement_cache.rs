@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Mutex, PoisonError};
 
 use super::hidden_table::HiddenTable;
-use super::type_cache::Kind;
+use super::type_cache::QueryType;
 use crate::sql::Dialect;
 
 /// How many statements are remembered, and up to which length: that is four megabytes.
@@ -14,7 +14,7 @@ const LONGEST: usize = 4096;
 /// A statement of a type of queries, of which its SQL said that it is right.
 #[derive(Debug)]
 struct Statement {
-    kind: Kind,
+    kind: QueryType,
     dialect: Dialect,
     sql: Box<str>,
 }
@@ -22,8 +22,8 @@ struct Statement {
 static SEEN: [Mutex<Option<Statement>>; STATEMENTS] = [const { Mutex::new(None) }; STATEMENTS];
 
 /// Looks at a statement with `look`, unless it was looked at before and was right.
-pub(super) fn look_once(
-    kind: Kind,
+pub(super) fn check_statement_once(
+    kind: QueryType,
     dialect: Dialect,
     sql: String,
     look: impl FnOnce(&str) -> Result<(), HiddenTable>,
@@ -50,8 +50,8 @@ mod tests {
     use super::*;
     use crate::settings::BindKey;
 
-    fn kind(type_name: &'static str, code: usize) -> Kind {
-        Kind { type_name, code, key: "default" }
+    fn kind(type_name: &'static str, code: usize) -> QueryType {
+        QueryType { type_name, code, key: "default" }
     }
 
     fn wrong() -> HiddenTable {
@@ -68,7 +68,7 @@ mod tests {
     fn a_statement_that_is_right_is_looked_at_once() {
         let looks = Cell::new(0);
         let look = |kind, sql: &str, is_right: bool| {
-            look_once(kind, Dialect::Sqlite, sql.to_owned(), |_| {
+            check_statement_once(kind, Dialect::Sqlite, sql.to_owned(), |_| {
                 looks.set(looks.get() + 1);
                 if is_right { Ok(()) } else { Err(wrong()) }
             })

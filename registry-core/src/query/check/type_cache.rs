@@ -11,7 +11,7 @@ use super::hidden_table::HiddenTable;
 
 /// A type of queries, and for which bind they are run.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::query) struct Kind {
+pub(in crate::query) struct QueryType {
     /// Its name, by the address of that.
     pub(in crate::query) type_name: &'static str,
     /// The address of the code that writes its SQL: types that are declared in two blocks of a function have
@@ -22,48 +22,51 @@ pub(in crate::query) struct Kind {
 
 /// What is known of a type of queries.
 #[derive(Debug)]
-pub(super) struct Judgement {
-    pub(super) tables: Verdict,
+pub(super) struct TypeCheck {
+    pub(super) tables: TableCheck,
     /// Whether its queries lock rows, and the lock is gone where it does not outlive the call.
     pub(super) loses_lock: bool,
 }
 
 /// What is known of the tables of a type of queries.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum TableCheck {
     /// There is nothing in them that should not be.
-    Right,
+    Passed,
     /// A table of another bind.
-    Wrong(HiddenTable),
+    Failed(HiddenTable),
     /// The SQL of one of them says it of all, by the tables that are there.
-    AsOne {
-        place: Place,
+    OneStatement {
+        place: SqlScope,
         /// True once it has been looked at, and was right.
-        was_right: AtomicBool,
+        has_passed: AtomicBool,
     },
     /// The SQL of each of them says it.
-    Each,
+    EveryStatement,
 }
 
 /// Where in a statement tables are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    All,
+pub(super) enum SqlScope {
+    Statement,
     /// In what it selects or returns.
     Selection,
 }
 
-/// The judgement of queries of `kind`, which `judge` makes.
-pub(super) fn judgement_of(kind: Kind, judge: impl Fn() -> Judgement) -> &'static Judgement {
+/// The check of queries of `kind`, which `check_type` makes.
+pub(super) fn cached_check(
+    kind: QueryType,
+    check_type: impl Fn() -> TypeCheck,
+) -> &'static TypeCheck {
     static KINDS: [OnceLock<Box<Node>>; 1 << KIND_BITS] =
         [const { OnceLock::new() }; 1 << KIND_BITS];
 
     let mut place = &KINDS[kind.place()];
     loop {
-        let new = || Box::new(Node { kind, judgement: judge(), next: OnceLock::new() });
+        let new = || Box::new(Node { kind, check: check_type(), next: OnceLock::new() });
         let node = place.get_or_init(new);
         if node.kind.is(kind) {
-            return &node.judgement;
+            return &node.check;
         }
         place = &node.next;
     }
@@ -76,12 +79,12 @@ const SPREAD: usize = 0x9e37_79b9_7f4a_7c15_u64 as usize;
 
 #[derive(Debug)]
 struct Node {
-    kind: Kind,
-    judgement: Judgement,
+    kind: QueryType,
+    check: TypeCheck,
     next: OnceLock<Box<Node>>,
 }
 
-impl Kind {
+impl QueryType {
     pub(super) fn is(self, other: Self) -> bool {
         std::ptr::eq(self.type_name, other.type_name)
             && self.code == other.code
@@ -97,10 +100,10 @@ impl Kind {
     }
 }
 
-impl Verdict {
+impl TableCheck {
     /// For those whose verdict is of one for all.
-    pub(super) const fn as_one(place: Place) -> Self {
-        Self::AsOne { place, was_right: AtomicBool::new(false) }
+    pub(super) const fn one_statement(place: SqlScope) -> Self {
+        Self::OneStatement { place, has_passed: AtomicBool::new(false) }
     }
 }
 
@@ -123,8 +126,8 @@ mod tests {
     use super::*;
     use crate::settings::BindKey;
 
-    fn kind(type_name: &'static str, code: usize) -> Kind {
-        Kind { type_name, code, key: "default" }
+    fn kind(type_name: &'static str, code: usize) -> QueryType {
+        QueryType { type_name, code, key: "default" }
     }
 
     fn wrong() -> HiddenTable {
@@ -140,16 +143,16 @@ mod tests {
     #[test]
     fn a_type_is_judged_once() {
         let judged = Cell::new(0);
-        let judge = |is_right: bool| {
+        let check_type = |is_right: bool| {
             judged.set(judged.get() + 1);
-            let tables = if is_right { Verdict::Right } else { Verdict::Wrong(wrong()) };
-            Judgement { tables, loses_lock: false }
+            let tables = if is_right { TableCheck::Passed } else { TableCheck::Failed(wrong()) };
+            TypeCheck { tables, loses_lock: false }
         };
         let is_right = |kind, is_right| {
-            matches!(judgement_of(kind, || judge(is_right)).tables, Verdict::Right)
+            matches!(cached_check(kind, || check_type(is_right)).tables, TableCheck::Passed)
         };
         // Types of one name are apart by their code, and binds by their keys.
-        let kinds: Vec<Kind> = (0..5000).map(|code| kind("judged", code)).collect();
+        let kinds: Vec<QueryType> = (0..5000).map(|code| kind("judged", code)).collect();
         for (at, kind) in kinds.iter().enumerate() {
             assert_eq!(is_right(*kind, at % 2 == 0), at % 2 == 0);
         }
@@ -158,7 +161,7 @@ mod tests {
             assert_eq!(is_right(*kind, false), at % 2 == 0);
         }
         assert_eq!(judged.get(), 5000);
-        assert!(!is_right(Kind { key: "other", ..kinds[0] }, false));
+        assert!(!is_right(QueryType { key: "other", ..kinds[0] }, false));
     }
 
     #[test]

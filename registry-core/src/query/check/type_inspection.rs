@@ -4,13 +4,13 @@
 //! where it is a source, by `FromClause<app::schema::events::table>`, and where a column of it is named,
 //! by `app::schema::events::columns::id`.
 
-use super::bound_tables::{BoundTable, Known, modules};
-use super::diesel_types::{Arguments, arguments_of, shows_all};
-use super::type_names::{Outer, SLICE, walk};
+use super::bound_tables::{BoundTable, BoundTables, modules};
+use super::diesel_types::{Arguments, arguments_of, is_transparent};
+use super::type_names::{EnclosingType, SLICE, walk_type_name};
 
 /// How much of a query its type shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum TypeCoverage {
     /// All: its SQL has no table that is not in the type.
     All,
     /// All but what is the same in every query of the type: what a model selects by `as_select()`.
@@ -24,11 +24,11 @@ pub(super) enum Shown {
 
 /// Looks for a table of another bind than `key` in the name of a query's type.
 pub(super) fn read<'k>(
-    known: &'k Known,
+    known: &'k BoundTables,
     type_name: &str,
     key: &str,
-) -> Result<Shown, &'k BoundTable> {
-    let mut reader = Reader {
+) -> Result<TypeCoverage, &'k BoundTable> {
+    let mut reader = TypeInspection {
         known,
         key,
         type_name,
@@ -39,9 +39,9 @@ pub(super) fn read<'k>(
         aliases_with_columns: Vec::new(),
     };
     let mut found = Ok(());
-    walk(type_name, |path, around| {
+    walk_type_name(type_name, |path, enclosing| {
         if found.is_ok() {
-            found = reader.path(path, around);
+            found = reader.path(path, enclosing);
         }
     });
     found?;
@@ -55,10 +55,10 @@ struct IsSelected(bool);
 /// The text of the program's own that queries of a type have, if any.
 fn text_in(type_name: &str) -> Option<IsSelected> {
     let mut text = None;
-    walk(type_name, |path, around| {
+    walk_type_name(type_name, |path, enclosing| {
         if path == "diesel::expression::sql_literal::SqlLiteral" {
             let is_before = text.as_ref().is_some_and(|IsSelected(is_before)| *is_before);
-            let is_selected = around.iter().find_map(|outer| is_selection(outer.path));
+            let is_selected = enclosing.iter().find_map(|outer| is_selection(outer.path));
             text = Some(IsSelected(is_before || is_selected == Some(true)));
         }
     });
@@ -74,8 +74,8 @@ fn is_selection(path: &str) -> Option<bool> {
     }
 }
 
-struct Reader<'n, 'k> {
-    known: &'k Known,
+struct TypeInspection<'n, 'k> {
+    known: &'k BoundTables,
     key: &'n str,
     type_name: &'n str,
     has_model: bool,
@@ -86,14 +86,18 @@ struct Reader<'n, 'k> {
     aliases_with_columns: Vec<&'n str>,
 }
 
-impl<'n, 'k> Reader<'n, 'k> {
-    fn path(&mut self, path: &'n str, around: &[Outer<'n>]) -> Result<(), &'k BoundTable> {
+impl<'n, 'k> TypeInspection<'n, 'k> {
+    fn path(
+        &mut self,
+        path: &'n str,
+        enclosing: &[EnclosingType<'n>],
+    ) -> Result<(), &'k BoundTable> {
         // A slice has as many rows as it has.
-        self.varies |= around.iter().any(|outer| outer.path == SLICE);
-        if around.iter().any(is_value) {
+        self.varies |= enclosing.iter().any(|outer| outer.path == SLICE);
+        if enclosing.iter().any(is_value) {
             return Ok(());
         }
-        match around.last().map(|outer| (arguments_of(outer.path), outer.argument)) {
+        match enclosing.last().map(|outer| (arguments_of(outer.path), outer.argument)) {
             Some((Arguments::Alias, 0)) => self.aliases.push(path),
             Some((Arguments::AliasedField, 0)) => self.aliases_with_columns.push(path),
             _ => {
@@ -118,7 +122,7 @@ impl<'n, 'k> Reader<'n, 'k> {
                 match path {
                     "diesel::expression::select_by::SelectBy" => self.has_model = true,
                     "core::option::Option" | "alloc::vec::Vec" => self.varies = true,
-                    _ => self.hides_something |= !shows_all(path),
+                    _ => self.hides_something |= !is_transparent(path),
                 }
             }
         }
@@ -140,32 +144,32 @@ impl<'n, 'k> Reader<'n, 'k> {
         Ok(())
     }
 
-    fn shown(&self) -> Shown {
+    fn shown(&self) -> TypeCoverage {
         let has_bare_alias =
             self.aliases.iter().any(|alias| !self.aliases_with_columns.contains(alias));
         if self.hides_something || has_bare_alias {
-            return Shown::Part;
+            return TypeCoverage::Part;
         }
         if !self.has_model {
-            return Shown::All;
+            return TypeCoverage::All;
         }
         match text_in(self.type_name) {
-            None if self.varies => Shown::Part,
-            None => Shown::AllButModels,
-            Some(IsSelected(false)) => Shown::AllButModelsBesideText,
+            None if self.varies => TypeCoverage::Part,
+            None => TypeCoverage::AllButModels,
+            Some(IsSelected(false)) => TypeCoverage::AllButModelsBesideText,
             // What the model selects cannot be told from it.
-            Some(IsSelected(true)) => Shown::All,
+            Some(IsSelected(true)) => TypeCoverage::All,
         }
     }
 }
 
 /// Whether what stands there has no tables in it.
-fn is_value(outer: &Outer<'_>) -> bool {
+fn is_value(outer: &EnclosingType<'_>) -> bool {
     match arguments_of(outer.path) {
         Arguments::Values => true,
         Arguments::FirstIsValue => outer.argument == 0,
         Arguments::RestAreValues => outer.argument > 0,
-        Arguments::Shown | Arguments::Alias | Arguments::AliasedField => false,
+        Arguments::TypeCoverage | Arguments::Alias | Arguments::AliasedField => false,
     }
 }
 

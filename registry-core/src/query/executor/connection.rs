@@ -6,15 +6,15 @@ use std::panic::Location;
 
 use diesel::result::Error as DieselError;
 
-use super::{Executor, Holds, Lender};
+use super::{ConnectsTo, Executor, Lender};
 use crate::backend;
-use crate::query::routing::Way;
+use crate::query::routing::RouteMarker;
 
 /// The bind of a connection, of which nothing is known.
 #[derive(Debug)]
 pub struct Unchecked(());
 
-impl Way for Unchecked {}
+impl RouteMarker for Unchecked {}
 
 macro_rules! on_connections {
     ($($feature:literal $connection:ident;)*) => {$(
@@ -22,7 +22,7 @@ macro_rules! on_connections {
         impl<Q> Executor<Q, Unchecked, Unchecked> for &mut backend::$connection {}
 
         #[cfg(feature = $feature)]
-        impl Holds<Unchecked> for &mut backend::$connection {}
+        impl ConnectsTo<Unchecked> for &mut backend::$connection {}
 
         #[cfg(feature = $feature)]
         impl Lender<Unchecked> for &mut backend::$connection {

@@ -6,13 +6,13 @@ use super::{Executor, Lender, outside_transaction};
 use crate::bind::Bind;
 use crate::engine::AcquireError;
 use crate::error::Error;
-use crate::query::routing::{Checked, FindsBind, LocksNothing, Routed};
+use crate::query::routing::{AllTablesIn, FindsBind, LocksNothing, Routed};
 use crate::registry::{Acquire, Registry, Tenant};
 use crate::session::Session;
 
 impl<Q, B: Bind, Via> Executor<Q, B, Via> for &Registry
 where
-    Q: Routed<B, Via> + Checked<B, Via> + LocksNothing<Via>,
+    Q: Routed<B, Via> + AllTablesIn<B, Via> + LocksNothing<Via>,
     Via: FindsBind<Q, B>,
 {
 }
@@ -42,7 +42,7 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
 
 impl<Q, B: Bind, Via> Executor<Q, B, Via> for &Tenant
 where
-    Q: Routed<B, Via> + Checked<B, Via> + LocksNothing<Via>,
+    Q: Routed<B, Via> + AllTablesIn<B, Via> + LocksNothing<Via>,
     Via: FindsBind<Q, B>,
 {
 }

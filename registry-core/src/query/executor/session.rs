@@ -5,24 +5,24 @@ use std::panic::Location;
 
 use diesel::result::Error as DieselError;
 
-use super::{Executor, Holds, Lender};
+use super::{ConnectsTo, Executor, Lender};
 use crate::bind::Bind;
-use crate::query::routing::{Checked, Routed, ServedBy, TakesFrom};
+use crate::query::routing::{AllTablesIn, FindsBindOnSession, Routed, RunsOnSessionOf};
 use crate::session::Session;
 
-impl<S: Bind, B: ServedBy<S>> Holds<B> for Session<S> {}
+impl<S: Bind, B: RunsOnSessionOf<S>> ConnectsTo<B> for Session<S> {}
 
-impl<S: Bind, B: ServedBy<S>> Holds<B> for &mut Session<S> {}
+impl<S: Bind, B: RunsOnSessionOf<S>> ConnectsTo<B> for &mut Session<S> {}
 
 impl<S: Bind, Q, B: Bind, Via> Executor<Q, B, Via> for &mut Session<S>
 where
-    Q: Routed<B, Via> + Checked<B, Via>,
-    Via: TakesFrom<S, B>,
-    B: ServedBy<S>,
+    Q: Routed<B, Via> + AllTablesIn<B, Via>,
+    Via: FindsBindOnSession<S, B>,
+    B: RunsOnSessionOf<S>,
 {
 }
 
-impl<S: Bind, B: ServedBy<S>> Lender<B> for &mut Session<S> {
+impl<S: Bind, B: RunsOnSessionOf<S>> Lender<B> for &mut Session<S> {
     type Connection = S::Connection;
     type Lease = Self;
     type Leasing = Ready<Result<Self::Lease, DieselError>>;

@@ -7,13 +7,13 @@ use futures_util::future::BoxFuture;
 use super::{Executor, Lender};
 use crate::bind::Bind;
 use crate::error::Error;
-use crate::query::routing::{Checked, FindsBind, Routed};
+use crate::query::routing::{AllTablesIn, FindsBind, Routed};
 use crate::session::Session;
 use crate::work::{UnitOfWork, WorkError};
 
 impl<Q, B: Bind, Via> Executor<Q, B, Via> for &mut UnitOfWork
 where
-    Q: Routed<B, Via> + Checked<B, Via>,
+    Q: Routed<B, Via> + AllTablesIn<B, Via>,
     Via: FindsBind<Q, B>,
 {
 }

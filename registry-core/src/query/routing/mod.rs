@@ -8,5 +8,7 @@ mod route;
 mod source_probe;
 mod statements;
 
-pub(super) use one_database::ServedBy;
-pub(super) use route::{Checked, FindsBind, LocksNothing, Routed, TakesFrom, Way};
+pub(super) use one_database::RunsOnSessionOf;
+pub(super) use route::{
+    AllTablesIn, FindsBind, FindsBindOnSession, LocksNothing, RouteMarker, Routed,
+};

@@ -15,10 +15,10 @@ use crate::bind::Bind;
 pub trait Routed<B: Bind, Via> {}
 
 /// A query of which every table is in `B`, as far as types can see.
-pub trait Checked<B: Bind, Via> {}
+pub trait AllTablesIn<B: Bind, Via> {}
 
 /// A way to know the bind of a query.
-pub trait Way {}
+pub trait RouteMarker {}
 
 /// How the bind of a query is known: by its tables.
 #[derive(Debug)]
@@ -26,24 +26,24 @@ pub struct ByTable(());
 
 /// How the bind of a query is known: by the table that it inserts into.
 #[derive(Debug)]
-pub struct ByTarget(());
+pub struct ByInsertTarget(());
 
 /// How the bind of a query is known: by its table, while its predicates are in a box.
 #[derive(Debug)]
-pub struct ByBoxed(());
+pub struct ByBoxedTarget(());
 
 /// How the bind of a query is known: by the tables of the queries that it combines.
 #[derive(Debug)]
-pub struct ByParts(());
+pub struct ByCombination(());
 
 /// How the bind of a query is known: somebody said so.
 #[derive(Debug)]
-pub struct ByWord(());
+pub struct ByBoundTo(());
 
 /// How the bind of a query is known: by its subqueries alone, or not at all. Any database will do that its
 /// session is one of.
 #[derive(Debug)]
-pub struct Nowhere(());
+pub struct WithoutTable(());
 
 /// How the bind of a query is known: not at all, as it is text.
 #[derive(Debug)]
@@ -73,35 +73,35 @@ pub trait FindsBind<Q, B> {}
 )]
 pub trait LocksNothing<Via> {}
 
-impl Way for ByTable {}
-impl Way for ByTarget {}
-impl Way for ByBoxed {}
-impl Way for ByParts {}
-impl Way for ByWord {}
-impl Way for Nowhere {}
-impl Way for RawSql {}
-impl Way for BoxedRawSql {}
+impl RouteMarker for ByTable {}
+impl RouteMarker for ByInsertTarget {}
+impl RouteMarker for ByBoxedTarget {}
+impl RouteMarker for ByCombination {}
+impl RouteMarker for ByBoundTo {}
+impl RouteMarker for WithoutTable {}
+impl RouteMarker for RawSql {}
+impl RouteMarker for BoxedRawSql {}
 
 /// A way to know the bind `B` of a query that is run on a session of `S`: what has no bind of its own is
 /// for the database of the session.
-pub trait TakesFrom<S, B> {}
+pub trait FindsBindOnSession<S, B> {}
 
-impl<S, B> TakesFrom<S, B> for ByTable {}
-impl<S, B> TakesFrom<S, B> for ByTarget {}
-impl<S, B> TakesFrom<S, B> for ByBoxed {}
-impl<S, B> TakesFrom<S, B> for ByParts {}
-impl<S, B> TakesFrom<S, B> for ByWord {}
-impl<S> TakesFrom<S, S> for Nowhere {}
-impl<S> TakesFrom<S, S> for RawSql {}
-impl<S> TakesFrom<S, S> for BoxedRawSql {}
+impl<S, B> FindsBindOnSession<S, B> for ByTable {}
+impl<S, B> FindsBindOnSession<S, B> for ByInsertTarget {}
+impl<S, B> FindsBindOnSession<S, B> for ByBoxedTarget {}
+impl<S, B> FindsBindOnSession<S, B> for ByCombination {}
+impl<S, B> FindsBindOnSession<S, B> for ByBoundTo {}
+impl<S> FindsBindOnSession<S, S> for WithoutTable {}
+impl<S> FindsBindOnSession<S, S> for RawSql {}
+impl<S> FindsBindOnSession<S, S> for BoxedRawSql {}
 
 #[diagnostic::do_not_recommend]
 impl<Q, B> FindsBind<Q, B> for ByTable {}
 #[diagnostic::do_not_recommend]
-impl<Q, B> FindsBind<Q, B> for ByTarget {}
+impl<Q, B> FindsBind<Q, B> for ByInsertTarget {}
 #[diagnostic::do_not_recommend]
-impl<Q, B> FindsBind<Q, B> for ByBoxed {}
+impl<Q, B> FindsBind<Q, B> for ByBoxedTarget {}
 #[diagnostic::do_not_recommend]
-impl<Q, B> FindsBind<Q, B> for ByParts {}
+impl<Q, B> FindsBind<Q, B> for ByCombination {}
 #[diagnostic::do_not_recommend]
-impl<Q, B> FindsBind<Q, B> for ByWord {}
+impl<Q, B> FindsBind<Q, B> for ByBoundTo {}

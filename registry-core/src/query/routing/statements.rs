@@ -17,43 +17,45 @@ use diesel::query_dsl::positional_order_dsl::PositionalOrderDsl;
 use diesel::query_source::QuerySource;
 use diesel::sql_types::Untyped;
 
-use super::backend_probe::{Asks, Combines, LocksNoPart};
-use super::from_clause::{AllIn, Source};
+use super::backend_probe::{CombinationIn, CombinationWithoutLocks, SelectListIn};
+use super::from_clause::{AllEqual, BoundSource};
 use super::route::{
-    BoxedRawSql, ByBoxed, ByParts, ByTable, ByTarget, ByWord, Checked, FindsBind, LocksNothing,
-    Nowhere, RawSql, Routed,
+    AllTablesIn, BoxedRawSql, ByBoundTo, ByBoxedTarget, ByCombination, ByInsertTarget, ByTable,
+    FindsBind, LocksNothing, RawSql, Routed, WithoutTable,
 };
-use super::source_probe::{Around, Nothing, OpenPredicates, Predicates, Strict};
+use super::source_probe::{
+    DeepProbe, EmptyFromClause, ShallowProbe, UnboxedWhereClause, WhereClauseIn,
+};
 use crate::bind::Bind;
-use crate::query::bound_to::{BoundTo, Told};
+use crate::query::bound_to::{BoundTo, BoundToQuery};
 
 // SELECT .. FROM
 
 impl<F, S, D, W, O, L, G, H, LC> Routed<F::Bind, ByTable>
     for SelectStatement<FromClause<F>, S, D, W, O, L, G, H, LC>
 where
-    F: QuerySource + Source,
+    F: QuerySource + BoundSource,
 {
 }
 
-impl<F, S, D, W, O, L, G, H, LC, B: Bind> Checked<B, ByTable>
+impl<F, S, D, W, O, L, G, H, LC, B: Bind> AllTablesIn<B, ByTable>
     for SelectStatement<FromClause<F>, S, D, W, O, L, G, H, LC>
 where
-    F: QuerySource + Source<All: AllIn<B>>,
-    W: Predicates<F, B>,
+    F: QuerySource + BoundSource<Binds: AllEqual<B>>,
+    W: WhereClauseIn<F, B>,
 {
 }
 
 // The default is no locking clause: Diesel's type for that cannot be named.
 impl<F, S, D, W, O, L, G, H> LocksNothing<ByTable> for SelectStatement<F, S, D, W, O, L, G, H> {}
 
-impl<F: QuerySource + Source, ST, DB, GB> Routed<F::Bind, ByTable>
+impl<F: QuerySource + BoundSource, ST, DB, GB> Routed<F::Bind, ByTable>
     for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
 {
 }
 
 /// Its predicates are in a box, which is looked into when it is run.
-impl<F: QuerySource + Source<All: AllIn<B>>, ST, DB, GB, B: Bind> Checked<B, ByTable>
+impl<F: QuerySource + BoundSource<Binds: AllEqual<B>>, ST, DB, GB, B: Bind> AllTablesIn<B, ByTable>
     for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
 {
 }
@@ -62,127 +64,131 @@ impl<F, ST, DB, GB> LocksNothing<ByTable> for BoxedSelectStatement<'_, ST, F, DB
 
 // INSERT, UPDATE, DELETE
 
-impl<T: QuerySource + Source, U, Op, Ret> Routed<T::Bind, ByTarget>
+impl<T: QuerySource + BoundSource, U, Op, Ret> Routed<T::Bind, ByInsertTarget>
     for InsertStatement<T, U, Op, Ret>
 {
 }
 
-impl<T, U, Op, Ret, B: Bind> Checked<B, ByTarget> for InsertStatement<T, U, Op, Ret> where
-    T: QuerySource + Source<All: AllIn<B>>
+impl<T, U, Op, Ret, B: Bind> AllTablesIn<B, ByInsertTarget> for InsertStatement<T, U, Op, Ret> where
+    T: QuerySource + BoundSource<Binds: AllEqual<B>>
 {
 }
 
-impl<Q> LocksNothing<ByTarget> for Q {}
+impl<Q> LocksNothing<ByInsertTarget> for Q {}
 
-impl<T: QuerySource + Source, W: OpenPredicates<T>, V, Ret> Routed<T::Bind, ByTable>
+impl<T: QuerySource + BoundSource, W: UnboxedWhereClause<T>, V, Ret> Routed<T::Bind, ByTable>
     for UpdateStatement<T, W, V, Ret>
 {
 }
 
-impl<T, W, V, Ret, B: Bind> Checked<B, ByTable> for UpdateStatement<T, W, V, Ret>
+impl<T, W, V, Ret, B: Bind> AllTablesIn<B, ByTable> for UpdateStatement<T, W, V, Ret>
 where
-    T: QuerySource + Source<All: AllIn<B>>,
-    W: Predicates<T, B>,
+    T: QuerySource + BoundSource<Binds: AllEqual<B>>,
+    W: WhereClauseIn<T, B>,
 {
 }
 
 impl<T: QuerySource, W, V, Ret> LocksNothing<ByTable> for UpdateStatement<T, W, V, Ret> {}
 
-impl<T: QuerySource + Source, W: OpenPredicates<T>, Ret> Routed<T::Bind, ByTable>
+impl<T: QuerySource + BoundSource, W: UnboxedWhereClause<T>, Ret> Routed<T::Bind, ByTable>
     for DeleteStatement<T, W, Ret>
 {
 }
 
-impl<T, W, Ret, B: Bind> Checked<B, ByTable> for DeleteStatement<T, W, Ret>
+impl<T, W, Ret, B: Bind> AllTablesIn<B, ByTable> for DeleteStatement<T, W, Ret>
 where
-    T: QuerySource + Source<All: AllIn<B>>,
-    W: Predicates<T, B>,
+    T: QuerySource + BoundSource<Binds: AllEqual<B>>,
+    W: WhereClauseIn<T, B>,
 {
 }
 
 impl<T: QuerySource, W, Ret> LocksNothing<ByTable> for DeleteStatement<T, W, Ret> {}
 
-impl<DB, T: QuerySource + Source, V, Ret> Routed<T::Bind, ByBoxed>
+impl<DB, T: QuerySource + BoundSource, V, Ret> Routed<T::Bind, ByBoxedTarget>
     for BoxedUpdateStatement<'_, DB, T, V, Ret>
 {
 }
 
-impl<DB, T: QuerySource + Source, Ret> Routed<T::Bind, ByBoxed>
+impl<DB, T: QuerySource + BoundSource, Ret> Routed<T::Bind, ByBoxedTarget>
     for BoxedDeleteStatement<'_, DB, T, Ret>
 {
 }
 
 /// A target is a table, and the bind of a table is its own.
-impl<Q, B: Bind> Checked<B, ByBoxed> for Q {}
+impl<Q, B: Bind> AllTablesIn<B, ByBoxedTarget> for Q {}
 
-impl<Q> LocksNothing<ByBoxed> for Q {}
+impl<Q> LocksNothing<ByBoxedTarget> for Q {}
 
 // UNION, INTERSECT, EXCEPT: nothing else can be ordered by the position of a column.
 
-impl<Q: Query + PositionalOrderDsl<u32> + Combines<B>, B: Bind> Routed<B, ByParts> for Q {}
+impl<Q: Query + PositionalOrderDsl<u32> + CombinationIn<B>, B: Bind> Routed<B, ByCombination>
+    for Q
+{
+}
 
-impl<Q, B: Bind> Checked<B, ByParts> for Q {}
+impl<Q, B: Bind> AllTablesIn<B, ByCombination> for Q {}
 
-impl<Q: LocksNoPart> LocksNothing<ByParts> for Q {}
+impl<Q: CombinationWithoutLocks> LocksNothing<ByCombination> for Q {}
 
 // What has no table
 
-impl<S, D, W, O, L, G, H, LC, B: Bind> Routed<B, Nowhere>
+impl<S, D, W, O, L, G, H, LC, B: Bind> Routed<B, WithoutTable>
     for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
 {
 }
 
 /// It may have subqueries.
-impl<S, D, W, O, L, G, H, LC, B: Bind> Checked<B, Nowhere>
+impl<S, D, W, O, L, G, H, LC, B: Bind> AllTablesIn<B, WithoutTable>
     for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
 where
     S: SelectClauseExpression<NoFromClause>,
-    S::Selection: AppearsOnTable<Around<Nothing, B>> + AppearsOnTable<Strict<Nothing, B>>,
+    S::Selection: AppearsOnTable<ShallowProbe<EmptyFromClause, B>>
+        + AppearsOnTable<DeepProbe<EmptyFromClause, B>>,
 {
 }
 
-impl<ST, DB, GB, B: Bind> Routed<B, Nowhere>
+impl<ST, DB, GB, B: Bind> Routed<B, WithoutTable>
     for BoxedSelectStatement<'_, ST, NoFromClause, DB, GB>
 {
 }
 
-impl<ST, DB, GB, B: Bind> Checked<B, Nowhere>
+impl<ST, DB, GB, B: Bind> AllTablesIn<B, WithoutTable>
     for BoxedSelectStatement<'_, ST, NoFromClause, DB, GB>
 {
 }
 
-impl<ST, T, B: Bind> Routed<B, Nowhere> for SqlLiteral<ST, T> {}
+impl<ST, T, B: Bind> Routed<B, WithoutTable> for SqlLiteral<ST, T> {}
 
-impl<ST, T, B: Bind> Checked<B, Nowhere> for SqlLiteral<ST, T> {}
+impl<ST, T, B: Bind> AllTablesIn<B, WithoutTable> for SqlLiteral<ST, T> {}
 
-impl<Q, V, B: Bind> Routed<B, Nowhere> for UncheckedBind<Q, V> {}
+impl<Q, V, B: Bind> Routed<B, WithoutTable> for UncheckedBind<Q, V> {}
 
-impl<Q, V, B: Bind> Checked<B, Nowhere> for UncheckedBind<Q, V> {}
+impl<Q, V, B: Bind> AllTablesIn<B, WithoutTable> for UncheckedBind<Q, V> {}
 
-impl<Q> LocksNothing<Nowhere> for Q {}
+impl<Q> LocksNothing<WithoutTable> for Q {}
 
 #[diagnostic::do_not_recommend]
-impl<Q: Asks<B>, B> FindsBind<Q, B> for Nowhere {}
+impl<Q: SelectListIn<B>, B> FindsBind<Q, B> for WithoutTable {}
 
 /// `sql_query`, also with values. Diesel can run it by itself, which is not so of what is bound by word.
 impl<Q: Query<SqlType = Untyped> + diesel::RunQueryDsl<()>, B: Bind> Routed<B, RawSql> for Q {}
 
-impl<Q, B: Bind> Checked<B, RawSql> for Q {}
+impl<Q, B: Bind> AllTablesIn<B, RawSql> for Q {}
 
 impl<Q> LocksNothing<RawSql> for Q {}
 
 impl<DB: Backend, Q, B: Bind> Routed<B, BoxedRawSql> for BoxedSqlQuery<'_, DB, Q> {}
 
-impl<Q, B: Bind> Checked<B, BoxedRawSql> for Q {}
+impl<Q, B: Bind> AllTablesIn<B, BoxedRawSql> for Q {}
 
 impl<Q> LocksNothing<BoxedRawSql> for Q {}
 
 // What was told where it belongs: any query at all, looked at when it is run.
 
-impl<Q, B: Bind> Routed<B, ByWord> for BoundTo<Q, B> {}
+impl<Q, B: Bind> Routed<B, ByBoundTo> for BoundTo<Q, B> {}
 
-impl<Q, B: Bind> Routed<B, ByWord> for Told<Q, B> {}
+impl<Q, B: Bind> Routed<B, ByBoundTo> for BoundToQuery<Q, B> {}
 
-impl<Q, B: Bind> Checked<B, ByWord> for Q {}
+impl<Q, B: Bind> AllTablesIn<B, ByBoundTo> for Q {}
 
-impl<Q> LocksNothing<ByWord> for Q {}
+impl<Q> LocksNothing<ByBoundTo> for Q {}

@@ -6,36 +6,36 @@ use diesel::{QueryResult, Table};
 use diesel_async::AsyncConnection;
 use diesel_async::methods::ExecuteDsl;
 
-use super::{ByWord, Command, Execute};
+use super::{Command, Execute, InBoundTo};
 use crate::backend::Sqlite;
 use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
-use crate::query::erased::Erased;
+use crate::query::erased::ErasedQuery;
 
 /// How a command is run: as one statement for each row, all or none of them.
 #[derive(Debug)]
-pub struct RowByRow(());
+pub struct StatementPerRow(());
 
 // Diesel does the same for its own connection to SQLite.
-impl<'q, V, T, Id, Op, const STATIC: bool> Execute<'q, Sqlite, RowByRow>
+impl<'q, V, T, Id, Op, const STATIC: bool> Execute<'q, Sqlite, StatementPerRow>
     for InsertStatement<T, BatchInsert<Vec<ValuesClause<V, T>>, T, Id, STATIC>, Op>
 where
     T: Table + Copy,
     Op: Copy,
     InsertStatement<T, ValuesClause<V, T>, Op>: QueryFragment<Dialect> + Send + 'q,
 {
-    type Command = Vec<Erased<'q, Dialect, ()>>;
+    type Command = Vec<ErasedQuery<'q, Dialect, ()>>;
 
     fn into_command(self) -> Self::Command {
         let (target, operator, returning) = (self.target, self.operator, self.returning);
         let statement = |row| InsertStatement::new(target, row, operator, returning);
-        self.records.values.into_iter().map(|row| Erased::new(statement(row))).collect()
+        self.records.values.into_iter().map(|row| ErasedQuery::new(statement(row))).collect()
     }
 }
 
-impl<'q, Q, B> Execute<'q, Sqlite, ByWord<RowByRow>> for BoundTo<Q, B>
+impl<'q, Q, B> Execute<'q, Sqlite, InBoundTo<StatementPerRow>> for BoundTo<Q, B>
 where
-    Q: Execute<'q, Sqlite, RowByRow>,
+    Q: Execute<'q, Sqlite, StatementPerRow>,
 {
     type Command = Q::Command;
 
@@ -44,12 +44,12 @@ where
     }
 }
 
-impl Command<Sqlite> for Vec<Erased<'_, Dialect, ()>> {
+impl Command<Sqlite> for Vec<ErasedQuery<'_, Dialect, ()>> {
     fn pass(&self, check: Check) -> QueryResult<()> {
         self.iter().try_for_each(|row| check.look_at(row))
     }
 
-    fn lent(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
+    fn split_for_retry(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
         (self, || None)
     }
 
