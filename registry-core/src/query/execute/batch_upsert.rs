@@ -25,41 +25,41 @@ use diesel::sql_types::Bool;
 use diesel::sqlite::{Sqlite as Dialect, SqliteQueryBuilder};
 use diesel::{ConnectionError, ConnectionResult, QueryResult, RunQueryDsl, SqliteConnection};
 
-use super::{ByWord, Execute};
+use super::{Execute, InBoundTo};
 use crate::backend::Sqlite;
 use crate::query::bound_to::BoundTo;
-use crate::query::erased::Erased;
+use crate::query::erased::ErasedQuery;
 
 /// How a command is run: as the one statement that Diesel would give its own connections.
 ///
 /// Diesel implements `RunQueryDsl` for a pair with this `O` only if many rows are inserted, and of all inserts
 /// only upserts can be filtered.
 #[derive(Debug)]
-pub struct AsDieselDoes<O>(PhantomData<fn() -> O>);
+pub struct DieselUpsert<O>(PhantomData<fn() -> O>);
 
-impl<'q, T, V, Op, Ret, O> Execute<'q, Sqlite, AsDieselDoes<O>> for InsertStatement<T, V, Op, Ret>
+impl<'q, T, V, Op, Ret, O> Execute<'q, Sqlite, DieselUpsert<O>> for InsertStatement<T, V, Op, Ret>
 where
     T: QuerySource,
-    Self: FilterDsl<SqlLiteral<Bool>> + ExecuteDsl<Gathering, Dialect> + 'q,
+    Self: FilterDsl<SqlLiteral<Bool>> + ExecuteDsl<CapturingConnection, Dialect> + 'q,
     (O, Self): RunQueryDsl<SqliteConnection>,
 {
-    type Command = Vec<Erased<'q, Dialect, ()>>;
+    type Command = Vec<ErasedQuery<'q, Dialect, ()>>;
 
     fn into_command(self) -> Self::Command {
-        let mut gathering = Gathering::default();
-        let statement = match ExecuteDsl::execute(self, &mut gathering) {
-            Ok(_) => gathering.statement.map(Ok),
+        let mut capturing = CapturingConnection::default();
+        let statement = match ExecuteDsl::execute(self, &mut capturing) {
+            Ok(_) => capturing.statement.map(Ok),
             Err(error) => Some(Err(Arc::new(error))),
         };
-        let statement = statement.map(|query| Gathered::<Self> { query, of: PhantomData });
-        statement.into_iter().map(Erased::new).collect()
+        let statement = statement.map(|query| CapturedStatement::<Self> { query, of: PhantomData });
+        statement.into_iter().map(ErasedQuery::new).collect()
     }
 }
 
 /// The same of what was told where it belongs.
-impl<'q, Q, B, O> Execute<'q, Sqlite, ByWord<AsDieselDoes<O>>> for BoundTo<Q, B>
+impl<'q, Q, B, O> Execute<'q, Sqlite, InBoundTo<DieselUpsert<O>>> for BoundTo<Q, B>
 where
-    Q: Execute<'q, Sqlite, AsDieselDoes<O>>,
+    Q: Execute<'q, Sqlite, DieselUpsert<O>>,
 {
     type Command = Q::Command;
 
@@ -72,17 +72,17 @@ type Values =
     <<Dialect as Backend>::BindCollector<'static> as MoveableBindCollector<Dialect>>::BindData;
 
 /// What was gathered of a query `Q`, whose type shows its tables.
-struct Gathered<Q> {
+struct CapturedStatement<Q> {
     query: Result<CollectedQuery<Values>, Arc<DieselError>>,
     of: PhantomData<fn() -> Q>,
 }
 
-impl<Q> QueryFragment<Dialect> for Gathered<Q> {
+impl<Q> QueryFragment<Dialect> for CapturedStatement<Q> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Dialect>) -> QueryResult<()> {
         match &self.query {
             Ok(query) => query.walk_ast(out),
             Err(error) => {
-                Err(DieselError::QueryBuilderError(Box::new(NotWritten(Arc::clone(error)))))
+                Err(DieselError::QueryBuilderError(Box::new(SqlBuildError(Arc::clone(error)))))
             }
         }
     }
@@ -90,15 +90,15 @@ impl<Q> QueryFragment<Dialect> for Gathered<Q> {
 
 /// The statement cannot be written: as a rule, a value cannot be one of its SQL type.
 #[derive(Debug)]
-struct NotWritten(Arc<DieselError>);
+struct SqlBuildError(Arc<DieselError>);
 
-impl fmt::Display for NotWritten {
+impl fmt::Display for SqlBuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl Error for NotWritten {
+impl Error for SqlBuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.source()
     }
@@ -107,22 +107,22 @@ impl Error for NotWritten {
 /// A connection to nothing, which keeps the last statement that it is given.
 #[derive(Default)]
 #[expect(missing_debug_implementations, reason = "a name for bounds, never seen")]
-pub struct Gathering {
+pub struct CapturingConnection {
     statement: Option<CollectedQuery<Values>>,
     transactions: AnsiTransactionManager,
     /// None.
     instrumentation: Option<Box<dyn Instrumentation>>,
 }
 
-impl ConnectionSealed for Gathering {}
+impl ConnectionSealed for CapturingConnection {}
 
-impl SimpleConnection for Gathering {
+impl SimpleConnection for CapturingConnection {
     fn batch_execute(&mut self, _: &str) -> QueryResult<()> {
         Ok(())
     }
 }
 
-impl Connection for Gathering {
+impl Connection for CapturingConnection {
     type Backend = Dialect;
     type TransactionManager = AnsiTransactionManager;
 
