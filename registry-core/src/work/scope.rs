@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use super::current::{CurrentWork, Slot, Taken};
-use super::entered::Entered;
+use super::entered_future::Entered;
+use super::work_lock::{CurrentWork, Slot, Taken};
 use super::{Committed, Place, Source, UnitOfWork, WorkError, WorkOptions};
 #[cfg(feature = "axum")]
 use crate::bind::Bind;
