@@ -111,6 +111,8 @@
 //! names those that it needs, and does not choose for the program that uses it. `rustls` adds TLS to the
 //! servers among them, see [`DatabaseUrl`]; `metrics` reports what engines do; `axum` is for requests.
 
+// Marks in the documentation what needs a feature. The attribute is unstable, and docs.rs builds with a nightly compiler.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
     expect(

@@ -63,7 +63,7 @@ async fn a_task_does_not_wait_for_its_own_session_and_is_told_where_it_would_hav
     let closing = registry.close();
     let line = line!() - 1;
     told(&at_once(closing).await, "default");
-    let events = log.lines_with(&format!("place=tests/bodies/own_sessions.rs:{line}:"));
+    let events = log.lines_with(&format!("place={}:{line}:", file!()));
     assert_eq!(events.len(), 1, "{events:?}");
     assert!(events[0].contains("ERROR registry: not all sessions are waited for"), "{events:?}");
     assert!(events[0].contains("bind=default"), "{events:?}");

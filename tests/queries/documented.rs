@@ -15,9 +15,11 @@ enum Proof {
     Test(&'static str, &'static str),
 }
 
-const QUERIES: &str = "tests/bodies/queries.rs";
-const SAME_NAMES: &str = "tests/bodies/same_names.rs";
-const SCOPES: &str = "tests/bodies/scopes.rs";
+const QUERIES: &str = "tests/bodies/queries/executors.rs";
+const REFUSALS: &str = "tests/bodies/same_names/refusals.rs";
+const BOXED: &str = "tests/bodies/same_names/boxed.rs";
+const OWN_EXPRESSIONS: &str = "tests/bodies/same_names/own_expressions.rs";
+const SCOPES: &str = "tests/bodies/scopes/warnings.rs";
 
 /// How each row begins, and what holds it to its word.
 const ROWS: [(&str, &[Proof]); 14] = [
@@ -51,7 +53,7 @@ const ROWS: [(&str, &[Proof]); 14] = [
     (
         "the same in a query that was told where it belongs",
         &[Test(
-            "registry-core/src/query/locks.rs",
+            "registry-core/src/query/check/lost_locks.rs",
             "only_the_outermost_lock_of_a_told_query_is_lost",
         )],
     ),
@@ -59,22 +61,22 @@ const ROWS: [(&str, &[Proof]); 14] = [
     (
         "a table of another database anywhere else",
         &[
-            Test(SAME_NAMES, "a_table_is_its_type_wherever_it_stands_in_a_query"),
-            Test(SAME_NAMES, "every_executor_refuses_and_goes_on"),
+            Test(REFUSALS, "a_table_is_its_type_wherever_it_stands_in_a_query"),
+            Test(REFUSALS, "every_executor_refuses_and_goes_on"),
         ],
     ),
     (
         "one in a box",
         &[
-            Test(SAME_NAMES, "what_is_in_a_box_goes_by_name"),
-            Test(SAME_NAMES, "what_is_not_of_diesel_is_looked_into"),
+            Test(BOXED, "what_is_in_a_box_goes_by_name"),
+            Test(OWN_EXPRESSIONS, "what_is_not_of_diesel_is_looked_into"),
         ],
     ),
     (
         "the same, if both databases have a table of that name",
         &[
-            Test(SAME_NAMES, "what_is_in_a_box_goes_by_name"),
-            Test(SAME_NAMES, "a_box_on_a_name_of_both_is_taken_for_its_own"),
+            Test(BOXED, "what_is_in_a_box_goes_by_name"),
+            Test(BOXED, "a_box_on_a_name_of_both_is_taken_for_its_own"),
         ],
     ),
     (

@@ -1,8 +1,9 @@
 //! One test body, every backend. Apart from the rest, as not every test binary has bodies to mount:
 //!
 //! ```ignore
+//! #[path = "../support/mod.rs"]
 //! mod support;
-//! #[path = "support/mount.rs"]
+//! #[path = "../support/mount.rs"]
 //! mod mount;
 //! mount::mount!(sessions, migrations); // tests/bodies/{sessions,migrations}.rs, on every backend
 //! ```
@@ -13,7 +14,7 @@
 /// A body is compiled three times, so it can declare models: it takes `Backend` (the connection type),
 /// `database()` (the URL of a fresh database) and whatever else [`backends`] has from `super`.
 ///
-/// `mount!(in_faults: outages)` is for what needs a server: bodies of `tests/faults`, on PostgreSQL
+/// `mount!(in_faults: outages)` is for what needs a server: bodies of `tests/faults/bodies`, on PostgreSQL
 /// and MariaDB.
 macro_rules! mount {
     (in_faults: $($body:ident),+ $(,)?) => {
@@ -21,7 +22,7 @@ macro_rules! mount {
         $crate::mount::mount! { @@ mysql $($body)+ }
     };
     (@@ $backend:ident $($body:ident)+) => {
-        #[path = "faults"]
+        #[path = "bodies"]
         mod $backend {
             pub(crate) use $crate::servers::$backend::*;
             $(
@@ -37,7 +38,7 @@ macro_rules! mount {
     };
     (@ $backend:ident $($body:ident)+) => {
         // `path` on an inline module is the folder of the modules in it.
-        #[path = "bodies"]
+        #[path = "../bodies"]
         mod $backend {
             pub(crate) use $crate::support::backends::$backend::*;
             $(

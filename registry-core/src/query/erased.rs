@@ -13,7 +13,7 @@ use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::{QueryResult, debug_query};
 
-use super::verdicts::Kind;
+use super::check::Kind;
 use crate::backend::driver::sql_of;
 
 /// A query for a backend `DB` whose rows have the SQL type `ST`.

@@ -7,8 +7,8 @@ use diesel::query_builder::QueryFragment;
 use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::ExecuteDsl;
 
+use super::check::Check;
 use super::erased::Erased;
-use super::hidden::Check;
 use crate::backend::Backend;
 
 /// A command that can be run with connections of type `C`.
@@ -69,6 +69,9 @@ impl<C: Backend> Command<C> for Erased<'_, <C as AsyncConnectionCore>::Backend, 
 #[cfg(feature = "sqlite")]
 #[derive(Debug)]
 pub struct ByWord<How>(std::marker::PhantomData<fn() -> How>);
+
+#[cfg(feature = "sqlite")]
+mod upsert;
 
 #[cfg(feature = "sqlite")]
 mod sqlite {

@@ -6,10 +6,7 @@ use std::panic::Location;
 use diesel::result::Error as DieselError;
 use futures_util::future::BoxFuture;
 
-use super::beside;
-use super::lease::Lease;
-use super::routed::{Checked, FindsBind, LocksNothing, Routed, TakesFrom, Way};
-use super::same::ServedBy;
+use super::routing::{Checked, FindsBind, LocksNothing, Routed, ServedBy, TakesFrom, Way};
 use crate::backend::Backend;
 use crate::bind::Bind;
 use crate::engine::AcquireError;
@@ -18,6 +15,11 @@ use crate::query::QueryError;
 use crate::registry::{Acquire, Registry, Tenant};
 use crate::session::Session;
 use crate::work::{UnitOfWork, WorkError};
+
+pub(super) mod lease;
+mod outside_transaction;
+
+use lease::Lease;
 
 /// The last argument of a query's method, for the query `Q`.
 ///
@@ -118,7 +120,7 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
     const KEEPS_LOCKS: bool = false;
 
     fn lease(self, at: &'static Location<'static>) -> Acquire<'r, B> {
-        beside::look::<B>(self, at);
+        outside_transaction::look::<B>(self, at);
         self.session::<B>().for_query()
     }
 
@@ -148,7 +150,7 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
     const KEEPS_LOCKS: bool = false;
 
     fn lease(self, at: &'static Location<'static>) -> Acquire<'t, B> {
-        beside::look::<B>(self.registry(), at);
+        outside_transaction::look::<B>(self.registry(), at);
         self.session::<B>().for_query()
     }
 

@@ -155,47 +155,32 @@ use diesel::query_dsl::methods::LimitDsl;
 use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::LoadQuery;
 
-mod asks;
-mod beside;
-mod bound;
 mod bound_to;
-mod combined;
+mod check;
 mod erased;
 mod error;
 mod execute;
 mod executor;
-#[cfg(feature = "sqlite")]
-mod gathered;
-mod hidden;
-mod known;
-mod lease;
-mod locks;
 mod optional;
-mod probe;
 mod retry;
-mod routed;
+mod routing;
 mod rows;
 mod run;
-mod same;
 mod save_changes;
-mod shown;
-mod sources;
-mod type_names;
-mod verdicts;
 
 pub use bound_to::{BindDsl, BoundTo};
+pub use check::{Check, HiddenTable};
 pub(crate) use error::Origin;
 pub use error::QueryError;
 pub use execute::Execute;
 pub use executor::{Executor, Lender};
-pub use hidden::{Check, HiddenTable};
 pub use optional::OptionalExtension;
 pub use rows::Rows;
 pub use run::Running;
 pub use save_changes::SaveChangesDsl;
 
 use erased::Erased;
-use routed::Way;
+use routing::Way;
 
 /// The Diesel backend of an executor's connection.
 type BackendOf<E, B> = <<E as Lender<B>>::Connection as AsyncConnectionCore>::Backend;

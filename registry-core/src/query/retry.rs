@@ -10,7 +10,7 @@ use std::panic::Location;
 use diesel::result::Error as DieselError;
 
 use super::executor::Lender;
-use super::lease::{Lease, origin};
+use super::executor::lease::{Lease, origin};
 use crate::backend::driver::Driver;
 use crate::backend::observed::ErrorClass;
 use crate::query::QueryError;

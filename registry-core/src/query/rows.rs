@@ -15,7 +15,7 @@ use futures_util::{Stream, StreamExt};
 use super::BackendOf;
 use super::erased::Erased;
 use super::executor::Lender;
-use super::lease::{Lease, origin};
+use super::executor::lease::{Lease, origin};
 use super::retry::{may_be_repeated, once_more};
 use crate::engine::OpenRows;
 use crate::query::QueryError;

@@ -16,11 +16,11 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::time::{Instant, timeout};
 
 use super::BackendOf;
+use super::check::Check;
 use super::erased::Erased;
 use super::execute::Command;
 use super::executor::Lender;
-use super::hidden::Check;
-use super::lease::Lease;
+use super::executor::lease::Lease;
 use super::retry::{failed, may_be_repeated, once_more};
 use super::rows::Rows;
 use crate::engine::OpenRows;

@@ -9,9 +9,9 @@ use diesel::associations::HasTable;
 use diesel::query_builder::{AsChangeset, AsQuery, IntoUpdateTarget};
 use diesel_async::UpdateAndFetchResults;
 
+use super::check::Check;
 use super::executor::Executor;
-use super::hidden::Check;
-use super::lease::Lease;
+use super::executor::lease::Lease;
 use super::retry::failed;
 
 /// Saving a changed model: diesel-async's trait of that name, on more than connections.

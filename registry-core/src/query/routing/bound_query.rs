@@ -1,0 +1,60 @@
+//! Queries as bound types, for code that asks a query for its bind.
+
+use diesel::internal::table_macro::{BoxedSelectStatement, FromClause, SelectStatement};
+use diesel::query_builder::{DeleteStatement, InsertStatement, UpdateStatement};
+use diesel::query_source::QuerySource;
+
+use super::from_clause::Source;
+use super::statements::{ByTable, ByTarget, Checked};
+use crate::bind::{Bind, Bound};
+use crate::query::bound_to::BoundTo;
+
+#[diagnostic::do_not_recommend]
+impl<F, S, D, W, O, L, G, H, K> Bound for SelectStatement<FromClause<F>, S, D, W, O, L, G, H, K>
+where
+    F: QuerySource + Source,
+    Self: Checked<F::Bind, ByTable>,
+{
+    type Bind = F::Bind;
+}
+
+#[diagnostic::do_not_recommend]
+impl<F, ST, DB, GB> Bound for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
+where
+    F: QuerySource + Source,
+    Self: Checked<F::Bind, ByTable>,
+{
+    type Bind = F::Bind;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, U, Op, Ret> Bound for InsertStatement<T, U, Op, Ret>
+where
+    T: QuerySource + Source,
+    Self: Checked<T::Bind, ByTarget>,
+{
+    type Bind = T::Bind;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, W, V, Ret> Bound for UpdateStatement<T, W, V, Ret>
+where
+    T: QuerySource + Source,
+    Self: Checked<T::Bind, ByTable>,
+{
+    type Bind = T::Bind;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, W, Ret> Bound for DeleteStatement<T, W, Ret>
+where
+    T: QuerySource + Source,
+    Self: Checked<T::Bind, ByTable>,
+{
+    type Bind = T::Bind;
+}
+
+#[diagnostic::do_not_recommend]
+impl<Q, B: Bind> Bound for BoundTo<Q, B> {
+    type Bind = B;
+}

@@ -1,0 +1,163 @@
+//! Connections that end: servers that are killed and started again, and networks that cut them.
+
+use std::time::{Duration, Instant};
+
+use diesel_async::SimpleAsyncConnection;
+use registry_core::ConnectError;
+
+use super::rig::{
+    AT_ONCE, Rig, Session, UPDATE, acquire, assert_answers, assert_whole, connect, connect_error,
+    create_things, number, refused, registry, try_number,
+};
+use super::{DURABLE, LONG, mortal};
+use crate::support::proxy::soon;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_and_started_again_is_used_again() {
+    let server = mortal().await;
+    let url = server.database("killed");
+    let mut observer = connect(&url).await;
+    observer.batch_execute(DURABLE).await.expect("an admin may");
+    create_things(&mut observer).await;
+    let registry = registry(&url, |bind| bind.max_connections(4));
+
+    // Idle, in use, in a transaction, and in a query.
+    let mut held = [(); 4].map(|()| None);
+    for session in &mut held {
+        *session = Some(acquire(&registry).await.expect("a session"));
+    }
+    let [idle, in_use, in_transaction, in_query] = held.map(|session| session.expect("a session"));
+    let (mut in_use, mut in_transaction): (Session, Session) = (in_use, in_transaction);
+    drop(idle);
+    let transaction = in_transaction.transaction(async |session| {
+        session.batch_execute(UPDATE).await.expect("it is up");
+        tokio::task::block_in_place(|| server.kill9());
+        session.batch_execute(UPDATE).await
+    });
+    let query = tokio::spawn(async move {
+        let mut session = in_query;
+        let outcome = session.batch_execute(LONG).await;
+        (session, outcome)
+    });
+    let outcome: Result<(), diesel::result::Error> = soon(transaction).await;
+    outcome.expect_err("its server is gone");
+    let (in_query, outcome) = soon(query).await.expect("no panic");
+    outcome.expect_err("its server is gone");
+    try_number(&mut in_use, "SELECT count(*) AS value").await.expect_err("its server is gone");
+    // Whoever comes meanwhile is told at once.
+    let (error, took) = refused(&registry).await;
+    assert!(took < AT_ONCE, "{took:?}");
+    assert!(matches!(connect_error(&error), ConnectError::Unreachable(_)), "{error:?}");
+    drop((in_use, in_transaction, in_query));
+    let report = registry.check(Duration::from_secs(20)).await;
+    assert!(report.binds[0].failure.is_some());
+    assert_eq!(report.binds[1].failure, None, "the other bind works");
+
+    tokio::task::block_in_place(|| server.start());
+    // Nobody is handed a connection to the server that was.
+    assert_whole(&registry).await;
+    let mut session = acquire(&registry).await.expect("a session");
+    assert_eq!(
+        number(&mut session, "SELECT count(*) AS value FROM things WHERE value = 0").await,
+        1
+    );
+    // The server may be in another test's hands once this is over.
+    drop(session);
+    assert!(registry.close_within(AT_ONCE).await.is_complete());
+}
+
+#[tokio::test]
+async fn connections_that_were_cut_while_idle_reach_nobody() {
+    let rig = Rig::new(|bind| bind).await;
+    for _ in 0..3 {
+        rig.warm().await;
+        rig.proxy.cut();
+        rig.assert_whole().await;
+    }
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_session_whose_connection_was_cut_fails_at_once_and_is_not_lent_again() {
+    // None is checked when it is lent: what is known to be dead must not come back.
+    let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
+    let mut observer = rig.observer().await;
+    create_things(&mut observer).await;
+    let (mut first, mut second) = (rig.session().await, rig.session().await);
+    rig.proxy.cut();
+    let started = Instant::now();
+    try_number(&mut first, "SELECT count(*) AS value").await.expect_err("it was cut");
+    let outcome: Result<(), diesel::result::Error> =
+        soon(second.transaction(async |session| session.batch_execute(UPDATE).await)).await;
+    outcome.expect_err("it was cut");
+    assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
+    drop((first, second));
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_an_error_and_the_connection_is_not_lent_again() {
+    let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
+    let long = format!("SELECT count(*) AS value /* {} */", "x".repeat(100));
+    for bytes in [0, 1, 4, 5, 6, 20] {
+        let mut session = rig.session().await;
+        assert_answers(&mut session, 5).await;
+        rig.proxy.cut_after(bytes);
+        let started = Instant::now();
+        try_number(&mut session, &long).await.expect_err("it was cut in the middle");
+        assert!(started.elapsed() < AT_ONCE, "{bytes} bytes: {:?}", started.elapsed());
+        drop(session);
+        rig.assert_whole().await;
+    }
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_greeting_that_breaks_off_is_told_at_once_as_a_server_that_cannot_be_reached() {
+    for bytes in [0, 1, 7, 30, 90] {
+        let rig = Rig::new(|bind| bind).await;
+        rig.proxy.cut_after(bytes);
+        let (error, took) = refused(&rig.registry).await;
+        assert!(took < AT_ONCE, "{bytes} bytes: {took:?}");
+        let error = connect_error(&error);
+        assert!(matches!(error, ConnectError::Unreachable(_)), "{bytes} bytes: {error:?}");
+        assert!(error.is_transient());
+        rig.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_slow_network_is_only_slow() {
+    let rig = Rig::new(|bind| bind).await;
+    let delay = Duration::from_millis(40);
+    rig.proxy.delay(delay);
+    let started = Instant::now();
+    let mut session = rig.session().await;
+    assert!(started.elapsed() >= 2 * delay);
+    let started = Instant::now();
+    assert_answers(&mut session, 5).await;
+    assert!(started.elapsed() >= 2 * delay && started.elapsed() < AT_ONCE);
+    drop(session);
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_anywhere_while_it_is_prepared_may_be_opened_again() {
+    let rig = Rig::new(|bind| {
+        bind.max_lifetime(Duration::from_millis(1))
+            .on_connect(["SELECT 1"])
+            .read_only(true)
+            .statement_timeout(Duration::from_secs(20))
+    })
+    .await;
+    for bytes in (0..900).step_by(7) {
+        rig.proxy.cut_after(bytes);
+        if let Err(error) = rig.acquire().await {
+            let what = connect_error(&error);
+            assert!(matches!(what, ConnectError::Unreachable(_)), "after {bytes}: {error:?}");
+            assert!(error.is_transient());
+        }
+    }
+    rig.proxy.heal().await;
+    rig.finish().await;
+}
