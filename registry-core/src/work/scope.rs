@@ -302,7 +302,7 @@ impl Scope {
     }
 
     /// Whether the calling task is in a scope of that registry, or of a tenant of it.
-    pub(crate) fn is_entered_of(registry: &Registry) -> bool {
+    pub(crate) fn is_current_of(registry: &Registry) -> bool {
         let is_of = |current: &Current| current.scope.0.source.registry().is(registry);
         CURRENT.try_with(is_of).unwrap_or(false)
     }
