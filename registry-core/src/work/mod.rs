@@ -121,22 +121,23 @@ use crate::session::Session;
 use crate::settings::BindKey;
 
 mod begin;
-mod current;
-mod entered;
-mod error;
-mod part;
-mod scope;
-mod several;
+mod entered_future;
 
-pub use current::CurrentWork;
+mod error;
+mod participant;
+mod scope;
+mod sessions_for;
+mod work_lock;
+
 pub use error::{CommitError, Committed, Outcome, WorkError, WorkFailure};
 pub use scope::{Scope, Scopes};
-pub use several::Several;
+pub use sessions_for::Several;
+pub use work_lock::CurrentWork;
 
 #[doc(no_inline)]
 pub use crate::settings::{Isolation, WorkOptions, WrongKeys};
 
-use part::{AnyPart, NotReady, Part, Rollback};
+use participant::{AnyPart, NotReady, Part, Rollback};
 
 /// One transaction over as many databases as it touches.
 ///

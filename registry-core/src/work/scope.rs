@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use super::current::{CurrentWork, Slot, Taken};
-use super::entered::Entered;
+use super::entered_future::Entered;
+use super::work_lock::{CurrentWork, Slot, Taken};
 use super::{Committed, Place, Source, UnitOfWork, WorkError, WorkOptions};
 #[cfg(feature = "axum")]
 use crate::bind::Bind;
@@ -302,7 +302,7 @@ impl Scope {
     }
 
     /// Whether the calling task is in a scope of that registry, or of a tenant of it.
-    pub(crate) fn is_entered_of(registry: &Registry) -> bool {
+    pub(crate) fn is_current_of(registry: &Registry) -> bool {
         let is_of = |current: &Current| current.scope.0.source.registry().is(registry);
         CURRENT.try_with(is_of).unwrap_or(false)
     }

@@ -9,7 +9,7 @@ use crate::work::Scope;
 /// Warns of a query that is run beside what the calling task has: in a scope, in every build; beside a session of the
 /// same bind or a unit of work of any, in debug builds, since that takes longer to find out than a query should.
 pub(super) fn look<B: Bind>(registry: &Registry, at: &'static Location<'static>) {
-    if Scope::is_entered_of(registry) {
+    if Scope::is_current_of(registry) {
         if registry.is_first_beside(B::KEY, at) {
             tracing::warn!(
                 target: "registry",

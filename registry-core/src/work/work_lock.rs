@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, sleep_until};
 
-use super::entered::{Entered, Waiter};
+use super::entered_future::{Entered, Waiter};
 use super::scope::{Scope, entered};
 use super::{Place, UnitOfWork, WorkError};
 use crate::engine::caller::Caller;
