@@ -12,7 +12,7 @@ use diesel_async::AsyncConnectionCore;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::hosts::Hosts;
+use super::host_failover::Hosts;
 use super::migrate::{MakesRoom, Migrated, MigrationLock, MigrationSession, Run, TableReferences};
 use super::namespace::{Namespace, Presence};
 use super::observed::{ErrorClass, Observed};

@@ -4,14 +4,14 @@ use diesel_async::AsyncConnection;
 
 use crate::settings::{BackendKind, DatabaseUrl};
 
-pub(crate) mod diagnosis;
 pub(crate) mod driver;
 mod error;
+pub(crate) mod error_class;
 #[cfg_attr(
     not(any(feature = "postgres", feature = "mysql")),
     expect(dead_code, reason = "only servers have hosts")
 )]
-pub(crate) mod hosts;
+pub(crate) mod host_failover;
 pub(crate) mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
@@ -23,7 +23,7 @@ pub(crate) mod namespace;
 pub(crate) mod observed;
 #[cfg(feature = "postgres")]
 mod postgres;
-pub(crate) mod resources;
+pub(crate) mod resource_exhaustion;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(all(feature = "rustls", any(feature = "postgres", feature = "mysql")))]

@@ -5,7 +5,7 @@ use tokio::time::timeout;
 
 use super::checkout::Checkout;
 use crate::backend::Backend;
-use crate::backend::diagnosis::Diagnosis;
+use crate::backend::error_class::Diagnosis;
 use crate::backend::observed::{ErrorClass, TransactionDoubts, TransactionStatus};
 
 impl<C: Backend> Checkout<C> {

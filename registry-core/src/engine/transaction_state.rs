@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::AnyEngine;
 use super::checkout::Checkout;
 use crate::backend::Backend;
-use crate::backend::diagnosis::Diagnosis;
+use crate::backend::error_class::Diagnosis;
 use crate::backend::observed::{ErrorClass, SessionEffects, TransactionDoubts, TransactionStatus};
 
 /// What is known of a transaction since its begin.

@@ -15,8 +15,8 @@ use diesel::result::{DatabaseErrorKind, Error};
 
 use super::doubts::{Doubts, Heard, Open};
 use super::stats::slow_query;
-use crate::backend::diagnosis::{Diagnosis, LastError, is_transient};
 use crate::backend::driver::sql_of;
+use crate::backend::error_class::{Diagnosis, LastError, is_transient};
 use crate::backend::observed::{
     ERRORS_KEPT, ErrorClass, Observed, SessionEffects, TransactionDoubts,
 };

@@ -17,9 +17,9 @@ use super::wire::{Refusal, Wire};
 use super::{Postgres, classify};
 use crate::backend::ConnectError;
 use crate::backend::driver::{Canceller, Driver, OpenedConnection};
-use crate::backend::hosts::{Hosts, more_telling, share, silent};
+use crate::backend::host_failover::{Hosts, more_telling, share, silent};
 use crate::backend::observed::Observed;
-use crate::backend::resources::not_reached;
+use crate::backend::resource_exhaustion::not_reached;
 #[cfg(feature = "rustls")]
 use crate::backend::tls::connector::Connector;
 #[cfg(feature = "rustls")]

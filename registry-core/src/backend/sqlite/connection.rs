@@ -16,7 +16,7 @@ use diesel_async::{
 };
 use futures_util::future::{BoxFuture, FutureExt};
 
-use super::refusal::NotOpened;
+use super::open_error::NotOpened;
 use super::rows::{Output, Row, Rows, load};
 use super::statement::{Statement, execute};
 use super::thread::{Answer, Database, Thread};

@@ -16,7 +16,7 @@ use diesel::{ConnectionError, ConnectionResult, QueryResult, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::closing::{self, Closing, Turns};
-use super::refusal::NotOpened;
+use super::open_error::NotOpened;
 use super::rows::Handover;
 use super::transaction::Effects;
 use crate::backend::observed::Observed;

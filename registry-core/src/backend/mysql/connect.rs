@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 use super::classify;
 use crate::backend::ConnectError;
 use crate::backend::driver::ConnectContext;
-use crate::backend::hosts::{more_telling, share, silent};
+use crate::backend::host_failover::{more_telling, share, silent};
 use crate::backend::observed::Observed;
 #[cfg(feature = "rustls")]
 use crate::cause::Chain;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::diagnosis::Said;
+use super::error_class::Said;
 use crate::latch::Latch;
 use crate::sql::{Effects, SessionEffect, TransactionEffect};
 
