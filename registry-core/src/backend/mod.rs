@@ -16,10 +16,6 @@ pub(crate) mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
 pub(crate) mod namespace;
-#[cfg_attr(
-    not(feature = "postgres"),
-    expect(dead_code, reason = "the stream of no other database is read")
-)]
 pub(crate) mod observed;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -12,7 +12,7 @@ use diesel::result::Error as DieselError;
 use super::executor::Lender;
 use super::lease::{Lease, origin};
 use crate::backend::driver::Driver;
-use crate::backend::observed::ErrorClass;
+use crate::backend::error_class::ErrorClass;
 use crate::query::QueryError;
 
 /// Whether a query that is run on `E` may be run again.

@@ -18,6 +18,6 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use dialect::Dialect;
+pub(crate) use dialect::Dialect;
 pub(crate) use effects::{Effects, SessionEffect, TransactionEffect, effects};
 pub(crate) use tables::{NamedTable, first_name, tables};

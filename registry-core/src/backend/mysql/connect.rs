@@ -45,7 +45,7 @@ pub(super) async fn connect(
         match tried.unwrap_or_else(|_| Err(silent())) {
             Ok(conn) => {
                 hosts.reached(&place(&address));
-                observed.note_place(place(&address));
+                observed.stream.note_host(place(&address));
                 return Ok(conn);
             }
             // Each would be told the same password.

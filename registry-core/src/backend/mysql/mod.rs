@@ -20,9 +20,10 @@ use super::Backend;
 use super::driver::{
     Canceller, ConnectContext, DEFERRABLE, Driver, OpenedConnection, begin_by_ansi,
 };
+use super::error_class::ErrorClass;
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
-use super::observed::{ErrorClass, Observed, Parting};
+use super::observed::{Observed, TerminationGuard};
 use super::resource_exhaustion::not_reached;
 use crate::backend::ConnectError;
 use crate::cause::DriverError;
@@ -139,8 +140,8 @@ impl Driver for Mysql {
             builder.prefer_socket(false)
         };
         let observed = Arc::new(Observed::default());
-        let builder =
-            builder.local_infile_handler(Some(NoFiles { _parting: Parting::of(&observed) }));
+        let builder = builder
+            .local_infile_handler(Some(NoFiles { _parting: TerminationGuard::new(&observed) }));
         let mut conn = connect::connect(builder, url, reach, &observed).await?;
         if options.read_only {
             set(&mut conn, "SET SESSION TRANSACTION READ ONLY").await?;
@@ -280,7 +281,7 @@ struct Noted {
 /// It is there for what it holds. A connection that is dropped says good-bye (`COM_QUIT`) in a task of the driver's,
 /// of which nobody hears; but the driver keeps its options, and this in them, until that is done.
 struct NoFiles {
-    _parting: Parting,
+    _parting: TerminationGuard,
 }
 
 impl GlobalHandler for NoFiles {
