@@ -113,7 +113,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::async_func::AsyncFunc;
-use crate::backend::observed::ErrorClass;
+use crate::backend::error_class::ErrorClass;
 use crate::bind::{Bind, Bound};
 use crate::error::Error;
 use crate::registry::{Acquire, Registry, Tenant};

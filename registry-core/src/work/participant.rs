@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::error::{WorkError, WorkFailure};
 use crate::backend::Backend;
 use crate::backend::driver::{self, Driver};
-use crate::backend::observed::ErrorClass;
+use crate::backend::error_class::ErrorClass;
 use crate::bind::Bind;
 use crate::engine::{TransactionEnd, TransactionState};
 use crate::session::Session;

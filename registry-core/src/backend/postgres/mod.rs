@@ -25,7 +25,7 @@ use super::Backend;
 use super::driver::{ConnectContext, Driver, OpenedConnection, begin_by_ansi, depth};
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
-use super::resources::not_reached;
+use super::resource_exhaustion::not_reached;
 use crate::backend::ConnectError;
 use crate::cause::DriverError;
 #[cfg(feature = "rustls")]

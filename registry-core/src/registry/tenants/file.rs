@@ -15,7 +15,7 @@ use super::super::migrate::{BackendOf, MigrateReport, run_on};
 use super::Asked;
 use crate::backend::driver::Driver;
 use crate::backend::namespace::LOCK_PAUSE;
-use crate::backend::resources::is_exhausted;
+use crate::backend::resource_exhaustion::is_exhausted;
 use crate::bind::Bind;
 use crate::registry::{CreateTenantError, DropTenantError};
 use crate::settings::url::SqliteFile;

@@ -2,9 +2,9 @@
 //!
 //! Before a parenthesis, a word may be a keyword, a type, or the name of a function, of a table or of a common table expression.
 
-use super::Dialect::{self, Mysql, Postgres, Sqlite};
 use super::functions;
-use super::keyword::{self as word, Keyword};
+use crate::sql::dialect::Dialect::{self, Mysql, Postgres, Sqlite};
+use crate::sql::keyword::{self as word, Keyword};
 
 /// What a word before a parenthesis calls.
 pub(super) enum Call {

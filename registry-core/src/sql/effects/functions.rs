@@ -3,7 +3,7 @@
 //! Types are among them where they are written like calls: `varchar(10)`. Not among them are those that run
 //! SQL which they are given as text (`query_to_xml`, `ts_stat`), as nobody knows what that does.
 
-use super::Dialect;
+use crate::sql::dialect::Dialect;
 
 /// Whether the function of that name is known to leave nothing behind. It is compared without regard to case, as it was
 /// written without quotes.

@@ -1,10 +1,10 @@
 //! What stands around a token of a statement, without which a name before a parenthesis cannot be told from the
 //! call of a function.
 
-use super::Dialect;
 use super::grammar;
-use super::keyword::{self as word, Keyword};
-use super::lexer::{Kind, Token};
+use crate::sql::dialect::Dialect;
+use crate::sql::keyword::{self as word, Keyword};
+use crate::sql::lexer::{Kind, Token};
 
 /// The part of a statement that is read.
 #[derive(Clone, Copy, PartialEq, Eq)]

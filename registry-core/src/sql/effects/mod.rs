@@ -4,12 +4,15 @@
 //! else is taken for a change. What a trigger, a view or an operator of the database's own does is not in
 //! the text, and not seen.
 
-use super::Dialect::{self, Mysql, Postgres, Sqlite};
-use super::body::{Body, Mode, Seen};
-use super::functions;
-use super::grammar::{self, Call};
-use super::keyword::{self as word, Keyword, keyword};
-use super::lexer::{Kind, Lexer};
+mod body;
+mod functions;
+mod grammar;
+
+use self::body::{Body, Mode, Seen};
+use self::grammar::Call;
+use crate::sql::dialect::Dialect::{self, Mysql, Postgres, Sqlite};
+use crate::sql::keyword::{self as word, Keyword, keyword};
+use crate::sql::lexer::{Kind, Lexer};
 
 /// What a text leaves behind if all of it is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 use super::classify;
 use crate::backend::ConnectError;
 use crate::backend::driver::ConnectContext;
-use crate::backend::hosts::{more_telling, share, silent};
+use crate::backend::host_failover::{more_telling, share, silent};
 use crate::backend::observed::Observed;
 #[cfg(feature = "rustls")]
 use crate::cause::Chain;
@@ -45,7 +45,7 @@ pub(super) async fn connect(
         match tried.unwrap_or_else(|_| Err(silent())) {
             Ok(conn) => {
                 hosts.reached(&place(&address));
-                observed.note_place(place(&address));
+                observed.stream.note_host(place(&address));
                 return Ok(conn);
             }
             // Each would be told the same password.
