@@ -129,6 +129,12 @@ mod caller;
 mod engine;
 pub mod error;
 mod func;
+// Its programs need these features, and are only tested where all of them are on.
+#[cfg(any(
+    all(doc, not(doctest)),
+    all(doctest, feature = "axum", feature = "postgres", feature = "sqlite")
+))]
+pub mod guide;
 mod latch;
 mod on_demand;
 mod panicked;
@@ -177,5 +183,5 @@ pub use work::{
 
 /// The program in the README, as a test.
 #[cfg(all(doctest, feature = "sqlite"))]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
