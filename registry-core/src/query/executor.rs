@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::routing::{Checked, FindsBind, LocksNothing, Routed, ServedBy, TakesFrom, Way};
 use crate::backend::Backend;
-use crate::bind::Bind;
+use crate::bind::{Bind, has_key};
 use crate::engine::AcquireError;
 use crate::error::Error;
 use crate::query::QueryError;
@@ -184,7 +184,7 @@ impl<'w, B: Bind> Lender<B> for &'w mut UnitOfWork {
 
 /// The key of a bind, unless it is that of a session by key: what is run there is not checked.
 const fn known<B: Bind>() -> Option<&'static str> {
-    if B::KEY.is_empty() { None } else { Some(B::KEY) }
+    if has_key::<B>() { Some(B::KEY) } else { None }
 }
 
 /// The bind of a connection, of which nothing is known.

@@ -87,11 +87,15 @@ impl BindDefaults {
         Self { is_isolated: true, ..self.clone() }
     }
 
-    /// How long a session of that bind is waited for, before the settings of its engine are known.
+    /// How long a session of the bind `key` is waited for, before the settings of its engine are known.
     pub(crate) fn acquire_timeout(&self, key: BindKey) -> Duration {
-        let said = self.own.get(&key).and_then(|own| own.options.said.acquire_timeout);
-        let said = said.or(self.general.said.acquire_timeout);
-        said.unwrap_or(self.base.acquire_timeout)
+        let own = self.own.get(&key).and_then(|own| own.options.said.acquire_timeout);
+        own.unwrap_or_else(|| self.general_acquire_timeout())
+    }
+
+    /// The same for a bind that has no `acquire_timeout` of its own.
+    pub(crate) fn general_acquire_timeout(&self) -> Duration {
+        self.general.said.acquire_timeout.unwrap_or(self.base.acquire_timeout)
     }
 
     /// `folder` is where relative paths begin.
@@ -154,7 +158,7 @@ impl BindDefaults {
 
 impl fmt::Debug for BindDefaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recipes").finish_non_exhaustive()
+        f.debug_struct("BindDefaults").finish_non_exhaustive()
     }
 }
 
