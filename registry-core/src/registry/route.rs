@@ -249,7 +249,7 @@ pub(super) fn schema_of(
     template: &str,
     tenant: &Tenant,
 ) -> Result<String, AcquireError> {
-    let schema = template.replace(crate::settings::TENANT, tenant.name());
+    let schema = template.replace(crate::settings::TENANT_PLACEHOLDER, tenant.name());
     // PostgreSQL would cut the name, and it could be that of another tenant then.
     if schema.len() > LONGEST_SCHEMA {
         let source = format!("the name of the schema is longer than {LONGEST_SCHEMA} bytes").into();

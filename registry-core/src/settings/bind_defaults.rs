@@ -14,7 +14,7 @@ use super::honour::{Layers, fitted};
 use super::options::OptionLayer;
 use super::ranges::check_ranges;
 use super::resolve::EngineSettings;
-use super::url::{TENANT, is_like_url};
+use super::url::{TENANT_PLACEHOLDER, is_like_url};
 use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions, migrate_url, pooler};
 use crate::settings::BindKey;
 
@@ -165,11 +165,11 @@ impl fmt::Debug for BindDefaults {
 fn check_schema(said: &Said<String>, url: &DatabaseUrl) -> Option<Problem> {
     let message = if url.backend() != BackendKind::Postgres {
         format!("{} has no schemas in a database: only PostgreSQL has", url.backend())
-    } else if !said.value.contains(TENANT) {
-        format!("the schema of a tenant has `{TENANT}` in it")
+    } else if !said.value.contains(TENANT_PLACEHOLDER) {
+        format!("the schema of a tenant has `{TENANT_PLACEHOLDER}` in it")
     } else if url.is_per_tenant() {
         format!(
-            "`{TENANT}` in the URL gives each tenant a database, and this a schema: one will do"
+            "`{TENANT_PLACEHOLDER}` in the URL gives each tenant a database, and this a schema: one will do"
         )
     } else if said.value.contains(['\0', '"']) {
         "a schema has no quotes in its name".to_owned()

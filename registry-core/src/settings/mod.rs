@@ -96,7 +96,7 @@ pub use tenant_name::TenantError;
 pub use unknown_bind::UnknownBind;
 #[cfg(feature = "axum")]
 pub(crate) use url::NotForTenant;
-pub(crate) use url::TENANT;
+pub(crate) use url::TENANT_PLACEHOLDER;
 pub use url::{DatabaseUrl, InvalidUrl};
 pub use work_keys::WrongKeys;
 pub use work_options::{Isolation, WorkOptions};
