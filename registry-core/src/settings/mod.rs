@@ -94,9 +94,9 @@ pub use options::{EngineOptions, ResetOnReturn};
 pub use pooler::Pooler;
 pub use tenant_name::TenantError;
 pub use unknown_bind::UnknownBind;
-#[cfg(feature = "axum")]
-pub(crate) use url::NotForTenant;
 pub(crate) use url::TENANT_PLACEHOLDER;
+#[cfg(feature = "axum")]
+pub(crate) use url::TenantUrlError;
 pub use url::{DatabaseUrl, InvalidUrl};
 pub use work_keys::WrongKeys;
 pub use work_options::{Isolation, WorkOptions};

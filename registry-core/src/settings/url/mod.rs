@@ -32,7 +32,7 @@ pub(crate) const TENANT_PLACEHOLDER: &str = "{tenant}";
 
 /// Why a tenant cannot have the database that a template gives it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NotForTenant {
+pub(crate) enum TenantUrlError {
     /// The server would cut the name, and it could be that of another tenant then.
     #[error("the name of the database is longer than {limit} bytes")]
     TooLong { limit: usize },
@@ -248,7 +248,7 @@ impl DatabaseUrl {
     /// it. A SQLite file must be there already, whatever the URL says of its `mode`.
     ///
     /// Fails if what comes out could be another tenant's.
-    pub(crate) fn for_tenant(&self, tenant: &str) -> Result<Self, NotForTenant> {
+    pub(crate) fn for_tenant(&self, tenant: &str) -> Result<Self, TenantUrlError> {
         Ok(Self::new(match &self.0.target {
             Target::Server(server) => {
                 Target::Server(server.for_tenant(TENANT_PLACEHOLDER, tenant)?)
