@@ -11,8 +11,8 @@ use crate::cause::DriverError;
 use crate::on_demand::OnDemand;
 use crate::settings::WorkOptions;
 use crate::settings::{
-    self, BindKey, BindSettings, CredentialSource, Credentials, DatabaseUrl, EngineOptions,
-    EngineSettings, FromCode, Problem, Resolved, Settings, SettingsError,
+    self, BindKey, BindSettings, BuilderSettings, CredentialSource, Credentials, DatabaseUrl,
+    EngineOptions, EngineSettings, Problem, Resolved, Settings, SettingsError,
 };
 use crate::{backend, engine};
 
@@ -21,7 +21,7 @@ use crate::{backend, engine};
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RegistryBuilder {
     settings: Settings,
-    code: FromCode,
+    code: BuilderSettings,
     resolvers: Vec<TenantResolver>,
     work: WorkOptions,
 }
@@ -51,7 +51,7 @@ impl RegistryBuilder {
     /// Adds a bind with a database for each tenant, which `resolver` finds, see
     /// [`Tenant`](crate::Tenant).
     pub fn tenants(mut self, key: impl Into<String>, resolver: TenantResolver) -> Self {
-        self.code.resolved.push(key.into());
+        self.code.resolver_binds.push(key.into());
         self.resolvers.push(resolver);
         self
     }

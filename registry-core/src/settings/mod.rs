@@ -103,7 +103,7 @@ pub use work_options::{Isolation, WorkOptions};
 
 pub(crate) use bind_defaults::BindDefaults;
 pub(crate) use credentials::CredentialSource;
-pub(crate) use resolve::{EngineSettings, FromCode, OnDemandOptions, Resolved, resolve};
+pub(crate) use resolve::{BuilderSettings, EngineSettings, OnDemandOptions, Resolved, resolve};
 pub(crate) use tenant_name::TenantName;
 
 use draft::Draft;
