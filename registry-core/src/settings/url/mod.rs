@@ -177,9 +177,9 @@ impl DatabaseUrl {
         not(any(feature = "postgres", feature = "mysql")),
         expect(dead_code, reason = "only servers have drivers that read URLs")
     )]
-    pub(crate) fn without_odd_names(&self, message: &str) -> String {
+    pub(crate) fn redact_message(&self, message: &str) -> String {
         match &self.0.target {
-            Target::Server(server) => server.without_odd_names(message),
+            Target::Server(server) => server.redact_message(message),
             Target::Sqlite(_) => message.to_owned(),
         }
     }

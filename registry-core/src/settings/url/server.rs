@@ -254,7 +254,7 @@ impl ServerUrl {
     }
 
     /// `message` without the names of parameters that may be secrets gone astray.
-    pub(super) fn without_odd_names(&self, message: &str) -> String {
+    pub(super) fn redact_message(&self, message: &str) -> String {
         let odd = self.parameters.iter().filter(|parameter| !parameter.shows_name());
         odd.fold(message.to_owned(), |message, parameter| {
             let name = percent_decode_str(&parameter.name).decode_utf8_lossy();
