@@ -33,8 +33,10 @@ pub(super) fn replace(
         _ => None,
     };
     if settings.tenant_schema.as_deref().is_some_and(|schema| Some(schema) != own_schema) {
-        let source =
-            SettingsError::of("tenant_schema", "it is not changed while the registry is used");
+        let source = SettingsError::from_problem(
+            "tenant_schema",
+            "it is not changed while the registry is used",
+        );
         return Err(ReplaceError::Settings { key, source });
     }
     match entry {

@@ -303,7 +303,7 @@ impl fmt::Debug for Settings {
 fn unreadable(path: &Path, source: io::Error) -> SettingsError {
     if path.to_str().is_some_and(url::is_like_url) {
         let message = "the path of a file is expected, and what stands there looks like a URL";
-        return SettingsError::of("settings file", message);
+        return SettingsError::from_problem("settings file", message);
     }
     SettingsError::Unreadable { path: path.to_owned(), source }
 }

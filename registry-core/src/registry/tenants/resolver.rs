@@ -226,7 +226,7 @@ impl TenantBind {
         if settings.tenant_schema.is_some() {
             let message =
                 "a resolver finds databases; a bind with a schema for each tenant has one";
-            let source = SettingsError::of("tenant_schema", message);
+            let source = SettingsError::from_problem("tenant_schema", message);
             return Err(AcquireError::Settings { key, source });
         }
         let identity = self.identity(settings, tenant)?;
