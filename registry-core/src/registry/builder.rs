@@ -121,7 +121,7 @@ impl RegistryBuilder {
             // Otherwise binds may be missing for another reason.
             let known = engines.iter().map(|engine| engine.key).chain(resolved.iter().copied());
             let known: Vec<BindKey> = known.collect();
-            let wrong = work.check(&known).err();
+            let wrong = work.check_keys(&known).err();
             problems.extend(wrong.map(|wrong| Problem::new("work", wrong.to_string())));
         }
         if !problems.is_empty() {
