@@ -22,7 +22,7 @@ pub(super) fn replace(
     if registry.is_closed() {
         return Err(ReplaceError::Closed { key });
     }
-    let settings = registry.0.bind_defaults.engine(key, settings);
+    let settings = registry.0.bind_defaults.engine_settings(key, settings);
     let settings = settings.map_err(|source| ReplaceError::Settings { key, source })?;
     let is_per_tenant = matches!(entry, BindEntry::Tenants(_));
     if settings.url.is_per_tenant() != is_per_tenant {

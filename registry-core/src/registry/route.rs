@@ -234,7 +234,7 @@ pub(crate) fn identity_of<B: Bind>(
     settings: BindSettings,
 ) -> Result<EngineIdentity, AcquireError> {
     let key = key_of::<B>();
-    let settings = registry.0.bind_defaults.engine(key, settings);
+    let settings = registry.0.bind_defaults.engine_settings(key, settings);
     let settings = settings.map_err(|source| AcquireError::Settings { key, source })?;
     check_backend::<B::Connection>(key, settings.url.backend())?;
     if settings.url.is_per_tenant() || settings.tenant_schema.is_some() {

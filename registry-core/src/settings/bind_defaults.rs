@@ -44,13 +44,13 @@ pub(super) struct Own {
 impl BindDefaults {
     /// The settings of an engine for the bind `key`, at another place: what `bind` does not say is
     /// as the bind itself has it.
-    pub(crate) fn engine(
+    pub(crate) fn engine_settings(
         &self,
         key: BindKey,
         bind: BindSettings,
     ) -> Result<EngineSettings, SettingsError> {
         let place = format!("settings of {:?}", key.as_str());
-        match self.engine_of_tenant(key, bind)? {
+        match self.tenant_engine_settings(key, bind)? {
             engine if self.is_isolated && engine.url.backend() == BackendKind::Sqlite => {
                 let message = "in test isolation, only the binds of the settings have copies";
                 Err(SettingsError::from_problems(vec![Problem::new(place, message)]))
@@ -61,7 +61,7 @@ impl BindDefaults {
 
     /// The same for a tenant, whose SQLite database has a copy in test isolation: these are the settings of
     /// the original.
-    pub(crate) fn engine_of_tenant(
+    pub(crate) fn tenant_engine_settings(
         &self,
         key: BindKey,
         bind: BindSettings,

@@ -221,7 +221,7 @@ impl TenantBind {
             return Err(AcquireError::UnknownTenant { key, tenant, source: None });
         };
         let settings = bind_defaults
-            .engine_of_tenant(key, bind)
+            .tenant_engine_settings(key, bind)
             .map_err(|source| AcquireError::Settings { key, source })?;
         if settings.tenant_schema.is_some() {
             let message =
