@@ -116,10 +116,11 @@ impl RegistryBuilder {
     pub fn build(self) -> Result<Registry, SettingsError> {
         let Self { settings, code, resolvers, work } = self;
         let resolved = settings::resolve(&settings, code, backend::check_url);
-        let Resolved { engines, resolved, bind_defaults, on_demand, mut problems } = resolved;
+        let Resolved { engines, resolver_binds, bind_defaults, on_demand, mut problems } = resolved;
         if problems.is_empty() {
             // Otherwise binds may be missing for another reason.
-            let known = engines.iter().map(|engine| engine.key).chain(resolved.iter().copied());
+            let known =
+                engines.iter().map(|engine| engine.key).chain(resolver_binds.iter().copied());
             let known: Vec<BindKey> = known.collect();
             let wrong = work.check_keys(&known).err();
             problems.extend(wrong.map(|wrong| Problem::new("work", wrong.to_string())));
@@ -128,10 +129,10 @@ impl RegistryBuilder {
             return Err(SettingsError::from_problems(problems));
         }
         // Without a problem, each key has been read, in order.
-        let resolved = resolved.into_iter().zip(resolvers).map(|(key, resolver)| {
+        let tenant_binds = resolver_binds.into_iter().zip(resolvers).map(|(key, resolver)| {
             BindEntry::Tenants(TenantBind::new(key, TenantSource::Resolver(resolver)))
         });
-        let binds = engines.into_iter().map(serve).chain(resolved).collect();
+        let binds = engines.into_iter().map(serve).chain(tenant_binds).collect();
         Ok(Registry::new(binds, bind_defaults, OnDemand::new(on_demand), work, None))
     }
 }

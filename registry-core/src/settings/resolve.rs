@@ -120,8 +120,8 @@ fn resolve_with(
     let mut binds: BTreeMap<BindKey, (BindDraft, &Path)> = in_settings.collect();
     let nothing_said = binds.is_empty() && code.binds.is_empty() && code.resolver_binds.is_empty();
     binds.extend(read_code(code.binds, &mut problems));
-    let resolved = read_keys(code.resolver_binds, "tenants", &mut problems);
-    for key in &resolved {
+    let resolver_binds = read_keys(code.resolver_binds, "tenants", &mut problems);
+    for key in &resolver_binds {
         if binds.contains_key(key) {
             let message = "said twice: the settings of this bind's databases come from code";
             problems.push(Problem::new(format!("tenants({:?})", key.as_str()), message));
@@ -144,7 +144,7 @@ fn resolve_with(
     };
     for (key, source) in code.credentials {
         match BindKey::new(&key) {
-            Ok(key) if binds.contains_key(&key) || resolved.contains(&key) => {
+            Ok(key) if binds.contains_key(&key) || resolver_binds.contains(&key) => {
                 bind_defaults.credentials.insert(key, source);
             }
             _ => problems
@@ -166,7 +166,13 @@ fn resolve_with(
         problems.push(no_database(&overrides));
     }
     let on_demand = bounds(on_demand, code.on_demand, &mut problems);
-    Resolved { engines, resolved, bind_defaults, on_demand, problems: without_repetition(problems) }
+    Resolved {
+        engines,
+        resolver_binds,
+        bind_defaults,
+        on_demand,
+        problems: without_repetition(problems),
+    }
 }
 
 fn bounds(
