@@ -281,7 +281,7 @@ impl<C: Backend> TypedEngine<C> {
         let ready = async {
             let url = match &self.settings.credentials {
                 Some(source) => {
-                    let asked = source.put_in(url).await;
+                    let asked = source.url_with_credentials(url).await;
                     &asked.map_err(ConnectError::Credentials)?
                 }
                 None => url,

@@ -452,7 +452,7 @@ impl Registry {
 
     /// How long sessions are waited for, where no bind says otherwise.
     pub(crate) fn acquire_timeout(&self) -> Duration {
-        self.0.bind_defaults.acquire_timeout(BindKey::NONE)
+        self.0.bind_defaults.general_acquire_timeout()
     }
 
     /// The keys of all binds, in alphabetical order.

@@ -262,7 +262,7 @@ impl UnitOfWork {
     ///
     /// [`CommitError`] says of each bind what became of it.
     pub async fn commit(mut self) -> Result<Committed, CommitError> {
-        let order = std::mem::take(&mut self.options).into_order();
+        let order = std::mem::take(&mut self.options).into_commit_order();
         self.commit_in_order(&order).await
     }
 
@@ -279,7 +279,9 @@ impl UnitOfWork {
         keys: &[K],
     ) -> Result<Committed, CommitError> {
         self.is_ending = true;
-        if let Err(wrong_keys) = WrongKeys::in_order(keys, self.source.registry().bind_keys()) {
+        if let Err(wrong_keys) =
+            WrongKeys::check_commit_order(keys, self.source.registry().bind_keys())
+        {
             let mut error = self.not_committed(Vec::new(), None).await;
             error.wrong_keys = Some(wrong_keys);
             return Err(error);
@@ -477,11 +479,11 @@ impl UnitOfWork {
             check(&mut *self.parts[at], false).await?;
             return Ok(at);
         }
-        self.options.check(self.source.registry().bind_keys())?;
+        self.options.check_keys(self.source.registry().bind_keys())?;
         let acquiring = Acquiring::new(&self.is_acquiring);
         let session = self.source.session::<B>().await?;
         drop(acquiring);
-        let options = self.options.of(session.bind_key());
+        let options = self.options.for_key(session.bind_key());
         let part = Part::begin(session, options, self.level).await?;
         self.parts.push(Box::new(part));
         Ok(self.parts.len() - 1)

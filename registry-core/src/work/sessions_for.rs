@@ -4,8 +4,9 @@ use std::any::Any;
 use std::future::Future;
 
 use super::{UnitOfWork, WorkError};
-use crate::bind::{Bind, Bound};
+use crate::bind::{Bind, Bound, key_of};
 use crate::session::Session;
+use crate::settings::BindKey;
 
 /// Two, three or four models of different binds, as a tuple: see
 /// [`UnitOfWork::sessions_for`](super::UnitOfWork::sessions_for).
@@ -28,7 +29,7 @@ macro_rules! several {
                 $(let $at = work.touch::<$model::Bind>().await?;)+
                 let parts = match work.parts.get_disjoint_mut([$($at),+]) {
                     Ok(parts) => parts,
-                    Err(_) => return Err(twice(&[$(<$model::Bind as Bind>::KEY),+])),
+                    Err(_) => return Err(twice(&[$(key_of::<$model::Bind>()),+])),
                 };
                 let [$($at),+] = parts;
                 Ok(($(session::<$model::Bind>($at.session())?,)+))
@@ -42,13 +43,12 @@ several!(A a, B b, C c);
 several!(A a, B b, C c, D d);
 
 fn session<B: Bind>(session: &mut dyn Any) -> Result<&mut Session<B>, WorkError> {
-    session.downcast_mut().ok_or_else(|| twice(&[B::KEY, B::KEY]))
+    session.downcast_mut().ok_or_else(|| twice(&[key_of::<B>(); 2]))
 }
 
 /// The first key that is there twice.
-fn twice(keys: &[&str]) -> WorkError {
+fn twice(keys: &[BindKey]) -> WorkError {
     let again = keys.iter().enumerate().find(|(at, key)| keys[..*at].contains(key));
-    let key = again.map_or(keys[0], |(_, key)| key);
-    let key = crate::settings::BindKey::new(key).unwrap_or(crate::settings::BindKey::NONE);
+    let key = again.map_or(keys[0], |(_, key)| *key);
     WorkError::Twice { key }
 }

@@ -6,7 +6,7 @@ use std::panic::Location;
 use diesel::result::Error as DieselError;
 
 use super::{ConnectsTo, Executor, Lender};
-use crate::bind::Bind;
+use crate::bind::{Bind, has_key};
 use crate::query::routing::{AllTablesIn, FindsBindOnSession, Routed, RunsOnSessionOf};
 use crate::session::Session;
 
@@ -40,5 +40,5 @@ impl<S: Bind, B: RunsOnSessionOf<S>> Lender<B> for &mut Session<S> {
 
 /// The key of a bind, unless it is that of a session by key: what is run there is not checked.
 const fn known<B: Bind>() -> Option<&'static str> {
-    if B::KEY.is_empty() { None } else { Some(B::KEY) }
+    if has_key::<B>() { Some(B::KEY) } else { None }
 }
