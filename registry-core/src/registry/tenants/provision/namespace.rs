@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
 
-use super::super::migrate::{BackendOf, Connected, MigrateReport, run_on};
 use super::Asked;
 use crate::backend::ConnectError;
 use crate::backend::driver::Driver;
@@ -12,6 +11,7 @@ use crate::backend::namespace::{Namespace, Presence};
 use crate::bind::Bind;
 use crate::cause::DriverError;
 use crate::engine::AcquireError;
+use crate::registry::migrate::{BackendOf, Connected, MigrateReport, run_on};
 use crate::registry::{CreateTenantError, DropTenantError, MigrateError};
 use crate::settings::{BackendKind, EngineSettings};
 

@@ -19,15 +19,15 @@ mod sync {
     pub(super) use loom::sync::{Mutex, MutexGuard};
 }
 
-#[path = "lru.rs"]
-mod lru;
-#[path = "shelf.rs"]
-mod shelf;
+#[path = "cache.rs"]
+mod cache;
+#[path = "policy.rs"]
+mod policy;
 #[path = "../engine/use_count.rs"]
 mod uses;
 
-use lru::{Engine, Leaving};
-use shelf::Shelf;
+use cache::Shelf;
+use policy::{Engine, Leaving};
 use uses::{EngineOwner, UseCount};
 
 /// An engine without a pool.

@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use diesel::migration::MigrationSource;
 use diesel_async::SimpleAsyncConnection;
 
-use super::super::migrate::{BackendOf, MigrateReport, run_on};
 use super::Asked;
 use crate::backend::driver::Driver;
 use crate::backend::namespace::LOCK_PAUSE;
 use crate::backend::resource_exhaustion::is_exhausted;
 use crate::bind::Bind;
+use crate::registry::migrate::{BackendOf, MigrateReport, run_on};
 use crate::registry::{CreateTenantError, DropTenantError};
 use crate::settings::url::SqliteFile;
 use crate::settings::{DatabaseUrl, EngineSettings};

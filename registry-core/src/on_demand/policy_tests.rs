@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::lru::{Engine, Leaving, Lru, Ticket, Turn};
+use super::policy::{Engine, Leaving, Lru, Ticket, Turn};
 
 type Key = u8;
 

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::lru::{Counts, Engine, Leaving, Lru, Ticket, Turn};
+use super::policy::{Counts, Engine, Leaving, Lru, Ticket, Turn};
 use super::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 
 /// [`Lru`] under a lock, and those who wait for it.
