@@ -77,7 +77,7 @@ impl<C: Backend> TypedEngine<C> {
         });
         let answered = answer.await.is_ok_and(|answered| answered);
         // The question was not the borrower's.
-        watch.observed.forget_effects();
+        watch.observed.session.forget_effects();
         if answered {
             watch.rows_are_read();
             lease.keep();
@@ -95,7 +95,7 @@ impl<C: Backend> TypedEngine<C> {
 
 /// Whether there may be rows in the way that the last borrower has not read.
 fn may_have_rows<C: Backend>(watch: &Watch) -> bool {
-    C::LEAVES_ROWS && !watch.observed.is_read() && watch.may_have_rows()
+    C::LEAVES_ROWS && !watch.observed.reads_stream() && watch.may_have_rows()
 }
 
 /// For how long an answer is waited for that comes behind rows which nobody may have read: opening another

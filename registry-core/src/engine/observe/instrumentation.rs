@@ -48,15 +48,15 @@ impl Instrumentation for Watcher {
                 if self.watch.holder.load(Ordering::Relaxed) != 0 {
                     self.watch.is_held_by(Caller::current());
                 }
-                self.watch.observed.forget_error();
+                self.watch.observed.errors.forget_last();
                 if self.watch.is_questioned.load(Ordering::Relaxed)
-                    && !self.watch.observed.is_read()
+                    && !self.watch.observed.reads_stream()
                     && !self.judge.knows_transactions
                 {
                     // Before its end, which may never be reported.
                     let note = |sql: &str| {
                         if self.judged.effects(self.judge.dialect, sql).may_end {
-                            self.watch.observed.raise(TransactionDoubts::ENDED);
+                            self.watch.observed.transaction.raise_doubts(TransactionDoubts::ENDED);
                         }
                     };
                     let _ = write!(Statements(note), "{}", sql_of(query));
@@ -70,7 +70,7 @@ impl Instrumentation for Watcher {
                 if let Some(error) = error {
                     self.watch.note_error(error, self.judge);
                 }
-                if !self.watch.observed.is_read() {
+                if !self.watch.observed.reads_stream() {
                     let (observed, judge) = (&self.watch.observed, self.judge);
                     // The drivers write the statement in one piece, which is looked at in place.
                     let note = |sql: &str| {
@@ -81,7 +81,7 @@ impl Instrumentation for Watcher {
                             effects.transaction = TransactionEffect::None;
                         }
                         observed.note_effects(effects);
-                        observed.raise(questions(sql, effects, may_have_rows));
+                        observed.transaction.raise_doubts(questions(sql, effects, may_have_rows));
                     };
                     let _ = write!(Statements(note), "{query}");
                 }

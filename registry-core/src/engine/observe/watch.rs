@@ -12,10 +12,8 @@ use diesel::result::{DatabaseErrorKind, Error};
 
 use super::super::invalidation::{Doubts, Heard, Open};
 use super::caller::Caller;
-use crate::backend::diagnosis::{Diagnosis, LastError, is_transient};
-use crate::backend::observed::{
-    ERRORS_KEPT, ErrorClass, Observed, SessionEffects, TransactionDoubts,
-};
+use crate::backend::error_class::{Diagnosis, ErrorClass, LastError, is_transient};
+use crate::backend::observed::{ERRORS_KEPT, Observed, SessionEffects, TransactionDoubts};
 use crate::sql::Dialect;
 
 /// What is known of a connection from watching it. Shared by its slot and its instrumentation.
@@ -114,7 +112,7 @@ impl Watch {
     /// Notes that rows were left that are still to come.
     pub(in crate::engine) fn abandon_rows(&self) {
         // A stream that is read shows it by itself, and also when they have come after all.
-        if !self.observed.is_read() {
+        if !self.observed.reads_stream() {
             self.is_abandoned.store(true, Ordering::Relaxed);
         }
     }
@@ -151,7 +149,8 @@ impl Watch {
     /// Whether prepared statements no longer fit their tables, on this connection or on another of the
     /// engine; asks once.
     pub(in crate::engine) fn take_stale_plans(&self) -> bool {
-        self.observed.take_dropped() | self.heard.take_stale_plans(&self.doubts)
+        self.observed.session.take_may_have_deallocated()
+            | self.heard.take_stale_plans(&self.doubts)
     }
 
     /// Whether nothing but another connection will do, by what others of the engine have found out.
@@ -172,7 +171,7 @@ impl Watch {
     pub(in crate::engine) fn note_read_only_server(&self) {
         self.is_broken.store(true, Ordering::Relaxed);
         self.doubts.roles.fetch_add(1, Ordering::Relaxed);
-        if let Some(place) = self.observed.place() {
+        if let Some(place) = self.observed.stream.host() {
             self.doubts.hosts.failed(place.to_owned());
         }
     }
@@ -224,16 +223,16 @@ impl Watch {
 
     fn note_last_error(&self, error: &Error, judge: Judge) {
         let Some(last) = LastError::new(error) else { return };
-        match self.observed.last_error() {
+        match self.observed.errors.last() {
             // The same code is that of a transaction which only reads, and will refuse a write for ever.
             Some(ErrorClass::ReadOnly)
-                if !judge.is_to_write || self.observed.is_read_only_server() == Some(false) =>
+                if !judge.is_to_write || self.observed.role.is_read_only() == Some(false) =>
             {
                 last.diagnosis().set(ErrorClass::Permanent);
             }
             Some(class) => last.diagnosis().set(class),
             None if matches!(error, Error::DatabaseError(DatabaseErrorKind::Unknown, _)) => {
-                self.observed.raise(TransactionDoubts::FAILED);
+                self.observed.transaction.raise_doubts(TransactionDoubts::FAILED);
             }
             None => {}
         }
@@ -246,24 +245,24 @@ impl Watch {
 
     /// What was left behind so far, to be restored after statements that are not the borrower's.
     pub(in crate::engine) fn left(&self) -> SessionEffects {
-        self.observed.left()
+        self.observed.session.effects()
     }
 
     pub(in crate::engine) fn restore(&self, left: SessionEffects) {
-        self.observed.restore(left);
+        self.observed.session.restore_effects(left);
     }
 
     pub(super) fn note_error(&self, error: &Error, judge: Judge) {
         self.note_last_error(error, judge);
         // The code of the server says it better than a text.
-        if self.observed.last_error().is_none() && (judge.is_fatal)(error) {
+        if self.observed.errors.last().is_none() && (judge.is_fatal)(error) {
             self.is_broken.store(true, Ordering::Relaxed);
         }
         self.hear_errors(judge.is_to_write);
-        if self.observed.last_error().is_none() && is_transient(None, error) {
+        if self.observed.errors.last().is_none() && is_transient(None, error) {
             self.has_failed_in_passing.store(true, Ordering::Relaxed);
         }
-        let (None, Error::DatabaseError(kind, _)) = (self.observed.last_error(), error) else {
+        let (None, Error::DatabaseError(kind, _)) = (self.observed.errors.last(), error) else {
             return;
         };
         match kind {
@@ -282,7 +281,7 @@ impl Watch {
 
     /// Draws the consequences of the errors that the server has sent.
     pub(in crate::engine) fn hear_errors(&self, is_to_write: bool) {
-        for class in self.observed.take_unheard() {
+        for class in self.observed.errors.take_new() {
             match class {
                 ErrorClass::StalePlan => {
                     self.note_class(class);
@@ -301,7 +300,7 @@ impl Watch {
                 // A transaction of the borrower's that only reads is refused with the same code, while the
                 // server says of itself that it takes writes.
                 ErrorClass::ReadOnly
-                    if is_to_write && self.observed.is_read_only_server() != Some(false) =>
+                    if is_to_write && self.observed.role.is_read_only() != Some(false) =>
                 {
                     self.note_read_only_server();
                 }
