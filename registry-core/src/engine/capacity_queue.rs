@@ -27,7 +27,7 @@ impl<C: Send + 'static> Default for CapacityQueue<C> {
 impl<C: Send + 'static> CapacityQueue<C> {
     /// Hands idle connections to those who starve.
     #[cold]
-    pub(super) fn feed(&self, pool: &Pool<C>) {
+    pub(super) fn hand_over_idle(&self, pool: &Pool<C>) {
         let mut queue = self.queue();
         while !queue.is_empty()
             && let Some(lease) = pool.take_idle()
@@ -69,19 +69,19 @@ impl Drop for Connecting<'_> {
 }
 
 /// A place among those who starve, left when it is dropped.
-pub(super) struct Place<'a, C: Send + 'static> {
+pub(super) struct CapacityWaiter<'a, C: Send + 'static> {
     queue: &'a CapacityQueue<C>,
     pool: &'a Pool<C>,
     lease: oneshot::Receiver<Lease<C>>,
 }
 
-impl<'a, C: Send + 'static> Place<'a, C> {
+impl<'a, C: Send + 'static> CapacityWaiter<'a, C> {
     pub(super) fn new(queue: &'a CapacityQueue<C>, pool: &'a Pool<C>) -> Self {
         let (sender, lease) = oneshot::channel();
         queue.count.fetch_add(1, Ordering::Relaxed);
         queue.queue().push_back(sender);
         let place = Self { queue, pool, lease };
-        queue.feed(pool);
+        queue.hand_over_idle(pool);
         place
     }
 
@@ -91,7 +91,7 @@ impl<'a, C: Send + 'static> Place<'a, C> {
     }
 }
 
-impl<C: Send + 'static> Drop for Place<'_, C> {
+impl<C: Send + 'static> Drop for CapacityWaiter<'_, C> {
     fn drop(&mut self) {
         self.lease.close();
         self.queue.queue().retain(|sender| !sender.is_closed());
@@ -99,7 +99,7 @@ impl<C: Send + 'static> Drop for Place<'_, C> {
         // One that was handed over and not received goes to the next.
         if let Ok(lease) = self.lease.try_recv() {
             self.pool.put_back(lease);
-            self.queue.feed(self.pool);
+            self.queue.hand_over_idle(self.pool);
         }
     }
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
-use super::capacity_queue::Place;
+use super::capacity_queue::CapacityWaiter;
 use super::error::AcquireError;
-use super::observe::stats::For;
-use super::permit::Held;
+use super::observe::stats::ConnectPurpose;
+use super::permit::Permit;
 use super::typed::TypedEngine;
 use crate::backend::{Backend, ConnectError};
 
@@ -24,41 +24,41 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 impl<C: Backend> TypedEngine<C> {
     /// Whether the engine has connections, is about to have one, or had one a moment ago: the server may still count
     /// that, and then it takes another soon.
-    fn has_others(&self) -> bool {
+    fn may_get_capacity(&self) -> bool {
         self.holders.have_connection()
-            || self.starving.is_connecting()
-            || self.doubts.has_closed_lately()
+            || self.capacity.is_connecting()
+            || self.invalidations.has_closed_recently()
     }
 
     /// Waits for a connection of another caller, or for the server to take one more.
     ///
     /// The caller holds a permit, and gives its slot up: another comes with the connection that it gets.
-    pub(super) async fn starve(
+    pub(super) async fn wait_for_capacity(
         &self,
-        held: &mut Held<C>,
+        permit: &mut Permit<C>,
         mut refused: ConnectError,
         started: Instant,
         within: Duration,
     ) -> Result<(), AcquireError> {
         let remaining = || within.saturating_sub(started.elapsed());
-        held.give_up();
-        let waiting = self.stats.wait();
-        let mut place = Place::new(&self.starving, &self.pool);
+        permit.give_up_slot();
+        let waiting = self.stats.note_waiting();
+        let mut place = CapacityWaiter::new(&self.capacity, &self.pool);
         let mut pause = FIRST_PAUSE;
-        while self.has_others() {
+        while self.may_get_capacity() {
             match timeout(pause.min(remaining()), place.lease()).await {
                 Ok(lease) => {
-                    held.put(lease);
-                    if self.is_alive(held, remaining()).await {
+                    permit.set_lease(lease);
+                    if self.is_alive(permit, remaining()).await {
                         return Ok(());
                     }
                     // One connection less: the server may take another now.
-                    held.give_up();
-                    place = Place::new(&self.starving, &self.pool);
+                    permit.give_up_slot();
+                    place = CapacityWaiter::new(&self.capacity, &self.pool);
                 }
                 Err(_) if remaining().is_zero() => {
                     drop(waiting);
-                    self.stats.could_not_connect(&Arc::new(refused), For::Caller);
+                    self.stats.note_connect_failure(&Arc::new(refused), ConnectPurpose::Caller);
                     return Err(self.timed_out(within));
                 }
                 Err(_) => {}
@@ -75,7 +75,7 @@ impl<C: Backend> TypedEngine<C> {
                         }
                     };
                     lease.fill(connected, self.lifetime());
-                    held.put(Some(lease));
+                    permit.set_lease(Some(lease));
                     return Ok(());
                 }
                 Err(error @ ConnectError::TooManyConnections(_)) => refused = error,
@@ -87,11 +87,11 @@ impl<C: Backend> TypedEngine<C> {
         Err(self.could_not_connect(refused))
     }
 
-    async fn is_alive(&self, held: &mut Held<C>, left: Duration) -> bool {
+    async fn is_alive(&self, permit: &mut Permit<C>, left: Duration) -> bool {
         let runtime = Handle::current();
-        match held.lease_mut() {
+        match permit.lease_mut() {
             Some(lease) => {
-                self.is_fresh(lease, &runtime) || self.answers(lease, &runtime, left).await
+                self.is_fresh(lease, &runtime) || self.passes_check(lease, &runtime, left).await
             }
             None => false,
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::observe::meters::Closed;
-use super::observe::watch::Watch;
+use super::observe::meters::CloseReason;
+use super::observe::watch::ConnectionWatch;
 use super::pool::Lease;
 use super::typed::TypedEngine;
 use crate::backend::Backend;
@@ -30,20 +30,20 @@ impl<C: Backend> TypedEngine<C> {
             && !lease.is_expired(now)
             && lease.is_of(runtime.id())
             && lease.watch().is_some_and(|watch| {
-                !watch.is_outdated() && !watch.has_doubtful_role() && !may_have_rows::<C>(watch)
+                !watch.is_outdated() && !watch.must_recheck_role() && !may_have_rows::<C>(watch)
             })
     }
 
     /// Whether the slot has a connection that answers. One that does not is not lent again, and
-    /// neither is one whose check was cut short.
-    pub(super) async fn answers(
+    /// neither is one purpose check was cut short.
+    pub(super) async fn passes_check(
         &self,
         lease: &mut Lease<C>,
         runtime: &Handle,
         left: Duration,
     ) -> bool {
         if lease.is_expired(std::time::Instant::now()) {
-            self.stats.closed(Closed::Expired);
+            self.stats.note_closed(CloseReason::Expired);
             return false;
         }
         if !lease.is_of(runtime.id()) {
@@ -52,7 +52,7 @@ impl<C: Backend> TypedEngine<C> {
         lease.discard();
         let Some(watch) = lease.watch().map(Arc::clone) else { return false };
         if watch.is_outdated() {
-            self.stats.closed(Closed::Outdated);
+            self.stats.note_closed(CloseReason::Outdated);
             return false;
         }
         let check_timeout = self.settings.options.check_timeout;
@@ -61,17 +61,17 @@ impl<C: Backend> TypedEngine<C> {
         let limit = limit.min(left);
         let Some(connection) = lease.connection_mut() else { return false };
         if connection.is_known_dead() {
-            self.stats.closed(Closed::Unanswered);
+            self.stats.note_closed(CloseReason::Unanswered);
             return false;
         }
         let answer = timeout(limit, async {
-            if !watch.has_doubtful_role() {
+            if !watch.must_recheck_role() {
                 return connection.batch_execute(CHECK).await.is_ok();
             }
             // Another one of the engine was refused a write. The answer tells that it is alive as well.
             let takes_writes = connection.takes_writes().await.is_ok_and(|takes| takes);
             if takes_writes {
-                watch.role_is_known();
+                watch.note_role_checked();
             }
             takes_writes
         });
@@ -79,11 +79,11 @@ impl<C: Backend> TypedEngine<C> {
         // The question was not the borrower's.
         watch.observed.session.forget_effects();
         if answered {
-            watch.rows_are_read();
+            watch.note_rows_read();
             lease.keep();
-            lease.touch();
+            lease.note_alive();
         } else {
-            self.stats.closed(Closed::Unanswered);
+            self.stats.note_closed(CloseReason::Unanswered);
             if let Some(cancel) = lease.cancel().filter(|_| may_have_rows) {
                 // The server would go on sending rows.
                 runtime.spawn(timeout(check_timeout, cancel));
@@ -94,7 +94,7 @@ impl<C: Backend> TypedEngine<C> {
 }
 
 /// Whether there may be rows in the way that the last borrower has not read.
-fn may_have_rows<C: Backend>(watch: &Watch) -> bool {
+fn may_have_rows<C: Backend>(watch: &ConnectionWatch) -> bool {
     C::LEAVES_ROWS && !watch.observed.reads_stream() && watch.may_have_rows()
 }
 

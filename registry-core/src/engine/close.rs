@@ -37,7 +37,7 @@ impl<C: Backend> TypedEngine<C> {
     /// Waits until the streams of the connections that were dropped are closed. A driver says good-bye in a
     /// task of its own, and a server that is gone, or a runtime that stands still, must not hold that up for
     /// ever: it has as much time as a server has to answer.
-    pub(super) async fn all_gone(&self) {
+    pub(super) async fn all_streams_closed(&self) {
         let streams: Vec<Arc<Observed>> = {
             let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
             streams.iter().filter_map(Weak::upgrade).collect()
@@ -47,7 +47,7 @@ impl<C: Backend> TypedEngine<C> {
     }
 
     /// Keeps the stream of a connection in view.
-    pub(super) fn keep_in_view(&self, stream: &Arc<Observed>) {
+    pub(super) fn track_stream(&self, stream: &Arc<Observed>) {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         streams.retain(|stream| stream.strong_count() > 0);
         streams.push(Arc::downgrade(stream));

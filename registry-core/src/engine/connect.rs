@@ -8,13 +8,13 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
 use super::error::AcquireError;
-use super::observe::instrumentation::Watcher;
+use super::observe::instrumentation::WatchInstrumentation;
 use super::observe::meters::Timer;
-use super::observe::stats::For;
-use super::observe::watch::{Judge, Watch};
+use super::observe::stats::ConnectPurpose;
+use super::observe::watch::{BackendRules, ConnectionWatch};
 use super::pool::Lease;
 use super::setup::{run_on_connect, setup_error};
-use super::slot::Connected;
+use super::slot::WatchedConnection;
 use super::typed::TypedEngine;
 use crate::backend::driver::{ConnectContext, OpenedConnection};
 use crate::backend::observed::Observed;
@@ -24,7 +24,10 @@ use crate::settings::{DatabaseUrl, EngineOptions, Pooler};
 
 impl<C: Backend> TypedEngine<C> {
     /// Opens a connection and makes it ready to be lent.
-    pub(super) async fn connect(&self, left: Duration) -> Result<Connected<C>, ConnectError> {
+    pub(super) async fn connect(
+        &self,
+        left: Duration,
+    ) -> Result<WatchedConnection<C>, ConnectError> {
         let options = &self.settings.options;
         let limit = options.connect_timeout.min(left);
         let (timer, started) = (Timer::start(), Instant::now());
@@ -32,11 +35,11 @@ impl<C: Backend> TypedEngine<C> {
             .open_within(&self.settings.url, options, limit)
             .instrument(self.stats.connect_span());
         let OpenedConnection { mut connection, observed, cancel } = opening.await?;
-        self.stats.connected(timer, started.elapsed());
-        self.keep_in_view(&observed);
+        self.stats.note_connected(timer, started.elapsed());
+        self.track_stream(&observed);
         // Only now: what prepared the connection is not for others to undo.
         let watch = self.watch(&mut connection, observed);
-        Ok(Connected { connection, watch, cancel })
+        Ok(WatchedConnection { connection, watch, cancel })
     }
 
     /// Opens a connection for migrations, which write and take their time, past a pooler: in that schema, if there
@@ -83,7 +86,7 @@ impl<C: Backend> TypedEngine<C> {
                 }
                 None => url,
             };
-            let reach = ConnectContext { hosts: &self.doubts.hosts, deadline };
+            let reach = ConnectContext { hosts: &self.invalidations.hosts, deadline };
             let mut opened = C::open(url, options, reach).await?;
             run_on_connect(&mut opened.connection, &options.on_connect).await?;
             let begins = opened.connection.begins_by_itself().await;
@@ -112,15 +115,15 @@ impl<C: Backend> TypedEngine<C> {
 
     fn could_not_connect_to(&self, url: &DatabaseUrl, error: ConnectError) -> AcquireError {
         if matches!(error, ConnectError::TimedOut { .. }) {
-            self.stats.timed_out();
+            self.stats.note_timed_out();
         }
         let source = Arc::new(error);
-        self.stats.could_not_connect(&source, For::Caller);
+        self.stats.note_connect_failure(&source, ConnectPurpose::Caller);
         AcquireError::Connect { key: self.settings.key, url: url.to_string(), source }
     }
 
     /// Has a connection watched from now on.
-    fn watch(&self, connection: &mut C, observed: Arc<Observed>) -> Arc<Watch> {
+    fn watch(&self, connection: &mut C, observed: Arc<Observed>) -> Arc<ConnectionWatch> {
         self.watch_for(connection, observed, self.settings.options.log_slow_queries)
     }
 
@@ -130,17 +133,17 @@ impl<C: Backend> TypedEngine<C> {
         connection: &mut C,
         observed: Arc<Observed>,
         slow: Option<Duration>,
-    ) -> Arc<Watch> {
-        let watch = Arc::new(Watch::new(Arc::clone(&self.doubts), observed));
-        connection.set_instrumentation(Watcher::new(
+    ) -> Arc<ConnectionWatch> {
+        let watch = Arc::new(ConnectionWatch::new(Arc::clone(&self.invalidations), observed));
+        connection.set_instrumentation(WatchInstrumentation::new(
             Arc::clone(&watch),
             self.settings.key,
             slow,
-            Judge {
+            BackendRules {
                 dialect: C::DIALECT,
                 knows_transactions: C::KNOWS_TRANSACTIONS,
                 is_fatal: C::is_fatal,
-                is_to_write: !self.settings.options.read_only,
+                expects_writes: !self.settings.options.read_only,
             },
         ));
         self.holders.add(&watch);

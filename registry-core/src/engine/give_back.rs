@@ -10,9 +10,9 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::check::CHECK;
-use super::observe::meters::Closed;
-use super::observe::watch::Watch;
-use super::permit::Held;
+use super::observe::meters::CloseReason;
+use super::observe::watch::ConnectionWatch;
+use super::permit::Permit;
 use super::pool::Lease;
 use super::setup::run_on_connect;
 use crate::backend::Backend;
@@ -20,34 +20,34 @@ use crate::backend::observed::TransactionStatus;
 use crate::settings::{EngineOptions, Pooler, ResetOnReturn};
 
 /// Puts the connection back, at once or in the background, or closes it. It counts as lent until then.
-pub(super) fn give_back<C: Backend>(mut held: Held<C>, is_memory: bool) {
-    let Some((engine, lease)) = held.parts() else { return };
+pub(super) fn give_back<C: Backend>(mut permit: Permit<C>, is_memory: bool) {
+    let Some((engine, lease)) = permit.parts() else { return };
     match what_to_do(lease, &engine.settings.options, is_memory) {
         Return::Now => keep(lease),
-        Return::AfterAll(rolled_back) => keep_after(held, rolled_back),
+        Return::AfterAll(rolled_back) => keep_after(permit, rolled_back),
         Return::Never => {
-            engine.stats.closed(Closed::Unclean);
-            abandon(&held);
+            engine.stats.note_closed(CloseReason::Unclean);
+            abandon(&permit);
         }
         later => match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(give_back_later(held, later))),
+            Ok(runtime) => drop(runtime.spawn(give_back_later(permit, later))),
             // Without a runtime there is nobody to clean it, and it is closed.
-            Err(_) => engine.stats.closed(Closed::Unclean),
+            Err(_) => engine.stats.note_closed(CloseReason::Unclean),
         },
     }
 }
 
-async fn give_back_later<C: Backend>(held: Held<C>, how: Return) {
+async fn give_back_later<C: Backend>(permit: Permit<C>, how: Return) {
     match how {
-        Return::After(cleaning) => clean(held, cleaning).await,
-        Return::Dismissed => dismiss(held).await,
-        Return::Settled => settle(held).await,
+        Return::After(cleaning) => clean(permit, cleaning).await,
+        Return::Dismissed => dismiss(permit).await,
+        Return::Settled => settle(permit).await,
         Return::Now | Return::AfterAll(_) | Return::Never => {}
     }
 }
 
 fn keep<C: Backend>(lease: &mut Lease<C>) {
-    lease.touch();
+    lease.note_alive();
     lease.keep();
 }
 
@@ -85,7 +85,7 @@ enum Transaction {
 }
 
 /// For how long the rest of an answer is waited for. Rows that nobody reads may go on for hours, while
-/// those of a query whose first row was all that was wanted are mostly there.
+/// those of a query purpose first row was all that was wanted are mostly there.
 const GRACE: Duration = Duration::from_millis(20);
 
 fn what_to_do<C: Backend>(
@@ -96,7 +96,7 @@ fn what_to_do<C: Backend>(
     let reset = options.reset_on_return;
     let Some(watch) = lease.watch().map(Arc::clone) else { return Return::Never };
     let Some(connection) = lease.connection_mut() else { return Return::Never };
-    watch.hear_errors(!options.read_only);
+    watch.apply_server_errors(!options.read_only);
     if connection.is_known_dead() {
         return Return::Never;
     }
@@ -139,7 +139,7 @@ fn what_to_do<C: Backend>(
     let cleaning = Cleaning {
         rolls_back: is_left_open || is_full || reset != ResetOnReturn::Auto,
         is_full,
-        asks_role: watch.has_unknown_error() && !options.read_only && C::HIDES_ERROR_CODES,
+        asks_role: watch.has_unclassified_error() && !options.read_only && C::HIDES_ERROR_CODES,
     };
     match cleaning {
         Cleaning { rolls_back: false, asks_role: false, .. } => Return::Now,
@@ -148,18 +148,18 @@ fn what_to_do<C: Backend>(
 }
 
 /// Waits until the server has reported the end of what was sent, and puts the connection back after that.
-async fn settle<C: Backend>(mut held: Held<C>) {
-    let engine = Arc::clone(held.engine());
-    let Some(lease) = held.lease_mut() else { return };
+async fn settle<C: Backend>(mut permit: Permit<C>) {
+    let engine = Arc::clone(permit.engine());
+    let Some(lease) = permit.lease_mut() else { return };
     let Some(observed) = lease.watch().map(|watch| Arc::clone(&watch.observed)) else { return };
     let is_settled = timeout(GRACE, observed.stream.all_answered()).await.is_ok();
     let options = &engine.settings.options;
     match what_to_do(lease, options, false) {
         Return::Now if is_settled => keep(lease),
-        Return::After(cleaning) if is_settled => clean(held, cleaning).await,
-        Return::Dismissed if is_settled => dismiss(held).await,
+        Return::After(cleaning) if is_settled => clean(permit, cleaning).await,
+        Return::Dismissed if is_settled => dismiss(permit).await,
         _ => {
-            engine.stats.closed(Closed::Unclean);
+            engine.stats.note_closed(CloseReason::Unclean);
             if let Some(cancel) = lease.cancel() {
                 let _ = timeout(options.check_timeout, cancel).await;
             }
@@ -167,11 +167,11 @@ async fn settle<C: Backend>(mut held: Held<C>) {
     }
 }
 
-/// Closes a connection, once the server has what it held.
-async fn dismiss<C: Backend>(mut held: Held<C>) {
-    let engine = Arc::clone(held.engine());
-    engine.stats.closed(Closed::Changed);
-    let Some(lease) = held.lease_mut() else { return };
+/// Closes a connection, once the server has what it permit.
+async fn dismiss<C: Backend>(mut permit: Permit<C>) {
+    let engine = Arc::clone(permit.engine());
+    engine.stats.note_closed(CloseReason::Changed);
+    let Some(lease) = permit.lease_mut() else { return };
     engine.watch_cleaning(lease);
     if let (Some(release), Some(connection)) = (C::RELEASE, lease.connection_mut()) {
         let limit = engine.settings.options.check_timeout;
@@ -181,13 +181,13 @@ async fn dismiss<C: Backend>(mut held: Held<C>) {
 
 /// Has the server end a statement that was cut short. It would go on to its end, with its locks, before
 /// it noticed that nobody listens.
-fn abandon<C: Backend>(held: &Held<C>) {
-    let Some(lease) = held.lease() else { return };
+fn abandon<C: Backend>(permit: &Permit<C>) {
+    let Some(lease) = permit.lease() else { return };
     let is_cut_short =
         lease.watch().is_some_and(|watch| watch.is_cut_short() || watch.has_abandoned_rows());
     let cancel = if is_cut_short { lease.cancel() } else { None };
     if let (Some(cancel), Ok(runtime)) = (cancel, Handle::try_current()) {
-        runtime.spawn(timeout(held.engine().settings.options.check_timeout, cancel));
+        runtime.spawn(timeout(permit.engine().settings.options.check_timeout, cancel));
     }
 }
 
@@ -204,10 +204,10 @@ fn transaction<C: Backend>(connection: &mut C) -> Transaction {
 }
 
 /// Puts back a connection that cannot be replaced, as its database is in it, once it is rolled back.
-fn keep_after<C: Backend>(mut held: Held<C>, rolled_back: BoxFuture<'static, ()>) {
-    if let Some((engine, lease)) = held.parts() {
+fn keep_after<C: Backend>(mut permit: Permit<C>, rolled_back: BoxFuture<'static, ()>) {
+    if let Some((engine, lease)) = permit.parts() {
         engine.watch_anew(lease);
-        lease.touch();
+        lease.note_alive();
         lease.keep();
     }
     // Lent until then, so that others wait for a session and not for an answer. Without a runtime, or
@@ -215,16 +215,16 @@ fn keep_after<C: Backend>(mut held: Held<C>, rolled_back: BoxFuture<'static, ()>
     if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(async move {
             rolled_back.await;
-            drop(held);
+            drop(permit);
         });
     }
 }
 
 /// Cleans a connection and puts it back. It is closed if that fails or takes too long.
-async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
-    let engine = Arc::clone(held.engine());
+async fn clean<C: Backend>(mut permit: Permit<C>, cleaning: Cleaning) {
+    let engine = Arc::clone(permit.engine());
     let options = &engine.settings.options;
-    let Some(lease) = held.lease_mut() else { return };
+    let Some(lease) = permit.lease_mut() else { return };
     let Some(watch) = lease.watch().map(Arc::clone) else { return };
     let is_all = |count: u64| {
         !watch.observed.reads_stream() || watch.observed.session.prepared_count() == count
@@ -263,15 +263,16 @@ async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
     })
     .await;
     // The server has the last word on whether a transaction is open.
-    let is_open =
-        |watch: &Arc<Watch>| watch.observed.transaction.status() == TransactionStatus::Open;
+    let is_open = |watch: &Arc<ConnectionWatch>| {
+        watch.observed.transaction.status() == TransactionStatus::Open
+    };
     if let Ok(true) = cleaned
         && !lease.watch().is_none_or(is_open)
     {
         engine.watch_anew(lease);
-        lease.touch();
+        lease.note_alive();
         lease.keep();
     } else {
-        engine.stats.closed(Closed::Unclean);
+        engine.stats.note_closed(CloseReason::Unclean);
     }
 }

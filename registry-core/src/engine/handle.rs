@@ -75,7 +75,7 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// An engine whose connection type is not known.
+/// An engine purpose connection type is not known.
 pub(crate) trait AnyEngine: Any + Send + Sync {
     fn settings(&self) -> &EngineSettings;
 

@@ -16,9 +16,9 @@ use tracing::Instrument;
 
 use super::check::CHECK;
 use super::error::AcquireError;
-use super::permit::Held;
+use super::permit::Permit;
 use super::pool::Lease;
-use super::self_wait::unless_waiting_for_itself;
+use super::self_wait::unless_self_wait;
 use super::setup::setup_error;
 use super::typed::TypedEngine;
 use crate::backend::driver::depth;
@@ -31,46 +31,46 @@ const BORROWED: u32 = 2;
 impl<C: Backend> TypedEngine<C> {
     /// What waiting for the connection comes to, unless the calling task waits for itself: it has the connection,
     /// and nothing goes on in it that could let go.
-    pub(super) async fn unless_for_itself<T>(
+    pub(super) async fn permit_unless_self_wait<T>(
         &self,
         turn: impl Future<Output = T>,
     ) -> Result<T, AcquireError> {
-        let turn = unless_waiting_for_itself(turn, || self.done_by_caller());
+        let turn = unless_self_wait(turn, || self.statements_of_idle_caller());
         // Boxed: each caller that waits for any engine would make room for it.
         let turn = Box::pin(turn).await;
         turn.ok_or(AcquireError::Isolated { key: self.settings.key })
     }
 
     /// How many statements the calling task has begun on the connection, if it has that and is not at one.
-    fn done_by_caller(&self) -> Option<u64> {
+    fn statements_of_idle_caller(&self) -> Option<u64> {
         let mut done = None;
         self.holders.count_of_caller(|watch| {
-            let is_idle = !watch.lets_go_by_itself() && !watch.is_cut_short();
-            done = is_idle.then(|| watch.started()).or(done);
+            let is_idle = !watch.is_returned_after_query() && !watch.is_cut_short();
+            done = is_idle.then(|| watch.statement_count()).or(done);
             is_idle
         });
         done
     }
 
     /// Whether the calling task has the connection until it drops something.
-    pub(super) fn is_kept_by_caller(&self) -> bool {
-        self.holders.count_of_caller(|watch| !watch.lets_go_by_itself()) > 0
+    pub(super) fn is_held_by_caller_beyond_query(&self) -> bool {
+        self.holders.count_of_caller(|watch| !watch.is_returned_after_query()) > 0
     }
 
     /// Sees to it that the slot has the one connection, in a task of its own: if the caller goes away, a statement
     /// that was cut short would cost the connection, and the test all that it has done.
-    pub(super) async fn fill_apart(
-        mut held: Held<C>,
+    pub(super) async fn fill_in_own_task(
+        mut permit: Permit<C>,
         started: Instant,
         within: Duration,
-    ) -> Result<Held<C>, AcquireError> {
-        let engine = Arc::clone(held.engine());
+    ) -> Result<Permit<C>, AcquireError> {
+        let engine = Arc::clone(permit.engine());
         let key = engine.settings.key;
         let filling = async move {
-            engine.unless_closed(engine.fill(&mut held, started, within)).await??;
-            Ok(held)
+            engine.unless_closed(engine.fill_slot(&mut permit, started, within)).await??;
+            Ok(permit)
         };
-        apart(key, filling).await
+        run_to_completion(key, filling).await
     }
 
     /// Sees to it that the slot has the one connection, as its next borrower is to find it.
@@ -86,10 +86,10 @@ impl<C: Backend> TypedEngine<C> {
             }
             let connected = async {
                 let mut connected = self.connect(left).await?;
-                let left = connected.watch.left();
+                let left = connected.watch.session_effects();
                 let ready = connected.connection.enter_work(false).await;
                 ready.map_err(|error| setup_error::<C>("the isolation", error))?;
-                connected.watch.restore(left);
+                connected.watch.restore_session_effects(left);
                 Ok(connected)
             };
             let connected = connected.await.map_err(|error| self.could_not_connect(error))?;
@@ -125,7 +125,7 @@ impl<C: Backend> TypedEngine<C> {
 }
 
 /// Runs `work` to its end, whether or not anybody waits for that.
-pub(super) async fn apart<T: Send + 'static>(
+pub(super) async fn run_to_completion<T: Send + 'static>(
     key: BindKey,
     work: impl Future<Output = Result<T, AcquireError>> + Send + 'static,
 ) -> Result<T, AcquireError> {

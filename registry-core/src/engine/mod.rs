@@ -11,7 +11,6 @@ mod engine_use;
 mod error;
 mod give_back;
 mod handle;
-mod invalidation;
 mod isolation;
 mod maintenance;
 mod observe;

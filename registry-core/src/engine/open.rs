@@ -1,4 +1,4 @@
-//! Opening the engine that settings ask for, and what is asked of one whose connection type is not known.
+//! Opening the engine that settings ask for, and what is asked of one purpose connection type is not known.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use super::engine_use::EngineUse;
 use super::error::AcquireError;
 use super::handle::{AnyEngine, CheckFailure, IdleHoldings};
 use super::observe::status::{EngineStatus, LastError};
-use super::observe::watch::Watch;
+use super::observe::watch::ConnectionWatch;
 use super::typed::TypedEngine;
 use super::use_count::{EngineOwner, UseCount};
 use crate::backend::{Backend, ConnectError};
@@ -27,18 +27,18 @@ pub(crate) fn open(
 ) -> Arc<dyn AnyEngine> {
     match settings.url.backend() {
         #[cfg(feature = "postgres")]
-        BackendKind::Postgres => of_type::<crate::backend::Postgres>(settings, owner),
+        BackendKind::Postgres => open_typed::<crate::backend::Postgres>(settings, owner),
         #[cfg(feature = "mysql")]
-        BackendKind::Mysql => of_type::<crate::backend::Mysql>(settings, owner),
+        BackendKind::Mysql => open_typed::<crate::backend::Mysql>(settings, owner),
         #[cfg(feature = "sqlite")]
-        BackendKind::Sqlite => of_type::<crate::backend::Sqlite>(settings, owner),
+        BackendKind::Sqlite => open_typed::<crate::backend::Sqlite>(settings, owner),
         #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "sqlite")))]
-        off => unreachable!("the settings refuse {off}, whose feature is off"),
+        off => unreachable!("the settings refuse {off}, purpose feature is off"),
     }
 }
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-fn of_type<C: Backend>(
+fn open_typed<C: Backend>(
     settings: Arc<EngineSettings>,
     owner: Option<Weak<dyn EngineOwner>>,
 ) -> Arc<dyn AnyEngine> {
@@ -55,7 +55,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
 
     fn status(&self) -> EngineStatus {
         let counts = self.pool.counts();
-        let acquires = self.stats.acquires();
+        let acquires = self.stats.acquire_counts();
         EngineStatus {
             key: self.settings.key,
             url: self.settings.url.clone(),
@@ -67,7 +67,10 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
             direct: acquires.direct,
             waited: acquires.waited,
             timed_out: acquires.timed_out,
-            last_error: self.stats.last_error().map(|last| LastError::new(&last.error, last.at)),
+            last_error: self
+                .stats
+                .last_connect_failure()
+                .map(|last| LastError::new(&last.error, last.at)),
         }
     }
 
@@ -133,7 +136,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
     fn all_returned(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             TypedEngine::all_returned(&self).await;
-            self.all_gone().await;
+            self.all_streams_closed().await;
             C::all_closed(&self.settings.url).await;
         })
     }
@@ -149,14 +152,14 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
     fn idle_holdings_of_caller(&self) -> IdleHoldings {
         let mut statements = 0;
         let sessions = self.holders.count_of_caller(|watch| {
-            let is_idle = !watch.lets_go_by_itself()
+            let is_idle = !watch.is_returned_after_query()
                 && !watch.is_cut_short()
                 && !watch.observed.stream.is_in_flight();
-            statements += if is_idle { watch.started() } else { 0 };
+            statements += if is_idle { watch.statement_count() } else { 0 };
             is_idle
         });
         // Whoever is polled hears of the end of the engine at once.
-        IdleHoldings { sessions: sessions + self.holders.count_fillings_of_caller(), statements }
+        IdleHoldings { sessions: sessions + self.holders.count_filling_of_caller(), statements }
     }
 
     fn has_unit_of_work_of_caller(&self) -> bool {
@@ -164,7 +167,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
     }
 
     fn runs_work_statement(&self, task: u64) -> bool {
-        let is_at_statement = |watch: &Watch| {
+        let is_at_statement = |watch: &ConnectionWatch| {
             watch.is_in_work.load(Ordering::Relaxed)
                 && (watch.is_cut_short() || watch.observed.stream.is_in_flight())
         };

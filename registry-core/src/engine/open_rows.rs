@@ -3,7 +3,7 @@
 use std::sync::Weak;
 
 use super::checkout::Checkout;
-use super::observe::watch::Watch;
+use super::observe::watch::ConnectionWatch;
 use crate::backend::Backend;
 
 /// Rows of a statement that are being read. If this is dropped before [`OpenRows::end`], the connection
@@ -12,7 +12,7 @@ use crate::backend::Backend;
 /// It goes before the loan does, and notes nothing where nothing has to be noted.
 pub(crate) struct OpenRows {
     /// Weak, as the engine sees by the count who else has it.
-    watch: Weak<Watch>,
+    watch: Weak<ConnectionWatch>,
     is_open: bool,
 }
 
@@ -20,8 +20,9 @@ impl OpenRows {
     /// Those of the next statement.
     pub(crate) fn new<C: Backend>(checkout: Option<&mut Checkout<C>>) -> Self {
         // A stream that is read shows by itself what is to come, and also when it has come after all.
-        let is_noticed =
-            |watch: &&std::sync::Arc<Watch>| C::LEAVES_ROWS && !watch.observed.reads_stream();
+        let is_noticed = |watch: &&std::sync::Arc<ConnectionWatch>| {
+            C::LEAVES_ROWS && !watch.observed.reads_stream()
+        };
         let watch = checkout.as_ref().and_then(|checkout| checkout.watch()).filter(is_noticed);
         Self { watch: watch.map(std::sync::Arc::downgrade).unwrap_or_default(), is_open: false }
     }
@@ -40,7 +41,7 @@ impl OpenRows {
     pub(crate) fn end(&mut self) {
         self.is_open = false;
         if let Some(watch) = self.watch.upgrade() {
-            watch.rows_are_read();
+            watch.note_rows_read();
         }
     }
 }

@@ -10,30 +10,30 @@ use crate::backend::Backend;
 
 /// The right to one of an engine's connections, and its slot once there is one. Dropping it gives both
 /// back.
-pub(crate) struct Held<C: Backend> {
+pub(crate) struct Permit<C: Backend> {
     pub(super) engine: EngineUse<TypedEngine<C>>,
     pub(super) lease: Option<Lease<C>>,
-    /// When it was asked for.
-    pub(super) asked: Timer,
+    /// When it was requested for.
+    pub(super) requested: Timer,
 }
 
-impl<C: Backend> Held<C> {
+impl<C: Backend> Permit<C> {
     /// The caller has taken one of the engine's permits, and has let it forget where it came from: one
     /// that borrows the engine could not be kept beside it.
-    pub(super) fn new(engine: EngineUse<TypedEngine<C>>, asked: Timer) -> Self {
-        Self { engine, lease: None, asked }
+    pub(super) fn new(engine: EngineUse<TypedEngine<C>>, requested: Timer) -> Self {
+        Self { engine, lease: None, requested }
     }
 
     pub(super) fn engine(&self) -> &Arc<TypedEngine<C>> {
         self.engine.engine()
     }
 
-    pub(super) fn put(&mut self, lease: Option<Lease<C>>) {
+    pub(super) fn set_lease(&mut self, lease: Option<Lease<C>>) {
         self.lease = lease;
     }
 
     /// Gives the slot back, and keeps the right to one.
-    pub(super) fn give_up(&mut self) {
+    pub(super) fn give_up_slot(&mut self) {
         if let Some(lease) = self.lease.take() {
             self.engine.pool.put_back(lease);
         }
@@ -54,11 +54,11 @@ impl<C: Backend> Held<C> {
     }
 }
 
-impl<C: Backend> Drop for Held<C> {
+impl<C: Backend> Drop for Permit<C> {
     fn drop(&mut self) {
-        self.give_up();
-        if !self.engine.starving.is_empty() {
-            self.engine.starving.feed(&self.engine.pool);
+        self.give_up_slot();
+        if !self.engine.capacity.is_empty() {
+            self.engine.capacity.hand_over_idle(&self.engine.pool);
         }
         if self.engine.is_closed() {
             // Whoever closed it may have looked for idle connections before this one was.

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::check::CHECK;
 use super::checkout::Checkout;
 use super::error::AcquireError;
-use super::isolation::apart;
+use super::isolation::run_to_completion;
 use super::observe::caller::Caller;
 use super::setup::{forget_statements, run_on_connect, setup_error};
 use super::typed::TypedEngine;
@@ -51,19 +51,19 @@ impl<C: Backend> TypedEngine<C> {
         let engine = Arc::clone(checkout.engine());
         let is_there = if engine.settings.is_isolated {
             let is_there;
-            (checkout, is_there) = Self::put_apart(checkout, schema).await?;
+            (checkout, is_there) = Self::switch_schema_in_own_task(checkout, schema).await?;
             is_there
         } else {
-            engine.put_into(&mut checkout, &schema).await?
+            engine.switch_schema(&mut checkout, &schema).await?
         };
         // It is watched anew, and may have been prepared by another task.
         if let Some(watch) = checkout.watch() {
-            watch.is_held_by(Caller::current());
+            watch.set_holder(Caller::current());
         }
         Ok(is_there.then_some(checkout))
     }
 
-    pub(super) async fn put_into(
+    pub(super) async fn switch_schema(
         &self,
         checkout: &mut Checkout<C>,
         schema: &str,
@@ -103,16 +103,16 @@ impl<C: Backend> TypedEngine<C> {
     }
 
     /// Puts the connection into a schema, in a task of its own for the same reason.
-    pub(super) async fn put_apart(
+    pub(super) async fn switch_schema_in_own_task(
         mut checkout: Checkout<C>,
         schema: String,
     ) -> Result<(Checkout<C>, bool), AcquireError> {
         let engine = Arc::clone(checkout.engine());
         let key = engine.settings.key;
         let put = async move {
-            let is_there = engine.put_into(&mut checkout, &schema).await?;
+            let is_there = engine.switch_schema(&mut checkout, &schema).await?;
             Ok((checkout, is_there))
         };
-        apart(key, put).await
+        run_to_completion(key, put).await
     }
 }

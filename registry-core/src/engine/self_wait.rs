@@ -24,7 +24,7 @@ const LAST_CALL: Duration = Duration::from_millis(20);
 ///
 /// `done` is asked who has what is waited for. It is `None` if that is somebody else, or the task itself while it
 /// is surely at work with it; and else a number that changes with whatever the task does with it.
-pub(crate) async fn unless_waiting_for_itself<T>(
+pub(crate) async fn unless_self_wait<T>(
     turn: impl Future<Output = T>,
     done: impl Fn() -> Option<u64>,
 ) -> Option<T> {
@@ -63,7 +63,7 @@ mod tests {
         let only = Semaphore::new(1);
         let _held = only.acquire().await.unwrap();
         let started = Instant::now();
-        assert!(unless_waiting_for_itself(only.acquire(), || Some(7)).await.is_none());
+        assert!(unless_self_wait(only.acquire(), || Some(7)).await.is_none());
         assert!(started.elapsed() < STANDSTILL * 2);
     }
 
@@ -71,7 +71,7 @@ mod tests {
     async fn what_somebody_else_has_is_waited_for() {
         let only = Semaphore::new(1);
         let held = only.acquire().await.unwrap();
-        let turn = unless_waiting_for_itself(only.acquire(), || None);
+        let turn = unless_self_wait(only.acquire(), || None);
         let other = async {
             sleep(STANDSTILL * 10).await;
             drop(held);
@@ -83,7 +83,7 @@ mod tests {
     async fn a_task_in_which_something_goes_on_is_waited_for() {
         let only = Semaphore::new(1);
         let held = only.acquire().await.unwrap();
-        let turn = unless_waiting_for_itself(only.acquire(), || Some(7));
+        let turn = unless_self_wait(only.acquire(), || Some(7));
         let sibling = async {
             for _ in 0..10 {
                 sleep(STANDSTILL * 9 / 10).await;
@@ -98,7 +98,7 @@ mod tests {
         let only = Semaphore::new(1);
         let held = Cell::new(Some(only.acquire().await.unwrap()));
         let (done, rounds) = (Cell::new(0), Cell::new(0));
-        let turn = unless_waiting_for_itself(only.acquire(), || {
+        let turn = unless_self_wait(only.acquire(), || {
             // Asked at each standstill: as if a future with a waker of its own had gone on meanwhile.
             rounds.set(rounds.get() + 1);
             done.set(done.get() + u64::from(rounds.get() % 3 > 0));
@@ -115,7 +115,7 @@ mod tests {
     async fn a_thread_that_was_blocked_is_no_standstill() {
         let only = Semaphore::new(1);
         let held = only.acquire().await.unwrap();
-        let turn = unless_waiting_for_itself(only.acquire(), || Some(7));
+        let turn = unless_self_wait(only.acquire(), || Some(7));
         let sibling = async {
             tokio::task::yield_now().await;
             std::thread::sleep(STANDSTILL + LAST_CALL);

@@ -15,10 +15,10 @@ pub(super) fn forget_statements<C: Backend>(connection: &mut C) {
 }
 
 /// What stands for that which is not shown.
-const HIDDEN: &str = "***";
+const REDACTED: &str = "***";
 
 /// What databases say in their own words, and nobody has for a secret.
-const THEIR_OWN: [&str; 11] = [
+const DATABASE_VOCABULARY: [&str; 11] = [
     "column", "database", "function", "index", "key", "line", "role", "schema", "table", "type",
     "user",
 ];
@@ -44,7 +44,7 @@ pub(super) async fn run_on_connect<C: Backend>(
             match setup_error::<C>(&format!("on_connect[{index}]"), error) {
                 ConnectError::Setup { statement: place, source } => ConnectError::Setup {
                     statement: place,
-                    source: DriverError::from(without_words_of(statement, &source.to_string())),
+                    source: DriverError::from(redact(statement, &source.to_string())),
                 },
                 error => error,
             }
@@ -58,26 +58,30 @@ pub(super) async fn run_on_connect<C: Backend>(
 /// PostgreSQL writes `at or near "zauber"`, MariaDB `near 'zauber'' at line 1`, where the quotes need not
 /// be in pairs, and SQLite also `no such column: zauber`, without any. So all from the first quote to
 /// the last is left out, and each word that is one of the statement's.
-fn without_words_of(statement: &str, message: &str) -> String {
-    let said: HashSet<String> = words(statement)
+fn redact(statement: &str, message: &str) -> String {
+    let statement_words: HashSet<String> = words(statement)
         .map(str::to_lowercase)
-        .filter(|word| !THEIR_OWN.contains(&word.as_str()))
+        .filter(|word| !DATABASE_VOCABULARY.contains(&word.as_str()))
         .collect();
     let (before, after) = around_quoted(message);
     let mut shown = String::with_capacity(message.len());
-    write_without(&said, before, &mut shown);
+    write_redacted(&statement_words, before, &mut shown);
     if let Some(after) = after {
-        shown.push_str(HIDDEN);
-        write_without(&said, after, &mut shown);
+        shown.push_str(REDACTED);
+        write_redacted(&statement_words, after, &mut shown);
     }
     shown
 }
 
-fn write_without(said: &HashSet<String>, text: &str, shown: &mut String) {
+fn write_redacted(statement_words: &HashSet<String>, text: &str, shown: &mut String) {
     for piece in text.split_inclusive(|c| !is_part_of_word(c)) {
         let end = piece.trim_end_matches(|c| !is_part_of_word(c)).len();
         let (word, rest) = piece.split_at(end);
-        shown.push_str(if said.contains(&word.to_lowercase()) { HIDDEN } else { word });
+        shown.push_str(if statement_words.contains(&word.to_lowercase()) {
+            REDACTED
+        } else {
+            word
+        });
         shown.push_str(rest);
     }
 }
@@ -136,7 +140,7 @@ mod tests {
             ("CREATE TABLE zauber", "table zauber already exists", "table *** already exists"),
             ("SELECT f()", "permission denied", "permission denied"),
         ] {
-            assert_eq!(without_words_of(statement, message), shown);
+            assert_eq!(redact(statement, message), shown);
         }
     }
 }

@@ -12,11 +12,12 @@ impl<C: Backend> Checkout<C> {
     /// The error, or what the server has said when it ended the connection: the driver only reports that
     /// the connection is closed.
     pub(crate) fn with_server_message(&self, error: Error) -> Error {
-        let error = said_once(error);
+        let error = without_repeated_prefix(error);
         let (Error::DatabaseError(kind, _), Some(watch)) = (&error, self.watch()) else {
             return error;
         };
-        let is_gone = is_closed(kind) || watch.observed.errors.last() == Some(ErrorClass::Fatal);
+        let is_gone =
+            is_connection_closed(kind) || watch.observed.errors.last() == Some(ErrorClass::Fatal);
         match watch.observed.errors.fatal_message() {
             Some(words) if is_gone => {
                 Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(words))
@@ -30,19 +31,19 @@ impl<C: Backend> Checkout<C> {
     pub(crate) async fn error_class(&mut self, error: &Error) -> Option<ErrorClass> {
         let Error::DatabaseError(kind, _) = error else { return None };
         let told = self.watch().and_then(|watch| watch.observed.errors.last());
-        if is_closed(kind) || told.is_none() && C::is_fatal(error) {
+        if is_connection_closed(kind) || told.is_none() && C::is_fatal(error) {
             return Some(ErrorClass::Fatal);
         }
         let options = &self.engine().settings.options;
-        let (limit, is_to_write) = (options.check_timeout, !options.read_only);
+        let (limit, expects_writes) = (options.check_timeout, !options.read_only);
         if let Some(watch) = self.watch() {
-            watch.hear_errors(is_to_write);
+            watch.apply_server_errors(expects_writes);
         }
         let class = self.watch().and_then(|watch| watch.observed.errors.last());
         if class == Some(ErrorClass::ReadOnly) {
             // The same code is that of a transaction which only reads, and will refuse a write for ever.
             let server = self.watch().and_then(|watch| watch.observed.role.is_read_only());
-            let is_passing = is_to_write && server != Some(false);
+            let is_passing = expects_writes && server != Some(false);
             return Some(if is_passing { ErrorClass::ReadOnly } else { ErrorClass::Permanent });
         }
         let is_hidden = C::HIDES_ERROR_CODES && matches!(kind, DatabaseErrorKind::Unknown);
@@ -96,16 +97,16 @@ impl<C: Backend> Checkout<C> {
     /// Forgets whether a statement has failed.
     pub(crate) fn forget_transient_failures(&self) {
         if let Some(watch) = self.watch() {
-            watch.forget_failures();
+            watch.forget_transient_failures();
         }
     }
 
     /// Whether a statement has failed since then for a reason that may be gone a little later, as far as is known.
     pub(crate) fn has_transient_failure(&self) -> bool {
-        let is_to_write = !self.engine().settings.options.read_only;
+        let expects_writes = !self.engine().settings.options.read_only;
         self.watch().is_some_and(|watch| {
-            watch.hear_errors(is_to_write);
-            watch.has_failed_in_passing()
+            watch.apply_server_errors(expects_writes);
+            watch.has_transient_failure()
         })
     }
 
@@ -117,7 +118,7 @@ impl<C: Backend> Checkout<C> {
 }
 
 /// The error without a beginning that the driver of MySQL writes twice.
-fn said_once(error: Error) -> Error {
+fn without_repeated_prefix(error: Error) -> Error {
     const BEGINNING: &str = "Input/output error: ";
 
     match error {
@@ -133,6 +134,6 @@ fn said_once(error: Error) -> Error {
     }
 }
 
-fn is_closed(kind: &DatabaseErrorKind) -> bool {
+fn is_connection_closed(kind: &DatabaseErrorKind) -> bool {
     matches!(kind, DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand)
 }

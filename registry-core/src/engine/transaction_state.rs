@@ -21,7 +21,7 @@ use crate::backend::observed::{SessionEffects, TransactionDoubts, TransactionSta
 #[derive(Debug)]
 pub(crate) struct TransactionState {
     ends: (u32, u32),
-    over: Option<TransactionEnd>,
+    end: Option<TransactionEnd>,
     /// Whether whoever has begun it is ending it.
     is_ending: bool,
     /// What could not be asked yet without a loss of savepoints that the program has set.
@@ -40,7 +40,7 @@ pub(crate) enum TransactionEnd {
 impl TransactionState {
     /// How the transaction has ended, if that was found out.
     pub(crate) fn end(&self) -> Option<TransactionEnd> {
-        self.over
+        self.end
     }
 
     /// Notes that a commit has failed, so that the transaction is not expected to be there.
@@ -50,26 +50,26 @@ impl TransactionState {
 
     /// Notes that it is not there any more.
     pub(crate) fn note_ended(&mut self) {
-        self.over.get_or_insert(TransactionEnd::Ended);
+        self.end.get_or_insert(TransactionEnd::Ended);
     }
 }
 
 impl<C: Backend> Checkout<C> {
     /// Whether the server or the driver tells when a transaction ends.
-    fn tells_of_ends(&self) -> bool {
+    fn reports_ends(&self) -> bool {
         C::KNOWS_TRANSACTIONS || self.watch().is_some_and(|watch| watch.observed.reads_stream())
     }
 
     /// The statement that marks a transaction, where that is needed.
     pub(crate) fn transaction_mark(&self) -> Option<&'static str> {
-        C::MARK.filter(|_| !self.tells_of_ends())
+        C::MARK.filter(|_| !self.reports_ends())
     }
 
     /// Begins to look after a transaction that was just begun, and marked.
     pub(crate) fn track_transaction(&self) -> TransactionState {
         if let Some(watch) = self.watch() {
             watch.observed.transaction.take_doubts();
-            watch.is_questioned.store(true, Ordering::Relaxed);
+            watch.is_in_tracked_transaction.store(true, Ordering::Relaxed);
             watch.observed.transaction.refuse_after_rollback(true);
         }
         self.track_savepoint()
@@ -82,29 +82,26 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// Begins to look after a transaction inside another one, whose questions stay its own.
+    /// Begins to look after a transaction inside another one, purpose questions stay its own.
     pub(crate) fn track_savepoint(&self) -> TransactionState {
         let ends = self.watch().map(|watch| watch.observed.transaction.end_counts());
         TransactionState {
             ends: ends.unwrap_or_default(),
-            over: None,
+            end: None,
             is_ending: false,
             pending: TransactionDoubts::default(),
         }
     }
 
     /// What is known of a transaction without asking the server: how it has ended, if it has.
-    pub(crate) fn observed_end(
-        &mut self,
-        standing: &mut TransactionState,
-    ) -> Option<TransactionEnd> {
-        if standing.over.is_none() && !standing.is_ending {
-            standing.over = self.seen(standing.ends);
+    pub(crate) fn observed_end(&mut self, state: &mut TransactionState) -> Option<TransactionEnd> {
+        if state.end.is_none() && !state.is_ending {
+            state.end = self.end_seen_since(state.ends);
         }
-        standing.over
+        state.end
     }
 
-    fn seen(&mut self, before: (u32, u32)) -> Option<TransactionEnd> {
+    fn end_seen_since(&mut self, before: (u32, u32)) -> Option<TransactionEnd> {
         let observed = &self.watch()?.observed;
         let (ends, rollbacks) = observed.transaction.end_counts();
         if ends != before.0
@@ -134,7 +131,7 @@ impl<C: Backend> Checkout<C> {
     }
 
     /// Waits for the rest of an answer, for `check_timeout` at the most.
-    pub(crate) async fn wait_for_answer(&mut self, standing: &mut TransactionState) {
+    pub(crate) async fn wait_for_answer(&mut self, state: &mut TransactionState) {
         // The rest of what was cut short may be long in coming, and tells nothing that is needed.
         if !self.awaits_answer() || !self.is_usable() {
             return;
@@ -145,27 +142,27 @@ impl<C: Backend> Checkout<C> {
             && observed.transaction.may_be_ending()
         {
             // What is not answered may have been done.
-            standing.note_ended();
+            state.note_ended();
         }
     }
 
     /// Whether the server is to be asked before the transaction is used again.
-    pub(crate) fn has_doubts(&self, standing: &TransactionState) -> bool {
+    pub(crate) fn has_doubts(&self, state: &TransactionState) -> bool {
         let asked = TransactionDoubts::ENDED
             .and(TransactionDoubts::SAVEPOINT)
             .and(TransactionDoubts::FAILED);
         self.transaction_mark().is_some()
-            && !standing.is_ending
-            && (standing.pending != TransactionDoubts::default()
+            && !state.is_ending
+            && (state.pending != TransactionDoubts::default()
                 || self.watch().is_some_and(|watch| {
-                    watch.observed.transaction.doubts().has(asked) || watch.is_blind()
+                    watch.observed.transaction.doubts().has(asked) || watch.is_replaced()
                 }))
     }
 
-    fn take_questions(&self) -> TransactionDoubts {
+    fn take_doubts(&self) -> TransactionDoubts {
         let Some(watch) = self.watch() else { return TransactionDoubts::default() };
         let questions = watch.observed.transaction.take_doubts();
-        match watch.is_blind() {
+        match watch.is_replaced() {
             // Anything may have been run.
             true => questions.and(TransactionDoubts::ENDED).and(TransactionDoubts::SAVEPOINT),
             false => questions,
@@ -176,17 +173,17 @@ impl<C: Backend> Checkout<C> {
     /// to have left the transaction alone.
     pub(crate) async fn find_end(
         &mut self,
-        standing: &mut TransactionState,
+        state: &mut TransactionState,
     ) -> Option<TransactionEnd> {
-        self.wait_for_answer(standing).await;
-        if self.observed_end(standing).is_some() || !self.has_doubts(standing) {
-            return standing.over;
+        self.wait_for_answer(state).await;
+        if self.observed_end(state).is_some() || !self.has_doubts(state) {
+            return state.end;
         }
-        let questions = self.take_questions();
+        let questions = self.take_doubts();
         if questions.has(TransactionDoubts::FAILED) {
             self.diagnose().await;
         }
-        let all = questions.and(standing.pending);
+        let all = questions.and(state.pending);
         let is_asked = all.has(TransactionDoubts::ENDED.and(TransactionDoubts::FAILED));
         if !is_asked {
             // So that the savepoints of the program stay when the mark is next looked for.
@@ -197,11 +194,11 @@ impl<C: Backend> Checkout<C> {
         let is_marked = self.is_marked(keeps_savepoints).await;
         // Where there is no answer, it may have ended.
         if !is_marked.unwrap_or(!all.has(TransactionDoubts::ENDED)) {
-            standing.over = Some(how(all));
+            state.end = Some(end_without_mark(all));
         } else if keeps_savepoints && C::MARK_IS_SAVEPOINT {
-            standing.pending = all;
+            state.pending = all;
         }
-        standing.over
+        state.end
     }
 
     /// As [`find_end`](Self::find_end), before a commit: where there is a mark, it is looked for whatever was run.
@@ -211,17 +208,17 @@ impl<C: Backend> Checkout<C> {
     /// That of the question, which says that the transaction has failed.
     pub(crate) async fn find_end_before_commit(
         &mut self,
-        standing: &mut TransactionState,
+        state: &mut TransactionState,
     ) -> QueryResult<Option<TransactionEnd>> {
-        self.wait_for_answer(standing).await;
-        if self.observed_end(standing).is_some() || self.transaction_mark().is_none() {
-            return Ok(standing.over);
+        self.wait_for_answer(state).await;
+        if self.observed_end(state).is_some() || self.transaction_mark().is_none() {
+            return Ok(state.end);
         }
-        let questions = self.take_questions();
+        let questions = self.take_doubts();
         if questions.has(TransactionDoubts::FAILED) {
             self.diagnose().await;
         }
-        let all = questions.and(standing.pending);
+        let all = questions.and(state.pending);
         // A savepoint of the program that was rolled back to has taken the mark along.
         let may_lack_mark = all.has(TransactionDoubts::SAVEPOINT)
             && !all.has(TransactionDoubts::ENDED.and(TransactionDoubts::FAILED))
@@ -231,16 +228,16 @@ impl<C: Backend> Checkout<C> {
         if may_lack_mark && matches!(answer, Ok(false)) {
             answer = self.connection_mut().is_marked(true).await;
         }
-        self.settle(left);
+        self.forget_probe(left);
         let is_marked = match answer {
             Err(_) if all.has(TransactionDoubts::ENDED) => false,
             answer => answer?,
         };
-        standing.pending = TransactionDoubts::default();
+        state.pending = TransactionDoubts::default();
         if !is_marked {
-            standing.over = Some(how(all));
+            state.end = Some(end_without_mark(all));
         }
-        Ok(standing.over)
+        Ok(state.end)
     }
 
     /// As [`find_end`](Self::find_end), and certain: the mark itself is looked for where another transaction may be open, at the
@@ -251,18 +248,18 @@ impl<C: Backend> Checkout<C> {
     /// That of a connection that is gone.
     pub(crate) async fn find_end_for_certain(
         &mut self,
-        standing: &mut TransactionState,
+        state: &mut TransactionState,
     ) -> QueryResult<Option<TransactionEnd>> {
         let asked = TransactionDoubts::ENDED.and(TransactionDoubts::FAILED);
-        let may_be_another = self.has_doubts(standing)
+        let may_be_another = self.has_doubts(state)
             && self.watch().is_some_and(|watch| {
-                watch.is_blind()
-                    || watch.observed.transaction.doubts().and(standing.pending).has(asked)
+                watch.is_replaced()
+                    || watch.observed.transaction.doubts().and(state.pending).has(asked)
             });
         if !may_be_another {
-            return Ok(self.find_end(standing).await);
+            return Ok(self.find_end(state).await);
         }
-        match self.find_end_before_commit(standing).await {
+        match self.find_end_before_commit(state).await {
             Err(error) if C::is_fatal(&error) => Err(error),
             // A transaction that has failed is still there.
             outcome => Ok(outcome.unwrap_or_default()),
@@ -275,7 +272,7 @@ impl<C: Backend> Checkout<C> {
         let left = self.session_effects();
         // If that fails, it is noticed when the mark is next looked for.
         let _ = self.connection_mut().batch_execute(mark).await;
-        self.settle(left);
+        self.forget_probe(left);
     }
 
     /// Whether the transaction may have failed, so that its commit would be answered with a rollback: the server has not
@@ -293,7 +290,8 @@ impl<C: Backend> Checkout<C> {
     /// Whether statements were run since the last time after which only the server knows how the transaction stands.
     pub(crate) fn may_have_failed(&self) -> bool {
         self.watch().is_some_and(|watch| {
-            watch.observed.transaction.doubts() != TransactionDoubts::default() || watch.is_blind()
+            watch.observed.transaction.doubts() != TransactionDoubts::default()
+                || watch.is_replaced()
         })
     }
 
@@ -322,12 +320,12 @@ impl<C: Backend> Checkout<C> {
     async fn is_marked(&mut self, keeps_savepoints: bool) -> Option<bool> {
         let left = self.session_effects();
         let answer = self.connection_mut().is_marked(keeps_savepoints).await;
-        self.settle(left);
+        self.forget_probe(left);
         answer.ok()
     }
 
     /// Forgets what a question has left behind, which was not the borrower's.
-    fn settle(&self, left: Option<SessionEffects>) {
+    fn forget_probe(&self, left: Option<SessionEffects>) {
         self.restore_session_effects(left);
         if let Some(watch) = self.watch() {
             watch.observed.transaction.take_doubts();
@@ -335,9 +333,9 @@ impl<C: Backend> Checkout<C> {
     }
 }
 
-/// How a transaction has ended whose mark is gone. If no statement was run that could have ended it, and one has failed,
+/// How a transaction has ended purpose mark is gone. If no statement was run that could have ended it, and one has failed,
 /// only the database can have done so, and it does so by a rollback.
-fn how(questions: TransactionDoubts) -> TransactionEnd {
+fn end_without_mark(questions: TransactionDoubts) -> TransactionEnd {
     let has_failed = questions.has(TransactionDoubts::FAILED.and(TransactionDoubts::ROWS));
     if has_failed && !questions.has(TransactionDoubts::ENDED) {
         TransactionEnd::RolledBack

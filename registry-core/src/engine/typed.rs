@@ -8,8 +8,8 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::capacity_queue::CapacityQueue;
 use super::error::AcquireError;
-use super::invalidation::Doubts;
 use super::observe::holders::Holders;
+use super::observe::invalidation::Invalidations;
 use super::observe::stats::Stats;
 use super::pool::Pool;
 use super::use_count::{EngineOwner, UseCount};
@@ -44,9 +44,9 @@ pub(crate) struct TypedEngine<C: Backend> {
     /// The streams of its connections, which outlive those for as long as it takes to say good-bye.
     pub(super) streams: Mutex<Vec<Weak<Observed>>>,
     /// Those who wait for a connection of others, as the server takes no more.
-    pub(super) starving: CapacityQueue<C>,
+    pub(super) capacity: CapacityQueue<C>,
     /// What its connections have found out that concerns the others.
-    pub(super) doubts: Arc<Doubts>,
+    pub(super) invalidations: Arc<Invalidations>,
 }
 
 impl<C: Backend> TypedEngine<C> {
@@ -66,13 +66,13 @@ impl<C: Backend> TypedEngine<C> {
             is_maintained: Arc::new(AtomicBool::new(false)),
             holders: Holders::default(),
             streams: Mutex::new(Vec::new()),
-            starving: CapacityQueue::default(),
-            doubts: Arc::default(),
+            capacity: CapacityQueue::default(),
+            invalidations: Arc::default(),
         }
     }
 
     pub(super) fn timed_out(&self, after: Duration) -> AcquireError {
-        self.stats.timed_out();
+        self.stats.note_timed_out();
         let counts = self.pool.counts();
         AcquireError::TimedOut {
             key: self.settings.key,
@@ -80,9 +80,9 @@ impl<C: Backend> TypedEngine<C> {
             in_use: counts.in_use,
             idle: counts.idle,
             max: self.settings.options.max_connections,
-            waiting: self.stats.acquires().waiting,
+            waiting: self.stats.acquire_counts().waiting,
             held_by_caller: self.holders.count_of_caller(|_| true),
-            last_error: self.stats.last_error().map(|last| last.error),
+            last_error: self.stats.last_connect_failure().map(|last| last.error),
         }
     }
 

@@ -4,20 +4,20 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::caller::Caller;
-use super::watch::Watch;
+use super::watch::ConnectionWatch;
 
 /// Who has the connections of an engine, and who is about to.
 #[derive(Default)]
 pub(in crate::engine) struct Holders {
     /// Every connection that there is, as it is watched.
-    watched: Mutex<Vec<Weak<Watch>>>,
+    watched: Mutex<Vec<Weak<ConnectionWatch>>>,
     /// Who has a permit, and waits for a connection that is opened or looked at.
     filling: Mutex<Vec<Caller>>,
 }
 
 impl Holders {
     /// Adds a connection.
-    pub(in crate::engine) fn add(&self, watch: &Arc<Watch>) {
+    pub(in crate::engine) fn add(&self, watch: &Arc<ConnectionWatch>) {
         let mut watched = self.watched();
         watched.retain(|watch| watch.strong_count() > 0);
         watched.push(Arc::downgrade(watch));
@@ -29,14 +29,17 @@ impl Holders {
     }
 
     /// How many sessions the calling task has, of those that `counts` accepts.
-    pub(in crate::engine) fn count_of_caller(&self, counts: impl FnMut(&Watch) -> bool) -> u32 {
+    pub(in crate::engine) fn count_of_caller(
+        &self,
+        counts: impl FnMut(&ConnectionWatch) -> bool,
+    ) -> u32 {
         self.count_of(Caller::current().number(), counts)
     }
 
     pub(in crate::engine) fn count_of(
         &self,
         caller: u64,
-        mut counts: impl FnMut(&Watch) -> bool,
+        mut counts: impl FnMut(&ConnectionWatch) -> bool,
     ) -> u32 {
         let watched = self.watched();
         let holders = watched.iter().filter_map(Weak::upgrade);
@@ -46,7 +49,7 @@ impl Holders {
     }
 
     /// How many connections the calling task waits for, with a permit.
-    pub(in crate::engine) fn count_fillings_of_caller(&self) -> u32 {
+    pub(in crate::engine) fn count_filling_of_caller(&self) -> u32 {
         let caller = Caller::current();
         let filling = self.filling();
         let own = filling.iter().filter(|other| **other == caller).count();
@@ -54,13 +57,13 @@ impl Holders {
     }
 
     /// Counts the calling task as one that waits for a connection with a permit, until the guard is dropped.
-    pub(in crate::engine) fn fill(&self) -> Filling<'_> {
+    pub(in crate::engine) fn note_filling(&self) -> FillingGuard<'_> {
         let caller = Caller::current();
         self.filling().push(caller);
-        Filling { holders: self, caller }
+        FillingGuard { holders: self, caller }
     }
 
-    fn watched(&self) -> MutexGuard<'_, Vec<Weak<Watch>>> {
+    fn watched(&self) -> MutexGuard<'_, Vec<Weak<ConnectionWatch>>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -70,12 +73,12 @@ impl Holders {
 }
 
 /// Somebody who waits for a connection that is opened or looked at.
-pub(in crate::engine) struct Filling<'a> {
+pub(in crate::engine) struct FillingGuard<'a> {
     holders: &'a Holders,
     caller: Caller,
 }
 
-impl Drop for Filling<'_> {
+impl Drop for FillingGuard<'_> {
     fn drop(&mut self) {
         let mut filling = self.holders.filling();
         if let Some(at) = filling.iter().position(|other| *other == self.caller) {

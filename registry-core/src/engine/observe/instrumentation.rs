@@ -9,7 +9,7 @@ use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_inst
 
 use super::caller::Caller;
 use super::events::slow_query;
-use super::watch::{Judge, Watch};
+use super::watch::{BackendRules, ConnectionWatch};
 use crate::backend::driver::sql_of;
 use crate::backend::observed::TransactionDoubts;
 use crate::settings::BindKey;
@@ -17,49 +17,57 @@ use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
 /// The instrumentation of a connection: watches, reports slow queries, and passes every event on to the
 /// program's own default instrumentation, if it has set one.
-pub(in crate::engine) struct Watcher {
-    watch: Arc<Watch>,
+pub(in crate::engine) struct WatchInstrumentation {
+    watch: Arc<ConnectionWatch>,
     key: BindKey,
     slow: Option<Duration>,
-    judge: Judge,
-    judged: Judged,
+    rules: BackendRules,
+    effects_cache: EffectsCache,
     started: Option<Instant>,
     next: Option<Box<dyn Instrumentation>>,
 }
 
-impl Watcher {
+impl WatchInstrumentation {
     pub(in crate::engine) fn new(
-        watch: Arc<Watch>,
+        watch: Arc<ConnectionWatch>,
         key: BindKey,
         slow: Option<Duration>,
-        judge: Judge,
+        rules: BackendRules,
     ) -> Self {
         let next = get_default_instrumentation();
-        Self { watch, key, slow, judge, judged: Judged::default(), started: None, next }
+        Self {
+            watch,
+            key,
+            slow,
+            rules,
+            effects_cache: EffectsCache::default(),
+            started: None,
+            next,
+        }
     }
 }
 
-impl Instrumentation for Watcher {
+impl Instrumentation for WatchInstrumentation {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         match &event {
             InstrumentationEvent::StartQuery { query, .. } => {
                 self.watch.note_started();
                 // A session may be handed on to another task than that which has acquired it.
                 if self.watch.holder.load(Ordering::Relaxed) != 0 {
-                    self.watch.is_held_by(Caller::current());
+                    self.watch.set_holder(Caller::current());
                 }
                 self.watch.observed.errors.forget_last();
-                if self.watch.is_questioned.load(Ordering::Relaxed)
+                if self.watch.is_in_tracked_transaction.load(Ordering::Relaxed)
                     && !self.watch.observed.reads_stream()
-                    && !self.judge.knows_transactions
+                    && !self.rules.knows_transactions
                 {
                     // Before its end, which may never be reported.
                     let note = |sql: &str| {
-                        if self.judged.effects(self.judge.dialect, sql).may_end {
+                        if self.effects_cache.effects(self.rules.dialect, sql).may_end {
                             self.watch.observed.transaction.raise_doubts(TransactionDoubts::ENDED);
                         }
                     };
-                    let _ = write!(Statements(note), "{}", sql_of(query));
+                    let _ = write!(ForEachPiece(note), "{}", sql_of(query));
                 }
                 if self.slow.is_some() {
                     self.started = Some(Instant::now());
@@ -68,22 +76,22 @@ impl Instrumentation for Watcher {
             InstrumentationEvent::FinishQuery { query, error, .. } => {
                 self.watch.note_finished(error.is_some());
                 if let Some(error) = error {
-                    self.watch.note_error(error, self.judge);
+                    self.watch.note_error(error, self.rules);
                 }
                 if !self.watch.observed.reads_stream() {
-                    let (observed, judge) = (&self.watch.observed, self.judge);
+                    let (observed, rules) = (&self.watch.observed, self.rules);
                     // The drivers write the statement in one piece, which is looked at in place.
                     let note = |sql: &str| {
-                        let may_have_rows = error.is_none() && may_return_rows(judge.dialect, sql);
+                        let may_have_rows = error.is_none() && may_return_rows(rules.dialect, sql);
                         self.watch.note_possible_rows(may_have_rows);
-                        let mut effects = self.judged.effects(judge.dialect, sql);
-                        if judge.knows_transactions {
+                        let mut effects = self.effects_cache.effects(rules.dialect, sql);
+                        if rules.knows_transactions {
                             effects.transaction = TransactionEffect::None;
                         }
                         observed.note_effects(effects);
                         observed.transaction.raise_doubts(questions(sql, effects, may_have_rows));
                     };
-                    let _ = write!(Statements(note), "{query}");
+                    let _ = write!(ForEachPiece(note), "{query}");
                 }
                 if let (Some(slow), Some(started)) = (self.slow, self.started.take())
                     && started.elapsed() >= slow
@@ -150,25 +158,26 @@ fn may_return_rows(dialect: Dialect, sql: &str) -> bool {
 ///
 /// A statement is known by its whole text, so that no other one can be taken for it.
 #[derive(Default)]
-struct Judged([Option<(Box<str>, Effects)>; JUDGED]);
+struct EffectsCache([Option<(Box<str>, Effects)>; CACHED_STATEMENTS]);
 
-const JUDGED: usize = 32;
+const CACHED_STATEMENTS: usize = 32;
 
 /// Longer statements are rarely run again with the same text.
-const LONGEST_JUDGED: usize = 4096;
+const LONGEST_CACHED: usize = 4096;
 
-impl Judged {
+impl EffectsCache {
     fn effects(&mut self, dialect: Dialect, sql: &str) -> Effects {
         // Statements of one length mostly differ early or late.
         let bytes = sql.as_bytes();
         let middle = bytes.get(bytes.len() / 2).copied().unwrap_or_default();
         let near_end = bytes.iter().rev().nth(8).copied().unwrap_or_default();
-        let place = (bytes.len() + usize::from(middle) * 7 + usize::from(near_end) * 13) % JUDGED;
+        let place = (bytes.len() + usize::from(middle) * 7 + usize::from(near_end) * 13)
+            % CACHED_STATEMENTS;
         match &self.0[place] {
             Some((text, effects)) if **text == *sql => *effects,
             _ => {
                 let effects = sql::effects(dialect, sql);
-                if sql.len() <= LONGEST_JUDGED {
+                if sql.len() <= LONGEST_CACHED {
                     self.0[place] = Some((sql.into(), effects));
                 }
                 effects
@@ -177,9 +186,9 @@ impl Judged {
     }
 }
 
-struct Statements<F>(F);
+struct ForEachPiece<F>(F);
 
-impl<F: FnMut(&str)> Write for Statements<F> {
+impl<F: FnMut(&str)> Write for ForEachPiece<F> {
     fn write_str(&mut self, sql: &str) -> fmt::Result {
         (self.0)(sql);
         Ok(())
@@ -192,8 +201,8 @@ mod tests {
 
     #[test]
     fn a_statement_is_known_by_its_whole_text() {
-        let mut judged = Judged::default();
-        let mut effects = |sql: &str| judged.effects(Dialect::Mysql, sql);
+        let mut effects_cache = EffectsCache::default();
+        let mut effects = |sql: &str| effects_cache.effects(Dialect::Mysql, sql);
         for _ in 0..2 {
             let (harmless, other) = ("SELECT 'SET x = 1'  FROM t", "SET x = 1; SELECT 5 FROM t");
             assert_eq!(effects(harmless), sql::effects(Dialect::Mysql, harmless));

@@ -14,7 +14,7 @@ pub(in crate::engine) use off::{Meters, engine_closed, engine_opened};
 
 /// Why a connection was closed before the registry was.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::engine) enum Closed {
+pub(in crate::engine) enum CloseReason {
     /// It had been idle for `idle_timeout`.
     Idle,
     /// It had reached its `max_lifetime`.
@@ -29,7 +29,7 @@ pub(in crate::engine) enum Closed {
     Unclean,
 }
 
-impl Closed {
+impl CloseReason {
     pub(in crate::engine) fn as_str(self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -50,7 +50,7 @@ mod on {
 
     use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-    use super::Closed;
+    use super::CloseReason;
     use crate::settings::BindKey;
 
     /// The meters of one engine. They belong to the recorder that is installed when the engine first
@@ -111,16 +111,24 @@ mod on {
             })
         }
 
-        pub(in crate::engine) fn lent(&self, asked: Timer, idle: impl FnOnce() -> u32) {
+        pub(in crate::engine) fn note_checkout(
+            &self,
+            requested: Timer,
+            idle: impl FnOnce() -> u32,
+        ) {
             let handles = self.handles();
-            handles.acquire.record(asked.0.elapsed());
+            handles.acquire.record(requested.0.elapsed());
             handles.active.increment(1);
             self.idle(handles, idle());
         }
 
-        pub(in crate::engine) fn returned(&self, lent: Timer, idle: impl FnOnce() -> u32) {
+        pub(in crate::engine) fn note_return(
+            &self,
+            checked_out: Timer,
+            idle: impl FnOnce() -> u32,
+        ) {
             let handles = self.handles();
-            handles.usage.record(lent.0.elapsed());
+            handles.usage.record(checked_out.0.elapsed());
             handles.active.decrement(1);
             self.idle(handles, idle());
         }
@@ -130,27 +138,27 @@ mod on {
             handles.idle.increment(f64::from(now) - f64::from(before));
         }
 
-        pub(in crate::engine) fn waits(&self) {
+        pub(in crate::engine) fn note_waiting(&self) {
             self.handles().pending.increment(1);
         }
 
-        pub(in crate::engine) fn waits_no_more(&self) {
+        pub(in crate::engine) fn note_waiting_ended(&self) {
             self.handles().pending.decrement(1);
         }
 
-        pub(in crate::engine) fn timed_out(&self) {
+        pub(in crate::engine) fn note_timed_out(&self) {
             self.handles().timeout.increment(1);
         }
 
-        pub(in crate::engine) fn connected(&self, began: Timer) {
+        pub(in crate::engine) fn note_connected(&self, began: Timer) {
             self.handles().creation.record(began.0.elapsed());
         }
 
-        pub(in crate::engine) fn failed(&self) {
+        pub(in crate::engine) fn note_connect_failure(&self) {
             self.handles().failed.increment(1);
         }
 
-        pub(in crate::engine) fn closed(&self, reason: Closed) {
+        pub(in crate::engine) fn note_closed(&self, reason: CloseReason) {
             let bind = self.key.to_string();
             let reason = reason.as_str();
             counter!("registry_connections_closed_total", "bind" => bind, "reason" => reason)
@@ -181,7 +189,7 @@ mod on {
 
 #[cfg(not(feature = "metrics"))]
 mod off {
-    use super::Closed;
+    use super::CloseReason;
     use crate::settings::BindKey;
 
     /// Measures nothing.
@@ -202,21 +210,21 @@ mod off {
             Self
         }
 
-        pub(in crate::engine) fn lent(&self, _: Timer, _: impl FnOnce() -> u32) {}
+        pub(in crate::engine) fn note_checkout(&self, _: Timer, _: impl FnOnce() -> u32) {}
 
-        pub(in crate::engine) fn returned(&self, _: Timer, _: impl FnOnce() -> u32) {}
+        pub(in crate::engine) fn note_return(&self, _: Timer, _: impl FnOnce() -> u32) {}
 
-        pub(in crate::engine) fn waits(&self) {}
+        pub(in crate::engine) fn note_waiting(&self) {}
 
-        pub(in crate::engine) fn waits_no_more(&self) {}
+        pub(in crate::engine) fn note_waiting_ended(&self) {}
 
-        pub(in crate::engine) fn timed_out(&self) {}
+        pub(in crate::engine) fn note_timed_out(&self) {}
 
-        pub(in crate::engine) fn connected(&self, _: Timer) {}
+        pub(in crate::engine) fn note_connected(&self, _: Timer) {}
 
-        pub(in crate::engine) fn failed(&self) {}
+        pub(in crate::engine) fn note_connect_failure(&self) {}
 
-        pub(in crate::engine) fn closed(&self, _: Closed) {}
+        pub(in crate::engine) fn note_closed(&self, _: CloseReason) {}
     }
 
     pub(in crate::engine) fn engine_opened(_: BindKey) {}

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::super::error::AcquireError;
-use super::meters::{Closed, Meters, Timer};
+use super::meters::{CloseReason, Meters, Timer};
 use crate::backend::ConnectError;
 use crate::cause::Chain;
 use crate::settings::BindKey;
@@ -28,18 +28,18 @@ pub(in crate::engine) struct Stats {
     waited: AtomicU64,
     timed_out: AtomicU64,
     waiting: AtomicU32,
-    last_error: Mutex<Option<LastError>>,
+    last_error: Mutex<Option<ConnectFailure>>,
 }
 
 #[derive(Debug, Clone)]
-pub(in crate::engine) struct LastError {
+pub(in crate::engine) struct ConnectFailure {
     pub(in crate::engine) error: Arc<ConnectError>,
     pub(in crate::engine) at: SystemTime,
 }
 
 /// A snapshot of the acquires of one engine.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::engine) struct Acquires {
+pub(in crate::engine) struct AcquireCounts {
     pub(in crate::engine) direct: u64,
     pub(in crate::engine) waited: u64,
     pub(in crate::engine) timed_out: u64,
@@ -48,13 +48,13 @@ pub(in crate::engine) struct Acquires {
 
 /// Who a connection is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum For {
+pub(in crate::engine) enum ConnectPurpose {
     /// Somebody who is told what goes wrong.
     Caller,
     /// Nobody: it is to be ready.
-    Later,
+    WarmUp,
     /// The same, after it has failed before: that was said already.
-    LaterAgain,
+    WarmUpRetry,
 }
 
 impl Stats {
@@ -75,8 +75,8 @@ impl Stats {
         self.tenant = tenant;
     }
 
-    pub(in crate::engine) fn acquires(&self) -> Acquires {
-        Acquires {
+    pub(in crate::engine) fn acquire_counts(&self) -> AcquireCounts {
+        AcquireCounts {
             direct: self.direct.load(Ordering::Relaxed),
             waited: self.waited.load(Ordering::Relaxed),
             timed_out: self.timed_out.load(Ordering::Relaxed),
@@ -84,28 +84,28 @@ impl Stats {
         }
     }
 
-    pub(in crate::engine) fn last_error(&self) -> Option<LastError> {
+    pub(in crate::engine) fn last_connect_failure(&self) -> Option<ConnectFailure> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(in crate::engine) fn direct(&self) {
+    pub(in crate::engine) fn note_direct(&self) {
         self.direct.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(in crate::engine) fn waited(&self) {
+    pub(in crate::engine) fn note_waited(&self) {
         self.waited.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(in crate::engine) fn timed_out(&self) {
+    pub(in crate::engine) fn note_timed_out(&self) {
         self.timed_out.fetch_add(1, Ordering::Relaxed);
-        self.meters.timed_out();
+        self.meters.note_timed_out();
     }
 
     /// Counts a caller as waiting until the guard is dropped.
-    pub(in crate::engine) fn wait(&self) -> Waiting<'_> {
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.meters.waits();
-        Waiting { stats: self, before }
+    pub(in crate::engine) fn note_waiting(&self) -> Waiting<'_> {
+        let queued_before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.meters.note_waiting();
+        Waiting { stats: self, queued_before }
     }
 
     pub(in crate::engine) fn acquire_span(&self) -> Span {
@@ -117,10 +117,14 @@ impl Stats {
     }
 
     /// A session was not there at once, and this is what came of it.
-    pub(in crate::engine) fn acquired<T>(&self, outcome: &Result<T, AcquireError>, asked: Instant) {
+    pub(in crate::engine) fn log_acquire<T>(
+        &self,
+        outcome: &Result<T, AcquireError>,
+        requested: Instant,
+    ) {
         let (bind, tenant) = (self.key, self.tenant());
         // The clock is only read where somebody listens.
-        let wait = || asked.elapsed().as_secs_f64();
+        let wait = || requested.elapsed().as_secs_f64();
         match outcome {
             Ok(_) => {
                 tracing::debug!(target: TARGET, %bind, tenant, wait = wait(), "a session was acquired")
@@ -136,39 +140,43 @@ impl Stats {
         self.tenant.as_deref()
     }
 
-    pub(in crate::engine) fn lent(&self, asked: Timer, idle: impl FnOnce() -> u32) {
-        self.meters.lent(asked, idle);
+    pub(in crate::engine) fn note_checkout(&self, requested: Timer, idle: impl FnOnce() -> u32) {
+        self.meters.note_checkout(requested, idle);
     }
 
-    pub(in crate::engine) fn returned(&self, lent: Timer, idle: impl FnOnce() -> u32) {
-        self.meters.returned(lent, idle);
+    pub(in crate::engine) fn note_return(&self, checked_out: Timer, idle: impl FnOnce() -> u32) {
+        self.meters.note_return(checked_out, idle);
     }
 
-    pub(in crate::engine) fn connected(&self, began: Timer, elapsed: Duration) {
-        self.meters.connected(began);
+    pub(in crate::engine) fn note_connected(&self, began: Timer, elapsed: Duration) {
+        self.meters.note_connected(began);
         let (bind, tenant, elapsed) = (self.key, self.tenant(), elapsed.as_secs_f64());
         tracing::debug!(target: TARGET, %bind, tenant, elapsed, "a connection was opened");
     }
 
-    pub(in crate::engine) fn could_not_connect(&self, error: &Arc<ConnectError>, whose: For) {
-        self.meters.failed();
-        let last = LastError { error: Arc::clone(error), at: SystemTime::now() };
+    pub(in crate::engine) fn note_connect_failure(
+        &self,
+        error: &Arc<ConnectError>,
+        purpose: ConnectPurpose,
+    ) {
+        self.meters.note_connect_failure();
+        let last = ConnectFailure { error: Arc::clone(error), at: SystemTime::now() };
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
         let (bind, tenant, error) = (self.key, self.tenant(), Chain(&**error));
-        match whose {
-            For::Caller | For::LaterAgain => {
+        match purpose {
+            ConnectPurpose::Caller | ConnectPurpose::WarmUpRetry => {
                 tracing::debug!(target: TARGET, %bind, tenant, %error, "a connection could not be opened");
             }
-            For::Later => {
+            ConnectPurpose::WarmUp => {
                 tracing::warn!(target: TARGET, %bind, tenant, %error, "a connection could not be opened");
             }
         }
     }
 
-    pub(in crate::engine) fn closed(&self, reason: Closed) {
-        self.meters.closed(reason);
+    pub(in crate::engine) fn note_closed(&self, reason: CloseReason) {
+        self.meters.note_closed(reason);
         let (bind, tenant, reason) = (self.key, self.tenant(), reason.as_str());
-        if reason == Closed::Unclean.as_str() {
+        if reason == CloseReason::Unclean.as_str() {
             tracing::warn!(target: TARGET, %bind, tenant, reason, "a connection was closed");
         } else {
             tracing::debug!(target: TARGET, %bind, tenant, reason, "a connection was closed");
@@ -180,12 +188,12 @@ impl Stats {
 pub(in crate::engine) struct Waiting<'a> {
     stats: &'a Stats,
     /// How many waited before it.
-    pub(in crate::engine) before: u32,
+    pub(in crate::engine) queued_before: u32,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.stats.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.stats.meters.waits_no_more();
+        self.stats.meters.note_waiting_ended();
     }
 }

@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use diesel::result::{DatabaseErrorKind, Error};
 
-use super::super::invalidation::{Doubts, Heard, Open};
 use super::caller::Caller;
+use super::invalidation::{CloseNotice, Invalidations, SeenInvalidations};
 use crate::backend::error_class::{Diagnosis, ErrorClass, LastError, is_transient};
 use crate::backend::observed::{ERRORS_KEPT, Observed, SessionEffects, TransactionDoubts};
 use crate::sql::Dialect;
 
 /// What is known of a connection from watching it. Shared by its slot and its instrumentation.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Watch {
+pub(in crate::engine) struct ConnectionWatch {
     started: AtomicU32,
     finished: AtomicU32,
     /// Whether rows of the last statement were left that are still to come.
@@ -27,19 +27,19 @@ pub(in crate::engine) struct Watch {
     may_have_rows: AtomicBool,
     /// What its stream shows, and what is known from texts.
     pub(in crate::engine) observed: Arc<Observed>,
-    doubts: Arc<Doubts>,
-    heard: Heard,
+    invalidations: Arc<Invalidations>,
+    seen: SeenInvalidations,
     is_broken: AtomicBool,
     /// Whether a statement failed for a reason that the driver does not pass on.
-    has_unknown_error: AtomicBool,
+    has_unclassified_error: AtomicBool,
     /// The last errors that were returned, for whoever has them.
     last_errors: Mutex<VecDeque<LastError>>,
     /// Whether the last statement has failed.
     has_just_failed: AtomicBool,
-    /// Whether a statement failed for a reason that may be gone a little later, since [`Watch::forget_failures`].
-    has_failed_in_passing: AtomicBool,
+    /// Whether a statement failed for a reason that may be gone a little later, since [`ConnectionWatch::forget_transient_failures`].
+    has_transient_failure: AtomicBool,
     /// Whether somebody looks after a transaction on it, see [`TransactionState`](crate::engine::TransactionState).
-    pub(in crate::engine) is_questioned: AtomicBool,
+    pub(in crate::engine) is_in_tracked_transaction: AtomicBool,
     /// The [`Caller`] that has it. Zero if none does.
     pub(in crate::engine) holder: AtomicU64,
     /// Whether it is lent for one query, in which there is no transaction of the task's.
@@ -50,28 +50,37 @@ pub(in crate::engine) struct Watch {
     pub(in crate::engine) is_in_work: AtomicBool,
     /// The tenant that it is lent for.
     tenant: Mutex<Option<Arc<str>>>,
-    _open: Open,
+    _close_notice: CloseNotice,
 }
 
 /// What a backend tells of its errors and statements.
 #[derive(Clone, Copy)]
-pub(in crate::engine) struct Judge {
+pub(in crate::engine) struct BackendRules {
     pub(in crate::engine) dialect: Dialect,
     /// Whether the driver knows of transactions by itself.
     pub(in crate::engine) knows_transactions: bool,
     pub(in crate::engine) is_fatal: fn(&Error) -> bool,
     /// Whether the engine is meant to write, so that a server that refuses is not what it should be.
-    pub(in crate::engine) is_to_write: bool,
+    pub(in crate::engine) expects_writes: bool,
 }
 
-impl Watch {
-    pub(in crate::engine) fn new(doubts: Arc<Doubts>, observed: Arc<Observed>) -> Self {
-        let _open = Open::new(&doubts);
-        Self { heard: Heard::all(&doubts), doubts, observed, _open, ..Self::default() }
+impl ConnectionWatch {
+    pub(in crate::engine) fn new(
+        invalidations: Arc<Invalidations>,
+        observed: Arc<Observed>,
+    ) -> Self {
+        let _close_notice = CloseNotice::new(&invalidations);
+        Self {
+            seen: SeenInvalidations::new(&invalidations),
+            invalidations,
+            observed,
+            _close_notice,
+            ..Self::default()
+        }
     }
 
     /// Whether an instrumentation of the borrower's own has taken the place of ours, so that nothing is seen.
-    pub(in crate::engine) fn is_blind(self: &Arc<Self>) -> bool {
+    pub(in crate::engine) fn is_replaced(self: &Arc<Self>) -> bool {
         // The slot has one, and the instrumentation the other.
         Arc::strong_count(self) == 1
     }
@@ -87,17 +96,17 @@ impl Watch {
         self.is_abandoned.load(Ordering::Relaxed)
     }
 
-    pub(in crate::engine) fn is_held_by(&self, caller: Caller) {
+    pub(in crate::engine) fn set_holder(&self, caller: Caller) {
         self.holder.store(caller.number(), Ordering::Relaxed);
     }
 
     /// How many statements were begun.
-    pub(in crate::engine) fn started(&self) -> u64 {
+    pub(in crate::engine) fn statement_count(&self) -> u64 {
         self.started.load(Ordering::Relaxed).into()
     }
 
     /// Whether it comes back when a query is over, whatever its borrower does.
-    pub(in crate::engine) fn lets_go_by_itself(&self) -> bool {
+    pub(in crate::engine) fn is_returned_after_query(&self) -> bool {
         self.is_for_query.load(Ordering::Relaxed) && !self.is_for_rows.load(Ordering::Relaxed)
     }
 
@@ -136,7 +145,7 @@ impl Watch {
     }
 
     /// Notes that all rows of the last statement have come.
-    pub(in crate::engine) fn rows_are_read(&self) {
+    pub(in crate::engine) fn note_rows_read(&self) {
         self.may_have_rows.store(false, Ordering::Relaxed);
     }
 
@@ -150,29 +159,29 @@ impl Watch {
     /// engine; asks once.
     pub(in crate::engine) fn take_stale_plans(&self) -> bool {
         self.observed.session.take_may_have_deallocated()
-            | self.heard.take_stale_plans(&self.doubts)
+            | self.seen.take_stale_plans(&self.invalidations)
     }
 
     /// Whether nothing but another connection will do, by what others of the engine have found out.
     pub(in crate::engine) fn is_outdated(&self) -> bool {
-        self.heard.has_stale_types(&self.doubts)
+        self.seen.has_stale_types(&self.invalidations)
     }
 
     /// Whether the server has to be asked if it takes writes.
-    pub(in crate::engine) fn has_doubtful_role(&self) -> bool {
-        self.heard.has_doubtful_role(&self.doubts)
+    pub(in crate::engine) fn must_recheck_role(&self) -> bool {
+        self.seen.must_recheck_role(&self.invalidations)
     }
 
-    pub(in crate::engine) fn role_is_known(&self) {
-        self.heard.role_is_known(&self.doubts);
+    pub(in crate::engine) fn note_role_checked(&self) {
+        self.seen.note_role_checked(&self.invalidations);
     }
 
     /// Notes that the server takes no writes, though it should.
     pub(in crate::engine) fn note_read_only_server(&self) {
         self.is_broken.store(true, Ordering::Relaxed);
-        self.doubts.roles.fetch_add(1, Ordering::Relaxed);
+        self.invalidations.roles.fetch_add(1, Ordering::Relaxed);
         if let Some(place) = self.observed.stream.host() {
-            self.doubts.hosts.failed(place.to_owned());
+            self.invalidations.hosts.failed(place.to_owned());
         }
     }
 
@@ -182,25 +191,25 @@ impl Watch {
     }
 
     /// Whether the server has to be asked what was wrong with a statement.
-    pub(in crate::engine) fn has_unknown_error(&self) -> bool {
-        self.has_unknown_error.load(Ordering::Relaxed)
+    pub(in crate::engine) fn has_unclassified_error(&self) -> bool {
+        self.has_unclassified_error.load(Ordering::Relaxed)
     }
 
     /// Forgets whether a statement has failed in passing.
-    pub(in crate::engine) fn forget_failures(&self) {
-        self.has_failed_in_passing.store(false, Ordering::Relaxed);
+    pub(in crate::engine) fn forget_transient_failures(&self) {
+        self.has_transient_failure.store(false, Ordering::Relaxed);
     }
 
     /// Notes what the error of a statement means.
     pub(in crate::engine) fn note_class(&self, class: ErrorClass) {
         if class.is_transient() {
-            self.has_failed_in_passing.store(true, Ordering::Relaxed);
+            self.has_transient_failure.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether a statement has failed for a reason that may be gone a little later, as far as is known.
-    pub(in crate::engine) fn has_failed_in_passing(&self) -> bool {
-        self.has_failed_in_passing.load(Ordering::Relaxed) || self.is_broken()
+    pub(in crate::engine) fn has_transient_failure(&self) -> bool {
+        self.has_transient_failure.load(Ordering::Relaxed) || self.is_broken()
     }
 
     /// What is known, or can be found out, of the error of the last statement, if it has failed.
@@ -221,12 +230,12 @@ impl Watch {
         self.last_errors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note_last_error(&self, error: &Error, judge: Judge) {
+    fn note_last_error(&self, error: &Error, rules: BackendRules) {
         let Some(last) = LastError::new(error) else { return };
         match self.observed.errors.last() {
             // The same code is that of a transaction which only reads, and will refuse a write for ever.
             Some(ErrorClass::ReadOnly)
-                if !judge.is_to_write || self.observed.role.is_read_only() == Some(false) =>
+                if !rules.expects_writes || self.observed.role.is_read_only() == Some(false) =>
             {
                 last.diagnosis().set(ErrorClass::Permanent);
             }
@@ -244,23 +253,23 @@ impl Watch {
     }
 
     /// What was left behind so far, to be restored after statements that are not the borrower's.
-    pub(in crate::engine) fn left(&self) -> SessionEffects {
+    pub(in crate::engine) fn session_effects(&self) -> SessionEffects {
         self.observed.session.effects()
     }
 
-    pub(in crate::engine) fn restore(&self, left: SessionEffects) {
+    pub(in crate::engine) fn restore_session_effects(&self, left: SessionEffects) {
         self.observed.session.restore_effects(left);
     }
 
-    pub(super) fn note_error(&self, error: &Error, judge: Judge) {
-        self.note_last_error(error, judge);
+    pub(super) fn note_error(&self, error: &Error, rules: BackendRules) {
+        self.note_last_error(error, rules);
         // The code of the server says it better than a text.
-        if self.observed.errors.last().is_none() && (judge.is_fatal)(error) {
+        if self.observed.errors.last().is_none() && (rules.is_fatal)(error) {
             self.is_broken.store(true, Ordering::Relaxed);
         }
-        self.hear_errors(judge.is_to_write);
+        self.apply_server_errors(rules.expects_writes);
         if self.observed.errors.last().is_none() && is_transient(None, error) {
-            self.has_failed_in_passing.store(true, Ordering::Relaxed);
+            self.has_transient_failure.store(true, Ordering::Relaxed);
         }
         let (None, Error::DatabaseError(kind, _)) = (self.observed.errors.last(), error) else {
             return;
@@ -268,39 +277,39 @@ impl Watch {
         match kind {
             // Nobody says what it was.
             DatabaseErrorKind::Unknown => {
-                self.has_unknown_error.store(true, Ordering::Relaxed);
-                self.heard.doubt_own_plans(&self.doubts);
+                self.has_unclassified_error.store(true, Ordering::Relaxed);
+                self.seen.invalidate_own_plans(&self.invalidations);
             }
             // It may be the transaction alone that only reads: the server is asked before it is lent again.
-            DatabaseErrorKind::ReadOnlyTransaction if judge.is_to_write => {
-                self.doubts.roles.fetch_add(1, Ordering::Relaxed);
+            DatabaseErrorKind::ReadOnlyTransaction if rules.expects_writes => {
+                self.invalidations.roles.fetch_add(1, Ordering::Relaxed);
             }
             _ => {}
         }
     }
 
     /// Draws the consequences of the errors that the server has sent.
-    pub(in crate::engine) fn hear_errors(&self, is_to_write: bool) {
+    pub(in crate::engine) fn apply_server_errors(&self, expects_writes: bool) {
         for class in self.observed.errors.take_new() {
             match class {
                 ErrorClass::StalePlan => {
                     self.note_class(class);
-                    self.doubts.plans.fetch_add(1, Ordering::Relaxed);
+                    self.invalidations.plans.fetch_add(1, Ordering::Relaxed);
                 }
                 ErrorClass::StaleType => {
                     self.note_class(class);
-                    self.doubts.types.fetch_add(1, Ordering::Relaxed);
+                    self.invalidations.types.fetch_add(1, Ordering::Relaxed);
                 }
                 ErrorClass::Fatal => self.is_broken.store(true, Ordering::Relaxed),
                 ErrorClass::StatementGone => {
                     // The borrower can go on, and nobody after it.
                     self.is_broken.store(true, Ordering::Relaxed);
-                    self.heard.doubt_own_plans(&self.doubts);
+                    self.seen.invalidate_own_plans(&self.invalidations);
                 }
                 // A transaction of the borrower's that only reads is refused with the same code, while the
                 // server says of itself that it takes writes.
                 ErrorClass::ReadOnly
-                    if is_to_write && self.observed.role.is_read_only() != Some(false) =>
+                    if expects_writes && self.observed.role.is_read_only() != Some(false) =>
                 {
                     self.note_read_only_server();
                 }
