@@ -4,10 +4,11 @@ use std::path::Path;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::separator::{has_secretive_parameter, is_one_value};
+use super::database_url::TenantUrlError;
+use super::invalid::InvalidUrl;
+use super::stray_parameter::{has_secretive_parameter, is_one_value};
 use super::tls::{self, TlsSettings};
-use super::{InvalidUrl, TenantUrlError};
-use crate::settings::BackendKind;
+use crate::settings::keys::BackendKind;
 
 /// Everything but the characters that RFC 3986 leaves unreserved.
 const USER_INFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -393,7 +394,7 @@ fn check_ports(hosts: &str) -> Result<(), InvalidUrl> {
 mod tests {
     use secrecy::SecretString;
 
-    use crate::settings::{DatabaseUrl, InvalidUrl};
+    use crate::settings::url::{DatabaseUrl, InvalidUrl};
 
     fn url(text: &str) -> DatabaseUrl {
         DatabaseUrl::parse(text).unwrap()

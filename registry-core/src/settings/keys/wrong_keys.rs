@@ -38,7 +38,10 @@ impl WrongKeys {
     }
 
     /// An error if there are unknown ones among the keys.
-    pub(super) fn check_known<K: AsRef<str>>(keys: &[K], known: &[BindKey]) -> Result<(), Self> {
+    pub(in crate::settings) fn check_known<K: AsRef<str>>(
+        keys: &[K],
+        known: &[BindKey],
+    ) -> Result<(), Self> {
         Self::of(unknown(keys, known), Vec::new(), known)
     }
 

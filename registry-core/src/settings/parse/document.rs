@@ -1,15 +1,15 @@
-use super::draft::{BindDraft, Draft, OnDemandDraft};
-use super::error::Problem;
-use super::nearest::{did_you_mean, nearest};
-use super::options::SaidOptions;
-use super::value::{Table, Value, expected, expected_table};
-use crate::settings::BindKey;
+use crate::settings::error::Problem;
+use crate::settings::keys::BindKey;
+use crate::settings::keys::{did_you_mean, nearest};
+use crate::settings::options::SaidOptions;
+use crate::settings::parse::draft::{BindDraft, Draft, OnDemandDraft};
+use crate::settings::value::{Table, Value, expected, expected_table};
 
 /// The table of the settings in a file that has more than one.
 const TABLE: &str = "database";
 
 /// What a settings loader made of a document, read as one layer.
-pub(super) fn read(value: Value, layer: usize) -> Draft {
+pub(in crate::settings) fn read(value: Value, layer: usize) -> Draft {
     let mut reader = Reader { draft: Draft::default(), layer };
     match value {
         Value::Unset => {}
@@ -24,7 +24,7 @@ pub(super) fn read(value: Value, layer: usize) -> Draft {
 }
 
 /// The same for a file, which may have nothing but the application's other settings in it.
-pub(super) fn read_file(value: Value, layer: usize) -> Draft {
+pub(in crate::settings) fn read_file(value: Value, layer: usize) -> Draft {
     if let Value::Table(table) = &value {
         let about_databases = |key: &String| {
             key == TABLE
@@ -149,7 +149,7 @@ impl Reader {
 }
 
 /// Says that nothing is called `key`, and what there is.
-pub(super) fn unknown<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(in crate::settings) fn unknown<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
     let nearest = did_you_mean(key, known.iter().copied());
     format!("unknown{nearest}; known are {}", known.join(", "))

@@ -7,38 +7,42 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::credentials::CredentialSource;
-use super::draft::{BindDraft, PasswordFrom, Said, SecretPath, UrlFrom};
-use super::error::{Problem, SettingsError};
-use super::honour::{Layers, fitted};
-use super::options::OptionLayer;
-use super::ranges::check_ranges;
-use super::resolve::EngineSettings;
-use super::url::{TENANT_PLACEHOLDER, is_like_url};
-use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions, migrate_url, pooler};
-use crate::settings::BindKey;
+use crate::settings::bind_settings::BindSettings;
+use crate::settings::credentials::CredentialSource;
+use crate::settings::error::{Problem, SettingsError};
+use crate::settings::inherit::resolve::EngineSettings;
+use crate::settings::keys::BackendKind;
+use crate::settings::keys::BindKey;
+use crate::settings::options::EngineOptions;
+use crate::settings::options::OptionLayer;
+use crate::settings::parse::draft::{BindDraft, PasswordFrom, Said, SecretPath, UrlFrom};
+use crate::settings::url::DatabaseUrl;
+use crate::settings::url::{TENANT_PLACEHOLDER, is_like_url};
+use crate::settings::validate::backend_support::{Layers, fitted};
+use crate::settings::validate::ranges::check_ranges;
+use crate::settings::validate::{migrate_url, pooler};
 
 /// How the settings of an engine are made of what is said about its bind and about all: when the
 /// registry is built, and for those engines that are opened or replaced later.
 #[derive(Clone)]
 pub(crate) struct BindDefaults {
     /// What the bind itself says.
-    pub(super) own: BTreeMap<BindKey, Own>,
-    pub(super) general: OptionLayer,
-    pub(super) base_layer: OptionLayer,
-    pub(super) base: EngineOptions,
-    pub(super) credentials: BTreeMap<BindKey, CredentialSource>,
-    pub(super) is_enabled: fn(BackendKind) -> bool,
-    pub(super) check_url: fn(&DatabaseUrl) -> Result<(), String>,
+    pub(in crate::settings) own: BTreeMap<BindKey, Own>,
+    pub(in crate::settings) general: OptionLayer,
+    pub(in crate::settings) base_layer: OptionLayer,
+    pub(in crate::settings) base: EngineOptions,
+    pub(in crate::settings) credentials: BTreeMap<BindKey, CredentialSource>,
+    pub(in crate::settings) is_enabled: fn(BackendKind) -> bool,
+    pub(in crate::settings) check_url: fn(&DatabaseUrl) -> Result<(), String>,
     /// Whether nothing is ever committed on the engines that are made.
-    pub(super) is_isolated: bool,
+    pub(in crate::settings) is_isolated: bool,
 }
 
 /// What a bind says of itself, beside its URL.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Own {
-    pub(super) options: OptionLayer,
-    pub(super) required: Option<bool>,
+pub(in crate::settings) struct Own {
+    pub(in crate::settings) options: OptionLayer,
+    pub(in crate::settings) required: Option<bool>,
 }
 
 impl BindDefaults {
@@ -99,7 +103,7 @@ impl BindDefaults {
     }
 
     /// `folder` is where relative paths begin.
-    pub(super) fn read(
+    pub(in crate::settings) fn read(
         &self,
         key: BindKey,
         draft: &BindDraft,
@@ -242,7 +246,7 @@ fn with_password(
 }
 
 /// The password that was said beside the URL.
-pub(super) fn password_of(
+pub(in crate::settings) fn password_of(
     draft: &BindDraft,
     folder: &Path,
 ) -> Result<Option<SecretString>, Problem> {

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
-use super::separator::{has_secretive_parameter, has_secretive_parameter_behind};
-use super::{InvalidUrl, TenantUrlError, did_you_mean};
+use super::database_url::TenantUrlError;
+use super::invalid::InvalidUrl;
+use super::stray_parameter::{has_secretive_parameter, has_secretive_parameter_behind};
+use crate::settings::keys::did_you_mean;
 
 /// What would end a path in a `file:` URI, or be taken for an escape.
 const PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ').add(b'@');
@@ -374,7 +376,7 @@ fn uri_path(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::DatabaseUrl;
+    use crate::settings::url::DatabaseUrl;
 
     fn file(text: &str) -> SqliteFile {
         let url = DatabaseUrl::parse(text).unwrap();

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 
-use super::InvalidUrl;
-use crate::settings::BackendKind;
+use super::invalid::InvalidUrl;
+use crate::settings::keys::BackendKind;
 
 /// How the connections to a server are encrypted. The drivers know less of it than libpq and MySQL's
 /// own clients do, so it is read here and kept from their parsers.
@@ -306,7 +306,7 @@ fn invalid(message: &str) -> InvalidUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::DatabaseUrl;
+    use crate::settings::url::DatabaseUrl;
 
     fn read_with(backend: BackendKind, query: &str, available: bool) -> Result<String, InvalidUrl> {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());

@@ -3,54 +3,55 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::error::Problem;
-use super::options::{OptionLayer, SaidOptions};
-use super::value::{FromValue, Value, expected};
-use super::{BindSettings, DatabaseUrl, InvalidUrl};
-use crate::settings::BindKey;
+use crate::settings::bind_settings::BindSettings;
+use crate::settings::error::Problem;
+use crate::settings::keys::BindKey;
+use crate::settings::options::{OptionLayer, SaidOptions};
+use crate::settings::url::{DatabaseUrl, InvalidUrl};
+use crate::settings::value::{FromValue, Value, expected};
 
 /// What one layer says, a file or a set of variables, or several laid over each other.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Draft {
-    pub(super) binds: BTreeMap<BindKey, BindDraft>,
+pub(in crate::settings) struct Draft {
+    pub(in crate::settings) binds: BTreeMap<BindKey, BindDraft>,
     /// For every engine.
-    pub(super) options: OptionLayer,
+    pub(in crate::settings) options: OptionLayer,
     /// For the engines that are opened on demand, all together.
-    pub(super) on_demand: OnDemandDraft,
+    pub(in crate::settings) on_demand: OnDemandDraft,
     /// URLs that override those of binds which there are, and make none.
-    pub(super) overrides: BTreeMap<BindKey, Said<UrlFrom>>,
-    pub(super) problems: Vec<Problem>,
+    pub(in crate::settings) overrides: BTreeMap<BindKey, Said<UrlFrom>>,
+    pub(in crate::settings) problems: Vec<Problem>,
 }
 
 /// What was said about one bind.
 #[derive(Debug, Clone)]
-pub(super) struct BindDraft {
-    pub(super) place: String,
-    pub(super) url: Option<Said<UrlFrom>>,
-    pub(super) password: Option<Said<PasswordFrom>>,
-    pub(super) required: Option<bool>,
-    pub(super) tenant_schema: Option<Said<String>>,
-    pub(super) migrate_url: Option<Said<Result<DatabaseUrl, InvalidUrl>>>,
-    pub(super) options: OptionLayer,
+pub(in crate::settings) struct BindDraft {
+    pub(in crate::settings) place: String,
+    pub(in crate::settings) url: Option<Said<UrlFrom>>,
+    pub(in crate::settings) password: Option<Said<PasswordFrom>>,
+    pub(in crate::settings) required: Option<bool>,
+    pub(in crate::settings) tenant_schema: Option<Said<String>>,
+    pub(in crate::settings) migrate_url: Option<Said<Result<DatabaseUrl, InvalidUrl>>>,
+    pub(in crate::settings) options: OptionLayer,
 }
 
 /// What was said about engines that are opened on demand.
 #[derive(Debug, Clone, Default)]
-pub(super) struct OnDemandDraft {
-    pub(super) max_engines: Option<Said<u32>>,
-    pub(super) engine_idle_timeout: Option<Said<Option<Duration>>>,
+pub(in crate::settings) struct OnDemandDraft {
+    pub(in crate::settings) max_engines: Option<Said<u32>>,
+    pub(in crate::settings) engine_idle_timeout: Option<Said<Option<Duration>>>,
 }
 
 /// A value, where it was said, and in which layer, counted from the lowest.
 #[derive(Debug, Clone)]
-pub(super) struct Said<T> {
-    pub(super) value: T,
-    pub(super) place: String,
-    pub(super) layer: usize,
+pub(in crate::settings) struct Said<T> {
+    pub(in crate::settings) value: T,
+    pub(in crate::settings) place: String,
+    pub(in crate::settings) layer: usize,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum UrlFrom {
+pub(in crate::settings) enum UrlFrom {
     Text(Result<DatabaseUrl, InvalidUrl>),
     File(SecretPath),
     /// Said as something that is no text, which is a problem already.
@@ -58,17 +59,17 @@ pub(super) enum UrlFrom {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum PasswordFrom {
+pub(in crate::settings) enum PasswordFrom {
     Text(SecretString),
     File(SecretPath),
 }
 
 /// The path of a file that has a secret in it. It is not shown, as people write the secret itself there.
-pub(super) type SecretPath = SecretString;
+pub(in crate::settings) type SecretPath = SecretString;
 
 impl Draft {
     /// Lays `upper` over this.
-    pub(super) fn overlay(&mut self, upper: Self) {
+    pub(in crate::settings) fn overlay(&mut self, upper: Self) {
         self.options.overlay(upper.options);
         self.on_demand.overlay(upper.on_demand);
         self.problems.extend(upper.problems);
@@ -93,10 +94,10 @@ impl Draft {
 }
 
 impl OnDemandDraft {
-    pub(super) const FIELDS: [&str; 2] = ["max_engines", "engine_idle_timeout"];
+    pub(in crate::settings) const FIELDS: [&str; 2] = ["max_engines", "engine_idle_timeout"];
 
     /// Reads the field `name`, which is one of [`FIELDS`](Self::FIELDS).
-    pub(super) fn read(
+    pub(in crate::settings) fn read(
         &mut self,
         name: &str,
         value: &Value,
@@ -122,7 +123,7 @@ impl OnDemandDraft {
 
 impl BindDraft {
     /// The keys of a bind's table, beside its options.
-    pub(super) const FIELDS: [&str; 7] = [
+    pub(in crate::settings) const FIELDS: [&str; 7] = [
         "url",
         "url_file",
         "password",
@@ -132,7 +133,7 @@ impl BindDraft {
         "migrate_url",
     ];
 
-    pub(super) fn new(place: impl Into<String>) -> Self {
+    pub(in crate::settings) fn new(place: impl Into<String>) -> Self {
         Self {
             place: place.into(),
             url: None,
@@ -145,7 +146,7 @@ impl BindDraft {
     }
 
     /// A bind that code says, above every layer of the settings.
-    pub(super) fn from_code(bind: BindSettings, place: &str) -> Self {
+    pub(in crate::settings) fn from_code(bind: BindSettings, place: &str) -> Self {
         let said = |name: &str| format!("{place}.{name}");
         Self {
             place: place.to_owned(),
@@ -171,7 +172,7 @@ impl BindDraft {
     }
 
     /// Reads the field or option `name`, if a bind has one of that name.
-    pub(super) fn read(
+    pub(in crate::settings) fn read(
         &mut self,
         name: &str,
         value: &Value,
@@ -208,7 +209,7 @@ impl BindDraft {
     }
 
     /// Every key that a bind's table can have.
-    pub(super) fn known() -> impl Iterator<Item = &'static str> {
+    pub(in crate::settings) fn known() -> impl Iterator<Item = &'static str> {
         Self::FIELDS.into_iter().chain(SaidOptions::NAMES.iter().copied())
     }
 

@@ -1,12 +1,17 @@
+mod pooler;
+mod reset_on_return;
+
+pub use pooler::Pooler;
+pub use reset_on_return::ResetOnReturn;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serializer;
 
-use super::nearest::did_you_mean;
-use super::value::{FromValue, Value, expected};
-use super::{BindSettings, Pooler};
+use crate::settings::bind_settings::BindSettings;
+use crate::settings::value::{FromValue, Value};
 
 /// Declares the options once: [`EngineOptions`], the same with every field left out or said, and the
 /// setters of [`BindSettings`].
@@ -68,15 +73,15 @@ macro_rules! engine_options {
 
         /// The options that somebody has said.
         #[derive(Clone, Default)]
-        pub(super) struct SaidOptions {
-            $(pub(super) $name: Option<$type>,)*
+        pub(in crate::settings) struct SaidOptions {
+            $(pub(in crate::settings) $name: Option<$type>,)*
         }
 
         impl SaidOptions {
-            pub(super) const NAMES: &[&str] = &[$(stringify!($name)),*];
+            pub(in crate::settings) const NAMES: &[&str] = &[$(stringify!($name)),*];
 
             /// Reads `value` as the option `name`, which is one of [`NAMES`](Self::NAMES).
-            pub(super) fn read(&mut self, name: &str, value: &Value) -> Result<(), String> {
+            pub(in crate::settings) fn read(&mut self, name: &str, value: &Value) -> Result<(), String> {
                 match name {
                     $(stringify!($name) => self.$name = Some(FromValue::from_value(value)?),)*
                     _ => {}
@@ -85,19 +90,19 @@ macro_rules! engine_options {
             }
 
             /// Lays `upper` over these.
-            pub(super) fn overlay(&mut self, upper: Self) {
+            pub(in crate::settings) fn overlay(&mut self, upper: Self) {
                 $(if upper.$name.is_some() {
                     self.$name = upper.$name;
                 })*
             }
 
             /// The names of those that are said.
-            pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+            pub(in crate::settings) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
                 [$(self.$name.is_some().then_some(stringify!($name))),*].into_iter().flatten()
             }
 
             /// Lays these over `options`.
-            pub(super) fn apply(&self, options: &mut EngineOptions) {
+            pub(in crate::settings) fn apply(&self, options: &mut EngineOptions) {
                 $(if let Some(value) = &self.$name {
                     options.$name.clone_from(value);
                 })*
@@ -229,68 +234,22 @@ engine_options! {
     set(value: Duration) value;
 }
 
-/// What is undone when a connection comes back to its engine.
-///
-/// In settings `"auto"`, `"rollback"` and `"full"`.
-///
-/// In each of them, a connection is closed instead of lent again that has a transaction open which
-/// Diesel has begun, or in which a statement was cut short because its future was dropped. An in-memory
-/// SQLite database lives in its only connection, so there an open transaction is rolled back, and
-/// nothing else is undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum ResetOnReturn {
-    /// Whatever is not known to be harmless. The default; it costs a return in good order nothing.
-    ///
-    /// A transaction that is open is rolled back: by the word of PostgreSQL and SQLite, whoever has begun it. After
-    /// a statement that is not known to leave the session as it was, the connection is made as new. Known are
-    /// queries and changes of rows that call built-in functions, plain DDL, transaction statements and
-    /// PostgreSQL's `SET LOCAL`; not known are all others, and every text that is not understood. Not noticed is
-    /// what a trigger, a view or an operator does inside.
-    #[default]
-    Auto,
-    /// The same, and a `ROLLBACK` on each return, for transactions that could not be noticed.
-    Rollback,
-    /// The connection is made as new on each return: in place for PostgreSQL (`DISCARD ALL`, but for the statements
-    /// that Diesel has prepared), by opening another for MySQL and SQLite. `on_connect` runs again.
-    Full,
-}
-
-impl FromValue for ResetOnReturn {
-    fn from_value(value: &Value) -> Result<Self, String> {
-        const WORDS: [&str; 3] = ["auto", "rollback", "full"];
-        let Value::Text(text) = value else {
-            return Err(expected("\"auto\", \"rollback\" or \"full\"", value));
-        };
-        match text.trim().to_ascii_lowercase().as_str() {
-            "auto" => Ok(Self::Auto),
-            "rollback" => Ok(Self::Rollback),
-            "full" => Ok(Self::Full),
-            other => {
-                Err(expected("\"auto\", \"rollback\" or \"full\"", value)
-                    + &did_you_mean(other, WORDS))
-            }
-        }
-    }
-}
-
 /// Options, and where each of them was said.
 #[derive(Debug, Clone, Default)]
-pub(super) struct OptionLayer {
-    pub(super) said: SaidOptions,
+pub(in crate::settings) struct OptionLayer {
+    pub(in crate::settings) said: SaidOptions,
     places: BTreeMap<&'static str, String>,
 }
 
 impl OptionLayer {
     /// Options that code says.
-    pub(super) fn new(said: SaidOptions, place: impl Fn(&str) -> String) -> Self {
+    pub(in crate::settings) fn new(said: SaidOptions, place: impl Fn(&str) -> String) -> Self {
         let places = said.names().map(|name| (name, place(name))).collect();
         Self { said, places }
     }
 
     /// Reads the option `name`, if there is one.
-    pub(super) fn read(
+    pub(in crate::settings) fn read(
         &mut self,
         name: &str,
         value: &Value,
@@ -305,13 +264,13 @@ impl OptionLayer {
     }
 
     /// Lays `upper` over this.
-    pub(super) fn overlay(&mut self, upper: Self) {
+    pub(in crate::settings) fn overlay(&mut self, upper: Self) {
         self.said.overlay(upper.said);
         self.places.extend(upper.places);
     }
 
     /// Where the option `name` was said, if it was.
-    pub(super) fn place(&self, name: &str) -> Option<&str> {
+    pub(in crate::settings) fn place(&self, name: &str) -> Option<&str> {
         self.places.get(name).map(String::as_str)
     }
 }
