@@ -111,7 +111,7 @@ async fn rollbacks_undo_work_inside_an_isolated_test() {
         .await;
     assert!(failed.is_err());
     assert_eq!(ids(&registry).await, [1]);
-    // A unit of work that is dropped at any await point leaves nothing, and nobody has to wait for it.
+    // A dropped unit of work leaves nothing behind, and no caller has to wait for it.
     let mut work = registry.begin();
     let row = (users::id.eq(2), users::name.eq("bob"));
     diesel::insert_into(users::table).values(row).execute(&mut work).await.expect("a row");
