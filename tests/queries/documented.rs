@@ -1,4 +1,4 @@
-//! The table in the documentation of `query` that says what is found out of a query, and when.
+//! Holds the table in the documentation of `query`, which lists the mistakes that are detected and when, to tests.
 
 use std::fs::read_to_string;
 use std::path::Path;
@@ -7,11 +7,11 @@ use crate::support::workspace;
 
 use Proof::{Message, Test};
 
-/// What holds a row of the table to its word.
+/// The proof of a row of the table.
 enum Proof {
-    /// A program that does not compile, and what the compiler says of it.
+    /// A program that does not compile, with the message of the compiler.
     Message(&'static str),
-    /// A test in that file.
+    /// A test, by the file that it is in.
     Test(&'static str, &'static str),
 }
 
@@ -21,7 +21,7 @@ const BOXED: &str = "tests/bodies/same_names/boxed.rs";
 const OWN_EXPRESSIONS: &str = "tests/bodies/same_names/own_expressions.rs";
 const SCOPES: &str = "tests/bodies/scopes/warnings.rs";
 
-/// How each row begins, and what holds it to its word.
+/// The beginning of each row, and its proofs.
 const ROWS: [(&str, &[Proof]); 14] = [
     ("a query on a session of another database", &[Message("query_on_session_of_another_bind")]),
     ("a function that is handed such a session", &[Message("session_of_another_bind_as_lender")]),
