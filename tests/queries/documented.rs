@@ -52,7 +52,7 @@ const ROWS: [(&str, &[Proof]); 14] = [
         "the same in a query that was told where it belongs",
         &[Test(
             "registry-core/src/query/check/lost_locks.rs",
-            "only_the_outermost_lock_of_a_told_query_is_lost",
+            "only_the_outermost_lock_of_a_bound_query_is_lost",
         )],
     ),
     ("a model bound to another database", &[Message("model_in_another_bind_than_its_table")]),
