@@ -13,7 +13,7 @@ use super::error::QueryError;
 use super::executor::Lender;
 use super::executor::lease::{Lease, origin};
 use crate::backend::driver::Driver;
-use crate::backend::observed::ErrorClass;
+use crate::backend::error_class::ErrorClass;
 
 /// Whether a query on `E` may be run again: `again` is what it would be run on.
 pub(super) fn may_retry<E: Lender<B>, B>(again: Option<&E>) -> bool {

@@ -6,7 +6,7 @@ use std::panic::Location;
 use diesel::result::Error as DieselError;
 
 use super::{ConnectsTo, Executor, Lender};
-use crate::bind::Bind;
+use crate::bind::{Bind, has_key};
 use crate::query::routing::{AllTablesIn, FindsBindOnSession, Routed, RunsOnSessionOf};
 use crate::session::Session;
 
@@ -41,5 +41,5 @@ impl<S: Bind, B: RunsOnSessionOf<S>> Lender<B> for &mut Session<S> {
 /// The key of the bind that queries are checked for. A session by key ([`ByKey`](crate::ByKey)) has the empty key, as its
 /// bind is known only at run time, and its queries are not checked.
 const fn checked_key<B: Bind>() -> Option<&'static str> {
-    if B::KEY.is_empty() { None } else { Some(B::KEY) }
+    if has_key::<B>() { Some(B::KEY) } else { None }
 }

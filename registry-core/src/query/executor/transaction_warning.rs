@@ -15,8 +15,8 @@ pub(super) fn warn_if_outside_transaction<B: Bind>(
     registry: &Registry,
     at: &'static Location<'static>,
 ) {
-    if Scope::is_entered_of(registry) {
-        if registry.is_first_beside(B::KEY, at) {
+    if Scope::is_current_of(registry) {
+        if registry.is_first_warning_at(B::KEY, at) {
             tracing::warn!(
                 target: "registry",
                 bind = B::KEY,
@@ -26,6 +26,6 @@ pub(super) fn warn_if_outside_transaction<B: Bind>(
             );
         }
     } else if cfg!(debug_assertions) {
-        registry.warn_of_held::<B>(at);
+        registry.warn_if_caller_holds_session::<B>(at);
     }
 }
