@@ -19,12 +19,13 @@ type ErasedFor<'q, Q, E, B> = ErasedQuery<'q, LenderBackend<E, B>, <Q as AsQuery
 
 /// Runs queries: the methods of diesel-async's trait of that name, for all executors.
 ///
-/// The [module](super) says what the executors are, and what is checked. `E` is the executor. The compiler infers `B`,
-/// the bind of the query, and `Via`, how it is known.
+/// The [module](super) says what the executors are, and what is checked. `E` is the executor. The compiler infers
+/// `B`, the bind of the query, and `Via`, how it is known.
 ///
-/// On `&registry` and `&tenant` each method waits for a session first, up to `acquire_timeout` (30 seconds by default).
-/// All futures are `Send`. Dropping one cancels the query: a session that was acquired for it is returned, and its
-/// connection is closed if a statement was in progress. Whether that statement takes effect is not known then.
+/// On `&registry` and `&tenant` each method waits for a session first, up to `acquire_timeout` (30 seconds by
+/// default). All futures are `Send`. Dropping one cancels the query: a session that was acquired for it is returned,
+/// and its connection is closed if a statement was in progress. Whether that statement takes effect is not known
+/// then.
 ///
 /// ```
 /// use diesel::prelude::*;
@@ -56,13 +57,13 @@ type ErasedFor<'q, Q, E, B> = ErasedQuery<'q, LenderBackend<E, B>, <Q as AsQuery
 pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     /// Runs the command and returns the number of rows that it affected.
     ///
-    /// An insert of many rows is sent to SQLite row by row, in a transaction, because SQLite has no `DEFAULT` in a list of
-    /// values.
+    /// An insert of many rows is sent to SQLite row by row, in a transaction, because SQLite has no `DEFAULT` in a
+    /// list of values.
     ///
     /// # Errors
     ///
-    /// Those of the [executor](super): Diesel's error on a session or a connection; on others [`Error`](crate::Error),
-    /// which also says why no session could be acquired.
+    /// Those of the [executor](super): Diesel's error on a session or a connection; on others
+    /// [`Error`](crate::Error), which also says why no session could be acquired.
     #[track_caller]
     fn execute<'q, How>(self, on: E) -> Running<'q, usize, E::Error>
     where
@@ -76,8 +77,8 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     ///
     /// # Errors
     ///
-    /// Those of the [executor](super): Diesel's error on a session or a connection; on others [`Error`](crate::Error),
-    /// which also says why no session could be acquired.
+    /// Those of the [executor](super): Diesel's error on a session or a connection; on others
+    /// [`Error`](crate::Error), which also says why no session could be acquired.
     #[track_caller]
     fn load<'q, U>(self, on: E) -> Running<'q, Vec<U>, E::Error>
     where
@@ -92,8 +93,9 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
 
     /// Runs the query and returns a stream of its rows.
     ///
-    /// The future waits until the database has accepted the query, and the stream waits for each row. The stream holds
-    /// the connection until it is dropped. On `&registry` that is a session of the pool, which others may wait for.
+    /// The future waits until the database has accepted the query, and the stream waits for each row. The stream
+    /// holds the connection until it is dropped. On `&registry` that is a session of the pool, which others may wait
+    /// for.
     ///
     /// # Errors
     ///
@@ -153,8 +155,8 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     ///
     /// # Errors
     ///
-    /// Those of the [executor](super): Diesel's error on a session or a connection; on others [`Error`](crate::Error),
-    /// which also says why no session could be acquired.
+    /// Those of the [executor](super): Diesel's error on a session or a connection; on others
+    /// [`Error`](crate::Error), which also says why no session could be acquired.
     #[track_caller]
     fn get_results<'q, U>(self, on: E) -> Running<'q, Vec<U>, E::Error>
     where

@@ -1,8 +1,8 @@
 //! Queries in a box, whose own type is erased once it has been checked.
 //!
 //! Each query has a long type of its own, and for each type the compiler generates everything that the query passes
-//! through, down to the driver, once more. To avoid that, a query is boxed here, and only the SQL type of its rows stays
-//! a type. That takes the compiler less time than diesel-async's own methods.
+//! through, down to the driver, once more. To avoid that, a query is boxed here, and only the SQL type of its rows
+//! stays a type. That takes the compiler less time than diesel-async's own methods.
 
 use std::any::type_name;
 use std::fmt;
@@ -44,9 +44,9 @@ type ReturnSlot<'q, DB> = Arc<Mutex<Option<BoxedQuery<'q, DB>>>>;
 
 /// A query that has been sent, if it was kept to be run again.
 ///
-/// diesel-async takes a query by value and drops it. [`ErasedQuery`] then moves its content to a slot, where this finds
-/// it.
-pub(super) struct SentQuery<'q, DB, ST> {
+/// diesel-async takes a query by value and drops it. [`ErasedQuery`] then moves its content to a slot, where this
+/// finds it.
+pub(super) struct KeptQuery<'q, DB, ST> {
     slot: Option<ReturnSlot<'q, DB>>,
     identity: TypeIdentity,
     row: PhantomData<fn() -> ST>,
@@ -58,12 +58,12 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
         Self { query: Some(Box::new(query)), return_slot: None, identity, row: PhantomData }
     }
 
-    /// The query to be sent, and what has it again afterwards, if `may_retry`.
-    pub(super) fn split_for_retry(mut self, may_retry: bool) -> (Self, SentQuery<'q, DB, ST>) {
+    /// The query to be sent, and what returns it afterwards if `may_retry`.
+    pub(super) fn split_for_retry(mut self, may_retry: bool) -> (Self, KeptQuery<'q, DB, ST>) {
         self.return_slot = may_retry.then(Arc::default);
         let slot = self.return_slot.clone();
-        let sent = SentQuery { slot, identity: self.identity, row: PhantomData };
-        (self, sent)
+        let kept = KeptQuery { slot, identity: self.identity, row: PhantomData };
+        (self, kept)
     }
 
     fn query(&self) -> &(dyn QueryFragment<DB> + Send + 'q) {
@@ -97,7 +97,7 @@ impl<DB, ST> Drop for ErasedQuery<'_, DB, ST> {
     }
 }
 
-impl<'q, DB, ST> SentQuery<'q, DB, ST>
+impl<'q, DB, ST> KeptQuery<'q, DB, ST>
 where
     DB: Backend<QueryBuilder: Default> + Default,
 {
@@ -110,8 +110,8 @@ where
     }
 }
 
-/// Whether the database rolls the statement back as a whole when it fails. `CALL` is not listed, since a procedure can
-/// commit a part of its work.
+/// Whether the database rolls the statement back as a whole when it fails. `CALL` is not listed, since a procedure
+/// can commit a part of its work.
 fn is_atomic(sql: &str) -> bool {
     let word = sql.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
     sql.starts_with('(')

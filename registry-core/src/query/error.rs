@@ -84,12 +84,12 @@ impl QueryError {
         self.class.or_else(diagnosed).or_else(|| error_class::class_by_text(&self.source))
     }
 
-    /// Whether the same query may succeed a little later: after a deadlock, a serialization failure, a lock that was not
-    /// granted in time, on a server that accepts no writes at the moment, or after the loss of the connection. Whether
-    /// the query has taken effect before the failure is not known.
+    /// Whether the same query may succeed a little later: after a deadlock, a serialization failure, a lock that was
+    /// not granted in time, on a server that accepts no writes at the moment, or after the loss of the connection.
+    /// Whether the query has taken effect before the failure is not known.
     ///
-    /// The error code of the database decides, where it is known: for MySQL, and for PostgreSQL over TCP. Elsewhere it
-    /// is Diesel's [`DatabaseErrorKind`], or the text of SQLite's error.
+    /// The error code of the database decides, where it is known: for MySQL, and for PostgreSQL over TCP. Elsewhere
+    /// it is Diesel's [`DatabaseErrorKind`], or the text of SQLite's error.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         error_class::is_transient(self.class(), &self.source)

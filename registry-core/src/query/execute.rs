@@ -20,10 +20,10 @@ pub(super) mod batch_upsert;
 ///
 /// `How` says how it is sent, as a single statement or otherwise. The compiler infers it.
 pub trait Execute<'q, C, How>: Sized {
-    /// What is sent.
+    /// The statements that are sent.
     type Command: Command<C> + 'q;
 
-    /// Turns the query into what is sent.
+    /// Turns the query into statements.
     fn into_command(self) -> Self::Command;
 }
 
@@ -61,8 +61,8 @@ impl<C: Backend> Command<C> for ErasedQuery<'_, <C as AsyncConnectionCore>::Back
     }
 
     fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
-        let (query, sent_query) = ErasedQuery::split_for_retry(self, may_retry);
-        (query, || sent_query.into_repeatable())
+        let (query, kept) = ErasedQuery::split_for_retry(self, may_retry);
+        (query, || kept.into_repeatable())
     }
 
     async fn run(self, connection: &mut C) -> QueryResult<usize> {

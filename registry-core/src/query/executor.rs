@@ -2,21 +2,21 @@
 //!
 //! # Adding an executor
 //!
-//! An executor is a reference to something of the program, such as `&Registry` or `&mut Session<B>`. Each is a file in
-//! `executor/`. To add one, take these steps. The test at the end of this file is a complete example.
+//! An executor is a reference to something of the program, such as `&Registry` or `&mut Session<B>`. Each is a file
+//! in `executor/`. To add one, take these steps. The test at the end of this file is a complete example.
 //!
 //! 1. Add a file `executor/<name>.rs`, and its `mod` below.
 //! 2. Implement [`Lender<B>`](Lender) for every bind `B` of which the executor can run queries. It lends a connection
 //!    for the duration of one query:
-//!    - `Lease` is what has the connection. Take `Session<B>` if a session is acquired for the query; it is returned when
-//!      the lease is dropped. Take `&mut Session<B>` if the session outlives the query. Anything else has to implement
-//!      [`Lease`](lease::Lease) and [`ConnectsTo<B>`](ConnectsTo).
-//!    - `Error` is what the program gets: Diesel's error if acquiring cannot fail, else [`Error`](crate::Error). If it
-//!      can carry more than Diesel's error, set `TELLS_MORE`.
+//!    - `Lease` is what has the connection. Take `Session<B>` if a session is acquired for the query; it is returned
+//!      when the lease is dropped. Take `&mut Session<B>` if the session outlives the query. Anything else has to
+//!      implement [`Lease`](lease::Lease) and [`ConnectsTo<B>`](ConnectsTo).
+//!    - `Error` is what the program gets: Diesel's error if acquiring cannot fail, else [`Error`](crate::Error). If
+//!      it can carry more than Diesel's error, set `TELLS_MORE`.
 //!    - `KEY` is `Some(B::KEY)`, so that the tables of the query are checked.
 //!    - `KEEPS_LOCKS` is `false` if the connection is returned after the query, since that releases row locks.
-//!    - `again` returns the executor once more if each query gets a session of its own, and is in no transaction of the
-//!      caller's. Such a query is run again after some errors, see `retry.rs`.
+//!    - `again` returns the executor once more if each query gets a session of its own, and is in no transaction of
+//!      the caller's. Such a query is run again after some errors, see `retry.rs`.
 //! 3. Implement [`Executor<Q, B, Via>`](Executor), which has no methods. Its bounds decide which queries compile:
 //!
 //!    | bound | for |
@@ -26,8 +26,8 @@
 //!    | `Via: FindsBindOnSession<S, B>`, `B: RunsOnSessionOf<S>` | an executor of the one bind `S` |
 //!    | `Q: LocksNothing<Via>` | an executor without `KEEPS_LOCKS` |
 //! 4. Name it in the message of [`Executor`], in the table of executors in `query/mod.rs`, and in the test of all
-//!    executors, `every_executor_refuses_foreign_tables_and_stays_usable`. Run the tests in `tests/ui`, because the compiler lists
-//!    implementations in its messages.
+//!    executors, `every_executor_refuses_foreign_tables_and_stays_usable`. Run the tests in `tests/ui`, because the
+//!    compiler lists implementations in its messages.
 
 use std::future::Future;
 use std::panic::Location;
@@ -61,8 +61,8 @@ pub trait Executor<Q, B, Via>: Lender<B> {}
 
 /// What lends a connection for queries of the bind `B`: its own, or one that it acquires.
 ///
-/// `&Registry`, `&Tenant`, `&mut UnitOfWork` and `&mut Session<B>` are lenders of `B`. The trait cannot be implemented
-/// outside of this crate.
+/// `&Registry`, `&Tenant`, `&mut UnitOfWork` and `&mut Session<B>` are lenders of `B`. The trait cannot be
+/// implemented outside of this crate.
 pub trait Lender<B>: Sized + Send {
     /// The type of the connection that queries are run on.
     type Connection: Backend;

@@ -1,9 +1,9 @@
 //! What follows the failure of a query: its error, or a second try.
 //!
-//! PostgreSQL refuses a prepared statement whose table has been changed since it was prepared, one that has the OID of a
-//! type that was dropped and created again, and one that does not exist any more. It does so before it executes
-//! anything, and all that a caller could do is to run the query again. So a query that has a session of its own, and is
-//! therefore in no transaction of the caller's, is run again once where that helps.
+//! PostgreSQL refuses a prepared statement whose table has been changed since it was prepared, one that has the OID
+//! of a type that was dropped and created again, and one that does not exist any more. It does so before it executes
+//! anything, and all that a caller could do is to run the query again. So a query that has a session of its own, and
+//! is therefore in no transaction of the caller's, is run again once where that helps.
 
 use std::panic::Location;
 
@@ -15,7 +15,7 @@ use super::executor::lease::{Lease, origin};
 use crate::backend::driver::Driver;
 use crate::backend::error_class::ErrorClass;
 
-/// Whether a query on `E` may be run again: `again` is what it would be run on.
+/// Whether a query on `E` may be run again. `again` is the executor for a second try, if there is one.
 pub(super) fn may_retry<E: Lender<B>, B>(again: Option<&E>) -> bool {
     <E::Connection as Driver>::HAS_STALE_STATEMENTS && again.is_some()
 }
@@ -49,8 +49,8 @@ pub(super) async fn lease_for_retry<E: Lender<B>, B, Q>(
     let error = query_error::<E, B>(&mut lease, error).await;
     let needs_other_connection = match error.class() {
         Some(ErrorClass::StalePlan) => false,
-        // diesel-async caches the OIDs of types for the lifetime of the connection, and tokio-postgres the statements by
-        // which it looks them up.
+        // diesel-async caches the OIDs of types for the lifetime of the connection, and tokio-postgres the statements
+        // by which it looks them up.
         Some(ErrorClass::StaleType | ErrorClass::StatementGone) => true,
         _ => return Err(error.into()),
     };

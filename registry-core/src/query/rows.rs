@@ -52,10 +52,10 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
                 if let Some(checkout) = lease.checkout() {
                     checkout.mark_for_rows();
                 }
-                let (sent, sent_query) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
+                let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
                 let mut open = OpenRows::of(lease.checkout());
                 let database = origin(&mut lease);
-                let error = match sent.internal_load(lease.connection()).await {
+                let error = match to_send.internal_load(lease.connection()).await {
                     Ok(rows) => {
                         let mut rows = pin!(rows);
                         open.begin();
@@ -79,8 +79,8 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
                     }
                     Err(error) => error,
                 };
-                let kept = || sent_query.into_repeatable();
-                match lease_for_retry::<E, B, _>(lease, error, kept, &mut again, at).await {
+                let repeatable = || kept.into_repeatable();
+                match lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await {
                     Ok(next) => (lease, query) = next,
                     Err(error) => return sender.put(Event::Row(Err(error))).await,
                 }
@@ -141,7 +141,8 @@ impl<U, E> EventSlot<U, E> {
     async fn put(&self, event: Event<U, E>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);
         let mut is_taken = false;
-        // Pending without a waker: the stream takes the event right after this poll, and polls again for the next one.
+        // Pending without a waker: the stream takes the event right after this poll, and polls again for the next
+        // one.
         poll_fn(|_| match std::mem::replace(&mut is_taken, true) {
             true => Poll::Ready(()),
             false => Poll::Pending,

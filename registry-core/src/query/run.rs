@@ -1,7 +1,6 @@
 //! Running a query on the connection that an executor lends: lease, check, send, and perhaps once more.
 //!
-//! The functions repeat the same steps because each sends in a way of its own, and because a common one over closures
-//! would be generated for every query.
+//! The functions repeat these steps, since each of them sends a query in a way of its own.
 
 use std::fmt;
 use std::future::Future;
@@ -29,8 +28,8 @@ use crate::engine::OpenRows;
 
 /// The future of a method of [`RunQueryDsl`](super::RunQueryDsl).
 ///
-/// The query runs while this is awaited. Dropping it cancels the query: a session that was acquired for it is returned,
-/// and its connection is closed if a statement was in progress.
+/// The query runs while this is awaited. Dropping it cancels the query: a session that was acquired for it is
+/// returned, and its connection is closed if a statement was in progress.
 // It is a named type, in a box, so that the compiler reports a query that does not fit its executor once. With
 // `impl Future` it reports the same error three times.
 #[must_use = "a query is only run once this is awaited"]
@@ -75,8 +74,8 @@ where
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
-            let (sent, sent_query) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
-            let error = match RunQueryDsl::load(sent, lease.connection()).await {
+            let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
+            let error = match RunQueryDsl::load(to_send, lease.connection()).await {
                 Ok(rows) => {
                     if let Some(checkout) = lease.checkout() {
                         checkout.rows_are_read();
@@ -85,8 +84,9 @@ where
                 }
                 Err(error) => error,
             };
-            let kept = || sent_query.into_repeatable();
-            (lease, query) = lease_for_retry::<E, B, _>(lease, error, kept, &mut again, at).await?;
+            let repeatable = || kept.into_repeatable();
+            (lease, query) =
+                lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }
     })
 }
@@ -110,13 +110,14 @@ where
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
-            let (sent, sent_query) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
-            let error = match first_row(sent, &mut lease).await {
+            let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
+            let error = match first_row(to_send, &mut lease).await {
                 Ok(row) => return Ok(row),
                 Err(error) => error,
             };
-            let kept = || sent_query.into_repeatable();
-            (lease, query) = lease_for_retry::<E, B, _>(lease, error, kept, &mut again, at).await?;
+            let repeatable = || kept.into_repeatable();
+            (lease, query) =
+                lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }
     })
 }
@@ -160,8 +161,8 @@ where
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
-            let (sent, kept) = command.split_for_retry(may_retry::<E, B>(again.as_ref()));
-            let error = match sent.run(lease.connection()).await {
+            let (to_send, repeatable) = command.split_for_retry(may_retry::<E, B>(again.as_ref()));
+            let error = match to_send.run(lease.connection()).await {
                 Ok(affected) => {
                     if let Some(checkout) = lease.checkout() {
                         checkout.rows_are_read();
@@ -171,19 +172,19 @@ where
                 Err(error) => error,
             };
             (lease, command) =
-                lease_for_retry::<E, B, _>(lease, error, kept, &mut again, at).await?;
+                lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }
     })
 }
 
-/// For how long the rows after the first one are read and thrown away, so that the connection can be lent again. To open
-/// another connection takes about as long.
+/// For how long the rows after the first one are read and thrown away, so that the connection can be lent again. To
+/// open another connection takes about as long.
 const DRAIN_LIMIT: Duration = Duration::from_millis(20);
 
 /// The first row.
 ///
-/// A connection on which more rows are about to arrive cannot run the next query. So the rest is read, and if that takes
-/// longer than [`DRAIN_LIMIT`], the connection is closed and not lent again.
+/// A connection on which more rows are about to arrive cannot run the next query. So the rest is read, and if that
+/// takes longer than [`DRAIN_LIMIT`], the connection is closed and not lent again.
 async fn first_row<'q, L, Q, U>(query: Q, lease: &mut L) -> QueryResult<U>
 where
     L: Lease,

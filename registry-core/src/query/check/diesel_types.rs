@@ -1,8 +1,8 @@
 //! The allowlist of types that hide no table.
 //!
-//! A type is transparent if it writes only what its arguments write, and constant words: each table in its SQL is then
-//! in its name. A type that is not listed here could contain a box, and is taken for one. That costs time, as its SQL is
-//! read, but lets no table through.
+//! A type is transparent if it writes only what its arguments write, and constant words: each table in its SQL is
+//! then in its name. A type that is not listed here could contain a box, and is taken for one. That costs time, as
+//! its SQL is read, but lets no table through.
 
 /// What the arguments of a type stand for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,8 +105,8 @@ fn is_primitive(word: &str) -> bool {
         )
 }
 
-/// The types of Diesel that contain no box, without `diesel::`: whole modules (`*`), and single types of modules that have
-/// others as well.
+/// The types of Diesel that contain no box, without `diesel::`: whole modules (`*`), and single types of modules that
+/// have others as well.
 ///
 /// The text of `sql_query` and `sql` can name any table. It is the program's own text, and is not checked.
 const TRANSPARENT_DIESEL_TYPES: &[&str] = &[

@@ -1,9 +1,10 @@
 //! What is checked in a query at run time, before it is sent: that all its tables belong to its bind, and that it
 //! does not take a row lock which is released before the caller can use it.
 //!
-//! The compiler has checked `FROM` and `WHERE` by then ([`routing`](super::routing)). What it cannot see is found here,
-//! from two sources. A table is a Rust type, and [`type_name`](std::any::type_name) of a query contains the path of
-//! every table type that is not in a box; what is in a box is read from the SQL. Read the files in this order:
+//! The compiler has checked `FROM` and `WHERE` by then ([`routing`](super::routing)). What it cannot see is found
+//! here, from two sources. A table is a Rust type, and [`type_name`](std::any::type_name) of a query contains the
+//! path of every table type that is not in a box; what is in a box is read from the SQL. Read the files in this
+//! order:
 //!
 //! | file | what it has |
 //! |---|---|

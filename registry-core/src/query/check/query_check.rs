@@ -1,7 +1,7 @@
 //! The check of a query: the cached result for its type first, its SQL only where the type does not suffice.
 //!
-//! In SQL, Diesel quotes each table that it writes after `FROM`, `JOIN`, `INTO`, `UPDATE` and `ONLY`. A name there that
-//! is bound, but not to the query's bind, is an error.
+//! In SQL, Diesel quotes each table that it writes after `FROM`, `JOIN`, `INTO`, `UPDATE` and `ONLY`. A name there
+//! that is bound, but not to the query's bind, is an error.
 
 use diesel::QueryResult;
 use diesel::backend::Backend;

@@ -1,7 +1,7 @@
 //! Statements that have passed the check, for types of query whose result depends on the SQL.
 //!
-//! There can be any number of statements, so the cache has a fixed size. It is direct-mapped: a statement has one slot,
-//! given by its hash, and replaces the statement in there.
+//! There can be any number of statements, so the cache has a fixed size. It is direct-mapped: a statement has one
+//! slot, given by its hash, and replaces the statement in there.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Mutex, PoisonError};
@@ -29,8 +29,8 @@ static PASSED: [Mutex<Option<PassedStatement>>; SLOTS] = [const { Mutex::new(Non
 
 /// Checks a statement with `check`, unless it is remembered as one that has passed.
 ///
-/// The slot is locked during the check. A second thread with the same statement waits for the result and does not check
-/// it again.
+/// The slot is locked during the check. A second thread with the same statement waits for the result and does not
+/// check it again.
 pub(super) fn check_statement_once(
     query_type: QueryType,
     dialect: Dialect,

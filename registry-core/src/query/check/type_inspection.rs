@@ -1,8 +1,8 @@
 //! Which tables the name of a query's type has, and how much of the query that covers.
 //!
-//! [`type_name`](std::any::type_name) has the Rust path of every type inside of the query's type, and so of every table
-//! that is not in a box: as a source in `FromClause<app::schema::events::table>`, and with each of its columns, as in
-//! `app::schema::events::columns::id`.
+//! [`type_name`](std::any::type_name) has the Rust path of every type inside of the query's type, and so of every
+//! table that is not in a box: as a source in `FromClause<app::schema::events::table>`, and with each of its columns,
+//! as in `app::schema::events::columns::id`.
 
 use super::bound_tables::{BoundTable, BoundTables, candidate_modules};
 use super::diesel_types::{Arguments, arguments_of, is_transparent};
@@ -15,8 +15,8 @@ pub(super) enum TypeCoverage {
     Complete,
     /// All but what a model selects by `as_select()`, which is the same in every query of the type.
     AllButModels,
-    /// The same, and the query has literal SQL outside of what it selects. That text can differ between queries of the
-    /// type, and is not checked.
+    /// The same, and the query has literal SQL outside of what it selects. That text can differ between queries of
+    /// the type, and is not checked.
     AllButModelsBesideText,
     /// Part of the query is in a box, or in a type that is not known to be transparent.
     Partial,

@@ -1,6 +1,6 @@
 //! Upserts of many rows for SQLite, with a single statement.
 //!
-//! Diesel builds their SQL only while it runs them on a synchronous connection, and the type of such a statement is
+//! Diesel builds their SQL only for its own, synchronous connections, and the type of such a statement is
 //! private. So it is run on a [`CapturingConnection`], which sends nothing and keeps the SQL and the values.
 
 use std::error::Error;
@@ -32,8 +32,8 @@ use crate::query::erased::ErasedQuery;
 
 /// The command is an upsert of many rows, sent as the statement that Diesel would send on its own connection.
 ///
-/// The bounds of the implementation admit no other query. Diesel implements `RunQueryDsl` for a pair with this `O` only
-/// if many rows are inserted, and of all inserts, only upserts implement `FilterDsl`.
+/// The bounds of the implementation admit no other query. Diesel implements `RunQueryDsl` for a pair with this `O`
+/// only if many rows are inserted, and of all inserts, only upserts implement `FilterDsl`.
 #[derive(Debug)]
 pub struct DieselUpsert<O>(PhantomData<fn() -> O>);
 

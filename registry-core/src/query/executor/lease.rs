@@ -9,7 +9,8 @@ use crate::settings::BindKey;
 
 /// What has the connection while a query is run.
 ///
-/// It cannot be named outside of this crate, and so neither it nor [`Lender`](super::Lender) can be implemented there.
+/// It cannot be named outside of this crate, and so neither it nor [`Lender`](super::Lender) can be implemented
+/// there.
 pub trait Lease: Send {
     /// The connection type.
     type Connection: Backend;

@@ -8,9 +8,9 @@ use crate::work::Scope;
 
 /// Warns if the calling task has a transaction that the query at `at` could be part of.
 ///
-/// In a [`Scope`] of the same registry, that is known at little cost, and is checked in every build. Whether the task has
-/// a session of the same bind, or a unit of work of any bind, takes longer to find out than a query should be delayed,
-/// and is checked in debug builds only.
+/// In a [`Scope`] of the same registry, that is known at little cost, and is checked in every build. Whether the task
+/// has a session of the same bind, or a unit of work of any bind, takes longer to find out than a query should be
+/// delayed, and is checked in debug builds only.
 pub(super) fn warn_if_outside_transaction<B: Bind>(
     registry: &Registry,
     at: &'static Location<'static>,

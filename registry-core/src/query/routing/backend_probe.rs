@@ -1,8 +1,8 @@
 //! Which queries a `UNION`, an `INTERSECT` or an `EXCEPT` combines: found by putting a probe in place of the backend.
 //!
 //! Diesel's type for them is private. But Diesel can build its SQL for a backend if it can build the SQL of each part
-//! (`QueryFragment<DB>`), and a backend may define how the SQL of a select is built. So [`ProbeBackend`] defines that a
-//! select can be built exactly if it has the property that is looked for. No SQL is ever built for it.
+//! (`QueryFragment<DB>`), and a backend may define how the SQL of a select is built. So [`ProbeBackend`] defines that
+//! a select can be built exactly if it has the property that is looked for. No SQL is ever built for it.
 
 use std::marker::PhantomData;
 
@@ -34,8 +34,8 @@ pub trait CombinationWithoutLocks {}
 
 impl<Q: QueryFragment<ProbeBackend<NoRowLocks>>> CombinationWithoutLocks for Q {}
 
-/// A query without a table of its own that selects nothing but subqueries on the bind `B` and operators on them, as in
-/// `select(exists(..))`.
+/// A query without a table of its own that selects nothing but subqueries on the bind `B` and operators on them, as
+/// in `select(exists(..))`.
 pub trait SelectListIn<B> {}
 
 impl<S, D, W, O, L, G, H, LC, E, B> SelectListIn<B>

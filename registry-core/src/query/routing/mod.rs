@@ -2,10 +2,10 @@
 //!
 //! There is no code here that runs: all of it is traits and implementations. A query method such as
 //! [`load`](super::RunQueryDsl::load) asks for an [`Executor<Q, B, Via>`](super::Executor), whose implementations ask
-//! for the traits below. The compiler infers `B`, the bind of the query `Q`, and `Via`, a [`RouteMarker`] that says by
-//! which part of the query the bind is known. A marker is necessary because implementations for different kinds of
-//! queries would overlap otherwise: Diesel's type for a `UNION`, for one, cannot be named, and so has to be implemented
-//! for all types.
+//! for the traits below. The compiler infers `B`, the bind of the query `Q`, and `Via`, a [`RouteMarker`] that says
+//! by which part of the query the bind is known. A marker is necessary because implementations for different kinds of
+//! queries would overlap otherwise: Diesel's type for a `UNION`, for one, cannot be named, and so has to be
+//! implemented for all types.
 //!
 //! | marker | queries |
 //! |---|---|

@@ -1,13 +1,14 @@
 //! Which tables the subqueries of a `WHERE` clause have: found by putting a probe in place of its `FROM` clause.
 //!
 //! A condition can have a subquery in any of a hundred types of Diesel, which cannot all be listed. But Diesel itself
-//! checks that the columns of a subquery make sense where it stands. It joins the `FROM` clause around the subquery to
-//! the one inside of it, and asks for each table on which side it is (`AppearsInFromClause`). The probes here stand in
-//! for the `FROM` clause around, and answer only for tables of one bind.
+//! checks that the columns of a subquery make sense where it stands. It joins the `FROM` clause around the subquery
+//! to the one inside of it, and asks for each table on which side it is (`AppearsInFromClause`). The probes here
+//! stand in for the `FROM` clause around, and answer only for tables of one bind.
 //!
-//! There are two probes for the sake of the message. [`DeepProbe`] admits no table of another bind at any depth, but the
-//! compiler then complains about a join. [`ShallowProbe`] sees only the subqueries directly inside of it, and there the
-//! compiler names the two databases. A query has to satisfy both, in the order in which their errors should be read.
+//! There are two probes for the sake of the message. [`DeepProbe`] admits no table of another bind at any depth, but
+//! the compiler then complains about a join. [`ShallowProbe`] sees only the subqueries directly inside of it, and
+//! there the compiler names the two databases. A query has to satisfy both, in the order in which their errors should
+//! be read.
 
 use std::marker::PhantomData;
 
@@ -94,10 +95,10 @@ where
 
 impl<F, B> AppearsOnTable<ShallowProbe<F, B>> for ProbeColumn<ShallowProbe<F, B>> {}
 
-// Diesel implements `AppearsOnTable` for a condition in a box only on the source that the type of the box names, so the
-// probes have to be added. They cannot be added for `dyn BoxableExpression` itself: the language does not let a trait
-// object implement one of its supertraits again (E0371). So they are added for the box. What is in it is checked when
-// the query is run.
+// Diesel implements `AppearsOnTable` for a condition in a box only on the source that the type of the box names, so
+// the probes have to be added. They cannot be added for `dyn BoxableExpression` itself: the language does not let a
+// trait object implement one of its supertraits again (E0371). So they are added for the box. What is in it is
+// checked when the query is run.
 macro_rules! conditions_in_boxes {
     ($($source:ident)*) => {$(
         impl<F, B, DB: Backend, GB, A, ST> AppearsOnTable<$source<F, B>>

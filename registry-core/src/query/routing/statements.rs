@@ -1,7 +1,7 @@
 //! The traits of [`route`](super::route) for every type of query that Diesel can build.
 //!
-//! Most types of queries have the type of their table as an argument. The others are implemented for all types `Q` with
-//! a bound that only they meet.
+//! Most types of queries have the type of their table as an argument. The others are implemented for all types `Q`
+//! with a bound that only they meet.
 
 use diesel::backend::Backend;
 use diesel::expression::{AppearsOnTable, SqlLiteral, UncheckedBind};
@@ -120,8 +120,8 @@ impl<Q, B: Bind> AllTablesIn<B, ByBoxedTarget> for Q {}
 
 impl<Q> LocksNothing<ByBoxedTarget> for Q {}
 
-// UNION, INTERSECT, EXCEPT: Diesel's type for them is private. It is recognized by `PositionalOrderDsl`, since no other
-// query can be ordered by the position of a column.
+// UNION, INTERSECT, EXCEPT: Diesel's type for them is private. It is recognized by `PositionalOrderDsl`, since no
+// other query can be ordered by the position of a column.
 
 impl<Q: Query + PositionalOrderDsl<u32> + CombinationIn<B>, B: Bind> Routed<B, ByCombination>
     for Q
@@ -172,8 +172,8 @@ impl<Q> LocksNothing<WithoutTable> for Q {}
 #[diagnostic::do_not_recommend]
 impl<Q: SelectListIn<B>, B> FindsBind<Q, B> for WithoutTable {}
 
-/// `sql_query`, also with values. A `sql_query(..).bound_to()` is excluded by Diesel's own `RunQueryDsl`, which it does
-/// not implement.
+/// `sql_query`, also with values. A `sql_query(..).bound_to()` is excluded by Diesel's own `RunQueryDsl`, which it
+/// does not implement.
 impl<Q: Query<SqlType = Untyped> + diesel::RunQueryDsl<()>, B: Bind> Routed<B, RawSql> for Q {}
 
 impl<Q, B: Bind> AllTablesIn<B, RawSql> for Q {}
