@@ -1,4 +1,4 @@
-//! Queries that are run on a registry, while there is a transaction in which they could be.
+//! The warning about a query that is run on a registry or a tenant, outside of a transaction that its task has.
 
 use std::panic::Location;
 
@@ -6,9 +6,15 @@ use crate::bind::Bind;
 use crate::registry::Registry;
 use crate::work::Scope;
 
-/// Warns of a query that is run beside what the calling task has: in a scope, in every build; beside a session of the
-/// same bind or a unit of work of any, in debug builds, since that takes longer to find out than a query should.
-pub(super) fn look<B: Bind>(registry: &Registry, at: &'static Location<'static>) {
+/// Warns if the calling task has a transaction that the query at `at` could be part of.
+///
+/// In a [`Scope`] of the same registry, that is known at little cost, and is checked in every build. Whether the task
+/// has a session of the same bind, or a unit of work of any bind, takes longer to find out than a query should be
+/// delayed, and is checked in debug builds only.
+pub(super) fn warn_if_outside_transaction<B: Bind>(
+    registry: &Registry,
+    at: &'static Location<'static>,
+) {
     if Scope::is_current_of(registry) {
         if registry.is_first_warning_at(B::KEY, at) {
             tracing::warn!(
