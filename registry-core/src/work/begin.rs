@@ -1,16 +1,15 @@
 //! Beginning a unit of work, and running one to its end.
 
 use std::future::Future;
-use std::hash::BuildHasher;
 use std::panic::Location;
-use std::time::Duration;
 
-use tokio::time::sleep;
-
-use super::{Place, Source, UnitOfWork, WorkError, WorkOptions};
+use super::run::run_with_retries;
+use super::session_factory::SessionFactory;
+use super::unit_of_work::UnitOfWork;
 use crate::async_func::AsyncFunc;
 use crate::error::Error;
 use crate::registry::{Registry, Tenant};
+use crate::settings::WorkOptions;
 
 impl Registry {
     /// A unit of work with the options that were given to the builder. It opens nothing yet.
@@ -24,7 +23,7 @@ impl Registry {
     /// If the options name keys that no bind has, what is first done with it is an error: [`WorkError::Keys`].
     #[track_caller]
     pub fn begin_with(&self, options: WorkOptions) -> UnitOfWork {
-        UnitOfWork::new(Source::Registry(self.clone()), options, Location::caller())
+        UnitOfWork::new(SessionFactory::Registry(self.clone()), options, Location::caller())
     }
 
     /// Runs `work` with a unit of work, which is committed if that returns `Ok`, and rolled back if
@@ -49,7 +48,7 @@ impl Registry {
         T: Send + 'a,
     {
         let began = Location::caller();
-        let source = Source::Registry(self.clone());
+        let source = SessionFactory::Registry(self.clone());
         let options = self.work_options().clone();
         async move { UnitOfWork::new(source, options, began).run(work).await }
     }
@@ -113,7 +112,7 @@ impl Registry {
         E: From<Error> + Send + 'a,
         T: Send + 'a,
     {
-        run_again(Source::Registry(self.clone()), options, Location::caller(), work)
+        run_with_retries(SessionFactory::Registry(self.clone()), options, Location::caller(), work)
     }
 }
 
@@ -127,7 +126,7 @@ impl Tenant {
     /// A unit of work on the databases of this tenant, with these options: see [`Registry::begin_with`].
     #[track_caller]
     pub fn begin_with(&self, options: WorkOptions) -> UnitOfWork {
-        UnitOfWork::new(Source::Tenant(self.clone()), options, Location::caller())
+        UnitOfWork::new(SessionFactory::Tenant(self.clone()), options, Location::caller())
     }
 
     /// Runs `work` with a unit of work on the databases of this tenant, as
@@ -147,7 +146,7 @@ impl Tenant {
         T: Send + 'a,
     {
         let began = Location::caller();
-        let source = Source::Tenant(self.clone());
+        let source = SessionFactory::Tenant(self.clone());
         let options = self.registry().work_options().clone();
         async move { UnitOfWork::new(source, options, began).run(work).await }
     }
@@ -173,101 +172,6 @@ impl Tenant {
         E: From<Error> + Send + 'a,
         T: Send + 'a,
     {
-        run_again(Source::Tenant(self.clone()), options, Location::caller(), work)
+        run_with_retries(SessionFactory::Tenant(self.clone()), options, Location::caller(), work)
     }
-}
-
-impl UnitOfWork {
-    async fn run<T, E, F>(self, work: F) -> Result<T, E>
-    where
-        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
-            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
-            + Send,
-        E: From<Error> + Send,
-        T: Send,
-    {
-        self.run_once(work).await.map_err(|(error, _)| error)
-    }
-
-    /// Rolls back after an error of the caller's own, which is what matters. Whether it is rolled back.
-    async fn roll_back_after(self) -> bool {
-        match self.rollback().await {
-            Err(WorkError::Ended { key }) => {
-                tracing::warn!(
-                    target: "registry",
-                    key = &*key,
-                    "not rolled back: the program has ended the transaction itself, and what was done before may \
-                     be committed"
-                );
-                false
-            }
-            // What cannot be told is closed, and its server rolls back when it notices.
-            Ok(()) | Err(WorkError::NotTold { .. }) => true,
-            Err(_) => false,
-        }
-    }
-
-    /// Runs `work` once. Beside the error, whether another run may succeed.
-    async fn run_once<T, E, F>(mut self, work: F) -> Result<T, (E, bool)>
-    where
-        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
-            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
-            + Send,
-        E: From<Error> + Send,
-        T: Send,
-    {
-        match work(&mut self).await {
-            Ok(value) => match self.commit().await {
-                Ok(_) => Ok(value),
-                Err(error) => {
-                    let is_transient = error.is_transient();
-                    Err((E::from(error.into()), is_transient))
-                }
-            },
-            Err(error) => {
-                let has_failed_in_passing = self.has_failed_in_passing().await;
-                let is_undone = self.roll_back_after().await;
-                Err((error, has_failed_in_passing && is_undone))
-            }
-        }
-    }
-}
-
-/// The longest pause before the first run that follows another, and before any.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-async fn run_again<T, E, F>(
-    source: Source,
-    options: WorkOptions,
-    began: Place,
-    work: F,
-) -> Result<T, E>
-where
-    for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
-        + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
-        + Clone
-        + Send,
-    E: From<Error> + Send,
-    T: Send,
-{
-    let known = options.check(source.registry().bind_keys());
-    known.map_err(|wrong_keys| E::from(WorkError::Keys(wrong_keys).into()))?;
-    let mut pause = FIRST_PAUSE;
-    for _ in 0..options.retry_limit() {
-        let unit = UnitOfWork::new(source.clone(), options.clone(), began);
-        match unit.run_once(work.clone()).await {
-            Err((_, true)) => {}
-            outcome => return outcome.map_err(|(error, _)| error),
-        }
-        sleep(pause.mul_f64(random_share())).await;
-        pause = LONGEST_PAUSE.min(pause * 2);
-    }
-    UnitOfWork::new(source, options, began).run(work).await
-}
-
-/// From zero to one.
-fn random_share() -> f64 {
-    let random = std::hash::RandomState::new().hash_one(0_u8);
-    random as f64 / u64::MAX as f64
 }

@@ -1,37 +1,40 @@
 //! Sessions of several binds at once.
 
-use std::any::Any;
 use std::future::Future;
 
-use super::{UnitOfWork, WorkError};
-use crate::bind::{Bind, Bound};
+use super::error::WorkError;
+use super::participants::session_of;
+use super::unit_of_work::UnitOfWork;
+use crate::bind::Bound;
 use crate::session::Session;
 
-/// Two, three or four models of different binds, as a tuple: see
-/// [`UnitOfWork::sessions_for`](super::UnitOfWork::sessions_for).
+/// Two, three or four models of different binds, as a tuple: see [`UnitOfWork::sessions_for`].
 pub trait Several {
     /// Their sessions, as a tuple.
     type Sessions<'w>;
 
-    /// Acquires and begins what is not begun yet.
+    /// Acquires the sessions and begins the transactions that are not there yet.
     fn sessions(
         work: &mut UnitOfWork,
     ) -> impl Future<Output = Result<Self::Sessions<'_>, WorkError>> + Send;
 }
 
 macro_rules! several {
-    ($($model:ident $at:ident),+) => {
+    ($($model:ident $index:ident),+) => {
         impl<$($model: Bound),+> Several for ($($model,)+) {
             type Sessions<'w> = ($(&'w mut Session<$model::Bind>,)+);
 
             async fn sessions(work: &mut UnitOfWork) -> Result<Self::Sessions<'_>, WorkError> {
-                $(let $at = work.touch::<$model::Bind>().await?;)+
-                let parts = match work.parts.get_disjoint_mut([$($at),+]) {
-                    Ok(parts) => parts,
-                    Err(_) => return Err(twice(&[$(<$model::Bind as Bind>::KEY),+])),
+                $(let $index = work.touch::<$model::Bind>().await?;)+
+                let indices = [$($index),+];
+                if let Some(key) = work.participants.repeated(&indices) {
+                    return Err(WorkError::Twice { key });
+                }
+                let Ok(participants) = work.participants.get_disjoint_mut(indices) else {
+                    unreachable!("`touch` returns indices of participants, and none is there twice")
                 };
-                let [$($at),+] = parts;
-                Ok(($(session::<$model::Bind>($at.session())?,)+))
+                let [$($index),+] = participants;
+                Ok(($(session_of::<$model::Bind>(&mut **$index)?,)+))
             }
         }
     };
@@ -40,15 +43,3 @@ macro_rules! several {
 several!(A a, B b);
 several!(A a, B b, C c);
 several!(A a, B b, C c, D d);
-
-fn session<B: Bind>(session: &mut dyn Any) -> Result<&mut Session<B>, WorkError> {
-    session.downcast_mut().ok_or_else(|| twice(&[B::KEY, B::KEY]))
-}
-
-/// The first key that is there twice.
-fn twice(keys: &[&str]) -> WorkError {
-    let again = keys.iter().enumerate().find(|(at, key)| keys[..*at].contains(key));
-    let key = again.map_or(keys[0], |(_, key)| key);
-    let key = crate::settings::BindKey::new(key).unwrap_or(crate::settings::BindKey::NONE);
-    WorkError::Twice { key }
-}

@@ -1,0 +1,388 @@
+//! The participant of a unit of work on a bind: a session in a transaction.
+//!
+//! In test isolation, a session is in a transaction of the test already when it is acquired. The transaction of the unit
+//! of work is a savepoint in it then, `base_depth` is not zero, and the outermost transaction is neither begun nor
+//! ended here.
+
+use std::any::Any;
+
+use diesel::QueryResult;
+use diesel::connection::{TransactionDepthChange, TransactionManagerStatus};
+use diesel::result::Error as DieselError;
+use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::error::WorkError;
+use super::participant::{
+    AnyParticipant, CommitFailure, CommitRefusal, RollbackOutcome, Verification,
+};
+use crate::backend::Backend;
+use crate::backend::driver::{self, Driver};
+use crate::backend::observed::ErrorClass;
+use crate::bind::Bind;
+use crate::engine::{TransactionEnd, TransactionState};
+use crate::session::Session;
+use crate::settings::{BindKey, WorkOptions};
+
+/// A session with a transaction open.
+pub(super) struct BindParticipant<B: Bind> {
+    session: Session<B>,
+    /// How deep in transactions the connection was before: in test isolation it is in some.
+    base_depth: u32,
+    /// Whether something is to be undone on the connection when the transaction is over.
+    has_entered_work: bool,
+    /// Whether the transaction is still the one that was begun.
+    state: TransactionState,
+}
+
+type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
+
+/// How many transactions are open on a connection, one in the other. None if nobody knows.
+fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
+    driver::depth(Manager::<B>::transaction_manager_status_mut(connection)).unwrap_or(0)
+}
+
+/// The statement that says in a transaction for which tenant it is, if the bind has a setting for that.
+fn local_of<B: Bind>(session: &Session<B>) -> Option<String> {
+    let (setting, tenant) =
+        (session.options().tenant_setting.as_ref()?, session.checkout().tenant()?);
+    // Neither has a quote in it: see the settings, and the names of tenants.
+    Some(format!("SELECT set_config('{setting}', '{tenant}', true)"))
+}
+
+impl<B: Bind> BindParticipant<B> {
+    /// Begins a transaction, with `savepoints` in it.
+    pub(super) async fn begin(
+        mut session: Session<B>,
+        options: &WorkOptions,
+        savepoints: u32,
+    ) -> Result<Self, WorkError> {
+        let (key, backend) = (session.bind_key(), B::Connection::KIND);
+        let sql = B::Connection::begin_sql(options).map_err(|what| WorkError::Unsupported {
+            key,
+            backend,
+            what,
+        })?;
+        let local = local_of(&session);
+        let mark = session.checkout().mark();
+        let sql = [Some(&*sql), local.as_deref(), mark].into_iter().flatten();
+        let sql = sql.collect::<Vec<_>>().join("; ");
+        let read_only = options.is_read_only() && !session.options().read_only;
+        session.checkout().forget_failures();
+        session.checkout().mark_in_work();
+        let left = session.checkout().left();
+        let connection = &mut *session;
+        let base_depth = depth::<B>(connection);
+        let begun = async {
+            let mut has_entered_work = false;
+            if base_depth == 0 {
+                has_entered_work = B::Connection::enter_work(connection, read_only).await?;
+                B::Connection::begin(connection, &sql).await?;
+            } else {
+                Manager::<B>::begin_transaction(connection).await?;
+                if let Some(local) = &local {
+                    connection.batch_execute(local).await?;
+                }
+            }
+            for _ in 0..savepoints {
+                Manager::<B>::begin_transaction(connection).await?;
+            }
+            // In front of all savepoints, where it was not set with the beginning.
+            if let Some(mark) = mark.filter(|_| base_depth > 0 || savepoints > 0) {
+                connection.batch_execute(mark).await?;
+            }
+            QueryResult::Ok(has_entered_work)
+        };
+        match begun.await {
+            Ok(has_entered_work) => {
+                // What was done to enter is undone at the end, and nothing for others to undo.
+                session.checkout().restore(left);
+                let state = session.checkout().standing();
+                Ok(Self { session, base_depth, has_entered_work, state })
+            }
+            Err(source) => {
+                let source = session.checkout().in_words_of_server(source);
+                session.checkout_mut().discard();
+                Err(WorkError::Begin { key, source })
+            }
+        }
+    }
+
+    /// Why it cannot be committed, by an error of the question whether it can.
+    async fn refusal(&mut self, error: DieselError) -> CommitRefusal {
+        let error = self.session.checkout().in_words_of_server(error);
+        let class = if B::Connection::is_fatal(&error) {
+            Some(ErrorClass::Fatal)
+        } else if self.session.checkout().has_failed_in_passing() {
+            // PostgreSQL says of the transaction that it has failed, and not again why.
+            Some(ErrorClass::Transient)
+        } else {
+            self.session.checkout_mut().class_of(&error).await
+        };
+        CommitRefusal { failure: error.into(), class }
+    }
+
+    /// How many of its transactions are open, one in the other.
+    fn depth(&mut self) -> u32 {
+        depth::<B>(&mut self.session).saturating_sub(self.base_depth)
+    }
+
+    fn result_of(&self, over: Option<TransactionEnd>) -> Result<(), WorkError> {
+        let key = self.session.bind_key();
+        match over {
+            None => Ok(()),
+            Some(TransactionEnd::RolledBack) => Err(WorkError::RolledBack { key }),
+            Some(TransactionEnd::Ended) => Err(WorkError::Ended { key }),
+        }
+    }
+
+    fn in_words_of_server(&self, outcome: QueryResult<()>) -> QueryResult<()> {
+        outcome.map_err(|error| self.session.checkout().in_words_of_server(error))
+    }
+
+    /// After a change of savepoints: those that are newer than the mark would go when it is looked for.
+    async fn with_mark(&mut self, outcome: QueryResult<()>) -> QueryResult<()> {
+        if outcome.is_ok() {
+            self.session.checkout_mut().set_mark().await;
+        }
+        self.in_words_of_server(outcome)
+    }
+
+    async fn leave_work(&mut self) {
+        if !std::mem::take(&mut self.has_entered_work) {
+            return;
+        }
+        let left = self.session.checkout().left();
+        match B::Connection::leave_work(&mut *self.session).await {
+            Ok(()) => self.session.checkout().restore(left),
+            Err(_) => self.session.checkout_mut().discard(),
+        }
+    }
+
+    /// Within the time that a check may take. A connection that cannot do it is closed, and its
+    /// server rolls back.
+    async fn roll_back_in_time(&mut self) -> RollbackOutcome {
+        let limit = self.session.options().check_timeout;
+        let mut is_told = false;
+        self.session.checkout_mut().glance(&mut self.state);
+        if self.session.checkout_mut().is_fit() {
+            let rolled_back = timeout(limit, async {
+                self.diagnose().await;
+                self.session.checkout_mut().look_closely(&mut self.state).await?;
+                match self.state.over() {
+                    None => self.roll_back_all().await?,
+                    Some(_) => self.roll_back_later_statements().await,
+                }
+                self.leave_work().await;
+                QueryResult::Ok(())
+            });
+            is_told = matches!(rolled_back.await, Ok(Ok(())));
+        }
+        let is_over = self.state.over() == Some(TransactionEnd::Ended);
+        if !is_told || is_over {
+            // Nothing can be said on it that would be understood, or nobody knows what else was changed.
+            self.session.checkout_mut().discard();
+        }
+        match (is_over, is_told) {
+            (true, _) => RollbackOutcome::AlreadyEnded,
+            (false, true) => RollbackOutcome::RolledBack,
+            (false, false) => RollbackOutcome::NotConfirmed,
+        }
+    }
+
+    async fn roll_back_all(&mut self) -> QueryResult<()> {
+        let base_depth = self.base_depth;
+        let status = Manager::<B>::transaction_manager_status_mut(&mut *self.session);
+        // The savepoints in it go with it. One that is not there any more could not be rolled back to.
+        while let TransactionManagerStatus::Valid(status) = &mut *status
+            && status.transaction_depth().is_some_and(|depth| depth.get() > base_depth + 1)
+        {
+            status.change_transaction_depth(TransactionDepthChange::DecreaseDepth)?;
+        }
+        while self.depth() > 0 {
+            Manager::<B>::rollback_transaction(&mut *self.session).await?;
+        }
+        Ok(())
+    }
+
+    /// Rolls back what was begun after the transaction had ended.
+    async fn roll_back_later_statements(&mut self) {
+        self.session.checkout().unguard();
+        // An error where nothing was begun.
+        let _ = self.session.batch_execute("ROLLBACK").await;
+        *Manager::<B>::transaction_manager_status_mut(&mut *self.session) =
+            TransactionManagerStatus::default();
+        if self.base_depth > 0 {
+            // What the test had done before is gone as well.
+            self.session.checkout_mut().discard();
+        }
+    }
+}
+
+impl<B: Bind> AnyParticipant for BindParticipant<B> {
+    fn key(&self) -> BindKey {
+        self.session.bind_key()
+    }
+
+    fn session(&mut self) -> &mut dyn Any {
+        &mut self.session
+    }
+
+    fn check_locally(&mut self) -> Result<(), WorkError> {
+        let over = self.session.checkout_mut().glance(&mut self.state);
+        self.result_of(over)?;
+        if !self.session.checkout_mut().is_fit() {
+            return Err(WorkError::CutShort { key: self.key() });
+        }
+        if self.depth() == 0 {
+            self.state.has_ended();
+        }
+        self.result_of(self.state.over())
+    }
+
+    fn must_ask_server(&self) -> bool {
+        let checkout = self.session.checkout();
+        checkout.is_unanswered() || checkout.has_questions(&self.state)
+    }
+
+    fn ask_server(&mut self, verification: Verification) -> BoxFuture<'_, Result<(), WorkError>> {
+        Box::pin(async move {
+            if verification == Verification::Certain {
+                // A connection that is gone is noticed by what follows.
+                let _ = self.session.checkout_mut().look_closely(&mut self.state).await;
+            } else {
+                self.session.checkout_mut().look(&mut self.state).await;
+            }
+            self.result_of(self.state.over())
+        })
+    }
+
+    fn diagnose(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let checkout = self.session.checkout_mut();
+            if checkout.may_have_failed() {
+                checkout.diagnose().await;
+            }
+        })
+    }
+
+    fn class_of_rollback(&self) -> Option<ErrorClass> {
+        let is_rolled_back = self.state.over() == Some(TransactionEnd::RolledBack);
+        is_rolled_back.then(|| self.session.checkout().class_of_rollback())
+    }
+
+    fn end_error(&self) -> Option<WorkError> {
+        self.result_of(self.state.over()).err()
+    }
+
+    fn check_before_commit(
+        &mut self,
+        is_one_of_several: bool,
+    ) -> BoxFuture<'_, Result<(), CommitRefusal>> {
+        Box::pin(async move {
+            self.session.checkout_mut().glance(&mut self.state);
+            if let Some(error) =
+                self.session.checkout().farewell().filter(|_| self.end_error().is_none())
+            {
+                return Err(self.refusal(error).await);
+            }
+            self.check_locally()?;
+            let stands = self.session.checkout_mut().look_at_last(&mut self.state).await;
+            if let Err(error) = stands {
+                return Err(self.refusal(error).await);
+            }
+            self.result_of(self.state.over())?;
+            if self.depth() != 1 {
+                // Begun by hand or by Diesel, and its future was dropped: the database would commit a part.
+                return Err(DieselError::BrokenTransactionManager.into());
+            }
+            let question = B::Connection::FAILS_IF_ABORTED.filter(|_| self.base_depth == 0);
+            let is_asked = is_one_of_several || self.session.checkout().may_be_aborted();
+            if let Some(question) = question.filter(|_| is_asked)
+                && let Err(error) = self.session.batch_execute(question).await
+            {
+                return Err(self.refusal(error).await);
+            }
+            Ok(())
+        })
+    }
+
+    fn commit(&mut self) -> BoxFuture<'_, Result<(), CommitFailure>> {
+        Box::pin(async move {
+            let committed = Manager::<B>::commit_transaction(&mut *self.session).await;
+            match committed {
+                Ok(()) => {
+                    self.session.checkout().unguard();
+                    self.leave_work().await;
+                    Ok(())
+                }
+                Err(error) => {
+                    // Diesel may have tried to roll back after it, and tells of both.
+                    let error = match error {
+                        DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
+                        error => error,
+                    };
+                    let error = self.session.checkout().in_words_of_server(error);
+                    let class = self.session.checkout_mut().class_of(&error).await;
+                    let is_rolled_back = !B::Connection::is_fatal(&error)
+                        && !matches!(error, DieselError::BrokenTransactionManager);
+                    self.state.is_ending();
+                    if is_rolled_back {
+                        self.roll_back_in_time().await;
+                    } else {
+                        self.session.checkout_mut().discard();
+                    }
+                    Err(CommitFailure { error, class, is_rolled_back })
+                }
+            }
+        })
+    }
+
+    fn roll_back(&mut self) -> BoxFuture<'_, RollbackOutcome> {
+        Box::pin(self.roll_back_in_time())
+    }
+
+    fn set_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
+        Box::pin(async move {
+            let outcome = Manager::<B>::begin_transaction(&mut *self.session).await;
+            self.with_mark(outcome).await
+        })
+    }
+
+    fn release_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
+        Box::pin(async move {
+            let outcome = Manager::<B>::commit_transaction(&mut *self.session).await;
+            self.with_mark(outcome).await
+        })
+    }
+
+    fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
+        Box::pin(async move {
+            let outcome = Manager::<B>::rollback_transaction(&mut *self.session).await;
+            self.with_mark(outcome).await
+        })
+    }
+
+    fn has_failed_transiently(&mut self) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            self.diagnose().await;
+            match self.class_of_rollback() {
+                Some(class) => class.is_transient(),
+                None => self.session.checkout().has_failed_in_passing(),
+            }
+        })
+    }
+
+    fn abandon(mut self: Box<Self>) {
+        // In test isolation, the next borrower deals with it. A statement that was cut short, or a
+        // connection that is gone, is nothing to wait for.
+        if self.base_depth > 0 || !self.session.checkout_mut().is_fit() {
+            return;
+        }
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { self.roll_back_in_time().await });
+        }
+    }
+}
