@@ -130,6 +130,12 @@ mod bind;
 mod cause;
 mod engine;
 pub mod error;
+// Its programs need these features, and are only tested where all of them are on.
+#[cfg(any(
+    all(doc, not(doctest)),
+    all(doctest, feature = "axum", feature = "postgres", feature = "sqlite")
+))]
+pub mod guide;
 mod latch;
 mod on_demand;
 mod panicked;
@@ -173,5 +179,5 @@ pub use work::{CommitError, Committed, CurrentWork, Scope, UnitOfWork, WorkError
 
 /// The program in the README, as a test.
 #[cfg(all(doctest, feature = "sqlite"))]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -6,7 +6,7 @@
 //! package because trybuild hands no features on to a package without a library.
 
 #[test]
-fn mistakes_get_an_answer_that_helps() {
+fn compile_errors_match_their_snapshots() {
     let cases = trybuild::TestCases::new();
     match (cfg!(feature = "postgres"), cfg!(feature = "mysql"), cfg!(feature = "sqlite")) {
         (true, true, true) => cases.compile_fail("tests/ui/fail/*.rs"),

@@ -61,19 +61,19 @@ mod binds_macro {
     use super::*;
 
     #[test]
-    fn a_declared_bind_is_an_alias_of_what_its_key_and_backend_mean() {
+    fn declared_bind_equals_the_bind_of_its_key_and_backend() {
         same(PhantomData::<Analytics>, PhantomData::<AnalyticsSpelledOut>);
         assert_eq!(Analytics::KEY, "analytics");
     }
 
     #[test]
-    fn a_path_names_the_connection() {
+    fn a_path_can_name_the_connection_type() {
         assert_eq!(Files::KEY, "files");
         same(PhantomData::<<Files as Bind>::Connection>, PhantomData::<SqliteConn>);
     }
 
     #[test]
-    fn the_crate_may_have_another_path() {
+    fn crate_argument_overrides_the_path_of_registry_core() {
         binds! {
             crate = crate::reexport;
             Elsewhere: Sqlite = "analytics";
@@ -165,7 +165,7 @@ mod attribute {
     }
 
     #[test]
-    fn a_bind_and_check_for_backend_may_agree() {
+    fn check_for_backend_is_accepted_beside_a_bind_of_that_backend() {
         key_in::<BothAgree, Analytics>();
     }
 
@@ -192,13 +192,13 @@ mod attribute {
     struct Renamed;
 
     #[test]
-    fn the_crate_may_have_another_path() {
+    fn crate_argument_overrides_the_path_of_registry_core() {
         key_in::<Renamed, Analytics>();
         item("attribute::Renamed");
     }
 
     #[test]
-    fn a_model_may_stand_in_a_function() {
+    fn model_can_be_declared_in_a_function() {
         #[bind(Analytics)]
         struct Local;
 
@@ -212,7 +212,7 @@ mod attribute {
     };
 
     #[test]
-    fn a_model_may_stand_in_a_constant() {
+    fn model_can_be_declared_in_a_constant() {
         item("InConst");
     }
 
@@ -221,7 +221,7 @@ mod attribute {
     struct CompiledOut;
 
     #[test]
-    fn a_model_that_is_compiled_out_leaves_nothing() {
+    fn model_disabled_by_cfg_registers_nothing() {
         assert!(!is_known("CompiledOut"));
     }
 
@@ -235,7 +235,7 @@ mod attribute {
     }
 
     #[test]
-    fn a_model_may_live_where_its_table_does() {
+    fn bind_table_gives_a_model_the_bind_of_its_table() {
         key_in::<WhereItsTableIs, Analytics>();
     }
 
@@ -243,7 +243,7 @@ mod attribute {
     struct Inspected;
 
     #[test]
-    fn verify_finds_the_model() {
+    fn model_is_registered_for_verify() {
         let item = item("Inspected");
         assert_eq!(item.noun, "model");
         assert_eq!(item.path, "bind::attribute::Inspected");
@@ -270,7 +270,7 @@ mod tables {
     bind_tables!(db = "analytics", backend = Sqlite, crate = crate::reexport; schema::links);
 
     #[test]
-    fn tables_are_bound() {
+    fn bind_tables_binds_every_table() {
         key_in::<schema::events::table, Analytics>();
         key_in::<schema::clicks::table, Analytics>();
         key_in::<schema::views::table, Analytics>();
@@ -279,7 +279,7 @@ mod tables {
     }
 
     #[test]
-    fn verify_finds_the_table() {
+    fn table_is_registered_for_verify() {
         let item = item("schema::events");
         assert_eq!(item.noun, "table");
         assert_eq!(item.path, "bind::tables::schema::events");
@@ -350,7 +350,7 @@ mod on_a_module {
     }
 
     #[test]
-    fn its_models_and_tables_are_bound_however_deep() {
+    fn nested_models_and_tables_get_the_bind_of_the_module() {
         key_in::<by_path::gauges::table, Local>();
         key_in::<by_path::meters::table, Local>();
         key_in::<by_path::Gauge<i32>, Local>();
@@ -360,13 +360,13 @@ mod on_a_module {
     }
 
     #[test]
-    fn an_attribute_of_their_own_goes_before() {
+    fn a_models_own_bind_overrides_that_of_the_module() {
         key_in::<by_path::Otherwise, Other>();
         key_in::<by_path::own::knobs::table, Other>();
     }
 
     #[test]
-    fn structs_without_a_table_are_left_alone() {
+    fn structs_without_a_table_get_no_bind() {
         assert!(!is_known("Plain"));
     }
 
@@ -409,7 +409,7 @@ mod on_a_module {
     }
 
     #[test]
-    fn every_form_goes_on_a_module() {
+    fn every_form_of_the_attribute_works_on_a_module() {
         key_in::<by_check::Checked, Local>();
         key_in::<by_word::inner::dials::table, Local>();
         key_in::<by_connection::inner::levers::table, Local>();
@@ -418,7 +418,7 @@ mod on_a_module {
     }
 
     #[test]
-    fn a_module_may_stand_in_a_function() {
+    fn module_can_be_declared_in_a_function() {
         #[bind(db = "local", backend = Sqlite)]
         mod local {
             diesel::table! { cogs { id -> Integer, } }
@@ -456,7 +456,7 @@ mod only_backend {
     bind_tables!(db = "default"; schema::bolts);
 
     #[test]
-    fn it_is_taken_where_none_is_named() {
+    fn the_only_enabled_backend_is_the_default() {
         key_in::<Named, Analytics>();
         key_in::<Renamed, Analytics>();
         same(PhantomData::<Declared>, PhantomData::<Analytics>);
@@ -501,7 +501,7 @@ mod several_backends {
     }
 
     #[test]
-    fn each_model_names_its_own() {
+    fn check_for_backend_selects_the_backend_of_each_model() {
         same(
             PhantomData::<<<InPostgres as Bound>::Bind as Bind>::Connection>,
             PhantomData::<registry_core::Postgres>,

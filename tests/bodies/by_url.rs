@@ -41,7 +41,7 @@ async fn what(registry: &Registry, settings: impl Into<BindSettings>) -> String 
 }
 
 #[tokio::test]
-async fn a_url_leads_to_another_database_of_the_models_bind() {
+async fn session_by_url_reaches_another_database_of_the_models_bind() {
     let registry = registry();
     let (one, two) = (database(), database());
     prepare(&registry, &one, "one").await;
@@ -54,7 +54,7 @@ async fn a_url_leads_to_another_database_of_the_models_bind() {
 }
 
 #[tokio::test]
-async fn one_engine_serves_all_who_ask_for_the_same() {
+async fn sessions_by_the_same_url_share_an_engine() {
     let registry = registry();
     let url = database();
     prepare(&registry, &url, "shared").await;
@@ -72,7 +72,7 @@ async fn one_engine_serves_all_who_ask_for_the_same() {
 }
 
 #[tokio::test]
-async fn other_options_are_another_engine() {
+async fn sessions_by_url_with_other_options_get_another_engine() {
     let registry = registry();
     let url = database();
     prepare(&registry, &url, "shared").await;
@@ -88,7 +88,7 @@ async fn other_options_are_another_engine() {
 }
 
 #[tokio::test]
-async fn what_the_bind_says_of_itself_holds_at_other_urls() {
+async fn options_of_the_bind_apply_to_its_other_urls() {
     let own =
         BindSettings::new(database()).max_connections(3).acquire_timeout(Duration::from_millis(50));
     let registry = Registry::builder().bind("notes", own).build().expect("good settings");
@@ -141,7 +141,7 @@ fn make(url: &str) {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_used_are_told_at_once() {
+async fn invalid_settings_of_a_url_are_reported_before_connecting() {
     let registry = registry();
     let error = registry.session_by_url::<notes::table>("nonsense").await.unwrap_err();
     assert_eq!(
@@ -165,7 +165,7 @@ async fn settings_that_cannot_be_used_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn an_engine_is_closed_by_its_url_and_opened_again() {
+async fn engine_closed_by_its_url_is_opened_again_on_the_next_use() {
     let registry = registry();
     let url = database();
     prepare(&registry, &url, "before").await;
@@ -189,7 +189,7 @@ async fn an_engine_is_closed_by_its_url_and_opened_again() {
 }
 
 #[tokio::test]
-async fn closing_the_registry_closes_them_too() {
+async fn closing_the_registry_closes_engines_opened_by_url() {
     let registry = registry();
     let url = database();
     prepare(&registry, &url, "before").await;

@@ -165,7 +165,7 @@ async fn a_tenant_is_created_with_its_migrations_and_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_whose_migrations_fail_leaves_nothing() {
+async fn failed_migrations_leave_nothing_of_a_new_tenant() {
     let template = tenants([]);
     let registry = registry(&template);
     for (last, told) in [
@@ -189,7 +189,7 @@ async fn a_tenant_whose_migrations_fail_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_breaks_while_a_tenant_is_created_leaves_nothing() {
+async fn broken_connection_leaves_nothing_of_a_new_tenant() {
     let breaks = match NAME {
         "postgres" => "SELECT pg_terminate_backend(pg_backend_pid())",
         "mysql" => "KILL CONNECTION_ID()",
@@ -206,7 +206,7 @@ async fn a_connection_that_breaks_while_a_tenant_is_created_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_those_who_create_a_tenant_at_once_one_does() {
+async fn concurrent_creation_of_a_tenant_succeeds_once() {
     let template = tenants([]);
     let registries: Vec<_> = (0..4).map(|_| registry(&template)).collect();
     let creating = registries.iter().map(|registry| create(registry, "acme", &[FIRST, FILL]));
@@ -236,7 +236,7 @@ impl CloseAll for Registry {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn creating_and_dropping_come_to_their_end_without_the_caller() {
+async fn creation_and_drop_of_a_tenant_finish_after_their_futures_are_dropped() {
     let template = tenants([]);
     let registry = registry(&template);
     assert!(create(&registry, "acme", &[FIRST, FILL]).now_or_never().is_none());
@@ -292,7 +292,7 @@ async fn leave_unfinished(registry: &Registry, template: &str, name: &str) {
 }
 
 #[tokio::test]
-async fn what_a_process_has_left_that_was_killed_is_in_nobodys_way() {
+async fn leftovers_of_a_killed_process_do_not_block_creation() {
     let template = tenants([]);
     let registry = registry(&template);
     leave_unfinished(&registry, &template, "acme").await;
@@ -305,7 +305,7 @@ async fn what_a_process_has_left_that_was_killed_is_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn a_name_is_a_name_and_nothing_else() {
+async fn tenant_names_cannot_inject_sql_or_paths() {
     let template = tenants([]);
     let odd = match NAME {
         "postgres" => "a%22b%27c%3b--",
@@ -340,7 +340,7 @@ async fn a_name_is_a_name_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn where_tenants_are_found_by_a_resolver_it_has_to_know_them() {
+async fn creation_refuses_tenants_that_the_resolver_does_not_know() {
     let template = tenants([]);
     let asked = std::sync::Arc::new(AtomicU32::new(0));
     let resolver = TenantResolver::new({
@@ -367,7 +367,7 @@ async fn where_tenants_are_found_by_a_resolver_it_has_to_know_them() {
 }
 
 #[tokio::test]
-async fn what_cannot_have_tenants_says_so() {
+async fn creation_is_refused_where_there_can_be_no_tenant() {
     let template = tenants([]);
     let registry = registry(&template);
     let steps = || Steps(vec![FIRST]);
@@ -393,7 +393,7 @@ async fn what_cannot_have_tenants_says_so() {
 }
 
 #[test]
-fn outside_a_runtime_tenants_are_neither_created_nor_dropped() {
+fn creation_and_drop_outside_a_runtime_are_refused() {
     let registry = registry(&tenants([]));
     let error = create(&registry, "acme", &[FIRST]).now_or_never().expect("it does not wait");
     assert!(matches!(error, Err(CreateTenantError::NoRuntime { .. })), "{error:?}");
@@ -403,7 +403,7 @@ fn outside_a_runtime_tenants_are_neither_created_nor_dropped() {
 
 /// What is lent to others is waited for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_is_dropped_when_its_sessions_have_come_back() {
+async fn dropping_a_tenant_waits_for_its_sessions() {
     let registry = registry(&tenants([]));
     create(&registry, "acme", &[FIRST]).await.expect("it is new");
     let acme = tenant(&registry, "acme");
@@ -421,7 +421,7 @@ async fn a_tenant_is_dropped_when_its_sessions_have_come_back() {
 }
 
 #[tokio::test]
-async fn an_error_of_migrations_keeps_its_kind() {
+async fn migration_errors_keep_their_kind_in_creation() {
     let registry = registry(&tenants([]));
     let fails = step("1_fail", "INSERT INTO nowhere VALUES (1)");
     let error = create(&registry, "acme", &[fails]).await.expect_err("it fails");

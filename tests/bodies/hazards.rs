@@ -50,7 +50,7 @@ fn long_statement() -> &'static str {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_statement_that_was_cut_short_is_not_in_the_way_of_the_next_caller() {
+async fn cancelled_statement_does_not_delay_the_next_caller() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let mut session = registry.session_for::<Model>().await.expect("a session");
     let cut = session.batch_execute(long_statement());
@@ -64,7 +64,7 @@ async fn a_statement_that_was_cut_short_is_not_in_the_way_of_the_next_caller() {
 }
 
 #[tokio::test]
-async fn an_acquire_that_is_dropped_while_it_connects_loses_nothing() {
+async fn acquire_dropped_while_connecting_loses_no_capacity() {
     let registry = registry_with(|bind| bind.max_connections(1));
     for _ in 0..3 {
         let mut acquire = registry.session_for::<Model>();
@@ -76,7 +76,7 @@ async fn an_acquire_that_is_dropped_while_it_connects_loses_nothing() {
 }
 
 #[tokio::test]
-async fn closing_waits_for_no_connection_that_the_maintenance_opens() {
+async fn closing_does_not_wait_for_connections_that_maintenance_opens() {
     let registry = registry_with(|bind| bind.max_connections(4).min_idle(3));
     // Starts the maintenance, which goes on connecting.
     registry.session_for::<Model>().await.expect("a session");
@@ -86,7 +86,7 @@ async fn closing_waits_for_no_connection_that_the_maintenance_opens() {
 }
 
 #[tokio::test]
-async fn min_idle_never_asks_for_more_connections_than_there_may_be() {
+async fn min_idle_never_exceeds_max_connections() {
     let url = database();
     let log = Registry::builder().bind("default", url.as_str()).build().expect("good settings");
     let mut log = log.session_for::<Model>().await.expect("a session");
@@ -125,7 +125,7 @@ async fn a_full_reset_leaves_no_temporary_table_behind() {
 }
 
 #[tokio::test]
-async fn the_instrumentation_of_one_caller_is_not_that_of_the_next() {
+async fn instrumentation_set_by_a_borrower_is_gone_for_the_next() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let (sender, receiver) = std::sync::mpsc::channel();
     let mut session = registry.session_for::<Model>().await.expect("a session");

@@ -66,7 +66,7 @@ fn is_unknown(error: &Error) -> bool {
 }
 
 #[tokio::test]
-async fn nothing_is_committed_for_any_tenant_and_the_test_sees_all_of_it() {
+async fn isolated_tenants_commit_nothing_and_read_their_own_writes() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let (acme, globex) = (tenant(&registry, "acme"), tenant(&registry, "globex"));
@@ -103,7 +103,7 @@ async fn nothing_is_committed_for_any_tenant_and_the_test_sees_all_of_it() {
 }
 
 #[tokio::test]
-async fn one_tenant_does_not_wait_for_another() {
+async fn isolated_tenants_do_not_wait_for_each_other() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let (acme, globex) = (tenant(&registry, "acme"), tenant(&registry, "globex"));
@@ -120,7 +120,7 @@ async fn one_tenant_does_not_wait_for_another() {
 }
 
 #[tokio::test]
-async fn all_who_ask_first_find_the_same_database() {
+async fn concurrent_first_uses_share_the_isolated_database() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let tasks = (2..26).map(|id| {
@@ -142,7 +142,7 @@ async fn all_who_ask_first_find_the_same_database() {
 }
 
 #[tokio::test]
-async fn unknown_tenants_stay_unknown() {
+async fn unknown_tenants_stay_unknown_in_isolation() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let stranger = tenant(&registry, "stranger");
@@ -173,7 +173,7 @@ fn by_table(asked: &Arc<AtomicU32>) -> TenantResolver {
 }
 
 #[tokio::test]
-async fn tenants_that_a_resolver_finds_are_isolated_as_well() {
+async fn tenants_found_by_a_resolver_are_isolated() {
     let asked = Arc::new(AtomicU32::new(0));
     let builder = Registry::builder().bind("default", database());
     let application = builder.tenants("crm", by_table(&asked)).build().expect("good settings");

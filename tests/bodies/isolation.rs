@@ -58,7 +58,7 @@ async fn add(registry: &Registry, id: i32) -> Result<usize, Error> {
 }
 
 #[tokio::test]
-async fn nothing_is_committed_and_the_test_sees_all_of_it() {
+async fn isolated_registry_commits_nothing_and_reads_its_own_writes() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     assert_eq!(ids(&registry).await, [1], "what was there");
@@ -91,7 +91,7 @@ async fn nothing_is_committed_and_the_test_sees_all_of_it() {
 }
 
 #[tokio::test]
-async fn what_is_rolled_back_is_rolled_back() {
+async fn rollbacks_undo_work_inside_an_isolated_test() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let failed = registry
@@ -121,7 +121,7 @@ async fn what_is_rolled_back_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn a_statement_that_fails_does_not_spoil_the_test() {
+async fn failed_statement_leaves_an_isolated_test_usable() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     add(&registry, 2).await.expect("a row");
@@ -147,7 +147,7 @@ async fn a_statement_that_fails_does_not_spoil_the_test() {
 }
 
 #[tokio::test]
-async fn tests_at_the_same_time_do_not_see_each_other() {
+async fn concurrent_isolated_tests_do_not_see_each_other() {
     let application = application().await;
     let one = application.test_isolation().await.expect("a registry");
     let other = application.test_isolation().await.expect("a registry");
@@ -157,7 +157,7 @@ async fn tests_at_the_same_time_do_not_see_each_other() {
 }
 
 #[tokio::test]
-async fn a_task_that_would_wait_for_itself_is_told_the_rule() {
+async fn task_waiting_for_its_own_session_gets_an_error_with_the_rule() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let lent = registry.session::<Main>().await.expect("a session");
@@ -187,7 +187,7 @@ async fn a_task_that_would_wait_for_itself_is_told_the_rule() {
 }
 
 #[tokio::test]
-async fn a_unit_of_work_that_waits_for_its_own_is_told_the_rule() {
+async fn query_beside_the_tasks_own_unit_of_work_gets_an_error_with_the_rule() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let mut work = registry.begin();
@@ -202,7 +202,7 @@ async fn a_unit_of_work_that_waits_for_its_own_is_told_the_rule() {
 }
 
 #[tokio::test]
-async fn a_stream_whose_reader_waits_for_it_is_told_the_rule() {
+async fn query_beside_an_open_stream_gets_an_error_with_the_rule() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     add(&registry, 2).await.expect("a row");
@@ -221,7 +221,7 @@ async fn a_stream_whose_reader_waits_for_it_is_told_the_rule() {
 }
 
 #[tokio::test]
-async fn queries_at_the_same_time_wait_for_each_other() {
+async fn concurrent_queries_wait_for_the_isolated_connection() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let (two, three, _) = tokio::try_join!(
@@ -245,7 +245,7 @@ async fn queries_at_the_same_time_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn more_may_wait_than_the_queue_has_room_for_elsewhere() {
+async fn queue_limit_does_not_apply_in_isolation() {
     let settings = BindSettings::new(database()).max_connections(8).queue_limit(1);
     let application = Registry::builder().bind("default", settings).build().expect("good settings");
     let mut session = application.session::<Main>().await.expect("a session");
@@ -268,7 +268,7 @@ async fn slowly(session: &mut Session<Main>, first: i32) {
 }
 
 #[tokio::test]
-async fn a_session_beside_a_unit_of_work_waits_for_it() {
+async fn session_beside_a_unit_of_work_waits_for_it() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let session = async {
@@ -301,7 +301,7 @@ async fn a_session_beside_a_unit_of_work_waits_for_it() {
 
 /// Both are of one task, and the one that has the connection does something else for a while.
 #[tokio::test]
-async fn a_session_that_pauses_beside_another_is_waited_for() {
+async fn session_that_pauses_is_waited_for_by_its_own_task() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let pausing = async {
@@ -316,7 +316,7 @@ async fn a_session_that_pauses_beside_another_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_session_that_another_task_has_is_waited_for() {
+async fn session_of_another_task_is_waited_for() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     // Acquired here, and used there.
@@ -333,7 +333,7 @@ async fn a_session_that_another_task_has_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_session_that_another_task_keeps_is_a_time_out() {
+async fn session_kept_by_another_task_times_out() {
     if NAME == "sqlite" {
         return;
     }
@@ -352,7 +352,7 @@ async fn a_session_that_another_task_keeps_is_a_time_out() {
 }
 
 #[tokio::test]
-async fn whoever_stops_waiting_for_a_session_costs_nothing() {
+async fn abandoned_wait_for_the_isolated_connection_loses_nothing() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     add(&registry, 2).await.expect("a row");
@@ -370,7 +370,7 @@ async fn whoever_stops_waiting_for_a_session_costs_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_session_leaves_unfinished_is_undone() {
+async fn transaction_left_open_by_a_session_is_rolled_back() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let mut session = registry.session::<Main>().await.expect("a session");
@@ -388,7 +388,7 @@ async fn what_a_session_leaves_unfinished_is_undone() {
 }
 
 #[tokio::test]
-async fn a_statement_that_is_cut_short_costs_the_isolation_and_says_so() {
+async fn cancelled_statement_ends_the_isolation_with_an_error() {
     if NAME == "sqlite" {
         return;
     }
@@ -411,7 +411,7 @@ async fn a_statement_that_is_cut_short_costs_the_isolation_and_says_so() {
 }
 
 #[tokio::test]
-async fn scopes_work_as_ever() {
+async fn scopes_work_in_isolation() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     registry
@@ -428,7 +428,7 @@ async fn scopes_work_as_ever() {
 }
 
 #[tokio::test]
-async fn tenants_and_urls_are_isolated_as_well_or_refused() {
+async fn tenants_and_urls_are_isolated_or_refused() {
     let template = tenants(["acme"]);
     let application = Registry::builder()
         .bind("default", database())

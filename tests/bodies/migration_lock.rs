@@ -84,7 +84,7 @@ fn by_another_path(url: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_for_the_lock_does_not_take_the_end_of_its_statement_for_it() {
+async fn statement_timeout_while_waiting_for_the_migration_lock_does_not_grant_it() {
     let url = database();
     let (runs, is_running) = mpsc::channel();
     let (open, gate) = mpsc::channel();

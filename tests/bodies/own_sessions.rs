@@ -56,7 +56,7 @@ async fn at_once<T>(closing: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test]
-async fn a_task_does_not_wait_for_its_own_session_and_is_told_where_it_would_have() {
+async fn closing_skips_the_tasks_own_session_and_logs_the_place() {
     let (log, _guard) = own_log();
     let registry = registry().await;
     let mut session = registry.session_for::<notes::table>().await.expect("a session");
@@ -76,7 +76,7 @@ async fn a_task_does_not_wait_for_its_own_session_and_is_told_where_it_would_hav
 }
 
 #[tokio::test]
-async fn a_task_does_not_wait_for_its_own_unit_of_work_nor_for_its_own_rows() {
+async fn closing_skips_the_tasks_own_unit_of_work_and_streams() {
     let registry_of_work = registry().await;
     let mut work = registry_of_work.begin();
     notes::table.load::<(i32,)>(&mut work).await.expect("rows");
@@ -104,7 +104,7 @@ async fn a_task_does_not_wait_for_its_own_unit_of_work_nor_for_its_own_rows() {
 
 /// In a task of its own too, and if it has begun to acquire another one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_spawned_task_does_not_wait_for_itself_either() {
+async fn closing_in_a_spawned_task_skips_that_tasks_session() {
     let registry = registry().await;
     let closing = async move {
         let session = registry.session_for::<notes::table>().await.expect("a session");
@@ -120,7 +120,7 @@ async fn a_spawned_task_does_not_wait_for_itself_either() {
 
 /// What others have is waited for, also if it was handed to them, and also if the task has some itself.
 #[tokio::test]
-async fn sessions_of_others_are_waited_for() {
+async fn closing_waits_for_sessions_of_other_tasks() {
     let registry = registry().await;
     let mut handed = registry.session_for::<notes::table>().await.expect("a session");
     let own = registry.session_for::<notes::table>().await.expect("a session");
@@ -144,7 +144,7 @@ async fn sessions_of_others_are_waited_for() {
 
 /// What goes on beside it, in the same task, is waited for.
 #[tokio::test]
-async fn a_session_that_is_used_beside_the_closing_is_waited_for() {
+async fn closing_waits_for_a_session_used_concurrently_in_its_task() {
     let registry = registry().await;
     let mut session = registry.session_for::<notes::table>().await.expect("a session");
     let working = async {
@@ -160,7 +160,7 @@ async fn a_session_that_is_used_beside_the_closing_is_waited_for() {
 
 /// Even if that does something else before it gives its session back.
 #[tokio::test]
-async fn a_session_that_pauses_beside_the_closing_is_waited_for() {
+async fn closing_waits_for_a_session_that_pauses_in_its_task() {
     let registry = registry().await;
     let session = registry.session_for::<notes::table>().await.expect("a session");
     let pausing = async move {
@@ -173,7 +173,7 @@ async fn a_session_that_pauses_beside_the_closing_is_waited_for() {
 
 /// Whoever sets a limit hears within it what it has itself.
 #[tokio::test]
-async fn a_limit_on_closing_is_time_enough_to_hear_of_a_session_of_its_own() {
+async fn close_within_reports_the_tasks_own_session_in_time() {
     let registry = registry().await;
     let session = registry.session_for::<notes::table>().await.expect("a session");
     told(&registry.close_within(Duration::from_secs(3)).await, "default");
@@ -181,7 +181,7 @@ async fn a_limit_on_closing_is_time_enough_to_hear_of_a_session_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_task_does_not_wait_for_its_own_session_of_a_tenant() {
+async fn closing_a_tenant_skips_the_tasks_own_session() {
     let (log, _guard) = own_log();
     let template = tenants(["acme", "globex"]);
     let registry = Registry::builder().bind("crm", template.as_str()).build().expect("settings");

@@ -61,7 +61,7 @@ async fn run(registry: &Registry, sql: &str) {
 }
 
 #[tokio::test]
-async fn two_migrations_of_one_version_are_refused_before_anything_runs() {
+async fn duplicate_versions_are_refused_before_anything_runs() {
     let url = database();
     let steps = [step("0_first", LOGS), step("1_y", ITEMS), step("1_x", ITEMS)];
     let registry = registry(&url);
@@ -87,7 +87,7 @@ fn write_migrations(folder: &Path, migrations: &[(&str, &str)]) -> FileBasedMigr
 
 /// Diesel leaves `-` out of a version.
 #[tokio::test]
-async fn versions_that_differ_in_hyphens_are_one_version() {
+async fn versions_that_differ_only_in_hyphens_are_duplicates() {
     let names = ["2026-01-01-000000_a", "20260101000000_b"];
     let folder = fresh_folder();
     let migrations = write_migrations(&folder, &[(names[0], ITEMS), (names[1], LOGS)]);
@@ -100,7 +100,7 @@ async fn versions_that_differ_in_hyphens_are_one_version() {
 
 /// MySQL's collations take them for the same.
 #[tokio::test]
-async fn versions_that_are_one_to_the_database_are_refused_before_anything_runs() {
+async fn versions_equal_under_the_collation_are_refused_before_anything_runs() {
     let registry = registry(&database());
     let steps = [step("a1_items", ITEMS), step("A1_logs", LOGS)];
     let migrated = migrate(&registry, &steps).await;
@@ -118,7 +118,7 @@ async fn versions_that_are_one_to_the_database_are_refused_before_anything_runs(
 }
 
 #[tokio::test]
-async fn a_version_that_the_database_cannot_keep_is_refused_before_anything_runs() {
+async fn version_too_long_for_the_table_is_refused_before_anything_runs() {
     let registry = registry(&database());
     let name = |length: usize| format!("{}_items", "1".repeat(length)).leak();
     let steps = [step("0_logs", LOGS), step(name(51), ITEMS)];
@@ -141,7 +141,7 @@ async fn a_version_that_the_database_cannot_keep_is_refused_before_anything_runs
 }
 
 #[tokio::test]
-async fn binds_that_share_a_database_do_not_count_each_others_versions_as_run() {
+async fn version_already_run_by_another_bind_is_refused() {
     let url = database();
     let registry = registry(&url);
     migrate(&registry, &[step("1_items", ITEMS)]).await.expect("it runs");
@@ -167,7 +167,7 @@ async fn binds_that_share_a_database_do_not_count_each_others_versions_as_run() 
 }
 
 #[tokio::test]
-async fn a_version_that_was_run_under_another_name_is_no_other_migration() {
+async fn version_already_run_under_another_name_is_refused() {
     let registry = registry(&database());
     migrate(&registry, &[step("1_x", ITEMS)]).await.expect("it runs");
     let error = migrate(&registry, &[step("1_y", LOGS)]).await.expect_err("it would never run");
@@ -180,7 +180,7 @@ async fn a_version_that_was_run_under_another_name_is_no_other_migration() {
 }
 
 #[tokio::test]
-async fn what_diesels_own_tool_has_run_or_reverted_counts() {
+async fn runs_and_reverts_by_the_diesel_cli_count() {
     let registry = registry(&database());
     run(&registry, diesel::migration::CREATE_MIGRATIONS_TABLE).await;
     let run_by_diesel = "INSERT INTO __diesel_schema_migrations (version, run_on) \
@@ -202,7 +202,7 @@ async fn what_diesels_own_tool_has_run_or_reverted_counts() {
 }
 
 #[tokio::test]
-async fn a_migration_that_leaves_its_transaction_open_is_not_said_to_have_run() {
+async fn migration_that_leaves_a_transaction_open_is_not_recorded() {
     let registry = registry(&database());
     let insert = alone("2_insert", "BEGIN; INSERT INTO items VALUES (1)");
     let error =
@@ -223,7 +223,7 @@ async fn a_migration_that_leaves_its_transaction_open_is_not_said_to_have_run() 
 }
 
 #[tokio::test]
-async fn a_migration_that_ends_its_transaction_has_run() {
+async fn migration_that_commits_its_own_transaction_is_recorded() {
     let registry = registry(&database());
     let steps = [
         step("1_items", ITEMS),
@@ -237,7 +237,7 @@ async fn a_migration_that_ends_its_transaction_has_run() {
 }
 
 #[tokio::test]
-async fn a_migration_that_rolls_its_transaction_back_has_not_run() {
+async fn migration_that_rolls_back_is_not_recorded() {
     for sql in [
         "INSERT INTO items VALUES (1); ROLLBACK",
         "INSERT INTO items VALUES (1); ROLLBACK; BEGIN; INSERT INTO items VALUES (2); COMMIT",
@@ -266,7 +266,7 @@ async fn run_silently(registry: &Registry, sql: &str) {
 
 /// Tables that know no transactions, which MariaDB and MySQL have.
 #[tokio::test]
-async fn what_stays_in_a_table_without_transactions_is_told() {
+async fn rows_left_in_a_nontransactional_table_are_reported() {
     let engines: &[&str] = if NAME == "mysql" { &["MyISAM", "MEMORY"] } else { &[] };
     for engine in engines {
         let registry = registry(&database());
@@ -287,7 +287,7 @@ async fn what_stays_in_a_table_without_transactions_is_told() {
 
 /// A constraint that is looked at when the transaction ends, which PostgreSQL has.
 #[tokio::test]
-async fn a_commit_that_the_server_refuses_leaves_nothing() {
+async fn migration_whose_commit_is_refused_leaves_nothing() {
     if NAME != "postgres" {
         return;
     }
@@ -306,7 +306,7 @@ async fn a_commit_that_the_server_refuses_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_failed_migration_has_committed_is_told() {
+async fn statements_committed_by_a_failed_migration_are_reported() {
     let registry = registry(&database());
     for (steps, in_part) in [
         (
@@ -355,7 +355,7 @@ const DDL_THAT_FAILS: &str =
 
 /// As the dumps of databases begin with.
 #[tokio::test]
-async fn what_a_migration_sets_is_not_there_for_the_next() {
+async fn session_settings_of_a_migration_do_not_reach_the_next() {
     let (sets, next) = match NAME {
         "postgres" => (
             "SELECT pg_catalog.set_config('search_path', '', false); \
@@ -385,7 +385,7 @@ async fn what_a_migration_sets_is_not_there_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_migration_that_panics_is_an_error_and_undone() {
+async fn panic_of_a_migration_is_an_error_and_rolls_back() {
     let registry = registry(&database());
     let panics = [step("1_items", ITEMS), step("2_panics", "panic")];
     let error = migrate(&registry, &panics).await.expect_err("it panics");
@@ -400,7 +400,7 @@ async fn a_migration_that_panics_is_an_error_and_undone() {
 
 /// Diesel's own settings of a connection, and those of `on_connect`, hold for every migration.
 #[tokio::test]
-async fn what_on_connect_sets_is_there_for_every_migration() {
+async fn on_connect_settings_hold_for_every_migration() {
     let (on_connect, check) = match NAME {
         "postgres" => (
             "SET search_path = pg_temp, public; SET app.name = 'ada'",

@@ -165,21 +165,21 @@ async fn dropped_everywhere(scoped: bool, commits: bool) {
 }
 
 #[tokio::test]
-async fn no_transaction_stays_open_wherever_a_commit_is_dropped() {
+async fn commit_dropped_at_any_await_leaves_no_transaction_open() {
     dropped_everywhere(false, true).await;
 }
 
 #[tokio::test]
-async fn no_transaction_stays_open_wherever_a_rollback_is_dropped() {
+async fn rollback_dropped_at_any_await_leaves_no_transaction_open() {
     dropped_everywhere(false, false).await;
 }
 
 #[tokio::test]
-async fn no_transaction_stays_open_wherever_a_scope_is_dropped() {
+async fn scope_dropped_at_any_await_leaves_no_transaction_open() {
     dropped_everywhere(true, true).await;
 }
 
 #[tokio::test]
-async fn no_transaction_stays_open_wherever_a_scope_that_fails_is_dropped() {
+async fn failing_scope_dropped_at_any_await_leaves_no_transaction_open() {
     dropped_everywhere(true, false).await;
 }

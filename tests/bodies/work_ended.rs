@@ -121,7 +121,7 @@ fn assert_refused(error: &Error, why: &str) {
 }
 
 #[tokio::test]
-async fn a_transaction_that_was_ended_is_refused_at_its_next_use_and_its_commit() {
+async fn ended_transaction_is_refused_at_the_next_use_and_at_commit() {
     let registry = registry().await;
     for (at, ending) in endings().into_iter().enumerate() {
         let id = i32::try_from(at).expect("few") + 1;
@@ -137,7 +137,7 @@ async fn a_transaction_that_was_ended_is_refused_at_its_next_use_and_its_commit(
 }
 
 #[tokio::test]
-async fn a_commit_or_rollback_right_after_it_claims_no_rollback() {
+async fn commit_and_rollback_right_after_an_end_claim_no_rollback() {
     let registry = registry().await;
     for (at, ending) in endings().into_iter().enumerate() {
         let id = i32::try_from(at).expect("few") + 1;
@@ -164,7 +164,7 @@ async fn a_commit_or_rollback_right_after_it_claims_no_rollback() {
 }
 
 #[tokio::test]
-async fn it_is_noticed_whoever_runs_the_statement() {
+async fn end_is_noticed_whichever_method_runs_the_statement() {
     let registry = registry().await;
     for way in 0..3 {
         let mut work = begun(&registry, way + 1).await;
@@ -198,7 +198,7 @@ mod users_row {
 }
 
 #[tokio::test]
-async fn it_is_noticed_in_savepoints_and_inner_transactions() {
+async fn end_is_noticed_in_savepoints_and_inner_transactions() {
     let registry = registry().await;
     let mut work = begun(&registry, 1).await;
     let error = work
@@ -237,7 +237,7 @@ async fn it_is_noticed_in_savepoints_and_inner_transactions() {
 }
 
 #[tokio::test]
-async fn it_is_noticed_in_a_scope() {
+async fn end_is_noticed_in_a_scope() {
     let registry = registry().await;
     let outcome = registry
         .try_scope(async {
@@ -256,7 +256,7 @@ async fn it_is_noticed_in_a_scope() {
 
 /// What leaves a transaction as it is may be run in it, and savepoints of the program's own stay.
 #[tokio::test]
-async fn what_ends_nothing_is_taken_for_nothing_else() {
+async fn statements_that_end_nothing_leave_the_work_usable() {
     let registry = registry().await;
     let harmless: &[&str] = match NAME {
         "postgres" => &[
@@ -311,7 +311,7 @@ async fn what_ends_nothing_is_taken_for_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_before_its_commit_has_ended_nothing_or_says_so() {
+async fn batch_that_fails_before_its_commit_ends_nothing_or_is_reported() {
     let registry = registry().await;
     let mut work = begun(&registry, 1).await;
     let session = work.session::<Main>().await.expect("a session");
@@ -328,7 +328,7 @@ async fn a_batch_that_fails_before_its_commit_has_ended_nothing_or_says_so() {
 }
 
 #[tokio::test]
-async fn a_session_s_transaction_that_was_ended_is_an_error() {
+async fn ended_transaction_of_a_session_is_an_error() {
     let registry = registry().await;
     let mut session = registry.session::<Main>().await.expect("a session");
     // It is on, so that setting it commits nothing.
@@ -362,7 +362,7 @@ async fn a_session_s_transaction_that_was_ended_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_error_in_a_transaction_stays_what_it_is_when_the_rollback_fails() {
+async fn error_in_a_transaction_is_kept_when_the_rollback_fails() {
     let registry = registry().await;
     let mut session = registry.session::<Main>().await.expect("a session");
     let outcome = session
@@ -382,7 +382,7 @@ async fn an_error_in_a_transaction_stays_what_it_is_when_the_rollback_fails() {
 
 /// PostgreSQL answers the commit of a transaction that has failed with a rollback, and calls that no error.
 #[tokio::test]
-async fn a_transaction_is_only_ok_if_it_was_committed() {
+async fn transaction_returns_ok_only_after_a_commit() {
     let registry = registry().await;
     let mut session = registry.session::<Main>().await.expect("a session");
     let swallowed = session
@@ -432,7 +432,7 @@ async fn a_transaction_is_only_ok_if_it_was_committed() {
 }
 
 #[tokio::test]
-async fn in_test_isolation_it_costs_the_isolation() {
+async fn end_of_a_transaction_ends_test_isolation() {
     if NAME == "sqlite" {
         // It has a database of its own, in which everything is committed.
         return;

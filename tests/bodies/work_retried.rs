@@ -81,7 +81,7 @@ impl From<Error> for Refused {
 }
 
 #[tokio::test]
-async fn a_transient_failure_is_run_again_whatever_the_program_makes_of_it() {
+async fn transient_failure_is_retried_whatever_error_the_program_returns() {
     let registry = registry().await;
     let lock = Mutex::new(Some(locked(&registry).await));
     let runs = AtomicU32::new(0);
@@ -103,7 +103,7 @@ async fn a_transient_failure_is_run_again_whatever_the_program_makes_of_it() {
 
 /// Also if the statement was run on the session, in a savepoint.
 #[tokio::test]
-async fn a_transient_failure_in_a_savepoint_is_run_again() {
+async fn transient_failure_in_a_savepoint_is_retried() {
     let registry = registry().await;
     let lock = Mutex::new(Some(locked(&registry).await));
     let runs = AtomicU32::new(0);
@@ -128,7 +128,7 @@ async fn a_transient_failure_in_a_savepoint_is_run_again() {
 }
 
 #[tokio::test]
-async fn what_goes_on_failing_is_run_as_often_as_it_says() {
+async fn repeated_failure_is_retried_as_often_as_the_options_say() {
     let registry = registry().await;
     let lock = locked(&registry).await;
     for retries in [0, 2] {
@@ -149,7 +149,7 @@ async fn what_goes_on_failing_is_run_as_often_as_it_says() {
 }
 
 #[tokio::test]
-async fn what_fails_for_good_is_run_once() {
+async fn permanent_failure_is_not_retried() {
     let registry = registry().await;
     let runs = AtomicU32::new(0);
     let options = WorkOptions::new().retries(3);
@@ -184,7 +184,7 @@ async fn what_fails_for_good_is_run_once() {
 
 /// It can be spawned, with all that it borrows and owns.
 #[tokio::test]
-async fn a_transaction_with_options_can_be_spawned() {
+async fn transaction_with_options_is_send() {
     async fn add(registry: &Registry, names: &[String]) -> Result<i32, Error> {
         let own = String::from("own");
         let options = match NAME {

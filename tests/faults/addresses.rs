@@ -18,7 +18,7 @@ const CONNECT: Duration = Duration::from_secs(4);
 
 /// Does nothing by itself: the tests below run it in a process that knows the name.
 #[tokio::test]
-async fn acquires_where_a_name_has_two_addresses() {
+async fn inner_process_acquires_by_a_name_with_two_addresses() {
     let Ok(url) = std::env::var(URL) else { return };
     match url.starts_with("mysql") {
         true => acquires::<Mysql>(&url).await,
@@ -75,7 +75,11 @@ async fn assert_second_address_is_reached(server: &Server) {
             .arg("sh")
             .arg(hosts)
             .arg(std::env::current_exe().expect("this test binary"))
-            .args(["addresses::acquires_where_a_name_has_two_addresses", "--exact", "--nocapture"])
+            .args([
+                "addresses::inner_process_acquires_by_a_name_with_two_addresses",
+                "--exact",
+                "--nocapture",
+            ])
             .env(URL, url)
             .output()
             .expect("it can be run")
@@ -89,11 +93,11 @@ async fn assert_second_address_is_reached(server: &Server) {
 }
 
 #[tokio::test]
-async fn each_address_of_a_postgresql_server_has_its_share_of_the_time() {
+async fn postgresql_address_without_an_answer_leaves_time_for_the_next() {
     assert_second_address_is_reached(postgres()).await;
 }
 
 #[tokio::test]
-async fn each_address_of_a_mariadb_server_has_its_share_of_the_time() {
+async fn mariadb_address_without_an_answer_leaves_time_for_the_next() {
     assert_second_address_is_reached(mariadb()).await;
 }

@@ -55,7 +55,7 @@ async fn all(session: &mut Session<ByKey<Postgres>>) -> QueryResult<Vec<String>>
 }
 
 #[tokio::test]
-async fn a_query_whose_table_has_changed_fails_once_and_then_heals() {
+async fn query_on_a_changed_table_fails_once_and_then_works() {
     let mut case = Case::new().await;
     case.migrate().await;
     let [mut session, _] = case.both().await.expect("two sessions");
@@ -65,7 +65,7 @@ async fn a_query_whose_table_has_changed_fails_once_and_then_heals() {
 }
 
 #[tokio::test]
-async fn what_one_connection_has_found_out_the_others_need_not() {
+async fn stale_plan_found_on_one_connection_is_discarded_on_the_others() {
     let mut case = Case::new().await;
     case.migrate().await;
     let mut failed = 0;

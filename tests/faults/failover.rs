@@ -32,7 +32,7 @@ fn is_read_only(error: &diesel::result::Error) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_failover_of_postgresql_sessions_are_on_the_new_primary() {
+async fn sessions_reach_the_new_primary_after_a_postgresql_failover() {
     let (one, two) = tokio::task::block_in_place(|| (own_postgres(), own_postgres()));
     for server in [&one, &two] {
         server.execute("CREATE DATABASE app");
@@ -95,7 +95,7 @@ async fn after_a_failover_of_postgresql_sessions_are_on_the_new_primary() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_to_a_mariadb_that_became_read_only_is_not_lent_again() {
+async fn connection_to_a_mariadb_turned_read_only_is_not_lent_again() {
     let turn = mortal_mariadb().await;
     let server: &Server = &turn;
     let direct = server.database("failover");

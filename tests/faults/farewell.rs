@@ -13,7 +13,7 @@ const SAID: &str = "terminating connection due to idle-in-transaction timeout";
 
 /// The driver only reports that the connection is closed.
 #[tokio::test]
-async fn an_error_has_the_words_of_the_server_that_ended_the_connection() {
+async fn error_has_the_servers_reason_for_closing_the_connection() {
     let url = support::postgres().database("farewell");
     let bind = BindSettings::new(url.as_str())
         .on_connect(["SET idle_in_transaction_session_timeout = '100ms'"]);

@@ -65,21 +65,21 @@ async fn assert_second_is_reached(first: u16) {
 }
 
 #[tokio::test]
-async fn a_host_that_accepts_and_says_nothing_takes_its_share_of_the_time() {
+async fn silent_host_leaves_time_for_the_next() {
     let (port, accepted) = silent(b"").await;
     assert_second_is_reached(port).await;
     assert_eq!(accepted.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn a_host_that_sends_half_a_message_takes_its_share_of_the_time() {
+async fn host_that_sends_half_a_message_leaves_time_for_the_next() {
     let (port, accepted) = silent(b"R\0\0").await;
     assert_second_is_reached(port).await;
     assert_eq!(accepted.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn a_host_that_drops_packets_takes_its_share_of_the_time() {
+async fn host_that_drops_packets_leaves_time_for_the_next() {
     let (port, _listener, _held) = full().await;
     assert_second_is_reached(port).await;
 }

@@ -35,7 +35,7 @@ async fn pool(proxy: &Proxy) -> bb8::Pool<Connections> {
 }
 
 #[tokio::test]
-async fn a_refused_connection_costs_the_whole_time_out_and_its_cause_is_lost() {
+async fn bb8_waits_its_whole_timeout_for_a_refused_connection_and_loses_the_cause() {
     let proxy = Proxy::before(support::postgres().port()).await;
     let pool = pool(&proxy).await;
     proxy.refuse().await;
@@ -46,7 +46,7 @@ async fn a_refused_connection_costs_the_whole_time_out_and_its_cause_is_lost() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_check_hung_is_put_back() {
+async fn bb8_keeps_a_connection_whose_check_hung() {
     let proxy = Proxy::before(support::postgres().port()).await;
     let pool = pool(&proxy).await;
     drop(soon(pool.get()).await.expect("a connection"));
@@ -58,7 +58,7 @@ async fn a_connection_whose_check_hung_is_put_back() {
 }
 
 #[test]
-fn a_runtime_that_ends_in_mid_acquire_takes_capacity_along() {
+fn bb8_loses_capacity_when_a_runtime_ends_during_an_acquire() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     let (proxy, pool) = runtime().expect("a runtime").block_on(async {
         let proxy = Proxy::before(support::postgres().port()).await;

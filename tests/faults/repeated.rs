@@ -96,7 +96,7 @@ async fn all(registry: &Registry) -> Result<Vec<String>, Error> {
 }
 
 #[tokio::test]
-async fn a_routed_query_whose_table_has_changed_is_run_again_unseen() {
+async fn routed_query_on_a_changed_table_is_repeated_transparently() {
     let mut case = Case::new().await;
     for _ in 0..3 {
         let registry = &case.registry;
@@ -124,7 +124,7 @@ async fn a_routed_query_whose_table_has_changed_is_run_again_unseen() {
 
 /// All of the above are prepared anew at the first of them. Here each one is the first.
 #[tokio::test]
-async fn each_method_is_run_again() {
+async fn every_query_method_is_repeated() {
     let mut case = Case::new().await;
     for which in 0..4 {
         for is_changed in [false, true] {
@@ -150,7 +150,7 @@ async fn each_method_is_run_again() {
 }
 
 #[tokio::test]
-async fn a_routed_query_whose_type_was_made_anew_is_run_again_on_another_connection() {
+async fn routed_query_with_a_recreated_type_is_repeated_on_another_connection() {
     let mut case = Case::new().await;
     let insert = |mood: &str| {
         diesel::insert_into(people::table).values(people::mood.eq(Mood(mood.to_owned())))
@@ -170,7 +170,7 @@ async fn a_routed_query_whose_type_was_made_anew_is_run_again_on_another_connect
 }
 
 #[tokio::test]
-async fn in_a_transaction_the_error_comes_through_and_the_next_one_works() {
+async fn query_in_a_transaction_is_not_repeated_and_the_next_transaction_works() {
     let mut case = Case::new().await;
     all(&case.registry).await.expect("prepared");
     case.migrate().await;
@@ -189,7 +189,7 @@ async fn in_a_transaction_the_error_comes_through_and_the_next_one_works() {
 }
 
 #[tokio::test]
-async fn in_test_isolation_the_error_comes_through() {
+async fn query_in_test_isolation_is_not_repeated() {
     let mut case = Case::new().await;
     let registry = case.registry.test_isolation().await.expect("isolated");
     all(&registry).await.expect("prepared");
@@ -204,7 +204,7 @@ async fn in_test_isolation_the_error_comes_through() {
 }
 
 #[tokio::test]
-async fn a_procedure_that_has_committed_a_part_of_its_work_is_not_run_again() {
+async fn procedure_that_committed_part_of_its_work_is_not_repeated() {
     let mut case = Case::new().await;
     let create = "CREATE PROCEDURE half() LANGUAGE plpgsql AS $$ BEGIN \
                   INSERT INTO people (mood) VALUES ('sad'); COMMIT; EXECUTE 'EXECUTE nothing'; \

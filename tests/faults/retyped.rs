@@ -118,7 +118,7 @@ const MAKE_ANEW: &str = "ALTER TABLE people ALTER mood TYPE text; DROP TYPE mood
 const CHANGE: &str = "ALTER TABLE plans ALTER what TYPE VARCHAR(100)";
 
 #[tokio::test]
-async fn a_type_that_is_made_anew_is_an_error_once_at_the_most_for_each_connection_that_is_lent() {
+async fn recreated_type_fails_at_most_once_per_connection() {
     for statement_cache in [true, false] {
         let case = Case::new(postgres(), statement_cache).await;
         for _ in 0..2 {
@@ -132,7 +132,7 @@ async fn a_type_that_is_made_anew_is_an_error_once_at_the_most_for_each_connecti
 }
 
 #[tokio::test]
-async fn a_type_that_is_made_anew_is_no_error_of_a_query_on_the_registry() {
+async fn recreated_type_causes_no_error_on_the_registry() {
     for statement_cache in [true, false] {
         let case = Case::new(postgres(), statement_cache).await;
         for _ in 0..3 {
@@ -149,7 +149,7 @@ async fn a_type_that_is_made_anew_is_no_error_of_a_query_on_the_registry() {
 }
 
 #[tokio::test]
-async fn a_plan_that_no_longer_fits_is_no_error_of_a_query_on_the_registry() {
+async fn stale_plan_causes_no_error_on_the_registry() {
     for statement_cache in [true, false] {
         let case = Case::new(postgres(), statement_cache).await;
         for kind in ["VARCHAR(100)", "TEXT", "VARCHAR(50)"] {
@@ -164,7 +164,7 @@ async fn a_plan_that_no_longer_fits_is_no_error_of_a_query_on_the_registry() {
 
 /// What came before it in the transaction is lost with the error, so nobody can try again in secret.
 #[tokio::test]
-async fn in_a_unit_of_work_a_plan_that_no_longer_fits_is_an_error_once() {
+async fn stale_plan_fails_once_in_a_unit_of_work() {
     let case = Case::new(postgres(), true).await;
     postgres().execute_in(&case.url, CHANGE);
     let run = || async {
@@ -187,7 +187,7 @@ async fn in_a_unit_of_work_a_plan_that_no_longer_fits_is_an_error_once() {
 
 /// Nothing in the text of the insert shows it.
 #[tokio::test]
-async fn prepared_statements_that_a_trigger_has_dropped_are_prepared_anew() {
+async fn statements_deallocated_by_a_trigger_are_prepared_again() {
     let case = Case::new(postgres(), true).await;
     postgres().execute_in(
         &case.url,
@@ -209,7 +209,7 @@ async fn prepared_statements_that_a_trigger_has_dropped_are_prepared_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_speaks_german_is_understood_as_one_that_speaks_english() {
+async fn errors_of_a_german_server_are_recognized() {
     let server = tokio::task::block_in_place(german_postgres);
     let case = Case::new(&server, true).await;
     let mut german = case.both().await;

@@ -15,7 +15,7 @@ const TASKS: u64 = 64;
 const CONNECTIONS: u32 = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_are_served_in_the_order_in_which_they_came() {
+async fn callers_are_served_in_order_of_arrival() {
     let bind =
         BindSettings::new(support::postgres().database("saturated")).max_connections(CONNECTIONS);
     let registry = Registry::builder().bind("default", bind).build().expect("good settings");
@@ -73,7 +73,7 @@ async fn callers_are_served_in_the_order_in_which_they_came() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_at_once_and_takes_in_again_when_it_has_room() {
+async fn full_queue_refuses_immediately_and_admits_callers_again() {
     let bind =
         BindSettings::new(support::postgres().database("queue")).max_connections(2).queue_limit(3);
     let registry = Registry::builder().bind("default", bind).build().expect("good settings");

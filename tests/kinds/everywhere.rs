@@ -197,7 +197,7 @@ fn page() -> Paginated<diesel::dsl::Select<people::table, diesel::dsl::AsSelect<
 const BY_ID: &str = "SELECT name FROM people WHERE id = ?";
 
 #[tokio::test]
-async fn selects_are_taken() {
+async fn selects_compile_and_return_the_same_rows() {
     let registry = registry().await;
     loads! { registry;
         Person: people::table;
@@ -247,7 +247,7 @@ async fn selects_are_taken() {
 }
 
 #[tokio::test]
-async fn expressions_are_taken() {
+async fn expressions_compile_and_return_the_same_rows() {
     let registry = registry().await;
     macro_rules! filters {
         ($($condition:expr;)*) => {
@@ -312,7 +312,7 @@ async fn expressions_are_taken() {
 }
 
 #[tokio::test]
-async fn unions_and_subqueries_are_taken() {
+async fn unions_and_subqueries_compile_and_return_the_same_rows() {
     let registry = registry().await;
     loads! { registry;
         i32: ids().union(more()).positional_order_by(1);
@@ -350,7 +350,7 @@ async fn unions_and_subqueries_are_taken() {
 }
 
 #[tokio::test]
-async fn queries_that_only_their_writer_knows_are_taken() {
+async fn queries_with_an_unknown_bind_run_where_they_are_told() {
     let registry = registry().await;
     // Each on a session as it is, if it is of a type of Diesel's.
     let mut session = registry.session_for::<Person>().await.expect("a session");
@@ -406,7 +406,7 @@ async fn queries_that_only_their_writer_knows_are_taken() {
 }
 
 #[tokio::test]
-async fn commands_are_taken() {
+async fn commands_compile_and_run() {
     let registry = registry().await;
     executes! { registry;
         insert_into(people::table).values(&eli());
@@ -460,7 +460,7 @@ async fn commands_are_taken() {
 }
 
 #[tokio::test]
-async fn upserts_of_many_rows_are_taken() {
+async fn upserts_of_many_rows_run() {
     let registry = registry().await;
     let rows: Vec<_> = (3..6).map(|id| (people::id.eq(id), people::name.eq("new"))).collect();
     let upsert = || insert_into(people::table).values(&rows).on_conflict(people::id);

@@ -55,7 +55,7 @@ async fn assert_next_session_answers_at_once(registry: &Registry) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_of_a_session_that_is_dropped_holds_up_nobody() {
+async fn dropped_stream_of_a_session_does_not_delay_the_next_borrower() {
     let registry = registry();
     let mut session = registry.session::<Main>().await.expect("a session");
     {
@@ -69,7 +69,7 @@ async fn a_stream_of_a_session_that_is_dropped_holds_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_of_a_registry_that_is_dropped_holds_up_nobody() {
+async fn dropped_stream_of_a_registry_does_not_delay_the_next_borrower() {
     let registry = registry();
     {
         let query = sql_query(rows()).bound_to::<Main>();
@@ -83,7 +83,7 @@ async fn a_stream_of_a_registry_that_is_dropped_holds_up_nobody() {
 
 /// The session goes on after its stream, where its connection still can.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_ends_by_itself_leaves_its_session_as_it_was() {
+async fn finished_stream_leaves_its_session_usable() {
     let registry = registry();
     let mut session = registry.session::<Main>().await.expect("a session");
     for _ in 0..2 {
@@ -98,7 +98,7 @@ async fn a_stream_that_ends_by_itself_leaves_its_session_as_it_was() {
 
 /// The engine does not see diesel-async's own methods, and some drivers do not show it what is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_that_diesel_async_has_left_hold_up_nobody() {
+async fn rows_left_by_diesel_async_do_not_delay_the_next_borrower() {
     for is_stream in [true, false] {
         let registry = registry();
         let mut session = registry.session::<Main>().await.expect("a session");

@@ -36,7 +36,7 @@ fn snapshot(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
 }
 
 #[tokio::test]
-async fn engines_report_what_they_do() {
+async fn engines_report_metrics() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     recorder.install().expect("there is no other");

@@ -52,7 +52,7 @@ async fn assert_told(callers: Vec<Waiting>, registry: &Registry) {
 }
 
 #[tokio::test]
-async fn callers_that_wait_for_a_resolver_are_told_that_the_registry_is_closed() {
+async fn closing_ends_waits_for_a_resolver() {
     let resolver =
         TenantResolver::new(|_: &Tenant| std::future::pending::<Result<BindSettings, Error>>());
     let registry = Registry::builder().tenants("crm", resolver).build().expect("good settings");
@@ -65,7 +65,7 @@ async fn callers_that_wait_for_a_resolver_are_told_that_the_registry_is_closed()
 }
 
 #[tokio::test]
-async fn callers_that_wait_for_credentials_are_told_that_the_registry_is_closed() {
+async fn closing_ends_waits_for_credentials() {
     let registry = Registry::builder()
         .bind("crm", bind().max_connections(4))
         .credentials("crm", |_| std::future::pending::<Result<Credentials, Error>>())
@@ -80,7 +80,7 @@ async fn callers_that_wait_for_credentials_are_told_that_the_registry_is_closed(
 }
 
 #[tokio::test]
-async fn a_registry_of_tenants_that_is_closed_or_dropped_leaves_no_task() {
+async fn closed_or_dropped_registry_of_tenants_leaves_no_task() {
     let tasks = || Handle::current().metrics().num_alive_tasks();
     for is_closed in [true, false] {
         let url = sqlite::tenants(["acme", "globex"]);

@@ -69,7 +69,7 @@ async fn execute(url: &str, sql: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_schema_is_created_with_its_migrations_or_not_at_all() {
+async fn schema_is_created_with_its_migrations_or_not_at_all() {
     let url = postgres().database("test");
     let registry = schemas(&url);
     // Where a function goes on looking where it was made.
@@ -126,7 +126,7 @@ async fn a_schema_is_created_with_its_migrations_or_not_at_all() {
 
 /// PostgreSQL would cut it, and two tenants would share a schema.
 #[tokio::test]
-async fn a_schema_name_that_would_be_cut_is_refused() {
+async fn schema_name_too_long_for_postgresql_is_refused() {
     let registry = schemas(&postgres().database("test"));
     let name = "a".repeat(60);
     let error = create(&registry, &name, [FIRST]).await.expect_err("too long");
@@ -136,7 +136,7 @@ async fn a_schema_name_that_would_be_cut_is_refused() {
 }
 
 #[tokio::test]
-async fn a_role_without_the_right_to_create_is_told() {
+async fn missing_right_to_create_is_reported() {
     let (template, database) = (postgres().tenants([]), postgres().database("test"));
     let role = format!("weak_{}", std::process::id());
     execute(&database, &format!("CREATE ROLE {role} LOGIN PASSWORD 'x'")).await;
@@ -163,7 +163,7 @@ async fn a_role_without_the_right_to_create_is_told() {
 
 /// Whoever has lost the lock does not take another's tenant for what it has begun itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_that_another_has_created_since_is_left_alone() {
+async fn tenant_created_meanwhile_by_another_process_is_left_alone() {
     let template = postgres().tenants([]);
     let (first, second) = (registry("crm", template.as_str()), registry("crm", template.as_str()));
     let gate = format!("lost_{}", std::process::id());
@@ -199,7 +199,7 @@ async fn a_tenant_that_another_has_created_since_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_it_is_not_known_whose_a_tenant_is_nobody_is_told_to_drop_it() {
+async fn error_of_unknown_outcome_does_not_advise_a_drop() {
     let registry = schemas(&postgres().database("test"));
     // As it is when another has created it as soon as the lock was free.
     let finish = "DO $$ BEGIN PERFORM pg_terminate_backend(pid) FROM pg_locks \
@@ -221,7 +221,7 @@ async fn where_it_is_not_known_whose_a_tenant_is_nobody_is_told_to_drop_it() {
 }
 
 #[tokio::test]
-async fn what_another_process_has_open_is_not_dropped() {
+async fn database_open_in_another_process_is_not_dropped() {
     let template = postgres().tenants([]);
     let registry = registry("crm", template.as_str());
     create(&registry, "acme", [FIRST]).await.expect("it is new");
@@ -269,7 +269,7 @@ fn sqlite(path: &str) -> Registry {
 
 /// SQLite would write over the new tenant what they have.
 #[tokio::test]
-async fn the_logs_of_a_database_that_is_gone_do_not_get_into_a_new_one() {
+async fn logs_of_a_deleted_database_do_not_reach_a_new_one() {
     let folder = fresh_folder();
     let template = folder.join("{tenant}.db").display().to_string();
     let (path, wal) = (folder.join("acme.db"), folder.join("acme.db-wal"));
@@ -325,7 +325,7 @@ async fn the_logs_of_a_database_that_is_gone_do_not_get_into_a_new_one() {
 /// The data would stay.
 #[cfg(unix)]
 #[tokio::test]
-async fn a_tenant_whose_file_is_a_symbolic_link_is_not_dropped() {
+async fn symbolic_link_to_a_tenants_file_is_not_dropped() {
     let (folder, bigger) = (fresh_folder(), fresh_folder());
     let registry = sqlite(&folder.join("{tenant}.db").display().to_string());
     registry.create_tenant::<Files>("acme", Steps(vec![FIRST])).await.expect("it is new");
@@ -352,7 +352,7 @@ async fn a_tenant_whose_file_is_a_symbolic_link_is_not_dropped() {
 
 /// Only a relative path has its folder made, and only where something stays in it.
 #[tokio::test]
-async fn the_folder_of_a_relative_path_is_made_and_goes_with_a_tenant_that_fails() {
+async fn folder_of_a_relative_path_is_created_and_removed_with_a_failed_tenant() {
     let folder = fresh_folder();
     let settings =
         registry_core::Settings::from_toml("[database.binds]\nfiles = 'sqlite://a/b/{tenant}.db'");
@@ -372,7 +372,7 @@ async fn the_folder_of_a_relative_path_is_made_and_goes_with_a_tenant_that_fails
 
 /// Until it is finished, it is not there for anybody.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_is_there_with_all_its_migrations_or_not_at_all() {
+async fn file_appears_with_all_its_migrations_or_not_at_all() {
     let folder = fresh_folder();
     let registry = sqlite(&folder.join("{tenant}.db").display().to_string());
     let mut steps = vec![FIRST];
@@ -411,7 +411,7 @@ async fn a_file_is_there_with_all_its_migrations_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_database_in_memory_is_neither_created_nor_dropped() {
+async fn in_memory_database_is_neither_created_nor_dropped() {
     let registry = registry("files", "sqlite:file:{tenant}?mode=memory&cache=shared");
     let error = registry.create_tenant::<Files>("acme", Steps(NOTHING.into())).await;
     assert!(matches!(error, Err(CreateTenantError::InMemory { .. })), "{error:?}");
@@ -420,7 +420,7 @@ async fn a_database_in_memory_is_neither_created_nor_dropped() {
 }
 
 #[tokio::test]
-async fn behind_a_pooler_tenants_are_created_where_migrations_go() {
+async fn tenants_behind_a_pooler_are_created_through_migrate_url() {
     let template = postgres().tenants([]);
     let settings = BindSettings::new(template.as_str()).pooler(Pooler::Transaction);
     let registry = registry("crm", settings.clone());
@@ -436,7 +436,7 @@ async fn behind_a_pooler_tenants_are_created_where_migrations_go() {
 }
 
 #[tokio::test]
-async fn a_created_database_takes_every_character() {
+async fn created_mysql_database_stores_every_unicode_character() {
     let registry = registry("shop", mariadb().tenants([]));
     let rocket = Steps(vec![
         step("1_names", "CREATE TABLE names (name TEXT)"),
@@ -455,7 +455,7 @@ async fn a_created_database_takes_every_character() {
 }
 
 #[tokio::test]
-async fn what_is_created_and_dropped_is_an_event() {
+async fn creation_and_drop_are_logged() {
     let log = captured_log();
     let folder = fresh_folder();
     let registry = sqlite(&folder.join("{tenant}.db").display().to_string());

@@ -83,7 +83,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[tokio::test]
-async fn files_of_tenants_stay_as_they_were_and_none_is_made() {
+async fn files_of_tenants_stay_unchanged_and_none_is_created() {
     for parameters in ["", "?mode=rw", "?mode=rwc"] {
         let folder = fresh_folder();
         let application = files(&folder, parameters).await;
@@ -113,7 +113,7 @@ async fn files_of_tenants_stay_as_they_were_and_none_is_made() {
 }
 
 #[tokio::test]
-async fn files_of_tenants_that_are_only_read_are_copied_as_well() {
+async fn read_only_files_of_tenants_are_copied() {
     let folder = fresh_folder();
     files(&folder, "").await.close().await;
     let url = format!("sqlite://{}/{{tenant}}.db", folder.display());
@@ -132,7 +132,7 @@ async fn files_of_tenants_that_are_only_read_are_copied_as_well() {
 
 /// A bind that is only read is copied as the others are.
 #[tokio::test]
-async fn a_bind_that_is_only_read_is_copied_as_well() {
+async fn read_only_bind_is_copied() {
     let folder = fresh_folder();
     files(&folder, "").await.close().await;
     let url = format!("sqlite://{}/acme.db", folder.display());
@@ -149,7 +149,7 @@ async fn a_bind_that_is_only_read_is_copied_as_well() {
 }
 
 #[tokio::test]
-async fn databases_of_tenants_in_memory_are_copied_from_where_they_are() {
+async fn in_memory_databases_of_tenants_are_copied() {
     let resolver = TenantResolver::new(|tenant: &Tenant| {
         let options = if tenant.name() == "acme" { 3 } else { 4 };
         let settings =
@@ -171,7 +171,7 @@ async fn databases_of_tenants_in_memory_are_copied_from_where_they_are() {
 
 /// What is one database in the application is one in the test.
 #[tokio::test]
-async fn who_shares_a_file_shares_its_copy() {
+async fn binds_sharing_a_file_share_its_copy() {
     let folder = fresh_folder();
     let url = format!("sqlite://{}/both.db", folder.display());
     let shared = url.clone();
@@ -194,7 +194,7 @@ async fn who_shares_a_file_shares_its_copy() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_cannot_be_copied_and_is_not_unknown() {
+async fn file_that_is_not_a_database_is_an_error_and_not_an_unknown_tenant() {
     let folder = fresh_folder();
     std::fs::write(folder.join("acme.db"), [7; 4096]).expect("a file");
     let url = format!("sqlite://{}/{{tenant}}.db", folder.display());
@@ -208,7 +208,7 @@ async fn a_file_that_is_no_database_cannot_be_copied_and_is_not_unknown() {
 
 /// All of them on the one connection of the bind.
 #[tokio::test]
-async fn schemas_of_tenants_are_isolated_and_take_turns() {
+async fn isolated_schemas_of_tenants_take_turns_on_one_connection() {
     let url = postgres().database("schemas");
     let plain = Registry::builder().bind("crm", url.as_str()).build().expect("good settings");
     let mut session = plain.session_for::<invoices::table>().await.expect("a session");

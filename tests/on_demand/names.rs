@@ -93,7 +93,7 @@ fn hostile() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_name_gets_out_of_the_place_that_is_meant_for_it() {
+async fn tenant_names_cannot_escape_their_place_in_the_url() {
     let folder = fresh_folder();
     let inner = folder.join("tenants");
     std::fs::create_dir(&inner).expect("a folder");
@@ -133,7 +133,7 @@ async fn no_name_gets_out_of_the_place_that_is_meant_for_it() {
 }
 
 #[test]
-fn an_error_says_what_is_wrong_with_a_name() {
+fn error_says_what_is_wrong_with_a_tenant_name() {
     let registry = Registry::builder()
         .bind("crm", "sqlite:///srv/{tenant}.db")
         .build()
@@ -147,7 +147,7 @@ fn an_error_says_what_is_wrong_with_a_name() {
 
 /// PostgreSQL cuts names that are too long: two tenants would share a database.
 #[tokio::test]
-async fn a_database_name_that_would_be_cut_is_refused() {
+async fn database_name_too_long_for_postgresql_is_refused() {
     let template = postgres().tenants([]);
     let registry = Registry::builder().bind("crm", template).build().expect("good settings");
     let tenant = registry.tenant(&"a".repeat(60)).expect("a good name");
@@ -162,7 +162,7 @@ fn problem(url: &str) -> String {
 }
 
 #[test]
-fn a_template_has_its_tenant_in_the_name_of_the_database() {
+fn template_requires_the_tenant_in_the_database_name() {
     for url in [
         "postgres://{tenant}@db/app",
         "postgres://app@{tenant}/app",
@@ -195,7 +195,7 @@ fn a_template_has_its_tenant_in_the_name_of_the_database() {
 
 /// Whatever is asked for, and whatever `mode` the URL has.
 #[tokio::test]
-async fn no_file_is_made_for_a_tenant_in_passing() {
+async fn file_of_an_unknown_tenant_is_never_created_implicitly() {
     let folder = fresh_folder();
     for query in ["", "?mode=rw", "?mode=rwc"] {
         // The folder of a relative path would be made for a database that is not a tenant's.
@@ -242,7 +242,7 @@ async fn no_file_is_made_for_a_tenant_in_passing() {
 
 /// What SQLite keeps beside the file of one tenant is not another tenant's file.
 #[tokio::test]
-async fn no_tenant_has_the_name_of_a_file_beside_another_ones() {
+async fn tenant_named_like_a_sidecar_file_is_refused() {
     let folder = fresh_folder();
     let url = format!("sqlite://{}/{{tenant}}?mode=rwc", folder.display());
     let registry = Registry::builder().bind("crm", url).build().expect("good settings");

@@ -120,7 +120,7 @@ async fn only_sees_globex(session: &mut Session<Crm>) -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn a_tenant_never_sees_what_another_has_left() {
+async fn tenant_never_sees_session_state_of_another() {
     let url = prepared().await;
     let outside = Registry::builder().bind("crm", url.as_str()).build().expect("good settings");
     let mut outside = outside.session::<Crm>().await.expect("a session");
@@ -167,7 +167,7 @@ async fn a_tenant_never_sees_what_another_has_left() {
 }
 
 #[tokio::test]
-async fn a_temporary_table_does_not_come_before_the_tenants_own() {
+async fn temporary_table_does_not_shadow_a_tenants_table() {
     let registry = registry(&prepared().await, 1);
     for name in ["acme", "globex", "acme"] {
         let mut session = session(&registry, name).await.expect("a session");
@@ -184,7 +184,7 @@ async fn a_temporary_table_does_not_come_before_the_tenants_own() {
 }
 
 #[tokio::test]
-async fn tables_that_are_not_alike_are_read_in_turn() {
+async fn tables_of_different_shape_are_read_in_turn() {
     for max_connections in [1, 2] {
         let registry = registry(&prepared().await, max_connections);
         let mut faults = Vec::new();
@@ -207,7 +207,7 @@ async fn tables_that_are_not_alike_are_read_in_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tables_that_are_not_alike_are_read_at_the_same_time() {
+async fn tables_of_different_shape_are_read_concurrently() {
     let registry = registry(&prepared().await, 4);
     let turns: Vec<_> = (0..90)
         .map(|turn| {
@@ -232,7 +232,7 @@ async fn tables_that_are_not_alike_are_read_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn a_tenant_is_lent_the_connection_that_it_had_last() {
+async fn tenant_gets_the_connection_that_it_used_last() {
     let registry = registry(&prepared().await, 2);
     let process = "SELECT pg_backend_pid()::text AS value";
     // One for each, both at once.

@@ -22,7 +22,7 @@ const FOLDER: &str = "REGISTRY_TEST_INNER_FOLDER";
 
 /// Does nothing by itself: the tests below run it in a process that may do less than this one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn acquires_in_a_process_of_its_own() {
+async fn inner_process_acquires_with_restrictions() {
     let (Ok(scene), Ok(folder)) = (std::env::var(SCENE), std::env::var(FOLDER)) else { return };
     let url = format!("sqlite://{folder}/{{tenant}}.db");
     let files = match scene.as_str() {
@@ -139,7 +139,7 @@ fn seen(program: &[impl AsRef<OsStr>], scene: &str, folder: &Path) -> Vec<String
     let output = Command::new(&program[0])
         .args(&program[1..])
         .arg(std::env::current_exe().expect("this test binary"))
-        .args(["system::acquires_in_a_process_of_its_own", "--exact", "--nocapture"])
+        .args(["system::inner_process_acquires_with_restrictions", "--exact", "--nocapture"])
         .env(SCENE, scene)
         .env(FOLDER, folder)
         .output()
@@ -173,7 +173,7 @@ const READ_ONLY: [&str; 7] = [
 ];
 
 #[test]
-fn where_files_are_short_idle_engines_make_room() {
+fn idle_engines_are_closed_when_file_descriptors_run_out() {
     for scene in ["one by one", "all at once", "created"] {
         assert_eq!(seen(&few_files(64), scene, &fresh_folder()), ["no error"], "{scene}");
     }
@@ -182,7 +182,7 @@ fn where_files_are_short_idle_engines_make_room() {
 /// How many files are left when migrations are read depends on how many this process was started with: of
 /// three limits in a row each leaves another number.
 #[test]
-fn where_files_are_short_idle_engines_make_room_for_migrations_to_be_read() {
+fn idle_engines_are_closed_when_migrations_lack_file_descriptors() {
     for limit in 62..=65 {
         let seen = seen(&few_files(limit), "migrated", &fresh_folder());
         assert_eq!(seen, ["no error"], "{limit} files");
@@ -190,7 +190,7 @@ fn where_files_are_short_idle_engines_make_room_for_migrations_to_be_read() {
 }
 
 #[test]
-fn where_files_are_short_and_all_engines_are_used_the_error_is_the_systems_and_passes() {
+fn descriptor_shortage_with_all_engines_in_use_is_a_transient_error() {
     let expected = [
         "transient true",
         "the operating system has no resources left for a connection",
@@ -200,7 +200,7 @@ fn where_files_are_short_and_all_engines_are_used_the_error_is_the_systems_and_p
 }
 
 #[test]
-fn a_database_in_a_folder_that_cannot_be_searched_is_not_unknown() {
+fn unsearchable_folder_is_an_error_and_not_an_unknown_tenant() {
     let folder = fresh_folder();
     std::fs::write(folder.join("t0.db"), "").expect("a file");
     std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o600)).expect("our folder");
@@ -213,7 +213,7 @@ fn a_database_in_a_folder_that_cannot_be_searched_is_not_unknown() {
 }
 
 #[test]
-fn a_database_that_cannot_be_made_says_why() {
+fn failure_to_create_a_file_says_why() {
     let folder = fresh_folder();
     let expected = ["transient false", "Read-only file system (os error 30)"];
     std::fs::create_dir(folder.join("migrations")).expect("a folder");

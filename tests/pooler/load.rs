@@ -62,7 +62,7 @@ impl Drop for Process {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_processes_behind_a_pooler_have_their_own_answers() {
+async fn two_processes_behind_a_pooler_get_their_own_answers() {
     let direct = postgres().database("pooled");
     postgres().execute_in(&direct, SETUP);
     let pooler = by_transaction(postgres());
@@ -77,7 +77,7 @@ async fn two_processes_behind_a_pooler_have_their_own_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pooler_and_a_server_that_are_started_again_cost_what_they_must_and_no_more() {
+async fn restart_of_pooler_and_server_causes_only_explained_errors() {
     let server = mortal_postgres().await;
     let direct = server.database("pooled");
     server.execute_in(&direct, SETUP);

@@ -56,7 +56,7 @@ async fn migrate(registry: &Registry) -> Result<usize, String> {
 }
 
 #[tokio::test]
-async fn migrations_without_a_direct_url_are_an_error_that_says_what_to_set() {
+async fn migrations_without_migrate_url_are_refused_with_the_setting_to_add() {
     let direct = postgres().database("pooled");
     let pooler = by_transaction(postgres());
     let registry = registry(&pooler.url(&direct), "");
@@ -67,7 +67,7 @@ async fn migrations_without_a_direct_url_are_an_error_that_says_what_to_set() {
 }
 
 #[tokio::test]
-async fn migrations_with_a_direct_url_go_past_the_pooler_and_leave_no_lock() {
+async fn migrations_with_migrate_url_bypass_the_pooler_and_leave_no_lock() {
     let direct = postgres().database("pooled");
     let pooler = by_transaction(postgres());
     let registry = registry(&pooler.url(&direct), &format!("migrate_url = \"{direct}\""));

@@ -15,7 +15,7 @@ use crate::support::causes;
 use crate::support::mood::Mood;
 
 /// The test that is run in a process of its own, and the variables that say how.
-pub(crate) const INNER: &str = "process::puts_load_on_a_pooler_for_another_process";
+pub(crate) const INNER: &str = "process::inner_process_puts_load_on_a_pooler";
 pub(crate) const URL: &str = "REGISTRY_TEST_INNER_URL";
 pub(crate) const MODE: &str = "REGISTRY_TEST_INNER_MODE";
 
@@ -175,7 +175,7 @@ fn is_explained(error: &Error) -> bool {
 
 /// Does nothing by itself: the tests of the load run it in processes of their own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn puts_load_on_a_pooler_for_another_process() {
+async fn inner_process_puts_load_on_a_pooler() {
     let (Ok(url), Ok(mode)) = (std::env::var(URL), std::env::var(MODE)) else { return };
     let is_tolerant = mode == "tolerant";
     let settings = "max_connections = 16\nacquire_timeout = \"60s\"\ncheck_idle_after = \"0s\"";

@@ -54,7 +54,7 @@ async fn session(registry: &Registry) -> Session<ByKey<Postgres>> {
 }
 
 #[tokio::test]
-async fn what_belongs_to_a_session_is_refused() {
+async fn statements_with_session_state_are_refused() {
     let direct = postgres().database("pooled");
     let pooler = by_transaction(postgres());
     let registry = registry(&pooler.url(&direct), "");
@@ -85,7 +85,7 @@ async fn what_belongs_to_a_session_is_refused() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_a_transaction_works() {
+async fn statements_with_transaction_state_work() {
     let direct = postgres().database("pooled");
     let pooler = by_transaction(postgres());
     let registry = registry(&pooler.url(&direct), "");
@@ -109,7 +109,7 @@ async fn what_belongs_to_a_transaction_works() {
 
 /// There is no other way for a stream of ours than a driver of ours.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn through_a_unix_socket_it_is_the_same() {
+async fn statements_with_session_state_are_refused_through_a_unix_socket() {
     let direct = postgres().database("pooled");
     let pooler = by_transaction(postgres());
     let registry = registry(&pooler.by_socket(&direct), "");
@@ -137,7 +137,7 @@ async fn through_a_unix_socket_it_is_the_same() {
 
 /// A pooler that lends a server connection for a whole session needs no setting.
 #[tokio::test]
-async fn behind_a_pooler_of_sessions_nothing_is_refused() {
+async fn session_pooling_refuses_nothing() {
     let direct = postgres().database("pooled");
     let settings = [("pool_mode", "session"), ("default_pool_size", "4")];
     let pooler = crate::support::pgbouncer::Pooler::before(postgres(), &settings);

@@ -146,19 +146,19 @@ fn summary(registry: &Registry) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_row_is_its_tenants_and_the_server_has_no_more_connections_than_allowed() {
+async fn every_tenant_reads_its_row_within_the_connection_limit() {
     let server = mortal_postgres().await;
     under_load(&server, false, |_| false, async |_| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_while_requests_are_dropped() {
+async fn dropped_requests_keep_rows_and_connection_limit() {
     let server = mortal_postgres().await;
     under_load(&server, true, |_| false, async |_| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_while_the_server_is_killed_and_started_again() {
+async fn server_restarts_keep_rows_and_connection_limit() {
     let server = mortal_postgres().await;
     // What a server says that is not there, or no longer, or not yet.
     let allows = |error: &Error| match error {

@@ -87,11 +87,11 @@ async fn under_load(drops: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_row_is_its_tenants_and_few_files_are_open() {
+async fn every_tenant_reads_its_row_with_few_open_files() {
     under_load(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_while_requests_are_dropped() {
+async fn dropped_requests_keep_rows_and_few_open_files() {
     under_load(true).await;
 }

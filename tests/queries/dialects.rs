@@ -215,7 +215,7 @@ locks! {
 }
 
 #[tokio::test]
-async fn postgres_takes_a_table_only_and_samples_of_it() {
+async fn postgres_routes_only_and_tablesample() {
     use diesel::dsl::count_star;
     use diesel::dsl::{OnlyDsl, TablesampleDsl};
     use schema::postgres::words;
@@ -256,7 +256,7 @@ async fn postgres_takes_a_table_only_and_samples_of_it() {
 }
 
 #[tokio::test]
-async fn postgres_inserts_many_rows_and_returns_them() {
+async fn postgres_returns_many_inserted_rows() {
     use schema::postgres::words;
 
     let registry = registry().await;

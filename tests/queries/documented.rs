@@ -61,41 +61,41 @@ const ROWS: [(&str, &[Proof]); 14] = [
     (
         "a table of another database anywhere else",
         &[
-            Test(REFUSALS, "a_table_is_its_type_wherever_it_stands_in_a_query"),
-            Test(REFUSALS, "every_executor_refuses_and_goes_on"),
+            Test(REFUSALS, "tables_of_another_bind_are_refused_by_type_in_every_clause"),
+            Test(REFUSALS, "every_executor_refuses_foreign_tables_and_stays_usable"),
         ],
     ),
     (
         "one in a box",
         &[
-            Test(BOXED, "what_is_in_a_box_goes_by_name"),
-            Test(OWN_EXPRESSIONS, "what_is_not_of_diesel_is_looked_into"),
+            Test(BOXED, "boxed_tables_are_checked_by_name"),
+            Test(OWN_EXPRESSIONS, "tables_in_expressions_of_the_program_are_found_by_name"),
         ],
     ),
     (
         "the same, if both databases have a table of that name",
         &[
-            Test(BOXED, "what_is_in_a_box_goes_by_name"),
-            Test(BOXED, "a_box_on_a_name_of_both_is_taken_for_its_own"),
+            Test(BOXED, "boxed_tables_are_checked_by_name"),
+            Test(BOXED, "boxed_table_with_a_name_of_both_binds_is_taken_for_the_own_one"),
         ],
     ),
     (
         "a query on the registry or a tenant in a [`Scope`]",
-        &[Test(
-            SCOPES,
-            "queries_beside_the_unit_of_work_of_a_scope_are_warned_of_with_their_place",
-        )],
+        &[Test(SCOPES, "query_beside_the_work_of_a_scope_logs_a_warning_with_its_place")],
     ),
     (
         "a query on the registry by a task that has a session",
         &[
-            Test(QUERIES, "a_query_beside_a_session_of_its_bind_is_warned_of"),
-            Test(SCOPES, "queries_beside_a_unit_of_work_are_warned_of_whichever_bind"),
+            Test(QUERIES, "query_beside_a_session_of_its_bind_logs_a_warning"),
+            Test(SCOPES, "query_beside_a_unit_of_work_logs_a_warning_for_every_bind"),
         ],
     ),
     (
         "other tables in the text of `sql_query`",
-        &[Test(QUERIES, "what_types_cannot_see_is_refused_before_it_is_sent")],
+        &[Test(
+            QUERIES,
+            "tables_of_another_bind_that_types_do_not_show_are_refused_before_sending",
+        )],
     ),
 ];
 
@@ -104,7 +104,7 @@ fn read(path: &Path) -> String {
 }
 
 #[test]
-fn every_row_of_what_is_found_out_and_when_has_a_test() {
+fn every_documented_mistake_has_a_test() {
     let documentation = read(&workspace().join("registry-core/src/query/mod.rs"));
     let rows = documentation
         .lines()

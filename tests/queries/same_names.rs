@@ -135,12 +135,12 @@ macro_rules! returning_and_upsert {
 }
 
 returning_and_upsert! {
-    postgres_finds_tables_in_what_it_returns_and_upserts: postgres, "far_one";
-    sqlite_finds_tables_in_what_it_returns_and_upserts: sqlite, "far_three";
+    foreign_tables_in_returning_and_upserts_are_refused_on_postgres: postgres, "far_one";
+    foreign_tables_in_returning_and_upserts_are_refused_on_sqlite: sqlite, "far_three";
 }
 
 #[tokio::test]
-async fn postgres_finds_tables_in_clauses_of_its_own() {
+async fn foreign_tables_in_postgres_clauses_are_refused() {
     use diesel::dsl::{OnlyDsl, TablesampleDsl, array};
     use diesel::sql_types::{Integer, Nullable};
     use postgres::far::words as far_words;
@@ -165,7 +165,7 @@ async fn postgres_finds_tables_in_clauses_of_its_own() {
 }
 
 #[tokio::test]
-async fn sqlite_finds_tables_in_each_of_many_rows() {
+async fn foreign_tables_in_any_inserted_row_are_refused_on_sqlite() {
     use sqlite::near::words;
 
     let registry = registry().await;
@@ -210,7 +210,7 @@ struct WithFar {
 }
 
 #[tokio::test]
-async fn what_a_model_selects_is_looked_at_in_what_an_insert_returns() {
+async fn foreign_tables_in_a_returning_model_are_refused() {
     use sqlite::near::words;
 
     let registry = registry().await;

@@ -170,7 +170,7 @@ fn servers_without_urls_says_which_are_missing() {
 }
 
 #[test]
-fn settings_shows_each_bind() {
+fn settings_example_shows_each_bind() {
     let folder = support::fresh_folder();
     let url = |name| format!("sqlite://{}", folder.join(name).display());
     let printed = succeeds(
@@ -184,7 +184,7 @@ fn settings_shows_each_bind() {
 }
 
 #[test]
-fn an_airport_without_a_name_is_its_code() {
+fn airport_without_a_name_is_shown_by_its_code() {
     let printed =
         succeeds(example("quickstart").arg(data_of(AIRPORTS, ROUTES)).arg(support::fresh_folder()));
     let line = "        1  BOS Gen Edw L Logan Intl, Boston -> XYZ\n";
@@ -192,7 +192,7 @@ fn an_airport_without_a_name_is_its_code() {
 }
 
 #[test]
-fn a_missing_file_is_named_and_changes_nothing() {
+fn missing_file_is_named_and_changes_nothing() {
     let broken = data_of(AIRPORTS, ROUTES);
     let missing = broken.join("flights-airport.csv");
     std::fs::remove_file(&missing).expect("it was there");
@@ -205,7 +205,7 @@ fn a_missing_file_is_named_and_changes_nothing() {
 }
 
 #[test]
-fn a_malformed_file_makes_no_database() {
+fn malformed_file_creates_no_database() {
     let databases = support::fresh_folder();
     let broken = data_of(AIRPORTS, &format!("{ROUTES}BOS\n"));
     fails(example("quickstart").arg(broken).arg(&databases));
@@ -214,7 +214,7 @@ fn a_malformed_file_makes_no_database() {
 }
 
 #[test]
-fn a_row_with_too_few_fields_is_named_and_changes_nothing() {
+fn row_with_too_few_fields_is_named_and_changes_nothing() {
     let broken = data_of(AIRPORTS, &format!("{ROUTES}BOS,LAX\n"));
     let said = refused_after_good_data(&broken);
     let first = format!("error: cannot read {}/flights-airport.csv, line 5\n", broken.display());
@@ -223,7 +223,7 @@ fn a_row_with_too_few_fields_is_named_and_changes_nothing() {
 }
 
 #[test]
-fn a_bad_number_is_named_and_changes_nothing() {
+fn bad_number_is_named_and_changes_nothing() {
     let broken = data_of(&AIRPORTS.replace("42.3643475", "north"), ROUTES);
     let said = refused_after_good_data(&broken);
     let first = format!("error: cannot read {}/airports.csv, line 3\n", broken.display());
@@ -238,7 +238,7 @@ fn a_bad_number_is_named_and_changes_nothing() {
 }
 
 #[test]
-fn a_row_that_one_database_refuses_changes_neither() {
+fn row_refused_by_one_database_changes_neither() {
     // The airports are fine and go in first: they must be taken out again.
     let more_airports =
         format!("{AIRPORTS}LAX,Los Angeles International,Los Angeles,CA,USA,33.9,-118.4\n");
@@ -248,7 +248,7 @@ fn a_row_that_one_database_refuses_changes_neither() {
 }
 
 #[test]
-fn routed_queries_say_the_same_with_fewer_words() {
+fn routed_queries_print_the_same_figures_with_less_code() {
     let databases = support::fresh_folder();
     let said = succeeds(example("reports").arg(data()).arg(&databases));
     assert!(said.ends_with(FIGURES), "{said}");

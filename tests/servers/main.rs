@@ -54,14 +54,14 @@ struct Started {
 }
 
 /// The test that runs in a process of its own, and the variable that says so.
-const INNER: &str = "starts_servers_for_another_process";
+const INNER: &str = "inner_process_starts_servers";
 const POSTGRES: &str = "REGISTRY_TEST_POSTGRES_URL";
 const MYSQL: &str = "REGISTRY_TEST_MYSQL_URL";
 const END: &str = "REGISTRY_TEST_INNER_END";
 
 /// Does nothing by itself: the tests below run it in a process of its own, and watch its servers.
 #[test]
-fn starts_servers_for_another_process() {
+fn inner_process_starts_servers() {
     let Ok(end) = std::env::var(END) else { return };
     let servers = [support::postgres(), support::mariadb()];
     for server in servers.into_iter().filter(|server| server.is_ours()) {
@@ -123,7 +123,7 @@ fn assert_nothing_is_left(servers: &[(u16, String)]) {
 }
 
 #[test]
-fn a_killed_test_process_leaves_no_server() {
+fn killed_test_process_leaves_no_server() {
     let mut inner = start("sleep");
     for (port, folder) in &inner.servers {
         assert!(Path::new(folder).exists());
@@ -135,21 +135,21 @@ fn a_killed_test_process_leaves_no_server() {
 }
 
 #[test]
-fn a_panic_leaves_no_server() {
+fn panicking_test_process_leaves_no_server() {
     let mut inner = start("panic");
     assert!(!inner.process.wait().expect("our child").success());
     assert_nothing_is_left(&inner.servers);
 }
 
 #[test]
-fn a_test_process_that_ends_leaves_no_server() {
+fn finished_test_process_leaves_no_server() {
     let mut inner = start("return");
     assert!(inner.process.wait().expect("our child").success());
     assert_nothing_is_left(&inner.servers);
 }
 
 #[test]
-fn a_server_that_was_killed_or_stopped_starts_again() {
+fn killed_or_stopped_server_starts_again() {
     let mut inner = start("restart");
     assert!(inner.process.wait().expect("our child").success());
     assert_nothing_is_left(&inner.servers);

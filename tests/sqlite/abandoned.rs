@@ -13,15 +13,15 @@ use crate::support::{eventually, sqlite_file};
 use crate::{Model, in_memory, number, on_both_runtimes, registry, session};
 
 on_both_runtimes!(
-    it_runs_on_and_later_statements_wait_behind_it,
-    what_has_not_begun_is_not_run,
-    its_connection_is_not_lent_and_the_engine_is_as_large_as_before,
-    its_database_in_memory_is_lent_once_it_has_ended,
-    a_transaction_in_memory_is_rolled_back_behind_it,
-    a_transaction_statement_in_memory_may_be_abandoned_as_well,
+    abandoned_statement_finishes_before_later_ones,
+    abandoned_statement_that_has_not_begun_is_not_run,
+    connection_of_an_abandoned_statement_is_replaced,
+    in_memory_database_is_lent_after_its_abandoned_statement_ends,
+    in_memory_transaction_is_rolled_back_after_an_abandoned_statement,
+    abandoned_transaction_statement_in_memory_leaves_nothing,
 );
 
-async fn it_runs_on_and_later_statements_wait_behind_it() {
+async fn abandoned_statement_finishes_before_later_ones() {
     let mut connection = in_memory().await;
     connection.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
     let mut gate = Gate::on(&mut connection).await;
@@ -44,7 +44,7 @@ async fn it_runs_on_and_later_statements_wait_behind_it() {
     assert_eq!(number(&mut connection, "SELECT 1 AS value").await, 1);
 }
 
-async fn what_has_not_begun_is_not_run() {
+async fn abandoned_statement_that_has_not_begun_is_not_run() {
     let mut connection = in_memory().await;
     connection.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
     let mut gate = Gate::on(&mut connection).await;
@@ -54,7 +54,7 @@ async fn what_has_not_begun_is_not_run() {
     assert_eq!(number(&mut connection, "SELECT count(*) AS value FROM t").await, 0);
 }
 
-async fn its_connection_is_not_lent_and_the_engine_is_as_large_as_before() {
+async fn connection_of_an_abandoned_statement_is_replaced() {
     for reset in [ResetOnReturn::Auto, ResetOnReturn::Rollback, ResetOnReturn::Full] {
         let bind = BindSettings::new(sqlite_file()).max_connections(2).reset_on_return(reset);
         let registry = registry(bind);
@@ -74,7 +74,7 @@ async fn its_connection_is_not_lent_and_the_engine_is_as_large_as_before() {
     }
 }
 
-async fn its_database_in_memory_is_lent_once_it_has_ended() {
+async fn in_memory_database_is_lent_after_its_abandoned_statement_ends() {
     // Much shorter than the statement, and no reason to lose the database.
     let check_timeout = Duration::from_millis(1);
     let registry = registry(BindSettings::new("sqlite::memory:").check_timeout(check_timeout));
@@ -91,7 +91,7 @@ async fn its_database_in_memory_is_lent_once_it_has_ended() {
     assert_eq!(number(&mut *session(&registry).await, "SELECT value FROM t").await, 7);
 }
 
-async fn a_transaction_in_memory_is_rolled_back_behind_it() {
+async fn in_memory_transaction_is_rolled_back_after_an_abandoned_statement() {
     let registry = registry("sqlite::memory:");
     let mut lent = session(&registry).await;
     lent.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
@@ -115,7 +115,7 @@ async fn a_transaction_in_memory_is_rolled_back_behind_it() {
     assert_eq!(number(&mut *session(&registry).await, "SELECT value FROM t").await, 2);
 }
 
-async fn a_transaction_statement_in_memory_may_be_abandoned_as_well() {
+async fn abandoned_transaction_statement_in_memory_leaves_nothing() {
     let registry = registry("sqlite::memory:");
     let mut lent = session(&registry).await;
     let mut gate = Gate::on(&mut lent).await;
@@ -130,7 +130,7 @@ async fn a_transaction_statement_in_memory_may_be_abandoned_as_well() {
 }
 
 #[test]
-fn a_database_in_memory_survives_its_runtime_whatever_runs() {
+fn in_memory_database_survives_its_runtime() {
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
     }
@@ -162,7 +162,7 @@ fn a_database_in_memory_survives_its_runtime_whatever_runs() {
 }
 
 #[tokio::test]
-async fn a_check_that_is_abandoned_does_not_cost_a_database_in_memory() {
+async fn in_memory_database_survives_an_abandoned_check() {
     let registry = registry(BindSettings::new("sqlite::memory:").check_idle_after(Duration::ZERO));
     let mut lent = session(&registry).await;
     lent.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");

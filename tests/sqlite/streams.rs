@@ -18,17 +18,17 @@ use crate::support::{eventually, sqlite_file};
 use crate::{in_memory, number, on_both_runtimes, registry, session};
 
 on_both_runtimes!(
-    a_million_rows_are_never_read_far_ahead_of_the_reader,
-    large_rows_are_read_a_few_at_a_time,
-    a_stream_that_is_dropped_ends_its_query_before_the_next,
-    a_query_whose_future_is_dropped_ends_at_its_next_row,
-    a_connection_that_is_dropped_waits_for_no_reader,
-    an_error_behind_the_first_rows_is_the_last_item,
-    an_error_among_the_first_rows_is_that_of_the_query,
-    a_statement_that_writes_comes_to_its_end_for_one_row,
-    a_stream_in_a_transaction_may_be_dropped_and_the_transaction_goes_on,
-    a_session_whose_stream_was_dropped_is_lent_again,
-    a_database_in_memory_survives_a_stream_that_is_dropped,
+    thread_reads_only_a_bounded_number_of_rows_ahead,
+    large_rows_are_read_in_small_batches,
+    dropped_stream_ends_its_query_before_the_next,
+    dropped_query_ends_at_its_next_row,
+    dropped_connection_waits_for_no_reader,
+    error_after_the_first_rows_is_the_last_item,
+    error_among_the_first_rows_fails_the_query,
+    writing_statement_completes_although_one_row_is_read,
+    stream_dropped_in_a_transaction_leaves_the_transaction_open,
+    session_of_a_dropped_stream_is_lent_again,
+    in_memory_database_survives_a_dropped_stream,
 );
 
 /// What the thread is ahead of its reader at the most: the batch that the reader has, and the next.
@@ -89,7 +89,7 @@ fn numbers(last: usize, column: &str) -> String {
     )
 }
 
-async fn a_million_rows_are_never_read_far_ahead_of_the_reader() {
+async fn thread_reads_only_a_bounded_number_of_rows_ahead() {
     let mut connection = in_memory().await;
     let seen = count_seen(&mut connection).await;
     let query = sql_query(numbers(1_000_000, "seen(n)"));
@@ -105,7 +105,7 @@ async fn a_million_rows_are_never_read_far_ahead_of_the_reader() {
     assert_eq!(number(&mut connection, "SELECT 1 AS value").await, 1);
 }
 
-async fn large_rows_are_read_a_few_at_a_time() {
+async fn large_rows_are_read_in_small_batches() {
     let mut connection = in_memory().await;
     let seen = count_seen(&mut connection).await;
     let query = sql_query(numbers(200, "zeroblob(200000 + seen(0))"));
@@ -118,7 +118,7 @@ async fn large_rows_are_read_a_few_at_a_time() {
     assert!(rows.next().await.is_none());
 }
 
-async fn a_stream_that_is_dropped_ends_its_query_before_the_next() {
+async fn dropped_stream_ends_its_query_before_the_next() {
     let mut connection = in_memory().await;
     let seen = count_seen(&mut connection).await;
     connection.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
@@ -141,7 +141,7 @@ async fn a_stream_that_is_dropped_ends_its_query_before_the_next() {
     assert!(seen.rows() <= AHEAD);
 }
 
-async fn a_query_whose_future_is_dropped_ends_at_its_next_row() {
+async fn dropped_query_ends_at_its_next_row() {
     let mut connection = in_memory().await;
     let mut gate = Gate::on(&mut connection).await;
     // Each row would have to be let through.
@@ -151,7 +151,7 @@ async fn a_query_whose_future_is_dropped_ends_at_its_next_row() {
     assert_eq!(number(&mut connection, "SELECT 1 AS value").await, 1);
 }
 
-async fn a_connection_that_is_dropped_waits_for_no_reader() {
+async fn dropped_connection_waits_for_no_reader() {
     for read in [1, 300] {
         let mut connection = in_memory().await;
         let seen = count_seen(&mut connection).await;
@@ -177,7 +177,7 @@ fn overflow_at(row: i64) -> String {
     numbers(1_000_000, &format!("CASE n WHEN {row} THEN abs({least}) ELSE n END"))
 }
 
-async fn an_error_behind_the_first_rows_is_the_last_item() {
+async fn error_after_the_first_rows_is_the_last_item() {
     let mut connection = in_memory().await;
     for row in [257, 300, 100_000] {
         let query = sql_query(overflow_at(row));
@@ -195,7 +195,7 @@ async fn an_error_behind_the_first_rows_is_the_last_item() {
     assert_eq!(number(&mut connection, "SELECT 1 AS value").await, 1);
 }
 
-async fn an_error_among_the_first_rows_is_that_of_the_query() {
+async fn error_among_the_first_rows_fails_the_query() {
     let mut connection = in_memory().await;
     let begun = sql_query(overflow_at(200)).load_stream::<Number>(&mut connection).await;
     assert_eq!(begun.map(drop).expect_err("an error").to_string(), "integer overflow");
@@ -203,7 +203,7 @@ async fn an_error_among_the_first_rows_is_that_of_the_query() {
     assert_eq!(one.map(drop).expect_err("an error").to_string(), "integer overflow");
 }
 
-async fn a_statement_that_writes_comes_to_its_end_for_one_row() {
+async fn writing_statement_completes_although_one_row_is_read() {
     let mut connection = in_memory().await;
     connection
         .batch_execute(
@@ -227,7 +227,7 @@ async fn a_statement_that_writes_comes_to_its_end_for_one_row() {
     assert_eq!(number(&mut connection, "SELECT count(*) AS value FROM parents").await, 3);
 }
 
-async fn a_stream_in_a_transaction_may_be_dropped_and_the_transaction_goes_on() {
+async fn stream_dropped_in_a_transaction_leaves_the_transaction_open() {
     let mut connection = in_memory().await;
     connection.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
     let transaction = connection.transaction::<(), Error, _>(async |connection| {
@@ -249,7 +249,7 @@ async fn a_stream_in_a_transaction_may_be_dropped_and_the_transaction_goes_on() 
     assert_eq!(number(&mut connection, "SELECT count(*) AS value FROM t").await, 3);
 }
 
-async fn a_session_whose_stream_was_dropped_is_lent_again() {
+async fn session_of_a_dropped_stream_is_lent_again() {
     // Each connection that is opened leaves a row.
     let opened = ["CREATE TABLE IF NOT EXISTS opened (v INTEGER)", "INSERT INTO opened VALUES (1)"];
     let settings = BindSettings::new(sqlite_file()).max_connections(1).on_connect(opened);
@@ -278,7 +278,7 @@ async fn a_session_whose_stream_was_dropped_is_lent_again() {
     assert!(registry.close().await.is_complete());
 }
 
-async fn a_database_in_memory_survives_a_stream_that_is_dropped() {
+async fn in_memory_database_survives_a_dropped_stream() {
     let registry = registry("sqlite::memory:");
     let mut lent = session(&registry).await;
     lent.batch_execute("CREATE TABLE t (value INTEGER); INSERT INTO t VALUES (7)")

@@ -14,15 +14,15 @@ use crate::support::sqlite_file;
 use crate::{in_memory, number, on_both_runtimes, registry, session};
 
 on_both_runtimes!(
-    they_nest,
-    a_test_transaction_stays_open_in_the_pool,
-    an_immediate_one_has_the_lock_at_once,
-    an_exclusive_one_keeps_readers_out,
-    one_that_cannot_be_committed_is_rolled_back,
-    one_that_sqlite_has_ended_is_over,
-    one_that_diesel_does_not_know_of_is_never_lent_on,
-    those_of_blocking_work_nest_in_those_around_it,
-    what_blocking_work_leaves_open_is_known,
+    transactions_nest,
+    test_transaction_stays_open_in_the_pool,
+    immediate_transaction_locks_at_begin,
+    exclusive_transaction_blocks_readers,
+    transaction_whose_commit_fails_is_rolled_back,
+    transaction_ended_by_sqlite_is_over,
+    raw_begin_never_reaches_the_next_borrower,
+    transactions_in_spawn_blocking_nest_in_the_outer_one,
+    transaction_left_open_by_spawn_blocking_is_noticed,
 );
 
 const COUNT: &str = "SELECT count(*) AS value FROM t";
@@ -48,7 +48,7 @@ async fn commits(connection: &mut Sqlite, value: i32) -> bool {
     number(connection, COUNT).await == before + 1
 }
 
-async fn they_nest() {
+async fn transactions_nest() {
     let mut connection = with_table().await;
     connection
         .transaction::<_, Error, _>(async |connection| {
@@ -72,7 +72,7 @@ async fn they_nest() {
     assert!(commits(&mut connection, 6).await);
 }
 
-async fn a_test_transaction_stays_open_in_the_pool() {
+async fn test_transaction_stays_open_in_the_pool() {
     let url = sqlite_file();
     let registry = registry(BindSettings::new(url.as_str()).max_connections(1));
     let mut lent = session(&registry).await;
@@ -99,7 +99,7 @@ async fn a_test_transaction_stays_open_in_the_pool() {
     assert_eq!((value, number(&mut connection, COUNT).await), (1, 0));
 }
 
-async fn an_immediate_one_has_the_lock_at_once() {
+async fn immediate_transaction_locks_at_begin() {
     let url = sqlite_file();
     let registry = registry(BindSettings::new(url).busy_timeout(Duration::from_millis(1)));
     let (mut one, mut two) = (session(&registry).await, session(&registry).await);
@@ -120,7 +120,7 @@ async fn an_immediate_one_has_the_lock_at_once() {
     assert_eq!(number(&mut one, COUNT).await, 1);
 }
 
-async fn an_exclusive_one_keeps_readers_out() {
+async fn exclusive_transaction_blocks_readers() {
     // A journal of the old kind: in WAL mode nobody keeps readers out.
     let path = crate::support::fresh_folder().join("exclusive.db");
     let path = path.to_str().expect("UTF-8");
@@ -137,7 +137,7 @@ async fn an_exclusive_one_keeps_readers_out() {
     assert_eq!(error.to_string(), "database is locked");
 }
 
-async fn one_that_cannot_be_committed_is_rolled_back() {
+async fn transaction_whose_commit_fails_is_rolled_back() {
     let mut connection = with_table().await;
     let children = "PRAGMA foreign_keys = ON; CREATE TABLE child (t INTEGER REFERENCES t (value) \
                     DEFERRABLE INITIALLY DEFERRED)";
@@ -155,7 +155,7 @@ async fn one_that_cannot_be_committed_is_rolled_back() {
     assert!(commits(&mut connection, 2).await);
 }
 
-async fn one_that_sqlite_has_ended_is_over() {
+async fn transaction_ended_by_sqlite_is_over() {
     let mut connection = with_table().await;
     insert(&mut connection, 1).await.expect("a row");
     for _ in 0..2 {
@@ -170,7 +170,7 @@ async fn one_that_sqlite_has_ended_is_over() {
     assert!(commits(&mut connection, 2).await);
 }
 
-async fn one_that_diesel_does_not_know_of_is_never_lent_on() {
+async fn raw_begin_never_reaches_the_next_borrower() {
     for url in [sqlite_file(), "sqlite::memory:".to_owned()] {
         let registry = registry(BindSettings::new(url).max_connections(1));
         let mut lent = session(&registry).await;
@@ -203,7 +203,7 @@ async fn one_that_diesel_does_not_know_of_is_never_lent_on() {
     }
 }
 
-async fn those_of_blocking_work_nest_in_those_around_it() {
+async fn transactions_in_spawn_blocking_nest_in_the_outer_one() {
     fn work(connection: &mut diesel::SqliteConnection) -> diesel::QueryResult<()> {
         let _ = connection.transaction::<(), _, _>(|connection| {
             connection.batch_execute("INSERT INTO t VALUES (1)")?;
@@ -227,7 +227,7 @@ async fn those_of_blocking_work_nest_in_those_around_it() {
     assert!(!is_broken(&mut connection));
 }
 
-async fn what_blocking_work_leaves_open_is_known() {
+async fn transaction_left_open_by_spawn_blocking_is_noticed() {
     let mut connection = with_table().await;
     connection
         .spawn_blocking(diesel::connection::AnsiTransactionManager::begin_transaction)

@@ -171,7 +171,7 @@ where
 }
 
 #[tokio::test]
-async fn postgres_modes_and_certificates() {
+async fn postgres_modes_accept_only_the_certificates_they_should() {
     let plain = ["plaintext"; 6];
     let any = ["no TLS", "TLS", "TLS", "TLS", "TLS", "TLS"];
     let prefer = ["plaintext", "TLS", "TLS", "TLS", "TLS", "TLS"];
@@ -195,7 +195,7 @@ async fn postgres_modes_and_certificates() {
 }
 
 #[tokio::test]
-async fn mysql_modes_and_certificates() {
+async fn mysql_modes_accept_only_the_certificates_they_should() {
     let plain = ["plaintext"; 6];
     let any = ["mysql: no TLS", "TLS", "TLS", "TLS", "TLS", "TLS"];
     let prefer = ["plaintext", "TLS", "TLS", "TLS", "TLS", "TLS"];
@@ -219,7 +219,7 @@ async fn mysql_modes_and_certificates() {
 }
 
 #[tokio::test]
-async fn the_name_in_the_url_is_the_one_that_is_looked_for() {
+async fn host_name_of_the_url_is_verified() {
     let postgres = POSTGRES.with("right").await;
     for query in ["sslmode=verify-full&sslrootcert=<ca>", "sslmode=verify-ca&sslrootcert=<ca>"] {
         let found = outcome::<Postgres>(postgres.url_by_name(query), POSTGRES_ASKS).await;
@@ -242,7 +242,7 @@ async fn the_name_in_the_url_is_the_one_that_is_looked_for() {
 
 /// What the driver of MySQL cannot do by itself: another name, an address, or none at all.
 #[tokio::test]
-async fn a_certificate_for_another_host_will_do_for_verify_ca() {
+async fn verify_ca_accepts_a_certificate_for_another_host() {
     for certificate in ["wrong address", "nameless"] {
         let serving = POSTGRES.with(certificate).await;
         let url = serving.url("sslmode=verify-ca&sslrootcert=<ca>");
@@ -263,7 +263,7 @@ async fn a_certificate_for_another_host_will_do_for_verify_ca() {
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_can_be_trusted_itself() {
+async fn self_signed_certificate_can_be_its_own_authority() {
     let serving = POSTGRES.with("self-signed").await;
     let ca = "sslmode=verify-ca&sslrootcert=<leaf>";
     assert_eq!(outcome::<Postgres>(serving.url(ca), POSTGRES_ASKS).await, "TLS");
@@ -275,7 +275,7 @@ async fn a_self_signed_certificate_can_be_trusted_itself() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_is_never_encrypted() {
+async fn unix_socket_is_never_encrypted() {
     let serving = POSTGRES.with("right").await;
     let server = serving.server;
     for query in ["sslmode=verify-full&sslrootcert=<ca>", "sslmode=require", "sslmode=prefer"] {
@@ -302,7 +302,7 @@ async fn a_unix_socket_is_never_encrypted() {
 }
 
 #[tokio::test]
-async fn allow_and_prefer_do_what_the_server_lets_in() {
+async fn allow_and_prefer_follow_what_the_server_accepts() {
     let serving = POSTGRES.with("right").await;
     let rules = serving.server.folder().join("data/pg_hba.conf");
     let before = fs::read_to_string(&rules).expect("the server's rules");
@@ -345,7 +345,7 @@ async fn allow_and_prefer_do_what_the_server_lets_in() {
 }
 
 #[tokio::test]
-async fn mysql_users_may_have_to_encrypt() {
+async fn mysql_user_with_require_ssl_needs_tls() {
     let serving = MARIADB.with("right").await;
     let registry = Registry::builder().bind("default", serving.url("")).build().expect("settings");
     let mut session = registry.session_by_key::<Mysql>("default").await.expect("a session");
@@ -363,7 +363,7 @@ async fn mysql_users_may_have_to_encrypt() {
 }
 
 #[tokio::test]
-async fn falling_back_to_plaintext_is_an_event() {
+async fn fallback_to_plaintext_is_logged() {
     let log = captured_log();
     let postgres = POSTGRES.with("none").await;
     let broken = relay::that_promises_tls(postgres.server.port()).await;
@@ -401,7 +401,7 @@ async fn falling_back_to_plaintext_is_an_event() {
 
 /// It may well be there again in a moment.
 #[tokio::test]
-async fn a_connection_that_breaks_in_the_handshake_is_no_matter_of_tls() {
+async fn broken_connection_during_the_handshake_is_not_a_tls_error() {
     let port = relay::that_closes_after_promising_tls().await;
     let url = format!("postgres://app:{PASSWORD}@127.0.0.1:{port}/app?sslmode=require");
     let registry = Registry::builder().bind("default", url).build().expect("settings");
@@ -411,7 +411,7 @@ async fn a_connection_that_breaks_in_the_handshake_is_no_matter_of_tls() {
 }
 
 #[test]
-fn a_file_of_authorities_is_read_when_the_registry_is_built() {
+fn ca_file_is_read_when_the_registry_is_built() {
     let folder = support::fresh_folder();
     let path = |name: &str| folder.join(name).display().to_string();
     fs::write(folder.join("empty.pem"), "").expect("a file");
@@ -461,7 +461,7 @@ fn a_file_of_authorities_is_read_when_the_registry_is_built() {
 
 /// A file that is replaced while the program runs counts for the next connection.
 #[tokio::test]
-async fn a_new_file_of_authorities_counts_at_once() {
+async fn replaced_ca_file_is_used_for_the_next_connection() {
     let serving = POSTGRES.with("right").await;
     let folder = support::fresh_folder();
     let file = folder.join("ca.pem");
@@ -479,12 +479,12 @@ async fn a_new_file_of_authorities_counts_at_once() {
 
 /// The test that runs in a process of its own, whose system trusts other authorities, and the variable
 /// with its URLs.
-const INNER: &str = "connects_in_another_process";
+const INNER: &str = "inner_process_connects_with_other_system_authorities";
 const URLS: &str = "REGISTRY_TEST_INNER_URLS";
 
 /// Does nothing by itself: the test below runs it in a process of its own.
 #[tokio::test]
-async fn connects_in_another_process() {
+async fn inner_process_connects_with_other_system_authorities() {
     let Ok(urls) = std::env::var(URLS) else { return };
     let (postgres, mysql) = urls.split_once(' ').expect("two");
     // libtest writes the test's name before the first line.
@@ -494,7 +494,7 @@ async fn connects_in_another_process() {
 }
 
 #[tokio::test]
-async fn the_authorities_of_the_system_are_trusted_where_no_file_is_named() {
+async fn system_authorities_are_trusted_without_a_ca_file() {
     let postgres = POSTGRES.with("right").await;
     let mariadb = MARIADB.with("right").await;
     let empty = support::fresh_folder().join("empty.pem");

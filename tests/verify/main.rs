@@ -47,7 +47,7 @@ fn nowhere() -> String {
 }
 
 #[tokio::test]
-async fn what_is_in_order_is_reported() {
+async fn verify_reports_what_is_in_order() {
     let registry = builder().build().expect("good settings");
     let report = registry.verify().await.expect("all is well");
     assert_eq!(report.bound, 3);
@@ -56,7 +56,7 @@ async fn what_is_in_order_is_reported() {
 }
 
 #[tokio::test]
-async fn every_failure_is_told_at_once_with_its_place_and_cause() {
+async fn verify_reports_every_failure_with_its_place_and_cause() {
     let registry = Registry::builder()
         // The models say PostgreSQL, and that there is a bind `analytics`.
         .bind("default", "sqlite::memory:")
@@ -91,7 +91,7 @@ async fn every_failure_is_told_at_once_with_its_place_and_cause() {
 }
 
 #[tokio::test]
-async fn a_bind_that_is_not_required_is_only_a_warning() {
+async fn failure_of_a_bind_that_is_not_required_is_a_warning() {
     let registry = builder()
         .bind("reports", BindSettings::new(nowhere()).required(false))
         .build()

@@ -218,7 +218,7 @@ async fn committed(registry: &Registry) -> Vec<i32> {
 }
 
 #[tokio::test]
-async fn a_success_is_committed_before_it_is_answered_and_nothing_else_is() {
+async fn only_successful_responses_are_committed_before_they_are_sent() {
     let (registry, address, _) = served().await;
     for (id, status) in [(1, 200), (2, 204), (3, 302), (4, 400), (5, 404), (6, 500), (7, 503)] {
         let answer = request(&address, "PUT", &format!("/answer/{id}/{status}"), "").await;
@@ -234,7 +234,7 @@ async fn a_success_is_committed_before_it_is_answered_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_is_the_answer() {
+async fn failed_commit_replaces_the_response() {
     let (registry, address, _) = served().await;
     let answer = request(&address, "PUT", "/orphan/1", "").await;
     assert_eq!((answer.status, answer.body.as_str()), (500, "Internal Server Error"));
@@ -264,7 +264,7 @@ async fn keeps(work: CurrentWork) -> Response {
 }
 
 #[tokio::test]
-async fn a_handler_that_would_wait_for_its_own_middleware_is_an_error_at_once() {
+async fn handler_waiting_for_its_own_middleware_fails_immediately() {
     let log = captured_log();
     let settings = BindSettings::new(postgres().database("web")).max_connections(4);
     let options = EngineOptions { acquire_timeout: Duration::from_secs(60), ..Default::default() };
@@ -302,7 +302,7 @@ async fn audit_apart(mut work: CurrentWork, request: Request, next: Next) -> Res
 }
 
 #[tokio::test]
-async fn a_client_is_not_told_to_try_again_where_the_request_has_waited_for_itself() {
+async fn response_to_a_request_that_deadlocked_itself_has_no_retry_after() {
     let registry = prepared().await;
     let app = Router::new()
         .route("/argument/{id}", put(by_argument).layer(from_fn(audit_apart)))
@@ -315,7 +315,7 @@ async fn a_client_is_not_told_to_try_again_where_the_request_has_waited_for_itse
 }
 
 #[tokio::test]
-async fn the_options_of_a_layer_are_those_of_its_units_of_work() {
+async fn options_of_a_layer_apply_to_its_units_of_work() {
     let registry = prepared().await;
     let layer = |options| ScopeLayer::new(registry.clone()).work_options(options);
     let reads = serve(layer(WorkOptions::new().read_only(true)), Arc::default()).await;
@@ -329,7 +329,7 @@ async fn the_options_of_a_layer_are_those_of_its_units_of_work() {
 }
 
 #[tokio::test]
-async fn handlers_may_be_the_only_ones_who_commit() {
+async fn layer_can_leave_commits_to_handlers() {
     let registry = prepared().await;
     let layer = ScopeLayer::new(registry.clone()).commit_on_success(false);
     let address = serve(layer, Arc::default()).await;
@@ -339,7 +339,7 @@ async fn handlers_may_be_the_only_ones_who_commit() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_nothing_open() {
+async fn disconnected_client_leaves_nothing_open() {
     let (registry, address, slow) = served().await;
     let stream = sent(&address, "PUT", "/endless/1", "").await;
     slow.notified().await;
@@ -350,7 +350,7 @@ async fn a_client_that_goes_away_leaves_nothing_open() {
 }
 
 #[tokio::test]
-async fn a_pool_that_is_exhausted_is_unavailable_for_a_while() {
+async fn exhausted_pool_answers_503_with_retry_after() {
     let (registry, address, _) = served().await;
     let lent = [
         registry.session::<Main>().await.expect("a session"),
@@ -366,7 +366,7 @@ async fn a_pool_that_is_exhausted_is_unavailable_for_a_while() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_is_unavailable_and_no_secret_is_told() {
+async fn unreachable_server_answers_503_without_secrets() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
     drop(taken);
@@ -396,7 +396,7 @@ async fn requests_can_be_tested_in_isolation() {
 }
 
 #[tokio::test]
-async fn requests_at_the_same_time_wait_for_each_other_in_isolation() {
+async fn concurrent_requests_wait_for_each_other_in_isolation() {
     let builder = Registry::builder().bind("default", postgres().database("web"));
     let application = with_notes(builder.build().expect("good settings")).await;
     let registry = application.test_isolation().await.expect("a registry");
@@ -424,7 +424,7 @@ async fn requests_at_the_same_time_wait_for_each_other_in_isolation() {
 }
 
 #[tokio::test]
-async fn a_request_that_has_all_connections_itself_is_no_load() {
+async fn request_that_holds_all_connections_itself_is_not_answered_as_load() {
     let settings = BindSettings::new(postgres().database("web")).max_connections(1);
     let settings = settings.acquire_timeout(Duration::from_millis(100));
     let registry = Registry::builder().bind("default", settings).build().expect("good settings");
@@ -435,7 +435,7 @@ async fn a_request_that_has_all_connections_itself_is_no_load() {
 }
 
 #[tokio::test]
-async fn without_the_layer_there_is_an_error() {
+async fn extractors_without_the_layer_are_an_error() {
     let address = listening(Router::new().route("/notes", get(count))).await;
     assert_eq!(request(&address, "GET", "/notes", "").await.status, 500);
 }
@@ -451,7 +451,7 @@ impl Drop for Example {
 }
 
 #[tokio::test]
-async fn the_example_answers() {
+async fn web_example_serves_its_routes() {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--package=registry", "--all-features", "--example=web"])
         .current_dir(support::workspace())

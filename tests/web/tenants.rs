@@ -138,7 +138,7 @@ fn answer(status: u16, body: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn each_request_is_on_the_databases_of_its_tenant() {
+async fn each_request_uses_the_databases_of_its_tenant() {
     let folder = fresh_folder();
     let registry = application(&folder).await;
     let address = listening(routes().layer(layer(&registry))).await;
@@ -159,7 +159,7 @@ async fn each_request_is_on_the_databases_of_its_tenant() {
 }
 
 #[tokio::test]
-async fn only_handlers_commit_if_the_layer_says_so() {
+async fn tenant_layer_can_leave_commits_to_handlers() {
     let folder = fresh_folder();
     let registry = application(&folder).await;
     let layer = layer(&registry).commit_on_success(false);
@@ -169,7 +169,7 @@ async fn only_handlers_commit_if_the_layer_says_so() {
 }
 
 #[tokio::test]
-async fn strangers_find_nothing_make_nothing_and_wake_nobody() {
+async fn unknown_tenants_get_404_and_open_nothing() {
     let log = captured_log();
     let folder = fresh_folder();
     let registry = application(&folder).await;
@@ -203,7 +203,7 @@ async fn strangers_find_nothing_make_nothing_and_wake_nobody() {
 }
 
 #[tokio::test]
-async fn a_tenant_whose_server_is_down_is_unavailable() {
+async fn unreachable_server_of_a_tenant_answers_503() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
     drop(taken);
@@ -232,7 +232,7 @@ fn resolver(acme: String) -> TenantResolver {
 }
 
 #[tokio::test]
-async fn a_resolver_that_fails_is_an_error_and_one_that_knows_nobody_is_not() {
+async fn failing_resolver_is_an_error_and_an_unknown_tenant_is_not() {
     let builder = Registry::builder().tenants("crm", resolver(postgres().database("acme")));
     let registry = builder.build().expect("good settings");
     let acme = registry.tenant("acme").expect("a good name");
@@ -252,7 +252,7 @@ async fn a_resolver_that_fails_is_an_error_and_one_that_knows_nobody_is_not() {
 
 /// A tenant that has no schema is nobody either.
 #[tokio::test]
-async fn a_schema_for_each_tenant_is_served_as_well() {
+async fn tenants_in_schemas_are_served() {
     let url = postgres().database("schemas");
     let plain = Registry::builder().bind("crm", url.as_str()).build().expect("good settings");
     let mut session = plain.session_for::<invoices::table>().await.expect("a session");
@@ -277,7 +277,7 @@ impl IntoResponse for Refused {
 }
 
 #[tokio::test]
-async fn whose_a_request_is_can_be_said_in_many_ways() {
+async fn tenant_of_a_request_can_be_chosen_in_many_ways() {
     let folder = fresh_folder();
     let registry = application(&folder).await;
     let acme = registry.tenant("acme").expect("a good name");
@@ -328,7 +328,7 @@ async fn whose_a_request_is_can_be_said_in_many_ways() {
 }
 
 #[tokio::test]
-async fn the_innermost_scope_counts() {
+async fn innermost_scope_applies() {
     let folder = fresh_folder();
     let registry = application(&folder).await;
     let plain = ScopeLayer::new(registry.clone());
@@ -370,7 +370,7 @@ async fn tenants_can_be_tested_in_isolation() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_nothing_open() {
+async fn disconnected_client_leaves_nothing_open() {
     let folder = fresh_folder();
     let registry = application(&folder).await;
     let acme = registry.tenant("acme").expect("a good name");

@@ -107,7 +107,7 @@ fn keys<'a>(keys: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn three_kinds_of_databases_are_committed_in_order() {
+async fn databases_of_three_backends_are_committed_in_order() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add_all(&mut work, 1).await;
@@ -126,7 +126,7 @@ async fn friendless(work: &mut UnitOfWork) {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_in_the_middle_says_what_became_of_each() {
+async fn failed_commit_reports_the_outcome_of_each_bind() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add::<events::table>(&mut work, "events", 1).await;
@@ -155,7 +155,7 @@ async fn a_commit_that_fails_in_the_middle_says_what_became_of_each() {
 }
 
 #[tokio::test]
-async fn the_one_that_may_fail_can_go_first() {
+async fn bind_whose_commit_may_fail_can_be_committed_first() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add::<events::table>(&mut work, "events", 1).await;
@@ -170,7 +170,7 @@ async fn the_one_that_may_fail_can_go_first() {
 /// PostgreSQL answers the commit of a transaction in which something has failed with a rollback, and without
 /// an error.
 #[tokio::test]
-async fn what_failed_before_is_found_out_before_anything_is_committed() {
+async fn earlier_failure_is_noticed_before_anything_is_committed() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add::<events::table>(&mut work, "events", 1).await;
@@ -187,7 +187,7 @@ async fn what_failed_before_is_found_out_before_anything_is_committed() {
 
 /// MySQL takes the whole transaction along with a deadlock: what follows would be committed by itself.
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_deadlock_nothing_is_done_outside_of_a_transaction() {
+async fn statements_after_a_deadlock_are_not_run_outside_a_transaction() {
     let registry = fresh().await;
     registry
         .transaction(async |work| {
@@ -285,18 +285,18 @@ async fn in_commit(observer: &mut AsyncPgConnection) -> i64 {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_during_the_commit_leaves_it_in_doubt() {
+async fn connection_lost_during_the_commit_leaves_it_in_doubt() {
     broken_in_commit(false).await;
 }
 
 #[tokio::test]
-async fn what_is_in_doubt_keeps_the_others_from_being_committed() {
+async fn commit_in_doubt_prevents_the_remaining_commits() {
     broken_in_commit(true).await;
 }
 
 /// It is gone before the commit, so nothing of it can be committed.
 #[tokio::test]
-async fn a_connection_that_was_lost_before_is_no_doubt() {
+async fn connection_lost_before_the_commit_leaves_no_doubt() {
     let database = postgres().database("work");
     let proxy = Proxy::before(postgres().port()).await;
     let registry = registry(&proxy.url(&database), &mariadb().database("work")).await;
@@ -313,7 +313,7 @@ async fn a_connection_that_was_lost_before_is_no_doubt() {
 
 /// Nobody waits for a server that has gone silent: it rolls back when it notices.
 #[tokio::test]
-async fn a_rollback_does_not_wait_for_a_network_that_is_silent() {
+async fn rollback_does_not_wait_for_a_silent_network() {
     let database = postgres().database("work");
     let proxy = Proxy::before(postgres().port()).await;
     let registry = registry(&proxy.url(&database), &mariadb().database("work")).await;
@@ -329,7 +329,7 @@ async fn a_rollback_does_not_wait_for_a_network_that_is_silent() {
 
 /// Errors that come with the rows, and not with the answer to the statement.
 #[tokio::test]
-async fn what_failed_in_its_rows_is_found_out_as_well() {
+async fn failure_among_unread_rows_prevents_the_commit() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add::<events::table>(&mut work, "events", 1).await;
@@ -346,7 +346,7 @@ async fn what_failed_in_its_rows_is_found_out_as_well() {
 }
 
 #[tokio::test]
-async fn a_statement_that_was_cut_short_keeps_all_from_being_committed() {
+async fn cancelled_statement_prevents_the_commit() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add::<events::table>(&mut work, "events", 1).await;
@@ -364,7 +364,7 @@ async fn a_statement_that_was_cut_short_keeps_all_from_being_committed() {
 
 /// SQLite ends a transaction by itself where it is told to, or has to.
 #[tokio::test]
-async fn nothing_is_written_after_sqlite_has_rolled_back() {
+async fn statements_after_a_rollback_by_sqlite_are_not_run() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add::<notes::table>(&mut work, "notes", 1).await;

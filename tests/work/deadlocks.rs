@@ -175,7 +175,7 @@ macro_rules! victims {
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn a_victim_may_be_tried_again_whoever_ran_the_statement() {
+            async fn deadlock_victim_is_transient_whichever_method_ran_the_statement() {
                 let registry = registry().await;
                 for by in ALL {
                     let outcomes =
@@ -185,7 +185,7 @@ macro_rules! victims {
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn a_victim_in_a_savepoint_keeps_its_error() {
+            async fn deadlock_error_in_a_savepoint_is_kept() {
                 let registry = registry().await;
                 for by in ALL {
                     let outcomes =
@@ -195,7 +195,7 @@ macro_rules! victims {
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn a_victim_in_a_transaction_of_a_session_keeps_its_error() {
+            async fn deadlock_error_in_a_transaction_of_a_session_is_kept() {
                 let registry = registry().await;
                 for by in ALL {
                     let outcomes =
@@ -229,7 +229,7 @@ async fn swallowed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_victim_that_goes_on_is_not_told_that_it_was_committed() {
+async fn deadlock_victim_that_continues_is_not_reported_as_committed() {
     let registry = registry().await;
     for by in ALL {
         let outcomes = deadlock!(registry, My, |r, both, a, b| swallowed(r, both, (a, b), by));
@@ -243,7 +243,7 @@ async fn a_victim_that_goes_on_is_not_told_that_it_was_committed() {
 
 /// In a unit of work, by the code that the server is asked for, whatever its language.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollback_of_mariadb_s_own_is_known_to_be_one() {
+async fn rollback_by_mariadb_is_reported_as_a_rollback() {
     async fn goes_on(
         registry: Registry,
         both: Arc<Barrier>,
@@ -272,7 +272,7 @@ async fn a_rollback_of_mariadb_s_own_is_known_to_be_one() {
 
 /// Only the statement is rolled back, so the transaction goes on.
 #[tokio::test]
-async fn a_lock_that_could_not_be_had_in_time_is_transient_and_ends_nothing() {
+async fn lock_timeout_is_transient_and_ends_nothing() {
     let registry = registry().await;
     let mut holder = registry.begin();
     lock!(holder.session::<My>().await.expect("a session"), 1, By::Batch).expect("locked");
@@ -296,7 +296,7 @@ async fn a_lock_that_could_not_be_had_in_time_is_transient_and_ends_nothing() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_locked_is_transient_on_sqlite() {
+async fn locked_sqlite_database_is_transient() {
     let url = sqlite_file();
     let settings = BindSettings::new(url).busy_timeout(std::time::Duration::from_millis(20));
     let registry = Registry::builder().bind("lite", settings).build().expect("good settings");
@@ -323,7 +323,7 @@ async fn a_database_that_is_locked_is_transient_on_sqlite() {
 
 /// The words of one server are not those of another, and the code is the same.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_victim_of_a_server_that_speaks_german_is_known_by_its_code() {
+async fn deadlock_on_a_german_server_is_recognized_by_its_code() {
     async fn works(
         registry: Registry,
         both: Arc<Barrier>,
@@ -354,7 +354,7 @@ async fn a_victim_of_a_server_that_speaks_german_is_known_by_its_code() {
 /// PostgreSQL says of such a transaction that it has failed, and not again why; MariaDB has forgotten the error when
 /// another statement was run.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_victim_that_goes_on_is_transient_and_stores_nothing() {
+async fn deadlock_victim_that_continues_is_transient_and_stores_nothing() {
     async fn in_work<B: Bind>(
         registry: Registry,
         both: Arc<Barrier>,

@@ -46,7 +46,7 @@ async fn committed(registry: &Registry) -> Vec<i32> {
 
 /// The closure has returned `Ok` by then.
 #[tokio::test]
-async fn a_conflict_that_only_the_commit_notices_is_run_again() {
+async fn conflict_noticed_at_the_commit_is_retried() {
     let registry = registry(&postgres().database("work")).await;
     let runs = AtomicU32::new(0);
     let options = WorkOptions::new().serializable().retries(3);
@@ -66,7 +66,7 @@ async fn a_conflict_that_only_the_commit_notices_is_run_again() {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_for_good_is_not_run_again() {
+async fn permanent_failure_of_a_commit_is_not_retried() {
     let registry = registry(&postgres().database("work")).await;
     let runs = AtomicU32::new(0);
     let outcome = registry.transaction_with(WorkOptions::new().retries(3), async |work| {
@@ -79,7 +79,7 @@ async fn a_commit_that_fails_for_good_is_not_run_again() {
 
 /// The server is at the commit when the connection breaks, and goes on with it.
 #[tokio::test]
-async fn a_commit_that_is_in_doubt_is_not_run_again() {
+async fn commit_in_doubt_is_not_retried() {
     let database = postgres().database("work");
     let proxy = Proxy::before(postgres().port()).await;
     let registry = registry(&proxy.url(&database)).await;
@@ -119,7 +119,7 @@ async fn in_commit(observer: &mut AsyncPgConnection) -> i64 {
 
 /// It was gone before the commit, and so is all that was done on it.
 #[tokio::test]
-async fn a_connection_that_is_lost_on_the_way_is_replaced_and_all_is_run_again() {
+async fn connection_lost_in_a_transaction_is_replaced_and_the_transaction_retried() {
     let database = postgres().database("work");
     let proxy = Proxy::before(postgres().port()).await;
     let registry = registry(&proxy.url(&database)).await;

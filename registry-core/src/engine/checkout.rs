@@ -103,7 +103,7 @@ impl<C: Backend> Checkout<C> {
             watch.is_for_rows.store(false, Ordering::Relaxed);
             watch.is_in_work.store(false, Ordering::Relaxed);
             watch.is_questioned.store(false, Ordering::Relaxed);
-            watch.observed.guard(false);
+            watch.observed.transaction.refuse_after_rollback(false);
             watch.set_tenant(None);
         }
         let engine = &held.engine;
@@ -247,7 +247,7 @@ impl<C: Backend> Drop for Checkout<C> {
         if let Some(watch) = lease.watch() {
             // Whatever is still to be done on it is not the borrower's.
             watch.holder.store(0, Ordering::Relaxed);
-            watch.observed.guard(false);
+            watch.observed.transaction.refuse_after_rollback(false);
         }
         // Until the opposite is known.
         lease.discard();

@@ -42,7 +42,7 @@ impl<C: Backend> TypedEngine<C> {
             let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
             streams.iter().filter_map(Weak::upgrade).collect()
         };
-        let all = join_all(streams.iter().map(|stream| stream.parted()));
+        let all = join_all(streams.iter().map(|stream| stream.stream.terminated()));
         let _ = timeout(self.settings.options.check_timeout, all).await;
     }
 

@@ -123,7 +123,7 @@ impl<C: Backend> TypedEngine<C> {
         });
         let answered = answer.await.is_ok_and(|answered| answered);
         // The question was not the borrower's.
-        watch.observed.forget_effects();
+        watch.observed.session.forget_effects();
         if answered {
             watch.rows_are_read();
             lease.keep();
@@ -281,7 +281,7 @@ impl<C: Backend> TypedEngine<C> {
         let ready = async {
             let url = match &self.settings.credentials {
                 Some(source) => {
-                    let asked = source.put_in(url).await;
+                    let asked = source.url_with_credentials(url).await;
                     &asked.map_err(ConnectError::Credentials)?
                 }
                 None => url,
@@ -291,11 +291,11 @@ impl<C: Backend> TypedEngine<C> {
             run_on_connect(&mut opened.connection, &options.on_connect).await?;
             let begins = opened.connection.begins_by_itself().await;
             let begins = begins.map_err(|error| setup_error::<C>("SELECT @@autocommit", error))?;
-            opened.observed.note_begins_by_itself(begins);
+            opened.observed.transaction.note_autocommit_off(begins);
             if !options.statement_cache {
                 opened.connection.set_prepared_statement_cache_size(CacheSize::Disabled);
             }
-            opened.observed.forget_effects();
+            opened.observed.session.forget_effects();
             Ok(opened)
         };
         // A driver, and code of the program, may panic. That must not cost the caller more than an error does.
@@ -364,7 +364,7 @@ impl<C: Backend> TypedEngine<C> {
 
     fn watch_again(&self, lease: &mut Lease<C>, slow: Option<Duration>) {
         let Some(observed) = lease.watch().map(|watch| Arc::clone(&watch.observed)) else { return };
-        observed.forget_effects();
+        observed.session.forget_effects();
         if let Some(connection) = lease.connection_mut() {
             let watch = self.watch_for(connection, observed, slow);
             lease.set_watch(watch);
@@ -383,7 +383,7 @@ impl<C: Backend> TypedEngine<C> {
 
 /// Whether there may be rows in the way that the last borrower has not read.
 fn may_have_rows<C: Backend>(watch: &Watch) -> bool {
-    C::LEAVES_ROWS && !watch.observed.is_read() && watch.may_have_rows()
+    C::LEAVES_ROWS && !watch.observed.reads_stream() && watch.may_have_rows()
 }
 
 /// For how long an answer is waited for that comes behind rows which nobody may have read: opening another

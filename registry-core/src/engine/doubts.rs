@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backend::hosts::Hosts;
+use crate::backend::host_failover::Hosts;
 
 /// For how long a server may go on counting a connection that was closed.
 const LINGER: Duration = Duration::from_secs(5);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::backend::ConnectError;
 use crate::cause::DriverError;
 #[cfg(feature = "axum")]
-use crate::settings::NotForTenant;
+use crate::settings::TenantUrlError;
 use crate::settings::{BindKey, SettingsError, UnknownBind, WrongBackend};
 
 /// Why no session could be acquired.
@@ -228,7 +228,7 @@ impl AcquireError {
     pub(crate) fn is_of_unknown_tenant(&self) -> bool {
         match self {
             Self::UnknownTenant { .. } => true,
-            Self::Resolve { source, .. } => source.is::<NotForTenant>(),
+            Self::Resolve { source, .. } => source.is::<TenantUrlError>(),
             _ => false,
         }
     }

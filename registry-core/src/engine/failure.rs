@@ -5,8 +5,8 @@ use tokio::time::timeout;
 
 use super::checkout::Checkout;
 use crate::backend::Backend;
-use crate::backend::diagnosis::Diagnosis;
-use crate::backend::observed::{ErrorClass, TransactionDoubts, TransactionStatus};
+use crate::backend::error_class::{Diagnosis, ErrorClass};
+use crate::backend::observed::{TransactionDoubts, TransactionStatus};
 
 impl<C: Backend> Checkout<C> {
     /// The error, or what the server has said when it ended the connection: the driver only reports that
@@ -16,8 +16,8 @@ impl<C: Backend> Checkout<C> {
         let (Error::DatabaseError(kind, _), Some(watch)) = (&error, self.watch()) else {
             return error;
         };
-        let is_gone = is_closed(kind) || watch.observed.last_error() == Some(ErrorClass::Fatal);
-        match watch.observed.farewell() {
+        let is_gone = is_closed(kind) || watch.observed.errors.last() == Some(ErrorClass::Fatal);
+        match watch.observed.errors.fatal_message() {
             Some(words) if is_gone => {
                 Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(words))
             }
@@ -29,7 +29,7 @@ impl<C: Backend> Checkout<C> {
     /// the server to itself, the server is asked, for `check_timeout` at the most.
     pub(crate) async fn class_of(&mut self, error: &Error) -> Option<ErrorClass> {
         let Error::DatabaseError(kind, _) = error else { return None };
-        let told = self.watch().and_then(|watch| watch.observed.last_error());
+        let told = self.watch().and_then(|watch| watch.observed.errors.last());
         if is_closed(kind) || told.is_none() && C::is_fatal(error) {
             return Some(ErrorClass::Fatal);
         }
@@ -38,10 +38,10 @@ impl<C: Backend> Checkout<C> {
         if let Some(watch) = self.watch() {
             watch.hear_errors(is_to_write);
         }
-        let class = self.watch().and_then(|watch| watch.observed.last_error());
+        let class = self.watch().and_then(|watch| watch.observed.errors.last());
         if class == Some(ErrorClass::ReadOnly) {
             // The same code is that of a transaction which only reads, and will refuse a write for ever.
-            let server = self.watch().and_then(|watch| watch.observed.is_read_only_server());
+            let server = self.watch().and_then(|watch| watch.observed.role.is_read_only());
             let is_passing = is_to_write && server != Some(false);
             return Some(if is_passing { ErrorClass::ReadOnly } else { ErrorClass::Permanent });
         }
@@ -51,7 +51,7 @@ impl<C: Backend> Checkout<C> {
         }
         let diagnosis = self.watch().and_then(|watch| {
             // An error that came with the rows was none when the statement was reported.
-            watch.observed.raise(TransactionDoubts::FAILED);
+            watch.observed.transaction.raise_doubts(TransactionDoubts::FAILED);
             watch.diagnosis_of(error)
         });
         if let Some(class) = diagnosis.as_ref().and_then(Diagnosis::class) {
@@ -76,10 +76,10 @@ impl<C: Backend> Checkout<C> {
         const GONE: &str = "the connection was closed";
 
         let watch = self.watch()?;
-        let is_gone = watch.observed.is_gone()
-            || watch.is_broken() && watch.observed.last_error() == Some(ErrorClass::Fatal);
-        let words =
-            is_gone.then(|| watch.observed.farewell().unwrap_or_else(|| GONE.to_owned()))?;
+        let is_gone = watch.observed.stream.is_gone()
+            || watch.is_broken() && watch.observed.errors.last() == Some(ErrorClass::Fatal);
+        let words = is_gone
+            .then(|| watch.observed.errors.fatal_message().unwrap_or_else(|| GONE.to_owned()))?;
         Some(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(words)))
     }
 
@@ -111,7 +111,8 @@ impl<C: Backend> Checkout<C> {
 
     /// Whether the server has said that no transaction is open.
     pub(crate) fn is_outside_transaction(&self) -> bool {
-        self.watch().is_some_and(|watch| watch.observed.transaction() == TransactionStatus::Idle)
+        self.watch()
+            .is_some_and(|watch| watch.observed.transaction.status() == TransactionStatus::Idle)
     }
 }
 

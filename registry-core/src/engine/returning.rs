@@ -106,19 +106,19 @@ fn what_to_do<C: Backend>(
     let is_unfinished =
         matches!(transaction, Transaction::Unfinished) || is_cut_short || watch.is_broken();
     let observed = &watch.observed;
-    if !is_unfinished && observed.is_in_flight() {
+    if !is_unfinished && observed.stream.is_in_flight() {
         return Return::Settled;
     }
     let is_left_open = matches!(transaction, Transaction::None)
-        && match observed.transaction() {
+        && match observed.transaction.status() {
             TransactionStatus::Idle => false,
             TransactionStatus::Open => true,
             TransactionStatus::Unknown => {
-                observed.is_in_transaction() || connection.has_raw_transaction()
+                observed.may_be_in_transaction() || connection.has_raw_transaction()
             }
         };
     // An instrumentation of the borrower's own has taken the place of ours: nothing is known.
-    let is_changed = observed.is_changed() || Arc::strong_count(&watch) == 2;
+    let is_changed = observed.session.is_changed() || Arc::strong_count(&watch) == 2;
 
     if is_memory {
         let is_clean = !is_unfinished && !is_left_open && reset == ResetOnReturn::Auto;
@@ -129,11 +129,11 @@ fn what_to_do<C: Backend>(
     let is_full =
         is_changed || reset == ResetOnReturn::Full && options.pooler != Pooler::Transaction;
     // What was changed can be undone in place where it is known what statements the server still has.
-    let is_replaced = is_full && C::FULL_RESET.is_none() || is_changed && !observed.is_read();
+    let is_replaced = is_full && C::FULL_RESET.is_none() || is_changed && !observed.reads_stream();
     if is_unfinished {
         return Return::Never;
     }
-    if observed.is_irreversible() || is_replaced {
+    if observed.session.is_irreversible() || is_replaced {
         return Return::Dismissed;
     }
     let cleaning = Cleaning {
@@ -152,7 +152,7 @@ async fn settle<C: Backend>(mut held: Held<C>) {
     let engine = Arc::clone(held.engine());
     let Some(lease) = held.lease_mut() else { return };
     let Some(observed) = lease.watch().map(|watch| Arc::clone(&watch.observed)) else { return };
-    let is_settled = timeout(GRACE, observed.settled()).await.is_ok();
+    let is_settled = timeout(GRACE, observed.stream.all_answered()).await.is_ok();
     let options = &engine.settings.options;
     match what_to_do(lease, options, false) {
         Return::Now if is_settled => keep(lease),
@@ -226,7 +226,9 @@ async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
     let options = &engine.settings.options;
     let Some(lease) = held.lease_mut() else { return };
     let Some(watch) = lease.watch().map(Arc::clone) else { return };
-    let is_all = |count: u64| !watch.observed.is_read() || watch.observed.prepared() == count;
+    let is_all = |count: u64| {
+        !watch.observed.reads_stream() || watch.observed.session.prepared_count() == count
+    };
     // What follows is nothing for an instrumentation of the borrower's own.
     engine.watch_cleaning(lease);
     let Some(connection) = lease.connection_mut() else { return };
@@ -261,7 +263,8 @@ async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
     })
     .await;
     // The server has the last word on whether a transaction is open.
-    let is_open = |watch: &Arc<Watch>| watch.observed.transaction() == TransactionStatus::Open;
+    let is_open =
+        |watch: &Arc<Watch>| watch.observed.transaction.status() == TransactionStatus::Open;
     if let Ok(true) = cleaned
         && !lease.watch().is_none_or(is_open)
     {

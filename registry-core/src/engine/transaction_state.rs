@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::AnyEngine;
 use super::checkout::Checkout;
 use crate::backend::Backend;
-use crate::backend::diagnosis::Diagnosis;
-use crate::backend::observed::{ErrorClass, SessionEffects, TransactionDoubts, TransactionStatus};
+use crate::backend::error_class::{Diagnosis, ErrorClass};
+use crate::backend::observed::{SessionEffects, TransactionDoubts, TransactionStatus};
 
 /// What is known of a transaction since its begin.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl TransactionState {
 impl<C: Backend> Checkout<C> {
     /// Whether the server or the driver tells when a transaction ends.
     fn tells_of_ends(&self) -> bool {
-        C::KNOWS_TRANSACTIONS || self.watch().is_some_and(|watch| watch.observed.is_read())
+        C::KNOWS_TRANSACTIONS || self.watch().is_some_and(|watch| watch.observed.reads_stream())
     }
 
     /// The statement that marks a transaction, where that is needed.
@@ -68,9 +68,9 @@ impl<C: Backend> Checkout<C> {
     /// Begins to look after a transaction that was just begun, and marked.
     pub(crate) fn standing(&self) -> TransactionState {
         if let Some(watch) = self.watch() {
-            watch.observed.take_questions();
+            watch.observed.transaction.take_doubts();
             watch.is_questioned.store(true, Ordering::Relaxed);
-            watch.observed.guard(true);
+            watch.observed.transaction.refuse_after_rollback(true);
         }
         self.standing_inside()
     }
@@ -78,13 +78,13 @@ impl<C: Backend> Checkout<C> {
     /// Has statements be run again, where the transaction that they belonged to is gone.
     pub(crate) fn unguard(&self) {
         if let Some(watch) = self.watch() {
-            watch.observed.guard(false);
+            watch.observed.transaction.refuse_after_rollback(false);
         }
     }
 
     /// Begins to look after a transaction inside another one, whose questions stay its own.
     pub(crate) fn standing_inside(&self) -> TransactionState {
-        let ends = self.watch().map(|watch| watch.observed.ends());
+        let ends = self.watch().map(|watch| watch.observed.transaction.end_counts());
         TransactionState {
             ends: ends.unwrap_or_default(),
             over: None,
@@ -103,9 +103,9 @@ impl<C: Backend> Checkout<C> {
 
     fn seen(&mut self, before: (u32, u32)) -> Option<TransactionEnd> {
         let observed = &self.watch()?.observed;
-        let (ends, rollbacks) = observed.ends();
+        let (ends, rollbacks) = observed.transaction.end_counts();
         if ends != before.0
-            || observed.is_read() && observed.transaction() == TransactionStatus::Idle
+            || observed.reads_stream() && observed.transaction.status() == TransactionStatus::Idle
         {
             return Some(TransactionEnd::Ended);
         }
@@ -117,14 +117,17 @@ impl<C: Backend> Checkout<C> {
         }
         // What is not answered may have been done.
         let observed = &self.watch()?.observed;
-        let may_end = observed.is_ending() || observed.questions().has(TransactionDoubts::ENDED);
+        let may_end = observed.transaction.may_be_ending()
+            || observed.transaction.doubts().has(TransactionDoubts::ENDED);
         (may_end && !self.is_fit()).then_some(TransactionEnd::Ended)
     }
 
     /// Whether the server has not answered all of a statement that may have ended the transaction, though its outcome
     /// is known: PostgreSQL tells of a `COMMIT` that has failed by the status that follows the error.
     pub(crate) fn is_unanswered(&self) -> bool {
-        self.watch().is_some_and(|watch| watch.observed.is_read() && watch.observed.is_in_flight())
+        self.watch().is_some_and(|watch| {
+            watch.observed.reads_stream() && watch.observed.stream.is_in_flight()
+        })
     }
 
     /// Waits for the rest of an answer, for `check_timeout` at the most.
@@ -135,7 +138,9 @@ impl<C: Backend> Checkout<C> {
         }
         let Some(observed) = self.watch().map(|watch| Arc::clone(&watch.observed)) else { return };
         let limit = self.engine().settings().options.check_timeout;
-        if timeout(limit, observed.settled()).await.is_err() && observed.is_ending() {
+        if timeout(limit, observed.stream.all_answered()).await.is_err()
+            && observed.transaction.may_be_ending()
+        {
             // What is not answered may have been done.
             standing.has_ended();
         }
@@ -149,14 +154,14 @@ impl<C: Backend> Checkout<C> {
         self.mark().is_some()
             && !standing.is_ending
             && (standing.pending != TransactionDoubts::default()
-                || self
-                    .watch()
-                    .is_some_and(|watch| watch.observed.questions().has(asked) || watch.is_blind()))
+                || self.watch().is_some_and(|watch| {
+                    watch.observed.transaction.doubts().has(asked) || watch.is_blind()
+                }))
     }
 
     fn take_questions(&self) -> TransactionDoubts {
         let Some(watch) = self.watch() else { return TransactionDoubts::default() };
-        let questions = watch.observed.take_questions();
+        let questions = watch.observed.transaction.take_doubts();
         match watch.is_blind() {
             // Anything may have been run.
             true => questions.and(TransactionDoubts::ENDED).and(TransactionDoubts::SAVEPOINT),
@@ -245,7 +250,8 @@ impl<C: Backend> Checkout<C> {
         let asked = TransactionDoubts::ENDED.and(TransactionDoubts::FAILED);
         let may_be_another = self.has_questions(standing)
             && self.watch().is_some_and(|watch| {
-                watch.is_blind() || watch.observed.questions().and(standing.pending).has(asked)
+                watch.is_blind()
+                    || watch.observed.transaction.doubts().and(standing.pending).has(asked)
             });
         if !may_be_another {
             return Ok(self.look(standing).await);
@@ -272,16 +278,16 @@ impl<C: Backend> Checkout<C> {
         C::FAILS_IF_ABORTED.is_some()
             && self.watch().is_none_or(|watch| {
                 let observed = &watch.observed;
-                observed.has_failed()
-                    || observed.is_in_flight()
-                    || observed.transaction() == TransactionStatus::Unknown
+                observed.transaction.is_aborted()
+                    || observed.stream.is_in_flight()
+                    || observed.transaction.status() == TransactionStatus::Unknown
             })
     }
 
     /// Whether statements were run since the last time after which only the server knows how the transaction stands.
     pub(crate) fn may_have_failed(&self) -> bool {
         self.watch().is_some_and(|watch| {
-            watch.observed.questions() != TransactionDoubts::default() || watch.is_blind()
+            watch.observed.transaction.doubts() != TransactionDoubts::default() || watch.is_blind()
         })
     }
 
@@ -301,7 +307,7 @@ impl<C: Backend> Checkout<C> {
             diagnosis.set(class);
         }
         if let Some(watch) = self.watch() {
-            watch.observed.note_said(&message, class);
+            watch.observed.errors.remember_text(&message, class);
             watch.note_class(class);
         }
         Some(class)
@@ -318,7 +324,7 @@ impl<C: Backend> Checkout<C> {
     fn settle(&self, left: Option<SessionEffects>) {
         self.restore(left);
         if let Some(watch) = self.watch() {
-            watch.observed.take_questions();
+            watch.observed.transaction.take_doubts();
         }
     }
 }

@@ -424,7 +424,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
         let sessions = self.held_by_caller(|watch| {
             let is_idle = !watch.lets_go_by_itself()
                 && !watch.is_cut_short()
-                && !watch.observed.is_in_flight();
+                && !watch.observed.stream.is_in_flight();
             statements += if is_idle { watch.started() } else { 0 };
             is_idle
         });
@@ -442,7 +442,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
     fn is_at_work(&self, task: u64) -> bool {
         let is_at_statement = |watch: &Watch| {
             watch.is_in_work.load(Ordering::Relaxed)
-                && (watch.is_cut_short() || watch.observed.is_in_flight())
+                && (watch.is_cut_short() || watch.observed.stream.is_in_flight())
         };
         self.held_by(task, is_at_statement) > 0
     }

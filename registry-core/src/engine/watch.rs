@@ -15,11 +15,9 @@ use diesel::result::{DatabaseErrorKind, Error};
 
 use super::doubts::{Doubts, Heard, Open};
 use super::stats::slow_query;
-use crate::backend::diagnosis::{Diagnosis, LastError, is_transient};
 use crate::backend::driver::sql_of;
-use crate::backend::observed::{
-    ERRORS_KEPT, ErrorClass, Observed, SessionEffects, TransactionDoubts,
-};
+use crate::backend::error_class::{Diagnosis, ErrorClass, LastError, is_transient};
+use crate::backend::observed::{ERRORS_KEPT, Observed, SessionEffects, TransactionDoubts};
 use crate::engine::caller::Caller;
 use crate::settings::BindKey;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
@@ -120,7 +118,7 @@ impl Watch {
     /// Notes that rows were left that are still to come.
     pub(super) fn abandon_rows(&self) {
         // A stream that is read shows it by itself, and also when they have come after all.
-        if !self.observed.is_read() {
+        if !self.observed.reads_stream() {
             self.is_abandoned.store(true, Ordering::Relaxed);
         }
     }
@@ -139,7 +137,8 @@ impl Watch {
     /// Whether prepared statements no longer fit their tables, on this connection or on another of the
     /// engine; asks once.
     pub(super) fn take_stale_plans(&self) -> bool {
-        self.observed.take_dropped() | self.heard.take_stale_plans(&self.doubts)
+        self.observed.session.take_may_have_deallocated()
+            | self.heard.take_stale_plans(&self.doubts)
     }
 
     /// Whether nothing but another connection will do, by what others of the engine have found out.
@@ -160,7 +159,7 @@ impl Watch {
     pub(super) fn note_read_only_server(&self) {
         self.is_broken.store(true, Ordering::Relaxed);
         self.doubts.roles.fetch_add(1, Ordering::Relaxed);
-        if let Some(place) = self.observed.place() {
+        if let Some(place) = self.observed.stream.host() {
             self.doubts.hosts.failed(place.to_owned());
         }
     }
@@ -212,16 +211,16 @@ impl Watch {
 
     fn note_last_error(&self, error: &Error, judge: Judge) {
         let Some(last) = LastError::new(error) else { return };
-        match self.observed.last_error() {
+        match self.observed.errors.last() {
             // The same code is that of a transaction which only reads, and will refuse a write for ever.
             Some(ErrorClass::ReadOnly)
-                if !judge.is_to_write || self.observed.is_read_only_server() == Some(false) =>
+                if !judge.is_to_write || self.observed.role.is_read_only() == Some(false) =>
             {
                 last.diagnosis().set(ErrorClass::Permanent);
             }
             Some(class) => last.diagnosis().set(class),
             None if matches!(error, Error::DatabaseError(DatabaseErrorKind::Unknown, _)) => {
-                self.observed.raise(TransactionDoubts::FAILED);
+                self.observed.transaction.raise_doubts(TransactionDoubts::FAILED);
             }
             None => {}
         }
@@ -234,24 +233,24 @@ impl Watch {
 
     /// What was left behind so far, to be restored after statements that are not the borrower's.
     pub(super) fn left(&self) -> SessionEffects {
-        self.observed.left()
+        self.observed.session.effects()
     }
 
     pub(super) fn restore(&self, left: SessionEffects) {
-        self.observed.restore(left);
+        self.observed.session.restore_effects(left);
     }
 
     fn note_error(&self, error: &Error, judge: Judge) {
         self.note_last_error(error, judge);
         // The code of the server says it better than a text.
-        if self.observed.last_error().is_none() && (judge.is_fatal)(error) {
+        if self.observed.errors.last().is_none() && (judge.is_fatal)(error) {
             self.is_broken.store(true, Ordering::Relaxed);
         }
         self.hear_errors(judge.is_to_write);
-        if self.observed.last_error().is_none() && is_transient(None, error) {
+        if self.observed.errors.last().is_none() && is_transient(None, error) {
             self.has_failed_in_passing.store(true, Ordering::Relaxed);
         }
-        let (None, Error::DatabaseError(kind, _)) = (self.observed.last_error(), error) else {
+        let (None, Error::DatabaseError(kind, _)) = (self.observed.errors.last(), error) else {
             return;
         };
         match kind {
@@ -270,7 +269,7 @@ impl Watch {
 
     /// Draws the consequences of the errors that the server has sent.
     pub(super) fn hear_errors(&self, is_to_write: bool) {
-        for class in self.observed.take_unheard() {
+        for class in self.observed.errors.take_new() {
             match class {
                 ErrorClass::StalePlan => {
                     self.note_class(class);
@@ -289,7 +288,7 @@ impl Watch {
                 // A transaction of the borrower's that only reads is refused with the same code, while the
                 // server says of itself that it takes writes.
                 ErrorClass::ReadOnly
-                    if is_to_write && self.observed.is_read_only_server() != Some(false) =>
+                    if is_to_write && self.observed.role.is_read_only() != Some(false) =>
                 {
                     self.note_read_only_server();
                 }
@@ -333,15 +332,15 @@ impl Instrumentation for Watcher {
                 if self.watch.holder.load(Ordering::Relaxed) != 0 {
                     self.watch.is_held_by(Caller::current());
                 }
-                self.watch.observed.forget_error();
+                self.watch.observed.errors.forget_last();
                 if self.watch.is_questioned.load(Ordering::Relaxed)
-                    && !self.watch.observed.is_read()
+                    && !self.watch.observed.reads_stream()
                     && !self.judge.knows_transactions
                 {
                     // Before its end, which may never be reported.
                     let note = |sql: &str| {
                         if self.judged.effects(self.judge.dialect, sql).may_end {
-                            self.watch.observed.raise(TransactionDoubts::ENDED);
+                            self.watch.observed.transaction.raise_doubts(TransactionDoubts::ENDED);
                         }
                     };
                     let _ = write!(Statements(note), "{}", sql_of(query));
@@ -358,7 +357,7 @@ impl Instrumentation for Watcher {
                 if let Some(error) = error {
                     self.watch.note_error(error, self.judge);
                 }
-                if !self.watch.observed.is_read() {
+                if !self.watch.observed.reads_stream() {
                     let (observed, judge) = (&self.watch.observed, self.judge);
                     // The drivers write the statement in one piece, which is looked at in place.
                     let note = |sql: &str| {
@@ -369,7 +368,7 @@ impl Instrumentation for Watcher {
                             effects.transaction = TransactionEffect::None;
                         }
                         observed.note_effects(effects);
-                        observed.raise(questions(sql, effects, may_have_rows));
+                        observed.transaction.raise_doubts(questions(sql, effects, may_have_rows));
                     };
                     let _ = write!(Statements(note), "{query}");
                 }

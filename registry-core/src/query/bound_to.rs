@@ -70,10 +70,10 @@ impl<Q: fmt::Debug, B> fmt::Debug for BoundTo<Q, B> {
 
 impl<Q: AsQuery, B> AsQuery for BoundTo<Q, B> {
     type SqlType = Q::SqlType;
-    type Query = Told<Q::Query, B>;
+    type Query = BoundToQuery<Q::Query, B>;
 
     fn as_query(self) -> Self::Query {
-        Told { query: self.query.as_query(), bind: PhantomData }
+        BoundToQuery { query: self.query.as_query(), bind: PhantomData }
     }
 }
 
@@ -99,22 +99,22 @@ impl<DB: Backend, Q: QueryFragment<DB>, B> QueryFragment<DB> for BoundTo<Q, B> {
 
 /// What [`BoundTo`] is when it is run: a table, for one, is no query until then.
 #[derive(Debug)]
-pub struct Told<Q, B> {
+pub struct BoundToQuery<Q, B> {
     query: Q,
     bind: PhantomData<fn() -> B>,
 }
 
-impl<Q: Query, B> Query for Told<Q, B> {
+impl<Q: Query, B> Query for BoundToQuery<Q, B> {
     type SqlType = Q::SqlType;
 }
 
-impl<Q: QueryId, B> QueryId for Told<Q, B> {
+impl<Q: QueryId, B> QueryId for BoundToQuery<Q, B> {
     type QueryId = Q::QueryId;
 
     const HAS_STATIC_QUERY_ID: bool = Q::HAS_STATIC_QUERY_ID;
 }
 
-impl<DB: Backend, Q: QueryFragment<DB>, B> QueryFragment<DB> for Told<Q, B> {
+impl<DB: Backend, Q: QueryFragment<DB>, B> QueryFragment<DB> for BoundToQuery<Q, B> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         self.query.walk_ast(out)
     }

@@ -13,21 +13,21 @@ use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::{QueryResult, debug_query};
 
-use super::check::Kind;
+use super::check::QueryType;
 use crate::backend::driver::sql_of;
 
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
-pub struct Erased<'q, DB, ST> {
+pub struct ErasedQuery<'q, DB, ST> {
     /// Empty only while it is dropped.
     query: Option<Boxed<'q, DB>>,
-    home: Option<Place<'q, DB>>,
-    shape: Shape,
+    return_slot: Option<ReturnSlot<'q, DB>>,
+    identity: TypeIdentity,
     row: PhantomData<fn() -> ST>,
 }
 
 /// What is left of its type.
 #[derive(Clone, Copy)]
-struct Shape {
+struct TypeIdentity {
     type_name: &'static str,
     code: usize,
 }
@@ -39,26 +39,30 @@ fn code_of<DB: Backend, Q: QueryFragment<DB>>() -> usize {
 }
 
 type Boxed<'q, DB> = Box<dyn QueryFragment<DB> + Send + 'q>;
-type Place<'q, DB> = Arc<Mutex<Option<Boxed<'q, DB>>>>;
+type ReturnSlot<'q, DB> = Arc<Mutex<Option<Boxed<'q, DB>>>>;
 
 /// Where a query is to be found again when diesel-async has dropped it, which takes queries by value.
-pub(super) struct Home<'q, DB, ST> {
-    place: Option<Place<'q, DB>>,
-    shape: Shape,
+pub(super) struct RetryQuery<'q, DB, ST> {
+    slot: Option<ReturnSlot<'q, DB>>,
+    identity: TypeIdentity,
     row: PhantomData<fn() -> ST>,
 }
 
-impl<'q, DB: Backend, ST> Erased<'q, DB, ST> {
+impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
     pub(super) fn new<Q: QueryFragment<DB> + Send + 'q>(query: Q) -> Self {
-        let shape = Shape { type_name: type_name::<Q>(), code: code_of::<DB, Q>() };
-        Self { query: Some(Box::new(query)), home: None, shape, row: PhantomData }
+        let identity = TypeIdentity { type_name: type_name::<Q>(), code: code_of::<DB, Q>() };
+        Self { query: Some(Box::new(query)), return_slot: None, identity, row: PhantomData }
     }
 
-    /// The query, and where it will be found again if `is_kept`.
-    pub(super) fn lent(mut self, is_kept: bool) -> (Self, Home<'q, DB, ST>) {
-        self.home = is_kept.then(Arc::default);
-        let home = Home { place: self.home.clone(), shape: self.shape, row: PhantomData };
-        (self, home)
+    /// The query, and where it will be found again if `may_retry`.
+    pub(super) fn split_for_retry(mut self, may_retry: bool) -> (Self, RetryQuery<'q, DB, ST>) {
+        self.return_slot = may_retry.then(Arc::default);
+        let return_slot = RetryQuery {
+            slot: self.return_slot.clone(),
+            identity: self.identity,
+            row: PhantomData,
+        };
+        (self, return_slot)
     }
 
     fn query(&self) -> &(dyn QueryFragment<DB> + Send + 'q) {
@@ -69,29 +73,29 @@ impl<'q, DB: Backend, ST> Erased<'q, DB, ST> {
     }
 
     /// What kind of query it is, if it is run for the bind of that key.
-    pub(super) fn kind(&self, key: &'static str) -> Kind {
-        let Shape { type_name, code } = self.shape;
-        Kind { type_name, code, key }
+    pub(super) fn kind(&self, key: &'static str) -> QueryType {
+        let TypeIdentity { type_name, code } = self.identity;
+        QueryType { type_name, code, key }
     }
 }
 
-impl<DB, ST> Drop for Erased<'_, DB, ST> {
+impl<DB, ST> Drop for ErasedQuery<'_, DB, ST> {
     fn drop(&mut self) {
-        if let Some(home) = self.home.take() {
-            *home.lock().unwrap_or_else(PoisonError::into_inner) = self.query.take();
+        if let Some(return_slot) = self.return_slot.take() {
+            *return_slot.lock().unwrap_or_else(PoisonError::into_inner) = self.query.take();
         }
     }
 }
 
-impl<'q, DB, ST> Home<'q, DB, ST>
+impl<'q, DB, ST> RetryQuery<'q, DB, ST>
 where
     DB: Backend<QueryBuilder: Default> + Default,
 {
     /// The query, if it was kept, and is one that leaves nothing behind when it fails outside a transaction.
-    pub(super) fn into_repeatable(self) -> Option<Erased<'q, DB, ST>> {
-        let query = self.place?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let Self { shape, row, .. } = self;
-        let query = Erased { query: Some(query), home: None, shape, row };
+    pub(super) fn into_query_if_repeatable(self) -> Option<ErasedQuery<'q, DB, ST>> {
+        let query = self.slot?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let Self { identity, row, .. } = self;
+        let query = ErasedQuery { query: Some(query), return_slot: None, identity, row };
         // A procedure can commit a part of its work, so that the statement is not rolled back as a whole.
         let sql = sql_of(&debug_query::<DB, _>(&query));
         let word = sql.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
@@ -102,25 +106,25 @@ where
     }
 }
 
-impl<DB, ST> Query for Erased<'_, DB, ST> {
+impl<DB, ST> Query for ErasedQuery<'_, DB, ST> {
     type SqlType = ST;
 }
 
 /// Its prepared statement is found by its SQL.
-impl<DB, ST> QueryId for Erased<'_, DB, ST> {
+impl<DB, ST> QueryId for ErasedQuery<'_, DB, ST> {
     type QueryId = ();
 
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<DB: Backend, ST> QueryFragment<DB> for Erased<'_, DB, ST> {
+impl<DB: Backend, ST> QueryFragment<DB> for ErasedQuery<'_, DB, ST> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         self.query().walk_ast(out)
     }
 }
 
-impl<DB, ST> fmt::Debug for Erased<'_, DB, ST> {
+impl<DB, ST> fmt::Debug for ErasedQuery<'_, DB, ST> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Erased")
+        f.write_str("ErasedQuery")
     }
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use diesel::result::Error as DieselError;
 
-use crate::backend::diagnosis::{self, Diagnosis};
-use crate::backend::observed::ErrorClass;
+use crate::backend::error_class::{self, Diagnosis, ErrorClass};
 use crate::settings::BindKey;
 
 /// A query failed on a session that was to be had.
@@ -34,7 +33,7 @@ pub(crate) struct Origin {
 
 impl QueryError {
     pub(crate) fn new(origin: Origin, class: Option<ErrorClass>, source: DieselError) -> Self {
-        let diagnosis = if class.is_none() { diagnosis::of(&source) } else { None };
+        let diagnosis = if class.is_none() { error_class::diagnosis_of(&source) } else { None };
         Self { origin, class, diagnosis, source }
     }
 
@@ -64,7 +63,7 @@ impl QueryError {
 
     pub(crate) fn class(&self) -> Option<ErrorClass> {
         let diagnosed = || self.diagnosis.as_ref().and_then(Diagnosis::class);
-        self.class.or_else(diagnosed).or_else(|| diagnosis::by_text(&self.source))
+        self.class.or_else(diagnosed).or_else(|| error_class::class_by_text(&self.source))
     }
 
     /// Whether the same query may succeed a little later, with nothing changed: a deadlock, a serialization
@@ -75,7 +74,7 @@ impl QueryError {
     /// it is Diesel's [`DatabaseErrorKind`], or SQLite's text.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        diagnosis::is_transient(self.class(), &self.source)
+        error_class::is_transient(self.class(), &self.source)
     }
 }
 

@@ -9,14 +9,14 @@ use std::panic::Location;
 
 use diesel::result::Error as DieselError;
 
+use super::error::QueryError;
 use super::executor::Lender;
 use super::executor::lease::{Lease, origin};
 use crate::backend::driver::Driver;
-use crate::backend::observed::ErrorClass;
-use crate::query::QueryError;
+use crate::backend::error_class::ErrorClass;
 
 /// Whether a query that is run on `E` may be run again.
-pub(super) fn may_be_repeated<E: Lender<B>, B>(again: Option<&E>) -> bool {
+pub(super) fn may_retry<E: Lender<B>, B>(again: Option<&E>) -> bool {
     <E::Connection as Driver>::HAS_STALE_STATEMENTS && again.is_some()
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn failed<E: Lender<B>, B>(
 /// A lease and a query for a second try, or the error of the first one.
 ///
 /// `query` has the query if it can be run twice, and `again` is emptied: there is no third try.
-pub(super) async fn once_more<E: Lender<B>, B, Q>(
+pub(super) async fn prepare_retry<E: Lender<B>, B, Q>(
     mut lease: E::Lease,
     error: DieselError,
     query: impl FnOnce() -> Option<Q> + Send,

@@ -12,32 +12,31 @@ use diesel_async::methods::LoadQuery;
 use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 
-use super::BackendOf;
-use super::erased::Erased;
-use super::executor::Lender;
+use super::erased::ErasedQuery;
+use super::error::QueryError;
 use super::executor::lease::{Lease, origin};
-use super::retry::{may_be_repeated, once_more};
+use super::executor::{Lender, LenderBackend};
+use super::retry::{may_retry, prepare_retry};
 use crate::engine::OpenRows;
-use crate::query::QueryError;
 
 /// The rows of a query as they are asked for: see
 /// [`RunQueryDsl::load_stream`](super::RunQueryDsl::load_stream).
 ///
-/// It has the connection until it is dropped. If that is before its end, the connection is not lent again
+/// It has the connection until it is dropped. If that is before its end, the connection is not split_for_retry again
 /// unless the rest arrives at once, and the statement is cancelled on the server.
 #[must_use = "rows only come when they are asked for"]
 pub struct Rows<'q, U, E> {
     /// diesel-async's own stream borrows its connection. Both live in this future, which hands the rows
     /// out one by one.
     run: Option<BoxFuture<'q, ()>>,
-    place: Place<U, E>,
+    slot: EventSlot<U, E>,
 }
 
 impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
     /// Runs `query` on the connection of `lease`, and has that from then on.
     pub(super) async fn of<E, B, ST>(
         mut lease: E::Lease,
-        mut query: Erased<'q, BackendOf<E, B>, ST>,
+        mut query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
         mut again: Option<E>,
         at: &'static Location<'static>,
     ) -> Result<Self, X>
@@ -45,23 +44,23 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
         E: Lender<B, Error = X> + 'q,
         B: 'static,
         ST: 'static,
-        Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
+        ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     {
-        let place = Place::default();
-        let filled = place.clone();
+        let slot = EventSlot::default();
+        let filled = slot.clone();
         let run = async move {
             loop {
                 if let Some(checkout) = lease.checkout() {
                     checkout.mark_for_rows();
                 }
-                let (sent, home) = query.lent(may_be_repeated::<E, B>(again.as_ref()));
+                let (sent, retry_query) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
                 let mut open = OpenRows::of(lease.checkout());
                 let database = origin(&mut lease);
                 let error = match sent.internal_load(lease.connection()).await {
                     Ok(rows) => {
                         let mut rows = pin!(rows);
                         open.begin();
-                        filled.put(Event::Begun).await;
+                        filled.put(Event::Started).await;
                         let error = loop {
                             let row = match rows.next().await {
                                 Some(Ok(row)) => Ok(row),
@@ -81,14 +80,14 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
                     }
                     Err(error) => error,
                 };
-                let kept = || home.into_repeatable();
-                match once_more::<E, B, _>(lease, error, kept, &mut again, at).await {
+                let kept = || retry_query.into_query_if_repeatable();
+                match prepare_retry::<E, B, _>(lease, error, kept, &mut again, at).await {
                     Ok(next) => (lease, query) = next,
                     Err(error) => return filled.put(Event::Row(Err(error))).await,
                 }
             }
         };
-        let mut rows = Self { run: Some(Box::pin(run)), place };
+        let mut rows = Self { run: Some(Box::pin(run)), slot };
         match poll_fn(|cx| rows.poll_event(cx)).await {
             Some(Event::Row(Err(error))) => Err(error),
             _ => Ok(rows),
@@ -98,7 +97,7 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
 
 enum Event<U, E> {
     /// The query was sent, and nothing was wrong with it.
-    Begun,
+    Started,
     Row(Result<U, E>),
 }
 
@@ -106,7 +105,7 @@ impl<U, E> Rows<'_, U, E> {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<U, E>>> {
         let Some(run) = &mut self.run else { return Poll::Ready(None) };
         let is_done = run.as_mut().poll(cx).is_ready();
-        let event = self.place.take();
+        let event = self.slot.take();
         if is_done {
             self.run = None;
         }
@@ -124,7 +123,7 @@ impl<U, E> Stream for Rows<'_, U, E> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<U, E>>> {
         self.poll_event(cx).map(|event| match event {
             Some(Event::Row(row)) => Some(row),
-            Some(Event::Begun) | None => None,
+            Some(Event::Started) | None => None,
         })
     }
 }
@@ -136,9 +135,9 @@ impl<U, E> fmt::Debug for Rows<'_, U, E> {
 }
 
 /// Room for one event.
-struct Place<U, E>(Arc<Mutex<Option<Event<U, E>>>>);
+struct EventSlot<U, E>(Arc<Mutex<Option<Event<U, E>>>>);
 
-impl<U, E> Place<U, E> {
+impl<U, E> EventSlot<U, E> {
     /// Puts an event here, and lets whoever polls take it.
     async fn put(&self, event: Event<U, E>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);
@@ -156,13 +155,13 @@ impl<U, E> Place<U, E> {
     }
 }
 
-impl<U, E> Clone for Place<U, E> {
+impl<U, E> Clone for EventSlot<U, E> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<U, E> Default for Place<U, E> {
+impl<U, E> Default for EventSlot<U, E> {
     fn default() -> Self {
         Self(Arc::default())
     }

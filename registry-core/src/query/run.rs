@@ -15,13 +15,12 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::time::{Instant, timeout};
 
-use super::BackendOf;
 use super::check::Check;
-use super::erased::Erased;
+use super::erased::ErasedQuery;
 use super::execute::Command;
-use super::executor::Lender;
 use super::executor::lease::Lease;
-use super::retry::{failed, may_be_repeated, once_more};
+use super::executor::{Lender, LenderBackend};
+use super::retry::{failed, may_retry, prepare_retry};
 use super::rows::Rows;
 use crate::engine::OpenRows;
 
@@ -57,14 +56,14 @@ impl<T, E> fmt::Debug for Running<'_, T, E> {
 
 pub(super) fn load<'q, E, B, ST, U>(
     on: E,
-    mut query: Erased<'q, BackendOf<E, B>, ST>,
+    mut query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
     at: &'static Location<'static>,
 ) -> Running<'q, Vec<U>, E::Error>
 where
     E: Lender<B> + 'q,
     B: 'static,
     ST: 'static,
-    Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
+    ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
     let (mut again, lease) = (on.again(), on.lease(at));
@@ -74,7 +73,7 @@ where
             return Err(failed::<E, B>(&mut lease, error).await.into());
         }
         loop {
-            let (sent, home) = query.lent(may_be_repeated::<E, B>(again.as_ref()));
+            let (sent, retry_query) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
             let error = match RunQueryDsl::load(sent, lease.connection()).await {
                 Ok(rows) => {
                     if let Some(checkout) = lease.checkout() {
@@ -84,22 +83,22 @@ where
                 }
                 Err(error) => error,
             };
-            let kept = || home.into_repeatable();
-            (lease, query) = once_more::<E, B, _>(lease, error, kept, &mut again, at).await?;
+            let kept = || retry_query.into_query_if_repeatable();
+            (lease, query) = prepare_retry::<E, B, _>(lease, error, kept, &mut again, at).await?;
         }
     })
 }
 
 pub(super) fn first<'q, E, B, ST, U>(
     on: E,
-    mut query: Erased<'q, BackendOf<E, B>, ST>,
+    mut query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
     at: &'static Location<'static>,
 ) -> Running<'q, U, E::Error>
 where
     E: Lender<B> + 'q,
     B: 'static,
     ST: 'static,
-    Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
+    ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
     let (mut again, lease) = (on.again(), on.lease(at));
@@ -109,27 +108,27 @@ where
             return Err(failed::<E, B>(&mut lease, error).await.into());
         }
         loop {
-            let (sent, home) = query.lent(may_be_repeated::<E, B>(again.as_ref()));
+            let (sent, retry_query) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
             let error = match first_row(sent, &mut lease).await {
                 Ok(row) => return Ok(row),
                 Err(error) => error,
             };
-            let kept = || home.into_repeatable();
-            (lease, query) = once_more::<E, B, _>(lease, error, kept, &mut again, at).await?;
+            let kept = || retry_query.into_query_if_repeatable();
+            (lease, query) = prepare_retry::<E, B, _>(lease, error, kept, &mut again, at).await?;
         }
     })
 }
 
 pub(super) fn stream<'q, E, B, ST, U>(
     on: E,
-    query: Erased<'q, BackendOf<E, B>, ST>,
+    query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
     at: &'static Location<'static>,
 ) -> Running<'q, Rows<'q, U, E::Error>, E::Error>
 where
     E: Lender<B> + 'q,
     B: 'static,
     ST: 'static,
-    Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
+    ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
     let (again, lease) = (on.again(), on.lease(at));
@@ -159,7 +158,7 @@ where
             return Err(failed::<E, B>(&mut lease, error).await.into());
         }
         loop {
-            let (sent, kept) = command.lent(may_be_repeated::<E, B>(again.as_ref()));
+            let (sent, kept) = command.split_for_retry(may_retry::<E, B>(again.as_ref()));
             let error = match sent.run(lease.connection()).await {
                 Ok(affected) => {
                     if let Some(checkout) = lease.checkout() {
@@ -169,16 +168,16 @@ where
                 }
                 Err(error) => error,
             };
-            (lease, command) = once_more::<E, B, _>(lease, error, kept, &mut again, at).await?;
+            (lease, command) = prepare_retry::<E, B, _>(lease, error, kept, &mut again, at).await?;
         }
     })
 }
 
-/// For how long rows are read that nobody wants, so that the connection can be lent again: another one
+/// For how long rows are read that nobody wants, so that the connection can be split_for_retry again: another one
 /// takes about as long to open.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// The first row. If more are to come, and do not come at once, the connection is not lent again.
+/// The first row. If more are to come, and do not come at once, the connection is not split_for_retry again.
 async fn first_row<'q, L, Q, U>(query: Q, lease: &mut L) -> QueryResult<U>
 where
     L: Lease,

@@ -14,7 +14,7 @@ use super::honour::{Layers, fitted};
 use super::options::OptionLayer;
 use super::ranges::check_ranges;
 use super::resolve::EngineSettings;
-use super::url::{TENANT, is_like_url};
+use super::url::{TENANT_PLACEHOLDER, is_like_url};
 use super::{BackendKind, BindSettings, DatabaseUrl, EngineOptions, migrate_url, pooler};
 use crate::settings::BindKey;
 
@@ -44,13 +44,13 @@ pub(super) struct Own {
 impl BindDefaults {
     /// The settings of an engine for the bind `key`, at another place: what `bind` does not say is
     /// as the bind itself has it.
-    pub(crate) fn engine(
+    pub(crate) fn engine_settings(
         &self,
         key: BindKey,
         bind: BindSettings,
     ) -> Result<EngineSettings, SettingsError> {
         let place = format!("settings of {:?}", key.as_str());
-        match self.engine_of_tenant(key, bind)? {
+        match self.tenant_engine_settings(key, bind)? {
             engine if self.is_isolated && engine.url.backend() == BackendKind::Sqlite => {
                 let message = "in test isolation, only the binds of the settings have copies";
                 Err(SettingsError::from_problems(vec![Problem::new(place, message)]))
@@ -61,7 +61,7 @@ impl BindDefaults {
 
     /// The same for a tenant, whose SQLite database has a copy in test isolation: these are the settings of
     /// the original.
-    pub(crate) fn engine_of_tenant(
+    pub(crate) fn tenant_engine_settings(
         &self,
         key: BindKey,
         bind: BindSettings,
@@ -87,11 +87,15 @@ impl BindDefaults {
         Self { is_isolated: true, ..self.clone() }
     }
 
-    /// How long a session of that bind is waited for, before the settings of its engine are known.
+    /// How long a session of the bind `key` is waited for, before the settings of its engine are known.
     pub(crate) fn acquire_timeout(&self, key: BindKey) -> Duration {
-        let said = self.own.get(&key).and_then(|own| own.options.said.acquire_timeout);
-        let said = said.or(self.general.said.acquire_timeout);
-        said.unwrap_or(self.base.acquire_timeout)
+        let own = self.own.get(&key).and_then(|own| own.options.said.acquire_timeout);
+        own.unwrap_or_else(|| self.general_acquire_timeout())
+    }
+
+    /// The same for a bind that has no `acquire_timeout` of its own.
+    pub(crate) fn general_acquire_timeout(&self) -> Duration {
+        self.general.said.acquire_timeout.unwrap_or(self.base.acquire_timeout)
     }
 
     /// `folder` is where relative paths begin.
@@ -154,18 +158,18 @@ impl BindDefaults {
 
 impl fmt::Debug for BindDefaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recipes").finish_non_exhaustive()
+        f.debug_struct("BindDefaults").finish_non_exhaustive()
     }
 }
 
 fn check_schema(said: &Said<String>, url: &DatabaseUrl) -> Option<Problem> {
     let message = if url.backend() != BackendKind::Postgres {
         format!("{} has no schemas in a database: only PostgreSQL has", url.backend())
-    } else if !said.value.contains(TENANT) {
-        format!("the schema of a tenant has `{TENANT}` in it")
+    } else if !said.value.contains(TENANT_PLACEHOLDER) {
+        format!("the schema of a tenant has `{TENANT_PLACEHOLDER}` in it")
     } else if url.is_per_tenant() {
         format!(
-            "`{TENANT}` in the URL gives each tenant a database, and this a schema: one will do"
+            "`{TENANT_PLACEHOLDER}` in the URL gives each tenant a database, and this a schema: one will do"
         )
     } else if said.value.contains(['\0', '"']) {
         "a schema has no quotes in its name".to_owned()

@@ -26,8 +26,9 @@ impl BindKey {
         Err(_) => unreachable!(),
     };
 
-    /// The key of a bind that has none, which is no key that settings can have.
-    pub(crate) const NONE: Self = Self { bytes: [0; Self::MAX_LEN], len: 0 };
+    /// The key of a bind that has none of its own: [`ByKey`](crate::ByKey). Settings cannot have this key, so
+    /// nothing is ever found by it.
+    pub(crate) const UNNAMED: Self = Self { bytes: [0; Self::MAX_LEN], len: 0 };
 
     /// How many characters a key has at the most.
     pub const MAX_LEN: usize = 32;

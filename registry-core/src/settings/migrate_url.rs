@@ -5,7 +5,7 @@ use std::path::Path;
 use super::bind_defaults::password_of;
 use super::draft::{BindDraft, Said};
 use super::error::Problem;
-use super::{DatabaseUrl, TENANT};
+use super::{DatabaseUrl, TENANT_PLACEHOLDER};
 
 /// What a bind says of it, checked, with the bind's password if it has none itself.
 ///
@@ -55,10 +55,10 @@ fn check(url: &DatabaseUrl, of: &DatabaseUrl) -> Result<(), String> {
     }
     match (url.is_per_tenant(), of.is_per_tenant()) {
         (true, false) => Err(format!(
-            "`{TENANT}` in `migrate_url` gives each tenant a database, and the URL of the bind does not"
+            "`{TENANT_PLACEHOLDER}` in `migrate_url` gives each tenant a database, and the URL of the bind does not"
         )),
         (false, true) => Err(format!(
-            "the bind has a database for each tenant, so `migrate_url` has `{TENANT}` in it as well"
+            "the bind has a database for each tenant, so `migrate_url` has `{TENANT_PLACEHOLDER}` in it as well"
         )),
         _ => Ok(()),
     }

@@ -94,16 +94,16 @@ pub use options::{EngineOptions, ResetOnReturn};
 pub use pooler::Pooler;
 pub use tenant_name::TenantError;
 pub use unknown_bind::UnknownBind;
+pub(crate) use url::TENANT_PLACEHOLDER;
 #[cfg(feature = "axum")]
-pub(crate) use url::NotForTenant;
-pub(crate) use url::TENANT;
+pub(crate) use url::TenantUrlError;
 pub use url::{DatabaseUrl, InvalidUrl};
 pub use work_keys::WrongKeys;
 pub use work_options::{Isolation, WorkOptions};
 
 pub(crate) use bind_defaults::BindDefaults;
 pub(crate) use credentials::CredentialSource;
-pub(crate) use resolve::{EngineSettings, FromCode, OnDemandOptions, Resolved, resolve};
+pub(crate) use resolve::{BuilderSettings, EngineSettings, OnDemandOptions, Resolved, resolve};
 pub(crate) use tenant_name::TenantName;
 
 use draft::Draft;
@@ -303,7 +303,7 @@ impl fmt::Debug for Settings {
 fn unreadable(path: &Path, source: io::Error) -> SettingsError {
     if path.to_str().is_some_and(url::is_like_url) {
         let message = "the path of a file is expected, and what stands there looks like a URL";
-        return SettingsError::of("settings file", message);
+        return SettingsError::from_problem("settings file", message);
     }
     SettingsError::Unreadable { path: path.to_owned(), source }
 }

@@ -75,14 +75,14 @@ impl Default for OnDemandOptions {
 
 /// What code says beside the settings.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct FromCode {
+pub(crate) struct BuilderSettings {
     pub(crate) binds: Vec<(String, BindSettings)>,
     /// Options for every engine, under those of the settings.
     pub(crate) options: EngineOptions,
     pub(crate) on_demand: OnDemandOptions,
     pub(crate) credentials: Vec<(String, CredentialSource)>,
     /// The binds whose settings are found for each tenant by code.
-    pub(crate) resolved: Vec<String>,
+    pub(crate) resolver_binds: Vec<String>,
 }
 
 /// What settings come to.
@@ -90,7 +90,7 @@ pub(crate) struct FromCode {
 pub(crate) struct Resolved {
     pub(crate) engines: Vec<EngineSettings>,
     /// The binds whose settings are found for each tenant by code.
-    pub(crate) resolved: Vec<BindKey>,
+    pub(crate) resolver_binds: Vec<BindKey>,
     pub(crate) bind_defaults: BindDefaults,
     pub(crate) on_demand: OnDemandOptions,
     pub(crate) problems: Vec<Problem>,
@@ -103,7 +103,7 @@ pub(crate) struct Resolved {
 /// connects to nothing.
 pub(crate) fn resolve(
     settings: &Settings,
-    code: FromCode,
+    code: BuilderSettings,
     check_url: fn(&DatabaseUrl) -> Result<(), String>,
 ) -> Resolved {
     resolve_with(settings, code, BackendKind::is_enabled, check_url)
@@ -111,17 +111,17 @@ pub(crate) fn resolve(
 
 fn resolve_with(
     settings: &Settings,
-    code: FromCode,
+    code: BuilderSettings,
     is_enabled: fn(BackendKind) -> bool,
     check_url: fn(&DatabaseUrl) -> Result<(), String>,
 ) -> Resolved {
     let Draft { binds, options: general, on_demand, overrides, mut problems } = settings.merged();
     let in_settings = binds.into_iter().map(|(key, draft)| (key, (draft, settings.base())));
     let mut binds: BTreeMap<BindKey, (BindDraft, &Path)> = in_settings.collect();
-    let nothing_said = binds.is_empty() && code.binds.is_empty() && code.resolved.is_empty();
+    let nothing_said = binds.is_empty() && code.binds.is_empty() && code.resolver_binds.is_empty();
     binds.extend(read_code(code.binds, &mut problems));
-    let resolved = read_keys(code.resolved, "tenants", &mut problems);
-    for key in &resolved {
+    let resolver_binds = read_keys(code.resolver_binds, "tenants", &mut problems);
+    for key in &resolver_binds {
         if binds.contains_key(key) {
             let message = "said twice: the settings of this bind's databases come from code";
             problems.push(Problem::new(format!("tenants({:?})", key.as_str()), message));
@@ -144,7 +144,7 @@ fn resolve_with(
     };
     for (key, source) in code.credentials {
         match BindKey::new(&key) {
-            Ok(key) if binds.contains_key(&key) || resolved.contains(&key) => {
+            Ok(key) if binds.contains_key(&key) || resolver_binds.contains(&key) => {
                 bind_defaults.credentials.insert(key, source);
             }
             _ => problems
@@ -166,7 +166,13 @@ fn resolve_with(
         problems.push(no_database(&overrides));
     }
     let on_demand = bounds(on_demand, code.on_demand, &mut problems);
-    Resolved { engines, resolved, bind_defaults, on_demand, problems: without_repetition(problems) }
+    Resolved {
+        engines,
+        resolver_binds,
+        bind_defaults,
+        on_demand,
+        problems: without_repetition(problems),
+    }
 }
 
 fn bounds(
@@ -265,7 +271,7 @@ pub(super) mod testing {
         binds: Vec<(String, BindSettings)>,
         options: &EngineOptions,
     ) -> (Vec<EngineSettings>, Vec<Problem>) {
-        let code = FromCode { binds, options: options.clone(), ..Default::default() };
+        let code = BuilderSettings { binds, options: options.clone(), ..Default::default() };
         let resolved = resolve_with(settings, code, |_| true, |_| Ok(()));
         (resolved.engines, resolved.problems)
     }
@@ -606,7 +612,7 @@ mod tests {
         let settings = toml("binds.a = 'sqlite:///a.db'\nurl = 'mysql://localhost/app'");
         let Resolved { engines, problems, .. } = resolve_with(
             &settings,
-            FromCode::default(),
+            BuilderSettings::default(),
             |backend| backend == BackendKind::Sqlite,
             |_| Ok(()),
         );

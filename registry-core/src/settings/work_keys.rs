@@ -22,7 +22,10 @@ pub struct WrongKeys {
 
 impl WrongKeys {
     /// An error if an order of commits has unknown keys, or one twice.
-    pub(crate) fn in_order<K: AsRef<str>>(keys: &[K], known: &[BindKey]) -> Result<(), Self> {
+    pub(crate) fn check_commit_order<K: AsRef<str>>(
+        keys: &[K],
+        known: &[BindKey],
+    ) -> Result<(), Self> {
         let is_repeated = |at: usize, key: &str| {
             keys[..at].iter().filter(|before| before.as_ref() == key).count() == 1
         };
@@ -35,7 +38,7 @@ impl WrongKeys {
     }
 
     /// An error if there are unknown ones among the keys.
-    pub(super) fn among<K: AsRef<str>>(keys: &[K], known: &[BindKey]) -> Result<(), Self> {
+    pub(super) fn check_known<K: AsRef<str>>(keys: &[K], known: &[BindKey]) -> Result<(), Self> {
         Self::of(unknown(keys, known), Vec::new(), known)
     }
 
@@ -97,7 +100,8 @@ mod tests {
 
     #[test]
     fn all_unknown_keys_are_named_with_the_nearest_and_those_there_are() {
-        let error = WrongKeys::in_order(&["defualt", "other", "othr", "defualt"], &known());
+        let error =
+            WrongKeys::check_commit_order(&["defualt", "other", "othr", "defualt"], &known());
         let error = error.expect_err("two are unknown");
         assert_eq!(error.unknown, ["defualt", "othr"]);
         assert_eq!(
@@ -109,21 +113,22 @@ mod tests {
 
     #[test]
     fn a_key_is_in_an_order_once() {
-        let error = WrongKeys::in_order(&["other", "default", "other", "other"], &known());
+        let error =
+            WrongKeys::check_commit_order(&["other", "default", "other", "other"], &known());
         let error = error.expect_err("one is there thrice");
         assert_eq!(
             (error.unknown.len(), error.repeated.as_slice()),
             (0, &["other".to_owned()][..])
         );
         assert_eq!(error.to_string(), "`other` is in the order of commits more than once");
-        assert_eq!(WrongKeys::in_order::<&str>(&[], &known()), Ok(()));
-        assert_eq!(WrongKeys::in_order(&["other", "default"], &known()), Ok(()));
+        assert_eq!(WrongKeys::check_commit_order::<&str>(&[], &known()), Ok(()));
+        assert_eq!(WrongKeys::check_commit_order(&["other", "default"], &known()), Ok(()));
     }
 
     #[test]
     fn what_may_have_a_password_in_it_is_not_shown() {
         let keys = ["postgres://app:zauber@db/app"];
-        let error = WrongKeys::among(&keys, &known()).expect_err("no key");
+        let error = WrongKeys::check_known(&keys, &known()).expect_err("no key");
         assert!(!format!("{error} {error:?}").contains("zauber"));
     }
 }

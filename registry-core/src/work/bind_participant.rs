@@ -20,7 +20,7 @@ use super::participant::{
 };
 use crate::backend::Backend;
 use crate::backend::driver::{self, Driver};
-use crate::backend::observed::ErrorClass;
+use crate::backend::error_class::ErrorClass;
 use crate::bind::Bind;
 use crate::engine::{TransactionEnd, TransactionState};
 use crate::session::Session;

@@ -27,7 +27,7 @@ use super::outcome::{CommitError, Committed, Outcome, WorkFailure};
 use super::participant::{CommitFailure, CommitRefusal, RollbackOutcome};
 use super::participants::Participants;
 use super::unit_of_work::UnitOfWork;
-use crate::backend::observed::ErrorClass;
+use crate::backend::error_class::ErrorClass;
 use crate::settings::{BindKey, WrongKeys};
 
 impl UnitOfWork {
@@ -67,7 +67,7 @@ impl UnitOfWork {
     /// # }
     /// ```
     pub async fn commit(mut self) -> Result<Committed, CommitError> {
-        let order = std::mem::take(&mut self.options).into_order();
+        let order = std::mem::take(&mut self.options).into_commit_order();
         self.commit_in_order(&order).await
     }
 
@@ -115,7 +115,9 @@ impl UnitOfWork {
             participants: std::mem::take(&mut self.participants),
             committed: Vec::new(),
         };
-        if let Err(wrong_keys) = WrongKeys::in_order(keys, self.sessions.registry().bind_keys()) {
+        if let Err(wrong_keys) =
+            WrongKeys::check_commit_order(keys, self.sessions.registry().bind_keys())
+        {
             let error = coordinator.roll_back_rest(None).await;
             return Err(CommitError { wrong_keys: Some(wrong_keys), ..error });
         }

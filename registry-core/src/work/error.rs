@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diesel::result::Error as DieselError;
 
-use crate::backend::diagnosis::is_transient;
+use crate::backend::error_class::is_transient;
 use crate::engine::AcquireError;
 use crate::settings::{BackendKind, BindKey, WrongKeys};
 

@@ -6,8 +6,7 @@ use std::fmt;
 use diesel::result::Error as DieselError;
 
 use super::error::WorkError;
-use crate::backend::diagnosis::is_transient;
-use crate::backend::observed::ErrorClass;
+use crate::backend::error_class::{ErrorClass, is_transient};
 use crate::settings::{BindKey, WrongKeys};
 
 /// What a unit of work has committed.

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::error::WorkError;
 use super::outcome::WorkFailure;
-use crate::backend::observed::ErrorClass;
+use crate::backend::error_class::ErrorClass;
 use crate::settings::BindKey;
 
 /// The transaction of a unit of work on one bind, without the type of the bind.

@@ -146,7 +146,7 @@ impl UnitOfWork {
 
 impl Scope {
     pub(super) fn new(sessions: SessionFactory, options: WorkOptions, made_at: CallSite) -> Self {
-        let lock = Arc::new(WorkLock::new(sessions.registry().acquire_timeout()));
+        let lock = Arc::new(WorkLock::new(sessions.registry().default_acquire_timeout()));
         Self(Arc::new(Shared { sessions, options, lock, made_at }))
     }
 
@@ -191,7 +191,7 @@ impl Scope {
 
     /// Whether the calling task is in a scope of that registry, or of a tenant of it.
     pub(crate) fn is_current_of(registry: &Registry) -> bool {
-        let is_of = |scope: &Scope| scope.0.sessions.registry().is(registry);
+        let is_of = |scope: &Scope| scope.0.sessions.registry().is_same_as(registry);
         CURRENT.try_with(is_of).unwrap_or(false)
     }
 
@@ -430,7 +430,7 @@ impl Scope {
     }
 
     async fn lock(&self, at: Option<CallSite>) -> Result<WorkGuard, WorkError> {
-        let is_at_statement = |task| self.0.sessions.registry().is_at_work(task);
+        let is_at_statement = |task| self.0.sessions.registry().is_executing_in_work(task);
         self.0.lock.lock(at, is_at_statement).await
     }
 }

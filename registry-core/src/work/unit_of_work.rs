@@ -10,7 +10,6 @@ use super::error::WorkError;
 use super::participant::Verification;
 use super::participants::{Participants, verify_open};
 use super::session_factory::SessionFactory;
-use super::sessions_for::Several;
 use crate::bind::{Bind, Bound};
 use crate::session::Session;
 use crate::settings::{BindKey, WorkOptions};
@@ -167,46 +166,6 @@ impl UnitOfWork {
         self.participants.session::<B>(index)
     }
 
-    /// The sessions of two, three or four models of different binds at once, so that they can be used beside each
-    /// other.
-    ///
-    /// They are acquired one after another, in the order of the tuple; otherwise as
-    /// [`session_for`](Self::session_for).
-    ///
-    /// # Errors
-    ///
-    /// As those of [`session_for`](Self::session_for), and [`WorkError::Twice`] if two are of one bind.
-    ///
-    /// ```
-    /// # use diesel::prelude::*;
-    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, bind_tables};
-    /// # diesel::table! { users (id) { id -> Integer, } }
-    /// # diesel::table! { events (id) { id -> Integer, } }
-    /// # bind_tables!(db = "default", backend = Sqlite; users);
-    /// # bind_tables!(db = "analytics", backend = Sqlite; events);
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Error> {
-    /// # let registry = Registry::builder()
-    /// #     .bind("default", "sqlite::memory:").bind("analytics", "sqlite::memory:").build()?;
-    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
-    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
-    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
-    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
-    /// let mut work = registry.begin();
-    /// let (users, events) = work.sessions_for::<(users::table, events::table)>().await?;
-    /// let (users, events) = tokio::try_join!(
-    ///     users::table.count().get_result::<i64>(users),
-    ///     events::table.count().get_result::<i64>(events),
-    /// )?;
-    /// assert_eq!((users, events), (0, 0));
-    /// work.commit().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn sessions_for<S: Several>(&mut self) -> Result<S::Sessions<'_>, WorkError> {
-        S::sessions(self).await
-    }
-
     /// The keys of the binds that were touched, in that order.
     ///
     /// ```
@@ -245,11 +204,11 @@ impl UnitOfWork {
             verify_open(participant, Verification::KeepSavepoints).await?;
             return Ok(index);
         }
-        self.options.check(self.sessions.registry().bind_keys())?;
+        self.options.check_keys(self.sessions.registry().bind_keys())?;
         let acquiring = self.acquiring.set();
         let session = self.sessions.session::<B>().await?;
         drop(acquiring);
-        let options = self.options.of(session.bind_key());
+        let options = self.options.for_key(session.bind_key());
         let participant = BindParticipant::begin(session, options, savepoints).await?;
         self.participants.push(Box::new(participant));
         Ok(self.participants.len() - 1)

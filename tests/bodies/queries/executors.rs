@@ -21,7 +21,7 @@ struct Archived {
 }
 
 #[tokio::test]
-async fn what_has_no_table_runs_on_sessions_or_where_it_is_told() {
+async fn queries_without_a_table_run_on_a_session_or_the_bind_they_are_given() {
     let registry = registry().await;
     let mut session = registry.session_for::<events::table>().await.expect("a session");
     let one: i32 = diesel::select(diesel::dsl::sql::<Integer>("1"))
@@ -51,7 +51,7 @@ async fn helper(connection: &mut Backend) -> QueryResult<usize> {
 }
 
 #[tokio::test]
-async fn helpers_and_transactions_of_diesel_async_go_on() {
+async fn functions_and_transactions_of_diesel_async_work_on_a_session() {
     let registry = registry().await;
     let mut session = registry.session_for::<User>().await.expect("a session");
     let error = session
@@ -78,7 +78,7 @@ async fn helpers_and_transactions_of_diesel_async_go_on() {
 }
 
 #[tokio::test]
-async fn a_stream_has_its_session_until_it_is_dropped() {
+async fn stream_holds_its_session_until_dropped() {
     let registry = registry().await;
     let in_use = || registry.status().engines.iter().map(|engine| engine.in_use).sum::<u32>();
     {
@@ -105,7 +105,7 @@ async fn a_stream_has_its_session_until_it_is_dropped() {
 }
 
 #[tokio::test]
-async fn what_types_cannot_see_is_refused_before_it_is_sent() {
+async fn tables_of_another_bind_that_types_do_not_show_are_refused_before_sending() {
     let registry = registry().await;
     let refused = |error: Error| causes(&error).join(": ");
     let said = "a query for bind `default` has the table `events`, which belongs to bind `archive`";
@@ -175,7 +175,7 @@ async fn what_types_cannot_see_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_query_beside_a_session_of_its_bind_is_warned_of() {
+async fn query_beside_a_session_of_its_bind_logs_a_warning() {
     let registry = registry().await;
     let log = captured_log();
     let warnings = |line: u32| {
@@ -226,7 +226,7 @@ impl Reports for Registry {
 }
 
 #[tokio::test]
-async fn futures_can_be_sent_to_other_tasks() {
+async fn query_futures_are_send() {
     let registry = registry().await;
     let task = tokio::spawn({
         let registry = registry.clone();

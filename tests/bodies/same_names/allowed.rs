@@ -23,7 +23,7 @@ mod archived {
 }
 
 #[tokio::test]
-async fn what_is_right_runs() {
+async fn queries_within_one_bind_run_beside_tables_of_the_same_name() {
     let registry = registry().await;
     let ids = |rows: Vec<i32>| rows;
 

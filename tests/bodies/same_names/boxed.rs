@@ -19,7 +19,7 @@ macro_rules! own_name {
 }
 
 #[tokio::test]
-async fn what_is_in_a_box_goes_by_name() {
+async fn boxed_tables_are_checked_by_name() {
     let registry = registry().await;
     type Condition = Box<dyn BoxableExpression<people::table, Db, SqlType = Bool>>;
     let condition = || -> Condition {
@@ -74,7 +74,7 @@ async fn what_is_in_a_box_goes_by_name() {
 
 /// Nothing that is right is refused for what could be elsewhere in its statement.
 #[tokio::test]
-async fn a_box_on_its_own_table_runs_wherever_it_is_inserted_or_set() {
+async fn boxed_subqueries_on_their_own_table_run_in_inserts_and_updates() {
     let registry = registry().await;
     let some = |name: bool| name.then(|| people::name.eq(own_name!()));
     // MySQL lets no subquery read what its statement changes.
@@ -127,7 +127,7 @@ async fn a_box_on_its_own_table_runs_wherever_it_is_inserted_or_set() {
 
 /// What remains, as the documentation says: nothing in such a query tells the two tables apart.
 #[tokio::test]
-async fn a_box_on_a_name_of_both_is_taken_for_its_own() {
+async fn boxed_table_with_a_name_of_both_binds_is_taken_for_the_own_one() {
     let registry = registry().await;
     let authors: Vec<i32> = notes::table
         .into_boxed::<Db>()

@@ -61,7 +61,7 @@ diesel::define_sql_function! {
 }
 
 #[tokio::test]
-async fn what_is_not_of_diesel_is_looked_into() {
+async fn tables_in_expressions_of_the_program_are_found_by_name() {
     let registry = registry().await;
     let visits = diesel::alias!(far_visits as v);
     type Boxed = Box<dyn BoxableExpression<people::table, Db, SqlType = Nullable<Integer>>>;

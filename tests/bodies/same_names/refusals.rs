@@ -6,7 +6,7 @@ use diesel::sql_types::{Bool, Integer};
 use super::*;
 
 #[tokio::test]
-async fn a_table_is_its_type_wherever_it_stands_in_a_query() {
+async fn tables_of_another_bind_are_refused_by_type_in_every_clause() {
     let registry = registry().await;
     refused! { registry;
         // What is inserted.
@@ -105,7 +105,7 @@ async fn a_table_is_its_type_wherever_it_stands_in_a_query() {
 }
 
 #[tokio::test]
-async fn every_executor_refuses_and_goes_on() {
+async fn every_executor_refuses_foreign_tables_and_stays_usable() {
     let registry = registry().await;
     let query = || people::table.select((people::id, max_id!()));
     let insert = || {
@@ -149,7 +149,7 @@ async fn every_executor_refuses_and_goes_on() {
 }
 
 #[tokio::test]
-async fn a_comment_hides_nothing() {
+async fn comments_in_sql_hide_no_table() {
     let registry = registry().await;
     let condition = || sql::<Bool>("1 = 1 /* it's */");
     let last_visit = || far::visits::table.select(max(far::visits::id)).single_value();
@@ -170,7 +170,7 @@ async fn a_comment_hides_nothing() {
 }
 
 #[tokio::test]
-async fn a_table_whose_name_the_bind_has_too_is_told_by_its_path() {
+async fn refusal_of_an_ambiguous_name_has_the_path_of_the_table() {
     let registry = registry().await;
     let error = people::table
         .select(max_id!())

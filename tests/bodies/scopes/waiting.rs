@@ -5,7 +5,7 @@ use registry_core::{Scope, WorkError};
 use super::*;
 
 #[tokio::test]
-async fn asking_twice_in_one_task_is_an_error_and_no_deadlock() {
+async fn second_request_of_a_task_for_its_work_is_an_error_and_no_deadlock() {
     let options =
         EngineOptions { acquire_timeout: Duration::from_millis(50), ..Default::default() };
     let builder = Registry::builder().options(options).bind("default", database());
@@ -45,7 +45,7 @@ fn is_for_itself(error: &WorkError, line: u32) {
 }
 
 #[tokio::test]
-async fn whoever_would_wait_for_itself_is_told_at_once_and_why() {
+async fn task_waiting_for_its_own_work_gets_an_error_with_the_place() {
     let registry = patient().await;
     let started = tokio::time::Instant::now();
     registry
@@ -81,7 +81,7 @@ async fn whoever_would_wait_for_itself_is_told_at_once_and_why() {
 }
 
 #[tokio::test]
-async fn whoever_would_wait_for_itself_is_told_within_a_time_out_of_its_own() {
+async fn task_waiting_for_its_own_work_gets_the_error_within_an_outer_timeout() {
     let registry = patient().await;
     registry
         .scope(async {
@@ -94,7 +94,7 @@ async fn whoever_would_wait_for_itself_is_told_within_a_time_out_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_scope_that_returns_its_unit_of_work_is_not_committed() {
+async fn scope_that_returns_its_unit_of_work_is_not_committed() {
     let registry = patient().await;
     let returned = registry.try_scope(async {
         note(1).await?;
@@ -112,7 +112,7 @@ async fn a_scope_that_returns_its_unit_of_work_is_not_committed() {
 
 /// Whoever has the unit of work may wait for anything, for longer than those have to wait who wait in vain.
 #[tokio::test]
-async fn those_beside_each_other_wait_for_each_other() {
+async fn concurrent_futures_of_a_task_wait_for_each_other() {
     let registry = patient().await;
     let slowly = async |id: i32| {
         let mut work = UnitOfWork::current().await?;
@@ -135,7 +135,7 @@ async fn those_beside_each_other_wait_for_each_other() {
 /// Also if one wakes together with the other, in the middle of what it does, and is polled first; for longer than any
 /// of the times after which somebody is said to wait for itself.
 #[tokio::test]
-async fn those_that_wake_together_wait_for_each_other() {
+async fn futures_that_wake_together_wait_for_each_other() {
     let registry = patient().await;
     let gate = tokio::sync::Notify::new();
     let (gate, long) = (&gate, Duration::from_millis(6500));
@@ -175,7 +175,7 @@ async fn those_that_wake_together_wait_for_each_other() {
 
 /// What was handed the unit of work has it, be it beside the one who asks or in another task.
 #[tokio::test]
-async fn a_unit_of_work_may_be_handed_on() {
+async fn current_work_can_be_moved_to_another_future_or_task() {
     let registry = patient().await;
     let insert = async |work: &mut UnitOfWork, id: i32| {
         let row = diesel::insert_into(notes::table).values(notes::id.eq(id));
@@ -207,7 +207,7 @@ async fn a_unit_of_work_may_be_handed_on() {
 }
 
 #[tokio::test]
-async fn who_waits_for_somebody_else_hears_who_that_is_and_may_try_again() {
+async fn wait_for_work_of_another_task_times_out_as_transient_with_the_place() {
     let registry = registry().await;
     let scope = registry.new_scope();
     let (has_it, told) = tokio::sync::oneshot::channel();
@@ -231,7 +231,7 @@ async fn who_waits_for_somebody_else_hears_who_that_is_and_may_try_again() {
 
 /// Be it by way of another task: nobody can tell before the end of the time what the scope waits for.
 #[tokio::test]
-async fn who_awaits_another_task_that_waits_for_it_is_not_told_to_try_again() {
+async fn deadlock_with_an_awaited_task_is_not_transient() {
     let registry = registry().await;
     let error = registry.scope(async {
         let _work = UnitOfWork::current().await.expect("it is free");
@@ -248,7 +248,7 @@ async fn who_awaits_another_task_that_waits_for_it_is_not_told_to_try_again() {
 
 /// Of one task or of two: the one that has the unit of work is at a statement for longer than that is waited for.
 #[tokio::test]
-async fn who_waits_for_a_statement_may_try_again() {
+async fn wait_for_a_running_statement_times_out_as_transient() {
     let sleep = match NAME {
         "postgres" => "SELECT pg_sleep(4)",
         "mysql" => "SELECT SLEEP(4)",

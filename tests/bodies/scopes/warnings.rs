@@ -20,7 +20,7 @@ async fn divided() -> Registry {
 
 /// A debug build and a release build say the same.
 #[tokio::test]
-async fn queries_beside_the_unit_of_work_of_a_scope_are_warned_of_with_their_place() {
+async fn query_beside_the_work_of_a_scope_logs_a_warning_with_its_place() {
     let (log, _guard) = own_log();
     let registry = divided().await;
     let tenant = registry.tenant("acme").expect("a name");
@@ -73,7 +73,7 @@ async fn queries_beside_the_unit_of_work_of_a_scope_are_warned_of_with_their_pla
 /// Outside of a scope, which takes longer to find out.
 #[cfg(debug_assertions)]
 #[tokio::test]
-async fn queries_beside_a_unit_of_work_are_warned_of_whichever_bind() {
+async fn query_beside_a_unit_of_work_logs_a_warning_for_every_bind() {
     let (log, _guard) = own_log();
     let registry = divided().await;
     let warnings = |line: u32| log.lines_with(&format!("{}:{line}:", file!()));
@@ -104,7 +104,7 @@ async fn queries_beside_a_unit_of_work_are_warned_of_whichever_bind() {
 
 /// Where it was begun, which may be far from where it was forgotten.
 #[tokio::test]
-async fn a_unit_of_work_that_is_forgotten_is_told_of_with_the_place_of_its_begin() {
+async fn forgotten_unit_of_work_is_logged_with_the_place_of_its_begin() {
     let (log, _guard) = own_log();
     let registry = divided().await;
     let tenant = registry.tenant("acme").expect("a name");

@@ -9,7 +9,7 @@ use crate::support::causes;
 use crate::support::log::captured_log;
 
 #[tokio::test]
-async fn on_connect_prepares_each_connection_and_its_failure_is_told() {
+async fn on_connect_prepares_connections_and_reports_a_failed_statement() {
     let statement = "CREATE TEMPORARY TABLE mine (id INTEGER)";
     let registry = registry_with(|bind| bind.max_connections(1).on_connect([statement]));
     let mut session = registry.session_for::<Event>().await.expect("a session");
@@ -31,7 +31,7 @@ async fn on_connect_prepares_each_connection_and_its_failure_is_told() {
 }
 
 #[tokio::test]
-async fn read_only_is_kept_by_the_database() {
+async fn read_only_is_enforced_by_the_database() {
     let url = database();
     let writable = Registry::builder().bind("default", url.as_str()).build().expect("settings");
     let mut session = writable.session_for::<Event>().await.expect("a session");
@@ -51,7 +51,7 @@ async fn read_only_is_kept_by_the_database() {
 }
 
 #[tokio::test]
-async fn without_a_statement_cache_queries_work_as_well() {
+async fn queries_work_without_a_statement_cache() {
     let registry = registry_with(|bind| bind.statement_cache(false));
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute(CREATE).await.expect("an empty database");

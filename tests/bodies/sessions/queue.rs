@@ -9,7 +9,7 @@ use super::*;
 use crate::support::eventually;
 
 #[tokio::test]
-async fn a_connection_is_lent_again_and_again() {
+async fn returned_connection_is_lent_again() {
     let registry = registry_with(|bind| bind.max_connections(3));
     for _ in 0..5 {
         registry.session_for::<Event>().await.expect("a session");
@@ -27,7 +27,7 @@ async fn a_connection_is_lent_again_and_again() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_with_an_error_that_says_how_busy_the_engine_is() {
+async fn timed_out_acquire_says_how_busy_the_engine_is() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let held = registry.session_for::<Event>().await.expect("a session");
     let limit = Duration::from_millis(30);
@@ -46,7 +46,7 @@ async fn a_wait_ends_with_an_error_that_says_how_busy_the_engine_is() {
 }
 
 #[tokio::test]
-async fn a_wait_for_what_others_hold_does_not_blame_the_caller() {
+async fn timed_out_acquire_does_not_blame_the_caller_for_sessions_of_others() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let (sender, lent) = tokio::sync::oneshot::channel();
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
@@ -68,7 +68,7 @@ async fn a_wait_for_what_others_hold_does_not_blame_the_caller() {
 }
 
 #[tokio::test]
-async fn a_waiting_caller_gets_the_session_that_comes_back() {
+async fn returned_session_goes_to_a_waiting_caller() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let held = registry.session_for::<Event>().await.expect("a session");
     let waiting = tokio::spawn({
@@ -83,7 +83,7 @@ async fn a_waiting_caller_gets_the_session_that_comes_back() {
 }
 
 #[tokio::test]
-async fn a_caller_that_gives_up_leaves_the_queue() {
+async fn abandoned_acquire_leaves_the_queue() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let held = registry.session_for::<Event>().await.expect("a session");
     for _ in 0..3 {
@@ -98,7 +98,7 @@ async fn a_caller_that_gives_up_leaves_the_queue() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_at_once() {
+async fn full_queue_refuses_immediately() {
     let registry = registry_with(|bind| bind.max_connections(1).queue_limit(1));
     let held = registry.session_for::<Event>().await.expect("a session");
     let mut first = registry.session_for::<Event>();

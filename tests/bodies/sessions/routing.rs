@@ -18,7 +18,7 @@ struct OldEvent {
 }
 
 #[tokio::test]
-async fn each_model_finds_its_own_database() {
+async fn each_model_reaches_its_own_database() {
     let registry = Registry::builder()
         .bind("default", database())
         .bind("archive", database())
@@ -51,7 +51,7 @@ async fn each_model_finds_its_own_database() {
 }
 
 #[tokio::test]
-async fn a_session_is_a_connection_and_hands_itself_to_transactions() {
+async fn session_is_a_connection_and_is_passed_to_transactions() {
     let registry = registry_with(|bind| bind);
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute(CREATE).await.expect("an empty database");
@@ -74,7 +74,7 @@ async fn a_session_is_a_connection_and_hands_itself_to_transactions() {
 }
 
 #[tokio::test]
-async fn a_key_of_the_run_time_finds_its_database() {
+async fn session_by_key_finds_the_bind_at_run_time() {
     let registry = registry_with(|bind| bind);
     let session = registry.session_by_key::<Backend>("default").await.expect("a session");
     assert_eq!(session.key(), "default");
@@ -91,7 +91,7 @@ async fn a_key_of_the_run_time_finds_its_database() {
 }
 
 #[tokio::test]
-async fn a_bind_that_the_settings_lack_is_an_error_that_lists_those_they_have() {
+async fn unknown_bind_lists_known_keys() {
     let registry = registry_with(|bind| bind);
     let error = registry.session_for::<OldEvent>().await.expect_err("no such bind");
     assert_eq!(error.key(), "archive");
@@ -100,7 +100,7 @@ async fn a_bind_that_the_settings_lack_is_an_error_that_lists_those_they_have() 
 }
 
 #[tokio::test]
-async fn an_update_counts_the_rows_that_it_finds() {
+async fn update_counts_matched_rows() {
     let registry = registry_with(|bind| bind);
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute(CREATE).await.expect("an empty database");
@@ -111,7 +111,7 @@ async fn an_update_counts_the_rows_that_it_finds() {
 }
 
 #[tokio::test]
-async fn a_broken_rule_of_the_database_can_be_told() {
+async fn unique_violation_has_its_database_kind() {
     async fn insert_twice(registry: &Registry) -> Result<(), registry_core::Error> {
         let mut session = registry.session_for::<Event>().await?;
         session.batch_execute(CREATE).await?;
@@ -138,7 +138,7 @@ struct Version {
 }
 
 #[tokio::test]
-async fn the_backend_is_the_one_that_the_url_names() {
+async fn url_scheme_selects_the_backend() {
     let registry = registry_with(|bind| bind);
     let query = if NAME == "sqlite" {
         "SELECT 'sqlite ' || sqlite_version() AS version"

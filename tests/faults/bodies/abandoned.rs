@@ -25,7 +25,7 @@ fn lock_and_linger(url: &str) -> &'static str {
 
 /// The server notices that its client is gone only once the statement has ended, unless it is told.
 #[tokio::test]
-async fn a_statement_whose_future_was_dropped_is_ended_on_the_server_and_lets_go_of_its_locks() {
+async fn dropped_statement_is_cancelled_on_the_server_and_releases_its_locks() {
     let rig = Rig::new(|bind| bind).await;
     let mut observer = rig.observer().await;
     create_things(&mut observer).await;
@@ -68,7 +68,7 @@ async fn connection_id(registry: &Registry) -> i64 {
 
 /// Whoever comes next would wait until all of the rows had come.
 #[tokio::test]
-async fn a_stream_that_is_dropped_leaves_no_rows_to_the_next_borrower() {
+async fn dropped_stream_leaves_no_rows_for_the_next_borrower() {
     // It is lent without being checked.
     let rig = Rig::new(|bind| bind.max_connections(1).check_idle_after(AT_ONCE)).await;
     let many = || sql_query(MANY_ROWS).bound_to::<Main>();
@@ -95,7 +95,7 @@ async fn a_stream_that_is_dropped_leaves_no_rows_to_the_next_borrower() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_rows_were_all_read_is_lent_again() {
+async fn connection_whose_rows_were_all_read_is_lent_again() {
     let rig = Rig::new(|bind| bind.max_connections(1)).await;
     let id = || sql_query(CONNECTION_ID).bound_to::<Main>();
     let before = connection_id(&rig.registry).await;
@@ -116,7 +116,7 @@ async fn a_connection_whose_rows_were_all_read_is_lent_again() {
 
 /// A unit of work goes on after it, on the same connection.
 #[tokio::test]
-async fn rows_that_are_left_do_not_end_a_unit_of_work() {
+async fn unread_rows_do_not_end_a_unit_of_work() {
     let rig = Rig::new(|bind| bind.max_connections(1)).await;
     let before = connection_id(&rig.registry).await;
     rig.registry

@@ -18,7 +18,7 @@ type Transactions = <Backend as AsyncConnection>::TransactionManager;
 const POLLS: usize = 200;
 
 #[tokio::test]
-async fn acquiring_a_session_that_must_be_connected() {
+async fn acquire_dropped_while_connecting_leaves_nothing() {
     let rig = Rig::new(|bind| bind.max_connections(1)).await;
     for polls in 1.. {
         assert!(polls < POLLS, "it never ends");
@@ -34,7 +34,7 @@ async fn acquiring_a_session_that_must_be_connected() {
 }
 
 #[tokio::test]
-async fn acquiring_a_session_that_must_be_checked() {
+async fn acquire_dropped_during_the_check_leaves_nothing() {
     let rig = Rig::new(|bind| bind).await;
     for polls in 1.. {
         assert!(polls < POLLS, "it never ends");
@@ -54,7 +54,7 @@ async fn acquiring_a_session_that_must_be_checked() {
 }
 
 #[tokio::test]
-async fn acquiring_a_session_that_must_be_waited_for() {
+async fn acquire_dropped_in_the_queue_leaves_nothing() {
     let rig = Rig::new(|bind| bind.max_connections(1)).await;
     let held = rig.session().await;
     let mut first = rig.registry.session_by_key::<Backend>("default");
@@ -102,7 +102,7 @@ async fn rig_with_things() -> Rig {
 }
 
 #[tokio::test]
-async fn a_query() {
+async fn query_dropped_at_any_await_leaves_nothing() {
     let rig = rig_with_things().await;
     at_each_poll(&rig, async |session| {
         number(session, "SELECT 1000 + count(*) AS value FROM things").await;
@@ -113,7 +113,7 @@ async fn a_query() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_commits() {
+async fn transaction_dropped_at_any_await_leaves_nothing() {
     let rig = rig_with_things().await;
     at_each_poll(&rig, async |session| {
         let outcome: Result<i64, Error> = session
@@ -129,7 +129,7 @@ async fn a_transaction_that_commits() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_rolled_back() {
+async fn rolled_back_transaction_dropped_at_any_await_leaves_nothing() {
     let rig = rig_with_things().await;
     at_each_poll(&rig, async |session| {
         let outcome: Result<(), Error> = session
@@ -152,7 +152,7 @@ async fn a_transaction_that_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn begin_commit_and_rollback_by_themselves() {
+async fn begin_commit_and_rollback_dropped_at_any_await_leave_nothing() {
     let rig = rig_with_things().await;
     at_each_poll(&rig, async |session| {
         Transactions::begin_transaction(&mut **session).await.expect("begun");
@@ -167,7 +167,7 @@ async fn begin_commit_and_rollback_by_themselves() {
 
 /// The server hears nothing of it, or hears it and its answer does not come back.
 #[tokio::test]
-async fn a_commit_whose_request_or_answer_is_on_its_way() {
+async fn commit_dropped_in_flight_releases_its_locks() {
     for is_heard in [false, true] {
         let rig = rig_with_things().await;
         let mut observer = rig.observer().await;

@@ -7,7 +7,7 @@ use super::{CONNECTIONS, LOST, account, as_account, mortal};
 use crate::support::proxy::soon;
 
 #[tokio::test]
-async fn a_server_is_told_of_each_connection_that_is_closed_before_the_registry_is() {
+async fn every_connection_says_goodbye_to_the_server() {
     // On a server of its own: what it counts, others add to.
     let server = mortal().await;
     let url = server.database("polite");
@@ -44,7 +44,7 @@ async fn a_server_is_told_of_each_connection_that_is_closed_before_the_registry_
 }
 
 #[tokio::test]
-async fn idle_connections_that_are_closed_without_a_runtime_say_goodbye() {
+async fn idle_connections_closed_without_a_runtime_say_goodbye() {
     let server = mortal().await;
     let url = server.database("leaving");
     let mut admin = connect(&url).await;

@@ -13,7 +13,7 @@ use super::{DURABLE, LONG, mortal};
 use crate::support::proxy::soon;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_killed_and_started_again_is_used_again() {
+async fn restarted_server_is_used_again() {
     let server = mortal().await;
     let url = server.database("killed");
     let mut observer = connect(&url).await;
@@ -67,7 +67,7 @@ async fn a_server_that_is_killed_and_started_again_is_used_again() {
 }
 
 #[tokio::test]
-async fn connections_that_were_cut_while_idle_reach_nobody() {
+async fn connections_cut_while_idle_are_not_lent() {
     let rig = Rig::new(|bind| bind).await;
     for _ in 0..3 {
         rig.warm().await;
@@ -78,7 +78,7 @@ async fn connections_that_were_cut_while_idle_reach_nobody() {
 }
 
 #[tokio::test]
-async fn a_session_whose_connection_was_cut_fails_at_once_and_is_not_lent_again() {
+async fn cut_session_fails_immediately_and_is_not_lent_again() {
     // None is checked when it is lent: what is known to be dead must not come back.
     let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
     let mut observer = rig.observer().await;
@@ -96,7 +96,7 @@ async fn a_session_whose_connection_was_cut_fails_at_once_and_is_not_lent_again(
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_an_error_and_the_connection_is_not_lent_again() {
+async fn truncated_answer_is_an_error_and_its_connection_is_not_lent_again() {
     let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
     let long = format!("SELECT count(*) AS value /* {} */", "x".repeat(100));
     for bytes in [0, 1, 4, 5, 6, 20] {
@@ -113,7 +113,7 @@ async fn an_answer_that_breaks_off_is_an_error_and_the_connection_is_not_lent_ag
 }
 
 #[tokio::test]
-async fn a_greeting_that_breaks_off_is_told_at_once_as_a_server_that_cannot_be_reached() {
+async fn truncated_greeting_is_reported_as_an_unreachable_server() {
     for bytes in [0, 1, 7, 30, 90] {
         let rig = Rig::new(|bind| bind).await;
         rig.proxy.cut_after(bytes);
@@ -127,7 +127,7 @@ async fn a_greeting_that_breaks_off_is_told_at_once_as_a_server_that_cannot_be_r
 }
 
 #[tokio::test]
-async fn a_slow_network_is_only_slow() {
+async fn slow_network_causes_no_errors() {
     let rig = Rig::new(|bind| bind).await;
     let delay = Duration::from_millis(40);
     rig.proxy.delay(delay);
@@ -142,7 +142,7 @@ async fn a_slow_network_is_only_slow() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_anywhere_while_it_is_prepared_may_be_opened_again() {
+async fn connection_cut_at_any_byte_of_its_setup_is_a_transient_failure() {
     let rig = Rig::new(|bind| {
         bind.max_lifetime(Duration::from_millis(1))
             .on_connect(["SELECT 1"])

@@ -39,7 +39,7 @@ async fn panics<F: Future<Output = ()> + Send + 'static>(rig: &Rig, work: impl F
 }
 
 #[tokio::test]
-async fn in_a_session() {
+async fn panic_with_a_session_leaves_nothing() {
     let rig = rig_with_things().await;
     panics(&rig, |mut session| async move {
         number(&mut session, UNCHANGED).await;
@@ -50,7 +50,7 @@ async fn in_a_session() {
 }
 
 #[tokio::test]
-async fn in_a_transaction() {
+async fn panic_in_a_transaction_leaves_nothing() {
     let rig = rig_with_things().await;
     panics(&rig, |mut session| async move {
         let _: Result<(), Error> = session
@@ -79,7 +79,7 @@ async fn in_a_transaction() {
 }
 
 #[tokio::test]
-async fn beside_a_query_that_is_on_its_way() {
+async fn panic_beside_a_query_in_flight_leaves_nothing() {
     let rig = rig_with_things().await;
     panics(&rig, |mut session| async move {
         let mistake = async {
@@ -93,7 +93,7 @@ async fn beside_a_query_that_is_on_its_way() {
 }
 
 #[tokio::test]
-async fn of_whoever_is_asked_for_credentials() {
+async fn panic_of_the_credentials_source_leaves_nothing() {
     let registry = Registry::builder()
         .bind("default", BindSettings::new(server().database("fault")).max_connections(2))
         .credentials("default", {
@@ -128,7 +128,7 @@ impl Drop for Mine {
 }
 
 #[tokio::test]
-async fn with_something_that_panics_again_when_it_is_dropped() {
+async fn panic_followed_by_a_panic_in_drop_leaves_nothing() {
     let registry = Registry::builder()
         .bind("default", BindSettings::new(server().database("fault")).max_connections(1))
         .credentials("default", |_: &DatabaseUrl| async {

@@ -14,7 +14,7 @@ use crate::support::causes;
 use crate::support::proxy::soon;
 
 #[tokio::test]
-async fn a_server_that_is_down_at_first_is_used_once_it_is_up() {
+async fn server_that_starts_late_is_used_once_it_is_up() {
     let rig = Rig::new(|bind| bind).await;
     rig.proxy.refuse().await;
     // More callers than there may be connections, and each of them is told at once.
@@ -33,7 +33,7 @@ async fn a_server_that_is_down_at_first_is_used_once_it_is_up() {
 }
 
 #[tokio::test]
-async fn an_engine_that_cannot_be_kept_warm_has_its_whole_capacity_afterwards() {
+async fn failed_warm_up_loses_no_capacity() {
     let rig = Rig::new(|bind| bind.min_idle(2)).await;
     rig.proxy.refuse().await;
     let (_, took) = refused(&rig.registry).await;
@@ -43,7 +43,7 @@ async fn an_engine_that_cannot_be_kept_warm_has_its_whole_capacity_afterwards() 
 }
 
 #[tokio::test]
-async fn a_wrong_password_and_an_unknown_database_are_told_at_once_and_harm_no_other_bind() {
+async fn wrong_password_and_unknown_database_fail_immediately_for_their_bind_only() {
     let url = server().database("refusing");
     let (rest, _) = url.rsplit_once('/').expect("a path");
     let wrong = registry(&server().url_with_password("hunter2"), |bind| bind);
@@ -67,7 +67,7 @@ async fn a_wrong_password_and_an_unknown_database_are_told_at_once_and_harm_no_o
 }
 
 #[tokio::test]
-async fn too_many_connections_on_the_server_are_told_and_pass() {
+async fn connection_limit_of_the_server_is_reported_and_waited_out() {
     let url = server().database("crowded");
     let mut admin = connect(&url).await;
     for statement in LONELY {

@@ -32,7 +32,7 @@ fn assert_no_more(url: &str, what: &str) {
 }
 
 #[test]
-fn a_static_registry_works_in_one_runtime_after_another() {
+fn static_registry_works_in_successive_runtimes() {
     static REGISTRY: OnceLock<(Registry, String)> = OnceLock::new();
     let (registry, url) = REGISTRY.get_or_init(|| {
         let url = server().database("static");
@@ -59,7 +59,7 @@ fn runtime_free_drop(registry: &Registry) {
 }
 
 #[test]
-fn a_session_may_be_dropped_outside_any_runtime_with_whatever_it_was_at() {
+fn session_in_any_state_can_be_dropped_outside_a_runtime() {
     let url = server().database("outside");
     let registry = registry(&url, |bind| bind.check_idle_after(Duration::from_secs(600)));
     for runtime in RUNTIMES {
@@ -84,7 +84,7 @@ fn a_session_may_be_dropped_outside_any_runtime_with_whatever_it_was_at() {
 }
 
 #[test]
-fn a_runtime_that_ends_while_sessions_are_acquired_takes_no_capacity_along() {
+fn runtime_shutdown_during_acquires_loses_no_capacity() {
     let proxy = current_thread().block_on(Proxy::before(server().port()));
     let url = server().database("ended");
     let registry = registry(&proxy.url(&url), |bind| bind);
@@ -114,7 +114,7 @@ fn a_runtime_that_ends_while_sessions_are_acquired_takes_no_capacity_along() {
 }
 
 #[test]
-fn a_runtime_that_ends_with_sessions_lent_and_checked_takes_no_capacity_along() {
+fn runtime_shutdown_with_lent_and_checked_sessions_loses_no_capacity() {
     let proxy = current_thread().block_on(Proxy::before(server().port()));
     let url = server().database("lent");
     let registry = registry(&proxy.url(&url), |bind| bind);
@@ -144,7 +144,7 @@ fn a_runtime_that_ends_with_sessions_lent_and_checked_takes_no_capacity_along() 
 }
 
 #[test]
-fn a_runtime_without_timers_costs_the_engine_nothing() {
+fn runtime_without_timers_loses_no_capacity() {
     let registry = registry(&server().database("timeless"), |bind| bind);
     for _ in 0..4 {
         let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");

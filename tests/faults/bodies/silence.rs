@@ -22,7 +22,7 @@ fn assert_took(took: Duration, at_least: Duration) {
 }
 
 #[tokio::test]
-async fn while_connecting_it_costs_connect_timeout() {
+async fn silent_server_costs_connect_timeout() {
     let rig = Rig::new(|bind| bind.connect_timeout(CONNECT)).await;
     rig.proxy.be_silent();
     for (error, took) in join_all((0..2).map(|_| refused(&rig.registry))).await {
@@ -35,7 +35,7 @@ async fn while_connecting_it_costs_connect_timeout() {
 }
 
 #[tokio::test]
-async fn every_acquire_ends_within_acquire_timeout_however_many_there_are() {
+async fn every_acquire_ends_within_acquire_timeout() {
     let limit = Duration::from_millis(600);
     let rig = Rig::new(|bind| bind.acquire_timeout(limit)).await;
     rig.proxy.lose_everything();
@@ -60,7 +60,7 @@ async fn every_acquire_ends_within_acquire_timeout_however_many_there_are() {
 }
 
 #[tokio::test]
-async fn connections_that_died_while_idle_cost_check_timeout_once_each_and_no_error() {
+async fn dead_idle_connections_cost_one_check_timeout_each_and_no_error() {
     let rig = Rig::new(|bind| bind).await;
     let check = Duration::from_millis(500);
     rig.warm().await;
@@ -79,7 +79,7 @@ async fn connections_that_died_while_idle_cost_check_timeout_once_each_and_no_er
 }
 
 #[tokio::test]
-async fn a_check_and_the_connection_after_it_end_within_their_time_outs() {
+async fn check_and_reconnect_end_within_their_timeouts() {
     let rig = Rig::new(|bind| bind.connect_timeout(CONNECT)).await;
     rig.warm().await;
     rig.proxy.lose_everything();
@@ -91,7 +91,7 @@ async fn a_check_and_the_connection_after_it_end_within_their_time_outs() {
 }
 
 #[tokio::test]
-async fn a_connection_that_dies_in_the_middle_of_its_check_is_replaced() {
+async fn connection_that_dies_during_its_check_is_replaced() {
     let rig = Rig::new(|bind| bind.check_timeout(Duration::from_millis(1500))).await;
     rig.warm().await;
     let gate = rig.proxy.hold_requests();
@@ -109,7 +109,7 @@ async fn a_connection_that_dies_in_the_middle_of_its_check_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_query_that_hangs_is_the_callers_to_drop_and_gives_its_connection_up() {
+async fn dropping_a_hanging_query_gives_its_connection_up() {
     // None is checked when it is lent: one on which a query hangs must not come back at all.
     let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
     let (mut first, mut second) = (rig.session().await, rig.session().await);
@@ -125,7 +125,7 @@ async fn a_query_that_hangs_is_the_callers_to_drop_and_gives_its_connection_up()
 }
 
 #[tokio::test]
-async fn a_query_that_takes_too_long_is_the_callers_to_drop_and_nobody_waits_for_its_end() {
+async fn dropping_a_long_query_frees_the_slot_immediately() {
     // None is checked when it is lent: the next would have to wait for the end of that query.
     let unchecked = Duration::from_secs(600);
     let rig = Rig::new(|bind| bind.max_connections(1).check_idle_after(unchecked)).await;
@@ -149,7 +149,7 @@ async fn a_query_that_takes_too_long_is_the_callers_to_drop_and_nobody_waits_for
 }
 
 #[tokio::test]
-async fn a_commit_that_hangs_is_the_callers_to_drop_and_gives_its_connection_up() {
+async fn dropping_a_hanging_commit_gives_its_connection_up() {
     let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
     create_things(&mut rig.observer().await).await;
     let mut session = rig.session().await;

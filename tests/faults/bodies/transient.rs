@@ -57,7 +57,7 @@ macro_rules! bump {
 }
 
 #[tokio::test]
-async fn a_query_that_a_deadlock_has_ended_may_be_tried_again() {
+async fn deadlock_victim_is_transient() {
     let url = server().database("transient");
     let (registry, _outside) = prepared(&url, |bind| bind).await;
     let (mut one, mut two) = (registry.begin(), registry.begin());
@@ -84,7 +84,7 @@ async fn a_query_that_a_deadlock_has_ended_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn a_query_that_has_waited_too_long_for_a_lock_may_be_tried_again() {
+async fn lock_timeout_is_transient() {
     let url = server().database("transient");
     let statement = if is_postgres(&url) {
         "SET lock_timeout = '200ms'"
@@ -103,7 +103,7 @@ async fn a_query_that_has_waited_too_long_for_a_lock_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn a_query_whose_connection_the_server_has_ended_may_be_tried_again() {
+async fn query_on_a_connection_closed_by_the_server_is_transient() {
     let url = server().database("transient");
     let (registry, mut outside) = prepared(&url, |bind| bind).await;
     let query = tokio::spawn({
@@ -141,7 +141,7 @@ async fn a_query_whose_connection_the_server_has_ended_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn a_query_that_a_read_only_server_refuses_may_be_tried_again() {
+async fn refusal_of_a_read_only_server_is_transient() {
     let turn = mortal().await;
     let server: &crate::support::Server = &turn;
     let url = server.database("transient");
@@ -166,7 +166,7 @@ async fn a_query_that_a_read_only_server_refuses_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn a_broken_rule_stays_broken_and_is_told_with_its_bind() {
+async fn constraint_violation_is_permanent_and_names_its_bind() {
     let url = server().database("transient");
     let (registry, _outside) = prepared(&url, |bind| bind).await;
     let twice =

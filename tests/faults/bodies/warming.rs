@@ -14,7 +14,7 @@ use crate::support::proxy::soon;
 use crate::support::{eventually, sockets};
 
 #[tokio::test]
-async fn closing_waits_for_a_connection_that_is_kept_warm_and_leaves_nothing_of_it() {
+async fn closing_during_a_warm_up_leaves_no_connection() {
     let mut rig = Rig::new(|bind| bind.max_connections(4).min_idle(2)).await;
     rig.alone().await;
     // The first acquire starts the maintenance: both are held up in connecting.
@@ -53,7 +53,7 @@ fn idle(registry: &Registry) -> (u32, u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_whose_server_was_killed_are_replaced_though_nobody_acquires_one() {
+async fn warm_connections_to_a_killed_server_are_replaced_without_an_acquire() {
     let server = mortal().await;
     let url = server.database("warm");
     let mut observer = connect(&url).await;
@@ -75,7 +75,7 @@ async fn connections_whose_server_was_killed_are_replaced_though_nobody_acquires
 }
 
 #[tokio::test]
-async fn connections_that_are_silent_are_replaced_and_those_that_answer_are_kept() {
+async fn silent_warm_connections_are_replaced_and_live_ones_kept() {
     let mut rig = Rig::new(two_warm).await;
     rig.alone().await;
     drop(rig.session().await);

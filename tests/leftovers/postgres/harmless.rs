@@ -37,7 +37,7 @@ async fn assert_kept(rig: &mut Rig, what: &str, work: impl AsyncFn(&mut Session)
 }
 
 #[tokio::test]
-async fn what_leaves_nothing_keeps_the_connection_as_it_is() {
+async fn statements_that_leave_no_state_keep_the_connection_without_a_round_trip() {
     let mut rig = Rig::new(&[CREATE]).await;
     assert_kept(&mut rig, "a select", async |session| {
         t::table
@@ -112,7 +112,7 @@ async fn what_leaves_nothing_keeps_the_connection_as_it_is() {
 }
 
 #[tokio::test]
-async fn plain_sql_keeps_the_connection_as_it_is() {
+async fn plain_sql_without_state_keeps_the_connection_without_a_round_trip() {
     let mut rig = Rig::new(&[CREATE]).await;
     for statement in [
         "SELECT 1",

@@ -33,7 +33,7 @@ async fn assert_nothing_is_left(cases: &[&[&str]], probe: &str) {
 }
 
 #[tokio::test]
-async fn a_setting_of_a_tenant_is_gone_however_it_was_said() {
+async fn custom_setting_is_cleared_however_it_was_set() {
     assert_nothing_is_left(
         &[
             &["SET app.tenant = 'acme'"],
@@ -81,7 +81,7 @@ async fn a_setting_of_a_tenant_is_gone_however_it_was_said() {
 }
 
 #[tokio::test]
-async fn a_setting_of_a_tenant_is_gone_that_no_word_of_the_statement_shows() {
+async fn custom_setting_made_inside_a_function_is_cleared() {
     assert_nothing_is_left(
         &[
             &["SELECT leave()"],
@@ -104,7 +104,7 @@ async fn a_setting_of_a_tenant_is_gone_that_no_word_of_the_statement_shows() {
 
 /// Nothing in what is sent shows what a trigger does.
 #[tokio::test]
-async fn what_a_trigger_sets_is_gone_after_a_full_reset() {
+async fn settings_made_by_a_trigger_are_cleared_by_a_full_reset() {
     let mut rig = Rig::new(&SETUP).await;
     rig.prepare(
         "CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS \
@@ -118,7 +118,7 @@ async fn what_a_trigger_sets_is_gone_after_a_full_reset() {
 }
 
 #[tokio::test]
-async fn settings_of_the_session_are_those_of_a_new_connection() {
+async fn session_settings_equal_those_of_a_new_connection() {
     let mut rig = Rig::new(&SETUP).await;
     let settings =
         |bind: BindSettings| bind.on_connect(["SET search_path = public, other"]).read_only(false);
@@ -170,7 +170,7 @@ async fn settings_of_the_session_are_those_of_a_new_connection() {
 }
 
 #[tokio::test]
-async fn nobody_goes_on_as_somebody_else() {
+async fn roles_are_reset() {
     let cases: &[&[&str]] = &[
         &["SET ROLE leftovers_clerk"],
         &["/* x */ SET ROLE leftovers_clerk"],
@@ -186,7 +186,7 @@ async fn nobody_goes_on_as_somebody_else() {
 }
 
 #[tokio::test]
-async fn session_locks_are_released() {
+async fn session_locks_are_released_on_return() {
     let cases: &[&[&str]] = &[
         &["SELECT pg_advisory_lock(42)"],
         &["SELECT pg_advisory_lock (42)"],
@@ -213,7 +213,7 @@ async fn session_locks_are_released() {
 
 /// `DISCARD ALL` does not undo these.
 #[tokio::test]
-async fn what_outlives_a_reset_ends_with_its_connection() {
+async fn state_that_outlives_a_reset_closes_its_connection() {
     let mut rig = Rig::new(&SETUP).await;
     rig.prepare("CREATE EXTENSION dblink").await;
     // Of the whole server.
@@ -259,7 +259,7 @@ async fn cursors_are_closed() {
 }
 
 #[tokio::test]
-async fn nobody_listens_on() {
+async fn listen_ends_with_its_borrower() {
     let cases: &[&[&str]] = &[
         &["LISTEN acme"],
         &["/* x */ LISTEN acme"],

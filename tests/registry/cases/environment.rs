@@ -13,7 +13,7 @@ struct App {
 }
 
 #[test]
-fn settings_are_a_part_of_the_applications_own_whatever_loads_them() {
+fn settings_deserialize_as_part_of_the_applications_own() {
     let app: App = serde_json::from_str(
         r#"{
             "port": 8080,
@@ -61,7 +61,7 @@ const INNER: &str = "REGISTRY_TEST_INNER_SETTINGS";
 
 /// Does nothing by itself: the test below runs it in a process whose environment is its own.
 #[test]
-fn shows_the_settings_of_its_environment() {
+fn inner_process_prints_the_settings_of_its_environment() {
     let Ok(file) = std::env::var(INNER) else { return };
     let settings = match file.as_str() {
         "" => Settings::from_env(),
@@ -79,7 +79,10 @@ fn shows_the_settings_of_its_environment() {
 /// What it sees of these variables.
 fn seen(file: &str, variables: &[(&str, &str)]) -> Vec<String> {
     let output = Command::new(std::env::current_exe().expect("this test binary"))
-        .args(["cases::environment::shows_the_settings_of_its_environment", "--exact"])
+        .args([
+            "cases::environment::inner_process_prints_the_settings_of_its_environment",
+            "--exact",
+        ])
         .arg("--nocapture")
         .env_clear()
         .env(INNER, file)
@@ -92,7 +95,7 @@ fn seen(file: &str, variables: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn the_variables_of_the_process_are_settings() {
+fn variables_of_the_process_are_settings() {
     assert_eq!(
         seen(
             "",
@@ -114,7 +117,7 @@ fn the_variables_of_the_process_are_settings() {
 }
 
 #[test]
-fn the_variables_of_the_process_win_over_the_file() {
+fn variables_of_the_process_override_the_file() {
     let folder = crate::support::fresh_folder();
     let file = folder.join("settings.toml");
     std::fs::write(

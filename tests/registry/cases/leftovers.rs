@@ -85,7 +85,7 @@ async fn settings_locks_and_subscriptions_are_reset_on_the_same_connection() {
 }
 
 #[tokio::test]
-async fn prepared_statements_work_on_after_a_reset() {
+async fn prepared_statements_survive_a_reset() {
     let registry = registry(|bind| bind.reset_on_return(ResetOnReturn::Full));
     let mut first = session(&registry).await;
     first.batch_execute("CREATE TABLE plans (id INTEGER PRIMARY KEY)").await.expect("a table");
@@ -97,7 +97,7 @@ async fn prepared_statements_work_on_after_a_reset() {
 }
 
 #[tokio::test]
-async fn a_plan_that_no_longer_fits_its_table_heals_outside_transactions() {
+async fn stale_plan_is_prepared_again_outside_transactions() {
     let registry = registry(|bind| bind);
     let mut session = session(&registry).await;
     let alter = |to: &str| format!("ALTER TABLE plans ALTER COLUMN id TYPE {to}");
@@ -129,7 +129,7 @@ async fn a_plan_that_no_longer_fits_its_table_heals_outside_transactions() {
 }
 
 #[tokio::test]
-async fn a_statement_that_was_cut_short_is_nobody_elses() {
+async fn cancelled_statement_does_not_reach_the_next_borrower() {
     let registry = registry(|bind| bind);
     let mut first = session(&registry).await;
     let process = word(&mut first, PROCESS).await;

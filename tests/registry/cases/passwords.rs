@@ -71,7 +71,7 @@ async fn check<C: Backend>(url: String) {
 }
 
 #[tokio::test]
-async fn a_failed_connection_shows_its_password_nowhere() {
+async fn failed_connection_never_shows_its_password() {
     set_default_instrumentation(|| Some(Box::new(Spy))).expect("it can be set");
     let log = captured_log();
     check::<Postgres>(support::postgres().url_with_password(SECRET)).await;
@@ -83,7 +83,7 @@ async fn a_failed_connection_shows_its_password_nowhere() {
 }
 
 #[tokio::test]
-async fn the_instrumentation_that_a_program_makes_the_default_sees_queries() {
+async fn default_instrumentation_of_the_program_sees_queries() {
     set_default_instrumentation(|| Some(Box::new(Spy))).expect("it can be set");
     for threshold in [None, Some(Duration::from_secs(60))] {
         let before = MARKS.load(Ordering::Relaxed);
@@ -130,7 +130,7 @@ async fn statements_of_on_connect_are_not_logged() {
 }
 
 #[test]
-fn settings_that_are_wrong_show_no_password() {
+fn errors_in_settings_show_no_password() {
     let texts = [
         "url = 'postgres://app:abracadabra@localhost/app?sslmode=require'",
         "url = 'postgres://app:abracadabra@localhost:notaport/app'",

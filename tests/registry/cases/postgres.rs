@@ -25,7 +25,7 @@ async fn word(connection: &mut Postgres, expression: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_full_reset_leaves_nothing_but_the_connection_and_its_prepared_statements() {
+async fn full_reset_keeps_only_the_connection_and_its_prepared_statements() {
     let bind = BindSettings::new(support::postgres().database("reset"))
         .max_connections(1)
         .reset_on_return(ResetOnReturn::Full)
@@ -80,7 +80,7 @@ async fn a_full_reset_leaves_nothing_but_the_connection_and_its_prepared_stateme
 }
 
 #[tokio::test]
-async fn a_server_or_a_role_that_takes_no_more_connections_is_told() {
+async fn connection_limits_of_server_and_role_are_reported() {
     let url = support::postgres().database("limited");
     let registry = Registry::builder().bind("default", url.as_str()).build().expect("settings");
     let mut session = registry.session_for::<Model>().await.expect("a session");
@@ -97,7 +97,7 @@ async fn a_server_or_a_role_that_takes_no_more_connections_is_told() {
 }
 
 #[tokio::test]
-async fn statements_stay_prepared_unless_that_is_switched_off() {
+async fn statements_stay_prepared_unless_the_cache_is_off() {
     for is_on in [true, false] {
         let bind = BindSettings::new(support::postgres().database("cache")).statement_cache(is_on);
         let registry = Registry::builder().bind("default", bind).build().expect("good settings");

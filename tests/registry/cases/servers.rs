@@ -67,7 +67,7 @@ async fn ended<C: WhoAmI>(options: impl Fn(BindSettings) -> BindSettings) -> (Re
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_has_ended_is_found_out_and_replaced() {
+async fn connection_closed_by_the_server_is_detected_and_replaced() {
     async fn check<C: WhoAmI>() {
         let each_time = |bind: BindSettings| bind.check_idle_after(Duration::ZERO);
         let (registry, id) = ended::<C>(each_time).await;
@@ -79,7 +79,7 @@ async fn a_connection_that_the_server_has_ended_is_found_out_and_replaced() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_used_a_moment_ago_is_lent_without_a_check() {
+async fn recently_used_connection_is_lent_without_a_check() {
     let never = |bind: BindSettings| bind.check_idle_after(Duration::from_secs(60));
     let (registry, _) = ended::<Mysql>(never).await;
     let mut first = session::<Mysql>(&registry).await;
@@ -91,7 +91,7 @@ async fn a_connection_that_was_used_a_moment_ago_is_lent_without_a_check() {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_driver_knows_to_be_closed_is_not_lent_at_all() {
+async fn connection_known_to_be_closed_is_not_lent() {
     let never = |bind: BindSettings| bind.check_idle_after(Duration::from_secs(60));
     let (registry, id) = ended::<Postgres>(never).await;
     let mut session = session::<Postgres>(&registry).await;
@@ -99,7 +99,7 @@ async fn a_connection_that_the_driver_knows_to_be_closed_is_not_lent_at_all() {
 }
 
 #[tokio::test]
-async fn a_health_check_asks_the_server_whatever_is_known() {
+async fn health_check_always_asks_the_server() {
     let never = |bind: BindSettings| bind.check_idle_after(Duration::from_secs(60));
     let (registry, _) = ended::<Mysql>(never).await;
     let limit = Duration::from_secs(10);
@@ -127,7 +127,7 @@ async fn listen_on_ipv6(server: u16) -> u16 {
 }
 
 #[tokio::test]
-async fn an_ipv6_address_in_brackets_is_an_address() {
+async fn ipv6_address_in_brackets_is_accepted() {
     async fn check<C: WhoAmI>(server: &support::Server) {
         let url = C::url();
         let port = listen_on_ipv6(server.port()).await;

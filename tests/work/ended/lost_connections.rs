@@ -5,7 +5,7 @@ use crate::support::causes;
 
 /// It is known before anything is committed, and nothing was told to commit.
 #[tokio::test]
-async fn a_connection_that_has_ended_before_the_commit_is_transient_and_nothing_is_committed() {
+async fn connection_closed_before_the_commit_is_transient_and_commits_nothing() {
     #[derive(QueryableByName)]
     struct Number {
         #[diesel(sql_type = diesel::sql_types::BigInt)]
@@ -46,7 +46,7 @@ async fn a_connection_that_has_ended_before_the_commit_is_transient_and_nothing_
 
 /// With one database, nothing is asked before the commit: what the server has last said is known all the same.
 #[tokio::test]
-async fn a_connection_that_has_said_good_bye_before_the_commit_leaves_no_doubt() {
+async fn connection_closed_with_a_reason_before_the_commit_leaves_no_doubt() {
     #[derive(QueryableByName)]
     struct Number {
         #[diesel(sql_type = diesel::sql_types::Integer)]

@@ -7,7 +7,7 @@ use super::*;
 
 /// `ROLLBACK TO SAVEPOINT` is reported by PostgreSQL in the same word as `ROLLBACK`.
 #[tokio::test]
-async fn a_rollback_to_a_savepoint_is_not_taken_for_a_rollback_on_postgresql() {
+async fn rollback_to_a_savepoint_is_not_taken_for_a_rollback() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_all(&mut work, 1).await.expect("rows");
@@ -39,7 +39,7 @@ async fn a_rollback_to_a_savepoint_is_not_taken_for_a_rollback_on_postgresql() {
 /// The driver reports an error among rows to whoever reads them, and to nobody if the stream was dropped before
 /// (rust-postgres/rust-postgres#1334, weiznich/diesel_async#250).
 #[tokio::test]
-async fn an_error_behind_rows_that_nobody_reads_keeps_all_from_being_committed_on_postgresql() {
+async fn error_after_unread_rows_prevents_the_commit() {
     use futures_util::StreamExt;
 
     #[derive(QueryableByName)]
@@ -84,7 +84,7 @@ async fn an_error_behind_rows_that_nobody_reads_keeps_all_from_being_committed_o
 /// A `COMMIT` that fails is no completed statement: PostgreSQL only tells in the status behind the error that the
 /// transaction is over.
 #[tokio::test]
-async fn a_commit_of_the_program_s_own_that_fails_is_an_end_on_postgresql() {
+async fn failed_commit_statement_of_the_program_ends_the_transaction() {
     const WAYS: [(&str, &str); 3] = [
         ("INSERT INTO refers VALUES (1, 99)", "COMMIT"),
         ("INSERT INTO refers VALUES (1, 99)", "COMMIT AND CHAIN"),

@@ -6,7 +6,7 @@ use registry_core::WorkError;
 use super::*;
 
 #[tokio::test]
-async fn work_on_the_thread_of_sqlite_is_watched_as_well() {
+async fn end_in_spawn_blocking_is_noticed() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_all(&mut work, 1).await.expect("rows");
@@ -29,7 +29,7 @@ async fn work_on_the_thread_of_sqlite_is_watched_as_well() {
 }
 
 #[tokio::test]
-async fn a_rollback_of_sqlite_s_own_is_known_to_be_one() {
+async fn rollback_by_sqlite_is_reported_as_a_rollback() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_all(&mut work, 1).await.expect("rows");
@@ -56,7 +56,7 @@ async fn a_rollback_of_sqlite_s_own_is_known_to_be_one() {
 
 /// Each of them would be stored at once, and the work be run again.
 #[tokio::test]
-async fn what_follows_a_rollback_of_sqlite_s_own_is_not_stored() {
+async fn statements_after_a_rollback_by_sqlite_store_nothing() {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use registry_core::WorkOptions;

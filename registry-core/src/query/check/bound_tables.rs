@@ -20,7 +20,7 @@ pub(super) struct BoundTable {
 
 /// Everything that is bound with `bind_tables!`, or in a module with `#[bind]`.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct BoundTables {
     tables: Vec<BoundTable>,
     /// Several tables have one path if their crates are two versions of one, or if they are declared in
     /// two blocks of a function, which paths do not tell apart.
@@ -30,7 +30,7 @@ pub(super) struct Known {
     in_methods: Vec<usize>,
 }
 
-impl Known {
+impl BoundTables {
     pub(super) fn of(tables: Vec<BoundTable>) -> Self {
         let mut known = Self::default();
         for (at, table) in tables.iter().enumerate() {
@@ -69,7 +69,7 @@ pub(super) fn modules(path: &str) -> impl Iterator<Item = &str> {
     column.into_iter().chain(table)
 }
 
-pub(super) static KNOWN: LazyLock<Known> = LazyLock::new(|| {
+pub(super) static BOUND_TABLES: LazyLock<BoundTables> = LazyLock::new(|| {
     let tables = inventory::iter::<BoundItem>.into_iter().filter_map(|item| {
         let table = item.table.as_ref()?;
         let name =
@@ -77,5 +77,5 @@ pub(super) static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         let path = (table.type_name)();
         Some(BoundTable { path: path.strip_suffix("::table").unwrap_or(path), name, key: item.key })
     });
-    Known::of(tables.collect())
+    BoundTables::of(tables.collect())
 });

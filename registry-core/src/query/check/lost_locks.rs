@@ -3,9 +3,9 @@
 
 use diesel::result::Error as DieselError;
 
-use super::type_names::walk;
+use super::type_names::walk_type_name;
 
-const TOLD: &str = "registry_core::query::bound_to::Told<";
+const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery<";
 const SELECT: &str = "diesel::query_builder::select_statement::SelectStatement";
 const LOCKING: &str = "diesel::query_builder::locking_clause::LockingClause";
 
@@ -23,30 +23,30 @@ const STATEMENTS: [&str; 5] = [
 #[error(
     "the rows that this query locks are not locked any more when the call returns: take the lock in a unit of work, or on a session, in a transaction"
 )]
-pub(super) struct LockThatIsLost;
+pub(super) struct LostRowLock;
 
-impl From<LockThatIsLost> for DieselError {
-    fn from(error: LockThatIsLost) -> Self {
+impl From<LostRowLock> for DieselError {
+    fn from(error: LostRowLock) -> Self {
         Self::QueryBuilderError(Box::new(error))
     }
 }
 
 /// Whether a query of the type of that name was told where it belongs, and is a select that locks its rows, has one
-/// as a part of a `UNION`, or is of a type of the program's own around one. What a subquery locks is locked as long
+/// as a part of a `UNION`, or is of a type of the program's own enclosing one. What a subquery locks is locked as long
 /// as the query takes, and wanted so.
-pub(super) fn is_lost(type_name: &str) -> bool {
-    if !type_name.starts_with(TOLD) {
+pub(super) fn loses_lock(type_name: &str) -> bool {
+    if !type_name.starts_with(BOUND_TO_QUERY) {
         return false;
     }
-    let mut is_lost = false;
-    walk(type_name, |path, around| {
-        is_lost |= path == LOCKING
-            && around.split_last().is_some_and(|(select, around)| {
+    let mut loses_lock = false;
+    walk_type_name(type_name, |path, enclosing| {
+        loses_lock |= path == LOCKING
+            && enclosing.split_last().is_some_and(|(select, enclosing)| {
                 select.path == SELECT
-                    && !around.iter().any(|outer| STATEMENTS.contains(&outer.path))
+                    && !enclosing.iter().any(|outer| STATEMENTS.contains(&outer.path))
             });
     });
-    is_lost
+    loses_lock
 }
 
 #[cfg(all(test, feature = "postgres"))]
@@ -56,7 +56,7 @@ mod tests {
     use diesel::prelude::*;
     use diesel::query_builder::{AsQuery, Query};
 
-    use super::is_lost;
+    use super::loses_lock;
     use crate::BindDsl;
 
     type Anywhere = crate::bind::Db<crate::backend::Postgres, crate::bind::Name<'l'>>;
@@ -73,7 +73,7 @@ mod tests {
     }
 
     fn is_lost_in(query: impl AsQuery) -> bool {
-        is_lost(type_name_of_val(&query.as_query()))
+        loses_lock(type_name_of_val(&query.as_query()))
     }
 
     #[test]

@@ -5,72 +5,20 @@
 //! it writes after `FROM`, `JOIN`, `INTO`, `UPDATE` and `ONLY`, and of those, the ones that are bound, and not
 //! to the bind of the query, are where they should not be.
 
-use std::fmt;
-
 use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::query_builder::{QueryBuilder, QueryFragment};
-use diesel::result::Error as DieselError;
 
-use super::bound_tables::{BoundTable, KNOWN, Known};
-use super::lost_locks::{LockThatIsLost, is_lost};
-use super::type_cache::{Judgement, Kind, Place, Verdict, judgement_of, look_once, succeed_once};
-use super::type_inspection::{Shown, count_sources, read};
-use crate::query::erased::Erased;
+use super::bound_tables::{BOUND_TABLES, BoundTable, BoundTables};
+use super::hidden_table::HiddenTable;
+use super::lost_locks::{LostRowLock, loses_lock};
+use super::source_counts::count_sources;
+use super::statement_cache::check_statement_once;
+use super::type_cache::{QueryType, SqlScope, TableCheck, TypeCheck, cached_check, succeed_once};
+use super::type_inspection::{TypeCoverage, read};
+use crate::query::erased::ErasedQuery;
 use crate::query::executor::Lender;
-use crate::settings::BindKey;
 use crate::sql::{self, Dialect, NamedTable};
-
-/// A query was not sent, as a part of it belongs to another database.
-///
-/// It is what Diesel's `QueryBuilderError` has in it:
-///
-/// ```
-/// use registry_core::query::HiddenTable;
-///
-/// fn is_hidden_table(error: &diesel::result::Error) -> bool {
-///     match error {
-///         diesel::result::Error::QueryBuilderError(cause) => cause.is::<HiddenTable>(),
-///         _ => false,
-///     }
-/// }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HiddenTable {
-    /// The bind of the query.
-    pub key: String,
-    /// `table`.
-    pub noun: &'static str,
-    /// Its name in the database.
-    pub name: String,
-    /// The bind that it belongs to.
-    pub other: BindKey,
-    /// The path of its module in the program, if the bind of the query has a table of that name as well.
-    pub path: Option<&'static str>,
-}
-
-impl fmt::Display for HiddenTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, noun, name, other, path } = self;
-        write!(
-            f,
-            "a query for bind `{key}` has the {noun} `{name}`, which belongs to bind `{other}`"
-        )?;
-        match path {
-            Some(path) => write!(f, " (`{path}` in the program)"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for HiddenTable {}
-
-impl From<HiddenTable> for DieselError {
-    fn from(error: HiddenTable) -> Self {
-        Self::QueryBuilderError(Box::new(error))
-    }
-}
 
 /// What is looked for in a query before it is sent.
 #[derive(Debug, Clone, Copy)]
@@ -90,26 +38,31 @@ impl Check {
 
     /// Fails if a table of the query belongs to another bind.
     #[inline]
-    pub(in crate::query) fn look_at<DB, ST>(self, query: &Erased<'_, DB, ST>) -> QueryResult<()>
+    pub(in crate::query) fn look_at<DB, ST>(
+        self,
+        query: &ErasedQuery<'_, DB, ST>,
+    ) -> QueryResult<()>
     where
         DB: Backend<QueryBuilder: Default> + Default,
     {
         let Some(key) = self.key else { return Ok(()) };
         let kind = query.kind(key);
-        let judgement = judgement_of(kind, || judge(&KNOWN, kind));
-        if judgement.loses_lock && !self.keeps_locks {
-            return Err(LockThatIsLost.into());
+        let check = cached_check(kind, || check_type(&BOUND_TABLES, kind));
+        if check.loses_lock && !self.keeps_locks {
+            return Err(LostRowLock.into());
         }
-        match &judgement.tables {
-            Verdict::Right => Ok(()),
-            Verdict::Wrong(error) => Err(error.clone().into()),
-            Verdict::AsOne { place, was_right } => {
-                let look = || look_at_sql(&KNOWN, kind, self.dialect, &sql_of(query), *place);
-                Ok(succeed_once(was_right, look)?)
+        match &check.tables {
+            TableCheck::Passed => Ok(()),
+            TableCheck::Failed(error) => Err(error.clone().into()),
+            TableCheck::OneStatement { place, has_passed } => {
+                let look = || check_sql(&BOUND_TABLES, kind, self.dialect, &sql_of(query), *place);
+                Ok(succeed_once(has_passed, look)?)
             }
-            Verdict::Each => {
-                let look = |sql: &str| look_at_sql(&KNOWN, kind, self.dialect, sql, Place::All);
-                Ok(look_once(kind, self.dialect, sql_of(query), look)?)
+            TableCheck::EveryStatement => {
+                let look = |sql: &str| {
+                    check_sql(&BOUND_TABLES, kind, self.dialect, sql, SqlScope::Statement)
+                };
+                Ok(check_statement_once(kind, self.dialect, sql_of(query), look)?)
             }
         }
     }
@@ -117,34 +70,34 @@ impl Check {
     /// Fails if the type of that name shows a table of another bind.
     pub(in crate::query) fn look_at_type(self, type_name: &'static str) -> QueryResult<()> {
         let Some(key) = self.key else { return Ok(()) };
-        let kind = Kind { type_name, code: 0, key };
-        match &judgement_of(kind, || judge(&KNOWN, kind)).tables {
-            Verdict::Wrong(error) => Err(error.clone().into()),
+        let kind = QueryType { type_name, code: 0, key };
+        match &cached_check(kind, || check_type(&BOUND_TABLES, kind)).tables {
+            TableCheck::Failed(error) => Err(error.clone().into()),
             _ => Ok(()),
         }
     }
 }
 
-fn judge(known: &Known, kind: Kind) -> Judgement {
+fn check_type(known: &BoundTables, kind: QueryType) -> TypeCheck {
     let tables = match read(known, kind.type_name, kind.key) {
-        Ok(Shown::All) => Verdict::Right,
-        Ok(Shown::AllButModels) => Verdict::as_one(Place::All),
-        Ok(Shown::AllButModelsBesideText) => Verdict::as_one(Place::Selection),
-        Ok(Shown::Part) => Verdict::Each,
-        Err(table) => Verdict::Wrong(found(known, kind.key, table)),
+        Ok(TypeCoverage::All) => TableCheck::Passed,
+        Ok(TypeCoverage::AllButModels) => TableCheck::one_statement(SqlScope::Statement),
+        Ok(TypeCoverage::AllButModelsBesideText) => TableCheck::one_statement(SqlScope::Selection),
+        Ok(TypeCoverage::Part) => TableCheck::EveryStatement,
+        Err(table) => TableCheck::Failed(found(known, kind.key, table)),
     };
-    Judgement { tables, loses_lock: is_lost(kind.type_name) }
+    TypeCheck { tables, loses_lock: loses_lock(kind.type_name) }
 }
 
-fn look_at_sql(
-    known: &Known,
-    kind: Kind,
+fn check_sql(
+    known: &BoundTables,
+    kind: QueryType,
     dialect: Dialect,
     sql: &str,
-    place: Place,
+    place: SqlScope,
 ) -> Result<(), HiddenTable> {
     let tables = sql::tables(dialect, sql);
-    for table in tables.iter().filter(|table| place == Place::All || table.is_selected) {
+    for table in tables.iter().filter(|table| place == SqlScope::Statement || table.is_selected) {
         let bound = known.named(&table.name);
         let is_own = |other: &&BoundTable| other.key == kind.key;
         let Some(other) = bound.clone().find(|other| !is_own(other)) else { continue };
@@ -172,7 +125,7 @@ fn look_at_sql(
     Ok(())
 }
 
-fn found(known: &Known, key: &str, table: &BoundTable) -> HiddenTable {
+fn found(known: &BoundTables, key: &str, table: &BoundTable) -> HiddenTable {
     let is_ambiguous = known.named(&table.name).any(|other| other.key == key);
     HiddenTable {
         key: key.to_owned(),
@@ -184,7 +137,7 @@ fn found(known: &Known, key: &str, table: &BoundTable) -> HiddenTable {
 }
 
 /// The SQL of a query, without its values.
-fn sql_of<DB, ST>(query: &Erased<'_, DB, ST>) -> String
+fn sql_of<DB, ST>(query: &ErasedQuery<'_, DB, ST>) -> String
 where
     DB: Backend<QueryBuilder: Default> + Default,
 {

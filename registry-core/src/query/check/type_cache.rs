@@ -4,16 +4,14 @@
 //! kept, and read without a lock. Statements can be any number: some of them are kept, in places that are
 //! given by their text.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::query_check::HiddenTable;
-use crate::sql::Dialect;
+use super::hidden_table::HiddenTable;
 
 /// A type of queries, and for which bind they are run.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::query) struct Kind {
+pub(in crate::query) struct QueryType {
     /// Its name, by the address of that.
     pub(in crate::query) type_name: &'static str,
     /// The address of the code that writes its SQL: types that are declared in two blocks of a function have
@@ -24,48 +22,51 @@ pub(in crate::query) struct Kind {
 
 /// What is known of a type of queries.
 #[derive(Debug)]
-pub(super) struct Judgement {
-    pub(super) tables: Verdict,
+pub(super) struct TypeCheck {
+    pub(super) tables: TableCheck,
     /// Whether its queries lock rows, and the lock is gone where it does not outlive the call.
     pub(super) loses_lock: bool,
 }
 
 /// What is known of the tables of a type of queries.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum TableCheck {
     /// There is nothing in them that should not be.
-    Right,
+    Passed,
     /// A table of another bind.
-    Wrong(HiddenTable),
+    Failed(HiddenTable),
     /// The SQL of one of them says it of all, by the tables that are there.
-    AsOne {
-        place: Place,
+    OneStatement {
+        place: SqlScope,
         /// True once it has been looked at, and was right.
-        was_right: AtomicBool,
+        has_passed: AtomicBool,
     },
     /// The SQL of each of them says it.
-    Each,
+    EveryStatement,
 }
 
 /// Where in a statement tables are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    All,
+pub(super) enum SqlScope {
+    Statement,
     /// In what it selects or returns.
     Selection,
 }
 
-/// The judgement of queries of `kind`, which `judge` makes.
-pub(super) fn judgement_of(kind: Kind, judge: impl Fn() -> Judgement) -> &'static Judgement {
+/// The check of queries of `kind`, which `check_type` makes.
+pub(super) fn cached_check(
+    kind: QueryType,
+    check_type: impl Fn() -> TypeCheck,
+) -> &'static TypeCheck {
     static KINDS: [OnceLock<Box<Node>>; 1 << KIND_BITS] =
         [const { OnceLock::new() }; 1 << KIND_BITS];
 
     let mut place = &KINDS[kind.place()];
     loop {
-        let new = || Box::new(Node { kind, judgement: judge(), next: OnceLock::new() });
+        let new = || Box::new(Node { kind, check: check_type(), next: OnceLock::new() });
         let node = place.get_or_init(new);
         if node.kind.is(kind) {
-            return &node.judgement;
+            return &node.check;
         }
         place = &node.next;
     }
@@ -78,13 +79,13 @@ const SPREAD: usize = 0x9e37_79b9_7f4a_7c15_u64 as usize;
 
 #[derive(Debug)]
 struct Node {
-    kind: Kind,
-    judgement: Judgement,
+    kind: QueryType,
+    check: TypeCheck,
     next: OnceLock<Box<Node>>,
 }
 
-impl Kind {
-    fn is(self, other: Self) -> bool {
+impl QueryType {
+    pub(super) fn is(self, other: Self) -> bool {
         std::ptr::eq(self.type_name, other.type_name)
             && self.code == other.code
             && std::ptr::eq(self.key, other.key)
@@ -99,46 +100,10 @@ impl Kind {
     }
 }
 
-/// How many statements are remembered, and up to which length: that is four megabytes.
-const STATEMENTS: usize = 1024;
-const LONGEST: usize = 4096;
-
-/// A statement of a type of queries, of which its SQL said that it is right.
-#[derive(Debug)]
-struct Statement {
-    kind: Kind,
-    dialect: Dialect,
-    sql: Box<str>,
-}
-
-static SEEN: [Mutex<Option<Statement>>; STATEMENTS] = [const { Mutex::new(None) }; STATEMENTS];
-
-/// Looks at a statement with `look`, unless it was looked at before and was right.
-pub(super) fn look_once(
-    kind: Kind,
-    dialect: Dialect,
-    sql: String,
-    look: impl FnOnce(&str) -> Result<(), HiddenTable>,
-) -> Result<(), HiddenTable> {
-    if sql.len() > LONGEST {
-        return look(&sql);
-    }
-    let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one((sql.as_str(), kind.key));
-    let place = &SEEN[hash as usize % STATEMENTS];
-    let mut seen = place.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_same =
-        |seen: &Statement| seen.kind.is(kind) && seen.dialect == dialect && *seen.sql == *sql;
-    if !seen.as_ref().is_some_and(is_same) {
-        look(&sql)?;
-        *seen = Some(Statement { kind, dialect, sql: sql.into() });
-    }
-    Ok(())
-}
-
-impl Verdict {
+impl TableCheck {
     /// For those whose verdict is of one for all.
-    pub(super) const fn as_one(place: Place) -> Self {
-        Self::AsOne { place, was_right: AtomicBool::new(false) }
+    pub(super) const fn one_statement(place: SqlScope) -> Self {
+        Self::OneStatement { place, has_passed: AtomicBool::new(false) }
     }
 }
 
@@ -161,8 +126,8 @@ mod tests {
     use super::*;
     use crate::settings::BindKey;
 
-    fn kind(type_name: &'static str, code: usize) -> Kind {
-        Kind { type_name, code, key: "default" }
+    fn kind(type_name: &'static str, code: usize) -> QueryType {
+        QueryType { type_name, code, key: "default" }
     }
 
     fn wrong() -> HiddenTable {
@@ -178,16 +143,16 @@ mod tests {
     #[test]
     fn a_type_is_judged_once() {
         let judged = Cell::new(0);
-        let judge = |is_right: bool| {
+        let check_type = |is_right: bool| {
             judged.set(judged.get() + 1);
-            let tables = if is_right { Verdict::Right } else { Verdict::Wrong(wrong()) };
-            Judgement { tables, loses_lock: false }
+            let tables = if is_right { TableCheck::Passed } else { TableCheck::Failed(wrong()) };
+            TypeCheck { tables, loses_lock: false }
         };
         let is_right = |kind, is_right| {
-            matches!(judgement_of(kind, || judge(is_right)).tables, Verdict::Right)
+            matches!(cached_check(kind, || check_type(is_right)).tables, TableCheck::Passed)
         };
         // Types of one name are apart by their code, and binds by their keys.
-        let kinds: Vec<Kind> = (0..5000).map(|code| kind("judged", code)).collect();
+        let kinds: Vec<QueryType> = (0..5000).map(|code| kind("judged", code)).collect();
         for (at, kind) in kinds.iter().enumerate() {
             assert_eq!(is_right(*kind, at % 2 == 0), at % 2 == 0);
         }
@@ -196,31 +161,7 @@ mod tests {
             assert_eq!(is_right(*kind, false), at % 2 == 0);
         }
         assert_eq!(judged.get(), 5000);
-        assert!(!is_right(Kind { key: "other", ..kinds[0] }, false));
-    }
-
-    #[test]
-    fn a_statement_that_is_right_is_looked_at_once() {
-        let looks = Cell::new(0);
-        let look = |kind, sql: &str, is_right: bool| {
-            look_once(kind, Dialect::Sqlite, sql.to_owned(), |_| {
-                looks.set(looks.get() + 1);
-                if is_right { Ok(()) } else { Err(wrong()) }
-            })
-        };
-        let one = kind("looked at", 0);
-        assert!(look(one, "SELECT 1", true).is_ok());
-        assert!(look(one, "SELECT 1", true).is_ok());
-        assert_eq!(looks.get(), 1);
-        // Of another type, or another text.
-        assert!(look(kind("looked at", 1), "SELECT 1", false).is_err());
-        assert!(look(one, "SELECT 2", false).is_err());
-        assert!(look(one, "SELECT 2", false).is_err());
-        assert_eq!(looks.get(), 4);
-        // What is long is not remembered.
-        let long = "x".repeat(LONGEST + 1);
-        assert!(look(one, &long, true).is_ok());
-        assert!(look(one, &long, false).is_err());
+        assert!(!is_right(QueryType { key: "other", ..kinds[0] }, false));
     }
 
     #[test]

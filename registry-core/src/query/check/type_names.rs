@@ -1,18 +1,21 @@
 //! Where in the name of a type a path stands.
 
-/// A type that is around a path: its own path, and which of its arguments the path is in.
+/// A type that is enclosing a path: its own path, and which of its arguments the path is in.
 ///
 /// Tuples, slices and other parentheses have no path.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Outer<'n> {
+pub(super) struct EnclosingType<'n> {
     pub(super) path: &'n str,
     pub(super) argument: usize,
 }
 
-/// Hands each path in the name of a type to `visit`, with the types around it, from the outside.
-pub(super) fn walk<'n>(type_name: &'n str, mut visit: impl FnMut(&'n str, &[Outer<'n>])) {
+/// Hands each path in the name of a type to `visit`, with the types enclosing it, from the outside.
+pub(super) fn walk_type_name<'n>(
+    type_name: &'n str,
+    mut visit: impl FnMut(&'n str, &[EnclosingType<'n>]),
+) {
     let bytes = type_name.as_bytes();
-    let mut around: Vec<Outer<'n>> = Vec::new();
+    let mut enclosing: Vec<EnclosingType<'n>> = Vec::new();
     let (mut at, mut last) = (0, "");
     while at < bytes.len() {
         let start = at;
@@ -21,17 +24,17 @@ pub(super) fn walk<'n>(type_name: &'n str, mut visit: impl FnMut(&'n str, &[Oute
         }
         if at > start {
             last = &type_name[start..at];
-            visit(last, &around);
+            visit(last, &enclosing);
             continue;
         }
         match bytes[at] {
-            b'<' => around.push(Outer { path: last, argument: 0 }),
-            b'(' => around.push(Outer { path: "", argument: 0 }),
-            b'[' => around.push(Outer { path: SLICE, argument: 0 }),
+            b'<' => enclosing.push(EnclosingType { path: last, argument: 0 }),
+            b'(' => enclosing.push(EnclosingType { path: "", argument: 0 }),
+            b'[' => enclosing.push(EnclosingType { path: SLICE, argument: 0 }),
             // The arrow of a function's type.
             b'>' if at > 0 && bytes[at - 1] == b'-' => {}
             b'>' | b')' | b']' => {
-                around.pop();
+                enclosing.pop();
             }
             // A lifetime, which has no name here: `'_`.
             b'\'' => {
@@ -40,7 +43,7 @@ pub(super) fn walk<'n>(type_name: &'n str, mut visit: impl FnMut(&'n str, &[Oute
                 }
             }
             b',' => {
-                if let Some(outer) = around.last_mut() {
+                if let Some(outer) = enclosing.last_mut() {
                     outer.argument += 1;
                 }
             }

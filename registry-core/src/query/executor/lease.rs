@@ -3,7 +3,7 @@
 use crate::backend::Backend;
 use crate::bind::Bind;
 use crate::engine::Checkout;
-use crate::query::Origin;
+use crate::query::error::Origin;
 use crate::session::Session;
 use crate::settings::BindKey;
 

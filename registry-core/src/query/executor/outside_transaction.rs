@@ -10,7 +10,7 @@ use crate::work::Scope;
 /// same bind or a unit of work of any, in debug builds, since that takes longer to find out than a query should.
 pub(super) fn look<B: Bind>(registry: &Registry, at: &'static Location<'static>) {
     if Scope::is_current_of(registry) {
-        if registry.is_first_beside(B::KEY, at) {
+        if registry.is_first_warning_at(B::KEY, at) {
             tracing::warn!(
                 target: "registry",
                 bind = B::KEY,
@@ -20,6 +20,6 @@ pub(super) fn look<B: Bind>(registry: &Registry, at: &'static Location<'static>)
             );
         }
     } else if cfg!(debug_assertions) {
-        registry.warn_of_held::<B>(at);
+        registry.warn_if_caller_holds_session::<B>(at);
     }
 }

@@ -19,10 +19,10 @@ impl<B: Bind> OneDatabase<B> for B {}
     label = "this session is one of another database",
     note = "acquire a session of the query's own database, or hand it `&registry`, which finds it"
 )]
-pub trait ServedBy<S> {}
+pub trait RunsOnSessionOf<S> {}
 
-impl<B: Bind> ServedBy<B> for B {}
+impl<B: Bind> RunsOnSessionOf<B> for B {}
 
 /// On a session by key nothing is checked, but the connection type.
 #[diagnostic::do_not_recommend]
-impl<C: Backend, N: KeyName> ServedBy<ByKey<C>> for Db<C, N> {}
+impl<C: Backend, N: KeyName> RunsOnSessionOf<ByKey<C>> for Db<C, N> {}

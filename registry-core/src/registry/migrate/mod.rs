@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::{Registry, Route};
 use crate::backend::Backend;
 use crate::backend::migrate::{MakesRoom, Migrated, MigrationFailure, Migrations, Run};
-use crate::backend::resources::{can_read_files, lacks_files};
+use crate::backend::resource_exhaustion::{can_read_files, lacks_files};
 use crate::bind::Bind;
 use crate::cause::DriverError;
 use crate::engine::{AcquireError, AnyEngine, Checkout, EngineUse, TypedEngine};

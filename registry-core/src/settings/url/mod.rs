@@ -28,11 +28,11 @@ use tls::TlsSettings;
 const SCHEMES: [&str; 5] = ["postgres", "postgresql", "mysql", "mariadb", "sqlite"];
 
 /// What stands for the name of a tenant.
-pub(crate) const TENANT: &str = "{tenant}";
+pub(crate) const TENANT_PLACEHOLDER: &str = "{tenant}";
 
 /// Why a tenant cannot have the database that a template gives it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NotForTenant {
+pub(crate) enum TenantUrlError {
     /// The server would cut the name, and it could be that of another tenant then.
     #[error("the name of the database is longer than {limit} bytes")]
     TooLong { limit: usize },
@@ -177,9 +177,9 @@ impl DatabaseUrl {
         not(any(feature = "postgres", feature = "mysql")),
         expect(dead_code, reason = "only servers have drivers that read URLs")
     )]
-    pub(crate) fn without_odd_names(&self, message: &str) -> String {
+    pub(crate) fn redact_message(&self, message: &str) -> String {
         match &self.0.target {
-            Target::Server(server) => server.without_odd_names(message),
+            Target::Server(server) => server.redact_message(message),
             Target::Sqlite(_) => message.to_owned(),
         }
     }
@@ -211,8 +211,8 @@ impl DatabaseUrl {
     /// Whether it names a database for each tenant, by `{tenant}` in the name or path of the database.
     pub(crate) fn is_per_tenant(&self) -> bool {
         match &self.0.target {
-            Target::Server(server) => server.database().contains(TENANT),
-            Target::Sqlite(file) => file.name().contains(TENANT),
+            Target::Server(server) => server.database().contains(TENANT_PLACEHOLDER),
+            Target::Sqlite(file) => file.name().contains(TENANT_PLACEHOLDER),
         }
     }
 
@@ -224,18 +224,22 @@ impl DatabaseUrl {
             server.check_template()?;
         }
         let (database, elsewhere) = match &self.0.target {
-            Target::Server(server) => (server.database().into(), server.has_elsewhere(TENANT)),
+            Target::Server(server) => {
+                (server.database().into(), server.has_elsewhere(TENANT_PLACEHOLDER))
+            }
             Target::Sqlite(file) => (file.name(), false),
         };
         if elsewhere {
             return Err(format!(
-                "`{TENANT}` stands for a part of the database's name, and for nothing else: where \
+                "`{TENANT_PLACEHOLDER}` stands for a part of the database's name, and for nothing else: where \
                  tenants differ in more, give the bind a resolver"
             ));
         }
         let mut words = database.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
         match words.find(|(word, _)| *word != "tenant" && nearest(word, ["tenant"]).is_some()) {
-            Some((word, _)) => Err(format!("unknown `{{{word}}}`; did you mean `{TENANT}`?")),
+            Some((word, _)) => {
+                Err(format!("unknown `{{{word}}}`; did you mean `{TENANT_PLACEHOLDER}`?"))
+            }
             None => Ok(()),
         }
     }
@@ -244,10 +248,12 @@ impl DatabaseUrl {
     /// it. A SQLite file must be there already, whatever the URL says of its `mode`.
     ///
     /// Fails if what comes out could be another tenant's.
-    pub(crate) fn for_tenant(&self, tenant: &str) -> Result<Self, NotForTenant> {
+    pub(crate) fn for_tenant(&self, tenant: &str) -> Result<Self, TenantUrlError> {
         Ok(Self::new(match &self.0.target {
-            Target::Server(server) => Target::Server(server.for_tenant(TENANT, tenant)?),
-            Target::Sqlite(file) => Target::Sqlite(file.for_tenant(TENANT, tenant)?),
+            Target::Server(server) => {
+                Target::Server(server.for_tenant(TENANT_PLACEHOLDER, tenant)?)
+            }
+            Target::Sqlite(file) => Target::Sqlite(file.for_tenant(TENANT_PLACEHOLDER, tenant)?),
         }))
     }
 

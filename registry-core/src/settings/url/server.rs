@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::separator::{has_secretive_parameter, is_one_value};
 use super::tls::{self, TlsSettings};
-use super::{InvalidUrl, NotForTenant};
+use super::{InvalidUrl, TenantUrlError};
 use crate::settings::BackendKind;
 
 /// Everything but the characters that RFC 3986 leaves unreserved.
@@ -184,13 +184,13 @@ impl ServerUrl {
     }
 
     /// The URL with `name`, encoded, in the places of `placeholder`.
-    pub(super) fn for_tenant(&self, placeholder: &str, name: &str) -> Result<Self, NotForTenant> {
+    pub(super) fn for_tenant(&self, placeholder: &str, name: &str) -> Result<Self, TenantUrlError> {
         let encoded = utf8_percent_encode(name, USER_INFO).to_string();
         let database = self.database().replace(placeholder, &encoded);
         // NAMEDATALEN of PostgreSQL, less one, in bytes; MySQL's are characters, which are no fewer bytes.
         let limit = if self.backend == BackendKind::Postgres { 63 } else { 64 };
         if percent_decode_str(database.trim_start_matches('/')).count() > limit {
-            return Err(NotForTenant::TooLong { limit });
+            return Err(TenantUrlError::TooLong { limit });
         }
         let hosts = self.place.len() - self.database().len();
         let place = format!("{}{database}", &self.place[..hosts]);
@@ -254,7 +254,7 @@ impl ServerUrl {
     }
 
     /// `message` without the names of parameters that may be secrets gone astray.
-    pub(super) fn without_odd_names(&self, message: &str) -> String {
+    pub(super) fn redact_message(&self, message: &str) -> String {
         let odd = self.parameters.iter().filter(|parameter| !parameter.shows_name());
         odd.fold(message.to_owned(), |message, parameter| {
             let name = percent_decode_str(&parameter.name).decode_utf8_lossy();

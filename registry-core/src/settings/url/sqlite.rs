@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
 use super::separator::{has_secretive_parameter, has_secretive_parameter_behind};
-use super::{InvalidUrl, NotForTenant, did_you_mean};
+use super::{InvalidUrl, TenantUrlError, did_you_mean};
 
 /// What would end a path in a `file:` URI, or be taken for an escape.
 const PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ').add(b'@');
@@ -146,10 +146,14 @@ impl SqliteFile {
     }
 
     /// The database with `tenant` in the places of `placeholder`: one that is there already, whatever its `mode`.
-    pub(super) fn for_tenant(&self, placeholder: &str, tenant: &str) -> Result<Self, NotForTenant> {
+    pub(super) fn for_tenant(
+        &self,
+        placeholder: &str,
+        tenant: &str,
+    ) -> Result<Self, TenantUrlError> {
         let beside = SIDE_FILES.into_iter().find(|suffix| tenant.ends_with(suffix));
         if let Some(suffix) = beside.filter(|_| self.name().ends_with(placeholder)) {
-            return Err(NotForTenant::SideFile { suffix });
+            return Err(TenantUrlError::SideFile { suffix });
         }
         let named = |text: &str| text.replace(placeholder, tenant);
         Ok(match self {

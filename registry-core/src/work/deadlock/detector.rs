@@ -13,7 +13,7 @@ tokio::task_local! {
 }
 
 /// Watches one future that has entered a scope.
-pub(in crate::work) struct DeadlockDetector {
+pub(crate) struct DeadlockDetector {
     id: u64,
     counted: Arc<CountedWaker>,
     waker: Waker,
@@ -49,9 +49,9 @@ impl Wake for CountedWaker {
 
 impl DeadlockDetector {
     /// The id that no detector has.
-    pub(in crate::work) const NO_ID: u64 = 0;
+    pub(crate) const NO_ID: u64 = 0;
 
-    pub(in crate::work) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(DeadlockDetector::NO_ID + 1);
         let counted = Arc::new(CountedWaker::default());
         Arc::new(Self {
@@ -65,17 +65,17 @@ impl DeadlockDetector {
     }
 
     /// The detector of the innermost future that is being polled and has one.
-    pub(in crate::work) fn current() -> Option<Arc<Self>> {
+    pub(crate) fn current() -> Option<Arc<Self>> {
         CURRENT.try_with(Arc::clone).ok()
     }
 
     /// The detector of the future that is being polled with `waker`. An executor inside of a future that has a detector
     /// polls with wakers of its own, whose clones are not counted.
-    pub(in crate::work) fn current_for(waker: &Waker) -> Option<Arc<Self>> {
+    pub(crate) fn current_for(waker: &Waker) -> Option<Arc<Self>> {
         Self::current().filter(|detector| detector.is_woken_by(waker))
     }
 
-    pub(in crate::work) fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
@@ -85,7 +85,7 @@ impl DeadlockDetector {
     }
 
     /// Runs `future` to its end, and finds out each time that it is pending whether it is stuck.
-    pub(in crate::work) async fn run<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
+    pub(crate) async fn run<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
         let mut future = pin!(CURRENT.scope(Arc::clone(self), future));
         poll_fn(|cx| {
             self.counted.task.register(cx.waker());
@@ -117,7 +117,7 @@ impl DeadlockDetector {
     ///
     /// What was woken together with the caller and is polled after it has no clone of the waker at this moment, so the
     /// count at the end of the poll before is looked at as well.
-    pub(in crate::work) fn is_alone(&self) -> bool {
+    pub(crate) fn is_alone(&self) -> bool {
         self.had_one_wait.load(Ordering::Relaxed) && !self.waits_for_anything_else()
     }
 
@@ -135,7 +135,7 @@ impl DeadlockDetector {
     }
 
     /// Whether all that the future waited for, when it was polled last, was the unit of work.
-    pub(in crate::work) fn is_stuck(&self) -> bool {
+    pub(crate) fn is_stuck(&self) -> bool {
         self.is_stuck.load(Ordering::Relaxed)
     }
 }

@@ -8,7 +8,7 @@ use super::detector::DeadlockDetector;
 
 /// Somebody who waits for the unit of work. However often the waker that it waits with is cloned, it has one clone of
 /// the waker that the [`DeadlockDetector`] counts.
-pub(in crate::work) struct LockWaiter {
+pub(crate) struct LockWaiter {
     relay: Arc<RelayWaker>,
     waker: Waker,
     /// The detector of the future in which it waits, as long as it is polled with the waker of that future.
@@ -35,7 +35,7 @@ impl Wake for RelayWaker {
 }
 
 impl LockWaiter {
-    pub(in crate::work) fn new(waker: &Waker, detector: Option<Arc<DeadlockDetector>>) -> Self {
+    pub(crate) fn new(waker: &Waker, detector: Option<Arc<DeadlockDetector>>) -> Self {
         let detector = detector.filter(|detector| detector.is_woken_by(waker));
         let relay = Arc::new(RelayWaker(Mutex::new(waker.clone())));
         if let Some(detector) = &detector {
@@ -44,12 +44,12 @@ impl LockWaiter {
         Self { waker: Waker::from(Arc::clone(&relay)), relay, detector }
     }
 
-    pub(in crate::work) fn detector(&self) -> Option<&DeadlockDetector> {
+    pub(crate) fn detector(&self) -> Option<&DeadlockDetector> {
         self.detector.as_deref()
     }
 
     /// The waker to wait with, now that it is polled with `waker`.
-    pub(in crate::work) fn waker(&mut self, waker: &Waker) -> &Waker {
+    pub(crate) fn waker(&mut self, waker: &Waker) -> &Waker {
         let mut known = self.relay.lock();
         if !known.will_wake(waker) {
             known.clone_from(waker);

@@ -6,6 +6,7 @@ use diesel::query_builder::AsQuery;
 use diesel::sql_types::{Bool, Integer};
 use diesel::sqlite::Sqlite;
 
+use super::super::source_counts::{SourceCount, count_sources};
 use super::*;
 use crate::settings::BindKey;
 
@@ -29,29 +30,29 @@ fn table<T>(key: &str) -> BoundTable {
     BoundTable { path, name: "words".to_owned(), key: BindKey::new(key).expect("a key") }
 }
 
-fn known() -> Known {
-    Known::of(vec![table::<words::table>("near"), table::<far_words::table>("far")])
+fn known() -> BoundTables {
+    BoundTables::of(vec![table::<words::table>("near"), table::<far_words::table>("far")])
 }
 
 /// What is shown of a query for `near`, or the key of a table that should not be there.
-fn shown<Q>(known: &Known, _: &Q) -> Result<Shown, String> {
+fn shown<Q>(known: &BoundTables, _: &Q) -> Result<TypeCoverage, String> {
     read(known, type_name::<Q>(), "near").map_err(|table| table.key.to_string())
 }
 
 /// The tables that [`known`] has, and one of the other bind.
-fn shown_with<T, Q>(query: &Q) -> Result<Shown, String> {
-    let known = Known::of(vec![table::<words::table>("near"), table::<T>("far")]);
+fn shown_with<T, Q>(query: &Q) -> Result<TypeCoverage, String> {
+    let known = BoundTables::of(vec![table::<words::table>("near"), table::<T>("far")]);
     shown(&known, query)
 }
 
-fn far() -> Result<Shown, String> {
+fn far() -> Result<TypeCoverage, String> {
     Err("far".to_owned())
 }
 
 #[test]
 fn queries_of_one_bind_are_shown_whole() {
     let known = known();
-    assert_eq!(shown(&known, &words::table), Ok(Shown::All));
+    assert_eq!(shown(&known, &words::table), Ok(TypeCoverage::All));
     let query = words::table
         .filter(words::id.gt(1).and(words::word.eq_any(vec!["a"]).or(words::word.like("b"))))
         .order((words::id.desc(), words::word))
@@ -59,23 +60,23 @@ fn queries_of_one_bind_are_shown_whole() {
         .limit(1)
         .offset(2)
         .distinct();
-    assert_eq!(shown(&known, &query), Ok(Shown::All));
+    assert_eq!(shown(&known, &query), Ok(TypeCoverage::All));
     let query =
         diesel::insert_into(words::table).values(vec![(words::id.eq(1), words::word.eq("a"))]);
-    assert_eq!(shown(&known, &query), Ok(Shown::All));
+    assert_eq!(shown(&known, &query), Ok(TypeCoverage::All));
     let query =
         diesel::update(words::table.find(1)).set((words::id.eq(1), Some(words::word.eq("a"))));
-    assert_eq!(shown(&known, &query), Ok(Shown::All));
-    assert_eq!(shown(&known, &diesel::delete(words::table.find(1))), Ok(Shown::All));
+    assert_eq!(shown(&known, &query), Ok(TypeCoverage::All));
+    assert_eq!(shown(&known, &diesel::delete(words::table.find(1))), Ok(TypeCoverage::All));
     let query =
         words::table.group_by(words::word).select(max(words::id)).having(max(words::id).gt(1));
-    assert_eq!(shown(&known, &query), Ok(Shown::All));
+    assert_eq!(shown(&known, &query), Ok(TypeCoverage::All));
     let query = words::table.select(words::id).union(words::table.select(words::id + 1));
-    assert_eq!(shown(&known, &query), Ok(Shown::All));
-    assert_eq!(shown(&known, &diesel::sql_query("").bind::<Integer, _>(1)), Ok(Shown::All));
+    assert_eq!(shown(&known, &query), Ok(TypeCoverage::All));
+    assert_eq!(shown(&known, &diesel::sql_query("").bind::<Integer, _>(1)), Ok(TypeCoverage::All));
     assert_eq!(
         shown(&known, &diesel::select(exists(words::table.select(words::id)))),
-        Ok(Shown::All)
+        Ok(TypeCoverage::All)
     );
 }
 
@@ -83,11 +84,11 @@ fn queries_of_one_bind_are_shown_whole() {
 fn functions_of_the_program_are_shown_by_their_arguments() {
     diesel::define_sql_function! { fn abs(number: Integer) -> Integer; }
     let known = known();
-    assert_eq!(shown(&known, &words::table.select(abs(words::id))), Ok(Shown::All));
+    assert_eq!(shown(&known, &words::table.select(abs(words::id))), Ok(TypeCoverage::All));
     assert_eq!(shown(&known, &(words::id, abs(abs(far::words::id)))), far());
     let condition: Box<dyn BoxableExpression<words::table, Sqlite, SqlType = Integer>> =
         Box::new(words::id);
-    assert_eq!(shown(&known, &abs(condition)), Ok(Shown::Part));
+    assert_eq!(shown(&known, &abs(condition)), Ok(TypeCoverage::Part));
 }
 
 #[test]
@@ -97,11 +98,11 @@ fn values_are_no_part_of_a_query() {
     type Value = (far::words::table, Box<dyn Fn() -> far::words::columns::id>);
     type Bound = diesel::internal::derives::as_expression::Bound<Integer, Value>;
     let query = format!("({}, {})", type_name::<words::id>(), type_name::<Bound>());
-    assert_eq!(read(&known, &query, "near").ok(), Some(Shown::All));
+    assert_eq!(read(&known, &query, "near").ok(), Some(TypeCoverage::All));
     use crate::BindDsl;
     type Own = crate::Db<crate::Sqlite, crate::Name<'f', 'a', 'r'>>;
-    assert_eq!(shown(&known, &words::table.bound_to::<Own>()), Ok(Shown::All));
-    assert_eq!(shown(&known, &words::table.bound_to::<Own>().as_query()), Ok(Shown::All));
+    assert_eq!(shown(&known, &words::table.bound_to::<Own>()), Ok(TypeCoverage::All));
+    assert_eq!(shown(&known, &words::table.bound_to::<Own>().as_query()), Ok(TypeCoverage::All));
     assert_eq!(shown(&known, &far::words::table.bound_to::<Own>().as_query()), far());
 }
 
@@ -124,21 +125,24 @@ fn a_table_of_another_bind_is_found_at_any_depth() {
 #[test]
 fn boxes_and_types_of_the_program_are_not_shown() {
     let known = known();
-    assert_eq!(shown(&known, &words::table.into_boxed::<Sqlite>()), Ok(Shown::Part));
+    assert_eq!(shown(&known, &words::table.into_boxed::<Sqlite>()), Ok(TypeCoverage::Part));
     assert_eq!(
         shown(&known, &diesel::delete(words::table).into_boxed::<Sqlite>()),
-        Ok(Shown::Part)
+        Ok(TypeCoverage::Part)
     );
     type Condition = Box<dyn BoxableExpression<words::table, Sqlite, SqlType = Bool>>;
     let condition: Condition = Box::new(words::id.gt(1));
-    assert_eq!(shown(&known, &words::table.filter(condition)), Ok(Shown::Part));
+    assert_eq!(shown(&known, &words::table.filter(condition)), Ok(TypeCoverage::Part));
     struct Own;
-    assert_eq!(shown(&known, &(words::id, Own)), Ok(Shown::Part));
-    assert_eq!(shown(&known, &(words::id, || 1)), Ok(Shown::Part));
-    assert_eq!(shown(&known, &(words::id, shown::<i32> as fn(&Known, &i32) -> _)), Ok(Shown::Part));
+    assert_eq!(shown(&known, &(words::id, Own)), Ok(TypeCoverage::Part));
+    assert_eq!(shown(&known, &(words::id, || 1)), Ok(TypeCoverage::Part));
+    assert_eq!(
+        shown(&known, &(words::id, shown::<i32> as fn(&BoundTables, &i32) -> _)),
+        Ok(TypeCoverage::Part)
+    );
     // The values of raw SQL in a box are values.
     let text = diesel::sql_query("").into_boxed::<Sqlite>().bind::<Integer, _>(1);
-    assert_eq!(shown(&known, &text), Ok(Shown::All), "{}", type_name_of(&text));
+    assert_eq!(shown(&known, &text), Ok(TypeCoverage::All), "{}", type_name_of(&text));
 }
 
 #[test]
@@ -151,26 +155,29 @@ fn a_model_is_the_same_in_every_query_of_its_type() {
     }
     let known = known();
     let select = <Word as SelectableHelper<Sqlite>>::as_select();
-    assert_eq!(shown(&known, &words::table.select(select)), Ok(Shown::AllButModels));
-    assert_eq!(shown(&known, &Some(select)), Ok(Shown::Part));
+    assert_eq!(shown(&known, &words::table.select(select)), Ok(TypeCoverage::AllButModels));
+    assert_eq!(shown(&known, &Some(select)), Ok(TypeCoverage::Part));
 }
 
 #[test]
 fn an_alias_is_shown_by_its_columns() {
     let known = known();
     let near = diesel::alias!(words as near);
-    assert_eq!(shown(&known, &near.select(near.field(words::id))), Ok(Shown::All));
-    assert_eq!(shown(&known, &near.count()), Ok(Shown::Part));
+    assert_eq!(shown(&known, &near.select(near.field(words::id))), Ok(TypeCoverage::All));
+    assert_eq!(shown(&known, &near.count()), Ok(TypeCoverage::Part));
     let far_alias = diesel::alias!(far_words as far_alias);
     assert_eq!(shown(&known, &far_alias.select(far_alias.field(far_words::id))), far());
-    assert_eq!(shown(&known, &far_alias.count()), Ok(Shown::Part));
+    assert_eq!(shown(&known, &far_alias.count()), Ok(TypeCoverage::Part));
 }
 
 #[test]
 fn tables_are_found_wherever_they_are_declared() {
     diesel::table! { r#type (id) { id -> Integer, } }
     assert_eq!(shown_with::<r#type::table, _>(&r#type::table.select(r#type::id)), far());
-    assert_eq!(shown_with::<r#type::table, _>(&words::table.select(words::id)), Ok(Shown::All));
+    assert_eq!(
+        shown_with::<r#type::table, _>(&words::table.select(words::id)),
+        Ok(TypeCoverage::All)
+    );
 
     let in_closure = || {
         diesel::table! { inner (id) { id -> Integer, } }
@@ -179,19 +186,19 @@ fn tables_are_found_wherever_they_are_declared() {
     assert_eq!(in_closure(), far());
 
     trait Finds {
-        fn finds(&self) -> Result<Shown, String>;
+        fn finds(&self) -> Result<TypeCoverage, String>;
     }
     struct Own<T>(T);
     impl<T> Own<T> {
-        fn finds_in_own(&self) -> Result<Shown, String> {
+        fn finds_in_own(&self) -> Result<TypeCoverage, String> {
             diesel::table! { inner (id) { id -> Integer, } }
             shown_with::<inner::table, _>(&(words::id, inner::table.select(inner::id)))
         }
     }
     impl<T> Finds for Own<(T, Vec<T>)> {
-        fn finds(&self) -> Result<Shown, String> {
+        fn finds(&self) -> Result<TypeCoverage, String> {
             diesel::table! { inner (id) { id -> Integer, } }
-            assert_eq!(shown_with::<inner::table, _>(&words::id), Ok(Shown::All));
+            assert_eq!(shown_with::<inner::table, _>(&words::id), Ok(TypeCoverage::All));
             shown_with::<inner::table, _>(&(words::id, inner::id))
         }
     }
@@ -199,7 +206,7 @@ fn tables_are_found_wherever_they_are_declared() {
     assert_eq!(Own((1, vec![1])).finds(), far());
 
     // One path begins with another, and one ends with another.
-    let known = Known::of(vec![
+    let known = BoundTables::of(vec![
         BoundTable { path: "app::words", name: String::new(), key: BindKey::DEFAULT },
         BoundTable {
             path: "app::words_of",
@@ -215,10 +222,10 @@ fn tables_are_found_wherever_they_are_declared() {
 #[test]
 fn tables_that_paths_do_not_tell_apart_go_by_name() {
     let two = |one: &str, other: &str| {
-        Known::of(vec![table::<words::table>(one), table::<words::table>(other)])
+        BoundTables::of(vec![table::<words::table>(one), table::<words::table>(other)])
     };
-    assert_eq!(shown(&two("near", "far"), &words::id), Ok(Shown::Part));
-    assert_eq!(shown(&two("near", "near"), &words::id), Ok(Shown::All));
+    assert_eq!(shown(&two("near", "far"), &words::id), Ok(TypeCoverage::Part));
+    assert_eq!(shown(&two("near", "near"), &words::id), Ok(TypeCoverage::All));
     assert_eq!(shown(&two("far", "far"), &words::id), far());
 }
 
@@ -226,7 +233,7 @@ fn tables_that_paths_do_not_tell_apart_go_by_name() {
 fn sources_are_counted() {
     let path = known().named("words").next().expect("a table").path;
     let count = |query: &str| {
-        let Sources { set, elsewhere } = count_sources(query, path);
+        let SourceCount { set, elsewhere } = count_sources(query, path);
         set.saturating_add(elsewhere)
     };
     assert_eq!(count(type_name_of(&words::table.select(words::id))), 1);
@@ -248,13 +255,13 @@ fn sources_are_counted() {
     assert_eq!(count(type_name_of(&insert().values(vec![words::id.eq(1)]))), 0);
     let sources = |query: &str| count_sources(query, path);
     let upsert = insert().values(value()).on_conflict(words::id).do_update().set(value());
-    assert_eq!(sources(type_name_of(&upsert)), Sources { set: 2, elsewhere: 0 });
+    assert_eq!(sources(type_name_of(&upsert)), SourceCount { set: 2, elsewhere: 0 });
     let insert = insert().values(words::table.select(words::id)).into_columns(words::id);
-    assert_eq!(sources(type_name_of(&insert)), Sources { set: 0, elsewhere: 1 });
+    assert_eq!(sources(type_name_of(&insert)), SourceCount { set: 0, elsewhere: 1 });
     let update = diesel::update(words::table).set(Some(value()));
-    assert_eq!(sources(type_name_of(&update)), Sources { set: 1, elsewhere: 1 });
+    assert_eq!(sources(type_name_of(&update)), SourceCount { set: 1, elsewhere: 1 });
     let many = diesel::insert_into(words::table).values(vec![value()]);
-    assert_eq!(sources(type_name_of(&many)), Sources { set: usize::MAX, elsewhere: 0 });
+    assert_eq!(sources(type_name_of(&many)), SourceCount { set: usize::MAX, elsewhere: 0 });
 }
 
 /// The compiler does not cut names short.
@@ -264,7 +271,7 @@ fn names_of_any_length_are_read_to_their_ends() {
     type Sixteen<T> = Two<Two<Two<Two<T>>>>;
     type Many = Sixteen<Sixteen<Sixteen<words::id>>>;
     assert!(type_name::<Many>().len() > 100_000);
-    assert_eq!(read(&known(), type_name::<Many>(), "near").ok(), Some(Shown::All));
+    assert_eq!(read(&known(), type_name::<Many>(), "near").ok(), Some(TypeCoverage::All));
     assert!(read(&known(), type_name::<(Many, far::words::id)>(), "near").is_err());
 }
 

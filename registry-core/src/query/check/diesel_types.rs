@@ -1,0 +1,172 @@
+//! The types of Diesel, and what stands in their arguments.
+
+/// What the arguments of a type are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arguments {
+    /// Those of a type that writes them out as they are.
+    TypeCoverage,
+    /// None of them can have a table in it: they are values, or say what kind a value is.
+    Values,
+    /// So it is with the first one alone.
+    FirstIsValue,
+    /// So it is with all but the first one.
+    RestAreValues,
+    /// A type that `diesel::alias!` has made, whose table is not in its name.
+    Alias,
+    /// Such a type, and a column of its table.
+    AliasedField,
+}
+
+pub(super) fn arguments_of(path: &str) -> Arguments {
+    match path {
+        "diesel::expression::bound::Bound"
+        | "diesel::expression::array_comparison::Many"
+        | "diesel::expression::select_by::SelectBy" => Arguments::Values,
+        "diesel::expression::sql_literal::SqlLiteral" => Arguments::FirstIsValue,
+        "diesel::expression::cast::Cast"
+        | "diesel::expression::coerce::Coerce"
+        | "diesel::expression::subselect::Subselect"
+        | "diesel::pg::expression::array::ArrayLiteral"
+        | "diesel::pg::expression::array::ArraySubselect"
+        | "diesel::query_builder::sql_query::UncheckedBind" => Arguments::RestAreValues,
+        "diesel::query_source::aliasing::alias::Alias" => Arguments::Alias,
+        "diesel::query_source::aliasing::aliased_field::AliasedField" => Arguments::AliasedField,
+        _ if [BOUND_TO, BOUND_TO_QUERY].contains(&path) => Arguments::RestAreValues,
+        _ => Arguments::TypeCoverage,
+    }
+}
+
+// Types of this crate that are about another query.
+const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
+const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
+const CAPTURED_STATEMENT: &str = "registry_core::query::execute::upsert::Gathered";
+
+/// Whether a type of that path writes nothing but what its arguments write, and words of its own or of the
+/// program's. Any other is held to be a box.
+pub(super) fn is_transparent(path: &str) -> bool {
+    match path.split_once("::") {
+        None => is_primitive(path),
+        Some(("diesel", rest)) => {
+            TRANSPARENT_DIESEL_TYPES.iter().any(|of| match of.strip_suffix('*') {
+                Some(module) => rest.starts_with(module),
+                None => rest == *of,
+            })
+        }
+        Some(_) => {
+            [BOUND_TO, BOUND_TO_QUERY, CAPTURED_STATEMENT].contains(&path)
+                || is_sql_function(path)
+                || matches!(
+                    path,
+                    "alloc::boxed::Box"
+                        | "alloc::string::String"
+                        | "alloc::sync::Arc"
+                        | "core::marker::PhantomData"
+                )
+        }
+    }
+}
+
+/// A function that `define_sql_function!` has declared, such as `app::lower_utils::lower`: it writes its name and
+/// its arguments.
+fn is_sql_function(path: &str) -> bool {
+    let mut from_end = path.rsplit("::");
+    let name = from_end.next();
+    name.is_some() && from_end.next().and_then(|module| module.strip_suffix("_utils")) == name
+}
+
+/// A number, or a word of the language. Not `dyn`, `fn` or `impl`.
+fn is_primitive(word: &str) -> bool {
+    word.as_bytes()[0].is_ascii_digit()
+        || matches!(
+            word,
+            "mut"
+                | "true"
+                | "false"
+                | "bool"
+                | "char"
+                | "str"
+                | "f32"
+                | "f64"
+                | "i8"
+                | "i16"
+                | "i32"
+                | "i64"
+                | "i128"
+                | "isize"
+                | "u8"
+                | "u16"
+                | "u32"
+                | "u64"
+                | "u128"
+                | "usize"
+        )
+}
+
+/// Diesel's types that have no box in them: modules (`*`), and types whose modules have others as well.
+/// The text of `sql_query` and `sql` is the program's own.
+const TRANSPARENT_DIESEL_TYPES: &[&str] = &[
+    "expression::array_comparison::*",
+    "expression::assume_not_null::*",
+    "expression::bound::*",
+    "expression::case_when::*",
+    "expression::cast::*",
+    "expression::coerce::*",
+    "expression::count::*",
+    "expression::exists::*",
+    "expression::functions::*",
+    "expression::grouped::*",
+    "expression::not::*",
+    "expression::nullable::*",
+    "expression::operators::*",
+    "expression::ops::*",
+    "expression::sql_literal::*",
+    "expression::subselect::*",
+    "insertable::*",
+    "mysql::backend::Mysql",
+    "mysql::query_builder::query_fragment_impls::*",
+    "mysql::types::*",
+    "pg::backend::Pg",
+    "pg::expression::array::*",
+    "pg::expression::array_comparison::*",
+    "pg::expression::date_and_time::*",
+    "pg::expression::extensions::*",
+    "pg::expression::functions::*",
+    "pg::expression::operators::*",
+    "pg::query_builder::distinct_on::*",
+    "pg::query_builder::on_constraint::*",
+    "pg::query_builder::only::*",
+    "pg::query_builder::tablesample::*",
+    "pg::types::*",
+    "query_builder::combination_clause::*",
+    "query_builder::delete_statement::*",
+    "query_builder::distinct_clause::*",
+    "query_builder::from_clause::*",
+    "query_builder::functions::*",
+    "query_builder::group_by_clause::*",
+    "query_builder::having_clause::*",
+    "query_builder::insert_statement::*",
+    "query_builder::limit_clause::*",
+    "query_builder::limit_offset_clause::LimitOffsetClause",
+    "query_builder::locking_clause::*",
+    "query_builder::nodes::*",
+    "query_builder::offset_clause::*",
+    "query_builder::order_clause::*",
+    "query_builder::returning_clause::*",
+    "query_builder::select_clause::*",
+    "query_builder::select_statement::SelectStatement",
+    "query_builder::sql_query::*",
+    "query_builder::update_statement::*",
+    "query_builder::upsert::*",
+    "query_builder::where_clause::NoWhereClause",
+    "query_builder::where_clause::WhereClause",
+    "query_dsl::positional_order_dsl::*",
+    "query_source::aliasing::*",
+    "query_source::joins::*",
+    "query_source::peano_numbers::*",
+    "sql_types::*",
+    "sqlite::backend::Sqlite",
+    "sqlite::expression::functions::*",
+    "sqlite::expression::operators::*",
+    "sqlite::types::*",
+    "upsert::*",
+];
