@@ -26,34 +26,44 @@ use crate::engine::{TransactionEnd, TransactionState};
 use crate::session::Session;
 use crate::settings::{BindKey, WorkOptions};
 
-/// A session with a transaction open.
+/// A session with the transaction of a unit of work.
 pub(super) struct BindParticipant<B: Bind> {
     session: Session<B>,
-    /// How deep in transactions the connection was before: in test isolation it is in some.
+    /// How many transactions were open on the connection before, one in the other. Not zero in test isolation only.
     base_depth: u32,
-    /// Whether something is to be undone on the connection when the transaction is over.
+    /// Whether `Driver::enter_work` has changed the connection, so that `Driver::leave_work` is to undo it when the
+    /// transaction is over.
     has_entered_work: bool,
-    /// Whether the transaction is still the one that was begun.
+    /// Whether the transaction is still the one that was begun here.
     state: TransactionState,
 }
 
 type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
 
-/// How many transactions are open on a connection, one in the other. None if nobody knows.
+/// How many transactions are open on a connection, one in the other, as Diesel counts them. Zero if Diesel does not
+/// know, as after a statement of its transaction manager that failed half-way.
 fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
     driver::depth(Manager::<B>::transaction_manager_status_mut(connection)).unwrap_or(0)
 }
 
-/// The statement that says in a transaction for which tenant it is, if the bind has a setting for that.
-fn local_of<B: Bind>(session: &Session<B>) -> Option<String> {
+/// The statement that sets the tenant for the length of a transaction, if the bind has a `tenant_setting`.
+fn set_tenant_sql<B: Bind>(session: &Session<B>) -> Option<String> {
     let (setting, tenant) =
         (session.options().tenant_setting.as_ref()?, session.checkout().tenant()?);
-    // Neither has a quote in it: see the settings, and the names of tenants.
+    // Neither can have a quote in it: both are checked when they are parsed, the setting with the settings and the
+    // tenant as a tenant name.
     Some(format!("SELECT set_config('{setting}', '{tenant}', true)"))
 }
 
 impl<B: Bind> BindParticipant<B> {
-    /// Begins a transaction, with `savepoints` in it.
+    /// Begins a transaction, and sets as many savepoints in it as are open on the other participants.
+    ///
+    /// If the future is dropped, the session is dropped with it, and its connection is closed: a transaction that was
+    /// begun half-way is never lent again.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkError::Unsupported`] before anything is sent, and [`WorkError::Begin`] after which the connection is closed.
     pub(super) async fn begin(
         mut session: Session<B>,
         options: &WorkOptions,
@@ -65,9 +75,9 @@ impl<B: Bind> BindParticipant<B> {
             backend,
             what,
         })?;
-        let local = local_of(&session);
+        let set_tenant = set_tenant_sql(&session);
         let mark = session.checkout().mark();
-        let sql = [Some(&*sql), local.as_deref(), mark].into_iter().flatten();
+        let sql = [Some(&*sql), set_tenant.as_deref(), mark].into_iter().flatten();
         let sql = sql.collect::<Vec<_>>().join("; ");
         let read_only = options.is_read_only() && !session.options().read_only;
         session.checkout().forget_failures();
@@ -82,14 +92,14 @@ impl<B: Bind> BindParticipant<B> {
                 B::Connection::begin(connection, &sql).await?;
             } else {
                 Manager::<B>::begin_transaction(connection).await?;
-                if let Some(local) = &local {
-                    connection.batch_execute(local).await?;
+                if let Some(set_tenant) = &set_tenant {
+                    connection.batch_execute(set_tenant).await?;
                 }
             }
             for _ in 0..savepoints {
                 Manager::<B>::begin_transaction(connection).await?;
             }
-            // In front of all savepoints, where it was not set with the beginning.
+            // Behind the savepoints. Outside of test isolation and savepoints it was set with the BEGIN above.
             if let Some(mark) = mark.filter(|_| base_depth > 0 || savepoints > 0) {
                 connection.batch_execute(mark).await?;
             }
@@ -97,7 +107,7 @@ impl<B: Bind> BindParticipant<B> {
         };
         match begun.await {
             Ok(has_entered_work) => {
-                // What was done to enter is undone at the end, and nothing for others to undo.
+                // `leave_work` undoes what was done here, so the reset on return need not.
                 session.checkout().restore(left);
                 let state = session.checkout().standing();
                 Ok(Self { session, base_depth, has_entered_work, state })
@@ -110,13 +120,14 @@ impl<B: Bind> BindParticipant<B> {
         }
     }
 
-    /// Why it cannot be committed, by an error of the question whether it can.
+    /// The refusal of a commit, after a check of the transaction that failed with `error`.
     async fn refusal(&mut self, error: DieselError) -> CommitRefusal {
         let error = self.session.checkout().in_words_of_server(error);
         let class = if B::Connection::is_fatal(&error) {
             Some(ErrorClass::Fatal)
         } else if self.session.checkout().has_failed_in_passing() {
-            // PostgreSQL says of the transaction that it has failed, and not again why.
+            // PostgreSQL answers that the transaction is aborted (SQLSTATE 25P02), and not why: an earlier statement was
+            // told that.
             Some(ErrorClass::Transient)
         } else {
             self.session.checkout_mut().class_of(&error).await
@@ -124,14 +135,15 @@ impl<B: Bind> BindParticipant<B> {
         CommitRefusal { failure: error.into(), class }
     }
 
-    /// How many of its transactions are open, one in the other.
+    /// How many transactions of this participant are open, one in the other: the transaction itself, and savepoints.
     fn depth(&mut self) -> u32 {
         depth::<B>(&mut self.session).saturating_sub(self.base_depth)
     }
 
-    fn result_of(&self, over: Option<TransactionEnd>) -> Result<(), WorkError> {
+    /// An error if the transaction has ended.
+    fn result_of(&self, end: Option<TransactionEnd>) -> Result<(), WorkError> {
         let key = self.session.bind_key();
-        match over {
+        match end {
             None => Ok(()),
             Some(TransactionEnd::RolledBack) => Err(WorkError::RolledBack { key }),
             Some(TransactionEnd::Ended) => Err(WorkError::Ended { key }),
@@ -142,14 +154,18 @@ impl<B: Bind> BindParticipant<B> {
         outcome.map_err(|error| self.session.checkout().in_words_of_server(error))
     }
 
-    /// After a change of savepoints: those that are newer than the mark would go when it is looked for.
-    async fn with_mark(&mut self, outcome: QueryResult<()>) -> QueryResult<()> {
+    /// Sets the mark of the transaction anew after savepoints have changed.
+    ///
+    /// On MySQL and MariaDB the mark is a savepoint that is rolled back to when it is looked for. Savepoints that are
+    /// newer than the mark would be lost then, so the mark has to be the newest.
+    async fn renew_mark(&mut self, outcome: QueryResult<()>) -> QueryResult<()> {
         if outcome.is_ok() {
             self.session.checkout_mut().set_mark().await;
         }
         self.in_words_of_server(outcome)
     }
 
+    /// Undoes what was changed on the connection for the transaction. A connection on which that fails is closed.
     async fn leave_work(&mut self) {
         if !std::mem::take(&mut self.has_entered_work) {
             return;
@@ -161,11 +177,13 @@ impl<B: Bind> BindParticipant<B> {
         }
     }
 
-    /// Within the time that a check may take. A connection that cannot do it is closed, and its
-    /// server rolls back.
+    /// Rolls back within `check_timeout`. A connection that does not answer by then is closed, and its server rolls back
+    /// when it notices.
+    ///
+    /// If the future is dropped half-way, the connection is in the middle of a statement, and is closed on return.
     async fn roll_back_in_time(&mut self) -> RollbackOutcome {
         let limit = self.session.options().check_timeout;
-        let mut is_told = false;
+        let mut is_confirmed = false;
         self.session.checkout_mut().glance(&mut self.state);
         if self.session.checkout_mut().is_fit() {
             let rolled_back = timeout(limit, async {
@@ -178,24 +196,27 @@ impl<B: Bind> BindParticipant<B> {
                 self.leave_work().await;
                 QueryResult::Ok(())
             });
-            is_told = matches!(rolled_back.await, Ok(Ok(())));
+            is_confirmed = matches!(rolled_back.await, Ok(Ok(())));
         }
-        let is_over = self.state.over() == Some(TransactionEnd::Ended);
-        if !is_told || is_over {
-            // Nothing can be said on it that would be understood, or nobody knows what else was changed.
+        let had_ended = self.state.over() == Some(TransactionEnd::Ended);
+        if !is_confirmed || had_ended {
+            // The connection does not answer; or statements of the program ran outside of the transaction, and what they
+            // have changed on the connection is not known.
             self.session.checkout_mut().discard();
         }
-        match (is_over, is_told) {
+        match (had_ended, is_confirmed) {
             (true, _) => RollbackOutcome::AlreadyEnded,
             (false, true) => RollbackOutcome::RolledBack,
             (false, false) => RollbackOutcome::NotConfirmed,
         }
     }
 
+    /// Rolls the open transaction back, with the savepoints in it.
     async fn roll_back_all(&mut self) -> QueryResult<()> {
         let base_depth = self.base_depth;
         let status = Manager::<B>::transaction_manager_status_mut(&mut *self.session);
-        // The savepoints in it go with it. One that is not there any more could not be rolled back to.
+        // The savepoints go with the transaction, so Diesel is made to forget them. Rolling back to each would fail for
+        // one that the program has released itself.
         while let TransactionManagerStatus::Valid(status) = &mut *status
             && status.transaction_depth().is_some_and(|depth| depth.get() > base_depth + 1)
         {
@@ -207,15 +228,15 @@ impl<B: Bind> BindParticipant<B> {
         Ok(())
     }
 
-    /// Rolls back what was begun after the transaction had ended.
+    /// Rolls back what the program has begun after the transaction had ended.
     async fn roll_back_later_statements(&mut self) {
         self.session.checkout().unguard();
-        // An error where nothing was begun.
+        // The outcome is ignored: it is an error if nothing was begun.
         let _ = self.session.batch_execute("ROLLBACK").await;
         *Manager::<B>::transaction_manager_status_mut(&mut *self.session) =
             TransactionManagerStatus::default();
         if self.base_depth > 0 {
-            // What the test had done before is gone as well.
+            // The transaction of the test was rolled back with it.
             self.session.checkout_mut().discard();
         }
     }
@@ -231,8 +252,8 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
     }
 
     fn check_locally(&mut self) -> Result<(), WorkError> {
-        let over = self.session.checkout_mut().glance(&mut self.state);
-        self.result_of(over)?;
+        let end = self.session.checkout_mut().glance(&mut self.state);
+        self.result_of(end)?;
         if !self.session.checkout_mut().is_fit() {
             return Err(WorkError::CutShort { key: self.key() });
         }
@@ -250,7 +271,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
     fn ask_server(&mut self, verification: Verification) -> BoxFuture<'_, Result<(), WorkError>> {
         Box::pin(async move {
             if verification == Verification::Certain {
-                // A connection that is gone is noticed by what follows.
+                // The outcome is ignored: it is an error if the connection is gone, and the next statement says so.
                 let _ = self.session.checkout_mut().look_closely(&mut self.state).await;
             } else {
                 self.session.checkout_mut().look(&mut self.state).await;
@@ -289,19 +310,21 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
                 return Err(self.refusal(error).await);
             }
             self.check_locally()?;
-            let stands = self.session.checkout_mut().look_at_last(&mut self.state).await;
-            if let Err(error) = stands {
+            let verified = self.session.checkout_mut().look_at_last(&mut self.state).await;
+            if let Err(error) = verified {
                 return Err(self.refusal(error).await);
             }
             self.result_of(self.state.over())?;
             if self.depth() != 1 {
-                // Begun by hand or by Diesel, and its future was dropped: the database would commit a part.
+                // A savepoint that was begun through Diesel and has not ended, as by a future that was dropped: Diesel
+                // would release it instead of committing.
                 return Err(DieselError::BrokenTransactionManager.into());
             }
-            let question = B::Connection::FAILS_IF_ABORTED.filter(|_| self.base_depth == 0);
-            let is_asked = is_one_of_several || self.session.checkout().may_be_aborted();
-            if let Some(question) = question.filter(|_| is_asked)
-                && let Err(error) = self.session.batch_execute(question).await
+            // PostgreSQL answers the COMMIT of an aborted transaction with a ROLLBACK, and not with an error.
+            let probe = B::Connection::FAILS_IF_ABORTED.filter(|_| self.base_depth == 0);
+            let is_probed = is_one_of_several || self.session.checkout().may_be_aborted();
+            if let Some(probe) = probe.filter(|_| is_probed)
+                && let Err(error) = self.session.batch_execute(probe).await
             {
                 return Err(self.refusal(error).await);
             }
@@ -319,7 +342,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
                     Ok(())
                 }
                 Err(error) => {
-                    // Diesel may have tried to roll back after it, and tells of both.
+                    // Diesel rolls back after some failed commits, and returns both errors if that fails as well.
                     let error = match error {
                         DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
                         error => error,
@@ -330,6 +353,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
                         && !matches!(error, DieselError::BrokenTransactionManager);
                     self.state.is_ending();
                     if is_rolled_back {
+                        // Clears up what is left of the transaction on the connection, which can be lent again then.
                         self.roll_back_in_time().await;
                     } else {
                         self.session.checkout_mut().discard();
@@ -347,21 +371,21 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
     fn set_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
         Box::pin(async move {
             let outcome = Manager::<B>::begin_transaction(&mut *self.session).await;
-            self.with_mark(outcome).await
+            self.renew_mark(outcome).await
         })
     }
 
     fn release_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
         Box::pin(async move {
             let outcome = Manager::<B>::commit_transaction(&mut *self.session).await;
-            self.with_mark(outcome).await
+            self.renew_mark(outcome).await
         })
     }
 
     fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
         Box::pin(async move {
             let outcome = Manager::<B>::rollback_transaction(&mut *self.session).await;
-            self.with_mark(outcome).await
+            self.renew_mark(outcome).await
         })
     }
 
@@ -376,8 +400,8 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
     }
 
     fn abandon(mut self: Box<Self>) {
-        // In test isolation, the next borrower deals with it. A statement that was cut short, or a
-        // connection that is gone, is nothing to wait for.
+        // In test isolation, the engine rolls back to its savepoint before the connection is lent again. A connection
+        // that is gone, or on which a statement was cut short, takes no ROLLBACK: it is closed when it is returned.
         if self.base_depth > 0 || !self.session.checkout_mut().is_fit() {
             return;
         }

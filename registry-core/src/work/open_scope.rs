@@ -11,15 +11,67 @@ use crate::registry::{Registry, Tenant};
 use crate::settings::WorkOptions;
 
 impl Registry {
-    /// Runs `future` in a scope of its own, and rolls back what it leaves open.
+    /// Runs `future` in a scope of its own, and rolls back what it leaves open. Returns what `future` returns.
     ///
-    /// Dropping it rolls back too, in the background.
+    /// In the scope, [`UnitOfWork::current`](super::UnitOfWork::current) is one unit of work for everything that `future`
+    /// calls, and [`Scope::commit`] commits it. At the end this waits for the rollback, as
+    /// [`UnitOfWork::rollback`](super::UnitOfWork::rollback) does. Dropping the returned future ends the scope, and rolls
+    /// back in the background.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, Scope, UnitOfWork, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # async fn note(id: i32) -> Result<(), Error> {
+    /// #     let mut work = UnitOfWork::current().await?;
+    /// #     diesel::insert_into(users::table).values(users::id.eq(id)).execute(&mut *work).await?;
+    /// #     Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+    /// registry
+    ///     .scope(async {
+    ///         note(1).await?; // calls `UnitOfWork::current()`
+    ///         Scope::current()?.commit().await?;
+    ///         note(2).await // rolled back at the end
+    ///     })
+    ///     .await?;
+    /// assert_eq!(users::table.select(users::id).load::<i32>(&registry).await?, [1]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> {
         self.new_scope().run(future)
     }
 
-    /// As [`scope`](Self::scope), with these options for its units of work.
+    /// Runs `future` in a scope whose units of work have these options, otherwise as [`scope`](Self::scope).
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, UnitOfWork, WorkOptions, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # async fn note(id: i32) -> Result<(), Error> {
+    /// #     let mut work = UnitOfWork::current().await?;
+    /// #     diesel::insert_into(users::table).values(users::id.eq(id)).execute(&mut *work).await?;
+    /// #     Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+    /// let options = WorkOptions::new().read_only(true);
+    /// let outcome = registry.scope_with(options, note(1)).await; // calls `UnitOfWork::current()`
+    /// assert!(outcome.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn scope_with<F: Future>(
         &self,
@@ -29,13 +81,44 @@ impl Registry {
         self.new_scope_with(options).run(future)
     }
 
-    /// Runs `future` in a scope of its own; commits what it leaves open if it returns `Ok`, and
-    /// rolls that back if it returns an error.
+    /// Runs `future` in a scope of its own; commits what it leaves open if it returns `Ok`, and rolls that back if it
+    /// returns an error. Returns what `future` returns.
+    ///
+    /// At the end it waits for the databases, as [`UnitOfWork::commit`](super::UnitOfWork::commit) and
+    /// [`UnitOfWork::rollback`](super::UnitOfWork::rollback) do. Dropping the returned future ends the scope, and rolls
+    /// back in the background, unless the commit has begun.
     ///
     /// # Errors
     ///
-    /// What `future` returns, or the [`CommitError`](super::CommitError) as [`Error::Commit`]; [`WorkError::InUse`]
-    /// if something that `future` has left behind, or returns, still has the unit of work.
+    /// What `future` returns, or the [`CommitError`](super::CommitError) as [`Error::Commit`];
+    /// [`WorkError::InUse`](super::WorkError::InUse) as [`Error::Work`] if something that `future` has left behind, or
+    /// returns, still has the unit of work.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # async fn note(id: i32) -> Result<(), Error> {
+    /// #     let mut work = UnitOfWork::current().await?;
+    /// #     diesel::insert_into(users::table).values(users::id.eq(id)).execute(&mut *work).await?;
+    /// #     Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+    /// registry
+    ///     .try_scope(async {
+    ///         note(1).await?; // calls `UnitOfWork::current()`
+    ///         note(2).await
+    ///     })
+    ///     .await?;
+    /// assert_eq!(users::table.count().get_result::<i64>(&registry).await?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn try_scope<T, E: From<Error>>(
         &self,
@@ -44,11 +127,32 @@ impl Registry {
         self.new_scope().try_run(future)
     }
 
-    /// As [`try_scope`](Self::try_scope), with these options for its units of work.
+    /// Runs `future` in a scope whose units of work have these options, otherwise as [`try_scope`](Self::try_scope).
     ///
     /// # Errors
     ///
     /// As those of [`try_scope`](Self::try_scope).
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, UnitOfWork, WorkOptions, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # async fn note(id: i32) -> Result<(), Error> {
+    /// #     let mut work = UnitOfWork::current().await?;
+    /// #     diesel::insert_into(users::table).values(users::id.eq(id)).execute(&mut *work).await?;
+    /// #     Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+    /// registry.try_scope_with(WorkOptions::new().serializable(), note(1)).await?;
+    /// assert_eq!(users::table.count().get_result::<i64>(&registry).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn try_scope_with<T, E: From<Error>>(
         &self,
@@ -58,24 +162,72 @@ impl Registry {
         self.new_scope_with(options).try_run(future)
     }
 
-    /// A scope that nobody has entered yet, for those who enter it themselves.
+    /// A scope that is not entered yet: for code that [enters](Scope::enter) and [ends](Scope::end) it itself.
+    ///
+    /// When the last handle to it is dropped, what is open is rolled back in the background.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # async fn note(id: i32) -> Result<(), Error> {
+    /// #     let mut work = UnitOfWork::current().await?;
+    /// #     diesel::insert_into(users::table).values(users::id.eq(id)).execute(&mut *work).await?;
+    /// #     Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+    /// let scope = registry.new_scope();
+    /// scope.enter(note(1)).await?; // calls `UnitOfWork::current()`
+    /// scope.enter(note(2)).await?; // has the same unit of work
+    /// scope.commit().await?;
+    /// scope.end().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn new_scope(&self) -> Scope {
         self.new_scope_at(None, Location::caller())
     }
 
-    /// As [`new_scope`](Self::new_scope), with these options for its units of work.
+    /// A scope whose units of work have these options, otherwise as [`new_scope`](Self::new_scope).
     ///
-    /// If the options name keys that no bind has, what is first done with a unit of work is an error:
-    /// [`WorkError::Keys`].
+    /// If the options name keys that no bind has, the first use of a unit of work is an error:
+    /// [`WorkError::Keys`](super::WorkError::Keys).
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, UnitOfWork, WorkOptions, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # async fn note(id: i32) -> Result<(), Error> {
+    /// #     let mut work = UnitOfWork::current().await?;
+    /// #     diesel::insert_into(users::table).values(users::id.eq(id)).execute(&mut *work).await?;
+    /// #     Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+    /// let scope = registry.new_scope_with(WorkOptions::new().read_only(true));
+    /// assert!(scope.enter(note(1)).await.is_err()); // calls `UnitOfWork::current()`
+    /// scope.end().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn new_scope_with(&self, options: WorkOptions) -> Scope {
         self.new_scope_at(Some(options), Location::caller())
     }
 
-    /// A scope that was asked for at that place, with those options or the registry's.
+    /// A scope that is made at that place, with these options or those of the registry.
     pub(crate) fn new_scope_at(&self, options: Option<WorkOptions>, made_at: CallSite) -> Scope {
         let options = options.unwrap_or_else(|| self.work_options().clone());
         Scope::new(SessionFactory::Registry(self.clone()), options, made_at)
@@ -83,14 +235,68 @@ impl Registry {
 }
 
 impl Tenant {
-    /// Runs `future` in a scope whose unit of work is on the databases of this tenant: see
-    /// [`Registry::scope`].
+    /// Runs `future` in a scope whose unit of work is on the databases of this tenant: see [`Registry::scope`].
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, Scope, UnitOfWork, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # async fn note(id: i32) -> Result<(), Error> {
+    /// #     let mut work = UnitOfWork::current().await?;
+    /// #     diesel::insert_into(users::table).values(users::id.eq(id)).execute(&mut *work).await?;
+    /// #     Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().display();
+    /// # diesel::SqliteConnection::establish(&format!("{path}/acme.db"))?;
+    /// # let registry = Registry::builder().bind("default", format!("sqlite://{path}/{{tenant}}.db")).build()?;
+    /// let tenant = registry.tenant("acme")?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&tenant).await?;
+    /// tenant
+    ///     .scope(async {
+    ///         note(1).await?; // calls `UnitOfWork::current()`
+    ///         Scope::current()?.commit().await
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> {
         self.new_scope().run(future)
     }
 
-    /// As [`scope`](Self::scope), with these options for its units of work.
+    /// Runs `future` in a scope on the databases of this tenant whose units of work have these options: see
+    /// [`Registry::scope_with`].
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, UnitOfWork, WorkOptions, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # async fn note(id: i32) -> Result<(), Error> {
+    /// #     let mut work = UnitOfWork::current().await?;
+    /// #     diesel::insert_into(users::table).values(users::id.eq(id)).execute(&mut *work).await?;
+    /// #     Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().display();
+    /// # diesel::SqliteConnection::establish(&format!("{path}/acme.db"))?;
+    /// # let registry = Registry::builder().bind("default", format!("sqlite://{path}/{{tenant}}.db")).build()?;
+    /// let tenant = registry.tenant("acme")?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&tenant).await?;
+    /// let options = WorkOptions::new().read_only(true);
+    /// assert!(tenant.scope_with(options, note(1)).await.is_err()); // calls `UnitOfWork::current()`
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn scope_with<F: Future>(
         &self,
@@ -100,12 +306,37 @@ impl Tenant {
         self.new_scope_with(options).run(future)
     }
 
-    /// Runs `future` in a scope whose unit of work is on the databases of this tenant: see
-    /// [`Registry::try_scope`].
+    /// Runs `future` in a scope whose unit of work is on the databases of this tenant, and commits if it returns `Ok`:
+    /// see [`Registry::try_scope`].
     ///
     /// # Errors
     ///
     /// As those of [`Registry::try_scope`].
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # async fn note(id: i32) -> Result<(), Error> {
+    /// #     let mut work = UnitOfWork::current().await?;
+    /// #     diesel::insert_into(users::table).values(users::id.eq(id)).execute(&mut *work).await?;
+    /// #     Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().display();
+    /// # diesel::SqliteConnection::establish(&format!("{path}/acme.db"))?;
+    /// # let registry = Registry::builder().bind("default", format!("sqlite://{path}/{{tenant}}.db")).build()?;
+    /// let tenant = registry.tenant("acme")?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&tenant).await?;
+    /// tenant.try_scope(note(1)).await?; // calls `UnitOfWork::current()`
+    /// assert_eq!(users::table.count().get_result::<i64>(&tenant).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn try_scope<T, E: From<Error>>(
         &self,
@@ -114,11 +345,37 @@ impl Tenant {
         self.new_scope().try_run(future)
     }
 
-    /// As [`try_scope`](Self::try_scope), with these options for its units of work.
+    /// Runs `future` in a scope on the databases of this tenant whose units of work have these options: see
+    /// [`Registry::try_scope_with`].
     ///
     /// # Errors
     ///
     /// As those of [`Registry::try_scope`].
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, UnitOfWork, WorkOptions, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # async fn note(id: i32) -> Result<(), Error> {
+    /// #     let mut work = UnitOfWork::current().await?;
+    /// #     diesel::insert_into(users::table).values(users::id.eq(id)).execute(&mut *work).await?;
+    /// #     Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().display();
+    /// # diesel::SqliteConnection::establish(&format!("{path}/acme.db"))?;
+    /// # let registry = Registry::builder().bind("default", format!("sqlite://{path}/{{tenant}}.db")).build()?;
+    /// let tenant = registry.tenant("acme")?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&tenant).await?;
+    /// tenant.try_scope_with(WorkOptions::new().serializable(), note(1)).await?;
+    /// assert_eq!(users::table.count().get_result::<i64>(&tenant).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn try_scope_with<T, E: From<Error>>(
         &self,
@@ -128,22 +385,75 @@ impl Tenant {
         self.new_scope_with(options).try_run(future)
     }
 
-    /// A scope on the databases of this tenant that nobody has entered yet.
+    /// A scope on the databases of this tenant that is not entered yet: see [`Registry::new_scope`].
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # async fn note(id: i32) -> Result<(), Error> {
+    /// #     let mut work = UnitOfWork::current().await?;
+    /// #     diesel::insert_into(users::table).values(users::id.eq(id)).execute(&mut *work).await?;
+    /// #     Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().display();
+    /// # diesel::SqliteConnection::establish(&format!("{path}/acme.db"))?;
+    /// # let registry = Registry::builder().bind("default", format!("sqlite://{path}/{{tenant}}.db")).build()?;
+    /// let tenant = registry.tenant("acme")?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&tenant).await?;
+    /// let scope = tenant.new_scope();
+    /// scope.enter(note(1)).await?; // calls `UnitOfWork::current()`
+    /// scope.commit().await?;
+    /// scope.end().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn new_scope(&self) -> Scope {
         self.new_scope_at(None, Location::caller())
     }
 
-    /// As [`new_scope`](Self::new_scope), with these options for its units of work: see
+    /// A scope on the databases of this tenant whose units of work have these options: see
     /// [`Registry::new_scope_with`].
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, UnitOfWork, WorkOptions, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # async fn note(id: i32) -> Result<(), Error> {
+    /// #     let mut work = UnitOfWork::current().await?;
+    /// #     diesel::insert_into(users::table).values(users::id.eq(id)).execute(&mut *work).await?;
+    /// #     Ok(())
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().display();
+    /// # diesel::SqliteConnection::establish(&format!("{path}/acme.db"))?;
+    /// # let registry = Registry::builder().bind("default", format!("sqlite://{path}/{{tenant}}.db")).build()?;
+    /// let tenant = registry.tenant("acme")?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&tenant).await?;
+    /// let scope = tenant.new_scope_with(WorkOptions::new().read_only(true));
+    /// assert!(scope.enter(note(1)).await.is_err()); // calls `UnitOfWork::current()`
+    /// scope.end().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn new_scope_with(&self, options: WorkOptions) -> Scope {
         self.new_scope_at(Some(options), Location::caller())
     }
 
-    /// A scope that was asked for at that place, with those options or the registry's.
+    /// A scope that is made at that place, with these options or those of the registry.
     pub(crate) fn new_scope_at(&self, options: Option<WorkOptions>, made_at: CallSite) -> Scope {
         let options = options.unwrap_or_else(|| self.registry().work_options().clone());
         Scope::new(SessionFactory::Tenant(self.clone()), options, made_at)

@@ -10,7 +10,8 @@ use super::scope::Scope;
 use crate::registry::Registry;
 
 impl Registry {
-    /// Scopes that are told apart by another key than the task: by what `key` returns, at each use.
+    /// Scopes that belong to a key of the program's own, instead of a task: see [`Scopes`]. `key` is called at each use
+    /// of them.
     pub fn scopes_by<K: Eq + Hash>(
         &self,
         key: impl Fn() -> K + Send + Sync + 'static,
@@ -19,9 +20,38 @@ impl Registry {
     }
 }
 
-/// Scopes by a key that is not the task: see [`Registry::scopes_by`].
+/// One scope for each key of the program's own, such as the id of a job or of a connection: see
+/// [`Registry::scopes_by`]. SQLAlchemy's `scoped_session` has the same as `scopefunc`.
 ///
-/// Each is there from its first use until it is [removed](Self::remove).
+/// The scope of a key is made when it is first used, and stays until it is [removed](Self::remove): a key that is never
+/// removed keeps its unit of work, and its connections, for as long as this value lives. Dropping this value rolls back
+/// what is open in the background.
+///
+/// ```
+/// # use diesel::prelude::*;
+/// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, bind_tables};
+/// # use std::sync::Arc;
+/// # use std::sync::atomic::{AtomicU32, Ordering};
+/// # diesel::table! { users (id) { id -> Integer, } }
+/// # bind_tables!(db = "default", backend = Sqlite; users);
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+/// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+/// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+/// let job = Arc::new(AtomicU32::new(1));
+/// let current_job = Arc::clone(&job);
+/// let scopes = registry.scopes_by(move || current_job.load(Ordering::Relaxed));
+///
+/// let mut work = scopes.current().work().await?;
+/// diesel::insert_into(users::table).values(users::id.eq(1)).execute(&mut *work).await?;
+/// drop(work);
+/// scopes.current().commit().await?;
+/// scopes.remove().await;
+/// # assert_eq!(users::table.count().get_result::<i64>(&registry).await?, 1);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Scopes<K> {
     registry: Registry,
     key: Box<dyn Fn() -> K + Send + Sync>,
@@ -40,7 +70,10 @@ impl<K: Eq + Hash> Scopes<K> {
         open.entry(key).or_insert_with(new).clone()
     }
 
-    /// Ends the scope of the current key: rolls back what is open, and forgets it.
+    /// Ends the scope of the current key, as [`Scope::end`] does, and forgets it. The next use of the key makes a new one.
+    /// Does nothing if there is none.
+    ///
+    /// Dropping the future leaves the rollback to the background.
     pub async fn remove(&self) {
         let key = (self.key)();
         let scope = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
