@@ -1,4 +1,4 @@
-//! Beginning a unit of work: the methods of a registry and of a tenant.
+//! Beginning a unit of work: the methods of a registry.
 
 use std::future::Future;
 use std::panic::Location;
@@ -8,7 +8,7 @@ use super::session_factory::SessionFactory;
 use super::unit_of_work::UnitOfWork;
 use crate::async_func::AsyncFunc;
 use crate::error::Error;
-use crate::registry::{Registry, Tenant};
+use crate::registry::Registry;
 use crate::settings::WorkOptions;
 
 impl Registry {
@@ -175,156 +175,5 @@ impl Registry {
         T: Send + 'a,
     {
         run_with_retries(SessionFactory::Registry(self.clone()), options, Location::caller(), work)
-    }
-}
-
-impl Tenant {
-    /// A unit of work on the databases of this tenant, otherwise as [`Registry::begin`]. Binds that are not divided by
-    /// tenants are the same as for the registry.
-    ///
-    /// ```
-    /// # use diesel::prelude::*;
-    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, bind_tables};
-    /// # diesel::table! { users (id) { id -> Integer, } }
-    /// # bind_tables!(db = "default", backend = Sqlite; users);
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().display();
-    /// # diesel::SqliteConnection::establish(&format!("{path}/acme.db"))?;
-    /// # let registry = Registry::builder().bind("default", format!("sqlite://{path}/{{tenant}}.db")).build()?;
-    /// let tenant = registry.tenant("acme")?;
-    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
-    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&tenant).await?;
-    /// let mut work = tenant.begin();
-    /// diesel::insert_into(users::table).values(users::id.eq(1)).execute(&mut work).await?;
-    /// work.commit().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[track_caller]
-    pub fn begin(&self) -> UnitOfWork {
-        self.begin_with(self.registry().work_options().clone())
-    }
-
-    /// A unit of work on the databases of this tenant, with these options: see [`Registry::begin_with`].
-    ///
-    /// ```
-    /// # use diesel::prelude::*;
-    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, WorkOptions, bind_tables};
-    /// # diesel::table! { users (id) { id -> Integer, } }
-    /// # bind_tables!(db = "default", backend = Sqlite; users);
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().display();
-    /// # diesel::SqliteConnection::establish(&format!("{path}/acme.db"))?;
-    /// # let registry = Registry::builder().bind("default", format!("sqlite://{path}/{{tenant}}.db")).build()?;
-    /// let tenant = registry.tenant("acme")?;
-    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
-    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&tenant).await?;
-    /// let mut work = tenant.begin_with(WorkOptions::new().read_only(true));
-    /// assert_eq!(users::table.count().get_result::<i64>(&mut work).await?, 0);
-    /// work.rollback().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[track_caller]
-    pub fn begin_with(&self, options: WorkOptions) -> UnitOfWork {
-        UnitOfWork::new(SessionFactory::Tenant(self.clone()), options, Location::caller())
-    }
-
-    /// Runs `work` with a unit of work on the databases of this tenant, and commits it, as [`Registry::transaction`]
-    /// does.
-    ///
-    /// # Errors
-    ///
-    /// As those of [`Registry::transaction`].
-    ///
-    /// ```
-    /// # use diesel::prelude::*;
-    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, bind_tables};
-    /// # diesel::table! { users (id) { id -> Integer, } }
-    /// # bind_tables!(db = "default", backend = Sqlite; users);
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().display();
-    /// # diesel::SqliteConnection::establish(&format!("{path}/acme.db"))?;
-    /// # let registry = Registry::builder().bind("default", format!("sqlite://{path}/{{tenant}}.db")).build()?;
-    /// let tenant = registry.tenant("acme")?;
-    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
-    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&tenant).await?;
-    /// tenant
-    ///     .transaction(async |work| {
-    ///         diesel::insert_into(users::table).values(users::id.eq(1)).execute(work).await?;
-    ///         Ok::<_, Error>(())
-    ///     })
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[track_caller]
-    pub fn transaction<'a, T, E, F>(&self, work: F) -> impl Future<Output = Result<T, E>> + Send
-    where
-        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
-            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
-            + Send
-            + 'a,
-        E: From<Error> + Send + 'a,
-        T: Send + 'a,
-    {
-        let begun_at = Location::caller();
-        let sessions = SessionFactory::Tenant(self.clone());
-        let options = self.registry().work_options().clone();
-        async move { UnitOfWork::new(sessions, options, begun_at).run(work).await }
-    }
-
-    /// Runs `work` with a unit of work on the databases of this tenant that has these options, and runs it again
-    /// after transient failures: see [`Registry::transaction_with`].
-    ///
-    /// # Errors
-    ///
-    /// As those of [`Registry::transaction_with`].
-    ///
-    /// ```
-    /// # use diesel::prelude::*;
-    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, WorkOptions, bind_tables};
-    /// # diesel::table! { users (id) { id -> Integer, } }
-    /// # bind_tables!(db = "default", backend = Sqlite; users);
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().display();
-    /// # diesel::SqliteConnection::establish(&format!("{path}/acme.db"))?;
-    /// # let registry = Registry::builder().bind("default", format!("sqlite://{path}/{{tenant}}.db")).build()?;
-    /// let tenant = registry.tenant("acme")?;
-    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
-    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&tenant).await?;
-    /// tenant
-    ///     .transaction_with(WorkOptions::new().retries(3), async |work| {
-    ///         diesel::insert_into(users::table).values(users::id.eq(1)).execute(work).await?;
-    ///         Ok::<_, Error>(())
-    ///     })
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[track_caller]
-    pub fn transaction_with<'a, T, E, F>(
-        &self,
-        options: WorkOptions,
-        work: F,
-    ) -> impl Future<Output = Result<T, E>> + Send
-    where
-        for<'w> F: AsyncFnOnce(&'w mut UnitOfWork) -> Result<T, E>
-            + AsyncFunc<&'w mut UnitOfWork, Result<T, E>, Fut: Send>
-            + Clone
-            + Send
-            + 'a,
-        E: From<Error> + Send + 'a,
-        T: Send + 'a,
-    {
-        run_with_retries(SessionFactory::Tenant(self.clone()), options, Location::caller(), work)
     }
 }

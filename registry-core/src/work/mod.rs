@@ -108,8 +108,8 @@
 //! session all the same is not stored: SQLite does not run it, and MySQL has it in a transaction that is rolled back.
 
 mod begin;
-mod bind_participant;
 mod commit;
+mod current;
 mod current_work;
 mod deadlock;
 mod error;
@@ -124,6 +124,7 @@ mod scope;
 mod scopes;
 mod session_factory;
 mod sessions_for;
+mod tenant;
 mod unit_of_work;
 mod work_lock;
 

@@ -5,9 +5,8 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::bind_participant::BindParticipant;
 use super::error::WorkError;
-use super::participant::Verification;
+use super::participant::{BindParticipant, Verification};
 use super::participants::{Participants, verify_open};
 use super::session_factory::SessionFactory;
 use crate::bind::{Bind, Bound};

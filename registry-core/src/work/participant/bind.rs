@@ -7,119 +7,44 @@
 use std::any::Any;
 
 use diesel::QueryResult;
-use diesel::connection::{TransactionDepthChange, TransactionManagerStatus};
 use diesel::result::Error as DieselError;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::time::timeout;
 
-use super::error::WorkError;
-use super::participant::{
-    AnyParticipant, CommitFailure, CommitRefusal, RollbackOutcome, Verification,
-};
-use crate::backend::Backend;
+use super::any::{AnyParticipant, CommitFailure, CommitRefusal, RollbackOutcome, Verification};
 use crate::backend::driver::{self, Driver};
 use crate::backend::error_class::ErrorClass;
 use crate::bind::Bind;
 use crate::engine::{TransactionEnd, TransactionState};
 use crate::session::Session;
-use crate::settings::{BindKey, WorkOptions};
+use crate::settings::BindKey;
+use crate::work::error::WorkError;
 
 /// A session with the transaction of a unit of work.
-pub(super) struct BindParticipant<B: Bind> {
-    session: Session<B>,
+pub(crate) struct BindParticipant<B: Bind> {
+    pub(crate) session: Session<B>,
     /// How many transactions were open on the connection before, one in the other. Not zero in test isolation only.
-    base_depth: u32,
+    pub(crate) base_depth: u32,
     /// Whether `Driver::enter_work` has changed the connection, so that `Driver::leave_work` is to undo it when the
     /// transaction is over.
-    has_entered_work: bool,
+    pub(crate) has_entered_work: bool,
     /// Whether the transaction is still the one that was begun here.
-    state: TransactionState,
+    pub(crate) state: TransactionState,
 }
 
-type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
+/// Diesel's transaction manager of the connection, which counts its transactions.
+pub(crate) type TransactionManagerOf<B> =
+    <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
 
 /// How many transactions are open on a connection, one in the other, as Diesel counts them. Zero if Diesel does not
 /// know, as after a statement of its transaction manager that failed half-way.
-fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
-    driver::depth(Manager::<B>::transaction_manager_status_mut(connection)).unwrap_or(0)
-}
-
-/// The statement that sets the tenant for the length of a transaction, if the bind has a `tenant_setting`.
-fn set_tenant_sql<B: Bind>(session: &Session<B>) -> Option<String> {
-    let (setting, tenant) =
-        (session.options().tenant_setting.as_ref()?, session.checkout().tenant()?);
-    // Neither can have a quote in it: both are checked when they are parsed, the setting with the settings and the
-    // tenant as a tenant name.
-    Some(format!("SELECT set_config('{setting}', '{tenant}', true)"))
+pub(crate) fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
+    driver::depth(TransactionManagerOf::<B>::transaction_manager_status_mut(connection))
+        .unwrap_or(0)
 }
 
 impl<B: Bind> BindParticipant<B> {
-    /// Begins a transaction, and sets as many savepoints in it as are open on the other participants.
-    ///
-    /// If the future is dropped, the session is dropped with it, and its connection is closed: a transaction that was
-    /// begun half-way is never lent again.
-    ///
-    /// # Errors
-    ///
-    /// [`WorkError::Unsupported`] before anything is sent, and [`WorkError::Begin`] after which the connection is closed.
-    pub(super) async fn begin(
-        mut session: Session<B>,
-        options: &WorkOptions,
-        savepoints: u32,
-    ) -> Result<Self, WorkError> {
-        let (key, backend) = (session.bind_key(), B::Connection::KIND);
-        let sql = B::Connection::begin_sql(options).map_err(|what| WorkError::Unsupported {
-            key,
-            backend,
-            what,
-        })?;
-        let set_tenant = set_tenant_sql(&session);
-        let mark = session.checkout().mark();
-        let sql = [Some(&*sql), set_tenant.as_deref(), mark].into_iter().flatten();
-        let sql = sql.collect::<Vec<_>>().join("; ");
-        let read_only = options.is_read_only() && !session.options().read_only;
-        session.checkout().forget_failures();
-        session.checkout().mark_in_work();
-        let left = session.checkout().left();
-        let connection = &mut *session;
-        let base_depth = depth::<B>(connection);
-        let begun = async {
-            let mut has_entered_work = false;
-            if base_depth == 0 {
-                has_entered_work = B::Connection::enter_work(connection, read_only).await?;
-                B::Connection::begin(connection, &sql).await?;
-            } else {
-                Manager::<B>::begin_transaction(connection).await?;
-                if let Some(set_tenant) = &set_tenant {
-                    connection.batch_execute(set_tenant).await?;
-                }
-            }
-            for _ in 0..savepoints {
-                Manager::<B>::begin_transaction(connection).await?;
-            }
-            // Behind the savepoints. Outside of test isolation and savepoints it was set with the BEGIN above.
-            if let Some(mark) = mark.filter(|_| base_depth > 0 || savepoints > 0) {
-                connection.batch_execute(mark).await?;
-            }
-            QueryResult::Ok(has_entered_work)
-        };
-        match begun.await {
-            Ok(has_entered_work) => {
-                // `leave_work` undoes what was done here, so the reset on return need not.
-                session.checkout().restore(left);
-                let state = session.checkout().standing();
-                Ok(Self { session, base_depth, has_entered_work, state })
-            }
-            Err(source) => {
-                let source = session.checkout().in_words_of_server(source);
-                session.checkout_mut().discard();
-                Err(WorkError::Begin { key, source })
-            }
-        }
-    }
-
     /// The refusal of a commit, after a check of the transaction that failed with `error`.
     async fn refusal(&mut self, error: DieselError) -> CommitRefusal {
         let error = self.session.checkout().in_words_of_server(error);
@@ -136,7 +61,7 @@ impl<B: Bind> BindParticipant<B> {
     }
 
     /// How many transactions of this participant are open, one in the other: the transaction itself, and savepoints.
-    fn depth(&mut self) -> u32 {
+    pub(crate) fn depth(&mut self) -> u32 {
         depth::<B>(&mut self.session).saturating_sub(self.base_depth)
     }
 
@@ -166,7 +91,7 @@ impl<B: Bind> BindParticipant<B> {
     }
 
     /// Undoes what was changed on the connection for the transaction. A connection on which that fails is closed.
-    async fn leave_work(&mut self) {
+    pub(crate) async fn leave_work(&mut self) {
         if !std::mem::take(&mut self.has_entered_work) {
             return;
         }
@@ -174,70 +99,6 @@ impl<B: Bind> BindParticipant<B> {
         match B::Connection::leave_work(&mut *self.session).await {
             Ok(()) => self.session.checkout().restore(left),
             Err(_) => self.session.checkout_mut().discard(),
-        }
-    }
-
-    /// Rolls back within `check_timeout`. A connection that does not answer by then is closed, and its server rolls back
-    /// when it notices.
-    ///
-    /// If the future is dropped half-way, the connection is in the middle of a statement, and is closed on return.
-    async fn roll_back_in_time(&mut self) -> RollbackOutcome {
-        let limit = self.session.options().check_timeout;
-        let mut is_confirmed = false;
-        self.session.checkout_mut().glance(&mut self.state);
-        if self.session.checkout_mut().is_fit() {
-            let rolled_back = timeout(limit, async {
-                self.diagnose().await;
-                self.session.checkout_mut().look_closely(&mut self.state).await?;
-                match self.state.over() {
-                    None => self.roll_back_all().await?,
-                    Some(_) => self.roll_back_later_statements().await,
-                }
-                self.leave_work().await;
-                QueryResult::Ok(())
-            });
-            is_confirmed = matches!(rolled_back.await, Ok(Ok(())));
-        }
-        let had_ended = self.state.over() == Some(TransactionEnd::Ended);
-        if !is_confirmed || had_ended {
-            // The connection does not answer; or statements of the program ran outside of the transaction, and what they
-            // have changed on the connection is not known.
-            self.session.checkout_mut().discard();
-        }
-        match (had_ended, is_confirmed) {
-            (true, _) => RollbackOutcome::AlreadyEnded,
-            (false, true) => RollbackOutcome::RolledBack,
-            (false, false) => RollbackOutcome::NotConfirmed,
-        }
-    }
-
-    /// Rolls the open transaction back, with the savepoints in it.
-    async fn roll_back_all(&mut self) -> QueryResult<()> {
-        let base_depth = self.base_depth;
-        let status = Manager::<B>::transaction_manager_status_mut(&mut *self.session);
-        // The savepoints go with the transaction, so Diesel is made to forget them. Rolling back to each would fail for
-        // one that the program has released itself.
-        while let TransactionManagerStatus::Valid(status) = &mut *status
-            && status.transaction_depth().is_some_and(|depth| depth.get() > base_depth + 1)
-        {
-            status.change_transaction_depth(TransactionDepthChange::DecreaseDepth)?;
-        }
-        while self.depth() > 0 {
-            Manager::<B>::rollback_transaction(&mut *self.session).await?;
-        }
-        Ok(())
-    }
-
-    /// Rolls back what the program has begun after the transaction had ended.
-    async fn roll_back_later_statements(&mut self) {
-        self.session.checkout().unguard();
-        // The outcome is ignored: it is an error if nothing was begun.
-        let _ = self.session.batch_execute("ROLLBACK").await;
-        *Manager::<B>::transaction_manager_status_mut(&mut *self.session) =
-            TransactionManagerStatus::default();
-        if self.base_depth > 0 {
-            // The transaction of the test was rolled back with it.
-            self.session.checkout_mut().discard();
         }
     }
 }
@@ -334,7 +195,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
 
     fn commit(&mut self) -> BoxFuture<'_, Result<(), CommitFailure>> {
         Box::pin(async move {
-            let committed = Manager::<B>::commit_transaction(&mut *self.session).await;
+            let committed = TransactionManagerOf::<B>::commit_transaction(&mut *self.session).await;
             match committed {
                 Ok(()) => {
                     self.session.checkout().unguard();
@@ -370,21 +231,21 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
 
     fn set_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
         Box::pin(async move {
-            let outcome = Manager::<B>::begin_transaction(&mut *self.session).await;
+            let outcome = TransactionManagerOf::<B>::begin_transaction(&mut *self.session).await;
             self.renew_mark(outcome).await
         })
     }
 
     fn release_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
         Box::pin(async move {
-            let outcome = Manager::<B>::commit_transaction(&mut *self.session).await;
+            let outcome = TransactionManagerOf::<B>::commit_transaction(&mut *self.session).await;
             self.renew_mark(outcome).await
         })
     }
 
     fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
         Box::pin(async move {
-            let outcome = Manager::<B>::rollback_transaction(&mut *self.session).await;
+            let outcome = TransactionManagerOf::<B>::rollback_transaction(&mut *self.session).await;
             self.renew_mark(outcome).await
         })
     }

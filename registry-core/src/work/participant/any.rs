@@ -6,15 +6,15 @@ use diesel::QueryResult;
 use diesel::result::Error as DieselError;
 use futures_util::future::BoxFuture;
 
-use super::error::WorkError;
-use super::outcome::WorkFailure;
 use crate::backend::error_class::ErrorClass;
 use crate::settings::BindKey;
+use crate::work::error::WorkError;
+use crate::work::outcome::WorkFailure;
 
 /// The transaction of a unit of work on one bind, without the type of the bind.
 ///
 /// The methods stand in the order in which a unit of work calls them.
-pub(super) trait AnyParticipant: Send {
+pub(crate) trait AnyParticipant: Send {
     fn key(&self) -> BindKey;
 
     /// The session, as a [`Session`](crate::session::Session) of its bind.
@@ -66,7 +66,7 @@ pub(super) trait AnyParticipant: Send {
 /// How the server is asked whether a transaction is still open, where that is found out by a savepoint that was set in
 /// it (MySQL and MariaDB).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verification {
+pub(crate) enum Verification {
     /// Savepoints that the program has set itself are kept. Another transaction that was begun meanwhile may be taken
     /// for the one that was begun here.
     KeepSavepoints,
@@ -75,9 +75,9 @@ pub(super) enum Verification {
 }
 
 /// Why a transaction cannot be committed. No commit was sent.
-pub(super) struct CommitRefusal {
-    pub(super) failure: WorkFailure,
-    pub(super) class: Option<ErrorClass>,
+pub(crate) struct CommitRefusal {
+    pub(crate) failure: WorkFailure,
+    pub(crate) class: Option<ErrorClass>,
 }
 
 impl<E: Into<WorkFailure>> From<E> for CommitRefusal {
@@ -87,16 +87,16 @@ impl<E: Into<WorkFailure>> From<E> for CommitRefusal {
 }
 
 /// A commit was sent, and failed.
-pub(super) struct CommitFailure {
-    pub(super) error: DieselError,
-    pub(super) class: Option<ErrorClass>,
+pub(crate) struct CommitFailure {
+    pub(crate) error: DieselError,
+    pub(crate) class: Option<ErrorClass>,
     /// Whether the database has answered that nothing was committed. If not, the commit is in doubt.
-    pub(super) is_rolled_back: bool,
+    pub(crate) is_rolled_back: bool,
 }
 
 /// What came of a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RollbackOutcome {
+pub(crate) enum RollbackOutcome {
     RolledBack,
     /// The database did not confirm it in time. The connection is closed, and the server rolls back when it notices.
     NotConfirmed,
