@@ -1,4 +1,4 @@
-//! The shelf and the uses, in every order in which threads can take their steps.
+//! The cache and the uses, in every order in which threads can take their steps.
 //!
 //! The same files as in the product, mounted on the model checker's locks and atomics.
 
@@ -26,8 +26,8 @@ mod policy;
 #[path = "../engine/use_count.rs"]
 mod uses;
 
-use cache::Shelf;
-use policy::{Engine, Leaving};
+use cache::EngineCache;
+use policy::{CachedEngine, ClosedWhile};
 use uses::{EngineOwner, UseCount};
 
 /// An engine without a pool.
@@ -44,7 +44,7 @@ struct State {
 
 struct Use(Bare);
 
-impl Engine for Bare {
+impl CachedEngine for Bare {
     type Use = Use;
 
     fn begin_use(&self) -> Use {
@@ -80,7 +80,7 @@ impl Drop for Use {
 }
 
 struct Registry {
-    shelf: Shelf<u8, u8, Bare>,
+    cache: EngineCache<u8, u8, Bare>,
     /// How many engines have connections, in the eyes of a server.
     open: Plain,
     max: usize,
@@ -90,7 +90,7 @@ impl Registry {
     fn new(max: usize) -> Arc<Self> {
         let max_engines = NonZeroUsize::new(max).unwrap();
         Arc::new(Self {
-            shelf: Shelf::new(max_engines, NonZeroUsize::MIN),
+            cache: EngineCache::new(max_engines, NonZeroUsize::MIN),
             open: Plain::new(0),
             max,
         })
@@ -113,21 +113,21 @@ impl Registry {
             if engine.0.uses.has_lent() {
                 self.open.fetch_sub(1, PlainOrdering::SeqCst);
             }
-            let next = self.shelf.left(Leaving::Closing);
+            let next = self.cache.left(ClosedWhile::Unused);
             self.close_each(next.evicted);
         }
     }
 
     /// Acquires a session, and returns it.
     fn visit(self: &Arc<Self>, key: u8) {
-        let used = match self.shelf.find(&key) {
+        let used = match self.cache.find(&key) {
             Some(used) => used,
             None => {
-                let (ticket, changes) = self.shelf.ask(key, self.bare(key));
+                let (waiter, changes) = self.cache.request(key, self.bare(key));
                 self.close_each(changes.evicted);
-                let granted = std::future::poll_fn(|cx| self.shelf.poll(ticket, cx));
+                let granted = std::future::poll_fn(|cx| self.cache.poll(waiter, cx));
                 let used = loom::future::block_on(granted);
-                self.shelf.leave(ticket);
+                self.cache.leave(waiter);
                 used.unwrap()
             }
         };
@@ -142,20 +142,20 @@ impl Registry {
 
     /// Asks for an engine, and goes away before it has one, or with it unused.
     fn leave(self: &Arc<Self>, key: u8) {
-        let (ticket, changes) = self.shelf.ask(key, self.bare(key));
+        let (waiter, changes) = self.cache.request(key, self.bare(key));
         self.close_each(changes.evicted);
         thread::yield_now();
-        self.shelf.leave(ticket);
+        self.cache.leave(waiter);
     }
 }
 
 impl EngineOwner for Registry {
     fn is_waited_for(&self) -> bool {
-        self.shelf.is_waited_for()
+        self.cache.is_waited_for()
     }
 
     fn unused(self: Arc<Self>) {
-        let changes = self.shelf.look_again();
+        let changes = self.cache.reevaluate();
         self.close_each(changes.evicted);
     }
 }
@@ -176,7 +176,7 @@ fn two_tenants_share_the_place_of_one_engine() {
         let second = thread::spawn(move || other.visit(2));
         registry.visit(1);
         second.join().unwrap();
-        assert!(!registry.shelf.is_waited_for());
+        assert!(!registry.cache.is_waited_for());
     });
 }
 
@@ -188,7 +188,7 @@ fn two_who_ask_for_one_engine_get_one() {
         let second = thread::spawn(move || other.visit(1));
         registry.visit(1);
         second.join().unwrap();
-        assert_eq!(registry.shelf.list().len(), 1);
+        assert_eq!(registry.cache.list().len(), 1);
     });
 }
 
@@ -202,7 +202,7 @@ fn whoever_goes_away_takes_nobodys_turn() {
         registry.visit(1);
         second.join().unwrap();
         third.join().unwrap();
-        assert!(!registry.shelf.is_waited_for());
+        assert!(!registry.cache.is_waited_for());
     });
 }
 
@@ -216,6 +216,6 @@ fn three_share_two_places() {
         registry.visit(1);
         second.join().unwrap();
         third.join().unwrap();
-        assert_eq!(registry.shelf.list().len(), 2);
+        assert_eq!(registry.cache.list().len(), 2);
     });
 }

@@ -30,37 +30,37 @@ mod sync {
     pub(super) use std::sync::{Mutex, MutexGuard};
 }
 
-use cache::{Changes, Shelf};
+use cache::{EngineCache, EngineChanges};
 pub(crate) use identity::EngineIdentity;
-use policy::{Leaving, Ticket};
+use policy::{ClosedWhile, WaiterId};
 pub use status::{OnDemandEngine, OnDemandStatus};
 
 /// For each engine that may be open, this many names are remembered, and so many at the least.
-const NAMES_AN_ENGINE: usize = 16;
-const NAMES: usize = 1024;
+const ALIASES_PER_ENGINE: usize = 16;
+const MIN_ALIASES: usize = 1024;
 
 /// How often idle engines are looked for.
-const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
-const LONGEST_PERIOD: Duration = Duration::from_secs(30);
+const MIN_SWEEP_PERIOD: Duration = Duration::from_millis(10);
+const MAX_SWEEP_PERIOD: Duration = Duration::from_secs(30);
 
 /// The engines that a registry opens on demand.
 #[derive(Clone)]
 pub(crate) struct OnDemand(Arc<Inner>);
 
 struct Inner {
-    shelf: Shelf<EngineIdentity, EngineName, Arc<dyn AnyEngine>>,
+    cache: EngineCache<EngineIdentity, EngineAlias, Arc<dyn AnyEngine>>,
     options: OnDemandOptions,
     /// Where those live who opened an engine last: engines may be closed by somebody who has no runtime.
     runtime: Mutex<Option<Handle>>,
     /// Whether a runtime that is alive looks for engines that are idle for too long.
-    is_swept: Arc<AtomicBool>,
+    has_sweeper: Arc<AtomicBool>,
     /// Set when no engine is opened any more.
-    is_over: Arc<Latch>,
+    shutdown: Arc<Latch>,
 }
 
 /// What an engine is asked for by: finding out its identity would take longer than finding it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum EngineName {
+pub(crate) enum EngineAlias {
     Tenant {
         key: BindKey,
         /// How often the settings of that bind had been replaced: names of before find nothing any more.
@@ -73,7 +73,7 @@ pub(crate) enum EngineName {
 
 /// Why an engine is closed.
 #[derive(Debug, Clone, Copy)]
-enum Reason {
+enum CloseReason {
     /// To make room for another.
     Evicted,
     /// Nobody has used it for `engine_idle_timeout`.
@@ -84,12 +84,12 @@ enum Reason {
 
 /// Why no engine could be opened.
 #[derive(Debug)]
-pub(crate) enum NotOpened {
+pub(crate) enum OpenError {
     Closed,
     TimedOut { max_engines: u32, waiting: usize },
 }
 
-impl policy::Engine for Arc<dyn AnyEngine> {
+impl policy::CachedEngine for Arc<dyn AnyEngine> {
     type Use = EngineUse<dyn AnyEngine>;
 
     fn begin_use(&self) -> EngineUse<dyn AnyEngine> {
@@ -108,25 +108,25 @@ impl policy::Engine for Arc<dyn AnyEngine> {
 impl OnDemand {
     pub(crate) fn new(options: OnDemandOptions) -> Self {
         let max = NonZeroUsize::new(options.max_engines as usize).unwrap_or(NonZeroUsize::MIN);
-        let names = max.saturating_mul(const { NonZeroUsize::new(NAMES_AN_ENGINE).unwrap() });
-        let names = names.max(const { NonZeroUsize::new(NAMES).unwrap() });
+        let names = max.saturating_mul(const { NonZeroUsize::new(ALIASES_PER_ENGINE).unwrap() });
+        let names = names.max(const { NonZeroUsize::new(MIN_ALIASES).unwrap() });
         Self(Arc::new(Inner {
-            shelf: Shelf::new(max, names),
+            cache: EngineCache::new(max, names),
             options,
             runtime: Mutex::new(None),
-            is_swept: Arc::new(AtomicBool::new(false)),
-            is_over: Arc::default(),
+            has_sweeper: Arc::new(AtomicBool::new(false)),
+            shutdown: Arc::default(),
         }))
     }
 
     /// The engine of that identity, if it is open.
     pub(crate) fn find(&self, identity: &EngineIdentity) -> Option<EngineUse<dyn AnyEngine>> {
-        self.0.shelf.find(identity)
+        self.0.cache.find(identity)
     }
 
     /// The engine of that name, if it is open and the name still holds.
-    pub(crate) fn find_named(&self, name: &EngineName) -> Option<EngineUse<dyn AnyEngine>> {
-        self.0.shelf.find_named(name)
+    pub(crate) fn find_by_alias(&self, name: &EngineAlias) -> Option<EngineUse<dyn AnyEngine>> {
+        self.0.cache.find_by_alias(name)
     }
 
     /// The engine of that identity: opened if it is not, once there is room. Dropping the future
@@ -135,42 +135,42 @@ impl OnDemand {
         &self,
         identity: EngineIdentity,
         within: Duration,
-    ) -> Result<EngineUse<dyn AnyEngine>, NotOpened> {
+    ) -> Result<EngineUse<dyn AnyEngine>, OpenError> {
         if let Some(found) = self.find(&identity) {
             return Ok(found);
         }
         let runtime = Handle::current();
-        self.0.see_to_sweeping(&runtime);
+        self.0.ensure_sweeper(&runtime);
         *self.0.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
         let owner: Weak<dyn EngineOwner> = Arc::<Inner>::downgrade(&self.0);
         let engine = engine::open(Arc::clone(identity.settings()), Some(owner));
-        let (ticket, changes) = self.0.shelf.ask(identity, engine);
-        let place = Place { inner: &self.0, ticket };
+        let (waiter, changes) = self.0.cache.request(identity, engine);
+        let place = Place { inner: &self.0, waiter };
         self.0.apply(changes);
         match timeout(within, place.granted()).await {
             Ok(Ok(engine)) => Ok(engine),
-            Ok(Err(cache::Closed)) => Err(NotOpened::Closed),
+            Ok(Err(cache::Closed)) => Err(OpenError::Closed),
             Err(_) => {
                 drop(place);
-                let (waiting, _) = self.0.shelf.waiting_and_leaving();
-                Err(NotOpened::TimedOut { max_engines: self.0.options.max_engines, waiting })
+                let (waiting, _) = self.0.cache.waiting_and_leaving();
+                Err(OpenError::TimedOut { max_engines: self.0.options.max_engines, waiting })
             }
         }
     }
 
     /// Remembers the name of an engine, until then or for as long as it is open.
-    pub(crate) fn name(
+    pub(crate) fn add_alias(
         &self,
-        name: EngineName,
+        name: EngineAlias,
         identity: &EngineIdentity,
         until: Option<std::time::Instant>,
     ) {
-        self.0.shelf.name(name, identity, until);
+        self.0.cache.add_alias(name, identity, until);
     }
 
     /// Closes the engine of that name, if it is open. Its sessions are not lent again.
-    pub(crate) fn close_named(&self, name: &EngineName) -> Vec<Arc<dyn AnyEngine>> {
-        match self.0.shelf.forget_name(name) {
+    pub(crate) fn close_by_alias(&self, name: &EngineAlias) -> Vec<Arc<dyn AnyEngine>> {
+        match self.0.cache.remove_alias(name) {
             Some(identity) => self.close(|other| *other == identity),
             None => Vec::new(),
         }
@@ -182,53 +182,53 @@ impl OnDemand {
         &self,
         is_due: impl FnMut(&EngineIdentity) -> bool,
     ) -> Vec<Arc<dyn AnyEngine>> {
-        let due = self.0.shelf.close(is_due);
-        self.0.close_each(due.clone(), Reason::Closed);
+        let due = self.0.cache.close(is_due);
+        self.0.close_each(due.clone(), CloseReason::Closed);
         due
     }
 
     /// Has an engine that nobody uses give back what it has of the operating system's resources, or waits
     /// a little where all are used. False if there is none: then nothing can be had in this way.
-    pub(crate) async fn give_way(&self) -> bool {
-        match self.0.shelf.evict() {
+    pub(crate) async fn free_resources(&self) -> bool {
+        match self.0.cache.evict() {
             Some(engine) => {
-                self.0.close_each(vec![Arc::clone(&engine)], Reason::Evicted);
+                self.0.close_each(vec![Arc::clone(&engine)], CloseReason::Evicted);
                 engine.all_returned().await;
                 true
             }
             None => {
                 // By then, the caller's own that could not be opened is gone.
-                sleep(SHORTEST_PERIOD).await;
-                !self.0.shelf.is_empty()
+                sleep(MIN_SWEEP_PERIOD).await;
+                !self.0.cache.is_empty()
             }
         }
     }
 
     /// The engines that the tenants of a bind were found in.
-    pub(crate) fn identities_of(&self, bind: BindKey) -> Vec<EngineIdentity> {
-        self.0.shelf.keys_named(|name| match name {
-            EngineName::Tenant { key, .. } => *key == bind,
-            EngineName::Url(..) => false,
+    pub(crate) fn identities_of_tenants(&self, bind: BindKey) -> Vec<EngineIdentity> {
+        self.0.cache.keys_by_alias(|name| match name {
+            EngineAlias::Tenant { key, .. } => *key == bind,
+            EngineAlias::Url(..) => false,
         })
     }
 
     /// Closes all engines, and opens none from now on.
     pub(crate) fn close_all(&self) -> Vec<Arc<dyn AnyEngine>> {
-        self.0.is_over.set();
-        let all = self.0.shelf.close_all();
-        self.0.close_each(all.clone(), Reason::Closed);
+        self.0.shutdown.set();
+        let all = self.0.cache.close_all();
+        self.0.close_each(all.clone(), CloseReason::Closed);
         all
     }
 
     /// Those that are open.
     pub(crate) fn engines(&self) -> Vec<Arc<dyn AnyEngine>> {
-        self.0.shelf.list().into_iter().map(|(engine, _)| engine).collect()
+        self.0.cache.list().into_iter().map(|(engine, _)| engine).collect()
     }
 
     pub(crate) fn status(&self) -> OnDemandStatus {
-        let engines = self.0.shelf.list();
-        let counts = self.0.shelf.counts();
-        let (waiting, closing) = self.0.shelf.waiting_and_leaving();
+        let engines = self.0.cache.list();
+        let counters = self.0.cache.counters();
+        let (waiting, closing) = self.0.cache.waiting_and_leaving();
         OnDemandStatus {
             max_engines: self.0.options.max_engines,
             engines: engines
@@ -237,10 +237,10 @@ impl OnDemand {
                 .collect(),
             closing,
             waiting,
-            hits: counts.hits,
-            misses: counts.misses,
-            evictions: counts.evictions,
-            expired: counts.expired,
+            hits: counters.hits,
+            misses: counters.misses,
+            evictions: counters.evictions,
+            expired: counters.expired,
         }
     }
 }
@@ -252,25 +252,27 @@ impl fmt::Debug for OnDemand {
 }
 
 impl Inner {
-    fn apply(self: &Arc<Self>, changes: Changes<Arc<dyn AnyEngine>>) {
+    fn apply(self: &Arc<Self>, changes: EngineChanges<Arc<dyn AnyEngine>>) {
         for engine in changes.opened {
             engine::engine_opened(engine.settings());
         }
-        self.close_each(changes.evicted, Reason::Evicted);
+        self.close_each(changes.evicted, CloseReason::Evicted);
     }
 
     /// Closes engines that are no longer found. They count until their connections are closed.
-    fn close_each(self: &Arc<Self>, engines: Vec<Arc<dyn AnyEngine>>, reason: Reason) {
+    fn close_each(self: &Arc<Self>, engines: Vec<Arc<dyn AnyEngine>>, reason: CloseReason) {
         for engine in engines {
             engine.begin_close();
             let (leaving, reason) = match reason {
-                Reason::Closed => (Leaving::Draining, "closed"),
-                Reason::Idle => (Leaving::Closing, "idle"),
-                Reason::Evicted if engine.uses().has_lent() => (Leaving::Closing, "evicted"),
-                Reason::Evicted => (Leaving::Closing, "failed"),
+                CloseReason::Closed => (ClosedWhile::InUse, "closed"),
+                CloseReason::Idle => (ClosedWhile::Unused, "idle"),
+                CloseReason::Evicted if engine.uses().has_lent() => {
+                    (ClosedWhile::Unused, "evicted")
+                }
+                CloseReason::Evicted => (ClosedWhile::Unused, "failed"),
             };
             engine::engine_closed(engine.settings(), reason);
-            let gone = Gone { inner: Arc::downgrade(self), leaving };
+            let gone = ClosedOnDrop { inner: Arc::downgrade(self), leaving };
             let closing = async move {
                 engine.all_returned().await;
                 drop(gone);
@@ -285,19 +287,19 @@ impl Inner {
         }
     }
 
-    fn see_to_sweeping(self: &Arc<Self>, runtime: &Handle) {
+    fn ensure_sweeper(self: &Arc<Self>, runtime: &Handle) {
         let Some(limit) = self.options.engine_idle_timeout else { return };
-        if self.is_swept.swap(true, Ordering::Relaxed) {
+        if self.has_sweeper.swap(true, Ordering::Relaxed) {
             return;
         }
-        let swept = Swept(Arc::clone(&self.is_swept));
-        let (inner, is_over) = (Arc::downgrade(self), Arc::clone(&self.is_over));
+        let swept = SweeperGuard(Arc::clone(&self.has_sweeper));
+        let (inner, shutdown) = (Arc::downgrade(self), Arc::clone(&self.shutdown));
         runtime.spawn(async move {
             let _swept = swept;
-            let period = (limit / 2).clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
-            while is_over.unless_set(sleep(period)).await.is_some() {
+            let period = (limit / 2).clamp(MIN_SWEEP_PERIOD, MAX_SWEEP_PERIOD);
+            while shutdown.unless_set(sleep(period)).await.is_some() {
                 let Some(inner) = inner.upgrade() else { return };
-                inner.close_each(inner.shelf.close_unused(limit), Reason::Idle);
+                inner.close_each(inner.cache.close_unused(limit), CloseReason::Idle);
             }
         });
     }
@@ -305,38 +307,38 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.is_over.set();
+        self.shutdown.set();
     }
 }
 
 impl EngineOwner for Inner {
     fn is_waited_for(&self) -> bool {
-        self.shelf.is_waited_for()
+        self.cache.is_waited_for()
     }
 
     fn unused(self: Arc<Self>) {
-        self.apply(self.shelf.look_again());
+        self.apply(self.cache.reevaluate());
     }
 }
 
-/// Counts an engine as gone when it is dropped, in whatever way.
-struct Gone {
+/// CacheCounters an engine as gone when it is dropped, in whatever way.
+struct ClosedOnDrop {
     inner: Weak<Inner>,
-    leaving: Leaving,
+    leaving: ClosedWhile,
 }
 
-impl Drop for Gone {
+impl Drop for ClosedOnDrop {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.upgrade() {
-            inner.apply(inner.shelf.left(self.leaving));
+            inner.apply(inner.cache.left(self.leaving));
         }
     }
 }
 
 /// Says that idle engines are looked for, until it is dropped: when its runtime ends.
-struct Swept(Arc<AtomicBool>);
+struct SweeperGuard(Arc<AtomicBool>);
 
-impl Drop for Swept {
+impl Drop for SweeperGuard {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Relaxed);
     }
@@ -345,17 +347,17 @@ impl Drop for Swept {
 /// A place in the queue, left when it is dropped.
 struct Place<'a> {
     inner: &'a Inner,
-    ticket: Ticket,
+    waiter: WaiterId,
 }
 
 impl Place<'_> {
     fn granted(&self) -> impl Future<Output = Result<EngineUse<dyn AnyEngine>, cache::Closed>> {
-        poll_fn(|cx| self.inner.shelf.poll(self.ticket, cx))
+        poll_fn(|cx| self.inner.cache.poll(self.waiter, cx))
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.inner.shelf.leave(self.ticket);
+        self.inner.cache.leave(self.waiter);
     }
 }

@@ -1,6 +1,6 @@
 //! Which engines are open, who is next, and which must go: the rules, without input, output or clock.
 //!
-//! An engine counts until its last connection is closed. So there are three kinds that take up room: those
+//! An engine counters until its last connection is closed. So there are three kinds that take up room: those
 //! that are open, those that are `closing` because nobody used them, and those that are `draining` because
 //! somebody closed them under their users.
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 
 /// What the rules need to know of an engine.
-pub(super) trait Engine: Clone {
+pub(super) trait CachedEngine: Clone {
     /// Lets nobody close it for want of use, as long as it lives.
     type Use;
 
@@ -25,25 +25,25 @@ pub(super) trait Engine: Clone {
 }
 
 /// Somebody who waits for an engine.
-pub(super) type Ticket = u64;
+pub(super) type WaiterId = u64;
 
-/// Why an engine that is no longer open still counts.
+/// Why an engine that is no longer open still counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leaving {
+pub(super) enum ClosedWhile {
     /// Nobody used it: it is gone as soon as its idle connections are.
-    Closing,
+    Unused,
     /// It was closed while it was used.
-    Draining,
+    InUse,
 }
 
 /// What has become of a call: who has an engine now, which are open, and which are to be closed.
-pub(super) struct Turn<E: Engine> {
-    pub(super) granted: Vec<(Ticket, E::Use)>,
+pub(super) struct Decision<E: CachedEngine> {
+    pub(super) granted: Vec<(WaiterId, E::Use)>,
     pub(super) opened: Vec<E>,
     pub(super) evicted: Vec<E>,
 }
 
-impl<E: Engine> Turn<E> {
+impl<E: CachedEngine> Decision<E> {
     fn new() -> Self {
         Self { granted: Vec::new(), opened: Vec::new(), evicted: Vec::new() }
     }
@@ -51,7 +51,7 @@ impl<E: Engine> Turn<E> {
 
 /// How often engines were found, opened and closed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct CacheCounters {
     pub(super) hits: u64,
     pub(super) misses: u64,
     pub(super) evictions: u64,
@@ -59,20 +59,20 @@ pub(super) struct Counts {
 }
 
 /// The engines that are open, by identity `K` and by the names `N` under which they are asked for.
-pub(super) struct Lru<K, N, E> {
+pub(super) struct CachePolicy<K, N, E> {
     max: usize,
     open: LruCache<Id, Open<K, E>>,
     ids: HashMap<K, Id>,
     /// A name may outlive its engine: an id is never used again.
     names: LruCache<N, Named>,
     /// Counted here, as a cache with a bound of its own would take all its room at once.
-    max_names: usize,
+    max_aliases: usize,
     closing: usize,
     draining: usize,
     /// First come, first served. Whoever waits for the same engine waits together.
     queue: VecDeque<Waiting<K, E>>,
     last: Id,
-    counts: Counts,
+    counters: CacheCounters,
 }
 
 /// An engine that was opened.
@@ -96,10 +96,10 @@ struct Waiting<K, E> {
     key: K,
     /// Not open yet: it has no connection and lends none.
     engine: E,
-    tickets: Vec<Ticket>,
+    waiters: Vec<WaiterId>,
 }
 
-impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
+impl<K: Clone + Eq + Hash, N: Eq + Hash, E: CachedEngine> CachePolicy<K, N, E> {
     /// At most `max` engines, and `names` names that are remembered.
     pub(super) fn new(max: NonZeroUsize, names: NonZeroUsize) -> Self {
         Self {
@@ -107,12 +107,12 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
             open: LruCache::unbounded(),
             ids: HashMap::new(),
             names: LruCache::unbounded(),
-            max_names: names.get(),
+            max_aliases: names.get(),
             closing: 0,
             draining: 0,
             queue: VecDeque::new(),
             last: 0,
-            counts: Counts::default(),
+            counters: CacheCounters::default(),
         }
     }
 
@@ -123,7 +123,7 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
     }
 
     /// The engine of that name, if it is open and the name still holds.
-    pub(super) fn find_named(&mut self, name: &N) -> Option<E::Use> {
+    pub(super) fn find_by_alias(&mut self, name: &N) -> Option<E::Use> {
         let Named { id, until } = *self.names.get(name)?;
         if until.is_some_and(|until| until <= Instant::now()) {
             return None;
@@ -134,64 +134,64 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
     fn found(&mut self, id: Id) -> Option<E::Use> {
         let open = self.open.get_mut(&id)?;
         open.asked += 1;
-        self.counts.hits += 1;
+        self.counters.hits += 1;
         Some(open.engine.begin_use())
     }
 
     /// Asks for the engine of that identity: it is found or opened now, or when others have gone.
-    pub(super) fn ask(&mut self, key: K, engine: E, ticket: Ticket) -> Turn<E> {
-        let mut turn = Turn::new();
+    pub(super) fn request(&mut self, key: K, engine: E, waiter: WaiterId) -> Decision<E> {
+        let mut decision = Decision::new();
         if let Some(found) = self.find(&key) {
-            turn.granted.push((ticket, found));
-            return turn;
+            decision.granted.push((waiter, found));
+            return decision;
         }
-        self.counts.misses += 1;
+        self.counters.misses += 1;
         match self.queue.iter_mut().find(|waiting| waiting.key == key) {
-            Some(waiting) => waiting.tickets.push(ticket),
-            None => self.queue.push_back(Waiting { key, engine, tickets: vec![ticket] }),
+            Some(waiting) => waiting.waiters.push(waiter),
+            None => self.queue.push_back(Waiting { key, engine, waiters: vec![waiter] }),
         }
-        self.settle(&mut turn);
-        turn
+        self.settle(&mut decision);
+        decision
     }
 
     /// Gives up waiting.
-    pub(super) fn leave(&mut self, ticket: Ticket) {
+    pub(super) fn leave(&mut self, waiter: WaiterId) {
         for waiting in &mut self.queue {
-            waiting.tickets.retain(|other| *other != ticket);
+            waiting.waiters.retain(|other| *other != waiter);
         }
-        self.queue.retain(|waiting| !waiting.tickets.is_empty());
+        self.queue.retain(|waiting| !waiting.waiters.is_empty());
     }
 
     /// Remembers that the engine of that identity, if it is open, goes by `name` as well.
-    pub(super) fn name(&mut self, name: N, key: &K, until: Option<Instant>) {
+    pub(super) fn add_alias(&mut self, name: N, key: &K, until: Option<Instant>) {
         if let Some(id) = self.ids.get(key) {
             self.names.put(name, Named { id: *id, until });
-            if self.names.len() > self.max_names {
+            if self.names.len() > self.max_aliases {
                 self.names.pop_lru();
             }
         }
     }
 
     /// Forgets a name, and says whose it was.
-    pub(super) fn forget_name(&mut self, name: &N) -> Option<K> {
+    pub(super) fn remove_alias(&mut self, name: &N) -> Option<K> {
         let Named { id, .. } = self.names.pop(name)?;
         self.open.peek(&id).map(|open| open.key.clone())
     }
 
     /// Something has changed: an engine is unused, or has gone.
-    pub(super) fn look_again(&mut self) -> Turn<E> {
-        let mut turn = Turn::new();
-        self.settle(&mut turn);
-        turn
+    pub(super) fn reevaluate(&mut self) -> Decision<E> {
+        let mut decision = Decision::new();
+        self.settle(&mut decision);
+        decision
     }
 
     /// The last connection of an engine is closed.
-    pub(super) fn left(&mut self, leaving: Leaving) -> Turn<E> {
+    pub(super) fn left(&mut self, leaving: ClosedWhile) -> Decision<E> {
         match leaving {
-            Leaving::Closing => self.closing -= 1,
-            Leaving::Draining => self.draining -= 1,
+            ClosedWhile::Unused => self.closing -= 1,
+            ClosedWhile::InUse => self.draining -= 1,
         }
-        self.look_again()
+        self.reevaluate()
     }
 
     /// Closes the engine of that identity, whether it is used or not.
@@ -216,7 +216,7 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
             }
         }
         self.closing += due.len();
-        self.counts.expired += due.len() as u64;
+        self.counters.expired += due.len() as u64;
         due.into_iter().filter_map(|id| self.unlink(id)).collect()
     }
 
@@ -224,36 +224,36 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
     pub(super) fn evict(&mut self) -> Option<E> {
         let id = self.least_recently_used()?;
         self.closing += 1;
-        self.counts.evictions += 1;
+        self.counters.evictions += 1;
         self.unlink(id)
     }
 
     /// Hands out the room that there is, and makes as much as is waited for.
-    fn settle(&mut self, turn: &mut Turn<E>) {
+    fn settle(&mut self, decision: &mut Decision<E>) {
         // One that could not be opened is not kept. It is among those asked for last.
         let failed =
             |(_, open): &(&Id, &Open<K, E>)| !open.engine.is_used() && !open.engine.has_lent();
         while let Some(id) = self.open.iter().find(failed).map(|(id, _)| *id) {
             self.closing += 1;
-            turn.evicted.extend(self.unlink(id));
+            decision.evicted.extend(self.unlink(id));
         }
         while self.open.len() + self.closing + self.draining < self.max
             && let Some(next) = self.queue.pop_front()
         {
-            self.open(next, turn);
+            self.open(next, decision);
         }
         while self.queue.len() > self.closing
             && let Some(evicted) = self.evict()
         {
-            turn.evicted.push(evicted);
+            decision.evicted.push(evicted);
         }
     }
 
-    fn open(&mut self, next: Waiting<K, E>, turn: &mut Turn<E>) {
-        let Waiting { key, engine, tickets } = next;
+    fn open(&mut self, next: Waiting<K, E>, decision: &mut Decision<E>) {
+        let Waiting { key, engine, waiters } = next;
         self.last += 1;
-        turn.granted.extend(tickets.into_iter().map(|ticket| (ticket, engine.begin_use())));
-        turn.opened.push(engine.clone());
+        decision.granted.extend(waiters.into_iter().map(|waiter| (waiter, engine.begin_use())));
+        decision.opened.push(engine.clone());
         self.ids.insert(key.clone(), self.last);
         self.open.put(self.last, Open { key, engine, asked: 0, unused: None });
     }
@@ -279,8 +279,8 @@ impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
         self.closing + self.draining
     }
 
-    pub(super) fn counts(&self) -> Counts {
-        self.counts
+    pub(super) fn counters(&self) -> CacheCounters {
+        self.counters
     }
 
     /// The engines that are open, the most recently used first, each with its identity.

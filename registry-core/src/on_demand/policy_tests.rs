@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::policy::{Engine, Leaving, Lru, Ticket, Turn};
+use super::policy::{CachePolicy, CachedEngine, ClosedWhile, Decision, WaiterId};
 
 type Key = u8;
 
@@ -42,7 +42,7 @@ impl Known {
     }
 }
 
-impl Engine for Known {
+impl CachedEngine for Known {
     type Use = Use;
 
     fn begin_use(&self) -> Use {
@@ -95,17 +95,17 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// The rules, and what is known of the world around them.
 struct World {
-    lru: Lru<Key, Key, Known>,
+    policy: CachePolicy<Key, Key, Known>,
     max: usize,
     now: Instant,
-    last: Ticket,
+    last: WaiterId,
     /// Who waits for what, in the order in which they came.
-    waiting: BTreeMap<Ticket, Key>,
+    waiting: BTreeMap<WaiterId, Key>,
     /// The engines that they wait for. Whoever waits for the same waits in the place of the first.
     queue: Vec<Key>,
     uses: Vec<Use>,
     /// Closed engines that are on their way out.
-    leaving: Vec<(Leaving, Known)>,
+    leaving: Vec<(ClosedWhile, Known)>,
     /// The engine that is open for a key.
     open: HashMap<Key, Known>,
     /// In the order of their last use, the least recent first.
@@ -116,7 +116,7 @@ impl World {
     fn new(max: usize) -> Self {
         let max_engines = NonZeroUsize::new(max).unwrap();
         Self {
-            lru: Lru::new(max_engines, NonZeroUsize::new(4).unwrap()),
+            policy: CachePolicy::new(max_engines, NonZeroUsize::new(4).unwrap()),
             max,
             now: Instant::now(),
             last: 0,
@@ -132,11 +132,11 @@ impl World {
     fn take(&mut self, step: Step) {
         match step {
             Step::Find(key) => {
-                let found = self.lru.find(&key);
+                let found = self.policy.find(&key);
                 self.found(key, found);
             }
             Step::FindNamed(key) => {
-                if let Some(found) = self.lru.find_named(&key) {
+                if let Some(found) = self.policy.find_by_alias(&key) {
                     self.found(key, Some(found));
                 }
             }
@@ -146,15 +146,15 @@ impl World {
                 if !self.open.contains_key(&key) && !self.queue.contains(&key) {
                     self.queue.push(key);
                 }
-                let turn = self.lru.ask(key, Known::new(key), self.last);
-                self.apply(turn);
-                self.lru.name(key, &key, None);
+                let decision = self.policy.request(key, Known::new(key), self.last);
+                self.apply(decision);
+                self.policy.add_alias(key, &key, None);
             }
             Step::Leave(which) => {
-                if let Some(ticket) = pick(which, self.waiting.keys().copied().collect()) {
-                    self.waiting.remove(&ticket);
+                if let Some(waiter) = pick(which, self.waiting.keys().copied().collect()) {
+                    self.waiting.remove(&waiter);
                     self.queue.retain(|key| self.waiting.values().any(|other| other == key));
-                    self.lru.leave(ticket);
+                    self.policy.leave(waiter);
                 }
             }
             Step::Lend(which) => {
@@ -166,8 +166,8 @@ impl World {
                 if !self.uses.is_empty() {
                     let at = which % self.uses.len();
                     drop(self.uses.swap_remove(at));
-                    let turn = self.lru.look_again();
-                    self.apply(turn);
+                    let decision = self.policy.reevaluate();
+                    self.apply(decision);
                 }
             }
             Step::Left(which) => {
@@ -179,25 +179,25 @@ impl World {
                         self.leaving.push((leaving, engine));
                         return;
                     }
-                    let turn = self.lru.left(leaving);
-                    self.apply(turn);
+                    let decision = self.policy.left(leaving);
+                    self.apply(decision);
                 }
             }
             Step::Close(key) => {
-                let closed = self.lru.close(&key);
+                let closed = self.policy.close(&key);
                 assert_eq!(closed.is_some(), self.open.contains_key(&key));
                 if let Some(engine) = closed {
-                    self.gone(Leaving::Draining, engine);
+                    self.gone(ClosedWhile::InUse, engine);
                 }
             }
             Step::Pass(seconds) => {
                 self.now += Duration::from_secs(seconds.into());
-                for engine in self.lru.close_unused(LIMIT, self.now) {
+                for engine in self.policy.close_unused(LIMIT, self.now) {
                     assert!(!engine.is_used(), "one that is used is never closed for want of use");
-                    self.gone(Leaving::Closing, engine);
+                    self.gone(ClosedWhile::Unused, engine);
                 }
-                let turn = self.lru.look_again();
-                self.apply(turn);
+                let decision = self.policy.reevaluate();
+                self.apply(decision);
             }
         }
     }
@@ -217,17 +217,17 @@ impl World {
         self.used.push(key);
     }
 
-    fn gone(&mut self, leaving: Leaving, engine: Known) {
+    fn gone(&mut self, leaving: ClosedWhile, engine: Known) {
         assert!(engine.0.is_open.replace(false), "it was open, and is closed once");
         self.open.remove(&engine.0.key);
         self.used.retain(|other| *other != engine.0.key);
         self.leaving.push((leaving, engine));
     }
 
-    fn apply(&mut self, turn: Turn<Known>) {
+    fn apply(&mut self, decision: Decision<Known>) {
         // Room is handed out before more is made.
-        for (ticket, granted) in turn.granted {
-            let key = self.waiting.remove(&ticket).expect("somebody waits, and hears of it once");
+        for (waiter, granted) in decision.granted {
+            let key = self.waiting.remove(&waiter).expect("somebody waits, and hears of it once");
             assert_eq!(granted.0.key, key);
             match self.open.get(&key) {
                 Some(open) => {
@@ -243,27 +243,32 @@ impl World {
             }
             self.uses.push(granted);
         }
-        for engine in turn.evicted {
+        for engine in decision.evicted {
             assert!(!engine.is_used(), "one that is used is never evicted");
             if engine.has_lent() {
                 let least = self.used.iter().find(|key| !self.open[key].is_used());
                 assert_eq!(least, Some(&engine.0.key), "the least recently used goes first");
             }
-            self.gone(Leaving::Closing, engine);
+            self.gone(ClosedWhile::Unused, engine);
         }
     }
 
     fn check(&self) {
-        let open: Vec<Key> = self.lru.iter().map(|(key, _)| *key).collect();
+        let open: Vec<Key> = self.policy.iter().map(|(key, _)| *key).collect();
         let in_order: Vec<Key> = self.used.iter().rev().copied().collect();
         assert_eq!(open, in_order, "the most recently used first");
-        assert_eq!(self.lru.leaving(), self.leaving.len());
+        assert_eq!(self.policy.leaving(), self.leaving.len());
         assert!(open.len() + self.leaving.len() <= self.max, "never above the bound");
-        assert_eq!(self.lru.waiting(), self.queue.len(), "who waits for one engine waits together");
+        assert_eq!(
+            self.policy.waiting(),
+            self.queue.len(),
+            "who waits for one engine waits together"
+        );
         if !self.queue.is_empty() {
             assert_eq!(open.len() + self.leaving.len(), self.max, "nobody waits beside room");
             let unused = self.open.values().filter(|engine| !engine.is_used()).count();
-            let closing = self.leaving.iter().filter(|(why, _)| *why == Leaving::Closing).count();
+            let closing =
+                self.leaving.iter().filter(|(why, _)| *why == ClosedWhile::Unused).count();
             assert!(
                 unused == 0 || closing >= self.queue.len(),
                 "nobody waits beside an engine that could go"
@@ -286,7 +291,7 @@ proptest! {
             world.take(step);
             world.check();
         }
-        // In the end, everybody has had a turn and everything is closed.
+        // In the end, everybody has had a decision and everything is closed.
         while !world.uses.is_empty() || !world.leaving.is_empty() {
             world.take(Step::EndUse(0));
             world.take(Step::Left(0));
@@ -298,16 +303,17 @@ proptest! {
 
 #[test]
 fn names_are_bounded_and_do_not_outlive_their_time() {
-    let mut lru: Lru<Key, u32, Known> = Lru::new(NonZeroUsize::MIN, NonZeroUsize::new(2).unwrap());
-    let turn = lru.ask(1, Known::new(1), 1);
-    assert_eq!(turn.granted.len(), 1);
+    let mut policy: CachePolicy<Key, u32, Known> =
+        CachePolicy::new(NonZeroUsize::MIN, NonZeroUsize::new(2).unwrap());
+    let decision = policy.request(1, Known::new(1), 1);
+    assert_eq!(decision.granted.len(), 1);
     for name in 0..3 {
-        lru.name(name, &1, None);
+        policy.add_alias(name, &1, None);
     }
-    assert!(lru.find_named(&0).is_none(), "pushed out");
-    assert!(lru.find_named(&1).is_some() && lru.find_named(&2).is_some());
-    lru.name(1, &1, Some(Instant::now()));
-    assert!(lru.find_named(&1).is_none(), "its time is over");
-    assert_eq!(lru.forget_name(&2), Some(1));
-    assert!(lru.find_named(&2).is_none());
+    assert!(policy.find_by_alias(&0).is_none(), "pushed out");
+    assert!(policy.find_by_alias(&1).is_some() && policy.find_by_alias(&2).is_some());
+    policy.add_alias(1, &1, Some(Instant::now()));
+    assert!(policy.find_by_alias(&1).is_none(), "its time is over");
+    assert_eq!(policy.remove_alias(&2), Some(1));
+    assert!(policy.find_by_alias(&2).is_none());
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::EngineName;
+use super::EngineAlias;
 use crate::engine::{AnyEngine, EngineStatus};
 
 /// A snapshot of the engines that are opened on demand, all together.
@@ -56,10 +56,10 @@ pub struct OnDemandEngine {
 }
 
 impl OnDemandEngine {
-    pub(super) fn new(engine: &Arc<dyn AnyEngine>, names: &[EngineName]) -> Self {
+    pub(super) fn new(engine: &Arc<dyn AnyEngine>, names: &[EngineAlias]) -> Self {
         let tenants = names.iter().filter_map(|name| match name {
-            EngineName::Tenant { tenant, .. } => Some(tenant.to_string()),
-            EngineName::Url(..) => None,
+            EngineAlias::Tenant { tenant, .. } => Some(tenant.to_string()),
+            EngineAlias::Url(..) => None,
         });
         let mut tenants: Vec<String> = tenants.collect();
         tenants.sort_unstable();
