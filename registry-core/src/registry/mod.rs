@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::bind::{Bind, Bound};
 use crate::engine::{self, AnyEngine, Engine};
-use crate::on_demand::{EngineIdentity, OnDemand};
+use crate::on_demand::{EngineIdentity, OnDemandEngines};
 use crate::settings::WorkOptions;
 use crate::settings::{
     BindDefaults, BindKey, BindSettings, InvalidUrl, Settings, SettingsError, TenantError,
@@ -81,7 +81,7 @@ struct Inner {
     keys: Vec<BindKey>,
     table: Table,
     bind_defaults: BindDefaults,
-    on_demand: OnDemand,
+    on_demand: OnDemandEngines,
     /// Those of each unit of work, unless it has its own.
     work: WorkOptions,
     /// Engines that were replaced, as long as they have sessions lent.
@@ -114,7 +114,7 @@ impl Registry {
     fn new(
         binds: Vec<BindEntry>,
         bind_defaults: BindDefaults,
-        on_demand: OnDemand,
+        on_demand: OnDemandEngines,
         work: WorkOptions,
         isolation: Option<Copies>,
     ) -> Self {
