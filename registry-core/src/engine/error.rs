@@ -214,7 +214,7 @@ impl AcquireError {
             if matches!(**source, ConnectError::Resources(_)))
     }
 
-    /// The name of the tenant purpose database it was, if that was what could not be found.
+    /// The name of the tenant whose database it was, if that was what could not be found.
     #[cfg(feature = "axum")]
     pub(crate) fn tenant(&self) -> Option<&str> {
         match self {

@@ -16,6 +16,7 @@ use tracing::Instrument;
 
 use super::check::CHECK;
 use super::error::AcquireError;
+use super::observe::watch::CheckoutPurpose;
 use super::permit::Permit;
 use super::pool::Lease;
 use super::self_wait::unless_self_wait;
@@ -45,7 +46,7 @@ impl<C: Backend> TypedEngine<C> {
     fn statements_of_idle_caller(&self) -> Option<u64> {
         let mut done = None;
         self.holders.count_of_caller(|watch| {
-            let is_idle = !watch.is_returned_after_query() && !watch.is_cut_short();
+            let is_idle = watch.purpose() != CheckoutPurpose::Query && !watch.is_cut_short();
             done = is_idle.then(|| watch.statement_count()).or(done);
             is_idle
         });
@@ -54,7 +55,7 @@ impl<C: Backend> TypedEngine<C> {
 
     /// Whether the calling task has the connection until it drops something.
     pub(super) fn is_held_by_caller_beyond_query(&self) -> bool {
-        self.holders.count_of_caller(|watch| !watch.is_returned_after_query()) > 0
+        self.holders.count_of_caller(|watch| watch.purpose() != CheckoutPurpose::Query) > 0
     }
 
     /// Sees to it that the slot has the one connection, in a task of its own: if the caller goes away, a statement

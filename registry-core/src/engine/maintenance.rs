@@ -27,7 +27,7 @@ impl<C: Backend> TypedEngine<C> {
         if !self.is_maintained.load(Ordering::Relaxed)
             && !self.is_maintained.swap(true, Ordering::Relaxed)
         {
-            let woken = Arc::clone(&self.maintenance);
+            let woken = Arc::clone(&self.maintenance_wake);
             let alive = RunningGuard::new(Arc::clone(&self.is_maintained));
             let engine: Weak<Self> = Arc::downgrade(self);
             runtime.spawn(run(engine, woken, alive));
@@ -38,7 +38,7 @@ impl<C: Backend> TypedEngine<C> {
     pub(super) fn wake_maintenance(&self) {
         let min_idle = self.settings.options.min_idle;
         if min_idle > 0 && self.pool.counts().idle < min_idle {
-            self.maintenance.notify_one();
+            self.maintenance_wake.notify_one();
         }
     }
 }
@@ -148,7 +148,7 @@ struct IdleCheck<'a, C: Backend> {
 impl<C: Backend> IdleCheck<'_, C> {
     async fn answers(&mut self, limit: Duration) -> bool {
         let Some(lease) = &mut self.lease else { return false };
-        // Until it has answered, so that one purpose check is cut short is not lent again.
+        // Until it has answered, so that one whose check is cut short is not lent again.
         lease.discard();
         let Some(connection) = lease.connection_mut() else { return false };
         let answered = matches!(timeout(limit, connection.batch_execute(CHECK)).await, Ok(Ok(())));
@@ -176,7 +176,7 @@ async fn keep_min_idle<C: Backend>(engine: &Arc<TypedEngine<C>>, backoff: &mut B
         let Ok(permit) = engine.permits.try_acquire() else { return };
         permit.forget();
         let _permit = Permit::new(EngineUse::new(Arc::clone(engine)), Timer::start());
-        let connecting = engine.capacity.connecting();
+        let connecting = engine.capacity.note_connecting();
         let connected = engine.unless_closed(engine.connect(options.connect_timeout)).await;
         drop(connecting);
         let Ok(connected) = connected else { return };

@@ -55,7 +55,7 @@ impl<C: Send + 'static> Pool<C> {
     /// Takes the slot that was used last, or an empty one. The caller holds one of as many permits as
     /// there are slots, so there is one; `None` only while [`Pool::retain`] has it in its hands.
     ///
-    /// If a schema is wanted, one purpose connection was last in that one goes before the others.
+    /// If a schema is wanted, one whose connection was last in that one goes before the others.
     ///
     /// Must be called inside a Tokio runtime: bb8 sets a timer, though it never gets to run.
     pub(super) fn take(&self, schema: Option<&str>) -> Option<Lease<C>> {

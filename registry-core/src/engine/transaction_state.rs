@@ -6,7 +6,6 @@
 //! and is looked for after statements that are not known to leave the transaction alone.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use diesel::QueryResult;
 use tokio::time::timeout;
@@ -68,9 +67,7 @@ impl<C: Backend> Checkout<C> {
     /// Begins to look after a transaction that was just begun, and marked.
     pub(crate) fn track_transaction(&self) -> TransactionState {
         if let Some(watch) = self.watch() {
-            watch.observed.transaction.take_doubts();
-            watch.is_in_tracked_transaction.store(true, Ordering::Relaxed);
-            watch.observed.transaction.refuse_after_rollback(true);
+            watch.track_transaction();
         }
         self.track_savepoint()
     }
@@ -82,7 +79,7 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// Begins to look after a transaction inside another one, purpose questions stay its own.
+    /// Begins to look after a transaction inside another one, whose questions stay its own.
     pub(crate) fn track_savepoint(&self) -> TransactionState {
         let ends = self.watch().map(|watch| watch.observed.transaction.end_counts());
         TransactionState {
@@ -155,14 +152,15 @@ impl<C: Backend> Checkout<C> {
             && !state.is_ending
             && (state.pending != TransactionDoubts::default()
                 || self.watch().is_some_and(|watch| {
-                    watch.observed.transaction.doubts().has(asked) || watch.is_replaced()
+                    watch.observed.transaction.doubts().has(asked)
+                        || watch.is_instrumentation_replaced()
                 }))
     }
 
     fn take_doubts(&self) -> TransactionDoubts {
         let Some(watch) = self.watch() else { return TransactionDoubts::default() };
         let questions = watch.observed.transaction.take_doubts();
-        match watch.is_replaced() {
+        match watch.is_instrumentation_replaced() {
             // Anything may have been run.
             true => questions.and(TransactionDoubts::ENDED).and(TransactionDoubts::SAVEPOINT),
             false => questions,
@@ -253,7 +251,7 @@ impl<C: Backend> Checkout<C> {
         let asked = TransactionDoubts::ENDED.and(TransactionDoubts::FAILED);
         let may_be_another = self.has_doubts(state)
             && self.watch().is_some_and(|watch| {
-                watch.is_replaced()
+                watch.is_instrumentation_replaced()
                     || watch.observed.transaction.doubts().and(state.pending).has(asked)
             });
         if !may_be_another {
@@ -291,7 +289,7 @@ impl<C: Backend> Checkout<C> {
     pub(crate) fn may_have_failed(&self) -> bool {
         self.watch().is_some_and(|watch| {
             watch.observed.transaction.doubts() != TransactionDoubts::default()
-                || watch.is_replaced()
+                || watch.is_instrumentation_replaced()
         })
     }
 
@@ -333,7 +331,7 @@ impl<C: Backend> Checkout<C> {
     }
 }
 
-/// How a transaction has ended purpose mark is gone. If no statement was run that could have ended it, and one has failed,
+/// How a transaction has ended whose mark is gone. If no statement was run that could have ended it, and one has failed,
 /// only the database can have done so, and it does so by a rollback.
 fn end_without_mark(questions: TransactionDoubts) -> TransactionEnd {
     let has_failed = questions.has(TransactionDoubts::FAILED.and(TransactionDoubts::ROWS));
