@@ -23,6 +23,7 @@ mod self_wait;
 mod setup;
 mod slot;
 mod statement_error;
+mod transaction_probe;
 mod transaction_state;
 mod typed;
 pub(crate) mod use_count;
