@@ -78,7 +78,7 @@ fn replace_tenants(registry: &Registry, tenants: &TenantBind, settings: EngineSe
     let key = settings.key;
     tenants.replace(TenantSource::Template(Arc::new(settings)));
     // By their names as well: an engine has the key of the bind that has opened it first.
-    let named = registry.0.on_demand.identities_of(key);
+    let named = registry.0.on_demand.identities_of_tenants(key);
     registry.0.on_demand.close(|own| own.settings().key == key || named.contains(own));
 }
 

@@ -40,7 +40,7 @@ async fn timed_out_acquire_says_how_busy_the_engine_is() {
     );
     assert_eq!(registry.status().engines[0].timed_out, 1);
 
-    // What ended without a session has taken nothing along.
+    // The timed-out acquire has not taken a permit with it.
     drop(held);
     registry.session_for::<Event>().within(limit).await.expect("it is free again");
 }
