@@ -1,4 +1,53 @@
-//! One engine: what stands behind a bind at run time.
+//! The engine: what stands behind a bind at run time, a URL with its options and its connections.
+//!
+//! In the order in which to read them:
+//!
+//! | file | has |
+//! |---|---|
+//! | [`handle`] | [`Engine`] for users, and [`AnyEngine`], an engine whose connection type is not known |
+//! | [`open`](mod@open) | opening an engine from its settings; `AnyEngine` for each connection type |
+//! | [`typed`] | [`TypedEngine`]: the parts of an engine |
+//! | [`acquire`] | the recipe of acquiring a session: permit, slot, connection, checkout |
+//! | [`error`] | [`AcquireError`]: why that failed |
+//! | [`permit`] | the right to one connection, and what happens when it is given back |
+//! | [`pool`], [`slot`] | the slots, which bb8 counts, and what one holds |
+//! | [`check`] | the check of an idle connection before it is lent |
+//! | [`connect`], [`setup`] | opening a connection; `on_connect` |
+//! | [`capacity_wait`], [`capacity_queue`] | waiting where the server has no room for another connection |
+//! | [`schema`] | switching a connection to a tenant's schema before it is lent |
+//! | [`checkout`] | [`Checkout`]: a connection that is lent |
+//! | [`return_connection`] | what happens when it is dropped, as a state machine |
+//! | [`open_rows`] | noticing rows that a query leaves unread |
+//! | [`statement_error`] | what the error of a statement means |
+//! | [`transaction_state`], [`transaction_probe`] | whether a transaction is still the one that was begun |
+//! | [`isolation`], [`self_wait`] | the one connection of a test isolation; a task that waits for itself |
+//! | [`maintenance`] | the task that closes old connections and keeps `min_idle` open |
+//! | [`close`] | closing an engine |
+//! | [`engine_use`], [`use_count`] | uses of an engine that was opened on demand, which must not be evicted meanwhile |
+//! | [`observe`] | what is seen of an engine and its connections: holders, statistics, metrics, events, status |
+//!
+//! # A connection's life
+//!
+//! [`connect`] opens it and has it watched, a slot of the [`pool`] holds it, [`acquire`] checks it out under a permit,
+//! [`return_connection`] puts it back or closes it, and [`maintenance`] closes it when it is old or not needed.
+//!
+//! # Locks
+//!
+//! No lock is held across an `.await`. The one that is held while another is taken is that of the [`capacity_queue`],
+//! under which the idle slots of the [`pool`] are locked. The lock of an on-demand registry may be held while a use
+//! begins ([`use_count`]), which takes no lock.
+//!
+//! # Cancellation
+//!
+//! A caller may drop its future at any `.await`. Then a place in the queue is left, a permit and a slot go back, and a
+//! connection on which a statement was cut short is closed: whoever runs a statement on a slot first marks it as
+//! discarded, and takes that back at the end. What must not be cut short runs in a task of its own: the reset of a
+//! returned connection, and in test isolation everything between two borrowers.
+//!
+//! # Imports
+//!
+//! From the top of the table down, without a circle, except that [`use_count`] takes its atomics from here: a model
+//! checker mounts that file beside atomics of its own.
 
 mod acquire;
 mod capacity_queue;
@@ -28,7 +77,7 @@ mod transaction_state;
 mod typed;
 pub(crate) mod use_count;
 
-/// What [`use_count`] is built on: the standard library's, or those of a model checker.
+/// The atomics of [`use_count`]: the standard library's here, those of a model checker in the tests of `on_demand`.
 mod sync {
     pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 }
