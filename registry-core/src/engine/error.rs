@@ -11,6 +11,33 @@ use crate::settings::TenantUrlError;
 use crate::settings::{BindKey, SettingsError, UnknownBind, WrongBackend};
 
 /// Why no session could be acquired.
+///
+/// [`is_timeout`](Self::is_timeout) and [`is_transient`](Self::is_transient) sort the variants for a program that only
+/// wants to know whether to try again.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use registry_core::{AcquireError, AsyncSqliteConnection, Registry};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // A SQLite database in memory has one connection.
+/// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+/// let first = registry.session_by_key::<AsyncSqliteConnection>("default").await?;
+/// let second = registry.session_by_key::<AsyncSqliteConnection>("default");
+/// let error = second.within(Duration::from_millis(20)).await.unwrap_err();
+/// assert!(matches!(error, AcquireError::TimedOut { in_use: 1, held_by_caller: 1, .. }));
+/// assert!(error.is_timeout() && error.is_transient());
+/// assert_eq!(
+///     error.to_string(),
+///     "bind `default`: timed out after 20ms waiting for a connection: 1/1 in use, 0 idle, 0 waiting; \
+///      the waiting task holds 1 of them itself: drop them before acquiring another"
+/// );
+/// # drop(first);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcquireError {

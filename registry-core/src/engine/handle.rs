@@ -21,7 +21,20 @@ use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
 /// Two handles are equal if they are of one engine; two engines are never equal, even with equal URLs. A handle keeps
 /// its engine in memory, but not open: [`Registry::close`](crate::Registry::close) closes it all the same.
 ///
-/// ENGINE_EXAMPLE
+/// ```
+/// use registry_core::{BackendKind, Registry};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+/// let engine = registry.engine("default")?;
+/// assert_eq!(engine.key(), "default");
+/// assert_eq!(engine.backend(), BackendKind::Sqlite);
+///
+/// let status = engine.status();
+/// assert_eq!((status.in_use, status.idle, status.waiting), (0, 0, 0), "it has not connected yet");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Engine(Arc<dyn AnyEngine>);
 

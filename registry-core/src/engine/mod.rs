@@ -23,7 +23,7 @@
 //! | [`isolation`], [`self_wait`] | the one connection of a test isolation; a task that waits for itself |
 //! | [`maintenance`] | the task that closes old connections and keeps `min_idle` open |
 //! | [`close`] | closing an engine |
-//! | [`engine_use`], [`use_count`] | uses of an engine that was opened on demand, which must not be evicted meanwhile |
+//! | [`engine_use`], [`use_count`], [`sync`] | uses of an engine that was opened on demand, which must not be evicted meanwhile |
 //! | [`observe`] | what is seen of an engine and its connections: holders, statistics, metrics, events, status |
 //!
 //! # A connection's life
@@ -46,8 +46,8 @@
 //!
 //! # Imports
 //!
-//! From the top of the table down, without a circle, except that [`use_count`] takes its atomics from here: a model
-//! checker mounts that file beside atomics of its own.
+//! Without a circle. Files import each other by their names, and nothing from here. `impl TypedEngine` blocks in several
+//! files call each other's methods, which takes no import: [`acquire`] calls the steps that the other files have.
 
 mod acquire;
 mod capacity_queue;
@@ -72,15 +72,11 @@ mod self_wait;
 mod setup;
 mod slot;
 mod statement_error;
+mod sync;
 mod transaction_probe;
 mod transaction_state;
 mod typed;
 pub(crate) mod use_count;
-
-/// The atomics of [`use_count`]: the standard library's here, those of a model checker in the tests of `on_demand`.
-mod sync {
-    pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-}
 
 pub(crate) use self::acquire::AcquireAttempt;
 pub(crate) use self::checkout::Checkout;

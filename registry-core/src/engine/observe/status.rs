@@ -13,6 +13,20 @@ use crate::settings::{BackendKind, BindKey, DatabaseUrl};
 ///
 /// [`Engine::status`](crate::Engine::status) returns it, and [`Registry::status`](crate::Registry::status) returns
 /// those of all engines. It can be serialized.
+///
+/// ```
+/// use registry_core::Registry;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+/// let session = registry.session_by_key::<registry_core::AsyncSqliteConnection>("default").await?;
+/// let status = registry.engine("default")?.status();
+/// assert_eq!((status.in_use, status.idle, status.direct), (1, 0, 1));
+/// # drop(session);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct EngineStatus {
