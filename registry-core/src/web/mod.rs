@@ -39,11 +39,11 @@
 //!
 //! Errors are responses: see what [`Error`](crate::Error) is as [`IntoResponse`](axum_core::response::IntoResponse).
 
-mod answer;
 mod extract;
-mod layer;
-mod tenant;
+mod into_tenant;
+mod response;
+mod scope_layer;
 
 pub use extract::SessionFor;
-pub use layer::{ScopeLayer, ScopeService};
-pub use tenant::IntoTenant;
+pub use into_tenant::IntoTenant;
+pub use scope_layer::{ScopeLayer, ScopeService};

@@ -2,7 +2,7 @@
 
 use axum_core::response::{IntoResponse, Response};
 
-use super::answer::nobody;
+use super::response::nobody;
 use crate::registry::Tenant;
 
 /// What the closure of [`ScopeLayer::per_tenant`](super::ScopeLayer::per_tenant) returns: a [`Tenant`], or

@@ -13,7 +13,7 @@ use http::request::Parts;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::tenant::IntoTenant;
+use super::into_tenant::IntoTenant;
 use crate::error::Error;
 use crate::registry::{Registry, Tenant};
 use crate::work::{Scope, WorkOptions};
