@@ -1,21 +1,39 @@
-//! Whose request it is.
+//! Which tenant a request is for.
 
 use axum_core::response::{IntoResponse, Response};
 
-use super::response::nobody;
+use super::response::no_tenant;
 use crate::registry::Tenant;
 
-/// What the closure of [`ScopeLayer::per_tenant`](super::ScopeLayer::per_tenant) returns: a [`Tenant`], or
-/// whatever there is instead of one.
+/// What the closure of [`ScopeLayer::per_tenant`](super::ScopeLayer::per_tenant) returns: a [`Tenant`], an `Option` or a
+/// `Result` of one.
 ///
-/// No tenant is `404 Not Found`, and an error is its own response.
+/// `None` is answered with `404 Not Found`, and an error with the response that it is. That of
+/// [`Registry::tenant`](crate::Registry::tenant), a name that cannot be one, is `404 Not Found` as well.
+///
+/// ```
+/// use axum::http::request::Parts;
+/// use registry_core::web::ScopeLayer;
+/// # use registry_core::{Registry, SettingsError};
+///
+/// # fn main() -> Result<(), SettingsError> {
+/// # let registry = Registry::builder().bind("default", "sqlite:///srv/{tenant}.db").build()?;
+/// // An `Option<Result<Tenant, TenantError>>`: the header is missing, the name cannot be one, or there is a tenant.
+/// let layer = ScopeLayer::per_tenant(move |parts: &Parts| {
+///     let name = parts.headers.get("x-tenant")?.to_str().ok()?;
+///     Some(registry.tenant(name))
+/// });
+/// # let _ = layer;
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not whose request it is",
+    message = "`{Self}` does not say which tenant a request is for",
     label = "expected a `Tenant`, an `Option` of one, or a `Result` with an error that is a response",
-    note = "a request says a name, and the registry makes a tenant of it: `registry.tenant(name)`"
+    note = "take the name from the request, and let the registry make a tenant of it: `registry.tenant(name)`"
 )]
 pub trait IntoTenant {
-    /// The tenant, or the response to a request that is not a tenant's.
+    /// The tenant, or the response to a request that is for none.
     ///
     /// # Errors
     ///
@@ -31,7 +49,7 @@ impl IntoTenant for Tenant {
 
 impl<T: IntoTenant> IntoTenant for Option<T> {
     fn into_tenant(self) -> Result<Tenant, Box<Response>> {
-        self.map_or_else(|| Err(Box::new(nobody())), T::into_tenant)
+        self.map_or_else(|| Err(Box::new(no_tenant())), T::into_tenant)
     }
 }
 
