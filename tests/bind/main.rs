@@ -1,6 +1,6 @@
-//! What `#[bind]`, `binds!` and `bind_tables!` generate, in every form that they take.
+//! What `#[bind]`, `binds!` and `bind_tables!` generate, in each of their forms.
 //!
-//! Forms that name no backend need exactly one to be enabled: they are at the end, for SQLite alone.
+//! Forms that name no backend need exactly one enabled backend: they are at the end, and compiled for SQLite alone.
 
 #![cfg(feature = "sqlite")]
 #![expect(dead_code, reason = "models are looked at as types")]
@@ -10,12 +10,12 @@ use std::marker::PhantomData;
 use registry_core::private::{BoundItem, inventory};
 use registry_core::{Bind, Bound, Db, Name, bind, bind_tables, binds};
 
-/// `registry-core` under another path, as a library that wraps it exports it.
+/// `registry-core` under another path, as a library that wraps it would re-export it.
 mod reexport {
     pub(crate) use registry_core::*;
 }
 
-/// A connection type under a name that a macro cannot know.
+/// A connection type under an alias that a macro cannot resolve.
 type SqliteConn = registry_core::Sqlite;
 
 mod shared {
@@ -24,26 +24,26 @@ mod shared {
 }
 use shared::{users, visits};
 
-/// The bind `"analytics"`, spelled out.
+/// The bind `"analytics"` without a macro.
 type AnalyticsSpelledOut = Db<SqliteConn, Name<'a', 'n', 'a', 'l', 'y', 't', 'i', 'c', 's'>>;
 
 binds! {
-    /// Where events are counted.
+    /// The analytics database.
     pub Analytics: Sqlite = "analytics";
     Files: crate::SqliteConn = "files";
     #[cfg(any())]
     NotThere: Sqlite = "analytics";
 }
 
-/// Compiles if both are one type.
+/// Compiles only if both are the same type.
 fn same<T>(_: PhantomData<T>, _: PhantomData<T>) {}
 
-/// Compiles if `M` lives in `B`; its key.
+/// Compiles only if `M` is bound to `B`. Returns the key.
 fn key_in<M: Bound<Bind = B>, B: Bind>() -> &'static str {
     <M::Bind as Bind>::KEY
 }
 
-/// What `verify` knows of the item at the end of whose path `name` stands.
+/// The registration for `verify` of the only item whose path ends with `name`.
 fn item(name: &str) -> &'static BoundItem {
     let mut found = inventory::iter::<BoundItem>
         .into_iter()
@@ -124,7 +124,7 @@ mod attribute {
         key_in::<Kind, Analytics>();
     }
 
-    /// A backend under a name that a macro cannot know.
+    /// A backend under an alias that a macro cannot resolve.
     type Lite = diesel::sqlite::Sqlite;
 
     #[bind(db = "analytics")]
@@ -142,7 +142,7 @@ mod attribute {
         id: i32,
     }
 
-    // The compiler settles the attributes of the item before it runs the macro.
+    // The compiler expands `cfg_attr` before it runs the macro.
     #[bind(db = "analytics")]
     #[derive(Queryable, Selectable)]
     #[cfg_attr(all(), diesel(table_name = users, check_for_backend(Lite)))]
@@ -296,7 +296,7 @@ mod on_a_module {
         Other: Sqlite = "other";
     }
 
-    // A name that a module's own items hide, and must not.
+    // The module declares a type with the name of the bind, which must not shadow the bind.
     #[bind(Local)]
     mod by_path {
         use diesel::prelude::*;
@@ -307,7 +307,7 @@ mod on_a_module {
         table! {
             use diesel::sql_types::*;
 
-            /// A table with all that may stand before its name.
+            /// A table with everything that may precede its name.
             public.meters (id) { id -> Integer, }
         }
 
@@ -324,7 +324,7 @@ mod on_a_module {
             id: i32,
         }
 
-        /// No model.
+        /// A struct that is not a model.
         pub(super) struct Plain;
 
         pub(super) mod inner {
@@ -427,7 +427,7 @@ mod on_a_module {
     }
 }
 
-/// With one backend enabled, nothing else need name it.
+/// With one enabled backend, nothing needs to name it.
 #[cfg(not(any(feature = "postgres", feature = "mysql")))]
 mod only_backend {
     use super::*;
@@ -472,7 +472,7 @@ mod only_backend {
     }
 }
 
-/// With several enabled, each model's `check_for_backend` decides.
+/// With several enabled backends, `check_for_backend` of each model selects one.
 #[cfg(all(feature = "postgres", feature = "mysql"))]
 mod several_backends {
     use super::*;

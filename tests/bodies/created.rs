@@ -71,7 +71,7 @@ struct Count {
     count: i64,
 }
 
-/// The name of the tenant's database, and of what it is called before it is finished.
+/// The name of the tenant's database, and its name until its creation is complete.
 fn names(template: &str, name: &str) -> (String, String) {
     let url = template.replace("{tenant}", name);
     let database = match NAME {
@@ -91,7 +91,7 @@ fn names(template: &str, name: &str) -> (String, String) {
     (database, unfinished)
 }
 
-/// Whether nothing is left of a tenant.
+/// Whether nothing of a tenant is left.
 async fn is_gone(registry: &Registry, template: &str, name: &str) -> bool {
     let (database, unfinished) = names(template, name);
     if NAME == "sqlite" {
@@ -136,7 +136,7 @@ async fn a_tenant_is_created_with_its_migrations_and_dropped() {
         error.to_string(),
         "bind `crm`: nothing was dropped: the tenant's name has to be given twice, and the two names differ"
     );
-    // A program that waits for itself hears of it at once.
+    // A task that drops a tenant while it holds a session of it gets an error instead of a deadlock.
     let acme = tenant(&registry, "acme");
     let session = acme.session::<Crm>().await.expect("a session");
     let error = drop_it(&registry, "acme").await.expect_err("it is in use");
@@ -193,7 +193,7 @@ async fn broken_connection_leaves_nothing_of_a_new_tenant() {
     let breaks = match NAME {
         "postgres" => "SELECT pg_terminate_backend(pg_backend_pid())",
         "mysql" => "KILL CONNECTION_ID()",
-        // Has none.
+        // SQLite has no server connection that could break.
         _ => return,
     };
     let template = tenants([]);
@@ -217,7 +217,7 @@ async fn concurrent_creation_of_a_tenant_succeeds_once() {
         assert!(matches!(error, CreateTenantError::Exists { .. }), "{error:?}");
     }
     assert_eq!(rows(&registries[0], "acme").await.expect("the winner's"), 2);
-    // One drops it, and the others do not find it any more.
+    // One of them drops the tenant, and the others find it gone.
     join_all(registries.iter().map(Registry::close_all)).await;
     let registries: Vec<_> = (0..3).map(|_| registry(&template)).collect();
     let outcomes = join_all(registries.iter().map(|registry| drop_it(registry, "acme"))).await;
@@ -243,10 +243,10 @@ async fn creation_and_drop_of_a_tenant_finish_after_their_futures_are_dropped() 
     until(async || rows(&registry, "acme").await.ok() == Some(2)).await;
     assert!(drop_it(&registry, "acme").now_or_never().is_none());
     until(async || is_gone(&registry, &template, "acme").await).await;
-    // And if they fail.
+    // The same for migrations that fail.
     let fails = step("3_fail", "INSERT INTO nowhere VALUES (1)");
     assert!(create(&registry, "acme", &[FIRST, fails]).now_or_never().is_none());
-    // It may not have begun when it is dropped for the first time.
+    // The work may not have begun when its future is dropped for the first time.
     until(async || {
         let dropped = drop_it(&registry, "acme").await;
         matches!(dropped, Err(DropTenantError::Acquire(_)))
@@ -265,7 +265,7 @@ async fn until(condition: impl AsyncFn() -> bool) {
     tokio::time::timeout(limit, waiting).await.expect("it comes to its end");
 }
 
-/// Makes what a process leaves that is killed while it creates a tenant.
+/// Produces what a process leaves behind that is killed while it creates a tenant.
 async fn leave_unfinished(registry: &Registry, template: &str, name: &str) {
     let (database, unfinished) = names(template, name);
     let statements = match NAME {
@@ -401,7 +401,7 @@ fn creation_and_drop_outside_a_runtime_are_refused() {
     assert!(matches!(error, Err(DropTenantError::NoRuntime { .. })), "{error:?}");
 }
 
-/// What is lent to others is waited for.
+/// Sessions of other tasks are waited for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_a_tenant_waits_for_its_sessions() {
     let registry = registry(&tenants([]));

@@ -1,4 +1,4 @@
-//! Fresh databases, on each backend.
+//! The test databases themselves, on each backend.
 
 use diesel::sql_types::Text;
 use diesel::{QueryableByName, sql_query};

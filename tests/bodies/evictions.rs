@@ -1,4 +1,4 @@
-//! How many engines are open on demand, and which of them go.
+//! The limit on engines that are opened on demand, and which of them are evicted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ async fn session(registry: &Registry, name: &str) -> Session<Crm> {
     tenant(registry, name).session_for::<Model>().await.expect("a session")
 }
 
-/// Those that are open, the most recently used first.
+/// The tenants whose engines are open, the most recently used first.
 fn open(registry: &Registry) -> Vec<String> {
     let engines = registry.status().on_demand.engines;
     engines.into_iter().flat_map(|engine| engine.tenants).collect()
@@ -70,8 +70,8 @@ async fn error_says_that_every_engine_is_in_use() {
     let error = waiting.await.unwrap_err();
     assert_eq!(
         causes(&error),
-        ["bind `crm`: no engine could be opened within 50ms: all of 2 are in use, which is \
-          max_engines, and 0 more callers wait"]
+        ["bind `crm`: timed out after 50ms waiting for an engine: 2/2 (max_engines) in use, \
+          0 waiting"]
     );
     assert!(error.is_timeout() && error.is_transient());
     assert_eq!(error.key(), "crm");
@@ -127,7 +127,7 @@ async fn engine_with_waiting_callers_outlives_its_last_session() {
     let mut same = Box::pin(async move { same.session_for::<Model>().await });
     assert!(futures_util::poll!(&mut same).is_pending());
     drop(lent);
-    // It waits for a session of an open engine, not for an engine: nothing is taken away from it.
+    // The caller waits for a session of an open engine, and not for an engine, so that engine is not evicted.
     drop(same.await.expect("a session"));
     drop(other.await.expect("a session"));
     assert_eq!(open(&registry), ["b"]);
@@ -177,7 +177,7 @@ async fn idle_engines_are_evicted_and_those_in_use_stay() {
     drop(session(&registry, "a").await);
 }
 
-/// Each engine has its connections until then, and none afterwards.
+/// An engine has its connections until it is evicted, and none afterwards.
 #[tokio::test]
 async fn evicted_engine_closes_its_connections_before_the_next_one_opens() {
     let registry = registry(1);
@@ -234,7 +234,7 @@ async fn settings_limit_the_number_and_idle_time_of_engines() {
     assert_eq!(error.to_string(), "DATABASE__MAX_ENGINES: at least 1 engine can be open");
 }
 
-/// [`AcquireError`] is matched on by those who retry.
+/// Programs that retry match on the fields of [`AcquireError`].
 #[tokio::test]
 async fn in_use_error_has_the_limit_and_the_number_of_waiting_callers() {
     let registry = registry(1);
@@ -250,7 +250,7 @@ async fn in_use_error_has_the_limit_and_the_number_of_waiting_callers() {
     drop((lent, first));
 }
 
-/// The permit is on its way to whoever waits, who does not take it any more.
+/// The permit was granted to a waiting caller that has not been polled since.
 #[tokio::test]
 async fn closing_a_tenant_does_not_wait_for_a_permit_granted_to_a_waiting_caller() {
     let settings = registry_core::BindSettings::new(tenants(NAMES)).max_connections(1);

@@ -1,5 +1,5 @@
-//! What goes wrong around a session, on each backend: futures that are dropped in mid-flight, and
-//! maintenance that runs at the same time.
+//! Hazards around a session, on each backend: futures that are dropped in flight, and maintenance that runs at the
+//! same time.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ async fn number(session: &mut Session<Main>, query: &str) -> i32 {
     row.value
 }
 
-/// A statement that takes some seconds.
+/// A statement that runs for some seconds.
 fn long_statement() -> &'static str {
     match NAME {
         "postgres" => "SELECT pg_sleep(4)",
@@ -78,7 +78,7 @@ async fn acquire_dropped_while_connecting_loses_no_capacity() {
 #[tokio::test]
 async fn closing_does_not_wait_for_connections_that_maintenance_opens() {
     let registry = registry_with(|bind| bind.max_connections(4).min_idle(3));
-    // Starts the maintenance, which goes on connecting.
+    // The first acquire starts the maintenance, which opens connections in the background.
     registry.session_for::<Model>().await.expect("a session");
     let closed = tokio::time::timeout(Duration::from_secs(10), registry.close()).await;
     assert!(closed.expect("it comes to an end").is_complete());
@@ -102,13 +102,13 @@ async fn min_idle_never_exceeds_max_connections() {
         )
         .build()
         .expect("good settings");
-    // Four are open, and two of them in use: there is no room for a third idle one.
+    // Four connections are open, two of them in use, so there is no room for a third idle one.
     let mut sessions = Vec::new();
     for _ in 0..4 {
         sessions.push(registry.session_for::<Model>().await.expect("a session"));
     }
     sessions.truncate(2);
-    // The maintenance looks twice in each idle_timeout.
+    // The maintenance runs twice per idle_timeout.
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(number(&mut log, "SELECT CAST(count(*) AS INTEGER) AS value FROM opened").await, 4);
 }

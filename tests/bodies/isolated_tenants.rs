@@ -1,4 +1,4 @@
-//! Tenants in registries for tests, on each backend.
+//! Tenants in isolated registries, on each backend.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ fn tenant(registry: &Registry, name: &str) -> Tenant {
     registry.tenant(name).expect("a good name")
 }
 
-/// Each tenant has one invoice.
+/// Creates one invoice for each tenant.
 async fn prepare(registry: &Registry) {
     for name in NAMES {
         let mut session = tenant(registry, name).session::<Crm>().await.expect("a session");
@@ -130,7 +130,7 @@ async fn concurrent_first_uses_share_the_isolated_database() {
     for added in join_all(tasks).await {
         added.expect("no panic").expect("a row");
     }
-    // It stays the same when its engine does not.
+    // The isolated database stays the same although its engine was evicted.
     if NAME == "sqlite" {
         registry.close_tenant("acme").await.expect("a good name");
     }
@@ -158,7 +158,7 @@ async fn unknown_tenants_stay_unknown_in_isolation() {
     assert!(open.iter().all(|engine| !engine.tenants.iter().any(|name| name == "stranger")));
 }
 
-/// A resolver that asks a table, which is a part of the test.
+/// A resolver that reads the tenants from a table of the isolated registry.
 fn by_table(asked: &Arc<AtomicU32>) -> TenantResolver {
     let asked = Arc::clone(asked);
     TenantResolver::new(move |tenant: &Tenant| {
@@ -201,7 +201,7 @@ async fn tenants_found_by_a_resolver_are_isolated() {
         assert_eq!(ids(&tenant(&application, name)).await, [1]);
     }
     assert_eq!(AtomicU32::load(&asked, Ordering::Relaxed), before + 2);
-    // One that the test itself has taken in: it is told the test's own table.
+    // A tenant that only the test has inserted: the resolver reads the isolated table.
     let initech = tenant(&registry, "initech");
     assert!(is_unknown(&add(&initech, 1).await.unwrap_err()));
     let taken_in = (customers::name.eq("initech"), customers::url.eq(urls["acme"].clone()));

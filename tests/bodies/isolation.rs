@@ -1,4 +1,4 @@
-//! Registries for tests, on each backend.
+//! Isolated registries for tests (`test_isolation`), on each backend.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ bind_tables!(db = "analytics", connection = super::Backend; events);
 type Main = <users::table as registry_core::Bound>::Bind;
 type Analytics = <events::table as registry_core::Bound>::Bind;
 
-/// The database of an application, with a user in it.
+/// A registry of an application, whose database has one user.
 async fn application() -> Registry {
     let registry = Registry::builder()
         .bind("default", database())
@@ -111,7 +111,7 @@ async fn rollbacks_undo_work_inside_an_isolated_test() {
         .await;
     assert!(failed.is_err());
     assert_eq!(ids(&registry).await, [1]);
-    // Dropped at any point, a unit of work leaves nothing, and nobody has to wait for it.
+    // A dropped unit of work leaves nothing behind, and no caller has to wait for it.
     let mut work = registry.begin();
     let row = (users::id.eq(2), users::name.eq("bob"));
     diesel::insert_into(users::table).values(row).execute(&mut work).await.expect("a row");
@@ -128,7 +128,7 @@ async fn failed_statement_leaves_an_isolated_test_usable() {
     let error = add(&registry, 2).await.unwrap_err();
     assert!(error.database_kind().is_some(), "{error}");
     assert_eq!(ids(&registry).await, [1, 2]);
-    // With its error in the rows.
+    // A query whose error comes with the rows.
     let broken =
         diesel::sql_query("SELECT CAST(1 AS DECIMAL) / (id - id) FROM users WHERE nothing > 0")
             .bound_to::<users::table>()
@@ -136,7 +136,7 @@ async fn failed_statement_leaves_an_isolated_test_usable() {
             .await;
     assert!(broken.is_err());
     assert_eq!(ids(&registry).await, [1, 2]);
-    // In a session it is what it is, and ends with it.
+    // In a session, the failure has its usual effect, which ends with the session.
     let mut session = registry.session::<Main>().await.expect("a session");
     let row = (users::id.eq(2), users::name.eq("bob"));
     let failed = diesel::insert_into(users::table).values(row).execute(&mut session).await;
@@ -162,7 +162,7 @@ async fn task_waiting_for_its_own_session_gets_an_error_with_the_rule() {
     let registry = application.test_isolation().await.expect("a registry");
     let lent = registry.session::<Main>().await.expect("a session");
     if NAME == "sqlite" {
-        // It has a database of its own, and as many connections to it as ever.
+        // An isolated SQLite registry works on a copy of the database, with the usual number of connections.
         assert_eq!(ids(&registry).await, [1]);
         return;
     }
@@ -175,12 +175,12 @@ async fn task_waiting_for_its_own_session_gets_an_error_with_the_rule() {
     );
     assert!(!error.is_transient() && !error.is_timeout(), "{error}");
     assert!(matches!(add(&registry, 2).await, Err(Error::Acquire(AcquireError::Isolated { .. }))));
-    // However short its patience is.
+    // Also with a time-out that is shorter than the detection takes.
     let error = registry.session::<Main>().within(Duration::from_millis(10)).await.unwrap_err();
     assert!(matches!(error, AcquireError::Isolated { .. }), "{error}");
     let error = registry.begin().session::<Main>().await.unwrap_err();
     assert!(matches!(error, WorkError::Acquire(AcquireError::Isolated { .. })), "{error}");
-    // Other binds are other connections.
+    // Other binds have other connections.
     drop(registry.session::<Analytics>().await.expect("a session"));
     drop(lent);
     add(&registry, 2).await.expect("a row");
@@ -258,7 +258,7 @@ async fn queue_limit_does_not_apply_in_isolation() {
     }
 }
 
-/// With pauses in which it does nothing in the database.
+/// Inserts three rows, with pauses between the statements.
 async fn slowly(session: &mut Session<Main>, first: i32) {
     for id in first..first + 3 {
         let row = (users::id.eq(id), users::name.eq("bob"));
@@ -287,7 +287,7 @@ async fn session_beside_a_unit_of_work_waits_for_it() {
         });
         work.await.expect("committed");
     };
-    // Of one task, and of two.
+    // In one task, and in two.
     let ((), scoped, ()) = tokio::join!(session, work, own);
     scoped.expect("committed");
     let handed_on = registry.clone();
@@ -299,7 +299,7 @@ async fn session_beside_a_unit_of_work_waits_for_it() {
     assert_eq!(ids(&registry).await, [1, 10, 11, 12, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50]);
 }
 
-/// Both are of one task, and the one that has the connection does something else for a while.
+/// Two futures of one task: the one that has the connection pauses for a while.
 #[tokio::test]
 async fn session_that_pauses_is_waited_for_by_its_own_task() {
     let application = application().await;
@@ -319,11 +319,11 @@ async fn session_that_pauses_is_waited_for_by_its_own_task() {
 async fn session_of_another_task_is_waited_for() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
-    // Acquired here, and used there.
+    // Acquired in this task and used in another one.
     let mut session = registry.session::<Main>().await.expect("a session");
     let other = tokio::spawn(async move {
         slowly(&mut session, 2).await;
-        // Longer than any task waits for itself.
+        // Longer than it takes to detect that a task waits for itself.
         tokio::time::sleep(Duration::from_secs(6)).await;
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -344,7 +344,7 @@ async fn session_kept_by_another_task_times_out() {
         let registry = registry.clone();
         async move { registry.session::<Main>().await.expect("a session") }
     });
-    // Nobody's: the task that had acquired it is over.
+    // No task is blamed: the one that acquired the session has ended.
     let kept = kept.await.expect("no panic");
     let error = session.within(Duration::from_millis(50)).await.unwrap_err();
     assert!(matches!(error, AcquireError::TimedOut { held_by_caller: 0, .. }), "{error}");

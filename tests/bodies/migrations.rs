@@ -25,7 +25,7 @@ struct Step;
 
 type Main = <Step as registry_core::Bound>::Bind;
 
-/// Migrations that are written in the test.
+/// Migrations that are written inside the test, as pairs of a name and SQL.
 struct Steps(&'static [(&'static str, &'static str)]);
 
 #[derive(Clone, Copy)]
@@ -90,7 +90,7 @@ async fn steps(registry: &Registry) -> Vec<i32> {
     steps::table.select(steps::id).load(&mut session).await.expect("rows")
 }
 
-/// Read-only and impatient: neither is for migrations.
+/// A read-only registry with a short statement time-out: neither applies to migrations.
 fn registry(url: &str) -> Registry {
     Registry::builder()
         .bind("default", BindSettings::new(url).max_connections(1).read_only(true))
@@ -101,9 +101,9 @@ fn registry(url: &str) -> Registry {
 #[tokio::test(flavor = "current_thread")]
 async fn migrations_run_once_and_are_reported() {
     let registry = registry(&database());
-    // They have a connection of their own.
+    // Migrations run on a connection outside the pool, so the only pooled connection can be lent.
     let held = registry.session_for::<Step>().await.expect("the only session");
-    // Sorted by version, whatever order they are written in.
+    // They run in the order of their versions, whichever order they are listed in.
     let report = registry.migrate::<Main>(Steps(&[FILL, CREATE])).await.expect("they run");
     drop(held);
     assert_eq!(
@@ -167,7 +167,7 @@ async fn statement_timeout_does_not_apply_to_migrations() {
     let sleep = match NAME {
         "postgres" => ("1_sleep", "SELECT pg_sleep(0.4)"),
         "mysql" => ("1_sleep", "DO SLEEP(0.4)"),
-        // It has no such option.
+        // SQLite has no such option.
         _ => return,
     };
     let bind = BindSettings::new(database()).statement_timeout(Duration::from_millis(100));

@@ -27,7 +27,7 @@ bind_tables!(db = "crm", connection = super::Backend; own_places);
 const CREATE: &str =
     "CREATE TABLE places (id INTEGER PRIMARY KEY NOT NULL, what VARCHAR(80) NOT NULL)";
 
-/// A database that says what it is.
+/// A database with a row that names it.
 async fn database_called(what: &str) -> String {
     let url = database();
     let registry =
@@ -158,7 +158,7 @@ async fn replacement_applies_to_the_engines_of_every_tenant() {
     assert!(matches!(error, ReplaceError::Tenants { is_per_tenant: true, .. }), "{error}");
 }
 
-/// Whoever had found out where a tenant was before it was replaced does not have others sent there.
+/// A caller that resolved the settings of a tenant before the replacement must not open an engine with the old ones.
 #[tokio::test]
 async fn engine_opened_during_a_replacement_uses_the_new_settings() {
     let names = ["acme", "globex"];
@@ -172,7 +172,7 @@ async fn engine_opened_during_a_replacement_uses_the_new_settings() {
     let new = tenants(names);
     registry.replace_engine("crm", new.as_str()).expect("replaced");
     drop(lent);
-    // It had found out where acme was before; its session is of where acme is now.
+    // The caller had resolved the old URL of acme; its session is on the new one.
     let first = waiting.await.expect("a session");
     let template = registry_core::DatabaseUrl::parse(&new.replace("{tenant}", "acme"));
     let expected = template.expect("a URL").to_string();

@@ -41,7 +41,7 @@ fn tenant(registry: &Registry, name: &str) -> Tenant {
     registry.tenant(name).expect("a good name")
 }
 
-/// Gives each tenant a table with a row that says whose it is.
+/// Creates a table in each tenant's database, with a row that names the tenant.
 async fn prepare(registry: &Registry) {
     for name in NAMES {
         let tenant = tenant(registry, name);
@@ -228,7 +228,7 @@ async fn closed_tenant_is_opened_again_on_the_next_use() {
         registry.status().on_demand.engines.into_iter().flat_map(|engine| engine.tenants).collect();
     assert_eq!(open, ["initech", "globex"]);
     assert_eq!(whose(&acme).await, "acme");
-    // Whoever waits for a session of an engine that is closed gets one of the next.
+    // A caller that waits for a session of an engine that is closed gets one of its successor.
     let mut lent = Vec::new();
     for _ in 0..10 {
         lent.push(acme.session_for::<invoices::table>().await.expect("a session"));
@@ -248,12 +248,12 @@ async fn closed_tenant_is_opened_again_on_the_next_use() {
     assert!(registry.close_tenant("..").await.is_err());
 }
 
-/// Not as a method: those of queries are called so too.
+/// A function instead of the method `load`, whose name the methods of queries share.
 fn times(asked: &AtomicU32) -> u32 {
     AtomicU32::load(asked, Ordering::SeqCst)
 }
 
-/// A resolver over a template, that counts how often it is asked.
+/// A resolver over a template that counts its calls.
 fn resolver(template: String, asked: &Arc<AtomicU32>) -> TenantResolver {
     let asked = Arc::clone(asked);
     TenantResolver::new(move |tenant| {
@@ -375,7 +375,7 @@ async fn resolver_answers_the_others_after_the_first_caller_goes_away() {
     drop(second.await.expect("a session"));
 }
 
-/// The table of tenants may be in another bind of the same registry.
+/// The table of tenants can be in another bind of the same registry.
 #[tokio::test]
 async fn resolver_can_query_another_bind_of_the_registry() {
     let template = tenants(NAMES);
@@ -482,7 +482,7 @@ async fn failed_query_names_its_bind_and_tenant() {
     let in_work = acme.transaction(async |work| again().execute(work).await).await;
     let Err(Error::Query(error)) = in_work else { panic!("{in_work:?}") };
     assert_eq!((error.key(), error.tenant()), (Some("crm"), Some("acme")));
-    // Also where the bind is not divided by tenants.
+    // Also for a bind that all tenants share.
     let missing = plans::table.select(plans::what).first::<String>(&acme).await;
     let error = missing.expect_err("there is no such table");
     assert_eq!(error.to_string(), "bind `default`, tenant `acme`: the query failed");

@@ -1,4 +1,4 @@
-//! What migrations say has happened has happened, on each backend.
+//! What the table of versions and the report of a run say about migrations is true, on each backend.
 
 use std::path::Path;
 
@@ -54,7 +54,7 @@ async fn has(registry: &Registry, table: &str) -> bool {
     session.batch_execute(&format!("SELECT 1 FROM {table}")).await.is_ok()
 }
 
-/// Runs SQL that is not a migration.
+/// Runs SQL outside any migration.
 async fn run(registry: &Registry, sql: &str) {
     let mut session = registry.session::<Main>().await.expect("a session");
     session.batch_execute(sql).await.expect("it runs");
@@ -85,7 +85,7 @@ fn write_migrations(folder: &Path, migrations: &[(&str, &str)]) -> FileBasedMigr
     FileBasedMigrations::from_path(folder).expect("migrations")
 }
 
-/// Diesel leaves `-` out of a version.
+/// Diesel removes `-` from versions.
 #[tokio::test]
 async fn versions_that_differ_only_in_hyphens_are_duplicates() {
     let names = ["2026-01-01-000000_a", "20260101000000_b"];
@@ -98,7 +98,7 @@ async fn versions_that_differ_only_in_hyphens_are_duplicates() {
     assert!(!has(&registry, "items").await && !has(&registry, "logs").await);
 }
 
-/// MySQL's collations take them for the same.
+/// The collations of MySQL treat them as equal.
 #[tokio::test]
 async fn versions_equal_under_the_collation_are_refused_before_anything_runs() {
     let registry = registry(&database());
@@ -146,7 +146,7 @@ async fn version_already_run_by_another_bind_is_refused() {
     let registry = registry(&url);
     migrate(&registry, &[step("1_items", ITEMS)]).await.expect("it runs");
     let logging = [step("1_logs", LOGS), step("2_more", "SELECT 1")];
-    // Also in another process, which knows no more than the database does.
+    // Also in another process, which only has the database to go by.
     for registry in [&registry, &self::registry(&url)] {
         let error = migrate_logging(registry, &logging).await.expect_err("it would never run");
         assert_eq!(
@@ -158,7 +158,7 @@ async fn version_already_run_by_another_bind_is_refused() {
     }
     let report = migrate_logging(&registry, &[step("3_logs", LOGS)]).await.expect("it runs");
     assert_eq!((report.applied.as_slice(), report.skipped), (&["3_logs".to_owned()][..], 0));
-    // The same migrations are the same, whoever ran them.
+    // A migration of the same name counts as run, whichever bind ran it.
     let both = [step("1_items", ITEMS), step("3_logs", LOGS)];
     for report in [migrate(&registry, &both).await, migrate_logging(&registry, &both).await] {
         let report = report.expect("nothing to do");
@@ -188,13 +188,13 @@ async fn runs_and_reverts_by_the_diesel_cli_count() {
     run(&registry, run_by_diesel).await;
     let report = migrate(&registry, &[step("1_x", ITEMS)]).await.expect("nothing to do");
     assert_eq!((report.applied.len(), report.skipped), (0, 1));
-    // From now on it is known whose it is.
+    // From now on the version belongs to the bind `default`.
     migrate_logging(&registry, &[step("1_y", LOGS)]).await.expect_err("it is another's");
 
     run(&registry, "DELETE FROM __diesel_schema_migrations").await;
     let report = migrate_logging(&registry, &[step("1_y", LOGS)]).await.expect("it runs");
     assert_eq!(report.applied, ["1_y"]);
-    // Reverted, and another one run.
+    // The CLI reverts the migration and runs another one.
     run(&registry, "DELETE FROM __diesel_schema_migrations").await;
     run(&registry, run_by_diesel).await;
     let report = migrate(&registry, &[step("1_z", ITEMS)]).await.expect("nothing to do");
@@ -258,13 +258,13 @@ async fn migration_that_rolls_back_is_not_recorded() {
     }
 }
 
-/// Runs SQL whether or not it fails.
+/// Runs SQL and ignores a failure.
 async fn run_silently(registry: &Registry, sql: &str) {
     let mut session = registry.session::<Main>().await.expect("a session");
     let _ = session.batch_execute(sql).await;
 }
 
-/// Tables that know no transactions, which MariaDB and MySQL have.
+/// MariaDB and MySQL have tables without transactions, such as those of MyISAM.
 #[tokio::test]
 async fn rows_left_in_a_nontransactional_table_are_reported() {
     let engines: &[&str] = if NAME == "mysql" { &["MyISAM", "MEMORY"] } else { &[] };
@@ -285,7 +285,7 @@ async fn rows_left_in_a_nontransactional_table_are_reported() {
     }
 }
 
-/// A constraint that is looked at when the transaction ends, which PostgreSQL has.
+/// PostgreSQL has constraints that are checked at the commit.
 #[tokio::test]
 async fn migration_whose_commit_is_refused_leaves_nothing() {
     if NAME != "postgres" {
@@ -333,7 +333,7 @@ async fn statements_committed_by_a_failed_migration_are_reported() {
             ],
             true,
         ),
-        // DDL commits there.
+        // DDL commits implicitly on MySQL.
         ([step("1_items", ITEMS), step("2_fail", DDL_THAT_FAILS)], NAME == "mysql"),
     ] {
         let error = migrate(&registry, &steps).await.expect_err("it fails");
@@ -353,7 +353,7 @@ async fn statements_committed_by_a_failed_migration_are_reported() {
 const DDL_THAT_FAILS: &str =
     "CREATE TABLE logs (id INTEGER PRIMARY KEY NOT NULL); INSERT INTO nowhere VALUES (1)";
 
-/// As the dumps of databases begin with.
+/// Such as the settings at the beginning of a database dump.
 #[tokio::test]
 async fn session_settings_of_a_migration_do_not_reach_the_next() {
     let (sets, next) = match NAME {
@@ -398,7 +398,7 @@ async fn panic_of_a_migration_is_an_error_and_rolls_back() {
     assert_eq!(report.expect("nobody holds the lock").applied, ["2_logs"]);
 }
 
-/// Diesel's own settings of a connection, and those of `on_connect`, hold for every migration.
+/// The settings that Diesel makes on a connection, and those of `on_connect`, hold for every migration.
 #[tokio::test]
 async fn on_connect_settings_hold_for_every_migration() {
     let (on_connect, check) = match NAME {

@@ -31,7 +31,7 @@ bind_tables!(db = "analytics", connection = super::Backend; events);
 type Main = <users::table as registry_core::Bound>::Bind;
 type Analytics = <events::table as registry_core::Bound>::Bind;
 
-/// Both databases, with a table each.
+/// A registry of two databases with one table each.
 async fn registry() -> Registry {
     let settings = |url: String| BindSettings::new(url).max_connections(2);
     let registry = Registry::builder()
@@ -60,14 +60,14 @@ async fn add_event(work: &mut UnitOfWork, id: i32) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is committed: the ids in both databases.
+/// The committed ids in both databases.
 async fn committed(registry: &Registry) -> (Vec<i32>, Vec<i32>) {
     let users = users::table.select(users::id).order(users::id).load(registry).await;
     let events = events::table.select(events::id).order(events::id).load(registry).await;
     (users.expect("rows"), events.expect("rows"))
 }
 
-/// Nothing is lent, and nothing is open.
+/// Waits until no session is lent and no transaction is open.
 async fn is_at_rest(registry: &Registry) {
     eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
 }
@@ -161,7 +161,7 @@ async fn transaction_commits_on_ok() {
         .expect("committed");
     assert_eq!(count, 2);
     assert_eq!(committed(&registry).await, (vec![1], vec![1]));
-    // On another task as well.
+    // In another task too.
     let other = registry.clone();
     tokio::spawn(async move {
         other.transaction(async |work| add_user(work, 2).await).await.expect("committed");
@@ -212,7 +212,7 @@ async fn savepoint_keeps_or_undoes_its_statements() {
     let undone = work
         .savepoint(async |work| {
             add_user(work, 3).await?;
-            // First touched in here.
+            // This bind is touched for the first time inside the savepoint.
             add_event(work, 3).await?;
             Err::<(), Error>(DieselError::RollbackTransaction.into())
         })
@@ -324,7 +324,7 @@ async fn read_only_work_refuses_writes_and_leaves_the_connection_writable() {
     let count: i64 = users::table.count().get_result(&mut work).await.expect("a count");
     assert_eq!(count, 0);
     work.commit().await.expect("committed");
-    // On the same connection: there was never another.
+    // On the same connection: no other one was ever opened.
     let mut work = registry.begin();
     add_user(&mut work, 1).await.expect("a row");
     work.commit().await.expect("committed");
@@ -400,7 +400,7 @@ async fn failed_acquire_leaves_the_rest_of_the_work_usable() {
     assert_eq!(committed(&registry).await, (vec![1], vec![1]));
 }
 
-/// The order is told, and changed.
+/// The order of the commits is reported, and can be changed.
 #[tokio::test]
 async fn commit_order_can_be_given() {
     let registry = registry().await;
@@ -411,14 +411,14 @@ async fn commit_order_can_be_given() {
     assert_eq!(done.keys.iter().map(|key| &**key).collect::<Vec<_>>(), ["analytics", "default"]);
     let nothing: Result<_, CommitError> = registry.begin().commit().await;
     assert!(nothing.expect("nothing to commit").keys.is_empty());
-    // One that was not touched is passed over.
+    // A bind that was not touched is skipped.
     let mut work = registry.begin();
     add_user(&mut work, 2).await.expect("a row");
     let done = work.commit_in_order(&["analytics", "default"]).await.expect("committed");
     assert_eq!(done.keys.iter().map(|key| &**key).collect::<Vec<_>>(), ["default"]);
 }
 
-/// What an error says of keys that were given in the wrong.
+/// The error for unknown keys in a commit order.
 const WRONG_KEYS: &str = "the settings have no bind `defualt` (did you mean `default`?), nor `othr`; they have \
                           `analytics` and `default`";
 
@@ -445,7 +445,7 @@ async fn commit_order_with_unknown_keys_commits_nothing() {
     let error = work.commit_in_order(&["default", "default"]).await.expect_err("refused");
     assert!(error.is_rolled_back());
     assert_eq!(error.wrong_keys().expect("one").repeated, ["default"]);
-    // Also where there is nothing to commit: the order is as wrong as ever.
+    // Unknown keys are refused even if there is nothing to commit.
     let error = registry.begin().commit_in_order(&["othr"]).await.expect_err("refused");
     assert!(error.to_string().ends_with("nothing was committed"), "{error}");
     is_at_rest(&registry).await;
@@ -500,7 +500,8 @@ async fn commit_order_can_be_an_option() {
     assert_eq!(committed(&registry).await, (vec![1, 2], vec![1, 2]));
 }
 
-/// Whoever reads and then writes waits for the other, and is not told that the database is locked.
+/// A transaction that reads before it writes waits for the other one, instead of failing because the database is
+/// locked.
 #[tokio::test]
 async fn concurrent_read_then_write_transactions_wait_for_each_other() {
     let registry = registry().await;

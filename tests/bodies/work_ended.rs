@@ -1,4 +1,4 @@
-//! Transactions that a statement of the program ends behind the back of their unit of work, on each backend.
+//! Transactions that a statement of the program ends without their unit of work, on each backend.
 
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
@@ -66,7 +66,7 @@ async fn is_at_rest(registry: &Registry) {
     eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
 }
 
-/// A unit of work that has a row in each database.
+/// A unit of work that has inserted a row in each database.
 async fn begun(registry: &Registry, id: i32) -> UnitOfWork {
     let mut work = registry.begin();
     add_user(&mut work, id).await.expect("a row");
@@ -79,7 +79,7 @@ async fn run(work: &mut UnitOfWork, statement: &str) {
     session.batch_execute(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
 }
 
-/// What ends a transaction in one statement or in several.
+/// Texts that end a transaction, in one statement or in several.
 fn endings() -> Vec<&'static str> {
     let mut all =
         vec!["COMMIT", "ROLLBACK", "COMMIT; BEGIN", "ROLLBACK; BEGIN", "/* why */ COMMIT"];
@@ -179,7 +179,7 @@ async fn end_is_noticed_whichever_method_runs_the_statement() {
             _ => {
                 let done =
                     diesel_async::RunQueryDsl::load::<users_row::Row>(statement, &mut **session);
-                // Where a statement without rows can be loaded.
+                // Some drivers refuse to load a statement without rows; others run it.
                 drop(done.await);
             }
         }
@@ -254,7 +254,7 @@ async fn end_is_noticed_in_a_scope() {
     }
 }
 
-/// What leaves a transaction as it is may be run in it, and savepoints of the program's own stay.
+/// Statements that do not end the transaction may be run in it, and savepoints of the program stay.
 #[tokio::test]
 async fn statements_that_end_nothing_leave_the_work_usable() {
     let registry = registry().await;
@@ -292,7 +292,7 @@ async fn statements_that_end_nothing_leave_the_work_usable() {
         run(&mut work, "DELETE FROM users WHERE id = 3").await;
     }
     if NAME != "mysql" {
-        // A statement of which it is not known what it did, before anybody could look.
+        // Statements whose effect is unknown until the next check of the transaction.
         run(&mut work, "SAVEPOINT other; RELEASE SAVEPOINT other").await;
     }
     add_user(&mut work, 4).await.expect("a row");
@@ -319,10 +319,11 @@ async fn batch_that_fails_before_its_commit_ends_nothing_or_is_reported() {
     assert!(failed.is_err(), "the row is there already");
     let error = work.commit().await;
     match NAME {
-        // Nothing else was run.
+        // The rest of the batch was not run.
         "sqlite" => drop(error.expect("committed")),
         "mysql" => drop(error.expect("committed")),
-        // Whether it is known how far the server has come: not where it is not heard.
+        // On PostgreSQL the failed statement aborts the transaction; where the protocol stream cannot be read, it is
+        // not known how far the batch came. The commit fails either way.
         _ => drop(error.unwrap_err()),
     }
 }
@@ -331,7 +332,7 @@ async fn batch_that_fails_before_its_commit_ends_nothing_or_is_reported() {
 async fn ended_transaction_of_a_session_is_an_error() {
     let registry = registry().await;
     let mut session = registry.session::<Main>().await.expect("a session");
-    // It is on, so that setting it commits nothing.
+    // Autocommit is already on, so setting it again commits nothing.
     let endings = || endings().into_iter().filter(|ending| *ending != "SET autocommit = 1");
     for (at, ending) in endings().enumerate() {
         let id = i32::try_from(at).expect("few") + 1;
@@ -347,7 +348,7 @@ async fn ended_transaction_of_a_session_is_an_error() {
             .await;
         let error = outcome.expect_err(ending);
         assert!(error.to_string().contains("may be committed"), "{ending}: {error}");
-        // And it can be used again.
+        // The session can be used again.
         let again = session.transaction(async |session: &mut Session<Main>| {
             let row = diesel::insert_into(users::table).values(users::id.eq(100 + id));
             row.execute(session).await
@@ -380,7 +381,7 @@ async fn error_in_a_transaction_is_kept_when_the_rollback_fails() {
     assert!(matches!(outcome, Err(DieselError::NotFound)), "{outcome:?}");
 }
 
-/// PostgreSQL answers the commit of a transaction that has failed with a rollback, and calls that no error.
+/// PostgreSQL answers the `COMMIT` of a failed transaction with `ROLLBACK`, and without an error.
 #[tokio::test]
 async fn transaction_returns_ok_only_after_a_commit() {
     let registry = registry().await;
@@ -400,12 +401,12 @@ async fn transaction_returns_ok_only_after_a_commit() {
             assert!(error.to_string().contains("current transaction is aborted"), "{error}");
             assert!(error.to_string().contains("ROLLBACK"), "{error}");
         }
-        // Only the statement has failed.
+        // Elsewhere only the statement failed.
         _ => swallowed.expect("committed"),
     }
     let expected = if NAME == "postgres" { vec![] } else { vec![1] };
     assert_eq!(users(&registry).await, expected);
-    // The same of one inside another, which can go on.
+    // The same for an inner transaction; the outer one can continue.
     let outer = session.transaction(async |session| {
         let inner = session
             .transaction(async |session: &mut Session<Main>| {
@@ -419,7 +420,7 @@ async fn transaction_returns_ok_only_after_a_commit() {
     });
     outer.await.expect("committed");
     assert!(users(&registry).await.contains(&2));
-    // And of a unit of work.
+    // The same for a unit of work.
     let outcome = registry
         .transaction(async |work| {
             add_user(work, 3).await?;
@@ -434,7 +435,7 @@ async fn transaction_returns_ok_only_after_a_commit() {
 #[tokio::test]
 async fn end_of_a_transaction_ends_test_isolation() {
     if NAME == "sqlite" {
-        // It has a database of its own, in which everything is committed.
+        // An isolated SQLite registry works on a copy of the database, in which everything is committed.
         return;
     }
     let registry = registry().await;
@@ -448,7 +449,7 @@ async fn end_of_a_transaction_ends_test_isolation() {
         matches!(error, registry_core::AcquireError::IsolationLost { key } if key == "default"),
         "{error}"
     );
-    // By a session as well.
+    // The same through a session.
     let isolated = registry.test_isolation().await.expect("a registry");
     let mut session = isolated.session::<Main>().await.expect("a session");
     session.batch_execute("COMMIT").await.expect("committed");

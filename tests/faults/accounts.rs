@@ -1,4 +1,4 @@
-//! Accounts whose server proves passwords in a way of its own.
+//! Accounts with an authentication method that is particular to a server.
 
 use registry_core::{Mysql, Registry};
 

@@ -1,4 +1,4 @@
-//! Statements that PostgreSQL has prepared, of a table that has changed since.
+//! Prepared statements of PostgreSQL whose table has changed since they were prepared.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
@@ -16,12 +16,12 @@ diesel::table! {
 
 struct Case {
     registry: Registry,
-    /// Not of the engine: another program that migrates.
+    /// A connection outside the engine: another program that migrates.
     other: Postgres,
 }
 
 impl Case {
-    /// With two connections, on both of which the same query is prepared.
+    /// Opens two connections and prepares the same query on both.
     async fn new() -> Self {
         let url = support::postgres().database("plans");
         let bind = BindSettings::new(url.as_str()).max_connections(2);
@@ -43,7 +43,7 @@ impl Case {
         Ok([session().await?, session().await?])
     }
 
-    /// Another type of column, which to Diesel is the same.
+    /// Changes the type of a column to another one that is the same type to Diesel.
     async fn migrate(&mut self) {
         let alter = "ALTER TABLE things ALTER what TYPE VARCHAR(100)";
         self.other.batch_execute(alter).await.expect("nothing is locked");

@@ -46,7 +46,7 @@ async fn sessions_reach_the_new_primary_after_a_postgresql_failover() {
         one.port(),
         two.port()
     );
-    // None of them is checked before it is lent: it would answer well.
+    // No connection is checked before it is lent: a check would succeed on a replica too.
     let bind = BindSettings::new(url).max_connections(4).check_idle_after(Duration::from_secs(60));
     let registry = Registry::builder().bind("default", bind).build().expect("good settings");
     let mut open = Vec::new();
@@ -62,7 +62,7 @@ async fn sessions_reach_the_new_primary_after_a_postgresql_failover() {
     let one = &one;
     one.execute("ALTER SYSTEM SET default_transaction_read_only = on");
     one.execute("SELECT pg_reload_conf()");
-    // The servers' processes are told by a signal each.
+    // Each server process learns of it by a signal.
     let settled = async {
         while lent[0].batch_execute("INSERT INTO t VALUES ('meanwhile')").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -75,7 +75,7 @@ async fn sessions_reach_the_new_primary_after_a_postgresql_failover() {
     refused += u32::from(error.is_err_and(|error| is_read_only(&error)));
     drop(lent);
     for turn in 0..12 {
-        // Several at a time, so that every connection is lent.
+        // Several sessions at a time, so that every connection is lent.
         let mut sessions = Vec::new();
         for _ in 0..4 {
             sessions.push(session::<Postgres>(&registry).await);

@@ -1,4 +1,4 @@
-//! What PostgreSQL said when it ended a connection.
+//! The reason that PostgreSQL gives when it closes a connection.
 
 use diesel::result::DatabaseErrorKind;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
@@ -11,7 +11,7 @@ binds! { Main: Postgres = "default"; }
 
 const SAID: &str = "terminating connection due to idle-in-transaction timeout";
 
-/// The driver only reports that the connection is closed.
+/// By itself, the driver only reports that the connection is closed.
 #[tokio::test]
 async fn error_has_the_servers_reason_for_closing_the_connection() {
     let url = support::postgres().database("farewell");

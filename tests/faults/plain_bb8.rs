@@ -1,5 +1,5 @@
-//! The same faults in a plain bb8 pool over diesel-async, built as diesel-async's own is: what the
-//! engines here are for. Should one of these fail, a fault was mended upstream.
+//! The same faults in a plain bb8 pool over diesel-async, built as the pool of diesel-async is: the reason for the
+//! engines of this crate. If one of these tests fails, the fault was fixed upstream.
 
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ async fn bb8_keeps_a_connection_whose_check_hung() {
     let pool = pool(&proxy).await;
     drop(soon(pool.get()).await.expect("a connection"));
     proxy.lose_open();
-    // New connections would work: it asks the dead one, and keeps it.
+    // New connections would work, but bb8 checks the dead one and keeps it.
     let error = soon(pool.get()).await.map(drop).expect_err("it is lost");
     assert!(matches!(error, bb8::RunError::TimedOut), "{error:?}");
     assert_eq!((pool.state().connections, pool.state().idle_connections), (1, 1));

@@ -1,4 +1,4 @@
-//! Queries of the registry whose table or type has changed since they were prepared.
+//! Queries on the registry whose table or type has changed since they were prepared.
 
 use std::io::Write;
 
@@ -55,9 +55,9 @@ diesel::table! {
 bind_tables!(db = "default", backend = Postgres; things, people);
 
 struct Case {
-    /// With one connection, so that it is known which one has prepared what.
+    /// A registry with one connection, so that it is known which connection has prepared a query.
     registry: Registry,
-    /// Not of the engine: another program that migrates.
+    /// A connection outside the engine: another program that migrates.
     other: Postgres,
     len: u32,
 }
@@ -76,7 +76,7 @@ impl Case {
         Self { registry, other, len: 100 }
     }
 
-    /// Another type of column, which to Diesel is the same.
+    /// Changes the type of a column to another one that is the same type to Diesel.
     async fn migrate(&mut self) {
         self.len += 1;
         let alter = format!("ALTER TABLE things ALTER what TYPE VARCHAR({})", self.len);
@@ -122,7 +122,7 @@ async fn routed_query_on_a_changed_table_is_repeated_transparently() {
     }
 }
 
-/// All of the above are prepared anew at the first of them. Here each one is the first.
+/// The test above discards every stale statement at the first query. Here each method meets one of its own.
 #[tokio::test]
 async fn every_query_method_is_repeated() {
     let mut case = Case::new().await;
@@ -165,7 +165,7 @@ async fn routed_query_with_a_recreated_type_is_repeated_on_another_connection() 
     let sad = people::mood.eq(Mood("sad".to_owned()));
     let count: i64 =
         people::table.filter(sad).count().get_result(&case.registry).await.expect("a count");
-    // Nothing was run twice.
+    // No statement was run twice.
     assert_eq!(count, 3);
 }
 
@@ -193,7 +193,7 @@ async fn query_in_test_isolation_is_not_repeated() {
     let mut case = Case::new().await;
     let registry = case.registry.test_isolation().await.expect("isolated");
     all(&registry).await.expect("prepared");
-    // The other program would wait for the lock of the isolated transaction.
+    // Run inside the isolated transaction: the other program would wait for its locks.
     let alter = "ALTER TABLE things ALTER what TYPE VARCHAR(77)";
     diesel::sql_query(alter).bound_to::<things::table>().execute(&registry).await.expect("altered");
     let error = all(&registry).await.expect_err("it is told once");

@@ -1,4 +1,4 @@
-//! What only PostgreSQL does, and what SQLite does in its place: see `transient.rs`.
+//! Transient errors that only PostgreSQL has, and the one of SQLite. Those of all servers: `bodies/transient.rs`.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn error_has_the_reason_for_a_terminated_idle_transaction() {
             .await;
     let mut work = registry.begin();
     counters::table.load::<(i32, i32)>(&mut work).await.expect("rows");
-    // Until the server has done it: nothing else shows when.
+    // Waits until the server has terminated it, which only the server itself can show.
     let mut observer = registry.session::<Crm>().await.expect("a session");
     let open = diesel::dsl::sql::<diesel::sql_types::BigInt>(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \

@@ -1,4 +1,4 @@
-//! Streams whose rows nobody wants any more, and what the next session then waits for.
+//! Dropped streams with unread rows, which must not delay the next session.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ struct Number {
     value: i64,
 }
 
-/// Millions of rows, which the server makes one by one.
+/// A query with millions of rows, which the server produces one by one.
 fn rows() -> &'static str {
     match NAME {
         "postgres" => "SELECT generate_series(1, 50000000)::bigint AS value",
@@ -38,7 +38,7 @@ fn rows() -> &'static str {
     }
 }
 
-/// All of them would take several times as long, and opening a connection a fraction of it.
+/// Reading all rows would take several times as long, and opening a connection takes a fraction of it.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 fn registry() -> Registry {
@@ -81,7 +81,7 @@ async fn dropped_stream_of_a_registry_does_not_delay_the_next_borrower() {
     assert_next_session_answers_at_once(&registry).await;
 }
 
-/// The session goes on after its stream, where its connection still can.
+/// The session stays usable after its stream, where its connection does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn finished_stream_leaves_its_session_usable() {
     let registry = registry();
@@ -96,7 +96,7 @@ async fn finished_stream_leaves_its_session_usable() {
     }
 }
 
-/// The engine does not see diesel-async's own methods, and some drivers do not show it what is left.
+/// The engine does not see calls of diesel-async's own methods, and some drivers do not show whether rows are left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_left_by_diesel_async_do_not_delay_the_next_borrower() {
     for is_stream in [true, false] {

@@ -1,4 +1,4 @@
-//! Closing while callers wait for what code of the program's must say first.
+//! Closing a registry while callers wait for code of the program: a resolver or a source of credentials.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ binds! {
 
 const CALLERS: usize = 30;
 
-/// Long before any time-out. The machine may be busy with much else.
+/// The limit for things that are due immediately, far below any time-out.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// An URL that nobody is asked for.
+/// A URL that is never connected to.
 const URL: &str = "postgres://app@127.0.0.1:9/app";
 
 fn bind() -> BindSettings {
@@ -32,7 +32,7 @@ fn bind() -> BindSettings {
 
 type Waiting = JoinHandle<Result<(), AcquireError>>;
 
-/// Has it wait in a task of its own.
+/// Spawns a task that waits for a session.
 async fn waiting(
     acquire: impl Future<Output = Result<(), AcquireError>> + Send + 'static,
 ) -> Waiting {

@@ -1,4 +1,4 @@
-//! Credentials that are asked for at each new connection.
+//! Sources of credentials, which are asked at each new connection.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ struct Model;
 #[bind(db = "crm", backend = Postgres)]
 struct Invoice;
 
-/// A server role whose password changes.
+/// A role of the server, whose password the test changes.
 struct Role {
     name: String,
     password: Arc<Mutex<String>>,
@@ -126,7 +126,7 @@ async fn credentials_source_can_name_another_user() {
     assert_eq!(user, role.name);
 }
 
-/// The password of a URL is a part of what makes an engine.
+/// The password in a URL is part of the identity of an engine.
 #[tokio::test]
 async fn wrong_password_in_a_url_does_not_reach_an_open_engine() {
     let (role, asked) = (Role::new(), Arc::new(AtomicU32::new(0)));

@@ -1,4 +1,4 @@
-//! What is copied of SQLite databases for a test, and what stays as it was; and schemas.
+//! Isolated tests with SQLite databases, which are copied, and with tenants in schemas.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,7 +59,7 @@ async fn create(tenant: &Tenant) {
     add(tenant, 1).await.expect("a row");
 }
 
-/// With a file for each, and an application that has closed them again.
+/// Creates a file for each tenant, and a registry whose engines are closed again.
 async fn files(folder: &Path, parameters: &str) -> Registry {
     let url = format!("sqlite://{}/{{tenant}}.db{parameters}", folder.display());
     let registry = Registry::builder().bind("files", url).build().expect("good settings");
@@ -71,7 +71,7 @@ async fn files(folder: &Path, parameters: &str) -> Registry {
     registry
 }
 
-/// What is in each file of a folder.
+/// The contents of each file in a folder.
 fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file"));
     files
@@ -130,7 +130,7 @@ async fn read_only_files_of_tenants_are_copied() {
     }
 }
 
-/// A bind that is only read is copied as the others are.
+/// A read-only bind is copied as the others are.
 #[tokio::test]
 async fn read_only_bind_is_copied() {
     let folder = fresh_folder();
@@ -169,7 +169,7 @@ async fn in_memory_databases_of_tenants_are_copied() {
     assert_eq!(ids(&tenant(&application, "globex")).await, [1, 7]);
 }
 
-/// What is one database in the application is one in the test.
+/// Two binds with one file in the application share one copy in the test.
 #[tokio::test]
 async fn binds_sharing_a_file_share_its_copy() {
     let folder = fresh_folder();
@@ -206,7 +206,7 @@ async fn file_that_is_not_a_database_is_an_error_and_not_an_unknown_tenant() {
     assert!(causes.iter().any(|cause| cause.contains("not a database")), "{causes:?}");
 }
 
-/// All of them on the one connection of the bind.
+/// All schemas share the one isolated connection of the bind.
 #[tokio::test]
 async fn isolated_schemas_of_tenants_take_turns_on_one_connection() {
     let url = postgres().database("schemas");
@@ -232,7 +232,7 @@ async fn isolated_schemas_of_tenants_take_turns_on_one_connection() {
         added.expect("a row");
     }
     for (name, parity) in [("acme", 0), ("globex", 1)] {
-        // A failure of one is none of the other, and leaves it where it was.
+        // A failure in one tenant's schema does not affect the other tenant, nor its search path.
         let own = tenant(&registry, name);
         let again = diesel::insert_into(invoices::table).values(invoices::id.eq(parity));
         again.execute(&own).await.expect_err("it is there");

@@ -13,7 +13,7 @@ diesel::table! {
 }
 bind_tables!(db = "notes", backend = Postgres; notes);
 
-/// The account of the program, which policies hold for: they do not for a superuser.
+/// Creates the account of the program. It is no superuser, as policies do not apply to superusers.
 const SETUP: &str = "DO $$ BEGIN CREATE ROLE clerk LOGIN PASSWORD 'sesame'; \
     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$; \
     CREATE TABLE notes (id SERIAL PRIMARY KEY, tenant TEXT NOT NULL); \
@@ -61,7 +61,7 @@ async fn tenant_setting_ends_with_its_unit_of_work() {
             1 => work.rollback().await.expect("rolled back"),
             _ => drop(work),
         }
-        // The same connection, without a tenant, in a unit of work and outside of one.
+        // The same connection without a tenant, inside a unit of work and outside.
         let mut work = registry.begin();
         assert_eq!(seen(&mut work).await, [""; 0]);
         drop(work);

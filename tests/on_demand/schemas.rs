@@ -20,7 +20,7 @@ type Crm = <invoices::table as registry_core::Bound>::Bind;
 
 const NAMES: [&str; 3] = ["acme", "globex", "Odd.Name-7"];
 
-/// One connection, so that each borrower gets what the last one has left.
+/// A registry; with one connection, each borrower gets the connection that the last one used.
 async fn registry(max_connections: u32) -> Registry {
     let url = postgres().database("test");
     let settings = BindSettings::new(url.as_str())
@@ -65,14 +65,14 @@ async fn tenants_in_schemas_share_an_engine_and_read_their_own_rows() {
     assert_eq!((engine.status().idle, registry.status().on_demand.engines.len()), (1, 0));
 }
 
-/// Whatever a borrower does with its connection.
+/// Whichever statements a borrower has run on the connection.
 #[tokio::test]
 async fn schema_of_a_borrower_does_not_reach_the_next() {
     let registry = registry(1).await;
     let leave: [&str; 8] = [
         "SET search_path = tenant_globex",
         "SELECT set_config('search_path', 'tenant_globex', false)",
-        // Nothing in the text of these shows what they do.
+        // The texts of these do not show that they change the search path.
         "DO $$ BEGIN PERFORM set_config('search_path', 'tenant_globex', false); END $$",
         "CREATE FUNCTION leave() RETURNS text LANGUAGE sql AS \
          $$ SELECT set_config('search_path', 'tenant_globex', false) $$; SELECT leave()",
@@ -93,7 +93,7 @@ async fn schema_of_a_borrower_does_not_reach_the_next() {
 #[tokio::test]
 async fn prepared_statements_follow_the_schema() {
     let registry = registry(1).await;
-    // The same statement, prepared once on the one connection.
+    // The same statement, which is prepared once on the only connection.
     for _ in 0..10 {
         for name in ["acme", "globex"] {
             let mut session = session(&registry, name).await;

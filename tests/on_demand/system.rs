@@ -1,4 +1,4 @@
-//! The operating system refuses: no files are left, or a folder cannot be searched or written to.
+//! Refusals of the operating system: no file descriptors are left, or a folder cannot be searched or written to.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
@@ -20,7 +20,7 @@ binds! {
 const SCENE: &str = "REGISTRY_TEST_INNER_SCENE";
 const FOLDER: &str = "REGISTRY_TEST_INNER_FOLDER";
 
-/// Does nothing by itself: the tests below run it in a process that may do less than this one.
+/// Does nothing when it is run directly: the tests below run it in an inner process with restrictions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn inner_process_acquires_with_restrictions() {
     let (Ok(scene), Ok(folder)) = (std::env::var(SCENE), std::env::var(FOLDER)) else { return };
@@ -101,7 +101,7 @@ fn tell(error: &(dyn std::error::Error + 'static), is_transient: bool) {
     causes(error).iter().skip(1).for_each(|cause| println!("seen {cause}"));
 }
 
-/// One of them cannot be run in a transaction, and only its `metadata.toml` says so.
+/// Migrations from files, one of which cannot run in a transaction, as only its `metadata.toml` says.
 fn migrations_in(folder: &Path) -> FileBasedMigrations {
     let migrations = folder.join("migrations");
     if migrations.exists() {
@@ -134,7 +134,7 @@ async fn visit(registry: &Registry, number: usize) -> Result<(), AcquireError> {
     Ok(())
 }
 
-/// What happens in that scene, in a process that `program` starts.
+/// Runs a scene in an inner process that `program` starts, and returns what it prints.
 fn seen(program: &[impl AsRef<OsStr>], scene: &str, folder: &Path) -> Vec<String> {
     let output = Command::new(&program[0])
         .args(&program[1..])
@@ -152,15 +152,15 @@ fn seen(program: &[impl AsRef<OsStr>], scene: &str, folder: &Path) -> Vec<String
     seen
 }
 
-/// With at most so many open files, of which an engine takes three.
+/// A program that limits the number of open files. An engine takes three of them.
 fn few_files(limit: u32) -> [String; 4] {
     ["sh", "-c", &format!("ulimit -n {limit} && exec \"$@\""), "sh"].map(str::to_owned)
 }
 
-/// Root may search any folder, unless it is told that it may not.
+/// Root may search any folder unless it drops its privileges.
 const NO_PRIVILEGES: [&str; 3] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
 
-/// In a namespace in which the folder is mounted read-only.
+/// A program that mounts the folder read-only in a mount namespace.
 const READ_ONLY: [&str; 7] = [
     "unshare",
     "--map-root-user",
@@ -179,8 +179,8 @@ fn idle_engines_are_closed_when_file_descriptors_run_out() {
     }
 }
 
-/// How many files are left when migrations are read depends on how many this process was started with: of
-/// three limits in a row each leaves another number.
+/// How many descriptors are left when the migrations are read depends on how many the process has inherited. With
+/// three consecutive limits, at least one leaves too few.
 #[test]
 fn idle_engines_are_closed_when_migrations_lack_file_descriptors() {
     for limit in 62..=65 {

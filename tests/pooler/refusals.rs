@@ -1,4 +1,4 @@
-//! What would be left on a server connection that the next transaction need not have.
+//! Session state is refused, as it would stay on a server connection that the next transaction may not get.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -9,7 +9,7 @@ use registry_core::{ByKey, Postgres, Registry, Session};
 use super::rig::{by_transaction, registry};
 use crate::support::{causes, postgres};
 
-/// What belongs to a session, however it is spelled.
+/// Statements with session state, in many spellings.
 const OF_A_SESSION: [&str; 30] = [
     "LISTEN news",
     "/* x */ LISTEN news",
@@ -75,7 +75,7 @@ async fn statements_with_session_state_are_refused() {
                 outcome => faults.push(format!("{statement}, batch {is_batch}: {outcome:?}")),
             }
         }
-        // Whoever is refused can go on.
+        // The session stays usable after a refusal.
         let mut session = session(&registry).await;
         if let Err(error) = session.batch_execute("SELECT 1").await {
             faults.push(format!("after {statement}: {error}"));
@@ -107,7 +107,7 @@ async fn statements_with_transaction_state_work() {
     assert_eq!(seen.value, "0", "only in the transaction");
 }
 
-/// There is no other way for a stream of ours than a driver of ours.
+/// On a Unix socket, the protocol stream can only be read by a driver task of this crate.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statements_with_session_state_are_refused_through_a_unix_socket() {
     let direct = postgres().database("pooled");
@@ -135,7 +135,7 @@ async fn statements_with_session_state_are_refused_through_a_unix_socket() {
     assert!(registry.close().await.is_complete());
 }
 
-/// A pooler that lends a server connection for a whole session needs no setting.
+/// In session mode, PgBouncer needs no setting of the bind.
 #[tokio::test]
 async fn session_pooling_refuses_nothing() {
     let direct = postgres().database("pooled");

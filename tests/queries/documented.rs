@@ -1,4 +1,4 @@
-//! The table in the documentation of `query` that says what is found out of a query, and when.
+//! Holds the table in the documentation of `query`, which lists the mistakes that are detected and when, to tests.
 
 use std::fs::read_to_string;
 use std::path::Path;
@@ -7,11 +7,11 @@ use crate::support::workspace;
 
 use Proof::{Message, Test};
 
-/// What holds a row of the table to its word.
+/// The proof of a row of the table.
 enum Proof {
-    /// A program that does not compile, and what the compiler says of it.
+    /// A program that does not compile, with the message of the compiler.
     Message(&'static str),
-    /// A test in that file.
+    /// A test, by the file that it is in.
     Test(&'static str, &'static str),
 }
 
@@ -21,10 +21,13 @@ const BOXED: &str = "tests/bodies/same_names/boxed.rs";
 const OWN_EXPRESSIONS: &str = "tests/bodies/same_names/own_expressions.rs";
 const SCOPES: &str = "tests/bodies/scopes/warnings.rs";
 
-/// How each row begins, and what holds it to its word.
+/// The beginning of each row, and its proofs.
 const ROWS: [(&str, &[Proof]); 14] = [
     ("a query on a session of another database", &[Message("query_on_session_of_another_bind")]),
-    ("a function that is handed such a session", &[Message("session_of_another_bind_as_lender")]),
+    (
+        "a session of another database, passed to a function",
+        &[Message("session_of_another_bind_as_lender")],
+    ),
     (
         "a join, a `UNION` (of boxed queries, too) or a subquery in `WHERE`",
         &[
@@ -51,10 +54,10 @@ const ROWS: [(&str, &[Proof]); 14] = [
         &[Message("query_locks_rows_on_registry"), Message("query_locks_rows_of_a_part_on_tenant")],
     ),
     (
-        "the same in a query that was told where it belongs",
+        "a locking clause in a query with `.bound_to::<Model>()`",
         &[Test(
             "registry-core/src/query/check/lost_locks.rs",
-            "only_the_outermost_lock_of_a_told_query_is_lost",
+            "only_the_outermost_lock_of_a_bound_query_is_lost",
         )],
     ),
     ("a model bound to another database", &[Message("model_in_another_bind_than_its_table")]),
@@ -108,7 +111,7 @@ fn every_documented_mistake_has_a_test() {
     let documentation = read(&workspace().join("registry-core/src/query/mod.rs"));
     let rows = documentation
         .lines()
-        .skip_while(|line| *line != "//! # What is found out, and when")
+        .skip_while(|line| *line != "//! # Mistakes, and when they are found")
         .filter_map(|line| line.strip_prefix("//! | "))
         .skip_while(|row| !row.starts_with("mistake"))
         .skip(1);

@@ -1,5 +1,5 @@
-//! Futures that are dropped while their statement runs. The gate stays shut meanwhile: whatever waited
-//! for the statement would wait for ever.
+//! Futures that are dropped while their statement runs. The gate stays closed meanwhile, so anything that waited for
+//! the statement would hang.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn abandoned_statement_finishes_before_later_ones() {
     let mut gate = Gate::on(&mut connection).await;
     gate.abandon(connection.batch_execute("INSERT INTO t VALUES (gate(7))")).await;
 
-    // None of these looks at the thread.
+    // None of these calls needs the thread of the connection.
     connection.set_instrumentation(|_: diesel::connection::InstrumentationEvent<'_>| {});
     connection.set_prepared_statement_cache_size(diesel::connection::CacheSize::Unbounded);
     connection.instrumentation();
@@ -75,7 +75,7 @@ async fn connection_of_an_abandoned_statement_is_replaced() {
 }
 
 async fn in_memory_database_is_lent_after_its_abandoned_statement_ends() {
-    // Much shorter than the statement, and no reason to lose the database.
+    // Much shorter than the statement takes. A timed-out check must not cost the database.
     let check_timeout = Duration::from_millis(1);
     let registry = registry(BindSettings::new("sqlite::memory:").check_timeout(check_timeout));
     let mut lent = session(&registry).await;
@@ -106,7 +106,7 @@ async fn in_memory_transaction_is_rolled_back_after_an_abandoned_statement() {
 
     let mut lent = session(&registry).await;
     assert_eq!(number(&mut lent, "SELECT count(*) AS value FROM t").await, 0);
-    // Nothing is left of it on either side.
+    // Neither Diesel nor SQLite believes that a transaction is open.
     let insert = async |lent: &mut crate::Session<crate::Main>| {
         lent.batch_execute("INSERT INTO t VALUES (2)").await
     };
@@ -140,7 +140,7 @@ fn in_memory_database_survives_its_runtime() {
         lent.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
         Gate::on(&mut lent).await
     });
-    // Its session comes back in the runtime, which then ends.
+    // This session is returned inside the runtime, which then ends.
     runtime().block_on(async {
         let mut lent = session(&registry).await;
         lent.batch_execute("BEGIN; INSERT INTO t VALUES (1)").await.expect("a row");
@@ -153,7 +153,7 @@ fn in_memory_database_survives_its_runtime() {
         lent.batch_execute("INSERT INTO t VALUES (2); BEGIN; DELETE FROM t").await.expect("a row");
         lent
     });
-    // This one comes back where there is no runtime.
+    // This session is returned outside any runtime.
     drop(lent);
     assert_eq!(registry.status().engines[0].in_use, 0);
     runtime().block_on(async {

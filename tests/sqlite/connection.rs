@@ -1,4 +1,4 @@
-//! What any connection of Diesel's can do.
+//! The features that every connection of Diesel has.
 
 use std::sync::{Arc, Mutex};
 

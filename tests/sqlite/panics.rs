@@ -1,4 +1,4 @@
-//! Code of the user's own that panics on the thread of a connection.
+//! User code that panics on the thread of a connection.
 
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{QueryResult, SqliteConnection};
@@ -38,7 +38,7 @@ async fn panicking_closure_closes_only_its_connection() {
                             own words";
                 assert_eq!(error.to_string(), text);
             }
-            // It is lent no more.
+            // The connection is not lent again.
             drop(lent);
             let status = &registry.status().engines[0];
             assert_eq!((status.in_use, status.idle), (0, 0));

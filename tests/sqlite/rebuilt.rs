@@ -1,4 +1,4 @@
-//! Migrations that rebuild a table, which other tables refer to.
+//! Migrations that rebuild a table to which other tables refer.
 
 use registry_core::{MigrateError, MigrateReport};
 
@@ -31,7 +31,7 @@ const FIRST: Step = step(
      INSERT INTO book VALUES (1, 1), (2, 1);",
 );
 
-/// As SQLite's manual has it, but for the transaction.
+/// The procedure of SQLite's manual, except for the transaction.
 const REBUILD: &str = "PRAGMA foreign_keys=OFF;
      CREATE TABLE author_new (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
      INSERT INTO author_new SELECT * FROM author;
@@ -39,7 +39,7 @@ const REBUILD: &str = "PRAGMA foreign_keys=OFF;
      ALTER TABLE author_new RENAME TO author;
      PRAGMA foreign_keys=ON;";
 
-/// With a transaction of its own.
+/// The same with a transaction of its own.
 const REBUILD_ALONE: &str = "PRAGMA foreign_keys=OFF;
      BEGIN;
      CREATE TABLE author_new (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
@@ -52,7 +52,7 @@ const REBUILD_ALONE: &str = "PRAGMA foreign_keys=OFF;
 const ORPHAN: &str = "INSERT INTO book VALUES (7, 5)";
 const IS_REFUSED: &str = "FOREIGN KEY constraint failed";
 
-/// A fresh database in a file, and one in memory, whose only connection is lent to migrations.
+/// A new database in a file, and one in memory, whose only connection runs the migrations too.
 fn registries() -> [Registry; 2] {
     let file = format!("sqlite://{}/app.db", fresh_folder().display());
     [registry(file.as_str()), registry("sqlite::memory:")]
@@ -139,7 +139,7 @@ async fn dangling_references_from_before_a_migration_are_not_its_error() {
             causes(&error)[1],
             "a foreign key is broken after it: the row 8 of `book` refers to a row of `author` that is not there"
         );
-        // A foreign key of which SQLite can make nothing.
+        // A foreign key to a column that is not unique, which SQLite reports as a mismatch.
         let odd = "CREATE TABLE odd (id INTEGER REFERENCES author (name))";
         let error = migrate(&registry, &[step("4_odd", odd)]).await.expect_err("no such key");
         assert!(causes(&error)[1].contains("foreign key mismatch"), "{error:?}");
@@ -162,7 +162,7 @@ async fn foreign_key_broken_outside_a_transaction_is_reported() {
     }
 }
 
-/// Has `sql` run by somebody who does not enforce foreign keys.
+/// Runs `sql` on a connection that does not enforce foreign keys.
 async fn unenforced(registry: &Registry, sql: &str) {
     let mut session = session(registry).await;
     for sql in ["PRAGMA foreign_keys = OFF", sql, "PRAGMA foreign_keys = ON"] {

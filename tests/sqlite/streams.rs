@@ -1,4 +1,4 @@
-//! Rows come as they are asked for, and a stream may be dropped at any of them.
+//! Streams read rows on demand, and can be dropped at any row.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ on_both_runtimes!(
     in_memory_database_survives_a_dropped_stream,
 );
 
-/// What the thread is ahead of its reader at the most: the batch that the reader has, and the next.
+/// How far the thread can be ahead of its reader: by the batch that the reader has, and the next one.
 const AHEAD: usize = 2 * 256;
 
 diesel::define_sql_function! { fn seen(value: BigInt) -> BigInt; }
@@ -60,7 +60,7 @@ impl Seen {
         self.0.swap(0, Ordering::SeqCst)
     }
 
-    /// Whether the function is gone, which goes with its connection.
+    /// Whether the function was dropped, which happens with its connection.
     fn is_over(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
@@ -81,7 +81,7 @@ async fn count_seen(connection: &mut Sqlite) -> Seen {
     Seen(count)
 }
 
-/// The numbers up to `last`, each through `column`.
+/// A query for the numbers up to `last`, each passed through `column`.
 fn numbers(last: usize, column: &str) -> String {
     format!(
         "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {last}) \
@@ -111,7 +111,7 @@ async fn large_rows_are_read_in_small_batches() {
     let query = sql_query(numbers(200, "zeroblob(200000 + seen(0))"));
     let mut rows = query.load_stream::<Blob>(&mut connection).await.expect("rows");
     for read in 0..200 {
-        // 400 kB in the reader's hands, and as much on the way.
+        // 400 kB are with the reader, and as much is in transit.
         assert!(seen.rows() - read <= 4);
         assert_eq!(rows.next().await.expect("a row").expect("a row").value.len(), 200_000);
     }
@@ -127,13 +127,13 @@ async fn dropped_stream_ends_its_query_before_the_next() {
         let rows = query.load_stream::<Number>(&mut connection).await.expect("rows");
         let some = rows.take(read).try_collect::<Vec<_>>().await.expect("rows");
         assert_eq!(some.len(), read);
-        // It would be locked by a statement that is not at its end.
+        // An unfinished statement would lock the table.
         connection.batch_execute("DROP TABLE t; CREATE TABLE t (value INTEGER)").await.expect("t");
         let count = seen.rows();
         connection.batch_execute("INSERT INTO t VALUES (1)").await.expect("a row");
         assert_eq!(seen.restart(), count, "it went on");
     }
-    // One row of many.
+    // One row of very many.
     let query = sql_query(numbers(1_000_000_000, "seen(n)"));
     let first: Number = query.get_result(&mut connection).await.expect("a row");
     assert_eq!(first.value, 1);
@@ -144,7 +144,7 @@ async fn dropped_stream_ends_its_query_before_the_next() {
 async fn dropped_query_ends_at_its_next_row() {
     let mut connection = in_memory().await;
     let mut gate = Gate::on(&mut connection).await;
-    // Each row would have to be let through.
+    // Each row would have to pass the gate.
     let query = sql_query(numbers(1_000_000_000, "gate(n)"));
     gate.abandon(query.load::<Number>(&mut connection)).await;
     gate.open();
@@ -160,7 +160,7 @@ async fn dropped_connection_waits_for_no_reader() {
         for _ in 0..read {
             rows.next().await.expect("a row").expect("a row");
         }
-        // The worst that can happen to it: nobody reads it, and nobody says so.
+        // The worst case: the stream is neither read nor dropped.
         std::mem::forget(rows);
         drop(connection);
         eventually(|| seen.is_over()).await;
@@ -171,7 +171,7 @@ async fn dropped_connection_waits_for_no_reader() {
     assert_eq!(number(&mut connection, "SELECT 7 AS value").await, 7);
 }
 
-/// Overflows at that row.
+/// An expression that overflows at the given row.
 fn overflow_at(row: i64) -> String {
     let least = "-9223372036854775807 - 1";
     numbers(1_000_000, &format!("CASE n WHEN {row} THEN abs({least}) ELSE n END"))
@@ -212,7 +212,7 @@ async fn writing_statement_completes_although_one_row_is_read() {
         )
         .await
         .expect("tables");
-    // The transaction of the statement ends behind its last row, and only then is this told.
+    // The deferred constraint fails when the statement's own transaction ends, after its last row.
     for count in [1, 1000] {
         let query = numbers(count, "n").replacen("SELECT n AS value", "INSERT INTO t SELECT n", 1);
         let query = format!("{query} RETURNING id AS value");
@@ -250,7 +250,7 @@ async fn stream_dropped_in_a_transaction_leaves_the_transaction_open() {
 }
 
 async fn session_of_a_dropped_stream_is_lent_again() {
-    // Each connection that is opened leaves a row.
+    // Each connection that is opened inserts a row.
     let opened = ["CREATE TABLE IF NOT EXISTS opened (v INTEGER)", "INSERT INTO opened VALUES (1)"];
     let settings = BindSettings::new(sqlite_file()).max_connections(1).on_connect(opened);
     let registry = registry(settings);
@@ -259,10 +259,10 @@ async fn session_of_a_dropped_stream_is_lent_again() {
     let first: Number = query.get_result(&mut lent).await.expect("a row");
     assert_eq!(first.value, 1);
     drop(lent);
-    // The same connection: nobody had to wait for it, so there was no reason to close it.
+    // The same connection: the dropped stream did not delay its return, so it was not closed.
     let mut lent = session(&registry).await;
     assert_eq!(number(&mut lent, "SELECT count(*) AS value FROM opened").await, 1);
-    // This one reads ahead, and may be closed.
+    // The thread reads ahead for this query, so the connection may be closed.
     for _ in 0..20 {
         let query = sql_query(numbers(1_000_000_000, "n"));
         let mut rows = query.load_stream::<Number>(&mut lent).await.expect("rows");

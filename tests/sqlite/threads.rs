@@ -1,4 +1,4 @@
-//! Each connection has a thread, and takes it along.
+//! Each connection has a thread, which ends with it.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::gate::Gate;
 use crate::support::{eventually, fresh_folder};
 use crate::{number, registry, session};
 
-/// How many threads of this process have that name.
+/// How many threads of this process have the name.
 fn threads(name: &str) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").expect("the threads");
     let names = tasks.flatten().flat_map(|task| std::fs::read_to_string(task.path().join("comm")));
     names.filter(|of| of.trim_end() == name).count()
 }
 
-/// How many times this process has that file open, or one that belongs to it.
+/// How many open descriptors of this process belong to the database file or its sidecar files.
 fn handles(path: &Path) -> usize {
     let path = path.to_str().expect("UTF-8");
     let handles = std::fs::read_dir("/proc/self/fd").expect("the files");
@@ -83,7 +83,7 @@ async fn closed_registry_has_closed_its_files() {
     assert!(!closing.is_finished(), "a statement still runs");
     gate.open();
     assert!(closing.await.expect("no panic").is_complete());
-    // The thread itself is gone a moment later.
+    // The thread itself ends a moment later.
     assert_eq!(handles(&path), 0);
     eventually(|| threads("sqlite closed.d") == 0).await;
     assert!(!path.with_extension("db-wal").exists(), "everything is in the file itself");
@@ -138,7 +138,7 @@ async fn connections_closed_together_leave_no_log() {
         sessions[0].batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
         drop(sessions);
         assert!(registry.close().await.is_complete());
-        // The threads themselves are gone a moment later.
+        // The threads themselves end a moment later.
         eventually(|| !path.with_extension("db-wal").exists()).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Transactions: what Diesel believes of them is what SQLite knows.
+//! Transactions: Diesel's view of them agrees with the state of SQLite.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn insert(connection: &mut Sqlite, value: i32) -> Result<(), Error> {
     connection.batch_execute(&format!("INSERT INTO t VALUES ({value})")).await
 }
 
-/// Whether a transaction of one row can be committed, and is.
+/// Inserts a row in a transaction. Whether it was committed.
 async fn commits(connection: &mut Sqlite, value: i32) -> bool {
     let before = number(connection, COUNT).await;
     connection
@@ -121,7 +121,7 @@ async fn immediate_transaction_locks_at_begin() {
 }
 
 async fn exclusive_transaction_blocks_readers() {
-    // A journal of the old kind: in WAL mode nobody keeps readers out.
+    // With a rollback journal, as in WAL mode no transaction blocks readers.
     let path = crate::support::fresh_folder().join("exclusive.db");
     let path = path.to_str().expect("UTF-8");
     let mut one = Sqlite::establish(path).await.expect("a database");
@@ -190,7 +190,7 @@ async fn raw_begin_never_reaches_the_next_borrower() {
             lent = session(&registry).await;
             assert_eq!(number(&mut lent, COUNT).await, 0, "{begin} by `sql_query`");
         }
-        // What was ended again is no reason to let a connection go.
+        // A transaction that was ended again does not cost the connection.
         insert(&mut lent, 1).await.expect("a row");
         for end in ["COMMIT", "ROLLBACK"] {
             sql_query("BEGIN").execute(&mut lent).await.expect("a transaction");
@@ -198,7 +198,7 @@ async fn raw_begin_never_reaches_the_next_borrower() {
         }
         drop(lent);
         lent = session(&registry).await;
-        // It counts its own changes.
+        // The same connection: its counter of changes was kept.
         assert_eq!(number(&mut lent, "SELECT total_changes() > 0 AS value").await, 1);
     }
 }
@@ -221,7 +221,7 @@ async fn transactions_in_spawn_blocking_nest_in_the_outer_one() {
         .expect("committed");
     assert_eq!(number(&mut connection, "SELECT sum(value) AS value FROM t").await, 6);
     assert!(commits(&mut connection, 8).await);
-    // A test transaction stays one.
+    // A test transaction stays a test transaction.
     connection.begin_test_transaction().await.expect("a transaction");
     connection.spawn_blocking(|_| Ok(())).await.expect("nothing");
     assert!(!is_broken(&mut connection));

@@ -1,5 +1,5 @@
-//! What `verify` finds. A test binary of its own, as `verify` looks at all models of a program: here
-//! they are two, and a table.
+//! What `verify` finds. In a test binary of its own, as `verify` checks all models of a program: here two models and a
+//! table.
 
 use diesel::prelude::*;
 use registry_core::settings::BindSettings;
@@ -39,7 +39,7 @@ fn builder() -> RegistryBuilder {
         .bind("analytics", "sqlite::memory:")
 }
 
-/// A URL at which nobody listens.
+/// A URL whose port has no listener.
 fn nowhere() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("its address").port();
@@ -58,7 +58,7 @@ async fn verify_reports_what_is_in_order() {
 #[tokio::test]
 async fn verify_reports_every_failure_with_its_place_and_cause() {
     let registry = Registry::builder()
-        // The models say PostgreSQL, and that there is a bind `analytics`.
+        // The models declare PostgreSQL for the default bind, and a bind `analytics`.
         .bind("default", "sqlite::memory:")
         .bind("analytic", "sqlite::memory:")
         .bind("reports", nowhere())

@@ -63,7 +63,7 @@ async fn fails(work: CurrentWork) -> Result<StatusCode, Error> {
     Ok(StatusCode::CONFLICT)
 }
 
-/// What a handler calls, which is handed nothing; and the bind that all tenants share.
+/// A function that handlers call without a unit of work as its argument, on the bind that all tenants share.
 async fn plan(scope: Scope) -> Result<String, Error> {
     let mut work = UnitOfWork::current().await?;
     diesel::insert_into(plans::table).default_values().execute(&mut *work).await?;
@@ -101,7 +101,7 @@ fn name_in(parts: &Parts) -> Option<&str> {
     parts.headers.get("x-tenant")?.to_str().ok()
 }
 
-/// By the header `x-tenant`.
+/// A layer that takes the tenant from the header `x-tenant`.
 fn layer(registry: &Registry) -> ScopeLayer {
     let registry = registry.clone();
     ScopeLayer::per_tenant(move |parts| Some(registry.tenant(name_in(parts)?)))
@@ -182,11 +182,11 @@ async fn unknown_tenants_get_404_and_open_nothing() {
         let method = if path == "/plan" { "PUT" } else { "GET" };
         assert_eq!(ask(&address, name, method, path).await, answer(404, "Not Found"), "{name:?}");
     }
-    // As long as a name may be, and longer than its database may be called.
+    // The longest valid name, which is too long for the name of its database.
     let longest = "x".repeat(63);
     assert_eq!(ask(&address, &longest, "GET", "/bills").await, answer(404, "Not Found"));
     assert_eq!(ask(&address, &longest, "PUT", "/bills").await, answer(404, "Not Found"));
-    // Nobody at all.
+    // A request without the header.
     let nobody = request_by(&address, "GET", "/bills", "").await;
     assert_eq!((nobody.status, nobody.body.as_str()), (404, "Not Found"));
     let mut files: Vec<_> = std::fs::read_dir(&folder)
@@ -217,7 +217,7 @@ async fn unreachable_server_of_a_tenant_answers_503() {
     }
 }
 
-/// Fails for one, knows one, and nobody else.
+/// A resolver that fails for one name, knows one, and no other.
 fn resolver(acme: String) -> TenantResolver {
     TenantResolver::new(move |tenant: &Tenant| {
         let (name, acme) = (tenant.name().to_owned(), acme.clone());
@@ -250,7 +250,7 @@ async fn failing_resolver_is_an_error_and_an_unknown_tenant_is_not() {
     }
 }
 
-/// A tenant that has no schema is nobody either.
+/// A tenant without a schema is unknown too.
 #[tokio::test]
 async fn tenants_in_schemas_are_served() {
     let url = postgres().database("schemas");
@@ -267,7 +267,7 @@ async fn tenants_in_schemas_are_served() {
     assert_eq!(ask(&address, "globex", "GET", "/bills").await, answer(404, "Not Found"));
 }
 
-/// An error of the program's own.
+/// An error type of the program.
 struct Refused;
 
 impl IntoResponse for Refused {
@@ -338,7 +338,7 @@ async fn innermost_scope_applies() {
     assert_eq!(ask(&inner, "acme", "GET", "/whose").await, answer(200, "true true"));
     let outer = listening(routes().layer(plain).layer(layer(&registry))).await;
     assert_eq!(ask(&outer, "acme", "GET", "/whose").await, answer(200, "false false"));
-    // A program's mistake, and not the client's.
+    // A mistake of the program instead of one of the client.
     for path in ["/bills", "/papers", "/by-tenant"] {
         let told = answer(500, "Internal Server Error");
         assert_eq!(ask(&outer, "acme", "GET", path).await, told, "{path}");
@@ -351,7 +351,7 @@ async fn tenants_can_be_tested_in_isolation() {
     let application = application(&folder).await;
     let registry = application.test_isolation().await.expect("a registry");
     let address = listening(routes().layer(layer(&registry))).await;
-    // At once: each takes its turn.
+    // The concurrent requests take turns on the isolated connection.
     let requests = NAMES.into_iter().cycle().take(12).map(|name| {
         let (address, head) = (address.clone(), format!("x-tenant: {name}\r\n"));
         tokio::spawn(async move { request_by(&address, "PUT", "/bills", &head).await.status })

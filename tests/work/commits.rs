@@ -1,4 +1,4 @@
-//! Commits that fail: what is committed, what is not, and what nobody knows.
+//! Commits that fail: which binds are committed, which are not, and which are in doubt.
 
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ bind_tables!(Main; users);
 bind_tables!(Analytics; events);
 bind_tables!(Files; notes);
 
-/// A database of each kind. A user without a friend who is there is only noticed at the commit.
+/// A registry with a database of each backend. A user whose friend does not exist violates a deferred constraint, which
+/// fails only at the commit.
 async fn registry(postgres: &str, mysql: &str) -> Registry {
     let registry = Registry::builder()
         .bind("default", postgres)
@@ -93,7 +94,7 @@ async fn add_all(work: &mut UnitOfWork, id: i32) {
     add::<notes::table>(work, "notes", id).await;
 }
 
-/// How many rows are committed: users, events, notes.
+/// The numbers of committed users, events and notes.
 async fn committed(registry: &Registry) -> [i64; 3] {
     [
         users::table.count().get_result(registry).await.expect("a count"),
@@ -167,8 +168,7 @@ async fn bind_whose_commit_may_fail_can_be_committed_first() {
     assert_eq!(committed(&registry).await, [0, 0, 0]);
 }
 
-/// PostgreSQL answers the commit of a transaction in which something has failed with a rollback, and without
-/// an error.
+/// PostgreSQL answers the `COMMIT` of a failed transaction with `ROLLBACK`, and without an error.
 #[tokio::test]
 async fn earlier_failure_is_noticed_before_anything_is_committed() {
     let registry = fresh().await;
@@ -185,7 +185,7 @@ async fn earlier_failure_is_noticed_before_anything_is_committed() {
     assert!(causes(&error)[1].contains("current transaction is aborted"), "{:?}", causes(&error));
 }
 
-/// MySQL takes the whole transaction along with a deadlock: what follows would be committed by itself.
+/// MySQL rolls back the whole transaction of a deadlock victim, so later statements would each be committed.
 #[tokio::test(flavor = "multi_thread")]
 async fn statements_after_a_deadlock_are_not_run_outside_a_transaction() {
     let registry = fresh().await;
@@ -211,7 +211,7 @@ async fn statements_after_a_deadlock_are_not_run_outside_a_transaction() {
                     work.commit().await.expect("committed");
                     return true;
                 }
-                // It goes on as if nothing had happened.
+                // The program ignores the error and continues.
                 let row = diesel::insert_into(events::table).values(events::id.eq(77));
                 let error = row.execute(&mut work).await.unwrap_err();
                 assert!(matches!(error, Error::Work(_)), "{error}");
@@ -234,7 +234,7 @@ async fn statements_after_a_deadlock_are_not_run_outside_a_transaction() {
     );
 }
 
-/// The server is at the commit when the connection breaks, and goes on with it.
+/// The connection breaks while the server runs the commit, which it completes.
 async fn broken_in_commit(analytics_too: bool) {
     let database = postgres().database("work");
     let proxy = Proxy::before(postgres().port()).await;
@@ -270,12 +270,12 @@ async fn broken_in_commit(analytics_too: bool) {
              `analytics` is rolled back"
         );
     }
-    // The server had heard of it, and nobody told.
+    // The server had received the commit, but its answer was lost.
     assert_eq!(committed(&registry).await, [1, 0, 0]);
     eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
 }
 
-/// How many connections are at a commit.
+/// How many connections of the server are running a `COMMIT`.
 async fn in_commit(observer: &mut AsyncPgConnection) -> i64 {
     let count = sql::<BigInt>(
         "count(*) FROM pg_stat_activity \
@@ -294,7 +294,7 @@ async fn commit_in_doubt_prevents_the_remaining_commits() {
     broken_in_commit(true).await;
 }
 
-/// It is gone before the commit, so nothing of it can be committed.
+/// A connection that is lost before its commit cannot have committed anything.
 #[tokio::test]
 async fn connection_lost_before_the_commit_leaves_no_doubt() {
     let database = postgres().database("work");
@@ -311,7 +311,7 @@ async fn connection_lost_before_the_commit_leaves_no_doubt() {
     assert_eq!(committed(&registry).await, [0, 0, 0]);
 }
 
-/// Nobody waits for a server that has gone silent: it rolls back when it notices.
+/// A silent server is not waited for: it rolls back when it notices the closed connection.
 #[tokio::test]
 async fn rollback_does_not_wait_for_a_silent_network() {
     let database = postgres().database("work");
@@ -327,7 +327,7 @@ async fn rollback_does_not_wait_for_a_silent_network() {
     assert_eq!(committed(&registry).await, [0, 0, 0]);
 }
 
-/// Errors that come with the rows, and not with the answer to the statement.
+/// Errors that arrive among the rows instead of with the first answer to the statement.
 #[tokio::test]
 async fn failure_among_unread_rows_prevents_the_commit() {
     let registry = fresh().await;
@@ -362,7 +362,7 @@ async fn cancelled_statement_prevents_the_commit() {
     assert_eq!(committed(&registry).await, [0, 0, 0]);
 }
 
-/// SQLite ends a transaction by itself where it is told to, or has to.
+/// SQLite rolls a transaction back by itself for `ON CONFLICT ROLLBACK` and for some errors.
 #[tokio::test]
 async fn statements_after_a_rollback_by_sqlite_are_not_run() {
     let registry = fresh().await;

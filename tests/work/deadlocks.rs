@@ -1,4 +1,4 @@
-//! The victims of deadlocks and other conflicts: whoever ran the statement, its error says that it may be tried again.
+//! Victims of deadlocks and other conflicts: whichever method ran the statement, the error is transient.
 
 use std::sync::Arc;
 
@@ -41,13 +41,13 @@ async fn registry() -> Registry {
     registry
 }
 
-/// Who runs the statement.
+/// The method that runs the statement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum By {
     Batch,
-    /// The methods of this crate.
+    /// A method of this crate.
     Registry,
-    /// The methods of diesel-async, without rows and with rows.
+    /// Methods of diesel-async, without rows and with rows.
     DieselAsync,
     DieselAsyncWithRows,
 }
@@ -61,7 +61,7 @@ struct Row {
     id: i32,
 }
 
-/// Locks a row, by both drivers.
+/// Locks a row, on either server.
 macro_rules! lock {
     ($session:expr, $id:expr, $by:expr) => {{
         let update = format!("UPDATE t SET v = v + 1 WHERE id = {}", $id);
@@ -86,7 +86,7 @@ macro_rules! lock {
     }};
 }
 
-/// Two transactions that wait for each other, and the outcome of both.
+/// Runs two transactions that wait for each other, and returns the outcomes of both.
 macro_rules! deadlock {
     ($registry:expr, $bind:ty, $work:expr) => {{
         let both = Arc::new(Barrier::new(2));
@@ -166,7 +166,7 @@ macro_rules! victims {
                             .await
                     })
                     .await;
-                // Nothing is left of it that would be in the way.
+                // The failed transaction has left nothing behind on the session.
                 session
                     .transaction(async |session: &mut Session<B>| lock!(&mut *session, first, by))
                     .await
@@ -210,7 +210,7 @@ macro_rules! victims {
 victims!(on_postgresql, Pg);
 victims!(on_mariadb, My);
 
-/// The error is swallowed, and what follows would be committed by itself.
+/// The program ignores the error and runs another statement, which would be committed outside a transaction.
 async fn swallowed(
     registry: Registry,
     both: Arc<Barrier>,
@@ -241,7 +241,7 @@ async fn deadlock_victim_that_continues_is_not_reported_as_committed() {
     }
 }
 
-/// In a unit of work, by the code that the server is asked for, whatever its language.
+/// Recognized in a unit of work by the error code, whatever the language of the server.
 #[tokio::test(flavor = "multi_thread")]
 async fn rollback_by_mariadb_is_reported_as_a_rollback() {
     async fn goes_on(
@@ -270,7 +270,7 @@ async fn rollback_by_mariadb_is_reported_as_a_rollback() {
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 1, "{outcomes:?}");
 }
 
-/// Only the statement is rolled back, so the transaction goes on.
+/// Only the statement is rolled back, and the transaction continues.
 #[tokio::test]
 async fn lock_timeout_is_transient_and_ends_nothing() {
     let registry = registry().await;
@@ -321,7 +321,7 @@ async fn locked_sqlite_database_is_transient() {
     writer.rollback().await.expect("told");
 }
 
-/// The words of one server are not those of another, and the code is the same.
+/// The texts of errors differ with the language of the server, and their codes do not.
 #[tokio::test(flavor = "multi_thread")]
 async fn deadlock_on_a_german_server_is_recognized_by_its_code() {
     async fn works(
@@ -351,8 +351,8 @@ async fn deadlock_on_a_german_server_is_recognized_by_its_code() {
     assert_eq!(<My as Bind>::KEY, "my");
 }
 
-/// PostgreSQL says of such a transaction that it has failed, and not again why; MariaDB has forgotten the error when
-/// another statement was run.
+/// For later statements, PostgreSQL only reports that the transaction is aborted and not why, and MariaDB forgets the
+/// error with the next statement, so the first error has to be remembered.
 #[tokio::test(flavor = "multi_thread")]
 async fn deadlock_victim_that_continues_is_transient_and_stores_nothing() {
     async fn in_work<B: Bind>(

@@ -1,4 +1,4 @@
-//! Options in the terms of each backend.
+//! Options of units of work in the dialect of each backend.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn isolation_level_applies_to_the_transaction_only() {
         let shown = diesel::select(sql::<Text>("current_setting('transaction_isolation')"));
         assert_eq!(shown.get_result::<String>(session).await.expect("a row"), name);
         let session = work.session::<Analytics>().await.expect("a session");
-        // A transaction is in the table once it has read something, and the table is made ten times a second.
+        // `innodb_trx` lists a transaction once it has read something, and is refreshed ten times a second.
         diesel::sql_query("CREATE TABLE IF NOT EXISTS t (id INTEGER) ENGINE = InnoDB")
             .execute(&mut *registry.session::<Analytics>().await.expect("another"))
             .await

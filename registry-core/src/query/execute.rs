@@ -1,4 +1,4 @@
-//! Commands, which return a number of rows.
+//! Commands: statements that return the number of rows they affected.
 
 use std::future::Future;
 
@@ -14,32 +14,32 @@ use crate::backend::Backend;
 #[cfg(feature = "sqlite")]
 mod batch_insert;
 #[cfg(feature = "sqlite")]
-mod batch_upsert;
+pub(super) mod batch_upsert;
 
-/// A command that can be run with connections of type `C`.
+/// A query that can be run with [`execute`](super::RunQueryDsl::execute) on connections of type `C`.
 ///
-/// `How` is for the compiler to find.
+/// `How` says how it is sent, as a single statement or otherwise. The compiler infers it.
 pub trait Execute<'q, C, How>: Sized {
-    /// What is run.
+    /// The statements that are sent.
     type Command: Command<C> + 'q;
 
-    /// As a thing to be run.
+    /// Turns the query into statements.
     fn into_command(self) -> Self::Command;
 }
 
-/// Something to be run with connections of type `C`.
+/// One or several statements for connections of type `C`, with their types erased.
 pub trait Command<C>: Sized + Send {
-    /// Fails if `check` finds what is not to be sent.
-    fn pass(&self, check: Check) -> QueryResult<()>;
+    /// Fails if one of the statements does not pass the check.
+    fn check(&self, check: Check) -> QueryResult<()>;
 
-    /// The command, and a way to have it once more, if `may_retry` and it can be run twice.
+    /// The command to be sent, and a function that returns it once more, if `may_retry` and if it can be run twice.
     fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send);
 
-    /// Runs it.
+    /// Sends the statements, and returns the number of rows that they affected.
     fn run(self, connection: &mut C) -> impl Future<Output = QueryResult<usize>> + Send;
 }
 
-/// How a command is run: as one statement.
+/// The command is sent as a single statement.
 #[derive(Debug)]
 pub struct SingleStatement(());
 
@@ -56,13 +56,13 @@ where
 }
 
 impl<C: Backend> Command<C> for ErasedQuery<'_, <C as AsyncConnectionCore>::Backend, ()> {
-    fn pass(&self, check: Check) -> QueryResult<()> {
-        check.look_at(self)
+    fn check(&self, check: Check) -> QueryResult<()> {
+        check.check_query(self)
     }
 
     fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
-        let (query, retry_query) = ErasedQuery::split_for_retry(self, may_retry);
-        (query, || retry_query.into_query_if_repeatable())
+        let (query, kept) = ErasedQuery::split_for_retry(self, may_retry);
+        (query, || kept.into_repeatable())
     }
 
     async fn run(self, connection: &mut C) -> QueryResult<usize> {
@@ -70,7 +70,7 @@ impl<C: Backend> Command<C> for ErasedQuery<'_, <C as AsyncConnectionCore>::Back
     }
 }
 
-/// How a command that was told where it belongs is run: as it would be without that.
+/// The command in a [`BoundTo`](super::BoundTo) is sent as it would be by itself.
 #[cfg(feature = "sqlite")]
 #[derive(Debug)]
 pub struct InBoundTo<How>(std::marker::PhantomData<fn() -> How>);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 
-use super::DatabaseUrl;
 use crate::cause::DriverError;
+use crate::settings::url::DatabaseUrl;
 
 /// A password, and the user that it is for if that is not the one in the URL.
 ///

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::bind_key::BindKey;
-use super::work_keys::WrongKeys;
+use crate::settings::keys::BindKey;
+use crate::settings::keys::WrongKeys;
 
 /// How a unit of work begins its transactions.
 ///

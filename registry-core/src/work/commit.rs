@@ -182,8 +182,8 @@ impl Coordinator {
 
     fn refused(&self, index: usize, refusal: CommitRefusal) -> Failure {
         let CommitRefusal { failure, class } = refusal;
-        let class_of_rollback = || self.participants.get(index)?.class_of_rollback();
-        let class = class.or_else(class_of_rollback);
+        let rollback_class = || self.participants.get(index)?.rollback_class();
+        let class = class.or_else(rollback_class);
         let outcome = match failure {
             WorkFailure::Work(WorkError::Ended { .. }) => Outcome::Ended,
             failure => Outcome::Failed(failure),

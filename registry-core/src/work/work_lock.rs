@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::deadlock::{DeadlockDetector, LockWaiter};
 use super::error::WorkError;
 use super::unit_of_work::{AcquiringFlag, CallSite, UnitOfWork};
-use crate::engine::caller::Caller;
+use crate::engine::Caller;
 
 /// After how long a caller is refused if nothing in the future that has entered the scope waits for anything but the
 /// unit of work. Another task that was handed the unit of work has this long to use it for the first time.

@@ -18,7 +18,7 @@ async fn queries_reach_the_bind_of_their_table() {
     let other: Vec<String> =
         events::table.select(events::name).order(events::id).load(&registry).await.expect("rows");
     assert_eq!(other, ["archive start", "archive stop"]);
-    // One type alone in the turbofish, as with diesel-async.
+    // The turbofish takes one type, as with diesel-async.
     let ids =
         users::table.select(users::id).order(users::id).load::<i32>(&registry).await.expect("rows");
     assert_eq!(ids, [1, 2, 3]);

@@ -117,7 +117,7 @@ async fn ended_scope_commits_nothing() {
         .await;
     assert!(matches!(scope.work().await, Err(WorkError::ScopeEnded)));
     assert!(scope.commit().await.is_err());
-    // Whoever has the unit of work at the end can do nothing with it afterwards.
+    // A task that holds the unit of work at the end of the scope cannot commit it afterwards.
     let (held, ended) = (tokio::sync::oneshot::channel(), tokio::sync::oneshot::channel::<()>());
     let task = registry
         .scope(async {
@@ -152,7 +152,7 @@ async fn scopes_can_be_keyed_by_something_else_than_the_task() {
         REQUEST
             .scope(request, async {
                 let mut work = scopes.current().work().await.expect("a unit of work");
-                // SQLite has one that writes at a time.
+                // Committed one after the other, as SQLite has one writer at a time.
                 let row = diesel::insert_into(notes::table).values(notes::id.eq(id));
                 row.execute(&mut *work).await.expect("a row");
             })
@@ -169,7 +169,7 @@ async fn scopes_can_be_keyed_by_something_else_than_the_task() {
     assert_eq!(committed(&registry).await, [1, 2, 4]);
 }
 
-/// Whoever waits for the unit of work when the scope ends is the one who has it then.
+/// A task that waits for the unit of work when the scope ends gets an error, and the work is rolled back.
 #[tokio::test]
 async fn scope_that_ends_while_another_task_waits_is_rolled_back() {
     let registry = registry().await;
@@ -181,7 +181,7 @@ async fn scope_that_ends_while_another_task_waits_is_rolled_back() {
             let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
             let task = tokio::spawn(async move {
                 let outcome = scope.work().await.map(drop);
-                // It goes on, and so does its handle to the scope.
+                // The task continues, with its handle to the scope.
                 let _ = stopped.await;
                 drop(scope);
                 outcome

@@ -1,4 +1,4 @@
-//! Waiting for the unit of work of a scope: for another task, and in vain for oneself.
+//! Waiting for the unit of work of a scope: for another task, and, as a deadlock, for the own one.
 
 use registry_core::{Scope, WorkError};
 
@@ -20,7 +20,7 @@ async fn second_request_of_a_task_for_its_work_is_an_error_and_no_deadlock() {
         .await;
 }
 
-/// A registry whose patience is longer than any test's.
+/// A registry with an `acquire_timeout` that is longer than any test takes.
 async fn patient() -> Registry {
     let options = EngineOptions { acquire_timeout: Duration::from_secs(120), ..Default::default() };
     let builder = Registry::builder().options(options).bind("default", database());
@@ -31,10 +31,10 @@ async fn patient() -> Registry {
     registry
 }
 
-/// Far longer than it takes, and far shorter than the patience.
+/// The limit for things that are due immediately, far below that `acquire_timeout`.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
-/// Asserts that it is the error of somebody who waits for itself, and names the line.
+/// Asserts that the error is that of a task that waits for itself, and has the line where the task took the work.
 fn is_for_itself(error: &WorkError, line: u32) {
     assert!(matches!(error, WorkError::InUse { held_by_caller: true, .. }), "{error}");
     assert!(!error.is_transient());
@@ -65,7 +65,7 @@ async fn task_waiting_for_its_own_work_gets_an_error_with_the_place() {
                 Error::Work(error) => is_for_itself(&error, line),
                 error => panic!("{error}"),
             }
-            // Several that wait wait all in vain, and so does who waits in a scope inside of it.
+            // Each of several waits fails, and so does one inside a nested scope.
             let (one, two) = tokio::join!(UnitOfWork::current(), scope.work());
             is_for_itself(&one.expect_err("in vain"), line);
             is_for_itself(&two.expect_err("in vain"), line);
@@ -110,7 +110,7 @@ async fn scope_that_returns_its_unit_of_work_is_not_committed() {
     assert_eq!(committed(&registry).await, Vec::<i32>::new());
 }
 
-/// Whoever has the unit of work may wait for anything, for longer than those have to wait who wait in vain.
+/// The holder of the unit of work may pause for longer than it takes to detect a task that waits for itself.
 #[tokio::test]
 async fn concurrent_futures_of_a_task_wait_for_each_other() {
     let registry = patient().await;
@@ -132,8 +132,8 @@ async fn concurrent_futures_of_a_task_wait_for_each_other() {
     assert_eq!(committed(&registry).await, [1, 2, 3, 4, 5, 6, 7]);
 }
 
-/// Also if one wakes together with the other, in the middle of what it does, and is polled first; for longer than any
-/// of the times after which somebody is said to wait for itself.
+/// Also if both futures are woken at the same time and the waiting one is polled first, and for longer than any limit
+/// of the detection of a task that waits for itself.
 #[tokio::test]
 async fn futures_that_wake_together_wait_for_each_other() {
     let registry = patient().await;
@@ -157,7 +157,7 @@ async fn futures_that_wake_together_wait_for_each_other() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         gate.notify_waiters();
     };
-    // One of them is polled before the other, whichever way round they are.
+    // A second pair in the opposite order, so that in one of the pairs the waiting future is polled first.
     let other = registry.try_scope(async {
         let work = UnitOfWork::current().await?;
         let beside = async move {
@@ -173,7 +173,7 @@ async fn futures_that_wake_together_wait_for_each_other() {
     assert_eq!(committed(&registry).await, [1, 2, 3]);
 }
 
-/// What was handed the unit of work has it, be it beside the one who asks or in another task.
+/// The future or task that the unit of work was moved to is its holder.
 #[tokio::test]
 async fn current_work_can_be_moved_to_another_future_or_task() {
     let registry = patient().await;
@@ -197,7 +197,7 @@ async fn current_work_can_be_moved_to_another_future_or_task() {
                 tokio::time::sleep(Duration::from_millis(1500)).await;
                 insert(&mut work, 5).await;
             };
-            // The one who asks is polled first.
+            // The future that asks is polled first.
             let (asked, ()) = tokio::join!(biased; note(6), beside);
             asked
         })
@@ -229,7 +229,7 @@ async fn wait_for_work_of_another_task_times_out_as_transient_with_the_place() {
     other.await.expect("no panic");
 }
 
-/// Be it by way of another task: nobody can tell before the end of the time what the scope waits for.
+/// The deadlock goes through another task, so it is not detected before the time-out.
 #[tokio::test]
 async fn deadlock_with_an_awaited_task_is_not_transient() {
     let registry = registry().await;
@@ -246,7 +246,7 @@ async fn deadlock_with_an_awaited_task_is_not_transient() {
     assert!(!error.is_transient());
 }
 
-/// Of one task or of two: the one that has the unit of work is at a statement for longer than that is waited for.
+/// The holder, in the same task or in another one, runs a statement for longer than the time-out of the waiting one.
 #[tokio::test]
 async fn wait_for_a_running_statement_times_out_as_transient() {
     let sleep = match NAME {

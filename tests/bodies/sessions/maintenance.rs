@@ -34,7 +34,7 @@ fn maintenance_resumes_in_the_next_runtime() {
     let registry = registry_with(|bind| {
         bind.max_connections(6).min_idle(2).idle_timeout(Duration::from_millis(200))
     });
-    // One more each time, so that what the first has left is not enough.
+    // One session more in each runtime, so that the connections of the first one do not suffice.
     for sessions in [3, 4] {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
@@ -69,7 +69,7 @@ async fn an_idle_connection_is_closed_after_max_lifetime() {
 
 #[test]
 fn registry_outlives_its_runtime() {
-    // Neither building nor dropping it needs one.
+    // Neither building nor dropping a registry needs a runtime.
     let registry = registry_with(|bind| bind.max_connections(2));
     for flavor in ["current", "multi", "current"] {
         let runtime = match flavor {
@@ -85,7 +85,7 @@ fn registry_outlives_its_runtime() {
             }
             held.pop()
         });
-        // The runtime is gone, and then the session.
+        // The session is dropped after its runtime.
         drop(session);
         assert_eq!(registry.status().engines[0].in_use, 0);
     }
@@ -108,7 +108,7 @@ fn calls_outside_a_runtime_do_not_panic() {
 
 #[tokio::test]
 async fn failure_to_keep_min_idle_is_the_last_error() {
-    // The first connection makes the table, and every other fails.
+    // The first connection creates the table, and the statement fails on every other one.
     let once = "CREATE TABLE once (id INTEGER PRIMARY KEY NOT NULL)";
     let registry = registry_with(|bind| bind.max_connections(2).min_idle(1).on_connect([once]));
     let _first = registry.session_for::<Event>().await;

@@ -35,12 +35,12 @@ async fn timed_out_acquire_says_how_busy_the_engine_is() {
     assert!(error.is_timeout() && error.is_transient());
     assert_eq!(
         error.to_string(),
-        "bind `default`: no session within 30ms: of at most 1 connections 1 are in use and 0 idle, \
-         and 0 more callers wait; the task that waits holds 1 of them itself"
+        "bind `default`: timed out after 30ms waiting for a connection: 1/1 in use, 0 idle, 0 waiting; \
+         the waiting task holds 1 of them itself: drop them before acquiring another"
     );
     assert_eq!(registry.status().engines[0].timed_out, 1);
 
-    // What ended without a session has taken nothing along.
+    // The timed-out acquire has not taken a permit with it.
     drop(held);
     registry.session_for::<Event>().within(limit).await.expect("it is free again");
 }
@@ -62,7 +62,7 @@ async fn timed_out_acquire_does_not_blame_the_caller_for_sessions_of_others() {
     lent.await.expect("the other task has it");
     let limit = Duration::from_millis(30);
     let error = registry.session_for::<Event>().within(limit).await.expect_err("none is free");
-    assert!(error.to_string().ends_with("0 more callers wait"), "{error}");
+    assert!(error.to_string().ends_with("0 waiting"), "{error}");
     end.send(()).expect("it waits");
     other.await.expect("no panic");
 }
@@ -107,7 +107,7 @@ async fn full_queue_refuses_immediately() {
     assert!(matches!(error, AcquireError::QueueFull { limit: 1, .. }));
     assert_eq!(
         error.to_string(),
-        "bind `default`: the queue is full: no more than 1 may wait, its queue_limit"
+        "bind `default`: the connection queue is full: 1/1 (queue_limit) waiting"
     );
     assert!(error.is_transient() && !error.is_timeout());
     assert_eq!(registry.status().engines[0].waiting, 1);

@@ -12,7 +12,7 @@ async fn open_transaction_never_reaches_the_next_borrower() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute(CREATE).await.expect("an empty database");
-    // Cut short in the middle, as by a request that goes away.
+    // The transaction is cancelled midway, as by a client that disconnects.
     let cut = async {
         let _: Result<(), diesel::result::Error> = session
             .transaction(async |session| {
@@ -26,7 +26,7 @@ async fn open_transaction_never_reaches_the_next_borrower() {
 
     let mut session = registry.session_for::<Event>().await.expect("a session");
     assert!(ids(&mut session).await.is_empty());
-    // It would fail inside a transaction that somebody else has left behind.
+    // This would fail inside a transaction that the last borrower left open.
     let outcome: Result<(), diesel::result::Error> = session
         .transaction(async |session| {
             insert(session, 2).await;

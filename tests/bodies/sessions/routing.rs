@@ -45,7 +45,7 @@ async fn each_model_reaches_its_own_database() {
     let rows =
         old_events::table.select(OldEvent::as_select()).load(&mut archive).await.expect("rows");
     assert_eq!(rows, [OldEvent { id: 1, what: "archive".to_owned() }]);
-    // A table finds its way as a model does, and a bind as well.
+    // Sessions can be acquired for a table or a bind as well as for a model.
     assert_eq!(registry.session_for::<events::table>().await.expect("a session").key(), "default");
     assert_eq!(registry.session::<Main>().await.expect("a session").key(), "default");
 }
@@ -85,7 +85,7 @@ async fn session_by_key_finds_the_bind_at_run_time() {
         error.to_string(),
         "the settings have no bind `defualt`; they have `default`; did you mean `default`?"
     );
-    // Not a key at all.
+    // An empty string, which cannot be a key.
     let error = registry.session_by_key::<Backend>("").await.expect_err("no such bind");
     assert_eq!(error.to_string(), "the settings have no bind ``; they have `default`");
 }
@@ -105,7 +105,7 @@ async fn update_counts_matched_rows() {
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute(CREATE).await.expect("an empty database");
     insert(&mut session, 1).await;
-    // MySQL's own way is to count only those that it changes.
+    // By default, MySQL counts only rows that an update changes.
     let update = diesel::update(events::table).set(events::what.eq("new"));
     assert_eq!(update.execute(&mut session).await, Ok(1));
 }

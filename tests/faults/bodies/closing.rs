@@ -1,4 +1,4 @@
-//! What is left once a registry is closed: nothing.
+//! A closed registry leaves nothing behind, and closing ends all waits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ async fn closed_registry_leaves_no_socket_and_no_task() {
     assert!(poll!(&mut closing).is_pending(), "a session is lent");
     let error = rig.acquire().await.expect_err("it is closed");
     assert!(matches!(error, AcquireError::Closed { .. }), "{error:?}");
-    // What is lent works to its end.
+    // A lent session stays usable until it is dropped.
     assert_answers(&mut lent, 5).await;
     assert!(poll!(&mut closing).is_pending(), "a session is lent");
     drop(lent);
@@ -91,13 +91,13 @@ async fn closing_during_a_connect_and_a_hanging_query_leaves_nothing() {
     eventually(|| Handle::current().metrics().num_alive_tasks() == 0).await;
 }
 
-/// Somebody who acquires a session, in a task of its own.
+/// Spawns a task that acquires a session.
 fn acquiring(registry: &Registry) -> JoinHandle<Option<AcquireError>> {
     let registry = registry.clone();
     tokio::spawn(async move { registry.session_by_key::<Backend>("default").await.err() })
 }
 
-/// Whoever waits hears of the closing, and the closing waits for nothing that would end by itself only later.
+/// The waiting caller gets `Closed`, and the closing does not wait for anything that would only time out later.
 async fn assert_told_at_once(registry: &Registry, waiting: JoinHandle<Option<AcquireError>>) {
     let report = timeout(AT_ONCE, registry.close()).await.expect("at once");
     assert!(report.is_complete(), "{report}");
@@ -105,7 +105,7 @@ async fn assert_told_at_once(registry: &Registry, waiting: JoinHandle<Option<Acq
     assert!(matches!(error, Some(AcquireError::Closed { .. })), "{error:?}");
 }
 
-/// Longer than the closing may take.
+/// A time-out that is longer than the closing may take.
 const LONG_WAIT: Duration = Duration::from_secs(60);
 
 #[tokio::test]

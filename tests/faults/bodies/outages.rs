@@ -1,4 +1,4 @@
-//! Connections that end: servers that are killed and started again, and networks that cut them.
+//! Outages: servers that are killed and restarted, and networks that cut connections.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ async fn restarted_server_is_used_again() {
     create_things(&mut observer).await;
     let registry = registry(&url, |bind| bind.max_connections(4));
 
-    // Idle, in use, in a transaction, and in a query.
+    // One connection is idle, one in use, one in a transaction, and one in a query.
     let mut held = [(); 4].map(|()| None);
     for session in &mut held {
         *session = Some(acquire(&registry).await.expect("a session"));
@@ -44,7 +44,7 @@ async fn restarted_server_is_used_again() {
     let (in_query, outcome) = soon(query).await.expect("no panic");
     outcome.expect_err("its server is gone");
     try_number(&mut in_use, "SELECT count(*) AS value").await.expect_err("its server is gone");
-    // Whoever comes meanwhile is told at once.
+    // Callers meanwhile get an error immediately.
     let (error, took) = refused(&registry).await;
     assert!(took < AT_ONCE, "{took:?}");
     assert!(matches!(connect_error(&error), ConnectError::Unreachable(_)), "{error:?}");
@@ -54,14 +54,14 @@ async fn restarted_server_is_used_again() {
     assert_eq!(report.binds[1].failure, None, "the other bind works");
 
     tokio::task::block_in_place(|| server.start());
-    // Nobody is handed a connection to the server that was.
+    // No connection to the killed server is lent.
     assert_whole(&registry).await;
     let mut session = acquire(&registry).await.expect("a session");
     assert_eq!(
         number(&mut session, "SELECT count(*) AS value FROM things WHERE value = 0").await,
         1
     );
-    // The server may be in another test's hands once this is over.
+    // Another test may use the server after this one.
     drop(session);
     assert!(registry.close_within(AT_ONCE).await.is_complete());
 }
@@ -79,7 +79,7 @@ async fn connections_cut_while_idle_are_not_lent() {
 
 #[tokio::test]
 async fn cut_session_fails_immediately_and_is_not_lent_again() {
-    // None is checked when it is lent: what is known to be dead must not come back.
+    // Connections are not checked when they are lent: one that is known to be dead must not be returned to the pool.
     let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
     let mut observer = rig.observer().await;
     create_things(&mut observer).await;

@@ -1,4 +1,4 @@
-//! Panics of the user's code while it has a session.
+//! Panics of user code that holds a session.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -21,9 +21,9 @@ async fn rig_with_things() -> Rig {
     rig
 }
 
-/// Has `work` panic with a session in hand, and sees that nothing is left of it.
+/// Lets `work` panic with a session, and asserts that it left nothing behind.
 async fn panics<F: Future<Output = ()> + Send + 'static>(rig: &Rig, work: impl Fn(Session) -> F) {
-    // Twice as often as there are connections.
+    // Twice as often as there are connections, so that a lost one would show.
     for _ in 0..4 {
         let session: Session = acquire(&rig.registry).await.expect("a session");
         let panic = soon(tokio::spawn(work(session))).await.expect_err("it panics");
@@ -34,7 +34,7 @@ async fn panics<F: Future<Output = ()> + Send + 'static>(rig: &Rig, work: impl F
     let mut observer = rig.observer().await;
     observer.batch_execute(IMPATIENT).await.expect("a setting");
     assert_eq!(number(&mut observer, UNCHANGED).await, 1);
-    // Nothing is locked.
+    // No lock is left.
     observer.batch_execute("UPDATE things SET value = 0").await.expect("a row");
 }
 
@@ -108,7 +108,7 @@ async fn panic_of_the_credentials_source_leaves_nothing() {
         })
         .build()
         .expect("good settings");
-    // Twice as often as there are connections.
+    // Twice as often as there are connections, so that a lost one would show.
     for _ in 0..4 {
         let error = acquire(&registry).await.unwrap_err();
         assert!(matches!(connect_error(&error), ConnectError::Other(_)), "{error:?}");

@@ -1,4 +1,4 @@
-//! What is said of a query that failed.
+//! How errors of queries are classified.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Accounts that may have fewer connections than the engine.
+//! Accounts whose connection limit is lower than that of the engine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ async fn failed_warm_up_is_not_repeated_at_each_acquire() {
         let mut session = acquire(&frugal).await.expect("a session");
         assert_answers(&mut session, number).await;
     }
-    // Those that there may be, and the few that were refused.
+    // Those that the account may have, and a few that were refused.
     assert!(proxy.accepted() < 20, "{}", proxy.accepted());
 }
 
@@ -63,7 +63,7 @@ async fn connection_that_the_server_still_counts_is_waited_for() {
     for number in 0..4 {
         let mut session = acquire(&lonely).await.expect("a session");
         assert_answers(&mut session, number).await;
-        // The connection is closed, while the server is still at its statement.
+        // The connection is closed while the server still runs its statement.
         let statement = session.batch_execute(SECOND);
         timeout(Duration::from_millis(5), statement).await.expect_err("it takes a second");
     }

@@ -1,4 +1,4 @@
-//! Networks in which packets vanish: nothing is refused, nothing is closed, nothing is answered.
+//! Networks that drop packets: nothing is refused, nothing is closed, nothing is answered.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::rig::{
 use crate::support::eventually;
 use crate::support::proxy::soon;
 
-/// Short enough to wait for, and long enough for a connection on a busy machine.
+/// A `connect_timeout` that is short enough to wait for, and long enough for connecting on a busy machine.
 const CONNECT: Duration = Duration::from_millis(2500);
 
 fn assert_took(took: Duration, at_least: Duration) {
@@ -46,7 +46,7 @@ async fn every_acquire_ends_within_acquire_timeout() {
     let status = &rig.registry.status().engines[0];
     assert_eq!((status.in_use, status.idle, status.waiting), (0, 0, 0));
     rig.proxy.heal().await;
-    // The rig's own acquires must not be in such a hurry.
+    // Acquired here, as the rig's own acquires must not have such a short time-out.
     let mut sessions = Vec::new();
     for _ in 0..2 {
         let acquire = rig.registry.session_by_key::<super::Backend>("default");
@@ -65,7 +65,7 @@ async fn dead_idle_connections_cost_one_check_timeout_each_and_no_error() {
     let check = Duration::from_millis(500);
     rig.warm().await;
     rig.proxy.lose_open();
-    // The network is back, but has forgotten these connections.
+    // The network works again, but data on these connections are still dropped.
     let started = Instant::now();
     let mut first = rig.session().await;
     assert_took(started.elapsed(), check);
@@ -110,7 +110,7 @@ async fn connection_that_dies_during_its_check_is_replaced() {
 
 #[tokio::test]
 async fn dropping_a_hanging_query_gives_its_connection_up() {
-    // None is checked when it is lent: one on which a query hangs must not come back at all.
+    // Connections are not checked when they are lent: one with a hanging query must not be returned to the pool.
     let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
     let (mut first, mut second) = (rig.session().await, rig.session().await);
     let limit = Duration::from_millis(300);
@@ -126,7 +126,7 @@ async fn dropping_a_hanging_query_gives_its_connection_up() {
 
 #[tokio::test]
 async fn dropping_a_long_query_frees_the_slot_immediately() {
-    // None is checked when it is lent: the next would have to wait for the end of that query.
+    // Connections are not checked when they are lent: the next borrower would have to wait for the end of that query.
     let unchecked = Duration::from_secs(600);
     let rig = Rig::new(|bind| bind.max_connections(1).check_idle_after(unchecked)).await;
     let mut session = rig.session().await;
@@ -163,7 +163,7 @@ async fn dropping_a_hanging_commit_gives_its_connection_up() {
     timeout(limit, transaction).await.expect_err("nobody answers the commit");
     drop(session);
     assert_took(started.elapsed(), limit);
-    // Nothing was committed, and once the network lets the server know, nothing is locked.
+    // Nothing was committed, and once the server learns that the connection is closed, no lock is left.
     rig.proxy.heal().await;
     rig.assert_whole().await;
     let mut observer = rig.observer().await;

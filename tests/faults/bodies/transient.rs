@@ -1,4 +1,4 @@
-//! Errors after which the same call may succeed a little later, and what they say.
+//! Transient errors, after which the same call may succeed a little later, and their texts.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres")
 }
 
-/// A bind of a fresh database with two things, and a connection past it.
+/// A registry with a new database that has two rows, and a connection outside the engine.
 async fn prepared(
     url: &str,
     settings: impl FnOnce(BindSettings) -> BindSettings,
@@ -42,7 +42,7 @@ fn assert_transient(error: &Error) {
     assert_names_bind(error);
 }
 
-/// Whoever reads it in a log has many binds.
+/// A log may have errors of many binds, so each one names its own.
 fn assert_names_bind(error: &Error) {
     let text = error.to_string();
     assert!(text.contains("bind `crm`"), "{text}");
@@ -64,7 +64,7 @@ async fn deadlock_victim_is_transient() {
     bump!(1, &mut one).await.expect("nobody has it");
     bump!(2, &mut two).await.expect("nobody has it");
     let outcomes = soon(async {
-        // The one that is not ended goes on only when the other has let go.
+        // The one that is not the victim continues only after the other has released its lock.
         let one = async {
             let outcome = bump!(2, &mut one).await;
             drop(one);
@@ -161,7 +161,7 @@ async fn refusal_of_a_read_only_server_is_transient() {
     let outcome = bump!(1, &registry).await;
     server.execute(&unlock);
     assert_transient(&outcome.expect_err("it is read-only"));
-    // Servers of tests may be ended by others once this is over.
+    // Another test may kill the server after this one.
     assert!(registry.close().await.is_complete());
 }
 

@@ -1,4 +1,4 @@
-//! What the engine does by itself to keep `min_idle` connections warm: live ones, until it is closed.
+//! The background maintenance that keeps `min_idle` live connections until the engine is closed.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::support::{eventually, sockets};
 async fn closing_during_a_warm_up_leaves_no_connection() {
     let mut rig = Rig::new(|bind| bind.max_connections(4).min_idle(2)).await;
     rig.alone().await;
-    // The first acquire starts the maintenance: both are held up in connecting.
+    // The first acquire starts the maintenance. Both of them hang while connecting.
     let gate = rig.proxy.hold_answers();
     let mut acquire = rig.registry.session_by_key::<Backend>("default");
     soon(async {
@@ -38,8 +38,8 @@ async fn closing_during_a_warm_up_leaves_no_connection() {
     eventually(|| Handle::current().metrics().num_alive_tasks() == 0).await;
 }
 
-/// Two connections are warm, and are looked after every tenth of a second. A busy machine may take its time for
-/// an answer.
+/// Keeps two connections warm and checks them every tenth of a second. The time-out of a check is generous, as the
+/// machine may be busy.
 fn two_warm(bind: BindSettings) -> BindSettings {
     bind.max_connections(3)
         .min_idle(2)
@@ -81,7 +81,7 @@ async fn silent_warm_connections_are_replaced_and_live_ones_kept() {
     drop(rig.session().await);
     eventually(|| rig.proxy.open() == 2 && idle(&rig.registry) == (0, 2)).await;
     let accepted = rig.proxy.accepted();
-    // Looked at again and again, they stay.
+    // Checked again and again, they are kept.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(rig.proxy.accepted(), accepted);
     rig.proxy.lose_open();

@@ -1,4 +1,4 @@
-//! What leaves nothing behind costs nothing: the next borrower has the same connection.
+//! Statements that leave no session state keep the connection as it is: the next borrower gets the same one.
 
 use diesel::prelude::*;
 use diesel::sql_query;

@@ -90,7 +90,7 @@ async fn user_variables_are_cleared() {
     assert_nothing_is_left(cases, "SELECT CAST(@who AS CHAR) AS value").await;
 }
 
-/// Nothing in what is sent shows what a trigger does.
+/// The text of the statement does not show what its trigger does.
 #[tokio::test]
 async fn variables_set_by_a_trigger_are_cleared_by_a_full_reset() {
     let mut rig = Rig::new(&SETUP).await;
@@ -133,7 +133,7 @@ async fn session_settings_equal_those_of_a_new_connection() {
     rig.finish();
 }
 
-/// It is for the next transaction only, and no variable shows it.
+/// `SET TRANSACTION` applies to the next transaction only, and no variable shows it.
 #[tokio::test]
 async fn characteristics_of_the_next_transaction_do_not_reach_the_next_borrower() {
     let cases: &[&[&str]] = &[
@@ -163,7 +163,7 @@ async fn current_database_is_restored() {
 #[tokio::test]
 async fn roles_are_reset() {
     let mut rig = Rig::new(&SETUP).await;
-    // Of the whole server, as is an account that may take the role.
+    // Roles and accounts belong to the whole server.
     for statement in [
         "CREATE OR REPLACE ROLE leftovers_clerk",
         "CREATE OR REPLACE USER leftovers@'%' IDENTIFIED BY 'sesame'",

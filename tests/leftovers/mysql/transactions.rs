@@ -1,10 +1,10 @@
-//! Transactions that a borrower leaves open, however it has spelled them.
+//! Transactions that a borrower leaves open, in every spelling.
 
 use diesel::prelude::*;
 
 use super::rig::{CREATE, Rig, session, t};
 
-/// Procedures that do what a statement does, where nothing in the text shows it.
+/// Procedures that begin and end transactions without a word of it in the statement that calls them.
 const PROCEDURES: [&str; 3] = [
     "CREATE PROCEDURE begins() START TRANSACTION",
     "CREATE PROCEDURE holds_back() SET autocommit = 0",
@@ -143,7 +143,7 @@ async fn transaction_continued_by_chain_or_savepoint_is_undone() {
     .await;
 }
 
-/// Without autocommit each statement begins a transaction, and no text shows it.
+/// Without autocommit, each statement begins a transaction without a word of it in the text.
 #[tokio::test]
 async fn transaction_begun_without_autocommit_is_undone() {
     let mut rig = Rig::new(&[CREATE]).await;

@@ -7,7 +7,7 @@ use registry_core::ResetOnReturn;
 
 use super::rig::{How, Rig, run, session};
 
-/// What makes a borrower receive a notification, and leave it.
+/// Ways to receive a notification and leave it unread.
 const LEAVE: [(&str, &[&str], &[&str]); 6] = [
     ("read from the socket", &["LISTEN acme"], &["SELECT 1"]),
     ("never read from the socket", &["LISTEN acme"], &[]),

@@ -1,4 +1,4 @@
-//! Prepared statements that are gone, or left, and what else a `DISCARD` takes along.
+//! Prepared statements that a borrower has dropped or left, and other state that `DISCARD` drops.
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -7,7 +7,7 @@ use registry_core::ResetOnReturn;
 
 use super::rig::{How, Rig, Session, run, seen, session};
 
-/// A query that Diesel keeps prepared under a name.
+/// A query that Diesel keeps as a named prepared statement.
 async fn seven(session: &mut Session) -> QueryResult<i64> {
     diesel::select(7_i64.into_sql::<BigInt>()).get_result(&mut **session).await
 }
@@ -56,7 +56,7 @@ async fn deallocate_all_does_not_affect_the_next_borrower() {
     rig.finish();
 }
 
-/// The borrower itself is told at the most once.
+/// The borrower itself gets at most one error.
 #[tokio::test]
 async fn session_stays_usable_after_deallocate_all() {
     let mut rig = Rig::new(&SETUP).await;
@@ -116,7 +116,7 @@ async fn prepared_statements_of_a_borrower_are_deallocated() {
     for lines in cases {
         let probe = "SELECT count(*)::text AS value FROM pg_prepared_statements WHERE name = 'q'";
         rig.nothing_is_left(&RESETS, |bind| bind, lines, probe).await;
-        // The name is free for the next borrower.
+        // The next borrower can use the name.
         rig.nothing_is_left(&RESETS, |bind| bind, lines, "PREPARE q AS SELECT 2").await;
     }
     rig.finish();

@@ -1,4 +1,4 @@
-//! Settings, roles, locks, cursors and names that a borrower leaves behind.
+//! Settings, roles, locks, cursors and channels that a borrower leaves behind.
 
 use registry_core::ResetOnReturn;
 use registry_core::settings::BindSettings;
@@ -7,7 +7,7 @@ use super::rig::Rig;
 
 const AUTO_AND_FULL: &[ResetOnReturn] = &[ResetOnReturn::Auto, ResetOnReturn::Full];
 
-/// A role, functions that do what a statement does, and a table to write to.
+/// A role, functions that change the session without a word of it in the statement, and a table to write to.
 const SETUP: [&str; 7] = [
     "DO $$ BEGIN CREATE ROLE leftovers_clerk; EXCEPTION WHEN duplicate_object OR unique_violation \
      THEN NULL; END $$",
@@ -21,7 +21,7 @@ const SETUP: [&str; 7] = [
     "CREATE SCHEMA other",
 ];
 
-/// A setting of nobody's is an empty text after a reset, and no more.
+/// After a reset, a custom setting is an empty text instead of unset.
 const TENANT: &str = "SELECT nullif(current_setting('app.tenant', true), '') AS value";
 
 async fn assert_nothing_is_left(cases: &[&[&str]], probe: &str) {
@@ -102,7 +102,7 @@ async fn custom_setting_made_inside_a_function_is_cleared() {
     .await;
 }
 
-/// Nothing in what is sent shows what a trigger does.
+/// The text of the statement does not show what its trigger does.
 #[tokio::test]
 async fn settings_made_by_a_trigger_are_cleared_by_a_full_reset() {
     let mut rig = Rig::new(&SETUP).await;
@@ -205,18 +205,18 @@ async fn session_locks_are_released_on_return() {
         &["SELECT hold()"],
         &["BEGIN; SELECT pg_advisory_lock(42); ROLLBACK"],
     ];
-    // Of this database's: other tests use the same server.
+    // Only locks in this database, as other tests use the same server.
     let probe = "SELECT count(*)::text AS value FROM pg_locks WHERE locktype = 'advisory' \
                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     assert_nothing_is_left(cases, probe).await;
 }
 
-/// `DISCARD ALL` does not undo these.
+/// State that `DISCARD ALL` does not undo.
 #[tokio::test]
 async fn state_that_outlives_a_reset_closes_its_connection() {
     let mut rig = Rig::new(&SETUP).await;
     rig.prepare("CREATE EXTENSION dblink").await;
-    // Of the whole server.
+    // Replication origins belong to the whole server.
     rig.prepare(
         "SELECT pg_replication_origin_create('leftovers') \
          WHERE pg_replication_origin_oid('leftovers') IS NULL",

@@ -1,4 +1,4 @@
-//! Temporary objects, which come before a table of the same name.
+//! Temporary objects, which shadow permanent ones of the same name.
 
 use registry_core::ResetOnReturn;
 

@@ -1,4 +1,4 @@
-//! Transactions that a borrower leaves open, however it has spelled them.
+//! Transactions that a borrower leaves open, in every spelling.
 
 use super::rig::{CREATE, Rig};
 
@@ -107,7 +107,7 @@ async fn transaction_continued_by_chain_or_savepoint_is_undone() {
     .await;
 }
 
-/// After an end of its own, a borrower has nothing open, and what it committed stays.
+/// A borrower that has ended its transaction leaves nothing open, and its committed rows stay.
 #[tokio::test]
 async fn committed_rows_of_a_borrower_stay() {
     let mut rig = Rig::new(&[CREATE]).await;

@@ -1,4 +1,4 @@
-//! What leaves nothing behind costs nothing: no other connection is opened for the next borrower.
+//! Statements that leave no session state keep the connection: no other one is opened for the next borrower.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 
 use super::rig::{CREATE, Rig, Session, seen, session, t};
 
-/// Each connection that is opened leaves a row.
+/// Counts the opened connections, each of which inserts a row.
 const OPENED: &str = "SELECT CAST(count(*) AS TEXT) AS value FROM opened";
 
 async fn assert_kept(rig: &mut Rig, what: &str, work: impl AsyncFn(&mut Session)) {

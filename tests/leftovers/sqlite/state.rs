@@ -92,7 +92,7 @@ async fn attached_databases_equal_those_of_a_new_connection() {
     ];
     let probe = "SELECT group_concat(name) AS value FROM pragma_database_list";
     assert_nothing_is_left(cases, probe).await;
-    // What `on_connect` has attached is there for everybody.
+    // Databases that `on_connect` attaches stay attached for every borrower.
     let mut rig = Rig::new(&SETUP).await;
     for detach in ["DETACH other", "/* x */ DETACH DATABASE other", "; detach other"] {
         rig.nothing_is_left(
@@ -142,7 +142,7 @@ async fn temporary_triggers_and_indexes_are_dropped() {
     assert_nothing_is_left(cases, probe).await;
 }
 
-/// Nothing of that shows in a statement.
+/// No statement shows what such a closure does.
 #[tokio::test]
 async fn state_left_by_spawn_blocking_is_cleared() {
     let mut rig = Rig::new(&SETUP).await;

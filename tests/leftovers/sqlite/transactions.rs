@@ -1,4 +1,4 @@
-//! Transactions that a borrower leaves open, however it has spelled them.
+//! Transactions that a borrower leaves open, in every spelling.
 
 use super::rig::{CREATE, Rig};
 

@@ -1,4 +1,4 @@
-//! What PostgreSQL and MariaDB have in common, and SQLite has not: a server that can refuse.
+//! Cases of PostgreSQL and MariaDB, which SQLite does not have: a server that can refuse connections.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ fn connect_error(error: &AcquireError) -> &ConnectError {
     }
 }
 
-/// A port on which nobody listens.
+/// A port without a listener.
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("its address").port()
@@ -125,14 +125,17 @@ async fn timed_out_acquire_has_the_last_connect_error_as_its_source() {
     let bind = BindSettings::new(format!("postgres://app@127.0.0.1:{port}/app")).max_connections(1);
     let registry = Registry::builder().bind("default", bind).build().expect("good settings");
     registry.session_by_key::<Postgres>("default").await.expect_err("nobody listens");
-    // Now somebody listens, and never answers: who connects has the only permit.
+    // From now on the port accepts connections and never answers, so the caller that connects keeps the only permit.
     let _silent = std::net::TcpListener::bind(("127.0.0.1", port)).expect("the same port");
     let mut connecting = registry.session_by_key::<Postgres>("default");
     assert!(futures_util::poll!(&mut connecting).is_pending());
     let waiting = registry.session_by_key::<Postgres>("default");
     let error = waiting.within(Duration::from_millis(50)).await.expect_err("none is free");
     let causes = causes(&error);
-    assert!(causes[0].starts_with("bind `default`: no session within 50ms: "), "{causes:?}");
+    assert!(
+        causes[0].starts_with("bind `default`: timed out after 50ms waiting for a connection: "),
+        "{causes:?}"
+    );
     assert_eq!(causes[1], "the server cannot be reached");
     assert!(causes[2].contains("Connection refused"), "{causes:?}");
 }
@@ -147,7 +150,7 @@ async fn statement_timeout_ends_a_long_statement() {
         let registry = Registry::builder().bind("default", bind).build().expect("good settings");
         let mut session = registry.session_by_key::<C>("default").await.expect("a session");
         let started = Instant::now();
-        // MariaDB and MySQL differ in whether a sleep that is cut short is an error.
+        // MariaDB and MySQL differ in whether an interrupted sleep is an error.
         let _ = sql_query(sleep).execute(&mut *session).await;
         assert!(started.elapsed() < Duration::from_secs(5));
     }

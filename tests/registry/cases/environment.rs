@@ -1,11 +1,11 @@
-//! Settings of a program's own, and the environment of a real process.
+//! Settings as part of an application's own settings, and the environment of a real process.
 
 use std::process::Command;
 
 use registry_core::{Registry, Settings};
 use serde::Deserialize;
 
-/// The settings of an application, of which the databases are a part.
+/// The settings of an application, which include those of its databases.
 #[derive(Deserialize)]
 struct App {
     port: u16,
@@ -56,10 +56,10 @@ fn settings_deserialize_as_part_of_the_applications_own() {
     assert!(!format!("{engine:?} {}", engine.url()).contains("hunter2"));
 }
 
-/// Says in which process the test below is the inner one.
+/// The variable that tells the test below that it is run in the inner process.
 const INNER: &str = "REGISTRY_TEST_INNER_SETTINGS";
 
-/// Does nothing by itself: the test below runs it in a process whose environment is its own.
+/// Does nothing when it is run directly: the tests below run it in an inner process with another environment.
 #[test]
 fn inner_process_prints_the_settings_of_its_environment() {
     let Ok(file) = std::env::var(INNER) else { return };
@@ -76,7 +76,7 @@ fn inner_process_prints_the_settings_of_its_environment() {
     }
 }
 
-/// What it sees of these variables.
+/// The settings that the inner process sees with these variables.
 fn seen(file: &str, variables: &[(&str, &str)]) -> Vec<String> {
     let output = Command::new(std::env::current_exe().expect("this test binary"))
         .args([

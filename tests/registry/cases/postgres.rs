@@ -1,4 +1,4 @@
-//! What is particular to PostgreSQL.
+//! Cases of PostgreSQL alone.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -51,7 +51,7 @@ async fn full_reset_keeps_only_the_connection_and_its_prepared_statements() {
     }
     let one = || diesel::select(1_i32.into_sql::<diesel::sql_types::Integer>());
     assert_eq!(one().get_result::<i32>(&mut session).await, Ok(1));
-    // Not with the others: they are one transaction.
+    // In a batch of its own: a batch is one transaction, to which the setting would not apply.
     let writable = "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE";
     session.batch_execute(writable).await.expect("it is allowed");
     session
@@ -106,7 +106,7 @@ async fn statements_stay_prepared_unless_the_cache_is_off() {
             let one = diesel::select(1_i32.into_sql::<diesel::sql_types::Integer>());
             assert_eq!(one.get_result::<i32>(&mut session).await, Ok(1));
         }
-        // Those of the catalog are none of Diesel's.
+        // Statements on the catalog are not prepared by Diesel.
         let kept = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT $1%'";
         assert_eq!(word(&mut session, kept).await, if is_on { "1" } else { "0" });
     }

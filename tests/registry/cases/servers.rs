@@ -1,4 +1,4 @@
-//! What PostgreSQL and MariaDB have in common, and SQLite has not: a server that ends connections.
+//! Cases of PostgreSQL and MariaDB, which SQLite does not have: a server that closes connections.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ struct Id {
 const POSTGRES: &str = "SELECT CAST(pg_backend_pid() AS BIGINT) AS id";
 const MYSQL: &str = "SELECT CAST(CONNECTION_ID() AS SIGNED) AS id";
 
-/// Asks which connection of the server this is.
+/// The server's id of a connection.
 trait WhoAmI: Backend {
     fn who_am_i(session: &mut Session<ByKey<Self>>) -> impl Future<Output = QueryResult<i64>>;
     fn end(id: i64) -> String;
@@ -53,7 +53,7 @@ async fn session<C: WhoAmI>(registry: &Registry) -> Session<ByKey<C>> {
     registry.session_by_key::<C>("default").await.expect("a session")
 }
 
-/// Ends the only connection of a registry with these options, which is idle, and waits for that.
+/// Terminates the only connection of a registry, which is idle, and waits until it has ended.
 async fn ended<C: WhoAmI>(options: impl Fn(BindSettings) -> BindSettings) -> (Registry, i64) {
     let url = C::url();
     let registry = registry(options(BindSettings::new(url.as_str()).max_connections(1)));
@@ -61,7 +61,7 @@ async fn ended<C: WhoAmI>(options: impl Fn(BindSettings) -> BindSettings) -> (Re
     let other = self::registry(BindSettings::new(url));
     let mut other = session::<C>(&other).await;
     other.batch_execute(&C::end(id)).await.expect("it may be ended");
-    // The news is on its way to this process.
+    // Waits until this process has received the close.
     tokio::time::sleep(Duration::from_millis(100)).await;
     (registry, id)
 }
@@ -85,7 +85,7 @@ async fn recently_used_connection_is_lent_without_a_check() {
     let mut first = session::<Mysql>(&registry).await;
     Mysql::who_am_i(&mut first).await.expect_err("nobody has asked whether it works");
     drop(first);
-    // That it does not is known now: it must not go round and round.
+    // The connection is now known to be dead, so the engine must not check it again and again.
     let mut second = session::<Mysql>(&registry).await;
     Mysql::who_am_i(&mut second).await.expect("another connection");
 }
@@ -109,7 +109,7 @@ async fn health_check_always_asks_the_server() {
     assert!(registry.check(limit).await.is_ok(), "by another connection");
 }
 
-/// Listens on `::1` for a server that listens on `127.0.0.1`, and returns the port.
+/// Forwards a port of `::1` to a server that listens on `127.0.0.1`, and returns the port.
 async fn listen_on_ipv6(server: u16) -> u16 {
     let listener = tokio::net::TcpListener::bind("[::1]:0");
     let listener = listener.await.expect("this test needs the loopback address of IPv6, ::1");

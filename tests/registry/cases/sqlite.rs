@@ -1,4 +1,4 @@
-//! What is particular to SQLite.
+//! Cases of SQLite alone.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ async fn in_memory_database_is_shared_by_all_sessions() {
         drop(session);
         let mut session = registry.session_for::<Model>().await.expect("a session");
         session.batch_execute("INSERT INTO t VALUES (1)").await.expect("the same database");
-        // Its only connection cannot be replaced, so an open transaction is rolled back.
+        // The only connection is the database and cannot be replaced, so an open transaction is rolled back.
         let cut = diesel_async::AsyncConnection::transaction(&mut session, async |session| {
             session.batch_execute("INSERT INTO t VALUES (2)").await?;
             std::future::pending::<diesel::QueryResult<()>>().await
@@ -144,7 +144,7 @@ async fn in_memory_database_survives_an_abandoned_acquire() {
         let mut acquire = registry.session_for::<Model>();
         let _ = futures_util::poll!(&mut acquire);
         drop(acquire);
-        // A check, cut short too.
+        // A health check that is cancelled too.
         let mut check = Box::pin(registry.check(Duration::from_secs(1)));
         let _ = futures_util::poll!(&mut check);
         drop(check);

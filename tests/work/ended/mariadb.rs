@@ -118,7 +118,7 @@ async fn ddl_in_a_transaction_of_several_databases_is_reported_per_database() {
 #[tokio::test]
 async fn cancelled_ddl_may_have_ended_the_transaction() {
     let registry = registry().await;
-    // Somebody else has the table, so that it waits.
+    // Another session has locked the table, so that the statement waits.
     let mut other = registry.session::<My>().await.expect("a session");
     other.batch_execute("LOCK TABLES scratch WRITE").await.expect("locked");
     let mut work = registry.begin();
@@ -153,7 +153,7 @@ async fn savepoints_of_the_program_survive_the_status_queries() {
     let kept = my_items::table.select(my_items::id).load::<i32>(&registry).await.expect("rows");
     assert_eq!(kept, [1]);
 
-    // And what ends the transaction is found out all the same.
+    // An end of the transaction is noticed all the same.
     let mut work = registry.begin();
     add_all(&mut work, 11).await.expect("rows");
     let session = work.session::<My>().await.expect("a session");
@@ -169,7 +169,7 @@ async fn savepoints_of_the_program_survive_the_status_queries() {
     assert!(matches!(outcome(&work.commit().await.unwrap_err(), "my"), Outcome::Ended));
 }
 
-/// Where the engine has no eyes on a connection, it asks.
+/// Where an instrumentation of the program replaces the engine's, the engine asks the server instead.
 #[tokio::test]
 async fn instrumentation_of_the_program_hides_no_end() {
     use diesel_async::AsyncConnection;
@@ -199,7 +199,7 @@ async fn instrumentation_of_the_program_hides_no_end() {
     assert!(ended.unwrap_err().to_string().contains("may be committed"));
 }
 
-/// Another transaction is open by then, so that only the mark in the first one tells of its end.
+/// Another transaction is open afterwards, so only the engine's mark in the first one shows that it has ended.
 #[tokio::test]
 async fn batch_that_ends_a_transaction_and_sets_savepoints_in_another_is_noticed() {
     const BATCHES: [&str; 3] = [
@@ -216,7 +216,7 @@ async fn batch_that_ends_a_transaction_and_sets_savepoints_in_another_is_noticed
             let session = work.session::<My>().await.expect("a session");
             session.batch_execute(batch).await.expect(batch);
             if is_used_again {
-                // It need not be known yet.
+                // The end may not have been noticed yet.
                 drop(work.session::<My>().await);
             }
             let error = work.rollback().await.expect_err(batch);

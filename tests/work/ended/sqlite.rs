@@ -39,7 +39,7 @@ async fn rollback_by_sqlite_is_reported_as_a_rollback() {
     assert!(matches!(error, WorkError::RolledBack { key } if key == "lite"), "{error}");
     let error = work.commit().await.unwrap_err();
     assert!(error.is_rolled_back(), "{error}");
-    // The transaction of a session is no more committed than that.
+    // The same for a transaction of a session.
     let mut session = registry.session::<Lite>().await.expect("a session");
     let outcome = session
         .transaction(async |session| {
@@ -54,7 +54,7 @@ async fn rollback_by_sqlite_is_reported_as_a_rollback() {
     assert_eq!(notes::table.count().get_result::<i64>(&registry).await.expect("a count"), 0);
 }
 
-/// Each of them would be stored at once, and the work be run again.
+/// Each later statement would be stored immediately, and the retried work would store it again.
 #[tokio::test]
 async fn statements_after_a_rollback_by_sqlite_store_nothing() {
     use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,17 +1,21 @@
-//! The types of Diesel, and what stands in their arguments.
+//! The allowlist of types that hide no table.
+//!
+//! A type is transparent if it writes only what its arguments write, and constant words: each table in its SQL is
+//! then in its name. A type that is not listed here could contain a box, and is taken for one. That costs time, as
+//! its SQL is read, but lets no table through.
 
-/// What the arguments of a type are.
+/// What the arguments of a type stand for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arguments {
-    /// Those of a type that writes them out as they are.
-    TypeCoverage,
-    /// None of them can have a table in it: they are values, or say what kind a value is.
+    /// Parts of the query, which can have tables.
+    Parts,
+    /// Values, or the SQL types of values: none of them is a table in the query.
     Values,
-    /// So it is with the first one alone.
+    /// The first one is such a value, the others are parts.
     FirstIsValue,
-    /// So it is with all but the first one.
+    /// The first one is a part, the others are such values.
     RestAreValues,
-    /// A type that `diesel::alias!` has made, whose table is not in its name.
+    /// A type that `diesel::alias!` has made. Its name does not have the table.
     Alias,
     /// Such a type, and a column of its table.
     AliasedField,
@@ -32,24 +36,23 @@ pub(super) fn arguments_of(path: &str) -> Arguments {
         "diesel::query_source::aliasing::alias::Alias" => Arguments::Alias,
         "diesel::query_source::aliasing::aliased_field::AliasedField" => Arguments::AliasedField,
         _ if [BOUND_TO, BOUND_TO_QUERY].contains(&path) => Arguments::RestAreValues,
-        _ => Arguments::TypeCoverage,
+        _ => Arguments::Parts,
     }
 }
 
-// Types of this crate that are about another query.
+// Types of this crate that contain or stand for another query. A unit test compares the paths with the types.
 const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
-const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
-const CAPTURED_STATEMENT: &str = "registry_core::query::execute::upsert::Gathered";
+pub(super) const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
+const CAPTURED_STATEMENT: &str = "registry_core::query::execute::batch_upsert::CapturedStatement";
 
-/// Whether a type of that path writes nothing but what its arguments write, and words of its own or of the
-/// program's. Any other is held to be a box.
+/// Whether a type of that path hides no table.
 pub(super) fn is_transparent(path: &str) -> bool {
     match path.split_once("::") {
         None => is_primitive(path),
         Some(("diesel", rest)) => {
-            TRANSPARENT_DIESEL_TYPES.iter().any(|of| match of.strip_suffix('*') {
+            TRANSPARENT_DIESEL_TYPES.iter().any(|listed| match listed.strip_suffix('*') {
                 Some(module) => rest.starts_with(module),
-                None => rest == *of,
+                None => rest == *listed,
             })
         }
         Some(_) => {
@@ -66,15 +69,15 @@ pub(super) fn is_transparent(path: &str) -> bool {
     }
 }
 
-/// A function that `define_sql_function!` has declared, such as `app::lower_utils::lower`: it writes its name and
-/// its arguments.
+/// Whether the path is of a function that `define_sql_function!` has declared, such as `app::lower_utils::lower`. It
+/// writes its name and its arguments.
 fn is_sql_function(path: &str) -> bool {
     let mut from_end = path.rsplit("::");
     let name = from_end.next();
     name.is_some() && from_end.next().and_then(|module| module.strip_suffix("_utils")) == name
 }
 
-/// A number, or a word of the language. Not `dyn`, `fn` or `impl`.
+/// Whether the word is a number or a primitive type. `dyn`, `fn` and `impl` are not.
 fn is_primitive(word: &str) -> bool {
     word.as_bytes()[0].is_ascii_digit()
         || matches!(
@@ -102,8 +105,10 @@ fn is_primitive(word: &str) -> bool {
         )
 }
 
-/// Diesel's types that have no box in them: modules (`*`), and types whose modules have others as well.
-/// The text of `sql_query` and `sql` is the program's own.
+/// The types of Diesel that contain no box, without `diesel::`: whole modules (`*`), and single types of modules that
+/// have others as well.
+///
+/// The text of `sql_query` and `sql` can name any table. It is the program's own text, and is not checked.
 const TRANSPARENT_DIESEL_TYPES: &[&str] = &[
     "expression::array_comparison::*",
     "expression::assume_not_null::*",
@@ -170,3 +175,20 @@ const TRANSPARENT_DIESEL_TYPES: &[&str] = &[
     "sqlite::types::*",
     "upsert::*",
 ];
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use std::any::type_name;
+
+    use super::*;
+    use crate::query::bound_to::{BoundTo, BoundToQuery};
+    use crate::query::execute::batch_upsert::CapturedStatement;
+
+    #[test]
+    fn the_paths_of_types_of_this_crate_are_right() {
+        let path_of = |name: &'static str| name.split('<').next();
+        assert_eq!(path_of(type_name::<BoundTo<(), ()>>()), Some(BOUND_TO));
+        assert_eq!(path_of(type_name::<BoundToQuery<(), ()>>()), Some(BOUND_TO_QUERY));
+        assert_eq!(path_of(type_name::<CapturedStatement<()>>()), Some(CAPTURED_STATEMENT));
+    }
+}

@@ -6,9 +6,9 @@ use diesel::result::Error as DieselError;
 
 use crate::settings::BindKey;
 
-/// A query was not sent, as a part of it belongs to another database.
+/// A query was refused and not sent, because one of its tables belongs to another bind.
 ///
-/// It is what Diesel's `QueryBuilderError` has in it:
+/// It is the cause in Diesel's `QueryBuilderError`:
 ///
 /// ```
 /// use registry_core::query::HiddenTable;
@@ -23,15 +23,16 @@ use crate::settings::BindKey;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HiddenTable {
-    /// The bind of the query.
+    /// The key of the query's bind.
     pub key: String,
-    /// `table`.
+    /// What kind of item was found: `table`.
     pub noun: &'static str,
-    /// Its name in the database.
+    /// The name of the table in SQL.
     pub name: String,
-    /// The bind that it belongs to.
+    /// The key of the bind that the table belongs to.
     pub other: BindKey,
-    /// The path of its module in the program, if the bind of the query has a table of that name as well.
+    /// The Rust path of the table's module, if the query's bind has a table of the same name, so that the name alone
+    /// would not say which one is meant.
     pub path: Option<&'static str>,
 }
 

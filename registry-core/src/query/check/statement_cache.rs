@@ -1,4 +1,7 @@
-//! Statements that have been checked and were right.
+//! Statements that have passed the check, for types of query whose result depends on the SQL.
+//!
+//! There can be any number of statements, so the cache has a fixed size. It is direct-mapped: a statement has one
+//! slot, given by its hash, and replaces the statement in there.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Mutex, PoisonError};
@@ -7,38 +10,45 @@ use super::hidden_table::HiddenTable;
 use super::type_cache::QueryType;
 use crate::sql::Dialect;
 
-/// How many statements are remembered, and up to which length: that is four megabytes.
-const STATEMENTS: usize = 1024;
-const LONGEST: usize = 4096;
+/// How many statements are remembered.
+const SLOTS: usize = 1024;
 
-/// A statement of a type of queries, of which its SQL said that it is right.
+/// The length in bytes up to which a statement is remembered. With [`SLOTS`], the cache has at most four megabytes of
+/// SQL.
+const MAX_LENGTH: usize = 4096;
+
+/// A statement that has passed the check.
 #[derive(Debug)]
-struct Statement {
-    kind: QueryType,
+struct PassedStatement {
+    query_type: QueryType,
     dialect: Dialect,
     sql: Box<str>,
 }
 
-static SEEN: [Mutex<Option<Statement>>; STATEMENTS] = [const { Mutex::new(None) }; STATEMENTS];
+static PASSED: [Mutex<Option<PassedStatement>>; SLOTS] = [const { Mutex::new(None) }; SLOTS];
 
-/// Looks at a statement with `look`, unless it was looked at before and was right.
+/// Checks a statement with `check`, unless it is remembered as one that has passed.
+///
+/// The slot is locked during the check. A second thread with the same statement waits for the result and does not
+/// check it again.
 pub(super) fn check_statement_once(
-    kind: QueryType,
+    query_type: QueryType,
     dialect: Dialect,
     sql: String,
-    look: impl FnOnce(&str) -> Result<(), HiddenTable>,
+    check: impl FnOnce(&str) -> Result<(), HiddenTable>,
 ) -> Result<(), HiddenTable> {
-    if sql.len() > LONGEST {
-        return look(&sql);
+    if sql.len() > MAX_LENGTH {
+        return check(&sql);
     }
-    let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one((sql.as_str(), kind.key));
-    let place = &SEEN[hash as usize % STATEMENTS];
-    let mut seen = place.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_same =
-        |seen: &Statement| seen.kind.is(kind) && seen.dialect == dialect && *seen.sql == *sql;
-    if !seen.as_ref().is_some_and(is_same) {
-        look(&sql)?;
-        *seen = Some(Statement { kind, dialect, sql: sql.into() });
+    let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one((sql.as_str(), query_type.key));
+    let slot = &PASSED[hash as usize % SLOTS];
+    let mut passed = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_same = |passed: &PassedStatement| {
+        passed.query_type.is_same(query_type) && passed.dialect == dialect && *passed.sql == *sql
+    };
+    if !passed.as_ref().is_some_and(is_same) {
+        check(&sql)?;
+        *passed = Some(PassedStatement { query_type, dialect, sql: sql.into() });
     }
     Ok(())
 }
@@ -47,44 +57,30 @@ pub(super) fn check_statement_once(
 mod tests {
     use std::cell::Cell;
 
+    use super::super::type_cache::tests::{hidden_table, query_type};
     use super::*;
-    use crate::settings::BindKey;
-
-    fn kind(type_name: &'static str, code: usize) -> QueryType {
-        QueryType { type_name, code, key: "default" }
-    }
-
-    fn wrong() -> HiddenTable {
-        HiddenTable {
-            key: String::new(),
-            noun: "table",
-            name: String::new(),
-            other: BindKey::DEFAULT,
-            path: None,
-        }
-    }
 
     #[test]
-    fn a_statement_that_is_right_is_looked_at_once() {
-        let looks = Cell::new(0);
-        let look = |kind, sql: &str, is_right: bool| {
-            check_statement_once(kind, Dialect::Sqlite, sql.to_owned(), |_| {
-                looks.set(looks.get() + 1);
-                if is_right { Ok(()) } else { Err(wrong()) }
+    fn a_statement_that_has_passed_is_not_checked_again() {
+        let checks = Cell::new(0);
+        let check = |query_type, sql: &str, passes: bool| {
+            check_statement_once(query_type, Dialect::Sqlite, sql.to_owned(), |_| {
+                checks.set(checks.get() + 1);
+                if passes { Ok(()) } else { Err(hidden_table()) }
             })
         };
-        let one = kind("looked at", 0);
-        assert!(look(one, "SELECT 1", true).is_ok());
-        assert!(look(one, "SELECT 1", true).is_ok());
-        assert_eq!(looks.get(), 1);
-        // Of another type, or another text.
-        assert!(look(kind("looked at", 1), "SELECT 1", false).is_err());
-        assert!(look(one, "SELECT 2", false).is_err());
-        assert!(look(one, "SELECT 2", false).is_err());
-        assert_eq!(looks.get(), 4);
-        // What is long is not remembered.
-        let long = "x".repeat(LONGEST + 1);
-        assert!(look(one, &long, true).is_ok());
-        assert!(look(one, &long, false).is_err());
+        let one = query_type("checked statements", 0);
+        assert!(check(one, "SELECT 1", true).is_ok());
+        assert!(check(one, "SELECT 1", true).is_ok());
+        assert_eq!(checks.get(), 1);
+        // Of another type, or with another text.
+        assert!(check(query_type("checked statements", 1), "SELECT 1", false).is_err());
+        assert!(check(one, "SELECT 2", false).is_err());
+        assert!(check(one, "SELECT 2", false).is_err());
+        assert_eq!(checks.get(), 4);
+        // A long statement is not remembered.
+        let long = "x".repeat(MAX_LENGTH + 1);
+        assert!(check(one, &long, true).is_ok());
+        assert!(check(one, &long, false).is_err());
     }
 }

@@ -1,4 +1,7 @@
-//! Inserts of many rows for SQLite, one statement for each row.
+//! Inserts of many rows for SQLite, with one statement for each row.
+//!
+//! SQLite has no `DEFAULT` in a list of values. So Diesel cannot write one `INSERT` for rows that leave out different
+//! columns, and its own connection to SQLite sends one statement for each row as well.
 
 use diesel::query_builder::{BatchInsert, InsertStatement, QueryFragment, ValuesClause};
 use diesel::sqlite::Sqlite as Dialect;
@@ -12,11 +15,10 @@ use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
 use crate::query::erased::ErasedQuery;
 
-/// How a command is run: as one statement for each row, all or none of them.
+/// The command is sent as one statement for each row, in a transaction.
 #[derive(Debug)]
 pub struct StatementPerRow(());
 
-// Diesel does the same for its own connection to SQLite.
 impl<'q, V, T, Id, Op, const STATIC: bool> Execute<'q, Sqlite, StatementPerRow>
     for InsertStatement<T, BatchInsert<Vec<ValuesClause<V, T>>, T, Id, STATIC>, Op>
 where
@@ -45,8 +47,8 @@ where
 }
 
 impl Command<Sqlite> for Vec<ErasedQuery<'_, Dialect, ()>> {
-    fn pass(&self, check: Check) -> QueryResult<()> {
-        self.iter().try_for_each(|row| check.look_at(row))
+    fn check(&self, check: Check) -> QueryResult<()> {
+        self.iter().try_for_each(|row| check.check_query(row))
     }
 
     fn split_for_retry(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {

@@ -1,7 +1,7 @@
-//! Upserts of many rows for SQLite.
+//! Upserts of many rows for SQLite, with a single statement.
 //!
-//! SQLite has them, but Diesel writes their SQL only for connections of its own kind, and the type of such a
-//! statement is private. So it is run on a connection that sends nothing and keeps what it is given.
+//! Diesel builds their SQL only for its own, synchronous connections, and the type of such a statement is
+//! private. So it is run on a [`CapturingConnection`], which sends nothing and keeps the SQL and the values.
 
 use std::error::Error;
 use std::fmt;
@@ -30,10 +30,10 @@ use crate::backend::Sqlite;
 use crate::query::bound_to::BoundTo;
 use crate::query::erased::ErasedQuery;
 
-/// How a command is run: as the one statement that Diesel would give its own connections.
+/// The command is an upsert of many rows, sent as the statement that Diesel would send on its own connection.
 ///
-/// Diesel implements `RunQueryDsl` for a pair with this `O` only if many rows are inserted, and of all inserts
-/// only upserts can be filtered.
+/// The bounds of the implementation admit no other query. Diesel implements `RunQueryDsl` for a pair with this `O`
+/// only if many rows are inserted, and of all inserts, only upserts implement `FilterDsl`.
 #[derive(Debug)]
 pub struct DieselUpsert<O>(PhantomData<fn() -> O>);
 
@@ -56,7 +56,6 @@ where
     }
 }
 
-/// The same of what was told where it belongs.
 impl<'q, Q, B, O> Execute<'q, Sqlite, InBoundTo<DieselUpsert<O>>> for BoundTo<Q, B>
 where
     Q: Execute<'q, Sqlite, DieselUpsert<O>>,
@@ -71,8 +70,8 @@ where
 type Values =
     <<Dialect as Backend>::BindCollector<'static> as MoveableBindCollector<Dialect>>::BindData;
 
-/// What was gathered of a query `Q`, whose type shows its tables.
-struct CapturedStatement<Q> {
+/// The statement that was captured of a query `Q`. It keeps the type `Q` in its name, for the check of tables.
+pub(in crate::query) struct CapturedStatement<Q> {
     query: Result<CollectedQuery<Values>, Arc<DieselError>>,
     of: PhantomData<fn() -> Q>,
 }
@@ -88,7 +87,7 @@ impl<Q> QueryFragment<Dialect> for CapturedStatement<Q> {
     }
 }
 
-/// The statement cannot be written: as a rule, a value cannot be one of its SQL type.
+/// The statement cannot be built, mostly because a value is not valid for its SQL type.
 #[derive(Debug)]
 struct SqlBuildError(Arc<DieselError>);
 
@@ -104,13 +103,13 @@ impl Error for SqlBuildError {
     }
 }
 
-/// A connection to nothing, which keeps the last statement that it is given.
+/// A connection to no database, which keeps the last statement that is run on it.
 #[derive(Default)]
 #[expect(missing_debug_implementations, reason = "a name for bounds, never seen")]
 pub struct CapturingConnection {
     statement: Option<CollectedQuery<Values>>,
     transactions: AnsiTransactionManager,
-    /// None.
+    /// Always `None`: it is here because `instrumentation` returns a reference.
     instrumentation: Option<Box<dyn Instrumentation>>,
 }
 
@@ -127,7 +126,9 @@ impl Connection for CapturingConnection {
     type TransactionManager = AnsiTransactionManager;
 
     fn establish(_: &str) -> ConnectionResult<Self> {
-        Err(ConnectionError::BadConnection("it is no connection".to_owned()))
+        Err(ConnectionError::BadConnection(
+            "a connection to no database cannot be established".to_owned(),
+        ))
     }
 
     fn execute_returning_count<T>(&mut self, source: &T) -> QueryResult<usize>
@@ -140,7 +141,7 @@ impl Connection for CapturingConnection {
         let mut values = <Dialect as Backend>::BindCollector::default();
         source.collect_binds(&mut values, &mut (), &Dialect)?;
         let is_safe_to_cache = source.is_safe_to_cache_prepared(&Dialect)?;
-        // Diesel writes a query without rows where there are no rows to insert.
+        // If there are no rows to insert, Diesel runs a `SELECT` without rows instead.
         self.statement = (!sql.starts_with("SELECT"))
             .then(|| CollectedQuery::new(sql, is_safe_to_cache, values.moveable()));
         Ok(0)

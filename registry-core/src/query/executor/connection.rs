@@ -1,5 +1,4 @@
-//! Queries on a bare connection, of which nothing is checked.
-#![cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+//! Queries on a bare connection. They are not checked, since the bind of the connection is not known.
 
 use std::future::{Ready, ready};
 use std::panic::Location;
@@ -10,7 +9,7 @@ use super::{ConnectsTo, Executor, Lender};
 use crate::backend;
 use crate::query::routing::RouteMarker;
 
-/// The bind of a connection, of which nothing is known.
+/// The bind of a connection whose bind is not known, and the marker of the queries that are run on it.
 #[derive(Debug)]
 pub struct Unchecked(());
 

@@ -1,8 +1,9 @@
-//! Queries on a registry or a tenant, each on a session that is acquired for it.
+//! Queries on a registry or a tenant: a session is acquired for each, and returned after it.
 
 use std::panic::Location;
 
-use super::{Executor, Lender, outside_transaction};
+use super::transaction_warning::warn_if_outside_transaction;
+use super::{Executor, Lender};
 use crate::bind::Bind;
 use crate::engine::AcquireError;
 use crate::error::Error;
@@ -31,7 +32,7 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
     const KEEPS_LOCKS: bool = false;
 
     fn lease(self, at: &'static Location<'static>) -> Acquire<'r, B> {
-        outside_transaction::look::<B>(self, at);
+        warn_if_outside_transaction::<B>(self, at);
         self.session::<B>().for_query()
     }
 
@@ -61,7 +62,7 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
     const KEEPS_LOCKS: bool = false;
 
     fn lease(self, at: &'static Location<'static>) -> Acquire<'t, B> {
-        outside_transaction::look::<B>(self.registry(), at);
+        warn_if_outside_transaction::<B>(self.registry(), at);
         self.session::<B>().for_query()
     }
 

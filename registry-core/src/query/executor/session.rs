@@ -1,4 +1,4 @@
-//! Queries on a session of their bind.
+//! Queries on a session of their bind, and on a session by key.
 
 use std::future::{Ready, ready};
 use std::panic::Location;
@@ -31,14 +31,15 @@ impl<S: Bind, B: RunsOnSessionOf<S>> Lender<B> for &mut Session<S> {
 
     const TELLS_MORE: bool = false;
 
-    const KEY: Option<&'static str> = known::<S>();
+    const KEY: Option<&'static str> = checked_key::<S>();
 
     fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
         ready(Ok(self))
     }
 }
 
-/// The key of a bind, unless it is that of a session by key: what is run there is not checked.
-const fn known<B: Bind>() -> Option<&'static str> {
+/// The key of the bind that queries are checked for. A session by key ([`ByKey`](crate::ByKey)) has the empty key, as
+/// its bind is known only at run time, and its queries are not checked.
+const fn checked_key<B: Bind>() -> Option<&'static str> {
     if has_key::<B>() { Some(B::KEY) } else { None }
 }

@@ -1,8 +1,8 @@
-//! Asking Diesel what a `UNION`, an `INTERSECT` or an `EXCEPT` combines.
+//! Which queries a `UNION`, an `INTERSECT` or an `EXCEPT` combines: found by putting a probe in place of the backend.
 //!
-//! Diesel's type for them is private. But Diesel can build their SQL for a backend if it can build that of each
-//! part, and a backend may say how a select is built for it. So a [`ProbeBackend`] stands in the place of a backend,
-//! and whether a select can be built for it is the answer. NeverBuilt is ever built.
+//! Diesel's type for them is private. But Diesel can build its SQL for a backend if it can build the SQL of each part
+//! (`QueryFragment<DB>`), and a backend may define how the SQL of a select is built. So [`ProbeBackend`] defines that
+//! a select can be built exactly if it has the property that is looked for. No SQL is ever built for it.
 
 use std::marker::PhantomData;
 
@@ -24,86 +24,95 @@ use super::from_clause::{AllEqual, BoundSource};
 use super::route::{ByTable, LocksNothing};
 use super::source_probe::WhereClauseIn;
 
-/// A combination of queries whose tables, in FROM and in WHERE, are all in the database `B`.
+/// A combination of queries whose tables, in `FROM` and in `WHERE`, all belong to the bind `B`.
 pub trait CombinationIn<B> {}
 
-impl<Q: QueryFragment<ProbeBackend<ProbeTables<B>>>, B: 'static> CombinationIn<B> for Q {}
+impl<Q: QueryFragment<ProbeBackend<OnlyTablesIn<B>>>, B: 'static> CombinationIn<B> for Q {}
 
-/// A combination of queries none of which locks its rows.
+/// A combination of queries of which none locks its rows.
 pub trait CombinationWithoutLocks {}
 
-impl<Q: QueryFragment<ProbeBackend<ProbeLocks>>> CombinationWithoutLocks for Q {}
+impl<Q: QueryFragment<ProbeBackend<NoRowLocks>>> CombinationWithoutLocks for Q {}
 
-/// A query without a table of its own that selects nothing but subqueries on the database `B`, and what
-/// combines them.
+/// A query without a table of its own that selects nothing but subqueries on the bind `B` and operators on them, as
+/// in `select(exists(..))`.
 pub trait SelectListIn<B> {}
 
 impl<S, D, W, O, L, G, H, LC, E, B> SelectListIn<B>
     for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
 where
     S: SelectClauseExpression<NoFromClause, Selection = E>,
-    E: QueryFragment<ProbeBackend<ProbeTables<B>>>,
+    E: QueryFragment<ProbeBackend<OnlyTablesIn<B>>>,
     B: 'static,
 {
 }
 
-/// The question whether all tables are in the database `B`.
+/// The property that all tables belong to the bind `B`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
-pub struct ProbeTables<B>(PhantomData<fn() -> B>);
+pub struct OnlyTablesIn<B>(PhantomData<fn() -> B>);
 
-/// The question whether rows are locked.
+/// The property that no rows are locked.
 #[derive(Debug)]
-pub enum ProbeLocks {}
+pub enum NoRowLocks {}
 
-/// A backend that is none: what can be built for it is the answer to the question `W`.
+/// A backend for which exactly those selects can be built that have the property `W`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
 pub struct ProbeBackend<W>(PhantomData<fn() -> W>);
 
 impl<F, S, D, W, O, L, G, H, LC, B: 'static>
-    QueryFragment<ProbeBackend<ProbeTables<B>>, ProbeTables<B>>
+    QueryFragment<ProbeBackend<OnlyTablesIn<B>>, OnlyTablesIn<B>>
     for SelectStatement<FromClause<F>, S, D, W, O, L, G, H, LC>
 where
     F: QuerySource + BoundSource<Binds: AllEqual<B>>,
     W: WhereClauseIn<F, B>,
 {
-    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<ProbeTables<B>>>) -> QueryResult<()> {
+    fn walk_ast<'b>(
+        &'b self,
+        _: AstPass<'_, 'b, ProbeBackend<OnlyTablesIn<B>>>,
+    ) -> QueryResult<()> {
         Ok(())
     }
 }
 
 impl<S, D, W, O, L, G, H, LC, B: 'static>
-    QueryFragment<ProbeBackend<ProbeTables<B>>, ProbeTables<B>>
+    QueryFragment<ProbeBackend<OnlyTablesIn<B>>, OnlyTablesIn<B>>
     for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
 {
-    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<ProbeTables<B>>>) -> QueryResult<()> {
+    fn walk_ast<'b>(
+        &'b self,
+        _: AstPass<'_, 'b, ProbeBackend<OnlyTablesIn<B>>>,
+    ) -> QueryResult<()> {
         Ok(())
     }
 }
 
-impl<F, ST, DB, GB, B: 'static> QueryFragment<ProbeBackend<ProbeTables<B>>>
+impl<F, ST, DB, GB, B: 'static> QueryFragment<ProbeBackend<OnlyTablesIn<B>>>
     for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
 where
     F: QuerySource + BoundSource<Binds: AllEqual<B>>,
 {
-    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<ProbeTables<B>>>) -> QueryResult<()> {
+    fn walk_ast<'b>(
+        &'b self,
+        _: AstPass<'_, 'b, ProbeBackend<OnlyTablesIn<B>>>,
+    ) -> QueryResult<()> {
         Ok(())
     }
 }
 
-impl<F, S, D, W, O, L, G, H, LC> QueryFragment<ProbeBackend<ProbeLocks>, ProbeLocks>
+impl<F, S, D, W, O, L, G, H, LC> QueryFragment<ProbeBackend<NoRowLocks>, NoRowLocks>
     for SelectStatement<F, S, D, W, O, L, G, H, LC>
 where
     Self: LocksNothing<ByTable>,
 {
-    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<ProbeLocks>>) -> QueryResult<()> {
+    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<NoRowLocks>>) -> QueryResult<()> {
         Ok(())
     }
 }
 
-impl<F, ST, DB, GB> QueryFragment<ProbeBackend<ProbeLocks>>
+impl<F, ST, DB, GB> QueryFragment<ProbeBackend<NoRowLocks>>
     for BoxedSelectStatement<'_, ST, F, DB, GB>
 {
-    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<ProbeLocks>>) -> QueryResult<()> {
+    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<NoRowLocks>>) -> QueryResult<()> {
         Ok(())
     }
 }
@@ -168,7 +177,7 @@ macro_rules! has_sql_types {
 
 has_sql_types!(SmallInt Integer BigInt Float Double Text Binary Date Time Timestamp);
 
-/// The SQL of what is never built.
+/// In place of everything else that a backend defines: no SQL is ever built.
 #[derive(Debug)]
 pub enum NeverBuilt {}
 

@@ -1,4 +1,4 @@
-//! Queries as bound types, for code that asks a query for its bind.
+//! [`Bound`] for queries, so that generic code can name the bind of a query.
 
 use diesel::internal::table_macro::{BoxedSelectStatement, FromClause, SelectStatement};
 use diesel::query_builder::{DeleteStatement, InsertStatement, UpdateStatement};

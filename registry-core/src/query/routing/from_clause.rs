@@ -1,4 +1,4 @@
-//! What stands in a FROM clause, and which databases it is in.
+//! The binds of the tables in a `FROM` clause.
 
 use diesel::internal::table_macro::{Join, JoinOn};
 use diesel::query_source::{Alias, AliasSource, QuerySource};
@@ -6,21 +6,21 @@ use diesel::query_source::{Alias, AliasSource, QuerySource};
 use super::one_database::OneDatabase;
 use crate::bind::{Bind, Bound};
 
-/// Something in a FROM clause.
+/// An item of a `FROM` clause: a table, a join or an alias.
 pub trait BoundSource {
-    /// The bind of its first table: a query that is wrong has one too, so that the compiler can say what
-    /// the rest is at odds with.
+    /// The bind of its first table. An item with tables of two binds has one as well, so that the compiler can name
+    /// both in its message.
     type Bind: Bind;
 
-    /// The binds of all its tables: [`OneTable`], or a pair of such.
+    /// The binds of all its tables: [`OneTable`], or a pair of two such types.
     type Binds;
 }
 
-/// OneTable table's bind.
+/// The bind of a single table.
 #[derive(Debug)]
 pub struct OneTable<B>(std::marker::PhantomData<B>);
 
-/// Binds which are all `B`.
+/// Binds that all are `B`.
 pub trait AllEqual<B> {}
 
 impl<A: OneDatabase<B>, B> AllEqual<B> for OneTable<A> {}

@@ -1,10 +1,8 @@
-//! The ways by which the bind of a query is known.
+//! The markers that say how the bind of a query is known, and the traits that executors ask for.
 
 use crate::bind::Bind;
 
-/// A query that is for the database `B`.
-///
-/// `Via` is how that is known. It is for the compiler to find.
+/// A query that belongs to the bind `B`, which is known by `Via`. The compiler infers both from the query.
 #[diagnostic::on_unimplemented(
     message = "no bind is known for this query: a table in it is not bound to a database, or it is of a type that is not Diesel's own",
     label = "no bind is known for this query",
@@ -14,46 +12,49 @@ use crate::bind::Bind;
 )]
 pub trait Routed<B: Bind, Via> {}
 
-/// A query of which every table is in `B`, as far as types can see.
+/// A query of which every table belongs to the bind `B`, as far as types can tell.
+///
+/// It is apart from [`Routed`], which settles on a bind even if tables of several are in the query. Otherwise the
+/// compiler would have no bind to name in its message.
 pub trait AllTablesIn<B: Bind, Via> {}
 
-/// A way to know the bind of a query.
+/// A type that says by which part of a query its bind is known.
 pub trait RouteMarker {}
 
-/// How the bind of a query is known: by its tables.
+/// The bind of the query is that of the tables in `FROM`, or of the target of an `UPDATE` or `DELETE`.
 #[derive(Debug)]
 pub struct ByTable(());
 
-/// How the bind of a query is known: by the table that it inserts into.
+/// The bind of the query is that of the table that it inserts into.
 #[derive(Debug)]
 pub struct ByInsertTarget(());
 
-/// How the bind of a query is known: by its table, while its predicates are in a box.
+/// The bind of the query is that of the target of an `UPDATE` or `DELETE` whose `WHERE` clause is in a box.
 #[derive(Debug)]
 pub struct ByBoxedTarget(());
 
-/// How the bind of a query is known: by the tables of the queries that it combines.
+/// The bind of the query is that of the tables of the queries that it combines.
 #[derive(Debug)]
 pub struct ByCombination(());
 
-/// How the bind of a query is known: somebody said so.
+/// The bind of the query was named by [`bound_to`](crate::BindDsl::bound_to).
 #[derive(Debug)]
 pub struct ByBoundTo(());
 
-/// How the bind of a query is known: by its subqueries alone, or not at all. Any database will do that its
-/// session is one of.
+/// The query has no table of its own. Its bind is that of its subqueries, if it selects nothing else; or that of the
+/// session on which it is run.
 #[derive(Debug)]
 pub struct WithoutTable(());
 
-/// How the bind of a query is known: not at all, as it is text.
+/// The query is SQL as text. Its bind is that of the session on which it is run.
 #[derive(Debug)]
 pub struct RawSql(());
 
-/// The same of text with values in a box.
+/// The same, with values in a box.
 #[derive(Debug)]
 pub struct BoxedRawSql(());
 
-/// A way to know the bind `B` of the query `Q` from the query alone.
+/// A marker by which the bind `B` of the query `Q` is known from the query alone, as it has to be on a registry.
 #[diagnostic::on_unimplemented(
     message = "this query has no table, so the registry cannot know in which database to run it",
     label = "there is nothing in this query to find a database by",
@@ -63,9 +64,9 @@ pub struct BoxedRawSql(());
 )]
 pub trait FindsBind<Q, B> {}
 
-/// A way to know the bind of a query that also shows whether it locks its rows for its transaction.
+/// A query that does not lock the rows that it returns until the end of its transaction.
 ///
-/// Only the outermost query matters: what a part of it locks is locked as long as that takes.
+/// Only the outermost query counts. A lock in a subquery is taken for the duration of the statement.
 #[diagnostic::on_unimplemented(
     message = "the rows that this query locks are not locked any more when the call returns",
     label = "the session is returned at the end of this call, and the lock goes with its transaction",
@@ -82,8 +83,8 @@ impl RouteMarker for WithoutTable {}
 impl RouteMarker for RawSql {}
 impl RouteMarker for BoxedRawSql {}
 
-/// A way to know the bind `B` of a query that is run on a session of `S`: what has no bind of its own is
-/// for the database of the session.
+/// A marker by which the bind `B` of a query is known on a session of the bind `S`: a query without a bind of its own
+/// belongs to that of the session.
 pub trait FindsBindOnSession<S, B> {}
 
 impl<S, B> FindsBindOnSession<S, B> for ByTable {}

@@ -1,14 +1,14 @@
-//! Asking Diesel which tables a query has, where their types cannot be named.
+//! Which tables the subqueries of a `WHERE` clause have: found by putting a probe in place of its `FROM` clause.
 //!
-//! Diesel's type for `UNION` is private, and a predicate can hide a subquery in any of a hundred types.
-//! But of a query in parentheses Diesel checks that its columns make sense where it stands. To do so, it
-//! joins what is in FROM around it to what is in FROM inside of it, and asks for each table on how many
-//! sides it is. The sources here stand around a query and answer as we wish.
+//! A condition can have a subquery in any of a hundred types of Diesel, which cannot all be listed. But Diesel itself
+//! checks that the columns of a subquery make sense where it stands. It joins the `FROM` clause around the subquery
+//! to the one inside of it, and asks for each table on which side it is (`AppearsInFromClause`). The probes here
+//! stand in for the `FROM` clause around, and answer only for tables of one bind.
 //!
-//! Inside of [`DeepProbe`] there are tables of one bind and no others, at any depth; but what the compiler
-//! says is then about joins. [`ShallowProbe`] looks only at the queries directly inside of it, and there the
-//! compiler names the two databases. So a query is held against both, in the order in which people
-//! should read the errors.
+//! There are two probes for the sake of the message. [`DeepProbe`] admits no table of another bind at any depth, but
+//! the compiler then complains about a join. [`ShallowProbe`] sees only the subqueries directly inside of it, and
+//! there the compiler names the two databases. A query has to satisfy both, in the order in which their errors should
+//! be read.
 
 use std::marker::PhantomData;
 
@@ -23,7 +23,7 @@ use diesel::query_source::{AppearsInFromClause, Never, QuerySource};
 
 use super::from_clause::{AllEqual, BoundSource};
 
-/// The predicates `W` on `F`, of which every subquery is in the database `B`.
+/// A `WHERE` clause on the source `F` whose subqueries all belong to the bind `B`.
 pub trait WhereClauseIn<F, B> {}
 
 impl<F, W, B> WhereClauseIn<F, B> for W
@@ -34,7 +34,7 @@ where
 {
 }
 
-/// WhereClauseIn on `F` that are not in a box.
+/// A `WHERE` clause on the source `F` that is not in a box.
 pub trait UnboxedWhereClause<F> {}
 
 impl<F, W> UnboxedWhereClause<F> for W
@@ -44,9 +44,9 @@ where
 {
 }
 
-/// A query with the predicates `W` in place of its own.
+/// A select with the `WHERE` clause `W` in place of its own.
 pub trait WithWhere<W> {
-    /// That query.
+    /// That select.
     type Query;
 }
 
@@ -54,19 +54,19 @@ impl<F, S, D, W, O, L, G, H, K, New> WithWhere<New> for SelectStatement<F, S, D,
     type Query = SelectStatement<F, S, D, New, O, L, G, H, K>;
 }
 
-/// A source that has the tables of `F`, and directly inside of which queries may be in the database `B`.
+/// A source that has the tables of `F`, and directly inside of which subqueries must belong to the bind `B`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
 pub struct ShallowProbe<F, B>(PhantomData<fn() -> (F, B)>);
 
-/// A source that has the tables of `F`, and inside of which all tables must be in the database `B`.
+/// A source that has the tables of `F`, and inside of which all tables at any depth must belong to the bind `B`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
 pub struct DeepProbe<F, B>(PhantomData<fn() -> (F, B)>);
 
-/// The only column of a source `T` of these.
+/// The only column of the probe `T`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
 pub struct ProbeColumn<T>(PhantomData<fn() -> T>);
 
-/// No table at all.
+/// A source without a table.
 #[derive(Debug)]
 pub enum EmptyFromClause {}
 
@@ -95,9 +95,10 @@ where
 
 impl<F, B> AppearsOnTable<ShallowProbe<F, B>> for ProbeColumn<ShallowProbe<F, B>> {}
 
-// A condition in a box is looked at when the query is run: Diesel implements `AppearsOnTable` for it on the
-// source in its type alone. For what is in the box, the language does not let anybody implement it again
-// (E0371), so it is implemented for the box.
+// Diesel implements `AppearsOnTable` for a condition in a box only on the source that the type of the box names, so
+// the probes have to be added. They cannot be added for `dyn BoxableExpression` itself: the language does not let a
+// trait object implement one of its supertraits again (E0371). So they are added for the box. What is in it is
+// checked when the query is run.
 macro_rules! conditions_in_boxes {
     ($($source:ident)*) => {$(
         impl<F, B, DB: Backend, GB, A, ST> AppearsOnTable<$source<F, B>>

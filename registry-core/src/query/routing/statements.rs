@@ -1,8 +1,7 @@
-//! Which database a query is for.
+//! The traits of [`route`](super::route) for every type of query that Diesel can build.
 //!
-//! [`Routed`] says it of every query that Diesel can build. For most, the type of the query has the type
-//! of its table in a place that can be named. The rest is told apart by `Via`, a parameter that the
-//! compiler fills in: without it, two implementations for all types would be one too many.
+//! Most types of queries have the type of their table as an argument. The others are implemented for all types `Q`
+//! with a bound that only they meet.
 
 use diesel::backend::Backend;
 use diesel::expression::{AppearsOnTable, SqlLiteral, UncheckedBind};
@@ -46,7 +45,7 @@ where
 {
 }
 
-// The default is no locking clause: Diesel's type for that cannot be named.
+// Diesel's type for "no locking clause" cannot be named, but it is the default of the last argument.
 impl<F, S, D, W, O, L, G, H> LocksNothing<ByTable> for SelectStatement<F, S, D, W, O, L, G, H> {}
 
 impl<F: QuerySource + BoundSource, ST, DB, GB> Routed<F::Bind, ByTable>
@@ -54,7 +53,7 @@ impl<F: QuerySource + BoundSource, ST, DB, GB> Routed<F::Bind, ByTable>
 {
 }
 
-/// Its predicates are in a box, which is looked into when it is run.
+/// The `WHERE` clause is in a box, and is checked when the query is run.
 impl<F: QuerySource + BoundSource<Binds: AllEqual<B>>, ST, DB, GB, B: Bind> AllTablesIn<B, ByTable>
     for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
 {
@@ -76,6 +75,8 @@ impl<T, U, Op, Ret, B: Bind> AllTablesIn<B, ByInsertTarget> for InsertStatement<
 
 impl<Q> LocksNothing<ByInsertTarget> for Q {}
 
+// The boxed statements are aliases of these types, with a private type for the `WHERE` clause. `UnboxedWhereClause`
+// excludes them: a query may have one marker only, or the compiler could not choose.
 impl<T: QuerySource + BoundSource, W: UnboxedWhereClause<T>, V, Ret> Routed<T::Bind, ByTable>
     for UpdateStatement<T, W, V, Ret>
 {
@@ -114,12 +115,13 @@ impl<DB, T: QuerySource + BoundSource, Ret> Routed<T::Bind, ByBoxedTarget>
 {
 }
 
-/// A target is a table, and the bind of a table is its own.
+/// The target is a single table, whose bind is that of the query.
 impl<Q, B: Bind> AllTablesIn<B, ByBoxedTarget> for Q {}
 
 impl<Q> LocksNothing<ByBoxedTarget> for Q {}
 
-// UNION, INTERSECT, EXCEPT: nothing else can be ordered by the position of a column.
+// UNION, INTERSECT, EXCEPT: Diesel's type for them is private. It is recognized by `PositionalOrderDsl`, since no
+// other query can be ordered by the position of a column.
 
 impl<Q: Query + PositionalOrderDsl<u32> + CombinationIn<B>, B: Bind> Routed<B, ByCombination>
     for Q
@@ -130,14 +132,14 @@ impl<Q, B: Bind> AllTablesIn<B, ByCombination> for Q {}
 
 impl<Q: CombinationWithoutLocks> LocksNothing<ByCombination> for Q {}
 
-// What has no table
+// Queries without a table
 
 impl<S, D, W, O, L, G, H, LC, B: Bind> Routed<B, WithoutTable>
     for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
 {
 }
 
-/// It may have subqueries.
+/// What is selected may contain subqueries.
 impl<S, D, W, O, L, G, H, LC, B: Bind> AllTablesIn<B, WithoutTable>
     for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
 where
@@ -170,7 +172,8 @@ impl<Q> LocksNothing<WithoutTable> for Q {}
 #[diagnostic::do_not_recommend]
 impl<Q: SelectListIn<B>, B> FindsBind<Q, B> for WithoutTable {}
 
-/// `sql_query`, also with values. Diesel can run it by itself, which is not so of what is bound by word.
+/// `sql_query`, also with values. A `sql_query(..).bound_to()` is excluded by Diesel's own `RunQueryDsl`, which it
+/// does not implement.
 impl<Q: Query<SqlType = Untyped> + diesel::RunQueryDsl<()>, B: Bind> Routed<B, RawSql> for Q {}
 
 impl<Q, B: Bind> AllTablesIn<B, RawSql> for Q {}
@@ -183,7 +186,7 @@ impl<Q, B: Bind> AllTablesIn<B, BoxedRawSql> for Q {}
 
 impl<Q> LocksNothing<BoxedRawSql> for Q {}
 
-// What was told where it belongs: any query at all, looked at when it is run.
+// Queries with `.bound_to::<Model>()`, which can be of any type, and are checked when they are run.
 
 impl<Q, B: Bind> Routed<B, ByBoundTo> for BoundTo<Q, B> {}
 

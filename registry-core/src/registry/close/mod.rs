@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::Registry;
 use crate::engine::AnyEngine;
-use crate::engine::caller::{Caller, STANDSTILL};
+use crate::engine::{Caller, STANDSTILL};
 use crate::latch::Latch;
 use crate::settings::BindKey;
 
@@ -190,10 +190,10 @@ async fn all_of(engines: &[Arc<dyn AnyEngine>], own: &Own, standstill: Duration)
 /// wait for itself.
 async fn returned(engine: &Arc<dyn AnyEngine>, own: &Own, standstill: Duration) {
     let mut returned = Arc::clone(engine).all_returned();
-    let mut before = engine.kept_by_caller();
+    let mut before = engine.idle_holdings_of_caller();
     while timeout(standstill, &mut returned).await.is_err() {
-        let kept = engine.kept_by_caller();
-        if kept == before && kept.sessions > 0 && kept.sessions == engine.lent() {
+        let kept = engine.idle_holdings_of_caller();
+        if kept == before && kept.sessions > 0 && kept.sessions == engine.checkout_count() {
             let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
             add(&mut own, engine.settings().key, kept.sessions);
             return;
@@ -232,7 +232,7 @@ fn report(engines: &[Arc<dyn AnyEngine>], own: Own, place: Place) -> CloseReport
             "not all sessions are waited for: the task that closes has some itself, and would wait for ever"
         );
     }
-    let lent = engines.iter().filter(|engine| engine.lent() > 0);
-    let lent = lent.map(|engine| (engine.settings().key, engine.lent())).collect();
+    let lent = engines.iter().filter(|engine| engine.checkout_count() > 0);
+    let lent = lent.map(|engine| (engine.settings().key, engine.checkout_count())).collect();
     CloseReport { lent, held_by_caller }
 }

@@ -45,7 +45,7 @@ pub(crate) trait AnyParticipant: Send {
     fn end_error(&self) -> Option<WorkError>;
 
     /// The class of the error after which the database has rolled the transaction back by itself, if it has.
-    fn class_of_rollback(&self) -> Option<ErrorClass>;
+    fn rollback_class(&self) -> Option<ErrorClass>;
 
     /// Whether the transaction can be committed, as far as that can be known before. For one participant of several
     /// the server is asked in any case, as others may be committed before it.

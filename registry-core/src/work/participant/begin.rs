@@ -32,13 +32,13 @@ impl<B: Bind> BindParticipant<B> {
             what,
         })?;
         let set_tenant = set_tenant_sql(&session);
-        let mark = session.checkout().mark();
+        let mark = session.checkout().transaction_mark();
         let sql = [Some(&*sql), set_tenant.as_deref(), mark].into_iter().flatten();
         let sql = sql.collect::<Vec<_>>().join("; ");
         let read_only = options.is_read_only() && !session.options().read_only;
-        session.checkout().forget_failures();
+        session.checkout().forget_transient_failures();
         session.checkout().mark_in_work();
-        let left = session.checkout().left();
+        let left = session.checkout().session_effects();
         let connection = &mut *session;
         let base_depth = depth::<B>(connection);
         let begun = async {
@@ -64,12 +64,12 @@ impl<B: Bind> BindParticipant<B> {
         match begun.await {
             Ok(has_entered_work) => {
                 // `leave_work` undoes what was done here, so the reset on return need not.
-                session.checkout().restore(left);
-                let state = session.checkout().standing();
+                session.checkout().restore_session_effects(left);
+                let state = session.checkout().track_transaction();
                 Ok(Self { session, base_depth, has_entered_work, state })
             }
             Err(source) => {
-                let source = session.checkout().in_words_of_server(source);
+                let source = session.checkout().with_server_message(source);
                 session.checkout_mut().discard();
                 Err(WorkError::Begin { key, source })
             }

@@ -47,15 +47,15 @@ pub(crate) fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
 impl<B: Bind> BindParticipant<B> {
     /// The refusal of a commit, after a check of the transaction that failed with `error`.
     async fn refusal(&mut self, error: DieselError) -> CommitRefusal {
-        let error = self.session.checkout().in_words_of_server(error);
+        let error = self.session.checkout().with_server_message(error);
         let class = if B::Connection::is_fatal(&error) {
             Some(ErrorClass::Fatal)
-        } else if self.session.checkout().has_failed_in_passing() {
+        } else if self.session.checkout().has_transient_failure() {
             // PostgreSQL answers that the transaction is aborted (SQLSTATE 25P02), and not why: an earlier statement was
             // told that.
             Some(ErrorClass::Transient)
         } else {
-            self.session.checkout_mut().class_of(&error).await
+            self.session.checkout_mut().error_class(&error).await
         };
         CommitRefusal { failure: error.into(), class }
     }
@@ -75,8 +75,8 @@ impl<B: Bind> BindParticipant<B> {
         }
     }
 
-    fn in_words_of_server(&self, outcome: QueryResult<()>) -> QueryResult<()> {
-        outcome.map_err(|error| self.session.checkout().in_words_of_server(error))
+    fn with_server_message(&self, outcome: QueryResult<()>) -> QueryResult<()> {
+        outcome.map_err(|error| self.session.checkout().with_server_message(error))
     }
 
     /// Sets the mark of the transaction anew after savepoints have changed.
@@ -85,9 +85,9 @@ impl<B: Bind> BindParticipant<B> {
     /// newer than the mark would be lost then, so the mark has to be the newest.
     async fn renew_mark(&mut self, outcome: QueryResult<()>) -> QueryResult<()> {
         if outcome.is_ok() {
-            self.session.checkout_mut().set_mark().await;
+            self.session.checkout_mut().set_transaction_mark().await;
         }
-        self.in_words_of_server(outcome)
+        self.with_server_message(outcome)
     }
 
     /// Undoes what was changed on the connection for the transaction. A connection on which that fails is closed.
@@ -95,9 +95,9 @@ impl<B: Bind> BindParticipant<B> {
         if !std::mem::take(&mut self.has_entered_work) {
             return;
         }
-        let left = self.session.checkout().left();
+        let left = self.session.checkout().session_effects();
         match B::Connection::leave_work(&mut *self.session).await {
-            Ok(()) => self.session.checkout().restore(left),
+            Ok(()) => self.session.checkout().restore_session_effects(left),
             Err(_) => self.session.checkout_mut().discard(),
         }
     }
@@ -113,31 +113,31 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
     }
 
     fn check_locally(&mut self) -> Result<(), WorkError> {
-        let end = self.session.checkout_mut().glance(&mut self.state);
+        let end = self.session.checkout_mut().observed_end(&mut self.state);
         self.result_of(end)?;
-        if !self.session.checkout_mut().is_fit() {
+        if !self.session.checkout_mut().is_usable() {
             return Err(WorkError::CutShort { key: self.key() });
         }
         if self.depth() == 0 {
-            self.state.has_ended();
+            self.state.note_ended();
         }
-        self.result_of(self.state.over())
+        self.result_of(self.state.end())
     }
 
     fn must_ask_server(&self) -> bool {
         let checkout = self.session.checkout();
-        checkout.is_unanswered() || checkout.has_questions(&self.state)
+        checkout.awaits_answer() || checkout.has_doubts(&self.state)
     }
 
     fn ask_server(&mut self, verification: Verification) -> BoxFuture<'_, Result<(), WorkError>> {
         Box::pin(async move {
             if verification == Verification::Certain {
                 // The outcome is ignored: it is an error if the connection is gone, and the next statement says so.
-                let _ = self.session.checkout_mut().look_closely(&mut self.state).await;
+                let _ = self.session.checkout_mut().find_end_for_certain(&mut self.state).await;
             } else {
-                self.session.checkout_mut().look(&mut self.state).await;
+                self.session.checkout_mut().find_end(&mut self.state).await;
             }
-            self.result_of(self.state.over())
+            self.result_of(self.state.end())
         })
     }
 
@@ -150,13 +150,13 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
         })
     }
 
-    fn class_of_rollback(&self) -> Option<ErrorClass> {
-        let is_rolled_back = self.state.over() == Some(TransactionEnd::RolledBack);
-        is_rolled_back.then(|| self.session.checkout().class_of_rollback())
+    fn rollback_class(&self) -> Option<ErrorClass> {
+        let is_rolled_back = self.state.end() == Some(TransactionEnd::RolledBack);
+        is_rolled_back.then(|| self.session.checkout().rollback_class())
     }
 
     fn end_error(&self) -> Option<WorkError> {
-        self.result_of(self.state.over()).err()
+        self.result_of(self.state.end()).err()
     }
 
     fn check_before_commit(
@@ -164,18 +164,22 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
         is_one_of_several: bool,
     ) -> BoxFuture<'_, Result<(), CommitRefusal>> {
         Box::pin(async move {
-            self.session.checkout_mut().glance(&mut self.state);
-            if let Some(error) =
-                self.session.checkout().farewell().filter(|_| self.end_error().is_none())
+            self.session.checkout_mut().observed_end(&mut self.state);
+            if let Some(error) = self
+                .session
+                .checkout()
+                .connection_closed_error()
+                .filter(|_| self.end_error().is_none())
             {
                 return Err(self.refusal(error).await);
             }
             self.check_locally()?;
-            let verified = self.session.checkout_mut().look_at_last(&mut self.state).await;
+            let verified =
+                self.session.checkout_mut().find_end_before_commit(&mut self.state).await;
             if let Err(error) = verified {
                 return Err(self.refusal(error).await);
             }
-            self.result_of(self.state.over())?;
+            self.result_of(self.state.end())?;
             if self.depth() != 1 {
                 // A savepoint that was begun through Diesel and has not ended, as by a future that was dropped: Diesel
                 // would release it instead of committing.
@@ -198,7 +202,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
             let committed = TransactionManagerOf::<B>::commit_transaction(&mut *self.session).await;
             match committed {
                 Ok(()) => {
-                    self.session.checkout().unguard();
+                    self.session.checkout().lift_rollback_guard();
                     self.leave_work().await;
                     Ok(())
                 }
@@ -208,11 +212,11 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
                         DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
                         error => error,
                     };
-                    let error = self.session.checkout().in_words_of_server(error);
-                    let class = self.session.checkout_mut().class_of(&error).await;
+                    let error = self.session.checkout().with_server_message(error);
+                    let class = self.session.checkout_mut().error_class(&error).await;
                     let is_rolled_back = !B::Connection::is_fatal(&error)
                         && !matches!(error, DieselError::BrokenTransactionManager);
-                    self.state.is_ending();
+                    self.state.expect_end();
                     if is_rolled_back {
                         // Clears up what is left of the transaction on the connection, which can be lent again then.
                         self.roll_back_in_time().await;
@@ -253,9 +257,9 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
     fn has_failed_transiently(&mut self) -> BoxFuture<'_, bool> {
         Box::pin(async move {
             self.diagnose().await;
-            match self.class_of_rollback() {
+            match self.rollback_class() {
                 Some(class) => class.is_transient(),
-                None => self.session.checkout().has_failed_in_passing(),
+                None => self.session.checkout().has_transient_failure(),
             }
         })
     }
@@ -263,7 +267,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
     fn abandon(mut self: Box<Self>) {
         // In test isolation, the engine rolls back to its savepoint before the connection is lent again. A connection
         // that is gone, or on which a statement was cut short, takes no ROLLBACK: it is closed when it is returned.
-        if self.base_depth > 0 || !self.session.checkout_mut().is_fit() {
+        if self.base_depth > 0 || !self.session.checkout_mut().is_usable() {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {

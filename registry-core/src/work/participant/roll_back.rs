@@ -18,12 +18,12 @@ impl<B: Bind> BindParticipant<B> {
     pub(crate) async fn roll_back_in_time(&mut self) -> RollbackOutcome {
         let limit = self.session.options().check_timeout;
         let mut is_confirmed = false;
-        self.session.checkout_mut().glance(&mut self.state);
-        if self.session.checkout_mut().is_fit() {
+        self.session.checkout_mut().observed_end(&mut self.state);
+        if self.session.checkout_mut().is_usable() {
             let rolled_back = timeout(limit, async {
                 self.diagnose().await;
-                self.session.checkout_mut().look_closely(&mut self.state).await?;
-                match self.state.over() {
+                self.session.checkout_mut().find_end_for_certain(&mut self.state).await?;
+                match self.state.end() {
                     None => self.roll_back_all().await?,
                     Some(_) => self.roll_back_later_statements().await,
                 }
@@ -32,7 +32,7 @@ impl<B: Bind> BindParticipant<B> {
             });
             is_confirmed = matches!(rolled_back.await, Ok(Ok(())));
         }
-        let had_ended = self.state.over() == Some(TransactionEnd::Ended);
+        let had_ended = self.state.end() == Some(TransactionEnd::Ended);
         if !is_confirmed || had_ended {
             // The connection does not answer; or statements of the program ran outside of the transaction, and what they
             // have changed on the connection is not known.
@@ -64,7 +64,7 @@ impl<B: Bind> BindParticipant<B> {
 
     /// Rolls back what the program has begun after the transaction had ended.
     async fn roll_back_later_statements(&mut self) {
-        self.session.checkout().unguard();
+        self.session.checkout().lift_rollback_guard();
         // The outcome is ignored: it is an error if nothing was begun.
         let _ = self.session.batch_execute("ROLLBACK").await;
         *TransactionManagerOf::<B>::transaction_manager_status_mut(&mut *self.session) =

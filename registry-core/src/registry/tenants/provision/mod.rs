@@ -307,7 +307,7 @@ impl<B: Bind> Asked<B> {
         let Some(BindEntry::Tenants(bind)) = self.registry.0.table.of::<B>() else { return Ok(()) };
         let (on_demand, tenant) = (&self.registry.0.on_demand, &self.tenant);
         bind.forget(tenant.checked_name());
-        let mut closed = on_demand.close_named(&bind.engine_name(tenant.checked_name()));
+        let mut closed = on_demand.close_by_alias(&bind.engine_name(tenant.checked_name()));
         if let Some(identity) = bind.identity_in_template(tenant) {
             closed.extend(on_demand.close(|other| *other == identity));
         }
