@@ -62,7 +62,7 @@ pub struct Committed {
 /// let mut work = registry.begin();
 /// diesel::insert_into(users::table).values(users::id.eq(1)).execute(&mut work).await?;
 /// let session = work.session_for::<events::table>().await?;
-/// diesel::insert_into(events::table).values(events::id.eq(1)).execute(session).await?;
+/// diesel::insert_into(events::table).values(events::id.eq(1)).execute(&mut *session).await?;
 /// diesel::sql_query("ROLLBACK").bound_to::<events::table>().execute(session).await?; // behind the back of `work`
 ///
 /// let error: CommitError = work.commit().await.unwrap_err();

@@ -30,8 +30,7 @@ impl Registry {
 /// ```
 /// # use diesel::prelude::*;
 /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, bind_tables};
-/// # use std::sync::Arc;
-/// # use std::sync::atomic::{AtomicU32, Ordering};
+/// # use std::sync::{Arc, Mutex};
 /// # diesel::table! { users (id) { id -> Integer, } }
 /// # bind_tables!(db = "default", backend = Sqlite; users);
 /// # #[tokio::main(flavor = "current_thread")]
@@ -39,9 +38,9 @@ impl Registry {
 /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
 /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
 /// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
-/// let job = Arc::new(AtomicU32::new(1));
+/// let job = Arc::new(Mutex::new("job 1"));
 /// let current_job = Arc::clone(&job);
-/// let scopes = registry.scopes_by(move || current_job.load(Ordering::Relaxed));
+/// let scopes = registry.scopes_by(move || *current_job.lock().expect("not poisoned"));
 ///
 /// let mut work = scopes.current().work().await?;
 /// diesel::insert_into(users::table).values(users::id.eq(1)).execute(&mut *work).await?;
