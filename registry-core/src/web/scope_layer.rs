@@ -78,6 +78,19 @@ type FindTenantAsync = dyn Fn(&Parts) -> BoxFuture<'static, FoundTenant> + Send 
 
 impl ScopeLayer {
     /// A layer that gives each request a scope of the registry, and commits after a success: see [`ScopeLayer`].
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use registry_core::web::ScopeLayer;
+    /// # use registry_core::{Registry, SettingsError};
+    ///
+    /// # fn main() -> Result<(), SettingsError> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let app: Router = Router::new().layer(ScopeLayer::new(registry));
+    /// # let _ = app;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn new(registry: Registry) -> Self {

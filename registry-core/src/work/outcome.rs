@@ -82,7 +82,21 @@ pub struct CommitError {
     pub(super) wrong_keys: Option<WrongKeys>,
 }
 
-/// What became of one bind of a unit of work that was not all committed.
+/// What became of one bind of a unit of work that was not all committed: see [`CommitError::binds`].
+///
+/// ```
+/// use registry_core::CommitError;
+/// use registry_core::work::Outcome;
+///
+/// /// The binds that have to be looked at by hand.
+/// fn to_reconcile(error: &CommitError) -> Vec<&str> {
+///     let may_be_committed = |outcome: &Outcome| {
+///         matches!(outcome, Outcome::Committed | Outcome::InDoubt(_) | Outcome::Ended)
+///     };
+///     error.binds().filter(|(_, outcome)| may_be_committed(outcome)).map(|(key, _)| key).collect()
+/// }
+/// # let _ = to_reconcile;
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {

@@ -12,6 +12,19 @@ use crate::registry::Registry;
 impl Registry {
     /// Scopes that belong to a key of the program's own, instead of a task: see [`Scopes`]. `key` is called at each use
     /// of them.
+    ///
+    /// ```
+    /// # use registry_core::{Error, Registry};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let scopes = registry.scopes_by(|| std::thread::current().id());
+    /// let scope = scopes.current(); // one for each thread
+    /// scope.commit().await?;
+    /// scopes.remove().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn scopes_by<K: Eq + Hash>(
         &self,
         key: impl Fn() -> K + Send + Sync + 'static,
