@@ -289,7 +289,7 @@ async fn abandoned_savepoint_prevents_the_commit() {
         causes(&error),
         [
             "nothing was committed: bind `default` failed and is rolled back",
-            "a savepoint was abandoned, and nobody knows what is left of it"
+            "a savepoint was interrupted before its end, so the unit of work can only be rolled back"
         ]
     );
     is_at_rest(&registry).await;
