@@ -57,6 +57,7 @@
 mod bind_settings;
 mod credentials;
 mod error;
+mod from_value;
 mod inherit;
 mod keys;
 mod options;

@@ -161,7 +161,7 @@ impl Settings {
 
     fn parse(text: &str, path: Option<&Path>) -> Result<Self, SettingsError> {
         let value: Value = toml::from_str(text).map_err(|error| syntax(text, path, &error))?;
-        Ok(Self { layers: vec![document::read_file(value, 0)], base: PathBuf::new() })
+        Ok(Self { layers: vec![document::from_file(value, 0)], base: PathBuf::new() })
     }
 
     fn overlaid(mut self, prefix: &str, variables: Variables) -> Self {
@@ -187,7 +187,7 @@ impl Settings {
 impl<'de> Deserialize<'de> for Settings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        Ok(Self { layers: vec![document::read(value, 0)], base: PathBuf::new() })
+        Ok(Self { layers: vec![document::from_loader(value, 0)], base: PathBuf::new() })
     }
 }
 
