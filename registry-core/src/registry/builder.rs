@@ -8,7 +8,7 @@ use super::Registry;
 use super::bind_entry::{BindEntry, ReplaceableEngine};
 use super::tenants::{TenantBind, TenantResolver, TenantSource};
 use crate::cause::DriverError;
-use crate::on_demand::OnDemand;
+use crate::on_demand::OnDemandEngines;
 use crate::settings::WorkOptions;
 use crate::settings::{
     self, BindKey, BindSettings, BuilderSettings, CredentialSource, Credentials, DatabaseUrl,
@@ -133,7 +133,7 @@ impl RegistryBuilder {
             BindEntry::Tenants(TenantBind::new(key, TenantSource::Resolver(resolver)))
         });
         let binds = engines.into_iter().map(serve).chain(tenant_binds).collect();
-        Ok(Registry::new(binds, bind_defaults, OnDemand::new(on_demand), work, None))
+        Ok(Registry::new(binds, bind_defaults, OnDemandEngines::new(on_demand), work, None))
     }
 }
 

@@ -12,7 +12,7 @@ use super::Registry;
 use super::bind_entry::{BindEntry, ReplaceableEngine};
 use crate::cause::DriverError;
 use crate::engine::{self, AnyEngine, CheckFailure};
-use crate::on_demand::{EngineIdentity, OnDemand};
+use crate::on_demand::{EngineIdentity, OnDemandEngines};
 use crate::settings::{BackendKind, BindKey, EngineSettings, OnDemandOptions};
 
 pub(super) async fn isolate(registry: &Registry) -> Result<Registry, IsolationError> {
@@ -37,7 +37,7 @@ pub(super) async fn isolate(registry: &Registry) -> Result<Registry, IsolationEr
     let on_demand = OnDemandOptions { max_engines: u32::MAX, engine_idle_timeout: None };
     let (bind_defaults, work) = (registry.0.bind_defaults.isolated(), registry.0.work.clone());
     let isolated =
-        Registry::new(binds, bind_defaults, OnDemand::new(on_demand), work, Some(copies));
+        Registry::new(binds, bind_defaults, OnDemandEngines::new(on_demand), work, Some(copies));
     Ok(isolated)
 }
 
@@ -66,7 +66,7 @@ async fn isolated(
 pub(crate) struct Copies {
     folder: PathBuf,
     /// The engines that the application has open on demand. A database in memory is nowhere else.
-    application: OnDemand,
+    application: OnDemandEngines,
     made: Mutex<HashMap<Original, Arc<Copy>>>,
     begun: AtomicU32,
 }
@@ -83,7 +83,7 @@ enum Original {
 }
 
 impl Copies {
-    fn new(application: OnDemand) -> std::io::Result<Self> {
+    fn new(application: OnDemandEngines) -> std::io::Result<Self> {
         static FOLDERS: AtomicU32 = AtomicU32::new(0);
         loop {
             let number = FOLDERS.fetch_add(1, Ordering::Relaxed);

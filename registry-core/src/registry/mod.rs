@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::bind::{Bind, Bound};
 use crate::engine::{self, AnyEngine, Engine};
-use crate::on_demand::{EngineIdentity, OnDemand};
+use crate::on_demand::{EngineIdentity, OnDemandEngines};
 use crate::settings::WorkOptions;
 use crate::settings::{
     BindDefaults, BindKey, BindSettings, InvalidUrl, Settings, SettingsError, TenantError,
@@ -81,7 +81,7 @@ struct Inner {
     keys: Vec<BindKey>,
     table: Table,
     bind_defaults: BindDefaults,
-    on_demand: OnDemand,
+    on_demand: OnDemandEngines,
     /// Those of each unit of work, unless it has its own.
     work: WorkOptions,
     /// Engines that were replaced, as long as they have sessions lent.
@@ -114,7 +114,7 @@ impl Registry {
     fn new(
         binds: Vec<BindEntry>,
         bind_defaults: BindDefaults,
-        on_demand: OnDemand,
+        on_demand: OnDemandEngines,
         work: WorkOptions,
         isolation: Option<Copies>,
     ) -> Self {
@@ -378,8 +378,9 @@ impl Registry {
         for entry in self.0.keys.iter().filter_map(|key| self.0.table.by_key(key)) {
             if let BindEntry::Tenants(bind) = entry {
                 bind.forget(tenant.checked_name());
-                closed
-                    .extend(self.0.on_demand.close_named(&bind.engine_name(tenant.checked_name())));
+                closed.extend(
+                    self.0.on_demand.close_by_alias(&bind.engine_name(tenant.checked_name())),
+                );
                 // A name is not remembered for ever, but where there is a template it can be worked out.
                 if let Some(identity) = bind.identity_in_template(tenant) {
                     closed.extend(self.0.on_demand.close(|other| *other == identity));
@@ -393,38 +394,38 @@ impl Registry {
     /// operating system's resources. False if there is none, or no time is left to try again.
     pub(crate) async fn gives_way(&self, started: Instant, limit: Duration) -> bool {
         let left = limit.saturating_sub(started.elapsed());
-        let gave_way = timeout(left, self.0.on_demand.give_way()).await;
+        let gave_way = timeout(left, self.0.on_demand.free_resources()).await;
         gave_way == Ok(true) && started.elapsed() < limit
     }
 
     /// Warns if the calling task has a session of the bind `B`, or a unit of work with any, as it runs a query of that
     /// bind on another one.
-    pub(crate) fn warn_of_held<B: Bind>(&self, place: &'static Location<'static>) {
+    pub(crate) fn warn_if_caller_holds_session<B: Bind>(&self, place: &'static Location<'static>) {
         if let Some(engine) = self.0.table.of::<B>().and_then(BindEntry::engine)
             && engine.is_held_by_caller()
         {
-            engine::beside_session(engine.settings().key, place);
+            engine::warn_query_beside_session(engine.settings().key, place);
             return;
         }
         let mut engines = self.engines();
         engines.extend(self.0.on_demand.engines());
-        if engines.iter().any(|engine| engine.is_worked_on_by_caller())
-            && self.is_first_beside(B::KEY, place)
+        if engines.iter().any(|engine| engine.has_unit_of_work_of_caller())
+            && self.is_first_warning_at(B::KEY, place)
         {
-            engine::beside_work(B::KEY, place);
+            engine::warn_query_beside_work(B::KEY, place);
         }
     }
 
-    /// Whether a task, a [`Caller`](crate::engine::caller::Caller) by its number, is at a statement of a unit of work.
-    pub(crate) fn is_at_work(&self, task: u64) -> bool {
+    /// Whether a task, a [`Caller`](crate::engine::Caller) by its number, is at a statement of a unit of work.
+    pub(crate) fn is_executing_in_work(&self, task: u64) -> bool {
         let mut engines = self.engines();
         engines.extend(self.replaced());
         engines.extend(self.0.on_demand.engines());
-        engines.iter().any(|engine| engine.is_at_work(task))
+        engines.iter().any(|engine| engine.runs_work_statement(task))
     }
 
     /// Whether that place is the first time seen to run a query of that bind beside a unit of work.
-    pub(crate) fn is_first_beside(
+    pub(crate) fn is_first_warning_at(
         &self,
         key: &'static str,
         at: &'static Location<'static>,
@@ -433,7 +434,7 @@ impl Registry {
     }
 
     /// Whether both are one registry.
-    pub(crate) fn is(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
@@ -451,7 +452,7 @@ impl Registry {
     }
 
     /// How long sessions are waited for, where no bind says otherwise.
-    pub(crate) fn acquire_timeout(&self) -> Duration {
+    pub(crate) fn default_acquire_timeout(&self) -> Duration {
         self.0.bind_defaults.general_acquire_timeout()
     }
 

@@ -63,7 +63,7 @@ fn replace_named(registry: &Registry, named: &ReplaceableEngine, settings: Engin
     let old = named.replace(engine::open(Arc::new(settings), None));
     {
         let mut replaced = registry.0.replaced.lock().unwrap_or_else(PoisonError::into_inner);
-        replaced.retain(|engine| engine.lent() > 0);
+        replaced.retain(|engine| engine.checkout_count() > 0);
         replaced.push(Arc::clone(&old));
     }
     // When nobody finds it any more: those who wait for it look again, and find the other.
@@ -78,7 +78,7 @@ fn replace_tenants(registry: &Registry, tenants: &TenantBind, settings: EngineSe
     let key = settings.key;
     tenants.replace(TenantSource::Template(Arc::new(settings)));
     // By their names as well: an engine has the key of the bind that has opened it first.
-    let named = registry.0.on_demand.identities_of(key);
+    let named = registry.0.on_demand.identities_of_tenants(key);
     registry.0.on_demand.close(|own| own.settings().key == key || named.contains(own));
 }
 

@@ -13,7 +13,7 @@ use super::tenants::{Tenant, TenantBind};
 use crate::backend::{Backend, ConnectError};
 use crate::bind::Bind;
 use crate::engine::{AcquireError, AnyEngine, EngineUse, ResolverTimedOut, TypedEngine};
-use crate::on_demand::{EngineIdentity, EngineName, NotOpened};
+use crate::on_demand::{EngineAlias, EngineIdentity, OpenError};
 use crate::settings::{BackendKind, BindKey, BindSettings, DatabaseUrl, TenantName, WrongBackend};
 
 /// Where a session is to come from.
@@ -40,7 +40,7 @@ pub(crate) struct FoundEngine<C: Backend> {
 struct Wanted<'r> {
     identity: EngineIdentity,
     /// What it is asked for by, and until when that holds.
-    name: Option<(EngineName, Option<std::time::Instant>)>,
+    name: Option<(EngineAlias, Option<std::time::Instant>)>,
     bind: Option<Asked<'r>>,
 }
 
@@ -63,8 +63,8 @@ impl<'r> Route<'r> {
             Self::Key(key) => (table.by_key(key), None),
             Self::Tenant(tenant) => (table.of::<B>(), Some(*tenant)),
             Self::Url(url) => {
-                let name = EngineName::Url(key_of::<B>(), url.clone());
-                let engine = registry.0.on_demand.find_named(&name);
+                let name = EngineAlias::Url(key_of::<B>(), url.clone());
+                let engine = registry.0.on_demand.find_by_alias(&name);
                 return engine.map(|engine| typed(engine, None)).transpose();
             }
             Self::Settings(identity) => {
@@ -86,7 +86,7 @@ impl<'r> Route<'r> {
             }
             (BindEntry::Tenants(bind), Some(tenant)) => {
                 let name = bind.engine_name(tenant.checked_name());
-                let engine = registry.0.on_demand.find_named(&name);
+                let engine = registry.0.on_demand.find_by_alias(&name);
                 engine.map(|engine| typed(engine, None)).transpose()
             }
         }
@@ -139,8 +139,8 @@ impl<'r> Route<'r> {
             let engine = opened.map_err(|error| {
                 let key = self.bind_key::<B>();
                 match error {
-                    NotOpened::Closed => AcquireError::Closed { key },
-                    NotOpened::TimedOut { max_engines, waiting } => {
+                    OpenError::Closed => AcquireError::Closed { key },
+                    OpenError::TimedOut { max_engines, waiting } => {
                         AcquireError::TooManyEngines { key, after: limit, max_engines, waiting }
                     }
                 }
@@ -155,7 +155,7 @@ impl<'r> Route<'r> {
                 // What was said of it was to be forgotten meanwhile.
                 (Some(_), Some(Asked { bind, forgotten, .. })) if forgotten != bind.forgotten() => {
                 }
-                (Some((name, until)), _) => registry.0.on_demand.name(name, &identity, until),
+                (Some((name, until)), _) => registry.0.on_demand.add_alias(name, &identity, until),
                 (None, _) => {}
             }
             return typed(engine, None);
@@ -175,7 +175,7 @@ impl<'r> Route<'r> {
             }
             (Self::Url(url), _) => {
                 let identity = identity_of::<B>(registry, url.into())?;
-                let name = EngineName::Url(key_of::<B>(), url.clone());
+                let name = EngineAlias::Url(key_of::<B>(), url.clone());
                 Ok(Wanted { identity, name: Some((name, None)), bind: None })
             }
             (Self::Tenant(tenant), Some(BindEntry::Tenants(bind))) => {
@@ -283,7 +283,7 @@ pub(super) fn typed<C: Backend>(
 ) -> Result<FoundEngine<C>, AcquireError> {
     let settings = engine.settings();
     let (key, found) = (settings.key, settings.url.backend());
-    match engine.of_type() {
+    match engine.downcast() {
         Some(engine) => Ok(FoundEngine { engine, schema }),
         None => Err(WrongBackend { key, expected: C::KIND, found }.into()),
     }

@@ -25,7 +25,7 @@ use super::Backend;
 use super::driver::{ConnectContext, Driver, OpenedConnection, begin_by_ansi, depth};
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
-use super::resources::not_reached;
+use super::resource_exhaustion::not_reached;
 use crate::backend::ConnectError;
 use crate::cause::DriverError;
 #[cfg(feature = "rustls")]
@@ -76,7 +76,7 @@ impl Driver for Postgres {
     const FULL_RESET: Option<&'static str> = Some(FULL_RESET);
 
     const RELEASE: Option<&'static str> =
-        Some("ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()");
+        Some("ROLLBACK; DISCARD TEMP; SELECT pg_catalog.pg_advisory_unlock_all()");
 
     fn forget_received(&mut self) {
         let mut notifications = std::pin::pin!(self.notifications_stream());

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::{Registry, Route};
 use crate::backend::Backend;
 use crate::backend::migrate::{MakesRoom, Migrated, MigrationFailure, Migrations, Run};
-use crate::backend::resources::{can_read_files, lacks_files};
+use crate::backend::resource_exhaustion::{can_read_files, lacks_files};
 use crate::bind::Bind;
 use crate::cause::DriverError;
 use crate::engine::{AcquireError, AnyEngine, Checkout, EngineUse, TypedEngine};
@@ -259,14 +259,14 @@ impl<C: Backend> Connected<C> {
         schema: Option<&str>,
     ) -> Result<Option<Self>, AcquireError> {
         if engine.settings().url.is_memory() {
-            let attempt = TypedEngine::try_lend(engine, &Handle::current(), None)?;
+            let attempt = TypedEngine::try_acquire(engine, &Handle::current(), None)?;
             return Ok(Some(Self::Lent(
-                TypedEngine::lend(attempt, Instant::now(), None, None).await?,
+                TypedEngine::acquire(attempt, Instant::now(), None, None).await?,
             )));
         }
         let connection = engine.connect_to_migrate(schema).await?;
         // It could be opened, so it is kept.
-        engine.uses().lent();
+        engine.use_count().note_checkout();
         Ok(connection.map(|connection| Self::Own(connection, engine)))
     }
 
@@ -282,7 +282,7 @@ impl<C: Backend> Connected<C> {
         match self {
             // Closing the connection lets go of the locks that the server keeps for it.
             Self::Own(connection, _engine) => work(connection).1,
-            Self::Lent(mut checkout) => checkout.lend_on(work),
+            Self::Lent(mut checkout) => checkout.with_owned_connection(work),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::tenant::Tenant;
 use crate::backend::ConnectError;
 use crate::cause::DriverError;
 use crate::engine::{AcquireError, CheckFailure};
-use crate::on_demand::{EngineIdentity, EngineName};
+use crate::on_demand::{EngineAlias, EngineIdentity};
 use crate::panicked::caught;
 use crate::registry::IsolationError;
 use crate::settings::{
@@ -130,8 +130,8 @@ impl TenantBind {
     }
 
     /// What the engine of a tenant is called.
-    pub(crate) fn engine_name(&self, tenant: &TenantName) -> EngineName {
-        EngineName::Tenant {
+    pub(crate) fn engine_name(&self, tenant: &TenantName) -> EngineAlias {
+        EngineAlias::Tenant {
             key: self.key,
             generation: self.generation.load(Ordering::SeqCst),
             tenant: Arc::clone(tenant.shared()),

@@ -1,0 +1,251 @@
+//! The open engines, shared by many tasks.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::num::NonZeroUsize;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::policy::{CacheCounters, CachePolicy, CachedEngine, ClosedWhile, Decision, WaiterId};
+use super::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
+
+/// A [`CachePolicy`] under a lock, and the callers that wait for an engine.
+///
+/// No engine is opened, closed or dropped, and no waker is called, while the lock is held: each of these may
+/// call back into the cache.
+pub(super) struct EngineCache<K, A, E: CachedEngine> {
+    state: Mutex<State<K, A, E>>,
+    /// How many engines are waited for, readable without the lock. [`EngineCache::request`] explains the order of
+    /// the writes.
+    queued: AtomicUsize,
+}
+
+struct State<K, A, E: CachedEngine> {
+    policy: CachePolicy<K, A, E>,
+    waiters: HashMap<WaiterId, WaiterState<E>>,
+    last_waiter: WaiterId,
+    is_closed: bool,
+}
+
+/// How far the request of a waiter is.
+enum WaiterState<E: CachedEngine> {
+    /// In the queue. The waker is that of its latest poll.
+    Waiting(Option<Waker>),
+    /// The engine is open, and the waiter has not been polled since. Dropping this ends the use.
+    Granted(E::Use),
+    /// The cache was closed.
+    Closed,
+}
+
+/// Engines that the caller has to report as opened, and engines that it has to close.
+pub(super) struct EngineChanges<E> {
+    pub(super) opened: Vec<E>,
+    pub(super) evicted: Vec<E>,
+}
+
+/// The cache was closed, and grants no engine any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Closed;
+
+impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
+    pub(super) fn new(max_engines: NonZeroUsize, max_aliases: NonZeroUsize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                policy: CachePolicy::new(max_engines, max_aliases),
+                waiters: HashMap::new(),
+                last_waiter: 0,
+                is_closed: false,
+            }),
+            queued: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn find(&self, key: &K) -> Option<E::Use> {
+        self.lock().policy.find(key)
+    }
+
+    pub(super) fn find_by_alias(&self, alias: &A) -> Option<E::Use> {
+        self.lock().policy.find_by_alias(alias)
+    }
+
+    /// Requests the engine of that identity. The caller [polls](Self::poll_granted) the waiter until it is granted
+    /// an engine, and [cancels](Self::cancel) it in the end, whatever happens.
+    pub(super) fn request(&self, key: K, engine: E) -> (WaiterId, EngineChanges<E>) {
+        let mut state = self.lock();
+        state.last_waiter += 1;
+        let waiter = state.last_waiter;
+        if state.is_closed {
+            state.waiters.insert(waiter, WaiterState::Closed);
+            return (waiter, EngineChanges { opened: Vec::new(), evicted: Vec::new() });
+        }
+        state.waiters.insert(waiter, WaiterState::Waiting(None));
+        // Dekker handshake with `UseCount::end`: here a waiter is counted in `queued`, and then the policy reads
+        // the use counts; there the use count is decremented, and then `queued` is read. With SeqCst at least one
+        // side sees the other, so no engine stays unused while a caller waits for room.
+        self.queued.fetch_add(1, Ordering::SeqCst);
+        let decision = state.policy.request(key, engine, waiter);
+        (waiter, self.apply(state, decision))
+    }
+
+    /// Ready when the waiter has been granted its engine, or when the cache is closed.
+    pub(super) fn poll_granted(
+        &self,
+        waiter: WaiterId,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<E::Use, Closed>> {
+        let mut state = self.lock();
+        match state.waiters.remove(&waiter) {
+            Some(WaiterState::Granted(granted)) => Poll::Ready(Ok(granted)),
+            Some(WaiterState::Waiting(_)) => {
+                state.waiters.insert(waiter, WaiterState::Waiting(Some(cx.waker().clone())));
+                Poll::Pending
+            }
+            Some(WaiterState::Closed) | None => Poll::Ready(Err(Closed)),
+        }
+    }
+
+    /// Removes a waiter in whatever state. A use that it was granted and did not take ends here.
+    pub(super) fn cancel(&self, waiter: WaiterId) {
+        let mut state = self.lock();
+        let removed = state.waiters.remove(&waiter);
+        if let Some(WaiterState::Waiting(_)) = removed {
+            state.policy.cancel(waiter);
+            self.queued.store(state.policy.queued(), Ordering::SeqCst);
+        }
+        drop(state);
+        // Only now: the end of a use may take the lock.
+        drop(removed);
+    }
+
+    pub(super) fn add_alias(&self, alias: A, key: &K, until: Option<Instant>) {
+        self.lock().policy.add_alias(alias, key, until);
+    }
+
+    pub(super) fn remove_alias(&self, alias: &A) -> Option<K> {
+        self.lock().policy.remove_alias(alias)
+    }
+
+    /// The identities of the open engines that have an alias for which `is_match` is true.
+    pub(super) fn keys_by_alias(&self, is_match: impl Fn(&A) -> bool) -> Vec<K> {
+        let state = self.lock();
+        let matches = state.policy.aliases().filter(|(alias, _)| is_match(alias));
+        matches.map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Whether a caller waits for room, so that the end of a use matters.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.queued.load(Ordering::SeqCst) > 0
+    }
+
+    /// Decides again, after an engine has become unused.
+    pub(super) fn reevaluate(&self) -> EngineChanges<E> {
+        let mut state = self.lock();
+        let decision = state.policy.reevaluate();
+        self.apply(state, decision)
+    }
+
+    /// Takes out the least recently used of the engines that nobody uses: [`ClosedWhile::Unused`].
+    pub(super) fn evict(&self) -> Option<E> {
+        self.lock().policy.evict()
+    }
+
+    /// The last connection of a closed engine is closed.
+    pub(super) fn fully_closed(&self, closed: ClosedWhile) -> EngineChanges<E> {
+        let mut state = self.lock();
+        let decision = state.policy.fully_closed(closed);
+        self.apply(state, decision)
+    }
+
+    /// Takes out the engines whose identity `is_due`, whether they are used or not: [`ClosedWhile::InUse`].
+    pub(super) fn close(&self, mut is_due: impl FnMut(&K) -> bool) -> Vec<E> {
+        let mut state = self.lock();
+        let due: Vec<K> =
+            state.policy.iter().map(|(key, _)| key).filter(|key| is_due(key)).cloned().collect();
+        due.iter().filter_map(|key| state.policy.close(key)).collect()
+    }
+
+    /// Takes out the engines that have been unused for `limit`: [`ClosedWhile::Unused`].
+    pub(super) fn close_unused(&self, limit: Duration) -> Vec<E> {
+        self.lock().policy.close_unused(limit, Instant::now())
+    }
+
+    /// Refuses every request from now on, including those that wait, and takes out all engines.
+    pub(super) fn close_all(&self) -> Vec<E> {
+        let mut state = self.lock();
+        state.is_closed = true;
+        let waiters: Vec<WaiterId> = state.waiters.keys().copied().collect();
+        let mut wakers = Vec::new();
+        for waiter in waiters {
+            if let Some(WaiterState::Waiting(waker)) = state.waiters.get_mut(&waiter) {
+                wakers.extend(waker.take());
+                state.waiters.insert(waiter, WaiterState::Closed);
+                state.policy.cancel(waiter);
+            }
+        }
+        self.queued.store(0, Ordering::SeqCst);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        self.close(|_| true)
+    }
+
+    pub(super) fn counters(&self) -> CacheCounters {
+        self.lock().policy.counters()
+    }
+
+    /// How many callers wait.
+    pub(super) fn waiting(&self) -> usize {
+        let state = self.lock();
+        let waiting = |waiter: &&WaiterState<E>| matches!(waiter, WaiterState::Waiting(_));
+        state.waiters.values().filter(waiting).count()
+    }
+
+    /// How many engines are closed and still have connections.
+    pub(super) fn closing(&self) -> usize {
+        self.lock().policy.closing()
+    }
+
+    /// Whether there is no engine at all, neither an open one nor one that is being closed.
+    pub(super) fn is_empty(&self) -> bool {
+        let state = self.lock();
+        state.policy.closing() == 0 && state.policy.iter().next().is_none()
+    }
+
+    /// The open engines, the most recently used first, each with its aliases.
+    pub(super) fn engines_with_aliases(&self) -> Vec<(E, Vec<A>)>
+    where
+        A: Clone,
+    {
+        let state = self.lock();
+        let mut aliases: HashMap<&K, Vec<A>> = HashMap::new();
+        for (alias, key) in state.policy.aliases() {
+            aliases.entry(key).or_default().push(alias.clone());
+        }
+        let open = state.policy.iter();
+        open.map(|(key, engine)| (engine.clone(), aliases.remove(key).unwrap_or_default()))
+            .collect()
+    }
+
+    /// Hands granted engines to their waiters, unlocks, and wakes them.
+    fn apply(
+        &self,
+        mut state: MutexGuard<'_, State<K, A, E>>,
+        decision: Decision<E>,
+    ) -> EngineChanges<E> {
+        let Decision { granted, opened, evicted } = decision;
+        self.queued.store(state.policy.queued(), Ordering::SeqCst);
+        let mut wakers = Vec::new();
+        for (waiter, granted) in granted {
+            let before = state.waiters.insert(waiter, WaiterState::Granted(granted));
+            if let Some(WaiterState::Waiting(waker)) = before {
+                wakers.extend(waker);
+            }
+        }
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        EngineChanges { opened, evicted }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<K, A, E>> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
