@@ -22,7 +22,7 @@ use crate::settings::keys::WrongKeys;
 /// ```
 ///
 /// Pass them to [`Registry::transaction_with`](crate::Registry::transaction_with) or
-/// [`Registry::unit_of_work_with`](crate::Registry::unit_of_work_with), or make them the defaults of a registry with
+/// [`Registry::begin_with`](crate::Registry::begin_with), or make them the defaults of a registry with
 /// [`RegistryBuilder::work`](crate::RegistryBuilder::work).
 ///
 /// Keys that no bind has, here or in [`for_bind`](Self::for_bind), are an error where the options are first used:
@@ -159,6 +159,7 @@ impl WorkOptions {
         self
     }
 
+    /// The keys of [`commit_order`](Self::commit_order).
     pub(crate) fn into_commit_order(self) -> Vec<String> {
         self.commit_order
     }
