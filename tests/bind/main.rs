@@ -1,6 +1,6 @@
-//! What `#[bind]`, `binds!` and `bind_tables!` generate, in every form that they take.
+//! What `#[bind]`, `binds!` and `bind_tables!` generate, in each of their forms.
 //!
-//! Forms that name no backend need exactly one to be enabled: they are at the end, for SQLite alone.
+//! Forms that name no backend need exactly one enabled backend: they are at the end, and compiled for SQLite alone.
 
 #![cfg(feature = "sqlite")]
 #![expect(dead_code, reason = "models are looked at as types")]
@@ -10,12 +10,12 @@ use std::marker::PhantomData;
 use registry_core::private::{BoundItem, inventory};
 use registry_core::{Bind, Bound, Db, Name, bind, bind_tables, binds};
 
-/// `registry-core` under another path, as a library that wraps it exports it.
+/// `registry-core` under another path, as a library that wraps it would re-export it.
 mod reexport {
     pub(crate) use registry_core::*;
 }
 
-/// A connection type under a name that a macro cannot know.
+/// A connection type under an alias that a macro cannot resolve.
 type SqliteConn = registry_core::Sqlite;
 
 mod shared {
@@ -24,26 +24,26 @@ mod shared {
 }
 use shared::{users, visits};
 
-/// The bind `"analytics"`, spelled out.
+/// The bind `"analytics"` without a macro.
 type AnalyticsSpelledOut = Db<SqliteConn, Name<'a', 'n', 'a', 'l', 'y', 't', 'i', 'c', 's'>>;
 
 binds! {
-    /// Where events are counted.
+    /// The analytics database.
     pub Analytics: Sqlite = "analytics";
     Files: crate::SqliteConn = "files";
     #[cfg(any())]
     NotThere: Sqlite = "analytics";
 }
 
-/// Compiles if both are one type.
+/// Compiles only if both are the same type.
 fn same<T>(_: PhantomData<T>, _: PhantomData<T>) {}
 
-/// Compiles if `M` lives in `B`; its key.
+/// Compiles only if `M` is bound to `B`. Returns the key.
 fn key_in<M: Bound<Bind = B>, B: Bind>() -> &'static str {
     <M::Bind as Bind>::KEY
 }
 
-/// What `verify` knows of the item at the end of whose path `name` stands.
+/// The registration for `verify` of the only item whose path ends with `name`.
 fn item(name: &str) -> &'static BoundItem {
     let mut found = inventory::iter::<BoundItem>
         .into_iter()
@@ -61,19 +61,19 @@ mod binds_macro {
     use super::*;
 
     #[test]
-    fn a_declared_bind_is_an_alias_of_what_its_key_and_backend_mean() {
+    fn declared_bind_equals_the_bind_of_its_key_and_backend() {
         same(PhantomData::<Analytics>, PhantomData::<AnalyticsSpelledOut>);
         assert_eq!(Analytics::KEY, "analytics");
     }
 
     #[test]
-    fn a_path_names_the_connection() {
+    fn a_path_can_name_the_connection_type() {
         assert_eq!(Files::KEY, "files");
         same(PhantomData::<<Files as Bind>::Connection>, PhantomData::<SqliteConn>);
     }
 
     #[test]
-    fn the_crate_may_have_another_path() {
+    fn crate_argument_overrides_the_path_of_registry_core() {
         binds! {
             crate = crate::reexport;
             Elsewhere: Sqlite = "analytics";
@@ -124,7 +124,7 @@ mod attribute {
         key_in::<Kind, Analytics>();
     }
 
-    /// A backend under a name that a macro cannot know.
+    /// A backend under an alias that a macro cannot resolve.
     type Lite = diesel::sqlite::Sqlite;
 
     #[bind(db = "analytics")]
@@ -142,7 +142,7 @@ mod attribute {
         id: i32,
     }
 
-    // The compiler settles the attributes of the item before it runs the macro.
+    // The compiler expands `cfg_attr` before it runs the macro.
     #[bind(db = "analytics")]
     #[derive(Queryable, Selectable)]
     #[cfg_attr(all(), diesel(table_name = users, check_for_backend(Lite)))]
@@ -165,7 +165,7 @@ mod attribute {
     }
 
     #[test]
-    fn a_bind_and_check_for_backend_may_agree() {
+    fn check_for_backend_is_accepted_beside_a_bind_of_that_backend() {
         key_in::<BothAgree, Analytics>();
     }
 
@@ -192,13 +192,13 @@ mod attribute {
     struct Renamed;
 
     #[test]
-    fn the_crate_may_have_another_path() {
+    fn crate_argument_overrides_the_path_of_registry_core() {
         key_in::<Renamed, Analytics>();
         item("attribute::Renamed");
     }
 
     #[test]
-    fn a_model_may_stand_in_a_function() {
+    fn model_can_be_declared_in_a_function() {
         #[bind(Analytics)]
         struct Local;
 
@@ -212,7 +212,7 @@ mod attribute {
     };
 
     #[test]
-    fn a_model_may_stand_in_a_constant() {
+    fn model_can_be_declared_in_a_constant() {
         item("InConst");
     }
 
@@ -221,7 +221,7 @@ mod attribute {
     struct CompiledOut;
 
     #[test]
-    fn a_model_that_is_compiled_out_leaves_nothing() {
+    fn model_disabled_by_cfg_registers_nothing() {
         assert!(!is_known("CompiledOut"));
     }
 
@@ -235,7 +235,7 @@ mod attribute {
     }
 
     #[test]
-    fn a_model_may_live_where_its_table_does() {
+    fn bind_table_gives_a_model_the_bind_of_its_table() {
         key_in::<WhereItsTableIs, Analytics>();
     }
 
@@ -243,7 +243,7 @@ mod attribute {
     struct Inspected;
 
     #[test]
-    fn verify_finds_the_model() {
+    fn model_is_registered_for_verify() {
         let item = item("Inspected");
         assert_eq!(item.noun, "model");
         assert_eq!(item.path, "bind::attribute::Inspected");
@@ -270,7 +270,7 @@ mod tables {
     bind_tables!(db = "analytics", backend = Sqlite, crate = crate::reexport; schema::links);
 
     #[test]
-    fn tables_are_bound() {
+    fn bind_tables_binds_every_table() {
         key_in::<schema::events::table, Analytics>();
         key_in::<schema::clicks::table, Analytics>();
         key_in::<schema::views::table, Analytics>();
@@ -279,7 +279,7 @@ mod tables {
     }
 
     #[test]
-    fn verify_finds_the_table() {
+    fn table_is_registered_for_verify() {
         let item = item("schema::events");
         assert_eq!(item.noun, "table");
         assert_eq!(item.path, "bind::tables::schema::events");
@@ -296,7 +296,7 @@ mod on_a_module {
         Other: Sqlite = "other";
     }
 
-    // A name that a module's own items hide, and must not.
+    // The module declares a type with the name of the bind, which must not shadow the bind.
     #[bind(Local)]
     mod by_path {
         use diesel::prelude::*;
@@ -307,7 +307,7 @@ mod on_a_module {
         table! {
             use diesel::sql_types::*;
 
-            /// A table with all that may stand before its name.
+            /// A table with everything that may precede its name.
             public.meters (id) { id -> Integer, }
         }
 
@@ -324,7 +324,7 @@ mod on_a_module {
             id: i32,
         }
 
-        /// No model.
+        /// A struct that is not a model.
         pub(super) struct Plain;
 
         pub(super) mod inner {
@@ -350,7 +350,7 @@ mod on_a_module {
     }
 
     #[test]
-    fn its_models_and_tables_are_bound_however_deep() {
+    fn nested_models_and_tables_get_the_bind_of_the_module() {
         key_in::<by_path::gauges::table, Local>();
         key_in::<by_path::meters::table, Local>();
         key_in::<by_path::Gauge<i32>, Local>();
@@ -360,13 +360,13 @@ mod on_a_module {
     }
 
     #[test]
-    fn an_attribute_of_their_own_goes_before() {
+    fn a_models_own_bind_overrides_that_of_the_module() {
         key_in::<by_path::Otherwise, Other>();
         key_in::<by_path::own::knobs::table, Other>();
     }
 
     #[test]
-    fn structs_without_a_table_are_left_alone() {
+    fn structs_without_a_table_get_no_bind() {
         assert!(!is_known("Plain"));
     }
 
@@ -409,7 +409,7 @@ mod on_a_module {
     }
 
     #[test]
-    fn every_form_goes_on_a_module() {
+    fn every_form_of_the_attribute_works_on_a_module() {
         key_in::<by_check::Checked, Local>();
         key_in::<by_word::inner::dials::table, Local>();
         key_in::<by_connection::inner::levers::table, Local>();
@@ -418,7 +418,7 @@ mod on_a_module {
     }
 
     #[test]
-    fn a_module_may_stand_in_a_function() {
+    fn module_can_be_declared_in_a_function() {
         #[bind(db = "local", backend = Sqlite)]
         mod local {
             diesel::table! { cogs { id -> Integer, } }
@@ -427,7 +427,7 @@ mod on_a_module {
     }
 }
 
-/// With one backend enabled, nothing else need name it.
+/// With one enabled backend, nothing needs to name it.
 #[cfg(not(any(feature = "postgres", feature = "mysql")))]
 mod only_backend {
     use super::*;
@@ -456,7 +456,7 @@ mod only_backend {
     bind_tables!(db = "default"; schema::bolts);
 
     #[test]
-    fn it_is_taken_where_none_is_named() {
+    fn the_only_enabled_backend_is_the_default() {
         key_in::<Named, Analytics>();
         key_in::<Renamed, Analytics>();
         same(PhantomData::<Declared>, PhantomData::<Analytics>);
@@ -472,7 +472,7 @@ mod only_backend {
     }
 }
 
-/// With several enabled, each model's `check_for_backend` decides.
+/// With several enabled backends, `check_for_backend` of each model selects one.
 #[cfg(all(feature = "postgres", feature = "mysql"))]
 mod several_backends {
     use super::*;
@@ -501,7 +501,7 @@ mod several_backends {
     }
 
     #[test]
-    fn each_model_names_its_own() {
+    fn check_for_backend_selects_the_backend_of_each_model() {
         same(
             PhantomData::<<<InPostgres as Bound>::Bind as Bind>::Connection>,
             PhantomData::<registry_core::Postgres>,

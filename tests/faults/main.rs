@@ -1,8 +1,8 @@
-//! What an engine survives: servers that are killed, cut off and silent, futures that are dropped,
-//! user code that panics, more load than there are connections, and runtimes that end.
+//! Faults that an engine survives: killed, unreachable and silent servers, dropped futures, panics of user code,
+//! more load than there are connections, and runtimes that are shut down.
 //!
-//! Each case says what the caller gets and after how long, that the engine has its whole capacity
-//! afterwards, and that another bind of the same registry never noticed.
+//! Each test checks what the caller gets and after how long, that the engine has its whole capacity afterwards, and
+//! that another bind of the same registry was not affected.
 
 #[path = "../support/mount.rs"]
 mod mount;

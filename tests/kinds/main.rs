@@ -1,6 +1,6 @@
-//! The kinds of queries that diesel-async takes, which are taken here as well. Those that all backends have are
-//! run by diesel-async on the connection of a session, and by this crate on that session and on the registry.
-//! Of those that only one backend has it is enough that they compile.
+//! Every kind of query that diesel-async accepts is accepted by this crate. Those that all backends have are run by
+//! diesel-async on the connection of a session, and by this crate on that session and on the registry. Those of one
+//! backend are only compiled.
 
 mod everywhere;
 mod mysql;

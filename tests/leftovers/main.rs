@@ -1,7 +1,7 @@
-//! What a borrower leaves behind on its connection, and that the next one never sees it: transactions,
-//! settings, temporary tables, locks, prepared statements, notifications and unread rows.
+//! Session state that a borrower leaves on its connection never reaches the next one: transactions, settings,
+//! temporary tables, locks, prepared statements, notifications and unread rows.
 //!
-//! Each test has a table of spellings. One that goes wrong does not hide the others: all are told together.
+//! Each test has a table of statements. A failing one does not hide the others: all failures are reported together.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! The metrics of an engine. A test binary of its own, as a program has one recorder.
+//! The metrics of an engine. In a test binary of its own, as a process has one global recorder.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ binds! {
 
 type Connection = <Files as registry_core::Bind>::Connection;
 
-/// Name to value. A counter or gauge counts as its number, a histogram as how many it has recorded.
+/// The values by name. The value of a histogram is the number of its recordings.
 fn snapshot(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
     let metrics = snapshotter.snapshot().into_vec();
     let of_bind = metrics.into_iter().filter(|(key, ..)| {
@@ -36,7 +36,7 @@ fn snapshot(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
 }
 
 #[tokio::test]
-async fn engines_report_what_they_do() {
+async fn engines_report_metrics() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     recorder.install().expect("there is no other");
@@ -58,13 +58,13 @@ async fn engines_report_what_they_do() {
 
     third.await.expect_err("both are in use");
     drop(one);
-    // The second comes back with a transaction open.
+    // The second session is returned with an open transaction.
     let mut two = two;
     let begin = <Connection as AsyncConnection>::TransactionManager::begin_transaction(&mut *two);
     begin.await.expect("a transaction");
     drop(two);
     let metrics = snapshot(&snapshotter);
-    // A snapshot takes the values along: these are what has changed since the last.
+    // A snapshot resets the values, so these are the changes since the last one.
     assert_eq!(metrics["active"], -2.0);
     assert_eq!(metrics["pending"], -1.0);
     assert_eq!(metrics["timeout_total"], 1.0);

@@ -1,4 +1,4 @@
-//! Engines that are opened on demand: by URL, and for tenants.
+//! Engines that are opened on demand, by URL and for tenants.
 
 #[path = "../support/mount.rs"]
 mod mount;

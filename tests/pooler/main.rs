@@ -1,4 +1,4 @@
-//! Behind PgBouncer, where a transaction has a server connection to itself and a session has not.
+//! Behind PgBouncer in transaction mode, where a transaction has a server connection to itself and a session does not.
 //!
 //! By default the load is short. `REGISTRY_TEST_FULL=1` makes it twenty times as long.
 

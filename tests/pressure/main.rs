@@ -1,8 +1,8 @@
-//! Many tenants, few engines: on a PostgreSQL whose own count of connections is watched, and on thousands
-//! of SQLite files.
+//! Many tenants and few engines: on PostgreSQL, whose own count of connections is watched, and on thousands of SQLite
+//! files.
 //!
-//! By default these runs are short. `REGISTRY_TEST_FULL=1` makes them as long and as wide as the
-//! guarantees in the documentation claim.
+//! By default the runs are short. `REGISTRY_TEST_FULL=1` gives them the duration and the numbers that the documentation
+//! claims.
 
 #[path = "../support/mod.rs"]
 mod support;

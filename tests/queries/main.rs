@@ -1,4 +1,4 @@
-//! Queries that find their own database.
+//! Routed queries, which find their own database.
 
 mod dialects;
 mod documented;

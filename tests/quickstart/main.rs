@@ -10,7 +10,7 @@ use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_que
 #[path = "../support/mod.rs"]
 mod support;
 
-/// Worked out from the two files with a program that shares nothing with the example.
+/// Calculated from the two files by a program that shares no code with the example.
 const FIGURES: &str = "\
 default: 3,376 airports
 analytics: 5,366 routes
@@ -42,7 +42,7 @@ The airports with the most departures:
   140,587  SFO San Francisco International, San Francisco
 ";
 
-/// A few lines of each file: what is refused in one of them must leave these.
+/// A few lines of each file. They must stay in the databases when a later run is refused.
 const AIRPORTS: &str = "\
 iata,name,city,state,country,latitude,longitude
 ATL,William B Hartsfield-Atlanta Intl,Atlanta,GA,USA,33.64044444,-84.42694444
@@ -55,8 +55,8 @@ BOS,ATL,6999
 BOS,XYZ,1
 ";
 
-/// The example as a command, without the variables that it reads. Built as this test was, so that
-/// nothing but the examples is compiled, and only if `cargo test` has not done it.
+/// An example as a command, without the variables that it reads. It is built with the features of this test, so that
+/// at most the examples themselves are compiled.
 fn example(name: &str) -> Command {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
@@ -78,7 +78,7 @@ fn example(name: &str) -> Command {
     command
 }
 
-/// What it prints.
+/// Runs a command that must succeed, and returns what it prints.
 fn succeeds(command: &mut Command) -> String {
     let output = command.output().expect("the example was built");
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -87,7 +87,7 @@ fn succeeds(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// What it says on standard error.
+/// Runs a command that must fail, and returns its standard error.
 fn fails(command: &mut Command) -> String {
     let output = command.output().expect("the example was built");
     assert!(!output.status.success(), "{command:?}");
@@ -98,7 +98,7 @@ fn data() -> PathBuf {
     support::workspace().join("examples/data")
 }
 
-/// A folder with these two files.
+/// A folder with the two files.
 fn data_of(airports: &str, routes: &str) -> PathBuf {
     let folder = support::fresh_folder();
     std::fs::write(folder.join("airports.csv"), airports).expect("a file");
@@ -106,7 +106,7 @@ fn data_of(airports: &str, routes: &str) -> PathBuf {
     folder
 }
 
-/// How many airports and routes are in the quickstart's databases.
+/// The number of airports and of routes in the quickstart's databases.
 fn rows(databases: &Path) -> (i64, i64) {
     #[derive(QueryableByName)]
     struct Count {
@@ -125,7 +125,7 @@ fn rows(databases: &Path) -> (i64, i64) {
     (count("main.db", "airports"), count("analytics.db", "routes"))
 }
 
-/// Loads the few lines, then `broken`, which must change nothing; returns what was said.
+/// Loads the few lines, and then `broken`, which must fail and change nothing. Returns the standard error.
 fn refused_after_good_data(broken: &Path) -> String {
     let databases = support::fresh_folder();
     succeeds(example("quickstart").arg(data_of(AIRPORTS, ROUTES)).arg(&databases));
@@ -170,7 +170,7 @@ fn servers_without_urls_says_which_are_missing() {
 }
 
 #[test]
-fn settings_shows_each_bind() {
+fn settings_example_shows_each_bind() {
     let folder = support::fresh_folder();
     let url = |name| format!("sqlite://{}", folder.join(name).display());
     let printed = succeeds(
@@ -184,7 +184,7 @@ fn settings_shows_each_bind() {
 }
 
 #[test]
-fn an_airport_without_a_name_is_its_code() {
+fn airport_without_a_name_is_shown_by_its_code() {
     let printed =
         succeeds(example("quickstart").arg(data_of(AIRPORTS, ROUTES)).arg(support::fresh_folder()));
     let line = "        1  BOS Gen Edw L Logan Intl, Boston -> XYZ\n";
@@ -192,7 +192,7 @@ fn an_airport_without_a_name_is_its_code() {
 }
 
 #[test]
-fn a_missing_file_is_named_and_changes_nothing() {
+fn missing_file_is_named_and_changes_nothing() {
     let broken = data_of(AIRPORTS, ROUTES);
     let missing = broken.join("flights-airport.csv");
     std::fs::remove_file(&missing).expect("it was there");
@@ -205,7 +205,7 @@ fn a_missing_file_is_named_and_changes_nothing() {
 }
 
 #[test]
-fn a_malformed_file_makes_no_database() {
+fn malformed_file_creates_no_database() {
     let databases = support::fresh_folder();
     let broken = data_of(AIRPORTS, &format!("{ROUTES}BOS\n"));
     fails(example("quickstart").arg(broken).arg(&databases));
@@ -214,7 +214,7 @@ fn a_malformed_file_makes_no_database() {
 }
 
 #[test]
-fn a_row_with_too_few_fields_is_named_and_changes_nothing() {
+fn row_with_too_few_fields_is_named_and_changes_nothing() {
     let broken = data_of(AIRPORTS, &format!("{ROUTES}BOS,LAX\n"));
     let said = refused_after_good_data(&broken);
     let first = format!("error: cannot read {}/flights-airport.csv, line 5\n", broken.display());
@@ -223,7 +223,7 @@ fn a_row_with_too_few_fields_is_named_and_changes_nothing() {
 }
 
 #[test]
-fn a_bad_number_is_named_and_changes_nothing() {
+fn bad_number_is_named_and_changes_nothing() {
     let broken = data_of(&AIRPORTS.replace("42.3643475", "north"), ROUTES);
     let said = refused_after_good_data(&broken);
     let first = format!("error: cannot read {}/airports.csv, line 3\n", broken.display());
@@ -238,8 +238,8 @@ fn a_bad_number_is_named_and_changes_nothing() {
 }
 
 #[test]
-fn a_row_that_one_database_refuses_changes_neither() {
-    // The airports are fine and go in first: they must be taken out again.
+fn row_refused_by_one_database_changes_neither() {
+    // The airports are valid and inserted first, so they must be rolled back.
     let more_airports =
         format!("{AIRPORTS}LAX,Los Angeles International,Los Angeles,CA,USA,33.9,-118.4\n");
     let broken = data_of(&more_airports, &format!("{ROUTES}BOS,ATL,1\n"));
@@ -248,7 +248,7 @@ fn a_row_that_one_database_refuses_changes_neither() {
 }
 
 #[test]
-fn routed_queries_say_the_same_with_fewer_words() {
+fn routed_queries_print_the_same_figures_with_less_code() {
     let databases = support::fresh_folder();
     let said = succeeds(example("reports").arg(data()).arg(&databases));
     assert!(said.ends_with(FIGURES), "{said}");

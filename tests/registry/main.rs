@@ -1,4 +1,4 @@
-//! The registry against real databases.
+//! The registry on real databases.
 
 mod cases;
 #[path = "../support/mount.rs"]

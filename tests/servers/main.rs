@@ -1,4 +1,4 @@
-//! The throw-away servers of the tests.
+//! The temporary servers of the tests: starting, stopping and cleaning up.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -32,7 +32,7 @@ async fn mariadb_refuses_a_wrong_password() {
     assert!(error.contains("Access denied for user"), "{error}");
 }
 
-/// In a process of its own, see below: the tests beside it use the same server.
+/// Run in an inner process, as the other tests of this binary use its server.
 fn stops_and_starts(server: &support::Server) {
     for end in [support::Server::kill9, support::Server::stop] {
         let (port, pid) = (server.port(), server.pid());
@@ -45,23 +45,23 @@ fn stops_and_starts(server: &support::Server) {
     }
 }
 
-/// What a test process says of the servers that it started.
+/// An inner process and the servers that it reports, as their ports and folders.
 struct Started {
     process: Child,
     servers: Vec<(u16, String)>,
-    /// Kept open, so that it can go on writing.
+    /// Kept open so that the process can continue to write.
     _output: BufReader<ChildStdout>,
 }
 
-/// The test that runs in a process of its own, and the variable that says so.
-const INNER: &str = "starts_servers_for_another_process";
+/// The test that is run in an inner process, and the variable that says how the process ends.
+const INNER: &str = "inner_process_starts_servers";
 const POSTGRES: &str = "REGISTRY_TEST_POSTGRES_URL";
 const MYSQL: &str = "REGISTRY_TEST_MYSQL_URL";
 const END: &str = "REGISTRY_TEST_INNER_END";
 
-/// Does nothing by itself: the tests below run it in a process of its own, and watch its servers.
+/// Does nothing when it is run directly: the tests below run it in an inner process and watch its servers.
 #[test]
-fn starts_servers_for_another_process() {
+fn inner_process_starts_servers() {
     let Ok(end) = std::env::var(END) else { return };
     let servers = [support::postgres(), support::mariadb()];
     for server in servers.into_iter().filter(|server| server.is_ours()) {
@@ -95,13 +95,13 @@ fn start(end: &str) -> Started {
         .map_while(Result::ok)
         .take_while(|line| line != "end")
         .filter_map(|line| {
-            // libtest writes the test's name before the first line.
+            // libtest prints the name of the test in front of the first line.
             let (_, line) = line.split_once("server ")?;
             let (port, folder) = line.split_once(' ')?;
             Some((port.parse().expect("a port"), folder.to_owned()))
         })
         .collect();
-    // Servers that a variable names are not ours to end.
+    // Servers that a variable names are not started here, and so not reported.
     let named = [POSTGRES, MYSQL].into_iter().filter(|name| std::env::var_os(name).is_some());
     assert_eq!(
         servers.len(),
@@ -123,7 +123,7 @@ fn assert_nothing_is_left(servers: &[(u16, String)]) {
 }
 
 #[test]
-fn a_killed_test_process_leaves_no_server() {
+fn killed_test_process_leaves_no_server() {
     let mut inner = start("sleep");
     for (port, folder) in &inner.servers {
         assert!(Path::new(folder).exists());
@@ -135,21 +135,21 @@ fn a_killed_test_process_leaves_no_server() {
 }
 
 #[test]
-fn a_panic_leaves_no_server() {
+fn panicking_test_process_leaves_no_server() {
     let mut inner = start("panic");
     assert!(!inner.process.wait().expect("our child").success());
     assert_nothing_is_left(&inner.servers);
 }
 
 #[test]
-fn a_test_process_that_ends_leaves_no_server() {
+fn finished_test_process_leaves_no_server() {
     let mut inner = start("return");
     assert!(inner.process.wait().expect("our child").success());
     assert_nothing_is_left(&inner.servers);
 }
 
 #[test]
-fn a_server_that_was_killed_or_stopped_starts_again() {
+fn killed_or_stopped_server_starts_again() {
     let mut inner = start("restart");
     assert!(inner.process.wait().expect("our child").success());
     assert_nothing_is_left(&inner.servers);

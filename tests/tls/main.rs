@@ -22,7 +22,7 @@ use certificates::{Certificates, Pair};
 use support::causes;
 use support::log::captured_log;
 
-/// Nothing may show it. The servers' own is "sesame".
+/// A password that no message may contain. The real one of the servers is "sesame".
 const PASSWORD: &str = "sesame";
 
 fn certificates() -> &'static Certificates {
@@ -30,7 +30,7 @@ fn certificates() -> &'static Certificates {
     CERTIFICATES.get_or_init(|| Certificates::in_folder(support::fresh_folder()))
 }
 
-/// The one server of a kind, which has the certificate that the test at hand asks for.
+/// The shared server of a product, which is restarted with the certificate that a test needs.
 struct Shared {
     server: fn() -> &'static support::Server,
     now: Mutex<Option<&'static str>>,
@@ -39,7 +39,7 @@ struct Shared {
 static POSTGRES: Shared = Shared { server: support::postgres, now: Mutex::const_new(None) };
 static MARIADB: Shared = Shared { server: support::mariadb, now: Mutex::const_new(None) };
 
-/// A server that keeps its certificate for as long as this lives.
+/// A guard: the server keeps its certificate for as long as this value lives.
 struct Serving {
     server: &'static support::Server,
     _turn: MutexGuard<'static, Option<&'static str>>,
@@ -50,7 +50,7 @@ impl Shared {
         let mut now = self.now.lock().await;
         let server = tokio::task::spawn_blocking(self.server).await.expect("a server");
         if *now != Some(certificate) {
-            // What it has if this fails is not known.
+            // If the restart fails, the certificate is unknown.
             *now = None;
             let pair = certificates().pair(certificate);
             tokio::task::spawn_blocking(move || {
@@ -76,7 +76,7 @@ impl Serving {
     }
 }
 
-/// Puts the paths of the test's files in the places of their names.
+/// Adds a query to a URL, with the paths of the authorities in place of `<ca>` and `<leaf>`.
 fn with_query(url: String, query: &str) -> String {
     let files = certificates();
     let query = query
@@ -97,8 +97,8 @@ const MARIADB_ASKS: &str = "SELECT IF(VARIABLE_VALUE = '', 'plaintext', 'TLS') A
                             FROM information_schema.SESSION_STATUS \
                             WHERE VARIABLE_NAME = 'Ssl_cipher'";
 
-/// What becomes of a session at `url`: whether the server says that it is encrypted, or the last
-/// cause why there is none.
+/// The outcome of acquiring a session at `url`: whether the server says that it is encrypted, or the last cause of
+/// the error.
 async fn outcome<C: Backend>(url: impl Into<BindSettings>, ask: &str) -> String
 where
     diesel::query_builder::SqlQuery: LoadQuery<'static, C, Answer> + 'static,
@@ -136,10 +136,10 @@ where
     outcome
 }
 
-/// The certificates, in the order of the columns.
+/// The certificates, in the order of the table's columns.
 const COLUMNS: [&str; 6] = ["none", "right", "expired", "wrong name", "unknown", "self-signed"];
 
-/// What each cell of a row begins with, in words that are short enough for a table.
+/// The beginning of the expected outcome for the short word in a cell of the table.
 fn begins_with(cell: &str) -> &str {
     match cell {
         "no TLS" => "server does not support TLS",
@@ -147,7 +147,7 @@ fn begins_with(cell: &str) -> &str {
         "expired" => "invalid peer certificate: certificate expired: verification time",
         "name" => "invalid peer certificate: certificate not valid for name \"127.0.0.1\"",
         "unknown" => "invalid peer certificate: UnknownIssuer",
-        // What rustls says to a certificate that is its own authority, and not one of ours.
+        // The error of rustls for a self-signed certificate that is not trusted.
         "self" => "invalid peer certificate: ",
         other => other,
     }
@@ -171,7 +171,7 @@ where
 }
 
 #[tokio::test]
-async fn postgres_modes_and_certificates() {
+async fn postgres_modes_accept_only_the_certificates_they_should() {
     let plain = ["plaintext"; 6];
     let any = ["no TLS", "TLS", "TLS", "TLS", "TLS", "TLS"];
     let prefer = ["plaintext", "TLS", "TLS", "TLS", "TLS", "TLS"];
@@ -188,14 +188,14 @@ async fn postgres_modes_and_certificates() {
         ("sslmode=require&sslrootcert=<ca>", ca),
         ("sslmode=verify-ca&sslrootcert=<ca>", ca),
         ("sslmode=verify-full&sslrootcert=<ca>", full),
-        // The password is proved by a hash of the certificate: we and the server have the same one.
+        // Channel binding proves the password together with a hash of the certificate, which both sides must agree on.
         ("sslmode=require&channel_binding=require", any),
     ];
     matrix::<Postgres>(&POSTGRES, POSTGRES_ASKS, &rows).await;
 }
 
 #[tokio::test]
-async fn mysql_modes_and_certificates() {
+async fn mysql_modes_accept_only_the_certificates_they_should() {
     let plain = ["plaintext"; 6];
     let any = ["mysql: no TLS", "TLS", "TLS", "TLS", "TLS", "TLS"];
     let prefer = ["plaintext", "TLS", "TLS", "TLS", "TLS", "TLS"];
@@ -219,7 +219,7 @@ async fn mysql_modes_and_certificates() {
 }
 
 #[tokio::test]
-async fn the_name_in_the_url_is_the_one_that_is_looked_for() {
+async fn host_name_of_the_url_is_verified() {
     let postgres = POSTGRES.with("right").await;
     for query in ["sslmode=verify-full&sslrootcert=<ca>", "sslmode=verify-ca&sslrootcert=<ca>"] {
         let found = outcome::<Postgres>(postgres.url_by_name(query), POSTGRES_ASKS).await;
@@ -240,9 +240,9 @@ async fn the_name_in_the_url_is_the_one_that_is_looked_for() {
     assert_eq!(outcome::<Mysql>(url, MARIADB_ASKS).await, "TLS");
 }
 
-/// What the driver of MySQL cannot do by itself: another name, an address, or none at all.
+/// Certificates for another name, for an address, or without a name, none of which the MySQL driver accepts by itself.
 #[tokio::test]
-async fn a_certificate_for_another_host_will_do_for_verify_ca() {
+async fn verify_ca_accepts_a_certificate_for_another_host() {
     for certificate in ["wrong address", "nameless"] {
         let serving = POSTGRES.with(certificate).await;
         let url = serving.url("sslmode=verify-ca&sslrootcert=<ca>");
@@ -263,11 +263,11 @@ async fn a_certificate_for_another_host_will_do_for_verify_ca() {
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_can_be_trusted_itself() {
+async fn self_signed_certificate_can_be_its_own_authority() {
     let serving = POSTGRES.with("self-signed").await;
     let ca = "sslmode=verify-ca&sslrootcert=<leaf>";
     assert_eq!(outcome::<Postgres>(serving.url(ca), POSTGRES_ASKS).await, "TLS");
-    // It is for `localhost` alone.
+    // The certificate is valid for `localhost` only.
     let full = "sslmode=verify-full&sslrootcert=<leaf>";
     assert_eq!(outcome::<Postgres>(serving.url_by_name(full), POSTGRES_ASKS).await, "TLS");
     let found = outcome::<Postgres>(serving.url(full), POSTGRES_ASKS).await;
@@ -275,7 +275,7 @@ async fn a_self_signed_certificate_can_be_trusted_itself() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_is_never_encrypted() {
+async fn unix_socket_is_never_encrypted() {
     let serving = POSTGRES.with("right").await;
     let server = serving.server;
     for query in ["sslmode=verify-full&sslrootcert=<ca>", "sslmode=require", "sslmode=prefer"] {
@@ -302,7 +302,7 @@ async fn a_unix_socket_is_never_encrypted() {
 }
 
 #[tokio::test]
-async fn allow_and_prefer_do_what_the_server_lets_in() {
+async fn allow_and_prefer_follow_what_the_server_accepts() {
     let serving = POSTGRES.with("right").await;
     let rules = serving.server.folder().join("data/pg_hba.conf");
     let before = fs::read_to_string(&rules).expect("the server's rules");
@@ -326,7 +326,7 @@ async fn allow_and_prefer_do_what_the_server_lets_in() {
         let url = serving.url(mode).replace("/postgres?", &format!("/{database}?"));
         outcome::<Postgres>(url, POSTGRES_ASKS).await
     };
-    // The server reads its rules when it comes to it.
+    // The server reloads its rules with a delay.
     while outcome("encrypted_only", "sslmode=disable").await == "plaintext" {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -345,7 +345,7 @@ async fn allow_and_prefer_do_what_the_server_lets_in() {
 }
 
 #[tokio::test]
-async fn mysql_users_may_have_to_encrypt() {
+async fn mysql_user_with_require_ssl_needs_tls() {
     let serving = MARIADB.with("right").await;
     let registry = Registry::builder().bind("default", serving.url("")).build().expect("settings");
     let mut session = registry.session_by_key::<Mysql>("default").await.expect("a session");
@@ -363,7 +363,7 @@ async fn mysql_users_may_have_to_encrypt() {
 }
 
 #[tokio::test]
-async fn falling_back_to_plaintext_is_an_event() {
+async fn fallback_to_plaintext_is_logged() {
     let log = captured_log();
     let postgres = POSTGRES.with("none").await;
     let broken = relay::that_promises_tls(postgres.server.port()).await;
@@ -375,7 +375,7 @@ async fn falling_back_to_plaintext_is_an_event() {
     assert!(lines[0].contains("DEBUG") && lines[0].contains("registry: plaintext"), "{lines:?}");
     assert!(lines[0].contains("received corrupt message"), "{lines:?}");
     assert!(lines[0].contains(":***@") && !lines[0].contains(PASSWORD), "{lines:?}");
-    // Whoever asks for TLS is told instead.
+    // With `sslmode=require`, the missing TLS is an error instead.
     let found = outcome::<Postgres>(url("sslmode=require"), POSTGRES_ASKS).await;
     assert!(found.starts_with("received corrupt message"), "{found}");
 
@@ -383,7 +383,7 @@ async fn falling_back_to_plaintext_is_an_event() {
         let lines = log.lines_with(&format!("127.0.0.1:{port}/"));
         lines.iter().filter(|line| line.contains(words)).count()
     };
-    // Other tests may have been here before.
+    // Other tests may have logged the same event.
     let (port, words) = (postgres.server.port(), "plaintext: the server has no TLS");
     let before = said(port, words);
     let url = postgres.url("sslmode=prefer");
@@ -399,9 +399,9 @@ async fn falling_back_to_plaintext_is_an_event() {
     assert_eq!(said(port, words), before + 1);
 }
 
-/// It may well be there again in a moment.
+/// The failure is transient, unlike an error of TLS.
 #[tokio::test]
-async fn a_connection_that_breaks_in_the_handshake_is_no_matter_of_tls() {
+async fn broken_connection_during_the_handshake_is_not_a_tls_error() {
     let port = relay::that_closes_after_promising_tls().await;
     let url = format!("postgres://app:{PASSWORD}@127.0.0.1:{port}/app?sslmode=require");
     let registry = Registry::builder().bind("default", url).build().expect("settings");
@@ -411,7 +411,7 @@ async fn a_connection_that_breaks_in_the_handshake_is_no_matter_of_tls() {
 }
 
 #[test]
-fn a_file_of_authorities_is_read_when_the_registry_is_built() {
+fn ca_file_is_read_when_the_registry_is_built() {
     let folder = support::fresh_folder();
     let path = |name: &str| folder.join(name).display().to_string();
     fs::write(folder.join("empty.pem"), "").expect("a file");
@@ -459,9 +459,9 @@ fn a_file_of_authorities_is_read_when_the_registry_is_built() {
     );
 }
 
-/// A file that is replaced while the program runs counts for the next connection.
+/// A file that is replaced while the program runs is used for the next connection.
 #[tokio::test]
-async fn a_new_file_of_authorities_counts_at_once() {
+async fn replaced_ca_file_is_used_for_the_next_connection() {
     let serving = POSTGRES.with("right").await;
     let folder = support::fresh_folder();
     let file = folder.join("ca.pem");
@@ -477,24 +477,23 @@ async fn a_new_file_of_authorities_counts_at_once() {
     registry.expect("settings").session_by_key::<Postgres>("default").await.expect("no need of it");
 }
 
-/// The test that runs in a process of its own, whose system trusts other authorities, and the variable
-/// with its URLs.
-const INNER: &str = "connects_in_another_process";
+/// The test that is run in an inner process, whose system trusts other authorities, and the variable with its URLs.
+const INNER: &str = "inner_process_connects_with_other_system_authorities";
 const URLS: &str = "REGISTRY_TEST_INNER_URLS";
 
-/// Does nothing by itself: the test below runs it in a process of its own.
+/// Does nothing when it is run directly: the test below runs it in an inner process.
 #[tokio::test]
-async fn connects_in_another_process() {
+async fn inner_process_connects_with_other_system_authorities() {
     let Ok(urls) = std::env::var(URLS) else { return };
     let (postgres, mysql) = urls.split_once(' ').expect("two");
-    // libtest writes the test's name before the first line.
+    // libtest prints the name of the test in front of the first line.
     println!();
     println!("outcome {}", outcome::<Postgres>(postgres, POSTGRES_ASKS).await);
     println!("outcome {}", outcome::<Mysql>(mysql, MARIADB_ASKS).await);
 }
 
 #[tokio::test]
-async fn the_authorities_of_the_system_are_trusted_where_no_file_is_named() {
+async fn system_authorities_are_trusted_without_a_ca_file() {
     let postgres = POSTGRES.with("right").await;
     let mariadb = MARIADB.with("right").await;
     let empty = support::fresh_folder().join("empty.pem");

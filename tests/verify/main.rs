@@ -1,5 +1,5 @@
-//! What `verify` finds. A test binary of its own, as `verify` looks at all models of a program: here
-//! they are two, and a table.
+//! What `verify` finds. In a test binary of its own, as `verify` checks all models of a program: here two models and a
+//! table.
 
 use diesel::prelude::*;
 use registry_core::settings::BindSettings;
@@ -39,7 +39,7 @@ fn builder() -> RegistryBuilder {
         .bind("analytics", "sqlite::memory:")
 }
 
-/// A URL at which nobody listens.
+/// A URL whose port has no listener.
 fn nowhere() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("its address").port();
@@ -47,7 +47,7 @@ fn nowhere() -> String {
 }
 
 #[tokio::test]
-async fn what_is_in_order_is_reported() {
+async fn verify_reports_what_is_in_order() {
     let registry = builder().build().expect("good settings");
     let report = registry.verify().await.expect("all is well");
     assert_eq!(report.bound, 3);
@@ -56,9 +56,9 @@ async fn what_is_in_order_is_reported() {
 }
 
 #[tokio::test]
-async fn every_failure_is_told_at_once_with_its_place_and_cause() {
+async fn verify_reports_every_failure_with_its_place_and_cause() {
     let registry = Registry::builder()
-        // The models say PostgreSQL, and that there is a bind `analytics`.
+        // The models declare PostgreSQL for the default bind, and a bind `analytics`.
         .bind("default", "sqlite::memory:")
         .bind("analytic", "sqlite::memory:")
         .bind("reports", nowhere())
@@ -91,7 +91,7 @@ async fn every_failure_is_told_at_once_with_its_place_and_cause() {
 }
 
 #[tokio::test]
-async fn a_bind_that_is_not_required_is_only_a_warning() {
+async fn failure_of_a_bind_that_is_not_required_is_a_warning() {
     let registry = builder()
         .bind("reports", BindSettings::new(nowhere()).required(false))
         .build()

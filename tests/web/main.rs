@@ -1,4 +1,4 @@
-//! Scopes of requests, by real requests over HTTP.
+//! Scopes of requests, tested with real requests over HTTP.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -44,19 +44,19 @@ bind_tables!(db = "default", backend = Postgres; schema::notes);
 
 type Main = <notes::table as registry_core::Bound>::Bind;
 
-/// An answer, as it came over the wire.
+/// A response, as received.
 struct Answer {
     status: u16,
     head: String,
     body: String,
 }
 
-/// Sends a request and reads the answer to its end.
+/// Sends a request and reads the whole response.
 async fn request(address: &str, method: &str, path: &str, json: &str) -> Answer {
     answer_on(sent(address, method, path, json).await).await
 }
 
-/// The same, with lines of a head.
+/// The same with header lines instead of a body.
 async fn request_by(address: &str, method: &str, path: &str, head: &str) -> Answer {
     answer_on(sent_by(address, method, path, head).await).await
 }
@@ -88,7 +88,7 @@ async fn sent_by(address: &str, method: &str, path: &str, head: &str) -> TcpStre
     stream
 }
 
-/// What a handler calls, which is handed nothing.
+/// A function that handlers call, which takes the current unit of work.
 async fn note(id: i32, parent: Option<i32>) -> Result<(), Error> {
     let mut work = UnitOfWork::current().await?;
     let row = (notes::id.eq(id), notes::parent.eq(parent));
@@ -96,7 +96,7 @@ async fn note(id: i32, parent: Option<i32>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Answers with that status, after it has written.
+/// Inserts a row and responds with the status in the path.
 async fn answer(Path((id, status)): Path<(i32, u16)>) -> Result<StatusCode, Error> {
     note(id, None).await?;
     Ok(StatusCode::from_u16(status).expect("a status"))
@@ -108,7 +108,7 @@ async fn fails(Path(id): Path<i32>) -> Result<StatusCode, Error> {
     Ok(StatusCode::CREATED)
 }
 
-/// Only the commit notices that the parent is not there.
+/// Inserts a row without its parent, which only the commit notices.
 async fn orphan(Path(id): Path<i32>) -> Result<StatusCode, Error> {
     note(id, Some(-1)).await?;
     Ok(StatusCode::CREATED)
@@ -136,7 +136,7 @@ async fn one(Path(id): Path<i32>, mut session: SessionFor<notes::table>) -> Resu
     Ok(id.to_string())
 }
 
-/// What has been committed before is read on a session of its own.
+/// Reads on a session beside the unit of work, which sees only committed rows.
 async fn beside(
     Path(id): Path<i32>,
     mut session: SessionFor<notes::table>,
@@ -148,7 +148,7 @@ async fn beside(
     Ok(before.to_string())
 }
 
-/// Needs a connection for each argument.
+/// Needs a connection for each of its two arguments.
 async fn twice(_: SessionFor<notes::table>, _: SessionFor<notes::table>) {}
 
 async fn registry(url: &str) -> Registry {
@@ -163,7 +163,7 @@ async fn prepared() -> Registry {
     with_notes(registry(&postgres().database("web")).await).await
 }
 
-/// Gives it the table of notes.
+/// Creates the table of notes.
 async fn with_notes(registry: Registry) -> Registry {
     let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY, \
                   parent INTEGER REFERENCES notes DEFERRABLE INITIALLY DEFERRED)";
@@ -177,7 +177,7 @@ async fn with_notes(registry: Registry) -> Registry {
     registry
 }
 
-/// Serves until the test ends, and returns the address.
+/// Serves in the background until the test ends. Returns the address.
 async fn serve(layer: ScopeLayer, slow: Arc<Notify>) -> String {
     let began = Arc::clone(&slow);
     let endless = move |Path(id): Path<i32>| async move {
@@ -218,7 +218,7 @@ async fn committed(registry: &Registry) -> Vec<i32> {
 }
 
 #[tokio::test]
-async fn a_success_is_committed_before_it_is_answered_and_nothing_else_is() {
+async fn only_successful_responses_are_committed_before_they_are_sent() {
     let (registry, address, _) = served().await;
     for (id, status) in [(1, 200), (2, 204), (3, 302), (4, 400), (5, 404), (6, 500), (7, 503)] {
         let answer = request(&address, "PUT", &format!("/answer/{id}/{status}"), "").await;
@@ -234,21 +234,21 @@ async fn a_success_is_committed_before_it_is_answered_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_is_the_answer() {
+async fn failed_commit_replaces_the_response() {
     let (registry, address, _) = served().await;
     let answer = request(&address, "PUT", "/orphan/1", "").await;
     assert_eq!((answer.status, answer.body.as_str()), (500, "Internal Server Error"));
     assert_eq!(committed(&registry).await, Vec::<i32>::new());
 }
 
-/// A middleware that has the request's unit of work while the handler runs.
+/// A middleware that holds the unit of work of the request while the handler runs.
 async fn audit(mut work: CurrentWork, request: Request, next: Next) -> Response {
     let row = diesel::insert_into(notes::table).values(notes::id.eq(900));
     row.execute(&mut *work).await.expect("a row");
     next.run(request).await
 }
 
-/// The same, which gives it back before.
+/// The same, but it returns the unit of work before the handler runs.
 async fn audit_before(mut work: CurrentWork, request: Request, next: Next) -> Response {
     let row = diesel::insert_into(notes::table).values(notes::id.eq(900));
     row.execute(&mut *work).await.expect("a row");
@@ -256,7 +256,7 @@ async fn audit_before(mut work: CurrentWork, request: Request, next: Next) -> Re
     next.run(request).await
 }
 
-/// A response that keeps the unit of work for as long as it lives.
+/// A response that holds the unit of work for as long as it lives.
 async fn keeps(work: CurrentWork) -> Response {
     let mut response = StatusCode::OK.into_response();
     response.extensions_mut().insert(Arc::new(std::sync::Mutex::new(work)));
@@ -264,7 +264,7 @@ async fn keeps(work: CurrentWork) -> Response {
 }
 
 #[tokio::test]
-async fn a_handler_that_would_wait_for_its_own_middleware_is_an_error_at_once() {
+async fn handler_waiting_for_its_own_middleware_fails_immediately() {
     let log = captured_log();
     let settings = BindSettings::new(postgres().database("web")).max_connections(4);
     let options = EngineOptions { acquire_timeout: Duration::from_secs(60), ..Default::default() };
@@ -294,7 +294,7 @@ async fn a_handler_that_would_wait_for_its_own_middleware_is_an_error_at_once() 
     assert_eq!(committed(&registry).await, [1, 900]);
 }
 
-/// A middleware that has the request's unit of work while the handler runs in another task.
+/// A middleware that holds the unit of work of the request while the handler runs in another task.
 async fn audit_apart(mut work: CurrentWork, request: Request, next: Next) -> Response {
     let row = diesel::insert_into(notes::table).values(notes::id.eq(900));
     row.execute(&mut *work).await.expect("a row");
@@ -302,7 +302,7 @@ async fn audit_apart(mut work: CurrentWork, request: Request, next: Next) -> Res
 }
 
 #[tokio::test]
-async fn a_client_is_not_told_to_try_again_where_the_request_has_waited_for_itself() {
+async fn response_to_a_request_that_deadlocked_itself_has_no_retry_after() {
     let registry = prepared().await;
     let app = Router::new()
         .route("/argument/{id}", put(by_argument).layer(from_fn(audit_apart)))
@@ -315,7 +315,7 @@ async fn a_client_is_not_told_to_try_again_where_the_request_has_waited_for_itse
 }
 
 #[tokio::test]
-async fn the_options_of_a_layer_are_those_of_its_units_of_work() {
+async fn options_of_a_layer_apply_to_its_units_of_work() {
     let registry = prepared().await;
     let layer = |options| ScopeLayer::new(registry.clone()).work_options(options);
     let reads = serve(layer(WorkOptions::new().read_only(true)), Arc::default()).await;
@@ -329,7 +329,7 @@ async fn the_options_of_a_layer_are_those_of_its_units_of_work() {
 }
 
 #[tokio::test]
-async fn handlers_may_be_the_only_ones_who_commit() {
+async fn layer_can_leave_commits_to_handlers() {
     let registry = prepared().await;
     let layer = ScopeLayer::new(registry.clone()).commit_on_success(false);
     let address = serve(layer, Arc::default()).await;
@@ -339,7 +339,7 @@ async fn handlers_may_be_the_only_ones_who_commit() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_nothing_open() {
+async fn disconnected_client_leaves_nothing_open() {
     let (registry, address, slow) = served().await;
     let stream = sent(&address, "PUT", "/endless/1", "").await;
     slow.notified().await;
@@ -350,7 +350,7 @@ async fn a_client_that_goes_away_leaves_nothing_open() {
 }
 
 #[tokio::test]
-async fn a_pool_that_is_exhausted_is_unavailable_for_a_while() {
+async fn exhausted_pool_answers_503_with_retry_after() {
     let (registry, address, _) = served().await;
     let lent = [
         registry.session::<Main>().await.expect("a session"),
@@ -366,7 +366,7 @@ async fn a_pool_that_is_exhausted_is_unavailable_for_a_while() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_is_unavailable_and_no_secret_is_told() {
+async fn unreachable_server_answers_503_without_secrets() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
     drop(taken);
@@ -380,7 +380,7 @@ async fn a_server_that_is_down_is_unavailable_and_no_secret_is_told() {
     }
 }
 
-/// The same application, in a test of its own.
+/// The application itself, on an isolated registry.
 #[tokio::test]
 async fn requests_can_be_tested_in_isolation() {
     let application = prepared().await;
@@ -396,7 +396,7 @@ async fn requests_can_be_tested_in_isolation() {
 }
 
 #[tokio::test]
-async fn requests_at_the_same_time_wait_for_each_other_in_isolation() {
+async fn concurrent_requests_wait_for_each_other_in_isolation() {
     let builder = Registry::builder().bind("default", postgres().database("web"));
     let application = with_notes(builder.build().expect("good settings")).await;
     let registry = application.test_isolation().await.expect("a registry");
@@ -417,14 +417,14 @@ async fn requests_at_the_same_time_wait_for_each_other_in_isolation() {
     }
     assert_eq!(committed(&registry).await, (0..30).collect::<Vec<_>>());
     assert_eq!(committed(&application).await, Vec::<i32>::new());
-    // A request that would wait for itself is a mistake of the program, and does not look like load.
+    // A request that deadlocks itself is a mistake of the program, and must not look like load.
     let answer = request(&address, "GET", "/twice", "").await;
     assert_eq!((answer.status, answer.body.as_str()), (500, "Internal Server Error"));
     assert!(!answer.head.contains("retry-after"), "{}", answer.head);
 }
 
 #[tokio::test]
-async fn a_request_that_has_all_connections_itself_is_no_load() {
+async fn request_that_holds_all_connections_itself_is_not_answered_as_load() {
     let settings = BindSettings::new(postgres().database("web")).max_connections(1);
     let settings = settings.acquire_timeout(Duration::from_millis(100));
     let registry = Registry::builder().bind("default", settings).build().expect("good settings");
@@ -435,12 +435,12 @@ async fn a_request_that_has_all_connections_itself_is_no_load() {
 }
 
 #[tokio::test]
-async fn without_the_layer_there_is_an_error() {
+async fn extractors_without_the_layer_are_an_error() {
     let address = listening(Router::new().route("/notes", get(count))).await;
     assert_eq!(request(&address, "GET", "/notes", "").await.status, 500);
 }
 
-/// The example, as a process that ends with the test.
+/// The process of the example, which is killed at the end of the test.
 struct Example(Child);
 
 impl Drop for Example {
@@ -451,7 +451,7 @@ impl Drop for Example {
 }
 
 #[tokio::test]
-async fn the_example_answers() {
+async fn web_example_serves_its_routes() {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--package=registry", "--all-features", "--example=web"])
         .current_dir(support::workspace())
@@ -471,7 +471,7 @@ async fn the_example_answers() {
     let example = Example(child);
     let first = lines.next().expect("a line").expect("UTF-8");
     let address = first.trim_start_matches("http://").to_owned();
-    // It listens at once, and answers when the data are loaded.
+    // The example listens immediately and responds once the data are loaded.
     let page = request(&address, "GET", "/airports?after=ATL&limit=2", "").await;
     assert_eq!(page.status, 200);
     let page: serde_json::Value = serde_json::from_str(&page.body).expect("JSON");
@@ -498,7 +498,7 @@ async fn the_example_answers() {
     drop(example);
 }
 
-/// The folder of the profile that this test was built with.
+/// The target folder of the profile that this test was built with.
 fn target() -> std::path::PathBuf {
     let this = std::env::current_exe().expect("this test binary");
     this.parent().and_then(std::path::Path::parent).expect("target/<profile>/deps").to_owned()

@@ -12,10 +12,11 @@ use diesel_async::AsyncConnectionCore;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::hosts::Hosts;
+use super::error_class::ErrorClass;
+use super::host_failover::Hosts;
 use super::migrate::{MakesRoom, Migrated, MigrationLock, MigrationSession, Run, TableReferences};
 use super::namespace::{Namespace, Presence};
-use super::observed::{ErrorClass, Observed};
+use super::observed::Observed;
 use crate::backend::ConnectError;
 use crate::cause::DriverError;
 use crate::settings::{DatabaseUrl, EngineOptions, WorkOptions};

@@ -4,26 +4,22 @@ use diesel_async::AsyncConnection;
 
 use crate::settings::{BackendKind, DatabaseUrl};
 
-pub(crate) mod diagnosis;
 pub(crate) mod driver;
 mod error;
+pub(crate) mod error_class;
 #[cfg_attr(
     not(any(feature = "postgres", feature = "mysql")),
     expect(dead_code, reason = "only servers have hosts")
 )]
-pub(crate) mod hosts;
+pub(crate) mod host_failover;
 pub(crate) mod migrate;
 #[cfg(feature = "mysql")]
 mod mysql;
 pub(crate) mod namespace;
-#[cfg_attr(
-    not(feature = "postgres"),
-    expect(dead_code, reason = "the stream of no other database is read")
-)]
 pub(crate) mod observed;
 #[cfg(feature = "postgres")]
 mod postgres;
-pub(crate) mod resources;
+pub(crate) mod resource_exhaustion;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(all(feature = "rustls", any(feature = "postgres", feature = "mysql")))]

@@ -58,7 +58,7 @@ impl CachedEngine for TestEngine {
     }
 
     fn has_lent(&self) -> bool {
-        self.0.uses.has_lent()
+        self.0.uses.had_checkout()
     }
 }
 
@@ -67,7 +67,7 @@ impl Use {
     fn lend(&self) {
         let state = &self.0.0;
         state.lent.fetch_add(1, PlainOrdering::SeqCst);
-        state.uses.lent();
+        state.uses.note_checkout();
         thread::yield_now();
         assert_eq!(state.is_closed.load(PlainOrdering::SeqCst), 0, "never closed under a session");
         state.lent.fetch_sub(1, PlainOrdering::SeqCst);
@@ -111,7 +111,7 @@ impl TestRegistry {
         for engine in engines {
             assert_eq!(engine.0.lent.load(PlainOrdering::SeqCst), 0, "never evicted in use");
             assert_eq!(engine.0.is_closed.fetch_add(1, PlainOrdering::SeqCst), 0, "closed once");
-            if engine.0.uses.has_lent() {
+            if engine.0.uses.had_checkout() {
                 self.open.fetch_sub(1, PlainOrdering::SeqCst);
             }
             let next = self.cache.fully_closed(ClosedWhile::Unused);
@@ -133,7 +133,7 @@ impl TestRegistry {
             }
         };
         assert_eq!(used.0.0.key, key);
-        if !used.0.0.uses.has_lent() {
+        if !used.0.0.uses.had_checkout() {
             // This is where the product connects.
             let open = self.open.fetch_add(1, PlainOrdering::SeqCst);
             assert!(open < self.max_engines, "never above the bound");

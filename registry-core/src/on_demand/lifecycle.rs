@@ -28,11 +28,11 @@ impl CachedEngine for Arc<dyn AnyEngine> {
     }
 
     fn is_used(&self) -> bool {
-        self.uses().is_used()
+        self.use_count().is_used()
     }
 
     fn has_lent(&self) -> bool {
-        self.uses().has_lent()
+        self.use_count().had_checkout()
     }
 }
 
@@ -104,7 +104,7 @@ impl Shared {
             let (closed, reason) = match reason {
                 CloseReason::Requested => (ClosedWhile::InUse, "closed"),
                 CloseReason::Idle => (ClosedWhile::Unused, "idle"),
-                CloseReason::Evicted if engine.uses().has_lent() => {
+                CloseReason::Evicted if engine.use_count().had_checkout() => {
                     (ClosedWhile::Unused, "evicted")
                 }
                 CloseReason::Evicted => (ClosedWhile::Unused, "failed"),

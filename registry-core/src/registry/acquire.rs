@@ -245,7 +245,7 @@ impl<'r, B: Bind> Acquire<'r, B> {
         self.tenant = route.tenant();
         let start_from = match route.find::<B>(self.registry)? {
             Some(found) if found.schema.is_none() => {
-                match TypedEngine::try_lend(found.engine, &runtime, None) {
+                match TypedEngine::try_acquire(found.engine, &runtime, None) {
                     Ok(AcquireAttempt::Ready(checkout)) => return Ok(Poll::Ready(checkout)),
                     Ok(attempt) => StartFrom::Attempt(attempt),
                     Err(error) if is_replaced(&error, self.registry) => StartFrom::Engine(None),
@@ -286,7 +286,7 @@ async fn wait<B: Bind>(
     let found = match start_from {
         StartFrom::Engine(found) => found,
         StartFrom::Attempt(attempt) => {
-            match TypedEngine::lend(attempt, started, within, None).await {
+            match TypedEngine::acquire(attempt, started, within, None).await {
                 Err(error) if is_replaced(&error, registry) || error.lacks_resources() => None,
                 outcome => return outcome.map_err(|error| route.error_for_caller::<B>(error)),
             }
@@ -323,8 +323,8 @@ async fn acquire_from_route<B: Bind>(
         // 2. Check a connection out of its pool. This waits in the pool's queue.
         let typed_engine = Arc::clone(engine.engine());
         let wanted_schema = schema.as_deref();
-        let lent = match TypedEngine::try_lend(engine, &runtime, wanted_schema) {
-            Ok(attempt) => TypedEngine::lend(attempt, started, within, wanted_schema).await,
+        let lent = match TypedEngine::try_acquire(engine, &runtime, wanted_schema) {
+            Ok(attempt) => TypedEngine::acquire(attempt, started, within, wanted_schema).await,
             Err(error) => Err(error),
         };
         let checkout = match lent {
@@ -346,7 +346,7 @@ async fn acquire_from_route<B: Bind>(
         };
         // 3. Put the session into the tenant's schema, if the bind has one for each tenant.
         let Some(schema) = schema else { return Ok(checkout) };
-        return match TypedEngine::prepare(checkout, schema).await {
+        return match TypedEngine::enter_schema(checkout, schema).await {
             Ok(Some(checkout)) => Ok(checkout),
             Ok(None) => Err(route.unknown_tenant::<B>()),
             Err(error) if is_replaced(&error, registry) => continue,

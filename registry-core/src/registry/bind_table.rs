@@ -1,7 +1,7 @@
 //! The binds of a registry, by their keys.
 
 use super::bind_entry::BindEntry;
-use crate::bind::Bind;
+use crate::bind::{self, Bind};
 use crate::settings::BindKey;
 
 /// Every bind of a registry by its key.
@@ -22,15 +22,12 @@ struct Slot {
 pub(super) struct BindConstants<B>(std::marker::PhantomData<B>);
 
 impl<B: Bind> BindConstants<B> {
-    const KEY: BindKey = match BindKey::new(B::KEY) {
-        Ok(key) => key,
-        Err(_) if B::KEY.is_empty() => BindKey::NONE,
-        Err(_) => panic!("the KEY of a bind must be a bind key"),
-    };
+    const KEY: BindKey = bind::key_of::<B>();
     const HASH: u64 = hash(Self::KEY.bytes());
 }
 
-/// The key of a bind type. [`BindKey::NONE`] for [`ByKey`](crate::bind::ByKey), whose key is known at run time.
+/// The key of a bind type. [`BindKey::UNNAMED`] for [`ByKey`](crate::bind::ByKey), whose key is
+/// known at run time.
 pub(super) fn bind_key_of<B: Bind>() -> BindKey {
     BindConstants::<B>::KEY
 }

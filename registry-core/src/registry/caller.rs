@@ -16,25 +16,25 @@ impl Registry {
         if let Some(engine) = self.0.binds.bind::<B>().and_then(BindEntry::engine)
             && engine.is_held_by_caller()
         {
-            engine::beside_session(engine.settings().key, place);
+            engine::warn_query_beside_session(engine.settings().key, place);
             return;
         }
         let mut engines = self.engines();
         engines.extend(self.0.on_demand.engines());
-        if engines.iter().any(|engine| engine.is_worked_on_by_caller())
+        if engines.iter().any(|engine| engine.has_unit_of_work_of_caller())
             && self.is_first_warning_at(B::KEY, place)
         {
-            engine::beside_work(B::KEY, place);
+            engine::warn_query_beside_work(B::KEY, place);
         }
     }
 
-    /// Whether a task, a [`Caller`](crate::engine::caller::Caller) by its number, is executing a statement of a unit of
+    /// Whether a task, a [`Caller`](crate::engine::Caller) by its number, is executing a statement of a unit of
     /// work.
     pub(crate) fn is_executing_in_work(&self, task: u64) -> bool {
         let mut engines = self.engines();
         engines.extend(self.replaced());
         engines.extend(self.0.on_demand.engines());
-        engines.iter().any(|engine| engine.is_at_work(task))
+        engines.iter().any(|engine| engine.runs_work_statement(task))
     }
 
     /// Whether this is the first warning about that place in the program for that bind key. Each is warned of once.

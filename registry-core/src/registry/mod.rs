@@ -260,7 +260,7 @@ impl Registry {
 
     /// How long sessions are waited for where no bind has a limit of its own.
     pub(crate) fn default_acquire_timeout(&self) -> Duration {
-        self.0.bind_defaults.acquire_timeout(BindKey::NONE)
+        self.0.bind_defaults.general_acquire_timeout()
     }
 
     /// The keys of all binds, in alphabetical order.

@@ -186,7 +186,7 @@ pub(super) fn identity_for_settings<B: Bind>(
     settings: BindSettings,
 ) -> Result<EngineIdentity, AcquireError> {
     let key = bind_key_of::<B>();
-    let settings = registry.0.bind_defaults.engine(key, settings);
+    let settings = registry.0.bind_defaults.engine_settings(key, settings);
     let settings = settings.map_err(|source| AcquireError::Settings { key, source })?;
     check_backend(key, B::Connection::KIND, settings.url.backend())?;
     if settings.url.is_per_tenant() || settings.tenant_schema.is_some() {

@@ -49,7 +49,7 @@ impl Registry {
         if self.is_closed() {
             return Err(ReplaceError::Closed { key });
         }
-        let settings = self.0.bind_defaults.engine(key, settings.into());
+        let settings = self.0.bind_defaults.engine_settings(key, settings.into());
         let settings = settings.map_err(|source| ReplaceError::Settings { key, source })?;
         check_same_kind(entry, &settings)?;
         match entry {
@@ -81,8 +81,10 @@ fn check_same_kind(entry: &BindEntry, settings: &EngineSettings) -> Result<(), R
         _ => None,
     };
     if settings.tenant_schema.as_deref().is_some_and(|schema| Some(schema) != own_schema) {
-        let source =
-            SettingsError::of("tenant_schema", "it is not changed while the registry is used");
+        let source = SettingsError::from_problem(
+            "tenant_schema",
+            "it is not changed while the registry is used",
+        );
         return Err(ReplaceError::Settings { key, source });
     }
     Ok(())
@@ -92,7 +94,7 @@ fn replace_engine(registry: &Registry, named: &ReplaceableEngine, settings: Engi
     let old = named.replace(engine::open(Arc::new(settings), None));
     {
         let mut replaced = registry.0.replaced.lock().unwrap_or_else(PoisonError::into_inner);
-        replaced.retain(|engine| engine.lent() > 0);
+        replaced.retain(|engine| engine.checkout_count() > 0);
         replaced.push(Arc::clone(&old));
     }
     // After the replacement: callers that waited for the old engine look again, and find the new one.

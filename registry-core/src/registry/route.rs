@@ -44,7 +44,7 @@ impl<C: Backend> FoundEngine<C> {
     ) -> Result<Self, AcquireError> {
         let settings = engine.settings();
         let (key, found) = (settings.key, settings.url.backend());
-        match engine.of_type() {
+        match engine.downcast() {
             Some(engine) => Ok(Self { engine, schema }),
             None => Err(WrongBackend { key, expected: C::KIND, found }.into()),
         }

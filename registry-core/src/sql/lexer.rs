@@ -3,7 +3,7 @@
 //! The rules are those of PostgreSQL's chapter "Lexical Structure", of MySQL's and MariaDB's "Comment
 //! Syntax" and "String Literals", and of SQLite's tokenizer.
 
-use super::Dialect;
+use super::dialect::Dialect;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,36 +10,14 @@
 //!
 //! None of it is a parser. Where a reading is not certain, the answer is the one that is safe.
 
-use crate::settings::BackendKind;
-
-mod body;
+mod dialect;
 mod effects;
-mod functions;
-mod grammar;
 mod keyword;
 mod lexer;
 mod tables;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use dialect::Dialect;
 pub(crate) use effects::{Effects, SessionEffect, TransactionEffect, effects};
 pub(crate) use tables::{NamedTable, first_name, tables};
-
-/// Whose SQL it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    Postgres,
-    /// MySQL and MariaDB, whatever the server's `sql_mode`.
-    Mysql,
-    Sqlite,
-}
-
-impl Dialect {
-    pub(crate) const fn of(kind: BackendKind) -> Self {
-        match kind {
-            BackendKind::Postgres => Self::Postgres,
-            BackendKind::Mysql => Self::Mysql,
-            BackendKind::Sqlite => Self::Sqlite,
-        }
-    }
-}

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Dialect;
+use super::dialect::Dialect;
 use super::keyword::{self as word, Keyword, keyword};
 use super::lexer::{Kind, Lexer, Token};
 

@@ -12,7 +12,7 @@ use super::*;
 use crate::support::log::captured_log;
 use crate::support::{causes, eventually};
 
-/// Bound to the other database, and without a table that would tell.
+/// A model that is bound to the other database and has no table.
 #[bind(db = "archive", connection = super::Backend)]
 #[derive(Debug, PartialEq, Queryable)]
 struct Archived {
@@ -21,7 +21,7 @@ struct Archived {
 }
 
 #[tokio::test]
-async fn what_has_no_table_runs_on_sessions_or_where_it_is_told() {
+async fn queries_without_a_table_run_on_a_session_or_the_bind_they_are_given() {
     let registry = registry().await;
     let mut session = registry.session_for::<events::table>().await.expect("a session");
     let one: i32 = diesel::select(diesel::dsl::sql::<Integer>("1"))
@@ -45,13 +45,13 @@ async fn what_has_no_table_runs_on_sessions_or_where_it_is_told() {
     assert_eq!((main.len(), &*archive[2]), (2, "archive more"));
 }
 
-/// As it was written for diesel-async, but for the import at the top of the file.
+/// A function as written for diesel-async; only the import of `RunQueryDsl` differs.
 async fn helper(connection: &mut Backend) -> QueryResult<usize> {
     sql_query("DELETE FROM comments").execute(connection).await
 }
 
 #[tokio::test]
-async fn helpers_and_transactions_of_diesel_async_go_on() {
+async fn functions_and_transactions_of_diesel_async_work_on_a_session() {
     let registry = registry().await;
     let mut session = registry.session_for::<User>().await.expect("a session");
     let error = session
@@ -67,7 +67,7 @@ async fn helpers_and_transactions_of_diesel_async_go_on() {
     assert_eq!(error, diesel::result::Error::RollbackTransaction);
     let left: i64 = comments::table.count().get_result(&mut session).await.expect("a row");
     assert_eq!(left, 3);
-    // A bare connection takes anything, and nothing is checked.
+    // A bare connection runs any query unchecked.
     let there: i64 = events::table.count().get_result(&mut *session).await.expect("a row");
     assert_eq!(there, 2);
     let mut by_key = registry.session_by_key::<Backend>("archive").await.expect("a session");
@@ -78,7 +78,7 @@ async fn helpers_and_transactions_of_diesel_async_go_on() {
 }
 
 #[tokio::test]
-async fn a_stream_has_its_session_until_it_is_dropped() {
+async fn stream_holds_its_session_until_dropped() {
     let registry = registry().await;
     let in_use = || registry.status().engines.iter().map(|engine| engine.in_use).sum::<u32>();
     {
@@ -105,7 +105,7 @@ async fn a_stream_has_its_session_until_it_is_dropped() {
 }
 
 #[tokio::test]
-async fn what_types_cannot_see_is_refused_before_it_is_sent() {
+async fn tables_of_another_bind_that_types_do_not_show_are_refused_before_sending() {
     let registry = registry().await;
     let refused = |error: Error| causes(&error).join(": ");
     let said = "a query for bind `default` has the table `events`, which belongs to bind `archive`";
@@ -164,10 +164,10 @@ async fn what_types_cannot_see_is_refused_before_it_is_sent() {
         matches!(&error, diesel::result::Error::QueryBuilderError(cause) if cause.to_string() == said)
     );
 
-    // Rows go into any model that has a place for them, wherever that one is bound.
+    // Rows can be loaded into any model that fits them, wherever it is bound.
     let loaded: Vec<Archived> = users::table.find(1).load(&mut session).await.expect("a row");
     assert_eq!(loaded, [Archived { id: 1, name: "main ada".to_owned() }]);
-    // Text is the writer's own.
+    // The text of `sql_query` is not checked.
     let quoted = if NAME == "mysql" { "DELETE FROM `events`" } else { "DELETE FROM \"events\"" };
     assert_eq!(sql_query(quoted).execute(&mut session).await.expect("its own table"), 2);
     drop(session);
@@ -175,7 +175,7 @@ async fn what_types_cannot_see_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_query_beside_a_session_of_its_bind_is_warned_of() {
+async fn query_beside_a_session_of_its_bind_logs_a_warning() {
     let registry = registry().await;
     let log = captured_log();
     let warnings = |line: u32| {
@@ -190,10 +190,10 @@ async fn a_query_beside_a_session_of_its_bind_is_warned_of() {
     assert_eq!(warnings(elsewhere), 0);
     let here = line!() + 1;
     let _: i64 = users::table.count().get_result(&registry).await.expect("a row");
-    // To find out takes longer than a query of a release build should.
+    // The check takes too long for a release build.
     assert_eq!(warnings(here) > 0, cfg!(debug_assertions));
     drop(session);
-    // What runs beside it is only a query.
+    // A stream of the registry is no session of the task, so there is no warning.
     let mut rows = users::table.load_stream::<User>(&registry).await.expect("rows");
     let beside = line!() + 1;
     let _: i64 = users::table.count().get_result(&registry).await.expect("a row");
@@ -226,7 +226,7 @@ impl Reports for Registry {
 }
 
 #[tokio::test]
-async fn futures_can_be_sent_to_other_tasks() {
+async fn query_futures_are_send() {
     let registry = registry().await;
     let task = tokio::spawn({
         let registry = registry.clone();

@@ -1,6 +1,6 @@
-//! Queries that find their own database, on each backend.
+//! Routed queries, which find their own database, on each backend.
 //!
-//! Every table is in both databases, with other rows: a query that went astray would find them.
+//! Every table is in both databases with different rows, so a query in the wrong database would return other rows.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -51,7 +51,7 @@ type Main = <User as Bound>::Bind;
 type Archive = <events::table as Bound>::Bind;
 type Db = <Backend as AsyncConnectionCore>::Backend;
 
-/// Two databases. The rows of the one say "main" and have small ids, those of the other "archive".
+/// Two databases. The rows of the first contain "main" and have ids below 100, those of the second "archive".
 async fn registry() -> Registry {
     let registry = Registry::builder()
         .bind("default", database())
@@ -77,7 +77,7 @@ async fn registry() -> Registry {
     registry
 }
 
-/// Loads with the registry and with a session, which find the same.
+/// Loads on the registry and on a session, and asserts that both return the same.
 macro_rules! load {
     ($registry:expr, $query:expr) => {{
         let routed = $query.load(&$registry).await.expect("rows");
@@ -92,7 +92,7 @@ fn equal<T: PartialEq + std::fmt::Debug>(routed: Vec<T>, on_session: Vec<T>) -> 
     routed
 }
 
-/// What stands in both databases under a table's name.
+/// The names in a table of the main database, and in the table of that name in the archive.
 async fn names(registry: &Registry, table: &str) -> (Vec<String>, Vec<String>) {
     #[derive(QueryableByName)]
     struct Name {

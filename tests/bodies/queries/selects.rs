@@ -8,7 +8,7 @@ use registry_core::{Error, OptionalExtension};
 use super::*;
 
 #[tokio::test]
-async fn tables_and_models_are_found_where_they_are() {
+async fn queries_reach_the_bind_of_their_table() {
     let registry = registry().await;
     let all: Vec<User> = load!(registry, users::table.order(users::id));
     assert_eq!(
@@ -18,7 +18,7 @@ async fn tables_and_models_are_found_where_they_are() {
     let other: Vec<String> =
         events::table.select(events::name).order(events::id).load(&registry).await.expect("rows");
     assert_eq!(other, ["archive start", "archive stop"]);
-    // One type alone in the turbofish, as with diesel-async.
+    // The turbofish takes one type, as with diesel-async.
     let ids =
         users::table.select(users::id).order(users::id).load::<i32>(&registry).await.expect("rows");
     assert_eq!(ids, [1, 2, 3]);
@@ -27,7 +27,7 @@ async fn tables_and_models_are_found_where_they_are() {
 }
 
 #[tokio::test]
-async fn every_clause_keeps_its_way() {
+async fn every_clause_is_routed() {
     let registry = registry().await;
     let found: Vec<User> = load!(
         registry,
@@ -65,7 +65,7 @@ async fn every_clause_keeps_its_way() {
 }
 
 #[tokio::test]
-async fn no_row_is_none_for_the_registry_as_for_a_session() {
+async fn optional_maps_a_missing_row_to_none_on_every_executor() {
     let registry = registry().await;
     let mut session = registry.session_for::<User>().await.expect("a session");
     let on_session: QueryResult<Option<User>> =
@@ -82,7 +82,7 @@ async fn no_row_is_none_for_the_registry_as_for_a_session() {
 }
 
 #[tokio::test]
-async fn boxed_queries_that_grow_in_a_loop() {
+async fn boxed_queries_built_in_a_loop_are_routed() {
     let registry = registry().await;
     let build = || {
         let mut query = users::table.into_boxed::<Db>();
@@ -105,7 +105,7 @@ async fn boxed_queries_that_grow_in_a_loop() {
 }
 
 #[tokio::test]
-async fn joins() {
+async fn joins_within_a_bind_are_routed() {
     let registry = registry().await;
     let found: Vec<(String, String)> = load!(
         registry,
@@ -156,7 +156,7 @@ async fn joins() {
 }
 
 #[tokio::test]
-async fn aliases_and_self_joins() {
+async fn aliases_and_self_joins_are_routed() {
     let registry = registry().await;
     let (one, other) = diesel::alias!(users as one, users as other);
     let pairs: Vec<(i32, i32)> = load!(
@@ -182,7 +182,7 @@ async fn aliases_and_self_joins() {
 }
 
 #[tokio::test]
-async fn subqueries() {
+async fn subqueries_within_a_bind_are_routed() {
     let registry = registry().await;
     let found: Vec<String> =
         load!(
@@ -233,7 +233,7 @@ async fn subqueries() {
 }
 
 #[tokio::test]
-async fn unions() {
+async fn unions_within_a_bind_are_routed() {
     let registry = registry().await;
     let both: Vec<i32> = load!(
         registry,
@@ -266,7 +266,7 @@ async fn unions() {
 }
 
 #[tokio::test]
-async fn unions_of_boxed_queries() {
+async fn unions_of_boxed_queries_are_routed() {
     let registry = registry().await;
     let both = || {
         let few = users::table.filter(users::id.lt(3)).select(users::id).into_boxed::<Db>();
@@ -278,7 +278,7 @@ async fn unions_of_boxed_queries() {
 }
 
 #[tokio::test]
-async fn associations() {
+async fn associations_are_routed() {
     let registry = registry().await;
     let ada: User = users::table.find(1).first(&registry).await.expect("a row");
     let posts: Vec<Post> =

@@ -6,7 +6,7 @@ use registry_core::SaveChangesDsl;
 use super::*;
 
 #[tokio::test]
-async fn rows_are_inserted_where_their_table_is() {
+async fn inserts_reach_the_bind_of_their_table() {
     let registry = registry().await;
     let one = User { id: 4, name: "main flo".to_owned() };
     let inserted = diesel::insert_into(users::table).values(&one).execute(&registry).await;
@@ -40,7 +40,7 @@ async fn rows_are_inserted_where_their_table_is() {
 }
 
 #[tokio::test]
-async fn many_rows_are_inserted_together_or_not_at_all() {
+async fn inserts_of_many_rows_are_atomic() {
     let registry = registry().await;
     let clash: Vec<_> =
         [8, 9, 1].map(|id| (users::id.eq(id), users::name.eq("main clash"))).into_iter().collect();
@@ -60,7 +60,7 @@ async fn many_rows_are_inserted_together_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn rows_are_changed_where_their_table_is() {
+async fn updates_reach_the_bind_of_their_table() {
     let registry = registry().await;
     let set = |name: &'static str| users::name.eq(name);
     let table = diesel::update(users::table).set(set("main all")).execute(&registry).await;
@@ -89,7 +89,7 @@ async fn rows_are_changed_where_their_table_is() {
 }
 
 #[tokio::test]
-async fn rows_are_deleted_where_their_table_is() {
+async fn deletes_reach_the_bind_of_their_table() {
     let registry = registry().await;
     let one = diesel::delete(users::table.find(3)).execute(&registry).await;
     assert_eq!(one.expect("a row"), 1);

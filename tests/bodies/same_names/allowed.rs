@@ -5,7 +5,7 @@ use diesel::sql_types::{Bool, Text};
 
 use super::*;
 
-/// A model that is bound nowhere, with a name that one of the other database has.
+/// A model without a bind, named like a model of the other database.
 #[derive(Debug, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = people)]
 struct Row {
@@ -23,11 +23,11 @@ mod archived {
 }
 
 #[tokio::test]
-async fn what_is_right_runs() {
+async fn queries_within_one_bind_run_beside_tables_of_the_same_name() {
     let registry = registry().await;
     let ids = |rows: Vec<i32>| rows;
 
-    // Subqueries of its own database, where those of another are refused.
+    // Subqueries of the same database, in places where those of another one are refused.
     let rows: Vec<(i32, Option<i32>)> = people::table
         .select((people::id, notes::table.select(max(notes::id)).single_value()))
         .order(notes::table.select(max(notes::person_id)).single_value())
@@ -42,7 +42,7 @@ async fn what_is_right_runs() {
         .await
         .expect("rows");
     assert_eq!(rows, [(1, "default ada".to_owned())]);
-    // In a box on its own table, under the name of that.
+    // A boxed subquery on the same table.
     let rows: Vec<(i32, String)> = people::table
         .filter(people::id.eq_any(people::table.select(people::id).into_boxed::<Db>()))
         .load(&registry)
@@ -53,7 +53,7 @@ async fn what_is_right_runs() {
     let any = diesel::select(exists(notes::table.filter(notes::text.like("default%"))));
     assert!(any.get_result::<bool>(&mut session).await.expect("a row"));
 
-    // An alias with the name of a table that is in the other database alone.
+    // An alias that is named like a table of the other database.
     let visits = diesel::alias!(people as visits);
     let rows: Vec<i32> = visits
         .filter(visits.field(people::id).gt(1))
@@ -72,7 +72,7 @@ async fn what_is_right_runs() {
         .expect("rows");
     assert_eq!(ids(rows), [1, 2]);
 
-    // Text is the program's own.
+    // SQL text of the program is not checked.
     let quote = if NAME == "mysql" { "`" } else { "\"" };
     let text = format!("EXISTS (SELECT 1 FROM {quote}visits{quote})");
     let rows: Vec<i32> = people::table
@@ -83,7 +83,7 @@ async fn what_is_right_runs() {
         .await
         .expect("rows");
     assert_eq!(ids(rows), [1, 2]);
-    // As it is beside a model, whichever text was run first.
+    // Nor is it beside a model, whichever text was run first.
     for text in [&*text, "1 = 1", &*text] {
         let rows: Vec<Row> = people::table
             .filter(sql::<Bool>(text))
@@ -103,7 +103,7 @@ async fn what_is_right_runs() {
     let row: String =
         people::table.select(literal).into_boxed::<Db>().first(&registry).await.expect("a row");
     assert_eq!(row, "FROM \"visits\" JOIN `visits`, it's");
-    // So are values, in a box as well.
+    // Values are not checked either, also in a boxed query.
     let row: i64 = people::table
         .filter(people::name.ne("-- FROM \"visits\" /* `visits`"))
         .into_boxed::<Db>()
@@ -120,7 +120,7 @@ async fn what_is_right_runs() {
         .expect("rows");
     assert_eq!(pages[0], ((1, "default ada".to_owned()), 2));
 
-    // Rows go into any model that has a place for them.
+    // Rows can be loaded into any model that fits them.
     let rows: Vec<archived::Row> = people::table.find(1).load(&registry).await.expect("rows");
     assert_eq!(rows, [archived::Row { id: 1, name: "default ada".to_owned() }]);
     let rows: Vec<Row> =
@@ -135,7 +135,7 @@ async fn what_is_right_runs() {
         .expect("rows");
     assert_eq!(rows.len(), 1);
 
-    // The other database's own.
+    // Queries of the other database.
     let rows: Vec<(i32, Option<i32>)> = far::people::table
         .select((far::people::id, far::visits::table.select(max(far::visits::id)).single_value()))
         .load(&registry)

@@ -5,7 +5,7 @@ use diesel::sql_types::{Bool, Integer};
 
 use super::*;
 
-/// The first name in the table of its own database, in a box.
+/// A boxed subquery for the first name in the table of the same database.
 macro_rules! own_name {
     () => {
         people::table
@@ -19,7 +19,7 @@ macro_rules! own_name {
 }
 
 #[tokio::test]
-async fn what_is_in_a_box_goes_by_name() {
+async fn boxed_tables_are_checked_by_name() {
     let registry = registry().await;
     type Condition = Box<dyn BoxableExpression<people::table, Db, SqlType = Bool>>;
     let condition = || -> Condition {
@@ -53,31 +53,31 @@ async fn what_is_in_a_box_goes_by_name() {
             people::table.into_boxed::<Db>().filter(people::id.eq_any(visitors!()))));
         "visits": load::<(i32, String)>(people::table.filter(condition()));
         "visits": execute(diesel::delete(people::table.filter(condition())));
-        // Diesel has no subquery on the table of the query around it, so this one is another.
+        // Diesel allows no subquery on the table of the outer query, so this one must be of another table.
         "people": load::<(i32, String)>(people::table.filter(nested()));
         "people": load::<(i32, String)>(people::table
             .filter(people::name.eq_any(far::people::table.select(far::people::name)))
             .into_boxed::<Db>());
         "people": execute(diesel::delete(people::table).into_boxed()
             .filter(people::name.eq_any(far::people::table.select(far::people::name))));
-        // Nor in what is inserted.
+        // The same in the source of an insert.
         "people": execute(diesel::insert_into(people::table).values(
             people::table.filter(nested()).select((people::id + 1000, people::name))));
         "people": execute(diesel::insert_into(people::table).values(
             people::table.filter(nested()).select((people::id + 1000, people::name)).into_boxed::<Db>()));
-        // What is set can have such a query of its own, but this time has none.
+        // The assignments of an update could contain such a subquery, but here contain none.
         "people": execute(diesel::update(people::table.filter(nested()))
             .set((people::id.eq(1), None::<()>.map(|()| people::name.eq(own_name!())))));
     }
     are_untouched(&registry).await;
 }
 
-/// Nothing that is right is refused for what could be elsewhere in its statement.
+/// A correct statement is not refused for what other parts of a statement of its type could contain.
 #[tokio::test]
-async fn a_box_on_its_own_table_runs_wherever_it_is_inserted_or_set() {
+async fn boxed_subqueries_on_their_own_table_run_in_inserts_and_updates() {
     let registry = registry().await;
     let some = |name: bool| name.then(|| people::name.eq(own_name!()));
-    // MySQL lets no subquery read what its statement changes.
+    // In MySQL, a subquery cannot read the table that its statement changes.
     if NAME != "mysql" {
         for is_set in [true, false] {
             diesel::update(people::table.filter(people::id.eq(2)))
@@ -125,9 +125,9 @@ async fn a_box_on_its_own_table_runs_wherever_it_is_inserted_or_set() {
     }
 }
 
-/// What remains, as the documentation says: nothing in such a query tells the two tables apart.
+/// The documented limit: nothing in such a query distinguishes the two tables.
 #[tokio::test]
-async fn a_box_on_a_name_of_both_is_taken_for_its_own() {
+async fn boxed_table_with_a_name_of_both_binds_is_taken_for_the_own_one() {
     let registry = registry().await;
     let authors: Vec<i32> = notes::table
         .into_boxed::<Db>()
@@ -137,7 +137,7 @@ async fn a_box_on_a_name_of_both_is_taken_for_its_own() {
         .await
         .expect("rows");
     assert_eq!(authors, [1], "by the people of its own database");
-    // An alias is as good as another name, in a box or without a column of its own.
+    // An alias hides the name of the table too, if it is boxed or no column of it is used.
     let others = diesel::alias!(far_people as p);
     let condition: Box<dyn BoxableExpression<people::table, Db, SqlType = Bool>> =
         Box::new(exists(others.filter(others.field(far_people::id).eq(1))));

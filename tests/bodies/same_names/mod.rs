@@ -1,7 +1,7 @@
-//! Tables that have the same names in two databases, on each backend.
+//! Tables of the same names in two databases, on each backend.
 //!
-//! A query that has one of each would find what it asks for, in the wrong database: so no database says that
-//! anything is wrong.
+//! A query over a table of each would find both names in the wrong database, so no database reports an error, and
+//! the query has to be refused before it is sent.
 
 use std::error::Error as StdError;
 
@@ -52,7 +52,7 @@ type Db = <Backend as AsyncConnectionCore>::Backend;
 /// The path of the other database's `people` in the program.
 const FAR_PEOPLE: &str = concat!(module_path!(), "::far::people");
 
-/// All tables are in both databases, with other rows.
+/// Two databases with the same tables and different rows.
 async fn registry() -> Registry {
     let registry = Registry::builder()
         .bind("default", database())
@@ -75,7 +75,7 @@ async fn registry() -> Registry {
     registry
 }
 
-/// What stands in both databases: nothing that was refused has changed it.
+/// Asserts that no refused statement has changed a database.
 async fn are_untouched(registry: &Registry) {
     let near: Vec<(i32, String)> =
         people::table.order(people::id).load(registry).await.expect("rows");
@@ -87,7 +87,7 @@ async fn are_untouched(registry: &Registry) {
     assert_eq!(notes, ["default note"]);
 }
 
-/// What was found, in Diesel's error.
+/// The refusal inside an error of Diesel's.
 fn hidden(error: &(dyn StdError + 'static)) -> HiddenTable {
     let mut cause = error;
     loop {
@@ -99,7 +99,7 @@ fn hidden(error: &(dyn StdError + 'static)) -> HiddenTable {
     }
 }
 
-/// Each query is refused for the table of `far` that is named before it.
+/// Asserts that each query is refused for the table of `far` that is named before it.
 macro_rules! refused {
     ($registry:expr; $($name:literal: $method:ident$(::<$row:ty>)?($query:expr);)*) => {$({
         let error = $query
@@ -145,7 +145,7 @@ macro_rules! any_note {
 }
 use any_note;
 
-/// A query with the number of its rows, as in Diesel's guide.
+/// A query with the total number of its rows, as in Diesel's guide on pagination.
 #[derive(Debug, Clone, Copy, QueryId)]
 struct Counted<Q>(Q);
 

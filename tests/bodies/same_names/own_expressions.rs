@@ -6,7 +6,7 @@ use diesel::sql_types::{Bool, Integer, Nullable};
 
 use super::*;
 
-/// A model that selects more than its columns.
+/// A model with a `select_expression` that is a subquery of another table.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = people)]
 struct Visitor {
@@ -18,7 +18,7 @@ struct Visitor {
     last: Option<i32>,
 }
 
-/// An expression of the program's own, whose type says nothing of its tables.
+/// An expression whose type does not show its tables.
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 #[diesel(aggregate)]
 struct LastVisit;
@@ -39,7 +39,7 @@ impl QueryFragment<Db> for LastVisit {
     }
 }
 
-/// A wrapper of the program's own, whose type says what is in it.
+/// A wrapper whose type shows what it contains.
 #[derive(Debug, Clone, Copy, QueryId, ValidGrouping)]
 struct Wrapped<E>(E);
 
@@ -61,13 +61,13 @@ diesel::define_sql_function! {
 }
 
 #[tokio::test]
-async fn what_is_not_of_diesel_is_looked_into() {
+async fn tables_in_expressions_of_the_program_are_found_by_name() {
     let registry = registry().await;
     let visits = diesel::alias!(far_visits as v);
     type Boxed = Box<dyn BoxableExpression<people::table, Db, SqlType = Nullable<Integer>>>;
     let boxed =
         || -> Boxed { Box::new(far::visits::table.select(max(far::visits::id)).single_value()) };
-    // What has been found once is found again.
+    // Twice, as the result of the first check is cached.
     for _ in 0..2 {
         refused! { registry;
             "visits": load::<Visitor>(people::table.select(Visitor::as_select()));
@@ -84,7 +84,7 @@ async fn what_is_not_of_diesel_is_looked_into() {
             "people": load::<i32>(people::table.order(abs(one_id!())).select(people::id));
         }
     }
-    // On its own database each of them is right, as often as it is run.
+    // On their own database they run, also repeatedly.
     for _ in 0..2 {
         let last: Option<i32> =
             far::people::table.select(LastVisit).first(&registry).await.expect("a row");
@@ -92,7 +92,7 @@ async fn what_is_not_of_diesel_is_looked_into() {
         let count: Vec<i64> = visits.select(count_star()).load(&registry).await.expect("a row");
         assert_eq!(count, [1]);
     }
-    // Where the names are not, nothing is known of what a database has.
+    // A session by key has no compile-time bind, so tables are not checked.
     let mut session = registry.session_by_key::<Backend>("default").await.expect("a session");
     let last: Option<i32> =
         people::table.select(LastVisit).first(&mut session).await.expect("a row");

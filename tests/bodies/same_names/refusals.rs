@@ -6,10 +6,10 @@ use diesel::sql_types::{Bool, Integer};
 use super::*;
 
 #[tokio::test]
-async fn a_table_is_its_type_wherever_it_stands_in_a_query() {
+async fn tables_of_another_bind_are_refused_by_type_in_every_clause() {
     let registry = registry().await;
     refused! { registry;
-        // What is inserted.
+        // The source of an insert.
         "people": execute(diesel::insert_into(people::table)
             .values(far::people::table.select((far::people::id + 1000, far::people::name))));
         "people": execute(diesel::insert_into(people::table)
@@ -19,7 +19,7 @@ async fn a_table_is_its_type_wherever_it_stands_in_a_query() {
             .values(far::people::table.select((far::people::id, far::people::name)).into_boxed::<Db>()));
         "people": execute(diesel::insert_into(people::table)
             .values((people::id.eq(900), people::name.eq(one_name!()))));
-        // What is set.
+        // Assignments of an update.
         "people": execute(diesel::update(people::table.find(1)).set(people::name.eq(one_name!())));
         "people": execute(diesel::update(people::table)
             .set((people::id.eq(1), people::name.eq(one_name!()))));
@@ -27,7 +27,7 @@ async fn a_table_is_its_type_wherever_it_stands_in_a_query() {
             .set(people::name.eq(one_name!())).into_boxed());
         "notes": execute(diesel::update(people::table.find(1))
             .set(people::name.eq(diesel::dsl::case_when(any_note!(), people::name).otherwise(people::name))));
-        // What is selected.
+        // The select clause.
         "people": load::<(i32, Option<i32>)>(people::table.select((people::id, max_id!())));
         "people": load::<i32>(people::table.select(people::id + one_id!()));
         "notes": load::<bool>(people::table.select(any_note!()));
@@ -45,7 +45,7 @@ async fn a_table_is_its_type_wherever_it_stands_in_a_query() {
         "people": load::<i32>(people::table.select(one_id!()).distinct());
         "visits": load::<Option<i32>>(people::table
             .select(far::visits::table.select(max(far::visits::id)).single_value()));
-        // What rows are ordered and grouped by.
+        // The order, group and having clauses.
         "people": load::<i32>(people::table.order(max_id!()).select(people::id));
         "people": load::<i32>(people::table.order(max_id!().desc()).select(people::id));
         "people": load::<i32>(people::table
@@ -57,13 +57,13 @@ async fn a_table_is_its_type_wherever_it_stands_in_a_query() {
             .group_by(notes::person_id)
             .having(count_star().gt(0).and(any_note!()))
             .select(notes::person_id));
-        // What is joined on.
+        // Join conditions.
         "people": load::<i32>(people::table
             .inner_join(notes::table.on(notes::id.eq(one_id!()))).select(people::id));
         "notes": load::<i32>(people::table
             .left_join(notes::table.on(notes::person_id.eq(people::id).and(any_note!())))
             .select(people::id));
-        // Parts of unions.
+        // Parts of a union.
         "people": load::<String>(notes::table
             .select(notes::text)
             .union(far::people::table.select(far::people::name).into_boxed::<Db>()));
@@ -73,7 +73,7 @@ async fn a_table_is_its_type_wherever_it_stands_in_a_query() {
             .union(far::people::table.select(far::people::name).into_boxed::<Db>()));
         "people": load::<Option<i32>>(notes::table
             .select(max(notes::id)).union(people::table.select(max_id!())));
-        // What rows are chosen by, where the compiler has been told not to look.
+        // The where clause; `bound_to` skips the check of the compiler.
         "people": load::<i32>(people::table
             .filter(people::name.eq_any(far::people::table.select(far::people::name)))
             .select(people::id));
@@ -85,7 +85,7 @@ async fn a_table_is_its_type_wherever_it_stands_in_a_query() {
         "people": execute(diesel::update(people::table.filter(people::id.eq(one_id!())))
             .set(people::name.eq("x")));
         "people": execute(diesel::delete(people::table.filter(people::id.eq(one_id!()))));
-        // Queries that have no table but these, or none of their own bind.
+        // Queries whose only tables are those of the other database.
         "notes": get_result::<bool>(diesel::select(any_note!()));
         "notes": get_result::<bool>(diesel::select(exists(notes::table.filter(any_note!()))));
         "people": get_result::<(i32, Option<i32>)>(diesel::select((1.into_sql::<Integer>(), max_id!())));
@@ -93,10 +93,10 @@ async fn a_table_is_its_type_wherever_it_stands_in_a_query() {
         "people": load::<(i32, String)>(far::people::table.into_boxed::<Db>());
         "people": execute(diesel::delete(far::people::table));
         "people": load::<((i32, String), i64)>(Counted(far::people::table.filter(far::people::id.gt(1))));
-        // Within a query that has a table of its own database, at any depth.
+        // Inside a subquery on a table of the same database, at any depth.
         "people": load::<Option<i32>>(people::table.select(
             notes::table.order(max_id!()).select(notes::id).limit(1).single_value()));
-        // What is in a box as well as what is in none.
+        // Boxed and unboxed parts in one query.
         "people": load::<(i32, Option<i32>)>(people::table
             .select((people::id, max_id!()))
             .filter(people::id.eq_any(notes::table.select(notes::person_id).into_boxed::<Db>())));
@@ -105,7 +105,7 @@ async fn a_table_is_its_type_wherever_it_stands_in_a_query() {
 }
 
 #[tokio::test]
-async fn every_executor_refuses_and_goes_on() {
+async fn every_executor_refuses_foreign_tables_and_stays_usable() {
     let registry = registry().await;
     let query = || people::table.select((people::id, max_id!()));
     let insert = || {
@@ -138,7 +138,7 @@ async fn every_executor_refuses_and_goes_on() {
         })
         .await
         .expect("nothing was done");
-    // A connection takes anything, and its database knows these names.
+    // A bare connection runs any query, and its database has tables of these names.
     let rows: Vec<Row> = query().load(&mut *session).await.expect("rows");
     assert_eq!(rows.len(), 2);
     drop(session);
@@ -149,7 +149,7 @@ async fn every_executor_refuses_and_goes_on() {
 }
 
 #[tokio::test]
-async fn a_comment_hides_nothing() {
+async fn comments_in_sql_hide_no_table() {
     let registry = registry().await;
     let condition = || sql::<Bool>("1 = 1 /* it's */");
     let last_visit = || far::visits::table.select(max(far::visits::id)).single_value();
@@ -170,7 +170,7 @@ async fn a_comment_hides_nothing() {
 }
 
 #[tokio::test]
-async fn a_table_whose_name_the_bind_has_too_is_told_by_its_path() {
+async fn refusal_of_an_ambiguous_name_has_the_path_of_the_table() {
     let registry = registry().await;
     let error = people::table
         .select(max_id!())

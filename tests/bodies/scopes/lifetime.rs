@@ -24,7 +24,7 @@ async fn everything_in_a_scope_shares_one_unit_of_work() {
 }
 
 #[tokio::test]
-async fn what_is_left_open_is_rolled_back_at_the_end() {
+async fn uncommitted_work_is_rolled_back_at_the_end_of_a_scope() {
     let registry = registry().await;
     let value = registry
         .scope(async {
@@ -40,7 +40,7 @@ async fn what_is_left_open_is_rolled_back_at_the_end() {
 }
 
 #[tokio::test]
-async fn a_scope_that_may_fail_commits_what_went_well() {
+async fn try_scope_commits_on_ok_and_rolls_back_on_err() {
     let registry = registry().await;
     registry.try_scope(note(1)).await.expect("committed");
     let failed = registry
@@ -54,7 +54,7 @@ async fn a_scope_that_may_fail_commits_what_went_well() {
 }
 
 #[tokio::test]
-async fn nested_scopes_have_each_their_own() {
+async fn nested_scopes_have_separate_units_of_work() {
     let registry = registry().await;
     registry
         .scope(async {
@@ -68,7 +68,7 @@ async fn nested_scopes_have_each_their_own() {
 }
 
 #[tokio::test]
-async fn outside_of_a_scope_there_is_an_error_and_no_panic() {
+async fn current_work_outside_a_scope_is_an_error() {
     let error = UnitOfWork::current().await.expect_err("there is none");
     assert!(matches!(error, WorkError::NoScope));
     assert_eq!(error.to_string(), "this task is in no scope, and has no current unit of work");
@@ -77,7 +77,7 @@ async fn outside_of_a_scope_there_is_an_error_and_no_panic() {
 }
 
 #[tokio::test]
-async fn a_spawned_task_is_in_no_scope_unless_it_is_handed_one() {
+async fn spawned_task_is_in_no_scope_until_it_enters_one() {
     let registry = registry().await;
     registry
         .try_scope(async {
@@ -94,7 +94,7 @@ async fn a_spawned_task_is_in_no_scope_unless_it_is_handed_one() {
 }
 
 #[tokio::test]
-async fn a_scope_whose_future_is_dropped_is_rolled_back() {
+async fn dropped_scope_future_is_rolled_back() {
     let registry = registry().await;
     let endless = registry.scope(async {
         note(1).await.expect("a row");
@@ -107,7 +107,7 @@ async fn a_scope_whose_future_is_dropped_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn after_the_end_of_a_scope_nothing_is_committed_in_it() {
+async fn ended_scope_commits_nothing() {
     let registry = registry().await;
     let scope = registry
         .scope(async {
@@ -117,7 +117,7 @@ async fn after_the_end_of_a_scope_nothing_is_committed_in_it() {
         .await;
     assert!(matches!(scope.work().await, Err(WorkError::ScopeEnded)));
     assert!(scope.commit().await.is_err());
-    // Whoever has the unit of work at the end can do nothing with it afterwards.
+    // A task that holds the unit of work at the end of the scope cannot commit it afterwards.
     let (held, ended) = (tokio::sync::oneshot::channel(), tokio::sync::oneshot::channel::<()>());
     let task = registry
         .scope(async {
@@ -144,7 +144,7 @@ async fn after_the_end_of_a_scope_nothing_is_committed_in_it() {
 }
 
 #[tokio::test]
-async fn scopes_may_go_by_another_key_than_the_task() {
+async fn scopes_can_be_keyed_by_something_else_than_the_task() {
     tokio::task_local! { static REQUEST: u32; }
     let registry = registry().await;
     let scopes = registry.scopes_by(|| REQUEST.with(|number| *number));
@@ -152,7 +152,7 @@ async fn scopes_may_go_by_another_key_than_the_task() {
         REQUEST
             .scope(request, async {
                 let mut work = scopes.current().work().await.expect("a unit of work");
-                // SQLite has one that writes at a time.
+                // Committed one after the other, as SQLite has one writer at a time.
                 let row = diesel::insert_into(notes::table).values(notes::id.eq(id));
                 row.execute(&mut *work).await.expect("a row");
             })
@@ -169,9 +169,9 @@ async fn scopes_may_go_by_another_key_than_the_task() {
     assert_eq!(committed(&registry).await, [1, 2, 4]);
 }
 
-/// Whoever waits for the unit of work when the scope ends is the one who has it then.
+/// A task that waits for the unit of work when the scope ends gets an error, and the work is rolled back.
 #[tokio::test]
-async fn a_scope_that_ends_under_others_is_rolled_back_all_the_same() {
+async fn scope_that_ends_while_another_task_waits_is_rolled_back() {
     let registry = registry().await;
     let (task, stop) = registry
         .scope(async {
@@ -181,7 +181,7 @@ async fn a_scope_that_ends_under_others_is_rolled_back_all_the_same() {
             let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
             let task = tokio::spawn(async move {
                 let outcome = scope.work().await.map(drop);
-                // It goes on, and so does its handle to the scope.
+                // The task continues, with its handle to the scope.
                 let _ = stopped.await;
                 drop(scope);
                 outcome

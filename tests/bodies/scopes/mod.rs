@@ -41,7 +41,7 @@ async fn registry() -> Registry {
     registry
 }
 
-/// What a function deep in a program does, which is handed nothing.
+/// Inserts a row as a function deep in a program does: with the current unit of work, and no argument for it.
 async fn note(id: i32) -> Result<(), Error> {
     let mut work = UnitOfWork::current().await?;
     diesel::insert_into(notes::table).values(notes::id.eq(id)).execute(&mut *work).await?;

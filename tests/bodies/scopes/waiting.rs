@@ -1,11 +1,11 @@
-//! Waiting for the unit of work of a scope: for another task, and in vain for oneself.
+//! Waiting for the unit of work of a scope: for another task, and, as a deadlock, for the own one.
 
 use registry_core::{Scope, WorkError};
 
 use super::*;
 
 #[tokio::test]
-async fn asking_twice_in_one_task_is_an_error_and_no_deadlock() {
+async fn second_request_of_a_task_for_its_work_is_an_error_and_no_deadlock() {
     let options =
         EngineOptions { acquire_timeout: Duration::from_millis(50), ..Default::default() };
     let builder = Registry::builder().options(options).bind("default", database());
@@ -20,7 +20,7 @@ async fn asking_twice_in_one_task_is_an_error_and_no_deadlock() {
         .await;
 }
 
-/// A registry whose patience is longer than any test's.
+/// A registry with an `acquire_timeout` that is longer than any test takes.
 async fn patient() -> Registry {
     let options = EngineOptions { acquire_timeout: Duration::from_secs(120), ..Default::default() };
     let builder = Registry::builder().options(options).bind("default", database());
@@ -31,10 +31,10 @@ async fn patient() -> Registry {
     registry
 }
 
-/// Far longer than it takes, and far shorter than the patience.
+/// The limit for things that are due immediately, far below that `acquire_timeout`.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
-/// Asserts that it is the error of somebody who waits for itself, and names the line.
+/// Asserts that the error is that of a task that waits for itself, and has the line where the task took the work.
 fn is_for_itself(error: &WorkError, line: u32) {
     assert!(matches!(error, WorkError::InUse { held_by_caller: true, .. }), "{error}");
     assert!(!error.is_transient());
@@ -45,7 +45,7 @@ fn is_for_itself(error: &WorkError, line: u32) {
 }
 
 #[tokio::test]
-async fn whoever_would_wait_for_itself_is_told_at_once_and_why() {
+async fn task_waiting_for_its_own_work_gets_an_error_with_the_place() {
     let registry = patient().await;
     let started = tokio::time::Instant::now();
     registry
@@ -65,7 +65,7 @@ async fn whoever_would_wait_for_itself_is_told_at_once_and_why() {
                 Error::Work(error) => is_for_itself(&error, line),
                 error => panic!("{error}"),
             }
-            // Several that wait wait all in vain, and so does who waits in a scope inside of it.
+            // Each of several waits fails, and so does one inside a nested scope.
             let (one, two) = tokio::join!(UnitOfWork::current(), scope.work());
             is_for_itself(&one.expect_err("in vain"), line);
             is_for_itself(&two.expect_err("in vain"), line);
@@ -81,7 +81,7 @@ async fn whoever_would_wait_for_itself_is_told_at_once_and_why() {
 }
 
 #[tokio::test]
-async fn whoever_would_wait_for_itself_is_told_within_a_time_out_of_its_own() {
+async fn task_waiting_for_its_own_work_gets_the_error_within_an_outer_timeout() {
     let registry = patient().await;
     registry
         .scope(async {
@@ -94,7 +94,7 @@ async fn whoever_would_wait_for_itself_is_told_within_a_time_out_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_scope_that_returns_its_unit_of_work_is_not_committed() {
+async fn scope_that_returns_its_unit_of_work_is_not_committed() {
     let registry = patient().await;
     let returned = registry.try_scope(async {
         note(1).await?;
@@ -110,9 +110,9 @@ async fn a_scope_that_returns_its_unit_of_work_is_not_committed() {
     assert_eq!(committed(&registry).await, Vec::<i32>::new());
 }
 
-/// Whoever has the unit of work may wait for anything, for longer than those have to wait who wait in vain.
+/// The holder of the unit of work may pause for longer than it takes to detect a task that waits for itself.
 #[tokio::test]
-async fn those_beside_each_other_wait_for_each_other() {
+async fn concurrent_futures_of_a_task_wait_for_each_other() {
     let registry = patient().await;
     let slowly = async |id: i32| {
         let mut work = UnitOfWork::current().await?;
@@ -132,10 +132,10 @@ async fn those_beside_each_other_wait_for_each_other() {
     assert_eq!(committed(&registry).await, [1, 2, 3, 4, 5, 6, 7]);
 }
 
-/// Also if one wakes together with the other, in the middle of what it does, and is polled first; for longer than any
-/// of the times after which somebody is said to wait for itself.
+/// Also if both futures are woken at the same time and the waiting one is polled first, and for longer than any limit
+/// of the detection of a task that waits for itself.
 #[tokio::test]
-async fn those_that_wake_together_wait_for_each_other() {
+async fn futures_that_wake_together_wait_for_each_other() {
     let registry = patient().await;
     let gate = tokio::sync::Notify::new();
     let (gate, long) = (&gate, Duration::from_millis(6500));
@@ -157,7 +157,7 @@ async fn those_that_wake_together_wait_for_each_other() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         gate.notify_waiters();
     };
-    // One of them is polled before the other, whichever way round they are.
+    // A second pair in the opposite order, so that in one of the pairs the waiting future is polled first.
     let other = registry.try_scope(async {
         let work = UnitOfWork::current().await?;
         let beside = async move {
@@ -173,9 +173,9 @@ async fn those_that_wake_together_wait_for_each_other() {
     assert_eq!(committed(&registry).await, [1, 2, 3]);
 }
 
-/// What was handed the unit of work has it, be it beside the one who asks or in another task.
+/// The future or task that the unit of work was moved to is its holder.
 #[tokio::test]
-async fn a_unit_of_work_may_be_handed_on() {
+async fn current_work_can_be_moved_to_another_future_or_task() {
     let registry = patient().await;
     let insert = async |work: &mut UnitOfWork, id: i32| {
         let row = diesel::insert_into(notes::table).values(notes::id.eq(id));
@@ -197,7 +197,7 @@ async fn a_unit_of_work_may_be_handed_on() {
                 tokio::time::sleep(Duration::from_millis(1500)).await;
                 insert(&mut work, 5).await;
             };
-            // The one who asks is polled first.
+            // The future that asks is polled first.
             let (asked, ()) = tokio::join!(biased; note(6), beside);
             asked
         })
@@ -207,7 +207,7 @@ async fn a_unit_of_work_may_be_handed_on() {
 }
 
 #[tokio::test]
-async fn who_waits_for_somebody_else_hears_who_that_is_and_may_try_again() {
+async fn wait_for_work_of_another_task_times_out_as_transient_with_the_place() {
     let registry = registry().await;
     let scope = registry.new_scope();
     let (has_it, told) = tokio::sync::oneshot::channel();
@@ -229,9 +229,9 @@ async fn who_waits_for_somebody_else_hears_who_that_is_and_may_try_again() {
     other.await.expect("no panic");
 }
 
-/// Be it by way of another task: nobody can tell before the end of the time what the scope waits for.
+/// The deadlock goes through another task, so it is not detected before the time-out.
 #[tokio::test]
-async fn who_awaits_another_task_that_waits_for_it_is_not_told_to_try_again() {
+async fn deadlock_with_an_awaited_task_is_not_transient() {
     let registry = registry().await;
     let error = registry.scope(async {
         let _work = UnitOfWork::current().await.expect("it is free");
@@ -246,9 +246,9 @@ async fn who_awaits_another_task_that_waits_for_it_is_not_told_to_try_again() {
     assert!(!error.is_transient());
 }
 
-/// Of one task or of two: the one that has the unit of work is at a statement for longer than that is waited for.
+/// The holder, in the same task or in another one, runs a statement for longer than the time-out of the waiting one.
 #[tokio::test]
-async fn who_waits_for_a_statement_may_try_again() {
+async fn wait_for_a_running_statement_times_out_as_transient() {
     let sleep = match NAME {
         "postgres" => "SELECT pg_sleep(4)",
         "mysql" => "SELECT SLEEP(4)",

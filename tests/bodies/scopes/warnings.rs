@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use super::*;
 use crate::support::log::own_log;
 
-/// Two binds, and tenants of a third, in one database each.
+/// Two binds with a database each.
 async fn divided() -> Registry {
     let builder = Registry::builder().bind("default", database()).bind("other", database());
     let registry = builder.build().expect("good settings");
@@ -18,9 +18,9 @@ async fn divided() -> Registry {
     registry
 }
 
-/// A debug build and a release build say the same.
+/// In debug and release builds alike.
 #[tokio::test]
-async fn queries_beside_the_unit_of_work_of_a_scope_are_warned_of_with_their_place() {
+async fn query_beside_the_work_of_a_scope_logs_a_warning_with_its_place() {
     let (log, _guard) = own_log();
     let registry = divided().await;
     let tenant = registry.tenant("acme").expect("a name");
@@ -35,7 +35,7 @@ async fn queries_beside_the_unit_of_work_of_a_scope_are_warned_of_with_their_pla
     assert!(warnings(outside).is_empty());
     registry
         .scope(async {
-            // Even if there is nothing in the unit of work yet.
+            // Even if the unit of work has not been used yet.
             for _ in 0..2 {
                 let (line, rows) = (line!(), all().load::<i32>(&registry));
                 rows.await.expect("rows");
@@ -51,7 +51,7 @@ async fn queries_beside_the_unit_of_work_of_a_scope_are_warned_of_with_their_pla
                 assert!(warnings(line)[0].contains("bind=\"other\""));
                 seen().await.expect("a count");
             }
-            // What is in the unit of work is right, and so is a session that is asked for.
+            // No warning for a query in the unit of work, nor for one on an explicit session.
             let mut work = UnitOfWork::current().await.expect("it is free");
             let (line, rows) = (line!(), all().load::<i32>(&mut *work));
             rows.await.expect("rows");
@@ -61,7 +61,7 @@ async fn queries_beside_the_unit_of_work_of_a_scope_are_warned_of_with_their_pla
             let (line, rows) = (line!(), all().load::<i32>(&mut session));
             rows.await.expect("rows");
             assert!(warnings(line).is_empty());
-            // Another registry has nothing to do with this scope.
+            // No warning for another registry.
             let another = divided().await;
             let (line, rows) = (line!(), all().load::<i32>(&another));
             rows.await.expect("rows");
@@ -70,10 +70,10 @@ async fn queries_beside_the_unit_of_work_of_a_scope_are_warned_of_with_their_pla
         .await;
 }
 
-/// Outside of a scope, which takes longer to find out.
+/// Outside a scope the check is more expensive, so only debug builds have it.
 #[cfg(debug_assertions)]
 #[tokio::test]
-async fn queries_beside_a_unit_of_work_are_warned_of_whichever_bind() {
+async fn query_beside_a_unit_of_work_logs_a_warning_for_every_bind() {
     let (log, _guard) = own_log();
     let registry = divided().await;
     let warnings = |line: u32| log.lines_with(&format!("{}:{line}:", file!()));
@@ -88,7 +88,7 @@ async fn queries_beside_a_unit_of_work_are_warned_of_whichever_bind() {
         assert_eq!(warnings(line).len(), 1);
         assert!(warnings(line)[0].contains("by a task that has a unit of work"));
     }
-    // Another task has none.
+    // Another task has no unit of work.
     let other = registry.clone();
     let elsewhere = tokio::spawn(async move {
         let (line, rows) = (line!(), others::table.load::<(i32,)>(&other));
@@ -102,9 +102,9 @@ async fn queries_beside_a_unit_of_work_are_warned_of_whichever_bind() {
     assert!(warnings(line).is_empty(), "it is over");
 }
 
-/// Where it was begun, which may be far from where it was forgotten.
+/// The place of its begin, which may be far from where it is dropped.
 #[tokio::test]
-async fn a_unit_of_work_that_is_forgotten_is_told_of_with_the_place_of_its_begin() {
+async fn forgotten_unit_of_work_is_logged_with_the_place_of_its_begin() {
     let (log, _guard) = own_log();
     let registry = divided().await;
     let tenant = registry.tenant("acme").expect("a name");
@@ -130,7 +130,7 @@ async fn a_unit_of_work_that_is_forgotten_is_told_of_with_the_place_of_its_begin
         assert!(told[at].contains("DEBUG registry:") && told[at].contains(&place), "{told:?}");
         assert!(told[at].contains("touched=`default`, `other`"), "{told:?}");
     }
-    // The future of a transaction that is dropped, and that of a scope.
+    // The dropped future of a transaction, and of a scope.
     let touched = Notify::new();
     let line = line!() + 1;
     let endless = registry.transaction(async |work| {
@@ -157,7 +157,7 @@ async fn a_unit_of_work_that_is_forgotten_is_told_of_with_the_place_of_its_begin
     assert!(told()[5].contains(&format!("began={}:{}:", file!(), line + 1)));
     assert!(told()[5].contains(&format!("scope={}:{line}:", file!())));
     is_at_rest(&registry).await;
-    // Nothing was touched, or somebody has said what is to become of it.
+    // Nothing is logged if nothing was touched, or if the program has committed or rolled back.
     drop(registry.begin());
     let mut work = registry.begin();
     insert(&mut work, 1).await.expect("two rows");

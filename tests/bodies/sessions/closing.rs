@@ -8,7 +8,7 @@ use registry_core::AcquireError;
 use super::*;
 
 #[tokio::test]
-async fn closing_refuses_sessions_and_waits_for_those_that_are_lent() {
+async fn closing_refuses_new_sessions_and_waits_for_lent_ones() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let clone = registry.clone();
     let mut lent = registry.session_for::<Event>().await.expect("a session");

@@ -8,7 +8,7 @@ use super::*;
 use crate::support::eventually;
 
 #[tokio::test]
-async fn idle_connections_are_closed_after_idle_timeout_but_for_min_idle() {
+async fn idle_timeout_closes_idle_connections_down_to_min_idle() {
     let registry = registry_with(|bind| {
         bind.max_connections(4).min_idle(1).idle_timeout(Duration::from_millis(40))
     });
@@ -30,11 +30,11 @@ async fn min_idle_is_kept_warm() {
 }
 
 #[test]
-fn maintenance_goes_on_in_the_next_runtime() {
+fn maintenance_resumes_in_the_next_runtime() {
     let registry = registry_with(|bind| {
         bind.max_connections(6).min_idle(2).idle_timeout(Duration::from_millis(200))
     });
-    // One more each time, so that what the first has left is not enough.
+    // One session more in each runtime, so that the connections of the first one do not suffice.
     for sessions in [3, 4] {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         runtime.expect("a runtime").block_on(async {
@@ -68,8 +68,8 @@ async fn an_idle_connection_is_closed_after_max_lifetime() {
 }
 
 #[test]
-fn a_registry_outlives_its_runtime() {
-    // Neither building nor dropping it needs one.
+fn registry_outlives_its_runtime() {
+    // Neither building nor dropping a registry needs a runtime.
     let registry = registry_with(|bind| bind.max_connections(2));
     for flavor in ["current", "multi", "current"] {
         let runtime = match flavor {
@@ -85,14 +85,14 @@ fn a_registry_outlives_its_runtime() {
             }
             held.pop()
         });
-        // The runtime is gone, and then the session.
+        // The session is dropped after its runtime.
         drop(session);
         assert_eq!(registry.status().engines[0].in_use, 0);
     }
 }
 
 #[test]
-fn outside_a_runtime_nothing_panics() {
+fn calls_outside_a_runtime_do_not_panic() {
     fn at_once<T>(future: impl Future<Output = T>) -> T {
         futures_util::FutureExt::now_or_never(future).expect("it does not wait")
     }
@@ -107,8 +107,8 @@ fn outside_a_runtime_nothing_panics() {
 }
 
 #[tokio::test]
-async fn why_min_idle_cannot_be_kept_is_remembered() {
-    // The first connection makes the table, and every other fails.
+async fn failure_to_keep_min_idle_is_the_last_error() {
+    // The first connection creates the table, and the statement fails on every other one.
     let once = "CREATE TABLE once (id INTEGER PRIMARY KEY NOT NULL)";
     let registry = registry_with(|bind| bind.max_connections(2).min_idle(1).on_connect([once]));
     let _first = registry.session_for::<Event>().await;

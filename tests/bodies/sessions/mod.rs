@@ -45,7 +45,7 @@ type Main = <Event as registry_core::Bound>::Bind;
 bind_tables!(db = "default", connection = super::Backend; schema::events);
 const CREATE: &str = "CREATE TABLE events (id INTEGER PRIMARY KEY NOT NULL, what TEXT NOT NULL)";
 
-/// A registry of one fresh database, whose bind `settings` completes.
+/// A registry of one new database, with the settings that the closure adds.
 fn registry_with(settings: impl FnOnce(BindSettings) -> BindSettings) -> Registry {
     Registry::builder()
         .bind("default", settings(BindSettings::new(database())))

@@ -1,4 +1,4 @@
-//! The options of a bind that a session shows.
+//! Options of a bind that have an effect on sessions.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::support::causes;
 use crate::support::log::captured_log;
 
 #[tokio::test]
-async fn on_connect_prepares_each_connection_and_its_failure_is_told() {
+async fn on_connect_prepares_connections_and_reports_a_failed_statement() {
     let statement = "CREATE TEMPORARY TABLE mine (id INTEGER)";
     let registry = registry_with(|bind| bind.max_connections(1).on_connect([statement]));
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute("INSERT INTO mine VALUES (1)").await.expect("the table is there");
 
-    // Statements may have secrets in them, which databases repeat in several ways.
+    // Statements may contain secrets, and databases quote parts of a statement in their errors.
     let registry = registry_with(|bind| bind.on_connect(["SELECT 1", "SELEKT 'zauber' zauber"]));
     let error = registry.session_for::<Event>().await.expect_err("no such statement");
     let causes = causes(&error);
@@ -31,7 +31,7 @@ async fn on_connect_prepares_each_connection_and_its_failure_is_told() {
 }
 
 #[tokio::test]
-async fn read_only_is_kept_by_the_database() {
+async fn read_only_is_enforced_by_the_database() {
     let url = database();
     let writable = Registry::builder().bind("default", url.as_str()).build().expect("settings");
     let mut session = writable.session_for::<Event>().await.expect("a session");
@@ -51,7 +51,7 @@ async fn read_only_is_kept_by_the_database() {
 }
 
 #[tokio::test]
-async fn without_a_statement_cache_queries_work_as_well() {
+async fn queries_work_without_a_statement_cache() {
     let registry = registry_with(|bind| bind.statement_cache(false));
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute(CREATE).await.expect("an empty database");
@@ -63,7 +63,7 @@ async fn without_a_statement_cache_queries_work_as_well() {
 #[tokio::test]
 async fn slow_queries_are_logged_without_their_values() {
     let log = captured_log();
-    // Another key in each module, as all tests of this binary write one log.
+    // A separate key for each backend, as all tests of this binary share one log.
     let key = format!("slow_{NAME}");
     let bind = BindSettings::new(database()).log_slow_queries(Duration::ZERO);
     let registry = Registry::builder().bind(&key, bind).build().expect("good settings");

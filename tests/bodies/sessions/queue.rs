@@ -9,7 +9,7 @@ use super::*;
 use crate::support::eventually;
 
 #[tokio::test]
-async fn a_connection_is_lent_again_and_again() {
+async fn returned_connection_is_lent_again() {
     let registry = registry_with(|bind| bind.max_connections(3));
     for _ in 0..5 {
         registry.session_for::<Event>().await.expect("a session");
@@ -27,7 +27,7 @@ async fn a_connection_is_lent_again_and_again() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_with_an_error_that_says_how_busy_the_engine_is() {
+async fn timed_out_acquire_says_how_busy_the_engine_is() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let held = registry.session_for::<Event>().await.expect("a session");
     let limit = Duration::from_millis(30);
@@ -35,18 +35,18 @@ async fn a_wait_ends_with_an_error_that_says_how_busy_the_engine_is() {
     assert!(error.is_timeout() && error.is_transient());
     assert_eq!(
         error.to_string(),
-        "bind `default`: no session within 30ms: of at most 1 connections 1 are in use and 0 idle, \
-         and 0 more callers wait; the task that waits holds 1 of them itself"
+        "bind `default`: timed out after 30ms waiting for a connection: 1/1 in use, 0 idle, 0 waiting; \
+         the waiting task holds 1 of them itself: drop them before acquiring another"
     );
     assert_eq!(registry.status().engines[0].timed_out, 1);
 
-    // What ended without a session has taken nothing along.
+    // The timed-out acquire has not taken a permit with it.
     drop(held);
     registry.session_for::<Event>().within(limit).await.expect("it is free again");
 }
 
 #[tokio::test]
-async fn a_wait_for_what_others_hold_does_not_blame_the_caller() {
+async fn timed_out_acquire_does_not_blame_the_caller_for_sessions_of_others() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let (sender, lent) = tokio::sync::oneshot::channel();
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
@@ -62,13 +62,13 @@ async fn a_wait_for_what_others_hold_does_not_blame_the_caller() {
     lent.await.expect("the other task has it");
     let limit = Duration::from_millis(30);
     let error = registry.session_for::<Event>().within(limit).await.expect_err("none is free");
-    assert!(error.to_string().ends_with("0 more callers wait"), "{error}");
+    assert!(error.to_string().ends_with("0 waiting"), "{error}");
     end.send(()).expect("it waits");
     other.await.expect("no panic");
 }
 
 #[tokio::test]
-async fn a_waiting_caller_gets_the_session_that_comes_back() {
+async fn returned_session_goes_to_a_waiting_caller() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let held = registry.session_for::<Event>().await.expect("a session");
     let waiting = tokio::spawn({
@@ -83,7 +83,7 @@ async fn a_waiting_caller_gets_the_session_that_comes_back() {
 }
 
 #[tokio::test]
-async fn a_caller_that_gives_up_leaves_the_queue() {
+async fn abandoned_acquire_leaves_the_queue() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let held = registry.session_for::<Event>().await.expect("a session");
     for _ in 0..3 {
@@ -98,7 +98,7 @@ async fn a_caller_that_gives_up_leaves_the_queue() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_at_once() {
+async fn full_queue_refuses_immediately() {
     let registry = registry_with(|bind| bind.max_connections(1).queue_limit(1));
     let held = registry.session_for::<Event>().await.expect("a session");
     let mut first = registry.session_for::<Event>();
@@ -107,7 +107,7 @@ async fn a_full_queue_refuses_at_once() {
     assert!(matches!(error, AcquireError::QueueFull { limit: 1, .. }));
     assert_eq!(
         error.to_string(),
-        "bind `default`: the queue is full: no more than 1 may wait, its queue_limit"
+        "bind `default`: the connection queue is full: 1/1 (queue_limit) waiting"
     );
     assert!(error.is_transient() && !error.is_timeout());
     assert_eq!(registry.status().engines[0].waiting, 1);

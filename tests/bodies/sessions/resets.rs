@@ -8,11 +8,11 @@ use registry_core::ResetOnReturn;
 use super::*;
 
 #[tokio::test]
-async fn an_open_transaction_is_never_lent_on() {
+async fn open_transaction_never_reaches_the_next_borrower() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute(CREATE).await.expect("an empty database");
-    // Cut short in the middle, as by a request that goes away.
+    // The transaction is cancelled midway, as by a client that disconnects.
     let cut = async {
         let _: Result<(), diesel::result::Error> = session
             .transaction(async |session| {
@@ -26,7 +26,7 @@ async fn an_open_transaction_is_never_lent_on() {
 
     let mut session = registry.session_for::<Event>().await.expect("a session");
     assert!(ids(&mut session).await.is_empty());
-    // It would fail inside a transaction that somebody else has left behind.
+    // This would fail inside a transaction that the last borrower left open.
     let outcome: Result<(), diesel::result::Error> = session
         .transaction(async |session| {
             insert(session, 2).await;
@@ -40,7 +40,7 @@ async fn an_open_transaction_is_never_lent_on() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_diesel_does_not_know_of_is_undone() {
+async fn raw_begin_is_rolled_back_on_return() {
     for reset in [ResetOnReturn::Auto, ResetOnReturn::Rollback, ResetOnReturn::Full] {
         let registry = registry_with(|bind| bind.max_connections(1).reset_on_return(reset));
         let mut session = registry.session_for::<Event>().await.expect("a session");
@@ -54,7 +54,7 @@ async fn a_transaction_that_diesel_does_not_know_of_is_undone() {
 }
 
 #[tokio::test]
-async fn what_a_borrower_changes_is_not_there_for_the_next() {
+async fn temporary_table_of_a_borrower_is_gone_for_the_next() {
     for reset in [ResetOnReturn::Auto, ResetOnReturn::Rollback, ResetOnReturn::Full] {
         let registry = registry_with(|bind| bind.max_connections(1).reset_on_return(reset));
         let mut session = registry.session_for::<Event>().await.expect("a session");
@@ -67,7 +67,7 @@ async fn what_a_borrower_changes_is_not_there_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_test_transaction_stays_open() {
+async fn test_transaction_stays_open_across_sessions() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute(CREATE).await.expect("an empty database");

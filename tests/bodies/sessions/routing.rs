@@ -18,7 +18,7 @@ struct OldEvent {
 }
 
 #[tokio::test]
-async fn each_model_finds_its_own_database() {
+async fn each_model_reaches_its_own_database() {
     let registry = Registry::builder()
         .bind("default", database())
         .bind("archive", database())
@@ -45,13 +45,13 @@ async fn each_model_finds_its_own_database() {
     let rows =
         old_events::table.select(OldEvent::as_select()).load(&mut archive).await.expect("rows");
     assert_eq!(rows, [OldEvent { id: 1, what: "archive".to_owned() }]);
-    // A table finds its way as a model does, and a bind as well.
+    // Sessions can be acquired for a table or a bind as well as for a model.
     assert_eq!(registry.session_for::<events::table>().await.expect("a session").key(), "default");
     assert_eq!(registry.session::<Main>().await.expect("a session").key(), "default");
 }
 
 #[tokio::test]
-async fn a_session_is_a_connection_and_hands_itself_to_transactions() {
+async fn session_is_a_connection_and_is_passed_to_transactions() {
     let registry = registry_with(|bind| bind);
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute(CREATE).await.expect("an empty database");
@@ -74,7 +74,7 @@ async fn a_session_is_a_connection_and_hands_itself_to_transactions() {
 }
 
 #[tokio::test]
-async fn a_key_of_the_run_time_finds_its_database() {
+async fn session_by_key_finds_the_bind_at_run_time() {
     let registry = registry_with(|bind| bind);
     let session = registry.session_by_key::<Backend>("default").await.expect("a session");
     assert_eq!(session.key(), "default");
@@ -85,13 +85,13 @@ async fn a_key_of_the_run_time_finds_its_database() {
         error.to_string(),
         "the settings have no bind `defualt`; they have `default`; did you mean `default`?"
     );
-    // Not a key at all.
+    // An empty string, which cannot be a key.
     let error = registry.session_by_key::<Backend>("").await.expect_err("no such bind");
     assert_eq!(error.to_string(), "the settings have no bind ``; they have `default`");
 }
 
 #[tokio::test]
-async fn a_bind_that_the_settings_lack_is_an_error_that_lists_those_they_have() {
+async fn unknown_bind_lists_known_keys() {
     let registry = registry_with(|bind| bind);
     let error = registry.session_for::<OldEvent>().await.expect_err("no such bind");
     assert_eq!(error.key(), "archive");
@@ -100,18 +100,18 @@ async fn a_bind_that_the_settings_lack_is_an_error_that_lists_those_they_have() 
 }
 
 #[tokio::test]
-async fn an_update_counts_the_rows_that_it_finds() {
+async fn update_counts_matched_rows() {
     let registry = registry_with(|bind| bind);
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute(CREATE).await.expect("an empty database");
     insert(&mut session, 1).await;
-    // MySQL's own way is to count only those that it changes.
+    // By default, MySQL counts only rows that an update changes.
     let update = diesel::update(events::table).set(events::what.eq("new"));
     assert_eq!(update.execute(&mut session).await, Ok(1));
 }
 
 #[tokio::test]
-async fn a_broken_rule_of_the_database_can_be_told() {
+async fn unique_violation_has_its_database_kind() {
     async fn insert_twice(registry: &Registry) -> Result<(), registry_core::Error> {
         let mut session = registry.session_for::<Event>().await?;
         session.batch_execute(CREATE).await?;
@@ -138,7 +138,7 @@ struct Version {
 }
 
 #[tokio::test]
-async fn the_backend_is_the_one_that_the_url_names() {
+async fn url_scheme_selects_the_backend() {
     let registry = registry_with(|bind| bind);
     let query = if NAME == "sqlite" {
         "SELECT 'sqlite ' || sqlite_version() AS version"

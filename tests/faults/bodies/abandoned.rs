@@ -1,4 +1,4 @@
-//! Statements that nobody waits for any more.
+//! Statements and streams whose future was dropped.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use super::rig::{AT_ONCE, Rig, UPDATE, create_things, number};
 use super::{CONNECTION_ID, IMPATIENT, MANY_ROWS, OPEN_TRANSACTIONS};
 use crate::support::proxy::soon;
 
-/// Locks a row, and goes on for half a minute.
+/// A statement that locks a row and then runs for half a minute.
 fn lock_and_linger(url: &str) -> &'static str {
     if url.starts_with("postgres") {
         "WITH locked AS MATERIALIZED (SELECT id FROM things FOR UPDATE) \
          SELECT pg_sleep(30) FROM locked"
     } else {
-        // Not SLEEP alone, during which MariaDB looks after its client every five seconds.
+        // Not SLEEP: during a SLEEP, MariaDB checks every five seconds whether its client is still connected.
         "UPDATE things SET value = value + 1 WHERE id = 1 AND BENCHMARK(2000000000, MD5(value)) = 0"
     }
 }
 
-/// The server notices that its client is gone only once the statement has ended, unless it is told.
+/// Without a cancel request, the server notices only at the end of a statement that its client is gone.
 #[tokio::test]
-async fn a_statement_whose_future_was_dropped_is_ended_on_the_server_and_lets_go_of_its_locks() {
+async fn dropped_statement_is_cancelled_on_the_server_and_releases_its_locks() {
     let rig = Rig::new(|bind| bind).await;
     let mut observer = rig.observer().await;
     create_things(&mut observer).await;
@@ -41,7 +41,7 @@ async fn a_statement_whose_future_was_dropped_is_ended_on_the_server_and_lets_go
     }
     soon(async {
         while number(&mut observer, OPEN_TRANSACTIONS).await == 0 {
-            // MariaDB looks anew only when nobody has looked for a tenth of a second.
+            // MariaDB refreshes this view only if it was not read for a tenth of a second.
             tokio::time::sleep(Duration::from_millis(150)).await;
         }
     })
@@ -66,10 +66,10 @@ async fn connection_id(registry: &Registry) -> i64 {
     answer.expect("nothing to wait for").expect("a number").value
 }
 
-/// Whoever comes next would wait until all of the rows had come.
+/// The next borrower would have to wait until all rows had arrived.
 #[tokio::test]
-async fn a_stream_that_is_dropped_leaves_no_rows_to_the_next_borrower() {
-    // It is lent without being checked.
+async fn dropped_stream_leaves_no_rows_for_the_next_borrower() {
+    // The connection is lent without a check.
     let rig = Rig::new(|bind| bind.max_connections(1).check_idle_after(AT_ONCE)).await;
     let many = || sql_query(MANY_ROWS).bound_to::<Main>();
     let first = connection_id(&rig.registry).await;
@@ -95,7 +95,7 @@ async fn a_stream_that_is_dropped_leaves_no_rows_to_the_next_borrower() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_rows_were_all_read_is_lent_again() {
+async fn connection_whose_rows_were_all_read_is_lent_again() {
     let rig = Rig::new(|bind| bind.max_connections(1)).await;
     let id = || sql_query(CONNECTION_ID).bound_to::<Main>();
     let before = connection_id(&rig.registry).await;
@@ -114,9 +114,9 @@ async fn a_connection_whose_rows_were_all_read_is_lent_again() {
     rig.finish().await;
 }
 
-/// A unit of work goes on after it, on the same connection.
+/// The unit of work continues on the same connection.
 #[tokio::test]
-async fn rows_that_are_left_do_not_end_a_unit_of_work() {
+async fn unread_rows_do_not_end_a_unit_of_work() {
     let rig = Rig::new(|bind| bind.max_connections(1)).await;
     let before = connection_id(&rig.registry).await;
     rig.registry

@@ -1,5 +1,5 @@
-//! Futures that are dropped at each point at which they wait: after the first poll, after the second,
-//! and so on until one ends by itself.
+//! Futures that are dropped at each of their await points: after the first poll, after the second, and so on until
+//! one completes.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::support::proxy::soon;
 
 type Transactions = <Backend as AsyncConnection>::TransactionManager;
 
-/// More than anything here is polled.
+/// More polls than any future here needs.
 const POLLS: usize = 200;
 
 #[tokio::test]
-async fn acquiring_a_session_that_must_be_connected() {
+async fn acquire_dropped_while_connecting_leaves_nothing() {
     let rig = Rig::new(|bind| bind.max_connections(1)).await;
     for polls in 1.. {
         assert!(polls < POLLS, "it never ends");
@@ -34,7 +34,7 @@ async fn acquiring_a_session_that_must_be_connected() {
 }
 
 #[tokio::test]
-async fn acquiring_a_session_that_must_be_checked() {
+async fn acquire_dropped_during_the_check_leaves_nothing() {
     let rig = Rig::new(|bind| bind).await;
     for polls in 1.. {
         assert!(polls < POLLS, "it never ends");
@@ -54,14 +54,15 @@ async fn acquiring_a_session_that_must_be_checked() {
 }
 
 #[tokio::test]
-async fn acquiring_a_session_that_must_be_waited_for() {
+async fn acquire_dropped_in_the_queue_leaves_nothing() {
     let rig = Rig::new(|bind| bind.max_connections(1)).await;
     let held = rig.session().await;
     let mut first = rig.registry.session_by_key::<Backend>("default");
     let mut second = rig.registry.session_by_key::<Backend>("default");
     assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
     drop(held);
-    // It has its turn, does not know of it yet, and goes away: the turn is the second's.
+    // The first caller was granted the permit, but has not been polled since. Its drop passes the permit on to the
+    // second.
     drop(first);
     let session = soon(second).await.expect("a session");
     assert_eq!(rig.registry.status().engines[0].waiting, 0);
@@ -69,8 +70,8 @@ async fn acquiring_a_session_that_must_be_waited_for() {
     rig.finish().await;
 }
 
-/// Runs `work` on a session of its own, dropped after one poll more each time, and sees each time that
-/// nothing is left of it.
+/// Runs `work` on a new session again and again, drops its future after one more poll each time, and asserts that
+/// it left nothing behind.
 async fn at_each_poll(rig: &Rig, work: impl AsyncFn(&mut Session)) {
     let mut observer = rig.observer().await;
     observer.batch_execute(IMPATIENT).await.expect("a setting");
@@ -81,7 +82,7 @@ async fn at_each_poll(rig: &Rig, work: impl AsyncFn(&mut Session)) {
         drop(session);
         let status = &rig.registry.status().engines[0];
         assert_eq!((status.in_use, status.waiting), (0, 0), "{polls} polls");
-        // No lock is left, nor a transaction, and what comes next is answered what it asked.
+        // No lock and no transaction is left, and the next query gets its own answer.
         observer
             .batch_execute(UPDATE)
             .await
@@ -94,7 +95,7 @@ async fn at_each_poll(rig: &Rig, work: impl AsyncFn(&mut Session)) {
     }
 }
 
-/// None is checked when it is lent: what comes back must be sound as it is.
+/// A rig whose connections are not checked when they are lent: every one that is returned must be usable.
 async fn rig_with_things() -> Rig {
     let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
     create_things(&mut rig.observer().await).await;
@@ -102,7 +103,7 @@ async fn rig_with_things() -> Rig {
 }
 
 #[tokio::test]
-async fn a_query() {
+async fn query_dropped_at_any_await_leaves_nothing() {
     let rig = rig_with_things().await;
     at_each_poll(&rig, async |session| {
         number(session, "SELECT 1000 + count(*) AS value FROM things").await;
@@ -113,7 +114,7 @@ async fn a_query() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_commits() {
+async fn transaction_dropped_at_any_await_leaves_nothing() {
     let rig = rig_with_things().await;
     at_each_poll(&rig, async |session| {
         let outcome: Result<i64, Error> = session
@@ -129,13 +130,13 @@ async fn a_transaction_that_commits() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_rolled_back() {
+async fn rolled_back_transaction_dropped_at_any_await_leaves_nothing() {
     let rig = rig_with_things().await;
     at_each_poll(&rig, async |session| {
         let outcome: Result<(), Error> = session
             .transaction(async |session| {
                 session.batch_execute(UPDATE).await?;
-                // A savepoint in it, that is rolled back as well.
+                // A savepoint in the transaction, which is rolled back too.
                 let inner: Result<(), Error> = session
                     .transaction(async |session| {
                         session.batch_execute(UPDATE).await?;
@@ -152,7 +153,7 @@ async fn a_transaction_that_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn begin_commit_and_rollback_by_themselves() {
+async fn begin_commit_and_rollback_dropped_at_any_await_leave_nothing() {
     let rig = rig_with_things().await;
     at_each_poll(&rig, async |session| {
         Transactions::begin_transaction(&mut **session).await.expect("begun");
@@ -165,9 +166,9 @@ async fn begin_commit_and_rollback_by_themselves() {
     rig.finish().await;
 }
 
-/// The server hears nothing of it, or hears it and its answer does not come back.
+/// Either the request never reaches the server, or the answer never comes back.
 #[tokio::test]
-async fn a_commit_whose_request_or_answer_is_on_its_way() {
+async fn commit_dropped_in_flight_releases_its_locks() {
     for is_heard in [false, true] {
         let rig = rig_with_things().await;
         let mut observer = rig.observer().await;

@@ -1,4 +1,4 @@
-//! What is left once a registry is closed: nothing.
+//! A closed registry leaves nothing behind, and closing ends all waits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ async fn assert_nothing_is_left(rig: &Rig) {
 }
 
 #[tokio::test]
-async fn a_closed_registry_leaves_no_socket_and_no_task() {
+async fn closed_registry_leaves_no_socket_and_no_task() {
     let mut rig = Rig::new(|bind| bind.max_connections(4)).await;
     rig.alone().await;
     let mut lent = rig.session().await;
@@ -38,7 +38,7 @@ async fn a_closed_registry_leaves_no_socket_and_no_task() {
     assert!(poll!(&mut closing).is_pending(), "a session is lent");
     let error = rig.acquire().await.expect_err("it is closed");
     assert!(matches!(error, AcquireError::Closed { .. }), "{error:?}");
-    // What is lent works to its end.
+    // A lent session stays usable until it is dropped.
     assert_answers(&mut lent, 5).await;
     assert!(poll!(&mut closing).is_pending(), "a session is lent");
     drop(lent);
@@ -49,7 +49,7 @@ async fn a_closed_registry_leaves_no_socket_and_no_task() {
 }
 
 #[tokio::test]
-async fn those_who_wait_are_told_at_once() {
+async fn closing_ends_waits_in_the_queue() {
     let mut rig = Rig::new(|bind| bind.max_connections(1)).await;
     rig.alone().await;
     let lent = rig.session().await;
@@ -67,7 +67,7 @@ async fn those_who_wait_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_registry_that_is_closed_while_it_connects_and_while_a_query_hangs_leaves_nothing() {
+async fn closing_during_a_connect_and_a_hanging_query_leaves_nothing() {
     let mut rig = Rig::new(|bind| bind).await;
     rig.alone().await;
     let mut session = rig.session().await;
@@ -91,13 +91,13 @@ async fn a_registry_that_is_closed_while_it_connects_and_while_a_query_hangs_lea
     eventually(|| Handle::current().metrics().num_alive_tasks() == 0).await;
 }
 
-/// Somebody who acquires a session, in a task of its own.
+/// Spawns a task that acquires a session.
 fn acquiring(registry: &Registry) -> JoinHandle<Option<AcquireError>> {
     let registry = registry.clone();
     tokio::spawn(async move { registry.session_by_key::<Backend>("default").await.err() })
 }
 
-/// Whoever waits hears of the closing, and the closing waits for nothing that would end by itself only later.
+/// The waiting caller gets `Closed`, and the closing does not wait for anything that would only time out later.
 async fn assert_told_at_once(registry: &Registry, waiting: JoinHandle<Option<AcquireError>>) {
     let report = timeout(AT_ONCE, registry.close()).await.expect("at once");
     assert!(report.is_complete(), "{report}");
@@ -105,11 +105,11 @@ async fn assert_told_at_once(registry: &Registry, waiting: JoinHandle<Option<Acq
     assert!(matches!(error, Some(AcquireError::Closed { .. })), "{error:?}");
 }
 
-/// Longer than the closing may take.
+/// A time-out that is longer than the closing may take.
 const LONG_WAIT: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn whoever_connects_to_a_server_that_says_nothing_is_told_at_once() {
+async fn closing_ends_a_connect_to_a_silent_server() {
     let rig = Rig::new(|bind| bind.connect_timeout(LONG_WAIT).acquire_timeout(LONG_WAIT)).await;
     rig.proxy.be_silent();
     let waiting = acquiring(&rig.registry);
@@ -118,7 +118,7 @@ async fn whoever_connects_to_a_server_that_says_nothing_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_on_connect_is_told_at_once() {
+async fn closing_ends_a_wait_for_on_connect() {
     let rig = Rig::new(|bind| bind.on_connect([LONG])).await;
     let waiting = acquiring(&rig.registry);
     let mut observer = rig.observer().await;
@@ -127,7 +127,7 @@ async fn whoever_waits_for_on_connect_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_the_check_of_a_connection_is_told_at_once() {
+async fn closing_ends_a_wait_for_the_check_of_a_connection() {
     let rig = Rig::new(|bind| bind.check_timeout(LONG_WAIT).acquire_timeout(LONG_WAIT)).await;
     drop(rig.session().await);
     let gate = rig.proxy.hold_answers();
@@ -140,7 +140,7 @@ async fn whoever_waits_for_the_check_of_a_connection_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_credentials_is_told_at_once() {
+async fn closing_ends_a_wait_for_credentials() {
     let asked = Arc::new(Notify::new());
     let registry = Registry::builder()
         .bind("default", server().database("fault"))

@@ -1,4 +1,4 @@
-//! Connections that are closed, as the server sees it: each says that it goes.
+//! Closed connections from the server's point of view: each one sends a goodbye message.
 
 use diesel_async::SimpleAsyncConnection;
 
@@ -7,8 +7,8 @@ use super::{CONNECTIONS, LOST, account, as_account, mortal};
 use crate::support::proxy::soon;
 
 #[tokio::test]
-async fn a_server_is_told_of_each_connection_that_is_closed_before_the_registry_is() {
-    // On a server of its own: what it counts, others add to.
+async fn every_connection_says_goodbye_to_the_server() {
+    // On a server that no other test uses meanwhile, as its counters are server-wide.
     let server = mortal().await;
     let url = server.database("polite");
     let mut admin = connect(&url).await;
@@ -17,7 +17,8 @@ async fn a_server_is_told_of_each_connection_that_is_closed_before_the_registry_
     }
     let polite = registry(&as_account(&url, "polite"), |bind| bind.max_connections(4));
     let lost = number(&mut admin, LOST).await;
-    // One with a transaction open is closed, and so is one of a task that panics, or of a thread without a runtime.
+    // A session with an open transaction, one in a task that panics, and one dropped on a thread without a runtime:
+    // the connection of each is closed.
     let mut session = acquire(&polite).await.expect("a session");
     session.batch_execute("BEGIN").await.expect("begun");
     drop(session);
@@ -44,7 +45,7 @@ async fn a_server_is_told_of_each_connection_that_is_closed_before_the_registry_
 }
 
 #[tokio::test]
-async fn idle_connections_that_are_closed_without_a_runtime_say_goodbye() {
+async fn idle_connections_closed_without_a_runtime_say_goodbye() {
     let server = mortal().await;
     let url = server.database("leaving");
     let mut admin = connect(&url).await;

@@ -1,4 +1,4 @@
-//! Connections that end: servers that are killed and started again, and networks that cut them.
+//! Outages: servers that are killed and restarted, and networks that cut connections.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::{DURABLE, LONG, mortal};
 use crate::support::proxy::soon;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_killed_and_started_again_is_used_again() {
+async fn restarted_server_is_used_again() {
     let server = mortal().await;
     let url = server.database("killed");
     let mut observer = connect(&url).await;
@@ -21,7 +21,7 @@ async fn a_server_that_is_killed_and_started_again_is_used_again() {
     create_things(&mut observer).await;
     let registry = registry(&url, |bind| bind.max_connections(4));
 
-    // Idle, in use, in a transaction, and in a query.
+    // One connection is idle, one in use, one in a transaction, and one in a query.
     let mut held = [(); 4].map(|()| None);
     for session in &mut held {
         *session = Some(acquire(&registry).await.expect("a session"));
@@ -44,7 +44,7 @@ async fn a_server_that_is_killed_and_started_again_is_used_again() {
     let (in_query, outcome) = soon(query).await.expect("no panic");
     outcome.expect_err("its server is gone");
     try_number(&mut in_use, "SELECT count(*) AS value").await.expect_err("its server is gone");
-    // Whoever comes meanwhile is told at once.
+    // Callers meanwhile get an error immediately.
     let (error, took) = refused(&registry).await;
     assert!(took < AT_ONCE, "{took:?}");
     assert!(matches!(connect_error(&error), ConnectError::Unreachable(_)), "{error:?}");
@@ -54,20 +54,20 @@ async fn a_server_that_is_killed_and_started_again_is_used_again() {
     assert_eq!(report.binds[1].failure, None, "the other bind works");
 
     tokio::task::block_in_place(|| server.start());
-    // Nobody is handed a connection to the server that was.
+    // No connection to the killed server is lent.
     assert_whole(&registry).await;
     let mut session = acquire(&registry).await.expect("a session");
     assert_eq!(
         number(&mut session, "SELECT count(*) AS value FROM things WHERE value = 0").await,
         1
     );
-    // The server may be in another test's hands once this is over.
+    // Another test may use the server after this one.
     drop(session);
     assert!(registry.close_within(AT_ONCE).await.is_complete());
 }
 
 #[tokio::test]
-async fn connections_that_were_cut_while_idle_reach_nobody() {
+async fn connections_cut_while_idle_are_not_lent() {
     let rig = Rig::new(|bind| bind).await;
     for _ in 0..3 {
         rig.warm().await;
@@ -78,8 +78,8 @@ async fn connections_that_were_cut_while_idle_reach_nobody() {
 }
 
 #[tokio::test]
-async fn a_session_whose_connection_was_cut_fails_at_once_and_is_not_lent_again() {
-    // None is checked when it is lent: what is known to be dead must not come back.
+async fn cut_session_fails_immediately_and_is_not_lent_again() {
+    // Connections are not checked when they are lent: one that is known to be dead must not be returned to the pool.
     let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
     let mut observer = rig.observer().await;
     create_things(&mut observer).await;
@@ -96,7 +96,7 @@ async fn a_session_whose_connection_was_cut_fails_at_once_and_is_not_lent_again(
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_an_error_and_the_connection_is_not_lent_again() {
+async fn truncated_answer_is_an_error_and_its_connection_is_not_lent_again() {
     let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
     let long = format!("SELECT count(*) AS value /* {} */", "x".repeat(100));
     for bytes in [0, 1, 4, 5, 6, 20] {
@@ -113,7 +113,7 @@ async fn an_answer_that_breaks_off_is_an_error_and_the_connection_is_not_lent_ag
 }
 
 #[tokio::test]
-async fn a_greeting_that_breaks_off_is_told_at_once_as_a_server_that_cannot_be_reached() {
+async fn truncated_greeting_is_reported_as_an_unreachable_server() {
     for bytes in [0, 1, 7, 30, 90] {
         let rig = Rig::new(|bind| bind).await;
         rig.proxy.cut_after(bytes);
@@ -127,7 +127,7 @@ async fn a_greeting_that_breaks_off_is_told_at_once_as_a_server_that_cannot_be_r
 }
 
 #[tokio::test]
-async fn a_slow_network_is_only_slow() {
+async fn slow_network_causes_no_errors() {
     let rig = Rig::new(|bind| bind).await;
     let delay = Duration::from_millis(40);
     rig.proxy.delay(delay);
@@ -142,7 +142,7 @@ async fn a_slow_network_is_only_slow() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_anywhere_while_it_is_prepared_may_be_opened_again() {
+async fn connection_cut_at_any_byte_of_its_setup_is_a_transient_failure() {
     let rig = Rig::new(|bind| {
         bind.max_lifetime(Duration::from_millis(1))
             .on_connect(["SELECT 1"])

@@ -1,4 +1,4 @@
-//! Panics of the user's code while it has a session.
+//! Panics of user code that holds a session.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -21,9 +21,9 @@ async fn rig_with_things() -> Rig {
     rig
 }
 
-/// Has `work` panic with a session in hand, and sees that nothing is left of it.
+/// Lets `work` panic with a session, and asserts that it left nothing behind.
 async fn panics<F: Future<Output = ()> + Send + 'static>(rig: &Rig, work: impl Fn(Session) -> F) {
-    // Twice as often as there are connections.
+    // Twice as often as there are connections, so that a lost one would show.
     for _ in 0..4 {
         let session: Session = acquire(&rig.registry).await.expect("a session");
         let panic = soon(tokio::spawn(work(session))).await.expect_err("it panics");
@@ -34,12 +34,12 @@ async fn panics<F: Future<Output = ()> + Send + 'static>(rig: &Rig, work: impl F
     let mut observer = rig.observer().await;
     observer.batch_execute(IMPATIENT).await.expect("a setting");
     assert_eq!(number(&mut observer, UNCHANGED).await, 1);
-    // Nothing is locked.
+    // No lock is left.
     observer.batch_execute("UPDATE things SET value = 0").await.expect("a row");
 }
 
 #[tokio::test]
-async fn in_a_session() {
+async fn panic_with_a_session_leaves_nothing() {
     let rig = rig_with_things().await;
     panics(&rig, |mut session| async move {
         number(&mut session, UNCHANGED).await;
@@ -50,7 +50,7 @@ async fn in_a_session() {
 }
 
 #[tokio::test]
-async fn in_a_transaction() {
+async fn panic_in_a_transaction_leaves_nothing() {
     let rig = rig_with_things().await;
     panics(&rig, |mut session| async move {
         let _: Result<(), Error> = session
@@ -79,7 +79,7 @@ async fn in_a_transaction() {
 }
 
 #[tokio::test]
-async fn beside_a_query_that_is_on_its_way() {
+async fn panic_beside_a_query_in_flight_leaves_nothing() {
     let rig = rig_with_things().await;
     panics(&rig, |mut session| async move {
         let mistake = async {
@@ -93,7 +93,7 @@ async fn beside_a_query_that_is_on_its_way() {
 }
 
 #[tokio::test]
-async fn of_whoever_is_asked_for_credentials() {
+async fn panic_of_the_credentials_source_leaves_nothing() {
     let registry = Registry::builder()
         .bind("default", BindSettings::new(server().database("fault")).max_connections(2))
         .credentials("default", {
@@ -108,7 +108,7 @@ async fn of_whoever_is_asked_for_credentials() {
         })
         .build()
         .expect("good settings");
-    // Twice as often as there are connections.
+    // Twice as often as there are connections, so that a lost one would show.
     for _ in 0..4 {
         let error = acquire(&registry).await.unwrap_err();
         assert!(matches!(connect_error(&error), ConnectError::Other(_)), "{error:?}");
@@ -128,7 +128,7 @@ impl Drop for Mine {
 }
 
 #[tokio::test]
-async fn with_something_that_panics_again_when_it_is_dropped() {
+async fn panic_followed_by_a_panic_in_drop_leaves_nothing() {
     let registry = Registry::builder()
         .bind("default", BindSettings::new(server().database("fault")).max_connections(1))
         .credentials("default", |_: &DatabaseUrl| async {

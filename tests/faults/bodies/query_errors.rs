@@ -1,4 +1,4 @@
-//! What is said of a query that failed.
+//! How errors of queries are classified.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn update(registry: &Registry) -> Result<usize, Error> {
 }
 
 #[tokio::test]
-async fn a_lock_that_cannot_be_had_in_time_is_transient_and_a_syntax_error_is_not() {
+async fn lock_timeout_is_transient_and_a_syntax_error_is_not() {
     let rig = Rig::new(|bind| bind.on_connect([LOCK_IMPATIENCE])).await;
     let mut observer = rig.observer().await;
     create_things(&mut observer).await;
@@ -51,7 +51,7 @@ async fn a_lock_that_cannot_be_had_in_time_is_transient_and_a_syntax_error_is_no
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_has_ended_is_transient() {
+async fn connection_closed_by_the_server_is_transient() {
     let mut rig = Rig::new(|bind| bind.max_connections(1)).await;
     rig.alone().await;
     let mut observer = rig.observer().await;

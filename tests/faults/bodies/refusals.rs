@@ -1,4 +1,4 @@
-//! Servers that are not there yet, and servers that say no.
+//! Servers that are not up yet, and servers that refuse connections.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::support::causes;
 use crate::support::proxy::soon;
 
 #[tokio::test]
-async fn a_server_that_is_down_at_first_is_used_once_it_is_up() {
+async fn server_that_starts_late_is_used_once_it_is_up() {
     let rig = Rig::new(|bind| bind).await;
     rig.proxy.refuse().await;
-    // More callers than there may be connections, and each of them is told at once.
+    // There are more callers than connections, and each of them gets the error immediately.
     for (error, took) in join_all((0..5).map(|_| refused(&rig.registry))).await {
         assert!(took < AT_ONCE, "long before any time-out: {took:?}");
         assert!(matches!(connect_error(&error), ConnectError::Unreachable(_)), "{error:?}");
@@ -33,7 +33,7 @@ async fn a_server_that_is_down_at_first_is_used_once_it_is_up() {
 }
 
 #[tokio::test]
-async fn an_engine_that_cannot_be_kept_warm_has_its_whole_capacity_afterwards() {
+async fn failed_warm_up_loses_no_capacity() {
     let rig = Rig::new(|bind| bind.min_idle(2)).await;
     rig.proxy.refuse().await;
     let (_, took) = refused(&rig.registry).await;
@@ -43,7 +43,7 @@ async fn an_engine_that_cannot_be_kept_warm_has_its_whole_capacity_afterwards() 
 }
 
 #[tokio::test]
-async fn a_wrong_password_and_an_unknown_database_are_told_at_once_and_harm_no_other_bind() {
+async fn wrong_password_and_unknown_database_fail_immediately_for_their_bind_only() {
     let url = server().database("refusing");
     let (rest, _) = url.rsplit_once('/').expect("a path");
     let wrong = registry(&server().url_with_password("hunter2"), |bind| bind);
@@ -67,7 +67,7 @@ async fn a_wrong_password_and_an_unknown_database_are_told_at_once_and_harm_no_o
 }
 
 #[tokio::test]
-async fn too_many_connections_on_the_server_are_told_and_pass() {
+async fn connection_limit_of_the_server_is_reported_and_waited_out() {
     let url = server().database("crowded");
     let mut admin = connect(&url).await;
     for statement in LONELY {
@@ -78,7 +78,7 @@ async fn too_many_connections_on_the_server_are_told_and_pass() {
     let crowded = registry(&url, |bind| bind);
 
     let mut only = acquire(&crowded).await.expect("the one that there may be");
-    // It is waited for, as it will come back.
+    // The only connection is the engine's own and will be returned, so the caller waits for it.
     let limit = Duration::from_millis(400);
     let error = crowded.session_by_key::<Backend>("default").within(limit).await.unwrap_err();
     let AcquireError::TimedOut { after, last_error: Some(last), .. } = &error else {
@@ -87,7 +87,7 @@ async fn too_many_connections_on_the_server_are_told_and_pass() {
     assert_eq!(*after, limit);
     assert!(matches!(**last, ConnectError::TooManyConnections(_)), "{error:?}");
     assert!(error.is_transient() && error.is_timeout());
-    // Whoever has a session keeps it, and it is there for the next.
+    // The session is not affected, and its connection is lent to the next caller.
     assert_answers(&mut only, 3).await;
     let mut next = Box::pin(crowded.session_by_key::<Backend>("default"));
     assert!(futures_util::poll!(&mut next).is_pending());
@@ -95,14 +95,14 @@ async fn too_many_connections_on_the_server_are_told_and_pass() {
     let mut only = soon(next).await.expect("the same again");
     assert_answers(&mut only, 4).await;
     drop(only);
-    // Where it is somebody else's, there is nothing to wait for.
+    // Another engine has no connection of its own to wait for, and fails.
     let stranger = registry(&url, |bind| bind);
     let (error, took) = refused(&stranger).await;
     assert!(took < AT_ONCE, "{took:?}");
     assert!(matches!(connect_error(&error), ConnectError::TooManyConnections(_)), "{error:?}");
     assert!(error.is_transient() && !error.is_timeout());
 
-    // The slot that could not be filled was not lost.
+    // The slot of the connection that could not be opened was not lost.
     admin.batch_execute(LESS_LONELY).await.expect("an admin may");
     assert_whole(&crowded).await;
 }

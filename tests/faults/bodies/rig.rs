@@ -1,4 +1,4 @@
-//! What the cases share: a registry with a bind behind a proxy, and another that must not notice.
+//! The shared set-up: a registry with one bind behind a proxy, and another bind that must not be affected.
 
 use std::time::{Duration, Instant};
 
@@ -17,21 +17,21 @@ use crate::support::proxy::{Proxy, soon};
 
 pub(crate) type Session = registry_core::Session<ByKey<Backend>>;
 
-/// How long something may take that is due at once. The machine may be busy with much else.
+/// The limit for things that are due immediately. It is generous, as the machine may be busy.
 pub(crate) const AT_ONCE: Duration = Duration::from_secs(10);
 
-/// A registry whose bind `default` leads through a proxy, and whose bind `other` does not.
+/// A registry whose bind `default` connects through a proxy, and whose bind `other` connects directly.
 pub(crate) struct Rig {
     pub(crate) proxy: Proxy,
     pub(crate) registry: Registry,
-    /// The database of `default`, around the proxy.
+    /// The URL of the database of `default` that bypasses the proxy.
     pub(crate) direct: String,
     bystander: Option<Bystander>,
 }
 
 impl Rig {
-    /// With up to two connections. They are checked at each acquire, and all waits but those for a
-    /// check are long, until `settings` says otherwise.
+    /// With up to two connections, which are checked at each acquire. All time-outs but that of the check are long.
+    /// `settings` can change that.
     pub(crate) async fn new(settings: impl FnOnce(BindSettings) -> BindSettings) -> Self {
         let direct = server().database("fault");
         let proxy = Proxy::before(server().port()).await;
@@ -48,42 +48,42 @@ impl Rig {
         self.acquire().await.expect("a session")
     }
 
-    /// Has two connections idle.
+    /// Opens two connections and returns them to the pool.
     pub(crate) async fn warm(&self) {
         drop((self.session().await, self.session().await));
         assert_eq!(self.registry.status().engines[0].idle, 2);
     }
 
-    /// A connection of our own, which no engine knows of.
+    /// A direct connection outside every engine.
     pub(crate) async fn observer(&self) -> Backend {
         connect(&self.direct).await
     }
 
-    /// All that an engine must be able to do afterwards, also that it left nothing on the server.
+    /// Asserts that the engine has its whole capacity, and has left nothing on the server.
     pub(crate) async fn assert_whole(&self) {
         assert_whole(&self.registry).await;
         self.assert_no_transaction().await;
     }
 
-    /// Waits until the server has no transaction open. It learns of a closed connection a little later.
+    /// Waits until the server has no transaction open. It notices closed connections with a delay.
     pub(crate) async fn assert_no_transaction(&self) {
         let mut observer = self.observer().await;
         soon(async { while number(&mut observer, OPEN_TRANSACTIONS).await > 0 {} }).await;
     }
 
-    /// A bind beside it has not noticed anything.
+    /// Asserts that the other bind was not affected.
     pub(crate) async fn finish(mut self) {
         self.assert_whole().await;
         self.bystander.take().expect("once").finish().await;
     }
 
-    /// Leaves nothing that runs, for tests that count.
+    /// Stops the use of the other bind, for tests that count tasks or connections.
     pub(crate) async fn alone(&mut self) {
         self.bystander.take().expect("once").finish().await;
     }
 }
 
-/// A registry of `default` at `url`, and of `other` at a database of its own.
+/// A registry with the bind `default` at `url`, and the bind `other` at a database of its own.
 pub(crate) fn registry(url: &str, settings: impl FnOnce(BindSettings) -> BindSettings) -> Registry {
     let bind = BindSettings::new(url)
         .max_connections(2)
@@ -121,12 +121,12 @@ pub(crate) async fn number(connection: &mut Backend, query: &str) -> i64 {
     try_number(connection, query).await.expect("a row")
 }
 
-/// Asks something that only this connection is asked, and sees that the answer belongs to it.
+/// Runs a query with a unique number and asserts that the answer is its own.
 pub(crate) async fn assert_answers(session: &mut Session, what: i64) {
     assert_eq!(number(session, &format!("SELECT {what} - 1 + count(*) AS value")).await, what);
 }
 
-/// As many sessions as there may be can be had, all at once, and each works; then all are idle.
+/// Asserts that the engine lends all its sessions at once, that each works, and that all become idle again.
 pub(crate) async fn assert_whole(registry: &Registry) {
     let status = || registry.status().engines.swap_remove(0);
     assert_eq!(status().key, "default");
@@ -144,7 +144,7 @@ pub(crate) async fn assert_whole(registry: &Registry) {
     assert_eq!((status().in_use, status().idle), (0, max));
 }
 
-/// Ends with the error it must have ended with, and the time that took.
+/// Acquires a session, which must fail. Returns the error and how long it took.
 pub(crate) async fn refused(registry: &Registry) -> (AcquireError, Duration) {
     let started = Instant::now();
     let error = acquire(registry).await.expect_err("it must fail");
@@ -158,7 +158,7 @@ pub(crate) fn connect_error(error: &AcquireError) -> &ConnectError {
     }
 }
 
-/// A table `things` with a row to quarrel over.
+/// Creates a table `things` with one row, for updates that conflict.
 pub(crate) async fn create_things(observer: &mut Backend) {
     observer
         .batch_execute(
@@ -171,8 +171,8 @@ pub(crate) async fn create_things(observer: &mut Backend) {
 
 pub(crate) const UPDATE: &str = "UPDATE things SET value = value + 1 WHERE id = 1";
 
-/// Polls `future` so many times at the most, each time when it has asked for it, and drops it then:
-/// `None` if it has not ended by itself.
+/// Polls `future` at most `times` times, each time after it was woken, and then drops it. `None`: it had not
+/// completed.
 pub(crate) async fn polled<F: Future>(future: F, times: usize) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     let mut left = times;
@@ -187,7 +187,7 @@ pub(crate) async fn polled<F: Future>(future: F, times: usize) -> Option<F::Outp
     .await
 }
 
-/// Uses the bind `other` all the time.
+/// A task that uses the bind `other` all the time.
 struct Bystander {
     is_over: watch::Sender<bool>,
     task: JoinHandle<u32>,
@@ -200,7 +200,7 @@ impl Bystander {
             let (registry, is_over) = (registry.clone(), is_over.subscribe());
             async move {
                 let mut rounds = 0;
-                // Once at the least.
+                // At least once.
                 loop {
                     let round = async {
                         let session = registry.session_by_key::<Backend>("other").await;

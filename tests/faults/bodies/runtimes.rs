@@ -1,5 +1,4 @@
-//! Registries that outlive the runtimes in which they are used, as a static one does that several
-//! tests share.
+//! Registries that outlive the runtimes in which they are used, such as one in a static that several tests share.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -23,7 +22,7 @@ fn multi_thread() -> Runtime {
 
 const RUNTIMES: [fn() -> Runtime; 4] = [current_thread, multi_thread, multi_thread, current_thread];
 
-/// Waits until the server has `none` of it.
+/// Waits until the query `what` returns zero.
 fn assert_no_more(url: &str, what: &str) {
     current_thread().block_on(async {
         let mut observer = connect(url).await;
@@ -32,7 +31,7 @@ fn assert_no_more(url: &str, what: &str) {
 }
 
 #[test]
-fn a_static_registry_works_in_one_runtime_after_another() {
+fn static_registry_works_in_successive_runtimes() {
     static REGISTRY: OnceLock<(Registry, String)> = OnceLock::new();
     let (registry, url) = REGISTRY.get_or_init(|| {
         let url = server().database("static");
@@ -48,7 +47,7 @@ fn a_static_registry_works_in_one_runtime_after_another() {
     assert_no_more(url, OPEN_TRANSACTIONS);
 }
 
-/// What the engine keeps of runtimes that are gone is closed when it is next used, and works.
+/// Connections of runtimes that have ended are closed on the next use of the engine, which works.
 fn runtime_free_drop(registry: &Registry) {
     let sessions = multi_thread().block_on(async {
         [acquire(registry).await.expect("a session"), acquire(registry).await.expect("a session")]
@@ -59,7 +58,7 @@ fn runtime_free_drop(registry: &Registry) {
 }
 
 #[test]
-fn a_session_may_be_dropped_outside_any_runtime_with_whatever_it_was_at() {
+fn session_in_any_state_can_be_dropped_outside_a_runtime() {
     let url = server().database("outside");
     let registry = registry(&url, |bind| bind.check_idle_after(Duration::from_secs(600)));
     for runtime in RUNTIMES {
@@ -73,7 +72,7 @@ fn a_session_may_be_dropped_outside_any_runtime_with_whatever_it_was_at() {
             other.batch_execute("CREATE TEMPORARY TABLE mine (id INTEGER)").await.expect("a table");
             (idle, other)
         });
-        // Beside its runtime, and after it.
+        // One is dropped while its runtime exists, the other after its end.
         drop(in_transaction);
         drop(runtime);
         drop(idle);
@@ -84,7 +83,7 @@ fn a_session_may_be_dropped_outside_any_runtime_with_whatever_it_was_at() {
 }
 
 #[test]
-fn a_runtime_that_ends_while_sessions_are_acquired_takes_no_capacity_along() {
+fn runtime_shutdown_during_acquires_loses_no_capacity() {
     let proxy = current_thread().block_on(Proxy::before(server().port()));
     let url = server().database("ended");
     let registry = registry(&proxy.url(&url), |bind| bind);
@@ -93,7 +92,7 @@ fn a_runtime_that_ends_while_sessions_are_acquired_takes_no_capacity_along() {
         proxy.be_silent();
         let before = proxy.accepted();
         runtime.block_on(async {
-            // Two connect, and the others wait behind them.
+            // Two callers connect, and the others wait in the queue.
             for _ in 0..5 {
                 let registry = registry.clone();
                 tokio::spawn(async move { acquire(&registry).await.map(drop) });
@@ -114,7 +113,7 @@ fn a_runtime_that_ends_while_sessions_are_acquired_takes_no_capacity_along() {
 }
 
 #[test]
-fn a_runtime_that_ends_with_sessions_lent_and_checked_takes_no_capacity_along() {
+fn runtime_shutdown_with_lent_and_checked_sessions_loses_no_capacity() {
     let proxy = current_thread().block_on(Proxy::before(server().port()));
     let url = server().database("lent");
     let registry = registry(&proxy.url(&url), |bind| bind);
@@ -122,7 +121,7 @@ fn a_runtime_that_ends_with_sessions_lent_and_checked_takes_no_capacity_along() 
         let runtime = runtime();
         runtime.block_on(async {
             assert_whole(&registry).await;
-            // One is used for ever, and one hangs in its check.
+            // One session is in use for ever, and one hangs in its check.
             let mut session = acquire(&registry).await.expect("a session");
             let gate = proxy.hold_answers();
             tokio::spawn({
@@ -144,7 +143,7 @@ fn a_runtime_that_ends_with_sessions_lent_and_checked_takes_no_capacity_along() 
 }
 
 #[test]
-fn a_runtime_without_timers_costs_the_engine_nothing() {
+fn runtime_without_timers_loses_no_capacity() {
     let registry = registry(&server().database("timeless"), |bind| bind);
     for _ in 0..4 {
         let runtime = Builder::new_current_thread().enable_io().build().expect("a runtime");

@@ -1,4 +1,4 @@
-//! Accounts that may have fewer connections than the engine.
+//! Accounts whose connection limit is lower than that of the engine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn url(name: &str, allowed: usize) -> String {
 }
 
 #[tokio::test]
-async fn an_engine_that_may_have_more_than_its_account_serves_everybody() {
+async fn engine_larger_than_its_accounts_limit_serves_every_caller() {
     let scarce = registry(&url("scarce", ALLOWED).await, |bind| bind.max_connections(10));
     let start = Arc::new(Barrier::new(30));
     let tasks = (0..30).map(|number| {
@@ -45,7 +45,7 @@ async fn an_engine_that_may_have_more_than_its_account_serves_everybody() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_warm_is_not_tried_at_each_acquire() {
+async fn failed_warm_up_is_not_repeated_at_each_acquire() {
     let proxy = Proxy::before(server().port()).await;
     let url = proxy.url(&url("frugal", ALLOWED).await);
     let frugal = registry(&url, |bind| bind.max_connections(10).min_idle(5));
@@ -53,17 +53,17 @@ async fn what_cannot_be_kept_warm_is_not_tried_at_each_acquire() {
         let mut session = acquire(&frugal).await.expect("a session");
         assert_answers(&mut session, number).await;
     }
-    // Those that there may be, and the few that were refused.
+    // Those that the account may have, and a few that were refused.
     assert!(proxy.accepted() < 20, "{}", proxy.accepted());
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_still_counts_is_waited_for() {
+async fn connection_that_the_server_still_counts_is_waited_for() {
     let lonely = registry(&url("counted", 1).await, |bind| bind.max_connections(1));
     for number in 0..4 {
         let mut session = acquire(&lonely).await.expect("a session");
         assert_answers(&mut session, number).await;
-        // The connection is closed, while the server is still at its statement.
+        // The connection is closed while the server still runs its statement.
         let statement = session.batch_execute(SECOND);
         timeout(Duration::from_millis(5), statement).await.expect_err("it takes a second");
     }

@@ -1,4 +1,4 @@
-//! Networks in which packets vanish: nothing is refused, nothing is closed, nothing is answered.
+//! Networks that drop packets: nothing is refused, nothing is closed, nothing is answered.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::rig::{
 use crate::support::eventually;
 use crate::support::proxy::soon;
 
-/// Short enough to wait for, and long enough for a connection on a busy machine.
+/// A `connect_timeout` that is short enough to wait for, and long enough for connecting on a busy machine.
 const CONNECT: Duration = Duration::from_millis(2500);
 
 fn assert_took(took: Duration, at_least: Duration) {
@@ -22,7 +22,7 @@ fn assert_took(took: Duration, at_least: Duration) {
 }
 
 #[tokio::test]
-async fn while_connecting_it_costs_connect_timeout() {
+async fn silent_server_costs_connect_timeout() {
     let rig = Rig::new(|bind| bind.connect_timeout(CONNECT)).await;
     rig.proxy.be_silent();
     for (error, took) in join_all((0..2).map(|_| refused(&rig.registry))).await {
@@ -35,7 +35,7 @@ async fn while_connecting_it_costs_connect_timeout() {
 }
 
 #[tokio::test]
-async fn every_acquire_ends_within_acquire_timeout_however_many_there_are() {
+async fn every_acquire_ends_within_acquire_timeout() {
     let limit = Duration::from_millis(600);
     let rig = Rig::new(|bind| bind.acquire_timeout(limit)).await;
     rig.proxy.lose_everything();
@@ -46,7 +46,7 @@ async fn every_acquire_ends_within_acquire_timeout_however_many_there_are() {
     let status = &rig.registry.status().engines[0];
     assert_eq!((status.in_use, status.idle, status.waiting), (0, 0, 0));
     rig.proxy.heal().await;
-    // The rig's own acquires must not be in such a hurry.
+    // Acquired here, as the rig's own acquires must not have such a short time-out.
     let mut sessions = Vec::new();
     for _ in 0..2 {
         let acquire = rig.registry.session_by_key::<super::Backend>("default");
@@ -60,12 +60,12 @@ async fn every_acquire_ends_within_acquire_timeout_however_many_there_are() {
 }
 
 #[tokio::test]
-async fn connections_that_died_while_idle_cost_check_timeout_once_each_and_no_error() {
+async fn dead_idle_connections_cost_one_check_timeout_each_and_no_error() {
     let rig = Rig::new(|bind| bind).await;
     let check = Duration::from_millis(500);
     rig.warm().await;
     rig.proxy.lose_open();
-    // The network is back, but has forgotten these connections.
+    // The network works again, but data on these connections are still dropped.
     let started = Instant::now();
     let mut first = rig.session().await;
     assert_took(started.elapsed(), check);
@@ -79,7 +79,7 @@ async fn connections_that_died_while_idle_cost_check_timeout_once_each_and_no_er
 }
 
 #[tokio::test]
-async fn a_check_and_the_connection_after_it_end_within_their_time_outs() {
+async fn check_and_reconnect_end_within_their_timeouts() {
     let rig = Rig::new(|bind| bind.connect_timeout(CONNECT)).await;
     rig.warm().await;
     rig.proxy.lose_everything();
@@ -91,7 +91,7 @@ async fn a_check_and_the_connection_after_it_end_within_their_time_outs() {
 }
 
 #[tokio::test]
-async fn a_connection_that_dies_in_the_middle_of_its_check_is_replaced() {
+async fn connection_that_dies_during_its_check_is_replaced() {
     let rig = Rig::new(|bind| bind.check_timeout(Duration::from_millis(1500))).await;
     rig.warm().await;
     let gate = rig.proxy.hold_requests();
@@ -109,8 +109,8 @@ async fn a_connection_that_dies_in_the_middle_of_its_check_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_query_that_hangs_is_the_callers_to_drop_and_gives_its_connection_up() {
-    // None is checked when it is lent: one on which a query hangs must not come back at all.
+async fn dropping_a_hanging_query_gives_its_connection_up() {
+    // Connections are not checked when they are lent: one with a hanging query must not be returned to the pool.
     let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
     let (mut first, mut second) = (rig.session().await, rig.session().await);
     let limit = Duration::from_millis(300);
@@ -125,8 +125,8 @@ async fn a_query_that_hangs_is_the_callers_to_drop_and_gives_its_connection_up()
 }
 
 #[tokio::test]
-async fn a_query_that_takes_too_long_is_the_callers_to_drop_and_nobody_waits_for_its_end() {
-    // None is checked when it is lent: the next would have to wait for the end of that query.
+async fn dropping_a_long_query_frees_the_slot_immediately() {
+    // Connections are not checked when they are lent: the next borrower would have to wait for the end of that query.
     let unchecked = Duration::from_secs(600);
     let rig = Rig::new(|bind| bind.max_connections(1).check_idle_after(unchecked)).await;
     let mut session = rig.session().await;
@@ -149,7 +149,7 @@ async fn a_query_that_takes_too_long_is_the_callers_to_drop_and_nobody_waits_for
 }
 
 #[tokio::test]
-async fn a_commit_that_hangs_is_the_callers_to_drop_and_gives_its_connection_up() {
+async fn dropping_a_hanging_commit_gives_its_connection_up() {
     let rig = Rig::new(|bind| bind.check_idle_after(Duration::from_secs(600))).await;
     create_things(&mut rig.observer().await).await;
     let mut session = rig.session().await;
@@ -163,7 +163,7 @@ async fn a_commit_that_hangs_is_the_callers_to_drop_and_gives_its_connection_up(
     timeout(limit, transaction).await.expect_err("nobody answers the commit");
     drop(session);
     assert_took(started.elapsed(), limit);
-    // Nothing was committed, and once the network lets the server know, nothing is locked.
+    // Nothing was committed, and once the server learns that the connection is closed, no lock is left.
     rig.proxy.heal().await;
     rig.assert_whole().await;
     let mut observer = rig.observer().await;

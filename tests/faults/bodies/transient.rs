@@ -1,4 +1,4 @@
-//! Errors after which the same call may succeed a little later, and what they say.
+//! Transient errors, after which the same call may succeed a little later, and their texts.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres")
 }
 
-/// A bind of a fresh database with two things, and a connection past it.
+/// A registry with a new database that has two rows, and a connection outside the engine.
 async fn prepared(
     url: &str,
     settings: impl FnOnce(BindSettings) -> BindSettings,
@@ -42,7 +42,7 @@ fn assert_transient(error: &Error) {
     assert_names_bind(error);
 }
 
-/// Whoever reads it in a log has many binds.
+/// A log may have errors of many binds, so each one names its own.
 fn assert_names_bind(error: &Error) {
     let text = error.to_string();
     assert!(text.contains("bind `crm`"), "{text}");
@@ -57,14 +57,14 @@ macro_rules! bump {
 }
 
 #[tokio::test]
-async fn a_query_that_a_deadlock_has_ended_may_be_tried_again() {
+async fn deadlock_victim_is_transient() {
     let url = server().database("transient");
     let (registry, _outside) = prepared(&url, |bind| bind).await;
     let (mut one, mut two) = (registry.begin(), registry.begin());
     bump!(1, &mut one).await.expect("nobody has it");
     bump!(2, &mut two).await.expect("nobody has it");
     let outcomes = soon(async {
-        // The one that is not ended goes on only when the other has let go.
+        // The one that is not the victim continues only after the other has released its lock.
         let one = async {
             let outcome = bump!(2, &mut one).await;
             drop(one);
@@ -84,7 +84,7 @@ async fn a_query_that_a_deadlock_has_ended_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn a_query_that_has_waited_too_long_for_a_lock_may_be_tried_again() {
+async fn lock_timeout_is_transient() {
     let url = server().database("transient");
     let statement = if is_postgres(&url) {
         "SET lock_timeout = '200ms'"
@@ -103,7 +103,7 @@ async fn a_query_that_has_waited_too_long_for_a_lock_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn a_query_whose_connection_the_server_has_ended_may_be_tried_again() {
+async fn query_on_a_connection_closed_by_the_server_is_transient() {
     let url = server().database("transient");
     let (registry, mut outside) = prepared(&url, |bind| bind).await;
     let query = tokio::spawn({
@@ -141,7 +141,7 @@ async fn a_query_whose_connection_the_server_has_ended_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn a_query_that_a_read_only_server_refuses_may_be_tried_again() {
+async fn refusal_of_a_read_only_server_is_transient() {
     let turn = mortal().await;
     let server: &crate::support::Server = &turn;
     let url = server.database("transient");
@@ -161,12 +161,12 @@ async fn a_query_that_a_read_only_server_refuses_may_be_tried_again() {
     let outcome = bump!(1, &registry).await;
     server.execute(&unlock);
     assert_transient(&outcome.expect_err("it is read-only"));
-    // Servers of tests may be ended by others once this is over.
+    // Another test may kill the server after this one.
     assert!(registry.close().await.is_complete());
 }
 
 #[tokio::test]
-async fn a_broken_rule_stays_broken_and_is_told_with_its_bind() {
+async fn constraint_violation_is_permanent_and_names_its_bind() {
     let url = server().database("transient");
     let (registry, _outside) = prepared(&url, |bind| bind).await;
     let twice =

@@ -1,4 +1,4 @@
-//! What the engine does by itself to keep `min_idle` connections warm: live ones, until it is closed.
+//! The background maintenance that keeps `min_idle` live connections until the engine is closed.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::support::proxy::soon;
 use crate::support::{eventually, sockets};
 
 #[tokio::test]
-async fn closing_waits_for_a_connection_that_is_kept_warm_and_leaves_nothing_of_it() {
+async fn closing_during_a_warm_up_leaves_no_connection() {
     let mut rig = Rig::new(|bind| bind.max_connections(4).min_idle(2)).await;
     rig.alone().await;
-    // The first acquire starts the maintenance: both are held up in connecting.
+    // The first acquire starts the maintenance. Both of them hang while connecting.
     let gate = rig.proxy.hold_answers();
     let mut acquire = rig.registry.session_by_key::<Backend>("default");
     soon(async {
@@ -38,8 +38,8 @@ async fn closing_waits_for_a_connection_that_is_kept_warm_and_leaves_nothing_of_
     eventually(|| Handle::current().metrics().num_alive_tasks() == 0).await;
 }
 
-/// Two connections are warm, and are looked after every tenth of a second. A busy machine may take its time for
-/// an answer.
+/// Keeps two connections warm and checks them every tenth of a second. The time-out of a check is generous, as the
+/// machine may be busy.
 fn two_warm(bind: BindSettings) -> BindSettings {
     bind.max_connections(3)
         .min_idle(2)
@@ -53,7 +53,7 @@ fn idle(registry: &Registry) -> (u32, u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_whose_server_was_killed_are_replaced_though_nobody_acquires_one() {
+async fn warm_connections_to_a_killed_server_are_replaced_without_an_acquire() {
     let server = mortal().await;
     let url = server.database("warm");
     let mut observer = connect(&url).await;
@@ -75,13 +75,13 @@ async fn connections_whose_server_was_killed_are_replaced_though_nobody_acquires
 }
 
 #[tokio::test]
-async fn connections_that_are_silent_are_replaced_and_those_that_answer_are_kept() {
+async fn silent_warm_connections_are_replaced_and_live_ones_kept() {
     let mut rig = Rig::new(two_warm).await;
     rig.alone().await;
     drop(rig.session().await);
     eventually(|| rig.proxy.open() == 2 && idle(&rig.registry) == (0, 2)).await;
     let accepted = rig.proxy.accepted();
-    // Looked at again and again, they stay.
+    // Checked again and again, they are kept.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(rig.proxy.accepted(), accepted);
     rig.proxy.lose_open();

@@ -1,4 +1,4 @@
-//! What PostgreSQL and MariaDB have in common, and SQLite has not: a server that can refuse.
+//! Cases of PostgreSQL and MariaDB, which SQLite does not have: a server that can refuse connections.
 
 use std::time::{Duration, Instant};
 
@@ -25,14 +25,14 @@ fn connect_error(error: &AcquireError) -> &ConnectError {
     }
 }
 
-/// A port on which nobody listens.
+/// A port without a listener.
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("its address").port()
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_told_at_once_in_the_words_of_the_system() {
+async fn refused_connection_fails_immediately_with_the_systems_error() {
     async fn check<C: Backend>(scheme: &str) {
         let port = free_port();
         let url = format!("{scheme}://app:hunter2@127.0.0.1:{port}/app");
@@ -52,7 +52,7 @@ async fn a_refused_connection_is_told_at_once_in_the_words_of_the_system() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_from_a_server_that_is_down() {
+async fn wrong_password_differs_from_a_server_that_is_down() {
     async fn check<C: Backend>(url: String, words: &str) {
         let (error, _) = failure::<C>(url.into()).await;
         assert!(matches!(connect_error(&error), ConnectError::Authentication(_)), "{error:?}");
@@ -71,7 +71,7 @@ async fn a_wrong_password_is_told_from_a_server_that_is_down() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_told() {
+async fn missing_database_is_reported() {
     async fn check<C: Backend>(url: String, words: &str) {
         let (rest, _) = url.rsplit_once('/').expect("a path");
         let (error, _) = failure::<C>(format!("{rest}/nowhere").into()).await;
@@ -85,7 +85,7 @@ async fn a_database_that_is_not_there_is_told() {
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_costs_connect_timeout() {
+async fn server_that_never_answers_costs_connect_timeout() {
     async fn check<C: Backend>(scheme: &str) {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = silent.local_addr().expect("its address").port();
@@ -101,7 +101,7 @@ async fn a_server_that_never_answers_costs_connect_timeout() {
 }
 
 #[tokio::test]
-async fn a_caller_in_a_hurry_waits_no_longer_for_a_connection() {
+async fn within_limits_the_wait_for_a_new_connection() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = silent.local_addr().expect("its address").port();
     let registry = Registry::builder()
@@ -120,25 +120,28 @@ async fn a_caller_in_a_hurry_waits_no_longer_for_a_connection() {
 }
 
 #[tokio::test]
-async fn a_wait_in_vain_tells_why_the_engine_could_last_not_connect() {
+async fn timed_out_acquire_has_the_last_connect_error_as_its_source() {
     let port = free_port();
     let bind = BindSettings::new(format!("postgres://app@127.0.0.1:{port}/app")).max_connections(1);
     let registry = Registry::builder().bind("default", bind).build().expect("good settings");
     registry.session_by_key::<Postgres>("default").await.expect_err("nobody listens");
-    // Now somebody listens, and never answers: who connects has the only permit.
+    // From now on the port accepts connections and never answers, so the caller that connects keeps the only permit.
     let _silent = std::net::TcpListener::bind(("127.0.0.1", port)).expect("the same port");
     let mut connecting = registry.session_by_key::<Postgres>("default");
     assert!(futures_util::poll!(&mut connecting).is_pending());
     let waiting = registry.session_by_key::<Postgres>("default");
     let error = waiting.within(Duration::from_millis(50)).await.expect_err("none is free");
     let causes = causes(&error);
-    assert!(causes[0].starts_with("bind `default`: no session within 50ms: "), "{causes:?}");
+    assert!(
+        causes[0].starts_with("bind `default`: timed out after 50ms waiting for a connection: "),
+        "{causes:?}"
+    );
     assert_eq!(causes[1], "the server cannot be reached");
     assert!(causes[2].contains("Connection refused"), "{causes:?}");
 }
 
 #[tokio::test]
-async fn statement_timeout_ends_a_statement_that_takes_too_long() {
+async fn statement_timeout_ends_a_long_statement() {
     async fn check<C: Backend>(url: String, sleep: &str)
     where
         diesel::query_builder::SqlQuery: diesel_async::methods::ExecuteDsl<C>,
@@ -147,7 +150,7 @@ async fn statement_timeout_ends_a_statement_that_takes_too_long() {
         let registry = Registry::builder().bind("default", bind).build().expect("good settings");
         let mut session = registry.session_by_key::<C>("default").await.expect("a session");
         let started = Instant::now();
-        // MariaDB and MySQL differ in whether a sleep that is cut short is an error.
+        // MariaDB and MySQL differ in whether an interrupted sleep is an error.
         let _ = sql_query(sleep).execute(&mut *session).await;
         assert!(started.elapsed() < Duration::from_secs(5));
     }
@@ -156,7 +159,7 @@ async fn statement_timeout_ends_a_statement_that_takes_too_long() {
 }
 
 #[tokio::test]
-async fn a_password_with_odd_characters_and_a_unix_socket_work() {
+async fn passwords_with_special_characters_and_unix_sockets_work() {
     let server = support::postgres();
     let url = server.database("odd");
     let registry = Registry::builder().bind("default", url.as_str()).build().expect("settings");

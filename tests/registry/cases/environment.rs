@@ -1,11 +1,11 @@
-//! Settings of a program's own, and the environment of a real process.
+//! Settings as part of an application's own settings, and the environment of a real process.
 
 use std::process::Command;
 
 use registry_core::{Registry, Settings};
 use serde::Deserialize;
 
-/// The settings of an application, of which the databases are a part.
+/// The settings of an application, which include those of its databases.
 #[derive(Deserialize)]
 struct App {
     port: u16,
@@ -13,7 +13,7 @@ struct App {
 }
 
 #[test]
-fn settings_are_a_part_of_the_applications_own_whatever_loads_them() {
+fn settings_deserialize_as_part_of_the_applications_own() {
     let app: App = serde_json::from_str(
         r#"{
             "port": 8080,
@@ -56,12 +56,12 @@ fn settings_are_a_part_of_the_applications_own_whatever_loads_them() {
     assert!(!format!("{engine:?} {}", engine.url()).contains("hunter2"));
 }
 
-/// Says in which process the test below is the inner one.
+/// The variable that tells the test below that it is run in the inner process.
 const INNER: &str = "REGISTRY_TEST_INNER_SETTINGS";
 
-/// Does nothing by itself: the test below runs it in a process whose environment is its own.
+/// Does nothing when it is run directly: the tests below run it in an inner process with another environment.
 #[test]
-fn shows_the_settings_of_its_environment() {
+fn inner_process_prints_the_settings_of_its_environment() {
     let Ok(file) = std::env::var(INNER) else { return };
     let settings = match file.as_str() {
         "" => Settings::from_env(),
@@ -76,10 +76,13 @@ fn shows_the_settings_of_its_environment() {
     }
 }
 
-/// What it sees of these variables.
+/// The settings that the inner process sees with these variables.
 fn seen(file: &str, variables: &[(&str, &str)]) -> Vec<String> {
     let output = Command::new(std::env::current_exe().expect("this test binary"))
-        .args(["cases::environment::shows_the_settings_of_its_environment", "--exact"])
+        .args([
+            "cases::environment::inner_process_prints_the_settings_of_its_environment",
+            "--exact",
+        ])
         .arg("--nocapture")
         .env_clear()
         .env(INNER, file)
@@ -92,7 +95,7 @@ fn seen(file: &str, variables: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn the_variables_of_the_process_are_settings() {
+fn variables_of_the_process_are_settings() {
     assert_eq!(
         seen(
             "",
@@ -114,7 +117,7 @@ fn the_variables_of_the_process_are_settings() {
 }
 
 #[test]
-fn the_variables_of_the_process_win_over_the_file() {
+fn variables_of_the_process_override_the_file() {
     let folder = crate::support::fresh_folder();
     let file = folder.join("settings.toml");
     std::fs::write(

@@ -1,4 +1,4 @@
-//! What a borrower leaves behind on PostgreSQL, where a connection can be made as new in place.
+//! Session state that a borrower leaves on PostgreSQL, where a reset does not need a new connection.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -31,7 +31,7 @@ struct Truth {
     value: bool,
 }
 
-/// A registry with one connection, so that the next session has the same.
+/// A registry with one connection, so that the next session gets the same one.
 fn registry(bind: impl FnOnce(BindSettings) -> BindSettings) -> Registry {
     let settings = BindSettings::new(support::postgres().database("particular"));
     let settings = bind(settings.max_connections(1));
@@ -85,7 +85,7 @@ async fn settings_locks_and_subscriptions_are_reset_on_the_same_connection() {
 }
 
 #[tokio::test]
-async fn prepared_statements_work_on_after_a_reset() {
+async fn prepared_statements_survive_a_reset() {
     let registry = registry(|bind| bind.reset_on_return(ResetOnReturn::Full));
     let mut first = session(&registry).await;
     first.batch_execute("CREATE TABLE plans (id INTEGER PRIMARY KEY)").await.expect("a table");
@@ -97,7 +97,7 @@ async fn prepared_statements_work_on_after_a_reset() {
 }
 
 #[tokio::test]
-async fn a_plan_that_no_longer_fits_its_table_heals_outside_transactions() {
+async fn stale_plan_is_prepared_again_outside_transactions() {
     let registry = registry(|bind| bind);
     let mut session = session(&registry).await;
     let alter = |to: &str| format!("ALTER TABLE plans ALTER COLUMN id TYPE {to}");
@@ -109,7 +109,7 @@ async fn a_plan_that_no_longer_fits_its_table_heals_outside_transactions() {
     let stale = query().load::<i32>(&mut session).await.expect_err("the plan is for INTEGER");
     assert_eq!(stale.to_string(), "cached plan must not change result type");
     session.batch_execute(&alter("INTEGER")).await.expect("the old type");
-    // Prepared anew: it would fail with the old plan whenever the type has changed in between.
+    // The statement was prepared again: with the old plan it would fail after each change of the type.
     query().load::<i32>(&mut session).await.expect("it has healed");
     session.batch_execute(&alter("BIGINT")).await.expect("another type");
     query().load::<i32>(&mut session).await.expect_err("the plan is for INTEGER");
@@ -129,7 +129,7 @@ async fn a_plan_that_no_longer_fits_its_table_heals_outside_transactions() {
 }
 
 #[tokio::test]
-async fn a_statement_that_was_cut_short_is_nobody_elses() {
+async fn cancelled_statement_does_not_reach_the_next_borrower() {
     let registry = registry(|bind| bind);
     let mut first = session(&registry).await;
     let process = word(&mut first, PROCESS).await;
@@ -137,7 +137,7 @@ async fn a_statement_that_was_cut_short_is_nobody_elses() {
     let limit = std::time::Duration::from_millis(50);
     tokio::time::timeout(limit, slow).await.expect_err("it sleeps");
     drop(first);
-    // The next one does not wait behind it.
+    // The next borrower does not wait for the cancelled statement.
     let mut second = session(&registry).await;
     assert_ne!(word(&mut second, PROCESS).await, process);
 }

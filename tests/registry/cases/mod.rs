@@ -1,4 +1,4 @@
-//! What is not the same on every backend.
+//! Tests that are not the same on every backend.
 
 mod both_servers;
 mod environment;

@@ -1,4 +1,4 @@
-//! No password is shown by anything that a registry says or logs, whatever goes wrong.
+//! No error, status or log event of a registry ever contains a password.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -11,17 +11,17 @@ use registry_core::{Backend, Mysql, Postgres, Registry, ResetOnReturn, Settings}
 use crate::support::log::captured_log;
 use crate::support::{self, causes, eventually};
 
-/// A word that is nowhere else.
+/// The password, a word that occurs nowhere else.
 const SECRET: &str = "abracadabra";
 
 static WAS_SEEN: AtomicBool = AtomicBool::new(false);
 
-/// A word that queries have in them, to be seen.
+/// A word in queries that the instrumentation looks for.
 const MARK: &str = "hocuspocus";
 
 static MARKS: AtomicU32 = AtomicU32::new(0);
 
-/// The events of Diesel's own connections carry the URL.
+/// An instrumentation that counts queries with the mark. The connect events of Diesel contain the URL.
 struct Spy;
 
 impl Instrumentation for Spy {
@@ -45,7 +45,7 @@ async fn check<C: Backend>(url: String) {
     let error = acquire.await.expect_err("the password is wrong");
     let verify = registry.verify().await.expect_err("the password is wrong");
     let check = registry.check(Duration::from_secs(10)).await;
-    // The maintenance connects as well, and logs why it cannot.
+    // The maintenance connects too, and logs its failure.
     let failed = "a connection could not be opened";
     let is_warning = |line: &String| line.contains("WARN");
     eventually(|| captured_log().lines_with(failed).iter().any(is_warning)).await;
@@ -71,7 +71,7 @@ async fn check<C: Backend>(url: String) {
 }
 
 #[tokio::test]
-async fn a_failed_connection_shows_its_password_nowhere() {
+async fn failed_connection_never_shows_its_password() {
     set_default_instrumentation(|| Some(Box::new(Spy))).expect("it can be set");
     let log = captured_log();
     check::<Postgres>(support::postgres().url_with_password(SECRET)).await;
@@ -83,7 +83,7 @@ async fn a_failed_connection_shows_its_password_nowhere() {
 }
 
 #[tokio::test]
-async fn the_instrumentation_that_a_program_makes_the_default_sees_queries() {
+async fn default_instrumentation_of_the_program_sees_queries() {
     set_default_instrumentation(|| Some(Box::new(Spy))).expect("it can be set");
     for threshold in [None, Some(Duration::from_secs(60))] {
         let before = MARKS.load(Ordering::Relaxed);
@@ -93,12 +93,12 @@ async fn the_instrumentation_that_a_program_makes_the_default_sees_queries() {
         let mut session = acquire.await.expect("a session");
         let query = format!("SELECT '{MARK}'");
         SimpleAsyncConnection::batch_execute(&mut session, &query).await.expect("an answer");
-        // Its beginning and its end.
+        // One event for the start of the query and one for its end.
         assert_eq!(MARKS.load(Ordering::Relaxed), before + 2, "{threshold:?}");
     }
 }
 
-/// A secret in a statement, which is not the one of the tests above.
+/// A secret in a statement, different from the password above.
 const SPELL: &str = "simsalabim";
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn statements_of_on_connect_are_not_logged() {
             format!("SELECT 'mutabor {round}' WHERE current_setting('registry.spell') <> ''");
         SimpleAsyncConnection::batch_execute(&mut session, &query).await.expect("it is set");
     }
-    // The driver has a log of its own, which shows every statement of a batch (its target is `tokio_postgres`).
+    // The driver logs every statement of a batch itself, with the target `tokio_postgres`. Those lines are left out.
     let lines_with = |text: &str| {
         let mut lines = log.lines_with(text);
         lines.retain(|line| !line.contains("tokio_postgres"));
@@ -130,7 +130,7 @@ async fn statements_of_on_connect_are_not_logged() {
 }
 
 #[test]
-fn settings_that_are_wrong_show_no_password() {
+fn errors_in_settings_show_no_password() {
     let texts = [
         "url = 'postgres://app:abracadabra@localhost/app?sslmode=require'",
         "url = 'postgres://app:abracadabra@localhost:notaport/app'",
@@ -165,7 +165,7 @@ fn settings_that_are_wrong_show_no_password() {
         };
         assert!(!shown.contains(SECRET), "{text}: {shown}");
     }
-    // A text that is not TOML either.
+    // The error for a text that is not TOML must not contain it either.
     let error = Settings::from_toml("password = abracadabra").expect_err("it is not TOML");
     assert!(!format!("{error:?} {error}").contains(SECRET));
 }

@@ -1,4 +1,4 @@
-//! What is particular to PostgreSQL.
+//! Cases of PostgreSQL alone.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -25,7 +25,7 @@ async fn word(connection: &mut Postgres, expression: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_full_reset_leaves_nothing_but_the_connection_and_its_prepared_statements() {
+async fn full_reset_keeps_only_the_connection_and_its_prepared_statements() {
     let bind = BindSettings::new(support::postgres().database("reset"))
         .max_connections(1)
         .reset_on_return(ResetOnReturn::Full)
@@ -51,7 +51,7 @@ async fn a_full_reset_leaves_nothing_but_the_connection_and_its_prepared_stateme
     }
     let one = || diesel::select(1_i32.into_sql::<diesel::sql_types::Integer>());
     assert_eq!(one().get_result::<i32>(&mut session).await, Ok(1));
-    // Not with the others: they are one transaction.
+    // In a batch of its own: a batch is one transaction, to which the setting would not apply.
     let writable = "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE";
     session.batch_execute(writable).await.expect("it is allowed");
     session
@@ -80,7 +80,7 @@ async fn a_full_reset_leaves_nothing_but_the_connection_and_its_prepared_stateme
 }
 
 #[tokio::test]
-async fn a_server_or_a_role_that_takes_no_more_connections_is_told() {
+async fn connection_limits_of_server_and_role_are_reported() {
     let url = support::postgres().database("limited");
     let registry = Registry::builder().bind("default", url.as_str()).build().expect("settings");
     let mut session = registry.session_for::<Model>().await.expect("a session");
@@ -97,7 +97,7 @@ async fn a_server_or_a_role_that_takes_no_more_connections_is_told() {
 }
 
 #[tokio::test]
-async fn statements_stay_prepared_unless_that_is_switched_off() {
+async fn statements_stay_prepared_unless_the_cache_is_off() {
     for is_on in [true, false] {
         let bind = BindSettings::new(support::postgres().database("cache")).statement_cache(is_on);
         let registry = Registry::builder().bind("default", bind).build().expect("good settings");
@@ -106,7 +106,7 @@ async fn statements_stay_prepared_unless_that_is_switched_off() {
             let one = diesel::select(1_i32.into_sql::<diesel::sql_types::Integer>());
             assert_eq!(one.get_result::<i32>(&mut session).await, Ok(1));
         }
-        // Those of the catalog are none of Diesel's.
+        // Statements on the catalog are not prepared by Diesel.
         let kept = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT $1%'";
         assert_eq!(word(&mut session, kept).await, if is_on { "1" } else { "0" });
     }

@@ -1,4 +1,4 @@
-//! What PostgreSQL and MariaDB have in common, and SQLite has not: a server that ends connections.
+//! Cases of PostgreSQL and MariaDB, which SQLite does not have: a server that closes connections.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ struct Id {
 const POSTGRES: &str = "SELECT CAST(pg_backend_pid() AS BIGINT) AS id";
 const MYSQL: &str = "SELECT CAST(CONNECTION_ID() AS SIGNED) AS id";
 
-/// Asks which connection of the server this is.
+/// The server's id of a connection.
 trait WhoAmI: Backend {
     fn who_am_i(session: &mut Session<ByKey<Self>>) -> impl Future<Output = QueryResult<i64>>;
     fn end(id: i64) -> String;
@@ -53,7 +53,7 @@ async fn session<C: WhoAmI>(registry: &Registry) -> Session<ByKey<C>> {
     registry.session_by_key::<C>("default").await.expect("a session")
 }
 
-/// Ends the only connection of a registry with these options, which is idle, and waits for that.
+/// Terminates the only connection of a registry, which is idle, and waits until it has ended.
 async fn ended<C: WhoAmI>(options: impl Fn(BindSettings) -> BindSettings) -> (Registry, i64) {
     let url = C::url();
     let registry = registry(options(BindSettings::new(url.as_str()).max_connections(1)));
@@ -61,13 +61,13 @@ async fn ended<C: WhoAmI>(options: impl Fn(BindSettings) -> BindSettings) -> (Re
     let other = self::registry(BindSettings::new(url));
     let mut other = session::<C>(&other).await;
     other.batch_execute(&C::end(id)).await.expect("it may be ended");
-    // The news is on its way to this process.
+    // Waits until this process has received the close.
     tokio::time::sleep(Duration::from_millis(100)).await;
     (registry, id)
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_has_ended_is_found_out_and_replaced() {
+async fn connection_closed_by_the_server_is_detected_and_replaced() {
     async fn check<C: WhoAmI>() {
         let each_time = |bind: BindSettings| bind.check_idle_after(Duration::ZERO);
         let (registry, id) = ended::<C>(each_time).await;
@@ -79,19 +79,19 @@ async fn a_connection_that_the_server_has_ended_is_found_out_and_replaced() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_used_a_moment_ago_is_lent_without_a_check() {
+async fn recently_used_connection_is_lent_without_a_check() {
     let never = |bind: BindSettings| bind.check_idle_after(Duration::from_secs(60));
     let (registry, _) = ended::<Mysql>(never).await;
     let mut first = session::<Mysql>(&registry).await;
     Mysql::who_am_i(&mut first).await.expect_err("nobody has asked whether it works");
     drop(first);
-    // That it does not is known now: it must not go round and round.
+    // The connection is now known to be dead, so the engine must not check it again and again.
     let mut second = session::<Mysql>(&registry).await;
     Mysql::who_am_i(&mut second).await.expect("another connection");
 }
 
 #[tokio::test]
-async fn a_connection_that_the_driver_knows_to_be_closed_is_not_lent_at_all() {
+async fn connection_known_to_be_closed_is_not_lent() {
     let never = |bind: BindSettings| bind.check_idle_after(Duration::from_secs(60));
     let (registry, id) = ended::<Postgres>(never).await;
     let mut session = session::<Postgres>(&registry).await;
@@ -99,7 +99,7 @@ async fn a_connection_that_the_driver_knows_to_be_closed_is_not_lent_at_all() {
 }
 
 #[tokio::test]
-async fn a_health_check_asks_the_server_whatever_is_known() {
+async fn health_check_always_asks_the_server() {
     let never = |bind: BindSettings| bind.check_idle_after(Duration::from_secs(60));
     let (registry, _) = ended::<Mysql>(never).await;
     let limit = Duration::from_secs(10);
@@ -109,7 +109,7 @@ async fn a_health_check_asks_the_server_whatever_is_known() {
     assert!(registry.check(limit).await.is_ok(), "by another connection");
 }
 
-/// Listens on `::1` for a server that listens on `127.0.0.1`, and returns the port.
+/// Forwards a port of `::1` to a server that listens on `127.0.0.1`, and returns the port.
 async fn listen_on_ipv6(server: u16) -> u16 {
     let listener = tokio::net::TcpListener::bind("[::1]:0");
     let listener = listener.await.expect("this test needs the loopback address of IPv6, ::1");
@@ -127,7 +127,7 @@ async fn listen_on_ipv6(server: u16) -> u16 {
 }
 
 #[tokio::test]
-async fn an_ipv6_address_in_brackets_is_an_address() {
+async fn ipv6_address_in_brackets_is_accepted() {
     async fn check<C: WhoAmI>(server: &support::Server) {
         let url = C::url();
         let port = listen_on_ipv6(server.port()).await;

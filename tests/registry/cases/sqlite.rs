@@ -1,4 +1,4 @@
-//! What is particular to SQLite.
+//! Cases of SQLite alone.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn number(connection: &mut Sqlite, query: &str) -> i32 {
 }
 
 #[tokio::test]
-async fn connections_are_set_up_for_more_than_one() {
+async fn connections_are_set_up_for_concurrent_use() {
     let url = format!("sqlite://{}", fresh_folder().join("set-up.db").display());
     let registry = registry(BindSettings::new(url).busy_timeout(Duration::from_millis(1234)));
     let mut session = registry.session_for::<Model>().await.expect("a session");
@@ -52,7 +52,7 @@ async fn connections_are_set_up_for_more_than_one() {
 }
 
 #[tokio::test]
-async fn an_in_memory_database_is_one_database() {
+async fn in_memory_database_is_shared_by_all_sessions() {
     let options = [ResetOnReturn::Auto, ResetOnReturn::Rollback, ResetOnReturn::Full];
     for reset in options {
         let registry = registry(BindSettings::new("sqlite::memory:").reset_on_return(reset));
@@ -62,7 +62,7 @@ async fn an_in_memory_database_is_one_database() {
         drop(session);
         let mut session = registry.session_for::<Model>().await.expect("a session");
         session.batch_execute("INSERT INTO t VALUES (1)").await.expect("the same database");
-        // Its only connection cannot be replaced, so an open transaction is rolled back.
+        // The only connection is the database and cannot be replaced, so an open transaction is rolled back.
         let cut = diesel_async::AsyncConnection::transaction(&mut session, async |session| {
             session.batch_execute("INSERT INTO t VALUES (2)").await?;
             std::future::pending::<diesel::QueryResult<()>>().await
@@ -75,7 +75,7 @@ async fn an_in_memory_database_is_one_database() {
 }
 
 #[tokio::test]
-async fn the_folder_of_a_relative_path_is_made_and_that_of_an_absolute_path_is_not() {
+async fn folder_of_a_relative_path_is_created_and_that_of_an_absolute_path_is_not() {
     let folder = fresh_folder();
     let settings = registry_core::Settings::from_toml("url = 'sqlite://data/deep/app.db'")
         .expect("TOML")
@@ -93,7 +93,7 @@ async fn the_folder_of_a_relative_path_is_made_and_that_of_an_absolute_path_is_n
 }
 
 #[tokio::test]
-async fn a_file_opened_for_reading_only_is_neither_made_nor_changed() {
+async fn read_only_file_is_neither_created_nor_changed() {
     let path = fresh_folder().join("kept.db");
     let url = format!("sqlite://{}?mode=ro", path.display());
     registry(url.as_str()).session_for::<Model>().await.expect_err("it is not there");
@@ -134,7 +134,7 @@ async fn writers_wait_for_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_in_memory_database_outlives_an_acquire_that_is_given_up() {
+async fn in_memory_database_survives_an_abandoned_acquire() {
     let registry =
         registry(BindSettings::new("sqlite::memory:").check_idle_after(Duration::from_nanos(1)));
     let mut session = registry.session_for::<Model>().await.expect("a session");
@@ -144,7 +144,7 @@ async fn an_in_memory_database_outlives_an_acquire_that_is_given_up() {
         let mut acquire = registry.session_for::<Model>();
         let _ = futures_util::poll!(&mut acquire);
         drop(acquire);
-        // A check, cut short too.
+        // A health check that is cancelled too.
         let mut check = Box::pin(registry.check(Duration::from_secs(1)));
         let _ = futures_util::poll!(&mut check);
         drop(check);
@@ -155,7 +155,7 @@ async fn an_in_memory_database_outlives_an_acquire_that_is_given_up() {
 }
 
 #[tokio::test]
-async fn the_first_connections_of_a_fresh_file_do_not_lock_each_other_out() {
+async fn first_connections_to_a_new_file_do_not_lock_each_other_out() {
     for _ in 0..20 {
         let registry = registry(crate::support::sqlite_file().as_str());
         let sessions = (0..8).map(|_| registry.session_for::<Model>());

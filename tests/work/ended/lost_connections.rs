@@ -3,9 +3,9 @@
 use super::*;
 use crate::support::causes;
 
-/// It is known before anything is committed, and nothing was told to commit.
+/// The lost connection is noticed before the first commit is sent.
 #[tokio::test]
-async fn a_connection_that_has_ended_before_the_commit_is_transient_and_nothing_is_committed() {
+async fn connection_closed_before_the_commit_is_transient_and_commits_nothing() {
     #[derive(QueryableByName)]
     struct Number {
         #[diesel(sql_type = diesel::sql_types::BigInt)]
@@ -44,9 +44,9 @@ async fn a_connection_that_has_ended_before_the_commit_is_transient_and_nothing_
     assert_eq!(notes::table.count().get_result::<i64>(&registry).await.expect("a count"), 0);
 }
 
-/// With one database, nothing is asked before the commit: what the server has last said is known all the same.
+/// With one database, the connection is not checked before the commit, but the last message of the server is known.
 #[tokio::test]
-async fn a_connection_that_has_said_good_bye_before_the_commit_leaves_no_doubt() {
+async fn connection_closed_with_a_reason_before_the_commit_leaves_no_doubt() {
     #[derive(QueryableByName)]
     struct Number {
         #[diesel(sql_type = diesel::sql_types::Integer)]
@@ -56,7 +56,7 @@ async fn a_connection_that_has_said_good_bye_before_the_commit_leaves_no_doubt()
     let registry = registry().await;
     let mut other = registry.session::<Pg>().await.expect("a session");
     let mut told = String::new();
-    // The driver reads it in its own time.
+    // The driver task reads the message asynchronously, so the pause grows until it has.
     for pause in [10, 100, 1_000, 10_000] {
         let mut work = registry.begin();
         let add = diesel::insert_into(events::table).values(events::id.eq(1));

@@ -46,7 +46,7 @@ const COMMIT_IMPLICITLY: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn statements_that_commit_implicitly_end_the_transaction_on_mariadb() {
+async fn implicit_commits_end_the_transaction() {
     let registry = registry().await;
     for (at, statement) in COMMIT_IMPLICITLY.iter().enumerate() {
         let id = i32::try_from(at).expect("few") + 1;
@@ -77,7 +77,7 @@ async fn statements_that_commit_implicitly_end_the_transaction_on_mariadb() {
 }
 
 #[tokio::test]
-async fn a_statement_that_commits_and_then_fails_has_ended_the_transaction_on_mariadb() {
+async fn failed_statement_with_an_implicit_commit_ends_the_transaction() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_all(&mut work, 1).await.expect("rows");
@@ -90,7 +90,7 @@ async fn a_statement_that_commits_and_then_fails_has_ended_the_transaction_on_ma
 }
 
 #[tokio::test]
-async fn ddl_in_a_transaction_of_several_databases_is_told_with_the_databases() {
+async fn ddl_in_a_transaction_of_several_databases_is_reported_per_database() {
     let registry = registry().await;
     let outcome = registry
         .transaction(async |work| {
@@ -116,9 +116,9 @@ async fn ddl_in_a_transaction_of_several_databases_is_told_with_the_databases() 
 }
 
 #[tokio::test]
-async fn a_statement_that_was_cut_short_may_have_ended_the_transaction() {
+async fn cancelled_ddl_may_have_ended_the_transaction() {
     let registry = registry().await;
-    // Somebody else has the table, so that it waits.
+    // Another session has locked the table, so that the statement waits.
     let mut other = registry.session::<My>().await.expect("a session");
     other.batch_execute("LOCK TABLES scratch WRITE").await.expect("locked");
     let mut work = registry.begin();
@@ -134,7 +134,7 @@ async fn a_statement_that_was_cut_short_may_have_ended_the_transaction() {
 }
 
 #[tokio::test]
-async fn savepoints_of_the_program_s_own_outlive_the_questions_that_are_asked_on_mariadb() {
+async fn savepoints_of_the_program_survive_the_status_queries() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_all(&mut work, 1).await.expect("rows");
@@ -153,7 +153,7 @@ async fn savepoints_of_the_program_s_own_outlive_the_questions_that_are_asked_on
     let kept = my_items::table.select(my_items::id).load::<i32>(&registry).await.expect("rows");
     assert_eq!(kept, [1]);
 
-    // And what ends the transaction is found out all the same.
+    // An end of the transaction is noticed all the same.
     let mut work = registry.begin();
     add_all(&mut work, 11).await.expect("rows");
     let session = work.session::<My>().await.expect("a session");
@@ -169,9 +169,9 @@ async fn savepoints_of_the_program_s_own_outlive_the_questions_that_are_asked_on
     assert!(matches!(outcome(&work.commit().await.unwrap_err(), "my"), Outcome::Ended));
 }
 
-/// Where the engine has no eyes on a connection, it asks.
+/// Where an instrumentation of the program replaces the engine's, the engine asks the server instead.
 #[tokio::test]
-async fn an_instrumentation_of_the_program_s_own_hides_no_end_on_mariadb() {
+async fn instrumentation_of_the_program_hides_no_end() {
     use diesel_async::AsyncConnection;
 
     let registry = registry().await;
@@ -199,9 +199,9 @@ async fn an_instrumentation_of_the_program_s_own_hides_no_end_on_mariadb() {
     assert!(ended.unwrap_err().to_string().contains("may be committed"));
 }
 
-/// Another transaction is open by then, so that only the mark in the first one tells of its end.
+/// Another transaction is open afterwards, so only the engine's mark in the first one shows that it has ended.
 #[tokio::test]
-async fn a_batch_that_ends_one_transaction_and_sets_savepoints_in_another_is_noticed_on_mariadb() {
+async fn batch_that_ends_a_transaction_and_sets_savepoints_in_another_is_noticed() {
     const BATCHES: [&str; 3] = [
         "COMMIT; START TRANSACTION; SAVEPOINT mine",
         "TRUNCATE scratch; START TRANSACTION; SAVEPOINT mine",
@@ -216,7 +216,7 @@ async fn a_batch_that_ends_one_transaction_and_sets_savepoints_in_another_is_not
             let session = work.session::<My>().await.expect("a session");
             session.batch_execute(batch).await.expect(batch);
             if is_used_again {
-                // It need not be known yet.
+                // The end may not have been noticed yet.
                 drop(work.session::<My>().await);
             }
             let error = work.rollback().await.expect_err(batch);
@@ -245,7 +245,7 @@ async fn a_batch_that_ends_one_transaction_and_sets_savepoints_in_another_is_not
 }
 
 #[tokio::test]
-async fn a_savepoint_of_the_program_s_own_outlives_a_savepoint_of_the_unit_of_work_on_mariadb() {
+async fn savepoint_of_the_program_survives_a_savepoint_of_the_unit_of_work() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_all(&mut work, 1).await.expect("rows");

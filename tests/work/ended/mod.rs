@@ -1,4 +1,4 @@
-//! What ends a transaction in each backend's own way.
+//! Transactions that are ended in ways particular to a backend.
 
 use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;

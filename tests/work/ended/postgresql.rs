@@ -5,9 +5,9 @@ use registry_core::WorkError;
 
 use super::*;
 
-/// `ROLLBACK TO SAVEPOINT` is reported by PostgreSQL in the same word as `ROLLBACK`.
+/// PostgreSQL reports `ROLLBACK TO SAVEPOINT` by the same command tag as `ROLLBACK`.
 #[tokio::test]
-async fn a_rollback_to_a_savepoint_is_not_taken_for_a_rollback_on_postgresql() {
+async fn rollback_to_a_savepoint_is_not_taken_for_a_rollback() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_all(&mut work, 1).await.expect("rows");
@@ -36,10 +36,10 @@ async fn a_rollback_to_a_savepoint_is_not_taken_for_a_rollback_on_postgresql() {
     }
 }
 
-/// The driver reports an error among rows to whoever reads them, and to nobody if the stream was dropped before
+/// The driver reports an error among rows to the reader of the rows, and not at all if the stream was dropped before
 /// (rust-postgres/rust-postgres#1334, weiznich/diesel_async#250).
 #[tokio::test]
-async fn an_error_behind_rows_that_nobody_reads_keeps_all_from_being_committed_on_postgresql() {
+async fn error_after_unread_rows_prevents_the_commit() {
     use futures_util::StreamExt;
 
     #[derive(QueryableByName)]
@@ -81,10 +81,10 @@ async fn an_error_behind_rows_that_nobody_reads_keeps_all_from_being_committed_o
     assert_eq!(my_items::table.count().get_result::<i64>(&registry).await.expect("a count"), 0);
 }
 
-/// A `COMMIT` that fails is no completed statement: PostgreSQL only tells in the status behind the error that the
-/// transaction is over.
+/// A failed `COMMIT` has no command tag: only the transaction status after the error shows that the transaction is
+/// over.
 #[tokio::test]
-async fn a_commit_of_the_program_s_own_that_fails_is_an_end_on_postgresql() {
+async fn failed_commit_statement_of_the_program_ends_the_transaction() {
     const WAYS: [(&str, &str); 3] = [
         ("INSERT INTO refers VALUES (1, 99)", "COMMIT"),
         ("INSERT INTO refers VALUES (1, 99)", "COMMIT AND CHAIN"),
@@ -96,7 +96,7 @@ async fn a_commit_of_the_program_s_own_that_fails_is_an_end_on_postgresql() {
                   other INTEGER REFERENCES refers DEFERRABLE INITIALLY DEFERRED)";
     session.batch_execute(create).await.expect("a table");
     for (insert, ending) in WAYS {
-        // Whether the status comes with the error or a little later is a matter of luck.
+        // Repeated, as the status may arrive together with the error or a little later.
         for _ in 0..20 {
             let mut work = registry.begin();
             let in_work = work.session::<Pg>().await.expect("a session");

@@ -6,7 +6,7 @@ use registry_core::WorkError;
 use super::*;
 
 #[tokio::test]
-async fn work_on_the_thread_of_sqlite_is_watched_as_well() {
+async fn end_in_spawn_blocking_is_noticed() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_all(&mut work, 1).await.expect("rows");
@@ -29,7 +29,7 @@ async fn work_on_the_thread_of_sqlite_is_watched_as_well() {
 }
 
 #[tokio::test]
-async fn a_rollback_of_sqlite_s_own_is_known_to_be_one() {
+async fn rollback_by_sqlite_is_reported_as_a_rollback() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_all(&mut work, 1).await.expect("rows");
@@ -39,7 +39,7 @@ async fn a_rollback_of_sqlite_s_own_is_known_to_be_one() {
     assert!(matches!(error, WorkError::RolledBack { key } if key == "lite"), "{error}");
     let error = work.commit().await.unwrap_err();
     assert!(error.is_rolled_back(), "{error}");
-    // The transaction of a session is no more committed than that.
+    // The same for a transaction of a session.
     let mut session = registry.session::<Lite>().await.expect("a session");
     let outcome = session
         .transaction(async |session| {
@@ -54,9 +54,9 @@ async fn a_rollback_of_sqlite_s_own_is_known_to_be_one() {
     assert_eq!(notes::table.count().get_result::<i64>(&registry).await.expect("a count"), 0);
 }
 
-/// Each of them would be stored at once, and the work be run again.
+/// Each later statement would be stored immediately, and the retried work would store it again.
 #[tokio::test]
-async fn what_follows_a_rollback_of_sqlite_s_own_is_not_stored() {
+async fn statements_after_a_rollback_by_sqlite_store_nothing() {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use registry_core::WorkOptions;

@@ -14,12 +14,12 @@ use crate::cause::DriverError;
 use crate::settings::BindKey;
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-mod one;
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod pending;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod records;
 mod references;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod run;
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) use pending::{migrate_by_harness, run_pending};

@@ -7,8 +7,8 @@ use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::MigrationHarness;
 use tokio::runtime::Handle;
 
-use super::one::run_one;
 use super::records::{Record, Records};
+use super::run::run_one;
 use super::{BackendOf, MakesRoom, Migrated, MigrationFailure, MigrationSession, Run};
 use crate::backend::driver::Driver;
 use crate::cause::DriverError;

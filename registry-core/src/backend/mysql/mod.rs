@@ -12,18 +12,19 @@ use mysql_async::prelude::{GlobalHandler, Queryable};
 use mysql_async::{Conn, Error, InfileData, LocalInfileError, Opts, OptsBuilder, UrlError};
 use tokio::runtime::Handle;
 
+mod connect;
 mod namespace;
-mod reach;
-mod session;
+mod variables;
 
 use super::Backend;
 use super::driver::{
     Canceller, ConnectContext, DEFERRABLE, Driver, OpenedConnection, begin_by_ansi,
 };
+use super::error_class::ErrorClass;
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
-use super::observed::{ErrorClass, Observed, Parting};
-use super::resources::not_reached;
+use super::observed::{Observed, TerminationGuard};
+use super::resource_exhaustion::not_reached;
 use crate::backend::ConnectError;
 use crate::cause::DriverError;
 use crate::settings::url::tls::TlsMode;
@@ -139,9 +140,9 @@ impl Driver for Mysql {
             builder.prefer_socket(false)
         };
         let observed = Arc::new(Observed::default());
-        let builder =
-            builder.local_infile_handler(Some(NoFiles { _parting: Parting::of(&observed) }));
-        let mut conn = reach::connect(builder, url, reach, &observed).await?;
+        let builder = builder
+            .local_infile_handler(Some(NoFiles { _parting: TerminationGuard::new(&observed) }));
+        let mut conn = connect::connect(builder, url, reach, &observed).await?;
         if options.read_only {
             set(&mut conn, "SET SESSION TRANSACTION READ ONLY").await?;
         }
@@ -197,14 +198,14 @@ impl Driver for Mysql {
 
     async fn session_of_migrations(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
         let restore = diesel::select(sql::<Text>(SESSION)).get_result(self).await?;
-        let before = session::variables(self).await?;
+        let before = variables::variables(self).await?;
         Ok(MigrationSession { restore, before, ..MigrationSession::default() })
     }
 
     async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
         self.batch_execute("ROLLBACK").await?;
         self.batch_execute(&session.restore).await?;
-        session::bring_back(self, &session.before).await
+        variables::bring_back(self, &session.before).await
     }
 
     async fn lock_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
@@ -280,7 +281,7 @@ struct Noted {
 /// It is there for what it holds. A connection that is dropped says good-bye (`COM_QUIT`) in a task of the driver's,
 /// of which nobody hears; but the driver keeps its options, and this in them, until that is done.
 struct NoFiles {
-    _parting: Parting,
+    _parting: TerminationGuard,
 }
 
 impl GlobalHandler for NoFiles {
@@ -295,7 +296,7 @@ fn parse(url: &DatabaseUrl) -> Result<Opts, String> {
         UrlError::InvalidParamValue { param, .. } => {
             format!("the parameter `{param}` cannot have that value")
         }
-        error => url.without_odd_names(&error.to_string()),
+        error => url.redact_message(&error.to_string()),
     })?;
     // The driver would look up `[::1]` as the name of a host.
     let host = opts.ip_or_hostname();

@@ -17,9 +17,9 @@ use super::wire::{Refusal, Wire};
 use super::{Postgres, classify};
 use crate::backend::ConnectError;
 use crate::backend::driver::{Canceller, Driver, OpenedConnection};
-use crate::backend::hosts::{Hosts, more_telling, share, silent};
+use crate::backend::host_failover::{Hosts, more_telling, share, silent};
 use crate::backend::observed::Observed;
-use crate::backend::resources::not_reached;
+use crate::backend::resource_exhaustion::not_reached;
 #[cfg(feature = "rustls")]
 use crate::backend::tls::connector::Connector;
 #[cfg(feature = "rustls")]
@@ -106,7 +106,7 @@ async fn try_host(
             Ok(opened) => {
                 way.hosts.reached(&name);
                 way.hosts.reached(&host.name());
-                opened.observed.note_place(name);
+                opened.observed.stream.note_host(name);
                 return Ok(opened);
             }
             Err(error) if is_final(&error) => return Err(error),
@@ -349,7 +349,7 @@ fn with_refusal(
         refusal.begin();
     }
     // What has set the session up is not a borrower's.
-    opened.observed.forget_effects();
+    opened.observed.session.forget_effects();
     opened
 }
 

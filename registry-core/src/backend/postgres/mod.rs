@@ -25,7 +25,7 @@ use super::Backend;
 use super::driver::{ConnectContext, Driver, OpenedConnection, begin_by_ansi, depth};
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
-use super::resources::not_reached;
+use super::resource_exhaustion::not_reached;
 use crate::backend::ConnectError;
 use crate::cause::DriverError;
 #[cfg(feature = "rustls")]
@@ -275,7 +275,7 @@ async fn has_schema(connection: &mut Postgres, schema: &str) -> QueryResult<bool
 fn parse(url: &DatabaseUrl) -> Result<Config, String> {
     let config: Config =
         url.expose().parse().map_err(|error: tokio_postgres::Error| match error.source() {
-            Some(cause) => url.without_odd_names(&format!("{error}: {cause}")),
+            Some(cause) => url.redact_message(&format!("{error}: {cause}")),
             None => error.to_string(),
         })?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_postgres::Socket;
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
-use crate::backend::observed::{Observed, Parting, TransactionStatus};
+use crate::backend::observed::{Observed, TerminationGuard, TransactionStatus};
 #[cfg(feature = "rustls")]
 use crate::backend::tls::connector::Stream;
 
@@ -24,7 +24,7 @@ pub(super) struct Transport {
     /// Empty only while it is dropped.
     link: Option<Link>,
     observed: Arc<Observed>,
-    parting: Option<Parting>,
+    parting: Option<TerminationGuard>,
 }
 
 /// A stream, encrypted or not.
@@ -44,7 +44,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Transport {
     pub(super) fn new(link: Link, observed: &Arc<Observed>) -> Self {
-        let parting = Some(Parting::of(observed));
+        let parting = Some(TerminationGuard::new(observed));
         Self { link: Some(link), observed: Arc::clone(observed), parting }
     }
 
@@ -56,7 +56,7 @@ impl Transport {
 impl Drop for Transport {
     fn drop(&mut self) {
         let (Some(link), parting) = (self.link.take(), self.parting.take()) else { return };
-        if self.observed.transaction() == TransactionStatus::Unknown {
+        if self.observed.transaction.status() == TransactionStatus::Unknown {
             // The server has not let us in, or is not asked for a session: it expects another message.
             return;
         }
@@ -69,7 +69,7 @@ impl Drop for Transport {
     }
 }
 
-async fn say_goodbye(mut link: Link, parting: Option<Parting>) {
+async fn say_goodbye(mut link: Link, parting: Option<TerminationGuard>) {
     let said = async {
         link.write_all(&TERMINATE).await?;
         link.flush().await?;

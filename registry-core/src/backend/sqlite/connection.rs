@@ -16,7 +16,7 @@ use diesel_async::{
 };
 use futures_util::future::{BoxFuture, FutureExt};
 
-use super::refusal::NotOpened;
+use super::open_error::NotOpened;
 use super::rows::{Output, Row, Rows, load};
 use super::statement::{Statement, execute};
 use super::thread::{Answer, Database, Thread};
@@ -123,9 +123,9 @@ impl AsyncSqliteConnection {
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
     ) -> QueryResult<R> {
         let depth = transaction::depth(self.status())?;
-        self.observed.note_change();
+        self.observed.session.note_change();
         // What `work` does is not known before its end.
-        self.observed.note_ending();
+        self.observed.transaction.note_may_end_sent();
         let (result, depth) = self
             .thread
             .run(move |database| {
@@ -139,7 +139,7 @@ impl AsyncSqliteConnection {
                 (result, depth_after)
             })
             .await?;
-        self.observed.note_ending_answered();
+        self.observed.transaction.note_may_end_answered();
         transaction::set_depth(self.status(), depth);
         result
     }
@@ -245,7 +245,7 @@ impl AsyncSqliteConnection {
     ) -> QueryResult<R> {
         let may_end = statement.as_ref().is_ok_and(|statement| statement.effects.may_end());
         if may_end {
-            self.observed.note_ending();
+            self.observed.transaction.note_may_end_sent();
         }
         let result = match statement {
             Ok(statement) => self.thread.answer(to, move |db, to| work(db, &statement, to)).await,
@@ -253,7 +253,7 @@ impl AsyncSqliteConnection {
         };
         // Not if this future is dropped before: then nobody knows.
         if may_end {
-            self.observed.note_ending_answered();
+            self.observed.transaction.note_may_end_answered();
         }
         let result = match result {
             Ok((result, has_cached)) => {
@@ -277,7 +277,7 @@ impl SimpleAsyncConnection for AsyncSqliteConnection {
         self.report(InstrumentationEvent::start_query(&shown));
         let (sql, effects) = (query.to_owned(), transaction::effects(query));
         if effects.may_end() {
-            self.observed.note_ending();
+            self.observed.transaction.note_may_end_sent();
         }
         let run = self.thread.run(move |database| {
             let result = database.run(effects, |connection| connection.batch_execute(&sql));
@@ -292,7 +292,7 @@ impl SimpleAsyncConnection for AsyncSqliteConnection {
             Err(error) => Err(error),
         };
         if effects.may_end() {
-            self.observed.note_ending_answered();
+            self.observed.transaction.note_may_end_answered();
         }
         let event = InstrumentationEvent::finish_query(&shown, result.as_ref().err());
         self.report(event);

@@ -14,19 +14,19 @@ use libsqlite3_sys as _;
 mod closing;
 mod connection;
 mod migrations;
-mod refusal;
+mod open_error;
 mod rows;
+mod save_changes;
 mod statement;
 mod thread;
 mod transaction;
-mod update;
 
 pub use self::connection::AsyncSqliteConnection;
-use self::refusal::Failure;
+use self::open_error::Failure;
 use super::Backend;
 use super::driver::{ConnectContext, DEFERRABLE, Driver, OpenedConnection, begin_by_ansi};
 use super::migrate::{MigrationLock, MigrationSession, TableReferences, migrate_by_harness};
-use super::resources::{files_were_short, no_files_left};
+use super::resource_exhaustion::{files_were_short, no_files_left};
 use crate::backend::ConnectError;
 use crate::cause::DriverError;
 use crate::settings::url::SqliteFile;
@@ -90,7 +90,7 @@ impl Driver for Sqlite {
             return Err(ConnectError::Other("not a SQLite URL".into()));
         };
         if let Some(folder) = file.created_parent() {
-            fs::create_dir_all(folder).map_err(|error| refusal::no_folder(folder, error))?;
+            fs::create_dir_all(folder).map_err(|error| open_error::no_folder(folder, error))?;
         }
         let mut attempts = 1;
         loop {
@@ -199,7 +199,7 @@ async fn open_once(
         return Err(Failure::Final(ConnectError::Resources(error.into())));
     }
     let opened = Sqlite::start_thread(&file.connection_string()).await;
-    let mut connection = opened.map_err(|error| refusal::explain(error, file))?;
+    let mut connection = opened.map_err(|error| open_error::explain(error, file))?;
     // Where files are short, SQLite may have got one for reading only.
     let must_write =
         !file.is_read_only() && !file.is_memory() && !options.read_only && files_were_short();
@@ -208,7 +208,7 @@ async fn open_once(
     for statement in statements.into_iter().chain(probe) {
         run_unlocked(&mut connection, &statement, options.busy_timeout)
             .await
-            .map_err(|error| refusal::explain_setup(statement, error))?;
+            .map_err(|error| open_error::explain_setup(statement, error))?;
     }
     Ok(connection)
 }

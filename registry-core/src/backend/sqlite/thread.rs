@@ -16,7 +16,7 @@ use diesel::{ConnectionError, ConnectionResult, QueryResult, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::closing::{self, Closing, Turns};
-use super::refusal::NotOpened;
+use super::open_error::NotOpened;
 use super::rows::Handover;
 use super::transaction::Effects;
 use crate::backend::observed::Observed;
@@ -284,7 +284,7 @@ impl Database {
         let result = work(&mut self.connection);
         // Before anything else is asked: the answer would count for the statement.
         if is_probed && self.connection.batch_execute(PROBE_IS_THERE).is_err() {
-            self.state.observed.note_end();
+            self.state.observed.transaction.note_ended_by_statement();
             self.look_for_transaction();
         } else if effects != Effects::None || result.is_err() {
             self.look_after(result.is_err() && effects == Effects::None);
@@ -301,7 +301,7 @@ impl Database {
         const GONE: &str = "the database has rolled the transaction back, after an error, so that this statement would \
              be in none, and was not run";
 
-        match self.state.observed.refuses() {
+        match self.state.observed.transaction.refuses_statements() {
             true => {
                 Err(Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(GONE.to_owned())))
             }
@@ -316,8 +316,8 @@ impl Database {
         let is_open = self.look_for_transaction();
         match has_failed {
             _ if !was_open || is_open => {}
-            true => self.state.observed.note_rollback(),
-            false => self.state.observed.note_end(),
+            true => self.state.observed.transaction.note_rolled_back_by_database(),
+            false => self.state.observed.transaction.note_ended_by_statement(),
         }
         is_open
     }

@@ -1,179 +1,141 @@
-//! Tables of another bind in a query, looked for before it is sent, where the compiler cannot.
+//! The check of a query: the cached result for its type first, its SQL only where the type does not suffice.
 //!
-//! A table is its Rust type. The name of a query's type has all those that are not in a box, so that is what
-//! is read first ([`shown`](super::type_inspection)). What is in a box goes by its SQL: Diesel quotes every table that
-//! it writes after `FROM`, `JOIN`, `INTO`, `UPDATE` and `ONLY`, and of those, the ones that are bound, and not
-//! to the bind of the query, are where they should not be.
-
-use std::fmt;
+//! In SQL, Diesel quotes each table that it writes after `FROM`, `JOIN`, `INTO`, `UPDATE` and `ONLY`. A name there
+//! that is bound, but not to the query's bind, is an error.
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
-use diesel::query_builder::{QueryBuilder, QueryFragment};
-use diesel::result::Error as DieselError;
 
-use super::bound_tables::{BoundTable, KNOWN, Known};
-use super::lost_locks::{LockThatIsLost, is_lost};
-use super::type_cache::{Judgement, Kind, Place, Verdict, judgement_of, look_once, succeed_once};
-use super::type_inspection::{Shown, count_sources, read};
-use crate::query::erased::Erased;
+use super::bound_tables::{BOUND_TABLES, BoundTable, BoundTables};
+use super::hidden_table::HiddenTable;
+use super::lost_locks::{LostRowLock, loses_row_lock};
+use super::source_counts::{SourceCount, count_sources};
+use super::statement_cache::check_statement_once;
+use super::type_cache::{QueryType, SqlScope, TableCheck, TypeCheck, cached_check, succeed_once};
+use super::type_inspection::{TypeCoverage, inspect_type};
+use crate::query::erased::ErasedQuery;
 use crate::query::executor::Lender;
-use crate::settings::BindKey;
 use crate::sql::{self, Dialect, NamedTable};
 
-/// A query was not sent, as a part of it belongs to another database.
-///
-/// It is what Diesel's `QueryBuilderError` has in it:
-///
-/// ```
-/// use registry_core::query::HiddenTable;
-///
-/// fn is_hidden_table(error: &diesel::result::Error) -> bool {
-///     match error {
-///         diesel::result::Error::QueryBuilderError(cause) => cause.is::<HiddenTable>(),
-///         _ => false,
-///     }
-/// }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HiddenTable {
-    /// The bind of the query.
-    pub key: String,
-    /// `table`.
-    pub noun: &'static str,
-    /// Its name in the database.
-    pub name: String,
-    /// The bind that it belongs to.
-    pub other: BindKey,
-    /// The path of its module in the program, if the bind of the query has a table of that name as well.
-    pub path: Option<&'static str>,
-}
-
-impl fmt::Display for HiddenTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, noun, name, other, path } = self;
-        write!(
-            f,
-            "a query for bind `{key}` has the {noun} `{name}`, which belongs to bind `{other}`"
-        )?;
-        match path {
-            Some(path) => write!(f, " (`{path}` in the program)"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for HiddenTable {}
-
-impl From<HiddenTable> for DieselError {
-    fn from(error: HiddenTable) -> Self {
-        Self::QueryBuilderError(Box::new(error))
-    }
-}
-
-/// What is looked for in a query before it is sent.
+/// What is checked in a query before it is sent to a given executor.
 #[derive(Debug, Clone, Copy)]
 pub struct Check {
-    /// The bind in which all its tables must be, if any bind is known.
+    /// The key of the bind that all tables must belong to. `None` on a session by key and on a bare connection, where
+    /// nothing is checked.
     key: Option<&'static str>,
     dialect: Dialect,
-    /// Whether what a query locks is locked after it.
+    /// Whether the executor's connection, and with it a row lock, outlives the call.
     keeps_locks: bool,
 }
 
 impl Check {
-    pub(in crate::query) const fn of<E: Lender<B>, B>() -> Self {
+    pub(in crate::query) const fn for_lender<E: Lender<B>, B>() -> Self {
         let dialect = Dialect::of(<E::Connection as crate::Backend>::KIND);
         Self { key: E::KEY, dialect, keeps_locks: E::KEEPS_LOCKS }
     }
 
-    /// Fails if a table of the query belongs to another bind.
+    /// Fails if a table of the query belongs to another bind, or if it takes a row lock that the executor would
+    /// release at the end of the call.
     #[inline]
-    pub(in crate::query) fn look_at<DB, ST>(self, query: &Erased<'_, DB, ST>) -> QueryResult<()>
+    pub(in crate::query) fn check_query<DB, ST>(
+        self,
+        query: &ErasedQuery<'_, DB, ST>,
+    ) -> QueryResult<()>
     where
         DB: Backend<QueryBuilder: Default> + Default,
     {
         let Some(key) = self.key else { return Ok(()) };
-        let kind = query.kind(key);
-        let judgement = judgement_of(kind, || judge(&KNOWN, kind));
-        if judgement.loses_lock && !self.keeps_locks {
-            return Err(LockThatIsLost.into());
+        let query_type = QueryType::of_query(query.type_identity(), key);
+        let check = cached_check(query_type, || check_type(&BOUND_TABLES, query_type));
+        if check.loses_lock && !self.keeps_locks {
+            return Err(LostRowLock.into());
         }
-        match &judgement.tables {
-            Verdict::Right => Ok(()),
-            Verdict::Wrong(error) => Err(error.clone().into()),
-            Verdict::AsOne { place, was_right } => {
-                let look = || look_at_sql(&KNOWN, kind, self.dialect, &sql_of(query), *place);
-                Ok(succeed_once(was_right, look)?)
+        match &check.tables {
+            TableCheck::Passed => Ok(()),
+            TableCheck::Failed(error) => Err(error.clone().into()),
+            TableCheck::OneStatement { scope, has_passed } => {
+                let check =
+                    || check_sql(&BOUND_TABLES, query_type, self.dialect, &query.sql(), *scope);
+                Ok(succeed_once(has_passed, check)?)
             }
-            Verdict::Each => {
-                let look = |sql: &str| look_at_sql(&KNOWN, kind, self.dialect, sql, Place::All);
-                Ok(look_once(kind, self.dialect, sql_of(query), look)?)
+            TableCheck::EveryStatement => {
+                let scope = SqlScope::WholeStatement;
+                let check =
+                    |sql: &str| check_sql(&BOUND_TABLES, query_type, self.dialect, sql, scope);
+                Ok(check_statement_once(query_type, self.dialect, query.sql(), check)?)
             }
         }
     }
 
-    /// Fails if the type of that name shows a table of another bind.
-    pub(in crate::query) fn look_at_type(self, type_name: &'static str) -> QueryResult<()> {
+    /// Fails if the type of that name has a table of another bind: for changesets, of which there is no SQL yet.
+    pub(in crate::query) fn check_type_name(self, type_name: &'static str) -> QueryResult<()> {
         let Some(key) = self.key else { return Ok(()) };
-        let kind = Kind { type_name, code: 0, key };
-        match &judgement_of(kind, || judge(&KNOWN, kind)).tables {
-            Verdict::Wrong(error) => Err(error.clone().into()),
+        let query_type = QueryType::of_type_name(type_name, key);
+        match &cached_check(query_type, || check_type(&BOUND_TABLES, query_type)).tables {
+            TableCheck::Failed(error) => Err(error.clone().into()),
             _ => Ok(()),
         }
     }
 }
 
-fn judge(known: &Known, kind: Kind) -> Judgement {
-    let tables = match read(known, kind.type_name, kind.key) {
-        Ok(Shown::All) => Verdict::Right,
-        Ok(Shown::AllButModels) => Verdict::as_one(Place::All),
-        Ok(Shown::AllButModelsBesideText) => Verdict::as_one(Place::Selection),
-        Ok(Shown::Part) => Verdict::Each,
-        Err(table) => Verdict::Wrong(found(known, kind.key, table)),
+fn check_type(bound_tables: &BoundTables, query_type: QueryType) -> TypeCheck {
+    let tables = match inspect_type(bound_tables, query_type.type_name, query_type.key) {
+        Ok(TypeCoverage::Complete) => TableCheck::Passed,
+        Ok(TypeCoverage::AllButModels) => TableCheck::one_statement(SqlScope::WholeStatement),
+        Ok(TypeCoverage::AllButModelsBesideText) => TableCheck::one_statement(SqlScope::Selection),
+        Ok(TypeCoverage::Partial) => TableCheck::EveryStatement,
+        Err(table) => TableCheck::Failed(hidden_table(bound_tables, query_type.key, table)),
     };
-    Judgement { tables, loses_lock: is_lost(kind.type_name) }
+    TypeCheck { tables, loses_lock: loses_row_lock(query_type.type_name) }
 }
 
-fn look_at_sql(
-    known: &Known,
-    kind: Kind,
+/// Fails if the statement has a table of another bind within `scope`.
+fn check_sql(
+    bound_tables: &BoundTables,
+    query_type: QueryType,
     dialect: Dialect,
     sql: &str,
-    place: Place,
+    scope: SqlScope,
 ) -> Result<(), HiddenTable> {
     let tables = sql::tables(dialect, sql);
-    for table in tables.iter().filter(|table| place == Place::All || table.is_selected) {
-        let bound = known.named(&table.name);
-        let is_own = |other: &&BoundTable| other.key == kind.key;
-        let Some(other) = bound.clone().find(|other| !is_own(other)) else { continue };
+    let in_scope = |table: &&NamedTable<'_>| scope == SqlScope::WholeStatement || table.is_selected;
+    for table in tables.iter().filter(in_scope) {
+        let bound = bound_tables.named(&table.name);
+        let is_own = |other: &&BoundTable| other.key == query_type.key;
+        let Some(foreign) = bound.clone().find(|other| !is_own(other)) else { continue };
+        // Both databases may have a table of this name.
         let mut own = bound.filter(is_own);
-        // In several databases there can be tables of the same name.
-        let is_own = match table.is_around {
-            false => own.next().is_some(),
-            true => {
-                let written = |is_set: bool| {
-                    let is_same = |one: &&NamedTable<'_>| one.is_source && one.name == table.name;
-                    tables.iter().filter(is_same).filter(|one| one.is_set == is_set).count()
-                };
-                let shown = own.map(|own| count_sources(kind.type_name, own.path));
-                let (set, elsewhere) = shown.fold((0_usize, 0_usize), |(set, elsewhere), one| {
-                    (set.saturating_add(one.set), elsewhere.saturating_add(one.elsewhere))
-                });
-                written(false) <= elsewhere
-                    && written(false) + written(true) <= set.saturating_add(elsewhere)
-            }
+        let is_own = if table.is_around {
+            let in_type =
+                own.map(|own| count_sources(query_type.type_name, own.path)).sum::<SourceCount>();
+            is_explained_by(in_type, &tables, &table.name)
+        } else {
+            own.next().is_some()
         };
         if !is_own {
-            return Err(found(known, kind.key, other));
+            return Err(hidden_table(bound_tables, query_type.key, foreign));
         }
     }
     Ok(())
 }
 
-fn found(known: &Known, key: &str, table: &BoundTable) -> HiddenTable {
-    let is_ambiguous = known.named(&table.name).any(|other| other.key == key);
+/// Whether the type of a query has the table itself in as many places as its SQL has the table's name.
+///
+/// Asked where a subquery and the query around it are both on a table of that name. Diesel does not nest a table in
+/// itself, so a surplus in SQL is a table of another database, in a box.
+fn is_explained_by(in_type: SourceCount, tables: &[NamedTable<'_>], name: &str) -> bool {
+    let count_in_sql = |is_set: bool| {
+        let is_same = |table: &&NamedTable<'_>| {
+            table.is_source && table.name == name && table.is_set == is_set
+        };
+        tables.iter().filter(is_same).count()
+    };
+    let (set, elsewhere) = (count_in_sql(true), count_in_sql(false));
+    elsewhere <= in_type.elsewhere && elsewhere + set <= in_type.total()
+}
+
+fn hidden_table(bound_tables: &BoundTables, key: &str, table: &BoundTable) -> HiddenTable {
+    let is_ambiguous = bound_tables.named(&table.name).any(|other| other.key == key);
     HiddenTable {
         key: key.to_owned(),
         noun: "table",
@@ -181,15 +143,4 @@ fn found(known: &Known, key: &str, table: &BoundTable) -> HiddenTable {
         other: table.key,
         path: is_ambiguous.then_some(table.path),
     }
-}
-
-/// The SQL of a query, without its values.
-fn sql_of<DB, ST>(query: &Erased<'_, DB, ST>) -> String
-where
-    DB: Backend<QueryBuilder: Default> + Default,
-{
-    let mut sql = DB::QueryBuilder::default();
-    // What cannot be written is an error when the query is run.
-    let _ = query.to_sql(&mut sql, &DB::default());
-    sql.finish()
 }

@@ -1,171 +1,154 @@
-//! What is remembered of queries that have been looked at, so that each is looked at once.
+//! The result of the check for each type of query, computed once.
 //!
-//! A program has as many types of queries as the compiler has written code for, so what is known of those is
-//! kept, and read without a lock. Statements can be any number: some of them are kept, in places that are
-//! given by their text.
+//! The compiler has generated code for each type of query, so a program has a limited number of them and nothing is
+//! evicted. The cache is a hash table of append-only lists: a lookup takes no lock, because it happens before each
+//! query (8 to 14 ns).
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::query_check::HiddenTable;
-use crate::sql::Dialect;
+use super::hidden_table::HiddenTable;
+use crate::query::erased::TypeIdentity;
 
-/// A type of queries, and for which bind they are run.
+/// A type of query, and the bind that its queries are run for: the key of the cache.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::query) struct Kind {
-    /// Its name, by the address of that.
-    pub(in crate::query) type_name: &'static str,
-    /// The address of the code that writes its SQL: types that are declared in two blocks of a function have
-    /// the same name, but write what they write by code of their own.
-    pub(in crate::query) code: usize,
-    pub(in crate::query) key: &'static str,
+pub(super) struct QueryType {
+    /// Compared by address.
+    pub(super) type_name: &'static str,
+    /// See [`TypeIdentity::writer`].
+    writer: usize,
+    pub(super) key: &'static str,
 }
 
-/// What is known of a type of queries.
+/// In place of the address of a function, for a type of which no SQL is written.
+const NO_WRITER: usize = 0;
+
+/// The result of the check for a type of query.
 #[derive(Debug)]
-pub(super) struct Judgement {
-    pub(super) tables: Verdict,
-    /// Whether its queries lock rows, and the lock is gone where it does not outlive the call.
+pub(super) struct TypeCheck {
+    pub(super) tables: TableCheck,
+    /// Whether its queries take a row lock that is released at the end of the call, where the connection is returned
+    /// then.
     pub(super) loses_lock: bool,
 }
 
-/// What is known of the tables of a type of queries.
+/// What a type of query says of the tables of its queries.
 #[derive(Debug)]
-pub(super) enum Verdict {
-    /// There is nothing in them that should not be.
-    Right,
-    /// A table of another bind.
-    Wrong(HiddenTable),
-    /// The SQL of one of them says it of all, by the tables that are there.
-    AsOne {
-        place: Place,
-        /// True once it has been looked at, and was right.
-        was_right: AtomicBool,
+pub(super) enum TableCheck {
+    /// All are of the right bind.
+    Passed,
+    /// One is of another bind.
+    Failed(HiddenTable),
+    /// The part that the type does not show has the same tables in every query of the type: the SQL of one query
+    /// decides for all.
+    OneStatement {
+        scope: SqlScope,
+        /// Whether a statement has been checked, and has passed.
+        has_passed: AtomicBool,
     },
-    /// The SQL of each of them says it.
-    Each,
+    /// Queries of the type can differ in their tables: the SQL of each is checked.
+    EveryStatement,
 }
 
-/// Where in a statement tables are looked for.
+/// In which part of a statement tables are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    All,
-    /// In what it selects or returns.
+pub(super) enum SqlScope {
+    WholeStatement,
+    /// What it selects or returns.
     Selection,
 }
 
-/// The judgement of queries of `kind`, which `judge` makes.
-pub(super) fn judgement_of(kind: Kind, judge: impl Fn() -> Judgement) -> &'static Judgement {
-    static KINDS: [OnceLock<Box<Node>>; 1 << KIND_BITS] =
-        [const { OnceLock::new() }; 1 << KIND_BITS];
+/// The result for `query_type`: from the cache, or else from `check_type`.
+pub(super) fn cached_check(
+    query_type: QueryType,
+    check_type: impl Fn() -> TypeCheck,
+) -> &'static TypeCheck {
+    static BUCKETS: [OnceLock<Box<Node>>; 1 << BUCKET_BITS] =
+        [const { OnceLock::new() }; 1 << BUCKET_BITS];
 
-    let mut place = &KINDS[kind.place()];
+    let mut place = &BUCKETS[query_type.bucket()];
     loop {
-        let new = || Box::new(Node { kind, judgement: judge(), next: OnceLock::new() });
+        let new = || Box::new(Node { query_type, check: check_type(), next: OnceLock::new() });
         let node = place.get_or_init(new);
-        if node.kind.is(kind) {
-            return &node.judgement;
+        if node.query_type.is_same(query_type) {
+            return &node.check;
         }
         place = &node.next;
     }
 }
 
-const KIND_BITS: u32 = 10;
+/// 1024 buckets.
+const BUCKET_BITS: u32 = 10;
 
-/// An odd number whose bits look like those of a random one.
-const SPREAD: usize = 0x9e37_79b9_7f4a_7c15_u64 as usize;
+/// 2^64 divided by the golden ratio, for Fibonacci hashing: the upper bits of a product depend on all
+/// bits of the factor.
+const HASH_MULTIPLIER: usize = 0x9e37_79b9_7f4a_7c15_u64 as usize;
 
 #[derive(Debug)]
 struct Node {
-    kind: Kind,
-    judgement: Judgement,
+    query_type: QueryType,
+    check: TypeCheck,
     next: OnceLock<Box<Node>>,
 }
 
-impl Kind {
-    fn is(self, other: Self) -> bool {
+impl QueryType {
+    #[inline]
+    pub(super) fn of_query(identity: TypeIdentity, key: &'static str) -> Self {
+        let TypeIdentity { type_name, writer } = identity;
+        Self { type_name, writer, key }
+    }
+
+    pub(super) fn of_type_name(type_name: &'static str, key: &'static str) -> Self {
+        Self { type_name, writer: NO_WRITER, key }
+    }
+
+    pub(super) fn is_same(self, other: Self) -> bool {
         std::ptr::eq(self.type_name, other.type_name)
-            && self.code == other.code
+            && self.writer == other.writer
             && std::ptr::eq(self.key, other.key)
     }
 
-    fn place(self) -> usize {
-        let addresses = [self.type_name.as_ptr().addr(), self.code, self.key.as_ptr().addr()];
+    fn bucket(self) -> usize {
+        let addresses = [self.type_name.as_ptr().addr(), self.writer, self.key.as_ptr().addr()];
         let mixed = addresses
             .iter()
-            .fold(self.type_name.len(), |mixed, part| (mixed ^ part).wrapping_mul(SPREAD));
-        mixed >> (usize::BITS - KIND_BITS)
+            .fold(self.type_name.len(), |mixed, part| (mixed ^ part).wrapping_mul(HASH_MULTIPLIER));
+        mixed >> (usize::BITS - BUCKET_BITS)
     }
 }
 
-/// How many statements are remembered, and up to which length: that is four megabytes.
-const STATEMENTS: usize = 1024;
-const LONGEST: usize = 4096;
-
-/// A statement of a type of queries, of which its SQL said that it is right.
-#[derive(Debug)]
-struct Statement {
-    kind: Kind,
-    dialect: Dialect,
-    sql: Box<str>,
-}
-
-static SEEN: [Mutex<Option<Statement>>; STATEMENTS] = [const { Mutex::new(None) }; STATEMENTS];
-
-/// Looks at a statement with `look`, unless it was looked at before and was right.
-pub(super) fn look_once(
-    kind: Kind,
-    dialect: Dialect,
-    sql: String,
-    look: impl FnOnce(&str) -> Result<(), HiddenTable>,
-) -> Result<(), HiddenTable> {
-    if sql.len() > LONGEST {
-        return look(&sql);
-    }
-    let hash = BuildHasherDefault::<DefaultHasher>::new().hash_one((sql.as_str(), kind.key));
-    let place = &SEEN[hash as usize % STATEMENTS];
-    let mut seen = place.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_same =
-        |seen: &Statement| seen.kind.is(kind) && seen.dialect == dialect && *seen.sql == *sql;
-    if !seen.as_ref().is_some_and(is_same) {
-        look(&sql)?;
-        *seen = Some(Statement { kind, dialect, sql: sql.into() });
-    }
-    Ok(())
-}
-
-impl Verdict {
-    /// For those whose verdict is of one for all.
-    pub(super) const fn as_one(place: Place) -> Self {
-        Self::AsOne { place, was_right: AtomicBool::new(false) }
+impl TableCheck {
+    pub(super) const fn one_statement(scope: SqlScope) -> Self {
+        Self::OneStatement { scope, has_passed: AtomicBool::new(false) }
     }
 }
 
-/// Runs `look` unless it has succeeded before.
+/// Runs `check` unless it has succeeded before.
+///
+/// The flag guards no other data, so `Relaxed` suffices: a thread that does not see it yet checks once more.
 pub(super) fn succeed_once<E>(
-    done: &AtomicBool,
-    look: impl FnOnce() -> Result<(), E>,
+    has_passed: &AtomicBool,
+    check: impl FnOnce() -> Result<(), E>,
 ) -> Result<(), E> {
-    if !done.load(Ordering::Relaxed) {
-        look()?;
-        done.store(true, Ordering::Relaxed);
+    if !has_passed.load(Ordering::Relaxed) {
+        check()?;
+        has_passed.store(true, Ordering::Relaxed);
     }
     Ok(())
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::cell::Cell;
 
     use super::*;
     use crate::settings::BindKey;
 
-    fn kind(type_name: &'static str, code: usize) -> Kind {
-        Kind { type_name, code, key: "default" }
+    pub(in super::super) fn query_type(type_name: &'static str, writer: usize) -> QueryType {
+        QueryType { type_name, writer, key: "default" }
     }
 
-    fn wrong() -> HiddenTable {
+    pub(in super::super) fn hidden_table() -> HiddenTable {
         HiddenTable {
             key: String::new(),
             noun: "table",
@@ -176,58 +159,36 @@ mod tests {
     }
 
     #[test]
-    fn a_type_is_judged_once() {
-        let judged = Cell::new(0);
-        let judge = |is_right: bool| {
-            judged.set(judged.get() + 1);
-            let tables = if is_right { Verdict::Right } else { Verdict::Wrong(wrong()) };
-            Judgement { tables, loses_lock: false }
+    fn each_type_is_checked_once() {
+        let checks = Cell::new(0);
+        let check = |passes: bool| {
+            checks.set(checks.get() + 1);
+            let tables =
+                if passes { TableCheck::Passed } else { TableCheck::Failed(hidden_table()) };
+            TypeCheck { tables, loses_lock: false }
         };
-        let is_right = |kind, is_right| {
-            matches!(judgement_of(kind, || judge(is_right)).tables, Verdict::Right)
+        let has_passed = |query_type, passes| {
+            matches!(cached_check(query_type, || check(passes)).tables, TableCheck::Passed)
         };
-        // Types of one name are apart by their code, and binds by their keys.
-        let kinds: Vec<Kind> = (0..5000).map(|code| kind("judged", code)).collect();
-        for (at, kind) in kinds.iter().enumerate() {
-            assert_eq!(is_right(*kind, at % 2 == 0), at % 2 == 0);
+        // Types of one name differ in the function that writes their SQL, and binds in their keys.
+        let types: Vec<QueryType> =
+            (0..5000).map(|writer| query_type("checked once", writer)).collect();
+        for (at, query_type) in types.iter().enumerate() {
+            assert_eq!(has_passed(*query_type, at % 2 == 0), at % 2 == 0);
         }
-        assert_eq!(judged.get(), 5000);
-        for (at, kind) in kinds.iter().enumerate() {
-            assert_eq!(is_right(*kind, false), at % 2 == 0);
+        assert_eq!(checks.get(), 5000);
+        for (at, query_type) in types.iter().enumerate() {
+            assert_eq!(has_passed(*query_type, false), at % 2 == 0);
         }
-        assert_eq!(judged.get(), 5000);
-        assert!(!is_right(Kind { key: "other", ..kinds[0] }, false));
+        assert_eq!(checks.get(), 5000);
+        assert!(!has_passed(QueryType { key: "other", ..types[0] }, false));
     }
 
     #[test]
-    fn a_statement_that_is_right_is_looked_at_once() {
-        let looks = Cell::new(0);
-        let look = |kind, sql: &str, is_right: bool| {
-            look_once(kind, Dialect::Sqlite, sql.to_owned(), |_| {
-                looks.set(looks.get() + 1);
-                if is_right { Ok(()) } else { Err(wrong()) }
-            })
-        };
-        let one = kind("looked at", 0);
-        assert!(look(one, "SELECT 1", true).is_ok());
-        assert!(look(one, "SELECT 1", true).is_ok());
-        assert_eq!(looks.get(), 1);
-        // Of another type, or another text.
-        assert!(look(kind("looked at", 1), "SELECT 1", false).is_err());
-        assert!(look(one, "SELECT 2", false).is_err());
-        assert!(look(one, "SELECT 2", false).is_err());
-        assert_eq!(looks.get(), 4);
-        // What is long is not remembered.
-        let long = "x".repeat(LONGEST + 1);
-        assert!(look(one, &long, true).is_ok());
-        assert!(look(one, &long, false).is_err());
-    }
-
-    #[test]
-    fn what_failed_is_tried_again() {
-        let done = AtomicBool::new(false);
-        assert!(succeed_once(&done, || Err(())).is_err());
-        assert!(succeed_once(&done, || Ok::<_, ()>(())).is_ok());
-        assert!(succeed_once(&done, || Err(())).is_ok());
+    fn a_failed_check_is_repeated() {
+        let has_passed = AtomicBool::new(false);
+        assert!(succeed_once(&has_passed, || Err(())).is_err());
+        assert!(succeed_once(&has_passed, || Ok::<_, ()>(())).is_ok());
+        assert!(succeed_once(&has_passed, || Err(())).is_ok());
     }
 }

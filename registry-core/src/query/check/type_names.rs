@@ -1,18 +1,25 @@
-//! Where in the name of a type a path stands.
+//! A parser for what [`std::any::type_name`] returns.
 
-/// A type that is around a path: its own path, and which of its arguments the path is in.
+/// A type that encloses a path in the name of a type.
 ///
-/// Tuples, slices and other parentheses have no path.
+/// Tuples and other parentheses have the empty path, slices and arrays have [`SLICE`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Outer<'n> {
+pub(super) struct EnclosingType<'n> {
     pub(super) path: &'n str,
+    /// In which of its arguments the path stands, counted from zero.
     pub(super) argument: usize,
 }
 
-/// Hands each path in the name of a type to `visit`, with the types around it, from the outside.
-pub(super) fn walk<'n>(type_name: &'n str, mut visit: impl FnMut(&'n str, &[Outer<'n>])) {
+/// In place of the path of a slice or an array.
+pub(super) const SLICE: &str = "[";
+
+/// Calls `visit` for each path in the name of a type, with the types that enclose it, the outermost first.
+pub(super) fn walk_type_name<'n>(
+    type_name: &'n str,
+    mut visit: impl FnMut(&'n str, &[EnclosingType<'n>]),
+) {
     let bytes = type_name.as_bytes();
-    let mut around: Vec<Outer<'n>> = Vec::new();
+    let mut enclosing: Vec<EnclosingType<'n>> = Vec::new();
     let (mut at, mut last) = (0, "");
     while at < bytes.len() {
         let start = at;
@@ -21,26 +28,26 @@ pub(super) fn walk<'n>(type_name: &'n str, mut visit: impl FnMut(&'n str, &[Oute
         }
         if at > start {
             last = &type_name[start..at];
-            visit(last, &around);
+            visit(last, &enclosing);
             continue;
         }
         match bytes[at] {
-            b'<' => around.push(Outer { path: last, argument: 0 }),
-            b'(' => around.push(Outer { path: "", argument: 0 }),
-            b'[' => around.push(Outer { path: SLICE, argument: 0 }),
-            // The arrow of a function's type.
+            b'<' => enclosing.push(EnclosingType { path: last, argument: 0 }),
+            b'(' => enclosing.push(EnclosingType { path: "", argument: 0 }),
+            b'[' => enclosing.push(EnclosingType { path: SLICE, argument: 0 }),
+            // The arrow in the type of a function.
             b'>' if at > 0 && bytes[at - 1] == b'-' => {}
             b'>' | b')' | b']' => {
-                around.pop();
+                enclosing.pop();
             }
-            // A lifetime, which has no name here: `'_`.
+            // A lifetime, which is always written `'_`.
             b'\'' => {
                 while bytes.get(at + 1).is_some_and(|byte| is_in_path(*byte)) {
                     at += 1;
                 }
             }
             b',' => {
-                if let Some(outer) = around.last_mut() {
+                if let Some(outer) = enclosing.last_mut() {
                     outer.argument += 1;
                 }
             }
@@ -53,10 +60,7 @@ pub(super) fn walk<'n>(type_name: &'n str, mut visit: impl FnMut(&'n str, &[Oute
     }
 }
 
-/// What stands for the path of a slice or an array.
-pub(super) const SLICE: &str = "[";
-
-/// What a path consists of, in `app::run::{{closure}}::r#type::table`.
+/// Whether a byte can be part of a path, such as `app::run::{{closure}}::r#type::table`.
 fn is_in_path(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || byte >= 128

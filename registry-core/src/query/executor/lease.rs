@@ -1,14 +1,16 @@
-//! What has a connection while a query is run.
+//! What has the connection while a query is run.
 
 use crate::backend::Backend;
 use crate::bind::Bind;
 use crate::engine::Checkout;
-use crate::query::Origin;
+use crate::query::error::Origin;
 use crate::session::Session;
 use crate::settings::BindKey;
 
-/// What has a connection while a query is run. It cannot be named outside this crate, and therefore not be
-/// implemented there.
+/// What has the connection while a query is run.
+///
+/// It cannot be named outside of this crate, and so neither it nor [`Lender`](super::Lender) can be implemented
+/// there.
 pub trait Lease: Send {
     /// The connection type.
     type Connection: Backend;
@@ -16,14 +18,14 @@ pub trait Lease: Send {
     /// The connection.
     fn connection(&mut self) -> &mut Self::Connection;
 
-    /// What is known of the connection, unless it is nobody's but the caller's.
+    /// The checkout of the connection. `None` for a bare connection, which is not of an engine.
     fn checkout(&mut self) -> Option<&mut Checkout<Self::Connection>>;
 
-    /// The key of the bind, if it is known.
+    /// The key of the bind. `None` for a bare connection.
     fn key(&self) -> Option<BindKey>;
 }
 
-/// The database that queries on `lease` are run in.
+/// The database that queries on `lease` are run in, for errors.
 pub(in crate::query) fn origin(lease: &mut impl Lease) -> Origin {
     Origin { key: lease.key(), tenant: lease.checkout().and_then(|checkout| checkout.tenant()) }
 }

@@ -1,8 +1,8 @@
-//! Asking Diesel what a `UNION`, an `INTERSECT` or an `EXCEPT` combines.
+//! Which queries a `UNION`, an `INTERSECT` or an `EXCEPT` combines: found by putting a probe in place of the backend.
 //!
-//! Diesel's type for them is private. But Diesel can build their SQL for a backend if it can build that of each
-//! part, and a backend may say how a select is built for it. So a [`Question`] stands in the place of a backend,
-//! and whether a select can be built for it is the answer. Nothing is ever built.
+//! Diesel's type for them is private. But Diesel can build its SQL for a backend if it can build the SQL of each part
+//! (`QueryFragment<DB>`), and a backend may define how the SQL of a select is built. So [`ProbeBackend`] defines that
+//! a select can be built exactly if it has the property that is looked for. No SQL is ever built for it.
 
 use std::marker::PhantomData;
 
@@ -15,135 +15,161 @@ use diesel::internal::table_macro::{
 use diesel::query_builder::bind_collector::RawBytesBindCollector;
 use diesel::query_builder::{
     AstPass, LimitOffsetClause, ParenthesisWrapper, QueryBuilder, QueryFragment,
-    SupportsCombinationClause,
+    SelectClauseExpression, SupportsCombinationClause,
 };
 use diesel::query_source::QuerySource;
 use diesel::sql_types::{self, HasSqlType, TypeMetadata};
 
-use super::from_clause::{AllIn, Source};
-use super::source_probe::Predicates;
-use super::statements::{ByTable, LocksNothing};
+use super::from_clause::{AllEqual, BoundSource};
+use super::route::{ByTable, LocksNothing};
+use super::source_probe::WhereClauseIn;
 
-/// A combination of queries whose tables, in FROM and in WHERE, are all in the database `B`.
-pub trait Combines<B> {}
+/// A combination of queries whose tables, in `FROM` and in `WHERE`, all belong to the bind `B`.
+pub trait CombinationIn<B> {}
 
-impl<Q: QueryFragment<Question<TablesIn<B>>>, B: 'static> Combines<B> for Q {}
+impl<Q: QueryFragment<ProbeBackend<OnlyTablesIn<B>>>, B: 'static> CombinationIn<B> for Q {}
 
-/// A combination of queries none of which locks its rows.
-pub trait LocksNoPart {}
+/// A combination of queries of which none locks its rows.
+pub trait CombinationWithoutLocks {}
 
-impl<Q: QueryFragment<Question<Locks>>> LocksNoPart for Q {}
+impl<Q: QueryFragment<ProbeBackend<NoRowLocks>>> CombinationWithoutLocks for Q {}
 
-/// The question whether all tables are in the database `B`.
+/// A query without a table of its own that selects nothing but subqueries on the bind `B` and operators on them, as
+/// in `select(exists(..))`.
+pub trait SelectListIn<B> {}
+
+impl<S, D, W, O, L, G, H, LC, E, B> SelectListIn<B>
+    for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
+where
+    S: SelectClauseExpression<NoFromClause, Selection = E>,
+    E: QueryFragment<ProbeBackend<OnlyTablesIn<B>>>,
+    B: 'static,
+{
+}
+
+/// The property that all tables belong to the bind `B`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
-pub struct TablesIn<B>(PhantomData<fn() -> B>);
+pub struct OnlyTablesIn<B>(PhantomData<fn() -> B>);
 
-/// The question whether rows are locked.
+/// The property that no rows are locked.
 #[derive(Debug)]
-pub enum Locks {}
+pub enum NoRowLocks {}
 
-/// A backend that is none: what can be built for it is the answer to the question `W`.
+/// A backend for which exactly those selects can be built that have the property `W`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
-pub struct Question<W>(PhantomData<fn() -> W>);
+pub struct ProbeBackend<W>(PhantomData<fn() -> W>);
 
-impl<F, S, D, W, O, L, G, H, LC, B: 'static> QueryFragment<Question<TablesIn<B>>, TablesIn<B>>
+impl<F, S, D, W, O, L, G, H, LC, B: 'static>
+    QueryFragment<ProbeBackend<OnlyTablesIn<B>>, OnlyTablesIn<B>>
     for SelectStatement<FromClause<F>, S, D, W, O, L, G, H, LC>
 where
-    F: QuerySource + Source<All: AllIn<B>>,
-    W: Predicates<F, B>,
+    F: QuerySource + BoundSource<Binds: AllEqual<B>>,
+    W: WhereClauseIn<F, B>,
 {
-    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, Question<TablesIn<B>>>) -> QueryResult<()> {
+    fn walk_ast<'b>(
+        &'b self,
+        _: AstPass<'_, 'b, ProbeBackend<OnlyTablesIn<B>>>,
+    ) -> QueryResult<()> {
         Ok(())
     }
 }
 
-impl<S, D, W, O, L, G, H, LC, B: 'static> QueryFragment<Question<TablesIn<B>>, TablesIn<B>>
+impl<S, D, W, O, L, G, H, LC, B: 'static>
+    QueryFragment<ProbeBackend<OnlyTablesIn<B>>, OnlyTablesIn<B>>
     for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
 {
-    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, Question<TablesIn<B>>>) -> QueryResult<()> {
+    fn walk_ast<'b>(
+        &'b self,
+        _: AstPass<'_, 'b, ProbeBackend<OnlyTablesIn<B>>>,
+    ) -> QueryResult<()> {
         Ok(())
     }
 }
 
-impl<F, ST, DB, GB, B: 'static> QueryFragment<Question<TablesIn<B>>>
+impl<F, ST, DB, GB, B: 'static> QueryFragment<ProbeBackend<OnlyTablesIn<B>>>
     for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
 where
-    F: QuerySource + Source<All: AllIn<B>>,
+    F: QuerySource + BoundSource<Binds: AllEqual<B>>,
 {
-    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, Question<TablesIn<B>>>) -> QueryResult<()> {
+    fn walk_ast<'b>(
+        &'b self,
+        _: AstPass<'_, 'b, ProbeBackend<OnlyTablesIn<B>>>,
+    ) -> QueryResult<()> {
         Ok(())
     }
 }
 
-impl<F, S, D, W, O, L, G, H, LC> QueryFragment<Question<Locks>, Locks>
+impl<F, S, D, W, O, L, G, H, LC> QueryFragment<ProbeBackend<NoRowLocks>, NoRowLocks>
     for SelectStatement<F, S, D, W, O, L, G, H, LC>
 where
     Self: LocksNothing<ByTable>,
 {
-    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, Question<Locks>>) -> QueryResult<()> {
+    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<NoRowLocks>>) -> QueryResult<()> {
         Ok(())
     }
 }
 
-impl<F, ST, DB, GB> QueryFragment<Question<Locks>> for BoxedSelectStatement<'_, ST, F, DB, GB> {
-    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, Question<Locks>>) -> QueryResult<()> {
+impl<F, ST, DB, GB> QueryFragment<ProbeBackend<NoRowLocks>>
+    for BoxedSelectStatement<'_, ST, F, DB, GB>
+{
+    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<NoRowLocks>>) -> QueryResult<()> {
         Ok(())
     }
 }
 
-impl<T: QueryFragment<Question<W>>, W: 'static> QueryFragment<Question<W>>
+impl<T: QueryFragment<ProbeBackend<W>>, W: 'static> QueryFragment<ProbeBackend<W>>
     for ParenthesisWrapper<T>
 {
-    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, Question<W>>) -> QueryResult<()> {
+    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<W>>) -> QueryResult<()> {
         Ok(())
     }
 }
 
-impl<L, O, W: 'static> QueryFragment<Question<W>> for LimitOffsetClause<L, O> {
-    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, Question<W>>) -> QueryResult<()> {
+impl<L, O, W: 'static> QueryFragment<ProbeBackend<W>> for LimitOffsetClause<L, O> {
+    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<W>>) -> QueryResult<()> {
         Ok(())
     }
 }
 
-impl<C, R, W> SupportsCombinationClause<C, R> for Question<W> {}
+impl<C, R, W> SupportsCombinationClause<C, R> for ProbeBackend<W> {}
 
-impl<W: 'static> Backend for Question<W> {
-    type QueryBuilder = Nothing;
+impl<W: 'static> Backend for ProbeBackend<W> {
+    type QueryBuilder = NeverBuilt;
     type RawValue<'a> = ();
     type BindCollector<'a> = RawBytesBindCollector<Self>;
 }
 
-impl<W> DieselReserveSpecialization for Question<W> {}
+impl<W> DieselReserveSpecialization for ProbeBackend<W> {}
 
-impl<W> TrustedBackend for Question<W> {}
+impl<W> TrustedBackend for ProbeBackend<W> {}
 
-impl<W> SqlDialect for Question<W> {
+impl<W> SqlDialect for ProbeBackend<W> {
     type SelectStatementSyntax = W;
 
-    type ReturningClause = Nothing;
-    type OnConflictClause = Nothing;
-    type InsertWithDefaultKeyword = Nothing;
-    type BatchInsertSupport = Nothing;
-    type ConcatClause = Nothing;
-    type DefaultValueClauseForInsert = Nothing;
-    type EmptyFromClauseSyntax = Nothing;
+    type ReturningClause = NeverBuilt;
+    type OnConflictClause = NeverBuilt;
+    type InsertWithDefaultKeyword = NeverBuilt;
+    type BatchInsertSupport = NeverBuilt;
+    type ConcatClause = NeverBuilt;
+    type DefaultValueClauseForInsert = NeverBuilt;
+    type EmptyFromClauseSyntax = NeverBuilt;
     type ExistsSyntax = AnsiSqlExistsSyntax;
-    type ArrayComparison = Nothing;
-    type AliasSyntax = Nothing;
-    type WindowFrameClauseGroupSupport = Nothing;
-    type WindowFrameExclusionSupport = Nothing;
-    type AggregateFunctionExpressions = Nothing;
-    type BuiltInWindowFunctionRequireOrder = Nothing;
+    type ArrayComparison = NeverBuilt;
+    type AliasSyntax = NeverBuilt;
+    type WindowFrameClauseGroupSupport = NeverBuilt;
+    type WindowFrameExclusionSupport = NeverBuilt;
+    type AggregateFunctionExpressions = NeverBuilt;
+    type BuiltInWindowFunctionRequireOrder = NeverBuilt;
 }
 
-impl<W> TypeMetadata for Question<W> {
+impl<W> TypeMetadata for ProbeBackend<W> {
     type TypeMetadata = ();
     type MetadataLookup = ();
 }
 
 macro_rules! has_sql_types {
     ($($sql_type:ident)*) => {$(
-        impl<W> HasSqlType<sql_types::$sql_type> for Question<W> {
+        impl<W> HasSqlType<sql_types::$sql_type> for ProbeBackend<W> {
             fn metadata((): &mut ()) {}
         }
     )*};
@@ -151,11 +177,11 @@ macro_rules! has_sql_types {
 
 has_sql_types!(SmallInt Integer BigInt Float Double Text Binary Date Time Timestamp);
 
-/// The SQL of what is never built.
+/// In place of everything else that a backend defines: no SQL is ever built.
 #[derive(Debug)]
-pub enum Nothing {}
+pub enum NeverBuilt {}
 
-impl<W: 'static> QueryBuilder<Question<W>> for Nothing {
+impl<W: 'static> QueryBuilder<ProbeBackend<W>> for NeverBuilt {
     fn push_sql(&mut self, _: &str) {}
 
     fn push_identifier(&mut self, _: &str) -> QueryResult<()> {

@@ -1,4 +1,4 @@
-//! What stands in a FROM clause, and which databases it is in.
+//! The binds of the tables in a `FROM` clause.
 
 use diesel::internal::table_macro::{Join, JoinOn};
 use diesel::query_source::{Alias, AliasSource, QuerySource};
@@ -6,60 +6,60 @@ use diesel::query_source::{Alias, AliasSource, QuerySource};
 use super::one_database::OneDatabase;
 use crate::bind::{Bind, Bound};
 
-/// Something in a FROM clause.
-pub trait Source {
-    /// The bind of its first table: a query that is wrong has one too, so that the compiler can say what
-    /// the rest is at odds with.
+/// An item of a `FROM` clause: a table, a join or an alias.
+pub trait BoundSource {
+    /// The bind of its first table. An item with tables of two binds has one as well, so that the compiler can name
+    /// both in its message.
     type Bind: Bind;
 
-    /// The binds of all its tables: [`One`], or a pair of such.
-    type All;
+    /// The binds of all its tables: [`OneTable`], or a pair of two such types.
+    type Binds;
 }
 
-/// One table's bind.
+/// The bind of a single table.
 #[derive(Debug)]
-pub struct One<B>(std::marker::PhantomData<B>);
+pub struct OneTable<B>(std::marker::PhantomData<B>);
 
-/// Binds which are all `B`.
-pub trait AllIn<B> {}
+/// Binds that all are `B`.
+pub trait AllEqual<B> {}
 
-impl<A: OneDatabase<B>, B> AllIn<B> for One<A> {}
+impl<A: OneDatabase<B>, B> AllEqual<B> for OneTable<A> {}
 
-impl<L: AllIn<B>, R: AllIn<B>, B> AllIn<B> for (L, R) {}
+impl<L: AllEqual<B>, R: AllEqual<B>, B> AllEqual<B> for (L, R) {}
 
-impl<T: Bound> Source for T {
+impl<T: Bound> BoundSource for T {
     type Bind = T::Bind;
-    type All = One<T::Bind>;
+    type Binds = OneTable<T::Bind>;
 }
 
-impl<L: QuerySource + Source, R: QuerySource + Source, K> Source for Join<L, R, K> {
+impl<L: QuerySource + BoundSource, R: QuerySource + BoundSource, K> BoundSource for Join<L, R, K> {
     type Bind = L::Bind;
-    type All = (L::All, R::All);
+    type Binds = (L::Binds, R::Binds);
 }
 
-impl<J: Source, On> Source for JoinOn<J, On> {
+impl<J: BoundSource, On> BoundSource for JoinOn<J, On> {
     type Bind = J::Bind;
-    type All = J::All;
+    type Binds = J::Binds;
 }
 
-impl<S: AliasSource<Target: Source>> Source for Alias<S> {
-    type Bind = <S::Target as Source>::Bind;
-    type All = <S::Target as Source>::All;
+impl<S: AliasSource<Target: BoundSource>> BoundSource for Alias<S> {
+    type Bind = <S::Target as BoundSource>::Bind;
+    type Binds = <S::Target as BoundSource>::Binds;
 }
 
 #[cfg(feature = "postgres")]
 mod postgres {
     use diesel::query_builder::{Only, Tablesample, TablesampleMethod};
 
-    use super::Source;
+    use super::BoundSource;
 
-    impl<S: Source> Source for Only<S> {
+    impl<S: BoundSource> BoundSource for Only<S> {
         type Bind = S::Bind;
-        type All = S::All;
+        type Binds = S::Binds;
     }
 
-    impl<S: Source, M: TablesampleMethod> Source for Tablesample<S, M> {
+    impl<S: BoundSource, M: TablesampleMethod> BoundSource for Tablesample<S, M> {
         type Bind = S::Bind;
-        type All = S::All;
+        type Binds = S::Binds;
     }
 }

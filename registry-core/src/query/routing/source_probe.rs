@@ -1,14 +1,14 @@
-//! Asking Diesel which tables a query has, where their types cannot be named.
+//! Which tables the subqueries of a `WHERE` clause have: found by putting a probe in place of its `FROM` clause.
 //!
-//! Diesel's type for `UNION` is private, and a predicate can hide a subquery in any of a hundred types.
-//! But of a query in parentheses Diesel checks that its columns make sense where it stands. To do so, it
-//! joins what is in FROM around it to what is in FROM inside of it, and asks for each table on how many
-//! sides it is. The sources here stand around a query and answer as we wish.
+//! A condition can have a subquery in any of a hundred types of Diesel, which cannot all be listed. But Diesel itself
+//! checks that the columns of a subquery make sense where it stands. It joins the `FROM` clause around the subquery
+//! to the one inside of it, and asks for each table on which side it is (`AppearsInFromClause`). The probes here
+//! stand in for the `FROM` clause around, and answer only for tables of one bind.
 //!
-//! Inside of [`Strict`] there are tables of one bind and no others, at any depth; but what the compiler
-//! says is then about joins. [`Around`] looks only at the queries directly inside of it, and there the
-//! compiler names the two databases. So a query is held against both, in the order in which people
-//! should read the errors.
+//! There are two probes for the sake of the message. [`DeepProbe`] admits no table of another bind at any depth, but
+//! the compiler then complains about a join. [`ShallowProbe`] sees only the subqueries directly inside of it, and
+//! there the compiler names the two databases. A query has to satisfy both, in the order in which their errors should
+//! be read.
 
 use std::marker::PhantomData;
 
@@ -21,32 +21,32 @@ use diesel::internal::table_macro::{FromClause, Join, SelectStatement};
 use diesel::query_builder::Query;
 use diesel::query_source::{AppearsInFromClause, Never, QuerySource};
 
-use super::from_clause::{AllIn, Source};
+use super::from_clause::{AllEqual, BoundSource};
 
-/// The predicates `W` on `F`, of which every subquery is in the database `B`.
-pub trait Predicates<F, B> {}
+/// A `WHERE` clause on the source `F` whose subqueries all belong to the bind `B`.
+pub trait WhereClauseIn<F, B> {}
 
-impl<F, W, B> Predicates<F, B> for W
+impl<F, W, B> WhereClauseIn<F, B> for W
 where
     F: QuerySource,
-    SelectStatement<FromClause<Around<F, B>>>: WithWhere<W, Query: Query>,
-    SelectStatement<FromClause<Strict<F, B>>>: WithWhere<W, Query: Query>,
+    SelectStatement<FromClause<ShallowProbe<F, B>>>: WithWhere<W, Query: Query>,
+    SelectStatement<FromClause<DeepProbe<F, B>>>: WithWhere<W, Query: Query>,
 {
 }
 
-/// Predicates on `F` that are not in a box.
-pub trait OpenPredicates<F> {}
+/// A `WHERE` clause on the source `F` that is not in a box.
+pub trait UnboxedWhereClause<F> {}
 
-impl<F, W> OpenPredicates<F> for W
+impl<F, W> UnboxedWhereClause<F> for W
 where
     F: QuerySource,
     SelectStatement<FromClause<F>>: WithWhere<W, Query: Query>,
 {
 }
 
-/// A query with the predicates `W` in place of its own.
+/// A select with the `WHERE` clause `W` in place of its own.
 pub trait WithWhere<W> {
-    /// That query.
+    /// That select.
     type Query;
 }
 
@@ -54,48 +54,51 @@ impl<F, S, D, W, O, L, G, H, K, New> WithWhere<New> for SelectStatement<F, S, D,
     type Query = SelectStatement<F, S, D, New, O, L, G, H, K>;
 }
 
-/// A source that has the tables of `F`, and directly inside of which queries may be in the database `B`.
+/// A source that has the tables of `F`, and directly inside of which subqueries must belong to the bind `B`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
-pub struct Around<F, B>(PhantomData<fn() -> (F, B)>);
+pub struct ShallowProbe<F, B>(PhantomData<fn() -> (F, B)>);
 
-/// A source that has the tables of `F`, and inside of which all tables must be in the database `B`.
+/// A source that has the tables of `F`, and inside of which all tables at any depth must belong to the bind `B`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
-pub struct Strict<F, B>(PhantomData<fn() -> (F, B)>);
+pub struct DeepProbe<F, B>(PhantomData<fn() -> (F, B)>);
 
-/// The only column of a source `T` of these.
+/// The only column of the probe `T`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
-pub struct Anything<T>(PhantomData<fn() -> T>);
+pub struct ProbeColumn<T>(PhantomData<fn() -> T>);
 
-/// No table at all.
+/// A source without a table.
 #[derive(Debug)]
-pub enum Nothing {}
+pub enum EmptyFromClause {}
 
-impl<T> AppearsInFromClause<T> for Nothing {
+impl<T> AppearsInFromClause<T> for EmptyFromClause {
     type Count = Never;
 }
 
-impl<T, F: AppearsInFromClause<T>, B> AppearsInFromClause<T> for Around<F, B> {
+impl<T, F: AppearsInFromClause<T>, B> AppearsInFromClause<T> for ShallowProbe<F, B> {
     type Count = F::Count;
 }
 
-impl<T, F, B> AppearsInFromClause<T> for Strict<F, B>
+impl<T, F, B> AppearsInFromClause<T> for DeepProbe<F, B>
 where
-    T: Source<All: AllIn<B>>,
+    T: BoundSource<Binds: AllEqual<B>>,
     F: AppearsInFromClause<T>,
 {
     type Count = F::Count;
 }
 
-impl<Inside, F, K, B> AppearsOnTable<Join<Inside, Around<F, B>, K>> for Anything<Around<F, B>> where
-    Inside: QuerySource + Source<All: AllIn<B>>
+impl<Inside, F, K, B> AppearsOnTable<Join<Inside, ShallowProbe<F, B>, K>>
+    for ProbeColumn<ShallowProbe<F, B>>
+where
+    Inside: QuerySource + BoundSource<Binds: AllEqual<B>>,
 {
 }
 
-impl<F, B> AppearsOnTable<Around<F, B>> for Anything<Around<F, B>> {}
+impl<F, B> AppearsOnTable<ShallowProbe<F, B>> for ProbeColumn<ShallowProbe<F, B>> {}
 
-// A condition in a box is looked at when the query is run: Diesel implements `AppearsOnTable` for it on the
-// source in its type alone. For what is in the box, the language does not let anybody implement it again
-// (E0371), so it is implemented for the box.
+// Diesel implements `AppearsOnTable` for a condition in a box only on the source that the type of the box names, so
+// the probes have to be added. They cannot be added for `dyn BoxableExpression` itself: the language does not let a
+// trait object implement one of its supertraits again (E0371). So they are added for the box. What is in it is
+// checked when the query is run.
 macro_rules! conditions_in_boxes {
     ($($source:ident)*) => {$(
         impl<F, B, DB: Backend, GB, A, ST> AppearsOnTable<$source<F, B>>
@@ -114,53 +117,53 @@ macro_rules! conditions_in_boxes {
     )*};
 }
 
-conditions_in_boxes! { Around Strict }
+conditions_in_boxes! { ShallowProbe DeepProbe }
 
-impl<QS, F, B> AppearsOnTable<QS> for Anything<Strict<F, B>> {}
+impl<QS, F, B> AppearsOnTable<QS> for ProbeColumn<DeepProbe<F, B>> {}
 
-impl<F, B> QuerySource for Around<F, B> {
+impl<F, B> QuerySource for ShallowProbe<F, B> {
     type FromClause = Self;
-    type DefaultSelection = Anything<Self>;
+    type DefaultSelection = ProbeColumn<Self>;
 
     fn from_clause(&self) -> Self {
         self.clone()
     }
 
-    fn default_selection(&self) -> Anything<Self> {
-        Anything(PhantomData)
+    fn default_selection(&self) -> ProbeColumn<Self> {
+        ProbeColumn(PhantomData)
     }
 }
 
-impl<F, B> QuerySource for Strict<F, B> {
+impl<F, B> QuerySource for DeepProbe<F, B> {
     type FromClause = Self;
-    type DefaultSelection = Anything<Self>;
+    type DefaultSelection = ProbeColumn<Self>;
 
     fn from_clause(&self) -> Self {
         self.clone()
     }
 
-    fn default_selection(&self) -> Anything<Self> {
-        Anything(PhantomData)
+    fn default_selection(&self) -> ProbeColumn<Self> {
+        ProbeColumn(PhantomData)
     }
 }
 
-impl<T> SelectableExpression<T> for Anything<T> where Self: AppearsOnTable<T> {}
+impl<T> SelectableExpression<T> for ProbeColumn<T> where Self: AppearsOnTable<T> {}
 
-impl<T> Expression for Anything<T> {
+impl<T> Expression for ProbeColumn<T> {
     type SqlType = diesel::sql_types::Integer;
 }
 
-impl<T> ValidGrouping<()> for Anything<T> {
+impl<T> ValidGrouping<()> for ProbeColumn<T> {
     type IsAggregate = is_aggregate::No;
 }
 
-impl<F, B> Clone for Around<F, B> {
+impl<F, B> Clone for ShallowProbe<F, B> {
     fn clone(&self) -> Self {
         Self(PhantomData)
     }
 }
 
-impl<F, B> Clone for Strict<F, B> {
+impl<F, B> Clone for DeepProbe<F, B> {
     fn clone(&self) -> Self {
         Self(PhantomData)
     }

@@ -1,8 +1,7 @@
-//! Which database a query is for.
+//! The traits of [`route`](super::route) for every type of query that Diesel can build.
 //!
-//! [`Routed`] says it of every query that Diesel can build. For most, the type of the query has the type
-//! of its table in a place that can be named. The rest is told apart by `Via`, a parameter that the
-//! compiler fills in: without it, two implementations for all types would be one too many.
+//! Most types of queries have the type of their table as an argument. The others are implemented for all types `Q`
+//! with a bound that only they meet.
 
 use diesel::backend::Backend;
 use diesel::expression::{AppearsOnTable, SqlLiteral, UncheckedBind};
@@ -17,146 +16,45 @@ use diesel::query_dsl::positional_order_dsl::PositionalOrderDsl;
 use diesel::query_source::QuerySource;
 use diesel::sql_types::Untyped;
 
-use super::asks::Asks;
-use super::backend_probe::{Combines, LocksNoPart};
-use super::from_clause::{AllIn, Source};
-use super::source_probe::{Around, Nothing, OpenPredicates, Predicates, Strict};
+use super::backend_probe::{CombinationIn, CombinationWithoutLocks, SelectListIn};
+use super::from_clause::{AllEqual, BoundSource};
+use super::route::{
+    AllTablesIn, BoxedRawSql, ByBoundTo, ByBoxedTarget, ByCombination, ByInsertTarget, ByTable,
+    FindsBind, LocksNothing, RawSql, Routed, WithoutTable,
+};
+use super::source_probe::{
+    DeepProbe, EmptyFromClause, ShallowProbe, UnboxedWhereClause, WhereClauseIn,
+};
 use crate::bind::Bind;
-use crate::query::bound_to::{BoundTo, Told};
-
-/// A query that is for the database `B`.
-///
-/// `Via` is how that is known. It is for the compiler to find.
-#[diagnostic::on_unimplemented(
-    message = "no bind is known for this query: a table in it is not bound to a database, or it is of a type that is not Diesel's own",
-    label = "no bind is known for this query",
-    note = "bind the table: `registry_core::bind_tables!(db = \"..\", backend = ..; path::to::table)`",
-    note = "or say where a query type of your own belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`",
-    note = "or run it unchecked, on the connection of a session: `&mut *session`, or `&mut **session` where `session` is a `&mut Session`"
-)]
-pub trait Routed<B: Bind, Via> {}
-
-/// A query of which every table is in `B`, as far as types can see.
-pub trait Checked<B: Bind, Via> {}
-
-/// A way to know the bind of a query.
-pub trait Way {}
-
-/// How the bind of a query is known: by its tables.
-#[derive(Debug)]
-pub struct ByTable(());
-
-/// How the bind of a query is known: by the table that it inserts into.
-#[derive(Debug)]
-pub struct ByTarget(());
-
-/// How the bind of a query is known: by its table, while its predicates are in a box.
-#[derive(Debug)]
-pub struct ByBoxed(());
-
-/// How the bind of a query is known: by the tables of the queries that it combines.
-#[derive(Debug)]
-pub struct ByParts(());
-
-/// How the bind of a query is known: somebody said so.
-#[derive(Debug)]
-pub struct ByWord(());
-
-/// How the bind of a query is known: by its subqueries alone, or not at all. Any database will do that its
-/// session is one of.
-#[derive(Debug)]
-pub struct Nowhere(());
-
-/// How the bind of a query is known: not at all, as it is text.
-#[derive(Debug)]
-pub struct RawSql(());
-
-/// The same of text with values in a box.
-#[derive(Debug)]
-pub struct BoxedRawSql(());
-
-/// A way to know the bind `B` of the query `Q` from the query alone.
-#[diagnostic::on_unimplemented(
-    message = "this query has no table, so the registry cannot know in which database to run it",
-    label = "there is nothing in this query to find a database by",
-    note = "run it on a session: `registry.session_for::<Model>().await?`",
-    note = "or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`",
-    note = "a `select(..)` of nothing but subqueries is found by their tables, which have to be in one database"
-)]
-pub trait FindsBind<Q, B> {}
-
-/// A way to know the bind of a query that also shows whether it locks its rows for its transaction.
-///
-/// Only the outermost query matters: what a part of it locks is locked as long as that takes.
-#[diagnostic::on_unimplemented(
-    message = "the rows that this query locks are not locked any more when the call returns",
-    label = "the session is returned at the end of this call, and the lock goes with its transaction",
-    note = "take the lock in a unit of work, `registry.transaction(async |work| ..)`, or on a session, in a transaction"
-)]
-pub trait LocksNothing<Via> {}
-
-impl Way for ByTable {}
-impl Way for ByTarget {}
-impl Way for ByBoxed {}
-impl Way for ByParts {}
-impl Way for ByWord {}
-impl Way for Nowhere {}
-impl Way for RawSql {}
-impl Way for BoxedRawSql {}
-
-/// A way to know the bind `B` of a query that is run on a session of `S`: what has no bind of its own is
-/// for the database of the session.
-pub trait TakesFrom<S, B> {}
-
-impl<S, B> TakesFrom<S, B> for ByTable {}
-impl<S, B> TakesFrom<S, B> for ByTarget {}
-impl<S, B> TakesFrom<S, B> for ByBoxed {}
-impl<S, B> TakesFrom<S, B> for ByParts {}
-impl<S, B> TakesFrom<S, B> for ByWord {}
-impl<S> TakesFrom<S, S> for Nowhere {}
-impl<S> TakesFrom<S, S> for RawSql {}
-impl<S> TakesFrom<S, S> for BoxedRawSql {}
-
-#[diagnostic::do_not_recommend]
-impl<Q, B> FindsBind<Q, B> for ByTable {}
-#[diagnostic::do_not_recommend]
-impl<Q, B> FindsBind<Q, B> for ByTarget {}
-#[diagnostic::do_not_recommend]
-impl<Q, B> FindsBind<Q, B> for ByBoxed {}
-#[diagnostic::do_not_recommend]
-impl<Q, B> FindsBind<Q, B> for ByParts {}
-#[diagnostic::do_not_recommend]
-impl<Q, B> FindsBind<Q, B> for ByWord {}
-#[diagnostic::do_not_recommend]
-impl<Q: Asks<B>, B> FindsBind<Q, B> for Nowhere {}
+use crate::query::bound_to::{BoundTo, BoundToQuery};
 
 // SELECT .. FROM
 
 impl<F, S, D, W, O, L, G, H, LC> Routed<F::Bind, ByTable>
     for SelectStatement<FromClause<F>, S, D, W, O, L, G, H, LC>
 where
-    F: QuerySource + Source,
+    F: QuerySource + BoundSource,
 {
 }
 
-impl<F, S, D, W, O, L, G, H, LC, B: Bind> Checked<B, ByTable>
+impl<F, S, D, W, O, L, G, H, LC, B: Bind> AllTablesIn<B, ByTable>
     for SelectStatement<FromClause<F>, S, D, W, O, L, G, H, LC>
 where
-    F: QuerySource + Source<All: AllIn<B>>,
-    W: Predicates<F, B>,
+    F: QuerySource + BoundSource<Binds: AllEqual<B>>,
+    W: WhereClauseIn<F, B>,
 {
 }
 
-// The default is no locking clause: Diesel's type for that cannot be named.
+// Diesel's type for "no locking clause" cannot be named, but it is the default of the last argument.
 impl<F, S, D, W, O, L, G, H> LocksNothing<ByTable> for SelectStatement<F, S, D, W, O, L, G, H> {}
 
-impl<F: QuerySource + Source, ST, DB, GB> Routed<F::Bind, ByTable>
+impl<F: QuerySource + BoundSource, ST, DB, GB> Routed<F::Bind, ByTable>
     for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
 {
 }
 
-/// Its predicates are in a box, which is looked into when it is run.
-impl<F: QuerySource + Source<All: AllIn<B>>, ST, DB, GB, B: Bind> Checked<B, ByTable>
+/// The `WHERE` clause is in a box, and is checked when the query is run.
+impl<F: QuerySource + BoundSource<Binds: AllEqual<B>>, ST, DB, GB, B: Bind> AllTablesIn<B, ByTable>
     for BoxedSelectStatement<'_, ST, FromClause<F>, DB, GB>
 {
 }
@@ -165,124 +63,135 @@ impl<F, ST, DB, GB> LocksNothing<ByTable> for BoxedSelectStatement<'_, ST, F, DB
 
 // INSERT, UPDATE, DELETE
 
-impl<T: QuerySource + Source, U, Op, Ret> Routed<T::Bind, ByTarget>
+impl<T: QuerySource + BoundSource, U, Op, Ret> Routed<T::Bind, ByInsertTarget>
     for InsertStatement<T, U, Op, Ret>
 {
 }
 
-impl<T, U, Op, Ret, B: Bind> Checked<B, ByTarget> for InsertStatement<T, U, Op, Ret> where
-    T: QuerySource + Source<All: AllIn<B>>
+impl<T, U, Op, Ret, B: Bind> AllTablesIn<B, ByInsertTarget> for InsertStatement<T, U, Op, Ret> where
+    T: QuerySource + BoundSource<Binds: AllEqual<B>>
 {
 }
 
-impl<Q> LocksNothing<ByTarget> for Q {}
+impl<Q> LocksNothing<ByInsertTarget> for Q {}
 
-impl<T: QuerySource + Source, W: OpenPredicates<T>, V, Ret> Routed<T::Bind, ByTable>
+// The boxed statements are aliases of these types, with a private type for the `WHERE` clause. `UnboxedWhereClause`
+// excludes them: a query may have one marker only, or the compiler could not choose.
+impl<T: QuerySource + BoundSource, W: UnboxedWhereClause<T>, V, Ret> Routed<T::Bind, ByTable>
     for UpdateStatement<T, W, V, Ret>
 {
 }
 
-impl<T, W, V, Ret, B: Bind> Checked<B, ByTable> for UpdateStatement<T, W, V, Ret>
+impl<T, W, V, Ret, B: Bind> AllTablesIn<B, ByTable> for UpdateStatement<T, W, V, Ret>
 where
-    T: QuerySource + Source<All: AllIn<B>>,
-    W: Predicates<T, B>,
+    T: QuerySource + BoundSource<Binds: AllEqual<B>>,
+    W: WhereClauseIn<T, B>,
 {
 }
 
 impl<T: QuerySource, W, V, Ret> LocksNothing<ByTable> for UpdateStatement<T, W, V, Ret> {}
 
-impl<T: QuerySource + Source, W: OpenPredicates<T>, Ret> Routed<T::Bind, ByTable>
+impl<T: QuerySource + BoundSource, W: UnboxedWhereClause<T>, Ret> Routed<T::Bind, ByTable>
     for DeleteStatement<T, W, Ret>
 {
 }
 
-impl<T, W, Ret, B: Bind> Checked<B, ByTable> for DeleteStatement<T, W, Ret>
+impl<T, W, Ret, B: Bind> AllTablesIn<B, ByTable> for DeleteStatement<T, W, Ret>
 where
-    T: QuerySource + Source<All: AllIn<B>>,
-    W: Predicates<T, B>,
+    T: QuerySource + BoundSource<Binds: AllEqual<B>>,
+    W: WhereClauseIn<T, B>,
 {
 }
 
 impl<T: QuerySource, W, Ret> LocksNothing<ByTable> for DeleteStatement<T, W, Ret> {}
 
-impl<DB, T: QuerySource + Source, V, Ret> Routed<T::Bind, ByBoxed>
+impl<DB, T: QuerySource + BoundSource, V, Ret> Routed<T::Bind, ByBoxedTarget>
     for BoxedUpdateStatement<'_, DB, T, V, Ret>
 {
 }
 
-impl<DB, T: QuerySource + Source, Ret> Routed<T::Bind, ByBoxed>
+impl<DB, T: QuerySource + BoundSource, Ret> Routed<T::Bind, ByBoxedTarget>
     for BoxedDeleteStatement<'_, DB, T, Ret>
 {
 }
 
-/// A target is a table, and the bind of a table is its own.
-impl<Q, B: Bind> Checked<B, ByBoxed> for Q {}
+/// The target is a single table, whose bind is that of the query.
+impl<Q, B: Bind> AllTablesIn<B, ByBoxedTarget> for Q {}
 
-impl<Q> LocksNothing<ByBoxed> for Q {}
+impl<Q> LocksNothing<ByBoxedTarget> for Q {}
 
-// UNION, INTERSECT, EXCEPT: nothing else can be ordered by the position of a column.
+// UNION, INTERSECT, EXCEPT: Diesel's type for them is private. It is recognized by `PositionalOrderDsl`, since no
+// other query can be ordered by the position of a column.
 
-impl<Q: Query + PositionalOrderDsl<u32> + Combines<B>, B: Bind> Routed<B, ByParts> for Q {}
+impl<Q: Query + PositionalOrderDsl<u32> + CombinationIn<B>, B: Bind> Routed<B, ByCombination>
+    for Q
+{
+}
 
-impl<Q, B: Bind> Checked<B, ByParts> for Q {}
+impl<Q, B: Bind> AllTablesIn<B, ByCombination> for Q {}
 
-impl<Q: LocksNoPart> LocksNothing<ByParts> for Q {}
+impl<Q: CombinationWithoutLocks> LocksNothing<ByCombination> for Q {}
 
-// What has no table
+// Queries without a table
 
-impl<S, D, W, O, L, G, H, LC, B: Bind> Routed<B, Nowhere>
+impl<S, D, W, O, L, G, H, LC, B: Bind> Routed<B, WithoutTable>
     for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
 {
 }
 
-/// It may have subqueries.
-impl<S, D, W, O, L, G, H, LC, B: Bind> Checked<B, Nowhere>
+/// What is selected may contain subqueries.
+impl<S, D, W, O, L, G, H, LC, B: Bind> AllTablesIn<B, WithoutTable>
     for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
 where
     S: SelectClauseExpression<NoFromClause>,
-    S::Selection: AppearsOnTable<Around<Nothing, B>> + AppearsOnTable<Strict<Nothing, B>>,
+    S::Selection: AppearsOnTable<ShallowProbe<EmptyFromClause, B>>
+        + AppearsOnTable<DeepProbe<EmptyFromClause, B>>,
 {
 }
 
-impl<ST, DB, GB, B: Bind> Routed<B, Nowhere>
+impl<ST, DB, GB, B: Bind> Routed<B, WithoutTable>
     for BoxedSelectStatement<'_, ST, NoFromClause, DB, GB>
 {
 }
 
-impl<ST, DB, GB, B: Bind> Checked<B, Nowhere>
+impl<ST, DB, GB, B: Bind> AllTablesIn<B, WithoutTable>
     for BoxedSelectStatement<'_, ST, NoFromClause, DB, GB>
 {
 }
 
-impl<ST, T, B: Bind> Routed<B, Nowhere> for SqlLiteral<ST, T> {}
+impl<ST, T, B: Bind> Routed<B, WithoutTable> for SqlLiteral<ST, T> {}
 
-impl<ST, T, B: Bind> Checked<B, Nowhere> for SqlLiteral<ST, T> {}
+impl<ST, T, B: Bind> AllTablesIn<B, WithoutTable> for SqlLiteral<ST, T> {}
 
-impl<Q, V, B: Bind> Routed<B, Nowhere> for UncheckedBind<Q, V> {}
+impl<Q, V, B: Bind> Routed<B, WithoutTable> for UncheckedBind<Q, V> {}
 
-impl<Q, V, B: Bind> Checked<B, Nowhere> for UncheckedBind<Q, V> {}
+impl<Q, V, B: Bind> AllTablesIn<B, WithoutTable> for UncheckedBind<Q, V> {}
 
-impl<Q> LocksNothing<Nowhere> for Q {}
+impl<Q> LocksNothing<WithoutTable> for Q {}
 
-/// `sql_query`, also with values. Diesel can run it by itself, which is not so of what is bound by word.
+#[diagnostic::do_not_recommend]
+impl<Q: SelectListIn<B>, B> FindsBind<Q, B> for WithoutTable {}
+
+/// `sql_query`, also with values. A `sql_query(..).bound_to()` is excluded by Diesel's own `RunQueryDsl`, which it
+/// does not implement.
 impl<Q: Query<SqlType = Untyped> + diesel::RunQueryDsl<()>, B: Bind> Routed<B, RawSql> for Q {}
 
-impl<Q, B: Bind> Checked<B, RawSql> for Q {}
+impl<Q, B: Bind> AllTablesIn<B, RawSql> for Q {}
 
 impl<Q> LocksNothing<RawSql> for Q {}
 
 impl<DB: Backend, Q, B: Bind> Routed<B, BoxedRawSql> for BoxedSqlQuery<'_, DB, Q> {}
 
-impl<Q, B: Bind> Checked<B, BoxedRawSql> for Q {}
+impl<Q, B: Bind> AllTablesIn<B, BoxedRawSql> for Q {}
 
 impl<Q> LocksNothing<BoxedRawSql> for Q {}
 
-// What was told where it belongs: any query at all, looked at when it is run.
+// Queries with `.bound_to::<Model>()`, which can be of any type, and are checked when they are run.
 
-impl<Q, B: Bind> Routed<B, ByWord> for BoundTo<Q, B> {}
+impl<Q, B: Bind> Routed<B, ByBoundTo> for BoundTo<Q, B> {}
 
-impl<Q, B: Bind> Routed<B, ByWord> for Told<Q, B> {}
+impl<Q, B: Bind> Routed<B, ByBoundTo> for BoundToQuery<Q, B> {}
 
-impl<Q, B: Bind> Checked<B, ByWord> for Q {}
+impl<Q, B: Bind> AllTablesIn<B, ByBoundTo> for Q {}
 
-impl<Q> LocksNothing<ByWord> for Q {}
+impl<Q> LocksNothing<ByBoundTo> for Q {}

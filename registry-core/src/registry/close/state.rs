@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::wait::{SessionCounts, add_count};
-use crate::engine::caller::Caller;
+use crate::engine::Caller;
 use crate::latch::Latch;
 use crate::settings::BindKey;
 

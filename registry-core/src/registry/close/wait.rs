@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::report::CloseReport;
 use crate::engine::AnyEngine;
-use crate::engine::caller::STANDSTILL;
+use crate::engine::STANDSTILL;
 use crate::settings::BindKey;
 
 /// The place of a call in the program.
@@ -58,10 +58,10 @@ async fn returned(
     inactivity_limit: Duration,
 ) {
     let mut returned = Arc::clone(engine).all_returned();
-    let mut before = engine.kept_by_caller();
+    let mut before = engine.idle_holdings_of_caller();
     while timeout(inactivity_limit, &mut returned).await.is_err() {
-        let kept = engine.kept_by_caller();
-        let caller_has_all = kept.sessions > 0 && kept.sessions == engine.lent();
+        let kept = engine.idle_holdings_of_caller();
+        let caller_has_all = kept.sessions > 0 && kept.sessions == engine.checkout_count();
         if caller_has_all && kept == before {
             let mut held = held_by_caller.lock().unwrap_or_else(PoisonError::into_inner);
             add_count(&mut held, engine.settings().key, kept.sessions);
@@ -105,7 +105,7 @@ pub(super) fn report_unreturned(
             "not all sessions are waited for: the task that closes has some itself, and would wait for ever"
         );
     }
-    let lent = engines.iter().filter(|engine| engine.lent() > 0);
-    let lent = lent.map(|engine| (engine.settings().key, engine.lent())).collect();
+    let lent = engines.iter().filter(|engine| engine.checkout_count() > 0);
+    let lent = lent.map(|engine| (engine.settings().key, engine.checkout_count())).collect();
     CloseReport { lent, held_by_caller }
 }

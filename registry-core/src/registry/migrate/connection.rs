@@ -22,13 +22,13 @@ impl<C: Backend> MigrationConnection<C> {
         schema: Option<&str>,
     ) -> Result<Option<Self>, AcquireError> {
         if engine.settings().url.is_memory() {
-            let attempt = TypedEngine::try_lend(engine, &Handle::current(), None)?;
-            let checkout = TypedEngine::lend(attempt, Instant::now(), None, None).await?;
+            let attempt = TypedEngine::try_acquire(engine, &Handle::current(), None)?;
+            let checkout = TypedEngine::acquire(attempt, Instant::now(), None, None).await?;
             return Ok(Some(Self::CheckedOut(checkout)));
         }
         let connection = engine.connect_to_migrate(schema).await?;
         // The engine could connect, so an engine that was opened on demand is not one that failed, and is kept.
-        engine.uses().lent();
+        engine.use_count().note_checkout();
         Ok(connection.map(|connection| Self::Dedicated(connection, engine)))
     }
 
@@ -44,7 +44,7 @@ impl<C: Backend> MigrationConnection<C> {
         match self {
             // The connection is dropped, and its end releases the locks that the server keeps for it.
             Self::Dedicated(connection, _engine_use) => work(connection).1,
-            Self::CheckedOut(mut checkout) => checkout.lend_on(work),
+            Self::CheckedOut(mut checkout) => checkout.with_owned_connection(work),
         }
     }
 }

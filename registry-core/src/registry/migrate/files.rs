@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::backend::migrate::MakesRoom;
-use crate::backend::resources::{can_read_files, lacks_files};
+use crate::backend::resource_exhaustion::{can_read_files, lacks_files};
 use crate::cause::DriverError;
 use crate::registry::Registry;
 

@@ -184,12 +184,12 @@ impl TenantBind {
     ) -> Result<EngineIdentity, AcquireError> {
         let key = self.key;
         let settings = bind_defaults
-            .engine_of_tenant(key, answer)
+            .tenant_engine_settings(key, answer)
             .map_err(|source| AcquireError::Settings { key, source })?;
         if settings.tenant_schema.is_some() {
             let message =
                 "a resolver finds databases; a bind with a schema for each tenant has one";
-            let source = SettingsError::of("tenant_schema", message);
+            let source = SettingsError::from_problem("tenant_schema", message);
             return Err(AcquireError::Settings { key, source });
         }
         self.identity(settings, tenant)

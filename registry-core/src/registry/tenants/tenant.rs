@@ -10,7 +10,7 @@ use crate::registry::Registry;
 use crate::registry::acquire::Acquire;
 use crate::registry::migrate::{DieselBackend, MigrateError, MigrateReport};
 use crate::registry::route::Route;
-use crate::settings::{BindKey, TENANT, TenantError, TenantName};
+use crate::settings::{BindKey, TENANT_PLACEHOLDER, TenantError, TenantName};
 
 /// NAMEDATALEN of PostgreSQL, less one: the longest name of a schema, in bytes.
 const LONGEST_SCHEMA: usize = 63;
@@ -166,7 +166,7 @@ impl Tenant {
         key: BindKey,
         template: &str,
     ) -> Result<String, AcquireError> {
-        let schema = template.replace(TENANT, self.name());
+        let schema = template.replace(TENANT_PLACEHOLDER, self.name());
         // PostgreSQL would truncate the name, and what is left could be the name of another tenant's schema.
         if schema.len() > LONGEST_SCHEMA {
             let source =

@@ -1,6 +1,6 @@
 //! What texts leave behind, by tables of texts.
 
-use super::Dialect;
+use super::dialect::Dialect;
 use super::effects::{Effects, SessionEffect, TransactionEffect, effects};
 
 mod diesel;

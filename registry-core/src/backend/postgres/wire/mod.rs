@@ -19,7 +19,8 @@ use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
 use self::frames::{Frames, text};
 use self::rewrite::Rewriter;
-use crate::backend::observed::{ErrorClass, Observed};
+use crate::backend::error_class::ErrorClass;
+use crate::backend::observed::Observed;
 use crate::sql::{self, Dialect, Effects, SessionEffect};
 
 mod frames;
@@ -187,10 +188,10 @@ impl Eavesdropper {
     fn expect(&mut self, batch: Batch) {
         self.expected.push_back(batch);
         if batch.may_end {
-            self.observed.note_ending();
+            self.observed.transaction.note_may_end_sent();
         }
         if batch.has_statement {
-            self.observed.note_sent();
+            self.observed.stream.note_sent();
         }
     }
 
@@ -204,7 +205,7 @@ impl Eavesdropper {
     fn received_message(&mut self, kind: u8, body: &[u8]) {
         match (kind, body) {
             (b'Z', [status, ..]) => {
-                self.observed.note_status(*status);
+                self.observed.transaction.note_status(*status);
                 if *status == b'I' && !self.before.is_empty() {
                     self.compare_parameters();
                 }
@@ -219,7 +220,7 @@ impl Eavesdropper {
             (b'S', body) => {
                 if let Some((name, rest)) = text(body)
                     && let Some((value, _)) = text(rest)
-                    && !self.observed.note_parameter(name, value)
+                    && !self.observed.role.note_parameter(name, value)
                     && self.has_session
                 {
                     let before = self.parameters.insert(name.to_vec(), value.to_vec());
@@ -241,14 +242,14 @@ impl Eavesdropper {
             _ => false,
         };
         if has_ended {
-            self.observed.note_end();
+            self.observed.transaction.note_ended_by_statement();
         }
     }
 
     fn compare_parameters(&mut self) {
         if self.before.drain().any(|(name, before)| self.parameters.get(&name) != Some(&before)) {
             // Whatever the statement was that did it, a setting of the session is another one.
-            self.observed.note_change();
+            self.observed.session.note_change();
         }
     }
 
@@ -256,13 +257,13 @@ impl Eavesdropper {
         // After an error, the rest of a batch is not looked at.
         if !std::mem::take(&mut self.has_failed) && batch.prepares + batch.closes > 0 {
             self.prepared = (self.prepared + batch.prepares).saturating_sub(batch.closes);
-            self.observed.note_prepared(self.prepared);
+            self.observed.session.note_prepared_count(self.prepared);
         }
         if batch.may_end {
-            self.observed.note_ending_answered();
+            self.observed.transaction.note_may_end_answered();
         }
         if batch.has_statement {
-            self.observed.note_answered();
+            self.observed.stream.note_answered();
         }
     }
 
@@ -284,11 +285,13 @@ impl Eavesdropper {
         }
         let class = error.class();
         if class == ErrorClass::Fatal {
-            self.observed.note_farewell(String::from_utf8_lossy(error.message).into_owned());
+            self.observed
+                .errors
+                .note_fatal_message(String::from_utf8_lossy(error.message).into_owned());
         }
-        self.observed.note_error(class);
+        self.observed.errors.note(class);
         if let Ok(message) = std::str::from_utf8(error.message) {
-            self.observed.note_said(message, class);
+            self.observed.errors.remember_text(message, class);
         }
     }
 }
@@ -333,7 +336,7 @@ impl ErrorFields<'_> {
 
 impl Drop for Eavesdropper {
     fn drop(&mut self) {
-        self.observed.note_gone();
+        self.observed.stream.note_gone();
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::{Refusal, Wire};
-use crate::backend::observed::{ErrorClass, Observed, TransactionStatus};
+use crate::backend::error_class::ErrorClass;
+use crate::backend::observed::{Observed, TransactionStatus};
 
 const STARTUP: &[u8] = &[0, 0, 0, 9, 0, 3, 0, 0, 0];
 
@@ -76,18 +77,18 @@ async fn expect(stream: &mut (impl AsyncReadExt + Unpin), expected: &[u8]) {
 #[tokio::test]
 async fn the_server_tells_whether_a_transaction_is_open() {
     let (mut client, mut server, observed) = connected(None).await;
-    assert_eq!(observed.transaction(), TransactionStatus::Idle);
+    assert_eq!(observed.transaction.status(), TransactionStatus::Idle);
     for (status, expected) in [
         (b'T', TransactionStatus::Open),
         (b'E', TransactionStatus::Open),
         (b'I', TransactionStatus::Idle),
     ] {
         send(&mut client, &message(b'Q', &[b"SELECT 1\0"])).await;
-        assert!(observed.is_in_flight());
+        assert!(observed.stream.is_in_flight());
         server.write_all(&ready(status)).await.unwrap();
         expect(&mut client, &ready(status)).await;
-        assert!(!observed.is_in_flight());
-        assert_eq!(observed.transaction(), expected);
+        assert!(!observed.stream.is_in_flight());
+        assert_eq!(observed.transaction.status(), expected);
     }
 }
 
@@ -96,9 +97,9 @@ async fn a_statement_that_is_only_closed_is_not_waited_for() {
     let (mut client, _server, observed) = connected(None).await;
     let close = [message(b'C', &[b"Ss1\0"]), message(b'S', &[])].concat();
     send(&mut client, &close).await;
-    assert!(!observed.is_in_flight());
+    assert!(!observed.stream.is_in_flight());
     send(&mut client, &execute(b"s2")).await;
-    assert!(observed.is_in_flight());
+    assert!(observed.stream.is_in_flight());
 }
 
 #[tokio::test]
@@ -114,11 +115,11 @@ async fn prepared_statements_are_counted_as_the_server_has_them() {
         send(&mut client, &prepare(name, b"SELECT 1")).await;
         let failure = failure.map(|code| error(&[(b'C', code)])).unwrap_or_default();
         answer(&mut client, [failure, ready(b'I')].concat()).await;
-        assert_eq!(observed.prepared(), count);
+        assert_eq!(observed.session.prepared_count(), count);
     }
     send(&mut client, &[message(b'C', &[b"Ss1\0"]), message(b'S', &[])].concat()).await;
     answer(&mut client, ready(b'I')).await;
-    assert_eq!(observed.prepared(), 1);
+    assert_eq!(observed.session.prepared_count(), 1);
 }
 
 #[tokio::test]
@@ -144,15 +145,15 @@ async fn errors_are_told_apart_by_their_codes() {
         let error = error(fields);
         server.write_all(&error).await.unwrap();
         expect(&mut client, &error).await;
-        assert_eq!(observed.last_error(), Some(class), "{fields:?}");
+        assert_eq!(observed.errors.last(), Some(class), "{fields:?}");
     }
-    assert_eq!(observed.farewell().as_deref(), Some("so long"));
+    assert_eq!(observed.errors.fatal_message().as_deref(), Some("so long"));
 }
 
 #[tokio::test]
 async fn the_role_of_the_server_is_its_own_word() {
     let (mut client, mut server, observed) = connected(None).await;
-    assert_eq!(observed.is_read_only_server(), None);
+    assert_eq!(observed.role.is_read_only(), None);
     for (name, value, is_read_only) in [
         ("in_hot_standby", "off", false),
         ("default_transaction_read_only", "on", true),
@@ -162,9 +163,9 @@ async fn the_role_of_the_server_is_its_own_word() {
         let status = message(b'S', &[name.as_bytes(), b"\0", value.as_bytes(), b"\0"]);
         server.write_all(&status).await.unwrap();
         expect(&mut client, &status).await;
-        assert_eq!(observed.is_read_only_server(), Some(is_read_only), "{name} = {value}");
+        assert_eq!(observed.role.is_read_only(), Some(is_read_only), "{name} = {value}");
     }
-    assert!(!observed.is_changed());
+    assert!(!observed.session.is_changed());
     let mut reports = async |zone: &[u8], status: u8| {
         let reported = message(b'S', &[b"TimeZone\0", zone, b"\0"]);
         let all = [reported, ready(status)].concat();
@@ -172,28 +173,28 @@ async fn the_role_of_the_server_is_its_own_word() {
         expect(&mut client, &all).await;
     };
     reports(b"Asia/Tokyo", b'I').await;
-    assert!(observed.is_changed(), "whatever has done it");
-    observed.forget_effects();
+    assert!(observed.session.is_changed(), "whatever has done it");
+    observed.session.forget_effects();
     reports(b"UTC", b'T').await;
     reports(b"Asia/Tokyo", b'I').await;
-    assert!(!observed.is_changed(), "it was gone with the transaction");
+    assert!(!observed.session.is_changed(), "it was gone with the transaction");
     reports(b"UTC", b'T').await;
     reports(b"Asia/Tokyo", b'T').await;
     reports(b"UTC", b'I').await;
-    assert!(observed.is_changed(), "it has outlived the transaction");
+    assert!(observed.session.is_changed(), "it has outlived the transaction");
 }
 
 #[tokio::test]
 async fn what_a_prepared_statement_leaves_behind_counts_each_time() {
     let (mut client, _server, observed) = connected(None).await;
     send(&mut client, &prepare(b"s1", b"SET search_path = other")).await;
-    assert!(observed.is_changed());
-    observed.forget_effects();
+    assert!(observed.session.is_changed());
+    observed.session.forget_effects();
     send(&mut client, &prepare(b"s2", b"SELECT 1")).await;
     send(&mut client, &execute(b"s2")).await;
-    assert!(!observed.is_changed());
+    assert!(!observed.session.is_changed());
     send(&mut client, &execute(b"s1")).await;
-    assert!(observed.is_changed());
+    assert!(observed.session.is_changed());
 }
 
 #[tokio::test]
@@ -202,13 +203,13 @@ async fn waiting_for_an_answer_ends_with_it_or_with_the_stream() {
     send(&mut client, &execute(b"s1")).await;
     let settled = tokio::spawn({
         let observed = Arc::clone(&observed);
-        async move { observed.settled().await }
+        async move { observed.stream.all_answered().await }
     });
     server.write_all(&ready(b'I')).await.unwrap();
     expect(&mut client, &ready(b'I')).await;
     settled.await.unwrap();
     send(&mut client, &execute(b"s1")).await;
-    let settled = tokio::spawn(async move { observed.settled().await });
+    let settled = tokio::spawn(async move { observed.stream.all_answered().await });
     drop(client);
     settled.await.unwrap();
 }
@@ -289,7 +290,7 @@ async fn a_statement_that_needs_a_session_is_answered_here_and_in_its_turn() {
     }
     server.write_all(&ready(b'T')).await.unwrap();
     expect(&mut client, &ready(b'T')).await;
-    assert!(!observed.is_in_flight());
+    assert!(!observed.stream.is_in_flight());
 }
 
 fn completed(tag: &[u8]) -> Vec<u8> {
@@ -303,7 +304,7 @@ async fn a_transaction_that_has_ended_between_two_statuses_is_noticed() {
                       server: &mut DuplexStream,
                       sent: Vec<u8>,
                       tags: &[&[u8]]| {
-        let before = observed.ends().0;
+        let before = observed.transaction.end_counts().0;
         send(client, &sent).await;
         let mut answer: Vec<u8> = tags.iter().flat_map(|tag| completed(tag)).collect();
         answer.extend(ready(b'T'));
@@ -312,7 +313,7 @@ async fn a_transaction_that_has_ended_between_two_statuses_is_noticed() {
             server.write_all(&[*byte]).await.unwrap();
             expect(client, &[*byte]).await;
         }
-        observed.ends().0 - before
+        observed.transaction.end_counts().0 - before
     };
     let query = |text: &[u8]| message(b'Q', &[text, b"\0"]);
     type Case<'a> = (&'a [u8], &'a [&'a [u8]], u32);
@@ -328,7 +329,7 @@ async fn a_transaction_that_has_ended_between_two_statuses_is_noticed() {
     for (text, tags, expected) in cases {
         let seen = ends(&mut client, &mut server, query(text), tags).await;
         assert_eq!(seen, expected, "{}", text.escape_ascii());
-        assert!(!observed.is_ending());
+        assert!(!observed.transaction.may_be_ending());
     }
     // The same of prepared statements, by their names.
     for (name, text, expected) in
@@ -345,10 +346,10 @@ async fn a_transaction_that_has_ended_between_two_statuses_is_noticed() {
 async fn an_end_that_was_sent_and_not_answered_is_known() {
     let (mut client, mut server, observed) = connected(None).await;
     send(&mut client, &message(b'Q', &[b"SELECT 1; COMMIT\0"])).await;
-    assert!(observed.is_ending());
+    assert!(observed.transaction.may_be_ending());
     server.write_all(&ready(b'I')).await.unwrap();
     expect(&mut client, &ready(b'I')).await;
-    assert!(!observed.is_ending());
+    assert!(!observed.transaction.may_be_ending());
     send(&mut client, &message(b'Q', &[b"SELECT 'COMMIT'\0"])).await;
-    assert!(!observed.is_ending());
+    assert!(!observed.transaction.may_be_ending());
 }

@@ -15,7 +15,7 @@ use super::error::{CreateTenantError, DropTenantError};
 use super::operation::TenantOperation;
 use crate::backend::driver::Driver;
 use crate::backend::namespace::LOCK_PAUSE;
-use crate::backend::resources::is_exhausted;
+use crate::backend::resource_exhaustion::is_exhausted;
 use crate::bind::Bind;
 use crate::registry::migrate::{DieselBackend, MigrateReport, run_migrations};
 use crate::settings::url::SqliteFile;

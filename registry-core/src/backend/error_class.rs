@@ -1,0 +1,272 @@
+//! What an error means, also where a caller has nothing in hand but Diesel's error.
+//!
+//! Diesel's error has no code of the database, and `?` turns it into an [`Error`](crate::Error) where no connection is at
+//! hand that could be asked. Two tables of the process answer for it. Each connection keeps entries for its last errors in
+//! them, and an entry is removed when the connection forgets the error.
+//!
+//! - [`diagnosis_of`] finds an error that was returned by a statement. The key is the address of the error's information,
+//!   which stays where it is on the heap however often the error itself is moved.
+//! - [`class_by_text`] finds an error that came among the rows of a statement: those pass everything that could note their
+//!   address. The key is the text of the message, so the answer is given only where all servers mean the same by it.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use diesel::result::{DatabaseErrorKind, Error};
+
+/// What an error of the server means, by its code and not by its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ErrorClass {
+    /// The same statement fails again.
+    Permanent = 1,
+    /// The same statement may succeed a little later: a deadlock, a serialization failure, a lock that was not available
+    /// in time, exhausted resources.
+    Transient,
+    /// The server refuses writes, or the transaction does.
+    ReadOnly,
+    /// A prepared statement no longer fits its table ("cached plan must not change result type").
+    StalePlan,
+    /// A prepared statement is gone from the server.
+    StatementGone,
+    /// The OID by which the client knows a type is no longer one.
+    StaleType,
+    /// The server has ended the connection with it.
+    Fatal,
+}
+
+impl ErrorClass {
+    /// Every class.
+    pub(super) const ALL: [Self; 7] = [
+        Self::Permanent,
+        Self::Transient,
+        Self::ReadOnly,
+        Self::StalePlan,
+        Self::StatementGone,
+        Self::StaleType,
+        Self::Fatal,
+    ];
+
+    /// Its bit in a set of classes.
+    pub(super) fn bit(self) -> u8 {
+        1 << (self as u8 - 1)
+    }
+
+    /// Whether the same statement may succeed a little later, or on another connection.
+    pub(crate) fn is_transient(self) -> bool {
+        self != Self::Permanent
+    }
+}
+
+/// What an error means, once that is known: MySQL is asked for the code after the error has been returned.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Diagnosis(Arc<OnceLock<ErrorClass>>);
+
+impl Diagnosis {
+    pub(crate) fn class(&self) -> Option<ErrorClass> {
+        self.0.get().copied()
+    }
+
+    pub(crate) fn set(&self, class: ErrorClass) {
+        // The first answer stays: it was known closer to the error.
+        let _ = self.0.set(class);
+    }
+}
+
+/// An error of a database, by the address of its information and the hash of its message. Another error at the same
+/// address, once this one is gone, has another message; one with the same message means the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ErrorIdentity {
+    address: usize,
+    text_hash: u64,
+}
+
+impl ErrorIdentity {
+    /// `None` if it is no error of a database.
+    fn of(error: &Error) -> Option<Self> {
+        let Error::DatabaseError(_, information) = error else { return None };
+        let address = std::ptr::from_ref(&**information).cast::<()>().addr();
+        Some(Self { address, text_hash: hash(information.message()) })
+    }
+}
+
+/// The last errors that statements have returned, by address.
+static LAST_ERRORS: Mutex<BTreeMap<usize, (u64, Diagnosis)>> = Mutex::new(BTreeMap::new());
+
+fn last_errors() -> MutexGuard<'static, BTreeMap<usize, (u64, Diagnosis)>> {
+    LAST_ERRORS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One of the last errors of a connection. Dropping it removes its entry.
+#[derive(Debug)]
+pub(crate) struct LastError {
+    identity: ErrorIdentity,
+    diagnosis: Diagnosis,
+}
+
+impl LastError {
+    pub(crate) fn new(error: &Error) -> Option<Self> {
+        let identity = ErrorIdentity::of(error)?;
+        let diagnosis = Diagnosis::default();
+        last_errors().insert(identity.address, (identity.text_hash, diagnosis.clone()));
+        Some(Self { identity, diagnosis })
+    }
+
+    /// Whether it is `error`.
+    pub(crate) fn is(&self, error: &Error) -> bool {
+        ErrorIdentity::of(error) == Some(self.identity)
+    }
+
+    pub(crate) fn diagnosis(&self) -> &Diagnosis {
+        &self.diagnosis
+    }
+}
+
+impl Drop for LastError {
+    fn drop(&mut self) {
+        let mut last_errors = last_errors();
+        // A newer error may have the address by now.
+        let is_own = |(_, other): &(u64, Diagnosis)| Arc::ptr_eq(&other.0, &self.diagnosis.0);
+        if last_errors.get(&self.identity.address).is_some_and(is_own) {
+            last_errors.remove(&self.identity.address);
+        }
+    }
+}
+
+/// What is known, or is going to be, of an error that is one of the last of a connection.
+pub(crate) fn diagnosis_of(error: &Error) -> Option<Diagnosis> {
+    let ErrorIdentity { address, text_hash } = ErrorIdentity::of(error)?;
+    let last_errors = last_errors();
+    last_errors
+        .get(&address)
+        .filter(|(other, _)| *other == text_hash)
+        .map(|(_, found)| found.clone())
+}
+
+/// What the last errors mean that servers have sent, by the hash of their text.
+static CLASSES_BY_TEXT: Mutex<BTreeMap<u64, Vec<(usize, ErrorClass)>>> =
+    Mutex::new(BTreeMap::new());
+
+fn classes_by_text() -> MutexGuard<'static, BTreeMap<u64, Vec<(usize, ErrorClass)>>> {
+    CLASSES_BY_TEXT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The text of one of the last errors that a server has sent on a connection. Dropping it removes its entry.
+#[derive(Debug)]
+pub(crate) struct RememberedText {
+    text_hash: u64,
+    number: usize,
+}
+
+fn hash(message: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    message.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl RememberedText {
+    pub(crate) fn new(message: &str, class: ErrorClass) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+        let (text_hash, number) = (hash(message), COUNT.fetch_add(1, Ordering::Relaxed));
+        classes_by_text().entry(text_hash).or_default().push((number, class));
+        Self { text_hash, number }
+    }
+}
+
+impl Drop for RememberedText {
+    fn drop(&mut self) {
+        let mut classes = classes_by_text();
+        if let Some(all) = classes.get_mut(&self.text_hash) {
+            all.retain(|(number, _)| *number != self.number);
+            if all.is_empty() {
+                classes.remove(&self.text_hash);
+            }
+        }
+    }
+}
+
+/// What an error means by the codes with which servers have last sent its text, if they agree.
+pub(crate) fn class_by_text(error: &Error) -> Option<ErrorClass> {
+    // Every other kind says by itself what the error is.
+    let Error::DatabaseError(DatabaseErrorKind::Unknown, information) = error else { return None };
+    let classes = classes_by_text();
+    let all = classes.get(&hash(information.message()))?;
+    let (_, class) = all.first()?;
+    all.iter().all(|(_, other)| other == class).then_some(*class)
+}
+
+/// Whether what failed with `error` may succeed a little later.
+pub(crate) fn is_transient(class: Option<ErrorClass>, error: &Error) -> bool {
+    use DatabaseErrorKind::{ClosedConnection, SerializationFailure, UnableToSendCommand};
+
+    let class = class.or_else(|| diagnosis_of(error)?.class()).or_else(|| class_by_text(error));
+    match (class, error) {
+        (Some(class), _) => class.is_transient(),
+        (
+            None,
+            Error::DatabaseError(ClosedConnection | SerializationFailure | UnableToSendCommand, _),
+        ) => true,
+        // SQLITE_BUSY and SQLITE_LOCKED. Diesel does not pass on their codes, and SQLite never translates its texts.
+        (None, Error::DatabaseError(DatabaseErrorKind::Unknown, information)) => {
+            let message = information.message();
+            message == "database is locked" || message.starts_with("database table is locked")
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> Error {
+        Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(text.to_owned()))
+    }
+
+    #[test]
+    fn an_error_is_found_wherever_it_was_moved() {
+        let error = error("deadlock detected");
+        let last = LastError::new(&error).expect("one of a database");
+        let moved = Box::new(error);
+        assert!(last.is(&moved));
+        let found = diagnosis_of(&moved).expect("it is the last one");
+        assert_eq!(found.class(), None, "nobody has asked yet");
+        last.diagnosis().set(ErrorClass::Transient);
+        assert_eq!(found.class(), Some(ErrorClass::Transient));
+        drop(last);
+        assert!(diagnosis_of(&moved).is_none());
+        assert_eq!(
+            found.class(),
+            Some(ErrorClass::Transient),
+            "it stays for those who have found it"
+        );
+    }
+
+    #[test]
+    fn a_text_means_what_all_servers_mean_by_it() {
+        let error = error("canceling statement due to this test");
+        assert_eq!(class_by_text(&error), None);
+        let one =
+            RememberedText::new("canceling statement due to this test", ErrorClass::Transient);
+        let _same =
+            RememberedText::new("canceling statement due to this test", ErrorClass::Transient);
+        assert_eq!(class_by_text(&error), Some(ErrorClass::Transient));
+        let other =
+            RememberedText::new("canceling statement due to this test", ErrorClass::Permanent);
+        assert_eq!(class_by_text(&error), None);
+        drop(other);
+        drop(one);
+        assert_eq!(class_by_text(&error), Some(ErrorClass::Transient));
+    }
+
+    #[test]
+    fn another_error_is_not_taken_for_it() {
+        let (one, other) = (error("deadlock detected"), error("deadlock detected"));
+        let _last = LastError::new(&one).expect("one of a database");
+        assert!(diagnosis_of(&other).is_none());
+        assert!(diagnosis_of(&Error::NotFound).is_none());
+    }
+}

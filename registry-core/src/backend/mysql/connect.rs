@@ -1,0 +1,133 @@
+//! Reaching a server: which address of its name, and with TLS or without.
+
+use std::io;
+use std::net::IpAddr;
+
+use mysql_async::{Conn, Error, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
+use tokio::time::timeout_at;
+
+use super::classify;
+use crate::backend::ConnectError;
+use crate::backend::driver::ConnectContext;
+use crate::backend::host_failover::{more_telling, share, silent};
+use crate::backend::observed::Observed;
+#[cfg(feature = "rustls")]
+use crate::cause::Chain;
+use crate::settings::DatabaseUrl;
+#[cfg(feature = "rustls")]
+use crate::settings::url::tls::{TlsMode, TlsSettings};
+
+/// Tries each address of the host until one lets us in.
+///
+/// Each has its share of the time that is left, the handshake included, so one that accepts and says nothing
+/// takes its share and no more. One that has just failed is tried last. The driver would try them all within one
+/// limit, and would wait for the first that accepts.
+pub(super) async fn connect(
+    builder: OptsBuilder,
+    url: &DatabaseUrl,
+    ConnectContext { hosts, deadline }: ConnectContext<'_>,
+    observed: &Observed,
+) -> Result<Conn, ConnectError> {
+    let opts = Opts::from(builder.clone());
+    if opts.socket().is_some() {
+        return try_address(builder, url).await;
+    }
+    let (host, port) = (opts.ip_or_hostname(), opts.tcp_port());
+    let place = |address: &IpAddr| format!("{address}:{port}");
+    let resolved = timeout_at(deadline, addresses(host, port)).await;
+    let mut addresses = resolved.map_err(|_| silent())??;
+    hosts.failed_last(&mut addresses, place);
+    let number = addresses.len();
+    let mut failure = None;
+    for (at, address) in addresses.into_iter().enumerate() {
+        let builder = builder.clone().resolved_ips(Some([address]));
+        let tried = timeout_at(share(deadline, number - at), try_address(builder, url)).await;
+        match tried.unwrap_or_else(|_| Err(silent())) {
+            Ok(conn) => {
+                hosts.reached(&place(&address));
+                observed.stream.note_host(place(&address));
+                return Ok(conn);
+            }
+            // Each would be told the same password.
+            Err(error @ ConnectError::Authentication(_)) => return Err(error),
+            Err(error) => {
+                hosts.failed(place(&address));
+                failure = Some(more_telling(failure, error));
+            }
+        }
+    }
+    Err(failure.unwrap_or_else(silent))
+}
+
+async fn addresses(host: &str, port: u16) -> Result<Vec<IpAddr>, ConnectError> {
+    // The driver leaves the brackets of an IPv6 address where they are.
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = host.parse() {
+        return Ok(vec![address]);
+    }
+    let found = tokio::net::lookup_host((host, port)).await;
+    let found = found.map_err(|error| ConnectError::Unreachable(error.into()))?;
+    let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    addresses.dedup();
+    if addresses.is_empty() {
+        let error = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+        return Err(ConnectError::Unreachable(error.into()));
+    }
+    Ok(addresses)
+}
+
+#[cfg(not(feature = "rustls"))]
+async fn try_address(builder: OptsBuilder, _: &DatabaseUrl) -> Result<Conn, ConnectError> {
+    open(builder).await.map_err(classify)
+}
+
+/// Connects in the order of MySQL's `ssl-mode`.
+#[cfg(feature = "rustls")]
+async fn try_address(builder: OptsBuilder, url: &DatabaseUrl) -> Result<Conn, ConnectError> {
+    use crate::backend::tls::mysql::name_in_certificate;
+
+    let plain = builder.clone().ssl_opts(None);
+    let opts = Opts::from(builder.clone());
+    let Some(tls) = url.tls().filter(|tls| tls.mode > TlsMode::Disable && opts.socket().is_none())
+    else {
+        return open(plain).await.map_err(classify);
+    };
+    match encrypted(&builder, tls, opts.ip_or_hostname()).await {
+        Err(ConnectError::Tls(cause)) if tls.mode == TlsMode::Prefer => {
+            tracing::debug!(
+                target: "registry",
+                %url,
+                cause = %Chain(&*cause),
+                "plaintext: TLS cannot be had"
+            );
+            open(plain).await.map_err(classify)
+        }
+        Err(ConnectError::Tls(cause)) if tls.mode == TlsMode::VerifyCa => {
+            match name_in_certificate(&*cause) {
+                Some(name) => encrypted(&builder, tls, &name).await,
+                None => Err(ConnectError::Tls(cause)),
+            }
+        }
+        done => done,
+    }
+}
+
+/// `name` is the one that the certificate is to be for, where that is verified.
+#[cfg(feature = "rustls")]
+async fn encrypted(
+    builder: &OptsBuilder,
+    tls: &TlsSettings,
+    name: &str,
+) -> Result<Conn, ConnectError> {
+    let ssl = crate::backend::tls::mysql::ssl_opts(tls, name).await?;
+    open(builder.clone().ssl_opts(ssl)).await.map_err(classify)
+}
+
+/// Opens a connection that says good-bye (`COM_QUIT`) when it is dropped: mysql_async 0.36 means to do so for each, but
+/// takes it for disconnected by then. One that comes back to a pool which keeps none is closed as it should be, so
+/// each connection is given a pool for itself.
+async fn open(opts: OptsBuilder) -> Result<Conn, Error> {
+    let keeps_none = PoolConstraints::new(0, 1).unwrap_or_default();
+    let pool_opts = PoolOpts::default().with_constraints(keeps_none).with_reset_connection(false);
+    Pool::new(opts.pool_opts(pool_opts)).get_conn().await
+}

@@ -1,0 +1,38 @@
+//! Whether the server accepts writes, by what it reports of itself.
+
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// What the server has reported of its role.
+#[derive(Debug, Default)]
+pub(crate) struct ServerRole(AtomicU8);
+
+const REPORTED: u8 = 1;
+#[cfg(feature = "postgres")]
+const IN_HOT_STANDBY: u8 = 2;
+#[cfg(feature = "postgres")]
+const READ_ONLY_BY_DEFAULT: u8 = 4;
+
+impl ServerRole {
+    /// Whether the server refuses writes. `None` if it has not reported that: PostgreSQL does from version 14 on.
+    pub(crate) fn is_read_only(&self) -> Option<bool> {
+        let role = self.0.load(Relaxed);
+        (role & REPORTED != 0).then_some(role & !REPORTED != 0)
+    }
+
+    /// Notes that the server reports the value of a parameter (`ParameterStatus`). True if it is one of its role.
+    #[cfg(feature = "postgres")]
+    pub(in crate::backend) fn note_parameter(&self, name: &[u8], value: &[u8]) -> bool {
+        let flag = match name {
+            b"in_hot_standby" => IN_HOT_STANDBY,
+            b"default_transaction_read_only" => READ_ONLY_BY_DEFAULT,
+            _ => return false,
+        };
+        self.0.fetch_or(REPORTED, Relaxed);
+        if value == b"on" {
+            self.0.fetch_or(flag, Relaxed);
+        } else {
+            self.0.fetch_and(!flag, Relaxed);
+        }
+        true
+    }
+}

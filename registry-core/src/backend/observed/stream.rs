@@ -1,0 +1,109 @@
+//! The life of a stream: what is in flight on it, whether it is gone, and whom it leads to.
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use tokio::sync::Notify;
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use super::Observed;
+use crate::latch::Latch;
+
+/// The stream of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct ObservedStream {
+    /// Statements that were sent and whose end the server has not reported.
+    in_flight: AtomicU32,
+    /// Wakes [`ObservedStream::all_answered`].
+    answered: Notify,
+    is_gone: AtomicBool,
+    /// Whether there is a [`TerminationGuard`].
+    has_termination_guard: AtomicBool,
+    terminated: Latch,
+    host: OnceLock<String>,
+}
+
+/// Kept with a stream until the server was sent `Terminate` or `COM_QUIT`, and the stream is closed. Dropping it reports
+/// that.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+#[derive(Debug)]
+pub(in crate::backend) struct TerminationGuard(Arc<Observed>);
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+impl TerminationGuard {
+    pub(in crate::backend) fn new(observed: &Arc<Observed>) -> Self {
+        observed.stream.has_termination_guard.store(true, Ordering::Relaxed);
+        Self(Arc::clone(observed))
+    }
+}
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+impl Drop for TerminationGuard {
+    fn drop(&mut self) {
+        self.0.stream.terminated.set();
+    }
+}
+
+impl ObservedStream {
+    /// Whether the server has not yet reported the end of a statement. False where no stream is read.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    /// Waits until the server has reported the end of each statement that was sent, or the stream is gone.
+    pub(crate) async fn all_answered(&self) {
+        loop {
+            let answered = self.answered.notified();
+            tokio::pin!(answered);
+            // Registered before the check, so that an answer in between is not missed.
+            answered.as_mut().enable();
+            if !self.is_in_flight() || self.is_gone() {
+                return;
+            }
+            answered.await;
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(in crate::backend) fn note_sent(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(in crate::backend) fn note_answered(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.answered.notify_waiters();
+    }
+
+    /// Whether the stream is gone. False where it is not read.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Acquire)
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(in crate::backend) fn note_gone(&self) {
+        self.is_gone.store(true, Ordering::Release);
+        self.answered.notify_waiters();
+    }
+
+    /// Waits until the server was told of the end of the session and the stream is closed. Returns at once where nothing
+    /// reports that.
+    pub(crate) async fn terminated(&self) {
+        if self.has_termination_guard.load(Ordering::Relaxed) {
+            self.terminated.wait().await;
+        }
+    }
+
+    /// The host that it is connected to, by the name under which failed hosts are remembered.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.host.get().map(String::as_str)
+    }
+
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(in crate::backend) fn note_host(&self, host: String) {
+        // A connection is opened once.
+        let _ = self.host.set(host);
+    }
+}

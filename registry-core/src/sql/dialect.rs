@@ -1,0 +1,25 @@
+//! Whose SQL a text is.
+
+use crate::settings::BackendKind;
+
+/// Whose SQL a text is: the lexical rules and the statements differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL and MariaDB, whatever the server's `sql_mode`.
+    Mysql,
+    /// SQLite.
+    Sqlite,
+}
+
+impl Dialect {
+    /// The dialect of a kind of database.
+    pub(crate) const fn of(kind: BackendKind) -> Self {
+        match kind {
+            BackendKind::Postgres => Self::Postgres,
+            BackendKind::Mysql => Self::Mysql,
+            BackendKind::Sqlite => Self::Sqlite,
+        }
+    }
+}

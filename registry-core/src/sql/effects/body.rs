@@ -1,0 +1,149 @@
+//! What stands around a token of a statement, without which a name before a parenthesis cannot be told from the
+//! call of a function.
+
+use super::grammar;
+use crate::sql::dialect::Dialect;
+use crate::sql::keyword::{self as word, Keyword};
+use crate::sql::lexer::{Kind, Token};
+
+/// The part of a statement that is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// A query or a change of rows.
+    Query,
+    /// The definition of something, in which names stand where a query has functions.
+    Definition,
+    Copy,
+}
+
+/// A token that has been passed, and what it is as a keyword.
+#[derive(Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) token: Token,
+    pub(super) keyword: Keyword,
+}
+
+impl Seen {
+    pub(super) fn is(self, kind: Kind) -> bool {
+        self.token.kind == kind
+    }
+}
+
+/// What is known of the statement around a token.
+pub(super) struct Body {
+    /// The token in front of the last name, and of what qualifies it.
+    pub(super) before: Seen,
+    /// The last name's qualifier, if it has exactly one.
+    pub(super) qualifier: Option<Keyword>,
+    /// How many parts the last name has, less one.
+    pub(super) dots: u32,
+    pub(super) depth: u32,
+    /// For each depth, whether names of common table expressions follow a comma there.
+    pub(super) is_with: u64,
+    /// For each depth, whether it is that of `DISTINCT ON (..)`, behind which an expression comes.
+    pub(super) is_distinct_on: u64,
+}
+
+impl Body {
+    pub(super) fn new(first: Seen) -> Self {
+        let is_with = u64::from(first.keyword == word::WITH);
+        Self { before: first, qualifier: None, dots: 0, depth: 0, is_with, is_distinct_on: 0 }
+    }
+
+    pub(super) fn bit(&self) -> u64 {
+        1_u64.checked_shl(self.depth).unwrap_or(0)
+    }
+
+    pub(super) fn is_qualified(&self) -> bool {
+        self.dots > 0
+    }
+
+    /// Takes note of a word. True if a query begins with it, in which names no longer stand where
+    /// functions do.
+    pub(super) fn word(&mut self, mode: Mode, prev: Seen, keyword: Keyword) -> bool {
+        match keyword {
+            word::WITH if prev.is(Kind::Open) || prev.keyword == word::AS => {
+                self.is_with |= self.bit();
+                false
+            }
+            word::SELECT | word::VALUES => {
+                self.is_with &= !self.bit();
+                mode == Mode::Definition
+            }
+            word::INSERT
+            | word::UPDATE
+            | word::DELETE
+            | word::MERGE
+            | word::REPLACE
+            | word::TABLE => {
+                self.is_with &= !self.bit();
+                mode == Mode::Definition && prev.is(Kind::Open)
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn open(&mut self, prev: Seen) {
+        if prev.is(Kind::Close) {
+            // `WITH t AS (..) (SELECT ..)`
+            self.is_with &= !self.bit();
+        }
+        let is_distinct_on = prev.keyword == word::ON && self.before.keyword == word::DISTINCT;
+        self.depth += 1;
+        self.is_with &= !self.bit();
+        if is_distinct_on {
+            self.is_distinct_on |= self.bit();
+        } else {
+            self.is_distinct_on &= !self.bit();
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.is_with &= !self.bit();
+    }
+
+    /// The token that was passed last, once `seen` was.
+    pub(super) fn advance(&mut self, prev: Seen, mut seen: Seen) -> Seen {
+        match seen.token.kind {
+            Kind::Dot => {
+                self.dots += 1;
+                self.qualifier = (self.dots == 1 && prev.is(Kind::Word)).then_some(prev.keyword);
+            }
+            _ if prev.is(Kind::Dot) => {}
+            Kind::Close => {
+                if self.depth >= u64::BITS || self.is_distinct_on & self.bit() != 0 {
+                    // Not the end of an operand, or nobody knows.
+                    seen.token.kind = Kind::Operator;
+                }
+                self.depth = self.depth.saturating_sub(1);
+                (self.before, self.dots, self.qualifier) = (prev, 0, None);
+            }
+            _ => (self.before, self.dots, self.qualifier) = (prev, 0, None),
+        }
+        seen
+    }
+
+    /// Whether the last name is not that of a function, by what stands before it.
+    pub(super) fn names_follow(&self, mode: Mode, dialect: Dialect) -> bool {
+        match self.before.token.kind {
+            Kind::Word => grammar::precedes_name(
+                self.before.keyword,
+                dialect,
+                mode == Mode::Definition,
+                mode == Mode::Copy && self.depth == 0,
+            ),
+            // `FROM (VALUES (1)) t (a)`
+            Kind::Close => !self.is_qualified(),
+            Kind::Comma => self.is_with & self.bit() != 0,
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_behind_operand(&self, dialect: Dialect) -> bool {
+        match self.before.token.kind {
+            Kind::Quoted | Kind::Text | Kind::Number | Kind::Parameter | Kind::Close => true,
+            Kind::Word => !grammar::is_reserved(dialect, self.before.keyword),
+            _ => false,
+        }
+    }
+}
