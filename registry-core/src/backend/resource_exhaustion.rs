@@ -8,7 +8,7 @@ use std::{
 };
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-use crate::backend::ConnectError;
+use crate::backend::error::ConnectError;
 use crate::cause::DriverError;
 
 /// Whether the operating system refused for want of files, memory or buffers: it may have some again
@@ -79,7 +79,7 @@ pub(super) fn files_were_short() -> bool {
 
 /// A server that was not reached, for that reason.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) fn not_reached(error: DriverError) -> ConnectError {
+pub(super) fn unreachable_error(error: DriverError) -> ConnectError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
     while let Some(error_now) = cause {
         if error_now.downcast_ref::<io::Error>().is_some_and(is_exhausted) {
@@ -107,8 +107,8 @@ mod tests {
     #[cfg(all(unix, any(feature = "mysql", feature = "postgres")))]
     fn a_server_is_not_reached_for_want_of_sockets() {
         let error = io::Error::from_raw_os_error(24);
-        assert!(matches!(not_reached(error.into()), ConnectError::Resources(_)));
+        assert!(matches!(unreachable_error(error.into()), ConnectError::Resources(_)));
         let error = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert!(matches!(not_reached(error.into()), ConnectError::Unreachable(_)));
+        assert!(matches!(unreachable_error(error.into()), ConnectError::Unreachable(_)));
     }
 }

@@ -16,9 +16,8 @@ use super::statements::run_on_connect;
 use super::stats::For;
 use super::typed::TypedEngine;
 use super::watch::{Judge, Watch, Watcher};
-use crate::backend::driver::{ConnectContext, OpenedConnection};
 use crate::backend::observed::Observed;
-use crate::backend::{Backend, ConnectError};
+use crate::backend::{Backend, ConnectContext, ConnectError, OpenedConnection};
 use crate::engine::AcquireError;
 use crate::engine::caller::Caller;
 use crate::panicked::caught;
@@ -115,7 +114,7 @@ impl<C: Backend> TypedEngine<C> {
                 return connection.batch_execute(CHECK).await.is_ok();
             }
             // Another one of the engine was refused a write. The answer tells that it is alive as well.
-            let takes_writes = connection.takes_writes().await.is_ok_and(|takes| takes);
+            let takes_writes = connection.accepts_writes().await.is_ok_and(|takes| takes);
             if takes_writes {
                 watch.role_is_known();
             }
@@ -286,10 +285,10 @@ impl<C: Backend> TypedEngine<C> {
                 }
                 None => url,
             };
-            let reach = ConnectContext { hosts: &self.doubts.hosts, deadline };
+            let reach = ConnectContext { failed_hosts: &self.doubts.hosts, deadline };
             let mut opened = C::open(url, options, reach).await?;
             run_on_connect(&mut opened.connection, &options.on_connect).await?;
-            let begins = opened.connection.begins_by_itself().await;
+            let begins = opened.connection.is_autocommit_off().await;
             let begins = begins.map_err(|error| setup_error::<C>("SELECT @@autocommit", error))?;
             opened.observed.transaction.note_autocommit_off(begins);
             if !options.statement_cache {
@@ -383,7 +382,7 @@ impl<C: Backend> TypedEngine<C> {
 
 /// Whether there may be rows in the way that the last borrower has not read.
 fn may_have_rows<C: Backend>(watch: &Watch) -> bool {
-    C::LEAVES_ROWS && !watch.observed.reads_stream() && watch.may_have_rows()
+    C::LEAVES_UNREAD_ROWS && !watch.observed.reads_stream() && watch.may_have_rows()
 }
 
 /// For how long an answer is waited for that comes behind rows which nobody may have read: opening another

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backend::host_failover::Hosts;
+use crate::backend::host_failover::FailedHosts;
 
 /// For how long a server may go on counting a connection that was closed.
 const LINGER: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ pub(super) struct Doubts {
     /// A server that took writes takes none.
     pub(super) roles: AtomicU32,
     /// The hosts that have failed.
-    pub(super) hosts: Hosts,
+    pub(super) hosts: FailedHosts,
     /// When a connection was closed last.
     closed: Mutex<Option<Instant>>,
 }

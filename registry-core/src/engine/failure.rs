@@ -58,7 +58,7 @@ impl<C: Backend> Checkout<C> {
             return Some(class);
         }
         let left = self.left();
-        let asked = timeout(limit, self.connection_mut().ask_error()).await;
+        let asked = timeout(limit, self.connection_mut().diagnose_last_error()).await;
         // The question was not the borrower's.
         self.restore(left);
         let class = asked.ok().flatten().map(|(class, _)| class);

@@ -18,8 +18,7 @@ use super::checkout::{Checkout, Held};
 use super::connect::{CHECK, setup_error};
 use super::pool::Lease;
 use super::typed::TypedEngine;
-use crate::backend::driver::depth;
-use crate::backend::{Backend, ConnectError};
+use crate::backend::{Backend, ConnectError, transaction_depth};
 use crate::engine::AcquireError;
 use crate::engine::caller::unless_waiting_for_itself;
 use crate::settings::BindKey;
@@ -116,7 +115,7 @@ impl<C: Backend> TypedEngine<C> {
             return Err(AcquireError::IsolationLost { key });
         };
         let status = C::TransactionManager::transaction_manager_status_mut(connection);
-        let was_begun = !matches!(depth(status), Ok(0));
+        let was_begun = !matches!(transaction_depth(status), Ok(0));
         let limit = self.settings.options.connect_timeout.min(left);
         match timeout(limit, settle(connection)).await {
             Ok(Ok(())) => {}
@@ -154,7 +153,8 @@ async fn apart<T: Send + 'static>(
 
 /// Ends what the last borrower has left, and begins a savepoint for the next.
 async fn settle<C: Backend>(connection: &mut C) -> QueryResult<()> {
-    let depth = depth(C::TransactionManager::transaction_manager_status_mut(connection))?;
+    let depth =
+        transaction_depth(C::TransactionManager::transaction_manager_status_mut(connection))?;
     if depth == 0 {
         C::TransactionManager::begin_transaction(connection).await?;
     }

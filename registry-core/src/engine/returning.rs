@@ -173,7 +173,7 @@ async fn dismiss<C: Backend>(mut held: Held<C>) {
     engine.stats.closed(Closed::Changed);
     let Some(lease) = held.lease_mut() else { return };
     engine.watch_cleaning(lease);
-    if let (Some(release), Some(connection)) = (C::RELEASE, lease.connection_mut()) {
+    if let (Some(release), Some(connection)) = (C::RELEASE_LOCKS, lease.connection_mut()) {
         let limit = engine.settings.options.check_timeout;
         let _ = timeout(limit, connection.batch_execute(release)).await;
     }
@@ -255,7 +255,7 @@ async fn clean<C: Backend>(mut held: Held<C>, cleaning: Cleaning) {
                 return false;
             }
         }
-        if cleaning.asks_role && !connection.takes_writes().await.is_ok_and(|takes| takes) {
+        if cleaning.asks_role && !connection.accepts_writes().await.is_ok_and(|takes| takes) {
             watch.note_read_only_server();
             return false;
         }

@@ -20,8 +20,9 @@ impl OpenRows {
     /// Those of the next statement.
     pub(crate) fn of<C: Backend>(checkout: Option<&mut Checkout<C>>) -> Self {
         // A stream that is read shows by itself what is to come, and also when it has come after all.
-        let is_noticed =
-            |watch: &&std::sync::Arc<Watch>| C::LEAVES_ROWS && !watch.observed.reads_stream();
+        let is_noticed = |watch: &&std::sync::Arc<Watch>| {
+            C::LEAVES_UNREAD_ROWS && !watch.observed.reads_stream()
+        };
         let watch = checkout.as_ref().and_then(|checkout| checkout.watch()).filter(is_noticed);
         Self { watch: watch.map(std::sync::Arc::downgrade).unwrap_or_default(), is_open: false }
     }

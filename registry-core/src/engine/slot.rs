@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::{self, Handle};
 
 use super::watch::Watch;
-use crate::backend::driver::Canceller;
+use crate::backend::Canceller;
 
 /// A connection that was opened, and is watched.
 pub(super) struct Connected<C> {

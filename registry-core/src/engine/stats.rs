@@ -12,7 +12,6 @@ use tracing::Span;
 
 use super::meters::{self, Closed, Meters, Timer};
 use crate::backend::ConnectError;
-use crate::backend::driver::without_values;
 use crate::cause::Chain;
 use crate::engine::AcquireError;
 use crate::settings::{BindKey, EngineSettings};
@@ -215,9 +214,8 @@ pub(crate) fn beside_work(bind: &str, place: &std::panic::Location<'_>) {
     );
 }
 
-/// Reports a query that took `elapsed`. `text` is as Diesel shows it.
-pub(super) fn slow_query(bind: BindKey, tenant: Option<&str>, text: &str, elapsed: Duration) {
-    let sql = without_values(text);
+/// Reports a query that took `elapsed`.
+pub(super) fn slow_query(bind: BindKey, tenant: Option<&str>, sql: &str, elapsed: Duration) {
     let elapsed = elapsed.as_secs_f64();
     tracing::warn!(target: TARGET, %bind, tenant, elapsed, sql, "slow query");
 }

@@ -62,7 +62,7 @@ impl<C: Backend> Checkout<C> {
 
     /// The statement that marks a transaction, where that is needed.
     pub(crate) fn mark(&self) -> Option<&'static str> {
-        C::MARK.filter(|_| !self.tells_of_ends())
+        C::TRANSACTION_MARK.filter(|_| !self.tells_of_ends())
     }
 
     /// Begins to look after a transaction that was just begun, and marked.
@@ -192,7 +192,7 @@ impl<C: Backend> Checkout<C> {
         // Where there is no answer, it may have ended.
         if !is_marked.unwrap_or(!all.has(TransactionDoubts::ENDED)) {
             standing.over = Some(how(all));
-        } else if keeps_savepoints && C::MARK_IS_SAVEPOINT {
+        } else if keeps_savepoints && C::TRANSACTION_MARK_IS_SAVEPOINT {
             standing.pending = all;
         }
         standing.over
@@ -219,11 +219,11 @@ impl<C: Backend> Checkout<C> {
         // A savepoint of the program that was rolled back to has taken the mark along.
         let may_lack_mark = all.has(TransactionDoubts::SAVEPOINT)
             && !all.has(TransactionDoubts::ENDED.and(TransactionDoubts::FAILED))
-            && C::MARK_IS_SAVEPOINT;
+            && C::TRANSACTION_MARK_IS_SAVEPOINT;
         let left = self.left();
-        let mut answer = self.connection_mut().is_marked(false).await;
+        let mut answer = self.connection_mut().has_transaction_mark(false).await;
         if may_lack_mark && matches!(answer, Ok(false)) {
-            answer = self.connection_mut().is_marked(true).await;
+            answer = self.connection_mut().has_transaction_mark(true).await;
         }
         self.settle(left);
         let is_marked = match answer {
@@ -265,7 +265,7 @@ impl<C: Backend> Checkout<C> {
 
     /// Marks the transaction anew, behind savepoints that were set.
     pub(crate) async fn set_mark(&mut self) {
-        let Some(mark) = self.mark().filter(|_| C::MARK_IS_SAVEPOINT) else { return };
+        let Some(mark) = self.mark().filter(|_| C::TRANSACTION_MARK_IS_SAVEPOINT) else { return };
         let left = self.left();
         // If that fails, it is noticed when the mark is next looked for.
         let _ = self.connection_mut().batch_execute(mark).await;
@@ -275,7 +275,7 @@ impl<C: Backend> Checkout<C> {
     /// Whether the transaction may have failed, so that its commit would be answered with a rollback: the server has not
     /// said that it has not.
     pub(crate) fn may_be_aborted(&self) -> bool {
-        C::FAILS_IF_ABORTED.is_some()
+        C::ABORTED_TRANSACTION_PROBE.is_some()
             && self.watch().is_none_or(|watch| {
                 let observed = &watch.observed;
                 observed.transaction.is_aborted()
@@ -300,7 +300,7 @@ impl<C: Backend> Checkout<C> {
         }
         let left = self.left();
         let limit = self.engine().settings().options.check_timeout;
-        let asked = timeout(limit, self.connection_mut().ask_error()).await;
+        let asked = timeout(limit, self.connection_mut().diagnose_last_error()).await;
         self.restore(left);
         let (class, message) = asked.ok().flatten()?;
         if let Some(diagnosis) = diagnosis {
@@ -315,7 +315,7 @@ impl<C: Backend> Checkout<C> {
 
     async fn is_marked(&mut self, keeps_savepoints: bool) -> Option<bool> {
         let left = self.left();
-        let answer = self.connection_mut().is_marked(keeps_savepoints).await;
+        let answer = self.connection_mut().has_transaction_mark(keeps_savepoints).await;
         self.settle(left);
         answer.ok()
     }

@@ -407,7 +407,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
         Box::pin(async move {
             TypedEngine::all_returned(&self).await;
             self.all_gone().await;
-            C::all_closed(&self.settings.url).await;
+            C::wait_until_closed(&self.settings.url).await;
         })
     }
 

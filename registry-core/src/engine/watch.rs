@@ -15,7 +15,6 @@ use diesel::result::{DatabaseErrorKind, Error};
 
 use super::doubts::{Doubts, Heard, Open};
 use super::stats::slow_query;
-use crate::backend::driver::sql_of;
 use crate::backend::error_class::{Diagnosis, ErrorClass, LastError, is_transient};
 use crate::backend::observed::{ERRORS_KEPT, Observed, SessionEffects, TransactionDoubts};
 use crate::engine::caller::Caller;
@@ -160,7 +159,7 @@ impl Watch {
         self.is_broken.store(true, Ordering::Relaxed);
         self.doubts.roles.fetch_add(1, Ordering::Relaxed);
         if let Some(place) = self.observed.stream.host() {
-            self.doubts.hosts.failed(place.to_owned());
+            self.doubts.hosts.add(place.to_owned());
         }
     }
 
@@ -338,12 +337,11 @@ impl Instrumentation for Watcher {
                     && !self.judge.knows_transactions
                 {
                     // Before its end, which may never be reported.
-                    let note = |sql: &str| {
-                        if self.judged.effects(self.judge.dialect, sql).may_end {
-                            self.watch.observed.transaction.raise_doubts(TransactionDoubts::ENDED);
-                        }
-                    };
-                    let _ = write!(Statements(note), "{}", sql_of(query));
+                    let shown = query.to_string();
+                    let sql = sql::without_bind_values(self.judge.dialect, &shown);
+                    if self.judged.effects(self.judge.dialect, sql).may_end {
+                        self.watch.observed.transaction.raise_doubts(TransactionDoubts::ENDED);
+                    }
                 }
                 if self.slow.is_some() {
                     self.started = Some(Instant::now());
@@ -361,7 +359,8 @@ impl Instrumentation for Watcher {
                     let (observed, judge) = (&self.watch.observed, self.judge);
                     // The drivers write the statement in one piece, which is looked at in place.
                     let note = |sql: &str| {
-                        let may_have_rows = error.is_none() && may_return_rows(judge.dialect, sql);
+                        let may_have_rows =
+                            error.is_none() && sql::may_return_rows(judge.dialect, sql);
                         self.watch.may_have_rows.store(may_have_rows, Ordering::Relaxed);
                         let mut effects = self.judged.effects(judge.dialect, sql);
                         if judge.knows_transactions {
@@ -376,7 +375,9 @@ impl Instrumentation for Watcher {
                     && started.elapsed() >= slow
                 {
                     let tenant = self.watch.tenant();
-                    slow_query(self.key, tenant.as_deref(), &query.to_string(), started.elapsed());
+                    let shown = query.to_string();
+                    let sql = sql::without_bind_values(self.judge.dialect, &shown);
+                    slow_query(self.key, tenant.as_deref(), sql, started.elapsed());
                 }
             }
             _ => {}
@@ -389,48 +390,15 @@ impl Instrumentation for Watcher {
 
 /// What is to be asked of a transaction after a statement.
 fn questions(sql: &str, effects: Effects, may_have_rows: bool) -> TransactionDoubts {
-    const BY_DIESEL: [&str; 3] = ["SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT"];
     let mut questions = TransactionDoubts::default();
     if effects.may_end {
         questions = questions.and(TransactionDoubts::ENDED);
     }
     // Diesel's own are gone when their transaction is over, before anything is asked.
-    let is_by_diesel = || {
-        let name = BY_DIESEL.iter().find_map(|begin| sql.strip_prefix(begin));
-        name.is_some_and(|name| name.starts_with(" diesel_savepoint_"))
-    };
-    if effects.has_savepoint && !is_by_diesel() {
+    if effects.has_savepoint && !sql::is_diesel_savepoint(sql) {
         questions = questions.and(TransactionDoubts::SAVEPOINT);
     }
     if may_have_rows { questions.and(TransactionDoubts::ROWS) } else { questions }
-}
-
-/// Whether a statement may return rows that are many enough to be left: by its first word where that is one whose
-/// statements return none, and in MySQL, where no function returns rows, by what it selects from.
-fn may_return_rows(dialect: Dialect, sql: &str) -> bool {
-    const NONE: [&str; 11] = [
-        "BEGIN",
-        "COMMIT",
-        "DELETE",
-        "INSERT",
-        "RELEASE",
-        "REPLACE",
-        "ROLLBACK",
-        "SAVEPOINT",
-        "SET",
-        "START",
-        "UPDATE",
-    ];
-    let first =
-        sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-    let is = |word: &str| word.eq_ignore_ascii_case(first);
-    let names = |word: &str| {
-        sql.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
-    };
-    if NONE.iter().any(|word| is(word)) {
-        return names("RETURNING");
-    }
-    dialect != Dialect::Mysql || !is("SELECT") || names("FROM")
 }
 
 /// The verdicts on a few statements, as most are run again and again.

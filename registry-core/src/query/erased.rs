@@ -9,12 +9,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::{QueryResult, debug_query};
 
 use super::verdicts::Kind;
-use crate::backend::driver::sql_of;
+use crate::sql::sql_of;
 
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
 pub struct Erased<'q, DB, ST> {
@@ -93,7 +93,7 @@ where
         let Self { shape, row, .. } = self;
         let query = Erased { query: Some(query), home: None, shape, row };
         // A procedure can commit a part of its work, so that the statement is not rolled back as a whole.
-        let sql = sql_of(&debug_query::<DB, _>(&query));
+        let sql = sql_of::<DB>(&query);
         let word = sql.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
         let is_atomic = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES"]
             .iter()

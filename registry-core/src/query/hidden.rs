@@ -9,7 +9,6 @@ use std::fmt;
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
-use diesel::query_builder::{QueryBuilder, QueryFragment};
 use diesel::result::Error as DieselError;
 
 use super::erased::Erased;
@@ -104,12 +103,12 @@ impl Check {
             Verdict::Right => Ok(()),
             Verdict::Wrong(error) => Err(error.clone().into()),
             Verdict::AsOne { place, was_right } => {
-                let look = || look_at_sql(&KNOWN, kind, self.dialect, &sql_of(query), *place);
+                let look = || look_at_sql(&KNOWN, kind, self.dialect, &sql::sql_of(query), *place);
                 Ok(succeed_once(was_right, look)?)
             }
             Verdict::Each => {
                 let look = |sql: &str| look_at_sql(&KNOWN, kind, self.dialect, sql, Place::All);
-                Ok(look_once(kind, self.dialect, sql_of(query), look)?)
+                Ok(look_once(kind, self.dialect, sql::sql_of(query), look)?)
             }
         }
     }
@@ -150,7 +149,7 @@ fn look_at_sql(
         let Some(other) = bound.clone().find(|other| !is_own(other)) else { continue };
         let mut own = bound.filter(is_own);
         // In several databases there can be tables of the same name.
-        let is_own = match table.is_around {
+        let is_own = match table.is_in_outer_query {
             false => own.next().is_some(),
             true => {
                 let written = |is_set: bool| {
@@ -181,15 +180,4 @@ fn found(known: &Known, key: &str, table: &BoundTable) -> HiddenTable {
         other: table.key,
         path: is_ambiguous.then_some(table.path),
     }
-}
-
-/// The SQL of a query, without its values.
-fn sql_of<DB, ST>(query: &Erased<'_, DB, ST>) -> String
-where
-    DB: Backend<QueryBuilder: Default> + Default,
-{
-    let mut sql = DB::QueryBuilder::default();
-    // What cannot be written is an error when the query is run.
-    let _ = query.to_sql(&mut sql, &DB::default());
-    sql.finish()
 }

@@ -16,7 +16,7 @@ pub(crate) struct NamedTable<'a> {
     pub(crate) is_source: bool,
     /// Whether it is such a source in a subquery, and a source of a query around that as well, or what the `INSERT`
     /// around adds to, after whose `SET` or `RETURNING` it stands.
-    pub(crate) is_around: bool,
+    pub(crate) is_in_outer_query: bool,
     /// Whether it stands in what follows `SET` or `VALUES`.
     pub(crate) is_set: bool,
     /// Whether it stands in what the outermost query selects or returns, or a part of its `UNION`.
@@ -31,7 +31,7 @@ pub(crate) fn tables(dialect: Dialect, sql: &str) -> Vec<NamedTable<'_>> {
 }
 
 /// The first name in quotes, as [`tables`] has it.
-pub(crate) fn first_name(dialect: Dialect, sql: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn first_quoted_name(dialect: Dialect, sql: &str) -> Option<Cow<'_, str>> {
     let mut lexer = Lexer::new(dialect, sql);
     loop {
         let token = lexer.next();
@@ -290,7 +290,8 @@ impl<'a> Reader<'a> {
             }
             let is_set = self.open.iter().any(|level| level.sets);
             let is_selected = self.open.iter().find_map(|level| level.selects) == Some(true);
-            let named = NamedTable { name, is_source, is_around: false, is_set, is_selected };
+            let named =
+                NamedTable { name, is_source, is_in_outer_query: false, is_set, is_selected };
             self.found.push((named, query));
         }
     }
@@ -303,7 +304,7 @@ impl<'a> Reader<'a> {
                 .any(|(other, place)| *place == query && other.is_source && other.name == name)
                 || targets.iter().any(|(target, place)| *place == query && target == name)
         };
-        let is_around = |name: &str, mut query: usize| {
+        let is_in_outer_query = |name: &str, mut query: usize| {
             while query != 0 {
                 query = around[query];
                 if is_source_of(query, name) {
@@ -313,8 +314,8 @@ impl<'a> Reader<'a> {
             false
         };
         let judge = |(named, query): &(NamedTable<'a>, usize)| {
-            let is_around = named.is_source && is_around(&named.name, *query);
-            NamedTable { is_around, ..named.clone() }
+            let is_in_outer_query = named.is_source && is_in_outer_query(&named.name, *query);
+            NamedTable { is_in_outer_query, ..named.clone() }
         };
         found.iter().map(judge).collect()
     }
@@ -339,7 +340,7 @@ fn name<'a>(lexer: &mut Lexer<'a>, first: Token) -> Cow<'a, str> {
 }
 
 /// A name without its quotes. A quote in it is written twice.
-fn unquoted(name: &str) -> Cow<'_, str> {
+pub(super) fn unquoted(name: &str) -> Cow<'_, str> {
     let quote = &name[name.len() - 1..];
     let inner = &name[1..name.len() - 1];
     if inner.contains(quote) { inner.replace(&quote.repeat(2), quote).into() } else { inner.into() }
@@ -446,7 +447,7 @@ mod tests {
     #[test]
     fn a_table_in_a_subquery_of_a_query_of_its_own_is_told_apart() {
         let around = |sql| -> Vec<bool> {
-            tables(Dialect::Sqlite, sql).iter().map(|table| table.is_around).collect()
+            tables(Dialect::Sqlite, sql).iter().map(|table| table.is_in_outer_query).collect()
         };
         let nested = r#"SELECT 1 FROM "a" WHERE "x" IN (SELECT "x" FROM "a")"#;
         assert_eq!(around(nested), [false, true]);

@@ -12,8 +12,9 @@ use tokio::time::timeout;
 
 use super::error::{WorkError, WorkFailure};
 use crate::backend::Backend;
-use crate::backend::driver::{self, Driver};
+use crate::backend::driver::Driver;
 use crate::backend::error_class::ErrorClass;
+use crate::backend::transaction_depth;
 use crate::bind::Bind;
 use crate::engine::{TransactionEnd, TransactionState};
 use crate::session::Session;
@@ -113,7 +114,7 @@ type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManag
 
 /// How many transactions are open on a connection, one in the other. None if nobody knows.
 fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
-    driver::depth(Manager::<B>::transaction_manager_status_mut(connection)).unwrap_or(0)
+    transaction_depth(Manager::<B>::transaction_manager_status_mut(connection)).unwrap_or(0)
 }
 
 /// The statement that says in a transaction for which tenant it is, if the bind has a setting for that.
@@ -367,7 +368,7 @@ impl<B: Bind> AnyPart for Part<B> {
                 // Begun by hand or by Diesel, and its future was dropped: the database would commit a part.
                 return Err(DieselError::BrokenTransactionManager.into());
             }
-            let question = B::Connection::FAILS_IF_ABORTED.filter(|_| self.base == 0);
+            let question = B::Connection::ABORTED_TRANSACTION_PROBE.filter(|_| self.base == 0);
             let is_asked = is_one_of_several || self.session.checkout().may_be_aborted();
             if let Some(question) = question.filter(|_| is_asked)
                 && let Err(error) = self.session.batch_execute(question).await

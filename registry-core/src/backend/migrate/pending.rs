@@ -42,7 +42,7 @@ where
 {
     let mut harness: AsyncConnectionWrapper<C> = connection.into();
     let mut migrated = Migrated { applied: Vec::new(), skipped: 0, failure: None };
-    let done = Handle::current().block_on(harness.session_of_migrations(run.on_connect));
+    let done = Handle::current().block_on(harness.migration_session(run.on_connect));
     let done = match done {
         Ok(session) => {
             let done = run_in(&mut harness, run, &session, &mut migrated);

@@ -143,7 +143,7 @@ where
             // DDL of MySQL's commits, and so does a `COMMIT` in the migration.
             let is_undone = !ended_itself
                 && harness.batch_execute(BACK_TO_SAVEPOINT).is_ok()
-                && Handle::current().block_on(harness.rollback_was_whole());
+                && Handle::current().block_on(harness.rollback_undid_everything());
             roll_back(harness);
             Err(Stopped::Failed { source, in_part: !is_undone })
         }
@@ -165,7 +165,7 @@ where
     if !roll_back_by_driver(harness) {
         let _ = harness.batch_execute("ROLLBACK");
     }
-    !C::COMMIT_FAILS_WHOLE || harness.is_marked_as_run().unwrap_or(true)
+    !C::FAILED_COMMIT_LEAVES_NOTHING || harness.is_marked_as_run().unwrap_or(true)
 }
 
 fn run_by_itself<C>(

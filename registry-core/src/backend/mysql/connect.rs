@@ -7,9 +7,9 @@ use mysql_async::{Conn, Error, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpt
 use tokio::time::timeout_at;
 
 use super::classify;
-use crate::backend::ConnectError;
-use crate::backend::driver::ConnectContext;
-use crate::backend::host_failover::{more_telling, share, silent};
+use crate::backend::connect_context::ConnectContext;
+use crate::backend::error::ConnectError;
+use crate::backend::host_failover::{host_timed_out, more_informative, share_deadline};
 use crate::backend::observed::Observed;
 #[cfg(feature = "rustls")]
 use crate::cause::Chain;
@@ -25,7 +25,7 @@ use crate::settings::url::tls::{TlsMode, TlsSettings};
 pub(super) async fn connect(
     builder: OptsBuilder,
     url: &DatabaseUrl,
-    ConnectContext { hosts, deadline }: ConnectContext<'_>,
+    ConnectContext { failed_hosts, deadline }: ConnectContext<'_>,
     observed: &Observed,
 ) -> Result<Conn, ConnectError> {
     let opts = Opts::from(builder.clone());
@@ -35,28 +35,29 @@ pub(super) async fn connect(
     let (host, port) = (opts.ip_or_hostname(), opts.tcp_port());
     let place = |address: &IpAddr| format!("{address}:{port}");
     let resolved = timeout_at(deadline, addresses(host, port)).await;
-    let mut addresses = resolved.map_err(|_| silent())??;
-    hosts.failed_last(&mut addresses, place);
+    let mut addresses = resolved.map_err(|_| host_timed_out())??;
+    failed_hosts.sort_last(&mut addresses, place);
     let number = addresses.len();
     let mut failure = None;
     for (at, address) in addresses.into_iter().enumerate() {
         let builder = builder.clone().resolved_ips(Some([address]));
-        let tried = timeout_at(share(deadline, number - at), try_address(builder, url)).await;
-        match tried.unwrap_or_else(|_| Err(silent())) {
+        let tried =
+            timeout_at(share_deadline(deadline, number - at), try_address(builder, url)).await;
+        match tried.unwrap_or_else(|_| Err(host_timed_out())) {
             Ok(conn) => {
-                hosts.reached(&place(&address));
+                failed_hosts.remove(&place(&address));
                 observed.stream.note_host(place(&address));
                 return Ok(conn);
             }
             // Each would be told the same password.
             Err(error @ ConnectError::Authentication(_)) => return Err(error),
             Err(error) => {
-                hosts.failed(place(&address));
-                failure = Some(more_telling(failure, error));
+                failed_hosts.add(place(&address));
+                failure = Some(more_informative(failure, error));
             }
         }
     }
-    Err(failure.unwrap_or_else(silent))
+    Err(failure.unwrap_or_else(host_timed_out))
 }
 
 async fn addresses(host: &str, port: u16) -> Result<Vec<IpAddr>, ConnectError> {

@@ -16,16 +16,15 @@ mod connect;
 mod namespace;
 mod variables;
 
-use super::Backend;
-use super::driver::{
-    Canceller, ConnectContext, DEFERRABLE, Driver, OpenedConnection, begin_by_ansi,
-};
+use super::connect_context::{Canceller, ConnectContext, OpenedConnection};
+use super::driver::{Backend, Driver};
+use super::error::ConnectError;
 use super::error_class::ErrorClass;
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::observed::{Observed, TerminationGuard};
-use super::resource_exhaustion::not_reached;
-use crate::backend::ConnectError;
+use super::resource_exhaustion::unreachable_error;
+use super::transactions::{DEFERRABLE, begin_by_ansi};
 use crate::cause::DriverError;
 use crate::settings::url::tls::TlsMode;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, WorkOptions};
@@ -52,31 +51,32 @@ impl Driver for Mysql {
 
     const DIALECT: Dialect = Dialect::Mysql;
 
-    const RELEASE: Option<&'static str> = Some("ROLLBACK; UNLOCK TABLES; DO RELEASE_ALL_LOCKS()");
+    const RELEASE_LOCKS: Option<&'static str> =
+        Some("ROLLBACK; UNLOCK TABLES; DO RELEASE_ALL_LOCKS()");
 
     const HIDES_ERROR_CODES: bool = true;
 
     // The server prepares them anew by itself.
     const HAS_STALE_STATEMENTS: bool = false;
 
-    async fn begins_by_itself(&mut self) -> QueryResult<bool> {
+    async fn is_autocommit_off(&mut self) -> QueryResult<bool> {
         // By the server's own setting, its `init_connect`, or `on_connect`.
         diesel::select(sql::<Bool>("NOT @@autocommit")).get_result(self).await
     }
 
-    async fn takes_writes(&mut self) -> QueryResult<bool> {
+    async fn accepts_writes(&mut self) -> QueryResult<bool> {
         let is_read_only = sql::<Bool>("@@GLOBAL.read_only OR @@GLOBAL.innodb_read_only");
         diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)
     }
 
-    async fn ask_error(&mut self) -> Option<(ErrorClass, String)> {
+    async fn diagnose_last_error(&mut self) -> Option<(ErrorClass, String)> {
         let mut errors = sql_query("SHOW ERRORS").load::<Noted>(self).await.ok()?;
         let Noted { code, message } = errors.pop()?;
         let class = match code {
             // ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, MariaDB's ER_CHECKREAD
             1205 | 1213 | 1020 => ErrorClass::Transient,
             // ER_OPTION_PREVENTS_STATEMENT is also said for other options than `read_only`.
-            1290 if self.takes_writes().await.is_ok_and(|takes| takes) => ErrorClass::Permanent,
+            1290 if self.accepts_writes().await.is_ok_and(|takes| takes) => ErrorClass::Permanent,
             // And ER_READ_ONLY_MODE
             1290 | 1836 => ErrorClass::ReadOnly,
             // ER_SERVER_SHUTDOWN, MariaDB's ER_CONNECTION_KILLED, MySQL's ER_CLIENT_INTERACTION_TIMEOUT
@@ -94,11 +94,11 @@ impl Driver for Mysql {
                 .any(|text| information.message().starts_with(text)))
     }
 
-    const MARK: Option<&'static str> = Some("SAVEPOINT registry_work");
+    const TRANSACTION_MARK: Option<&'static str> = Some("SAVEPOINT registry_work");
 
-    const MARK_IS_SAVEPOINT: bool = true;
+    const TRANSACTION_MARK_IS_SAVEPOINT: bool = true;
 
-    async fn is_marked(&mut self, keeps_savepoints: bool) -> QueryResult<bool> {
+    async fn has_transaction_mark(&mut self, keeps_savepoints: bool) -> QueryResult<bool> {
         if keeps_savepoints {
             let is_in_one = diesel::select(sql::<Bool>("@@in_transaction")).get_result(self).await;
             // MySQL does not have that variable, and MariaDB does.
@@ -125,7 +125,7 @@ impl Driver for Mysql {
     async fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-        reach: ConnectContext<'_>,
+        context: ConnectContext<'_>,
     ) -> Result<OpenedConnection<Self>, ConnectError> {
         let opts = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         let builder = OptsBuilder::from_opts(opts)
@@ -142,7 +142,7 @@ impl Driver for Mysql {
         let observed = Arc::new(Observed::default());
         let builder = builder
             .local_infile_handler(Some(NoFiles { _parting: TerminationGuard::new(&observed) }));
-        let mut conn = connect::connect(builder, url, reach, &observed).await?;
+        let mut conn = connect::connect(builder, url, context, &observed).await?;
         if options.read_only {
             set(&mut conn, "SET SESSION TRANSACTION READ ONLY").await?;
         }
@@ -184,9 +184,9 @@ impl Driver for Mysql {
     }
 
     // Tables of other engines than InnoDB know no transactions.
-    const COMMIT_FAILS_WHOLE: bool = false;
+    const FAILED_COMMIT_LEAVES_NOTHING: bool = false;
 
-    async fn rollback_was_whole(&mut self) -> bool {
+    async fn rollback_undid_everything(&mut self) -> bool {
         let warnings = sql_query("SHOW WARNINGS").load::<Noted>(self).await;
         // Where a session has the server keep no warnings, nothing is known.
         let keeps = diesel::select(sql::<Bool>("@@max_error_count > 0")).get_result(self).await;
@@ -196,7 +196,7 @@ impl Driver for Mysql {
             })
     }
 
-    async fn session_of_migrations(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
+    async fn migration_session(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
         let restore = diesel::select(sql::<Text>(SESSION)).get_result(self).await?;
         let before = variables::variables(self).await?;
         Ok(MigrationSession { restore, before, ..MigrationSession::default() })
@@ -367,7 +367,7 @@ fn classify(error: Error) -> ConnectError {
             _ => ConnectError::Other(error.into()),
         },
         // The variants of these show their cause in their own text.
-        Error::Io(mysql_async::IoError::Io(error)) => not_reached(error.into()),
+        Error::Io(mysql_async::IoError::Io(error)) => unreachable_error(error.into()),
         Error::Driver(mysql_async::DriverError::ConnectionClosed) => {
             ConnectError::Unreachable(mysql_async::DriverError::ConnectionClosed.into())
         }

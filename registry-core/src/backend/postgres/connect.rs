@@ -15,11 +15,14 @@ use tokio_postgres::{Config, NoTls, Socket};
 use super::transport::{Link, Transport};
 use super::wire::{Refusal, Wire};
 use super::{Postgres, classify};
-use crate::backend::ConnectError;
-use crate::backend::driver::{Canceller, Driver, OpenedConnection};
-use crate::backend::host_failover::{Hosts, more_telling, share, silent};
+use crate::backend::connect_context::{Canceller, OpenedConnection};
+use crate::backend::driver::Driver;
+use crate::backend::error::ConnectError;
+use crate::backend::host_failover::{
+    FailedHosts, host_timed_out, more_informative, share_deadline,
+};
 use crate::backend::observed::Observed;
-use crate::backend::resource_exhaustion::not_reached;
+use crate::backend::resource_exhaustion::unreachable_error;
 #[cfg(feature = "rustls")]
 use crate::backend::tls::connector::Connector;
 #[cfg(feature = "rustls")]
@@ -53,7 +56,7 @@ impl Candidate {
 pub(super) struct Way<'a> {
     #[cfg_attr(not(feature = "rustls"), expect(dead_code, reason = "it says how to encrypt"))]
     pub(super) url: &'a DatabaseUrl,
-    pub(super) hosts: &'a Hosts,
+    pub(super) failed_hosts: &'a FailedHosts,
     /// Whether a transaction pooler is in between.
     pub(super) is_pooled: bool,
     /// When to give up.
@@ -73,20 +76,20 @@ pub(super) async fn connect(
     if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
         shuffle(&mut candidates);
     }
-    way.hosts.failed_last(&mut candidates, Candidate::name);
+    way.failed_hosts.sort_last(&mut candidates, Candidate::name);
     let mut failure = None;
     let number = candidates.len();
     for (at, candidate) in candidates.into_iter().enumerate() {
-        match try_host(config, &candidate, way, share(way.deadline, number - at)).await {
+        match try_host(config, &candidate, way, share_deadline(way.deadline, number - at)).await {
             Ok(opened) => return Ok(opened),
             Err(error) if is_final(&error) => return Err(error),
             Err(error) => {
-                way.hosts.failed(candidate.name());
-                failure = Some(more_telling(failure, error));
+                way.failed_hosts.add(candidate.name());
+                failure = Some(more_informative(failure, error));
             }
         }
     }
-    Err(failure.unwrap_or_else(silent))
+    Err(failure.unwrap_or_else(host_timed_out))
 }
 
 /// Tries each address of a host.
@@ -97,26 +100,26 @@ async fn try_host(
     deadline: Instant,
 ) -> Result<OpenedConnection<Postgres>, ConnectError> {
     let mut addresses = resolve(host, config, deadline).await?;
-    way.hosts.failed_last(&mut addresses, Candidate::name);
+    way.failed_hosts.sort_last(&mut addresses, Candidate::name);
     let mut failure = None;
     let number = addresses.len();
     for (at, address) in addresses.into_iter().enumerate() {
         let name = address.name();
-        match try_address(config, address, way, share(deadline, number - at)).await {
+        match try_address(config, address, way, share_deadline(deadline, number - at)).await {
             Ok(opened) => {
-                way.hosts.reached(&name);
-                way.hosts.reached(&host.name());
+                way.failed_hosts.remove(&name);
+                way.failed_hosts.remove(&host.name());
                 opened.observed.stream.note_host(name);
                 return Ok(opened);
             }
             Err(error) if is_final(&error) => return Err(error),
             Err(error) => {
-                way.hosts.failed(name);
-                failure = Some(more_telling(failure, error));
+                way.failed_hosts.add(name);
+                failure = Some(more_informative(failure, error));
             }
         }
     }
-    Err(failure.unwrap_or_else(silent))
+    Err(failure.unwrap_or_else(host_timed_out))
 }
 
 /// Whether the other hosts are not to be tried, as they would be told the same wrong password. (libpq has the
@@ -161,8 +164,8 @@ async fn resolve(
     let (Some(Host::Tcp(name)), None) = (host, address) else { return Ok(vec![one(*address)]) };
     let looked_up = timeout_at(deadline, tokio::net::lookup_host((&**name, *port))).await;
     let addresses = match looked_up {
-        Ok(addresses) => addresses.map_err(|error| not_reached(error.into()))?,
-        Err(_) => return Err(silent()),
+        Ok(addresses) => addresses.map_err(|error| unreachable_error(error.into()))?,
+        Err(_) => return Err(host_timed_out()),
     };
     let mut addresses: Vec<_> = addresses.map(|address| one(Some(address.ip()))).collect();
     if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
@@ -199,7 +202,7 @@ async fn try_address(
     };
     match timeout_at(deadline, ready).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(silent()),
+        Err(_) => Err(host_timed_out()),
     }
 }
 
@@ -380,7 +383,8 @@ async fn through_socket(
     config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
     let observed = Arc::new(Observed::of_stream());
     let refusal = Refusal::default();
-    let socket = UnixStream::connect(&path).await.map_err(|error| not_reached(error.into()))?;
+    let socket =
+        UnixStream::connect(&path).await.map_err(|error| unreachable_error(error.into()))?;
     let wire = Plain { observed: observed.clone(), refusal: Some(refusal.clone()) };
     let (client, connection) = config.connect_raw(socket, wire).await.map_err(classify)?;
     tokio::spawn(async move { drop(connection.await) });

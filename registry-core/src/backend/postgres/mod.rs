@@ -21,17 +21,18 @@ use tokio_postgres::config::Host;
 use tokio_postgres::error::{DbError, SqlState};
 
 use self::connect::Way;
-use super::Backend;
-use super::driver::{ConnectContext, Driver, OpenedConnection, begin_by_ansi, depth};
+use super::connect_context::{ConnectContext, OpenedConnection};
+use super::driver::{Backend, Driver};
+use super::error::ConnectError;
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
-use super::resource_exhaustion::not_reached;
-use crate::backend::ConnectError;
+use super::resource_exhaustion::unreachable_error;
+use super::transactions::{begin_by_ansi, transaction_depth};
 use crate::cause::DriverError;
 #[cfg(feature = "rustls")]
 use crate::settings::url::tls::TlsMode;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Pooler, WorkOptions};
-use crate::sql::Dialect;
+use crate::sql::{Dialect, setting_names};
 
 mod connect;
 mod namespace;
@@ -75,7 +76,7 @@ impl Driver for Postgres {
 
     const FULL_RESET: Option<&'static str> = Some(FULL_RESET);
 
-    const RELEASE: Option<&'static str> =
+    const RELEASE_LOCKS: Option<&'static str> =
         Some("ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()");
 
     fn forget_received(&mut self) {
@@ -83,13 +84,13 @@ impl Driver for Postgres {
         while let Some(Some(Ok(_))) = notifications.next().now_or_never() {}
     }
 
-    const FAILS_IF_ABORTED: Option<&'static str> = Some("SELECT 1");
+    const ABORTED_TRANSACTION_PROBE: Option<&'static str> = Some("SELECT 1");
 
     // A savepoint would give each row another transaction number.
-    const MARK: Option<&'static str> =
+    const TRANSACTION_MARK: Option<&'static str> =
         Some("SELECT pg_catalog.set_config('registry.work', 'open', true)");
 
-    async fn is_marked(&mut self, _: bool) -> QueryResult<bool> {
+    async fn has_transaction_mark(&mut self, _: bool) -> QueryResult<bool> {
         let mark = sql::<Bool>("coalesce(current_setting('registry.work', true), '') = 'open'");
         diesel::select(mark).get_result(self).await
     }
@@ -108,7 +109,7 @@ impl Driver for Postgres {
         Ok(u64::try_from(count).ok())
     }
 
-    async fn takes_writes(&mut self) -> QueryResult<bool> {
+    async fn accepts_writes(&mut self) -> QueryResult<bool> {
         // On also where the server is in recovery, which a session cannot change.
         let is_read_only = sql::<Bool>("current_setting('transaction_read_only')::bool");
         diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)
@@ -130,14 +131,14 @@ impl Driver for Postgres {
     async fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-        ConnectContext { hosts, deadline }: ConnectContext<'_>,
+        ConnectContext { failed_hosts, deadline }: ConnectContext<'_>,
     ) -> Result<OpenedConnection<Self>, ConnectError> {
         let mut config = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         if let Some(startup) = startup_options(&config, options) {
             config.options(startup);
         }
         let is_pooled = options.pooler == Pooler::Transaction;
-        connect::connect(&config, &Way { url, hosts, is_pooled, deadline }).await
+        connect::connect(&config, &Way { url, failed_hosts, is_pooled, deadline }).await
     }
 
     async fn enter_schema(&mut self, schema: &str, is_from_another: bool) -> QueryResult<bool> {
@@ -152,7 +153,7 @@ impl Driver for Postgres {
         );
         // A failure would be the end of a transaction: that of test isolation.
         let is_in_transaction =
-            depth(AnsiTransactionManager::transaction_manager_status_mut(self))? > 0;
+            transaction_depth(AnsiTransactionManager::transaction_manager_status_mut(self))? > 0;
         if is_in_transaction && !has_schema(self, schema).await? {
             return Ok(false);
         }
@@ -182,16 +183,15 @@ impl Driver for Postgres {
         Ok(MigrationLock::default())
     }
 
-    async fn session_of_migrations(
-        &mut self,
-        on_connect: &[String],
-    ) -> QueryResult<MigrationSession> {
+    async fn migration_session(&mut self, on_connect: &[String]) -> QueryResult<MigrationSession> {
         let mut restore: String = diesel::select(sql::<Text>(SESSION)).get_result(self).await?;
-        for name in names_of_their_own(on_connect) {
-            let value = sql::<Nullable<Text>>("current_setting(").bind::<Text, _>(name);
+        let names: BTreeSet<String> =
+            on_connect.iter().flat_map(|statement| setting_names(statement)).collect();
+        for name in names {
+            let value = sql::<Nullable<Text>>("current_setting(").bind::<Text, _>(&name);
             let value = diesel::select(value.sql(", true)"));
             if let Some(value) = value.get_result::<Option<String>>(self).await? {
-                let (name, value) = (literal(name), literal(&value));
+                let (name, value) = (literal(&name), literal(&value));
                 let _ = write!(restore, "; SELECT pg_catalog.set_config({name}, {value}, false)");
             }
         }
@@ -203,6 +203,8 @@ impl Driver for Postgres {
         self.batch_execute("ROLLBACK").await?;
         self.batch_execute(&session.restore).await
     }
+
+    const MAINTENANCE_DATABASES: &'static [&'static str] = &["postgres", "template1"];
 
     async fn lock_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
         namespace::lock(self, namespace).await
@@ -245,14 +247,6 @@ impl Driver for Postgres {
     }
 
     begin_by_ansi!();
-}
-
-/// What may be the names of settings in statements that the server does not know, such as `app.name`: it has no list of
-/// them, and `RESET ALL` takes their values.
-fn names_of_their_own(statements: &[String]) -> BTreeSet<&str> {
-    let is_part = |c: char| c.is_alphanumeric() || "_$.".contains(c);
-    let words = statements.iter().flat_map(|text| text.split(move |c| !is_part(c)));
-    words.filter(|word| word.trim_matches('.').contains('.')).collect()
 }
 
 /// Takes an advisory lock unless somebody else has it. The connection holds it until it is closed.
@@ -398,7 +392,7 @@ fn classify(error: tokio_postgres::Error) -> ConnectError {
         {
             ConnectError::Unreachable(wrap(error))
         }
-        None if is_io || error.is_closed() => not_reached(wrap(error)),
+        None if is_io || error.is_closed() => unreachable_error(wrap(error)),
         // "authentication error": the server wants a password and the settings have none.
         None if text.starts_with("authentication") || text.starts_with("invalid configuration") => {
             ConnectError::Authentication(wrap(error))

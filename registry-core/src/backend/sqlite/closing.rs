@@ -62,7 +62,7 @@ impl Drop for Closing {
 }
 
 /// Waits until all connections to `url` that were dropped before are closed.
-pub(super) async fn all_closed(url: &str) {
+pub(super) async fn wait_until_closed(url: &str) {
     let ended: Vec<Ended> = {
         let closing = closing();
         closing.iter().filter(|(of, _)| of == url).map(|(_, ended)| ended.clone()).collect()

@@ -22,6 +22,7 @@ use super::statement::{Statement, execute};
 use super::thread::{Answer, Database, Thread};
 use super::{thread, transaction};
 use crate::backend::observed::Observed;
+use crate::backend::transactions::transaction_depth;
 
 /// A connection to a SQLite database, on a thread of its own.
 ///
@@ -122,7 +123,7 @@ impl AsyncSqliteConnection {
         &mut self,
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
     ) -> QueryResult<R> {
-        let depth = transaction::depth(self.status())?;
+        let depth = transaction_depth(self.status())?;
         self.observed.session.note_change();
         // What `work` does is not known before its end.
         self.observed.transaction.note_may_end_sent();
@@ -133,7 +134,7 @@ impl AsyncSqliteConnection {
                 let result = database.run(transaction::Effects::MayEnd, |connection| {
                     thread::set_depth(connection, depth);
                     let result = work(connection);
-                    depth_after = transaction::depth(thread::status(connection));
+                    depth_after = transaction_depth(thread::status(connection));
                     result
                 });
                 (result, depth_after)
@@ -174,7 +175,7 @@ impl AsyncSqliteConnection {
 
     /// Whether a transaction is open of which Diesel does not know.
     pub(super) fn has_raw_transaction(&mut self) -> bool {
-        self.thread.has_transaction() && matches!(transaction::depth(self.status()), Ok(0))
+        self.thread.has_transaction() && matches!(transaction_depth(self.status()), Ok(0))
     }
 
     pub(super) fn is_in_transaction(&self) -> bool {

@@ -23,11 +23,12 @@ mod transaction;
 
 pub use self::connection::AsyncSqliteConnection;
 use self::open_error::Failure;
-use super::Backend;
-use super::driver::{ConnectContext, DEFERRABLE, Driver, OpenedConnection, begin_by_ansi};
+use super::connect_context::{ConnectContext, OpenedConnection};
+use super::driver::{Backend, Driver};
+use super::error::ConnectError;
 use super::migrate::{MigrationLock, MigrationSession, TableReferences, migrate_by_harness};
 use super::resource_exhaustion::{files_were_short, no_files_left};
-use crate::backend::ConnectError;
+use super::transactions::{DEFERRABLE, begin_by_ansi};
 use crate::cause::DriverError;
 use crate::settings::url::SqliteFile;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Isolation, WorkOptions};
@@ -54,7 +55,7 @@ impl Driver for Sqlite {
 
     const KNOWS_TRANSACTIONS: bool = true;
 
-    const LEAVES_ROWS: bool = false;
+    const LEAVES_UNREAD_ROWS: bool = false;
 
     // SQLite prepares them anew by itself.
     const HAS_STALE_STATEMENTS: bool = false;
@@ -127,12 +128,12 @@ impl Driver for Sqlite {
         Ok(MigrationLock { _file: Some(lock) })
     }
 
-    const LONGEST_VERSION: Option<usize> = None;
+    const MAX_VERSION_LENGTH: Option<usize> = None;
 
     // One that only reads at first could not go on to write if somebody else has written meanwhile.
     const BEGIN_MIGRATION: &str = "BEGIN IMMEDIATE";
 
-    async fn session_of_migrations(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
+    async fn migration_session(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
         migrations::session(self).await
     }
 
@@ -182,10 +183,10 @@ impl Driver for Sqlite {
         Some(self.roll_back())
     }
 
-    async fn all_closed(url: &DatabaseUrl) {
+    async fn wait_until_closed(url: &DatabaseUrl) {
         // Those in memory have nothing but their URL in common.
         if let Some(file) = url.sqlite_file().filter(|file| !file.is_memory()) {
-            closing::all_closed(&file.connection_string()).await;
+            closing::wait_until_closed(&file.connection_string()).await;
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::result::ConnectionError;
 
-use crate::backend::ConnectError;
+use crate::backend::error::ConnectError;
 use crate::backend::resource_exhaustion::{files_were_short, is_exhausted, no_files_left};
 use crate::cause::DriverError;
 use crate::settings::url::SqliteFile;

@@ -7,7 +7,7 @@ use diesel_async::{AnsiTransactionManager, TransactionManager};
 
 use super::connection::AsyncSqliteConnection;
 use crate::async_func::AsyncFunc;
-pub(super) use crate::backend::driver::depth;
+use crate::backend::transactions::transaction_depth;
 use crate::sql::{self, Dialect, TransactionEffect};
 
 impl AsyncSqliteConnection {
@@ -81,7 +81,7 @@ impl AsyncSqliteConnection {
 
 /// Takes over what Diesel's own connection believes after work that was not ours.
 pub(super) fn set_depth(status: &mut TransactionManagerStatus, wanted: QueryResult<u32>) {
-    let (Ok(mut now), Ok(wanted)) = (depth(status), wanted) else {
+    let (Ok(mut now), Ok(wanted)) = (transaction_depth(status), wanted) else {
         return status.set_in_error();
     };
     // Step by step: a test transaction stays one.

@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use super::trusted;
 use super::verifier::{Anyone, Trusted};
-use crate::backend::ConnectError;
+use crate::backend::error::ConnectError;
 use crate::cause::DriverError;
 use crate::settings::url::tls::{TlsMode, TlsSettings};
 

@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::task::spawn_blocking;
 
-use crate::backend::ConnectError;
+use crate::backend::error::ConnectError;
 use crate::settings::url::tls::{TlsMode, TlsRoots, TlsSettings};
 
 #[cfg(feature = "postgres")]

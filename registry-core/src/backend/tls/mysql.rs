@@ -8,7 +8,7 @@ use rustls::crypto::ring::default_provider;
 use rustls::{CertificateError, Error};
 
 use super::{Trusted, trusted};
-use crate::backend::ConnectError;
+use crate::backend::error::ConnectError;
 use crate::settings::url::tls::{TlsMode, TlsSettings};
 
 /// What to tell the driver. Unless nothing is verified, `name` is to be in the certificate.

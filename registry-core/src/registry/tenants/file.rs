@@ -75,7 +75,7 @@ async fn create_locked<B: Bind>(
         Err(error) => Err(error.into()),
     };
     // The write-ahead log is moved into the file then.
-    B::Connection::all_closed(&settings.url).await;
+    B::Connection::wait_until_closed(&settings.url).await;
     let placed = match migrated {
         Ok(report) => match files.put_in_place() {
             Ok(()) => {
@@ -115,7 +115,7 @@ pub(super) async fn remove<B: Bind>(
         kept.map_err(|error| asked.not_dropped(error.into()))?;
         let removed = files.remove();
         drop((connected, engine));
-        B::Connection::all_closed(&settings.url).await;
+        B::Connection::wait_until_closed(&settings.url).await;
         removed.map_err(refused)?;
     } else if !files.has_remains().map_err(refused)? {
         // Somebody else has dropped it while this waited for the lock.
