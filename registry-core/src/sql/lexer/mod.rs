@@ -3,6 +3,9 @@
 //! The rules are those of PostgreSQL's chapter "Lexical Structure", of MySQL's and MariaDB's "Comment
 //! Syntax" and "String Literals", and of SQLite's tokenizer.
 
+mod classes;
+
+use self::classes::{CLASSES, Class, IS_IN_WORD, is_space_or_control};
 use super::dialect::Dialect;
 
 /// What a token is.
@@ -378,76 +381,4 @@ impl<'a> Lexer<'a> {
         self.at = self.sql.len();
         Kind::Unknown
     }
-}
-
-#[derive(Clone, Copy)]
-enum Class {
-    Space,
-    Word,
-    Digit,
-    Quote,
-    DoubleQuote,
-    Backtick,
-    Bracket,
-    Open,
-    Close,
-    Comma,
-    Dot,
-    Semicolon,
-    Dash,
-    Slash,
-    Hash,
-    Dollar,
-    At,
-    Colon,
-    Question,
-    Control,
-    Other,
-}
-
-const CLASSES: [Class; 256] = {
-    let mut classes = [Class::Other; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b'\t'..=b'\r' | b' ' => Class::Space,
-            0..=31 | 127 => Class::Control,
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 128.. => Class::Word,
-            b'0'..=b'9' => Class::Digit,
-            b'\'' => Class::Quote,
-            b'"' => Class::DoubleQuote,
-            b'`' => Class::Backtick,
-            b'[' => Class::Bracket,
-            b'(' => Class::Open,
-            b')' => Class::Close,
-            b',' => Class::Comma,
-            b'.' => Class::Dot,
-            b';' => Class::Semicolon,
-            b'-' => Class::Dash,
-            b'/' => Class::Slash,
-            b'#' => Class::Hash,
-            b'$' => Class::Dollar,
-            b'@' => Class::At,
-            b':' => Class::Colon,
-            b'?' => Class::Question,
-            _ => Class::Other,
-        };
-        byte += 1;
-    }
-    classes
-};
-
-const IS_IN_WORD: [bool; 256] = {
-    let mut is_in_word = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        is_in_word[byte] =
-            matches!(CLASSES[byte], Class::Word | Class::Digit) || byte as u8 == b'$';
-        byte += 1;
-    }
-    is_in_word
-};
-
-fn is_space_or_control(byte: u8) -> bool {
-    byte <= b' ' || byte == 127
 }

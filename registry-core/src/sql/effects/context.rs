@@ -8,7 +8,7 @@ use crate::sql::lexer::{Kind, Token};
 
 /// The part of a statement that is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(super) enum BodyKind {
     /// A query or a change of rows.
     Query,
     /// The definition of something, in which names stand where a query has functions.
@@ -18,21 +18,21 @@ pub(super) enum Mode {
 
 /// A token that has been passed, and what it is as a keyword.
 #[derive(Clone, Copy)]
-pub(super) struct Seen {
+pub(super) struct Lexeme {
     pub(super) token: Token,
     pub(super) keyword: Keyword,
 }
 
-impl Seen {
+impl Lexeme {
     pub(super) fn is(self, kind: Kind) -> bool {
         self.token.kind == kind
     }
 }
 
 /// What is known of the statement around a token.
-pub(super) struct Body {
+pub(super) struct Context {
     /// The token in front of the last name, and of what qualifies it.
-    pub(super) before: Seen,
+    pub(super) before: Lexeme,
     /// The last name's qualifier, if it has exactly one.
     pub(super) qualifier: Option<Keyword>,
     /// How many parts the last name has, less one.
@@ -44,8 +44,8 @@ pub(super) struct Body {
     pub(super) is_distinct_on: u64,
 }
 
-impl Body {
-    pub(super) fn new(first: Seen) -> Self {
+impl Context {
+    pub(super) fn new(first: Lexeme) -> Self {
         let is_with = u64::from(first.keyword == word::WITH);
         Self { before: first, qualifier: None, dots: 0, depth: 0, is_with, is_distinct_on: 0 }
     }
@@ -60,7 +60,7 @@ impl Body {
 
     /// Takes note of a word. True if a query begins with it, in which names no longer stand where
     /// functions do.
-    pub(super) fn word(&mut self, mode: Mode, prev: Seen, keyword: Keyword) -> bool {
+    pub(super) fn word(&mut self, mode: BodyKind, prev: Lexeme, keyword: Keyword) -> bool {
         match keyword {
             word::WITH if prev.is(Kind::Open) || prev.keyword == word::AS => {
                 self.is_with |= self.bit();
@@ -68,7 +68,7 @@ impl Body {
             }
             word::SELECT | word::VALUES => {
                 self.is_with &= !self.bit();
-                mode == Mode::Definition
+                mode == BodyKind::Definition
             }
             word::INSERT
             | word::UPDATE
@@ -77,13 +77,13 @@ impl Body {
             | word::REPLACE
             | word::TABLE => {
                 self.is_with &= !self.bit();
-                mode == Mode::Definition && prev.is(Kind::Open)
+                mode == BodyKind::Definition && prev.is(Kind::Open)
             }
             _ => false,
         }
     }
 
-    pub(super) fn open(&mut self, prev: Seen) {
+    pub(super) fn open(&mut self, prev: Lexeme) {
         if prev.is(Kind::Close) {
             // `WITH t AS (..) (SELECT ..)`
             self.is_with &= !self.bit();
@@ -103,7 +103,7 @@ impl Body {
     }
 
     /// The token that was passed last, once `seen` was.
-    pub(super) fn advance(&mut self, prev: Seen, mut seen: Seen) -> Seen {
+    pub(super) fn advance(&mut self, prev: Lexeme, mut seen: Lexeme) -> Lexeme {
         match seen.token.kind {
             Kind::Dot => {
                 self.dots += 1;
@@ -124,13 +124,13 @@ impl Body {
     }
 
     /// Whether the last name is not that of a function, by what stands before it.
-    pub(super) fn names_follow(&self, mode: Mode, dialect: Dialect) -> bool {
+    pub(super) fn names_follow(&self, mode: BodyKind, dialect: Dialect) -> bool {
         match self.before.token.kind {
             Kind::Word => grammar::precedes_name(
                 self.before.keyword,
                 dialect,
-                mode == Mode::Definition,
-                mode == Mode::Copy && self.depth == 0,
+                mode == BodyKind::Definition,
+                mode == BodyKind::Copy && self.depth == 0,
             ),
             // `FROM (VALUES (1)) t (a)`
             Kind::Close => !self.is_qualified(),
