@@ -16,13 +16,15 @@ use crate::settings::BindKey;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod pending;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-mod records;
+pub(crate) mod records;
 mod references;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod run;
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) use pending::{migrate_by_harness, run_pending};
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub(crate) use records::records_by_diesel;
 #[cfg(feature = "sqlite")]
 pub(crate) use references::BrokenReference;
 pub(crate) use references::TableReferences;

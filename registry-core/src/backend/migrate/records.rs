@@ -32,14 +32,14 @@ diesel::allow_tables_to_appear_in_same_query!(
 );
 
 /// As Diesel's own, with two more columns.
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS __registry_schema_migrations (\
+pub(crate) const CREATE: &str = "CREATE TABLE IF NOT EXISTS __registry_schema_migrations (\
      version VARCHAR(50) PRIMARY KEY NOT NULL, \
      name TEXT NOT NULL, \
      bind VARCHAR(64) NOT NULL, \
      run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)";
 
 /// The version of the row by which a transaction is known not to have been rolled back. Diesel's table does not have it.
-const MARK: &str = "-";
+pub(crate) const MARK: &str = "-";
 
 /// A version that was run, and as what.
 #[derive(Debug)]
@@ -81,18 +81,20 @@ pub(crate) trait Records {
 /// Implements [`Records`] for a type of connection.
 macro_rules! records_by_diesel {
     ($connection:ty) => {
-        impl Records
+        impl $crate::backend::migrate::records::Records
             for diesel_async::async_connection_wrapper::AsyncConnectionWrapper<$connection>
         {
             fn create_records(&mut self) -> diesel::QueryResult<()> {
-                let create = CREATE;
+                let create = $crate::backend::migrate::records::CREATE;
                 diesel::connection::SimpleConnection::batch_execute(self, create)
             }
 
-            fn records(&mut self) -> diesel::QueryResult<Vec<Record>> {
-                use self::__diesel_schema_migrations as known;
-                use self::__registry_schema_migrations as records;
+            fn records(
+                &mut self,
+            ) -> diesel::QueryResult<Vec<$crate::backend::migrate::records::Record>> {
                 use diesel::prelude::*;
+                use $crate::backend::migrate::records::__diesel_schema_migrations as known;
+                use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
                 let is_of_run =
                     known::version.eq(records::version).and(known::run_on.eq(records::run_on));
@@ -100,23 +102,30 @@ macro_rules! records_by_diesel {
                     .inner_join(known::table.on(is_of_run))
                     .select((records::version, records::name, records::bind))
                     .load::<(String, String, String)>(self)?;
-                let record = |(version, name, bind)| Record { version, name, bind };
+                let record = |(version, name, bind)| $crate::backend::migrate::records::Record {
+                    version,
+                    name,
+                    bind,
+                };
                 Ok(rows.into_iter().map(record).collect())
             }
 
             fn note_version(&mut self, version: &str) -> diesel::QueryResult<()> {
-                use self::__diesel_schema_migrations as known;
                 use diesel::prelude::*;
+                use $crate::backend::migrate::records::__diesel_schema_migrations as known;
 
                 let noted = diesel::insert_into(known::table).values(known::version.eq(version));
                 noted.execute(self).map(drop)
             }
 
-            fn record(&mut self, record: &Record) -> diesel::QueryResult<()> {
-                use self::__diesel_schema_migrations as known;
-                use self::__registry_schema_migrations as records;
+            fn record(
+                &mut self,
+                record: &$crate::backend::migrate::records::Record,
+            ) -> diesel::QueryResult<()> {
                 use diesel::prelude::*;
                 use diesel::sql_types::Text;
+                use $crate::backend::migrate::records::__diesel_schema_migrations as known;
+                use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
                 diesel::delete(records::table.find(&record.version)).execute(self)?;
                 let columns = (
@@ -133,11 +142,11 @@ macro_rules! records_by_diesel {
             }
 
             fn mark(&mut self) -> diesel::QueryResult<()> {
-                use self::__registry_schema_migrations as records;
                 use diesel::prelude::*;
+                use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
                 let mark = (
-                    records::version.eq(MARK),
+                    records::version.eq($crate::backend::migrate::records::MARK),
                     records::name.eq("a migration that has not come to its end"),
                     records::bind.eq(""),
                 );
@@ -145,23 +154,27 @@ macro_rules! records_by_diesel {
             }
 
             fn is_marked_as_run(&mut self) -> diesel::QueryResult<bool> {
-                use self::__registry_schema_migrations as records;
                 use diesel::prelude::*;
+                use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
-                let mark = records::table.find(MARK).select(records::version);
+                let mark = records::table
+                    .find($crate::backend::migrate::records::MARK)
+                    .select(records::version);
                 Ok(mark.first::<String>(self).optional()?.is_some())
             }
 
             fn unmark(&mut self) -> diesel::QueryResult<()> {
-                use self::__registry_schema_migrations as records;
                 use diesel::prelude::*;
+                use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
-                diesel::delete(records::table.find(MARK)).execute(self).map(drop)
+                diesel::delete(records::table.find($crate::backend::migrate::records::MARK))
+                    .execute(self)
+                    .map(drop)
             }
 
             fn has_version(&mut self, version: &str) -> diesel::QueryResult<bool> {
-                use self::__diesel_schema_migrations as known;
                 use diesel::prelude::*;
+                use $crate::backend::migrate::records::__diesel_schema_migrations as known;
 
                 let found = known::table.find(version).select(known::version);
                 Ok(found.first::<String>(self).optional()?.is_some())
@@ -169,10 +182,4 @@ macro_rules! records_by_diesel {
         }
     };
 }
-
-#[cfg(feature = "mysql")]
-records_by_diesel!(crate::backend::Mysql);
-#[cfg(feature = "postgres")]
-records_by_diesel!(crate::backend::Postgres);
-#[cfg(feature = "sqlite")]
-records_by_diesel!(crate::backend::Sqlite);
+pub(crate) use records_by_diesel;

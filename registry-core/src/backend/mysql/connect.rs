@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use mysql_async::{Conn, Error, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use tokio::time::timeout_at;
 
-use super::classify;
+use super::connect_error::classify;
 use crate::backend::connect_context::ConnectContext;
 use crate::backend::error::ConnectError;
 use crate::backend::host_failover::{host_timed_out, more_informative, share_deadline};

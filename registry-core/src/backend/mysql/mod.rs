@@ -1,40 +1,37 @@
 //! MySQL and MariaDB.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use diesel::dsl::sql;
 use diesel::sql_types::{Bool, Integer, Text, Unsigned};
-use diesel::{ConnectionError, QueryResult, QueryableByName, sql_query};
+use diesel::{QueryResult, QueryableByName, sql_query};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::BoxFuture;
-use mysql_async::prelude::{GlobalHandler, Queryable};
-use mysql_async::{Conn, Error, InfileData, LocalInfileError, Opts, OptsBuilder, UrlError};
+use mysql_async::prelude::GlobalHandler;
+use mysql_async::{InfileData, LocalInfileError, OptsBuilder};
 use tokio::runtime::Handle;
 
 mod connect;
+mod connect_error;
 mod namespace;
+mod setup;
+mod url;
 mod variables;
 
 use super::connect_context::{Canceller, ConnectContext, OpenedConnection};
 use super::driver::{Backend, Driver};
 use super::error::ConnectError;
 use super::error_class::ErrorClass;
-use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::observed::{Observed, TerminationGuard};
-use super::resource_exhaustion::unreachable_error;
 use super::transactions::{DEFERRABLE, begin_by_ansi};
 use crate::cause::DriverError;
-use crate::settings::url::tls::TlsMode;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, WorkOptions};
 use crate::sql::Dialect;
 
 /// The connection type of MySQL and MariaDB databases.
 pub type Mysql = AsyncMysqlConnection;
-
-/// `ER_UNKNOWN_SYSTEM_VARIABLE`, of the MySQL manual.
-const UNKNOWN_VARIABLE: u16 = 1193;
 
 /// `ER_WARNING_NOT_COMPLETE_ROLLBACK`
 const NOT_COMPLETE_ROLLBACK: u32 = 1196;
@@ -42,6 +39,8 @@ const NOT_COMPLETE_ROLLBACK: u32 = 1196;
 impl Backend for Mysql {
     const KIND: BackendKind = BackendKind::Mysql;
 }
+
+records_by_diesel!(Mysql);
 
 impl Driver for Mysql {
     const ROLLBACK_NEEDS_TRANSACTION: bool = false;
@@ -127,14 +126,14 @@ impl Driver for Mysql {
         options: &EngineOptions,
         context: ConnectContext<'_>,
     ) -> Result<OpenedConnection<Self>, ConnectError> {
-        let opts = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
+        let opts = url::parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         let builder = OptsBuilder::from_opts(opts)
             // Diesel has a cache of its own, and counts rows as the other backends do.
             .stmt_cache_size(0)
             .client_found_rows(true);
         // Unless the URL asks for it, a TCP connection to this host is not given up for the server's
         // socket file: the URL says where to connect.
-        let builder = if url.expose().contains("prefer_socket") && !asks_for_tls(url) {
+        let builder = if url.expose().contains("prefer_socket") && !url::asks_for_tls(url) {
             builder
         } else {
             builder.prefer_socket(false)
@@ -144,14 +143,14 @@ impl Driver for Mysql {
             .local_infile_handler(Some(NoFiles { _parting: TerminationGuard::new(&observed) }));
         let mut conn = connect::connect(builder, url, context, &observed).await?;
         if options.read_only {
-            set(&mut conn, "SET SESSION TRANSACTION READ ONLY").await?;
+            setup::set(&mut conn, "SET SESSION TRANSACTION READ ONLY").await?;
         }
         if let Some(limit) = options.statement_timeout {
-            limit_statements(&mut conn, limit).await?;
+            setup::limit_statements(&mut conn, limit).await?;
         }
         // Sets time zone and character set (utf8mb4).
         let opened = Self::try_from(conn).await;
-        let connection = opened.map_err(unprepared)?;
+        let connection = opened.map_err(connect_error::unprepared)?;
         let token = Arc::new(connection.cancel_token());
         let cancel: Canceller = Arc::new(move || {
             let token = Arc::clone(&token);
@@ -161,7 +160,7 @@ impl Driver for Mysql {
     }
 
     fn check_url(url: &DatabaseUrl) -> Result<(), String> {
-        parse(url)?;
+        url::parse(url)?;
         #[cfg(feature = "rustls")]
         if let Some(tls) = url.tls() {
             super::tls::check(tls)?;
@@ -287,128 +286,5 @@ struct NoFiles {
 impl GlobalHandler for NoFiles {
     fn handle(&self, _: &[u8]) -> BoxFuture<'static, Result<InfileData, LocalInfileError>> {
         Box::pin(std::future::ready(Err(LocalInfileError::NoHandler)))
-    }
-}
-
-fn parse(url: &DatabaseUrl) -> Result<Opts, String> {
-    let opts = Opts::from_url(&url.expose()).map_err(|error| match error {
-        // The driver's text repeats the value.
-        UrlError::InvalidParamValue { param, .. } => {
-            format!("the parameter `{param}` cannot have that value")
-        }
-        error => url.without_odd_names(&error.to_string()),
-    })?;
-    // The driver would look up `[::1]` as the name of a host.
-    let host = opts.ip_or_hostname();
-    Ok(match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(address) => {
-            let address = address.to_owned();
-            OptsBuilder::from_opts(opts).ip_or_hostname(address).into()
-        }
-        None => opts,
-    })
-}
-
-/// Whether TLS is to be tried. What mysql_async finds out of the server's socket file over TLS it
-/// would use with TLS, which it then leaves out.
-fn asks_for_tls(url: &DatabaseUrl) -> bool {
-    cfg!(feature = "rustls") && url.tls().is_some_and(|tls| tls.mode > TlsMode::Disable)
-}
-
-async fn set(conn: &mut Conn, statement: &str) -> Result<(), ConnectError> {
-    conn.query_drop(statement).await.map_err(|error| setup(statement, error))
-}
-
-/// MariaDB limits every statement, in seconds; MySQL only those that read, in milliseconds.
-async fn limit_statements(conn: &mut Conn, limit: Duration) -> Result<(), ConnectError> {
-    let mariadb = format!("SET SESSION max_statement_time = {}", limit.as_secs_f64());
-    match conn.query_drop(&*mariadb).await {
-        Ok(()) => Ok(()),
-        Err(Error::Server(error)) if error.code == UNKNOWN_VARIABLE => {
-            let limit = limit.as_millis().max(1);
-            set(conn, &format!("SET SESSION max_execution_time = {limit}")).await
-        }
-        Err(error) => Err(setup(&mariadb, error)),
-    }
-}
-
-/// Diesel's own preparations have failed.
-fn unprepared(error: ConnectionError) -> ConnectError {
-    match error {
-        ConnectionError::CouldntSetupConfiguration(error) if Mysql::is_fatal(&error) => {
-            ConnectError::Unreachable(error.into())
-        }
-        error => ConnectError::Other(error.into()),
-    }
-}
-
-fn setup(statement: &str, error: Error) -> ConnectError {
-    if error.is_fatal() && !matches!(error, Error::Server(_)) {
-        // The connection is gone, whatever was said last.
-        return classify(error);
-    }
-    ConnectError::Setup { statement: statement.to_owned(), source: error.into() }
-}
-
-fn classify(error: Error) -> ConnectError {
-    #[cfg(feature = "rustls")]
-    if let Some(cause) = super::tls::cause(&error) {
-        return ConnectError::Tls(cause.into());
-    }
-    match error {
-        // The numbers are those of the MySQL manual's "Server Error Message Reference".
-        Error::Server(error) => match error.code {
-            // Access denied for the user, or to the database.
-            1045 | 1044 | 1698 => ConnectError::Authentication(error.into()),
-            1049 => ConnectError::UnknownDatabase(error.into()),
-            // Too many connections, for the server or for the user.
-            1040 | 1203 | 1226 => ConnectError::TooManyConnections(error.into()),
-            3159 => ConnectError::Tls(error.into()),
-            _ => ConnectError::Other(error.into()),
-        },
-        // The variants of these show their cause in their own text.
-        Error::Io(mysql_async::IoError::Io(error)) => unreachable_error(error.into()),
-        Error::Driver(mysql_async::DriverError::ConnectionClosed) => {
-            ConnectError::Unreachable(mysql_async::DriverError::ConnectionClosed.into())
-        }
-        Error::Driver(error @ mysql_async::DriverError::NoClientSslFlagFromServer) => {
-            ConnectError::Tls(error.into())
-        }
-        Error::Driver(error) => ConnectError::Other(error.into()),
-        #[cfg(feature = "rustls")]
-        Error::Io(mysql_async::IoError::Tls(error)) => ConnectError::Tls(error.into()),
-        error => ConnectError::Other(error.to_string().into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(url: &str) -> Result<Opts, String> {
-        parse(&DatabaseUrl::parse(url).unwrap())
-    }
-
-    #[test]
-    fn an_ipv6_address_is_handed_on_without_its_brackets() {
-        let opts = parsed("mysql://u:pw@[::1]:3307/db?pool_min=1&pool_max=2").unwrap();
-        assert_eq!(opts.ip_or_hostname(), "::1");
-        assert_eq!(opts.tcp_port(), 3307);
-        assert_eq!((opts.user(), opts.pass()), (Some("u"), Some("pw")));
-        assert_eq!(opts.db_name(), Some("db"));
-        assert_eq!(parsed("mysql://u@127.0.0.1/db").unwrap().ip_or_hostname(), "127.0.0.1");
-        assert_eq!(parsed("mysql://u@db.example/db").unwrap().ip_or_hostname(), "db.example");
-    }
-
-    #[test]
-    fn what_the_driver_says_of_a_url_repeats_no_value() {
-        assert_eq!(
-            parsed("mysql://h/db?pool_min=zauber").unwrap_err(),
-            "the parameter `pool_min` cannot have that value"
-        );
-        assert_eq!(
-            parsed("mysql://h/db?zauber==").unwrap_err(),
-            "Unknown connection URL parameter `***'"
-        );
     }
 }

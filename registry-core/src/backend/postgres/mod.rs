@@ -1,9 +1,7 @@
 //! PostgreSQL.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::fmt::Write;
-use std::time::Duration;
 
 use diesel::dsl::sql;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
@@ -15,28 +13,26 @@ use diesel_async::{
 };
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
-use tokio_postgres::Config;
-#[cfg(feature = "rustls")]
-use tokio_postgres::config::Host;
-use tokio_postgres::error::{DbError, SqlState};
 
-use self::connect::Way;
+use self::connect::ConnectOptions;
 use super::connect_context::{ConnectContext, OpenedConnection};
 use super::driver::{Backend, Driver};
 use super::error::ConnectError;
-use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
-use super::resource_exhaustion::unreachable_error;
 use super::transactions::{begin_by_ansi, transaction_depth};
 use crate::cause::DriverError;
-#[cfg(feature = "rustls")]
-use crate::settings::url::tls::TlsMode;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Pooler, WorkOptions};
 use crate::sql::{Dialect, setting_names};
 
 mod connect;
+mod connect_error;
+mod connectors;
+mod hosts;
 mod namespace;
+mod open;
 mod transport;
+mod url;
 mod wire;
 
 /// The connection type of PostgreSQL databases.
@@ -68,6 +64,8 @@ const SESSION: &str = "(SELECT 'SET SESSION AUTHORIZATION DEFAULT; RESET ALL; ' 
 impl Backend for Postgres {
     const KIND: BackendKind = BackendKind::Postgres;
 }
+
+records_by_diesel!(Postgres);
 
 impl Driver for Postgres {
     const ROLLBACK_NEEDS_TRANSACTION: bool = false;
@@ -133,12 +131,12 @@ impl Driver for Postgres {
         options: &EngineOptions,
         ConnectContext { failed_hosts, deadline }: ConnectContext<'_>,
     ) -> Result<OpenedConnection<Self>, ConnectError> {
-        let mut config = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
-        if let Some(startup) = startup_options(&config, options) {
+        let mut config = url::parse(url).map_err(|error| ConnectError::Other(error.into()))?;
+        if let Some(startup) = url::startup_options(&config, options) {
             config.options(startup);
         }
         let is_pooled = options.pooler == Pooler::Transaction;
-        connect::connect(&config, &Way { url, failed_hosts, is_pooled, deadline }).await
+        connect::connect(&config, &ConnectOptions { url, failed_hosts, is_pooled, deadline }).await
     }
 
     async fn enter_schema(&mut self, schema: &str, is_from_another: bool) -> QueryResult<bool> {
@@ -170,8 +168,8 @@ impl Driver for Postgres {
     }
 
     fn check_url(url: &DatabaseUrl) -> Result<(), String> {
-        let config = parse(url)?;
-        check_tls(url, &config)
+        let config = url::parse(url)?;
+        url::check_tls(url, &config)
     }
 
     fn lock_migrations(&mut self, _: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
@@ -265,139 +263,7 @@ async fn has_schema(connection: &mut Postgres, schema: &str) -> QueryResult<bool
     is_there.bind::<Text, _>(schema).execute(connection).await.map(|count| count > 0)
 }
 
-/// Neither what the driver says of a URL nor its causes show a password: they name parameters.
-fn parse(url: &DatabaseUrl) -> Result<Config, String> {
-    let config: Config =
-        url.expose().parse().map_err(|error: tokio_postgres::Error| match error.source() {
-            Some(cause) => url.without_odd_names(&format!("{error}: {cause}")),
-            None => error.to_string(),
-        })?;
-    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        return Err("no host: write one, or `?host=/path/of/the/socket/folder`".to_owned());
-    }
-    Ok(config)
-}
-
-#[cfg(feature = "rustls")]
-fn check_tls(url: &DatabaseUrl, config: &Config) -> Result<(), String> {
-    let Some(tls) = url.tls() else { return Ok(()) };
-    let is_mixed = has_network(config) && config.get_hosts().iter().any(is_socket);
-    if is_mixed && tls.mode >= TlsMode::Require {
-        return Err("of these hosts, one is a Unix socket, and those have no TLS".to_owned());
-    }
-    super::tls::check(tls)
-}
-
-#[cfg(not(feature = "rustls"))]
-fn check_tls(_: &DatabaseUrl, _: &Config) -> Result<(), String> {
-    // A URL that asks for TLS is refused where it is read.
-    Ok(())
-}
-
-/// libpq ignores its `sslmode` where there are only Unix sockets.
-#[cfg(feature = "rustls")]
-fn has_network(config: &Config) -> bool {
-    !config.get_hostaddrs().is_empty() || !config.get_hosts().iter().all(is_socket)
-}
-
-#[cfg(feature = "rustls")]
-fn is_socket(host: &Host) -> bool {
-    !matches!(host, Host::Tcp(_))
-}
-
-/// Whether the server has no rule that lets such a connection in, encrypted or not.
-fn is_not_let_in(error: &ConnectError) -> bool {
-    let ConnectError::Authentication(cause) = error else { return false };
-    cause
-        .downcast_ref::<DbError>()
-        .is_some_and(|cause| *cause.code() == SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
-}
-
 /// A text as a literal that is read in the same way whatever `standard_conforming_strings` says.
 fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
-
-/// Settings of the server that hold for the whole life of the connection. As start-up options, they
-/// are what `RESET ALL` comes back to. Connection poolers in between often refuse them, so there are
-/// none unless they are needed.
-fn startup_options(config: &Config, options: &EngineOptions) -> Option<String> {
-    let mut startup = config.get_options().unwrap_or_default().to_owned();
-    let mut set = |name: &str, value: &str| {
-        // Writing to a string cannot fail.
-        let _ = write!(startup, " -c {name}={value}");
-    };
-    if options.read_only {
-        set("default_transaction_read_only", "on");
-    }
-    if let Some(limit) = options.statement_timeout {
-        set("statement_timeout", &milliseconds(limit).to_string());
-    }
-    (!startup.is_empty()).then_some(startup)
-}
-
-/// PostgreSQL counts in whole milliseconds, and takes 0 to mean "no limit".
-fn milliseconds(limit: Duration) -> u128 {
-    limit.as_millis().max(1)
-}
-
-/// PgBouncer says everything with one code, 08P01, and in one language. A start-up option that it does not take, it
-/// will not take later either.
-fn is_refused_for_good(error: &tokio_postgres::Error) -> bool {
-    let message = error.as_db_error().map(DbError::message).unwrap_or_default();
-    message.starts_with("unsupported startup parameter")
-}
-
-fn classify(error: tokio_postgres::Error) -> ConnectError {
-    // A server may go back on a handshake when it is over, as one does that wants a certificate of ours.
-    #[cfg(feature = "rustls")]
-    if let Some(cause) = super::tls::cause(&error) {
-        return ConnectError::Tls(cause.into());
-    }
-    let code = error.code().cloned();
-    let text = error.to_string();
-    // The driver's own error names a stage ("db error"); what the server or the system said is its
-    // cause.
-    let wrap = |error: tokio_postgres::Error| -> DriverError {
-        if error.source().is_some() {
-            error.into_source().unwrap_or_else(|| text.clone().into())
-        } else {
-            error.into()
-        }
-    };
-    let is_io = error.source().is_some_and(|cause| cause.is::<std::io::Error>());
-    match code {
-        Some(code) if code == SqlState::INVALID_PASSWORD => {
-            ConnectError::Authentication(wrap(error))
-        }
-        Some(code) if code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-            ConnectError::Authentication(wrap(error))
-        }
-        Some(code) if code == SqlState::INVALID_CATALOG_NAME => {
-            ConnectError::UnknownDatabase(wrap(error))
-        }
-        Some(code) if code == SqlState::TOO_MANY_CONNECTIONS => {
-            ConnectError::TooManyConnections(wrap(error))
-        }
-        // Starting up, shutting down, or recovering; and of class 08, what PgBouncer says when it cannot reach
-        // the server behind it, or takes no more clients.
-        Some(code)
-            if [
-                SqlState::CANNOT_CONNECT_NOW,
-                SqlState::ADMIN_SHUTDOWN,
-                SqlState::CRASH_SHUTDOWN,
-            ]
-            .contains(&code)
-                || code.code().starts_with("08") && !is_refused_for_good(&error) =>
-        {
-            ConnectError::Unreachable(wrap(error))
-        }
-        None if is_io || error.is_closed() => unreachable_error(wrap(error)),
-        // "authentication error": the server wants a password and the settings have none.
-        None if text.starts_with("authentication") || text.starts_with("invalid configuration") => {
-            ConnectError::Authentication(wrap(error))
-        }
-        None if text.contains("TLS") => ConnectError::Tls(wrap(error)),
-        _ => ConnectError::Other(wrap(error)),
-    }
 }

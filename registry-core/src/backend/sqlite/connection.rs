@@ -16,11 +16,13 @@ use diesel_async::{
 };
 use futures_util::future::{BoxFuture, FutureExt};
 
+use super::database::{self, Database};
 use super::open_error::NotOpened;
-use super::rows::{Output, Row, Rows, load};
+use super::row_batch::Row;
+use super::rows::{Output, Rows, load};
 use super::statement::{Statement, execute};
-use super::thread::{Answer, Database, Thread};
-use super::{thread, transaction};
+use super::thread::{Answer, Thread};
+use super::transaction;
 use crate::backend::observed::Observed;
 use crate::backend::transactions::transaction_depth;
 
@@ -132,9 +134,9 @@ impl AsyncSqliteConnection {
             .run(move |database| {
                 let mut depth_after = Ok(depth);
                 let result = database.run(transaction::Effects::MayEnd, |connection| {
-                    thread::set_depth(connection, depth);
+                    database::set_depth(connection, depth);
                     let result = work(connection);
-                    depth_after = transaction_depth(thread::status(connection));
+                    depth_after = transaction_depth(database::status(connection));
                     result
                 });
                 (result, depth_after)

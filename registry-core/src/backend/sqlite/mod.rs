@@ -13,8 +13,11 @@ use libsqlite3_sys as _;
 
 mod closing;
 mod connection;
+mod database;
+mod handover;
 mod migrations;
 mod open_error;
+mod row_batch;
 mod rows;
 mod save_changes;
 mod statement;
@@ -26,7 +29,9 @@ use self::open_error::Failure;
 use super::connect_context::{ConnectContext, OpenedConnection};
 use super::driver::{Backend, Driver};
 use super::error::ConnectError;
-use super::migrate::{MigrationLock, MigrationSession, TableReferences, migrate_by_harness};
+use super::migrate::{
+    MigrationLock, MigrationSession, TableReferences, migrate_by_harness, records_by_diesel,
+};
 use super::resource_exhaustion::{files_were_short, no_files_left};
 use super::transactions::{DEFERRABLE, begin_by_ansi};
 use crate::cause::DriverError;
@@ -47,6 +52,8 @@ const ATTEMPTS: u32 = 3;
 impl Backend for Sqlite {
     const KIND: BackendKind = BackendKind::Sqlite;
 }
+
+records_by_diesel!(Sqlite);
 
 impl Driver for Sqlite {
     const ROLLBACK_NEEDS_TRANSACTION: bool = true;

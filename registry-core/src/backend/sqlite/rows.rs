@@ -3,32 +3,22 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 use std::vec;
 
+use diesel::QueryResult;
 use diesel::connection::LoadConnection;
-use diesel::row::{Field, IntoOwnedRow, Row as _};
-use diesel::sqlite::{Sqlite, SqliteType};
-use diesel::{QueryResult, SqliteConnection};
+use diesel::row::IntoOwnedRow as _;
 use futures_util::Stream;
 
+use super::database::Database;
+use super::handover::{End, Feed, Handover, Reader};
+use super::row_batch::{Batch, Row};
 use super::statement::Statement;
-use super::thread::{Answer, Database, Pending, State};
+use super::thread::{Answer, Pending};
 use super::transaction;
-
-/// How much of a result goes in one hand-over: so many rows, or so many bytes of text and blobs, plus
-/// one row. A result that is smaller comes in one message, as waking a task costs more than a row.
-const ROWS: usize = 256;
-const BYTES: usize = 256 * 1024;
-
-/// A row that has been copied out of its statement.
-pub(super) type Row =
-    <<SqliteConnection as LoadConnection>::Row<'static, 'static> as IntoOwnedRow<
-        'static,
-        Sqlite,
-    >>::OwnedRow;
 
 /// The rows of a query, in the order in which SQLite finds them.
 ///
@@ -82,142 +72,6 @@ impl Stream for Rows<'_> {
 impl fmt::Debug for Rows<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rows").finish_non_exhaustive()
-    }
-}
-
-/// Where the thread and the reader meet.
-#[derive(Default)]
-pub(super) struct Handover {
-    place: Mutex<Place>,
-    /// Wakes the thread.
-    changed: Condvar,
-    /// That of the place, for a look at each row.
-    is_given_up: AtomicBool,
-}
-
-/// Room for one batch.
-#[derive(Default)]
-struct Place {
-    batch: Option<Vec<QueryResult<Row>>>,
-    /// Whether the reader has come to the end of the first batch. Many do not: they want one row.
-    is_wanted: bool,
-    /// Whether nobody reads any more.
-    is_given_up: bool,
-    end: End,
-    reader: Option<Waker>,
-}
-
-#[derive(Default, Clone, Copy)]
-enum End {
-    #[default]
-    ToCome,
-    /// All rows are handed over.
-    Reached,
-    /// The thread ended in between.
-    Lost,
-}
-
-impl Handover {
-    /// Has the thread end the query. It waits here or looks at the next row.
-    pub(super) fn give_up(&self) {
-        let mut place = self.lock();
-        place.is_given_up = true;
-        self.is_given_up.store(true, Ordering::Relaxed);
-        self.changed.notify_one();
-        let unwanted = place.batch.take();
-        drop(place);
-        drop(unwanted);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The reader's end.
-struct Reader {
-    handover: Arc<Handover>,
-    state: Arc<State>,
-}
-
-impl Reader {
-    fn poll_batch(&self, cx: &mut Context<'_>) -> Poll<Option<Vec<QueryResult<Row>>>> {
-        let mut place = self.handover.lock();
-        place.is_wanted = true;
-        let batch = place.batch.take();
-        match (batch, place.end) {
-            (Some(batch), _) => {
-                self.handover.changed.notify_one();
-                Poll::Ready(Some(batch))
-            }
-            (None, End::ToCome) => {
-                self.handover.changed.notify_one();
-                if !place.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
-                    place.reader = Some(cx.waker().clone());
-                }
-                Poll::Pending
-            }
-            (None, End::Reached) => Poll::Ready(None),
-            (None, End::Lost) => {
-                place.end = End::Reached;
-                Poll::Ready(Some(vec![Err(self.state.why_closed())]))
-            }
-        }
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.handover.give_up();
-    }
-}
-
-/// The thread's end. Dropped before all rows were handed over, it tells the reader so.
-struct Feed(Arc<Handover>);
-
-impl Feed {
-    /// Waits until the reader wants another batch. `None` if there is no reader any more.
-    ///
-    /// While it waits, the connection is not busy: the statement is reset before anything else is run,
-    /// and does not go on meanwhile. The lock orders that: a reader who has given up either finds the
-    /// connection busy, or keeps it from going on.
-    fn wait(&self, state: &Arc<State>) -> Option<Pending> {
-        let mut place = self.0.lock();
-        loop {
-            if place.is_given_up {
-                return None;
-            }
-            if place.is_wanted && place.batch.is_none() {
-                return Some(Pending::new(state));
-            }
-            place = self.0.changed.wait(place).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn is_given_up(&self) -> bool {
-        self.0.is_given_up.load(Ordering::Relaxed)
-    }
-
-    fn put(&self, batch: Option<Vec<QueryResult<Row>>>, end: End) {
-        let mut place = self.0.lock();
-        if !place.is_given_up {
-            place.batch = batch;
-        }
-        place.end = end;
-        let reader = place.reader.take();
-        drop(place);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-    }
-}
-
-impl Drop for Feed {
-    fn drop(&mut self) {
-        let end = self.0.lock().end;
-        if matches!(end, End::ToCome) {
-            self.put(None, End::Lost);
-        }
     }
 }
 
@@ -310,38 +164,6 @@ fn read(
         }
     }
     Ok(())
-}
-
-#[derive(Default)]
-struct Batch {
-    rows: Vec<QueryResult<Row>>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn push(&mut self, row: Row) {
-        self.bytes += size(&row);
-        self.rows.push(Ok(row));
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows.len() >= ROWS || self.bytes >= BYTES
-    }
-}
-
-/// The bytes of text and blobs in a row.
-fn size(row: &Row) -> usize {
-    let columns = (0..row.field_count()).filter_map(|column| {
-        let field = row.get(column)?;
-        let mut value = field.value()?;
-        match value.value_type() {
-            // Each in its own form: in the other one, it would be copied.
-            Some(SqliteType::Text) => Some(value.read_text().len()),
-            Some(SqliteType::Binary) => Some(value.read_blob().len()),
-            _ => None,
-        }
-    });
-    columns.sum()
 }
 
 #[cfg(test)]

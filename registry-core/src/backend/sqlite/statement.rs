@@ -8,7 +8,8 @@ use diesel::query_builder::{
 };
 use diesel::sqlite::{Sqlite, SqliteQueryBuilder};
 
-use super::thread::{Answer, Database};
+use super::database::Database;
+use super::thread::Answer;
 use super::transaction;
 use crate::sql;
 

@@ -23,7 +23,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::{body_length, text};
-use super::{Eavesdropper, judge};
+use super::observer::{StreamObserver, effects_of};
 
 /// How much is kept to be sent before more is taken.
 const OUT_LIMIT: usize = 64 * 1024;
@@ -46,7 +46,7 @@ impl Refusal {
     }
 
     fn is_due(&self, query: &[u8]) -> bool {
-        self.0.load(Ordering::Relaxed) && judge(query).is_certain
+        self.0.load(Ordering::Relaxed) && effects_of(query).is_certain
     }
 }
 
@@ -108,7 +108,7 @@ impl Rewriter {
     pub(super) fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         inner: &mut S,
-        eavesdropper: &mut Eavesdropper,
+        observer: &mut StreamObserver,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
@@ -126,7 +126,7 @@ impl Rewriter {
             whole.drain(..taken);
             self.incomplete = whole;
         }
-        eavesdropper.sent(&self.out[before..]);
+        observer.sent(&self.out[before..]);
         if self.answer_refusals() {
             // The task that writes is the one that reads.
             context.waker().wake_by_ref();
@@ -245,7 +245,7 @@ impl Rewriter {
     pub(super) fn poll_read<S: AsyncRead + Unpin>(
         &mut self,
         inner: &mut S,
-        eavesdropper: &mut Eavesdropper,
+        observer: &mut StreamObserver,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
@@ -265,7 +265,7 @@ impl Rewriter {
             let mut read = ReadBuf::new(&mut chunk);
             let outcome = Pin::new(&mut *inner).poll_read(context, &mut read);
             let length = read.filled().len();
-            eavesdropper.received(&chunk[..length]);
+            observer.received(&chunk[..length]);
             self.filter(&chunk[..length]);
             self.chunk = chunk;
             ready!(outcome)?;
