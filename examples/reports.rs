@@ -1,5 +1,5 @@
-//! The quickstart's reports once more, with queries that find their own database: no session is acquired
-//! by hand.
+//! The quickstart's report with routed queries alone: each query runs on the registry, which finds the database
+//! of its tables, and no session is acquired by hand.
 //!
 //! ```sh
 //! cargo run --example reports
@@ -13,11 +13,17 @@ use diesel::dsl::sum;
 use diesel::prelude::*;
 use registry_core::{Registry, RunQueryDsl, binds};
 
-use flights::report::grouped;
-use flights::{airports, routes};
+use flights::model::{Airport, Route, airports, routes};
+use flights::numbers::grouped;
 
-#[expect(dead_code, reason = "the quickstart's own reports")]
-mod flights;
+mod flights {
+    pub(crate) mod data;
+    pub(crate) mod databases;
+    pub(crate) mod exit;
+    pub(crate) mod load;
+    pub(crate) mod model;
+    pub(crate) mod numbers;
+}
 
 binds! {
     Main: Sqlite = "default";
@@ -28,16 +34,16 @@ const TOP: i64 = 10;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    flights::exit_code(run().await)
+    flights::exit::exit_code(run().await)
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let folder = flights::databases("reports")?;
+    let folder = flights::databases::folder("reports")?;
     let registry = Registry::builder()
         .bind("default", format!("sqlite://{}/main.db", folder.display()))
         .bind("analytics", format!("sqlite://{}/analytics.db", folder.display()))
         .build()?;
-    flights::prepare(&registry).await?;
+    flights::load::load(&registry).await?;
     report(&registry).await?;
     registry.close().await;
     Ok(())
@@ -58,7 +64,7 @@ async fn report(registry: &Registry) -> Result<(), registry_core::Error> {
         .await?;
     let flights: Option<i64> =
         routes::table.select(sum(routes::flights)).get_result(registry).await?;
-    // In the other database, where the codes have names.
+    // The names of the airports are in the other database. Two databases cannot be joined: this is a second query.
     let names: HashMap<String, (String, String)> = airports::table
         .select((airports::iata, (airports::name, airports::city)))
         .load(registry)

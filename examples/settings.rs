@@ -1,5 +1,5 @@
-//! The smallest program with settings of its own: reads a file and the environment, checks that every
-//! database answers, and shows them.
+//! Settings from a file and the environment: loads `settings.toml`, lets variables override it, checks that every
+//! database answers, and prints the status of each.
 //!
 //! ```sh
 //! cargo run --example settings
@@ -13,6 +13,7 @@ use registry_core::{Error, Registry, Settings};
 async fn run() -> Result<(), Error> {
     let settings = Settings::load(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/settings.toml"))?;
     let registry = Registry::from_settings(settings)?;
+    // Optional: connects to every database now, instead of on the first query.
     registry.verify().await?;
     println!("{}", registry.status());
     registry.close().await;

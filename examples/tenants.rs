@@ -1,5 +1,5 @@
-//! A database per tenant: the routes of each state in a SQLite file of its own, thousands of requests for
-//! all of them, and no more than eight files open at once.
+//! A database per tenant: the routes of each state in a SQLite file of its own, four thousand requests spread
+//! over all of them, and at most eight engines (so at most eight files) open at once.
 //!
 //! ```sh
 //! cargo run --example tenants
@@ -11,18 +11,27 @@ use std::process::ExitCode;
 
 use diesel::dsl::sum;
 use diesel::prelude::*;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use registry_core::{BindSettings, CreateTenantError, Registry, RunQueryDsl, Tenant, binds};
 
-use flights::report::grouped;
-use flights::{ANALYTICS_MIGRATIONS, Data, Route, routes};
+use flights::data::Data;
+use flights::model::{Airport, Route, routes};
+use flights::numbers::grouped;
 
-#[expect(dead_code, reason = "the quickstart's own reports")]
-mod flights;
+mod flights {
+    pub(crate) mod data;
+    pub(crate) mod databases;
+    pub(crate) mod exit;
+    pub(crate) mod model;
+    pub(crate) mod numbers;
+}
 
 binds! {
     Main: Sqlite = "default";
     Analytics: Sqlite = "analytics";
 }
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("examples/migrations/analytics");
 
 const TASKS: usize = 16;
 const REQUESTS: usize = 4_000;
@@ -30,12 +39,12 @@ const TOP: usize = 10;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    flights::exit_code(run().await)
+    flights::exit::exit_code(run().await)
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let folder = flights::databases("tenants")?;
-    // A file for each tenant.
+    let folder = flights::databases::folder("tenants")?;
+    // `{tenant}` stands for the name of the tenant: each one has a file, and an engine while it is in use.
     let states = format!("sqlite://{}/{{tenant}}.db", folder.display());
     let registry = Registry::builder()
         .bind("analytics", BindSettings::new(states).max_connections(2))
@@ -44,8 +53,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
 
     let by_state = routes_by_state()?;
     for (state, routes) in &by_state {
-        match registry.create_tenant::<Analytics>(state, ANALYTICS_MIGRATIONS).await {
-            // Of an earlier run.
+        match registry.create_tenant::<Analytics>(state, MIGRATIONS).await {
+            // An earlier run has created it.
             Ok(_) | Err(CreateTenantError::Exists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -69,9 +78,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The routes from the airports of each state. The data call what is in none `NA`.
+/// The routes by the state of the airport that they begin at. In the data, airports outside of the states have the
+/// state `NA`.
 fn routes_by_state() -> Result<BTreeMap<String, Vec<Route>>, Box<dyn Error>> {
-    let Data { airports, routes } = Data::read(&flights::files())?;
+    let Data { airports, routes } = Data::read()?;
     let airports = airports.into_iter().map(|airport| (airport.iata, airport.state));
     let states: HashMap<String, String> = airports.collect();
     let mut by_state: BTreeMap<String, Vec<Route>> = BTreeMap::new();
@@ -82,9 +92,9 @@ fn routes_by_state() -> Result<BTreeMap<String, Vec<Route>>, Box<dyn Error>> {
     Ok(by_state)
 }
 
-/// Migrates the database of a tenant, and replaces the routes that are there.
+/// Brings the database of a tenant up to date and replaces its routes.
 async fn load_routes(tenant: &Tenant, routes: &[Route]) -> Result<(), Box<dyn Error>> {
-    tenant.migrate::<Analytics>(ANALYTICS_MIGRATIONS).await?;
+    tenant.migrate::<Analytics>(MIGRATIONS).await?;
     let mut session = tenant.session::<Analytics>().await?;
     session
         .transaction(async |session| {
@@ -98,7 +108,8 @@ async fn load_routes(tenant: &Tenant, routes: &[Route]) -> Result<(), Box<dyn Er
     Ok(())
 }
 
-/// Sixteen tasks, each of which asks one state after another, and no two in the same order.
+/// Asks for the flights of one state after another, in several tasks, each of which goes through the states in
+/// another order.
 async fn serve(states: &[Tenant]) -> Result<BTreeMap<String, i64>, Box<dyn Error>> {
     let tasks: Vec<_> = (0..TASKS)
         .map(|task| {

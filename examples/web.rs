@@ -8,7 +8,7 @@
 //! curl http://127.0.0.1:3000/health
 //! ```
 //!
-//! `PORT` says another port; `0` is any that is free. The first line that it prints is its address.
+//! The variable `PORT` sets another port; `0` takes any free one. The first line of the output is the address.
 
 use std::error::Error as StdError;
 use std::process::ExitCode;
@@ -24,26 +24,31 @@ use registry_core::web::{ScopeLayer, SessionFor};
 use registry_core::{CurrentWork, Error, Registry, RunQueryDsl, binds};
 use serde::{Deserialize, Serialize};
 
-use flights::{airports, routes};
+use flights::model::{Airport, Route, airports, routes};
 
-#[expect(dead_code, reason = "the quickstart's own reports")]
-mod flights;
+mod flights {
+    pub(crate) mod data;
+    pub(crate) mod databases;
+    pub(crate) mod exit;
+    pub(crate) mod load;
+    pub(crate) mod model;
+}
 
 binds! {
     Main: Sqlite = "default";
     Analytics: Sqlite = "analytics";
 }
 
-const BUSIEST: i64 = 5;
-const MOST: i64 = 100;
+const BUSIEST_ROUTES: i64 = 5;
+const LONGEST_PAGE: i64 = 100;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    flights::exit_code(run().await)
+    flights::exit::exit_code(run().await)
 }
 
 async fn run() -> Result<(), Box<dyn StdError>> {
-    let folder = flights::databases("web")?;
+    let folder = flights::databases::folder("web")?;
     let registry = Registry::builder()
         .bind("default", format!("sqlite://{}/main.db", folder.display()))
         .bind("analytics", format!("sqlite://{}/analytics.db", folder.display()))
@@ -51,30 +56,30 @@ async fn run() -> Result<(), Box<dyn StdError>> {
     let port = std::env::var("PORT").unwrap_or_else(|_| "3000".to_owned());
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("http://{}", listener.local_addr()?);
-    flights::prepare(&registry).await?;
+    flights::load::load(&registry).await?;
 
     let app = Router::new()
         .route("/airports", get(list))
         .route("/airports/{iata}", get(airport))
         .route("/routes/{origin}/{destination}", put(add_route))
-        // A unit of work for each request, committed if its response is a success.
+        // Each request of the routes above has a unit of work, which is committed if the response is a success.
         .layer(ScopeLayer::new(registry.clone()))
         .route("/health", get(health))
         .with_state(registry.clone());
-    axum::serve(listener, app).with_graceful_shutdown(ended()).await?;
+    axum::serve(listener, app).with_graceful_shutdown(interrupted()).await?;
     registry.close().await;
     Ok(())
 }
 
-async fn ended() {
-    // Without a signal handler it goes on until it is killed.
+async fn interrupted() {
+    // Where no signal handler can be installed, the server runs until it is killed.
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending().await
     }
 }
 
 #[derive(Serialize, Queryable)]
-struct Airport {
+struct AirportJson {
     iata: String,
     name: String,
     city: String,
@@ -87,15 +92,16 @@ struct Page {
     limit: Option<i64>,
 }
 
-/// The airports by their codes, those after `after`, so that a page stays the same while others are added.
+/// A page of airports in the order of their codes. Pages begin after a code instead of at an offset, so that a page
+/// stays the same while airports are added.
 async fn list(
     Query(page): Query<Page>,
     mut session: SessionFor<airports::table>,
-) -> Result<Json<Vec<Airport>>, Error> {
+) -> Result<Json<Vec<AirportJson>>, Error> {
     let airports = airports::table
         .filter(airports::iata.gt(page.after.unwrap_or_default()))
         .order(airports::iata)
-        .limit(page.limit.unwrap_or(20).clamp(1, MOST))
+        .limit(page.limit.unwrap_or(20).clamp(1, LONGEST_PAGE))
         .select((airports::iata, airports::name, airports::city, airports::state))
         .load(&mut *session)
         .await?;
@@ -104,17 +110,17 @@ async fn list(
 
 #[derive(Serialize)]
 struct AirportWithRoutes {
-    airport: Airport,
-    busiest_routes: Vec<Route>,
+    airport: AirportJson,
+    busiest_routes: Vec<RouteJson>,
 }
 
 #[derive(Serialize, Queryable)]
-struct Route {
+struct RouteJson {
     destination: String,
     flights: i32,
 }
 
-/// One airport, with its busiest routes from the other database.
+/// One airport with its busiest routes, which are in the other database. The unit of work has one transaction in each.
 async fn airport(
     Path(iata): Path<String>,
     mut work: CurrentWork,
@@ -127,7 +133,7 @@ async fn airport(
     let busiest_routes = routes::table
         .filter(routes::origin.eq(&iata))
         .order((routes::flights.desc(), routes::destination))
-        .limit(BUSIEST)
+        .limit(BUSIEST_ROUTES)
         .select((routes::destination, routes::flights))
         .load(&mut *work)
         .await?;
@@ -139,7 +145,7 @@ struct Flights {
     flights: i32,
 }
 
-/// Adds a route between two airports, or says how many flights it has.
+/// Adds a route between two airports, or updates its number of flights.
 async fn add_route(
     Path((origin, destination)): Path<(String, String)>,
     mut work: CurrentWork,
@@ -168,7 +174,7 @@ async fn add_route(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Whether both databases answer, and how the engines are doing.
+/// Whether both databases answer, and the status of their engines.
 async fn health(State(registry): State<Registry>) -> Response {
     let report = registry.check(Duration::from_secs(1)).await;
     let status = if report.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const TABLES: usize = 20;
 const ROUNDS: usize = 7;
 
-/// Our time as a multiple of diesel-async's, at the most.
+/// The most that our time may be, as a multiple of diesel-async's.
 const BAR: f64 = 1.1;
 
 fn main() {
@@ -60,7 +60,7 @@ fn touch(file: &Path) {
     fs::write(file, text).expect("a file of ours");
 }
 
-/// Builds one of the files, and says how long that took.
+/// Builds one of the files and returns how long it took.
 fn build(package: &Path, file: &str) -> Duration {
     let started = Instant::now();
     let status = Command::new(env!("CARGO"))

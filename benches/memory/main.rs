@@ -1,4 +1,4 @@
-//! What engines that are opened on demand take of memory:
+//! The memory that engines opened on demand take:
 //!
 //! ```sh
 //! cargo bench -p registry-benches --bench memory
@@ -19,10 +19,10 @@ struct Invoice;
 const ENGINES: u32 = 10_000;
 const TENANTS: u32 = 1_000_000;
 
-/// Bytes an engine, at the most.
+/// The most bytes per engine.
 const ENGINE_BAR: f64 = 8.0 * 1024.0;
 
-/// How much a million tenants may add to what the first hundred thousand took, at the most.
+/// The most that a million tenants may add to the size after the first hundred thousand, as a share of it.
 const GROWTH_BAR: f64 = 0.05;
 
 fn main() {
@@ -51,7 +51,7 @@ async fn engines() {
         let file = folder.path().join(format!("tenant-{number}.db"));
         std::fs::write(file, "").expect("an empty database");
     }
-    // What the first ones need once for all is there.
+    // The first engines allocate what is needed only once.
     visit(&registry, 0..100).await;
     let before = settled(&registry).await;
     visit(&registry, 100..100 + ENGINES).await;
@@ -64,7 +64,7 @@ async fn engines() {
     );
 }
 
-/// The size when no connection is open any more.
+/// The size once no connection is open any more.
 async fn settled(registry: &Registry) -> f64 {
     let deadline = Instant::now() + Duration::from_secs(60);
     while registry.status().on_demand.engines.iter().any(|engine| engine.engine.idle > 0) {
@@ -76,7 +76,7 @@ async fn settled(registry: &Registry) -> f64 {
 }
 
 async fn tenants() {
-    // In memory: a million files would measure the file system.
+    // In memory, as a million files would measure the file system.
     let url = "sqlite:file:{tenant}?mode=memory";
     let registry = Registry::builder().bind("crm", url).build().expect("a registry");
     let mut sizes = Vec::new();

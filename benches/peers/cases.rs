@@ -34,12 +34,12 @@ pub(crate) async fn all(url: &str) -> Vec<Case> {
             acquires("sqlx-tuned", tasks, &sqlx.1),
         ],
     };
-    // What finds a row: ours, then everybody else.
+    // Subjects that find a row: this crate first, then the peers.
     let finders = |name, tasks: u32, ours: Vec<Subject>| {
         let held = held.clone();
         let mut subjects = ours;
         subjects.extend([
-            // No more tasks than connections: what the server gives at the most.
+            // No more tasks than connections: the most that the server can deliver.
             Subject::new("held", tasks.min(CONNECTIONS), move || held.worker()),
             finds("bb8-default", tasks, &bb8.0),
             finds("bb8-tuned", tasks, &bb8.1),

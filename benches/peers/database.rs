@@ -1,4 +1,4 @@
-//! The table that is read, and one row of it.
+//! The table that the subjects read, and its row type.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
@@ -13,7 +13,7 @@ diesel::table! {
     }
 }
 
-/// The query that Diesel makes of `items.find(id)`, for those who take text.
+/// The SQL that Diesel generates for `items.find(id)`, for peers that take text.
 pub(crate) const QUERY: &str =
     "SELECT items.id, items.name, items.price, items.in_stock FROM items WHERE items.id = $1";
 
@@ -32,7 +32,7 @@ pub(crate) struct Item {
     in_stock: bool,
 }
 
-/// Makes the table.
+/// Creates and fills the table.
 pub(crate) async fn fill(url: &str) {
     let mut connection = connect(url).await;
     let table = format!(
@@ -53,7 +53,7 @@ pub(crate) async fn connect(url: &str) -> AsyncPgConnection {
     AsyncPgConnection::establish(url).await.expect("a connection")
 }
 
-/// An id that is there: a walk through all rows, in no order.
+/// An existing id. Consecutive numbers visit all rows in a scattered order.
 pub(crate) fn id_of(number: u64) -> i64 {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     i64::try_from(mixed % ROWS + 1).expect("a small number")

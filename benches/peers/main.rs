@@ -20,7 +20,7 @@ mod report;
 mod route;
 mod tenants;
 
-/// What the tests start their servers with.
+/// The module that the tests start their servers with.
 #[path = "../../tests/support"]
 #[expect(dead_code, reason = "the tests use the rest of it")]
 mod support {

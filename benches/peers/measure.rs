@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
-/// How long a turn of many tasks takes. Short, so that what else the machine does meets every subject
-/// alike; but long beside the time in which the last of the tasks come to their end.
+/// The length of a turn of many tasks. It is short, so that other load on the machine affects every subject alike, and
+/// long compared with the time in which the last of the tasks finish.
 const TURN: Duration = Duration::from_millis(20);
 
-/// A single task has shorter turns, and as many more of them.
+/// A single task has turns shorter by this factor, and more of them by the same factor.
 const TURNS_OF_ONE: u32 = 4;
 
-/// Many tasks have more turns: which thread drives which connection is chance, and lasts for a while.
+/// Many tasks have more turns, as the assignment of connections to threads is random and persists for a while.
 const TURNS_OF_MANY: u32 = 3;
 
-/// How long each subject runs before the first round: it opens its connections, prepares its
-/// statements, and fills the caches.
+/// How long each subject runs before the first round, in which it opens its connections, prepares its statements and
+/// fills the caches.
 const WARM_UP: Duration = Duration::from_millis(300);
 
 /// A row of the table: subjects that do the same thing.
@@ -28,23 +28,23 @@ pub(crate) struct Case {
     pub(crate) subjects: Vec<Subject>,
 }
 
-/// One of those who are compared.
+/// One of the compared subjects.
 pub(crate) struct Subject {
     name: &'static str,
     start: Box<dyn Fn(Arc<AtomicBool>) -> BoxFuture<'static, u64>>,
 }
 
-/// What one task does over and over.
+/// The work of one task, which is repeated.
 pub(crate) trait Worker: Send + 'static {
-    /// How many operations one call of `work` is.
+    /// How many operations one call of `work` does.
     const OPERATIONS: u64 = 1;
 
-    /// `number` is another one in each call.
+    /// `number` differs in each call.
     fn work(&mut self, number: u64) -> impl Future<Output = ()> + Send;
 }
 
 impl Subject {
-    /// `tasks` tasks, each with a worker of its own.
+    /// A subject of `tasks` tasks, each with its own worker.
     pub(crate) fn new<W: Worker>(
         name: &'static str,
         tasks: u32,
@@ -72,7 +72,7 @@ async fn work<W: Worker>(mut worker: W, task: u64, stop: Arc<AtomicBool>) -> u64
     while !stop.load(Ordering::Relaxed) {
         worker.work(calls.wrapping_add(task << 32)).await;
         calls += 1;
-        // What never waits would keep the worker thread from all other tasks.
+        // Work that never waits would otherwise keep the worker thread from all other tasks.
         if calls.is_multiple_of(64) {
             tokio::task::yield_now().await;
         }
@@ -80,7 +80,7 @@ async fn work<W: Worker>(mut worker: W, task: u64, stop: Arc<AtomicBool>) -> u64
     calls * W::OPERATIONS
 }
 
-/// What came out of a case.
+/// The results of a case.
 pub(crate) struct Results {
     pub(crate) case: &'static str,
     /// Each subject with the nanoseconds per operation of each round.
@@ -107,9 +107,9 @@ pub(crate) fn measure(runtime: &Handle, case: Case, rounds: usize) -> Results {
     Results { case: name, subjects: measured }
 }
 
-/// Who has a turn after whom: each round another one begins, and the neighbours change as well.
+/// The order of the subjects in a round. Each round begins with another subject and has other neighbours.
 fn order(round: usize, subjects: usize) -> impl Iterator<Item = usize> {
-    // Steps that come by all subjects before they come back to the first.
+    // Steps that visit all subjects before they return to the first.
     let steps: Vec<_> = (1..=subjects).filter(|step| gcd(*step, subjects) == 1).collect();
     let step = steps[round % steps.len()];
     (0..subjects).map(move |place| (round + place * step) % subjects)
@@ -126,7 +126,7 @@ fn turn(runtime: &Handle, subject: &Subject, length: Duration) -> f64 {
     let _entered = runtime.enter();
     let started = Instant::now();
     let tasks = (subject.start)(Arc::clone(&stop));
-    // By the clock of this thread: the runtime's timer is late where no task ever waits.
+    // Measured on this thread, as the timer of the runtime is late if no task ever waits.
     std::thread::sleep(length);
     stop.store(true, Ordering::Relaxed);
     let operations = runtime.block_on(tasks);

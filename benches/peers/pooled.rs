@@ -1,4 +1,4 @@
-//! A routed query through PgBouncer: in transaction mode, with a bind that says so, beside session mode.
+//! A routed query through PgBouncer: in transaction mode, with a bind that declares it, beside session mode.
 //!
 //! In session mode the server keeps what it has prepared; in transaction mode it parses and plans each time.
 //! What is left of the difference shows beside `session-unnamed`, which sends the same messages in session mode.
@@ -11,7 +11,7 @@ use crate::peers::ours::Routed;
 use crate::support::pgbouncer;
 use crate::support::server::Server;
 
-/// The case, and the poolers that must not go before it is over.
+/// The case, and the poolers, which must live until it has ended.
 pub(crate) fn case(
     server: &Server,
     url: &str,

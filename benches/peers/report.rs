@@ -1,19 +1,19 @@
-//! The table, the file, and the bars.
+//! The printed table, the CSV file, and the limits that the results must keep.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::measure::Results;
 
-/// What is asked of a case.
+/// A limit that a case must keep.
 enum Bar {
-    /// Nanoseconds of a subject, at the most.
+    /// The most nanoseconds of a subject.
     Within(&'static str, f64),
-    /// Our time as a multiple of a peer's, at the most.
+    /// The most that our time may be, as a multiple of a peer's.
     Over(&'static str, f64),
-    /// Our nanoseconds above those of a peer, at the most.
+    /// The most nanoseconds that we may take more than a peer.
     More(&'static str, f64),
-    /// Our speed (operations in a time) as a multiple of a peer's, at the least.
+    /// The least that our throughput must be, as a multiple of a peer's.
     Speed(&'static str, f64),
 }
 
@@ -50,7 +50,7 @@ fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The value below which that share of the values lies.
+/// The value below which the given share of the values lies.
 fn quantile(values: &[f64], share: f64) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
@@ -59,12 +59,12 @@ fn quantile(values: &[f64], share: f64) -> f64 {
     below + (above - below) * place.fract()
 }
 
-/// Whether the middle half of the rounds lies so far apart that their median says little.
+/// Whether the middle half of the rounds is spread so widely that the median says little.
 fn is_unsteady(rounds: &[f64]) -> bool {
     quantile(rounds, 0.75) - quantile(rounds, 0.25) > 0.25 * median(rounds)
 }
 
-/// Prints every median, the spread of its rounds and how it compares with ours; then the bars.
+/// Prints every median, the spread of its rounds and its ratio to ours, and then the limits.
 pub(crate) fn print(results: &[Results]) {
     println!(
         "{:<14}{:<18}{:>12}{:>12}{:>12}{:>8}",

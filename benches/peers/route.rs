@@ -1,6 +1,6 @@
 //! Finding the engine of a bind, by `engine_for`: what `session_for` begins with.
 //!
-//! That looks the engine up, and counts a reference to it up and down. Nothing connects.
+//! It looks the engine up, and increments and decrements its reference count. Nothing connects.
 
 use std::hint::black_box;
 
@@ -23,7 +23,7 @@ pub(crate) struct Routes {
     hundred: fn(&Registry),
 }
 
-/// A hundred times to ten binds in turn, as some keys are found sooner than others.
+/// A hundred lookups of ten binds in turn, as some keys are found faster than others.
 macro_rules! hundred {
     ($($bind:ident)+) => {
         |registry: &Registry| for _ in 0..100 / const { [$(stringify!($bind)),+].len() } {
@@ -53,7 +53,7 @@ fn registry(binds: u32) -> Registry {
 }
 
 fn route<B: Bound>(registry: &Registry) {
-    // By reference: the value need not move.
+    // By reference, so that moving the value is not measured.
     black_box(&black_box(registry).engine_for::<B>());
 }
 

@@ -18,17 +18,17 @@ struct Named;
 #[bind(db = "crm", backend = Sqlite)]
 struct Invoice;
 
-/// Tenants that are asked for in turn.
+/// The number of tenants that are used in turn.
 const WARM: usize = 10;
 
-/// After how long without use a connection is closed.
+/// The idle_timeout of connections.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How many tenants are known in each case.
+/// The number of known tenants in each case.
 const KNOWN: [(&str, usize); 3] =
     [("tenant-10", 10), ("tenant-1000", 1_000), ("tenant-10000", 10_000)];
 
-/// A registry that knows so many tenants, and has forgotten none.
+/// A registry that has opened this many tenants and has evicted none.
 async fn registry(folder: &TempDir, known: usize) -> Registry {
     let at = |name: &str| {
         let url = format!("sqlite://{}/{name}.db?mode=rwc", folder.path().display());
@@ -63,7 +63,7 @@ pub(crate) async fn all(wanted: &[String]) -> Vec<Case> {
         }
         let folder = Arc::new(TempDir::new().expect("a folder"));
         let registry = registry(&folder, known).await;
-        // Spread over all that are known.
+        // Spread evenly over all known tenants.
         let warm: Vec<String> = (0..WARM).map(|number| name(number * known / WARM)).collect();
         let tenants: Vec<Tenant> =
             warm.iter().map(|name| registry.tenant(name).expect("a good name")).collect();
@@ -87,7 +87,7 @@ pub(crate) async fn all(wanted: &[String]) -> Vec<Case> {
             ],
         });
     }
-    // Until the connections of all but the warm ones are closed.
+    // Waits until all connections but those of the warm tenants are closed.
     if !cases.is_empty() {
         tokio::time::sleep(2 * IDLE).await;
     }
@@ -106,7 +106,7 @@ impl Worker for OfBind {
     }
 }
 
-/// Tenants that somebody has handed on.
+/// A worker with `Tenant` handles that it was given.
 struct OfTenants(Vec<Tenant>);
 
 impl Worker for OfTenants {
@@ -119,7 +119,7 @@ impl Worker for OfTenants {
     }
 }
 
-/// The name is checked and looked up each time.
+/// A worker that checks and looks up the name each time.
 struct ByName(Registry, Vec<String>);
 
 impl Worker for ByName {

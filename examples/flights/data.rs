@@ -1,20 +1,25 @@
-//! The two files of `examples/data`.
+//! The two CSV files that the examples load, as models of the example that mounts this module.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use super::{Airport, Route};
+use crate::{Airport, Route};
 
-/// Everything in the files.
+/// Everything in both files.
 pub(crate) struct Data {
     pub(crate) airports: Vec<Airport>,
     pub(crate) routes: Vec<Route>,
 }
 
 impl Data {
-    pub(crate) fn read(folder: &Path) -> Result<Self, DataError> {
+    /// Reads the files in the folder that the first argument of the program names: `examples/data` by default.
+    pub(crate) fn read() -> Result<Self, DataError> {
+        let folder = std::env::args_os().nth(1).map_or_else(
+            || concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data").into(),
+            PathBuf::from,
+        );
         Ok(Self {
             airports: rows(&folder.join("airports.csv"))?,
             routes: rows(&folder.join("flights-airport.csv"))?,
@@ -28,7 +33,7 @@ fn rows<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>, DataError> {
         .map_err(|cause| DataError { file: file.to_owned(), cause })
 }
 
-/// A file that is not there, or a line in it that makes no sense.
+/// A file that is missing, or a line in it that cannot be parsed.
 #[derive(Debug)]
 pub(crate) struct DataError {
     file: PathBuf,

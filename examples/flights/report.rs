@@ -1,30 +1,27 @@
-//! What the data say, with figures of one database and names of the other.
+//! The busiest routes and airports: figures from one database, names from the other.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::fmt;
 
 use diesel::dsl::sum;
 use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
-use registry_core::{Bind, Registry};
+use registry_core::{Error, Registry, RunQueryDsl};
 
-use super::{Airport, Analytics, Main, Route, airports, routes};
+use super::numbers::grouped;
+use crate::{Airport, Route, airports, routes};
 
 const TOP: i64 = 10;
 
-pub(super) struct Report {
-    airports: i64,
-    routes: i64,
-    flights: i64,
+/// What the report shows, loaded from both databases.
+pub(crate) struct Report {
     busiest: Vec<Route>,
     departures: Vec<(String, i64)>,
-    /// Those that the report speaks of, by their code.
+    /// The airports in the lists above, by their code.
     names: HashMap<String, Airport>,
 }
 
 impl Report {
-    pub(super) async fn of(registry: &Registry) -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn of(registry: &Registry) -> Result<Self, Error> {
         let mut analytics = registry.session_for::<Route>().await?;
         let busiest = routes::table
             .order((routes::flights.desc(), routes::origin, routes::destination))
@@ -40,10 +37,8 @@ impl Report {
             .limit(TOP)
             .load(&mut analytics)
             .await?;
-        let flights: Option<i64> =
-            routes::table.select(sum(routes::flights)).get_result(&mut analytics).await?;
-        let routes = routes::table.count().get_result(&mut analytics).await?;
 
+        // Two databases cannot be joined, so the names are a second query.
         let codes = busiest
             .iter()
             .flat_map(|route| [&route.origin, &route.destination])
@@ -56,9 +51,6 @@ impl Report {
             .await?;
 
         Ok(Self {
-            airports: airports::table.count().get_result(&mut main).await?,
-            routes,
-            flights: flights.unwrap_or(0),
             busiest,
             departures: departures
                 .into_iter()
@@ -68,7 +60,7 @@ impl Report {
         })
     }
 
-    /// The code alone, if the other database does not know it.
+    /// The code with the name of its airport, or alone where the other database does not have it.
     fn name(&self, code: &str) -> String {
         match self.names.get(code) {
             Some(Airport { name, city, .. }) => format!("{code} {name}, {city}"),
@@ -79,10 +71,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {} airports", Main::KEY, grouped(self.airports))?;
-        writeln!(f, "{}: {} routes", Analytics::KEY, grouped(self.routes))?;
-        writeln!(f, "\n{} flights in 2008", grouped(self.flights))?;
-        writeln!(f, "\nThe busiest routes:")?;
+        writeln!(f, "The busiest routes:")?;
         for Route { origin, destination, flights } in &self.busiest {
             let (origin, destination) = (self.name(origin), self.name(destination));
             writeln!(f, "{:>9}  {origin} -> {destination}", grouped((*flights).into()))?;
@@ -93,17 +82,4 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
-}
-
-/// `7009728` as `7,009,728`.
-pub(crate) fn grouped(number: i64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -111,6 +111,8 @@
 //! names those that it needs, and does not choose for the program that uses it. `rustls` adds TLS to the
 //! servers among them, see [`DatabaseUrl`]; `metrics` reports what engines do; `axum` is for requests.
 
+// Marks in the documentation what needs a feature. The attribute is unstable, and docs.rs builds with a nightly compiler.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
     expect(
@@ -128,6 +130,12 @@ mod bind;
 mod cause;
 mod engine;
 pub mod error;
+// Its programs need these features, and are only tested where all of them are on.
+#[cfg(any(
+    all(doc, not(doctest)),
+    all(doctest, feature = "axum", feature = "postgres", feature = "sqlite")
+))]
+pub mod guide;
 mod latch;
 mod on_demand;
 mod panicked;
@@ -171,5 +179,5 @@ pub use work::{CommitError, Committed, CurrentWork, Scope, UnitOfWork, WorkError
 
 /// The program in the README, as a test.
 #[cfg(all(doctest, feature = "sqlite"))]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

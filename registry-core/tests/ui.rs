@@ -1,12 +1,12 @@
-//! What the compiler says to people's mistakes: each `tests/ui/*/*.rs` makes one, and the `.stderr`
-//! beside it is the answer. `TRYBUILD=overwrite` in the environment writes the answers anew.
+//! The compile errors for mistakes of users. Each `tests/ui/*/*.rs` contains one mistake, and the `.stderr` beside it is
+//! the expected message. `TRYBUILD=overwrite` in the environment writes the messages anew.
 //!
-//! They depend on the features, so this runs with all backends (`tests/ui/fail`) and with SQLite
-//! alone (`tests/ui/fail-sqlite-only`), and fails with any other mix. It is here and not in the root
-//! package because trybuild hands no features on to a package without a library.
+//! The messages depend on the features, so this test runs with all backends (`tests/ui/fail`) and with SQLite alone
+//! (`tests/ui/fail-sqlite-only`), and fails with any other combination. It is here instead of in the root package because
+//! trybuild does not pass features on to a package without a library.
 
 #[test]
-fn mistakes_get_an_answer_that_helps() {
+fn compile_errors_match_their_snapshots() {
     let cases = trybuild::TestCases::new();
     match (cfg!(feature = "postgres"), cfg!(feature = "mysql"), cfg!(feature = "sqlite")) {
         (true, true, true) => cases.compile_fail("tests/ui/fail/*.rs"),

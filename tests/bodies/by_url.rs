@@ -26,7 +26,7 @@ fn registry() -> Registry {
     Registry::builder().bind("notes", database()).build().expect("good settings")
 }
 
-/// Makes the table, with a row that says which database it is.
+/// Creates the table with a row that identifies the database.
 async fn prepare(registry: &Registry, url: &str, what: &str) {
     let mut session = registry.session_by_url::<notes::table>(url).await.expect("a session");
     session.batch_execute(CREATE).await.expect("a table");
@@ -41,20 +41,20 @@ async fn what(registry: &Registry, settings: impl Into<BindSettings>) -> String 
 }
 
 #[tokio::test]
-async fn a_url_leads_to_another_database_of_the_models_bind() {
+async fn session_by_url_reaches_another_database_of_the_models_bind() {
     let registry = registry();
     let (one, two) = (database(), database());
     prepare(&registry, &one, "one").await;
     prepare(&registry, &two, "two").await;
     assert_eq!(what(&registry, one.as_str()).await, "one");
     assert_eq!(what(&registry, two.parse::<DatabaseUrl>().expect("a URL")).await, "two");
-    // The bind's own database has no part in it.
+    // The bind's own database was not touched.
     let error = notes::table.select(notes::what).first::<String>(&registry).await.unwrap_err();
     assert!(causes(&error).concat().contains("notes"), "there is no such table");
 }
 
 #[tokio::test]
-async fn one_engine_serves_all_who_ask_for_the_same() {
+async fn sessions_by_the_same_url_share_an_engine() {
     let registry = registry();
     let url = database();
     prepare(&registry, &url, "shared").await;
@@ -72,7 +72,7 @@ async fn one_engine_serves_all_who_ask_for_the_same() {
 }
 
 #[tokio::test]
-async fn other_options_are_another_engine() {
+async fn sessions_by_url_with_other_options_get_another_engine() {
     let registry = registry();
     let url = database();
     prepare(&registry, &url, "shared").await;
@@ -88,14 +88,14 @@ async fn other_options_are_another_engine() {
 }
 
 #[tokio::test]
-async fn what_the_bind_says_of_itself_holds_at_other_urls() {
+async fn options_of_the_bind_apply_to_its_other_urls() {
     let own =
         BindSettings::new(database()).max_connections(3).acquire_timeout(Duration::from_millis(50));
     let registry = Registry::builder().bind("notes", own).build().expect("good settings");
     let url = database();
     let mut lent = Vec::new();
     for _ in 0..3 {
-        // Opening one can take longer than that on a busy machine.
+        // Opening a connection can take longer than acquire_timeout on a busy machine.
         let session = registry.session_by_url::<notes::table>(url.as_str());
         lent.push(session.within(Duration::from_secs(30)).await.expect("a session"));
     }
@@ -106,7 +106,7 @@ async fn what_the_bind_says_of_itself_holds_at_other_urls() {
 #[tokio::test]
 async fn a_failure_to_open_is_not_remembered() {
     let registry = registry();
-    // A template of which no tenant is there yet, as a place for a database that is made later.
+    // A template without any tenant yet, as the place of a database that is created later.
     let template = tenants([]);
     let url = template.replace("{tenant}", "late");
     let url = if url.starts_with("sqlite") { format!("{url}?mode=rw") } else { url };
@@ -116,7 +116,7 @@ async fn a_failure_to_open_is_not_remembered() {
         assert_eq!(*key, "notes");
         assert!(matches!(**source, ConnectError::UnknownDatabase(_)), "{:?}", causes(&error));
     }
-    // An engine that never had a connection takes nobody's place.
+    // An engine that never had a connection does not count against max_engines.
     eventually(|| {
         let status = registry.status().on_demand;
         status.engines.is_empty() && status.closing == 0
@@ -127,7 +127,7 @@ async fn a_failure_to_open_is_not_remembered() {
     assert_eq!(what(&registry, url).await, "late");
 }
 
-/// Makes the database of that URL.
+/// Creates the database at `url`.
 fn make(url: &str) {
     let name = url.rsplit('/').next().expect("a name");
     match url.split(':').next() {
@@ -141,7 +141,7 @@ fn make(url: &str) {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_used_are_told_at_once() {
+async fn invalid_settings_of_a_url_are_reported_before_connecting() {
     let registry = registry();
     let error = registry.session_by_url::<notes::table>("nonsense").await.unwrap_err();
     assert_eq!(
@@ -165,7 +165,7 @@ async fn settings_that_cannot_be_used_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn an_engine_is_closed_by_its_url_and_opened_again() {
+async fn engine_closed_by_its_url_is_opened_again_on_the_next_use() {
     let registry = registry();
     let url = database();
     prepare(&registry, &url, "before").await;
@@ -176,7 +176,7 @@ async fn an_engine_is_closed_by_its_url_and_opened_again() {
     };
     eventually(|| registry.status().on_demand.engines.is_empty()).await;
     assert_eq!(registry.status().on_demand.closing, 1, "it still has a session lent");
-    // Others are served meanwhile, by another engine; and the session stays what it is.
+    // Callers meanwhile get another engine, and the lent session stays valid.
     assert_eq!(what(&registry, url.as_str()).await, "before");
     let seen: String = notes::table.select(notes::what).first(&mut lent).await.expect("a row");
     assert_eq!(seen, "before");
@@ -189,7 +189,7 @@ async fn an_engine_is_closed_by_its_url_and_opened_again() {
 }
 
 #[tokio::test]
-async fn closing_the_registry_closes_them_too() {
+async fn closing_the_registry_closes_engines_opened_by_url() {
     let registry = registry();
     let url = database();
     prepare(&registry, &url, "before").await;

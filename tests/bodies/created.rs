@@ -71,7 +71,7 @@ struct Count {
     count: i64,
 }
 
-/// The name of the tenant's database, and of what it is called before it is finished.
+/// The name of the tenant's database, and its name until its creation is complete.
 fn names(template: &str, name: &str) -> (String, String) {
     let url = template.replace("{tenant}", name);
     let database = match NAME {
@@ -91,7 +91,7 @@ fn names(template: &str, name: &str) -> (String, String) {
     (database, unfinished)
 }
 
-/// Whether nothing is left of a tenant.
+/// Whether nothing of a tenant is left.
 async fn is_gone(registry: &Registry, template: &str, name: &str) -> bool {
     let (database, unfinished) = names(template, name);
     if NAME == "sqlite" {
@@ -136,7 +136,7 @@ async fn a_tenant_is_created_with_its_migrations_and_dropped() {
         error.to_string(),
         "bind `crm`: nothing was dropped: the tenant's name has to be given twice, and the two names differ"
     );
-    // A program that waits for itself hears of it at once.
+    // A task that drops a tenant while it holds a session of it gets an error instead of a deadlock.
     let acme = tenant(&registry, "acme");
     let session = acme.session::<Crm>().await.expect("a session");
     let error = drop_it(&registry, "acme").await.expect_err("it is in use");
@@ -165,7 +165,7 @@ async fn a_tenant_is_created_with_its_migrations_and_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_whose_migrations_fail_leaves_nothing() {
+async fn failed_migrations_leave_nothing_of_a_new_tenant() {
     let template = tenants([]);
     let registry = registry(&template);
     for (last, told) in [
@@ -189,11 +189,11 @@ async fn a_tenant_whose_migrations_fail_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_breaks_while_a_tenant_is_created_leaves_nothing() {
+async fn broken_connection_leaves_nothing_of_a_new_tenant() {
     let breaks = match NAME {
         "postgres" => "SELECT pg_terminate_backend(pg_backend_pid())",
         "mysql" => "KILL CONNECTION_ID()",
-        // Has none.
+        // SQLite has no server connection that could break.
         _ => return,
     };
     let template = tenants([]);
@@ -206,7 +206,7 @@ async fn a_connection_that_breaks_while_a_tenant_is_created_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_those_who_create_a_tenant_at_once_one_does() {
+async fn concurrent_creation_of_a_tenant_succeeds_once() {
     let template = tenants([]);
     let registries: Vec<_> = (0..4).map(|_| registry(&template)).collect();
     let creating = registries.iter().map(|registry| create(registry, "acme", &[FIRST, FILL]));
@@ -217,7 +217,7 @@ async fn of_those_who_create_a_tenant_at_once_one_does() {
         assert!(matches!(error, CreateTenantError::Exists { .. }), "{error:?}");
     }
     assert_eq!(rows(&registries[0], "acme").await.expect("the winner's"), 2);
-    // One drops it, and the others do not find it any more.
+    // One of them drops the tenant, and the others find it gone.
     join_all(registries.iter().map(Registry::close_all)).await;
     let registries: Vec<_> = (0..3).map(|_| registry(&template)).collect();
     let outcomes = join_all(registries.iter().map(|registry| drop_it(registry, "acme"))).await;
@@ -236,17 +236,17 @@ impl CloseAll for Registry {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn creating_and_dropping_come_to_their_end_without_the_caller() {
+async fn creation_and_drop_of_a_tenant_finish_after_their_futures_are_dropped() {
     let template = tenants([]);
     let registry = registry(&template);
     assert!(create(&registry, "acme", &[FIRST, FILL]).now_or_never().is_none());
     until(async || rows(&registry, "acme").await.ok() == Some(2)).await;
     assert!(drop_it(&registry, "acme").now_or_never().is_none());
     until(async || is_gone(&registry, &template, "acme").await).await;
-    // And if they fail.
+    // The same for migrations that fail.
     let fails = step("3_fail", "INSERT INTO nowhere VALUES (1)");
     assert!(create(&registry, "acme", &[FIRST, fails]).now_or_never().is_none());
-    // It may not have begun when it is dropped for the first time.
+    // The work may not have begun when its future is dropped for the first time.
     until(async || {
         let dropped = drop_it(&registry, "acme").await;
         matches!(dropped, Err(DropTenantError::Acquire(_)))
@@ -265,7 +265,7 @@ async fn until(condition: impl AsyncFn() -> bool) {
     tokio::time::timeout(limit, waiting).await.expect("it comes to its end");
 }
 
-/// Makes what a process leaves that is killed while it creates a tenant.
+/// Produces what a process leaves behind that is killed while it creates a tenant.
 async fn leave_unfinished(registry: &Registry, template: &str, name: &str) {
     let (database, unfinished) = names(template, name);
     let statements = match NAME {
@@ -292,7 +292,7 @@ async fn leave_unfinished(registry: &Registry, template: &str, name: &str) {
 }
 
 #[tokio::test]
-async fn what_a_process_has_left_that_was_killed_is_in_nobodys_way() {
+async fn leftovers_of_a_killed_process_do_not_block_creation() {
     let template = tenants([]);
     let registry = registry(&template);
     leave_unfinished(&registry, &template, "acme").await;
@@ -305,7 +305,7 @@ async fn what_a_process_has_left_that_was_killed_is_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn a_name_is_a_name_and_nothing_else() {
+async fn tenant_names_cannot_inject_sql_or_paths() {
     let template = tenants([]);
     let odd = match NAME {
         "postgres" => "a%22b%27c%3b--",
@@ -340,7 +340,7 @@ async fn a_name_is_a_name_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn where_tenants_are_found_by_a_resolver_it_has_to_know_them() {
+async fn creation_refuses_tenants_that_the_resolver_does_not_know() {
     let template = tenants([]);
     let asked = std::sync::Arc::new(AtomicU32::new(0));
     let resolver = TenantResolver::new({
@@ -367,7 +367,7 @@ async fn where_tenants_are_found_by_a_resolver_it_has_to_know_them() {
 }
 
 #[tokio::test]
-async fn what_cannot_have_tenants_says_so() {
+async fn creation_is_refused_where_there_can_be_no_tenant() {
     let template = tenants([]);
     let registry = registry(&template);
     let steps = || Steps(vec![FIRST]);
@@ -393,7 +393,7 @@ async fn what_cannot_have_tenants_says_so() {
 }
 
 #[test]
-fn outside_a_runtime_tenants_are_neither_created_nor_dropped() {
+fn creation_and_drop_outside_a_runtime_are_refused() {
     let registry = registry(&tenants([]));
     let error = create(&registry, "acme", &[FIRST]).now_or_never().expect("it does not wait");
     assert!(matches!(error, Err(CreateTenantError::NoRuntime { .. })), "{error:?}");
@@ -401,9 +401,9 @@ fn outside_a_runtime_tenants_are_neither_created_nor_dropped() {
     assert!(matches!(error, Err(DropTenantError::NoRuntime { .. })), "{error:?}");
 }
 
-/// What is lent to others is waited for.
+/// Sessions of other tasks are waited for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_is_dropped_when_its_sessions_have_come_back() {
+async fn dropping_a_tenant_waits_for_its_sessions() {
     let registry = registry(&tenants([]));
     create(&registry, "acme", &[FIRST]).await.expect("it is new");
     let acme = tenant(&registry, "acme");
@@ -421,7 +421,7 @@ async fn a_tenant_is_dropped_when_its_sessions_have_come_back() {
 }
 
 #[tokio::test]
-async fn an_error_of_migrations_keeps_its_kind() {
+async fn migration_errors_keep_their_kind_in_creation() {
     let registry = registry(&tenants([]));
     let fails = step("1_fail", "INSERT INTO nowhere VALUES (1)");
     let error = create(&registry, "acme", &[fails]).await.expect_err("it fails");

@@ -1,4 +1,4 @@
-//! Fresh databases, on each backend.
+//! The test databases themselves, on each backend.
 
 use diesel::sql_types::Text;
 use diesel::{QueryableByName, sql_query};
@@ -19,7 +19,7 @@ async fn notes(connection: &mut Backend) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn databases_are_fresh_and_apart() {
+async fn each_test_database_is_empty_and_separate() {
     let (first, second) = (database(), database());
     assert_ne!(first, second);
     for (url, text) in [(&first, "one"), (&second, "two")] {

@@ -1,4 +1,4 @@
-//! How many engines are open on demand, and which of them go.
+//! The limit on engines that are opened on demand, and which of them are evicted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,14 +30,14 @@ async fn session(registry: &Registry, name: &str) -> Session<Crm> {
     tenant(registry, name).session_for::<Model>().await.expect("a session")
 }
 
-/// Those that are open, the most recently used first.
+/// The tenants whose engines are open, the most recently used first.
 fn open(registry: &Registry) -> Vec<String> {
     let engines = registry.status().on_demand.engines;
     engines.into_iter().flat_map(|engine| engine.tenants).collect()
 }
 
 #[tokio::test]
-async fn the_least_recently_used_goes_first() {
+async fn least_recently_used_engine_is_evicted_first() {
     let registry = registry(2);
     drop(session(&registry, "a").await);
     drop(session(&registry, "b").await);
@@ -50,7 +50,7 @@ async fn the_least_recently_used_goes_first() {
 }
 
 #[tokio::test]
-async fn one_with_a_session_lent_is_never_closed() {
+async fn engine_with_a_lent_session_is_never_evicted() {
     let registry = registry(2);
     let mut lent = session(&registry, "a").await;
     for _ in 0..3 {
@@ -62,7 +62,7 @@ async fn one_with_a_session_lent_is_never_closed() {
 }
 
 #[tokio::test]
-async fn if_all_are_in_use_that_is_an_error_of_its_own() {
+async fn error_says_that_every_engine_is_in_use() {
     let registry = registry(2);
     let lent = [session(&registry, "a").await, session(&registry, "b").await];
     let cold = tenant(&registry, "c");
@@ -70,8 +70,8 @@ async fn if_all_are_in_use_that_is_an_error_of_its_own() {
     let error = waiting.await.unwrap_err();
     assert_eq!(
         causes(&error),
-        ["bind `crm`: no engine could be opened within 50ms: all of 2 are in use, which is \
-          max_engines, and 0 more callers wait"]
+        ["bind `crm`: timed out after 50ms waiting for an engine: 2/2 (max_engines) in use, \
+          0 waiting"]
     );
     assert!(error.is_timeout() && error.is_transient());
     assert_eq!(error.key(), "crm");
@@ -81,7 +81,7 @@ async fn if_all_are_in_use_that_is_an_error_of_its_own() {
 }
 
 #[tokio::test]
-async fn whoever_waits_comes_first_and_takes_turns_in_order() {
+async fn callers_waiting_for_an_engine_are_served_in_order() {
     let registry = registry(1);
     let lent = session(&registry, "a").await;
     let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
@@ -101,7 +101,7 @@ async fn whoever_waits_comes_first_and_takes_turns_in_order() {
 }
 
 #[tokio::test]
-async fn giving_up_costs_nobody_a_turn() {
+async fn abandoned_waits_keep_the_order_of_the_others() {
     let registry = registry(1);
     let lent = session(&registry, "a").await;
     let (cold, last) = (tenant(&registry, "b"), tenant(&registry, "c"));
@@ -116,7 +116,7 @@ async fn giving_up_costs_nobody_a_turn() {
 }
 
 #[tokio::test]
-async fn an_engine_that_somebody_waits_for_is_not_closed_when_its_last_session_is() {
+async fn engine_with_waiting_callers_outlives_its_last_session() {
     let settings = registry_core::BindSettings::new(tenants(NAMES)).max_connections(1);
     let registry =
         Registry::builder().bind("crm", settings).max_engines(1).build().expect("good settings");
@@ -127,14 +127,14 @@ async fn an_engine_that_somebody_waits_for_is_not_closed_when_its_last_session_i
     let mut same = Box::pin(async move { same.session_for::<Model>().await });
     assert!(futures_util::poll!(&mut same).is_pending());
     drop(lent);
-    // It waits for a session of an open engine, not for an engine: nothing is taken away from it.
+    // The caller waits for a session of an open engine, and not for an engine, so that engine is not evicted.
     drop(same.await.expect("a session"));
     drop(other.await.expect("a session"));
     assert_eq!(open(&registry), ["b"]);
 }
 
 #[tokio::test]
-async fn a_cold_engine_does_not_hold_up_a_warm_one() {
+async fn opening_an_engine_does_not_delay_sessions_of_open_engines() {
     let gate = Arc::new(Notify::new());
     let (template, held) = (tenants(NAMES), Arc::clone(&gate));
     let resolver = registry_core::TenantResolver::new(move |tenant| {
@@ -163,7 +163,7 @@ async fn a_cold_engine_does_not_hold_up_a_warm_one() {
 }
 
 #[tokio::test]
-async fn idle_engines_go_by_themselves_and_those_in_use_do_not() {
+async fn idle_engines_are_evicted_and_those_in_use_stay() {
     let builder = Registry::builder().bind("crm", tenants(NAMES));
     let registry =
         builder.engine_idle_timeout(Duration::from_millis(40)).build().expect("good settings");
@@ -177,9 +177,9 @@ async fn idle_engines_go_by_themselves_and_those_in_use_do_not() {
     drop(session(&registry, "a").await);
 }
 
-/// Each engine has its connections until then, and none afterwards.
+/// An engine has its connections until it is evicted, and none afterwards.
 #[tokio::test]
-async fn an_evicted_engine_is_gone_before_the_next_one_opens() {
+async fn evicted_engine_closes_its_connections_before_the_next_one_opens() {
     let registry = registry(1);
     for name in NAMES.iter().cycle().take(12) {
         drop(session(&registry, name).await);
@@ -190,7 +190,7 @@ async fn an_evicted_engine_is_gone_before_the_next_one_opens() {
 }
 
 #[test]
-fn a_session_may_be_dropped_where_no_runtime_is() {
+fn sessions_can_be_dropped_outside_a_runtime() {
     let registry = registry(1);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
@@ -205,7 +205,7 @@ fn a_session_may_be_dropped_where_no_runtime_is() {
 }
 
 #[test]
-fn what_a_runtime_has_opened_another_can_use_after_its_end() {
+fn engines_opened_in_one_runtime_work_in_the_next() {
     let registry = registry(1);
     for name in ["a", "b", "a", "c"] {
         let runtime =
@@ -215,7 +215,7 @@ fn what_a_runtime_has_opened_another_can_use_after_its_end() {
 }
 
 #[tokio::test]
-async fn the_settings_say_how_many_and_for_how_long() {
+async fn settings_limit_the_number_and_idle_time_of_engines() {
     let settings = registry_core::Settings::from_toml(&format!(
         "max_engines = 1\nengine_idle_timeout = '40ms'\n[binds]\ncrm = '{}'",
         tenants(NAMES)
@@ -234,9 +234,9 @@ async fn the_settings_say_how_many_and_for_how_long() {
     assert_eq!(error.to_string(), "DATABASE__MAX_ENGINES: at least 1 engine can be open");
 }
 
-/// [`AcquireError`] is matched on by those who retry.
+/// Programs that retry match on the fields of [`AcquireError`].
 #[tokio::test]
-async fn the_error_tells_the_bound_and_who_else_waits() {
+async fn in_use_error_has_the_limit_and_the_number_of_waiting_callers() {
     let registry = registry(1);
     let lent = session(&registry, "a").await;
     let (first, second) = (tenant(&registry, "b"), tenant(&registry, "c"));
@@ -250,9 +250,9 @@ async fn the_error_tells_the_bound_and_who_else_waits() {
     drop((lent, first));
 }
 
-/// The permit is on its way to whoever waits, who does not take it any more.
+/// The permit was granted to a waiting caller that has not been polled since.
 #[tokio::test]
-async fn closing_right_after_a_session_came_back_waits_for_nobody() {
+async fn closing_a_tenant_does_not_wait_for_a_permit_granted_to_a_waiting_caller() {
     let settings = registry_core::BindSettings::new(tenants(NAMES)).max_connections(1);
     let registry = Registry::builder().bind("crm", settings).build().expect("good settings");
     for name in ["a", "b"] {

@@ -1,5 +1,5 @@
-//! What goes wrong around a session, on each backend: futures that are dropped in mid-flight, and
-//! maintenance that runs at the same time.
+//! Hazards around a session, on each backend: futures that are dropped in flight, and maintenance that runs at the
+//! same time.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ async fn number(session: &mut Session<Main>, query: &str) -> i32 {
     row.value
 }
 
-/// A statement that takes some seconds.
+/// A statement that runs for some seconds.
 fn long_statement() -> &'static str {
     match NAME {
         "postgres" => "SELECT pg_sleep(4)",
@@ -50,7 +50,7 @@ fn long_statement() -> &'static str {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_statement_that_was_cut_short_is_not_in_the_way_of_the_next_caller() {
+async fn cancelled_statement_does_not_delay_the_next_caller() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let mut session = registry.session_for::<Model>().await.expect("a session");
     let cut = session.batch_execute(long_statement());
@@ -64,7 +64,7 @@ async fn a_statement_that_was_cut_short_is_not_in_the_way_of_the_next_caller() {
 }
 
 #[tokio::test]
-async fn an_acquire_that_is_dropped_while_it_connects_loses_nothing() {
+async fn acquire_dropped_while_connecting_loses_no_capacity() {
     let registry = registry_with(|bind| bind.max_connections(1));
     for _ in 0..3 {
         let mut acquire = registry.session_for::<Model>();
@@ -76,9 +76,9 @@ async fn an_acquire_that_is_dropped_while_it_connects_loses_nothing() {
 }
 
 #[tokio::test]
-async fn closing_waits_for_no_connection_that_the_maintenance_opens() {
+async fn closing_does_not_wait_for_connections_that_maintenance_opens() {
     let registry = registry_with(|bind| bind.max_connections(4).min_idle(3));
-    // Starts the maintenance, which goes on connecting.
+    // The first acquire starts the maintenance, which opens connections in the background.
     registry.session_for::<Model>().await.expect("a session");
     let closed = tokio::time::timeout(Duration::from_secs(10), registry.close()).await;
     assert!(closed.expect("it comes to an end").is_complete());
@@ -86,7 +86,7 @@ async fn closing_waits_for_no_connection_that_the_maintenance_opens() {
 }
 
 #[tokio::test]
-async fn min_idle_never_asks_for_more_connections_than_there_may_be() {
+async fn min_idle_never_exceeds_max_connections() {
     let url = database();
     let log = Registry::builder().bind("default", url.as_str()).build().expect("good settings");
     let mut log = log.session_for::<Model>().await.expect("a session");
@@ -102,13 +102,13 @@ async fn min_idle_never_asks_for_more_connections_than_there_may_be() {
         )
         .build()
         .expect("good settings");
-    // Four are open, and two of them in use: there is no room for a third idle one.
+    // Four connections are open, two of them in use, so there is no room for a third idle one.
     let mut sessions = Vec::new();
     for _ in 0..4 {
         sessions.push(registry.session_for::<Model>().await.expect("a session"));
     }
     sessions.truncate(2);
-    // The maintenance looks twice in each idle_timeout.
+    // The maintenance runs twice per idle_timeout.
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(number(&mut log, "SELECT CAST(count(*) AS INTEGER) AS value FROM opened").await, 4);
 }
@@ -125,7 +125,7 @@ async fn a_full_reset_leaves_no_temporary_table_behind() {
 }
 
 #[tokio::test]
-async fn the_instrumentation_of_one_caller_is_not_that_of_the_next() {
+async fn instrumentation_set_by_a_borrower_is_gone_for_the_next() {
     let registry = registry_with(|bind| bind.max_connections(1));
     let (sender, receiver) = std::sync::mpsc::channel();
     let mut session = registry.session_for::<Model>().await.expect("a session");

@@ -1,4 +1,4 @@
-//! Tenants in registries for tests, on each backend.
+//! Tenants in isolated registries, on each backend.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ fn tenant(registry: &Registry, name: &str) -> Tenant {
     registry.tenant(name).expect("a good name")
 }
 
-/// Each tenant has one invoice.
+/// Creates one invoice for each tenant.
 async fn prepare(registry: &Registry) {
     for name in NAMES {
         let mut session = tenant(registry, name).session::<Crm>().await.expect("a session");
@@ -66,7 +66,7 @@ fn is_unknown(error: &Error) -> bool {
 }
 
 #[tokio::test]
-async fn nothing_is_committed_for_any_tenant_and_the_test_sees_all_of_it() {
+async fn isolated_tenants_commit_nothing_and_read_their_own_writes() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let (acme, globex) = (tenant(&registry, "acme"), tenant(&registry, "globex"));
@@ -103,7 +103,7 @@ async fn nothing_is_committed_for_any_tenant_and_the_test_sees_all_of_it() {
 }
 
 #[tokio::test]
-async fn one_tenant_does_not_wait_for_another() {
+async fn isolated_tenants_do_not_wait_for_each_other() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let (acme, globex) = (tenant(&registry, "acme"), tenant(&registry, "globex"));
@@ -120,7 +120,7 @@ async fn one_tenant_does_not_wait_for_another() {
 }
 
 #[tokio::test]
-async fn all_who_ask_first_find_the_same_database() {
+async fn concurrent_first_uses_share_the_isolated_database() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let tasks = (2..26).map(|id| {
@@ -130,7 +130,7 @@ async fn all_who_ask_first_find_the_same_database() {
     for added in join_all(tasks).await {
         added.expect("no panic").expect("a row");
     }
-    // It stays the same when its engine does not.
+    // The isolated database stays the same although its engine was evicted.
     if NAME == "sqlite" {
         registry.close_tenant("acme").await.expect("a good name");
     }
@@ -142,7 +142,7 @@ async fn all_who_ask_first_find_the_same_database() {
 }
 
 #[tokio::test]
-async fn unknown_tenants_stay_unknown() {
+async fn unknown_tenants_stay_unknown_in_isolation() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let stranger = tenant(&registry, "stranger");
@@ -158,7 +158,7 @@ async fn unknown_tenants_stay_unknown() {
     assert!(open.iter().all(|engine| !engine.tenants.iter().any(|name| name == "stranger")));
 }
 
-/// A resolver that asks a table, which is a part of the test.
+/// A resolver that reads the tenants from a table of the isolated registry.
 fn by_table(asked: &Arc<AtomicU32>) -> TenantResolver {
     let asked = Arc::clone(asked);
     TenantResolver::new(move |tenant: &Tenant| {
@@ -173,7 +173,7 @@ fn by_table(asked: &Arc<AtomicU32>) -> TenantResolver {
 }
 
 #[tokio::test]
-async fn tenants_that_a_resolver_finds_are_isolated_as_well() {
+async fn tenants_found_by_a_resolver_are_isolated() {
     let asked = Arc::new(AtomicU32::new(0));
     let builder = Registry::builder().bind("default", database());
     let application = builder.tenants("crm", by_table(&asked)).build().expect("good settings");
@@ -201,7 +201,7 @@ async fn tenants_that_a_resolver_finds_are_isolated_as_well() {
         assert_eq!(ids(&tenant(&application, name)).await, [1]);
     }
     assert_eq!(AtomicU32::load(&asked, Ordering::Relaxed), before + 2);
-    // One that the test itself has taken in: it is told the test's own table.
+    // A tenant that only the test has inserted: the resolver reads the isolated table.
     let initech = tenant(&registry, "initech");
     assert!(is_unknown(&add(&initech, 1).await.unwrap_err()));
     let taken_in = (customers::name.eq("initech"), customers::url.eq(urls["acme"].clone()));

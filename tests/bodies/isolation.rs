@@ -1,4 +1,4 @@
-//! Registries for tests, on each backend.
+//! Isolated registries for tests (`test_isolation`), on each backend.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ bind_tables!(db = "analytics", connection = super::Backend; events);
 type Main = <users::table as registry_core::Bound>::Bind;
 type Analytics = <events::table as registry_core::Bound>::Bind;
 
-/// The database of an application, with a user in it.
+/// A registry of an application, whose database has one user.
 async fn application() -> Registry {
     let registry = Registry::builder()
         .bind("default", database())
@@ -58,7 +58,7 @@ async fn add(registry: &Registry, id: i32) -> Result<usize, Error> {
 }
 
 #[tokio::test]
-async fn nothing_is_committed_and_the_test_sees_all_of_it() {
+async fn isolated_registry_commits_nothing_and_reads_its_own_writes() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     assert_eq!(ids(&registry).await, [1], "what was there");
@@ -91,7 +91,7 @@ async fn nothing_is_committed_and_the_test_sees_all_of_it() {
 }
 
 #[tokio::test]
-async fn what_is_rolled_back_is_rolled_back() {
+async fn rollbacks_undo_work_inside_an_isolated_test() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let failed = registry
@@ -111,7 +111,7 @@ async fn what_is_rolled_back_is_rolled_back() {
         .await;
     assert!(failed.is_err());
     assert_eq!(ids(&registry).await, [1]);
-    // Dropped at any point, a unit of work leaves nothing, and nobody has to wait for it.
+    // A dropped unit of work leaves nothing behind, and no caller has to wait for it.
     let mut work = registry.begin();
     let row = (users::id.eq(2), users::name.eq("bob"));
     diesel::insert_into(users::table).values(row).execute(&mut work).await.expect("a row");
@@ -121,14 +121,14 @@ async fn what_is_rolled_back_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn a_statement_that_fails_does_not_spoil_the_test() {
+async fn failed_statement_leaves_an_isolated_test_usable() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     add(&registry, 2).await.expect("a row");
     let error = add(&registry, 2).await.unwrap_err();
     assert!(error.database_kind().is_some(), "{error}");
     assert_eq!(ids(&registry).await, [1, 2]);
-    // With its error in the rows.
+    // A query whose error comes with the rows.
     let broken =
         diesel::sql_query("SELECT CAST(1 AS DECIMAL) / (id - id) FROM users WHERE nothing > 0")
             .bound_to::<users::table>()
@@ -136,7 +136,7 @@ async fn a_statement_that_fails_does_not_spoil_the_test() {
             .await;
     assert!(broken.is_err());
     assert_eq!(ids(&registry).await, [1, 2]);
-    // In a session it is what it is, and ends with it.
+    // In a session, the failure has its usual effect, which ends with the session.
     let mut session = registry.session::<Main>().await.expect("a session");
     let row = (users::id.eq(2), users::name.eq("bob"));
     let failed = diesel::insert_into(users::table).values(row).execute(&mut session).await;
@@ -147,7 +147,7 @@ async fn a_statement_that_fails_does_not_spoil_the_test() {
 }
 
 #[tokio::test]
-async fn tests_at_the_same_time_do_not_see_each_other() {
+async fn concurrent_isolated_tests_do_not_see_each_other() {
     let application = application().await;
     let one = application.test_isolation().await.expect("a registry");
     let other = application.test_isolation().await.expect("a registry");
@@ -157,12 +157,12 @@ async fn tests_at_the_same_time_do_not_see_each_other() {
 }
 
 #[tokio::test]
-async fn a_task_that_would_wait_for_itself_is_told_the_rule() {
+async fn task_waiting_for_its_own_session_gets_an_error_with_the_rule() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let lent = registry.session::<Main>().await.expect("a session");
     if NAME == "sqlite" {
-        // It has a database of its own, and as many connections to it as ever.
+        // An isolated SQLite registry works on a copy of the database, with the usual number of connections.
         assert_eq!(ids(&registry).await, [1]);
         return;
     }
@@ -175,19 +175,19 @@ async fn a_task_that_would_wait_for_itself_is_told_the_rule() {
     );
     assert!(!error.is_transient() && !error.is_timeout(), "{error}");
     assert!(matches!(add(&registry, 2).await, Err(Error::Acquire(AcquireError::Isolated { .. }))));
-    // However short its patience is.
+    // Also with a time-out that is shorter than the detection takes.
     let error = registry.session::<Main>().within(Duration::from_millis(10)).await.unwrap_err();
     assert!(matches!(error, AcquireError::Isolated { .. }), "{error}");
     let error = registry.begin().session::<Main>().await.unwrap_err();
     assert!(matches!(error, WorkError::Acquire(AcquireError::Isolated { .. })), "{error}");
-    // Other binds are other connections.
+    // Other binds have other connections.
     drop(registry.session::<Analytics>().await.expect("a session"));
     drop(lent);
     add(&registry, 2).await.expect("a row");
 }
 
 #[tokio::test]
-async fn a_unit_of_work_that_waits_for_its_own_is_told_the_rule() {
+async fn query_beside_the_tasks_own_unit_of_work_gets_an_error_with_the_rule() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let mut work = registry.begin();
@@ -202,7 +202,7 @@ async fn a_unit_of_work_that_waits_for_its_own_is_told_the_rule() {
 }
 
 #[tokio::test]
-async fn a_stream_whose_reader_waits_for_it_is_told_the_rule() {
+async fn query_beside_an_open_stream_gets_an_error_with_the_rule() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     add(&registry, 2).await.expect("a row");
@@ -221,7 +221,7 @@ async fn a_stream_whose_reader_waits_for_it_is_told_the_rule() {
 }
 
 #[tokio::test]
-async fn queries_at_the_same_time_wait_for_each_other() {
+async fn concurrent_queries_wait_for_the_isolated_connection() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let (two, three, _) = tokio::try_join!(
@@ -245,7 +245,7 @@ async fn queries_at_the_same_time_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn more_may_wait_than_the_queue_has_room_for_elsewhere() {
+async fn queue_limit_does_not_apply_in_isolation() {
     let settings = BindSettings::new(database()).max_connections(8).queue_limit(1);
     let application = Registry::builder().bind("default", settings).build().expect("good settings");
     let mut session = application.session::<Main>().await.expect("a session");
@@ -258,7 +258,7 @@ async fn more_may_wait_than_the_queue_has_room_for_elsewhere() {
     }
 }
 
-/// With pauses in which it does nothing in the database.
+/// Inserts three rows, with pauses between the statements.
 async fn slowly(session: &mut Session<Main>, first: i32) {
     for id in first..first + 3 {
         let row = (users::id.eq(id), users::name.eq("bob"));
@@ -268,7 +268,7 @@ async fn slowly(session: &mut Session<Main>, first: i32) {
 }
 
 #[tokio::test]
-async fn a_session_beside_a_unit_of_work_waits_for_it() {
+async fn session_beside_a_unit_of_work_waits_for_it() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let session = async {
@@ -287,7 +287,7 @@ async fn a_session_beside_a_unit_of_work_waits_for_it() {
         });
         work.await.expect("committed");
     };
-    // Of one task, and of two.
+    // In one task, and in two.
     let ((), scoped, ()) = tokio::join!(session, work, own);
     scoped.expect("committed");
     let handed_on = registry.clone();
@@ -299,9 +299,9 @@ async fn a_session_beside_a_unit_of_work_waits_for_it() {
     assert_eq!(ids(&registry).await, [1, 10, 11, 12, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50]);
 }
 
-/// Both are of one task, and the one that has the connection does something else for a while.
+/// Two futures of one task: the one that has the connection pauses for a while.
 #[tokio::test]
-async fn a_session_that_pauses_beside_another_is_waited_for() {
+async fn session_that_pauses_is_waited_for_by_its_own_task() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let pausing = async {
@@ -316,14 +316,14 @@ async fn a_session_that_pauses_beside_another_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_session_that_another_task_has_is_waited_for() {
+async fn session_of_another_task_is_waited_for() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
-    // Acquired here, and used there.
+    // Acquired in this task and used in another one.
     let mut session = registry.session::<Main>().await.expect("a session");
     let other = tokio::spawn(async move {
         slowly(&mut session, 2).await;
-        // Longer than any task waits for itself.
+        // Longer than it takes to detect that a task waits for itself.
         tokio::time::sleep(Duration::from_secs(6)).await;
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -333,7 +333,7 @@ async fn a_session_that_another_task_has_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_session_that_another_task_keeps_is_a_time_out() {
+async fn session_kept_by_another_task_times_out() {
     if NAME == "sqlite" {
         return;
     }
@@ -344,7 +344,7 @@ async fn a_session_that_another_task_keeps_is_a_time_out() {
         let registry = registry.clone();
         async move { registry.session::<Main>().await.expect("a session") }
     });
-    // Nobody's: the task that had acquired it is over.
+    // No task is blamed: the one that acquired the session has ended.
     let kept = kept.await.expect("no panic");
     let error = session.within(Duration::from_millis(50)).await.unwrap_err();
     assert!(matches!(error, AcquireError::TimedOut { held_by_caller: 0, .. }), "{error}");
@@ -352,7 +352,7 @@ async fn a_session_that_another_task_keeps_is_a_time_out() {
 }
 
 #[tokio::test]
-async fn whoever_stops_waiting_for_a_session_costs_nothing() {
+async fn abandoned_wait_for_the_isolated_connection_loses_nothing() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     add(&registry, 2).await.expect("a row");
@@ -370,7 +370,7 @@ async fn whoever_stops_waiting_for_a_session_costs_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_session_leaves_unfinished_is_undone() {
+async fn transaction_left_open_by_a_session_is_rolled_back() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     let mut session = registry.session::<Main>().await.expect("a session");
@@ -388,7 +388,7 @@ async fn what_a_session_leaves_unfinished_is_undone() {
 }
 
 #[tokio::test]
-async fn a_statement_that_is_cut_short_costs_the_isolation_and_says_so() {
+async fn cancelled_statement_ends_the_isolation_with_an_error() {
     if NAME == "sqlite" {
         return;
     }
@@ -411,7 +411,7 @@ async fn a_statement_that_is_cut_short_costs_the_isolation_and_says_so() {
 }
 
 #[tokio::test]
-async fn scopes_work_as_ever() {
+async fn scopes_work_in_isolation() {
     let application = application().await;
     let registry = application.test_isolation().await.expect("a registry");
     registry
@@ -428,7 +428,7 @@ async fn scopes_work_as_ever() {
 }
 
 #[tokio::test]
-async fn tenants_and_urls_are_isolated_as_well_or_refused() {
+async fn tenants_and_urls_are_isolated_or_refused() {
     let template = tenants(["acme"]);
     let application = Registry::builder()
         .bind("default", database())

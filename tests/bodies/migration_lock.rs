@@ -1,4 +1,4 @@
-//! One process at a time migrates a database, on each backend.
+//! The lock that lets one process at a time migrate a database, on each backend.
 
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -19,7 +19,7 @@ struct Model;
 
 type Main = <Model as registry_core::Bound>::Bind;
 
-/// One migration, which says that it runs and then waits to be let go on.
+/// A migration that reports that it runs, and then waits for the gate to open.
 #[derive(Clone)]
 struct Gated {
     runs: mpsc::Sender<()>,
@@ -53,7 +53,7 @@ impl Migration<Diesel> for Gated {
 }
 
 impl MigrationMetadata for Gated {
-    // No transaction's lock is in the way of another one that would run it.
+    // Outside a transaction, so that no row lock can stop a second process that would run it.
     fn run_in_transaction(&self) -> bool {
         false
     }
@@ -75,7 +75,7 @@ fn registry(settings: BindSettings) -> Registry {
     Registry::builder().bind("default", settings).build().expect("good settings")
 }
 
-/// The same database by another path, where it has a path.
+/// Another URL of the same database: for SQLite, another path of the same file.
 fn by_another_path(url: &str) -> String {
     let Some(path) = url.strip_prefix("sqlite://") else { return url.to_owned() };
     let link = crate::support::fresh_folder().join("link.db");
@@ -84,7 +84,7 @@ fn by_another_path(url: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_for_the_lock_does_not_take_the_end_of_its_statement_for_it() {
+async fn statement_timeout_while_waiting_for_the_migration_lock_does_not_grant_it() {
     let url = database();
     let (runs, is_running) = mpsc::channel();
     let (open, gate) = mpsc::channel();
@@ -103,7 +103,7 @@ async fn who_waits_for_the_lock_does_not_take_the_end_of_its_statement_for_it() 
     let first = migrate(&first);
     is_running.recv_timeout(Duration::from_secs(30)).expect("it runs");
     let second = migrate(&second);
-    // Far more than its statements may take.
+    // Far longer than the statement time-out of the second process.
     is_running.recv_timeout(Duration::from_secs(2)).expect_err("it is run by the first alone");
     for _ in 0..2 {
         open.send(()).expect("it waits");

@@ -25,7 +25,7 @@ struct Step;
 
 type Main = <Step as registry_core::Bound>::Bind;
 
-/// Migrations that are written in the test.
+/// Migrations that are written inside the test, as pairs of a name and SQL.
 struct Steps(&'static [(&'static str, &'static str)]);
 
 #[derive(Clone, Copy)]
@@ -90,7 +90,7 @@ async fn steps(registry: &Registry) -> Vec<i32> {
     steps::table.select(steps::id).load(&mut session).await.expect("rows")
 }
 
-/// Read-only and impatient: neither is for migrations.
+/// A read-only registry with a short statement time-out: neither applies to migrations.
 fn registry(url: &str) -> Registry {
     Registry::builder()
         .bind("default", BindSettings::new(url).max_connections(1).read_only(true))
@@ -99,11 +99,11 @@ fn registry(url: &str) -> Registry {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn migrations_run_once_and_say_what_they_did() {
+async fn migrations_run_once_and_are_reported() {
     let registry = registry(&database());
-    // They have a connection of their own.
+    // Migrations run on a connection outside the pool, so the only pooled connection can be lent.
     let held = registry.session_for::<Step>().await.expect("the only session");
-    // Sorted by version, whatever order they are written in.
+    // They run in the order of their versions, whichever order they are listed in.
     let report = registry.migrate::<Main>(Steps(&[FILL, CREATE])).await.expect("they run");
     drop(held);
     assert_eq!(
@@ -122,7 +122,7 @@ async fn migrations_run_once_and_say_what_they_did() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_migration_that_fails_is_named_and_those_before_it_stay() {
+async fn failed_migration_is_named_and_earlier_ones_stay() {
     let registry = registry(&database());
     let error = registry.migrate::<Main>(Steps(&[CREATE, FILL, FAIL])).await.expect_err("it fails");
     assert_eq!(
@@ -136,7 +136,7 @@ async fn a_migration_that_fails_is_named_and_those_before_it_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_who_migrate_at_once_do_not_run_a_migration_twice() {
+async fn concurrent_callers_run_each_migration_once() {
     let url = database();
     let (first, second) = (registry(&url), registry(&url));
     let (one, two) = tokio::join!(
@@ -149,7 +149,7 @@ async fn two_who_migrate_at_once_do_not_run_a_migration_twice() {
 }
 
 #[tokio::test]
-async fn after_migrations_the_lock_is_free() {
+async fn migration_lock_is_released_after_a_run() {
     let url = database();
     for _ in 0..3 {
         registry(&url).migrate::<Main>(Steps(&[CREATE])).await.expect("nobody holds the lock");
@@ -163,11 +163,11 @@ async fn after_migrations_the_lock_is_free() {
 }
 
 #[tokio::test]
-async fn statement_timeout_is_not_for_migrations() {
+async fn statement_timeout_does_not_apply_to_migrations() {
     let sleep = match NAME {
         "postgres" => ("1_sleep", "SELECT pg_sleep(0.4)"),
         "mysql" => ("1_sleep", "DO SLEEP(0.4)"),
-        // It has no such option.
+        // SQLite has no such option.
         _ => return,
     };
     let bind = BindSettings::new(database()).statement_timeout(Duration::from_millis(100));
@@ -182,7 +182,7 @@ async fn has_steps(url: &str) -> bool {
 }
 
 #[tokio::test]
-async fn migrations_go_to_the_migrate_url() {
+async fn migrations_connect_to_migrate_url() {
     let (url, other) = (database(), database());
     let bind = BindSettings::new(url.as_str()).migrate_url(other.as_str());
     let registry = Registry::builder().bind("default", bind).build().expect("good settings");
@@ -192,7 +192,7 @@ async fn migrations_go_to_the_migrate_url() {
 }
 
 #[tokio::test]
-async fn a_migrate_url_that_leads_nowhere_is_the_one_that_is_told() {
+async fn unreachable_migrate_url_is_the_one_in_the_error() {
     let (url, server) = match NAME {
         "postgres" => (database(), "postgres://app:zauber@127.0.0.1:1/nowhere"),
         "mysql" => (database(), "mysql://app:zauber@127.0.0.1:1/nowhere"),
@@ -207,7 +207,7 @@ async fn a_migrate_url_that_leads_nowhere_is_the_one_that_is_told() {
 }
 
 #[tokio::test]
-async fn through_a_pooler_migrations_need_a_migrate_url() {
+async fn migrations_behind_a_pooler_require_migrate_url() {
     let (url, other) = (database(), database());
     let bind = BindSettings::new(url.as_str()).pooler(Pooler::Transaction);
     let built = Registry::builder().bind("default", bind.clone()).build();
@@ -233,7 +233,7 @@ async fn through_a_pooler_migrations_need_a_migrate_url() {
 }
 
 #[test]
-fn outside_a_runtime_migrations_say_so() {
+fn migrations_outside_a_runtime_are_refused() {
     let registry = registry(&database());
     let migrate = registry.migrate::<Main>(Steps(&[CREATE]));
     let outcome = futures_util::FutureExt::now_or_never(migrate).expect("it does not wait");
@@ -244,7 +244,7 @@ fn outside_a_runtime_migrations_say_so() {
 }
 
 #[tokio::test]
-async fn a_closed_registry_migrates_nothing() {
+async fn closed_registry_refuses_migrations() {
     let registry = registry(&database());
     registry.close().await;
     let error = registry.migrate::<Main>(Steps(&[CREATE])).await.expect_err("it is closed");

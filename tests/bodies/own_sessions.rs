@@ -1,4 +1,4 @@
-//! Closing what the task that closes has itself, on each backend.
+//! Closing a registry in a task that still holds sessions of it, on each backend.
 
 use std::future::Future;
 use std::time::Duration;
@@ -25,7 +25,7 @@ diesel::table! {
 }
 bind_tables!(db = "crm", connection = super::Backend; invoices);
 
-/// Far longer than it takes.
+/// The limit for things that are due immediately.
 const AT_ONCE: Duration = Duration::from_secs(30);
 
 const CREATE: &str = "CREATE TABLE notes (id INTEGER PRIMARY KEY NOT NULL)";
@@ -39,7 +39,7 @@ async fn registry() -> Registry {
     registry
 }
 
-/// The text of a report on one session that was not waited for.
+/// Asserts that the report names one session that was not waited for.
 fn told(report: &CloseReport, key: &str) {
     assert!(!report.is_complete());
     assert_eq!(
@@ -56,18 +56,18 @@ async fn at_once<T>(closing: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test]
-async fn a_task_does_not_wait_for_its_own_session_and_is_told_where_it_would_have() {
+async fn closing_skips_the_tasks_own_session_and_logs_the_place() {
     let (log, _guard) = own_log();
     let registry = registry().await;
     let mut session = registry.session_for::<notes::table>().await.expect("a session");
     let closing = registry.close();
     let line = line!() - 1;
     told(&at_once(closing).await, "default");
-    let events = log.lines_with(&format!("place=tests/bodies/own_sessions.rs:{line}:"));
+    let events = log.lines_with(&format!("place={}:{line}:", file!()));
     assert_eq!(events.len(), 1, "{events:?}");
     assert!(events[0].contains("ERROR registry: not all sessions are waited for"), "{events:?}");
     assert!(events[0].contains("bind=default"), "{events:?}");
-    // It works to its end, as ever.
+    // The session stays usable until it is dropped.
     session.batch_execute("SELECT 1").await.expect("an answer");
     told(&at_once(registry.close_within(Duration::from_secs(300))).await, "default");
     drop(session);
@@ -76,7 +76,7 @@ async fn a_task_does_not_wait_for_its_own_session_and_is_told_where_it_would_hav
 }
 
 #[tokio::test]
-async fn a_task_does_not_wait_for_its_own_unit_of_work_nor_for_its_own_rows() {
+async fn closing_skips_the_tasks_own_unit_of_work_and_streams() {
     let registry_of_work = registry().await;
     let mut work = registry_of_work.begin();
     notes::table.load::<(i32,)>(&mut work).await.expect("rows");
@@ -102,9 +102,9 @@ async fn a_task_does_not_wait_for_its_own_unit_of_work_nor_for_its_own_rows() {
     assert!(at_once(registry_of_rows.close()).await.is_complete());
 }
 
-/// In a task of its own too, and if it has begun to acquire another one.
+/// In a spawned task, and although the task has begun to acquire a second session.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_spawned_task_does_not_wait_for_itself_either() {
+async fn closing_in_a_spawned_task_skips_that_tasks_session() {
     let registry = registry().await;
     let closing = async move {
         let session = registry.session_for::<notes::table>().await.expect("a session");
@@ -118,9 +118,10 @@ async fn a_spawned_task_does_not_wait_for_itself_either() {
     tokio::spawn(closing).await.expect("no panic");
 }
 
-/// What others have is waited for, also if it was handed to them, and also if the task has some itself.
+/// Sessions of other tasks are waited for, also those that were moved to them, and also if the closing task holds
+/// sessions itself.
 #[tokio::test]
-async fn sessions_of_others_are_waited_for() {
+async fn closing_waits_for_sessions_of_other_tasks() {
     let registry = registry().await;
     let mut handed = registry.session_for::<notes::table>().await.expect("a session");
     let own = registry.session_for::<notes::table>().await.expect("a session");
@@ -142,9 +143,9 @@ async fn sessions_of_others_are_waited_for() {
     drop(own);
 }
 
-/// What goes on beside it, in the same task, is waited for.
+/// A session that a concurrent future of the same task uses is waited for.
 #[tokio::test]
-async fn a_session_that_is_used_beside_the_closing_is_waited_for() {
+async fn closing_waits_for_a_session_used_concurrently_in_its_task() {
     let registry = registry().await;
     let mut session = registry.session_for::<notes::table>().await.expect("a session");
     let working = async {
@@ -158,9 +159,9 @@ async fn a_session_that_is_used_beside_the_closing_is_waited_for() {
     assert!(report.is_complete(), "{report}");
 }
 
-/// Even if that does something else before it gives its session back.
+/// Even if that future pauses before it returns its session.
 #[tokio::test]
-async fn a_session_that_pauses_beside_the_closing_is_waited_for() {
+async fn closing_waits_for_a_session_that_pauses_in_its_task() {
     let registry = registry().await;
     let session = registry.session_for::<notes::table>().await.expect("a session");
     let pausing = async move {
@@ -171,9 +172,9 @@ async fn a_session_that_pauses_beside_the_closing_is_waited_for() {
     assert!(report.is_complete(), "{report}");
 }
 
-/// Whoever sets a limit hears within it what it has itself.
+/// With a limit, the task's own session is reported before the limit is over.
 #[tokio::test]
-async fn a_limit_on_closing_is_time_enough_to_hear_of_a_session_of_its_own() {
+async fn close_within_reports_the_tasks_own_session_in_time() {
     let registry = registry().await;
     let session = registry.session_for::<notes::table>().await.expect("a session");
     told(&registry.close_within(Duration::from_secs(3)).await, "default");
@@ -181,7 +182,7 @@ async fn a_limit_on_closing_is_time_enough_to_hear_of_a_session_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_task_does_not_wait_for_its_own_session_of_a_tenant() {
+async fn closing_a_tenant_skips_the_tasks_own_session() {
     let (log, _guard) = own_log();
     let template = tenants(["acme", "globex"]);
     let registry = Registry::builder().bind("crm", template.as_str()).build().expect("settings");

@@ -27,7 +27,7 @@ bind_tables!(db = "crm", connection = super::Backend; own_places);
 const CREATE: &str =
     "CREATE TABLE places (id INTEGER PRIMARY KEY NOT NULL, what VARCHAR(80) NOT NULL)";
 
-/// A database that says what it is.
+/// A database with a row that names it.
 async fn database_called(what: &str) -> String {
     let url = database();
     let registry =
@@ -46,7 +46,7 @@ async fn what(registry: &Registry) -> String {
 }
 
 #[tokio::test]
-async fn new_sessions_go_to_the_new_engine_and_old_ones_end_in_peace() {
+async fn replacement_serves_new_sessions_and_old_ones_stay_valid() {
     let settings = BindSettings::new(database_called("old").await).max_connections(3);
     let registry = Registry::builder().bind("default", settings).build().expect("good settings");
     let old = registry.engine("default").expect("there");
@@ -70,7 +70,7 @@ async fn new_sessions_go_to_the_new_engine_and_old_ones_end_in_peace() {
 }
 
 #[tokio::test]
-async fn whoever_waits_for_the_old_one_goes_on_with_the_new_one() {
+async fn callers_waiting_for_the_replaced_engine_get_sessions_of_the_new_one() {
     let settings = BindSettings::new(database_called("old").await).max_connections(1);
     let registry = Registry::builder().bind("default", settings).build().expect("good settings");
     let lent = registry.session_for::<places::table>().await.expect("a session");
@@ -90,7 +90,7 @@ async fn whoever_waits_for_the_old_one_goes_on_with_the_new_one() {
 }
 
 #[tokio::test]
-async fn closing_the_registry_waits_for_engines_that_were_replaced() {
+async fn closing_waits_for_sessions_of_replaced_engines() {
     let settings = BindSettings::new(database_called("old").await);
     let registry = Registry::builder().bind("default", settings).build().expect("good settings");
     let lent = registry.session_for::<places::table>().await.expect("a session");
@@ -104,7 +104,7 @@ async fn closing_the_registry_waits_for_engines_that_were_replaced() {
 }
 
 #[tokio::test]
-async fn what_cannot_replace_it_changes_nothing() {
+async fn invalid_replacement_changes_nothing() {
     let settings = BindSettings::new(database_called("old").await);
     let registry = Registry::builder().bind("default", settings).build().expect("good settings");
     let error = registry.replace_engine("defualt", database()).unwrap_err();
@@ -121,7 +121,7 @@ async fn what_cannot_replace_it_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_engines_of_all_tenants_are_replaced_at_once() {
+async fn replacement_applies_to_the_engines_of_every_tenant() {
     let registry = Registry::builder()
         .bind("crm", tenants(["acme", "globex"]))
         .build()
@@ -158,9 +158,9 @@ async fn the_engines_of_all_tenants_are_replaced_at_once() {
     assert!(matches!(error, ReplaceError::Tenants { is_per_tenant: true, .. }), "{error}");
 }
 
-/// Whoever had found out where a tenant was before it was replaced does not have others sent there.
+/// A caller that resolved the settings of a tenant before the replacement must not open an engine with the old ones.
 #[tokio::test]
-async fn an_engine_that_opens_while_it_is_replaced_is_not_found_afterwards() {
+async fn engine_opened_during_a_replacement_uses_the_new_settings() {
     let names = ["acme", "globex"];
     let builder = Registry::builder().bind("crm", tenants(names)).max_engines(1);
     let registry = builder.build().expect("good settings");
@@ -172,7 +172,7 @@ async fn an_engine_that_opens_while_it_is_replaced_is_not_found_afterwards() {
     let new = tenants(names);
     registry.replace_engine("crm", new.as_str()).expect("replaced");
     drop(lent);
-    // It had found out where acme was before; its session is of where acme is now.
+    // The caller had resolved the old URL of acme; its session is on the new one.
     let first = waiting.await.expect("a session");
     let template = registry_core::DatabaseUrl::parse(&new.replace("{tenant}", "acme"));
     let expected = template.expect("a URL").to_string();

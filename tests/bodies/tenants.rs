@@ -41,7 +41,7 @@ fn tenant(registry: &Registry, name: &str) -> Tenant {
     registry.tenant(name).expect("a good name")
 }
 
-/// Gives each tenant a table with a row that says whose it is.
+/// Creates a table in each tenant's database, with a row that names the tenant.
 async fn prepare(registry: &Registry) {
     for name in NAMES {
         let tenant = tenant(registry, name);
@@ -64,7 +64,7 @@ async fn whose(tenant: &Tenant) -> String {
 }
 
 #[tokio::test]
-async fn each_tenant_has_its_own_rows() {
+async fn each_tenant_reads_its_own_rows() {
     let registry = registry().await;
     for name in NAMES {
         let tenant = tenant(&registry, name);
@@ -82,7 +82,7 @@ async fn each_tenant_has_its_own_rows() {
 }
 
 #[tokio::test]
-async fn work_that_is_spawned_stays_with_its_tenant() {
+async fn spawned_work_stays_with_its_tenant() {
     let registry = registry().await;
     let all = NAMES.iter().cycle().take(60).map(|name| {
         let tenant = tenant(&registry, name);
@@ -97,7 +97,7 @@ async fn work_that_is_spawned_stays_with_its_tenant() {
 }
 
 #[tokio::test]
-async fn binds_without_tenants_are_the_same_through_one() {
+async fn tenant_shares_binds_without_tenants() {
     let registry = registry().await;
     let mut session = registry.session_for::<plans::table>().await.expect("a session");
     session
@@ -116,7 +116,7 @@ async fn binds_without_tenants_are_the_same_through_one() {
 }
 
 #[tokio::test]
-async fn without_a_tenant_there_is_no_session() {
+async fn tenant_bind_refuses_sessions_without_a_tenant() {
     let registry = registry().await;
     let error = registry.session_for::<invoices::table>().await.unwrap_err();
     assert!(matches!(error, AcquireError::NoTenant { key } if key == "crm"), "{error}");
@@ -139,7 +139,7 @@ async fn without_a_tenant_there_is_no_session() {
 }
 
 #[tokio::test]
-async fn an_unknown_tenant_is_its_own_error_and_opens_nothing() {
+async fn unknown_tenant_is_an_error_and_opens_nothing() {
     let registry = registry().await;
     let open = registry.status().on_demand.engines.len();
     let stranger = tenant(&registry, "stranger");
@@ -156,7 +156,7 @@ async fn an_unknown_tenant_is_its_own_error_and_opens_nothing() {
 }
 
 #[tokio::test]
-async fn each_tenant_is_migrated_by_itself() {
+async fn each_tenant_is_migrated_separately() {
     let builder = Registry::builder().bind("crm", tenants(NAMES));
     let registry = builder.build().expect("good settings");
     let folder = crate::support::fresh_folder();
@@ -184,7 +184,7 @@ async fn each_tenant_is_migrated_by_itself() {
 }
 
 #[tokio::test]
-async fn migrations_of_a_tenant_go_to_its_own_migrate_url() {
+async fn migrations_of_a_tenant_connect_to_its_migrate_url() {
     let (url, other) = (tenants(NAMES), tenants(NAMES));
     let bind = BindSettings::new(url.as_str()).migrate_url(other.as_str());
     let registry = Registry::builder().bind("crm", bind).build().expect("good settings");
@@ -206,7 +206,7 @@ async fn migrations_of_a_tenant_go_to_its_own_migrate_url() {
 }
 
 #[tokio::test]
-async fn the_engine_of_a_tenant_is_closed_by_its_url() {
+async fn engine_of_a_tenant_can_be_closed_by_its_url() {
     let template = tenants(NAMES);
     let builder = Registry::builder().bind("crm", template.as_str());
     let registry = builder.build().expect("good settings");
@@ -219,7 +219,7 @@ async fn the_engine_of_a_tenant_is_closed_by_its_url() {
 }
 
 #[tokio::test]
-async fn a_tenant_is_closed_and_opened_again() {
+async fn closed_tenant_is_opened_again_on_the_next_use() {
     let registry = registry().await;
     let acme = tenant(&registry, "acme");
     let report = registry.close_tenant("acme").await.expect("a good name");
@@ -228,7 +228,7 @@ async fn a_tenant_is_closed_and_opened_again() {
         registry.status().on_demand.engines.into_iter().flat_map(|engine| engine.tenants).collect();
     assert_eq!(open, ["initech", "globex"]);
     assert_eq!(whose(&acme).await, "acme");
-    // Whoever waits for a session of an engine that is closed gets one of the next.
+    // A caller that waits for a session of an engine that is closed gets one of its successor.
     let mut lent = Vec::new();
     for _ in 0..10 {
         lent.push(acme.session_for::<invoices::table>().await.expect("a session"));
@@ -248,12 +248,12 @@ async fn a_tenant_is_closed_and_opened_again() {
     assert!(registry.close_tenant("..").await.is_err());
 }
 
-/// Not as a method: those of queries are called so too.
+/// A function instead of the method `load`, whose name the methods of queries share.
 fn times(asked: &AtomicU32) -> u32 {
     AtomicU32::load(asked, Ordering::SeqCst)
 }
 
-/// A resolver over a template, that counts how often it is asked.
+/// A resolver over a template that counts its calls.
 fn resolver(template: String, asked: &Arc<AtomicU32>) -> TenantResolver {
     let asked = Arc::clone(asked);
     TenantResolver::new(move |tenant| {
@@ -274,7 +274,7 @@ fn resolver(template: String, asked: &Arc<AtomicU32>) -> TenantResolver {
 }
 
 #[tokio::test]
-async fn a_resolver_is_asked_once_however_many_want_to_know() {
+async fn concurrent_callers_ask_the_resolver_once() {
     let asked = Arc::new(AtomicU32::new(0));
     let builder = Registry::builder().tenants("crm", resolver(tenants(NAMES), &asked));
     let registry = builder.build().expect("good settings");
@@ -295,7 +295,7 @@ async fn a_resolver_is_asked_once_however_many_want_to_know() {
 }
 
 #[tokio::test]
-async fn an_answer_holds_for_its_time_to_live() {
+async fn answer_of_a_resolver_is_cached_for_its_time_to_live() {
     let asked = Arc::new(AtomicU32::new(0));
     let resolver = resolver(tenants(NAMES), &asked).time_to_live(Duration::from_millis(30));
     let registry = Registry::builder().tenants("crm", resolver).build().expect("good settings");
@@ -308,7 +308,7 @@ async fn an_answer_holds_for_its_time_to_live() {
 }
 
 #[tokio::test]
-async fn what_a_resolver_says_instead_of_settings_is_told_and_not_remembered() {
+async fn failure_of_a_resolver_is_reported_and_not_cached() {
     let asked = Arc::new(AtomicU32::new(0));
     let builder = Registry::builder().tenants("crm", resolver(tenants(NAMES), &asked));
     let registry = builder.build().expect("good settings");
@@ -339,7 +339,7 @@ async fn what_a_resolver_says_instead_of_settings_is_told_and_not_remembered() {
 }
 
 #[tokio::test]
-async fn a_resolver_that_does_not_answer_costs_acquire_timeout_and_no_more() {
+async fn hanging_resolver_times_out_after_acquire_timeout() {
     let resolver = TenantResolver::new(|_| std::future::pending::<Result<BindSettings, Error>>());
     let registry = Registry::builder().tenants("crm", resolver).build().expect("good settings");
     let acme = tenant(&registry, "acme");
@@ -353,7 +353,7 @@ async fn a_resolver_that_does_not_answer_costs_acquire_timeout_and_no_more() {
 }
 
 #[tokio::test]
-async fn whoever_asks_a_resolver_may_go_away_and_others_still_hear() {
+async fn resolver_answers_the_others_after_the_first_caller_goes_away() {
     let (gate, template) = (Arc::new(Notify::new()), tenants(NAMES));
     let held = Arc::clone(&gate);
     let resolver = TenantResolver::new(move |tenant| {
@@ -375,9 +375,9 @@ async fn whoever_asks_a_resolver_may_go_away_and_others_still_hear() {
     drop(second.await.expect("a session"));
 }
 
-/// The table of tenants may be in another bind of the same registry.
+/// The table of tenants can be in another bind of the same registry.
 #[tokio::test]
-async fn a_resolver_can_look_into_the_registrys_own_databases() {
+async fn resolver_can_query_another_bind_of_the_registry() {
     let template = tenants(NAMES);
     let resolver = TenantResolver::new(move |tenant| {
         let (tenant, template) = (tenant.clone(), template.clone());
@@ -409,7 +409,7 @@ async fn a_resolver_can_look_into_the_registrys_own_databases() {
 }
 
 #[tokio::test]
-async fn a_resolver_does_not_find_schemas() {
+async fn resolver_that_returns_a_tenant_schema_is_refused() {
     let template = tenants(NAMES);
     let resolver = TenantResolver::new(move |_| {
         let settings = BindSettings::new(template.replace("{tenant}", "acme"));
@@ -421,8 +421,7 @@ async fn a_resolver_does_not_find_schemas() {
 }
 
 #[tokio::test]
-async fn those_who_wait_for_a_resolver_that_never_answers_are_told_at_once_when_the_registry_is_closed()
- {
+async fn closing_ends_waits_for_a_hanging_resolver() {
     let asked = Arc::new(AtomicU32::new(0));
     let resolver = TenantResolver::new({
         let asked = Arc::clone(&asked);
@@ -451,7 +450,7 @@ async fn those_who_wait_for_a_resolver_that_never_answers_are_told_at_once_when_
 }
 
 #[tokio::test]
-async fn a_resolver_that_panics_is_an_error_of_those_who_ask() {
+async fn panic_of_a_resolver_is_an_error_for_its_callers() {
     let resolver = TenantResolver::new(|tenant| {
         let name = tenant.name().to_owned();
         async move {
@@ -470,7 +469,7 @@ async fn a_resolver_that_panics_is_an_error_of_those_who_ask() {
 }
 
 #[tokio::test]
-async fn a_failed_query_names_its_bind_and_its_tenant() {
+async fn failed_query_names_its_bind_and_tenant() {
     let registry = registry().await;
     let acme = tenant(&registry, "acme");
     let again = (invoices::id.eq(1), invoices::tenant.eq("acme"));
@@ -483,7 +482,7 @@ async fn a_failed_query_names_its_bind_and_its_tenant() {
     let in_work = acme.transaction(async |work| again().execute(work).await).await;
     let Err(Error::Query(error)) = in_work else { panic!("{in_work:?}") };
     assert_eq!((error.key(), error.tenant()), (Some("crm"), Some("acme")));
-    // Also where the bind is not divided by tenants.
+    // Also for a bind that all tenants share.
     let missing = plans::table.select(plans::what).first::<String>(&acme).await;
     let error = missing.expect_err("there is no such table");
     assert_eq!(error.to_string(), "bind `default`, tenant `acme`: the query failed");

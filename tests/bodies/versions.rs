@@ -1,4 +1,4 @@
-//! What migrations say has happened has happened, on each backend.
+//! What the table of versions and the report of a run say about migrations is true, on each backend.
 
 use std::path::Path;
 
@@ -54,14 +54,14 @@ async fn has(registry: &Registry, table: &str) -> bool {
     session.batch_execute(&format!("SELECT 1 FROM {table}")).await.is_ok()
 }
 
-/// Runs SQL that is not a migration.
+/// Runs SQL outside any migration.
 async fn run(registry: &Registry, sql: &str) {
     let mut session = registry.session::<Main>().await.expect("a session");
     session.batch_execute(sql).await.expect("it runs");
 }
 
 #[tokio::test]
-async fn two_migrations_of_one_version_are_refused_before_anything_runs() {
+async fn duplicate_versions_are_refused_before_anything_runs() {
     let url = database();
     let steps = [step("0_first", LOGS), step("1_y", ITEMS), step("1_x", ITEMS)];
     let registry = registry(&url);
@@ -85,9 +85,9 @@ fn write_migrations(folder: &Path, migrations: &[(&str, &str)]) -> FileBasedMigr
     FileBasedMigrations::from_path(folder).expect("migrations")
 }
 
-/// Diesel leaves `-` out of a version.
+/// Diesel removes `-` from versions.
 #[tokio::test]
-async fn versions_that_differ_in_hyphens_are_one_version() {
+async fn versions_that_differ_only_in_hyphens_are_duplicates() {
     let names = ["2026-01-01-000000_a", "20260101000000_b"];
     let folder = fresh_folder();
     let migrations = write_migrations(&folder, &[(names[0], ITEMS), (names[1], LOGS)]);
@@ -98,9 +98,9 @@ async fn versions_that_differ_in_hyphens_are_one_version() {
     assert!(!has(&registry, "items").await && !has(&registry, "logs").await);
 }
 
-/// MySQL's collations take them for the same.
+/// The collations of MySQL treat them as equal.
 #[tokio::test]
-async fn versions_that_are_one_to_the_database_are_refused_before_anything_runs() {
+async fn versions_equal_under_the_collation_are_refused_before_anything_runs() {
     let registry = registry(&database());
     let steps = [step("a1_items", ITEMS), step("A1_logs", LOGS)];
     let migrated = migrate(&registry, &steps).await;
@@ -118,7 +118,7 @@ async fn versions_that_are_one_to_the_database_are_refused_before_anything_runs(
 }
 
 #[tokio::test]
-async fn a_version_that_the_database_cannot_keep_is_refused_before_anything_runs() {
+async fn version_too_long_for_the_table_is_refused_before_anything_runs() {
     let registry = registry(&database());
     let name = |length: usize| format!("{}_items", "1".repeat(length)).leak();
     let steps = [step("0_logs", LOGS), step(name(51), ITEMS)];
@@ -141,12 +141,12 @@ async fn a_version_that_the_database_cannot_keep_is_refused_before_anything_runs
 }
 
 #[tokio::test]
-async fn binds_that_share_a_database_do_not_count_each_others_versions_as_run() {
+async fn version_already_run_by_another_bind_is_refused() {
     let url = database();
     let registry = registry(&url);
     migrate(&registry, &[step("1_items", ITEMS)]).await.expect("it runs");
     let logging = [step("1_logs", LOGS), step("2_more", "SELECT 1")];
-    // Also in another process, which knows no more than the database does.
+    // Also in another process, which only has the database to go by.
     for registry in [&registry, &self::registry(&url)] {
         let error = migrate_logging(registry, &logging).await.expect_err("it would never run");
         assert_eq!(
@@ -158,7 +158,7 @@ async fn binds_that_share_a_database_do_not_count_each_others_versions_as_run() 
     }
     let report = migrate_logging(&registry, &[step("3_logs", LOGS)]).await.expect("it runs");
     assert_eq!((report.applied.as_slice(), report.skipped), (&["3_logs".to_owned()][..], 0));
-    // The same migrations are the same, whoever ran them.
+    // A migration of the same name counts as run, whichever bind ran it.
     let both = [step("1_items", ITEMS), step("3_logs", LOGS)];
     for report in [migrate(&registry, &both).await, migrate_logging(&registry, &both).await] {
         let report = report.expect("nothing to do");
@@ -167,7 +167,7 @@ async fn binds_that_share_a_database_do_not_count_each_others_versions_as_run() 
 }
 
 #[tokio::test]
-async fn a_version_that_was_run_under_another_name_is_no_other_migration() {
+async fn version_already_run_under_another_name_is_refused() {
     let registry = registry(&database());
     migrate(&registry, &[step("1_x", ITEMS)]).await.expect("it runs");
     let error = migrate(&registry, &[step("1_y", LOGS)]).await.expect_err("it would never run");
@@ -180,7 +180,7 @@ async fn a_version_that_was_run_under_another_name_is_no_other_migration() {
 }
 
 #[tokio::test]
-async fn what_diesels_own_tool_has_run_or_reverted_counts() {
+async fn runs_and_reverts_by_the_diesel_cli_count() {
     let registry = registry(&database());
     run(&registry, diesel::migration::CREATE_MIGRATIONS_TABLE).await;
     let run_by_diesel = "INSERT INTO __diesel_schema_migrations (version, run_on) \
@@ -188,13 +188,13 @@ async fn what_diesels_own_tool_has_run_or_reverted_counts() {
     run(&registry, run_by_diesel).await;
     let report = migrate(&registry, &[step("1_x", ITEMS)]).await.expect("nothing to do");
     assert_eq!((report.applied.len(), report.skipped), (0, 1));
-    // From now on it is known whose it is.
+    // From now on the version belongs to the bind `default`.
     migrate_logging(&registry, &[step("1_y", LOGS)]).await.expect_err("it is another's");
 
     run(&registry, "DELETE FROM __diesel_schema_migrations").await;
     let report = migrate_logging(&registry, &[step("1_y", LOGS)]).await.expect("it runs");
     assert_eq!(report.applied, ["1_y"]);
-    // Reverted, and another one run.
+    // The CLI reverts the migration and runs another one.
     run(&registry, "DELETE FROM __diesel_schema_migrations").await;
     run(&registry, run_by_diesel).await;
     let report = migrate(&registry, &[step("1_z", ITEMS)]).await.expect("nothing to do");
@@ -202,7 +202,7 @@ async fn what_diesels_own_tool_has_run_or_reverted_counts() {
 }
 
 #[tokio::test]
-async fn a_migration_that_leaves_its_transaction_open_is_not_said_to_have_run() {
+async fn migration_that_leaves_a_transaction_open_is_not_recorded() {
     let registry = registry(&database());
     let insert = alone("2_insert", "BEGIN; INSERT INTO items VALUES (1)");
     let error =
@@ -223,7 +223,7 @@ async fn a_migration_that_leaves_its_transaction_open_is_not_said_to_have_run() 
 }
 
 #[tokio::test]
-async fn a_migration_that_ends_its_transaction_has_run() {
+async fn migration_that_commits_its_own_transaction_is_recorded() {
     let registry = registry(&database());
     let steps = [
         step("1_items", ITEMS),
@@ -237,7 +237,7 @@ async fn a_migration_that_ends_its_transaction_has_run() {
 }
 
 #[tokio::test]
-async fn a_migration_that_rolls_its_transaction_back_has_not_run() {
+async fn migration_that_rolls_back_is_not_recorded() {
     for sql in [
         "INSERT INTO items VALUES (1); ROLLBACK",
         "INSERT INTO items VALUES (1); ROLLBACK; BEGIN; INSERT INTO items VALUES (2); COMMIT",
@@ -258,15 +258,15 @@ async fn a_migration_that_rolls_its_transaction_back_has_not_run() {
     }
 }
 
-/// Runs SQL whether or not it fails.
+/// Runs SQL and ignores a failure.
 async fn run_silently(registry: &Registry, sql: &str) {
     let mut session = registry.session::<Main>().await.expect("a session");
     let _ = session.batch_execute(sql).await;
 }
 
-/// Tables that know no transactions, which MariaDB and MySQL have.
+/// MariaDB and MySQL have tables without transactions, such as those of MyISAM.
 #[tokio::test]
-async fn what_stays_in_a_table_without_transactions_is_told() {
+async fn rows_left_in_a_nontransactional_table_are_reported() {
     let engines: &[&str] = if NAME == "mysql" { &["MyISAM", "MEMORY"] } else { &[] };
     for engine in engines {
         let registry = registry(&database());
@@ -285,9 +285,9 @@ async fn what_stays_in_a_table_without_transactions_is_told() {
     }
 }
 
-/// A constraint that is looked at when the transaction ends, which PostgreSQL has.
+/// PostgreSQL has constraints that are checked at the commit.
 #[tokio::test]
-async fn a_commit_that_the_server_refuses_leaves_nothing() {
+async fn migration_whose_commit_is_refused_leaves_nothing() {
     if NAME != "postgres" {
         return;
     }
@@ -306,7 +306,7 @@ async fn a_commit_that_the_server_refuses_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_failed_migration_has_committed_is_told() {
+async fn statements_committed_by_a_failed_migration_are_reported() {
     let registry = registry(&database());
     for (steps, in_part) in [
         (
@@ -333,7 +333,7 @@ async fn what_a_failed_migration_has_committed_is_told() {
             ],
             true,
         ),
-        // DDL commits there.
+        // DDL commits implicitly on MySQL.
         ([step("1_items", ITEMS), step("2_fail", DDL_THAT_FAILS)], NAME == "mysql"),
     ] {
         let error = migrate(&registry, &steps).await.expect_err("it fails");
@@ -353,9 +353,9 @@ async fn what_a_failed_migration_has_committed_is_told() {
 const DDL_THAT_FAILS: &str =
     "CREATE TABLE logs (id INTEGER PRIMARY KEY NOT NULL); INSERT INTO nowhere VALUES (1)";
 
-/// As the dumps of databases begin with.
+/// Such as the settings at the beginning of a database dump.
 #[tokio::test]
-async fn what_a_migration_sets_is_not_there_for_the_next() {
+async fn session_settings_of_a_migration_do_not_reach_the_next() {
     let (sets, next) = match NAME {
         "postgres" => (
             "SELECT pg_catalog.set_config('search_path', '', false); \
@@ -385,7 +385,7 @@ async fn what_a_migration_sets_is_not_there_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_migration_that_panics_is_an_error_and_undone() {
+async fn panic_of_a_migration_is_an_error_and_rolls_back() {
     let registry = registry(&database());
     let panics = [step("1_items", ITEMS), step("2_panics", "panic")];
     let error = migrate(&registry, &panics).await.expect_err("it panics");
@@ -398,9 +398,9 @@ async fn a_migration_that_panics_is_an_error_and_undone() {
     assert_eq!(report.expect("nobody holds the lock").applied, ["2_logs"]);
 }
 
-/// Diesel's own settings of a connection, and those of `on_connect`, hold for every migration.
+/// The settings that Diesel makes on a connection, and those of `on_connect`, hold for every migration.
 #[tokio::test]
-async fn what_on_connect_sets_is_there_for_every_migration() {
+async fn on_connect_settings_hold_for_every_migration() {
     let (on_connect, check) = match NAME {
         "postgres" => (
             "SET search_path = pg_temp, public; SET app.name = 'ada'",

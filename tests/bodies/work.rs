@@ -31,7 +31,7 @@ bind_tables!(db = "analytics", connection = super::Backend; events);
 type Main = <users::table as registry_core::Bound>::Bind;
 type Analytics = <events::table as registry_core::Bound>::Bind;
 
-/// Both databases, with a table each.
+/// A registry of two databases with one table each.
 async fn registry() -> Registry {
     let settings = |url: String| BindSettings::new(url).max_connections(2);
     let registry = Registry::builder()
@@ -60,20 +60,20 @@ async fn add_event(work: &mut UnitOfWork, id: i32) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is committed: the ids in both databases.
+/// The committed ids in both databases.
 async fn committed(registry: &Registry) -> (Vec<i32>, Vec<i32>) {
     let users = users::table.select(users::id).order(users::id).load(registry).await;
     let events = events::table.select(events::id).order(events::id).load(registry).await;
     (users.expect("rows"), events.expect("rows"))
 }
 
-/// Nothing is lent, and nothing is open.
+/// Waits until no session is lent and no transaction is open.
 async fn is_at_rest(registry: &Registry) {
     eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
 }
 
 #[tokio::test]
-async fn nothing_is_opened_before_it_is_touched_and_then_once() {
+async fn each_bind_is_begun_once_on_first_use() {
     let registry = registry().await;
     let mut work = registry.begin();
     assert!(registry.status().engines.iter().all(|engine| engine.in_use == 0));
@@ -89,7 +89,7 @@ async fn nothing_is_opened_before_it_is_touched_and_then_once() {
 }
 
 #[tokio::test]
-async fn a_commit_is_of_all_that_was_touched_and_of_nothing_before() {
+async fn commit_covers_every_touched_bind() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_event(&mut work, 1).await.expect("a row");
@@ -103,7 +103,7 @@ async fn a_commit_is_of_all_that_was_touched_and_of_nothing_before() {
 }
 
 #[tokio::test]
-async fn a_rollback_is_of_all_and_the_connections_stay() {
+async fn rollback_covers_every_touched_bind_and_keeps_connections() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_user(&mut work, 1).await.expect("a row");
@@ -115,7 +115,7 @@ async fn a_rollback_is_of_all_and_the_connections_stay() {
 }
 
 #[tokio::test]
-async fn one_that_is_dropped_is_rolled_back_and_its_connections_stay() {
+async fn dropped_unit_of_work_is_rolled_back_and_keeps_connections() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_user(&mut work, 1).await.expect("a row");
@@ -128,7 +128,7 @@ async fn one_that_is_dropped_is_rolled_back_and_its_connections_stay() {
 }
 
 #[tokio::test]
-async fn two_sessions_can_be_used_at_once() {
+async fn sessions_of_two_binds_can_be_borrowed_together() {
     let registry = registry().await;
     let mut work = registry.begin();
     let (main, analytics) =
@@ -147,7 +147,7 @@ async fn two_sessions_can_be_used_at_once() {
 }
 
 #[tokio::test]
-async fn a_transaction_is_committed_if_all_goes_well() {
+async fn transaction_commits_on_ok() {
     let registry = registry().await;
     let name = String::from("ann");
     let count = registry
@@ -161,7 +161,7 @@ async fn a_transaction_is_committed_if_all_goes_well() {
         .expect("committed");
     assert_eq!(count, 2);
     assert_eq!(committed(&registry).await, (vec![1], vec![1]));
-    // On another task as well.
+    // In another task too.
     let other = registry.clone();
     tokio::spawn(async move {
         other.transaction(async |work| add_user(work, 2).await).await.expect("committed");
@@ -172,7 +172,7 @@ async fn a_transaction_is_committed_if_all_goes_well() {
 }
 
 #[tokio::test]
-async fn a_transaction_is_rolled_back_on_an_error_and_on_a_panic() {
+async fn transaction_rolls_back_on_an_error_and_on_a_panic() {
     let registry = registry().await;
     let failed = registry
         .transaction(async |work| {
@@ -203,7 +203,7 @@ async fn a_transaction_is_rolled_back_on_an_error_and_on_a_panic() {
 }
 
 #[tokio::test]
-async fn a_savepoint_keeps_or_undoes_what_is_done_in_it() {
+async fn savepoint_keeps_or_undoes_its_statements() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_user(&mut work, 1).await.expect("a row");
@@ -212,7 +212,7 @@ async fn a_savepoint_keeps_or_undoes_what_is_done_in_it() {
     let undone = work
         .savepoint(async |work| {
             add_user(work, 3).await?;
-            // First touched in here.
+            // This bind is touched for the first time inside the savepoint.
             add_event(work, 3).await?;
             Err::<(), Error>(DieselError::RollbackTransaction.into())
         })
@@ -226,7 +226,7 @@ async fn a_savepoint_keeps_or_undoes_what_is_done_in_it() {
 }
 
 #[tokio::test]
-async fn savepoints_nest_over_all_databases() {
+async fn savepoints_nest_across_databases() {
     let registry = registry().await;
     let mut work = registry.begin();
     work.savepoint(async |work| {
@@ -256,7 +256,7 @@ async fn savepoints_nest_over_all_databases() {
 }
 
 #[tokio::test]
-async fn a_statement_that_fails_in_a_savepoint_does_not_spoil_the_rest() {
+async fn failed_statement_in_a_savepoint_leaves_the_rest_usable() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_user(&mut work, 1).await.expect("a row");
@@ -271,7 +271,7 @@ async fn a_statement_that_fails_in_a_savepoint_does_not_spoil_the_rest() {
 }
 
 #[tokio::test]
-async fn after_a_savepoint_that_was_abandoned_nothing_is_committed() {
+async fn abandoned_savepoint_prevents_the_commit() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_user(&mut work, 1).await.expect("a row");
@@ -297,7 +297,7 @@ async fn after_a_savepoint_that_was_abandoned_nothing_is_committed() {
 }
 
 #[tokio::test]
-async fn an_inner_transaction_whose_future_was_dropped_keeps_the_outer_from_being_committed() {
+async fn dropped_inner_transaction_prevents_the_outer_commit() {
     let registry = registry().await;
     let mut work = registry.begin();
     let session = work.session_for::<users::table>().await.expect("a session");
@@ -314,7 +314,7 @@ async fn an_inner_transaction_whose_future_was_dropped_keeps_the_outer_from_bein
 }
 
 #[tokio::test]
-async fn read_only_work_writes_nothing_and_leaves_its_connection_as_it_was() {
+async fn read_only_work_refuses_writes_and_leaves_the_connection_writable() {
     let registry = registry().await;
     let mut work = registry.begin_with(WorkOptions::new().read_only(true));
     let error = add_user(&mut work, 1).await.unwrap_err();
@@ -324,7 +324,7 @@ async fn read_only_work_writes_nothing_and_leaves_its_connection_as_it_was() {
     let count: i64 = users::table.count().get_result(&mut work).await.expect("a count");
     assert_eq!(count, 0);
     work.commit().await.expect("committed");
-    // On the same connection: there was never another.
+    // On the same connection: no other one was ever opened.
     let mut work = registry.begin();
     add_user(&mut work, 1).await.expect("a row");
     work.commit().await.expect("committed");
@@ -332,7 +332,7 @@ async fn read_only_work_writes_nothing_and_leaves_its_connection_as_it_was() {
 }
 
 #[tokio::test]
-async fn options_can_be_given_once_for_the_registry_and_for_each_bind() {
+async fn work_options_can_be_set_for_the_registry_and_for_a_bind() {
     let url = database();
     let build = |work: WorkOptions| {
         Registry::builder()
@@ -355,7 +355,7 @@ async fn options_can_be_given_once_for_the_registry_and_for_each_bind() {
 }
 
 #[tokio::test]
-async fn the_work_of_a_tenant_goes_to_its_database() {
+async fn work_of_a_tenant_reaches_its_database() {
     let registry = Registry::builder()
         .bind("default", database())
         .bind("analytics", tenants(["acme", "globex"]))
@@ -384,7 +384,7 @@ async fn the_work_of_a_tenant_goes_to_its_database() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_acquired_leaves_the_rest_as_it_was() {
+async fn failed_acquire_leaves_the_rest_of_the_work_usable() {
     let registry = registry().await;
     let lent = [
         registry.session::<Analytics>().await.expect("a session"),
@@ -400,9 +400,9 @@ async fn what_cannot_be_acquired_leaves_the_rest_as_it_was() {
     assert_eq!(committed(&registry).await, (vec![1], vec![1]));
 }
 
-/// The order is told, and changed.
+/// The order of the commits is reported, and can be changed.
 #[tokio::test]
-async fn the_order_of_the_commits_can_be_given() {
+async fn commit_order_can_be_given() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_user(&mut work, 1).await.expect("a row");
@@ -411,19 +411,19 @@ async fn the_order_of_the_commits_can_be_given() {
     assert_eq!(done.keys.iter().map(|key| &**key).collect::<Vec<_>>(), ["analytics", "default"]);
     let nothing: Result<_, CommitError> = registry.begin().commit().await;
     assert!(nothing.expect("nothing to commit").keys.is_empty());
-    // One that was not touched is passed over.
+    // A bind that was not touched is skipped.
     let mut work = registry.begin();
     add_user(&mut work, 2).await.expect("a row");
     let done = work.commit_in_order(&["analytics", "default"]).await.expect("committed");
     assert_eq!(done.keys.iter().map(|key| &**key).collect::<Vec<_>>(), ["default"]);
 }
 
-/// What an error says of keys that were given in the wrong.
+/// The error for unknown keys in a commit order.
 const WRONG_KEYS: &str = "the settings have no bind `defualt` (did you mean `default`?), nor `othr`; they have \
                           `analytics` and `default`";
 
 #[tokio::test]
-async fn an_order_with_keys_that_no_bind_has_commits_nothing() {
+async fn commit_order_with_unknown_keys_commits_nothing() {
     let registry = registry().await;
     let mut work = registry.begin();
     add_user(&mut work, 1).await.expect("a row");
@@ -445,7 +445,7 @@ async fn an_order_with_keys_that_no_bind_has_commits_nothing() {
     let error = work.commit_in_order(&["default", "default"]).await.expect_err("refused");
     assert!(error.is_rolled_back());
     assert_eq!(error.wrong_keys().expect("one").repeated, ["default"]);
-    // Also where there is nothing to commit: the order is as wrong as ever.
+    // Unknown keys are refused even if there is nothing to commit.
     let error = registry.begin().commit_in_order(&["othr"]).await.expect_err("refused");
     assert!(error.to_string().ends_with("nothing was committed"), "{error}");
     is_at_rest(&registry).await;
@@ -463,7 +463,7 @@ async fn an_order_with_keys_that_no_bind_has_commits_nothing() {
 }
 
 #[tokio::test]
-async fn the_order_of_the_commits_can_be_an_option() {
+async fn commit_order_can_be_an_option() {
     let registry = registry().await;
     let options =
         WorkOptions::new().commit_order(vec!["analytics".to_owned(), "default".to_owned()]);
@@ -500,9 +500,10 @@ async fn the_order_of_the_commits_can_be_an_option() {
     assert_eq!(committed(&registry).await, (vec![1, 2], vec![1, 2]));
 }
 
-/// Whoever reads and then writes waits for the other, and is not told that the database is locked.
+/// A transaction that reads before it writes waits for the other one, instead of failing because the database is
+/// locked.
 #[tokio::test]
-async fn many_that_read_and_then_write_do_so_one_after_another() {
+async fn concurrent_read_then_write_transactions_wait_for_each_other() {
     let registry = registry().await;
     registry.transaction(async |work| add_user(work, 1).await).await.expect("committed");
     let tasks: Vec<_> = (0..8)

@@ -1,4 +1,4 @@
-//! Dropping the futures of a unit of work at any of their awaits, on each backend.
+//! Futures of a unit of work that are dropped at any of their await points, on each backend.
 
 use std::future::Future;
 use std::pin::pin;
@@ -42,7 +42,7 @@ async fn registry(urls: &[String; 2]) -> Registry {
     registry
 }
 
-/// Everything that a unit of work can do, and its end as asked.
+/// Does everything that a unit of work can do, and ends it with a commit or a rollback.
 async fn everything(registry: &Registry, id: i32, commits: bool) -> Result<(), Error> {
     let mut work = registry.begin();
     diesel::insert_into(one::table).values(one::id.eq(id)).execute(&mut work).await?;
@@ -64,7 +64,7 @@ async fn everything(registry: &Registry, id: i32, commits: bool) -> Result<(), E
     Ok(())
 }
 
-/// The same in a scope, by functions that are handed nothing.
+/// The same in a scope, by functions that take the current unit of work.
 async fn in_scope(registry: &Registry, id: i32, commits: bool) -> Result<(), Error> {
     let outcome = registry
         .try_scope(async {
@@ -80,7 +80,7 @@ async fn in_scope(registry: &Registry, id: i32, commits: bool) -> Result<(), Err
     if commits { outcome } else { Ok(()) }
 }
 
-/// Polls `future` so often at the most. `None` if it is dropped before its end.
+/// Polls `future` at most `polls` times. `None`: it was dropped before it completed.
 async fn polled<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = polls;
@@ -114,8 +114,8 @@ async fn dropped_everywhere(scoped: bool, commits: bool) {
             None => dropped += 1,
         }
         eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
-        // The one connection of each can be had, and no transaction is open: neither sees what was not
-        // committed, and both write.
+        // The only connection of each engine can be acquired and has no open transaction: neither one sees uncommitted
+        // rows, and both can write.
         let seen = |count: i64| assert_eq!(count, 0, "after {polls} polls");
         seen(
             one::table
@@ -165,21 +165,21 @@ async fn dropped_everywhere(scoped: bool, commits: bool) {
 }
 
 #[tokio::test]
-async fn no_transaction_stays_open_wherever_a_commit_is_dropped() {
+async fn commit_dropped_at_any_await_leaves_no_transaction_open() {
     dropped_everywhere(false, true).await;
 }
 
 #[tokio::test]
-async fn no_transaction_stays_open_wherever_a_rollback_is_dropped() {
+async fn rollback_dropped_at_any_await_leaves_no_transaction_open() {
     dropped_everywhere(false, false).await;
 }
 
 #[tokio::test]
-async fn no_transaction_stays_open_wherever_a_scope_is_dropped() {
+async fn scope_dropped_at_any_await_leaves_no_transaction_open() {
     dropped_everywhere(true, true).await;
 }
 
 #[tokio::test]
-async fn no_transaction_stays_open_wherever_a_scope_that_fails_is_dropped() {
+async fn failing_scope_dropped_at_any_await_leaves_no_transaction_open() {
     dropped_everywhere(true, false).await;
 }

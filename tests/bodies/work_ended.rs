@@ -1,4 +1,4 @@
-//! Transactions that a statement of the program ends behind the back of their unit of work, on each backend.
+//! Transactions that a statement of the program ends without their unit of work, on each backend.
 
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
@@ -66,7 +66,7 @@ async fn is_at_rest(registry: &Registry) {
     eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
 }
 
-/// A unit of work that has a row in each database.
+/// A unit of work that has inserted a row in each database.
 async fn begun(registry: &Registry, id: i32) -> UnitOfWork {
     let mut work = registry.begin();
     add_user(&mut work, id).await.expect("a row");
@@ -79,7 +79,7 @@ async fn run(work: &mut UnitOfWork, statement: &str) {
     session.batch_execute(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
 }
 
-/// What ends a transaction in one statement or in several.
+/// Texts that end a transaction, in one statement or in several.
 fn endings() -> Vec<&'static str> {
     let mut all =
         vec!["COMMIT", "ROLLBACK", "COMMIT; BEGIN", "ROLLBACK; BEGIN", "/* why */ COMMIT"];
@@ -121,7 +121,7 @@ fn assert_refused(error: &Error, why: &str) {
 }
 
 #[tokio::test]
-async fn a_transaction_that_was_ended_is_refused_at_its_next_use_and_its_commit() {
+async fn ended_transaction_is_refused_at_the_next_use_and_at_commit() {
     let registry = registry().await;
     for (at, ending) in endings().into_iter().enumerate() {
         let id = i32::try_from(at).expect("few") + 1;
@@ -137,7 +137,7 @@ async fn a_transaction_that_was_ended_is_refused_at_its_next_use_and_its_commit(
 }
 
 #[tokio::test]
-async fn a_commit_or_rollback_right_after_it_claims_no_rollback() {
+async fn commit_and_rollback_right_after_an_end_claim_no_rollback() {
     let registry = registry().await;
     for (at, ending) in endings().into_iter().enumerate() {
         let id = i32::try_from(at).expect("few") + 1;
@@ -164,7 +164,7 @@ async fn a_commit_or_rollback_right_after_it_claims_no_rollback() {
 }
 
 #[tokio::test]
-async fn it_is_noticed_whoever_runs_the_statement() {
+async fn end_is_noticed_whichever_method_runs_the_statement() {
     let registry = registry().await;
     for way in 0..3 {
         let mut work = begun(&registry, way + 1).await;
@@ -179,7 +179,7 @@ async fn it_is_noticed_whoever_runs_the_statement() {
             _ => {
                 let done =
                     diesel_async::RunQueryDsl::load::<users_row::Row>(statement, &mut **session);
-                // Where a statement without rows can be loaded.
+                // Some drivers refuse to load a statement without rows; others run it.
                 drop(done.await);
             }
         }
@@ -198,7 +198,7 @@ mod users_row {
 }
 
 #[tokio::test]
-async fn it_is_noticed_in_savepoints_and_inner_transactions() {
+async fn end_is_noticed_in_savepoints_and_inner_transactions() {
     let registry = registry().await;
     let mut work = begun(&registry, 1).await;
     let error = work
@@ -237,7 +237,7 @@ async fn it_is_noticed_in_savepoints_and_inner_transactions() {
 }
 
 #[tokio::test]
-async fn it_is_noticed_in_a_scope() {
+async fn end_is_noticed_in_a_scope() {
     let registry = registry().await;
     let outcome = registry
         .try_scope(async {
@@ -254,9 +254,9 @@ async fn it_is_noticed_in_a_scope() {
     }
 }
 
-/// What leaves a transaction as it is may be run in it, and savepoints of the program's own stay.
+/// Statements that do not end the transaction may be run in it, and savepoints of the program stay.
 #[tokio::test]
-async fn what_ends_nothing_is_taken_for_nothing_else() {
+async fn statements_that_end_nothing_leave_the_work_usable() {
     let registry = registry().await;
     let harmless: &[&str] = match NAME {
         "postgres" => &[
@@ -292,7 +292,7 @@ async fn what_ends_nothing_is_taken_for_nothing_else() {
         run(&mut work, "DELETE FROM users WHERE id = 3").await;
     }
     if NAME != "mysql" {
-        // A statement of which it is not known what it did, before anybody could look.
+        // Statements whose effect is unknown until the next check of the transaction.
         run(&mut work, "SAVEPOINT other; RELEASE SAVEPOINT other").await;
     }
     add_user(&mut work, 4).await.expect("a row");
@@ -311,7 +311,7 @@ async fn what_ends_nothing_is_taken_for_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_before_its_commit_has_ended_nothing_or_says_so() {
+async fn batch_that_fails_before_its_commit_ends_nothing_or_is_reported() {
     let registry = registry().await;
     let mut work = begun(&registry, 1).await;
     let session = work.session::<Main>().await.expect("a session");
@@ -319,19 +319,20 @@ async fn a_batch_that_fails_before_its_commit_has_ended_nothing_or_says_so() {
     assert!(failed.is_err(), "the row is there already");
     let error = work.commit().await;
     match NAME {
-        // Nothing else was run.
+        // The rest of the batch was not run.
         "sqlite" => drop(error.expect("committed")),
         "mysql" => drop(error.expect("committed")),
-        // Whether it is known how far the server has come: not where it is not heard.
+        // On PostgreSQL the failed statement aborts the transaction; where the protocol stream cannot be read, it is
+        // not known how far the batch came. The commit fails either way.
         _ => drop(error.unwrap_err()),
     }
 }
 
 #[tokio::test]
-async fn a_session_s_transaction_that_was_ended_is_an_error() {
+async fn ended_transaction_of_a_session_is_an_error() {
     let registry = registry().await;
     let mut session = registry.session::<Main>().await.expect("a session");
-    // It is on, so that setting it commits nothing.
+    // Autocommit is already on, so setting it again commits nothing.
     let endings = || endings().into_iter().filter(|ending| *ending != "SET autocommit = 1");
     for (at, ending) in endings().enumerate() {
         let id = i32::try_from(at).expect("few") + 1;
@@ -347,7 +348,7 @@ async fn a_session_s_transaction_that_was_ended_is_an_error() {
             .await;
         let error = outcome.expect_err(ending);
         assert!(error.to_string().contains("may be committed"), "{ending}: {error}");
-        // And it can be used again.
+        // The session can be used again.
         let again = session.transaction(async |session: &mut Session<Main>| {
             let row = diesel::insert_into(users::table).values(users::id.eq(100 + id));
             row.execute(session).await
@@ -362,7 +363,7 @@ async fn a_session_s_transaction_that_was_ended_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_error_in_a_transaction_stays_what_it_is_when_the_rollback_fails() {
+async fn error_in_a_transaction_is_kept_when_the_rollback_fails() {
     let registry = registry().await;
     let mut session = registry.session::<Main>().await.expect("a session");
     let outcome = session
@@ -380,9 +381,9 @@ async fn an_error_in_a_transaction_stays_what_it_is_when_the_rollback_fails() {
     assert!(matches!(outcome, Err(DieselError::NotFound)), "{outcome:?}");
 }
 
-/// PostgreSQL answers the commit of a transaction that has failed with a rollback, and calls that no error.
+/// PostgreSQL answers the `COMMIT` of a failed transaction with `ROLLBACK`, and without an error.
 #[tokio::test]
-async fn a_transaction_is_only_ok_if_it_was_committed() {
+async fn transaction_returns_ok_only_after_a_commit() {
     let registry = registry().await;
     let mut session = registry.session::<Main>().await.expect("a session");
     let swallowed = session
@@ -400,12 +401,12 @@ async fn a_transaction_is_only_ok_if_it_was_committed() {
             assert!(error.to_string().contains("current transaction is aborted"), "{error}");
             assert!(error.to_string().contains("ROLLBACK"), "{error}");
         }
-        // Only the statement has failed.
+        // Elsewhere only the statement failed.
         _ => swallowed.expect("committed"),
     }
     let expected = if NAME == "postgres" { vec![] } else { vec![1] };
     assert_eq!(users(&registry).await, expected);
-    // The same of one inside another, which can go on.
+    // The same for an inner transaction; the outer one can continue.
     let outer = session.transaction(async |session| {
         let inner = session
             .transaction(async |session: &mut Session<Main>| {
@@ -419,7 +420,7 @@ async fn a_transaction_is_only_ok_if_it_was_committed() {
     });
     outer.await.expect("committed");
     assert!(users(&registry).await.contains(&2));
-    // And of a unit of work.
+    // The same for a unit of work.
     let outcome = registry
         .transaction(async |work| {
             add_user(work, 3).await?;
@@ -432,9 +433,9 @@ async fn a_transaction_is_only_ok_if_it_was_committed() {
 }
 
 #[tokio::test]
-async fn in_test_isolation_it_costs_the_isolation() {
+async fn end_of_a_transaction_ends_test_isolation() {
     if NAME == "sqlite" {
-        // It has a database of its own, in which everything is committed.
+        // An isolated SQLite registry works on a copy of the database, in which everything is committed.
         return;
     }
     let registry = registry().await;
@@ -448,7 +449,7 @@ async fn in_test_isolation_it_costs_the_isolation() {
         matches!(error, registry_core::AcquireError::IsolationLost { key } if key == "default"),
         "{error}"
     );
-    // By a session as well.
+    // The same through a session.
     let isolated = registry.test_isolation().await.expect("a registry");
     let mut session = isolated.session::<Main>().await.expect("a session");
     session.batch_execute("COMMIT").await.expect("committed");

@@ -1,4 +1,4 @@
-//! Transactions that are run again, on each backend.
+//! Transactions that are retried, on each backend.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,7 +23,7 @@ bind_tables!(db = "default", connection = super::Backend; stocks);
 
 type Main = <stocks::table as registry_core::Bound>::Bind;
 
-/// One that does not wait long for a lock, with one row.
+/// A registry with a short lock time-out, whose table has one row.
 async fn registry() -> Registry {
     let on_connect = match NAME {
         "postgres" => vec!["SET lock_timeout = '50ms'".to_owned()],
@@ -48,7 +48,7 @@ async fn amount(registry: &Registry) -> i32 {
     stocks::table.select(stocks::amount).first(registry).await.expect("a row")
 }
 
-/// A session that has the row locked, and has not committed.
+/// A session with an open transaction that has locked the row.
 async fn locked(registry: &Registry) -> Session<Main> {
     let mut session = registry.session::<Main>().await.expect("a session");
     let begin = if NAME == "sqlite" { "BEGIN IMMEDIATE" } else { "BEGIN" };
@@ -67,7 +67,7 @@ async fn add_one(work: &mut UnitOfWork) -> Result<usize, Error> {
     diesel::update(stocks::table).set(stocks::amount.eq(stocks::amount + 1)).execute(work).await
 }
 
-/// An error of a program's own, which says nothing of a database.
+/// An error type of the program that hides the error of the database.
 #[derive(Debug)]
 enum Refused {
     ByDatabase,
@@ -81,7 +81,7 @@ impl From<Error> for Refused {
 }
 
 #[tokio::test]
-async fn a_transient_failure_is_run_again_whatever_the_program_makes_of_it() {
+async fn transient_failure_is_retried_whatever_error_the_program_returns() {
     let registry = registry().await;
     let lock = Mutex::new(Some(locked(&registry).await));
     let runs = AtomicU32::new(0);
@@ -101,9 +101,9 @@ async fn a_transient_failure_is_run_again_whatever_the_program_makes_of_it() {
     assert_eq!(amount(&registry).await, 1, "each run began anew");
 }
 
-/// Also if the statement was run on the session, in a savepoint.
+/// The statement was run on the session of the unit of work, in a savepoint.
 #[tokio::test]
-async fn a_transient_failure_in_a_savepoint_is_run_again() {
+async fn transient_failure_in_a_savepoint_is_retried() {
     let registry = registry().await;
     let lock = Mutex::new(Some(locked(&registry).await));
     let runs = AtomicU32::new(0);
@@ -128,7 +128,7 @@ async fn a_transient_failure_in_a_savepoint_is_run_again() {
 }
 
 #[tokio::test]
-async fn what_goes_on_failing_is_run_as_often_as_it_says() {
+async fn repeated_failure_is_retried_as_often_as_the_options_say() {
     let registry = registry().await;
     let lock = locked(&registry).await;
     for retries in [0, 2] {
@@ -149,7 +149,7 @@ async fn what_goes_on_failing_is_run_as_often_as_it_says() {
 }
 
 #[tokio::test]
-async fn what_fails_for_good_is_run_once() {
+async fn permanent_failure_is_not_retried() {
     let registry = registry().await;
     let runs = AtomicU32::new(0);
     let options = WorkOptions::new().retries(3);
@@ -167,14 +167,14 @@ async fn what_fails_for_good_is_run_once() {
     });
     assert!(matches!(refused.await, Err(Refused::ByRule)));
     assert_eq!(runs.swap(0, Ordering::SeqCst), 1);
-    // What was committed behind its back may be there twice otherwise.
+    // A retry might store twice what was committed without the unit of work.
     let lock = locked(&registry).await;
     unlock(Some(lock)).await;
     let ended = registry.transaction_with(options, async |work| {
         runs.fetch_add(1, Ordering::SeqCst);
         add_one(work).await?;
         work.session::<Main>().await?.batch_execute("COMMIT").await?;
-        // Fails, and might do so in passing.
+        // Fails with an error that is transient by itself.
         add_one(work).await
     });
     assert!(matches!(ended.await, Err(Error::Work(WorkError::Ended { .. }))));
@@ -182,9 +182,9 @@ async fn what_fails_for_good_is_run_once() {
     assert_eq!(amount(&registry).await, 1);
 }
 
-/// It can be spawned, with all that it borrows and owns.
+/// The future is `Send` with everything that it borrows and owns, so it can be spawned.
 #[tokio::test]
-async fn a_transaction_with_options_can_be_spawned() {
+async fn transaction_with_options_is_send() {
     async fn add(registry: &Registry, names: &[String]) -> Result<i32, Error> {
         let own = String::from("own");
         let options = match NAME {

@@ -1,11 +1,11 @@
-//! Accounts whose server proves passwords in a way of its own.
+//! Accounts with an authentication method that is particular to a server.
 
 use registry_core::{Mysql, Registry};
 
 use crate::support::mariadb;
 
 #[tokio::test]
-async fn an_account_of_mariadb_may_authenticate_by_ed25519() {
+async fn mariadb_account_can_authenticate_by_ed25519() {
     let url = mariadb().database("curve");
     mariadb().execute("INSTALL SONAME 'auth_ed25519'");
     mariadb().execute("DROP USER IF EXISTS curve@'127.0.0.1'");

@@ -1,6 +1,6 @@
-//! A host name with two addresses, of which the first is there and does not answer.
+//! A host name with two addresses, of which the first accepts connections and never answers.
 //!
-//! The name is in a file of hosts that only a process of its own sees, in a mount namespace.
+//! The name is in a copy of `/etc/hosts` that only an inner process sees, in a mount namespace.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ const URL: &str = "REGISTRY_TEST_INNER_ADDRESSES";
 const NAME: &str = "two-addresses.test";
 const CONNECT: Duration = Duration::from_secs(4);
 
-/// Does nothing by itself: the tests below run it in a process that knows the name.
+/// Does nothing when it is run directly: the tests below run it in an inner process that knows the name.
 #[tokio::test]
-async fn acquires_where_a_name_has_two_addresses() {
+async fn inner_process_acquires_by_a_name_with_two_addresses() {
     let Ok(url) = std::env::var(URL) else { return };
     match url.starts_with("mysql") {
         true => acquires::<Mysql>(&url).await,
@@ -38,8 +38,8 @@ async fn acquires<C: Backend>(url: &str) {
     println!("\nseen both");
 }
 
-/// By `127.0.0.1`, which is looked up before `127.0.0.2`, somebody accepts and says nothing; the server is behind
-/// the other one. Both belong to every machine's loopback on Linux.
+/// The name resolves to `127.0.0.1`, where a listener accepts and sends nothing, and then to `127.0.0.2`, which leads
+/// to the server. On Linux, both are addresses of the loopback interface.
 async fn assert_second_address_is_reached(server: &Server) {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = silent.local_addr().expect("bound").port();
@@ -75,7 +75,11 @@ async fn assert_second_address_is_reached(server: &Server) {
             .arg("sh")
             .arg(hosts)
             .arg(std::env::current_exe().expect("this test binary"))
-            .args(["addresses::acquires_where_a_name_has_two_addresses", "--exact", "--nocapture"])
+            .args([
+                "addresses::inner_process_acquires_by_a_name_with_two_addresses",
+                "--exact",
+                "--nocapture",
+            ])
             .env(URL, url)
             .output()
             .expect("it can be run")
@@ -89,11 +93,11 @@ async fn assert_second_address_is_reached(server: &Server) {
 }
 
 #[tokio::test]
-async fn each_address_of_a_postgresql_server_has_its_share_of_the_time() {
+async fn postgresql_address_without_an_answer_leaves_time_for_the_next() {
     assert_second_address_is_reached(postgres()).await;
 }
 
 #[tokio::test]
-async fn each_address_of_a_mariadb_server_has_its_share_of_the_time() {
+async fn mariadb_address_without_an_answer_leaves_time_for_the_next() {
     assert_second_address_is_reached(mariadb()).await;
 }

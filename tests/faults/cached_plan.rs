@@ -1,4 +1,4 @@
-//! Statements that PostgreSQL has prepared, of a table that has changed since.
+//! Prepared statements of PostgreSQL whose table has changed since they were prepared.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
@@ -16,12 +16,12 @@ diesel::table! {
 
 struct Case {
     registry: Registry,
-    /// Not of the engine: another program that migrates.
+    /// A connection outside the engine: another program that migrates.
     other: Postgres,
 }
 
 impl Case {
-    /// With two connections, on both of which the same query is prepared.
+    /// Opens two connections and prepares the same query on both.
     async fn new() -> Self {
         let url = support::postgres().database("plans");
         let bind = BindSettings::new(url.as_str()).max_connections(2);
@@ -43,7 +43,7 @@ impl Case {
         Ok([session().await?, session().await?])
     }
 
-    /// Another type of column, which to Diesel is the same.
+    /// Changes the type of a column to another one that is the same type to Diesel.
     async fn migrate(&mut self) {
         let alter = "ALTER TABLE things ALTER what TYPE VARCHAR(100)";
         self.other.batch_execute(alter).await.expect("nothing is locked");
@@ -55,7 +55,7 @@ async fn all(session: &mut Session<ByKey<Postgres>>) -> QueryResult<Vec<String>>
 }
 
 #[tokio::test]
-async fn a_query_whose_table_has_changed_fails_once_and_then_heals() {
+async fn query_on_a_changed_table_fails_once_and_then_works() {
     let mut case = Case::new().await;
     case.migrate().await;
     let [mut session, _] = case.both().await.expect("two sessions");
@@ -65,7 +65,7 @@ async fn a_query_whose_table_has_changed_fails_once_and_then_heals() {
 }
 
 #[tokio::test]
-async fn what_one_connection_has_found_out_the_others_need_not() {
+async fn stale_plan_found_on_one_connection_is_discarded_on_the_others() {
     let mut case = Case::new().await;
     case.migrate().await;
     let mut failed = 0;

@@ -32,7 +32,7 @@ fn is_read_only(error: &diesel::result::Error) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_failover_of_postgresql_sessions_are_on_the_new_primary() {
+async fn sessions_reach_the_new_primary_after_a_postgresql_failover() {
     let (one, two) = tokio::task::block_in_place(|| (own_postgres(), own_postgres()));
     for server in [&one, &two] {
         server.execute("CREATE DATABASE app");
@@ -46,7 +46,7 @@ async fn after_a_failover_of_postgresql_sessions_are_on_the_new_primary() {
         one.port(),
         two.port()
     );
-    // None of them is checked before it is lent: it would answer well.
+    // No connection is checked before it is lent: a check would succeed on a replica too.
     let bind = BindSettings::new(url).max_connections(4).check_idle_after(Duration::from_secs(60));
     let registry = Registry::builder().bind("default", bind).build().expect("good settings");
     let mut open = Vec::new();
@@ -62,7 +62,7 @@ async fn after_a_failover_of_postgresql_sessions_are_on_the_new_primary() {
     let one = &one;
     one.execute("ALTER SYSTEM SET default_transaction_read_only = on");
     one.execute("SELECT pg_reload_conf()");
-    // The servers' processes are told by a signal each.
+    // Each server process learns of it by a signal.
     let settled = async {
         while lent[0].batch_execute("INSERT INTO t VALUES ('meanwhile')").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -75,7 +75,7 @@ async fn after_a_failover_of_postgresql_sessions_are_on_the_new_primary() {
     refused += u32::from(error.is_err_and(|error| is_read_only(&error)));
     drop(lent);
     for turn in 0..12 {
-        // Several at a time, so that every connection is lent.
+        // Several sessions at a time, so that every connection is lent.
         let mut sessions = Vec::new();
         for _ in 0..4 {
             sessions.push(session::<Postgres>(&registry).await);
@@ -95,7 +95,7 @@ async fn after_a_failover_of_postgresql_sessions_are_on_the_new_primary() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_to_a_mariadb_that_became_read_only_is_not_lent_again() {
+async fn connection_to_a_mariadb_turned_read_only_is_not_lent_again() {
     let turn = mortal_mariadb().await;
     let server: &Server = &turn;
     let direct = server.database("failover");

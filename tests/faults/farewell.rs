@@ -1,4 +1,4 @@
-//! What PostgreSQL said when it ended a connection.
+//! The reason that PostgreSQL gives when it closes a connection.
 
 use diesel::result::DatabaseErrorKind;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
@@ -11,9 +11,9 @@ binds! { Main: Postgres = "default"; }
 
 const SAID: &str = "terminating connection due to idle-in-transaction timeout";
 
-/// The driver only reports that the connection is closed.
+/// By itself, the driver only reports that the connection is closed.
 #[tokio::test]
-async fn an_error_has_the_words_of_the_server_that_ended_the_connection() {
+async fn error_has_the_servers_reason_for_closing_the_connection() {
     let url = support::postgres().database("farewell");
     let bind = BindSettings::new(url.as_str())
         .on_connect(["SET idle_in_transaction_session_timeout = '100ms'"]);

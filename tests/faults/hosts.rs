@@ -1,4 +1,4 @@
-//! Several hosts, of which the first is there and does not answer.
+//! Several hosts in a URL, of which the first is reachable and does not answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::support::postgres;
 
 const CONNECT: Duration = Duration::from_secs(4);
 
-/// Accepts connections, sends `words` on each, and then nothing.
+/// Listens on a port, accepts connections, sends `words` on each, and then nothing more.
 async fn silent(words: &'static [u8]) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("bound").port();
@@ -30,7 +30,7 @@ async fn silent(words: &'static [u8]) -> (u16, Arc<AtomicUsize>) {
     (port, accepted)
 }
 
-/// A port whose listener has no room for more, so that the packets of those who connect are dropped.
+/// A port whose accept queue is full, so that the kernel drops the packets of new connections.
 async fn full() -> (u16, TcpListener, Vec<TcpStream>) {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
@@ -53,7 +53,7 @@ fn registry(first: u16) -> Registry {
     Registry::builder().bind("default", bind).build().expect("good settings")
 }
 
-/// The second host is reached within the time, and the first is not asked again for a while.
+/// The second host is reached within `connect_timeout`, and the first is not tried again for a while.
 async fn assert_second_is_reached(first: u16) {
     let registry = registry(first);
     let acquire = || registry.session_by_key::<Postgres>("default");
@@ -65,21 +65,21 @@ async fn assert_second_is_reached(first: u16) {
 }
 
 #[tokio::test]
-async fn a_host_that_accepts_and_says_nothing_takes_its_share_of_the_time() {
+async fn silent_host_leaves_time_for_the_next() {
     let (port, accepted) = silent(b"").await;
     assert_second_is_reached(port).await;
     assert_eq!(accepted.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn a_host_that_sends_half_a_message_takes_its_share_of_the_time() {
+async fn host_that_sends_half_a_message_leaves_time_for_the_next() {
     let (port, accepted) = silent(b"R\0\0").await;
     assert_second_is_reached(port).await;
     assert_eq!(accepted.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn a_host_that_drops_packets_takes_its_share_of_the_time() {
+async fn host_that_drops_packets_leaves_time_for_the_next() {
     let (port, _listener, _held) = full().await;
     assert_second_is_reached(port).await;
 }

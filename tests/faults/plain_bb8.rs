@@ -1,5 +1,5 @@
-//! The same faults in a plain bb8 pool over diesel-async, built as diesel-async's own is: what the
-//! engines here are for. Should one of these fail, a fault was mended upstream.
+//! The same faults in a plain bb8 pool over diesel-async, built as the pool of diesel-async is: the reason for the
+//! engines of this crate. If one of these tests fails, the fault was fixed upstream.
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ async fn pool(proxy: &Proxy) -> bb8::Pool<Connections> {
 }
 
 #[tokio::test]
-async fn a_refused_connection_costs_the_whole_time_out_and_its_cause_is_lost() {
+async fn bb8_waits_its_whole_timeout_for_a_refused_connection_and_loses_the_cause() {
     let proxy = Proxy::before(support::postgres().port()).await;
     let pool = pool(&proxy).await;
     proxy.refuse().await;
@@ -46,19 +46,19 @@ async fn a_refused_connection_costs_the_whole_time_out_and_its_cause_is_lost() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_check_hung_is_put_back() {
+async fn bb8_keeps_a_connection_whose_check_hung() {
     let proxy = Proxy::before(support::postgres().port()).await;
     let pool = pool(&proxy).await;
     drop(soon(pool.get()).await.expect("a connection"));
     proxy.lose_open();
-    // New connections would work: it asks the dead one, and keeps it.
+    // New connections would work, but bb8 checks the dead one and keeps it.
     let error = soon(pool.get()).await.map(drop).expect_err("it is lost");
     assert!(matches!(error, bb8::RunError::TimedOut), "{error:?}");
     assert_eq!((pool.state().connections, pool.state().idle_connections), (1, 1));
 }
 
 #[test]
-fn a_runtime_that_ends_in_mid_acquire_takes_capacity_along() {
+fn bb8_loses_capacity_when_a_runtime_ends_during_an_acquire() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     let (proxy, pool) = runtime().expect("a runtime").block_on(async {
         let proxy = Proxy::before(support::postgres().port()).await;

@@ -1,4 +1,4 @@
-//! Queries of the registry whose table or type has changed since they were prepared.
+//! Queries on the registry whose table or type has changed since they were prepared.
 
 use std::io::Write;
 
@@ -55,9 +55,9 @@ diesel::table! {
 bind_tables!(db = "default", backend = Postgres; things, people);
 
 struct Case {
-    /// With one connection, so that it is known which one has prepared what.
+    /// A registry with one connection, so that it is known which connection has prepared a query.
     registry: Registry,
-    /// Not of the engine: another program that migrates.
+    /// A connection outside the engine: another program that migrates.
     other: Postgres,
     len: u32,
 }
@@ -76,7 +76,7 @@ impl Case {
         Self { registry, other, len: 100 }
     }
 
-    /// Another type of column, which to Diesel is the same.
+    /// Changes the type of a column to another one that is the same type to Diesel.
     async fn migrate(&mut self) {
         self.len += 1;
         let alter = format!("ALTER TABLE things ALTER what TYPE VARCHAR({})", self.len);
@@ -96,7 +96,7 @@ async fn all(registry: &Registry) -> Result<Vec<String>, Error> {
 }
 
 #[tokio::test]
-async fn a_routed_query_whose_table_has_changed_is_run_again_unseen() {
+async fn routed_query_on_a_changed_table_is_repeated_transparently() {
     let mut case = Case::new().await;
     for _ in 0..3 {
         let registry = &case.registry;
@@ -122,9 +122,9 @@ async fn a_routed_query_whose_table_has_changed_is_run_again_unseen() {
     }
 }
 
-/// All of the above are prepared anew at the first of them. Here each one is the first.
+/// The test above discards every stale statement at the first query. Here each method meets one of its own.
 #[tokio::test]
-async fn each_method_is_run_again() {
+async fn every_query_method_is_repeated() {
     let mut case = Case::new().await;
     for which in 0..4 {
         for is_changed in [false, true] {
@@ -150,7 +150,7 @@ async fn each_method_is_run_again() {
 }
 
 #[tokio::test]
-async fn a_routed_query_whose_type_was_made_anew_is_run_again_on_another_connection() {
+async fn routed_query_with_a_recreated_type_is_repeated_on_another_connection() {
     let mut case = Case::new().await;
     let insert = |mood: &str| {
         diesel::insert_into(people::table).values(people::mood.eq(Mood(mood.to_owned())))
@@ -165,12 +165,12 @@ async fn a_routed_query_whose_type_was_made_anew_is_run_again_on_another_connect
     let sad = people::mood.eq(Mood("sad".to_owned()));
     let count: i64 =
         people::table.filter(sad).count().get_result(&case.registry).await.expect("a count");
-    // Nothing was run twice.
+    // No statement was run twice.
     assert_eq!(count, 3);
 }
 
 #[tokio::test]
-async fn in_a_transaction_the_error_comes_through_and_the_next_one_works() {
+async fn query_in_a_transaction_is_not_repeated_and_the_next_transaction_works() {
     let mut case = Case::new().await;
     all(&case.registry).await.expect("prepared");
     case.migrate().await;
@@ -189,11 +189,11 @@ async fn in_a_transaction_the_error_comes_through_and_the_next_one_works() {
 }
 
 #[tokio::test]
-async fn in_test_isolation_the_error_comes_through() {
+async fn query_in_test_isolation_is_not_repeated() {
     let mut case = Case::new().await;
     let registry = case.registry.test_isolation().await.expect("isolated");
     all(&registry).await.expect("prepared");
-    // The other program would wait for the lock of the isolated transaction.
+    // Run inside the isolated transaction: the other program would wait for its locks.
     let alter = "ALTER TABLE things ALTER what TYPE VARCHAR(77)";
     diesel::sql_query(alter).bound_to::<things::table>().execute(&registry).await.expect("altered");
     let error = all(&registry).await.expect_err("it is told once");
@@ -204,7 +204,7 @@ async fn in_test_isolation_the_error_comes_through() {
 }
 
 #[tokio::test]
-async fn a_procedure_that_has_committed_a_part_of_its_work_is_not_run_again() {
+async fn procedure_that_committed_part_of_its_work_is_not_repeated() {
     let mut case = Case::new().await;
     let create = "CREATE PROCEDURE half() LANGUAGE plpgsql AS $$ BEGIN \
                   INSERT INTO people (mood) VALUES ('sad'); COMMIT; EXECUTE 'EXECUTE nothing'; \

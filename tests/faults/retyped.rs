@@ -1,5 +1,5 @@
-//! What a connection remembers of PostgreSQL, and what is no longer true: types that are made anew, plans
-//! whose tables have changed, prepared statements that are gone.
+//! Stale knowledge of a PostgreSQL connection: types that were dropped and created again, plans whose tables have
+//! changed, and prepared statements that are gone.
 
 use diesel::prelude::*;
 use registry_core::{
@@ -27,7 +27,7 @@ diesel::table! {
 }
 bind_tables!(db = "default", backend = Postgres; people, plans);
 
-/// Two connections, on both of which the queries are prepared.
+/// A registry with two connections, on both of which the queries are prepared.
 struct Case {
     url: String,
     registry: Registry,
@@ -52,7 +52,7 @@ impl Case {
             assert_eq!(insert(session).await, Ok(Mood::Happy));
             assert_eq!(whats(session).await, Ok(vec!["one".to_owned()]));
         }
-        // A query of a unit of work is another statement than that of a session.
+        // A query in a unit of work is another prepared statement than the same query on a session.
         let mut held = Vec::new();
         let works = [case.registry.begin(), case.registry.begin()];
         for mut work in works {
@@ -77,7 +77,7 @@ impl Case {
         [session().await, session().await]
     }
 
-    /// The errors that borrowers see who come one after another, by both connections.
+    /// The errors of successive borrowers, who get both connections.
     async fn errors(
         &self,
         run: impl AsyncFn(&mut Session<ByKey<Postgres>>) -> Option<String>,
@@ -114,11 +114,11 @@ const MAKE_ANEW: &str = "ALTER TABLE people ALTER mood TYPE text; DROP TYPE mood
     CREATE TYPE mood AS ENUM ('sad', 'happy', 'calm'); \
     ALTER TABLE people ALTER mood TYPE mood USING mood::mood";
 
-/// Another type, which to Diesel is the same.
+/// Changes the column to another type that is the same type to Diesel.
 const CHANGE: &str = "ALTER TABLE plans ALTER what TYPE VARCHAR(100)";
 
 #[tokio::test]
-async fn a_type_that_is_made_anew_is_an_error_once_at_the_most_for_each_connection_that_is_lent() {
+async fn recreated_type_fails_at_most_once_per_connection() {
     for statement_cache in [true, false] {
         let case = Case::new(postgres(), statement_cache).await;
         for _ in 0..2 {
@@ -132,7 +132,7 @@ async fn a_type_that_is_made_anew_is_an_error_once_at_the_most_for_each_connecti
 }
 
 #[tokio::test]
-async fn a_type_that_is_made_anew_is_no_error_of_a_query_on_the_registry() {
+async fn recreated_type_causes_no_error_on_the_registry() {
     for statement_cache in [true, false] {
         let case = Case::new(postgres(), statement_cache).await;
         for _ in 0..3 {
@@ -142,14 +142,14 @@ async fn a_type_that_is_made_anew_is_no_error_of_a_query_on_the_registry() {
                 assert_eq!(inserted.expect("nobody need know"), Mood::Happy);
             }
         }
-        // Tried again, and not done again.
+        // The statement was repeated, and took effect once.
         let count: i64 = people::table.count().get_result(&case.registry).await.expect("a row");
         assert_eq!(count, 2 + 9);
     }
 }
 
 #[tokio::test]
-async fn a_plan_that_no_longer_fits_is_no_error_of_a_query_on_the_registry() {
+async fn stale_plan_causes_no_error_on_the_registry() {
     for statement_cache in [true, false] {
         let case = Case::new(postgres(), statement_cache).await;
         for kind in ["VARCHAR(100)", "TEXT", "VARCHAR(50)"] {
@@ -162,9 +162,10 @@ async fn a_plan_that_no_longer_fits_is_no_error_of_a_query_on_the_registry() {
     }
 }
 
-/// What came before it in the transaction is lost with the error, so nobody can try again in secret.
+/// The error aborts the transaction, and with it earlier statements are lost, so the query cannot be repeated
+/// transparently.
 #[tokio::test]
-async fn in_a_unit_of_work_a_plan_that_no_longer_fits_is_an_error_once() {
+async fn stale_plan_fails_once_in_a_unit_of_work() {
     let case = Case::new(postgres(), true).await;
     postgres().execute_in(&case.url, CHANGE);
     let run = || async {
@@ -185,9 +186,9 @@ async fn in_a_unit_of_work_a_plan_that_no_longer_fits_is_an_error_once() {
     assert!(failed <= 1, "{failed} units of work were told");
 }
 
-/// Nothing in the text of the insert shows it.
+/// Nothing in the text of the insert shows that its trigger runs `DEALLOCATE`.
 #[tokio::test]
-async fn prepared_statements_that_a_trigger_has_dropped_are_prepared_anew() {
+async fn statements_deallocated_by_a_trigger_are_prepared_again() {
     let case = Case::new(postgres(), true).await;
     postgres().execute_in(
         &case.url,
@@ -197,7 +198,7 @@ async fn prepared_statements_that_a_trigger_has_dropped_are_prepared_anew() {
     );
     for _ in 0..3 {
         drop(case.both().await);
-        // The insert may itself be one that is gone: it is not done twice.
+        // The insert may itself be a statement that is gone. It takes effect once.
         routed_insert(&case.registry).await.expect("nobody need know");
         assert_eq!(routed_whats(&case.registry).await.expect("nobody need know"), ["one"]);
     }
@@ -209,7 +210,7 @@ async fn prepared_statements_that_a_trigger_has_dropped_are_prepared_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_speaks_german_is_understood_as_one_that_speaks_english() {
+async fn errors_of_a_german_server_are_recognized() {
     let server = tokio::task::block_in_place(german_postgres);
     let case = Case::new(&server, true).await;
     let mut german = case.both().await;

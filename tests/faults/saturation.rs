@@ -15,11 +15,11 @@ const TASKS: u64 = 64;
 const CONNECTIONS: u32 = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_are_served_in_the_order_in_which_they_came() {
+async fn callers_are_served_in_order_of_arrival() {
     let bind =
         BindSettings::new(support::postgres().database("saturated")).max_connections(CONNECTIONS);
     let registry = Registry::builder().bind("default", bind).build().expect("good settings");
-    // Connecting is no part of it.
+    // Opens all connections first, so that the measured waits do not include connecting.
     rig::assert_whole(&registry).await;
 
     let start = Arc::new(tokio::sync::Barrier::new(TASKS as usize));
@@ -39,9 +39,9 @@ async fn callers_are_served_in_the_order_in_which_they_came() {
                     let before = served.load(Ordering::SeqCst);
                     let mut session =
                         registry.session_by_key::<Postgres>("default").await.expect("a session");
-                    // In turns, not in time: a machine that stalls does so for everybody.
+                    // Counted in turns instead of time, so that a busy machine does not distort the result.
                     waits.push(served.fetch_add(1, Ordering::SeqCst) - before);
-                    // 0 to 20 ms, in no order.
+                    // 0 to 20 ms, in a scattered order.
                     let pause = (task * 31 + round * 17) % 21;
                     let query = format!("SELECT pg_sleep({pause} / 1000.0)");
                     session.batch_execute(&query).await.expect("an answer");
@@ -58,7 +58,7 @@ async fn callers_are_served_in_the_order_in_which_they_came() {
         waits.extend(of_one);
     }
     let total = waits.len();
-    // Nobody went hungry.
+    // No task was starved.
     assert!(fewest * TASKS as usize * 10 >= total * 8, "{fewest} of {total}");
     waits.sort_unstable();
     let (median, longest) = (waits[total / 2], waits[total - 1]);
@@ -73,7 +73,7 @@ async fn callers_are_served_in_the_order_in_which_they_came() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_at_once_and_takes_in_again_when_it_has_room() {
+async fn full_queue_refuses_immediately_and_admits_callers_again() {
     let bind =
         BindSettings::new(support::postgres().database("queue")).max_connections(2).queue_limit(3);
     let registry = Registry::builder().bind("default", bind).build().expect("good settings");
@@ -91,7 +91,7 @@ async fn a_full_queue_refuses_at_once_and_takes_in_again_when_it_has_room() {
         assert!(error.is_transient() && !error.is_timeout());
     }
     let [first, second, last] = queue;
-    // One gives up, and there is room for one.
+    // One caller gives up, which makes room for one.
     drop(last);
     let mut newcomer = acquire();
     assert!(futures_util::poll!(&mut newcomer).is_pending());

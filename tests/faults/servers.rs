@@ -1,6 +1,6 @@
-//! What the bodies know of their server: the same names in each module.
+//! What the mounted bodies take from their server. Each module has the same names.
 
-/// The URL of a database for an account of `account`.
+/// The URL of a database for an account that `account` has created.
 pub(crate) fn as_account(url: &str, name: &str) -> String {
     let (scheme, rest) = url.split_once("://").expect("a scheme");
     let (_, address) = rest.split_once('@').expect("a user");
@@ -13,36 +13,36 @@ pub(crate) mod postgres {
     /// The connection type.
     pub(crate) type Backend = registry_core::Postgres;
 
-    /// A statement that goes on for half a minute.
+    /// A statement that runs for half a minute.
     pub(crate) const LONG: &str = "SELECT pg_sleep(30)";
 
-    /// A statement that goes on for a second.
+    /// A statement that runs for a second.
     pub(crate) const SECOND: &str = "SELECT pg_sleep(1)";
 
-    /// Has what is committed from now on survive a kill, which the servers of tests do not care for.
+    /// Makes later commits survive a kill of the server. The test servers run without that by default.
     pub(crate) const DURABLE: &str = "SET synchronous_commit = on";
 
-    /// How many connections to this database, beside the one that asks, have a transaction open.
+    /// Counts the other connections to this database that have a transaction open.
     pub(crate) const OPEN_TRANSACTIONS: &str = "SELECT count(*) AS value FROM pg_stat_activity \
         WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
 
-    /// How many connections there are to this database beside the one that asks.
+    /// Counts the other connections to this database.
     pub(crate) const CONNECTIONS: &str = "SELECT count(*) AS value FROM pg_stat_activity \
         WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
-    /// Waits for locks for a bounded time only.
+    /// Limits the wait for locks to ten seconds.
     pub(crate) const IMPATIENT: &str = "SET lock_timeout = '10s'";
 
-    /// Makes the user `lonely` anew, who may have one connection.
+    /// Creates the user `lonely` anew, who may have one connection.
     pub(crate) const LONELY: &[&str] = &[
         "DROP ROLE IF EXISTS lonely",
         "CREATE ROLE lonely LOGIN PASSWORD 'sesame' CONNECTION LIMIT 1",
     ];
 
-    /// Lets that user have more.
+    /// Raises the limit of the user `lonely`.
     pub(crate) const LESS_LONELY: &str = "ALTER ROLE lonely CONNECTION LIMIT 5";
 
-    /// Makes an account anew that may have that many connections.
+    /// The statements that create an account anew, limited to that many connections.
     pub(crate) fn account(name: &str, connections: usize) -> Vec<String> {
         vec![
             format!("DROP ROLE IF EXISTS {name}"),
@@ -50,20 +50,20 @@ pub(crate) mod postgres {
         ]
     }
 
-    /// How many connections to the current database the server has lost: those that did not say that they go.
+    /// Counts the connections to the current database that ended without a goodbye message.
     pub(crate) const LOST: &str = "SELECT sessions_abandoned AS value FROM pg_stat_database \
         WHERE datname = current_database()";
 
     pub(crate) use super::as_account;
 
-    /// Waits for locks hardly at all.
+    /// Limits the wait for locks to the shortest time that is possible or useful.
     pub(crate) const LOCK_IMPATIENCE: &str = "SET lock_timeout = '100ms'";
 
-    /// Ends the other connection to this database.
+    /// Terminates the other connection to this database.
     pub(crate) const KILL_OTHERS: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
         WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
-    /// More rows than anybody wants.
+    /// A query with eight million rows, far more than the test reads.
     pub(crate) const MANY_ROWS: &str = "SELECT generate_series(1, 8000000)::bigint AS value";
 
     pub(crate) const CONNECTION_ID: &str = "SELECT pg_backend_pid()::bigint AS value";
@@ -81,40 +81,40 @@ pub(crate) mod mysql {
     /// The connection type.
     pub(crate) type Backend = registry_core::Mysql;
 
-    /// A statement that goes on for half a minute.
+    /// A statement that runs for half a minute.
     pub(crate) const LONG: &str = "SELECT SLEEP(30)";
 
-    /// A statement that goes on for a second.
+    /// A statement that runs for a second.
     pub(crate) const SECOND: &str = "SELECT SLEEP(1)";
 
-    /// Has what is committed from now on survive a kill, which the servers of tests do not care for.
+    /// Makes later commits survive a kill of the server. The test servers run without that by default.
     pub(crate) const DURABLE: &str = "SET GLOBAL innodb_flush_log_at_trx_commit = 2";
 
-    /// How many connections to this database, beside the one that asks, have a transaction open.
+    /// Counts the other connections to this database that have a transaction open.
     pub(crate) const OPEN_TRANSACTIONS: &str = "SELECT count(*) AS value \
         FROM information_schema.innodb_trx AS trx \
         JOIN information_schema.processlist AS process ON process.id = trx.trx_mysql_thread_id \
         WHERE process.db = DATABASE() AND process.id <> CONNECTION_ID()";
 
-    /// How many connections there are to this database beside the one that asks.
+    /// Counts the other connections to this database.
     pub(crate) const CONNECTIONS: &str = "SELECT count(*) AS value \
         FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
 
-    /// Waits for locks for a bounded time only.
+    /// Limits the wait for locks to ten seconds.
     pub(crate) const IMPATIENT: &str = "SET innodb_lock_wait_timeout = 10";
 
-    /// Makes the user `lonely` anew, who may have one connection.
+    /// Creates the user `lonely` anew, who may have one connection.
     pub(crate) const LONELY: &[&str] = &[
         "DROP USER IF EXISTS lonely@'127.0.0.1'",
         "CREATE USER lonely@'127.0.0.1' IDENTIFIED BY 'sesame' WITH MAX_USER_CONNECTIONS 1",
         "GRANT ALL ON *.* TO lonely@'127.0.0.1'",
     ];
 
-    /// Lets that user have more.
+    /// Raises the limit of the user `lonely`.
     pub(crate) const LESS_LONELY: &str =
         "ALTER USER lonely@'127.0.0.1' WITH MAX_USER_CONNECTIONS 5";
 
-    /// Makes an account anew that may have that many connections.
+    /// The statements that create an account anew, limited to that many connections.
     pub(crate) fn account(name: &str, connections: usize) -> Vec<String> {
         let limit = format!("WITH MAX_USER_CONNECTIONS {connections}");
         vec![
@@ -124,21 +124,21 @@ pub(crate) mod mysql {
         ]
     }
 
-    /// How many connections the server has lost: those that did not say that they go.
+    /// Counts the connections to the server that ended without a goodbye message.
     pub(crate) const LOST: &str = "SELECT CAST(variable_value AS SIGNED) AS value \
         FROM information_schema.global_status WHERE variable_name = 'ABORTED_CLIENTS'";
 
     pub(crate) use super::as_account;
 
-    /// Waits for locks hardly at all.
+    /// Limits the wait for locks to the shortest time that is possible or useful.
     pub(crate) const LOCK_IMPATIENCE: &str = "SET innodb_lock_wait_timeout = 1";
 
-    /// Ends the other connection to this database.
+    /// Terminates the other connection to this database.
     pub(crate) const KILL_OTHERS: &str = "SET @kill = (SELECT CONCAT('KILL ', MAX(id)) \
         FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()); \
         EXECUTE IMMEDIATE @kill";
 
-    /// More rows than anybody wants.
+    /// A query with eight million rows, far more than the test reads.
     pub(crate) const MANY_ROWS: &str = "SELECT seq AS value FROM seq_1_to_8000000";
 
     pub(crate) const CONNECTION_ID: &str = "SELECT CAST(CONNECTION_ID() AS SIGNED) AS value";

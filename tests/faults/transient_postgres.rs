@@ -1,4 +1,4 @@
-//! What only PostgreSQL does, and what SQLite does in its place: see `transient.rs`.
+//! Transient errors that only PostgreSQL has, and the one of SQLite. Those of all servers: `bodies/transient.rs`.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn registry(settings: impl FnOnce(BindSettings) -> BindSettings) -> Regist
 }
 
 #[tokio::test]
-async fn a_serialization_failure_may_be_tried_again() {
+async fn serialization_failure_is_transient() {
     let registry = registry(|bind| bind).await;
     let options = || WorkOptions::new().isolation(Isolation::Serializable);
     let (mut one, mut two) = (registry.begin_with(options()), registry.begin_with(options()));
@@ -63,13 +63,13 @@ async fn a_serialization_failure_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn why_a_server_has_ended_an_idle_transaction_is_told() {
+async fn error_has_the_reason_for_a_terminated_idle_transaction() {
     let registry =
         registry(|bind| bind.on_connect(["SET idle_in_transaction_session_timeout = '100ms'"]))
             .await;
     let mut work = registry.begin();
     counters::table.load::<(i32, i32)>(&mut work).await.expect("rows");
-    // Until the server has done it: nothing else shows when.
+    // Waits until the server has terminated it, which only the server itself can show.
     let mut observer = registry.session::<Crm>().await.expect("a session");
     let open = diesel::dsl::sql::<diesel::sql_types::BigInt>(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
@@ -93,7 +93,7 @@ async fn why_a_server_has_ended_an_idle_transaction_is_told() {
 }
 
 #[tokio::test]
-async fn a_locked_file_of_sqlite_may_be_tried_again() {
+async fn locked_sqlite_file_is_transient() {
     let bind = BindSettings::new(sqlite_file()).busy_timeout(Duration::from_millis(50));
     let registry = Registry::builder().bind("files", bind).build().expect("good settings");
     let mut holder = registry.session::<Files>().await.expect("a session");

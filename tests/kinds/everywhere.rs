@@ -1,4 +1,4 @@
-//! What all of Diesel's backends have, on SQLite.
+//! Kinds of queries that all of Diesel's backends have, run on SQLite.
 
 use diesel::associations::HasTable;
 use diesel::dsl::{
@@ -91,7 +91,7 @@ fn of_joined() -> Box<dyn BoxableExpression<Joined, Db, SqlType = Bool>> {
     Box::new(people::name.eq("ada").and(notes::id.gt(0)))
 }
 
-/// A page and the number of all rows, as Diesel's guide has it.
+/// A page with the total number of rows, as in Diesel's guide.
 #[derive(Debug, Clone, Copy, QueryId)]
 struct Paginated<T> {
     query: T,
@@ -126,8 +126,8 @@ async fn registry() -> Registry {
     registry
 }
 
-/// Loads each query with diesel-async, and on the session and the registry, which find the same. Each has a
-/// function of its own: together they would take the compiler much longer.
+/// Loads each query with diesel-async, on a session and on the registry, and asserts that all return the same. Each
+/// query is in a function of its own, as one function for all of them would take the compiler much longer.
 macro_rules! loads {
     ($registry:ident; $($row:ty: $query:expr;)*) => {$({
         async fn find(registry: &Registry) {
@@ -144,8 +144,8 @@ macro_rules! loads {
     })*};
 }
 
-/// Runs each command with diesel-async, and on the session and the registry, each in a transaction of its own
-/// that is rolled back.
+/// Runs each command with diesel-async, on a session and on the registry, each time in a transaction that is rolled
+/// back.
 macro_rules! executes {
     ($registry:ident; $($query:expr;)*) => {$({
         async fn run(registry: &Registry) {
@@ -163,7 +163,7 @@ macro_rules! executes {
             let theirs = theirs.expect("a count");
             assert_eq!(theirs, on_session.expect("a count"), "{}", stringify!($query));
             assert_eq!(theirs, in_work.expect("a count"), "{}", stringify!($query));
-            // That it compiles is enough.
+            // Compiled, and not run.
             drop(RunQueryDsl::execute($query, registry));
         }
         run(&$registry).await;
@@ -197,7 +197,7 @@ fn page() -> Paginated<diesel::dsl::Select<people::table, diesel::dsl::AsSelect<
 const BY_ID: &str = "SELECT name FROM people WHERE id = ?";
 
 #[tokio::test]
-async fn selects_are_taken() {
+async fn selects_compile_and_return_the_same_rows() {
     let registry = registry().await;
     loads! { registry;
         Person: people::table;
@@ -247,7 +247,7 @@ async fn selects_are_taken() {
 }
 
 #[tokio::test]
-async fn expressions_are_taken() {
+async fn expressions_compile_and_return_the_same_rows() {
     let registry = registry().await;
     macro_rules! filters {
         ($($condition:expr;)*) => {
@@ -312,7 +312,7 @@ async fn expressions_are_taken() {
 }
 
 #[tokio::test]
-async fn unions_and_subqueries_are_taken() {
+async fn unions_and_subqueries_compile_and_return_the_same_rows() {
     let registry = registry().await;
     loads! { registry;
         i32: ids().union(more()).positional_order_by(1);
@@ -350,9 +350,9 @@ async fn unions_and_subqueries_are_taken() {
 }
 
 #[tokio::test]
-async fn queries_that_only_their_writer_knows_are_taken() {
+async fn queries_with_an_unknown_bind_run_where_they_are_told() {
     let registry = registry().await;
-    // Each on a session as it is, if it is of a type of Diesel's.
+    // Diesel's own types run on a session as they are.
     let mut session = registry.session_for::<Person>().await.expect("a session");
     let found: Vec<Name> =
         sql_query(BY_ID).bind::<Integer, _>(1).load(&mut session).await.expect("rows");
@@ -368,7 +368,7 @@ async fn queries_that_only_their_writer_knows_are_taken() {
     let boxed = diesel::select(1.into_sql::<Integer>()).into_boxed::<Db>();
     let _: i32 = boxed.get_result(&mut session).await.expect("a row");
     drop(session);
-    // And of any type where it is told.
+    // With `bound_to`, queries of any type run on the registry too.
     loads! { registry;
         Name: sql_query(BY_ID).bind::<Integer, _>(1).bound_to::<Person>();
         Name: sql_query(BY_ID).into_boxed::<Db>().bind::<Integer, _>(1).bound_to::<Person>();
@@ -406,7 +406,7 @@ async fn queries_that_only_their_writer_knows_are_taken() {
 }
 
 #[tokio::test]
-async fn commands_are_taken() {
+async fn commands_compile_and_run() {
     let registry = registry().await;
     executes! { registry;
         insert_into(people::table).values(&eli());
@@ -460,7 +460,7 @@ async fn commands_are_taken() {
 }
 
 #[tokio::test]
-async fn upserts_of_many_rows_are_taken() {
+async fn upserts_of_many_rows_run() {
     let registry = registry().await;
     let rows: Vec<_> = (3..6).map(|id| (people::id.eq(id), people::name.eq("new"))).collect();
     let upsert = || insert_into(people::table).values(&rows).on_conflict(people::id);

@@ -1,4 +1,4 @@
-//! What MySQL and MariaDB alone have, or have in a way of their own.
+//! Kinds of queries that only MySQL and MariaDB have, or that differ there.
 
 use diesel::dsl::{DuplicatedKeys, exists, insert_into, max, update};
 use diesel::prelude::*;

@@ -1,4 +1,4 @@
-//! What PostgreSQL alone has. That it compiles is enough.
+//! Kinds of queries that only PostgreSQL has. They are compiled, and not run.
 
 use std::ops::Bound;
 

@@ -1,4 +1,4 @@
-//! What SQLite has in a way of its own.
+//! Kinds of queries that differ on SQLite.
 
 use diesel::dsl::{insert_into, update};
 use diesel::prelude::*;

@@ -1,4 +1,4 @@
-//! One connection, what a borrower does with it, and what the next borrower and everybody else then see.
+//! A registry with one connection: what a borrower does with it, and what the next borrower and others then see.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ diesel::table! {
 
 pub(crate) type Session = registry_core::Session<ByKey<Backend>>;
 
-/// How long a case may take. It is due at once; the machine may be busy with much else.
+/// The limit for one case. It is generous, as the machine may be busy.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// The table whose rows show whose transaction they were inserted in.
+/// A table whose rows show in which transaction they were inserted.
 pub(crate) const CREATE: &str = "CREATE TABLE t (v VARCHAR(100) PRIMARY KEY NOT NULL)";
 
 pub(crate) const EVERY_RESET: [ResetOnReturn; 3] =
@@ -43,13 +43,13 @@ struct Count {
 /// How statements reach the server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum How {
-    /// As a text that may have several of them.
+    /// As a batch, a text of one or several statements.
     Batch,
-    /// As a query of Diesel's, which is prepared.
+    /// As a query of Diesel's, which is a prepared statement.
     Query,
 }
 
-/// A database, a connection past every registry, and what has gone wrong so far.
+/// A database, a connection outside every registry, and the failures so far.
 pub(crate) struct Rig {
     pub(crate) url: String,
     pub(crate) outside: Backend,
@@ -57,10 +57,10 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// A fresh database, prepared with these statements.
+    /// A new database on which these statements were run.
     pub(crate) async fn new(setup: &[&str]) -> Self {
         let url = database();
-        // SQLite is opened by its path.
+        // Diesel opens SQLite by a path instead of a URL.
         let address = url.strip_prefix("sqlite://").unwrap_or(&url);
         let mut outside = Backend::establish(address).await.expect("a database");
         if NAME == "sqlite" {
@@ -75,7 +75,7 @@ impl Rig {
         Self { url, outside, faults: Vec::new() }
     }
 
-    /// With one connection, so that the next session has the one that the last has returned.
+    /// A registry with one connection, so that the next session gets the connection of the last one.
     pub(crate) fn registry(&self, settings: impl FnOnce(BindSettings) -> BindSettings) -> Registry {
         let bind = BindSettings::new(self.url.as_str())
             .max_connections(1)
@@ -88,7 +88,7 @@ impl Rig {
         self.outside.batch_execute(statement).await.expect(statement);
     }
 
-    /// What somebody else sees of a table.
+    /// The rows of the table as another connection sees them.
     pub(crate) async fn rows(&mut self) -> Vec<String> {
         t::table.select(t::v).order(t::v).load(&mut self.outside).await.expect("rows")
     }
@@ -97,7 +97,7 @@ impl Rig {
         self.faults.push(what);
     }
 
-    /// Closes the registries of a case, and waits until the server has noticed.
+    /// Closes the registries of a case and waits until the server has noticed.
     async fn over<const N: usize>(&mut self, registries: [Registry; N]) {
         for registry in registries {
             registry.close_within(Duration::from_secs(5)).await;
@@ -125,8 +125,8 @@ impl Rig {
         }
     }
 
-    /// A borrower runs each of these lines and goes away; its own row must be in nobody's transaction,
-    /// and the next borrower's row must be there for everybody.
+    /// A borrower runs each of the lines, inserts a row and returns its connection. Its row must not be part of the
+    /// next borrower's transaction, and the row of the next borrower must be committed.
     pub(crate) async fn transaction_is_undone(&mut self, lines: &[&str]) {
         for reset in EVERY_RESET {
             self.prepare("DELETE FROM t").await;
@@ -134,7 +134,7 @@ impl Rig {
             let case = async {
                 let mut first = session(&registry).await?;
                 run(&mut first, lines, How::Batch).await?;
-                // In the transaction, if it is one that can go on.
+                // Inside the transaction, if there is one and it has not failed.
                 let _ = first.batch_execute("INSERT INTO t VALUES ('a')").await;
                 drop(first);
                 let mut second = session(&registry).await?;
@@ -161,8 +161,8 @@ impl Rig {
         }
     }
 
-    /// A borrower runs each of these lines and goes away; the next one must get the same answer to
-    /// `probe` as one whose connection nobody had before.
+    /// A borrower runs each of the lines and returns its connection. The next one must get the same answer to `probe`
+    /// as a borrower of a new connection.
     pub(crate) async fn nothing_is_left(
         &mut self,
         resets: &[ResetOnReturn],
@@ -200,7 +200,7 @@ impl Rig {
         }
     }
 
-    /// Tells all that went wrong.
+    /// Fails with all failures together, if there are any.
     pub(crate) fn finish(self) {
         assert!(self.faults.is_empty(), "{}:\n{}", self.faults.len(), self.faults.join("\n"));
     }
@@ -211,7 +211,7 @@ pub(crate) async fn session(registry: &Registry) -> Result<Session, String> {
     session.map_err(|error| format!("no session: {:?}", crate::support::causes(&error)))
 }
 
-/// Runs each line. One that begins with `!` must fail, and of one that begins with `?` it does not matter.
+/// Runs each line. A line that begins with `!` must fail; one that begins with `?` may fail.
 pub(crate) async fn run(session: &mut Session, lines: &[&str], how: How) -> Result<(), String> {
     for line in lines {
         let sql = line.trim_start_matches(['!', '?']);
@@ -231,7 +231,7 @@ pub(crate) async fn run(session: &mut Session, lines: &[&str], how: How) -> Resu
     Ok(())
 }
 
-/// The text that a query returns, or how many rows a statement changes, or its error.
+/// The text that a query returns, the number of rows that a statement changes, or its error.
 pub(crate) async fn seen(session: &mut Session, probe: &str) -> Result<Option<String>, String> {
     if probe.starts_with("SELECT") {
         let row = sql_query(probe).get_result::<Seen>(&mut **session).await;

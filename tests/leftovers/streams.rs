@@ -1,4 +1,4 @@
-//! Streams whose rows nobody wants any more, and what the next session then waits for.
+//! Dropped streams with unread rows, which must not delay the next session.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ struct Number {
     value: i64,
 }
 
-/// Millions of rows, which the server makes one by one.
+/// A query with millions of rows, which the server produces one by one.
 fn rows() -> &'static str {
     match NAME {
         "postgres" => "SELECT generate_series(1, 50000000)::bigint AS value",
@@ -38,7 +38,7 @@ fn rows() -> &'static str {
     }
 }
 
-/// All of them would take several times as long, and opening a connection a fraction of it.
+/// Reading all rows would take several times as long, and opening a connection takes a fraction of it.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 fn registry() -> Registry {
@@ -55,7 +55,7 @@ async fn assert_next_session_answers_at_once(registry: &Registry) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_of_a_session_that_is_dropped_holds_up_nobody() {
+async fn dropped_stream_of_a_session_does_not_delay_the_next_borrower() {
     let registry = registry();
     let mut session = registry.session::<Main>().await.expect("a session");
     {
@@ -69,7 +69,7 @@ async fn a_stream_of_a_session_that_is_dropped_holds_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_of_a_registry_that_is_dropped_holds_up_nobody() {
+async fn dropped_stream_of_a_registry_does_not_delay_the_next_borrower() {
     let registry = registry();
     {
         let query = sql_query(rows()).bound_to::<Main>();
@@ -81,9 +81,9 @@ async fn a_stream_of_a_registry_that_is_dropped_holds_up_nobody() {
     assert_next_session_answers_at_once(&registry).await;
 }
 
-/// The session goes on after its stream, where its connection still can.
+/// The session stays usable after its stream, where its connection does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_ends_by_itself_leaves_its_session_as_it_was() {
+async fn finished_stream_leaves_its_session_usable() {
     let registry = registry();
     let mut session = registry.session::<Main>().await.expect("a session");
     for _ in 0..2 {
@@ -96,9 +96,9 @@ async fn a_stream_that_ends_by_itself_leaves_its_session_as_it_was() {
     }
 }
 
-/// The engine does not see diesel-async's own methods, and some drivers do not show it what is left.
+/// The engine does not see calls of diesel-async's own methods, and some drivers do not show whether rows are left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_that_diesel_async_has_left_hold_up_nobody() {
+async fn rows_left_by_diesel_async_do_not_delay_the_next_borrower() {
     for is_stream in [true, false] {
         let registry = registry();
         let mut session = registry.session::<Main>().await.expect("a session");

@@ -1,4 +1,4 @@
-//! Closing while callers wait for what code of the program's must say first.
+//! Closing a registry while callers wait for code of the program: a resolver or a source of credentials.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ binds! {
 
 const CALLERS: usize = 30;
 
-/// Long before any time-out. The machine may be busy with much else.
+/// The limit for things that are due immediately, far below any time-out.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// An URL that nobody is asked for.
+/// A URL that is never connected to.
 const URL: &str = "postgres://app@127.0.0.1:9/app";
 
 fn bind() -> BindSettings {
@@ -32,7 +32,7 @@ fn bind() -> BindSettings {
 
 type Waiting = JoinHandle<Result<(), AcquireError>>;
 
-/// Has it wait in a task of its own.
+/// Spawns a task that waits for a session.
 async fn waiting(
     acquire: impl Future<Output = Result<(), AcquireError>> + Send + 'static,
 ) -> Waiting {
@@ -52,7 +52,7 @@ async fn assert_told(callers: Vec<Waiting>, registry: &Registry) {
 }
 
 #[tokio::test]
-async fn callers_that_wait_for_a_resolver_are_told_that_the_registry_is_closed() {
+async fn closing_ends_waits_for_a_resolver() {
     let resolver =
         TenantResolver::new(|_: &Tenant| std::future::pending::<Result<BindSettings, Error>>());
     let registry = Registry::builder().tenants("crm", resolver).build().expect("good settings");
@@ -65,7 +65,7 @@ async fn callers_that_wait_for_a_resolver_are_told_that_the_registry_is_closed()
 }
 
 #[tokio::test]
-async fn callers_that_wait_for_credentials_are_told_that_the_registry_is_closed() {
+async fn closing_ends_waits_for_credentials() {
     let registry = Registry::builder()
         .bind("crm", bind().max_connections(4))
         .credentials("crm", |_| std::future::pending::<Result<Credentials, Error>>())
@@ -80,7 +80,7 @@ async fn callers_that_wait_for_credentials_are_told_that_the_registry_is_closed(
 }
 
 #[tokio::test]
-async fn a_registry_of_tenants_that_is_closed_or_dropped_leaves_no_task() {
+async fn closed_or_dropped_registry_of_tenants_leaves_no_task() {
     let tasks = || Handle::current().metrics().num_alive_tasks();
     for is_closed in [true, false] {
         let url = sqlite::tenants(["acme", "globex"]);

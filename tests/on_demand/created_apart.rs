@@ -1,4 +1,4 @@
-//! Tenants that are created and dropped: what only one backend has.
+//! Creation and drop of tenants: cases that only one backend has.
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -61,7 +61,7 @@ async fn rows(registry: &Registry, name: &str) -> Result<i64, Error> {
     invoices::table.count().get_result(&tenant).await
 }
 
-/// Runs SQL outside the registry's tenants.
+/// Runs SQL on a connection outside the registry.
 async fn execute(url: &str, sql: &str) {
     let plain = registry("crm", url);
     let mut session = plain.session::<Crm>().await.expect("a session");
@@ -69,10 +69,10 @@ async fn execute(url: &str, sql: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_schema_is_created_with_its_migrations_or_not_at_all() {
+async fn schema_is_created_with_its_migrations_or_not_at_all() {
     let url = postgres().database("test");
     let registry = schemas(&url);
-    // Where a function goes on looking where it was made.
+    // A function whose body refers to the schema that it was created in.
     let function = step(
         "3_function",
         "CREATE FUNCTION total() RETURNS bigint LANGUAGE sql SET search_path FROM CURRENT \
@@ -102,7 +102,7 @@ async fn a_schema_is_created_with_its_migrations_or_not_at_all() {
         let error = rows(&registry, "globex").await.expect_err("nothing is left");
         assert!(matches!(error, Error::Acquire(AcquireError::UnknownTenant { .. })), "{error}");
     }
-    // Of a process that was killed.
+    // As a killed process leaves it.
     execute(
         &url,
         "CREATE SCHEMA tenant_globex; CREATE TABLE tenant_globex.invoices (); \
@@ -124,9 +124,9 @@ async fn a_schema_is_created_with_its_migrations_or_not_at_all() {
     assert_eq!(rows(&registry, "acme").await.expect("no rows"), 0);
 }
 
-/// PostgreSQL would cut it, and two tenants would share a schema.
+/// PostgreSQL would truncate it, and two tenants could share a schema.
 #[tokio::test]
-async fn a_schema_name_that_would_be_cut_is_refused() {
+async fn schema_name_too_long_for_postgresql_is_refused() {
     let registry = schemas(&postgres().database("test"));
     let name = "a".repeat(60);
     let error = create(&registry, &name, [FIRST]).await.expect_err("too long");
@@ -136,7 +136,7 @@ async fn a_schema_name_that_would_be_cut_is_refused() {
 }
 
 #[tokio::test]
-async fn a_role_without_the_right_to_create_is_told() {
+async fn missing_right_to_create_is_reported() {
     let (template, database) = (postgres().tenants([]), postgres().database("test"));
     let role = format!("weak_{}", std::process::id());
     execute(&database, &format!("CREATE ROLE {role} LOGIN PASSWORD 'x'")).await;
@@ -161,13 +161,13 @@ async fn a_role_without_the_right_to_create_is_told() {
     execute(&database, &format!("DROP ROLE {role}")).await;
 }
 
-/// Whoever has lost the lock does not take another's tenant for what it has begun itself.
+/// A creation that has lost its lock does not remove a tenant that another process has created since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_that_another_has_created_since_is_left_alone() {
+async fn tenant_created_meanwhile_by_another_process_is_left_alone() {
     let template = postgres().tenants([]);
     let (first, second) = (registry("crm", template.as_str()), registry("crm", template.as_str()));
     let gate = format!("lost_{}", std::process::id());
-    // The name of the unfinished database says which lock it is. This goes on when the second one has it.
+    // The name of the unfinished database identifies the lock. The migration continues when the second process has it.
     let lock = "FROM pg_locks WHERE locktype = 'advisory' AND granted \
          AND (classid::bigint << 32 | objid::bigint) = key";
     let lose = format!(
@@ -199,9 +199,9 @@ async fn a_tenant_that_another_has_created_since_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_it_is_not_known_whose_a_tenant_is_nobody_is_told_to_drop_it() {
+async fn error_of_unknown_outcome_does_not_advise_a_drop() {
     let registry = schemas(&postgres().database("test"));
-    // As it is when another has created it as soon as the lock was free.
+    // The state after another process has created the tenant as soon as the lock was free.
     let finish = "DO $$ BEGIN PERFORM pg_terminate_backend(pid) FROM pg_locks \
          WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() \
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database()); END $$; \
@@ -221,7 +221,7 @@ async fn where_it_is_not_known_whose_a_tenant_is_nobody_is_told_to_drop_it() {
 }
 
 #[tokio::test]
-async fn what_another_process_has_open_is_not_dropped() {
+async fn database_open_in_another_process_is_not_dropped() {
     let template = postgres().tenants([]);
     let registry = registry("crm", template.as_str());
     create(&registry, "acme", [FIRST]).await.expect("it is new");
@@ -245,7 +245,7 @@ async fn what_another_process_has_open_is_not_dropped() {
     drop(other);
     registry.drop_tenant::<Files>("acme", "acme").await.expect("nobody uses it");
     assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0);
-    // In another journal mode, a connection that does nothing has no lock.
+    // In WAL mode an open connection holds a lock even if it does nothing, in the other journal modes it does not.
     registry.create_tenant::<Files>("acme", Steps(vec![FIRST])).await.expect("it is new");
     registry.close_tenant("acme").await.expect("a good name");
     let mut other = diesel::SqliteConnection::establish(&path).expect("a connection");
@@ -267,9 +267,9 @@ fn sqlite(path: &str) -> Registry {
     registry("files", BindSettings::new(format!("sqlite://{path}")).busy_timeout(busy))
 }
 
-/// SQLite would write over the new tenant what they have.
+/// SQLite would apply the old logs to the database of the new tenant.
 #[tokio::test]
-async fn the_logs_of_a_database_that_is_gone_do_not_get_into_a_new_one() {
+async fn logs_of_a_deleted_database_do_not_reach_a_new_one() {
     let folder = fresh_folder();
     let template = folder.join("{tenant}.db").display().to_string();
     let (path, wal) = (folder.join("acme.db"), folder.join("acme.db-wal"));
@@ -278,7 +278,7 @@ async fn the_logs_of_a_database_that_is_gone_do_not_get_into_a_new_one() {
     let acme = registry.tenant("acme").expect("a good name");
     let mut session = acme.session::<Files>().await.expect("a session");
     session.batch_execute("INSERT INTO invoices VALUES (666)").await.expect("it runs");
-    // What is there if the process is killed now.
+    // The files as a kill at this moment would leave them.
     let log = std::fs::read(&wal).expect("a log");
     drop(session);
     registry.close().await;
@@ -311,7 +311,7 @@ async fn the_logs_of_a_database_that_is_gone_do_not_get_into_a_new_one() {
         assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0);
         std::fs::write(&wal, "").expect("a file");
     }
-    // Nothing is in these.
+    // An empty log, and a shared-memory file alone, contain nothing that SQLite would apply.
     std::fs::write(folder.join("acme.db-shm"), &log).expect("a file");
     registry.create_tenant::<Files>("acme", Steps(vec![FIRST, FILL])).await.expect("it is new");
     let mut session = acme.session::<Files>().await.expect("a session");
@@ -322,10 +322,10 @@ async fn the_logs_of_a_database_that_is_gone_do_not_get_into_a_new_one() {
     assert_eq!(count, 2);
 }
 
-/// The data would stay.
+/// Removing the link would leave the data in place.
 #[cfg(unix)]
 #[tokio::test]
-async fn a_tenant_whose_file_is_a_symbolic_link_is_not_dropped() {
+async fn symbolic_link_to_a_tenants_file_is_not_dropped() {
     let (folder, bigger) = (fresh_folder(), fresh_folder());
     let registry = sqlite(&folder.join("{tenant}.db").display().to_string());
     registry.create_tenant::<Files>("acme", Steps(vec![FIRST])).await.expect("it is new");
@@ -350,9 +350,9 @@ async fn a_tenant_whose_file_is_a_symbolic_link_is_not_dropped() {
     }
 }
 
-/// Only a relative path has its folder made, and only where something stays in it.
+/// Folders are created for relative paths only, and stay only if a tenant does.
 #[tokio::test]
-async fn the_folder_of_a_relative_path_is_made_and_goes_with_a_tenant_that_fails() {
+async fn folder_of_a_relative_path_is_created_and_removed_with_a_failed_tenant() {
     let folder = fresh_folder();
     let settings =
         registry_core::Settings::from_toml("[database.binds]\nfiles = 'sqlite://a/b/{tenant}.db'");
@@ -370,9 +370,9 @@ async fn the_folder_of_a_relative_path_is_made_and_goes_with_a_tenant_that_fails
     assert!(!folder.join("missing").exists());
 }
 
-/// Until it is finished, it is not there for anybody.
+/// Nobody can see the file before it is complete.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_is_there_with_all_its_migrations_or_not_at_all() {
+async fn file_appears_with_all_its_migrations_or_not_at_all() {
     let folder = fresh_folder();
     let registry = sqlite(&folder.join("{tenant}.db").display().to_string());
     let mut steps = vec![FIRST];
@@ -403,7 +403,7 @@ async fn a_file_is_there_with_all_its_migrations_or_not_at_all() {
         }
     }
     created.await.expect("no panic").expect("it is new");
-    // A file of another kind in its place is left alone.
+    // A file that is not a database is left alone.
     std::fs::write(folder.join("other.db"), "not a database").expect("a file");
     let other = registry.create_tenant::<Files>("other", Steps(vec![FIRST])).await;
     assert!(matches!(other, Err(CreateTenantError::Exists { .. })), "{other:?}");
@@ -411,7 +411,7 @@ async fn a_file_is_there_with_all_its_migrations_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_database_in_memory_is_neither_created_nor_dropped() {
+async fn in_memory_database_is_neither_created_nor_dropped() {
     let registry = registry("files", "sqlite:file:{tenant}?mode=memory&cache=shared");
     let error = registry.create_tenant::<Files>("acme", Steps(NOTHING.into())).await;
     assert!(matches!(error, Err(CreateTenantError::InMemory { .. })), "{error:?}");
@@ -420,7 +420,7 @@ async fn a_database_in_memory_is_neither_created_nor_dropped() {
 }
 
 #[tokio::test]
-async fn behind_a_pooler_tenants_are_created_where_migrations_go() {
+async fn tenants_behind_a_pooler_are_created_through_migrate_url() {
     let template = postgres().tenants([]);
     let settings = BindSettings::new(template.as_str()).pooler(Pooler::Transaction);
     let registry = registry("crm", settings.clone());
@@ -436,7 +436,7 @@ async fn behind_a_pooler_tenants_are_created_where_migrations_go() {
 }
 
 #[tokio::test]
-async fn a_created_database_takes_every_character() {
+async fn created_mysql_database_stores_every_unicode_character() {
     let registry = registry("shop", mariadb().tenants([]));
     let rocket = Steps(vec![
         step("1_names", "CREATE TABLE names (name TEXT)"),
@@ -455,7 +455,7 @@ async fn a_created_database_takes_every_character() {
 }
 
 #[tokio::test]
-async fn what_is_created_and_dropped_is_an_event() {
+async fn creation_and_drop_are_logged() {
     let log = captured_log();
     let folder = fresh_folder();
     let registry = sqlite(&folder.join("{tenant}.db").display().to_string());

@@ -1,4 +1,4 @@
-//! Credentials that are asked for at each new connection.
+//! Sources of credentials, which are asked at each new connection.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ struct Model;
 #[bind(db = "crm", backend = Postgres)]
 struct Invoice;
 
-/// A server role whose password changes.
+/// A role of the server, whose password the test changes.
 struct Role {
     name: String,
     password: Arc<Mutex<String>>,
@@ -68,7 +68,7 @@ fn registry(role: &Role, asked: &Arc<AtomicU32>) -> Registry {
 }
 
 #[tokio::test]
-async fn each_new_connection_asks_for_a_password_and_those_that_are_there_stay() {
+async fn each_new_connection_asks_for_a_password_and_open_ones_stay() {
     let (role, asked) = (Role::new(), Arc::new(AtomicU32::new(0)));
     let registry = registry(&role, &asked);
     let first = registry.session_for::<Model>().await.expect("a session");
@@ -86,7 +86,7 @@ async fn each_new_connection_asks_for_a_password_and_those_that_are_there_stay()
 }
 
 #[tokio::test]
-async fn a_source_that_fails_is_heard_by_the_caller() {
+async fn failure_of_a_credentials_source_reaches_the_caller() {
     let (role, asked) = (Role::new(), Arc::new(AtomicU32::new(0)));
     let registry = registry(&role, &asked);
     *role.password.lock().expect("no panic holds it") = String::new();
@@ -102,7 +102,7 @@ async fn a_source_that_fails_is_heard_by_the_caller() {
 }
 
 #[tokio::test]
-async fn a_source_may_name_another_user() {
+async fn credentials_source_can_name_another_user() {
     let role = Role::new();
     let (name, password) = (role.name.clone(), Arc::clone(&role.password));
     let url = postgres().url_with_password("nonsense");
@@ -126,9 +126,9 @@ async fn a_source_may_name_another_user() {
     assert_eq!(user, role.name);
 }
 
-/// The password of a URL is a part of what makes an engine.
+/// The password in a URL is part of the identity of an engine.
 #[tokio::test]
-async fn a_wrong_password_gets_nobody_an_engine_that_is_open() {
+async fn wrong_password_in_a_url_does_not_reach_an_open_engine() {
     let (role, asked) = (Role::new(), Arc::new(AtomicU32::new(0)));
     let registry = registry(&role, &asked);
     let url = role.in_url(&postgres().database("test"));
@@ -145,7 +145,7 @@ async fn a_wrong_password_gets_nobody_an_engine_that_is_open() {
 }
 
 #[test]
-fn credentials_for_a_bind_that_is_not_there_are_a_problem() {
+fn credentials_for_an_unknown_bind_are_refused_at_build() {
     let error = Registry::builder()
         .bind("default", "sqlite::memory:")
         .credentials("defualt", |_: &DatabaseUrl| async {

@@ -1,4 +1,4 @@
-//! What is copied of SQLite databases for a test, and what stays as it was; and schemas.
+//! Isolated tests with SQLite databases, which are copied, and with tenants in schemas.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,7 +59,7 @@ async fn create(tenant: &Tenant) {
     add(tenant, 1).await.expect("a row");
 }
 
-/// With a file for each, and an application that has closed them again.
+/// Creates a file for each tenant, and a registry whose engines are closed again.
 async fn files(folder: &Path, parameters: &str) -> Registry {
     let url = format!("sqlite://{}/{{tenant}}.db{parameters}", folder.display());
     let registry = Registry::builder().bind("files", url).build().expect("good settings");
@@ -71,7 +71,7 @@ async fn files(folder: &Path, parameters: &str) -> Registry {
     registry
 }
 
-/// What is in each file of a folder.
+/// The contents of each file in a folder.
 fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file"));
     files
@@ -83,7 +83,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[tokio::test]
-async fn files_of_tenants_stay_as_they_were_and_none_is_made() {
+async fn files_of_tenants_stay_unchanged_and_none_is_created() {
     for parameters in ["", "?mode=rw", "?mode=rwc"] {
         let folder = fresh_folder();
         let application = files(&folder, parameters).await;
@@ -113,7 +113,7 @@ async fn files_of_tenants_stay_as_they_were_and_none_is_made() {
 }
 
 #[tokio::test]
-async fn files_of_tenants_that_are_only_read_are_copied_as_well() {
+async fn read_only_files_of_tenants_are_copied() {
     let folder = fresh_folder();
     files(&folder, "").await.close().await;
     let url = format!("sqlite://{}/{{tenant}}.db", folder.display());
@@ -130,9 +130,9 @@ async fn files_of_tenants_that_are_only_read_are_copied_as_well() {
     }
 }
 
-/// A bind that is only read is copied as the others are.
+/// A read-only bind is copied as the others are.
 #[tokio::test]
-async fn a_bind_that_is_only_read_is_copied_as_well() {
+async fn read_only_bind_is_copied() {
     let folder = fresh_folder();
     files(&folder, "").await.close().await;
     let url = format!("sqlite://{}/acme.db", folder.display());
@@ -149,7 +149,7 @@ async fn a_bind_that_is_only_read_is_copied_as_well() {
 }
 
 #[tokio::test]
-async fn databases_of_tenants_in_memory_are_copied_from_where_they_are() {
+async fn in_memory_databases_of_tenants_are_copied() {
     let resolver = TenantResolver::new(|tenant: &Tenant| {
         let options = if tenant.name() == "acme" { 3 } else { 4 };
         let settings =
@@ -169,9 +169,9 @@ async fn databases_of_tenants_in_memory_are_copied_from_where_they_are() {
     assert_eq!(ids(&tenant(&application, "globex")).await, [1, 7]);
 }
 
-/// What is one database in the application is one in the test.
+/// Two binds with one file in the application share one copy in the test.
 #[tokio::test]
-async fn who_shares_a_file_shares_its_copy() {
+async fn binds_sharing_a_file_share_its_copy() {
     let folder = fresh_folder();
     let url = format!("sqlite://{}/both.db", folder.display());
     let shared = url.clone();
@@ -194,7 +194,7 @@ async fn who_shares_a_file_shares_its_copy() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_cannot_be_copied_and_is_not_unknown() {
+async fn file_that_is_not_a_database_is_an_error_and_not_an_unknown_tenant() {
     let folder = fresh_folder();
     std::fs::write(folder.join("acme.db"), [7; 4096]).expect("a file");
     let url = format!("sqlite://{}/{{tenant}}.db", folder.display());
@@ -206,9 +206,9 @@ async fn a_file_that_is_no_database_cannot_be_copied_and_is_not_unknown() {
     assert!(causes.iter().any(|cause| cause.contains("not a database")), "{causes:?}");
 }
 
-/// All of them on the one connection of the bind.
+/// All schemas share the one isolated connection of the bind.
 #[tokio::test]
-async fn schemas_of_tenants_are_isolated_and_take_turns() {
+async fn isolated_schemas_of_tenants_take_turns_on_one_connection() {
     let url = postgres().database("schemas");
     let plain = Registry::builder().bind("crm", url.as_str()).build().expect("good settings");
     let mut session = plain.session_for::<invoices::table>().await.expect("a session");
@@ -232,7 +232,7 @@ async fn schemas_of_tenants_are_isolated_and_take_turns() {
         added.expect("a row");
     }
     for (name, parity) in [("acme", 0), ("globex", 1)] {
-        // A failure of one is none of the other, and leaves it where it was.
+        // A failure in one tenant's schema does not affect the other tenant, nor its search path.
         let own = tenant(&registry, name);
         let again = diesel::insert_into(invoices::table).values(invoices::id.eq(parity));
         again.execute(&own).await.expect_err("it is there");

@@ -1,4 +1,4 @@
-//! What tenants can be called, and what their names can do to a URL: nothing.
+//! Names of tenants, which cannot change any other part of a URL.
 
 use diesel::migration::{Migration, MigrationSource};
 use registry_core::{
@@ -16,7 +16,7 @@ type Crm = <Invoice as registry_core::Bound>::Bind;
 #[bind(db = "crm", backend = Postgres)]
 struct Note;
 
-/// No migrations.
+/// A source without migrations.
 struct Nothing;
 
 impl MigrationSource<diesel::sqlite::Sqlite> for Nothing {
@@ -27,7 +27,7 @@ impl MigrationSource<diesel::sqlite::Sqlite> for Nothing {
     }
 }
 
-/// Names that try to get at another host, user, option, path or database.
+/// Names that try to change the host, user, options, path or database.
 fn hostile() -> Vec<String> {
     let names = [
         "",
@@ -93,7 +93,7 @@ fn hostile() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_name_gets_out_of_the_place_that_is_meant_for_it() {
+async fn tenant_names_cannot_escape_their_place_in_the_url() {
     let folder = fresh_folder();
     let inner = folder.join("tenants");
     std::fs::create_dir(&inner).expect("a folder");
@@ -103,7 +103,7 @@ async fn no_name_gets_out_of_the_place_that_is_meant_for_it() {
     let registry = Registry::builder().bind("crm", url).build().expect("good settings");
     for name in hostile() {
         match registry.tenant(&name) {
-            // Harmless: a file of that name, and no other.
+            // A valid name: it reaches a file of that name, and no other.
             Ok(tenant) => {
                 registry.create_tenant::<Crm>(&name, Nothing).await.expect("a file");
                 drop(tenant.session_for::<Invoice>().await.expect("a session"));
@@ -133,7 +133,7 @@ async fn no_name_gets_out_of_the_place_that_is_meant_for_it() {
 }
 
 #[test]
-fn an_error_says_what_is_wrong_with_a_name() {
+fn error_says_what_is_wrong_with_a_tenant_name() {
     let registry = Registry::builder()
         .bind("crm", "sqlite:///srv/{tenant}.db")
         .build()
@@ -145,9 +145,9 @@ fn an_error_says_what_is_wrong_with_a_name() {
     assert_eq!(registry_core::Error::from(refused("")).to_string(), refused("").to_string());
 }
 
-/// PostgreSQL cuts names that are too long: two tenants would share a database.
+/// PostgreSQL truncates names that are too long, so two tenants could share a database.
 #[tokio::test]
-async fn a_database_name_that_would_be_cut_is_refused() {
+async fn database_name_too_long_for_postgresql_is_refused() {
     let template = postgres().tenants([]);
     let registry = Registry::builder().bind("crm", template).build().expect("good settings");
     let tenant = registry.tenant(&"a".repeat(60)).expect("a good name");
@@ -162,7 +162,7 @@ fn problem(url: &str) -> String {
 }
 
 #[test]
-fn a_template_has_its_tenant_in_the_name_of_the_database() {
+fn template_requires_the_tenant_in_the_database_name() {
     for url in [
         "postgres://{tenant}@db/app",
         "postgres://app@{tenant}/app",
@@ -188,17 +188,17 @@ fn a_template_has_its_tenant_in_the_name_of_the_database() {
         problem("mysql://app@db/app/{tenant}"),
         "bind(\"crm\"): a database on a server has no slash in its name"
     );
-    // A password may have anything in it.
+    // A password may contain any text.
     let registry = Registry::builder().bind("crm", "postgres://app:{tenant}@db/app").build();
     assert_eq!(registry.expect("one database").engine("crm").expect("there").key(), "crm");
 }
 
-/// Whatever is asked for, and whatever `mode` the URL has.
+/// Whichever operation is asked for, and whichever `mode` the URL has.
 #[tokio::test]
-async fn no_file_is_made_for_a_tenant_in_passing() {
+async fn file_of_an_unknown_tenant_is_never_created_implicitly() {
     let folder = fresh_folder();
     for query in ["", "?mode=rw", "?mode=rwc"] {
-        // The folder of a relative path would be made for a database that is not a tenant's.
+        // Also not the folder of a relative path, which is created for databases that are not tenants.
         for place in [folder.clone(), folder.join("sub")] {
             let url = format!("sqlite://{}/{{tenant}}.db{query}", place.display());
             let template = Registry::builder().bind("crm", url.as_str());
@@ -240,9 +240,9 @@ async fn no_file_is_made_for_a_tenant_in_passing() {
     }
 }
 
-/// What SQLite keeps beside the file of one tenant is not another tenant's file.
+/// The name of a file that SQLite keeps beside one tenant's database is not another tenant's database.
 #[tokio::test]
-async fn no_tenant_has_the_name_of_a_file_beside_another_ones() {
+async fn tenant_named_like_a_sidecar_file_is_refused() {
     let folder = fresh_folder();
     let url = format!("sqlite://{}/{{tenant}}?mode=rwc", folder.display());
     let registry = Registry::builder().bind("crm", url).build().expect("good settings");

@@ -13,7 +13,7 @@ diesel::table! {
 }
 bind_tables!(db = "notes", backend = Postgres; notes);
 
-/// The account of the program, which policies hold for: they do not for a superuser.
+/// Creates the account of the program. It is no superuser, as policies do not apply to superusers.
 const SETUP: &str = "DO $$ BEGIN CREATE ROLE clerk LOGIN PASSWORD 'sesame'; \
     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$; \
     CREATE TABLE notes (id SERIAL PRIMARY KEY, tenant TEXT NOT NULL); \
@@ -36,7 +36,7 @@ async fn seen(work: &mut UnitOfWork) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_unit_of_work_of_a_tenant_sees_and_writes_its_own_rows() {
+async fn unit_of_work_of_a_tenant_reads_and_writes_only_its_rows() {
     let registry = registry();
     for (name, rows) in [("acme", 1), ("globex", 2), ("initech", 0), ("acme", 1)] {
         let tenant = registry.tenant(name).expect("a good name");
@@ -50,7 +50,7 @@ async fn a_unit_of_work_of_a_tenant_sees_and_writes_its_own_rows() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_tenant_outlives_its_unit_of_work() {
+async fn tenant_setting_ends_with_its_unit_of_work() {
     let registry = registry();
     let acme = registry.tenant("acme").expect("a good name");
     for how in 0..3 {
@@ -61,7 +61,7 @@ async fn nothing_of_a_tenant_outlives_its_unit_of_work() {
             1 => work.rollback().await.expect("rolled back"),
             _ => drop(work),
         }
-        // The same connection, without a tenant, in a unit of work and outside of one.
+        // The same connection without a tenant, inside a unit of work and outside.
         let mut work = registry.begin();
         assert_eq!(seen(&mut work).await, [""; 0]);
         drop(work);
@@ -72,7 +72,7 @@ async fn nothing_of_a_tenant_outlives_its_unit_of_work() {
 }
 
 #[tokio::test]
-async fn a_savepoint_that_is_undone_leaves_the_tenant() {
+async fn rolled_back_savepoint_keeps_the_tenant() {
     let registry = registry();
     let mut work = registry.tenant("globex").expect("a good name").begin();
     let undone = work.savepoint(async |work| {

@@ -20,7 +20,7 @@ type Crm = <invoices::table as registry_core::Bound>::Bind;
 
 const NAMES: [&str; 3] = ["acme", "globex", "Odd.Name-7"];
 
-/// One connection, so that each borrower gets what the last one has left.
+/// A registry; with one connection, each borrower gets the connection that the last one used.
 async fn registry(max_connections: u32) -> Registry {
     let url = postgres().database("test");
     let settings = BindSettings::new(url.as_str())
@@ -56,7 +56,7 @@ async fn session(registry: &Registry, name: &str) -> Session<Crm> {
 }
 
 #[tokio::test]
-async fn each_tenant_has_its_own_rows_on_one_engine() {
+async fn tenants_in_schemas_share_an_engine_and_read_their_own_rows() {
     let registry = registry(1).await;
     for name in NAMES.iter().cycle().take(12) {
         assert_eq!(whose(&tenant(&registry, name)).await, *name);
@@ -65,14 +65,14 @@ async fn each_tenant_has_its_own_rows_on_one_engine() {
     assert_eq!((engine.status().idle, registry.status().on_demand.engines.len()), (1, 0));
 }
 
-/// Whatever a borrower does with its connection.
+/// Whichever statements a borrower has run on the connection.
 #[tokio::test]
-async fn no_borrower_finds_the_schema_of_the_last() {
+async fn schema_of_a_borrower_does_not_reach_the_next() {
     let registry = registry(1).await;
     let leave: [&str; 8] = [
         "SET search_path = tenant_globex",
         "SELECT set_config('search_path', 'tenant_globex', false)",
-        // Nothing in the text of these shows what they do.
+        // The texts of these do not show that they change the search path.
         "DO $$ BEGIN PERFORM set_config('search_path', 'tenant_globex', false); END $$",
         "CREATE FUNCTION leave() RETURNS text LANGUAGE sql AS \
          $$ SELECT set_config('search_path', 'tenant_globex', false) $$; SELECT leave()",
@@ -93,7 +93,7 @@ async fn no_borrower_finds_the_schema_of_the_last() {
 #[tokio::test]
 async fn prepared_statements_follow_the_schema() {
     let registry = registry(1).await;
-    // The same statement, prepared once on the one connection.
+    // The same statement, which is prepared once on the only connection.
     for _ in 0..10 {
         for name in ["acme", "globex"] {
             let mut session = session(&registry, name).await;
@@ -109,7 +109,7 @@ async fn prepared_statements_follow_the_schema() {
 }
 
 #[tokio::test]
-async fn a_transaction_and_its_rollback_stay_in_the_schema() {
+async fn transaction_and_rollback_stay_in_the_schema() {
     let registry = registry(1).await;
     let mut session = session(&registry, "acme").await;
     let rolled_back = session
@@ -125,7 +125,7 @@ async fn a_transaction_and_its_rollback_stay_in_the_schema() {
 }
 
 #[tokio::test]
-async fn tasks_at_the_same_time_stay_apart() {
+async fn concurrent_tasks_of_tenants_stay_apart() {
     let registry = registry(4).await;
     let tasks: Vec<_> = (0..16)
         .map(|at| {
@@ -143,7 +143,7 @@ async fn tasks_at_the_same_time_stay_apart() {
 }
 
 #[tokio::test]
-async fn an_unknown_tenant_has_no_schema_and_leaves_no_trace() {
+async fn unknown_tenant_gets_no_schema_and_leaves_no_trace() {
     let registry = registry(1).await;
     for _ in 0..3 {
         let stranger = tenant(&registry, "stranger");
@@ -180,7 +180,7 @@ fn problem(settings: BindSettings) -> String {
 }
 
 #[test]
-fn schemas_are_for_postgresql_and_differ_by_tenant() {
+fn tenant_schema_requires_postgresql_and_the_tenants_name() {
     assert_eq!(
         problem(BindSettings::new("sqlite:///app.db").tenant_schema("{tenant}")),
         "bind(\"crm\").tenant_schema: SQLite has no schemas in a database: only PostgreSQL has"

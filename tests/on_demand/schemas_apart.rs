@@ -1,5 +1,5 @@
-//! Tenants in schemas of one PostgreSQL database, whatever the last tenant has left on the connection,
-//! and whatever their tables look like.
+//! Tenants in schemas of one PostgreSQL database stay separate, whatever the last tenant has left on the connection and
+//! however their tables differ.
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -18,7 +18,7 @@ bind_tables!(db = "crm", backend = Postgres; invoices);
 
 type Crm = <invoices::table as registry_core::Bound>::Bind;
 
-/// The URL of a database in which acme's table and globex's are not alike.
+/// The URL of a database in which the tables of the tenants acme and globex have different columns.
 async fn prepared() -> String {
     let url = postgres().database("test");
     for (name, kind) in [("acme", "TEXT"), ("globex", "VARCHAR(40)")] {
@@ -60,7 +60,7 @@ async fn word(session: &mut Session<Crm>, query: &str) -> String {
     word.value
 }
 
-/// What acme does with its connection. Of a line that begins with `?`, the outcome does not matter.
+/// What acme does on the connection. A line that begins with `?` may fail.
 const LEAVE: &[&[&str]] = &[
     &["SELECT * INTO TEMP invoices FROM tenant_acme.invoices"],
     &["SELECT * INTO TEMPORARY TABLE invoices FROM invoices"],
@@ -98,14 +98,14 @@ const LEAVE: &[&[&str]] = &[
     &["DEALLOCATE ALL"],
 ];
 
-/// What globex then sees and does.
+/// Checks what globex then sees and can do.
 async fn globex(registry: &Registry, number: i32) -> Result<(), String> {
     let mut session = session(registry, "globex").await?;
     only_sees_globex(&mut session).await?;
     let row = (invoices::id.eq(number), invoices::whose.eq("globex"));
     let insert = diesel::insert_into(invoices::table).values(row).execute(&mut session).await;
     insert.map_err(|error| format!("globex cannot insert: {error}"))?;
-    // It would end somebody else's transaction, and with it what was set in there.
+    // A rollback must not undo the search path, as it would if a transaction of acme's were still open.
     let rollback = session.batch_execute("ROLLBACK").await;
     rollback.map_err(|error| format!("globex cannot roll back: {error}"))?;
     only_sees_globex(&mut session).await
@@ -120,13 +120,13 @@ async fn only_sees_globex(session: &mut Session<Crm>) -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn a_tenant_never_sees_what_another_has_left() {
+async fn tenant_never_sees_session_state_of_another() {
     let url = prepared().await;
     let outside = Registry::builder().bind("crm", url.as_str()).build().expect("good settings");
     let mut outside = outside.session::<Crm>().await.expect("a session");
     let mut faults = Vec::new();
     for (lines, number) in LEAVE.iter().zip(100..) {
-        // With and without a statement that is kept prepared from acme's turn.
+        // With and without a statement that was prepared in acme's turn.
         for is_prepared in [false, true] {
             let number = number * 2 + i32::from(is_prepared);
             let registry = registry(&url, 1);
@@ -167,7 +167,7 @@ async fn a_tenant_never_sees_what_another_has_left() {
 }
 
 #[tokio::test]
-async fn a_temporary_table_does_not_come_before_the_tenants_own() {
+async fn temporary_table_does_not_shadow_a_tenants_table() {
     let registry = registry(&prepared().await, 1);
     for name in ["acme", "globex", "acme"] {
         let mut session = session(&registry, name).await.expect("a session");
@@ -184,7 +184,7 @@ async fn a_temporary_table_does_not_come_before_the_tenants_own() {
 }
 
 #[tokio::test]
-async fn tables_that_are_not_alike_are_read_in_turn() {
+async fn tables_of_different_shape_are_read_in_turn() {
     for max_connections in [1, 2] {
         let registry = registry(&prepared().await, max_connections);
         let mut faults = Vec::new();
@@ -195,7 +195,7 @@ async fn tables_that_are_not_alike_are_read_in_turn() {
                 Ok(whose) if whose == name => {}
                 outcome => faults.push(format!("{turn}, {name}: {outcome:?}")),
             }
-            // On a session, nobody tries again.
+            // On a session, failed queries are not repeated.
             let mut session = session(&registry, name).await.expect("a session");
             match query.first::<String>(&mut session).await {
                 Ok(whose) if whose == name => {}
@@ -207,7 +207,7 @@ async fn tables_that_are_not_alike_are_read_in_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tables_that_are_not_alike_are_read_at_the_same_time() {
+async fn tables_of_different_shape_are_read_concurrently() {
     let registry = registry(&prepared().await, 4);
     let turns: Vec<_> = (0..90)
         .map(|turn| {
@@ -232,10 +232,10 @@ async fn tables_that_are_not_alike_are_read_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn a_tenant_is_lent_the_connection_that_it_had_last() {
+async fn tenant_gets_the_connection_that_it_used_last() {
     let registry = registry(&prepared().await, 2);
     let process = "SELECT pg_backend_pid()::text AS value";
-    // One for each, both at once.
+    // Both sessions at the same time, so that each gets a connection of its own.
     let (mut acme, mut globex) = (
         session(&registry, "acme").await.expect("a session"),
         session(&registry, "globex").await.expect("a session"),

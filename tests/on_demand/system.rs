@@ -1,4 +1,4 @@
-//! The operating system refuses: no files are left, or a folder cannot be searched or written to.
+//! Refusals of the operating system: no file descriptors are left, or a folder cannot be searched or written to.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
@@ -20,9 +20,9 @@ binds! {
 const SCENE: &str = "REGISTRY_TEST_INNER_SCENE";
 const FOLDER: &str = "REGISTRY_TEST_INNER_FOLDER";
 
-/// Does nothing by itself: the tests below run it in a process that may do less than this one.
+/// Does nothing when it is run directly: the tests below run it in an inner process with restrictions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn acquires_in_a_process_of_its_own() {
+async fn inner_process_acquires_with_restrictions() {
     let (Ok(scene), Ok(folder)) = (std::env::var(SCENE), std::env::var(FOLDER)) else { return };
     let url = format!("sqlite://{folder}/{{tenant}}.db");
     let files = match scene.as_str() {
@@ -101,7 +101,7 @@ fn tell(error: &(dyn std::error::Error + 'static), is_transient: bool) {
     causes(error).iter().skip(1).for_each(|cause| println!("seen {cause}"));
 }
 
-/// One of them cannot be run in a transaction, and only its `metadata.toml` says so.
+/// Migrations from files, one of which cannot run in a transaction, as only its `metadata.toml` says.
 fn migrations_in(folder: &Path) -> FileBasedMigrations {
     let migrations = folder.join("migrations");
     if migrations.exists() {
@@ -134,12 +134,12 @@ async fn visit(registry: &Registry, number: usize) -> Result<(), AcquireError> {
     Ok(())
 }
 
-/// What happens in that scene, in a process that `program` starts.
+/// Runs a scene in an inner process that `program` starts, and returns what it prints.
 fn seen(program: &[impl AsRef<OsStr>], scene: &str, folder: &Path) -> Vec<String> {
     let output = Command::new(&program[0])
         .args(&program[1..])
         .arg(std::env::current_exe().expect("this test binary"))
-        .args(["system::acquires_in_a_process_of_its_own", "--exact", "--nocapture"])
+        .args(["system::inner_process_acquires_with_restrictions", "--exact", "--nocapture"])
         .env(SCENE, scene)
         .env(FOLDER, folder)
         .output()
@@ -152,15 +152,15 @@ fn seen(program: &[impl AsRef<OsStr>], scene: &str, folder: &Path) -> Vec<String
     seen
 }
 
-/// With at most so many open files, of which an engine takes three.
+/// A program that limits the number of open files. An engine takes three of them.
 fn few_files(limit: u32) -> [String; 4] {
     ["sh", "-c", &format!("ulimit -n {limit} && exec \"$@\""), "sh"].map(str::to_owned)
 }
 
-/// Root may search any folder, unless it is told that it may not.
+/// Root may search any folder unless it drops its privileges.
 const NO_PRIVILEGES: [&str; 3] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
 
-/// In a namespace in which the folder is mounted read-only.
+/// A program that mounts the folder read-only in a mount namespace.
 const READ_ONLY: [&str; 7] = [
     "unshare",
     "--map-root-user",
@@ -173,16 +173,16 @@ const READ_ONLY: [&str; 7] = [
 ];
 
 #[test]
-fn where_files_are_short_idle_engines_make_room() {
+fn idle_engines_are_closed_when_file_descriptors_run_out() {
     for scene in ["one by one", "all at once", "created"] {
         assert_eq!(seen(&few_files(64), scene, &fresh_folder()), ["no error"], "{scene}");
     }
 }
 
-/// How many files are left when migrations are read depends on how many this process was started with: of
-/// three limits in a row each leaves another number.
+/// How many descriptors are left when the migrations are read depends on how many the process has inherited. With
+/// three consecutive limits, at least one leaves too few.
 #[test]
-fn where_files_are_short_idle_engines_make_room_for_migrations_to_be_read() {
+fn idle_engines_are_closed_when_migrations_lack_file_descriptors() {
     for limit in 62..=65 {
         let seen = seen(&few_files(limit), "migrated", &fresh_folder());
         assert_eq!(seen, ["no error"], "{limit} files");
@@ -190,7 +190,7 @@ fn where_files_are_short_idle_engines_make_room_for_migrations_to_be_read() {
 }
 
 #[test]
-fn where_files_are_short_and_all_engines_are_used_the_error_is_the_systems_and_passes() {
+fn descriptor_shortage_with_all_engines_in_use_is_a_transient_error() {
     let expected = [
         "transient true",
         "the operating system has no resources left for a connection",
@@ -200,7 +200,7 @@ fn where_files_are_short_and_all_engines_are_used_the_error_is_the_systems_and_p
 }
 
 #[test]
-fn a_database_in_a_folder_that_cannot_be_searched_is_not_unknown() {
+fn unsearchable_folder_is_an_error_and_not_an_unknown_tenant() {
     let folder = fresh_folder();
     std::fs::write(folder.join("t0.db"), "").expect("a file");
     std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o600)).expect("our folder");
@@ -213,7 +213,7 @@ fn a_database_in_a_folder_that_cannot_be_searched_is_not_unknown() {
 }
 
 #[test]
-fn a_database_that_cannot_be_made_says_why() {
+fn failure_to_create_a_file_says_why() {
     let folder = fresh_folder();
     let expected = ["transient false", "Read-only file system (os error 30)"];
     std::fs::create_dir(folder.join("migrations")).expect("a folder");

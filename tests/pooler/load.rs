@@ -7,7 +7,7 @@ use super::process::{END, INNER, MODE, SETUP, URL};
 use super::rig::by_transaction;
 use crate::support::{mortal_postgres, postgres};
 
-/// A process of its own that puts load on the database at `url`.
+/// An inner process that puts load on the database at `url`.
 struct Process {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -28,7 +28,7 @@ impl Process {
         Self { child, output }
     }
 
-    /// Waits until it has served so many times some hundreds of requests more.
+    /// Waits until it has printed `times` more reports, one for each few hundred requests.
     fn has_served(&mut self, times: usize) {
         let mut seen = 0;
         let mut line = String::new();
@@ -40,7 +40,7 @@ impl Process {
         }
     }
 
-    /// From here on, no error is one that may be.
+    /// Tells it that no more errors are expected.
     fn settle(&mut self) {
         let mut input = self.child.stdin.take().expect("once");
         writeln!(input, "{END}").expect("it reads");
@@ -62,7 +62,7 @@ impl Drop for Process {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_processes_behind_a_pooler_have_their_own_answers() {
+async fn two_processes_behind_a_pooler_get_their_own_answers() {
     let direct = postgres().database("pooled");
     postgres().execute_in(&direct, SETUP);
     let pooler = by_transaction(postgres());
@@ -77,7 +77,7 @@ async fn two_processes_behind_a_pooler_have_their_own_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pooler_and_a_server_that_are_started_again_cost_what_they_must_and_no_more() {
+async fn restart_of_pooler_and_server_causes_only_explained_errors() {
     let server = mortal_postgres().await;
     let direct = server.database("pooled");
     server.execute_in(&direct, SETUP);
@@ -92,8 +92,8 @@ async fn a_pooler_and_a_server_that_are_started_again_cost_what_they_must_and_no
         have_served(2);
         server.stop();
         server.start();
-        // Its clients are refused until it has logged in again, and what they have served before is still to be
-        // read.
+        // Clients are refused until the pooler has logged in again, and earlier reports of the processes are still
+        // unread.
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
         while !server.answers_at(&url) {
             assert!(std::time::Instant::now() < deadline, "the pooler does not recover");

@@ -1,4 +1,4 @@
-//! Migrations, which hold a lock of the session and so must not go through the pooler.
+//! Migrations, which hold a session-level lock and therefore must not go through the pooler.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn migrations() -> diesel_migrations::FileBasedMigrations {
     diesel_migrations::FileBasedMigrations::from_path(&folder).expect("migrations")
 }
 
-/// As another client does that uses every server connection of the pooler.
+/// Runs a query on every server connection of the pooler, as other clients do.
 async fn use_every_connection(pooler: &Pooler, direct: &str) {
     let mut clients = Vec::new();
     for _ in 0..4 {
@@ -56,7 +56,7 @@ async fn migrate(registry: &Registry) -> Result<usize, String> {
 }
 
 #[tokio::test]
-async fn migrations_without_a_direct_url_are_an_error_that_says_what_to_set() {
+async fn migrations_without_migrate_url_are_refused_with_the_setting_to_add() {
     let direct = postgres().database("pooled");
     let pooler = by_transaction(postgres());
     let registry = registry(&pooler.url(&direct), "");
@@ -67,7 +67,7 @@ async fn migrations_without_a_direct_url_are_an_error_that_says_what_to_set() {
 }
 
 #[tokio::test]
-async fn migrations_with_a_direct_url_go_past_the_pooler_and_leave_no_lock() {
+async fn migrations_with_migrate_url_bypass_the_pooler_and_leave_no_lock() {
     let direct = postgres().database("pooled");
     let pooler = by_transaction(postgres());
     let registry = registry(&pooler.url(&direct), &format!("migrate_url = \"{direct}\""));
@@ -75,7 +75,7 @@ async fn migrations_with_a_direct_url_go_past_the_pooler_and_leave_no_lock() {
     use_every_connection(&pooler, &direct).await;
     assert_eq!(locks(&direct).await, 0);
     assert_eq!(migrate(&registry).await, Ok(0));
-    // Two at once run nothing twice, and neither waits for ever.
+    // Two concurrent runs execute no migration twice, and neither hangs.
     let (one, two) = tokio::join!(migrate(&registry), migrate(&registry));
     assert_eq!((one, two), (Ok(0), Ok(0)));
     let mut session = registry.session::<Main>().await.expect("a session");

@@ -1,4 +1,4 @@
-//! What a process of the load does: the test below does nothing by itself.
+//! What an inner process of the load does. The test below does nothing when it is run directly.
 
 use std::io::BufRead;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use super::rig::registry;
 use crate::support::causes;
 use crate::support::mood::Mood;
 
-/// The test that is run in a process of its own, and the variables that say how.
-pub(crate) const INNER: &str = "process::puts_load_on_a_pooler_for_another_process";
+/// The test that is run in an inner process, and the variables with its parameters.
+pub(crate) const INNER: &str = "process::inner_process_puts_load_on_a_pooler";
 pub(crate) const URL: &str = "REGISTRY_TEST_INNER_URL";
 pub(crate) const MODE: &str = "REGISTRY_TEST_INNER_MODE";
 
-/// The line after which no error may be, and the process ends by itself.
+/// The input line after which no error is expected, and the process ends.
 pub(crate) const END: &str = "settled";
 
 pub(crate) const SETUP: &str = "CREATE TYPE mood AS ENUM ('sad', 'happy', 'calm'); \
@@ -53,7 +53,7 @@ struct Word {
     value: String,
 }
 
-/// A row of this task's, and no other's.
+/// A row that only this task produces.
 fn own(task: &str, number: u64) -> (String, Mood, Vec<String>) {
     (task.to_owned(), Mood::of(number), vec![task.to_owned(), number.to_string()])
 }
@@ -73,7 +73,7 @@ async fn insert(
         .await
 }
 
-/// One request of a task's. Panics if a row is not its own.
+/// One request of a task. Panics if it gets a row of another task.
 async fn request(registry: &Registry, task: &str, number: u64) -> Result<(), Error> {
     let row = own(task, number);
     match number % 6 {
@@ -98,7 +98,7 @@ async fn request(registry: &Registry, task: &str, number: u64) -> Result<(), Err
         }
         3 | 4 => in_a_unit_of_work(registry, &row, number % 6 == 4).await?,
         _ => {
-            // As by a caller that goes away in the middle.
+            // The request is dropped midway, as by a client that disconnects.
             let limit = Duration::from_micros(number * 37 % 3_000);
             let cut = tokio::time::timeout(limit, insert(registry, &row)).await;
             if let Ok(outcome) = cut {
@@ -109,7 +109,7 @@ async fn request(registry: &Registry, task: &str, number: u64) -> Result<(), Err
     Ok(())
 }
 
-/// All of it is in one transaction, whatever server connection the next one has.
+/// All statements of a unit of work are in one transaction, whichever server connection the next one gets.
 async fn in_a_unit_of_work(
     registry: &Registry,
     row: &(String, Mood, Vec<String>),
@@ -153,7 +153,7 @@ async fn in_a_unit_of_work(
     }
 }
 
-/// Whether a pooler or a server that is ended and started again explains it.
+/// Whether a restart of the pooler or of the server explains the error.
 fn is_explained(error: &Error) -> bool {
     const WORDS: [&str; 8] = [
         "connection closed",
@@ -163,19 +163,19 @@ fn is_explained(error: &Error) -> bool {
         "server closed the connection",
         "server conn crashed",
         "server login",
-        // A unit of work whose connection broke.
+        // The text of a unit of work whose connection broke.
         "was abandoned",
     ];
     let text = causes(error).join(": ");
     error.is_transient()
         || WORDS.iter().any(|words| text.contains(words))
-        // Nobody knows whether it is committed.
+        // The outcome of a commit during the restart is unknown.
         || matches!(error, Error::Commit(_)) && text.contains("in doubt")
 }
 
-/// Does nothing by itself: the tests of the load run it in processes of their own.
+/// Does nothing when it is run directly: the load tests run it in inner processes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn puts_load_on_a_pooler_for_another_process() {
+async fn inner_process_puts_load_on_a_pooler() {
     let (Ok(url), Ok(mode)) = (std::env::var(URL), std::env::var(MODE)) else { return };
     let is_tolerant = mode == "tolerant";
     let settings = "max_connections = 16\nacquire_timeout = \"60s\"\ncheck_idle_after = \"0s\"";
@@ -212,7 +212,7 @@ async fn puts_load_on_a_pooler_for_another_process() {
                                 println!("served");
                             }
                         }
-                        // It may have begun before all was settled.
+                        // The request may have begun before the restart was over.
                         Err(error) if is_tolerant && left + 3 > begun => {
                             assert!(is_explained(&error), "{:?}", causes(&error));
                             failed.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What would be left on a server connection that the next transaction need not have.
+//! Session state is refused, as it would stay on a server connection that the next transaction may not get.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -9,7 +9,7 @@ use registry_core::{ByKey, Postgres, Registry, Session};
 use super::rig::{by_transaction, registry};
 use crate::support::{causes, postgres};
 
-/// What belongs to a session, however it is spelled.
+/// Statements with session state, in many spellings.
 const OF_A_SESSION: [&str; 30] = [
     "LISTEN news",
     "/* x */ LISTEN news",
@@ -54,7 +54,7 @@ async fn session(registry: &Registry) -> Session<ByKey<Postgres>> {
 }
 
 #[tokio::test]
-async fn what_belongs_to_a_session_is_refused() {
+async fn statements_with_session_state_are_refused() {
     let direct = postgres().database("pooled");
     let pooler = by_transaction(postgres());
     let registry = registry(&pooler.url(&direct), "");
@@ -75,7 +75,7 @@ async fn what_belongs_to_a_session_is_refused() {
                 outcome => faults.push(format!("{statement}, batch {is_batch}: {outcome:?}")),
             }
         }
-        // Whoever is refused can go on.
+        // The session stays usable after a refusal.
         let mut session = session(&registry).await;
         if let Err(error) = session.batch_execute("SELECT 1").await {
             faults.push(format!("after {statement}: {error}"));
@@ -85,7 +85,7 @@ async fn what_belongs_to_a_session_is_refused() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_a_transaction_works() {
+async fn statements_with_transaction_state_work() {
     let direct = postgres().database("pooled");
     let pooler = by_transaction(postgres());
     let registry = registry(&pooler.url(&direct), "");
@@ -107,9 +107,9 @@ async fn what_belongs_to_a_transaction_works() {
     assert_eq!(seen.value, "0", "only in the transaction");
 }
 
-/// There is no other way for a stream of ours than a driver of ours.
+/// On a Unix socket, the protocol stream can only be read by a driver task of this crate.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn through_a_unix_socket_it_is_the_same() {
+async fn statements_with_session_state_are_refused_through_a_unix_socket() {
     let direct = postgres().database("pooled");
     let pooler = by_transaction(postgres());
     let registry = registry(&pooler.by_socket(&direct), "");
@@ -135,9 +135,9 @@ async fn through_a_unix_socket_it_is_the_same() {
     assert!(registry.close().await.is_complete());
 }
 
-/// A pooler that lends a server connection for a whole session needs no setting.
+/// In session mode, PgBouncer needs no setting of the bind.
 #[tokio::test]
-async fn behind_a_pooler_of_sessions_nothing_is_refused() {
+async fn session_pooling_refuses_nothing() {
     let direct = postgres().database("pooled");
     let settings = [("pool_mode", "session"), ("default_pool_size", "4")];
     let pooler = crate::support::pgbouncer::Pooler::before(postgres(), &settings);

@@ -5,18 +5,18 @@ use registry_core::{Registry, Settings};
 use crate::support::Server;
 use crate::support::pgbouncer::Pooler;
 
-/// One that lends a server connection for a transaction, and has four of them.
+/// A pooler in transaction mode with four server connections.
 pub(crate) fn by_transaction(server: &Server) -> Pooler {
     let settings = [
         ("pool_mode", "transaction"),
         ("default_pool_size", "4"),
-        // After a login that failed, it refuses clients for so many seconds.
+        // After a failed login to the server, PgBouncer refuses clients for this many seconds.
         ("server_login_retry", "1"),
     ];
     Pooler::before(server, &settings)
 }
 
-/// A registry whose bind `main` says that there is such a pooler at `url`, with lines of its own.
+/// A registry whose bind `main` has `pooler = "transaction"`, the URL and these additional lines of settings.
 pub(crate) fn registry(url: &str, lines: &str) -> Registry {
     let text = format!("[binds.main]\nurl = \"{url}\"\npooler = \"transaction\"\n{lines}\n");
     let settings = Settings::from_toml(&text).expect("good settings");

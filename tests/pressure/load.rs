@@ -1,4 +1,4 @@
-//! Sixty-four tasks that use tenants as a busy service does: few of them often, most of them rarely.
+//! Sixty-four tasks that use tenants as a busy service does: a few often, most rarely.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,32 +9,32 @@ use registry_core::{Error, Registry, Tenant};
 
 pub(crate) const TASKS: u64 = 64;
 
-/// How many engines there may be, and connections for each. The less there are, the more turns are taken.
+/// The limits on engines, and on connections per engine. They are low, so that there are many evictions.
 pub(crate) fn bounds() -> (u32, u32) {
     if is_full() { (50, 2) } else { (8, 2) }
 }
 
-/// Whether to run as long and as wide as is claimed.
+/// Whether to run with the duration and the numbers that the documentation claims.
 pub(crate) fn is_full() -> bool {
     std::env::var("REGISTRY_TEST_FULL").is_ok_and(|value| value == "1")
 }
 
-/// How a run goes.
+/// The parameters of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) tenants: usize,
     pub(crate) length: Duration,
-    /// Whether one request in four is dropped somewhere on its way.
+    /// Whether one request in four is dropped midway.
     pub(crate) drops: bool,
 }
 
-/// What came of it.
+/// The results of a run, which are updated while it goes on.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) served: AtomicU64,
     pub(crate) dropped: AtomicU64,
     pub(crate) failed: AtomicU64,
-    /// Whether the load is to go on beyond its length, as something is still waited for.
+    /// Whether the load has to continue past its duration, as the test still waits for something.
     is_needed: AtomicBool,
     is_over: AtomicBool,
 }
@@ -61,13 +61,12 @@ impl Outcome {
     }
 }
 
-/// The name of the tenant of that number.
+/// The name of a tenant by its number.
 pub(crate) fn name(number: usize) -> String {
     format!("tenant-{number}")
 }
 
-/// Runs `request` for tenants of `registry`, again and again. Whether an error is one that may be is for
-/// `allows` to say.
+/// Runs `request` for tenants of `registry` again and again. `allows` decides whether an error is expected.
 pub(crate) async fn run<F, R>(
     load: Load,
     registry: &Registry,
@@ -114,7 +113,7 @@ pub(crate) async fn run<F, R>(
     outcome.is_over.store(true, Ordering::Relaxed);
 }
 
-/// After a run, nothing is left of it.
+/// Asserts that a finished run has left nothing behind.
 pub(crate) async fn has_settled(registry: &Registry) {
     crate::support::eventually(|| {
         let status = registry.status().on_demand;
@@ -128,7 +127,8 @@ pub(crate) async fn has_settled(registry: &Registry) {
     assert!(registry.close().await.is_complete());
 }
 
-/// Of `n` things, the first is picked twice as often as the second, three times as often as the third, ..
+/// A Zipf distribution: the first of `n` items is picked twice as often as the second, three times as often as the
+/// third, and so on.
 struct Zipf(Vec<f64>);
 
 impl Zipf {

@@ -1,4 +1,4 @@
-//! One server, whose own count of connections is watched.
+//! One PostgreSQL server, whose own count of connections is watched.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ diesel::table! {
 }
 bind_tables!(db = "crm", backend = Postgres; residents);
 
-/// How many tenants live in how many databases.
+/// The number of tenants, and of databases that they share.
 fn size() -> (usize, usize) {
     if is_full() { (2_000, 200) } else { (200, 20) }
 }
@@ -30,7 +30,7 @@ fn length() -> Duration {
     Duration::from_secs(if is_full() { 30 } else { 3 })
 }
 
-/// Makes the databases, each with its tenants in it, and returns their URL.
+/// Creates the databases with their tenants, and returns the URL with `{tenant}` in it.
 fn prepare(server: &Server) -> String {
     let (tenants, databases) = size();
     let names: Vec<String> = (0..databases).map(|number| number.to_string()).collect();
@@ -51,7 +51,7 @@ fn prepare(server: &Server) -> String {
     template
 }
 
-/// Each tenant has an engine of its own, as its name is in the URL.
+/// A registry in which each tenant has an engine of its own, as its name is part of the URL.
 fn registry(template: String) -> Registry {
     let ((_, databases), (max_engines, max_connections)) = (size(), bounds());
     let resolver = TenantResolver::new(move |tenant: &Tenant| {
@@ -64,7 +64,7 @@ fn registry(template: String) -> Registry {
     builder.build().expect("good settings")
 }
 
-/// The row and the connection are the tenant's.
+/// Asserts that the row and the connection belong to the tenant.
 async fn request(tenant: Tenant) -> Result<(), Error> {
     let own = sql::<Text>("current_setting('application_name')");
     let (row, connection): (String, String) = residents::table
@@ -76,7 +76,7 @@ async fn request(tenant: Tenant) -> Result<(), Error> {
     Ok(())
 }
 
-/// How many connections the server had at most, in its own eyes, while the run went on.
+/// The highest number of connections that the server itself has counted during a run.
 async fn watch(url: String, outcome: Arc<Outcome>) -> i64 {
     let mut most = 0;
     let mut connection = None;
@@ -146,21 +146,21 @@ fn summary(registry: &Registry) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_row_is_its_tenants_and_the_server_has_no_more_connections_than_allowed() {
+async fn every_tenant_reads_its_row_within_the_connection_limit() {
     let server = mortal_postgres().await;
     under_load(&server, false, |_| false, async |_| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_while_requests_are_dropped() {
+async fn dropped_requests_keep_rows_and_connection_limit() {
     let server = mortal_postgres().await;
     under_load(&server, true, |_| false, async |_| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_while_the_server_is_killed_and_started_again() {
+async fn server_restarts_keep_rows_and_connection_limit() {
     let server = mortal_postgres().await;
-    // What a server says that is not there, or no longer, or not yet.
+    // Errors of a server that is down, is shutting down or is starting up.
     let allows = |error: &Error| match error {
         Error::Acquire(error) => error.is_transient(),
         Error::Query(_) => true,
@@ -172,7 +172,7 @@ async fn the_same_while_the_server_is_killed_and_started_again() {
             server.kill9();
             server.start();
         });
-        // It is served again, by engines that were there before.
+        // Requests are served again, by engines that were open before.
         let (served, failed) = (outcome.served(), outcome.failed());
         assert!(failed > 0, "it was noticed");
         eventually(|| outcome.served() > served + 100).await;

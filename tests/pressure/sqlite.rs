@@ -1,4 +1,4 @@
-//! Thousands of files, of which few are open.
+//! Thousands of SQLite files, of which few are open at a time.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ diesel::table! {
 }
 bind_tables!(db = "files", backend = Sqlite; residents);
 
-/// Makes a file for each tenant, with its name in it.
+/// Creates a file for each tenant, with a row that has its name.
 fn prepare(folder: &Path, tenants: usize) {
     let first = folder.join("first");
     let mut connection = SqliteConnection::establish(&first.display().to_string()).expect("a file");
@@ -42,7 +42,7 @@ async fn request(tenant: Tenant) -> Result<(), Error> {
     Ok(())
 }
 
-/// The files of that folder that this process has open.
+/// How many files of the folder this process has open.
 fn open_files(folder: &Path) -> usize {
     let files = std::fs::read_dir("/proc/self/fd").expect("Linux tells");
     files
@@ -78,7 +78,7 @@ async fn under_load(drops: bool) {
     load::run(load, &registry, &outcome, request, |_| false).await;
     let most = watching.await.expect("no panic");
     println!("{outcome:?}, at most {most} open files");
-    // The database, its write-ahead log and the index of that, which connections share.
+    // Each connection opens the database, its write-ahead log and the shared-memory index of the log.
     assert!(most <= (max_engines * max_connections) as usize * 3, "{most} files were open");
     load::has_settled(&registry).await;
     if cfg!(target_os = "linux") {
@@ -87,11 +87,11 @@ async fn under_load(drops: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_row_is_its_tenants_and_few_files_are_open() {
+async fn every_tenant_reads_its_row_with_few_open_files() {
     under_load(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_while_requests_are_dropped() {
+async fn dropped_requests_keep_rows_and_few_open_files() {
     under_load(true).await;
 }

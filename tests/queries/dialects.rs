@@ -1,4 +1,4 @@
-//! What only some databases have, each asked of those that have it.
+//! Clauses that only some databases have, each tested on those.
 
 use diesel::prelude::*;
 use diesel::query_dsl::positional_order_dsl::PositionalOrderDsl;
@@ -29,7 +29,7 @@ bind_tables!(db = "one", connection = Postgres; schema::postgres::words, schema:
 bind_tables!(db = "two", connection = Mysql; schema::mysql::words, schema::mysql::others);
 bind_tables!(db = "three", connection = Sqlite; schema::sqlite::words, schema::sqlite::others);
 
-/// Three databases of three kinds in one registry, each with the same tables and other words.
+/// A registry with a database of each backend. They have the same tables with different rows.
 async fn registry() -> Registry {
     let registry = Registry::builder()
         .bind("one", support::postgres().database("dialects"))
@@ -67,7 +67,7 @@ async fn registry() -> Registry {
     registry
 }
 
-/// The bodies that are the same on PostgreSQL and SQLite.
+/// Tests for PostgreSQL and SQLite.
 macro_rules! returning_and_upsert {
     ($($name:ident: $schema:ident, $place:literal;)*) => {$(
         #[tokio::test]
@@ -136,7 +136,7 @@ returning_and_upsert! {
     sqlite_returns_rows_and_resolves_conflicts: sqlite, "three";
 }
 
-/// The bodies that are the same on MySQL and SQLite.
+/// Tests for MySQL and SQLite.
 macro_rules! ignore_and_replace {
     ($($name:ident: $schema:ident, $place:literal;)*) => {$(
         #[tokio::test]
@@ -161,7 +161,7 @@ ignore_and_replace! {
     sqlite_ignores_and_replaces: sqlite, "three";
 }
 
-/// The bodies that are the same on PostgreSQL and MySQL.
+/// Tests for PostgreSQL and MySQL.
 macro_rules! locks {
     ($($name:ident: $schema:ident, $place:literal;)*) => {$(
         #[tokio::test]
@@ -215,7 +215,7 @@ locks! {
 }
 
 #[tokio::test]
-async fn postgres_takes_a_table_only_and_samples_of_it() {
+async fn postgres_routes_only_and_tablesample() {
     use diesel::dsl::count_star;
     use diesel::dsl::{OnlyDsl, TablesampleDsl};
     use schema::postgres::words;
@@ -256,7 +256,7 @@ async fn postgres_takes_a_table_only_and_samples_of_it() {
 }
 
 #[tokio::test]
-async fn postgres_inserts_many_rows_and_returns_them() {
+async fn postgres_returns_many_inserted_rows() {
     use schema::postgres::words;
 
     let registry = registry().await;

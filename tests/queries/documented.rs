@@ -1,4 +1,4 @@
-//! The table in the documentation of `query` that says what is found out of a query, and when.
+//! Holds the table in the documentation of `query`, which lists the mistakes that are detected and when, to tests.
 
 use std::fs::read_to_string;
 use std::path::Path;
@@ -7,22 +7,27 @@ use crate::support::workspace;
 
 use Proof::{Message, Test};
 
-/// What holds a row of the table to its word.
+/// The proof of a row of the table.
 enum Proof {
-    /// A program that does not compile, and what the compiler says of it.
+    /// A program that does not compile, with the message of the compiler.
     Message(&'static str),
-    /// A test in that file.
+    /// A test, by the file that it is in.
     Test(&'static str, &'static str),
 }
 
-const QUERIES: &str = "tests/bodies/queries.rs";
-const SAME_NAMES: &str = "tests/bodies/same_names.rs";
-const SCOPES: &str = "tests/bodies/scopes.rs";
+const QUERIES: &str = "tests/bodies/queries/executors.rs";
+const REFUSALS: &str = "tests/bodies/same_names/refusals.rs";
+const BOXED: &str = "tests/bodies/same_names/boxed.rs";
+const OWN_EXPRESSIONS: &str = "tests/bodies/same_names/own_expressions.rs";
+const SCOPES: &str = "tests/bodies/scopes/warnings.rs";
 
-/// How each row begins, and what holds it to its word.
+/// The beginning of each row, and its proofs.
 const ROWS: [(&str, &[Proof]); 14] = [
     ("a query on a session of another database", &[Message("query_on_session_of_another_bind")]),
-    ("a function that is handed such a session", &[Message("session_of_another_bind_as_lender")]),
+    (
+        "a session of another database, passed to a function",
+        &[Message("session_of_another_bind_as_lender")],
+    ),
     (
         "a join, a `UNION` (of boxed queries, too) or a subquery in `WHERE`",
         &[
@@ -49,51 +54,51 @@ const ROWS: [(&str, &[Proof]); 14] = [
         &[Message("query_locks_rows_on_registry"), Message("query_locks_rows_of_a_part_on_tenant")],
     ),
     (
-        "the same in a query that was told where it belongs",
+        "a locking clause in a query with `.bound_to::<Model>()`",
         &[Test(
-            "registry-core/src/query/locks.rs",
-            "only_the_outermost_lock_of_a_told_query_is_lost",
+            "registry-core/src/query/check/lost_locks.rs",
+            "only_the_outermost_lock_of_a_bound_query_is_lost",
         )],
     ),
     ("a model bound to another database", &[Message("model_in_another_bind_than_its_table")]),
     (
         "a table of another database anywhere else",
         &[
-            Test(SAME_NAMES, "a_table_is_its_type_wherever_it_stands_in_a_query"),
-            Test(SAME_NAMES, "every_executor_refuses_and_goes_on"),
+            Test(REFUSALS, "tables_of_another_bind_are_refused_by_type_in_every_clause"),
+            Test(REFUSALS, "every_executor_refuses_foreign_tables_and_stays_usable"),
         ],
     ),
     (
         "one in a box",
         &[
-            Test(SAME_NAMES, "what_is_in_a_box_goes_by_name"),
-            Test(SAME_NAMES, "what_is_not_of_diesel_is_looked_into"),
+            Test(BOXED, "boxed_tables_are_checked_by_name"),
+            Test(OWN_EXPRESSIONS, "tables_in_expressions_of_the_program_are_found_by_name"),
         ],
     ),
     (
         "the same, if both databases have a table of that name",
         &[
-            Test(SAME_NAMES, "what_is_in_a_box_goes_by_name"),
-            Test(SAME_NAMES, "a_box_on_a_name_of_both_is_taken_for_its_own"),
+            Test(BOXED, "boxed_tables_are_checked_by_name"),
+            Test(BOXED, "boxed_table_with_a_name_of_both_binds_is_taken_for_the_own_one"),
         ],
     ),
     (
         "a query on the registry or a tenant in a [`Scope`]",
-        &[Test(
-            SCOPES,
-            "queries_beside_the_unit_of_work_of_a_scope_are_warned_of_with_their_place",
-        )],
+        &[Test(SCOPES, "query_beside_the_work_of_a_scope_logs_a_warning_with_its_place")],
     ),
     (
         "a query on the registry by a task that has a session",
         &[
-            Test(QUERIES, "a_query_beside_a_session_of_its_bind_is_warned_of"),
-            Test(SCOPES, "queries_beside_a_unit_of_work_are_warned_of_whichever_bind"),
+            Test(QUERIES, "query_beside_a_session_of_its_bind_logs_a_warning"),
+            Test(SCOPES, "query_beside_a_unit_of_work_logs_a_warning_for_every_bind"),
         ],
     ),
     (
         "other tables in the text of `sql_query`",
-        &[Test(QUERIES, "what_types_cannot_see_is_refused_before_it_is_sent")],
+        &[Test(
+            QUERIES,
+            "tables_of_another_bind_that_types_do_not_show_are_refused_before_sending",
+        )],
     ),
 ];
 
@@ -102,11 +107,11 @@ fn read(path: &Path) -> String {
 }
 
 #[test]
-fn every_row_of_what_is_found_out_and_when_has_a_test() {
+fn every_documented_mistake_has_a_test() {
     let documentation = read(&workspace().join("registry-core/src/query/mod.rs"));
     let rows = documentation
         .lines()
-        .skip_while(|line| *line != "//! # What is found out, and when")
+        .skip_while(|line| *line != "//! # Mistakes, and when they are found")
         .filter_map(|line| line.strip_prefix("//! | "))
         .skip_while(|row| !row.starts_with("mistake"))
         .skip(1);

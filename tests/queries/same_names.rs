@@ -1,4 +1,4 @@
-//! Tables that have the same names in two databases, where only some databases have a clause.
+//! Tables of the same names in two databases, in clauses that only some databases have.
 
 use diesel::dsl::{Select, SingleValue, max};
 use diesel::prelude::*;
@@ -38,7 +38,7 @@ bind_tables!(db = "far_one", connection = Postgres; postgres::far::words);
 bind_tables!(db = "three", connection = Sqlite; sqlite::near::words);
 bind_tables!(db = "far_three", connection = Sqlite; sqlite::far::words);
 
-/// Two databases of each kind, in one registry, with the same rows in the same table.
+/// A registry with two databases of each backend, all with the same tables and rows.
 async fn registry() -> Registry {
     let registry = Registry::builder()
         .bind("one", support::postgres().database("words"))
@@ -60,7 +60,7 @@ async fn registry() -> Registry {
     registry
 }
 
-/// The bind of the table for which a query was refused.
+/// The bind of the table that a query was refused for.
 fn other(error: &Error) -> String {
     let Error::Query(query) = error else { panic!("not refused, but {error:?}") };
     let diesel::result::Error::QueryBuilderError(cause) = query.as_diesel() else {
@@ -91,7 +91,7 @@ macro_rules! far {
     };
 }
 
-/// What is the same on PostgreSQL and SQLite.
+/// Tests for PostgreSQL and SQLite.
 macro_rules! returning_and_upsert {
     ($($name:ident: $schema:ident, $other:literal;)*) => {$(
         #[tokio::test]
@@ -135,12 +135,12 @@ macro_rules! returning_and_upsert {
 }
 
 returning_and_upsert! {
-    postgres_finds_tables_in_what_it_returns_and_upserts: postgres, "far_one";
-    sqlite_finds_tables_in_what_it_returns_and_upserts: sqlite, "far_three";
+    foreign_tables_in_returning_and_upserts_are_refused_on_postgres: postgres, "far_one";
+    foreign_tables_in_returning_and_upserts_are_refused_on_sqlite: sqlite, "far_three";
 }
 
 #[tokio::test]
-async fn postgres_finds_tables_in_clauses_of_its_own() {
+async fn foreign_tables_in_postgres_clauses_are_refused() {
     use diesel::dsl::{OnlyDsl, TablesampleDsl, array};
     use diesel::sql_types::{Integer, Nullable};
     use postgres::far::words as far_words;
@@ -165,7 +165,7 @@ async fn postgres_finds_tables_in_clauses_of_its_own() {
 }
 
 #[tokio::test]
-async fn sqlite_finds_tables_in_each_of_many_rows() {
+async fn foreign_tables_in_any_inserted_row_are_refused_on_sqlite() {
     use sqlite::near::words;
 
     let registry = registry().await;
@@ -197,7 +197,7 @@ async fn sqlite_finds_tables_in_each_of_many_rows() {
     assert_eq!(words, [(1, "a".to_owned())]);
 }
 
-/// A model whose own selection has a table of the other database.
+/// A model with a `select_expression` on a table of the other database.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = sqlite_words)]
 struct WithFar {
@@ -210,13 +210,13 @@ struct WithFar {
 }
 
 #[tokio::test]
-async fn what_a_model_selects_is_looked_at_in_what_an_insert_returns() {
+async fn foreign_tables_in_a_returning_model_are_refused() {
     use sqlite::near::words;
 
     let registry = registry().await;
     let row = || (words::id.eq(2), words::word.eq("b"));
     let insert = || diesel::insert_into(words::table).values(row());
-    // By its name, which several of the others have.
+    // Detected by its name, as the type does not show the table.
     let error = insert()
         .returning(WithFar::as_returning())
         .get_result::<WithFar>(&registry)

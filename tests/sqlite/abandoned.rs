@@ -1,5 +1,5 @@
-//! Futures that are dropped while their statement runs. The gate stays shut meanwhile: whatever waited
-//! for the statement would wait for ever.
+//! Futures that are dropped while their statement runs. The gate stays closed meanwhile, so anything that waited for
+//! the statement would hang.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use crate::support::{eventually, sqlite_file};
 use crate::{Model, in_memory, number, on_both_runtimes, registry, session};
 
 on_both_runtimes!(
-    it_runs_on_and_later_statements_wait_behind_it,
-    what_has_not_begun_is_not_run,
-    its_connection_is_not_lent_and_the_engine_is_as_large_as_before,
-    its_database_in_memory_is_lent_once_it_has_ended,
-    a_transaction_in_memory_is_rolled_back_behind_it,
-    a_transaction_statement_in_memory_may_be_abandoned_as_well,
+    abandoned_statement_finishes_before_later_ones,
+    abandoned_statement_that_has_not_begun_is_not_run,
+    connection_of_an_abandoned_statement_is_replaced,
+    in_memory_database_is_lent_after_its_abandoned_statement_ends,
+    in_memory_transaction_is_rolled_back_after_an_abandoned_statement,
+    abandoned_transaction_statement_in_memory_leaves_nothing,
 );
 
-async fn it_runs_on_and_later_statements_wait_behind_it() {
+async fn abandoned_statement_finishes_before_later_ones() {
     let mut connection = in_memory().await;
     connection.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
     let mut gate = Gate::on(&mut connection).await;
     gate.abandon(connection.batch_execute("INSERT INTO t VALUES (gate(7))")).await;
 
-    // None of these looks at the thread.
+    // None of these calls needs the thread of the connection.
     connection.set_instrumentation(|_: diesel::connection::InstrumentationEvent<'_>| {});
     connection.set_prepared_statement_cache_size(diesel::connection::CacheSize::Unbounded);
     connection.instrumentation();
@@ -44,7 +44,7 @@ async fn it_runs_on_and_later_statements_wait_behind_it() {
     assert_eq!(number(&mut connection, "SELECT 1 AS value").await, 1);
 }
 
-async fn what_has_not_begun_is_not_run() {
+async fn abandoned_statement_that_has_not_begun_is_not_run() {
     let mut connection = in_memory().await;
     connection.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
     let mut gate = Gate::on(&mut connection).await;
@@ -54,7 +54,7 @@ async fn what_has_not_begun_is_not_run() {
     assert_eq!(number(&mut connection, "SELECT count(*) AS value FROM t").await, 0);
 }
 
-async fn its_connection_is_not_lent_and_the_engine_is_as_large_as_before() {
+async fn connection_of_an_abandoned_statement_is_replaced() {
     for reset in [ResetOnReturn::Auto, ResetOnReturn::Rollback, ResetOnReturn::Full] {
         let bind = BindSettings::new(sqlite_file()).max_connections(2).reset_on_return(reset);
         let registry = registry(bind);
@@ -74,8 +74,8 @@ async fn its_connection_is_not_lent_and_the_engine_is_as_large_as_before() {
     }
 }
 
-async fn its_database_in_memory_is_lent_once_it_has_ended() {
-    // Much shorter than the statement, and no reason to lose the database.
+async fn in_memory_database_is_lent_after_its_abandoned_statement_ends() {
+    // Much shorter than the statement takes. A timed-out check must not cost the database.
     let check_timeout = Duration::from_millis(1);
     let registry = registry(BindSettings::new("sqlite::memory:").check_timeout(check_timeout));
     let mut lent = session(&registry).await;
@@ -91,7 +91,7 @@ async fn its_database_in_memory_is_lent_once_it_has_ended() {
     assert_eq!(number(&mut *session(&registry).await, "SELECT value FROM t").await, 7);
 }
 
-async fn a_transaction_in_memory_is_rolled_back_behind_it() {
+async fn in_memory_transaction_is_rolled_back_after_an_abandoned_statement() {
     let registry = registry("sqlite::memory:");
     let mut lent = session(&registry).await;
     lent.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
@@ -106,7 +106,7 @@ async fn a_transaction_in_memory_is_rolled_back_behind_it() {
 
     let mut lent = session(&registry).await;
     assert_eq!(number(&mut lent, "SELECT count(*) AS value FROM t").await, 0);
-    // Nothing is left of it on either side.
+    // Neither Diesel nor SQLite believes that a transaction is open.
     let insert = async |lent: &mut crate::Session<crate::Main>| {
         lent.batch_execute("INSERT INTO t VALUES (2)").await
     };
@@ -115,7 +115,7 @@ async fn a_transaction_in_memory_is_rolled_back_behind_it() {
     assert_eq!(number(&mut *session(&registry).await, "SELECT value FROM t").await, 2);
 }
 
-async fn a_transaction_statement_in_memory_may_be_abandoned_as_well() {
+async fn abandoned_transaction_statement_in_memory_leaves_nothing() {
     let registry = registry("sqlite::memory:");
     let mut lent = session(&registry).await;
     let mut gate = Gate::on(&mut lent).await;
@@ -130,7 +130,7 @@ async fn a_transaction_statement_in_memory_may_be_abandoned_as_well() {
 }
 
 #[test]
-fn a_database_in_memory_survives_its_runtime_whatever_runs() {
+fn in_memory_database_survives_its_runtime() {
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
     }
@@ -140,7 +140,7 @@ fn a_database_in_memory_survives_its_runtime_whatever_runs() {
         lent.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
         Gate::on(&mut lent).await
     });
-    // Its session comes back in the runtime, which then ends.
+    // This session is returned inside the runtime, which then ends.
     runtime().block_on(async {
         let mut lent = session(&registry).await;
         lent.batch_execute("BEGIN; INSERT INTO t VALUES (1)").await.expect("a row");
@@ -153,7 +153,7 @@ fn a_database_in_memory_survives_its_runtime_whatever_runs() {
         lent.batch_execute("INSERT INTO t VALUES (2); BEGIN; DELETE FROM t").await.expect("a row");
         lent
     });
-    // This one comes back where there is no runtime.
+    // This session is returned outside any runtime.
     drop(lent);
     assert_eq!(registry.status().engines[0].in_use, 0);
     runtime().block_on(async {
@@ -162,7 +162,7 @@ fn a_database_in_memory_survives_its_runtime_whatever_runs() {
 }
 
 #[tokio::test]
-async fn a_check_that_is_abandoned_does_not_cost_a_database_in_memory() {
+async fn in_memory_database_survives_an_abandoned_check() {
     let registry = registry(BindSettings::new("sqlite::memory:").check_idle_after(Duration::ZERO));
     let mut lent = session(&registry).await;
     lent.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");

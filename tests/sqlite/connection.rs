@@ -1,4 +1,4 @@
-//! What any connection of Diesel's can do.
+//! The features that every connection of Diesel has.
 
 use std::sync::{Arc, Mutex};
 
@@ -68,19 +68,19 @@ fn thing(id: i32) -> Thing {
 }
 
 #[test]
-fn it_can_be_sent_and_shared() {
+fn connection_is_send_and_sync() {
     fn is_sent_and_shared<T: Send + Sync + 'static>() {}
     is_sent_and_shared::<Sqlite>();
     is_sent_and_shared::<crate::Session<crate::Main>>();
 }
 
 on_both_runtimes!(
-    every_type_comes_back_as_it_went,
-    rows_come_as_a_stream_and_from_statements_that_change_them,
-    changes_are_saved,
-    errors_have_their_kind,
-    events_tell_of_each_statement_and_never_of_its_values,
-    a_session_does_it_all_as_well,
+    every_type_round_trips,
+    rows_are_streamed_and_returned_by_writes,
+    save_changes_updates_the_row,
+    errors_have_their_database_kind,
+    instrumentation_sees_statements_without_values,
+    session_supports_the_same_operations,
 );
 
 async fn with_things() -> Sqlite {
@@ -89,7 +89,7 @@ async fn with_things() -> Sqlite {
     connection
 }
 
-async fn every_type_comes_back_as_it_went() {
+async fn every_type_round_trips() {
     let mut connection = with_things().await;
     let other = Thing { note: Some(String::new()), more: None, flag: false, ..thing(2) };
     for thing in [thing(1), other.clone()] {
@@ -110,7 +110,7 @@ async fn every_type_comes_back_as_it_went() {
     assert_eq!(none, Err(Error::NotFound));
 }
 
-async fn rows_come_as_a_stream_and_from_statements_that_change_them() {
+async fn rows_are_streamed_and_returned_by_writes() {
     let mut connection = with_things().await;
     for id in 0..100 {
         let inserted = diesel::insert_into(things::table)
@@ -132,7 +132,7 @@ async fn rows_come_as_a_stream_and_from_statements_that_change_them() {
     assert_eq!(count, Ok(98));
 }
 
-async fn changes_are_saved() {
+async fn save_changes_updates_the_row() {
     let mut connection = with_things().await;
     diesel::insert_into(things::table)
         .values(thing(1))
@@ -144,7 +144,7 @@ async fn changes_are_saved() {
     assert_eq!(saved, Ok(Thing { word: "changed".to_owned(), ..thing(1) }));
 }
 
-async fn errors_have_their_kind() {
+async fn errors_have_their_database_kind() {
     use diesel::result::DatabaseErrorKind;
 
     let mut connection = with_things().await;
@@ -159,7 +159,7 @@ async fn errors_have_their_kind() {
     assert_eq!(syntax.to_string(), "near \"SELEKT\": syntax error");
 }
 
-async fn events_tell_of_each_statement_and_never_of_its_values() {
+async fn instrumentation_sees_statements_without_values() {
     async fn insert(connection: &mut Sqlite, id: i32) {
         let secret = Thing { word: "hunter2".to_owned(), ..thing(id) };
         let _ = diesel::insert_into(things::table).values(secret).execute(connection).await;
@@ -209,7 +209,7 @@ async fn events_tell_of_each_statement_and_never_of_its_values() {
     assert_eq!(seen().join(", "), expected.join(", "));
 }
 
-async fn a_session_does_it_all_as_well() {
+async fn session_supports_the_same_operations() {
     let registry = registry("sqlite::memory:");
     let mut lent = session(&registry).await;
     lent.batch_execute(CREATE).await.expect("a table");

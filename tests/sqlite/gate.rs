@@ -8,7 +8,7 @@ use tokio::sync::mpsc as asynchronous;
 
 diesel::define_sql_function! { fn gate(value: diesel::sql_types::Integer) -> diesel::sql_types::Integer; }
 
-/// The SQL function `gate`, which returns its argument once it is let through.
+/// The SQL function `gate`, which blocks until it is let through and then returns its argument.
 pub(crate) struct Gate {
     entered: asynchronous::UnboundedReceiver<()>,
     through: mpsc::Sender<()>,

@@ -1,5 +1,4 @@
-//! The connection type of SQLite: what it does when futures are dropped, when code panics, and that it
-//! can do what Diesel's own connection can.
+//! The connection type of SQLite: dropped futures, panics, and the features of Diesel's own connection.
 
 mod abandoned;
 mod connection;
@@ -47,7 +46,7 @@ macro_rules! on_both_runtimes {
 }
 use on_both_runtimes;
 
-/// Ends a test that would hang.
+/// Fails a test that would hang.
 async fn within<T>(test: impl Future<Output = T>) -> T {
     tokio::time::timeout(std::time::Duration::from_secs(60), test).await.expect("it hangs")
 }

@@ -1,4 +1,4 @@
-//! Code of the user's own that panics on the thread of a connection.
+//! User code that panics on the thread of a connection.
 
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{QueryResult, SqliteConnection};
@@ -12,17 +12,17 @@ use crate::{in_memory, number, on_both_runtimes, registry, session};
 diesel::define_sql_function! { fn broken(value: diesel::sql_types::Integer) -> diesel::sql_types::Integer; }
 
 on_both_runtimes!(
-    a_closure_that_panics_closes_its_connection_and_no_other,
-    a_value_that_panics_when_it_is_dropped_closes_its_connection,
-    a_result_that_nobody_wants_may_panic_when_it_is_dropped,
-    a_sql_function_that_panics_fails_its_statement_and_nothing_else,
+    panicking_closure_closes_only_its_connection,
+    value_that_panics_in_drop_closes_its_connection,
+    abandoned_result_that_panics_in_drop_is_contained,
+    panicking_sql_function_fails_only_its_statement,
 );
 
 fn panics(_: &mut SqliteConnection) -> QueryResult<()> {
     panic!("the closure's own words")
 }
 
-async fn a_closure_that_panics_closes_its_connection_and_no_other() {
+async fn panicking_closure_closes_only_its_connection() {
     for url in [sqlite_file(), "sqlite::memory:".to_owned()] {
         let registry = registry(BindSettings::new(url).max_connections(1));
         for _ in 0..3 {
@@ -38,7 +38,7 @@ async fn a_closure_that_panics_closes_its_connection_and_no_other() {
                             own words";
                 assert_eq!(error.to_string(), text);
             }
-            // It is lent no more.
+            // The connection is not lent again.
             drop(lent);
             let status = &registry.status().engines[0];
             assert_eq!((status.in_use, status.idle), (0, 0));
@@ -55,7 +55,7 @@ impl Drop for Bomb {
     }
 }
 
-async fn a_value_that_panics_when_it_is_dropped_closes_its_connection() {
+async fn value_that_panics_in_drop_closes_its_connection() {
     let mut connection = in_memory().await;
     let result = connection.spawn_blocking(|_| {
         let _bomb = Bomb;
@@ -66,7 +66,7 @@ async fn a_value_that_panics_when_it_is_dropped_closes_its_connection() {
     assert!(error.to_string().ends_with("panicked: dropped"), "{error}");
 }
 
-async fn a_result_that_nobody_wants_may_panic_when_it_is_dropped() {
+async fn abandoned_result_that_panics_in_drop_is_contained() {
     let mut connection = in_memory().await;
     let mut gate = Gate::on(&mut connection).await;
     let result = connection.spawn_blocking(|connection| {
@@ -79,7 +79,7 @@ async fn a_result_that_nobody_wants_may_panic_when_it_is_dropped() {
     assert_eq!(error.to_string(), "the connection is closed, as its thread has ended");
 }
 
-async fn a_sql_function_that_panics_fails_its_statement_and_nothing_else() {
+async fn panicking_sql_function_fails_only_its_statement() {
     let mut connection = in_memory().await;
     let function = |_: i32| -> i32 { panic!("the function's own words") };
     connection

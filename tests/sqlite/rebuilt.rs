@@ -1,4 +1,4 @@
-//! Migrations that rebuild a table, which other tables refer to.
+//! Migrations that rebuild a table to which other tables refer.
 
 use registry_core::{MigrateError, MigrateReport};
 
@@ -7,17 +7,17 @@ use crate::support::steps::{Step, Steps, alone, step};
 use crate::support::{causes, fresh_folder};
 
 on_both_runtimes!(
-    a_table_that_is_rebuilt_keeps_the_rows_that_refer_to_it,
+    rebuilt_table_keeps_rows_that_refer_to_it,
     foreign_keys_are_enforced_after_migrations,
-    a_migration_that_breaks_a_foreign_key_is_an_error_and_undone,
-    rows_that_referred_to_nothing_before_are_nobodys_fault,
-    a_foreign_key_that_is_broken_outside_a_transaction_is_told,
-    rows_without_rowids_that_a_migration_breaks_are_found,
-    a_foreign_key_that_sqlite_cannot_read_does_not_hide_the_others,
-    a_new_foreign_key_does_not_make_an_old_broken_row_a_new_one,
-    a_bind_that_does_not_enforce_foreign_keys_is_not_checked,
-    what_a_migration_leaves_in_its_connection_is_undone,
-    another_writer_does_not_end_a_migration_that_reads_first,
+    migration_that_breaks_a_foreign_key_is_rolled_back_with_an_error,
+    dangling_references_from_before_a_migration_are_not_its_error,
+    foreign_key_broken_outside_a_transaction_is_reported,
+    broken_rows_without_rowids_are_found,
+    invalid_foreign_key_does_not_hide_the_others,
+    new_foreign_key_does_not_turn_an_old_broken_row_into_a_new_one,
+    bind_without_foreign_key_enforcement_is_not_checked,
+    connection_state_left_by_a_migration_is_undone,
+    concurrent_writer_does_not_fail_a_migration_that_reads_first,
 );
 
 const FIRST: Step = step(
@@ -31,7 +31,7 @@ const FIRST: Step = step(
      INSERT INTO book VALUES (1, 1), (2, 1);",
 );
 
-/// As SQLite's manual has it, but for the transaction.
+/// The procedure of SQLite's manual, except for the transaction.
 const REBUILD: &str = "PRAGMA foreign_keys=OFF;
      CREATE TABLE author_new (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
      INSERT INTO author_new SELECT * FROM author;
@@ -39,7 +39,7 @@ const REBUILD: &str = "PRAGMA foreign_keys=OFF;
      ALTER TABLE author_new RENAME TO author;
      PRAGMA foreign_keys=ON;";
 
-/// With a transaction of its own.
+/// The same with a transaction of its own.
 const REBUILD_ALONE: &str = "PRAGMA foreign_keys=OFF;
      BEGIN;
      CREATE TABLE author_new (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
@@ -52,7 +52,7 @@ const REBUILD_ALONE: &str = "PRAGMA foreign_keys=OFF;
 const ORPHAN: &str = "INSERT INTO book VALUES (7, 5)";
 const IS_REFUSED: &str = "FOREIGN KEY constraint failed";
 
-/// A fresh database in a file, and one in memory, whose only connection is lent to migrations.
+/// A new database in a file, and one in memory, whose only connection runs the migrations too.
 fn registries() -> [Registry; 2] {
     let file = format!("sqlite://{}/app.db", fresh_folder().display());
     [registry(file.as_str()), registry("sqlite::memory:")]
@@ -72,7 +72,7 @@ async fn execute(registry: &Registry, sql: &str) -> Result<usize, String> {
     execute.map_err(|error| error.to_string())
 }
 
-async fn a_table_that_is_rebuilt_keeps_the_rows_that_refer_to_it() {
+async fn rebuilt_table_keeps_rows_that_refer_to_it() {
     for rebuild in [step("2_rebuild", REBUILD), alone("2_rebuild", REBUILD_ALONE)] {
         for registry in registries() {
             migrate(&registry, &[FIRST, rebuild]).await.expect("they run");
@@ -106,7 +106,7 @@ async fn foreign_keys_are_enforced_after_migrations() {
     }
 }
 
-async fn a_migration_that_breaks_a_foreign_key_is_an_error_and_undone() {
+async fn migration_that_breaks_a_foreign_key_is_rolled_back_with_an_error() {
     for registry in registries() {
         let delete = step("2_delete", "DELETE FROM author");
         let error = migrate(&registry, &[FIRST, delete]).await.expect_err("two books are orphans");
@@ -123,7 +123,7 @@ async fn a_migration_that_breaks_a_foreign_key_is_an_error_and_undone() {
     }
 }
 
-async fn rows_that_referred_to_nothing_before_are_nobodys_fault() {
+async fn dangling_references_from_before_a_migration_are_not_its_error() {
     for registry in registries() {
         migrate(&registry, &[FIRST]).await.expect("it runs");
         let mut session = session(&registry).await;
@@ -139,7 +139,7 @@ async fn rows_that_referred_to_nothing_before_are_nobodys_fault() {
             causes(&error)[1],
             "a foreign key is broken after it: the row 8 of `book` refers to a row of `author` that is not there"
         );
-        // A foreign key of which SQLite can make nothing.
+        // A foreign key to a column that is not unique, which SQLite reports as a mismatch.
         let odd = "CREATE TABLE odd (id INTEGER REFERENCES author (name))";
         let error = migrate(&registry, &[step("4_odd", odd)]).await.expect_err("no such key");
         assert!(causes(&error)[1].contains("foreign key mismatch"), "{error:?}");
@@ -148,7 +148,7 @@ async fn rows_that_referred_to_nothing_before_are_nobodys_fault() {
     }
 }
 
-async fn a_foreign_key_that_is_broken_outside_a_transaction_is_told() {
+async fn foreign_key_broken_outside_a_transaction_is_reported() {
     for registry in registries() {
         let delete = alone("2_delete", "DELETE FROM author");
         let error = migrate(&registry, &[FIRST, delete]).await.expect_err("two books are orphans");
@@ -162,7 +162,7 @@ async fn a_foreign_key_that_is_broken_outside_a_transaction_is_told() {
     }
 }
 
-/// Has `sql` run by somebody who does not enforce foreign keys.
+/// Runs `sql` on a connection that does not enforce foreign keys.
 async fn unenforced(registry: &Registry, sql: &str) {
     let mut session = session(registry).await;
     for sql in ["PRAGMA foreign_keys = OFF", sql, "PRAGMA foreign_keys = ON"] {
@@ -177,7 +177,7 @@ const TAGS: Step = step(
      DELETE FROM book",
 );
 
-async fn rows_without_rowids_that_a_migration_breaks_are_found() {
+async fn broken_rows_without_rowids_are_found() {
     for registry in registries() {
         migrate(&registry, &[FIRST, TAGS]).await.expect("they run");
         unenforced(&registry, "INSERT INTO tag VALUES ('unknown', 99)").await;
@@ -191,7 +191,7 @@ async fn rows_without_rowids_that_a_migration_breaks_are_found() {
     }
 }
 
-async fn a_foreign_key_that_sqlite_cannot_read_does_not_hide_the_others() {
+async fn invalid_foreign_key_does_not_hide_the_others() {
     for registry in registries() {
         migrate(&registry, &[FIRST]).await.expect("it runs");
         let odd = "CREATE TABLE a_odd (id INTEGER REFERENCES author (name))";
@@ -203,7 +203,7 @@ async fn a_foreign_key_that_sqlite_cannot_read_does_not_hide_the_others() {
     }
 }
 
-async fn a_new_foreign_key_does_not_make_an_old_broken_row_a_new_one() {
+async fn new_foreign_key_does_not_turn_an_old_broken_row_into_a_new_one() {
     for registry in registries() {
         migrate(&registry, &[FIRST]).await.expect("it runs");
         unenforced(&registry, ORPHAN).await;
@@ -215,7 +215,7 @@ async fn a_new_foreign_key_does_not_make_an_old_broken_row_a_new_one() {
     }
 }
 
-async fn a_bind_that_does_not_enforce_foreign_keys_is_not_checked() {
+async fn bind_without_foreign_key_enforcement_is_not_checked() {
     let settings = BindSettings::new("sqlite::memory:").on_connect(["PRAGMA foreign_keys = OFF"]);
     let registry = registry(settings);
     let delete = step("2_delete", "DELETE FROM author");
@@ -223,7 +223,7 @@ async fn a_bind_that_does_not_enforce_foreign_keys_is_not_checked() {
     assert_eq!(execute(&registry, ORPHAN).await, Ok(1));
 }
 
-async fn what_a_migration_leaves_in_its_connection_is_undone() {
+async fn connection_state_left_by_a_migration_is_undone() {
     for registry in registries() {
         let leaves = alone(
             "2_leaves",
@@ -245,7 +245,7 @@ async fn what_a_migration_leaves_in_its_connection_is_undone() {
     }
 }
 
-async fn another_writer_does_not_end_a_migration_that_reads_first() {
+async fn concurrent_writer_does_not_fail_a_migration_that_reads_first() {
     let [registry, _] = registries();
     migrate(&registry, &[FIRST]).await.expect("it runs");
     let busy = registry.clone();

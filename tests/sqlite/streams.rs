@@ -1,4 +1,4 @@
-//! Rows come as they are asked for, and a stream may be dropped at any of them.
+//! Streams read rows on demand, and can be dropped at any row.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,20 +18,20 @@ use crate::support::{eventually, sqlite_file};
 use crate::{in_memory, number, on_both_runtimes, registry, session};
 
 on_both_runtimes!(
-    a_million_rows_are_never_read_far_ahead_of_the_reader,
-    large_rows_are_read_a_few_at_a_time,
-    a_stream_that_is_dropped_ends_its_query_before_the_next,
-    a_query_whose_future_is_dropped_ends_at_its_next_row,
-    a_connection_that_is_dropped_waits_for_no_reader,
-    an_error_behind_the_first_rows_is_the_last_item,
-    an_error_among_the_first_rows_is_that_of_the_query,
-    a_statement_that_writes_comes_to_its_end_for_one_row,
-    a_stream_in_a_transaction_may_be_dropped_and_the_transaction_goes_on,
-    a_session_whose_stream_was_dropped_is_lent_again,
-    a_database_in_memory_survives_a_stream_that_is_dropped,
+    thread_reads_only_a_bounded_number_of_rows_ahead,
+    large_rows_are_read_in_small_batches,
+    dropped_stream_ends_its_query_before_the_next,
+    dropped_query_ends_at_its_next_row,
+    dropped_connection_waits_for_no_reader,
+    error_after_the_first_rows_is_the_last_item,
+    error_among_the_first_rows_fails_the_query,
+    writing_statement_completes_although_one_row_is_read,
+    stream_dropped_in_a_transaction_leaves_the_transaction_open,
+    session_of_a_dropped_stream_is_lent_again,
+    in_memory_database_survives_a_dropped_stream,
 );
 
-/// What the thread is ahead of its reader at the most: the batch that the reader has, and the next.
+/// How far the thread can be ahead of its reader: by the batch that the reader has, and the next one.
 const AHEAD: usize = 2 * 256;
 
 diesel::define_sql_function! { fn seen(value: BigInt) -> BigInt; }
@@ -60,7 +60,7 @@ impl Seen {
         self.0.swap(0, Ordering::SeqCst)
     }
 
-    /// Whether the function is gone, which goes with its connection.
+    /// Whether the function was dropped, which happens with its connection.
     fn is_over(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
@@ -81,7 +81,7 @@ async fn count_seen(connection: &mut Sqlite) -> Seen {
     Seen(count)
 }
 
-/// The numbers up to `last`, each through `column`.
+/// A query for the numbers up to `last`, each passed through `column`.
 fn numbers(last: usize, column: &str) -> String {
     format!(
         "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {last}) \
@@ -89,7 +89,7 @@ fn numbers(last: usize, column: &str) -> String {
     )
 }
 
-async fn a_million_rows_are_never_read_far_ahead_of_the_reader() {
+async fn thread_reads_only_a_bounded_number_of_rows_ahead() {
     let mut connection = in_memory().await;
     let seen = count_seen(&mut connection).await;
     let query = sql_query(numbers(1_000_000, "seen(n)"));
@@ -105,20 +105,20 @@ async fn a_million_rows_are_never_read_far_ahead_of_the_reader() {
     assert_eq!(number(&mut connection, "SELECT 1 AS value").await, 1);
 }
 
-async fn large_rows_are_read_a_few_at_a_time() {
+async fn large_rows_are_read_in_small_batches() {
     let mut connection = in_memory().await;
     let seen = count_seen(&mut connection).await;
     let query = sql_query(numbers(200, "zeroblob(200000 + seen(0))"));
     let mut rows = query.load_stream::<Blob>(&mut connection).await.expect("rows");
     for read in 0..200 {
-        // 400 kB in the reader's hands, and as much on the way.
+        // 400 kB are with the reader, and as much is in transit.
         assert!(seen.rows() - read <= 4);
         assert_eq!(rows.next().await.expect("a row").expect("a row").value.len(), 200_000);
     }
     assert!(rows.next().await.is_none());
 }
 
-async fn a_stream_that_is_dropped_ends_its_query_before_the_next() {
+async fn dropped_stream_ends_its_query_before_the_next() {
     let mut connection = in_memory().await;
     let seen = count_seen(&mut connection).await;
     connection.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
@@ -127,13 +127,13 @@ async fn a_stream_that_is_dropped_ends_its_query_before_the_next() {
         let rows = query.load_stream::<Number>(&mut connection).await.expect("rows");
         let some = rows.take(read).try_collect::<Vec<_>>().await.expect("rows");
         assert_eq!(some.len(), read);
-        // It would be locked by a statement that is not at its end.
+        // An unfinished statement would lock the table.
         connection.batch_execute("DROP TABLE t; CREATE TABLE t (value INTEGER)").await.expect("t");
         let count = seen.rows();
         connection.batch_execute("INSERT INTO t VALUES (1)").await.expect("a row");
         assert_eq!(seen.restart(), count, "it went on");
     }
-    // One row of many.
+    // One row of very many.
     let query = sql_query(numbers(1_000_000_000, "seen(n)"));
     let first: Number = query.get_result(&mut connection).await.expect("a row");
     assert_eq!(first.value, 1);
@@ -141,17 +141,17 @@ async fn a_stream_that_is_dropped_ends_its_query_before_the_next() {
     assert!(seen.rows() <= AHEAD);
 }
 
-async fn a_query_whose_future_is_dropped_ends_at_its_next_row() {
+async fn dropped_query_ends_at_its_next_row() {
     let mut connection = in_memory().await;
     let mut gate = Gate::on(&mut connection).await;
-    // Each row would have to be let through.
+    // Each row would have to pass the gate.
     let query = sql_query(numbers(1_000_000_000, "gate(n)"));
     gate.abandon(query.load::<Number>(&mut connection)).await;
     gate.open();
     assert_eq!(number(&mut connection, "SELECT 1 AS value").await, 1);
 }
 
-async fn a_connection_that_is_dropped_waits_for_no_reader() {
+async fn dropped_connection_waits_for_no_reader() {
     for read in [1, 300] {
         let mut connection = in_memory().await;
         let seen = count_seen(&mut connection).await;
@@ -160,7 +160,7 @@ async fn a_connection_that_is_dropped_waits_for_no_reader() {
         for _ in 0..read {
             rows.next().await.expect("a row").expect("a row");
         }
-        // The worst that can happen to it: nobody reads it, and nobody says so.
+        // The worst case: the stream is neither read nor dropped.
         std::mem::forget(rows);
         drop(connection);
         eventually(|| seen.is_over()).await;
@@ -171,13 +171,13 @@ async fn a_connection_that_is_dropped_waits_for_no_reader() {
     assert_eq!(number(&mut connection, "SELECT 7 AS value").await, 7);
 }
 
-/// Overflows at that row.
+/// An expression that overflows at the given row.
 fn overflow_at(row: i64) -> String {
     let least = "-9223372036854775807 - 1";
     numbers(1_000_000, &format!("CASE n WHEN {row} THEN abs({least}) ELSE n END"))
 }
 
-async fn an_error_behind_the_first_rows_is_the_last_item() {
+async fn error_after_the_first_rows_is_the_last_item() {
     let mut connection = in_memory().await;
     for row in [257, 300, 100_000] {
         let query = sql_query(overflow_at(row));
@@ -195,7 +195,7 @@ async fn an_error_behind_the_first_rows_is_the_last_item() {
     assert_eq!(number(&mut connection, "SELECT 1 AS value").await, 1);
 }
 
-async fn an_error_among_the_first_rows_is_that_of_the_query() {
+async fn error_among_the_first_rows_fails_the_query() {
     let mut connection = in_memory().await;
     let begun = sql_query(overflow_at(200)).load_stream::<Number>(&mut connection).await;
     assert_eq!(begun.map(drop).expect_err("an error").to_string(), "integer overflow");
@@ -203,7 +203,7 @@ async fn an_error_among_the_first_rows_is_that_of_the_query() {
     assert_eq!(one.map(drop).expect_err("an error").to_string(), "integer overflow");
 }
 
-async fn a_statement_that_writes_comes_to_its_end_for_one_row() {
+async fn writing_statement_completes_although_one_row_is_read() {
     let mut connection = in_memory().await;
     connection
         .batch_execute(
@@ -212,7 +212,7 @@ async fn a_statement_that_writes_comes_to_its_end_for_one_row() {
         )
         .await
         .expect("tables");
-    // The transaction of the statement ends behind its last row, and only then is this told.
+    // The deferred constraint fails when the statement's own transaction ends, after its last row.
     for count in [1, 1000] {
         let query = numbers(count, "n").replacen("SELECT n AS value", "INSERT INTO t SELECT n", 1);
         let query = format!("{query} RETURNING id AS value");
@@ -227,7 +227,7 @@ async fn a_statement_that_writes_comes_to_its_end_for_one_row() {
     assert_eq!(number(&mut connection, "SELECT count(*) AS value FROM parents").await, 3);
 }
 
-async fn a_stream_in_a_transaction_may_be_dropped_and_the_transaction_goes_on() {
+async fn stream_dropped_in_a_transaction_leaves_the_transaction_open() {
     let mut connection = in_memory().await;
     connection.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
     let transaction = connection.transaction::<(), Error, _>(async |connection| {
@@ -249,8 +249,8 @@ async fn a_stream_in_a_transaction_may_be_dropped_and_the_transaction_goes_on() 
     assert_eq!(number(&mut connection, "SELECT count(*) AS value FROM t").await, 3);
 }
 
-async fn a_session_whose_stream_was_dropped_is_lent_again() {
-    // Each connection that is opened leaves a row.
+async fn session_of_a_dropped_stream_is_lent_again() {
+    // Each connection that is opened inserts a row.
     let opened = ["CREATE TABLE IF NOT EXISTS opened (v INTEGER)", "INSERT INTO opened VALUES (1)"];
     let settings = BindSettings::new(sqlite_file()).max_connections(1).on_connect(opened);
     let registry = registry(settings);
@@ -259,10 +259,10 @@ async fn a_session_whose_stream_was_dropped_is_lent_again() {
     let first: Number = query.get_result(&mut lent).await.expect("a row");
     assert_eq!(first.value, 1);
     drop(lent);
-    // The same connection: nobody had to wait for it, so there was no reason to close it.
+    // The same connection: the dropped stream did not delay its return, so it was not closed.
     let mut lent = session(&registry).await;
     assert_eq!(number(&mut lent, "SELECT count(*) AS value FROM opened").await, 1);
-    // This one reads ahead, and may be closed.
+    // The thread reads ahead for this query, so the connection may be closed.
     for _ in 0..20 {
         let query = sql_query(numbers(1_000_000_000, "n"));
         let mut rows = query.load_stream::<Number>(&mut lent).await.expect("rows");
@@ -278,7 +278,7 @@ async fn a_session_whose_stream_was_dropped_is_lent_again() {
     assert!(registry.close().await.is_complete());
 }
 
-async fn a_database_in_memory_survives_a_stream_that_is_dropped() {
+async fn in_memory_database_survives_a_dropped_stream() {
     let registry = registry("sqlite::memory:");
     let mut lent = session(&registry).await;
     lent.batch_execute("CREATE TABLE t (value INTEGER); INSERT INTO t VALUES (7)")

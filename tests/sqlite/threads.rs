@@ -1,4 +1,4 @@
-//! Each connection has a thread, and takes it along.
+//! Each connection has a thread, which ends with it.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::gate::Gate;
 use crate::support::{eventually, fresh_folder};
 use crate::{number, registry, session};
 
-/// How many threads of this process have that name.
+/// How many threads of this process have the name.
 fn threads(name: &str) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").expect("the threads");
     let names = tasks.flatten().flat_map(|task| std::fs::read_to_string(task.path().join("comm")));
     names.filter(|of| of.trim_end() == name).count()
 }
 
-/// How many times this process has that file open, or one that belongs to it.
+/// How many open descriptors of this process belong to the database file or its sidecar files.
 fn handles(path: &Path) -> usize {
     let path = path.to_str().expect("UTF-8");
     let handles = std::fs::read_dir("/proc/self/fd").expect("the files");
@@ -26,7 +26,7 @@ fn handles(path: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn a_thread_ends_with_its_connection_and_closes_the_file() {
+async fn thread_ends_with_its_connection_and_closes_the_file() {
     let path = fresh_folder().join("one.db");
     let mut connection = Sqlite::establish(path.to_str().expect("UTF-8")).await.expect("open");
     assert_eq!((threads("sqlite one.db"), handles(&path)), (1, 1));
@@ -39,7 +39,7 @@ async fn a_thread_ends_with_its_connection_and_closes_the_file() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_opened_leaves_no_thread() {
+async fn failed_open_leaves_no_thread() {
     let path = fresh_folder().join("none/absent.db");
     let error = Sqlite::establish(path.to_str().expect("UTF-8")).await.expect_err("no folder");
     assert_eq!(error.to_string(), "unable to open database file");
@@ -47,7 +47,7 @@ async fn what_cannot_be_opened_leaves_no_thread() {
 }
 
 #[tokio::test]
-async fn opening_may_be_abandoned() {
+async fn abandoned_open_leaves_no_thread() {
     let path = fresh_folder().join("half.db");
     for _ in 0..50 {
         let mut opening = Box::pin(Sqlite::establish(path.to_str().expect("UTF-8")));
@@ -59,7 +59,7 @@ async fn opening_may_be_abandoned() {
 }
 
 #[tokio::test]
-async fn a_registry_that_is_closed_has_closed_its_files() {
+async fn closed_registry_has_closed_its_files() {
     let path = fresh_folder().join("closed.db");
     let bind = BindSettings::new(format!("sqlite://{}", path.display())).max_connections(4);
     let registry = registry(bind);
@@ -83,7 +83,7 @@ async fn a_registry_that_is_closed_has_closed_its_files() {
     assert!(!closing.is_finished(), "a statement still runs");
     gate.open();
     assert!(closing.await.expect("no panic").is_complete());
-    // The thread itself is gone a moment later.
+    // The thread itself ends a moment later.
     assert_eq!(handles(&path), 0);
     eventually(|| threads("sqlite closed.d") == 0).await;
     assert!(!path.with_extension("db-wal").exists(), "everything is in the file itself");
@@ -125,7 +125,7 @@ async fn sixteen_writers_wait_for_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_that_are_closed_together_leave_no_log_behind() {
+async fn connections_closed_together_leave_no_log() {
     let folder = fresh_folder();
     for round in 0..60 {
         let path = folder.join(format!("together{round}.db"));
@@ -138,7 +138,7 @@ async fn connections_that_are_closed_together_leave_no_log_behind() {
         sessions[0].batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
         drop(sessions);
         assert!(registry.close().await.is_complete());
-        // The threads themselves are gone a moment later.
+        // The threads themselves end a moment later.
         eventually(|| !path.with_extension("db-wal").exists()).await;
     }
 }

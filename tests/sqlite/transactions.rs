@@ -1,4 +1,4 @@
-//! Transactions: what Diesel believes of them is what SQLite knows.
+//! Transactions: Diesel's view of them agrees with the state of SQLite.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::support::sqlite_file;
 use crate::{in_memory, number, on_both_runtimes, registry, session};
 
 on_both_runtimes!(
-    they_nest,
-    a_test_transaction_stays_open_in_the_pool,
-    an_immediate_one_has_the_lock_at_once,
-    an_exclusive_one_keeps_readers_out,
-    one_that_cannot_be_committed_is_rolled_back,
-    one_that_sqlite_has_ended_is_over,
-    one_that_diesel_does_not_know_of_is_never_lent_on,
-    those_of_blocking_work_nest_in_those_around_it,
-    what_blocking_work_leaves_open_is_known,
+    transactions_nest,
+    test_transaction_stays_open_in_the_pool,
+    immediate_transaction_locks_at_begin,
+    exclusive_transaction_blocks_readers,
+    transaction_whose_commit_fails_is_rolled_back,
+    transaction_ended_by_sqlite_is_over,
+    raw_begin_never_reaches_the_next_borrower,
+    transactions_in_spawn_blocking_nest_in_the_outer_one,
+    transaction_left_open_by_spawn_blocking_is_noticed,
 );
 
 const COUNT: &str = "SELECT count(*) AS value FROM t";
@@ -37,7 +37,7 @@ async fn insert(connection: &mut Sqlite, value: i32) -> Result<(), Error> {
     connection.batch_execute(&format!("INSERT INTO t VALUES ({value})")).await
 }
 
-/// Whether a transaction of one row can be committed, and is.
+/// Inserts a row in a transaction. Whether it was committed.
 async fn commits(connection: &mut Sqlite, value: i32) -> bool {
     let before = number(connection, COUNT).await;
     connection
@@ -48,7 +48,7 @@ async fn commits(connection: &mut Sqlite, value: i32) -> bool {
     number(connection, COUNT).await == before + 1
 }
 
-async fn they_nest() {
+async fn transactions_nest() {
     let mut connection = with_table().await;
     connection
         .transaction::<_, Error, _>(async |connection| {
@@ -72,7 +72,7 @@ async fn they_nest() {
     assert!(commits(&mut connection, 6).await);
 }
 
-async fn a_test_transaction_stays_open_in_the_pool() {
+async fn test_transaction_stays_open_in_the_pool() {
     let url = sqlite_file();
     let registry = registry(BindSettings::new(url.as_str()).max_connections(1));
     let mut lent = session(&registry).await;
@@ -99,7 +99,7 @@ async fn a_test_transaction_stays_open_in_the_pool() {
     assert_eq!((value, number(&mut connection, COUNT).await), (1, 0));
 }
 
-async fn an_immediate_one_has_the_lock_at_once() {
+async fn immediate_transaction_locks_at_begin() {
     let url = sqlite_file();
     let registry = registry(BindSettings::new(url).busy_timeout(Duration::from_millis(1)));
     let (mut one, mut two) = (session(&registry).await, session(&registry).await);
@@ -120,8 +120,8 @@ async fn an_immediate_one_has_the_lock_at_once() {
     assert_eq!(number(&mut one, COUNT).await, 1);
 }
 
-async fn an_exclusive_one_keeps_readers_out() {
-    // A journal of the old kind: in WAL mode nobody keeps readers out.
+async fn exclusive_transaction_blocks_readers() {
+    // With a rollback journal, as in WAL mode no transaction blocks readers.
     let path = crate::support::fresh_folder().join("exclusive.db");
     let path = path.to_str().expect("UTF-8");
     let mut one = Sqlite::establish(path).await.expect("a database");
@@ -137,7 +137,7 @@ async fn an_exclusive_one_keeps_readers_out() {
     assert_eq!(error.to_string(), "database is locked");
 }
 
-async fn one_that_cannot_be_committed_is_rolled_back() {
+async fn transaction_whose_commit_fails_is_rolled_back() {
     let mut connection = with_table().await;
     let children = "PRAGMA foreign_keys = ON; CREATE TABLE child (t INTEGER REFERENCES t (value) \
                     DEFERRABLE INITIALLY DEFERRED)";
@@ -155,7 +155,7 @@ async fn one_that_cannot_be_committed_is_rolled_back() {
     assert!(commits(&mut connection, 2).await);
 }
 
-async fn one_that_sqlite_has_ended_is_over() {
+async fn transaction_ended_by_sqlite_is_over() {
     let mut connection = with_table().await;
     insert(&mut connection, 1).await.expect("a row");
     for _ in 0..2 {
@@ -170,7 +170,7 @@ async fn one_that_sqlite_has_ended_is_over() {
     assert!(commits(&mut connection, 2).await);
 }
 
-async fn one_that_diesel_does_not_know_of_is_never_lent_on() {
+async fn raw_begin_never_reaches_the_next_borrower() {
     for url in [sqlite_file(), "sqlite::memory:".to_owned()] {
         let registry = registry(BindSettings::new(url).max_connections(1));
         let mut lent = session(&registry).await;
@@ -190,7 +190,7 @@ async fn one_that_diesel_does_not_know_of_is_never_lent_on() {
             lent = session(&registry).await;
             assert_eq!(number(&mut lent, COUNT).await, 0, "{begin} by `sql_query`");
         }
-        // What was ended again is no reason to let a connection go.
+        // A transaction that was ended again does not cost the connection.
         insert(&mut lent, 1).await.expect("a row");
         for end in ["COMMIT", "ROLLBACK"] {
             sql_query("BEGIN").execute(&mut lent).await.expect("a transaction");
@@ -198,12 +198,12 @@ async fn one_that_diesel_does_not_know_of_is_never_lent_on() {
         }
         drop(lent);
         lent = session(&registry).await;
-        // It counts its own changes.
+        // The same connection: its counter of changes was kept.
         assert_eq!(number(&mut lent, "SELECT total_changes() > 0 AS value").await, 1);
     }
 }
 
-async fn those_of_blocking_work_nest_in_those_around_it() {
+async fn transactions_in_spawn_blocking_nest_in_the_outer_one() {
     fn work(connection: &mut diesel::SqliteConnection) -> diesel::QueryResult<()> {
         let _ = connection.transaction::<(), _, _>(|connection| {
             connection.batch_execute("INSERT INTO t VALUES (1)")?;
@@ -221,13 +221,13 @@ async fn those_of_blocking_work_nest_in_those_around_it() {
         .expect("committed");
     assert_eq!(number(&mut connection, "SELECT sum(value) AS value FROM t").await, 6);
     assert!(commits(&mut connection, 8).await);
-    // A test transaction stays one.
+    // A test transaction stays a test transaction.
     connection.begin_test_transaction().await.expect("a transaction");
     connection.spawn_blocking(|_| Ok(())).await.expect("nothing");
     assert!(!is_broken(&mut connection));
 }
 
-async fn what_blocking_work_leaves_open_is_known() {
+async fn transaction_left_open_by_spawn_blocking_is_noticed() {
     let mut connection = with_table().await;
     connection
         .spawn_blocking(diesel::connection::AnsiTransactionManager::begin_transaction)

@@ -1,4 +1,4 @@
-//! The user that servers run as: both refuse to run as root.
+//! The account that servers run as. PostgreSQL and MariaDB refuse to run as root.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -6,11 +6,11 @@ use std::process::Command;
 
 use nix::unistd::{Uid, User};
 
-/// Another user, where the tests run as root.
+/// The account to switch to where the tests run as root; `None` where they run as an ordinary user.
 pub(crate) struct Account(Option<User>);
 
 impl Account {
-    /// The user that runs the tests or, if that is root, the first of `names` that exists.
+    /// The current user or, if that is root, the first of `names` that exists.
     pub(crate) fn find(names: &[&str]) -> Self {
         if !Uid::effective().is_root() {
             return Self(None);
@@ -22,7 +22,7 @@ impl Account {
         Self(Some(user))
     }
 
-    /// Gives it `path`.
+    /// Makes the account the owner of `path`.
     pub(crate) fn own(&self, path: &Path) {
         if let Some(user) = &self.0 {
             std::os::unix::fs::chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))

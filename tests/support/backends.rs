@@ -1,6 +1,6 @@
-//! What a mounted test body knows of its backend: the same names in each module.
+//! What a mounted test body takes from its backend. Each module here has the same names.
 
-/// The number that a query on a connection of its own returns.
+/// Runs a query that returns one number, on a new connection.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 async fn count<C>(url: &str, query: &str) -> i64
 where
@@ -18,10 +18,10 @@ pub(crate) mod postgres {
     /// The connection type.
     pub(crate) type Backend = registry_core::Postgres;
 
-    /// The feature, and the word in `backend = ..`.
+    /// The name of the feature, which is also the word in `backend = ..` in lower case.
     pub(crate) const NAME: &str = "postgres";
 
-    /// Whether the engine reads the stream of a connection along.
+    /// Whether the engine can read the protocol stream of a connection.
     pub(crate) const READS_STREAM: bool = true;
 
     /// The URL of a fresh database.
@@ -29,7 +29,7 @@ pub(crate) mod postgres {
         crate::support::postgres().database("test")
     }
 
-    /// Asks the server whether a transaction is open in the database of that URL.
+    /// Asks the server whether another connection has a transaction open in the database at `url`.
     pub(crate) async fn has_transaction(url: &str) -> bool {
         crate::support::backends::count::<Backend>(
             url,
@@ -40,13 +40,13 @@ pub(crate) mod postgres {
             > 0
     }
 
-    /// Makes an empty database for each tenant, and returns the URL with `{tenant}` in it.
+    /// Creates an empty database for each tenant, and returns their URL with `{tenant}` in place of the name.
     pub(crate) fn tenants<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         crate::support::postgres().tenants(names)
     }
 }
 
-/// PostgreSQL through a Unix socket, whose stream the engine cannot read along.
+/// PostgreSQL through a Unix socket, whose protocol stream the engine cannot read.
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres_by_socket {
     pub(crate) type Backend = super::postgres::Backend;
@@ -66,7 +66,7 @@ pub(crate) mod mysql {
     /// The connection type.
     pub(crate) type Backend = registry_core::Mysql;
 
-    /// The feature, and the word in `backend = ..`.
+    /// The name of the feature, which is also the word in `backend = ..` in lower case.
     pub(crate) const NAME: &str = "mysql";
 
     /// The URL of a fresh database.
@@ -74,7 +74,7 @@ pub(crate) mod mysql {
         crate::support::mariadb().database("test")
     }
 
-    /// Asks the server whether a transaction is open in the database of that URL.
+    /// Asks the server whether another connection has a transaction open in the database at `url`.
     pub(crate) async fn has_transaction(url: &str) -> bool {
         crate::support::backends::count::<Backend>(
             url,
@@ -86,7 +86,7 @@ pub(crate) mod mysql {
             > 0
     }
 
-    /// Makes an empty database for each tenant, and returns the URL with `{tenant}` in it.
+    /// Creates an empty database for each tenant, and returns their URL with `{tenant}` in place of the name.
     pub(crate) fn tenants<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         crate::support::mariadb().tenants(names)
     }
@@ -97,7 +97,7 @@ pub(crate) mod sqlite {
     /// The connection type.
     pub(crate) type Backend = registry_core::Sqlite;
 
-    /// The feature, and the word in `backend = ..`.
+    /// The name of the feature, which is also the word in `backend = ..` in lower case.
     pub(crate) const NAME: &str = "sqlite";
 
     /// The URL of a fresh database.
@@ -105,7 +105,7 @@ pub(crate) mod sqlite {
         crate::support::sqlite_file()
     }
 
-    /// Whether somebody has a transaction open for writing in the database of that URL.
+    /// Whether another connection has a write transaction open in the database at `url`.
     pub(crate) async fn has_transaction(url: &str) -> bool {
         use diesel::connection::SimpleConnection;
         let path = url.trim_start_matches("sqlite://");
@@ -114,7 +114,7 @@ pub(crate) mod sqlite {
         connection.batch_execute("BEGIN IMMEDIATE; ROLLBACK").is_err()
     }
 
-    /// Makes an empty database for each tenant, and returns the URL with `{tenant}` in it.
+    /// Creates an empty database for each tenant, and returns their URL with `{tenant}` in place of the name.
     pub(crate) fn tenants<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         let folder = crate::support::fresh_folder();
         for name in names {

@@ -1,7 +1,7 @@
-//! A PostgreSQL server that speaks German.
+//! A PostgreSQL server whose messages are in German.
 //!
-//! Its messages come with the packages of the server, but only a locale of that language chooses them. It is
-//! compiled into the folder of the server, so that nothing of the machine is changed.
+//! The translations come with the packages of the server, but only a German locale selects them. The locale is
+//! compiled into the folder of the server, so that the machine itself stays unchanged.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,11 +1,11 @@
-//! A temporary folder, watched over.
+//! A temporary folder with a watchdog.
 
 use std::path::{Path, PathBuf};
 
 use super::account::Account;
 use super::watchdog::Watchdog;
 
-/// A folder that goes away with the test binary, and the server in it too.
+/// A folder that the watchdog removes after the test binary has ended, together with the server in it.
 pub(crate) struct Home {
     path: PathBuf,
     account: Account,
@@ -13,19 +13,20 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// For plain files.
+    /// A folder for plain files.
     pub(crate) fn of_files() -> Self {
         Self::new(Account::find(&["root"]), "TERM")
     }
 
-    /// For a server that runs as one of `accounts` if the tests run as root, and ends at once on `signal`.
+    /// A folder for a server that runs as one of `accounts` if the tests run as root, and stops immediately on
+    /// `signal`.
     pub(crate) fn of_server(accounts: &[&str], signal: &str) -> Self {
         Self::new(Account::find(accounts), signal)
     }
 
     fn new(account: Account, signal: &str) -> Self {
-        // The path of a Unix socket has about 100 bytes; and a temporary folder of root's own
-        // is closed to the account that the server runs as.
+        // Not the folder in `TMPDIR`: the path of a Unix socket is limited to about 100 bytes, and the account that
+        // the server runs as may not enter a temporary folder of root's.
         let path = tempfile::Builder::new()
             .prefix("registry-")
             .tempdir_in("/tmp")
@@ -40,7 +41,7 @@ impl Home {
         &self.path
     }
 
-    /// A file that only its owner may read: servers insist on that for their keys.
+    /// Writes a file that only its owner may read, which servers require of private keys.
     pub(crate) fn write(&self, name: &str, content: &str) {
         use std::os::unix::fs::PermissionsExt;
 
@@ -50,7 +51,7 @@ impl Home {
         self.account.own(&path);
     }
 
-    /// A command that runs in this folder as its owner.
+    /// A command that runs in this folder, as its owner.
     pub(crate) fn command(&self, program: &Path) -> std::process::Command {
         let mut command = self.account.command(program);
         command.current_dir(&self.path);

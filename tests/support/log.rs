@@ -1,4 +1,4 @@
-//! What the tests of one binary log.
+//! Captures log events.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -23,7 +23,7 @@ pub(crate) fn captured_log() -> &'static Log {
     })
 }
 
-/// What the calling thread logs from now on, until the guard is dropped. It is not in the log of the binary then.
+/// Captures what the calling thread logs until the guard is dropped. The log of the binary does not contain it.
 pub(crate) fn own_log() -> (Log, tracing::subscriber::DefaultGuard) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()

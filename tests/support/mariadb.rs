@@ -57,14 +57,14 @@ impl Product for Mariadb {
     fn initialise(&self, home: &Home, program: &dyn Fn(&str) -> PathBuf, url: &ServerUrl) {
         let mut install = home.command(&program("mariadb-install-db"));
         install
-            // A server that starts removes the temporary tables that it finds, another server's too.
+            // At its start, a server removes all temporary tables in its folder, including those of other servers.
             .env("TMPDIR", home.path())
             .arg("--no-defaults")
             .arg(format!("--datadir={}", home.path().join("data").display()))
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
         complete(install);
-        // Run at every start. The installed accounts have no password, and those without a name
-        // would take precedence over ours.
+        // Runs at every start. The pre-installed accounts have no password, and the anonymous ones would take
+        // precedence over ours.
         let ServerUrl { user, password, database, .. } = url;
         let mut statements = vec![
             "DELETE FROM mysql.global_priv WHERE User IN ('', 'root')".to_owned(),
@@ -87,7 +87,7 @@ impl Product for Mariadb {
         let tls = if home.join(CERTIFICATE).exists() {
             vec![in_home("ssl-cert", CERTIFICATE), in_home("ssl-key", KEY)]
         } else {
-            // From 11.4 on, it makes itself a certificate where it has none.
+            // Since 11.4, MariaDB generates a certificate where none is configured.
             vec!["--skip-ssl".to_owned()]
         };
         let mut arguments = vec![
@@ -101,7 +101,7 @@ impl Product for Mariadb {
             format!("--port={}", url.port),
             "--skip-name-resolve".to_owned(),
             "--max-connections=200".to_owned(),
-            // Nothing here has to survive a power cut.
+            // Test data need not survive a power failure, so the log is not flushed at each commit.
             "--innodb-flush-log-at-trx-commit=0".to_owned(),
             "--innodb-doublewrite=0".to_owned(),
             "--innodb-fast-shutdown=2".to_owned(),

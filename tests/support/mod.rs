@@ -1,7 +1,7 @@
 //! Databases for tests: throw-away servers of the installed programs, and SQLite files.
 //!
 //! Each test binary starts a server at most once, when a test first asks for it. A watchdog process
-//! ends it when the test binary is gone, however it went: see [`watchdog`].
+//! stops it after the test binary has ended, even by a kill: see [`watchdog`].
 #![expect(dead_code, reason = "each test binary uses a part of it")]
 
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub(crate) use server::Server;
 ///
 /// # Panics
 ///
-/// Says how to get one, where it cannot be had.
+/// If the server is not installed and cannot be reached. The message says how to get it.
 #[cfg(feature = "postgres")]
 pub(crate) fn postgres() -> &'static Server {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
@@ -50,49 +50,49 @@ pub(crate) fn postgres() -> &'static Server {
 ///
 /// # Panics
 ///
-/// Says how to get one, where it cannot be had.
+/// If the server is not installed and cannot be reached. The message says how to get it.
 #[cfg(feature = "mysql")]
 pub(crate) fn mariadb() -> &'static Server {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     server::shared(&SERVER, &mariadb::Mariadb)
 }
 
-/// Another PostgreSQL server, which tests may kill. They take turns: it is theirs while they hold it.
+/// A second PostgreSQL server, which tests may kill. A test has it to itself while it holds the guard.
 ///
 /// # Panics
 ///
-/// Says how to get one, where it cannot be had.
+/// If the server is not installed and cannot be reached. The message says how to get it.
 #[cfg(feature = "postgres")]
 pub(crate) async fn mortal_postgres() -> MutexGuard<'static, Server> {
     static SERVER: OnceLock<Option<Mutex<Server>>> = OnceLock::new();
     server::mortal(&SERVER, &postgres::Postgres).lock().await
 }
 
-/// A PostgreSQL server of the caller's own, for what changes a whole server. It ends when it is dropped.
+/// A PostgreSQL server for the caller alone, for tests that change server-wide settings. It stops when it is dropped.
 ///
 /// # Panics
 ///
-/// Says how to get one, where it cannot be had.
+/// If the server is not installed and cannot be reached. The message says how to get it.
 #[cfg(feature = "postgres")]
 pub(crate) fn own_postgres() -> Server {
     Server::launched(&postgres::Postgres)
 }
 
-/// A PostgreSQL server of the caller's own whose messages are in German.
+/// A PostgreSQL server for the caller alone, whose messages are in German.
 ///
 /// # Panics
 ///
-/// Says how to get one, where it cannot be had.
+/// If the server is not installed and cannot be reached. The message says how to get it.
 #[cfg(feature = "postgres")]
 pub(crate) fn german_postgres() -> Server {
     Server::launched(&german::GermanPostgres)
 }
 
-/// Another MariaDB server, which tests may kill. They take turns: it is theirs while they hold it.
+/// A second MariaDB server, which tests may kill. A test has it to itself while it holds the guard.
 ///
 /// # Panics
 ///
-/// Says how to get one, where it cannot be had.
+/// If the server is not installed and cannot be reached. The message says how to get it.
 #[cfg(feature = "mysql")]
 pub(crate) async fn mortal_mariadb() -> MutexGuard<'static, Server> {
     static SERVER: OnceLock<Option<Mutex<Server>>> = OnceLock::new();
@@ -104,7 +104,7 @@ pub(crate) fn sqlite_file() -> String {
     format!("sqlite://{}", fresh_folder().join("test.db").display())
 }
 
-/// An empty folder that goes away with the test binary.
+/// An empty folder, which is removed after the test binary has ended.
 pub(crate) fn fresh_folder() -> PathBuf {
     static HOME: OnceLock<home::Home> = OnceLock::new();
     static FOLDERS: AtomicU32 = AtomicU32::new(0);
@@ -124,7 +124,7 @@ pub(crate) fn workspace() -> &'static Path {
 ///
 /// # Panics
 ///
-/// Gives up after ten seconds, which is no measure of anything: what is waited for is due at once.
+/// After ten seconds. Conditions are due immediately; the limit only ends a test that would hang.
 pub(crate) async fn eventually(condition: impl Fn() -> bool) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while !condition() {
@@ -133,7 +133,7 @@ pub(crate) async fn eventually(condition: impl Fn() -> bool) {
     }
 }
 
-/// An error and its causes, each as its own text.
+/// The messages of an error and of its sources, outermost first.
 pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
 }

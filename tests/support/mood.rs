@@ -1,4 +1,4 @@
-//! A type of PostgreSQL's that a database defines, as an application has it.
+//! A PostgreSQL enum type with its Rust counterpart, as an application defines them.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use diesel::pg::{Pg, PgValue};
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::SqlType;
 
-/// The statement that makes it.
+/// The statement that creates the type.
 pub(crate) const CREATE_MOOD: &str = "CREATE TYPE mood AS ENUM ('sad', 'happy', 'calm')";
 
 #[derive(Debug, SqlType, diesel::query_builder::QueryId)]
@@ -27,7 +27,7 @@ impl Mood {
     const ALL: [(Self, &'static [u8]); 3] =
         [(Self::Sad, b"sad"), (Self::Happy, b"happy"), (Self::Calm, b"calm")];
 
-    /// One of them for each number.
+    /// The value for a number, in rotation.
     pub(crate) fn of(number: u64) -> Self {
         Self::ALL[(number % 3) as usize].0
     }

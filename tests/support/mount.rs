@@ -1,8 +1,9 @@
-//! One test body, every backend. Apart from the rest, as not every test binary has bodies to mount:
+//! Compiles one test body for every backend. Separate from `support`, as not every test binary mounts bodies:
 //!
 //! ```ignore
+//! #[path = "../support/mod.rs"]
 //! mod support;
-//! #[path = "support/mount.rs"]
+//! #[path = "../support/mount.rs"]
 //! mod mount;
 //! mount::mount!(sessions, migrations); // tests/bodies/{sessions,migrations}.rs, on every backend
 //! ```
@@ -10,18 +11,18 @@
 /// Mounts test bodies once for each backend: `mount!(sessions)` makes the modules
 /// `postgres::sessions`, `mysql::sessions` and `sqlite::sessions` of `tests/bodies/sessions.rs`.
 ///
-/// A body is compiled three times, so it can declare models: it takes `Backend` (the connection type),
-/// `database()` (the URL of a fresh database) and whatever else [`backends`] has from `super`.
+/// A body is compiled once per backend, so it can declare models. From `super` it takes `Backend` (the connection
+/// type), `database()` (the URL of a new database) and whatever else [`backends`] has.
 ///
-/// `mount!(in_faults: outages)` is for what needs a server: bodies of `tests/faults`, on PostgreSQL
-/// and MariaDB.
+/// `mount!(in_faults: outages)` mounts bodies of `tests/faults/bodies`, which need a server, on PostgreSQL and
+/// MariaDB.
 macro_rules! mount {
     (in_faults: $($body:ident),+ $(,)?) => {
         $crate::mount::mount! { @@ postgres $($body)+ }
         $crate::mount::mount! { @@ mysql $($body)+ }
     };
     (@@ $backend:ident $($body:ident)+) => {
-        #[path = "faults"]
+        #[path = "bodies"]
         mod $backend {
             pub(crate) use $crate::servers::$backend::*;
             $(
@@ -36,8 +37,8 @@ macro_rules! mount {
         $crate::mount::mount! { @ sqlite $($body)+ }
     };
     (@ $backend:ident $($body:ident)+) => {
-        // `path` on an inline module is the folder of the modules in it.
-        #[path = "bodies"]
+        // On an inline module, `path` is the folder of the modules in it.
+        #[path = "../bodies"]
         mod $backend {
             pub(crate) use $crate::support::backends::$backend::*;
             $(

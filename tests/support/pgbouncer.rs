@@ -1,4 +1,4 @@
-//! PgBouncer before a PostgreSQL server: `pgbouncer`.
+//! PgBouncer in front of a PostgreSQL server: `pgbouncer`.
 
 use std::fmt::Write as _;
 use std::net::TcpStream;
@@ -13,11 +13,11 @@ use super::home::Home;
 use super::programs;
 use super::server::{ProcessGroup, Server, free_port, log_of, signal_to};
 
-/// How long it may take to come up, or to stop.
+/// The time limit for starting and for stopping.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A running PgBouncer with a configuration of its own. It ends when it is dropped, and with the test
-/// binary at the latest.
+/// A running PgBouncer with its own configuration. It stops when it is dropped, or after the test binary has
+/// ended.
 pub(crate) struct Pooler {
     home: Home,
     program: PathBuf,
@@ -27,8 +27,8 @@ pub(crate) struct Pooler {
 }
 
 impl Pooler {
-    /// Before `server`, which must be one that was started here or on this machine. The settings are those of
-    /// the section `[pgbouncer]`, beside what it needs to run at all.
+    /// Starts one in front of `server`, which must run on this machine. `settings` are added to the section
+    /// `[pgbouncer]` of its configuration.
     pub(crate) fn before(server: &Server, settings: &[(&str, &str)]) -> Self {
         let program = programs::find("pgbouncer").unwrap_or_else(|| {
             panic!(
@@ -37,9 +37,9 @@ impl Pooler {
             )
         });
         let home = Home::of_server(&["postgres", "nobody"], "KILL");
-        // In plain text, so that it can log in to the server with it, however that asks.
+        // In plain text, so that it can log in by whichever method the server demands.
         home.write("users.txt", &format!("\"{}\" \"{}\"\n", server.user(), server.password()));
-        // Another process may take the port before it does.
+        // Another process may take the port first.
         let (port, child) = (0..5)
             .find_map(|_| {
                 let port = free_port();
@@ -54,7 +54,7 @@ impl Pooler {
         Self { home, program, port, server_port: server.port(), process }
     }
 
-    /// The same database through it.
+    /// The URL of the same database through the pooler.
     pub(crate) fn url(&self, direct: &str) -> String {
         let (old, new) = (format!(":{}/", self.server_port), format!(":{}/", self.port));
         let url = direct.replacen(&old, &new, 1);
@@ -62,19 +62,19 @@ impl Pooler {
         url
     }
 
-    /// The same through its Unix socket.
+    /// The URL of the same database through the Unix socket of the pooler.
     pub(crate) fn by_socket(&self, direct: &str) -> String {
         let folder = self.home.path().display().to_string().replace('/', "%2F");
         self.url(direct).replacen("@127.0.0.1:", &format!("@{folder}:"), 1)
     }
 
-    /// Ends it as a failure of the machine does: its clients and servers are cut off.
+    /// Kills it, as a machine failure would: clients and servers are cut off.
     pub(crate) fn kill9(&self) {
         let mut process = self.process.lock().expect("no panic holds it");
         let mut child = process.take().expect("it is running");
         signal_to(&child, Signal::SIGKILL);
         child.wait().expect("our child");
-        // The number may soon be another process's.
+        // The process id may be reused soon.
         let _ = std::fs::remove_file(self.home.path().join("pid"));
     }
 
@@ -123,7 +123,7 @@ fn start(home: &Home, program: &Path, port: u16) -> Option<Child> {
         .create(true)
         .open(home.path().join("log"))
         .expect("a log");
-    // The shell becomes PgBouncer, so the number that it writes down for the watchdog is PgBouncer's.
+    // `exec` replaces the shell by PgBouncer, so the process id that the shell writes for the watchdog is PgBouncer's.
     let mut child = home
         .command(Path::new("/bin/sh"))
         .args(["-c", "echo $$ > pid && exec \"$@\"", "pgbouncer"])
@@ -141,7 +141,7 @@ fn start(home: &Home, program: &Path, port: u16) -> Option<Child> {
             return None;
         }
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            // It could be another process on this port.
+            // Another process might be the one that listens on this port.
             std::thread::sleep(Duration::from_millis(50));
             return child.try_wait().expect("our child").is_none().then_some(child);
         }

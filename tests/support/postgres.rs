@@ -39,7 +39,7 @@ impl Product for Postgres {
     }
 
     fn signals(&self) -> (Signal, Signal) {
-        // "Fast" and "immediate" shutdown. SIGKILL would leave its shared memory behind.
+        // "Fast" and "immediate" shutdown. SIGKILL would leak the shared memory.
         (Signal::SIGINT, Signal::SIGQUIT)
     }
 
@@ -72,7 +72,7 @@ impl Product for Postgres {
             format!("port={}", url.port),
             format!("unix_socket_directories={}", home.display()),
             "max_connections=200".to_owned(),
-            // Nothing here has to survive a power cut.
+            // Test data need not survive a power failure.
             "fsync=off".to_owned(),
             "synchronous_commit=off".to_owned(),
             "full_page_writes=off".to_owned(),
@@ -116,7 +116,7 @@ impl Product for Postgres {
     }
 
     fn create_database(&self, name: &str) -> String {
-        // Nobody can be connected to template0, which would make the copy fail.
+        // A template with open connections cannot be copied, and template0 accepts none.
         format!("CREATE DATABASE {name} TEMPLATE template0")
     }
 }

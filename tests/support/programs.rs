@@ -1,8 +1,8 @@
-//! Where the programs of the database servers are.
+//! Finds the programs of the database servers.
 
 use std::path::{Path, PathBuf};
 
-/// The newest of the places that packages install servers to, after those of `PATH`.
+/// The path of a program: from `PATH`, else the newest version in the folders that packages install servers to.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

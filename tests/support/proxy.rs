@@ -1,7 +1,7 @@
 //! A TCP proxy in front of a server, which misbehaves when told to.
 //!
-//! It runs on threads of its own, so it outlives the runtimes of tests. Its port stays the same all
-//! the time, also while nobody listens on it.
+//! It runs on its own threads, so it outlives the runtimes of tests. Its port stays the same throughout, also
+//! while it refuses connections.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -15,16 +15,16 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-/// A proxy before one port of this machine. Dropping it closes its port and connections.
+/// A proxy in front of one port of this machine. Dropping it closes its port and its connections.
 pub(crate) struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
-    /// Bound, and never listening: nobody else gets the port, and connecting to it is refused.
+    /// Bound without listening: it reserves the port while connections to it are refused.
     _reserved: TcpSocket,
 }
 
 impl Proxy {
-    /// Before the server on `port`. It forwards everything until told otherwise.
+    /// Starts a proxy in front of the server on `port`. It forwards everything until it is told otherwise.
     pub(crate) async fn before(port: u16) -> Self {
         let reserved = socket();
         reserved.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
@@ -48,7 +48,7 @@ impl Proxy {
         self.address.port()
     }
 
-    /// A URL of the server, changed so that it leads through here.
+    /// Rewrites a URL of the server to lead through the proxy.
     pub(crate) fn url(&self, url: &str) -> String {
         let (old, new) = (self.shared.server.port(), self.address.port());
         let changed = url.replacen(&format!(":{old}/"), &format!(":{new}/"), 1);
@@ -56,7 +56,7 @@ impl Proxy {
         changed
     }
 
-    /// Refuses new connections, as a machine does on which no server runs.
+    /// Refuses new connections, as a machine without a server does.
     pub(crate) async fn refuse(&self) {
         self.order(|orders| orders.arrivals = Arrivals::Refuse);
         self.until_listening(false).await;
@@ -70,14 +70,14 @@ impl Proxy {
         });
     }
 
-    /// Drops everything from now on, in both directions. No connection is closed, on either side.
+    /// Drops all data in both directions from now on. No connection is closed, on either side.
     pub(crate) fn lose_everything(&self) {
         self.lose_open();
         self.be_silent();
     }
 
-    /// Drops everything on the connections that are open now, as a firewall does that has forgotten
-    /// them. New ones work.
+    /// Drops all data on the connections that are open now, as a firewall does whose state was lost. New connections
+    /// work.
     pub(crate) fn lose_open(&self) {
         let last = self.accepted();
         self.order(|orders| {
@@ -92,27 +92,27 @@ impl Proxy {
         self.order(|orders| orders.cut = last);
     }
 
-    /// Closes the connection on which the server sends the byte after the next `bytes`, once.
+    /// Lets the server send `bytes` more, then closes the connection on which the next byte comes; once.
     pub(crate) fn cut_after(&self, bytes: usize) {
         self.order(|orders| orders.budget = Some(bytes));
     }
 
-    /// Lets every piece of data wait, in both directions.
+    /// Delays all data, in both directions.
     pub(crate) fn delay(&self, delay: Duration) {
         self.order(|orders| orders.delay = delay);
     }
 
-    /// Keeps what the server answers.
+    /// Holds back the answers of the server.
     pub(crate) fn hold_answers(&self) -> Gate<'_> {
         self.hold(Direction::Answer)
     }
 
-    /// Keeps what clients say: the server does not hear it.
+    /// Holds back the requests of clients, so that the server does not see them.
     pub(crate) fn hold_requests(&self) -> Gate<'_> {
         self.hold(Direction::Request)
     }
 
-    /// Works again. What was lost stays lost, and connections that lost anything stay dead.
+    /// Forwards again. Dropped data stay lost, and connections that lost data stay dead.
     pub(crate) async fn heal(&self) {
         self.order(|orders| {
             *orders = Orders { lost: orders.lost, cut: orders.cut, ..Orders::default() };
@@ -120,7 +120,7 @@ impl Proxy {
         self.until_listening(true).await;
     }
 
-    /// How many connections there have been.
+    /// How many connections have been accepted so far.
     pub(crate) fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
     }
@@ -152,19 +152,19 @@ impl Drop for Proxy {
     }
 }
 
-/// Data that a proxy keeps back, until this is dropped.
+/// Holds data back in a proxy until it is dropped.
 pub(crate) struct Gate<'a> {
     proxy: &'a Proxy,
     seen: [u64; 2],
 }
 
 impl Gate<'_> {
-    /// Until a client has said something since.
+    /// Waits until a client has sent something since the gate was closed.
     pub(crate) async fn asked(&self) {
         self.passed(Direction::Request).await;
     }
 
-    /// Until the server has said something since: it has done its work.
+    /// Waits until the server has sent something since the gate was closed, which means that it has done its work.
     pub(crate) async fn answered(&self) {
         self.passed(Direction::Answer).await;
     }
@@ -196,18 +196,18 @@ enum Arrivals {
     Lose,
 }
 
-/// What a proxy is told to do. Connections are numbered from 1.
+/// The current orders of a proxy. Connections are numbered from 1.
 #[derive(Clone, Default)]
 struct Orders {
     arrivals: Arrivals,
-    /// The last connection on which everything is dropped, and the last that is closed.
+    /// The highest number of a connection whose data are dropped, and of one that is closed.
     lost: usize,
     cut: usize,
-    /// How many bytes the server may still say.
+    /// How many more bytes the server may send.
     budget: Option<usize>,
     delay: Duration,
     held: Option<Direction>,
-    /// Whether the ends do not learn that the other was closed.
+    /// Whether the close of one end is hidden from the other.
     is_dark: bool,
     is_over: bool,
 }
@@ -216,13 +216,13 @@ struct Shared {
     server: SocketAddr,
     orders: watch::Sender<Orders>,
     is_listening: watch::Sender<bool>,
-    /// How many bytes have come, by [`Direction`].
+    /// How many bytes have arrived, by [`Direction`].
     bytes: [watch::Sender<u64>; 2],
     accepted: AtomicUsize,
     open: AtomicUsize,
 }
 
-/// Apart from those of the tests.
+/// The runtime of all proxies, separate from those of the tests.
 fn threads() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
@@ -271,7 +271,7 @@ async fn accept(address: SocketAddr, shared: Arc<Shared>) {
             Ok((client, _)) = listening.accept() => {
                 let number = shared.accepted.fetch_add(1, Ordering::SeqCst) + 1;
                 shared.open.fetch_add(1, Ordering::SeqCst);
-                // Those orders are the ones in force when it is accepted, not when it was waited for.
+                // The orders at the moment of the accept apply, not those of when the wait began.
                 let is_lost = shared.orders.borrow().arrivals == Arrivals::Lose;
                 let line = Line { shared: Arc::clone(&shared), number, is_lost };
                 tokio::spawn(line.serve(client));
@@ -284,7 +284,7 @@ async fn accept(address: SocketAddr, shared: Arc<Shared>) {
 struct Line {
     shared: Arc<Shared>,
     number: usize,
-    /// From its beginning.
+    /// Whether data are dropped from the beginning of the connection.
     is_lost: bool,
 }
 
@@ -311,7 +311,7 @@ impl Line {
         }
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
-        // The first end that is closed closes the other.
+        // When one end is closed, the other is closed too.
         tokio::select! {
             () = self.pump(Direction::Request, from_client, to_server) => {}
             () = self.pump(Direction::Answer, from_server, to_client) => {}
@@ -336,8 +336,7 @@ impl Line {
         }
     }
 
-    /// Waits until this data may pass; `None` if it must not, and a number if only so many bytes of
-    /// it.
+    /// Waits until the data may pass. `None`: they must not. `Some(Some(n))`: only `n` bytes of them may.
     async fn may_pass(&self, direction: Direction, read: usize) -> Option<Option<usize>> {
         let mut orders = self.shared.orders.subscribe();
         let now = orders
@@ -363,7 +362,7 @@ impl Line {
         Some(cut)
     }
 
-    /// Drops what comes. That this end was closed is only told once the proxy is healed.
+    /// Discards incoming data. The close of this end is passed on only after the proxy is healed.
     async fn lose(&self, mut from: OwnedReadHalf) {
         let mut orders = self.shared.orders.subscribe();
         let mut buffer = [0; 4096];
@@ -378,7 +377,7 @@ impl Drop for Line {
     }
 }
 
-/// For as long as `future` takes, but not longer than anything here can take.
+/// Awaits `future` under a limit that ends a test that would hang.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
 }

@@ -1,4 +1,4 @@
-//! One database server of this test binary.
+//! A database server of this test binary.
 
 use std::fmt::Write as _;
 use std::net::TcpListener;
@@ -17,61 +17,61 @@ use super::programs;
 use super::server_url::ServerUrl;
 use super::watchdog::Watchdog;
 
-/// How long a server may take to come up, or to stop.
+/// The time limit for starting and for stopping a server.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The files in a server's folder with which it speaks TLS, where they are there.
+/// The files in a server's folder that make it offer TLS, if they exist.
 pub(crate) const CERTIFICATE: &str = "tls.crt";
 pub(crate) const KEY: &str = "tls.key";
 
-/// A kind of server, and how its programs are used.
+/// A database product, and how its programs are run.
 pub(crate) trait Product: Sync + RefUnwindSafe {
-    /// Such as `PostgreSQL`.
+    /// The name for people, such as `PostgreSQL`.
     fn name(&self) -> &'static str;
 
     /// The variable with the URL of a server to use instead of starting one.
     fn variable(&self) -> &'static str;
 
-    /// The Debian package that has it.
+    /// The Debian package that contains it.
     fn package(&self) -> &'static str;
 
-    /// The port, where a URL names none.
+    /// The port for URLs that name none.
     fn default_port(&self) -> u16;
 
-    /// The programs that are needed, the server's own last.
+    /// The programs that are needed; the server itself is last.
     fn programs(&self) -> &'static [&'static str];
 
-    /// The accounts that it may run as where the tests run as root.
+    /// The accounts to run it as where the tests run as root, in the order of preference.
     fn accounts(&self) -> &'static [&'static str];
 
-    /// The signals that end it in good order, and at once.
+    /// The signals for an orderly and for an immediate shutdown.
     fn signals(&self) -> (Signal, Signal);
 
     /// The URL of a server in `home`.
     fn url(&self, port: u16) -> ServerUrl;
 
-    /// Makes the data folder of a server.
+    /// Creates the data folder of a server.
     fn initialise(&self, home: &Home, program: &dyn Fn(&str) -> PathBuf, url: &ServerUrl);
 
     /// The arguments of the server's program.
     fn arguments(&self, home: &Path, url: &ServerUrl) -> Vec<String>;
 
-    /// What the server's program has in its environment, beside what these tests have.
+    /// Variables for the server's program, in addition to the environment of the tests.
     fn environment(&self, _home: &Path) -> Vec<(&'static str, PathBuf)> {
         Vec::new()
     }
 
-    /// Connects, with the password, and runs `sql`.
+    /// Connects with the password and runs `sql`.
     fn execute(&self, url: &str, sql: &str) -> Result<(), String>;
 
-    /// A client on the command line that runs its last argument.
+    /// A command-line client that runs its last argument as SQL.
     fn client(&self, url: &ServerUrl) -> Command;
 
-    /// The statement that makes the database `name`.
+    /// The statement that creates the database `name`.
     fn create_database(&self, name: &str) -> String;
 }
 
-/// A running database server. The tests of one binary share it: each takes a database of its own.
+/// A running database server. The tests of a binary share it, each with its own database.
 pub(crate) struct Server {
     product: &'static dyn Product,
     url: ServerUrl,
@@ -80,14 +80,14 @@ pub(crate) struct Server {
 }
 
 enum Place {
-    /// Started here.
+    /// Started by this test binary.
     Ours { home: Home, program: PathBuf, process: Mutex<Option<Child>> },
-    /// Named by a variable. Its databases are dropped in the end, where there is a client to do it.
+    /// Named by a variable. The databases of the tests are dropped at the end, if a command-line client is installed.
     Theirs { watchdog: Watchdog },
 }
 
-/// The server of this test binary, obtained once. The first test to ask panics with the reason why it
-/// cannot be had; the others need not wait for the same.
+/// The server of this test binary, obtained once. If that fails, the first test panics with the reason, and the
+/// others fail without trying again.
 pub(crate) fn shared(
     server: &'static OnceLock<Option<Server>>,
     product: &'static dyn Product,
@@ -95,7 +95,7 @@ pub(crate) fn shared(
     once(server, product, || Server::obtain(product))
 }
 
-/// A server of this test binary that is always started here, obtained once as in [`shared`].
+/// As [`shared`], for a server that is always started here.
 pub(crate) fn mortal(
     server: &'static OnceLock<Option<tokio::sync::Mutex<Server>>>,
     product: &'static dyn Product,
@@ -121,7 +121,7 @@ fn once<T>(
 }
 
 impl Server {
-    /// The server that a variable names, or one that is started here.
+    /// The server that the product's variable names, else a new one.
     pub(crate) fn obtain(product: &'static dyn Product) -> Self {
         match std::env::var(product.variable()) {
             Ok(url) if !url.is_empty() => Self::named(product, &url),
@@ -129,12 +129,12 @@ impl Server {
         }
     }
 
-    /// The URL of its main database, for a user who may do everything.
+    /// The URL of the main database, for a user with all privileges.
     pub(crate) fn url(&self) -> String {
         self.url.to_string()
     }
 
-    /// Makes an empty database and returns its URL.
+    /// Creates an empty database and returns its URL.
     pub(crate) fn database(&self, prefix: &str) -> String {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("{prefix}_{}_{:x}_{number}", std::process::id(), self.nonce());
@@ -147,7 +147,7 @@ impl Server {
         self.url.of_database(&name).to_string()
     }
 
-    /// Makes an empty database for each tenant, and returns the URL that has `{tenant}` in their place.
+    /// Creates an empty database for each tenant, and returns their URL with `{tenant}` in place of the name.
     pub(crate) fn tenants<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> String {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("t{number}_{:x}", self.nonce());
@@ -168,12 +168,12 @@ impl Server {
         self.execute_in(&self.url(), sql);
     }
 
-    /// Whether the database of that URL, which may be behind a pooler, takes connections and answers.
+    /// Whether the database at `url`, which may be behind a pooler, accepts a connection and answers.
     pub(crate) fn answers_at(&self, url: &str) -> bool {
         self.product.execute(url, "SELECT 1").is_ok()
     }
 
-    /// Runs a statement in the database of that URL.
+    /// Runs a statement in the database at `url`.
     pub(crate) fn execute_in(&self, url: &str, sql: &str) {
         self.product
             .execute(url, sql)
@@ -199,18 +199,18 @@ impl Server {
         self.url.port
     }
 
-    /// The process, while it runs.
+    /// The process id, while the server runs.
     pub(crate) fn pid(&self) -> Option<u32> {
         let (_, _, process) = self.ours();
         process.lock().expect("no panic holds it").as_ref().map(Child::id)
     }
 
-    /// The folder that has everything of it: the data, the log and the Unix socket.
+    /// The folder with its data, its log and its Unix socket.
     pub(crate) fn folder(&self) -> &Path {
         self.ours().0.path()
     }
 
-    /// The same database through its Unix socket.
+    /// The URL of the same database through the Unix socket.
     pub(crate) fn by_socket(&self, url: &str) -> String {
         let folder = self.socket_dir().display().to_string().replace('/', "%2F");
         let by_socket = url.replacen("@127.0.0.1:", &format!("@{folder}:"), 1);
@@ -223,17 +223,17 @@ impl Server {
         self.folder()
     }
 
-    /// Whether it was started here, and can be stopped here.
+    /// Whether this test binary started it, and so can stop it.
     pub(crate) fn is_ours(&self) -> bool {
         matches!(self.place, Place::Ours { .. })
     }
 
-    /// Ends it as a failure of the machine does. The data stay.
+    /// Kills it, as a machine failure would. The data stay.
     pub(crate) fn kill9(&self) {
         self.end(Signal::SIGKILL);
     }
 
-    /// Ends it in good order: clients are disconnected. The data stay.
+    /// Shuts it down in an orderly way: clients are disconnected. The data stay.
     pub(crate) fn stop(&self) {
         self.end(self.product.signals().0);
     }
@@ -243,7 +243,7 @@ impl Server {
         let (home, program, process) = self.ours();
         let mut process = process.lock().expect("no panic holds it");
         assert!(process.is_none(), "{} is running", self.product.name());
-        // After a kill, the port and the shared memory are free only when its last child has gone.
+        // After a kill, the port and the shared memory become free only when its last child process has ended.
         let child = (0..20).find_map(|_| {
             let child = run(self.product, home, program, &self.url);
             if child.is_none() {
@@ -254,7 +254,7 @@ impl Server {
         *process = Some(child.unwrap_or_else(|| panic!("{}", exited(self.product, home))));
     }
 
-    /// Ends it and starts it again with this certificate and its key, both as PEM, or without TLS.
+    /// Restarts it with this certificate and key, both as PEM, or without TLS.
     pub(crate) fn restart_with_tls(&self, tls: Option<(&str, &str)>) {
         self.stop();
         let (home, _, _) = self.ours();
@@ -288,7 +288,7 @@ impl Server {
         }
     }
 
-    /// One that is started here.
+    /// Starts a new server.
     pub(crate) fn launched(product: &'static dyn Product) -> Self {
         let program = |name: &str| {
             programs::find(name).unwrap_or_else(|| panic!("{}", unavailable(product, name)))
@@ -300,7 +300,7 @@ impl Server {
         let (_, at_once) = product.signals();
         let home = Home::of_server(product.accounts(), at_once.as_str().trim_start_matches("SIG"));
         product.initialise(&home, &program, &product.url(0));
-        // Another process may take the port before the server does.
+        // Another process may take the port first.
         let started = (0..5).find_map(|_| {
             let url = product.url(free_port());
             run(product, &home, &main, &url).map(|child| (child, url))
@@ -339,26 +339,26 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        // The number may soon be another process's.
+        // The process id may be reused soon.
         let _ = std::fs::remove_file(home.path().join("pid"));
     }
 
-    /// Keeps the databases of one test run apart from those of another on the same server.
+    /// A number that keeps the databases of concurrent test runs on one server apart.
     fn nonce(&self) -> u128 {
         static NONCE: OnceLock<u128> = OnceLock::new();
         *NONCE.get_or_init(|| std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis()))
     }
 }
 
-/// Starts the server's program and waits until it lets a client in; `None` if it ends before.
+/// Starts the server's program and waits until it accepts a client; `None` if the process ends first.
 fn run(product: &dyn Product, home: &Home, program: &Path, url: &ServerUrl) -> Option<Child> {
     let log = std::fs::File::options()
         .append(true)
         .create(true)
         .open(home.path().join("log"))
         .expect("a log");
-    // The shell becomes the server, so the number that it writes down is the server's. A folder
-    // that has gone means that the test binary has too.
+    // `exec` replaces the shell by the server, so the process id that the shell writes is the server's. If the folder
+    // is gone, the test binary has ended, and nothing is started.
     let mut child = home
         .command(Path::new("/bin/sh"))
         .args(["-c", "echo $$ > pid && exec \"$@\"", "server"])
@@ -377,7 +377,7 @@ fn run(product: &dyn Product, home: &Home, program: &Path, url: &ServerUrl) -> O
             return None;
         }
         let Err(error) = product.execute(&url.to_string(), "SELECT 1") else {
-            // It could be another server on this port, with the same password.
+            // The one that answered might be another server with the same port and password.
             return child.try_wait().expect("our child").is_none().then_some(child);
         };
         if Instant::now() > deadline {
@@ -398,7 +398,7 @@ pub(crate) trait ProcessGroup {
 }
 
 impl ProcessGroup for Command {
-    /// Ctrl-C in a terminal reaches the whole group: the tests end the server, nobody else.
+    /// Ctrl-C in a terminal is sent to the whole process group. The server must not get it: the tests stop the server.
     fn process_group_of_its_own(&mut self) -> &mut Self {
         std::os::unix::process::CommandExt::process_group(self, 0)
     }
@@ -409,8 +409,8 @@ pub(crate) fn signal_to(child: &Child, signal: Signal) {
     kill(pid, signal).expect("it has not been waited for");
 }
 
-/// A port below those that the system gives to outgoing connections, so that a server which is
-/// started again finds it free.
+/// A port below the ephemeral range of the system, so that no outgoing connection takes it while a server is
+/// restarted.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let spread = u16::try_from(std::process::id() % 397).unwrap_or_default() * 25;
@@ -420,7 +420,7 @@ pub(crate) fn free_port() -> u16 {
         .expect("a free port")
 }
 
-/// Runs a program of the server's to its end.
+/// Runs a program to its end.
 pub(crate) fn complete(mut command: Command) {
     let shown = format!("{:?}", command.get_program());
     let output =
@@ -434,7 +434,7 @@ pub(crate) fn complete(mut command: Command) {
     }
 }
 
-/// Runs a future to its end, also where the caller is inside a runtime.
+/// Runs a future to its end. Works inside a runtime too.
 pub(crate) fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> T {
     let run = || {
         tokio::runtime::Builder::new_current_thread()
@@ -462,7 +462,7 @@ fn exited(product: &dyn Product, home: &Home) -> String {
     format!("{} ended as soon as it was started.\n{}", product.name(), log_of(home))
 }
 
-/// The end of it: a server that lets nobody in has a line for each attempt.
+/// The end of the server's log. The whole would be long, as each failed login attempt adds a line.
 pub(crate) fn log_of(home: &Home) -> String {
     let log = std::fs::read(home.path().join("log")).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);

@@ -1,7 +1,7 @@
 //! The URL of a server, and of the databases on it.
 
-/// `scheme://user:password@host:port/database?query`, taken apart. What tests are given is already
-/// percent-encoded, and stays so.
+/// The parts of `scheme://user:password@host:port/database?query`. URLs in variables are already
+/// percent-encoded, and stay so.
 #[derive(Clone)]
 pub(crate) struct ServerUrl {
     pub(crate) scheme: String,

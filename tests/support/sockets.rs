@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-/// How many sockets of this process are connected to `port` of this machine, or about to be.
+/// How many sockets of this process are connected, or connecting, to `port` of this machine.
 pub(crate) fn to_port(port: u16) -> usize {
     let ours = inodes();
     let table = std::fs::read_to_string("/proc/self/net/tcp").expect("Linux");

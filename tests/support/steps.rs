@@ -1,4 +1,4 @@
-//! Migrations that are written in a test.
+//! Migrations that are written inside a test.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use diesel::migration::{
     Migration, MigrationMetadata, MigrationName, MigrationSource, MigrationVersion, Result,
 };
 
-/// A migration: a name, which begins with its version, and SQL. It panics where that is `panic`.
+/// A migration: a name that begins with its version, and SQL. The SQL `panic` makes it panic when it runs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
     pub(crate) name: &'static str,
@@ -16,17 +16,17 @@ pub(crate) struct Step {
     in_transaction: bool,
 }
 
-/// One that runs in a transaction.
+/// A migration that runs in a transaction.
 pub(crate) const fn step(name: &'static str, sql: &'static str) -> Step {
     Step { name, sql, in_transaction: true }
 }
 
-/// One that does not.
+/// A migration that runs outside a transaction.
 pub(crate) const fn alone(name: &'static str, sql: &'static str) -> Step {
     Step { name, sql, in_transaction: false }
 }
 
-/// In whatever order.
+/// A source of migrations. They may be listed in any order.
 #[derive(Debug, Clone)]
 pub(crate) struct Steps(pub(crate) Vec<Step>);
 

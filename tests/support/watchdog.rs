@@ -1,8 +1,8 @@
-//! Ends what a test binary started, once that binary is gone.
+//! Cleans up after a test binary that has ended.
 //!
-//! Rust drops no statics at exit, and a process that is killed drops nothing. But when a process ends,
-//! by whatever cause, the kernel closes its pipes: the watchdog is a shell that reads a pipe which only
-//! the test process can write to, and cleans up when it reads the end.
+//! Rust does not drop statics at exit, and a killed process drops nothing. But whichever way a process ends, the
+//! kernel closes its pipes. The watchdog is a shell that reads from a pipe to which only the test process can
+//! write, and cleans up when it reads the end of file.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -10,11 +10,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-/// Alive for as long as this value is.
+/// A watchdog process. Dropping the value makes it clean up.
 pub(crate) struct Watchdog(Mutex<Child>);
 
-/// `$1` is the folder, `$2` the signal that ends a server at once. The server writes its own process
-/// id to the file `pid` before it does anything else, so there is no moment at which it runs unknown.
+/// `$1` is the folder, `$2` the signal for an immediate shutdown. The server writes its process id to the file `pid`
+/// before it does anything else, so at no time does it run without the watchdog being able to find it.
 const SERVER: &str = r#"
 trap '' HUP INT TERM
 cat >/dev/null
@@ -33,7 +33,8 @@ fi
 rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 "#;
 
-/// Each line is the name of a database to drop; the arguments are a client, to which a statement is added.
+/// Each line that is read is the name of a database to drop. The arguments are a command-line client, to which the
+/// statement is added.
 const DATABASES: &str = r#"
 trap '' HUP INT TERM
 names=
@@ -42,14 +43,14 @@ for name in $names; do "$@" "DROP DATABASE IF EXISTS $name"; done
 "#;
 
 impl Watchdog {
-    /// Over a folder and the server in it, if there is one.
+    /// Watches over a folder and the server in it, if there is one.
     pub(crate) fn of_folder(folder: &Path, signal: &str) -> Self {
         let mut shell = shell(SERVER);
         shell.arg(folder).arg(signal);
         Self::run(shell)
     }
 
-    /// Over the databases made on a server that is not ours. The client has what it needs to log in.
+    /// Watches over databases on a server that was not started here. The client can log in.
     pub(crate) fn of_databases(client: &Command) -> Self {
         let mut shell = shell(DATABASES);
         shell.arg(client.get_program()).args(client.get_args());
@@ -61,7 +62,7 @@ impl Watchdog {
         Self::run(shell)
     }
 
-    /// Has the watchdog drop this database too.
+    /// Adds a database to drop.
     pub(crate) fn drop_later(&self, database: &str) {
         let mut child = self.0.lock().expect("no panic holds it");
         let input = child.stdin.as_mut().expect("open until the drop");
@@ -74,10 +75,10 @@ impl Watchdog {
 }
 
 impl Drop for Watchdog {
-    /// Waits until everything is cleaned up.
+    /// Waits until the clean-up is done.
     fn drop(&mut self) {
         let child = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Closes the pipe first.
+        // `wait` closes the pipe first, which starts the clean-up.
         let _ = child.wait();
     }
 }
@@ -87,11 +88,11 @@ fn shell(script: &str) -> Command {
     shell
         .args(["-c", script, "watchdog"])
         .stdin(Stdio::piped())
-        // Whoever reads the output of the test binary waits until nobody can write to it any more.
+        // A reader of the test binary's output waits until every process that can write to it has ended.
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .current_dir("/")
-        // Not ended together with the test binary, by Ctrl-C or a kill of its process group.
+        // In a process group of its own, so that Ctrl-C or a kill of the test binary's group does not end it.
         .process_group(0);
     shell
 }

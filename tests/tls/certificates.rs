@@ -1,4 +1,4 @@
-//! Certificates of all kinds, made anew in each run.
+//! Certificates of every kind, generated in each run.
 
 use std::path::{Path, PathBuf};
 
@@ -7,25 +7,25 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, SignatureAlgorithm, date_time_ymd,
 };
 
-/// A certificate and its key, as PEM.
+/// A certificate and its private key, as PEM.
 pub(crate) struct Pair {
     pub(crate) certificate: String,
     pub(crate) key: String,
 }
 
-/// One of each kind, and the files that clients trust.
+/// One certificate of each kind, and the files of authorities for clients.
 pub(crate) struct Certificates {
     pairs: Vec<(&'static str, Pair)>,
-    /// The authority that is trusted.
+    /// The file of the trusted authority.
     pub(crate) authority: PathBuf,
-    /// The certificate that is its own authority.
+    /// The file of the self-signed certificate.
     pub(crate) leaf: PathBuf,
 }
 
 impl Certificates {
     pub(crate) fn in_folder(folder: PathBuf) -> Self {
         let (trusted, authority) = issuer("trusted", &PKCS_ECDSA_P256_SHA256);
-        // Its signatures have another hash, which channel binding has to follow.
+        // Signed with another hash, which channel binding must use too.
         let (stranger, _) = issuer("stranger", &PKCS_ECDSA_P384_SHA384);
         let here = &["127.0.0.1", "localhost"];
 
@@ -33,7 +33,7 @@ impl Certificates {
         expired.not_before = date_time_ymd(2020, 1, 1);
         expired.not_after = date_time_ymd(2021, 1, 1);
 
-        // As `openssl req -x509` makes it.
+        // As `openssl req -x509` generates it.
         let mut own = params(&["localhost"]);
         own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
@@ -57,7 +57,7 @@ impl Certificates {
         }
     }
 
-    /// `None` for "none".
+    /// The certificate by its name; `None` for "none".
     pub(crate) fn pair(&self, name: &str) -> Option<&Pair> {
         let found = self.pairs.iter().find(|(key, _)| *key == name).map(|(_, pair)| pair);
         assert!(found.is_some() || name == "none", "no such certificate: {name}");

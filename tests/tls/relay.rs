@@ -1,13 +1,13 @@
-//! Servers that break their word on TLS.
+//! Fake servers that accept TLS and then violate the protocol.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-/// `SSLRequest` of PostgreSQL's protocol: its length and its code.
+/// The `SSLRequest` message of PostgreSQL's protocol: its length and its code.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// The port of one that says yes to TLS, and then speaks something else. Plaintext it passes on to
-/// the server at `port`.
+/// The port of a server that accepts TLS and then sends something else. Plaintext connections are relayed to the
+/// server at `port`.
 pub(crate) async fn that_promises_tls(port: u16) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let own = listener.local_addr().expect("its address").port();
@@ -20,7 +20,8 @@ pub(crate) async fn that_promises_tls(port: u16) -> String {
                     client.write_all(b"S").await?;
                     client.read_u8().await?;
                     client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await?;
-                    // Until the client has had enough: a reset would get in the way of the words.
+                    // Reads until the client closes: an earlier close would send a reset, which could discard the
+                    // answer.
                     tokio::io::copy(&mut client, &mut tokio::io::sink()).await?;
                 } else {
                     let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
@@ -34,7 +35,7 @@ pub(crate) async fn that_promises_tls(port: u16) -> String {
     own.to_string()
 }
 
-/// The port of one that says yes to TLS, and hangs up.
+/// The port of a server that accepts TLS and then closes the connection.
 pub(crate) async fn that_closes_after_promising_tls() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("its address").port();

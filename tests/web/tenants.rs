@@ -63,7 +63,7 @@ async fn fails(work: CurrentWork) -> Result<StatusCode, Error> {
     Ok(StatusCode::CONFLICT)
 }
 
-/// What a handler calls, which is handed nothing; and the bind that all tenants share.
+/// A function that handlers call without a unit of work as its argument, on the bind that all tenants share.
 async fn plan(scope: Scope) -> Result<String, Error> {
     let mut work = UnitOfWork::current().await?;
     diesel::insert_into(plans::table).default_values().execute(&mut *work).await?;
@@ -101,7 +101,7 @@ fn name_in(parts: &Parts) -> Option<&str> {
     parts.headers.get("x-tenant")?.to_str().ok()
 }
 
-/// By the header `x-tenant`.
+/// A layer that takes the tenant from the header `x-tenant`.
 fn layer(registry: &Registry) -> ScopeLayer {
     let registry = registry.clone();
     ScopeLayer::per_tenant(move |parts| Some(registry.tenant(name_in(parts)?)))
@@ -138,7 +138,7 @@ fn answer(status: u16, body: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn each_request_is_on_the_databases_of_its_tenant() {
+async fn each_request_uses_the_databases_of_its_tenant() {
     let folder = fresh_folder();
     let registry = application(&folder).await;
     let address = listening(routes().layer(layer(&registry))).await;
@@ -159,7 +159,7 @@ async fn each_request_is_on_the_databases_of_its_tenant() {
 }
 
 #[tokio::test]
-async fn only_handlers_commit_if_the_layer_says_so() {
+async fn tenant_layer_can_leave_commits_to_handlers() {
     let folder = fresh_folder();
     let registry = application(&folder).await;
     let layer = layer(&registry).commit_on_success(false);
@@ -169,7 +169,7 @@ async fn only_handlers_commit_if_the_layer_says_so() {
 }
 
 #[tokio::test]
-async fn strangers_find_nothing_make_nothing_and_wake_nobody() {
+async fn unknown_tenants_get_404_and_open_nothing() {
     let log = captured_log();
     let folder = fresh_folder();
     let registry = application(&folder).await;
@@ -182,11 +182,11 @@ async fn strangers_find_nothing_make_nothing_and_wake_nobody() {
         let method = if path == "/plan" { "PUT" } else { "GET" };
         assert_eq!(ask(&address, name, method, path).await, answer(404, "Not Found"), "{name:?}");
     }
-    // As long as a name may be, and longer than its database may be called.
+    // The longest valid name, which is too long for the name of its database.
     let longest = "x".repeat(63);
     assert_eq!(ask(&address, &longest, "GET", "/bills").await, answer(404, "Not Found"));
     assert_eq!(ask(&address, &longest, "PUT", "/bills").await, answer(404, "Not Found"));
-    // Nobody at all.
+    // A request without the header.
     let nobody = request_by(&address, "GET", "/bills", "").await;
     assert_eq!((nobody.status, nobody.body.as_str()), (404, "Not Found"));
     let mut files: Vec<_> = std::fs::read_dir(&folder)
@@ -203,7 +203,7 @@ async fn strangers_find_nothing_make_nothing_and_wake_nobody() {
 }
 
 #[tokio::test]
-async fn a_tenant_whose_server_is_down_is_unavailable() {
+async fn unreachable_server_of_a_tenant_answers_503() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
     drop(taken);
@@ -217,7 +217,7 @@ async fn a_tenant_whose_server_is_down_is_unavailable() {
     }
 }
 
-/// Fails for one, knows one, and nobody else.
+/// A resolver that fails for one name, knows one, and no other.
 fn resolver(acme: String) -> TenantResolver {
     TenantResolver::new(move |tenant: &Tenant| {
         let (name, acme) = (tenant.name().to_owned(), acme.clone());
@@ -232,7 +232,7 @@ fn resolver(acme: String) -> TenantResolver {
 }
 
 #[tokio::test]
-async fn a_resolver_that_fails_is_an_error_and_one_that_knows_nobody_is_not() {
+async fn failing_resolver_is_an_error_and_an_unknown_tenant_is_not() {
     let builder = Registry::builder().tenants("crm", resolver(postgres().database("acme")));
     let registry = builder.build().expect("good settings");
     let acme = registry.tenant("acme").expect("a good name");
@@ -250,9 +250,9 @@ async fn a_resolver_that_fails_is_an_error_and_one_that_knows_nobody_is_not() {
     }
 }
 
-/// A tenant that has no schema is nobody either.
+/// A tenant without a schema is unknown too.
 #[tokio::test]
-async fn a_schema_for_each_tenant_is_served_as_well() {
+async fn tenants_in_schemas_are_served() {
     let url = postgres().database("schemas");
     let plain = Registry::builder().bind("crm", url.as_str()).build().expect("good settings");
     let mut session = plain.session_for::<invoices::table>().await.expect("a session");
@@ -267,7 +267,7 @@ async fn a_schema_for_each_tenant_is_served_as_well() {
     assert_eq!(ask(&address, "globex", "GET", "/bills").await, answer(404, "Not Found"));
 }
 
-/// An error of the program's own.
+/// An error type of the program.
 struct Refused;
 
 impl IntoResponse for Refused {
@@ -277,7 +277,7 @@ impl IntoResponse for Refused {
 }
 
 #[tokio::test]
-async fn whose_a_request_is_can_be_said_in_many_ways() {
+async fn tenant_of_a_request_can_be_chosen_in_many_ways() {
     let folder = fresh_folder();
     let registry = application(&folder).await;
     let acme = registry.tenant("acme").expect("a good name");
@@ -328,7 +328,7 @@ async fn whose_a_request_is_can_be_said_in_many_ways() {
 }
 
 #[tokio::test]
-async fn the_innermost_scope_counts() {
+async fn innermost_scope_applies() {
     let folder = fresh_folder();
     let registry = application(&folder).await;
     let plain = ScopeLayer::new(registry.clone());
@@ -338,7 +338,7 @@ async fn the_innermost_scope_counts() {
     assert_eq!(ask(&inner, "acme", "GET", "/whose").await, answer(200, "true true"));
     let outer = listening(routes().layer(plain).layer(layer(&registry))).await;
     assert_eq!(ask(&outer, "acme", "GET", "/whose").await, answer(200, "false false"));
-    // A program's mistake, and not the client's.
+    // A mistake of the program instead of one of the client.
     for path in ["/bills", "/papers", "/by-tenant"] {
         let told = answer(500, "Internal Server Error");
         assert_eq!(ask(&outer, "acme", "GET", path).await, told, "{path}");
@@ -351,7 +351,7 @@ async fn tenants_can_be_tested_in_isolation() {
     let application = application(&folder).await;
     let registry = application.test_isolation().await.expect("a registry");
     let address = listening(routes().layer(layer(&registry))).await;
-    // At once: each takes its turn.
+    // The concurrent requests take turns on the isolated connection.
     let requests = NAMES.into_iter().cycle().take(12).map(|name| {
         let (address, head) = (address.clone(), format!("x-tenant: {name}\r\n"));
         tokio::spawn(async move { request_by(&address, "PUT", "/bills", &head).await.status })
@@ -370,7 +370,7 @@ async fn tenants_can_be_tested_in_isolation() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_nothing_open() {
+async fn disconnected_client_leaves_nothing_open() {
     let folder = fresh_folder();
     let registry = application(&folder).await;
     let acme = registry.tenant("acme").expect("a good name");

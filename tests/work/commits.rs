@@ -1,4 +1,4 @@
-//! Commits that fail: what is committed, what is not, and what nobody knows.
+//! Commits that fail: which binds are committed, which are not, and which are in doubt.
 
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ bind_tables!(Main; users);
 bind_tables!(Analytics; events);
 bind_tables!(Files; notes);
 
-/// A database of each kind. A user without a friend who is there is only noticed at the commit.
+/// A registry with a database of each backend. A user whose friend does not exist violates a deferred constraint, which
+/// fails only at the commit.
 async fn registry(postgres: &str, mysql: &str) -> Registry {
     let registry = Registry::builder()
         .bind("default", postgres)
@@ -93,7 +94,7 @@ async fn add_all(work: &mut UnitOfWork, id: i32) {
     add::<notes::table>(work, "notes", id).await;
 }
 
-/// How many rows are committed: users, events, notes.
+/// The numbers of committed users, events and notes.
 async fn committed(registry: &Registry) -> [i64; 3] {
     [
         users::table.count().get_result(registry).await.expect("a count"),
@@ -107,7 +108,7 @@ fn keys<'a>(keys: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn three_kinds_of_databases_are_committed_in_order() {
+async fn databases_of_three_backends_are_committed_in_order() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add_all(&mut work, 1).await;
@@ -126,7 +127,7 @@ async fn friendless(work: &mut UnitOfWork) {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_in_the_middle_says_what_became_of_each() {
+async fn failed_commit_reports_the_outcome_of_each_bind() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add::<events::table>(&mut work, "events", 1).await;
@@ -155,7 +156,7 @@ async fn a_commit_that_fails_in_the_middle_says_what_became_of_each() {
 }
 
 #[tokio::test]
-async fn the_one_that_may_fail_can_go_first() {
+async fn bind_whose_commit_may_fail_can_be_committed_first() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add::<events::table>(&mut work, "events", 1).await;
@@ -167,10 +168,9 @@ async fn the_one_that_may_fail_can_go_first() {
     assert_eq!(committed(&registry).await, [0, 0, 0]);
 }
 
-/// PostgreSQL answers the commit of a transaction in which something has failed with a rollback, and without
-/// an error.
+/// PostgreSQL answers the `COMMIT` of a failed transaction with `ROLLBACK`, and without an error.
 #[tokio::test]
-async fn what_failed_before_is_found_out_before_anything_is_committed() {
+async fn earlier_failure_is_noticed_before_anything_is_committed() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add::<events::table>(&mut work, "events", 1).await;
@@ -185,9 +185,9 @@ async fn what_failed_before_is_found_out_before_anything_is_committed() {
     assert!(causes(&error)[1].contains("current transaction is aborted"), "{:?}", causes(&error));
 }
 
-/// MySQL takes the whole transaction along with a deadlock: what follows would be committed by itself.
+/// MySQL rolls back the whole transaction of a deadlock victim, so later statements would each be committed.
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_deadlock_nothing_is_done_outside_of_a_transaction() {
+async fn statements_after_a_deadlock_are_not_run_outside_a_transaction() {
     let registry = fresh().await;
     registry
         .transaction(async |work| {
@@ -211,7 +211,7 @@ async fn after_a_deadlock_nothing_is_done_outside_of_a_transaction() {
                     work.commit().await.expect("committed");
                     return true;
                 }
-                // It goes on as if nothing had happened.
+                // The program ignores the error and continues.
                 let row = diesel::insert_into(events::table).values(events::id.eq(77));
                 let error = row.execute(&mut work).await.unwrap_err();
                 assert!(matches!(error, Error::Work(_)), "{error}");
@@ -234,7 +234,7 @@ async fn after_a_deadlock_nothing_is_done_outside_of_a_transaction() {
     );
 }
 
-/// The server is at the commit when the connection breaks, and goes on with it.
+/// The connection breaks while the server runs the commit, which it completes.
 async fn broken_in_commit(analytics_too: bool) {
     let database = postgres().database("work");
     let proxy = Proxy::before(postgres().port()).await;
@@ -270,12 +270,12 @@ async fn broken_in_commit(analytics_too: bool) {
              `analytics` is rolled back"
         );
     }
-    // The server had heard of it, and nobody told.
+    // The server had received the commit, but its answer was lost.
     assert_eq!(committed(&registry).await, [1, 0, 0]);
     eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
 }
 
-/// How many connections are at a commit.
+/// How many connections of the server are running a `COMMIT`.
 async fn in_commit(observer: &mut AsyncPgConnection) -> i64 {
     let count = sql::<BigInt>(
         "count(*) FROM pg_stat_activity \
@@ -285,18 +285,18 @@ async fn in_commit(observer: &mut AsyncPgConnection) -> i64 {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_during_the_commit_leaves_it_in_doubt() {
+async fn connection_lost_during_the_commit_leaves_it_in_doubt() {
     broken_in_commit(false).await;
 }
 
 #[tokio::test]
-async fn what_is_in_doubt_keeps_the_others_from_being_committed() {
+async fn commit_in_doubt_prevents_the_remaining_commits() {
     broken_in_commit(true).await;
 }
 
-/// It is gone before the commit, so nothing of it can be committed.
+/// A connection that is lost before its commit cannot have committed anything.
 #[tokio::test]
-async fn a_connection_that_was_lost_before_is_no_doubt() {
+async fn connection_lost_before_the_commit_leaves_no_doubt() {
     let database = postgres().database("work");
     let proxy = Proxy::before(postgres().port()).await;
     let registry = registry(&proxy.url(&database), &mariadb().database("work")).await;
@@ -311,9 +311,9 @@ async fn a_connection_that_was_lost_before_is_no_doubt() {
     assert_eq!(committed(&registry).await, [0, 0, 0]);
 }
 
-/// Nobody waits for a server that has gone silent: it rolls back when it notices.
+/// A silent server is not waited for: it rolls back when it notices the closed connection.
 #[tokio::test]
-async fn a_rollback_does_not_wait_for_a_network_that_is_silent() {
+async fn rollback_does_not_wait_for_a_silent_network() {
     let database = postgres().database("work");
     let proxy = Proxy::before(postgres().port()).await;
     let registry = registry(&proxy.url(&database), &mariadb().database("work")).await;
@@ -327,9 +327,9 @@ async fn a_rollback_does_not_wait_for_a_network_that_is_silent() {
     assert_eq!(committed(&registry).await, [0, 0, 0]);
 }
 
-/// Errors that come with the rows, and not with the answer to the statement.
+/// Errors that arrive among the rows instead of with the first answer to the statement.
 #[tokio::test]
-async fn what_failed_in_its_rows_is_found_out_as_well() {
+async fn failure_among_unread_rows_prevents_the_commit() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add::<events::table>(&mut work, "events", 1).await;
@@ -346,7 +346,7 @@ async fn what_failed_in_its_rows_is_found_out_as_well() {
 }
 
 #[tokio::test]
-async fn a_statement_that_was_cut_short_keeps_all_from_being_committed() {
+async fn cancelled_statement_prevents_the_commit() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add::<events::table>(&mut work, "events", 1).await;
@@ -362,9 +362,9 @@ async fn a_statement_that_was_cut_short_keeps_all_from_being_committed() {
     assert_eq!(committed(&registry).await, [0, 0, 0]);
 }
 
-/// SQLite ends a transaction by itself where it is told to, or has to.
+/// SQLite rolls a transaction back by itself for `ON CONFLICT ROLLBACK` and for some errors.
 #[tokio::test]
-async fn nothing_is_written_after_sqlite_has_rolled_back() {
+async fn statements_after_a_rollback_by_sqlite_are_not_run() {
     let registry = fresh().await;
     let mut work = registry.begin();
     add::<notes::table>(&mut work, "notes", 1).await;

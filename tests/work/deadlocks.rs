@@ -1,4 +1,4 @@
-//! The victims of deadlocks and other conflicts: whoever ran the statement, its error says that it may be tried again.
+//! Victims of deadlocks and other conflicts: whichever method ran the statement, the error is transient.
 
 use std::sync::Arc;
 
@@ -41,13 +41,13 @@ async fn registry() -> Registry {
     registry
 }
 
-/// Who runs the statement.
+/// The method that runs the statement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum By {
     Batch,
-    /// The methods of this crate.
+    /// A method of this crate.
     Registry,
-    /// The methods of diesel-async, without rows and with rows.
+    /// Methods of diesel-async, without rows and with rows.
     DieselAsync,
     DieselAsyncWithRows,
 }
@@ -61,7 +61,7 @@ struct Row {
     id: i32,
 }
 
-/// Locks a row, by both drivers.
+/// Locks a row, on either server.
 macro_rules! lock {
     ($session:expr, $id:expr, $by:expr) => {{
         let update = format!("UPDATE t SET v = v + 1 WHERE id = {}", $id);
@@ -86,7 +86,7 @@ macro_rules! lock {
     }};
 }
 
-/// Two transactions that wait for each other, and the outcome of both.
+/// Runs two transactions that wait for each other, and returns the outcomes of both.
 macro_rules! deadlock {
     ($registry:expr, $bind:ty, $work:expr) => {{
         let both = Arc::new(Barrier::new(2));
@@ -166,7 +166,7 @@ macro_rules! victims {
                             .await
                     })
                     .await;
-                // Nothing is left of it that would be in the way.
+                // The failed transaction has left nothing behind on the session.
                 session
                     .transaction(async |session: &mut Session<B>| lock!(&mut *session, first, by))
                     .await
@@ -175,7 +175,7 @@ macro_rules! victims {
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn a_victim_may_be_tried_again_whoever_ran_the_statement() {
+            async fn deadlock_victim_is_transient_whichever_method_ran_the_statement() {
                 let registry = registry().await;
                 for by in ALL {
                     let outcomes =
@@ -185,7 +185,7 @@ macro_rules! victims {
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn a_victim_in_a_savepoint_keeps_its_error() {
+            async fn deadlock_error_in_a_savepoint_is_kept() {
                 let registry = registry().await;
                 for by in ALL {
                     let outcomes =
@@ -195,7 +195,7 @@ macro_rules! victims {
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn a_victim_in_a_transaction_of_a_session_keeps_its_error() {
+            async fn deadlock_error_in_a_transaction_of_a_session_is_kept() {
                 let registry = registry().await;
                 for by in ALL {
                     let outcomes =
@@ -210,7 +210,7 @@ macro_rules! victims {
 victims!(on_postgresql, Pg);
 victims!(on_mariadb, My);
 
-/// The error is swallowed, and what follows would be committed by itself.
+/// The program ignores the error and runs another statement, which would be committed outside a transaction.
 async fn swallowed(
     registry: Registry,
     both: Arc<Barrier>,
@@ -229,7 +229,7 @@ async fn swallowed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_victim_that_goes_on_is_not_told_that_it_was_committed() {
+async fn deadlock_victim_that_continues_is_not_reported_as_committed() {
     let registry = registry().await;
     for by in ALL {
         let outcomes = deadlock!(registry, My, |r, both, a, b| swallowed(r, both, (a, b), by));
@@ -241,9 +241,9 @@ async fn a_victim_that_goes_on_is_not_told_that_it_was_committed() {
     }
 }
 
-/// In a unit of work, by the code that the server is asked for, whatever its language.
+/// Recognized in a unit of work by the error code, whatever the language of the server.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollback_of_mariadb_s_own_is_known_to_be_one() {
+async fn rollback_by_mariadb_is_reported_as_a_rollback() {
     async fn goes_on(
         registry: Registry,
         both: Arc<Barrier>,
@@ -270,9 +270,9 @@ async fn a_rollback_of_mariadb_s_own_is_known_to_be_one() {
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_err()).count(), 1, "{outcomes:?}");
 }
 
-/// Only the statement is rolled back, so the transaction goes on.
+/// Only the statement is rolled back, and the transaction continues.
 #[tokio::test]
-async fn a_lock_that_could_not_be_had_in_time_is_transient_and_ends_nothing() {
+async fn lock_timeout_is_transient_and_ends_nothing() {
     let registry = registry().await;
     let mut holder = registry.begin();
     lock!(holder.session::<My>().await.expect("a session"), 1, By::Batch).expect("locked");
@@ -296,7 +296,7 @@ async fn a_lock_that_could_not_be_had_in_time_is_transient_and_ends_nothing() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_locked_is_transient_on_sqlite() {
+async fn locked_sqlite_database_is_transient() {
     let url = sqlite_file();
     let settings = BindSettings::new(url).busy_timeout(std::time::Duration::from_millis(20));
     let registry = Registry::builder().bind("lite", settings).build().expect("good settings");
@@ -321,9 +321,9 @@ async fn a_database_that_is_locked_is_transient_on_sqlite() {
     writer.rollback().await.expect("told");
 }
 
-/// The words of one server are not those of another, and the code is the same.
+/// The texts of errors differ with the language of the server, and their codes do not.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_victim_of_a_server_that_speaks_german_is_known_by_its_code() {
+async fn deadlock_on_a_german_server_is_recognized_by_its_code() {
     async fn works(
         registry: Registry,
         both: Arc<Barrier>,
@@ -351,10 +351,10 @@ async fn a_victim_of_a_server_that_speaks_german_is_known_by_its_code() {
     assert_eq!(<My as Bind>::KEY, "my");
 }
 
-/// PostgreSQL says of such a transaction that it has failed, and not again why; MariaDB has forgotten the error when
-/// another statement was run.
+/// For later statements, PostgreSQL only reports that the transaction is aborted and not why, and MariaDB forgets the
+/// error with the next statement, so the first error has to be remembered.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_victim_that_goes_on_is_transient_and_stores_nothing() {
+async fn deadlock_victim_that_continues_is_transient_and_stores_nothing() {
     async fn in_work<B: Bind>(
         registry: Registry,
         both: Arc<Barrier>,

@@ -1,4 +1,4 @@
-//! Options in the terms of each backend.
+//! Options of units of work in the dialect of each backend.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ const ALL: [(Isolation, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn isolation_is_that_of_the_transaction_and_not_of_the_connection() {
+async fn isolation_level_applies_to_the_transaction_only() {
     let registry = registry();
     for (isolation, name) in ALL {
         assert_eq!(isolation.to_string(), name);
@@ -41,7 +41,7 @@ async fn isolation_is_that_of_the_transaction_and_not_of_the_connection() {
         let shown = diesel::select(sql::<Text>("current_setting('transaction_isolation')"));
         assert_eq!(shown.get_result::<String>(session).await.expect("a row"), name);
         let session = work.session::<Analytics>().await.expect("a session");
-        // A transaction is in the table once it has read something, and the table is made ten times a second.
+        // `innodb_trx` lists a transaction once it has read something, and is refreshed ten times a second.
         diesel::sql_query("CREATE TABLE IF NOT EXISTS t (id INTEGER) ENGINE = InnoDB")
             .execute(&mut *registry.session::<Analytics>().await.expect("another"))
             .await
@@ -62,7 +62,7 @@ async fn isolation_is_that_of_the_transaction_and_not_of_the_connection() {
 }
 
 #[tokio::test]
-async fn postgresql_defers_and_the_others_cannot() {
+async fn deferrable_transactions_exist_on_postgresql_only() {
     let registry = registry();
     let options =
         WorkOptions::new().isolation(Isolation::Serializable).read_only(true).deferrable(true);
@@ -78,7 +78,7 @@ async fn postgresql_defers_and_the_others_cannot() {
 }
 
 #[tokio::test]
-async fn sqlite_is_serializable_and_nothing_else() {
+async fn sqlite_accepts_serializable_only() {
     let registry = registry();
     for (isolation, name) in ALL {
         let mut work = registry.begin_with(WorkOptions::new().isolation(isolation));

@@ -1,4 +1,4 @@
-//! Commits that fail: whether the transaction is run again.
+//! Commits that fail: whether the transaction is retried.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -22,7 +22,7 @@ bind_tables!(db = "default", backend = Postgres; users);
 
 type Main = <users::table as Bound>::Bind;
 
-/// A user without a friend who is there is only noticed at the commit.
+/// A registry in whose database a user without an existing friend violates a constraint only at the commit.
 async fn registry(url: &str) -> Registry {
     let registry = Registry::builder().bind("default", url).build().expect("good settings");
     let create = "CREATE TABLE users (id INTEGER PRIMARY KEY, \
@@ -32,7 +32,7 @@ async fn registry(url: &str) -> Registry {
     registry
 }
 
-/// Looks how many there are, and adds one: two that do so at once cannot be serialized.
+/// Counts the users and adds one. Two concurrent transactions that do so cannot be serialized.
 async fn add(work: &mut UnitOfWork, id: i32, friend: Option<i32>) -> Result<(), Error> {
     let _: i64 = users::table.count().get_result(&mut *work).await?;
     let row = (users::id.eq(id), users::friend.eq(friend));
@@ -44,9 +44,9 @@ async fn committed(registry: &Registry) -> Vec<i32> {
     users::table.select(users::id).order(users::id).load(registry).await.expect("rows")
 }
 
-/// The closure has returned `Ok` by then.
+/// The closure has returned `Ok` when the commit fails.
 #[tokio::test]
-async fn a_conflict_that_only_the_commit_notices_is_run_again() {
+async fn conflict_noticed_at_the_commit_is_retried() {
     let registry = registry(&postgres().database("work")).await;
     let runs = AtomicU32::new(0);
     let options = WorkOptions::new().serializable().retries(3);
@@ -66,7 +66,7 @@ async fn a_conflict_that_only_the_commit_notices_is_run_again() {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_for_good_is_not_run_again() {
+async fn permanent_failure_of_a_commit_is_not_retried() {
     let registry = registry(&postgres().database("work")).await;
     let runs = AtomicU32::new(0);
     let outcome = registry.transaction_with(WorkOptions::new().retries(3), async |work| {
@@ -77,9 +77,9 @@ async fn a_commit_that_fails_for_good_is_not_run_again() {
     assert_eq!(runs.swap(0, Ordering::SeqCst), 1);
 }
 
-/// The server is at the commit when the connection breaks, and goes on with it.
+/// The connection breaks while the server runs the commit, which it completes.
 #[tokio::test]
-async fn a_commit_that_is_in_doubt_is_not_run_again() {
+async fn commit_in_doubt_is_not_retried() {
     let database = postgres().database("work");
     let proxy = Proxy::before(postgres().port()).await;
     let registry = registry(&proxy.url(&database)).await;
@@ -108,7 +108,7 @@ async fn a_commit_that_is_in_doubt_is_not_run_again() {
     assert_eq!(committed(&registry).await, [0], "the server had heard of it");
 }
 
-/// How many connections are at a commit.
+/// How many connections of the server are running a `COMMIT`.
 async fn in_commit(observer: &mut AsyncPgConnection) -> i64 {
     let count = sql::<BigInt>(
         "count(*) FROM pg_stat_activity \
@@ -117,9 +117,9 @@ async fn in_commit(observer: &mut AsyncPgConnection) -> i64 {
     diesel_async::RunQueryDsl::get_result(diesel::select(count), observer).await.expect("a count")
 }
 
-/// It was gone before the commit, and so is all that was done on it.
+/// The connection was lost before the commit, so nothing on it was committed.
 #[tokio::test]
-async fn a_connection_that_is_lost_on_the_way_is_replaced_and_all_is_run_again() {
+async fn connection_lost_in_a_transaction_is_replaced_and_the_transaction_retried() {
     let database = postgres().database("work");
     let proxy = Proxy::before(postgres().port()).await;
     let registry = registry(&proxy.url(&database)).await;

@@ -13,13 +13,13 @@ use super::{Acquire, Find};
 use crate::CONNECTIONS;
 use crate::database::{Item, items};
 
-/// As its documentation begins: it checks a connection with a query each time it lends one.
+/// As its documentation begins: with a query to check a connection each time it is lent.
 pub(crate) async fn default(url: &str) -> Pool<AsyncPgConnection> {
     let manager = AsyncDieselConnectionManager::new(url);
     Pool::builder().max_size(CONNECTIONS).build(manager).await.expect("a pool")
 }
 
-/// It never checks.
+/// Without checks.
 pub(crate) async fn tuned(url: &str) -> Pool<AsyncPgConnection> {
     let mut config = ManagerConfig::default();
     config.recycling_method = RecyclingMethod::Fast;
@@ -44,7 +44,7 @@ impl Find for Pool<AsyncPgConnection> {
     }
 }
 
-/// The least that a pool over bb8 can cost: no checks, and nothing in place of connections.
+/// The least that a pool over bb8 can cost: without checks, and with empty values as connections.
 #[derive(Clone)]
 pub(crate) struct Bare(bb8::Pool<Nothing>);
 

@@ -12,12 +12,12 @@ use super::{Acquire, Find};
 use crate::CONNECTIONS;
 use crate::database::{Item, items};
 
-/// As its documentation begins: it checks a connection with a query each time it lends one.
+/// As its documentation begins: with a query to check a connection each time it is lent.
 pub(crate) fn default(url: &str) -> Pool<AsyncPgConnection> {
     pool(AsyncDieselConnectionManager::new(url))
 }
 
-/// It never checks.
+/// Without checks.
 pub(crate) fn tuned(url: &str) -> Pool<AsyncPgConnection> {
     let mut config = ManagerConfig::default();
     config.recycling_method = RecyclingMethod::Fast;

@@ -10,7 +10,7 @@ use crate::CONNECTIONS;
 use crate::database::{Item, connect, id_of, items};
 use crate::measure::Worker;
 
-/// Connections for as many tasks.
+/// One connection for each task.
 #[derive(Clone)]
 pub(crate) struct Held(Arc<Mutex<Vec<AsyncPgConnection>>>);
 
@@ -23,7 +23,7 @@ impl Held {
         Self(Arc::new(Mutex::new(connections)))
     }
 
-    /// Takes one until the worker is dropped.
+    /// Takes a connection until the worker is dropped.
     pub(crate) fn worker(&self) -> HeldFinds {
         let connection = self.0.lock().expect("no panic holds it").pop();
         assert!(connection.is_some(), "a task for each connection");
@@ -31,7 +31,7 @@ impl Held {
     }
 }
 
-/// Finds rows, over and over, on one connection.
+/// Finds rows again and again on one connection.
 pub(crate) struct HeldFinds {
     connection: Option<AsyncPgConnection>,
     home: Held,

@@ -1,4 +1,4 @@
-//! Those who are compared.
+//! The compared subjects.
 
 use std::hint::black_box;
 
@@ -12,13 +12,13 @@ pub(crate) mod ours;
 pub(crate) mod seaorm;
 pub(crate) mod sqlx;
 
-/// What lends connections.
+/// A pool that lends connections.
 pub(crate) trait Acquire: Clone + Send + Sync + 'static {
     /// Acquires a connection and returns it.
     fn acquire(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// What finds one row by its primary key.
+/// Something that finds a row by its primary key.
 pub(crate) trait Find: Clone + Send + Sync + 'static {
     type Row: Send;
 
@@ -26,7 +26,7 @@ pub(crate) trait Find: Clone + Send + Sync + 'static {
     fn find(&self, id: i64) -> impl Future<Output = Self::Row> + Send;
 }
 
-/// Acquires, over and over.
+/// A worker that acquires again and again.
 pub(crate) struct Acquires<P>(pub(crate) P);
 
 impl<P: Acquire> Worker for Acquires<P> {
@@ -35,7 +35,7 @@ impl<P: Acquire> Worker for Acquires<P> {
     }
 }
 
-/// Finds rows, over and over.
+/// A worker that finds rows again and again.
 pub(crate) struct Finds<P>(pub(crate) P);
 
 impl<P: Find> Worker for Finds<P> {

@@ -28,7 +28,7 @@ impl Find for Registry {
     }
 }
 
-/// The registry, with queries that find it by themselves.
+/// The registry as the executor of routed queries.
 #[derive(Clone)]
 pub(crate) struct Routed(pub(crate) Registry);
 

@@ -9,12 +9,12 @@ use super::{Acquire, Find};
 use crate::CONNECTIONS;
 use crate::database::{Item, QUERY};
 
-/// It asks the server for an answer each time it lends a connection.
+/// With a ping of the server each time a connection is lent.
 pub(crate) fn default(url: &str) -> PgPool {
     pool(PgPoolOptions::new(), url)
 }
 
-/// It never asks.
+/// Without pings.
 pub(crate) fn tuned(url: &str) -> PgPool {
     pool(PgPoolOptions::new().test_before_acquire(false), url)
 }

@@ -74,7 +74,26 @@ pub struct ByKey<Connection>(PhantomData<fn() -> Connection>);
 
 impl<C: Backend> Bind for ByKey<C> {
     type Connection = C;
-    const KEY: &'static str = "";
+    const KEY: &'static str = NO_KEY;
+}
+
+/// The `KEY` of [`ByKey`], which is known only at run time. Settings cannot have it: a key is not empty.
+const NO_KEY: &str = "";
+
+/// Whether the key of `B` is known at compile time. It is for every bind but [`ByKey`].
+pub(crate) const fn has_key<B: Bind>() -> bool {
+    !B::KEY.is_empty()
+}
+
+/// The key of `B`, and [`BindKey::UNNAMED`] for [`ByKey`].
+///
+/// Fails to compile for a bind with a `KEY` that settings cannot have, if it is evaluated in a constant.
+pub(crate) const fn key_of<B: Bind>() -> BindKey {
+    match BindKey::new(B::KEY) {
+        Ok(key) => key,
+        Err(_) if !has_key::<B>() => BindKey::UNNAMED,
+        Err(_) => panic!("the KEY of a bind must be a bind key"),
+    }
 }
 
 mod sealed {

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::AnyEngine;
+use super::handle::AnyEngine;
 use super::typed::TypedEngine;
 use crate::backend::Backend;
 
@@ -17,7 +17,7 @@ pub(crate) struct EngineUse<E: AnyEngine + ?Sized>(
 
 impl<E: AnyEngine + ?Sized> EngineUse<E> {
     pub(crate) fn new(engine: Arc<E>) -> Self {
-        engine.uses().begin();
+        engine.use_count().begin();
         Self(Some(engine))
     }
 
@@ -31,7 +31,7 @@ impl<E: AnyEngine + ?Sized> EngineUse<E> {
 
 impl EngineUse<dyn AnyEngine> {
     /// The engine as one of connection type `C`, if it is.
-    pub(crate) fn of_type<C: Backend>(mut self) -> Option<EngineUse<TypedEngine<C>>> {
+    pub(crate) fn downcast<C: Backend>(mut self) -> Option<EngineUse<TypedEngine<C>>> {
         let engine: &dyn Any = &**self.engine();
         if !engine.is::<TypedEngine<C>>() {
             return None;
@@ -53,7 +53,7 @@ impl<E: AnyEngine + ?Sized> Deref for EngineUse<E> {
 impl<E: AnyEngine + ?Sized> Drop for EngineUse<E> {
     fn drop(&mut self) {
         if let Some(engine) = self.0.take() {
-            engine.uses().end();
+            engine.use_count().end();
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::backend::ConnectError;
 use crate::cause::DriverError;
 #[cfg(feature = "axum")]
-use crate::settings::NotForTenant;
+use crate::settings::TenantUrlError;
 use crate::settings::{BindKey, SettingsError, UnknownBind, WrongBackend};
 
 /// Why no session could be acquired.
@@ -23,7 +23,7 @@ pub enum AcquireError {
     WrongBackend(#[from] WrongBackend),
 
     /// As many callers were waiting as `queue_limit` allows.
-    #[error("bind `{key}`: the queue is full: no more than {limit} may wait, its queue_limit")]
+    #[error("bind `{key}`: the connection queue is full: {limit}/{limit} (queue_limit) waiting")]
     QueueFull {
         /// The bind key.
         key: BindKey,
@@ -33,9 +33,9 @@ pub enum AcquireError {
 
     /// Every connection was in use for the whole time that the caller was willing to wait.
     #[error(
-        "bind `{key}`: no session within {}: of at most {max} connections {in_use} are in use and \
-         {idle} idle, and {waiting} more callers wait{}",
-        humantime::format_duration(*after), Own(*held_by_caller)
+        "bind `{key}`: timed out after {} waiting for a connection: {in_use}/{max} in use, {idle} idle, \
+         {waiting} waiting{}",
+        humantime::format_duration(*after), HeldByCaller(*held_by_caller)
     )]
     TimedOut {
         /// The bind key.
@@ -113,8 +113,8 @@ pub enum AcquireError {
     /// No other engine could be opened: as many were open as `max_engines` allows, and all of them were
     /// in use for the whole time that the caller was willing to wait.
     #[error(
-        "bind `{key}`: no engine could be opened within {}: all of {max_engines} are in use, which is \
-         max_engines, and {waiting} more callers wait",
+        "bind `{key}`: timed out after {} waiting for an engine: {max_engines}/{max_engines} (max_engines) \
+         in use, {waiting} waiting",
         humantime::format_duration(*after)
     )]
     TooManyEngines {
@@ -214,7 +214,7 @@ impl AcquireError {
             if matches!(**source, ConnectError::Resources(_)))
     }
 
-    /// The name of the tenant whose database it was, if that was what could not be found.
+    /// The name of the tenant purpose database it was, if that was what could not be found.
     #[cfg(feature = "axum")]
     pub(crate) fn tenant(&self) -> Option<&str> {
         match self {
@@ -228,7 +228,7 @@ impl AcquireError {
     pub(crate) fn is_of_unknown_tenant(&self) -> bool {
         match self {
             Self::UnknownTenant { .. } => true,
-            Self::Resolve { source, .. } => source.is::<NotForTenant>(),
+            Self::Resolve { source, .. } => source.is::<TenantUrlError>(),
             _ => false,
         }
     }
@@ -263,14 +263,17 @@ pub(crate) struct ResolverTimedOut {
     pub(crate) after: Duration,
 }
 
-/// Says how many sessions the task has itself, if it has any.
-struct Own(u32);
+/// The part of [`AcquireError::TimedOut`] that names the sessions of the waiting task itself. Empty if it has none.
+struct HeldByCaller(u32);
 
-impl fmt::Display for Own {
+impl fmt::Display for HeldByCaller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             0 => Ok(()),
-            own => write!(f, "; the task that waits holds {own} of them itself"),
+            held => write!(
+                f,
+                "; the waiting task holds {held} of them itself: drop them before acquiring another"
+            ),
         }
     }
 }

@@ -1,203 +1,51 @@
 //! One engine: what stands behind a bind at run time.
 
-use std::any::Any;
-use std::fmt;
-use std::path::Path;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
-
-use futures_util::future::BoxFuture;
-
-use crate::backend::Backend;
-use crate::cause::DriverError;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
-
-pub(crate) mod caller;
+mod acquire;
+mod capacity_queue;
+mod capacity_wait;
+mod check;
 mod checkout;
-mod closing;
+mod close;
 mod connect;
-mod doubts;
 mod engine_use;
 mod error;
-mod failure;
-mod isolated;
+mod give_back;
+mod handle;
+mod isolation;
 mod maintenance;
-mod meters;
+mod observe;
+mod open;
+mod open_rows;
+mod permit;
 mod pool;
-mod returning;
-mod rows;
+mod schema;
+mod self_wait;
+mod setup;
 mod slot;
-mod starving;
-mod statements;
-mod stats;
-mod status;
+mod statement_error;
 mod transaction_state;
 mod typed;
 pub(crate) mod use_count;
-mod watch;
 
-/// What [`uses`] is built on: the standard library's, or those of a model checker.
+/// What [`use_count`] is built on: the standard library's, or those of a model checker.
 mod sync {
     pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 }
 
+pub(crate) use self::acquire::AcquireAttempt;
 pub(crate) use self::checkout::Checkout;
 pub(crate) use self::engine_use::EngineUse;
 pub use self::error::AcquireError;
 pub(crate) use self::error::ResolverTimedOut;
-pub(crate) use self::rows::OpenRows;
-pub(crate) use self::stats::{beside_session, beside_work, engine_closed, engine_opened};
-pub use self::status::{EngineStatus, LastError};
+pub use self::handle::Engine;
+pub(crate) use self::handle::{AnyEngine, CheckFailure};
+pub(crate) use self::observe::caller::Caller;
+pub(crate) use self::observe::events::{
+    engine_closed, engine_opened, warn_query_beside_session, warn_query_beside_work,
+};
+pub use self::observe::status::{EngineStatus, LastError};
+pub(crate) use self::open::open;
+pub(crate) use self::open_rows::OpenRows;
+pub(crate) use self::self_wait::STANDSTILL;
 pub(crate) use self::transaction_state::{TransactionEnd, TransactionState};
-pub(crate) use self::typed::{AcquireAttempt, TypedEngine};
-use self::use_count::{EngineOwner, UseCount};
-
-/// A handle to what stands behind a bind at run time: its URL, its options and its pool.
-///
-/// Two handles to one engine are equal. Two engines never are, even with equal URLs. A handle keeps
-/// its engine alive, and nothing more: [`Registry::close`](crate::Registry::close) closes it all
-/// the same.
-#[derive(Clone)]
-pub struct Engine(Arc<dyn AnyEngine>);
-
-impl Engine {
-    pub(crate) fn new(engine: Arc<dyn AnyEngine>) -> Self {
-        Self(engine)
-    }
-
-    /// The bind key: the name of the database in the settings.
-    #[must_use]
-    pub fn key(&self) -> &str {
-        &self.0.settings().key
-    }
-
-    /// The URL. It shows itself without its password.
-    #[must_use]
-    pub fn url(&self) -> &DatabaseUrl {
-        &self.0.settings().url
-    }
-
-    /// The kind of database that the URL names.
-    #[must_use]
-    pub fn backend(&self) -> BackendKind {
-        self.url().backend()
-    }
-
-    /// The options in force: the bind's own, over those for every engine, over the defaults.
-    #[must_use]
-    pub fn options(&self) -> &EngineOptions {
-        &self.0.settings().options
-    }
-
-    /// How the engine is doing at this moment.
-    #[must_use]
-    pub fn status(&self) -> EngineStatus {
-        self.0.status()
-    }
-}
-
-impl PartialEq for Engine {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Engine {}
-
-impl fmt::Debug for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine")
-            .field("key", &self.key())
-            .field("url", self.url())
-            .finish_non_exhaustive()
-    }
-}
-
-/// An engine whose connection type is not known.
-pub(crate) trait AnyEngine: Any + Send + Sync {
-    fn settings(&self) -> &EngineSettings;
-
-    fn status(&self) -> EngineStatus;
-
-    /// Acquires a session, and asks the database for an answer.
-    fn check(
-        self: Arc<Self>,
-        within: Option<Duration>,
-    ) -> BoxFuture<'static, Result<(), CheckFailure>>;
-
-    /// Copies a SQLite database to a file that is not there yet.
-    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>>;
-
-    /// Refuses sessions from now on, to those who wait as well, and closes idle connections.
-    fn begin_close(&self);
-
-    /// Waits until no session is lent.
-    fn all_returned(self: Arc<Self>) -> BoxFuture<'static, ()>;
-
-    /// How many connections are lent, or on their way to be.
-    fn lent(&self) -> u32;
-
-    /// Who uses it.
-    fn uses(&self) -> &UseCount;
-
-    /// Whether the calling task has a session of this engine, other than for a query that runs.
-    fn is_held_by_caller(&self) -> bool;
-
-    /// What the calling task has of this engine and is not at work with.
-    fn kept_by_caller(&self) -> Kept;
-
-    /// Whether the calling task has a unit of work with a transaction on this engine.
-    fn is_worked_on_by_caller(&self) -> bool;
-
-    /// Whether a task, a [`Caller`](crate::engine::caller::Caller) by its number, is at a statement of a unit of work.
-    fn is_at_work(&self, task: u64) -> bool;
-}
-
-/// What a task has of an engine and is not at work with: whoever waits for that in this task may wait for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Kept {
-    /// How many sessions, units of work and streams of rows.
-    pub(crate) sessions: u32,
-    /// How many statements were begun on them.
-    pub(crate) statements: u64,
-}
-
-/// Why an engine could not be checked, or its database not be copied.
-pub(crate) enum CheckFailure {
-    Acquire(AcquireError),
-    Check(DriverError),
-}
-
-impl From<AcquireError> for CheckFailure {
-    fn from(error: AcquireError) -> Self {
-        Self::Acquire(error)
-    }
-}
-
-/// The engine that those settings ask for. `owner` opens it on demand.
-pub(crate) fn open(
-    settings: Arc<EngineSettings>,
-    owner: Option<Weak<dyn EngineOwner>>,
-) -> Arc<dyn AnyEngine> {
-    match settings.url.backend() {
-        #[cfg(feature = "postgres")]
-        BackendKind::Postgres => of_type::<crate::backend::Postgres>(settings, owner),
-        #[cfg(feature = "mysql")]
-        BackendKind::Mysql => of_type::<crate::backend::Mysql>(settings, owner),
-        #[cfg(feature = "sqlite")]
-        BackendKind::Sqlite => of_type::<crate::backend::Sqlite>(settings, owner),
-        #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "sqlite")))]
-        off => unreachable!("the settings refuse {off}, whose feature is off"),
-    }
-}
-
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-fn of_type<C: Backend>(
-    settings: Arc<EngineSettings>,
-    owner: Option<Weak<dyn EngineOwner>>,
-) -> Arc<dyn AnyEngine> {
-    let tenant = settings.tenant.clone();
-    let mut engine = TypedEngine::<C>::new(settings, owner);
-    engine.stats.set_tenant(tenant);
-    Arc::new(engine)
-}
+pub(crate) use self::typed::TypedEngine;

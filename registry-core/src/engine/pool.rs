@@ -23,13 +23,13 @@ use super::slot::Slot;
 
 /// The slots of one engine.
 pub(super) struct Pool<C: Send + 'static> {
-    slots: bb8::Pool<Slots<C>>,
-    /// Slots with a live connection, taken from bb8 and not given back, the one used last at the end.
+    slots: bb8::Pool<SlotFactory<C>>,
+    /// SlotFactory with a live connection, taken from bb8 and not given back, the one used last at the end.
     idle: Mutex<Vec<Lease<C>>>,
 }
 
 /// A slot that is out of the pool, until [`Pool::put_back`].
-pub(super) type Lease<C> = bb8::PooledConnection<'static, Slots<C>>;
+pub(super) type Lease<C> = bb8::PooledConnection<'static, SlotFactory<C>>;
 
 /// How many connections an engine has.
 #[derive(Debug, Clone, Copy)]
@@ -48,14 +48,14 @@ impl<C: Send + 'static> Pool<C> {
             .connection_timeout(Duration::from_secs(1))
             .max_lifetime(None)
             .idle_timeout(None)
-            .build_unchecked(Slots(PhantomData));
+            .build_unchecked(SlotFactory(PhantomData));
         Self { slots, idle: Mutex::new(Vec::new()) }
     }
 
     /// Takes the slot that was used last, or an empty one. The caller holds one of as many permits as
     /// there are slots, so there is one; `None` only while [`Pool::retain`] has it in its hands.
     ///
-    /// If a schema is wanted, one whose connection was last in that one goes before the others.
+    /// If a schema is wanted, one purpose connection was last in that one goes before the others.
     ///
     /// Must be called inside a Tokio runtime: bb8 sets a timer, though it never gets to run.
     pub(super) fn take(&self, schema: Option<&str>) -> Option<Lease<C>> {
@@ -96,7 +96,7 @@ impl<C: Send + 'static> Pool<C> {
 
     /// As [`put_back`](Self::put_back), for a slot that was not used: among the others it is lent when it
     /// would have been.
-    pub(super) fn put_back_idle(&self, mut lease: Lease<C>) {
+    pub(super) fn put_back_unused(&self, mut lease: Lease<C>) {
         if !lease.is_kept() {
             return lease.retire();
         }
@@ -157,9 +157,9 @@ impl<C: Send + 'static> Pool<C> {
 }
 
 /// What bb8 knows of slots.
-pub(super) struct Slots<C>(PhantomData<fn() -> C>);
+pub(super) struct SlotFactory<C>(PhantomData<fn() -> C>);
 
-impl<C: Send + 'static> bb8::ManageConnection for Slots<C> {
+impl<C: Send + 'static> bb8::ManageConnection for SlotFactory<C> {
     type Connection = Slot<C>;
     type Error = Infallible;
 
@@ -179,13 +179,14 @@ impl<C: Send + 'static> bb8::ManageConnection for Slots<C> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::slot::Connected;
+    use super::super::slot::WatchedConnection;
     use super::*;
 
     /// A slot, taken and filled with a number in place of a connection.
     fn filled(pool: &Pool<u32>, number: u32) -> Lease<u32> {
         let mut lease = pool.take(None).expect("a slot at once");
-        let connected = Connected { connection: number, watch: Default::default(), cancel: None };
+        let connected =
+            WatchedConnection { connection: number, watch: Default::default(), cancel: None };
         lease.fill(connected, None);
         lease
     }
@@ -259,11 +260,11 @@ mod tests {
         for looked_at in 1..=3 {
             let lease = pool.take_longest_idle(now, |_| true).expect("three are idle");
             assert_eq!(lease.connection(), Some(&1), "round {looked_at}");
-            pool.put_back_idle(lease);
+            pool.put_back_unused(lease);
         }
         let mut dead = pool.take_longest_idle(now, |_| true).expect("three are idle");
         dead.discard();
-        pool.put_back_idle(dead);
+        pool.put_back_unused(dead);
         assert!(pool.take_longest_idle(now, |_| false).is_none());
         assert_eq!(numbers(&pool), [Some(3), Some(2), None]);
     }

@@ -6,27 +6,27 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tokio::runtime::{self, Handle};
 
-use super::watch::Watch;
+use super::observe::watch::ConnectionWatch;
 use crate::backend::Canceller;
 
 /// A connection that was opened, and is watched.
-pub(super) struct Connected<C> {
+pub(super) struct WatchedConnection<C> {
     pub(super) connection: C,
-    pub(super) watch: Arc<Watch>,
+    pub(super) watch: Arc<ConnectionWatch>,
     pub(super) cancel: Option<Canceller>,
 }
 
 /// A place for one connection. It lives as long as the connection that is put into it.
 ///
-/// Slots are moved about at each acquire, so what is in one stays in its box.
+/// SlotFactory are moved about at each acquire, so what is in one stays in its box.
 pub(super) struct Slot<C: Send + 'static> {
-    live: Option<Box<Live<C>>>,
+    live: Option<Box<LiveConnection<C>>>,
     is_discarded: bool,
     is_retired: bool,
 }
 
 /// An open connection.
-struct Live<C> {
+struct LiveConnection<C> {
     connection: C,
     /// When it has reached its `max_lifetime`.
     expires: Option<Instant>,
@@ -35,7 +35,7 @@ struct Live<C> {
     /// The runtime that drives it: it dies with it.
     runtime: Handle,
     /// What is known of it from its instrumentation.
-    watch: Arc<Watch>,
+    watch: Arc<ConnectionWatch>,
     /// Tells the server to end the statement that runs.
     cancel: Option<Canceller>,
     /// The schema that it was last put into.
@@ -50,15 +50,22 @@ impl<C: Send + 'static> Slot<C> {
     /// Puts a connection in that was just made, in the runtime of this task.
     pub(super) fn fill(
         &mut self,
-        Connected { connection, watch, cancel }: Connected<C>,
+        WatchedConnection { connection, watch, cancel }: WatchedConnection<C>,
         max_lifetime: Option<Duration>,
     ) {
         let runtime = Handle::current();
         let used = Instant::now();
         let expires = max_lifetime.and_then(|lifetime| used.checked_add(lifetime));
         let schema = None;
-        self.live =
-            Some(Box::new(Live { connection, expires, used, runtime, watch, cancel, schema }));
+        self.live = Some(Box::new(LiveConnection {
+            connection,
+            expires,
+            used,
+            runtime,
+            watch,
+            cancel,
+            schema,
+        }));
         self.is_discarded = false;
     }
 
@@ -94,28 +101,35 @@ impl<C: Send + 'static> Slot<C> {
         self.live.as_mut().map(|live| &mut live.connection)
     }
 
-    pub(super) fn watch(&self) -> Option<&Arc<Watch>> {
+    pub(super) fn watch(&self) -> Option<&Arc<ConnectionWatch>> {
         self.live.as_ref().map(|live| &live.watch)
     }
 
-    pub(super) fn set_watch(&mut self, watch: Arc<Watch>) {
+    pub(super) fn set_watch(&mut self, watch: Arc<ConnectionWatch>) {
         if let Some(live) = &mut self.live {
             live.watch = watch;
         }
     }
 
     /// Hands the connection itself to `work`, which gives it back.
-    pub(super) fn lend_on<R>(&mut self, work: impl FnOnce(C) -> (C, R)) -> Option<R> {
-        let Live { connection, expires, used, runtime, watch, cancel, schema } =
+    pub(super) fn with_owned_connection<R>(&mut self, work: impl FnOnce(C) -> (C, R)) -> Option<R> {
+        let LiveConnection { connection, expires, used, runtime, watch, cancel, schema } =
             *self.live.take()?;
         let (connection, result) = work(connection);
-        self.live =
-            Some(Box::new(Live { connection, expires, used, runtime, watch, cancel, schema }));
+        self.live = Some(Box::new(LiveConnection {
+            connection,
+            expires,
+            used,
+            runtime,
+            watch,
+            cancel,
+            schema,
+        }));
         Some(result)
     }
 
     /// Notes that the connection was seen to work.
-    pub(super) fn touch(&mut self) {
+    pub(super) fn note_alive(&mut self) {
         if let Some(live) = &mut self.live {
             live.used = Instant::now();
         }
@@ -165,7 +179,7 @@ impl<C: Send + 'static> Drop for Slot<C> {
     }
 }
 
-impl<C: Send + 'static> Live<C> {
+impl<C: Send + 'static> LiveConnection<C> {
     /// Drops the connection where its driver can say good-bye to the server: that is done in a task, for which
     /// there must be a runtime, and mysql_async does not do it while a panic unwinds.
     fn close(self: Box<Self>) {

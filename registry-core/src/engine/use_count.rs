@@ -42,7 +42,7 @@ impl UseCount {
         if let Some(owner) = &self.owner
             && self.count.fetch_sub(1, Ordering::SeqCst) == 1
             && let Some(owner) = owner.upgrade()
-            && (owner.is_waited_for() || !self.has_lent())
+            && (owner.is_waited_for() || !self.had_checkout())
         {
             owner.unused();
         }
@@ -53,14 +53,14 @@ impl UseCount {
     }
 
     /// Notes that there was a session.
-    pub(crate) fn lent(&self) {
-        if !self.has_lent() {
+    pub(crate) fn note_checkout(&self) {
+        if !self.had_checkout() {
             self.has_lent.store(true, Ordering::SeqCst);
         }
     }
 
     /// Whether there ever was a session. If not, the engine could not be opened.
-    pub(crate) fn has_lent(&self) -> bool {
+    pub(crate) fn had_checkout(&self) -> bool {
         self.has_lent.load(Ordering::SeqCst)
     }
 }

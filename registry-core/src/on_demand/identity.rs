@@ -33,7 +33,7 @@ impl PartialEq for EngineIdentity {
         let (own, others) = (&self.settings, &other.settings);
         let same_credentials = match (&own.credentials, &others.credentials) {
             (None, None) => true,
-            (Some(own), Some(others)) => CredentialSource::is(own, others),
+            (Some(own), Some(others)) => CredentialSource::is_same(own, others),
             _ => false,
         };
         self.hash == other.hash

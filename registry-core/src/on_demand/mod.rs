@@ -15,24 +15,24 @@ use crate::engine::{self, AnyEngine, EngineUse};
 use crate::latch::Latch;
 use crate::settings::{BindKey, DatabaseUrl, OnDemandOptions};
 
+mod cache;
+#[cfg(test)]
+mod cache_tests;
 mod identity;
-mod lru;
+mod policy;
 #[cfg(test)]
-mod lru_tests;
-mod shelf;
-#[cfg(test)]
-mod shelf_tests;
+mod policy_tests;
 mod status;
 
-/// What [`shelf`] is built on: the standard library's, or those of a model checker.
+/// What [`cache`] is built on: the standard library's, or those of a model checker.
 mod sync {
     pub(super) use std::sync::atomic::{AtomicUsize, Ordering};
     pub(super) use std::sync::{Mutex, MutexGuard};
 }
 
+use cache::{Changes, Shelf};
 pub(crate) use identity::EngineIdentity;
-use lru::{Leaving, Ticket};
-use shelf::{Changes, Shelf};
+use policy::{Leaving, Ticket};
 pub use status::{OnDemandEngine, OnDemandStatus};
 
 /// For each engine that may be open, this many names are remembered, and so many at the least.
@@ -89,7 +89,7 @@ pub(crate) enum NotOpened {
     TimedOut { max_engines: u32, waiting: usize },
 }
 
-impl lru::Engine for Arc<dyn AnyEngine> {
+impl policy::Engine for Arc<dyn AnyEngine> {
     type Use = EngineUse<dyn AnyEngine>;
 
     fn begin_use(&self) -> EngineUse<dyn AnyEngine> {
@@ -97,11 +97,11 @@ impl lru::Engine for Arc<dyn AnyEngine> {
     }
 
     fn is_used(&self) -> bool {
-        self.uses().is_used()
+        self.use_count().is_used()
     }
 
     fn has_lent(&self) -> bool {
-        self.uses().has_lent()
+        self.use_count().had_checkout()
     }
 }
 
@@ -149,7 +149,7 @@ impl OnDemand {
         self.0.apply(changes);
         match timeout(within, place.granted()).await {
             Ok(Ok(engine)) => Ok(engine),
-            Ok(Err(shelf::Closed)) => Err(NotOpened::Closed),
+            Ok(Err(cache::Closed)) => Err(NotOpened::Closed),
             Err(_) => {
                 drop(place);
                 let (waiting, _) = self.0.shelf.waiting_and_leaving();
@@ -266,7 +266,9 @@ impl Inner {
             let (leaving, reason) = match reason {
                 Reason::Closed => (Leaving::Draining, "closed"),
                 Reason::Idle => (Leaving::Closing, "idle"),
-                Reason::Evicted if engine.uses().has_lent() => (Leaving::Closing, "evicted"),
+                Reason::Evicted if engine.use_count().had_checkout() => {
+                    (Leaving::Closing, "evicted")
+                }
                 Reason::Evicted => (Leaving::Closing, "failed"),
             };
             engine::engine_closed(engine.settings(), reason);
@@ -349,7 +351,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn granted(&self) -> impl Future<Output = Result<EngineUse<dyn AnyEngine>, shelf::Closed>> {
+    fn granted(&self) -> impl Future<Output = Result<EngineUse<dyn AnyEngine>, cache::Closed>> {
         poll_fn(|cx| self.inner.shelf.poll(self.ticket, cx))
     }
 }

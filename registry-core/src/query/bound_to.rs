@@ -1,4 +1,4 @@
-//! Queries that are told where they belong.
+//! Queries whose bind is named with `.bound_to::<Model>()`.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,13 +10,13 @@ use diesel::query_dsl::methods::LimitDsl;
 
 use crate::bind::Bound;
 
-/// Says where a query belongs that has no table to tell.
+/// Names the bind of a query from which the compiler cannot tell it.
 pub trait BindDsl: Sized {
     /// This query, bound to the database of the model, table or bind `M`.
     ///
-    /// It can be of any type: raw SQL, which is taken on trust, or a query type of one's own. The compiler does
-    /// not look into it. When it is run and one of its tables is bound to another database, that is an error,
-    /// and nothing is sent.
+    /// The query can be of any type, such as raw SQL or a query type of the program. The compiler does not check its
+    /// tables. They are checked when the query is run: if one belongs to another bind, that is an error
+    /// ([`HiddenTable`](super::HiddenTable)), and nothing is sent. The text of `sql_query` is not checked.
     ///
     /// ```
     /// use diesel::sql_types::Text;
@@ -42,7 +42,7 @@ pub trait BindDsl: Sized {
 
 impl<Q> BindDsl for Q {}
 
-/// A query for the bind `B`: see [`BindDsl::bound_to`].
+/// A query for the bind `B`, made by [`BindDsl::bound_to`].
 #[must_use = "a query does nothing until it is run"]
 pub struct BoundTo<Q, B> {
     query: Q,
@@ -70,10 +70,10 @@ impl<Q: fmt::Debug, B> fmt::Debug for BoundTo<Q, B> {
 
 impl<Q: AsQuery, B> AsQuery for BoundTo<Q, B> {
     type SqlType = Q::SqlType;
-    type Query = Told<Q::Query, B>;
+    type Query = BoundToQuery<Q::Query, B>;
 
     fn as_query(self) -> Self::Query {
-        Told { query: self.query.as_query(), bind: PhantomData }
+        BoundToQuery { query: self.query.as_query(), bind: PhantomData }
     }
 }
 
@@ -97,24 +97,24 @@ impl<DB: Backend, Q: QueryFragment<DB>, B> QueryFragment<DB> for BoundTo<Q, B> {
     }
 }
 
-/// What [`BoundTo`] is when it is run: a table, for one, is no query until then.
+/// A [`BoundTo`] that has been turned into a query. What is in there may be none before, such as a table.
 #[derive(Debug)]
-pub struct Told<Q, B> {
+pub struct BoundToQuery<Q, B> {
     query: Q,
     bind: PhantomData<fn() -> B>,
 }
 
-impl<Q: Query, B> Query for Told<Q, B> {
+impl<Q: Query, B> Query for BoundToQuery<Q, B> {
     type SqlType = Q::SqlType;
 }
 
-impl<Q: QueryId, B> QueryId for Told<Q, B> {
+impl<Q: QueryId, B> QueryId for BoundToQuery<Q, B> {
     type QueryId = Q::QueryId;
 
     const HAS_STATIC_QUERY_ID: bool = Q::HAS_STATIC_QUERY_ID;
 }
 
-impl<DB: Backend, Q: QueryFragment<DB>, B> QueryFragment<DB> for Told<Q, B> {
+impl<DB: Backend, Q: QueryFragment<DB>, B> QueryFragment<DB> for BoundToQuery<Q, B> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         self.query.walk_ast(out)
     }

@@ -1,8 +1,8 @@
-//! Queries without their types, once the types have said all that they have to say.
+//! Queries in a box, whose own type is erased once it has been checked.
 //!
-//! The type of a query is long and unlike all others. Everything that is written for it is written out by
-//! the compiler once more, down to the driver. So a query goes there in a box, where its rows alone still
-//! have a type: that takes the compiler less time than diesel-async's own methods.
+//! Each query has a long type of its own, and for each type the compiler generates everything that the query passes
+//! through, down to the driver, once more. To avoid that, a query is boxed here, and only the SQL type of its rows
+//! stays a type. That takes the compiler less time than diesel-async's own methods.
 
 use std::any::type_name;
 use std::fmt;
@@ -11,116 +11,134 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-
-use super::verdicts::Kind;
-use crate::sql::sql_of;
+use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId};
 
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
-pub struct Erased<'q, DB, ST> {
-    /// Empty only while it is dropped.
-    query: Option<Boxed<'q, DB>>,
-    home: Option<Place<'q, DB>>,
-    shape: Shape,
+pub struct ErasedQuery<'q, DB, ST> {
+    /// `None` only while it is dropped.
+    query: Option<BoxedQuery<'q, DB>>,
+    /// Where the query goes when this is dropped, if it may be run again.
+    return_slot: Option<ReturnSlot<'q, DB>>,
+    identity: TypeIdentity,
     row: PhantomData<fn() -> ST>,
 }
 
-/// What is left of its type.
+/// Which type a query had before it was erased.
 #[derive(Clone, Copy)]
-struct Shape {
-    type_name: &'static str,
-    code: usize,
+pub(super) struct TypeIdentity {
+    pub(super) type_name: &'static str,
+    /// The address of the function that writes the query's SQL. Types that are declared in two blocks of one function
+    /// have the same name, but each has a function of its own, unless both write the same.
+    pub(super) writer: usize,
 }
 
-/// The address of the code that writes the SQL of a `Q`.
-fn code_of<DB: Backend, Q: QueryFragment<DB>>() -> usize {
-    let code: for<'a, 'b> fn(&'b Q, AstPass<'a, 'b, DB>) -> QueryResult<()> = Q::walk_ast;
-    code as usize
+impl TypeIdentity {
+    fn of<DB: Backend, Q: QueryFragment<DB>>() -> Self {
+        let writer: for<'a, 'b> fn(&'b Q, AstPass<'a, 'b, DB>) -> QueryResult<()> = Q::walk_ast;
+        Self { type_name: type_name::<Q>(), writer: writer as usize }
+    }
 }
 
-type Boxed<'q, DB> = Box<dyn QueryFragment<DB> + Send + 'q>;
-type Place<'q, DB> = Arc<Mutex<Option<Boxed<'q, DB>>>>;
+type BoxedQuery<'q, DB> = Box<dyn QueryFragment<DB> + Send + 'q>;
+type ReturnSlot<'q, DB> = Arc<Mutex<Option<BoxedQuery<'q, DB>>>>;
 
-/// Where a query is to be found again when diesel-async has dropped it, which takes queries by value.
-pub(super) struct Home<'q, DB, ST> {
-    place: Option<Place<'q, DB>>,
-    shape: Shape,
+/// A query that has been sent, if it was kept to be run again.
+///
+/// diesel-async takes a query by value and drops it. [`ErasedQuery`] then moves its content to a slot, where this
+/// finds it.
+pub(super) struct KeptQuery<'q, DB, ST> {
+    slot: Option<ReturnSlot<'q, DB>>,
+    identity: TypeIdentity,
     row: PhantomData<fn() -> ST>,
 }
 
-impl<'q, DB: Backend, ST> Erased<'q, DB, ST> {
+impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
     pub(super) fn new<Q: QueryFragment<DB> + Send + 'q>(query: Q) -> Self {
-        let shape = Shape { type_name: type_name::<Q>(), code: code_of::<DB, Q>() };
-        Self { query: Some(Box::new(query)), home: None, shape, row: PhantomData }
+        let identity = TypeIdentity::of::<DB, Q>();
+        Self { query: Some(Box::new(query)), return_slot: None, identity, row: PhantomData }
     }
 
-    /// The query, and where it will be found again if `is_kept`.
-    pub(super) fn lent(mut self, is_kept: bool) -> (Self, Home<'q, DB, ST>) {
-        self.home = is_kept.then(Arc::default);
-        let home = Home { place: self.home.clone(), shape: self.shape, row: PhantomData };
-        (self, home)
+    /// The query to be sent, and what returns it afterwards if `may_retry`.
+    pub(super) fn split_for_retry(mut self, may_retry: bool) -> (Self, KeptQuery<'q, DB, ST>) {
+        self.return_slot = may_retry.then(Arc::default);
+        let slot = self.return_slot.clone();
+        let kept = KeptQuery { slot, identity: self.identity, row: PhantomData };
+        (self, kept)
     }
 
     fn query(&self) -> &(dyn QueryFragment<DB> + Send + 'q) {
         match &self.query {
             Some(query) => &**query,
-            None => unreachable!("a query is only emptied when it is dropped"),
+            None => unreachable!("the query is only taken out when this is dropped"),
         }
     }
 
-    /// What kind of query it is, if it is run for the bind of that key.
-    pub(super) fn kind(&self, key: &'static str) -> Kind {
-        let Shape { type_name, code } = self.shape;
-        Kind { type_name, code, key }
+    pub(super) fn type_identity(&self) -> TypeIdentity {
+        self.identity
+    }
+
+    /// The SQL, with placeholders in place of values.
+    pub(super) fn sql(&self) -> String
+    where
+        DB: Backend<QueryBuilder: Default> + Default,
+    {
+        let mut sql = DB::QueryBuilder::default();
+        // A query whose SQL cannot be built fails when it is run.
+        let _ = self.query().to_sql(&mut sql, &DB::default());
+        sql.finish()
     }
 }
 
-impl<DB, ST> Drop for Erased<'_, DB, ST> {
+impl<DB, ST> Drop for ErasedQuery<'_, DB, ST> {
     fn drop(&mut self) {
-        if let Some(home) = self.home.take() {
-            *home.lock().unwrap_or_else(PoisonError::into_inner) = self.query.take();
+        if let Some(slot) = self.return_slot.take() {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = self.query.take();
         }
     }
 }
 
-impl<'q, DB, ST> Home<'q, DB, ST>
+impl<'q, DB, ST> KeptQuery<'q, DB, ST>
 where
     DB: Backend<QueryBuilder: Default> + Default,
 {
-    /// The query, if it was kept, and is one that leaves nothing behind when it fails outside a transaction.
-    pub(super) fn into_repeatable(self) -> Option<Erased<'q, DB, ST>> {
-        let query = self.place?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let Self { shape, row, .. } = self;
-        let query = Erased { query: Some(query), home: None, shape, row };
-        // A procedure can commit a part of its work, so that the statement is not rolled back as a whole.
-        let sql = sql_of::<DB>(&query);
-        let word = sql.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-        let is_atomic = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES"]
-            .iter()
-            .any(|known| word.eq_ignore_ascii_case(known));
-        (is_atomic || sql.starts_with('(')).then_some(query)
+    /// The query, if it was kept, and if it leaves nothing behind when it fails outside of a transaction.
+    pub(super) fn into_repeatable(self) -> Option<ErasedQuery<'q, DB, ST>> {
+        let query = self.slot?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let Self { identity, row, .. } = self;
+        let query = ErasedQuery { query: Some(query), return_slot: None, identity, row };
+        is_atomic(&query.sql()).then_some(query)
     }
 }
 
-impl<DB, ST> Query for Erased<'_, DB, ST> {
+/// Whether the database rolls the statement back as a whole when it fails. `CALL` is not listed, since a procedure
+/// can commit a part of its work.
+fn is_atomic(sql: &str) -> bool {
+    let word = sql.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    sql.starts_with('(')
+        || ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES"]
+            .iter()
+            .any(|atomic| word.eq_ignore_ascii_case(atomic))
+}
+
+impl<DB, ST> Query for ErasedQuery<'_, DB, ST> {
     type SqlType = ST;
 }
 
-/// Its prepared statement is found by its SQL.
-impl<DB, ST> QueryId for Erased<'_, DB, ST> {
+/// Without a static id, Diesel looks its prepared statement up by the SQL.
+impl<DB, ST> QueryId for ErasedQuery<'_, DB, ST> {
     type QueryId = ();
 
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<DB: Backend, ST> QueryFragment<DB> for Erased<'_, DB, ST> {
+impl<DB: Backend, ST> QueryFragment<DB> for ErasedQuery<'_, DB, ST> {
     fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         self.query().walk_ast(out)
     }
 }
 
-impl<DB, ST> fmt::Debug for Erased<'_, DB, ST> {
+impl<DB, ST> fmt::Debug for ErasedQuery<'_, DB, ST> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Erased")
+        f.write_str("ErasedQuery")
     }
 }

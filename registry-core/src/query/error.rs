@@ -1,4 +1,4 @@
-//! A query that failed.
+//! The error of a query.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,17 +9,35 @@ use diesel::result::Error as DieselError;
 use crate::backend::error_class::{self, Diagnosis, ErrorClass};
 use crate::settings::BindKey;
 
-/// A query failed on a session that was to be had.
+/// A query failed, on a session that could be acquired.
 ///
-/// `Display` names the bind, and the tenant where the bind has a database or a schema for each; what the
-/// database reported is the [`source`](StdError::source).
+/// `Display` names the bind, and the tenant if the bind has a database or a schema for each tenant. What the database
+/// reported is the [`source`](StdError::source).
+///
+/// ```
+/// use registry_core::{BindDsl, Error, Registry, RunQueryDsl, binds};
+///
+/// binds! { Files: Sqlite = "files"; }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), registry_core::Error> {
+/// let registry = Registry::builder().bind("files", "sqlite::memory:").build()?;
+/// let query = diesel::sql_query("DELETE FROM missing").bound_to::<Files>();
+/// let Err(Error::Query(error)) = query.execute(&registry).await else { panic!("no such table") };
+/// assert_eq!(error.key(), Some("files"));
+/// assert!(!error.is_transient());
+/// assert_eq!(error.to_string(), "bind `files`: the query failed");
+/// assert_eq!(error.as_diesel().to_string(), "no such table: missing");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct QueryError {
     origin: Origin,
-    /// What the database's own code says, where it is known.
+    /// The class of the database's error code, if it is known.
     class: Option<ErrorClass>,
-    /// What is going to be known of that.
+    /// Where the class can still become known, if it is not.
     diagnosis: Option<Diagnosis>,
     source: DieselError,
 }
@@ -37,13 +55,13 @@ impl QueryError {
         Self { origin, class, diagnosis, source }
     }
 
-    /// The key of the bind. `None` if it is not known, as for an error of Diesel's that `?` has converted.
+    /// The key of the bind. `None` if it is not known, as in an error that `?` has converted from Diesel's.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.origin.key.as_ref().map(BindKey::as_str)
     }
 
-    /// The name of the tenant, if the bind has a database or a schema for each.
+    /// The name of the tenant, if the bind has a database or a schema for each tenant.
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
         self.origin.tenant.as_deref()
@@ -66,12 +84,12 @@ impl QueryError {
         self.class.or_else(diagnosed).or_else(|| error_class::class_by_text(&self.source))
     }
 
-    /// Whether the same query may succeed a little later, with nothing changed: a deadlock, a serialization
-    /// failure, a lock that could not be had in time, a server that takes no writes now, or a connection
-    /// that has ended. Whether the query did its work before that is not known.
+    /// Whether the same query may succeed a little later: after a deadlock, a serialization failure, a lock that was
+    /// not granted in time, on a server that accepts no writes at the moment, or after the loss of the connection.
+    /// Whether the query has taken effect before the failure is not known.
     ///
-    /// The code of the database decides, where it is known: PostgreSQL's over TCP, and MySQL's. Elsewhere
-    /// it is Diesel's [`DatabaseErrorKind`], or SQLite's text.
+    /// The error code of the database decides, where it is known: for MySQL, and for PostgreSQL over TCP. Elsewhere
+    /// it is Diesel's [`DatabaseErrorKind`], or the text of SQLite's error.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         error_class::is_transient(self.class(), &self.source)

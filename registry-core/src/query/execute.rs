@@ -1,4 +1,4 @@
-//! Commands, which return a number of rows.
+//! Commands: statements that return the number of rows they affected.
 
 use std::future::Future;
 
@@ -7,57 +7,62 @@ use diesel::query_builder::QueryFragment;
 use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::ExecuteDsl;
 
-use super::erased::Erased;
-use super::hidden::Check;
+use super::check::Check;
+use super::erased::ErasedQuery;
 use crate::backend::Backend;
 
-/// A command that can be run with connections of type `C`.
+#[cfg(feature = "sqlite")]
+mod batch_insert;
+#[cfg(feature = "sqlite")]
+pub(super) mod batch_upsert;
+
+/// A query that can be run with [`execute`](super::RunQueryDsl::execute) on connections of type `C`.
 ///
-/// `How` is for the compiler to find.
+/// `How` says how it is sent, as a single statement or otherwise. The compiler infers it.
 pub trait Execute<'q, C, How>: Sized {
-    /// What is run.
+    /// The statements that are sent.
     type Command: Command<C> + 'q;
 
-    /// As a thing to be run.
+    /// Turns the query into statements.
     fn into_command(self) -> Self::Command;
 }
 
-/// Something to be run with connections of type `C`.
+/// One or several statements for connections of type `C`, with their types erased.
 pub trait Command<C>: Sized + Send {
-    /// Fails if `check` finds what is not to be sent.
-    fn pass(&self, check: Check) -> QueryResult<()>;
+    /// Fails if one of the statements does not pass the check.
+    fn check(&self, check: Check) -> QueryResult<()>;
 
-    /// The command, and a way to have it once more, if `is_kept` and it can be run twice.
-    fn lent(self, is_kept: bool) -> (Self, impl FnOnce() -> Option<Self> + Send);
+    /// The command to be sent, and a function that returns it once more, if `may_retry` and if it can be run twice.
+    fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send);
 
-    /// Runs it.
+    /// Sends the statements, and returns the number of rows that they affected.
     fn run(self, connection: &mut C) -> impl Future<Output = QueryResult<usize>> + Send;
 }
 
-/// How a command is run: as one statement.
+/// The command is sent as a single statement.
 #[derive(Debug)]
-pub struct AsOne(());
+pub struct SingleStatement(());
 
-impl<'q, C, Q> Execute<'q, C, AsOne> for Q
+impl<'q, C, Q> Execute<'q, C, SingleStatement> for Q
 where
     C: Backend,
     Q: QueryFragment<<C as AsyncConnectionCore>::Backend> + Send + 'q,
 {
-    type Command = Erased<'q, <C as AsyncConnectionCore>::Backend, ()>;
+    type Command = ErasedQuery<'q, <C as AsyncConnectionCore>::Backend, ()>;
 
     fn into_command(self) -> Self::Command {
-        Erased::new(self)
+        ErasedQuery::new(self)
     }
 }
 
-impl<C: Backend> Command<C> for Erased<'_, <C as AsyncConnectionCore>::Backend, ()> {
-    fn pass(&self, check: Check) -> QueryResult<()> {
-        check.look_at(self)
+impl<C: Backend> Command<C> for ErasedQuery<'_, <C as AsyncConnectionCore>::Backend, ()> {
+    fn check(&self, check: Check) -> QueryResult<()> {
+        check.check_query(self)
     }
 
-    fn lent(self, is_kept: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
-        let (query, home) = Erased::lent(self, is_kept);
-        (query, || home.into_repeatable())
+    fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
+        let (query, kept) = ErasedQuery::split_for_retry(self, may_retry);
+        (query, || kept.into_repeatable())
     }
 
     async fn run(self, connection: &mut C) -> QueryResult<usize> {
@@ -65,74 +70,7 @@ impl<C: Backend> Command<C> for Erased<'_, <C as AsyncConnectionCore>::Backend, 
     }
 }
 
-/// How a command that was told where it belongs is run: as it would be without that.
+/// The command in a [`BoundTo`](super::BoundTo) is sent as it would be by itself.
 #[cfg(feature = "sqlite")]
 #[derive(Debug)]
-pub struct ByWord<How>(std::marker::PhantomData<fn() -> How>);
-
-#[cfg(feature = "sqlite")]
-mod sqlite {
-    use diesel::query_builder::{BatchInsert, InsertStatement, ValuesClause};
-    use diesel::sqlite::Sqlite as Dialect;
-    use diesel::{QueryResult, Table};
-    use diesel_async::AsyncConnection;
-    use diesel_async::methods::ExecuteDsl;
-
-    use super::{ByWord, Check, Command, Erased, Execute, QueryFragment};
-    use crate::backend::Sqlite;
-    use crate::query::bound_to::BoundTo;
-
-    /// How a command is run: as one statement for each row, all or none of them.
-    #[derive(Debug)]
-    pub struct RowByRow(());
-
-    // Diesel does the same for its own connection to SQLite.
-    impl<'q, V, T, Id, Op, const STATIC: bool> Execute<'q, Sqlite, RowByRow>
-        for InsertStatement<T, BatchInsert<Vec<ValuesClause<V, T>>, T, Id, STATIC>, Op>
-    where
-        T: Table + Copy,
-        Op: Copy,
-        InsertStatement<T, ValuesClause<V, T>, Op>: QueryFragment<Dialect> + Send + 'q,
-    {
-        type Command = Vec<Erased<'q, Dialect, ()>>;
-
-        fn into_command(self) -> Self::Command {
-            let (target, operator, returning) = (self.target, self.operator, self.returning);
-            let statement = |row| InsertStatement::new(target, row, operator, returning);
-            self.records.values.into_iter().map(|row| Erased::new(statement(row))).collect()
-        }
-    }
-
-    impl<'q, Q, B> Execute<'q, Sqlite, ByWord<RowByRow>> for BoundTo<Q, B>
-    where
-        Q: Execute<'q, Sqlite, RowByRow>,
-    {
-        type Command = Q::Command;
-
-        fn into_command(self) -> Self::Command {
-            self.into_query().into_command()
-        }
-    }
-
-    impl Command<Sqlite> for Vec<Erased<'_, Dialect, ()>> {
-        fn pass(&self, check: Check) -> QueryResult<()> {
-            self.iter().try_for_each(|row| check.look_at(row))
-        }
-
-        fn lent(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
-            (self, || None)
-        }
-
-        async fn run(self, connection: &mut Sqlite) -> QueryResult<usize> {
-            connection
-                .transaction(async |connection| {
-                    let mut affected = 0;
-                    for row in self {
-                        affected += ExecuteDsl::execute(row, connection).await?;
-                    }
-                    Ok(affected)
-                })
-                .await
-        }
-    }
-}
+pub struct InBoundTo<How>(std::marker::PhantomData<fn() -> How>);

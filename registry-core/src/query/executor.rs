@@ -1,27 +1,57 @@
-//! What a query can be run on.
+//! What a query can be run on: the last argument of a query's method.
+//!
+//! # Adding an executor
+//!
+//! An executor is a reference to something of the program, such as `&Registry` or `&mut Session<B>`. Each is a file
+//! in `executor/`. To add one, take these steps. The test at the end of this file is a complete example.
+//!
+//! 1. Add a file `executor/<name>.rs`, and its `mod` below.
+//! 2. Implement [`Lender<B>`](Lender) for every bind `B` of which the executor can run queries. It lends a connection
+//!    for the duration of one query:
+//!    - `Lease` is what has the connection. Take `Session<B>` if a session is acquired for the query; it is returned
+//!      when the lease is dropped. Take `&mut Session<B>` if the session outlives the query. Anything else has to
+//!      implement [`Lease`](lease::Lease) and [`ConnectsTo<B>`](ConnectsTo).
+//!    - `Error` is what the program gets: Diesel's error if acquiring cannot fail, else [`Error`](crate::Error). If
+//!      it can carry more than Diesel's error, set `TELLS_MORE`.
+//!    - `KEY` is `Some(B::KEY)`, so that the tables of the query are checked.
+//!    - `KEEPS_LOCKS` is `false` if the connection is returned after the query, since that releases row locks.
+//!    - `again` returns the executor once more if each query gets a session of its own, and is in no transaction of
+//!      the caller's. Such a query is run again after some errors, see `retry.rs`.
+//! 3. Implement [`Executor<Q, B, Via>`](Executor), which has no methods. Its bounds decide which queries compile:
+//!
+//!    | bound | for |
+//!    |---|---|
+//!    | `Q: Routed<B, Via> + AllTablesIn<B, Via>` | every executor that is checked |
+//!    | `Via: FindsBind<Q, B>` | an executor of several binds, which has to find the bind from the query alone |
+//!    | `Via: FindsBindOnSession<S, B>`, `B: RunsOnSessionOf<S>` | an executor of the one bind `S` |
+//!    | `Q: LocksNothing<Via>` | an executor without `KEEPS_LOCKS` |
+//! 4. Name it in the message of [`Executor`], in the table of executors in `query/mod.rs`, and in the test of all
+//!    executors, `every_executor_refuses_foreign_tables_and_stays_usable`. Run the tests in `tests/ui`, because the
+//!    compiler lists implementations in its messages.
 
-use std::future::{Future, Ready, ready};
+use std::future::Future;
 use std::panic::Location;
 
 use diesel::result::Error as DieselError;
-use futures_util::future::BoxFuture;
+use diesel_async::AsyncConnectionCore;
 
-use super::beside;
-use super::lease::Lease;
-use super::routed::{Checked, FindsBind, LocksNothing, Routed, TakesFrom, Way};
-use super::same::ServedBy;
+use super::error::QueryError;
 use crate::backend::Backend;
-use crate::bind::Bind;
-use crate::engine::AcquireError;
-use crate::error::Error;
-use crate::query::QueryError;
-use crate::registry::{Acquire, Registry, Tenant};
-use crate::session::Session;
-use crate::work::{UnitOfWork, WorkError};
 
-/// The last argument of a query's method, for the query `Q`.
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+mod connection;
+pub(super) mod lease;
+mod registry;
+mod session;
+mod transaction_warning;
+mod unit_of_work;
+
+use lease::Lease;
+
+/// What the query `Q` can be run on: the last argument of its method.
 ///
-/// `B` is the bind of the query and `Via` is how that is known; both are for the compiler to find.
+/// `B` is the bind of the query, and `Via` says how that is known. The compiler infers both. Generic code mostly asks
+/// for a [`Lender`] of its bind, and leaves the queries to the compiler.
 #[diagnostic::on_unimplemented(
     message = "a query cannot be run on `{Self}`",
     label = "expected `&registry`, `&tenant`, `&mut session`, `&mut work` or `&mut connection` as the last argument",
@@ -29,199 +59,119 @@ use crate::work::{UnitOfWork, WorkError};
 )]
 pub trait Executor<Q, B, Via>: Lender<B> {}
 
-/// What has a connection for queries of the bind `B`, or acquires one.
+/// What lends a connection for queries of the bind `B`: its own, or one that it acquires.
+///
+/// `&Registry`, `&Tenant`, `&mut UnitOfWork` and `&mut Session<B>` are lenders of `B`. The trait cannot be
+/// implemented outside of this crate.
 pub trait Lender<B>: Sized + Send {
-    /// The connection type that queries are run with.
+    /// The type of the connection that queries are run on.
     type Connection: Backend;
 
-    /// What has the connection while a query is run: that of a session of this bind, or of one by key.
-    type Lease: Lease<Connection = Self::Connection> + Holds<B>;
+    /// What has the connection while a query is run: a session of this bind, or a session by key.
+    type Lease: Lease<Connection = Self::Connection> + ConnectsTo<B>;
 
-    /// That on its way.
+    /// The future of the lease.
     type Leasing: Future<Output = Result<Self::Lease, Self::LeaseError>> + Send;
 
     /// Why there is no connection.
     type LeaseError: Send;
 
-    /// What can go wrong: running a query, and acquiring a session where that is part of it.
+    /// The error of a query, and of acquiring a session where that is part of running it.
     type Error: From<DieselError> + From<QueryError> + From<Self::LeaseError> + Send;
 
-    /// Whether that says more than Diesel's, so that it is worth asking the server for more.
+    /// Whether [`Error`](Self::Error) can carry more than Diesel's error, so that it is worth the time to ask the
+    /// server for details.
     const TELLS_MORE: bool;
 
-    /// The key of the bind in which all tables of a query must be, if that is known.
+    /// The key of the bind that all tables of a query must belong to. `None` if nothing is checked at run time: on a
+    /// session by key, and on a bare connection.
     const KEY: Option<&'static str>;
 
-    /// Whether the connection is there after the query, and with it the lock that one may have taken.
+    /// Whether the connection outlives the query, and with it a row lock that the query has taken.
     const KEEPS_LOCKS: bool = true;
 
-    /// The connection. `at` is where in the program it is asked for.
+    /// Lends a connection. `at` is the place in the program that runs the query, for warnings.
     fn lease(self, at: &'static Location<'static>) -> Self::Leasing;
 
-    /// The same once more, for a query that has to be run again, if each of its connections is for one
-    /// query.
+    /// The lender once more, to run the query again on another connection. `None` if the connection is the caller's.
     fn again(&self) -> Option<Self> {
         None
     }
 }
 
-/// Said of what has a connection to the database `B`, or one of which nothing is known: a [`Lender<B>`](Lender)
-/// can lend no other.
-pub trait Holds<B> {}
+/// A lease whose connection is to the database of the bind `B`, or to one that is known only at run time.
+///
+/// As a bound of [`Lender::Lease`], it lets generic code rely on a `Lender<B>` lending no other connection.
+pub trait ConnectsTo<B> {}
 
-impl<S: Bind, B: ServedBy<S>> Holds<B> for Session<S> {}
+/// The Diesel backend of an executor's connection.
+pub(super) type LenderBackend<E, B> =
+    <<E as Lender<B>>::Connection as AsyncConnectionCore>::Backend;
 
-impl<S: Bind, B: ServedBy<S>> Holds<B> for &mut Session<S> {}
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use std::panic::Location;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-impl<S: Bind, Q, B: Bind, Via> Executor<Q, B, Via> for &mut Session<S>
-where
-    Q: Routed<B, Via> + Checked<B, Via>,
-    Via: TakesFrom<S, B>,
-    B: ServedBy<S>,
-{
-}
+    use diesel::prelude::*;
 
-impl<S: Bind, B: ServedBy<S>> Lender<B> for &mut Session<S> {
-    type Connection = S::Connection;
-    type Lease = Self;
-    type Leasing = Ready<Result<Self::Lease, DieselError>>;
-    type LeaseError = DieselError;
-    type Error = DieselError;
+    use super::{Executor, Lender};
+    use crate::bind::Bind;
+    use crate::query::RunQueryDsl;
+    use crate::query::routing::{AllTablesIn, FindsBind, LocksNothing, Routed};
+    use crate::registry::Acquire;
+    use crate::{AcquireError, Error, Registry, Session};
 
-    const TELLS_MORE: bool = false;
+    diesel::table! { words (id) { id -> Integer, } }
 
-    const KEY: Option<&'static str> = known::<S>();
-
-    fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-        ready(Ok(self))
-    }
-}
-
-impl<Q, B: Bind, Via> Executor<Q, B, Via> for &Registry
-where
-    Q: Routed<B, Via> + Checked<B, Via> + LocksNothing<Via>,
-    Via: FindsBind<Q, B>,
-{
-}
-
-impl<'r, B: Bind> Lender<B> for &'r Registry {
-    type Connection = B::Connection;
-    type Lease = Session<B>;
-    type Leasing = Acquire<'r, B>;
-    type LeaseError = AcquireError;
-    type Error = Error;
-
-    const TELLS_MORE: bool = true;
-
-    const KEY: Option<&'static str> = Some(B::KEY);
-
-    const KEEPS_LOCKS: bool = false;
-
-    fn lease(self, at: &'static Location<'static>) -> Acquire<'r, B> {
-        beside::look::<B>(self, at);
-        self.session::<B>().for_query()
+    impl crate::Bound for words::table {
+        type Bind = crate::Db<crate::Sqlite, crate::Name<'w', 'o', 'r', 'd', 's'>>;
     }
 
-    fn again(&self) -> Option<Self> {
-        Some(*self)
-    }
-}
-
-impl<Q, B: Bind, Via> Executor<Q, B, Via> for &Tenant
-where
-    Q: Routed<B, Via> + Checked<B, Via> + LocksNothing<Via>,
-    Via: FindsBind<Q, B>,
-{
-}
-
-impl<'t, B: Bind> Lender<B> for &'t Tenant {
-    type Connection = B::Connection;
-    type Lease = Session<B>;
-    type Leasing = Acquire<'t, B>;
-    type LeaseError = AcquireError;
-    type Error = Error;
-
-    const TELLS_MORE: bool = true;
-
-    const KEY: Option<&'static str> = Some(B::KEY);
-
-    const KEEPS_LOCKS: bool = false;
-
-    fn lease(self, at: &'static Location<'static>) -> Acquire<'t, B> {
-        beside::look::<B>(self.registry(), at);
-        self.session::<B>().for_query()
+    /// An executor that counts the queries it runs on a registry.
+    struct CountingRegistry {
+        registry: Registry,
+        queries: AtomicUsize,
     }
 
-    fn again(&self) -> Option<Self> {
-        Some(*self)
-    }
-}
+    impl<'r, B: Bind> Lender<B> for &'r CountingRegistry {
+        type Connection = B::Connection;
+        type Lease = Session<B>;
+        type Leasing = Acquire<'r, B>;
+        type LeaseError = AcquireError;
+        type Error = Error;
 
-impl<Q, B: Bind, Via> Executor<Q, B, Via> for &mut UnitOfWork
-where
-    Q: Routed<B, Via> + Checked<B, Via>,
-    Via: FindsBind<Q, B>,
-{
-}
+        const TELLS_MORE: bool = true;
 
-impl<'w, B: Bind> Lender<B> for &'w mut UnitOfWork {
-    type Connection = B::Connection;
-    type Lease = &'w mut Session<B>;
-    type Leasing = BoxFuture<'w, Result<Self::Lease, WorkError>>;
-    type LeaseError = WorkError;
-    type Error = Error;
+        const KEY: Option<&'static str> = Some(B::KEY);
 
-    const TELLS_MORE: bool = true;
+        const KEEPS_LOCKS: bool = false;
 
-    const KEY: Option<&'static str> = Some(B::KEY);
-
-    fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-        Box::pin(self.session::<B>())
-    }
-}
-
-/// The key of a bind, unless it is that of a session by key: what is run there is not checked.
-const fn known<B: Bind>() -> Option<&'static str> {
-    if B::KEY.is_empty() { None } else { Some(B::KEY) }
-}
-
-/// The bind of a connection, of which nothing is known.
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-#[derive(Debug)]
-pub struct Unchecked(());
-
-#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-impl Way for Unchecked {}
-
-macro_rules! on_connections {
-    ($($feature:literal $connection:ident;)*) => {$(
-        #[cfg(feature = $feature)]
-        impl<Q> Executor<Q, Unchecked, Unchecked> for &mut crate::backend::$connection {}
-
-        #[cfg(feature = $feature)]
-        impl Holds<Unchecked> for &mut crate::backend::$connection {}
-
-        #[cfg(feature = $feature)]
-        impl Lender<Unchecked> for &mut crate::backend::$connection {
-            type Connection = crate::backend::$connection;
-            type Lease = Self;
-            type Leasing = Ready<Result<Self, DieselError>>;
-            type LeaseError = DieselError;
-            type Error = DieselError;
-
-            const TELLS_MORE: bool = false;
-
-            const KEY: Option<&'static str> = None;
-
-            fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-                ready(Ok(self))
-            }
+        fn lease(self, _: &'static Location<'static>) -> Acquire<'r, B> {
+            self.queries.fetch_add(1, Ordering::Relaxed);
+            self.registry.session::<B>().for_query()
         }
-    )*};
-}
 
-on_connections! {
-    "postgres" Postgres;
-    "mysql" Mysql;
-    "sqlite" Sqlite;
+        fn again(&self) -> Option<Self> {
+            Some(*self)
+        }
+    }
+
+    impl<Q, B: Bind, Via> Executor<Q, B, Via> for &CountingRegistry
+    where
+        Q: Routed<B, Via> + AllTablesIn<B, Via> + LocksNothing<Via>,
+        Via: FindsBind<Q, B>,
+    {
+    }
+
+    #[tokio::test]
+    async fn an_executor_needs_nothing_but_these_two_traits() -> Result<(), Error> {
+        let registry = Registry::builder().bind("words", "sqlite::memory:").build()?;
+        let counting = CountingRegistry { registry, queries: AtomicUsize::new(0) };
+        let create = diesel::sql_query("CREATE TABLE words (id INTEGER PRIMARY KEY)");
+        crate::BindDsl::bound_to::<words::table>(create).execute(&counting).await?;
+        assert_eq!(words::table.count().get_result::<i64>(&counting).await?, 0);
+        assert_eq!(counting.queries.into_inner(), 2);
+        Ok(())
+    }
 }

@@ -1,4 +1,4 @@
-//! Queries that find their own database.
+//! Running queries, each in the database of its tables.
 //!
 //! ```
 //! use diesel::prelude::*;
@@ -21,75 +21,89 @@
 //! # }
 //! ```
 //!
-//! A query has a table, and a table is bound: so the type of a query says which database it is for. Import
-//! [`RunQueryDsl`] in place of diesel-async's trait of that name, and the last argument of a query's method
-//! can be what is at hand:
+//! The type of a query names its tables, and each table is bound to one database. So the type of a query determines
+//! its database. Import [`RunQueryDsl`] in place of diesel-async's trait of that name, and the last argument of a
+//! query's method is an executor:
 //!
 //! | executor | which queries | where | error |
 //! |---|---|---|---|
-//! | `&registry` | those that have a bind | on a session that is acquired for it and returned after it | [`Error`](crate::Error) |
+//! | `&registry` | those that have a bind | on a session that is acquired for the query and returned after it | [`Error`](crate::Error) |
 //! | `&tenant` | the same | the same, in the tenant's database | the same |
 //! | `&mut work` | the same | in the transaction of a [`UnitOfWork`](crate::UnitOfWork) | the same |
-//! | `&mut session` | those of its bind, and those that have no table | there | Diesel's |
-//! | `&mut connection` | all: nothing is checked | there | Diesel's |
+//! | `&mut session` | those of its bind, and those without a table | on this session | Diesel's |
+//! | `&mut connection` | all: nothing is checked | on this connection | Diesel's |
 //!
-//! A `&mut` that is a variable, such as a function's parameter, is moved into the call. Where it is used
-//! once more, write `&mut *session`; the compiler says so too.
+//! A variable that is a `&mut`, such as a parameter of a function, is moved into the call. To use it again
+//! afterwards, write `&mut *session`. The compiler suggests that too.
 //!
-//! # What is found out, and when
+//! # Mistakes, and when they are found
 //!
 //! | mistake | found |
 //! |---|---|
 //! | a query on a session of another database | by the compiler |
-//! | a function that is handed such a session where it asks for a [`Lender`] of its own bind | by the compiler |
+//! | a session of another database, passed to a function that takes a [`Lender`] of its own bind | by the compiler |
 //! | a join, a `UNION` (of boxed queries, too) or a subquery in `WHERE` of two databases | by the compiler |
 //! | the same in an `UPDATE` or a `DELETE`, and in a `select(exists(..))` | by the compiler |
 //! | a table that is not bound; a query without a table on the registry | by the compiler |
-//! | a locking clause, such as `for_update()`, on `&registry` or `&tenant`: the lock would be gone when the call returns | by the compiler |
-//! | the same in a query that was told where it belongs | when it is run: an error, and nothing is sent |
+//! | a locking clause, such as `for_update()`, on `&registry` or `&tenant`: the row lock would be released when the call returns | by the compiler |
+//! | a locking clause in a query with `.bound_to::<Model>()`, on the same executors | when it is run: an error, and nothing is sent |
 //! | a model bound to another database than its `table_name` | by the compiler, at the model |
-//! | a table of another database anywhere else: in what is inserted, in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY`, `RETURNING` or an upsert; anywhere in a query that was told where it belongs (`.bound_to::<Model>()`) | when it is run: an error, and nothing is sent |
-//! | one in a box (`into_boxed()`, `dyn BoxableExpression`), in a type that is not Diesel's, in a model's `select_expression`, or by an alias of which no column is named | when it is run, by its name in SQL: an error, and nothing is sent |
-//! | the same, if both databases have a table of that name | when it is run, if the query around it is on the table of that name as well, and neither of the two goes by an alias; otherwise never |
+//! | a table of another database anywhere else: in what is inserted, in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY`, `RETURNING` or an upsert; anywhere in a query with `.bound_to::<Model>()` | when it is run: an error, and nothing is sent |
+//! | one in a box (`into_boxed()`, `dyn BoxableExpression`), in a type that is not Diesel's, in a model's `select_expression`, or in an alias of which no column is named | when it is run, by its name in SQL: an error, and nothing is sent |
+//! | the same, if both databases have a table of that name | when it is run, if the query around it is on the table of that name as well, and neither of the two has an alias; otherwise never |
 //! | a query on the registry or a tenant in a [`Scope`](crate::Scope) of the same registry, and so outside of its unit of work | when it is run: a warning in the log, with the place, once for each place |
-//! | a query on the registry by a task that has a session of the same bind, and may be in a transaction, or a [`UnitOfWork`](crate::UnitOfWork) of any | when it is run, in debug builds: a warning in the log, with the place |
-//! | other tables in the text of `sql_query` and `sql`, and a lock in it; a model's `select_expression` beside such a text in the same `SELECT` list or `RETURNING` | never |
+//! | a query on the registry by a task that has a session of the same bind, and may be in a transaction, or a [`UnitOfWork`](crate::UnitOfWork) of any bind | when it is run, in debug builds: a warning in the log, with the place |
+//! | other tables in the text of `sql_query` and `sql`, and a locking clause in it; a model's `select_expression` beside such a text in the same `SELECT` list or `RETURNING` | never |
 //!
-//! What is found out when a query is run is found in every build, and costs little: the verdict on a type of
-//! queries is remembered, and where that depends on the statement, the verdict on its text. The error is a
-//! [`HiddenTable`]. It goes by the Rust types of the tables that are bound with
-//! [`bind_tables!`](crate::bind_tables) or in a module with [`#[bind]`](macro@crate::bind), so it makes no
-//! difference whether two databases have tables of one name.
+//! The checks at run time are made in every build, before anything is sent. They delay a query by about 10 ns,
+//! because the result is cached: for each type of query, and where the result depends on the statement, for each text
+//! of a statement. The error is a [`HiddenTable`].
 //!
-//! A box has no such types in its own, so its SQL is read: a name in quotes, as Diesel writes tables, must be
-//! that of a table of the query's bind, or of none. That includes the text of `sql("..")` in a box. If two
-//! databases have tables of one name, a subquery on it in a box is taken for one on the query's own database;
-//! but not if the query around it is on that very table, since Diesel does not nest a table in itself. It does
-//! so only where the inner query is in a box of its own; should both be boxed, give one of them an alias.
-//! What is in an `Option` is in the type of a query whether or not there is anything in it: so where a `None` in `SET`
-//! could have been a subquery on that very table, one in a box in the same `SET` is taken for it.
+//! A table is identified by its Rust type, so two databases may have tables of the same name. The types that are
+//! known are those that are bound with [`bind_tables!`](crate::bind_tables) or in a module with
+//! [`#[bind]`](macro@crate::bind).
 //!
-//! Rows may be loaded into any model that has a place for them, wherever that model is bound.
+//! ## Tables in a box
 //!
-//! # What is not taken
+//! The type of a box does not name the types in it, so the SQL of the query is read instead. Diesel writes the names
+//! of tables in quotes. Each must be the name of a table of the query's bind, or of no bound table at all. This holds
+//! for the text of `sql("..")` in a box as well.
 //!
-//! Nearly every query that diesel-async takes is taken here. These are not, and with
-//! `.bound_to::<Model>()` all of them are but the last three:
+//! If two databases have a table of the same name, a subquery on that name in a box is taken for one on the query's
+//! own database. But if the query around it is on the table of that name as well, the subquery is taken for one on
+//! the other database and refused, since Diesel does not nest a table in itself. Two limits follow:
+//!
+//! - Diesel does nest a table in itself if the subquery is in a box of its own. If the query around it is boxed as
+//!   well, the check cannot tell this from a table of the other database, and refuses it. Give one of the two an
+//!   alias.
+//! - The type of a query has the content of an `Option` even if that is `None`. If a `None` in `SET` could have been
+//!   a subquery on the query's own table, a boxed subquery on the other database in the same `SET` is taken for it,
+//!   and is not found.
+//!
+//! ## Models
+//!
+//! Rows may be loaded into any model with matching fields, even one that is bound to another database.
+//!
+//! # Queries that are not accepted
+//!
+//! Nearly every query that diesel-async accepts is accepted here, with these exceptions. With `.bound_to::<Model>()`,
+//! all but the last three are accepted as well:
 //!
 //! - a query type that is not Diesel's own, such as the `Paginated` of Diesel's guide, also on a session;
 //! - on the registry, a `select(..)` without a table that has more in it than subqueries, as in
-//!   `select((exists(..), 1.into_sql::<Integer>()))`, or that is in a box. Where it has literal SQL or
-//!   functions without arguments and nothing else, the compiler asks for type annotations;
+//!   `select((exists(..), 1.into_sql::<Integer>()))`, or that is in a box. If it has literal SQL or functions without
+//!   arguments and nothing else, the compiler asks for type annotations;
 //! - a `select(exists(..))` of a query whose condition is a `Box<dyn BoxableExpression<..>>`;
-//! - a predicate of the program's own that implements Diesel's `AppearsOnTable` for one table, and not for any source,
-//!   as `impl<QS> AppearsOnTable<QS>` does: also on a session. `.into_boxed()` is another answer;
-//! - a `UNION` with text as a part, as in `union_all(sql::<Integer>("SELECT 41"))`, also on a session;
-//! - an `INSERT` of many rows on SQLite that is to return them: it is one statement for each row;
-//! - an upsert of many rows on SQLite with columns that may be left to their `DEFAULT`, as optional fields of
-//!   an `Insertable` model are; Diesel has none either;
-//! - a locking clause on `&registry` or `&tenant`: see above.
+//! - a predicate of the program that implements Diesel's `AppearsOnTable` for one table, and not for any source as
+//!   `impl<QS> AppearsOnTable<QS>` does: also on a session. `.into_boxed()` is another remedy;
+//! - a `UNION` with literal SQL as a part, as in `union_all(sql::<Integer>("SELECT 41"))`, also on a session;
+//! - an `INSERT` of many rows on SQLite that is to return them: it is sent as one statement for each row;
+//! - an upsert of many rows on SQLite with columns that may be left to their `DEFAULT`, such as optional fields of an
+//!   `Insertable` model: Diesel does not have it either;
+//! - a locking clause on `&registry` or `&tenant`: take the lock in a unit of work, or on a session, in a
+//!   transaction.
 //!
-//! # What the compiler says
+//! # Messages of the compiler
 //!
 //! On a session of another database:
 //!
@@ -133,8 +147,8 @@
 //!           in a transaction
 //! ```
 //!
-//! With Diesel's or diesel-async's `RunQueryDsl` in scope, and not that of this crate, of which the compiler
-//! only knows that it wants a `&mut` connection:
+//! With the `RunQueryDsl` of Diesel or diesel-async in scope instead of this one, which takes nothing but a `&mut`
+//! connection:
 //!
 //! ```text
 //! error[E0308]: mismatched types
@@ -144,180 +158,46 @@
 //!                      found reference `&Registry`
 //! ```
 //!
-//! `use registry_core::RunQueryDsl` is the answer. It goes before that of `diesel::prelude::*`, and takes the
-//! place of `use diesel_async::RunQueryDsl`.
+//! The remedy is `use registry_core::RunQueryDsl`. It takes precedence over the trait in `diesel::prelude::*`, and
+//! has to replace `use diesel_async::RunQueryDsl`.
 
-use std::panic::Location;
+// The map for maintainers. A query passes through these files in this order:
+//
+//   dsl.rs             the methods that a program calls: `load`, `execute`, ..
+//   executor.rs        what a query can be run on, and how to add an executor; executor/ has a file for each
+//   routing/           how the compiler finds the bind of a query, by types alone
+//   erased.rs          the query in a box, so that the compiler generates less code for each
+//   execute.rs         the same for commands, which SQLite gets in other ways in two cases (execute/)
+//   run.rs, rows.rs    lease a connection, check the query, send it; rows.rs for streams
+//   check/             what is checked at run time, before the query is sent
+//   retry.rs           what follows a failure: the error, or a second try
+//   error.rs           that error
+//
+// bound_to.rs (`.bound_to::<Model>()`), save_changes.rs and optional.rs stand beside that path.
+//
+// Imports have no circle: dsl -> run -> rows -> retry -> executor -> routing -> bound_to; run -> check -> erased.
 
-use diesel::dsl::Limit;
-use diesel::query_builder::{AsQuery, QueryFragment};
-use diesel::query_dsl::methods::LimitDsl;
-use diesel_async::AsyncConnectionCore;
-use diesel_async::methods::LoadQuery;
-
-mod asks;
-mod beside;
-mod bound;
 mod bound_to;
-mod combined;
+mod check;
+mod dsl;
 mod erased;
 mod error;
 mod execute;
 mod executor;
-#[cfg(feature = "sqlite")]
-mod gathered;
-mod hidden;
-mod known;
-mod lease;
-mod locks;
 mod optional;
-mod probe;
 mod retry;
-mod routed;
+mod routing;
 mod rows;
 mod run;
-mod same;
 mod save_changes;
-mod shown;
-mod sources;
-mod type_names;
-mod verdicts;
 
 pub use bound_to::{BindDsl, BoundTo};
-pub(crate) use error::Origin;
+pub use check::{Check, HiddenTable};
+pub use dsl::RunQueryDsl;
 pub use error::QueryError;
 pub use execute::Execute;
 pub use executor::{Executor, Lender};
-pub use hidden::{Check, HiddenTable};
 pub use optional::OptionalExtension;
 pub use rows::Rows;
 pub use run::Running;
 pub use save_changes::SaveChangesDsl;
-
-use erased::Erased;
-use routed::Way;
-
-/// The Diesel backend of an executor's connection.
-type BackendOf<E, B> = <<E as Lender<B>>::Connection as AsyncConnectionCore>::Backend;
-
-/// The query `Q` as it goes to the connection of an executor.
-type ErasedFor<'q, Q, E, B> = Erased<'q, BackendOf<E, B>, <Q as AsQuery>::SqlType>;
-
-/// Running queries: the methods of diesel-async's trait of that name, on more than connections.
-///
-/// The [module](self) says on what, and what is checked. `E` is the executor, and `B` and `Via` are for
-/// the compiler to find: the bind of the query, and how it is known.
-///
-/// All futures are `Send`. Dropping one drops the statement with it, as with diesel-async: what an
-/// executor of its own had acquired for it is returned, and closed if a statement was cut short.
-pub trait RunQueryDsl<E, B: 'static, Via: Way>: Sized {
-    /// Runs the command and returns the number of rows that it affected.
-    ///
-    /// SQLite gets many rows one after another, in a transaction: its `INSERT` does not know `DEFAULT`.
-    ///
-    /// # Errors
-    ///
-    /// Those of the executor: see the [module](self).
-    #[track_caller]
-    fn execute<'q, How>(self, on: E) -> Running<'q, usize, E::Error>
-    where
-        E: Executor<Self, B, Via> + 'q,
-        Self: Execute<'q, E::Connection, How> + 'q,
-    {
-        run::execute::<E, B, _>(on, self.into_command(), Location::caller())
-    }
-
-    /// Runs the query and returns its rows.
-    ///
-    /// # Errors
-    ///
-    /// Those of the executor: see the [module](self).
-    #[track_caller]
-    fn load<'q, U>(self, on: E) -> Running<'q, Vec<U>, E::Error>
-    where
-        Self: AsQuery<SqlType: 'static>,
-        Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
-        E: Executor<Self::Query, B, Via> + 'q,
-        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
-        U: Send + 'static,
-    {
-        run::load::<E, B, _, U>(on, Erased::new(self.as_query()), Location::caller())
-    }
-
-    /// Runs the query and returns its rows as they are asked for.
-    ///
-    /// The stream holds the executor's connection until it is dropped: on the registry that is a
-    /// session, which others wait for.
-    ///
-    /// # Errors
-    ///
-    /// Those of the executor, from the future and from the stream: see the [module](self).
-    #[track_caller]
-    fn load_stream<'q, U>(self, on: E) -> Running<'q, Rows<'q, U, E::Error>, E::Error>
-    where
-        Self: AsQuery<SqlType: 'static>,
-        Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
-        E: Executor<Self::Query, B, Via> + 'q,
-        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
-        U: Send + 'static,
-    {
-        run::stream::<E, B, _, U>(on, Erased::new(self.as_query()), Location::caller())
-    }
-
-    /// Runs the query and returns its first row.
-    ///
-    /// It loads no more than that row, but the database may still find all of them: see
-    /// [`first`](Self::first).
-    ///
-    /// # Errors
-    ///
-    /// Those of the executor, and Diesel's `NotFound` if there is no row.
-    #[track_caller]
-    fn get_result<'q, U>(self, on: E) -> Running<'q, U, E::Error>
-    where
-        Self: AsQuery<SqlType: 'static>,
-        Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
-        E: Executor<Self::Query, B, Via> + 'q,
-        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
-        U: Send + 'static,
-    {
-        run::first::<E, B, _, U>(on, Erased::new(self.as_query()), Location::caller())
-    }
-
-    /// Runs the command and returns the rows that it affected: [`load`](Self::load), under a name that
-    /// reads better after `RETURNING`.
-    ///
-    /// # Errors
-    ///
-    /// Those of the executor: see the [module](self).
-    #[track_caller]
-    fn get_results<'q, U>(self, on: E) -> Running<'q, Vec<U>, E::Error>
-    where
-        Self: AsQuery<SqlType: 'static>,
-        Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
-        E: Executor<Self::Query, B, Via> + 'q,
-        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
-        U: Send + 'static,
-    {
-        self.load(on)
-    }
-
-    /// Runs the query with `LIMIT 1` and returns that row.
-    ///
-    /// # Errors
-    ///
-    /// Those of the executor, and Diesel's `NotFound` if there is no row.
-    #[track_caller]
-    fn first<'q, U>(self, on: E) -> Running<'q, U, E::Error>
-    where
-        Self: LimitDsl<Output: AsQuery<SqlType: 'static>>,
-        <Limit<Self> as AsQuery>::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
-        E: Executor<<Limit<Self> as AsQuery>::Query, B, Via> + 'q,
-        ErasedFor<'q, Limit<Self>, E, B>: LoadQuery<'q, E::Connection, U>,
-        U: Send + 'static,
-    {
-        RunQueryDsl::<E, B, Via>::get_result(LimitDsl::limit(self, 1), on)
-    }
-}
-
-impl<Q, E, B: 'static, Via: Way> RunQueryDsl<E, B, Via> for Q {}

@@ -1,4 +1,4 @@
-//! No row as `None`.
+//! The method that turns the error for a missing row into `None`.
 
 use diesel::QueryResult;
 use diesel::result::Error as DieselError;
@@ -7,13 +7,32 @@ use crate::error::Error;
 
 /// Turns Diesel's `NotFound` into `None`, for the errors of all executors.
 ///
-/// Import it in place of Diesel's trait of that name, which knows only Diesel's own error.
+/// Import it in place of Diesel's trait of that name, which is implemented for Diesel's own error alone.
+///
+/// ```
+/// use diesel::prelude::{ExpressionMethods, QueryDsl};
+/// use registry_core::{BindDsl, OptionalExtension, Registry, RunQueryDsl, bind_tables};
+///
+/// diesel::table! { events (id) { id -> Integer, what -> Text, } }
+/// bind_tables!(db = "analytics", backend = Sqlite; events);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), registry_core::Error> {
+/// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+/// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT NOT NULL)";
+/// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+/// let query = events::table.filter(events::id.eq(1)).select(events::what);
+/// let missing: Option<String> = query.first(&registry).await.optional()?;
+/// assert_eq!(missing, None);
+/// # Ok(())
+/// # }
+/// ```
 pub trait OptionalExtension<T, E> {
-    /// `Ok(None)` where there was no row.
+    /// `Ok(None)` if the error is that there is no row.
     ///
     /// # Errors
     ///
-    /// All others.
+    /// Every other error is returned as it is.
     fn optional(self) -> Result<Option<T>, E>;
 }
 

@@ -1,4 +1,6 @@
-//! Running a query on what an executor lends.
+//! Running a query on the connection that an executor lends: lease, check, send, and perhaps once more.
+//!
+//! The functions repeat these steps, since each of them sends a query in a way of its own.
 
 use std::fmt;
 use std::future::Future;
@@ -15,23 +17,21 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::time::{Instant, timeout};
 
-use super::BackendOf;
-use super::erased::Erased;
+use super::check::Check;
+use super::erased::ErasedQuery;
 use super::execute::Command;
-use super::executor::Lender;
-use super::hidden::Check;
-use super::lease::Lease;
-use super::retry::{failed, may_be_repeated, once_more};
+use super::executor::lease::Lease;
+use super::executor::{Lender, LenderBackend};
+use super::retry::{lease_for_retry, may_retry, query_error};
 use super::rows::Rows;
 use crate::engine::OpenRows;
 
-/// A query that runs: the future of a method of [`RunQueryDsl`](super::RunQueryDsl).
+/// The future of a method of [`RunQueryDsl`](super::RunQueryDsl).
 ///
-/// Dropping it drops the statement with it. A session that it had acquired is returned, and its
-/// connection closed if the statement was cut short.
-///
-/// It is a type, and in a box, so that a query that does not fit its executor is one error of the
-/// compiler and not three.
+/// The query runs while this is awaited. Dropping it cancels the query: a session that was acquired for it is
+/// returned, and its connection is closed if a statement was in progress.
+// It is a named type, in a box, so that the compiler reports a query that does not fit its executor once. With
+// `impl Future` it reports the same error three times.
 #[must_use = "a query is only run once this is awaited"]
 pub struct Running<'q, T, E>(BoxFuture<'q, Result<T, E>>);
 
@@ -57,88 +57,90 @@ impl<T, E> fmt::Debug for Running<'_, T, E> {
 
 pub(super) fn load<'q, E, B, ST, U>(
     on: E,
-    mut query: Erased<'q, BackendOf<E, B>, ST>,
+    mut query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
     at: &'static Location<'static>,
 ) -> Running<'q, Vec<U>, E::Error>
 where
     E: Lender<B> + 'q,
     B: 'static,
     ST: 'static,
-    Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
+    ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
     let (mut again, lease) = (on.again(), on.lease(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::of::<E, B>().look_at(&query) {
-            return Err(failed::<E, B>(&mut lease, error).await.into());
+        if let Err(error) = Check::for_lender::<E, B>().check_query(&query) {
+            return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
-            let (sent, home) = query.lent(may_be_repeated::<E, B>(again.as_ref()));
-            let error = match RunQueryDsl::load(sent, lease.connection()).await {
+            let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
+            let error = match RunQueryDsl::load(to_send, lease.connection()).await {
                 Ok(rows) => {
                     if let Some(checkout) = lease.checkout() {
-                        checkout.rows_are_read();
+                        checkout.note_rows_read();
                     }
                     return Ok(rows);
                 }
                 Err(error) => error,
             };
-            let kept = || home.into_repeatable();
-            (lease, query) = once_more::<E, B, _>(lease, error, kept, &mut again, at).await?;
+            let repeatable = || kept.into_repeatable();
+            (lease, query) =
+                lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }
     })
 }
 
 pub(super) fn first<'q, E, B, ST, U>(
     on: E,
-    mut query: Erased<'q, BackendOf<E, B>, ST>,
+    mut query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
     at: &'static Location<'static>,
 ) -> Running<'q, U, E::Error>
 where
     E: Lender<B> + 'q,
     B: 'static,
     ST: 'static,
-    Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
+    ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
     let (mut again, lease) = (on.again(), on.lease(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::of::<E, B>().look_at(&query) {
-            return Err(failed::<E, B>(&mut lease, error).await.into());
+        if let Err(error) = Check::for_lender::<E, B>().check_query(&query) {
+            return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
-            let (sent, home) = query.lent(may_be_repeated::<E, B>(again.as_ref()));
-            let error = match first_row(sent, &mut lease).await {
+            let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
+            let error = match first_row(to_send, &mut lease).await {
                 Ok(row) => return Ok(row),
                 Err(error) => error,
             };
-            let kept = || home.into_repeatable();
-            (lease, query) = once_more::<E, B, _>(lease, error, kept, &mut again, at).await?;
+            let repeatable = || kept.into_repeatable();
+            (lease, query) =
+                lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }
     })
 }
 
 pub(super) fn stream<'q, E, B, ST, U>(
     on: E,
-    query: Erased<'q, BackendOf<E, B>, ST>,
+    query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
     at: &'static Location<'static>,
 ) -> Running<'q, Rows<'q, U, E::Error>, E::Error>
 where
     E: Lender<B> + 'q,
     B: 'static,
     ST: 'static,
-    Erased<'q, BackendOf<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
+    ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
     let (again, lease) = (on.again(), on.lease(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::of::<E, B>().look_at(&query) {
-            return Err(failed::<E, B>(&mut lease, error).await.into());
+        if let Err(error) = Check::for_lender::<E, B>().check_query(&query) {
+            return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
-        Rows::of::<E, B, ST>(lease, query, again, at).await
+        Rows::start::<E, B, ST>(lease, query, again, at).await
     })
 }
 
@@ -155,59 +157,64 @@ where
     let (mut again, lease) = (on.again(), on.lease(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = command.pass(Check::of::<E, B>()) {
-            return Err(failed::<E, B>(&mut lease, error).await.into());
+        if let Err(error) = command.check(Check::for_lender::<E, B>()) {
+            return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
-            let (sent, kept) = command.lent(may_be_repeated::<E, B>(again.as_ref()));
-            let error = match sent.run(lease.connection()).await {
+            let (to_send, repeatable) = command.split_for_retry(may_retry::<E, B>(again.as_ref()));
+            let error = match to_send.run(lease.connection()).await {
                 Ok(affected) => {
                     if let Some(checkout) = lease.checkout() {
-                        checkout.rows_are_read();
+                        checkout.note_rows_read();
                     }
                     return Ok(affected);
                 }
                 Err(error) => error,
             };
-            (lease, command) = once_more::<E, B, _>(lease, error, kept, &mut again, at).await?;
+            (lease, command) =
+                lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }
     })
 }
 
-/// For how long rows are read that nobody wants, so that the connection can be lent again: another one
-/// takes about as long to open.
-const GRACE: Duration = Duration::from_millis(20);
+/// For how long the rows after the first one are read and thrown away, so that the connection can be lent again. To
+/// open another connection takes about as long.
+const DRAIN_LIMIT: Duration = Duration::from_millis(20);
 
-/// The first row. If more are to come, and do not come at once, the connection is not lent again.
+/// The first row.
+///
+/// A connection on which more rows are about to arrive cannot run the next query. So the rest is read, and if that
+/// takes longer than [`DRAIN_LIMIT`], the connection is closed and not lent again.
 async fn first_row<'q, L, Q, U>(query: Q, lease: &mut L) -> QueryResult<U>
 where
     L: Lease,
     Q: LoadQuery<'q, L::Connection, U> + Send + 'q,
     U: Send,
 {
-    let mut open = OpenRows::of(lease.checkout());
+    let mut open = OpenRows::new(lease.checkout());
     let mut rows = pin!(query.internal_load(lease.connection()).await?);
     open.begin();
     let first = rows.next().await.unwrap_or(Err(DieselError::NotFound));
-    if !open.matter() || are_over(rows).await {
+    if !open.are_tracked() || end_in_time(rows).await {
         open.end();
     }
     first
 }
 
-async fn are_over<S: Stream>(mut rows: Pin<&mut S>) -> bool {
-    // The end of a single row mostly arrives with it.
+/// Whether the rows end within [`DRAIN_LIMIT`].
+async fn end_in_time<S: Stream>(mut rows: Pin<&mut S>) -> bool {
+    // The end of the rows mostly arrives together with a single row, and then no timer is needed.
     if let Some(None) = rows.next().now_or_never() {
         return true;
     }
     let started = Instant::now();
     let reading = async {
         while rows.next().await.is_some() {
-            if started.elapsed() >= GRACE {
+            if started.elapsed() >= DRAIN_LIMIT {
                 return false;
             }
         }
         true
     };
-    timeout(GRACE, reading).await.unwrap_or(false)
+    timeout(DRAIN_LIMIT, reading).await.unwrap_or(false)
 }

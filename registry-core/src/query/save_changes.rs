@@ -1,4 +1,4 @@
-//! `save_changes`.
+//! The method that saves a changed model.
 
 use std::any::type_name;
 use std::future::Future;
@@ -9,20 +9,50 @@ use diesel::associations::HasTable;
 use diesel::query_builder::{AsChangeset, AsQuery, IntoUpdateTarget};
 use diesel_async::UpdateAndFetchResults;
 
+use super::check::Check;
 use super::executor::Executor;
-use super::hidden::Check;
-use super::lease::Lease;
-use super::retry::failed;
+use super::executor::lease::Lease;
+use super::retry::query_error;
 
-/// Saving a changed model: diesel-async's trait of that name, on more than connections.
+/// Saves a changed model: the trait of that name of diesel-async, for all executors.
 ///
-/// `E` is the executor, and `B` and `Via` are for the compiler to find.
+/// `E` is the executor. The compiler infers `B`, the bind of the model's table, and `Via`, how it is known.
+///
+/// ```
+/// use diesel::prelude::*;
+/// use registry_core::{BindDsl, Registry, RunQueryDsl, SaveChangesDsl, bind_tables};
+///
+/// diesel::table! { events (id) { id -> Integer, what -> Text, } }
+/// bind_tables!(db = "analytics", backend = Sqlite; events);
+///
+/// #[derive(Queryable, Selectable, Identifiable, AsChangeset)]
+/// struct Event {
+///     id: i32,
+///     what: String,
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), registry_core::Error> {
+/// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+/// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT NOT NULL)";
+/// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+/// # diesel::insert_into(events::table).values(events::what.eq("sign-up")).execute(&registry).await?;
+/// let mut event: Event = events::table.first(&registry).await?;
+/// event.what = "log-in".to_owned();
+/// let saved: Event = event.save_changes(&registry).await?;
+/// assert_eq!(saved.what, "log-in");
+/// # Ok(())
+/// # }
+/// ```
 pub trait SaveChangesDsl<E, B, Via>: Sized {
-    /// Updates the row that this model identifies, and returns it as it is then.
+    /// Updates the row that this model identifies, and returns the row as it is afterwards.
+    ///
+    /// On `&registry` and `&tenant` this waits for a session first. Dropping the future cancels the update, as with
+    /// [`RunQueryDsl`](super::RunQueryDsl).
     ///
     /// # Errors
     ///
-    /// Those of the executor, and Diesel's `NotFound` if there is no such row.
+    /// Those of the [executor](super), and Diesel's `NotFound` if there is no such row.
     #[track_caller]
     fn save_changes<T>(self, on: E) -> impl Future<Output = Result<T, E::Error>> + Send
     where
@@ -35,18 +65,18 @@ pub trait SaveChangesDsl<E, B, Via>: Sized {
         async move {
             let mut lease = lease.await?;
             let changes = type_name::<Self::Changeset>();
-            if let Err(error) = Check::of::<E, B>().look_at_type(changes) {
-                return Err(failed::<E, B>(&mut lease, error).await.into());
+            if let Err(error) = Check::for_lender::<E, B>().check_type_name(changes) {
+                return Err(query_error::<E, B>(&mut lease, error).await.into());
             }
             match lease.connection().update_and_fetch(self).await {
                 Ok(saved) => Ok(saved),
-                Err(error) => Err(failed::<E, B>(&mut lease, error).await.into()),
+                Err(error) => Err(query_error::<E, B>(&mut lease, error).await.into()),
             }
         }
     }
 }
 
-// Of a model by reference alone, as with diesel-async: so `model.save_changes(..)` takes a reference.
+// Implemented for references to models alone, as in diesel-async, so that `model.save_changes(..)` borrows the model.
 impl<M, E, B, Via> SaveChangesDsl<E, B, Via> for M where
     M: Copy + AsChangeset<Target = <M as HasTable>::Table> + IntoUpdateTarget
 {

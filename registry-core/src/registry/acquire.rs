@@ -160,7 +160,7 @@ impl<'r, B: Bind> Acquire<'r, B> {
         self.tenant = route.tenant();
         let first = match route.find::<B>(self.registry)? {
             Some(found) if found.schema.is_none() => {
-                match TypedEngine::try_lend(found.engine, &runtime, None) {
+                match TypedEngine::try_acquire(found.engine, &runtime, None) {
                     Ok(AcquireAttempt::Ready(checkout)) => return Ok(Poll::Ready(checkout)),
                     Ok(attempt) => First::AcquireAttempt(attempt),
                     Err(error) if is_replaced(&error, self.registry) => First::Engine(None),
@@ -190,7 +190,7 @@ async fn wait<B: Bind>(
     let found = match first {
         First::Engine(found) => found,
         First::AcquireAttempt(attempt) => {
-            match TypedEngine::lend(attempt, started, within, None).await {
+            match TypedEngine::acquire(attempt, started, within, None).await {
                 Err(error) if is_replaced(&error, registry) || error.lacks_resources() => None,
                 outcome => return outcome.map_err(|error| route.told::<B>(error)),
             }
@@ -220,8 +220,8 @@ async fn wait_for_engine<B: Bind>(
         };
         let core = Arc::clone(engine.engine());
         let wanted = schema.as_deref();
-        let lent = match TypedEngine::try_lend(engine, &runtime, wanted) {
-            Ok(attempt) => TypedEngine::lend(attempt, started, within, wanted).await,
+        let lent = match TypedEngine::try_acquire(engine, &runtime, wanted) {
+            Ok(attempt) => TypedEngine::acquire(attempt, started, within, wanted).await,
             Err(error) => Err(error),
         };
         let checkout = match lent {
@@ -240,7 +240,7 @@ async fn wait_for_engine<B: Bind>(
             lent => lent.map_err(told)?,
         };
         let Some(schema) = schema else { return Ok(checkout) };
-        return match TypedEngine::prepare(checkout, schema).await {
+        return match TypedEngine::enter_schema(checkout, schema).await {
             Ok(Some(checkout)) => Ok(checkout),
             Ok(None) => Err(route.unknown_schema::<B>()),
             Err(error) if is_replaced(&error, registry) => continue,

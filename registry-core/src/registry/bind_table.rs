@@ -1,7 +1,7 @@
 //! From a bind key to its engine.
 
 use super::bind_entry::BindEntry;
-use crate::bind::Bind;
+use crate::bind::{self, Bind};
 use crate::settings::BindKey;
 
 /// Every bind of a registry by its key.
@@ -22,11 +22,7 @@ struct Cell {
 pub(super) struct Constants<B>(std::marker::PhantomData<B>);
 
 impl<B: Bind> Constants<B> {
-    const KEY: BindKey = match BindKey::new(B::KEY) {
-        Ok(key) => key,
-        Err(_) if B::KEY.is_empty() => BindKey::NONE,
-        Err(_) => panic!("the KEY of a bind must be a bind key"),
-    };
+    const KEY: BindKey = bind::key_of::<B>();
     const HASH: u64 = hash(Self::KEY.bytes());
 }
 

@@ -11,8 +11,8 @@ use crate::cause::DriverError;
 use crate::on_demand::OnDemand;
 use crate::settings::WorkOptions;
 use crate::settings::{
-    self, BindKey, BindSettings, CredentialSource, Credentials, DatabaseUrl, EngineOptions,
-    EngineSettings, FromCode, Problem, Resolved, Settings, SettingsError,
+    self, BindKey, BindSettings, BuilderSettings, CredentialSource, Credentials, DatabaseUrl,
+    EngineOptions, EngineSettings, Problem, Resolved, Settings, SettingsError,
 };
 use crate::{backend, engine};
 
@@ -21,7 +21,7 @@ use crate::{backend, engine};
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RegistryBuilder {
     settings: Settings,
-    code: FromCode,
+    code: BuilderSettings,
     resolvers: Vec<TenantResolver>,
     work: WorkOptions,
 }
@@ -51,7 +51,7 @@ impl RegistryBuilder {
     /// Adds a bind with a database for each tenant, which `resolver` finds, see
     /// [`Tenant`](crate::Tenant).
     pub fn tenants(mut self, key: impl Into<String>, resolver: TenantResolver) -> Self {
-        self.code.resolved.push(key.into());
+        self.code.resolver_binds.push(key.into());
         self.resolvers.push(resolver);
         self
     }
@@ -116,22 +116,23 @@ impl RegistryBuilder {
     pub fn build(self) -> Result<Registry, SettingsError> {
         let Self { settings, code, resolvers, work } = self;
         let resolved = settings::resolve(&settings, code, backend::check_url);
-        let Resolved { engines, resolved, bind_defaults, on_demand, mut problems } = resolved;
+        let Resolved { engines, resolver_binds, bind_defaults, on_demand, mut problems } = resolved;
         if problems.is_empty() {
             // Otherwise binds may be missing for another reason.
-            let known = engines.iter().map(|engine| engine.key).chain(resolved.iter().copied());
+            let known =
+                engines.iter().map(|engine| engine.key).chain(resolver_binds.iter().copied());
             let known: Vec<BindKey> = known.collect();
-            let wrong = work.check(&known).err();
+            let wrong = work.check_keys(&known).err();
             problems.extend(wrong.map(|wrong| Problem::new("work", wrong.to_string())));
         }
         if !problems.is_empty() {
             return Err(SettingsError::from_problems(problems));
         }
         // Without a problem, each key has been read, in order.
-        let resolved = resolved.into_iter().zip(resolvers).map(|(key, resolver)| {
+        let tenant_binds = resolver_binds.into_iter().zip(resolvers).map(|(key, resolver)| {
             BindEntry::Tenants(TenantBind::new(key, TenantSource::Resolver(resolver)))
         });
-        let binds = engines.into_iter().map(serve).chain(resolved).collect();
+        let binds = engines.into_iter().map(serve).chain(tenant_binds).collect();
         Ok(Registry::new(binds, bind_defaults, OnDemand::new(on_demand), work, None))
     }
 }

@@ -399,32 +399,32 @@ impl Registry {
 
     /// Warns if the calling task has a session of the bind `B`, or a unit of work with any, as it runs a query of that
     /// bind on another one.
-    pub(crate) fn warn_of_held<B: Bind>(&self, place: &'static Location<'static>) {
+    pub(crate) fn warn_if_caller_holds_session<B: Bind>(&self, place: &'static Location<'static>) {
         if let Some(engine) = self.0.table.of::<B>().and_then(BindEntry::engine)
             && engine.is_held_by_caller()
         {
-            engine::beside_session(engine.settings().key, place);
+            engine::warn_query_beside_session(engine.settings().key, place);
             return;
         }
         let mut engines = self.engines();
         engines.extend(self.0.on_demand.engines());
-        if engines.iter().any(|engine| engine.is_worked_on_by_caller())
-            && self.is_first_beside(B::KEY, place)
+        if engines.iter().any(|engine| engine.has_unit_of_work_of_caller())
+            && self.is_first_warning_at(B::KEY, place)
         {
-            engine::beside_work(B::KEY, place);
+            engine::warn_query_beside_work(B::KEY, place);
         }
     }
 
-    /// Whether a task, a [`Caller`](crate::engine::caller::Caller) by its number, is at a statement of a unit of work.
-    pub(crate) fn is_at_work(&self, task: u64) -> bool {
+    /// Whether a task, a [`Caller`](crate::engine::Caller) by its number, is at a statement of a unit of work.
+    pub(crate) fn is_executing_in_work(&self, task: u64) -> bool {
         let mut engines = self.engines();
         engines.extend(self.replaced());
         engines.extend(self.0.on_demand.engines());
-        engines.iter().any(|engine| engine.is_at_work(task))
+        engines.iter().any(|engine| engine.runs_work_statement(task))
     }
 
     /// Whether that place is the first time seen to run a query of that bind beside a unit of work.
-    pub(crate) fn is_first_beside(
+    pub(crate) fn is_first_warning_at(
         &self,
         key: &'static str,
         at: &'static Location<'static>,
@@ -433,7 +433,7 @@ impl Registry {
     }
 
     /// Whether both are one registry.
-    pub(crate) fn is(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
@@ -451,8 +451,8 @@ impl Registry {
     }
 
     /// How long sessions are waited for, where no bind says otherwise.
-    pub(crate) fn acquire_timeout(&self) -> Duration {
-        self.0.bind_defaults.acquire_timeout(BindKey::NONE)
+    pub(crate) fn default_acquire_timeout(&self) -> Duration {
+        self.0.bind_defaults.general_acquire_timeout()
     }
 
     /// The keys of all binds, in alphabetical order.

@@ -22,7 +22,7 @@ pub(super) fn replace(
     if registry.is_closed() {
         return Err(ReplaceError::Closed { key });
     }
-    let settings = registry.0.bind_defaults.engine(key, settings);
+    let settings = registry.0.bind_defaults.engine_settings(key, settings);
     let settings = settings.map_err(|source| ReplaceError::Settings { key, source })?;
     let is_per_tenant = matches!(entry, BindEntry::Tenants(_));
     if settings.url.is_per_tenant() != is_per_tenant {
@@ -33,8 +33,10 @@ pub(super) fn replace(
         _ => None,
     };
     if settings.tenant_schema.as_deref().is_some_and(|schema| Some(schema) != own_schema) {
-        let source =
-            SettingsError::of("tenant_schema", "it is not changed while the registry is used");
+        let source = SettingsError::from_problem(
+            "tenant_schema",
+            "it is not changed while the registry is used",
+        );
         return Err(ReplaceError::Settings { key, source });
     }
     match entry {
@@ -61,7 +63,7 @@ fn replace_named(registry: &Registry, named: &ReplaceableEngine, settings: Engin
     let old = named.replace(engine::open(Arc::new(settings), None));
     {
         let mut replaced = registry.0.replaced.lock().unwrap_or_else(PoisonError::into_inner);
-        replaced.retain(|engine| engine.lent() > 0);
+        replaced.retain(|engine| engine.checkout_count() > 0);
         replaced.push(Arc::clone(&old));
     }
     // When nobody finds it any more: those who wait for it look again, and find the other.

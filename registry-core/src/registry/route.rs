@@ -234,7 +234,7 @@ pub(crate) fn identity_of<B: Bind>(
     settings: BindSettings,
 ) -> Result<EngineIdentity, AcquireError> {
     let key = key_of::<B>();
-    let settings = registry.0.bind_defaults.engine(key, settings);
+    let settings = registry.0.bind_defaults.engine_settings(key, settings);
     let settings = settings.map_err(|source| AcquireError::Settings { key, source })?;
     check_backend::<B::Connection>(key, settings.url.backend())?;
     if settings.url.is_per_tenant() || settings.tenant_schema.is_some() {
@@ -249,7 +249,7 @@ pub(super) fn schema_of(
     template: &str,
     tenant: &Tenant,
 ) -> Result<String, AcquireError> {
-    let schema = template.replace(crate::settings::TENANT, tenant.name());
+    let schema = template.replace(crate::settings::TENANT_PLACEHOLDER, tenant.name());
     // PostgreSQL would cut the name, and it could be that of another tenant then.
     if schema.len() > LONGEST_SCHEMA {
         let source = format!("the name of the schema is longer than {LONGEST_SCHEMA} bytes").into();
@@ -283,7 +283,7 @@ pub(super) fn typed<C: Backend>(
 ) -> Result<FoundEngine<C>, AcquireError> {
     let settings = engine.settings();
     let (key, found) = (settings.key, settings.url.backend());
-    match engine.of_type() {
+    match engine.downcast() {
         Some(engine) => Ok(FoundEngine { engine, schema }),
         None => Err(WrongBackend { key, expected: C::KIND, found }.into()),
     }

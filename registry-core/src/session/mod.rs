@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-use crate::bind::Bind;
+use crate::bind::{Bind, has_key, key_of};
 use crate::engine::{AnyEngine, Checkout};
 use crate::settings::{BindKey, EngineOptions};
 
@@ -43,16 +43,17 @@ impl<B: Bind> Session<B> {
     #[must_use]
     pub fn key(&self) -> &str {
         // An engine that was opened on demand may serve several binds.
-        match B::KEY {
-            "" => &AnyEngine::settings(&**self.checkout.engine()).key,
-            key => key,
-        }
+        if has_key::<B>() { B::KEY } else { &AnyEngine::settings(&**self.checkout.engine()).key }
     }
 }
 
 impl<B: Bind> Session<B> {
     pub(crate) fn bind_key(&self) -> BindKey {
-        BindKey::new(self.key()).unwrap_or(BindKey::NONE)
+        if has_key::<B>() {
+            key_of::<B>()
+        } else {
+            AnyEngine::settings(&**self.checkout.engine()).key
+        }
     }
 
     pub(crate) fn options(&self) -> &EngineOptions {

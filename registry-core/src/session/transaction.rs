@@ -62,7 +62,7 @@ impl<B: Bind> Session<B> {
                 }
                 let committed = Manager::<B>::commit_transaction(&mut **self).await;
                 self.leave(is_outermost).await;
-                committed.map_err(|error| self.checkout.in_words_of_server(error))?;
+                committed.map_err(|error| self.checkout.with_server_message(error))?;
                 Ok(value)
             }
             Err(error) => {
@@ -83,24 +83,24 @@ impl<B: Bind> Session<B> {
         let depth = transaction_depth(Manager::<B>::transaction_manager_status_mut(connection))?;
         if depth > 0 {
             Manager::<B>::begin_transaction(connection).await?;
-            return Ok((false, self.checkout.standing_inside()));
+            return Ok((false, self.checkout.track_savepoint()));
         }
-        self.checkout.forget_failures();
-        let left = self.checkout.left();
+        self.checkout.forget_transient_failures();
+        let left = self.checkout.session_effects();
         // As a unit of work does: what follows a rollback of the database's own is not stored then.
         B::Connection::enter_work(&mut **self, false).await?;
-        let begun = match self.checkout.mark() {
+        let begun = match self.checkout.transaction_mark() {
             Some(mark) => B::Connection::begin(&mut **self, &format!("BEGIN; {mark}")).await,
             None => Manager::<B>::begin_transaction(&mut **self).await,
         };
         if let Err(error) = begun {
-            let error = self.checkout.in_words_of_server(error);
+            let error = self.checkout.with_server_message(error);
             self.leave(true).await;
             return Err(error);
         }
         // The mark is not the borrower's.
-        self.checkout.restore(left);
-        Ok((true, self.checkout.standing()))
+        self.checkout.restore_session_effects(left);
+        Ok((true, self.checkout.track_transaction()))
     }
 
     /// Whether there is a transaction to commit. Inside another one, the savepoint's own end tells the rest.
@@ -109,21 +109,21 @@ impl<B: Bind> Session<B> {
         is_outermost: bool,
         standing: &mut TransactionState,
     ) -> QueryResult<()> {
-        self.checkout.hear_out(standing).await;
+        self.checkout.wait_for_answer(standing).await;
         let over = match is_outermost && self.checkout.may_have_failed() {
-            true => match self.checkout.look_at_last(standing).await {
+            true => match self.checkout.find_end_before_commit(standing).await {
                 Ok(over) => over,
                 Err(error) if B::Connection::is_fatal(&error) => {
-                    return Err(self.checkout.in_words_of_server(error));
+                    return Err(self.checkout.with_server_message(error));
                 }
                 Err(_) => return Err(error(DatabaseErrorKind::Unknown, ABORTED)),
             },
-            false => self.checkout.glance(standing),
+            false => self.checkout.observed_end(standing),
         };
         match over {
             Some(TransactionEnd::Ended) => return Err(error(DatabaseErrorKind::Unknown, ENDED)),
             Some(TransactionEnd::RolledBack) => {
-                let kind = match self.checkout.class_of_rollback().is_transient() {
+                let kind = match self.checkout.rollback_class().is_transient() {
                     true => DatabaseErrorKind::SerializationFailure,
                     false => DatabaseErrorKind::Unknown,
                 };
@@ -137,7 +137,7 @@ impl<B: Bind> Session<B> {
         match self.batch_execute(question).await {
             Ok(()) => Ok(()),
             Err(cause) if B::Connection::is_fatal(&cause) => {
-                Err(self.checkout.in_words_of_server(cause))
+                Err(self.checkout.with_server_message(cause))
             }
             Err(_) => Err(error(DatabaseErrorKind::Unknown, ABORTED)),
         }
@@ -145,9 +145,9 @@ impl<B: Bind> Session<B> {
 
     async fn undo(&mut self, is_outermost: bool, standing: &TransactionState) {
         if is_outermost {
-            self.checkout.unguard();
+            self.checkout.lift_rollback_guard();
         }
-        if standing.over().is_some() && is_outermost {
+        if standing.end().is_some() && is_outermost {
             // An error where nothing was begun since.
             let _ = self.batch_execute("ROLLBACK").await;
             *Manager::<B>::transaction_manager_status_mut(&mut **self) =
@@ -163,11 +163,11 @@ impl<B: Bind> Session<B> {
         if !is_outermost {
             return;
         }
-        self.checkout.unguard();
-        if self.checkout.mark().is_some() && self.checkout.is_fit() {
-            let left = self.checkout.left();
+        self.checkout.lift_rollback_guard();
+        if self.checkout.transaction_mark().is_some() && self.checkout.is_usable() {
+            let left = self.checkout.session_effects();
             match B::Connection::leave_work(&mut **self).await {
-                Ok(()) => self.checkout.restore(left),
+                Ok(()) => self.checkout.restore_session_effects(left),
                 Err(_) => self.checkout.discard(),
             }
         }

@@ -2,8 +2,8 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::options::SaidOptions;
-use super::{DatabaseUrl, InvalidUrl};
+use crate::settings::options::SaidOptions;
+use crate::settings::url::{DatabaseUrl, InvalidUrl};
 
 /// One database as code writes it down: a URL, and options of its own.
 ///

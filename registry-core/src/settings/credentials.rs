@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 
-use super::DatabaseUrl;
 use crate::cause::DriverError;
+use crate::settings::url::DatabaseUrl;
 
 /// A password, and the user that it is for if that is not the one in the URL.
 ///
@@ -61,11 +61,14 @@ impl CredentialSource {
     }
 
     /// The URL as it is to be used for one connection.
-    pub(crate) async fn put_in(&self, url: &DatabaseUrl) -> Result<DatabaseUrl, DriverError> {
+    pub(crate) async fn url_with_credentials(
+        &self,
+        url: &DatabaseUrl,
+    ) -> Result<DatabaseUrl, DriverError> {
         Ok((self.0)(url).await?.put_in(url))
     }
 
-    pub(crate) fn is(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }

@@ -42,7 +42,7 @@ impl SettingsError {
     }
 
     /// One problem with the setting `name`.
-    pub(crate) fn of(name: &str, message: &str) -> Self {
+    pub(crate) fn from_problem(name: &str, message: &str) -> Self {
         Self::from_problems(vec![Problem::new(name, message)])
     }
 

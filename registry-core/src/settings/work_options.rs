@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::bind_key::BindKey;
-use super::work_keys::WrongKeys;
+use crate::settings::keys::BindKey;
+use crate::settings::keys::WrongKeys;
 
 /// How a unit of work begins its transactions.
 ///
@@ -146,7 +146,7 @@ impl WorkOptions {
         self
     }
 
-    pub(crate) fn into_order(self) -> Vec<String> {
+    pub(crate) fn into_commit_order(self) -> Vec<String> {
         self.commit_order
     }
 
@@ -155,16 +155,16 @@ impl WorkOptions {
     }
 
     /// Whether the binds have all the keys that it names.
-    pub(crate) fn check(&self, known: &[BindKey]) -> Result<(), WrongKeys> {
+    pub(crate) fn check_keys(&self, known: &[BindKey]) -> Result<(), WrongKeys> {
         if self.commit_order.is_empty() && self.of_binds.is_empty() {
             return Ok(());
         }
-        WrongKeys::in_order(&self.commit_order, known)?;
+        WrongKeys::check_commit_order(&self.commit_order, known)?;
         let keys: Vec<&str> = self.of_binds.iter().map(|(key, _)| key.as_str()).collect();
-        WrongKeys::among(&keys, known)
+        WrongKeys::check_known(&keys, known)
     }
 
-    pub(crate) fn of(&self, key: BindKey) -> &Self {
+    pub(crate) fn for_key(&self, key: BindKey) -> &Self {
         let own = self.of_binds.iter().rev().find(|(other, _)| key == **other);
         own.map_or(self, |(_, options)| options)
     }

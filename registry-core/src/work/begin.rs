@@ -251,7 +251,7 @@ where
     E: From<Error> + Send,
     T: Send,
 {
-    let known = options.check(source.registry().bind_keys());
+    let known = options.check_keys(source.registry().bind_keys());
     known.map_err(|wrong_keys| E::from(WorkError::Keys(wrong_keys).into()))?;
     let mut pause = FIRST_PAUSE;
     for _ in 0..options.retry_limit() {

@@ -121,22 +121,23 @@ use crate::session::Session;
 use crate::settings::BindKey;
 
 mod begin;
-mod current;
-mod entered;
-mod error;
-mod part;
-mod scope;
-mod several;
+mod entered_future;
 
-pub use current::CurrentWork;
+mod error;
+mod participant;
+mod scope;
+mod sessions_for;
+mod work_lock;
+
 pub use error::{CommitError, Committed, Outcome, WorkError, WorkFailure};
 pub use scope::{Scope, Scopes};
-pub use several::Several;
+pub use sessions_for::Several;
+pub use work_lock::CurrentWork;
 
 #[doc(no_inline)]
 pub use crate::settings::{Isolation, WorkOptions, WrongKeys};
 
-use part::{AnyPart, NotReady, Part, Rollback};
+use participant::{AnyPart, NotReady, Part, Rollback};
 
 /// One transaction over as many databases as it touches.
 ///
@@ -261,7 +262,7 @@ impl UnitOfWork {
     ///
     /// [`CommitError`] says of each bind what became of it.
     pub async fn commit(mut self) -> Result<Committed, CommitError> {
-        let order = std::mem::take(&mut self.options).into_order();
+        let order = std::mem::take(&mut self.options).into_commit_order();
         self.commit_in_order(&order).await
     }
 
@@ -278,7 +279,9 @@ impl UnitOfWork {
         keys: &[K],
     ) -> Result<Committed, CommitError> {
         self.is_ending = true;
-        if let Err(wrong_keys) = WrongKeys::in_order(keys, self.source.registry().bind_keys()) {
+        if let Err(wrong_keys) =
+            WrongKeys::check_commit_order(keys, self.source.registry().bind_keys())
+        {
             let mut error = self.not_committed(Vec::new(), None).await;
             error.wrong_keys = Some(wrong_keys);
             return Err(error);
@@ -476,11 +479,11 @@ impl UnitOfWork {
             check(&mut *self.parts[at], false).await?;
             return Ok(at);
         }
-        self.options.check(self.source.registry().bind_keys())?;
+        self.options.check_keys(self.source.registry().bind_keys())?;
         let acquiring = Acquiring::new(&self.is_acquiring);
         let session = self.source.session::<B>().await?;
         drop(acquiring);
-        let options = self.options.of(session.bind_key());
+        let options = self.options.for_key(session.bind_key());
         let part = Part::begin(session, options, self.level).await?;
         self.parts.push(Box::new(part));
         Ok(self.parts.len() - 1)

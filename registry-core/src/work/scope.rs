@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use super::current::{CurrentWork, Slot, Taken};
-use super::entered::Entered;
+use super::entered_future::Entered;
+use super::work_lock::{CurrentWork, Slot, Taken};
 use super::{Committed, Place, Source, UnitOfWork, WorkError, WorkOptions};
 #[cfg(feature = "axum")]
 use crate::bind::Bind;
@@ -269,7 +269,7 @@ impl UnitOfWork {
 
 impl Scope {
     fn new(source: Source, options: WorkOptions, made_at: Place) -> Self {
-        let patience = source.registry().acquire_timeout();
+        let patience = source.registry().default_acquire_timeout();
         let (slot, is_ended) = (Slot::default(), AtomicBool::new(false));
         Self(Arc::new(Shared { source, options, patience, slot, made_at, is_ended }))
     }
@@ -302,8 +302,8 @@ impl Scope {
     }
 
     /// Whether the calling task is in a scope of that registry, or of a tenant of it.
-    pub(crate) fn is_entered_of(registry: &Registry) -> bool {
-        let is_of = |current: &Current| current.scope.0.source.registry().is(registry);
+    pub(crate) fn is_current_of(registry: &Registry) -> bool {
+        let is_of = |current: &Current| current.scope.0.source.registry().is_same_as(registry);
         CURRENT.try_with(is_of).unwrap_or(false)
     }
 
@@ -445,7 +445,7 @@ impl Scope {
 
     /// The place of the unit of work, once nobody else has it.
     async fn taken(&self, at: Option<Place>) -> Result<Taken, WorkError> {
-        let is_at_work = |task| self.0.source.registry().is_at_work(task);
+        let is_at_work = |task| self.0.source.registry().is_executing_in_work(task);
         let mut taken = self.slot().take(self.0.patience, at, is_at_work).await?;
         if self.is_ended() {
             // Whoever ended the scope found the place taken, and left this to whoever has it.

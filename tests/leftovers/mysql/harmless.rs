@@ -1,4 +1,4 @@
-//! What leaves nothing behind costs nothing: the next borrower has the same connection.
+//! Statements that leave no session state keep the connection as it is: the next borrower gets the same one.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -21,7 +21,7 @@ async fn assert_kept(rig: &mut Rig, what: &str, work: impl AsyncFn(&mut Session)
 }
 
 #[tokio::test]
-async fn what_leaves_nothing_keeps_the_connection() {
+async fn statements_that_leave_no_state_keep_the_connection() {
     let mut rig = Rig::new(&[CREATE]).await;
     assert_kept(&mut rig, "a select", async |session| {
         let query = t::table.select(t::v).filter(t::v.eq("x"));
@@ -67,7 +67,7 @@ async fn what_leaves_nothing_keeps_the_connection() {
 }
 
 #[tokio::test]
-async fn plain_sql_keeps_the_connection() {
+async fn plain_sql_without_state_keeps_the_connection() {
     let mut rig = Rig::new(&[CREATE]).await;
     for statement in [
         "SELECT 1",

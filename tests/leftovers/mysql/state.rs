@@ -28,7 +28,7 @@ async fn assert_nothing_is_left(cases: &[&[&str]], probe: &str) {
 }
 
 #[tokio::test]
-async fn keys_are_checked_again_however_that_was_switched_off() {
+async fn foreign_key_checks_are_restored() {
     let cases: &[&[&str]] = &[
         &["SET FOREIGN_KEY_CHECKS = 0"],
         &["/*!40014 SET FOREIGN_KEY_CHECKS=0 */"],
@@ -56,7 +56,7 @@ async fn keys_are_checked_again_however_that_was_switched_off() {
 }
 
 #[tokio::test]
-async fn user_variables_are_gone() {
+async fn user_variables_are_cleared() {
     let cases: &[&[&str]] = &[
         &["SET @who = 'acme'"],
         &["/* x */ SET @who := 'acme'"],
@@ -90,9 +90,9 @@ async fn user_variables_are_gone() {
     assert_nothing_is_left(cases, "SELECT CAST(@who AS CHAR) AS value").await;
 }
 
-/// Nothing in what is sent shows what a trigger does.
+/// The text of the statement does not show what its trigger does.
 #[tokio::test]
-async fn what_a_trigger_sets_is_gone_after_a_full_reset() {
+async fn variables_set_by_a_trigger_are_cleared_by_a_full_reset() {
     let mut rig = Rig::new(&SETUP).await;
     rig.prepare("CREATE TRIGGER fires AFTER INSERT ON notes FOR EACH ROW SET @who = NEW.v").await;
     let (lines, probe) =
@@ -102,7 +102,7 @@ async fn what_a_trigger_sets_is_gone_after_a_full_reset() {
 }
 
 #[tokio::test]
-async fn settings_of_the_session_are_those_of_a_new_connection() {
+async fn session_settings_equal_those_of_a_new_connection() {
     let mut rig = Rig::new(&SETUP).await;
     for (line, setting) in [
         ("SET sql_mode = ''", "sql_mode"),
@@ -133,9 +133,9 @@ async fn settings_of_the_session_are_those_of_a_new_connection() {
     rig.finish();
 }
 
-/// It is for the next transaction only, and no variable shows it.
+/// `SET TRANSACTION` applies to the next transaction only, and no variable shows it.
 #[tokio::test]
-async fn the_next_borrower_can_write_whatever_the_last_one_has_set_for_its_next_transaction() {
+async fn characteristics_of_the_next_transaction_do_not_reach_the_next_borrower() {
     let cases: &[&[&str]] = &[
         &["SET TRANSACTION READ ONLY"],
         &["/* x */ SET TRANSACTION READ ONLY"],
@@ -147,7 +147,7 @@ async fn the_next_borrower_can_write_whatever_the_last_one_has_set_for_its_next_
 }
 
 #[tokio::test]
-async fn the_next_borrower_is_in_its_own_database() {
+async fn current_database_is_restored() {
     let cases: &[&[&str]] = &[
         &["USE information_schema"],
         &["use`information_schema`"],
@@ -161,9 +161,9 @@ async fn the_next_borrower_is_in_its_own_database() {
 }
 
 #[tokio::test]
-async fn nobody_goes_on_as_somebody_else() {
+async fn roles_are_reset() {
     let mut rig = Rig::new(&SETUP).await;
-    // Of the whole server, as is an account that may take the role.
+    // Roles and accounts belong to the whole server.
     for statement in [
         "CREATE OR REPLACE ROLE leftovers_clerk",
         "CREATE OR REPLACE USER leftovers@'%' IDENTIFIED BY 'sesame'",
@@ -211,7 +211,7 @@ async fn named_locks_are_released() {
 }
 
 #[tokio::test]
-async fn locked_tables_are_unlocked() {
+async fn table_locks_are_released() {
     let cases: &[&[&str]] = &[
         &["LOCK TABLES notes READ"],
         &["/* x */ LOCK TABLE notes READ"],
@@ -243,7 +243,7 @@ async fn a_temporary_table_hides_no_table_of_the_next_borrower() {
 }
 
 #[tokio::test]
-async fn statements_that_a_borrower_has_prepared_are_gone() {
+async fn prepared_statements_of_a_borrower_are_deallocated() {
     let cases: &[&[&str]] = &[
         &["PREPARE s FROM 'SELECT 1'"],
         &["/* x */ PREPARE s FROM 'SELECT 1'"],

@@ -1,10 +1,10 @@
-//! Transactions that a borrower leaves open, however it has spelled them.
+//! Transactions that a borrower leaves open, in every spelling.
 
 use diesel::prelude::*;
 
 use super::rig::{CREATE, Rig, session, t};
 
-/// Procedures that do what a statement does, where nothing in the text shows it.
+/// Procedures that begin and end transactions without a word of it in the statement that calls them.
 const PROCEDURES: [&str; 3] = [
     "CREATE PROCEDURE begins() START TRANSACTION",
     "CREATE PROCEDURE holds_back() SET autocommit = 0",
@@ -23,7 +23,7 @@ async fn assert_undone(cases: &[&[&str]]) {
 }
 
 #[tokio::test]
-async fn a_transaction_is_undone_however_it_was_begun() {
+async fn transaction_is_undone_however_it_was_begun() {
     assert_undone(&[
         &["BEGIN"],
         &["begin work"],
@@ -55,7 +55,7 @@ async fn a_transaction_is_undone_however_it_was_begun() {
 }
 
 #[tokio::test]
-async fn a_transaction_is_undone_that_no_word_of_the_statement_shows() {
+async fn transaction_begun_by_a_procedure_is_undone() {
     assert_undone(&[
         &["CALL begins()"],
         &["CALL begins_late()"],
@@ -71,7 +71,7 @@ async fn a_transaction_is_undone_that_no_word_of_the_statement_shows() {
 }
 
 #[tokio::test]
-async fn a_connection_that_does_not_commit_by_itself_is_not_lent_on() {
+async fn autocommit_off_does_not_reach_the_next_borrower() {
     assert_undone(&[
         &["SET autocommit = 0"],
         &["set AutoCommit=off"],
@@ -93,7 +93,7 @@ async fn a_connection_that_does_not_commit_by_itself_is_not_lent_on() {
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_on_the_way_leaves_no_transaction() {
+async fn failed_batch_leaves_no_transaction() {
     assert_undone(&[
         &["!BEGIN; INSERT INTO t VALUES ('a'); INSERT INTO t VALUES ('a'); COMMIT"],
         &["BEGIN", "!INSERT INTO t VALUES ('a'), ('a'); COMMIT"],
@@ -104,7 +104,7 @@ async fn a_batch_that_fails_on_the_way_leaves_no_transaction() {
 }
 
 #[tokio::test]
-async fn a_word_in_a_literal_a_comment_or_a_block_ends_no_transaction() {
+async fn keywords_in_literals_comments_and_blocks_end_no_transaction() {
     assert_undone(&[
         &["BEGIN", "INSERT INTO t VALUES ('first; end of it')"],
         &["BEGIN", "SELECT 'a; commit ; b'"],
@@ -122,7 +122,7 @@ async fn a_word_in_a_literal_a_comment_or_a_block_ends_no_transaction() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_goes_on_is_undone() {
+async fn transaction_continued_by_chain_or_savepoint_is_undone() {
     assert_undone(&[
         &["BEGIN", "COMMIT AND CHAIN"],
         &["BEGIN", "commit work and chain"],
@@ -143,9 +143,9 @@ async fn a_transaction_that_goes_on_is_undone() {
     .await;
 }
 
-/// Without autocommit each statement begins a transaction, and no text shows it.
+/// Without autocommit, each statement begins a transaction without a word of it in the text.
 #[tokio::test]
-async fn a_transaction_is_undone_where_each_statement_begins_one() {
+async fn transaction_begun_without_autocommit_is_undone() {
     let mut rig = Rig::new(&[CREATE]).await;
     let registry = rig.registry(|bind| bind.on_connect(["SET autocommit = 0"]));
     let mut first = session(&registry).await.expect("a session");

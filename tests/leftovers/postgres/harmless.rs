@@ -1,5 +1,5 @@
-//! What leaves nothing behind costs nothing: the next borrower has the same connection, and the server
-//! was told nothing in between.
+//! Statements that leave no session state cost no reset: the next borrower gets the same connection, and nothing was
+//! sent to the server in between.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -9,7 +9,7 @@ use super::rig::{CREATE, Rig, Session, seen, session, t};
 
 const PROCESS: &str = "SELECT pg_backend_pid()::text AS value";
 
-/// Has a borrower run `work`, and sees that the connection is lent on as it is.
+/// Lets a borrower run `work`, and asserts that the connection is lent again without a reset.
 async fn assert_kept(rig: &mut Rig, what: &str, work: impl AsyncFn(&mut Session)) {
     let registry = rig.registry(|bind| bind);
     let mut first = session(&registry).await.expect("a session");
@@ -20,14 +20,14 @@ async fn assert_kept(rig: &mut Rig, what: &str, work: impl AsyncFn(&mut Session)
             "SELECT query || query_start::text AS value FROM pg_stat_activity WHERE pid = {process}"
         )
     };
-    // A connection of its own, as the query that asks must not be the last.
+    // A second registry, so that the query for the last statement is not itself the last statement.
     let observer = rig.registry(|bind| bind);
     let mut observer = session(&observer).await.expect("a session");
     let before = seen(&mut observer, &last()).await;
     drop(first);
     let mut next = session(&registry).await.expect("a session");
     let after = seen(&mut observer, &last()).await;
-    // Elsewhere it may be asked whether all rows have come.
+    // Where the protocol stream cannot be read, the engine may have to ask whether all rows have arrived.
     if super::READS_STREAM && before != after {
         rig.fault(format!("{what}: the server was told something in between: {after:?}"));
     }
@@ -37,7 +37,7 @@ async fn assert_kept(rig: &mut Rig, what: &str, work: impl AsyncFn(&mut Session)
 }
 
 #[tokio::test]
-async fn what_leaves_nothing_keeps_the_connection_as_it_is() {
+async fn statements_that_leave_no_state_keep_the_connection_without_a_round_trip() {
     let mut rig = Rig::new(&[CREATE]).await;
     assert_kept(&mut rig, "a select", async |session| {
         t::table
@@ -112,7 +112,7 @@ async fn what_leaves_nothing_keeps_the_connection_as_it_is() {
 }
 
 #[tokio::test]
-async fn plain_sql_keeps_the_connection_as_it_is() {
+async fn plain_sql_without_state_keeps_the_connection_without_a_round_trip() {
     let mut rig = Rig::new(&[CREATE]).await;
     for statement in [
         "SELECT 1",

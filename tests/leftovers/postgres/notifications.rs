@@ -7,7 +7,7 @@ use registry_core::ResetOnReturn;
 
 use super::rig::{How, Rig, run, session};
 
-/// What makes a borrower receive a notification, and leave it.
+/// Ways to receive a notification and leave it unread.
 const LEAVE: [(&str, &[&str], &[&str]); 6] = [
     ("read from the socket", &["LISTEN acme"], &["SELECT 1"]),
     ("never read from the socket", &["LISTEN acme"], &[]),
@@ -25,7 +25,7 @@ async fn next_of(session: &mut super::rig::Session) -> Option<(String, String)> 
 }
 
 #[tokio::test]
-async fn a_notification_reaches_the_borrower_that_listens() {
+async fn notification_reaches_the_borrower_that_listens() {
     let mut rig = Rig::new(&[]).await;
     let registry = rig.registry(|bind| bind);
     let mut session = session(&registry).await.expect("a session");
@@ -35,7 +35,7 @@ async fn a_notification_reaches_the_borrower_that_listens() {
 }
 
 #[tokio::test]
-async fn a_notification_that_was_not_read_never_reaches_the_next_borrower() {
+async fn unread_notification_never_reaches_the_next_borrower() {
     let mut rig = Rig::new(&[]).await;
     for reset in [ResetOnReturn::Auto, ResetOnReturn::Full] {
         for (what, listen, after) in LEAVE {
@@ -58,7 +58,7 @@ async fn a_notification_that_was_not_read_never_reaches_the_next_borrower() {
 }
 
 #[tokio::test]
-async fn a_borrower_that_does_not_listen_has_no_notification() {
+async fn borrower_that_does_not_listen_receives_no_notification() {
     let mut rig = Rig::new(&[]).await;
     for reset in [ResetOnReturn::Auto, ResetOnReturn::Full] {
         let registry = rig.registry(|bind| bind.reset_on_return(reset));

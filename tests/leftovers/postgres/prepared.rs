@@ -1,4 +1,4 @@
-//! Prepared statements that are gone, or left, and what else a `DISCARD` takes along.
+//! Prepared statements that a borrower has dropped or left, and other state that `DISCARD` drops.
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -7,7 +7,7 @@ use registry_core::ResetOnReturn;
 
 use super::rig::{How, Rig, Session, run, seen, session};
 
-/// A query that Diesel keeps prepared under a name.
+/// A query that Diesel keeps as a named prepared statement.
 async fn seven(session: &mut Session) -> QueryResult<i64> {
     diesel::select(7_i64.into_sql::<BigInt>()).get_result(&mut **session).await
 }
@@ -31,7 +31,7 @@ const SETUP: [&str; 1] = ["CREATE FUNCTION forget() RETURNS void LANGUAGE plpgsq
 const RESETS: [ResetOnReturn; 2] = [ResetOnReturn::Auto, ResetOnReturn::Full];
 
 #[tokio::test]
-async fn a_borrower_that_drops_all_prepared_statements_hurts_nobody_else() {
+async fn deallocate_all_does_not_affect_the_next_borrower() {
     let mut rig = Rig::new(&SETUP).await;
     for reset in RESETS {
         for cache in [true, false] {
@@ -56,9 +56,9 @@ async fn a_borrower_that_drops_all_prepared_statements_hurts_nobody_else() {
     rig.finish();
 }
 
-/// The borrower itself is told at the most once.
+/// The borrower itself gets at most one error.
 #[tokio::test]
-async fn a_session_that_drops_its_own_prepared_statements_can_go_on() {
+async fn session_stays_usable_after_deallocate_all() {
     let mut rig = Rig::new(&SETUP).await;
     for statement in GONE {
         let registry = rig.registry(|bind| bind);
@@ -74,7 +74,7 @@ async fn a_session_that_drops_its_own_prepared_statements_can_go_on() {
 }
 
 #[tokio::test]
-async fn after_a_discard_the_next_session_has_what_a_new_connection_has() {
+async fn next_session_after_a_discard_equals_a_new_connection() {
     let mut rig = Rig::new(&SETUP).await;
     rig.prepare("CREATE SCHEMA mine").await;
     for statement in ["DISCARD ALL", "/* x */ discard all", "RESET ALL", "/* x */ RESET ALL"] {
@@ -103,7 +103,7 @@ async fn after_a_discard_the_next_session_has_what_a_new_connection_has() {
 }
 
 #[tokio::test]
-async fn statements_that_a_borrower_has_prepared_are_gone() {
+async fn prepared_statements_of_a_borrower_are_deallocated() {
     let mut rig = Rig::new(&SETUP).await;
     let cases: [&[&str]; 6] = [
         &["PREPARE q AS SELECT 1"],
@@ -116,7 +116,7 @@ async fn statements_that_a_borrower_has_prepared_are_gone() {
     for lines in cases {
         let probe = "SELECT count(*)::text AS value FROM pg_prepared_statements WHERE name = 'q'";
         rig.nothing_is_left(&RESETS, |bind| bind, lines, probe).await;
-        // The name is free for the next borrower.
+        // The next borrower can use the name.
         rig.nothing_is_left(&RESETS, |bind| bind, lines, "PREPARE q AS SELECT 2").await;
     }
     rig.finish();

@@ -1,4 +1,4 @@
-//! Settings, roles, locks, cursors and names that a borrower leaves behind.
+//! Settings, roles, locks, cursors and channels that a borrower leaves behind.
 
 use registry_core::ResetOnReturn;
 use registry_core::settings::BindSettings;
@@ -7,7 +7,7 @@ use super::rig::Rig;
 
 const AUTO_AND_FULL: &[ResetOnReturn] = &[ResetOnReturn::Auto, ResetOnReturn::Full];
 
-/// A role, functions that do what a statement does, and a table to write to.
+/// A role, functions that change the session without a word of it in the statement, and a table to write to.
 const SETUP: [&str; 7] = [
     "DO $$ BEGIN CREATE ROLE leftovers_clerk; EXCEPTION WHEN duplicate_object OR unique_violation \
      THEN NULL; END $$",
@@ -21,7 +21,7 @@ const SETUP: [&str; 7] = [
     "CREATE SCHEMA other",
 ];
 
-/// A setting of nobody's is an empty text after a reset, and no more.
+/// After a reset, a custom setting is an empty text instead of unset.
 const TENANT: &str = "SELECT nullif(current_setting('app.tenant', true), '') AS value";
 
 async fn assert_nothing_is_left(cases: &[&[&str]], probe: &str) {
@@ -33,7 +33,7 @@ async fn assert_nothing_is_left(cases: &[&[&str]], probe: &str) {
 }
 
 #[tokio::test]
-async fn a_setting_of_a_tenant_is_gone_however_it_was_said() {
+async fn custom_setting_is_cleared_however_it_was_set() {
     assert_nothing_is_left(
         &[
             &["SET app.tenant = 'acme'"],
@@ -81,7 +81,7 @@ async fn a_setting_of_a_tenant_is_gone_however_it_was_said() {
 }
 
 #[tokio::test]
-async fn a_setting_of_a_tenant_is_gone_that_no_word_of_the_statement_shows() {
+async fn custom_setting_made_inside_a_function_is_cleared() {
     assert_nothing_is_left(
         &[
             &["SELECT leave()"],
@@ -102,9 +102,9 @@ async fn a_setting_of_a_tenant_is_gone_that_no_word_of_the_statement_shows() {
     .await;
 }
 
-/// Nothing in what is sent shows what a trigger does.
+/// The text of the statement does not show what its trigger does.
 #[tokio::test]
-async fn what_a_trigger_sets_is_gone_after_a_full_reset() {
+async fn settings_made_by_a_trigger_are_cleared_by_a_full_reset() {
     let mut rig = Rig::new(&SETUP).await;
     rig.prepare(
         "CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS \
@@ -118,7 +118,7 @@ async fn what_a_trigger_sets_is_gone_after_a_full_reset() {
 }
 
 #[tokio::test]
-async fn settings_of_the_session_are_those_of_a_new_connection() {
+async fn session_settings_equal_those_of_a_new_connection() {
     let mut rig = Rig::new(&SETUP).await;
     let settings =
         |bind: BindSettings| bind.on_connect(["SET search_path = public, other"]).read_only(false);
@@ -170,7 +170,7 @@ async fn settings_of_the_session_are_those_of_a_new_connection() {
 }
 
 #[tokio::test]
-async fn nobody_goes_on_as_somebody_else() {
+async fn roles_are_reset() {
     let cases: &[&[&str]] = &[
         &["SET ROLE leftovers_clerk"],
         &["/* x */ SET ROLE leftovers_clerk"],
@@ -186,7 +186,7 @@ async fn nobody_goes_on_as_somebody_else() {
 }
 
 #[tokio::test]
-async fn session_locks_are_released() {
+async fn session_locks_are_released_on_return() {
     let cases: &[&[&str]] = &[
         &["SELECT pg_advisory_lock(42)"],
         &["SELECT pg_advisory_lock (42)"],
@@ -205,18 +205,18 @@ async fn session_locks_are_released() {
         &["SELECT hold()"],
         &["BEGIN; SELECT pg_advisory_lock(42); ROLLBACK"],
     ];
-    // Of this database's: other tests use the same server.
+    // Only locks in this database, as other tests use the same server.
     let probe = "SELECT count(*)::text AS value FROM pg_locks WHERE locktype = 'advisory' \
                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     assert_nothing_is_left(cases, probe).await;
 }
 
-/// `DISCARD ALL` does not undo these.
+/// State that `DISCARD ALL` does not undo.
 #[tokio::test]
-async fn what_outlives_a_reset_ends_with_its_connection() {
+async fn state_that_outlives_a_reset_closes_its_connection() {
     let mut rig = Rig::new(&SETUP).await;
     rig.prepare("CREATE EXTENSION dblink").await;
-    // Of the whole server.
+    // Replication origins belong to the whole server.
     rig.prepare(
         "SELECT pg_replication_origin_create('leftovers') \
          WHERE pg_replication_origin_oid('leftovers') IS NULL",
@@ -259,7 +259,7 @@ async fn cursors_are_closed() {
 }
 
 #[tokio::test]
-async fn nobody_listens_on() {
+async fn listen_ends_with_its_borrower() {
     let cases: &[&[&str]] = &[
         &["LISTEN acme"],
         &["/* x */ LISTEN acme"],

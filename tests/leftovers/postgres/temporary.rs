@@ -1,4 +1,4 @@
-//! Temporary objects, which come before a table of the same name.
+//! Temporary objects, which shadow permanent ones of the same name.
 
 use registry_core::ResetOnReturn;
 
@@ -21,7 +21,7 @@ async fn assert_nothing_is_left(cases: &[&[&str]], probe: &str) {
 }
 
 #[tokio::test]
-async fn a_temporary_table_or_view_hides_no_table_of_the_next_borrower() {
+async fn temporary_tables_and_views_hide_no_table_of_the_next_borrower() {
     let cases: &[&[&str]] = &[
         &["CREATE TEMP TABLE users (name TEXT)"],
         &["create temporary table users (name text)"],
@@ -70,7 +70,7 @@ async fn a_temporary_table_or_view_hides_no_table_of_the_next_borrower() {
 }
 
 #[tokio::test]
-async fn temporary_functions_and_types_are_gone() {
+async fn temporary_functions_and_types_are_dropped() {
     let function: &[&[&str]] = &[
         &["CREATE FUNCTION pg_temp.mine() RETURNS text LANGUAGE sql AS $$ SELECT 'mine' $$"],
         &[
@@ -88,7 +88,7 @@ async fn temporary_functions_and_types_are_gone() {
 }
 
 #[tokio::test]
-async fn a_temporary_table_is_there_for_its_borrower() {
+async fn temporary_table_stays_for_its_borrower() {
     let mut rig = Rig::new(&SETUP).await;
     let registry = rig.registry(|bind| bind);
     let mut session = super::rig::session(&registry).await.expect("a session");

@@ -1,4 +1,4 @@
-//! Transactions that a borrower leaves open, however it has spelled them.
+//! Transactions that a borrower leaves open, in every spelling.
 
 use super::rig::{CREATE, Rig};
 
@@ -11,7 +11,7 @@ async fn assert_undone(cases: &[&[&str]]) {
 }
 
 #[tokio::test]
-async fn a_transaction_is_undone_however_it_was_begun() {
+async fn transaction_is_undone_however_it_was_begun() {
     assert_undone(&[
         &["BEGIN"],
         &["begin"],
@@ -39,7 +39,7 @@ async fn a_transaction_is_undone_however_it_was_begun() {
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_on_the_way_leaves_no_transaction() {
+async fn failed_batch_leaves_no_transaction() {
     assert_undone(&[
         &["!BEGIN; INSERT INTO t VALUES ('a'); SELECT 1/0; COMMIT"],
         &["BEGIN", "!SELECT 1/0; COMMIT"],
@@ -54,7 +54,7 @@ async fn a_batch_that_fails_on_the_way_leaves_no_transaction() {
 }
 
 #[tokio::test]
-async fn a_word_in_a_literal_a_comment_or_a_block_ends_no_transaction() {
+async fn keywords_in_literals_comments_and_blocks_end_no_transaction() {
     assert_undone(&[
         &["BEGIN", "INSERT INTO t VALUES ('first; end of it')"],
         &["BEGIN", "SELECT 'a; commit ; b'"],
@@ -79,7 +79,7 @@ async fn a_word_in_a_literal_a_comment_or_a_block_ends_no_transaction() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_goes_on_is_undone() {
+async fn transaction_continued_by_chain_or_savepoint_is_undone() {
     assert_undone(&[
         &["BEGIN", "COMMIT AND CHAIN"],
         &["BEGIN", "commit work and chain"],
@@ -107,9 +107,9 @@ async fn a_transaction_that_goes_on_is_undone() {
     .await;
 }
 
-/// After an end of its own, a borrower has nothing open, and what it committed stays.
+/// A borrower that has ended its transaction leaves nothing open, and its committed rows stay.
 #[tokio::test]
-async fn what_a_borrower_has_committed_stays() {
+async fn committed_rows_of_a_borrower_stay() {
     let mut rig = Rig::new(&[CREATE]).await;
     let registry = rig.registry(|bind| bind);
     for (number, end) in ["COMMIT", "END", "/* x */ COMMIT", "COMMIT AND NO CHAIN", "end work"]

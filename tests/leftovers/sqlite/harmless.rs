@@ -1,4 +1,4 @@
-//! What leaves nothing behind costs nothing: no other connection is opened for the next borrower.
+//! Statements that leave no session state keep the connection: no other one is opened for the next borrower.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 
 use super::rig::{CREATE, Rig, Session, seen, session, t};
 
-/// Each connection that is opened leaves a row.
+/// Counts the opened connections, each of which inserts a row.
 const OPENED: &str = "SELECT CAST(count(*) AS TEXT) AS value FROM opened";
 
 async fn assert_kept(rig: &mut Rig, what: &str, work: impl AsyncFn(&mut Session)) {
@@ -26,7 +26,7 @@ async fn rig() -> Rig {
 }
 
 #[tokio::test]
-async fn what_leaves_nothing_keeps_the_connection() {
+async fn statements_that_leave_no_state_keep_the_connection() {
     let mut rig = rig().await;
     assert_kept(&mut rig, "a select", async |session| {
         let query = t::table.select(t::v).filter(t::v.eq("x"));
@@ -72,7 +72,7 @@ async fn what_leaves_nothing_keeps_the_connection() {
 }
 
 #[tokio::test]
-async fn plain_sql_keeps_the_connection() {
+async fn plain_sql_without_state_keeps_the_connection() {
     let mut rig = rig().await;
     for statement in [
         "SELECT 1",

@@ -24,7 +24,7 @@ async fn assert_nothing_is_left(cases: &[&[&str]], probe: &str) {
 }
 
 #[tokio::test]
-async fn keys_are_checked_again_however_that_was_switched_off() {
+async fn foreign_key_checks_are_restored() {
     let cases: &[&[&str]] = &[
         &["PRAGMA foreign_keys = OFF"],
         &["pragma foreign_keys(0)"],
@@ -45,7 +45,7 @@ async fn keys_are_checked_again_however_that_was_switched_off() {
 }
 
 #[tokio::test]
-async fn pragmas_are_those_of_a_new_connection() {
+async fn pragmas_equal_those_of_a_new_connection() {
     let mut rig = Rig::new(&SETUP).await;
     for (line, probe) in [
         ("/* x */ PRAGMA query_only = 1", "INSERT INTO notes VALUES ('next')"),
@@ -79,7 +79,7 @@ async fn pragmas_are_those_of_a_new_connection() {
 }
 
 #[tokio::test]
-async fn attached_databases_are_those_of_a_new_connection() {
+async fn attached_databases_equal_those_of_a_new_connection() {
     let cases: &[&[&str]] = &[
         &["ATTACH ':memory:' AS other"],
         &["attach database ':memory:' as other"],
@@ -92,7 +92,7 @@ async fn attached_databases_are_those_of_a_new_connection() {
     ];
     let probe = "SELECT group_concat(name) AS value FROM pragma_database_list";
     assert_nothing_is_left(cases, probe).await;
-    // What `on_connect` has attached is there for everybody.
+    // Databases that `on_connect` attaches stay attached for every borrower.
     let mut rig = Rig::new(&SETUP).await;
     for detach in ["DETACH other", "/* x */ DETACH DATABASE other", "; detach other"] {
         rig.nothing_is_left(
@@ -107,7 +107,7 @@ async fn attached_databases_are_those_of_a_new_connection() {
 }
 
 #[tokio::test]
-async fn a_temporary_table_or_view_hides_no_table_of_the_next_borrower() {
+async fn temporary_tables_and_views_hide_no_table_of_the_next_borrower() {
     let cases: &[&[&str]] = &[
         &["CREATE TEMP TABLE users (name TEXT)"],
         &["create temporary table if not exists users (name text)"],
@@ -131,7 +131,7 @@ async fn a_temporary_table_or_view_hides_no_table_of_the_next_borrower() {
 }
 
 #[tokio::test]
-async fn temporary_triggers_and_indexes_are_gone() {
+async fn temporary_triggers_and_indexes_are_dropped() {
     let cases: &[&[&str]] = &[
         &["CREATE TEMP TRIGGER g AFTER INSERT ON notes BEGIN DELETE FROM users; END"],
         &["/* x */ CREATE TRIGGER temp.g AFTER INSERT ON notes BEGIN DELETE FROM users; END"],
@@ -142,9 +142,9 @@ async fn temporary_triggers_and_indexes_are_gone() {
     assert_nothing_is_left(cases, probe).await;
 }
 
-/// Nothing of that shows in a statement.
+/// No statement shows what such a closure does.
 #[tokio::test]
-async fn what_work_on_the_thread_has_left_is_gone() {
+async fn state_left_by_spawn_blocking_is_cleared() {
     let mut rig = Rig::new(&SETUP).await;
     for reset in AUTO_AND_FULL {
         for (statement, probe) in [

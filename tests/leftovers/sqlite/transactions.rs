@@ -1,4 +1,4 @@
-//! Transactions that a borrower leaves open, however it has spelled them.
+//! Transactions that a borrower leaves open, in every spelling.
 
 use super::rig::{CREATE, Rig};
 
@@ -11,7 +11,7 @@ async fn assert_undone(cases: &[&[&str]]) {
 }
 
 #[tokio::test]
-async fn a_transaction_is_undone_however_it_was_begun() {
+async fn transaction_is_undone_however_it_was_begun() {
     assert_undone(&[
         &["BEGIN"],
         &["begin transaction"],
@@ -38,7 +38,7 @@ async fn a_transaction_is_undone_however_it_was_begun() {
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_on_the_way_leaves_no_transaction() {
+async fn failed_batch_leaves_no_transaction() {
     assert_undone(&[
         &["!BEGIN; INSERT INTO t VALUES ('a'); INSERT INTO t VALUES ('a'); COMMIT"],
         &["BEGIN", "!INSERT INTO t VALUES ('a'), ('a'); COMMIT"],
@@ -50,7 +50,7 @@ async fn a_batch_that_fails_on_the_way_leaves_no_transaction() {
 }
 
 #[tokio::test]
-async fn a_word_in_a_literal_a_comment_or_a_block_ends_no_transaction() {
+async fn keywords_in_literals_comments_and_blocks_end_no_transaction() {
     assert_undone(&[
         &["BEGIN", "INSERT INTO t VALUES ('first; end of it')"],
         &["BEGIN", "SELECT 'a; commit ; b'"],
@@ -72,7 +72,7 @@ async fn a_word_in_a_literal_a_comment_or_a_block_ends_no_transaction() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_goes_on_is_undone() {
+async fn transaction_continued_by_chain_or_savepoint_is_undone() {
     assert_undone(&[
         &["BEGIN", "SAVEPOINT s", "ROLLBACK TO s"],
         &["BEGIN", "SAVEPOINT s", "ROLLBACK TRANSACTION TO SAVEPOINT s"],

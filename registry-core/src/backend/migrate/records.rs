@@ -81,103 +81,110 @@ pub(crate) trait Records {
 /// Implements [`Records`] for a type of connection.
 macro_rules! records_by_diesel {
     ($connection:ty) => {
-        impl $crate::backend::migrate::records::Records
-            for diesel_async::async_connection_wrapper::AsyncConnectionWrapper<$connection>
-        {
-            fn create_records(&mut self) -> diesel::QueryResult<()> {
-                let create = $crate::backend::migrate::records::CREATE;
-                diesel::connection::SimpleConnection::batch_execute(self, create)
-            }
+        // A module of its own, as the traits that it imports would be ambiguous beside those of diesel-async.
+        mod migration_records {
+            impl $crate::backend::migrate::records::Records
+                for diesel_async::async_connection_wrapper::AsyncConnectionWrapper<$connection>
+            {
+                fn create_records(&mut self) -> diesel::QueryResult<()> {
+                    let create = $crate::backend::migrate::records::CREATE;
+                    diesel::connection::SimpleConnection::batch_execute(self, create)
+                }
 
-            fn records(
-                &mut self,
-            ) -> diesel::QueryResult<Vec<$crate::backend::migrate::records::Record>> {
-                use diesel::prelude::*;
-                use $crate::backend::migrate::records::__diesel_schema_migrations as known;
-                use $crate::backend::migrate::records::__registry_schema_migrations as records;
+                fn records(
+                    &mut self,
+                ) -> diesel::QueryResult<Vec<$crate::backend::migrate::records::Record>> {
+                    use diesel::prelude::*;
+                    use $crate::backend::migrate::records::__diesel_schema_migrations as known;
+                    use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
-                let is_of_run =
-                    known::version.eq(records::version).and(known::run_on.eq(records::run_on));
-                let rows = records::table
-                    .inner_join(known::table.on(is_of_run))
-                    .select((records::version, records::name, records::bind))
-                    .load::<(String, String, String)>(self)?;
-                let record = |(version, name, bind)| $crate::backend::migrate::records::Record {
-                    version,
-                    name,
-                    bind,
-                };
-                Ok(rows.into_iter().map(record).collect())
-            }
+                    let is_of_run =
+                        known::version.eq(records::version).and(known::run_on.eq(records::run_on));
+                    let rows = records::table
+                        .inner_join(known::table.on(is_of_run))
+                        .select((records::version, records::name, records::bind))
+                        .load::<(String, String, String)>(self)?;
+                    let record = |(version, name, bind)| {
+                        $crate::backend::migrate::records::Record { version, name, bind }
+                    };
+                    Ok(rows.into_iter().map(record).collect())
+                }
 
-            fn note_version(&mut self, version: &str) -> diesel::QueryResult<()> {
-                use diesel::prelude::*;
-                use $crate::backend::migrate::records::__diesel_schema_migrations as known;
+                fn note_version(&mut self, version: &str) -> diesel::QueryResult<()> {
+                    use diesel::prelude::*;
+                    use $crate::backend::migrate::records::__diesel_schema_migrations as known;
 
-                let noted = diesel::insert_into(known::table).values(known::version.eq(version));
-                noted.execute(self).map(drop)
-            }
+                    let noted =
+                        diesel::insert_into(known::table).values(known::version.eq(version));
+                    noted.execute(self).map(drop)
+                }
 
-            fn record(
-                &mut self,
-                record: &$crate::backend::migrate::records::Record,
-            ) -> diesel::QueryResult<()> {
-                use diesel::prelude::*;
-                use diesel::sql_types::Text;
-                use $crate::backend::migrate::records::__diesel_schema_migrations as known;
-                use $crate::backend::migrate::records::__registry_schema_migrations as records;
+                fn record(
+                    &mut self,
+                    record: &$crate::backend::migrate::records::Record,
+                ) -> diesel::QueryResult<()> {
+                    use diesel::prelude::*;
+                    use diesel::sql_types::Text;
+                    use $crate::backend::migrate::records::__diesel_schema_migrations as known;
+                    use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
-                diesel::delete(records::table.find(&record.version)).execute(self)?;
-                let columns = (
-                    known::version,
-                    record.name.as_str().into_sql::<Text>(),
-                    record.bind.as_str().into_sql::<Text>(),
-                    known::run_on,
-                );
-                diesel::insert_into(records::table)
-                    .values(known::table.find(&record.version).select(columns))
-                    .into_columns((records::version, records::name, records::bind, records::run_on))
-                    .execute(self)
-                    .map(drop)
-            }
+                    diesel::delete(records::table.find(&record.version)).execute(self)?;
+                    let columns = (
+                        known::version,
+                        record.name.as_str().into_sql::<Text>(),
+                        record.bind.as_str().into_sql::<Text>(),
+                        known::run_on,
+                    );
+                    diesel::insert_into(records::table)
+                        .values(known::table.find(&record.version).select(columns))
+                        .into_columns((
+                            records::version,
+                            records::name,
+                            records::bind,
+                            records::run_on,
+                        ))
+                        .execute(self)
+                        .map(drop)
+                }
 
-            fn mark(&mut self) -> diesel::QueryResult<()> {
-                use diesel::prelude::*;
-                use $crate::backend::migrate::records::__registry_schema_migrations as records;
+                fn mark(&mut self) -> diesel::QueryResult<()> {
+                    use diesel::prelude::*;
+                    use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
-                let mark = (
-                    records::version.eq($crate::backend::migrate::records::MARK),
-                    records::name.eq("a migration that has not come to its end"),
-                    records::bind.eq(""),
-                );
-                diesel::insert_into(records::table).values(mark).execute(self).map(drop)
-            }
+                    let mark = (
+                        records::version.eq($crate::backend::migrate::records::MARK),
+                        records::name.eq("a migration that has not come to its end"),
+                        records::bind.eq(""),
+                    );
+                    diesel::insert_into(records::table).values(mark).execute(self).map(drop)
+                }
 
-            fn is_marked_as_run(&mut self) -> diesel::QueryResult<bool> {
-                use diesel::prelude::*;
-                use $crate::backend::migrate::records::__registry_schema_migrations as records;
+                fn is_marked_as_run(&mut self) -> diesel::QueryResult<bool> {
+                    use diesel::prelude::*;
+                    use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
-                let mark = records::table
-                    .find($crate::backend::migrate::records::MARK)
-                    .select(records::version);
-                Ok(mark.first::<String>(self).optional()?.is_some())
-            }
+                    let mark = records::table
+                        .find($crate::backend::migrate::records::MARK)
+                        .select(records::version);
+                    Ok(mark.first::<String>(self).optional()?.is_some())
+                }
 
-            fn unmark(&mut self) -> diesel::QueryResult<()> {
-                use diesel::prelude::*;
-                use $crate::backend::migrate::records::__registry_schema_migrations as records;
+                fn unmark(&mut self) -> diesel::QueryResult<()> {
+                    use diesel::prelude::*;
+                    use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
-                diesel::delete(records::table.find($crate::backend::migrate::records::MARK))
-                    .execute(self)
-                    .map(drop)
-            }
+                    diesel::delete(records::table.find($crate::backend::migrate::records::MARK))
+                        .execute(self)
+                        .map(drop)
+                }
 
-            fn has_version(&mut self, version: &str) -> diesel::QueryResult<bool> {
-                use diesel::prelude::*;
-                use $crate::backend::migrate::records::__diesel_schema_migrations as known;
+                fn has_version(&mut self, version: &str) -> diesel::QueryResult<bool> {
+                    use diesel::prelude::*;
+                    use $crate::backend::migrate::records::__diesel_schema_migrations as known;
 
-                let found = known::table.find(version).select(known::version);
-                Ok(found.first::<String>(self).optional()?.is_some())
+                    let found = known::table.find(version).select(known::version);
+                    Ok(found.first::<String>(self).optional()?.is_some())
+                }
             }
         }
     };

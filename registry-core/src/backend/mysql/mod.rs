@@ -40,7 +40,7 @@ impl Backend for Mysql {
     const KIND: BackendKind = BackendKind::Mysql;
 }
 
-records_by_diesel!(Mysql);
+records_by_diesel!(crate::backend::Mysql);
 
 impl Driver for Mysql {
     const ROLLBACK_NEEDS_TRANSACTION: bool = false;

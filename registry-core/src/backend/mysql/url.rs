@@ -11,7 +11,7 @@ pub(super) fn parse(url: &DatabaseUrl) -> Result<Opts, String> {
         UrlError::InvalidParamValue { param, .. } => {
             format!("the parameter `{param}` cannot have that value")
         }
-        error => url.without_odd_names(&error.to_string()),
+        error => url.redact_message(&error.to_string()),
     })?;
     // The driver would look up `[::1]` as the name of a host.
     let host = opts.ip_or_hostname();

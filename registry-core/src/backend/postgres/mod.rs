@@ -65,7 +65,7 @@ impl Backend for Postgres {
     const KIND: BackendKind = BackendKind::Postgres;
 }
 
-records_by_diesel!(Postgres);
+records_by_diesel!(crate::backend::Postgres);
 
 impl Driver for Postgres {
     const ROLLBACK_NEEDS_TRANSACTION: bool = false;
@@ -75,7 +75,7 @@ impl Driver for Postgres {
     const FULL_RESET: Option<&'static str> = Some(FULL_RESET);
 
     const RELEASE_LOCKS: Option<&'static str> =
-        Some("ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()");
+        Some("ROLLBACK; DISCARD TEMP; SELECT pg_catalog.pg_advisory_unlock_all()");
 
     fn forget_received(&mut self) {
         let mut notifications = std::pin::pin!(self.notifications_stream());

@@ -18,7 +18,7 @@ use crate::settings::{DatabaseUrl, EngineOptions};
 pub(super) fn parse(url: &DatabaseUrl) -> Result<Config, String> {
     let config: Config =
         url.expose().parse().map_err(|error: tokio_postgres::Error| match error.source() {
-            Some(cause) => url.without_odd_names(&format!("{error}: {cause}")),
+            Some(cause) => url.redact_message(&format!("{error}: {cause}")),
             None => error.to_string(),
         })?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {

@@ -53,7 +53,7 @@ impl Backend for Sqlite {
     const KIND: BackendKind = BackendKind::Sqlite;
 }
 
-records_by_diesel!(Sqlite);
+records_by_diesel!(crate::backend::Sqlite);
 
 impl Driver for Sqlite {
     const ROLLBACK_NEEDS_TRANSACTION: bool = true;

@@ -260,14 +260,14 @@ impl<C: Backend> Connected<C> {
         schema: Option<&str>,
     ) -> Result<Option<Self>, AcquireError> {
         if engine.settings().url.is_memory() {
-            let attempt = TypedEngine::try_lend(engine, &Handle::current(), None)?;
+            let attempt = TypedEngine::try_acquire(engine, &Handle::current(), None)?;
             return Ok(Some(Self::Lent(
-                TypedEngine::lend(attempt, Instant::now(), None, None).await?,
+                TypedEngine::acquire(attempt, Instant::now(), None, None).await?,
             )));
         }
         let connection = engine.connect_to_migrate(schema).await?;
         // It could be opened, so it is kept.
-        engine.uses().lent();
+        engine.use_count().note_checkout();
         Ok(connection.map(|connection| Self::Own(connection, engine)))
     }
 
@@ -283,7 +283,7 @@ impl<C: Backend> Connected<C> {
         match self {
             // Closing the connection lets go of the locks that the server keeps for it.
             Self::Own(connection, _engine) => work(connection).1,
-            Self::Lent(mut checkout) => checkout.lend_on(work),
+            Self::Lent(mut checkout) => checkout.with_owned_connection(work),
         }
     }
 }

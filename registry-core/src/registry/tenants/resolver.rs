@@ -221,12 +221,12 @@ impl TenantBind {
             return Err(AcquireError::UnknownTenant { key, tenant, source: None });
         };
         let settings = bind_defaults
-            .engine_of_tenant(key, bind)
+            .tenant_engine_settings(key, bind)
             .map_err(|source| AcquireError::Settings { key, source })?;
         if settings.tenant_schema.is_some() {
             let message =
                 "a resolver finds databases; a bind with a schema for each tenant has one";
-            let source = SettingsError::of("tenant_schema", message);
+            let source = SettingsError::from_problem("tenant_schema", message);
             return Err(AcquireError::Settings { key, source });
         }
         let identity = self.identity(settings, tenant)?;

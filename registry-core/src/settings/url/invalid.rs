@@ -1,3 +1,8 @@
+use crate::settings::keys::did_you_mean;
+
+/// The schemes of all backends, whether their features are on or off.
+pub(super) const SCHEMES: [&str; 5] = ["postgres", "postgresql", "mysql", "mariadb", "sqlite"];
+
 /// Why a text is not the URL of a database.
 ///
 /// It never repeats the text, which may have a password in it.
@@ -13,8 +18,8 @@ pub enum InvalidUrl {
     /// Its scheme is none that this crate knows.
     #[error(
         "unknown scheme `{scheme}`{suggestion}; known are {known}",
-        suggestion = super::did_you_mean(scheme, super::SCHEMES),
-        known = super::SCHEMES.join(", ")
+        suggestion = did_you_mean(scheme, SCHEMES),
+        known = SCHEMES.join(", ")
     )]
     UnknownScheme {
         /// The scheme, without its colon.

@@ -1,0 +1,105 @@
+//! The queue of those for whom the server has no more connections.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::pool::{Lease, Pool};
+
+/// Those who wait for a connection of others.
+pub(super) struct CapacityQueue<C: Send + 'static> {
+    /// How many there are. Added to before the idle connections are looked at, and read after one was put
+    /// among them: the lock on those orders the two, so that one side sees the other. So `Relaxed` is enough.
+    count: AtomicUsize,
+    queue: Mutex<VecDeque<oneshot::Sender<Lease<C>>>>,
+    /// How many connect who were not refused yet. Theirs may be the connections to wait for.
+    connecting: AtomicU32,
+}
+
+impl<C: Send + 'static> Default for CapacityQueue<C> {
+    fn default() -> Self {
+        Self { count: AtomicUsize::new(0), queue: Mutex::default(), connecting: AtomicU32::new(0) }
+    }
+}
+
+impl<C: Send + 'static> CapacityQueue<C> {
+    /// Hands idle connections to those who starve.
+    #[cold]
+    pub(super) fn hand_over_idle(&self, pool: &Pool<C>) {
+        let mut queue = self.queue();
+        while !queue.is_empty()
+            && let Some(lease) = pool.take_idle()
+        {
+            let next = queue.pop_front();
+            // Whoever has left meanwhile is passed over.
+            if let Some(Err(lease)) = next.map(|next| next.send(lease)) {
+                pool.put_back(lease);
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether somebody connects who was not refused yet.
+    pub(super) fn is_connecting(&self) -> bool {
+        self.connecting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Counts a caller as connecting until the guard is dropped.
+    pub(super) fn connecting(&self) -> Connecting<'_> {
+        self.connecting.fetch_add(1, Ordering::Relaxed);
+        Connecting(&self.connecting)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<oneshot::Sender<Lease<C>>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) struct Connecting<'a>(&'a AtomicU32);
+
+impl Drop for Connecting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A place among those who starve, left when it is dropped.
+pub(super) struct CapacityWaiter<'a, C: Send + 'static> {
+    queue: &'a CapacityQueue<C>,
+    pool: &'a Pool<C>,
+    lease: oneshot::Receiver<Lease<C>>,
+}
+
+impl<'a, C: Send + 'static> CapacityWaiter<'a, C> {
+    pub(super) fn new(queue: &'a CapacityQueue<C>, pool: &'a Pool<C>) -> Self {
+        let (sender, lease) = oneshot::channel();
+        queue.count.fetch_add(1, Ordering::Relaxed);
+        queue.queue().push_back(sender);
+        let place = Self { queue, pool, lease };
+        queue.hand_over_idle(pool);
+        place
+    }
+
+    /// `None` only if the queue is gone.
+    pub(super) async fn lease(&mut self) -> Option<Lease<C>> {
+        (&mut self.lease).await.ok()
+    }
+}
+
+impl<C: Send + 'static> Drop for CapacityWaiter<'_, C> {
+    fn drop(&mut self) {
+        self.lease.close();
+        self.queue.queue().retain(|sender| !sender.is_closed());
+        self.queue.count.fetch_sub(1, Ordering::Relaxed);
+        // One that was handed over and not received goes to the next.
+        if let Ok(lease) = self.lease.try_recv() {
+            self.pool.put_back(lease);
+            self.queue.hand_over_idle(self.pool);
+        }
+    }
+}

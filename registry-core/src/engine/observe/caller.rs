@@ -1,0 +1,67 @@
+//! Who calls, and whether the caller waits for itself.
+
+use std::hash::{Hash, Hasher};
+
+/// The task that calls, or the thread where there is no task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caller(u64);
+
+impl Caller {
+    pub(crate) fn current() -> Self {
+        Self(match tokio::task::try_id() {
+            Some(id) => number(id) << 1,
+            None => number(std::thread::current().id()) << 1 | 1,
+        })
+    }
+
+    /// As a number, which is never zero.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// The number inside an id, which neither Tokio nor the standard library hands out, but hash.
+fn number(id: impl Hash) -> u64 {
+    struct Number(u64);
+
+    impl Hasher for Number {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+
+        fn write(&mut self, bytes: &[u8]) {
+            for byte in bytes {
+                self.0 = self.0 << 8 ^ u64::from(*byte);
+            }
+        }
+
+        fn write_u64(&mut self, number: u64) {
+            self.0 = number;
+        }
+    }
+
+    let mut hasher = Number(0);
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_are_told_apart() {
+        let here = Caller::current();
+        assert_eq!(here, Caller::current());
+        assert_ne!(here.number(), 0);
+        assert_ne!(here, std::thread::spawn(Caller::current).join().unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let tasks = runtime.block_on(async {
+            let spawned = || tokio::spawn(async { Caller::current() });
+            let (one, two) = (spawned(), spawned());
+            (one.await.unwrap(), two.await.unwrap())
+        });
+        assert_ne!(tasks.0, tasks.1);
+        assert_ne!(tasks.0, here);
+    }
+}

@@ -1,0 +1,56 @@
+//! The events that concern no connection.
+
+use std::time::Duration;
+
+use super::meters;
+use super::stats::TARGET;
+use crate::settings::{BindKey, EngineSettings};
+
+/// An engine was opened on demand.
+pub(crate) fn engine_opened(settings: &EngineSettings) {
+    let EngineSettings { key: bind, url, tenant, .. } = settings;
+    meters::engine_opened(*bind);
+    let tenant = tenant.as_deref();
+    tracing::debug!(target: TARGET, %bind, tenant, %url, "an engine was opened");
+}
+
+/// An engine that was opened on demand is found no more.
+pub(crate) fn engine_closed(settings: &EngineSettings, reason: &'static str) {
+    let EngineSettings { key: bind, url, tenant, .. } = settings;
+    meters::engine_closed(*bind, reason);
+    let tenant = tenant.as_deref();
+    tracing::debug!(target: TARGET, %bind, tenant, %url, reason, "an engine was closed");
+}
+
+/// Warns that a query is run beside a session of the same bind, which its task has.
+pub(crate) fn warn_query_beside_session(bind: BindKey, place: &std::panic::Location<'_>) {
+    tracing::warn!(
+        target: TARGET,
+        %bind,
+        %place,
+        "a query is run on the registry by a task that has a session of the same bind: it does not \
+         see what a transaction of that session has not committed"
+    );
+}
+
+/// Warns of a query on the registry by a task that has a unit of work open on another bind.
+pub(crate) fn warn_query_beside_work(bind: &str, place: &std::panic::Location<'_>) {
+    tracing::warn!(
+        target: TARGET,
+        bind,
+        %place,
+        "a query is run on the registry by a task that has a unit of work, and is no part of it: it is \
+         committed by itself (said once for this place)"
+    );
+}
+
+/// Reports a query that took `elapsed`. `text` is as Diesel shows it.
+pub(in crate::engine) fn slow_query(
+    bind: BindKey,
+    tenant: Option<&str>,
+    sql: &str,
+    elapsed: Duration,
+) {
+    let elapsed = elapsed.as_secs_f64();
+    tracing::warn!(target: TARGET, %bind, tenant, elapsed, sql, "slow query");
+}

@@ -1,0 +1,233 @@
+//! Metrics, through the `metrics` facade. Without the feature `metrics`, nothing is measured.
+//!
+//! Their names are listed in the crate's documentation.
+
+#[cfg(feature = "metrics")]
+pub(crate) use on::Timer;
+#[cfg(feature = "metrics")]
+pub(in crate::engine) use on::{Meters, engine_closed, engine_opened};
+
+#[cfg(not(feature = "metrics"))]
+pub(crate) use off::Timer;
+#[cfg(not(feature = "metrics"))]
+pub(in crate::engine) use off::{Meters, engine_closed, engine_opened};
+
+/// Why a connection was closed before the registry was.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) enum CloseReason {
+    /// It had been idle for `idle_timeout`.
+    Idle,
+    /// It had reached its `max_lifetime`.
+    Expired,
+    /// It did not answer when it was checked.
+    Unanswered,
+    /// Another connection of the engine has found out that it can no longer be used.
+    Outdated,
+    /// A borrower has changed in it what only another connection is without.
+    Changed,
+    /// It came back in a state that could not be mended.
+    Unclean,
+}
+
+impl CloseReason {
+    pub(in crate::engine) fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Expired => "expired",
+            Self::Unanswered => "unanswered",
+            Self::Outdated => "outdated",
+            Self::Changed => "changed",
+            Self::Unclean => "unclean",
+        }
+    }
+}
+
+#[cfg(feature = "metrics")]
+mod on {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Instant;
+
+    use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+    use super::CloseReason;
+    use crate::settings::BindKey;
+
+    /// The meters of one engine. They belong to the recorder that is installed when the engine first
+    /// counts something.
+    ///
+    /// Several engines may have one key: its gauges are the sums of theirs.
+    pub(in crate::engine) struct Meters {
+        key: BindKey,
+        max: u32,
+        /// What this engine's part of the gauge is.
+        idle: AtomicU32,
+        handles: OnceLock<Handles>,
+    }
+
+    struct Handles {
+        max: Gauge,
+        active: Gauge,
+        idle: Gauge,
+        pending: Gauge,
+        acquire: Histogram,
+        creation: Histogram,
+        usage: Histogram,
+        timeout: Counter,
+        failed: Counter,
+    }
+
+    /// When something began.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Timer(Instant);
+
+    impl Timer {
+        pub(in crate::engine) fn start() -> Self {
+            Self(Instant::now())
+        }
+    }
+
+    impl Meters {
+        pub(in crate::engine) fn new(key: BindKey, max: u32) -> Self {
+            Self { key, max, idle: AtomicU32::new(0), handles: OnceLock::new() }
+        }
+
+        fn handles(&self) -> &Handles {
+            self.handles.get_or_init(|| {
+                let bind = || self.key.to_string();
+                let max = gauge!("registry_connections_max", "bind" => bind());
+                max.increment(self.max);
+                Handles {
+                    max,
+                    active: gauge!("registry_connections_active", "bind" => bind()),
+                    idle: gauge!("registry_connections_idle", "bind" => bind()),
+                    pending: gauge!("registry_connections_pending", "bind" => bind()),
+                    acquire: histogram!("registry_connections_acquire_seconds", "bind" => bind()),
+                    creation: histogram!("registry_connections_creation_seconds", "bind" => bind()),
+                    usage: histogram!("registry_connections_usage_seconds", "bind" => bind()),
+                    timeout: counter!("registry_connections_timeout_total", "bind" => bind()),
+                    failed: counter!("registry_connections_failed_total", "bind" => bind()),
+                }
+            })
+        }
+
+        pub(in crate::engine) fn note_checkout(
+            &self,
+            requested: Timer,
+            idle: impl FnOnce() -> u32,
+        ) {
+            let handles = self.handles();
+            handles.acquire.record(requested.0.elapsed());
+            handles.active.increment(1);
+            self.idle(handles, idle());
+        }
+
+        pub(in crate::engine) fn note_return(
+            &self,
+            checked_out: Timer,
+            idle: impl FnOnce() -> u32,
+        ) {
+            let handles = self.handles();
+            handles.usage.record(checked_out.0.elapsed());
+            handles.active.decrement(1);
+            self.idle(handles, idle());
+        }
+
+        fn idle(&self, handles: &Handles, now: u32) {
+            let before = self.idle.swap(now, Ordering::Relaxed);
+            handles.idle.increment(f64::from(now) - f64::from(before));
+        }
+
+        pub(in crate::engine) fn note_waiting(&self) {
+            self.handles().pending.increment(1);
+        }
+
+        pub(in crate::engine) fn note_waiting_ended(&self) {
+            self.handles().pending.decrement(1);
+        }
+
+        pub(in crate::engine) fn note_timed_out(&self) {
+            self.handles().timeout.increment(1);
+        }
+
+        pub(in crate::engine) fn note_connected(&self, began: Timer) {
+            self.handles().creation.record(began.0.elapsed());
+        }
+
+        pub(in crate::engine) fn note_connect_failure(&self) {
+            self.handles().failed.increment(1);
+        }
+
+        pub(in crate::engine) fn note_closed(&self, reason: CloseReason) {
+            let bind = self.key.to_string();
+            let reason = reason.as_str();
+            counter!("registry_connections_closed_total", "bind" => bind, "reason" => reason)
+                .increment(1);
+        }
+    }
+
+    impl Drop for Meters {
+        fn drop(&mut self) {
+            if let Some(handles) = self.handles.get() {
+                self.idle(handles, 0);
+                handles.max.decrement(self.max);
+            }
+        }
+    }
+
+    pub(in crate::engine) fn engine_opened(key: BindKey) {
+        gauge!("registry_engines_open", "bind" => key.to_string()).increment(1);
+        counter!("registry_engines_opened_total", "bind" => key.to_string()).increment(1);
+    }
+
+    pub(in crate::engine) fn engine_closed(key: BindKey, reason: &'static str) {
+        gauge!("registry_engines_open", "bind" => key.to_string()).decrement(1);
+        counter!("registry_engines_closed_total", "bind" => key.to_string(), "reason" => reason)
+            .increment(1);
+    }
+}
+
+#[cfg(not(feature = "metrics"))]
+mod off {
+    use super::CloseReason;
+    use crate::settings::BindKey;
+
+    /// Measures nothing.
+    pub(in crate::engine) struct Meters;
+
+    /// No time at all.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Timer;
+
+    impl Timer {
+        pub(in crate::engine) fn start() -> Self {
+            Self
+        }
+    }
+
+    impl Meters {
+        pub(in crate::engine) fn new(_: BindKey, _: u32) -> Self {
+            Self
+        }
+
+        pub(in crate::engine) fn note_checkout(&self, _: Timer, _: impl FnOnce() -> u32) {}
+
+        pub(in crate::engine) fn note_return(&self, _: Timer, _: impl FnOnce() -> u32) {}
+
+        pub(in crate::engine) fn note_waiting(&self) {}
+
+        pub(in crate::engine) fn note_waiting_ended(&self) {}
+
+        pub(in crate::engine) fn note_timed_out(&self) {}
+
+        pub(in crate::engine) fn note_connected(&self, _: Timer) {}
+
+        pub(in crate::engine) fn note_connect_failure(&self) {}
+
+        pub(in crate::engine) fn note_closed(&self, _: CloseReason) {}
+    }
+
+    pub(in crate::engine) fn engine_opened(_: BindKey) {}
+
+    pub(in crate::engine) fn engine_closed(_: BindKey, _: &'static str) {}
+}

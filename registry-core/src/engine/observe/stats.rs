@@ -1,0 +1,199 @@
+//! What an engine counts and tells: its status, its metrics, and its events and spans, which have their
+//! names and fields here and nowhere else.
+//!
+//! They are listed in the crate's documentation.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+use tracing::Span;
+
+use super::super::error::AcquireError;
+use super::meters::{CloseReason, Meters, Timer};
+use crate::backend::ConnectError;
+use crate::cause::Chain;
+use crate::settings::BindKey;
+
+pub(super) const TARGET: &str = "registry";
+
+/// The counters of one engine, and its voice.
+pub(in crate::engine) struct Stats {
+    key: BindKey,
+    /// The tenant that has the engine for itself, if one has.
+    tenant: Option<Arc<str>>,
+    meters: Meters,
+    direct: AtomicU64,
+    waited: AtomicU64,
+    timed_out: AtomicU64,
+    waiting: AtomicU32,
+    last_error: Mutex<Option<ConnectFailure>>,
+}
+
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct ConnectFailure {
+    pub(in crate::engine) error: Arc<ConnectError>,
+    pub(in crate::engine) at: SystemTime,
+}
+
+/// A snapshot of the acquires of one engine.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct AcquireCounts {
+    pub(in crate::engine) direct: u64,
+    pub(in crate::engine) waited: u64,
+    pub(in crate::engine) timed_out: u64,
+    pub(in crate::engine) waiting: u32,
+}
+
+/// Who a connection is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum ConnectPurpose {
+    /// Somebody who is told what goes wrong.
+    Caller,
+    /// Nobody: it is to be ready.
+    WarmUp,
+    /// The same, after it has failed before: that was said already.
+    WarmUpRetry,
+}
+
+impl Stats {
+    pub(in crate::engine) fn new(key: BindKey, max_connections: u32) -> Self {
+        Self {
+            key,
+            tenant: None,
+            meters: Meters::new(key, max_connections),
+            direct: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            timed_out: AtomicU64::new(0),
+            waiting: AtomicU32::new(0),
+            last_error: Mutex::new(None),
+        }
+    }
+
+    pub(in crate::engine) fn set_tenant(&mut self, tenant: Option<Arc<str>>) {
+        self.tenant = tenant;
+    }
+
+    pub(in crate::engine) fn acquire_counts(&self) -> AcquireCounts {
+        AcquireCounts {
+            direct: self.direct.load(Ordering::Relaxed),
+            waited: self.waited.load(Ordering::Relaxed),
+            timed_out: self.timed_out.load(Ordering::Relaxed),
+            waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(in crate::engine) fn last_connect_failure(&self) -> Option<ConnectFailure> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(in crate::engine) fn note_direct(&self) {
+        self.direct.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(in crate::engine) fn note_waited(&self) {
+        self.waited.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(in crate::engine) fn note_timed_out(&self) {
+        self.timed_out.fetch_add(1, Ordering::Relaxed);
+        self.meters.note_timed_out();
+    }
+
+    /// Counts a caller as waiting until the guard is dropped.
+    pub(in crate::engine) fn note_waiting(&self) -> Waiting<'_> {
+        let queued_before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.meters.note_waiting();
+        Waiting { stats: self, queued_before }
+    }
+
+    pub(in crate::engine) fn acquire_span(&self) -> Span {
+        tracing::debug_span!(target: TARGET, "acquire", bind = %self.key, tenant = self.tenant())
+    }
+
+    pub(in crate::engine) fn connect_span(&self) -> Span {
+        tracing::debug_span!(target: TARGET, "connect", bind = %self.key, tenant = self.tenant())
+    }
+
+    /// A session was not there at once, and this is what came of it.
+    pub(in crate::engine) fn log_acquire<T>(
+        &self,
+        outcome: &Result<T, AcquireError>,
+        requested: Instant,
+    ) {
+        let (bind, tenant) = (self.key, self.tenant());
+        // The clock is only read where somebody listens.
+        let wait = || requested.elapsed().as_secs_f64();
+        match outcome {
+            Ok(_) => {
+                tracing::debug!(target: TARGET, %bind, tenant, wait = wait(), "a session was acquired")
+            }
+            Err(error) => {
+                let (error, wait) = (Chain(error), wait());
+                tracing::debug!(target: TARGET, %bind, tenant, wait, %error, "a session could not be acquired");
+            }
+        }
+    }
+
+    fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    pub(in crate::engine) fn note_checkout(&self, requested: Timer, idle: impl FnOnce() -> u32) {
+        self.meters.note_checkout(requested, idle);
+    }
+
+    pub(in crate::engine) fn note_return(&self, checked_out: Timer, idle: impl FnOnce() -> u32) {
+        self.meters.note_return(checked_out, idle);
+    }
+
+    pub(in crate::engine) fn note_connected(&self, began: Timer, elapsed: Duration) {
+        self.meters.note_connected(began);
+        let (bind, tenant, elapsed) = (self.key, self.tenant(), elapsed.as_secs_f64());
+        tracing::debug!(target: TARGET, %bind, tenant, elapsed, "a connection was opened");
+    }
+
+    pub(in crate::engine) fn note_connect_failure(
+        &self,
+        error: &Arc<ConnectError>,
+        purpose: ConnectPurpose,
+    ) {
+        self.meters.note_connect_failure();
+        let last = ConnectFailure { error: Arc::clone(error), at: SystemTime::now() };
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+        let (bind, tenant, error) = (self.key, self.tenant(), Chain(&**error));
+        match purpose {
+            ConnectPurpose::Caller | ConnectPurpose::WarmUpRetry => {
+                tracing::debug!(target: TARGET, %bind, tenant, %error, "a connection could not be opened");
+            }
+            ConnectPurpose::WarmUp => {
+                tracing::warn!(target: TARGET, %bind, tenant, %error, "a connection could not be opened");
+            }
+        }
+    }
+
+    pub(in crate::engine) fn note_closed(&self, reason: CloseReason) {
+        self.meters.note_closed(reason);
+        let (bind, tenant, reason) = (self.key, self.tenant(), reason.as_str());
+        if reason == CloseReason::Unclean.as_str() {
+            tracing::warn!(target: TARGET, %bind, tenant, reason, "a connection was closed");
+        } else {
+            tracing::debug!(target: TARGET, %bind, tenant, reason, "a connection was closed");
+        }
+    }
+}
+
+/// A caller that waits.
+pub(in crate::engine) struct Waiting<'a> {
+    stats: &'a Stats,
+    /// How many waited before it.
+    pub(in crate::engine) queued_before: u32,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.stats.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.stats.meters.note_waiting_ended();
+    }
+}

@@ -1,0 +1,70 @@
+//! How an engine is doing.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::backend::ConnectError;
+use crate::cause::Chain;
+use crate::settings::{BackendKind, BindKey, DatabaseUrl};
+
+/// A snapshot of one engine.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct EngineStatus {
+    /// The bind key.
+    pub key: BindKey,
+    /// The URL, without its password.
+    #[serde(serialize_with = "as_text")]
+    pub url: DatabaseUrl,
+    /// The kind of database.
+    pub backend: BackendKind,
+    /// Connections that are lent, being opened, or being reset.
+    pub in_use: u32,
+    /// Connections that are open and idle.
+    pub idle: u32,
+    /// How many connections there may be: `max_connections`.
+    pub max: u32,
+    /// Callers that wait for a session.
+    pub waiting: u32,
+    /// Acquires that did not have to wait for others.
+    pub direct: u64,
+    /// Acquires that had to wait for others, and had their turn.
+    pub waited: u64,
+    /// Acquires that ended with a time-out, in the queue or while connecting.
+    pub timed_out: u64,
+    /// The last time that a connection could not be made, if there was one.
+    pub last_error: Option<LastError>,
+}
+
+/// The last time that an engine could not connect.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct LastError {
+    /// What happened, with its causes.
+    pub message: String,
+    /// When.
+    #[serde(serialize_with = "as_timestamp")]
+    pub at: SystemTime,
+}
+
+impl LastError {
+    pub(in crate::engine) fn new(error: &ConnectError, at: SystemTime) -> Self {
+        Self { message: Chain(error).to_string(), at }
+    }
+}
+
+impl fmt::Display for LastError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", humantime::format_rfc3339_seconds(self.at), self.message)
+    }
+}
+
+fn as_text<S: serde::Serializer>(url: &DatabaseUrl, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(url)
+}
+
+fn as_timestamp<S: serde::Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_rfc3339_seconds(*at))
+}

@@ -1,0 +1,180 @@
+//! Opening the engine that settings ask for, and what is asked of one purpose connection type is not known.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout};
+
+use super::check::CHECK;
+use super::engine_use::EngineUse;
+use super::error::AcquireError;
+use super::handle::{AnyEngine, CheckFailure, IdleHoldings};
+use super::observe::status::{EngineStatus, LastError};
+use super::observe::watch::ConnectionWatch;
+use super::typed::TypedEngine;
+use super::use_count::{EngineOwner, UseCount};
+use crate::backend::{Backend, ConnectError};
+use crate::settings::{BackendKind, EngineSettings};
+
+/// The engine that those settings ask for. `owner` opens it on demand.
+pub(crate) fn open(
+    settings: Arc<EngineSettings>,
+    owner: Option<Weak<dyn EngineOwner>>,
+) -> Arc<dyn AnyEngine> {
+    match settings.url.backend() {
+        #[cfg(feature = "postgres")]
+        BackendKind::Postgres => open_typed::<crate::backend::Postgres>(settings, owner),
+        #[cfg(feature = "mysql")]
+        BackendKind::Mysql => open_typed::<crate::backend::Mysql>(settings, owner),
+        #[cfg(feature = "sqlite")]
+        BackendKind::Sqlite => open_typed::<crate::backend::Sqlite>(settings, owner),
+        #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "sqlite")))]
+        off => unreachable!("the settings refuse {off}, purpose feature is off"),
+    }
+}
+
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+fn open_typed<C: Backend>(
+    settings: Arc<EngineSettings>,
+    owner: Option<Weak<dyn EngineOwner>>,
+) -> Arc<dyn AnyEngine> {
+    let tenant = settings.tenant.clone();
+    let mut engine = TypedEngine::<C>::new(settings, owner);
+    engine.stats.set_tenant(tenant);
+    Arc::new(engine)
+}
+
+impl<C: Backend> AnyEngine for TypedEngine<C> {
+    fn settings(&self) -> &EngineSettings {
+        &self.settings
+    }
+
+    fn status(&self) -> EngineStatus {
+        let counts = self.pool.counts();
+        let acquires = self.stats.acquire_counts();
+        EngineStatus {
+            key: self.settings.key,
+            url: self.settings.url.clone(),
+            backend: C::KIND,
+            in_use: counts.in_use,
+            idle: counts.idle,
+            max: self.settings.options.max_connections,
+            waiting: acquires.waiting,
+            direct: acquires.direct,
+            waited: acquires.waited,
+            timed_out: acquires.timed_out,
+            last_error: self
+                .stats
+                .last_connect_failure()
+                .map(|last| LastError::new(&last.error, last.at)),
+        }
+    }
+
+    fn check(
+        self: Arc<Self>,
+        within: Option<Duration>,
+    ) -> BoxFuture<'static, Result<(), CheckFailure>> {
+        Box::pin(async move {
+            let Ok(runtime) = Handle::try_current() else {
+                return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
+            };
+            let limit = self.settings.options.check_timeout;
+            let attempt = Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None)?;
+            let mut checkout = Self::acquire(attempt, Instant::now(), within, None).await?;
+            match timeout(limit, checkout.connection_mut().batch_execute(CHECK)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => {
+                    checkout.discard();
+                    Err(CheckFailure::Check(error.into()))
+                }
+                Err(_) => {
+                    checkout.discard();
+                    Err(CheckFailure::Check(Box::new(ConnectError::TimedOut { after: limit })))
+                }
+            }
+        })
+    }
+
+    fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>> {
+        let copy = format!("VACUUM INTO '{}'", file.display().to_string().replace('\'', "''"));
+        Box::pin(async move {
+            let Ok(runtime) = Handle::try_current() else {
+                return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
+            };
+            let attempt = Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None)?;
+            let mut checkout = Self::acquire(attempt, Instant::now(), None, None).await?;
+            let read_only = self.settings.options.read_only;
+            if read_only {
+                // It is not lent again with what follows.
+                checkout.discard();
+            }
+            let connection = checkout.connection_mut();
+            let copied = async {
+                if !read_only {
+                    return connection.batch_execute(&copy).await;
+                }
+                // Of the original nothing is written, but SQLite refuses it all the same.
+                connection.leave_work().await?;
+                connection.batch_execute(&copy).await?;
+                connection.enter_work(true).await.map(drop)
+            };
+            copied.await.map_err(|error| CheckFailure::Check(error.into()))
+        })
+    }
+
+    fn begin_close(&self) {
+        self.permits.close();
+        self.closing.set();
+        self.maintenance.notify_one();
+        self.pool.retain(|_| false);
+    }
+
+    fn all_returned(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            TypedEngine::all_returned(&self).await;
+            self.all_streams_closed().await;
+            C::wait_until_closed(&self.settings.url).await;
+        })
+    }
+
+    fn checkout_count(&self) -> u32 {
+        TypedEngine::checkout_count(self)
+    }
+
+    fn use_count(&self) -> &UseCount {
+        &self.uses
+    }
+
+    fn idle_holdings_of_caller(&self) -> IdleHoldings {
+        let mut statements = 0;
+        let sessions = self.holders.count_of_caller(|watch| {
+            let is_idle = !watch.is_returned_after_query()
+                && !watch.is_cut_short()
+                && !watch.observed.stream.is_in_flight();
+            statements += if is_idle { watch.statement_count() } else { 0 };
+            is_idle
+        });
+        // Whoever is polled hears of the end of the engine at once.
+        IdleHoldings { sessions: sessions + self.holders.count_filling_of_caller(), statements }
+    }
+
+    fn has_unit_of_work_of_caller(&self) -> bool {
+        self.holders.count_of_caller(|watch| watch.is_in_work.load(Ordering::Relaxed)) > 0
+    }
+
+    fn runs_work_statement(&self, task: u64) -> bool {
+        let is_at_statement = |watch: &ConnectionWatch| {
+            watch.is_in_work.load(Ordering::Relaxed)
+                && (watch.is_cut_short() || watch.observed.stream.is_in_flight())
+        };
+        self.holders.count_of(task, is_at_statement) > 0
+    }
+
+    fn is_held_by_caller(&self) -> bool {
+        self.holders.count_of_caller(|watch| !watch.is_for_query.load(Ordering::Relaxed)) > 0
+    }
+}

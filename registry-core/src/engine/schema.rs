@@ -1,0 +1,118 @@
+//! Putting a connection into a tenant's schema before it is lent.
+
+use std::sync::Arc;
+
+use tokio::time::timeout;
+
+use super::check::CHECK;
+use super::checkout::Checkout;
+use super::error::AcquireError;
+use super::isolation::run_to_completion;
+use super::observe::caller::Caller;
+use super::setup::{forget_statements, run_on_connect, setup_error};
+use super::typed::TypedEngine;
+use crate::backend::{Backend, ConnectError};
+
+impl<C: Backend> TypedEngine<C> {
+    /// False if there is no such schema.
+    pub(super) async fn enter_schema_on(
+        &self,
+        connection: &mut C,
+        schema: &str,
+        is_from_another: bool,
+    ) -> Result<bool, ConnectError> {
+        let options = &self.settings.options;
+        let entering = async {
+            if is_from_another && !options.on_connect.is_empty() {
+                // What they set comes before the schema, and after the reset.
+                let reset = connection.batch_execute(C::FULL_RESET.unwrap_or(CHECK)).await;
+                reset.map_err(|error| setup_error::<C>("the reset between tenants", error))?;
+                run_on_connect(connection, &options.on_connect).await?;
+            }
+            let is_from_another = is_from_another && options.on_connect.is_empty();
+            let entered = connection.enter_schema(schema, is_from_another).await;
+            entered.map_err(|error| setup_error::<C>("SET search_path", error))
+        };
+        match timeout(options.check_timeout, entering).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ConnectError::TimedOut { after: options.check_timeout }),
+        }
+    }
+
+    /// Puts a connection that is about to be lent into a schema. `None` if there is none of that name.
+    ///
+    /// Whatever schema the last borrower has left it in, and by whatever means. A connection that was another
+    /// tenant's is made as new, and forgets the statements that it has prepared: they are for the other one's
+    /// tables.
+    pub(crate) async fn enter_schema(
+        mut checkout: Checkout<C>,
+        schema: String,
+    ) -> Result<Option<Checkout<C>>, AcquireError> {
+        let engine = Arc::clone(checkout.engine());
+        let is_there = if engine.settings.is_isolated {
+            let is_there;
+            (checkout, is_there) = Self::switch_schema_in_own_task(checkout, schema).await?;
+            is_there
+        } else {
+            engine.switch_schema(&mut checkout, &schema).await?
+        };
+        // It is watched anew, and may have been prepared by another task.
+        if let Some(watch) = checkout.watch() {
+            watch.set_holder(Caller::current());
+        }
+        Ok(is_there.then_some(checkout))
+    }
+
+    pub(super) async fn switch_schema(
+        &self,
+        checkout: &mut Checkout<C>,
+        schema: &str,
+    ) -> Result<bool, AcquireError> {
+        let before = checkout.lease_mut().and_then(|lease| lease.schema());
+        let is_from_another = before.is_some_and(|before| before != schema);
+        let connection = checkout.connection_mut();
+        if is_from_another && self.settings.options.statement_cache {
+            forget_statements(connection);
+        }
+        let entering = self.enter_schema_on(connection, schema, is_from_another);
+        let entered = match self.unless_closed(entering).await {
+            Ok(entered) => entered,
+            Err(closed) => {
+                // A statement that was cut short is not forgotten.
+                checkout.discard();
+                return Err(closed);
+            }
+        };
+        if is_from_another {
+            checkout.connection_mut().forget_received();
+        }
+        if let Some(lease) = checkout.lease_mut() {
+            match &entered {
+                // This was not the borrower.
+                Ok(is_there) => {
+                    if *is_there {
+                        lease.set_schema(schema);
+                    }
+                    self.watch_anew(lease);
+                }
+                // A statement that was cut short is not forgotten.
+                Err(_) => checkout.discard(),
+            }
+        }
+        entered.map_err(|error| self.could_not_connect(error))
+    }
+
+    /// Puts the connection into a schema, in a task of its own for the same reason.
+    pub(super) async fn switch_schema_in_own_task(
+        mut checkout: Checkout<C>,
+        schema: String,
+    ) -> Result<(Checkout<C>, bool), AcquireError> {
+        let engine = Arc::clone(checkout.engine());
+        let key = engine.settings.key;
+        let put = async move {
+            let is_there = engine.switch_schema(&mut checkout, &schema).await?;
+            Ok((checkout, is_there))
+        };
+        run_to_completion(key, put).await
+    }
+}

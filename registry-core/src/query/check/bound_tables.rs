@@ -1,0 +1,85 @@
+//! All tables that the program has bound, by their Rust path and by their name in SQL.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::bind::BoundItem;
+use crate::settings::BindKey;
+use crate::sql::{self, Dialect};
+
+/// A table that is bound.
+#[derive(Debug)]
+pub(super) struct BoundTable {
+    /// The Rust path of its module, such as `app::schema::events`.
+    pub(super) path: &'static str,
+    /// Its name in SQL, written as [`sql::tables`] writes it.
+    pub(super) name: String,
+    pub(super) key: BindKey,
+}
+
+/// All tables that are bound with `bind_tables!`, or in a module with `#[bind]`.
+#[derive(Debug, Default)]
+pub(super) struct BoundTables {
+    tables: Vec<BoundTable>,
+    /// By path, as indices of `tables`. Several tables share a path if their crates are two versions of one crate, or
+    /// if they are declared in two blocks of one function, which paths do not distinguish.
+    by_path: HashMap<&'static str, Vec<usize>>,
+    by_name: HashMap<String, Vec<usize>>,
+    /// Tables that are declared in methods. Their paths contain types, as in `<app::App as app::Run>::run::events`.
+    in_methods: Vec<usize>,
+}
+
+impl BoundTables {
+    pub(super) fn new(tables: Vec<BoundTable>) -> Self {
+        let mut bound_tables = Self::default();
+        for (at, table) in tables.iter().enumerate() {
+            bound_tables.by_path.entry(table.path).or_default().push(at);
+            bound_tables.by_name.entry(table.name.clone()).or_default().push(at);
+            if table.path.contains(['<', ' ']) {
+                bound_tables.in_methods.push(at);
+            }
+        }
+        bound_tables.tables = tables;
+        bound_tables
+    }
+
+    pub(super) fn at_path(&self, path: &str) -> impl Iterator<Item = &BoundTable> + Clone {
+        self.at_indices(self.by_path.get(path).map_or(&[], Vec::as_slice))
+    }
+
+    pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &BoundTable> + Clone {
+        self.at_indices(self.by_name.get(name).map_or(&[], Vec::as_slice))
+    }
+
+    pub(super) fn in_methods(&self) -> impl Iterator<Item = &BoundTable> + Clone {
+        self.at_indices(&self.in_methods)
+    }
+
+    fn at_indices<'a>(
+        &'a self,
+        indices: &'a [usize],
+    ) -> impl Iterator<Item = &'a BoundTable> + Clone {
+        indices.iter().map(|at| &self.tables[*at])
+    }
+}
+
+/// The paths that a table's module can have, if `path` is that of the table, of one of its columns or of its `star`.
+/// A column is the most frequent, and so comes first.
+pub(super) fn candidate_modules(path: &str) -> impl Iterator<Item = &str> {
+    let column = path.rsplit_once("::").and_then(|(columns, _)| columns.strip_suffix("::columns"));
+    let table = path.strip_suffix("::table").or_else(|| path.strip_suffix("::star"));
+    column.into_iter().chain(table)
+}
+
+/// The tables that the linker has collected.
+pub(super) static BOUND_TABLES: LazyLock<BoundTables> = LazyLock::new(|| {
+    let tables = inventory::iter::<BoundItem>.into_iter().filter_map(|item| {
+        let table = item.table.as_ref()?;
+        let name = sql::first_quoted_name(Dialect::of(item.backend), &(table.sql)())
+            .map(Cow::into_owned)?;
+        let path = (table.type_name)();
+        Some(BoundTable { path: path.strip_suffix("::table").unwrap_or(path), name, key: item.key })
+    });
+    BoundTables::new(tables.collect())
+});

@@ -1,0 +1,194 @@
+//! The allowlist of types that hide no table.
+//!
+//! A type is transparent if it writes only what its arguments write, and constant words: each table in its SQL is
+//! then in its name. A type that is not listed here could contain a box, and is taken for one. That costs time, as
+//! its SQL is read, but lets no table through.
+
+/// What the arguments of a type stand for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arguments {
+    /// Parts of the query, which can have tables.
+    Parts,
+    /// Values, or the SQL types of values: none of them is a table in the query.
+    Values,
+    /// The first one is such a value, the others are parts.
+    FirstIsValue,
+    /// The first one is a part, the others are such values.
+    RestAreValues,
+    /// A type that `diesel::alias!` has made. Its name does not have the table.
+    Alias,
+    /// Such a type, and a column of its table.
+    AliasedField,
+}
+
+pub(super) fn arguments_of(path: &str) -> Arguments {
+    match path {
+        "diesel::expression::bound::Bound"
+        | "diesel::expression::array_comparison::Many"
+        | "diesel::expression::select_by::SelectBy" => Arguments::Values,
+        "diesel::expression::sql_literal::SqlLiteral" => Arguments::FirstIsValue,
+        "diesel::expression::cast::Cast"
+        | "diesel::expression::coerce::Coerce"
+        | "diesel::expression::subselect::Subselect"
+        | "diesel::pg::expression::array::ArrayLiteral"
+        | "diesel::pg::expression::array::ArraySubselect"
+        | "diesel::query_builder::sql_query::UncheckedBind" => Arguments::RestAreValues,
+        "diesel::query_source::aliasing::alias::Alias" => Arguments::Alias,
+        "diesel::query_source::aliasing::aliased_field::AliasedField" => Arguments::AliasedField,
+        _ if [BOUND_TO, BOUND_TO_QUERY].contains(&path) => Arguments::RestAreValues,
+        _ => Arguments::Parts,
+    }
+}
+
+// Types of this crate that contain or stand for another query. A unit test compares the paths with the types.
+const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
+pub(super) const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
+const CAPTURED_STATEMENT: &str = "registry_core::query::execute::batch_upsert::CapturedStatement";
+
+/// Whether a type of that path hides no table.
+pub(super) fn is_transparent(path: &str) -> bool {
+    match path.split_once("::") {
+        None => is_primitive(path),
+        Some(("diesel", rest)) => {
+            TRANSPARENT_DIESEL_TYPES.iter().any(|listed| match listed.strip_suffix('*') {
+                Some(module) => rest.starts_with(module),
+                None => rest == *listed,
+            })
+        }
+        Some(_) => {
+            [BOUND_TO, BOUND_TO_QUERY, CAPTURED_STATEMENT].contains(&path)
+                || is_sql_function(path)
+                || matches!(
+                    path,
+                    "alloc::boxed::Box"
+                        | "alloc::string::String"
+                        | "alloc::sync::Arc"
+                        | "core::marker::PhantomData"
+                )
+        }
+    }
+}
+
+/// Whether the path is of a function that `define_sql_function!` has declared, such as `app::lower_utils::lower`. It
+/// writes its name and its arguments.
+fn is_sql_function(path: &str) -> bool {
+    let mut from_end = path.rsplit("::");
+    let name = from_end.next();
+    name.is_some() && from_end.next().and_then(|module| module.strip_suffix("_utils")) == name
+}
+
+/// Whether the word is a number or a primitive type. `dyn`, `fn` and `impl` are not.
+fn is_primitive(word: &str) -> bool {
+    word.as_bytes()[0].is_ascii_digit()
+        || matches!(
+            word,
+            "mut"
+                | "true"
+                | "false"
+                | "bool"
+                | "char"
+                | "str"
+                | "f32"
+                | "f64"
+                | "i8"
+                | "i16"
+                | "i32"
+                | "i64"
+                | "i128"
+                | "isize"
+                | "u8"
+                | "u16"
+                | "u32"
+                | "u64"
+                | "u128"
+                | "usize"
+        )
+}
+
+/// The types of Diesel that contain no box, without `diesel::`: whole modules (`*`), and single types of modules that
+/// have others as well.
+///
+/// The text of `sql_query` and `sql` can name any table. It is the program's own text, and is not checked.
+const TRANSPARENT_DIESEL_TYPES: &[&str] = &[
+    "expression::array_comparison::*",
+    "expression::assume_not_null::*",
+    "expression::bound::*",
+    "expression::case_when::*",
+    "expression::cast::*",
+    "expression::coerce::*",
+    "expression::count::*",
+    "expression::exists::*",
+    "expression::functions::*",
+    "expression::grouped::*",
+    "expression::not::*",
+    "expression::nullable::*",
+    "expression::operators::*",
+    "expression::ops::*",
+    "expression::sql_literal::*",
+    "expression::subselect::*",
+    "insertable::*",
+    "mysql::backend::Mysql",
+    "mysql::query_builder::query_fragment_impls::*",
+    "mysql::types::*",
+    "pg::backend::Pg",
+    "pg::expression::array::*",
+    "pg::expression::array_comparison::*",
+    "pg::expression::date_and_time::*",
+    "pg::expression::extensions::*",
+    "pg::expression::functions::*",
+    "pg::expression::operators::*",
+    "pg::query_builder::distinct_on::*",
+    "pg::query_builder::on_constraint::*",
+    "pg::query_builder::only::*",
+    "pg::query_builder::tablesample::*",
+    "pg::types::*",
+    "query_builder::combination_clause::*",
+    "query_builder::delete_statement::*",
+    "query_builder::distinct_clause::*",
+    "query_builder::from_clause::*",
+    "query_builder::functions::*",
+    "query_builder::group_by_clause::*",
+    "query_builder::having_clause::*",
+    "query_builder::insert_statement::*",
+    "query_builder::limit_clause::*",
+    "query_builder::limit_offset_clause::LimitOffsetClause",
+    "query_builder::locking_clause::*",
+    "query_builder::nodes::*",
+    "query_builder::offset_clause::*",
+    "query_builder::order_clause::*",
+    "query_builder::returning_clause::*",
+    "query_builder::select_clause::*",
+    "query_builder::select_statement::SelectStatement",
+    "query_builder::sql_query::*",
+    "query_builder::update_statement::*",
+    "query_builder::upsert::*",
+    "query_builder::where_clause::NoWhereClause",
+    "query_builder::where_clause::WhereClause",
+    "query_dsl::positional_order_dsl::*",
+    "query_source::aliasing::*",
+    "query_source::joins::*",
+    "query_source::peano_numbers::*",
+    "sql_types::*",
+    "sqlite::backend::Sqlite",
+    "sqlite::expression::functions::*",
+    "sqlite::expression::operators::*",
+    "sqlite::types::*",
+    "upsert::*",
+];
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use std::any::type_name;
+
+    use super::*;
+    use crate::query::bound_to::{BoundTo, BoundToQuery};
+    use crate::query::execute::batch_upsert::CapturedStatement;
+
+    #[test]
+    fn the_paths_of_types_of_this_crate_are_right() {
+        let path_of = |name: &'static str| name.split('<').next();
+        assert_eq!(path_of(type_name::<BoundTo<(), ()>>()), Some(BOUND_TO));
+        assert_eq!(path_of(type_name::<BoundToQuery<(), ()>>()), Some(BOUND_TO_QUERY));
+        assert_eq!(path_of(type_name::<CapturedStatement<()>>()), Some(CAPTURED_STATEMENT));
+    }
+}

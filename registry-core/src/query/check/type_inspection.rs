@@ -1,0 +1,182 @@
+//! Which tables the name of a query's type has, and how much of the query that covers.
+//!
+//! [`type_name`](std::any::type_name) has the Rust path of every type inside of the query's type, and so of every
+//! table that is not in a box: as a source in `FromClause<app::schema::events::table>`, and with each of its columns,
+//! as in `app::schema::events::columns::id`.
+
+use super::bound_tables::{BoundTable, BoundTables, candidate_modules};
+use super::diesel_types::{Arguments, arguments_of, is_transparent};
+use super::type_names::{EnclosingType, SLICE, walk_type_name};
+
+/// How much of a query the name of its type covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TypeCoverage {
+    /// Every table of its SQL is in the name.
+    Complete,
+    /// All but what a model selects by `as_select()`, which is the same in every query of the type.
+    AllButModels,
+    /// The same, and the query has literal SQL outside of what it selects. That text can differ between queries of
+    /// the type, and is not checked.
+    AllButModelsBesideText,
+    /// Part of the query is in a box, or in a type that is not known to be transparent.
+    Partial,
+}
+
+/// Inspects the name of a query's type. The error is a table that belongs to another bind than `key`.
+pub(super) fn inspect_type<'t>(
+    bound_tables: &'t BoundTables,
+    type_name: &str,
+    key: &str,
+) -> Result<TypeCoverage, &'t BoundTable> {
+    let mut inspection = TypeInspection {
+        bound_tables,
+        key,
+        type_name,
+        has_model: false,
+        varies: false,
+        hides_something: false,
+        aliases: Vec::new(),
+        aliases_with_columns: Vec::new(),
+    };
+    let mut inspected = Ok(());
+    walk_type_name(type_name, |path, enclosing| {
+        if inspected.is_ok() {
+            inspected = inspection.inspect_path(path, enclosing);
+        }
+    });
+    inspected?;
+    inspection.inspect_tables_in_methods()?;
+    Ok(inspection.coverage())
+}
+
+struct TypeInspection<'n, 't> {
+    bound_tables: &'t BoundTables,
+    key: &'n str,
+    type_name: &'n str,
+    has_model: bool,
+    /// Whether a part can be absent or repeated, so that two queries of this type can differ in what they write.
+    varies: bool,
+    hides_something: bool,
+    aliases: Vec<&'n str>,
+    aliases_with_columns: Vec<&'n str>,
+}
+
+impl<'n, 't> TypeInspection<'n, 't> {
+    fn inspect_path(
+        &mut self,
+        path: &'n str,
+        enclosing: &[EnclosingType<'n>],
+    ) -> Result<(), &'t BoundTable> {
+        self.varies |= enclosing.iter().any(|outer| outer.path == SLICE);
+        if enclosing.iter().any(is_value) {
+            return Ok(());
+        }
+        match enclosing.last().map(|outer| (arguments_of(outer.path), outer.argument)) {
+            Some((Arguments::Alias, 0)) => self.aliases.push(path),
+            Some((Arguments::AliasedField, 0)) => self.aliases_with_columns.push(path),
+            _ if self.is_bound_table(path)? => {}
+            _ => match path {
+                "diesel::expression::select_by::SelectBy" => self.has_model = true,
+                "core::option::Option" | "alloc::vec::Vec" => self.varies = true,
+                _ => self.hides_something |= !is_transparent(path),
+            },
+        }
+        Ok(())
+    }
+
+    /// Whether the path is of a bound table or of a column of one. If so, it has to be of the query's bind.
+    fn is_bound_table(&mut self, path: &str) -> Result<bool, &'t BoundTable> {
+        for module in candidate_modules(path) {
+            let mut tables = self.bound_tables.at_path(module);
+            let Some(first) = tables.clone().next() else { continue };
+            if !tables.clone().any(|table| table.key == self.key) {
+                return Err(first);
+            }
+            // The path is of several tables, of several binds. Their names in SQL may distinguish them.
+            self.hides_something |= tables.any(|table| table.key != self.key);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// The path of a table in a method is no single path to the parser, so it is searched for as text.
+    fn inspect_tables_in_methods(&self) -> Result<(), &'t BoundTable> {
+        for table in self.bound_tables.in_methods() {
+            let is_in_name = self.type_name.match_indices(table.path).any(|(at, path)| {
+                let rest = &self.type_name[at + path.len()..];
+                ["::table", "::star", "::columns::"].iter().any(|end| rest.starts_with(end))
+            });
+            let has_own =
+                || self.bound_tables.at_path(table.path).any(|other| other.key == self.key);
+            if is_in_name && !has_own() {
+                return Err(table);
+            }
+        }
+        Ok(())
+    }
+
+    fn coverage(&self) -> TypeCoverage {
+        // The name of an alias does not have its table. A column of the alias does.
+        let has_bare_alias =
+            self.aliases.iter().any(|alias| !self.aliases_with_columns.contains(alias));
+        if self.hides_something || has_bare_alias {
+            return TypeCoverage::Partial;
+        }
+        if !self.has_model {
+            return TypeCoverage::Complete;
+        }
+        match find_literal_sql(self.type_name) {
+            None if self.varies => TypeCoverage::Partial,
+            None => TypeCoverage::AllButModels,
+            Some(LiteralSql::Elsewhere) => TypeCoverage::AllButModelsBesideText,
+            // In SQL, what the model selects cannot be told from that text, and the text is not checked.
+            Some(LiteralSql::InSelection) => TypeCoverage::Complete,
+        }
+    }
+}
+
+/// Whether the argument stands for a value, which has no tables.
+fn is_value(outer: &EnclosingType<'_>) -> bool {
+    match arguments_of(outer.path) {
+        Arguments::Values => true,
+        Arguments::FirstIsValue => outer.argument == 0,
+        Arguments::RestAreValues => outer.argument > 0,
+        Arguments::Parts | Arguments::Alias | Arguments::AliasedField => false,
+    }
+}
+
+/// Where queries of a type have literal SQL, `sql("..")`.
+#[derive(Clone, Copy)]
+enum LiteralSql {
+    /// In what a query selects or returns; perhaps elsewhere as well.
+    InSelection,
+    Elsewhere,
+}
+
+/// The literal SQL that queries of a type have, if any.
+fn find_literal_sql(type_name: &str) -> Option<LiteralSql> {
+    let mut found = None;
+    walk_type_name(type_name, |path, enclosing| {
+        if path == "diesel::expression::sql_literal::SqlLiteral" {
+            let is_selected =
+                enclosing.iter().find_map(|outer| is_selection(outer.path)) == Some(true);
+            if is_selected {
+                found = Some(LiteralSql::InSelection);
+            }
+            found.get_or_insert(LiteralSql::Elsewhere);
+        }
+    });
+    found
+}
+
+/// Whether a clause is what a query selects or returns. `None` for a type that is no clause.
+fn is_selection(path: &str) -> Option<bool> {
+    match path.strip_prefix("diesel::")?.rsplit("::").next()? {
+        "SelectClause" | "ReturningClause" | "DistinctOnClause" => Some(true),
+        "WhereClause" | "OrderClause" | "HavingClause" | "GroupByClause" | "JoinOn" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;

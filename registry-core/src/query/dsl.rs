@@ -1,0 +1,191 @@
+//! The methods that run a query.
+
+use std::panic::Location;
+
+use diesel::dsl::Limit;
+use diesel::query_builder::{AsQuery, QueryFragment};
+use diesel::query_dsl::methods::LimitDsl;
+use diesel_async::methods::LoadQuery;
+
+use super::erased::ErasedQuery;
+use super::execute::Execute;
+use super::executor::{Executor, LenderBackend};
+use super::routing::RouteMarker;
+use super::rows::Rows;
+use super::run::{self, Running};
+
+/// The query `Q` with its type erased, for the connection of an executor.
+type ErasedFor<'q, Q, E, B> = ErasedQuery<'q, LenderBackend<E, B>, <Q as AsQuery>::SqlType>;
+
+/// Runs queries: the methods of diesel-async's trait of that name, for all executors.
+///
+/// The [module](super) says what the executors are, and what is checked. `E` is the executor. The compiler infers
+/// `B`, the bind of the query, and `Via`, how it is known.
+///
+/// On `&registry` and `&tenant` each method waits for a session first, up to `acquire_timeout` (30 seconds by
+/// default). All futures are `Send`. Dropping one cancels the query: a session that was acquired for it is returned,
+/// and its connection is closed if a statement was in progress. Whether that statement takes effect is not known
+/// then.
+///
+/// ```
+/// use diesel::prelude::*;
+/// use registry_core::{BindDsl, Registry, RunQueryDsl, bind_tables};
+///
+/// diesel::table! { events (id) { id -> Integer, what -> Text, } }
+/// bind_tables!(db = "analytics", backend = Sqlite; events);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), registry_core::Error> {
+/// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+/// let create = "CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT NOT NULL)";
+/// diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+///
+/// let rows = [events::what.eq("sign-up"), events::what.eq("log-in")];
+/// let inserted = diesel::insert_into(events::table).values(&rows).execute(&registry).await?;
+/// assert_eq!(inserted, 2);
+///
+/// let what = events::table.select(events::what).order(events::id);
+/// assert_eq!(what.load::<String>(&registry).await?, ["sign-up", "log-in"]);
+/// assert_eq!(what.first::<String>(&registry).await?, "sign-up");
+///
+/// let mut session = registry.session_for::<events::table>().await?;
+/// let count: i64 = events::table.count().get_result(&mut session).await?;
+/// assert_eq!(count, 2);
+/// # Ok(())
+/// # }
+/// ```
+pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
+    /// Runs the command and returns the number of rows that it affected.
+    ///
+    /// An insert of many rows is sent to SQLite row by row, in a transaction, because SQLite has no `DEFAULT` in a
+    /// list of values.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [executor](super): Diesel's error on a session or a connection; on others
+    /// [`Error`](crate::Error), which also says why no session could be acquired.
+    #[track_caller]
+    fn execute<'q, How>(self, on: E) -> Running<'q, usize, E::Error>
+    where
+        E: Executor<Self, B, Via> + 'q,
+        Self: Execute<'q, E::Connection, How> + 'q,
+    {
+        run::execute::<E, B, _>(on, self.into_command(), Location::caller())
+    }
+
+    /// Runs the query and returns its rows.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [executor](super): Diesel's error on a session or a connection; on others
+    /// [`Error`](crate::Error), which also says why no session could be acquired.
+    #[track_caller]
+    fn load<'q, U>(self, on: E) -> Running<'q, Vec<U>, E::Error>
+    where
+        Self: AsQuery<SqlType: 'static>,
+        Self::Query: QueryFragment<LenderBackend<E, B>> + Send + 'q,
+        E: Executor<Self::Query, B, Via> + 'q,
+        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
+        U: Send + 'static,
+    {
+        run::load::<E, B, _, U>(on, ErasedQuery::new(self.as_query()), Location::caller())
+    }
+
+    /// Runs the query and returns a stream of its rows.
+    ///
+    /// The future waits until the database has accepted the query, and the stream waits for each row. The stream
+    /// holds the connection until it is dropped. On `&registry` that is a session of the pool, which others may wait
+    /// for.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [executor](super), from the future and from the stream.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Registry, RunQueryDsl, bind_tables};
+    /// use futures_util::TryStreamExt;
+    /// # diesel::table! { events (id) { id -> Integer, what -> Text, } }
+    /// # bind_tables!(db = "analytics", backend = Sqlite; events);
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// # let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT NOT NULL)";
+    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    /// let mut rows = events::table.select(events::what).load_stream::<String>(&registry).await?;
+    /// while let Some(what) = rows.try_next().await? {
+    ///     println!("{what}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    fn load_stream<'q, U>(self, on: E) -> Running<'q, Rows<'q, U, E::Error>, E::Error>
+    where
+        Self: AsQuery<SqlType: 'static>,
+        Self::Query: QueryFragment<LenderBackend<E, B>> + Send + 'q,
+        E: Executor<Self::Query, B, Via> + 'q,
+        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
+        U: Send + 'static,
+    {
+        run::stream::<E, B, _, U>(on, ErasedQuery::new(self.as_query()), Location::caller())
+    }
+
+    /// Runs the query and returns its first row.
+    ///
+    /// Other rows are not loaded, but the database may compute them all. [`first`](Self::first) adds a `LIMIT 1`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [executor](super), and Diesel's `NotFound` if there is no row. See
+    /// [`OptionalExtension`](super::OptionalExtension).
+    #[track_caller]
+    fn get_result<'q, U>(self, on: E) -> Running<'q, U, E::Error>
+    where
+        Self: AsQuery<SqlType: 'static>,
+        Self::Query: QueryFragment<LenderBackend<E, B>> + Send + 'q,
+        E: Executor<Self::Query, B, Via> + 'q,
+        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
+        U: Send + 'static,
+    {
+        run::first::<E, B, _, U>(on, ErasedQuery::new(self.as_query()), Location::caller())
+    }
+
+    /// Runs the command and returns the rows of its `RETURNING` clause. It is the same as [`load`](Self::load).
+    ///
+    /// # Errors
+    ///
+    /// Those of the [executor](super): Diesel's error on a session or a connection; on others
+    /// [`Error`](crate::Error), which also says why no session could be acquired.
+    #[track_caller]
+    fn get_results<'q, U>(self, on: E) -> Running<'q, Vec<U>, E::Error>
+    where
+        Self: AsQuery<SqlType: 'static>,
+        Self::Query: QueryFragment<LenderBackend<E, B>> + Send + 'q,
+        E: Executor<Self::Query, B, Via> + 'q,
+        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
+        U: Send + 'static,
+    {
+        self.load(on)
+    }
+
+    /// Runs the query with `LIMIT 1` and returns that row.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [executor](super), and Diesel's `NotFound` if there is no row. See
+    /// [`OptionalExtension`](super::OptionalExtension).
+    #[track_caller]
+    fn first<'q, U>(self, on: E) -> Running<'q, U, E::Error>
+    where
+        Self: LimitDsl<Output: AsQuery<SqlType: 'static>>,
+        <Limit<Self> as AsQuery>::Query: QueryFragment<LenderBackend<E, B>> + Send + 'q,
+        E: Executor<<Limit<Self> as AsQuery>::Query, B, Via> + 'q,
+        ErasedFor<'q, Limit<Self>, E, B>: LoadQuery<'q, E::Connection, U>,
+        U: Send + 'static,
+    {
+        RunQueryDsl::<E, B, Via>::get_result(LimitDsl::limit(self, 1), on)
+    }
+}
+
+impl<Q, E, B: 'static, Via: RouteMarker> RunQueryDsl<E, B, Via> for Q {}

@@ -1,0 +1,69 @@
+//! Inserts of many rows for SQLite, with one statement for each row.
+//!
+//! SQLite has no `DEFAULT` in a list of values. So Diesel cannot write one `INSERT` for rows that leave out different
+//! columns, and its own connection to SQLite sends one statement for each row as well.
+
+use diesel::query_builder::{BatchInsert, InsertStatement, QueryFragment, ValuesClause};
+use diesel::sqlite::Sqlite as Dialect;
+use diesel::{QueryResult, Table};
+use diesel_async::AsyncConnection;
+use diesel_async::methods::ExecuteDsl;
+
+use super::{Command, Execute, InBoundTo};
+use crate::backend::Sqlite;
+use crate::query::bound_to::BoundTo;
+use crate::query::check::Check;
+use crate::query::erased::ErasedQuery;
+
+/// The command is sent as one statement for each row, in a transaction.
+#[derive(Debug)]
+pub struct StatementPerRow(());
+
+impl<'q, V, T, Id, Op, const STATIC: bool> Execute<'q, Sqlite, StatementPerRow>
+    for InsertStatement<T, BatchInsert<Vec<ValuesClause<V, T>>, T, Id, STATIC>, Op>
+where
+    T: Table + Copy,
+    Op: Copy,
+    InsertStatement<T, ValuesClause<V, T>, Op>: QueryFragment<Dialect> + Send + 'q,
+{
+    type Command = Vec<ErasedQuery<'q, Dialect, ()>>;
+
+    fn into_command(self) -> Self::Command {
+        let (target, operator, returning) = (self.target, self.operator, self.returning);
+        let statement = |row| InsertStatement::new(target, row, operator, returning);
+        self.records.values.into_iter().map(|row| ErasedQuery::new(statement(row))).collect()
+    }
+}
+
+impl<'q, Q, B> Execute<'q, Sqlite, InBoundTo<StatementPerRow>> for BoundTo<Q, B>
+where
+    Q: Execute<'q, Sqlite, StatementPerRow>,
+{
+    type Command = Q::Command;
+
+    fn into_command(self) -> Self::Command {
+        self.into_query().into_command()
+    }
+}
+
+impl Command<Sqlite> for Vec<ErasedQuery<'_, Dialect, ()>> {
+    fn check(&self, check: Check) -> QueryResult<()> {
+        self.iter().try_for_each(|row| check.check_query(row))
+    }
+
+    fn split_for_retry(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
+        (self, || None)
+    }
+
+    async fn run(self, connection: &mut Sqlite) -> QueryResult<usize> {
+        connection
+            .transaction(async |connection| {
+                let mut affected = 0;
+                for row in self {
+                    affected += ExecuteDsl::execute(row, connection).await?;
+                }
+                Ok(affected)
+            })
+            .await
+    }
+}

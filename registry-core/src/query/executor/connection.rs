@@ -1,0 +1,49 @@
+//! Queries on a bare connection. They are not checked, since the bind of the connection is not known.
+
+use std::future::{Ready, ready};
+use std::panic::Location;
+
+use diesel::result::Error as DieselError;
+
+use super::{ConnectsTo, Executor, Lender};
+use crate::backend;
+use crate::query::routing::RouteMarker;
+
+/// The bind of a connection whose bind is not known, and the marker of the queries that are run on it.
+#[derive(Debug)]
+pub struct Unchecked(());
+
+impl RouteMarker for Unchecked {}
+
+macro_rules! on_connections {
+    ($($feature:literal $connection:ident;)*) => {$(
+        #[cfg(feature = $feature)]
+        impl<Q> Executor<Q, Unchecked, Unchecked> for &mut backend::$connection {}
+
+        #[cfg(feature = $feature)]
+        impl ConnectsTo<Unchecked> for &mut backend::$connection {}
+
+        #[cfg(feature = $feature)]
+        impl Lender<Unchecked> for &mut backend::$connection {
+            type Connection = backend::$connection;
+            type Lease = Self;
+            type Leasing = Ready<Result<Self, DieselError>>;
+            type LeaseError = DieselError;
+            type Error = DieselError;
+
+            const TELLS_MORE: bool = false;
+
+            const KEY: Option<&'static str> = None;
+
+            fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
+                ready(Ok(self))
+            }
+        }
+    )*};
+}
+
+on_connections! {
+    "postgres" Postgres;
+    "mysql" Mysql;
+    "sqlite" Sqlite;
+}

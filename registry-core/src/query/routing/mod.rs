@@ -1,0 +1,48 @@
+//! How the compiler finds out which bind a query is for, and refuses a query of two databases.
+//!
+//! There is no code here that runs: all of it is traits and implementations. A query method such as
+//! [`load`](super::RunQueryDsl::load) asks for an [`Executor<Q, B, Via>`](super::Executor), whose implementations ask
+//! for the traits below. The compiler infers `B`, the bind of the query `Q`, and `Via`, a [`RouteMarker`] that says
+//! by which part of the query the bind is known. A marker is necessary because implementations for different kinds of
+//! queries would overlap otherwise: Diesel's type for a `UNION`, for one, cannot be named, and so has to be
+//! implemented for all types.
+//!
+//! | marker | queries |
+//! |---|---|
+//! | `ByTable` | `SELECT .. FROM`, boxed or not; `UPDATE` and `DELETE` |
+//! | `ByInsertTarget` | `INSERT` |
+//! | `ByBoxedTarget` | `UPDATE` and `DELETE` after `into_boxed()` |
+//! | `ByCombination` | `UNION`, `INTERSECT`, `EXCEPT` |
+//! | `ByBoundTo` | anything with `.bound_to::<Model>()` |
+//! | `WithoutTable` | `select(..)` without `FROM`, and literal SQL |
+//! | `RawSql`, `BoxedRawSql` | `sql_query` |
+//! | `Unchecked` | everything on a bare connection |
+//!
+//! Read the files in this order:
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `route.rs` | the markers, and the traits that executors ask for |
+//! | `statements.rs` | those traits for each of Diesel's types of queries |
+//! | `from_clause.rs` | the binds of the tables in a `FROM` clause |
+//! | `one_database.rs` | equality of binds, with the words of the compiler where they differ |
+//! | `source_probe.rs` | `FROM` clauses that are put around a `WHERE` clause, to see its subqueries |
+//! | `backend_probe.rs` | backends that are put in place of a real one, to see the parts of a `UNION` |
+//! | `bound_query.rs` | [`Bound`](crate::Bound) for queries |
+//!
+//! Every trait here that can fail for a user has a `#[diagnostic::on_unimplemented]`, and the programs in `tests/ui`
+//! hold the compiler to the resulting messages. Check them after every change: the order of bounds decides which of
+//! several errors comes first.
+
+mod backend_probe;
+mod bound_query;
+mod from_clause;
+mod one_database;
+mod route;
+mod source_probe;
+mod statements;
+
+pub(super) use one_database::RunsOnSessionOf;
+pub(super) use route::{
+    AllTablesIn, FindsBind, FindsBindOnSession, LocksNothing, RouteMarker, Routed,
+};

@@ -1,0 +1,38 @@
+/// The known word that `word` was probably meant to be.
+pub(in crate::settings) fn nearest<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    // A quarter of the letters may be wrong, and one in any case: `uri` is `url`, `x` is nothing.
+    let tolerated = 1 + word.len() / 4;
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= tolerated && *distance < candidate.len())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// "; did you mean `url`?", or nothing.
+pub(in crate::settings) fn did_you_mean<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> String {
+    nearest(word, known).map_or_else(String::new, |known| format!("; did you mean `{known}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_is_recognised_and_another_word_is_not() {
+        let known = ["url", "max_connections", "min_idle"];
+        assert_eq!(nearest("uri", known), Some("url"));
+        assert_eq!(nearest("max_conections", known), Some("max_connections"));
+        assert_eq!(nearest("server", known), None);
+        assert_eq!(nearest("x", known), None);
+        assert_eq!(did_you_mean("ulr", known), "; did you mean `url`?");
+        assert_eq!(did_you_mean("server", known), "");
+    }
+}

@@ -1,0 +1,311 @@
+use crate::settings::error::Problem;
+use crate::settings::keys::BindKey;
+use crate::settings::keys::{did_you_mean, nearest};
+use crate::settings::options::SaidOptions;
+use crate::settings::parse::draft::{BindDraft, Draft, OnDemandDraft};
+use crate::settings::value::{Table, Value, expected, expected_table};
+
+/// The table of the settings in a file that has more than one.
+const TABLE: &str = "database";
+
+/// What a settings loader made of a document, read as one layer.
+pub(in crate::settings) fn read(value: Value, layer: usize) -> Draft {
+    let mut reader = Reader { draft: Draft::default(), layer };
+    match value {
+        Value::Unset => {}
+        Value::Table(mut table) => match table.remove(TABLE) {
+            Some(value @ (Value::Table(_) | Value::Text(_))) => reader.root(TABLE, &value),
+            None | Some(Value::Unset) => reader.root("", &Value::Table(table)),
+            Some(value) => reader.problem(TABLE, expected_table(&value)),
+        },
+        value => reader.root("", &value),
+    }
+    reader.draft
+}
+
+/// The same for a file, which may have nothing but the application's other settings in it.
+pub(in crate::settings) fn read_file(value: Value, layer: usize) -> Draft {
+    if let Value::Table(table) = &value {
+        let about_databases = |key: &String| {
+            key == TABLE
+                || root_keys().any(|known| known == key)
+                || SaidOptions::NAMES.contains(&key.as_str())
+                || nearest(key, root_keys().chain([TABLE])).is_some()
+        };
+        if !table.keys().any(about_databases) {
+            return Draft::default();
+        }
+    }
+    read(value, layer)
+}
+
+fn root_keys() -> impl Iterator<Item = &'static str> {
+    BindDraft::FIELDS.into_iter().chain(["options", "binds"]).chain(OnDemandDraft::FIELDS)
+}
+
+struct Reader {
+    draft: Draft,
+    layer: usize,
+}
+
+impl Reader {
+    fn problem(&mut self, place: &str, message: impl std::fmt::Display) {
+        self.draft.problems.push(Problem::new(place, message));
+    }
+
+    fn root(&mut self, root: &str, value: &Value) {
+        let table = match value {
+            Value::Table(table) => table,
+            Value::Text(_) => {
+                let place = if root.is_empty() { "url" } else { root };
+                return self.bind_field(BindKey::DEFAULT, place, "url", value, place);
+            }
+            value => {
+                let place = if root.is_empty() { "settings" } else { root };
+                return self.problem(place, expected_table(value));
+            }
+        };
+        for (key, value) in table {
+            let place = join(root, key);
+            match (key.as_str(), value) {
+                (_, Value::Unset) => {}
+                ("options", Value::Table(table)) => self.options(&place, table),
+                ("binds", Value::Table(table)) => self.binds(&place, table),
+                ("options" | "binds", value) => self.problem(&place, expected_table(value)),
+                (key, value) if OnDemandDraft::FIELDS.contains(&key) => {
+                    let read = self.draft.on_demand.read(key, value, &place, self.layer);
+                    if let Err(message) = read {
+                        self.problem(&place, message);
+                    }
+                }
+                (key, value) if BindDraft::FIELDS.contains(&key) => {
+                    let bind = join(root, "url");
+                    self.bind_field(BindKey::DEFAULT, &bind, key, value, &place);
+                }
+                (key, _) if SaidOptions::NAMES.contains(&key) => {
+                    let options = join(root, "options");
+                    let default = join(root, "binds.default");
+                    self.problem(
+                        &place,
+                        format!("an option stands in `{options}` for every engine, or in `{default}` for this one"),
+                    );
+                }
+                (key, _) => self.unknown(&place, key, root_keys()),
+            }
+        }
+    }
+
+    fn options(&mut self, root: &str, table: &Table) {
+        for (key, value) in table {
+            let place = join(root, key);
+            if matches!(value, Value::Unset) {
+                continue;
+            }
+            match self.draft.options.read(key, value, &place) {
+                Some(Ok(())) => {}
+                Some(Err(message)) => self.problem(&place, message),
+                None => self.unknown(&place, key, SaidOptions::NAMES.iter().copied()),
+            }
+        }
+    }
+
+    fn binds(&mut self, root: &str, table: &Table) {
+        for (key, value) in table {
+            let place = join(root, key);
+            match (BindKey::new(key), value) {
+                (_, Value::Unset) => {}
+                (Err(invalid), _) => self.problem(&place, invalid),
+                (Ok(key), Value::Text(_)) => self.bind_field(key, &place, "url", value, &place),
+                (Ok(key), Value::Table(table)) => {
+                    // Even an empty table is a bind: one whose URL is yet to come, or is missing.
+                    let draft = self.draft.binds.entry(key);
+                    draft.or_insert_with(|| BindDraft::new(&place));
+                    for (field, value) in table {
+                        if !matches!(value, Value::Unset) {
+                            self.bind_field(key, &place, field, value, &join(&place, field));
+                        }
+                    }
+                }
+                (Ok(_), value) => {
+                    self.problem(&place, expected("a URL, or a table with one", value));
+                }
+            }
+        }
+    }
+
+    fn bind_field(&mut self, key: BindKey, bind: &str, field: &str, value: &Value, place: &str) {
+        let draft = self.draft.binds.entry(key);
+        let draft = draft.or_insert_with(|| BindDraft::new(bind));
+        match draft.read(field, value, place, self.layer) {
+            Some(Ok(())) => {}
+            Some(Err(message)) => self.problem(place, message),
+            None => self.unknown(place, field, BindDraft::known()),
+        }
+    }
+
+    fn unknown(&mut self, place: &str, key: &str, known: impl Iterator<Item = &'static str>) {
+        self.problem(place, unknown(key, known));
+    }
+}
+
+/// Says that nothing is called `key`, and what there is.
+pub(in crate::settings) fn unknown<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.collect();
+    let nearest = did_you_mean(key, known.iter().copied());
+    format!("unknown{nearest}; known are {}", known.join(", "))
+}
+
+fn join(root: &str, key: &str) -> String {
+    if root.is_empty() { key.to_owned() } else { format!("{root}.{key}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(toml: &str) -> Vec<String> {
+        let draft = read_file(toml::from_str(toml).unwrap(), 0);
+        draft.problems.iter().map(Problem::to_string).collect()
+    }
+
+    fn keys(toml: &str) -> Vec<String> {
+        let draft = read_file(toml::from_str(toml).unwrap(), 0);
+        assert_eq!(draft.problems, []);
+        draft.binds.keys().map(BindKey::to_string).collect()
+    }
+
+    #[test]
+    fn a_bind_is_a_url_or_a_table() {
+        let toml = "
+            [database]
+            url = 'sqlite::memory:'
+            [database.binds]
+            analytics = 'sqlite::memory:'
+            [database.binds.reports]
+            url = 'sqlite::memory:'
+            max_connections = 1
+        ";
+        assert_eq!(keys(toml), ["analytics", "default", "reports"]);
+    }
+
+    #[test]
+    fn the_table_is_called_database_or_left_out() {
+        assert_eq!(keys("url = 'sqlite::memory:'"), ["default"]);
+        assert_eq!(keys("binds.a = 'sqlite::memory:'"), ["a"]);
+        assert_eq!(keys("database = 'sqlite::memory:'"), ["default"]);
+        assert_eq!(keys("port = 80\n[database]\nurl = 'sqlite::memory:'"), ["default"]);
+    }
+
+    #[test]
+    fn a_file_without_a_word_about_databases_is_no_mistake() {
+        assert_eq!(keys("[server]\nport = 80").len(), 0);
+        assert_eq!(
+            problems("[databse]\nurl = 'sqlite::memory:'"),
+            ["databse: unknown; known are url, url_file, password, password_file, required, \
+              tenant_schema, migrate_url, options, binds, max_engines, engine_idle_timeout"]
+        );
+    }
+
+    #[test]
+    fn unknown_keys_list_the_known_and_the_nearest() {
+        let problems = problems(
+            "
+            [database]
+            ulr = 'sqlite::memory:'
+            [database.options]
+            max_conections = 4
+            [database.binds.reports]
+            url = 'sqlite::memory:'
+            requird = false
+            ",
+        );
+        assert_eq!(problems.len(), 3);
+        assert!(problems[0].starts_with(
+            "database.binds.reports.requird: unknown; did you mean `required`?; known are url, \
+             url_file, password, password_file, required, tenant_schema, migrate_url, max_connections, min_idle, "
+        ));
+        assert!(problems[1].starts_with(
+            "database.options.max_conections: unknown; did you mean `max_connections`?; known are \
+             max_connections, min_idle, "
+        ));
+        assert_eq!(
+            problems[2],
+            "database.ulr: unknown; did you mean `url`?; known are url, url_file, password, \
+             password_file, required, tenant_schema, migrate_url, options, binds, max_engines, engine_idle_timeout"
+        );
+    }
+
+    #[test]
+    fn wrong_types_are_named_and_never_repeated() {
+        assert_eq!(
+            problems(
+                "
+                [database]
+                url = 5
+                options = 'zauber'
+                [database.binds]
+                a = true
+                [database.binds.b]
+                max_connections = 'zauber'
+                acquire_timeout = 30
+                password = 7
+                "
+            ),
+            [
+                "database.binds.a: expected a URL, or a table with one, found a boolean",
+                "database.binds.b.acquire_timeout: a duration needs a unit: write \"30s\" or \
+                 \"500ms\"",
+                "database.binds.b.max_connections: expected a whole number, such as 10, found \
+                 another text",
+                "database.binds.b.password: expected a text, found a number",
+                "database.options: expected a table, found a text",
+                "database.url: expected the URL of a database, found a number",
+            ]
+        );
+        assert_eq!(problems("database = 5"), ["database: expected a table, found a number"]);
+    }
+
+    #[test]
+    fn bad_keys_are_problems_with_the_reason() {
+        assert_eq!(
+            problems("[binds]\nLogs = 'sqlite::memory:'\n'' = 'sqlite::memory:'"),
+            [
+                "binds.: a bind key cannot be empty",
+                "binds.Logs: a bind key has only a-z, 0-9 and _, and begins with a letter: look at \
+                 byte 0",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_option_beside_the_url_is_told_where_it_belongs() {
+        assert_eq!(
+            problems("[database]\nurl = 'sqlite::memory:'\nmax_connections = 4"),
+            ["database.max_connections: an option stands in `database.options` for every engine, \
+              or in `database.binds.default` for this one"]
+        );
+    }
+
+    #[test]
+    fn one_thing_is_said_once() {
+        assert_eq!(
+            problems(
+                "
+                url = 'sqlite::memory:'
+                binds.default = 'sqlite::memory:'
+                [binds.a]
+                url = 'sqlite::memory:'
+                url_file = 'a'
+                password = 'b'
+                password_file = 'c'
+                "
+            ),
+            [
+                "binds.a.password_file: said twice: `binds.a.password` says it as well",
+                "binds.a.url_file: said twice: `binds.a.url` says it as well",
+                "url: said twice: `binds.default` says it as well",
+            ]
+        );
+        assert_eq!(keys("url = 'sqlite::memory:'\nbinds.default.busy_timeout = '1s'"), ["default"]);
+    }
+}

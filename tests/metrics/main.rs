@@ -1,0 +1,73 @@
+//! The metrics of an engine. In a test binary of its own, as a process has one global recorder.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use diesel_async::{AsyncConnection, TransactionManager};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use registry_core::settings::BindSettings;
+use registry_core::{Registry, binds};
+
+binds! {
+    Files: Sqlite = "files";
+}
+
+type Connection = <Files as registry_core::Bind>::Connection;
+
+/// The values by name. The value of a histogram is the number of its recordings.
+fn snapshot(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
+    let metrics = snapshotter.snapshot().into_vec();
+    let of_bind = metrics.into_iter().filter(|(key, ..)| {
+        key.key().labels().any(|label| (label.key(), label.value()) == ("bind", "files"))
+    });
+    of_bind
+        .map(|(key, _, _, value)| {
+            let value = match value {
+                DebugValue::Counter(count) => count as f64,
+                DebugValue::Gauge(gauge) => gauge.into_inner(),
+                DebugValue::Histogram(recorded) => recorded.len() as f64,
+            };
+            let reason = key.key().labels().find(|label| label.key() == "reason");
+            let reason = reason.map(|reason| format!("/{}", reason.value())).unwrap_or_default();
+            let name = key.key().name().trim_start_matches("registry_connections_");
+            (format!("{name}{reason}"), value)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn engines_report_metrics() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    recorder.install().expect("there is no other");
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}/metrics.db", folder.path().display());
+    let bind = BindSettings::new(url).max_connections(2);
+    let registry = Registry::builder().bind("files", bind).build().expect("good settings");
+
+    let one = registry.session::<Files>().await.expect("a session");
+    let two = registry.session::<Files>().await.expect("a session");
+    let mut third = registry.session::<Files>().within(Duration::from_millis(20));
+    assert!(futures_util::poll!(&mut third).is_pending());
+    let metrics = snapshot(&snapshotter);
+    assert_eq!(metrics["max"], 2.0);
+    assert_eq!(metrics["active"], 2.0);
+    assert_eq!(metrics["pending"], 1.0);
+    assert_eq!(metrics["acquire_seconds"], 2.0);
+    assert_eq!(metrics["creation_seconds"], 2.0);
+
+    third.await.expect_err("both are in use");
+    drop(one);
+    // The second session is returned with an open transaction.
+    let mut two = two;
+    let begin = <Connection as AsyncConnection>::TransactionManager::begin_transaction(&mut *two);
+    begin.await.expect("a transaction");
+    drop(two);
+    let metrics = snapshot(&snapshotter);
+    // A snapshot resets the values, so these are the changes since the last one.
+    assert_eq!(metrics["active"], -2.0);
+    assert_eq!(metrics["pending"], -1.0);
+    assert_eq!(metrics["timeout_total"], 1.0);
+    assert_eq!(metrics["usage_seconds"], 2.0);
+    assert_eq!(metrics["closed_total/unclean"], 1.0);
+}

@@ -1,0 +1,19 @@
+//! Engines that are opened on demand, by URL and for tenants.
+
+#[path = "../support/mount.rs"]
+mod mount;
+#[path = "../support/mod.rs"]
+mod support;
+
+mount::mount!(by_url, created, evictions, isolated_tenants, own_sessions, replacing, tenants);
+
+mod closing;
+mod created_apart;
+mod credentials;
+mod isolation;
+mod names;
+mod row_security;
+mod schemas;
+mod schemas_apart;
+#[cfg(target_os = "linux")]
+mod system;

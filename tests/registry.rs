@@ -1,8 +1,0 @@
-//! The registry against real databases.
-
-mod cases;
-#[path = "support/mount.rs"]
-mod mount;
-mod support;
-
-mount::mount!(hazards, migration_lock, migrations, sessions, versions);

@@ -1,0 +1,9 @@
+//! The registry on real databases.
+
+mod cases;
+#[path = "../support/mount.rs"]
+mod mount;
+#[path = "../support/mod.rs"]
+mod support;
+
+mount::mount!(hazards, migration_lock, migrations, sessions, versions);
