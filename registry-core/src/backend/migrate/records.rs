@@ -1,12 +1,11 @@
-//! Whose migration a version is.
+//! The table that says whose migration a version is.
 //!
-//! Diesel's table has the versions that were run and not their names. Two programs, or two binds, that share a
-//! database can both have a migration of one version; the second would count as run. So a table of the registry's
-//! own has the names, in the same schema, beside Diesel's. Diesel's command-line tool takes no notice of it, as its
-//! name begins with `__`.
+//! Diesel's table has the versions that were run and not their names. Two programs, or two binds, that share a database
+//! can both have a migration of one version, and the second would count as run. So a table of the registry's own has the
+//! names, in the same schema, beside Diesel's. Diesel's command-line tool ignores it, as its name begins with `__`.
 //!
-//! A record holds for the very run that Diesel's table knows of: both have the time of it. A version that was
-//! reverted and run again by Diesel's tool has another time, so that its record no longer counts.
+//! A record belongs to one run of a version: it has the same time as the row in Diesel's table. A version that was
+//! reverted and run again by Diesel's tool has another time, and its old record no longer counts.
 
 use diesel::QueryResult;
 
@@ -38,50 +37,50 @@ pub(crate) const CREATE: &str = "CREATE TABLE IF NOT EXISTS __registry_schema_mi
      bind VARCHAR(64) NOT NULL, \
      run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)";
 
-/// The version of the row by which a transaction is known not to have been rolled back. Diesel's table does not have it.
+/// The version of the mark, see [`Records::mark`]. No migration has it, and Diesel's table does not know it.
 pub(crate) const MARK: &str = "-";
 
 /// A version that was run, and as what.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) version: String,
-    /// The migration.
+    /// The name of the migration.
     pub(crate) name: String,
     /// The key of the bind that ran it.
     pub(crate) bind: String,
 }
 
-/// The two tables of a connection that blocks.
+/// Diesel's table of versions and the registry's table of records, on a blocking connection.
 pub(crate) trait Records {
-    /// Makes the table of the registry's own, unless it is there.
+    /// Creates the registry's table unless it exists.
     fn create_records(&mut self) -> QueryResult<()>;
 
-    /// The records of those versions that Diesel's table knows.
+    /// The records of those versions that are in Diesel's table.
     fn records(&mut self) -> QueryResult<Vec<Record>>;
 
-    /// Has Diesel's table know a version.
+    /// Adds a version to Diesel's table.
     fn note_version(&mut self, version: &str) -> QueryResult<()>;
 
-    /// Records a version that Diesel's table knows.
+    /// Adds or replaces the record of a version that is in Diesel's table.
     fn record(&mut self, record: &Record) -> QueryResult<()>;
 
-    /// Writes a row that is there for as long as nobody rolls the transaction back.
+    /// Adds a row that exists until the transaction is rolled back. If it is gone later, the transaction was.
     fn mark(&mut self) -> QueryResult<()>;
 
-    /// Whether that row is there.
+    /// Whether that row exists.
     fn is_marked_as_run(&mut self) -> QueryResult<bool>;
 
-    /// Removes that row, if it is there.
+    /// Removes that row if it exists.
     fn unmark(&mut self) -> QueryResult<()>;
 
-    /// Whether Diesel's table knows a version.
+    /// Whether Diesel's table has a version.
     fn has_version(&mut self, version: &str) -> QueryResult<bool>;
 }
 
-/// Implements [`Records`] for a type of connection.
+/// Implements [`Records`] for a type of connection. Each backend calls it once.
 macro_rules! records_by_diesel {
     ($connection:ty) => {
-        // A module of its own, as the traits that it imports would be ambiguous beside those of diesel-async.
+        // A module of its own: the Diesel traits imported in it would be ambiguous beside those of diesel-async.
         mod migration_records {
             impl $crate::backend::migrate::records::Records
                 for diesel_async::async_connection_wrapper::AsyncConnectionWrapper<$connection>

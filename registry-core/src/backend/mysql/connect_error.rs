@@ -10,7 +10,7 @@ use crate::backend::resource_exhaustion::unreachable_error;
 #[cfg(feature = "rustls")]
 use crate::backend::tls;
 
-/// Diesel's own preparations have failed.
+/// The failure of the statements with which Diesel sets up a connection.
 pub(super) fn unprepared(error: ConnectionError) -> ConnectError {
     match error {
         ConnectionError::CouldntSetupConfiguration(error) if Mysql::is_fatal(&error) => {
@@ -22,7 +22,7 @@ pub(super) fn unprepared(error: ConnectionError) -> ConnectError {
 
 pub(super) fn setup_error(statement: &str, error: Error) -> ConnectError {
     if error.is_fatal() && !matches!(error, Error::Server(_)) {
-        // The connection is gone, whatever was said last.
+        // The connection is gone, so the statement is not what has failed.
         return classify(error);
     }
     ConnectError::Setup { statement: statement.to_owned(), source: error.into() }
@@ -44,7 +44,7 @@ pub(super) fn classify(error: Error) -> ConnectError {
             3159 => ConnectError::Tls(error.into()),
             _ => ConnectError::Other(error.into()),
         },
-        // The variants of these show their cause in their own text.
+        // The variants of these show their source in their own text.
         Error::Io(mysql_async::IoError::Io(error)) => unreachable_error(error.into()),
         Error::Driver(mysql_async::DriverError::ConnectionClosed) => {
             ConnectError::Unreachable(mysql_async::DriverError::ConnectionClosed.into())

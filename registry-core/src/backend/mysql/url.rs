@@ -7,13 +7,13 @@ use crate::settings::url::tls::TlsMode;
 
 pub(super) fn parse(url: &DatabaseUrl) -> Result<Opts, String> {
     let opts = Opts::from_url(&url.expose()).map_err(|error| match error {
-        // The driver's text repeats the value.
+        // mysql_async's own text repeats the value, which may be a password.
         UrlError::InvalidParamValue { param, .. } => {
             format!("the parameter `{param}` cannot have that value")
         }
         error => url.redact_message(&error.to_string()),
     })?;
-    // The driver would look up `[::1]` as the name of a host.
+    // mysql_async would look up `[::1]` as the name of a host.
     let host = opts.ip_or_hostname();
     Ok(match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) => {
@@ -24,8 +24,8 @@ pub(super) fn parse(url: &DatabaseUrl) -> Result<Opts, String> {
     })
 }
 
-/// Whether TLS is to be tried. What mysql_async finds out of the server's socket file over TLS it
-/// would use with TLS, which it then leaves out.
+/// Whether TLS is tried. The socket file, for which mysql_async asks the server over the first connection, would be used
+/// without TLS.
 pub(super) fn asks_for_tls(url: &DatabaseUrl) -> bool {
     cfg!(feature = "rustls") && url.tls().is_some_and(|tls| tls.mode > TlsMode::Disable)
 }

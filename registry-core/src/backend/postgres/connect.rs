@@ -1,4 +1,4 @@
-//! Which host and which address a connection is opened to.
+//! The order in which the hosts of a URL and their addresses are tried.
 
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Config;
@@ -27,17 +27,17 @@ pub(super) struct ConnectOptions<'a> {
     #[cfg_attr(not(feature = "rustls"), expect(dead_code, reason = "it says how to encrypt"))]
     pub(super) url: &'a DatabaseUrl,
     pub(super) failed_hosts: &'a FailedHosts,
-    /// Whether a transaction pooler is in between.
+    /// Whether there is a transaction pooler between the client and the server.
     pub(super) is_pooled: bool,
     /// When to give up.
     pub(super) deadline: Instant,
 }
 
-/// Tries each host of the configuration, and each address of its name, until one lets us in.
+/// Tries each host of the configuration, and each address of its name, until one accepts the connection.
 ///
-/// Each has its share of the time that is left, the handshake included, so one that accepts and says nothing
-/// takes its share and no more. One that has just failed is tried last. (libpq gives each address the
-/// whole `connect_timeout`; here that is the time for all of them.)
+/// The remaining time is shared equally among the candidates that are left, the handshake included, so a host that accepts
+/// and then sends nothing uses up its share alone. A host that has failed lately is tried last. (libpq gives each address
+/// the whole `connect_timeout`; here that is the time for all of them.)
 pub(super) async fn connect(
     config: &Config,
     options: &ConnectOptions<'_>,
@@ -94,8 +94,7 @@ async fn try_host(
     Err(failure.unwrap_or_else(host_timed_out))
 }
 
-/// Whether the other hosts are not to be tried, as they would be told the same wrong password. (libpq has the
-/// same rule.)
+/// Whether the other hosts are not tried: they would be told the same wrong password. (libpq has the same rule.)
 fn is_final(error: &ConnectError) -> bool {
     matches!(error, ConnectError::Authentication(_)) && !has_no_access_rule(error)
 }

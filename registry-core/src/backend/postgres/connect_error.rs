@@ -13,7 +13,7 @@ use crate::backend::resource_exhaustion::unreachable_error;
 use crate::backend::tls;
 use crate::cause::DriverError;
 
-/// Whether the server has no rule that lets such a connection in, encrypted or not.
+/// Whether no rule of the server (`pg_hba.conf`) admits such a connection. Another one may, with TLS or without.
 pub(super) fn has_no_access_rule(error: &ConnectError) -> bool {
     let ConnectError::Authentication(cause) = error else { return false };
     cause
@@ -21,23 +21,22 @@ pub(super) fn has_no_access_rule(error: &ConnectError) -> bool {
         .is_some_and(|cause| *cause.code() == SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
-/// PgBouncer says everything with one code, 08P01, and in one language. A start-up option that it does not take, it
-/// will not take later either.
+/// Whether PgBouncer refuses a start-up parameter, which it will not accept later either. It reports everything with one
+/// code, 08P01, and in English alone, so the text decides.
 fn is_refused_for_good(error: &tokio_postgres::Error) -> bool {
     let message = error.as_db_error().map(DbError::message).unwrap_or_default();
     message.starts_with("unsupported startup parameter")
 }
 
 pub(super) fn classify(error: tokio_postgres::Error) -> ConnectError {
-    // A server may go back on a handshake when it is over, as one does that wants a certificate of ours.
+    // A server may end a handshake that was complete for the client, as one does that requires a client certificate.
     #[cfg(feature = "rustls")]
     if let Some(cause) = tls::cause(&error) {
         return ConnectError::Tls(cause.into());
     }
     let code = error.code().cloned();
     let text = error.to_string();
-    // The driver's own error names a stage ("db error"); what the server or the system said is its
-    // cause.
+    // The driver's own error names a stage ("db error"). What the server or the system has reported is its source.
     let wrap = |error: tokio_postgres::Error| -> DriverError {
         if error.source().is_some() {
             error.into_source().unwrap_or_else(|| text.clone().into())
@@ -59,8 +58,8 @@ pub(super) fn classify(error: tokio_postgres::Error) -> ConnectError {
         Some(code) if code == SqlState::TOO_MANY_CONNECTIONS => {
             ConnectError::TooManyConnections(wrap(error))
         }
-        // Starting up, shutting down, or recovering; and of class 08, what PgBouncer says when it cannot reach
-        // the server behind it, or takes no more clients.
+        // The server starts, stops or recovers. Of class 08 is what PgBouncer reports when it cannot reach the server
+        // behind it, or accepts no more clients.
         Some(code)
             if [
                 SqlState::CANNOT_CONNECT_NOW,
@@ -73,7 +72,7 @@ pub(super) fn classify(error: tokio_postgres::Error) -> ConnectError {
             ConnectError::Unreachable(wrap(error))
         }
         None if is_io || error.is_closed() => unreachable_error(wrap(error)),
-        // "authentication error": the server wants a password and the settings have none.
+        // "authentication error": the server wants a password, and the settings have none.
         None if text.starts_with("authentication") || text.starts_with("invalid configuration") => {
             ConnectError::Authentication(wrap(error))
         }

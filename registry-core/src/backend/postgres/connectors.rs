@@ -1,4 +1,4 @@
-//! The connectors that tokio-postgres is given in the place of TLS: they put the observer into the stream.
+//! The connectors that tokio-postgres is given in the place of TLS. They put the observer into the stream.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,18 +18,18 @@ use crate::cause::DriverError;
 #[derive(Clone)]
 pub(super) enum Encryption {
     None,
-    /// If the server has TLS.
+    /// If the server offers TLS.
     #[cfg(feature = "rustls")]
     IfOffered(Connector),
     #[cfg(feature = "rustls")]
     Required(Connector),
 }
 
-/// Makes a stream that is read along of what tokio-postgres has connected.
+/// Wraps the sockets that tokio-postgres has connected into observed streams.
 #[derive(Clone)]
 pub(super) struct ObservedConnector {
     pub(super) encryption: Encryption,
-    /// Whether the handshake begins without a word before it.
+    /// Whether the TLS handshake begins at once, without an `SSLRequest` before it (`sslnegotiation=direct`).
     #[cfg_attr(not(feature = "rustls"), expect(dead_code, reason = "there is no handshake"))]
     pub(super) is_direct: bool,
     pub(super) observed: Arc<Observed>,
@@ -85,7 +85,7 @@ impl HostConnector {
     ) -> Result<AnyStream, DriverError> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-        /// `SSLRequest`: its length, and the number that stands for it.
+        /// The message `SSLRequest`: its length, and the code 80877103.
         const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
         if !self.connector.is_direct {
@@ -101,7 +101,7 @@ impl HostConnector {
     }
 }
 
-/// Makes a stream that is read along of a Unix socket.
+/// Wraps a Unix socket into an observed stream.
 #[cfg(unix)]
 pub(super) struct SocketConnector {
     pub(super) observed: Arc<Observed>,

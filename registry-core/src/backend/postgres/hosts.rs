@@ -11,7 +11,7 @@ use crate::backend::error::ConnectError;
 use crate::backend::host_failover::host_timed_out;
 use crate::backend::resource_exhaustion::unreachable_error;
 
-/// One host of a URL, with one address if it says one.
+/// One host of a URL, with an address if the URL has one or the name was resolved.
 pub(super) struct Candidate {
     pub(super) host: Option<Host>,
     address: Option<IpAddr>,
@@ -19,7 +19,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// What it is remembered by.
+    /// The name under which its failures are remembered.
     pub(super) fn name(&self) -> String {
         match (&self.host, &self.address) {
             (_, Some(address)) => format!("{address}:{}", self.port),
@@ -56,7 +56,7 @@ pub(super) fn candidates(config: &Config) -> Result<Vec<Candidate>, ConnectError
     Ok((0..number).map(candidate).collect())
 }
 
-/// The addresses of a host.
+/// The addresses of a host, in random order if the URL asks for that.
 pub(super) async fn resolve(
     candidate: &Candidate,
     config: &Config,
@@ -81,7 +81,7 @@ pub(super) async fn resolve(
     Ok(addresses)
 }
 
-/// The configuration with this host alone.
+/// The configuration with this host alone. tokio-postgres has no way to take a host out of a configuration.
 pub(super) fn config_for(config: &Config, candidate: &Candidate) -> Config {
     let mut one = Config::new();
     if let Some(user) = config.get_user() {
@@ -125,7 +125,7 @@ pub(super) fn config_for(config: &Config, candidate: &Candidate) -> Config {
         (Some(Host::Unix(folder)), _) => {
             one.host_path(folder);
         }
-        // tokio-postgres does not look for the host of a certificate in an address.
+        // tokio-postgres takes the name that a certificate is checked against from `host` alone.
         (None, Some(address)) => {
             one.host(address.to_string());
         }

@@ -1,4 +1,15 @@
 //! PostgreSQL.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | this file | the implementation of [`Driver`] |
+//! | [`url`] | what a URL asks of the driver, start-up options |
+//! | [`connect`], [`hosts`] | the order in which hosts and addresses are tried |
+//! | [`open`], [`connectors`] | one connection: TLS or not, and how the observer gets into its stream |
+//! | [`connect_error`] | why a connection could not be opened |
+//! | [`transport`] | the stream, which sends `Terminate` when it is dropped |
+//! | [`wire`] | what the messages on the stream say, and how they are rewritten for a transaction pooler |
+//! | [`namespace`] | databases and schemas of tenants |
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -35,15 +46,15 @@ mod transport;
 mod url;
 mod wire;
 
-/// The connection type of PostgreSQL databases.
+/// The connection type of PostgreSQL databases: diesel-async's.
 pub type Postgres = AsyncPgConnection;
 
-/// Any number will do, as long as every program takes the same. Advisory locks are per database.
+/// The key of the advisory lock for migrations: any number, the same in every program. Advisory locks are per database.
 const MIGRATION_LOCK: i64 = 0x7265_6769_7374_7279;
 
-/// `DISCARD ALL` as the manual spells it out, but for the statements that the protocol has prepared: Diesel
-/// goes on using those. The ones that were prepared in SQL are the borrower's. The time zone is what
-/// diesel-async sets.
+/// What the manual lists as equivalent to `DISCARD ALL`, except for the statements that were prepared by the protocol: Diesel
+/// goes on using those. Statements that were prepared in SQL are the borrower's, and are deallocated. The time zone is the
+/// one that diesel-async sets.
 const FULL_RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
      SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
      DO $$ DECLARE prepared record; BEGIN \
@@ -51,9 +62,9 @@ const FULL_RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET AL
      EXECUTE pg_catalog.format('DEALLOCATE %I', prepared.name); END LOOP; END $$; \
      SET TIME ZONE 'UTC'";
 
-/// Statements that bring the settings of a session back to what they are: those that it has set itself (a tenant's
-/// schema, `on_connect`), and for the others what the connection began with.
-const SESSION: &str = "(SELECT 'SET SESSION AUTHORIZATION DEFAULT; RESET ALL; ' \
+/// A query for statements that restore the settings of a session: to their present values those that the session has set
+/// itself (a tenant's schema, `on_connect`), and the others to what the connection began with.
+const RESTORE_SESSION: &str = "(SELECT 'SET SESSION AUTHORIZATION DEFAULT; RESET ALL; ' \
      || pg_catalog.format('SELECT pg_catalog.set_config(''session_authorization'', %L, false);', \
      pg_catalog.current_setting('session_authorization')) || COALESCE(pg_catalog.string_agg(pg_catalog.format(\
      'SELECT pg_catalog.set_config(%L, %L, false);', name, pg_catalog.current_setting(name)), ' '), '') \
@@ -84,7 +95,7 @@ impl Driver for Postgres {
 
     const ABORTED_TRANSACTION_PROBE: Option<&'static str> = Some("SELECT 1");
 
-    // A savepoint would give each row another transaction number.
+    // Not a savepoint: that would assign a subtransaction ID, and each row would have another transaction number.
     const TRANSACTION_MARK: Option<&'static str> =
         Some("SELECT pg_catalog.set_config('registry.work', 'open', true)");
 
@@ -94,12 +105,12 @@ impl Driver for Postgres {
     }
 
     fn is_known_dead(&mut self) -> bool {
-        // True as well for one with a transaction open, which none is that is about to be lent.
+        // Also true of a connection with an open transaction. None that is about to be lent has one.
         PoolableConnection::is_broken(self)
     }
 
     async fn count_prepared(&mut self) -> QueryResult<Option<u64>> {
-        // Itself among them.
+        // This statement is among them.
         let count = sql::<BigInt>(
             "(SELECT count(*) FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql)",
         );
@@ -108,7 +119,7 @@ impl Driver for Postgres {
     }
 
     async fn accepts_writes(&mut self) -> QueryResult<bool> {
-        // On also where the server is in recovery, which a session cannot change.
+        // Also on where the server is in recovery, which a session cannot change.
         let is_read_only = sql::<Bool>("current_setting('transaction_read_only')::bool");
         diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)
     }
@@ -118,7 +129,7 @@ impl Driver for Postgres {
 
         match error {
             diesel::result::Error::DatabaseError(ClosedConnection | UnableToSendCommand, _) => true,
-            // The server says so before it goes, by a code that Diesel does not know.
+            // The server announces the end of the connection with a code that Diesel does not know.
             diesel::result::Error::DatabaseError(_, information) => {
                 information.message().starts_with("terminating connection")
             }
@@ -140,8 +151,8 @@ impl Driver for Postgres {
     }
 
     async fn enter_schema(&mut self, schema: &str, is_from_another: bool) -> QueryResult<bool> {
-        // A temporary table would stand before the tenant's if `pg_temp` were not named: it is searched first
-        // then. What does not exist is an error of the cast, and nothing has changed.
+        // Unless `pg_temp` is named, it is searched first, and a temporary table would hide the tenant's. If the schema
+        // does not exist, the cast fails before anything has changed.
         let identifier = quoted(schema);
         let enter = format!(
             "SELECT {}::pg_catalog.regnamespace; \
@@ -149,7 +160,7 @@ impl Driver for Postgres {
             literal(&identifier),
             literal(&format!("{identifier}, pg_temp")),
         );
-        // A failure would be the end of a transaction: that of test isolation.
+        // A failed statement would abort the transaction of test isolation.
         let is_in_transaction =
             transaction_depth(AnsiTransactionManager::transaction_manager_status_mut(self))? > 0;
         if is_in_transaction && !has_schema(self, schema).await? {
@@ -160,7 +171,7 @@ impl Driver for Postgres {
             false => self.batch_execute(&enter).await,
         };
         let Err(error) = entered else { return Ok(true) };
-        // Whether that is the reason, by a query that does not fail for it.
+        // Whether the schema is missing is asked by a query that does not fail for it.
         match has_schema(self, schema).await {
             Ok(false) => Ok(false),
             _ => Err(error),
@@ -173,8 +184,8 @@ impl Driver for Postgres {
     }
 
     fn lock_migrations(&mut self, _: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
-        // Asked for again and again: a statement that waits for the lock would hold up
-        // `CREATE INDEX CONCURRENTLY` in the migration that it waits for, which waits for every statement to end.
+        // Polled: a statement that waits for the lock would hold up a `CREATE INDEX CONCURRENTLY` in the migration that it
+        // waits for, as that waits for every older statement to end. The two would wait for each other.
         while !Handle::current().block_on(takes_lock(self, MIGRATION_LOCK))? {
             std::thread::sleep(LOCK_PAUSE);
         }
@@ -182,7 +193,8 @@ impl Driver for Postgres {
     }
 
     async fn migration_session(&mut self, on_connect: &[String]) -> QueryResult<MigrationSession> {
-        let mut restore: String = diesel::select(sql::<Text>(SESSION)).get_result(self).await?;
+        let mut restore: String =
+            diesel::select(sql::<Text>(RESTORE_SESSION)).get_result(self).await?;
         let names: BTreeSet<String> =
             on_connect.iter().flat_map(|statement| setting_names(statement)).collect();
         for name in names {
@@ -197,7 +209,7 @@ impl Driver for Postgres {
     }
 
     async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
-        // Only a warning where none is open.
+        // Where no transaction is open, this is only a warning.
         self.batch_execute("ROLLBACK").await?;
         self.batch_execute(&session.restore).await
     }
@@ -247,13 +259,13 @@ impl Driver for Postgres {
     begin_by_ansi!();
 }
 
-/// Takes an advisory lock unless somebody else has it. The connection holds it until it is closed.
+/// Takes an advisory lock unless another session holds it. The connection holds it until it is closed.
 async fn takes_lock(connection: &mut Postgres, key: i64) -> QueryResult<bool> {
     let lock = sql::<Bool>("pg_try_advisory_lock(").bind::<BigInt, _>(key).sql(")");
     diesel::select(lock).get_result(connection).await
 }
 
-/// A name as an identifier of SQL.
+/// A name as a quoted identifier.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -263,7 +275,7 @@ async fn has_schema(connection: &mut Postgres, schema: &str) -> QueryResult<bool
     is_there.bind::<Text, _>(schema).execute(connection).await.map(|count| count > 0)
 }
 
-/// A text as a literal that is read in the same way whatever `standard_conforming_strings` says.
+/// A text as an `E'..'` literal, which does not depend on `standard_conforming_strings`.
 fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

@@ -30,7 +30,7 @@ use crate::settings::DatabaseUrl;
 #[cfg(feature = "rustls")]
 use crate::settings::url::tls::{TlsMode, TlsSettings};
 
-/// Connects in the order of libpq's `sslmode`.
+/// Connects as libpq's `sslmode` says: with TLS, without, or with one after the other.
 #[cfg(feature = "rustls")]
 pub(super) async fn open_by_sslmode(
     config: Config,
@@ -51,7 +51,7 @@ pub(super) async fn open_by_sslmode(
     if tls.mode != TlsMode::Prefer {
         let encryption = Encryption::Required(connector);
         return match (open_observed(config, encryption, is_pooled).await, first) {
-            // What the server said to plaintext matters more than that it has no TLS.
+            // The refusal of the plaintext connection says more than that the server has no TLS.
             (Err(ConnectError::Tls(_)), Some(refused)) => Err(refused),
             (done, _) => done,
         };
@@ -73,11 +73,12 @@ pub(super) async fn open_by_sslmode(
     open_observed(config, Encryption::None, is_pooled).await
 }
 
-/// Connects with a stream that is read along.
+/// Connects with a stream that is observed.
 ///
-/// diesel-async drives a connection of tokio-postgres's own socket type alone, with a stream of any type for
-/// TLS. So the stream stands in the place of TLS, where nothing is negotiated before it is asked for (that
-/// is `Direct`): what PostgreSQL has to hear before a handshake is sent from here.
+/// diesel-async keeps its driver task, and with it notifications, for a tokio-postgres connection over tokio-postgres's own
+/// socket, with any type for the TLS stream. So the observer stands in the place of TLS. With `SslMode::Require` and
+/// `SslNegotiation::Direct`, tokio-postgres sends nothing before it hands the socket to the connector, which then sends the
+/// `SSLRequest` if there is to be TLS.
 pub(super) async fn open_observed(
     mut config: Config,
     encryption: Encryption,
@@ -108,14 +109,14 @@ fn ready_for_borrowers(
     if let Some(refusal) = refusal {
         refusal.begin();
     }
-    // What has set the session up is not a borrower's.
+    // What has set up the session is no effect of a borrower's statement.
     opened.observed.session.forget_effects();
     opened
 }
 
-/// Connects through a Unix socket, which tokio-postgres knows no way of TLS for. diesel-async cannot drive such
-/// a connection with a stream of ours, and without its driver there are no notifications. So nothing of it is
-/// read, and the text of each statement is all there is to go by.
+/// Connects through a Unix socket, without an observer: tokio-postgres refuses TLS there, and so the observer, and
+/// diesel-async would not drive a connection over another type of socket, which loses notifications. The session is
+/// judged by the text of each statement.
 #[cfg(unix)]
 pub(super) async fn open_unobserved(
     mut config: Config,
@@ -129,8 +130,8 @@ pub(super) async fn open_unobserved(
     Ok(with_canceller(connection.map_err(unprepared)?, Arc::default(), cancel))
 }
 
-/// Connects to a transaction pooler through a Unix socket. Nobody listens for notifications there, so a
-/// driver of our own will do.
+/// Connects to a transaction pooler through a Unix socket. There are no notifications behind such a pooler, so a driver task
+/// of our own will do, and the stream is observed.
 #[cfg(unix)]
 pub(super) async fn open_pooled_socket(
     mut config: Config,

@@ -1,4 +1,4 @@
-//! What the messages of a connection go through.
+//! The stream of a connection, which ends the session when it is dropped.
 
 use std::io;
 use std::pin::Pin;
@@ -16,12 +16,12 @@ use crate::backend::observed::{Observed, TerminationGuard, TransactionStatus};
 #[cfg(feature = "rustls")]
 use crate::backend::tls::connector::Stream;
 
-/// A connected stream, which tells the server good-bye when it is dropped.
+/// A connected stream, which sends `Terminate` when it is dropped.
 ///
 /// diesel-async has its task drop the stream as soon as the connection is dropped, before tokio-postgres has sent
-/// `Terminate`. The server would take that for a client that was lost.
+/// `Terminate`. The server would log a lost client, and would notice the end of the session later.
 pub(super) struct Transport {
-    /// Empty only while it is dropped.
+    /// `None` only while it is dropped.
     stream: Option<AnyStream>,
     observed: Arc<Observed>,
     guard: Option<TerminationGuard>,
@@ -36,11 +36,11 @@ pub(super) enum AnyStream {
     Tls(Stream),
 }
 
-/// The message that ends a session: its kind, and its length.
+/// The message `Terminate`: its kind, and its length.
 const TERMINATE: [u8; 5] = [b'X', 0, 0, 0, 4];
 
-/// How long a server that reads nothing is given to hear it.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a server that does not read is given to accept `Terminate`.
+const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Transport {
     pub(super) fn new(stream: AnyStream, observed: &Arc<Observed>) -> Self {
@@ -57,26 +57,26 @@ impl Drop for Transport {
     fn drop(&mut self) {
         let (Some(stream), guard) = (self.stream.take(), self.guard.take()) else { return };
         if self.observed.transaction.status() == TransactionStatus::Unknown {
-            // The server has not let us in, or is not asked for a session: it expects another message.
+            // No session has begun, or none is asked for (`CancelRequest`): the server expects another message.
             return;
         }
-        let mut farewell = Box::pin(send_terminate(stream, guard));
-        // Mostly there is room for so little in the socket's buffer, and nothing to wait for.
-        let is_said = farewell.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
-        if !is_said && let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move { drop(timeout(FAREWELL, farewell).await) });
+        let mut terminate = Box::pin(send_terminate(stream, guard));
+        // Mostly the socket's buffer has room for five bytes, and there is nothing to wait for.
+        let is_sent = terminate.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        if !is_sent && let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { drop(timeout(TERMINATE_TIMEOUT, terminate).await) });
         }
     }
 }
 
 async fn send_terminate(mut stream: AnyStream, guard: Option<TerminationGuard>) {
-    let said = async {
+    let sent = async {
         stream.write_all(&TERMINATE).await?;
         stream.flush().await?;
         stream.shutdown().await
     };
-    // A server that is gone has nothing to be told.
-    let _: io::Result<()> = said.await;
+    // A server that is gone cannot be told.
+    let _: io::Result<()> = sent.await;
     drop(stream);
     drop(guard);
 }

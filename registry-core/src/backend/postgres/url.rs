@@ -14,7 +14,7 @@ use crate::backend::tls;
 use crate::settings::url::tls::TlsMode;
 use crate::settings::{DatabaseUrl, EngineOptions};
 
-/// Neither what the driver says of a URL nor its causes show a password: they name parameters.
+/// The configuration of the driver. Its errors name parameters, and neither they nor their sources show a password.
 pub(super) fn parse(url: &DatabaseUrl) -> Result<Config, String> {
     let config: Config =
         url.expose().parse().map_err(|error: tokio_postgres::Error| match error.source() {
@@ -39,11 +39,11 @@ pub(super) fn check_tls(url: &DatabaseUrl, config: &Config) -> Result<(), String
 
 #[cfg(not(feature = "rustls"))]
 pub(super) fn check_tls(_: &DatabaseUrl, _: &Config) -> Result<(), String> {
-    // A URL that asks for TLS is refused where it is read.
+    // The settings refuse a URL that asks for TLS if the feature is off.
     Ok(())
 }
 
-/// libpq ignores its `sslmode` where there are only Unix sockets.
+/// Whether there is a host that is not a Unix socket. libpq ignores its `sslmode` where there is none.
 #[cfg(feature = "rustls")]
 fn has_network(config: &Config) -> bool {
     !config.get_hostaddrs().is_empty() || !config.get_hosts().iter().all(is_socket)
@@ -54,9 +54,8 @@ fn is_socket(host: &Host) -> bool {
     !matches!(host, Host::Tcp(_))
 }
 
-/// Settings of the server that hold for the whole life of the connection. As start-up options, they
-/// are what `RESET ALL` comes back to. Connection poolers in between often refuse them, so there are
-/// none unless they are needed.
+/// Settings of the server that hold for the whole life of the connection. As start-up options, they are the values that
+/// `RESET ALL` goes back to. Connection poolers often refuse them, so there are none unless they are needed.
 pub(super) fn startup_options(config: &Config, options: &EngineOptions) -> Option<String> {
     let mut startup = config.get_options().unwrap_or_default().to_owned();
     let mut set = |name: &str, value: &str| {

@@ -1,4 +1,4 @@
-//! What a connection's thread owns: the database, and what becomes of its transaction.
+//! What the thread of a connection owns: the database, and what becomes of its transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,28 +21,28 @@ pub(super) struct Database {
     pub(super) has_cached: Arc<AtomicBool>,
 }
 
-/// A savepoint around what may end a transaction and begin another one: it is gone with the first.
+/// A savepoint around a statement that may end a transaction and begin another one. It is gone if the first one has ended.
 const PROBE: &str = "SAVEPOINT registry_probe";
 const PROBE_IS_THERE: &str = "RELEASE SAVEPOINT registry_probe";
 
 impl Database {
-    /// Runs what has that effect, and notes what becomes of the transaction that is open.
+    /// Runs something with those effects on the transaction, and notes whether the open transaction has ended.
     pub(super) fn run<R>(
         &mut self,
         effects: Effects,
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R>,
     ) -> QueryResult<R> {
-        self.stands()?;
+        self.check_transaction_stands()?;
         let was_open = self.has_transaction();
         let is_probed =
             was_open && effects == Effects::MayEnd && self.connection.batch_execute(PROBE).is_ok();
         let result = work(&mut self.connection);
-        // Before anything else is asked: the answer would count for the statement.
+        // Before any other statement, whose effect on the transaction would be taken for that of `work`.
         if is_probed && self.connection.batch_execute(PROBE_IS_THERE).is_err() {
             self.state.observed.transaction.note_ended_by_statement();
-            self.look_for_transaction();
+            self.refresh_has_transaction();
         } else if effects != Effects::None || result.is_err() {
-            self.look_after(result.is_err() && effects == Effects::None);
+            self.note_transaction_after(result.is_err() && effects == Effects::None);
         }
         result
     }
@@ -51,8 +51,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// The database has rolled back by itself the transaction that the statement belongs to.
-    pub(super) fn stands(&self) -> QueryResult<()> {
+    /// The database has rolled back, by itself, the transaction that the statement belongs to.
+    pub(super) fn check_transaction_stands(&self) -> QueryResult<()> {
         const GONE: &str = "the database has rolled the transaction back, after an error, so that this statement would \
              be in none, and was not run";
 
@@ -64,11 +64,11 @@ impl Database {
         }
     }
 
-    /// Notes whether a transaction is open after a statement. If none is any more, the database has rolled it back by
-    /// itself where the statement could not have ended it, and failed: `has_failed`.
-    pub(super) fn look_after(&mut self, has_failed: bool) -> bool {
+    /// Notes whether a transaction is open after a statement. If it no longer is: with `has_failed`, the statement could not
+    /// have ended it and has failed, so the database has rolled it back by itself.
+    pub(super) fn note_transaction_after(&mut self, has_failed: bool) -> bool {
         let was_open = self.has_transaction();
-        let is_open = self.look_for_transaction();
+        let is_open = self.refresh_has_transaction();
         match has_failed {
             _ if !was_open || is_open => {}
             true => self.state.observed.transaction.note_rolled_back_by_database(),
@@ -77,10 +77,10 @@ impl Database {
         is_open
     }
 
-    /// Notes whether a transaction is open, whoever has begun it.
-    pub(super) fn look_for_transaction(&mut self) -> bool {
-        // SQLite knows, and Diesel asks it nowhere but here: after a batch that failed it forgets the
-        // transaction that it believes in if none is open.
+    /// Asks SQLite whether a transaction is open, whoever has begun it, and notes the answer.
+    pub(super) fn refresh_has_transaction(&mut self) -> bool {
+        // SQLite knows (`sqlite3_get_autocommit`), and Diesel asks it in one place alone: after a batch that has failed, it
+        // resets its own status if no transaction is open. So it is told that one is open, and given a batch that fails.
         let connection = &mut self.connection;
         *status(connection) = TransactionManagerStatus::default();
         set_depth(connection, 1);
@@ -91,7 +91,7 @@ impl Database {
         is_open
     }
 
-    /// Whether a transaction was open when that was last looked at.
+    /// Whether a transaction was open when SQLite was last asked.
     pub(super) fn has_transaction(&self) -> bool {
         self.state.has_transaction.load(Ordering::Acquire)
     }
@@ -102,7 +102,7 @@ impl Database {
     }
 }
 
-/// Makes the connection believe in that many nested transactions.
+/// Makes Diesel's own connection count that many nested transactions.
 pub(super) fn set_depth(connection: &mut SqliteConnection, depth: u32) {
     if let TransactionManagerStatus::Valid(status) = status(connection) {
         for _ in 0..depth {
@@ -112,7 +112,7 @@ pub(super) fn set_depth(connection: &mut SqliteConnection, depth: u32) {
     }
 }
 
-/// What the connection itself believes of transactions, for work that is not ours.
+/// The transactions that Diesel's own connection counts, for `spawn_blocking`.
 pub(super) fn status(connection: &mut SqliteConnection) -> &mut TransactionManagerStatus {
     AnsiTransactionManager::transaction_manager_status_mut(connection)
 }

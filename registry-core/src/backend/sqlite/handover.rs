@@ -1,4 +1,4 @@
-//! Where the thread of a connection hands rows over to their reader.
+//! Where the thread of a connection hands rows over to their reader, one batch at a time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,21 +7,21 @@ use std::task::{Context, Poll, Waker};
 use diesel::QueryResult;
 
 use super::row_batch::Row;
-use super::thread::{Pending, State};
+use super::thread::{JobGuard, State};
 
-/// Where the thread and the reader meet.
+/// Shared by the thread, which waits on the condition variable, and the reader, a future that is woken.
 #[derive(Default)]
 pub(super) struct Handover {
-    place: Mutex<Place>,
+    slot: Mutex<BatchSlot>,
     /// Wakes the thread.
     changed: Condvar,
-    /// That of the place, for a look at each row.
+    /// A copy of the flag under the lock, which the thread reads after each row.
     is_given_up: AtomicBool,
 }
 
 /// Room for one batch.
 #[derive(Default)]
-struct Place {
+struct BatchSlot {
     batch: Option<Vec<QueryResult<Row>>>,
     /// Whether the reader has come to the end of the first batch. Many do not: they want one row.
     is_wanted: bool,
@@ -37,84 +37,84 @@ pub(super) enum End {
     ToCome,
     /// All rows are handed over.
     Reached,
-    /// The thread ended in between.
+    /// The thread has ended in between.
     Lost,
 }
 
 impl Handover {
-    /// Has the thread end the query. It waits here or looks at the next row.
+    /// Makes the thread end the query: where it waits for the reader, or at the next row.
     pub(super) fn give_up(&self) {
-        let mut place = self.lock();
-        place.is_given_up = true;
+        let mut slot = self.lock();
+        slot.is_given_up = true;
         self.is_given_up.store(true, Ordering::Relaxed);
         self.changed.notify_one();
-        let unwanted = place.batch.take();
-        drop(place);
+        let unwanted = slot.batch.take();
+        drop(slot);
         drop(unwanted);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BatchSlot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The reader's end.
-pub(super) struct Reader {
+pub(super) struct RowReader {
     pub(super) handover: Arc<Handover>,
     pub(super) state: Arc<State>,
 }
 
-impl Reader {
+impl RowReader {
     pub(super) fn poll_batch(&self, cx: &mut Context<'_>) -> Poll<Option<Vec<QueryResult<Row>>>> {
-        let mut place = self.handover.lock();
-        place.is_wanted = true;
-        let batch = place.batch.take();
-        match (batch, place.end) {
+        let mut slot = self.handover.lock();
+        slot.is_wanted = true;
+        let batch = slot.batch.take();
+        match (batch, slot.end) {
             (Some(batch), _) => {
                 self.handover.changed.notify_one();
                 Poll::Ready(Some(batch))
             }
             (None, End::ToCome) => {
                 self.handover.changed.notify_one();
-                if !place.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
-                    place.reader = Some(cx.waker().clone());
+                if !slot.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+                    slot.reader = Some(cx.waker().clone());
                 }
                 Poll::Pending
             }
             (None, End::Reached) => Poll::Ready(None),
             (None, End::Lost) => {
-                place.end = End::Reached;
+                slot.end = End::Reached;
                 Poll::Ready(Some(vec![Err(self.state.why_closed())]))
             }
         }
     }
 }
 
-impl Drop for Reader {
+impl Drop for RowReader {
     fn drop(&mut self) {
         self.handover.give_up();
     }
 }
 
-/// The thread's end. Dropped before all rows were handed over, it tells the reader so.
-pub(super) struct Feed(pub(super) Arc<Handover>);
+/// The thread's end. If it is dropped before all rows were handed over, the reader gets an error.
+pub(super) struct RowSender(pub(super) Arc<Handover>);
 
-impl Feed {
+impl RowSender {
     /// Waits until the reader wants another batch. `None` if there is no reader any more.
     ///
-    /// While it waits, the connection is not busy: the statement is reset before anything else is run,
-    /// and does not go on meanwhile. The lock orders that: a reader who has given up either finds the
-    /// connection busy, or keeps it from going on.
-    pub(super) fn wait(&self, state: &Arc<State>) -> Option<Pending> {
-        let mut place = self.0.lock();
+    /// While it waits, the connection is not busy: the statement is reset before anything else is run, and does not go on
+    /// meanwhile. The lock orders the two: a reader that has given up either finds the connection busy, or has set the flag
+    /// before the thread looks, which then does not go on.
+    pub(super) fn wait(&self, state: &Arc<State>) -> Option<JobGuard> {
+        let mut slot = self.0.lock();
         loop {
-            if place.is_given_up {
+            if slot.is_given_up {
                 return None;
             }
-            if place.is_wanted && place.batch.is_none() {
-                return Some(Pending::new(state));
+            if slot.is_wanted && slot.batch.is_none() {
+                return Some(JobGuard::new(state));
             }
-            place = self.0.changed.wait(place).unwrap_or_else(PoisonError::into_inner);
+            slot = self.0.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -123,20 +123,20 @@ impl Feed {
     }
 
     pub(super) fn put(&self, batch: Option<Vec<QueryResult<Row>>>, end: End) {
-        let mut place = self.0.lock();
-        if !place.is_given_up {
-            place.batch = batch;
+        let mut slot = self.0.lock();
+        if !slot.is_given_up {
+            slot.batch = batch;
         }
-        place.end = end;
-        let reader = place.reader.take();
-        drop(place);
+        slot.end = end;
+        let reader = slot.reader.take();
+        drop(slot);
         if let Some(reader) = reader {
             reader.wake();
         }
     }
 }
 
-impl Drop for Feed {
+impl Drop for RowSender {
     fn drop(&mut self) {
         let end = self.0.lock().end;
         if matches!(end, End::ToCome) {

@@ -6,10 +6,10 @@ use diesel::connection::LoadConnection;
 use diesel::row::{Field, IntoOwnedRow, Row as _};
 use diesel::sqlite::{Sqlite, SqliteType};
 
-/// How much of a result goes in one hand-over: so many rows, or so many bytes of text and blobs, plus
-/// one row. A result that is smaller comes in one message, as waking a task costs more than a row.
-const ROWS: usize = 256;
-const BYTES: usize = 256 * 1024;
+/// How much of a result is handed over at once: so many rows, or so many bytes of text and blobs, plus one row. A smaller
+/// result goes in one message, as waking a task costs more than a row.
+const MAX_ROWS: usize = 256;
+const MAX_BYTES: usize = 256 * 1024;
 
 /// A row that has been copied out of its statement.
 pub(super) type Row =
@@ -31,7 +31,7 @@ impl Batch {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.rows.len() >= ROWS || self.bytes >= BYTES
+        self.rows.len() >= MAX_ROWS || self.bytes >= MAX_BYTES
     }
 }
 
@@ -41,7 +41,7 @@ fn size(row: &Row) -> usize {
         let field = row.get(column)?;
         let mut value = field.value()?;
         match value.value_type() {
-            // Each in its own form: in the other one, it would be copied.
+            // Each in the form that it has: reading it in the other one would copy it.
             Some(SqliteType::Text) => Some(value.read_text().len()),
             Some(SqliteType::Binary) => Some(value.read_blob().len()),
             _ => None,

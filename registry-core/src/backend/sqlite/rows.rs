@@ -1,4 +1,4 @@
-//! Rows on their way from the thread of a connection to whoever reads them.
+//! Rows on their way from the thread of a connection to their reader.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,21 +14,20 @@ use diesel::row::IntoOwnedRow as _;
 use futures_util::Stream;
 
 use super::database::Database;
-use super::handover::{End, Feed, Handover, Reader};
+use super::handover::{End, Handover, RowReader, RowSender};
 use super::row_batch::{Batch, Row};
 use super::statement::Statement;
-use super::thread::{Answer, Pending};
+use super::thread::{Answer, JobGuard};
 use super::transaction;
 
 /// The rows of a query, in the order in which SQLite finds them.
 ///
-/// The thread of the connection reads as many as are asked for, and one batch ahead of a reader who
-/// has come to a second batch. Dropping this ends the query at once: the statement is reset before
-/// the connection runs another.
+/// The thread of the connection reads as many as are asked for, and one batch ahead of a reader that has come to a second
+/// batch. Dropping this ends the query at once: the statement is reset before the connection runs another.
 pub struct Rows<'conn> {
     batch: vec::IntoIter<QueryResult<Row>>,
-    /// `None` when there is nothing behind the batch.
-    rest: Option<Reader>,
+    /// `None` if nothing follows the batch.
+    rest: Option<RowReader>,
     /// A connection runs one statement at a time: the next one would end this one.
     connection: PhantomData<&'conn mut ()>,
 }
@@ -36,11 +35,11 @@ pub struct Rows<'conn> {
 /// The beginning of a result.
 pub(super) struct Loaded {
     rows: Vec<QueryResult<Row>>,
-    rest: Option<Reader>,
+    rest: Option<RowReader>,
 }
 
 impl Loaded {
-    /// What the thread waits at, if there is more to come.
+    /// Where the thread waits for the reader, if there are more rows.
     pub(super) fn handover(&self) -> Option<&Arc<Handover>> {
         self.rest.as_ref().map(|rest| &rest.handover)
     }
@@ -75,48 +74,47 @@ impl fmt::Debug for Rows<'_> {
     }
 }
 
-/// Whom the thread gives the rows of a query to: first an answer with the beginning, and what does not
-/// fit there in batches.
+/// Where the thread sends the rows of a query: the first batch as the answer to the job, and the others by handover.
 pub(super) struct Output {
     answer: Answer<(QueryResult<Loaded>, bool)>,
-    feed: Option<Feed>,
+    sender: Option<RowSender>,
     /// The connection is busy for as long as this is held.
-    pending: Option<Pending>,
+    pending: Option<JobGuard>,
 }
 
 impl Output {
     pub(super) fn new(answer: Answer<(QueryResult<Loaded>, bool)>) -> Self {
-        Self { answer, feed: None, pending: None }
+        Self { answer, sender: None, pending: None }
     }
 
     fn is_given_up(&self) -> bool {
-        match &self.feed {
-            Some(feed) => feed.is_given_up(),
+        match &self.sender {
+            Some(sender) => sender.is_given_up(),
             None => self.answer.is_given_up(),
         }
     }
 }
 
-/// Runs a query, and hands its rows to `output` until nobody wants more.
+/// Runs a query, and sends its rows to `output` until nobody wants more.
 pub(super) fn load(database: &mut Database, statement: &Statement, output: &mut Output) {
     if output.is_given_up() {
         return;
     }
     let mut batch = Batch::default();
     let outcome = read(database, statement, output, &mut batch);
-    // Here the statement has been reset. One that has rows can end a transaction only by its failure, or alone.
+    // The statement has been reset. One with rows can end a transaction only by failing, or if it is known to.
     if statement.effects != transaction::Effects::None || outcome.is_err() {
-        database.look_after(outcome.is_err());
+        database.note_transaction_after(outcome.is_err());
     }
-    // Before the reader hears of the end: a connection whose statement is done is not busy.
+    // Before the reader learns of the end: a connection whose statement is done is not busy.
     output.pending = None;
-    match &output.feed {
-        Some(feed) => {
+    match &output.sender {
+        Some(sender) => {
             batch.rows.extend(outcome.err().map(Err));
-            feed.put(Some(batch.rows), End::Reached);
+            sender.put(Some(batch.rows), End::Reached);
         }
-        // An error in the first batch is the query's: what a statement with `RETURNING` breaks, such as
-        // a foreign key, SQLite may tell behind its rows.
+        // An error in the first batch is the query's. SQLite may report what a statement with `RETURNING` has broken, such
+        // as a foreign key, after the rows of that statement.
         None => {
             let loaded = outcome.map(|()| Loaded { rows: batch.rows, rest: None });
             output.answer.send((loaded, database.has_cached()));
@@ -124,14 +122,14 @@ pub(super) fn load(database: &mut Database, statement: &Statement, output: &mut 
     }
 }
 
-/// Leaves what was not handed over in `batch`.
+/// Reads rows, and leaves those that were not handed over in `batch`.
 fn read(
     database: &mut Database,
     statement: &Statement,
     output: &mut Output,
     batch: &mut Batch,
 ) -> QueryResult<()> {
-    database.stands()?;
+    database.check_transaction_stands()?;
     let Database { connection, state, has_cached } = database;
     let mut column_names = None;
     for row in connection.load(&statement.query)? {
@@ -146,19 +144,19 @@ fn read(
             continue;
         }
         let rows = std::mem::take(batch).rows;
-        match &output.feed {
-            Some(feed) => feed.put(Some(rows), End::ToCome),
+        match &output.sender {
+            Some(sender) => sender.put(Some(rows), End::ToCome),
             None => {
                 let handover = Arc::new(Handover::default());
-                output.feed = Some(Feed(Arc::clone(&handover)));
-                let rest = Some(Reader { handover, state: Arc::clone(state) });
+                output.sender = Some(RowSender(Arc::clone(&handover)));
+                let rest = Some(RowReader { handover, state: Arc::clone(state) });
                 let has_cached = has_cached.swap(false, Ordering::Relaxed);
                 output.answer.send((Ok(Loaded { rows, rest }), has_cached));
             }
         }
         output.pending = None;
-        let Some(feed) = &output.feed else { return Ok(()) };
-        match feed.wait(state) {
+        let Some(sender) = &output.sender else { return Ok(()) };
+        match sender.wait(state) {
             Some(pending) => output.pending = Some(pending),
             None => return Ok(()),
         }
@@ -173,17 +171,17 @@ mod tests {
 
     use super::*;
 
-    fn pair() -> (Feed, Rows<'static>) {
+    fn pair() -> (RowSender, Rows<'static>) {
         let handover = Arc::new(Handover::default());
-        let rest = Some(Reader { handover: Arc::clone(&handover), state: Arc::default() });
-        (Feed(handover), Rows { batch: Vec::new().into_iter(), rest, connection: PhantomData })
+        let rest = Some(RowReader { handover: Arc::clone(&handover), state: Arc::default() });
+        (RowSender(handover), Rows { batch: Vec::new().into_iter(), rest, connection: PhantomData })
     }
 
     #[test]
     fn a_thread_that_ends_in_between_is_an_error_and_not_the_end_of_the_rows() {
-        let (feed, mut rows) = pair();
+        let (sender, mut rows) = pair();
         assert!(rows.next().now_or_never().is_none(), "it waits");
-        drop(feed);
+        drop(sender);
         let lost = rows.next().now_or_never().expect("at once");
         assert!(matches!(lost, Some(Err(diesel::result::Error::DatabaseError(_, _)))));
         assert!(rows.next().now_or_never().expect("at once").is_none());
@@ -191,9 +189,9 @@ mod tests {
 
     #[test]
     fn the_thread_waits_for_no_reader_who_has_gone() {
-        let (feed, rows) = pair();
+        let (sender, rows) = pair();
         let state = Arc::default();
-        let waiting = std::thread::spawn(move || feed.wait(&state).is_none());
+        let waiting = std::thread::spawn(move || sender.wait(&state).is_none());
         drop(rows);
         assert!(waiting.join().expect("no panic"));
     }

@@ -15,8 +15,7 @@ use crate::sql;
 
 type BindCollector<'a> = <Sqlite as Backend>::BindCollector<'a>;
 
-/// A query whose SQL has been written and whose values have been collected: only the thread has the
-/// connection, and what goes there holds no part of the query.
+/// A query as text and values: only the thread has the connection, and the query itself cannot be sent there.
 pub(super) struct Statement {
     pub(super) query:
         CollectedQuery<<BindCollector<'static> as MoveableBindCollector<Sqlite>>::BindData>,
@@ -24,7 +23,8 @@ pub(super) struct Statement {
     pub(super) effects: transaction::Effects,
     /// Whether it is known to change nothing, so that it can be ended before its last row.
     ///
-    /// One that writes must come to its end: what it breaks is told there, and nobody would hear of it.
+    /// A statement that writes has to run to its end. A constraint that it breaks is reported there, and that error would be
+    /// lost.
     pub(super) only_reads: bool,
 }
 

@@ -1,12 +1,16 @@
 //! The stream between tokio-postgres and the server, and what can be read from it.
 //!
-//! `ReadyForQuery` says whether a transaction is open, `ErrorResponse` has a SQLSTATE, `ParameterStatus` tells
-//! of the role of the server, and each statement's text passes by when it is prepared. The driver keeps
-//! all of that to itself. So a connection gets a [`Wire`] for a stream: it looks at the headers of the
-//! messages, and at the bodies of those few that matter, and notes them in [`Observed`]. It costs no round
-//! trip, and copies nothing that arrives in one piece.
+//! `ReadyForQuery` says whether a transaction is open, `ErrorResponse` has a SQLSTATE, `ParameterStatus` reports the role of
+//! the server, and the text of each statement is in `Parse` or `Query`. tokio-postgres passes none of it on. So each
+//! connection has a [`Wire`] around its stream. It looks at the headers of the messages, and at the bodies of the few that
+//! matter, and notes them in [`Observed`]. That takes no round trip, and copies no message that arrives in one piece.
 //!
-//! Behind a transaction pooler it also changes what is sent: see [`rewrite`].
+//! | file | what it has |
+//! |---|---|
+//! | [`frames`] | messages, found in a stream that arrives in pieces |
+//! | [`observer`] | what the messages say of the connection |
+//! | [`error_response`] | what the fields of an error mean |
+//! | [`rewrite`] | what is changed behind a transaction pooler |
 
 use std::io;
 use std::pin::Pin;
@@ -29,16 +33,16 @@ mod tests;
 
 pub(super) use self::rewrite::Refusal;
 
-/// A stream to a PostgreSQL server that is read along.
+/// A stream to a PostgreSQL server that is observed.
 pub(super) struct Wire<S> {
     inner: S,
     observer: StreamObserver,
-    /// Behind a transaction pooler.
+    /// For a transaction pooler.
     rewriter: Option<Box<Rewriter>>,
 }
 
 impl<S> Wire<S> {
-    /// `refusal` is that of a transaction pooler, if there is one in between.
+    /// With a `refusal`, what is sent is rewritten for a transaction pooler.
     pub(super) fn new(inner: S, observed: Arc<Observed>, refusal: Option<Refusal>) -> Self {
         let observer = StreamObserver::new(observed, refusal.is_none());
         let rewriter = refusal.map(|refusal| Box::new(Rewriter::new(refusal)));

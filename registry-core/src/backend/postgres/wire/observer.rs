@@ -1,4 +1,4 @@
-//! What passes by on a stream, and what it says of the connection.
+//! What the messages on a stream say of its connection.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,38 +9,39 @@ use crate::backend::error_class::ErrorClass;
 use crate::backend::observed::Observed;
 use crate::sql::{self, Dialect, Effects, SessionEffect};
 
-/// Notes what passes by.
+/// Reads the messages of both directions, and notes what they say.
 pub(super) struct StreamObserver {
     observed: Arc<Observed>,
     sent: Frames,
     received: Frames,
-    /// What each `ReadyForQuery` that is to come is for.
+    /// The batches that were sent, in order: each `ReadyForQuery` that is to come answers one.
     expected: VecDeque<Batch>,
     /// What was sent since the last `Sync`.
     batch: Batch,
     /// Whether the server has reported an error since the last `ReadyForQuery`.
     has_failed: bool,
-    /// How many statements are prepared, by name, and not closed.
+    /// How many named statements are prepared and not closed.
     prepared: u64,
-    /// The prepared statements that may leave something behind, or have to do with a transaction, by name.
-    leaving: HashMap<Vec<u8>, Effects>,
-    /// Whether statements can change the session: behind a transaction pooler, those that would are not sent.
+    /// By name, the effects of those prepared statements that have any on the session or on a transaction.
+    effects_by_name: HashMap<Vec<u8>, Effects>,
+    /// Whether statements can change the session. Behind a transaction pooler, those that would are not sent.
     has_session: bool,
-    /// Whether the session is set up, so that whatever the server reports from now on is a change.
+    /// Whether the session is set up. A parameter that is reported later has been changed by a statement.
     is_set_up: bool,
-    /// The values of the parameters that the server reports.
+    /// The values of the parameters that the server has reported.
     parameters: HashMap<Vec<u8>, Vec<u8>>,
-    /// What those had before that were reported since no transaction was open. `SET LOCAL` is undone with it.
-    before: HashMap<Vec<u8>, Vec<u8>>,
+    /// The values, at the last time that no transaction was open, of those parameters that were reported since. At the next
+    /// such time they are compared, as `SET LOCAL` is undone with its transaction.
+    parameters_before: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 /// The messages up to a `Sync`.
 #[derive(Debug, Default, Clone, Copy)]
 struct Batch {
-    /// Whether there is a statement in it. A client only waits for those, and not for one that is closed.
+    /// Whether there is a statement in it. The driver waits for the answers to those, and not for that to a `Close`.
     has_statement: bool,
-    /// Whether what it runs is known to leave the transaction open that is. `ROLLBACK TO SAVEPOINT` is reported in
-    /// the same word as `ROLLBACK`.
+    /// Whether what it runs is known to leave the open transaction open: `ROLLBACK TO SAVEPOINT` has the same command tag as
+    /// `ROLLBACK`.
     keeps_transaction: bool,
     /// Whether what it runs may end a transaction.
     may_end: bool,
@@ -60,16 +61,16 @@ impl StreamObserver {
             batch: Batch::default(),
             has_failed: false,
             prepared: 0,
-            leaving: HashMap::new(),
+            effects_by_name: HashMap::new(),
             is_set_up: false,
             parameters: HashMap::new(),
-            before: HashMap::new(),
+            parameters_before: HashMap::new(),
         }
     }
 
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         let mut sent = std::mem::take(&mut self.sent);
-        let wants_binds = !self.leaving.is_empty();
+        let wants_binds = !self.effects_by_name.is_empty();
         let wants = |kind| matches!(kind, b'P' | b'Q' | b'C') || kind == b'B' && wants_binds;
         sent.feed(bytes, wants, |kind, body| self.sent_message(kind, body));
         self.sent = sent;
@@ -101,10 +102,10 @@ impl StreamObserver {
                     if effects.session != SessionEffect::None && !name.is_empty()
                         || is_of_transaction
                     {
-                        self.leaving.insert(name.to_vec(), effects);
-                    } else if name.is_empty() && !self.leaving.is_empty() {
-                        // The statement without a name is another one now.
-                        self.leaving.remove(name);
+                        self.effects_by_name.insert(name.to_vec(), effects);
+                    } else if name.is_empty() && !self.effects_by_name.is_empty() {
+                        // The unnamed statement is another one now.
+                        self.effects_by_name.remove(name);
                     }
                 }
             }
@@ -113,7 +114,7 @@ impl StreamObserver {
                 if let Some((_, rest)) = text(body)
                     && let Some((name, _)) = text(rest)
                 {
-                    let effects = self.leaving.get(name).copied();
+                    let effects = self.effects_by_name.get(name).copied();
                     self.batch.keeps_transaction =
                         effects.is_some_and(|effects| effects.has_savepoint && !effects.may_end);
                     if let Some(effects) = effects {
@@ -126,7 +127,7 @@ impl StreamObserver {
                 if let Some((b'S', name)) = body.split_first()
                     && let Some((name, _)) = text(name)
                 {
-                    self.leaving.remove(name);
+                    self.effects_by_name.remove(name);
                     self.batch.closes += u64::from(!name.is_empty());
                 }
             }
@@ -168,10 +169,10 @@ impl StreamObserver {
         match (kind, body) {
             (b'Z', [status, ..]) => {
                 self.observed.transaction.note_status(*status);
-                if *status == b'I' && !self.before.is_empty() {
+                if *status == b'I' && !self.parameters_before.is_empty() {
                     self.compare_parameters();
                 }
-                // The first one ends the start-up, which is no statement.
+                // The first one ends the start-up, which is no batch.
                 match self.expected.pop_front() {
                     Some(batch) => self.answered(batch),
                     None => self.is_set_up = true,
@@ -187,7 +188,9 @@ impl StreamObserver {
                 {
                     let before = self.parameters.insert(name.to_vec(), value.to_vec());
                     if self.is_set_up {
-                        self.before.entry(name.to_vec()).or_insert(before.unwrap_or_default());
+                        self.parameters_before
+                            .entry(name.to_vec())
+                            .or_insert(before.unwrap_or_default());
                     }
                 }
             }
@@ -195,8 +198,8 @@ impl StreamObserver {
         }
     }
 
-    /// A statement was completed, and this is what it was. The status that follows a batch does not show a
-    /// transaction that has ended in it, if another one is open afterwards.
+    /// A statement was completed, and `tag` says what it was. The status at the end of a batch does not show that a
+    /// transaction has ended in it if another one is open by then.
     fn completed(&mut self, tag: &[u8]) {
         let has_ended = match tag {
             b"COMMIT\0" | b"PREPARE TRANSACTION\0" => true,
@@ -209,14 +212,18 @@ impl StreamObserver {
     }
 
     fn compare_parameters(&mut self) {
-        if self.before.drain().any(|(name, before)| self.parameters.get(&name) != Some(&before)) {
-            // Whatever the statement was that did it, a setting of the session is another one.
+        if self
+            .parameters_before
+            .drain()
+            .any(|(name, before)| self.parameters.get(&name) != Some(&before))
+        {
+            // Whichever statement has done it, a setting of the session has changed.
             self.observed.session.note_change();
         }
     }
 
     fn answered(&mut self, batch: Batch) {
-        // After an error, the rest of a batch is not looked at.
+        // After an error, the server ignores the rest of a batch, so nothing of it was prepared or closed for certain.
         if !std::mem::take(&mut self.has_failed) && batch.prepares + batch.closes > 0 {
             self.prepared = (self.prepared + batch.prepares).saturating_sub(batch.closes);
             self.observed.session.note_prepared_count(self.prepared);
@@ -237,7 +244,7 @@ impl StreamObserver {
         {
             match kind {
                 b'C' => error.state = value,
-                // The severity that is never translated. PostgreSQL has it from 9.6 on.
+                // The severity that is never translated. PostgreSQL sends it from 9.6 on.
                 b'V' => error.severity = value,
                 b'R' => error.routine = value,
                 b'M' => error.message = value,
