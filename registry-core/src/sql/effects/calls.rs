@@ -10,13 +10,13 @@ use crate::sql::keyword as word;
 use crate::sql::lexer::Kind;
 
 impl Reader<'_> {
-    /// Everything from `first` to the end of the statement.
-    pub(super) fn body(&mut self, mut mode: BodyKind, first: Lexeme) -> Effects {
+    /// Reads from `first` to the end of the statement.
+    pub(super) fn read_body(&mut self, mut mode: BodyKind, first: Lexeme) -> Effects {
         let mut prev = first;
         let mut body = Context::new(first);
-        let (mut is_changed, mut may_be_changed, mut is_made) = (false, false, false);
+        let (mut is_changed, mut may_be_changed, mut makes_table) = (false, false, false);
         let mut outlives_reset = false;
-        // An `UPDATE` of that view calls `set_config`.
+        // In PostgreSQL, an `UPDATE` of the view `pg_settings` calls `set_config`.
         let (mut has_settings, mut has_update) = (false, first.keyword == word::UPDATE);
         if first.is(Kind::Open) {
             body.open(first);
@@ -25,21 +25,21 @@ impl Reader<'_> {
             let seen = self.next_inline();
             match seen.token.kind {
                 Kind::Word => {
-                    if body.word(mode, prev, seen.keyword) {
+                    if body.note_word(mode, prev, seen.keyword) {
                         mode = BodyKind::Query;
                     }
                     // `SELECT .. INTO TEMP t`
-                    is_changed |= is_made
+                    is_changed |= makes_table
                         && prev.keyword == word::INTO
                         && self.dialect == Postgres
                         && grammar::is_temporary(seen.keyword);
                     has_settings |= seen.keyword == word::PG_SETTINGS;
                     has_update |= seen.keyword == word::UPDATE;
-                    is_made |= seen.keyword == word::INTO
+                    makes_table |= seen.keyword == word::INTO
                         && !grammar::may_precede_into(prev.keyword, self.dialect);
                 }
                 Kind::Open => {
-                    // `VACUUM (FULL)`: with a keyword does a statement begin.
+                    // Not `VACUUM (FULL)`: the first word is a keyword.
                     if prev.token.start != first.token.start
                         && self.calls_unknown(mode, prev, &body)
                     {
@@ -54,8 +54,8 @@ impl Reader<'_> {
                 }
                 Kind::Close => body.close(),
                 Kind::Dot => {
-                    is_changed |=
-                        (mode == BodyKind::Definition || is_made) && self.is_temporary_schema(prev);
+                    is_changed |= (mode == BodyKind::Definition || makes_table)
+                        && self.is_temporary_schema(prev);
                 }
                 Kind::Quoted => has_settings |= self.lexer.bytes(seen.token) == b"\"pg_settings\"",
                 Kind::UserVariable => is_changed = true,
@@ -64,7 +64,7 @@ impl Reader<'_> {
             prev = body.advance(prev, seen);
         }
         is_changed |= has_settings && has_update && self.dialect == Postgres;
-        match (is_changed, may_be_changed || is_made) {
+        match (is_changed, may_be_changed || makes_table) {
             (is_certain, _) if outlives_reset => Effects { is_certain, ..Effects::REPLACES },
             (true, _) => Effects::CHANGES,
             (false, true) => Effects::MAY_CHANGE,
@@ -72,7 +72,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether what a parenthesis is opened behind is a function that may change the session.
+    /// Whether the name before an opening parenthesis is that of a function that may change the session.
     fn calls_unknown(&mut self, mode: BodyKind, name: Lexeme, body: &Context) -> bool {
         match name.token.kind {
             Kind::Word | Kind::Quoted => {}
@@ -83,14 +83,15 @@ impl Reader<'_> {
         }
         let text = self.lexer.bytes(name.token);
         if name.is(Kind::Word) && !body.is_qualified() {
-            match grammar::call(self.dialect, name.keyword, body.before.keyword, text) {
-                Call::None => return false,
-                // What stands behind an operand calls nothing, such as `OVER` and `JOIN`.
-                Call::NoneBehindOperand if body.is_behind_operand(self.dialect) => return false,
-                Call::NoneBehindOperand | Call::Other => {}
+            match grammar::classify_call(self.dialect, name.keyword, body.before_name.keyword, text)
+            {
+                Call::Keyword => return false,
+                // Behind an operand, words such as `OVER` and `JOIN` call nothing.
+                Call::KeywordBehindOperand if body.is_behind_operand(self.dialect) => return false,
+                Call::KeywordBehindOperand | Call::Unknown => {}
                 Call::Harmless => return false,
-                Call::IfLocal => return !self.is_local(),
-                Call::IfEmpty => {
+                Call::SetConfig => return !self.sets_locally(),
+                Call::LastInsertId => {
                     return self.lexer.clone().next().kind != Kind::Close
                         && !body.names_follow(mode, self.dialect);
                 }
@@ -103,7 +104,7 @@ impl Reader<'_> {
             && name.is(Kind::Word)
             && body.qualifier == Some(word::PG_CATALOG)
             && matches!(
-                grammar::call(self.dialect, name.keyword, word::NONE, text),
+                grammar::classify_call(self.dialect, name.keyword, word::NONE, text),
                 Call::Harmless
             );
         !is_built_in

@@ -9,7 +9,7 @@ use crate::sql::keyword as word;
 use crate::sql::lexer::Kind;
 
 impl Reader<'_> {
-    /// `EXPLAIN` and its options, in front of a query. That it may run it makes no difference.
+    /// `EXPLAIN` with its options, before a query. The query counts as run, which `EXPLAIN ANALYZE` does.
     pub(super) fn explain(&mut self, first: Lexeme) -> Effects {
         let mut depth = 0_u32;
         let mut last = first;
@@ -17,12 +17,12 @@ impl Reader<'_> {
             let next = self.next();
             match (next.token.kind, next.keyword) {
                 (Kind::Open, _) if last.keyword == word::EXPLAIN || depth > 0 => depth += 1,
-                (Kind::Open, _) => return self.body(BodyKind::Query, next),
+                (Kind::Open, _) => return self.read_body(BodyKind::Query, next),
                 (Kind::Close, _) if depth > 0 => depth -= 1,
                 _ if depth > 0 => {}
                 (Kind::Word, word::SELECT | word::INSERT | word::UPDATE | word::DELETE)
                 | (Kind::Word, word::WITH | word::VALUES | word::TABLE | word::REPLACE)
-                | (Kind::Word, word::MERGE) => return self.body(BodyKind::Query, next),
+                | (Kind::Word, word::MERGE) => return self.read_body(BodyKind::Query, next),
                 (Kind::Word, word::CREATE) if self.dialect == Postgres => return self.create(),
                 (Kind::Word, word::ANALYZE | word::ANALYSE | word::VERBOSE) => {}
                 (Kind::Word, word::QUERY | word::PLAN | word::EXTENDED | word::PARTITIONS) => {}
@@ -34,7 +34,7 @@ impl Reader<'_> {
                 (Kind::Word | Kind::Quoted, _)
                     if last.keyword == first.keyword && first.keyword != word::EXPLAIN =>
                 {
-                    return self.body(BodyKind::Query, next);
+                    return self.read_body(BodyKind::Query, next);
                 }
                 _ => break,
             }
@@ -64,14 +64,14 @@ impl Reader<'_> {
             (word::DATABASE | word::SCHEMA | word::SEQUENCE, Mysql) => true,
             // The bodies of routines are literals.
             (word::FUNCTION | word::PROCEDURE | word::TRIGGER | word::RULE, Postgres) => true,
-            (keyword, Postgres) => grammar::is_definable(keyword),
+            (keyword, Postgres) => grammar::is_harmless_to_define(keyword),
             _ => false,
         };
         if is_known {
-            return self.body(BodyKind::Definition, next);
+            return self.read_body(BodyKind::Definition, next);
         }
         match (next.keyword, self.dialect) {
-            (keyword, Postgres) if grammar::is_temporary(keyword) => self.temporary(),
+            (keyword, Postgres) if grammar::is_temporary(keyword) => self.create_temporary(),
             _ => Effects::UNKNOWN,
         }
     }
@@ -84,10 +84,10 @@ impl Reader<'_> {
             (word::TRIGGER, Postgres | Sqlite) => true,
             (word::FUNCTION | word::PROCEDURE | word::ROUTINE | word::RULE, Postgres)
             | (word::AGGREGATE | word::MATERIALIZED, Postgres) => true,
-            (keyword, Postgres) => grammar::is_definable(keyword),
-            // Without the database that it uses, a session of MySQL uses none.
+            (keyword, Postgres) => grammar::is_harmless_to_define(keyword),
+            // `DROP DATABASE` changes the session if it is in that database, which is then in none.
             _ => false,
         };
-        if is_known { self.body(BodyKind::Definition, next) } else { Effects::UNKNOWN }
+        if is_known { self.read_body(BodyKind::Definition, next) } else { Effects::UNKNOWN }
     }
 }

@@ -6,31 +6,31 @@ pub(crate) struct Effects {
     /// What outlives the transaction in which it is run.
     pub(crate) session: SessionEffect,
     pub(crate) transaction: TransactionEffect,
-    /// Whether it is known to change the session, and not only not known to leave it as it is.
+    /// Whether it is known to change the session. Otherwise, it is only not known to leave the session as it is.
     pub(crate) is_certain: bool,
-    /// Whether a transaction that was open may have ended, without an error and even if another one is open
-    /// afterwards. On MySQL that is so for all that is not known to be no cause of an implicit commit.
+    /// Whether a transaction that was open may have ended, without an error, and even if another one is open afterwards. In
+    /// MySQL that is so for everything that is not known to cause no implicit commit.
     pub(crate) may_end: bool,
     /// Whether a savepoint is set, released or rolled back to.
     pub(crate) has_savepoint: bool,
 }
 
-/// What of a session outlives a transaction: settings, locks, temporary tables, subscriptions.
+/// What in a session outlives a transaction: settings, locks, temporary tables, subscriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SessionEffect {
     None,
     /// Something may be changed.
     Changed,
-    /// Something may be changed that no statement undoes, or the statements may be gone that the driver
-    /// has prepared: only another connection is as new.
+    /// Something may be changed that no statement undoes, or the statements that the driver has prepared may be deallocated:
+    /// only another connection is as new.
     Replace,
 }
 
 /// What a text does to the transaction of its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransactionEffect {
-    /// It neither begins one nor ends one, unless it fails or the database commits by itself, as MySQL
-    /// does before a `CREATE TABLE`.
+    /// It neither begins one nor ends one, unless it fails, or the database commits implicitly, as MySQL does before a
+    /// `CREATE TABLE`.
     None,
     /// One is open afterwards.
     Begins,
@@ -45,7 +45,7 @@ impl Effects {
     pub(super) const CHANGES: Self =
         Self::new(SessionEffect::Changed, TransactionEffect::None).certain();
     pub(super) const MAY_CHANGE: Self = Self::new(SessionEffect::Changed, TransactionEffect::None);
-    /// What may do anything, short of what [`SessionEffect::Replace`] is for.
+    /// What may do anything, except for what [`SessionEffect::Replace`] is for.
     pub(super) const UNKNOWN: Self = Self::new(SessionEffect::Changed, TransactionEffect::Unknown);
     pub(super) const REPLACES: Self =
         Self::new(SessionEffect::Replace, TransactionEffect::None).certain();

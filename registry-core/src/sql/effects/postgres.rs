@@ -8,8 +8,8 @@ use crate::sql::keyword::{self as word, keyword};
 use crate::sql::lexer::Kind;
 
 impl Reader<'_> {
-    /// A temporary table of PostgreSQL, which is gone with its transaction if it says so.
-    pub(super) fn temporary(&mut self) -> Effects {
+    /// `CREATE TEMPORARY`: with `ON COMMIT DROP`, the table is gone with its transaction.
+    pub(super) fn create_temporary(&mut self) -> Effects {
         let mut prev = self.next();
         while !self.is_at_end {
             let seen = self.next();
@@ -21,7 +21,7 @@ impl Reader<'_> {
         Effects::CHANGES
     }
 
-    /// `SET` of PostgreSQL, of which three end with the transaction.
+    /// `SET`, three forms of which end with the transaction.
     pub(super) fn set(&mut self) -> Effects {
         let first = self.next();
         if !matches!(first.keyword, word::LOCAL | word::TRANSACTION | word::CONSTRAINTS) {
@@ -29,18 +29,18 @@ impl Reader<'_> {
         }
         // A setting may have such a name: `SET local.tenant = 'acme'`.
         let next = self.next();
-        match (next.token.kind, self.path()) {
+        match (next.token.kind, self.search_path_effects()) {
             (Kind::Word | Kind::Quoted, Effects::NONE) if next.keyword != word::TO => {
-                self.body(BodyKind::Query, next)
+                self.read_body(BodyKind::Query, next)
             }
             (Kind::Word | Kind::Quoted, path) if next.keyword != word::TO => path,
             _ => Effects::CHANGES,
         }
     }
 
-    /// What the values of `SET LOCAL` leave behind that follow, as they may be a search path: what is created while
-    /// the temporary schema is the first on it that exists is temporary, and outlives the transaction.
-    pub(super) fn path(&self) -> Effects {
+    /// What the values of a `SET LOCAL` leave behind, as they may be a search path. If the temporary schema comes first on it,
+    /// what is created then is temporary, and outlives the transaction.
+    pub(super) fn search_path_effects(&self) -> Effects {
         let mut lexer = self.lexer.clone();
         let mut is_first = true;
         loop {
@@ -60,7 +60,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `DECLARE` of PostgreSQL: a cursor ends with its transaction unless it is held.
+    /// `DECLARE`: a cursor ends with its transaction, unless it is `WITH HOLD`.
     pub(super) fn declare(&mut self) -> Effects {
         let mut is_held = false;
         let mut prev = self.next();
@@ -70,7 +70,7 @@ impl Reader<'_> {
                 is_held = prev.keyword != word::WITHOUT;
             }
             if matches!(seen.keyword, word::SELECT | word::VALUES) {
-                let query = self.body(BodyKind::Query, seen);
+                let query = self.read_body(BodyKind::Query, seen);
                 return if is_held { Effects::CHANGES } else { query };
             }
             prev = seen;
@@ -78,9 +78,8 @@ impl Reader<'_> {
         if is_held { Effects::CHANGES } else { Effects::MAY_CHANGE }
     }
 
-    /// Whether the arguments of `set_config` are two plain ones and `true`, and what it sets is gone with the
-    /// transaction.
-    pub(super) fn is_local(&self) -> bool {
+    /// Whether the arguments of `set_config` are two plain ones and `true`, so that the setting ends with the transaction.
+    pub(super) fn sets_locally(&self) -> bool {
         let mut lexer = self.lexer.clone();
         let (mut argument, mut len, mut is_true) = (1, 0, false);
         loop {
@@ -92,7 +91,7 @@ impl Reader<'_> {
                 }
                 Kind::Close => return argument == 3 && len == 1 && is_true,
                 Kind::Word => is_true = keyword(lexer.bytes(token)) == word::TRUE,
-                // Of a search path, see `path`.
+                // A search path with the temporary schema: see above.
                 Kind::Text if grammar::begins_with_temporary_schema(lexer.bytes(token)) => {
                     return false;
                 }

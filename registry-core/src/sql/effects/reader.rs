@@ -9,7 +9,7 @@ use crate::sql::lexer::{Kind, Lexer};
 /// A statement, and what it leaves behind.
 pub(super) struct Statement {
     pub(super) effects: Effects,
-    /// Whether it is one of savepoints.
+    /// Whether it sets, releases or rolls back to a savepoint.
     pub(super) is_savepoint: bool,
     pub(super) first: Lexeme,
 }
@@ -17,7 +17,7 @@ pub(super) struct Statement {
 pub(super) struct Reader<'a> {
     pub(super) lexer: Lexer<'a>,
     pub(super) dialect: Dialect,
-    /// Set once something was not understood.
+    /// Set once something was not understood: nothing after it is certain.
     pub(super) is_lost: bool,
     /// Whether the statement's last token has been read.
     pub(super) is_at_end: bool,
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         Lexeme { token, keyword }
     }
 
-    /// The next statement that is not empty.
+    /// Reads the next statement that is not empty.
     pub(super) fn statement(&mut self) -> Option<Statement> {
         let mut first = self.next();
         while first.is(Kind::Semicolon) {
@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
             self.by_first_word(first, &mut is_savepoint)
         } else if first.is(Kind::Open) {
             // `(SELECT ..) UNION (SELECT ..)`. No other statement begins like this.
-            self.body(BodyKind::Query, first)
+            self.read_body(BodyKind::Query, first)
         } else {
             Effects::UNKNOWN
         };
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
             | (word::WITH | word::VALUES, _)
             | (word::REPLACE, Mysql | Sqlite)
             | (word::TABLE, Mysql | Postgres)
-            | (word::MERGE, Postgres) => self.body(BodyKind::Query, first),
+            | (word::MERGE, Postgres) => self.read_body(BodyKind::Query, first),
 
             (word::BEGIN, _) => self.begin(),
             (word::START, Postgres | Mysql) => match self.next().keyword {
@@ -98,8 +98,8 @@ impl<'a> Reader<'a> {
             | (word::ABORT, Postgres) => self.end(first.keyword, is_savepoint),
             (word::SAVEPOINT | word::RELEASE, dialect) => {
                 *is_savepoint = true;
-                // Outside a transaction, SQLite begins one with the savepoint and ends it with that.
-                match (self.body(BodyKind::Query, first), dialect) {
+                // Outside of a transaction, SQLite begins one with the savepoint, and ends it with its release.
+                match (self.read_body(BodyKind::Query, first), dialect) {
                     (Effects::NONE, Sqlite) => Effects::on_transaction(TransactionEffect::Unknown),
                     (effects, _) => effects,
                 }
@@ -121,13 +121,15 @@ impl<'a> Reader<'a> {
                 | word::GRANT
                 | word::REVOKE,
                 Postgres,
-            ) => self.body(BodyKind::Definition, first),
+            ) => self.read_body(BodyKind::Definition, first),
             (word::ANALYZE | word::OPTIMIZE | word::RENAME, Mysql) => match self.next() {
-                table if table.keyword == word::TABLE => self.body(BodyKind::Definition, table),
+                table if table.keyword == word::TABLE => {
+                    self.read_body(BodyKind::Definition, table)
+                }
                 _ => Effects::UNKNOWN,
             },
-            (word::SHOW, Mysql | Postgres) => self.body(BodyKind::Query, first),
-            (word::COPY, Postgres) => self.body(BodyKind::Copy, first),
+            (word::SHOW, Mysql | Postgres) => self.read_body(BodyKind::Query, first),
+            (word::COPY, Postgres) => self.read_body(BodyKind::Copy, first),
             (word::SET, Postgres) => self.set(),
 
             (word::DISCARD | word::DEALLOCATE | word::LOAD, Postgres) => Effects::REPLACES,
@@ -138,7 +140,9 @@ impl<'a> Reader<'a> {
                 _ => Effects::CHANGES,
             },
             (word::DECLARE, Postgres) => self.declare(),
-            (word::FETCH | word::MOVE | word::CLOSE, Postgres) => self.body(BodyKind::Query, first),
+            (word::FETCH | word::MOVE | word::CLOSE, Postgres) => {
+                self.read_body(BodyKind::Query, first)
+            }
             _ => Effects::UNKNOWN,
         }
     }

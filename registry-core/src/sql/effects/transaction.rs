@@ -8,18 +8,18 @@ use crate::sql::dialect::Dialect::{self, Mysql, Postgres, Sqlite};
 use crate::sql::keyword::{self as word, Keyword};
 use crate::sql::lexer::Kind;
 
-/// Whether a statement that is none of savepoints may end the transaction that is open.
+/// Whether a statement may end the open transaction. It is none of savepoints.
 pub(super) fn may_end(dialect: Dialect, first: Lexeme, transaction: TransactionEffect) -> bool {
     match dialect {
-        // The grammar has no others, and in a transaction that was begun by a statement no procedure can end it:
+        // The grammar has no others, and no procedure can end a transaction that was begun by a statement:
         // https://www.postgresql.org/docs/current/plpgsql-transactions.html
         Postgres => match first.keyword {
             word::COMMIT | word::END | word::ROLLBACK | word::ABORT => true,
             word::PREPARE => transaction == TransactionEffect::Unknown,
             _ => false,
         },
-        // A stored function or a trigger that would commit is refused. Every other statement may commit implicitly:
-        // https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/
+        // These commit nothing: the server refuses a stored function or a trigger that would. Every other statement may
+        // commit implicitly: https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/
         Mysql => {
             transaction != TransactionEffect::None
                 || !(first.is(Kind::Open)
@@ -46,7 +46,7 @@ pub(super) fn may_end(dialect: Dialect, first: Lexeme, transaction: TransactionE
 
 impl Reader<'_> {
     pub(super) fn begin(&mut self) -> Effects {
-        // What follows is one of the modes, or more than a transaction begins: `BEGIN NOT ATOMIC`.
+        // Modes of the transaction follow, or it is another statement: `BEGIN NOT ATOMIC`.
         while !self.is_at_end {
             let next = self.next();
             let is_mode = match next.token.kind {

@@ -1,4 +1,4 @@
-//! Bytes by what they begin, as tables: a look-up is cheaper than a row of comparisons.
+//! Classes of bytes, as tables: a look-up is cheaper than a row of comparisons.
 
 /// What the first byte of a token says of it.
 #[derive(Clone, Copy)]

@@ -1,4 +1,4 @@
-//! Which tables a statement names.
+//! Which tables a statement names, and where.
 
 use std::borrow::Cow;
 
@@ -11,26 +11,25 @@ use super::lexer::{Kind, Lexer, Token};
 pub(crate) struct NamedTable<'a> {
     /// Its name without quotes: `schema.table` if it has several parts.
     pub(crate) name: Cow<'a, str>,
-    /// Whether rows of it are read or changed under its own name: it has no alias, and is not what an
-    /// `INSERT` adds to.
+    /// Whether rows of it are read or changed under its own name: it has no alias, and is not what an `INSERT` adds to.
     pub(crate) is_source: bool,
-    /// Whether it is such a source in a subquery, and a source of a query around that as well, or what the `INSERT`
-    /// around adds to, after whose `SET` or `RETURNING` it stands.
+    /// Whether it is such a source in a subquery, and also a source of a query around that. The target of an `INSERT` counts as
+    /// a source around what follows its `SET` or `RETURNING`.
     pub(crate) is_in_outer_query: bool,
     /// Whether it stands in what follows `SET` or `VALUES`.
     pub(crate) is_set: bool,
-    /// Whether it stands in what the outermost query selects or returns, or a part of its `UNION`.
+    /// Whether it stands in what the outermost query selects or returns, or in a part of its `UNION`.
     pub(crate) is_selected: bool,
 }
 
 /// The tables that a statement names in quotes, as Diesel does.
 ///
-/// What is not understood is read as well as it can be.
+/// What is not understood is read as well as possible: rather a table too many than one too few.
 pub(crate) fn tables(dialect: Dialect, sql: &str) -> Vec<NamedTable<'_>> {
-    Reader::new(dialect, sql).read()
+    TableReader::new(dialect, sql).read()
 }
 
-/// The first name in quotes, as [`tables`] has it.
+/// The first name in quotes, in the form that it has in [`tables`].
 pub(crate) fn first_quoted_name(dialect: Dialect, sql: &str) -> Option<Cow<'_, str>> {
     let mut lexer = Lexer::new(dialect, sql);
     loop {
@@ -43,18 +42,18 @@ pub(crate) fn first_quoted_name(dialect: Dialect, sql: &str) -> Option<Cow<'_, s
     }
 }
 
-struct Reader<'a> {
+struct TableReader<'a> {
     dialect: Dialect,
     lexer: Lexer<'a>,
-    /// The parentheses that are open, from the outside.
+    /// The open parentheses, from the outside.
     open: Vec<Level<'a>>,
-    /// Of each query its number in the list is that of the query around it.
-    around: Vec<usize>,
+    /// For each query, by its number, the number of the query around it.
+    outer_queries: Vec<usize>,
     found: Vec<(NamedTable<'a>, usize)>,
-    /// What an `INSERT` adds to, and the query that what it sets or returns is in.
+    /// The targets of `INSERT`, each with the number of the query that its `SET` or `RETURNING` counts as.
     targets: Vec<(Cow<'a, str>, usize)>,
-    /// What `WITH` has given a name: no tables.
-    results: Vec<Cow<'a, str>>,
+    /// The names of common table expressions, which are no tables.
+    cte_names: Vec<Cow<'a, str>>,
     /// Whether a name that comes now is that of a table.
     expects_table: bool,
 }
@@ -65,20 +64,20 @@ struct Level<'a> {
     query: usize,
     /// Whether it is a statement. In `EXTRACT(DAY FROM "a"."at")`, what follows `FROM` is a column.
     is_statement: bool,
-    /// Whether a comma brings another table.
+    /// Whether another table follows a comma.
     lists_tables: bool,
     /// Whether what comes now is set or inserted.
     sets: bool,
-    /// Whether what comes now is selected or returned. None in `FROM` and where no clause has begun.
+    /// Whether what comes now is selected or returned. `None` in `FROM`, and where no clause has begun.
     selects: Option<bool>,
-    /// What an `INSERT` here adds to.
+    /// The target of an `INSERT` at this level.
     target: Option<Cow<'a, str>>,
     with: With<'a>,
-    /// The name of the result of this query, from its end.
-    result: Option<Cow<'a, str>>,
+    /// The name of the common table expression that this level defines. It is in scope after the end of the level.
+    cte_name: Option<Cow<'a, str>>,
 }
 
-/// Where in `WITH "name" AS (..), ..` a level is.
+/// How far a level is in `WITH "name" AS (..), ..`.
 #[derive(Default)]
 struct With<'a> {
     is_open: bool,
@@ -86,17 +85,17 @@ struct With<'a> {
     name: Option<Cow<'a, str>>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> TableReader<'a> {
     fn new(dialect: Dialect, sql: &'a str) -> Self {
         let outside = Level { is_statement: true, ..Level::default() };
         Self {
             dialect,
             lexer: Lexer::new(dialect, sql),
             open: vec![outside],
-            around: vec![0],
+            outer_queries: vec![0],
             found: Vec::new(),
             targets: Vec::new(),
-            results: Vec::new(),
+            cte_names: Vec::new(),
             expects_table: false,
         }
     }
@@ -107,14 +106,14 @@ impl<'a> Reader<'a> {
             let token = self.lexer.next();
             let mut this = word::NONE;
             match token.kind {
-                Kind::End => return self.judged(),
+                Kind::End => return self.finish(),
                 Kind::Quoted => self.quoted(token, last),
                 Kind::Word => {
                     this = keyword(self.lexer.bytes(token));
                     self.word(token, this, last);
                 }
-                Kind::Open => self.enter(last),
-                Kind::Close => self.leave(),
+                Kind::Open => self.open_level(last),
+                Kind::Close => self.close_level(),
                 Kind::Comma => self.expects_table = self.level().lists_tables,
                 Kind::Unknown => self.lexer.skip_escaped_literal(token),
                 _ => self.expects_table = false,
@@ -125,7 +124,7 @@ impl<'a> Reader<'a> {
 
     fn level(&mut self) -> &mut Level<'a> {
         if self.open.is_empty() {
-            // There are more closing parentheses than opening ones.
+            // The text has more closing parentheses than opening ones.
             self.open.push(Level { is_statement: true, ..Level::default() });
         }
         let last = self.open.len() - 1;
@@ -179,7 +178,7 @@ impl<'a> Reader<'a> {
                 true
             }
             word::INTO | word::ONLY | word::USING => true,
-            // Not `ON DUPLICATE KEY UPDATE`, where columns follow.
+            // Not after `ON DUPLICATE KEY UPDATE`, where columns follow.
             word::UPDATE => {
                 level.is_statement = true;
                 last != word::KEY
@@ -225,18 +224,18 @@ impl<'a> Reader<'a> {
         };
     }
 
-    /// What is combined by `UNION` are queries side by side.
+    /// Begins a query inside the one around this level. The parts of a `UNION` are side by side.
     fn begin_query(&mut self) {
         let within = match self.open.len().checked_sub(2) {
             Some(outer) => self.open[outer].query,
             None => 0,
         };
-        self.around.push(within);
-        let query = self.around.len() - 1;
+        self.outer_queries.push(within);
+        let query = self.outer_queries.len() - 1;
         self.level().query = query;
     }
 
-    /// What an `INSERT` sets in place of a conflict, or returns, is about the row in its target.
+    /// After `SET` or `RETURNING` of an `INSERT`, the row in its target can be referred to, as if a query around had it.
     fn look_back_at_target(&mut self) {
         if let Some(target) = self.level().target.clone() {
             self.begin_query();
@@ -245,12 +244,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn enter(&mut self, last: Keyword) {
-        // Not `USING ("a")`, where columns follow.
+    fn open_level(&mut self, last: Keyword) {
+        // Not in `USING ("a")`, where columns follow.
         self.expects_table &= last != word::USING;
         let expects_table = self.expects_table;
         let level = self.level();
-        let result = match last {
+        let cte_name = match last {
             word::AS | word::MATERIALIZED if level.with.is_open => level.with.name.take(),
             _ => None,
         };
@@ -258,17 +257,17 @@ impl<'a> Reader<'a> {
             query: level.query,
             // `FROM ("a" INNER JOIN "b" ..)`
             lists_tables: expects_table,
-            result,
+            cte_name,
             ..Level::default()
         };
-        if let Some(name) = inner.result.clone().filter(|_| level.with.is_recursive) {
-            self.results.push(name);
+        if let Some(name) = inner.cte_name.clone().filter(|_| level.with.is_recursive) {
+            self.cte_names.push(name);
         }
         self.open.push(inner);
     }
 
-    fn leave(&mut self) {
-        self.results.extend(self.open.pop().and_then(|level| level.result));
+    fn close_level(&mut self) {
+        self.cte_names.extend(self.open.pop().and_then(|level| level.cte_name));
         self.expects_table = false;
     }
 
@@ -280,7 +279,7 @@ impl<'a> Reader<'a> {
             if level.with.is_open {
                 level.with.name = Some(name);
             }
-        } else if !self.results.contains(&name) {
+        } else if !self.cte_names.contains(&name) {
             let mut ahead = self.lexer.clone();
             let next = ahead.next();
             let has_alias = next.kind == Kind::Word && keyword(ahead.bytes(next)) == word::AS;
@@ -296,8 +295,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn judged(self) -> Vec<NamedTable<'a>> {
-        let Self { around, found, targets, .. } = self;
+    fn finish(self) -> Vec<NamedTable<'a>> {
+        let Self { outer_queries, found, targets, .. } = self;
         let is_source_of = |query: usize, name: &str| {
             found
                 .iter()
@@ -306,18 +305,18 @@ impl<'a> Reader<'a> {
         };
         let is_in_outer_query = |name: &str, mut query: usize| {
             while query != 0 {
-                query = around[query];
+                query = outer_queries[query];
                 if is_source_of(query, name) {
                     return true;
                 }
             }
             false
         };
-        let judge = |(named, query): &(NamedTable<'a>, usize)| {
+        let with_outer = |(named, query): &(NamedTable<'a>, usize)| {
             let is_in_outer_query = named.is_source && is_in_outer_query(&named.name, *query);
             NamedTable { is_in_outer_query, ..named.clone() }
         };
-        found.iter().map(judge).collect()
+        found.iter().map(with_outer).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The dialect is that of the quotes.
+/// With the dialect that the quotes belong to.
 fn found(sql: &str) -> Vec<Cow<'_, str>> {
     names(if sql.contains('`') { Dialect::Mysql } else { Dialect::Postgres }, sql)
 }
@@ -80,7 +80,7 @@ fn named_results_are_no_tables_where_they_have_that_name() {
     let all = r#"WITH "a" AS (SELECT 1 FROM "b"), "c" ("x", "y") AS MATERIALIZED (SELECT 1 FROM "a") SELECT 1 FROM "c" JOIN "a""#;
     assert_eq!(found(all), ["b"]);
     assert_eq!(found(r#"WITH a AS (SELECT 1) SELECT 1 FROM "a""#), Vec::<String>::new());
-    // The name is that of the result from its end, or at once if it is recursive.
+    // A name is in scope after the expression, or within it if it is recursive.
     let within = r#"AS (SELECT 1 FROM "a") SELECT 1 FROM "a""#;
     assert_eq!(found(&format!(r#"WITH "a" {within}"#)), ["a"]);
     assert_eq!(found(&format!(r#"WITH RECURSIVE "a" {within}"#)), Vec::<String>::new());
@@ -100,7 +100,7 @@ fn a_table_in_a_subquery_of_a_query_of_its_own_is_told_apart() {
         around(r#"DELETE FROM "a" WHERE EXISTS (SELECT (SELECT 1 FROM "a") FROM "b")"#),
         [false, true, false]
     );
-    // Side by side, under another name, or added to.
+    // Side by side, under an alias, or as a target.
     assert_eq!(
         around(
             r#"SELECT 1 FROM "b" WHERE EXISTS (SELECT 1 FROM "a") AND EXISTS (SELECT 1 FROM "a")"#
@@ -115,7 +115,7 @@ fn a_table_in_a_subquery_of_a_query_of_its_own_is_told_apart() {
     assert_eq!(around(r#"SELECT 1 FROM "a" AS "x" WHERE EXISTS (SELECT 1 FROM "a")"#), [false; 2]);
     assert_eq!(around(r#"INSERT INTO "a" SELECT "x" FROM "a""#), [false; 2]);
     assert_eq!(around(r#"INSERT INTO "a" VALUES ((SELECT "x" FROM "a"))"#), [false; 2]);
-    // What is set or returned of what is added.
+    // In the `SET` and `RETURNING` of an `INSERT`.
     assert_eq!(
         around(r#"INSERT INTO "a" VALUES (1) RETURNING "x", (SELECT 1 FROM "a")"#),
         [false, true]
