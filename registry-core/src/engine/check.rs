@@ -71,7 +71,7 @@ impl<C: Backend> TypedEngine<C> {
                 return connection.batch_execute(CHECK).await.is_ok();
             }
             // Another connection of the engine was refused a write. The answer shows that this one is alive as well.
-            let takes_writes = connection.takes_writes().await.is_ok_and(|takes| takes);
+            let takes_writes = connection.accepts_writes().await.is_ok_and(|takes| takes);
             if takes_writes {
                 watch.note_role_checked();
             }
@@ -97,7 +97,7 @@ impl<C: Backend> TypedEngine<C> {
 
 /// Whether rows that the last borrower has not read may be in front of the answer to the next statement.
 fn may_have_rows<C: Backend>(watch: &ConnectionWatch) -> bool {
-    C::LEAVES_ROWS && !watch.observed.reads_stream() && watch.may_have_rows()
+    C::LEAVES_UNREAD_ROWS && !watch.observed.reads_stream() && watch.may_have_rows()
 }
 
 /// For how long an answer is waited for where unread rows may be in front of it. Opening another connection mostly

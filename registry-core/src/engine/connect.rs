@@ -16,9 +16,8 @@ use super::pool::Lease;
 use super::setup::{run_on_connect, setup_error};
 use super::slot::WatchedConnection;
 use super::typed::TypedEngine;
-use crate::backend::driver::{ConnectContext, OpenedConnection};
 use crate::backend::observed::Observed;
-use crate::backend::{Backend, ConnectError};
+use crate::backend::{Backend, ConnectContext, ConnectError, OpenedConnection};
 use crate::panicked::caught;
 use crate::settings::{DatabaseUrl, EngineOptions, Pooler};
 
@@ -87,10 +86,10 @@ impl<C: Backend> TypedEngine<C> {
                 }
                 None => url,
             };
-            let context = ConnectContext { hosts: &self.invalidations.hosts, deadline };
+            let context = ConnectContext { failed_hosts: &self.invalidations.hosts, deadline };
             let mut opened = C::open(url, options, context).await?;
             run_on_connect(&mut opened.connection, &options.on_connect).await?;
-            let autocommit_off = opened.connection.begins_by_itself().await;
+            let autocommit_off = opened.connection.is_autocommit_off().await;
             let autocommit_off =
                 autocommit_off.map_err(|error| setup_error::<C>("SELECT @@autocommit", error))?;
             opened.observed.transaction.note_autocommit_off(autocommit_off);

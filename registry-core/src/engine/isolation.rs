@@ -26,8 +26,7 @@ use super::pool::Lease;
 use super::self_wait::unless_self_wait;
 use super::setup::setup_error;
 use super::typed::TypedEngine;
-use crate::backend::driver::depth;
-use crate::backend::{Backend, ConnectError};
+use crate::backend::{Backend, ConnectError, transaction_depth};
 use crate::settings::BindKey;
 
 /// How deep Diesel is while the connection is lent: the transaction that is never committed, and the borrower's savepoint.
@@ -107,7 +106,7 @@ impl<C: Backend> TypedEngine<C> {
             return Err(AcquireError::IsolationLost { key });
         };
         let status = C::TransactionManager::transaction_manager_status_mut(connection);
-        let was_begun = !matches!(depth(status), Ok(0));
+        let was_begun = !matches!(transaction_depth(status), Ok(0));
         let limit = self.settings.options.connect_timeout.min(remaining);
         match timeout(limit, begin_savepoint(connection)).await {
             Ok(Ok(())) => {}
@@ -145,7 +144,8 @@ pub(super) async fn run_to_completion<T: Send + 'static>(
 
 /// Ends the savepoint of the last borrower, and begins one for the next.
 async fn begin_savepoint<C: Backend>(connection: &mut C) -> QueryResult<()> {
-    let depth = depth(C::TransactionManager::transaction_manager_status_mut(connection))?;
+    let depth =
+        transaction_depth(C::TransactionManager::transaction_manager_status_mut(connection))?;
     if depth == 0 {
         C::TransactionManager::begin_transaction(connection).await?;
     }

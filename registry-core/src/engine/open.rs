@@ -133,7 +133,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
         Box::pin(async move {
             TypedEngine::all_returned(&self).await;
             self.all_streams_closed().await;
-            C::all_closed(&self.settings.url).await;
+            C::wait_until_closed(&self.settings.url).await;
         })
     }
 

@@ -22,7 +22,7 @@ impl OpenRows {
     pub(crate) fn new<C: Backend>(checkout: Option<&mut Checkout<C>>) -> Self {
         // Where the stream is read, it shows this by itself, and also when the rows have arrived after all.
         let is_noticed = |watch: &&std::sync::Arc<ConnectionWatch>| {
-            C::LEAVES_ROWS && !watch.observed.reads_stream()
+            C::LEAVES_UNREAD_ROWS && !watch.observed.reads_stream()
         };
         let watch = checkout.as_ref().and_then(|checkout| checkout.watch()).filter(is_noticed);
         Self { watch: watch.map(std::sync::Arc::downgrade).unwrap_or_default(), is_open: false }

@@ -279,7 +279,7 @@ async fn await_answer<C: Backend>(engine: &TypedEngine<C>, lease: &mut Lease<C>)
 async fn release<C: Backend>(engine: &TypedEngine<C>, lease: &mut Lease<C>) {
     engine.stats.note_closed(CloseReason::Changed);
     engine.watch_cleaning(lease);
-    if let (Some(release), Some(connection)) = (C::RELEASE, lease.connection_mut()) {
+    if let (Some(release), Some(connection)) = (C::RELEASE_LOCKS, lease.connection_mut()) {
         let limit = engine.settings.options.check_timeout;
         let _ = timeout(limit, connection.batch_execute(release)).await;
     }
@@ -308,7 +308,7 @@ async fn run_reset<C: Backend>(
         if reset.is_full && !run_full_reset(connection, &watch, options).await {
             return false;
         }
-        if reset.checks_role && !connection.takes_writes().await.is_ok_and(|takes| takes) {
+        if reset.checks_role && !connection.accepts_writes().await.is_ok_and(|takes| takes) {
             watch.note_read_only_server();
             return false;
         }

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::{self, Handle};
 
 use super::observe::watch::ConnectionWatch;
-use crate::backend::driver::Canceller;
+use crate::backend::Canceller;
 
 /// A connection that was opened, with what watches it.
 pub(super) struct WatchedConnection<C> {

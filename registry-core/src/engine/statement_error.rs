@@ -93,7 +93,7 @@ impl<C: Backend> Checkout<C> {
     /// the session is forgotten.
     async fn ask_error(&mut self, limit: Duration) -> Option<(ErrorClass, String)> {
         let effects = self.session_effects();
-        let answer = timeout(limit, self.connection_mut().ask_error()).await;
+        let answer = timeout(limit, self.connection_mut().diagnose_last_error()).await;
         self.restore_session_effects(effects);
         answer.ok().flatten()
     }

@@ -38,7 +38,7 @@ impl<C: Backend> Checkout<C> {
         // Without an answer, the transaction has ended if a statement may have ended it.
         if !is_marked.unwrap_or(!doubts.has(TransactionDoubts::ENDED)) {
             state.end = Some(end_without_mark(doubts));
-        } else if keeps_savepoints && C::MARK_IS_SAVEPOINT {
+        } else if keeps_savepoints && C::TRANSACTION_MARK_IS_SAVEPOINT {
             state.remaining_doubts = doubts;
         }
         state.end
@@ -65,11 +65,11 @@ impl<C: Backend> Checkout<C> {
         // A rollback to a savepoint of the program's has removed a mark that was set behind it.
         let may_lack_mark = doubts.has(TransactionDoubts::SAVEPOINT)
             && !doubts.has(TransactionDoubts::ENDED.and(TransactionDoubts::FAILED))
-            && C::MARK_IS_SAVEPOINT;
+            && C::TRANSACTION_MARK_IS_SAVEPOINT;
         let effects = self.session_effects();
-        let mut answer = self.connection_mut().is_marked(false).await;
+        let mut answer = self.connection_mut().has_transaction_mark(false).await;
         if may_lack_mark && matches!(answer, Ok(false)) {
-            answer = self.connection_mut().is_marked(true).await;
+            answer = self.connection_mut().has_transaction_mark(true).await;
         }
         self.forget_probe(effects);
         let is_marked = match answer {
@@ -111,7 +111,10 @@ impl<C: Backend> Checkout<C> {
 
     /// Marks the transaction anew, behind savepoints that the program has set.
     pub(crate) async fn set_transaction_mark(&mut self) {
-        let Some(mark) = self.transaction_mark().filter(|_| C::MARK_IS_SAVEPOINT) else { return };
+        let Some(mark) = self.transaction_mark().filter(|_| C::TRANSACTION_MARK_IS_SAVEPOINT)
+        else {
+            return;
+        };
         let effects = self.session_effects();
         // A failure is noticed when the mark is next looked for.
         let _ = self.connection_mut().batch_execute(mark).await;
@@ -132,7 +135,7 @@ impl<C: Backend> Checkout<C> {
     /// Whether the mark is there. `None` if the server does not say.
     async fn is_marked(&mut self, keeps_savepoints: bool) -> Option<bool> {
         let effects = self.session_effects();
-        let answer = self.connection_mut().is_marked(keeps_savepoints).await;
+        let answer = self.connection_mut().has_transaction_mark(keeps_savepoints).await;
         self.forget_probe(effects);
         answer.ok()
     }

@@ -63,7 +63,7 @@ impl<C: Backend> Checkout<C> {
 
     /// The statement that marks a transaction, where nobody reports when it ends.
     pub(crate) fn transaction_mark(&self) -> Option<&'static str> {
-        C::MARK.filter(|_| !self.reports_ends())
+        C::TRANSACTION_MARK.filter(|_| !self.reports_ends())
     }
 
     /// Begins to track a transaction that was just begun, and marked with [`transaction_mark`](Self::transaction_mark).
@@ -166,7 +166,7 @@ impl<C: Backend> Checkout<C> {
     /// Whether the transaction may be aborted, so that the server would answer a commit with a rollback. True unless the
     /// server has reported that it is not.
     pub(crate) fn may_be_aborted(&self) -> bool {
-        C::FAILS_IF_ABORTED.is_some()
+        C::ABORTED_TRANSACTION_PROBE.is_some()
             && self.watch().is_none_or(|watch| {
                 let observed = &watch.observed;
                 observed.transaction.is_aborted()

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::meters;
 use super::stats::TARGET;
-use crate::backend::driver::without_values;
 use crate::settings::{BindKey, EngineSettings};
 
 /// Notes that an engine was opened on demand.
@@ -49,10 +48,9 @@ pub(crate) fn warn_query_beside_work(bind: &str, place: &std::panic::Location<'_
 pub(in crate::engine) fn slow_query(
     bind: BindKey,
     tenant: Option<&str>,
-    text: &str,
+    sql: &str,
     elapsed: Duration,
 ) {
-    let sql = without_values(text);
     let elapsed = elapsed.as_secs_f64();
     tracing::warn!(target: TARGET, %bind, tenant, elapsed, sql, "slow query");
 }

@@ -9,7 +9,6 @@ use diesel::result::Error;
 
 use super::events::slow_query;
 use super::watch::{BackendRules, ConnectionWatch};
-use crate::backend::driver::sql_of;
 use crate::backend::observed::TransactionDoubts;
 use crate::settings::BindKey;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
@@ -80,12 +79,11 @@ impl WatchInstrumentation {
             && !self.rules.knows_transactions
         {
             // Noted at the beginning, because the end of a statement that is cut short is never reported.
-            let note = |sql: &str| {
-                if self.effects_cache.effects(self.rules.dialect, sql).may_end {
-                    self.watch.observed.transaction.raise_doubts(TransactionDoubts::ENDED);
-                }
-            };
-            let _ = write!(ForEachPiece(note), "{}", sql_of(query));
+            let shown = query.to_string();
+            let sql = sql::without_bind_values(self.rules.dialect, &shown);
+            if self.effects_cache.effects(self.rules.dialect, sql).may_end {
+                self.watch.observed.transaction.raise_doubts(TransactionDoubts::ENDED);
+            }
         }
         if self.slow.is_some() {
             self.started = Some(Instant::now());
@@ -101,7 +99,7 @@ impl WatchInstrumentation {
             let (observed, rules) = (&self.watch.observed, self.rules);
             // The drivers format the statement in one piece, so it is read in place, without allocating.
             let note = |sql: &str| {
-                let may_have_rows = error.is_none() && may_return_rows(rules.dialect, sql);
+                let may_have_rows = error.is_none() && sql::may_return_rows(rules.dialect, sql);
                 self.watch.note_possible_rows(may_have_rows);
                 let mut effects = self.effects_cache.effects(rules.dialect, sql);
                 if rules.knows_transactions {
@@ -116,55 +114,24 @@ impl WatchInstrumentation {
             && started.elapsed() >= slow
         {
             let tenant = self.watch.tenant();
-            slow_query(self.key, tenant.as_deref(), &query.to_string(), started.elapsed());
+            let shown = query.to_string();
+            let sql = sql::without_bind_values(self.rules.dialect, &shown);
+            slow_query(self.key, tenant.as_deref(), sql, started.elapsed());
         }
     }
 }
 
 /// What a statement leaves in doubt about the transaction in which it was run.
 fn doubts_after(sql: &str, effects: Effects, may_have_rows: bool) -> TransactionDoubts {
-    const BY_DIESEL: [&str; 3] = ["SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT"];
     let mut doubts = TransactionDoubts::default();
     if effects.may_end {
         doubts = doubts.and(TransactionDoubts::ENDED);
     }
     // Savepoints of Diesel's own are released when their transaction is over, so they never hide the mark.
-    let is_by_diesel = || {
-        let name = BY_DIESEL.iter().find_map(|begin| sql.strip_prefix(begin));
-        name.is_some_and(|name| name.starts_with(" diesel_savepoint_"))
-    };
-    if effects.has_savepoint && !is_by_diesel() {
+    if effects.has_savepoint && !sql::is_diesel_savepoint(sql) {
         doubts = doubts.and(TransactionDoubts::SAVEPOINT);
     }
     if may_have_rows { doubts.and(TransactionDoubts::ROWS) } else { doubts }
-}
-
-/// Whether a statement may return more rows than its stream reads at once. An allowlist of first words says which do
-/// not. In MySQL no function returns a set of rows, so a `SELECT` without `FROM` does not either.
-fn may_return_rows(dialect: Dialect, sql: &str) -> bool {
-    const WITHOUT_ROWS: [&str; 11] = [
-        "BEGIN",
-        "COMMIT",
-        "DELETE",
-        "INSERT",
-        "RELEASE",
-        "REPLACE",
-        "ROLLBACK",
-        "SAVEPOINT",
-        "SET",
-        "START",
-        "UPDATE",
-    ];
-    let first =
-        sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-    let is = |word: &str| word.eq_ignore_ascii_case(first);
-    let contains = |word: &str| {
-        sql.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
-    };
-    if WITHOUT_ROWS.iter().any(|word| is(word)) {
-        return contains("RETURNING");
-    }
-    dialect != Dialect::Mysql || !is("SELECT") || contains("FROM")
 }
 
 /// A direct-mapped cache of what statements do, as a program runs the same few again and again.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backend::host_failover::Hosts;
+use crate::backend::host_failover::FailedHosts;
 
 /// For how long a server may still count a connection that was closed.
 const CLOSE_LAG: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ pub(in crate::engine) struct Invalidations {
     /// How often a server refused a write that should take writes.
     roles: AtomicU32,
     /// The hosts that have failed lately.
-    pub(in crate::engine) hosts: Hosts,
+    pub(in crate::engine) hosts: FailedHosts,
     /// When a connection was last closed.
     last_closed: Mutex<Option<Instant>>,
 }

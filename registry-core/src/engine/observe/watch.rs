@@ -260,7 +260,7 @@ impl ConnectionWatch {
         self.is_broken.store(true, Ordering::Relaxed);
         self.invalidations.invalidate_roles();
         if let Some(host) = self.observed.stream.host() {
-            self.invalidations.hosts.failed(host.to_owned());
+            self.invalidations.hosts.add(host.to_owned());
         }
     }
 

@@ -82,7 +82,7 @@ async fn create_locked<B: Bind>(
         Err(error) => Err(error.into()),
     };
     // The write-ahead log is moved into the file then.
-    B::Connection::all_closed(&settings.url).await;
+    B::Connection::wait_until_closed(&settings.url).await;
     let placed = match migrated {
         Ok(report) => match files.publish() {
             Ok(()) => {
@@ -122,7 +122,7 @@ pub(super) async fn remove<B: Bind>(
         kept.map_err(|error| operation.drop_error(error.into()))?;
         let removed = files.remove();
         drop((connected, engine));
-        B::Connection::all_closed(&settings.url).await;
+        B::Connection::wait_until_closed(&settings.url).await;
         removed.map_err(refused)?;
     } else if !files.has_leftovers().map_err(refused)? {
         // Somebody else has dropped it while this waited for the lock.
