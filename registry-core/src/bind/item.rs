@@ -5,8 +5,8 @@ use diesel_async::AsyncConnectionCore;
 
 use super::bound::{Bind, Bound};
 use crate::backend::Backend;
-use crate::backend::driver::sql_of;
 use crate::settings::{BackendKind, BindKey};
+use crate::sql::sql_of;
 
 /// A model or table of the program, for [`verify`](crate::Registry::verify).
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl BoundItem {
     {
         let names = TableNames {
             type_name: std::any::type_name::<T>,
-            sql: || sql_of(&diesel::debug_query::<DieselBackendOf<T>, _>(&T::default())),
+            sql: || sql_of::<DieselBackendOf<T>>(&T::default()),
         };
         Self::new::<T::Bind>("table", path, file, line, Some(names))
     }

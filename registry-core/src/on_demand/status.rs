@@ -21,7 +21,7 @@ use crate::engine::{AnyEngine, EngineStatus};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), registry_core::Error> {
 /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
-/// let session = registry.session_by_url::<events::table>("sqlite:file:elsewhere?mode=memory").await?;
+/// let session = registry.session_by_url::<events::table>("sqlite::memory:").await?;
 ///
 /// let on_demand = registry.status().on_demand;
 /// assert_eq!(on_demand.engines.len(), 1);

@@ -7,7 +7,8 @@ use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
 
 use super::Session;
 use crate::async_func::AsyncFunc;
-use crate::backend::driver::{self, Driver};
+use crate::backend::driver::Driver;
+use crate::backend::transaction_depth;
 use crate::bind::Bind;
 use crate::engine::{TransactionEnd, TransactionState};
 
@@ -79,7 +80,7 @@ impl<B: Bind> Session<B> {
     /// Begins a transaction, or a savepoint. True if no other one is around it.
     async fn begin(&mut self) -> QueryResult<(bool, TransactionState)> {
         let connection = &mut **self;
-        let depth = driver::depth(Manager::<B>::transaction_manager_status_mut(connection))?;
+        let depth = transaction_depth(Manager::<B>::transaction_manager_status_mut(connection))?;
         if depth > 0 {
             Manager::<B>::begin_transaction(connection).await?;
             return Ok((false, self.checkout.track_savepoint()));
@@ -130,7 +131,8 @@ impl<B: Bind> Session<B> {
             }
             None => {}
         }
-        let question = B::Connection::FAILS_IF_ABORTED.filter(|_| self.checkout.may_be_aborted());
+        let question =
+            B::Connection::ABORTED_TRANSACTION_PROBE.filter(|_| self.checkout.may_be_aborted());
         let Some(question) = question else { return Ok(()) };
         match self.batch_execute(question).await {
             Ok(()) => Ok(()),
