@@ -129,7 +129,78 @@ pub use registry::{
     IsolationError, MigrateError, MigrateReport, Registry, RegistryBuilder, ReplaceError, Status,
     Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
 };
-pub use registry_derive::{bind, bind_tables, binds};
+/// # Example
+///
+/// ```
+/// use diesel::prelude::*;
+/// use registry_core::{Bind, Bound, Sqlite, bind, binds};
+///
+/// binds! { pub Analytics: Sqlite = "analytics"; }
+///
+/// #[bind(db = "analytics", backend = Sqlite)]   // the same database as `Analytics`
+/// #[derive(Queryable)]
+/// struct Event {
+///     id: i32,
+/// }
+///
+/// #[bind(Analytics)]
+/// mod analytics {
+///     diesel::table! { clicks { id -> Integer, } }
+/// }
+///
+/// fn key_of<T: Bound>() -> &'static str {
+///     T::Bind::KEY
+/// }
+///
+/// fn main() {
+///     assert_eq!(key_of::<Event>(), "analytics");
+///     assert_eq!(key_of::<analytics::clicks::table>(), "analytics");
+/// }
+/// ```
+pub use registry_derive::bind;
+/// # Example
+///
+/// ```
+/// use registry_core::{Bind, Bound, Sqlite, bind_tables, binds};
+///
+/// binds! { Analytics: Sqlite = "analytics"; }
+///
+/// mod schema {
+///     diesel::table! { events { id -> Integer, } }
+///     diesel::table! { users { id -> Integer, } }
+/// }
+/// bind_tables!(Analytics; schema::events);
+/// bind_tables!(db = "default", backend = Sqlite; schema::users);
+///
+/// fn key_of<T: Bound>() -> &'static str {
+///     T::Bind::KEY
+/// }
+///
+/// fn main() {
+///     assert_eq!(key_of::<schema::events::table>(), "analytics");
+///     assert_eq!(key_of::<schema::users::table>(), "default");
+/// }
+/// ```
+pub use registry_derive::bind_tables;
+/// # Example
+///
+/// ```
+/// use registry_core::{Registry, Session, Sqlite, binds};
+///
+/// binds! {
+///     /// Where events are counted.
+///     pub Analytics: Sqlite = "analytics";
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), registry_core::Error> {
+/// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+/// let session: Session<Analytics> = registry.session::<Analytics>().await?;
+/// assert_eq!(session.key(), "analytics");
+/// # Ok(())
+/// # }
+/// ```
+pub use registry_derive::binds;
 pub use session::Session;
 pub use settings::{
     BackendKind, BindKey, BindSettings, Credentials, DatabaseUrl, EngineOptions, InvalidBindKey,

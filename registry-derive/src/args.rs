@@ -1,4 +1,4 @@
-//! The arguments of the three macros: tokens to words and values. What they mean is `model`'s to say.
+//! The arguments of the three macros: tokens to words and values. What they mean is decided in `model`.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
@@ -13,16 +13,16 @@ use crate::{backend, words};
 /// The arguments of `#[bind(..)]`, and of `bind_tables!(..; ..)` before its semicolon.
 #[derive(Default)]
 pub(crate) struct Args {
-    pub(crate) db: Option<Valued<LitStr>>,
+    pub(crate) db: Option<WordValue<LitStr>>,
     pub(crate) bind: Option<TypePath>,
     pub(crate) table: Option<Ident>,
-    pub(crate) backend: Option<Valued<Ident>>,
-    pub(crate) connection: Option<Valued<TypePath>>,
-    pub(crate) krate: Option<Valued<Path>>,
+    pub(crate) backend: Option<WordValue<Ident>>,
+    pub(crate) connection: Option<WordValue<TypePath>>,
+    pub(crate) krate: Option<WordValue<Path>>,
 }
 
 /// `word = value`.
-pub(crate) struct Valued<T> {
+pub(crate) struct WordValue<T> {
     pub(crate) word: Ident,
     pub(crate) value: T,
 }
@@ -48,15 +48,15 @@ pub(crate) struct Declaration {
     pub(crate) key: LitStr,
 }
 
-/// Which macro the arguments are of: `table` is for `#[bind]` alone.
+/// Which macro has the arguments: `table` is for `#[bind]` alone.
 #[derive(Clone, Copy, PartialEq)]
-enum Of {
+enum MacroKind {
     Bind,
     BindTables,
 }
 
-impl Of {
-    fn known(self) -> &'static [&'static str] {
+impl MacroKind {
+    fn known_words(self) -> &'static [&'static str] {
         match self {
             Self::Bind => &["db", "backend", "connection", "table", "crate"],
             Self::BindTables => &["db", "backend", "connection", "crate"],
@@ -64,7 +64,7 @@ impl Of {
     }
 }
 
-/// Reads `tokens` to their end with one of the readers below, which note mistakes and go on.
+/// Reads all of `tokens` with one of the functions below, which note mistakes and go on.
 pub(crate) fn read<T>(
     tokens: TokenStream,
     reader: fn(ParseStream<'_>, &mut Mistakes) -> T,
@@ -75,8 +75,8 @@ pub(crate) fn read<T>(
 }
 
 /// Reads the arguments of `#[bind(..)]`.
-pub(crate) fn of_bind(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Args {
-    let args = arguments(input, Of::Bind, mistakes);
+pub(crate) fn bind_arguments(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Args {
+    let args = arguments(input, MacroKind::Bind, mistakes);
     if input.peek(Token![;]) {
         mistakes.add(input.error("arguments are separated by commas"));
         skip_until(input, |_| false);
@@ -85,14 +85,14 @@ pub(crate) fn of_bind(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Args {
 }
 
 /// Reads all of `bind_tables!(..)`.
-pub(crate) fn of_bind_tables(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Tables {
+pub(crate) fn bind_tables_input(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Tables {
     const FORM: &str = "`bind_tables!(db = \"analytics\"; schema::events, schema::clicks)`";
 
     let start = input.span();
-    let mut args = arguments(input, Of::BindTables, mistakes);
+    let mut args = arguments(input, MacroKind::BindTables, mistakes);
     let semicolon = input.span();
     if input.parse::<Token![;]>().is_err() {
-        // What should be tables was read as arguments, so nothing that was found there counts.
+        // Tables were read as arguments, so what was found wrong with those does not count.
         args = Args::default();
         *mistakes = Mistakes::default();
         let message = format!("a bind, a semicolon and tables are expected: {FORM}");
@@ -143,7 +143,7 @@ fn table(input: ParseStream<'_>) -> syn::Result<Path> {
 }
 
 /// Reads all of `binds! { .. }`.
-pub(crate) fn of_binds(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Declarations {
+pub(crate) fn binds_input(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Declarations {
     let mut krate = None;
     if input.peek(Token![crate]) && input.peek2(Token![=]) {
         match crate_line(input) {
@@ -203,13 +203,13 @@ impl Parse for Declaration {
     }
 }
 
-fn arguments(input: ParseStream<'_>, of: Of, mistakes: &mut Mistakes) -> Args {
+fn arguments(input: ParseStream<'_>, kind: MacroKind, mistakes: &mut Mistakes) -> Args {
     let mut args = Args::default();
     each_until(
         input,
         |input| input.peek(Token![;]),
         |input| {
-            if let Err(mistake) = args.read_one(input, of) {
+            if let Err(mistake) = args.read_one(input, kind) {
                 mistakes.add(mistake);
                 skip_until(input, at_separator);
             }
@@ -222,12 +222,12 @@ fn arguments(input: ParseStream<'_>, of: Of, mistakes: &mut Mistakes) -> Args {
 }
 
 impl Args {
-    fn read_one(&mut self, input: ParseStream<'_>, of: Of) -> syn::Result<()> {
+    fn read_one(&mut self, input: ParseStream<'_>, kind: MacroKind) -> syn::Result<()> {
         if input.peek(Lit) {
             let literal: Lit = input.parse()?;
             let message = match &literal {
                 Lit::Str(key) => format!("a bind key needs its word: `db = {:?}`", key.value()),
-                _ => format!("expected an argument: {}", words::list(of.known())),
+                _ => format!("expected an argument: {}", words::list(kind.known_words())),
             };
             return Err(syn::Error::new_spanned(literal, message));
         }
@@ -236,67 +236,72 @@ impl Args {
             let equals = input.parse::<Token![=]>()?;
             if input.is_empty() || input.peek(Token![,]) || input.peek(Token![;]) {
                 let message = format!("`{word}` needs a value: {}", example(&word));
-                return Err(syn::Error::new_spanned(Both(&word, equals), message));
+                return Err(syn::Error::new_spanned(Adjacent(&word, equals), message));
             }
-            return self.read_value(word, input, of);
+            return self.read_value(word, input, kind);
         }
         if !input.peek(Ident::peek_any) && !input.peek(Token![::]) && !input.peek(Token![<]) {
-            let message = format!("expected an argument: {}", words::list(of.known()));
+            let message = format!("expected an argument: {}", words::list(kind.known_words()));
             return Err(input.error(message));
         }
-        self.read_path(input.parse()?, of)
+        self.read_path(input.parse()?, kind)
     }
 
     /// Reads what comes after `word =`.
-    fn read_value(&mut self, word: Ident, input: ParseStream<'_>, of: Of) -> syn::Result<()> {
+    fn read_value(
+        &mut self,
+        word: Ident,
+        input: ParseStream<'_>,
+        kind: MacroKind,
+    ) -> syn::Result<()> {
         match word.to_string().as_str() {
             "db" => {
                 let value = key_literal(input)?;
-                set(&mut self.db, Valued { word, value })
+                set_once(&mut self.db, WordValue { word, value })
             }
             "backend" => {
                 let value = backend_word(input)?;
-                set(&mut self.backend, Valued { word, value })
+                set_once(&mut self.backend, WordValue { word, value })
             }
             "connection" => {
                 let value = input.parse()?;
-                set(&mut self.connection, Valued { word, value })
+                set_once(&mut self.connection, WordValue { word, value })
             }
             "crate" => {
                 let value = input.call(Path::parse_mod_style)?;
-                set(&mut self.krate, Valued { word, value })
+                set_once(&mut self.krate, WordValue { word, value })
             }
-            "table" if of == Of::Bind => Err(syn::Error::new_spanned(
+            "table" if kind == MacroKind::Bind => Err(syn::Error::new_spanned(
                 word,
                 "`table` takes no value: the table is that of `#[diesel(table_name = ..)]`",
             )),
-            _ => Err(unknown_argument(&word, of)),
+            _ => Err(unknown_argument(&word, kind)),
         }
     }
 
     /// Reads an argument that has no value: `table`, or the path of a bind.
-    fn read_path(&mut self, path: TypePath, of: Of) -> syn::Result<()> {
+    fn read_path(&mut self, path: TypePath, kind: MacroKind) -> syn::Result<()> {
         let word = path.path.get_ident().filter(|_| path.qself.is_none());
         if let Some(word) = word {
             let text = word.to_string();
-            if text == "table" && of == Of::Bind {
+            if text == "table" && kind == MacroKind::Bind {
                 return match self.table.replace(word.clone()) {
                     None => Ok(()),
-                    Some(_) => Err(twice(word)),
+                    Some(_) => Err(given_twice(word)),
                 };
             }
             if text == "table" {
                 let message = "`table` is for models: say where the tables are";
                 return Err(syn::Error::new_spanned(word, message));
             }
-            if of.known().contains(&text.as_str()) {
+            if kind.known_words().contains(&text.as_str()) {
                 let message = format!("`{word}` needs a value: {}", example(word));
                 return Err(syn::Error::new_spanned(word, message));
             }
-            // Types begin with a capital, so this is a word rather than a bind.
+            // Types begin with a capital letter, so this is meant as a word and not as the path of a bind.
             if text.starts_with(|first: char| first.is_lowercase() || first == '_') {
-                let mut mistake = unknown_argument(word, of).to_string();
-                if words::nearest(&text, of.known().iter().copied()).is_none() {
+                let mut mistake = unknown_argument(word, kind).to_string();
+                if words::nearest(&text, kind.known_words().iter().copied()).is_none() {
                     mistake.push_str(&format!("; a key would be `db = \"{text}\"`"));
                 }
                 return Err(syn::Error::new_spanned(word, mistake));
@@ -311,15 +316,15 @@ impl Args {
     }
 }
 
-fn set<T>(place: &mut Option<Valued<T>>, valued: Valued<T>) -> syn::Result<()> {
+fn set_once<T>(place: &mut Option<WordValue<T>>, valued: WordValue<T>) -> syn::Result<()> {
     if place.is_some() {
-        return Err(twice(&valued.word));
+        return Err(given_twice(&valued.word));
     }
     *place = Some(valued);
     Ok(())
 }
 
-fn twice(word: &Ident) -> syn::Error {
+fn given_twice(word: &Ident) -> syn::Error {
     syn::Error::new_spanned(word, format!("`{word}` is given twice"))
 }
 
@@ -340,7 +345,7 @@ fn backend_word(input: ParseStream<'_>) -> syn::Result<Ident> {
         let literal: LitStr = input.parse()?;
         let message = match backend::guess(&literal.value()) {
             Some(known) => format!("a backend is a word: `backend = {known}`, without quotes"),
-            None => backend::unknown(&literal.value()),
+            None => backend::unknown_message(&literal.value()),
         };
         return Err(syn::Error::new_spanned(literal, message));
     }
@@ -354,12 +359,12 @@ fn backend_word(input: ParseStream<'_>) -> syn::Result<Ident> {
     }
 }
 
-fn unknown_argument(word: &Ident, of: Of) -> syn::Error {
+fn unknown_argument(word: &Ident, kind: MacroKind) -> syn::Error {
     let text = word.to_string();
     let message = format!(
         "unknown argument `{text}`{} Known are {}, and the path of a bind",
-        words::did_you_mean(words::nearest(&text, of.known().iter().copied())),
-        words::list(of.known()),
+        words::did_you_mean(words::nearest(&text, kind.known_words().iter().copied())),
+        words::list(kind.known_words()),
     );
     syn::Error::new_spanned(word, message)
 }
@@ -374,10 +379,10 @@ fn example(word: &Ident) -> &'static str {
     }
 }
 
-/// Two neighbours, to span both.
-struct Both<A, B>(A, B);
+/// Two adjacent tokens, for a span over both.
+struct Adjacent<A, B>(A, B);
 
-impl<A: ToTokens, B: ToTokens> ToTokens for Both<A, B> {
+impl<A: ToTokens, B: ToTokens> ToTokens for Adjacent<A, B> {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         self.0.to_tokens(tokens);
         self.1.to_tokens(tokens);
@@ -391,7 +396,7 @@ fn expect_comma(input: ParseStream<'_>, mistakes: &mut Mistakes) {
     }
 }
 
-/// Where an argument or a table ends. A group is one token, so what separates in it is not seen.
+/// Whether an argument or a table ends here. A group is one token, so separators inside of it do not count.
 fn at_separator(input: ParseStream<'_>) -> bool {
     input.peek(Token![,]) || input.peek(Token![;])
 }

@@ -6,7 +6,7 @@ use crate::words;
 
 const KNOWN: [&str; 3] = ["Postgres", "Mysql", "Sqlite"];
 
-/// What people also call them, and what Diesel does.
+/// Other names of the backends, and Diesel's.
 const ALSO: [(&str, &str); 4] =
     [("pg", "Postgres"), ("psql", "Postgres"), ("mariadb", "Mysql"), ("maria", "Mysql")];
 
@@ -15,11 +15,11 @@ pub(crate) fn check(word: Ident) -> syn::Result<Ident> {
     if KNOWN.iter().any(|known| word == known) {
         return Ok(word);
     }
-    Err(syn::Error::new(word.span(), unknown(&word.to_string())))
+    Err(syn::Error::new(word.span(), unknown_message(&word.to_string())))
 }
 
-/// What to say about a backend that there is none of.
-pub(crate) fn unknown(word: &str) -> String {
+/// The message for a word that is not a backend.
+pub(crate) fn unknown_message(word: &str) -> String {
     format!(
         "unknown backend `{word}`{} Known are {}",
         words::did_you_mean(guess(word)),
@@ -27,7 +27,7 @@ pub(crate) fn unknown(word: &str) -> String {
     )
 }
 
-/// The backend that was meant.
+/// The backend that was probably meant.
 pub(crate) fn guess(word: &str) -> Option<&'static str> {
     let lower = word.to_lowercase();
     ALSO.iter()

@@ -1,6 +1,6 @@
 //! What other attributes and macros say about an item: `#[diesel(..)]`, `#[cfg(..)]`, `table!`.
 //!
-//! Diesel checks its own attributes. What cannot be read here is passed over, for Diesel to report.
+//! Diesel checks its own attributes. What cannot be read here is ignored, because Diesel reports it.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::ext::IdentExt;
@@ -10,49 +10,53 @@ use syn::{Attribute, Ident, ItemUse, Macro, Meta, MetaList, Path, Token, Type};
 
 /// What the attributes of an item say.
 #[derive(Default)]
-pub(crate) struct Facts {
+pub(crate) struct ItemAttributes {
     /// `table_name = schema::events`.
     pub(crate) tables: Vec<Path>,
     /// `check_for_backend(diesel::pg::Pg)`.
     pub(crate) backends: Vec<Type>,
     /// `#[cfg(..)]`, to be repeated on what is generated.
     pub(crate) cfgs: Vec<Attribute>,
-    /// Words inside a `cfg_attr`. The compiler settles those on the item under `#[bind]` before it
+    /// What stands inside a `cfg_attr`. The compiler evaluates those on the item under `#[bind]` before it
     /// runs the macro, but not those on the items of a module.
-    pub(crate) hidden: Hidden,
+    pub(crate) in_cfg_attr: InCfgAttr,
 }
 
-/// Words that stand inside a `cfg_attr`.
+/// Where each of these stands inside a `cfg_attr`, if it does.
 #[derive(Default)]
-pub(crate) struct Hidden {
+pub(crate) struct InCfgAttr {
     pub(crate) table_name: Option<Ident>,
     pub(crate) check_for_backend: Option<Ident>,
     pub(crate) bind: Option<Path>,
 }
 
-impl Facts {
-    pub(crate) fn of(attrs: &[Attribute]) -> Self {
-        let mut facts = Self::default();
+impl ItemAttributes {
+    pub(crate) fn read(attrs: &[Attribute]) -> Self {
+        let mut attributes = Self::default();
         for attr in attrs {
             match &attr.meta {
                 Meta::List(list) if list.path.is_ident("diesel") => {
                     for word in diesel_words(&list.tokens) {
                         match word {
-                            DieselWord::Table(_, table) => facts.tables.push(table),
-                            DieselWord::Backends(_, backends) => facts.backends.extend(backends),
+                            DieselWord::Table(_, table) => attributes.tables.push(table),
+                            DieselWord::Backends(_, backends) => {
+                                attributes.backends.extend(backends)
+                            }
                         }
                     }
                 }
-                Meta::List(list) if list.path.is_ident("cfg_attr") => facts.hidden.read(list),
-                Meta::List(list) if list.path.is_ident("cfg") => facts.cfgs.push(attr.clone()),
+                Meta::List(list) if list.path.is_ident("cfg_attr") => {
+                    attributes.in_cfg_attr.read(list)
+                }
+                Meta::List(list) if list.path.is_ident("cfg") => attributes.cfgs.push(attr.clone()),
                 _ => {}
             }
         }
-        facts
+        attributes
     }
 }
 
-impl Hidden {
+impl InCfgAttr {
     fn read(&mut self, cfg_attr: &MetaList) {
         let Ok(metas) = cfg_attr.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)
         else {
@@ -77,7 +81,7 @@ impl Hidden {
     }
 }
 
-/// Whether this is the path of `#[bind]`, under whatever name its crate goes.
+/// Whether this is the path of `#[bind]`, whatever the name of its crate is.
 pub(crate) fn is_bind(path: &Path) -> bool {
     path.segments.last().is_some_and(|last| last.ident == "bind" && last.arguments.is_none())
 }
@@ -87,7 +91,7 @@ enum DieselWord {
     Backends(Ident, Vec<Type>),
 }
 
-/// The words of `#[diesel(..)]` that matter here.
+/// The words of `#[diesel(..)]` that say something about the bind.
 fn diesel_words(tokens: &TokenStream) -> Vec<DieselWord> {
     let mut pieces = vec![TokenStream::new()];
     for token in tokens.clone() {
@@ -111,14 +115,14 @@ fn diesel_word(input: ParseStream<'_>) -> syn::Result<DieselWord> {
     if word == "check_for_backend" {
         let inner;
         syn::parenthesized!(inner in input);
-        // `check_for_backend(disable = true)` is no list of types, and fails here.
+        // `check_for_backend(disable = true)` is not a list of types, and fails here.
         let backends = Punctuated::<Type, Token![,]>::parse_terminated(&inner)?;
         return Ok(DieselWord::Backends(word, backends.into_iter().collect()));
     }
     Err(input.error("not of interest"))
 }
 
-/// The module that a `table!` makes: `events` of `table! { schema.events (id) { .. } }`.
+/// The module that a `table!` generates: `events` of `table! { schema.events (id) { .. } }`.
 pub(crate) fn table_of(mac: &Macro) -> Option<Ident> {
     let is_table = mac.path.segments.last()?.ident == "table";
     is_table.then(|| mac.parse_body::<TableHeader>().ok()).flatten().map(|header| header.name)
@@ -150,44 +154,47 @@ mod tests {
     use quote::ToTokens;
     use syn::parse_quote;
 
-    fn facts(item: syn::ItemStruct) -> Facts {
-        Facts::of(&item.attrs)
+    fn attributes(item: syn::ItemStruct) -> ItemAttributes {
+        ItemAttributes::read(&item.attrs)
     }
 
     #[test]
     fn table_and_backends_are_read_among_other_words() {
-        let facts = facts(parse_quote! {
+        let attributes = attributes(parse_quote! {
             #[diesel(belongs_to(User, foreign_key = user), table_name = schema::events, primary_key(a, b))]
             #[diesel(base_query = f::<A, B>(), check_for_backend(diesel::pg::Pg, Wrapper<A, B>,))]
             struct Event;
         });
-        let backends: Vec<String> =
-            facts.backends.iter().map(|backend| backend.to_token_stream().to_string()).collect();
-        assert_eq!(facts.tables.len(), 1);
-        assert_eq!(facts.tables[0].to_token_stream().to_string(), "schema :: events");
+        let backends: Vec<String> = attributes
+            .backends
+            .iter()
+            .map(|backend| backend.to_token_stream().to_string())
+            .collect();
+        assert_eq!(attributes.tables.len(), 1);
+        assert_eq!(attributes.tables[0].to_token_stream().to_string(), "schema :: events");
         assert_eq!(backends, ["diesel :: pg :: Pg", "Wrapper < A , B >"]);
     }
 
     #[test]
     fn a_disabled_check_names_no_backend() {
-        let facts = facts(parse_quote!(
+        let attributes = attributes(parse_quote!(
             #[diesel(check_for_backend(disable = true))]
             struct Event;
         ));
-        assert!(facts.backends.is_empty());
+        assert!(attributes.backends.is_empty());
     }
 
     #[test]
-    fn words_in_cfg_attr_are_hidden_however_deep() {
-        let facts = facts(parse_quote! {
+    fn words_in_cfg_attr_are_in_cfg_attr_however_deep() {
+        let attributes = attributes(parse_quote! {
             #[cfg_attr(all(a, b), cfg_attr(c, diesel(table_name = events)), registry_core::bind)]
             #[cfg_attr(d, diesel(check_for_backend(Pg)))]
             struct Event;
         });
-        assert!(facts.tables.is_empty() && facts.backends.is_empty());
-        assert!(facts.hidden.table_name.is_some());
-        assert!(facts.hidden.check_for_backend.is_some());
-        assert!(facts.hidden.bind.is_some());
+        assert!(attributes.tables.is_empty() && attributes.backends.is_empty());
+        assert!(attributes.in_cfg_attr.table_name.is_some());
+        assert!(attributes.in_cfg_attr.check_for_backend.is_some());
+        assert!(attributes.in_cfg_attr.bind.is_some());
     }
 
     #[test]

@@ -1,24 +1,24 @@
-//! Checked meaning to tokens. Nothing is decided here, and nothing can fail.
+//! What was found, to code. Nothing is decided here, and nothing can fail.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Ident, Item, ItemMod, Path, token};
 
-use crate::model::{Alias, Bound, Connection, Noun, Subject, Target};
-use crate::module::{BindAlias, Member, Module, Place};
+use crate::model::{Alias, BoundType, BoundTypes, Connection, ResolvedBind, TypeKind};
+use crate::module::{AliasPosition, BindAlias, Member, Module};
 
-/// The implementations of `Bound` for types of one bind.
+/// Implements `Bound` for types of one bind.
 ///
-/// They stand in a block with an alias, so that a bind that is no bind is one error and not several.
-pub(crate) fn bound(bound: &Bound) -> TokenStream {
-    let Bound { krate, cfgs, .. } = bound;
+/// The implementations stand in a block with an alias, so that a path that is not a bind is one error and not several.
+pub(crate) fn bound_types(bound: &BoundTypes) -> TokenStream {
+    let BoundTypes { krate, cfgs, .. } = bound;
     let (alias, more) = alias_type(krate, &bound.bind);
-    let name = alias_name(&bound.bind);
-    let impls = bound.subjects.iter().map(|subject| implement(krate, subject, &name));
+    let name = local_alias(&bound.bind);
+    let impls = bound.types.iter().map(|ty| implement(krate, ty, &name));
     let rest = bound.bind.as_ref().ok().map(|target| {
-        let submits = bound.subjects.iter().map(|subject| submit(krate, subject, &name));
-        let asserts = asserts(bound, target);
-        let agrees = agrees(bound, target);
+        let submits = bound.types.iter().map(|ty| submit(krate, ty, &name));
+        let asserts = backend_checks(bound, target);
+        let agrees = table_checks(bound, target);
         quote!(#(#submits)* #asserts #agrees)
     });
     quote! {
@@ -32,52 +32,48 @@ pub(crate) fn bound(bound: &Bound) -> TokenStream {
     }
 }
 
-/// The local alias, at the span of what it stands for.
-fn alias_name(bind: &syn::Result<Target>) -> Ident {
-    let span = bind.as_ref().map_or_else(|_| Span::call_site(), Target::span);
+/// The name of the alias in that block, with the span of what it stands for.
+fn local_alias(bind: &syn::Result<ResolvedBind>) -> Ident {
+    let span = bind.as_ref().map_or_else(|_| Span::call_site(), ResolvedBind::span);
     Ident::new("__RegistryBind", span.resolved_at(Span::call_site()))
 }
 
-fn implement(krate: &Path, subject: &Subject, bind: &Ident) -> TokenStream {
-    let (generics, arguments, conditions) = subject.generics.split_for_impl();
-    let path = &subject.path;
-    let span = subject_span(subject);
+fn implement(krate: &Path, ty: &BoundType, bind: &Ident) -> TokenStream {
+    let (generics, arguments, conditions) = ty.generics.split_for_impl();
+    let path = &ty.path;
+    let span = type_span(ty);
     let krate = respanned(krate, span);
     let header = quote_spanned!(span=> impl #generics #krate::private::Bound for #path #arguments #conditions);
     quote!(#header { type Bind = #bind; })
 }
 
-/// What to ask for the bind of a type. A generic one is many types, so its bind speaks for it. Others
-/// speak for themselves: that they are bound is checked above, and a bind that is none is one error, not
-/// two.
-fn speaker(subject: &Subject, bind: &Ident) -> TokenStream {
-    if subject.generics.params.is_empty() {
-        subject.path.to_token_stream()
-    } else {
-        bind.to_token_stream()
-    }
+/// The type that stands for a bound type where its bind is asked for. A generic type is many types, so its bind stands
+/// for it (a bind is bound to itself). Other types stand for themselves, so that a path that is not a bind is one error and
+/// not two.
+fn representative(ty: &BoundType, bind: &Ident) -> TokenStream {
+    if ty.generics.params.is_empty() { ty.path.to_token_stream() } else { bind.to_token_stream() }
 }
 
-/// Has `verify` find the type.
-fn submit(krate: &Path, subject: &Subject, bind: &Ident) -> TokenStream {
-    let constructor = match subject.noun {
-        Noun::Model => quote!(model),
-        Noun::Table => quote!(table),
+/// Submits the type to the collection that `verify` goes through.
+fn submit(krate: &Path, ty: &BoundType, bind: &Ident) -> TokenStream {
+    let constructor = match ty.kind {
+        TypeKind::Model => quote!(model),
+        TypeKind::Table => quote!(table),
     };
-    let text = subject_path(subject);
-    let speaker = speaker(subject, bind);
+    let text = type_path(ty);
+    let representative = representative(ty, bind);
     quote! {
         #krate::private::inventory::submit! {
-            #krate::private::BoundItem::#constructor::<#speaker>(#text, ::core::file!(), ::core::line!())
+            #krate::private::BoundItem::#constructor::<#representative>(#text, ::core::file!(), ::core::line!())
         }
     }
 }
 
-/// The path of the type, as text: from the crate, as far as a macro can tell.
-fn subject_path(subject: &Subject) -> TokenStream {
+/// The path of the type from its crate, as text, as far as a macro can know it.
+fn type_path(ty: &BoundType) -> TokenStream {
     let mut segments: Vec<String> =
-        subject.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-    if matches!(subject.noun, Noun::Table) {
+        ty.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+    if matches!(ty.kind, TypeKind::Table) {
         // `schema::events`, as people write it.
         segments.pop();
     }
@@ -85,14 +81,14 @@ fn subject_path(subject: &Subject) -> TokenStream {
         segments.remove(0);
     }
     let text = segments.join("::");
-    if subject.path.leading_colon.is_some() {
+    if ty.path.leading_colon.is_some() {
         return quote!(#text);
     }
     quote!(::core::concat!(::core::module_path!(), "::", #text))
 }
 
-/// Compiles if the bind speaks to the backends that `check_for_backend` names.
-fn asserts(bound: &Bound, target: &Target) -> TokenStream {
+/// Code that compiles if the bind speaks to the backends that `check_for_backend` names.
+fn backend_checks(bound: &BoundTypes, target: &ResolvedBind) -> TokenStream {
     if target.follows_check() {
         return TokenStream::new();
     }
@@ -105,12 +101,12 @@ fn asserts(bound: &Bound, target: &Target) -> TokenStream {
     }
 }
 
-/// Compiles if the tables that `table_name` names are bound where the model is, or not at all.
-fn agrees(bound: &Bound, target: &Target) -> TokenStream {
-    if matches!(target, Target::OfTable(_)) {
+/// Code that compiles if the tables that `table_name` names are in the database of the model, or are not bound.
+fn table_checks(bound: &BoundTypes, target: &ResolvedBind) -> TokenStream {
+    if matches!(target, ResolvedBind::OfTable(_)) {
         return TokenStream::new();
     }
-    let models = bound.subjects.iter().map(|subject| speaker(subject, &alias_name(&bound.bind)));
+    let models = bound.types.iter().map(|ty| representative(ty, &local_alias(&bound.bind)));
     let checks = bound.tables.iter().zip(models.cycle()).map(|(table, model)| {
         let last = table.segments.last().map_or_else(Span::call_site, |last| last.ident.span());
         let span = last.resolved_at(Span::call_site());
@@ -130,8 +126,8 @@ fn agrees(bound: &Bound, target: &Target) -> TokenStream {
 pub(crate) fn alias(alias: &Alias) -> TokenStream {
     let Alias { krate, attrs, cfgs, vis, name, bind } = alias;
     let (target, more) = alias_type(krate, bind);
-    // The compiler does not check aliases, and a connection that is none is better said here than
-    // wherever the bind is used.
+    // The compiler does not check aliases. This check reports a connection type that is not supported here, and not wherever
+    // the bind is used.
     let check = bind.as_ref().ok().map(|target| {
         let span = target.span().resolved_at(Span::call_site());
         let krate = respanned(krate, span);
@@ -158,7 +154,7 @@ pub(crate) fn module(module: &Module) -> TokenStream {
     });
     let alias = module.bind_alias.as_ref().map(bind_alias);
     let (beside, inside) = match &module.bind_alias {
-        Some(BindAlias { place: Place::Beside, .. }) => (quote!(#(#cfgs)* #alias), None),
+        Some(BindAlias { position: AliasPosition::Beside, .. }) => (quote!(#(#cfgs)* #alias), None),
         _ => (TokenStream::new(), alias),
     };
     let members = module.members.iter().map(member);
@@ -181,7 +177,7 @@ fn member(member: &Member) -> TokenStream {
     match member {
         Member::Other(item) => item.to_token_stream(),
         Member::Bound(item, bound) => {
-            let bound = self::bound(bound);
+            let bound = bound_types(bound);
             quote!(#item #bound)
         }
         Member::Module(header, brace, members) => {
@@ -197,11 +193,11 @@ fn with_content(header: &ItemMod, brace: token::Brace, content: TokenStream) -> 
     module.into_token_stream()
 }
 
-/// A bind as a type, and what else is to be said.
+/// A bind as a type, and further mistakes as items.
 ///
-/// A mistake stands in the length of an array. The compiler then takes the type for one that is wrong
-/// already, and has nothing more to say wherever it is used. Further mistakes follow as items.
-fn alias_type(krate: &Path, bind: &syn::Result<Target>) -> (TokenStream, TokenStream) {
+/// The first mistake stands in the length of an array. The compiler then treats the type as erroneous, and reports nothing
+/// more wherever it is used.
+fn alias_type(krate: &Path, bind: &syn::Result<ResolvedBind>) -> (TokenStream, TokenStream) {
     match bind {
         Ok(target) => (target_type(krate, target), TokenStream::new()),
         Err(mistakes) => {
@@ -213,13 +209,13 @@ fn alias_type(krate: &Path, bind: &syn::Result<Target>) -> (TokenStream, TokenSt
     }
 }
 
-fn target_type(krate: &Path, target: &Target) -> TokenStream {
+fn target_type(krate: &Path, target: &ResolvedBind) -> TokenStream {
     match target {
-        Target::Path(path) => path.to_token_stream(),
-        Target::OfTable(table) => {
+        ResolvedBind::Path(path) => path.to_token_stream(),
+        ResolvedBind::OfTable(table) => {
             quote!(<#table::table as #krate::private::Bound>::Bind)
         }
-        Target::Keyed { key, connection } => {
+        ResolvedBind::Keyed { key, connection } => {
             let connection = connection_type(krate, connection);
             let name = key.name();
             quote!(#krate::private::Db<#connection, #krate::private::#name>)
@@ -229,16 +225,16 @@ fn target_type(krate: &Path, target: &Target) -> TokenStream {
 
 fn connection_type(krate: &Path, connection: &Connection) -> TokenStream {
     match connection {
-        Connection::Word(word) => {
+        Connection::Backend(word) => {
             let at = word.span().resolved_at(Span::call_site());
             let krate = respanned(krate, at);
             quote_spanned!(at=> #krate::private::backend!(#word))
         }
         Connection::Path(path) => path.to_token_stream(),
-        Connection::Of(backend) => {
+        Connection::OfBackend(backend) => {
             quote!(<#backend as #krate::private::DieselBackend>::Connection)
         }
-        Connection::Only(at) => {
+        Connection::OnlyEnabled(at) => {
             let at = at.resolved_at(Span::call_site());
             let krate = respanned(krate, at);
             quote_spanned!(at=> #krate::private::only_backend!())
@@ -246,7 +242,8 @@ fn connection_type(krate: &Path, connection: &Connection) -> TokenStream {
     }
 }
 
-/// `path` with all of it at `at`: a macro's errors are shown from the first to the last of its path.
+/// `path` with each of its tokens at `at`. The compiler shows an error in a macro from the first to the last token of the
+/// macro's path.
 fn respanned(path: &impl ToTokens, at: Span) -> TokenStream {
     path.to_token_stream()
         .into_iter()
@@ -257,11 +254,11 @@ fn respanned(path: &impl ToTokens, at: Span) -> TokenStream {
         .collect()
 }
 
-fn subject_span(subject: &Subject) -> Span {
-    let segments = &subject.path.segments;
-    let at = match subject.noun {
-        Noun::Model => segments.last(),
-        Noun::Table => segments.iter().rev().nth(1),
+fn type_span(ty: &BoundType) -> Span {
+    let segments = &ty.path.segments;
+    let at = match ty.kind {
+        TypeKind::Model => segments.last(),
+        TypeKind::Table => segments.iter().rev().nth(1),
     };
     at.map_or_else(Span::call_site, |segment| segment.ident.span()).resolved_at(Span::call_site())
 }

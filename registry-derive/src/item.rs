@@ -7,15 +7,15 @@ use syn::{Attribute, Error, Generics, Ident, Item, ItemMod};
 use crate::diesel;
 use crate::mistakes::Mistakes;
 
-/// An item that `#[bind]` goes on, without further `bind` attributes.
-pub(crate) enum Place {
+/// An item that `#[bind]` can be on, without further `bind` attributes.
+pub(crate) enum AnnotatedItem {
     Model { item: TokenStream, attrs: Vec<Attribute>, name: Ident, generics: Generics },
     Module(ItemMod),
 }
 
-impl Place {
-    /// Reads `item`; a second `#[bind]` on it is noted and taken away.
-    pub(crate) fn of(item: TokenStream, mistakes: &mut Mistakes) -> syn::Result<Self> {
+impl AnnotatedItem {
+    /// Reads `item`. A second `#[bind]` on it is noted as a mistake and removed.
+    pub(crate) fn parse(item: TokenStream, mistakes: &mut Mistakes) -> syn::Result<Self> {
         match syn::parse2(item)? {
             Item::Struct(mut item) => {
                 take_other_binds(&mut item.attrs, mistakes);
@@ -46,7 +46,8 @@ impl Place {
 
 fn take_other_binds(attrs: &mut Vec<Attribute>, mistakes: &mut Mistakes) {
     for other in attrs.extract_if(.., |attr| diesel::is_bind(attr.path())) {
-        mistakes.at(other, "a second `#[bind]`: a type lives in one database, so keep one of them");
+        mistakes
+            .add_at(other, "a second `#[bind]`: a type lives in one database, so keep one of them");
     }
 }
 

@@ -1,10 +1,10 @@
-//! Bind keys: what may be one, and their spelling as a type.
+//! Bind keys: which texts are keys, and a key as a type.
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::quote_spanned;
 use syn::LitStr;
 
-/// `registry_core::BindKey::MAX_LEN`, which a macro crate cannot name.
+/// The same as `registry_core::BindKey::MAX_LEN`, which a macro crate cannot name.
 const MAX_LEN: usize = 32;
 
 /// A checked bind key.
@@ -15,7 +15,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The key of the default bind, said by leaving a key out.
+    /// The key of the default bind, which arguments without a key mean.
     pub(crate) fn default_at(span: Span) -> Self {
         Self { text: "default".to_owned(), span }
     }
@@ -32,7 +32,7 @@ impl Key {
         self.span
     }
 
-    /// The key as a type, `Name<'a', ..>`, to be put after the path of the module `private`.
+    /// The key as a type, `Name<'a', ..>`, which follows the path of the module `private`.
     pub(crate) fn name(&self) -> TokenStream {
         let letters = self.text.chars().map(|letter| {
             let mut literal = Literal::character(letter);
@@ -43,7 +43,7 @@ impl Key {
     }
 }
 
-/// Whether `text` is a bind key: the rule of `registry_core::BindKey`.
+/// Whether `text` is a bind key, by the rule of `registry_core::BindKey::new`. Both change together.
 fn is_key(text: &str) -> bool {
     (1..=MAX_LEN).contains(&text.len())
         && text.starts_with(|first: char| first.is_ascii_lowercase())
@@ -76,7 +76,7 @@ fn fault(text: &str) -> Option<String> {
     Some(format!("a bind key has at most {MAX_LEN} characters, this one has {len}"))
 }
 
-/// The key that `text` becomes when its case and its separators are changed, if it becomes one.
+/// The key that `text` becomes when its case and its separators are changed, if that makes it a key.
 fn repaired(text: &str) -> Option<String> {
     let text = text.trim().to_ascii_lowercase().replace(['-', ' ', '.', '/', ':'], "_");
     is_key(&text).then_some(text)

@@ -1,6 +1,20 @@
 //! The macros of `registry-core`: [`#[bind]`](macro@bind), [`binds!`] and [`bind_tables!`].
 //!
-//! Depend on `registry-core`, which exports them; what they generate names that crate.
+//! Depend on `registry-core`, which exports them: the code that they generate names that crate.
+
+// A pipeline, in this order:
+//
+// | file | contents |
+// |---|---|
+// | args.rs | the tokens between the parentheses, to words and values |
+// | item.rs, diesel.rs | the item under `#[bind]`, and what its other attributes say |
+// | model.rs, key.rs, backend.rs | what both mean: binds and the types that belong to them, checked |
+// | module.rs | the same for the items of an inline module |
+// | expand.rs | what is known by then, to code. It decides nothing and cannot fail |
+//
+// mistakes.rs collects what is wrong, so that all of it is reported at once; recovery.rs goes on reading after a mistake;
+// words.rs lists and guesses known words. The rule for bind keys (key.rs) is that of `registry_core::BindKey`, which this
+// crate cannot name: both change together. tests: random_input.rs here, and `registry-core/tests/ui` for the messages.
 
 mod args;
 mod backend;
@@ -19,12 +33,12 @@ mod words;
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use item::Place;
+use item::AnnotatedItem;
 use mistakes::Mistakes;
-use model::{Alias, Bound, Choice};
+use model::{Alias, BoundTypes, CheckedArgs};
 use module::Module;
 
-/// Says which database a model belongs to, by implementing `Bound` for it.
+/// Declares which database a model belongs to, by implementing `Bound` for it.
 ///
 /// It goes on a struct or an enum, above or below its derives, or on an inline module.
 ///
@@ -42,15 +56,15 @@ use module::Module;
 ///
 /// # Backend
 ///
-/// One that is not named follows from `#[diesel(check_for_backend(..))]` on the same item. Without
-/// it, it is the only backend whose feature of `registry-core` is on; if several are on, it must be
+/// A backend that is not named follows from `#[diesel(check_for_backend(..))]` on the same item. Without
+/// that, it is the only backend whose feature of `registry-core` is enabled; if several are enabled, it must be
 /// named. A bind and a `check_for_backend` that name different backends do not compile.
 ///
 /// # Modules
 ///
 /// On an inline module it binds every struct with a `#[diesel(table_name = ..)]` and every `table!`
-/// in it and in the inline modules in it. Items with a `#[bind]` of their own keep that. Paths mean
-/// what they mean beside the module.
+/// in it and in its inline modules. Items with a `#[bind]` of their own keep that one. Paths are resolved
+/// where the module stands, not inside it.
 ///
 /// ```ignore
 /// #[bind(Analytics)]
@@ -67,9 +81,9 @@ use module::Module;
 ///
 /// # Conditions
 ///
-/// A `#[cfg(..)]` on an item holds for what is generated, and a `#[cfg_attr(.., diesel(..))]` is seen.
-/// Not so on the items of a module, where the compiler has not settled it yet: where it hides the
-/// table or the backend, the item needs a `#[bind]` of its own.
+/// A `#[cfg(..)]` on an item also applies to what is generated for it, and a `#[cfg_attr(.., diesel(..))]` is seen.
+/// Inside a module the compiler has not evaluated a `cfg_attr` yet: if one contains the table or the backend of an item,
+/// that item needs a `#[bind]` of its own.
 #[proc_macro_attribute]
 pub fn bind(
     arguments: proc_macro::TokenStream,
@@ -78,7 +92,7 @@ pub fn bind(
     expand_bind(arguments.into(), item.into()).into()
 }
 
-/// Declares binds: a name, a backend and a key said once, so that the compiler finds typos.
+/// Declares binds: each a name for a backend and a key, which are written once, so that the compiler finds typing errors.
 ///
 /// ```ignore
 /// binds! {
@@ -98,10 +112,10 @@ pub fn binds(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     expand_binds(input.into()).into()
 }
 
-/// Says which database tables belong to, by implementing `Bound` for them.
+/// Declares which database tables belong to, by implementing `Bound` for them.
 ///
-/// Before the semicolon stand the arguments of [`#[bind]`](macro@bind), all but `table`; after it
-/// the tables, as paths to the modules that `table!` makes.
+/// Before the semicolon are the arguments of [`#[bind]`](macro@bind), except `table`. After it are
+/// the tables, as paths to the modules that `table!` generates.
 ///
 /// ```ignore
 /// bind_tables!(Analytics; schema::events, schema::clicks);
@@ -120,19 +134,19 @@ fn expand_bind(arguments: TokenStream, item: TokenStream) -> TokenStream {
         let mistake = mistake.to_compile_error();
         quote!(#original #mistake)
     };
-    let place = match Place::of(item, &mut mistakes) {
-        Ok(place) => place,
-        // Whatever the arguments are, they do not matter here.
+    let annotated = match AnnotatedItem::parse(item, &mut mistakes) {
+        Ok(annotated) => annotated,
+        // The arguments do not matter for an item that cannot have a bind.
         Err(misplaced) => return with_mistake(misplaced),
     };
-    let args = args::read(arguments, args::of_bind, &mut mistakes).unwrap_or_default();
-    let choice = Choice::of(args, mistakes);
-    match place {
-        Place::Model { item, attrs, name, generics } => {
-            let bound = expand::bound(&Bound::model(choice, &attrs, &name, &generics));
+    let args = args::read(arguments, args::bind_arguments, &mut mistakes).unwrap_or_default();
+    let args = CheckedArgs::check(args, mistakes);
+    match annotated {
+        AnnotatedItem::Model { item, attrs, name, generics } => {
+            let bound = expand::bound_types(&BoundTypes::model(args, &attrs, &name, &generics));
             quote!(#item #bound)
         }
-        Place::Module(item) => match Module::of(item, choice) {
+        AnnotatedItem::Module(item) => match Module::bind_items(item, args) {
             Ok(module) => expand::module(&module),
             Err(not_inline) => with_mistake(not_inline),
         },
@@ -141,10 +155,10 @@ fn expand_bind(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 fn expand_binds(input: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
-    let Some(declarations) = args::read(input, args::of_binds, &mut mistakes) else {
+    let Some(declarations) = args::read(input, args::binds_input, &mut mistakes) else {
         return mistakes.to_compile_error();
     };
-    let aliases = Alias::of(declarations, &mut mistakes);
+    let aliases = Alias::from_declarations(declarations, &mut mistakes);
     let aliases = aliases.iter().map(expand::alias);
     let mistakes = mistakes.to_compile_error();
     quote!(#(#aliases)* #mistakes)
@@ -152,8 +166,8 @@ fn expand_binds(input: TokenStream) -> TokenStream {
 
 fn expand_bind_tables(input: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
-    match args::read(input, args::of_bind_tables, &mut mistakes) {
-        Some(tables) => expand::bound(&Bound::tables(tables, mistakes)),
+    match args::read(input, args::bind_tables_input, &mut mistakes) {
+        Some(tables) => expand::bound_types(&BoundTypes::tables(tables, mistakes)),
         None => mistakes.to_compile_error(),
     }
 }

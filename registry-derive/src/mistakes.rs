@@ -1,4 +1,4 @@
-//! Collects mistakes, so that all of them are reported at once.
+//! The user's mistakes, collected so that all of them are reported at once.
 
 use std::fmt::Display;
 
@@ -17,25 +17,25 @@ impl Mistakes {
         }
     }
 
-    /// A mistake at `tokens`.
-    pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl Display) {
+    /// Adds a mistake at `tokens`.
+    pub(crate) fn add_at(&mut self, tokens: impl ToTokens, message: impl Display) {
         self.add(syn::Error::new_spanned(tokens, message));
     }
 
-    /// The value of `result`, or its mistake noted.
+    /// The value of `result`. Its mistake, if it is one, is added.
     pub(crate) fn note<T>(&mut self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|mistake| self.add(mistake)).ok()
     }
 
-    /// `value`, if nothing was wrong.
-    pub(crate) fn or<T>(self, value: T) -> syn::Result<T> {
+    /// `value`, if there are no mistakes.
+    pub(crate) fn into_result<T>(self, value: T) -> syn::Result<T> {
         match self.0 {
             Some(mistakes) => Err(mistakes),
             None => Ok(value),
         }
     }
 
-    /// The mistakes as errors of the compiler; nothing if there are none.
+    /// The mistakes as errors of the compiler, and no tokens if there are none.
     pub(crate) fn to_compile_error(&self) -> TokenStream {
         self.0.as_ref().map(syn::Error::to_compile_error).unwrap_or_default()
     }

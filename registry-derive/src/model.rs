@@ -1,4 +1,4 @@
-//! What the words mean: arguments and items to checked binds.
+//! What arguments and items mean: binds, and the types that belong to them, checked.
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
@@ -9,76 +9,77 @@ use syn::{
 
 use crate::args::{Args, Declarations, Tables};
 use crate::backend;
-use crate::diesel::Facts;
+use crate::diesel::ItemAttributes;
 use crate::key::Key;
 use crate::mistakes::Mistakes;
 
-/// What the arguments choose.
-pub(crate) struct Choice {
+/// The arguments of `#[bind]` or `bind_tables!`, checked.
+pub(crate) struct CheckedArgs {
     pub(crate) krate: Path,
-    pub(crate) bind: Result<Chosen>,
+    pub(crate) bind: Result<NamedBind>,
 }
 
-/// A bind, the backend of which may be still to be found.
-pub(crate) enum Chosen {
+/// The bind that arguments name. Its backend, if they do not name one, is found from the item.
+pub(crate) enum NamedBind {
     Keyed {
         key: Key,
         connection: Option<Connection>,
     },
     Path(TypePath),
-    /// The word `table`: the bind of a model's table.
+    /// The bind of the model's table: the word `table`.
     OfTable(Ident),
 }
 
-/// A bind, as generated code spells it.
+/// A bind as generated code names it, with its backend.
 #[derive(Clone)]
-pub(crate) enum Target {
+pub(crate) enum ResolvedBind {
     Keyed {
         key: Key,
         connection: Connection,
     },
     Path(TypePath),
-    /// That of a table, given its module.
+    /// The bind of a table, given the module of the table.
     OfTable(Path),
 }
 
+/// The connection type of a bind.
 #[derive(Clone)]
 pub(crate) enum Connection {
     /// `Postgres`, `Mysql` or `Sqlite`.
-    Word(Ident),
+    Backend(Ident),
     Path(TypePath),
-    /// That of a backend which `check_for_backend` names.
-    Of(Type),
-    /// That of the only backend that is enabled; where to complain if it is not the only one.
-    Only(Span),
+    /// The connection type of the backend that `check_for_backend` names.
+    OfBackend(Type),
+    /// The connection type of the only backend that is enabled, and the span for the error if several are.
+    OnlyEnabled(Span),
 }
 
-/// Types of one bind.
-pub(crate) struct Bound {
+/// Types that belong to one bind, for which `Bound` is implemented.
+pub(crate) struct BoundTypes {
     pub(crate) krate: Path,
     pub(crate) cfgs: Vec<Attribute>,
-    pub(crate) bind: Result<Target>,
-    /// Backends that the bind must speak to: those of `check_for_backend`.
+    pub(crate) bind: Result<ResolvedBind>,
+    /// The backends that `check_for_backend` names, which the bind must speak to.
     pub(crate) backends: Vec<Type>,
     /// The modules of the tables that `table_name` names.
     pub(crate) tables: Vec<Path>,
-    pub(crate) subjects: Vec<Subject>,
+    pub(crate) types: Vec<BoundType>,
 }
 
-/// A type that is bound.
-pub(crate) struct Subject {
-    pub(crate) noun: Noun,
+/// A type that belongs to a bind.
+pub(crate) struct BoundType {
+    pub(crate) kind: TypeKind,
     pub(crate) path: Path,
     pub(crate) generics: Generics,
 }
 
 #[derive(Clone, Copy)]
-pub(crate) enum Noun {
+pub(crate) enum TypeKind {
     Model,
     Table,
 }
 
-/// A bind that gets a name.
+/// A declaration of `binds!`: a bind that gets a name.
 pub(crate) struct Alias {
     pub(crate) krate: Path,
     pub(crate) attrs: Vec<Attribute>,
@@ -86,89 +87,93 @@ pub(crate) struct Alias {
     pub(crate) cfgs: Vec<Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) name: Ident,
-    pub(crate) bind: Result<Target>,
+    pub(crate) bind: Result<ResolvedBind>,
 }
 
-impl Choice {
-    /// What `args` choose, unless there are mistakes in them or were before.
-    pub(crate) fn of(args: Args, mut mistakes: Mistakes) -> Self {
-        let bind = choose(&args, &mut mistakes);
+impl CheckedArgs {
+    /// Checks `args`. The bind is an error if there are mistakes in them, or were before.
+    pub(crate) fn check(args: Args, mut mistakes: Mistakes) -> Self {
+        let bind = named_bind(&args, &mut mistakes);
         Self {
             krate: args.krate.map_or_else(default_krate, |krate| krate.value),
-            bind: mistakes.or(bind),
+            bind: mistakes.into_result(bind),
         }
     }
 }
 
-impl Chosen {
-    /// The bind of an item that says nothing itself; none if it is that of a model's table.
-    pub(crate) fn target(&self) -> Option<Target> {
+impl NamedBind {
+    /// The bind of an item that has no attributes which name a backend. `None` for that of a model's table.
+    pub(crate) fn resolve(&self) -> Option<ResolvedBind> {
         match self {
-            Self::Keyed { key, connection } => Some(Target::Keyed {
+            Self::Keyed { key, connection } => Some(ResolvedBind::Keyed {
                 key: key.clone(),
                 connection: connection
                     .clone()
-                    .unwrap_or_else(|| Connection::Only(Span::call_site())),
+                    .unwrap_or_else(|| Connection::OnlyEnabled(Span::call_site())),
             }),
-            Self::Path(path) => Some(Target::Path(path.clone())),
+            Self::Path(path) => Some(ResolvedBind::Path(path.clone())),
             Self::OfTable(_) => None,
         }
     }
 
-    /// The bind of a model, given what its attributes say.
-    pub(crate) fn target_of_model(&self, facts: &Facts, model: &Ident) -> Result<Target> {
+    /// The bind of a model with these attributes.
+    pub(crate) fn resolve_for_model(
+        &self,
+        attributes: &ItemAttributes,
+        model: &Ident,
+    ) -> Result<ResolvedBind> {
         match self {
             Self::Keyed { key, connection: None } => {
-                Ok(Target::Keyed { key: key.clone(), connection: connection_of(facts)? })
+                Ok(ResolvedBind::Keyed { key: key.clone(), connection: connection_of(attributes)? })
             }
             Self::Keyed { key, connection: Some(connection) } => {
-                Ok(Target::Keyed { key: key.clone(), connection: connection.clone() })
+                Ok(ResolvedBind::Keyed { key: key.clone(), connection: connection.clone() })
             }
-            Self::Path(path) => Ok(Target::Path(path.clone())),
-            Self::OfTable(word) => table_of(facts, word, model).map(Target::OfTable),
+            Self::Path(path) => Ok(ResolvedBind::Path(path.clone())),
+            Self::OfTable(word) => table_of(attributes, word, model).map(ResolvedBind::OfTable),
         }
     }
 }
 
-impl Target {
-    /// Where to point when this is no bind, or contradicts `check_for_backend`.
+impl ResolvedBind {
+    /// The span for errors: if this is not a bind, or contradicts `check_for_backend`.
     pub(crate) fn span(&self) -> Span {
         match self {
             Self::Keyed { key, connection } => match connection {
-                Connection::Word(word) => word.span(),
+                Connection::Backend(word) => word.span(),
                 Connection::Path(path) => last_span(&path.path),
-                Connection::Of(Type::Path(backend)) => last_span(&backend.path),
-                Connection::Of(_) | Connection::Only(_) => key.span(),
+                Connection::OfBackend(Type::Path(backend)) => last_span(&backend.path),
+                Connection::OfBackend(_) | Connection::OnlyEnabled(_) => key.span(),
             },
             Self::Path(path) => last_span(&path.path),
             Self::OfTable(table) => last_span(table),
         }
     }
 
-    /// Whether it takes its backend from `check_for_backend`, so that the two cannot differ.
+    /// Whether its backend comes from `check_for_backend`, so that the two cannot differ.
     pub(crate) fn follows_check(&self) -> bool {
-        matches!(self, Self::Keyed { connection: Connection::Of(_), .. })
+        matches!(self, Self::Keyed { connection: Connection::OfBackend(_), .. })
     }
 }
 
-impl Bound {
+impl BoundTypes {
     /// A model with a `#[bind]` of its own.
     pub(crate) fn model(
-        choice: Choice,
+        args: CheckedArgs,
         attrs: &[Attribute],
         name: &Ident,
         generics: &Generics,
     ) -> Self {
-        let facts = Facts::of(attrs);
-        let bind = choice.bind.and_then(|chosen| chosen.target_of_model(&facts, name));
+        let attributes = ItemAttributes::read(attrs);
+        let bind = args.bind.and_then(|named| named.resolve_for_model(&attributes, name));
         Self {
-            krate: choice.krate,
+            krate: args.krate,
             bind,
-            cfgs: facts.cfgs,
-            backends: facts.backends,
-            tables: facts.tables,
-            subjects: vec![Subject {
-                noun: Noun::Model,
+            cfgs: attributes.cfgs,
+            backends: attributes.backends,
+            tables: attributes.tables,
+            types: vec![BoundType {
+                kind: TypeKind::Model,
                 path: name.clone().into(),
                 generics: generics.clone(),
             }],
@@ -184,20 +189,20 @@ impl Bound {
                 "which database? Say `db = \"..\"` (the default one is \"default\") or the path of a bind, before the semicolon",
             ));
         }
-        let choice = Choice::of(args, mistakes);
-        let target = |chosen: Chosen| chosen.target().expect("`table` is for `#[bind]` alone");
+        let args = CheckedArgs::check(args, mistakes);
+        let resolve = |named: NamedBind| named.resolve().expect("`table` is for `#[bind]` alone");
         Self {
-            krate: choice.krate,
+            krate: args.krate,
             cfgs: Vec::new(),
-            bind: choice.bind.map(target),
+            bind: args.bind.map(resolve),
             backends: Vec::new(),
             tables: Vec::new(),
-            subjects: tables.tables.into_iter().map(Subject::table).collect(),
+            types: tables.tables.into_iter().map(BoundType::table).collect(),
         }
     }
 }
 
-impl Subject {
+impl BoundType {
     /// A table, given its module or the type itself.
     pub(crate) fn table(mut path: Path) -> Self {
         let last = path.segments.last().expect("a path has segments");
@@ -205,24 +210,27 @@ impl Subject {
             let table = Ident::new("table", last.ident.span());
             path.segments.push(table.into());
         }
-        Self { noun: Noun::Table, path, generics: Generics::default() }
+        Self { kind: TypeKind::Table, path, generics: Generics::default() }
     }
 }
 
 impl Alias {
-    /// The declarations of `binds!`. Mistakes that belong to no declaration stay in `mistakes`.
-    pub(crate) fn of(declarations: Declarations, mistakes: &mut Mistakes) -> Vec<Self> {
+    /// Checks the declarations of `binds!`. Mistakes that concern two declarations are added to `mistakes`.
+    pub(crate) fn from_declarations(
+        declarations: Declarations,
+        mistakes: &mut Mistakes,
+    ) -> Vec<Self> {
         let krate = declarations.krate.unwrap_or_else(default_krate);
         let mut seen: Vec<(String, Ident)> = Vec::new();
         let mut aliases = Vec::new();
         for declaration in declarations.declarations {
-            // Two with one key may stand under opposite conditions.
-            let cfgs = Facts::of(&declaration.attrs).cfgs;
+            // Two declarations of one key can be under opposite conditions.
+            let cfgs = ItemAttributes::read(&declaration.attrs).cfgs;
             if cfgs.is_empty() {
                 let key = declaration.key.value();
                 match seen.iter().find(|(other, _)| *other == key) {
-                    // The alias is good in itself, so code that names it hears nothing.
-                    Some((_, other)) => mistakes.at(
+                    // The alias itself is right, so there is no error where it is used.
+                    Some((_, other)) => mistakes.add_at(
                         &declaration.key,
                         format!("`{other}` has the key {key:?} already: one name for a database"),
                     ),
@@ -235,7 +243,7 @@ impl Alias {
                 cfgs,
                 vis: declaration.vis,
                 name: declaration.name,
-                bind: declared(&declaration.key, declaration.connection),
+                bind: declared_bind(&declaration.key, declaration.connection),
             });
         }
         aliases
@@ -243,16 +251,16 @@ impl Alias {
 }
 
 /// The bind of one declaration.
-fn declared(key: &LitStr, connection: Option<TypePath>) -> Result<Target> {
+fn declared_bind(key: &LitStr, connection: Option<TypePath>) -> Result<ResolvedBind> {
     let connection = match connection {
-        None => Ok(Connection::Only(key.span())),
+        None => Ok(Connection::OnlyEnabled(key.span())),
         Some(path) => match path.path.get_ident().cloned() {
-            Some(word) if path.qself.is_none() => backend::check(word).map(Connection::Word),
+            Some(word) if path.qself.is_none() => backend::check(word).map(Connection::Backend),
             _ => Ok(Connection::Path(path)),
         },
     };
     match (connection, Key::new(key)) {
-        (Ok(connection), Ok(key)) => Ok(Target::Keyed { key, connection }),
+        (Ok(connection), Ok(key)) => Ok(ResolvedBind::Keyed { key, connection }),
         (Err(mut mistakes), Err(mistake)) => {
             mistakes.combine(mistake);
             Err(mistakes)
@@ -261,56 +269,56 @@ fn declared(key: &LitStr, connection: Option<TypePath>) -> Result<Target> {
     }
 }
 
-fn choose(args: &Args, mistakes: &mut Mistakes) -> Chosen {
-    // Both may be wrong, so both are looked at before anything is decided.
+fn named_bind(args: &Args, mistakes: &mut Mistakes) -> NamedBind {
+    // Both can be wrong, so both are checked before anything is decided.
     let key = match &args.db {
         Some(db) => mistakes.note(Key::new(&db.value)),
         None => None,
     };
     if let (Some(_), Some(connection)) = (&args.backend, &args.connection) {
-        mistakes.at(
+        mistakes.add_at(
             &connection.word,
             "`connection` and `backend` say the same thing: keep one of them",
         );
     }
     let alone = match (&args.bind, &args.table) {
         (Some(bind), Some(table)) => {
-            mistakes.at(
+            mistakes.add_at(
                 table,
                 "`table` takes the bind of the model's table, so no other bind can be named",
             );
-            Some((Chosen::Path(bind.clone()), "the bind that is named here"))
+            Some((NamedBind::Path(bind.clone()), "the bind that is named here"))
         }
-        (Some(bind), None) => Some((Chosen::Path(bind.clone()), "the bind that is named here")),
-        (None, Some(table)) => Some((Chosen::OfTable(table.clone()), "the bind of the table")),
+        (Some(bind), None) => Some((NamedBind::Path(bind.clone()), "the bind that is named here")),
+        (None, Some(table)) => Some((NamedBind::OfTable(table.clone()), "the bind of the table")),
         (None, None) => None,
     };
-    if let Some((chosen, whose)) = alone {
+    if let Some((named, whose)) = alone {
         let words = [
             args.db.as_ref().map(|db| &db.word),
             args.backend.as_ref().map(|backend| &backend.word),
             args.connection.as_ref().map(|connection| &connection.word),
         ];
         for word in words.into_iter().flatten() {
-            mistakes.at(word, format!("`{word}` is already part of {whose}: leave it out"));
+            mistakes.add_at(word, format!("`{word}` is already part of {whose}: leave it out"));
         }
-        return chosen;
+        return named;
     }
-    let backend = args.backend.as_ref().map(|backend| Connection::Word(backend.value.clone()));
+    let backend = args.backend.as_ref().map(|backend| Connection::Backend(backend.value.clone()));
     let connection =
         args.connection.as_ref().map(|connection| Connection::Path(connection.value.clone()));
-    Chosen::Keyed {
+    NamedBind::Keyed {
         key: key.unwrap_or_else(|| Key::default_at(Span::call_site())),
         connection: backend.or(connection),
     }
 }
 
-/// The connection of a model whose bind names none.
-fn connection_of(facts: &Facts) -> Result<Connection> {
-    match facts.backends.as_slice() {
-        [backend] => Ok(Connection::Of(backend.clone())),
-        [] => match &facts.hidden.check_for_backend {
-            None => Ok(Connection::Only(Span::call_site())),
+/// The connection type of a model whose bind names no backend.
+fn connection_of(attributes: &ItemAttributes) -> Result<Connection> {
+    match attributes.backends.as_slice() {
+        [backend] => Ok(Connection::OfBackend(backend.clone())),
+        [] => match &attributes.in_cfg_attr.check_for_backend {
+            None => Ok(Connection::OnlyEnabled(Span::call_site())),
             Some(hidden) => Err(Error::new_spanned(
                 hidden,
                 "the module's `#[bind]` cannot see through `cfg_attr`: name the backend in it, such as `backend = Postgres`, or give this model a `#[bind]` of its own",
@@ -324,8 +332,8 @@ fn connection_of(facts: &Facts) -> Result<Connection> {
 }
 
 /// The table of a model, for `#[bind(table)]`.
-fn table_of(facts: &Facts, word: &Ident, model: &Ident) -> Result<Path> {
-    match facts.tables.as_slice() {
+fn table_of(attributes: &ItemAttributes, word: &Ident, model: &Ident) -> Result<Path> {
+    match attributes.tables.as_slice() {
         [table] => Ok(table.clone()),
         [] => Err(Error::new_spanned(
             word,
@@ -342,7 +350,7 @@ fn default_krate() -> Path {
     parse_quote!(::registry_core)
 }
 
-/// The end of a path, for spans: its whole cannot be spanned on stable.
+/// The span of the last segment of a path. Stable Rust cannot join the spans of all of them.
 fn last_span(path: &Path) -> Span {
     path.segments.last().map_or_else(|| path.span(), |last| last.ident.span())
 }

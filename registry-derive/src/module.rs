@@ -1,4 +1,4 @@
-//! `#[bind]` on an inline module: which of its items it binds, and how they reach what it names.
+//! `#[bind]` on an inline module: which of its items it binds, and how code inside the module names the bind.
 
 use proc_macro2::Span;
 use quote::format_ident;
@@ -6,46 +6,48 @@ use syn::{
     Attribute, Error, Generics, Ident, Item, ItemMod, Path, Result, TypePath, parse_quote, token,
 };
 
-use crate::diesel::{self, Facts};
-use crate::model::{Bound, Choice, Chosen, Connection, Noun, Subject, Target};
+use crate::diesel::{self, ItemAttributes};
+use crate::model::{
+    BoundType, BoundTypes, CheckedArgs, Connection, NamedBind, ResolvedBind, TypeKind,
+};
 
-/// A module and what is to be said beside it and in it.
+/// A module, and what is generated beside and inside it.
 pub(crate) struct Module {
     /// The module without its content.
     pub(crate) header: ItemMod,
     pub(crate) brace: token::Brace,
     pub(crate) cfgs: Vec<Attribute>,
-    /// `use path as name;`, where a relative `crate = path` must be reached from inside.
+    /// `use path as name;`, through which code inside the module reaches a relative `crate = path`.
     pub(crate) krate_alias: Option<(Path, Ident)>,
     pub(crate) bind_alias: Option<BindAlias>,
     pub(crate) members: Vec<Member>,
 }
 
-/// The bind of the module, spelled once: its mistakes are then reported once, too.
+/// A type alias for the bind of the module. It names the bind once, so that what is wrong with it is reported once.
 pub(crate) struct BindAlias {
     pub(crate) krate: Path,
     pub(crate) name: Ident,
-    pub(crate) place: Place,
-    pub(crate) bind: Result<Target>,
+    pub(crate) position: AliasPosition,
+    pub(crate) bind: Result<ResolvedBind>,
 }
 
-/// Where the alias stands. A path is to mean what it means where `#[bind]` stands, whatever the
-/// module imports or shadows, so relative ones are spelled outside it. Absolute ones need not be,
-/// and are not: a module in a function body cannot reach what stands beside it.
+/// Where the alias stands. A relative path must be resolved where `#[bind]` stands, whatever the module imports or shadows,
+/// so its alias stands beside the module. The alias of an absolute path stands inside, because a module in the body of a
+/// function cannot reach what stands beside it.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Place {
+pub(crate) enum AliasPosition {
     Beside,
     Inside,
 }
 
 pub(crate) enum Member {
     Other(Item),
-    Bound(Item, Box<Bound>),
+    Bound(Item, Box<BoundTypes>),
     Module(ItemMod, token::Brace, Vec<Member>),
 }
 
 impl Module {
-    pub(crate) fn of(mut item: ItemMod, choice: Choice) -> Result<Self> {
+    pub(crate) fn bind_items(mut item: ItemMod, args: CheckedArgs) -> Result<Self> {
         let Some((brace, items)) = item.content.take() else {
             return Err(Error::new_spanned(
                 &item.ident,
@@ -55,11 +57,11 @@ impl Module {
                 ),
             ));
         };
-        let mut walk = Walk::new(&item.ident, choice);
+        let mut walk = ModuleWalk::new(&item.ident, args);
         let members = walk.members(items, 0);
         Ok(Self {
             brace,
-            cfgs: Facts::of(&item.attrs).cfgs,
+            cfgs: ItemAttributes::read(&item.attrs).cfgs,
             krate_alias: walk.krate_alias(),
             bind_alias: walk.bind_alias(),
             header: item,
@@ -68,32 +70,34 @@ impl Module {
     }
 }
 
-/// Goes through the items of a module and of those in it.
-struct Walk {
-    choice: Choice,
-    place: Place,
+/// Visits the items of a module and of the modules in it.
+struct ModuleWalk {
+    args: CheckedArgs,
+    position: AliasPosition,
     alias: Ident,
     krate_alias: Ident,
-    /// Whether an item needed the module's alias.
-    used: bool,
+    /// Whether an item has used the alias.
+    is_alias_used: bool,
 }
 
-impl Walk {
-    fn new(module: &Ident, choice: Choice) -> Self {
-        let place = match &choice.bind {
-            Ok(chosen) if names_relative_path(chosen) => Place::Beside,
-            _ => Place::Inside,
+impl ModuleWalk {
+    fn new(module: &Ident, args: CheckedArgs) -> Self {
+        let position = match &args.bind {
+            Ok(named) if names_relative_path(named) => AliasPosition::Beside,
+            _ => AliasPosition::Inside,
         };
-        let alias = match place {
-            Place::Beside => format_ident!("__RegistryBindOf_{module}", span = Span::call_site()),
-            Place::Inside => format_ident!("__RegistryModuleBind"),
+        let alias = match position {
+            AliasPosition::Beside => {
+                format_ident!("__RegistryBindOf_{module}", span = Span::call_site())
+            }
+            AliasPosition::Inside => format_ident!("__RegistryModuleBind"),
         };
         Self {
-            choice,
-            place,
+            args,
+            position,
             alias,
             krate_alias: format_ident!("__registry_crate_of_{module}", span = Span::call_site()),
-            used: false,
+            is_alias_used: false,
         }
     }
 
@@ -133,56 +137,62 @@ impl Walk {
         name: &Ident,
         generics: &Generics,
         depth: usize,
-    ) -> Option<Bound> {
-        let facts = Facts::of(attrs);
+    ) -> Option<BoundTypes> {
+        let attributes = ItemAttributes::read(attrs);
         if has_own_bind(attrs) {
             return None;
         }
-        let bind = match (&facts.hidden.bind, &facts.hidden.table_name) {
+        let bind = match (&attributes.in_cfg_attr.bind, &attributes.in_cfg_attr.table_name) {
             (Some(bind), _) => Err(Error::new_spanned(
                 bind,
                 format!(
                     "the module's `#[bind]` cannot see through `cfg_attr` whether `{name}` has a `bind` of its own: move `{name}` out of the module, or give it a `#[bind]` that always holds"
                 ),
             )),
-            (None, Some(hidden)) if facts.tables.is_empty() => Err(Error::new_spanned(
+            (None, Some(hidden)) if attributes.tables.is_empty() => Err(Error::new_spanned(
                 hidden,
                 format!(
                     "the module's `#[bind]` cannot see through `cfg_attr` whether `{name}` has a table: give it a `#[bind]` of its own"
                 ),
             )),
-            (None, _) if facts.tables.is_empty() => return None,
-            (None, _) => self.bind_of_model(&facts, name, depth),
+            (None, _) if attributes.tables.is_empty() => return None,
+            (None, _) => self.bind_of_model(&attributes, name, depth),
         };
-        Some(Bound {
+        Some(BoundTypes {
             krate: self.krate(depth),
-            cfgs: facts.cfgs,
+            cfgs: attributes.cfgs,
             bind,
-            backends: facts.backends,
-            tables: facts.tables,
-            subjects: vec![Subject {
-                noun: Noun::Model,
+            backends: attributes.backends,
+            tables: attributes.tables,
+            types: vec![BoundType {
+                kind: TypeKind::Model,
                 path: name.clone().into(),
                 generics: generics.clone(),
             }],
         })
     }
 
-    fn bind_of_model(&mut self, facts: &Facts, name: &Ident, depth: usize) -> Result<Target> {
-        let says_backend = !facts.backends.is_empty() || facts.hidden.check_for_backend.is_some();
-        match &self.choice.bind {
-            Ok(chosen @ Chosen::OfTable(_)) => return chosen.target_of_model(facts, name),
-            Ok(chosen @ Chosen::Keyed { connection: None, .. }) if says_backend => {
-                return chosen.target_of_model(facts, name);
+    fn bind_of_model(
+        &mut self,
+        attributes: &ItemAttributes,
+        name: &Ident,
+        depth: usize,
+    ) -> Result<ResolvedBind> {
+        let says_backend =
+            !attributes.backends.is_empty() || attributes.in_cfg_attr.check_for_backend.is_some();
+        match &self.args.bind {
+            Ok(named @ NamedBind::OfTable(_)) => return named.resolve_for_model(attributes, name),
+            Ok(named @ NamedBind::Keyed { connection: None, .. }) if says_backend => {
+                return named.resolve_for_model(attributes, name);
             }
             _ => {}
         }
         Ok(self.alias(depth))
     }
 
-    fn table(&mut self, name: Ident, attrs: &[Attribute], depth: usize) -> Bound {
-        let bind = match &self.choice.bind {
-            Ok(Chosen::OfTable(word)) => Err(Error::new_spanned(
+    fn table(&mut self, name: Ident, attrs: &[Attribute], depth: usize) -> BoundTypes {
+        let bind = match &self.args.bind {
+            Ok(NamedBind::OfTable(word)) => Err(Error::new_spanned(
                 word,
                 format!(
                     "`table` says that models go where their tables are, and does not say where the table `{name}` in this module is: name its bind"
@@ -190,64 +200,64 @@ impl Walk {
             )),
             _ => Ok(self.alias(depth)),
         };
-        Bound {
+        BoundTypes {
             krate: self.krate(depth),
-            cfgs: Facts::of(attrs).cfgs,
+            cfgs: ItemAttributes::read(attrs).cfgs,
             bind,
             backends: Vec::new(),
             tables: Vec::new(),
-            subjects: vec![Subject::table(name.into())],
+            types: vec![BoundType::table(name.into())],
         }
     }
 
-    /// The module's bind, as an item `depth` modules down in it reaches it.
-    fn alias(&mut self, depth: usize) -> Target {
-        self.used = true;
-        let up = match self.place {
-            Place::Beside => depth + 1,
-            Place::Inside => depth,
+    /// The module's bind, as an item that is `depth` modules down names it.
+    fn alias(&mut self, depth: usize) -> ResolvedBind {
+        self.is_alias_used = true;
+        let up = match self.position {
+            AliasPosition::Beside => depth + 1,
+            AliasPosition::Inside => depth,
         };
         let path = from_inside(up, &self.alias);
         let mut path: TypePath = TypePath { qself: None, path };
-        // Errors about the bind belong to the words that name it.
-        if let Ok(Some(target)) = self.choice.bind.as_ref().map(Chosen::target)
+        // Errors about the bind point to the words that name it.
+        if let Ok(Some(target)) = self.args.bind.as_ref().map(NamedBind::resolve)
             && let Some(last) = path.path.segments.last_mut()
         {
             last.ident.set_span(target.span());
         }
-        Target::Path(path)
+        ResolvedBind::Path(path)
     }
 
     fn krate(&self, depth: usize) -> Path {
-        if is_absolute(&self.choice.krate) {
-            self.choice.krate.clone()
+        if is_absolute(&self.args.krate) {
+            self.args.krate.clone()
         } else {
             from_inside(depth + 1, &self.krate_alias)
         }
     }
 
     fn krate_alias(&self) -> Option<(Path, Ident)> {
-        let krate = &self.choice.krate;
+        let krate = &self.args.krate;
         (!is_absolute(krate)).then(|| (krate.clone(), self.krate_alias.clone()))
     }
 
     fn bind_alias(&self) -> Option<BindAlias> {
-        let bind = match &self.choice.bind {
-            Ok(chosen) => Ok(chosen.target()?),
+        let bind = match &self.args.bind {
+            Ok(named) => Ok(named.resolve()?),
             Err(mistakes) => Err(mistakes.clone()),
         };
-        let complains_unasked =
-            matches!(&bind, Ok(Target::Keyed { connection: Connection::Only(_), .. }));
-        if complains_unasked && !self.used {
+        let is_error_by_itself =
+            matches!(&bind, Ok(ResolvedBind::Keyed { connection: Connection::OnlyEnabled(_), .. }));
+        if is_error_by_itself && !self.is_alias_used {
             return None;
         }
         Some(BindAlias {
-            krate: match self.place {
-                Place::Beside => self.choice.krate.clone(),
-                Place::Inside => self.krate(0),
+            krate: match self.position {
+                AliasPosition::Beside => self.args.krate.clone(),
+                AliasPosition::Inside => self.krate(0),
             },
             name: self.alias.clone(),
-            place: self.place,
+            position: self.position,
             bind,
         })
     }
@@ -257,7 +267,7 @@ fn has_own_bind(attrs: &[Attribute]) -> bool {
     attrs.iter().any(|attr| diesel::is_bind(attr.path()))
 }
 
-/// `name`, which stands `up` modules above; `self::` keeps it apart from a local alias.
+/// The path to `name`, which stands `up` modules above. `self::` tells it apart from a local alias.
 fn from_inside(up: usize, name: &Ident) -> Path {
     if up == 0 {
         return parse_quote!(self::#name);
@@ -266,12 +276,13 @@ fn from_inside(up: usize, name: &Ident) -> Path {
     parse_quote!(#(#supers::)*#name)
 }
 
-fn names_relative_path(chosen: &Chosen) -> bool {
-    match chosen {
-        Chosen::Path(path) | Chosen::Keyed { connection: Some(Connection::Path(path)), .. } => {
+fn names_relative_path(named: &NamedBind) -> bool {
+    match named {
+        NamedBind::Path(path)
+        | NamedBind::Keyed { connection: Some(Connection::Path(path)), .. } => {
             path.qself.is_some() || !is_absolute(&path.path)
         }
-        Chosen::Keyed { .. } | Chosen::OfTable(_) => false,
+        NamedBind::Keyed { .. } | NamedBind::OfTable(_) => false,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Random token streams through the three macros: each must come to an end, and say what is wrong.
+//! Random token streams through the three macros: each must end, and report what is wrong.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;

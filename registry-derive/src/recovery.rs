@@ -1,12 +1,12 @@
-//! Going on after a mistake. The loops of the readers are here, so that no reader can loop for ever: each
-//! round takes at least one token.
+//! Reading on after a mistake. The loops over the input are here, so that none can be endless: each round consumes at least
+//! one token.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::ParseStream;
 
-/// Calls `read` for one item after the other, until `is_end` or the end of the input.
+/// Calls `read` for one item after another, until `is_end` or the end of the input.
 ///
-/// Where `read` takes nothing, one token is dropped, so that every input comes to its end.
+/// If `read` consumes nothing, one token is dropped, so that every loop ends.
 pub(crate) fn each_until(
     input: ParseStream<'_>,
     is_end: fn(ParseStream<'_>) -> bool,

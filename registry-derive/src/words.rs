@@ -1,4 +1,4 @@
-//! Lists of known words, and which of them was meant.
+//! Known words: lists of them for messages, and guesses which of them was meant.
 
 /// The known word nearest to `word`, if one is near enough to be a guess worth making.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -21,7 +21,7 @@ pub(crate) fn list(words: &[&str]) -> String {
     }
 }
 
-/// `` , did you mean `a`? ``, or a full stop where there is nothing to guess.
+/// `` , did you mean `a`? ``, or a full stop without a guess.
 pub(crate) fn did_you_mean(guess: Option<&str>) -> String {
     match guess {
         Some(guess) => format!(", did you mean `{guess}`?"),

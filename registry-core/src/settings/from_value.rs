@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_units() {
+    fn a_duration_without_a_unit_is_refused() {
         for (written, duration) in [
             ("30s", Duration::from_secs(30)),
             ("500ms", Duration::from_millis(500)),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_too_large_are_called_so() {
+    fn numbers_that_are_too_large_are_reported_as_such() {
         for value in [Value::Integer(5_000_000_000), text("5000000000")] {
             assert_eq!(
                 u32::from_value(&value),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn one_text_is_a_list_of_one() {
+    fn a_text_is_read_as_a_list_of_one() {
         assert_eq!(<Vec<String>>::from_value(&text("SET x = 1")), Ok(vec!["SET x = 1".to_owned()]));
     }
 }

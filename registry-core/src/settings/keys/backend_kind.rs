@@ -5,6 +5,15 @@ use std::fmt;
 use super::bind_key::BindKey;
 
 /// A kind of database that Diesel speaks to.
+///
+/// ```
+/// use registry_core::{BackendKind, DatabaseUrl};
+///
+/// let url: DatabaseUrl = "mariadb://app@localhost/app".parse()?;
+/// assert_eq!(url.backend(), BackendKind::Mysql);
+/// assert_eq!(url.backend().to_string(), "MySQL");
+/// # Ok::<(), registry_core::settings::InvalidUrl>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_order_as_their_texts() {
+    fn keys_are_ordered_as_their_texts() {
         let key = |text| BindKey::new(text).unwrap();
         assert!(key("a") < key("aa"));
         assert!(key("ab") < key("b"));

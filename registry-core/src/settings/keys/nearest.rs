@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_pen_is_recognised_and_another_word_is_not() {
+    fn a_typing_error_is_recognised_and_another_word_is_not() {
         let known = ["url", "max_connections", "min_idle"];
         assert_eq!(nearest("uri", known), Some("url"));
         assert_eq!(nearest("max_conections", known), Some("max_connections"));

@@ -89,14 +89,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_of_letters_digits_and_little_else() {
+    fn tenant_names_have_letters_digits_and_few_other_characters() {
         for name in ["acme", "A", "7", "a.b", "acme-corp_7", "CA", "-", "_", &"x".repeat(63)] {
             assert_eq!(&*TenantName::new(name).unwrap(), name);
         }
     }
 
     #[test]
-    fn what_could_change_a_url_or_a_path_is_refused_at_its_place() {
+    fn characters_that_could_change_a_url_or_a_path_are_refused() {
         for (name, at) in [
             (".", 0),
             ("..", 0),

@@ -9,6 +9,19 @@ use super::nearest::nearest;
 /// The settings have no bind of that key.
 ///
 /// Its text names the keys that there are, and the one that was probably meant.
+///
+/// ```
+/// use registry_core::Registry;
+///
+/// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+/// let error = registry.engine("analytic").unwrap_err();
+/// assert_eq!(error.nearest(), Some("analytics"));
+/// assert_eq!(
+///     error.to_string(),
+///     "the settings have no bind `analytic`; they have `analytics`; did you mean `analytics`?"
+/// );
+/// # Ok::<(), registry_core::SettingsError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnknownBind {

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_in_an_order_once() {
+    fn a_repeated_key_in_an_order_is_an_error() {
         let error =
             WrongKeys::check_commit_order(&["other", "default", "other", "other"], &known());
         let error = error.expect_err("one is there thrice");
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_a_password_in_it_is_not_shown() {
+    fn a_url_in_place_of_a_key_is_not_shown() {
         let keys = ["postgres://app:zauber@db/app"];
         let error = WrongKeys::check_known(&keys, &known()).expect_err("no key");
         assert!(!format!("{error} {error:?}").contains("zauber"));

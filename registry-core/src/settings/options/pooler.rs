@@ -6,6 +6,18 @@ use crate::settings::value::Value;
 /// A connection pooler, such as PgBouncer, between an engine and its PostgreSQL server.
 ///
 /// In settings `"none"` and `"transaction"`.
+///
+#[cfg_attr(not(feature = "postgres"), doc = "```ignore")]
+#[cfg_attr(feature = "postgres", doc = "```")]
+/// use registry_core::{BindSettings, Pooler, Registry};
+///
+/// let shop = BindSettings::new("postgres://app@pgbouncer:6432/shop")
+///     .pooler(Pooler::Transaction)
+///     .migrate_url("postgres://app@postgres/shop");
+/// let registry = Registry::builder().bind("shop", shop).build()?;
+/// # let _ = registry;
+/// # Ok::<(), registry_core::SettingsError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

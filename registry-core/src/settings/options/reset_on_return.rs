@@ -7,6 +7,13 @@ use crate::settings::value::Value;
 ///
 /// In settings `"auto"`, `"rollback"` and `"full"`.
 ///
+/// ```
+/// use registry_core::{BindSettings, ResetOnReturn};
+///
+/// let reports = BindSettings::new("sqlite://reports.db").reset_on_return(ResetOnReturn::Full);
+/// # let _ = reports;
+/// ```
+///
 /// With each of them, a connection is closed instead of lent again if a transaction that Diesel has begun is
 /// open on it, or if a statement was cut short because its future was dropped. A SQLite database in memory
 /// lives in its only connection: there an open transaction is rolled back, and nothing else is undone.

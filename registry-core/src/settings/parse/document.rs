@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_called_database_or_left_out() {
+    fn the_table_database_can_be_left_out() {
         assert_eq!(keys("url = 'sqlite::memory:'"), ["default"]);
         assert_eq!(keys("binds.a = 'sqlite::memory:'"), ["a"]);
         assert_eq!(keys("database = 'sqlite::memory:'"), ["default"]);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_word_is_about_databases_is_no_mistake() {
+    fn a_file_that_mentions_no_database_is_not_a_mistake() {
         assert_eq!(keys("[server]\nport = 80").len(), 0);
         assert_eq!(
             problems("[databse]\nurl = 'sqlite::memory:'"),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_beside_the_url_is_told_where_it_belongs() {
+    fn a_misplaced_option_names_where_it_belongs() {
         assert_eq!(
             problems("[database]\nurl = 'sqlite::memory:'\nmax_connections = 4"),
             ["database.max_connections: an option stands in `database.options` for every engine, \
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn one_thing_is_said_once() {
+    fn a_setting_that_is_written_twice_in_one_layer_is_a_problem() {
         assert_eq!(
             problems(
                 "

@@ -11,7 +11,7 @@ struct AppSettings {
 }
 
 #[test]
-fn any_serde_loader_can_produce_them() {
+fn any_serde_loader_can_produce_settings() {
     let toml = "
         [database]
         url = 'sqlite:///app.db'
@@ -55,7 +55,7 @@ fn a_field_of_the_application_can_be_left_out() {
 }
 
 #[test]
-fn what_a_loader_brings_is_never_a_reason_to_stop() {
+fn values_of_wrong_types_are_all_reported() {
     let app: AppSettings = serde_json::from_str(
         r#"{ "database": { "url": 1, "options": [], "binds": { "a": 2.5 } } }"#,
     )
@@ -88,7 +88,7 @@ fn a_file_makes_relative_paths_begin_in_its_folder() {
 }
 
 #[test]
-fn a_file_that_is_not_there_says_which_and_its_source_says_why() {
+fn a_missing_file_is_named_and_the_source_says_why() {
     let error = Settings::load("no/such/settings.toml").unwrap_err();
     assert_eq!(error.to_string(), "cannot read the settings file no/such/settings.toml");
     let source = fs::read("no/such/settings.toml").unwrap_err();
@@ -109,7 +109,7 @@ fn a_url_in_place_of_the_file_is_not_repeated() {
 }
 
 #[test]
-fn what_is_not_toml_has_a_line_and_a_column() {
+fn a_toml_syntax_error_has_a_line_and_a_column() {
     let error = Settings::from_toml("[database]\nurl = 'sqlite::memory:' x\n").unwrap_err();
     assert!(error.to_string().starts_with("line 2, column 25: "), "{error}");
 

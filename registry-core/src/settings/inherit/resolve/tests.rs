@@ -248,7 +248,7 @@ fn a_secret_that_stands_for_a_path_is_not_repeated() {
 }
 
 #[test]
-fn of_two_passwords_that_of_the_upper_layer_wins() {
+fn the_password_of_the_upper_layer_wins() {
     let file = "[database]\nurl = 'postgres://app:file@h/db'";
     let beside = "[database]\nurl = 'postgres://app@h/db'\npassword = 'beside'";
     let url = |file, name, value| urls(&toml(file).overlaid_with([(name, value)]));
@@ -270,7 +270,7 @@ fn of_two_passwords_that_of_the_upper_layer_wins() {
 }
 
 #[test]
-fn a_password_that_cannot_count_is_a_problem() {
+fn a_password_that_has_no_effect_is_a_problem() {
     assert_eq!(
         problems(&toml("url = 'sqlite:///a.db'\npassword = 'zauber'")),
         ["password: SQLite has no passwords"]
@@ -323,7 +323,7 @@ fn a_backend_whose_feature_is_off_names_the_feature() {
 }
 
 #[test]
-fn required_is_the_default() {
+fn binds_are_required_by_default() {
     let settings =
         toml("binds.a = 'sqlite:///a.db'\nbinds.b = { url = 'sqlite:///b.db', required = false }");
     let required: Vec<bool> = engines(&settings).iter().map(|engine| engine.required).collect();

@@ -7,7 +7,7 @@ fn url(text: &str) -> DatabaseUrl {
 }
 
 #[test]
-fn what_was_written_reaches_the_driver() {
+fn a_server_url_reaches_the_driver_as_written() {
     for text in [
         "postgres://localhost/app",
         "postgres://app@localhost:5432/app",
@@ -24,7 +24,7 @@ fn what_was_written_reaches_the_driver() {
 }
 
 #[test]
-fn other_spellings_reach_the_driver_as_it_knows_them() {
+fn other_schemes_reach_the_driver_as_it_knows_them() {
     assert_eq!(url("mariadb://app@h/app").expose(), "mysql://app@h/app");
     assert_eq!(url("postgresql://h/app").expose(), "postgres://h/app");
     assert_eq!(
@@ -39,7 +39,7 @@ fn other_spellings_reach_the_driver_as_it_knows_them() {
 
 #[cfg(feature = "postgres")]
 #[test]
-fn the_postgres_driver_takes_what_is_exposed() {
+fn the_postgres_driver_accepts_the_exposed_url() {
     for text in [
         "postgres://app:s%40cret@h1:5432,h2:5433/app?sslmode=ALLOW",
         "postgres://app@%2Fvar%2Frun%2Fpostgresql/app",
@@ -54,7 +54,7 @@ fn the_postgres_driver_takes_what_is_exposed() {
 
 #[cfg(feature = "mysql")]
 #[test]
-fn the_mysql_driver_takes_what_is_exposed() {
+fn the_mysql_driver_accepts_the_exposed_url() {
     for text in ["mariadb://app:x@h:3307/app", "mysql://app@h:3307/app?ssl_mode=disabled"] {
         let exposed = url(text).with_password(&SecretString::from("a/b@c:d?e#f %+")).expose();
         let opts = mysql_async::Opts::from_url(&exposed).unwrap();
@@ -77,7 +77,7 @@ fn the_user_and_the_place_are_shown_and_the_password_is_not() {
 }
 
 #[test]
-fn a_password_is_put_where_the_driver_looks() {
+fn a_password_is_inserted_where_the_driver_looks_for_it() {
     let with = |text| url(text).with_password(&SecretString::from("n w")).expose();
     assert_eq!(with("postgres://app@h/db"), "postgres://app:n%20w@h/db");
     assert_eq!(with("postgres://app:old@h/db"), "postgres://app:n%20w@h/db");
@@ -87,7 +87,7 @@ fn a_password_is_put_where_the_driver_looks() {
 }
 
 #[test]
-fn a_url_says_whether_it_carries_a_password() {
+fn passwords_are_found_in_both_places_of_a_url() {
     assert!(url("postgres://app:x@h/db").has_password());
     assert!(url("postgres://app@h/db?password=x").has_password());
     assert!(!url("postgres://app@h/db").has_password());
@@ -95,7 +95,7 @@ fn a_url_says_whether_it_carries_a_password() {
 }
 
 #[test]
-fn what_a_url_says_of_tls_is_shown_and_counts() {
+fn parameters_for_tls_are_shown_and_compared() {
     for text in [
         "postgres://h/db?sslmode=disable&sslrootcert=tls/ca.pem",
         "mysql://h/db?ssl-mode=DISABLED&ssl-ca=tls/ca.pem",
@@ -162,7 +162,7 @@ fn names_that_may_be_several_parameters_are_not_shown() {
 }
 
 #[test]
-fn a_port_is_a_number() {
+fn a_port_that_is_not_a_number_is_refused() {
     for text in [
         "postgres://app:secret",
         "postgres://h:99999/db",

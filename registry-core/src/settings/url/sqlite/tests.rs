@@ -43,7 +43,7 @@ fn a_third_slash_begins_an_absolute_path_whose_folder_is_not_created() {
 }
 
 #[test]
-fn memory_is_neither_a_port_nor_a_file() {
+fn memory_is_read_neither_as_a_port_nor_as_a_file() {
     for text in
         ["sqlite::memory:", "sqlite://:memory:", "sqlite:///:memory:", "sqlite:file::memory:"]
     {
@@ -74,7 +74,7 @@ fn paths_are_decoded_and_encoded_again() {
 }
 
 #[test]
-fn a_windows_path_is_a_path() {
+fn a_windows_path_is_read_as_a_path() {
     for text in [r"sqlite:C:\data\app.db", r"sqlite://C:\data\app.db"] {
         let SqliteFile::File { path, .. } = file(text) else {
             panic!("{text} is a file");
@@ -103,7 +103,7 @@ fn known_parameters_are_passed_on() {
 }
 
 #[test]
-fn what_sqlite_would_ignore_is_refused() {
+fn parameters_that_sqlite_would_ignore_are_refused() {
     assert_eq!(
         refused("sqlite://x.db?moed=ro"),
         "a parameter that SQLite does not have; did you mean `mode`?; it has mode, cache, \
@@ -117,7 +117,7 @@ fn what_sqlite_would_ignore_is_refused() {
 }
 
 #[test]
-fn a_path_is_needed_and_a_user_is_not() {
+fn sqlite_urls_need_a_path_and_have_no_user() {
     for text in ["sqlite:", "sqlite://", "sqlite:file:", "sqlite://?mode=ro"] {
         assert_eq!(
             refused(text),
@@ -181,7 +181,7 @@ fn sqlite_opens_the_very_file_and_honours_its_mode() {
 }
 
 #[test]
-fn what_is_shown_reads_as_the_same_file() {
+fn a_sqlite_url_as_shown_names_the_same_file() {
     for text in [
         "sqlite:file:cache?mode=memory&cache=shared",
         "sqlite::memory:?cache=shared",

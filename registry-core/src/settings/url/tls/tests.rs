@@ -68,7 +68,7 @@ fn mysql_modes_are_those_of_its_clients_and_the_flags_those_of_the_driver() {
 }
 
 #[test]
-fn contradictions_are_told() {
+fn contradictions_are_refused() {
     let weak = "`sslrootcert=system` needs `sslmode=verify-full`: anybody can have a \
                 certificate of a public authority";
     let direct = "`sslnegotiation=direct` needs `sslmode=require` or a stronger one";
@@ -118,7 +118,7 @@ fn contradictions_are_told() {
 }
 
 #[test]
-fn without_the_feature_what_asks_for_tls_is_refused() {
+fn without_the_feature_a_url_that_asks_for_tls_is_refused() {
     for (backend, query, parameter) in [
         (BackendKind::Postgres, "sslmode=require", "sslmode=require"),
         (BackendKind::Postgres, "sslmode=Verify-CA", "sslmode=verify-ca"),

@@ -10,7 +10,7 @@ fn toml(text: &str) -> Settings {
 }
 
 #[test]
-fn the_setting_of_a_tenant_is_one_of_postgresql_and_of_the_program() {
+fn tenant_setting_is_for_postgresql_and_has_a_dot_in_its_name() {
     assert_eq!(
         problems(&toml(
             "
@@ -39,7 +39,7 @@ fn the_setting_of_a_tenant_is_one_of_postgresql_and_of_the_program() {
 }
 
 #[test]
-fn more_idle_connections_than_connections_are_a_problem_said_once() {
+fn more_idle_connections_than_connections_are_reported_once() {
     assert_eq!(
         problems(&toml(
             "
@@ -124,7 +124,7 @@ fn a_general_busy_timeout_needs_one_sqlite() {
 }
 
 #[test]
-fn memory_has_one_connection_that_never_expires() {
+fn a_database_in_memory_has_one_connection_that_never_expires() {
     let engines = engines(&toml(
         "
         url = 'sqlite::memory:'
@@ -143,7 +143,7 @@ fn memory_has_one_connection_that_never_expires() {
 }
 
 #[test]
-fn memory_cannot_be_told_otherwise() {
+fn own_options_that_contradict_a_database_in_memory_are_problems() {
     assert_eq!(
         problems(&toml(
             "
@@ -171,7 +171,7 @@ fn memory_cannot_be_told_otherwise() {
 }
 
 #[test]
-fn what_code_says_is_checked_as_well() {
+fn options_from_code_are_checked_too() {
     let base = EngineOptions {
         connect_timeout: Duration::ZERO,
         statement_timeout: Some(Duration::from_secs(1)),

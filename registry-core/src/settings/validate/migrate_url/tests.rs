@@ -17,7 +17,7 @@ fn migrate_urls(settings: &Settings) -> Vec<Option<String>> {
 }
 
 #[test]
-fn it_takes_the_password_of_the_bind_unless_it_has_one() {
+fn a_migrate_url_takes_the_password_of_the_bind_unless_it_has_one() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("password"), "p/w\n").unwrap();
     let settings = toml(
@@ -59,7 +59,7 @@ fn a_relative_path_begins_where_that_of_the_url_does() {
 }
 
 #[test]
-fn variables_and_code_can_say_it() {
+fn a_migrate_url_can_come_from_variables_and_code() {
     let settings = toml("binds.a = 'postgres://pooler/db'\nurl = 'postgres://pooler/db'")
         .overlaid_with([
             ("DATABASE__BINDS__A__MIGRATE_URL", "postgres://server/a"),
@@ -81,7 +81,7 @@ fn variables_and_code_can_say_it() {
 }
 
 #[test]
-fn a_url_of_an_upper_layer_leaves_it_behind() {
+fn a_url_of_an_upper_layer_discards_a_migrate_url_of_a_lower_one() {
     let file = "url = 'postgres://pooler/db'\nmigrate_url = 'postgres://server/db'";
     let settings = toml(file).overlaid_with([("DATABASE_URL", "postgres://test/db")]);
     assert_eq!(migrate_urls(&settings), [None]);

@@ -23,7 +23,7 @@ fn a_full_reset_is_not_promised_where_there_is_no_session() {
 }
 
 #[test]
-fn what_a_pooler_would_give_to_other_clients_is_a_problem() {
+fn settings_that_a_pooler_would_leak_to_other_clients_are_problems() {
     assert_eq!(
         problems(&toml(
             "
@@ -84,7 +84,7 @@ fn a_pooler_is_for_postgres() {
 }
 
 #[test]
-fn a_pooler_is_said_for_one_bind_or_for_all() {
+fn a_pooler_is_set_for_one_bind_or_for_all() {
     let engines = engines(&toml(
         "
         [options]

@@ -48,7 +48,7 @@ fn values_that_no_engine_can_have_are_problems() {
 }
 
 #[test]
-fn zero_is_fine_where_it_means_something() {
+fn zero_is_accepted_where_it_has_a_meaning() {
     let engines = engines(&toml(
         "
         url = 'sqlite://app.db'
@@ -63,7 +63,7 @@ fn zero_is_fine_where_it_means_something() {
 }
 
 #[test]
-fn what_no_engine_can_count_is_a_problem() {
+fn values_beyond_what_an_engine_can_count_are_problems() {
     assert_eq!(
         problems(&toml(
             "
@@ -95,7 +95,7 @@ fn what_no_engine_can_count_is_a_problem() {
 }
 
 #[test]
-fn a_time_that_the_database_cannot_count_is_a_problem() {
+fn a_duration_that_the_database_cannot_count_is_a_problem() {
     assert_eq!(
         problems(&toml(
             "
@@ -139,7 +139,7 @@ fn a_time_that_the_database_cannot_count_is_a_problem() {
 }
 
 #[test]
-fn what_code_says_is_counted_as_well() {
+fn durations_from_code_are_checked_too() {
     let files = BindSettings::new("sqlite://files.db")
         .busy_timeout(Duration::MAX)
         .max_lifetime(Duration::MAX)
