@@ -101,7 +101,10 @@ impl Registry {
     /// }
     ///
     /// let error = registry.session_by_key::<Sqlite>("analytic").await.unwrap_err();
-    /// assert_eq!(error.to_string(), "UNKNOWN_TEXT");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the settings have no bind `analytic`; they have `analytics`; did you mean `analytics`?"
+    /// );
     /// # Ok(())
     /// # }
     /// ```
@@ -132,6 +135,7 @@ impl Registry {
     /// The future resolves to an [`AcquireError`], see [`Acquire`].
     ///
     /// ```
+    /// use std::time::Duration;
     /// use registry_core::{BindSettings, Registry, bind_tables};
     ///
     /// diesel::table! { events (id) { id -> Integer, } }
@@ -144,7 +148,7 @@ impl Registry {
     /// let session = registry.session_by_url::<events::table>(url).await?;
     /// # drop(session);
     ///
-    /// let with_options = BindSettings::new(url).max_connections(2);
+    /// let with_options = BindSettings::new(url).acquire_timeout(Duration::from_secs(2));
     /// let session = registry.session_by_url::<events::table>(with_options).await?;
     /// assert_eq!(registry.status().on_demand.engines.len(), 2);
     /// # drop(session);

@@ -25,7 +25,7 @@ use crate::{backend, engine};
 /// use registry_core::{BindSettings, EngineOptions, Registry};
 ///
 /// let registry = Registry::builder()
-///     .bind("analytics", BindSettings::new("sqlite::memory:").max_connections(2))
+///     .bind("analytics", BindSettings::new("sqlite:analytics.db").max_connections(2))
 ///     .options(EngineOptions { acquire_timeout: Duration::from_secs(5), ..Default::default() })
 ///     .build()?;
 /// assert_eq!(registry.engine("analytics")?.options().acquire_timeout.as_secs(), 5);

@@ -224,7 +224,10 @@ impl Registry {
     /// assert_eq!(registry.engine("analytics")?.status().in_use, 0);
     ///
     /// let error = registry.engine("analytic").unwrap_err();
-    /// assert_eq!(error.to_string(), "UNKNOWN_TEXT");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the settings have no bind `analytic`; they have `analytics`; did you mean `analytics`?"
+    /// );
     /// # Ok::<(), registry_core::Error>(())
     /// ```
     pub fn engine(&self, key: &str) -> Result<Engine, UnknownBind> {
