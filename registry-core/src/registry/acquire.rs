@@ -11,9 +11,10 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::Registry;
+use super::handle::Registry;
 use super::open::identity_for_settings;
 use super::route::{FoundEngine, Route};
+use super::tenants::Tenant;
 use crate::backend::Backend;
 use crate::bind::{Bind, Bound, ByKey};
 use crate::engine::{AcquireAttempt, AcquireError, AnyEngine, Checkout, TypedEngine};
@@ -167,6 +168,27 @@ impl Registry {
             Ok(identity) => Acquire::new(self, Route::Settings(Box::new(identity))),
             Err(error) => Acquire::failed(self, error),
         }
+    }
+}
+
+impl Tenant {
+    /// Acquires a session of the tenant's database for the model, table or query type `M`.
+    ///
+    /// It waits for an engine and a free connection, for `acquire_timeout` at most (30 s by default). Dropping the
+    /// future gives up the place in the queue. [`Tenant`] has an example.
+    ///
+    /// # Errors
+    ///
+    /// The future resolves to an [`AcquireError`], see [`Acquire`]:
+    /// [`UnknownTenant`](AcquireError::UnknownTenant) if the tenant has no database.
+    pub fn session_for<M: Bound>(&self) -> Acquire<'_, M::Bind> {
+        self.session::<M::Bind>()
+    }
+
+    /// Acquires a session of the tenant's database for the bind `B`, as [`session_for`](Self::session_for) does for a
+    /// model.
+    pub fn session<B: Bind>(&self) -> Acquire<'_, B> {
+        Acquire::new(self.registry(), Route::Tenant(self))
     }
 }
 
