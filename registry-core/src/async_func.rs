@@ -2,13 +2,12 @@
 
 use std::future::Future;
 
-/// A closure whose future is `Send`: the bound that diesel-async's `transaction` has, by a trait
-/// that it does not export.
+/// A closure whose future is `Send`. diesel-async's `transaction` has the same bound, by a trait that it does not export.
 #[doc(hidden)]
 pub trait AsyncFunc<T, R>:
     AsyncFnOnce(T) -> R + FnOnce(T) -> <Self as AsyncFunc<T, R>>::Fut
 {
-    /// What the closure returns.
+    /// The future that the closure returns.
     type Fut: Future<Output = R>;
 }
 

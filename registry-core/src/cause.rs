@@ -1,12 +1,12 @@
-//! The cause of an error: what a driver reported, and the chain of sources.
+//! The cause of an error: what a driver has reported, and the chain of sources.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What a database driver reported, in its own words.
+/// What a database driver has reported, in its own words.
 pub type DriverError = Box<dyn StdError + Send + Sync>;
 
-/// Shows an error with all its causes, in one line.
+/// Shows an error with all its sources, in one line, separated by colons.
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
 
 impl fmt::Display for Chain<'_> {

@@ -1,10 +1,10 @@
-//! Something that happens once, and is waited for.
+//! An event that happens once, and that any number of tasks can wait for.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// Something that happens once, and stays so.
+/// An event that happens once, and stays so.
 #[derive(Debug, Default)]
 pub(crate) struct Latch {
     has_happened: AtomicBool,
@@ -25,7 +25,7 @@ impl Latch {
         while !self.is_set() {
             let happened = self.happened.notified();
             tokio::pin!(happened);
-            // Registered before the look, so that what happens in between is not missed.
+            // Registered before the check, so that an event in between is not missed.
             happened.as_mut().enable();
             if self.is_set() {
                 return;
@@ -34,7 +34,7 @@ impl Latch {
         }
     }
 
-    /// What comes of `work`, or `None` if this happens first. `work` is dropped then.
+    /// The result of `work`, or `None` if the event happens first. `work` is dropped then.
     pub(crate) async fn unless_set<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         use futures_util::future::{Either, select};
 

@@ -1,4 +1,4 @@
-//! A panic of somebody else's code, as an error.
+//! A panic in code of the program, as an error.
 
 use std::any::Any;
 use std::future::Future;
@@ -19,12 +19,12 @@ impl Panicked {
     }
 }
 
-/// What comes of `work`, a panic of which is an error. What it works on is dropped with it.
+/// The result of `work`. If it panics, that is the error, and what it works on is dropped with it.
 pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
     let caught = AssertUnwindSafe(work).catch_unwind().await;
     caught.map_err(|payload| {
         let panicked = Panicked::new(&*payload);
-        // What it panicked with may panic as well when it is dropped, and so may what that panics with.
+        // The payload may panic when it is dropped, and so may the payload of that panic, which is therefore leaked.
         if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(another);
         }

@@ -1,34 +1,57 @@
-//! Why a connection could not be made.
+//! Why a connection could not be opened.
 
 use std::time::Duration;
 
 use crate::cause::DriverError;
 
-/// Why a connection could not be made.
+/// Why a connection could not be opened.
+///
+/// The variants are what callers act on. The text of each says what happened; what the driver, the server or the operating
+/// system reported is the [`source`](std::error::Error::source).
+///
+/// # Example
+///
+/// ```
+/// use registry_core::{AcquireError, ConnectError, Registry, binds};
+///
+/// binds! { Files: Sqlite = "default"; }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = Registry::builder().bind("default", "sqlite:///no/such/folder/app.db").build()?;
+/// match registry.session::<Files>().await {
+///     Err(AcquireError::Connect { source, .. }) => {
+///         assert!(matches!(*source, ConnectError::UnknownDatabase(_)));
+///         assert!(!source.is_transient(), "the same call fails again");
+///     }
+///     _ => panic!("there is no such folder"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// Nobody answers there, or the network is in the way.
+    /// Nothing answers at that address, or the connection broke before it was ready.
     #[error("the server cannot be reached")]
     Unreachable(#[source] DriverError),
-    /// The server does not know the user, or the password is wrong.
+    /// The server does not know the user, the password is wrong, or no rule of the server lets such a connection in.
     #[error("the server rejects the user or the password")]
     Authentication(#[source] DriverError),
-    /// The credentials that the program looks for at each connection could not be had.
+    /// The program's own [`Credentials`](crate::Credentials), which are asked for each connection, have failed.
     #[error("the credentials could not be had")]
     Credentials(#[source] DriverError),
     /// The server, or the file system, has no such database.
     #[error("the database does not exist")]
     UnknownDatabase(#[source] DriverError),
-    /// The server has as many connections as it takes.
+    /// The server has reached its limit of connections.
     #[error("the server takes no more connections")]
     TooManyConnections(#[source] DriverError),
-    /// The operating system has no open files, memory or threads left for another connection of this
-    /// process.
+    /// This process has no file descriptors, memory or threads left for another connection.
     #[error("the operating system has no resources left for a connection")]
     Resources(#[source] DriverError),
-    /// One side wants TLS, and the other cannot or will not; or the certificate of the server is not
-    /// one that the settings accept.
+    /// One side requires TLS and the other does not offer it, or the certificate of the server is not one that the settings
+    /// accept.
     #[error("the server and the settings do not agree on TLS")]
     Tls(#[source] DriverError),
     /// No connection was ready in time.
@@ -37,14 +60,13 @@ pub enum ConnectError {
         /// How long was waited: `connect_timeout`, or what was left of the caller's own time.
         after: Duration,
     },
-    /// The connection stands, but a statement that prepares it failed.
+    /// The connection was opened, but a statement that sets it up has failed.
     #[error("the statement `{statement}` that prepares a connection failed")]
     Setup {
-        /// That statement, if it is one of the engine's own. One of `on_connect`, which may have a secret
-        /// in it, goes by its place, counted from 0: `on_connect[1]` is the second.
+        /// The statement, if it is one of the engine's own. A statement of `on_connect`, which may have a secret in it, is
+        /// named by its index, counted from 0: `on_connect[1]` is the second.
         statement: String,
-        /// What the server reported: for `on_connect` with `***` in place of what it repeats of the
-        /// statement.
+        /// What the server reported. For `on_connect`, the words that it repeats of the statement are replaced by `***`.
         #[source]
         source: DriverError,
     },

@@ -1,4 +1,4 @@
-//! Which hosts of an engine have failed lately.
+//! The order in which the hosts of a URL are tried, and how the time is shared among them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,65 +6,68 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backend::ConnectError;
+use super::error::ConnectError;
 
 /// For how long a host that has failed is tried after the others.
 const PENALTY: Duration = Duration::from_secs(30);
 
-/// The hosts of one engine that could not be reached, or refused, a moment ago.
+/// The hosts of one engine that could not be reached, or refused a connection, in the last 30 seconds.
 ///
-/// Nothing is left out for that: they are tried after the others.
+/// They are not left out: they are tried after the others.
 #[derive(Debug, Default)]
-pub struct Hosts(Mutex<HashMap<String, Instant>>);
+pub struct FailedHosts(Mutex<HashMap<String, Instant>>);
 
-impl Hosts {
-    /// Moves those that have failed lately to the end, and leaves the order as it is otherwise.
-    pub(super) fn failed_last<T>(&self, candidates: &mut [T], name: impl Fn(&T) -> String) {
-        let failed = self.failed_lately();
+impl FailedHosts {
+    /// Moves the hosts that have failed lately to the end. The sort is stable, so the order is the same otherwise.
+    pub(super) fn sort_last<T>(&self, candidates: &mut [T], name: impl Fn(&T) -> String) {
+        let failed = self.recent();
         if !failed.is_empty() {
             candidates.sort_by_key(|candidate| failed.contains_key(&name(candidate)));
         }
     }
 
-    pub(crate) fn failed(&self, name: String) {
-        self.failed_lately().insert(name, Instant::now());
+    /// Notes that a host has failed.
+    pub(crate) fn add(&self, name: String) {
+        self.recent().insert(name, Instant::now());
     }
 
-    pub(super) fn reached(&self, name: &str) {
-        self.failed_lately().remove(name);
+    /// Notes that a host was reached.
+    pub(super) fn remove(&self, name: &str) {
+        self.recent().remove(name);
     }
 
-    fn failed_lately(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+    fn recent(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         failed.retain(|_, at| at.elapsed() < PENALTY);
         failed
     }
 }
 
-/// The host was silent. The time that it had is put in by whoever has given it.
-pub(super) fn silent() -> ConnectError {
+/// The failure of a host that has not answered in its share of the time. The engine, which knows how long that was,
+/// fills in the duration.
+pub(super) fn host_timed_out() -> ConnectError {
     ConnectError::TimedOut { after: Duration::ZERO }
 }
 
-/// Of two failures, the one that says more: what a server has said, before that a host cannot be reached. That one
-/// was silent says least.
-pub(super) fn more_telling(before: Option<ConnectError>, now: ConnectError) -> ConnectError {
-    let says = |error: &ConnectError| match error {
+/// Of two failures, the more informative one: what a server has answered comes before "unreachable", and that before a
+/// time-out.
+pub(super) fn more_informative(before: Option<ConnectError>, now: ConnectError) -> ConnectError {
+    let rank = |error: &ConnectError| match error {
         ConnectError::TimedOut { .. } => 0,
         ConnectError::Unreachable(_) => 1,
         _ => 2,
     };
     match before {
-        Some(before) if says(&before) > says(&now) => before,
+        Some(before) if rank(&before) > rank(&now) => before,
         _ => now,
     }
 }
 
-/// When the next one of that many has had its share of the time.
-pub(super) fn share(deadline: Instant, of: usize) -> Instant {
+/// The deadline of the next host, where `remaining` hosts, it among them, share the time until `deadline` equally.
+pub(super) fn share_deadline(deadline: Instant, remaining: usize) -> Instant {
     let now = Instant::now();
-    let left = deadline.saturating_duration_since(now);
-    now + left / u32::try_from(of.max(1)).unwrap_or(u32::MAX)
+    let time = deadline.saturating_duration_since(now);
+    now + time / u32::try_from(remaining.max(1)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -73,18 +76,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_host_that_has_failed_is_tried_last_for_a_while() {
-        let hosts = Hosts::default();
+        let hosts = FailedHosts::default();
         let order = || {
             let mut names = ["one", "two", "three"];
-            hosts.failed_last(&mut names, |name| (*name).to_owned());
+            hosts.sort_last(&mut names, |name| (*name).to_owned());
             names
         };
         assert_eq!(order(), ["one", "two", "three"]);
-        hosts.failed("one".to_owned());
+        hosts.add("one".to_owned());
         assert_eq!(order(), ["two", "three", "one"]);
-        hosts.failed("two".to_owned());
+        hosts.add("two".to_owned());
         assert_eq!(order(), ["three", "one", "two"]);
-        hosts.reached("one");
+        hosts.remove("one");
         assert_eq!(order(), ["one", "three", "two"]);
         tokio::time::advance(PENALTY).await;
         assert_eq!(order(), ["one", "two", "three"]);

@@ -1,9 +1,28 @@
-//! The three kinds of database, each behind a feature of the same name.
-
-use diesel_async::AsyncConnection;
+//! The three kinds of databases, each behind a feature of the same name.
+//!
+//! In the order in which to read it:
+//!
+//! | file | what it has |
+//! |---|---|
+//! | [`driver`] | [`Backend`] and [`Driver`](driver::Driver): what a connection type has to offer, in the order of a connection's life |
+//! | [`error`] | [`ConnectError`]: why a connection could not be opened |
+//! | [`connect_context`] | what is given to the opening of a connection, and what comes of it |
+//! | [`host_failover`] | the order in which the hosts of a URL are tried |
+//! | [`observed`] | what is known of a connection from watching it |
+//! | [`error_class`] | what an error means, also where only Diesel's error is in hand |
+//! | [`transactions`] | transactions as Diesel counts them |
+//! | [`resource_exhaustion`] | running out of file descriptors, memory and threads |
+//! | [`migrate`] | running migrations on a connection |
+//! | [`namespace`] | databases and schemas of tenants |
+//! | [`tls`] | TLS by rustls, for PostgreSQL and MySQL |
+//! | [`postgres`], [`mysql`], [`sqlite`] | the backends |
+//!
+//! `driver` and `migrate` import each other: the trait has a method that runs migrations, and the code that runs them, one
+//! for all backends, is written against the trait.
 
 use crate::settings::{BackendKind, DatabaseUrl};
 
+mod connect_context;
 pub(crate) mod driver;
 mod error;
 pub(crate) mod error_class;
@@ -24,7 +43,10 @@ pub(crate) mod resource_exhaustion;
 mod sqlite;
 #[cfg(all(feature = "rustls", any(feature = "postgres", feature = "mysql")))]
 mod tls;
+mod transactions;
 
+pub(crate) use connect_context::{Canceller, ConnectContext, OpenedConnection};
+pub use driver::Backend;
 pub use error::ConnectError;
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
@@ -32,21 +54,9 @@ pub use mysql::Mysql;
 pub use postgres::Postgres;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{AsyncSqliteConnection, Sqlite};
+pub(crate) use transactions::transaction_depth;
 
-/// A connection type that the registry can open.
-///
-/// Sealed: `Postgres`, `Mysql` and `Sqlite` implement it, each with the feature of that name.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a connection type that the registry supports",
-    label = "not a supported connection",
-    note = "supported are `registry_core::{{Postgres, Mysql, Sqlite}}`, each with the feature of that name"
-)]
-pub trait Backend: AsyncConnection + driver::Driver + 'static {
-    /// The kind of database that it speaks to.
-    const KIND: BackendKind;
-}
-
-/// What the driver has to say against a URL, which it finds out without connecting.
+/// What the driver has against a URL, as far as it is known without connecting.
 pub(crate) fn check_url(url: &DatabaseUrl) -> Result<(), String> {
     #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
     use driver::Driver;
@@ -58,7 +68,7 @@ pub(crate) fn check_url(url: &DatabaseUrl) -> Result<(), String> {
         BackendKind::Mysql => Mysql::check_url(url),
         #[cfg(feature = "sqlite")]
         BackendKind::Sqlite => Sqlite::check_url(url),
-        // A feature that is off is reported by the settings.
+        // The settings report a feature that is off.
         #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "sqlite")))]
         _ => Ok(()),
     }

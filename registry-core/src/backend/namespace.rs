@@ -5,20 +5,20 @@ use std::time::Duration;
 /// What a tenant has on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Namespace {
-    /// A database of its own.
+    /// A database of its own, by name.
     Database(String),
-    /// A schema, in a database that others have schemas in.
+    /// A schema, by name, in a database that it shares with other tenants.
     Schema(String),
 }
 
-/// Whether a namespace is there.
+/// Whether a namespace exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     /// There is none of that name.
     Missing,
-    /// It was begun, and whoever did so has gone before it was finished.
+    /// Its creation was begun and not finished, and nobody is at it any more.
     Unfinished,
-    /// It is there.
+    /// It exists.
     There,
 }
 
@@ -31,15 +31,15 @@ impl Namespace {
         }
     }
 
-    /// A short name that every process has for it, and nobody for another one but by chance.
+    /// A hash of the name by which all processes lock the namespace. Another name may have the same one only by chance.
     #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(super) fn digest(&self) -> u64 {
-        // FNV-1a, of 64 bits: it must not change from one release to the next.
+        // FNV-1a, of 64 bits. It must not change from one release to the next, as old and new processes lock together.
         self.name().bytes().fold(0xcbf2_9ce4_8422_2325, |digest, byte| {
             (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         })
     }
 }
 
-/// How long to wait before asking again for a lock that somebody else has.
+/// The pause before a lock that somebody else holds is asked for again.
 pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! Running out of what the operating system gives a process.
+//! Running out of what the operating system gives a process: file descriptors, memory, buffers.
 
 use std::io;
 #[cfg(feature = "sqlite")]
@@ -8,11 +8,11 @@ use std::{
 };
 
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-use crate::backend::ConnectError;
+use crate::backend::error::ConnectError;
 use crate::cause::DriverError;
 
-/// Whether the operating system refused for want of files, memory or buffers: it may have some again
-/// when others have gone.
+/// Whether the operating system has refused for lack of file descriptors, memory or buffers. That is transient: there are
+/// some again when others are given back.
 pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::OutOfMemory
         || error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code))
@@ -22,17 +22,17 @@ pub(crate) fn is_exhausted(error: &io::Error) -> bool {
 #[cfg(windows)]
 const EXHAUSTED: [i32; 3] = [4, 10024, 10055];
 
-/// ENFILE, EMFILE and ENOBUFS, of which only the last has not the same number everywhere.
+/// ENFILE, EMFILE and ENOBUFS. The number of the last one differs between systems.
 #[cfg(not(windows))]
 const EXHAUSTED: [i32; 3] = [23, 24, if cfg!(target_os = "linux") { 105 } else { 55 }];
 
-/// Whether `error` is the system's refusal of another file to Diesel's migrations, which are read from files.
+/// Whether Diesel could not read the files of migrations because the system had no file descriptor left.
 pub(crate) fn lacks_files(error: &DriverError) -> bool {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return is_exhausted(error);
     }
-    // Neither of Diesel's errors has a source; the type of the second is not exported, but it ends in the words of
-    // the system's error.
+    // Neither of Diesel's errors has a source. The type of the second is not exported, but its text ends in that of the
+    // system's error.
     match error.downcast_ref::<diesel_migrations::MigrationError>() {
         Some(diesel_migrations::MigrationError::IoError(error)) => is_exhausted(error),
         Some(_) => false,
@@ -45,21 +45,21 @@ pub(crate) fn lacks_files(error: &DriverError) -> bool {
     }
 }
 
-/// Whether this process can open as many files as are open at once where migrations are read from files.
+/// Whether this process can open as many files as are open at once while migrations are read from files.
 pub(crate) fn can_read_files() -> bool {
-    // A pipe is two of them, as are a folder and one of its files.
+    // A pipe takes two file descriptors, as do a folder and one of its files.
     io::pipe().is_ok()
 }
 
-/// When files were last seen to be short.
+/// When file descriptors were last seen to be exhausted.
 #[cfg(feature = "sqlite")]
 static SHORT: Mutex<Option<Instant>> = Mutex::new(None);
 
-/// Why this process can open no more files, if it cannot: as many as a SQLite database with its
+/// The system's error if this process cannot open four more files, which is more than a SQLite database with its
 /// write-ahead log takes.
 #[cfg(feature = "sqlite")]
 pub(super) fn no_files_left() -> Option<io::Error> {
-    // A pipe is two of them, and lets go of no locks when it is closed.
+    // A pipe takes two file descriptors. Unlike a second handle to the database, closing it releases no file locks.
     match (io::pipe(), io::pipe()) {
         (Ok(_), Ok(_)) => None,
         (Err(error), _) | (_, Err(error)) => {
@@ -69,17 +69,17 @@ pub(super) fn no_files_left() -> Option<io::Error> {
     }
 }
 
-/// Whether files were short a moment ago. Whatever failed meanwhile may have failed for that reason,
-/// though there are some again.
+/// Whether file descriptors were exhausted within the last second. What failed in that time may have failed for that
+/// reason, even if there are some again.
 #[cfg(feature = "sqlite")]
 pub(super) fn files_were_short() -> bool {
     let noticed = *SHORT.lock().unwrap_or_else(PoisonError::into_inner);
     noticed.is_some_and(|noticed| noticed.elapsed() < Duration::from_secs(1))
 }
 
-/// A server that was not reached, for that reason.
+/// The error of a server that could not be reached: for lack of resources, or because of the network.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub(super) fn not_reached(error: DriverError) -> ConnectError {
+pub(super) fn unreachable_error(error: DriverError) -> ConnectError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
     while let Some(error_now) = cause {
         if error_now.downcast_ref::<io::Error>().is_some_and(is_exhausted) {
@@ -107,8 +107,8 @@ mod tests {
     #[cfg(all(unix, any(feature = "mysql", feature = "postgres")))]
     fn a_server_is_not_reached_for_want_of_sockets() {
         let error = io::Error::from_raw_os_error(24);
-        assert!(matches!(not_reached(error.into()), ConnectError::Resources(_)));
+        assert!(matches!(unreachable_error(error.into()), ConnectError::Resources(_)));
         let error = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert!(matches!(not_reached(error.into()), ConnectError::Unreachable(_)));
+        assert!(matches!(unreachable_error(error.into()), ConnectError::Unreachable(_)));
     }
 }

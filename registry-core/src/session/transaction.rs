@@ -7,7 +7,8 @@ use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
 
 use super::Session;
 use crate::async_func::AsyncFunc;
-use crate::backend::driver::{self, Driver};
+use crate::backend::driver::Driver;
+use crate::backend::transaction_depth;
 use crate::bind::Bind;
 use crate::engine::{TransactionEnd, TransactionState};
 
@@ -131,7 +132,7 @@ impl<B: Bind> Session<B> {
     /// Begins a transaction, or a savepoint inside another one.
     async fn begin(&mut self) -> QueryResult<OpenTransaction> {
         let connection = &mut **self;
-        let depth = driver::depth(Manager::<B>::transaction_manager_status_mut(connection))?;
+        let depth = transaction_depth(Manager::<B>::transaction_manager_status_mut(connection))?;
         if depth > 0 {
             Manager::<B>::begin_transaction(connection).await?;
             return Ok(OpenTransaction::Savepoint(self.checkout.track_savepoint()));
@@ -185,7 +186,8 @@ impl<B: Bind> Session<B> {
             }
             None => {}
         }
-        let probe = B::Connection::FAILS_IF_ABORTED.filter(|_| self.checkout.may_be_aborted());
+        let probe =
+            B::Connection::ABORTED_TRANSACTION_PROBE.filter(|_| self.checkout.may_be_aborted());
         let Some(probe) = probe else { return Ok(()) };
         match self.batch_execute(probe).await {
             Ok(()) => Ok(()),

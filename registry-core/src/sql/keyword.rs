@@ -1,16 +1,15 @@
-//! Words, compared by a number.
+//! Words as numbers, so that comparing two is one comparison without regard to case.
 
 /// A word as a number, the same in either case. Zero is no word: it is too long for a keyword.
 ///
-/// ASCII letters become lower case. Of the other characters that a word can have, none becomes one of
-/// those.
+/// ASCII letters are mapped to lower case. No other character that a word can have is mapped to one of those.
 pub(super) type Keyword = u128;
 
 pub(super) const NONE: Keyword = 0;
 
 #[inline]
 pub(super) const fn keyword(word: &[u8]) -> Keyword {
-    // In two halves, as shifting those is cheaper.
+    // In two halves of 64 bits, as shifting those is cheaper.
     let (mut first, mut second, mut at) = (0_u64, 0_u64, 0);
     if word.len() > size_of::<Keyword>() {
         return NONE;

@@ -14,6 +14,28 @@ use super::work_lock::{WorkGuard, WorkLock};
 /// in the background.
 ///
 /// It cannot be committed itself, as it belongs to the scope: see [`Scope::commit`](super::Scope::commit).
+///
+/// ```
+/// # use diesel::prelude::*;
+/// # use registry_core::{BindDsl, CurrentWork, Error, Registry, RunQueryDsl, Scope, UnitOfWork, bind_tables};
+/// # diesel::table! { users (id) { id -> Integer, } }
+/// # bind_tables!(db = "default", backend = Sqlite; users);
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+/// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+/// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+/// registry
+///     .scope(async {
+///         let mut work: CurrentWork = UnitOfWork::current().await?;
+///         diesel::insert_into(users::table).values(users::id.eq(1)).execute(&mut *work).await?;
+///         drop(work); // before the commit, which would wait for it
+///         Scope::current()?.commit().await
+///     })
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct CurrentWork {
     /// `None` only while this is dropped.
     guard: Option<WorkGuard>,

@@ -10,41 +10,57 @@ use crate::engine::AcquireError;
 use crate::settings::{BackendKind, BindKey, WrongKeys};
 
 /// Why a unit of work cannot go on.
+///
+/// The variants with a `key` name the bind. [`is_transient`](Self::is_transient) says whether it is worth trying again.
+///
+/// ```
+/// # use registry_core::{Error, Registry, UnitOfWork, WorkError};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// match UnitOfWork::current().await {
+///     Ok(_) => println!("in a scope"),
+///     Err(WorkError::NoScope) => println!("in no scope"),
+///     Err(error) if error.is_transient() => println!("try again: {error}"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkError {
-    /// No session could be had. The other transactions are as they were.
+    /// No session could be acquired. The transactions on other binds are as they were.
     #[error(transparent)]
     Acquire(#[from] AcquireError),
-    /// The transaction could not be begun. The other transactions are as they were.
-    #[error("bind `{key}`: no transaction could be begun")]
+    /// The transaction could not be begun. The transactions on other binds are as they were.
+    #[error("bind `{key}`: could not begin a transaction")]
     Begin {
         /// The bind key.
         key: BindKey,
-        /// What the database said.
+        /// What the database answered.
         #[source]
         source: DieselError,
     },
-    /// The backend has no such transactions.
+    /// The backend does not have the kind of transaction that the options ask for.
     #[error("bind `{key}`: {backend} has no {what}")]
     Unsupported {
         /// The bind key.
         key: BindKey,
         /// The backend.
         backend: BackendKind,
-        /// What it has not.
+        /// What it does not have.
         what: String,
     },
-    /// The database has ended the transaction by itself, as a deadlock does on MySQL: statements
-    /// after it would be committed one by one.
+    /// The database has rolled the transaction back by itself, as MySQL does after a deadlock: statements that follow
+    /// would be committed one by one.
     #[error("bind `{key}`: the database has rolled the transaction back, after an error")]
     RolledBack {
         /// The bind key.
         key: BindKey,
     },
     /// A statement of the program has ended the transaction: a `COMMIT` or `ROLLBACK` of its own, and on MySQL and
-    /// MariaDB every statement that commits implicitly, as those do that define something
-    /// (<https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/>). What was done before that may be
+    /// MariaDB every statement that commits implicitly, as data definition does
+    /// (<https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/>). What was done before it may be
     /// committed. The unit of work cannot go on.
     #[error(
         "bind `{key}`: a statement of the program has ended the transaction (a COMMIT or ROLLBACK, or on MySQL \
@@ -54,56 +70,63 @@ pub enum WorkError {
         /// The bind key.
         key: BindKey,
     },
-    /// The future of a statement was dropped before its end, or the connection is gone: nobody knows what it did.
-    /// The unit of work can only be rolled back.
-    #[error("bind `{key}`: a statement was cut short, and nobody knows what it did")]
+    /// The future of a statement was dropped before its end, or the connection was lost: what the statement has done is
+    /// not known. The unit of work can only be rolled back.
+    #[error(
+        "bind `{key}`: a statement was cut short (its future was dropped, or the connection was lost), so the \
+         transaction can only be rolled back"
+    )]
     CutShort {
         /// The bind key.
         key: BindKey,
     },
-    /// The database could not be told to roll back: its connection is gone, or silent. It was closed, and the
-    /// server rolls back when it notices.
+    /// The database did not confirm the rollback, because its connection is lost or does not answer. The connection was
+    /// closed, and the server rolls back when it notices.
     #[error(
-        "bind `{key}`: the database could not be told to roll back, and its connection was closed"
+        "bind `{key}`: the rollback was not confirmed, since the connection is lost or does not answer; the \
+         connection was closed"
     )]
     NotTold {
         /// The bind key.
         key: BindKey,
     },
     /// A savepoint could not be set, released or rolled back to.
-    #[error("bind `{key}`: a savepoint failed")]
+    #[error("bind `{key}`: could not set, release or roll back to a savepoint")]
     Savepoint {
         /// The bind key.
         key: BindKey,
-        /// What the database said.
+        /// What the database answered.
         #[source]
         source: DieselError,
     },
-    /// The future of a savepoint was dropped before its end. The unit of work can only be rolled back.
-    #[error("a savepoint was abandoned, and nobody knows what is left of it")]
+    /// A savepoint was interrupted before its end: its future was dropped, or it failed or panicked. The unit of work can
+    /// only be rolled back.
+    #[error(
+        "a savepoint was interrupted before its end, so the unit of work can only be rolled back"
+    )]
     Abandoned,
     /// The task is in no scope, so it has no current unit of work: run it in
     /// [`Registry::scope`](crate::Registry::scope), or hand it one by
     /// [`Scope::enter`](super::Scope::enter).
     #[error("this task is in no scope, and has no current unit of work")]
     NoScope,
-    /// The scope is of no tenant: enter one of a tenant, by [`Tenant::scope`](crate::Tenant::scope) or
+    /// The scope belongs to no tenant: enter one of a tenant, by [`Tenant::scope`](crate::Tenant::scope) or
     /// `ScopeLayer::per_tenant`.
-    #[error("this scope is of no tenant")]
+    #[error("this scope belongs to no tenant")]
     NoTenant,
     /// The scope has ended, and its unit of work was rolled back.
-    #[error("the scope has ended")]
+    #[error("the scope has ended, and its unit of work was rolled back")]
     ScopeEnded,
     /// Somebody in the scope had the unit of work for the whole time that was waited for it. If that is the task that
     /// asks, it would wait for itself: see [`UnitOfWork::current`](super::UnitOfWork::current).
     #[error("{}", in_use(*after, *held_by_caller, *is_kept, *taken_at))]
     InUse {
-        /// How long was waited: `acquire_timeout`, or less if it is known to be in vain.
+        /// How long was waited: `acquire_timeout`, or less if it is a deadlock.
         after: Duration,
-        /// Whether the task that asks has it, and has not used it meanwhile.
+        /// Whether the task that asks has the unit of work itself, and has not used it meanwhile.
         held_by_caller: bool,
-        /// Whether the future that the scope runs has it in another task, and has not used it meanwhile: it may wait for
-        /// the task that asks.
+        /// Whether the future that the scope runs has it in another task, and has not used it meanwhile: that future may
+        /// be awaiting the task that asks.
         is_kept: bool,
         /// Where in the program it was taken. `None` for an argument of a handler.
         taken_at: Option<&'static Location<'static>>,
@@ -111,7 +134,7 @@ pub enum WorkError {
     /// The options name keys that no bind has. Nothing was begun with them.
     #[error(transparent)]
     Keys(#[from] WrongKeys),
-    /// Two sessions of one bind were asked for at once. A unit of work has one for each.
+    /// Two sessions of one bind were asked for at once. A unit of work has one session of each bind.
     #[error("bind `{key}`: a unit of work has one session of each bind, and two were asked for")]
     Twice {
         /// The bind key.
@@ -132,16 +155,19 @@ fn in_use(
     };
     if held_by_caller {
         format!(
-            "this task has the unit of work of this scope already, taken {taken}, and waited {after} for itself: \
-             hand it on, or drop it before it is asked for again (whatever it was handed to has not used it meanwhile)"
+            "this task has the unit of work of this scope already, taken {taken}, and would wait for itself: a \
+             deadlock, detected after {after}. Hand the unit of work on, or drop it before it is asked for again \
+             (whatever it was handed to has not used it meanwhile)"
         )
     } else if is_kept {
         format!(
-            "the unit of work of this scope was kept for {after} by what the scope runs, which has done nothing with it, \
-             taken {taken}: hand it on, or drop it before another task that asks for it is waited for"
+            "the unit of work of this scope was kept for {after} by the future that the scope runs, which has not used \
+             it, taken {taken}: hand it on, or drop it before another task that asks for it is awaited"
         )
     } else {
-        format!("the unit of work of this scope was in use for {after}, taken {taken}")
+        format!(
+            "timed out waiting for the unit of work of this scope, which was in use for {after}, taken {taken}"
+        )
     }
 }
 
@@ -151,7 +177,7 @@ impl WorkError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Acquire(error) => error.is_transient(),
-            // Waiting does not help who waits for itself, be it by way of another task.
+            // A deadlock does not go away by waiting, be it by way of another task.
             Self::InUse { held_by_caller, is_kept, .. } => !held_by_caller && !is_kept,
             Self::RolledBack { .. } => true,
             Self::Begin { source, .. } | Self::Savepoint { source, .. } => {

@@ -101,8 +101,8 @@ impl UnitOfWork {
             Err(WorkError::Ended { key }) => {
                 tracing::warn!(
                     target: "registry",
-                    key = &*key,
-                    "not rolled back: the program has ended the transaction itself, and what was done before may \
+                    bind = &*key,
+                    "not rolled back: a statement of the program has ended the transaction, and what was done before it may \
                      be committed"
                 );
                 false

@@ -12,6 +12,19 @@ use crate::registry::Registry;
 impl Registry {
     /// Scopes that belong to a key of the program's own, instead of a task: see [`Scopes`]. `key` is called at each use
     /// of them.
+    ///
+    /// ```
+    /// # use registry_core::{Error, Registry};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let scopes = registry.scopes_by(|| std::thread::current().id());
+    /// let scope = scopes.current(); // one for each thread
+    /// scope.commit().await?;
+    /// scopes.remove().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn scopes_by<K: Eq + Hash>(
         &self,
         key: impl Fn() -> K + Send + Sync + 'static,
@@ -30,8 +43,7 @@ impl Registry {
 /// ```
 /// # use diesel::prelude::*;
 /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, bind_tables};
-/// # use std::sync::Arc;
-/// # use std::sync::atomic::{AtomicU32, Ordering};
+/// # use std::sync::{Arc, Mutex};
 /// # diesel::table! { users (id) { id -> Integer, } }
 /// # bind_tables!(db = "default", backend = Sqlite; users);
 /// # #[tokio::main(flavor = "current_thread")]
@@ -39,9 +51,9 @@ impl Registry {
 /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
 /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
 /// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
-/// let job = Arc::new(AtomicU32::new(1));
+/// let job = Arc::new(Mutex::new("job 1"));
 /// let current_job = Arc::clone(&job);
-/// let scopes = registry.scopes_by(move || current_job.load(Ordering::Relaxed));
+/// let scopes = registry.scopes_by(move || *current_job.lock().expect("not poisoned"));
 ///
 /// let mut work = scopes.current().work().await?;
 /// diesel::insert_into(users::table).values(users::id.eq(1)).execute(&mut *work).await?;

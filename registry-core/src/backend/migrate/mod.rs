@@ -1,8 +1,15 @@
 //! Running migrations on a connection, for each backend.
 //!
-//! As Diesel's own harness does it, and in its table, so that its command-line tool can go on from there; with
-//! what that harness leaves open: whose migration a version is ([`records`]), rows that refer to nothing
-//! ([`references`]), what a migration leaves in the session, and whether what was committed is there.
+//! They are run as Diesel's own harness does it, and recorded in its table, so that its command-line tool can go on from
+//! there. Beyond that harness, this records whose migration a version is, checks foreign keys, restores the session, and
+//! checks that what was committed is there.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | [`pending`] | which migrations are to be run; the loop over them |
+//! | [`run`] | one migration: its transaction, its failure, what may be left of it |
+//! | [`records`] | the table that says whose migration a version is |
+//! | [`references`] | foreign keys that a migration has broken |
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,103 +23,106 @@ use crate::settings::BindKey;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod pending;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
-mod records;
+pub(crate) mod records;
 mod references;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod run;
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(crate) use pending::{migrate_by_harness, run_pending};
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub(crate) use records::records_by_diesel;
 #[cfg(feature = "sqlite")]
 pub(crate) use references::BrokenReference;
 pub(crate) use references::TableReferences;
 
-/// Every migration that there is.
+/// Every migration of a program for one bind.
 pub(crate) type Migrations<DB> = Vec<Box<dyn Migration<DB>>>;
 
 /// The backend of a connection, as Diesel knows it.
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 type BackendOf<C> = <C as AsyncConnectionCore>::Backend;
 
-/// A lock that is held for as long as this lives.
+/// A lock on the migrations of a database. It is held until this is dropped, or, on a server, until the connection is
+/// closed.
 #[derive(Debug, Default)]
 pub struct MigrationLock {
-    /// Locked by the operating system, which lets go of it when the process ends in any way.
+    /// Locked by the operating system, which releases the lock however the process ends.
     pub(super) _file: Option<std::fs::File>,
 }
 
-/// Has others give back what this process is short of: open files. Blocks.
+/// Has others give back file descriptors, of which this process has run out. Blocks.
 pub trait MakesRoom {
-    /// Sees to it that there are some, as far as that can be had, before migrations are read from files.
+    /// Before migrations are read from files: makes sure that there are some, as far as possible.
     fn make_room(&self);
 
-    /// Whether something failed for want of them, and there are some now.
+    /// Whether something failed for lack of file descriptors, and there are some again.
     fn makes_room_for(&self, error: &DriverError) -> bool;
 }
 
-/// What is as it was before in the session of a connection, after each migration.
+/// The state of a session before migrations, which is restored after each of them.
 #[derive(Debug, Clone, Default)]
 pub struct MigrationSession {
-    /// Statements that bring its settings back, also within a transaction.
+    /// Statements that restore its settings. They can also be run within a transaction.
     pub restore: String,
-    /// What else there is in it, which is compared outside of transactions.
+    /// The rest of its state, which is compared and restored outside of transactions.
     pub before: HashMap<String, String>,
-    /// Whether rows that refer to nothing are looked for after each migration.
+    /// Whether foreign keys are checked after each migration.
     pub keeps_references: bool,
 }
 
-/// What became of migrations.
+/// What came of a run of migrations.
 #[derive(Debug)]
 pub struct Migrated {
     /// The names of those that were run.
     pub applied: Vec<String>,
     /// How many had been run before.
     pub skipped: usize,
-    /// What stopped it.
+    /// What stopped the run, if anything did.
     pub failure: Option<MigrationFailure>,
 }
 
-/// What stopped migrations.
+/// What stopped a run of migrations.
 #[derive(Debug)]
 pub enum MigrationFailure {
-    /// What was run before could not be found out.
+    /// The migrations that were run before could not be listed.
     List(DriverError),
-    /// A version was run on this database as another migration. Nothing was run now.
+    /// A version was run on this database as another migration. Nothing was run this time.
     Taken {
         /// That version.
         version: String,
-        /// The migration that has it here.
+        /// The migration that has this version here.
         migration: String,
         /// The migration that was run.
         applied: String,
         /// The key of the bind that ran it.
         by: String,
     },
-    /// A migration failed.
+    /// A migration has failed.
     Run {
         /// Its name.
         migration: String,
         /// Why.
         source: DriverError,
-        /// Whether a part of it may be there to stay.
+        /// Whether a part of it may have been committed.
         in_part: bool,
     },
-    /// A migration panicked.
+    /// A migration has panicked.
     Panicked {
         /// Its name.
         migration: String,
     },
 }
 
-/// What is to be run.
+/// What is to be run, and how.
 pub struct Run<'a, DB, F> {
-    /// Those of the program.
+    /// The migrations of the program.
     pub migrations: Migrations<DB>,
-    /// On whose behalf.
+    /// The bind for which they are run.
     pub bind: BindKey,
-    /// The user's own statements, with which the connection was set up.
+    /// The user's own statements with which the connection was set up.
     pub on_connect: &'a [String],
-    /// Where migrations are read from files and files are short, these have some given back.
+    /// Frees file descriptors if migrations are read from files and the process has run out of them.
     pub files: &'a F,
 }
 

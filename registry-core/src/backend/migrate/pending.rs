@@ -1,4 +1,4 @@
-//! From what there is to what is to be run.
+//! Which migrations are to be run, and the loop over them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,8 +13,7 @@ use super::{BackendOf, MakesRoom, Migrated, MigrationFailure, MigrationSession, 
 use crate::backend::driver::Driver;
 use crate::cause::DriverError;
 
-/// Implements `Driver::migrate` by way of Diesel's own harness, which is written for connections that
-/// block.
+/// Implements `Driver::migrate` with Diesel's own harness, which is written for blocking connections.
 macro_rules! migrate_by_harness {
     () => {
         fn migrate(
@@ -42,12 +41,12 @@ where
 {
     let mut harness: AsyncConnectionWrapper<C> = connection.into();
     let mut migrated = Migrated { applied: Vec::new(), skipped: 0, failure: None };
-    let done = Handle::current().block_on(harness.session_of_migrations(run.on_connect));
+    let done = Handle::current().block_on(harness.migration_session(run.on_connect));
     let done = match done {
         Ok(session) => {
             let done = run_in(&mut harness, run, &session, &mut migrated);
-            // The only connection of a database in memory is lent again. A failure has been told by now, or
-            // shows when it is.
+            // The connection of an in-memory database is lent again, so its session is restored after a failure as well. An
+            // error here is not reported: the failure was, or the next use of the connection shows it.
             let _ = Handle::current().block_on(harness.leave_migration(&session));
             done
         }
@@ -102,7 +101,7 @@ where
         let stopped = loop {
             files.make_room();
             match run_one(harness, &*migration, &record, session) {
-                // Diesel opens the file of a migration before it does anything else.
+                // Diesel opens the file of a migration before it does anything else, so nothing of it has been run.
                 Err(stopped)
                     if stopped.cause().is_some_and(|error| files.makes_room_for(error)) => {}
                 run => break run.err(),
@@ -116,7 +115,7 @@ where
     Ok(())
 }
 
-/// Whose those versions are that have been run, as far as that is known.
+/// The records of the versions that were run, by version key.
 fn records<C>(
     harness: &mut AsyncConnectionWrapper<C>,
 ) -> Result<HashMap<String, Record>, DriverError>

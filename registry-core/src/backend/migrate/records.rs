@@ -1,12 +1,11 @@
-//! Whose migration a version is.
+//! The table that says whose migration a version is.
 //!
-//! Diesel's table has the versions that were run and not their names. Two programs, or two binds, that share a
-//! database can both have a migration of one version; the second would count as run. So a table of the registry's
-//! own has the names, in the same schema, beside Diesel's. Diesel's command-line tool takes no notice of it, as its
-//! name begins with `__`.
+//! Diesel's table has the versions that were run and not their names. Two programs, or two binds, that share a database
+//! can both have a migration of one version, and the second would count as run. So a table of the registry's own has the
+//! names, in the same schema, beside Diesel's. Diesel's command-line tool ignores it, as its name begins with `__`.
 //!
-//! A record holds for the very run that Diesel's table knows of: both have the time of it. A version that was
-//! reverted and run again by Diesel's tool has another time, so that its record no longer counts.
+//! A record belongs to one run of a version: it has the same time as the row in Diesel's table. A version that was
+//! reverted and run again by Diesel's tool has another time, and its old record no longer counts.
 
 use diesel::QueryResult;
 
@@ -32,147 +31,161 @@ diesel::allow_tables_to_appear_in_same_query!(
 );
 
 /// As Diesel's own, with two more columns.
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS __registry_schema_migrations (\
+pub(crate) const CREATE: &str = "CREATE TABLE IF NOT EXISTS __registry_schema_migrations (\
      version VARCHAR(50) PRIMARY KEY NOT NULL, \
      name TEXT NOT NULL, \
      bind VARCHAR(64) NOT NULL, \
      run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)";
 
-/// The version of the row by which a transaction is known not to have been rolled back. Diesel's table does not have it.
-const MARK: &str = "-";
+/// The version of the mark, see [`Records::mark`]. No migration has it, and Diesel's table does not know it.
+pub(crate) const MARK: &str = "-";
 
 /// A version that was run, and as what.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) version: String,
-    /// The migration.
+    /// The name of the migration.
     pub(crate) name: String,
     /// The key of the bind that ran it.
     pub(crate) bind: String,
 }
 
-/// The two tables of a connection that blocks.
+/// Diesel's table of versions and the registry's table of records, on a blocking connection.
 pub(crate) trait Records {
-    /// Makes the table of the registry's own, unless it is there.
+    /// Creates the registry's table unless it exists.
     fn create_records(&mut self) -> QueryResult<()>;
 
-    /// The records of those versions that Diesel's table knows.
+    /// The records of those versions that are in Diesel's table.
     fn records(&mut self) -> QueryResult<Vec<Record>>;
 
-    /// Has Diesel's table know a version.
+    /// Adds a version to Diesel's table.
     fn note_version(&mut self, version: &str) -> QueryResult<()>;
 
-    /// Records a version that Diesel's table knows.
+    /// Adds or replaces the record of a version that is in Diesel's table.
     fn record(&mut self, record: &Record) -> QueryResult<()>;
 
-    /// Writes a row that is there for as long as nobody rolls the transaction back.
+    /// Adds a row that exists until the transaction is rolled back. If it is gone later, the transaction was.
     fn mark(&mut self) -> QueryResult<()>;
 
-    /// Whether that row is there.
+    /// Whether that row exists.
     fn is_marked_as_run(&mut self) -> QueryResult<bool>;
 
-    /// Removes that row, if it is there.
+    /// Removes that row if it exists.
     fn unmark(&mut self) -> QueryResult<()>;
 
-    /// Whether Diesel's table knows a version.
+    /// Whether Diesel's table has a version.
     fn has_version(&mut self, version: &str) -> QueryResult<bool>;
 }
 
-/// Implements [`Records`] for a type of connection.
+/// Implements [`Records`] for a type of connection. Each backend calls it once.
 macro_rules! records_by_diesel {
     ($connection:ty) => {
-        impl Records
-            for diesel_async::async_connection_wrapper::AsyncConnectionWrapper<$connection>
-        {
-            fn create_records(&mut self) -> diesel::QueryResult<()> {
-                let create = CREATE;
-                diesel::connection::SimpleConnection::batch_execute(self, create)
-            }
+        // A module of its own: the Diesel traits imported in it would be ambiguous beside those of diesel-async.
+        mod migration_records {
+            impl $crate::backend::migrate::records::Records
+                for diesel_async::async_connection_wrapper::AsyncConnectionWrapper<$connection>
+            {
+                fn create_records(&mut self) -> diesel::QueryResult<()> {
+                    let create = $crate::backend::migrate::records::CREATE;
+                    diesel::connection::SimpleConnection::batch_execute(self, create)
+                }
 
-            fn records(&mut self) -> diesel::QueryResult<Vec<Record>> {
-                use self::__diesel_schema_migrations as known;
-                use self::__registry_schema_migrations as records;
-                use diesel::prelude::*;
+                fn records(
+                    &mut self,
+                ) -> diesel::QueryResult<Vec<$crate::backend::migrate::records::Record>> {
+                    use diesel::prelude::*;
+                    use $crate::backend::migrate::records::__diesel_schema_migrations as known;
+                    use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
-                let is_of_run =
-                    known::version.eq(records::version).and(known::run_on.eq(records::run_on));
-                let rows = records::table
-                    .inner_join(known::table.on(is_of_run))
-                    .select((records::version, records::name, records::bind))
-                    .load::<(String, String, String)>(self)?;
-                let record = |(version, name, bind)| Record { version, name, bind };
-                Ok(rows.into_iter().map(record).collect())
-            }
+                    let is_of_run =
+                        known::version.eq(records::version).and(known::run_on.eq(records::run_on));
+                    let rows = records::table
+                        .inner_join(known::table.on(is_of_run))
+                        .select((records::version, records::name, records::bind))
+                        .load::<(String, String, String)>(self)?;
+                    let record = |(version, name, bind)| {
+                        $crate::backend::migrate::records::Record { version, name, bind }
+                    };
+                    Ok(rows.into_iter().map(record).collect())
+                }
 
-            fn note_version(&mut self, version: &str) -> diesel::QueryResult<()> {
-                use self::__diesel_schema_migrations as known;
-                use diesel::prelude::*;
+                fn note_version(&mut self, version: &str) -> diesel::QueryResult<()> {
+                    use diesel::prelude::*;
+                    use $crate::backend::migrate::records::__diesel_schema_migrations as known;
 
-                let noted = diesel::insert_into(known::table).values(known::version.eq(version));
-                noted.execute(self).map(drop)
-            }
+                    let noted =
+                        diesel::insert_into(known::table).values(known::version.eq(version));
+                    noted.execute(self).map(drop)
+                }
 
-            fn record(&mut self, record: &Record) -> diesel::QueryResult<()> {
-                use self::__diesel_schema_migrations as known;
-                use self::__registry_schema_migrations as records;
-                use diesel::prelude::*;
-                use diesel::sql_types::Text;
+                fn record(
+                    &mut self,
+                    record: &$crate::backend::migrate::records::Record,
+                ) -> diesel::QueryResult<()> {
+                    use diesel::prelude::*;
+                    use diesel::sql_types::Text;
+                    use $crate::backend::migrate::records::__diesel_schema_migrations as known;
+                    use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
-                diesel::delete(records::table.find(&record.version)).execute(self)?;
-                let columns = (
-                    known::version,
-                    record.name.as_str().into_sql::<Text>(),
-                    record.bind.as_str().into_sql::<Text>(),
-                    known::run_on,
-                );
-                diesel::insert_into(records::table)
-                    .values(known::table.find(&record.version).select(columns))
-                    .into_columns((records::version, records::name, records::bind, records::run_on))
-                    .execute(self)
-                    .map(drop)
-            }
+                    diesel::delete(records::table.find(&record.version)).execute(self)?;
+                    let columns = (
+                        known::version,
+                        record.name.as_str().into_sql::<Text>(),
+                        record.bind.as_str().into_sql::<Text>(),
+                        known::run_on,
+                    );
+                    diesel::insert_into(records::table)
+                        .values(known::table.find(&record.version).select(columns))
+                        .into_columns((
+                            records::version,
+                            records::name,
+                            records::bind,
+                            records::run_on,
+                        ))
+                        .execute(self)
+                        .map(drop)
+                }
 
-            fn mark(&mut self) -> diesel::QueryResult<()> {
-                use self::__registry_schema_migrations as records;
-                use diesel::prelude::*;
+                fn mark(&mut self) -> diesel::QueryResult<()> {
+                    use diesel::prelude::*;
+                    use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
-                let mark = (
-                    records::version.eq(MARK),
-                    records::name.eq("a migration that has not come to its end"),
-                    records::bind.eq(""),
-                );
-                diesel::insert_into(records::table).values(mark).execute(self).map(drop)
-            }
+                    let mark = (
+                        records::version.eq($crate::backend::migrate::records::MARK),
+                        records::name.eq("a migration that has not come to its end"),
+                        records::bind.eq(""),
+                    );
+                    diesel::insert_into(records::table).values(mark).execute(self).map(drop)
+                }
 
-            fn is_marked_as_run(&mut self) -> diesel::QueryResult<bool> {
-                use self::__registry_schema_migrations as records;
-                use diesel::prelude::*;
+                fn is_marked_as_run(&mut self) -> diesel::QueryResult<bool> {
+                    use diesel::prelude::*;
+                    use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
-                let mark = records::table.find(MARK).select(records::version);
-                Ok(mark.first::<String>(self).optional()?.is_some())
-            }
+                    let mark = records::table
+                        .find($crate::backend::migrate::records::MARK)
+                        .select(records::version);
+                    Ok(mark.first::<String>(self).optional()?.is_some())
+                }
 
-            fn unmark(&mut self) -> diesel::QueryResult<()> {
-                use self::__registry_schema_migrations as records;
-                use diesel::prelude::*;
+                fn unmark(&mut self) -> diesel::QueryResult<()> {
+                    use diesel::prelude::*;
+                    use $crate::backend::migrate::records::__registry_schema_migrations as records;
 
-                diesel::delete(records::table.find(MARK)).execute(self).map(drop)
-            }
+                    diesel::delete(records::table.find($crate::backend::migrate::records::MARK))
+                        .execute(self)
+                        .map(drop)
+                }
 
-            fn has_version(&mut self, version: &str) -> diesel::QueryResult<bool> {
-                use self::__diesel_schema_migrations as known;
-                use diesel::prelude::*;
+                fn has_version(&mut self, version: &str) -> diesel::QueryResult<bool> {
+                    use diesel::prelude::*;
+                    use $crate::backend::migrate::records::__diesel_schema_migrations as known;
 
-                let found = known::table.find(version).select(known::version);
-                Ok(found.first::<String>(self).optional()?.is_some())
+                    let found = known::table.find(version).select(known::version);
+                    Ok(found.first::<String>(self).optional()?.is_some())
+                }
             }
         }
     };
 }
-
-#[cfg(feature = "mysql")]
-records_by_diesel!(crate::backend::Mysql);
-#[cfg(feature = "postgres")]
-records_by_diesel!(crate::backend::Postgres);
-#[cfg(feature = "sqlite")]
-records_by_diesel!(crate::backend::Sqlite);
+pub(crate) use records_by_diesel;

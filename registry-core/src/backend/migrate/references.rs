@@ -1,4 +1,4 @@
-//! Rows that refer to nothing, which SQLite does not look for while a table is rebuilt.
+//! Foreign keys that a migration has broken. SQLite does not check them while a table is rebuilt.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -7,7 +7,7 @@ use diesel::QueryResult;
 
 use crate::cause::DriverError;
 
-/// A row of a table that refers to a row which is not there.
+/// A row with a foreign key that refers to a missing row.
 #[derive(Debug)]
 pub struct BrokenReference {
     /// The table of the row.
@@ -19,7 +19,7 @@ pub struct BrokenReference {
 }
 
 impl BrokenReference {
-    /// Both tables, in one case: SQLite takes their names in any.
+    /// Both tables, in lower case: SQLite ignores the case of their names.
     fn tables(&self) -> (String, String) {
         (self.table.to_lowercase(), self.parent.to_lowercase())
     }
@@ -41,24 +41,25 @@ impl fmt::Display for BrokenReference {
     }
 }
 
-/// What was found in a table, or why nothing could be: SQLite can make nothing of one of its foreign keys.
+/// The broken references of a table, or why they could not be determined: SQLite cannot make sense of one of its foreign
+/// keys.
 #[derive(Debug)]
 pub struct TableReferences {
     /// The table.
     pub table: String,
-    /// Those of its rows that refer to nothing.
+    /// Its rows that refer to missing rows.
     pub broken: QueryResult<Vec<BrokenReference>>,
 }
 
 /// What was found in each table that has foreign keys.
 pub(super) type References = QueryResult<Vec<TableReferences>>;
 
-/// An error if there are more rows that refer to nothing than there were before.
+/// An error if there are more broken references than there were before.
 ///
-/// They are counted for each pair of tables. A row has no name that a migration leaves as it is: tables without rowids
-/// have none, tables that are rebuilt may give others, and a new key renumbers those of its table. So a migration that
-/// repairs as many rows as it breaks, in one table and referring to one other, is not noticed; and rows that
-/// referred to nothing before count as new if the migration renames one of the two tables.
+/// They are counted for each pair of tables. A row has no name that survives a migration: tables without rowids have none,
+/// tables that are rebuilt may assign others, and a new key renumbers the rows of its table. So there are two limits. A
+/// migration that repairs as many rows as it breaks, in one table and referring to one other, is not noticed. And rows
+/// that were broken before count as new if the migration renames one of the two tables.
 pub(super) fn check(before: References, after: References) -> Result<(), DriverError> {
     let (before, after) = (before?, after?);
     let mut counts: HashMap<_, usize> = HashMap::new();
@@ -99,7 +100,7 @@ pub(super) fn check(before: References, after: References) -> Result<(), DriverE
             }
         }
     }
-    // The first one that was not there before, if that can be told.
+    // The first one that was not broken before, if that can be told.
     made.sort_by_key(|made| (rows.contains(&made.row()), made.row()));
     match made.into_iter().next() {
         Some(first) => Err(BrokenReferences { first, more: grown - 1 }.into()),
@@ -107,7 +108,7 @@ pub(super) fn check(before: References, after: References) -> Result<(), DriverE
     }
 }
 
-/// Those that a migration made.
+/// The references that a migration has broken.
 #[derive(Debug, thiserror::Error)]
 #[error("a foreign key is broken after it: {first}{}", More(*more))]
 struct BrokenReferences {

@@ -1,4 +1,4 @@
-//! Running one migration.
+//! Running one migration: its transaction, its failure, and what may be left of it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -16,11 +16,11 @@ use crate::cause::DriverError;
 
 type Harness<C> = AsyncConnectionWrapper<C>;
 
-/// Why a migration did not come to its end.
+/// Why a migration has not come to its end.
 pub(super) enum Stopped {
     Failed {
         source: DriverError,
-        /// Whether a part of it may be there to stay.
+        /// Whether a part of it may have been committed.
         in_part: bool,
     },
     Panicked,
@@ -52,14 +52,14 @@ fn in_part(source: impl Into<DriverError>) -> Stopped {
     Stopped::Failed { source: source.into(), in_part: true }
 }
 
-/// Set right after the beginning of a transaction: if it is not there later, the transaction has ended.
+/// Set right after the transaction begins. If it is gone later, that transaction has ended.
 const SAVEPOINT: &str = "SAVEPOINT registry_migration";
 const BACK_TO_SAVEPOINT: &str = "ROLLBACK TO SAVEPOINT registry_migration";
 
 const ROLLED_BACK: &str = "it ended its transaction by itself with a rollback, and what it had done until then is not \
      there; one that is to manage its own transactions has `run_in_transaction = false` in its `metadata.toml`";
 
-/// Why a migration failed within its transaction.
+/// Why a migration has failed within its transaction.
 struct Failed {
     source: DriverError,
     /// Whether the transaction is known not to be the one that was begun for it.
@@ -72,7 +72,7 @@ impl<E: Into<DriverError>> From<E> for Failed {
     }
 }
 
-/// Runs a migration, has its version known and recorded, and sees to it that what it said is so.
+/// Runs a migration, adds its version and its record, and checks that the version is there afterwards.
 pub(super) fn run_one<C>(
     harness: &mut Harness<C>,
     migration: &dyn Migration<BackendOf<C>>,
@@ -111,7 +111,7 @@ where
     C: Driver + AsyncConnection + 'static,
     Harness<C>: Records,
 {
-    // One that was committed by a migration that then failed.
+    // A migration that committed by itself and then failed has left the mark behind.
     harness.unmark().map_err(whole)?;
     Handle::current().block_on(harness.begin(C::BEGIN_MIGRATION)).map_err(whole)?;
     let run = catch_unwind(AssertUnwindSafe(|| -> Result<(), Failed> {
@@ -119,7 +119,7 @@ where
         harness.batch_execute(SAVEPOINT)?;
         run_whole(harness, migration, session)?;
         if harness.is_outside_transaction() {
-            // It has committed by itself. Diesel would not know.
+            // It has committed by itself, of which Diesel's transaction manager does not know.
             roll_back_by_driver(harness);
         }
         harness.batch_execute(&session.restore)?;
@@ -140,10 +140,10 @@ where
             })
         }
         Ok(Err(Failed { source, ended_itself })) => {
-            // DDL of MySQL's commits, and so does a `COMMIT` in the migration.
+            // MySQL commits before and after DDL, and a migration can contain a `COMMIT`: then the savepoint is gone.
             let is_undone = !ended_itself
                 && harness.batch_execute(BACK_TO_SAVEPOINT).is_ok()
-                && Handle::current().block_on(harness.rollback_was_whole());
+                && Handle::current().block_on(harness.rollback_undid_everything());
             roll_back(harness);
             Err(Stopped::Failed { source, in_part: !is_undone })
         }
@@ -154,18 +154,18 @@ where
     }
 }
 
-/// Whether something of a migration stays whose commit the server has refused: what the migration has committed by
-/// itself before has taken the mark along, and the last transaction, which removed it, was undone.
+/// Whether something is left of a migration whose commit the server has refused. If the migration had committed by itself
+/// before, the mark was committed with it, and the removal of the mark has just been undone.
 fn left_a_part<C>(harness: &mut Harness<C>) -> bool
 where
     C: Driver + AsyncConnection + 'static,
     Harness<C>: Records,
 {
-    // Some servers leave the transaction open. Where none is, that is no error, or one that changes nothing.
+    // Some servers leave the transaction open. Where none is open, the statement changes nothing, whatever it returns.
     if !roll_back_by_driver(harness) {
         let _ = harness.batch_execute("ROLLBACK");
     }
-    !C::COMMIT_FAILS_WHOLE || harness.is_marked_as_run().unwrap_or(true)
+    !C::FAILED_COMMIT_LEAVES_NOTHING || harness.is_marked_as_run().unwrap_or(true)
 }
 
 fn run_by_itself<C>(
@@ -189,7 +189,7 @@ where
     }
 }
 
-/// Runs a migration, after which no more rows refer to nothing than before.
+/// Runs a migration, and fails if it has broken foreign keys.
 fn run_whole<C>(
     harness: &mut Harness<C>,
     migration: &dyn Migration<BackendOf<C>>,
@@ -224,12 +224,12 @@ where
     C: Driver + AsyncConnection + 'static,
 {
     if !roll_back_by_driver(harness) {
-        // If the server cannot be told, the connection is of no more use, which shows when it is used.
+        // If the server cannot be told, the connection is unusable, which the next statement on it shows.
         let _ = <Harness<C> as Connection>::TransactionManager::rollback_transaction(harness);
     }
 }
 
-/// False if the driver cannot do that by itself.
+/// Rolls back if the driver can do that by itself. False if it cannot.
 fn roll_back_by_driver<C: Driver>(harness: &mut Harness<C>) -> bool {
     match harness.start_rollback() {
         Some(rolled_back) => {

@@ -1,4 +1,4 @@
-//! Reaching a server: which address of its name, and with TLS or without.
+//! Which address of a host a connection is opened to, and with TLS or without.
 
 use std::io;
 use std::net::IpAddr;
@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use mysql_async::{Conn, Error, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use tokio::time::timeout_at;
 
-use super::classify;
-use crate::backend::ConnectError;
-use crate::backend::driver::ConnectContext;
-use crate::backend::host_failover::{more_telling, share, silent};
+use super::connect_error::classify;
+use crate::backend::connect_context::ConnectContext;
+use crate::backend::error::ConnectError;
+use crate::backend::host_failover::{host_timed_out, more_informative, share_deadline};
 use crate::backend::observed::Observed;
 #[cfg(feature = "rustls")]
 use crate::cause::Chain;
@@ -17,15 +17,15 @@ use crate::settings::DatabaseUrl;
 #[cfg(feature = "rustls")]
 use crate::settings::url::tls::{TlsMode, TlsSettings};
 
-/// Tries each address of the host until one lets us in.
+/// Tries each address of the host until one accepts the connection.
 ///
-/// Each has its share of the time that is left, the handshake included, so one that accepts and says nothing
-/// takes its share and no more. One that has just failed is tried last. The driver would try them all within one
-/// limit, and would wait for the first that accepts.
+/// The remaining time is shared equally among the addresses that are left, the handshake included, so one that accepts and
+/// then sends nothing uses up its share alone. An address that has failed lately is tried last. (mysql_async would try all
+/// of them within one limit, and would wait for the first that accepts.)
 pub(super) async fn connect(
     builder: OptsBuilder,
     url: &DatabaseUrl,
-    ConnectContext { hosts, deadline }: ConnectContext<'_>,
+    ConnectContext { failed_hosts, deadline }: ConnectContext<'_>,
     observed: &Observed,
 ) -> Result<Conn, ConnectError> {
     let opts = Opts::from(builder.clone());
@@ -35,32 +35,33 @@ pub(super) async fn connect(
     let (host, port) = (opts.ip_or_hostname(), opts.tcp_port());
     let place = |address: &IpAddr| format!("{address}:{port}");
     let resolved = timeout_at(deadline, addresses(host, port)).await;
-    let mut addresses = resolved.map_err(|_| silent())??;
-    hosts.failed_last(&mut addresses, place);
+    let mut addresses = resolved.map_err(|_| host_timed_out())??;
+    failed_hosts.sort_last(&mut addresses, place);
     let number = addresses.len();
     let mut failure = None;
     for (at, address) in addresses.into_iter().enumerate() {
         let builder = builder.clone().resolved_ips(Some([address]));
-        let tried = timeout_at(share(deadline, number - at), try_address(builder, url)).await;
-        match tried.unwrap_or_else(|_| Err(silent())) {
+        let tried =
+            timeout_at(share_deadline(deadline, number - at), try_address(builder, url)).await;
+        match tried.unwrap_or_else(|_| Err(host_timed_out())) {
             Ok(conn) => {
-                hosts.reached(&place(&address));
+                failed_hosts.remove(&place(&address));
                 observed.stream.note_host(place(&address));
                 return Ok(conn);
             }
-            // Each would be told the same password.
+            // Each address would be told the same wrong password.
             Err(error @ ConnectError::Authentication(_)) => return Err(error),
             Err(error) => {
-                hosts.failed(place(&address));
-                failure = Some(more_telling(failure, error));
+                failed_hosts.add(place(&address));
+                failure = Some(more_informative(failure, error));
             }
         }
     }
-    Err(failure.unwrap_or_else(silent))
+    Err(failure.unwrap_or_else(host_timed_out))
 }
 
 async fn addresses(host: &str, port: u16) -> Result<Vec<IpAddr>, ConnectError> {
-    // The driver leaves the brackets of an IPv6 address where they are.
+    // mysql_async leaves the brackets of an IPv6 address in the host.
     let host = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);
@@ -81,7 +82,7 @@ async fn try_address(builder: OptsBuilder, _: &DatabaseUrl) -> Result<Conn, Conn
     open(builder).await.map_err(classify)
 }
 
-/// Connects in the order of MySQL's `ssl-mode`.
+/// Connects as MySQL's `ssl-mode` says: with TLS, without, or with one after the other.
 #[cfg(feature = "rustls")]
 async fn try_address(builder: OptsBuilder, url: &DatabaseUrl) -> Result<Conn, ConnectError> {
     use crate::backend::tls::mysql::name_in_certificate;
@@ -112,7 +113,7 @@ async fn try_address(builder: OptsBuilder, url: &DatabaseUrl) -> Result<Conn, Co
     }
 }
 
-/// `name` is the one that the certificate is to be for, where that is verified.
+/// `name` is what the certificate has to be for, if that is verified.
 #[cfg(feature = "rustls")]
 async fn encrypted(
     builder: &OptsBuilder,
@@ -123,9 +124,9 @@ async fn encrypted(
     open(builder.clone().ssl_opts(ssl)).await.map_err(classify)
 }
 
-/// Opens a connection that says good-bye (`COM_QUIT`) when it is dropped: mysql_async 0.36 means to do so for each, but
-/// takes it for disconnected by then. One that comes back to a pool which keeps none is closed as it should be, so
-/// each connection is given a pool for itself.
+/// Opens a connection that sends `COM_QUIT` when it is dropped. mysql_async 0.36 means to do so for every connection, but
+/// counts it as disconnected by then. A connection that comes back to a pool which keeps none is closed properly, so each
+/// is given a pool of its own.
 async fn open(opts: OptsBuilder) -> Result<Conn, Error> {
     let keeps_none = PoolConstraints::new(0, 1).unwrap_or_default();
     let pool_opts = PoolOpts::default().with_constraints(keeps_none).with_reset_connection(false);

@@ -1,41 +1,47 @@
 //! MySQL and MariaDB.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | this file | the implementation of [`Driver`] |
+//! | [`url`] | what a URL asks of the driver |
+//! | [`connect`] | the order in which addresses are tried, TLS or not |
+//! | [`setup`] | statements that set up a connection, before Diesel has it |
+//! | [`connect_error`] | why a connection could not be opened |
+//! | [`variables`] | the variables of a session, which migrations may change |
+//! | [`namespace`] | databases of tenants |
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use diesel::dsl::sql;
 use diesel::sql_types::{Bool, Integer, Text, Unsigned};
-use diesel::{ConnectionError, QueryResult, QueryableByName, sql_query};
+use diesel::{QueryResult, QueryableByName, sql_query};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::BoxFuture;
-use mysql_async::prelude::{GlobalHandler, Queryable};
-use mysql_async::{Conn, Error, InfileData, LocalInfileError, Opts, OptsBuilder, UrlError};
+use mysql_async::prelude::GlobalHandler;
+use mysql_async::{InfileData, LocalInfileError, OptsBuilder};
 use tokio::runtime::Handle;
 
 mod connect;
+mod connect_error;
 mod namespace;
+mod setup;
+mod url;
 mod variables;
 
-use super::Backend;
-use super::driver::{
-    Canceller, ConnectContext, DEFERRABLE, Driver, OpenedConnection, begin_by_ansi,
-};
+use super::connect_context::{Canceller, ConnectContext, OpenedConnection};
+use super::driver::{Backend, Driver};
+use super::error::ConnectError;
 use super::error_class::ErrorClass;
-use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness};
+use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::observed::{Observed, TerminationGuard};
-use super::resource_exhaustion::not_reached;
-use crate::backend::ConnectError;
+use super::transactions::{DEFERRABLE, begin_by_ansi};
 use crate::cause::DriverError;
-use crate::settings::url::tls::TlsMode;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, WorkOptions};
 use crate::sql::Dialect;
 
-/// The connection type of MySQL and MariaDB databases.
+/// The connection type of MySQL and MariaDB databases: diesel-async's.
 pub type Mysql = AsyncMysqlConnection;
-
-/// `ER_UNKNOWN_SYSTEM_VARIABLE`, of the MySQL manual.
-const UNKNOWN_VARIABLE: u16 = 1193;
 
 /// `ER_WARNING_NOT_COMPLETE_ROLLBACK`
 const NOT_COMPLETE_ROLLBACK: u32 = 1196;
@@ -44,40 +50,43 @@ impl Backend for Mysql {
     const KIND: BackendKind = BackendKind::Mysql;
 }
 
+records_by_diesel!(crate::backend::Mysql);
+
 impl Driver for Mysql {
     const ROLLBACK_NEEDS_TRANSACTION: bool = false;
 
-    // The protocol's own reset also forgets the statements that Diesel has prepared.
+    // `COM_RESET_CONNECTION` would also deallocate the statements that Diesel has prepared.
     const FULL_RESET: Option<&'static str> = None;
 
     const DIALECT: Dialect = Dialect::Mysql;
 
-    const RELEASE: Option<&'static str> = Some("ROLLBACK; UNLOCK TABLES; DO RELEASE_ALL_LOCKS()");
+    const RELEASE_LOCKS: Option<&'static str> =
+        Some("ROLLBACK; UNLOCK TABLES; DO RELEASE_ALL_LOCKS()");
 
     const HIDES_ERROR_CODES: bool = true;
 
-    // The server prepares them anew by itself.
+    // The server prepares them again by itself.
     const HAS_STALE_STATEMENTS: bool = false;
 
-    async fn begins_by_itself(&mut self) -> QueryResult<bool> {
-        // By the server's own setting, its `init_connect`, or `on_connect`.
+    async fn is_autocommit_off(&mut self) -> QueryResult<bool> {
+        // Off by the server's own setting, by its `init_connect`, or by `on_connect`.
         diesel::select(sql::<Bool>("NOT @@autocommit")).get_result(self).await
     }
 
-    async fn takes_writes(&mut self) -> QueryResult<bool> {
+    async fn accepts_writes(&mut self) -> QueryResult<bool> {
         let is_read_only = sql::<Bool>("@@GLOBAL.read_only OR @@GLOBAL.innodb_read_only");
         diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)
     }
 
-    async fn ask_error(&mut self) -> Option<(ErrorClass, String)> {
-        let mut errors = sql_query("SHOW ERRORS").load::<Noted>(self).await.ok()?;
-        let Noted { code, message } = errors.pop()?;
+    async fn diagnose_last_error(&mut self) -> Option<(ErrorClass, String)> {
+        let mut errors = sql_query("SHOW ERRORS").load::<ServerMessage>(self).await.ok()?;
+        let ServerMessage { code, message } = errors.pop()?;
         let class = match code {
             // ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, MariaDB's ER_CHECKREAD
             1205 | 1213 | 1020 => ErrorClass::Transient,
-            // ER_OPTION_PREVENTS_STATEMENT is also said for other options than `read_only`.
-            1290 if self.takes_writes().await.is_ok_and(|takes| takes) => ErrorClass::Permanent,
-            // And ER_READ_ONLY_MODE
+            // ER_OPTION_PREVENTS_STATEMENT is also reported for other options than `read_only`.
+            1290 if self.accepts_writes().await.is_ok_and(|takes| takes) => ErrorClass::Permanent,
+            // ER_OPTION_PREVENTS_STATEMENT and ER_READ_ONLY_MODE
             1290 | 1836 => ErrorClass::ReadOnly,
             // ER_SERVER_SHUTDOWN, MariaDB's ER_CONNECTION_KILLED, MySQL's ER_CLIENT_INTERACTION_TIMEOUT
             1053 | 1927 | 4031 => ErrorClass::Fatal,
@@ -87,24 +96,24 @@ impl Driver for Mysql {
     }
 
     fn is_fatal(error: &diesel::result::Error) -> bool {
-        // What is no error of the server is one of the driver, which Diesel passes on as text.
+        // An error of mysql_async itself, which Diesel passes on as text.
         matches!(error, diesel::result::Error::DatabaseError(_, information)
             if ["Input/output error", "Driver error: `Connection", "Driver error: `Packet"]
                 .iter()
                 .any(|text| information.message().starts_with(text)))
     }
 
-    const MARK: Option<&'static str> = Some("SAVEPOINT registry_work");
+    const TRANSACTION_MARK: Option<&'static str> = Some("SAVEPOINT registry_work");
 
-    const MARK_IS_SAVEPOINT: bool = true;
+    const TRANSACTION_MARK_IS_SAVEPOINT: bool = true;
 
-    async fn is_marked(&mut self, keeps_savepoints: bool) -> QueryResult<bool> {
+    async fn has_transaction_mark(&mut self, keeps_savepoints: bool) -> QueryResult<bool> {
         if keeps_savepoints {
             let is_in_one = diesel::select(sql::<Bool>("@@in_transaction")).get_result(self).await;
-            // MySQL does not have that variable, and MariaDB does.
+            // MariaDB has that variable, and MySQL does not.
             return Ok(is_in_one.unwrap_or(true));
         }
-        // Whatever ends a transaction takes its savepoints along.
+        // The end of a transaction releases its savepoints.
         match self.batch_execute("RELEASE SAVEPOINT registry_work; SAVEPOINT registry_work").await {
             Err(error) if Self::is_fatal(&error) => Err(error),
             answer => Ok(answer.is_ok()),
@@ -112,8 +121,8 @@ impl Driver for Mysql {
     }
 
     async fn enter_work(&mut self, _: bool) -> QueryResult<bool> {
-        // What follows a deadlock is then in a transaction as well, and not committed by itself.
-        // It may have been so before.
+        // A deadlock rolls the transaction back. With autocommit off, the statements after it begin another transaction, and
+        // are not committed one by one. It may have been off before.
         self.batch_execute("SET @registry_autocommit = @@autocommit, autocommit = 0").await?;
         Ok(true)
     }
@@ -125,33 +134,34 @@ impl Driver for Mysql {
     async fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-        reach: ConnectContext<'_>,
+        context: ConnectContext<'_>,
     ) -> Result<OpenedConnection<Self>, ConnectError> {
-        let opts = parse(url).map_err(|error| ConnectError::Other(error.into()))?;
+        let opts = url::parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         let builder = OptsBuilder::from_opts(opts)
-            // Diesel has a cache of its own, and counts rows as the other backends do.
+            // Diesel has a statement cache of its own. Found rows are counted, not changed ones, as on the other backends.
             .stmt_cache_size(0)
             .client_found_rows(true);
-        // Unless the URL asks for it, a TCP connection to this host is not given up for the server's
-        // socket file: the URL says where to connect.
-        let builder = if url.expose().contains("prefer_socket") && !asks_for_tls(url) {
+        // mysql_async replaces a TCP connection to this host by one through the server's socket file. The URL says where to
+        // connect, so that is done only if the URL asks for it.
+        let builder = if url.expose().contains("prefer_socket") && !url::asks_for_tls(url) {
             builder
         } else {
             builder.prefer_socket(false)
         };
         let observed = Arc::new(Observed::default());
-        let builder = builder
-            .local_infile_handler(Some(NoFiles { _parting: TerminationGuard::new(&observed) }));
-        let mut conn = connect::connect(builder, url, reach, &observed).await?;
+        let builder = builder.local_infile_handler(Some(LocalInfileRefusal {
+            _parting: TerminationGuard::new(&observed),
+        }));
+        let mut conn = connect::connect(builder, url, context, &observed).await?;
         if options.read_only {
-            set(&mut conn, "SET SESSION TRANSACTION READ ONLY").await?;
+            setup::set(&mut conn, "SET SESSION TRANSACTION READ ONLY").await?;
         }
         if let Some(limit) = options.statement_timeout {
-            limit_statements(&mut conn, limit).await?;
+            setup::limit_statements(&mut conn, limit).await?;
         }
-        // Sets time zone and character set (utf8mb4).
+        // Sets the time zone and the character set (utf8mb4).
         let opened = Self::try_from(conn).await;
-        let connection = opened.map_err(unprepared)?;
+        let connection = opened.map_err(connect_error::unprepared)?;
         let token = Arc::new(connection.cancel_token());
         let cancel: Canceller = Arc::new(move || {
             let token = Arc::clone(&token);
@@ -161,7 +171,7 @@ impl Driver for Mysql {
     }
 
     fn check_url(url: &DatabaseUrl) -> Result<(), String> {
-        parse(url)?;
+        url::parse(url)?;
         #[cfg(feature = "rustls")]
         if let Some(tls) = url.tls() {
             super::tls::check(tls)?;
@@ -170,7 +180,7 @@ impl Driver for Mysql {
     }
 
     fn lock_migrations(&mut self, _: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
-        // Named after the database, and shortened to the 64 characters that a name has.
+        // The lock is named after the database, as these locks are for the whole server. A name has 64 characters at most.
         let name = "CONCAT('registry migrate ', LEFT(COALESCE(DATABASE(), ''), 40))";
         while !Handle::current().block_on(takes_lock(self, name))? {
             std::thread::sleep(LOCK_PAUSE);
@@ -179,16 +189,16 @@ impl Driver for Mysql {
     }
 
     fn version_key(version: &str) -> String {
-        // By the collation that a database has unless it says so, neither case nor spaces at the end count.
+        // A database's default collation ignores case and trailing spaces.
         version.trim_end().to_lowercase()
     }
 
-    // Tables of other engines than InnoDB know no transactions.
-    const COMMIT_FAILS_WHOLE: bool = false;
+    // Tables of other engines than InnoDB have no transactions.
+    const FAILED_COMMIT_LEAVES_NOTHING: bool = false;
 
-    async fn rollback_was_whole(&mut self) -> bool {
-        let warnings = sql_query("SHOW WARNINGS").load::<Noted>(self).await;
-        // Where a session has the server keep no warnings, nothing is known.
+    async fn rollback_undid_everything(&mut self) -> bool {
+        let warnings = sql_query("SHOW WARNINGS").load::<ServerMessage>(self).await;
+        // With `max_error_count = 0`, the server keeps no warnings, and nothing is known.
         let keeps = diesel::select(sql::<Bool>("@@max_error_count > 0")).get_result(self).await;
         keeps.unwrap_or(false)
             && warnings.is_ok_and(|warnings| {
@@ -196,8 +206,8 @@ impl Driver for Mysql {
             })
     }
 
-    async fn session_of_migrations(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
-        let restore = diesel::select(sql::<Text>(SESSION)).get_result(self).await?;
+    async fn migration_session(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
+        let restore = diesel::select(sql::<Text>(RESTORE_SESSION)).get_result(self).await?;
         let before = variables::variables(self).await?;
         Ok(MigrationSession { restore, before, ..MigrationSession::default() })
     }
@@ -205,7 +215,7 @@ impl Driver for Mysql {
     async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
         self.batch_execute("ROLLBACK").await?;
         self.batch_execute(&session.restore).await?;
-        variables::bring_back(self, &session.before).await
+        variables::restore(self, &session.before).await
     }
 
     async fn lock_namespace(&mut self, namespace: &Namespace) -> QueryResult<()> {
@@ -237,7 +247,7 @@ impl Driver for Mysql {
         let access = if options.is_read_only() { " READ ONLY" } else { "" };
         let begin = format!("START TRANSACTION{access}");
         Ok(match options.isolation_level() {
-            // `SET TRANSACTION` without `SESSION` holds for the next transaction alone.
+            // `SET TRANSACTION` without `SESSION` is for the next transaction alone.
             Some(isolation) => {
                 format!("SET TRANSACTION ISOLATION LEVEL {}; {begin}", isolation.sql())
             }
@@ -248,18 +258,19 @@ impl Driver for Mysql {
     begin_by_ansi!();
 }
 
-/// Takes the lock of that name, in SQL, unless somebody else has it. The connection holds it until it is closed. These
-/// locks are for the whole server.
+/// Takes the lock of that name, which is an SQL expression, unless another session holds it. The connection holds it until
+/// it is closed. These locks are for the whole server.
 ///
-/// It is not waited for in the statement: a wait that the server ends, by `max_statement_time` for example, is no error,
-/// and the lock is not held after it.
+/// The statement does not wait: a wait that the server ends, by `max_statement_time` for example, is no error, and the lock
+/// is not held after it.
 async fn takes_lock(connection: &mut Mysql, name: &str) -> QueryResult<bool> {
     let lock = sql::<Bool>(&format!("COALESCE(GET_LOCK({name}, 0), 0)"));
     diesel::select(lock).get_result(connection).await
 }
 
-/// A statement that brings back what migrations change of a session, as the files of `mysqldump` do, and the database.
-const SESSION: &str = "(SELECT CONCAT('SET SESSION autocommit = ', @@autocommit, \
+/// A query for a statement that restores the settings which migrations change, as the files of `mysqldump` do, and the
+/// current database.
+const RESTORE_SESSION: &str = "(SELECT CONCAT('SET SESSION autocommit = ', @@autocommit, \
      ', foreign_key_checks = ', @@foreign_key_checks, ', unique_checks = ', @@unique_checks, \
      ', sql_mode = ', QUOTE(@@sql_mode), ', time_zone = ', QUOTE(@@time_zone), \
      ', character_set_client = ', @@character_set_client, \
@@ -267,148 +278,25 @@ const SESSION: &str = "(SELECT CONCAT('SET SESSION autocommit = ', @@autocommit,
      ', collation_connection = ', @@collation_connection, \
      COALESCE(CONCAT('; USE `', REPLACE(DATABASE(), '`', '``'), '`'), '')))";
 
-/// A row of `SHOW ERRORS`.
+/// A row of `SHOW ERRORS` or `SHOW WARNINGS`.
 #[derive(QueryableByName)]
-struct Noted {
+struct ServerMessage {
     #[diesel(sql_type = Unsigned<Integer>, column_name = "Code")]
     code: u32,
     #[diesel(sql_type = Text, column_name = "Message")]
     message: String,
 }
 
-/// Refuses to send files, as the driver does where nobody handles `LOAD DATA LOCAL`.
+/// Refuses `LOAD DATA LOCAL`, as mysql_async does where no handler is set.
 ///
-/// It is there for what it holds. A connection that is dropped says good-bye (`COM_QUIT`) in a task of the driver's,
-/// of which nobody hears; but the driver keeps its options, and this in them, until that is done.
-struct NoFiles {
+/// The handler is there for the guard in it. mysql_async sends `COM_QUIT` for a dropped connection in a task of its own, and
+/// does not report when that is done; but it keeps its options until then, and this handler in them.
+struct LocalInfileRefusal {
     _parting: TerminationGuard,
 }
 
-impl GlobalHandler for NoFiles {
+impl GlobalHandler for LocalInfileRefusal {
     fn handle(&self, _: &[u8]) -> BoxFuture<'static, Result<InfileData, LocalInfileError>> {
         Box::pin(std::future::ready(Err(LocalInfileError::NoHandler)))
-    }
-}
-
-fn parse(url: &DatabaseUrl) -> Result<Opts, String> {
-    let opts = Opts::from_url(&url.expose()).map_err(|error| match error {
-        // The driver's text repeats the value.
-        UrlError::InvalidParamValue { param, .. } => {
-            format!("the parameter `{param}` cannot have that value")
-        }
-        error => url.redact_message(&error.to_string()),
-    })?;
-    // The driver would look up `[::1]` as the name of a host.
-    let host = opts.ip_or_hostname();
-    Ok(match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(address) => {
-            let address = address.to_owned();
-            OptsBuilder::from_opts(opts).ip_or_hostname(address).into()
-        }
-        None => opts,
-    })
-}
-
-/// Whether TLS is to be tried. What mysql_async finds out of the server's socket file over TLS it
-/// would use with TLS, which it then leaves out.
-fn asks_for_tls(url: &DatabaseUrl) -> bool {
-    cfg!(feature = "rustls") && url.tls().is_some_and(|tls| tls.mode > TlsMode::Disable)
-}
-
-async fn set(conn: &mut Conn, statement: &str) -> Result<(), ConnectError> {
-    conn.query_drop(statement).await.map_err(|error| setup(statement, error))
-}
-
-/// MariaDB limits every statement, in seconds; MySQL only those that read, in milliseconds.
-async fn limit_statements(conn: &mut Conn, limit: Duration) -> Result<(), ConnectError> {
-    let mariadb = format!("SET SESSION max_statement_time = {}", limit.as_secs_f64());
-    match conn.query_drop(&*mariadb).await {
-        Ok(()) => Ok(()),
-        Err(Error::Server(error)) if error.code == UNKNOWN_VARIABLE => {
-            let limit = limit.as_millis().max(1);
-            set(conn, &format!("SET SESSION max_execution_time = {limit}")).await
-        }
-        Err(error) => Err(setup(&mariadb, error)),
-    }
-}
-
-/// Diesel's own preparations have failed.
-fn unprepared(error: ConnectionError) -> ConnectError {
-    match error {
-        ConnectionError::CouldntSetupConfiguration(error) if Mysql::is_fatal(&error) => {
-            ConnectError::Unreachable(error.into())
-        }
-        error => ConnectError::Other(error.into()),
-    }
-}
-
-fn setup(statement: &str, error: Error) -> ConnectError {
-    if error.is_fatal() && !matches!(error, Error::Server(_)) {
-        // The connection is gone, whatever was said last.
-        return classify(error);
-    }
-    ConnectError::Setup { statement: statement.to_owned(), source: error.into() }
-}
-
-fn classify(error: Error) -> ConnectError {
-    #[cfg(feature = "rustls")]
-    if let Some(cause) = super::tls::cause(&error) {
-        return ConnectError::Tls(cause.into());
-    }
-    match error {
-        // The numbers are those of the MySQL manual's "Server Error Message Reference".
-        Error::Server(error) => match error.code {
-            // Access denied for the user, or to the database.
-            1045 | 1044 | 1698 => ConnectError::Authentication(error.into()),
-            1049 => ConnectError::UnknownDatabase(error.into()),
-            // Too many connections, for the server or for the user.
-            1040 | 1203 | 1226 => ConnectError::TooManyConnections(error.into()),
-            3159 => ConnectError::Tls(error.into()),
-            _ => ConnectError::Other(error.into()),
-        },
-        // The variants of these show their cause in their own text.
-        Error::Io(mysql_async::IoError::Io(error)) => not_reached(error.into()),
-        Error::Driver(mysql_async::DriverError::ConnectionClosed) => {
-            ConnectError::Unreachable(mysql_async::DriverError::ConnectionClosed.into())
-        }
-        Error::Driver(error @ mysql_async::DriverError::NoClientSslFlagFromServer) => {
-            ConnectError::Tls(error.into())
-        }
-        Error::Driver(error) => ConnectError::Other(error.into()),
-        #[cfg(feature = "rustls")]
-        Error::Io(mysql_async::IoError::Tls(error)) => ConnectError::Tls(error.into()),
-        error => ConnectError::Other(error.to_string().into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(url: &str) -> Result<Opts, String> {
-        parse(&DatabaseUrl::parse(url).unwrap())
-    }
-
-    #[test]
-    fn an_ipv6_address_is_handed_on_without_its_brackets() {
-        let opts = parsed("mysql://u:pw@[::1]:3307/db?pool_min=1&pool_max=2").unwrap();
-        assert_eq!(opts.ip_or_hostname(), "::1");
-        assert_eq!(opts.tcp_port(), 3307);
-        assert_eq!((opts.user(), opts.pass()), (Some("u"), Some("pw")));
-        assert_eq!(opts.db_name(), Some("db"));
-        assert_eq!(parsed("mysql://u@127.0.0.1/db").unwrap().ip_or_hostname(), "127.0.0.1");
-        assert_eq!(parsed("mysql://u@db.example/db").unwrap().ip_or_hostname(), "db.example");
-    }
-
-    #[test]
-    fn what_the_driver_says_of_a_url_repeats_no_value() {
-        assert_eq!(
-            parsed("mysql://h/db?pool_min=zauber").unwrap_err(),
-            "the parameter `pool_min` cannot have that value"
-        );
-        assert_eq!(
-            parsed("mysql://h/db?zauber==").unwrap_err(),
-            "Unknown connection URL parameter `***'"
-        );
     }
 }

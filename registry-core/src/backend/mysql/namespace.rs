@@ -8,7 +8,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use super::Mysql;
 use crate::backend::namespace::{LOCK_PAUSE, Namespace, Presence};
 
-/// A table that a database has until its migrations have all been run: databases cannot be renamed.
+/// A table that a database has until its creation is finished. (PostgreSQL's way, a renaming, does not exist here.)
 const UNFINISHED: &str = "__registry_unfinished";
 
 pub(super) async fn lock(connection: &mut Mysql, namespace: &Namespace) -> QueryResult<()> {
@@ -21,7 +21,7 @@ pub(super) async fn lock(connection: &mut Mysql, namespace: &Namespace) -> Query
 
 pub(super) async fn find(connection: &mut Mysql, namespace: &Namespace) -> QueryResult<Presence> {
     let name = || namespace.name().to_owned();
-    // Where names are files in a folder that knows no upper case, neither do they.
+    // Where databases are folders of a file system without upper case, their names are compared without case.
     let is_there = sql::<Bool>(
         "EXISTS (SELECT 1 FROM information_schema.schemata WHERE IF(@@lower_case_table_names = 0, \
          BINARY schema_name = BINARY ",
@@ -51,7 +51,7 @@ pub(super) async fn begin(connection: &mut Mysql, namespace: &Namespace) -> Quer
     connection.batch_execute(&format!("CREATE DATABASE {name} CHARACTER SET utf8mb4")).await?;
     let mark = format!("CREATE TABLE {name}.{UNFINISHED} (id INTEGER PRIMARY KEY)");
     if let Err(error) = connection.batch_execute(&mark).await {
-        // This one made it, so nobody has anything in it. That it could not be marked is what is told.
+        // The database was created just now, so there is nothing in it. The first error is the one to report.
         let _ = remove(connection, namespace).await;
         return Err(error);
     }

@@ -1,4 +1,4 @@
-//! The variables of a session, which a migration may set.
+//! The variables of a session, which a migration may change.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,11 @@ use diesel::sql_types::{Nullable, Text};
 use diesel::{QueryResult, QueryableByName, sql_query};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use super::{Mysql, Noted};
+use super::{Mysql, ServerMessage};
 
-/// Those that change by themselves, or hold for the next statement alone.
-const PASSING: [&str; 14] = [
-    // Those of the database, which may have been altered.
+/// Variables that change by themselves, or are for the next statement alone.
+const VOLATILE: [&str; 14] = [
+    // Properties of the database, which may have been altered.
     "character_set_database",
     "collation_database",
     "error_count",
@@ -27,8 +27,8 @@ const PASSING: [&str; 14] = [
     "warning_count",
 ];
 
-/// Of the server and not of the session, `ER_GLOBAL_VARIABLE` and `ER_INCORRECT_GLOBAL_LOCAL_VAR`: another session may
-/// have set them meanwhile, and a migration is free to.
+/// `ER_GLOBAL_VARIABLE` and `ER_INCORRECT_GLOBAL_LOCAL_VAR`: the variable is one of the server and not of the session.
+/// Another session may have set it meanwhile, and a migration is free to.
 const NOT_OF_THE_SESSION: [u32; 2] = [1229, 1238];
 
 #[derive(QueryableByName)]
@@ -43,11 +43,11 @@ pub(super) async fn variables(connection: &mut Mysql) -> QueryResult<HashMap<Str
     let variables: Vec<Variable> = sql_query("SHOW SESSION VARIABLES").load(connection).await?;
     let pairs =
         variables.into_iter().map(|Variable { name, value }| (name, value.unwrap_or_default()));
-    Ok(pairs.filter(|(name, _)| !PASSING.contains(&name.as_str())).collect())
+    Ok(pairs.filter(|(name, _)| !VOLATILE.contains(&name.as_str())).collect())
 }
 
-/// Brings those back that are not as they were before.
-pub(super) async fn bring_back(
+/// Restores the variables that have changed.
+pub(super) async fn restore(
     connection: &mut Mysql,
     before: &HashMap<String, String>,
 ) -> QueryResult<()> {
@@ -63,7 +63,7 @@ pub(super) async fn bring_back(
 
 async fn set(connection: &mut Mysql, name: &str, value: &str) -> QueryResult<()> {
     let quoted = format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"));
-    // The server lists all values as text, and takes those of variables that are numbers as numbers alone.
+    // The server lists all values as text, and accepts those of numeric variables as numbers alone.
     let is_number = value.parse::<f64>().is_ok();
     if is_number
         && connection.batch_execute(&format!("SET SESSION `{name}` = {value}")).await.is_ok()
@@ -74,7 +74,7 @@ async fn set(connection: &mut Mysql, name: &str, value: &str) -> QueryResult<()>
     else {
         return Ok(());
     };
-    let errors: Vec<Noted> = sql_query("SHOW ERRORS").load(connection).await?;
+    let errors: Vec<ServerMessage> = sql_query("SHOW ERRORS").load(connection).await?;
     match errors.last() {
         Some(noted) if NOT_OF_THE_SESSION.contains(&noted.code) => Ok(()),
         _ => Err(error),

@@ -7,7 +7,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use super::{Postgres, quoted};
 use crate::backend::namespace::{LOCK_PAUSE, Namespace, Presence};
 
-/// The comment of a schema whose migrations have not all been run.
+/// The comment of a schema whose creation is not finished: its migrations have not all been run.
 const UNFINISHED: &str = "registry: this tenant is being created";
 
 #[derive(QueryableByName)]
@@ -17,7 +17,7 @@ struct Schema {
 }
 
 pub(super) async fn lock(connection: &mut Postgres, namespace: &Namespace) -> QueryResult<()> {
-    // Migrations have another one.
+    // The lock for migrations has another key.
     while !super::takes_lock(connection, namespace.digest() as i64).await? {
         tokio::time::sleep(LOCK_PAUSE).await;
     }
@@ -67,7 +67,7 @@ pub(super) async fn begin(
             if find(connection, namespace).await? == Presence::Unfinished {
                 remove(connection, namespace).await?;
             }
-            // Of one batch, all statements are one transaction.
+            // The statements of one batch are one transaction, so there is no schema without the comment.
             let create = format!(
                 "CREATE SCHEMA {name}; COMMENT ON SCHEMA {name} IS {}",
                 super::literal(UNFINISHED)
@@ -85,8 +85,8 @@ pub(super) async fn finish(
 ) -> QueryResult<()> {
     let name = quoted(namespace.name());
     let finish = match begun {
-        // Fails where somebody has made one of that name meanwhile. It waits for connections to be gone that
-        // are closed.
+        // Fails if a database of that name was created meanwhile. The server waits for connections to the database that
+        // are being closed.
         Namespace::Database(begun) => format!("ALTER DATABASE {} RENAME TO {name}", quoted(begun)),
         Namespace::Schema(_) => format!("COMMENT ON SCHEMA {name} IS NULL"),
     };
@@ -102,15 +102,16 @@ pub(super) async fn remove(connection: &mut Postgres, namespace: &Namespace) -> 
             connection.batch_execute(&format!("DROP DATABASE IF EXISTS {begun}")).await
         }
         Namespace::Schema(_) => {
-            // Whoever has a transaction open in it would be waited for without end.
+            // A transaction that is open in the schema would be waited for without end.
             let drop = format!("SET lock_timeout = '10s'; DROP SCHEMA IF EXISTS {name} CASCADE");
             connection.batch_execute(&drop).await
         }
     }
 }
 
-/// Where it is as long as it is not finished. A schema is where it will be: a function can be set to go on looking
-/// where it was made (`SET search_path FROM CURRENT`), and would not find its tables after a change of name.
+/// Where a namespace is until it is finished. A database is renamed at the end. A schema has its own name from the start: a
+/// function can be bound to the schema in which it was created (`SET search_path FROM CURRENT`), and would not find its
+/// tables after a renaming.
 fn begun(namespace: &Namespace) -> Namespace {
     match namespace {
         Namespace::Database(_) => {

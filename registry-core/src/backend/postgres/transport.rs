@@ -1,4 +1,4 @@
-//! What the messages of a connection go through.
+//! The stream of a connection, which ends the session when it is dropped.
 
 use std::io;
 use std::pin::Pin;
@@ -16,19 +16,19 @@ use crate::backend::observed::{Observed, TerminationGuard, TransactionStatus};
 #[cfg(feature = "rustls")]
 use crate::backend::tls::connector::Stream;
 
-/// A connected stream, which tells the server good-bye when it is dropped.
+/// A connected stream, which sends `Terminate` when it is dropped.
 ///
 /// diesel-async has its task drop the stream as soon as the connection is dropped, before tokio-postgres has sent
-/// `Terminate`. The server would take that for a client that was lost.
+/// `Terminate`. The server would log a lost client, and would notice the end of the session later.
 pub(super) struct Transport {
-    /// Empty only while it is dropped.
-    link: Option<Link>,
+    /// `None` only while it is dropped.
+    stream: Option<AnyStream>,
     observed: Arc<Observed>,
-    parting: Option<TerminationGuard>,
+    guard: Option<TerminationGuard>,
 }
 
 /// A stream, encrypted or not.
-pub(super) enum Link {
+pub(super) enum AnyStream {
     Plain(Socket),
     #[cfg(unix)]
     Unix(tokio::net::UnixStream),
@@ -36,56 +36,56 @@ pub(super) enum Link {
     Tls(Stream),
 }
 
-/// The message that ends a session: its kind, and its length.
+/// The message `Terminate`: its kind, and its length.
 const TERMINATE: [u8; 5] = [b'X', 0, 0, 0, 4];
 
-/// How long a server that reads nothing is given to hear it.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a server that does not read is given to accept `Terminate`.
+const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Transport {
-    pub(super) fn new(link: Link, observed: &Arc<Observed>) -> Self {
-        let parting = Some(TerminationGuard::new(observed));
-        Self { link: Some(link), observed: Arc::clone(observed), parting }
+    pub(super) fn new(stream: AnyStream, observed: &Arc<Observed>) -> Self {
+        let guard = Some(TerminationGuard::new(observed));
+        Self { stream: Some(stream), observed: Arc::clone(observed), guard }
     }
 
-    fn link(self: Pin<&mut Self>) -> io::Result<&mut Link> {
-        self.get_mut().link.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    fn stream(self: Pin<&mut Self>) -> io::Result<&mut AnyStream> {
+        self.get_mut().stream.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
 
 impl Drop for Transport {
     fn drop(&mut self) {
-        let (Some(link), parting) = (self.link.take(), self.parting.take()) else { return };
+        let (Some(stream), guard) = (self.stream.take(), self.guard.take()) else { return };
         if self.observed.transaction.status() == TransactionStatus::Unknown {
-            // The server has not let us in, or is not asked for a session: it expects another message.
+            // No session has begun, or none is asked for (`CancelRequest`): the server expects another message.
             return;
         }
-        let mut farewell = Box::pin(say_goodbye(link, parting));
-        // Mostly there is room for so little in the socket's buffer, and nothing to wait for.
-        let is_said = farewell.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
-        if !is_said && let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move { drop(timeout(FAREWELL, farewell).await) });
+        let mut terminate = Box::pin(send_terminate(stream, guard));
+        // Mostly the socket's buffer has room for five bytes, and there is nothing to wait for.
+        let is_sent = terminate.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        if !is_sent && let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { drop(timeout(TERMINATE_TIMEOUT, terminate).await) });
         }
     }
 }
 
-async fn say_goodbye(mut link: Link, parting: Option<TerminationGuard>) {
-    let said = async {
-        link.write_all(&TERMINATE).await?;
-        link.flush().await?;
-        link.shutdown().await
+async fn send_terminate(mut stream: AnyStream, guard: Option<TerminationGuard>) {
+    let sent = async {
+        stream.write_all(&TERMINATE).await?;
+        stream.flush().await?;
+        stream.shutdown().await
     };
-    // A server that is gone has nothing to be told.
-    let _: io::Result<()> = said.await;
-    drop(link);
-    drop(parting);
+    // A server that is gone cannot be told.
+    let _: io::Result<()> = sent.await;
+    drop(stream);
+    drop(guard);
 }
 
 impl TlsStream for Transport {
     fn channel_binding(&self) -> ChannelBinding {
-        match &self.link {
+        match &self.stream {
             #[cfg(feature = "rustls")]
-            Some(Link::Tls(stream)) => stream.channel_binding(),
+            Some(AnyStream::Tls(stream)) => stream.channel_binding(),
             _ => ChannelBinding::none(),
         }
     }
@@ -95,17 +95,17 @@ impl TlsStream for Transport {
 macro_rules! on {
     ($transport:expr, $stream:ident => $call:expr) => {
         match $transport {
-            Link::Plain($stream) => {
+            AnyStream::Plain($stream) => {
                 let $stream = Pin::new($stream);
                 $call
             }
             #[cfg(unix)]
-            Link::Unix($stream) => {
+            AnyStream::Unix($stream) => {
                 let $stream = Pin::new($stream);
                 $call
             }
             #[cfg(feature = "rustls")]
-            Link::Tls($stream) => {
+            AnyStream::Tls($stream) => {
                 let $stream = Pin::new($stream);
                 $call
             }
@@ -113,7 +113,7 @@ macro_rules! on {
     };
 }
 
-impl AsyncRead for Link {
+impl AsyncRead for AnyStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -123,7 +123,7 @@ impl AsyncRead for Link {
     }
 }
 
-impl AsyncWrite for Link {
+impl AsyncWrite for AnyStream {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -147,7 +147,7 @@ impl AsyncRead for Transport {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(self.link()?).poll_read(context, buffer)
+        Pin::new(self.stream()?).poll_read(context, buffer)
     }
 }
 
@@ -157,14 +157,14 @@ impl AsyncWrite for Transport {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(self.link()?).poll_write(context, bytes)
+        Pin::new(self.stream()?).poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.link()?).poll_flush(context)
+        Pin::new(self.stream()?).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.link()?).poll_shutdown(context)
+        Pin::new(self.stream()?).poll_shutdown(context)
     }
 }

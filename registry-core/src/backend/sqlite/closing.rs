@@ -1,35 +1,35 @@
-//! Waiting for connections that were dropped to be closed, and closing them one after another.
+//! Connections to one file are closed one after another, and others can wait for that.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::watch;
 
-/// What ends when a thread does. The thread holds the other end, and sends nothing.
+/// Ends when the thread of a connection does: the thread holds the sender, and sends nothing.
 type Ended = watch::Receiver<()>;
 
 /// The URLs of connections that were dropped, and whose threads may still run.
 static CLOSING: Mutex<Vec<(String, Ended)>> = Mutex::new(Vec::new());
 
-/// What connections to the same URL take turns by when they are closed.
+/// By URL, the locks under which connections are closed.
 ///
-/// The last one moves the write-ahead log into the file and removes it. Of two that are closed at
-/// the same time, SQLite takes neither for the last, and the log stays behind.
-static TURNS: Mutex<Option<HashMap<String, Weak<Mutex<()>>>>> = Mutex::new(None);
+/// The last connection to a file moves the write-ahead log into it and removes the log. If two are closed at the same time,
+/// SQLite takes neither for the last, and the log stays behind.
+static CLOSE_LOCKS: Mutex<Option<HashMap<String, Weak<Mutex<()>>>>> = Mutex::new(None);
 
-/// A turn in closing connections to one URL.
-pub(super) struct Turns(Arc<Mutex<()>>);
+/// The lock under which the connections to one URL are closed.
+pub(super) struct CloseLock(Arc<Mutex<()>>);
 
-impl Turns {
+impl CloseLock {
     pub(super) fn of(url: &str) -> Self {
-        let mut turns = lock(&TURNS);
-        let turns = turns.get_or_insert_default();
-        if let Some(turns) = turns.get(url).and_then(Weak::upgrade) {
-            return Self(turns);
+        let mut locks = lock(&CLOSE_LOCKS);
+        let locks = locks.get_or_insert_default();
+        if let Some(lock) = locks.get(url).and_then(Weak::upgrade) {
+            return Self(lock);
         }
-        turns.retain(|_, turns| turns.strong_count() > 0);
+        locks.retain(|_, lock| lock.strong_count() > 0);
         let fresh = Arc::default();
-        turns.insert(url.to_owned(), Arc::downgrade(&fresh));
+        locks.insert(url.to_owned(), Arc::downgrade(&fresh));
         Self(fresh)
     }
 
@@ -45,7 +45,7 @@ pub(super) struct Closing {
     ended: Ended,
 }
 
-/// A pair for a new connection. The second one is for its thread, which drops it last.
+/// A pair for a new connection. The second one is for the thread, which drops it last.
 pub(super) fn new(url: &str) -> (Closing, watch::Sender<()>) {
     let (running, ended) = watch::channel(());
     (Closing { url: url.to_owned(), ended }, running)
@@ -62,7 +62,7 @@ impl Drop for Closing {
 }
 
 /// Waits until all connections to `url` that were dropped before are closed.
-pub(super) async fn all_closed(url: &str) {
+pub(super) async fn wait_until_closed(url: &str) {
     let ended: Vec<Ended> = {
         let closing = closing();
         closing.iter().filter(|(of, _)| of == url).map(|(_, ended)| ended.clone()).collect()

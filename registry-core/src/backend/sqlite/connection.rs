@@ -16,51 +16,52 @@ use diesel_async::{
 };
 use futures_util::future::{BoxFuture, FutureExt};
 
+use super::database::{self, Database};
 use super::open_error::NotOpened;
-use super::rows::{Output, Row, Rows, load};
+use super::row_batch::Row;
+use super::rows::{Output, Rows, load};
 use super::statement::{Statement, execute};
-use super::thread::{Answer, Database, Thread};
-use super::{thread, transaction};
+use super::thread::{Answer, Thread};
+use super::transaction;
 use crate::backend::observed::Observed;
+use crate::backend::transactions::transaction_depth;
 
 /// A connection to a SQLite database, on a thread of its own.
 ///
-/// It is an [`AsyncConnection`] as those of diesel-async are, and is used in their place because
-/// diesel-async's own way to SQLite blocks or panics when a future is dropped before its statement
-/// has ended, and ends with the runtime in which it was made.
+/// It is an [`AsyncConnection`] like those of diesel-async, and stands in for diesel-async's `SyncConnectionWrapper`, which
+/// blocks or panics when a future is dropped before its statement has ended, and which ends with the runtime in which it was
+/// created.
 ///
-/// Each connection has a thread, which runs statements one after another. It belongs to no runtime:
-/// whatever polls its futures will do.
+/// The thread runs statements one after another. It belongs to no runtime: the futures can be polled by any executor.
 ///
 /// # Dropping
 ///
-/// Dropping the future of a statement never blocks. A statement that has begun comes to its end on its
-/// thread, as interrupting SQLite takes unsafe code; later statements of this connection wait behind
-/// it. A query that only reads ends at its next row. One that has not begun is not run. An engine does
-/// not lend a connection on which such a statement still runs: it closes it, or waits if the database is
-/// in memory and would be lost.
+/// Dropping the future of a statement never blocks. What becomes of the statement:
 ///
-/// Dropping the connection lets a statement that has begun come to its end, and then closes the file,
-/// without waiting for either.
+/// - One that has not begun is not run.
+/// - A query that only reads ends at its next row.
+/// - Any other statement that has begun runs to its end on the thread, and later statements of this connection wait for it:
+///   interrupting SQLite takes unsafe code. An engine does not lend a connection on which such a statement runs. It closes
+///   it, or waits if the database is in memory and would be lost.
+///
+/// Dropping the connection lets a statement that has begun run to its end, and then closes the file, without waiting for
+/// either.
 ///
 /// # Streams
 ///
-/// The thread reads rows as they are asked for, in batches of 256 rows or 256 KiB, and is at most one
-/// batch ahead. Dropping the stream ends the query. As long as it lives, its query holds on to the
-/// database as it was when the query began: nobody else's writing is held up in WAL mode, but the
-/// write-ahead log cannot be moved into the file.
+/// The thread reads rows as they are asked for, in batches of 256 rows or 256 KiB, and is at most one batch ahead. Dropping
+/// the stream ends the query. As long as the stream lives, its query reads the database as it was when the query began: in
+/// WAL mode that holds up no writer, but the write-ahead log cannot be moved into the file.
 ///
-/// Statements that write are read to their end before their first row is handed out, as what they
-/// break, such as a foreign key, is only known there.
+/// Statements that write are read to their end before their first row is returned, as a broken constraint, such as a foreign
+/// key, is only known at the end.
 ///
 /// # Panics in user code
 ///
-/// A panic in a closure of [`spawn_blocking`](Self::spawn_blocking) closes the connection. The call
-/// and all later ones fail with
-/// [`DatabaseErrorKind::ClosedConnection`](diesel::result::DatabaseErrorKind::ClosedConnection), and
-/// an engine opens another. (A database in memory is gone with its connection.) A panic in a SQL
-/// function written in Rust only fails its statement, and one in a collation ends the process:
-/// Diesel's rules.
+/// A panic in a closure of [`spawn_blocking`](Self::spawn_blocking) closes the connection. The call and all later ones fail
+/// with [`DatabaseErrorKind::ClosedConnection`](diesel::result::DatabaseErrorKind::ClosedConnection), and an engine opens
+/// another connection. (An in-memory database is gone with its connection.) Two cases follow Diesel's rules: a panic in a
+/// SQL function written in Rust fails its statement alone, and one in a collation ends the process.
 ///
 /// # Example
 ///
@@ -77,30 +78,32 @@ use crate::backend::observed::Observed;
 /// ```
 pub struct AsyncSqliteConnection {
     thread: Thread,
-    /// On this side, so that looking at it waits for nothing.
+    /// On this side of the thread, so that it can be looked at without waiting.
     transactions: AnsiTransactionManager,
-    /// Whether it was told to refuse writes for a while.
+    /// Whether it was set to refuse writes for a while.
     refuses_writes: bool,
     /// What an engine knows of it.
     observed: Arc<Observed>,
-    /// Never locked: it makes the connection `Sync`.
+    /// Never locked: the mutex makes the connection `Sync`.
     instrumentation: Mutex<DynInstrumentation>,
 }
 
 impl AsyncSqliteConnection {
-    /// Runs `work` on the connection's thread, with Diesel's own connection.
+    /// Runs `work` on the connection's thread, with Diesel's own connection, and returns its result.
     ///
-    /// For what only that can do, such as collations and SQL functions written in Rust. It may take
-    /// its time. Transactions nest: one in `work` is a savepoint inside one around it. The
-    /// instrumentation of this connection does not see what `work` does, and collations and functions stay with
-    /// their connection, so an engine closes one on which this was called, and opens another for the next
-    /// borrower. A database in memory is in its connection, which stays as `work` has left it.
+    /// It is for what only that connection can do, such as collations and SQL functions written in Rust, and may take its
+    /// time. Transactions nest: one in `work` is a savepoint inside one around it. The instrumentation of this connection does
+    /// not see what `work` does.
     ///
-    /// Dropping the future does not end work that has begun.
+    /// Collations and functions stay with the connection, so an engine closes a connection on which this was called, and opens
+    /// another for the next borrower. An in-memory database lives in its connection, which stays as `work` has left it.
+    ///
+    /// Waits for the statements that were sent before. Dropping the future does not end work that has begun; work that has not
+    /// begun is not run.
     ///
     /// # Errors
     ///
-    /// What `work` returns. If it panics, the connection is closed, and that is the error.
+    /// The error of `work`. If it panics, the connection is closed, and that is the error.
     ///
     /// # Example
     ///
@@ -122,18 +125,18 @@ impl AsyncSqliteConnection {
         &mut self,
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
     ) -> QueryResult<R> {
-        let depth = transaction::depth(self.status())?;
+        let depth = transaction_depth(self.status())?;
         self.observed.session.note_change();
-        // What `work` does is not known before its end.
+        // Until it has ended, nobody knows what `work` does to a transaction.
         self.observed.transaction.note_may_end_sent();
         let (result, depth) = self
             .thread
             .run(move |database| {
                 let mut depth_after = Ok(depth);
                 let result = database.run(transaction::Effects::MayEnd, |connection| {
-                    thread::set_depth(connection, depth);
+                    database::set_depth(connection, depth);
                     let result = work(connection);
-                    depth_after = transaction::depth(thread::status(connection));
+                    depth_after = transaction_depth(database::status(connection));
                     result
                 });
                 (result, depth_after)
@@ -145,7 +148,7 @@ impl AsyncSqliteConnection {
     }
 
     pub(super) async fn start_thread(url: &str) -> Result<Self, NotOpened> {
-        // Diesel's own connection reports how that went.
+        // Diesel's own connection has reported the opening to the default instrumentation.
         let observed = Arc::<Observed>::default();
         let thread = Thread::open(url, Arc::clone(&observed)).await?;
         let instrumentation = Mutex::new(DynInstrumentation::default_instrumentation());
@@ -162,7 +165,7 @@ impl AsyncSqliteConnection {
         &self.observed
     }
 
-    /// Whether it is of no more use.
+    /// Whether its thread has ended, or is about to after a panic.
     pub(super) fn has_ended(&self) -> bool {
         self.thread.has_ended()
     }
@@ -174,39 +177,39 @@ impl AsyncSqliteConnection {
 
     /// Whether a transaction is open of which Diesel does not know.
     pub(super) fn has_raw_transaction(&mut self) -> bool {
-        self.thread.has_transaction() && matches!(transaction::depth(self.status()), Ok(0))
+        self.thread.has_transaction() && matches!(transaction_depth(self.status()), Ok(0))
     }
 
     pub(super) fn is_in_transaction(&self) -> bool {
         self.thread.has_transaction()
     }
 
-    /// Has the database refuse writes, or take them again.
+    /// Makes the database refuse writes, or accept them again.
     pub(super) async fn refuse_writes(&mut self, refuse: bool) -> QueryResult<()> {
         let word = if refuse { "ON" } else { "OFF" };
-        // Said before, so that it is undone by whoever comes after a statement that was cut short.
+        // Set before the statement: if the future is dropped, the rollback on return undoes it in any case.
         self.refuses_writes |= refuse;
         self.batch_execute(&format!("PRAGMA query_only = {word}")).await?;
         self.refuses_writes = refuse;
         Ok(())
     }
 
-    /// Rolls back whatever is open, behind what still runs. It happens even if the future is dropped.
+    /// Rolls back whatever is open, after what still runs. It happens even if the future is dropped.
     pub(super) fn roll_back(&mut self) -> BoxFuture<'static, ()> {
         self.transactions = AnsiTransactionManager::default();
         let takes_writes_again = std::mem::take(&mut self.refuses_writes);
         let (done, is_done) = tokio::sync::oneshot::channel();
         self.thread.send(move |database| {
-            if database.look_for_transaction() {
+            if database.refresh_has_transaction() {
                 let _ = database.connection.batch_execute("ROLLBACK");
-                database.look_for_transaction();
+                database.refresh_has_transaction();
             }
             if takes_writes_again {
                 let _ = database.connection.batch_execute("PRAGMA query_only = OFF");
             }
             let _ = done.send(());
         });
-        // A thread that has ended has rolled back.
+        // A thread that has ended has rolled back, by closing the database.
         is_done.map(drop).boxed()
     }
 
@@ -221,7 +224,7 @@ impl AsyncSqliteConnection {
         AnsiTransactionManager::transaction_manager_status_mut(self)
     }
 
-    /// Says that a query starts, and makes it ready for the thread.
+    /// Reports that a query starts, and prepares it for the thread.
     fn start(
         &mut self,
         query: &(impl QueryFragment<Sqlite> + QueryId),
@@ -233,10 +236,9 @@ impl AsyncSqliteConnection {
 
     /// Runs a query on the thread, until `work` has answered.
     ///
-    /// The instrumentation is told that the query has finished when its first rows are there, as it is
-    /// by diesel-async's other connections: from then on the time is the reader's, who may also go away.
-    /// What becomes of the rest is known without it: an error comes as a row, and a statement that is
-    /// still read for a reader who is gone makes the connection busy.
+    /// The end of the query is reported to the instrumentation when its first rows are there, as diesel-async's other
+    /// connections do: from then on the time is the reader's, who may also stop reading. What becomes of the rest is known
+    /// otherwise: an error comes as a row, and a statement that still runs for a reader who is gone makes the connection busy.
     async fn run<A: Send + 'static, R: Send + 'static>(
         &mut self,
         (statement, sql): (QueryResult<Statement>, String),
@@ -251,7 +253,7 @@ impl AsyncSqliteConnection {
             Ok(statement) => self.thread.answer(to, move |db, to| work(db, &statement, to)).await,
             Err(error) => Err(error),
         };
-        // Not if this future is dropped before: then nobody knows.
+        // Not reached if this future is dropped before: then the transaction may still be ending.
         if may_end {
             self.observed.transaction.note_may_end_answered();
         }
@@ -264,7 +266,7 @@ impl AsyncSqliteConnection {
             }
             Err(error) => Err(error),
         };
-        // Without the values: they went with the query.
+        // Without the values, which were moved to the thread.
         let query = StrQueryHelper::new(&sql);
         self.report(InstrumentationEvent::finish_query(&query, result.as_ref().err()));
         result

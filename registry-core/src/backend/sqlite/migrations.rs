@@ -9,7 +9,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use super::Sqlite;
 use crate::backend::migrate::{BrokenReference, MigrationSession, TableReferences};
 
-/// What a migration may leave in a connection, and the next borrower of a database in memory would find.
+/// Settings that a migration may leave changed. The next borrower of an in-memory database would find them.
 const PRAGMAS: [&str; 6] = [
     "foreign_keys",
     "defer_foreign_keys",
@@ -61,18 +61,18 @@ pub(super) async fn session(connection: &mut Sqlite) -> QueryResult<MigrationSes
     Ok(session)
 }
 
-/// What else a migration may leave in a connection: settings, by the statement that sets them, and what would hide
-/// tables, by the statement that removes it.
+/// What else a migration may leave in a connection, as statements: settings, by the statement that sets them, and what would
+/// hide tables (temporary tables, views and triggers, attached databases), by the statement that removes it.
 async fn state(connection: &mut Sqlite) -> QueryResult<HashMap<String, String>> {
     let found: Vec<Found> = sql_query(STATE).load(connection).await?;
     Ok(found.into_iter().map(|Found { name, value }| (name, value)).collect())
 }
 
-/// Brings it back, outside of transactions.
+/// Restores it, outside of transactions.
 pub(super) async fn leave(connection: &mut Sqlite, session: &MigrationSession) -> QueryResult<()> {
     connection.batch_execute(&session.restore).await?;
     let mut now: Vec<_> = state(connection).await?.into_iter().collect();
-    // Views and triggers go before the tables that would take them along.
+    // Views and triggers first, as dropping a table drops its triggers.
     now.sort_by_key(|(name, _)| {
         !name.starts_with("DROP TRIGGER") && !name.starts_with("DROP VIEW")
     });
@@ -87,7 +87,7 @@ pub(super) async fn leave(connection: &mut Sqlite, session: &MigrationSession) -
     Ok(())
 }
 
-/// `case_sensitive_like` cannot be asked for, and shows in what it does.
+/// `case_sensitive_like` cannot be queried, so its effect is.
 const STATE: &str = "SELECT 'PRAGMA case_sensitive_like =' AS name, CAST(NOT 'a' LIKE 'A' AS TEXT) AS value \
      UNION ALL SELECT 'PRAGMA writable_schema =', CAST(writable_schema AS TEXT) FROM pragma_writable_schema \
      UNION ALL SELECT 'PRAGMA max_page_count =', CAST(max_page_count AS TEXT) FROM pragma_max_page_count \
@@ -102,14 +102,14 @@ const STATE: &str = "SELECT 'PRAGMA case_sensitive_like =' AS name, CAST(NOT 'a'
          FROM temp.sqlite_schema WHERE type = 'trigger' AND tbl_name NOT IN \
          (SELECT name FROM temp.sqlite_schema WHERE type IN ('table', 'view'))";
 
-/// A table that is rebuilt is dropped, which deletes what refers to its rows or makes them refer to nothing: SQLite's
-/// manual has foreign keys off for that (<https://www.sqlite.org/lang_altertable.html#otheralter>), and that has to
-/// be said outside a transaction.
+/// Switches foreign keys off. To rebuild a table, a migration drops it, which deletes the rows that refer to it, or breaks
+/// their references. SQLite's manual has foreign keys off for that
+/// (<https://www.sqlite.org/lang_altertable.html#otheralter>), which is only possible outside of a transaction.
 pub(super) async fn enter(connection: &mut Sqlite) -> QueryResult<()> {
     connection.batch_execute("PRAGMA foreign_keys = OFF").await
 }
 
-/// Table by table: SQLite looks at none if there is one of whose foreign keys it can make nothing.
+/// Table by table: SQLite checks none if it cannot make sense of one foreign key.
 pub(super) async fn broken_references(
     connection: &mut Sqlite,
 ) -> QueryResult<Vec<TableReferences>> {

@@ -1,4 +1,20 @@
 //! SQLite.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | this file | the implementation of [`Driver`], the opening of a connection |
+//! | [`connection`] | the connection type, which sends jobs to its thread |
+//! | [`thread`] | the thread, its queue of jobs, and the way back of an answer |
+//! | [`database`] | what the thread owns, and what becomes of its transaction |
+//! | [`statement`] | a query on its way to the thread |
+//! | [`rows`], [`row_batch`], [`handover`] | rows on their way back |
+//! | [`transaction`] | `immediate_transaction`, and what a statement may do to a transaction |
+//! | [`closing`] | connections to one file are closed one after another |
+//! | [`open_error`] | why a database could not be opened |
+//! | [`migrations`] | what migrations need |
+//! | [`save_changes`] | `save_changes` |
+//!
+//! `connection` and `transaction` import each other: two files of one type.
 
 use std::fs;
 use std::sync::Arc;
@@ -8,13 +24,16 @@ use diesel::QueryResult;
 use diesel::result::Error;
 use diesel_async::SimpleAsyncConnection;
 use futures_util::future::BoxFuture;
-// Linked for its feature `bundled`: SQLite is compiled in, so that nothing needs installing.
+// Linked for its feature `bundled`: SQLite is compiled in, so that nothing has to be installed.
 use libsqlite3_sys as _;
 
 mod closing;
 mod connection;
+mod database;
+mod handover;
 mod migrations;
 mod open_error;
+mod row_batch;
 mod rows;
 mod save_changes;
 mod statement;
@@ -22,12 +41,15 @@ mod thread;
 mod transaction;
 
 pub use self::connection::AsyncSqliteConnection;
-use self::open_error::Failure;
-use super::Backend;
-use super::driver::{ConnectContext, DEFERRABLE, Driver, OpenedConnection, begin_by_ansi};
-use super::migrate::{MigrationLock, MigrationSession, TableReferences, migrate_by_harness};
+use self::open_error::OpenFailure;
+use super::connect_context::{ConnectContext, OpenedConnection};
+use super::driver::{Backend, Driver};
+use super::error::ConnectError;
+use super::migrate::{
+    MigrationLock, MigrationSession, TableReferences, migrate_by_harness, records_by_diesel,
+};
 use super::resource_exhaustion::{files_were_short, no_files_left};
-use crate::backend::ConnectError;
+use super::transactions::{DEFERRABLE, begin_by_ansi};
 use crate::cause::DriverError;
 use crate::settings::url::SqliteFile;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Isolation, WorkOptions};
@@ -36,16 +58,18 @@ use crate::sql::Dialect;
 /// The connection type of SQLite databases.
 pub type Sqlite = AsyncSqliteConnection;
 
-/// How long to wait before trying again: a locked database, or one that cannot be opened for no reason
-/// that is still there.
+/// The pause before another attempt: at a statement for which the database is locked, or at opening a database that could
+/// not be opened for a reason that is gone.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How often to try to open such a one.
+/// How often to try to open such a database.
 const ATTEMPTS: u32 = 3;
 
 impl Backend for Sqlite {
     const KIND: BackendKind = BackendKind::Sqlite;
 }
+
+records_by_diesel!(crate::backend::Sqlite);
 
 impl Driver for Sqlite {
     const ROLLBACK_NEEDS_TRANSACTION: bool = true;
@@ -54,12 +78,12 @@ impl Driver for Sqlite {
 
     const KNOWS_TRANSACTIONS: bool = true;
 
-    const LEAVES_ROWS: bool = false;
+    const LEAVES_UNREAD_ROWS: bool = false;
 
-    // SQLite prepares them anew by itself.
+    // SQLite prepares them again by itself.
     const HAS_STALE_STATEMENTS: bool = false;
 
-    // Temporary tables and attached databases stay; opening a file anew is cheap.
+    // Temporary tables and attached databases would stay. Opening a file again is cheap.
     const FULL_RESET: Option<&'static str> = None;
 
     fn is_fatal(_: &diesel::result::Error) -> bool {
@@ -90,7 +114,7 @@ impl Driver for Sqlite {
             return Err(ConnectError::Other("not a SQLite URL".into()));
         };
         if let Some(folder) = file.created_parent() {
-            fs::create_dir_all(folder).map_err(|error| open_error::no_folder(folder, error))?;
+            fs::create_dir_all(folder).map_err(|error| open_error::folder_error(folder, error))?;
         }
         let mut attempts = 1;
         loop {
@@ -99,40 +123,42 @@ impl Driver for Sqlite {
                     let observed = Arc::clone(connection.observed());
                     return Ok(OpenedConnection { connection, observed, cancel: None });
                 }
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Passing(error)) if attempts >= ATTEMPTS && !files_were_short() => {
+                Err(OpenFailure::Final(error)) => return Err(error),
+                Err(OpenFailure::Transient(error))
+                    if attempts >= ATTEMPTS && !files_were_short() =>
+                {
                     return Err(error);
                 }
-                // Somebody else's time-out ends this at the latest.
-                Err(Failure::Passing(_)) => tokio::time::sleep(PAUSE).await,
+                // The caller's time-out ends this at the latest.
+                Err(OpenFailure::Transient(_)) => tokio::time::sleep(PAUSE).await,
             }
             attempts += 1;
         }
     }
 
     fn check_url(_: &DatabaseUrl) -> Result<(), String> {
-        // Parsed by hand: there is nothing that the driver could add without opening the file.
+        // URLs are parsed by the settings. The driver could add nothing without opening the file.
         Ok(())
     }
 
     fn lock_migrations(&mut self, url: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
         let Some(name) = url.sqlite_file().and_then(|file| file.migration_lock()) else {
-            // An in-memory database has one connection, which is in our hands.
+            // An in-memory database has one connection, which is this one.
             return Ok(MigrationLock::default());
         };
-        // A file of its own: closing any handle to the database's file would let go of the locks that
-        // SQLite itself holds on it in this process (https://www.sqlite.org/howtocorrupt.html, 2.2).
+        // A file of its own: closing any handle to the database's file would release the locks that SQLite holds on it in
+        // this process (https://www.sqlite.org/howtocorrupt.html, 2.2).
         let lock = fs::OpenOptions::new().create(true).append(true).open(&name)?;
         lock.lock()?;
         Ok(MigrationLock { _file: Some(lock) })
     }
 
-    const LONGEST_VERSION: Option<usize> = None;
+    const MAX_VERSION_LENGTH: Option<usize> = None;
 
-    // One that only reads at first could not go on to write if somebody else has written meanwhile.
+    // With `BEGIN`, a transaction that reads first could not write once another connection has written (SQLITE_BUSY_SNAPSHOT).
     const BEGIN_MIGRATION: &str = "BEGIN IMMEDIATE";
 
-    async fn session_of_migrations(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
+    async fn migration_session(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
         migrations::session(self).await
     }
 
@@ -157,7 +183,7 @@ impl Driver for Sqlite {
         }
         match options.isolation_level() {
             None | Some(Isolation::Serializable) => {
-                // A transaction that reads first and writes later could fail with "database is locked".
+                // With `BEGIN`, a transaction that reads first and writes later could fail with "database is locked".
                 Ok(if options.is_read_only() { "BEGIN" } else { "BEGIN IMMEDIATE" }.to_owned())
             }
             Some(other) => Err(format!("transactions that are {other}")),
@@ -182,10 +208,10 @@ impl Driver for Sqlite {
         Some(self.roll_back())
     }
 
-    async fn all_closed(url: &DatabaseUrl) {
-        // Those in memory have nothing but their URL in common.
+    async fn wait_until_closed(url: &DatabaseUrl) {
+        // In-memory databases with the same URL are different databases.
         if let Some(file) = url.sqlite_file().filter(|file| !file.is_memory()) {
-            closing::all_closed(&file.connection_string()).await;
+            closing::wait_until_closed(&file.connection_string()).await;
         }
     }
 }
@@ -194,13 +220,13 @@ async fn open_once(
     file: &SqliteFile,
     options: &EngineOptions,
     may_try_again: bool,
-) -> Result<Sqlite, Failure> {
+) -> Result<Sqlite, OpenFailure> {
     if let Some(error) = no_files_left().filter(|_| !file.is_memory()) {
-        return Err(Failure::Final(ConnectError::Resources(error.into())));
+        return Err(OpenFailure::Final(ConnectError::Resources(error.into())));
     }
     let opened = Sqlite::start_thread(&file.connection_string()).await;
-    let mut connection = opened.map_err(|error| open_error::explain(error, file))?;
-    // Where files are short, SQLite may have got one for reading only.
+    let mut connection = opened.map_err(|error| open_error::open_failure(error, file))?;
+    // When file descriptors are exhausted, SQLite may have opened the file for reading only.
     let must_write =
         !file.is_read_only() && !file.is_memory() && !options.read_only && files_were_short();
     let probe = (must_write && may_try_again).then(|| "BEGIN IMMEDIATE; ROLLBACK".to_owned());
@@ -208,13 +234,13 @@ async fn open_once(
     for statement in statements.into_iter().chain(probe) {
         run_unlocked(&mut connection, &statement, options.busy_timeout)
             .await
-            .map_err(|error| open_error::explain_setup(statement, error))?;
+            .map_err(|error| open_error::setup_failure(statement, error))?;
     }
     Ok(connection)
 }
 
-/// Runs a statement, again and again for as long as the database is locked: where two connections
-/// change to the write-ahead log at once, SQLite does not wait for `busy_timeout` itself.
+/// Runs a statement, again and again for as long as the database is locked. Where two connections switch to the write-ahead
+/// log at once, SQLite does not wait for `busy_timeout` itself.
 async fn run_unlocked(
     connection: &mut Sqlite,
     statement: &str,
@@ -239,16 +265,16 @@ fn setup_statements(
     is_read_only_file: bool,
     options: &EngineOptions,
 ) -> Vec<String> {
-    // First: the next one may have to wait for another connection.
+    // The time-out first: the next statement may have to wait for another connection.
     let mut statements = vec![
         format!("PRAGMA busy_timeout = {}", options.busy_timeout.as_millis()),
         "PRAGMA foreign_keys = ON".to_owned(),
     ];
     if !is_memory && !is_read_only_file {
-        // Readers and a writer do not wait for each other. Kept in the file, so that it is a
-        // look-up for all but the first connection (https://www.sqlite.org/wal.html).
+        // In WAL mode, readers and a writer do not wait for each other. The mode is stored in the file, so this is a look-up
+        // for all but the first connection (https://www.sqlite.org/wal.html).
         statements.push("PRAGMA journal_mode = WAL".to_owned());
-        // Reads the file, and has the log opened now: if it cannot be, there is no session.
+        // Reads the file and opens the log, so that a failure to do so is one of opening the connection.
         statements.push("PRAGMA schema_version".to_owned());
     }
     if options.read_only {

@@ -1,44 +1,33 @@
-//! Rows on their way from the thread of a connection to whoever reads them.
+//! Rows on their way from the thread of a connection to their reader.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 use std::vec;
 
+use diesel::QueryResult;
 use diesel::connection::LoadConnection;
-use diesel::row::{Field, IntoOwnedRow, Row as _};
-use diesel::sqlite::{Sqlite, SqliteType};
-use diesel::{QueryResult, SqliteConnection};
+use diesel::row::IntoOwnedRow as _;
 use futures_util::Stream;
 
+use super::database::Database;
+use super::handover::{End, Handover, RowReader, RowSender};
+use super::row_batch::{Batch, Row};
 use super::statement::Statement;
-use super::thread::{Answer, Database, Pending, State};
+use super::thread::{Answer, JobGuard};
 use super::transaction;
-
-/// How much of a result goes in one hand-over: so many rows, or so many bytes of text and blobs, plus
-/// one row. A result that is smaller comes in one message, as waking a task costs more than a row.
-const ROWS: usize = 256;
-const BYTES: usize = 256 * 1024;
-
-/// A row that has been copied out of its statement.
-pub(super) type Row =
-    <<SqliteConnection as LoadConnection>::Row<'static, 'static> as IntoOwnedRow<
-        'static,
-        Sqlite,
-    >>::OwnedRow;
 
 /// The rows of a query, in the order in which SQLite finds them.
 ///
-/// The thread of the connection reads as many as are asked for, and one batch ahead of a reader who
-/// has come to a second batch. Dropping this ends the query at once: the statement is reset before
-/// the connection runs another.
+/// The thread of the connection reads as many as are asked for, and one batch ahead of a reader that has come to a second
+/// batch. Dropping this ends the query at once: the statement is reset before the connection runs another.
 pub struct Rows<'conn> {
     batch: vec::IntoIter<QueryResult<Row>>,
-    /// `None` when there is nothing behind the batch.
-    rest: Option<Reader>,
+    /// `None` if nothing follows the batch.
+    rest: Option<RowReader>,
     /// A connection runs one statement at a time: the next one would end this one.
     connection: PhantomData<&'conn mut ()>,
 }
@@ -46,11 +35,11 @@ pub struct Rows<'conn> {
 /// The beginning of a result.
 pub(super) struct Loaded {
     rows: Vec<QueryResult<Row>>,
-    rest: Option<Reader>,
+    rest: Option<RowReader>,
 }
 
 impl Loaded {
-    /// What the thread waits at, if there is more to come.
+    /// Where the thread waits for the reader, if there are more rows.
     pub(super) fn handover(&self) -> Option<&Arc<Handover>> {
         self.rest.as_ref().map(|rest| &rest.handover)
     }
@@ -85,184 +74,47 @@ impl fmt::Debug for Rows<'_> {
     }
 }
 
-/// Where the thread and the reader meet.
-#[derive(Default)]
-pub(super) struct Handover {
-    place: Mutex<Place>,
-    /// Wakes the thread.
-    changed: Condvar,
-    /// That of the place, for a look at each row.
-    is_given_up: AtomicBool,
-}
-
-/// Room for one batch.
-#[derive(Default)]
-struct Place {
-    batch: Option<Vec<QueryResult<Row>>>,
-    /// Whether the reader has come to the end of the first batch. Many do not: they want one row.
-    is_wanted: bool,
-    /// Whether nobody reads any more.
-    is_given_up: bool,
-    end: End,
-    reader: Option<Waker>,
-}
-
-#[derive(Default, Clone, Copy)]
-enum End {
-    #[default]
-    ToCome,
-    /// All rows are handed over.
-    Reached,
-    /// The thread ended in between.
-    Lost,
-}
-
-impl Handover {
-    /// Has the thread end the query. It waits here or looks at the next row.
-    pub(super) fn give_up(&self) {
-        let mut place = self.lock();
-        place.is_given_up = true;
-        self.is_given_up.store(true, Ordering::Relaxed);
-        self.changed.notify_one();
-        let unwanted = place.batch.take();
-        drop(place);
-        drop(unwanted);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The reader's end.
-struct Reader {
-    handover: Arc<Handover>,
-    state: Arc<State>,
-}
-
-impl Reader {
-    fn poll_batch(&self, cx: &mut Context<'_>) -> Poll<Option<Vec<QueryResult<Row>>>> {
-        let mut place = self.handover.lock();
-        place.is_wanted = true;
-        let batch = place.batch.take();
-        match (batch, place.end) {
-            (Some(batch), _) => {
-                self.handover.changed.notify_one();
-                Poll::Ready(Some(batch))
-            }
-            (None, End::ToCome) => {
-                self.handover.changed.notify_one();
-                if !place.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
-                    place.reader = Some(cx.waker().clone());
-                }
-                Poll::Pending
-            }
-            (None, End::Reached) => Poll::Ready(None),
-            (None, End::Lost) => {
-                place.end = End::Reached;
-                Poll::Ready(Some(vec![Err(self.state.why_closed())]))
-            }
-        }
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.handover.give_up();
-    }
-}
-
-/// The thread's end. Dropped before all rows were handed over, it tells the reader so.
-struct Feed(Arc<Handover>);
-
-impl Feed {
-    /// Waits until the reader wants another batch. `None` if there is no reader any more.
-    ///
-    /// While it waits, the connection is not busy: the statement is reset before anything else is run,
-    /// and does not go on meanwhile. The lock orders that: a reader who has given up either finds the
-    /// connection busy, or keeps it from going on.
-    fn wait(&self, state: &Arc<State>) -> Option<Pending> {
-        let mut place = self.0.lock();
-        loop {
-            if place.is_given_up {
-                return None;
-            }
-            if place.is_wanted && place.batch.is_none() {
-                return Some(Pending::new(state));
-            }
-            place = self.0.changed.wait(place).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn is_given_up(&self) -> bool {
-        self.0.is_given_up.load(Ordering::Relaxed)
-    }
-
-    fn put(&self, batch: Option<Vec<QueryResult<Row>>>, end: End) {
-        let mut place = self.0.lock();
-        if !place.is_given_up {
-            place.batch = batch;
-        }
-        place.end = end;
-        let reader = place.reader.take();
-        drop(place);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-    }
-}
-
-impl Drop for Feed {
-    fn drop(&mut self) {
-        let end = self.0.lock().end;
-        if matches!(end, End::ToCome) {
-            self.put(None, End::Lost);
-        }
-    }
-}
-
-/// Whom the thread gives the rows of a query to: first an answer with the beginning, and what does not
-/// fit there in batches.
+/// Where the thread sends the rows of a query: the first batch as the answer to the job, and the others by handover.
 pub(super) struct Output {
     answer: Answer<(QueryResult<Loaded>, bool)>,
-    feed: Option<Feed>,
+    sender: Option<RowSender>,
     /// The connection is busy for as long as this is held.
-    pending: Option<Pending>,
+    pending: Option<JobGuard>,
 }
 
 impl Output {
     pub(super) fn new(answer: Answer<(QueryResult<Loaded>, bool)>) -> Self {
-        Self { answer, feed: None, pending: None }
+        Self { answer, sender: None, pending: None }
     }
 
     fn is_given_up(&self) -> bool {
-        match &self.feed {
-            Some(feed) => feed.is_given_up(),
+        match &self.sender {
+            Some(sender) => sender.is_given_up(),
             None => self.answer.is_given_up(),
         }
     }
 }
 
-/// Runs a query, and hands its rows to `output` until nobody wants more.
+/// Runs a query, and sends its rows to `output` until nobody wants more.
 pub(super) fn load(database: &mut Database, statement: &Statement, output: &mut Output) {
     if output.is_given_up() {
         return;
     }
     let mut batch = Batch::default();
     let outcome = read(database, statement, output, &mut batch);
-    // Here the statement has been reset. One that has rows can end a transaction only by its failure, or alone.
+    // The statement has been reset. One with rows can end a transaction only by failing, or if it is known to.
     if statement.effects != transaction::Effects::None || outcome.is_err() {
-        database.look_after(outcome.is_err());
+        database.note_transaction_after(outcome.is_err());
     }
-    // Before the reader hears of the end: a connection whose statement is done is not busy.
+    // Before the reader learns of the end: a connection whose statement is done is not busy.
     output.pending = None;
-    match &output.feed {
-        Some(feed) => {
+    match &output.sender {
+        Some(sender) => {
             batch.rows.extend(outcome.err().map(Err));
-            feed.put(Some(batch.rows), End::Reached);
+            sender.put(Some(batch.rows), End::Reached);
         }
-        // An error in the first batch is the query's: what a statement with `RETURNING` breaks, such as
-        // a foreign key, SQLite may tell behind its rows.
+        // An error in the first batch is the query's. SQLite may report what a statement with `RETURNING` has broken, such
+        // as a foreign key, after the rows of that statement.
         None => {
             let loaded = outcome.map(|()| Loaded { rows: batch.rows, rest: None });
             output.answer.send((loaded, database.has_cached()));
@@ -270,14 +122,14 @@ pub(super) fn load(database: &mut Database, statement: &Statement, output: &mut 
     }
 }
 
-/// Leaves what was not handed over in `batch`.
+/// Reads rows, and leaves those that were not handed over in `batch`.
 fn read(
     database: &mut Database,
     statement: &Statement,
     output: &mut Output,
     batch: &mut Batch,
 ) -> QueryResult<()> {
-    database.stands()?;
+    database.check_transaction_stands()?;
     let Database { connection, state, has_cached } = database;
     let mut column_names = None;
     for row in connection.load(&statement.query)? {
@@ -292,56 +144,24 @@ fn read(
             continue;
         }
         let rows = std::mem::take(batch).rows;
-        match &output.feed {
-            Some(feed) => feed.put(Some(rows), End::ToCome),
+        match &output.sender {
+            Some(sender) => sender.put(Some(rows), End::ToCome),
             None => {
                 let handover = Arc::new(Handover::default());
-                output.feed = Some(Feed(Arc::clone(&handover)));
-                let rest = Some(Reader { handover, state: Arc::clone(state) });
+                output.sender = Some(RowSender(Arc::clone(&handover)));
+                let rest = Some(RowReader { handover, state: Arc::clone(state) });
                 let has_cached = has_cached.swap(false, Ordering::Relaxed);
                 output.answer.send((Ok(Loaded { rows, rest }), has_cached));
             }
         }
         output.pending = None;
-        let Some(feed) = &output.feed else { return Ok(()) };
-        match feed.wait(state) {
+        let Some(sender) = &output.sender else { return Ok(()) };
+        match sender.wait(state) {
             Some(pending) => output.pending = Some(pending),
             None => return Ok(()),
         }
     }
     Ok(())
-}
-
-#[derive(Default)]
-struct Batch {
-    rows: Vec<QueryResult<Row>>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn push(&mut self, row: Row) {
-        self.bytes += size(&row);
-        self.rows.push(Ok(row));
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows.len() >= ROWS || self.bytes >= BYTES
-    }
-}
-
-/// The bytes of text and blobs in a row.
-fn size(row: &Row) -> usize {
-    let columns = (0..row.field_count()).filter_map(|column| {
-        let field = row.get(column)?;
-        let mut value = field.value()?;
-        match value.value_type() {
-            // Each in its own form: in the other one, it would be copied.
-            Some(SqliteType::Text) => Some(value.read_text().len()),
-            Some(SqliteType::Binary) => Some(value.read_blob().len()),
-            _ => None,
-        }
-    });
-    columns.sum()
 }
 
 #[cfg(test)]
@@ -351,17 +171,17 @@ mod tests {
 
     use super::*;
 
-    fn pair() -> (Feed, Rows<'static>) {
+    fn pair() -> (RowSender, Rows<'static>) {
         let handover = Arc::new(Handover::default());
-        let rest = Some(Reader { handover: Arc::clone(&handover), state: Arc::default() });
-        (Feed(handover), Rows { batch: Vec::new().into_iter(), rest, connection: PhantomData })
+        let rest = Some(RowReader { handover: Arc::clone(&handover), state: Arc::default() });
+        (RowSender(handover), Rows { batch: Vec::new().into_iter(), rest, connection: PhantomData })
     }
 
     #[test]
     fn a_thread_that_ends_in_between_is_an_error_and_not_the_end_of_the_rows() {
-        let (feed, mut rows) = pair();
+        let (sender, mut rows) = pair();
         assert!(rows.next().now_or_never().is_none(), "it waits");
-        drop(feed);
+        drop(sender);
         let lost = rows.next().now_or_never().expect("at once");
         assert!(matches!(lost, Some(Err(diesel::result::Error::DatabaseError(_, _)))));
         assert!(rows.next().now_or_never().expect("at once").is_none());
@@ -369,9 +189,9 @@ mod tests {
 
     #[test]
     fn the_thread_waits_for_no_reader_who_has_gone() {
-        let (feed, rows) = pair();
+        let (sender, rows) = pair();
         let state = Arc::default();
-        let waiting = std::thread::spawn(move || feed.wait(&state).is_none());
+        let waiting = std::thread::spawn(move || sender.wait(&state).is_none());
         drop(rows);
         assert!(waiting.join().expect("no panic"));
     }

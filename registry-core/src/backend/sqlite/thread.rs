@@ -1,4 +1,4 @@
-//! The thread of one connection.
+//! The thread of a connection, its queue of jobs, and the way back of an answer.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,23 +7,20 @@ use std::sync::mpsc::{self, TryRecvError};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use diesel::connection::{
-    AnsiTransactionManager, Connection, InstrumentationEvent, SimpleConnection,
-    TransactionDepthChange, TransactionManager, TransactionManagerStatus,
-};
+use diesel::connection::{Connection, InstrumentationEvent};
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{ConnectionError, ConnectionResult, QueryResult, SqliteConnection};
 use tokio::sync::oneshot;
 
-use super::closing::{self, Closing, Turns};
+use super::closing::{self, CloseLock, Closing};
+use super::database::Database;
+use super::handover::Handover;
 use super::open_error::NotOpened;
-use super::rows::Handover;
-use super::transaction::Effects;
 use crate::backend::observed::Observed;
 
 /// A thread that owns a connection and runs jobs on it, one after another.
 ///
-/// It ends when this is dropped, after the job that runs, and closes the connection.
+/// Dropping this lets the job that runs come to its end. The thread then closes the connection and ends.
 pub(super) struct Thread {
     // Dropped first, so that the thread does not wait for a reader.
     reading: Reading,
@@ -38,21 +35,13 @@ type Job = Box<dyn FnOnce(&mut Database) + Send>;
 /// What both sides know of a connection.
 #[derive(Default)]
 pub(super) struct State {
-    /// Jobs that were sent and are neither done nor given up, less those that wait for a reader.
+    /// Jobs that were sent and are neither done nor given up, except for those that wait for a reader.
     jobs: AtomicU32,
-    has_transaction: AtomicBool,
+    pub(super) has_transaction: AtomicBool,
     /// Where the ends of transactions are noted.
-    observed: Arc<Observed>,
+    pub(super) observed: Arc<Observed>,
     has_ended: AtomicBool,
     panic: OnceLock<String>,
-}
-
-/// What the thread owns.
-pub(super) struct Database {
-    pub(super) connection: SqliteConnection,
-    pub(super) state: Arc<State>,
-    /// Whether a statement was put into the cache since this was last asked.
-    pub(super) has_cached: Arc<AtomicBool>,
 }
 
 impl Thread {
@@ -66,7 +55,7 @@ impl Thread {
             let (url, state) = (url.to_owned(), Arc::clone(&state));
             move || {
                 let _running = running;
-                let _ended = Ended(Arc::clone(&state));
+                let _ended = ThreadEnd(Arc::clone(&state));
                 serve(&url, opened, &received, state);
             }
         });
@@ -84,11 +73,10 @@ impl Thread {
         }
     }
 
-    /// Runs `work` behind the jobs that were sent before, and waits for what it returns.
+    /// Runs `work` after the jobs that were sent before, and waits for its result.
     ///
-    /// Dropping the future does not wait. Work that has begun then comes to its end on its own: it
-    /// could only be interrupted through SQLite's C interface, which takes unsafe code. Work that has
-    /// not begun is given up.
+    /// Dropping the future does not wait. Work that has not begun is not run. Work that has begun runs to its end: only
+    /// SQLite's C interface could interrupt it, which takes unsafe code.
     pub(super) async fn run<R: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Database) -> R + Send + 'static,
@@ -101,31 +89,31 @@ impl Thread {
         run.await
     }
 
-    /// As [`run`](Self::run), for work that goes on when it has answered. It is given the answer in
-    /// whatever it needs beside it.
+    /// Like [`run`](Self::run), for work that goes on after it has answered. `to` wraps the answer in whatever else the work
+    /// needs.
     pub(super) async fn answer<A: Send + 'static, R: Send + 'static>(
         &mut self,
         to: fn(Answer<R>) -> A,
         work: impl FnOnce(&mut Database, &mut A) + Send + 'static,
     ) -> QueryResult<R> {
         let (reply, result) = oneshot::channel();
-        let pending = Some(Pending::new(&self.state));
+        let pending = Some(JobGuard::new(&self.state));
         let mut to = to(Answer { pending, reply: Some(reply), result: None });
         self.send(move |database| {
             let done = catch_unwind(AssertUnwindSafe(|| work(database, &mut to)));
             if let Err(payload) = done {
                 database.state.note_panic(&*payload);
             }
-            // Only now: whoever waits asks why no answer came. A result that nobody wants is dropped here
-            // as well, and a panic in that ends the thread.
+            // Dropped after the panic was noted: the caller, who gets no answer then, asks why. A result that nobody wants is
+            // dropped here as well, and a panic in that ends the thread.
             drop(to);
         });
         result.await.map_err(|_| self.state.why_closed())
     }
 
-    /// Runs `work` behind the jobs that were sent before, without counting or answering it.
+    /// Runs `work` after the jobs that were sent before, without counting or answering it.
     pub(super) fn send(&mut self, work: impl FnOnce(&mut Database) + Send + 'static) {
-        // Whoever forgot a reader, rather than drop it, would have this wait for ever.
+        // With a reader that was leaked (`mem::forget`), the thread would wait for ever.
         self.reading = Reading(None);
         self.jobs.send(Box::new(work));
     }
@@ -145,18 +133,18 @@ impl Thread {
         self.state.has_ended.load(Ordering::Acquire) || self.state.panic.get().is_some()
     }
 
-    /// Whether a transaction was open when a statement last may have changed that.
+    /// Whether a transaction was open when SQLite was last asked.
     pub(super) fn has_transaction(&self) -> bool {
         self.state.has_transaction.load(Ordering::Acquire)
     }
 }
 
-/// The way of jobs to a thread, which sleeps when there are none.
+/// The queue of a thread, which sleeps when there are no jobs.
 ///
-/// The channel's own way to wait spins first: with more connections than processors, that is time
-/// taken from those who have something to do.
+/// The channel's own way to wait spins first. With more connections than processors, that takes time from those that have
+/// something to do.
 struct Jobs {
-    /// Empty only while it is dropped.
+    /// `None` only while it is dropped.
     sender: Option<mpsc::Sender<Job>>,
     thread: thread::Thread,
 }
@@ -200,9 +188,9 @@ impl Drop for Reading {
     }
 }
 
-/// The way back to whoever has sent a job.
+/// The way back of an answer to the future that has sent the job.
 pub(super) struct Answer<R> {
-    pending: Option<Pending>,
+    pending: Option<JobGuard>,
     reply: Option<oneshot::Sender<R>>,
     /// What is answered when the job is done.
     result: Option<R>,
@@ -215,10 +203,10 @@ impl<R> Answer<R> {
     }
 
     pub(super) fn send(&mut self, result: R) {
-        // Before the caller hears of it: a connection whose work is done is not busy.
+        // Before the caller gets the answer: a connection whose work is done is not busy.
         self.pending = None;
         if let Some(reply) = self.reply.take() {
-            // Whoever gave up waiting does not want it.
+            // Fails if nobody waits any more.
             let _ = reply.send(result);
         }
     }
@@ -233,16 +221,16 @@ impl<R> Drop for Answer<R> {
 }
 
 /// Counts a job until it is done or given up.
-pub(super) struct Pending(Arc<State>);
+pub(super) struct JobGuard(Arc<State>);
 
-impl Pending {
+impl JobGuard {
     pub(super) fn new(state: &Arc<State>) -> Self {
         state.jobs.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(state))
     }
 }
 
-impl Drop for Pending {
+impl Drop for JobGuard {
     fn drop(&mut self) {
         self.0.jobs.fetch_sub(1, Ordering::AcqRel);
     }
@@ -266,106 +254,10 @@ impl State {
     }
 }
 
-/// A savepoint around what may end a transaction and begin another one: it is gone with the first.
-const PROBE: &str = "SAVEPOINT registry_probe";
-const PROBE_IS_THERE: &str = "RELEASE SAVEPOINT registry_probe";
+/// Notes that the thread has ended, however it went.
+struct ThreadEnd(Arc<State>);
 
-impl Database {
-    /// Runs what has that effect, and notes what becomes of the transaction that is open.
-    pub(super) fn run<R>(
-        &mut self,
-        effects: Effects,
-        work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R>,
-    ) -> QueryResult<R> {
-        self.stands()?;
-        let was_open = self.has_transaction();
-        let is_probed =
-            was_open && effects == Effects::MayEnd && self.connection.batch_execute(PROBE).is_ok();
-        let result = work(&mut self.connection);
-        // Before anything else is asked: the answer would count for the statement.
-        if is_probed && self.connection.batch_execute(PROBE_IS_THERE).is_err() {
-            self.state.observed.transaction.note_ended_by_statement();
-            self.look_for_transaction();
-        } else if effects != Effects::None || result.is_err() {
-            self.look_after(result.is_err() && effects == Effects::None);
-        }
-        result
-    }
-
-    /// Whether a statement may be run.
-    ///
-    /// # Errors
-    ///
-    /// The database has rolled back by itself the transaction that the statement belongs to.
-    pub(super) fn stands(&self) -> QueryResult<()> {
-        const GONE: &str = "the database has rolled the transaction back, after an error, so that this statement would \
-             be in none, and was not run";
-
-        match self.state.observed.transaction.refuses_statements() {
-            true => {
-                Err(Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(GONE.to_owned())))
-            }
-            false => Ok(()),
-        }
-    }
-
-    /// Notes whether a transaction is open after a statement. If none is any more, the database has rolled it back by
-    /// itself where the statement could not have ended it, and failed: `has_failed`.
-    pub(super) fn look_after(&mut self, has_failed: bool) -> bool {
-        let was_open = self.has_transaction();
-        let is_open = self.look_for_transaction();
-        match has_failed {
-            _ if !was_open || is_open => {}
-            true => self.state.observed.transaction.note_rolled_back_by_database(),
-            false => self.state.observed.transaction.note_ended_by_statement(),
-        }
-        is_open
-    }
-
-    /// Notes whether a transaction is open, whoever has begun it.
-    pub(super) fn look_for_transaction(&mut self) -> bool {
-        // SQLite knows, and Diesel asks it nowhere but here: after a batch that failed it forgets the
-        // transaction that it believes in if none is open.
-        let connection = &mut self.connection;
-        *status(connection) = TransactionManagerStatus::default();
-        set_depth(connection, 1);
-        let _ = connection.batch_execute("?");
-        let is_open = !matches!(status(connection).transaction_depth(), Ok(None));
-        *status(connection) = TransactionManagerStatus::default();
-        self.state.has_transaction.store(is_open, Ordering::Release);
-        is_open
-    }
-
-    /// Whether a transaction was open when that was last looked at.
-    pub(super) fn has_transaction(&self) -> bool {
-        self.state.has_transaction.load(Ordering::Acquire)
-    }
-
-    /// Whether a statement was put into the cache since this was last asked.
-    pub(super) fn has_cached(&self) -> bool {
-        self.has_cached.swap(false, Ordering::Relaxed)
-    }
-}
-
-/// Makes the connection believe in that many nested transactions.
-pub(super) fn set_depth(connection: &mut SqliteConnection, depth: u32) {
-    if let TransactionManagerStatus::Valid(status) = status(connection) {
-        for _ in 0..depth {
-            // Only a decrease can fail.
-            let _ = status.change_transaction_depth(TransactionDepthChange::IncreaseDepth);
-        }
-    }
-}
-
-/// What the connection itself believes of transactions, for work that is not ours.
-pub(super) fn status(connection: &mut SqliteConnection) -> &mut TransactionManagerStatus {
-    AnsiTransactionManager::transaction_manager_status_mut(connection)
-}
-
-/// Says that the thread has ended, however it went.
-struct Ended(Arc<State>);
-
-impl Drop for Ended {
+impl Drop for ThreadEnd {
     fn drop(&mut self) {
         self.0.has_ended.store(true, Ordering::Release);
     }
@@ -377,7 +269,7 @@ fn serve(
     jobs: &mpsc::Receiver<Job>,
     state: Arc<State>,
 ) {
-    let turns = Turns::of(url);
+    let close_lock = CloseLock::of(url);
     let mut connection = match SqliteConnection::establish(url) {
         Ok(connection) => connection,
         Err(error) => {
@@ -395,12 +287,12 @@ fn serve(
         }
     });
     let database = Database { connection, state, has_cached };
-    let mut open = Open { database: Some(database), turns };
+    let mut open = OpenDatabase { database: Some(database), close_lock };
     if opened.send(Ok(())).is_err() {
         return;
     }
     while let (Some(job), Some(database)) = (Jobs::next(jobs), &mut open.database) {
-        // A panic that gets out of it, from a result that nobody wants, ends the thread.
+        // A panic here, from dropping a result that nobody wants, ends the thread.
         job(database);
         if database.state.panic.get().is_some() {
             return;
@@ -408,21 +300,21 @@ fn serve(
     }
 }
 
-/// An open database. However its thread ends, it is closed when no other one to the same URL is.
-struct Open {
-    /// Empty only while it is dropped.
+/// An open database. However its thread ends, it is closed while no other one with the same URL is.
+struct OpenDatabase {
+    /// `None` only while it is dropped.
     database: Option<Database>,
-    turns: Turns,
+    close_lock: CloseLock,
 }
 
-impl Drop for Open {
+impl Drop for OpenDatabase {
     fn drop(&mut self) {
-        let _turn = self.turns.take();
+        let _turn = self.close_lock.take();
         self.database = None;
     }
 }
 
-/// What `top` and the like show: Linux keeps 15 bytes of it.
+/// The name that `top` and the like show. Linux keeps 15 bytes of it.
 fn thread_name(url: &str) -> String {
     let path = url.split('?').next().unwrap_or_default();
     let file = path.rsplit(['/', '\\']).next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Transactions, and what is known of them.
+//! Transactions: those that lock at once, and what a statement may do to one.
 
 use diesel::QueryResult;
 use diesel::connection::{TransactionDepthChange, TransactionManagerStatus};
@@ -7,23 +7,41 @@ use diesel_async::{AnsiTransactionManager, TransactionManager};
 
 use super::connection::AsyncSqliteConnection;
 use crate::async_func::AsyncFunc;
-pub(super) use crate::backend::driver::depth;
+use crate::backend::transactions::transaction_depth;
 use crate::sql::{self, Dialect, TransactionEffect};
 
 impl AsyncSqliteConnection {
-    /// Runs `callback` in a transaction that begins with `BEGIN IMMEDIATE`: it takes the lock for
-    /// writing at once, and waits for it up to `busy_timeout`.
+    /// Runs `callback` in a transaction that begins with `BEGIN IMMEDIATE`, and returns its result: the transaction takes the
+    /// write lock at once, and waits for it up to `busy_timeout` (5s by default).
     ///
-    /// A transaction that reads first and writes later fails at once if another connection has
-    /// written in between (`SQLITE_BUSY_SNAPSHOT`). This one cannot.
+    /// A transaction that begins with `BEGIN`, reads, and then writes fails if another connection has written in between
+    /// (`SQLITE_BUSY_SNAPSHOT`). This one cannot.
     ///
-    /// Dropping the future leaves the transaction open, as in
-    /// [`transaction`](diesel_async::AsyncConnection::transaction).
+    /// Dropping the future leaves the transaction open, as with [`transaction`](diesel_async::AsyncConnection::transaction). An
+    /// engine rolls it back when the connection is returned.
     ///
     /// # Errors
     ///
-    /// What `callback` returns, after the rollback, and what goes wrong with the transaction itself:
+    /// The error of `callback`, after the rollback, or that of the transaction itself:
     /// [`AlreadyInTransaction`](Error::AlreadyInTransaction) if one is open.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+    /// use registry_core::Sqlite;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut connection = Sqlite::establish(":memory:").await?;
+    /// connection
+    ///     .immediate_transaction(async |connection| {
+    ///         connection.batch_execute("CREATE TABLE words (word TEXT NOT NULL)").await
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn immediate_transaction<'a, R, E, F>(&mut self, callback: F) -> Result<R, E>
     where
         for<'r> F: AsyncFnOnce(&'r mut Self) -> Result<R, E>
@@ -33,16 +51,30 @@ impl AsyncSqliteConnection {
         E: From<Error> + Send + 'a,
         R: Send + 'a,
     {
-        self.transaction_that(callback, "BEGIN IMMEDIATE").await
+        self.transaction_with(callback, "BEGIN IMMEDIATE").await
     }
 
-    /// Runs `callback` in a transaction that begins with `BEGIN EXCLUSIVE`: as
-    /// [`immediate_transaction`](Self::immediate_transaction), and where the file is not in WAL mode
-    /// nobody else can read it meanwhile.
+    /// Runs `callback` in a transaction that begins with `BEGIN EXCLUSIVE`, and returns its result: like
+    /// [`immediate_transaction`](Self::immediate_transaction), and where the file is not in WAL mode, nobody else can read it
+    /// meanwhile.
     ///
     /// # Errors
     ///
     /// As those of [`immediate_transaction`](Self::immediate_transaction).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut connection = registry_core::Sqlite::establish(":memory:").await?;
+    /// connection
+    ///     .exclusive_transaction(async |connection| connection.batch_execute("SELECT 1").await)
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn exclusive_transaction<'a, R, E, F>(&mut self, callback: F) -> Result<R, E>
     where
         for<'r> F: AsyncFnOnce(&'r mut Self) -> Result<R, E>
@@ -52,10 +84,10 @@ impl AsyncSqliteConnection {
         E: From<Error> + Send + 'a,
         R: Send + 'a,
     {
-        self.transaction_that(callback, "BEGIN EXCLUSIVE").await
+        self.transaction_with(callback, "BEGIN EXCLUSIVE").await
     }
 
-    async fn transaction_that<'a, R, E, F>(&mut self, callback: F, begin: &str) -> Result<R, E>
+    async fn transaction_with<'a, R, E, F>(&mut self, callback: F, begin: &str) -> Result<R, E>
     where
         for<'r> F: AsyncFnOnce(&'r mut Self) -> Result<R, E>
             + AsyncFunc<&'r mut Self, Result<R, E>, Fut: Send>
@@ -71,7 +103,7 @@ impl AsyncSqliteConnection {
                 Ok(value)
             }
             Err(error) => match AnsiTransactionManager::rollback_transaction(self).await {
-                // The caller's error is what broke it.
+                // The transaction was broken by the caller's error, which is the one to return.
                 Ok(()) | Err(Error::BrokenTransactionManager) => Err(error),
                 Err(rollback_error) => Err(rollback_error.into()),
             },
@@ -79,12 +111,12 @@ impl AsyncSqliteConnection {
     }
 }
 
-/// Takes over what Diesel's own connection believes after work that was not ours.
+/// Takes over the number of transactions that Diesel's own connection counts after `spawn_blocking`.
 pub(super) fn set_depth(status: &mut TransactionManagerStatus, wanted: QueryResult<u32>) {
-    let (Ok(mut now), Ok(wanted)) = (depth(status), wanted) else {
+    let (Ok(mut now), Ok(wanted)) = (transaction_depth(status), wanted) else {
         return status.set_in_error();
     };
-    // Step by step: a test transaction stays one.
+    // Step by step, as a test transaction has to stay one.
     while now != wanted
         && let TransactionManagerStatus::Valid(status) = &mut *status
     {
@@ -99,32 +131,32 @@ pub(super) fn set_depth(status: &mut TransactionManagerStatus, wanted: QueryResu
     }
 }
 
-/// Corrects what Diesel is about to believe after a batch that failed.
+/// Corrects the status that Diesel is about to have after a batch that has failed.
 pub(super) fn note_failed_batch(
     status: &mut TransactionManagerStatus,
     sql: &str,
     has_transaction: bool,
 ) {
     match sql {
-        // diesel-async takes a `COMMIT` that failed for the end of the transaction, as it is in
-        // PostgreSQL. In SQLite it may stay open, with a deferred foreign key that points nowhere.
+        // diesel-async takes a failed `COMMIT` for the end of the transaction, as it is in PostgreSQL. In SQLite, the
+        // transaction may stay open, for example with a deferred foreign key that is broken.
         "COMMIT" => status.set_requires_rollback_maybe_up_to_top_level(has_transaction),
         // What is left of the transaction shows when an outer one ends.
         _ if sql.starts_with("RELEASE SAVEPOINT") => {}
-        // Some failures end a transaction. What is not there cannot be rolled back.
+        // Some failures end the transaction, and one that is gone cannot be rolled back.
         _ if !has_transaction => *status = TransactionManagerStatus::default(),
         _ => {}
     }
 }
 
-/// What a text may do to the transaction that is open. SQLite's grammar has no others that end one.
+/// What a statement may do to the open transaction. SQLite's grammar has no others that end one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effects {
-    /// None begins or ends, unless the text fails.
+    /// None begins or ends, unless the statement fails.
     None,
-    /// One may begin, or end with a savepoint that began it.
+    /// One may begin, or end with the savepoint that has begun it.
     MayBegin,
-    /// One ends if the text succeeds, and no other begins.
+    /// One ends if the statement succeeds, and no other begins.
     Ends,
     /// One may end, and another one may be open afterwards.
     MayEnd,

@@ -17,26 +17,26 @@ use tokio_postgres::tls::{ChannelBinding, TlsStream};
 use tokio_rustls::TlsConnector;
 
 use super::trusted;
-use super::verifier::{Anyone, Trusted};
-use crate::backend::ConnectError;
+use super::verifier::{AnyCertificate, Trusted};
+use crate::backend::error::ConnectError;
 use crate::cause::DriverError;
 use crate::settings::url::tls::{TlsMode, TlsSettings};
 
-/// Makes TLS of what tokio-postgres has connected.
+/// Makes a TLS connection of a socket that tokio-postgres has connected.
 #[derive(Clone)]
 pub(in crate::backend) struct Connector {
     config: Arc<ClientConfig>,
-    /// Set when a handshake has come to its end.
+    /// Set when a handshake has succeeded.
     encrypted: Arc<AtomicBool>,
 }
 
 impl Connector {
-    /// One that checks the server as far as the settings ask.
+    /// A connector that verifies the server as far as the settings ask.
     pub(in crate::backend) async fn new(tls: &TlsSettings) -> Result<Self, ConnectError> {
-        // Not the provider of the process, which is for the program to choose.
+        // Not the process's default provider, which is for the program to choose.
         let provider = Arc::new(default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = if tls.mode < TlsMode::VerifyCa {
-            Arc::new(Anyone::new(&provider))
+            Arc::new(AnyCertificate::new(&provider))
         } else {
             let roots = trusted(&tls.roots).await?;
             let with_name = tls.mode == TlsMode::VerifyFull;
@@ -51,12 +51,12 @@ impl Connector {
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        // PostgreSQL 17 wants to hear it with `sslnegotiation=direct`, and takes it at any time.
+        // PostgreSQL 17 requires ALPN with `sslnegotiation=direct`, and accepts it otherwise.
         config.alpn_protocols = vec![b"postgresql".to_vec()];
         Ok(Self { config: Arc::new(config), encrypted: Arc::default() })
     }
 
-    /// Whether a handshake has come to its end.
+    /// Whether a handshake has succeeded, also if the server has refused the connection after it.
     pub(in crate::backend) fn has_encrypted(&self) -> bool {
         self.encrypted.load(Ordering::Relaxed)
     }
@@ -75,7 +75,7 @@ impl Connector {
                 self.encrypted.store(true, Ordering::Relaxed);
                 Ok(Stream(Box::new(stream)))
             }
-            // A connection that breaks is not what TLS has something against.
+            // A connection that breaks during the handshake is not an error of TLS.
             Err(error) => Err(match super::cause(&error) {
                 Some(cause) => cause.into(),
                 None => error.into(),
@@ -88,33 +88,33 @@ impl Connector {
 pub(in crate::backend) struct Stream(Box<tokio_rustls::client::TlsStream<Socket>>);
 
 impl TlsStream for Stream {
-    /// So that a password cannot be proved to somebody in between, who has another certificate:
-    /// `tls-server-end-point` of RFC 5929.
+    /// The data for SCRAM's channel binding, `tls-server-end-point` of RFC 5929. With it, a password exchange cannot be relayed
+    /// by somebody in between, who has another certificate.
     fn channel_binding(&self) -> ChannelBinding {
         let (_, connection) = self.0.get_ref();
         connection
             .peer_certificates()
             .and_then(|chain| chain.first())
-            .and_then(|certificate| end_point(certificate))
+            .and_then(|certificate| server_end_point_hash(certificate))
             .map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
     }
 }
 
-/// The hash of a certificate, by the hash function of its own signature.
+/// The hash of a certificate, with the hash function of its own signature.
 ///
-/// `None` where there is none, as for Ed25519: the standard does not say what to do.
-fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
+/// `None` if that has no hash function of its own, as Ed25519: the standard leaves that case open.
+fn server_end_point_hash(certificate: &[u8]) -> Option<Vec<u8>> {
     // Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm SEQUENCE { OID, .. }, .. }
     let (content, _) = element(certificate)?;
     let (_, rest) = element(content)?;
     let (algorithm, _) = element(rest)?;
     let (oid, parameters) = element(algorithm)?;
     let hash = match oid {
-        // Of PKCS #1 (RSA): MD5 and SHA-1, which the standard replaces, then the others.
+        // PKCS #1 (RSA): MD5 and SHA-1, which the standard replaces by SHA-256, then the others.
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 4 | 5 | 11] => &SHA256,
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 12] => &SHA384,
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 13] => &SHA512,
-        // RSASSA-PSS has it among its parameters, as id-sha256 and so on. SHA-1 is the default.
+        // RSASSA-PSS names the hash function in its parameters, as id-sha256 and so on. SHA-1 is the default.
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 10] => {
             let sha2 = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02];
             let at = parameters.windows(sha2.len()).position(|window| window == sha2);
@@ -125,7 +125,7 @@ fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
                 Some(_) => return None,
             }
         }
-        // Of ANSI X9.62 (ECDSA).
+        // ANSI X9.62 (ECDSA).
         [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 1] => &SHA256,
         [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 2] => &SHA256,
         [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 3] => &SHA384,
@@ -144,7 +144,7 @@ fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
             let (bytes, rest) = rest.split_at_checked(usize::from(length - 0x80))?;
             (bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)
         }
-        // 0x80 is a length that DER does not have.
+        // 0x80 is the indefinite length, which DER does not allow.
         _ => return None,
     };
     rest.split_at_checked(length)

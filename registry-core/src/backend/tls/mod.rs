@@ -1,4 +1,6 @@
-//! TLS by rustls: whom to trust, and how far.
+//! TLS by rustls: which authorities are trusted, and how far a server is verified.
+//!
+//! [`verifier`] and [`connector`] are for PostgreSQL, [`mysql`] is for MySQL.
 
 use std::error::Error;
 use std::fs;
@@ -11,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::task::spawn_blocking;
 
-use crate::backend::ConnectError;
+use crate::backend::error::ConnectError;
 use crate::settings::url::tls::{TlsMode, TlsRoots, TlsSettings};
 
 #[cfg(feature = "postgres")]
@@ -21,7 +23,7 @@ pub(super) mod mysql;
 #[cfg(feature = "postgres")]
 mod verifier;
 
-/// Why the trusted authorities cannot be known.
+/// Why the trusted authorities are not known.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RootsError {
     #[error("cannot read the certificates in {}", file.display())]
@@ -36,7 +38,7 @@ pub(super) enum RootsError {
     NoneInSystem(#[source] Option<rustls_native_certs::Error>),
 }
 
-/// What is wrong with the file of authorities, if there is one and it is needed.
+/// What is wrong with the file of trusted authorities, if there is one and it is needed.
 pub(super) fn check(tls: &TlsSettings) -> Result<(), String> {
     match &tls.roots {
         TlsRoots::File(file) if tls.mode >= TlsMode::VerifyCa => match read_file(file) {
@@ -49,18 +51,18 @@ pub(super) fn check(tls: &TlsSettings) -> Result<(), String> {
 
 /// The authorities that a connection trusts.
 ///
-/// A file is read anew for each connection, so that one can be replaced while the program runs. Those
-/// of the system are read once: that takes milliseconds.
+/// A file is read again for each connection, so that it can be replaced while the program runs. The certificates of the
+/// system are read once, as that takes milliseconds.
 pub(super) async fn trusted(roots: &TlsRoots) -> Result<Trusted, ConnectError> {
     let roots = roots.clone();
     let read = move || match roots {
-        TlsRoots::System => system().map(Trusted::System),
+        TlsRoots::System => system_certificates().map(Trusted::System),
         TlsRoots::File(file) => read_file(&file).map(Trusted::File),
     };
     match spawn_blocking(read).await {
         Ok(Ok(trusted)) => Ok(trusted),
         Ok(Err(error)) => Err(ConnectError::Tls(error.into())),
-        // The runtime is shutting down.
+        // The runtime shuts down.
         Err(error) => Err(ConnectError::Other(error.into())),
     }
 }
@@ -80,8 +82,7 @@ impl Trusted {
     }
 }
 
-/// What TLS itself had against a connection, in the words of rustls. Drivers wrap it in errors of
-/// input and output.
+/// The error of rustls among the sources of an error. Drivers wrap it in errors of input and output.
 pub(super) fn cause(error: &(dyn Error + 'static)) -> Option<rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -89,7 +90,7 @@ pub(super) fn cause(error: &(dyn Error + 'static)) -> Option<rustls::Error> {
             return Some(cause.clone());
         }
         next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            // Its source would be the source of this one.
+            // The source of an `io::Error` is that of the error in it, so the error in it would be skipped.
             Some(inner) => Some(inner as &(dyn Error + 'static)),
             None => error.source(),
         };
@@ -103,7 +104,7 @@ fn read_file(file: &Path) -> Result<Vec<CertificateDer<'static>>, RootsError> {
         fs::read(file()).map_err(|source| RootsError::Unreadable { file: file(), source })?;
     let certificates = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<Vec<_>, _>>()
-        // What it says it says in bytes.
+        // The source would repeat bytes of the file.
         .map_err(|_| RootsError::Malformed(file()))?;
     if certificates.is_empty() {
         return Err(RootsError::Empty(file()));
@@ -117,18 +118,18 @@ fn read_file(file: &Path) -> Result<Vec<CertificateDer<'static>>, RootsError> {
     Ok(certificates)
 }
 
-fn system() -> Result<&'static [CertificateDer<'static>], RootsError> {
+fn system_certificates() -> Result<&'static [CertificateDer<'static>], RootsError> {
     static SYSTEM: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
     if let Some(certificates) = SYSTEM.get() {
         return Ok(certificates);
     }
     let found = rustls_native_certs::load_native_certs();
     let mut store = RootCertStore::empty();
-    // There are always some that are too old or too odd for rustls.
+    // Systems have certificates that rustls does not accept, for their age or their form.
     let usable = |certificate: &CertificateDer<'static>| store.add(certificate.clone()).is_ok();
     let certificates: Vec<_> = found.certs.into_iter().filter(usable).collect();
     if certificates.is_empty() {
-        // Not kept: they may be installed later.
+        // Not kept: certificates may be installed later.
         return Err(RootsError::NoneInSystem(found.errors.into_iter().next()));
     }
     Ok(SYSTEM.get_or_init(|| certificates))

@@ -1,4 +1,4 @@
-//! TLS for mysql_async, which makes its own of it: it can be told whom to trust.
+//! TLS for mysql_async, which makes the handshake itself, and is told whom to trust.
 
 use std::error::Error as StdError;
 
@@ -8,20 +8,20 @@ use rustls::crypto::ring::default_provider;
 use rustls::{CertificateError, Error};
 
 use super::{Trusted, trusted};
-use crate::backend::ConnectError;
+use crate::backend::error::ConnectError;
 use crate::settings::url::tls::{TlsMode, TlsSettings};
 
-/// What to tell the driver. Unless nothing is verified, `name` is to be in the certificate.
+/// The options for mysql_async. Unless nothing is verified, the certificate has to be for `name`.
 pub(in crate::backend) async fn ssl_opts(
     tls: &TlsSettings,
     name: &str,
 ) -> Result<SslOpts, ConnectError> {
-    // The driver takes that of the process. Where several are compiled in and none is chosen, it
-    // would panic; and where there is only one, it would choose it as well.
+    // mysql_async uses the process's default provider. With several compiled in and none chosen, it would panic; with one,
+    // it would choose that one as well.
     if CryptoProvider::get_default().is_none() {
         let _ = default_provider().install_default();
     }
-    // The driver leaves the brackets of an IPv6 address where they are.
+    // mysql_async leaves the brackets of an IPv6 address in the host.
     let name = name.trim_start_matches('[').trim_end_matches(']').to_owned();
     let opts = SslOpts::default().with_danger_tls_hostname_override(Some(name));
     if tls.mode < TlsMode::VerifyCa {
@@ -34,12 +34,11 @@ pub(in crate::backend) async fn ssl_opts(
     Ok(opts.with_root_certs(roots).with_disable_built_in_roots(true))
 }
 
-/// A name that the server's certificate is good for, where everything is right with it but that it is
-/// for another host.
+/// A name that the server's certificate is for, if the only thing wrong with the certificate is the name.
 ///
-/// The driver is meant to pass over that error for `VERIFY_CA`, but knows it by a text that rustls has
-/// changed (mysql_async 0.36 and 0.37: "NotValidForName"). So it is asked again with a name that it
-/// will accept. Nothing depends on this name being read correctly: all is verified again.
+/// For `VERIFY_CA`, mysql_async means to ignore that error, but recognizes it by a text that rustls has changed
+/// ("NotValidForName", in mysql_async 0.36 and 0.37). So it connects again, with a name that it accepts. Nothing depends on
+/// the name being parsed correctly: everything is verified again.
 pub(in crate::backend) fn name_in_certificate(error: &(dyn StdError + 'static)) -> Option<String> {
     let Some(Error::InvalidCertificate(CertificateError::NotValidForNameContext {
         presented, ..

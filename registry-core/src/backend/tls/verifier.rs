@@ -1,4 +1,4 @@
-//! How far the certificate of a server is checked.
+//! How far the certificate of a server is verified.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Takes any certificate, as long as the server has its key.
+/// Accepts any certificate, as long as the server has its key.
 #[derive(Debug)]
-pub(super) struct Anyone {
+pub(super) struct AnyCertificate {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// Takes a certificate that a trusted authority has signed or that is itself trusted.
+/// Accepts a certificate that a trusted authority has signed, or that is itself trusted.
 #[derive(Debug)]
 pub(super) struct Trusted {
     chain: Arc<WebPkiServerVerifier>,
@@ -25,14 +25,14 @@ pub(super) struct Trusted {
     with_name: bool,
 }
 
-impl Anyone {
+impl AnyCertificate {
     pub(super) fn new(provider: &CryptoProvider) -> Self {
         Self { algorithms: provider.signature_verification_algorithms }
     }
 }
 
 impl Trusted {
-    /// `with_name`: whether the certificate has to be one for the host.
+    /// With `with_name`, the certificate has to be for the host.
     pub(super) fn new(
         provider: &Arc<CryptoProvider>,
         certificates: &[CertificateDer<'static>],
@@ -60,14 +60,14 @@ impl ServerCertVerifier for Trusted {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         match self.chain.verify_server_cert(certificate, intermediates, host, ocsp, now) {
-            // Found after the chain was found to be good: the name is looked at last.
+            // The name is checked last, after the chain was found to be valid.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if !self.with_name => Ok(ServerCertVerified::assertion()),
-            // What `openssl req -x509` makes is its own authority, and servers are often given it.
-            // OpenSSL, and so libpq, takes it from a server if it is in the file of authorities.
+            // A certificate of `openssl req -x509` is its own authority, and servers are often given one. OpenSSL, and so
+            // libpq, accepts it from a server if it is in the file of trusted authorities.
             Err(Error::InvalidCertificate(CertificateError::Other(cause)))
-                // Found after its dates were found to be good. rustls has no name for it.
+                // Reported after its dates were found to be valid. rustls has no variant for it.
                 if cause.to_string() == "CaUsedAsEndEntity"
                     && self.certificates.iter().any(|trusted| trusted == certificate) =>
             {
@@ -103,7 +103,7 @@ impl ServerCertVerifier for Trusted {
     }
 }
 
-impl ServerCertVerifier for Anyone {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

@@ -76,8 +76,8 @@ pub(super) fn candidate_modules(path: &str) -> impl Iterator<Item = &str> {
 pub(super) static BOUND_TABLES: LazyLock<BoundTables> = LazyLock::new(|| {
     let tables = inventory::iter::<BoundItem>.into_iter().filter_map(|item| {
         let table = item.table.as_ref()?;
-        let name =
-            sql::first_name(Dialect::of(item.backend), &(table.sql)()).map(Cow::into_owned)?;
+        let name = sql::first_quoted_name(Dialect::of(item.backend), &(table.sql)())
+            .map(Cow::into_owned)?;
         let path = (table.type_name)();
         Some(BoundTable { path: path.strip_suffix("::table").unwrap_or(path), name, key: item.key })
     });

@@ -105,7 +105,7 @@ fn check_sql(
         let Some(foreign) = bound.clone().find(|other| !is_own(other)) else { continue };
         // Both databases may have a table of this name.
         let mut own = bound.filter(is_own);
-        let is_own = if table.is_around {
+        let is_own = if table.is_in_outer_query {
             let in_type =
                 own.map(|own| count_sources(query_type.type_name, own.path)).sum::<SourceCount>();
             is_explained_by(in_type, &tables, &table.name)

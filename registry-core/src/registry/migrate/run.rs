@@ -84,7 +84,8 @@ fn check_versions<C: Backend>(
     for migration in migrations {
         let (version, name) = (migration.name().version(), migration.name().to_string());
         let version = version.to_string();
-        if let Some(limit) = C::LONGEST_VERSION.filter(|limit| version.chars().count() > *limit) {
+        if let Some(limit) = C::MAX_VERSION_LENGTH.filter(|limit| version.chars().count() > *limit)
+        {
             let (version, migration) = (version.into(), name.into());
             return Err(MigrateError::VersionTooLong { key, migration, version, limit });
         }

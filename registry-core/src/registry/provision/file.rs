@@ -82,7 +82,7 @@ async fn create_locked<B: Bind>(
         Err(error) => Err(error.into()),
     };
     // When its last connection is closed, SQLite moves the write-ahead log into the file.
-    B::Connection::all_closed(&settings.url).await;
+    B::Connection::wait_until_closed(&settings.url).await;
     let failure = match migrated {
         Ok(report) => match files.publish() {
             Ok(()) => {
@@ -122,7 +122,7 @@ pub(super) async fn remove<B: Bind>(
         kept.map_err(|error| operation.drop_error(error.into()))?;
         let removed = files.remove();
         drop((connected, engine));
-        B::Connection::all_closed(&settings.url).await;
+        B::Connection::wait_until_closed(&settings.url).await;
         removed.map_err(failed)?;
     } else if !files.has_leftovers().map_err(failed)? {
         // Another process has dropped it while this one waited for the lock.

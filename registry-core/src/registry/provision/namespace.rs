@@ -19,7 +19,7 @@ use crate::engine::AcquireError;
 use crate::registry::migrate::{
     DieselBackend, MigrateError, MigrateReport, MigrationConnection, run_migrations,
 };
-use crate::settings::{BackendKind, EngineSettings};
+use crate::settings::EngineSettings;
 
 pub(super) async fn create<B: Bind>(
     operation: &TenantOperation<B>,
@@ -155,10 +155,9 @@ async fn administer<B: Bind>(
     let mut settings = settings.clone();
     // Those statements are meant for the databases of tenants.
     settings.options.on_connect.clear();
-    let databases: &[&str] = match (namespace, settings.url.backend()) {
-        (Namespace::Schema(_), _) => &[],
-        (Namespace::Database(_), BackendKind::Postgres) => &["postgres", "template1"],
-        (Namespace::Database(_), _) => &[""],
+    let databases: &[&str] = match namespace {
+        Namespace::Schema(_) => &[],
+        Namespace::Database(_) => B::Connection::MAINTENANCE_DATABASES,
     };
     let mut urls: Vec<_> = databases.iter().map(|name| settings.url.at_database(name)).collect();
     if urls.is_empty() {

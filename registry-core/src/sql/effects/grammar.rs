@@ -1,6 +1,7 @@
 //! What words mean by where they stand.
 //!
-//! Before a parenthesis, a word may be a keyword, a type, or the name of a function, of a table or of a common table expression.
+//! Before a parenthesis, a word may be a keyword, a type, or the name of a function, of a table or of a common table
+//! expression.
 
 use super::functions;
 use crate::sql::dialect::Dialect::{self, Mysql, Postgres, Sqlite};
@@ -8,39 +9,44 @@ use crate::sql::keyword::{self as word, Keyword};
 
 /// What a word before a parenthesis calls.
 pub(super) enum Call {
-    /// No function: it is a keyword.
-    None,
-    /// No function, if it stands behind an operand. Elsewhere it can be the name of one.
-    NoneBehindOperand,
+    /// Nothing: it is a keyword.
+    Keyword,
+    /// Nothing behind an operand, where it is a keyword. Elsewhere it can be the name of a function.
+    KeywordBehindOperand,
     /// A function that leaves nothing behind.
     Harmless,
-    /// `set_config`.
-    IfLocal,
-    /// `LAST_INSERT_ID`, which sets what it returns if it is given a value.
-    IfEmpty,
-    /// A function of which nothing is known, or no function at all.
-    Other,
+    /// `set_config`, which leaves nothing behind if its third argument is `true`.
+    SetConfig,
+    /// `LAST_INSERT_ID`, which sets the value that it returns if it is given one.
+    LastInsertId,
+    /// A function that is not known, or no function.
+    Unknown,
 }
 
 /// What the word `name` calls, which stands behind the word `before`.
-pub(super) fn call(dialect: Dialect, keyword: Keyword, before: Keyword, name: &[u8]) -> Call {
+pub(super) fn classify_call(
+    dialect: Dialect,
+    keyword: Keyword,
+    before: Keyword,
+    name: &[u8],
+) -> Call {
     match (keyword, dialect) {
-        _ if is_reserved(dialect, keyword) => Call::None,
+        _ if is_reserved(dialect, keyword) => Call::Keyword,
         (word::BY, _) if matches!(before, word::ORDER | word::GROUP | word::PARTITION) => {
-            Call::None
+            Call::Keyword
         }
         (word::KEY, _) if matches!(before, word::PRIMARY | word::FOREIGN | word::DUPLICATE) => {
-            Call::None
+            Call::Keyword
         }
-        (word::MATERIALIZED, _) if matches!(before, word::AS | word::NOT) => Call::None,
-        (word::CONFLICT, _) if before == word::ON => Call::None,
-        (word::SETS, _) if before == word::GROUPING => Call::None,
-        (word::ZONE, _) if before == word::TIME => Call::None,
-        (word::FIRST | word::NEXT, Postgres) if before == word::FETCH => Call::None,
-        (word::FOR, Postgres) if before == word::COLLATION => Call::None,
-        (word::STDIN, Postgres) if before == word::FROM => Call::None,
-        (word::STDOUT, Postgres) if before == word::TO => Call::None,
-        (word::INSERT, _) if before == word::THEN => Call::None,
+        (word::MATERIALIZED, _) if matches!(before, word::AS | word::NOT) => Call::Keyword,
+        (word::CONFLICT, _) if before == word::ON => Call::Keyword,
+        (word::SETS, _) if before == word::GROUPING => Call::Keyword,
+        (word::ZONE, _) if before == word::TIME => Call::Keyword,
+        (word::FIRST | word::NEXT, Postgres) if before == word::FETCH => Call::Keyword,
+        (word::FOR, Postgres) if before == word::COLLATION => Call::Keyword,
+        (word::STDIN, Postgres) if before == word::FROM => Call::Keyword,
+        (word::STDOUT, Postgres) if before == word::TO => Call::Keyword,
+        (word::INSERT, _) if before == word::THEN => Call::Keyword,
         (
             word::BRIN
             | word::BTREE
@@ -51,8 +57,8 @@ pub(super) fn call(dialect: Dialect, keyword: Keyword, before: Keyword, name: &[
             | word::IVFFLAT
             | word::SPGIST,
             Postgres,
-        ) if before == word::USING => Call::None,
-        (word::RANGE | word::LIST | word::HASH, _) if before == word::BY => Call::None,
+        ) if before == word::USING => Call::Keyword,
+        (word::RANGE | word::LIST | word::HASH, _) if before == word::BY => Call::Keyword,
         (
             word::COLUMNS
             | word::OVER
@@ -66,11 +72,11 @@ pub(super) fn call(dialect: Dialect, keyword: Keyword, before: Keyword, name: &[
             | word::EXCEPT
             | word::RETURNING,
             _,
-        ) => Call::NoneBehindOperand,
-        (word::SET_CONFIG, Postgres) => Call::IfLocal,
-        (word::LAST_INSERT_ID, Mysql) => Call::IfEmpty,
+        ) => Call::KeywordBehindOperand,
+        (word::SET_CONFIG, Postgres) => Call::SetConfig,
+        (word::LAST_INSERT_ID, Mysql) => Call::LastInsertId,
         _ if functions::is_harmless(dialect, name) => Call::Harmless,
-        _ => Call::Other,
+        _ => Call::Unknown,
     }
 }
 
@@ -151,8 +157,8 @@ pub(super) fn is_reserved(dialect: Dialect, keyword: Keyword) -> bool {
     }
 }
 
-/// Whether the name behind the word `before` is not that of a function. Only words are here behind which
-/// no expression can begin, in the dialect.
+/// Whether the name behind the word `before` is not that of a function. Only words are listed behind which no expression can
+/// begin, in that dialect.
 pub(super) fn precedes_name(
     before: Keyword,
     dialect: Dialect,
@@ -190,7 +196,7 @@ pub(super) fn precedes_name(
     }
 }
 
-/// Whether `INTO` behind this word names where rows go, and not what a `SELECT` makes or sets.
+/// Whether `INTO` behind this word names where rows go, and is not that of a `SELECT`, which makes or sets something.
 pub(super) fn may_precede_into(before: Keyword, dialect: Dialect) -> bool {
     match before {
         word::INSERT | word::MERGE => true,
@@ -232,15 +238,14 @@ pub(super) fn is_temporary(keyword: Keyword) -> bool {
     matches!(keyword, word::TEMP | word::TEMPORARY | word::LOCAL | word::GLOBAL)
 }
 
-/// Whether a name or a literal of PostgreSQL's begins with that of the schema of temporary things.
+/// Whether a name or a literal of PostgreSQL begins with the name of the temporary schema.
 pub(super) fn begins_with_temporary_schema(token: &[u8]) -> bool {
     let quotes = token.iter().take_while(|byte| matches!(byte, b'\'' | b'"' | b' ')).count();
     token[quotes..].get(..7).is_some_and(|text| text.eq_ignore_ascii_case(b"pg_temp"))
 }
 
-/// Whether PostgreSQL's `CREATE`, `ALTER` and `DROP` leave nothing behind in the session that defines such a
-/// thing.
-pub(super) fn is_definable(keyword: Keyword) -> bool {
+/// Whether `CREATE`, `ALTER` and `DROP` of such an object leave nothing behind in the session, in PostgreSQL.
+pub(super) fn is_harmless_to_define(keyword: Keyword) -> bool {
     matches!(
         keyword,
         word::COLLATION

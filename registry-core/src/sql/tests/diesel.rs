@@ -1,9 +1,9 @@
-//! What Diesel's query builder writes leaves nothing behind, as it is in the path of every query.
+//! What Diesel's query builder writes leaves nothing behind, as every query goes that way.
 
 use super::super::Dialect;
 use super::{HARMLESS, assert_all};
 
-/// In the words of all three, with PostgreSQL's quotes and parameters.
+/// Statements of all three dialects, with PostgreSQL's quotes and parameters.
 const COMMON: &[&str] = &[
     r#"SELECT "users"."id", "users"."name" FROM "users""#,
     r#"SELECT "users"."id" FROM "users" WHERE ("users"."id" = $1) LIMIT $2"#,

@@ -1,4 +1,4 @@
-//! Which texts may end a transaction, and which have to do with savepoints.
+//! Which texts may end a transaction, and which concern savepoints.
 
 use super::Dialect::{self, Mysql, Postgres, Sqlite};
 use super::effects;
@@ -69,7 +69,7 @@ fn what_ends_a_transaction_in_one_grammar() {
     );
 }
 
-/// Where statements commit implicitly, those are listed that do not.
+/// Where statements commit implicitly, the allowlist has those that do not.
 #[test]
 fn what_is_not_known_to_leave_a_transaction_alone_may_end_it_in_mysql() {
     assert_ends(

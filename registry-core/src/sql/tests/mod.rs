@@ -1,4 +1,4 @@
-//! What texts leave behind, by tables of texts.
+//! What texts leave behind, in tables of texts.
 
 use super::dialect::Dialect;
 use super::effects::{Effects, SessionEffect, TransactionEffect, effects};
@@ -21,13 +21,13 @@ const BEGINS: Effects = Effects { transaction: TransactionEffect::Begins, ..HARM
 const ENDS: Effects = Effects { transaction: TransactionEffect::Ends, ..HARMLESS };
 const MAY_BEGIN_OR_END: Effects = Effects { transaction: TransactionEffect::Unknown, ..HARMLESS };
 
-/// The texts of which something else is said.
+/// Fails with the texts that have other effects.
 #[track_caller]
 fn assert_all(dialect: Dialect, expected: Effects, texts: &[&str]) {
     let others: Vec<_> = texts
         .iter()
         .map(|text| (text, effects(dialect, text)))
-        // Certainty has tests of its own, and so have the ends of transactions.
+        // Certainty, the ends of transactions and savepoints have tests of their own.
         .filter(|(_, effects)| {
             let Effects { may_end, has_savepoint, .. } = HARMLESS;
             Effects { is_certain: false, may_end, has_savepoint, ..*effects } != expected
@@ -36,7 +36,7 @@ fn assert_all(dialect: Dialect, expected: Effects, texts: &[&str]) {
     assert!(others.is_empty(), "not {expected:?}: {others:#?}");
 }
 
-/// As [`assert_all`], for what is left behind in the session alone.
+/// As [`assert_all`], for the effect on the session alone.
 #[track_caller]
 fn assert_session(dialect: Dialect, expected: SessionEffect, texts: &[&str]) {
     let others: Vec<_> = texts

@@ -173,7 +173,7 @@ fn what_is_not_understood_may_do_anything() {
             "/*M!100100 SET a = b */",
             "SELECT 1 /*!, GET_LOCK('a', 1) */",
             "SELECT 1 /*!*/",
-            // Settings decide where these end.
+            // The server's settings decide where these end.
             "SELECT 'it\\'s'",
             "SELECT \"a\\\" , GET_LOCK('a', 1), \\\"",
             "SELECT 'open",

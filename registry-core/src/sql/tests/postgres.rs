@@ -389,7 +389,7 @@ fn what_is_not_understood_may_do_anything() {
     );
 }
 
-/// Behind a transaction pooler, what is known to need a session is refused, and nothing else.
+/// Behind a transaction pooler, what is known to need a session is refused, and nothing else is.
 #[test]
 fn what_is_known_to_need_a_session_is_told_from_what_is_not_known() {
     for (is_certain, texts) in [

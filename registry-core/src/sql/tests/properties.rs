@@ -11,7 +11,7 @@ fn any_dialect() -> impl Strategy<Value = Dialect> {
     select(&[Postgres, Mysql, Sqlite][..])
 }
 
-/// Statements that are not plain.
+/// Statements that leave something behind, or may.
 const CHANGES: &[(Dialect, &str)] = &[
     (Postgres, "SELECT set_config('a.b', 'c', false)"),
     (Postgres, "SELECT pg_advisory_lock(1)"),
@@ -67,7 +67,7 @@ fn respelled(
     let (mut text, mut end) = (String::new(), 0);
     loop {
         let token = lexer.next();
-        // What stands together may mean something else when it does not: `E''`, `@@`, `1.5`.
+        // Tokens without a gap may mean something else with one: `E''`, `@@`, `1.5`.
         let is_free = token.start > end || token.kind == Kind::Open || text.ends_with('(');
         if is_free || end == 0 {
             text.push_str(gap());
@@ -118,7 +118,7 @@ proptest! {
         let _ = tables(dialect, &sql);
     }
 
-    /// As above, of parts that mean something.
+    /// As above, with texts that are made of tokens.
     #[test]
     fn any_row_of_tokens_is_read_to_its_end(
         dialect in any_dialect(),

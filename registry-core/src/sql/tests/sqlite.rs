@@ -50,7 +50,7 @@ fn transactions_are_followed() {
     assert_all(
         Sqlite,
         MAY_BEGIN_OR_END,
-        // Outside a transaction, a savepoint is one.
+        // Outside of a transaction, a savepoint begins one.
         &["SAVEPOINT a", "RELEASE a", "BEGIN; COMMIT", "BEGIN; SELECT 1", "SELECT 1; COMMIT"],
     );
     assert_all(Sqlite, HARMLESS, &["ROLLBACK TO a", "ROLLBACK TRANSACTION TO SAVEPOINT \"a\""]);

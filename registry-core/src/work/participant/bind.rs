@@ -13,8 +13,9 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 
 use super::any::{AnyParticipant, CommitFailure, CommitRefusal, RollbackOutcome, Verification};
-use crate::backend::driver::{self, Driver};
+use crate::backend::driver::Driver;
 use crate::backend::error_class::ErrorClass;
+use crate::backend::transaction_depth;
 use crate::bind::Bind;
 use crate::engine::{TransactionEnd, TransactionState};
 use crate::session::Session;
@@ -40,7 +41,7 @@ pub(crate) type TransactionManagerOf<B> =
 /// How many transactions are open on a connection, one in the other, as Diesel counts them. Zero if Diesel does not
 /// know, as after a statement of its transaction manager that failed half-way.
 pub(crate) fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
-    driver::depth(TransactionManagerOf::<B>::transaction_manager_status_mut(connection))
+    transaction_depth(TransactionManagerOf::<B>::transaction_manager_status_mut(connection))
         .unwrap_or(0)
 }
 
@@ -186,7 +187,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
                 return Err(DieselError::BrokenTransactionManager.into());
             }
             // PostgreSQL answers the COMMIT of an aborted transaction with a ROLLBACK, and not with an error.
-            let probe = B::Connection::FAILS_IF_ABORTED.filter(|_| self.base_depth == 0);
+            let probe = B::Connection::ABORTED_TRANSACTION_PROBE.filter(|_| self.base_depth == 0);
             let is_probed = is_one_of_several || self.session.checkout().may_be_aborted();
             if let Some(probe) = probe.filter(|_| is_probed)
                 && let Err(error) = self.session.batch_execute(probe).await

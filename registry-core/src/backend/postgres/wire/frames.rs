@@ -1,31 +1,29 @@
-//! The messages of PostgreSQL's protocol, found in a stream that comes in pieces.
+//! The messages of PostgreSQL's protocol, found in a stream that arrives in pieces.
 //!
-//! A message is one byte that names its kind, four that give its length with themselves, and its body
-//! (<https://www.postgresql.org/docs/current/protocol-overview.html>). The first message of a client has no
-//! kind.
+//! A message is one byte for its kind, four for its length, which counts itself, and the body
+//! (<https://www.postgresql.org/docs/current/protocol-overview.html>). The first message of a client has no kind.
 
-/// Finds messages in pieces of a stream. It copies nothing but the body of a message that is wanted and was cut in
-/// two.
+/// Finds messages in the pieces of a stream. It copies nothing but the body of a wanted message that was cut in two.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     header: [u8; HEADER],
     header_length: usize,
-    /// How much of the body is still to come, once the header is whole.
+    /// How much of the body is still to come, once the header is complete.
     remaining: usize,
-    /// The part of a wanted body that has come already.
+    /// The part of a wanted body that has arrived.
     body: Vec<u8>,
 }
 
 const HEADER: usize = 5;
 
 impl Frames {
-    /// For a stream whose first message is that of a client, which has no kind. It is found as one of kind zero.
+    /// For what a client sends from the start: the first message, which has no kind, is found as one of kind zero.
     pub(super) fn before_startup() -> Self {
         Self { header_length: 1, ..Self::default() }
     }
 
-    /// Calls `found` with the kind and body of each message that ends in `bytes`. The body is empty where `wants`
-    /// says that nobody needs it.
+    /// Calls `found` with the kind and the body of each message that ends in `bytes`. The body is empty unless `wants` returns
+    /// true for the kind.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],

@@ -1,14 +1,17 @@
 //! The stream between tokio-postgres and the server, and what can be read from it.
 //!
-//! `ReadyForQuery` says whether a transaction is open, `ErrorResponse` has a SQLSTATE, `ParameterStatus` tells
-//! of the role of the server, and each statement's text passes by when it is prepared. The driver keeps
-//! all of that to itself. So a connection gets a [`Wire`] for a stream: it looks at the headers of the
-//! messages, and at the bodies of those few that matter, and notes them in [`Observed`]. It costs no round
-//! trip, and copies nothing that arrives in one piece.
+//! `ReadyForQuery` says whether a transaction is open, `ErrorResponse` has a SQLSTATE, `ParameterStatus` reports the role of
+//! the server, and the text of each statement is in `Parse` or `Query`. tokio-postgres passes none of it on. So each
+//! connection has a [`Wire`] around its stream. It looks at the headers of the messages, and at the bodies of the few that
+//! matter, and notes them in [`Observed`]. That takes no round trip, and copies no message that arrives in one piece.
 //!
-//! Behind a transaction pooler it also changes what is sent: see [`rewrite`].
+//! | file | what it has |
+//! |---|---|
+//! | [`frames`] | messages, found in a stream that arrives in pieces |
+//! | [`observer`] | what the messages say of the connection |
+//! | [`error_response`] | what the fields of an error mean |
+//! | [`rewrite`] | what is changed behind a transaction pooler |
 
-use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,333 +20,33 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
-use self::frames::{Frames, text};
+use self::observer::StreamObserver;
 use self::rewrite::Rewriter;
-use crate::backend::error_class::ErrorClass;
 use crate::backend::observed::Observed;
-use crate::sql::{self, Dialect, Effects, SessionEffect};
 
+mod error_response;
 mod frames;
+mod observer;
 mod rewrite;
 #[cfg(test)]
 mod tests;
 
 pub(super) use self::rewrite::Refusal;
 
-/// A stream to a PostgreSQL server that is read along.
+/// A stream to a PostgreSQL server that is observed.
 pub(super) struct Wire<S> {
     inner: S,
-    eavesdropper: Eavesdropper,
-    /// Behind a transaction pooler.
+    observer: StreamObserver,
+    /// For a transaction pooler.
     rewriter: Option<Box<Rewriter>>,
 }
 
 impl<S> Wire<S> {
-    /// `refusal` is that of a transaction pooler, if there is one in between.
+    /// With a `refusal`, what is sent is rewritten for a transaction pooler.
     pub(super) fn new(inner: S, observed: Arc<Observed>, refusal: Option<Refusal>) -> Self {
-        let eavesdropper = Eavesdropper::new(observed, refusal.is_none());
+        let observer = StreamObserver::new(observed, refusal.is_none());
         let rewriter = refusal.map(|refusal| Box::new(Rewriter::new(refusal)));
-        Self { inner, eavesdropper, rewriter }
-    }
-}
-
-/// Notes what passes by.
-struct Eavesdropper {
-    observed: Arc<Observed>,
-    sent: Frames,
-    received: Frames,
-    /// What each `ReadyForQuery` that is to come is for.
-    expected: VecDeque<Batch>,
-    /// What was sent since the last `Sync`.
-    batch: Batch,
-    /// Whether the server has reported an error since the last `ReadyForQuery`.
-    has_failed: bool,
-    /// How many statements are prepared, by name, and not closed.
-    prepared: u64,
-    /// The prepared statements that may leave something behind, or have to do with a transaction, by name.
-    leaving: HashMap<Vec<u8>, Effects>,
-    /// Whether statements can change the session: behind a transaction pooler, those that would are not sent.
-    has_session: bool,
-    /// Whether the session is set up, so that whatever the server reports from now on is a change.
-    is_set_up: bool,
-    /// The values of the parameters that the server reports.
-    parameters: HashMap<Vec<u8>, Vec<u8>>,
-    /// What those had before that were reported since no transaction was open. `SET LOCAL` is undone with it.
-    before: HashMap<Vec<u8>, Vec<u8>>,
-}
-
-/// The messages up to a `Sync`.
-#[derive(Debug, Default, Clone, Copy)]
-struct Batch {
-    /// Whether there is a statement in it. A client only waits for those, and not for one that is closed.
-    has_statement: bool,
-    /// Whether what it runs is known to leave the transaction open that is. `ROLLBACK TO SAVEPOINT` is reported in
-    /// the same word as `ROLLBACK`.
-    keeps_transaction: bool,
-    /// Whether what it runs may end a transaction.
-    may_end: bool,
-    /// How many statements it prepares by name, and how many it closes.
-    prepares: u64,
-    closes: u64,
-}
-
-impl Eavesdropper {
-    fn new(observed: Arc<Observed>, has_session: bool) -> Self {
-        Self {
-            observed,
-            has_session,
-            sent: Frames::before_startup(),
-            received: Frames::default(),
-            expected: VecDeque::new(),
-            batch: Batch::default(),
-            has_failed: false,
-            prepared: 0,
-            leaving: HashMap::new(),
-            is_set_up: false,
-            parameters: HashMap::new(),
-            before: HashMap::new(),
-        }
-    }
-
-    fn sent(&mut self, bytes: &[u8]) {
-        let mut sent = std::mem::take(&mut self.sent);
-        let wants_binds = !self.leaving.is_empty();
-        let wants = |kind| matches!(kind, b'P' | b'Q' | b'C') || kind == b'B' && wants_binds;
-        sent.feed(bytes, wants, |kind, body| self.sent_message(kind, body));
-        self.sent = sent;
-    }
-
-    fn sent_message(&mut self, kind: u8, body: &[u8]) {
-        match kind {
-            b'Q' => {
-                let mut may_end = true;
-                if let Some((query, _)) = text(body) {
-                    let effects = judge(query);
-                    self.note_effects(effects);
-                    may_end = effects.may_end;
-                }
-                let keeps_transaction = !may_end;
-                let batch =
-                    Batch { has_statement: true, keeps_transaction, may_end, ..Batch::default() };
-                self.expect(batch);
-            }
-            b'P' => {
-                self.batch.has_statement = true;
-                if let Some((name, rest)) = text(body)
-                    && let Some((query, _)) = text(rest)
-                {
-                    let effects = judge(query);
-                    self.note_effects(effects);
-                    self.batch.prepares += u64::from(!name.is_empty());
-                    let is_of_transaction = effects.has_savepoint || effects.may_end;
-                    if effects.session != SessionEffect::None && !name.is_empty()
-                        || is_of_transaction
-                    {
-                        self.leaving.insert(name.to_vec(), effects);
-                    } else if name.is_empty() && !self.leaving.is_empty() {
-                        // The statement without a name is another one now.
-                        self.leaving.remove(name);
-                    }
-                }
-            }
-            b'B' => {
-                self.batch.has_statement = true;
-                if let Some((_, rest)) = text(body)
-                    && let Some((name, _)) = text(rest)
-                {
-                    let effects = self.leaving.get(name).copied();
-                    self.batch.keeps_transaction =
-                        effects.is_some_and(|effects| effects.has_savepoint && !effects.may_end);
-                    if let Some(effects) = effects {
-                        self.batch.may_end |= effects.may_end;
-                        self.note_effects(effects);
-                    }
-                }
-            }
-            b'C' => {
-                if let Some((b'S', name)) = body.split_first()
-                    && let Some((name, _)) = text(name)
-                {
-                    self.leaving.remove(name);
-                    self.batch.closes += u64::from(!name.is_empty());
-                }
-            }
-            // Sync
-            b'S' => {
-                let batch = std::mem::take(&mut self.batch);
-                self.expect(batch);
-            }
-            // Describe, Execute, FunctionCall
-            b'D' | b'E' | b'F' => self.batch.has_statement = true,
-            _ => {}
-        }
-    }
-
-    fn note_effects(&self, effects: Effects) {
-        if self.has_session {
-            self.observed.note_effects(effects);
-        }
-    }
-
-    fn expect(&mut self, batch: Batch) {
-        self.expected.push_back(batch);
-        if batch.may_end {
-            self.observed.transaction.note_may_end_sent();
-        }
-        if batch.has_statement {
-            self.observed.stream.note_sent();
-        }
-    }
-
-    fn received(&mut self, bytes: &[u8]) {
-        let mut received = std::mem::take(&mut self.received);
-        let wants = |kind| matches!(kind, b'Z' | b'E' | b'S' | b'C');
-        received.feed(bytes, wants, |kind, body| self.received_message(kind, body));
-        self.received = received;
-    }
-
-    fn received_message(&mut self, kind: u8, body: &[u8]) {
-        match (kind, body) {
-            (b'Z', [status, ..]) => {
-                self.observed.transaction.note_status(*status);
-                if *status == b'I' && !self.before.is_empty() {
-                    self.compare_parameters();
-                }
-                // The first one ends the start-up, which is no statement.
-                match self.expected.pop_front() {
-                    Some(batch) => self.answered(batch),
-                    None => self.is_set_up = true,
-                }
-            }
-            (b'C', tag) => self.completed(tag),
-            (b'E', fields) => self.received_error(fields),
-            (b'S', body) => {
-                if let Some((name, rest)) = text(body)
-                    && let Some((value, _)) = text(rest)
-                    && !self.observed.role.note_parameter(name, value)
-                    && self.has_session
-                {
-                    let before = self.parameters.insert(name.to_vec(), value.to_vec());
-                    if self.is_set_up {
-                        self.before.entry(name.to_vec()).or_insert(before.unwrap_or_default());
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A statement was completed, and this is what it was. The status that follows a batch does not show a
-    /// transaction that has ended in it, if another one is open afterwards.
-    fn completed(&mut self, tag: &[u8]) {
-        let has_ended = match tag {
-            b"COMMIT\0" | b"PREPARE TRANSACTION\0" => true,
-            b"ROLLBACK\0" => !self.expected.front().is_some_and(|batch| batch.keeps_transaction),
-            _ => false,
-        };
-        if has_ended {
-            self.observed.transaction.note_ended_by_statement();
-        }
-    }
-
-    fn compare_parameters(&mut self) {
-        if self.before.drain().any(|(name, before)| self.parameters.get(&name) != Some(&before)) {
-            // Whatever the statement was that did it, a setting of the session is another one.
-            self.observed.session.note_change();
-        }
-    }
-
-    fn answered(&mut self, batch: Batch) {
-        // After an error, the rest of a batch is not looked at.
-        if !std::mem::take(&mut self.has_failed) && batch.prepares + batch.closes > 0 {
-            self.prepared = (self.prepared + batch.prepares).saturating_sub(batch.closes);
-            self.observed.session.note_prepared_count(self.prepared);
-        }
-        if batch.may_end {
-            self.observed.transaction.note_may_end_answered();
-        }
-        if batch.has_statement {
-            self.observed.stream.note_answered();
-        }
-    }
-
-    fn received_error(&mut self, mut fields: &[u8]) {
-        self.has_failed = true;
-        let mut error = ErrorFields::default();
-        while let Some((kind, rest)) = fields.split_first()
-            && let Some((value, rest)) = text(rest)
-        {
-            match kind {
-                b'C' => error.state = value,
-                // The severity that is never translated. PostgreSQL has it from 9.6 on.
-                b'V' => error.severity = value,
-                b'R' => error.routine = value,
-                b'M' => error.message = value,
-                _ => {}
-            }
-            fields = rest;
-        }
-        let class = error.class();
-        if class == ErrorClass::Fatal {
-            self.observed
-                .errors
-                .note_fatal_message(String::from_utf8_lossy(error.message).into_owned());
-        }
-        self.observed.errors.note(class);
-        if let Ok(message) = std::str::from_utf8(error.message) {
-            self.observed.errors.remember_text(message, class);
-        }
-    }
-}
-
-/// The fields of an `ErrorResponse` that are looked at.
-#[derive(Default)]
-struct ErrorFields<'a> {
-    state: &'a [u8],
-    severity: &'a [u8],
-    routine: &'a [u8],
-    message: &'a [u8],
-}
-
-impl ErrorFields<'_> {
-    /// By the SQLSTATE and by the function of the server that reports the error: neither is translated.
-    fn class(&self) -> ErrorClass {
-        if self.severity == b"FATAL" || self.severity == b"PANIC" {
-            return ErrorClass::Fatal;
-        }
-        match self.state {
-            // feature_not_supported: "cached plan must not change result type"
-            b"0A000" if self.routine == b"RevalidateCachedQuery" => ErrorClass::StalePlan,
-            // invalid_sql_statement_name: the prepared statement is gone, and with it those that the driver itself
-            // has prepared to look up types. Nothing but another connection helps.
-            b"26000" => ErrorClass::StatementGone,
-            // internal_error. Messages of that kind are not translated (elog, in the server's sources).
-            b"XX000" if self.message.starts_with(b"cache lookup failed for type") => {
-                ErrorClass::StaleType
-            }
-            // undefined_object, of a number and not of a name.
-            b"42704" if self.routine == b"lookup_type_cache" => ErrorClass::StaleType,
-            // read_only_sql_transaction
-            b"25006" => ErrorClass::ReadOnly,
-            // lock_not_available; the server ends or begins.
-            b"55P03" | b"57P01" | b"57P02" | b"57P03" | b"57P05" => ErrorClass::Transient,
-            // Connections, rolled back (deadlocks, serialization failures), resources.
-            [b'0', b'8', ..] | [b'4', b'0', ..] | [b'5', b'3', ..] => ErrorClass::Transient,
-            _ => ErrorClass::Permanent,
-        }
-    }
-}
-
-impl Drop for Eavesdropper {
-    fn drop(&mut self) {
-        self.observed.stream.note_gone();
-    }
-}
-
-fn judge(query: &[u8]) -> Effects {
-    match std::str::from_utf8(query) {
-        Ok(query) => sql::effects(Dialect::Postgres, query),
-        Err(_) => Effects::of_the_unreadable(),
+        Self { inner, observer, rewriter }
     }
 }
 
@@ -353,13 +56,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { inner, eavesdropper, rewriter } = self.get_mut();
+        let Self { inner, observer, rewriter } = self.get_mut();
         if let Some(rewriter) = rewriter {
-            return rewriter.poll_read(inner, eavesdropper, context, buffer);
+            return rewriter.poll_read(inner, observer, context, buffer);
         }
         let before = buffer.filled().len();
         ready!(Pin::new(inner).poll_read(context, buffer))?;
-        eavesdropper.received(&buffer.filled()[before..]);
+        observer.received(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))
     }
 }
@@ -370,12 +73,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { inner, eavesdropper, rewriter } = self.get_mut();
+        let Self { inner, observer, rewriter } = self.get_mut();
         if let Some(rewriter) = rewriter {
-            return rewriter.poll_write(inner, eavesdropper, context, bytes);
+            return rewriter.poll_write(inner, observer, context, bytes);
         }
         let written = ready!(Pin::new(inner).poll_write(context, bytes))?;
-        eavesdropper.sent(&bytes[..written]);
+        observer.sent(&bytes[..written]);
         Poll::Ready(Ok(written))
     }
 

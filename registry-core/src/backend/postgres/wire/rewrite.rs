@@ -1,17 +1,17 @@
-//! What is sent otherwise behind a transaction pooler.
+//! What is changed on the stream behind a transaction pooler.
 //!
-//! A transaction pooler gives each transaction another connection to the server. A named prepared statement
-//! lives in one of those, so `Bind` finds it missing on the next one, or finds somebody else's of the
-//! same name: tokio-postgres counts `s0`, `s1`, .. in every process, and a client then reads the rows of
-//! another one's query. So no named statement ever reaches the pooler:
+//! A transaction pooler gives each transaction another connection to the server. A named prepared statement exists in one
+//! of those. On the next one, `Bind` does not find it, or finds the statement of another client that has the same name:
+//! tokio-postgres counts `s0`, `s1`, .. in every process. A client would then read the rows of another client's query. So no
+//! named statement ever reaches the pooler:
 //!
-//! - `Parse`, `Describe` and `Close` are sent under the empty name, and the text of each statement is kept here.
-//! - `Bind` of a named statement is preceded by its `Parse` under the empty name. Both are in one batch up to
-//!   the same `Sync`, which a pooler keeps together, so it costs no round trip. The answer to that `Parse` is
-//!   taken out again, as the driver does not wait for it.
+//! - `Parse`, `Describe` and `Close` are sent with the empty name, and the text of each statement is kept here.
+//! - `Bind` of a named statement is preceded by its `Parse` with the empty name. Both are in one batch up to the same `Sync`,
+//!   which a pooler keeps together, so that takes no round trip. The answer to this injected `Parse` is removed again, as the
+//!   driver does not wait for it.
 //!
-//! And a statement that would leave something in the session is not sent at all: the pooler would hand it to
-//! whoever has that connection next. It is answered here, with an error of SQLSTATE 0A000.
+//! A statement that would leave something in the session is not sent at all: the next client to get that connection would
+//! have it. It is answered here, with an error of SQLSTATE 0A000 (feature_not_supported).
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -23,30 +23,30 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::{body_length, text};
-use super::{Eavesdropper, judge};
+use super::observer::{StreamObserver, effects_of};
 
-/// How much is kept to be sent before more is taken.
-const OUT_LIMIT: usize = 64 * 1024;
+/// How many bytes are kept for sending before no more are accepted.
+const SEND_LIMIT: usize = 64 * 1024;
 
-/// How much is read at once.
-const CHUNK: usize = 16 * 1024;
+/// How many bytes are read at once.
+const READ_SIZE: usize = 16 * 1024;
 
-const REFUSED: &str = "this statement needs a session of its own, and behind a pooler in transaction mode \
+const REFUSED_MESSAGE: &str = "this statement needs a session of its own, and behind a pooler in transaction mode \
      (pooler = \"transaction\") the next transaction has another one: use SET LOCAL, a transaction-level lock \
      or a bind without a pooler";
 
-/// Whether statements that need a session are refused: not while the connection is set up.
+/// Whether statements that need a session are refused. They are not while the connection is set up.
 #[derive(Debug, Clone, Default)]
 pub(in crate::backend::postgres) struct Refusal(Arc<AtomicBool>);
 
 impl Refusal {
-    /// From now on.
+    /// Refuses them from now on.
     pub(in crate::backend::postgres) fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    fn is_due(&self, query: &[u8]) -> bool {
-        self.0.load(Ordering::Relaxed) && judge(query).is_certain
+    fn refuses(&self, query: &[u8]) -> bool {
+        self.0.load(Ordering::Relaxed) && effects_of(query).is_certain
     }
 }
 
@@ -54,16 +54,16 @@ impl Refusal {
 pub(super) struct Rewriter {
     refusal: Refusal,
     is_started: bool,
-    /// Whether what follows up to the next `Sync` belongs to a statement that was refused.
+    /// Whether the messages up to the next `Sync` belong to a statement that was refused.
     is_discarding: bool,
-    /// The beginning of a message whose end has not come.
+    /// The beginning of a message whose end has not been written.
     incomplete: Vec<u8>,
     /// What is to be sent.
-    out: Vec<u8>,
-    /// What was read and not yet handed on.
-    clean: Vec<u8>,
-    handed_on: usize,
-    /// The bodies of `Parse`, without the name.
+    to_server: Vec<u8>,
+    /// What is to be read by the driver.
+    to_driver: Vec<u8>,
+    read_by_driver: usize,
+    /// The bodies of `Parse` without the name, by name.
     statements: HashMap<Vec<u8>, Vec<u8>>,
     expected: VecDeque<Expected>,
     header: [u8; 5],
@@ -91,9 +91,9 @@ impl Rewriter {
             is_started: false,
             is_discarding: false,
             incomplete: Vec::new(),
-            out: Vec::new(),
-            clean: Vec::new(),
-            handed_on: 0,
+            to_server: Vec::new(),
+            to_driver: Vec::new(),
+            read_by_driver: 0,
             statements: HashMap::new(),
             expected: VecDeque::new(),
             header: [0; 5],
@@ -101,21 +101,21 @@ impl Rewriter {
             remaining: 0,
             is_dropping: false,
             last_status: b'I',
-            chunk: vec![0; CHUNK].into_boxed_slice(),
+            chunk: vec![0; READ_SIZE].into_boxed_slice(),
         }
     }
 
     pub(super) fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         inner: &mut S,
-        eavesdropper: &mut Eavesdropper,
+        observer: &mut StreamObserver,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.out.len() > OUT_LIMIT {
+        if self.to_server.len() > SEND_LIMIT {
             ready!(self.poll_drain(inner, context))?;
         }
-        let before = self.out.len();
+        let before = self.to_server.len();
         if self.incomplete.is_empty() {
             let taken = self.rewrite(bytes);
             self.incomplete.extend_from_slice(&bytes[taken..]);
@@ -126,9 +126,9 @@ impl Rewriter {
             whole.drain(..taken);
             self.incomplete = whole;
         }
-        eavesdropper.sent(&self.out[before..]);
+        observer.sent(&self.to_server[before..]);
         if self.answer_refusals() {
-            // The task that writes is the one that reads.
+            // tokio-postgres writes and reads in one task. There is something to read for it now.
             context.waker().wake_by_ref();
         }
         // What cannot be written now is written when the stream is flushed.
@@ -146,21 +146,21 @@ impl Rewriter {
     ) -> Poll<io::Result<()>> {
         let mut sent = 0;
         let outcome = loop {
-            if sent == self.out.len() {
+            if sent == self.to_server.len() {
                 break Poll::Ready(Ok(()));
             }
-            match Pin::new(&mut *inner).poll_write(context, &self.out[sent..]) {
+            match Pin::new(&mut *inner).poll_write(context, &self.to_server[sent..]) {
                 Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(written)) => sent += written,
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 Poll::Pending => break Poll::Pending,
             }
         };
-        self.out.drain(..sent);
+        self.to_server.drain(..sent);
         outcome
     }
 
-    /// Takes whole messages, and returns how many bytes they are.
+    /// Rewrites the complete messages, and returns how many bytes they are.
     fn rewrite(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         if !self.is_started {
@@ -171,7 +171,7 @@ impl Rewriter {
             if bytes.len() < length {
                 return 0;
             }
-            self.out.extend_from_slice(&bytes[..length]);
+            self.to_server.extend_from_slice(&bytes[..length]);
             self.is_started = true;
             at = length;
         }
@@ -196,23 +196,23 @@ impl Rewriter {
         match kind {
             b'P' => {
                 let Some((name, rest)) = text(body) else { return self.pass(message) };
-                if text(rest).is_some_and(|(query, _)| self.refusal.is_due(query)) {
+                if text(rest).is_some_and(|(query, _)| self.refusal.refuses(query)) {
                     self.is_discarding = true;
                     return;
                 }
                 if !name.is_empty() {
                     self.statements.insert(name.to_vec(), rest.to_vec());
                 }
-                self.parse(rest, false);
+                self.send_parse(rest, false);
             }
             b'B' => {
                 let Some((portal, rest)) = text(body) else { return self.pass(message) };
                 let Some((name, rest)) = text(rest) else { return self.pass(message) };
                 if let Some(statement) = self.statements.remove(name) {
-                    self.parse(&statement, true);
+                    self.send_parse(&statement, true);
                     self.statements.insert(name.to_vec(), statement);
                 }
-                write(&mut self.out, b'B', &[portal, b"\0\0", rest]);
+                write(&mut self.to_server, b'B', &[portal, b"\0\0", rest]);
             }
             b'D' | b'C' if body.first() == Some(&b'S') => {
                 if kind == b'C'
@@ -220,9 +220,9 @@ impl Rewriter {
                 {
                     self.statements.remove(name);
                 }
-                write(&mut self.out, kind, &[b"S\0"]);
+                write(&mut self.to_server, kind, &[b"S\0"]);
             }
-            b'Q' if text(body).is_some_and(|(query, _)| self.refusal.is_due(query)) => {
+            b'Q' if text(body).is_some_and(|(query, _)| self.refusal.refuses(query)) => {
                 self.expected.push_back(Expected::Refusal);
             }
             b'S' | b'Q' => {
@@ -234,30 +234,30 @@ impl Rewriter {
     }
 
     fn pass(&mut self, message: &[u8]) {
-        self.out.extend_from_slice(message);
+        self.to_server.extend_from_slice(message);
     }
 
-    fn parse(&mut self, statement: &[u8], is_injected: bool) {
-        write(&mut self.out, b'P', &[b"\0", statement]);
+    fn send_parse(&mut self, statement: &[u8], is_injected: bool) {
+        write(&mut self.to_server, b'P', &[b"\0", statement]);
         self.expected.push_back(Expected::ParseComplete { is_injected });
     }
 
     pub(super) fn poll_read<S: AsyncRead + Unpin>(
         &mut self,
         inner: &mut S,
-        eavesdropper: &mut Eavesdropper,
+        observer: &mut StreamObserver,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            let clean = &self.clean[self.handed_on..];
-            if !clean.is_empty() {
-                let length = clean.len().min(buffer.remaining());
-                buffer.put_slice(&clean[..length]);
-                self.handed_on += length;
-                if self.handed_on == self.clean.len() {
-                    self.clean.clear();
-                    self.handed_on = 0;
+            let to_driver = &self.to_driver[self.read_by_driver..];
+            if !to_driver.is_empty() {
+                let length = to_driver.len().min(buffer.remaining());
+                buffer.put_slice(&to_driver[..length]);
+                self.read_by_driver += length;
+                if self.read_by_driver == self.to_driver.len() {
+                    self.to_driver.clear();
+                    self.read_by_driver = 0;
                 }
                 return Poll::Ready(Ok(()));
             }
@@ -265,7 +265,7 @@ impl Rewriter {
             let mut read = ReadBuf::new(&mut chunk);
             let outcome = Pin::new(&mut *inner).poll_read(context, &mut read);
             let length = read.filled().len();
-            eavesdropper.received(&chunk[..length]);
+            observer.received(&chunk[..length]);
             self.filter(&chunk[..length]);
             self.chunk = chunk;
             ready!(outcome)?;
@@ -275,8 +275,7 @@ impl Rewriter {
         }
     }
 
-    /// Takes the answers out that the driver does not wait for, and puts in those that the server was not asked
-    /// for.
+    /// Removes the answers that the driver does not wait for, and inserts those to statements that were not sent.
     fn filter(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.header_length < self.header.len() {
@@ -290,12 +289,12 @@ impl Rewriter {
                 self.remaining = body_length(&self.header);
                 self.is_dropping = self.header[0] == b'1' && self.is_answer_to_injected();
                 if !self.is_dropping {
-                    self.clean.extend_from_slice(&self.header);
+                    self.to_driver.extend_from_slice(&self.header);
                 }
             }
             let (part, rest) = bytes.split_at(bytes.len().min(self.remaining));
             if !self.is_dropping {
-                self.clean.extend_from_slice(part);
+                self.to_driver.extend_from_slice(part);
             }
             if let (b'Z', Some(status)) = (self.header[0], part.first()) {
                 self.last_status = *status;
@@ -305,7 +304,7 @@ impl Rewriter {
             if self.remaining == 0 {
                 self.header_length = 0;
                 if self.header[0] == b'Z' {
-                    self.batch_is_over();
+                    self.end_batch();
                 }
             }
         }
@@ -322,8 +321,8 @@ impl Rewriter {
         }
     }
 
-    /// After an error the server leaves out the answers up to the next `ReadyForQuery`.
-    fn batch_is_over(&mut self) {
+    /// After an error, the server omits the answers up to the next `ReadyForQuery`.
+    fn end_batch(&mut self) {
         while let Some(answer) = self.expected.pop_front() {
             if matches!(answer, Expected::ReadyForQuery) {
                 break;
@@ -332,14 +331,14 @@ impl Rewriter {
         self.answer_refusals();
     }
 
-    /// Answers those statements that were refused, and whose turn it is. True if there were any.
+    /// Answers the refused statements whose turn it is. True if there were any.
     fn answer_refusals(&mut self) -> bool {
         let mut has_answered = false;
         while self.header_length == 0 && matches!(self.expected.front(), Some(Expected::Refusal)) {
             self.expected.pop_front();
             let severity = b"SERROR\0VERROR\0C0A000\0M";
-            write(&mut self.clean, b'E', &[severity, REFUSED.as_bytes(), b"\0\0"]);
-            write(&mut self.clean, b'Z', &[&[self.last_status]]);
+            write(&mut self.to_driver, b'E', &[severity, REFUSED_MESSAGE.as_bytes(), b"\0\0"]);
+            write(&mut self.to_driver, b'Z', &[&[self.last_status]]);
             has_answered = true;
         }
         has_answered

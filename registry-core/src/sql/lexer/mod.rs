@@ -1,8 +1,12 @@
 //! SQL as tokens.
 //!
-//! The rules are those of PostgreSQL's chapter "Lexical Structure", of MySQL's and MariaDB's "Comment
-//! Syntax" and "String Literals", and of SQLite's tokenizer.
+//! The rules are those of PostgreSQL's chapter "Lexical Structure", of MySQL's and MariaDB's "Comment Syntax" and "String
+//! Literals", and of SQLite's tokenizer. Where a setting of the server decides how a text is read, as `sql_mode` and
+//! `standard_conforming_strings` do, the token is [`Kind::Unknown`] unless both readings agree.
 
+mod classes;
+
+use self::classes::{CLASSES, Class, IS_IN_WORD, is_space_or_control};
 use super::dialect::Dialect;
 
 /// What a token is.
@@ -12,24 +16,24 @@ pub(super) enum Kind {
     Word,
     /// An identifier in quotes.
     Quoted,
-    /// A literal in quotes. In MySQL also one in double quotes, which `ANSI_QUOTES` makes an identifier,
-    /// and in SQLite one that may be an identifier.
+    /// A literal in quotes. In MySQL also one in double quotes, which `ANSI_QUOTES` makes an identifier, and in SQLite one that
+    /// may be an identifier.
     Text,
     Number,
     Parameter,
-    /// `@name`, of MySQL.
+    /// The `@` of `@name`, in MySQL.
     UserVariable,
-    /// `@@name`, of MySQL.
+    /// The `@@` of `@@name`, in MySQL.
     SystemVariable,
     Open,
     Close,
     Comma,
     Dot,
     Semicolon,
-    /// Anything else of one character. Operators are as many tokens as they have characters.
+    /// Anything else of one character. An operator is as many tokens as it has characters.
     Operator,
-    /// What is not understood: it has no end, the server's settings decide where it ends or what it says,
-    /// or MySQL runs it although it is in a comment. What follows may be read wrongly.
+    /// Not understood: it has no end, settings of the server decide where it ends or what it says, or MySQL runs it although it
+    /// is in a comment. What follows may be read wrongly.
     Unknown,
     /// The end of the text.
     End,
@@ -70,8 +74,8 @@ impl<'a> Lexer<'a> {
         self.next_inline()
     }
 
-    /// As [`next`](Self::next), where every query comes by: a token that is handed over in memory, by its
-    /// parts, and copied at once makes the processor wait, for longer than reading it takes.
+    /// As [`next`](Self::next), for the loop that every query goes through. A token that is returned in memory, field by field,
+    /// and copied at once stalls the processor (store forwarding), for longer than reading it takes.
     #[inline(always)]
     pub(super) fn next_inline(&mut self) -> Token {
         use Dialect::{Mysql, Postgres, Sqlite};
@@ -108,7 +112,7 @@ impl<'a> Lexer<'a> {
                 },
                 (Class::Quote, _) => self.literal(b'\''),
                 (Class::Digit, Mysql) => {
-                    // A name may begin with a digit, but not have digits alone.
+                    // A name may begin with a digit, but not consist of digits alone.
                     self.skip_word();
                     if bytes[start..self.at].iter().all(u8::is_ascii_digit) {
                         if self.peek() == Some(b'.') {
@@ -137,7 +141,7 @@ impl<'a> Lexer<'a> {
                     None => self.unterminated(),
                 },
                 (Class::Dash, dialect) if self.peek() == Some(b'-') => {
-                    // `5--1` is a subtraction in MySQL.
+                    // `5--1` is a subtraction in MySQL: a comment needs a space or a control character after `--`.
                     let next = bytes.get(self.at + 1);
                     if dialect == Mysql && next.is_some_and(|next| !is_space_or_control(*next)) {
                         Kind::Operator
@@ -166,7 +170,7 @@ impl<'a> Lexer<'a> {
                 (Class::Dollar | Class::At | Class::Hash | Class::Colon, Sqlite) => {
                     self.skip_word();
                     match self.peek() {
-                        // The names of Tcl's variables go on here, over anything.
+                        // The name of a Tcl variable goes on here, over anything up to `)`.
                         Some(b'(') => Kind::Unknown,
                         Some(b':') if bytes.get(self.at + 1) == Some(&b':') => Kind::Unknown,
                         _ => Kind::Parameter,
@@ -183,8 +187,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Goes on behind `token`, the last one, if that is a literal of MySQL that was not understood for its
-    /// backslashes: behind the end that it has by the server's default, by which they escape.
+    /// Goes on after `token`, the last one, if that is a literal of MySQL that was not understood for its backslashes: after the
+    /// end that it has by the server's default, by which they escape.
     pub(super) fn skip_escaped_literal(&mut self, token: Token) {
         let first = self.sql.as_bytes()[token.start];
         if self.dialect == Dialect::Mysql && matches!(first, b'\'' | b'"') {
@@ -235,11 +239,11 @@ impl<'a> Lexer<'a> {
         self.at += end.unwrap_or(rest.len());
     }
 
-    /// Skips a comment that has begun with `/*`. False if it is none, or has no end.
+    /// Skips a comment that has begun with `/*`. False if it is an executable comment of MySQL, or has no end.
     fn skip_comment(&mut self) -> bool {
         let rest = &self.sql.as_bytes()[self.at..];
         if self.dialect == Dialect::Mysql && (rest.starts_with(b"!") || rest.starts_with(b"M!")) {
-            // What is in it is read as if it stood there, for those who ask for names.
+            // Only the opening is skipped: what is in it is read as if it stood there, for those who look for names.
             self.skip_while(|byte| matches!(byte, b'M' | b'!') || byte.is_ascii_digit());
             return false;
         }
@@ -267,7 +271,7 @@ impl<'a> Lexer<'a> {
         self.dialect == Dialect::Sqlite
     }
 
-    /// What a word of PostgreSQL is, given that a literal or a name in quotes may follow it at once.
+    /// What a word of PostgreSQL is: a literal or a quoted identifier may follow its first letter at once.
     #[inline]
     fn prefixed(&mut self, first: u8, start: usize) -> Kind {
         if self.at != start + 1 {
@@ -283,7 +287,7 @@ impl<'a> Lexer<'a> {
                 self.literal(b'\'')
             }
             (b'u' | b'U', Some(b'&'), Some(b'"')) => {
-                // Its escapes can spell any name.
+                // Its Unicode escapes can spell any name.
                 self.at += 2;
                 let _ = self.skip_quoted(b'"');
                 Kind::Unknown
@@ -292,8 +296,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// A literal that settings allow backslashes in, or not: it is understood if it ends at the same
-    /// place either way.
+    /// A literal in which backslashes escape or not, as settings say: it is understood if it ends at the same place either way.
     fn literal(&mut self, quote: u8) -> Kind {
         match self.skip_quoted(quote) {
             Some(false) => Kind::Text,
@@ -306,8 +309,8 @@ impl<'a> Lexer<'a> {
         if self.skip_quoted(quote).is_some() { Kind::Quoted } else { Kind::Unknown }
     }
 
-    /// Skips to behind the closing quote. A quote in between is written twice. True if a backslash stands
-    /// before a quote that it could escape, and `None` if there is no end.
+    /// Skips the closing quote and what is before it. A quote in between is written twice. True if a backslash stands before a
+    /// quote that it could escape, and `None` if there is no end.
     fn skip_quoted(&mut self, quote: u8) -> Option<bool> {
         let bytes = self.sql.as_bytes();
         let mut has_escape = false;
@@ -337,8 +340,8 @@ impl<'a> Lexer<'a> {
             if bytes[self.at - 1] == quote && self.peek() != Some(quote) {
                 return Kind::Text;
             }
-            // What is escaped, by a backslash or as a quote that is written twice. It may be the first
-            // byte of a longer character, whose others are neither.
+            // Skips what is escaped, by a backslash or as the second of two quotes. It may be the first byte of a longer
+            // character, whose other bytes are neither backslash nor quote.
             self.at = bytes.len().min(self.at + 1);
         }
         self.unterminated()
@@ -378,76 +381,4 @@ impl<'a> Lexer<'a> {
         self.at = self.sql.len();
         Kind::Unknown
     }
-}
-
-#[derive(Clone, Copy)]
-enum Class {
-    Space,
-    Word,
-    Digit,
-    Quote,
-    DoubleQuote,
-    Backtick,
-    Bracket,
-    Open,
-    Close,
-    Comma,
-    Dot,
-    Semicolon,
-    Dash,
-    Slash,
-    Hash,
-    Dollar,
-    At,
-    Colon,
-    Question,
-    Control,
-    Other,
-}
-
-const CLASSES: [Class; 256] = {
-    let mut classes = [Class::Other; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b'\t'..=b'\r' | b' ' => Class::Space,
-            0..=31 | 127 => Class::Control,
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 128.. => Class::Word,
-            b'0'..=b'9' => Class::Digit,
-            b'\'' => Class::Quote,
-            b'"' => Class::DoubleQuote,
-            b'`' => Class::Backtick,
-            b'[' => Class::Bracket,
-            b'(' => Class::Open,
-            b')' => Class::Close,
-            b',' => Class::Comma,
-            b'.' => Class::Dot,
-            b';' => Class::Semicolon,
-            b'-' => Class::Dash,
-            b'/' => Class::Slash,
-            b'#' => Class::Hash,
-            b'$' => Class::Dollar,
-            b'@' => Class::At,
-            b':' => Class::Colon,
-            b'?' => Class::Question,
-            _ => Class::Other,
-        };
-        byte += 1;
-    }
-    classes
-};
-
-const IS_IN_WORD: [bool; 256] = {
-    let mut is_in_word = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        is_in_word[byte] =
-            matches!(CLASSES[byte], Class::Word | Class::Digit) || byte as u8 == b'$';
-        byte += 1;
-    }
-    is_in_word
-};
-
-fn is_space_or_control(byte: u8) -> bool {
-    byte <= b' ' || byte == 127
 }

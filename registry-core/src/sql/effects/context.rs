@@ -1,53 +1,53 @@
-//! What stands around a token of a statement, without which a name before a parenthesis cannot be told from the
-//! call of a function.
+//! What stands around a token of a statement. Without that, a name before a parenthesis cannot be told from the call of a
+//! function.
 
 use super::grammar;
 use crate::sql::dialect::Dialect;
 use crate::sql::keyword::{self as word, Keyword};
 use crate::sql::lexer::{Kind, Token};
 
-/// The part of a statement that is read.
+/// What kind of text the rest of a statement is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// A query or a change of rows.
+pub(super) enum BodyKind {
+    /// A query, or a change of rows.
     Query,
-    /// The definition of something, in which names stand where a query has functions.
+    /// A definition, in which names stand where a query has functions.
     Definition,
     Copy,
 }
 
-/// A token that has been passed, and what it is as a keyword.
+/// A token, and what it is as a keyword.
 #[derive(Clone, Copy)]
-pub(super) struct Seen {
+pub(super) struct Lexeme {
     pub(super) token: Token,
     pub(super) keyword: Keyword,
 }
 
-impl Seen {
+impl Lexeme {
     pub(super) fn is(self, kind: Kind) -> bool {
         self.token.kind == kind
     }
 }
 
 /// What is known of the statement around a token.
-pub(super) struct Body {
-    /// The token in front of the last name, and of what qualifies it.
-    pub(super) before: Seen,
+pub(super) struct Context {
+    /// The token before the last name and its qualifiers.
+    pub(super) before_name: Lexeme,
     /// The last name's qualifier, if it has exactly one.
     pub(super) qualifier: Option<Keyword>,
     /// How many parts the last name has, less one.
     pub(super) dots: u32,
     pub(super) depth: u32,
-    /// For each depth, whether names of common table expressions follow a comma there.
+    /// One bit for each depth of parentheses: whether a comma there is followed by the name of a common table expression.
     pub(super) is_with: u64,
-    /// For each depth, whether it is that of `DISTINCT ON (..)`, behind which an expression comes.
+    /// One bit for each depth: whether it is that of `DISTINCT ON (..)`, which is followed by an expression.
     pub(super) is_distinct_on: u64,
 }
 
-impl Body {
-    pub(super) fn new(first: Seen) -> Self {
+impl Context {
+    pub(super) fn new(first: Lexeme) -> Self {
         let is_with = u64::from(first.keyword == word::WITH);
-        Self { before: first, qualifier: None, dots: 0, depth: 0, is_with, is_distinct_on: 0 }
+        Self { before_name: first, qualifier: None, dots: 0, depth: 0, is_with, is_distinct_on: 0 }
     }
 
     pub(super) fn bit(&self) -> u64 {
@@ -58,9 +58,8 @@ impl Body {
         self.dots > 0
     }
 
-    /// Takes note of a word. True if a query begins with it, in which names no longer stand where
-    /// functions do.
-    pub(super) fn word(&mut self, mode: Mode, prev: Seen, keyword: Keyword) -> bool {
+    /// Notes a word. True if a query begins with it, in which names no longer stand where functions do.
+    pub(super) fn note_word(&mut self, mode: BodyKind, prev: Lexeme, keyword: Keyword) -> bool {
         match keyword {
             word::WITH if prev.is(Kind::Open) || prev.keyword == word::AS => {
                 self.is_with |= self.bit();
@@ -68,7 +67,7 @@ impl Body {
             }
             word::SELECT | word::VALUES => {
                 self.is_with &= !self.bit();
-                mode == Mode::Definition
+                mode == BodyKind::Definition
             }
             word::INSERT
             | word::UPDATE
@@ -77,18 +76,18 @@ impl Body {
             | word::REPLACE
             | word::TABLE => {
                 self.is_with &= !self.bit();
-                mode == Mode::Definition && prev.is(Kind::Open)
+                mode == BodyKind::Definition && prev.is(Kind::Open)
             }
             _ => false,
         }
     }
 
-    pub(super) fn open(&mut self, prev: Seen) {
+    pub(super) fn open(&mut self, prev: Lexeme) {
         if prev.is(Kind::Close) {
             // `WITH t AS (..) (SELECT ..)`
             self.is_with &= !self.bit();
         }
-        let is_distinct_on = prev.keyword == word::ON && self.before.keyword == word::DISTINCT;
+        let is_distinct_on = prev.keyword == word::ON && self.before_name.keyword == word::DISTINCT;
         self.depth += 1;
         self.is_with &= !self.bit();
         if is_distinct_on {
@@ -102,8 +101,8 @@ impl Body {
         self.is_with &= !self.bit();
     }
 
-    /// The token that was passed last, once `seen` was.
-    pub(super) fn advance(&mut self, prev: Seen, mut seen: Seen) -> Seen {
+    /// Moves on behind `seen`, and returns what counts as the previous token from now on.
+    pub(super) fn advance(&mut self, prev: Lexeme, mut seen: Lexeme) -> Lexeme {
         match seen.token.kind {
             Kind::Dot => {
                 self.dots += 1;
@@ -112,25 +111,25 @@ impl Body {
             _ if prev.is(Kind::Dot) => {}
             Kind::Close => {
                 if self.depth >= u64::BITS || self.is_distinct_on & self.bit() != 0 {
-                    // Not the end of an operand, or nobody knows.
+                    // Not the end of an operand, or too deep to be known.
                     seen.token.kind = Kind::Operator;
                 }
                 self.depth = self.depth.saturating_sub(1);
-                (self.before, self.dots, self.qualifier) = (prev, 0, None);
+                (self.before_name, self.dots, self.qualifier) = (prev, 0, None);
             }
-            _ => (self.before, self.dots, self.qualifier) = (prev, 0, None),
+            _ => (self.before_name, self.dots, self.qualifier) = (prev, 0, None),
         }
         seen
     }
 
-    /// Whether the last name is not that of a function, by what stands before it.
-    pub(super) fn names_follow(&self, mode: Mode, dialect: Dialect) -> bool {
-        match self.before.token.kind {
+    /// Whether the last name is known not to be that of a function, by what stands before it.
+    pub(super) fn names_follow(&self, mode: BodyKind, dialect: Dialect) -> bool {
+        match self.before_name.token.kind {
             Kind::Word => grammar::precedes_name(
-                self.before.keyword,
+                self.before_name.keyword,
                 dialect,
-                mode == Mode::Definition,
-                mode == Mode::Copy && self.depth == 0,
+                mode == BodyKind::Definition,
+                mode == BodyKind::Copy && self.depth == 0,
             ),
             // `FROM (VALUES (1)) t (a)`
             Kind::Close => !self.is_qualified(),
@@ -140,9 +139,9 @@ impl Body {
     }
 
     pub(super) fn is_behind_operand(&self, dialect: Dialect) -> bool {
-        match self.before.token.kind {
+        match self.before_name.token.kind {
             Kind::Quoted | Kind::Text | Kind::Number | Kind::Parameter | Kind::Close => true,
-            Kind::Word => !grammar::is_reserved(dialect, self.before.keyword),
+            Kind::Word => !grammar::is_reserved(dialect, self.before_name.keyword),
             _ => false,
         }
     }

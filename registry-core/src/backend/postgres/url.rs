@@ -1,0 +1,77 @@
+//! What a URL asks of the driver, and the options with which a connection starts up.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::time::Duration;
+
+use tokio_postgres::Config;
+#[cfg(feature = "rustls")]
+use tokio_postgres::config::Host;
+
+#[cfg(feature = "rustls")]
+use crate::backend::tls;
+#[cfg(feature = "rustls")]
+use crate::settings::url::tls::TlsMode;
+use crate::settings::{DatabaseUrl, EngineOptions};
+
+/// The configuration of the driver. Its errors name parameters, and neither they nor their sources show a password.
+pub(super) fn parse(url: &DatabaseUrl) -> Result<Config, String> {
+    let config: Config =
+        url.expose().parse().map_err(|error: tokio_postgres::Error| match error.source() {
+            Some(cause) => url.redact_message(&format!("{error}: {cause}")),
+            None => error.to_string(),
+        })?;
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        return Err("no host: write one, or `?host=/path/of/the/socket/folder`".to_owned());
+    }
+    Ok(config)
+}
+
+#[cfg(feature = "rustls")]
+pub(super) fn check_tls(url: &DatabaseUrl, config: &Config) -> Result<(), String> {
+    let Some(tls) = url.tls() else { return Ok(()) };
+    let is_mixed = has_network(config) && config.get_hosts().iter().any(is_socket);
+    if is_mixed && tls.mode >= TlsMode::Require {
+        return Err("of these hosts, one is a Unix socket, and those have no TLS".to_owned());
+    }
+    tls::check(tls)
+}
+
+#[cfg(not(feature = "rustls"))]
+pub(super) fn check_tls(_: &DatabaseUrl, _: &Config) -> Result<(), String> {
+    // The settings refuse a URL that asks for TLS if the feature is off.
+    Ok(())
+}
+
+/// Whether there is a host that is not a Unix socket. libpq ignores its `sslmode` where there is none.
+#[cfg(feature = "rustls")]
+fn has_network(config: &Config) -> bool {
+    !config.get_hostaddrs().is_empty() || !config.get_hosts().iter().all(is_socket)
+}
+
+#[cfg(feature = "rustls")]
+fn is_socket(host: &Host) -> bool {
+    !matches!(host, Host::Tcp(_))
+}
+
+/// Settings of the server that hold for the whole life of the connection. As start-up options, they are the values that
+/// `RESET ALL` goes back to. Connection poolers often refuse them, so there are none unless they are needed.
+pub(super) fn startup_options(config: &Config, options: &EngineOptions) -> Option<String> {
+    let mut startup = config.get_options().unwrap_or_default().to_owned();
+    let mut set = |name: &str, value: &str| {
+        // Writing to a string cannot fail.
+        let _ = write!(startup, " -c {name}={value}");
+    };
+    if options.read_only {
+        set("default_transaction_read_only", "on");
+    }
+    if let Some(limit) = options.statement_timeout {
+        set("statement_timeout", &milliseconds(limit).to_string());
+    }
+    (!startup.is_empty()).then_some(startup)
+}
+
+/// PostgreSQL counts in whole milliseconds, and takes 0 to mean "no limit".
+fn milliseconds(limit: Duration) -> u128 {
+    limit.as_millis().max(1)
+}

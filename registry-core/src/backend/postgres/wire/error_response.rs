@@ -1,0 +1,41 @@
+//! The fields of an `ErrorResponse`, and what they mean.
+
+use crate::backend::error_class::ErrorClass;
+
+/// The fields of an `ErrorResponse` that are looked at.
+#[derive(Default)]
+pub(super) struct ErrorFields<'a> {
+    pub(super) state: &'a [u8],
+    pub(super) severity: &'a [u8],
+    pub(super) routine: &'a [u8],
+    pub(super) message: &'a [u8],
+}
+
+impl ErrorFields<'_> {
+    /// By the SQLSTATE, and by the function of the server that reports the error: neither is translated.
+    pub(super) fn class(&self) -> ErrorClass {
+        if self.severity == b"FATAL" || self.severity == b"PANIC" {
+            return ErrorClass::Fatal;
+        }
+        match self.state {
+            // feature_not_supported: "cached plan must not change result type"
+            b"0A000" if self.routine == b"RevalidateCachedQuery" => ErrorClass::StalePlan,
+            // invalid_sql_statement_name: the prepared statement is gone, and with it those that the driver has prepared to
+            // look up types. Only another connection helps.
+            b"26000" => ErrorClass::StatementGone,
+            // internal_error. Messages of that kind are not translated (`elog` in the server's sources).
+            b"XX000" if self.message.starts_with(b"cache lookup failed for type") => {
+                ErrorClass::StaleType
+            }
+            // undefined_object, of an OID and not of a name.
+            b"42704" if self.routine == b"lookup_type_cache" => ErrorClass::StaleType,
+            // read_only_sql_transaction
+            b"25006" => ErrorClass::ReadOnly,
+            // lock_not_available; admin_shutdown, crash_shutdown, cannot_connect_now, idle_session_timeout.
+            b"55P03" | b"57P01" | b"57P02" | b"57P03" | b"57P05" => ErrorClass::Transient,
+            // Connection exceptions, transaction rollback (deadlock, serialization failure), insufficient resources.
+            [b'0', b'8', ..] | [b'4', b'0', ..] | [b'5', b'3', ..] => ErrorClass::Transient,
+            _ => ErrorClass::Permanent,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What the thread of a connection owns: the database, and what becomes of its transaction.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use diesel::connection::{
+    AnsiTransactionManager, SimpleConnection, TransactionDepthChange, TransactionManager,
+    TransactionManagerStatus,
+};
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::{QueryResult, SqliteConnection};
+
+use super::thread::State;
+use super::transaction::Effects;
+
+/// What the thread owns.
+pub(super) struct Database {
+    pub(super) connection: SqliteConnection,
+    pub(super) state: Arc<State>,
+    /// Whether a statement was put into the cache since this was last asked.
+    pub(super) has_cached: Arc<AtomicBool>,
+}
+
+/// A savepoint around a statement that may end a transaction and begin another one. It is gone if the first one has ended.
+const PROBE: &str = "SAVEPOINT registry_probe";
+const PROBE_IS_THERE: &str = "RELEASE SAVEPOINT registry_probe";
+
+impl Database {
+    /// Runs something with those effects on the transaction, and notes whether the open transaction has ended.
+    pub(super) fn run<R>(
+        &mut self,
+        effects: Effects,
+        work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R>,
+    ) -> QueryResult<R> {
+        self.check_transaction_stands()?;
+        let was_open = self.has_transaction();
+        let is_probed =
+            was_open && effects == Effects::MayEnd && self.connection.batch_execute(PROBE).is_ok();
+        let result = work(&mut self.connection);
+        // Before any other statement, whose effect on the transaction would be taken for that of `work`.
+        if is_probed && self.connection.batch_execute(PROBE_IS_THERE).is_err() {
+            self.state.observed.transaction.note_ended_by_statement();
+            self.refresh_has_transaction();
+        } else if effects != Effects::None || result.is_err() {
+            self.note_transaction_after(result.is_err() && effects == Effects::None);
+        }
+        result
+    }
+
+    /// Whether a statement may be run.
+    ///
+    /// # Errors
+    ///
+    /// The database has rolled back, by itself, the transaction that the statement belongs to.
+    pub(super) fn check_transaction_stands(&self) -> QueryResult<()> {
+        const GONE: &str = "the database has rolled the transaction back, after an error, so that this statement would \
+             be in none, and was not run";
+
+        match self.state.observed.transaction.refuses_statements() {
+            true => {
+                Err(Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(GONE.to_owned())))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Notes whether a transaction is open after a statement. If it no longer is: with `has_failed`, the statement could not
+    /// have ended it and has failed, so the database has rolled it back by itself.
+    pub(super) fn note_transaction_after(&mut self, has_failed: bool) -> bool {
+        let was_open = self.has_transaction();
+        let is_open = self.refresh_has_transaction();
+        match has_failed {
+            _ if !was_open || is_open => {}
+            true => self.state.observed.transaction.note_rolled_back_by_database(),
+            false => self.state.observed.transaction.note_ended_by_statement(),
+        }
+        is_open
+    }
+
+    /// Asks SQLite whether a transaction is open, whoever has begun it, and notes the answer.
+    pub(super) fn refresh_has_transaction(&mut self) -> bool {
+        // SQLite knows (`sqlite3_get_autocommit`), and Diesel asks it in one place alone: after a batch that has failed, it
+        // resets its own status if no transaction is open. So it is told that one is open, and given a batch that fails.
+        let connection = &mut self.connection;
+        *status(connection) = TransactionManagerStatus::default();
+        set_depth(connection, 1);
+        let _ = connection.batch_execute("?");
+        let is_open = !matches!(status(connection).transaction_depth(), Ok(None));
+        *status(connection) = TransactionManagerStatus::default();
+        self.state.has_transaction.store(is_open, Ordering::Release);
+        is_open
+    }
+
+    /// Whether a transaction was open when SQLite was last asked.
+    pub(super) fn has_transaction(&self) -> bool {
+        self.state.has_transaction.load(Ordering::Acquire)
+    }
+
+    /// Whether a statement was put into the cache since this was last asked.
+    pub(super) fn has_cached(&self) -> bool {
+        self.has_cached.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Makes Diesel's own connection count that many nested transactions.
+pub(super) fn set_depth(connection: &mut SqliteConnection, depth: u32) {
+    if let TransactionManagerStatus::Valid(status) = status(connection) {
+        for _ in 0..depth {
+            // Only a decrease can fail.
+            let _ = status.change_transaction_depth(TransactionDepthChange::IncreaseDepth);
+        }
+    }
+}
+
+/// The transactions that Diesel's own connection counts, for `spawn_blocking`.
+pub(super) fn status(connection: &mut SqliteConnection) -> &mut TransactionManagerStatus {
+    AnsiTransactionManager::transaction_manager_status_mut(connection)
+}

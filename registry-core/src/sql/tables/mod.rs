@@ -1,0 +1,349 @@
+//! Which tables a statement names, and where.
+
+use std::borrow::Cow;
+
+use super::dialect::Dialect;
+use super::keyword::{self as word, Keyword, keyword};
+use super::lexer::{Kind, Lexer, Token};
+
+/// A table that a statement names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedTable<'a> {
+    /// Its name without quotes: `schema.table` if it has several parts.
+    pub(crate) name: Cow<'a, str>,
+    /// Whether rows of it are read or changed under its own name: it has no alias, and is not what an `INSERT` adds to.
+    pub(crate) is_source: bool,
+    /// Whether it is such a source in a subquery, and also a source of a query around that. The target of an `INSERT` counts as
+    /// a source around what follows its `SET` or `RETURNING`.
+    pub(crate) is_in_outer_query: bool,
+    /// Whether it stands in what follows `SET` or `VALUES`.
+    pub(crate) is_set: bool,
+    /// Whether it stands in what the outermost query selects or returns, or in a part of its `UNION`.
+    pub(crate) is_selected: bool,
+}
+
+/// The tables that a statement names in quotes, as Diesel does.
+///
+/// What is not understood is read as well as possible: rather a table too many than one too few.
+pub(crate) fn tables(dialect: Dialect, sql: &str) -> Vec<NamedTable<'_>> {
+    TableReader::new(dialect, sql).read()
+}
+
+/// The first name in quotes, in the form that it has in [`tables`].
+pub(crate) fn first_quoted_name(dialect: Dialect, sql: &str) -> Option<Cow<'_, str>> {
+    let mut lexer = Lexer::new(dialect, sql);
+    loop {
+        let token = lexer.next();
+        match token.kind {
+            Kind::End => return None,
+            Kind::Quoted => return Some(name(&mut lexer, token)),
+            _ => {}
+        }
+    }
+}
+
+struct TableReader<'a> {
+    dialect: Dialect,
+    lexer: Lexer<'a>,
+    /// The open parentheses, from the outside.
+    open: Vec<Level<'a>>,
+    /// For each query, by its number, the number of the query around it.
+    outer_queries: Vec<usize>,
+    found: Vec<(NamedTable<'a>, usize)>,
+    /// The targets of `INSERT`, each with the number of the query that its `SET` or `RETURNING` counts as.
+    targets: Vec<(Cow<'a, str>, usize)>,
+    /// The names of common table expressions, which are no tables.
+    cte_names: Vec<Cow<'a, str>>,
+    /// Whether a name that comes now is that of a table.
+    expects_table: bool,
+}
+
+/// What stands between two parentheses, or outside of all.
+#[derive(Default)]
+struct Level<'a> {
+    query: usize,
+    /// Whether it is a statement. In `EXTRACT(DAY FROM "a"."at")`, what follows `FROM` is a column.
+    is_statement: bool,
+    /// Whether another table follows a comma.
+    lists_tables: bool,
+    /// Whether what comes now is set or inserted.
+    sets: bool,
+    /// Whether what comes now is selected or returned. `None` in `FROM`, and where no clause has begun.
+    selects: Option<bool>,
+    /// The target of an `INSERT` at this level.
+    target: Option<Cow<'a, str>>,
+    with: With<'a>,
+    /// The name of the common table expression that this level defines. It is in scope after the end of the level.
+    cte_name: Option<Cow<'a, str>>,
+}
+
+/// How far a level is in `WITH "name" AS (..), ..`.
+#[derive(Default)]
+struct With<'a> {
+    is_open: bool,
+    is_recursive: bool,
+    name: Option<Cow<'a, str>>,
+}
+
+impl<'a> TableReader<'a> {
+    fn new(dialect: Dialect, sql: &'a str) -> Self {
+        let outside = Level { is_statement: true, ..Level::default() };
+        Self {
+            dialect,
+            lexer: Lexer::new(dialect, sql),
+            open: vec![outside],
+            outer_queries: vec![0],
+            found: Vec::new(),
+            targets: Vec::new(),
+            cte_names: Vec::new(),
+            expects_table: false,
+        }
+    }
+
+    fn read(mut self) -> Vec<NamedTable<'a>> {
+        let mut last: Keyword = word::NONE;
+        loop {
+            let token = self.lexer.next();
+            let mut this = word::NONE;
+            match token.kind {
+                Kind::End => return self.finish(),
+                Kind::Quoted => self.quoted(token, last),
+                Kind::Word => {
+                    this = keyword(self.lexer.bytes(token));
+                    self.word(token, this, last);
+                }
+                Kind::Open => self.open_level(last),
+                Kind::Close => self.close_level(),
+                Kind::Comma => self.expects_table = self.level().lists_tables,
+                Kind::Unknown => self.lexer.skip_escaped_literal(token),
+                _ => self.expects_table = false,
+            }
+            last = this;
+        }
+    }
+
+    fn level(&mut self) -> &mut Level<'a> {
+        if self.open.is_empty() {
+            // The text has more closing parentheses than opening ones.
+            self.open.push(Level { is_statement: true, ..Level::default() });
+        }
+        let last = self.open.len() - 1;
+        &mut self.open[last]
+    }
+
+    fn word(&mut self, token: Token, this: Keyword, last: Keyword) {
+        let dialect = self.dialect;
+        let text = self.lexer.text(token);
+        if matches!(this, word::SET | word::RETURNING) || (this, last) == (word::UPDATE, word::KEY)
+        {
+            self.look_back_at_target();
+        }
+        let level = self.level();
+        match this {
+            word::SET | word::VALUES => level.sets = true,
+            word::UPDATE if last == word::KEY => level.sets = true,
+            word::WHERE | word::RETURNING => level.sets = false,
+            _ => {}
+        }
+        level.selects = match this {
+            word::SELECT | word::RETURNING => Some(true),
+            word::FROM if level.is_statement && last != word::DISTINCT => None,
+            word::UNION | word::INTERSECT | word::EXCEPT => None,
+            word::ON if level.selects == Some(true) => Some(true),
+            word::ON
+            | word::WHERE
+            | word::GROUP
+            | word::HAVING
+            | word::WINDOW
+            | word::ORDER
+            | word::LIMIT
+            | word::SET
+            | word::VALUES => Some(false),
+            _ => level.selects,
+        };
+        self.expects_table = match this {
+            word::SELECT => {
+                level.is_statement = true;
+                level.lists_tables = false;
+                level.with.is_open = false;
+                self.begin_query();
+                false
+            }
+            word::FROM => {
+                level.lists_tables = level.is_statement && last != word::DISTINCT;
+                level.lists_tables
+            }
+            word::JOIN => {
+                level.lists_tables = true;
+                true
+            }
+            word::INTO | word::ONLY | word::USING => true,
+            // Not after `ON DUPLICATE KEY UPDATE`, where columns follow.
+            word::UPDATE => {
+                level.is_statement = true;
+                last != word::KEY
+            }
+            word::DELETE => {
+                level.is_statement = true;
+                false
+            }
+            word::WITH => {
+                let is_recursive = dialect == Dialect::Sqlite;
+                level.with = With { is_open: true, is_recursive, name: None };
+                false
+            }
+            word::RECURSIVE if level.with.is_open => {
+                level.with.is_recursive = true;
+                false
+            }
+            word::WHERE
+            | word::GROUP
+            | word::HAVING
+            | word::WINDOW
+            | word::ORDER
+            | word::LIMIT
+            | word::OFFSET
+            | word::FETCH
+            | word::FOR
+            | word::SET
+            | word::RETURNING
+            | word::VALUES
+            | word::UNION
+            | word::INTERSECT
+            | word::EXCEPT => {
+                level.lists_tables = false;
+                false
+            }
+            word::AS | word::NOT | word::MATERIALIZED => false,
+            _ => {
+                if level.with.is_open {
+                    level.with.name = Some(text.into());
+                }
+                false
+            }
+        };
+    }
+
+    /// Begins a query inside the one around this level. The parts of a `UNION` are side by side.
+    fn begin_query(&mut self) {
+        let within = match self.open.len().checked_sub(2) {
+            Some(outer) => self.open[outer].query,
+            None => 0,
+        };
+        self.outer_queries.push(within);
+        let query = self.outer_queries.len() - 1;
+        self.level().query = query;
+    }
+
+    /// After `SET` or `RETURNING` of an `INSERT`, the row in its target can be referred to, as if a query around had it.
+    fn look_back_at_target(&mut self) {
+        if let Some(target) = self.level().target.clone() {
+            self.begin_query();
+            let query = self.level().query;
+            self.targets.push((target, query));
+        }
+    }
+
+    fn open_level(&mut self, last: Keyword) {
+        // Not in `USING ("a")`, where columns follow.
+        self.expects_table &= last != word::USING;
+        let expects_table = self.expects_table;
+        let level = self.level();
+        let cte_name = match last {
+            word::AS | word::MATERIALIZED if level.with.is_open => level.with.name.take(),
+            _ => None,
+        };
+        let inner = Level {
+            query: level.query,
+            // `FROM ("a" INNER JOIN "b" ..)`
+            lists_tables: expects_table,
+            cte_name,
+            ..Level::default()
+        };
+        if let Some(name) = inner.cte_name.clone().filter(|_| level.with.is_recursive) {
+            self.cte_names.push(name);
+        }
+        self.open.push(inner);
+    }
+
+    fn close_level(&mut self) {
+        self.cte_names.extend(self.open.pop().and_then(|level| level.cte_name));
+        self.expects_table = false;
+    }
+
+    fn quoted(&mut self, token: Token, last: Keyword) {
+        let name = name(&mut self.lexer, token);
+        let query = self.level().query;
+        if !std::mem::take(&mut self.expects_table) {
+            let level = self.level();
+            if level.with.is_open {
+                level.with.name = Some(name);
+            }
+        } else if !self.cte_names.contains(&name) {
+            let mut ahead = self.lexer.clone();
+            let next = ahead.next();
+            let has_alias = next.kind == Kind::Word && keyword(ahead.bytes(next)) == word::AS;
+            let is_source = !has_alias && last != word::INTO;
+            if last == word::INTO {
+                self.level().target = Some(name.clone());
+            }
+            let is_set = self.open.iter().any(|level| level.sets);
+            let is_selected = self.open.iter().find_map(|level| level.selects) == Some(true);
+            let named =
+                NamedTable { name, is_source, is_in_outer_query: false, is_set, is_selected };
+            self.found.push((named, query));
+        }
+    }
+
+    fn finish(self) -> Vec<NamedTable<'a>> {
+        let Self { outer_queries, found, targets, .. } = self;
+        let is_source_of = |query: usize, name: &str| {
+            found
+                .iter()
+                .any(|(other, place)| *place == query && other.is_source && other.name == name)
+                || targets.iter().any(|(target, place)| *place == query && target == name)
+        };
+        let is_in_outer_query = |name: &str, mut query: usize| {
+            while query != 0 {
+                query = outer_queries[query];
+                if is_source_of(query, name) {
+                    return true;
+                }
+            }
+            false
+        };
+        let with_outer = |(named, query): &(NamedTable<'a>, usize)| {
+            let is_in_outer_query = named.is_source && is_in_outer_query(&named.name, *query);
+            NamedTable { is_in_outer_query, ..named.clone() }
+        };
+        found.iter().map(with_outer).collect()
+    }
+}
+
+fn name<'a>(lexer: &mut Lexer<'a>, first: Token) -> Cow<'a, str> {
+    let mut name = unquoted(lexer.text(first));
+    loop {
+        let mut ahead = lexer.clone();
+        if ahead.next().kind != Kind::Dot {
+            return name;
+        }
+        let part = ahead.next();
+        if part.kind != Kind::Quoted {
+            return name;
+        }
+        *lexer = ahead;
+        let name = name.to_mut();
+        name.push('.');
+        name.push_str(&unquoted(lexer.text(part)));
+    }
+}
+
+/// A name without its quotes. A quote in it is written twice.
+pub(super) fn unquoted(name: &str) -> Cow<'_, str> {
+    let quote = &name[name.len() - 1..];
+    let inner = &name[1..name.len() - 1];
+    if inner.contains(quote) { inner.replace(&quote.repeat(2), quote).into() } else { inner.into() }
+}
+
+#[cfg(test)]
+mod tests;
