@@ -8,7 +8,7 @@
 //! | `handle` | [`Registry`], the state that its clones share, and its engines |
 //! | `builder` | [`RegistryBuilder`], from settings to a registry |
 //! | `bind_table`, `bind_entry` | the binds by their keys; what stands behind a key: one engine, or one for each tenant |
-//! | `acquire` | `session_for` and its siblings, and [`Acquire`], their future |
+//! | `acquire/` | `session_for` and its siblings, and [`Acquire`], their future |
 //! | `route` | from what a caller asks for to an engine that is open |
 //! | `open` | the same for an engine that has to be opened on demand, step by step |
 //! | `tenants/` | [`Tenant`], [`TenantResolver`], and which engine is a tenant's |
