@@ -3,7 +3,7 @@
 //! # How to use them
 //!
 //! Each operation has an error of its own, so a program that wants to tell failures apart matches on its variants:
-//! [`AcquireError`] for sessions, [`QueryError`] for queries, [`CommitError`](crate::CommitError) for units of work, and
+//! [`AcquireError`] for sessions, [`QueryError`] for queries, [`CommitError`] for units of work, and
 //! so on. A program that need not tell them apart returns [`Error`], into which all of them and
 //! [`diesel::result::Error`] convert with `?`.
 //!
