@@ -50,7 +50,7 @@ impl Backend for Mysql {
     const KIND: BackendKind = BackendKind::Mysql;
 }
 
-records_by_diesel!(crate::backend::Mysql);
+records_by_diesel!(super::Mysql);
 
 impl Driver for Mysql {
     const ROLLBACK_NEEDS_TRANSACTION: bool = false;

@@ -76,7 +76,7 @@ impl Backend for Postgres {
     const KIND: BackendKind = BackendKind::Postgres;
 }
 
-records_by_diesel!(crate::backend::Postgres);
+records_by_diesel!(super::Postgres);
 
 impl Driver for Postgres {
     const ROLLBACK_NEEDS_TRANSACTION: bool = false;
