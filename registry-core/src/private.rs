@@ -1,4 +1,5 @@
-//! What generated code may name. Not part of the public interface: it may change in any release.
+//! What the code that the macros generate names of this crate. Not part of the public interface: it may change in any
+//! release.
 
 pub use inventory;
 
@@ -13,71 +14,71 @@ pub use crate::backend::Postgres;
 #[cfg(feature = "sqlite")]
 pub use crate::backend::Sqlite;
 
-/// The connection type that speaks to a Diesel backend: what `check_for_backend` names.
+/// A backend of Diesel, such as `check_for_backend` names, that has a connection type here.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a backend that the registry can open a connection to",
     label = "no connection type is known for this backend",
     note = "`diesel::pg::Pg`, `diesel::mysql::Mysql` and `diesel::sqlite::Sqlite` are, with the feature `postgres`, `mysql` or `sqlite` of registry-core"
 )]
-pub trait BackendOf {
-    /// That connection type.
+pub trait DieselBackend {
+    /// The connection type that speaks to this backend.
     type Connection: Backend;
 }
 
-/// Said of a connection type and the Diesel backend that it speaks to.
+/// Implemented by each connection type for the Diesel backend that it speaks to.
 #[diagnostic::on_unimplemented(
     message = "the bind and `check_for_backend` contradict each other: `{Self}` does not speak to `{DB}`",
     label = "this bind's connection does not speak to the backend that `check_for_backend` names",
     note = "name the same backend in both, or leave `backend = ..` out: it follows from `check_for_backend`"
 )]
-pub trait Speaks<DB> {}
+pub trait SpeaksTo<DB> {}
 
-/// Compiles if `C` speaks to `DB`.
-pub const fn assert_speaks<C: Speaks<DB>, DB>() {}
+/// Compiles if the connection type `C` speaks to the backend `DB`.
+pub const fn assert_speaks_to<C: SpeaksTo<DB>, DB>() {}
 
-/// The table `T` of a model.
+/// The table `T` of a model, for a check at compile time that a bound table is in the same database as the model.
 ///
-/// Whether `T` is bound decides which `agrees_with` the compiler takes: the one below, or that of
-/// [`TableOfAnyBind`], which comes second.
+/// If `T` is bound, the compiler takes the inherent `agrees_with` below. If it is not, that does not apply, and the
+/// compiler takes the method of the trait [`UnboundTable`], which checks nothing.
 #[derive(Debug)]
 pub struct TableOf<T>(std::marker::PhantomData<T>);
 
 impl<T: Bound> TableOf<T> {
-    /// Compiles if the table is bound where the model `M` is.
+    /// Compiles if the table is bound in the same database as the model `M`.
     pub const fn agrees_with<M: Bound>()
     where
-        T::Bind: ModelsBind<M::Bind>,
+        T::Bind: SameBindAs<M::Bind>,
     {
     }
 }
 
-/// A table that is not bound.
-pub trait TableOfAnyBind {
-    /// Compiles.
+/// The check for a table that is not bound.
+pub trait UnboundTable {
+    /// Always compiles.
     fn agrees_with<M>() {}
 }
 
-impl<T> TableOfAnyBind for TableOf<T> {}
+impl<T> UnboundTable for TableOf<T> {}
 
-/// Said of a table's bind and that of its model, which is the same.
+/// Implemented by each bind for itself: the bind of a table must be that of its model.
 #[diagnostic::on_unimplemented(
     message = "a model in another database than its table: the table is bound to `{Self}`, the model to `{B}`",
     label = "this table is bound to another database than the model",
     note = "bind the model with `#[bind(table)]`, and it is wherever its table is"
 )]
-pub trait ModelsBind<B> {}
+pub trait SameBindAs<B> {}
 
-impl<B: Bind> ModelsBind<B> for B {}
+impl<B: Bind> SameBindAs<B> for B {}
 
 macro_rules! speaks {
     ($feature:literal, $connection:ident, $backend:ty) => {
         #[cfg(feature = $feature)]
-        impl BackendOf for $backend {
+        impl DieselBackend for $backend {
             type Connection = $connection;
         }
 
         #[cfg(feature = $feature)]
-        impl Speaks<$backend> for $connection {}
+        impl SpeaksTo<$backend> for $connection {}
     };
 }
 
@@ -85,8 +86,9 @@ speaks!("postgres", Postgres, diesel::pg::Pg);
 speaks!("mysql", Mysql, diesel::mysql::Mysql);
 speaks!("sqlite", Sqlite, diesel::sqlite::Sqlite);
 
-// An error stands in the length of an array: the compiler then takes the type for one that is wrong
-// already and says no more about it. In the place of a type it would leave `()`.
+// A `compile_error!` in a macro for a type stands in the length of an array. The compiler then treats the type as
+// erroneous and reports nothing more about it. In place of the type itself, the macro would leave `()`, about which the
+// compiler would report further errors.
 
 /// The connection type of a backend word: `backend!(Postgres)`.
 #[doc(hidden)]
@@ -103,8 +105,8 @@ macro_rules! __backend {
     };
 }
 
-/// A macro for each backend that is its connection type or, its feature off, an error that says so.
-/// The features are those of this crate: a macro's own would be those of the crate that uses it.
+/// Declares for a backend a macro that expands to its connection type or, if its feature is off, to an error that says so.
+/// The `cfg` must be here: in an exported macro it would ask for the features of the crate that uses the macro.
 macro_rules! connection_or_error {
     ($dollar:tt $name:ident, $feature:literal, $word:ident) => {
         #[cfg(feature = $feature)]
@@ -132,7 +134,8 @@ connection_or_error!($ __postgres, "postgres", Postgres);
 connection_or_error!($ __mysql, "mysql", Mysql);
 connection_or_error!($ __sqlite, "sqlite", Sqlite);
 
-// The connection type of the only backend whose feature is on, or an error that says what to add.
+// `only_backend!` expands to the connection type of the only backend whose feature is on. If there is none or several, it
+// expands to an error that says what to add.
 
 #[cfg(all(feature = "postgres", not(any(feature = "mysql", feature = "sqlite"))))]
 #[doc(hidden)]

@@ -123,7 +123,7 @@ fn is_of_tests(file: &Path) -> bool {
 
 /// The folders that the code of a file names by `crate::`, tests and comments apart.
 fn imports(text: &str) -> BTreeSet<String> {
-    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let code = text.split("\nmod tests {").next().unwrap_or_default();
     let code: String = code
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"))

@@ -101,7 +101,7 @@ fn asserts(bound: &Bound, target: &Target) -> TokenStream {
     let backends = &bound.backends;
     let connection = quote_spanned!(span=> <__RegistryBind as #krate::private::Bind>::Connection);
     quote! {
-        #(const _: () = #krate::private::assert_speaks::<#connection, #backends>();)*
+        #(const _: () = #krate::private::assert_speaks_to::<#connection, #backends>();)*
     }
 }
 
@@ -118,7 +118,7 @@ fn agrees(bound: &Bound, target: &Target) -> TokenStream {
         quote_spanned! {span=>
             const _: fn() = || {
                 #[allow(unused_imports)]
-                use #krate::private::TableOfAnyBind as _;
+                use #krate::private::UnboundTable as _;
                 #krate::private::TableOf::<#table::table>::agrees_with::<#model>();
             };
         }
@@ -236,7 +236,7 @@ fn connection_type(krate: &Path, connection: &Connection) -> TokenStream {
         }
         Connection::Path(path) => path.to_token_stream(),
         Connection::Of(backend) => {
-            quote!(<#backend as #krate::private::BackendOf>::Connection)
+            quote!(<#backend as #krate::private::DieselBackend>::Connection)
         }
         Connection::Only(at) => {
             let at = at.resolved_at(Span::call_site());

@@ -12,7 +12,7 @@ use registry_core::{
 };
 
 use super::{NAME, database, tenants};
-use crate::support::eventually;
+use crate::support::{is_at_rest, run_sql};
 
 diesel::table! {
     users (id) {
@@ -31,6 +31,9 @@ bind_tables!(db = "analytics", connection = super::Backend; events);
 type Main = <users::table as registry_core::Bound>::Bind;
 type Analytics = <events::table as registry_core::Bound>::Bind;
 
+const CREATE_USERS: &str =
+    "CREATE TABLE users (id INTEGER PRIMARY KEY NOT NULL, name VARCHAR(80) NOT NULL)";
+
 /// A registry of an application, whose database has one user.
 async fn application() -> Registry {
     let registry = Registry::builder()
@@ -38,13 +41,9 @@ async fn application() -> Registry {
         .bind("analytics", BindSettings::new(database()))
         .build()
         .expect("good settings");
-    let mut main = registry.session::<Main>().await.expect("a session");
-    let create = "CREATE TABLE users (id INTEGER PRIMARY KEY NOT NULL, name VARCHAR(80) NOT NULL)";
-    main.batch_execute(create).await.expect("a table");
-    main.batch_execute("INSERT INTO users VALUES (1, 'ann')").await.expect("a row");
-    let mut analytics = registry.session::<Analytics>().await.expect("a session");
-    let create = "CREATE TABLE events (id INTEGER PRIMARY KEY NOT NULL)";
-    analytics.batch_execute(create).await.expect("a table");
+    run_sql::<Main>(&registry, CREATE_USERS).await;
+    run_sql::<Main>(&registry, "INSERT INTO users VALUES (1, 'ann')").await;
+    run_sql::<Analytics>(&registry, "CREATE TABLE events (id INTEGER PRIMARY KEY NOT NULL)").await;
     registry
 }
 
@@ -116,7 +115,7 @@ async fn rollbacks_undo_work_inside_an_isolated_test() {
     let row = (users::id.eq(2), users::name.eq("bob"));
     diesel::insert_into(users::table).values(row).execute(&mut work).await.expect("a row");
     drop(work);
-    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+    is_at_rest(&registry).await;
     assert_eq!(ids(&registry).await, [1]);
 }
 
@@ -248,10 +247,7 @@ async fn concurrent_queries_wait_for_the_isolated_connection() {
 async fn queue_limit_does_not_apply_in_isolation() {
     let settings = BindSettings::new(database()).max_connections(8).queue_limit(1);
     let application = Registry::builder().bind("default", settings).build().expect("good settings");
-    let mut session = application.session::<Main>().await.expect("a session");
-    let create = "CREATE TABLE users (id INTEGER PRIMARY KEY NOT NULL, name VARCHAR(80) NOT NULL)";
-    session.batch_execute(create).await.expect("a table");
-    drop(session);
+    run_sql::<Main>(&application, CREATE_USERS).await;
     let registry = application.test_isolation().await.expect("a registry");
     for added in join_all((1..9).map(|id| add(&registry, id))).await {
         added.expect("a row");

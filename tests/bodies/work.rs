@@ -11,7 +11,7 @@ use registry_core::{
 };
 
 use super::{database, tenants};
-use crate::support::{causes, eventually};
+use crate::support::{causes, is_at_rest, run_sql};
 
 diesel::table! {
     users (id) {
@@ -39,12 +39,10 @@ async fn registry() -> Registry {
         .bind("analytics", settings(database()))
         .build()
         .expect("good settings");
-    let mut main = registry.session::<Main>().await.expect("a session");
     let create = "CREATE TABLE users (id INTEGER PRIMARY KEY NOT NULL, name VARCHAR(80) NOT NULL)";
-    main.batch_execute(create).await.expect("a table");
-    let mut analytics = registry.session::<Analytics>().await.expect("a session");
+    run_sql::<Main>(&registry, create).await;
     let create = "CREATE TABLE events (id INTEGER PRIMARY KEY NOT NULL, what VARCHAR(80) NOT NULL)";
-    analytics.batch_execute(create).await.expect("a table");
+    run_sql::<Analytics>(&registry, create).await;
     registry
 }
 
@@ -65,11 +63,6 @@ async fn committed(registry: &Registry) -> (Vec<i32>, Vec<i32>) {
     let users = users::table.select(users::id).order(users::id).load(registry).await;
     let events = events::table.select(events::id).order(events::id).load(registry).await;
     (users.expect("rows"), events.expect("rows"))
-}
-
-/// Waits until no session is lent and no transaction is open.
-async fn is_at_rest(registry: &Registry) {
-    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
 }
 
 #[tokio::test]
@@ -289,7 +282,7 @@ async fn abandoned_savepoint_prevents_the_commit() {
         causes(&error),
         [
             "nothing was committed: bind `default` failed and is rolled back",
-            "a savepoint was abandoned, and nobody knows what is left of it"
+            "a savepoint was interrupted before its end, so the unit of work can only be rolled back"
         ]
     );
     is_at_rest(&registry).await;

@@ -4,11 +4,10 @@ use std::future::Future;
 use std::pin::pin;
 
 use diesel::prelude::*;
-use diesel_async::SimpleAsyncConnection;
 use registry_core::{BindSettings, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables};
 
 use super::database;
-use crate::support::eventually;
+use crate::support::{is_at_rest, run_sql};
 
 diesel::table! {
     one (id) {
@@ -33,12 +32,8 @@ async fn registry(urls: &[String; 2]) -> Registry {
         .bind("analytics", settings(&urls[1]))
         .build()
         .expect("good settings");
-    let mut session = registry.session::<Left>().await.expect("a session");
-    let create = "CREATE TABLE one (id INTEGER PRIMARY KEY NOT NULL)";
-    session.batch_execute(create).await.expect("a table");
-    let mut session = registry.session::<Right>().await.expect("a session");
-    let create = "CREATE TABLE other (id INTEGER PRIMARY KEY NOT NULL)";
-    session.batch_execute(create).await.expect("a table");
+    run_sql::<Left>(&registry, "CREATE TABLE one (id INTEGER PRIMARY KEY NOT NULL)").await;
+    run_sql::<Right>(&registry, "CREATE TABLE other (id INTEGER PRIMARY KEY NOT NULL)").await;
     registry
 }
 
@@ -113,7 +108,7 @@ async fn dropped_everywhere(scoped: bool, commits: bool) {
             }
             None => dropped += 1,
         }
-        eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+        is_at_rest(&registry).await;
         // The only connection of each engine can be acquired and has no open transaction: neither one sees uncommitted
         // rows, and both can write.
         let seen = |count: i64| assert_eq!(count, 0, "after {polls} polls");

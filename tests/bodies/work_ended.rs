@@ -10,7 +10,7 @@ use registry_core::{
 };
 
 use super::{NAME, database};
-use crate::support::{causes, eventually};
+use crate::support::{causes, is_at_rest, run_sql};
 
 diesel::table! {
     users (id) {
@@ -35,12 +35,8 @@ async fn registry() -> Registry {
         .bind("analytics", settings(database()))
         .build()
         .expect("good settings");
-    let mut main = registry.session::<Main>().await.expect("a session");
-    let create = "CREATE TABLE users (id INTEGER PRIMARY KEY NOT NULL)";
-    main.batch_execute(create).await.expect("a table");
-    let mut analytics = registry.session::<Analytics>().await.expect("a session");
-    let create = "CREATE TABLE events (id INTEGER PRIMARY KEY NOT NULL)";
-    analytics.batch_execute(create).await.expect("a table");
+    run_sql::<Main>(&registry, "CREATE TABLE users (id INTEGER PRIMARY KEY NOT NULL)").await;
+    run_sql::<Analytics>(&registry, "CREATE TABLE events (id INTEGER PRIMARY KEY NOT NULL)").await;
     registry
 }
 
@@ -60,10 +56,6 @@ async fn users(registry: &Registry) -> Vec<i32> {
 
 async fn events(registry: &Registry) -> Vec<i32> {
     events::table.select(events::id).order(events::id).load(registry).await.expect("rows")
-}
-
-async fn is_at_rest(registry: &Registry) {
-    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
 }
 
 /// A unit of work that has inserted a row in each database.

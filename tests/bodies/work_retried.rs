@@ -12,6 +12,7 @@ use registry_core::{
 };
 
 use super::{NAME, database};
+use crate::support::run_sql;
 
 diesel::table! {
     stocks (id) {
@@ -37,10 +38,9 @@ async fn registry() -> Registry {
     let settings = BindSettings::new(database()).max_connections(3);
     let builder = Registry::builder().options(options).bind("default", settings);
     let registry = builder.build().expect("good settings");
-    let mut session = registry.session::<Main>().await.expect("a session");
     let create = "CREATE TABLE stocks (id INTEGER PRIMARY KEY NOT NULL, amount INTEGER NOT NULL)";
-    session.batch_execute(create).await.expect("a table");
-    session.batch_execute("INSERT INTO stocks VALUES (1, 0)").await.expect("a row");
+    run_sql::<Main>(&registry, create).await;
+    run_sql::<Main>(&registry, "INSERT INTO stocks VALUES (1, 0)").await;
     registry
 }
 

@@ -13,6 +13,9 @@ mod postgres {
     mod notifications;
     mod prepared;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every backend")]
+    #[path = "../queries.rs"]
+    mod queries;
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, every backend")]
     #[path = "../rig.rs"]
     mod rig;
     mod state;
@@ -34,6 +37,9 @@ mod postgres_by_socket {
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
     mod prepared;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
+    #[path = "../queries.rs"]
+    mod queries;
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
     #[path = "../rig.rs"]
     mod rig;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every way")]
@@ -52,6 +58,9 @@ mod mysql {
 
     mod harmless;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every backend")]
+    #[path = "../queries.rs"]
+    mod queries;
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, every backend")]
     #[path = "../rig.rs"]
     mod rig;
     mod state;
@@ -65,6 +74,9 @@ mod sqlite {
     pub(crate) use crate::support::backends::sqlite::*;
 
     mod harmless;
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, every backend")]
+    #[path = "../queries.rs"]
+    mod queries;
     #[expect(clippy::duplicate_mod, reason = "the point: one body, every backend")]
     #[path = "../rig.rs"]
     mod rig;

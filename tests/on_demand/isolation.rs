@@ -112,17 +112,19 @@ async fn files_of_tenants_stay_unchanged_and_none_is_created() {
     }
 }
 
+/// Registries whose bind is read-only: one by its URL, one by an option.
+fn read_only(url: &str) -> [Registry; 2] {
+    let settings =
+        [BindSettings::new(format!("{url}?mode=ro")), BindSettings::new(url).read_only(true)];
+    settings.map(|bind| Registry::builder().bind("files", bind).build().expect("good settings"))
+}
+
 #[tokio::test]
 async fn read_only_files_of_tenants_are_copied() {
     let folder = fresh_folder();
     files(&folder, "").await.close().await;
     let url = format!("sqlite://{}/{{tenant}}.db", folder.display());
-    for settings in [
-        BindSettings::new(format!("{url}?mode=ro")),
-        BindSettings::new(url.as_str()).read_only(true),
-    ] {
-        let application =
-            Registry::builder().bind("files", settings).build().expect("good settings");
+    for application in read_only(&url) {
         let registry = application.test_isolation().await.expect("a registry");
         let acme = tenant(&registry, "acme");
         assert_eq!(ids(&acme).await, [1]);
@@ -136,12 +138,7 @@ async fn read_only_bind_is_copied() {
     let folder = fresh_folder();
     files(&folder, "").await.close().await;
     let url = format!("sqlite://{}/acme.db", folder.display());
-    for settings in [
-        BindSettings::new(format!("{url}?mode=ro")),
-        BindSettings::new(url.as_str()).read_only(true),
-    ] {
-        let application =
-            Registry::builder().bind("files", settings).build().expect("good settings");
+    for application in read_only(&url) {
         let registry = application.test_isolation().await.expect("a registry");
         let ids: Vec<i32> = papers::table.select(papers::id).load(&registry).await.expect("rows");
         assert_eq!(ids, [1]);

@@ -249,6 +249,15 @@ async fn stream_dropped_in_a_transaction_leaves_the_transaction_open() {
     assert_eq!(number(&mut connection, "SELECT count(*) AS value FROM t").await, 3);
 }
 
+/// Reads some rows of a long stream, and then drops the stream and its session.
+async fn drop_midway_through_a_stream(mut lent: crate::Session<crate::Main>) {
+    let query = sql_query(numbers(1_000_000_000, "n"));
+    let mut rows = query.load_stream::<Number>(&mut lent).await.expect("rows");
+    for _ in 0..300 {
+        rows.next().await.expect("a row").expect("a row");
+    }
+}
+
 async fn session_of_a_dropped_stream_is_lent_again() {
     // Each connection that is opened inserts a row.
     let opened = ["CREATE TABLE IF NOT EXISTS opened (v INTEGER)", "INSERT INTO opened VALUES (1)"];
@@ -264,13 +273,7 @@ async fn session_of_a_dropped_stream_is_lent_again() {
     assert_eq!(number(&mut lent, "SELECT count(*) AS value FROM opened").await, 1);
     // The thread reads ahead for this query, so the connection may be closed.
     for _ in 0..20 {
-        let query = sql_query(numbers(1_000_000_000, "n"));
-        let mut rows = query.load_stream::<Number>(&mut lent).await.expect("rows");
-        for _ in 0..300 {
-            rows.next().await.expect("a row").expect("a row");
-        }
-        drop(rows);
-        drop(lent);
+        drop_midway_through_a_stream(lent).await;
         lent = session(&registry).await;
         assert_eq!(number(&mut lent, "SELECT 7 AS value").await, 7);
     }
@@ -285,13 +288,7 @@ async fn in_memory_database_survives_a_dropped_stream() {
         .await
         .expect("t");
     for _ in 0..20 {
-        let query = sql_query(numbers(1_000_000_000, "n"));
-        let mut rows = query.load_stream::<Number>(&mut lent).await.expect("rows");
-        for _ in 0..300 {
-            rows.next().await.expect("a row").expect("a row");
-        }
-        drop(rows);
-        drop(lent);
+        drop_midway_through_a_stream(lent).await;
         lent = session(&registry).await;
         assert_eq!(number(&mut lent, "SELECT value FROM t").await, 7);
     }

@@ -51,6 +51,12 @@ impl Home {
         self.account.own(&path);
     }
 
+    /// The log file of the server, to append to.
+    pub(crate) fn log(&self) -> std::fs::File {
+        let mut options = std::fs::File::options();
+        options.append(true).create(true).open(self.path.join("log")).expect("a log")
+    }
+
     /// A command that runs in this folder, as its owner.
     pub(crate) fn command(&self, program: &Path) -> std::process::Command {
         let mut command = self.account.command(program);

@@ -133,6 +133,26 @@ pub(crate) async fn eventually(condition: impl Fn() -> bool) {
     }
 }
 
+/// Waits until no session of a bind is lent.
+///
+/// # Panics
+///
+/// As [`eventually`].
+pub(crate) async fn is_at_rest(registry: &registry_core::Registry) {
+    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+}
+
+/// Runs SQL on a session of the bind `B`, such as the set-up of a test.
+///
+/// # Panics
+///
+/// If there is no session, or a statement fails.
+pub(crate) async fn run_sql<B: registry_core::Bind>(registry: &registry_core::Registry, sql: &str) {
+    let mut session = registry.session::<B>().await.expect("a session");
+    let done = diesel_async::SimpleAsyncConnection::batch_execute(&mut *session, sql).await;
+    done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
 /// The messages of an error and of its sources, outermost first.
 pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()

@@ -118,11 +118,7 @@ fn configuration(port: u16, home: &Home, server: &Server, settings: &[(&str, &st
 
 /// Starts the program and waits until it listens; `None` if it ends before.
 fn start(home: &Home, program: &Path, port: u16) -> Option<Child> {
-    let log = std::fs::File::options()
-        .append(true)
-        .create(true)
-        .open(home.path().join("log"))
-        .expect("a log");
+    let log = home.log();
     // `exec` replaces the shell by PgBouncer, so the process id that the shell writes for the watchdog is PgBouncer's.
     let mut child = home
         .command(Path::new("/bin/sh"))

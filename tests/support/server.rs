@@ -352,11 +352,7 @@ impl Server {
 
 /// Starts the server's program and waits until it accepts a client; `None` if the process ends first.
 fn run(product: &dyn Product, home: &Home, program: &Path, url: &ServerUrl) -> Option<Child> {
-    let log = std::fs::File::options()
-        .append(true)
-        .create(true)
-        .open(home.path().join("log"))
-        .expect("a log");
+    let log = home.log();
     // `exec` replaces the shell by the server, so the process id that the shell writes is the server's. If the folder
     // is gone, the test binary has ended, and nothing is started.
     let mut child = home

@@ -12,7 +12,6 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use diesel::prelude::*;
-use diesel_async::SimpleAsyncConnection;
 use registry_core::web::{ScopeLayer, SessionFor};
 use registry_core::{
     BindSettings, CurrentWork, EngineOptions, Error, Registry, RunQueryDsl, Scope, UnitOfWork,
@@ -23,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use support::log::captured_log;
-use support::{eventually, postgres};
+use support::{eventually, postgres, run_sql};
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -167,13 +166,7 @@ async fn prepared() -> Registry {
 async fn with_notes(registry: Registry) -> Registry {
     let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY, \
                   parent INTEGER REFERENCES notes DEFERRABLE INITIALLY DEFERRED)";
-    registry
-        .session::<Main>()
-        .await
-        .expect("a session")
-        .batch_execute(create)
-        .await
-        .expect("a table");
+    run_sql::<Main>(&registry, create).await;
     registry
 }
 

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind;
-use diesel::sql_types::BigInt;
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use registry_core::work::{Outcome, WorkFailure};
 use registry_core::{
     Bound, CommitError, Error, Registry, RunQueryDsl, UnitOfWork, WorkError, bind_tables, binds,
 };
 
 use crate::support::proxy::{Proxy, soon};
-use crate::support::{causes, eventually, mariadb, postgres, sqlite_file};
+use crate::support::{causes, is_at_rest, mariadb, postgres, run_sql, sqlite_file};
+
+use super::cut_commits::{CREATE_USERS, SLOW_COMMITS, cut_in_commit};
 
 diesel::table! {
     users (id) {
@@ -50,31 +50,9 @@ async fn registry(postgres: &str, mysql: &str) -> Registry {
         .bind("files", sqlite_file())
         .build()
         .expect("good settings");
-    let create = "CREATE TABLE users (id INTEGER PRIMARY KEY, \
-                  friend INTEGER REFERENCES users DEFERRABLE INITIALLY DEFERRED)";
-    registry
-        .session::<Main>()
-        .await
-        .expect("a session")
-        .batch_execute(create)
-        .await
-        .expect("a table");
-    let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
-    registry
-        .session::<Analytics>()
-        .await
-        .expect("one")
-        .batch_execute(create)
-        .await
-        .expect("a table");
-    let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY)";
-    registry
-        .session::<Files>()
-        .await
-        .expect("a session")
-        .batch_execute(create)
-        .await
-        .expect("a table");
+    run_sql::<Main>(&registry, CREATE_USERS).await;
+    run_sql::<Analytics>(&registry, "CREATE TABLE events (id INTEGER PRIMARY KEY)").await;
+    run_sql::<Files>(&registry, "CREATE TABLE notes (id INTEGER PRIMARY KEY)").await;
     registry
 }
 
@@ -152,7 +130,7 @@ async fn failed_commit_reports_the_outcome_of_each_bind() {
          bind `files` is rolled back"
     );
     assert_eq!(committed(&registry).await, [0, 1, 0]);
-    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+    is_at_rest(&registry).await;
 }
 
 #[tokio::test]
@@ -239,26 +217,13 @@ async fn broken_in_commit(analytics_too: bool) {
     let database = postgres().database("work");
     let proxy = Proxy::before(postgres().port()).await;
     let registry = registry(&proxy.url(&database), &mariadb().database("work")).await;
-    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS \
-                $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$; \
-                CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED \
-                FOR EACH ROW EXECUTE FUNCTION slow()";
-    registry.session::<Main>().await.expect("a session").batch_execute(slow).await.expect("made");
-    let mut observer = AsyncPgConnection::establish(&database).await.expect("a connection");
+    run_sql::<Main>(&registry, SLOW_COMMITS).await;
     let mut work = registry.begin();
     add::<users::table>(&mut work, "users", 1).await;
     if analytics_too {
         add::<events::table>(&mut work, "events", 1).await;
     }
-    let (outcome, ()) = tokio::join!(work.commit(), async {
-        while in_commit(&mut observer).await == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        proxy.cut();
-    });
-    while in_commit(&mut observer).await > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let outcome = cut_in_commit(&database, &proxy, work.commit()).await;
     let error = outcome.unwrap_err();
     assert_eq!(error.in_doubt().expect("nobody knows").0, "default");
     assert!(error.failed().is_none() && !error.is_rolled_back());
@@ -272,16 +237,7 @@ async fn broken_in_commit(analytics_too: bool) {
     }
     // The server had received the commit, but its answer was lost.
     assert_eq!(committed(&registry).await, [1, 0, 0]);
-    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
-}
-
-/// How many connections of the server are running a `COMMIT`.
-async fn in_commit(observer: &mut AsyncPgConnection) -> i64 {
-    let count = sql::<BigInt>(
-        "count(*) FROM pg_stat_activity \
-         WHERE datname = current_database() AND query = 'COMMIT' AND state = 'active'",
-    );
-    diesel_async::RunQueryDsl::get_result(diesel::select(count), observer).await.expect("a count")
+    is_at_rest(&registry).await;
 }
 
 #[tokio::test]
@@ -323,7 +279,7 @@ async fn rollback_does_not_wait_for_a_silent_network() {
     proxy.lose_open();
     let error = soon(work.rollback()).await.expect_err("it is silent");
     assert!(matches!(error, WorkError::NotTold { key } if key == "default"), "{error}");
-    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+    is_at_rest(&registry).await;
     assert_eq!(committed(&registry).await, [0, 0, 0]);
 }
 
@@ -358,7 +314,7 @@ async fn cancelled_statement_prevents_the_commit() {
     assert!(causes(&error)[0].contains("cut short"), "{:?}", causes(&error));
     let error = soon(work.commit()).await.unwrap_err();
     assert!(error.is_rolled_back(), "{error}");
-    eventually(|| registry.status().engines.iter().all(|engine| engine.in_use == 0)).await;
+    is_at_rest(&registry).await;
     assert_eq!(committed(&registry).await, [0, 0, 0]);
 }
 

@@ -108,6 +108,17 @@ fn assert_victim(outcomes: [Result<(), Error>; 2], why: &str) {
     assert!(words.contains("deadlock"), "{why}: {words}");
 }
 
+/// Asserts that one of two transactions is the victim, for each method that can run the statement.
+macro_rules! assert_one_victim {
+    ($work:ident, $bind:ty) => {
+        let registry = registry().await;
+        for by in ALL {
+            let outcomes = deadlock!(registry, $bind, |r, both, a, b| $work(r, both, (a, b), by));
+            assert_victim(outcomes, &format!("{by:?}"));
+        }
+    };
+}
+
 macro_rules! victims {
     ($name:ident, $bind:ty) => {
         mod $name {
@@ -176,32 +187,17 @@ macro_rules! victims {
 
             #[tokio::test(flavor = "multi_thread")]
             async fn deadlock_victim_is_transient_whichever_method_ran_the_statement() {
-                let registry = registry().await;
-                for by in ALL {
-                    let outcomes =
-                        deadlock!(registry, B, |r, both, a, b| in_transaction(r, both, (a, b), by));
-                    assert_victim(outcomes, &format!("{by:?}"));
-                }
+                assert_one_victim!(in_transaction, B);
             }
 
             #[tokio::test(flavor = "multi_thread")]
             async fn deadlock_error_in_a_savepoint_is_kept() {
-                let registry = registry().await;
-                for by in ALL {
-                    let outcomes =
-                        deadlock!(registry, B, |r, both, a, b| in_savepoint(r, both, (a, b), by));
-                    assert_victim(outcomes, &format!("{by:?}"));
-                }
+                assert_one_victim!(in_savepoint, B);
             }
 
             #[tokio::test(flavor = "multi_thread")]
             async fn deadlock_error_in_a_transaction_of_a_session_is_kept() {
-                let registry = registry().await;
-                for by in ALL {
-                    let outcomes =
-                        deadlock!(registry, B, |r, both, a, b| of_session(r, both, (a, b), by));
-                    assert_victim(outcomes, &format!("{by:?}"));
-                }
+                assert_one_victim!(of_session, B);
             }
         }
     };

@@ -9,6 +9,7 @@ mount::mount!(isolation, scopes, work, work_dropped, work_ended, work_retried);
 mount::mount!(@ postgres_by_socket work_ended);
 
 mod commits;
+mod cut_commits;
 mod deadlocks;
 mod dialects;
 mod ended;

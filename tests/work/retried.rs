@@ -1,16 +1,14 @@
 //! Commits that fail: whether the transaction is retried.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use registry_core::{Bound, Error, Registry, RunQueryDsl, UnitOfWork, WorkOptions, bind_tables};
 
-use crate::support::postgres;
 use crate::support::proxy::Proxy;
+use crate::support::{postgres, run_sql};
+
+use super::cut_commits::{CREATE_USERS, SLOW_COMMITS, cut_in_commit};
 
 diesel::table! {
     users (id) {
@@ -25,10 +23,7 @@ type Main = <users::table as Bound>::Bind;
 /// A registry in whose database a user without an existing friend violates a constraint only at the commit.
 async fn registry(url: &str) -> Registry {
     let registry = Registry::builder().bind("default", url).build().expect("good settings");
-    let create = "CREATE TABLE users (id INTEGER PRIMARY KEY, \
-                  friend INTEGER REFERENCES users DEFERRABLE INITIALLY DEFERRED)";
-    let mut session = registry.session::<Main>().await.expect("a session");
-    session.batch_execute(create).await.expect("a table");
+    run_sql::<Main>(&registry, CREATE_USERS).await;
     registry
 }
 
@@ -83,38 +78,16 @@ async fn commit_in_doubt_is_not_retried() {
     let database = postgres().database("work");
     let proxy = Proxy::before(postgres().port()).await;
     let registry = registry(&proxy.url(&database)).await;
-    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS \
-                $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$; \
-                CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED \
-                FOR EACH ROW EXECUTE FUNCTION slow()";
-    registry.session::<Main>().await.expect("a session").batch_execute(slow).await.expect("made");
-    let mut observer = AsyncPgConnection::establish(&database).await.expect("a connection");
+    run_sql::<Main>(&registry, SLOW_COMMITS).await;
     let runs = AtomicU32::new(0);
     let run = registry.transaction_with(WorkOptions::new().retries(3), async |work| {
         let run = runs.fetch_add(1, Ordering::SeqCst) as i32;
         add(work, run, None).await
     });
-    let (outcome, ()) = tokio::join!(run, async {
-        while in_commit(&mut observer).await == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        proxy.cut();
-    });
-    while in_commit(&mut observer).await > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let outcome = cut_in_commit(&database, &proxy, run).await;
     assert!(matches!(outcome, Err(Error::Commit(error)) if error.in_doubt().is_some()));
     assert_eq!(runs.swap(0, Ordering::SeqCst), 1);
     assert_eq!(committed(&registry).await, [0], "the server had heard of it");
-}
-
-/// How many connections of the server are running a `COMMIT`.
-async fn in_commit(observer: &mut AsyncPgConnection) -> i64 {
-    let count = sql::<BigInt>(
-        "count(*) FROM pg_stat_activity \
-         WHERE datname = current_database() AND query = 'COMMIT' AND state = 'active'",
-    );
-    diesel_async::RunQueryDsl::get_result(diesel::select(count), observer).await.expect("a count")
 }
 
 /// The connection was lost before the commit, so nothing on it was committed.

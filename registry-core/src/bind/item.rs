@@ -1,43 +1,44 @@
-//! The models and tables of a program, collected when it is linked.
+//! The models and tables of a program, which `inventory` collects when it is linked.
 
 use diesel::query_builder::QueryFragment;
 use diesel_async::AsyncConnectionCore;
 
-use super::{Bind, Bound};
+use super::bound::{Bind, Bound};
 use crate::backend::Backend;
 use crate::settings::{BackendKind, BindKey};
 use crate::sql::sql_of;
 
-/// A model or table of the program, as `verify` sees it.
+/// A model or table of the program, for [`verify`](crate::Registry::verify).
 #[derive(Debug)]
 pub struct BoundItem {
-    /// `model` or `table`.
+    /// `"model"` or `"table"`.
     pub noun: &'static str,
     /// Its path, such as `app::models::Event`.
     pub path: &'static str,
-    /// Where it stands.
+    /// The source file that it is in.
     pub file: &'static str,
-    /// Where it stands.
+    /// The line in that file.
     pub line: u32,
     /// The key of its bind.
     pub key: BindKey,
     /// The backend of its bind.
     pub backend: BackendKind,
-    /// What it is called, if it is a table.
+    /// Its names, if it is a table.
     pub(crate) table: Option<TableNames>,
 }
 
-/// What a table is called.
+/// The names of a table.
 #[derive(Debug)]
 pub(crate) struct TableNames {
     /// Its Rust path.
     pub(crate) type_name: fn() -> &'static str,
-    /// What Diesel writes of it in a statement.
+    /// Its name as Diesel writes it in a statement.
     pub(crate) sql: fn() -> String,
 }
 
 impl BoundItem {
-    /// The model `M`, or one whose bind is `M`: a bind is bound to itself.
+    /// A model whose bind is that of `M`. Either `M` is the model, or, for a generic model, its bind: a bind is bound to
+    /// itself.
     #[must_use]
     pub const fn model<M: Bound>(path: &'static str, file: &'static str, line: u32) -> Self {
         Self::new::<M::Bind>("model", path, file, line, None)
@@ -63,6 +64,7 @@ impl BoundItem {
         line: u32,
         table: Option<TableNames>,
     ) -> Self {
+        // Evaluated at compile time, so `#[bind(ByKey<..>)]` does not compile.
         let key = match BindKey::new(B::KEY) {
             Ok(key) => key,
             Err(_) => panic!("the key of a bind must be a bind key"),

@@ -1,4 +1,18 @@
-//! One engine of a known connection type.
+//! Acquiring a session: the recipe, from the permit to the checkout.
+//!
+//! 1. **Permit.** [`try_acquire`](TypedEngine::try_acquire) takes one out of the semaphore, or
+//!    [`wait_for_permit`](TypedEngine::wait_for_permit) waits for one. The semaphore is the queue: first come, first
+//!    served, with `queue_limit` and `acquire_timeout`.
+//! 2. **Slot.** There are as many slots as permits, so [`Pool::take`](super::pool::Pool::take) finds one for whoever
+//!    has a permit: that of the connection that was used last, or an empty one.
+//! 3. **Connection.** A connection that was used within `check_idle_after` is lent as it is, which takes no input or
+//!    output. Otherwise [`fill_slot`](TypedEngine::fill_slot) checks it, opens another if it does not answer, and
+//!    waits for one of this engine's if the server has no room for another. In test isolation, the slot always has
+//!    the one connection, and is prepared for its next borrower instead.
+//! 4. **Checkout.** It has the permit until it is dropped, see [`return_connection`](super::return_connection).
+//!
+//! Dropping the future at any of its await points gives back what was taken so far: a place in the queue, a permit, or
+//! a slot, whose connection is closed if a check of it was cut short.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,19 +30,19 @@ use super::permit::Permit;
 use super::typed::TypedEngine;
 use crate::backend::{Backend, ConnectError};
 
-/// What can be had without waiting.
+/// How far an acquire has come without waiting.
 pub(crate) enum AcquireAttempt<C: Backend> {
-    /// A session with a connection that was used a moment ago.
+    /// To its end: the connection was used within `check_idle_after`.
     Ready(Checkout<C>),
-    /// A permit, and a slot that must be looked at first.
+    /// To a slot that is empty, or whose connection must be checked.
     Unchecked(Permit<C>),
-    /// Nothing: others are in front.
+    /// Not to a permit: all are taken.
     Queued(EngineUse<TypedEngine<C>>, Timer),
 }
 
 impl<C: Backend> TypedEngine<C> {
-    /// A session at once, if one can be had without any input or output. Preferably one purpose connection
-    /// was last in `schema`.
+    /// Acquires a session as far as that takes no input or output. A connection that was last in `schema` is taken
+    /// before others.
     pub(crate) fn try_acquire(
         engine: EngineUse<Self>,
         runtime: &Handle,
@@ -58,9 +72,9 @@ impl<C: Backend> TypedEngine<C> {
         })
     }
 
-    /// A session, whatever it takes. Dropping the future gives everything back.
+    /// Acquires a session from where an attempt has ended.
     ///
-    /// The caller has waited since `started`, and waits for `within` at the most, or `acquire_timeout`.
+    /// The caller has waited since `started`, and waits for `within` at the most, or for `acquire_timeout`.
     pub(crate) async fn acquire(
         attempt: AcquireAttempt<C>,
         started: Instant,
@@ -96,12 +110,14 @@ impl<C: Backend> TypedEngine<C> {
         };
         while permit.lease_mut().is_none() {
             match self.pool.take(schema) {
-                // The maintenance has them all in its hands, for a moment.
+                // `Pool::retain` has taken a slot out to close its connection, and frees it in a moment.
                 None if started.elapsed() < within => tokio::task::yield_now().await,
                 None => return Err(self.timed_out(within)),
                 lease => permit.set_lease(lease),
             }
         }
+        // The futures of the slow paths are boxed. They are large and rare, and a future that has them inside would
+        // need that room for each caller that waits.
         if self.settings.is_isolated {
             permit = Box::pin(Self::fill_in_own_task(permit, started, within)).await?;
         } else if let Some(lease) = permit.lease_mut()
@@ -109,7 +125,6 @@ impl<C: Backend> TypedEngine<C> {
         {
             let _filling = self.holders.note_filling();
             let filling = self.fill_slot(&mut permit, started, within);
-            // Boxed: it is large and rare, and each caller that waits would make room for it.
             Box::pin(self.unless_closed(filling)).await??;
         }
         Ok(Checkout::new(permit))
@@ -127,14 +142,15 @@ impl<C: Backend> TypedEngine<C> {
         if let Some(limit) = options.queue_limit.filter(|limit| waiting.queued_before >= *limit) {
             return Err(AcquireError::QueueFull { key: engine.settings.key, limit });
         }
-        // Dropped after the future that waits: a permit may be on its way to that while the engine is
-        // closed, and come back without anybody's noticing.
+        // Declared before the future that waits, and so dropped after it. If the semaphore has already assigned a
+        // permit to that future when it is dropped, the permit goes back into the semaphore with nobody being told,
+        // and `all_returned` may be waiting for it.
         let return_notice = ReturnNotice(&engine);
         let permit = engine.permits.acquire();
-        // A time so long that it has no end on the clock is waited for without a timer.
         let permit = async {
             let permit = match started.checked_add(within) {
                 Some(deadline) => timeout_at(deadline, permit).await,
+                // A deadline that the clock cannot express is waited for without a timer.
                 None => Ok(permit.await),
             };
             permit.map(|permit| permit.map(SemaphorePermit::forget))
@@ -158,8 +174,8 @@ impl<C: Backend> TypedEngine<C> {
         }
     }
 
-    /// Sees to it that a slot without a fresh connection has a live one: checks the one it has, and
-    /// connects if there is none or it does not answer.
+    /// Puts a live connection into a slot: checks the one that it has, and opens another if there is none or it does
+    /// not answer.
     ///
     /// The caller has waited since `started`, and waits for `within` at the most.
     pub(super) async fn fill_slot(
@@ -177,7 +193,7 @@ impl<C: Backend> TypedEngine<C> {
             return Ok(());
         }
         lease.clear();
-        let connecting = self.capacity.connecting();
+        let connecting = self.capacity.note_connecting();
         let connected = self.connect(remaining()).await;
         drop(connecting);
         match connected {
@@ -193,7 +209,7 @@ impl<C: Backend> TypedEngine<C> {
     }
 }
 
-/// Wakes [`TypedEngine::all_returned`] when it is dropped.
+/// Wakes [`TypedEngine::all_returned`] when it is dropped, if the engine is closed.
 struct ReturnNotice<'a, C: Backend>(&'a TypedEngine<C>);
 
 impl<C: Backend> Drop for ReturnNotice<'_, C> {

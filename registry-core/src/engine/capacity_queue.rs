@@ -1,4 +1,6 @@
-//! The queue of those for whom the server has no more connections.
+//! The queue of callers for whom the server has no room for another connection.
+//!
+//! Lock order: the queue's lock is taken before the pool's.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -8,13 +10,14 @@ use tokio::sync::oneshot;
 
 use super::pool::{Lease, Pool};
 
-/// Those who wait for a connection of others.
+/// The callers that wait for a connection of this engine which another caller returns.
 pub(super) struct CapacityQueue<C: Send + 'static> {
-    /// How many there are. Added to before the idle connections are looked at, and read after one was put
-    /// among them: the lock on those orders the two, so that one side sees the other. So `Relaxed` is enough.
+    /// How many wait. Handshake between a waiter, which increments this and then looks for an idle connection in the
+    /// pool, and a return, which puts its connection into the pool and then reads this. The lock of the pool orders the
+    /// two, so at least one sees the other, and `Relaxed` is enough.
     count: AtomicUsize,
     queue: Mutex<VecDeque<oneshot::Sender<Lease<C>>>>,
-    /// How many connect who were not refused yet. Theirs may be the connections to wait for.
+    /// How many callers connect that were not refused yet. They may have a connection soon, which is worth waiting for.
     connecting: AtomicU32,
 }
 
@@ -25,7 +28,7 @@ impl<C: Send + 'static> Default for CapacityQueue<C> {
 }
 
 impl<C: Send + 'static> CapacityQueue<C> {
-    /// Hands idle connections to those who starve.
+    /// Hands idle connections to the waiters, first come, first served.
     #[cold]
     pub(super) fn hand_over_idle(&self, pool: &Pool<C>) {
         let mut queue = self.queue();
@@ -33,7 +36,7 @@ impl<C: Send + 'static> CapacityQueue<C> {
             && let Some(lease) = pool.take_idle()
         {
             let next = queue.pop_front();
-            // Whoever has left meanwhile is passed over.
+            // A waiter that has left meanwhile is passed over.
             if let Some(Err(lease)) = next.map(|next| next.send(lease)) {
                 pool.put_back(lease);
             }
@@ -44,13 +47,13 @@ impl<C: Send + 'static> CapacityQueue<C> {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether somebody connects who was not refused yet.
+    /// Whether a caller connects that was not refused yet.
     pub(super) fn is_connecting(&self) -> bool {
         self.connecting.load(Ordering::Relaxed) > 0
     }
 
     /// Counts a caller as connecting until the guard is dropped.
-    pub(super) fn connecting(&self) -> Connecting<'_> {
+    pub(super) fn note_connecting(&self) -> Connecting<'_> {
         self.connecting.fetch_add(1, Ordering::Relaxed);
         Connecting(&self.connecting)
     }
@@ -68,7 +71,7 @@ impl Drop for Connecting<'_> {
     }
 }
 
-/// A place among those who starve, left when it is dropped.
+/// A place in the queue, which is left when this is dropped.
 pub(super) struct CapacityWaiter<'a, C: Send + 'static> {
     queue: &'a CapacityQueue<C>,
     pool: &'a Pool<C>,
@@ -80,12 +83,12 @@ impl<'a, C: Send + 'static> CapacityWaiter<'a, C> {
         let (sender, lease) = oneshot::channel();
         queue.count.fetch_add(1, Ordering::Relaxed);
         queue.queue().push_back(sender);
-        let place = Self { queue, pool, lease };
+        let waiter = Self { queue, pool, lease };
         queue.hand_over_idle(pool);
-        place
+        waiter
     }
 
-    /// `None` only if the queue is gone.
+    /// Waits for a connection. `None` only if the queue is gone.
     pub(super) async fn lease(&mut self) -> Option<Lease<C>> {
         (&mut self.lease).await.ok()
     }
@@ -96,7 +99,7 @@ impl<C: Send + 'static> Drop for CapacityWaiter<'_, C> {
         self.lease.close();
         self.queue.queue().retain(|sender| !sender.is_closed());
         self.queue.count.fetch_sub(1, Ordering::Relaxed);
-        // One that was handed over and not received goes to the next.
+        // A connection that was handed over and not received goes to the next waiter.
         if let Ok(lease) = self.lease.try_recv() {
             self.pool.put_back(lease);
             self.queue.hand_over_idle(self.pool);

@@ -1,8 +1,8 @@
-//! Callers for whom the server has no more connections, though the engine would have.
+//! Waiting where the server has no room for another connection, though `max_connections` is not reached.
 //!
-//! A server, an account or a pooler may allow fewer connections than `max_connections`. Whoever is refused waits
-//! for a connection of this engine that comes back, in the order in which they were refused, and tries to connect
-//! again from time to time: connections may be closed elsewhere.
+//! A server, an account or a pooler may allow fewer connections than `max_connections`. A caller that is refused waits
+//! for a connection of this engine that another caller returns, first come, first served. It also tries to connect
+//! again from time to time, as a connection may be closed elsewhere.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,22 +17,23 @@ use super::permit::Permit;
 use super::typed::TypedEngine;
 use crate::backend::{Backend, ConnectError};
 
-/// How long to wait before the server is asked again: at first, and at the most.
+/// How long to wait before connecting again: at first, and at the most. The pause doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl<C: Backend> TypedEngine<C> {
-    /// Whether the engine has connections, is about to have one, or had one a moment ago: the server may still count
-    /// that, and then it takes another soon.
+    /// Whether waiting may help: the engine has connections that may be returned, is opening one, or has closed one that
+    /// the server may still count.
     fn may_get_capacity(&self) -> bool {
         self.holders.have_connection()
             || self.capacity.is_connecting()
             || self.invalidations.has_closed_recently()
     }
 
-    /// Waits for a connection of another caller, or for the server to take one more.
+    /// Waits for a connection of another caller, or for the server to take one more. Fails with `refused` at once where
+    /// the engine has no connection to wait for.
     ///
-    /// The caller holds a permit, and gives its slot up: another comes with the connection that it gets.
+    /// The caller keeps its permit and gives up its slot: the connection that it gets is in another.
     pub(super) async fn wait_for_capacity(
         &self,
         permit: &mut Permit<C>,
@@ -43,18 +44,18 @@ impl<C: Backend> TypedEngine<C> {
         let remaining = || within.saturating_sub(started.elapsed());
         permit.give_up_slot();
         let waiting = self.stats.note_waiting();
-        let mut place = CapacityWaiter::new(&self.capacity, &self.pool);
+        let mut waiter = CapacityWaiter::new(&self.capacity, &self.pool);
         let mut pause = FIRST_PAUSE;
         while self.may_get_capacity() {
-            match timeout(pause.min(remaining()), place.lease()).await {
+            match timeout(pause.min(remaining()), waiter.lease()).await {
                 Ok(lease) => {
                     permit.set_lease(lease);
                     if self.is_alive(permit, remaining()).await {
                         return Ok(());
                     }
-                    // One connection less: the server may take another now.
+                    // The connection was dead and is closed, so the server may take another now.
                     permit.give_up_slot();
-                    place = CapacityWaiter::new(&self.capacity, &self.pool);
+                    waiter = CapacityWaiter::new(&self.capacity, &self.pool);
                 }
                 Err(_) if remaining().is_zero() => {
                     drop(waiting);
@@ -66,7 +67,7 @@ impl<C: Backend> TypedEngine<C> {
             pause = LONGEST_PAUSE.min(pause * 2);
             match self.connect(remaining()).await {
                 Ok(connected) => {
-                    // Whoever has a permit and no slot finds one, if not at this moment.
+                    // A caller with a permit and no slot always finds one, except while `Pool::retain` has it.
                     let mut lease = loop {
                         match self.pool.take_empty() {
                             Some(lease) => break lease,
@@ -79,7 +80,7 @@ impl<C: Backend> TypedEngine<C> {
                     return Ok(());
                 }
                 Err(error @ ConnectError::TooManyConnections(_)) => refused = error,
-                // The time is over, and that is not what the server has said.
+                // The caller's time ended while it was connecting, which says nothing about the server.
                 Err(ConnectError::TimedOut { .. }) if remaining().is_zero() => {}
                 Err(error) => return Err(self.could_not_connect(error)),
             }
@@ -87,11 +88,12 @@ impl<C: Backend> TypedEngine<C> {
         Err(self.could_not_connect(refused))
     }
 
-    async fn is_alive(&self, permit: &mut Permit<C>, left: Duration) -> bool {
+    async fn is_alive(&self, permit: &mut Permit<C>, remaining: Duration) -> bool {
         let runtime = Handle::current();
         match permit.lease_mut() {
             Some(lease) => {
-                self.is_fresh(lease, &runtime) || self.passes_check(lease, &runtime, left).await
+                self.is_fresh(lease, &runtime)
+                    || self.passes_check(lease, &runtime, remaining).await
             }
             None => false,
         }

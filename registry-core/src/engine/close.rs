@@ -1,4 +1,10 @@
-//! The end of an engine: nobody waits any longer, everything comes back, and the server is told good-bye.
+//! Closing an engine.
+//!
+//! 1. [`begin_close`](TypedEngine::begin_close) closes the semaphore, so that no permit is handed out any more, and the
+//!    idle connections. Callers that wait for a permit or connect get [`AcquireError::Closed`].
+//! 2. [`all_returned`](TypedEngine::all_returned) waits until every permit is back. Connections that are returned now
+//!    are closed.
+//! 3. [`all_streams_closed`](TypedEngine::all_streams_closed) waits until the drivers have told the servers good-bye.
 
 use std::future::Future;
 use std::sync::{Arc, PoisonError, Weak};
@@ -12,7 +18,16 @@ use crate::backend::Backend;
 use crate::backend::observed::Observed;
 
 impl<C: Backend> TypedEngine<C> {
-    /// What comes of `work`, unless the engine is closed meanwhile: whatever it waits for, it is dropped then.
+    /// Refuses callers from now on, those that wait as well, and closes the idle connections.
+    pub(super) fn begin_close(&self) {
+        // First the semaphore, then the pool: see the handshake in the drop of `Permit`.
+        self.permits.close();
+        self.closing.set();
+        self.maintenance_wake.notify_one();
+        self.pool.retain(|_| false);
+    }
+
+    /// Runs `work`, and drops it as soon as the engine is closed.
     pub(super) async fn unless_closed<T>(
         &self,
         work: impl Future<Output = T>,
@@ -20,12 +35,12 @@ impl<C: Backend> TypedEngine<C> {
         self.closing.unless_set(work).await.ok_or_else(|| self.closed_error())
     }
 
-    /// Waits until no session is lent.
+    /// Waits until every permit is back.
     pub(super) async fn all_returned(&self) {
         loop {
             let returned = self.returned.notified();
             tokio::pin!(returned);
-            // Registered before the look, so that a return in between is not missed.
+            // Registered before the permits are counted: see the handshake in the drop of `Permit`.
             returned.as_mut().enable();
             if self.checkout_count() == 0 {
                 return;
@@ -34,9 +49,8 @@ impl<C: Backend> TypedEngine<C> {
         }
     }
 
-    /// Waits until the streams of the connections that were dropped are closed. A driver says good-bye in a
-    /// task of its own, and a server that is gone, or a runtime that stands still, must not hold that up for
-    /// ever: it has as much time as a server has to answer.
+    /// Waits until the streams of the connections that were dropped are closed. A driver closes a stream in a task of
+    /// its own. `check_timeout` is the limit, as a server may be gone, or the runtime of that task stand still.
     pub(super) async fn all_streams_closed(&self) {
         let streams: Vec<Arc<Observed>> = {
             let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +60,7 @@ impl<C: Backend> TypedEngine<C> {
         let _ = timeout(self.settings.options.check_timeout, all).await;
     }
 
-    /// Keeps the stream of a connection in view.
+    /// Has [`all_streams_closed`](Self::all_streams_closed) wait for the stream of a connection.
     pub(super) fn track_stream(&self, stream: &Arc<Observed>) {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         streams.retain(|stream| stream.strong_count() > 0);

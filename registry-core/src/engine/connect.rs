@@ -1,4 +1,4 @@
-//! Seeing to it that a slot has a live connection.
+//! Opening a connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +22,13 @@ use crate::panicked::caught;
 use crate::settings::{DatabaseUrl, EngineOptions, Pooler};
 
 impl<C: Backend> TypedEngine<C> {
-    /// Opens a connection and makes it ready to be lent.
+    /// Opens a connection, for `connect_timeout` and `remaining` at the most, and makes it ready to be lent.
     pub(super) async fn connect(
         &self,
-        left: Duration,
+        remaining: Duration,
     ) -> Result<WatchedConnection<C>, ConnectError> {
         let options = &self.settings.options;
-        let limit = options.connect_timeout.min(left);
+        let limit = options.connect_timeout.min(remaining);
         let (timer, started) = (Timer::start(), Instant::now());
         let opening = self
             .open_within(&self.settings.url, options, limit)
@@ -36,13 +36,13 @@ impl<C: Backend> TypedEngine<C> {
         let OpenedConnection { mut connection, observed, cancel } = opening.await?;
         self.stats.note_connected(timer, started.elapsed());
         self.track_stream(&observed);
-        // Only now: what prepared the connection is not for others to undo.
+        // Watched only from now on: a reset must not undo what has set the connection up.
         let watch = self.watch(&mut connection, observed);
         Ok(WatchedConnection { connection, watch, cancel })
     }
 
-    /// Opens a connection for migrations, which write and take their time, past a pooler: in that schema, if there
-    /// is one, and `None` if there should be one and is not.
+    /// Opens a connection for migrations: one that may write, has no `statement_timeout`, and does not go through a
+    /// pooler. With `schema`, it is switched to that, and `None` is returned if there is no such schema.
     pub(crate) async fn connect_to_migrate(
         &self,
         schema: Option<&str>,
@@ -70,6 +70,7 @@ impl<C: Backend> TypedEngine<C> {
         opened.map_err(|error| self.could_not_connect_to(url, error))
     }
 
+    /// Opens a connection, and sets it up with credentials, `on_connect` and the options, within `limit`.
     async fn open_within(
         &self,
         url: &DatabaseUrl,
@@ -80,26 +81,27 @@ impl<C: Backend> TypedEngine<C> {
         let ready = async {
             let url = match &self.settings.credentials {
                 Some(source) => {
-                    let asked = source.url_with_credentials(url).await;
-                    &asked.map_err(ConnectError::Credentials)?
+                    let with_credentials = source.url_with_credentials(url).await;
+                    &with_credentials.map_err(ConnectError::Credentials)?
                 }
                 None => url,
             };
-            let reach = ConnectContext { failed_hosts: &self.invalidations.hosts, deadline };
-            let mut opened = C::open(url, options, reach).await?;
+            let context = ConnectContext { failed_hosts: &self.invalidations.hosts, deadline };
+            let mut opened = C::open(url, options, context).await?;
             run_on_connect(&mut opened.connection, &options.on_connect).await?;
-            let begins = opened.connection.is_autocommit_off().await;
-            let begins = begins.map_err(|error| setup_error::<C>("SELECT @@autocommit", error))?;
-            opened.observed.transaction.note_autocommit_off(begins);
+            let autocommit_off = opened.connection.is_autocommit_off().await;
+            let autocommit_off =
+                autocommit_off.map_err(|error| setup_error::<C>("SELECT @@autocommit", error))?;
+            opened.observed.transaction.note_autocommit_off(autocommit_off);
             if !options.statement_cache {
                 opened.connection.set_prepared_statement_cache_size(CacheSize::Disabled);
             }
             opened.observed.session.forget_effects();
             Ok(opened)
         };
-        // A driver, and code of the program, may panic. That must not cost the caller more than an error does.
+        // The driver may panic, and so may the program's source of credentials. The caller gets an error.
         match caught(timeout(limit, ready)).await {
-            // Whoever gave up first, this is the time that there was.
+            // Several time-outs run at once, and `limit` contains them all.
             Ok(Err(_) | Ok(Err(ConnectError::TimedOut { .. }))) => {
                 Err(ConnectError::TimedOut { after: limit })
             }
@@ -121,12 +123,12 @@ impl<C: Backend> TypedEngine<C> {
         AcquireError::Connect { key: self.settings.key, url: url.to_string(), source }
     }
 
-    /// Has a connection watched from now on.
+    /// Watches a connection from now on, see [`ConnectionWatch`].
     fn watch(&self, connection: &mut C, observed: Arc<Observed>) -> Arc<ConnectionWatch> {
         self.watch_for(connection, observed, self.settings.options.log_slow_queries)
     }
 
-    /// The same, where a statement is logged from the duration `slow` on.
+    /// As [`watch`](Self::watch), where a statement is logged from the duration `slow` on.
     fn watch_for(
         &self,
         connection: &mut C,
@@ -149,12 +151,13 @@ impl<C: Backend> TypedEngine<C> {
         watch
     }
 
-    /// Has the connection in a slot watched as if it had just been made.
+    /// Watches the connection of a slot anew: what was seen of it until now is forgotten.
     pub(super) fn watch_anew(&self, lease: &mut Lease<C>) {
         self.watch_again(lease, self.settings.options.log_slow_queries);
     }
 
-    /// The same while the engine cleans it: `on_connect` may have a secret in it, which is not logged.
+    /// As [`watch_anew`](Self::watch_anew), while the engine resets the connection. Nothing is logged as slow, because
+    /// `on_connect` may contain a secret.
     pub(super) fn watch_cleaning(&self, lease: &mut Lease<C>) {
         self.watch_again(lease, None);
     }
@@ -178,7 +181,7 @@ impl<C: Backend> TypedEngine<C> {
     }
 }
 
-/// A moment that no clock of this process reaches.
+/// A time that this process does not live to see, for a limit that the clock cannot express.
 fn far_away() -> Instant {
     Instant::now() + Duration::from_secs(60 * 60 * 24 * 365 * 30)
 }

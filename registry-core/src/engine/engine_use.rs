@@ -1,4 +1,4 @@
-//! An engine in somebody's hands.
+//! A guard that counts one use of an engine.
 
 use std::any::Any;
 use std::ops::Deref;
@@ -8,10 +8,9 @@ use super::handle::AnyEngine;
 use super::typed::TypedEngine;
 use crate::backend::Backend;
 
-/// An engine that somebody uses, until this is dropped: one that was opened on demand is not closed for
-/// want of use meanwhile.
+/// One use of an engine. An engine that was opened on demand is not evicted before all uses of it are dropped.
 pub(crate) struct EngineUse<E: AnyEngine + ?Sized>(
-    /// Empty only while it is dropped, or becomes one of another type.
+    /// Empty only while it is dropped or downcast.
     Option<Arc<E>>,
 );
 
@@ -24,20 +23,20 @@ impl<E: AnyEngine + ?Sized> EngineUse<E> {
     pub(crate) fn engine(&self) -> &Arc<E> {
         match &self.0 {
             Some(engine) => engine,
-            None => unreachable!("it is only emptied at its end"),
+            None => unreachable!("it is emptied only while it is dropped or downcast"),
         }
     }
 }
 
 impl EngineUse<dyn AnyEngine> {
-    /// The engine as one of connection type `C`, if it is.
+    /// The same use of the engine as one of connection type `C`. `None` if it is of another.
     pub(crate) fn downcast<C: Backend>(mut self) -> Option<EngineUse<TypedEngine<C>>> {
         let engine: &dyn Any = &**self.engine();
         if !engine.is::<TypedEngine<C>>() {
             return None;
         }
         let engine: Arc<dyn Any + Send + Sync> = self.0.take()?;
-        // The use goes on with the new value.
+        // The count stays as it is: `self` is empty, and its drop does not end the use.
         engine.downcast().ok().map(|engine| EngineUse(Some(engine)))
     }
 }

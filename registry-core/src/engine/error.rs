@@ -11,18 +11,45 @@ use crate::settings::TenantUrlError;
 use crate::settings::{BindKey, SettingsError, UnknownBind, WrongBackend};
 
 /// Why no session could be acquired.
+///
+/// [`is_timeout`](Self::is_timeout) and [`is_transient`](Self::is_transient) sort the variants for a program that only
+/// wants to know whether to try again.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use registry_core::{AcquireError, AsyncSqliteConnection, Registry};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // A SQLite database in memory has one connection.
+/// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+/// let first = registry.session_by_key::<AsyncSqliteConnection>("default").await?;
+/// let second = registry.session_by_key::<AsyncSqliteConnection>("default");
+/// let error = second.within(Duration::from_millis(20)).await.unwrap_err();
+/// assert!(matches!(error, AcquireError::TimedOut { in_use: 1, held_by_caller: 1, .. }));
+/// assert!(error.is_timeout() && error.is_transient());
+/// assert_eq!(
+///     error.to_string(),
+///     "bind `default`: timed out after 20ms waiting for a connection: 1/1 in use, 0 idle, 0 waiting; \
+///      the waiting task holds 1 of them itself: drop them before acquiring another"
+/// );
+/// # drop(first);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcquireError {
-    /// No settings name that bind.
+    /// The settings have no bind of that key.
     #[error(transparent)]
     UnknownBind(#[from] UnknownBind),
 
-    /// The program expects one backend behind that bind, and its URL names another.
+    /// The program expects one backend for that bind, and the URL names another.
     #[error(transparent)]
     WrongBackend(#[from] WrongBackend),
 
-    /// As many callers were waiting as `queue_limit` allows.
+    /// As many callers as `queue_limit` allows were already waiting for a connection.
     #[error("bind `{key}`: the connection queue is full: {limit}/{limit} (queue_limit) waiting")]
     QueueFull {
         /// The bind key.
@@ -31,7 +58,8 @@ pub enum AcquireError {
         limit: u32,
     },
 
-    /// Every connection was in use for the whole time that the caller was willing to wait.
+    /// All connections were in use for as long as the caller was willing to wait: `acquire_timeout`, or what
+    /// [`within`](crate::Acquire::within) says.
     #[error(
         "bind `{key}`: timed out after {} waiting for a connection: {in_use}/{max} in use, {idle} idle, \
          {waiting} waiting{}",
@@ -42,22 +70,22 @@ pub enum AcquireError {
         key: BindKey,
         /// How long the caller waited.
         after: Duration,
-        /// Connections that were lent.
+        /// Connections that were checked out, being opened, or being reset.
         in_use: u32,
         /// Connections that were idle.
         idle: u32,
         /// The `max_connections` of the engine.
         max: u32,
-        /// Callers that waited beside this one.
+        /// Other callers that were waiting.
         waiting: u32,
-        /// Connections that the task which waited has itself: if those are all, none can ever be free.
+        /// Connections that the waiting task has itself. If these are all that there are, it waits for itself.
         held_by_caller: u32,
-        /// Why the engine could last not connect, if that ever happened.
+        /// The last error of connecting, if there was one.
         #[source]
         last_error: Option<Arc<ConnectError>>,
     },
 
-    /// A connection was due, and could not be made.
+    /// A connection was needed, and could not be opened.
     #[error("bind `{key}`: could not connect to {url}")]
     Connect {
         /// The bind key.
@@ -69,21 +97,21 @@ pub enum AcquireError {
         source: Arc<ConnectError>,
     },
 
-    /// The bind has a database for each tenant, and nobody said for which tenant.
+    /// The bind has a database for each tenant, and the call does not say for which tenant.
     #[error("bind `{key}` has a database for each tenant: acquire through `registry.tenant(..)`")]
     NoTenant {
         /// The bind key.
         key: BindKey,
     },
 
-    /// The tenant has no database. Nothing was opened, and nothing was made.
+    /// The tenant has no database. Nothing was opened or created.
     #[error("bind `{key}`: unknown tenant `{tenant}`")]
     UnknownTenant {
         /// The bind key.
         key: BindKey,
         /// The name of the tenant.
         tenant: String,
-        /// What the database said, if one was asked.
+        /// What the database reported, if one was asked.
         #[source]
         source: Option<Arc<ConnectError>>,
     },
@@ -95,23 +123,22 @@ pub enum AcquireError {
         key: BindKey,
         /// The name of the tenant.
         tenant: String,
-        /// What the resolver said.
+        /// The error of the resolver.
         #[source]
         source: DriverError,
     },
 
-    /// The settings for an engine that was to be opened on demand are not usable.
+    /// The settings of an engine that was to be opened on demand are invalid.
     #[error("bind `{key}`: no engine can be opened with these settings")]
     Settings {
         /// The bind key.
         key: BindKey,
-        /// Every problem that they have.
+        /// Every problem of these settings.
         #[source]
         source: SettingsError,
     },
 
-    /// No other engine could be opened: as many were open as `max_engines` allows, and all of them were
-    /// in use for the whole time that the caller was willing to wait.
+    /// `max_engines` engines were open, and all of them were in use for as long as the caller was willing to wait.
     #[error(
         "bind `{key}`: timed out after {} waiting for an engine: {max_engines}/{max_engines} (max_engines) \
          in use, {waiting} waiting",
@@ -124,12 +151,12 @@ pub enum AcquireError {
         after: Duration,
         /// The `max_engines` of the registry.
         max_engines: u32,
-        /// Callers that waited beside this one.
+        /// Other callers that were waiting.
         waiting: usize,
     },
 
-    /// In test isolation, each bind has one connection, and the task that asks for it has it already: it would
-    /// wait for itself. What another task has is waited for.
+    /// In test isolation each bind has one connection, and the task that asks for it has it already, so it would wait for
+    /// itself. A connection that another task has is waited for.
     #[error(
         "bind `{key}`: in test isolation each bind has one connection, and it is lent: drop the session or \
          end the unit of work that has it before the next session or query"
@@ -139,9 +166,8 @@ pub enum AcquireError {
         key: BindKey,
     },
 
-    /// In test isolation, the one connection of the bind was lost, and with it everything that the
-    /// test has done: it broke, a statement on it was cut short, or a deadlock ended its
-    /// transaction.
+    /// In test isolation, the one connection of the bind was lost, and with it everything that the test has done: the
+    /// connection broke, a statement on it was cut short, or a deadlock ended its transaction.
     #[error(
         "bind `{key}`: the connection of this test isolation was lost, with all that was done on it"
     )]
@@ -187,7 +213,7 @@ impl AcquireError {
         }
     }
 
-    /// The same for the bind `of`: engines that were opened on demand may serve several.
+    /// The same error with the key of the bind `of`: an engine that was opened on demand may serve several binds.
     pub(crate) fn of_bind(mut self, of: BindKey) -> Self {
         match &mut self {
             Self::UnknownBind(_) | Self::WrongBackend(_) => {}
@@ -207,14 +233,13 @@ impl AcquireError {
         self
     }
 
-    /// Whether the operating system had no resources left for a connection: engines that nobody uses may
-    /// have some.
+    /// Whether the operating system had no resources left for a connection. Closing unused engines may free some.
     pub(crate) fn lacks_resources(&self) -> bool {
         matches!(self, Self::Connect { source, .. }
             if matches!(**source, ConnectError::Resources(_)))
     }
 
-    /// The name of the tenant purpose database it was, if that was what could not be found.
+    /// The name of the tenant whose database or settings could not be found.
     #[cfg(feature = "axum")]
     pub(crate) fn tenant(&self) -> Option<&str> {
         match self {
@@ -223,7 +248,7 @@ impl AcquireError {
         }
     }
 
-    /// Whether nobody is called like that, or can be.
+    /// Whether there is no tenant of that name, or cannot be one.
     #[cfg(feature = "axum")]
     pub(crate) fn is_of_unknown_tenant(&self) -> bool {
         match self {
@@ -233,7 +258,7 @@ impl AcquireError {
         }
     }
 
-    /// Whether a wait came to its end: for a session, for a connection or for the resolver of a tenant.
+    /// Whether a time-out has ended the wait for a session, for a connection or for the resolver of a tenant.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         match self {
@@ -244,7 +269,7 @@ impl AcquireError {
         }
     }
 
-    /// Whether the same call may succeed a little later, with nothing changed.
+    /// Whether the same call may succeed a little later without anything being changed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -256,7 +281,7 @@ impl AcquireError {
     }
 }
 
-/// A resolver took longer than the caller was willing to wait.
+/// The resolver of a tenant took longer than the caller was willing to wait.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer within {}", humantime::format_duration(*after))]
 pub(crate) struct ResolverTimedOut {

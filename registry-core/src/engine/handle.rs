@@ -1,4 +1,5 @@
-//! What the rest of the crate has of an engine: [`Engine`] for users, [`AnyEngine`] where the connection type is not known.
+//! What others have of an engine: [`Engine`] for users, and [`AnyEngine`] for this crate where the connection type is
+//! not known.
 
 use std::any::Any;
 use std::fmt;
@@ -14,11 +15,26 @@ use super::use_count::UseCount;
 use crate::cause::DriverError;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
 
-/// A handle to what stands behind a bind at run time: its URL, its options and its pool.
+/// A handle to an engine: the URL, the options and the connection pool of one database.
 ///
-/// Two handles to one engine are equal. Two engines never are, even with equal URLs. A handle keeps
-/// its engine alive, and nothing more: [`Registry::close`](crate::Registry::close) closes it all
-/// the same.
+/// [`Registry::engine`](crate::Registry::engine) and [`Registry::engine_for`](crate::Registry::engine_for) return it.
+/// Two handles are equal if they are of one engine; two engines are never equal, even with equal URLs. A handle keeps
+/// its engine in memory, but not open: [`Registry::close`](crate::Registry::close) closes it all the same.
+///
+/// ```
+/// use registry_core::{BackendKind, Registry};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+/// let engine = registry.engine("default")?;
+/// assert_eq!(engine.key(), "default");
+/// assert_eq!(engine.backend(), BackendKind::Sqlite);
+///
+/// let status = engine.status();
+/// assert_eq!((status.in_use, status.idle, status.waiting), (0, 0, 0), "it has not connected yet");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Engine(Arc<dyn AnyEngine>);
 
@@ -33,7 +49,7 @@ impl Engine {
         &self.0.settings().key
     }
 
-    /// The URL. It shows itself without its password.
+    /// The URL. Its `Display` and `Debug` leave the password out.
     #[must_use]
     pub fn url(&self) -> &DatabaseUrl {
         &self.0.settings().url
@@ -45,13 +61,13 @@ impl Engine {
         self.url().backend()
     }
 
-    /// The options in force: the bind's own, over those for every engine, over the defaults.
+    /// The options in force: those of the bind, or else those for every engine, or else the defaults.
     #[must_use]
     pub fn options(&self) -> &EngineOptions {
         &self.0.settings().options
     }
 
-    /// How the engine is doing at this moment.
+    /// A snapshot of the engine: its connections, the callers that wait, and its counters. It waits for nothing.
     #[must_use]
     pub fn status(&self) -> EngineStatus {
         self.0.status()
@@ -75,58 +91,59 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// An engine purpose connection type is not known.
+/// An engine whose connection type is not known. [`TypedEngine`](super::typed::TypedEngine) implements it.
 pub(crate) trait AnyEngine: Any + Send + Sync {
     fn settings(&self) -> &EngineSettings;
 
     fn status(&self) -> EngineStatus;
 
-    /// Acquires a session, and asks the database for an answer.
+    /// Acquires a session, for `within` or `acquire_timeout` at the most, and asks the database for an answer.
     fn check(
         self: Arc<Self>,
         within: Option<Duration>,
     ) -> BoxFuture<'static, Result<(), CheckFailure>>;
 
-    /// Copies a SQLite database to a file that is not there yet.
+    /// Copies a SQLite database into a file that does not exist yet.
     fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>>;
 
-    /// Refuses sessions from now on, to those who wait as well, and closes idle connections.
+    /// Refuses callers from now on, those that wait as well, and closes the idle connections.
     fn begin_close(&self);
 
-    /// Waits until no session is lent.
+    /// Waits until every session has been returned, and the server was told good-bye.
     fn all_returned(self: Arc<Self>) -> BoxFuture<'static, ()>;
 
-    /// How many connections are lent, or on their way to be.
+    /// How many connections are checked out, or about to be.
     fn checkout_count(&self) -> u32;
 
-    /// Who uses it.
     fn use_count(&self) -> &UseCount;
 
     /// Whether the calling task has a session of this engine, other than for a query that runs.
     fn is_held_by_caller(&self) -> bool;
 
-    /// What the calling task has of this engine and is not at work with.
+    /// What the calling task has of this engine and does nothing with.
     fn idle_holdings_of_caller(&self) -> IdleHoldings;
 
     /// Whether the calling task has a unit of work with a transaction on this engine.
     fn has_unit_of_work_of_caller(&self) -> bool;
 
-    /// Whether a task, a [`Caller`](Caller) by its number, is at a statement of a unit of work.
+    /// Whether a task, a [`Caller`](super::observe::caller::Caller) by its number, runs a statement of a unit of work.
     fn runs_work_statement(&self, task: u64) -> bool;
 }
 
-/// What a task has of an engine and is not at work with: whoever waits for that in this task may wait for ever.
+/// What a task has of an engine and does nothing with. If it waits for that to be returned, it waits for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct IdleHoldings {
-    /// How many sessions, units of work and streams of rows.
+    /// How many sessions, units of work, streams of rows, and acquires that nobody polls.
     pub(crate) sessions: u32,
-    /// How many statements were begun on them.
+    /// How many statements were begun on them: whether this changes shows whether something goes on.
     pub(crate) statements: u64,
 }
 
-/// Why an engine could not be checked, or its database not be copied.
+/// Why a [`check`](AnyEngine::check) or a [`copy`](AnyEngine::copy_to) failed.
 pub(crate) enum CheckFailure {
+    /// No session could be acquired.
     Acquire(AcquireError),
+    /// The statement failed.
     Check(DriverError),
 }
 

@@ -1,8 +1,12 @@
-//! The one connection of an engine in test isolation: in a transaction that is never committed.
+//! The one connection of an engine in test isolation, in a transaction that is never committed.
 //!
-//! Diesel counts that transaction as the first, so whatever is begun after it is a savepoint. Each borrower has
-//! one of its own, which is dealt with when the next one comes: a connection that did so on its way back would
-//! still be lent when the test, which has just dropped it, asks again.
+//! Diesel counts that transaction as the first, so each transaction that is begun after it is a savepoint. Every
+//! borrower has a savepoint of its own, which is ended when the next borrower comes. It is not ended on the return: the
+//! connection would then still be in use when the test, which has just dropped it, asks for it again.
+//!
+//! If the connection is closed, everything that the test has done is rolled back. So nothing that is run on it between
+//! two borrowers may be cut short: it runs in a task of its own ([`run_to_completion`]), whether or not the caller
+//! still waits.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,6 +20,7 @@ use tracing::Instrument;
 
 use super::check::CHECK;
 use super::error::AcquireError;
+use super::observe::watch::CheckoutPurpose;
 use super::permit::Permit;
 use super::pool::Lease;
 use super::self_wait::unless_self_wait;
@@ -24,40 +29,39 @@ use super::typed::TypedEngine;
 use crate::backend::{Backend, ConnectError, transaction_depth};
 use crate::settings::BindKey;
 
-/// The depth of the transaction that is never committed, and the savepoint of a borrower in it.
-const BORROWED: u32 = 2;
+/// How deep Diesel is while the connection is lent: the transaction that is never committed, and the borrower's savepoint.
+const DEPTH_WHILE_LENT: u32 = 2;
 
 impl<C: Backend> TypedEngine<C> {
-    /// What waiting for the connection comes to, unless the calling task waits for itself: it has the connection,
-    /// and nothing goes on in it that could let go.
+    /// Waits for `turn`, a permit. Fails if the calling task waits for itself: it has the connection, and nothing goes on
+    /// in the task that could return it.
     pub(super) async fn permit_unless_self_wait<T>(
         &self,
         turn: impl Future<Output = T>,
     ) -> Result<T, AcquireError> {
         let turn = unless_self_wait(turn, || self.statements_of_idle_caller());
-        // Boxed: each caller that waits for any engine would make room for it.
+        // Boxed, so that the future of a caller that waits for an ordinary engine has no room for it.
         let turn = Box::pin(turn).await;
         turn.ok_or(AcquireError::Isolated { key: self.settings.key })
     }
 
-    /// How many statements the calling task has begun on the connection, if it has that and is not at one.
+    /// How many statements the calling task has begun on the connection, if it has the connection and runs none now.
     fn statements_of_idle_caller(&self) -> Option<u64> {
-        let mut done = None;
+        let mut statements = None;
         self.holders.count_of_caller(|watch| {
-            let is_idle = !watch.is_returned_after_query() && !watch.is_cut_short();
-            done = is_idle.then(|| watch.statement_count()).or(done);
+            let is_idle = watch.purpose() != CheckoutPurpose::Query && !watch.is_cut_short();
+            statements = is_idle.then(|| watch.statement_count()).or(statements);
             is_idle
         });
-        done
+        statements
     }
 
-    /// Whether the calling task has the connection until it drops something.
+    /// Whether the calling task has the connection, other than for a query, which returns it by itself.
     pub(super) fn is_held_by_caller_beyond_query(&self) -> bool {
-        self.holders.count_of_caller(|watch| !watch.is_returned_after_query()) > 0
+        self.holders.count_of_caller(|watch| watch.purpose() != CheckoutPurpose::Query) > 0
     }
 
-    /// Sees to it that the slot has the one connection, in a task of its own: if the caller goes away, a statement
-    /// that was cut short would cost the connection, and the test all that it has done.
+    /// Prepares the slot in a task of its own, see the [module](self).
     pub(super) async fn fill_in_own_task(
         mut permit: Permit<C>,
         started: Instant,
@@ -72,11 +76,11 @@ impl<C: Backend> TypedEngine<C> {
         run_to_completion(key, filling).await
     }
 
-    /// Sees to it that the slot has the one connection, as its next borrower is to find it.
+    /// Prepares the slot for its next borrower: opens the connection if there was none yet, and begins a savepoint.
     pub(super) async fn fill_isolated(
         &self,
         lease: &mut Lease<C>,
-        left: Duration,
+        remaining: Duration,
     ) -> Result<(), AcquireError> {
         let key = self.settings.key;
         if lease.connection().is_none() {
@@ -84,29 +88,29 @@ impl<C: Backend> TypedEngine<C> {
                 return Err(AcquireError::IsolationLost { key });
             }
             let connected = async {
-                let mut connected = self.connect(left).await?;
-                let left = connected.watch.session_effects();
+                let mut connected = self.connect(remaining).await?;
+                let effects = connected.watch.session_effects();
                 let ready = connected.connection.enter_work(false).await;
                 ready.map_err(|error| setup_error::<C>("the isolation", error))?;
-                connected.watch.restore_session_effects(left);
+                connected.watch.restore_session_effects(effects);
                 Ok(connected)
             };
             let connected = connected.await.map_err(|error| self.could_not_connect(error))?;
             lease.fill(connected, None);
-            // Only now: before that, nothing was done on it that could be lost.
+            // Not earlier: until now the test has done nothing on it that a second connection could lack.
             self.has_connected.store(true, Ordering::SeqCst);
         }
-        // Until the opposite is known.
+        // Until the savepoint stands: a connection on which this fails is not lent again.
         lease.discard();
         let Some(connection) = lease.connection_mut() else {
             return Err(AcquireError::IsolationLost { key });
         };
         let status = C::TransactionManager::transaction_manager_status_mut(connection);
         let was_begun = !matches!(transaction_depth(status), Ok(0));
-        let limit = self.settings.options.connect_timeout.min(left);
-        match timeout(limit, settle(connection)).await {
+        let limit = self.settings.options.connect_timeout.min(remaining);
+        match timeout(limit, begin_savepoint(connection)).await {
             Ok(Ok(())) => {}
-            // The savepoint of the last borrower is gone, and with it the transaction that was not to be committed.
+            // The savepoint of the last borrower is gone, so the transaction that was never to be committed is over.
             Ok(Err(_)) if was_begun => return Err(AcquireError::IsolationLost { key }),
             Ok(Err(error)) => {
                 let source = Arc::new(ConnectError::Setup {
@@ -123,7 +127,7 @@ impl<C: Backend> TypedEngine<C> {
     }
 }
 
-/// Runs `work` to its end, whether or not anybody waits for that.
+/// Runs `work` to its end in a task of its own, even if this future is dropped.
 pub(super) async fn run_to_completion<T: Send + 'static>(
     key: BindKey,
     work: impl Future<Output = Result<T, AcquireError>> + Send + 'static,
@@ -132,27 +136,27 @@ pub(super) async fn run_to_completion<T: Send + 'static>(
         Ok(outcome) => outcome,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime ends.
+            // The runtime is shutting down.
             Err(_) => Err(AcquireError::NoRuntime { key }),
         },
     }
 }
 
-/// Ends what the last borrower has left, and begins a savepoint for the next.
-async fn settle<C: Backend>(connection: &mut C) -> QueryResult<()> {
+/// Ends the savepoint of the last borrower, and begins one for the next.
+async fn begin_savepoint<C: Backend>(connection: &mut C) -> QueryResult<()> {
     let depth =
         transaction_depth(C::TransactionManager::transaction_manager_status_mut(connection))?;
     if depth == 0 {
         C::TransactionManager::begin_transaction(connection).await?;
     }
-    // What the last one has begun, and neither committed nor rolled back.
-    for _ in BORROWED..depth {
+    // Transactions that the last borrower has begun, and neither committed nor rolled back.
+    for _ in DEPTH_WHILE_LENT..depth {
         C::TransactionManager::rollback_transaction(connection).await?;
     }
-    if depth >= BORROWED {
-        // In PostgreSQL, a failure is the end of all that follows, up to the savepoint before it.
-        let is_spoilt = connection.batch_execute(CHECK).await.is_err();
-        if is_spoilt {
+    if depth >= DEPTH_WHILE_LENT {
+        // After an error, PostgreSQL refuses every statement until a rollback to the savepoint.
+        let is_aborted = connection.batch_execute(CHECK).await.is_err();
+        if is_aborted {
             C::TransactionManager::rollback_transaction(connection).await?;
         } else {
             C::TransactionManager::commit_transaction(connection).await?;

@@ -1,4 +1,5 @@
-//! What an engine does unasked: closing connections that are old, idle or dead, and keeping some warm.
+//! The maintenance task of an engine: it closes idle connections that are old, unneeded or dead, and keeps `min_idle`
+//! connections open.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -18,38 +19,34 @@ use super::slot::Slot;
 use super::typed::TypedEngine;
 use crate::backend::Backend;
 
-/// How often an engine is looked after at the least.
+/// The longest time between two rounds.
 const PERIOD: Duration = Duration::from_secs(30);
 
 impl<C: Backend> TypedEngine<C> {
-    /// Starts the maintenance if no runtime that is alive runs it.
+    /// Starts the task, unless it runs. It ends with its runtime, and the next acquire starts it in another.
     pub(super) fn ensure_maintenance(self: &Arc<Self>, runtime: &Handle) {
         if !self.is_maintained.load(Ordering::Relaxed)
             && !self.is_maintained.swap(true, Ordering::Relaxed)
         {
-            let woken = Arc::clone(&self.maintenance);
-            let alive = RunningGuard::new(Arc::clone(&self.is_maintained));
+            let wake = Arc::clone(&self.maintenance_wake);
+            let running = RunningGuard::new(Arc::clone(&self.is_maintained));
             let engine: Weak<Self> = Arc::downgrade(self);
-            runtime.spawn(run(engine, woken, alive));
+            runtime.spawn(run(engine, wake, running));
         }
     }
 
-    /// Has `min_idle` looked after, if it is no longer kept now that an idle connection is taken.
+    /// Wakes the task if fewer than `min_idle` connections are idle, now that one was taken.
     pub(super) fn wake_maintenance(&self) {
         let min_idle = self.settings.options.min_idle;
         if min_idle > 0 && self.pool.counts().idle < min_idle {
-            self.maintenance.notify_one();
+            self.maintenance_wake.notify_one();
         }
     }
 }
 
-/// Looks after an engine until it is closed or gone. It holds the engine only while it works.
-pub(super) async fn run<C: Backend>(
-    engine: Weak<TypedEngine<C>>,
-    woken: Arc<Notify>,
-    alive: RunningGuard,
-) {
-    let _alive = alive;
+/// The task. It ends when the engine is closed or dropped, and keeps the engine alive only during a round.
+async fn run<C: Backend>(engine: Weak<TypedEngine<C>>, wake: Arc<Notify>, running: RunningGuard) {
+    let _running = running;
     let mut backoff = Backoff::default();
     loop {
         let Some(engine_now) = engine.upgrade().filter(|engine| !engine.is_closed()) else {
@@ -60,16 +57,16 @@ pub(super) async fn run<C: Backend>(
         keep_min_idle(&engine_now, &mut backoff).await;
         let period = period(&engine_now);
         drop(engine_now);
-        // Woken when the engine is closed or gone; otherwise it is time to look.
-        let _ = timeout(period, woken.notified()).await;
+        // Woken early when the engine is closed or dropped, or lacks idle connections.
+        let _ = timeout(period, wake.notified()).await;
     }
 }
 
-/// Says that the maintenance runs, until it is dropped: when it ends, or its runtime does.
-pub(super) struct RunningGuard(Arc<AtomicBool>);
+/// Notes that the task runs, until this is dropped: when the task ends, or its runtime does.
+struct RunningGuard(Arc<AtomicBool>);
 
 impl RunningGuard {
-    pub(super) fn new(flag: Arc<AtomicBool>) -> Self {
+    fn new(flag: Arc<AtomicBool>) -> Self {
         Self(flag)
     }
 }
@@ -80,7 +77,8 @@ impl Drop for RunningGuard {
     }
 }
 
-/// Half of the shortest time after which a connection may be due, so that none stays much longer.
+/// The time until the next round: half of `idle_timeout` or `max_lifetime`, so that no connection is open for much
+/// longer than these allow, but 10 ms at least and [`PERIOD`] at the most.
 fn period<C: Backend>(engine: &TypedEngine<C>) -> Duration {
     let options = &engine.settings.options;
     let shortest = [options.idle_timeout, options.max_lifetime].into_iter().flatten().min();
@@ -92,7 +90,7 @@ fn period<C: Backend>(engine: &TypedEngine<C>) -> Duration {
 fn close_due<C: Backend>(engine: &TypedEngine<C>) {
     let options = &engine.settings.options;
     let now = Instant::now();
-    let mut left = engine.pool.counts().idle;
+    let mut idle = engine.pool.counts().idle;
     engine.pool.retain(|slot| {
         let is_idle = options.idle_timeout.is_some_and(|limit| slot.idle_for(now) >= limit);
         let is_dead = slot.connection_mut().is_none_or(C::is_known_dead);
@@ -100,36 +98,36 @@ fn close_due<C: Backend>(engine: &TypedEngine<C>) {
             CloseReason::Unanswered
         } else if slot.is_expired(now) {
             CloseReason::Expired
-        } else if is_idle && left > options.min_idle {
+        } else if is_idle && idle > options.min_idle {
             CloseReason::Idle
         } else {
             return true;
         };
         engine.stats.note_closed(reason);
-        left = left.saturating_sub(1);
+        idle = idle.saturating_sub(1);
         false
     });
 }
 
-/// Closes idle connections that do not answer, where `min_idle` are to be live: not every driver knows
-/// of itself that the server is gone, and none knows of a network that has lost everything.
+/// Closes idle connections that do not answer, if `min_idle` is set: not every driver notices that the server is gone,
+/// and none notices a network that loses every packet.
 ///
-/// Those that were used within `check_idle_after` count as live, as they do when they are lent.
+/// Connections that were used within `check_idle_after` count as live, as they do when they are lent.
 async fn check_idle<C: Backend>(engine: &Arc<TypedEngine<C>>) {
     let options = &engine.settings.options;
     if options.min_idle == 0 || engine.settings.url.is_memory() || engine.settings.is_isolated {
         return;
     }
-    let begun = Instant::now();
-    let mut least = Duration::MAX;
+    let round_began = Instant::now();
+    let mut last_idle = Duration::MAX;
     loop {
-        // Permit while it is checked: whoever has a permit must find a slot.
+        // Held while a connection is checked, because whoever has a permit must find a slot.
         let Ok(permit) = engine.permits.try_acquire() else { return };
         permit.forget();
         let permit = Permit::new(EngineUse::new(Arc::clone(engine)), Timer::start());
-        let due = |idle: Duration| idle >= options.check_idle_after && idle < least;
-        let Some(lease) = engine.pool.take_longest_idle(begun, due) else { return };
-        least = lease.idle_for(begun);
+        let due = |idle: Duration| idle >= options.check_idle_after && idle < last_idle;
+        let Some(lease) = engine.pool.take_longest_idle(round_began, due) else { return };
+        last_idle = lease.idle_for(round_began);
         let mut checked = IdleCheck { engine: permit.engine(), lease: Some(lease) };
         if !checked.answers(options.check_timeout).await {
             engine.stats.note_closed(CloseReason::Unanswered);
@@ -137,8 +135,8 @@ async fn check_idle<C: Backend>(engine: &Arc<TypedEngine<C>>) {
     }
 }
 
-/// An idle connection that is being checked. It goes back to its place when this is dropped: it was not
-/// used, so it is neither lent earlier nor kept for longer.
+/// An idle connection that is being checked. Dropping this puts it back to its place among the idle ones: it was not
+/// used, so it is neither lent earlier nor kept open for longer.
 struct IdleCheck<'a, C: Backend> {
     engine: &'a TypedEngine<C>,
     /// Empty only while it is dropped.
@@ -148,7 +146,7 @@ struct IdleCheck<'a, C: Backend> {
 impl<C: Backend> IdleCheck<'_, C> {
     async fn answers(&mut self, limit: Duration) -> bool {
         let Some(lease) = &mut self.lease else { return false };
-        // Until it has answered, so that one purpose check is cut short is not lent again.
+        // Taken back once it has answered, so that a connection whose check is cut short is not lent again.
         lease.discard();
         let Some(connection) = lease.connection_mut() else { return false };
         let answered = matches!(timeout(limit, connection.batch_execute(CHECK)).await, Ok(Ok(())));
@@ -167,16 +165,15 @@ impl<C: Backend> Drop for IdleCheck<'_, C> {
     }
 }
 
-/// Opens connections until `min_idle` are idle, or there are as many as there may be.
+/// Opens connections until `min_idle` are idle, or `max_connections` are open.
 async fn keep_min_idle<C: Backend>(engine: &Arc<TypedEngine<C>>, backoff: &mut Backoff) {
     let options = &engine.settings.options;
     while has_room_for_idle(engine) && backoff.is_over() {
-        // Permit while connecting, so that there are never more connections than permits. Closing waits
-        // for it, and is told when it is given back.
+        // Held while connecting, so that there are never more connections than permits, and a close waits for it.
         let Ok(permit) = engine.permits.try_acquire() else { return };
         permit.forget();
         let _permit = Permit::new(EngineUse::new(Arc::clone(engine)), Timer::start());
-        let connecting = engine.capacity.connecting();
+        let connecting = engine.capacity.note_connecting();
         let connected = engine.unless_closed(engine.connect(options.connect_timeout)).await;
         drop(connecting);
         let Ok(connected) = connected else { return };
@@ -203,32 +200,33 @@ async fn keep_min_idle<C: Backend>(engine: &Arc<TypedEngine<C>>, backoff: &mut B
     }
 }
 
-/// How long the maintenance waits after it could not connect, however often it is woken meanwhile.
+/// How long the task does not connect after it could not, however often it is woken: 1 s at first, then twice as long
+/// each time, up to [`PERIOD`].
 #[derive(Default)]
 struct Backoff {
-    /// Until when, and for how long.
-    waits: Option<(Instant, Duration)>,
+    /// Until when, and for how long. `None` after a success.
+    pause: Option<(Instant, Duration)>,
 }
 
 impl Backoff {
     const FIRST: Duration = Duration::from_secs(1);
 
     fn is_over(&self) -> bool {
-        self.waits.is_none_or(|(until, _)| until <= Instant::now())
+        self.pause.is_none_or(|(until, _)| until <= Instant::now())
     }
 
-    /// Whether it could connect the last time.
+    /// Whether the task could connect the last time, or never tried.
     fn has_not_failed(&self) -> bool {
-        self.waits.is_none()
+        self.pause.is_none()
     }
 
     fn note_failure(&mut self) {
-        let pause = self.waits.map_or(Self::FIRST, |(_, pause)| PERIOD.min(pause * 2));
-        self.waits = Some((Instant::now() + pause, pause));
+        let pause = self.pause.map_or(Self::FIRST, |(_, pause)| PERIOD.min(pause * 2));
+        self.pause = Some((Instant::now() + pause, pause));
     }
 }
 
-/// Whether one more idle connection is wanted, and may be opened.
+/// Whether another idle connection is wanted and allowed. Callers that wait for room on the server come first.
 fn has_room_for_idle<C: Backend>(engine: &TypedEngine<C>) -> bool {
     let (options, counts) = (&engine.settings.options, engine.pool.counts());
     engine.capacity.is_empty()

@@ -1,7 +1,6 @@
-//! Opening the engine that settings ask for, and what is asked of one purpose connection type is not known.
+//! Opening an engine from its settings, and [`AnyEngine`] for each connection type.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,13 +13,13 @@ use super::engine_use::EngineUse;
 use super::error::AcquireError;
 use super::handle::{AnyEngine, CheckFailure, IdleHoldings};
 use super::observe::status::{EngineStatus, LastError};
-use super::observe::watch::ConnectionWatch;
+use super::observe::watch::{CheckoutPurpose, ConnectionWatch};
 use super::typed::TypedEngine;
 use super::use_count::{EngineOwner, UseCount};
 use crate::backend::{Backend, ConnectError};
 use crate::settings::{BackendKind, EngineSettings};
 
-/// The engine that those settings ask for. `owner` opens it on demand.
+/// Opens the engine of these settings. It connects when it is first used. `owner` is whoever opens it on demand.
 pub(crate) fn open(
     settings: Arc<EngineSettings>,
     owner: Option<Weak<dyn EngineOwner>>,
@@ -33,7 +32,7 @@ pub(crate) fn open(
         #[cfg(feature = "sqlite")]
         BackendKind::Sqlite => open_typed::<crate::backend::Sqlite>(settings, owner),
         #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "sqlite")))]
-        off => unreachable!("the settings refuse {off}, purpose feature is off"),
+        off => unreachable!("the settings refuse {off}, whose feature is off"),
     }
 }
 
@@ -109,7 +108,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
             let mut checkout = Self::acquire(attempt, Instant::now(), None, None).await?;
             let read_only = self.settings.options.read_only;
             if read_only {
-                // It is not lent again with what follows.
+                // Closed after this, as it is writable for a moment.
                 checkout.discard();
             }
             let connection = checkout.connection_mut();
@@ -117,7 +116,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
                 if !read_only {
                     return connection.batch_execute(&copy).await;
                 }
-                // Of the original nothing is written, but SQLite refuses it all the same.
+                // SQLite refuses `VACUUM INTO` on a `query_only` connection, though it writes nothing into the original.
                 connection.leave_work().await?;
                 connection.batch_execute(&copy).await?;
                 connection.enter_work(true).await.map(drop)
@@ -127,10 +126,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
     }
 
     fn begin_close(&self) {
-        self.permits.close();
-        self.closing.set();
-        self.maintenance.notify_one();
-        self.pool.retain(|_| false);
+        TypedEngine::begin_close(self);
     }
 
     fn all_returned(self: Arc<Self>) -> BoxFuture<'static, ()> {
@@ -146,35 +142,38 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
     }
 
     fn use_count(&self) -> &UseCount {
-        &self.uses
+        &self.use_count
     }
 
     fn idle_holdings_of_caller(&self) -> IdleHoldings {
         let mut statements = 0;
         let sessions = self.holders.count_of_caller(|watch| {
-            let is_idle = !watch.is_returned_after_query()
+            let is_idle = watch.purpose() != CheckoutPurpose::Query
                 && !watch.is_cut_short()
                 && !watch.observed.stream.is_in_flight();
             statements += if is_idle { watch.statement_count() } else { 0 };
             is_idle
         });
-        // Whoever is polled hears of the end of the engine at once.
+        // An acquire of the task that is being polled is not among them: it ends when the engine is closed.
         IdleHoldings { sessions: sessions + self.holders.count_filling_of_caller(), statements }
     }
 
     fn has_unit_of_work_of_caller(&self) -> bool {
-        self.holders.count_of_caller(|watch| watch.is_in_work.load(Ordering::Relaxed)) > 0
+        self.holders.count_of_caller(|watch| watch.purpose() == CheckoutPurpose::UnitOfWork) > 0
     }
 
     fn runs_work_statement(&self, task: u64) -> bool {
         let is_at_statement = |watch: &ConnectionWatch| {
-            watch.is_in_work.load(Ordering::Relaxed)
+            watch.purpose() == CheckoutPurpose::UnitOfWork
                 && (watch.is_cut_short() || watch.observed.stream.is_in_flight())
         };
         self.holders.count_of(task, is_at_statement) > 0
     }
 
     fn is_held_by_caller(&self) -> bool {
-        self.holders.count_of_caller(|watch| !watch.is_for_query.load(Ordering::Relaxed)) > 0
+        let is_kept = |watch: &ConnectionWatch| {
+            matches!(watch.purpose(), CheckoutPurpose::Session | CheckoutPurpose::UnitOfWork)
+        };
+        self.holders.count_of_caller(is_kept) > 0
     }
 }

@@ -1,4 +1,4 @@
-//! Rows that are still to come.
+//! Noticing rows that a query leaves unread.
 
 use std::sync::Weak;
 
@@ -6,20 +6,21 @@ use super::checkout::Checkout;
 use super::observe::watch::ConnectionWatch;
 use crate::backend::Backend;
 
-/// Rows of a statement that are being read. If this is dropped before [`OpenRows::end`], the connection
-/// is not lent again: whoever had it next would wait until all of them had come.
+/// A guard for the rows of one statement. If it is dropped between [`begin`](Self::begin) and [`end`](Self::end), rows
+/// were left unread, and the connection is closed when it is returned: its next statement would have to wait until all
+/// of them had arrived.
 ///
-/// It goes before the loan does, and notes nothing where nothing has to be noted.
+/// It must be dropped before the checkout is.
 pub(crate) struct OpenRows {
-    /// Weak, as the engine sees by the count who else has it.
+    /// Dangling where nothing has to be noted.
     watch: Weak<ConnectionWatch>,
     is_open: bool,
 }
 
 impl OpenRows {
-    /// Those of the next statement.
+    /// The guard for the next statement.
     pub(crate) fn new<C: Backend>(checkout: Option<&mut Checkout<C>>) -> Self {
-        // A stream that is read shows by itself what is to come, and also when it has come after all.
+        // Where the stream is read, it shows this by itself, and also when the rows have arrived after all.
         let is_noticed = |watch: &&std::sync::Arc<ConnectionWatch>| {
             C::LEAVES_UNREAD_ROWS && !watch.observed.reads_stream()
         };
@@ -27,7 +28,7 @@ impl OpenRows {
         Self { watch: watch.map(std::sync::Arc::downgrade).unwrap_or_default(), is_open: false }
     }
 
-    /// Whether anything has to be noted.
+    /// Whether unread rows would be noted. Not so where the connection shows them by itself, or is rid of them.
     pub(crate) fn are_tracked(&self) -> bool {
         self.watch.strong_count() > 0
     }
@@ -37,7 +38,7 @@ impl OpenRows {
         self.is_open = true;
     }
 
-    /// The last row has come.
+    /// The last row was read.
     pub(crate) fn end(&mut self) {
         self.is_open = false;
         if let Some(watch) = self.watch.upgrade() {
@@ -49,7 +50,7 @@ impl OpenRows {
 impl Drop for OpenRows {
     fn drop(&mut self) {
         if let Some(watch) = self.watch.upgrade().filter(|_| self.is_open) {
-            watch.abandon_rows();
+            watch.note_rows_abandoned();
         }
     }
 }

@@ -8,18 +8,18 @@ use super::pool::Lease;
 use super::typed::TypedEngine;
 use crate::backend::Backend;
 
-/// The right to one of an engine's connections, and its slot once there is one. Dropping it gives both
+/// The right to one of an engine's connections, with the lease of a slot once there is one. Dropping it gives both
 /// back.
 pub(crate) struct Permit<C: Backend> {
     pub(super) engine: EngineUse<TypedEngine<C>>,
     pub(super) lease: Option<Lease<C>>,
-    /// When it was requested for.
+    /// When the caller asked for a session.
     pub(super) requested: Timer,
 }
 
 impl<C: Backend> Permit<C> {
-    /// The caller has taken one of the engine's permits, and has let it forget where it came from: one
-    /// that borrows the engine could not be kept beside it.
+    /// The caller has taken one permit out of the engine's semaphore, and has forgotten tokio's `SemaphorePermit`: that
+    /// borrows the engine, and could not be kept beside the [`EngineUse`].
     pub(super) fn new(engine: EngineUse<TypedEngine<C>>, requested: Timer) -> Self {
         Self { engine, lease: None, requested }
     }
@@ -55,16 +55,23 @@ impl<C: Backend> Permit<C> {
 }
 
 impl<C: Backend> Drop for Permit<C> {
+    /// The order matters: slot, capacity queue, closing, permit, notice.
     fn drop(&mut self) {
+        // The slot goes back before the permit, because whoever gets a permit must find a slot.
         self.give_up_slot();
         if !self.engine.capacity.is_empty() {
             self.engine.capacity.hand_over_idle(&self.engine.pool);
         }
+        // Handshake with `begin_close`: that closes the semaphore and then empties the pool, while this puts the slot
+        // into the pool and then reads whether the semaphore is closed. The lock of the pool orders the two: either
+        // `begin_close` finds the connection in the pool, or this finds the semaphore closed.
         if self.engine.is_closed() {
-            // Whoever closed it may have looked for idle connections before this one was.
             self.engine.pool.retain(|_| false);
         }
         self.engine.permits.add_permits(1);
+        // Handshake with `all_returned`: that registers for the notice and then counts the permits, while this adds its
+        // permit and then notifies. So the waiter either counts this permit or receives the notice. Nobody waits before
+        // the engine is closed.
         if self.engine.is_closed() {
             self.engine.returned.notify_waiters();
         }

@@ -1,16 +1,18 @@
 //! The slots of one engine, which are bb8's. No other file names bb8.
 //!
-//! bb8 is given slots, not connections: making a slot cannot fail, hang or panic, and neither can
-//! anything else that bb8 does with one. Connecting, checking and ageing happen outside of it, under
-//! time-outs of our own and with errors that reach the caller. bb8 makes the slots, bounds their number
-//! and counts them.
+//! bb8 is given slots and not connections. Making a slot cannot fail, hang or panic, and neither can anything else that
+//! bb8 does with one. Connecting, checking and ageing happen outside of bb8, with time-outs of our own and with errors
+//! that reach the caller. What bb8 does is to make the slots, to limit their number and to count them.
 //!
-//! bb8 fills itself and ages its connections in tasks that it spawns. A runtime that ends takes those
-//! along, and with them capacity for good. So it is never left to spawn: a slot is added before it is
-//! taken, and ageing is [`Pool::retain`]. A pool therefore belongs to no runtime. For the same reason a
-//! slot stays out of bb8 for as long as it has a live connection: idle ones are kept at hand here, the
-//! one used last lent first, so that a pool that is too large can shrink. That spares each acquire a
-//! timer and three of bb8's locks (half of its time, by the benchmark `acquire-1`).
+//! bb8 fills itself and ages its connections in tasks that it spawns. If the runtime of such a task ends, the capacity
+//! that the task stood for is lost for good. So bb8 is never made to spawn: a slot is added before it is taken, and
+//! ageing is [`Pool::retain`]. A pool therefore belongs to no runtime.
+//!
+//! For the same reason a slot stays out of bb8 while it has a live connection. Idle slots are kept here, and the one
+//! that was used last is lent first, so that a pool that is too large can shrink. That spares each acquire a timer and
+//! three of bb8's locks, which is half of its time in the benchmark `acquire-1`.
+//!
+//! Under the lock of the idle slots, nothing is awaited and no connection closed.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -24,11 +26,11 @@ use super::slot::Slot;
 /// The slots of one engine.
 pub(super) struct Pool<C: Send + 'static> {
     slots: bb8::Pool<SlotFactory<C>>,
-    /// SlotFactory with a live connection, taken from bb8 and not given back, the one used last at the end.
+    /// Slots with a live connection that nobody has, the one that was used last at the end. bb8 counts them as taken.
     idle: Mutex<Vec<Lease<C>>>,
 }
 
-/// A slot that is out of the pool, until [`Pool::put_back`].
+/// A slot that is out of the pool until [`Pool::put_back`].
 pub(super) type Lease<C> = bb8::PooledConnection<'static, SlotFactory<C>>;
 
 /// How many connections an engine has.
@@ -44,7 +46,7 @@ impl<C: Send + 'static> Pool<C> {
             .max_size(max_connections)
             .test_on_check_out(false)
             .queue_strategy(bb8::QueueStrategy::Lifo)
-            // Never waited for: a slot is there when one is taken.
+            // bb8 requires one, but a slot is never waited for.
             .connection_timeout(Duration::from_secs(1))
             .max_lifetime(None)
             .idle_timeout(None)
@@ -52,12 +54,13 @@ impl<C: Send + 'static> Pool<C> {
         Self { slots, idle: Mutex::new(Vec::new()) }
     }
 
-    /// Takes the slot that was used last, or an empty one. The caller holds one of as many permits as
-    /// there are slots, so there is one; `None` only while [`Pool::retain`] has it in its hands.
+    /// Takes the idle slot that was used last, or an empty one. With `schema`, a slot whose connection was last in that
+    /// schema comes before the others.
     ///
-    /// If a schema is wanted, one purpose connection was last in that one goes before the others.
+    /// The caller holds one of as many permits as there are slots, so there is one. `None` only while
+    /// [`Pool::retain`] removes it.
     ///
-    /// Must be called inside a Tokio runtime: bb8 sets a timer, though it never gets to run.
+    /// Must be called inside a Tokio runtime: bb8 creates a timer, though it never waits for it.
     pub(super) fn take(&self, schema: Option<&str>) -> Option<Lease<C>> {
         let last = {
             let mut idle = self.idle();
@@ -71,9 +74,9 @@ impl<C: Send + 'static> Pool<C> {
         last.or_else(|| self.take_new(Slot::empty()))
     }
 
-    /// Puts a slot back if it has a connection that is to be kept, and otherwise lets go of both.
+    /// Puts a slot back if its connection can be lent again, and otherwise removes both.
     ///
-    /// Before the permit that goes with it: whoever has a permit must find a slot.
+    /// The permit of the slot is returned after this, because whoever has a permit must find a slot.
     pub(super) fn put_back(&self, mut lease: Lease<C>) {
         if lease.is_kept() {
             self.idle().push(lease);
@@ -82,8 +85,8 @@ impl<C: Send + 'static> Pool<C> {
         }
     }
 
-    /// Takes the slot that has been idle for longest, of those that have been for a time that `is_due`
-    /// by `now`. The caller holds a permit.
+    /// Takes the slot that has been idle for longest, of those whose idle time at `now` satisfies `is_due`. The caller
+    /// holds a permit.
     pub(super) fn take_longest_idle(
         &self,
         now: Instant,
@@ -94,8 +97,7 @@ impl<C: Send + 'static> Pool<C> {
         Some(idle.remove(due))
     }
 
-    /// As [`put_back`](Self::put_back), for a slot that was not used: among the others it is lent when it
-    /// would have been.
+    /// As [`put_back`](Self::put_back), for a slot that was not used: it keeps its place among the idle slots.
     pub(super) fn put_back_unused(&self, mut lease: Lease<C>) {
         if !lease.is_kept() {
             return lease.retire();
@@ -106,18 +108,18 @@ impl<C: Send + 'static> Pool<C> {
         idle.insert(place, lease);
     }
 
-    /// Adds a slot with a live connection. False if there are as many slots as there may be.
+    /// Adds a slot with a live connection. False if there are `max_connections` slots.
     ///
     /// Must be called inside a Tokio runtime.
     pub(super) fn add(&self, slot: Slot<C>) -> bool {
-        // Where another caller adds one at the same time, each may get the other's. Nothing is lost.
+        // If two callers add a slot at the same time, each may get the other's, and nothing is lost.
         let lease = self.take_new(slot);
         let is_added = lease.is_some();
         lease.into_iter().for_each(|lease| self.put_back(lease));
         is_added
     }
 
-    /// Closes the idle connections that `keep` does not want, the least recently used first.
+    /// Closes the idle connections for which `keep` returns false, the least recently used first.
     pub(super) fn retain(&self, mut keep: impl FnMut(&mut Slot<C>) -> bool) {
         let unwanted: Vec<_> = self.idle().extract_if(.., |lease| !keep(lease)).collect();
         // Closed outside of the lock.
@@ -129,8 +131,8 @@ impl<C: Send + 'static> Pool<C> {
         self.idle().pop()
     }
 
-    /// Takes an empty slot. The caller holds one of as many permits as there are slots, and no slot, so there is
-    /// one; `None` only while [`Pool::retain`] has it in its hands.
+    /// Takes an empty slot. The caller holds one of as many permits as there are slots, and no slot, so there is one.
+    /// `None` only while [`Pool::retain`] removes it.
     ///
     /// Must be called inside a Tokio runtime.
     pub(super) fn take_empty(&self) -> Option<Lease<C>> {
@@ -139,8 +141,8 @@ impl<C: Send + 'static> Pool<C> {
 
     #[cold]
     fn take_new(&self, slot: Slot<C>) -> Option<Lease<C>> {
-        // bb8 sets a timer when it already has the slot, and a runtime without timers panics at that: the slot would
-        // be lost for good. So it panics here, where nothing is lost.
+        // bb8 creates a timer after it has taken the slot. In a runtime without timers that panics, and the slot would
+        // be lost for good. So the same panic is provoked here, where nothing is lost.
         drop(tokio::time::sleep(Duration::ZERO));
         self.slots.add(slot).ok()?;
         self.slots.get_owned().now_or_never()?.ok()
@@ -156,7 +158,7 @@ impl<C: Send + 'static> Pool<C> {
     }
 }
 
-/// What bb8 knows of slots.
+/// Makes empty slots for bb8.
 pub(super) struct SlotFactory<C>(PhantomData<fn() -> C>);
 
 impl<C: Send + 'static> bb8::ManageConnection for SlotFactory<C> {
@@ -172,7 +174,7 @@ impl<C: Send + 'static> bb8::ManageConnection for SlotFactory<C> {
     }
 
     fn has_broken(&self, slot: &mut Slot<C>) -> bool {
-        // Not "is empty": bb8 asks this of a slot that is added as well.
+        // Not whether it is empty: bb8 also asks this of a slot that was just added.
         slot.is_retired()
     }
 }
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slot_is_there_at_once_and_the_one_used_last_comes_first() {
+    async fn slot_used_last_is_taken_first() {
         let pool = Pool::new(3);
         let leases = [filled(&pool, 1), filled(&pool, 2), filled(&pool, 3)];
         assert!(pool.take(None).is_none(), "there are three");
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_was_last_in_the_schema_comes_first() {
+    async fn connection_that_was_last_in_the_schema_is_taken_first() {
         let pool = Pool::new(3);
         let mut leases = [filled(&pool, 1), filled(&pool, 2), filled(&pool, 3)];
         leases.iter_mut().zip(["acme", "globex", "acme"]).for_each(|(lease, schema)| {
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_kept_makes_room_for_another() {
+    async fn discarded_slot_makes_room_for_another() {
         let pool = Pool::new(2);
         let kept = filled(&pool, 1);
         let mut discarded = filled(&pool, 2);
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_retained_keeps_its_order() {
+    async fn retain_keeps_the_order_of_slots() {
         let pool = Pool::new(4);
         let leases: Vec<_> = (1..=4).map(|number| filled(&pool, number)).collect();
         leases.into_iter().for_each(|lease| pool.put_back(lease));
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_looked_at_and_not_used_is_lent_when_it_would_have_been() {
+    async fn slot_that_was_checked_and_not_used_keeps_its_place() {
         let pool = Pool::new(3);
         let leases: Vec<_> = (1..=3).map(|number| filled(&pool, number)).collect();
         leases.into_iter().for_each(|lease| pool.put_back(lease));

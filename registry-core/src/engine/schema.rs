@@ -1,4 +1,4 @@
-//! Putting a connection into a tenant's schema before it is lent.
+//! Switching a connection to a tenant's schema before it is lent.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use super::typed::TypedEngine;
 use crate::backend::{Backend, ConnectError};
 
 impl<C: Backend> TypedEngine<C> {
-    /// False if there is no such schema.
+    /// Runs the statements that switch a connection to a schema, for `check_timeout` at the most. False if there is no
+    /// such schema.
     pub(super) async fn enter_schema_on(
         &self,
         connection: &mut C,
@@ -24,7 +25,7 @@ impl<C: Backend> TypedEngine<C> {
         let options = &self.settings.options;
         let entering = async {
             if is_from_another && !options.on_connect.is_empty() {
-                // What they set comes before the schema, and after the reset.
+                // `on_connect` may set the search path, so it is run after the reset and before the schema is entered.
                 let reset = connection.batch_execute(C::FULL_RESET.unwrap_or(CHECK)).await;
                 reset.map_err(|error| setup_error::<C>("the reset between tenants", error))?;
                 run_on_connect(connection, &options.on_connect).await?;
@@ -39,11 +40,10 @@ impl<C: Backend> TypedEngine<C> {
         }
     }
 
-    /// Puts a connection that is about to be lent into a schema. `None` if there is none of that name.
+    /// Switches a connection that is about to be lent to a schema. `None` if there is no schema of that name.
     ///
-    /// Whatever schema the last borrower has left it in, and by whatever means. A connection that was another
-    /// tenant's is made as new, and forgets the statements that it has prepared: they are for the other one's
-    /// tables.
+    /// It is done for each checkout, as the last borrower may have switched by itself. A connection that was in another
+    /// tenant's schema is reset, and Diesel forgets its prepared statements, which are for the other one's tables.
     pub(crate) async fn enter_schema(
         mut checkout: Checkout<C>,
         schema: String,
@@ -56,13 +56,14 @@ impl<C: Backend> TypedEngine<C> {
         } else {
             engine.switch_schema(&mut checkout, &schema).await?
         };
-        // It is watched anew, and may have been prepared by another task.
+        // The connection has a new `ConnectionWatch`, which another task may have made.
         if let Some(watch) = checkout.watch() {
             watch.set_holder(Caller::current());
         }
         Ok(is_there.then_some(checkout))
     }
 
+    /// Switches a checkout to a schema. False if there is no such schema.
     pub(super) async fn switch_schema(
         &self,
         checkout: &mut Checkout<C>,
@@ -78,7 +79,7 @@ impl<C: Backend> TypedEngine<C> {
         let entered = match self.unless_closed(entering).await {
             Ok(entered) => entered,
             Err(closed) => {
-                // A statement that was cut short is not forgotten.
+                // The new `ConnectionWatch` would not know that a statement was cut short.
                 checkout.discard();
                 return Err(closed);
             }
@@ -88,21 +89,22 @@ impl<C: Backend> TypedEngine<C> {
         }
         if let Some(lease) = checkout.lease_mut() {
             match &entered {
-                // This was not the borrower.
+                // The statements until now were not the borrower's.
                 Ok(is_there) => {
                     if *is_there {
                         lease.set_schema(schema);
                     }
                     self.watch_anew(lease);
                 }
-                // A statement that was cut short is not forgotten.
+                // The new `ConnectionWatch` would not know that a statement was cut short.
                 Err(_) => checkout.discard(),
             }
         }
         entered.map_err(|error| self.could_not_connect(error))
     }
 
-    /// Puts the connection into a schema, in a task of its own for the same reason.
+    /// Switches the connection of a test isolation, in a task of its own: see
+    /// [`fill_in_own_task`](TypedEngine::fill_in_own_task).
     pub(super) async fn switch_schema_in_own_task(
         mut checkout: Checkout<C>,
         schema: String,

@@ -1,4 +1,4 @@
-//! Whether a caller waits for itself.
+//! Detecting a task that waits for itself: it has the only connection, and waits for it.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -7,43 +7,43 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// For how long a task is at a standstill before it is said to wait for itself.
+/// For how long a task must be at a standstill before it is taken to wait for itself.
 ///
-/// Two futures of one task, as in `join!`, may wait for each other like two tasks, and nobody outside of them
-/// can tell them from one that waits for itself. The one that has what the other waits for wakes the task when
-/// it goes on. So a task that nothing has woken for this long is taken to have nobody in it who could let go:
-/// longer than the pauses of code that is under way, such as a request to another server, and shorter than the time
-/// that a session is waited for by default.
+/// Two futures of one task, as in `join!`, may wait for each other like two tasks, and cannot be told from outside from
+/// one future that waits for itself. But the future that has the connection wakes the task whenever it goes on. So a
+/// task that nothing has woken for this long has no future that could return the connection. The time is longer than the
+/// pauses of code that is under way, such as a request to another server, and shorter than the default
+/// `acquire_timeout`.
 pub(crate) const STANDSTILL: Duration = Duration::from_secs(5);
 
-/// How long the rest of the task is given to go on, once that time is over: a thread that was blocked wakes
-/// everything in it at once.
-const LAST_CALL: Duration = Duration::from_millis(20);
+/// How long the rest of the task is given to go on once [`STANDSTILL`] is over. After a thread was blocked, its timers
+/// and everything else wake at the same moment.
+const GRACE: Duration = Duration::from_millis(20);
 
-/// Waits for `turn`, and gives up if the calling task waits for itself: `None` then.
+/// Waits for `turn`. `None` if the calling task waits for itself.
 ///
-/// `done` is asked who has what is waited for. It is `None` if that is somebody else, or the task itself while it
-/// is surely at work with it; and else a number that changes with whatever the task does with it.
+/// `progress` tells what the calling task does with the connection that is waited for. It is `None` if another task has
+/// the connection, or this one runs a statement on it; otherwise a number that changes with each statement.
 pub(crate) async fn unless_self_wait<T>(
     turn: impl Future<Output = T>,
-    done: impl Fn() -> Option<u64>,
+    progress: impl Fn() -> Option<u64>,
 ) -> Option<T> {
     let (mut turn, mut still) = (pin!(turn), pin!(sleep(STANDSTILL)));
-    let (mut seen, mut is_last_call) = (done(), false);
+    let (mut seen, mut is_grace_over) = (progress(), false);
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = turn.as_mut().poll(cx) {
             return Poll::Ready(Some(outcome));
         }
-        let now = done();
+        let now = progress();
         let is_still = still.as_mut().poll(cx).is_ready() && now.is_some() && now == seen;
-        if is_still && is_last_call {
+        if is_still && is_grace_over {
             return Poll::Ready(None);
         }
-        // Whatever else has woken the task may be on its way to letting go.
-        (seen, is_last_call) = (now, is_still);
-        let next = if is_still { LAST_CALL } else { STANDSTILL };
+        // Something has woken the task, and may be about to return the connection.
+        (seen, is_grace_over) = (now, is_still);
+        let next = if is_still { GRACE } else { STANDSTILL };
         still.as_mut().reset(Instant::now() + next);
-        // Has this task woken then. The time is not over yet.
+        // Polled to register the waker. The time is not over yet.
         let _ = still.as_mut().poll(cx);
         Poll::Pending
     })
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_is_at_a_standstill_waits_for_itself() {
+    async fn task_at_a_standstill_waits_for_itself() {
         let only = Semaphore::new(1);
         let _held = only.acquire().await.unwrap();
         let started = Instant::now();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_somebody_else_has_is_waited_for() {
+    async fn connection_of_another_task_is_waited_for() {
         let only = Semaphore::new(1);
         let held = only.acquire().await.unwrap();
         let turn = unless_self_wait(only.acquire(), || None);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_in_which_something_goes_on_is_waited_for() {
+    async fn task_in_which_another_future_is_woken_does_not_wait_for_itself() {
         let only = Semaphore::new(1);
         let held = only.acquire().await.unwrap();
         let turn = unless_self_wait(only.acquire(), || Some(7));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_done_with_it_without_waking_the_task_counts_as_well() {
+    async fn statements_count_as_progress_without_waking_the_task() {
         let only = Semaphore::new(1);
         let held = Cell::new(Some(only.acquire().await.unwrap()));
         let (done, rounds) = (Cell::new(0), Cell::new(0));
@@ -112,13 +112,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_thread_that_was_blocked_is_no_standstill() {
+    async fn blocked_thread_is_no_standstill() {
         let only = Semaphore::new(1);
         let held = only.acquire().await.unwrap();
         let turn = unless_self_wait(only.acquire(), || Some(7));
         let sibling = async {
             tokio::task::yield_now().await;
-            std::thread::sleep(STANDSTILL + LAST_CALL);
+            std::thread::sleep(STANDSTILL + GRACE);
             // Woken at the same moment as the one that waits.
             tokio::task::yield_now().await;
             drop(held);

@@ -1,5 +1,7 @@
-//! The user's own statements, `on_connect`. What they say is shown to nobody: `PRAGMA key = '..'` is
-//! one of them.
+//! Setting up a connection that was just opened: `on_connect`, and the errors of it.
+//!
+//! An `on_connect` statement may contain a secret (`PRAGMA key = '..'`), and databases repeat parts of a statement in
+//! their errors. So the statements are never shown, and [`redact`] removes them from error messages.
 
 use std::collections::HashSet;
 
@@ -8,22 +10,22 @@ use diesel::connection::CacheSize;
 use crate::backend::{Backend, ConnectError};
 use crate::cause::DriverError;
 
-/// Has Diesel prepare its statements anew.
-pub(super) fn forget_statements<C: Backend>(connection: &mut C) {
-    connection.set_prepared_statement_cache_size(CacheSize::Disabled);
-    connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
-}
-
-/// What stands for that which is not shown.
+/// Stands in the place of what is not shown.
 const REDACTED: &str = "***";
 
-/// What databases say in their own words, and nobody has for a secret.
+/// Words of the databases' own messages, which are kept although they may stand in a statement.
 const DATABASE_VOCABULARY: [&str; 11] = [
     "column", "database", "function", "index", "key", "line", "role", "schema", "table", "type",
     "user",
 ];
 
-/// Why a connection that stands could not be prepared.
+/// Empties Diesel's cache of prepared statements, so that it prepares them anew.
+pub(super) fn forget_statements<C: Backend>(connection: &mut C) {
+    connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+    connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
+}
+
+/// The error of a `statement` that sets up a connection which is open.
 pub(super) fn setup_error<C: Backend>(
     statement: &str,
     error: diesel::result::Error,
@@ -34,7 +36,7 @@ pub(super) fn setup_error<C: Backend>(
     ConnectError::Setup { statement: statement.to_owned(), source: error.into() }
 }
 
-/// Runs the statements of `on_connect` one after another.
+/// Runs the statements of `on_connect` one after another. An error names the statement by its index.
 pub(super) async fn run_on_connect<C: Backend>(
     connection: &mut C,
     statements: &[String],
@@ -55,9 +57,9 @@ pub(super) async fn run_on_connect<C: Backend>(
 
 /// `message` without what it repeats of `statement`.
 ///
-/// PostgreSQL writes `at or near "zauber"`, MariaDB `near 'zauber'' at line 1`, where the quotes need not
-/// be in pairs, and SQLite also `no such column: zauber`, without any. So all from the first quote to
-/// the last is left out, and each word that is one of the statement's.
+/// PostgreSQL writes `at or near "zauber"`, MariaDB `near 'zauber'' at line 1`, where the quotes need not be in pairs,
+/// and SQLite also `no such column: zauber`, without quotes. So everything from the first quote to the last is removed,
+/// and each word that is in the statement.
 fn redact(statement: &str, message: &str) -> String {
     let statement_words: HashSet<String> = words(statement)
         .map(str::to_lowercase)
@@ -86,9 +88,9 @@ fn write_redacted(statement_words: &HashSet<String>, text: &str, shown: &mut Str
     }
 }
 
-/// What stands up to the first quote and from the last one on, quotes included.
+/// The parts of a message before its first quote and after its last one, quotes included.
 fn around_quoted(message: &str) -> (&str, Option<&str>) {
-    // Servers quote as their language does.
+    // Servers quote as the language of their messages does.
     const QUOTES: [char; 10] = [
         '\'', '"', '`', '\u{ab}', '\u{bb}', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}',
         '\u{201e}',
@@ -99,7 +101,7 @@ fn around_quoted(message: &str) -> (&str, Option<&str>) {
         (Some((first, quote)), Some((last, _))) if first < last => {
             (&message[..first + quote.len_utf8()], Some(&message[last..]))
         }
-        // After a single one, everything may be quoted.
+        // A single quote may open a quotation that was cut off, so nothing after it is shown.
         (Some((first, quote)), _) => (&message[..first + quote.len_utf8()], Some("")),
         _ => (message, None),
     }
@@ -118,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_database_repeats_of_a_statement_is_left_out() {
+    fn error_does_not_repeat_words_of_the_statement() {
         for (statement, message, shown) in [
             ("PRAGMA key == 'zauber'", "near \"=\": syntax error", "near \"***\": syntax error"),
             ("SELECT zauber", "no such column: zauber", "no such column: ***"),

@@ -1,4 +1,4 @@
-//! A place for one connection.
+//! A slot of the pool, which holds one connection or none.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,45 +9,54 @@ use tokio::runtime::{self, Handle};
 use super::observe::watch::ConnectionWatch;
 use crate::backend::Canceller;
 
-/// A connection that was opened, and is watched.
+/// A connection that was opened, with what watches it.
 pub(super) struct WatchedConnection<C> {
     pub(super) connection: C,
     pub(super) watch: Arc<ConnectionWatch>,
     pub(super) cancel: Option<Canceller>,
 }
 
-/// A place for one connection. It lives as long as the connection that is put into it.
-///
-/// SlotFactory are moved about at each acquire, so what is in one stays in its box.
+/// A slot of the pool. It lives as long as the connection that is put into it.
 pub(super) struct Slot<C: Send + 'static> {
+    /// Boxed, as slots are moved at each acquire.
     live: Option<Box<LiveConnection<C>>>,
-    is_discarded: bool,
-    is_retired: bool,
+    fate: Fate,
+}
+
+/// What happens to a slot when its lease is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It becomes idle, if it has a connection.
+    Kept,
+    /// It is removed and its connection closed, unless [`Slot::keep`] is called before that.
+    Discarded,
+    /// It is being removed.
+    Retired,
 }
 
 /// An open connection.
 struct LiveConnection<C> {
     connection: C,
-    /// When it has reached its `max_lifetime`.
+    /// When it reaches `max_lifetime`.
     expires: Option<Instant>,
     /// When it was last known to work.
     used: Instant,
-    /// The runtime that drives it: it dies with it.
+    /// The runtime that drives it, and whose end is its end.
     runtime: Handle,
-    /// What is known of it from its instrumentation.
+    /// What is known of it.
     watch: Arc<ConnectionWatch>,
-    /// Tells the server to end the statement that runs.
+    /// Tells the server to end the statement that runs, where the backend can.
     cancel: Option<Canceller>,
-    /// The schema that it was last put into.
+    /// The schema that it was last switched to.
     schema: Option<String>,
 }
 
 impl<C: Send + 'static> Slot<C> {
     pub(super) fn empty() -> Self {
-        Self { live: None, is_discarded: false, is_retired: false }
+        Self { live: None, fate: Fate::Kept }
     }
 
-    /// Puts a connection in that was just made, in the runtime of this task.
+    /// Puts in a connection that was just opened in the runtime of this task.
     pub(super) fn fill(
         &mut self,
         WatchedConnection { connection, watch, cancel }: WatchedConnection<C>,
@@ -66,14 +75,15 @@ impl<C: Send + 'static> Slot<C> {
             cancel,
             schema,
         }));
-        self.is_discarded = false;
+        self.keep();
     }
 
+    /// Tells the server to end the statement that runs. `None` if the backend cannot.
     pub(super) fn cancel(&self) -> Option<BoxFuture<'static, ()>> {
         self.live.as_ref()?.cancel.as_ref().map(|cancel| cancel())
     }
 
-    /// The schema that the connection was last put into.
+    /// The schema that the connection was last switched to.
     pub(super) fn schema(&self) -> Option<&str> {
         self.live.as_ref()?.schema.as_deref()
     }
@@ -111,7 +121,7 @@ impl<C: Send + 'static> Slot<C> {
         }
     }
 
-    /// Hands the connection itself to `work`, which gives it back.
+    /// Runs `work` with the connection by value. `work` gives it back.
     pub(super) fn with_owned_connection<R>(&mut self, work: impl FnOnce(C) -> (C, R)) -> Option<R> {
         let LiveConnection { connection, expires, used, runtime, watch, cancel, schema } =
             *self.live.take()?;
@@ -128,7 +138,7 @@ impl<C: Send + 'static> Slot<C> {
         Some(result)
     }
 
-    /// Notes that the connection was seen to work.
+    /// Notes that the connection works.
     pub(super) fn note_alive(&mut self) {
         if let Some(live) = &mut self.live {
             live.used = Instant::now();
@@ -137,25 +147,29 @@ impl<C: Send + 'static> Slot<C> {
 
     /// The connection will not be lent again, unless [`Slot::keep`] is called.
     pub(super) fn discard(&mut self) {
-        self.is_discarded = true;
+        if self.fate == Fate::Kept {
+            self.fate = Fate::Discarded;
+        }
     }
 
     pub(super) fn keep(&mut self) {
-        self.is_discarded = false;
+        if self.fate == Fate::Discarded {
+            self.fate = Fate::Kept;
+        }
     }
 
-    /// Says that this slot is to go, with whatever is in it.
+    /// Has the pool remove the slot, with its connection.
     pub(super) fn retire(&mut self) {
-        self.is_retired = true;
+        self.fate = Fate::Retired;
     }
 
     pub(super) fn is_retired(&self) -> bool {
-        self.is_retired
+        self.fate == Fate::Retired
     }
 
     /// Whether there is a connection that can be lent again.
     pub(super) fn is_kept(&self) -> bool {
-        self.live.is_some() && !self.is_discarded
+        self.live.is_some() && self.fate == Fate::Kept
     }
 
     pub(super) fn is_expired(&self, now: Instant) -> bool {
@@ -163,11 +177,12 @@ impl<C: Send + 'static> Slot<C> {
         expires.is_some_and(|expires| expires <= now)
     }
 
-    /// For how long the connection has not been seen to work. An empty slot has none.
+    /// How long ago the connection last worked. `Duration::MAX` for an empty slot.
     pub(super) fn idle_for(&self, now: Instant) -> Duration {
         self.live.as_ref().map_or(Duration::MAX, |live| now.saturating_duration_since(live.used))
     }
 
+    /// Whether the connection belongs to that runtime.
     pub(super) fn is_of(&self, runtime: runtime::Id) -> bool {
         self.live.as_ref().is_some_and(|live| live.runtime.id() == runtime)
     }
@@ -180,8 +195,8 @@ impl<C: Send + 'static> Drop for Slot<C> {
 }
 
 impl<C: Send + 'static> LiveConnection<C> {
-    /// Drops the connection where its driver can say good-bye to the server: that is done in a task, for which
-    /// there must be a runtime, and mysql_async does not do it while a panic unwinds.
+    /// Drops the connection where its driver can tell the server good-bye. The driver does that in a task, so there must
+    /// be a runtime, and mysql_async does not do it while a panic unwinds.
     fn close(self: Box<Self>) {
         let runtime = self.runtime.clone();
         if std::thread::panicking() {
@@ -193,7 +208,7 @@ impl<C: Send + 'static> LiveConnection<C> {
                 let _entered = runtime.enter();
                 drop(self);
             }
-            // There is one, or this thread is about to end.
+            // There is a runtime, or this thread is about to end.
             _ => drop(self),
         }
     }

@@ -1,4 +1,6 @@
-//! What is known of a statement that failed.
+//! What the error of a statement means, and what the server has said of it.
+
+use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error};
 use tokio::time::timeout;
@@ -9,8 +11,8 @@ use crate::backend::error_class::{Diagnosis, ErrorClass};
 use crate::backend::observed::{TransactionDoubts, TransactionStatus};
 
 impl<C: Backend> Checkout<C> {
-    /// The error, or what the server has said when it ended the connection: the driver only reports that
-    /// the connection is closed.
+    /// `error`, or the server's own message if the server has ended the connection: the driver only reports that the
+    /// connection is closed.
     pub(crate) fn with_server_message(&self, error: Error) -> Error {
         let error = without_repeated_prefix(error);
         let (Error::DatabaseError(kind, _), Some(watch)) = (&error, self.watch()) else {
@@ -19,19 +21,19 @@ impl<C: Backend> Checkout<C> {
         let is_gone =
             is_connection_closed(kind) || watch.observed.errors.last() == Some(ErrorClass::Fatal);
         match watch.observed.errors.fatal_message() {
-            Some(words) if is_gone => {
-                Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(words))
+            Some(message) if is_gone => {
+                Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message))
             }
             _ => error,
         }
     }
 
-    /// What the error of the last statement means, if anybody knows. Where the driver keeps the codes of
-    /// the server to itself, the server is asked, for `check_timeout` at the most.
+    /// The class of the last statement's error, if it is known. Where the driver does not pass on the error codes of the
+    /// server, the server is asked, for `check_timeout` at the most.
     pub(crate) async fn error_class(&mut self, error: &Error) -> Option<ErrorClass> {
         let Error::DatabaseError(kind, _) = error else { return None };
-        let told = self.watch().and_then(|watch| watch.observed.errors.last());
-        if is_connection_closed(kind) || told.is_none() && C::is_fatal(error) {
+        let reported = self.watch().and_then(|watch| watch.observed.errors.last());
+        if is_connection_closed(kind) || reported.is_none() && C::is_fatal(error) {
             return Some(ErrorClass::Fatal);
         }
         let options = &self.engine().settings.options;
@@ -41,28 +43,24 @@ impl<C: Backend> Checkout<C> {
         }
         let class = self.watch().and_then(|watch| watch.observed.errors.last());
         if class == Some(ErrorClass::ReadOnly) {
-            // The same code is that of a transaction which only reads, and will refuse a write for ever.
+            // A `READ ONLY` transaction has the same code, and refuses the write each time.
             let server = self.watch().and_then(|watch| watch.observed.role.is_read_only());
-            let is_passing = expects_writes && server != Some(false);
-            return Some(if is_passing { ErrorClass::ReadOnly } else { ErrorClass::Permanent });
+            let is_transient = expects_writes && server != Some(false);
+            return Some(if is_transient { ErrorClass::ReadOnly } else { ErrorClass::Permanent });
         }
         let is_hidden = C::HIDES_ERROR_CODES && matches!(kind, DatabaseErrorKind::Unknown);
         if class.is_some() || !is_hidden || !self.is_usable() {
             return class;
         }
         let diagnosis = self.watch().and_then(|watch| {
-            // An error that came with the rows was none when the statement was reported.
+            // The error came with the rows, after the driver had reported that the statement succeeded.
             watch.observed.transaction.raise_doubts(TransactionDoubts::FAILED);
             watch.diagnosis_of(error)
         });
         if let Some(class) = diagnosis.as_ref().and_then(Diagnosis::class) {
             return Some(class);
         }
-        let left = self.session_effects();
-        let asked = timeout(limit, self.connection_mut().diagnose_last_error()).await;
-        // The question was not the borrower's.
-        self.restore_session_effects(left);
-        let class = asked.ok().flatten().map(|(class, _)| class);
+        let class = self.diagnose_last_error(limit).await.map(|(class, _)| class);
         if let (Some(diagnosis), Some(class)) = (diagnosis, class) {
             diagnosis.set(class);
         }
@@ -72,36 +70,65 @@ impl<C: Backend> Checkout<C> {
         class
     }
 
-    /// The error of a connection that is known to be gone, before anything is asked of it.
+    /// Finds out the class of the last error, where the driver has not passed it on, for `check_timeout` at the most.
+    pub(crate) async fn diagnose(&mut self) -> Option<ErrorClass> {
+        let diagnosis = self.watch().and_then(|watch| watch.diagnosis());
+        let known = diagnosis.as_ref().and_then(Diagnosis::class);
+        if known.is_some() || !C::HIDES_ERROR_CODES || !self.is_usable() {
+            return known;
+        }
+        let limit = self.engine().settings.options.check_timeout;
+        let (class, message) = self.diagnose_last_error(limit).await?;
+        if let Some(diagnosis) = diagnosis {
+            diagnosis.set(class);
+        }
+        if let Some(watch) = self.watch() {
+            watch.observed.errors.remember_text(&message, class);
+            watch.note_class(class);
+        }
+        Some(class)
+    }
+
+    /// Asks the server what was wrong with the last statement. The question is not the borrower's, so what it changes in
+    /// the session is forgotten.
+    async fn diagnose_last_error(&mut self, limit: Duration) -> Option<(ErrorClass, String)> {
+        let effects = self.session_effects();
+        let answer = timeout(limit, self.connection_mut().diagnose_last_error()).await;
+        self.restore_session_effects(effects);
+        answer.ok().flatten()
+    }
+
+    /// The error of a connection that is known to be closed, so that nothing is run on it in vain.
     pub(crate) fn connection_closed_error(&self) -> Option<Error> {
         const GONE: &str = "the connection was closed";
 
         let watch = self.watch()?;
         let is_gone = watch.observed.stream.is_gone()
             || watch.is_broken() && watch.observed.errors.last() == Some(ErrorClass::Fatal);
-        let words = is_gone
+        let message = is_gone
             .then(|| watch.observed.errors.fatal_message().unwrap_or_else(|| GONE.to_owned()))?;
-        Some(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(words)))
+        Some(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message)))
     }
 
-    /// What the error meant after which the database has rolled a transaction back by itself.
+    /// The class of the error after which the database has rolled the transaction back by itself.
     pub(crate) fn rollback_class(&self) -> ErrorClass {
-        // MySQL rolls a whole transaction back for conflicts with others, and for nothing that fails again; SQLite does
-        // so as the statement asks for it (`OR ROLLBACK`), or a trigger.
+        // MySQL rolls a whole transaction back only for conflicts with other transactions, which are transient. SQLite
+        // does so where the statement (`OR ROLLBACK`) or a trigger asks for it.
         match C::HIDES_ERROR_CODES || self.has_transient_failure() {
             true => ErrorClass::Transient,
             false => ErrorClass::Permanent,
         }
     }
 
-    /// Forgets whether a statement has failed.
+    /// Begins to note transient errors anew.
     pub(crate) fn forget_transient_failures(&self) {
         if let Some(watch) = self.watch() {
             watch.forget_transient_failures();
         }
     }
 
-    /// Whether a statement has failed since then for a reason that may be gone a little later, as far as is known.
+    /// Whether a statement has failed with a transient error since
+    /// [`forget_transient_failures`](Self::forget_transient_failures), as far as is known.
     pub(crate) fn has_transient_failure(&self) -> bool {
         let expects_writes = !self.engine().settings.options.read_only;
         self.watch().is_some_and(|watch| {
@@ -110,21 +137,21 @@ impl<C: Backend> Checkout<C> {
         })
     }
 
-    /// Whether the server has said that no transaction is open.
+    /// Whether the server has reported that no transaction is open.
     pub(crate) fn is_outside_transaction(&self) -> bool {
         self.watch()
             .is_some_and(|watch| watch.observed.transaction.status() == TransactionStatus::Idle)
     }
 }
 
-/// The error without a beginning that the driver of MySQL writes twice.
+/// The error without the prefix that the MySQL driver writes twice.
 fn without_repeated_prefix(error: Error) -> Error {
-    const BEGINNING: &str = "Input/output error: ";
+    const PREFIX: &str = "Input/output error: ";
 
     match error {
         Error::DatabaseError(kind, information) => {
-            match information.message().strip_prefix(BEGINNING) {
-                Some(rest) if rest.starts_with(BEGINNING) => {
+            match information.message().strip_prefix(PREFIX) {
+                Some(rest) if rest.starts_with(PREFIX) => {
                     Error::DatabaseError(kind, Box::new(rest.to_owned()))
                 }
                 _ => Error::DatabaseError(kind, information),

@@ -1,4 +1,7 @@
-//! One engine of a known connection type: its parts.
+//! The parts of one engine, whose connection type is known.
+//!
+//! The other files of the folder add what is done with them: [`acquire`](super::acquire), [`connect`](super::connect),
+//! [`close`](super::close) and so on are `impl TypedEngine` blocks.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
@@ -18,39 +21,38 @@ use crate::backend::observed::Observed;
 use crate::latch::Latch;
 use crate::settings::EngineSettings;
 
-/// One engine: settings, permits and pool.
-///
-/// A session takes a permit first. The permits are the queue: first come first served, with a limit,
-/// a time-out and an end. Whoever has a permit finds a slot, and sees to it that the slot has a live
-/// connection ([`TypedEngine::fill`]).
+/// One engine: its settings, the permits that callers queue for, and the slots of its connections.
 pub(crate) struct TypedEngine<C: Backend> {
     pub(super) settings: Arc<EngineSettings>,
     pub(super) pool: Pool<C>,
+    /// One for each slot. Closed when the engine is.
     pub(super) permits: Semaphore,
     pub(super) stats: Stats,
-    pub(super) uses: UseCount,
-    /// Whether there was a connection. In test isolation there is one, and never another.
+    pub(super) use_count: UseCount,
+    /// Whether a connection was ever opened. In test isolation there is one, and never another.
     pub(super) has_connected: AtomicBool,
-    /// Set when it is closed.
+    /// Set when the engine is closed.
     pub(super) closing: Latch,
-    /// Wakes [`TypedEngine::all_returned`].
+    /// Notified for each permit that is returned once the engine is closed, see
+    /// [`all_returned`](TypedEngine::all_returned).
     pub(super) returned: Notify,
-    /// Wakes the maintenance, which must not keep the engine alive while it sleeps.
-    pub(super) maintenance: Arc<Notify>,
-    /// Whether a runtime that is alive runs the maintenance.
+    /// Wakes the maintenance task. Shared with it, as the task must not keep the engine alive while it sleeps.
+    pub(super) maintenance_wake: Arc<Notify>,
+    /// Whether the maintenance task runs.
     pub(super) is_maintained: Arc<AtomicBool>,
-    /// Every connection that there is, and who has it.
+    /// Every open connection, and which task has it.
     pub(super) holders: Holders,
-    /// The streams of its connections, which outlive those for as long as it takes to say good-bye.
+    /// What is seen of the streams of its connections. A driver closes a stream in a task of its own, after the
+    /// connection was dropped.
     pub(super) streams: Mutex<Vec<Weak<Observed>>>,
-    /// Those who wait for a connection of others, as the server takes no more.
+    /// Callers for whom the server has no room for another connection.
     pub(super) capacity: CapacityQueue<C>,
-    /// What its connections have found out that concerns the others.
+    /// What one of its connections has found out that concerns the others.
     pub(super) invalidations: Arc<Invalidations>,
 }
 
 impl<C: Backend> TypedEngine<C> {
-    /// `owner` has opened it on demand.
+    /// `owner` is whoever opened it on demand.
     pub(crate) fn new(settings: Arc<EngineSettings>, owner: Option<Weak<dyn EngineOwner>>) -> Self {
         let max = settings.options.max_connections;
         Self {
@@ -58,11 +60,11 @@ impl<C: Backend> TypedEngine<C> {
             permits: Semaphore::new(max as usize),
             stats: Stats::new(settings.key, max),
             settings,
-            uses: UseCount::new(owner),
+            use_count: UseCount::new(owner),
             has_connected: AtomicBool::new(false),
             closing: Latch::default(),
             returned: Notify::new(),
-            maintenance: Arc::new(Notify::new()),
+            maintenance_wake: Arc::new(Notify::new()),
             is_maintained: Arc::new(AtomicBool::new(false)),
             holders: Holders::default(),
             streams: Mutex::new(Vec::new()),
@@ -71,6 +73,7 @@ impl<C: Backend> TypedEngine<C> {
         }
     }
 
+    /// The error of a caller whose time is over, and counts it.
     pub(super) fn timed_out(&self, after: Duration) -> AcquireError {
         self.stats.note_timed_out();
         let counts = self.pool.counts();
@@ -94,6 +97,7 @@ impl<C: Backend> TypedEngine<C> {
         AcquireError::Closed { key: self.settings.key }
     }
 
+    /// How many permits are taken.
     pub(super) fn checkout_count(&self) -> u32 {
         let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
         self.settings.options.max_connections.saturating_sub(free)
@@ -102,6 +106,6 @@ impl<C: Backend> TypedEngine<C> {
 
 impl<C: Backend> Drop for TypedEngine<C> {
     fn drop(&mut self) {
-        self.maintenance.notify_one();
+        self.maintenance_wake.notify_one();
     }
 }

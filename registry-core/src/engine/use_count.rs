@@ -1,33 +1,35 @@
-//! How many use an engine that was opened on demand.
+//! How many uses an engine has that was opened on demand.
+//!
+//! A model checker runs this file with its own atomics: the tests of `on_demand` mount it beside a `sync` of their own.
 
 use std::sync::{Arc, Weak};
 
 use super::sync::{AtomicBool, AtomicUsize, Ordering};
 
-/// How many use an engine, and whom to tell when nobody does.
+/// How many uses an engine has, and whom to tell when there is none.
 ///
-/// A use is a session, somebody who waits for one, or somebody who has found the engine and is about to
-/// ask. It is begun by whoever may close the engine otherwise, under the lock in which that is decided,
-/// and ended without one.
+/// A use is a session, a caller that waits for one, or a caller that has found the engine and is about to ask. It begins
+/// under the lock of the owner, under which the owner also decides which engine is evicted. So no engine is evicted
+/// between being found and being used. A use ends without that lock.
 pub(crate) struct UseCount {
     count: AtomicUsize,
-    has_lent: AtomicBool,
-    /// The engines of the settings have none: they are never closed for want of use.
+    had_checkout: AtomicBool,
+    /// `None` for the engines of the settings, which are never evicted.
     owner: Option<Weak<dyn EngineOwner>>,
 }
 
 /// Whoever has opened an engine on demand.
 pub(crate) trait EngineOwner: Send + Sync {
-    /// Whether somebody waits for an engine to be unused.
+    /// Whether a caller waits for an engine to be unused.
     fn is_waited_for(&self) -> bool;
 
-    /// An engine is not used any more, and somebody waits for that; or it has never had a connection.
+    /// Called when an engine has lost its last use, if a caller waits for that, or the engine has never had a session.
     fn unused(self: Arc<Self>);
 }
 
 impl UseCount {
     pub(crate) fn new(owner: Option<Weak<dyn EngineOwner>>) -> Self {
-        Self { count: AtomicUsize::new(0), has_lent: AtomicBool::new(false), owner }
+        Self { count: AtomicUsize::new(0), had_checkout: AtomicBool::new(false), owner }
     }
 
     pub(crate) fn begin(&self) {
@@ -37,8 +39,9 @@ impl UseCount {
     }
 
     pub(crate) fn end(&self) {
-        // Whoever waits says so first and looks at the count then; here it is the other way round. So one
-        // of the two sees the other, and no engine stays unused while somebody waits for one.
+        // Dekker handshake with a caller that waits for an engine: the waiter publishes itself and then reads `count`,
+        // while this decrements `count` and then reads whether anybody waits. With `SeqCst`, at least one of the two
+        // sees the other, so no engine stays unused while a caller waits for one.
         if let Some(owner) = &self.owner
             && self.count.fetch_sub(1, Ordering::SeqCst) == 1
             && let Some(owner) = owner.upgrade()
@@ -52,15 +55,15 @@ impl UseCount {
         self.count.load(Ordering::SeqCst) > 0
     }
 
-    /// Notes that there was a session.
+    /// Notes that a session was checked out.
     pub(crate) fn note_checkout(&self) {
         if !self.had_checkout() {
-            self.has_lent.store(true, Ordering::SeqCst);
+            self.had_checkout.store(true, Ordering::SeqCst);
         }
     }
 
-    /// Whether there ever was a session. If not, the engine could not be opened.
+    /// Whether a session was ever checked out. An unused engine that had none could not connect, and is not kept.
     pub(crate) fn had_checkout(&self) -> bool {
-        self.has_lent.load(Ordering::SeqCst)
+        self.had_checkout.load(Ordering::SeqCst)
     }
 }

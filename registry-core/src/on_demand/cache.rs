@@ -1,4 +1,4 @@
-//! The engines that are open, for many tasks at once.
+//! The open engines, shared by many tasks.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,229 +6,246 @@ use std::num::NonZeroUsize;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::policy::{Counts, Engine, Leaving, Lru, Ticket, Turn};
+use super::policy::{CacheCounters, CachePolicy, CachedEngine, ClosedWhile, Decision, WaiterId};
 use super::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 
-/// [`Lru`] under a lock, and those who wait for it.
+/// A [`CachePolicy`] under a lock, and the callers that wait for an engine.
 ///
-/// The lock is never held while anything is opened, closed, dropped or woken.
-pub(super) struct Shelf<K, N, E: Engine> {
-    state: Mutex<State<K, N, E>>,
-    /// How many engines are waited for. See [`Shelf::ask`] for the order in which it is written.
-    waiting: AtomicUsize,
+/// No engine is opened, closed or dropped, and no waker is called, while the lock is held: each of these may
+/// call back into the cache.
+pub(super) struct EngineCache<K, A, E: CachedEngine> {
+    state: Mutex<State<K, A, E>>,
+    /// How many engines are waited for, readable without the lock. [`EngineCache::request`] explains the order of
+    /// the writes.
+    queued: AtomicUsize,
 }
 
-struct State<K, N, E: Engine> {
-    lru: Lru<K, N, E>,
-    places: HashMap<Ticket, Place<E>>,
-    last: Ticket,
+struct State<K, A, E: CachedEngine> {
+    policy: CachePolicy<K, A, E>,
+    waiters: HashMap<WaiterId, WaiterState<E>>,
+    last_waiter: WaiterId,
     is_closed: bool,
 }
 
-/// What somebody who has asked will hear.
-enum Place<E: Engine> {
+/// How far the request of a waiter is.
+enum WaiterState<E: CachedEngine> {
+    /// In the queue. The waker is that of its latest poll.
     Waiting(Option<Waker>),
+    /// The engine is open, and the waiter has not been polled since. Dropping this ends the use.
     Granted(E::Use),
+    /// The cache was closed.
     Closed,
 }
 
-/// Which engines are open now that were not, and which are to be closed.
-pub(super) struct Changes<E> {
+/// Engines that the caller has to report as opened, and engines that it has to close.
+pub(super) struct EngineChanges<E> {
     pub(super) opened: Vec<E>,
     pub(super) evicted: Vec<E>,
 }
 
-/// Nobody is lent an engine any more.
+/// The cache was closed, and grants no engine any more.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Closed;
 
-impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Shelf<K, N, E> {
-    pub(super) fn new(max: NonZeroUsize, names: NonZeroUsize) -> Self {
+impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
+    pub(super) fn new(max_engines: NonZeroUsize, max_aliases: NonZeroUsize) -> Self {
         Self {
             state: Mutex::new(State {
-                lru: Lru::new(max, names),
-                places: HashMap::new(),
-                last: 0,
+                policy: CachePolicy::new(max_engines, max_aliases),
+                waiters: HashMap::new(),
+                last_waiter: 0,
                 is_closed: false,
             }),
-            waiting: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
         }
     }
 
     pub(super) fn find(&self, key: &K) -> Option<E::Use> {
-        self.lock().lru.find(key)
+        self.lock().policy.find(key)
     }
 
-    pub(super) fn find_named(&self, name: &N) -> Option<E::Use> {
-        self.lock().lru.find_named(name)
+    pub(super) fn find_by_alias(&self, alias: &A) -> Option<E::Use> {
+        self.lock().policy.find_by_alias(alias)
     }
 
-    /// Takes a place in the queue for the engine of that identity, to be polled and then left.
-    pub(super) fn ask(&self, key: K, engine: E) -> (Ticket, Changes<E>) {
+    /// Requests the engine of that identity. The caller [polls](Self::poll_granted) the waiter until it is granted
+    /// an engine, and [cancels](Self::cancel) it in the end, whatever happens.
+    pub(super) fn request(&self, key: K, engine: E) -> (WaiterId, EngineChanges<E>) {
         let mut state = self.lock();
-        state.last += 1;
-        let ticket = state.last;
+        state.last_waiter += 1;
+        let waiter = state.last_waiter;
         if state.is_closed {
-            state.places.insert(ticket, Place::Closed);
-            return (ticket, Changes { opened: Vec::new(), evicted: Vec::new() });
+            state.waiters.insert(waiter, WaiterState::Closed);
+            return (waiter, EngineChanges { opened: Vec::new(), evicted: Vec::new() });
         }
-        state.places.insert(ticket, Place::Waiting(None));
-        // Said before anybody's use is looked at: whoever ends a use in between sees that it matters.
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let turn = state.lru.ask(key, engine, ticket);
-        (ticket, self.apply(state, turn))
+        state.waiters.insert(waiter, WaiterState::Waiting(None));
+        // Dekker handshake with `UseCount::end`: here a waiter is counted in `queued`, and then the policy reads
+        // the use counts; there the use count is decremented, and then `queued` is read. With SeqCst at least one
+        // side sees the other, so no engine stays unused while a caller waits for room.
+        self.queued.fetch_add(1, Ordering::SeqCst);
+        let decision = state.policy.request(key, engine, waiter);
+        (waiter, self.apply(state, decision))
     }
 
-    /// Whether it is the turn of that ticket.
-    pub(super) fn poll(
+    /// Ready when the waiter has been granted its engine, or when the cache is closed.
+    pub(super) fn poll_granted(
         &self,
-        ticket: Ticket,
+        waiter: WaiterId,
         cx: &mut Context<'_>,
     ) -> Poll<Result<E::Use, Closed>> {
         let mut state = self.lock();
-        match state.places.remove(&ticket) {
-            Some(Place::Granted(used)) => Poll::Ready(Ok(used)),
-            Some(Place::Waiting(_)) => {
-                state.places.insert(ticket, Place::Waiting(Some(cx.waker().clone())));
+        match state.waiters.remove(&waiter) {
+            Some(WaiterState::Granted(granted)) => Poll::Ready(Ok(granted)),
+            Some(WaiterState::Waiting(_)) => {
+                state.waiters.insert(waiter, WaiterState::Waiting(Some(cx.waker().clone())));
                 Poll::Pending
             }
-            Some(Place::Closed) | None => Poll::Ready(Err(Closed)),
+            Some(WaiterState::Closed) | None => Poll::Ready(Err(Closed)),
         }
     }
 
-    /// Gives a place up, whatever has become of it.
-    pub(super) fn leave(&self, ticket: Ticket) {
+    /// Removes a waiter in whatever state. A use that it was granted and did not take ends here.
+    pub(super) fn cancel(&self, waiter: WaiterId) {
         let mut state = self.lock();
-        let place = state.places.remove(&ticket);
-        if let Some(Place::Waiting(_)) = place {
-            state.lru.leave(ticket);
-            self.waiting.store(state.lru.waiting(), Ordering::SeqCst);
+        let removed = state.waiters.remove(&waiter);
+        if let Some(WaiterState::Waiting(_)) = removed {
+            state.policy.cancel(waiter);
+            self.queued.store(state.policy.queued(), Ordering::SeqCst);
         }
         drop(state);
-        // A use that ends here may need the lock.
-        drop(place);
+        // Only now: the end of a use may take the lock.
+        drop(removed);
     }
 
-    pub(super) fn name(&self, name: N, key: &K, until: Option<Instant>) {
-        self.lock().lru.name(name, key, until);
+    pub(super) fn add_alias(&self, alias: A, key: &K, until: Option<Instant>) {
+        self.lock().policy.add_alias(alias, key, until);
     }
 
-    pub(super) fn forget_name(&self, name: &N) -> Option<K> {
-        self.lock().lru.forget_name(name)
+    pub(super) fn remove_alias(&self, alias: &A) -> Option<K> {
+        self.lock().policy.remove_alias(alias)
     }
 
-    /// The identities of the open engines that have such a name.
-    pub(super) fn keys_named(&self, is_one: impl Fn(&N) -> bool) -> Vec<K> {
+    /// The identities of the open engines that have an alias for which `is_match` is true.
+    pub(super) fn keys_by_alias(&self, is_match: impl Fn(&A) -> bool) -> Vec<K> {
         let state = self.lock();
-        let named = state.lru.names().filter(|(name, _)| is_one(name));
-        named.map(|(_, key)| key.clone()).collect()
+        let matches = state.policy.aliases().filter(|(alias, _)| is_match(alias));
+        matches.map(|(_, key)| key.clone()).collect()
     }
 
-    /// Whether somebody waits for an engine to be unused.
+    /// Whether a caller waits for room, so that the end of a use matters.
     pub(super) fn is_waited_for(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) > 0
+        self.queued.load(Ordering::SeqCst) > 0
     }
 
-    /// An engine is not used any more.
-    pub(super) fn look_again(&self) -> Changes<E> {
+    /// Decides again, after an engine has become unused.
+    pub(super) fn reevaluate(&self) -> EngineChanges<E> {
         let mut state = self.lock();
-        let turn = state.lru.look_again();
-        self.apply(state, turn)
+        let decision = state.policy.reevaluate();
+        self.apply(state, decision)
     }
 
-    /// Closes the engine that was least recently used, of those that nobody uses. It is
-    /// [`Leaving::Closing`] then.
+    /// Takes out the least recently used of the engines that nobody uses: [`ClosedWhile::Unused`].
     pub(super) fn evict(&self) -> Option<E> {
-        self.lock().lru.evict()
+        self.lock().policy.evict()
     }
 
-    /// The last connection of an engine is closed.
-    pub(super) fn left(&self, leaving: Leaving) -> Changes<E> {
+    /// The last connection of a closed engine is closed.
+    pub(super) fn fully_closed(&self, closed: ClosedWhile) -> EngineChanges<E> {
         let mut state = self.lock();
-        let turn = state.lru.left(leaving);
-        self.apply(state, turn)
+        let decision = state.policy.fully_closed(closed);
+        self.apply(state, decision)
     }
 
-    /// Closes the engines whose identity `is_due`, used or not. They are [`Leaving::Draining`] then.
+    /// Takes out the engines whose identity `is_due`, whether they are used or not: [`ClosedWhile::InUse`].
     pub(super) fn close(&self, mut is_due: impl FnMut(&K) -> bool) -> Vec<E> {
         let mut state = self.lock();
         let due: Vec<K> =
-            state.lru.iter().map(|(key, _)| key).filter(|key| is_due(key)).cloned().collect();
-        due.iter().filter_map(|key| state.lru.close(key)).collect()
+            state.policy.iter().map(|(key, _)| key).filter(|key| is_due(key)).cloned().collect();
+        due.iter().filter_map(|key| state.policy.close(key)).collect()
     }
 
-    /// Closes the engines that have been unused for `limit`. They are [`Leaving::Closing`] then.
+    /// Takes out the engines that have been unused for `limit`: [`ClosedWhile::Unused`].
     pub(super) fn close_unused(&self, limit: Duration) -> Vec<E> {
-        self.lock().lru.close_unused(limit, Instant::now())
+        self.lock().policy.close_unused(limit, Instant::now())
     }
 
-    /// Refuses everybody from now on, those who wait as well, and closes every engine.
+    /// Refuses every request from now on, including those that wait, and takes out all engines.
     pub(super) fn close_all(&self) -> Vec<E> {
         let mut state = self.lock();
         state.is_closed = true;
-        let tickets: Vec<Ticket> = state.places.keys().copied().collect();
+        let waiters: Vec<WaiterId> = state.waiters.keys().copied().collect();
         let mut wakers = Vec::new();
-        for ticket in tickets {
-            if let Some(Place::Waiting(waker)) = state.places.get_mut(&ticket) {
+        for waiter in waiters {
+            if let Some(WaiterState::Waiting(waker)) = state.waiters.get_mut(&waiter) {
                 wakers.extend(waker.take());
-                state.places.insert(ticket, Place::Closed);
-                state.lru.leave(ticket);
+                state.waiters.insert(waiter, WaiterState::Closed);
+                state.policy.cancel(waiter);
             }
         }
-        self.waiting.store(0, Ordering::SeqCst);
+        self.queued.store(0, Ordering::SeqCst);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         self.close(|_| true)
     }
 
-    pub(super) fn counts(&self) -> Counts {
-        self.lock().lru.counts()
+    pub(super) fn counters(&self) -> CacheCounters {
+        self.lock().policy.counters()
     }
 
-    /// How many wait, and how many engines have been closed with connections that are not.
-    pub(super) fn waiting_and_leaving(&self) -> (usize, usize) {
+    /// How many callers wait.
+    pub(super) fn waiting(&self) -> usize {
         let state = self.lock();
-        (
-            state.places.values().filter(|place| matches!(place, Place::Waiting(_))).count(),
-            state.lru.leaving(),
-        )
+        let waiting = |waiter: &&WaiterState<E>| matches!(waiter, WaiterState::Waiting(_));
+        state.waiters.values().filter(waiting).count()
     }
 
-    /// Whether there is any engine, open or with connections that are not closed.
+    /// How many engines are closed and still have connections.
+    pub(super) fn closing(&self) -> usize {
+        self.lock().policy.closing()
+    }
+
+    /// Whether there is no engine at all, neither an open one nor one that is being closed.
     pub(super) fn is_empty(&self) -> bool {
         let state = self.lock();
-        state.lru.leaving() == 0 && state.lru.iter().next().is_none()
+        state.policy.closing() == 0 && state.policy.iter().next().is_none()
     }
 
-    /// The engines that are open, the most recently used first, each with its names.
-    pub(super) fn list(&self) -> Vec<(E, Vec<N>)>
+    /// The open engines, the most recently used first, each with its aliases.
+    pub(super) fn engines_with_aliases(&self) -> Vec<(E, Vec<A>)>
     where
-        N: Clone,
+        A: Clone,
     {
         let state = self.lock();
-        let mut names: HashMap<&K, Vec<N>> = HashMap::new();
-        for (name, key) in state.lru.names() {
-            names.entry(key).or_default().push(name.clone());
+        let mut aliases: HashMap<&K, Vec<A>> = HashMap::new();
+        for (alias, key) in state.policy.aliases() {
+            aliases.entry(key).or_default().push(alias.clone());
         }
-        let open = state.lru.iter();
-        open.map(|(key, engine)| (engine.clone(), names.remove(key).unwrap_or_default())).collect()
+        let open = state.policy.iter();
+        open.map(|(key, engine)| (engine.clone(), aliases.remove(key).unwrap_or_default()))
+            .collect()
     }
 
-    fn apply(&self, mut state: MutexGuard<'_, State<K, N, E>>, turn: Turn<E>) -> Changes<E> {
-        let Turn { granted, opened, evicted } = turn;
-        self.waiting.store(state.lru.waiting(), Ordering::SeqCst);
+    /// Hands granted engines to their waiters, unlocks, and wakes them.
+    fn apply(
+        &self,
+        mut state: MutexGuard<'_, State<K, A, E>>,
+        decision: Decision<E>,
+    ) -> EngineChanges<E> {
+        let Decision { granted, opened, evicted } = decision;
+        self.queued.store(state.policy.queued(), Ordering::SeqCst);
         let mut wakers = Vec::new();
-        for (ticket, used) in granted {
-            if let Some(Place::Waiting(waker)) = state.places.insert(ticket, Place::Granted(used)) {
+        for (waiter, granted) in granted {
+            let before = state.waiters.insert(waiter, WaiterState::Granted(granted));
+            if let Some(WaiterState::Waiting(waker)) = before {
                 wakers.extend(waker);
             }
         }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
-        Changes { opened, evicted }
+        EngineChanges { opened, evicted }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<K, N, E>> {
+    fn lock(&self) -> MutexGuard<'_, State<K, A, E>> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -1,15 +1,16 @@
-//! The shelf and the uses, in every order in which threads can take their steps.
+//! Tests of the cache together with the use counts of engines, under loom: a model checker that runs the threads
+//! of a test in every order of their steps.
 //!
-//! The same files as in the product, mounted on the model checker's locks and atomics.
+//! The files are those of the crate, mounted a second time on loom's locks and atomics.
 
 #![expect(
     dead_code,
     clippy::duplicate_mod,
-    reason = "the product's files, for a part of what they do"
+    reason = "the files are mounted a second time, and the tests use a part of them"
 )]
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize as Plain, Ordering as PlainOrdering};
+use std::sync::atomic::{AtomicUsize as PlainAtomicUsize, Ordering as PlainOrdering};
 use std::sync::{Arc, Weak};
 
 use loom::thread;
@@ -26,25 +27,25 @@ mod policy;
 #[path = "../engine/use_count.rs"]
 mod uses;
 
-use cache::Shelf;
-use policy::{Engine, Leaving};
+use cache::EngineCache;
+use policy::{CachedEngine, ClosedWhile};
 use uses::{EngineOwner, UseCount};
 
 /// An engine without a pool.
 #[derive(Clone)]
-struct Bare(Arc<State>);
+struct TestEngine(Arc<TestState>);
 
-struct State {
+struct TestState {
     uses: UseCount,
     key: u8,
-    /// Sessions that are lent. Not a part of what is checked, and no step for the checker.
-    lent: Plain,
-    is_closed: Plain,
+    /// How many sessions are lent. A plain atomic: it serves the assertions, and must be no step for the checker.
+    lent: PlainAtomicUsize,
+    is_closed: PlainAtomicUsize,
 }
 
-struct Use(Bare);
+struct Use(TestEngine);
 
-impl Engine for Bare {
+impl CachedEngine for TestEngine {
     type Use = Use;
 
     fn begin_use(&self) -> Use {
@@ -62,7 +63,7 @@ impl Engine for Bare {
 }
 
 impl Use {
-    /// Has a session for a moment.
+    /// Lends a session for a moment.
     fn lend(&self) {
         let state = &self.0.0;
         state.lent.fetch_add(1, PlainOrdering::SeqCst);
@@ -79,143 +80,144 @@ impl Drop for Use {
     }
 }
 
-struct Registry {
-    shelf: Shelf<u8, u8, Bare>,
-    /// How many engines have connections, in the eyes of a server.
-    open: Plain,
-    max: usize,
+struct TestRegistry {
+    cache: EngineCache<u8, u8, TestEngine>,
+    /// How many engines have connections, as a server would count them.
+    open: PlainAtomicUsize,
+    max_engines: usize,
 }
 
-impl Registry {
+impl TestRegistry {
     fn new(max: usize) -> Arc<Self> {
         let max_engines = NonZeroUsize::new(max).unwrap();
         Arc::new(Self {
-            shelf: Shelf::new(max_engines, NonZeroUsize::MIN),
-            open: Plain::new(0),
-            max,
+            cache: EngineCache::new(max_engines, NonZeroUsize::MIN),
+            open: PlainAtomicUsize::new(0),
+            max_engines: max,
         })
     }
 
-    fn bare(self: &Arc<Self>, key: u8) -> Bare {
+    fn test_engine(self: &Arc<Self>, key: u8) -> TestEngine {
         let owner: Weak<dyn EngineOwner> = Arc::<Self>::downgrade(self);
-        Bare(Arc::new(State {
+        TestEngine(Arc::new(TestState {
             uses: UseCount::new(Some(owner)),
             key,
-            lent: Plain::new(0),
-            is_closed: Plain::new(0),
+            lent: PlainAtomicUsize::new(0),
+            is_closed: PlainAtomicUsize::new(0),
         }))
     }
 
-    fn close_each(self: &Arc<Self>, engines: Vec<Bare>) {
+    fn close_each(self: &Arc<Self>, engines: Vec<TestEngine>) {
         for engine in engines {
             assert_eq!(engine.0.lent.load(PlainOrdering::SeqCst), 0, "never evicted in use");
             assert_eq!(engine.0.is_closed.fetch_add(1, PlainOrdering::SeqCst), 0, "closed once");
             if engine.0.uses.had_checkout() {
                 self.open.fetch_sub(1, PlainOrdering::SeqCst);
             }
-            let next = self.shelf.left(Leaving::Closing);
+            let next = self.cache.fully_closed(ClosedWhile::Unused);
             self.close_each(next.evicted);
         }
     }
 
-    /// Acquires a session, and returns it.
+    /// Acquires a session and returns it.
     fn visit(self: &Arc<Self>, key: u8) {
-        let used = match self.shelf.find(&key) {
+        let used = match self.cache.find(&key) {
             Some(used) => used,
             None => {
-                let (ticket, changes) = self.shelf.ask(key, self.bare(key));
+                let (waiter, changes) = self.cache.request(key, self.test_engine(key));
                 self.close_each(changes.evicted);
-                let granted = std::future::poll_fn(|cx| self.shelf.poll(ticket, cx));
+                let granted = std::future::poll_fn(|cx| self.cache.poll_granted(waiter, cx));
                 let used = loom::future::block_on(granted);
-                self.shelf.leave(ticket);
+                self.cache.cancel(waiter);
                 used.unwrap()
             }
         };
         assert_eq!(used.0.0.key, key);
         if !used.0.0.uses.had_checkout() {
-            // As if it connected now.
+            // This is where the product connects.
             let open = self.open.fetch_add(1, PlainOrdering::SeqCst);
-            assert!(open < self.max, "never above the bound");
+            assert!(open < self.max_engines, "never above the bound");
         }
         used.lend();
     }
 
-    /// Asks for an engine, and goes away before it has one, or with it unused.
-    fn leave(self: &Arc<Self>, key: u8) {
-        let (ticket, changes) = self.shelf.ask(key, self.bare(key));
+    /// Requests an engine, and cancels before or after it is granted, without using it.
+    fn request_and_cancel(self: &Arc<Self>, key: u8) {
+        let (waiter, changes) = self.cache.request(key, self.test_engine(key));
         self.close_each(changes.evicted);
         thread::yield_now();
-        self.shelf.leave(ticket);
+        self.cache.cancel(waiter);
     }
 }
 
-impl EngineOwner for Registry {
+impl EngineOwner for TestRegistry {
     fn is_waited_for(&self) -> bool {
-        self.shelf.is_waited_for()
+        self.cache.is_waited_for()
     }
 
     fn unused(self: Arc<Self>) {
-        let changes = self.shelf.look_again();
+        let changes = self.cache.reevaluate();
         self.close_each(changes.evicted);
     }
 }
 
-/// Every order with at most so many switches away from a thread that could have gone on.
+/// Runs `check` in every order that has at most so many preemptions: switches away from a thread that could have
+/// gone on.
 fn explore(switches: usize, check: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(switches);
     model.check(check);
 }
 
-/// Whoever comes second waits until the first is done, and is then not forgotten.
+/// The second waits until the first is done, and is granted its engine then.
 #[test]
 fn two_tenants_share_the_place_of_one_engine() {
     explore(3, || {
-        let registry = Registry::new(1);
+        let registry = TestRegistry::new(1);
         let other = Arc::clone(&registry);
         let second = thread::spawn(move || other.visit(2));
         registry.visit(1);
         second.join().unwrap();
-        assert!(!registry.shelf.is_waited_for());
+        assert!(!registry.cache.is_waited_for());
     });
 }
 
 #[test]
-fn two_who_ask_for_one_engine_get_one() {
+fn two_requests_for_one_engine_share_it() {
     explore(3, || {
-        let registry = Registry::new(2);
+        let registry = TestRegistry::new(2);
         let other = Arc::clone(&registry);
         let second = thread::spawn(move || other.visit(1));
         registry.visit(1);
         second.join().unwrap();
-        assert_eq!(registry.shelf.list().len(), 1);
+        assert_eq!(registry.cache.engines_with_aliases().len(), 1);
     });
 }
 
 #[test]
-fn whoever_goes_away_takes_nobodys_turn() {
+fn a_cancelled_request_takes_nobodys_place() {
     explore(2, || {
-        let registry = Registry::new(1);
+        let registry = TestRegistry::new(1);
         let (second, third) = (Arc::clone(&registry), Arc::clone(&registry));
-        let second = thread::spawn(move || second.leave(2));
+        let second = thread::spawn(move || second.request_and_cancel(2));
         let third = thread::spawn(move || third.visit(3));
         registry.visit(1);
         second.join().unwrap();
         third.join().unwrap();
-        assert!(!registry.shelf.is_waited_for());
+        assert!(!registry.cache.is_waited_for());
     });
 }
 
 #[test]
 fn three_share_two_places() {
     explore(2, || {
-        let registry = Registry::new(2);
+        let registry = TestRegistry::new(2);
         let (second, third) = (Arc::clone(&registry), Arc::clone(&registry));
         let second = thread::spawn(move || second.visit(2));
         let third = thread::spawn(move || third.visit(3));
         registry.visit(1);
         second.join().unwrap();
         third.join().unwrap();
-        assert_eq!(registry.shelf.list().len(), 2);
+        assert_eq!(registry.cache.engines_with_aliases().len(), 2);
     });
 }

@@ -1,20 +1,20 @@
-//! When two engines would be one.
+//! When two requests mean the same engine, and the aliases by which an open engine is found quickly.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
-use crate::settings::{CredentialSource, EngineSettings};
+use crate::settings::{BindKey, CredentialSource, DatabaseUrl, EngineSettings};
 
-/// What makes an engine the one that it is: its URLs with user and password, its options, and whom
-/// it asks for credentials. The bind is no part of it.
+/// What makes two engines the same: URLs with user and password, options, and the source of credentials. The bind
+/// is no part of it, so binds can share an engine.
 #[derive(Clone)]
 pub(crate) struct EngineIdentity {
     settings: Arc<EngineSettings>,
     hash: u64,
 }
 
-/// Other hashes in each process: nobody can choose URLs that collide.
+/// Seeded differently in each process, so that nobody can choose URLs whose hashes collide.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 impl EngineIdentity {
@@ -56,6 +56,21 @@ impl Hash for EngineIdentity {
 /// Without the password.
 impl fmt::Debug for EngineIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Identity").field(&self.settings.url).finish()
+        f.debug_tuple("EngineIdentity").field(&self.settings.url).finish()
     }
+}
+
+/// What callers request an engine by. An alias of an open engine is remembered, since it is looked up faster than
+/// the identity is worked out (settings have to be merged for it, or a resolver asked).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum EngineAlias {
+    Tenant {
+        key: BindKey,
+        /// How often the settings of the bind had been replaced, so that aliases from before a replacement match
+        /// nothing.
+        generation: u64,
+        tenant: Arc<str>,
+    },
+    /// A URL for which the caller gave no options.
+    Url(BindKey, DatabaseUrl),
 }

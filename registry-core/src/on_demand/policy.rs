@@ -1,8 +1,12 @@
-//! Which engines are open, who is next, and which must go: the rules, without input, output or clock.
+//! The rules of the engine cache: capacity, least recently used order, the queue of waiters and eviction.
 //!
-//! An engine counts until its last connection is closed. So there are three kinds that take up room: those
-//! that are open, those that are `closing` because nobody used them, and those that are `draining` because
-//! somebody closed them under their users.
+//! This is a state machine without I/O, locks, wakers or a clock of its own (only the expiry of an alias reads
+//! the time), so that `policy_tests` can drive it with random operations. [`cache`](super::cache) puts it under
+//! a lock.
+//!
+//! An engine counts against the capacity until its last connection is closed. So three kinds of engines count:
+//! those that are open, those that were closed while nobody used them, and those that were closed under their
+//! users ([`ClosedWhile`]).
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -11,39 +15,40 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
-/// What the rules need to know of an engine.
-pub(super) trait Engine: Clone {
-    /// Lets nobody close it for want of use, as long as it lives.
+/// What the policy needs to know of an engine.
+pub(super) trait CachedEngine: Clone {
+    /// A guard: while it lives, the engine is neither evicted nor closed as idle.
     type Use;
 
     fn begin_use(&self) -> Self::Use;
 
     fn is_used(&self) -> bool;
 
-    /// Whether it ever had a session.
+    /// Whether it ever had a connection that could be lent. An engine that never did could not connect.
     fn has_lent(&self) -> bool;
 }
 
-/// Somebody who waits for an engine.
-pub(super) type Ticket = u64;
+/// A caller that waits for an engine.
+pub(super) type WaiterId = u64;
 
-/// Why an engine that is no longer open still counts.
+/// How an engine was closed. It still counts against the capacity until its last connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leaving {
-    /// Nobody used it: it is gone as soon as its idle connections are.
-    Closing,
-    /// It was closed while it was used.
-    Draining,
+pub(super) enum ClosedWhile {
+    /// Nobody used it: its room is free as soon as its idle connections are closed. Waiters can rely on that, so
+    /// the policy evicts no second engine for the same waiter.
+    Unused,
+    /// It may have lent sessions, which are returned when their users are done. Nobody knows when that is.
+    InUse,
 }
 
-/// What has become of a call: who has an engine now, which are open, and which are to be closed.
-pub(super) struct Turn<E: Engine> {
-    pub(super) granted: Vec<(Ticket, E::Use)>,
+/// What a call to the policy decided. The caller carries it out: it wakes waiters, and opens and closes engines.
+pub(super) struct Decision<E: CachedEngine> {
+    pub(super) granted: Vec<(WaiterId, E::Use)>,
     pub(super) opened: Vec<E>,
     pub(super) evicted: Vec<E>,
 }
 
-impl<E: Engine> Turn<E> {
+impl<E: CachedEngine> Decision<E> {
     fn new() -> Self {
         Self { granted: Vec::new(), opened: Vec::new(), evicted: Vec::new() }
     }
@@ -51,246 +56,269 @@ impl<E: Engine> Turn<E> {
 
 /// How often engines were found, opened and closed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct CacheCounters {
     pub(super) hits: u64,
     pub(super) misses: u64,
     pub(super) evictions: u64,
     pub(super) expired: u64,
 }
 
-/// The engines that are open, by identity `K` and by the names `N` under which they are asked for.
-pub(super) struct Lru<K, N, E> {
-    max: usize,
-    open: LruCache<Id, Open<K, E>>,
-    ids: HashMap<K, Id>,
-    /// A name may outlive its engine: an id is never used again.
-    names: LruCache<N, Named>,
-    /// Counted here, as a cache with a bound of its own would take all its room at once.
-    max_names: usize,
-    closing: usize,
-    draining: usize,
-    /// First come, first served. Whoever waits for the same engine waits together.
-    queue: VecDeque<Waiting<K, E>>,
-    last: Id,
-    counts: Counts,
+/// The open engines, by their identity `K` and by the aliases `A` under which they are looked up.
+pub(super) struct CachePolicy<K, A, E> {
+    max_engines: usize,
+    open: LruCache<EngineId, OpenEngine<K, E>>,
+    ids: HashMap<K, EngineId>,
+    aliases: LruCache<A, AliasTarget>,
+    /// Enforced here, because a bounded `LruCache` allocates all its room when it is made.
+    max_aliases: usize,
+    /// How many engines were [`ClosedWhile::Unused`] and still have connections.
+    closing_unused: usize,
+    /// How many engines were [`ClosedWhile::InUse`] and still have connections.
+    closing_in_use: usize,
+    /// First come, first served, with one entry for each engine: callers that wait for the same engine share it
+    /// (single flight).
+    queue: VecDeque<QueuedEngine<K, E>>,
+    last_id: EngineId,
+    counters: CacheCounters,
 }
 
-/// An engine that was opened.
-type Id = u64;
+/// Numbers the engines in the order in which they were opened. An alias may outlive its engine, so an id is never
+/// used again.
+type EngineId = u64;
 
-struct Open<K, E> {
+struct OpenEngine<K, E> {
     key: K,
     engine: E,
-    /// How often it was asked for.
-    asked: u64,
-    /// When it was first seen unused, and how often it had been asked for by then.
-    unused: Option<(u64, Instant)>,
+    lookups: u64,
+    /// Since when it is known to be unused.
+    unused: Option<UnusedSince>,
 }
 
-struct Named {
-    id: Id,
+/// An observation of an unused engine. It holds as long as `lookups` is unchanged: the engine was not used in
+/// between then.
+struct UnusedSince {
+    lookups: u64,
+    at: Instant,
+}
+
+struct AliasTarget {
+    id: EngineId,
     until: Option<Instant>,
 }
 
-struct Waiting<K, E> {
+struct QueuedEngine<K, E> {
     key: K,
-    /// Not open yet: it has no connection and lends none.
+    /// It is not open yet: it has no connection, and has lent none.
     engine: E,
-    tickets: Vec<Ticket>,
+    waiters: Vec<WaiterId>,
 }
 
-impl<K: Clone + Eq + Hash, N: Eq + Hash, E: Engine> Lru<K, N, E> {
-    /// At most `max` engines, and `names` names that are remembered.
-    pub(super) fn new(max: NonZeroUsize, names: NonZeroUsize) -> Self {
+impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
+    /// A policy for `max_engines` engines at most, which remembers up to `max_aliases` aliases.
+    pub(super) fn new(max_engines: NonZeroUsize, max_aliases: NonZeroUsize) -> Self {
         Self {
-            max: max.get(),
+            max_engines: max_engines.get(),
             open: LruCache::unbounded(),
             ids: HashMap::new(),
-            names: LruCache::unbounded(),
-            max_names: names.get(),
-            closing: 0,
-            draining: 0,
+            aliases: LruCache::unbounded(),
+            max_aliases: max_aliases.get(),
+            closing_unused: 0,
+            closing_in_use: 0,
             queue: VecDeque::new(),
-            last: 0,
-            counts: Counts::default(),
+            last_id: 0,
+            counters: CacheCounters::default(),
         }
     }
 
     /// The engine of that identity, if it is open.
     pub(super) fn find(&mut self, key: &K) -> Option<E::Use> {
         let id = *self.ids.get(key)?;
-        self.found(id)
+        self.begin_use(id)
     }
 
-    /// The engine of that name, if it is open and the name still holds.
-    pub(super) fn find_named(&mut self, name: &N) -> Option<E::Use> {
-        let Named { id, until } = *self.names.get(name)?;
+    /// The engine of that alias, if it is open and the alias has not expired.
+    pub(super) fn find_by_alias(&mut self, alias: &A) -> Option<E::Use> {
+        let AliasTarget { id, until } = *self.aliases.get(alias)?;
         if until.is_some_and(|until| until <= Instant::now()) {
             return None;
         }
-        self.found(id)
+        self.begin_use(id)
     }
 
-    fn found(&mut self, id: Id) -> Option<E::Use> {
+    fn begin_use(&mut self, id: EngineId) -> Option<E::Use> {
         let open = self.open.get_mut(&id)?;
-        open.asked += 1;
-        self.counts.hits += 1;
+        open.lookups += 1;
+        self.counters.hits += 1;
         Some(open.engine.begin_use())
     }
 
-    /// Asks for the engine of that identity: it is found or opened now, or when others have gone.
-    pub(super) fn ask(&mut self, key: K, engine: E, ticket: Ticket) -> Turn<E> {
-        let mut turn = Turn::new();
+    /// Requests the engine of that identity: it is granted now if it is open or there is room, and otherwise when
+    /// there is.
+    pub(super) fn request(&mut self, key: K, engine: E, waiter: WaiterId) -> Decision<E> {
+        let mut decision = Decision::new();
         if let Some(found) = self.find(&key) {
-            turn.granted.push((ticket, found));
-            return turn;
+            decision.granted.push((waiter, found));
+            return decision;
         }
-        self.counts.misses += 1;
-        match self.queue.iter_mut().find(|waiting| waiting.key == key) {
-            Some(waiting) => waiting.tickets.push(ticket),
-            None => self.queue.push_back(Waiting { key, engine, tickets: vec![ticket] }),
+        self.counters.misses += 1;
+        match self.queue.iter_mut().find(|queued| queued.key == key) {
+            Some(queued) => queued.waiters.push(waiter),
+            None => self.queue.push_back(QueuedEngine { key, engine, waiters: vec![waiter] }),
         }
-        self.settle(&mut turn);
-        turn
+        self.balance(&mut decision);
+        decision
     }
 
-    /// Gives up waiting.
-    pub(super) fn leave(&mut self, ticket: Ticket) {
-        for waiting in &mut self.queue {
-            waiting.tickets.retain(|other| *other != ticket);
+    /// Takes a waiter out of the queue, and the engine that it waited for if nobody else waits for that.
+    pub(super) fn cancel(&mut self, waiter: WaiterId) {
+        for queued in &mut self.queue {
+            queued.waiters.retain(|other| *other != waiter);
         }
-        self.queue.retain(|waiting| !waiting.tickets.is_empty());
+        self.queue.retain(|queued| !queued.waiters.is_empty());
     }
 
-    /// Remembers that the engine of that identity, if it is open, goes by `name` as well.
-    pub(super) fn name(&mut self, name: N, key: &K, until: Option<Instant>) {
+    /// Remembers an alias of the engine of that identity, if it is open.
+    pub(super) fn add_alias(&mut self, alias: A, key: &K, until: Option<Instant>) {
         if let Some(id) = self.ids.get(key) {
-            self.names.put(name, Named { id: *id, until });
-            if self.names.len() > self.max_names {
-                self.names.pop_lru();
+            self.aliases.put(alias, AliasTarget { id: *id, until });
+            if self.aliases.len() > self.max_aliases {
+                self.aliases.pop_lru();
             }
         }
     }
 
-    /// Forgets a name, and says whose it was.
-    pub(super) fn forget_name(&mut self, name: &N) -> Option<K> {
-        let Named { id, .. } = self.names.pop(name)?;
+    /// Forgets an alias, and returns the identity of its engine if that is open.
+    pub(super) fn remove_alias(&mut self, alias: &A) -> Option<K> {
+        let AliasTarget { id, .. } = self.aliases.pop(alias)?;
         self.open.peek(&id).map(|open| open.key.clone())
     }
 
-    /// Something has changed: an engine is unused, or has gone.
-    pub(super) fn look_again(&mut self) -> Turn<E> {
-        let mut turn = Turn::new();
-        self.settle(&mut turn);
-        turn
+    /// Decides again, after an engine has become unused or was closed.
+    pub(super) fn reevaluate(&mut self) -> Decision<E> {
+        let mut decision = Decision::new();
+        self.balance(&mut decision);
+        decision
     }
 
-    /// The last connection of an engine is closed.
-    pub(super) fn left(&mut self, leaving: Leaving) -> Turn<E> {
-        match leaving {
-            Leaving::Closing => self.closing -= 1,
-            Leaving::Draining => self.draining -= 1,
+    /// The last connection of a closed engine is closed, so the engine does not count any more.
+    pub(super) fn fully_closed(&mut self, closed: ClosedWhile) -> Decision<E> {
+        match closed {
+            ClosedWhile::Unused => self.closing_unused -= 1,
+            ClosedWhile::InUse => self.closing_in_use -= 1,
         }
-        self.look_again()
+        self.reevaluate()
     }
 
-    /// Closes the engine of that identity, whether it is used or not.
+    /// Closes the engine of that identity, whether it is used or not: [`ClosedWhile::InUse`].
     pub(super) fn close(&mut self, key: &K) -> Option<E> {
         let id = *self.ids.get(key)?;
-        self.draining += 1;
+        self.closing_in_use += 1;
         self.unlink(id)
     }
 
-    /// Closes those that have been unused for `limit`, as far as was seen at earlier calls.
+    /// Closes the engines that earlier calls have seen unused, and that have been so for `limit`:
+    /// [`ClosedWhile::Unused`].
     pub(super) fn close_unused(&mut self, limit: Duration, now: Instant) -> Vec<E> {
         let mut due = Vec::new();
         for (id, open) in &mut self.open {
-            match open.unused {
+            match &open.unused {
                 _ if open.engine.is_used() => open.unused = None,
-                Some((asked, since)) if asked == open.asked => {
-                    if now.saturating_duration_since(since) >= limit {
+                Some(since) if since.lookups == open.lookups => {
+                    if now.saturating_duration_since(since.at) >= limit {
                         due.push(*id);
                     }
                 }
-                _ => open.unused = Some((open.asked, now)),
+                _ => open.unused = Some(UnusedSince { lookups: open.lookups, at: now }),
             }
         }
-        self.closing += due.len();
-        self.counts.expired += due.len() as u64;
+        self.closing_unused += due.len();
+        self.counters.expired += due.len() as u64;
         due.into_iter().filter_map(|id| self.unlink(id)).collect()
     }
 
-    /// Closes the engine that was least recently used, of those that nobody uses.
+    /// Closes the least recently used of the engines that nobody uses: [`ClosedWhile::Unused`].
     pub(super) fn evict(&mut self) -> Option<E> {
         let id = self.least_recently_used()?;
-        self.closing += 1;
-        self.counts.evictions += 1;
+        self.closing_unused += 1;
+        self.counters.evictions += 1;
         self.unlink(id)
     }
 
-    /// Hands out the room that there is, and makes as much as is waited for.
-    fn settle(&mut self, turn: &mut Turn<E>) {
-        // One that could not be opened is not kept. It is among those asked for last.
-        let failed =
-            |(_, open): &(&Id, &Open<K, E>)| !open.engine.is_used() && !open.engine.has_lent();
-        while let Some(id) = self.open.iter().find(failed).map(|(id, _)| *id) {
-            self.closing += 1;
-            turn.evicted.extend(self.unlink(id));
-        }
-        while self.open.len() + self.closing + self.draining < self.max
+    /// Grants the room that there is, and evicts as many engines as there are waiters without room.
+    fn balance(&mut self, decision: &mut Decision<E>) {
+        self.close_failed(decision);
+        while self.has_room()
             && let Some(next) = self.queue.pop_front()
         {
-            self.open(next, turn);
+            self.open(next, decision);
         }
-        while self.queue.len() > self.closing
+        // Each engine in `closing_unused` will make room for one waiter soon.
+        while self.queue.len() > self.closing_unused
             && let Some(evicted) = self.evict()
         {
-            turn.evicted.push(evicted);
+            decision.evicted.push(evicted);
         }
     }
 
-    fn open(&mut self, next: Waiting<K, E>, turn: &mut Turn<E>) {
-        let Waiting { key, engine, tickets } = next;
-        self.last += 1;
-        turn.granted.extend(tickets.into_iter().map(|ticket| (ticket, engine.begin_use())));
-        turn.opened.push(engine.clone());
-        self.ids.insert(key.clone(), self.last);
-        self.open.put(self.last, Open { key, engine, asked: 0, unused: None });
+    /// Closes the engines that could not be opened: they are unused, and have never lent a connection. (The most
+    /// recently used come first, so one that has just failed is found soon.)
+    fn close_failed(&mut self, decision: &mut Decision<E>) {
+        let failed = |(_, open): &(&EngineId, &OpenEngine<K, E>)| {
+            !open.engine.is_used() && !open.engine.has_lent()
+        };
+        while let Some(id) = self.open.iter().find(failed).map(|(id, _)| *id) {
+            self.closing_unused += 1;
+            decision.evicted.extend(self.unlink(id));
+        }
     }
 
-    /// Of those that nobody uses.
-    fn least_recently_used(&self) -> Option<Id> {
+    fn has_room(&self) -> bool {
+        self.open.len() + self.closing() < self.max_engines
+    }
+
+    fn open(&mut self, next: QueuedEngine<K, E>, decision: &mut Decision<E>) {
+        let QueuedEngine { key, engine, waiters } = next;
+        self.last_id += 1;
+        decision.granted.extend(waiters.into_iter().map(|waiter| (waiter, engine.begin_use())));
+        decision.opened.push(engine.clone());
+        self.ids.insert(key.clone(), self.last_id);
+        self.open.put(self.last_id, OpenEngine { key, engine, lookups: 0, unused: None });
+    }
+
+    /// Among the engines that nobody uses.
+    fn least_recently_used(&self) -> Option<EngineId> {
         let mut unused = self.open.iter().rev().filter(|(_, open)| !open.engine.is_used());
         unused.next().map(|(id, _)| *id)
     }
 
-    fn unlink(&mut self, id: Id) -> Option<E> {
+    fn unlink(&mut self, id: EngineId) -> Option<E> {
         let open = self.open.pop(&id)?;
         self.ids.remove(&open.key);
         Some(open.engine)
     }
 
-    pub(super) fn waiting(&self) -> usize {
+    /// How many engines are waited for.
+    pub(super) fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// How many engines have been closed, with connections that are not.
-    pub(super) fn leaving(&self) -> usize {
-        self.closing + self.draining
+    /// How many engines are closed and still have connections.
+    pub(super) fn closing(&self) -> usize {
+        self.closing_unused + self.closing_in_use
     }
 
-    pub(super) fn counts(&self) -> Counts {
-        self.counts
+    pub(super) fn counters(&self) -> CacheCounters {
+        self.counters
     }
 
-    /// The engines that are open, the most recently used first, each with its identity.
+    /// The open engines with their identities, the most recently used first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &E)> {
         self.open.iter().map(|(_, open)| (&open.key, &open.engine))
     }
 
-    /// The names that hold, of the engines that are open.
-    pub(super) fn names(&self) -> impl Iterator<Item = (&N, &K)> {
-        let names = self.names.iter();
-        names.filter_map(|(name, named)| Some((name, &self.open.peek(&named.id)?.key)))
+    /// The aliases of open engines, each with the identity of its engine.
+    pub(super) fn aliases(&self) -> impl Iterator<Item = (&A, &K)> {
+        let aliases = self.aliases.iter();
+        aliases.filter_map(|(alias, target)| Some((alias, &self.open.peek(&target.id)?.key)))
     }
 }

@@ -1,4 +1,4 @@
-//! The rules, against operations at random.
+//! Property tests of the cache policy: random operations, and a model that checks each decision.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -8,22 +8,22 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::policy::{Engine, Leaving, Lru, Ticket, Turn};
+use super::policy::{CachePolicy, CachedEngine, ClosedWhile, Decision, WaiterId};
 
 type Key = u8;
 
-/// An engine of which everything is known.
+/// An engine whose state the tests set and read.
 #[derive(Clone)]
-struct Known(Rc<State>);
+struct TestEngine(Rc<TestState>);
 
-struct State {
+struct TestState {
     key: Key,
     uses: Cell<u32>,
     has_lent: Cell<bool>,
     is_open: Cell<bool>,
 }
 
-struct Use(Rc<State>);
+struct Use(Rc<TestState>);
 
 impl Drop for Use {
     fn drop(&mut self) {
@@ -31,9 +31,9 @@ impl Drop for Use {
     }
 }
 
-impl Known {
+impl TestEngine {
     fn new(key: Key) -> Self {
-        Self(Rc::new(State {
+        Self(Rc::new(TestState {
             key,
             uses: Cell::new(0),
             has_lent: Cell::new(false),
@@ -42,7 +42,7 @@ impl Known {
     }
 }
 
-impl Engine for Known {
+impl CachedEngine for TestEngine {
     type Use = Use;
 
     fn begin_use(&self) -> Use {
@@ -59,18 +59,18 @@ impl Engine for Known {
     }
 }
 
-/// What somebody may do. Numbers choose among what there is.
+/// An operation. The numbers choose among the waiters, uses and engines that exist at that moment.
 #[derive(Debug, Clone)]
 enum Step {
     Find(Key),
-    FindNamed(Key),
-    Ask(Key),
-    Leave(usize),
-    /// A session is lent to somebody who uses an engine.
+    FindByAlias(Key),
+    Request(Key),
+    Cancel(usize),
+    /// A user of an engine is lent a session.
     Lend(usize),
     EndUse(usize),
     /// The last connection of a closed engine is closed.
-    Left(usize),
+    FullyClosed(usize),
     Close(Key),
     Pass(u8),
 }
@@ -79,12 +79,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let key = 0..8_u8;
     let step = prop_oneof![
         2 => key.clone().prop_map(Step::Find),
-        2 => key.clone().prop_map(Step::FindNamed),
-        6 => key.clone().prop_map(Step::Ask),
-        1 => any::<usize>().prop_map(Step::Leave),
+        2 => key.clone().prop_map(Step::FindByAlias),
+        6 => key.clone().prop_map(Step::Request),
+        1 => any::<usize>().prop_map(Step::Cancel),
         4 => any::<usize>().prop_map(Step::Lend),
         6 => any::<usize>().prop_map(Step::EndUse),
-        4 => any::<usize>().prop_map(Step::Left),
+        4 => any::<usize>().prop_map(Step::FullyClosed),
         1 => key.prop_map(Step::Close),
         2 => (1..20_u8).prop_map(Step::Pass),
     ];
@@ -93,68 +93,68 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The rules, and what is known of the world around them.
-struct World {
-    lru: Lru<Key, Key, Known>,
+/// The policy under test, and a model of the state that it should have.
+struct Model {
+    policy: CachePolicy<Key, Key, TestEngine>,
     max: usize,
     now: Instant,
-    last: Ticket,
-    /// Who waits for what, in the order in which they came.
-    waiting: BTreeMap<Ticket, Key>,
-    /// The engines that they wait for. Whoever waits for the same waits in the place of the first.
+    last_waiter: WaiterId,
+    /// The waiters in the order in which they came, each with the key that it waits for.
+    waiting: BTreeMap<WaiterId, Key>,
+    /// The keys that they wait for. Waiters for one key share the place of the first of them.
     queue: Vec<Key>,
     uses: Vec<Use>,
-    /// Closed engines that are on their way out.
-    leaving: Vec<(Leaving, Known)>,
-    /// The engine that is open for a key.
-    open: HashMap<Key, Known>,
-    /// In the order of their last use, the least recent first.
+    /// Closed engines that still have connections.
+    closing: Vec<(ClosedWhile, TestEngine)>,
+    /// The open engine of each key.
+    open: HashMap<Key, TestEngine>,
+    /// The open keys in the order of their last use, the least recent first.
     used: Vec<Key>,
 }
 
-impl World {
+impl Model {
     fn new(max: usize) -> Self {
         let max_engines = NonZeroUsize::new(max).unwrap();
         Self {
-            lru: Lru::new(max_engines, NonZeroUsize::new(4).unwrap()),
+            policy: CachePolicy::new(max_engines, NonZeroUsize::new(4).unwrap()),
             max,
             now: Instant::now(),
-            last: 0,
+            last_waiter: 0,
             waiting: BTreeMap::new(),
             queue: Vec::new(),
             uses: Vec::new(),
-            leaving: Vec::new(),
+            closing: Vec::new(),
             open: HashMap::new(),
             used: Vec::new(),
         }
     }
 
-    fn take(&mut self, step: Step) {
+    fn run(&mut self, step: Step) {
         match step {
             Step::Find(key) => {
-                let found = self.lru.find(&key);
+                let found = self.policy.find(&key);
                 self.found(key, found);
             }
-            Step::FindNamed(key) => {
-                if let Some(found) = self.lru.find_named(&key) {
+            Step::FindByAlias(key) => {
+                if let Some(found) = self.policy.find_by_alias(&key) {
                     self.found(key, Some(found));
                 }
             }
-            Step::Ask(key) => {
-                self.last += 1;
-                self.waiting.insert(self.last, key);
+            Step::Request(key) => {
+                self.last_waiter += 1;
+                self.waiting.insert(self.last_waiter, key);
                 if !self.open.contains_key(&key) && !self.queue.contains(&key) {
                     self.queue.push(key);
                 }
-                let turn = self.lru.ask(key, Known::new(key), self.last);
-                self.apply(turn);
-                self.lru.name(key, &key, None);
+                let decision = self.policy.request(key, TestEngine::new(key), self.last_waiter);
+                self.apply(decision);
+                self.policy.add_alias(key, &key, None);
             }
-            Step::Leave(which) => {
-                if let Some(ticket) = pick(which, self.waiting.keys().copied().collect()) {
-                    self.waiting.remove(&ticket);
+            Step::Cancel(which) => {
+                if let Some(waiter) = pick(which, self.waiting.keys().copied().collect()) {
+                    self.waiting.remove(&waiter);
                     self.queue.retain(|key| self.waiting.values().any(|other| other == key));
-                    self.lru.leave(ticket);
+                    self.policy.cancel(waiter);
                 }
             }
             Step::Lend(which) => {
@@ -166,38 +166,38 @@ impl World {
                 if !self.uses.is_empty() {
                     let at = which % self.uses.len();
                     drop(self.uses.swap_remove(at));
-                    let turn = self.lru.look_again();
-                    self.apply(turn);
+                    let decision = self.policy.reevaluate();
+                    self.apply(decision);
                 }
             }
-            Step::Left(which) => {
-                if !self.leaving.is_empty() {
-                    let at = which % self.leaving.len();
-                    let (leaving, engine) = self.leaving.swap_remove(at);
-                    // One that is used is only gone when it is not.
+            Step::FullyClosed(which) => {
+                if !self.closing.is_empty() {
+                    let at = which % self.closing.len();
+                    let (closed, engine) = self.closing.swap_remove(at);
+                    // An engine that is used still has connections.
                     if engine.is_used() {
-                        self.leaving.push((leaving, engine));
+                        self.closing.push((closed, engine));
                         return;
                     }
-                    let turn = self.lru.left(leaving);
-                    self.apply(turn);
+                    let decision = self.policy.fully_closed(closed);
+                    self.apply(decision);
                 }
             }
             Step::Close(key) => {
-                let closed = self.lru.close(&key);
+                let closed = self.policy.close(&key);
                 assert_eq!(closed.is_some(), self.open.contains_key(&key));
                 if let Some(engine) = closed {
-                    self.gone(Leaving::Draining, engine);
+                    self.engine_closed(ClosedWhile::InUse, engine);
                 }
             }
             Step::Pass(seconds) => {
                 self.now += Duration::from_secs(seconds.into());
-                for engine in self.lru.close_unused(LIMIT, self.now) {
+                for engine in self.policy.close_unused(LIMIT, self.now) {
                     assert!(!engine.is_used(), "one that is used is never closed for want of use");
-                    self.gone(Leaving::Closing, engine);
+                    self.engine_closed(ClosedWhile::Unused, engine);
                 }
-                let turn = self.lru.look_again();
-                self.apply(turn);
+                let decision = self.policy.reevaluate();
+                self.apply(decision);
             }
         }
     }
@@ -217,17 +217,17 @@ impl World {
         self.used.push(key);
     }
 
-    fn gone(&mut self, leaving: Leaving, engine: Known) {
+    fn engine_closed(&mut self, closed: ClosedWhile, engine: TestEngine) {
         assert!(engine.0.is_open.replace(false), "it was open, and is closed once");
         self.open.remove(&engine.0.key);
         self.used.retain(|other| *other != engine.0.key);
-        self.leaving.push((leaving, engine));
+        self.closing.push((closed, engine));
     }
 
-    fn apply(&mut self, turn: Turn<Known>) {
-        // Room is handed out before more is made.
-        for (ticket, granted) in turn.granted {
-            let key = self.waiting.remove(&ticket).expect("somebody waits, and hears of it once");
+    fn apply(&mut self, decision: Decision<TestEngine>) {
+        // The policy grants the room that there is before it evicts.
+        for (waiter, granted) in decision.granted {
+            let key = self.waiting.remove(&waiter).expect("a waiter is granted an engine once");
             assert_eq!(granted.0.key, key);
             match self.open.get(&key) {
                 Some(open) => {
@@ -237,33 +237,38 @@ impl World {
                 None => {
                     assert_eq!(self.queue.remove(0), key, "first come, first served");
                     granted.0.is_open.set(true);
-                    self.open.insert(key, Known(Rc::clone(&granted.0)));
+                    self.open.insert(key, TestEngine(Rc::clone(&granted.0)));
                     self.touch(key);
                 }
             }
             self.uses.push(granted);
         }
-        for engine in turn.evicted {
+        for engine in decision.evicted {
             assert!(!engine.is_used(), "one that is used is never evicted");
             if engine.has_lent() {
                 let least = self.used.iter().find(|key| !self.open[key].is_used());
                 assert_eq!(least, Some(&engine.0.key), "the least recently used goes first");
             }
-            self.gone(Leaving::Closing, engine);
+            self.engine_closed(ClosedWhile::Unused, engine);
         }
     }
 
     fn check(&self) {
-        let open: Vec<Key> = self.lru.iter().map(|(key, _)| *key).collect();
+        let open: Vec<Key> = self.policy.iter().map(|(key, _)| *key).collect();
         let in_order: Vec<Key> = self.used.iter().rev().copied().collect();
         assert_eq!(open, in_order, "the most recently used first");
-        assert_eq!(self.lru.leaving(), self.leaving.len());
-        assert!(open.len() + self.leaving.len() <= self.max, "never above the bound");
-        assert_eq!(self.lru.waiting(), self.queue.len(), "who waits for one engine waits together");
+        assert_eq!(self.policy.closing(), self.closing.len());
+        assert!(open.len() + self.closing.len() <= self.max, "never above the bound");
+        assert_eq!(
+            self.policy.queued(),
+            self.queue.len(),
+            "who waits for one engine waits together"
+        );
         if !self.queue.is_empty() {
-            assert_eq!(open.len() + self.leaving.len(), self.max, "nobody waits beside room");
+            assert_eq!(open.len() + self.closing.len(), self.max, "nobody waits beside room");
             let unused = self.open.values().filter(|engine| !engine.is_used()).count();
-            let closing = self.leaving.iter().filter(|(why, _)| *why == Leaving::Closing).count();
+            let closing =
+                self.closing.iter().filter(|(why, _)| *why == ClosedWhile::Unused).count();
             assert!(
                 unused == 0 || closing >= self.queue.len(),
                 "nobody waits beside an engine that could go"
@@ -280,34 +285,35 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn no_order_of_events_breaks_a_rule(max in 1..5_usize, steps in steps()) {
-        let mut world = World::new(max);
+    fn no_order_of_operations_breaks_a_rule(max in 1..5_usize, steps in steps()) {
+        let mut model = Model::new(max);
         for step in steps {
-            world.take(step);
-            world.check();
+            model.run(step);
+            model.check();
         }
-        // In the end, everybody has had a turn and everything is closed.
-        while !world.uses.is_empty() || !world.leaving.is_empty() {
-            world.take(Step::EndUse(0));
-            world.take(Step::Left(0));
-            world.check();
+        // When all uses have ended and all engines are closed, no waiter may be left.
+        while !model.uses.is_empty() || !model.closing.is_empty() {
+            model.run(Step::EndUse(0));
+            model.run(Step::FullyClosed(0));
+            model.check();
         }
-        assert!(world.waiting.is_empty(), "nobody waits for ever");
+        assert!(model.waiting.is_empty(), "no waiter is left");
     }
 }
 
 #[test]
-fn names_are_bounded_and_do_not_outlive_their_time() {
-    let mut lru: Lru<Key, u32, Known> = Lru::new(NonZeroUsize::MIN, NonZeroUsize::new(2).unwrap());
-    let turn = lru.ask(1, Known::new(1), 1);
-    assert_eq!(turn.granted.len(), 1);
+fn aliases_are_bounded_and_expire() {
+    let mut policy: CachePolicy<Key, u32, TestEngine> =
+        CachePolicy::new(NonZeroUsize::MIN, NonZeroUsize::new(2).unwrap());
+    let decision = policy.request(1, TestEngine::new(1), 1);
+    assert_eq!(decision.granted.len(), 1);
     for name in 0..3 {
-        lru.name(name, &1, None);
+        policy.add_alias(name, &1, None);
     }
-    assert!(lru.find_named(&0).is_none(), "pushed out");
-    assert!(lru.find_named(&1).is_some() && lru.find_named(&2).is_some());
-    lru.name(1, &1, Some(Instant::now()));
-    assert!(lru.find_named(&1).is_none(), "its time is over");
-    assert_eq!(lru.forget_name(&2), Some(1));
-    assert!(lru.find_named(&2).is_none());
+    assert!(policy.find_by_alias(&0).is_none(), "pushed out");
+    assert!(policy.find_by_alias(&1).is_some() && policy.find_by_alias(&2).is_some());
+    policy.add_alias(1, &1, Some(Instant::now()));
+    assert!(policy.find_by_alias(&1).is_none(), "its time is over");
+    assert_eq!(policy.remove_alias(&2), Some(1));
+    assert!(policy.find_by_alias(&2).is_none());
 }

@@ -1,36 +1,57 @@
-//! How the engines that are opened on demand are doing.
+//! Snapshots of the engines that are opened on demand.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::EngineName;
+use super::identity::EngineAlias;
 use crate::engine::{AnyEngine, EngineStatus};
 
-/// A snapshot of the engines that are opened on demand, all together.
+/// A snapshot of all engines that are opened on demand, with the counters of their LRU cache.
+///
+/// It is a part of [`Status`](crate::Status). Its `Display` is one line of totals, without the engines.
+///
+/// ```
+/// use registry_core::{Registry, bind_tables};
+///
+/// diesel::table! { events (id) { id -> Integer, } }
+/// bind_tables!(db = "analytics", backend = Sqlite; events);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), registry_core::Error> {
+/// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+/// let session = registry.session_by_url::<events::table>("sqlite::memory:").await?;
+///
+/// let on_demand = registry.status().on_demand;
+/// assert_eq!(on_demand.engines.len(), 1);
+/// assert_eq!((on_demand.hits, on_demand.misses), (0, 1));
+/// # drop(session);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct OnDemandStatus {
-    /// How many there may be at once: `max_engines`.
+    /// How many engines there may be at once: `max_engines`, 64 by default.
     pub max_engines: u32,
-    /// Those that are open, the most recently used first.
+    /// The open engines, the most recently used first.
     pub engines: Vec<OnDemandEngine>,
-    /// Those that are closed, with connections that are not yet. They count as well.
+    /// How many engines are closed and still have connections. They count against `max_engines`.
     pub closing: usize,
-    /// Callers that wait for an engine to be unused.
+    /// How many callers wait until an engine can be evicted.
     pub waiting: usize,
     /// How often an engine was found open.
     pub hits: u64,
-    /// How often one had to be opened.
+    /// How often an engine had to be opened.
     pub misses: u64,
-    /// How often one was closed to make room for another.
+    /// How often an engine was closed to make room for another.
     pub evictions: u64,
-    /// How often one was closed after `engine_idle_timeout`.
+    /// How often an engine was closed after `engine_idle_timeout` without use.
     pub expired: u64,
 }
 
-/// In one line, without the engines.
+/// One line, without the engines.
 impl fmt::Display for OnDemandStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { max_engines, closing, waiting, hits, misses, evictions, expired, .. } = self;
@@ -47,19 +68,19 @@ impl fmt::Display for OnDemandStatus {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct OnDemandEngine {
-    /// The tenants that were found there, of those that are remembered. None for one that was
-    /// opened by URL.
+    /// The tenants that it serves, in alphabetical order, as far as they are remembered (16 for each engine, and
+    /// 1024 in all at the least). Empty for an engine that was opened by URL.
     pub tenants: Vec<String>,
-    /// How it is doing.
+    /// Its pool.
     #[serde(flatten)]
     pub engine: EngineStatus,
 }
 
 impl OnDemandEngine {
-    pub(super) fn new(engine: &Arc<dyn AnyEngine>, names: &[EngineName]) -> Self {
-        let tenants = names.iter().filter_map(|name| match name {
-            EngineName::Tenant { tenant, .. } => Some(tenant.to_string()),
-            EngineName::Url(..) => None,
+    pub(super) fn new(engine: &Arc<dyn AnyEngine>, aliases: &[EngineAlias]) -> Self {
+        let tenants = aliases.iter().filter_map(|alias| match alias {
+            EngineAlias::Tenant { tenant, .. } => Some(tenant.to_string()),
+            EngineAlias::Url(..) => None,
         });
         let mut tenants: Vec<String> = tenants.collect();
         tenants.sort_unstable();

@@ -89,7 +89,7 @@ impl QueryError {
     /// Whether the query has taken effect before the failure is not known.
     ///
     /// The error code of the database decides, where it is known: for MySQL, and for PostgreSQL over TCP. Elsewhere
-    /// it is Diesel's [`DatabaseErrorKind`], or the text of SQLite's error.
+    /// it is Diesel's [`DatabaseErrorKind`](diesel::result::DatabaseErrorKind), or the text of SQLite's error.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         error_class::is_transient(self.class(), &self.source)

@@ -10,7 +10,7 @@
 //!    for the duration of one query:
 //!    - `Lease` is what has the connection. Take `Session<B>` if a session is acquired for the query; it is returned
 //!      when the lease is dropped. Take `&mut Session<B>` if the session outlives the query. Anything else has to
-//!      implement [`Lease`](lease::Lease) and [`ConnectsTo<B>`](ConnectsTo).
+//!      implement [`Lease`] and [`ConnectsTo<B>`](ConnectsTo).
 //!    - `Error` is what the program gets: Diesel's error if acquiring cannot fail, else [`Error`](crate::Error). If
 //!      it can carry more than Diesel's error, set `TELLS_MORE`.
 //!    - `KEY` is `Some(B::KEY)`, so that the tables of the query are checked.

@@ -6,43 +6,45 @@ use super::tenants::{TenantBind, TenantSource};
 use crate::engine::AnyEngine;
 use crate::settings::{BackendKind, BindKey};
 
-/// What stands behind a bind key.
+/// What stands behind a bind key: one engine, or one for each tenant.
 pub(crate) enum BindEntry {
-    /// One engine.
-    Engine(ReplaceableEngine),
-    /// One engine, with a schema for each tenant.
-    Schemas {
+    /// One engine, with one database.
+    Single(ReplaceableEngine),
+    /// One engine, whose database has a schema for each tenant.
+    SchemaPerTenant {
         engine: ReplaceableEngine,
-        /// With `{tenant}` in it.
+        /// The name of the schemas, with `{tenant}` in it.
         schema: Arc<str>,
     },
     /// An engine for each tenant, opened on demand.
-    Tenants(TenantBind),
+    DatabasePerTenant(TenantBind),
 }
 
 impl BindEntry {
     pub(super) fn key(&self) -> BindKey {
         match self {
-            Self::Engine(engine) | Self::Schemas { engine, .. } => engine.first.settings().key,
-            Self::Tenants(tenants) => tenants.key(),
+            Self::Single(engine) | Self::SchemaPerTenant { engine, .. } => {
+                engine.first.settings().key
+            }
+            Self::DatabasePerTenant(tenants) => tenants.key(),
         }
     }
 
-    /// The engine that is the bind's own.
+    /// The engine of the bind. `None` if there is one for each tenant.
     pub(super) fn engine(&self) -> Option<Arc<dyn AnyEngine>> {
         match self {
-            Self::Engine(engine) | Self::Schemas { engine, .. } => Some(engine.current()),
-            Self::Tenants(_) => None,
+            Self::Single(engine) | Self::SchemaPerTenant { engine, .. } => Some(engine.current()),
+            Self::DatabasePerTenant(_) => None,
         }
     }
 
-    /// The kind of its databases, as far as it is known without asking for a tenant's.
+    /// The backend of its databases. `None` if only a resolver knows.
     pub(super) fn backend(&self) -> Option<BackendKind> {
         match self {
-            Self::Engine(engine) | Self::Schemas { engine, .. } => {
+            Self::Single(engine) | Self::SchemaPerTenant { engine, .. } => {
                 Some(engine.current().settings().url.backend())
             }
-            Self::Tenants(tenants) => match tenants.source() {
+            Self::DatabasePerTenant(tenants) => match tenants.source() {
                 TenantSource::Template(settings) => Some(settings.url.backend()),
                 TenantSource::Resolver(_) => None,
             },
@@ -50,9 +52,9 @@ impl BindEntry {
     }
 }
 
-/// The engine of a bind, which can be replaced.
+/// The engine of a bind, which [`Registry::replace_engine`](crate::Registry::replace_engine) can replace.
 ///
-/// Few ever are. So the first one is found without a lock, and stays, closed, beside its replacement.
+/// Few ever are replaced, so the first engine is found without a lock. It is kept, closed, beside its replacement.
 pub(crate) struct ReplaceableEngine {
     first: Arc<dyn AnyEngine>,
     later: OnceLock<RwLock<Arc<dyn AnyEngine>>>,
@@ -70,7 +72,7 @@ impl ReplaceableEngine {
         }
     }
 
-    /// Puts another engine in its place, and returns the one that was there.
+    /// Replaces the engine, and returns the one that was there.
     pub(super) fn replace(&self, engine: Arc<dyn AnyEngine>) -> Arc<dyn AnyEngine> {
         let later = self.later.get_or_init(|| RwLock::new(Arc::clone(&self.first)));
         std::mem::replace(&mut later.write().unwrap_or_else(PoisonError::into_inner), engine)

@@ -1,4 +1,4 @@
-//! From a bind key to its engine.
+//! The binds of a registry, by their keys.
 
 use super::bind_entry::BindEntry;
 use crate::bind::{self, Bind};
@@ -6,65 +6,66 @@ use crate::settings::BindKey;
 
 /// Every bind of a registry by its key.
 ///
-/// A hash table with open addressing that never changes and is at most half full. For a bind that is
-/// a type, the hash of its key is a constant: finding one then neither hashes nor compares
-/// strings, but compares 33 bytes once or twice, however many there are.
-pub(super) struct Table {
-    cells: Box<[Option<Cell>]>,
+/// A hash table with open addressing, which is never changed and at most half full. The hash of the key of a bind type
+/// is a constant, so a lookup by type hashes nothing: it compares keys of 33 bytes once or twice, however many binds
+/// there are.
+pub(super) struct BindTable {
+    slots: Box<[Option<Slot>]>,
 }
 
-struct Cell {
+struct Slot {
     key: BindKey,
     entry: BindEntry,
 }
 
-/// The key of a bind, and its hash, as constants.
-pub(super) struct Constants<B>(std::marker::PhantomData<B>);
+/// The key of a bind type and its hash, computed by the compiler.
+pub(super) struct BindConstants<B>(std::marker::PhantomData<B>);
 
-impl<B: Bind> Constants<B> {
+impl<B: Bind> BindConstants<B> {
     const KEY: BindKey = bind::key_of::<B>();
     const HASH: u64 = hash(Self::KEY.bytes());
 }
 
-/// The key of a bind.
-pub(super) fn key_of<B: Bind>() -> BindKey {
-    Constants::<B>::KEY
+/// The key of a bind type. [`BindKey::UNNAMED`] for [`ByKey`](crate::bind::ByKey), whose key is
+/// known at run time.
+pub(super) fn bind_key_of<B: Bind>() -> BindKey {
+    BindConstants::<B>::KEY
 }
 
-impl Table {
-    /// Each has its own key.
+impl BindTable {
+    /// The keys are distinct.
     pub(super) fn new(binds: Vec<BindEntry>) -> Self {
         let len = (binds.len() * 2).next_power_of_two();
-        let mut cells: Box<[Option<Cell>]> = (0..len).map(|_| None).collect();
+        let mut slots: Box<[Option<Slot>]> = (0..len).map(|_| None).collect();
         for entry in binds {
             let key = entry.key();
             let mut at = hash(key.bytes()) as usize & (len - 1);
-            while cells[at].is_some() {
+            while slots[at].is_some() {
                 at = (at + 1) & (len - 1);
             }
-            cells[at] = Some(Cell { key, entry });
+            slots[at] = Some(Slot { key, entry });
         }
-        Self { cells }
+        Self { slots }
     }
 
-    /// What serves the bind `B`.
-    pub(super) fn of<B: Bind>(&self) -> Option<&BindEntry> {
-        self.find(&Constants::<B>::KEY, Constants::<B>::HASH)
+    /// The entry of the bind type `B`.
+    pub(super) fn bind<B: Bind>(&self) -> Option<&BindEntry> {
+        self.find(&BindConstants::<B>::KEY, BindConstants::<B>::HASH)
     }
 
-    /// What serves the bind of that key.
-    pub(super) fn by_key(&self, key: &str) -> Option<&BindEntry> {
+    /// The entry of that bind key.
+    pub(super) fn key(&self, key: &str) -> Option<&BindEntry> {
         let key = BindKey::new(key).ok()?;
         self.find(&key, hash(key.bytes()))
     }
 
     fn find(&self, key: &BindKey, hash: u64) -> Option<&BindEntry> {
-        let last = self.cells.len() - 1;
+        let last = self.slots.len() - 1;
         let mut at = hash as usize & last;
-        // An empty cell ends the search, and half of them are empty.
-        while let Some(cell) = &self.cells[at] {
-            if cell.key == *key {
-                return Some(&cell.entry);
+        // An empty slot ends the search, and at least half of them are empty.
+        while let Some(slot) = &self.slots[at] {
+            if slot.key == *key {
+                return Some(&slot.entry);
             }
             at = (at + 1) & last;
         }
@@ -72,7 +73,7 @@ impl Table {
     }
 }
 
-/// FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>), folded for the low bits that are used.
+/// FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>), folded, as only the low bits are used.
 const fn hash(bytes: &[u8]) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut at = 0;

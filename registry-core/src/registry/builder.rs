@@ -1,4 +1,4 @@
-//! Building a registry.
+//! The builder of a registry.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::Registry;
 use super::bind_entry::{BindEntry, ReplaceableEngine};
 use super::tenants::{TenantBind, TenantResolver, TenantSource};
 use crate::cause::DriverError;
-use crate::on_demand::OnDemand;
+use crate::on_demand::OnDemandEngines;
 use crate::settings::WorkOptions;
 use crate::settings::{
     self, BindKey, BindSettings, BuilderSettings, CredentialSource, Credentials, DatabaseUrl,
@@ -16,7 +16,21 @@ use crate::settings::{
 };
 use crate::{backend, engine};
 
-/// Builds a [`Registry`], see [`Registry::builder`].
+/// Builds a [`Registry`] from settings, from code, or from both. [`Registry::builder`] makes one.
+///
+/// Settings win over what code says, except for a bind that code adds: that one replaces the bind of the same key.
+///
+/// ```
+/// use std::time::Duration;
+/// use registry_core::{BindSettings, EngineOptions, Registry};
+///
+/// let registry = Registry::builder()
+///     .bind("analytics", BindSettings::new("sqlite::memory:").max_connections(2))
+///     .options(EngineOptions { acquire_timeout: Duration::from_secs(5), ..Default::default() })
+///     .build()?;
+/// assert_eq!(registry.engine("analytics")?.options().acquire_timeout.as_secs(), 5);
+/// # Ok::<(), registry_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RegistryBuilder {
@@ -27,14 +41,13 @@ pub struct RegistryBuilder {
 }
 
 impl RegistryBuilder {
-    /// Takes binds and options from settings, in place of those given by an earlier call.
+    /// Takes binds and options from `settings`, instead of from those of an earlier call.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// Adds a bind, or replaces the one of that key: a URL, or a [`BindSettings`] with options of its
-    /// own.
+    /// Adds a bind, or replaces the one of that key. `settings` is a URL, or a [`BindSettings`] with options of its own.
     ///
     /// A relative SQLite path in it is relative to the current directory.
     pub fn bind(mut self, key: impl Into<String>, settings: impl Into<BindSettings>) -> Self {
@@ -42,25 +55,24 @@ impl RegistryBuilder {
         self
     }
 
-    /// Options for every engine, in place of the defaults. What settings say wins over them.
+    /// Sets options for every engine, instead of the defaults. The settings win over them.
     pub fn options(mut self, options: EngineOptions) -> Self {
         self.code.options = options;
         self
     }
 
-    /// Adds a bind with a database for each tenant, which `resolver` finds, see
-    /// [`Tenant`](crate::Tenant).
+    /// Adds a bind with a database for each tenant, which `resolver` finds. [`TenantResolver`] has an example.
     pub fn tenants(mut self, key: impl Into<String>, resolver: TenantResolver) -> Self {
         self.code.resolver_binds.push(key.into());
         self.resolvers.push(resolver);
         self
     }
 
-    /// Asks `source` for credentials each time that the bind `key` opens a connection: for passwords that
-    /// do not live long. It is told the URL, and its answer wins over what that says.
+    /// Asks `source` for credentials each time that the bind `key` opens a connection: for passwords that are valid for
+    /// a short time. `source` is given the URL, and its answer wins over the user and password there.
     ///
-    /// Asking counts as a part of connecting, and has its time-outs. It holds as well for the engines that
-    /// are opened on demand for that bind.
+    /// The call is a part of connecting and shares its timeouts. Engines that are opened on demand for that bind ask it
+    /// too.
     ///
     /// ```
     /// use registry_core::{Credentials, Registry};
@@ -85,30 +97,30 @@ impl RegistryBuilder {
         self
     }
 
-    /// How many engines can be open on demand at once, for tenants and by URL. 64 by default; the
-    /// settings win over it.
+    /// Sets how many engines can be open on demand at once, for tenants and by URL. 64 by default; the settings win
+    /// over it.
     ///
-    /// One more takes the place of the least recently used that has no session lent.
+    /// One more evicts the least recently used engine that has no session lent.
     pub fn max_engines(mut self, max: u32) -> Self {
         self.code.on_demand.max_engines = max;
         self
     }
 
-    /// After how long without use an engine that was opened on demand is closed. 10 minutes by default,
-    /// `None` is never; the settings win over it.
+    /// Sets after how long without use an engine that was opened on demand is closed. 10 minutes by default; `None` is
+    /// never; the settings win over it.
     pub fn engine_idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.code.on_demand.engine_idle_timeout = limit.into();
         self
     }
 
-    /// The options of each [`UnitOfWork`](crate::UnitOfWork) that is begun without options of its own. Keys in them
-    /// that no bind has are an error when the registry is built.
+    /// Sets the options of each [`UnitOfWork`](crate::UnitOfWork) that is begun without options of its own. A key in
+    /// them that no bind has is an error of [`build`](Self::build).
     pub fn work(mut self, options: WorkOptions) -> Self {
         self.work = options;
         self
     }
 
-    /// Checks everything and makes the registry. It opens no connection and needs no runtime.
+    /// Checks everything and builds the registry. It opens no connection and needs no runtime.
     ///
     /// # Errors
     ///
@@ -118,7 +130,7 @@ impl RegistryBuilder {
         let resolved = settings::resolve(&settings, code, backend::check_url);
         let Resolved { engines, resolver_binds, bind_defaults, on_demand, mut problems } = resolved;
         if problems.is_empty() {
-            // Otherwise binds may be missing for another reason.
+            // Only then: otherwise a bind may be missing because its settings are wrong.
             let known =
                 engines.iter().map(|engine| engine.key).chain(resolver_binds.iter().copied());
             let known: Vec<BindKey> = known.collect();
@@ -128,23 +140,26 @@ impl RegistryBuilder {
         if !problems.is_empty() {
             return Err(SettingsError::from_problems(problems));
         }
-        // Without a problem, each key has been read, in order.
+        // Without problems every key is valid, so `resolver_binds` is in the order of `resolvers`.
         let tenant_binds = resolver_binds.into_iter().zip(resolvers).map(|(key, resolver)| {
-            BindEntry::Tenants(TenantBind::new(key, TenantSource::Resolver(resolver)))
+            BindEntry::DatabasePerTenant(TenantBind::new(key, TenantSource::Resolver(resolver)))
         });
-        let binds = engines.into_iter().map(serve).chain(tenant_binds).collect();
-        Ok(Registry::new(binds, bind_defaults, OnDemand::new(on_demand), work, None))
+        let binds = engines.into_iter().map(entry_of).chain(tenant_binds).collect();
+        Ok(Registry::new(binds, bind_defaults, OnDemandEngines::new(on_demand), work, None))
     }
 }
 
-fn serve(settings: EngineSettings) -> BindEntry {
+fn entry_of(settings: EngineSettings) -> BindEntry {
     let settings = Arc::new(settings);
     if settings.url.is_per_tenant() {
-        return BindEntry::Tenants(TenantBind::new(settings.key, TenantSource::Template(settings)));
+        return BindEntry::DatabasePerTenant(TenantBind::new(
+            settings.key,
+            TenantSource::Template(settings),
+        ));
     }
     let engine = ReplaceableEngine::new(engine::open(Arc::clone(&settings), None));
     match &settings.tenant_schema {
-        Some(schema) => BindEntry::Schemas { engine, schema: schema.as_str().into() },
-        None => BindEntry::Engine(engine),
+        Some(schema) => BindEntry::SchemaPerTenant { engine, schema: schema.as_str().into() },
+        None => BindEntry::Single(engine),
     }
 }

@@ -4,32 +4,80 @@ use std::sync::{Arc, PoisonError};
 
 use super::Registry;
 use super::bind_entry::{BindEntry, ReplaceableEngine};
+use super::route::check_backend;
 use super::tenants::{TenantBind, TenantSource};
 use crate::engine;
 use crate::settings::{
-    BackendKind, BindKey, BindSettings, EngineSettings, SettingsError, UnknownBind, WrongBackend,
+    BindKey, BindSettings, EngineSettings, SettingsError, UnknownBind, WrongBackend,
 };
 
-pub(super) fn replace(
-    registry: &Registry,
-    key: &str,
-    settings: BindSettings,
-) -> Result<(), ReplaceError> {
-    let Some(entry) = registry.0.table.by_key(key) else {
-        return Err(registry.unknown(key).into());
-    };
-    let key = entry.key();
-    if registry.is_closed() {
-        return Err(ReplaceError::Closed { key });
+impl Registry {
+    /// Replaces the settings of a bind at run time, such as a password that was changed.
+    ///
+    /// New sessions are acquired from a new engine from now on, also by callers that wait already. The old engine lends
+    /// none any more; sessions that it has lent stay usable until they are returned. Options that `settings` leave out
+    /// are as the registry was built with them. For a bind with a database for each tenant, the engines of all tenants
+    /// are replaced.
+    ///
+    /// It does not wait: the new engine connects when it is first used. [`Engine`](crate::Engine) handles of the old
+    /// engine stay handles of that.
+    ///
+    /// # Errors
+    ///
+    /// [`ReplaceError`]. The bind keeps its engine then.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// let registry = Registry::builder().bind("analytics", "sqlite:a.db").build()?;
+    /// registry.replace_engine("analytics", "sqlite:b.db")?;
+    /// assert!(registry.engine("analytics")?.url().to_string().ends_with("b.db"));
+    ///
+    /// let error = registry.replace_engine("analytics", "postgres://localhost/b").unwrap_err();
+    /// # let _ = error;
+    /// # Ok::<(), registry_core::Error>(())
+    /// ```
+    pub fn replace_engine(
+        &self,
+        key: &str,
+        settings: impl Into<BindSettings>,
+    ) -> Result<(), ReplaceError> {
+        let Some(entry) = self.0.binds.key(key) else {
+            return Err(self.unknown_bind(key).into());
+        };
+        let key = entry.key();
+        if self.is_closed() {
+            return Err(ReplaceError::Closed { key });
+        }
+        let settings = self.0.bind_defaults.engine_settings(key, settings.into());
+        let settings = settings.map_err(|source| ReplaceError::Settings { key, source })?;
+        check_same_kind(entry, &settings)?;
+        match entry {
+            BindEntry::Single(named) | BindEntry::SchemaPerTenant { engine: named, .. } => {
+                let expected = named.current().settings().url.backend();
+                check_backend(key, expected, settings.url.backend())?;
+                replace_engine(self, named, settings);
+            }
+            BindEntry::DatabasePerTenant(tenants) => {
+                if let TenantSource::Template(before) = tenants.source() {
+                    check_backend(key, before.url.backend(), settings.url.backend())?;
+                }
+                replace_template(self, tenants, settings);
+            }
+        }
+        Ok(())
     }
-    let settings = registry.0.bind_defaults.engine_settings(key, settings);
-    let settings = settings.map_err(|source| ReplaceError::Settings { key, source })?;
-    let is_per_tenant = matches!(entry, BindEntry::Tenants(_));
+}
+
+/// Whether tenants have databases or schemas, and which schemas, is not changed at run time.
+fn check_same_kind(entry: &BindEntry, settings: &EngineSettings) -> Result<(), ReplaceError> {
+    let key = entry.key();
+    let is_per_tenant = matches!(entry, BindEntry::DatabasePerTenant(_));
     if settings.url.is_per_tenant() != is_per_tenant {
         return Err(ReplaceError::Tenants { key, is_per_tenant });
     }
     let own_schema = match entry {
-        BindEntry::Schemas { schema, .. } => Some(&**schema),
+        BindEntry::SchemaPerTenant { schema, .. } => Some(&**schema),
         _ => None,
     };
     if settings.tenant_schema.as_deref().is_some_and(|schema| Some(schema) != own_schema) {
@@ -39,60 +87,43 @@ pub(super) fn replace(
         );
         return Err(ReplaceError::Settings { key, source });
     }
-    match entry {
-        BindEntry::Engine(named) | BindEntry::Schemas { engine: named, .. } => {
-            check_backend(&settings, named.current().settings().url.backend())?;
-            replace_named(registry, named, settings);
-        }
-        BindEntry::Tenants(tenants) => {
-            if let TenantSource::Template(before) = tenants.source() {
-                check_backend(&settings, before.url.backend())?;
-            }
-            replace_tenants(registry, tenants, settings);
-        }
-    }
     Ok(())
 }
 
-fn check_backend(settings: &EngineSettings, expected: BackendKind) -> Result<(), WrongBackend> {
-    let (key, found) = (settings.key, settings.url.backend());
-    if found == expected { Ok(()) } else { Err(WrongBackend { key, expected, found }) }
-}
-
-fn replace_named(registry: &Registry, named: &ReplaceableEngine, settings: EngineSettings) {
+fn replace_engine(registry: &Registry, named: &ReplaceableEngine, settings: EngineSettings) {
     let old = named.replace(engine::open(Arc::new(settings), None));
     {
         let mut replaced = registry.0.replaced.lock().unwrap_or_else(PoisonError::into_inner);
         replaced.retain(|engine| engine.checkout_count() > 0);
         replaced.push(Arc::clone(&old));
     }
-    // When nobody finds it any more: those who wait for it look again, and find the other.
+    // After the replacement: callers that waited for the old engine look again, and find the new one.
     old.begin_close();
     if registry.is_closed() {
-        // Closed meanwhile, perhaps without having seen the new one.
+        // The registry was closed meanwhile, and may not have seen the new engine.
         named.current().begin_close();
     }
 }
 
-fn replace_tenants(registry: &Registry, tenants: &TenantBind, settings: EngineSettings) {
+fn replace_template(registry: &Registry, tenants: &TenantBind, settings: EngineSettings) {
     let key = settings.key;
     tenants.replace(TenantSource::Template(Arc::new(settings)));
-    // By their names as well: an engine has the key of the bind that has opened it first.
-    let named = registry.0.on_demand.identities_of(key);
-    registry.0.on_demand.close(|own| own.settings().key == key || named.contains(own));
+    // Found by their aliases as well: an engine that binds share has the key of the bind that opened it first.
+    let identities = registry.0.on_demand.identities_of_tenants(key);
+    registry.0.on_demand.close(|other| other.settings().key == key || identities.contains(other));
 }
 
-/// Why an engine was not replaced. It goes on as it was.
+/// Why the engine of a bind was not replaced. The bind keeps it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplaceError {
-    /// No settings name that bind.
+    /// The settings have no bind of that key.
     #[error(transparent)]
     UnknownBind(#[from] UnknownBind),
     /// The new settings name another backend.
     #[error(transparent)]
     WrongBackend(#[from] WrongBackend),
-    /// The new settings are not usable.
+    /// The new settings are invalid.
     #[error("bind `{key}`: the engine cannot be replaced with these settings")]
     Settings {
         /// The bind key.

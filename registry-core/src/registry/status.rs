@@ -1,14 +1,37 @@
-//! How a registry is doing.
+//! A snapshot of a registry.
 
 use std::fmt;
 
 use serde::Serialize;
 
+use super::Registry;
 use crate::engine::EngineStatus;
 use crate::on_demand::{OnDemandEngine, OnDemandStatus};
 
-/// A snapshot of every engine. It shows itself as a table, those that were opened on demand with their
-/// tenants, and with the last errors of the binds below it.
+impl Registry {
+    /// A snapshot of every engine: those of the binds in the order of their keys, and those that were opened on demand.
+    /// It waits for nothing and asks no database.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let status = registry.status();
+    /// assert_eq!(status.engines[0].in_use, 0);
+    /// println!("{status}"); // as a table
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let engines = self.engines().iter().map(|engine| engine.status()).collect();
+        Status { engines, on_demand: self.0.on_demand.status() }
+    }
+}
+
+/// A snapshot of every engine, see [`Registry::status`].
+///
+/// Its `Display` is a table, with the tenants of engines that were opened on demand, and with the last errors of the
+/// binds below it.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -16,12 +39,6 @@ pub struct Status {
     pub engines: Vec<EngineStatus>,
     /// The engines that were opened on demand.
     pub on_demand: OnDemandStatus,
-}
-
-impl Status {
-    pub(super) fn new(engines: Vec<EngineStatus>, on_demand: OnDemandStatus) -> Self {
-        Self { engines, on_demand }
-    }
 }
 
 impl fmt::Display for Status {
@@ -70,8 +87,8 @@ impl fmt::Display for Status {
     }
 }
 
-/// Writes rows of which the first is the headings. Columns are as wide as they must be: two of text,
-/// then numbers, and the last runs out.
+/// Writes rows, the first of which is the headings. Each column is as wide as its widest cell. The first two are text
+/// and aligned to the left, the others are numbers, and the last one is not padded.
 fn write_table<const N: usize>(f: &mut fmt::Formatter<'_>, rows: &[[String; N]]) -> fmt::Result {
     let width = |column: usize| {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()

@@ -1,14 +1,20 @@
+//! The settings of one bind, as code writes them down.
+
 use std::path::Path;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::settings::options::SaidOptions;
-use crate::settings::url::{DatabaseUrl, InvalidUrl};
+use super::options::{PartialOptions, Pooler, ResetOnReturn, for_each_option};
+use super::url::{DatabaseUrl, InvalidUrl};
 
 /// One database as code writes it down: a URL, and options of its own.
 ///
 /// A text is enough where there are no options: `.bind("analytics", "sqlite://analytics.db")`. A
-/// setter never fails; what is wrong is said when the registry is built.
+/// setter never fails: what is wrong is reported when the registry is built, with every other problem.
+///
+/// There is a setter for each field of [`EngineOptions`](crate::EngineOptions). An option that is set here wins over
+/// the table `options` of the settings and over [`RegistryBuilder::options`](crate::RegistryBuilder::options).
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,19 +29,19 @@ use crate::settings::url::{DatabaseUrl, InvalidUrl};
 /// ```
 #[derive(Debug, Clone)]
 pub struct BindSettings {
-    /// A text that is no URL is not kept: it may have a password in it.
+    /// A text that is not a URL is not kept: it may have a password in it.
     pub(super) url: Result<DatabaseUrl, InvalidUrl>,
     pub(super) password: Option<SecretString>,
     pub(super) required: Option<bool>,
     pub(super) tenant_schema: Option<String>,
     pub(super) migrate_url: Option<Result<DatabaseUrl, InvalidUrl>>,
-    pub(super) options: SaidOptions,
+    pub(super) options: PartialOptions,
 }
 
 impl BindSettings {
     /// The database at `url`: a text, or a [`DatabaseUrl`].
     ///
-    /// A text that is not a URL of a database is an error when the registry is built.
+    /// A text that is not the URL of a database is an error when the registry is built.
     #[must_use]
     pub fn new(url: impl Into<Self>) -> Self {
         url.into()
@@ -43,21 +49,22 @@ impl BindSettings {
 
     /// The password of the URL's user, in plain characters: nothing needs to be percent-encoded.
     ///
-    /// A URL that has a password already is an error when the registry is built.
+    /// It is an error when the registry is built if the URL has a password as well.
     #[must_use]
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(SecretString::from(password.into()));
         self
     }
 
-    /// Whether the program needs this database. `true` by default; otherwise `verify` only warns.
+    /// Whether the program needs this database. `true` by default; if `false`,
+    /// [`verify`](crate::Registry::verify) only warns when it cannot be reached.
     #[must_use]
     pub fn required(mut self, required: bool) -> Self {
         self.required = Some(required);
         self
     }
 
-    /// Gives each tenant a schema of this PostgreSQL database, in place of a database: `{tenant}` in the
+    /// Gives each tenant a schema of this PostgreSQL database, instead of a database: `{tenant}` in the
     /// text stands for the tenant's name, see [`Tenant`](crate::Tenant).
     #[must_use]
     pub fn tenant_schema(mut self, schema: impl Into<String>) -> Self {
@@ -65,11 +72,11 @@ impl BindSettings {
         self
     }
 
-    /// The URL that migrations connect to instead: past a [pooler](crate::Pooler), or as another user.
+    /// The URL that migrations connect to instead: around a [pooler](crate::Pooler), or as another user.
     /// A text, or a [`DatabaseUrl`].
     ///
-    /// It leads to the same database. If it has no password, that of [`password`](Self::password) is for
-    /// it as well. Where the URL of the bind has `{tenant}` in it, so has this one.
+    /// It must lead to the same database. If it has no password, it is used with that of
+    /// [`password`](Self::password). Where the URL of the bind has `{tenant}` in it, this one must have it, too.
     #[must_use]
     pub fn migrate_url(mut self, url: impl Into<Self>) -> Self {
         let Self { url, password, .. } = url.into();
@@ -80,7 +87,7 @@ impl BindSettings {
         self
     }
 
-    /// The URL, if nothing else was said.
+    /// The URL, if nothing else was set.
     pub(crate) fn as_url(&self) -> Option<&DatabaseUrl> {
         let is_url = self.password.is_none()
             && self.required.is_none()
@@ -90,7 +97,7 @@ impl BindSettings {
         self.url.as_ref().ok().filter(|_| is_url)
     }
 
-    /// The URL alone, with the password that was said beside it.
+    /// The URL alone, with the password that was set beside it. A relative path begins in the current directory.
     pub(crate) fn into_url(self) -> Result<DatabaseUrl, InvalidUrl> {
         let url = self.url?.resolved_against(Path::new(""));
         Ok(match &self.password {
@@ -100,17 +107,40 @@ impl BindSettings {
     }
 
     fn from_parsed(url: Result<DatabaseUrl, InvalidUrl>) -> Self {
-        let options = SaidOptions::default();
         Self {
             url,
             password: None,
             required: None,
             tenant_schema: None,
             migrate_url: None,
-            options,
+            options: PartialOptions::default(),
         }
     }
 }
+
+/// Declares a setter for each option.
+macro_rules! declare_setters {
+    ($(
+        $(#[doc = $doc:literal])*
+        $(#[serde($($serde:tt)*)])?
+        $name:ident: $type:ty = $default:expr,
+        set($value:ident: $argument:ty) $set:expr;
+    )*) => {
+        /// A setter for each of the [options](crate::EngineOptions).
+        impl BindSettings {
+            $(
+                $(#[doc = $doc])*
+                #[must_use]
+                pub fn $name(mut self, $value: $argument) -> Self {
+                    self.options.$name = Some($set);
+                    self
+                }
+            )*
+        }
+    };
+}
+
+for_each_option!(declare_setters);
 
 impl From<&str> for BindSettings {
     fn from(url: &str) -> Self {
@@ -138,8 +168,6 @@ impl From<DatabaseUrl> for BindSettings {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

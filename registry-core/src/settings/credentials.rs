@@ -1,3 +1,5 @@
+//! Passwords that are asked for whenever a connection is opened.
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -8,9 +10,17 @@ use secrecy::SecretString;
 use crate::cause::DriverError;
 use crate::settings::url::DatabaseUrl;
 
-/// A password, and the user that it is for if that is not the one in the URL.
+/// A password, and the user that it belongs to if that is not the one in the URL: what the closure of
+/// [`RegistryBuilder::credentials`](crate::RegistryBuilder::credentials) returns, each time that a connection is opened.
 ///
-/// It shows itself without the password.
+/// `Debug` does not show the password.
+///
+/// ```
+/// use registry_core::Credentials;
+///
+/// let credentials = Credentials::password("zauber").user("app");
+/// assert!(!format!("{credentials:?}").contains("zauber"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Credentials {
     user: Option<String>,
@@ -24,15 +34,15 @@ impl Credentials {
         Self { user: None, password: SecretString::from(password.into()) }
     }
 
-    /// Another user than the one in the URL.
+    /// The user, if it is not the one in the URL.
     #[must_use]
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// The URL with these in it.
-    fn put_in(&self, url: &DatabaseUrl) -> DatabaseUrl {
+    /// `url` with this user and password.
+    fn applied_to(&self, url: &DatabaseUrl) -> DatabaseUrl {
         match &self.user {
             Some(user) => url.with_user(user).with_password(&self.password),
             None => url.with_password(&self.password),
@@ -40,11 +50,11 @@ impl Credentials {
     }
 }
 
-/// Whom to ask for credentials each time that a connection is opened.
+/// The closure that returns the credentials of a bind. It is called each time that a connection is opened.
 #[derive(Clone)]
-pub(crate) struct CredentialSource(Arc<Ask>);
+pub(crate) struct CredentialSource(Arc<AskFn>);
 
-type Ask =
+type AskFn =
     dyn Fn(&DatabaseUrl) -> BoxFuture<'static, Result<Credentials, DriverError>> + Send + Sync;
 
 impl CredentialSource {
@@ -60,14 +70,15 @@ impl CredentialSource {
         }))
     }
 
-    /// The URL as it is to be used for one connection.
+    /// `url` with the credentials for one connection.
     pub(crate) async fn url_with_credentials(
         &self,
         url: &DatabaseUrl,
     ) -> Result<DatabaseUrl, DriverError> {
-        Ok((self.0)(url).await?.put_in(url))
+        Ok((self.0)(url).await?.applied_to(url))
     }
 
+    /// Whether both are one closure.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

@@ -1,10 +1,25 @@
+//! Why settings cannot be used: every problem, with the place of the setting.
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why settings cannot be used.
+/// Why settings cannot be used: returned by [`RegistryBuilder::build`](crate::RegistryBuilder::build), which reports
+/// every problem at once, and by [`Settings::from_file`](crate::Settings::from_file) and its like for a file that cannot
+/// be read.
 ///
 /// It never shows a password, nor a line of the file, which could have one in it.
+///
+/// ```
+/// use registry_core::Registry;
+///
+/// let registry = Registry::builder()
+///     .bind("Reports", "sqlite::memory:")
+///     .bind("analytics", "postgress://localhost/analytics");
+/// let error = registry.build().unwrap_err();
+/// let paths: Vec<&str> = error.problems().map(|problem| problem.path()).collect();
+/// assert_eq!(paths, ["bind(\"Reports\")", "bind(\"analytics\")"]);
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
@@ -41,14 +56,14 @@ impl SettingsError {
         Self::Invalid(Problems(problems))
     }
 
-    /// One problem with the setting `name`.
+    /// One problem, with the setting `name`.
     pub(crate) fn from_problem(name: &str, message: &str) -> Self {
         Self::from_problems(vec![Problem::new(name, message)])
     }
 
     /// Every problem of settings that can be read but not used.
     ///
-    /// Empty if they cannot be read, since then nothing more is known about them.
+    /// Empty if the settings could not be read, because nothing more is known about them then.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         match self {
             Self::Invalid(Problems(problems)) => problems.as_slice(),
@@ -58,7 +73,7 @@ impl SettingsError {
     }
 }
 
-/// What [`SettingsError::problems`] lists, to be shown one a line.
+/// What [`SettingsError::problems`] lists. `Display` shows one problem on each line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
@@ -83,7 +98,7 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn new(path: impl Into<String>, message: impl fmt::Display) -> Self {
-        Self { path: without_secrets(path.into()), message: message.to_string() }
+        Self { path: redacted(path.into()), message: message.to_string() }
     }
 
     /// Where it is: a path such as `database.binds.reports.max_connections`, the name of an
@@ -100,9 +115,9 @@ impl Problem {
     }
 }
 
-/// A path without a name in it that is no name: whoever mistakes the key for the value writes a URL there. What
-/// stands before it is the path of its table.
-fn without_secrets(mut path: String) -> String {
+/// Replaces a name in the path that is no name by `***`: somebody who mistakes the key for the value writes a URL there.
+/// What stands before it, the path of its table, is kept.
+fn redacted(mut path: String) -> String {
     if let Some(at) = path.find([':', '@', '=']) {
         path.truncate(path[..at].rfind(['.', '"']).map_or(0, |before| before + 1));
         path.push_str("***");

@@ -1,4 +1,4 @@
-//! Where settings are written down: files, variables and serde loaders, as layers.
+//! `Settings`: what is written down outside the code, in files, variables and serde loaders. Each is a layer.
 
 use std::env;
 use std::fmt;
@@ -15,13 +15,15 @@ use crate::settings::parse::environment::{self, Variables};
 use crate::settings::url::is_like_url;
 use crate::settings::value::Value;
 
-/// The prefix of the variables, where nobody says another.
-const PREFIX: &str = "DATABASE";
+/// The default prefix of the variables.
+const DEFAULT_PREFIX: &str = "DATABASE";
 
 /// Where the databases are, and how their engines behave, as written down outside the code.
 ///
 /// A field of this type in the application's own settings can be read by any serde loader, whose
-/// numbers and booleans may be texts. See the [module](self) for what can be said, and who wins.
+/// numbers and booleans may be texts. See the [module](crate::settings) for the keys, the variables, and which of them
+/// win. [`Registry::from_settings`](crate::Registry::from_settings) makes a registry of them, and reports every mistake
+/// in them at once.
 ///
 /// ```
 /// use registry_core::Settings;
@@ -50,9 +52,9 @@ const PREFIX: &str = "DATABASE";
 /// ```
 #[derive(Clone, Default)]
 pub struct Settings {
-    /// The lowest first.
+    /// The lowest layer first.
     layers: Vec<Draft>,
-    /// Where relative paths begin. Empty is the current directory.
+    /// The folder in which relative paths begin. If it is empty, they begin in the current directory.
     base: PathBuf,
 }
 
@@ -60,14 +62,26 @@ impl Settings {
     /// Reads a TOML file: its table `[database]`, or its top level where there is none.
     ///
     /// Relative paths in the settings, of SQLite databases and of files with secrets or
-    /// certificates, are relative to the folder of this file, those in variables that are laid over
-    /// it as well; [`relative_to`](Self::relative_to) changes that. Environment variables are not
+    /// certificates, are relative to the folder of this file. So are those in variables that are laid over
+    /// it. [`relative_to`](Self::relative_to) changes that. Environment variables are not
     /// read, see [`load`](Self::load).
+    ///
+    /// ```
+    /// use registry_core::Settings;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("settings.toml");
+    /// std::fs::write(&path, "[database]\nurl = 'sqlite://data/app.db'")?;
+    /// let settings = Settings::from_file(&path)?;   // `data` is beside the file
+    /// # let _ = settings;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// [`SettingsError::Unreadable`] if the file cannot be read, and [`SettingsError::Syntax`] if it
-    /// is not TOML. What looks like a URL in place of a path is not repeated. Everything else is told when the registry is built.
+    /// is not TOML. A `path` that looks like a URL is [`SettingsError::Invalid`], and is not repeated. Everything else is
+    /// reported when the registry is built.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, SettingsError> {
         let path = path.as_ref();
         let text = fs::read_to_string(path).map_err(|source| unreadable(path, source))?;
@@ -90,7 +104,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`SettingsError::Syntax`] if it is not TOML. Everything else is told when the registry is
+    /// [`SettingsError::Syntax`] if it is not TOML. Everything else is reported when the registry is
     /// built.
     pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
         Self::parse(text, None)
@@ -101,7 +115,7 @@ impl Settings {
     /// Relative paths are relative to the current directory.
     #[must_use]
     pub fn from_env() -> Self {
-        Self::default().overlaid_with_env(PREFIX)
+        Self::default().overlaid_with_env(DEFAULT_PREFIX)
     }
 
     /// Reads a TOML file as [`from_file`](Self::from_file) does, and lays the variables of this
@@ -111,22 +125,37 @@ impl Settings {
     ///
     /// Those of [`from_file`](Self::from_file).
     pub fn load(path: impl AsRef<Path>) -> Result<Self, SettingsError> {
-        Ok(Self::from_file(path)?.overlaid_with_env(PREFIX))
+        Ok(Self::from_file(path)?.overlaid_with_env(DEFAULT_PREFIX))
     }
 
     /// Lays variables over these settings: names and values, as `std::env::vars()` has them.
     ///
-    /// Only those that begin with `DATABASE__`, are `DATABASE_URL` or end in `_DATABASE_URL` count.
+    /// Only those count whose name begins with `DATABASE__`, is `DATABASE_URL`, or ends in `_DATABASE_URL`.
     /// The environment of this process is not read.
+    ///
+    /// ```
+    /// use registry_core::{Registry, Settings};
+    ///
+    /// let settings = Settings::from_toml("url = 'sqlite://app.db'")?;
+    /// let settings = settings.overlaid_with([
+    ///     ("DATABASE_URL", "sqlite::memory:"),
+    ///     ("DATABASE__OPTIONS__ACQUIRE_TIMEOUT", "5s"),
+    /// ]);
+    /// let registry = Registry::from_settings(settings)?;
+    /// let engine = registry.engine("default").expect("the default bind");
+    /// assert_eq!(engine.url().to_string(), "sqlite::memory:");
+    /// assert_eq!(engine.options().acquire_timeout.as_secs(), 5);
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
     #[must_use]
     pub fn overlaid_with<N: Into<String>, V: Into<String>>(
         self,
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        self.overlaid_with_prefix(PREFIX, variables)
+        self.overlaid_with_prefix(DEFAULT_PREFIX, variables)
     }
 
-    /// The same for variables with another prefix.
+    /// Lays variables over these settings, as [`overlaid_with`](Self::overlaid_with) does, whose names have another prefix.
     ///
     /// With `"APP_DB"` they are called `APP_DB_URL`, `ANALYTICS_APP_DB_URL` and
     /// `APP_DB__BINDS__REPORTS__MAX_CONNECTIONS`.
@@ -138,20 +167,22 @@ impl Settings {
     ) -> Self {
         let variables = variables.into_iter();
         let variables = variables.map(|(name, value)| (name.into(), Some(value.into())));
-        self.overlaid(prefix, variables.collect())
+        self.with_variables(prefix, variables.collect())
     }
 
-    /// The same for the variables of this process.
+    /// Lays the variables of this process over these settings, with that prefix in their names.
+    ///
+    /// Without a file, [`from_env`](Self::from_env) does it for the prefix `DATABASE`; with one, [`load`](Self::load).
     #[must_use]
     pub fn overlaid_with_env(self, prefix: &str) -> Self {
         let variables = env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok())));
-        self.overlaid(prefix, variables.collect())
+        self.with_variables(prefix, variables.collect())
     }
 
-    /// Makes relative paths, of SQLite databases and of files with secrets, begin in `folder`.
+    /// Makes relative paths, of SQLite databases and of files with secrets or certificates, begin in `folder`.
     ///
-    /// Without it they begin in the folder of the settings file or, where there is none, in the
+    /// By default they begin in the folder of the settings file or, if there is no file, in the
     /// current directory.
     #[must_use]
     pub fn relative_to(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -160,17 +191,18 @@ impl Settings {
     }
 
     fn parse(text: &str, path: Option<&Path>) -> Result<Self, SettingsError> {
-        let value: Value = toml::from_str(text).map_err(|error| syntax(text, path, &error))?;
-        Ok(Self { layers: vec![document::read_file(value, 0)], base: PathBuf::new() })
+        let value: Value =
+            toml::from_str(text).map_err(|error| syntax_error(text, path, &error))?;
+        Ok(Self { layers: vec![document::from_file(value, 0)], base: PathBuf::new() })
     }
 
-    fn overlaid(mut self, prefix: &str, variables: Variables) -> Self {
+    fn with_variables(mut self, prefix: &str, variables: Variables) -> Self {
         let layer = self.layers.len();
         self.layers.push(environment::read(prefix, variables, layer));
         self
     }
 
-    /// All layers in one.
+    /// What all layers come to: an upper one wins.
     pub(in crate::settings) fn merged(&self) -> Draft {
         let mut merged = Draft::default();
         for layer in &self.layers {
@@ -187,11 +219,11 @@ impl Settings {
 impl<'de> Deserialize<'de> for Settings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        Ok(Self { layers: vec![document::read(value, 0)], base: PathBuf::new() })
+        Ok(Self { layers: vec![document::from_loader(value, 0)], base: PathBuf::new() })
     }
 }
 
-/// Without passwords.
+/// Shows no password.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let merged = self.merged();
@@ -204,7 +236,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// A URL where the path of the file belongs may have a password in it.
+/// The error for a file that cannot be read. A URL in place of its path is not repeated: it may have a password in it.
 fn unreadable(path: &Path, source: io::Error) -> SettingsError {
     if path.to_str().is_some_and(is_like_url) {
         let message = "the path of a file is expected, and what stands there looks like a URL";
@@ -213,8 +245,9 @@ fn unreadable(path: &Path, source: io::Error) -> SettingsError {
     SettingsError::Unreadable { path: path.to_owned(), source }
 }
 
-/// The place and the message alone: the whole error would repeat the line, password and all.
-fn syntax(text: &str, path: Option<&Path>, error: &toml::de::Error) -> SettingsError {
+/// The position and the message of a syntax error. The error itself would repeat the line, which may have a password in
+/// it.
+fn syntax_error(text: &str, path: Option<&Path>, error: &toml::de::Error) -> SettingsError {
     let at = error.span().map_or(0, |span| span.start);
     let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);

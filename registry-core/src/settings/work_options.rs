@@ -1,14 +1,15 @@
-//! How transactions are begun.
+//! The options of a unit of work. What a backend makes of them (its `BEGIN`) is in the folder of the backend.
 
 use std::fmt;
 
 use crate::settings::keys::BindKey;
 use crate::settings::keys::WrongKeys;
 
-/// How a unit of work begins its transactions.
+/// How a unit of work begins its transactions, in which order it commits them, and how often it is retried.
 ///
-/// The defaults leave everything to the databases. Each option is said in the backend's own terms, and
-/// is an error where it has none: see [`WorkError::Unsupported`](super::WorkError::Unsupported).
+/// The defaults leave isolation to the databases, commit in the order of the first touch, and retry nothing. Each option is
+/// translated into the backend's own SQL. An option that a backend does not have is an error when its transaction is
+/// begun: [`WorkError::Unsupported`](crate::WorkError::Unsupported).
 ///
 /// ```
 /// use registry_core::{Isolation, WorkOptions};
@@ -20,9 +21,13 @@ use crate::settings::keys::WrongKeys;
 /// # let _ = options;
 /// ```
 ///
+/// Pass them to [`Registry::transaction_with`](crate::Registry::transaction_with) or
+/// [`Registry::begin_with`](crate::Registry::begin_with), or make them the defaults of a registry with
+/// [`RegistryBuilder::work`](crate::RegistryBuilder::work).
+///
 /// Keys that no bind has, here or in [`for_bind`](Self::for_bind), are an error where the options are first used:
-/// [`WorkError::Keys`](super::WorkError::Keys), or of the settings when a registry is
-/// [built](crate::RegistryBuilder::work) with them.
+/// [`WorkError::Keys`](crate::WorkError::Keys), or a [`SettingsError`](crate::SettingsError) when a registry is built
+/// with them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkOptions {
     isolation: Option<Isolation>,
@@ -33,10 +38,18 @@ pub struct WorkOptions {
     of_binds: Vec<(String, WorkOptions)>,
 }
 
-/// How far a transaction is kept apart from others, in the words of the SQL standard.
+/// How far a transaction is isolated from others, by the levels of the SQL standard.
+///
+/// ```
+/// use registry_core::{Isolation, WorkOptions};
+///
+/// let options = WorkOptions::new().isolation(Isolation::RepeatableRead);
+/// assert_eq!(options, WorkOptions::new().repeatable_read());
+/// assert_eq!(Isolation::RepeatableRead.to_string(), "repeatable read");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Isolation {
-    /// Not for SQLite. PostgreSQL takes it for `ReadCommitted`.
+    /// Not for SQLite. PostgreSQL treats it as `ReadCommitted`.
     ReadUncommitted,
     /// The default of PostgreSQL. Not for SQLite.
     ReadCommitted,
@@ -71,15 +84,15 @@ impl WorkOptions {
         Self::default()
     }
 
-    /// The isolation level of each transaction. Each database's own default, if nothing is said.
+    /// The isolation level of each transaction. By default that of the database.
     #[must_use]
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.isolation = Some(isolation);
         self
     }
 
-    /// Serializable transactions: [`Isolation::Serializable`]. PostgreSQL refuses one that cannot be serialized, at
-    /// the latest when it is committed, and it is to be run again: see [`retries`](Self::retries).
+    /// Serializable transactions: [`Isolation::Serializable`]. PostgreSQL fails one that cannot be serialized, at the
+    /// latest when it is committed. It should be run again then: see [`retries`](Self::retries).
     #[must_use]
     pub fn serializable(self) -> Self {
         self.isolation(Isolation::Serializable)
@@ -97,29 +110,29 @@ impl WorkOptions {
         self.isolation(Isolation::ReadCommitted)
     }
 
-    /// Whether the databases refuse to be written. `false` by default.
+    /// Whether the transactions are read-only, so that the databases refuse writes. `false` by default.
     ///
-    /// On SQLite, a unit of work that may write begins with `BEGIN IMMEDIATE`: it waits for others that
-    /// write, up to `busy_timeout`. One that reads first and writes later could fail at once.
+    /// On SQLite, a unit of work that may write begins with `BEGIN IMMEDIATE`: it waits for other writers, for
+    /// `busy_timeout` at most. A transaction that only reads at first and writes later could fail at once.
     #[must_use]
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
     }
 
-    /// Waits at the beginning until there is a snapshot that cannot fail later: for a transaction of
-    /// PostgreSQL that is serializable and read-only. `false` by default.
+    /// Makes a transaction of PostgreSQL that is serializable and read-only `DEFERRABLE`: it waits at its beginning for a
+    /// snapshot with which it cannot fail later. `false` by default.
     #[must_use]
     pub fn deferrable(mut self, deferrable: bool) -> Self {
         self.deferrable = deferrable;
         self
     }
 
-    /// The order in which binds are committed, by their keys; binds that are not among them come after those, in the
-    /// order of their first touch. In the order of their first touch all of them, if nothing is said.
+    /// The order in which binds are committed, by their keys. Binds that are not among them are committed after those, in
+    /// the order of their first touch. By default that is the order of all binds.
     ///
-    /// It holds wherever no other order is given: for [`commit`](super::UnitOfWork::commit), transactions and scopes.
-    /// A key that was not touched is passed over. One that no bind has, or that is there twice, is an error, and
+    /// It holds wherever no other order is given: for [`commit`](crate::UnitOfWork::commit), transactions and scopes.
+    /// The key of a bind that was not touched is ignored. A key that no bind has, or that is given twice, is an error, and
     /// nothing is committed.
     #[must_use]
     pub fn commit_order<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
@@ -130,22 +143,23 @@ impl WorkOptions {
     /// How often `transaction_with` runs its closure again after a transient failure: a deadlock, a serialization
     /// failure, a connection that was lost before the commit, a server that takes no writes now. 0 by default.
     ///
-    /// See [`Registry::transaction_with`](crate::Registry::transaction_with) for when, and after which pause. It has
-    /// no effect on anything else, where nothing can be run again.
+    /// See [`Registry::transaction_with`](crate::Registry::transaction_with) for when this is done, and after which pause.
+    /// It has no effect anywhere else, because without a closure there is nothing to run again.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self
     }
 
-    /// Other options for the bind of that key, which are all that counts for it. The order of commits and the retries
-    /// are those of the whole unit of work, and have no effect in `options`.
+    /// Other options for the bind of that key. They replace these options for that bind as a whole. The order of commits and
+    /// the retries belong to the unit of work, and have no effect in `options`.
     #[must_use]
     pub fn for_bind(mut self, key: impl Into<String>, options: WorkOptions) -> Self {
         self.of_binds.push((key.into(), options));
         self
     }
 
+    /// The keys of [`commit_order`](Self::commit_order).
     pub(crate) fn into_commit_order(self) -> Vec<String> {
         self.commit_order
     }
@@ -154,7 +168,7 @@ impl WorkOptions {
         self.retries
     }
 
-    /// Whether the binds have all the keys that it names.
+    /// Fails if it names a key that no bind has.
     pub(crate) fn check_keys(&self, known: &[BindKey]) -> Result<(), WrongKeys> {
         if self.commit_order.is_empty() && self.of_binds.is_empty() {
             return Ok(());
@@ -164,6 +178,7 @@ impl WorkOptions {
         WrongKeys::check_known(&keys, known)
     }
 
+    /// The options for the bind of that key.
     pub(crate) fn for_key(&self, key: BindKey) -> &Self {
         let own = self.of_binds.iter().rev().find(|(other, _)| key == **other);
         own.map_or(self, |(_, options)| options)
@@ -177,7 +192,7 @@ impl WorkOptions {
         self.deferrable
     }
 
-    /// The isolation level, if the database's own default is not to be used.
+    /// The isolation level. `None` means the default of the database.
     pub(crate) fn isolation_level(&self) -> Option<Isolation> {
         self.isolation
     }

@@ -1,4 +1,4 @@
-//! What handlers take from the scope of their request.
+//! Extractors: what a handler takes from the scope of its request as an argument.
 
 use std::convert::Infallible;
 
@@ -11,11 +11,48 @@ use crate::registry::{Registry, Tenant};
 use crate::session::Session;
 use crate::work::{CurrentWork, Scope, WorkError};
 
-/// A session of the model, table or query type `M`, as an argument of a handler: acquired from the
-/// registry of the [`ScopeLayer`](super::ScopeLayer), or for its tenant, and no part of the request's unit
-/// of work.
+/// A session of the model, table or query type `M`, as an argument of a handler.
 ///
-/// It dereferences to the [`Session`].
+/// It is acquired from the registry of the [`ScopeLayer`](super::ScopeLayer), or for its tenant, before the handler runs,
+/// and waits for a connection for `acquire_timeout` (30 s by default) at the most. It is no part of the request's unit of
+/// work: what is run on it is committed by itself. It dereferences to the [`Session`], and returns the connection when it
+/// is dropped.
+///
+/// # Errors
+///
+/// The handler does not run, and the response is that of the [`Error`]: `503 Service Unavailable` if no connection can be
+/// had now, `404 Not Found` if the tenant does not exist, `500 Internal Server Error` without a
+/// [`ScopeLayer`](super::ScopeLayer).
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use diesel::prelude::*;
+/// use registry_core::web::{ScopeLayer, SessionFor};
+/// use registry_core::{Error, Registry, RunQueryDsl, bind_tables};
+/// # use registry_core::BindDsl;
+///
+/// diesel::table! { events (id) { id -> Integer, } }
+/// bind_tables!(db = "default", backend = Sqlite; events);
+///
+/// async fn count(mut session: SessionFor<events::table>) -> Result<String, Error> {
+///     let count: i64 = events::table.count().get_result(&mut *session).await?;
+///     Ok(count.to_string())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use tower_service::Service;
+/// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+/// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+/// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+/// let mut app: Router =
+///     Router::new().route("/events", get(count)).layer(ScopeLayer::new(registry));
+/// # let request = axum::http::Request::get("/events").body(axum::body::Body::empty())?;
+/// # let response = app.call(request).await?;
+/// # assert_eq!(axum::body::to_bytes(response.into_body(), 100).await?, "0");
+/// # Ok(())
+/// # }
+/// ```
 pub struct SessionFor<M: Bound>(
     /// The session.
     pub Session<M::Bind>,
@@ -45,7 +82,7 @@ impl<S: Sync, M: Bound> FromRequestParts<S> for SessionFor<M> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        // The scope knows of a tenant.
+        // The scope comes first, as it may be one of a tenant.
         if let Some(scope) = parts.extensions.get::<Scope>() {
             return Ok(Self(scope.session().await?));
         }
@@ -54,12 +91,13 @@ impl<S: Sync, M: Bound> FromRequestParts<S> for SessionFor<M> {
     }
 }
 
-/// The unit of work of the request. Nobody else in the request has it until the handler drops it:
-/// neither another argument nor [`UnitOfWork::current`](crate::UnitOfWork::current) in a function
-/// that it calls, nor the handler behind a middleware that has it. Who asks for it all the same is refused with
-/// `500 Internal Server Error`: after 100 ms if the request waits for nothing else, after `acquire_timeout` at the
-/// latest, as when the middleware has the handler run in a task of its own. See
-/// [`UnitOfWork::current`](crate::UnitOfWork::current).
+/// The unit of work of the request, as an argument of a handler.
+///
+/// Nobody else in the request has it until the handler drops it: neither another argument, nor
+/// [`UnitOfWork::current`](crate::UnitOfWork::current) in a function that the handler calls, nor the handler behind a
+/// middleware that has it. Whoever asks for it all the same is refused with `500 Internal Server Error`: after 100 ms if
+/// the request waits for nothing else, and after `acquire_timeout` at the latest, as when a middleware runs the handler
+/// in a task of its own. See [`UnitOfWork::current`](crate::UnitOfWork::current).
 impl<S: Sync> FromRequestParts<S> for CurrentWork {
     type Rejection = Error;
 
@@ -69,7 +107,8 @@ impl<S: Sync> FromRequestParts<S> for CurrentWork {
     }
 }
 
-/// The scope of the request.
+/// The scope of the request. Without a [`ScopeLayer`](super::ScopeLayer), the handler does not run and the response is
+/// `500 Internal Server Error`.
 impl<S: Sync> FromRequestParts<S> for Scope {
     type Rejection = Error;
 
@@ -78,7 +117,7 @@ impl<S: Sync> FromRequestParts<S> for Scope {
     }
 }
 
-/// The scope of the request, if it has one.
+/// The scope of the request, or `None` without a [`ScopeLayer`](super::ScopeLayer).
 impl<S: Sync> OptionalFromRequestParts<S> for Scope {
     type Rejection = Infallible;
 
@@ -87,8 +126,8 @@ impl<S: Sync> OptionalFromRequestParts<S> for Scope {
     }
 }
 
-/// The tenant of the request, behind [`ScopeLayer::per_tenant`](super::ScopeLayer::per_tenant). It need not exist:
-/// that is found out when its database is first used.
+/// The tenant of the request, behind [`ScopeLayer::per_tenant`](super::ScopeLayer::per_tenant). It need not exist: that
+/// is found out when its database is first used. Behind another layer, the response is `500 Internal Server Error`.
 impl<S: Sync> FromRequestParts<S> for Tenant {
     type Rejection = Error;
 
@@ -98,7 +137,7 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
     }
 }
 
-/// The tenant of the request, if it has one.
+/// The tenant of the request, or `None` if its scope is one of a registry, or it has no scope.
 impl<S: Sync> OptionalFromRequestParts<S> for Tenant {
     type Rejection = Infallible;
 

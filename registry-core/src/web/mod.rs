@@ -1,9 +1,9 @@
-//! A scope for each request, and what handlers take from it, for axum. With the feature `axum`.
+//! For axum: a scope for each request, and extractors for handlers. With the feature `axum`.
 //!
-//! [`ScopeLayer`] gives each request a [`Scope`](crate::Scope). [`CurrentWork`](crate::CurrentWork) as an argument of a
-//! handler is its unit of work, and [`SessionFor`] a session of a model. If the response is a
-//! success, what the handler has done is committed before the response is sent; otherwise, and if
-//! the client goes away, it is rolled back.
+//! [`ScopeLayer`] gives each request a [`Scope`](crate::Scope). As an argument of a handler,
+//! [`CurrentWork`](crate::CurrentWork) is the unit of work of the request, and [`SessionFor`] a session of a model. If
+//! the response is a success, the unit of work is committed before the response is sent; otherwise, and if the client goes
+//! away, it is rolled back.
 //!
 //! ```
 //! use axum::{Router, extract::Path, http::StatusCode, routing::put};
@@ -24,26 +24,56 @@
 //!     Ok(count.to_string())
 //! }
 //!
-//! # fn main() -> Result<(), registry_core::SettingsError> {
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use registry_core::BindDsl;
+//! # use tower_service::Service;
 //! let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
-//! let app: Router = Router::new()
+//! # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+//! # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+//! let mut app: Router = Router::new()
 //!     .route("/events", axum::routing::get(count))
 //!     .route("/events/{id}", put(add))
 //!     .layer(ScopeLayer::new(registry));
-//! # let _ = app;
+//! # for (method, path, body) in [("PUT", "/events/7", ""), ("GET", "/events", "1")] {
+//! #     let request = axum::http::Request::builder().method(method).uri(path);
+//! #     let response = app.call(request.body(axum::body::Body::empty())?).await?;
+//! #     assert!(response.status().is_success());
+//! #     assert_eq!(axum::body::to_bytes(response.into_body(), 100).await?, body);
+//! # }
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! | as an argument of a handler | what it gets |
+//! |---|---|
+//! | [`CurrentWork`](crate::CurrentWork) | the unit of work of the request, which nobody else has until it is dropped |
+//! | [`SessionFor<M>`](SessionFor) | a session of the model `M`, beside the unit of work |
+//! | [`Scope`](crate::Scope), `Option<Scope>` | the scope of the request |
+//! | [`Tenant`](crate::Tenant), `Option<Tenant>` | the tenant of the request |
+//!
 //! [`ScopeLayer::per_tenant`] does the same for the databases of the tenant that a request is for.
 //!
-//! Errors are responses: see what [`Error`](crate::Error) is as [`IntoResponse`](axum_core::response::IntoResponse).
+//! Errors are responses, so that `?` works in a handler that returns `Result<_, Error>`:
+//! [`Error`](crate::Error) as [`IntoResponse`](axum_core::response::IntoResponse) says which error has which status.
 
-mod answer;
+// The files of this folder:
+//
+// | file | what it has |
+// |---|---|
+// | `scope_layer.rs` | `ScopeLayer`, and how it finds the tenant of a request |
+// | `scope_service.rs` | the service that it makes: the life of a request, and the commit at its end |
+// | `into_tenant.rs` | what a closure that finds the tenant may return |
+// | `extract.rs` | the arguments of handlers |
+// | `response.rs` | errors as responses: which error has which status |
+
 mod extract;
-mod layer;
-mod tenant;
+mod into_tenant;
+mod response;
+mod scope_layer;
+mod scope_service;
 
 pub use extract::SessionFor;
-pub use layer::{ScopeLayer, ScopeService};
-pub use tenant::IntoTenant;
+pub use into_tenant::IntoTenant;
+pub use scope_layer::ScopeLayer;
+pub use scope_service::ScopeService;

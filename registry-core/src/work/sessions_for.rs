@@ -1,38 +1,82 @@
 //! Sessions of several binds at once.
 
-use std::any::Any;
 use std::future::Future;
 
-use super::{UnitOfWork, WorkError};
-use crate::bind::{Bind, Bound, key_of};
+use super::error::WorkError;
+use super::participants::session_of;
+use super::unit_of_work::UnitOfWork;
+use crate::bind::Bound;
 use crate::session::Session;
-use crate::settings::BindKey;
 
-/// Two, three or four models of different binds, as a tuple: see
-/// [`UnitOfWork::sessions_for`](super::UnitOfWork::sessions_for).
+impl UnitOfWork {
+    /// The sessions of two, three or four models of different binds at once, so that they can be used beside each
+    /// other.
+    ///
+    /// They are acquired one after another, in the order of the tuple; otherwise as
+    /// [`session_for`](Self::session_for).
+    ///
+    /// # Errors
+    ///
+    /// As those of [`session_for`](Self::session_for), and [`WorkError::Twice`] if two are of one bind.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # diesel::table! { events (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # bind_tables!(db = "analytics", backend = Sqlite; events);
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder()
+    /// #     .bind("default", "sqlite::memory:").bind("analytics", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    /// let mut work = registry.begin();
+    /// let (users, events) = work.sessions_for::<(users::table, events::table)>().await?;
+    /// let (users, events) = tokio::try_join!(
+    ///     users::table.count().get_result::<i64>(users),
+    ///     events::table.count().get_result::<i64>(events),
+    /// )?;
+    /// assert_eq!((users, events), (0, 0));
+    /// work.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn sessions_for<S: Several>(&mut self) -> Result<S::Sessions<'_>, WorkError> {
+        S::sessions(self).await
+    }
+}
+
+/// Two, three or four models of different binds, as a tuple: see [`UnitOfWork::sessions_for`].
 pub trait Several {
     /// Their sessions, as a tuple.
     type Sessions<'w>;
 
-    /// Acquires and begins what is not begun yet.
+    /// Acquires the sessions and begins the transactions that are not there yet.
     fn sessions(
         work: &mut UnitOfWork,
     ) -> impl Future<Output = Result<Self::Sessions<'_>, WorkError>> + Send;
 }
 
 macro_rules! several {
-    ($($model:ident $at:ident),+) => {
+    ($($model:ident $index:ident),+) => {
         impl<$($model: Bound),+> Several for ($($model,)+) {
             type Sessions<'w> = ($(&'w mut Session<$model::Bind>,)+);
 
             async fn sessions(work: &mut UnitOfWork) -> Result<Self::Sessions<'_>, WorkError> {
-                $(let $at = work.touch::<$model::Bind>().await?;)+
-                let parts = match work.parts.get_disjoint_mut([$($at),+]) {
-                    Ok(parts) => parts,
-                    Err(_) => return Err(twice(&[$(key_of::<$model::Bind>()),+])),
+                $(let $index = work.touch::<$model::Bind>().await?;)+
+                let indices = [$($index),+];
+                if let Some(key) = work.participants.repeated(&indices) {
+                    return Err(WorkError::Twice { key });
+                }
+                let Ok(participants) = work.participants.get_disjoint_mut(indices) else {
+                    unreachable!("`touch` returns indices of participants, and none is there twice")
                 };
-                let [$($at),+] = parts;
-                Ok(($(session::<$model::Bind>($at.session())?,)+))
+                let [$($index),+] = participants;
+                Ok(($(session_of::<$model::Bind>(&mut **$index)?,)+))
             }
         }
     };
@@ -41,14 +85,3 @@ macro_rules! several {
 several!(A a, B b);
 several!(A a, B b, C c);
 several!(A a, B b, C c, D d);
-
-fn session<B: Bind>(session: &mut dyn Any) -> Result<&mut Session<B>, WorkError> {
-    session.downcast_mut().ok_or_else(|| twice(&[key_of::<B>(); 2]))
-}
-
-/// The first key that is there twice.
-fn twice(keys: &[BindKey]) -> WorkError {
-    let again = keys.iter().enumerate().find(|(at, key)| keys[..*at].contains(key));
-    let key = again.map_or(keys[0], |(_, key)| *key);
-    WorkError::Twice { key }
-}

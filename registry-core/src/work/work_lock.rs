@@ -1,10 +1,12 @@
-//! The unit of work of a scope in the hands of one user, and how others wait for it.
+//! The unit of work of a scope behind a lock, and how long a caller waits for it.
+//!
+//! One user at a time has the unit of work. Others wait for it in the order in which they asked, for `acquire_timeout`
+//! at the most. A caller that could only be served after itself is refused earlier, as soon as that is known: see
+//! [`deadlock`](super::deadlock).
 
-use std::fmt;
 use std::future::{Future, poll_fn};
-use std::ops::{Deref, DerefMut};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,207 +14,230 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, sleep_until};
 
-use super::entered_future::{Entered, Waiter};
-use super::scope::{Scope, entered};
-use super::{Place, UnitOfWork, WorkError};
+use super::deadlock::{DeadlockDetector, LockWaiter};
+use super::error::WorkError;
+use super::unit_of_work::{AcquiringFlag, CallSite, UnitOfWork};
 use crate::engine::Caller;
 
-/// After how long somebody hears that it waits in vain, if nothing in the future that has entered the scope waits for
-/// anything else. Another task that was handed the unit of work has so long to begin with it.
-const IF_STUCK: Duration = Duration::from_millis(100);
+/// After how long a caller is refused if nothing in the future that has entered the scope waits for anything but the
+/// unit of work. Another task that was handed the unit of work has this long to use it for the first time.
+const STUCK_LIMIT: Duration = Duration::from_millis(100);
 
-/// The same, if nothing else was waited for when it began to wait, and what is now may be a time-out around it. It may
-/// as well be something beside it that was handed the unit of work, which nobody can tell from a time-out: that has so
-/// long to begin with it, longer than the pauses of code that is under way.
-const IF_ALONE: Duration = Duration::from_secs(5);
+/// After how long a caller is refused if nothing else was waited for when it began to wait, though something is now.
+///
+/// That may be a time-out around the caller, or something beside it that was handed the unit of work; the two cannot be
+/// told apart. The latter has this long to use it for the first time, which is longer than the pauses of code that is
+/// under way.
+const ALONE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Where a scope has its unit of work, and who has that now.
-#[derive(Default)]
-pub(super) struct Slot {
+/// A time that does not come, for a time-out that is too long for the clock: about 34 years.
+const FAR_FUTURE: Duration = Duration::from_secs(1 << 30);
+
+/// The unit of work of a scope, which one user has at a time.
+pub(super) struct WorkLock {
+    /// `None` until it is asked for, and after a commit or a rollback.
     work: Arc<Mutex<Option<UnitOfWork>>>,
+    is_closed: AtomicBool,
+    /// How long a caller waits at the most.
+    acquire_timeout: Duration,
     holder: Holder,
-    /// Whether a session is acquired for it at this moment.
-    pub(super) is_acquiring: Arc<AtomicBool>,
-    /// The future that the scope runs, and whose end is that of the scope: the number of an [`Entered`]. Zero if there
-    /// is none, as for a scope that is only entered by others.
-    run: AtomicU64,
+    /// Whether the unit of work is acquiring a session at this moment.
+    acquiring: AcquiringFlag,
+    /// The future that the scope runs and ends with: the id of its [`DeadlockDetector`], or
+    /// [`NO_ID`](DeadlockDetector::NO_ID) for a scope that is only entered.
+    scope_future: AtomicU64,
 }
 
-/// What is in a [`Slot`], which nobody else has meanwhile.
-pub(super) type Taken = OwnedMutexGuard<Option<UnitOfWork>>;
+/// The right to the unit of work, which nobody else has meanwhile.
+pub(super) type WorkGuard = OwnedMutexGuard<Option<UnitOfWork>>;
 
 /// Who has the unit of work, or had it last.
-#[derive(Default)]
 struct Holder {
-    /// How often it was taken and used: whoever has it goes on, if that changes.
+    /// How often it was taken and used. The holder is going on if that changes.
     uses: AtomicU64,
-    /// The task that has used it last, a [`Caller`].
+    /// The task that has used it last, as the number of a [`Caller`].
     task: AtomicU64,
-    /// The future that has entered the scope and in which that was. Zero if it was in none.
-    entered: AtomicU64,
+    /// The future in which that was: the id of its [`DeadlockDetector`], or [`NO_ID`](DeadlockDetector::NO_ID).
+    future: AtomicU64,
     /// Where in the program it was taken, unless that was for an argument of a handler.
-    taken_at: StdMutex<Option<Place>>,
+    taken_at: StdMutex<Option<CallSite>>,
 }
 
 impl Holder {
+    fn new() -> Self {
+        Self {
+            uses: AtomicU64::new(0),
+            task: AtomicU64::new(0),
+            future: AtomicU64::new(DeadlockDetector::NO_ID),
+            taken_at: StdMutex::default(),
+        }
+    }
+
     fn uses(&self) -> u64 {
         self.uses.load(Ordering::Relaxed)
     }
 
-    fn takes(&self, at: Option<Place>) {
-        *self.taken_at.lock().unwrap_or_else(PoisonError::into_inner) = at;
-        self.uses_it();
+    fn task(&self) -> u64 {
+        self.task.load(Ordering::Relaxed)
     }
 
-    fn uses_it(&self) {
+    fn future(&self) -> u64 {
+        self.future.load(Ordering::Relaxed)
+    }
+
+    fn record_taken(&self, taken_at: Option<CallSite>) {
+        *self.taken_at.lock().unwrap_or_else(PoisonError::into_inner) = taken_at;
+        self.record_use();
+    }
+
+    fn record_use(&self) {
         self.uses.fetch_add(1, Ordering::Relaxed);
         self.task.store(Caller::current().number(), Ordering::Relaxed);
-        let entered = entered().map_or(0, |entered| entered.number());
-        self.entered.store(entered, Ordering::Relaxed);
+        let detector = DeadlockDetector::current();
+        let future = detector.map_or(DeadlockDetector::NO_ID, |detector| detector.id());
+        self.future.store(future, Ordering::Relaxed);
     }
 }
 
-impl Slot {
-    /// The scope runs that future, which has just entered it.
-    pub(super) fn is_run_by(&self, entered: &Entered) {
-        self.run.store(entered.number(), Ordering::Relaxed);
+impl WorkLock {
+    pub(super) fn new(acquire_timeout: Duration) -> Self {
+        Self {
+            work: Arc::default(),
+            is_closed: AtomicBool::new(false),
+            acquire_timeout,
+            holder: Holder::new(),
+            acquiring: AcquiringFlag::default(),
+            scope_future: AtomicU64::new(DeadlockDetector::NO_ID),
+        }
     }
 
-    pub(super) fn try_take(&self) -> Option<Taken> {
+    /// Notes that the scope runs the future of that detector, and ends with it.
+    pub(super) fn set_scope_future(&self, detector: &DeadlockDetector) {
+        self.scope_future.store(detector.id(), Ordering::Relaxed);
+    }
+
+    /// What a unit of work sets while it is acquiring a session.
+    pub(super) fn acquiring(&self) -> &AcquiringFlag {
+        &self.acquiring
+    }
+
+    /// Notes that whoever has the unit of work goes on with it.
+    pub(super) fn record_use(&self) {
+        self.holder.record_use();
+    }
+
+    /// The unit of work, once nobody else has it. `at` is where in the program it is asked for, and `is_at_statement`
+    /// says whether a task, by the number of its [`Caller`], is running a statement.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkError::InUse`] at the end of the time, and [`WorkError::ScopeEnded`] if the lock is closed.
+    pub(super) async fn lock(
+        &self,
+        at: Option<CallSite>,
+        is_at_statement: impl Fn(u64) -> bool,
+    ) -> Result<WorkGuard, WorkError> {
+        let mut guard = match self.try_lock() {
+            Some(guard) => guard,
+            None => self.wait(is_at_statement).await?,
+        };
+        self.holder.record_taken(at);
+        if self.is_closed() {
+            // `close` may have found it locked, and left the unit of work to whoever has the lock.
+            drop(guard.take());
+            return Err(WorkError::ScopeEnded);
+        }
+        Ok(guard)
+    }
+
+    fn try_lock(&self) -> Option<WorkGuard> {
         Arc::clone(&self.work).try_lock_owned().ok()
     }
 
-    /// Takes the unit of work, once nobody else has it, within `patience`. `is_at_work` says whether a task, a
-    /// [`Caller`] by its number, is at a statement.
-    pub(super) async fn take(
-        &self,
-        patience: Duration,
-        at: Option<Place>,
-        is_at_work: impl Fn(u64) -> bool,
-    ) -> Result<Taken, WorkError> {
-        let taken = match self.try_take() {
-            Some(taken) => taken,
-            None => self.wait(patience, is_at_work).await?,
-        };
-        self.holder.takes(at);
-        Ok(taken)
-    }
-
-    async fn wait(
-        &self,
-        patience: Duration,
-        is_at_work: impl Fn(u64) -> bool,
-    ) -> Result<Taken, WorkError> {
-        let begun = Instant::now();
+    async fn wait(&self, is_at_statement: impl Fn(u64) -> bool) -> Result<WorkGuard, WorkError> {
+        let acquire_timeout = self.acquire_timeout;
+        let started = Instant::now();
         let uses = self.holder.uses();
-        let mut taking = pin!(Arc::clone(&self.work).lock_owned());
-        let mut timer = pin!(sleep_until(begun));
-        let mut waiter: Option<Waiter> = None;
-        let mut is_alone = false;
+        let mut locking = pin!(Arc::clone(&self.work).lock_owned());
+        let mut timer = pin!(sleep_until(started));
+        let mut waiter: Option<LockWaiter> = None;
+        let mut was_alone = false;
         poll_fn(|cx| {
             let waiter = waiter.get_or_insert_with(|| {
-                let entered = entered().filter(|entered| entered.is_woken_by(cx.waker()));
-                is_alone = entered.as_ref().is_some_and(|entered| entered.is_alone());
-                Waiter::new(cx.waker(), entered)
+                let detector = DeadlockDetector::current_for(cx.waker());
+                was_alone = detector.as_ref().is_some_and(|detector| detector.is_alone());
+                LockWaiter::new(cx.waker(), detector)
             });
             let waker = waiter.waker(cx.waker()).clone();
             let cx = &mut Context::from_waker(&waker);
-            if let Poll::Ready(taken) = taking.as_mut().poll(cx) {
-                return Poll::Ready(Ok(taken));
+            if let Poll::Ready(guard) = locking.as_mut().poll(cx) {
+                return Poll::Ready(Ok(guard));
             }
             loop {
-                let waited = begun.elapsed();
-                let is_idle = self.holder.uses() == uses;
-                let is_in_vain = |entered: &Entered| {
-                    is_idle
-                        && self.holder.entered.load(Ordering::Relaxed) == entered.number()
-                        && (waited >= IF_STUCK && entered.is_stuck()
-                            || waited >= IF_ALONE && is_alone)
+                let waited = started.elapsed();
+                let is_unused = self.holder.uses() == uses;
+                let is_deadlock = |detector: &DeadlockDetector| {
+                    is_unused
+                        && self.holder.future() == detector.id()
+                        && (waited >= STUCK_LIMIT && detector.is_stuck()
+                            || waited >= ALONE_LIMIT && was_alone)
                 };
-                if waited >= patience || waiter.entered().is_some_and(is_in_vain) {
-                    // One that waits for a session is held up by others, and a statement by its server.
-                    let is_idle = is_idle
-                        && !self.is_acquiring.load(Ordering::Relaxed)
-                        && !is_at_work(self.holder.task.load(Ordering::Relaxed));
-                    return Poll::Ready(Err(self.in_use(waited.min(patience), is_idle)));
+                if waited >= acquire_timeout || waiter.detector().is_some_and(is_deadlock) {
+                    // A holder that acquires a session is held up by others, and one at a statement by its server.
+                    let is_idle = is_unused
+                        && !self.acquiring.is_set()
+                        && !is_at_statement(self.holder.task());
+                    return Poll::Ready(Err(self.in_use(waited.min(acquire_timeout), is_idle)));
                 }
                 if timer.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                let next = [IF_STUCK, IF_ALONE].into_iter().find(|next| *next > waited);
-                let next = next.map_or(patience, |next| next.min(patience));
-                // A time so long that it has no end on the clock.
-                let end = begun.checked_add(next).unwrap_or(begun + Duration::from_secs(1 << 30));
-                timer.as_mut().reset(end);
+                let next = [STUCK_LIMIT, ALONE_LIMIT].into_iter().find(|next| *next > waited);
+                let next = next.map_or(acquire_timeout, |next| next.min(acquire_timeout));
+                let deadline = started.checked_add(next).unwrap_or(started + FAR_FUTURE);
+                timer.as_mut().reset(deadline);
             }
         })
         .await
     }
 
     fn in_use(&self, after: Duration, is_idle: bool) -> WorkError {
-        let is_callers = self.holder.task.load(Ordering::Relaxed) == Caller::current().number();
-        let entered = self.holder.entered.load(Ordering::Relaxed);
-        let is_in_run = entered != 0 && entered == self.run.load(Ordering::Relaxed);
+        let is_callers = self.holder.task() == Caller::current().number();
+        let future = self.holder.future();
+        let is_in_scope_future = future != DeadlockDetector::NO_ID
+            && future == self.scope_future.load(Ordering::Relaxed);
         WorkError::InUse {
             after,
             held_by_caller: is_callers && is_idle,
-            is_kept: is_in_run && !is_callers && is_idle,
+            is_kept: is_in_scope_future && !is_callers && is_idle,
             taken_at: *self.holder.taken_at.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
-}
 
-/// The unit of work of a scope, in the hands of one user: see [`UnitOfWork::current`].
-pub struct CurrentWork {
-    /// Empty only while it is dropped.
-    taken: Option<Taken>,
-    scope: Scope,
-}
-
-impl CurrentWork {
-    /// What is taken has a unit of work.
-    pub(super) fn new(taken: Taken, scope: Scope) -> Self {
-        Self { taken: Some(taken), scope }
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
     }
-}
 
-impl Deref for CurrentWork {
-    type Target = UnitOfWork;
-
-    fn deref(&self) -> &UnitOfWork {
-        self.scope.slot().holder.uses_it();
-        match self.taken.as_deref() {
-            Some(Some(unit)) => unit,
-            _ => unreachable!("it is only taken when this is dropped"),
-        }
+    /// Closes the lock: nobody gets the unit of work any more. Returns it, unless somebody has it at this moment, who
+    /// [unlocks](Self::unlock) it then.
+    ///
+    /// Dekker handshake with [`unlock`](Self::unlock): this stores `is_closed` and then tries the lock; the other side
+    /// unlocks and then loads `is_closed`. The fences see to it that at least one of the two sees what the other has
+    /// done, so that the unit of work does not stay behind.
+    pub(super) fn close(&self) -> Option<UnitOfWork> {
+        self.is_closed.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.try_lock().and_then(|mut guard| guard.take())
     }
-}
 
-impl DerefMut for CurrentWork {
-    fn deref_mut(&mut self) -> &mut UnitOfWork {
-        self.scope.slot().holder.uses_it();
-        match self.taken.as_deref_mut() {
-            Some(Some(unit)) => unit,
-            _ => unreachable!("it is only taken when this is dropped"),
-        }
-    }
-}
-
-impl Drop for CurrentWork {
-    fn drop(&mut self) {
-        // Given back first: whoever ends the scope before that finds the place taken, and is seen here;
-        // whoever does so after it does the rest.
-        drop(self.taken.take());
-        if self.scope.is_ended()
-            && let Some(mut taken) = self.scope.slot().try_take()
+    /// Gives the unit of work back, and drops it if the lock was closed meanwhile.
+    pub(super) fn unlock(&self, guard: WorkGuard) {
+        drop(guard);
+        fence(Ordering::SeqCst);
+        if self.is_closed()
+            && let Some(mut guard) = self.try_lock()
         {
-            drop(taken.take());
+            drop(guard.take());
         }
-    }
-}
-
-impl fmt::Debug for CurrentWork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CurrentWork").field(&self.taken).finish()
     }
 }

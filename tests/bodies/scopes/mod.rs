@@ -6,8 +6,8 @@ use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
 use registry_core::{EngineOptions, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables};
 
-use super::{Backend, NAME, database};
-use crate::support::eventually;
+use super::{NAME, database};
+use crate::support::{is_at_rest, run_sql};
 
 mod lifetime;
 mod waiting;
@@ -31,13 +31,18 @@ bind_tables!(db = "other", connection = super::Backend; others);
 
 type Main = <notes::table as registry_core::Bound>::Bind;
 
+const CREATE_NOTES: &str = "CREATE TABLE notes (id INTEGER PRIMARY KEY NOT NULL)";
+
 async fn registry() -> Registry {
-    let options = EngineOptions { acquire_timeout: Duration::from_secs(2), ..Default::default() };
+    registry_with(Duration::from_secs(2)).await
+}
+
+/// A registry whose callers wait for a session, or for a unit of work, for this long.
+async fn registry_with(acquire_timeout: Duration) -> Registry {
+    let options = EngineOptions { acquire_timeout, ..Default::default() };
     let builder = Registry::builder().options(options).bind("default", database());
     let registry = builder.build().expect("good settings");
-    let mut session = registry.session::<Main>().await.expect("a session");
-    let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY NOT NULL)";
-    session.batch_execute(create).await.expect("a table");
+    run_sql::<Main>(&registry, CREATE_NOTES).await;
     registry
 }
 
@@ -55,8 +60,4 @@ async fn seen() -> Result<i64, Error> {
 
 async fn committed(registry: &Registry) -> Vec<i32> {
     notes::table.select(notes::id).order(notes::id).load(registry).await.expect("rows")
-}
-
-async fn is_at_rest(registry: &Registry) {
-    eventually(|| registry.status().engines[0].in_use == 0).await;
 }

@@ -22,13 +22,7 @@ async fn second_request_of_a_task_for_its_work_is_an_error_and_no_deadlock() {
 
 /// A registry with an `acquire_timeout` that is longer than any test takes.
 async fn patient() -> Registry {
-    let options = EngineOptions { acquire_timeout: Duration::from_secs(120), ..Default::default() };
-    let builder = Registry::builder().options(options).bind("default", database());
-    let registry = builder.build().expect("good settings");
-    let mut session = registry.session::<Main>().await.expect("a session");
-    let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY NOT NULL)";
-    session.batch_execute(create).await.expect("a table");
-    registry
+    registry_with(Duration::from_secs(120)).await
 }
 
 /// The limit for things that are due immediately, far below that `acquire_timeout`.

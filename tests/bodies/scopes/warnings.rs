@@ -10,11 +10,8 @@ use crate::support::log::own_log;
 async fn divided() -> Registry {
     let builder = Registry::builder().bind("default", database()).bind("other", database());
     let registry = builder.build().expect("good settings");
-    for key in ["default", "other"] {
-        let session = registry.session_by_key::<Backend>(key).await;
-        let create = "CREATE TABLE notes (id INTEGER PRIMARY KEY NOT NULL)";
-        session.expect("a session").batch_execute(create).await.expect("a table");
-    }
+    run_sql::<Main>(&registry, CREATE_NOTES).await;
+    run_sql::<<others::table as registry_core::Bound>::Bind>(&registry, CREATE_NOTES).await;
     registry
 }
 

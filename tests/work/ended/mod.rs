@@ -5,7 +5,7 @@ use diesel_async::SimpleAsyncConnection;
 use registry_core::work::Outcome;
 use registry_core::{CommitError, Error, Registry, RunQueryDsl, UnitOfWork, bind_tables, binds};
 
-use crate::support::{mariadb, postgres, sqlite_file};
+use crate::support::{mariadb, postgres, run_sql, sqlite_file};
 
 mod lost_connections;
 mod mariadb;
@@ -47,10 +47,9 @@ async fn registry() -> Registry {
         .bind("lite", sqlite_file())
         .build()
         .expect("good settings");
-    let mut pg = registry.session::<Pg>().await.expect("a session");
-    pg.batch_execute("CREATE TABLE events (id INTEGER PRIMARY KEY)").await.expect("a table");
-    let mut my = registry.session::<My>().await.expect("a session");
-    my.batch_execute(
+    run_sql::<Pg>(&registry, "CREATE TABLE events (id INTEGER PRIMARY KEY)").await;
+    run_sql::<My>(
+        &registry,
         "CREATE TABLE my_items (id INTEGER PRIMARY KEY); \
          CREATE TABLE scratch (id INTEGER PRIMARY KEY, v INTEGER NOT NULL DEFAULT 0); \
          CREATE VIEW seen AS SELECT id FROM scratch; \
@@ -58,10 +57,8 @@ async fn registry() -> Registry {
          CREATE PROCEDURE commits_and_begins() BEGIN COMMIT; START TRANSACTION; END; \
          CREATE PROCEDURE is_harmless() DO 1",
     )
-    .await
-    .expect("tables");
-    let mut lite = registry.session::<Lite>().await.expect("a session");
-    lite.batch_execute("CREATE TABLE notes (id INTEGER PRIMARY KEY)").await.expect("a table");
+    .await;
+    run_sql::<Lite>(&registry, "CREATE TABLE notes (id INTEGER PRIMARY KEY)").await;
     registry
 }
 

@@ -1,8 +1,8 @@
-//! Who calls, and whether the caller waits for itself.
+//! Which task calls.
 
 use std::hash::{Hash, Hasher};
 
-/// The task that calls, or the thread where there is no task.
+/// The task that calls, or the thread if there is no task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caller(u64);
 
@@ -14,13 +14,13 @@ impl Caller {
         })
     }
 
-    /// As a number, which is never zero.
+    /// Its number, which is never zero. Tasks have even numbers, threads odd ones.
     pub(crate) fn number(self) -> u64 {
         self.0
     }
 }
 
-/// The number inside an id, which neither Tokio nor the standard library hands out, but hash.
+/// The number inside an id. Tokio and the standard library do not return it, but their ids hash it, and nothing else.
 fn number(id: impl Hash) -> u64 {
     struct Number(u64);
 
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn callers_are_told_apart() {
+    fn tasks_and_threads_are_different_callers() {
         let here = Caller::current();
         assert_eq!(here, Caller::current());
         assert_ne!(here.number(), 0);

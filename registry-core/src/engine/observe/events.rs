@@ -1,4 +1,4 @@
-//! The events that concern no connection.
+//! The `tracing` events that do not belong to one connection: engines, queries, warnings.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::meters;
 use super::stats::TARGET;
 use crate::settings::{BindKey, EngineSettings};
 
-/// An engine was opened on demand.
+/// Notes that an engine was opened on demand.
 pub(crate) fn engine_opened(settings: &EngineSettings) {
     let EngineSettings { key: bind, url, tenant, .. } = settings;
     meters::engine_opened(*bind);
@@ -14,7 +14,7 @@ pub(crate) fn engine_opened(settings: &EngineSettings) {
     tracing::debug!(target: TARGET, %bind, tenant, %url, "an engine was opened");
 }
 
-/// An engine that was opened on demand is found no more.
+/// Notes that an engine that was opened on demand is closed, so that no caller finds it any more.
 pub(crate) fn engine_closed(settings: &EngineSettings, reason: &'static str) {
     let EngineSettings { key: bind, url, tenant, .. } = settings;
     meters::engine_closed(*bind, reason);
@@ -22,7 +22,7 @@ pub(crate) fn engine_closed(settings: &EngineSettings, reason: &'static str) {
     tracing::debug!(target: TARGET, %bind, tenant, %url, reason, "an engine was closed");
 }
 
-/// Warns that a query is run beside a session of the same bind, which its task has.
+/// Warns of a query on the registry by a task that has a session of the same bind.
 pub(crate) fn warn_query_beside_session(bind: BindKey, place: &std::panic::Location<'_>) {
     tracing::warn!(
         target: TARGET,
@@ -44,7 +44,7 @@ pub(crate) fn warn_query_beside_work(bind: &str, place: &std::panic::Location<'_
     );
 }
 
-/// Reports a query that took `elapsed`. `text` is as Diesel shows it.
+/// Reports a query that took `elapsed`. `text` is what Diesel's `debug_query` shows; its values are removed.
 pub(in crate::engine) fn slow_query(
     bind: BindKey,
     tenant: Option<&str>,

@@ -1,34 +1,39 @@
-//! Who has the connections of an engine.
+//! Which tasks have the connections of an engine.
+//!
+//! An error names the sessions that the waiting task has itself, a close does not wait for sessions that the closing
+//! task will never drop, and a query beside a session of the same task is warned of.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::caller::Caller;
 use super::watch::ConnectionWatch;
 
-/// Who has the connections of an engine, and who is about to.
+/// The connections of an engine, and the tasks that are about to have one.
+///
+/// The two locks are never held at once, and no other lock is taken under them.
 #[derive(Default)]
 pub(in crate::engine) struct Holders {
-    /// Every connection that there is, as it is watched.
-    watched: Mutex<Vec<Weak<ConnectionWatch>>>,
-    /// Who has a permit, and waits for a connection that is opened or looked at.
+    /// Every open connection. Weak, as a connection is gone when its slot drops it.
+    watches: Mutex<Vec<Weak<ConnectionWatch>>>,
+    /// The tasks that have a permit, and wait for a connection to be opened or checked. A task may be in it more
+    /// than once.
     filling: Mutex<Vec<Caller>>,
 }
 
 impl Holders {
     /// Adds a connection.
     pub(in crate::engine) fn add(&self, watch: &Arc<ConnectionWatch>) {
-        let mut watched = self.watched();
-        watched.retain(|watch| watch.strong_count() > 0);
-        watched.push(Arc::downgrade(watch));
+        let mut watches = self.watches();
+        watches.retain(|watch| watch.strong_count() > 0);
+        watches.push(Arc::downgrade(watch));
     }
 
-    /// Whether there is a connection.
+    /// Whether any connection is open.
     pub(in crate::engine) fn have_connection(&self) -> bool {
-        self.watched().iter().any(|watch| watch.strong_count() > 0)
+        self.watches().iter().any(|watch| watch.strong_count() > 0)
     }
 
-    /// How many sessions the calling task has, of those that `counts` accepts.
+    /// How many connections the calling task has, of those that `counts` accepts.
     pub(in crate::engine) fn count_of_caller(
         &self,
         counts: impl FnMut(&ConnectionWatch) -> bool,
@@ -36,19 +41,19 @@ impl Holders {
         self.count_of(Caller::current().number(), counts)
     }
 
+    /// How many connections the [`Caller`] with that number has, of those that `counts` accepts.
     pub(in crate::engine) fn count_of(
         &self,
         caller: u64,
         mut counts: impl FnMut(&ConnectionWatch) -> bool,
     ) -> u32 {
-        let watched = self.watched();
-        let holders = watched.iter().filter_map(Weak::upgrade);
-        let own =
-            holders.filter(|watch| watch.holder.load(Ordering::Relaxed) == caller && counts(watch));
+        let watches = self.watches();
+        let open = watches.iter().filter_map(Weak::upgrade);
+        let own = open.filter(|watch| watch.is_held_by(caller) && counts(watch));
         u32::try_from(own.count()).unwrap_or(u32::MAX)
     }
 
-    /// How many connections the calling task waits for, with a permit.
+    /// For how many connections the calling task waits that are being opened or checked.
     pub(in crate::engine) fn count_filling_of_caller(&self) -> u32 {
         let caller = Caller::current();
         let filling = self.filling();
@@ -56,15 +61,15 @@ impl Holders {
         u32::try_from(own).unwrap_or(u32::MAX)
     }
 
-    /// Counts the calling task as one that waits for a connection with a permit, until the guard is dropped.
+    /// Notes that the calling task waits for a connection to be opened or checked, until the guard is dropped.
     pub(in crate::engine) fn note_filling(&self) -> FillingGuard<'_> {
         let caller = Caller::current();
         self.filling().push(caller);
         FillingGuard { holders: self, caller }
     }
 
-    fn watched(&self) -> MutexGuard<'_, Vec<Weak<ConnectionWatch>>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    fn watches(&self) -> MutexGuard<'_, Vec<Weak<ConnectionWatch>>> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn filling(&self) -> MutexGuard<'_, Vec<Caller>> {
@@ -72,7 +77,6 @@ impl Holders {
     }
 }
 
-/// Somebody who waits for a connection that is opened or looked at.
 pub(in crate::engine) struct FillingGuard<'a> {
     holders: &'a Holders,
     caller: Caller,

@@ -1,27 +1,28 @@
-//! The instrumentation of a connection.
+//! Diesel's instrumentation of a connection: what statements are run on it, and what they may have changed.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
+use diesel::result::Error;
 
-use super::caller::Caller;
 use super::events::slow_query;
 use super::watch::{BackendRules, ConnectionWatch};
 use crate::backend::observed::TransactionDoubts;
 use crate::settings::BindKey;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
-/// The instrumentation of a connection: watches, reports slow queries, and passes every event on to the
-/// program's own default instrumentation, if it has set one.
+/// The instrumentation of a connection: tells its [`ConnectionWatch`] of each statement, reports slow queries, and
+/// passes every event on to the default instrumentation of the program, if it has set one.
 pub(in crate::engine) struct WatchInstrumentation {
     watch: Arc<ConnectionWatch>,
     key: BindKey,
+    /// From which duration on a query is reported as slow.
     slow: Option<Duration>,
     rules: BackendRules,
     effects_cache: EffectsCache,
+    /// When the statement began, where slow queries are reported.
     started: Option<Instant>,
     next: Option<Box<dyn Instrumentation>>,
 }
@@ -46,60 +47,19 @@ impl WatchInstrumentation {
     }
 }
 
+impl Drop for WatchInstrumentation {
+    fn drop(&mut self) {
+        // A connection drops its instrumentation when it gets another one, or is dropped itself.
+        self.watch.note_instrumentation_replaced();
+    }
+}
+
 impl Instrumentation for WatchInstrumentation {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         match &event {
-            InstrumentationEvent::StartQuery { query, .. } => {
-                self.watch.note_started();
-                // A session may be handed on to another task than that which has acquired it.
-                if self.watch.holder.load(Ordering::Relaxed) != 0 {
-                    self.watch.set_holder(Caller::current());
-                }
-                self.watch.observed.errors.forget_last();
-                if self.watch.is_in_tracked_transaction.load(Ordering::Relaxed)
-                    && !self.watch.observed.reads_stream()
-                    && !self.rules.knows_transactions
-                {
-                    // Before its end, which may never be reported.
-                    let shown = query.to_string();
-                    let sql = sql::without_bind_values(self.rules.dialect, &shown);
-                    if self.effects_cache.effects(self.rules.dialect, sql).may_end {
-                        self.watch.observed.transaction.raise_doubts(TransactionDoubts::ENDED);
-                    }
-                }
-                if self.slow.is_some() {
-                    self.started = Some(Instant::now());
-                }
-            }
+            InstrumentationEvent::StartQuery { query, .. } => self.note_start(*query),
             InstrumentationEvent::FinishQuery { query, error, .. } => {
-                self.watch.note_finished(error.is_some());
-                if let Some(error) = error {
-                    self.watch.note_error(error, self.rules);
-                }
-                if !self.watch.observed.reads_stream() {
-                    let (observed, rules) = (&self.watch.observed, self.rules);
-                    // The drivers write the statement in one piece, which is looked at in place.
-                    let note = |sql: &str| {
-                        let may_have_rows =
-                            error.is_none() && sql::may_return_rows(rules.dialect, sql);
-                        self.watch.note_possible_rows(may_have_rows);
-                        let mut effects = self.effects_cache.effects(rules.dialect, sql);
-                        if rules.knows_transactions {
-                            effects.transaction = TransactionEffect::None;
-                        }
-                        observed.note_effects(effects);
-                        observed.transaction.raise_doubts(questions(sql, effects, may_have_rows));
-                    };
-                    let _ = write!(ForEachPiece(note), "{query}");
-                }
-                if let (Some(slow), Some(started)) = (self.slow, self.started.take())
-                    && started.elapsed() >= slow
-                {
-                    let tenant = self.watch.tenant();
-                    let shown = query.to_string();
-                    let sql = sql::without_bind_values(self.rules.dialect, &shown);
-                    slow_query(self.key, tenant.as_deref(), sql, started.elapsed());
-                }
+                self.note_finish(*query, *error);
             }
             _ => {}
         }
@@ -109,33 +69,85 @@ impl Instrumentation for WatchInstrumentation {
     }
 }
 
-/// What is to be asked of a transaction after a statement.
-fn questions(sql: &str, effects: Effects, may_have_rows: bool) -> TransactionDoubts {
-    let mut questions = TransactionDoubts::default();
-    if effects.may_end {
-        questions = questions.and(TransactionDoubts::ENDED);
+impl WatchInstrumentation {
+    fn note_start(&mut self, query: &dyn fmt::Display) {
+        self.watch.note_started();
+        self.watch.update_holder();
+        self.watch.observed.errors.forget_last();
+        if self.watch.is_in_tracked_transaction()
+            && !self.watch.observed.reads_stream()
+            && !self.rules.knows_transactions
+        {
+            // Noted at the beginning, because the end of a statement that is cut short is never reported.
+            let shown = query.to_string();
+            let sql = sql::without_bind_values(self.rules.dialect, &shown);
+            if self.effects_cache.effects(self.rules.dialect, sql).may_end {
+                self.watch.observed.transaction.raise_doubts(TransactionDoubts::ENDED);
+            }
+        }
+        if self.slow.is_some() {
+            self.started = Some(Instant::now());
+        }
     }
-    // Diesel's own are gone when their transaction is over, before anything is asked.
-    if effects.has_savepoint && !sql::is_diesel_savepoint(sql) {
-        questions = questions.and(TransactionDoubts::SAVEPOINT);
+
+    fn note_finish(&mut self, query: &dyn fmt::Display, error: Option<&Error>) {
+        self.watch.note_finished(error.is_some());
+        if let Some(error) = error {
+            self.watch.note_error(error, self.rules);
+        }
+        if !self.watch.observed.reads_stream() {
+            let (observed, rules) = (&self.watch.observed, self.rules);
+            // The drivers format the statement in one piece, so it is read in place, without allocating.
+            let note = |sql: &str| {
+                let may_have_rows = error.is_none() && sql::may_return_rows(rules.dialect, sql);
+                self.watch.note_possible_rows(may_have_rows);
+                let mut effects = self.effects_cache.effects(rules.dialect, sql);
+                if rules.knows_transactions {
+                    effects.transaction = TransactionEffect::None;
+                }
+                observed.note_effects(effects);
+                observed.transaction.raise_doubts(doubts_after(sql, effects, may_have_rows));
+            };
+            let _ = write!(ForEachPiece(note), "{query}");
+        }
+        if let (Some(slow), Some(started)) = (self.slow, self.started.take())
+            && started.elapsed() >= slow
+        {
+            let tenant = self.watch.tenant();
+            let shown = query.to_string();
+            let sql = sql::without_bind_values(self.rules.dialect, &shown);
+            slow_query(self.key, tenant.as_deref(), sql, started.elapsed());
+        }
     }
-    if may_have_rows { questions.and(TransactionDoubts::ROWS) } else { questions }
 }
 
-/// The verdicts on a few statements, as most are run again and again.
+/// What a statement leaves in doubt about the transaction in which it was run.
+fn doubts_after(sql: &str, effects: Effects, may_have_rows: bool) -> TransactionDoubts {
+    let mut doubts = TransactionDoubts::default();
+    if effects.may_end {
+        doubts = doubts.and(TransactionDoubts::ENDED);
+    }
+    // Savepoints of Diesel's own are released when their transaction is over, so they never hide the mark.
+    if effects.has_savepoint && !sql::is_diesel_savepoint(sql) {
+        doubts = doubts.and(TransactionDoubts::SAVEPOINT);
+    }
+    if may_have_rows { doubts.and(TransactionDoubts::ROWS) } else { doubts }
+}
+
+/// A direct-mapped cache of what statements do, as a program runs the same few again and again.
 ///
-/// A statement is known by its whole text, so that no other one can be taken for it.
+/// The whole text is compared, so that no statement can be taken for another.
 #[derive(Default)]
 struct EffectsCache([Option<(Box<str>, Effects)>; CACHED_STATEMENTS]);
 
 const CACHED_STATEMENTS: usize = 32;
 
-/// Longer statements are rarely run again with the same text.
+/// How many bytes a statement may have that is kept. Longer ones are rarely run again with the same text.
 const LONGEST_CACHED: usize = 4096;
 
 impl EffectsCache {
     fn effects(&mut self, dialect: Dialect, sql: &str) -> Effects {
-        // Statements of one length mostly differ early or late.
+        // Length, middle and end tell most statements apart, and cost less than a hash of the whole text.
         let bytes = sql.as_bytes();
         let middle = bytes.get(bytes.len() / 2).copied().unwrap_or_default();
         let near_end = bytes.iter().rev().nth(8).copied().unwrap_or_default();
@@ -154,6 +166,7 @@ impl EffectsCache {
     }
 }
 
+/// Calls a closure for each piece of text that is written to it.
 struct ForEachPiece<F>(F);
 
 impl<F: FnMut(&str)> Write for ForEachPiece<F> {
@@ -168,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_statement_is_known_by_its_whole_text() {
+    fn cache_compares_whole_text_of_statements() {
         let mut effects_cache = EffectsCache::default();
         let mut effects = |sql: &str| effects_cache.effects(Dialect::Mysql, sql);
         for _ in 0..2 {

@@ -1,6 +1,6 @@
-//! Metrics, through the `metrics` facade. Without the feature `metrics`, nothing is measured.
+//! The metrics of an engine, through the `metrics` facade. Without the feature `metrics`, nothing is measured.
 //!
-//! Their names are listed in the crate's documentation.
+//! The crate's documentation lists their names.
 
 #[cfg(feature = "metrics")]
 pub(crate) use on::Timer;
@@ -19,13 +19,13 @@ pub(in crate::engine) enum CloseReason {
     Idle,
     /// It had reached its `max_lifetime`.
     Expired,
-    /// It did not answer when it was checked.
+    /// It did not answer a check.
     Unanswered,
-    /// Another connection of the engine has found out that it can no longer be used.
+    /// Another connection of the engine has found out that it can only be replaced.
     Outdated,
-    /// A borrower has changed in it what only another connection is without.
+    /// A borrower has changed something in the session that cannot be undone.
     Changed,
-    /// It came back in a state that could not be mended.
+    /// It was returned in a state that could not be reset, or a reset of it failed.
     Unclean,
 }
 
@@ -53,14 +53,14 @@ mod on {
     use super::CloseReason;
     use crate::settings::BindKey;
 
-    /// The meters of one engine. They belong to the recorder that is installed when the engine first
-    /// counts something.
+    /// The metrics of one engine. They belong to the recorder that is installed when the engine first counts something.
     ///
-    /// Several engines may have one key: its gauges are the sums of theirs.
+    /// Several engines may have the same key. So an engine only changes a gauge by its own part, and the gauge is the sum
+    /// over all engines of its key.
     pub(in crate::engine) struct Meters {
         key: BindKey,
         max: u32,
-        /// What this engine's part of the gauge is.
+        /// What this engine has added to the gauge of idle connections.
         idle: AtomicU32,
         handles: OnceLock<Handles>,
     }
@@ -77,7 +77,7 @@ mod on {
         failed: Counter,
     }
 
-    /// When something began.
+    /// When a measured time began.
     #[derive(Clone, Copy)]
     pub(crate) struct Timer(Instant);
 
@@ -119,7 +119,7 @@ mod on {
             let handles = self.handles();
             handles.acquire.record(requested.0.elapsed());
             handles.active.increment(1);
-            self.idle(handles, idle());
+            self.set_idle(handles, idle());
         }
 
         pub(in crate::engine) fn note_return(
@@ -130,10 +130,10 @@ mod on {
             let handles = self.handles();
             handles.usage.record(checked_out.0.elapsed());
             handles.active.decrement(1);
-            self.idle(handles, idle());
+            self.set_idle(handles, idle());
         }
 
-        fn idle(&self, handles: &Handles, now: u32) {
+        fn set_idle(&self, handles: &Handles, now: u32) {
             let before = self.idle.swap(now, Ordering::Relaxed);
             handles.idle.increment(f64::from(now) - f64::from(before));
         }
@@ -169,7 +169,7 @@ mod on {
     impl Drop for Meters {
         fn drop(&mut self) {
             if let Some(handles) = self.handles.get() {
-                self.idle(handles, 0);
+                self.set_idle(handles, 0);
                 handles.max.decrement(self.max);
             }
         }
@@ -195,7 +195,7 @@ mod off {
     /// Measures nothing.
     pub(in crate::engine) struct Meters;
 
-    /// No time at all.
+    /// Holds no time.
     #[derive(Clone, Copy)]
     pub(crate) struct Timer;
 

@@ -1,4 +1,16 @@
-//! What is seen of an engine and its connections.
+//! What is seen of an engine and its connections. Nothing here acts on them.
+//!
+//! | file | has |
+//! |---|---|
+//! | [`caller`] | the task that calls, as a number |
+//! | [`watch`] | [`ConnectionWatch`](watch::ConnectionWatch): what is known of one connection |
+//! | [`instrumentation`] | Diesel's events of a connection, which its watch hears of |
+//! | [`invalidation`] | what one connection finds out that concerns the others of its engine |
+//! | [`holders`] | which tasks have the connections of an engine |
+//! | [`stats`] | the counters of an engine, with their spans and events |
+//! | [`events`] | events that do not belong to one connection |
+//! | [`meters`] | the metrics, through the `metrics` facade |
+//! | [`status`] | [`EngineStatus`](status::EngineStatus), the snapshot that users get |
 
 pub(super) mod caller;
 pub(super) mod events;

@@ -1,7 +1,6 @@
-//! What an engine counts and tells: its status, its metrics, and its events and spans, which have their
-//! names and fields here and nowhere else.
+//! What an engine counts, and the `tracing` spans and events of its acquires and connections.
 //!
-//! They are listed in the crate's documentation.
+//! Their names and fields are set here and in [`events`](super::events), and listed in the crate's documentation.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,10 +17,10 @@ use crate::settings::BindKey;
 
 pub(super) const TARGET: &str = "registry";
 
-/// The counters of one engine, and its voice.
+/// The counters of one engine. Each method also updates the metrics, and emits the event if there is one.
 pub(in crate::engine) struct Stats {
     key: BindKey,
-    /// The tenant that has the engine for itself, if one has.
+    /// The tenant that the engine belongs to, if it belongs to one.
     tenant: Option<Arc<str>>,
     meters: Meters,
     direct: AtomicU64,
@@ -31,13 +30,14 @@ pub(in crate::engine) struct Stats {
     last_error: Mutex<Option<ConnectFailure>>,
 }
 
+/// The last time that a connection could not be opened.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct ConnectFailure {
     pub(in crate::engine) error: Arc<ConnectError>,
     pub(in crate::engine) at: SystemTime,
 }
 
-/// A snapshot of the acquires of one engine.
+/// A snapshot of how the acquires of one engine went.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct AcquireCounts {
     pub(in crate::engine) direct: u64,
@@ -46,14 +46,14 @@ pub(in crate::engine) struct AcquireCounts {
     pub(in crate::engine) waiting: u32,
 }
 
-/// Who a connection is opened for.
+/// What a connection is opened for, which decides how loud a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum ConnectPurpose {
-    /// Somebody who is told what goes wrong.
+    /// For a caller, who gets the error.
     Caller,
-    /// Nobody: it is to be ready.
+    /// To keep `min_idle`. No caller gets the error, so it is a warning.
     WarmUp,
-    /// The same, after it has failed before: that was said already.
+    /// To keep `min_idle`, after the last attempt has failed, which was warned of.
     WarmUpRetry,
 }
 
@@ -116,14 +116,14 @@ impl Stats {
         tracing::debug_span!(target: TARGET, "connect", bind = %self.key, tenant = self.tenant())
     }
 
-    /// A session was not there at once, and this is what came of it.
+    /// Emits the outcome of an acquire that had to wait or connect.
     pub(in crate::engine) fn log_acquire<T>(
         &self,
         outcome: &Result<T, AcquireError>,
         requested: Instant,
     ) {
         let (bind, tenant) = (self.key, self.tenant());
-        // The clock is only read where somebody listens.
+        // A closure, so that the clock is only read if the event is enabled.
         let wait = || requested.elapsed().as_secs_f64();
         match outcome {
             Ok(_) => {
@@ -184,10 +184,10 @@ impl Stats {
     }
 }
 
-/// A caller that waits.
+/// Counts a caller as waiting until this is dropped.
 pub(in crate::engine) struct Waiting<'a> {
     stats: &'a Stats,
-    /// How many waited before it.
+    /// How many callers waited before this one.
     pub(in crate::engine) queued_before: u32,
 }
 

@@ -1,4 +1,4 @@
-//! How an engine is doing.
+//! The status of an engine.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -9,7 +9,24 @@ use crate::backend::ConnectError;
 use crate::cause::Chain;
 use crate::settings::{BackendKind, BindKey, DatabaseUrl};
 
-/// A snapshot of one engine.
+/// A snapshot of one engine: its connections, the callers that wait, and its counters since it was opened.
+///
+/// [`Engine::status`](crate::Engine::status) returns it, and [`Registry::status`](crate::Registry::status) returns
+/// those of all engines. It can be serialized.
+///
+/// ```
+/// use registry_core::Registry;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+/// let session = registry.session_by_key::<registry_core::AsyncSqliteConnection>("default").await?;
+/// let status = registry.engine("default")?.status();
+/// assert_eq!((status.in_use, status.idle, status.direct), (1, 0, 1));
+/// # drop(session);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct EngineStatus {
@@ -20,31 +37,31 @@ pub struct EngineStatus {
     pub url: DatabaseUrl,
     /// The kind of database.
     pub backend: BackendKind,
-    /// Connections that are lent, being opened, or being reset.
+    /// Connections that are checked out, being opened, or being reset.
     pub in_use: u32,
     /// Connections that are open and idle.
     pub idle: u32,
-    /// How many connections there may be: `max_connections`.
+    /// How many connections there may be at most: `max_connections`.
     pub max: u32,
-    /// Callers that wait for a session.
+    /// Callers that wait for a connection.
     pub waiting: u32,
     /// Acquires that did not have to wait for others.
     pub direct: u64,
-    /// Acquires that had to wait for others, and had their turn.
+    /// Acquires that waited for others, and got a connection.
     pub waited: u64,
-    /// Acquires that ended with a time-out, in the queue or while connecting.
+    /// Acquires that timed out, in the queue or while connecting.
     pub timed_out: u64,
-    /// The last time that a connection could not be made, if there was one.
+    /// The last time that a connection could not be opened, if there was one.
     pub last_error: Option<LastError>,
 }
 
-/// The last time that an engine could not connect.
+/// The last time that an engine could not open a connection.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct LastError {
-    /// What happened, with its causes.
+    /// The error, with its causes.
     pub message: String,
-    /// When.
+    /// When it happened.
     #[serde(serialize_with = "as_timestamp")]
     pub at: SystemTime,
 }

@@ -1,11 +1,17 @@
-//! Seeing what a borrower does to a connection, through Diesel's own instrumentation.
+//! What is known of one connection: who has it, what was run on it, and what its errors meant.
 //!
-//! Each statement is an event when it begins, and one with its text when it has ended. So a statement that was
-//! cut short shows, as its future was dropped; and where the stream of the connection is not read
-//! ([`Observed`]), the text of each statement shows what it may have left behind.
+//! The facts come from two sources. [`Observed`] has what the backend sees itself, such as the answers of the server
+//! where the stream of the connection is read. The rest comes from Diesel's instrumentation
+//! ([`WatchInstrumentation`](super::instrumentation::WatchInstrumentation)), which reports the beginning and the end
+//! of each statement. A statement whose future was dropped has a beginning and no end, and so is known to be cut
+//! short.
+//!
+//! `Relaxed` is enough for all atomics here. What decides over the connection is written and read by one borrower at a
+//! time, and the lock of the pool orders what one has written before what the next one reads. Other tasks read who
+//! has the connection only to count and to warn.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use diesel::result::{DatabaseErrorKind, Error};
@@ -16,51 +22,74 @@ use crate::backend::error_class::{Diagnosis, ErrorClass, LastError, is_transient
 use crate::backend::observed::{ERRORS_KEPT, Observed, SessionEffects, TransactionDoubts};
 use crate::sql::Dialect;
 
-/// What is known of a connection from watching it. Shared by its slot and its instrumentation.
+/// What is known of one connection. Its slot and its instrumentation share it.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct ConnectionWatch {
+    /// How many statements were begun, and how many have ended.
     started: AtomicU32,
     finished: AtomicU32,
-    /// Whether rows of the last statement were left that are still to come.
-    is_abandoned: AtomicBool,
-    /// Whether the last statement may have rows of which nobody knows if they were read.
+    /// Whether the last statement has rows that were not read, and that the server still sends.
+    has_abandoned_rows: AtomicBool,
+    /// Whether the last statement may have rows, and it is not known whether they were read.
     may_have_rows: AtomicBool,
-    /// What its stream shows, and what is known from texts.
+    /// What the backend sees of the connection.
     pub(in crate::engine) observed: Arc<Observed>,
     invalidations: Arc<Invalidations>,
     seen: SeenInvalidations,
+    /// Whether the borrower has put another instrumentation in the place of ours.
+    is_instrumentation_replaced: AtomicBool,
+    /// Whether no statement can be expected to succeed on the connection any more.
     is_broken: AtomicBool,
     /// Whether a statement failed for a reason that the driver does not pass on.
     has_unclassified_error: AtomicBool,
-    /// The last errors that were returned, for whoever has them.
+    /// The last errors that were returned, the newest at the end.
     last_errors: Mutex<VecDeque<LastError>>,
     /// Whether the last statement has failed.
     has_just_failed: AtomicBool,
-    /// Whether a statement failed for a reason that may be gone a little later, since [`ConnectionWatch::forget_transient_failures`].
+    /// Whether a statement failed with a transient error since
+    /// [`forget_transient_failures`](Self::forget_transient_failures).
     has_transient_failure: AtomicBool,
-    /// Whether somebody looks after a transaction on it, see [`TransactionState`](crate::engine::TransactionState).
-    pub(in crate::engine) is_in_tracked_transaction: AtomicBool,
-    /// The [`Caller`] that has it. Zero if none does.
-    pub(in crate::engine) holder: AtomicU64,
-    /// Whether it is lent for one query, in which there is no transaction of the task's.
-    pub(in crate::engine) is_for_query: AtomicBool,
-    /// Whether its rows are handed out one by one, for as long as somebody wants them.
-    pub(in crate::engine) is_for_rows: AtomicBool,
-    /// Whether it has the transaction of a unit of work.
-    pub(in crate::engine) is_in_work: AtomicBool,
-    /// The tenant that it is lent for.
+    /// Whether a [`TransactionState`](crate::engine::TransactionState) follows a transaction on it.
+    is_in_tracked_transaction: AtomicBool,
+    /// The number of the [`Caller`] that has it, or [`NO_HOLDER`].
+    holder: AtomicU64,
+    /// A [`CheckoutPurpose`].
+    purpose: AtomicU8,
+    /// The tenant that it is checked out for.
     tenant: Mutex<Option<Arc<str>>>,
     _close_notice: CloseNotice,
 }
 
-/// What a backend tells of its errors and statements.
+/// In place of a caller's number, which is never zero.
+const NO_HOLDER: u64 = 0;
+
+/// What a connection was checked out for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(in crate::engine) enum CheckoutPurpose {
+    /// A session of the program's, which it drops when it wants to.
+    Session,
+    /// One query, which returns it when it is over, whatever the program does.
+    Query,
+    /// One query whose rows the program takes one by one, for as long as it wants them.
+    RowStream,
+    /// The transaction of a unit of work.
+    UnitOfWork,
+}
+
+impl CheckoutPurpose {
+    const ALL: [Self; 4] = [Self::Session, Self::Query, Self::RowStream, Self::UnitOfWork];
+}
+
+/// How the statements and errors of a backend are read.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct BackendRules {
     pub(in crate::engine) dialect: Dialect,
-    /// Whether the driver knows of transactions by itself.
+    /// Whether the driver knows at any time whether a transaction is open.
     pub(in crate::engine) knows_transactions: bool,
+    /// Whether a statement failed with an error because its connection is gone.
     pub(in crate::engine) is_fatal: fn(&Error) -> bool,
-    /// Whether the engine is meant to write, so that a server that refuses is not what it should be.
+    /// Whether the engine is not `read_only`: then a server that refuses writes is the wrong one.
     pub(in crate::engine) expects_writes: bool,
 }
 
@@ -79,35 +108,84 @@ impl ConnectionWatch {
         }
     }
 
-    /// Whether an instrumentation of the borrower's own has taken the place of ours, so that nothing is seen.
-    pub(in crate::engine) fn is_replaced(self: &Arc<Self>) -> bool {
-        // The slot has one, and the instrumentation the other.
-        Arc::strong_count(self) == 1
+    /// Begins a checkout: forgets what the last borrower said about its own.
+    pub(in crate::engine) fn begin_checkout(&self, caller: Caller) {
+        self.set_holder(caller);
+        self.set_purpose(CheckoutPurpose::Session);
+        self.is_in_tracked_transaction.store(false, Ordering::Relaxed);
+        self.observed.transaction.refuse_after_rollback(false);
+        self.set_tenant(None);
     }
 
-    /// Whether a statement was cut short: the server may still be at it, and its answer is to come.
-    pub(in crate::engine) fn is_cut_short(&self) -> bool {
-        self.started.load(Ordering::Relaxed) != self.finished.load(Ordering::Relaxed)
-    }
-
-    /// Whether rows of the last statement were left. The next one finds them in front of its own answer,
-    /// however many there are.
-    pub(in crate::engine) fn has_abandoned_rows(&self) -> bool {
-        self.is_abandoned.load(Ordering::Relaxed)
+    /// Ends a checkout: statements that are run from now on are not the borrower's.
+    pub(in crate::engine) fn end_checkout(&self) {
+        self.holder.store(NO_HOLDER, Ordering::Relaxed);
+        self.observed.transaction.refuse_after_rollback(false);
     }
 
     pub(in crate::engine) fn set_holder(&self, caller: Caller) {
         self.holder.store(caller.number(), Ordering::Relaxed);
     }
 
+    /// Makes the calling task the holder of a connection that has one: a session may have been moved to another task
+    /// than the one that acquired it.
+    pub(super) fn update_holder(&self) {
+        if self.holder.load(Ordering::Relaxed) != NO_HOLDER {
+            self.set_holder(Caller::current());
+        }
+    }
+
+    /// Whether the [`Caller`] with that number has it.
+    pub(super) fn is_held_by(&self, caller: u64) -> bool {
+        self.holder.load(Ordering::Relaxed) == caller
+    }
+
+    pub(in crate::engine) fn set_purpose(&self, purpose: CheckoutPurpose) {
+        self.purpose.store(purpose as u8, Ordering::Relaxed);
+    }
+
+    pub(in crate::engine) fn purpose(&self) -> CheckoutPurpose {
+        let purpose = self.purpose.load(Ordering::Relaxed);
+        let found = CheckoutPurpose::ALL.into_iter().find(|known| *known as u8 == purpose);
+        found.unwrap_or(CheckoutPurpose::Session)
+    }
+
+    /// Notes that a transaction on it is followed from now on.
+    pub(in crate::engine) fn track_transaction(&self) {
+        self.observed.transaction.take_doubts();
+        self.is_in_tracked_transaction.store(true, Ordering::Relaxed);
+        self.observed.transaction.refuse_after_rollback(true);
+    }
+
+    pub(super) fn is_in_tracked_transaction(&self) -> bool {
+        self.is_in_tracked_transaction.load(Ordering::Relaxed)
+    }
+
+    /// Notes that our instrumentation is gone from the connection.
+    pub(super) fn note_instrumentation_replaced(&self) {
+        self.is_instrumentation_replaced.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the borrower has put another instrumentation in the place of ours, so that statements may have been
+    /// run that are not known here.
+    pub(in crate::engine) fn is_instrumentation_replaced(&self) -> bool {
+        self.is_instrumentation_replaced.load(Ordering::Relaxed)
+    }
+
+    /// Whether a statement was cut short: the server may still run it, and its answer is still to come.
+    pub(in crate::engine) fn is_cut_short(&self) -> bool {
+        self.started.load(Ordering::Relaxed) != self.finished.load(Ordering::Relaxed)
+    }
+
+    /// Whether rows of the last statement were left unread. However many they are, they come before the answer to the
+    /// next statement.
+    pub(in crate::engine) fn has_abandoned_rows(&self) -> bool {
+        self.has_abandoned_rows.load(Ordering::Relaxed)
+    }
+
     /// How many statements were begun.
     pub(in crate::engine) fn statement_count(&self) -> u64 {
         self.started.load(Ordering::Relaxed).into()
-    }
-
-    /// Whether it comes back when a query is over, whatever its borrower does.
-    pub(in crate::engine) fn is_returned_after_query(&self) -> bool {
-        self.is_for_query.load(Ordering::Relaxed) && !self.is_for_rows.load(Ordering::Relaxed)
     }
 
     pub(in crate::engine) fn set_tenant(&self, tenant: Option<Arc<str>>) {
@@ -118,11 +196,11 @@ impl ConnectionWatch {
         self.tenant.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes that rows were left that are still to come.
-    pub(in crate::engine) fn abandon_rows(&self) {
-        // A stream that is read shows it by itself, and also when they have come after all.
+    /// Notes that rows of the last statement were left unread.
+    pub(in crate::engine) fn note_rows_abandoned(&self) {
+        // Where the stream is read, it shows this by itself, and also when the rows have arrived after all.
         if !self.observed.reads_stream() {
-            self.is_abandoned.store(true, Ordering::Relaxed);
+            self.has_abandoned_rows.store(true, Ordering::Relaxed);
         }
     }
 
@@ -134,8 +212,8 @@ impl ConnectionWatch {
     /// Notes that a statement has ended.
     pub(super) fn note_finished(&self, has_failed: bool) {
         self.finished.fetch_add(1, Ordering::Relaxed);
-        // Those of the statement before it have been read by now.
-        self.is_abandoned.store(false, Ordering::Relaxed);
+        // The driver has read the rows of earlier statements to get at this answer.
+        self.has_abandoned_rows.store(false, Ordering::Relaxed);
         self.has_just_failed.store(has_failed, Ordering::Relaxed);
     }
 
@@ -149,25 +227,25 @@ impl ConnectionWatch {
         self.may_have_rows.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the last statement may have rows of which nobody knows if they were read: the drivers report the end
-    /// of a statement before its rows come.
+    /// Whether the last statement may have rows, and it is not known whether they were read: the drivers report the end
+    /// of a statement before its rows arrive.
     pub(in crate::engine) fn may_have_rows(&self) -> bool {
         self.may_have_rows.load(Ordering::Relaxed)
     }
 
-    /// Whether prepared statements no longer fit their tables, on this connection or on another of the
-    /// engine; asks once.
+    /// Whether the prepared statements must be prepared again, as some no longer fit their tables on this connection or
+    /// on another of the engine. True once for each occasion.
     pub(in crate::engine) fn take_stale_plans(&self) -> bool {
         self.observed.session.take_may_have_deallocated()
             | self.seen.take_stale_plans(&self.invalidations)
     }
 
-    /// Whether nothing but another connection will do, by what others of the engine have found out.
+    /// Whether another connection of the engine has found out that this one can only be replaced.
     pub(in crate::engine) fn is_outdated(&self) -> bool {
         self.seen.has_stale_types(&self.invalidations)
     }
 
-    /// Whether the server has to be asked if it takes writes.
+    /// Whether the server must be asked if it takes writes, before the connection is lent again.
     pub(in crate::engine) fn must_recheck_role(&self) -> bool {
         self.seen.must_recheck_role(&self.invalidations)
     }
@@ -176,26 +254,26 @@ impl ConnectionWatch {
         self.seen.note_role_checked(&self.invalidations);
     }
 
-    /// Notes that the server takes no writes, though it should.
+    /// Notes that the server takes no writes, though the engine is not `read_only`. The connection is not lent again,
+    /// and its host is tried after the others.
     pub(in crate::engine) fn note_read_only_server(&self) {
         self.is_broken.store(true, Ordering::Relaxed);
-        self.invalidations.roles.fetch_add(1, Ordering::Relaxed);
-        if let Some(place) = self.observed.stream.host() {
-            self.invalidations.hosts.add(place.to_owned());
+        self.invalidations.invalidate_roles();
+        if let Some(host) = self.observed.stream.host() {
+            self.invalidations.hosts.add(host.to_owned());
         }
     }
 
-    /// Whether a statement failed because the connection did, or nothing good can come of it any more.
+    /// Whether no statement can be expected to succeed on the connection any more.
     pub(in crate::engine) fn is_broken(&self) -> bool {
         self.is_broken.load(Ordering::Relaxed)
     }
 
-    /// Whether the server has to be asked what was wrong with a statement.
+    /// Whether a statement failed for a reason that only the server can tell.
     pub(in crate::engine) fn has_unclassified_error(&self) -> bool {
         self.has_unclassified_error.load(Ordering::Relaxed)
     }
 
-    /// Forgets whether a statement has failed in passing.
     pub(in crate::engine) fn forget_transient_failures(&self) {
         self.has_transient_failure.store(false, Ordering::Relaxed);
     }
@@ -207,12 +285,13 @@ impl ConnectionWatch {
         }
     }
 
-    /// Whether a statement has failed for a reason that may be gone a little later, as far as is known.
+    /// Whether a statement has failed with a transient error, one that the same statement may not meet a little later,
+    /// as far as is known.
     pub(in crate::engine) fn has_transient_failure(&self) -> bool {
         self.has_transient_failure.load(Ordering::Relaxed) || self.is_broken()
     }
 
-    /// What is known, or can be found out, of the error of the last statement, if it has failed.
+    /// The diagnosis of the last statement's error, if it has failed. It is shared with the error that the program has.
     pub(in crate::engine) fn diagnosis(&self) -> Option<Diagnosis> {
         if !self.has_just_failed.load(Ordering::Relaxed) {
             return None;
@@ -220,7 +299,7 @@ impl ConnectionWatch {
         self.last_errors().back().map(|last| last.diagnosis().clone())
     }
 
-    /// What is known, or can be found out, of an error, if it is the last one.
+    /// The diagnosis of `error`, if that is the last one.
     pub(in crate::engine) fn diagnosis_of(&self, error: &Error) -> Option<Diagnosis> {
         let last_errors = self.last_errors();
         last_errors.back().filter(|last| last.is(error)).map(|last| last.diagnosis().clone())
@@ -233,7 +312,7 @@ impl ConnectionWatch {
     fn note_last_error(&self, error: &Error, rules: BackendRules) {
         let Some(last) = LastError::new(error) else { return };
         match self.observed.errors.last() {
-            // The same code is that of a transaction which only reads, and will refuse a write for ever.
+            // A `READ ONLY` transaction has the same code, and refuses the write each time.
             Some(ErrorClass::ReadOnly)
                 if !rules.expects_writes || self.observed.role.is_read_only() == Some(false) =>
             {
@@ -252,18 +331,18 @@ impl ConnectionWatch {
         last_errors.push_back(last);
     }
 
-    /// What was left behind so far, to be restored after statements that are not the borrower's.
+    /// What the borrower has changed in the session so far, to be restored after statements of our own.
     pub(in crate::engine) fn session_effects(&self) -> SessionEffects {
         self.observed.session.effects()
     }
 
-    pub(in crate::engine) fn restore_session_effects(&self, left: SessionEffects) {
-        self.observed.session.restore_effects(left);
+    pub(in crate::engine) fn restore_session_effects(&self, effects: SessionEffects) {
+        self.observed.session.restore_effects(effects);
     }
 
     pub(super) fn note_error(&self, error: &Error, rules: BackendRules) {
         self.note_last_error(error, rules);
-        // The code of the server says it better than a text.
+        // Where the server's error code is known, it decides, and not the text of the error.
         if self.observed.errors.last().is_none() && (rules.is_fatal)(error) {
             self.is_broken.store(true, Ordering::Relaxed);
         }
@@ -275,39 +354,39 @@ impl ConnectionWatch {
             return;
         };
         match kind {
-            // Nobody says what it was.
+            // The driver does not say what it was, so it may have been a plan that is stale.
             DatabaseErrorKind::Unknown => {
                 self.has_unclassified_error.store(true, Ordering::Relaxed);
                 self.seen.invalidate_own_plans(&self.invalidations);
             }
-            // It may be the transaction alone that only reads: the server is asked before it is lent again.
+            // Either the server is read-only, or the transaction is: the server is asked before it is lent again.
             DatabaseErrorKind::ReadOnlyTransaction if rules.expects_writes => {
-                self.invalidations.roles.fetch_add(1, Ordering::Relaxed);
+                self.invalidations.invalidate_roles();
             }
             _ => {}
         }
     }
 
-    /// Draws the consequences of the errors that the server has sent.
+    /// Draws the consequences of the errors that the server has sent since the last call.
     pub(in crate::engine) fn apply_server_errors(&self, expects_writes: bool) {
         for class in self.observed.errors.take_new() {
             match class {
                 ErrorClass::StalePlan => {
                     self.note_class(class);
-                    self.invalidations.plans.fetch_add(1, Ordering::Relaxed);
+                    self.invalidations.invalidate_plans();
                 }
                 ErrorClass::StaleType => {
                     self.note_class(class);
-                    self.invalidations.types.fetch_add(1, Ordering::Relaxed);
+                    self.invalidations.invalidate_types();
                 }
                 ErrorClass::Fatal => self.is_broken.store(true, Ordering::Relaxed),
                 ErrorClass::StatementGone => {
-                    // The borrower can go on, and nobody after it.
+                    // The borrower can go on with new statements, but the driver's cache is wrong for good.
                     self.is_broken.store(true, Ordering::Relaxed);
                     self.seen.invalidate_own_plans(&self.invalidations);
                 }
-                // A transaction of the borrower's that only reads is refused with the same code, while the
-                // server says of itself that it takes writes.
+                // A `READ ONLY` transaction of the borrower's is refused with the same code, on a server that says of
+                // itself that it takes writes.
                 ErrorClass::ReadOnly
                     if expects_writes && self.observed.role.is_read_only() != Some(false) =>
                 {

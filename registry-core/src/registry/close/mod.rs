@@ -1,238 +1,210 @@
-//! Closing a registry.
+//! Closing a registry, or some of its engines.
+//!
+//! `report` has what closing came to, `wait` the wait for sessions, and `state` whether a registry is closed and who has
+//! yet to notice. `state` and `wait` are the two things that [`Registry::close`] waits for.
 
-use std::fmt;
 use std::future::Future;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join, join_all};
-use serde::Serialize;
-use tokio::runtime::Handle;
-use tokio::sync::Notify;
-use tokio::time::timeout;
+use futures_util::future::join;
 
 use super::Registry;
+use super::bind_entry::BindEntry;
+use super::tenants::{Tenant, TenantBind};
 use crate::engine::AnyEngine;
-use crate::engine::{Caller, STANDSTILL};
-use crate::latch::Latch;
-use crate::settings::BindKey;
+use crate::on_demand::EngineIdentity;
+use crate::settings::{BindSettings, InvalidUrl, TenantError};
 
-/// What closing a registry came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct CloseReport {
-    /// The engines that still had sessions lent when the wait ended, and how many, with those who had not
-    /// heard yet that they wait for one in vain. After [`Registry::close`] it is empty, unless the task that closes
-    /// has some itself.
-    pub lent: Vec<(BindKey, u32)>,
-    /// The engines whose sessions were not waited for, as the task that closes has them itself, and how many those
-    /// are. They are among [`lent`](Self::lent). It has done nothing with them for 5 s, or for half of the limit if
-    /// that is less, but for 1 s at least: what is beside it in the same task, as in a `join!`, may be at something else for so long before it
-    /// uses its session again.
-    pub held_by_caller: Vec<(BindKey, u32)>,
-}
+mod report;
+mod state;
+mod wait;
 
-impl CloseReport {
-    /// Whether all sessions came back.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.lent.is_empty()
-    }
-}
+pub use report::CloseReport;
+pub(super) use state::ClosingState;
+pub(super) use wait::all_returned;
+use wait::{
+    CallSite, SessionCounts, add_count, each_returned, inactivity_limit, report_unreturned,
+    wait_within,
+};
 
-impl fmt::Display for CloseReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_complete() {
-            return f.write_str("closed: all sessions came back");
-        }
-        f.write_str("closed, with sessions still lent:")?;
-        for (key, lent) in &self.lent {
-            write!(f, "\n  bind `{key}`: {lent}")?;
-            if let Some((_, own)) = self.held_by_caller.iter().find(|(other, _)| other == key) {
-                write!(f, ", of which the task that closes has {own} itself")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether a registry is closed, and who has yet to hear of it.
-#[derive(Debug, Default)]
-pub(super) struct Closing {
-    begun: Latch,
-    /// Who waits for an engine: for somebody who says which one, or for room for it.
-    opening: Mutex<Vec<(BindKey, Caller)>>,
-    /// Wakes [`Closing::all_told`].
-    told: Notify,
-}
-
-impl Closing {
-    pub(super) fn has_begun(&self) -> bool {
-        self.begun.is_set()
+impl Registry {
+    /// Closes every engine, and returns a report when all sessions are back.
+    ///
+    /// From now on acquiring fails with [`AcquireError::Closed`](crate::AcquireError::Closed), at once also for callers
+    /// that wait, whether for a connection, a resolver or credentials. Then it waits until all sessions that are lent
+    /// have been returned, until each server was told that its connections end (for `check_timeout` at most, 1 s by default, as the
+    /// server may be gone), and until SQLite's files are closed; the query of a future that was dropped runs to its end
+    /// first. [`close_within`](Self::close_within) sets a limit.
+    ///
+    /// Every clone of the registry is closed with it. Dropping the future stops the waiting; the registry stays closed.
+    /// Outside a Tokio runtime it does not wait.
+    ///
+    /// A task that holds a session, a unit of work or a stream of rows itself would wait for ever. So once nothing else
+    /// is lent, and the task has done nothing with its own for 5 s, those are not waited for. The report says so, and so
+    /// does an event at error level with the place of this call. What was handed to another task counts as that task's
+    /// from its first statement there.
+    ///
+    /// ```
+    /// use registry_core::{AcquireError, Registry, bind_tables};
+    ///
+    /// diesel::table! { events (id) { id -> Integer, } }
+    /// bind_tables!(db = "analytics", backend = Sqlite; events);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let session = registry.session_for::<events::table>().await?;
+    /// drop(session);
+    ///
+    /// assert!(registry.close().await.is_complete());
+    /// let error = registry.session_for::<events::table>().await.unwrap_err();
+    /// assert!(matches!(error, AcquireError::Closed { .. }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn close(&self) -> impl Future<Output = CloseReport> + Send {
+        close(self, None, Location::caller())
     }
 
-    /// What comes of `work`, which is to find an engine for that bind; `None` if the registry is closed first.
-    pub(super) async fn unless_closed<T>(
+    /// Closes every engine as [`close`](Self::close) does, and waits for `limit` at most. The report says which engines
+    /// still have sessions lent. Those stay usable until they are returned.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use registry_core::{Registry, bind_tables};
+    ///
+    /// diesel::table! { events (id) { id -> Integer, } }
+    /// bind_tables!(db = "analytics", backend = Sqlite; events);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let session = registry.session_for::<events::table>().await?;
+    ///
+    /// let report = registry.close_within(Duration::from_millis(10)).await;
+    /// assert!(!report.is_complete());
+    /// assert_eq!(report.lent[0].1, 1);
+    /// # drop(session);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn close_within(&self, limit: Duration) -> impl Future<Output = CloseReport> + Send {
+        close(self, Some(limit), Location::caller())
+    }
+
+    /// Closes the engines that were opened on demand for that URL, with whatever options, and returns a report when
+    /// their sessions are back.
+    ///
+    /// The engine of a tenant at that URL is closed as well (its SQLite URL has `mode=rw` added). These engines lend no
+    /// session any more; those that are lent stay usable until they are returned. Callers that ask for the URL from now
+    /// on get another engine. The report has sessions that are still lent only if there is no Tokio runtime to wait in,
+    /// or if the calling task holds them itself: see [`close`](Self::close). Dropping the future only stops the waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl`](crate::settings::InvalidUrl) if it is no URL of a database.
+    ///
+    /// ```
+    /// use registry_core::{Registry, bind_tables};
+    ///
+    /// diesel::table! { events (id) { id -> Integer, } }
+    /// bind_tables!(db = "analytics", backend = Sqlite; events);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let session = registry.session_by_url::<events::table>("sqlite::memory:").await?;
+    /// drop(session);
+    ///
+    /// assert!(registry.close_engine("sqlite::memory:").await?.is_complete());
+    /// assert!(registry.status().on_demand.engines.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn close_engine(
         &self,
-        key: BindKey,
-        work: impl Future<Output = T>,
-    ) -> Option<T> {
-        let _opening = Opening::new(self, key);
-        self.begun.unless_set(work).await
-    }
-
-    /// Waits until all who waited for an engine have heard that there is none any more, but for those futures that the
-    /// calling task has and does not poll.
-    async fn all_told(&self, own: &Own, standstill: Duration) {
-        let caller = Caller::current();
-        loop {
-            let told = self.told.notified();
-            tokio::pin!(told);
-            told.as_mut().enable();
-            if self.opening().is_empty() {
-                return;
-            }
-            if timeout(standstill, told).await.is_ok() {
-                continue;
-            }
-            let opening = self.opening();
-            if opening.iter().all(|(_, whose)| *whose == caller) {
-                let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
-                opening.iter().for_each(|(key, _)| add(&mut own, *key, 1));
-                return;
-            }
+        url: impl Into<BindSettings>,
+    ) -> impl Future<Output = Result<CloseReport, InvalidUrl>> {
+        let call_site = Location::caller();
+        async move {
+            let url = url.into().into_url()?;
+            let is_due = |identity: &EngineIdentity| url.is_opened_as(&identity.settings().url);
+            let closed = self.0.on_demand.close(is_due);
+            Ok(all_returned(closed, None, call_site).await)
         }
     }
 
-    fn opening(&self) -> MutexGuard<'_, Vec<(BindKey, Caller)>> {
-        self.opening.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Somebody who waits for an engine.
-struct Opening<'a> {
-    closing: &'a Closing,
-    key: BindKey,
-    caller: Caller,
-}
-
-impl<'a> Opening<'a> {
-    fn new(closing: &'a Closing, key: BindKey) -> Self {
-        let caller = Caller::current();
-        closing.opening().push((key, caller));
-        Self { closing, key, caller }
-    }
-}
-
-impl Drop for Opening<'_> {
-    fn drop(&mut self) {
-        let mut opening = self.closing.opening();
-        if let Some(at) = opening.iter().position(|other| *other == (self.key, self.caller)) {
-            opening.swap_remove(at);
+    /// Closes the engines of a tenant in all binds, invalidates what a resolver has answered about it, and returns a
+    /// report when its sessions are back. It waits, and can be dropped, as [`close_engine`](Self::close_engine).
+    ///
+    /// # Errors
+    ///
+    /// [`TenantError`] if it is not a name that a tenant can have.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let registry = Registry::builder().bind("crm", "sqlite://tenants/{tenant}.db").build()?;
+    /// assert!(registry.close_tenant("acme").await?.is_complete());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn close_tenant(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<CloseReport, TenantError>> + Send {
+        let call_site = Location::caller();
+        async move {
+            let tenant = self.tenant(name)?;
+            let mut closed = Vec::new();
+            for entry in self.entries() {
+                if let BindEntry::DatabasePerTenant(bind) = entry {
+                    closed.extend(self.begin_close_of_tenant(bind, &tenant));
+                }
+            }
+            Ok(all_returned(closed, None, call_site).await)
         }
-        drop(opening);
-        if self.closing.has_begun() {
-            self.closing.told.notify_waiters();
+    }
+
+    /// Closes the engines of a tenant in one bind, without a wait.
+    pub(super) fn begin_close_of_tenant(
+        &self,
+        bind: &TenantBind,
+        tenant: &Tenant,
+    ) -> Vec<Arc<dyn AnyEngine>> {
+        let (on_demand, name) = (&self.0.on_demand, tenant.checked_name());
+        bind.invalidate(name);
+        let mut closed = on_demand.close_by_alias(&bind.engine_alias(name));
+        // The cache forgets the least recently used aliases. With a template the engine is found without.
+        if let Some(identity) = bind.identity_in_template(tenant) {
+            closed.extend(on_demand.close(|other| *other == identity));
         }
+        closed
     }
 }
 
-/// For how long the sessions of the calling task itself are waited for, if it does nothing with them. It may have
-/// handed them to a task that has yet to begin with them, or be beside itself in a `join!`. Whoever has set a limit is
-/// told within it.
-fn standstill(limit: Option<Duration>) -> Duration {
-    limit.map_or(STANDSTILL, |limit| (limit / 2).clamp(Duration::from_secs(1), STANDSTILL))
-}
-
-/// A place in the program.
-pub(super) type Place = &'static Location<'static>;
-
-pub(super) async fn close(
-    registry: &Registry,
-    limit: Option<Duration>,
-    place: Place,
-) -> CloseReport {
+async fn close(registry: &Registry, limit: Option<Duration>, call_site: CallSite) -> CloseReport {
     let closing = &registry.0.closing;
-    closing.begun.set();
+    closing.begin();
     let mut engines = registry.engines();
     engines.iter().for_each(|engine| engine.begin_close());
     engines.extend(registry.replaced());
     engines.extend(registry.0.on_demand.close_all());
-    let (own, still) = (Mutex::default(), standstill(limit));
-    wait(join(all_of(&engines, &own, still), closing.all_told(&own, still)), limit).await;
-    let mut report = report(&engines, own, place);
+    let (held_by_caller, inactivity_limit) = (SessionCounts::default(), inactivity_limit(limit));
+    let returned = each_returned(&engines, &held_by_caller, inactivity_limit);
+    let noticed = closing.all_openers_left(&held_by_caller, inactivity_limit);
+    wait_within(join(returned, noticed), limit).await;
+    let mut report = report_unreturned(&engines, held_by_caller, call_site);
     for (key, _) in &*closing.opening() {
-        add(&mut report.lent, *key, 1);
+        add_count(&mut report.lent, *key, 1);
     }
     report
-}
-
-/// Waits until the sessions of engines that were closed have come back, for `limit` at most.
-pub(super) async fn all_returned(
-    engines: Vec<Arc<dyn AnyEngine>>,
-    limit: Option<Duration>,
-    place: Place,
-) -> CloseReport {
-    let own = Mutex::default();
-    wait(all_of(&engines, &own, standstill(limit)), limit).await;
-    report(&engines, own, place)
-}
-
-/// The engines whose sessions the calling task has, and how many.
-type Own = Mutex<Vec<(BindKey, u32)>>;
-
-async fn all_of(engines: &[Arc<dyn AnyEngine>], own: &Own, standstill: Duration) {
-    join_all(engines.iter().map(|engine| returned(engine, own, standstill))).await;
-}
-
-/// Waits until no session of an engine is lent, but for those that the calling task has and does nothing with: it would
-/// wait for itself.
-async fn returned(engine: &Arc<dyn AnyEngine>, own: &Own, standstill: Duration) {
-    let mut returned = Arc::clone(engine).all_returned();
-    let mut before = engine.idle_holdings_of_caller();
-    while timeout(standstill, &mut returned).await.is_err() {
-        let kept = engine.idle_holdings_of_caller();
-        if kept == before && kept.sessions > 0 && kept.sessions == engine.checkout_count() {
-            let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
-            add(&mut own, engine.settings().key, kept.sessions);
-            return;
-        }
-        before = kept;
-    }
-}
-
-fn add(numbers: &mut Vec<(BindKey, u32)>, key: BindKey, number: u32) {
-    match numbers.iter_mut().find(|(other, _)| *other == key) {
-        Some((_, sum)) => *sum += number,
-        None => numbers.push((key, number)),
-    }
-}
-
-async fn wait<T>(all: impl Future<Output = T>, limit: Option<Duration>) {
-    if Handle::try_current().is_err() {
-        // Nobody could wake us when the time is over.
-        return;
-    }
-    match limit {
-        // What did not come back in time is in the report.
-        Some(limit) => drop(timeout(limit, all).await),
-        None => drop(all.await),
-    }
-}
-
-fn report(engines: &[Arc<dyn AnyEngine>], own: Own, place: Place) -> CloseReport {
-    let held_by_caller = own.into_inner().unwrap_or_else(PoisonError::into_inner);
-    for (bind, sessions) in &held_by_caller {
-        tracing::error!(
-            target: "registry",
-            %bind,
-            sessions,
-            %place,
-            "not all sessions are waited for: the task that closes has some itself, and would wait for ever"
-        );
-    }
-    let lent = engines.iter().filter(|engine| engine.checkout_count() > 0);
-    let lent = lent.map(|engine| (engine.settings().key, engine.checkout_count())).collect();
-    CloseReport { lent, held_by_caller }
 }

@@ -3,18 +3,23 @@
 use std::fmt;
 
 use diesel::migration::MigrationSource;
-use diesel_async::AsyncConnectionCore;
 
 use crate::bind::{Bind, Bound};
-use crate::registry::{Acquire, MigrateError, MigrateReport, Registry, Route};
-use crate::settings::{TenantError, TenantName};
+use crate::engine::AcquireError;
+use crate::registry::Registry;
+use crate::registry::acquire::Acquire;
+use crate::registry::migrate::{DieselBackend, MigrateError, MigrateReport};
+use crate::registry::route::Route;
+use crate::settings::{BindKey, TENANT_PLACEHOLDER, TenantError, TenantName};
+
+/// NAMEDATALEN of PostgreSQL, less one: the longest name of a schema, in bytes.
+const LONGEST_SCHEMA: usize = 63;
 
 /// One of many customers that have a database each: what [`Registry::tenant`] returns.
 ///
-/// Whatever is acquired through it for a bind that is divided by tenants goes to this tenant's
-/// database; binds that are not are the same through it as through the registry. It is owned and
-/// cheap to clone: hand it on, so that work that is spawned or put off cannot end up with another
-/// tenant.
+/// What is acquired through it for a bind with a database or a schema for each tenant goes to this tenant's. For any
+/// other bind it is the same as through the registry. It is owned and cheap to clone: hand it on, so that work that is
+/// spawned or queued cannot end up with another tenant. There is no current tenant that a task could inherit.
 ///
 /// ```standalone_crate
 /// use diesel::prelude::*;
@@ -55,13 +60,22 @@ pub struct Tenant {
 }
 
 impl Registry {
-    /// The tenant of that name, as far as a name can tell: whether it has a database shows when a
-    /// session is acquired.
+    /// The tenant of that name. It checks the name alone: whether the tenant has a database shows when a session is
+    /// acquired.
     ///
     /// # Errors
     ///
-    /// [`TenantError`] if `name` is not 1 to 63 letters, digits, `-`, `_` and `.` of ASCII, or begins or
-    /// ends with `.`: so it can be a part of any URL and path, and change nothing else in it.
+    /// [`TenantError`] if `name` is not 1 to 63 ASCII letters, digits, `-`, `_` and `.`, or begins or ends with `.`. A
+    /// name that passes can be a part of any URL and path, and change nothing else in it.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// assert_eq!(registry.tenant("acme")?.name(), "acme");
+    /// assert!(registry.tenant("../acme").is_err());
+    /// # Ok::<(), registry_core::Error>(())
+    /// ```
     pub fn tenant(&self, name: &str) -> Result<Tenant, TenantError> {
         Ok(Tenant { registry: self.clone(), name: TenantName::new(name)? })
     }
@@ -74,7 +88,7 @@ impl Tenant {
         &self.name
     }
 
-    /// The registry that it is a tenant of.
+    /// The registry whose tenant it is.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
@@ -82,35 +96,84 @@ impl Tenant {
 
     /// Acquires a session of the tenant's database for the model, table or query type `M`.
     ///
-    /// See [`Acquire`] for what it waits for and how it fails.
+    /// It waits for an engine and a free connection, for `acquire_timeout` at most (30 s by default). Dropping the
+    /// future gives up the place in the queue. [`Tenant`] has an example.
+    ///
+    /// # Errors
+    ///
+    /// The future resolves to an [`AcquireError`], see [`Acquire`]:
+    /// [`UnknownTenant`](AcquireError::UnknownTenant) if the tenant has no database.
     pub fn session_for<M: Bound>(&self) -> Acquire<'_, M::Bind> {
         self.session::<M::Bind>()
     }
 
-    /// Acquires a session of the tenant's database for the bind `B`.
-    ///
-    /// See [`Acquire`] for what it waits for and how it fails.
+    /// Acquires a session of the tenant's database for the bind `B`, as [`session_for`](Self::session_for) does for a
+    /// model.
     pub fn session<B: Bind>(&self) -> Acquire<'_, B> {
         Acquire::new(&self.registry, Route::Tenant(self))
     }
 
-    /// Runs those migrations of the bind `B` that the tenant's database does not know yet, as
-    /// [`Registry::migrate`] does. With a schema per tenant they run in the tenant's schema.
+    /// Runs the pending migrations of the bind `B` in the tenant's database, or in its schema, and returns which those
+    /// were. [`Registry::migrate`] says what it waits for, and what dropping the future does.
     ///
     /// # Errors
     ///
-    /// [`MigrateError`] with the bind key and, if one failed, the migration's name.
+    /// [`MigrateError`] with the bind key and, if a migration failed, its name.
+    ///
+    /// ```standalone_crate
+    /// # use diesel::migration::{Migration, MigrationSource};
+    /// # struct Crm;
+    /// # impl MigrationSource<diesel::sqlite::Sqlite> for Crm {
+    /// #     fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<diesel::sqlite::Sqlite>>>> {
+    /// #         Ok(Vec::new())
+    /// #     }
+    /// # }
+    /// # const MIGRATIONS: Crm = Crm;
+    /// use registry_core::{Registry, binds};
+    ///
+    /// binds! { pub Invoices: Sqlite = "crm"; }
+    /// // const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/crm");
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let url = format!("sqlite://{}/{{tenant}}.db", folder.path().display());
+    /// # std::fs::write(folder.path().join("acme.db"), "").unwrap();
+    /// # std::fs::write(folder.path().join("globex.db"), "").unwrap();
+    /// // url = "sqlite:///srv/tenants/{tenant}.db"
+    /// let registry = Registry::builder().bind("crm", url).build()?;
+    /// for name in ["acme", "globex"] {
+    ///     let report = registry.tenant(name)?.migrate::<Invoices>(MIGRATIONS).await?;
+    ///     println!("{name}: {report}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn migrate<B: Bind>(
         &self,
-        migrations: impl MigrationSource<<B::Connection as AsyncConnectionCore>::Backend>
-        + Send
-        + 'static,
+        migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
     ) -> Result<MigrateReport, MigrateError> {
         self.registry.migrate_along::<B>(Route::Tenant(self), migrations).await
     }
 
     pub(crate) fn checked_name(&self) -> &TenantName {
         &self.name
+    }
+
+    /// The name of the tenant's schema in the bind of that key.
+    pub(in crate::registry) fn schema_name(
+        &self,
+        key: BindKey,
+        template: &str,
+    ) -> Result<String, AcquireError> {
+        let schema = template.replace(TENANT_PLACEHOLDER, self.name());
+        // PostgreSQL would truncate the name, and what is left could be the name of another tenant's schema.
+        if schema.len() > LONGEST_SCHEMA {
+            let source =
+                format!("the name of the schema is longer than {LONGEST_SCHEMA} bytes").into();
+            return Err(AcquireError::Resolve { key, tenant: self.name().to_owned(), source });
+        }
+        Ok(schema)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What `verify` found wrong.
+//! The errors of `verify`.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -26,7 +26,7 @@ impl fmt::Display for VerifyError {
         let count = self.failures.len();
         write!(f, "{count} {} with the binds:", if count == 1 { "problem" } else { "problems" })?;
         for failure in &self.failures {
-            // This error has no source of its own, so the causes are told here.
+            // An error that collects several has no single `source()`, so the chains are printed here.
             write!(f, "\n  {}", Chain(failure))?;
         }
         Ok(())
@@ -39,14 +39,14 @@ impl StdError for VerifyError {}
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyFailure {
-    /// A model or table of the program is bound to a bind that no settings name.
+    /// A model or table of the program is bound to a bind that the settings do not have.
     #[error("{item} ({place})")]
     UnknownBind {
         /// The model or table, such as "model app::Event".
         item: String,
         /// Its file and line.
         place: String,
-        /// The key, and the keys that there are.
+        /// The key, and those that the settings have.
         #[source]
         source: UnknownBind,
     },
@@ -61,15 +61,15 @@ pub enum VerifyFailure {
         #[source]
         source: WrongBackend,
     },
-    /// No connection could be made.
+    /// No connection could be opened.
     #[error(transparent)]
     Acquire(AcquireError),
-    /// A connection was made, and does not answer.
+    /// A connection was opened, and the check on it failed.
     #[error("bind `{key}`: the connection does not answer")]
     Check {
         /// The bind key.
         key: BindKey,
-        /// What happened to the check.
+        /// Why the check failed.
         #[source]
         source: DriverError,
     },

@@ -1,4 +1,4 @@
-//! The kinds of databases, and a program that expects another one than its settings name.
+//! The kinds of databases, and the error for settings that name another one than the program expects.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
-    /// The feature of this crate that it needs.
+    /// The name of the feature of this crate that it needs.
     #[must_use]
     pub const fn feature(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl BackendKind {
         }
     }
 
-    /// Whether that feature is on.
+    /// Whether that feature is enabled.
     #[must_use]
     pub const fn is_enabled(self) -> bool {
         match self {
@@ -49,7 +49,7 @@ impl fmt::Display for BackendKind {
     }
 }
 
-/// The program expects one backend behind a bind, and its URL names another.
+/// The program expects one backend behind a bind, and the URL in the settings is of another.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("bind `{key}`: the program expects {expected}, but the settings give it a {found} URL")]
 #[non_exhaustive]

@@ -1,9 +1,9 @@
-//! Bind keys: the names of databases.
+//! Bind keys: the names of databases in the settings.
 
 use std::fmt;
 use std::ops::Deref;
 
-/// The name of a database in the settings: 1 to 32 of `a-z`, `0-9` and `_`, first a letter.
+/// The name of a database in the settings: 1 to 32 characters of `a-z`, `0-9` and `_`, of which the first is a letter.
 ///
 /// ```
 /// use registry_core::BindKey;
@@ -14,7 +14,7 @@ use std::ops::Deref;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BindKey {
-    // Unused bytes are zero, so that the derived comparisons are those of the text.
+    // Unused bytes are zero, so that the derived comparisons equal those of the text.
     bytes: [u8; Self::MAX_LEN],
     len: u8,
 }
@@ -30,7 +30,7 @@ impl BindKey {
     /// nothing is ever found by it.
     pub(crate) const UNNAMED: Self = Self { bytes: [0; Self::MAX_LEN], len: 0 };
 
-    /// How many characters a key has at the most.
+    /// The most characters that a key can have.
     pub const MAX_LEN: usize = 32;
 
     /// Checks `key` and makes it a bind key.
@@ -54,11 +54,12 @@ impl BindKey {
         std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
     }
 
-    /// As many bytes for every key: those that it does not need are zero.
+    /// The key, followed by zeros up to [`MAX_LEN`](Self::MAX_LEN).
     pub(crate) const fn bytes(&self) -> &[u8; Self::MAX_LEN] {
         &self.bytes
     }
 
+    // `registry-derive` has the same rule in key.rs.
     const fn check(key: &str) -> Result<(), InvalidBindKey> {
         let bytes = key.as_bytes();
         if bytes.is_empty() {

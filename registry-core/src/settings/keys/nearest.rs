@@ -1,9 +1,11 @@
+//! "Did you mean ..?"
+
 /// The known word that `word` was probably meant to be.
 pub(in crate::settings) fn nearest<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    // A quarter of the letters may be wrong, and one in any case: `uri` is `url`, `x` is nothing.
+    // A quarter of the characters may be wrong, and always one: `uri` is taken for `url`, `x` for nothing.
     let tolerated = 1 + word.len() / 4;
     known
         .into_iter()
@@ -13,7 +15,7 @@ pub(in crate::settings) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// "; did you mean `url`?", or nothing.
+/// "; did you mean `url`?", or an empty text if no known word is near enough.
 pub(in crate::settings) fn did_you_mean<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,

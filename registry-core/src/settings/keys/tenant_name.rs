@@ -1,10 +1,10 @@
-//! What a tenant can be called.
+//! Names of tenants.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The name of a tenant, checked: it can be a part of a URL or a path, and change nothing else in it.
+/// The name of a tenant, checked: it can be inserted into a URL or a path without changing any other part of it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct TenantName(Arc<str>);
 
@@ -39,7 +39,7 @@ pub enum TenantError {
 }
 
 impl TenantName {
-    /// What PostgreSQL has room for in the name of a database.
+    /// The longest name of a database in PostgreSQL (NAMEDATALEN less one).
     const MAX_LEN: usize = 63;
 
     pub(crate) fn new(name: &str) -> Result<Self, TenantError> {

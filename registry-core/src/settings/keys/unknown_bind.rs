@@ -1,4 +1,4 @@
-//! A bind key that no settings have.
+//! The error for a bind key that the settings do not have.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,11 +6,13 @@ use std::fmt;
 use super::bind_key::BindKey;
 use super::nearest::nearest;
 
-/// No settings name that bind.
+/// The settings have no bind of that key.
+///
+/// Its text names the keys that there are, and the one that was probably meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnknownBind {
-    /// The key that was asked for; `***` if it is no key but looks like a URL, which may have a password in it.
+    /// The key that was asked for, or `***` if it looks like a URL, which may have a password in it.
     pub key: String,
     /// The keys that there are.
     pub known: Vec<BindKey>,
@@ -18,18 +20,18 @@ pub struct UnknownBind {
 
 impl UnknownBind {
     pub(crate) fn new(key: &str, known: impl IntoIterator<Item = BindKey>) -> Self {
-        // Whoever mistakes the key for a URL must not find its password in an error.
+        // Somebody may pass a URL in place of a key. Its password must not be in an error.
         let key = if key.contains([':', '@', '=']) { "***" } else { key };
         Self { key: key.to_owned(), known: known.into_iter().collect() }
     }
 
-    /// Whether the settings have that bind, but with a database for each tenant in place of one.
+    /// Whether the settings have that bind, but with a database for each tenant instead of one.
     #[must_use]
     pub fn is_per_tenant(&self) -> bool {
         self.known.iter().any(|known| *known == *self.key)
     }
 
-    /// The key that was most likely meant, if one is near enough to be a slip of the finger.
+    /// The key that was most likely meant, if one is near enough to be a typing error.
     #[must_use]
     pub fn nearest(&self) -> Option<&str> {
         nearest(&self.key, self.known.iter().map(BindKey::as_str))
@@ -47,7 +49,7 @@ impl fmt::Display for UnknownBind {
             );
         }
         write!(f, "the settings have no bind `{}`; they have ", self.key)?;
-        list(f, &self.known)?;
+        write_list(f, &self.known)?;
         match self.nearest() {
             Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
             None => Ok(()),
@@ -57,8 +59,8 @@ impl fmt::Display for UnknownBind {
 
 impl StdError for UnknownBind {}
 
-/// Writes `a`, `b` and `c`, or that there is none.
-pub(crate) fn list(f: &mut fmt::Formatter<'_>, keys: &[BindKey]) -> fmt::Result {
+/// Writes `a`, `b` and `c`; `none` if there are no keys.
+pub(super) fn write_list(f: &mut fmt::Formatter<'_>, keys: &[BindKey]) -> fmt::Result {
     if keys.is_empty() {
         return f.write_str("none");
     }

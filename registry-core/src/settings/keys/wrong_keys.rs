@@ -1,18 +1,19 @@
-//! The keys that a unit of work is told, and those that there are.
+//! The error for keys in the options of a unit of work that no bind has.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use super::bind_key::BindKey;
-use super::unknown_bind::{UnknownBind, list};
+use super::unknown_bind::{UnknownBind, write_list};
 
-/// An order of commits, or the options of a unit of work, name keys that no bind has, or one of them twice.
+/// An order of commits, or the options of a unit of work, name keys that no bind has, or one key twice.
 ///
-/// Whoever gives an order needs it: without the key that was meant, another database would be committed first.
+/// An order with such a key is refused, because without the key that was meant another database would be committed
+/// first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WrongKeys {
-    /// The keys that no bind has. `***` for one that is no key but looks like a URL, which may have a password in it.
+    /// The keys that no bind has, with `***` for one that looks like a URL, which may have a password in it.
     pub unknown: Vec<String>,
     /// The keys that an order has more than once.
     pub repeated: Vec<String>,
@@ -21,7 +22,7 @@ pub struct WrongKeys {
 }
 
 impl WrongKeys {
-    /// An error if an order of commits has unknown keys, or one twice.
+    /// Fails if an order of commits has unknown keys, or one key twice.
     pub(crate) fn check_commit_order<K: AsRef<str>>(
         keys: &[K],
         known: &[BindKey],
@@ -34,18 +35,22 @@ impl WrongKeys {
             .enumerate()
             .filter(|(at, key)| is_known(key.as_ref(), known) && is_repeated(*at, key.as_ref()));
         let repeated = known_and_repeated.map(|(_, key)| key.as_ref().to_owned()).collect();
-        Self::of(unknown(keys, known), repeated, known)
+        Self::unless_empty(unknown(keys, known), repeated, known)
     }
 
-    /// An error if there are unknown ones among the keys.
+    /// Fails if there are unknown ones among the keys.
     pub(in crate::settings) fn check_known<K: AsRef<str>>(
         keys: &[K],
         known: &[BindKey],
     ) -> Result<(), Self> {
-        Self::of(unknown(keys, known), Vec::new(), known)
+        Self::unless_empty(unknown(keys, known), Vec::new(), known)
     }
 
-    fn of(unknown: Vec<String>, repeated: Vec<String>, known: &[BindKey]) -> Result<(), Self> {
+    fn unless_empty(
+        unknown: Vec<String>,
+        repeated: Vec<String>,
+        known: &[BindKey],
+    ) -> Result<(), Self> {
         if unknown.is_empty() && repeated.is_empty() {
             return Ok(());
         }
@@ -60,7 +65,7 @@ fn is_known(key: &str, known: &[BindKey]) -> bool {
 fn unknown<K: AsRef<str>>(keys: &[K], known: &[BindKey]) -> Vec<String> {
     let mut unknown = Vec::new();
     for key in keys.iter().map(AsRef::as_ref).filter(|key| !is_known(key, known)) {
-        // A key that looks like a URL is not shown.
+        // `UnknownBind` redacts a key that looks like a URL.
         let UnknownBind { key, .. } = UnknownBind::new(key, []);
         if !unknown.contains(&key) {
             unknown.push(key);
@@ -81,7 +86,7 @@ impl fmt::Display for WrongKeys {
         }
         if !self.unknown.is_empty() {
             f.write_str("; they have ")?;
-            list(f, &self.known)?;
+            write_list(f, &self.known)?;
         }
         for (at, key) in self.repeated.iter().enumerate() {
             f.write_str(if at == 0 && self.unknown.is_empty() { "" } else { "; " })?;

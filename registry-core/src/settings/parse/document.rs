@@ -1,101 +1,104 @@
+//! Tables of a file or of a serde loader, to a draft.
+
 use crate::settings::error::Problem;
+use crate::settings::from_value::{expected, expected_table};
 use crate::settings::keys::BindKey;
 use crate::settings::keys::{did_you_mean, nearest};
-use crate::settings::options::SaidOptions;
+use crate::settings::options::PartialOptions;
 use crate::settings::parse::draft::{BindDraft, Draft, OnDemandDraft};
-use crate::settings::value::{Table, Value, expected, expected_table};
+use crate::settings::value::{Table, Value};
 
-/// The table of the settings in a file that has more than one.
+/// The name of the table that has the settings of databases.
 const TABLE: &str = "database";
 
-/// What a settings loader made of a document, read as one layer.
-pub(in crate::settings) fn read(value: Value, layer: usize) -> Draft {
-    let mut reader = Reader { draft: Draft::default(), layer };
+/// Reads what a serde loader produced, as one layer: the table `database`, or the top level where there is none.
+pub(in crate::settings) fn from_loader(value: Value, layer: usize) -> Draft {
+    let mut reader = DocumentReader { draft: Draft::default(), layer };
     match value {
         Value::Unset => {}
         Value::Table(mut table) => match table.remove(TABLE) {
-            Some(value @ (Value::Table(_) | Value::Text(_))) => reader.root(TABLE, &value),
-            None | Some(Value::Unset) => reader.root("", &Value::Table(table)),
-            Some(value) => reader.problem(TABLE, expected_table(&value)),
+            Some(value @ (Value::Table(_) | Value::Text(_))) => reader.read_root(TABLE, &value),
+            None | Some(Value::Unset) => reader.read_root("", &Value::Table(table)),
+            Some(value) => reader.add_problem(TABLE, expected_table(&value)),
         },
-        value => reader.root("", &value),
+        value => reader.read_root("", &value),
     }
     reader.draft
 }
 
-/// The same for a file, which may have nothing but the application's other settings in it.
-pub(in crate::settings) fn read_file(value: Value, layer: usize) -> Draft {
+/// The same for a file, which may have no settings of databases, but only the application's other settings.
+pub(in crate::settings) fn from_file(value: Value, layer: usize) -> Draft {
     if let Value::Table(table) = &value {
-        let about_databases = |key: &String| {
+        let is_about_databases = |key: &String| {
             key == TABLE
-                || root_keys().any(|known| known == key)
-                || SaidOptions::NAMES.contains(&key.as_str())
-                || nearest(key, root_keys().chain([TABLE])).is_some()
+                || root_names().any(|known| known == key)
+                || PartialOptions::NAMES.contains(&key.as_str())
+                || nearest(key, root_names().chain([TABLE])).is_some()
         };
-        if !table.keys().any(about_databases) {
+        if !table.keys().any(is_about_databases) {
             return Draft::default();
         }
     }
-    read(value, layer)
+    from_loader(value, layer)
 }
 
-fn root_keys() -> impl Iterator<Item = &'static str> {
+fn root_names() -> impl Iterator<Item = &'static str> {
     BindDraft::FIELDS.into_iter().chain(["options", "binds"]).chain(OnDemandDraft::FIELDS)
 }
 
-struct Reader {
+struct DocumentReader {
     draft: Draft,
     layer: usize,
 }
 
-impl Reader {
-    fn problem(&mut self, place: &str, message: impl std::fmt::Display) {
+impl DocumentReader {
+    fn add_problem(&mut self, place: &str, message: impl std::fmt::Display) {
         self.draft.problems.push(Problem::new(place, message));
     }
 
-    fn root(&mut self, root: &str, value: &Value) {
+    fn read_root(&mut self, root: &str, value: &Value) {
         let table = match value {
             Value::Table(table) => table,
             Value::Text(_) => {
                 let place = if root.is_empty() { "url" } else { root };
-                return self.bind_field(BindKey::DEFAULT, place, "url", value, place);
+                return self.read_bind_field(BindKey::DEFAULT, place, "url", value, place);
             }
             value => {
                 let place = if root.is_empty() { "settings" } else { root };
-                return self.problem(place, expected_table(value));
+                return self.add_problem(place, expected_table(value));
             }
         };
         for (key, value) in table {
             let place = join(root, key);
             match (key.as_str(), value) {
                 (_, Value::Unset) => {}
-                ("options", Value::Table(table)) => self.options(&place, table),
-                ("binds", Value::Table(table)) => self.binds(&place, table),
-                ("options" | "binds", value) => self.problem(&place, expected_table(value)),
+                ("options", Value::Table(table)) => self.read_options(&place, table),
+                ("binds", Value::Table(table)) => self.read_binds(&place, table),
+                ("options" | "binds", value) => self.add_problem(&place, expected_table(value)),
                 (key, value) if OnDemandDraft::FIELDS.contains(&key) => {
                     let read = self.draft.on_demand.read(key, value, &place, self.layer);
                     if let Err(message) = read {
-                        self.problem(&place, message);
+                        self.add_problem(&place, message);
                     }
                 }
                 (key, value) if BindDraft::FIELDS.contains(&key) => {
                     let bind = join(root, "url");
-                    self.bind_field(BindKey::DEFAULT, &bind, key, value, &place);
+                    self.read_bind_field(BindKey::DEFAULT, &bind, key, value, &place);
                 }
-                (key, _) if SaidOptions::NAMES.contains(&key) => {
+                (key, _) if PartialOptions::NAMES.contains(&key) => {
                     let options = join(root, "options");
                     let default = join(root, "binds.default");
-                    self.problem(
+                    self.add_problem(
                         &place,
                         format!("an option stands in `{options}` for every engine, or in `{default}` for this one"),
                     );
                 }
-                (key, _) => self.unknown(&place, key, root_keys()),
+                (key, _) => self.unknown_key(&place, key, root_names()),
             }
         }
     }
 
-    fn options(&mut self, root: &str, table: &Table) {
+    fn read_options(&mut self, root: &str, table: &Table) {
         for (key, value) in table {
             let place = join(root, key);
             if matches!(value, Value::Unset) {
@@ -103,53 +106,65 @@ impl Reader {
             }
             match self.draft.options.read(key, value, &place) {
                 Some(Ok(())) => {}
-                Some(Err(message)) => self.problem(&place, message),
-                None => self.unknown(&place, key, SaidOptions::NAMES.iter().copied()),
+                Some(Err(message)) => self.add_problem(&place, message),
+                None => self.unknown_key(&place, key, PartialOptions::NAMES.iter().copied()),
             }
         }
     }
 
-    fn binds(&mut self, root: &str, table: &Table) {
+    fn read_binds(&mut self, root: &str, table: &Table) {
         for (key, value) in table {
             let place = join(root, key);
             match (BindKey::new(key), value) {
                 (_, Value::Unset) => {}
-                (Err(invalid), _) => self.problem(&place, invalid),
-                (Ok(key), Value::Text(_)) => self.bind_field(key, &place, "url", value, &place),
+                (Err(invalid), _) => self.add_problem(&place, invalid),
+                (Ok(key), Value::Text(_)) => {
+                    self.read_bind_field(key, &place, "url", value, &place)
+                }
                 (Ok(key), Value::Table(table)) => {
-                    // Even an empty table is a bind: one whose URL is yet to come, or is missing.
+                    // An empty table is a bind, too: its URL comes from another layer, or is missing.
                     let draft = self.draft.binds.entry(key);
                     draft.or_insert_with(|| BindDraft::new(&place));
                     for (field, value) in table {
                         if !matches!(value, Value::Unset) {
-                            self.bind_field(key, &place, field, value, &join(&place, field));
+                            self.read_bind_field(key, &place, field, value, &join(&place, field));
                         }
                     }
                 }
                 (Ok(_), value) => {
-                    self.problem(&place, expected("a URL, or a table with one", value));
+                    self.add_problem(&place, expected("a URL, or a table with one", value));
                 }
             }
         }
     }
 
-    fn bind_field(&mut self, key: BindKey, bind: &str, field: &str, value: &Value, place: &str) {
+    fn read_bind_field(
+        &mut self,
+        key: BindKey,
+        bind: &str,
+        field: &str,
+        value: &Value,
+        place: &str,
+    ) {
         let draft = self.draft.binds.entry(key);
         let draft = draft.or_insert_with(|| BindDraft::new(bind));
         match draft.read(field, value, place, self.layer) {
             Some(Ok(())) => {}
-            Some(Err(message)) => self.problem(place, message),
-            None => self.unknown(place, field, BindDraft::known()),
+            Some(Err(message)) => self.add_problem(place, message),
+            None => self.unknown_key(place, field, BindDraft::field_and_option_names()),
         }
     }
 
-    fn unknown(&mut self, place: &str, key: &str, known: impl Iterator<Item = &'static str>) {
-        self.problem(place, unknown(key, known));
+    fn unknown_key(&mut self, place: &str, key: &str, known: impl Iterator<Item = &'static str>) {
+        self.add_problem(place, unknown_key(key, known));
     }
 }
 
-/// Says that nothing is called `key`, and what there is.
-pub(in crate::settings) fn unknown<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> String {
+/// The message for an unknown `key`: it lists the known ones and the nearest.
+pub(in crate::settings) fn unknown_key<'a>(
+    key: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> String {
     let known: Vec<&str> = known.collect();
     let nearest = did_you_mean(key, known.iter().copied());
     format!("unknown{nearest}; known are {}", known.join(", "))
@@ -164,12 +179,12 @@ mod tests {
     use super::*;
 
     fn problems(toml: &str) -> Vec<String> {
-        let draft = read_file(toml::from_str(toml).unwrap(), 0);
+        let draft = from_file(toml::from_str(toml).unwrap(), 0);
         draft.problems.iter().map(Problem::to_string).collect()
     }
 
     fn keys(toml: &str) -> Vec<String> {
-        let draft = read_file(toml::from_str(toml).unwrap(), 0);
+        let draft = from_file(toml::from_str(toml).unwrap(), 0);
         assert_eq!(draft.problems, []);
         draft.binds.keys().map(BindKey::to_string).collect()
     }
@@ -197,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_word_about_databases_is_no_mistake() {
+    fn a_file_without_a_word_is_about_databases_is_no_mistake() {
         assert_eq!(keys("[server]\nport = 80").len(), 0);
         assert_eq!(
             problems("[databse]\nurl = 'sqlite::memory:'"),

@@ -1,3 +1,5 @@
+//! What one layer says, typed, with the place of each setting; and how layers are laid over each other.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -5,70 +7,73 @@ use secrecy::SecretString;
 
 use crate::settings::bind_settings::BindSettings;
 use crate::settings::error::Problem;
+use crate::settings::from_value::{FromValue, expected};
 use crate::settings::keys::BindKey;
-use crate::settings::options::{OptionLayer, SaidOptions};
+use crate::settings::options::{OptionLayer, PartialOptions};
 use crate::settings::url::{DatabaseUrl, InvalidUrl};
-use crate::settings::value::{FromValue, Value, expected};
+use crate::settings::value::Value;
 
-/// What one layer says, a file or a set of variables, or several laid over each other.
+/// What one layer says, which is a file or a set of variables, or what several layers come to.
 #[derive(Debug, Clone, Default)]
 pub(in crate::settings) struct Draft {
     pub(in crate::settings) binds: BTreeMap<BindKey, BindDraft>,
-    /// For every engine.
+    /// The table `options`, for every engine.
     pub(in crate::settings) options: OptionLayer,
-    /// For the engines that are opened on demand, all together.
+    /// Limits for all engines together that are opened on demand.
     pub(in crate::settings) on_demand: OnDemandDraft,
-    /// URLs that override those of binds which there are, and make none.
-    pub(in crate::settings) overrides: BTreeMap<BindKey, Said<UrlFrom>>,
+    /// URLs from variables such as `ANALYTICS_DATABASE_URL`: they replace the URL of a bind that exists, and never
+    /// make a bind.
+    pub(in crate::settings) overrides: BTreeMap<BindKey, Written<UrlSource>>,
     pub(in crate::settings) problems: Vec<Problem>,
 }
 
-/// What was said about one bind.
+/// What one layer says of one bind.
 #[derive(Debug, Clone)]
 pub(in crate::settings) struct BindDraft {
+    /// Where the bind was written, for problems with the bind as a whole.
     pub(in crate::settings) place: String,
-    pub(in crate::settings) url: Option<Said<UrlFrom>>,
-    pub(in crate::settings) password: Option<Said<PasswordFrom>>,
+    pub(in crate::settings) url: Option<Written<UrlSource>>,
+    pub(in crate::settings) password: Option<Written<PasswordSource>>,
     pub(in crate::settings) required: Option<bool>,
-    pub(in crate::settings) tenant_schema: Option<Said<String>>,
-    pub(in crate::settings) migrate_url: Option<Said<Result<DatabaseUrl, InvalidUrl>>>,
+    pub(in crate::settings) tenant_schema: Option<Written<String>>,
+    pub(in crate::settings) migrate_url: Option<Written<Result<DatabaseUrl, InvalidUrl>>>,
     pub(in crate::settings) options: OptionLayer,
 }
 
-/// What was said about engines that are opened on demand.
+/// What one layer says of the engines that are opened on demand.
 #[derive(Debug, Clone, Default)]
 pub(in crate::settings) struct OnDemandDraft {
-    pub(in crate::settings) max_engines: Option<Said<u32>>,
-    pub(in crate::settings) engine_idle_timeout: Option<Said<Option<Duration>>>,
+    pub(in crate::settings) max_engines: Option<Written<u32>>,
+    pub(in crate::settings) engine_idle_timeout: Option<Written<Option<Duration>>>,
 }
 
-/// A value, where it was said, and in which layer, counted from the lowest.
+/// A value, the place where it was written, and the layer of that place, counted from the lowest.
 #[derive(Debug, Clone)]
-pub(in crate::settings) struct Said<T> {
+pub(in crate::settings) struct Written<T> {
     pub(in crate::settings) value: T,
     pub(in crate::settings) place: String,
     pub(in crate::settings) layer: usize,
 }
 
 #[derive(Debug, Clone)]
-pub(in crate::settings) enum UrlFrom {
+pub(in crate::settings) enum UrlSource {
     Text(Result<DatabaseUrl, InvalidUrl>),
     File(SecretPath),
-    /// Said as something that is no text, which is a problem already.
-    Refused,
+    /// Something that is not a text was written, which has been reported already.
+    NotText,
 }
 
 #[derive(Debug, Clone)]
-pub(in crate::settings) enum PasswordFrom {
+pub(in crate::settings) enum PasswordSource {
     Text(SecretString),
     File(SecretPath),
 }
 
-/// The path of a file that has a secret in it. It is not shown, as people write the secret itself there.
+/// The path of a file that contains a secret. It is not shown, because people write the secret itself in its place.
 pub(in crate::settings) type SecretPath = SecretString;
 
 impl Draft {
-    /// Lays `upper` over this.
+    /// Lays `upper` over this layer: what it says wins.
     pub(in crate::settings) fn overlay(&mut self, upper: Self) {
         self.options.overlay(upper.options);
         self.on_demand.overlay(upper.on_demand);
@@ -84,7 +89,7 @@ impl Draft {
         for (key, url) in upper.overrides {
             match self.binds.get_mut(&key) {
                 Some(bind) => bind.url = Some(url),
-                // Kept for the message of a program that has no database at all.
+                // Kept for the error message of a program that has no database at all.
                 None => {
                     self.overrides.insert(key, url);
                 }
@@ -105,9 +110,9 @@ impl OnDemandDraft {
         layer: usize,
     ) -> Result<(), String> {
         if name == "max_engines" {
-            set(&mut self.max_engines, u32::from_value(value)?, place, layer)
+            set_once(&mut self.max_engines, u32::from_value(value)?, place, layer)
         } else {
-            set(&mut self.engine_idle_timeout, FromValue::from_value(value)?, place, layer)
+            set_once(&mut self.engine_idle_timeout, FromValue::from_value(value)?, place, layer)
         }
     }
 
@@ -145,33 +150,37 @@ impl BindDraft {
         }
     }
 
-    /// A bind that code says, above every layer of the settings.
+    /// A bind that code adds. It is one layer, and replaces a bind of the same key in the settings.
     pub(in crate::settings) fn from_code(bind: BindSettings, place: &str) -> Self {
-        let said = |name: &str| format!("{place}.{name}");
+        let place_of = |name: &str| format!("{place}.{name}");
         Self {
             place: place.to_owned(),
-            url: Some(Said { value: UrlFrom::Text(bind.url), place: place.to_owned(), layer: 0 }),
-            password: bind.password.map(|password| Said {
-                value: PasswordFrom::Text(password),
-                place: said("password"),
+            url: Some(Written {
+                value: UrlSource::Text(bind.url),
+                place: place.to_owned(),
+                layer: 0,
+            }),
+            password: bind.password.map(|password| Written {
+                value: PasswordSource::Text(password),
+                place: place_of("password"),
                 layer: 0,
             }),
             required: bind.required,
-            tenant_schema: bind.tenant_schema.map(|schema| Said {
+            tenant_schema: bind.tenant_schema.map(|schema| Written {
                 value: schema,
-                place: said("tenant_schema"),
+                place: place_of("tenant_schema"),
                 layer: 0,
             }),
-            migrate_url: bind.migrate_url.map(|url| Said {
+            migrate_url: bind.migrate_url.map(|url| Written {
                 value: url,
-                place: said("migrate_url"),
+                place: place_of("migrate_url"),
                 layer: 0,
             }),
-            options: OptionLayer::new(bind.options, said),
+            options: OptionLayer::from_code(bind.options, place_of),
         }
     }
 
-    /// Reads the field or option `name`, if a bind has one of that name.
+    /// Reads the field or option `name`; `None` if a bind has none of that name.
     pub(in crate::settings) fn read(
         &mut self,
         name: &str,
@@ -182,11 +191,11 @@ impl BindDraft {
         Some(match name {
             "url" | "url_file" => self.read_url(name, value, place, layer),
             "password" => String::from_value(value).and_then(|password| {
-                let password = PasswordFrom::Text(password.into());
-                set(&mut self.password, password, place, layer)
+                let password = PasswordSource::Text(password.into());
+                set_once(&mut self.password, password, place, layer)
             }),
             "password_file" => String::from_value(value).and_then(|file| {
-                set(&mut self.password, PasswordFrom::File(file.into()), place, layer)
+                set_once(&mut self.password, PasswordSource::File(file.into()), place, layer)
             }),
             "required" => match (self.required, bool::from_value(value)) {
                 (Some(_), Ok(_)) => Err("said twice".to_owned()),
@@ -197,10 +206,10 @@ impl BindDraft {
                 (_, Err(message)) => Err(message),
             },
             "tenant_schema" => String::from_value(value)
-                .and_then(|schema| set(&mut self.tenant_schema, schema, place, layer)),
+                .and_then(|schema| set_once(&mut self.tenant_schema, schema, place, layer)),
             "migrate_url" => match value {
                 Value::Text(url) => {
-                    set(&mut self.migrate_url, DatabaseUrl::parse(url), place, layer)
+                    set_once(&mut self.migrate_url, DatabaseUrl::parse(url), place, layer)
                 }
                 value => Err(expected("the URL of a database", value)),
             },
@@ -208,9 +217,9 @@ impl BindDraft {
         })
     }
 
-    /// Every key that a bind's table can have.
-    pub(in crate::settings) fn known() -> impl Iterator<Item = &'static str> {
-        Self::FIELDS.into_iter().chain(SaidOptions::NAMES.iter().copied())
+    /// The names of all fields and options of a bind.
+    pub(in crate::settings) fn field_and_option_names() -> impl Iterator<Item = &'static str> {
+        Self::FIELDS.into_iter().chain(PartialOptions::NAMES.iter().copied())
     }
 
     fn read_url(
@@ -222,15 +231,15 @@ impl BindDraft {
     ) -> Result<(), String> {
         let (url, read) = match value {
             Value::Text(file) if name == "url_file" => {
-                (UrlFrom::File(file.as_str().into()), Ok(()))
+                (UrlSource::File(file.as_str().into()), Ok(()))
             }
-            Value::Text(url) => (UrlFrom::Text(DatabaseUrl::parse(url)), Ok(())),
+            Value::Text(url) => (UrlSource::Text(DatabaseUrl::parse(url)), Ok(())),
             value => {
                 let what = if name == "url" { "the URL of a database" } else { "a path" };
-                (UrlFrom::Refused, Err(expected(what, value)))
+                (UrlSource::NotText, Err(expected(what, value)))
             }
         };
-        set(&mut self.url, url, place, layer)?;
+        set_once(&mut self.url, url, place, layer)?;
         read
     }
 
@@ -254,11 +263,16 @@ impl BindDraft {
     }
 }
 
-/// Within one layer everything is said once: nobody could tell which of two URLs was meant.
-fn set<T>(slot: &mut Option<Said<T>>, value: T, place: &str, layer: usize) -> Result<(), String> {
+/// Fails if the layer has that setting already: which of two URLs was meant cannot be known.
+fn set_once<T>(
+    slot: &mut Option<Written<T>>,
+    value: T,
+    place: &str,
+    layer: usize,
+) -> Result<(), String> {
     if let Some(before) = slot {
         return Err(format!("said twice: `{}` says it as well", before.place));
     }
-    *slot = Some(Said { value, place: place.to_owned(), layer });
+    *slot = Some(Written { value, place: place.to_owned(), layer });
     Ok(())
 }

@@ -1,17 +1,19 @@
+//! Environment variables, to a draft.
+
 use std::collections::BTreeMap;
 
 use crate::settings::error::Problem;
 use crate::settings::keys::BindKey;
-use crate::settings::options::SaidOptions;
-use crate::settings::parse::document::unknown;
-use crate::settings::parse::draft::{BindDraft, Draft, OnDemandDraft, Said, UrlFrom};
+use crate::settings::options::PartialOptions;
+use crate::settings::parse::document::unknown_key;
+use crate::settings::parse::draft::{BindDraft, Draft, OnDemandDraft, UrlSource, Written};
 use crate::settings::url::DatabaseUrl;
 use crate::settings::value::Value;
 
 /// Variables by name; `None` is a value that is not Unicode.
 pub(in crate::settings) type Variables = BTreeMap<String, Option<String>>;
 
-/// Reads the variables of one prefix as one layer, and leaves all others alone.
+/// Reads the variables of one prefix as one layer, and ignores all others.
 pub(in crate::settings) fn read(prefix: &str, variables: Variables, layer: usize) -> Draft {
     let nested = format!("{prefix}__");
     let url = format!("{prefix}_URL");
@@ -39,24 +41,25 @@ pub(in crate::settings) fn read(prefix: &str, variables: Variables, layer: usize
             }
             continue;
         }
-        let said = Said { value: UrlFrom::Text(DatabaseUrl::parse(&value)), place: name, layer };
+        let written =
+            Written { value: UrlSource::Text(DatabaseUrl::parse(&value)), place: name, layer };
         match bind {
             Some(bind) => {
-                draft.overrides.insert(bind, said);
+                draft.overrides.insert(bind, written);
             }
-            None => default_url = Some(said),
+            None => default_url = Some(written),
         }
     }
-    if let Some(said) = default_url {
+    if let Some(written) = default_url {
         draft.overrides.remove(&BindKey::DEFAULT);
         let bind = draft.binds.entry(BindKey::DEFAULT);
-        let bind = bind.or_insert_with(|| BindDraft::new(&said.place));
-        bind.url = Some(said);
+        let bind = bind.or_insert_with(|| BindDraft::new(&written.place));
+        bind.url = Some(written);
     }
     draft
 }
 
-/// Reads what follows `DATABASE__`, in lower case.
+/// Reads the variable whose name after `DATABASE__`, in lower case, is `path`.
 fn read_nested(
     draft: &mut Draft,
     path: &str,
@@ -68,16 +71,16 @@ fn read_nested(
     let (table, rest) = path.split_once("__").unwrap_or(("", path));
     match table {
         "options" => {
-            let known = SaidOptions::NAMES.iter().copied();
+            let known = PartialOptions::NAMES.iter().copied();
             let read = draft.options.read(rest, &value, name);
-            read.unwrap_or_else(|| Err(unknown(rest, known)))
+            read.unwrap_or_else(|| Err(unknown_key(rest, known)))
         }
         "binds" => {
-            // A key may have two underscores as well, so its end is found from the back.
+            // A bind key may contain two underscores itself, so the field is what follows the last ones.
             let (key, field) = rest.rsplit_once("__").unwrap_or((rest, "url"));
             let key = BindKey::new(key).map_err(|invalid| invalid.to_string())?;
-            if !BindDraft::known().any(|known| known == field) {
-                return Err(unknown(field, BindDraft::known()));
+            if !BindDraft::field_and_option_names().any(|known| known == field) {
+                return Err(unknown_key(field, BindDraft::field_and_option_names()));
             }
             read_field(draft, key, field, &value, name, layer)
         }
@@ -87,7 +90,7 @@ fn read_nested(
         "" if OnDemandDraft::FIELDS.contains(&rest) => {
             draft.on_demand.read(rest, &value, name, layer)
         }
-        _ => Err(unknown(
+        _ => Err(unknown_key(
             path,
             BindDraft::FIELDS.into_iter().chain(OnDemandDraft::FIELDS).chain([
                 "options__..",

@@ -1,21 +1,21 @@
-//! Parameters that stand where none can be: `postgres://h/app;password=..` or `?user=app;password=..`.
+//! Parameters where none can be, such as in `postgres://h/app;password=..` or `?user=app;password=..`.
 //!
-//! A driver takes them for a part of a name, and so would every text that shows the name.
+//! A driver takes them for a part of a name, and a text that shows the name would show the password as well.
 
-/// What separates parameters somewhere, or is mistaken for it.
+/// Characters that separate parameters in some notation, or are mistaken for one that does.
 const SEPARATORS: [char; 8] = [';', '&', '?', '#', ',', '|', ' ', '\t'];
 
-/// What the names of parameters have in them whose values are nobody's business.
+/// Parts of the names of parameters whose values are secret.
 const SECRETIVE: [&str; 9] =
     ["pass", "pwd", "pw", "secret", "token", "key", "auth", "cred", "user"];
 
-/// Whether `text`, decoded, has something like `password=..` in it, at its beginning or elsewhere.
+/// Whether `text`, which is decoded, contains something like `password=..`.
 pub(super) fn has_secretive_parameter(text: &str) -> bool {
     text.split(SEPARATORS).any(is_secretive_parameter)
 }
 
-/// The same behind a separator: a path may well begin with `key=7/`.
-pub(super) fn has_secretive_parameter_behind(text: &str) -> bool {
+/// The same, but only after a separator: a path may well begin with `key=7/`.
+pub(super) fn has_secretive_parameter_after_separator(text: &str) -> bool {
     text.split(SEPARATORS).skip(1).any(is_secretive_parameter)
 }
 
@@ -26,7 +26,7 @@ fn is_secretive_parameter(text: &str) -> bool {
     })
 }
 
-/// Whether `text`, decoded, is surely one value, and not several parameters in one.
+/// Whether `text`, which is decoded, is surely one value, and not several parameters.
 pub(super) fn is_one_value(text: &str) -> bool {
     let is_login = text.contains('@') && text.contains(':');
     !text.contains(['=', ';', '&', '?']) && !is_login

@@ -1,6 +1,48 @@
-//! Third stage: what cannot be, each problem with the place at which it was written.
+//! Third stage: whether the settings that a bind has inherited can be used. Every problem names the place where the
+//! setting was written.
+//!
+//! | file | contents |
+//! |---|---|
+//! | this file | the options of one engine |
+//! | [`ranges`] | the range of each number and duration |
+//! | [`backend_support`] | a table of the options that not every backend can honour |
+//! | [`memory`] | SQLite databases in memory |
+//! | [`pooler`] | what cannot be had through a connection pooler |
+//! | [`tenants`] | `tenant_schema` and `tenant_setting` |
+//! | [`url`], [`migrate_url`] | whether an engine can be opened, and migrations be run, at a URL |
 
 pub(in crate::settings) mod backend_support;
+mod memory;
 pub(in crate::settings) mod migrate_url;
 pub(in crate::settings) mod pooler;
 pub(in crate::settings) mod ranges;
+pub(in crate::settings) mod tenants;
+pub(in crate::settings) mod url;
+
+use super::error::Problem;
+use super::keys::{BackendKind, BindKey};
+use super::options::{EngineOptions, OptionLayers};
+use super::url::DatabaseUrl;
+
+/// Checks the options of one engine. Without a `url`, which is the case if it could not be read, only what does not
+/// depend on the backend.
+pub(super) fn check_options(
+    key: BindKey,
+    url: Option<&DatabaseUrl>,
+    options: &EngineOptions,
+    layers: &OptionLayers<'_>,
+    problems: &mut Vec<Problem>,
+) {
+    if let Some(url) = url {
+        let backend = url.backend();
+        ranges::check_durations(backend, options, layers, problems);
+        backend_support::check(key, backend, options, layers, problems);
+        if url.is_memory() {
+            memory::check(layers.own, problems);
+        }
+        if backend == BackendKind::Postgres {
+            problems.extend(tenants::check_setting(options, layers));
+        }
+    }
+    ranges::check_min_idle(options, layers, problems);
+}

@@ -1,67 +1,46 @@
-//! What cannot be had through a connection pooler.
+//! What a bind cannot have through a connection pooler.
 
 use crate::settings::error::Problem;
 use crate::settings::keys::BackendKind;
-use crate::settings::keys::BindKey;
-use crate::settings::options::{EngineOptions, Pooler, ResetOnReturn};
-use crate::settings::parse::draft::Said;
+use crate::settings::options::{EngineOptions, OptionLayers, Pooler, ResetOnReturn};
+use crate::settings::parse::draft::Written;
 use crate::settings::url::DatabaseUrl;
-use crate::settings::validate::backend_support::Layers;
 
-/// What one bind says beside its options.
-pub(in crate::settings) struct Beside<'a> {
-    pub(in crate::settings) url: &'a DatabaseUrl,
-    /// Where the URL was said.
-    pub(in crate::settings) url_place: &'a str,
-    pub(in crate::settings) tenant_schema: Option<&'a Said<String>>,
-}
+/// Why settings of a session are refused.
+const REACHES_OTHERS: &str = "the pooler gives each transaction another server connection, so a setting of the \
+                              session would reach other clients";
 
-/// What a bind asks for that it cannot have through its pooler.
+/// Reports what a bind asks for that it cannot have through its pooler.
 pub(in crate::settings) fn check(
-    key: BindKey,
+    url: &Written<&DatabaseUrl>,
+    tenant_schema: Option<&Written<String>>,
     options: &EngineOptions,
-    layers: &Layers<'_>,
-    beside: &Beside<'_>,
+    layers: &OptionLayers<'_>,
     problems: &mut Vec<Problem>,
 ) {
-    if options.pooler == Pooler::None {
-        return;
-    }
-    let backend = beside.url.backend();
-    if backend != BackendKind::Postgres {
-        problems.push(match layers.own.place("pooler") {
-            Some(place) => {
-                Problem::new(place, format!("`pooler` is for PostgreSQL, and this is {backend}"))
-            }
-            None => Problem::new(
-                layers.place("pooler"),
-                format!(
-                    "the bind `{key}` is {backend}, and `pooler` is for PostgreSQL; say \"none\" for it"
-                ),
-            ),
-        });
+    // A pooler in front of another backend is reported by `backend_support`.
+    if options.pooler == Pooler::None || url.value.backend() != BackendKind::Postgres {
         return;
     }
     let mut refused = |place: &str, what: &str, why: &str| {
         let message = format!("{what} cannot be had with `pooler = \"transaction\"`: {why}");
         problems.push(Problem::new(place, message));
     };
-    let other_clients = "the pooler gives each transaction another server connection, so a setting \
-                         of the session would reach other clients";
-    if beside.url.has_startup_options() {
+    if url.value.has_startup_options() {
         let why = "such a pooler refuses start-up options";
-        refused(beside.url_place, "the parameter `options` of the URL", why);
+        refused(&url.place, "the parameter `options` of the URL", why);
     }
-    if let Some(schema) = beside.tenant_schema {
-        refused(&schema.place, "a schema for each tenant", other_clients);
+    if let Some(schema) = tenant_schema {
+        refused(&schema.place, "a schema for each tenant", REACHES_OTHERS);
     }
-    for (name, is_said) in [
+    // The options that the driver sets on the session when it connects.
+    for (name, is_used) in [
         ("statement_timeout", options.statement_timeout.is_some()),
         ("read_only", options.read_only),
         ("on_connect", !options.on_connect.is_empty()),
     ] {
-        if is_said {
-            refused(layers.place(name), &format!("`{name}`"), other_clients);
+        if is_used {
+            refused(layers.place(name), &format!("`{name}`"), REACHES_OTHERS);
         }
     }
     if options.reset_on_return == ResetOnReturn::Full {

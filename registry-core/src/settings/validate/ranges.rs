@@ -1,33 +1,33 @@
-//! What a number or a duration can be.
+//! The range of each number and duration.
 
 use std::time::Duration;
 
 use crate::settings::error::Problem;
 use crate::settings::keys::BackendKind;
-use crate::settings::options::{EngineOptions, OptionLayer};
-use crate::settings::validate::backend_support::Layers;
+use crate::settings::options::{EngineOptions, OptionLayer, OptionLayers};
 
-/// The longest time that an engine waits or keeps anything for: no clock or timer that it uses ends
-/// before that, on any system.
+/// The longest duration of any option: 100 years. Every clock and timer that an engine uses can count that far, on
+/// every system.
 pub(in crate::settings) const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// What to say of a time above [`LONGEST`].
+/// The message for a duration above [`LONGEST`].
 pub(in crate::settings) const TOO_LONG: &str = "too long: 100 years are the most";
 
-/// The most connections of an engine: what a Tokio semaphore counts to where a pointer has 32 bits.
+/// The most connections that an engine can have: the largest number of permits of a Tokio semaphore on a system with
+/// 32-bit pointers.
 const MOST_CONNECTIONS: u32 = u32::MAX >> 3;
 
-/// The values that no engine can have.
-pub(in crate::settings) fn check_ranges(layer: &OptionLayer, problems: &mut Vec<Problem>) {
-    let said = &layer.said;
+/// Reports the values in `layer` that no engine can have, whatever its backend.
+pub(in crate::settings) fn check(layer: &OptionLayer, problems: &mut Vec<Problem>) {
+    let options = &layer.options;
     let mut problem = |name: &str, message: &str| {
         let place = layer.place(name).unwrap_or(name);
         problems.push(Problem::new(place, message));
     };
-    if said.max_connections == Some(0) {
+    if options.max_connections == Some(0) {
         problem("max_connections", "an engine has at least 1 connection");
     }
-    if said.max_connections.is_some_and(|number| number > MOST_CONNECTIONS) {
+    if options.max_connections.is_some_and(|number| number > MOST_CONNECTIONS) {
         problem(
             "max_connections",
             &format!("an engine has at most {MOST_CONNECTIONS} connections"),
@@ -35,37 +35,37 @@ pub(in crate::settings) fn check_ranges(layer: &OptionLayer, problems: &mut Vec<
     }
     let zero = Some(Duration::ZERO);
     for (name, value) in [
-        ("acquire_timeout", said.acquire_timeout),
-        ("connect_timeout", said.connect_timeout),
-        ("check_timeout", said.check_timeout),
+        ("acquire_timeout", options.acquire_timeout),
+        ("connect_timeout", options.connect_timeout),
+        ("check_timeout", options.check_timeout),
     ] {
         if value == zero {
             problem(name, "a time-out of zero would leave no time for anything");
         }
     }
     for (name, value) in [
-        ("idle_timeout", said.idle_timeout),
-        ("max_lifetime", said.max_lifetime),
-        ("statement_timeout", said.statement_timeout),
+        ("idle_timeout", options.idle_timeout),
+        ("max_lifetime", options.max_lifetime),
+        ("statement_timeout", options.statement_timeout),
     ] {
         if value == Some(zero) {
             problem(name, "zero is no duration here; \"none\" sets no limit");
         }
     }
     for (name, value) in [
-        ("acquire_timeout", said.acquire_timeout),
-        ("connect_timeout", said.connect_timeout),
-        ("check_idle_after", said.check_idle_after),
-        ("check_timeout", said.check_timeout),
+        ("acquire_timeout", options.acquire_timeout),
+        ("connect_timeout", options.connect_timeout),
+        ("check_idle_after", options.check_idle_after),
+        ("check_timeout", options.check_timeout),
     ] {
         if value.is_some_and(|value| value > LONGEST) {
             problem(name, TOO_LONG);
         }
     }
     for (name, value) in [
-        ("idle_timeout", said.idle_timeout),
-        ("max_lifetime", said.max_lifetime),
-        ("log_slow_queries", said.log_slow_queries),
+        ("idle_timeout", options.idle_timeout),
+        ("max_lifetime", options.max_lifetime),
+        ("log_slow_queries", options.log_slow_queries),
     ] {
         if value.flatten().is_some_and(|value| value > LONGEST) {
             problem(name, &format!("{TOO_LONG}; \"none\" sets no limit"));
@@ -73,11 +73,11 @@ pub(in crate::settings) fn check_ranges(layer: &OptionLayer, problems: &mut Vec<
     }
 }
 
-/// The durations of one engine that its database cannot count.
-pub(in crate::settings) fn check_times(
+/// Reports the durations of one engine that its database cannot count.
+pub(super) fn check_durations(
     backend: BackendKind,
     options: &EngineOptions,
-    layers: &Layers<'_>,
+    layers: &OptionLayers<'_>,
     problems: &mut Vec<Problem>,
 ) {
     check_statement_timeout(backend, options, layers, problems);
@@ -86,24 +86,24 @@ pub(in crate::settings) fn check_times(
     }
 }
 
-/// A server would refuse what it cannot count when the first connection is opened, or take it for no
+/// A server would refuse a timeout that it cannot count only when the first connection is opened, or take it for no
 /// limit at all.
 fn check_statement_timeout(
     backend: BackendKind,
     options: &EngineOptions,
-    layers: &Layers<'_>,
+    layers: &OptionLayers<'_>,
     problems: &mut Vec<Problem>,
 ) {
     let longest = match backend {
         // An `int` of milliseconds.
         BackendKind::Postgres => Duration::from_millis(i32::MAX as u64),
-        // `max_execution_time` has 32 bits of milliseconds. MariaDB's `max_statement_time` ends later, after
-        // a year, but which of the two answers is not known yet.
+        // MySQL's `max_execution_time` has 32 bits of milliseconds. MariaDB's `max_statement_time` reaches further, to a
+        // year, but which of the two servers will answer is not known yet.
         BackendKind::Mysql => Duration::from_millis(u32::MAX.into()),
-        // Has none, which is told elsewhere.
+        // SQLite has none, which `backend_support` reports.
         BackendKind::Sqlite => return,
     };
-    // Zero is a problem already.
+    // Zero has been reported already.
     let Some(limit) = options.statement_timeout.filter(|limit| !limit.is_zero()) else { return };
     let message = if limit > longest {
         format!(
@@ -118,8 +118,12 @@ fn check_statement_timeout(
     problems.push(Problem::new(layers.place("statement_timeout"), message));
 }
 
-/// SQLite takes a number that it cannot read for zero.
-fn check_busy_timeout(options: &EngineOptions, layers: &Layers<'_>, problems: &mut Vec<Problem>) {
+/// SQLite would take a number that it cannot read for zero.
+fn check_busy_timeout(
+    options: &EngineOptions,
+    layers: &OptionLayers<'_>,
+    problems: &mut Vec<Problem>,
+) {
     let longest = Duration::from_millis(i32::MAX as u64);
     let message = if options.busy_timeout > longest {
         format!("too long: the busy timeout of SQLite is {}ms at the most", longest.as_millis())
@@ -133,6 +137,25 @@ fn check_busy_timeout(options: &EngineOptions, layers: &Layers<'_>, problems: &m
 
 fn is_whole_milliseconds(duration: Duration) -> bool {
     duration.subsec_nanos().is_multiple_of(1_000_000)
+}
+
+/// Checks that no more connections are kept idle than there can be.
+pub(super) fn check_min_idle(
+    options: &EngineOptions,
+    layers: &OptionLayers<'_>,
+    problems: &mut Vec<Problem>,
+) {
+    let EngineOptions { min_idle, max_connections, .. } = options;
+    // Zero connections have been reported already.
+    if min_idle <= max_connections || *max_connections == 0 {
+        return;
+    }
+    let place =
+        layers.uppermost(|layer| layer.place("min_idle").or(layer.place("max_connections")));
+    problems.push(Problem::new(
+        place.unwrap_or("min_idle"),
+        format!("min_idle is {min_idle}, which is more than max_connections, {max_connections}"),
+    ));
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Why tenants were not created or dropped.
 
-use super::PlacementError;
+use super::placement::PlacementError;
 use crate::cause::DriverError;
 use crate::engine::AcquireError;
-use crate::registry::MigrateError;
+use crate::registry::migrate::MigrateError;
 
 use crate::settings::{BindKey, TenantError};
 
@@ -198,11 +198,11 @@ pub enum DropTenantError {
 }
 
 /// Gives an error what both operations can say of where a tenant should be.
-macro_rules! from_no_place {
+macro_rules! from_placement_error {
     ($error:ty) => {
         impl From<(BindKey, PlacementError)> for $error {
-            fn from((key, no_place): (BindKey, PlacementError)) -> Self {
-                match no_place {
+            fn from((key, error): (BindKey, PlacementError)) -> Self {
+                match error {
                     PlacementError::Isolated => Self::Isolated { key },
                     PlacementError::NotPerTenant => Self::NotPerTenant { key },
                     PlacementError::InMemory => Self::InMemory { key },
@@ -216,5 +216,5 @@ macro_rules! from_no_place {
     };
 }
 
-from_no_place!(CreateTenantError);
-from_no_place!(DropTenantError);
+from_placement_error!(CreateTenantError);
+from_placement_error!(DropTenantError);

@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use diesel::migration::MigrationSource;
 use diesel_async::SimpleAsyncConnection;
 
-use super::Asked;
+use super::error::{CreateTenantError, DropTenantError};
+use super::operation::TenantOperation;
 use crate::backend::driver::Driver;
 use crate::backend::namespace::LOCK_PAUSE;
 use crate::backend::resource_exhaustion::is_exhausted;
 use crate::bind::Bind;
-use crate::registry::migrate::{BackendOf, MigrateReport, run_on};
-use crate::registry::{CreateTenantError, DropTenantError};
+use crate::registry::migrate::{DieselBackend, MigrateReport, run_migrations};
 use crate::settings::url::SqliteFile;
 use crate::settings::{DatabaseUrl, EngineSettings};
 
@@ -26,20 +26,20 @@ const KEEP_OTHERS_OUT: &str =
     "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE";
 
 pub(super) async fn create<B: Bind>(
-    asked: &Asked<B>,
+    operation: &TenantOperation<B>,
     settings: EngineSettings,
-    migrations: impl MigrationSource<BackendOf<B>> + Send + 'static,
+    migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
 ) -> Result<MigrateReport, CreateTenantError> {
-    let refused = |error: io::Error| asked.not_created(error.into());
+    let refused = |error: io::Error| operation.create_error(error.into());
     let files =
-        Files::of(&settings.url).ok_or_else(|| refused(ErrorKind::InvalidFilename.into()))?;
+        TenantFiles::at(&settings.url).ok_or_else(|| refused(ErrorKind::InvalidFilename.into()))?;
     if files.is_there().map_err(refused)? {
-        return Err(asked.exists());
+        return Err(operation.exists_error());
     }
-    let folders = Folders::make(files.made_folder()).map_err(refused)?;
+    let folders = CreatedFolders::make(files.folder_to_create()).map_err(refused)?;
     let created = async {
-        let lock = asked.lock(&files.lock).await.map_err(refused)?;
-        let created = create_locked(asked, &settings, &files, migrations).await;
+        let lock = operation.lock(&files.lock).await.map_err(refused)?;
+        let created = create_locked(operation, &settings, &files, migrations).await;
         if !files.is_there().map_err(refused)? {
             lock.remove();
         }
@@ -54,73 +54,80 @@ pub(super) async fn create<B: Bind>(
 
 /// Where a tenant is in the middle of being made, nobody else makes or drops it.
 async fn create_locked<B: Bind>(
-    asked: &Asked<B>,
+    operation: &TenantOperation<B>,
     settings: &EngineSettings,
-    files: &Files,
-    migrations: impl MigrationSource<BackendOf<B>> + Send + 'static,
+    files: &TenantFiles,
+    migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
 ) -> Result<MigrateReport, CreateTenantError> {
-    let refused = |error: io::Error| asked.not_created(error.into());
+    let refused = |error: io::Error| operation.create_error(error.into());
     if files.is_there().map_err(refused)? {
-        return Err(asked.exists());
+        return Err(operation.exists_error());
     }
-    files.check_logs().map_err(refused)?;
+    files.check_stale_logs().map_err(refused)?;
     // Of a process that was killed.
     files.remove_unfinished().map_err(refused)?;
     let mut settings = settings.clone();
     settings.url = files.unfinished_url.clone();
-    let migrated = match asked.connect(&settings, None).await {
+    let migrated = match operation.connect(&settings, None).await {
         Ok((engine, connected)) => {
-            run_on(&asked.registry, asked.runtime.clone(), engine, connected, migrations).await
+            run_migrations(
+                &operation.registry,
+                operation.runtime.clone(),
+                engine,
+                connected,
+                migrations,
+            )
+            .await
         }
         Err(error) => Err(error.into()),
     };
     // The write-ahead log is moved into the file then.
     B::Connection::wait_until_closed(&settings.url).await;
     let placed = match migrated {
-        Ok(report) => match files.put_in_place() {
+        Ok(report) => match files.publish() {
             Ok(()) => {
                 // What may be left is in nobody's way.
                 let _ = files.remove_unfinished();
                 return Ok(report);
             }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => asked.exists(),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => operation.exists_error(),
             Err(error) => refused(error),
         },
-        Err(source) => asked.not_migrated(source),
+        Err(source) => operation.migrate_error(source),
     };
     match files.remove_unfinished() {
         Ok(()) => Err(placed),
-        Err(source) => Err(asked.not_undone(placed, source.into())),
+        Err(source) => Err(operation.not_undone_error(placed, source.into())),
     }
 }
 
 pub(super) async fn remove<B: Bind>(
-    asked: &Asked<B>,
+    operation: &TenantOperation<B>,
     settings: EngineSettings,
 ) -> Result<(), DropTenantError> {
-    let refused = |error: io::Error| asked.not_dropped(error.into());
+    let refused = |error: io::Error| operation.drop_error(error.into());
     let files =
-        Files::of(&settings.url).ok_or_else(|| refused(ErrorKind::InvalidFilename.into()))?;
+        TenantFiles::at(&settings.url).ok_or_else(|| refused(ErrorKind::InvalidFilename.into()))?;
     // Nothing is made for a tenant that there is not, not even a lock.
-    if !files.is_there().map_err(refused)? && !files.has_remains().map_err(refused)? {
-        return Err(asked.unknown());
+    if !files.is_there().map_err(refused)? && !files.has_leftovers().map_err(refused)? {
+        return Err(operation.unknown_tenant_error());
     }
-    let lock = asked.lock(&files.lock).await.map_err(refused)?;
+    let lock = operation.lock(&files.lock).await.map_err(refused)?;
     if files.is_there().map_err(refused)? {
-        files.check_link().map_err(refused)?;
-        asked.close_engines().await?;
-        let (engine, mut connected) = asked.connect(&settings, None).await?;
+        files.refuse_symlink().map_err(refused)?;
+        operation.close_engines().await?;
+        let (engine, mut connected) = operation.connect(&settings, None).await?;
         let connection = connected.connection();
         let kept = connection.batch_execute(KEEP_OTHERS_OUT).await;
-        kept.map_err(|error| asked.not_dropped(error.into()))?;
+        kept.map_err(|error| operation.drop_error(error.into()))?;
         let removed = files.remove();
         drop((connected, engine));
         B::Connection::wait_until_closed(&settings.url).await;
         removed.map_err(refused)?;
-    } else if !files.has_remains().map_err(refused)? {
+    } else if !files.has_leftovers().map_err(refused)? {
         // Somebody else has dropped it while this waited for the lock.
         lock.remove();
-        return Err(asked.unknown());
+        return Err(operation.unknown_tenant_error());
     }
     files.remove_logs().map_err(refused)?;
     files.remove_unfinished().map_err(refused)?;
@@ -128,15 +135,15 @@ pub(super) async fn remove<B: Bind>(
     Ok(())
 }
 
-impl<B: Bind> Asked<B> {
+impl<B: Bind> TenantOperation<B> {
     /// Takes the lock, for which files may be short.
-    async fn lock(&self, path: &Path) -> io::Result<Lock> {
+    async fn lock(&self, path: &Path) -> io::Result<TenantLock> {
         let limit = self.registry.0.bind_defaults.acquire_timeout(self.key);
         loop {
-            match Lock::take(path).await {
+            match TenantLock::take(path).await {
                 Err(error)
                     if is_exhausted(&error)
-                        && self.registry.gives_way(self.started, limit).await => {}
+                        && self.registry.free_resources(self.started, limit).await => {}
                 taken => return taken,
             }
         }
@@ -144,7 +151,7 @@ impl<B: Bind> Asked<B> {
 }
 
 /// The files of a tenant.
-struct Files {
+struct TenantFiles {
     database: SqliteFile,
     path: PathBuf,
     unfinished: SqliteFile,
@@ -153,9 +160,9 @@ struct Files {
     lock: PathBuf,
 }
 
-impl Files {
+impl TenantFiles {
     /// `None` for a database in memory, which has none.
-    fn of(url: &DatabaseUrl) -> Option<Self> {
+    fn at(url: &DatabaseUrl) -> Option<Self> {
         let database = url.sqlite_file()?.clone();
         let unfinished_url = url.at_unfinished()?;
         let unfinished = unfinished_url.sqlite_file()?.clone();
@@ -170,7 +177,7 @@ impl Files {
     }
 
     /// Whether anything is left of it where the database is not there.
-    fn has_remains(&self) -> io::Result<bool> {
+    fn has_leftovers(&self) -> io::Result<bool> {
         let logs = self.database.logs();
         let mut remains = iter::once(&self.unfinished_path).chain(&logs);
         remains.try_fold(false, |found, path| Ok(found || is_there(path)?))
@@ -179,7 +186,7 @@ impl Files {
     /// Refuses logs of a database that is not there any more, as SQLite would take them for those of the new one
     /// and write what they have over it. They are not removed, since they have the last changes of a database that
     /// may only have been moved. Those with nothing in them are.
-    fn check_logs(&self) -> io::Result<()> {
+    fn check_stale_logs(&self) -> io::Result<()> {
         for log in self.database.logs() {
             let is_empty = match fs::symlink_metadata(&log) {
                 // An index of the write-ahead log, which SQLite makes anew.
@@ -203,7 +210,7 @@ impl Files {
 
     /// Refuses a symbolic link: what has the data would stay where that is removed, and what it points to may be
     /// of others as well.
-    fn check_link(&self) -> io::Result<()> {
+    fn refuse_symlink(&self) -> io::Result<()> {
         if fs::symlink_metadata(&self.path)?.is_symlink() {
             let message = format!(
                 "{} is a symbolic link: remove what it points to and the link yourself",
@@ -215,16 +222,16 @@ impl Files {
     }
 
     /// The folder that is made for it: that of a path which was written relative.
-    fn made_folder(&self) -> Option<&Path> {
+    fn folder_to_create(&self) -> Option<&Path> {
         self.unfinished.created_parent()
     }
 
-    fn put_in_place(&self) -> io::Result<()> {
+    fn publish(&self) -> io::Result<()> {
         if let Some(log) = self.unfinished.logs().into_iter().find(|file| file.exists()) {
             let message = format!("{} was not moved into the database", log.display());
             return Err(io::Error::other(message));
         }
-        self.check_logs()?;
+        self.check_stale_logs()?;
         match fs::hard_link(&self.unfinished_path, &self.path) {
             Ok(()) => fs::remove_file(&self.unfinished_path)?,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
@@ -274,10 +281,10 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Folders that were made.
-struct Folders(Vec<PathBuf>);
+/// CreatedFolders that were made.
+struct CreatedFolders(Vec<PathBuf>);
 
-impl Folders {
+impl CreatedFolders {
     fn make(folder: Option<&Path>) -> io::Result<Self> {
         let Some(folder) = folder else { return Ok(Self(Vec::new())) };
         let missing = folder.ancestors().take_while(|folder| {
@@ -299,18 +306,20 @@ impl Folders {
 }
 
 /// Keeps others from making, migrating or dropping the same tenant. It is the lock of migrations.
-struct Lock {
+struct TenantLock {
     file: File,
     path: PathBuf,
 }
 
-impl Lock {
+impl TenantLock {
     async fn take(path: &Path) -> io::Result<Self> {
         loop {
             let file = OpenOptions::new().create(true).append(true).open(path)?;
             match file.try_lock() {
                 // Whoever had it may have removed it, and somebody else may have another one by now.
-                Ok(()) if is_at(&file, path)? => return Ok(Self { file, path: path.to_owned() }),
+                Ok(()) if is_same_file(&file, path)? => {
+                    return Ok(Self { file, path: path.to_owned() });
+                }
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
                 Err(TryLockError::Error(error)) => return Err(error),
@@ -326,7 +335,7 @@ impl Lock {
 }
 
 #[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
 
     let own = file.metadata()?;
@@ -339,6 +348,6 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 
 /// A file that is open cannot be removed there.
 #[cfg(not(unix))]
-fn is_at(_: &File, path: &Path) -> io::Result<bool> {
+fn is_same_file(_: &File, path: &Path) -> io::Result<bool> {
     is_there(path)
 }

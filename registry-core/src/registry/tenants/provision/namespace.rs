@@ -4,31 +4,32 @@ use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
 
-use super::Asked;
+use super::error::{CreateTenantError, DropTenantError};
+use super::operation::TenantOperation;
 use crate::backend::ConnectError;
 use crate::backend::driver::Driver;
 use crate::backend::namespace::{Namespace, Presence};
 use crate::bind::Bind;
 use crate::cause::DriverError;
 use crate::engine::AcquireError;
-use crate::registry::migrate::{BackendOf, Connected, MigrateReport, run_on};
-use crate::registry::{CreateTenantError, DropTenantError, MigrateError};
+use crate::registry::migrate::MigrateError;
+use crate::registry::migrate::{DieselBackend, MigrateReport, MigrationConnection, run_migrations};
 use crate::settings::EngineSettings;
 
 pub(super) async fn create<B: Bind>(
-    asked: &Asked<B>,
+    operation: &TenantOperation<B>,
     settings: EngineSettings,
     namespace: Namespace,
-    migrations: impl MigrationSource<BackendOf<B>> + Send + 'static,
+    migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
 ) -> Result<MigrateReport, CreateTenantError> {
     let mut admin =
-        administer(asked, &settings, &namespace).await.map_err(|error| match error {
-            NotAdministered::Acquire(error) => CreateTenantError::Acquire(error),
-            NotAdministered::Lock(error) => asked.not_created(error.into()),
+        administer(operation, &settings, &namespace).await.map_err(|error| match error {
+            AdministerError::Acquire(error) => CreateTenantError::Acquire(error),
+            AdministerError::Lock(error) => operation.create_error(error.into()),
         })?;
-    let refused = |error: diesel::result::Error| asked.not_created(error.into());
+    let refused = |error: diesel::result::Error| operation.create_error(error.into());
     match admin.connection().find_namespace(&namespace).await {
-        Ok(Presence::There) => return Err(asked.exists()),
+        Ok(Presence::There) => return Err(operation.exists_error()),
         Ok(Presence::Missing | Presence::Unfinished) => {}
         Err(error) => return Err(refused(error)),
     }
@@ -36,47 +37,47 @@ pub(super) async fn create<B: Bind>(
         Ok(begun) => begun,
         // Made meanwhile by somebody who does not wait for others.
         Err(error) => match admin.connection().find_namespace(&namespace).await {
-            Ok(Presence::There) => return Err(asked.exists()),
+            Ok(Presence::There) => return Err(operation.exists_error()),
             _ => return Err(refused(error)),
         },
     };
-    let finished = match migrate(asked, &settings, &begun, migrations).await {
+    let finished = match migrate(operation, &settings, &begun, migrations).await {
         Ok(report) => match admin.connection().finish_namespace(&begun, &namespace).await {
             Ok(()) => return Ok(report),
             Err(error) => match admin.connection().find_namespace(&namespace).await {
-                Ok(Presence::There) if begun != namespace => asked.exists(),
+                Ok(Presence::There) if begun != namespace => operation.exists_error(),
                 _ => refused(error),
             },
         },
-        Err(source) => asked.not_migrated(source),
+        Err(source) => operation.migrate_error(source),
     };
-    match undo(asked, &settings, &namespace, &begun, admin).await {
-        Ok(Undone::Removed) => Err(finished),
-        Ok(Undone::OfAnother) => Err(asked.exists()),
-        Err(source) => Err(asked.not_undone(finished, source)),
+    match undo(operation, &settings, &namespace, &begun, admin).await {
+        Ok(UndoOutcome::Removed) => Err(finished),
+        Ok(UndoOutcome::OfAnother) => Err(operation.exists_error()),
+        Err(source) => Err(operation.not_undone_error(finished, source)),
     }
 }
 
 pub(super) async fn remove<B: Bind>(
-    asked: &Asked<B>,
+    operation: &TenantOperation<B>,
     settings: EngineSettings,
     namespace: Namespace,
 ) -> Result<(), DropTenantError> {
     let mut admin =
-        administer(asked, &settings, &namespace).await.map_err(|error| match error {
-            NotAdministered::Acquire(error) => DropTenantError::Acquire(error),
-            NotAdministered::Lock(error) => asked.not_dropped(error.into()),
+        administer(operation, &settings, &namespace).await.map_err(|error| match error {
+            AdministerError::Acquire(error) => DropTenantError::Acquire(error),
+            AdministerError::Lock(error) => operation.drop_error(error.into()),
         })?;
-    let refused = |error: diesel::result::Error| asked.not_dropped(error.into());
+    let refused = |error: diesel::result::Error| operation.drop_error(error.into());
     if admin.connection().find_namespace(&namespace).await.map_err(refused)? == Presence::Missing {
-        return Err(asked.unknown());
+        return Err(operation.unknown_tenant_error());
     }
-    asked.close_engines().await?;
+    operation.close_engines().await?;
     admin.connection().remove_namespace(&namespace).await.map_err(refused)
 }
 
 /// What there is when nothing of what was begun is left.
-enum Undone {
+enum UndoOutcome {
     Removed,
     /// Somebody else has created the tenant since.
     OfAnother,
@@ -84,29 +85,29 @@ enum Undone {
 
 /// Removes what was begun, with another connection if the first one is gone.
 async fn undo<B: Bind>(
-    asked: &Asked<B>,
+    operation: &TenantOperation<B>,
     settings: &EngineSettings,
     namespace: &Namespace,
     begun: &Namespace,
-    mut admin: Connected<B::Connection>,
-) -> Result<Undone, DriverError> {
+    mut admin: MigrationConnection<B::Connection>,
+) -> Result<UndoOutcome, DriverError> {
     let Err(error) = admin.connection().remove_namespace(begun).await else {
-        return Ok(Undone::Removed);
+        return Ok(UndoOutcome::Removed);
     };
     // Its lock goes with it, so others may have created the tenant before this has the lock again.
     drop(admin);
-    let Ok(mut admin) = administer(asked, settings, namespace).await else {
+    let Ok(mut admin) = administer(operation, settings, namespace).await else {
         return Err(error.into());
     };
     match admin.connection().find_namespace(namespace).await? {
-        Presence::Missing => Ok(Undone::Removed),
+        Presence::Missing => Ok(UndoOutcome::Removed),
         Presence::Unfinished => {
             admin.connection().remove_namespace(begun).await?;
-            Ok(Undone::Removed)
+            Ok(UndoOutcome::Removed)
         }
         Presence::There if begun != namespace => {
             admin.connection().remove_namespace(begun).await?;
-            Ok(Undone::OfAnother)
+            Ok(UndoOutcome::OfAnother)
         }
         // What was begun has the same name, so it cannot be told whose that is.
         Presence::There => Err(error.into()),
@@ -114,10 +115,10 @@ async fn undo<B: Bind>(
 }
 
 async fn migrate<B: Bind>(
-    asked: &Asked<B>,
+    operation: &TenantOperation<B>,
     settings: &EngineSettings,
     begun: &Namespace,
-    migrations: impl MigrationSource<BackendOf<B>> + Send + 'static,
+    migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
 ) -> Result<MigrateReport, MigrateError> {
     let mut settings = settings.clone();
     let schema = match begun {
@@ -127,23 +128,23 @@ async fn migrate<B: Bind>(
         }
         Namespace::Schema(name) => Some(name.as_str()),
     };
-    let (engine, connected) = asked.connect(&settings, schema).await?;
-    let runtime = asked.runtime.clone();
-    run_on(&asked.registry, runtime, Arc::clone(&engine), connected, migrations).await
+    let (engine, connected) = operation.connect(&settings, schema).await?;
+    let runtime = operation.runtime.clone();
+    run_migrations(&operation.registry, runtime, Arc::clone(&engine), connected, migrations).await
 }
 
 /// Why a server cannot be administered.
-enum NotAdministered {
+enum AdministerError {
     Acquire(AcquireError),
     Lock(diesel::result::Error),
 }
 
 /// A connection from which that namespace can be made and dropped, which nobody else does meanwhile.
 async fn administer<B: Bind>(
-    asked: &Asked<B>,
+    operation: &TenantOperation<B>,
     settings: &EngineSettings,
     namespace: &Namespace,
-) -> Result<Connected<B::Connection>, NotAdministered> {
+) -> Result<MigrationConnection<B::Connection>, AdministerError> {
     let mut settings = settings.clone();
     // They are for the databases of tenants.
     settings.options.on_connect.clear();
@@ -158,7 +159,7 @@ async fn administer<B: Bind>(
     let mut connected = None;
     for url in urls {
         settings.url = url;
-        match asked.connect(&settings, None).await {
+        match operation.connect(&settings, None).await {
             Err(error) if is_unknown_database(&error) && connected.is_none() => {
                 connected = Some(Err(error));
             }
@@ -169,8 +170,8 @@ async fn administer<B: Bind>(
         }
     }
     let Some(connected) = connected else { unreachable!("there is a URL") };
-    let (_, mut admin) = connected.map_err(NotAdministered::Acquire)?;
-    admin.connection().lock_namespace(namespace).await.map_err(NotAdministered::Lock)?;
+    let (_, mut admin) = connected.map_err(AdministerError::Acquire)?;
+    admin.connection().lock_namespace(namespace).await.map_err(AdministerError::Lock)?;
     Ok(admin)
 }
 

@@ -1,3 +1,7 @@
+//! The database that a SQLite URL names.
+
+mod parameters;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
@@ -5,29 +9,26 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
-use super::database_url::TenantUrlError;
-use super::invalid::InvalidUrl;
-use super::stray_parameter::{has_secretive_parameter, has_secretive_parameter_behind};
-use crate::settings::keys::did_you_mean;
+use super::error::{InvalidUrl, TenantUrlError};
+use super::stray_parameter::has_secretive_parameter_after_separator;
 
-/// What would end a path in a `file:` URI, or be taken for an escape.
+pub(crate) use parameters::Parameters;
+
+/// The characters that would end the path in a `file:` URI, or be taken for an escape.
 const PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ').add(b'@');
 
-/// What the names of files end in that are kept beside a database, by SQLite and by migrations.
+/// The endings of the files that SQLite and migrations keep beside a database.
 const SIDE_FILES: [&str; 5] = ["-wal", "-shm", "-journal", MIGRATION_LOCK, UNFINISHED];
 
 const MIGRATION_LOCK: &str = "-migrate.lock";
 
-/// What the file of a tenant ends in as long as its migrations have not all been run.
+/// The ending of a tenant's file until all of its migrations have been run.
 const UNFINISHED: &str = "-creating";
-
-/// The parameters of a SQLite URI, see <https://www.sqlite.org/uri.html>.
-const PARAMETERS: [&str; 6] = ["mode", "cache", "immutable", "nolock", "psow", "vfs"];
 
 /// The database that a SQLite URL names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SqliteFile {
-    /// One in memory: each connection is a different database, unless `cache=shared`.
+    /// A database in memory: each connection is a different one, unless `cache=shared`.
     Memory {
         /// The name of a shared one.
         name: Option<String>,
@@ -36,7 +37,7 @@ pub(crate) enum SqliteFile {
     File {
         path: PathBuf,
         parameters: Parameters,
-        /// Whether the path was relative in the URL, whatever it is by now.
+        /// Whether the path was relative in the URL; it may have been made absolute since.
         written_relative: bool,
     },
 }
@@ -45,7 +46,7 @@ impl SqliteFile {
     /// Reads what follows `sqlite:`.
     pub(super) fn parse(rest: &str) -> Result<Self, InvalidUrl> {
         let (written, query) = rest.split_once('?').unwrap_or((rest, ""));
-        // No host: in `sqlite://data/app.db` the path begins after the slashes.
+        // There is no host: in `sqlite://data/app.db` the path begins after the slashes.
         let written = written.strip_prefix("//").unwrap_or(written);
         let written = match written.strip_prefix("file:") {
             Some(uri) => {
@@ -62,7 +63,7 @@ impl SqliteFile {
         }
         let path =
             percent_decode_str(written).decode_utf8().map_err(|_| InvalidUrl::InvalidPath)?;
-        if has_secretive_parameter_behind(&path) {
+        if has_secretive_parameter_after_separator(&path) {
             return Err(InvalidUrl::StraySeparator);
         }
         let parameters = Parameters::parse(query)?;
@@ -108,7 +109,7 @@ impl SqliteFile {
         }
     }
 
-    /// Whether SQLite creates the file if it is not there.
+    /// Whether SQLite creates the file if it does not exist.
     pub(crate) fn is_created(&self) -> bool {
         match self {
             Self::Memory { .. } => true,
@@ -118,8 +119,8 @@ impl SqliteFile {
         }
     }
 
-    /// The folder that may be created for the file: that of a path which was written relative, and
-    /// whose mode lets SQLite create the file.
+    /// The folder that may be created for the file: that of a path which was written as a relative one, with a mode that
+    /// lets SQLite create the file.
     pub(crate) fn created_parent(&self) -> Option<&Path> {
         match self {
             Self::File { path, written_relative: true, .. } if self.is_created() => path.parent(),
@@ -133,28 +134,28 @@ impl SqliteFile {
             Self::Memory { name: None, parameters } if parameters.0.is_empty() => {
                 ":memory:".to_owned()
             }
-            // Two slashes before an absolute path, as what follows `//` alone would be a host.
+            // An absolute path follows two slashes, because `file:` and a path that begins with `//` would name a host.
             Self::File { path, .. } if path.is_absolute() => format!("file://{}", self.location()),
             _ => format!("file:{}", self.location()),
         }
     }
 
     /// The path, or the name of a shared database in memory.
-    pub(super) fn name(&self) -> Cow<'_, str> {
+    pub(super) fn path_or_name(&self) -> Cow<'_, str> {
         match self {
             Self::Memory { name, .. } => name.as_deref().unwrap_or_default().into(),
             Self::File { path, .. } => path.to_string_lossy(),
         }
     }
 
-    /// The database with `tenant` in the places of `placeholder`: one that is there already, whatever its `mode`.
+    /// The database with `tenant` in the places of `placeholder`. It must exist already, whatever its `mode`.
     pub(super) fn for_tenant(
         &self,
         placeholder: &str,
         tenant: &str,
     ) -> Result<Self, TenantUrlError> {
         let beside = SIDE_FILES.into_iter().find(|suffix| tenant.ends_with(suffix));
-        if let Some(suffix) = beside.filter(|_| self.name().ends_with(placeholder)) {
+        if let Some(suffix) = beside.filter(|_| self.path_or_name().ends_with(placeholder)) {
             return Err(TenantUrlError::SideFile { suffix });
         }
         let named = |text: &str| text.replace(placeholder, tenant);
@@ -163,39 +164,41 @@ impl SqliteFile {
                 Self::Memory { name: name.as_deref().map(named), parameters: parameters.clone() }
             }
             Self::File { path, parameters, written_relative } => {
-                // Part by part: the folder that it was resolved against may have a name in any encoding.
+                // Component by component, because the folder that the path was resolved against may have a name that is not
+                // UTF-8.
                 let parts = path.components().map(|part| match part.as_os_str().to_str() {
                     Some(text) => named(text).into(),
                     None => part.as_os_str().to_owned(),
                 });
                 let written_relative = *written_relative;
-                let parameters = parameters.of_a_tenant();
+                let parameters = parameters.for_tenant();
                 Self::File { path: parts.collect(), parameters, written_relative }
             }
         })
     }
 
-    /// The file at which this one is made: beside it, and created if it is not there. `None` for one in memory.
+    /// The file at which this one is created, beside it, until its migrations have been run. `None` for a database in
+    /// memory.
     pub(super) fn unfinished(&self) -> Option<Self> {
         let Self::File { parameters, written_relative, .. } = self else { return None };
         let (path, parameters) = (self.beside(UNFINISHED)?, parameters.with_mode("rwc"));
         Some(Self::File { path, parameters, written_relative: *written_relative })
     }
 
-    /// What SQLite keeps beside this file while it is open, and after a crash.
+    /// The files that SQLite keeps beside this one while it is open, and after a crash.
     pub(crate) fn logs(&self) -> Vec<PathBuf> {
         ["-wal", "-shm", "-journal"].iter().filter_map(|suffix| self.beside(suffix)).collect()
     }
 
-    /// The file that is locked while this one is migrated: one, by whichever symbolic links this one is reached.
+    /// The file that is locked while this one is migrated. It is the same one for every symbolic link that leads here.
     pub(crate) fn migration_lock(&self) -> Option<PathBuf> {
         let path = self.path()?;
         let real = path.canonicalize().or_else(|error| {
-            // It is not there yet, or its `vfs` keeps it somewhere else.
+            // The file does not exist yet, or its `vfs` keeps it elsewhere.
             let name = path.file_name().ok_or(error)?;
             Ok::<_, io::Error>(path.parent().unwrap_or(path).canonicalize()?.join(name))
         });
-        // Where there is no such folder, opening the lock says so.
+        // If there is no such folder, opening the lock file fails and says so.
         Some(with_suffix(real.as_deref().unwrap_or(path), MIGRATION_LOCK))
     }
 
@@ -203,13 +206,13 @@ impl SqliteFile {
         Some(with_suffix(self.path()?, suffix))
     }
 
-    /// Whether an engine at `other` is one for this URL, with what it has for a tenant or as it is.
+    /// Whether an engine at `other` is one for this URL: as it is, or with the parameters that a tenant's has.
     pub(super) fn is_opened_as(&self, other: &Self) -> bool {
         match (self, other) {
             (
                 Self::File { path, parameters, .. },
                 Self::File { path: opened, parameters: with, .. },
-            ) => path == opened && (parameters == with || parameters.of_a_tenant() == *with),
+            ) => path == opened && (parameters == with || parameters.for_tenant() == *with),
             _ => self == other,
         }
     }
@@ -230,7 +233,7 @@ impl SqliteFile {
             Self::File { path, parameters, written_relative } => {
                 let joined = base.join(path);
                 Self::File {
-                    // Fails only where there is no current directory; opening the file then says so.
+                    // Fails only if there is no current directory, and then opening the file says so.
                     path: std::path::absolute(&joined).unwrap_or(joined),
                     parameters: parameters.clone(),
                     written_relative: *written_relative,
@@ -257,7 +260,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// As a URL. It shows no secret, as SQLite has none.
+/// As a URL. SQLite has no passwords, so everything is shown.
 impl fmt::Display for SqliteFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -267,89 +270,7 @@ impl fmt::Display for SqliteFile {
     }
 }
 
-/// The query of a SQLite URI, checked and decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Parameters(Vec<(&'static str, String)>);
-
-impl Parameters {
-    fn parse(query: &str) -> Result<Self, InvalidUrl> {
-        let mut parameters = Self(Vec::new());
-        for part in query.split('&').filter(|part| !part.is_empty()) {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            let value =
-                percent_decode_str(value).decode_utf8().map_err(|_| InvalidUrl::InvalidPath)?;
-            // SQLite ignores what it does not know: a misspelt `mode=ro` would be writable.
-            let Some(name) = PARAMETERS.into_iter().find(|known| *known == name) else {
-                return Err(InvalidUrl::SqliteParameter(format!(
-                    "a parameter that SQLite does not have{}; it has {}",
-                    did_you_mean(name, PARAMETERS),
-                    PARAMETERS.join(", ")
-                )));
-            };
-            let values: &[&str] = match name {
-                "mode" => &["ro", "rw", "rwc", "memory"],
-                "cache" => &["shared", "private"],
-                "vfs" => &[],
-                _ => &["1", "0", "true", "false", "yes", "no", "on", "off"],
-            };
-            if !values.is_empty() && !values.contains(&value.as_ref()) {
-                return Err(InvalidUrl::SqliteParameter(format!(
-                    "the parameter `{name}` is one of {}",
-                    values.join(", ")
-                )));
-            }
-            if has_secretive_parameter(&value) {
-                return Err(InvalidUrl::StraySeparator);
-            }
-            if parameters.value(name).is_some() {
-                return Err(InvalidUrl::SqliteParameter(format!(
-                    "the parameter `{name}` is said twice"
-                )));
-            }
-            parameters.0.push((name, value.into_owned()));
-        }
-        Ok(parameters)
-    }
-
-    /// A tenant's file must be there already: it is not made in passing, also where these ask for that.
-    fn of_a_tenant(&self) -> Self {
-        match self.value("mode") {
-            None | Some("rwc") => self.with_mode("rw"),
-            Some(_) => self.clone(),
-        }
-    }
-
-    fn with_mode(&self, mode: &str) -> Self {
-        let mut parameters = self.clone();
-        match parameters.0.iter_mut().find(|(name, _)| *name == "mode") {
-            Some((_, value)) => mode.clone_into(value),
-            None => parameters.0.push(("mode", mode.to_owned())),
-        }
-        parameters
-    }
-
-    fn value(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.0.iter().find(|(known, _)| *known == name)?;
-        Some(value)
-    }
-
-    fn is_on(&self, name: &str) -> bool {
-        matches!(self.value(name), Some("1" | "true" | "yes" | "on"))
-    }
-}
-
-impl fmt::Display for Parameters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (name, value)) in self.0.iter().enumerate() {
-            let sign = if index == 0 { '?' } else { '&' };
-            let value = percent_encode(value.as_bytes(), percent_encoding::NON_ALPHANUMERIC);
-            write!(f, "{sign}{name}={value}")?;
-        }
-        Ok(())
-    }
-}
-
-/// `/C:/app.db`, which is what follows `sqlite://` in the URL of an absolute path on Windows.
+/// On Windows, the URL of an absolute path has `/C:/app.db` after `sqlite://`.
 fn without_slash_before_drive(path: &str) -> &str {
     match path.as_bytes() {
         [b'/', drive, b':', ..] if cfg!(windows) && drive.is_ascii_alphabetic() => &path[1..],
@@ -357,7 +278,7 @@ fn without_slash_before_drive(path: &str) -> &str {
     }
 }
 
-/// A path as SQLite's URIs have it: with slashes, and one before a drive.
+/// A path as it stands in SQLite's URIs: with slashes, and one before the letter of a drive.
 fn uri_path(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes();
     let bytes: Cow<'_, [u8]> = if cfg!(windows) {
@@ -374,202 +295,4 @@ fn uri_path(path: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::url::DatabaseUrl;
-
-    fn file(text: &str) -> SqliteFile {
-        let url = DatabaseUrl::parse(text).unwrap();
-        url.sqlite_file().unwrap().clone()
-    }
-
-    fn refused(text: &str) -> String {
-        DatabaseUrl::parse(text).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_url_without_a_third_slash_is_a_relative_path() {
-        for text in [
-            "sqlite:data/app.db",
-            "sqlite://data/app.db",
-            "sqlite:file:data/app.db",
-            "sqlite://file:data/app.db",
-        ] {
-            let file = file(text);
-            assert_eq!(file.connection_string(), "file:data/app.db", "{text}");
-            assert_eq!(file.created_parent(), Some(Path::new("data")), "{text}");
-            assert_eq!(file.to_string(), "sqlite://data/app.db", "{text}");
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_third_slash_begins_an_absolute_path_whose_folder_is_not_created() {
-        for text in [
-            "sqlite:/srv/app.db",
-            "sqlite:///srv/app.db",
-            "sqlite:file:/srv/app.db",
-            "sqlite:file:///srv/app.db",
-            "sqlite:file://localhost/srv/app.db",
-        ] {
-            let file = file(text);
-            assert_eq!(file.connection_string(), "file:///srv/app.db", "{text}");
-            assert_eq!(file.created_parent(), None, "{text}");
-            assert_eq!(file.to_string(), "sqlite:///srv/app.db", "{text}");
-        }
-    }
-
-    #[test]
-    fn memory_is_neither_a_port_nor_a_file() {
-        for text in
-            ["sqlite::memory:", "sqlite://:memory:", "sqlite:///:memory:", "sqlite:file::memory:"]
-        {
-            assert!(file(text).is_memory(), "{text}");
-            assert_eq!(file(text).connection_string(), ":memory:", "{text}");
-            assert_eq!(file(text).to_string(), "sqlite::memory:", "{text}");
-        }
-        let shared = file("sqlite:file:cache?mode=memory&cache=shared");
-        assert!(shared.is_memory());
-        assert_eq!(shared.connection_string(), "file:cache?mode=memory&cache=shared");
-        let shared = file("sqlite::memory:?cache=shared");
-        assert_eq!(shared.connection_string(), "file::memory:?cache=shared");
-        assert_eq!(shared.resolved_against(Path::new("/srv")), shared);
-    }
-
-    #[test]
-    fn paths_are_decoded_and_encoded_again() {
-        let path = |text| match file(text) {
-            SqliteFile::File { path, .. } => path,
-            SqliteFile::Memory { .. } => panic!("{text} is a file"),
-        };
-        assert_eq!(path("sqlite://a%20b%3Fc.db"), Path::new("a b?c.db"));
-        assert_eq!(path("sqlite://100%.db"), Path::new("100%.db"));
-        assert_eq!(path("sqlite://a#b.db"), Path::new("a#b.db"));
-        assert_eq!(
-            file("sqlite://a%20b%3Fc#d%25.db").connection_string(),
-            "file:a%20b%3Fc%23d%25.db"
-        );
-        assert_eq!(path("sqlite://jörg.db"), Path::new("jörg.db"));
-        assert_eq!(file("sqlite://jörg.db").connection_string(), "file:j%C3%B6rg.db");
-    }
-
-    #[test]
-    fn a_windows_path_is_a_path() {
-        for text in [r"sqlite:C:\data\app.db", r"sqlite://C:\data\app.db"] {
-            let SqliteFile::File { path, .. } = file(text) else {
-                panic!("{text} is a file");
-            };
-            assert_eq!(path, Path::new(r"C:\data\app.db"), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_mode_says_whether_it_can_be_written_and_created() {
-        assert!(file("sqlite:file:x.db?mode=ro").is_read_only());
-        assert!(file("sqlite://x.db?immutable=1").is_read_only());
-        assert!(!file("sqlite://x.db?immutable=0").is_read_only());
-        assert!(!file("sqlite://x.db?mode=rwc").is_read_only());
-        assert_eq!(file("sqlite://d/x.db?mode=ro").created_parent(), None);
-        assert_eq!(file("sqlite://d/x.db?mode=rw").created_parent(), None);
-        assert_eq!(file("sqlite://d/x.db?mode=rwc").created_parent(), Some(Path::new("d")));
-    }
-
-    #[test]
-    fn known_parameters_are_passed_on() {
-        assert_eq!(
-            file("sqlite://x.db?mode=ro&cache=private&vfs=unix-none").connection_string(),
-            "file:x.db?mode=ro&cache=private&vfs=unix%2Dnone"
-        );
-    }
-
-    #[test]
-    fn what_sqlite_would_ignore_is_refused() {
-        assert_eq!(
-            refused("sqlite://x.db?moed=ro"),
-            "a parameter that SQLite does not have; did you mean `mode`?; it has mode, cache, \
-             immutable, nolock, psow, vfs"
-        );
-        assert_eq!(
-            refused("sqlite://x.db?mode=readonly"),
-            "the parameter `mode` is one of ro, rw, rwc, memory"
-        );
-        assert_eq!(refused("sqlite://x.db?mode=ro&mode=rw"), "the parameter `mode` is said twice");
-    }
-
-    #[test]
-    fn a_path_is_needed_and_a_user_is_not() {
-        for text in ["sqlite:", "sqlite://", "sqlite:file:", "sqlite://?mode=ro"] {
-            assert_eq!(
-                refused(text),
-                "a SQLite URL has a path, such as `sqlite://data/app.db`, `sqlite:///srv/app.db` \
-                 or `sqlite::memory:`",
-                "{text}"
-            );
-        }
-        assert_eq!(
-            refused("sqlite://app:secret@host/app.db"),
-            "a SQLite URL has a path and no user, password or host; in a path, write `%40` for `@`"
-        );
-        assert_eq!(
-            refused("sqlite://x%00.db"),
-            "the path of a SQLite URL is UTF-8, and has no NUL in it"
-        );
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_relative_path_is_resolved_and_remembers_that_it_was_relative() {
-        let resolved =
-            file("sqlite://./data/app.db?mode=rwc").resolved_against(Path::new("/etc/app"));
-        assert_eq!(resolved.connection_string(), "file:///etc/app/data/app.db?mode=rwc");
-        assert_eq!(resolved.to_string(), "sqlite:///etc/app/data/app.db?mode=rwc");
-        assert_eq!(resolved.created_parent(), Some(Path::new("/etc/app/data")));
-
-        let absolute = file("sqlite:///srv/app.db").resolved_against(Path::new("/etc/app"));
-        assert_eq!(absolute.connection_string(), "file:///srv/app.db");
-
-        let current = file("sqlite://app.db").resolved_against(Path::new(""));
-        assert_eq!(current.created_parent(), Some(std::env::current_dir().unwrap().as_path()));
-    }
-
-    #[cfg(all(feature = "sqlite", unix))]
-    #[test]
-    fn sqlite_opens_the_very_file_and_honours_its_mode() {
-        use diesel::connection::SimpleConnection;
-        use diesel::{Connection, SqliteConnection};
-
-        let folder = tempfile::tempdir().unwrap();
-        let open = |text: &str| {
-            let file = file(text).resolved_against(folder.path());
-            SqliteConnection::establish(&file.connection_string())
-        };
-        let written = "sqlite://ä b%3Fc#d%25e.db";
-        assert!(open(&format!("{written}?mode=rw")).is_err());
-        let create = "CREATE TABLE t (id INTEGER)";
-        open(written).unwrap().batch_execute(create).unwrap();
-        assert!(folder.path().join("ä b?c#d%e.db").exists());
-
-        let mut read_only = open(&format!("{written}?mode=ro")).unwrap();
-        read_only.batch_execute("SELECT * FROM t").unwrap();
-        assert!(read_only.batch_execute("DROP TABLE t").is_err());
-
-        let mut first = open("sqlite:file:shared?mode=memory&cache=shared").unwrap();
-        first.batch_execute(create).unwrap();
-        let mut second = open("sqlite:file:shared?mode=memory&cache=shared").unwrap();
-        second.batch_execute("SELECT * FROM t").unwrap();
-        assert!(open("sqlite::memory:").is_ok());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn what_is_shown_reads_as_the_same_file() {
-        for text in [
-            "sqlite:file:cache?mode=memory&cache=shared",
-            "sqlite::memory:?cache=shared",
-            "sqlite://a%20b%3Fc#d%25.db?mode=ro",
-            "sqlite:///srv/a@b.db",
-        ] {
-            assert_eq!(file(&file(text).to_string()), file(text), "{text}");
-        }
-    }
-}
+mod tests;

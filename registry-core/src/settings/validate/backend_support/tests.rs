@@ -26,8 +26,7 @@ fn the_setting_of_a_tenant_is_one_of_postgresql_and_of_the_program() {
             "
         )),
         [
-            "binds.files.tenant_setting: the bind `files` is SQLite, and `tenant_setting` is for \
-             PostgreSQL; say \"none\" for it",
+            "binds.files.tenant_setting: `tenant_setting` is for PostgreSQL, and this is SQLite",
             "binds.odd.tenant_setting: the name of a setting of your own is two words with a dot \
              between them, such as \"app.tenant\"",
             "binds.pg.tenant_setting: the name of a setting of your own is two words with a dot \

@@ -1,4 +1,4 @@
-//! What errors are as responses.
+//! Errors as responses.
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
@@ -14,14 +14,28 @@ use crate::registry::MigrateError;
 use crate::settings::TenantError;
 use crate::work::{CommitError, WorkError, WorkFailure};
 
-/// `503 Service Unavailable` with `Retry-After` where the same request may succeed a little later:
-/// all connections in use, the server down, a serialization failure. `404 Not Found` for an unknown
-/// tenant, for what cannot be the name of one, and for Diesel's `NotFound`. Everything else is
-/// `500 Internal Server Error`.
+/// After how many seconds a client is asked to try again.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// The response to a request that has failed with this error.
 ///
-/// The body has these words and nothing of the error, which is in the log: an event with the target
-/// `registry`, at the level `DEBUG` for what is not found, `WARN` for what is unavailable and `ERROR`
-/// otherwise.
+/// | status | when |
+/// |---|---|
+/// | `404 Not Found` | the tenant is unknown or cannot be the name of one, or a query found no row (Diesel's `NotFound`) |
+/// | `503 Service Unavailable`, with `Retry-After: 1` (second) | the same request may succeed a little later: all connections are in use, the server is down, a serialization failure |
+/// | `500 Internal Server Error` | everything else |
+///
+/// The body has the words of the status and nothing of the error. The error is logged, with its causes, as an event with
+/// the target `registry`: at the level `DEBUG` for 404, `WARN` for 503 and `ERROR` for 500.
+///
+/// ```
+/// use axum::http::StatusCode;
+/// use axum::response::IntoResponse;
+/// use registry_core::Error;
+///
+/// let error = Error::from(diesel::result::Error::NotFound);
+/// assert_eq!(error.into_response().status(), StatusCode::NOT_FOUND);
+/// ```
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = status_of(&self);
@@ -29,12 +43,18 @@ impl IntoResponse for Error {
         let error = Chain(&self);
         match status {
             StatusCode::NOT_FOUND => {
-                tracing::debug!(target: "registry", bind, tenant, %error, "a request was for nothing that is there");
+                tracing::debug!(target: "registry", bind, tenant, %error, "a request failed with 404 Not Found");
             }
             StatusCode::SERVICE_UNAVAILABLE => {
-                tracing::warn!(target: "registry", bind, tenant, %error, "a request could not be served now");
+                tracing::warn!(
+                    target: "registry", bind, tenant, %error,
+                    "a request failed with 503 Service Unavailable"
+                );
             }
-            _ => tracing::error!(target: "registry", bind, tenant, %error, "a request failed"),
+            _ => tracing::error!(
+                target: "registry", bind, tenant, %error,
+                "a request failed with 500 Internal Server Error"
+            ),
         }
         response(status)
     }
@@ -42,7 +62,7 @@ impl IntoResponse for Error {
 
 macro_rules! answered_as_error {
     ($($error:ty),+) => {$(
-        /// As the [`Error`] that it converts into.
+        /// The response of the [`Error`] that it converts into.
         impl IntoResponse for $error {
             fn into_response(self) -> Response {
                 Error::from(self).into_response()
@@ -54,8 +74,11 @@ macro_rules! answered_as_error {
 answered_as_error!(AcquireError, CommitError, QueryError, TenantError, WorkError);
 
 /// The response to a request for which no tenant was found.
-pub(super) fn nobody() -> Response {
-    tracing::debug!(target: "registry", "a request was of no tenant");
+pub(super) fn no_tenant() -> Response {
+    tracing::debug!(
+        target: "registry",
+        "a request belongs to no tenant, and was answered with 404 Not Found"
+    );
     response(StatusCode::NOT_FOUND)
 }
 
@@ -63,22 +86,22 @@ fn response(status: StatusCode) -> Response {
     let body = status.canonical_reason().unwrap_or_default();
     let mut response = (status, Body::from(body)).into_response();
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
     }
     response
 }
 
-/// The bind key and the tenant that an error is about, if it is about one.
+/// The bind key and the tenant of an error, as far as it has them.
 fn database_of(error: &Error) -> (Option<&str>, Option<&str>) {
-    match (error, acquiring(error)) {
+    match (error, acquire_error(error)) {
         (Error::Query(error), _) => (error.key(), error.tenant()),
         (_, Some(error)) => (Some(error.key()), error.tenant()),
         _ => (None, None),
     }
 }
 
-/// Why no session could be had, if that is what went wrong.
-fn acquiring(error: &Error) -> Option<&AcquireError> {
+/// The reason why no session could be acquired, if that is what went wrong.
+fn acquire_error(error: &Error) -> Option<&AcquireError> {
     match error {
         Error::Acquire(error)
         | Error::Work(WorkError::Acquire(error))
@@ -92,30 +115,31 @@ fn acquiring(error: &Error) -> Option<&AcquireError> {
 }
 
 fn status_of(error: &Error) -> StatusCode {
-    match (error, acquiring(error)) {
+    match (error, acquire_error(error)) {
         (Error::Tenant(_), _) => StatusCode::NOT_FOUND,
         (Error::Query(error), _)
             if matches!(error.as_diesel(), diesel::result::Error::NotFound) =>
         {
             StatusCode::NOT_FOUND
         }
-        (_, Some(error)) => status_of_acquiring(error),
+        (_, Some(error)) => status_of_acquire_error(error),
         (error, None) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
-fn status_of_acquiring(error: &AcquireError) -> StatusCode {
+fn status_of_acquire_error(error: &AcquireError) -> StatusCode {
     match error {
         error if error.is_of_unknown_tenant() => StatusCode::NOT_FOUND,
         AcquireError::Closed { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        // A server that is being set up, or is out of disk: it is down for this purpose.
+        // Broader than `is_transient`: a server that refuses the connection because it is being set up, or is out of
+        // disk, is down as far as a client is concerned.
         AcquireError::Connect { source, .. }
             if !matches!(**source, ConnectError::UnknownDatabase(_)) =>
         {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        // The request has them all itself, and would have them the next time.
+        // The request itself has all connections, and would have them the next time as well.
         AcquireError::TimedOut { held_by_caller, max, .. } if held_by_caller >= max => {
             StatusCode::INTERNAL_SERVER_ERROR
         }

@@ -1,3 +1,5 @@
+//! What is wrong with a URL.
+
 use crate::settings::keys::did_you_mean;
 
 /// The schemes of all backends, whether their features are on or off.
@@ -15,7 +17,7 @@ pub enum InvalidUrl {
          such as `sqlite://data/app.db`"
     )]
     NoScheme,
-    /// Its scheme is none that this crate knows.
+    /// It has a scheme that this crate does not know.
     #[error(
         "unknown scheme `{scheme}`{suggestion}; known are {known}",
         suggestion = did_you_mean(scheme, SCHEMES),
@@ -34,7 +36,7 @@ pub enum InvalidUrl {
     /// It has a line break or another control character.
     #[error("a URL has no line breaks and no other control characters")]
     ControlCharacter,
-    /// Drivers would disagree where the password ends.
+    /// Drivers would disagree about where the password ends.
     #[error(
         "it is unclear where the host begins: elsewhere than before it, write `%40` for `@`, and in \
          a password also `%2F` for `/`, `%3F` for `?` and `%23` for `#`"
@@ -46,7 +48,7 @@ pub enum InvalidUrl {
          write an IPv6 address in brackets"
     )]
     InvalidPort,
-    /// Parameters, it seems, that a driver would take for a part of a name.
+    /// It seems to have parameters where a driver would take them for a part of a name.
     #[error(
         "a separator stands where none can be: parameters begin after `?` and are separated by `&`; \
          elsewhere, write `%3B` for `;`, `%26` for `&`, `%3D` for `=`, `%3A` for `:` and `%23` for `#`"
@@ -61,7 +63,7 @@ pub enum InvalidUrl {
         /// The parameter that asks for it, such as `sslmode=require`.
         parameter: String,
     },
-    /// What it says of TLS is unknown, or contradicts itself.
+    /// A parameter for TLS has an unknown value, or several contradict each other.
     #[error("{0}")]
     TlsParameter(String),
     /// A SQLite URL without a path.
@@ -81,4 +83,17 @@ pub enum InvalidUrl {
     /// A query parameter that SQLite does not have, or a value that the parameter cannot have.
     #[error("{0}")]
     SqliteParameter(String),
+}
+
+/// Why a tenant cannot have the database that a template gives it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TenantUrlError {
+    /// The server would cut the name, and the result could be the name of another tenant's database.
+    #[error("the name of the database is longer than {limit} bytes")]
+    TooLong { limit: usize },
+    /// The file is one that SQLite keeps beside the database of another tenant.
+    #[error(
+        "the name of the file ends in `{suffix}`: it could belong to the database of another tenant"
+    )]
+    SideFile { suffix: &'static str },
 }

@@ -1,0 +1,100 @@
+//! Whether the databases answer, for health end-points.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::Registry;
+use super::verify::failure_of;
+use crate::cause::Chain;
+use crate::settings::BindKey;
+
+impl Registry {
+    /// Whether each database answers, for health end-points: all are asked at once, for `limit` at most.
+    ///
+    /// The report says of each bind whether it answered, or why not, and how long it took. An engine whose connections
+    /// are all in use for the whole `limit` counts as not answering. Binds with a database for each tenant are left
+    /// out. Dropping the future stops the check. [`verify`](Self::verify) checks more, when a program starts.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use registry_core::Registry;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let report = registry.check(Duration::from_secs(2)).await;
+    /// assert!(report.is_ok(), "{report}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn check(&self, limit: Duration) -> CheckReport {
+        let engines = self.engines();
+        let checks = engines.iter().map(|engine| async move {
+            let started = Instant::now();
+            let key = engine.settings().key;
+            let check = engine.clone().check(Some(limit));
+            let outcome = match Handle::try_current() {
+                Ok(_) => timeout(limit, check).await,
+                // There is no timer, and the check fails at once with an error that says so.
+                Err(_) => Ok(check.await),
+            };
+            let failure = match outcome {
+                Ok(Ok(())) => None,
+                Ok(Err(failure)) => Some(Chain(&failure_of(key, failure)).to_string()),
+                Err(_) => {
+                    let limit = humantime::format_duration(limit);
+                    Some(format!("bind `{key}`: no answer within {limit}"))
+                }
+            };
+            BindHealth { key, failure, took: started.elapsed() }
+        });
+        CheckReport { binds: join_all(checks).await }
+    }
+}
+
+/// Whether each database answered, see [`Registry::check`]. Its `Display` is a line for each bind.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct CheckReport {
+    /// One entry for each bind, in the order of their keys.
+    pub binds: Vec<BindHealth>,
+}
+
+impl CheckReport {
+    /// Whether all of them answered.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.binds.iter().all(|bind| bind.failure.is_none())
+    }
+}
+
+/// Whether one database answered.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct BindHealth {
+    /// The bind key.
+    pub key: BindKey,
+    /// Why it did not answer, with the causes. `None` if it did.
+    pub failure: Option<String>,
+    /// How long the answer, or the failure, took.
+    pub took: Duration,
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.binds.iter().map(|bind| bind.key.len()).max().unwrap_or_default();
+        for (at, bind) in self.binds.iter().enumerate() {
+            if at > 0 {
+                writeln!(f)?;
+            }
+            let outcome = bind.failure.as_deref().unwrap_or("ok");
+            write!(f, "{:<width$}  {:>9.3?}  {outcome}", bind.key, bind.took)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! Whether a registry is closed, and which callers have yet to notice.
+
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::wait::{SessionCounts, add_count};
+use crate::engine::Caller;
+use crate::latch::Latch;
+use crate::settings::BindKey;
+
+/// Whether a registry is closed, and which callers are opening an engine and have yet to notice.
+#[derive(Debug, Default)]
+pub(in crate::registry) struct ClosingState {
+    begun: Latch,
+    /// The callers that wait for an engine to be opened: for a resolver, or for room. One entry for each wait.
+    opening: Mutex<Vec<(BindKey, Caller)>>,
+    /// Notified when a caller has left `opening` after the registry was closed.
+    left_opening: Notify,
+}
+
+impl ClosingState {
+    pub(in crate::registry) fn has_begun(&self) -> bool {
+        self.begun.is_set()
+    }
+
+    pub(super) fn begin(&self) {
+        self.begun.set();
+    }
+
+    /// Runs `work`, which opens an engine for that bind. `None` if the registry is closed first; `work` is dropped then.
+    pub(in crate::registry) async fn unless_closed<T>(
+        &self,
+        key: BindKey,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let _opening = OpeningGuard::new(self, key);
+        self.begun.unless_set(work).await
+    }
+
+    /// Waits until all callers that were opening an engine have noticed that the registry is closed.
+    ///
+    /// Futures that the calling task has itself, and does not poll, cannot notice while it waits here. They are added to
+    /// `held_by_caller` when nobody has noticed for `inactivity_limit`, and not waited for.
+    pub(super) async fn all_openers_left(
+        &self,
+        held_by_caller: &SessionCounts,
+        inactivity_limit: Duration,
+    ) {
+        let caller = Caller::current();
+        loop {
+            let left = self.left_opening.notified();
+            tokio::pin!(left);
+            // Registered before the look at `opening`, so that none who leaves after it is missed.
+            left.as_mut().enable();
+            if self.opening().is_empty() {
+                return;
+            }
+            if timeout(inactivity_limit, left).await.is_ok() {
+                continue;
+            }
+            let opening = self.opening();
+            if opening.iter().all(|(_, opener)| *opener == caller) {
+                let mut held = held_by_caller.lock().unwrap_or_else(PoisonError::into_inner);
+                opening.iter().for_each(|(key, _)| add_count(&mut held, *key, 1));
+                return;
+            }
+        }
+    }
+
+    pub(super) fn opening(&self) -> MutexGuard<'_, Vec<(BindKey, Caller)>> {
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An entry in [`ClosingState::opening`], removed when this is dropped.
+struct OpeningGuard<'a> {
+    closing: &'a ClosingState,
+    key: BindKey,
+    caller: Caller,
+}
+
+impl<'a> OpeningGuard<'a> {
+    fn new(closing: &'a ClosingState, key: BindKey) -> Self {
+        let caller = Caller::current();
+        closing.opening().push((key, caller));
+        Self { closing, key, caller }
+    }
+}
+
+impl Drop for OpeningGuard<'_> {
+    fn drop(&mut self) {
+        let mut opening = self.closing.opening();
+        if let Some(at) = opening.iter().position(|other| *other == (self.key, self.caller)) {
+            opening.swap_remove(at);
+        }
+        drop(opening);
+        if self.closing.has_begun() {
+            self.closing.left_opening.notify_waiters();
+        }
+    }
+}

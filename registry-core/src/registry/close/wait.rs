@@ -1,0 +1,111 @@
+//! Waiting until the sessions of closed engines are returned.
+
+use std::future::Future;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::report::CloseReport;
+use crate::engine::AnyEngine;
+use crate::engine::STANDSTILL;
+use crate::settings::BindKey;
+
+/// The place of a call in the program.
+pub(in crate::registry) type CallSite = &'static Location<'static>;
+
+/// Numbers of sessions by bind key.
+pub(super) type SessionCounts = Mutex<Vec<(BindKey, u32)>>;
+
+/// Waits until the sessions of engines that were closed are returned, for `limit` at most.
+pub(in crate::registry) async fn all_returned(
+    engines: Vec<Arc<dyn AnyEngine>>,
+    limit: Option<Duration>,
+    call_site: CallSite,
+) -> CloseReport {
+    let held_by_caller = SessionCounts::default();
+    let returned = each_returned(&engines, &held_by_caller, inactivity_limit(limit));
+    wait_within(returned, limit).await;
+    report_unreturned(&engines, held_by_caller, call_site)
+}
+
+/// For how long the sessions of the calling task itself are waited for while it does nothing with them. It may have
+/// handed them to a task that is yet to run a statement, or run beside itself in a `join!`. A caller that has set a
+/// limit gets the report within it.
+pub(super) fn inactivity_limit(limit: Option<Duration>) -> Duration {
+    limit.map_or(STANDSTILL, |limit| (limit / 2).clamp(Duration::from_secs(1), STANDSTILL))
+}
+
+/// Waits until the sessions of all these engines are returned. Those that the calling task does not return are added to
+/// `held_by_caller`.
+pub(super) async fn each_returned(
+    engines: &[Arc<dyn AnyEngine>],
+    held_by_caller: &SessionCounts,
+    inactivity_limit: Duration,
+) {
+    let returned = engines.iter().map(|engine| returned(engine, held_by_caller, inactivity_limit));
+    join_all(returned).await;
+}
+
+/// Waits until no session of an engine is lent, except for those that the calling task has and does nothing with: it
+/// would wait for itself.
+async fn returned(
+    engine: &Arc<dyn AnyEngine>,
+    held_by_caller: &SessionCounts,
+    inactivity_limit: Duration,
+) {
+    let mut returned = Arc::clone(engine).all_returned();
+    let mut before = engine.idle_holdings_of_caller();
+    while timeout(inactivity_limit, &mut returned).await.is_err() {
+        let kept = engine.idle_holdings_of_caller();
+        let caller_has_all = kept.sessions > 0 && kept.sessions == engine.checkout_count();
+        if caller_has_all && kept == before {
+            let mut held = held_by_caller.lock().unwrap_or_else(PoisonError::into_inner);
+            add_count(&mut held, engine.settings().key, kept.sessions);
+            return;
+        }
+        before = kept;
+    }
+}
+
+pub(super) fn add_count(counts: &mut Vec<(BindKey, u32)>, key: BindKey, count: u32) {
+    match counts.iter_mut().find(|(other, _)| *other == key) {
+        Some((_, sum)) => *sum += count,
+        None => counts.push((key, count)),
+    }
+}
+
+pub(super) async fn wait_within<T>(all: impl Future<Output = T>, limit: Option<Duration>) {
+    if Handle::try_current().is_err() {
+        // No timer would wake the caller, so it does not wait. The report says what is still lent.
+        return;
+    }
+    match limit {
+        Some(limit) => drop(timeout(limit, all).await),
+        None => drop(all.await),
+    }
+}
+
+/// What is still lent. If the calling task has some of it, that is an event as well.
+pub(super) fn report_unreturned(
+    engines: &[Arc<dyn AnyEngine>],
+    held_by_caller: SessionCounts,
+    call_site: CallSite,
+) -> CloseReport {
+    let held_by_caller = held_by_caller.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for (bind, sessions) in &held_by_caller {
+        tracing::error!(
+            target: "registry",
+            %bind,
+            sessions,
+            place = %call_site,
+            "not all sessions are waited for: the task that closes has some itself, and would wait for ever"
+        );
+    }
+    let lent = engines.iter().filter(|engine| engine.checkout_count() > 0);
+    let lent = lent.map(|engine| (engine.settings().key, engine.checkout_count())).collect();
+    CloseReport { lent, held_by_caller }
+}

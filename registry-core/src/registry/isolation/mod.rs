@@ -1,0 +1,150 @@
+//! A registry for one test, on which nothing is ever committed.
+
+use std::sync::Arc;
+
+use super::Registry;
+use super::bind_entry::{BindEntry, ReplaceableEngine};
+use crate::cause::DriverError;
+use crate::engine::{self, AnyEngine, CheckFailure};
+use crate::on_demand::OnDemandEngines;
+use crate::settings::{BackendKind, BindKey, EngineSettings, OnDemandOptions};
+
+mod sqlite_copies;
+
+pub(super) use sqlite_copies::SqliteCopies;
+
+impl Registry {
+    /// A registry for one test, on which nothing is ever committed, and which no other test shares.
+    ///
+    /// On PostgreSQL, MySQL and MariaDB each bind has one connection, in a transaction that is rolled back when the
+    /// registry is dropped or closed. A commit on it releases a savepoint, and each session and each query on the
+    /// registry has a savepoint of its own, so that one that fails does not spoil the rest. A SQLite database is copied,
+    /// and behaves as usual.
+    ///
+    /// ```
+    /// use diesel::prelude::*;
+    /// use registry_core::{BindDsl, Registry, RunQueryDsl, bind_tables};
+    ///
+    /// diesel::table! { events (id) { id -> Integer, } }
+    /// bind_tables!(db = "analytics", backend = Sqlite; events);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+    /// diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    ///
+    /// let isolated = registry.test_isolation().await?;
+    /// diesel::insert_into(events::table).values(events::id.eq(1)).execute(&isolated).await?;
+    /// assert_eq!(events::table.count().get_result::<i64>(&isolated).await?, 1);
+    /// assert_eq!(events::table.count().get_result::<i64>(&registry).await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # One connection for each bind
+    ///
+    /// Whatever runs at the same time takes turns on that connection, first come, first served, and waits for
+    /// `acquire_timeout` at most: queries in a `try_join!`, requests, a session of one task beside the unit of work of
+    /// another. (Another connection would not see the uncommitted data.) So a task that holds a session, a unit of work
+    /// or a stream of rows, and asks for another session of the bind, waits for itself. That is an error,
+    /// [`AcquireError::Isolated`](crate::AcquireError::Isolated), once nothing has gone on in the task for 5 s; until
+    /// then the session might be held by another future of the same task.
+    ///
+    /// Databases of tenants are isolated in the same way: on a server by one connection for each tenant, and a SQLite
+    /// file by a copy, which is made when the tenant is first asked for. Tenants with a schema each share the connection
+    /// of their bind and take turns. Unknown tenants stay unknown, and nothing is created.
+    ///
+    /// # Limits
+    ///
+    /// It works for sessions, queries, units of work, scopes and the web layer alike. Options of units of work that
+    /// need a transaction of their own (isolation level, read-only) have no effect.
+    ///
+    /// - A `COMMIT` in a statement of your own does commit. So does DDL on MySQL and MariaDB.
+    /// - Tasks that wait for each other while one has the connection, as by a channel in a unit of work, wait for all of
+    ///   `acquire_timeout`: with more connections they would not.
+    /// - Tests that run at the same time and insert equal unique keys wait for each other, as transactions do.
+    /// - Sequences and `AUTO_INCREMENT` are not rolled back, and `now()` stands still on PostgreSQL.
+    /// - A statement whose future is dropped costs the connection, and with it all that the test has done: every
+    ///   acquire is [`AcquireError::IsolationLost`](crate::AcquireError::IsolationLost) then. A future that only waits
+    ///   for a session can be dropped.
+    /// - Migrations are run before, except for SQLite.
+    /// - [`session_by_url`](Self::session_by_url) is an error for SQLite.
+    ///
+    /// # Errors
+    ///
+    /// [`IsolationError`] if a SQLite database cannot be copied. Nothing else is connected to yet.
+    pub async fn test_isolation(&self) -> Result<Registry, IsolationError> {
+        let copies = SqliteCopies::new(self.0.on_demand.clone())
+            .map_err(|source| IsolationError::Folder { source })?;
+        let mut binds = Vec::new();
+        for entry in self.entries() {
+            binds.push(match entry {
+                BindEntry::Single(engine) => {
+                    BindEntry::Single(isolated(&engine.current(), &copies).await?)
+                }
+                BindEntry::SchemaPerTenant { engine, schema } => {
+                    let engine = isolated(&engine.current(), &copies).await?;
+                    BindEntry::SchemaPerTenant { engine, schema: Arc::clone(schema) }
+                }
+                BindEntry::DatabasePerTenant(tenants) => {
+                    BindEntry::DatabasePerTenant(tenants.isolated())
+                }
+            });
+        }
+        // None is ever evicted: closing an engine rolls back all that the test has done on it.
+        let options = OnDemandOptions { max_engines: u32::MAX, engine_idle_timeout: None };
+        let on_demand = OnDemandEngines::new(options);
+        let (bind_defaults, work) = (self.0.bind_defaults.isolated(), self.0.work_options.clone());
+        Ok(Registry::new(binds, bind_defaults, on_demand, work, Some(copies)))
+    }
+}
+
+async fn isolated(
+    engine: &Arc<dyn AnyEngine>,
+    copies: &SqliteCopies,
+) -> Result<ReplaceableEngine, IsolationError> {
+    let settings = isolated_settings(engine, copies).await?;
+    Ok(ReplaceableEngine::new(engine::open(Arc::new(settings), None)))
+}
+
+async fn isolated_settings(
+    engine: &Arc<dyn AnyEngine>,
+    copies: &SqliteCopies,
+) -> Result<EngineSettings, IsolationError> {
+    let settings = engine.settings();
+    if settings.url.backend() != BackendKind::Sqlite {
+        return Ok(settings.isolated(None));
+    }
+    let copy = copies.of_engine(engine).await;
+    let copy = copy.map_err(|failure| IsolationError::Copy {
+        key: settings.key,
+        source: match failure {
+            CheckFailure::Acquire(error) => error.into(),
+            CheckFailure::Check(error) => error,
+        },
+    })?;
+    Ok(settings.isolated(Some(settings.url.at_file(&copy))))
+}
+
+/// Why there is no registry for a test, see
+/// [`Registry::test_isolation`](crate::Registry::test_isolation).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IsolationError {
+    /// The folder for the copies of SQLite databases could not be created.
+    #[error("no folder could be made for copies of databases")]
+    Folder {
+        /// What the operating system reported.
+        source: std::io::Error,
+    },
+    /// A SQLite database could not be copied.
+    #[error("bind `{key}`: the database could not be copied")]
+    Copy {
+        /// The bind key.
+        key: BindKey,
+        /// Why not.
+        #[source]
+        source: DriverError,
+    },
+}

@@ -1,0 +1,113 @@
+//! Copies of SQLite databases for one test.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{env, fs, process};
+
+use tokio::sync::OnceCell;
+
+use crate::engine::{self, AnyEngine, CheckFailure};
+use crate::on_demand::{EngineIdentity, OnDemandEngines};
+use crate::settings::EngineSettings;
+
+/// The copies of SQLite databases for one test, in a temporary folder that is removed when this is dropped.
+///
+/// Those of binds are made at once, and those of tenants when they are first asked for.
+pub(crate) struct SqliteCopies {
+    folder: PathBuf,
+    /// The engines that the application has opened on demand. A database in memory exists in one of these alone.
+    application: OnDemandEngines,
+    copies: Mutex<HashMap<CopySource, Arc<SharedCopy>>>,
+    last_number: AtomicU32,
+}
+
+/// The path of a copy, made once for all who want it (single flight).
+type SharedCopy = OnceCell<PathBuf>;
+
+/// What is copied. Binds and tenants that share a database in the application share its copy in the test.
+#[derive(PartialEq, Eq, Hash)]
+enum CopySource {
+    File(PathBuf),
+    /// In the memory of an engine that was opened on demand.
+    Memory(EngineIdentity),
+}
+
+impl SqliteCopies {
+    pub(super) fn new(application: OnDemandEngines) -> std::io::Result<Self> {
+        static FOLDERS: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+            let folder = env::temp_dir().join(format!("registry-{}-{number}", process::id()));
+            match fs::create_dir(&folder) {
+                Ok(()) => {
+                    return Ok(Self {
+                        folder,
+                        application,
+                        copies: Mutex::default(),
+                        last_number: AtomicU32::new(0),
+                    });
+                }
+                // Left by an earlier process that had the same id.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The copy of the database of a bind.
+    pub(super) async fn of_engine(
+        &self,
+        engine: &Arc<dyn AnyEngine>,
+    ) -> Result<PathBuf, CheckFailure> {
+        match file_of(engine.settings()) {
+            Some(file) => {
+                let copy = self.shared_copy(CopySource::File(file.to_owned()));
+                copy.get_or_try_init(|| self.copy(Arc::clone(engine))).await.cloned()
+            }
+            None => self.copy(Arc::clone(engine)).await,
+        }
+    }
+
+    /// The copy of a database that the application opens on demand. Fails, and makes nothing, where there is none.
+    pub(crate) async fn of_identity(
+        &self,
+        identity: &EngineIdentity,
+    ) -> Result<PathBuf, CheckFailure> {
+        let source = match file_of(identity.settings()) {
+            Some(file) => CopySource::File(file.to_owned()),
+            None => CopySource::Memory(identity.clone()),
+        };
+        let make = async || match self.application.find(identity) {
+            // The use lives until the copy is made, so that the engine is not closed meanwhile.
+            Some(open) => self.copy(Arc::clone(open.engine())).await,
+            None => self.copy(engine::open(Arc::clone(identity.settings()), None)).await,
+        };
+        self.shared_copy(source).get_or_try_init(make).await.cloned()
+    }
+
+    fn shared_copy(&self, source: CopySource) -> Arc<SharedCopy> {
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(copies.entry(source).or_default())
+    }
+
+    async fn copy(&self, engine: Arc<dyn AnyEngine>) -> Result<PathBuf, CheckFailure> {
+        // A new name each time: a copy whose future was dropped may go on in its thread.
+        let number = self.last_number.fetch_add(1, Ordering::Relaxed);
+        let copy = self.folder.join(format!("{}-{number}.db", engine.settings().key));
+        engine.copy_to(&copy).await?;
+        Ok(copy)
+    }
+}
+
+fn file_of(settings: &EngineSettings) -> Option<&Path> {
+    settings.url.sqlite_file().and_then(|file| file.path())
+}
+
+impl Drop for SqliteCopies {
+    fn drop(&mut self) {
+        // A file that is still open is removed by name, and its space is freed when it is closed.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}

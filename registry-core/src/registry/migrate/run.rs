@@ -1,0 +1,118 @@
+//! A run of migrations, in a thread where it may block.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use diesel::migration::MigrationSource;
+use diesel_migrations::FileBasedMigrations;
+use tokio::runtime::Handle;
+
+use super::connection::MigrationConnection;
+use super::error::MigrateError;
+use super::files::FileDescriptors;
+use super::report::MigrateReport;
+use crate::backend::Backend;
+use crate::backend::migrate::{Migrated, MigrationFailure, Migrations, Run};
+use crate::engine::{AnyEngine, TypedEngine};
+use crate::registry::Registry;
+use crate::settings::BindKey;
+
+/// Runs the pending migrations of `source` on that connection of that engine.
+///
+/// Cancellation: it runs in a thread of its own, to its end, even if this future is dropped.
+pub(in crate::registry) async fn run_migrations<C: Backend>(
+    registry: &Registry,
+    runtime: Handle,
+    engine: Arc<TypedEngine<C>>,
+    connection: MigrationConnection<C>,
+    source: impl MigrationSource<C::Backend> + Send + 'static,
+) -> Result<MigrateReport, MigrateError> {
+    let key = engine.settings().key;
+    let limit = engine.settings().options.acquire_timeout;
+    let are_in_files = (&source as &dyn Any).is::<FileBasedMigrations>();
+    let files = FileDescriptors::new(registry.clone(), limit, are_in_files);
+    let work = move || connection.run(|connection| run(connection, &engine, &source, &files));
+    // Diesel's migrations block. In a thread for blocking work they run under every kind of runtime.
+    match runtime.spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(MigrateError::Panicked { key, migration: None, applied: Vec::new() }),
+    }
+}
+
+/// Runs the pending migrations of `source` under the lock that keeps other processes from migrating the database.
+fn run<C: Backend>(
+    mut connection: C,
+    engine: &TypedEngine<C>,
+    source: &impl MigrationSource<C::Backend>,
+    files: &FileDescriptors,
+) -> (C, Result<MigrateReport, MigrateError>) {
+    let key = engine.settings().key;
+    let url = engine.settings().url_to_migrate();
+    let _lock = match files.with_files(|| connection.lock_migrations(url)) {
+        Ok(lock) => lock,
+        Err(source) => return (connection, Err(MigrateError::Lock { key, source })),
+    };
+    let migrations = match files.with_files(|| source.migrations()) {
+        Ok(migrations) => migrations,
+        Err(source) => return (connection, Err(MigrateError::List { key, source })),
+    };
+    if let Err(error) = check_versions::<C>(key, &migrations) {
+        return (connection, Err(error));
+    }
+    let (connection, migrated) = connection.migrate(Run {
+        migrations,
+        bind: key,
+        on_connect: &engine.settings().options.on_connect,
+        files,
+    });
+    let Migrated { applied, skipped, failure } = migrated;
+    let result = match failure {
+        None => Ok(MigrateReport { key, applied, skipped }),
+        Some(failure) => Err(failed(key, applied, failure)),
+    };
+    (connection, result)
+}
+
+/// Checks the versions before anything runs. Of two migrations of one version only one would ever be run; and a version
+/// that is too long for the table of versions would only show after the migration, which MySQL does not undo.
+fn check_versions<C: Backend>(
+    key: BindKey,
+    migrations: &Migrations<C::Backend>,
+) -> Result<(), MigrateError> {
+    let mut names = HashMap::new();
+    for migration in migrations {
+        let (version, name) = (migration.name().version(), migration.name().to_string());
+        let version = version.to_string();
+        if let Some(limit) = C::MAX_VERSION_LENGTH.filter(|limit| version.chars().count() > *limit)
+        {
+            let (version, migration) = (version.into(), name.into());
+            return Err(MigrateError::VersionTooLong { key, migration, version, limit });
+        }
+        if let Some(other) = names.insert(C::version_key(&version), name.clone()) {
+            let mut migrations = [other, name];
+            migrations.sort();
+            return Err(MigrateError::SameVersion { key, version, migrations });
+        }
+    }
+    Ok(())
+}
+
+fn failed(key: BindKey, applied: Vec<String>, failure: MigrationFailure) -> MigrateError {
+    match failure {
+        MigrationFailure::List(source) => MigrateError::List { key, source },
+        MigrationFailure::Taken { version, migration, applied, by } => MigrateError::VersionTaken {
+            key,
+            version: version.into(),
+            migration: migration.into(),
+            applied_as: applied.into(),
+            applied_by: by.into(),
+        },
+        MigrationFailure::Run { migration, source, in_part } => {
+            MigrateError::Migration { key, migration, applied, in_part, source }
+        }
+        MigrationFailure::Panicked { migration } => {
+            MigrateError::Panicked { key, migration: Some(migration), applied }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What creating and dropping a tenant have in common.
+
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::error::{CreateTenantError, DropTenantError};
+use super::placement::{Placement, PlacementError, TenantLocation};
+use crate::backend::Backend;
+use crate::backend::namespace::Namespace;
+use crate::bind::Bind;
+use crate::cause::DriverError;
+use crate::engine::{self, AcquireError, AnyEngine, EngineUse, TypedEngine};
+use crate::registry::Registry;
+use crate::registry::bind_entry::BindEntry;
+use crate::registry::bind_table::bind_key_of;
+use crate::registry::close::all_returned;
+use crate::registry::migrate::{MigrateError, MigrationConnection};
+use crate::registry::route::{FoundEngine, Route, check_backend};
+use crate::registry::tenants::tenant::Tenant;
+use crate::settings::{BindKey, EngineSettings, Pooler};
+
+/// One call of `create_tenant` or `drop_tenant`.
+pub(super) struct TenantOperation<B: Bind> {
+    pub(super) registry: Registry,
+    pub(super) key: BindKey,
+    pub(super) tenant: Tenant,
+    pub(super) runtime: Handle,
+    pub(super) started: Instant,
+    bind: PhantomData<fn() -> B>,
+}
+
+impl<B: Bind> TenantOperation<B> {
+    pub(super) fn new(registry: &Registry, name: &str) -> Result<Self, (BindKey, PlacementError)> {
+        let key = bind_key_of::<B>();
+        let tenant = registry.tenant(name).map_err(|error| (key, PlacementError::Tenant(error)))?;
+        let runtime = Handle::try_current().map_err(|_| (key, PlacementError::NoRuntime))?;
+        let (registry, started) = (registry.clone(), Instant::now());
+        Ok(Self { registry, key, tenant, runtime, started, bind: PhantomData })
+    }
+
+    /// Where the tenant has, or is to have, its data. It waits for a resolver, for `acquire_timeout` at most.
+    pub(super) async fn placement(&self) -> Result<Placement, (BindKey, PlacementError)> {
+        self.locate().await.map_err(|error| (self.key, error))
+    }
+
+    async fn locate(&self) -> Result<Placement, PlacementError> {
+        let (registry, tenant, key) = (&self.registry, &self.tenant, self.key);
+        if registry.is_closed() {
+            return Err(AcquireError::Closed { key }.into());
+        }
+        if registry.sqlite_copies().is_some() {
+            return Err(PlacementError::Isolated);
+        }
+        let Some(entry) = registry.0.binds.bind::<B>() else {
+            return Err(AcquireError::from(registry.unknown_bind(&key)).into());
+        };
+        let (settings, schema) = match entry {
+            BindEntry::Single(_) => return Err(PlacementError::NotPerTenant),
+            BindEntry::SchemaPerTenant { engine, schema } => {
+                let schema = tenant.schema_name(key, schema)?;
+                (engine.current().settings().clone(), Some(schema))
+            }
+            BindEntry::DatabasePerTenant(bind) => {
+                let defaults = &registry.0.bind_defaults;
+                let limit = defaults.acquire_timeout(key);
+                let resolving = bind.identity_within(tenant, defaults, self.started, limit);
+                let resolved = registry.0.closing.unless_closed(key, resolving).await;
+                let (identity, _) = resolved.unwrap_or(Err(AcquireError::Closed { key }))?;
+                ((**identity.settings()).clone(), None)
+            }
+        };
+        check_backend(key, B::Connection::KIND, settings.url.backend())
+            .map_err(AcquireError::from)?;
+        if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
+            return Err(PlacementError::Pooler);
+        }
+        let location = match (schema, settings.url_to_migrate().sqlite_file()) {
+            (Some(schema), _) => TenantLocation::Namespace(Namespace::Schema(schema)),
+            (None, Some(file)) if file.is_memory() => return Err(PlacementError::InMemory),
+            (None, Some(_)) => TenantLocation::SqliteFile,
+            (None, None) => match settings.url_to_migrate().database_name() {
+                Some(name) => TenantLocation::Namespace(Namespace::Database(name)),
+                None => {
+                    let source = "the path of its URL has to be the name of the database".into();
+                    let tenant = tenant.name().to_owned();
+                    return Err(AcquireError::Resolve { key, tenant, source }.into());
+                }
+            },
+        };
+        let mut settings = settings;
+        settings.url = settings.url_to_migrate().clone();
+        settings.migrate_url = None;
+        settings.options.pooler = Pooler::None;
+        settings.options.min_idle = 0;
+        settings.tenant_schema = None;
+        Ok(Placement { settings, location })
+    }
+
+    /// A connection with these settings, for migrations, or to administer the server. It has an engine of its own, which
+    /// no pool and no other caller shares.
+    pub(super) async fn connect(
+        &self,
+        settings: &EngineSettings,
+        schema: Option<&str>,
+    ) -> Result<(Arc<TypedEngine<B::Connection>>, MigrationConnection<B::Connection>), AcquireError>
+    {
+        loop {
+            let engine = engine::open(Arc::new(settings.clone()), None);
+            let engine = FoundEngine::new(EngineUse::new(engine))?.engine;
+            let typed_engine = Arc::clone(engine.engine());
+            match MigrationConnection::open(engine, schema).await {
+                Ok(Some(connection)) => return Ok((typed_engine, connection)),
+                Ok(None) => return Err(Route::Tenant(&self.tenant).unknown_tenant::<B>()),
+                Err(error) if error.lacks_resources() => {
+                    let limit = settings.options.acquire_timeout;
+                    if !self.registry.free_resources(self.started, limit).await {
+                        return Err(error.of_bind(self.key));
+                    }
+                }
+                Err(error) => return Err(error.of_bind(self.key)),
+            }
+        }
+    }
+
+    /// Whether the calling task has a session of the tenant's own engine: it would wait for itself.
+    pub(super) fn is_held_by_caller(&self) -> bool {
+        let is_own =
+            matches!(self.registry.0.binds.bind::<B>(), Some(BindEntry::DatabasePerTenant(_)));
+        let found = Route::Tenant(&self.tenant).find::<B>(&self.registry);
+        is_own && matches!(found, Ok(Some(found)) if found.engine.is_held_by_caller())
+    }
+
+    /// Closes the tenant's own engine, and waits until its sessions are returned, for `acquire_timeout` at most. (With a
+    /// schema for each tenant there is none.)
+    pub(super) async fn close_engines(&self) -> Result<(), DropTenantError> {
+        let Some(BindEntry::DatabasePerTenant(bind)) = self.registry.0.binds.bind::<B>() else {
+            return Ok(());
+        };
+        let closed = self.registry.begin_close_of_tenant(bind, &self.tenant);
+        let limit = self.registry.0.bind_defaults.acquire_timeout(self.key);
+        let report = all_returned(closed, Some(limit), Location::caller()).await;
+        match report.lent.iter().map(|(_, lent)| lent).sum() {
+            0 => Ok(()),
+            lent => Err(DropTenantError::InUse {
+                key: self.key,
+                tenant: self.tenant.name().to_owned(),
+                lent,
+            }),
+        }
+    }
+
+    pub(super) fn exists_error(&self) -> CreateTenantError {
+        CreateTenantError::Exists { key: self.key, tenant: self.tenant.name().to_owned() }
+    }
+
+    pub(super) fn migrate_error(&self, source: MigrateError) -> CreateTenantError {
+        let (tenant, source) = (self.tenant.name().to_owned(), Box::new(source));
+        CreateTenantError::Migrate { key: self.key, tenant, source }
+    }
+
+    pub(super) fn not_undone_error(
+        &self,
+        cause: CreateTenantError,
+        source: DriverError,
+    ) -> CreateTenantError {
+        let (tenant, cause) = (self.tenant.name().to_owned(), Box::new(cause));
+        CreateTenantError::NotUndone { key: self.key, tenant, cause, source }
+    }
+
+    pub(super) fn create_error(&self, source: DriverError) -> CreateTenantError {
+        CreateTenantError::Create { key: self.key, tenant: self.tenant.name().to_owned(), source }
+    }
+
+    pub(super) fn drop_error(&self, source: DriverError) -> DropTenantError {
+        DropTenantError::Drop { key: self.key, tenant: self.tenant.name().to_owned(), source }
+    }
+
+    pub(super) fn unknown_tenant_error(&self) -> DropTenantError {
+        DropTenantError::Acquire(Route::Tenant(&self.tenant).unknown_tenant::<B>())
+    }
+}

@@ -1,0 +1,57 @@
+//! The result of reading settings: what an engine needs to know.
+
+use std::sync::Arc;
+
+use crate::settings::credentials::CredentialSource;
+use crate::settings::keys::BindKey;
+use crate::settings::options::EngineOptions;
+use crate::settings::url::DatabaseUrl;
+
+/// Everything that an engine needs to know, validated.
+#[derive(Debug, Clone)]
+pub(crate) struct EngineSettings {
+    pub(crate) key: BindKey,
+    /// With its password, and with an absolute path if it is a file.
+    pub(crate) url: DatabaseUrl,
+    /// Where migrations connect instead, in the same form.
+    pub(crate) migrate_url: Option<DatabaseUrl>,
+    pub(crate) options: EngineOptions,
+    pub(crate) required: bool,
+    /// The schema of each tenant, with `{tenant}` in it.
+    pub(crate) tenant_schema: Option<String>,
+    /// The tenant whose database it is, where the URL of the bind has `{tenant}` in it.
+    pub(crate) tenant: Option<Arc<str>>,
+    pub(crate) credentials: Option<CredentialSource>,
+    /// Whether nothing is ever committed, as in test isolation: there is one connection, and it stays in one
+    /// transaction.
+    pub(crate) is_isolated: bool,
+}
+
+impl EngineSettings {
+    /// Where migrations connect.
+    pub(crate) fn url_to_migrate(&self) -> &DatabaseUrl {
+        self.migrate_url.as_ref().unwrap_or(&self.url)
+    }
+
+    /// The same in test isolation: at `copy`, a SQLite database of its own, or in a transaction of one connection
+    /// on the same server.
+    pub(crate) fn isolated(&self, copy: Option<DatabaseUrl>) -> Self {
+        let mut settings = self.clone();
+        match copy {
+            Some(copy) => {
+                settings.url = copy;
+                settings.migrate_url = None;
+            }
+            None => {
+                settings.is_isolated = true;
+                settings.options.max_connections = 1;
+                settings.options.min_idle = 0;
+                // The limit was chosen for a queue behind more connections.
+                settings.options.queue_limit = None;
+                settings.options.idle_timeout = None;
+                settings.options.max_lifetime = None;
+            }
+        }
+        settings
+    }
+}

@@ -1,0 +1,84 @@
+//! Options with the places where they were written, in layers of which the upper one wins.
+
+use std::collections::BTreeMap;
+
+use super::{EngineOptions, PartialOptions};
+use crate::settings::value::Value;
+
+/// Options, and where each of them was written.
+#[derive(Debug, Clone, Default)]
+pub(in crate::settings) struct OptionLayer {
+    pub(in crate::settings) options: PartialOptions,
+    places: BTreeMap<&'static str, String>,
+}
+
+/// The layers that the options of one engine come from.
+pub(in crate::settings) struct OptionLayers<'a> {
+    /// The bind's own options, which win over the others.
+    pub(in crate::settings) own: &'a OptionLayer,
+    /// The table `options` of the settings, which is for every engine.
+    pub(in crate::settings) general: &'a OptionLayer,
+    /// Those of the registry's builder, which are for every engine as well and win over the defaults.
+    pub(in crate::settings) builder: &'a OptionLayer,
+}
+
+impl OptionLayer {
+    /// Options that code gives; `place` is how a problem names the call that gave one.
+    pub(in crate::settings) fn from_code(
+        options: PartialOptions,
+        place: impl Fn(&str) -> String,
+    ) -> Self {
+        let places = options.names().map(|name| (name, place(name))).collect();
+        Self { options, places }
+    }
+
+    /// Reads the option `name`; `None` if there is no such option.
+    pub(in crate::settings) fn read(
+        &mut self,
+        name: &str,
+        value: &Value,
+        place: &str,
+    ) -> Option<Result<(), String>> {
+        let name = PartialOptions::NAMES.iter().find(|known| **known == name)?;
+        let read = self.options.read(name, value);
+        if read.is_ok() {
+            self.places.insert(name, place.to_owned());
+        }
+        Some(read)
+    }
+
+    /// Replaces the options that `upper` has.
+    pub(in crate::settings) fn overlay(&mut self, upper: Self) {
+        self.options.overlay(upper.options);
+        self.places.extend(upper.places);
+    }
+
+    /// Where the option `name` was written, if it was.
+    pub(in crate::settings) fn place(&self, name: &str) -> Option<&str> {
+        self.places.get(name).map(String::as_str)
+    }
+}
+
+impl<'a> OptionLayers<'a> {
+    /// The options that the layers come to, over the defaults.
+    pub(in crate::settings) fn merged(&self) -> EngineOptions {
+        let mut options = EngineOptions::default();
+        for layer in [self.builder, self.general, self.own] {
+            layer.options.apply(&mut options);
+        }
+        options
+    }
+
+    /// Where the option `name` was written, in the uppermost layer that has it.
+    pub(in crate::settings) fn place(&self, name: &'a str) -> &'a str {
+        self.uppermost(|layer| layer.place(name)).unwrap_or(name)
+    }
+
+    /// What the uppermost layer answers that has an answer.
+    pub(in crate::settings) fn uppermost<T>(
+        &self,
+        answer: impl Fn(&'a OptionLayer) -> Option<T>,
+    ) -> Option<T> {
+        [self.own, self.general, self.builder].into_iter().find_map(answer)
+    }
+}

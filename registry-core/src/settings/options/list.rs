@@ -1,0 +1,121 @@
+//! The list of options: what each is called, its documentation, its type, its default and its setter.
+//!
+//! An entry is a field of [`EngineOptions`](super::EngineOptions), which is its doc comment, its name, its type
+//! and its default, followed by the argument and the value of the setter that
+//! [`BindSettings`](crate::BindSettings) gets. Everything else about options is generated from it.
+
+/// Calls the macro `$declare` with the list of options.
+macro_rules! for_each_option {
+    ($declare:ident) => {
+        $declare! {
+            /// How many connections there can be at once. At least 1; 10 by default.
+            ///
+            /// Always 1 for SQLite in memory, where each connection would be a database of its own.
+            max_connections: u32 = 10,
+            set(value: u32) value;
+
+            /// How many idle connections are kept ready. No more than `max_connections`; 0 by default.
+            min_idle: u32 = 0,
+            set(value: u32) value;
+
+            /// How long a caller waits for a session, connecting included. 30 seconds by default.
+            #[serde(serialize_with = "duration_as_text")]
+            acquire_timeout: Duration = Duration::from_secs(30),
+            set(value: Duration) value;
+
+            /// How long opening one connection may take. 10 seconds by default.
+            #[serde(serialize_with = "duration_as_text")]
+            connect_timeout: Duration = Duration::from_secs(10),
+            set(value: Duration) value;
+
+            /// After how long without use a connection is checked before it is lent again. 500 milliseconds
+            /// by default, which is HikariCP's figure; zero checks it each time.
+            #[serde(serialize_with = "duration_as_text")]
+            check_idle_after: Duration = Duration::from_millis(500),
+            set(value: Duration) value;
+
+            /// How long that check may take. 1 second by default.
+            #[serde(serialize_with = "duration_as_text")]
+            check_timeout: Duration = Duration::from_secs(1),
+            set(value: Duration) value;
+
+            /// After how long without use a connection is closed. 10 minutes by default; `None` never closes
+            /// one for that reason.
+            #[serde(serialize_with = "optional_duration_as_text")]
+            idle_timeout: Option<Duration> = Some(Duration::from_secs(10 * 60)),
+            set(value: impl Into<Option<Duration>>) value.into();
+
+            /// How old a connection can get, less a random 2.5%, so that connections which were opened together
+            /// are not closed together. 30 minutes by default; `None` sets no limit.
+            #[serde(serialize_with = "optional_duration_as_text")]
+            max_lifetime: Option<Duration> = Some(Duration::from_secs(30 * 60)),
+            set(value: impl Into<Option<Duration>>) value.into();
+
+            /// What is undone when a connection is returned. `Auto` by default.
+            reset_on_return: ResetOnReturn = ResetOnReturn::Auto,
+            set(value: ResetOnReturn) value;
+
+            /// SQL statements that each new connection runs, in this order. None by default.
+            ///
+            /// They may contain secrets and are never shown: where one fails, the error names its position.
+            #[serde(serialize_with = "statements_as_places")]
+            on_connect: Vec<String> = Vec::new(),
+            set(statements: impl IntoIterator<Item = impl Into<String>>)
+                statements.into_iter().map(Into::into).collect();
+
+            /// How long the server may work on one statement. `None` by default, which sets no limit.
+            ///
+            /// For PostgreSQL, MySQL and MariaDB, in whole milliseconds: 24 days at the most for PostgreSQL, and
+            /// 49 for the others. SQLite has none.
+            #[serde(serialize_with = "optional_duration_as_text")]
+            statement_timeout: Option<Duration> = None,
+            set(value: impl Into<Option<Duration>>) value.into();
+
+            /// Whether prepared statements are kept for the next time. `true` by default.
+            ///
+            /// Behind a transaction pooler it may be on or off: see `pooler`.
+            statement_cache: bool = true,
+            set(value: bool) value;
+
+            /// The connection pooler between the engine and its server. [`Pooler::None`] by default.
+            ///
+            /// For PostgreSQL only: PgBouncer with `pool_mode = transaction` is `"transaction"`. What a bind asks
+            /// for and cannot have through it is an error when the registry is built, see
+            /// [`Pooler::Transaction`].
+            pooler: Pooler = Pooler::None,
+            set(value: Pooler) value;
+
+            /// How many callers may wait for a session; one more is refused at once. `None` by default, which
+            /// sets no limit; 0 lets nobody wait.
+            queue_limit: Option<u32> = None,
+            set(value: impl Into<Option<u32>>) value.into();
+
+            /// Whether the database refuses writes through this engine. `false` by default.
+            read_only: bool = false,
+            set(value: bool) value;
+
+            /// A setting of PostgreSQL that holds the name of the tenant, for policies of row-level security:
+            /// `"app.tenant"`. It is set, as `SET LOCAL` would, in each transaction of a unit of work that is
+            /// begun through a [`Tenant`](crate::registry::Tenant), and is not there outside of units of work.
+            /// `None` by default.
+            ///
+            /// For PostgreSQL only, also behind a transaction pooler.
+            tenant_setting: Option<String> = None,
+            set(name: impl Into<String>) Some(name.into());
+
+            /// From which duration on a statement is logged as slow. `None` by default, which logs none.
+            #[serde(serialize_with = "optional_duration_as_text")]
+            log_slow_queries: Option<Duration> = None,
+            set(value: impl Into<Option<Duration>>) value.into();
+
+            /// How long SQLite waits for a lock that another connection holds. 5 seconds by default.
+            ///
+            /// For SQLite only, in whole milliseconds; 24 days at the most.
+            #[serde(serialize_with = "duration_as_text")]
+            busy_timeout: Duration = Duration::from_secs(5),
+            set(value: Duration) value;
+        }
+    };
+}
+
+pub(in crate::settings) use for_each_option;

@@ -1,0 +1,93 @@
+//! The parameters of PostgreSQL, with libpq's meaning: `sslmode`, `sslrootcert`, `sslnegotiation`, `channel_binding`.
+
+use super::{TlsMode, TlsRoots, TlsSettings, invalid, note_demand, set_once};
+use crate::settings::url::error::InvalidUrl;
+
+/// The parameters that have been read so far.
+#[derive(Default)]
+pub(super) struct PostgresParameters {
+    mode: Option<TlsMode>,
+    roots: Option<TlsRoots>,
+    /// `sslnegotiation=direct`.
+    is_direct: bool,
+    /// The first parameter that asks for TLS.
+    pub(super) demand: Option<String>,
+}
+
+/// Whether tokio-postgres must not get the parameter. It reads `sslnegotiation` and `channel_binding` itself.
+pub(super) fn is_tls_parameter(name: &str) -> bool {
+    matches!(name, "sslmode" | "sslrootcert")
+}
+
+impl PostgresParameters {
+    pub(super) fn read(&mut self, name: &str, value: &str) -> Result<(), InvalidUrl> {
+        let lower = value.to_ascii_lowercase();
+        match name {
+            "sslmode" => {
+                let mode = match lower.as_str() {
+                    "disable" => TlsMode::Disable,
+                    "allow" => TlsMode::Allow,
+                    "prefer" => TlsMode::Prefer,
+                    "require" => TlsMode::Require,
+                    "verify-ca" => TlsMode::VerifyCa,
+                    "verify-full" => TlsMode::VerifyFull,
+                    _ => {
+                        return Err(invalid(
+                            "`sslmode` is `disable`, `allow`, `prefer`, `require`, `verify-ca` or \
+                             `verify-full`",
+                        ));
+                    }
+                };
+                note_demand(&mut self.demand, mode >= TlsMode::Require, name, &lower);
+                set_once(&mut self.mode, mode, name)
+            }
+            // libpq takes an empty one for none.
+            "sslrootcert" if value.is_empty() => Ok(()),
+            "sslrootcert" => {
+                let is_system = value == "system";
+                note_demand(&mut self.demand, is_system, name, value);
+                let roots = if is_system { TlsRoots::System } else { TlsRoots::File(value.into()) };
+                set_once(&mut self.roots, roots, name)
+            }
+            "sslnegotiation" => {
+                self.is_direct = lower == "direct";
+                note_demand(&mut self.demand, self.is_direct, name, &lower);
+                Ok(())
+            }
+            "channel_binding" => {
+                note_demand(&mut self.demand, lower == "require", name, &lower);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What they mean by libpq's manual, with one exception: a file of authorities without any `sslmode` is an error.
+    /// libpq would check the server's certificate, and go on in plaintext if the check fails.
+    pub(super) fn settings(self) -> Result<TlsSettings, InvalidUrl> {
+        let mode = match (self.mode, &self.roots) {
+            (None, None) => TlsMode::Prefer,
+            (None, Some(TlsRoots::System)) => TlsMode::VerifyFull,
+            (Some(mode), Some(TlsRoots::System)) if mode < TlsMode::VerifyFull => {
+                return Err(invalid(
+                    "`sslrootcert=system` needs `sslmode=verify-full`: anybody can have a \
+                     certificate of a public authority",
+                ));
+            }
+            (None, Some(TlsRoots::File(_))) => {
+                return Err(invalid(
+                    "`sslrootcert` without `sslmode` would verify nothing: add \
+                     `sslmode=verify-full` or `sslmode=verify-ca`",
+                ));
+            }
+            (Some(TlsMode::Require), Some(_)) => TlsMode::VerifyCa,
+            (Some(mode), _) => mode,
+        };
+        if self.is_direct && mode < TlsMode::Require {
+            return Err(invalid(
+                "`sslnegotiation=direct` needs `sslmode=require` or a stronger one",
+            ));
+        }
+        Ok(TlsSettings { mode, roots: self.roots.unwrap_or(TlsRoots::System) })
+    }
+}

@@ -1,0 +1,24 @@
+//! Whether an engine can be opened at a URL.
+
+use std::path::Path;
+
+use crate::settings::url::DatabaseUrl;
+
+/// What the driver has to say against a URL, without connecting.
+pub(in crate::settings) type CheckUrl = fn(&DatabaseUrl) -> Result<(), String>;
+
+/// Checks the braces in the URL, and has the driver check the URL as it will be used. If it has `{tenant}` in it,
+/// that is with the name of a tenant that is as short as can be.
+pub(in crate::settings) fn check(
+    url: &DatabaseUrl,
+    folder: &Path,
+    check_url: CheckUrl,
+) -> Result<(), String> {
+    url.check_braces()?;
+    let resolved = url.resolved_against(folder);
+    if resolved.is_per_tenant() {
+        check_url(&resolved.for_tenant("a").map_err(|unfit| unfit.to_string())?)
+    } else {
+        check_url(&resolved)
+    }
+}

@@ -1,0 +1,309 @@
+//! The layer that gives each request a scope, and how it finds the tenant of a request.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::sync::Arc;
+
+use axum_core::response::Response;
+use futures_util::future::BoxFuture;
+use http::request::Parts;
+
+use super::into_tenant::IntoTenant;
+use crate::registry::{Registry, Tenant};
+use crate::work::{Scope, WorkOptions};
+
+/// Gives each request a [`Scope`], in which the handler and what it calls share one unit of work.
+///
+/// - If the status of the response is below 400, the unit of work is committed before the response is sent. A commit that
+///   fails becomes the response. [`commit_on_success`](Self::commit_on_success) turns this off.
+/// - Otherwise it is rolled back, and so it is if the client goes away before the commit has begun. A commit that has
+///   begun runs to its end in a task of its own, so that a client that goes away does not leave one database committed
+///   and the next one not.
+/// - A body that is streamed is made after the end of the scope, and has no unit of work.
+///
+/// ```
+/// use axum::{Router, extract::Path, http::StatusCode, routing::put};
+/// use diesel::prelude::*;
+/// use registry_core::web::ScopeLayer;
+/// use registry_core::{CurrentWork, Error, Registry, RunQueryDsl, bind_tables};
+/// # use registry_core::BindDsl;
+///
+/// diesel::table! { events (id) { id -> Integer, } }
+/// bind_tables!(db = "default", backend = Sqlite; events);
+///
+/// async fn add(Path(id): Path<i32>, mut work: CurrentWork) -> Result<StatusCode, Error> {
+///     diesel::insert_into(events::table).values(events::id.eq(id)).execute(&mut *work).await?;
+///     // Rolled back, as 409 is not below 400.
+///     Ok(if id > 1 { StatusCode::CONFLICT } else { StatusCode::CREATED })
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use tower_service::Service;
+/// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+/// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+/// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+/// let layer = ScopeLayer::new(registry.clone());
+/// let mut app: Router = Router::new().route("/events/{id}", put(add)).layer(layer);
+/// # for (path, status) in [("/events/1", 201), ("/events/2", 409)] {
+/// #     let request = axum::http::Request::put(path).body(axum::body::Body::empty())?;
+/// #     assert_eq!(app.call(request).await?.status(), status);
+/// # }
+/// # assert_eq!(events::table.select(events::id).load::<i32>(&registry).await?, [1]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ScopeLayer {
+    scopes: ScopeFactory,
+    pub(super) commits_on_success: bool,
+    options: Option<WorkOptions>,
+    /// Where in the program the layer was made, which is where its scopes are made as far as the log is concerned.
+    made_at: &'static Location<'static>,
+}
+
+/// Where the scope of a request comes from.
+#[derive(Clone)]
+enum ScopeFactory {
+    Registry(Registry),
+    Tenant(Arc<FindTenant>),
+    TenantAsync(Arc<FindTenantAsync>),
+}
+
+/// A tenant, or the response to a request that is for none.
+type FoundTenant = Result<Tenant, Box<Response>>;
+type FindTenant = dyn Fn(&Parts) -> FoundTenant + Send + Sync;
+type FindTenantAsync = dyn Fn(&Parts) -> BoxFuture<'static, FoundTenant> + Send + Sync;
+
+impl ScopeLayer {
+    /// A layer that gives each request a scope of the registry, and commits after a success: see [`ScopeLayer`].
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use registry_core::web::ScopeLayer;
+    /// # use registry_core::{Registry, SettingsError};
+    ///
+    /// # fn main() -> Result<(), SettingsError> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let app: Router = Router::new().layer(ScopeLayer::new(registry));
+    /// # let _ = app;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn new(registry: Registry) -> Self {
+        Self::with_scopes(ScopeFactory::Registry(registry), Location::caller())
+    }
+
+    /// A layer that gives each request a scope of the tenant that `find` returns, and commits after a success.
+    ///
+    /// Behind it, [`CurrentWork`](crate::CurrentWork), [`UnitOfWork::current`](crate::UnitOfWork::current) and
+    /// [`SessionFor`](super::SessionFor) are on the databases of this tenant, and [`Tenant`] is an argument of a handler
+    /// as well. Binds that are not divided by tenants are the same for all.
+    ///
+    /// `find` returns a [`Tenant`], or an `Option` or a `Result` of one: see [`IntoTenant`]. `None`, and a name that
+    /// cannot be one, are answered with `404 Not Found` before the handler runs. Whether the tenant exists is only found
+    /// out when its database is first used, which is answered with `404` as well: a handler that takes only [`Tenant`], or
+    /// only binds that are not divided by tenants, **runs for unknown tenants too**. Nothing is created for them.
+    ///
+    /// `find` is called before anything else of the request runs, so it should neither block nor take long; databases are
+    /// looked up by a [`TenantResolver`](crate::TenantResolver). Whether the client may act for the tenant is for the
+    /// program to check.
+    ///
+    /// ```standalone_crate
+    /// use axum::{Router, http::request::Parts, routing::get};
+    /// use diesel::prelude::*;
+    /// use registry_core::web::{ScopeLayer, SessionFor};
+    /// use registry_core::{Error, Registry, RunQueryDsl, Tenant, bind_tables};
+    ///
+    /// diesel::table! { invoices (id) { id -> Integer, } }
+    /// bind_tables!(db = "crm", backend = Sqlite; invoices);
+    ///
+    /// async fn count(
+    ///     tenant: Tenant,
+    ///     mut session: SessionFor<invoices::table>,
+    /// ) -> Result<String, Error> {
+    ///     let count: i64 = invoices::table.count().get_result(&mut *session).await?;
+    ///     Ok(format!("{} has {count}", tenant.name()))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use tower_service::Service;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().display();
+    /// # diesel::SqliteConnection::establish(&format!("{path}/acme.db"))?;
+    /// # let url = format!("sqlite://{path}/{{tenant}}.db");
+    /// // url = "sqlite:///srv/crm/{tenant}.db"
+    /// let registry = Registry::builder().bind("crm", url).build()?;
+    /// # let create = "CREATE TABLE invoices (id INTEGER PRIMARY KEY)";
+    /// # let acme = registry.tenant("acme")?;
+    /// # use registry_core::BindDsl;
+    /// # diesel::sql_query(create).bound_to::<invoices::table>().execute(&acme).await?;
+    /// let per_tenant = ScopeLayer::per_tenant(move |parts: &Parts| {
+    ///     // acme.example.org
+    ///     let host = parts.headers.get("host")?.to_str().ok()?;
+    ///     Some(registry.tenant(host.split_once('.')?.0))
+    /// });
+    /// let mut app: Router = Router::new().route("/invoices", get(count)).layer(per_tenant);
+    /// # for (host, status, told) in [
+    /// #     ("acme.example.org", 200, "acme has 0"),
+    /// #     ("acmee.example.org", 404, "Not Found"),
+    /// #     ("..%2fetc.example.org", 404, "Not Found"),
+    /// #     ("localhost", 404, "Not Found"),
+    /// # ] {
+    /// #     let request = axum::http::Request::get("/invoices").header("host", host);
+    /// #     let response = app.call(request.body(axum::body::Body::empty())?).await?;
+    /// #     assert_eq!(response.status(), status, "{host}");
+    /// #     let body = axum::body::to_bytes(response.into_body(), 100).await?;
+    /// #     assert_eq!(body, told);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn per_tenant<T: IntoTenant>(find: impl Fn(&Parts) -> T + Send + Sync + 'static) -> Self {
+        let find = move |parts: &Parts| find(parts).into_tenant();
+        Self::with_scopes(ScopeFactory::Tenant(Arc::new(find)), Location::caller())
+    }
+
+    /// As [`per_tenant`](Self::per_tenant), with a `find` that is asynchronous: one that looks up who is logged in, for
+    /// example.
+    ///
+    /// The future that `find` returns cannot borrow from the request, so `find` copies what it needs. If the client goes
+    /// away, the future is dropped.
+    ///
+    /// ```standalone_crate
+    /// use axum::http::request::Parts;
+    /// use registry_core::Registry;
+    /// use registry_core::web::ScopeLayer;
+    ///
+    /// # async fn company_of(cookie: String) -> Option<String> { Some(cookie) }
+    /// # fn main() -> Result<(), registry_core::SettingsError> {
+    /// # let registry = Registry::builder().bind("crm", "sqlite:///srv/crm/{tenant}.db").build()?;
+    /// let layer = ScopeLayer::per_tenant_async(move |parts: &Parts| {
+    ///     let cookie = parts.headers.get("cookie").and_then(|it| it.to_str().ok()).map(str::to_owned);
+    ///     let registry = registry.clone();
+    ///     async move { Some(registry.tenant(&company_of(cookie?).await?)) }
+    /// });
+    /// # let _ = layer;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn per_tenant_async<R>(find: impl Fn(&Parts) -> R + Send + Sync + 'static) -> Self
+    where
+        R: Future<Output: IntoTenant> + Send + 'static,
+    {
+        let find = move |parts: &Parts| -> BoxFuture<'static, FoundTenant> {
+            let found = find(parts);
+            Box::pin(async move { found.await.into_tenant() })
+        };
+        Self::with_scopes(ScopeFactory::TenantAsync(Arc::new(find)), Location::caller())
+    }
+
+    fn with_scopes(scopes: ScopeFactory, made_at: &'static Location<'static>) -> Self {
+        Self { scopes, commits_on_success: true, options: None, made_at }
+    }
+
+    /// Whether the unit of work is committed after a success. `true` by default. If not, handlers commit by
+    /// [`Scope::commit`], and what they leave open is rolled back, as in Flask-SQLAlchemy.
+    ///
+    /// ```
+    /// # use axum::{Router, http::StatusCode, routing::put};
+    /// # use diesel::prelude::*;
+    /// # use registry_core::web::ScopeLayer;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, Scope, bind_tables};
+    /// # diesel::table! { events (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; events);
+    /// async fn add(scope: Scope) -> Result<StatusCode, Error> {
+    ///     let mut work = scope.work().await?;
+    ///     diesel::insert_into(events::table).values(events::id.eq(1)).execute(&mut *work).await?;
+    ///     drop(work);
+    ///     scope.commit().await?;
+    ///     Ok(StatusCode::CREATED)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use tower_service::Service;
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    /// let layer = ScopeLayer::new(registry.clone()).commit_on_success(false);
+    /// # let mut app: Router = Router::new().route("/events", put(add)).layer(layer);
+    /// # let request = axum::http::Request::put("/events").body(axum::body::Body::empty())?;
+    /// # assert_eq!(app.call(request).await?.status(), 201);
+    /// # assert_eq!(events::table.select(events::id).load::<i32>(&registry).await?, [1]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn commit_on_success(mut self, commits: bool) -> Self {
+        self.commits_on_success = commits;
+        self
+    }
+
+    /// The options of each request's units of work, in place of those that were given to the
+    /// [builder](crate::RegistryBuilder::work) of the registry.
+    ///
+    /// If they name keys that no bind has, the first use of the unit of work in each request is an error:
+    /// [`WorkError::Keys`](crate::WorkError::Keys).
+    ///
+    /// ```
+    /// # use axum::{Router, http::StatusCode, routing::put};
+    /// # use diesel::prelude::*;
+    /// # use registry_core::web::ScopeLayer;
+    /// # use registry_core::{BindDsl, CurrentWork, Error, Registry, RunQueryDsl, WorkOptions, bind_tables};
+    /// # diesel::table! { events (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; events);
+    /// # async fn add(mut work: CurrentWork) -> Result<StatusCode, Error> {
+    /// #     diesel::insert_into(events::table).values(events::id.eq(1)).execute(&mut *work).await?;
+    /// #     Ok(StatusCode::CREATED)
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use tower_service::Service;
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    /// let layer = ScopeLayer::new(registry.clone()).work_options(WorkOptions::new().read_only(true));
+    /// # let mut app: Router = Router::new().route("/events", put(add)).layer(layer);
+    /// # let request = axum::http::Request::put("/events").body(axum::body::Body::empty())?;
+    /// # assert_eq!(app.call(request).await?.status(), 500);
+    /// # assert_eq!(events::table.select(events::id).load::<i32>(&registry).await?, [] as [i32; 0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn work_options(mut self, options: WorkOptions) -> Self {
+        self.options = Some(options);
+        self
+    }
+
+    /// A new scope for a request, or the response to a request that is for no tenant.
+    pub(super) async fn scope_for(&self, parts: &Parts) -> Result<Scope, Box<Response>> {
+        let (options, made_at) = (self.options.clone(), self.made_at);
+        let tenant = match &self.scopes {
+            ScopeFactory::Registry(registry) => return Ok(registry.new_scope_at(options, made_at)),
+            ScopeFactory::Tenant(find) => find(parts)?,
+            ScopeFactory::TenantAsync(find) => find(parts).await?,
+        };
+        Ok(tenant.new_scope_at(options, made_at))
+    }
+}
+
+impl fmt::Debug for ScopeFactory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(registry) => f.debug_tuple("Registry").field(registry).finish(),
+            Self::Tenant(_) | Self::TenantAsync(_) => {
+                f.debug_struct("Tenant").finish_non_exhaustive()
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The service that runs each request in its scope.
+
+use std::task::{Context, Poll};
+
+use axum_core::extract::Request;
+use axum_core::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
+use http::StatusCode;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::scope_layer::ScopeLayer;
+use crate::error::Error;
+
+impl<S> Layer<S> for ScopeLayer {
+    type Service = ScopeService<S>;
+
+    fn layer(&self, inner: S) -> ScopeService<S> {
+        ScopeService { inner, layer: self.clone() }
+    }
+}
+
+/// A service that gives each request a scope: what [`ScopeLayer`] makes of the service that it wraps.
+#[derive(Debug, Clone)]
+pub struct ScopeService<S> {
+    inner: S,
+    layer: ScopeLayer,
+}
+
+impl<S> Service<Request> for ScopeService<S>
+where
+    S: Service<Request, Response: IntoResponse, Future: Send> + Clone + Send + 'static,
+    S::Error: Send,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let layer = self.layer.clone();
+        // `poll_ready` was called on `self.inner`, and not on the clone, which stays behind for the next request.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let scope = match layer.scope_for(&parts).await {
+                Ok(scope) => scope,
+                Err(response) => return Ok(*response),
+            };
+            parts.extensions.insert(scope.registry().clone());
+            parts.extensions.insert(scope.clone());
+            let request = Request::from_parts(parts, body);
+            let ending = scope.clone();
+            let handled = async {
+                let response = inner.call(request).await?.into_response();
+                let is_success =
+                    !response.status().is_client_error() && !response.status().is_server_error();
+                if layer.commits_on_success && is_success {
+                    let unit = match scope.take_to_commit().await {
+                        Ok(unit) => unit,
+                        // Something in the response still has the unit of work.
+                        Err(error) => return Ok(Error::from(error).into_response()),
+                    };
+                    // This future is dropped when the client goes away. The commit runs in a task of its own, so that
+                    // it does not end between two databases then.
+                    let committed = tokio::spawn(unit.commit()).await;
+                    if let Ok(Err(error)) = committed {
+                        return Ok(error.into_response());
+                    }
+                    // The task has panicked.
+                    if committed.is_err() {
+                        return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+                    }
+                }
+                Ok(response)
+            };
+            ending.run(handled).await
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! The waker whose clones are counted, and what the count says of the future that is polled with it.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::task::{Context, Wake, Waker};
+
+use futures_util::task::AtomicWaker;
+
+tokio::task_local! {
+    static CURRENT: Arc<DeadlockDetector>;
+}
+
+/// Watches one future that has entered a scope.
+pub(crate) struct DeadlockDetector {
+    id: u64,
+    counted: Arc<CountedWaker>,
+    waker: Waker,
+    /// How many in the future wait for the unit of work. Each has one clone of the waker.
+    pub(super) lock_waiters: AtomicUsize,
+    is_stuck: AtomicBool,
+    /// Whether at most one thing was waited for in the future when it was polled last. Then the future goes on in one
+    /// place only, up to the next thing that it waits for.
+    had_one_wait: AtomicBool,
+}
+
+/// How many clones of the waker [`DeadlockDetector`] has itself: `counted` and `waker`.
+const OWN_CLONES: usize = 2;
+
+/// Wakes the task of the future. Its strong count is the number of clones of the waker.
+#[derive(Default)]
+struct CountedWaker {
+    task: AtomicWaker,
+    /// Whether it was woken since the future was polled last.
+    was_woken: AtomicBool,
+}
+
+impl Wake for CountedWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.was_woken.store(true, Ordering::Release);
+        self.task.wake();
+    }
+}
+
+impl DeadlockDetector {
+    /// The id that no detector has.
+    pub(crate) const NO_ID: u64 = 0;
+
+    pub(crate) fn new() -> Arc<Self> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(DeadlockDetector::NO_ID + 1);
+        let counted = Arc::new(CountedWaker::default());
+        Arc::new(Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            waker: Waker::from(Arc::clone(&counted)),
+            counted,
+            lock_waiters: AtomicUsize::new(0),
+            is_stuck: AtomicBool::new(false),
+            had_one_wait: AtomicBool::new(true),
+        })
+    }
+
+    /// The detector of the innermost future that is being polled and has one.
+    pub(crate) fn current() -> Option<Arc<Self>> {
+        CURRENT.try_with(Arc::clone).ok()
+    }
+
+    /// The detector of the future that is being polled with `waker`. An executor inside of a future that has a detector
+    /// polls with wakers of its own, whose clones are not counted.
+    pub(crate) fn current_for(waker: &Waker) -> Option<Arc<Self>> {
+        Self::current().filter(|detector| detector.is_woken_by(waker))
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Whether that is the waker of the future, and not one of an executor inside of it.
+    pub(super) fn is_woken_by(&self, waker: &Waker) -> bool {
+        self.waker.will_wake(waker)
+    }
+
+    /// Runs `future` to its end, and finds out each time that it is pending whether it is stuck.
+    pub(crate) async fn run<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
+        let mut future = pin!(CURRENT.scope(Arc::clone(self), future));
+        poll_fn(|cx| {
+            self.counted.task.register(cx.waker());
+            self.counted.was_woken.store(false, Ordering::Relaxed);
+            let outcome = future.as_mut().poll(&mut Context::from_waker(&self.waker));
+            self.had_one_wait.store(self.clones_beside(0) <= 1, Ordering::Relaxed);
+            let is_stuck = outcome.is_pending()
+                && self.lock_waiters.load(Ordering::Relaxed) > 0
+                && !self.waits_for_anything_else();
+            if is_stuck && !self.is_stuck.swap(true, Ordering::Relaxed) {
+                // Polls those who wait for the unit of work once more, so that they see it. Only once: the flag is set
+                // already when they are pending again.
+                self.counted.task.wake();
+            } else if !is_stuck {
+                self.is_stuck.store(false, Ordering::Relaxed);
+            }
+            outcome
+        })
+        .await
+    }
+
+    /// Whether anything in the future waits for something else than the unit of work, or the future is to be polled
+    /// again.
+    pub(super) fn waits_for_anything_else(&self) -> bool {
+        self.clones_beside(self.lock_waiters.load(Ordering::Relaxed)) > 0
+    }
+
+    /// Whether the one that calls this, in the middle of a poll of the future, is all that goes on in it.
+    ///
+    /// What was woken together with the caller and is polled after it has no clone of the waker at this moment, so the
+    /// count at the end of the poll before is looked at as well.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.had_one_wait.load(Ordering::Relaxed) && !self.waits_for_anything_else()
+    }
+
+    /// How many clones of the waker there are beside the detector's own and those `waiting`. `usize::MAX` if the future
+    /// is to be polled again, since anything in it may go on then.
+    fn clones_beside(&self, waiting: usize) -> usize {
+        let clones = Arc::strong_count(&self.counted);
+        // A clone wakes before it is dropped. The fence pairs with the release of the drop that the count has seen, so
+        // that `was_woken` is seen as well.
+        fence(Ordering::Acquire);
+        if self.counted.was_woken.load(Ordering::Acquire) {
+            return usize::MAX;
+        }
+        clones.saturating_sub(OWN_CLONES + waiting)
+    }
+
+    /// Whether all that the future waited for, when it was polled last, was the unit of work.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.is_stuck.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,105 @@
+//! What the coordinator asks of a participant: the part of a unit of work on one bind.
+
+use std::any::Any;
+
+use diesel::QueryResult;
+use diesel::result::Error as DieselError;
+use futures_util::future::BoxFuture;
+
+use crate::backend::error_class::ErrorClass;
+use crate::settings::BindKey;
+use crate::work::error::WorkError;
+use crate::work::outcome::WorkFailure;
+
+/// The transaction of a unit of work on one bind, without the type of the bind.
+///
+/// The methods stand in the order in which a unit of work calls them.
+pub(crate) trait AnyParticipant: Send {
+    fn key(&self) -> BindKey;
+
+    /// The session, as a [`Session`](crate::session::Session) of its bind.
+    fn session(&mut self) -> &mut dyn Any;
+
+    /// Whether the transaction is still open, as far as that is known without asking the server.
+    fn check_locally(&mut self) -> Result<(), WorkError>;
+
+    /// Whether statements were run since the server was last asked that may have ended the transaction.
+    fn must_ask_server(&self) -> bool;
+
+    /// Asks the server whether the transaction is still open.
+    fn ask_server(&mut self, verification: Verification) -> BoxFuture<'_, Result<(), WorkError>>;
+
+    fn set_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>>;
+
+    fn release_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>>;
+
+    fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>>;
+
+    /// Asks the server what the error of the last statement means, if that has failed and the driver does not tell.
+    fn diagnose(&mut self) -> BoxFuture<'_, ()>;
+
+    /// Whether a statement has failed for a transient reason.
+    fn has_failed_transiently(&mut self) -> BoxFuture<'_, bool>;
+
+    /// How the transaction has ended, if it is known to have ended.
+    fn end_error(&self) -> Option<WorkError>;
+
+    /// The class of the error after which the database has rolled the transaction back by itself, if it has.
+    fn rollback_class(&self) -> Option<ErrorClass>;
+
+    /// Whether the transaction can be committed, as far as that can be known before. For one participant of several
+    /// the server is asked in any case, as others may be committed before it.
+    fn check_before_commit(
+        &mut self,
+        is_one_of_several: bool,
+    ) -> BoxFuture<'_, Result<(), CommitRefusal>>;
+
+    fn commit(&mut self) -> BoxFuture<'_, Result<(), CommitFailure>>;
+
+    /// Rolls back, within the engine's `check_timeout`.
+    fn roll_back(&mut self) -> BoxFuture<'_, RollbackOutcome>;
+
+    /// Rolls back in a background task, or closes the connection.
+    fn abandon(self: Box<Self>);
+}
+
+/// How the server is asked whether a transaction is still open, where that is found out by a savepoint that was set in
+/// it (MySQL and MariaDB).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verification {
+    /// Savepoints that the program has set itself are kept. Another transaction that was begun meanwhile may be taken
+    /// for the one that was begun here.
+    KeepSavepoints,
+    /// The answer is certain. Savepoints that the program has set since the server was last asked may be lost.
+    Certain,
+}
+
+/// Why a transaction cannot be committed. No commit was sent.
+pub(crate) struct CommitRefusal {
+    pub(crate) failure: WorkFailure,
+    pub(crate) class: Option<ErrorClass>,
+}
+
+impl<E: Into<WorkFailure>> From<E> for CommitRefusal {
+    fn from(failure: E) -> Self {
+        Self { failure: failure.into(), class: None }
+    }
+}
+
+/// A commit was sent, and failed.
+pub(crate) struct CommitFailure {
+    pub(crate) error: DieselError,
+    pub(crate) class: Option<ErrorClass>,
+    /// Whether the database has answered that nothing was committed. If not, the commit is in doubt.
+    pub(crate) is_rolled_back: bool,
+}
+
+/// What came of a rollback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RollbackOutcome {
+    RolledBack,
+    /// The database did not confirm it in time. The connection is closed, and the server rolls back when it notices.
+    NotConfirmed,
+    /// A statement of the program had ended the transaction before: it may be committed.
+    AlreadyEnded,
+}

@@ -1,0 +1,87 @@
+//! Beginning the transaction of a participant.
+
+use diesel::QueryResult;
+use diesel_async::{SimpleAsyncConnection, TransactionManager};
+
+use super::bind::{BindParticipant, TransactionManagerOf, depth};
+use crate::backend::Backend;
+use crate::backend::driver::Driver;
+use crate::bind::Bind;
+use crate::session::Session;
+use crate::settings::WorkOptions;
+use crate::work::error::WorkError;
+
+impl<B: Bind> BindParticipant<B> {
+    /// Begins a transaction, and sets as many savepoints in it as are open on the other participants.
+    ///
+    /// If the future is dropped, the session is dropped with it, and its connection is closed: a transaction that was
+    /// begun half-way is never lent again.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkError::Unsupported`] before anything is sent, and [`WorkError::Begin`] after which the connection is closed.
+    pub(crate) async fn begin(
+        mut session: Session<B>,
+        options: &WorkOptions,
+        savepoints: u32,
+    ) -> Result<Self, WorkError> {
+        let (key, backend) = (session.bind_key(), B::Connection::KIND);
+        let sql = B::Connection::begin_sql(options).map_err(|what| WorkError::Unsupported {
+            key,
+            backend,
+            what,
+        })?;
+        let set_tenant = set_tenant_sql(&session);
+        let mark = session.checkout().transaction_mark();
+        let sql = [Some(&*sql), set_tenant.as_deref(), mark].into_iter().flatten();
+        let sql = sql.collect::<Vec<_>>().join("; ");
+        let read_only = options.is_read_only() && !session.options().read_only;
+        session.checkout().forget_transient_failures();
+        session.checkout().mark_in_work();
+        let left = session.checkout().session_effects();
+        let connection = &mut *session;
+        let base_depth = depth::<B>(connection);
+        let begun = async {
+            let mut has_entered_work = false;
+            if base_depth == 0 {
+                has_entered_work = B::Connection::enter_work(connection, read_only).await?;
+                B::Connection::begin(connection, &sql).await?;
+            } else {
+                TransactionManagerOf::<B>::begin_transaction(connection).await?;
+                if let Some(set_tenant) = &set_tenant {
+                    connection.batch_execute(set_tenant).await?;
+                }
+            }
+            for _ in 0..savepoints {
+                TransactionManagerOf::<B>::begin_transaction(connection).await?;
+            }
+            // Behind the savepoints. Outside of test isolation and savepoints it was set with the BEGIN above.
+            if let Some(mark) = mark.filter(|_| base_depth > 0 || savepoints > 0) {
+                connection.batch_execute(mark).await?;
+            }
+            QueryResult::Ok(has_entered_work)
+        };
+        match begun.await {
+            Ok(has_entered_work) => {
+                // `leave_work` undoes what was done here, so the reset on return need not.
+                session.checkout().restore_session_effects(left);
+                let state = session.checkout().track_transaction();
+                Ok(Self { session, base_depth, has_entered_work, state })
+            }
+            Err(source) => {
+                let source = session.checkout().with_server_message(source);
+                session.checkout_mut().discard();
+                Err(WorkError::Begin { key, source })
+            }
+        }
+    }
+}
+
+/// The statement that sets the tenant for the length of a transaction, if the bind has a `tenant_setting`.
+fn set_tenant_sql<B: Bind>(session: &Session<B>) -> Option<String> {
+    let (setting, tenant) =
+        (session.options().tenant_setting.as_ref()?, session.checkout().tenant()?);
+    // Neither can have a quote in it: both are checked when they are parsed, the setting with the settings and the
+    // tenant as a tenant name.
+    Some(format!("SELECT set_config('{setting}', '{tenant}', true)"))
+}

@@ -1,0 +1,278 @@
+//! The participant of a unit of work on a bind: a session in a transaction.
+//!
+//! In test isolation, a session is in a transaction of the test already when it is acquired. The transaction of the unit
+//! of work is a savepoint in it then, `base_depth` is not zero, and the outermost transaction is neither begun nor
+//! ended here.
+
+use std::any::Any;
+
+use diesel::QueryResult;
+use diesel::result::Error as DieselError;
+use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+
+use super::any::{AnyParticipant, CommitFailure, CommitRefusal, RollbackOutcome, Verification};
+use crate::backend::driver::Driver;
+use crate::backend::error_class::ErrorClass;
+use crate::backend::transaction_depth;
+use crate::bind::Bind;
+use crate::engine::{TransactionEnd, TransactionState};
+use crate::session::Session;
+use crate::settings::BindKey;
+use crate::work::error::WorkError;
+
+/// A session with the transaction of a unit of work.
+pub(crate) struct BindParticipant<B: Bind> {
+    pub(crate) session: Session<B>,
+    /// How many transactions were open on the connection before, one in the other. Not zero in test isolation only.
+    pub(crate) base_depth: u32,
+    /// Whether `Driver::enter_work` has changed the connection, so that `Driver::leave_work` is to undo it when the
+    /// transaction is over.
+    pub(crate) has_entered_work: bool,
+    /// Whether the transaction is still the one that was begun here.
+    pub(crate) state: TransactionState,
+}
+
+/// Diesel's transaction manager of the connection, which counts its transactions.
+pub(crate) type TransactionManagerOf<B> =
+    <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
+
+/// How many transactions are open on a connection, one in the other, as Diesel counts them. Zero if Diesel does not
+/// know, as after a statement of its transaction manager that failed half-way.
+pub(crate) fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
+    transaction_depth(TransactionManagerOf::<B>::transaction_manager_status_mut(connection))
+        .unwrap_or(0)
+}
+
+impl<B: Bind> BindParticipant<B> {
+    /// The refusal of a commit, after a check of the transaction that failed with `error`.
+    async fn refusal(&mut self, error: DieselError) -> CommitRefusal {
+        let error = self.session.checkout().with_server_message(error);
+        let class = if B::Connection::is_fatal(&error) {
+            Some(ErrorClass::Fatal)
+        } else if self.session.checkout().has_transient_failure() {
+            // PostgreSQL answers that the transaction is aborted (SQLSTATE 25P02), and not why: an earlier statement was
+            // told that.
+            Some(ErrorClass::Transient)
+        } else {
+            self.session.checkout_mut().error_class(&error).await
+        };
+        CommitRefusal { failure: error.into(), class }
+    }
+
+    /// How many transactions of this participant are open, one in the other: the transaction itself, and savepoints.
+    pub(crate) fn depth(&mut self) -> u32 {
+        depth::<B>(&mut self.session).saturating_sub(self.base_depth)
+    }
+
+    /// An error if the transaction has ended.
+    fn result_of(&self, end: Option<TransactionEnd>) -> Result<(), WorkError> {
+        let key = self.session.bind_key();
+        match end {
+            None => Ok(()),
+            Some(TransactionEnd::RolledBack) => Err(WorkError::RolledBack { key }),
+            Some(TransactionEnd::Ended) => Err(WorkError::Ended { key }),
+        }
+    }
+
+    fn with_server_message(&self, outcome: QueryResult<()>) -> QueryResult<()> {
+        outcome.map_err(|error| self.session.checkout().with_server_message(error))
+    }
+
+    /// Sets the mark of the transaction anew after savepoints have changed.
+    ///
+    /// On MySQL and MariaDB the mark is a savepoint that is rolled back to when it is looked for. Savepoints that are
+    /// newer than the mark would be lost then, so the mark has to be the newest.
+    async fn renew_mark(&mut self, outcome: QueryResult<()>) -> QueryResult<()> {
+        if outcome.is_ok() {
+            self.session.checkout_mut().set_transaction_mark().await;
+        }
+        self.with_server_message(outcome)
+    }
+
+    /// Undoes what was changed on the connection for the transaction. A connection on which that fails is closed.
+    pub(crate) async fn leave_work(&mut self) {
+        if !std::mem::take(&mut self.has_entered_work) {
+            return;
+        }
+        let left = self.session.checkout().session_effects();
+        match B::Connection::leave_work(&mut *self.session).await {
+            Ok(()) => self.session.checkout().restore_session_effects(left),
+            Err(_) => self.session.checkout_mut().discard(),
+        }
+    }
+}
+
+impl<B: Bind> AnyParticipant for BindParticipant<B> {
+    fn key(&self) -> BindKey {
+        self.session.bind_key()
+    }
+
+    fn session(&mut self) -> &mut dyn Any {
+        &mut self.session
+    }
+
+    fn check_locally(&mut self) -> Result<(), WorkError> {
+        let end = self.session.checkout_mut().observed_end(&mut self.state);
+        self.result_of(end)?;
+        if !self.session.checkout_mut().is_usable() {
+            return Err(WorkError::CutShort { key: self.key() });
+        }
+        if self.depth() == 0 {
+            self.state.note_ended();
+        }
+        self.result_of(self.state.end())
+    }
+
+    fn must_ask_server(&self) -> bool {
+        let checkout = self.session.checkout();
+        checkout.awaits_answer() || checkout.has_doubts(&self.state)
+    }
+
+    fn ask_server(&mut self, verification: Verification) -> BoxFuture<'_, Result<(), WorkError>> {
+        Box::pin(async move {
+            if verification == Verification::Certain {
+                // The outcome is ignored: it is an error if the connection is gone, and the next statement says so.
+                let _ = self.session.checkout_mut().find_end_for_certain(&mut self.state).await;
+            } else {
+                self.session.checkout_mut().find_end(&mut self.state).await;
+            }
+            self.result_of(self.state.end())
+        })
+    }
+
+    fn diagnose(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let checkout = self.session.checkout_mut();
+            if checkout.may_have_failed() {
+                checkout.diagnose().await;
+            }
+        })
+    }
+
+    fn rollback_class(&self) -> Option<ErrorClass> {
+        let is_rolled_back = self.state.end() == Some(TransactionEnd::RolledBack);
+        is_rolled_back.then(|| self.session.checkout().rollback_class())
+    }
+
+    fn end_error(&self) -> Option<WorkError> {
+        self.result_of(self.state.end()).err()
+    }
+
+    fn check_before_commit(
+        &mut self,
+        is_one_of_several: bool,
+    ) -> BoxFuture<'_, Result<(), CommitRefusal>> {
+        Box::pin(async move {
+            self.session.checkout_mut().observed_end(&mut self.state);
+            if let Some(error) = self
+                .session
+                .checkout()
+                .connection_closed_error()
+                .filter(|_| self.end_error().is_none())
+            {
+                return Err(self.refusal(error).await);
+            }
+            self.check_locally()?;
+            let verified =
+                self.session.checkout_mut().find_end_before_commit(&mut self.state).await;
+            if let Err(error) = verified {
+                return Err(self.refusal(error).await);
+            }
+            self.result_of(self.state.end())?;
+            if self.depth() != 1 {
+                // A savepoint that was begun through Diesel and has not ended, as by a future that was dropped: Diesel
+                // would release it instead of committing.
+                return Err(DieselError::BrokenTransactionManager.into());
+            }
+            // PostgreSQL answers the COMMIT of an aborted transaction with a ROLLBACK, and not with an error.
+            let probe = B::Connection::ABORTED_TRANSACTION_PROBE.filter(|_| self.base_depth == 0);
+            let is_probed = is_one_of_several || self.session.checkout().may_be_aborted();
+            if let Some(probe) = probe.filter(|_| is_probed)
+                && let Err(error) = self.session.batch_execute(probe).await
+            {
+                return Err(self.refusal(error).await);
+            }
+            Ok(())
+        })
+    }
+
+    fn commit(&mut self) -> BoxFuture<'_, Result<(), CommitFailure>> {
+        Box::pin(async move {
+            let committed = TransactionManagerOf::<B>::commit_transaction(&mut *self.session).await;
+            match committed {
+                Ok(()) => {
+                    self.session.checkout().lift_rollback_guard();
+                    self.leave_work().await;
+                    Ok(())
+                }
+                Err(error) => {
+                    // Diesel rolls back after some failed commits, and returns both errors if that fails as well.
+                    let error = match error {
+                        DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
+                        error => error,
+                    };
+                    let error = self.session.checkout().with_server_message(error);
+                    let class = self.session.checkout_mut().error_class(&error).await;
+                    let is_rolled_back = !B::Connection::is_fatal(&error)
+                        && !matches!(error, DieselError::BrokenTransactionManager);
+                    self.state.expect_end();
+                    if is_rolled_back {
+                        // Clears up what is left of the transaction on the connection, which can be lent again then.
+                        self.roll_back_in_time().await;
+                    } else {
+                        self.session.checkout_mut().discard();
+                    }
+                    Err(CommitFailure { error, class, is_rolled_back })
+                }
+            }
+        })
+    }
+
+    fn roll_back(&mut self) -> BoxFuture<'_, RollbackOutcome> {
+        Box::pin(self.roll_back_in_time())
+    }
+
+    fn set_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
+        Box::pin(async move {
+            let outcome = TransactionManagerOf::<B>::begin_transaction(&mut *self.session).await;
+            self.renew_mark(outcome).await
+        })
+    }
+
+    fn release_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
+        Box::pin(async move {
+            let outcome = TransactionManagerOf::<B>::commit_transaction(&mut *self.session).await;
+            self.renew_mark(outcome).await
+        })
+    }
+
+    fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>> {
+        Box::pin(async move {
+            let outcome = TransactionManagerOf::<B>::rollback_transaction(&mut *self.session).await;
+            self.renew_mark(outcome).await
+        })
+    }
+
+    fn has_failed_transiently(&mut self) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            self.diagnose().await;
+            match self.rollback_class() {
+                Some(class) => class.is_transient(),
+                None => self.session.checkout().has_transient_failure(),
+            }
+        })
+    }
+
+    fn abandon(mut self: Box<Self>) {
+        // In test isolation, the engine rolls back to its savepoint before the connection is lent again. A connection
+        // that is gone, or on which a statement was cut short, takes no ROLLBACK: it is closed when it is returned.
+        if self.base_depth > 0 || !self.session.checkout_mut().is_usable() {
+            return;
+        }
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { self.roll_back_in_time().await });
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Rolling back the transaction of a participant, whatever state it is in.
+
+use diesel::QueryResult;
+use diesel::connection::{TransactionDepthChange, TransactionManagerStatus};
+use diesel_async::{SimpleAsyncConnection, TransactionManager};
+use tokio::time::timeout;
+
+use super::any::{AnyParticipant, RollbackOutcome};
+use super::bind::{BindParticipant, TransactionManagerOf};
+use crate::bind::Bind;
+use crate::engine::TransactionEnd;
+
+impl<B: Bind> BindParticipant<B> {
+    /// Rolls back within `check_timeout`. A connection that does not answer by then is closed, and its server rolls back
+    /// when it notices.
+    ///
+    /// If the future is dropped half-way, the connection is in the middle of a statement, and is closed on return.
+    pub(crate) async fn roll_back_in_time(&mut self) -> RollbackOutcome {
+        let limit = self.session.options().check_timeout;
+        let mut is_confirmed = false;
+        self.session.checkout_mut().observed_end(&mut self.state);
+        if self.session.checkout_mut().is_usable() {
+            let rolled_back = timeout(limit, async {
+                self.diagnose().await;
+                self.session.checkout_mut().find_end_for_certain(&mut self.state).await?;
+                match self.state.end() {
+                    None => self.roll_back_all().await?,
+                    Some(_) => self.roll_back_later_statements().await,
+                }
+                self.leave_work().await;
+                QueryResult::Ok(())
+            });
+            is_confirmed = matches!(rolled_back.await, Ok(Ok(())));
+        }
+        let had_ended = self.state.end() == Some(TransactionEnd::Ended);
+        if !is_confirmed || had_ended {
+            // The connection does not answer; or statements of the program ran outside of the transaction, and what they
+            // have changed on the connection is not known.
+            self.session.checkout_mut().discard();
+        }
+        match (had_ended, is_confirmed) {
+            (true, _) => RollbackOutcome::AlreadyEnded,
+            (false, true) => RollbackOutcome::RolledBack,
+            (false, false) => RollbackOutcome::NotConfirmed,
+        }
+    }
+
+    /// Rolls the open transaction back, with the savepoints in it.
+    async fn roll_back_all(&mut self) -> QueryResult<()> {
+        let base_depth = self.base_depth;
+        let status = TransactionManagerOf::<B>::transaction_manager_status_mut(&mut *self.session);
+        // The savepoints go with the transaction, so Diesel is made to forget them. Rolling back to each would fail for
+        // one that the program has released itself.
+        while let TransactionManagerStatus::Valid(status) = &mut *status
+            && status.transaction_depth().is_some_and(|depth| depth.get() > base_depth + 1)
+        {
+            status.change_transaction_depth(TransactionDepthChange::DecreaseDepth)?;
+        }
+        while self.depth() > 0 {
+            TransactionManagerOf::<B>::rollback_transaction(&mut *self.session).await?;
+        }
+        Ok(())
+    }
+
+    /// Rolls back what the program has begun after the transaction had ended.
+    async fn roll_back_later_statements(&mut self) {
+        self.session.checkout().lift_rollback_guard();
+        // The outcome is ignored: it is an error if nothing was begun.
+        let _ = self.session.batch_execute("ROLLBACK").await;
+        *TransactionManagerOf::<B>::transaction_manager_status_mut(&mut *self.session) =
+            TransactionManagerStatus::default();
+        if self.base_depth > 0 {
+            // The transaction of the test was rolled back with it.
+            self.session.checkout_mut().discard();
+        }
+    }
+}

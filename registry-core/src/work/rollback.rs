@@ -1,0 +1,56 @@
+//! Rolling back a unit of work.
+
+use super::error::WorkError;
+use super::participant::RollbackOutcome;
+use super::unit_of_work::UnitOfWork;
+
+impl UnitOfWork {
+    /// Rolls back every bind that was touched.
+    ///
+    /// It waits for the databases one after another, for the engine's `check_timeout` (1 s by default) each at the
+    /// most. Dropping the future, like dropping the unit of work itself, leaves the rest to a background task.
+    ///
+    /// # Errors
+    ///
+    /// Every bind that can be rolled back is rolled back, whatever becomes of the others. Then
+    ///
+    /// - [`WorkError::Ended`] with the first bind whose transaction a statement of the program had ended: what was
+    ///   done before that may be committed;
+    /// - else [`WorkError::NotTold`] with the first bind that did not confirm the rollback, because its connection is
+    ///   gone or silent. That connection is closed, and its server rolls back when it notices.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+    /// let mut work = registry.begin();
+    /// diesel::insert_into(users::table).values(users::id.eq(1)).execute(&mut work).await?;
+    /// work.rollback().await?;
+    /// assert_eq!(users::table.count().get_result::<i64>(&registry).await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn rollback(mut self) -> Result<(), WorkError> {
+        // Taken out of the unit of work, whose drop would report that it was neither committed nor rolled back.
+        let mut participants = std::mem::take(&mut self.participants);
+        let (mut ended, mut not_told) = (None, None);
+        for participant in participants.iter_mut() {
+            let key = participant.key();
+            match participant.roll_back().await {
+                RollbackOutcome::RolledBack => {}
+                RollbackOutcome::AlreadyEnded => ended = ended.or(Some(WorkError::Ended { key })),
+                RollbackOutcome::NotConfirmed => {
+                    not_told = not_told.or(Some(WorkError::NotTold { key }));
+                }
+            }
+        }
+        participants.clear();
+        ended.or(not_told).map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,287 @@
+//! The unit of work: which binds it has touched, and their sessions.
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::WorkError;
+use super::participant::{BindParticipant, Verification};
+use super::participants::{Participants, verify_open};
+use super::session_factory::SessionFactory;
+use crate::bind::{Bind, Bound};
+use crate::session::Session;
+use crate::settings::{BindKey, WorkOptions};
+
+/// A place in the program's source.
+pub(super) type CallSite = &'static Location<'static>;
+
+/// One transaction over as many databases as it touches.
+///
+/// It begins with nothing. The first time that a bind is asked for, a session is acquired and a transaction begun on it;
+/// after that it is the same session. `&mut work` is an executor: a query that is run on it finds its bind by itself.
+///
+/// [`commit`](Self::commit) and [`rollback`](Self::rollback) end it. Dropping it rolls back in the background: a task of
+/// the current Tokio runtime sends the rollback to each database, and where there is no runtime, or a statement was cut
+/// short, the connection is closed. Such a drop is logged at the level `DEBUG`, as it is often a commit that was
+/// forgotten.
+///
+/// What is atomic over several databases and what is not is described [here](crate::work#what-is-atomic-and-what-is-not).
+///
+/// ```
+/// # use diesel::prelude::*;
+/// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, bind_tables};
+/// # diesel::table! { users (id) { id -> Integer, } }
+/// # diesel::table! { events (id) { id -> Integer, } }
+/// # bind_tables!(db = "default", backend = Sqlite; users);
+/// # bind_tables!(db = "analytics", backend = Sqlite; events);
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let registry = Registry::builder()
+/// #     .bind("default", "sqlite::memory:").bind("analytics", "sqlite::memory:").build()?;
+/// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+/// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+/// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+/// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+/// let mut work = registry.begin();
+/// diesel::insert_into(users::table).values(users::id.eq(1)).execute(&mut work).await?;
+/// diesel::insert_into(events::table).values(events::id.eq(1)).execute(&mut work).await?;
+/// let committed = work.commit().await?;
+/// assert_eq!(committed.keys, ["default", "analytics"]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a unit of work that is dropped is rolled back"]
+pub struct UnitOfWork {
+    pub(super) sessions: SessionFactory,
+    pub(super) options: WorkOptions,
+    begun_at: CallSite,
+    /// Where the scope was made that it is the unit of work of.
+    scope_made_at: Option<CallSite>,
+    acquiring: AcquiringFlag,
+    /// In the order in which they were touched.
+    pub(super) participants: Participants,
+    pub(super) state: WorkState,
+    /// Whether a session could not be acquired, or a transaction not begun, for a transient reason.
+    has_failed_transiently: bool,
+}
+
+/// What may still be done with a unit of work that is neither committed nor rolled back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WorkState {
+    /// Statements are accepted, inside of that many savepoints.
+    Open { savepoints: u32 },
+    /// Savepoints were being set or ended when that failed or was interrupted: only a rollback is accepted.
+    Poisoned,
+}
+
+impl WorkState {
+    /// Whether a commit would cover everything. A savepoint that is still open at the commit is one whose future was
+    /// dropped, or has panicked.
+    pub(super) fn is_committable(self) -> bool {
+        self == Self::Open { savepoints: 0 }
+    }
+}
+
+impl UnitOfWork {
+    pub(super) fn new(sessions: SessionFactory, options: WorkOptions, begun_at: CallSite) -> Self {
+        Self {
+            sessions,
+            options,
+            begun_at,
+            scope_made_at: None,
+            acquiring: AcquiringFlag::default(),
+            participants: Participants::default(),
+            state: WorkState::Open { savepoints: 0 },
+            has_failed_transiently: false,
+        }
+    }
+
+    /// Makes it the unit of work of a scope that was made at that place, and which reads `acquiring`.
+    pub(super) fn in_scope(mut self, made_at: CallSite, acquiring: AcquiringFlag) -> Self {
+        self.scope_made_at = Some(made_at);
+        self.acquiring = acquiring;
+        self
+    }
+
+    /// The session of the model, table or query type `M`, in a transaction: acquired and begun if this is the first
+    /// time that its bind is asked for.
+    ///
+    /// The first time, it waits for a connection for `acquire_timeout` (30 s by default) at the most, and for the
+    /// round trips that begin the transaction. After that it asks the server only if a statement since the last time
+    /// may have ended the transaction. Dropping the future leaves the unit of work as it was before the call.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkError`] if no session can be acquired, if no transaction can be begun, or if the transaction on this bind
+    /// has ended. The binds that were touched before are as they were.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+    /// let mut work = registry.begin();
+    /// let session = work.session_for::<users::table>().await?;
+    /// diesel::insert_into(users::table).values(users::id.eq(1)).execute(session).await?;
+    /// work.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn session_for<M: Bound>(&mut self) -> Result<&mut Session<M::Bind>, WorkError> {
+        self.session::<M::Bind>().await
+    }
+
+    /// The session of the bind `B`, in a transaction: see [`session_for`](Self::session_for), which takes a model
+    /// instead of a bind.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`session_for`](Self::session_for).
+    ///
+    /// ```
+    /// use registry_core::{Error, Registry, binds};
+    ///
+    /// binds! {
+    ///     pub Analytics: Sqlite = "analytics";
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let mut work = registry.begin();
+    /// assert_eq!(work.session::<Analytics>().await?.key(), "analytics");
+    /// work.rollback().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn session<B: Bind>(&mut self) -> Result<&mut Session<B>, WorkError> {
+        let index = self.touch::<B>().await?;
+        self.participants.session::<B>(index)
+    }
+
+    /// The keys of the binds that were touched, in that order.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{Error, Registry, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let mut work = registry.begin();
+    /// assert_eq!(work.touched().count(), 0);
+    /// work.session_for::<users::table>().await?;
+    /// assert!(work.touched().eq(["default"]));
+    /// # work.rollback().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn touched(&self) -> impl Iterator<Item = BindKey> + '_ {
+        self.participants.iter().map(|participant| participant.key())
+    }
+
+    /// Sees to it that the bind `B` has a transaction, and returns the index of its participant.
+    pub(super) async fn touch<B: Bind>(&mut self) -> Result<usize, WorkError> {
+        let touched = self.try_touch::<B>().await;
+        if let Err(error) = &touched {
+            self.has_failed_transiently |= error.is_transient();
+        }
+        touched
+    }
+
+    async fn try_touch<B: Bind>(&mut self) -> Result<usize, WorkError> {
+        let savepoints = self.open_savepoints()?;
+        if let Some(index) = self.participants.position(B::KEY) {
+            let participant = &mut *self.participants[index];
+            verify_open(participant, Verification::KeepSavepoints).await?;
+            return Ok(index);
+        }
+        self.options.check_keys(self.sessions.registry().bind_keys())?;
+        let acquiring = self.acquiring.set();
+        let session = self.sessions.session::<B>().await?;
+        drop(acquiring);
+        let options = self.options.for_key(session.bind_key());
+        let participant = BindParticipant::begin(session, options, savepoints).await?;
+        self.participants.push(Box::new(participant));
+        Ok(self.participants.len() - 1)
+    }
+
+    /// How many savepoints are open, one in the other.
+    ///
+    /// # Errors
+    ///
+    /// If the unit of work is poisoned: how the first transaction has ended that is known to have ended, or else
+    /// [`WorkError::Abandoned`].
+    pub(super) fn open_savepoints(&self) -> Result<u32, WorkError> {
+        match self.state {
+            WorkState::Open { savepoints } => Ok(savepoints),
+            WorkState::Poisoned => {
+                let ended = self.participants.first_end();
+                Err(ended.map_or(WorkError::Abandoned, |(_, error)| error))
+            }
+        }
+    }
+
+    /// Whether anything in it has failed for a transient reason, so that the same work may succeed in another run.
+    pub(super) async fn has_failed_transiently(&mut self) -> bool {
+        for participant in self.participants.iter_mut() {
+            self.has_failed_transiently |= participant.has_failed_transiently().await;
+        }
+        self.has_failed_transiently
+    }
+}
+
+impl Drop for UnitOfWork {
+    fn drop(&mut self) {
+        // A commit or a rollback has taken the participants out.
+        if !self.participants.is_empty() {
+            let (touched, began) = (&self.participants, self.begun_at);
+            let scope = self.scope_made_at.map(tracing::field::display);
+            tracing::debug!(
+                target: "registry",
+                %touched,
+                %began,
+                scope,
+                "a unit of work was dropped without a commit or a rollback, and is rolled back"
+            );
+        }
+    }
+}
+
+impl fmt::Debug for UnitOfWork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let touched: Vec<BindKey> = self.touched().collect();
+        f.debug_struct("UnitOfWork").field("touched", &touched).finish_non_exhaustive()
+    }
+}
+
+/// Whether a unit of work is acquiring a session, for those who wait for the unit of work in its scope.
+#[derive(Clone, Default)]
+pub(super) struct AcquiringFlag(Arc<AtomicBool>);
+
+impl AcquiringFlag {
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Sets it until the guard is dropped.
+    fn set(&self) -> AcquiringGuard<'_> {
+        self.0.store(true, Ordering::Relaxed);
+        AcquiringGuard(self)
+    }
+}
+
+struct AcquiringGuard<'a>(&'a AcquiringFlag);
+
+impl Drop for AcquiringGuard<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Relaxed);
+    }
+}
