@@ -57,7 +57,23 @@ use crate::settings::url::SqliteFile;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Isolation, WorkOptions};
 use crate::sql::Dialect;
 
-/// The connection type of SQLite databases.
+/// The connection type of SQLite databases: [`AsyncSqliteConnection`].
+///
+/// A [`Session`](crate::Session) of such a bind dereferences to it.
+///
+/// # Example
+///
+/// ```
+/// use diesel_async::RunQueryDsl;
+/// use registry_core::{Sqlite, binds};
+///
+/// binds! { pub Default: Sqlite = "default"; }
+///
+/// /// Takes a session of any bind of that backend, and a connection that is no session.
+/// async fn ping(connection: &mut Sqlite) -> diesel::QueryResult<usize> {
+///     diesel::sql_query("SELECT 1").execute(connection).await
+/// }
+/// ```
 pub type Sqlite = AsyncSqliteConnection;
 
 /// The pause before another attempt: at a statement for which the database is locked, or at opening a database that could
