@@ -57,7 +57,7 @@ impl CachedEngine for TestEngine {
         self.0.uses.is_used()
     }
 
-    fn has_lent(&self) -> bool {
+    fn had_checkout(&self) -> bool {
         self.0.uses.had_checkout()
     }
 }

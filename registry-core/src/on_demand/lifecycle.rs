@@ -31,7 +31,7 @@ impl CachedEngine for Arc<dyn AnyEngine> {
         self.use_count().is_used()
     }
 
-    fn has_lent(&self) -> bool {
+    fn had_checkout(&self) -> bool {
         self.use_count().had_checkout()
     }
 }

@@ -24,8 +24,8 @@ pub(super) trait CachedEngine: Clone {
 
     fn is_used(&self) -> bool;
 
-    /// Whether it ever had a connection that could be lent. An engine that never did could not connect.
-    fn has_lent(&self) -> bool;
+    /// Whether a connection of it was ever checked out. An unused engine without one could not connect.
+    fn had_checkout(&self) -> bool;
 }
 
 /// A caller that waits for an engine.
@@ -260,11 +260,11 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
         }
     }
 
-    /// Closes the engines that could not be opened: they are unused, and have never lent a connection. (The most
+    /// Closes the engines that could not be opened: they are unused, and no connection of them was ever checked out. (The most
     /// recently used come first, so one that has just failed is found soon.)
     fn close_failed(&mut self, decision: &mut Decision<E>) {
         let failed = |(_, open): &(&EngineId, &OpenEngine<K, E>)| {
-            !open.engine.is_used() && !open.engine.has_lent()
+            !open.engine.is_used() && !open.engine.had_checkout()
         };
         while let Some(id) = self.open.iter().find(failed).map(|(id, _)| *id) {
             self.closing_unused += 1;

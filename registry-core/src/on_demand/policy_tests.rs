@@ -19,7 +19,7 @@ struct TestEngine(Rc<TestState>);
 struct TestState {
     key: Key,
     uses: Cell<u32>,
-    has_lent: Cell<bool>,
+    had_checkout: Cell<bool>,
     is_open: Cell<bool>,
 }
 
@@ -36,7 +36,7 @@ impl TestEngine {
         Self(Rc::new(TestState {
             key,
             uses: Cell::new(0),
-            has_lent: Cell::new(false),
+            had_checkout: Cell::new(false),
             is_open: Cell::new(false),
         }))
     }
@@ -54,8 +54,8 @@ impl CachedEngine for TestEngine {
         self.0.uses.get() > 0
     }
 
-    fn has_lent(&self) -> bool {
-        self.0.has_lent.get()
+    fn had_checkout(&self) -> bool {
+        self.0.had_checkout.get()
     }
 }
 
@@ -159,7 +159,7 @@ impl Model {
             }
             Step::Lend(which) => {
                 if !self.uses.is_empty() {
-                    self.uses[which % self.uses.len()].0.has_lent.set(true);
+                    self.uses[which % self.uses.len()].0.had_checkout.set(true);
                 }
             }
             Step::EndUse(which) => {
@@ -245,7 +245,7 @@ impl Model {
         }
         for engine in decision.evicted {
             assert!(!engine.is_used(), "one that is used is never evicted");
-            if engine.has_lent() {
+            if engine.had_checkout() {
                 let least = self.used.iter().find(|key| !self.open[key].is_used());
                 assert_eq!(least, Some(&engine.0.key), "the least recently used goes first");
             }

@@ -30,9 +30,9 @@ impl Registry {
     ///
     /// From now on acquiring fails with [`AcquireError::Closed`](crate::AcquireError::Closed), at once also for callers
     /// that wait, whether for a connection, a resolver or credentials. Then it waits until all sessions that are lent
-    /// have been returned, until each server was told that its connections end (for `check_timeout` at most, 1 s by default, as the
-    /// server may be gone), and until SQLite's files are closed; the query of a future that was dropped runs to its end
-    /// first. [`close_within`](Self::close_within) sets a limit.
+    /// have been returned, until each server was told that its connections end (for `check_timeout` at most, 1 s by
+    /// default, as the server may be gone), and until SQLite's files are closed; the query of a future that was dropped
+    /// runs to its end first. [`close_within`](Self::close_within) sets a limit.
     ///
     /// Every clone of the registry is closed with it. Dropping the future stops the waiting; the registry stays closed.
     /// Outside a Tokio runtime it does not wait.

@@ -11,8 +11,8 @@ use crate::settings::BindKey;
 #[non_exhaustive]
 pub struct CloseReport {
     /// The engines that still had sessions lent when the wait ended, and how many. Callers that wait for a session and
-    /// have not noticed yet that the registry is closed are counted as well. After [`Registry::close`](crate::Registry::close) it is
-    /// empty, unless the task that closes has some itself.
+    /// have not noticed yet that the registry is closed are counted as well. After
+    /// [`Registry::close`](crate::Registry::close) it is empty, unless the task that closes has some itself.
     pub lent: Vec<(BindKey, u32)>,
     /// The engines whose sessions were not waited for, as the task that closes has them itself, and how many. They are
     /// among [`lent`](Self::lent). The task has done nothing with them for 5 s, or for half of the limit if that is
