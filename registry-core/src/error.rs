@@ -1,7 +1,54 @@
-//! Every public error.
+//! Every public error, and [`Error`], which unites them.
 //!
-//! `Display` says what happened at its own layer; the cause is in `source()`, never in both. An
-//! error that collects several failures lists them all, since it has no single source.
+//! # How to use them
+//!
+//! Each operation has an error of its own, so a program that wants to tell failures apart matches on its variants:
+//! [`AcquireError`] for sessions, [`QueryError`] for queries, [`CommitError`] for units of work, and
+//! so on. A program that need not tell them apart returns [`Error`], into which all of them and
+//! [`diesel::result::Error`] convert with `?`.
+//!
+//! - **Retry?** [`Error::is_transient`], and the methods of that name on single errors, say whether the same call may
+//!   succeed a little later.
+//! - **Time?** [`Error::is_timeout`] says whether a wait for a session or a connection has timed out.
+//! - **Constraint?** [`Error::database_kind`] is the kind of a query's error, such as a unique violation.
+//! - **Why?** `Display` says what happened at its own layer, and `source()` has the cause: print the whole chain. An
+//!   error that collects several failures ([`SettingsError`], [`VerifyError`]) lists them all, since it has no single
+//!   source.
+//!
+//! No message has a password.
+//!
+//! ```
+//! use std::error::Error as _;
+//! use diesel::prelude::*;
+//! use diesel::result::DatabaseErrorKind;
+//! use registry_core::{BindDsl, Error, Registry, RunQueryDsl, bind_tables};
+//!
+//! diesel::table! { events (id) { id -> Integer, } }
+//! bind_tables!(db = "analytics", backend = Sqlite; events);
+//!
+//! async fn insert(registry: &Registry, id: i32) -> Result<(), Error> {
+//!     diesel::insert_into(events::table).values(events::id.eq(id)).execute(registry).await?;
+//!     Ok(())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Error> {
+//! let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+//! # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+//! # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+//! insert(&registry, 1).await?;
+//! let error = insert(&registry, 1).await.unwrap_err();
+//! assert!(matches!(error.database_kind(), Some(DatabaseErrorKind::UniqueViolation)));
+//! assert!(!error.is_transient());
+//!
+//! registry.close().await;
+//! match insert(&registry, 2).await.unwrap_err() {
+//!     Error::Acquire(error) => println!("no session: {error}"),
+//!     error => println!("{error}: {:?}", error.source()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 use diesel::result::DatabaseErrorKind;
 
@@ -24,24 +71,24 @@ use crate::work::{CommitError, WorkError};
 
 /// Anything that can go wrong with a registry, for programs that need not tell errors apart.
 ///
-/// Every error of this crate converts into it, and so does [`diesel::result::Error`], so that one
-/// function can acquire, query and migrate with `?`.
+/// Every error of this crate converts into it, and so does [`diesel::result::Error`], so that one function can acquire,
+/// query and migrate with `?`. The [module](self) has an example.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The settings are not usable.
+    /// The settings are invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// No engine has that key.
+    /// The settings have no bind of that key.
     #[error(transparent)]
     UnknownBind(#[from] UnknownBind),
-    /// No session could be had.
+    /// No session could be acquired.
     #[error(transparent)]
     Acquire(#[from] AcquireError),
-    /// A bind is not usable as the program means to use it.
+    /// A database does not answer, or a model does not fit the settings: `verify` has failed.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// The name of a tenant cannot be one.
+    /// A tenant cannot have that name.
     #[error(transparent)]
     Tenant(#[from] TenantError),
     /// An engine could not be replaced.
@@ -53,7 +100,7 @@ pub enum Error {
     /// A unit of work was not committed, or not all of it.
     #[error(transparent)]
     Commit(#[from] CommitError),
-    /// There is no registry for a test.
+    /// No registry for a test could be made.
     #[error(transparent)]
     Isolation(#[from] IsolationError),
     /// A migration could not be run.
@@ -65,13 +112,13 @@ pub enum Error {
     /// A tenant could not be dropped.
     #[error(transparent)]
     DropTenant(#[from] DropTenantError),
-    /// A query failed on a session that was to be had.
+    /// A query failed on the session that was acquired for it.
     #[error(transparent)]
     Query(#[from] QueryError),
 }
 
-/// Which bind it was is not known then: a query that is run on a registry, tenant or unit of work names
-/// it.
+/// Without the bind key, which Diesel's error does not have. A query that is run on a registry, tenant or unit of work
+/// returns [`QueryError`], which has it.
 impl From<diesel::result::Error> for Error {
     fn from(error: diesel::result::Error) -> Self {
         Self::Query(error.into())
@@ -81,7 +128,7 @@ impl From<diesel::result::Error> for Error {
 impl From<WorkError> for Error {
     fn from(error: WorkError) -> Self {
         match error {
-            // As when it is acquired without a unit of work.
+            // The same failure is the same variant, with and without a unit of work.
             WorkError::Acquire(error) => Self::Acquire(error),
             error => Self::Work(error),
         }
@@ -89,7 +136,7 @@ impl From<WorkError> for Error {
 }
 
 impl Error {
-    /// Which constraint or rule of the database a query broke, if that is what happened.
+    /// The kind of the database error, such as a unique violation, if a query failed with one.
     #[must_use]
     pub fn database_kind(&self) -> Option<&DatabaseErrorKind> {
         match self {
@@ -101,16 +148,17 @@ impl Error {
         }
     }
 
-    /// Whether a wait came to its end: for a session or for a connection.
+    /// Whether a wait for a session or a connection has timed out.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Acquire(error) if error.is_timeout())
     }
 
-    /// Whether the same call may succeed a little later, with nothing changed.
+    /// Whether the same call may succeed a little later, with nothing changed: after a timeout, a deadlock, a lost
+    /// connection.
     ///
-    /// For a query, see [`QueryError::is_transient`]. Whether it did its work before it failed is not
-    /// known.
+    /// For a query, see [`QueryError::is_transient`]. It is unknown whether the query did its work before it failed, so
+    /// retry what can be done twice.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

@@ -171,7 +171,7 @@ macro_rules! locks {
             let registry = registry().await;
             let told = || words::table.select(words::id).for_update().bound_to::<words::table>();
             let lost = told().load::<i32>(&registry).await.expect_err("no transaction");
-            assert!(format!("{lost:?}").contains("LockThatIsLost"), "{lost:?}");
+            assert!(format!("{lost:?}").contains("LostRowLock"), "{lost:?}");
             let in_subquery =
                 words::table.filter(words::id.eq_any(others::table.select(others::id).for_update()));
             let rows: Vec<i32> = in_subquery

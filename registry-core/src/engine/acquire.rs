@@ -3,8 +3,8 @@
 //! 1. **Permit.** [`try_acquire`](TypedEngine::try_acquire) takes one out of the semaphore, or
 //!    [`wait_for_permit`](TypedEngine::wait_for_permit) waits for one. The semaphore is the queue: first come, first
 //!    served, with `queue_limit` and `acquire_timeout`.
-//! 2. **Slot.** There are as many slots as permits, so [`Pool::take`](super::pool::Pool::take) finds one for whoever
-//!    has a permit: that of the connection that was used last, or an empty one.
+//! 2. **Slot.** There are as many slots as permits, so [`Pool::take`](super::pool::Pool::take) finds one for each
+//!    caller with a permit: that of the connection that was used last, or an empty one.
 //! 3. **Connection.** A connection that was used within `check_idle_after` is lent as it is, which takes no input or
 //!    output. Otherwise [`fill_slot`](TypedEngine::fill_slot) checks it, opens another if it does not answer, and
 //!    waits for one of this engine's if the server has no room for another. In test isolation, the slot always has
@@ -143,8 +143,8 @@ impl<C: Backend> TypedEngine<C> {
             return Err(AcquireError::QueueFull { key: engine.settings.key, limit });
         }
         // Declared before the future that waits, and so dropped after it. If the semaphore has already assigned a
-        // permit to that future when it is dropped, the permit goes back into the semaphore with nobody being told,
-        // and `all_returned` may be waiting for it.
+        // permit to that future when it is dropped, the permit goes back into the semaphore without a notice, and
+        // `all_returned` may be waiting for it.
         let return_notice = ReturnNotice(&engine);
         let permit = engine.permits.acquire();
         let permit = async {

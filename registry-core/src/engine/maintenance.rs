@@ -92,17 +92,19 @@ fn close_due<C: Backend>(engine: &TypedEngine<C>) {
     let now = Instant::now();
     let mut idle = engine.pool.counts().idle;
     engine.pool.retain(|slot| {
-        let is_idle = options.idle_timeout.is_some_and(|limit| slot.idle_for(now) >= limit);
+        let is_unneeded = options.idle_timeout.is_some_and(|limit| slot.idle_for(now) >= limit)
+            && idle > options.min_idle;
         let is_dead = slot.connection_mut().is_none_or(C::is_known_dead);
         let reason = if is_dead {
             CloseReason::Unanswered
         } else if slot.is_expired(now) {
             CloseReason::Expired
-        } else if is_idle && idle > options.min_idle {
+        } else if is_unneeded {
             CloseReason::Idle
         } else {
             return true;
         };
+        // Counted before the connection is gone from the status.
         engine.stats.note_closed(reason);
         idle = idle.saturating_sub(1);
         false
@@ -121,7 +123,7 @@ async fn check_idle<C: Backend>(engine: &Arc<TypedEngine<C>>) {
     let round_began = Instant::now();
     let mut last_idle = Duration::MAX;
     loop {
-        // Held while a connection is checked, because whoever has a permit must find a slot.
+        // Held while a connection is checked, because a caller with a permit must find a slot.
         let Ok(permit) = engine.permits.try_acquire() else { return };
         permit.forget();
         let permit = Permit::new(EngineUse::new(Arc::clone(engine)), Timer::start());

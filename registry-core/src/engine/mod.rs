@@ -33,15 +33,17 @@
 //!
 //! # Locks
 //!
-//! No lock is held across an `.await`. The one that is held while another is taken is that of the [`capacity_queue`],
-//! under which the idle slots of the [`pool`] are locked. The lock of an on-demand registry may be held while a use
-//! begins ([`use_count`]), which takes no lock.
+//! No lock is held across an `.await`. One lock is held while another is taken in two places: under that of the
+//! [`capacity_queue`] the idle slots of the [`pool`] are locked, and under that of the holders ([`observe`]) a connection's
+//! end is noted. Code of the program runs under a lock in one place: [`maintenance`] counts the idle connections that it
+//! closes under the lock of the [`pool`], by the program's recorder and subscriber. The lock of `on_demand` may be held
+//! while a use of an engine begins ([`use_count`]), which takes no lock.
 //!
 //! # Cancellation
 //!
 //! A caller may drop its future at any `.await`. Then a place in the queue is left, a permit and a slot go back, and a
-//! connection on which a statement was cut short is closed: whoever runs a statement on a slot first marks it as
-//! discarded, and takes that back at the end. What must not be cut short runs in a task of its own: the reset of a
+//! connection on which a statement was cut short is closed: the engine marks a slot as discarded before it runs a
+//! statement on it, and takes that back at the end. What must not be cut short runs in a task of its own: the reset of a
 //! returned connection, and in test isolation everything between two borrowers.
 //!
 //! # Imports

@@ -19,7 +19,7 @@ use super::use_count::{EngineOwner, UseCount};
 use crate::backend::{Backend, ConnectError};
 use crate::settings::{BackendKind, EngineSettings};
 
-/// Opens the engine of these settings. It connects when it is first used. `owner` is whoever opens it on demand.
+/// Opens the engine of these settings. It connects when it is first used. `owner` is given where it is opened on demand.
 pub(crate) fn open(
     settings: Arc<EngineSettings>,
     owner: Option<Weak<dyn EngineOwner>>,

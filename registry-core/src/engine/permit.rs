@@ -57,7 +57,7 @@ impl<C: Backend> Permit<C> {
 impl<C: Backend> Drop for Permit<C> {
     /// The order matters: slot, capacity queue, closing, permit, notice.
     fn drop(&mut self) {
-        // The slot goes back before the permit, because whoever gets a permit must find a slot.
+        // The slot goes back before the permit, because a caller that gets a permit must find a slot.
         self.give_up_slot();
         if !self.engine.capacity.is_empty() {
             self.engine.capacity.hand_over_idle(&self.engine.pool);

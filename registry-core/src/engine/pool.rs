@@ -76,7 +76,7 @@ impl<C: Send + 'static> Pool<C> {
 
     /// Puts a slot back if its connection can be lent again, and otherwise removes both.
     ///
-    /// The permit of the slot is returned after this, because whoever has a permit must find a slot.
+    /// The permit of the slot is returned after this, because a caller with a permit must find a slot.
     pub(super) fn put_back(&self, mut lease: Lease<C>) {
         if lease.is_kept() {
             self.idle().push(lease);

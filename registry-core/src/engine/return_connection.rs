@@ -1,20 +1,25 @@
 //! The return of a connection: it becomes idle as it is, or after a reset, or is closed.
 //!
 //! ```text
-//!  Checkout dropped ──> inspect ─┬─ nothing to undo ─────────────> keep
-//!                         ^      ├─ an answer is outstanding ────> wait for it, inspect once more
-//!                         └──────┘
-//!                                ├─ something can be undone ─────> reset ─┬─ succeeded ──> keep
-//!                                │                                        └─ failed ─────> close
-//!                                ├─ cannot be undone ────────────> release its locks ────> close
-//!                                └─ a statement was cut short ───> cancel it on the server, close
+//! checkout dropped
+//!   │
+//! inspect <──────────────────────────── once ──┐
+//!   ├── nothing to undo ─────────────> keep    │
+//!   ├── an answer is outstanding ────> wait ───┘
+//!   ├── something can be undone ─────> reset ──┬── succeeded ──> keep
+//!   │                                          └── failed ─────> close
+//!   ├── something cannot be undone ──> release what the session holds on the server, close
+//!   ├── a statement was cut short ───> close, and cancel the statement on the server
+//!   └── otherwise unusable ──────────> close
 //! ```
 //!
-//! [`Step`] is the state of this machine, and [`inspect`] its transition from a connection that a borrower has
-//! dropped. Keeping and closing happen at once, where the checkout was dropped. All other steps talk to the
-//! server, so they run in a task of their own, and the connection counts as in use until that has ended. If the
-//! runtime drops the task, the connection is closed: its slot is marked as discarded when the return begins, and
-//! only [`keep`] takes that back.
+//! [`Step`] is the state of this machine, and [`inspect`] finds the first one. Keeping and closing happen at once,
+//! where the checkout was dropped. The other steps talk to the server, so they run in a task of their own, and the
+//! connection counts as in use until that has ended. If the runtime drops the task, the connection is closed: its slot
+//! is marked as discarded when the return begins, and only [`keep`] takes that back.
+//!
+//! Three connections are exceptions. One of a closed engine is closed. That of a SQLite database in memory is always
+//! kept, as the database is in it. That of a test isolation is kept as it is, unless a statement on it was cut short.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +89,7 @@ pub(super) fn return_connection<C: Backend>(mut permit: Permit<C>, is_discarded:
         return;
     }
     if engine.settings.is_isolated {
-        // The next borrower undoes what this one has left, but a statement that was cut short cannot be undone.
+        // What this borrower has left is undone when the next one comes. A statement that was cut short cannot be undone.
         let is_sound =
             lease.watch().is_some_and(|watch| !watch.is_cut_short() && !watch.is_broken());
         if is_sound && !is_discarded {
@@ -108,7 +113,7 @@ pub(super) fn return_connection<C: Backend>(mut permit: Permit<C>, is_discarded:
         }
         step => match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(finish(permit, step))),
-            // The other steps talk to the server, which takes a runtime.
+            // Without a runtime the server cannot be talked to.
             Err(_) => engine.stats.note_closed(CloseReason::Unclean),
         },
     }

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 
 /// For how long a task must be at a standstill before it is taken to wait for itself.
 ///
-/// Two futures of one task, as in `join!`, may wait for each other like two tasks, and cannot be told from outside from
-/// one future that waits for itself. But the future that has the connection wakes the task whenever it goes on. So a
+/// Two futures of one task, as in `join!`, may wait for each other like two tasks. From outside, that looks the same as one
+/// future that waits for itself. But the future that has the connection wakes the task whenever it goes on. So a
 /// task that nothing has woken for this long has no future that could return the connection. The time is longer than the
 /// pauses of code that is under way, such as a request to another server, and shorter than the default
 /// `acquire_timeout`.
@@ -29,18 +29,18 @@ pub(crate) async fn unless_self_wait<T>(
     progress: impl Fn() -> Option<u64>,
 ) -> Option<T> {
     let (mut turn, mut still) = (pin!(turn), pin!(sleep(STANDSTILL)));
-    let (mut seen, mut is_grace_over) = (progress(), false);
+    let (mut seen, mut is_in_grace) = (progress(), false);
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = turn.as_mut().poll(cx) {
             return Poll::Ready(Some(outcome));
         }
         let now = progress();
         let is_still = still.as_mut().poll(cx).is_ready() && now.is_some() && now == seen;
-        if is_still && is_grace_over {
+        if is_still && is_in_grace {
             return Poll::Ready(None);
         }
         // Something has woken the task, and may be about to return the connection.
-        (seen, is_grace_over) = (now, is_still);
+        (seen, is_in_grace) = (now, is_still);
         let next = if is_still { GRACE } else { STANDSTILL };
         still.as_mut().reset(Instant::now() + next);
         // Polled to register the waker. The time is not over yet.

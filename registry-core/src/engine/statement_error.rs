@@ -60,7 +60,7 @@ impl<C: Backend> Checkout<C> {
         if let Some(class) = diagnosis.as_ref().and_then(Diagnosis::class) {
             return Some(class);
         }
-        let class = self.ask_error(limit).await.map(|(class, _)| class);
+        let class = self.diagnose_last_error(limit).await.map(|(class, _)| class);
         if let (Some(diagnosis), Some(class)) = (diagnosis, class) {
             diagnosis.set(class);
         }
@@ -78,7 +78,7 @@ impl<C: Backend> Checkout<C> {
             return known;
         }
         let limit = self.engine().settings.options.check_timeout;
-        let (class, message) = self.ask_error(limit).await?;
+        let (class, message) = self.diagnose_last_error(limit).await?;
         if let Some(diagnosis) = diagnosis {
             diagnosis.set(class);
         }
@@ -91,7 +91,7 @@ impl<C: Backend> Checkout<C> {
 
     /// Asks the server what was wrong with the last statement. The question is not the borrower's, so what it changes in
     /// the session is forgotten.
-    async fn ask_error(&mut self, limit: Duration) -> Option<(ErrorClass, String)> {
+    async fn diagnose_last_error(&mut self, limit: Duration) -> Option<(ErrorClass, String)> {
         let effects = self.session_effects();
         let answer = timeout(limit, self.connection_mut().diagnose_last_error()).await;
         self.restore_session_effects(effects);

@@ -1,7 +1,7 @@
 //! Whether a transaction is still the one that was begun, as far as that is known without asking the server.
 //!
-//! A statement can end a transaction behind the back of whoever has begun it: a `COMMIT` of the program's own, and on
-//! MySQL every statement that commits implicitly. PostgreSQL reports it in its answers, and SQLite is asked on its
+//! A statement of the program can end a transaction that [`Session::transaction`](crate::Session::transaction) or a unit
+//! of work has begun: a `COMMIT`, and on MySQL every statement that commits implicitly. PostgreSQL reports it in its answers, and SQLite is asked on its
 //! thread, even if another transaction is open afterwards. Where neither is so, a mark is set in the transaction, which
 //! is gone when the transaction ends. Statements that are not known to leave the transaction alone raise a doubt, and
 //! [`transaction_probe`](super::transaction_probe) then looks for the mark.
@@ -29,7 +29,7 @@ pub(crate) struct TransactionState {
     pub(super) remaining_doubts: TransactionDoubts,
 }
 
-/// How a transaction has ended that whoever has begun it neither committed nor rolled back.
+/// How a transaction has ended that was neither committed nor rolled back by what has begun it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransactionEnd {
     /// The database has rolled it back, after an error.
@@ -61,7 +61,7 @@ impl<C: Backend> Checkout<C> {
         C::KNOWS_TRANSACTIONS || self.watch().is_some_and(|watch| watch.observed.reads_stream())
     }
 
-    /// The statement that marks a transaction, where nobody reports when it ends.
+    /// The statement that marks a transaction, where neither server nor driver reports when it ends.
     pub(crate) fn transaction_mark(&self) -> Option<&'static str> {
         C::TRANSACTION_MARK.filter(|_| !self.reports_ends())
     }

@@ -52,7 +52,7 @@ pub(crate) struct TypedEngine<C: Backend> {
 }
 
 impl<C: Backend> TypedEngine<C> {
-    /// `owner` is whoever opened it on demand.
+    /// `owner` is given for an engine that is opened on demand.
     pub(crate) fn new(settings: Arc<EngineSettings>, owner: Option<Weak<dyn EngineOwner>>) -> Self {
         let max = settings.options.max_connections;
         Self {

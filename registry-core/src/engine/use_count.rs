@@ -18,7 +18,7 @@ pub(crate) struct UseCount {
     owner: Option<Weak<dyn EngineOwner>>,
 }
 
-/// Whoever has opened an engine on demand.
+/// The owner of engines that are opened on demand.
 pub(crate) trait EngineOwner: Send + Sync {
     /// Whether a caller waits for an engine to be unused.
     fn is_waited_for(&self) -> bool;

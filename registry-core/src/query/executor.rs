@@ -25,9 +25,10 @@
 //!    | `Via: FindsBind<Q, B>` | an executor of several binds, which has to find the bind from the query alone |
 //!    | `Via: FindsBindOnSession<S, B>`, `B: RunsOnSessionOf<S>` | an executor of the one bind `S` |
 //!    | `Q: LocksNothing<Via>` | an executor without `KEEPS_LOCKS` |
+//!
 //! 4. Name it in the message of [`Executor`], in the table of executors in `query/mod.rs`, and in the test of all
-//!    executors, `every_executor_refuses_foreign_tables_and_stays_usable`. Run the tests in `tests/ui`, because the
-//!    compiler lists implementations in its messages.
+//!    executors, `every_executor_refuses_foreign_tables_and_stays_usable` in `tests/bodies/same_names/`. Run the
+//!    tests in `tests/ui`, because the compiler lists implementations in its messages.
 
 use std::future::Future;
 use std::panic::Location;

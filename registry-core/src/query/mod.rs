@@ -55,9 +55,9 @@
 //! | a query on the registry by a task that has a session of the same bind, and may be in a transaction, or a [`UnitOfWork`](crate::UnitOfWork) of any bind | when it is run, in debug builds: a warning in the log, with the place |
 //! | other tables in the text of `sql_query` and `sql`, and a locking clause in it; a model's `select_expression` beside such a text in the same `SELECT` list or `RETURNING` | never |
 //!
-//! The checks at run time are made in every build, before anything is sent. They delay a query by about 10 ns,
-//! because the result is cached: for each type of query, and where the result depends on the statement, for each text
-//! of a statement. The error is a [`HiddenTable`].
+//! The checks at run time are made in every build, before anything is sent, and the error is a [`HiddenTable`]. For
+//! most queries they take about 10 ns, because the result is cached for each type of query. Where the result depends
+//! on the statement, its SQL is built once more, and the result is cached for each text.
 //!
 //! A table is identified by its Rust type, so two databases may have tables of the same name. The types that are
 //! known are those that are bound with [`bind_tables!`](crate::bind_tables) or in a module with
@@ -191,13 +191,19 @@ mod rows;
 mod run;
 mod save_changes;
 
-pub use bound_to::{BindDsl, BoundTo};
+#[doc(no_inline)]
+pub use bound_to::BindDsl;
+pub use bound_to::BoundTo;
 pub use check::{Check, HiddenTable};
+#[doc(no_inline)]
 pub use dsl::RunQueryDsl;
+#[doc(no_inline)]
 pub use error::QueryError;
 pub use execute::Execute;
 pub use executor::{Executor, Lender};
+#[doc(no_inline)]
 pub use optional::OptionalExtension;
 pub use rows::Rows;
 pub use run::Running;
+#[doc(no_inline)]
 pub use save_changes::SaveChangesDsl;

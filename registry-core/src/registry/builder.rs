@@ -4,8 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Registry;
 use super::bind_entry::{BindEntry, ReplaceableEngine};
+use super::handle::Registry;
 use super::tenants::{TenantBind, TenantResolver, TenantSource};
 use crate::cause::DriverError;
 use crate::on_demand::OnDemandEngines;
@@ -16,6 +16,49 @@ use crate::settings::{
 };
 use crate::{backend, engine};
 
+impl Registry {
+    /// A builder for a registry, from settings, from code, or from both.
+    ///
+    /// ```
+    /// use registry_core::{Registry, Settings};
+    ///
+    /// let settings: Settings = toml::from_str(r#"
+    ///     [database]
+    ///     url = "sqlite::memory:"
+    /// "#)?;
+    /// let registry = Registry::builder()
+    ///     .settings(settings)
+    ///     .bind("analytics", "sqlite::memory:")
+    ///     .build()?;
+    /// assert!(registry.keys().eq(["analytics", "default"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder::default()
+    }
+
+    /// A registry with the binds and options of `settings`. It opens no connection and needs no runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`] with every problem that the settings have.
+    ///
+    /// ```
+    /// use registry_core::{Registry, Settings};
+    ///
+    /// let settings: Settings = toml::from_str(r#"
+    ///     [database.binds.analytics]
+    ///     url = "sqlite::memory:"
+    /// "#)?;
+    /// let registry = Registry::from_settings(settings)?;
+    /// assert!(registry.keys().eq(["analytics"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_settings(settings: Settings) -> Result<Self, SettingsError> {
+        Self::builder().settings(settings).build()
+    }
+}
+
 /// Builds a [`Registry`] from settings, from code, or from both. [`Registry::builder`] makes one.
 ///
 /// Settings win over what code says, except for a bind that code adds: that one replaces the bind of the same key.
@@ -25,7 +68,7 @@ use crate::{backend, engine};
 /// use registry_core::{BindSettings, EngineOptions, Registry};
 ///
 /// let registry = Registry::builder()
-///     .bind("analytics", BindSettings::new("sqlite::memory:").max_connections(2))
+///     .bind("analytics", BindSettings::new("sqlite:analytics.db").max_connections(2))
 ///     .options(EngineOptions { acquire_timeout: Duration::from_secs(5), ..Default::default() })
 ///     .build()?;
 /// assert_eq!(registry.engine("analytics")?.options().acquire_timeout.as_secs(), 5);

@@ -4,8 +4,8 @@
 use std::panic::Location;
 use std::sync::PoisonError;
 
-use super::Registry;
 use super::bind_entry::BindEntry;
+use super::handle::Registry;
 use crate::bind::Bind;
 use crate::engine;
 

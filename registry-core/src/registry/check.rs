@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::Registry;
+use super::handle::Registry;
 use super::verify::failure_of;
 use crate::cause::Chain;
 use crate::settings::BindKey;

@@ -1,21 +1,23 @@
 //! The registry: every engine of a program, found by the bind of a model.
 //!
-//! [`Registry`] stands here. Each operation stands in a file of its own, as an `impl Registry` with the public method,
-//! its reports and its errors:
+//! [`Registry`] stands in `handle`. Each operation stands in a file of its own, as an `impl Registry` with the public
+//! method, its reports and its errors:
 //!
 //! | file | what it has |
 //! |---|---|
+//! | `handle` | [`Registry`], the state that its clones share, and its engines |
 //! | `builder` | [`RegistryBuilder`], from settings to a registry |
 //! | `bind_table`, `bind_entry` | the binds by their keys; what stands behind a key: one engine, or one for each tenant |
-//! | `acquire` | `session_for` and its siblings, and [`Acquire`], their future |
+//! | `acquire/` | `session_for` and its siblings, and [`Acquire`], their future |
 //! | `route` | from what a caller asks for to an engine that is open |
 //! | `open` | the same for an engine that has to be opened on demand, step by step |
-//! | `tenants/` | [`Tenant`], [`TenantResolver`], which engine is a tenant's; creating and dropping tenants |
+//! | `tenants/` | [`Tenant`], [`TenantResolver`], and which engine is a tenant's |
+//! | `provision/` | creating and dropping tenants |
 //! | `verify/`, `check` | checks when a program starts, and for health end-points |
 //! | `migrate/` | running migrations |
 //! | `replace` | other settings for a bind at run time |
-//! | `close/` | closing the registry, or the engines of a tenant or URL |
-//! | `isolation/` | a registry for one test |
+//! | `close/`, `closing_state` | closing the registry, or the engines of a tenant or URL |
+//! | `isolation`, `sqlite_copies` | a registry for one test |
 //! | `status` | a snapshot of every engine |
 //! | `caller` | warnings about sessions that the calling task holds itself |
 //!
@@ -23,25 +25,17 @@
 //!
 //! # Imports
 //!
-//! Every file imports [`Registry`] from here, and this one imports from `bind_table`, `close` and `isolation` the types
-//! of its fields. That circle keeps the fields private to this folder. The other one, from `bind_entry` to `tenants` and
-//! back, is in the concept: a resolver is given a [`Tenant`], which has the registry, so that it can query it.
+//! Operations import `handle`, and `handle` imports only what its fields are made of. One circle is left, in the concept:
+//! `handle` -> `bind_table` -> `bind_entry` -> `tenants` -> `handle`. A resolver is given a [`Tenant`], which has the
+//! registry, so that it can query a table of tenants there.
 //!
-//! # Locks
+//! # Locks and cancellation
 //!
-//! Each lock (`replaced`, `warned_at`, those of [`close`], [`isolation`] and `tenants::bind`) is held for a few
-//! instructions, never across an await, and never while another is taken.
-
-use std::collections::HashSet;
-use std::fmt;
-use std::panic::Location;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use crate::bind::{Bind, Bound};
-use crate::engine::{AnyEngine, Engine};
-use crate::on_demand::OnDemandEngines;
-use crate::settings::{BindDefaults, BindKey, Settings, SettingsError, UnknownBind, WorkOptions};
+//! Each lock (`Inner::replaced`, `Inner::warned_at`, `ClosingState::opening`, `TenantBind::running_calls`,
+//! `TenantBind::source`, `SqliteCopies::copies`) is held for a few instructions, never across an await, and never while
+//! another is taken. Futures of this folder can be dropped at each await: what they have got so far (a use of an engine, a
+//! place in a queue, a share in the answer of a resolver) is given back by destructors. Migrations and the creation and
+//! dropping of tenants run in tasks of their own, to their end.
 
 mod acquire;
 mod bind_entry;
@@ -50,11 +44,15 @@ mod builder;
 mod caller;
 mod check;
 mod close;
+mod closing_state;
+mod handle;
 mod isolation;
 mod migrate;
 mod open;
+mod provision;
 mod replace;
 mod route;
+mod sqlite_copies;
 mod status;
 mod tenants;
 mod verify;
@@ -63,243 +61,11 @@ pub use acquire::Acquire;
 pub use builder::RegistryBuilder;
 pub use check::{BindHealth, CheckReport};
 pub use close::CloseReport;
-pub use isolation::IsolationError;
+pub use handle::Registry;
 pub use migrate::{MigrateError, MigrateReport};
+pub use provision::{CreateTenantError, DropTenantError};
 pub use replace::ReplaceError;
+pub use sqlite_copies::IsolationError;
 pub use status::Status;
-pub use tenants::{CreateTenantError, DropTenantError, Tenant, TenantResolver};
+pub use tenants::{Tenant, TenantResolver};
 pub use verify::{VerifyError, VerifyFailure, VerifyReport};
-
-use bind_entry::BindEntry;
-use bind_table::BindTable;
-use close::ClosingState;
-use isolation::SqliteCopies;
-
-/// Every database of a program, found by the models that live in it.
-///
-/// It has one engine for each bind in the settings, and an engine connects when it is first used. Make one registry when
-/// the program starts, and hand out clones: a clone is cheap, and is the same registry. When the last clone is dropped,
-/// idle connections are closed; [`close`](Self::close) also waits for those that are in use.
-///
-/// ```
-/// use registry_core::{Registry, bind};
-///
-/// # mod schema { diesel::table! { events (id) { id -> Integer, } } }
-/// #[bind(db = "analytics", backend = Sqlite)]
-/// # #[derive(diesel::Queryable)]
-/// struct Event {
-///     id: i32,
-/// }
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
-/// let session = registry.session_for::<Event>().await?;
-/// assert_eq!(session.key(), "analytics");
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct Registry(Arc<Inner>);
-
-/// What all clones of a registry share.
-struct Inner {
-    /// In alphabetical order.
-    keys: Vec<BindKey>,
-    binds: BindTable,
-    bind_defaults: BindDefaults,
-    on_demand: OnDemandEngines,
-    /// For units of work that are begun without options of their own.
-    work_options: WorkOptions,
-    /// Engines that were replaced, as long as they have sessions lent.
-    replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
-    closing: ClosingState,
-    /// The places in the program that were warned of queries beside a unit of work, each once for a bind key.
-    warned_at: Mutex<HashSet<(&'static str, &'static Location<'static>)>>,
-    /// In test isolation: the copies of SQLite databases. The last field, so that the files are removed after the
-    /// engines are dropped.
-    sqlite_copies: Option<SqliteCopies>,
-}
-
-impl Registry {
-    /// A builder for a registry, from settings, from code, or from both.
-    ///
-    /// ```
-    /// use registry_core::{Registry, Settings};
-    ///
-    /// let settings: Settings = toml::from_str(r#"
-    ///     [database]
-    ///     url = "sqlite::memory:"
-    /// "#)?;
-    /// let registry = Registry::builder()
-    ///     .settings(settings)
-    ///     .bind("analytics", "sqlite::memory:")
-    ///     .build()?;
-    /// assert!(registry.keys().eq(["analytics", "default"]));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn builder() -> RegistryBuilder {
-        RegistryBuilder::default()
-    }
-
-    /// A registry with the binds and options of `settings`. It opens no connection and needs no runtime.
-    ///
-    /// # Errors
-    ///
-    /// [`SettingsError`] with every problem that the settings have.
-    ///
-    /// ```
-    /// use registry_core::{Registry, Settings};
-    ///
-    /// let settings: Settings = toml::from_str(r#"
-    ///     [database.binds.analytics]
-    ///     url = "sqlite::memory:"
-    /// "#)?;
-    /// let registry = Registry::from_settings(settings)?;
-    /// assert!(registry.keys().eq(["analytics"]));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn from_settings(settings: Settings) -> Result<Self, SettingsError> {
-        Self::builder().settings(settings).build()
-    }
-
-    fn new(
-        binds: Vec<BindEntry>,
-        bind_defaults: BindDefaults,
-        on_demand: OnDemandEngines,
-        work_options: WorkOptions,
-        sqlite_copies: Option<SqliteCopies>,
-    ) -> Self {
-        let mut keys: Vec<BindKey> = binds.iter().map(BindEntry::key).collect();
-        keys.sort_unstable();
-        Self(Arc::new(Inner {
-            keys,
-            binds: BindTable::new(binds),
-            bind_defaults,
-            on_demand,
-            work_options,
-            replaced: Mutex::default(),
-            closing: ClosingState::default(),
-            warned_at: Mutex::default(),
-            sqlite_copies,
-        }))
-    }
-
-    /// The engine of the database that the model, table or query type `M` is bound to.
-    ///
-    /// # Errors
-    ///
-    /// [`UnknownBind`] if the settings have no bind of that key, or if it has a database for each tenant and so no
-    /// engine of its own.
-    ///
-    /// ```
-    /// use registry_core::{Registry, bind_tables};
-    ///
-    /// diesel::table! { events (id) { id -> Integer, } }
-    /// bind_tables!(db = "analytics", backend = Sqlite; events);
-    ///
-    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
-    /// let engine = registry.engine_for::<events::table>()?;
-    /// assert_eq!(engine.key(), "analytics");
-    /// # Ok::<(), registry_core::Error>(())
-    /// ```
-    pub fn engine_for<M: Bound>(&self) -> Result<Engine, UnknownBind> {
-        match self.0.binds.bind::<M::Bind>().and_then(BindEntry::engine) {
-            Some(engine) => Ok(Engine::new(engine)),
-            None => Err(self.unknown_bind(<M::Bind as Bind>::KEY)),
-        }
-    }
-
-    /// The engine of that bind key.
-    ///
-    /// # Errors
-    ///
-    /// [`UnknownBind`] if the settings have no bind of that key, or if it has a database for each tenant and so no
-    /// engine of its own.
-    ///
-    /// ```
-    /// use registry_core::Registry;
-    ///
-    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
-    /// assert_eq!(registry.engine("analytics")?.status().in_use, 0);
-    ///
-    /// let error = registry.engine("analytic").unwrap_err();
-    /// assert_eq!(error.to_string(), "UNKNOWN_TEXT");
-    /// # Ok::<(), registry_core::Error>(())
-    /// ```
-    pub fn engine(&self, key: &str) -> Result<Engine, UnknownBind> {
-        match self.0.binds.key(key).and_then(BindEntry::engine) {
-            Some(engine) => Ok(Engine::new(engine)),
-            None => Err(self.unknown_bind(key)),
-        }
-    }
-
-    /// The keys of all binds, in alphabetical order.
-    ///
-    /// ```
-    /// use registry_core::Registry;
-    ///
-    /// let url = "sqlite::memory:";
-    /// let registry = Registry::builder().bind("default", url).bind("analytics", url).build()?;
-    /// assert!(registry.keys().eq(["analytics", "default"]));
-    /// # Ok::<(), registry_core::SettingsError>(())
-    /// ```
-    pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.keys.iter().map(BindKey::as_str)
-    }
-
-    /// Whether both are clones of one registry.
-    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// In test isolation: the copies of SQLite databases.
-    pub(crate) fn sqlite_copies(&self) -> Option<&SqliteCopies> {
-        self.0.sqlite_copies.as_ref()
-    }
-
-    /// How long sessions are waited for where no bind has a limit of its own.
-    pub(crate) fn default_acquire_timeout(&self) -> Duration {
-        self.0.bind_defaults.general_acquire_timeout()
-    }
-
-    /// The keys of all binds, in alphabetical order.
-    pub(crate) fn bind_keys(&self) -> &[BindKey] {
-        &self.0.keys
-    }
-
-    pub(crate) fn work_options(&self) -> &WorkOptions {
-        &self.0.work_options
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.0.closing.has_begun()
-    }
-
-    /// The binds in the order of their keys.
-    fn entries(&self) -> impl Iterator<Item = &BindEntry> {
-        self.0.keys.iter().filter_map(|key| self.0.binds.key(key))
-    }
-
-    /// The engines of the binds, in the order of their keys.
-    fn engines(&self) -> Vec<Arc<dyn AnyEngine>> {
-        self.entries().filter_map(BindEntry::engine).collect()
-    }
-
-    /// The engines that were replaced and may have sessions lent.
-    fn replaced(&self) -> Vec<Arc<dyn AnyEngine>> {
-        self.0.replaced.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn unknown_bind(&self, key: &str) -> UnknownBind {
-        UnknownBind::new(key, self.0.keys.iter().copied())
-    }
-}
-
-impl fmt::Debug for Registry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let engines = self.engines();
-        let entries = engines.iter().map(|engine| (engine.settings().key, &engine.settings().url));
-        f.debug_map().entries(entries).finish()
-    }
-}

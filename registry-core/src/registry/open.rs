@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::Registry;
 use super::bind_entry::BindEntry;
 use super::bind_table::bind_key_of;
+use super::handle::Registry;
 use super::route::{FoundEngine, Route, check_backend};
 use super::tenants::TenantBind;
 use crate::backend::Backend;

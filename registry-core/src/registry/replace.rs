@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::Registry;
 use super::bind_entry::{BindEntry, ReplaceableEngine};
+use super::handle::Registry;
 use super::route::check_backend;
 use super::tenants::{TenantBind, TenantSource};
 use crate::engine;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Registry;
 use super::bind_entry::BindEntry;
 use super::bind_table::bind_key_of;
+use super::handle::Registry;
 use super::tenants::Tenant;
 use crate::backend::{Backend, ConnectError};
 use crate::bind::Bind;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Registry;
+use super::handle::Registry;
 use crate::engine::EngineStatus;
 use crate::on_demand::{OnDemandEngine, OnDemandStatus};
 

@@ -10,25 +10,46 @@ use crate::settings::{BindKey, EngineOptions};
 
 mod transaction;
 
-/// One connection to the database of the bind `B`, lent for as long as the value lives.
+/// One connection to the database of the bind `B`, checked out of its engine for as long as the value lives.
 ///
-/// It dereferences to the connection, and is therefore an
-/// [`AsyncConnection`](diesel_async::AsyncConnection) itself: everything of diesel-async works on it,
-/// and [`transaction`](Self::transaction) hands out `&mut Session<B>`.
+/// [`Registry::session_for`](crate::Registry::session_for) and its siblings acquire one. It dereferences to the
+/// connection and is an [`AsyncConnection`](diesel_async::AsyncConnection) itself, so everything of diesel-async works on
+/// it. [`transaction`](Self::transaction) hands out `&mut Session<B>`.
 ///
-/// Dropping it returns the connection to its engine, wherever that happens. A connection that has a
-/// transaction open, or in which a transaction statement was cut short, is closed instead: the server
-/// rolls back, and nobody is ever lent a stranger's transaction. (An in-memory SQLite database lives
-/// in its only connection, which is rolled back and kept.)
+/// ```
+/// use diesel::prelude::*;
+/// use registry_core::{Registry, RunQueryDsl, bind_tables};
+///
+/// diesel::table! { events (id) { id -> Integer, } }
+/// bind_tables!(db = "analytics", backend = Sqlite; events);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), registry_core::Error> {
+/// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+/// let mut session = registry.session_for::<events::table>().await?;
+/// # diesel::sql_query("CREATE TABLE events (id INTEGER PRIMARY KEY)").execute(&mut session).await?;
+/// diesel::insert_into(events::table).values(events::id.eq(1)).execute(&mut session).await?;
+/// let ids: Vec<i32> = events::table.select(events::id).load(&mut session).await?;
+/// assert_eq!(ids, [1]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Dropping it
+///
+/// Dropping it returns the connection to its engine, in whatever thread that happens, and does not block. If a
+/// transaction is open on the connection, or a transaction statement was cut short, the connection is closed instead, so
+/// that the server rolls back and no other borrower gets that transaction. (An in-memory SQLite database exists in its
+/// only connection alone: that is rolled back and kept.)
 ///
 /// # Streams that are dropped
 ///
-/// A stream of rows that is dropped before its end leaves rows that the server still sends. PostgreSQL
-/// over TCP reports the end of each statement, so a connection with rows left is closed on return, and the
-/// statement is cancelled on the server. For MySQL, MariaDB and Unix sockets, the same is noticed of the
-/// methods of [`RunQueryDsl`](crate::RunQueryDsl) of this crate. After a query by diesel-async's trait of that
-/// name nobody knows there whether its rows were read, so the server is asked for an answer before the
-/// connection is lent again, and it is replaced if rows are in the way.
+/// A stream of rows that is dropped before its end leaves rows that the server still sends. PostgreSQL over TCP reports
+/// the end of each statement, so a connection with unread rows is closed on return, and the statement is cancelled on the
+/// server. For MySQL, MariaDB and Unix sockets, the same is detected for the methods of
+/// [`RunQueryDsl`](crate::RunQueryDsl) of this crate. After a query by diesel-async's trait of that name it is unknown
+/// there whether all rows were read, so the server is asked for an answer before the connection is lent again, and the
+/// connection is replaced if rows are in the way.
 pub struct Session<B: Bind> {
     checkout: Checkout<B::Connection>,
     bind: PhantomData<fn() -> B>,
@@ -42,7 +63,7 @@ impl<B: Bind> Session<B> {
     /// The bind key of the database that it is connected to.
     #[must_use]
     pub fn key(&self) -> &str {
-        // An engine that was opened on demand may serve several binds.
+        // The engine cannot tell: one that was opened on demand may serve several binds.
         if has_key::<B>() { B::KEY } else { &AnyEngine::settings(&**self.checkout.engine()).key }
     }
 }

@@ -23,24 +23,75 @@ const ENDED: &str = "a statement of the program has ended the transaction (a COM
 const ROLLED_BACK: &str =
     "the database has rolled the transaction back, after an error: nothing of it was stored";
 
+/// A transaction that [`Session::transaction`] has begun.
+enum OpenTransaction {
+    Outermost(TransactionState),
+    /// A savepoint in another transaction.
+    Savepoint(TransactionState),
+}
+
+impl OpenTransaction {
+    fn is_outermost(&self) -> bool {
+        matches!(self, Self::Outermost(_))
+    }
+
+    fn state(&mut self) -> &mut TransactionState {
+        match self {
+            Self::Outermost(state) | Self::Savepoint(state) => state,
+        }
+    }
+}
+
 impl<B: Bind> Session<B> {
-    /// Runs `callback` in a transaction, which is committed if that returns `Ok`, and rolled back if it returns an error.
-    /// Inside another transaction it is a savepoint.
+    /// Runs `callback` in a transaction, and returns what it returns. `Ok` means that the transaction was committed; if
+    /// `callback` returns an error, it was rolled back. Inside another transaction it is a savepoint.
     ///
-    /// It is called as [`AsyncConnection::transaction`] of diesel-async is, and tells more: `Ok` means that the
-    /// transaction was committed, and an error of `callback` stays what it is, whatever becomes of the rollback. Generic
-    /// code that is written for any [`AsyncConnection`] calls the other one.
+    /// It is called like [`AsyncConnection::transaction`] of diesel-async, and detects more: that method can return `Ok`
+    /// although nothing was stored. An error of `callback` is returned as it is, even if the rollback fails. Generic code
+    /// that is written for any [`AsyncConnection`] calls the other method.
     ///
-    /// Dropping the future leaves the transaction open, and the connection is closed when the session is dropped.
+    /// It waits for `callback` and for the server. Dropping the future leaves the transaction open, and the connection is
+    /// closed when the session is dropped, so the server rolls back.
+    ///
+    /// ```
+    /// use diesel::prelude::*;
+    /// use diesel::result::Error::RollbackTransaction;
+    /// use registry_core::{Registry, RunQueryDsl, bind_tables};
+    ///
+    /// diesel::table! { events (id) { id -> Integer, } }
+    /// bind_tables!(db = "analytics", backend = Sqlite; events);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let mut session = registry.session_for::<events::table>().await?;
+    /// # diesel::sql_query("CREATE TABLE events (id INTEGER PRIMARY KEY)").execute(&mut session).await?;
+    ///
+    /// session
+    ///     .transaction(async |session| {
+    ///         diesel::insert_into(events::table).values(events::id.eq(1)).execute(session).await
+    ///     })
+    ///     .await?;
+    ///
+    /// let rolled_back = session
+    ///     .transaction(async |session| {
+    ///         diesel::insert_into(events::table).values(events::id.eq(2)).execute(session).await?;
+    ///         Err::<(), _>(RollbackTransaction)
+    ///     })
+    ///     .await;
+    /// assert_eq!(rolled_back, Err(RollbackTransaction));
+    /// assert_eq!(events::table.count().get_result::<i64>(&mut session).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// What `callback` returns, what goes wrong with the beginning and the end of the transaction, and a
-    /// [`DatabaseError`](DieselError::DatabaseError) that says so if there is nothing to commit although `callback` returned
-    /// `Ok`:
+    /// What `callback` returns, what fails at the beginning and the end of the transaction, and a
+    /// [`DatabaseError`](DieselError::DatabaseError) if there is nothing to commit although `callback` returned `Ok`:
     ///
-    /// - A statement has failed on PostgreSQL, which takes the `COMMIT` of such a transaction for a `ROLLBACK`.
-    /// - The database has rolled the transaction back by itself, as MySQL does after a deadlock. Its kind is
+    /// - A statement has failed on PostgreSQL, which answers the `COMMIT` of such a transaction with `ROLLBACK`.
+    /// - The database has rolled the transaction back by itself, as MySQL does after a deadlock. The kind is
     ///   [`SerializationFailure`](DatabaseErrorKind::SerializationFailure) if the transaction may succeed a little later.
     /// - A statement of `callback` has ended the transaction: a `COMMIT` of its own, or on MySQL one that commits
     ///   implicitly. What was done before that may be committed.
@@ -53,127 +104,135 @@ impl<B: Bind> Session<B> {
         E: From<DieselError> + Send + 'a,
         R: Send + 'a,
     {
-        let (is_outermost, mut standing) = self.begin().await?;
+        let mut open = self.begin().await?;
         match callback(&mut *self).await {
             Ok(value) => {
-                if let Err(error) = self.stands(is_outermost, &mut standing).await {
-                    self.undo(is_outermost, &standing).await;
+                if let Err(error) = self.check_before_commit(&mut open).await {
+                    self.roll_back(&mut open).await;
                     return Err(error.into());
                 }
                 let committed = Manager::<B>::commit_transaction(&mut **self).await;
-                self.leave(is_outermost).await;
+                self.leave_work(&open).await;
                 committed.map_err(|error| self.checkout.with_server_message(error))?;
                 Ok(value)
             }
             Err(error) => {
-                // While the server still knows.
+                // Before the rollback, while the server still knows why it failed.
                 if self.checkout.may_have_failed() {
                     self.checkout.diagnose().await;
                 }
-                // The error of `callback` is the one that matters. A connection that cannot roll back is closed.
-                self.undo(is_outermost, &standing).await;
+                // The error of `callback` is the one that is returned. A connection that cannot roll back is closed when
+                // it is returned to the pool.
+                self.roll_back(&mut open).await;
                 Err(error)
             }
         }
     }
 
-    /// Begins a transaction, or a savepoint. True if no other one is around it.
-    async fn begin(&mut self) -> QueryResult<(bool, TransactionState)> {
+    /// Begins a transaction, or a savepoint inside another one.
+    async fn begin(&mut self) -> QueryResult<OpenTransaction> {
         let connection = &mut **self;
         let depth = transaction_depth(Manager::<B>::transaction_manager_status_mut(connection))?;
         if depth > 0 {
             Manager::<B>::begin_transaction(connection).await?;
-            return Ok((false, self.checkout.track_savepoint()));
+            return Ok(OpenTransaction::Savepoint(self.checkout.track_savepoint()));
         }
         self.checkout.forget_transient_failures();
-        let left = self.checkout.session_effects();
-        // As a unit of work does: what follows a rollback of the database's own is not stored then.
+        let effects = self.checkout.session_effects();
+        // As in a unit of work: statements that follow a rollback by the database itself must not be stored one by one.
         B::Connection::enter_work(&mut **self, false).await?;
         let begun = match self.checkout.transaction_mark() {
             Some(mark) => B::Connection::begin(&mut **self, &format!("BEGIN; {mark}")).await,
             None => Manager::<B>::begin_transaction(&mut **self).await,
         };
-        if let Err(error) = begun {
-            let error = self.checkout.with_server_message(error);
-            self.leave(true).await;
-            return Err(error);
+        match begun {
+            Ok(()) => {
+                // The statements above are not the borrower's, so they are no reason to reset the session on return.
+                self.checkout.restore_session_effects(effects);
+                Ok(OpenTransaction::Outermost(self.checkout.track_transaction()))
+            }
+            Err(error) => {
+                let error = self.checkout.with_server_message(error);
+                self.leave_outermost().await;
+                Err(error)
+            }
         }
-        // The mark is not the borrower's.
-        self.checkout.restore_session_effects(left);
-        Ok((true, self.checkout.track_transaction()))
     }
 
-    /// Whether there is a transaction to commit. Inside another one, the savepoint's own end tells the rest.
-    async fn stands(
-        &mut self,
-        is_outermost: bool,
-        standing: &mut TransactionState,
-    ) -> QueryResult<()> {
-        self.checkout.wait_for_answer(standing).await;
-        let over = match is_outermost && self.checkout.may_have_failed() {
-            true => match self.checkout.find_end_before_commit(standing).await {
-                Ok(over) => over,
+    /// Fails if there is no transaction to commit any more. For a savepoint only what is known without a question to the
+    /// server counts: releasing a savepoint that is gone fails by itself.
+    async fn check_before_commit(&mut self, open: &mut OpenTransaction) -> QueryResult<()> {
+        self.checkout.wait_for_answer(open.state()).await;
+        let end = match open.is_outermost() && self.checkout.may_have_failed() {
+            true => match self.checkout.find_end_before_commit(open.state()).await {
+                Ok(end) => end,
                 Err(error) if B::Connection::is_fatal(&error) => {
                     return Err(self.checkout.with_server_message(error));
                 }
-                Err(_) => return Err(error(DatabaseErrorKind::Unknown, ABORTED)),
+                Err(_) => return Err(database_error(DatabaseErrorKind::Unknown, ABORTED)),
             },
-            false => self.checkout.observed_end(standing),
+            false => self.checkout.observed_end(open.state()),
         };
-        match over {
-            Some(TransactionEnd::Ended) => return Err(error(DatabaseErrorKind::Unknown, ENDED)),
+        match end {
+            Some(TransactionEnd::Ended) => {
+                return Err(database_error(DatabaseErrorKind::Unknown, ENDED));
+            }
             Some(TransactionEnd::RolledBack) => {
                 let kind = match self.checkout.rollback_class().is_transient() {
                     true => DatabaseErrorKind::SerializationFailure,
                     false => DatabaseErrorKind::Unknown,
                 };
-                return Err(error(kind, ROLLED_BACK));
+                return Err(database_error(kind, ROLLED_BACK));
             }
             None => {}
         }
-        let question =
+        let probe =
             B::Connection::ABORTED_TRANSACTION_PROBE.filter(|_| self.checkout.may_be_aborted());
-        let Some(question) = question else { return Ok(()) };
-        match self.batch_execute(question).await {
+        let Some(probe) = probe else { return Ok(()) };
+        match self.batch_execute(probe).await {
             Ok(()) => Ok(()),
             Err(cause) if B::Connection::is_fatal(&cause) => {
                 Err(self.checkout.with_server_message(cause))
             }
-            Err(_) => Err(error(DatabaseErrorKind::Unknown, ABORTED)),
+            Err(_) => Err(database_error(DatabaseErrorKind::Unknown, ABORTED)),
         }
     }
 
-    async fn undo(&mut self, is_outermost: bool, standing: &TransactionState) {
-        if is_outermost {
+    async fn roll_back(&mut self, open: &mut OpenTransaction) {
+        if open.is_outermost() {
             self.checkout.lift_rollback_guard();
         }
-        if standing.end().is_some() && is_outermost {
-            // An error where nothing was begun since.
+        if open.is_outermost() && open.state().end().is_some() {
+            // The transaction is over, but a statement may have begun another since. If none has, this is an error that
+            // does not matter.
             let _ = self.batch_execute("ROLLBACK").await;
             *Manager::<B>::transaction_manager_status_mut(&mut **self) =
                 TransactionManagerStatus::default();
         } else {
             let _ = Manager::<B>::rollback_transaction(&mut **self).await;
         }
-        self.leave(is_outermost).await;
+        self.leave_work(open).await;
     }
 
     /// Undoes what [`begin`](Self::begin) has done beside the transaction.
-    async fn leave(&mut self, is_outermost: bool) {
-        if !is_outermost {
-            return;
+    async fn leave_work(&mut self, open: &OpenTransaction) {
+        if open.is_outermost() {
+            self.leave_outermost().await;
         }
+    }
+
+    async fn leave_outermost(&mut self) {
         self.checkout.lift_rollback_guard();
         if self.checkout.transaction_mark().is_some() && self.checkout.is_usable() {
-            let left = self.checkout.session_effects();
+            let effects = self.checkout.session_effects();
             match B::Connection::leave_work(&mut **self).await {
-                Ok(()) => self.checkout.restore_session_effects(left),
+                Ok(()) => self.checkout.restore_session_effects(effects),
                 Err(_) => self.checkout.discard(),
             }
         }
     }
 }
 
-fn error(kind: DatabaseErrorKind, message: &str) -> DieselError {
+fn database_error(kind: DatabaseErrorKind, message: &str) -> DieselError {
     DieselError::DatabaseError(kind, Box::new(message.to_owned()))
 }

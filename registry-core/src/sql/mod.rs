@@ -9,10 +9,10 @@
 //!
 //! | file | question |
 //! |---|---|
-//! | [`effects`] | what does a text leave behind in the session that runs it, and in its transaction? |
-//! | [`tables`] | which tables does a statement name, and where? |
+//! | [`effects`](mod@effects) | what does a text leave behind in the session that runs it, and in its transaction? |
+//! | [`tables`](mod@tables) | which tables does a statement name, and where? |
 //! | [`rows`] | does a statement have rows, and does it only read? |
-//! | [`setting_names`] | which custom settings of PostgreSQL may a text set? |
+//! | [`setting_names`](mod@setting_names) | which custom settings of PostgreSQL may a text set? |
 //! | [`diesel`] | where does the SQL end in what Diesel shows of a query? |
 //!
 //! None of them is a parser. Where a reading is not certain, the answer is the one that is safe: a change of the session, a

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::dialect::Dialect;
-use super::lexer::{Kind, Lexer};
-use super::tables::unquoted;
+use super::lexer::{Kind, Lexer, unquoted};
 
 /// What may be the names of custom settings, such as `app.name`: parts with a dot between them, as words, in quotes or
 /// in a literal (`set_config('app.name', ..)`). Most of what is found are other names, such as those of columns.

@@ -15,8 +15,10 @@
 //! 4. **At the first failure, the rest is rolled back** ([`Coordinator::roll_back_rest`]), in the same order. What was
 //!    committed before stays committed, since a database cannot take a commit back.
 //!
-//! At most one participant is in doubt: the one whose `COMMIT` was sent and not answered. It is so as well if the future
-//! is dropped at that moment; then the participants behind it are abandoned by the drop of [`Participants`].
+//! At most one participant is in doubt ([`Outcome::InDoubt`]): the one whose `COMMIT` was sent and not answered. It is so
+//! as well if the future is dropped at that moment; then the participants behind it are abandoned by the drop of
+//! [`Participants`]. A participant whose transaction a statement of the program had ended ([`Outcome::Ended`]) may be
+//! committed too, but that was so before the commit began.
 //!
 //! To commit in parallel, steps 3 and 4 would have to change: several participants can be in doubt then,
 //! [`CommitError::in_doubt`] names one, and the order would no longer decide which databases are committed when one

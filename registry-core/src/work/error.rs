@@ -161,8 +161,8 @@ fn in_use(
         )
     } else if is_kept {
         format!(
-            "the unit of work of this scope was kept for {after} by the future that the scope runs, which has not used \
-             it, taken {taken}: hand it on, or drop it before another task that asks for it is awaited"
+            "the unit of work of this scope was kept for {after} by the future that the scope runs, which has done \
+             nothing with it, taken {taken}: hand it on, or drop it before another task that asks for it is awaited"
         )
     } else {
         format!(

@@ -109,7 +109,8 @@ impl UnitOfWork {
     ///
     /// The first time, it waits for a connection for `acquire_timeout` (30 s by default) at the most, and for the
     /// round trips that begin the transaction. After that it asks the server only if a statement since the last time
-    /// may have ended the transaction. Dropping the future leaves the unit of work as it was before the call.
+    /// may have ended the transaction. Dropping the future leaves the unit of work as it was before the call, unless the
+    /// server was being asked: then this bind is refused from then on with [`WorkError::CutShort`].
     ///
     /// # Errors
     ///

@@ -40,7 +40,23 @@ use crate::cause::DriverError;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, WorkOptions};
 use crate::sql::Dialect;
 
-/// The connection type of MySQL and MariaDB databases: diesel-async's.
+/// The connection type of MySQL and MariaDB databases: diesel-async's [`AsyncMysqlConnection`].
+///
+/// A [`Session`](crate::Session) of such a bind dereferences to it.
+///
+/// # Example
+///
+/// ```
+/// use diesel_async::RunQueryDsl;
+/// use registry_core::{Mysql, binds};
+///
+/// binds! { pub Default: Mysql = "default"; }
+///
+/// /// Takes a session of any bind of that backend, and a connection that is no session.
+/// async fn ping(connection: &mut Mysql) -> diesel::QueryResult<usize> {
+///     diesel::sql_query("SELECT 1").execute(connection).await
+/// }
+/// ```
 pub type Mysql = AsyncMysqlConnection;
 
 /// `ER_WARNING_NOT_COMPLETE_ROLLBACK`
@@ -50,7 +66,7 @@ impl Backend for Mysql {
     const KIND: BackendKind = BackendKind::Mysql;
 }
 
-records_by_diesel!(crate::backend::Mysql);
+records_by_diesel!(super::Mysql);
 
 impl Driver for Mysql {
     const ROLLBACK_NEEDS_TRANSACTION: bool = false;

@@ -46,7 +46,23 @@ mod transport;
 mod url;
 mod wire;
 
-/// The connection type of PostgreSQL databases: diesel-async's.
+/// The connection type of PostgreSQL databases: diesel-async's [`AsyncPgConnection`].
+///
+/// A [`Session`](crate::Session) of such a bind dereferences to it.
+///
+/// # Example
+///
+/// ```
+/// use diesel_async::RunQueryDsl;
+/// use registry_core::{Postgres, binds};
+///
+/// binds! { pub Default: Postgres = "default"; }
+///
+/// /// Takes a session of any bind of that backend, and a connection that is no session.
+/// async fn ping(connection: &mut Postgres) -> diesel::QueryResult<usize> {
+///     diesel::sql_query("SELECT 1").execute(connection).await
+/// }
+/// ```
 pub type Postgres = AsyncPgConnection;
 
 /// The key of the advisory lock for migrations: any number, the same in every program. Advisory locks are per database.
@@ -76,7 +92,7 @@ impl Backend for Postgres {
     const KIND: BackendKind = BackendKind::Postgres;
 }
 
-records_by_diesel!(crate::backend::Postgres);
+records_by_diesel!(super::Postgres);
 
 impl Driver for Postgres {
     const ROLLBACK_NEEDS_TRANSACTION: bool = false;

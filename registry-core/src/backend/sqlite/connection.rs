@@ -22,7 +22,7 @@ use super::row_batch::Row;
 use super::rows::{Output, Rows, load};
 use super::statement::{Statement, execute};
 use super::thread::{Answer, Thread};
-use super::transaction;
+use super::transaction_effects;
 use crate::backend::observed::Observed;
 use crate::backend::transactions::transaction_depth;
 
@@ -133,17 +133,18 @@ impl AsyncSqliteConnection {
             .thread
             .run(move |database| {
                 let mut depth_after = Ok(depth);
-                let result = database.run(transaction::Effects::MayEnd, |connection| {
-                    database::set_depth(connection, depth);
-                    let result = work(connection);
-                    depth_after = transaction_depth(database::status(connection));
-                    result
-                });
+                let result =
+                    database.run(transaction_effects::TransactionEffects::MayEnd, |connection| {
+                        database::set_depth(connection, depth);
+                        let result = work(connection);
+                        depth_after = transaction_depth(database::status(connection));
+                        result
+                    });
                 (result, depth_after)
             })
             .await?;
         self.observed.transaction.note_may_end_answered();
-        transaction::set_depth(self.status(), depth);
+        transaction_effects::set_depth(self.status(), depth);
         result
     }
 
@@ -277,7 +278,7 @@ impl SimpleAsyncConnection for AsyncSqliteConnection {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
         let shown = StrQueryHelper::new(query);
         self.report(InstrumentationEvent::start_query(&shown));
-        let (sql, effects) = (query.to_owned(), transaction::effects(query));
+        let (sql, effects) = (query.to_owned(), transaction_effects::effects(query));
         if effects.may_end() {
             self.observed.transaction.note_may_end_sent();
         }
@@ -287,7 +288,7 @@ impl SimpleAsyncConnection for AsyncSqliteConnection {
         });
         let result = match run.await {
             Ok((Err(error), has_transaction)) => {
-                transaction::note_failed_batch(self.status(), query, has_transaction);
+                transaction_effects::note_failed_batch(self.status(), query, has_transaction);
                 Err(error)
             }
             Ok((Ok(()), _)) => Ok(()),

@@ -10,8 +10,8 @@ use diesel::connection::{
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{QueryResult, SqliteConnection};
 
-use super::thread::State;
-use super::transaction::Effects;
+use super::state::State;
+use super::transaction_effects::TransactionEffects;
 
 /// What the thread owns.
 pub(super) struct Database {
@@ -29,20 +29,21 @@ impl Database {
     /// Runs something with those effects on the transaction, and notes whether the open transaction has ended.
     pub(super) fn run<R>(
         &mut self,
-        effects: Effects,
+        effects: TransactionEffects,
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R>,
     ) -> QueryResult<R> {
         self.check_transaction_stands()?;
         let was_open = self.has_transaction();
-        let is_probed =
-            was_open && effects == Effects::MayEnd && self.connection.batch_execute(PROBE).is_ok();
+        let is_probed = was_open
+            && effects == TransactionEffects::MayEnd
+            && self.connection.batch_execute(PROBE).is_ok();
         let result = work(&mut self.connection);
         // Before any other statement, whose effect on the transaction would be taken for that of `work`.
         if is_probed && self.connection.batch_execute(PROBE_IS_THERE).is_err() {
             self.state.observed.transaction.note_ended_by_statement();
             self.refresh_has_transaction();
-        } else if effects != Effects::None || result.is_err() {
-            self.note_transaction_after(result.is_err() && effects == Effects::None);
+        } else if effects != TransactionEffects::None || result.is_err() {
+            self.note_transaction_after(result.is_err() && effects == TransactionEffects::None);
         }
         result
     }

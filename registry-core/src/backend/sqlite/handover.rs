@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use diesel::QueryResult;
 
 use super::row_batch::Row;
-use super::thread::{JobGuard, State};
+use super::state::{JobGuard, State};
 
 /// Shared by the thread, which waits on the condition variable, and the reader, a future that is woken.
 #[derive(Default)]

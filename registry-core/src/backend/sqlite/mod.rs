@@ -8,13 +8,13 @@
 //! | [`database`] | what the thread owns, and what becomes of its transaction |
 //! | [`statement`] | a query on its way to the thread |
 //! | [`rows`], [`row_batch`], [`handover`] | rows on their way back |
-//! | [`transaction`] | `immediate_transaction`, and what a statement may do to a transaction |
+//! | [`state`] | what the connection and the thread both know |
+//! | [`transaction`] | `immediate_transaction` and `exclusive_transaction` |
+//! | [`transaction_effects`] | what a statement may do to a transaction |
 //! | [`closing`] | connections to one file are closed one after another |
 //! | [`open_error`] | why a database could not be opened |
 //! | [`migrations`] | what migrations need |
 //! | [`save_changes`] | `save_changes` |
-//!
-//! `connection` and `transaction` import each other: two files of one type.
 
 use std::fs;
 use std::sync::Arc;
@@ -36,9 +36,11 @@ mod open_error;
 mod row_batch;
 mod rows;
 mod save_changes;
+mod state;
 mod statement;
 mod thread;
 mod transaction;
+mod transaction_effects;
 
 pub use self::connection::AsyncSqliteConnection;
 use self::open_error::OpenFailure;
@@ -55,7 +57,23 @@ use crate::settings::url::SqliteFile;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Isolation, WorkOptions};
 use crate::sql::Dialect;
 
-/// The connection type of SQLite databases.
+/// The connection type of SQLite databases: [`AsyncSqliteConnection`].
+///
+/// A [`Session`](crate::Session) of such a bind dereferences to it.
+///
+/// # Example
+///
+/// ```
+/// use diesel_async::RunQueryDsl;
+/// use registry_core::{Sqlite, binds};
+///
+/// binds! { pub Default: Sqlite = "default"; }
+///
+/// /// Takes a session of any bind of that backend, and a connection that is no session.
+/// async fn ping(connection: &mut Sqlite) -> diesel::QueryResult<usize> {
+///     diesel::sql_query("SELECT 1").execute(connection).await
+/// }
+/// ```
 pub type Sqlite = AsyncSqliteConnection;
 
 /// The pause before another attempt: at a statement for which the database is locked, or at opening a database that could
@@ -69,7 +87,7 @@ impl Backend for Sqlite {
     const KIND: BackendKind = BackendKind::Sqlite;
 }
 
-records_by_diesel!(crate::backend::Sqlite);
+records_by_diesel!(super::Sqlite);
 
 impl Driver for Sqlite {
     const ROLLBACK_NEEDS_TRANSACTION: bool = true;

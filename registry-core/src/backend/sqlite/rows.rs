@@ -16,9 +16,10 @@ use futures_util::Stream;
 use super::database::Database;
 use super::handover::{End, Handover, RowReader, RowSender};
 use super::row_batch::{Batch, Row};
+use super::state::JobGuard;
 use super::statement::Statement;
-use super::thread::{Answer, JobGuard};
-use super::transaction;
+use super::thread::Answer;
+use super::transaction_effects;
 
 /// The rows of a query, in the order in which SQLite finds them.
 ///
@@ -103,7 +104,7 @@ pub(super) fn load(database: &mut Database, statement: &Statement, output: &mut 
     let mut batch = Batch::default();
     let outcome = read(database, statement, output, &mut batch);
     // The statement has been reset. One with rows can end a transaction only by failing, or if it is known to.
-    if statement.effects != transaction::Effects::None || outcome.is_err() {
+    if statement.effects != transaction_effects::TransactionEffects::None || outcome.is_err() {
         database.note_transaction_after(outcome.is_err());
     }
     // Before the reader learns of the end: a connection whose statement is done is not busy.

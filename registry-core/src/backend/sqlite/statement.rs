@@ -10,7 +10,7 @@ use diesel::sqlite::{Sqlite, SqliteQueryBuilder};
 
 use super::database::Database;
 use super::thread::Answer;
-use super::transaction;
+use super::transaction_effects;
 use crate::sql;
 
 type BindCollector<'a> = <Sqlite as Backend>::BindCollector<'a>;
@@ -20,7 +20,7 @@ pub(super) struct Statement {
     pub(super) query:
         CollectedQuery<<BindCollector<'static> as MoveableBindCollector<Sqlite>>::BindData>,
     /// What it may do to a transaction.
-    pub(super) effects: transaction::Effects,
+    pub(super) effects: transaction_effects::TransactionEffects,
     /// Whether it is known to change nothing, so that it can be ended before its last row.
     ///
     /// A statement that writes has to run to its end. A constraint that it breaks is reported there, and that error would be
@@ -45,7 +45,7 @@ impl Statement {
         let mut collector = BindCollector::default();
         query.collect_binds(&mut collector, &mut (), &Sqlite)?;
         Ok(Self {
-            effects: transaction::effects(&sql),
+            effects: transaction_effects::effects(&sql),
             only_reads: sql::only_reads(&sql),
             query: CollectedQuery::new(sql, is_safe_to_cache, collector.moveable()),
         })

@@ -1,14 +1,12 @@
 //! The thread of a connection, its queue of jobs, and the way back of an answer.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, TryRecvError};
-use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use diesel::connection::{Connection, InstrumentationEvent};
-use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{ConnectionError, ConnectionResult, QueryResult, SqliteConnection};
 use tokio::sync::oneshot;
 
@@ -16,6 +14,7 @@ use super::closing::{self, CloseLock, Closing};
 use super::database::Database;
 use super::handover::Handover;
 use super::open_error::NotOpened;
+use super::state::{JobGuard, State};
 use crate::backend::observed::Observed;
 
 /// A thread that owns a connection and runs jobs on it, one after another.
@@ -31,18 +30,6 @@ pub(super) struct Thread {
 }
 
 type Job = Box<dyn FnOnce(&mut Database) + Send>;
-
-/// What both sides know of a connection.
-#[derive(Default)]
-pub(super) struct State {
-    /// Jobs that were sent and are neither done nor given up, except for those that wait for a reader.
-    jobs: AtomicU32,
-    pub(super) has_transaction: AtomicBool,
-    /// Where the ends of transactions are noted.
-    pub(super) observed: Arc<Observed>,
-    has_ended: AtomicBool,
-    panic: OnceLock<String>,
-}
 
 impl Thread {
     /// Starts a thread that opens the database. Dropping the future closes it again.
@@ -217,40 +204,6 @@ impl<R> Drop for Answer<R> {
         if let Some(result) = self.result.take() {
             self.send(result);
         }
-    }
-}
-
-/// Counts a job until it is done or given up.
-pub(super) struct JobGuard(Arc<State>);
-
-impl JobGuard {
-    pub(super) fn new(state: &Arc<State>) -> Self {
-        state.jobs.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(state))
-    }
-}
-
-impl Drop for JobGuard {
-    fn drop(&mut self) {
-        self.0.jobs.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-impl State {
-    fn note_panic(&self, payload: &(dyn Any + Send)) {
-        let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        let _ = self.panic.set(text.unwrap_or("no message").to_owned());
-    }
-
-    pub(super) fn why_closed(&self) -> Error {
-        let message = match self.panic.get() {
-            Some(text) => {
-                format!("the connection is closed, as code that ran on it panicked: {text}")
-            }
-            None => "the connection is closed, as its thread has ended".to_owned(),
-        };
-        Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message))
     }
 }
 

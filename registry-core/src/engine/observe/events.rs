@@ -44,7 +44,7 @@ pub(crate) fn warn_query_beside_work(bind: &str, place: &std::panic::Location<'_
     );
 }
 
-/// Reports a query that took `elapsed`. `text` is what Diesel's `debug_query` shows; its values are removed.
+/// Reports a query that took `elapsed`. `sql` has no bind values in it.
 pub(in crate::engine) fn slow_query(
     bind: BindKey,
     tenant: Option<&str>,

@@ -10,7 +10,8 @@ use super::watch::ConnectionWatch;
 
 /// The connections of an engine, and the tasks that are about to have one.
 ///
-/// The two locks are never held at once, and no other lock is taken under them.
+/// The two locks are never held at once. Under the lock of `watches`, a watch may be dropped, which notes the time of its
+/// connection's end under a lock of its own ([`invalidation`](super::invalidation)); no other lock is taken.
 #[derive(Default)]
 pub(in crate::engine) struct Holders {
     /// Every open connection. Weak, as a connection is gone when its slot drops it.

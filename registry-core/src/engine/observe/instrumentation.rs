@@ -8,7 +8,8 @@ use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_inst
 use diesel::result::Error;
 
 use super::events::slow_query;
-use super::watch::{BackendRules, ConnectionWatch};
+use super::statement_errors::BackendRules;
+use super::watch::ConnectionWatch;
 use crate::backend::observed::TransactionDoubts;
 use crate::settings::BindKey;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`caller`] | the task that calls, as a number |
 //! | [`watch`] | [`ConnectionWatch`](watch::ConnectionWatch): what is known of one connection |
+//! | [`statement_errors`] | what the errors of its statements mean, for it and for others |
 //! | [`instrumentation`] | Diesel's events of a connection, which its watch hears of |
 //! | [`invalidation`] | what one connection finds out that concerns the others of its engine |
 //! | [`holders`] | which tasks have the connections of an engine |
@@ -18,6 +19,7 @@ pub(super) mod holders;
 pub(super) mod instrumentation;
 pub(super) mod invalidation;
 pub(super) mod meters;
+pub(super) mod statement_errors;
 pub(super) mod stats;
 pub(super) mod status;
 pub(super) mod watch;

@@ -1,4 +1,5 @@
-//! What is known of one connection: who has it, what was run on it, and what its errors meant.
+//! What is known of one connection: who has it, and what was run on it. What the errors of its statements mean is in
+//! [`statement_errors`](super::statement_errors).
 //!
 //! The facts come from two sources. [`Observed`] has what the backend sees itself, such as the answers of the server
 //! where the stream of the connection is read. The rest comes from Diesel's instrumentation
@@ -10,17 +11,13 @@
 //! time, and the lock of the pool orders what one has written before what the next one reads. Other tasks read who
 //! has the connection only to count and to warn.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use diesel::result::{DatabaseErrorKind, Error};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::caller::Caller;
 use super::invalidation::{CloseNotice, Invalidations, SeenInvalidations};
-use crate::backend::error_class::{Diagnosis, ErrorClass, LastError, is_transient};
-use crate::backend::observed::{ERRORS_KEPT, Observed, SessionEffects, TransactionDoubts};
-use crate::sql::Dialect;
+use super::statement_errors::StatementErrors;
+use crate::backend::observed::{Observed, SessionEffects};
 
 /// What is known of one connection. Its slot and its instrumentation share it.
 #[derive(Debug, Default)]
@@ -34,21 +31,12 @@ pub(in crate::engine) struct ConnectionWatch {
     may_have_rows: AtomicBool,
     /// What the backend sees of the connection.
     pub(in crate::engine) observed: Arc<Observed>,
-    invalidations: Arc<Invalidations>,
-    seen: SeenInvalidations,
+    pub(super) invalidations: Arc<Invalidations>,
+    pub(super) seen: SeenInvalidations,
     /// Whether the borrower has put another instrumentation in the place of ours.
     is_instrumentation_replaced: AtomicBool,
-    /// Whether no statement can be expected to succeed on the connection any more.
-    is_broken: AtomicBool,
-    /// Whether a statement failed for a reason that the driver does not pass on.
-    has_unclassified_error: AtomicBool,
-    /// The last errors that were returned, the newest at the end.
-    last_errors: Mutex<VecDeque<LastError>>,
-    /// Whether the last statement has failed.
-    has_just_failed: AtomicBool,
-    /// Whether a statement failed with a transient error since
-    /// [`forget_transient_failures`](Self::forget_transient_failures).
-    has_transient_failure: AtomicBool,
+    /// What the errors of its statements meant.
+    pub(super) errors: StatementErrors,
     /// Whether a [`TransactionState`](crate::engine::TransactionState) follows a transaction on it.
     is_in_tracked_transaction: AtomicBool,
     /// The number of the [`Caller`] that has it, or [`NO_HOLDER`].
@@ -79,18 +67,6 @@ pub(in crate::engine) enum CheckoutPurpose {
 
 impl CheckoutPurpose {
     const ALL: [Self; 4] = [Self::Session, Self::Query, Self::RowStream, Self::UnitOfWork];
-}
-
-/// How the statements and errors of a backend are read.
-#[derive(Clone, Copy)]
-pub(in crate::engine) struct BackendRules {
-    pub(in crate::engine) dialect: Dialect,
-    /// Whether the driver knows at any time whether a transaction is open.
-    pub(in crate::engine) knows_transactions: bool,
-    /// Whether a statement failed with an error because its connection is gone.
-    pub(in crate::engine) is_fatal: fn(&Error) -> bool,
-    /// Whether the engine is not `read_only`: then a server that refuses writes is the wrong one.
-    pub(in crate::engine) expects_writes: bool,
 }
 
 impl ConnectionWatch {
@@ -214,7 +190,7 @@ impl ConnectionWatch {
         self.finished.fetch_add(1, Ordering::Relaxed);
         // The driver has read the rows of earlier statements to get at this answer.
         self.has_abandoned_rows.store(false, Ordering::Relaxed);
-        self.has_just_failed.store(has_failed, Ordering::Relaxed);
+        self.errors.note_outcome(has_failed);
     }
 
     /// Notes whether the last statement may have rows.
@@ -254,83 +230,6 @@ impl ConnectionWatch {
         self.seen.note_role_checked(&self.invalidations);
     }
 
-    /// Notes that the server takes no writes, though the engine is not `read_only`. The connection is not lent again,
-    /// and its host is tried after the others.
-    pub(in crate::engine) fn note_read_only_server(&self) {
-        self.is_broken.store(true, Ordering::Relaxed);
-        self.invalidations.invalidate_roles();
-        if let Some(host) = self.observed.stream.host() {
-            self.invalidations.hosts.add(host.to_owned());
-        }
-    }
-
-    /// Whether no statement can be expected to succeed on the connection any more.
-    pub(in crate::engine) fn is_broken(&self) -> bool {
-        self.is_broken.load(Ordering::Relaxed)
-    }
-
-    /// Whether a statement failed for a reason that only the server can tell.
-    pub(in crate::engine) fn has_unclassified_error(&self) -> bool {
-        self.has_unclassified_error.load(Ordering::Relaxed)
-    }
-
-    pub(in crate::engine) fn forget_transient_failures(&self) {
-        self.has_transient_failure.store(false, Ordering::Relaxed);
-    }
-
-    /// Notes what the error of a statement means.
-    pub(in crate::engine) fn note_class(&self, class: ErrorClass) {
-        if class.is_transient() {
-            self.has_transient_failure.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether a statement has failed with a transient error, one that the same statement may not meet a little later,
-    /// as far as is known.
-    pub(in crate::engine) fn has_transient_failure(&self) -> bool {
-        self.has_transient_failure.load(Ordering::Relaxed) || self.is_broken()
-    }
-
-    /// The diagnosis of the last statement's error, if it has failed. It is shared with the error that the program has.
-    pub(in crate::engine) fn diagnosis(&self) -> Option<Diagnosis> {
-        if !self.has_just_failed.load(Ordering::Relaxed) {
-            return None;
-        }
-        self.last_errors().back().map(|last| last.diagnosis().clone())
-    }
-
-    /// The diagnosis of `error`, if that is the last one.
-    pub(in crate::engine) fn diagnosis_of(&self, error: &Error) -> Option<Diagnosis> {
-        let last_errors = self.last_errors();
-        last_errors.back().filter(|last| last.is(error)).map(|last| last.diagnosis().clone())
-    }
-
-    fn last_errors(&self) -> MutexGuard<'_, VecDeque<LastError>> {
-        self.last_errors.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note_last_error(&self, error: &Error, rules: BackendRules) {
-        let Some(last) = LastError::new(error) else { return };
-        match self.observed.errors.last() {
-            // A `READ ONLY` transaction has the same code, and refuses the write each time.
-            Some(ErrorClass::ReadOnly)
-                if !rules.expects_writes || self.observed.role.is_read_only() == Some(false) =>
-            {
-                last.diagnosis().set(ErrorClass::Permanent);
-            }
-            Some(class) => last.diagnosis().set(class),
-            None if matches!(error, Error::DatabaseError(DatabaseErrorKind::Unknown, _)) => {
-                self.observed.transaction.raise_doubts(TransactionDoubts::FAILED);
-            }
-            None => {}
-        }
-        let mut last_errors = self.last_errors();
-        if last_errors.len() == ERRORS_KEPT {
-            last_errors.pop_front();
-        }
-        last_errors.push_back(last);
-    }
-
     /// What the borrower has changed in the session so far, to be restored after statements of our own.
     pub(in crate::engine) fn session_effects(&self) -> SessionEffects {
         self.observed.session.effects()
@@ -338,63 +237,5 @@ impl ConnectionWatch {
 
     pub(in crate::engine) fn restore_session_effects(&self, effects: SessionEffects) {
         self.observed.session.restore_effects(effects);
-    }
-
-    pub(super) fn note_error(&self, error: &Error, rules: BackendRules) {
-        self.note_last_error(error, rules);
-        // Where the server's error code is known, it decides, and not the text of the error.
-        if self.observed.errors.last().is_none() && (rules.is_fatal)(error) {
-            self.is_broken.store(true, Ordering::Relaxed);
-        }
-        self.apply_server_errors(rules.expects_writes);
-        if self.observed.errors.last().is_none() && is_transient(None, error) {
-            self.has_transient_failure.store(true, Ordering::Relaxed);
-        }
-        let (None, Error::DatabaseError(kind, _)) = (self.observed.errors.last(), error) else {
-            return;
-        };
-        match kind {
-            // The driver does not say what it was, so it may have been a plan that is stale.
-            DatabaseErrorKind::Unknown => {
-                self.has_unclassified_error.store(true, Ordering::Relaxed);
-                self.seen.invalidate_own_plans(&self.invalidations);
-            }
-            // Either the server is read-only, or the transaction is: the server is asked before it is lent again.
-            DatabaseErrorKind::ReadOnlyTransaction if rules.expects_writes => {
-                self.invalidations.invalidate_roles();
-            }
-            _ => {}
-        }
-    }
-
-    /// Draws the consequences of the errors that the server has sent since the last call.
-    pub(in crate::engine) fn apply_server_errors(&self, expects_writes: bool) {
-        for class in self.observed.errors.take_new() {
-            match class {
-                ErrorClass::StalePlan => {
-                    self.note_class(class);
-                    self.invalidations.invalidate_plans();
-                }
-                ErrorClass::StaleType => {
-                    self.note_class(class);
-                    self.invalidations.invalidate_types();
-                }
-                ErrorClass::Fatal => self.is_broken.store(true, Ordering::Relaxed),
-                ErrorClass::StatementGone => {
-                    // The borrower can go on with new statements, but the driver's cache is wrong for good.
-                    self.is_broken.store(true, Ordering::Relaxed);
-                    self.seen.invalidate_own_plans(&self.invalidations);
-                }
-                // A `READ ONLY` transaction of the borrower's is refused with the same code, on a server that says of
-                // itself that it takes writes.
-                ErrorClass::ReadOnly
-                    if expects_writes && self.observed.role.is_read_only() != Some(false) =>
-                {
-                    self.note_read_only_server();
-                }
-                ErrorClass::Transient => self.note_class(class),
-                ErrorClass::ReadOnly | ErrorClass::Permanent => {}
-            }
-        }
     }
 }

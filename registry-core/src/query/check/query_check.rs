@@ -30,7 +30,7 @@ pub struct Check {
 
 impl Check {
     pub(in crate::query) const fn for_lender<E: Lender<B>, B>() -> Self {
-        let dialect = Dialect::of(<E::Connection as crate::Backend>::KIND);
+        let dialect = Dialect::of(<E::Connection as crate::backend::Backend>::KIND);
         Self { key: E::KEY, dialect, keeps_locks: E::KEEPS_LOCKS }
     }
 

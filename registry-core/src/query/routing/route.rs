@@ -14,8 +14,8 @@ pub trait Routed<B: Bind, Via> {}
 
 /// A query of which every table belongs to the bind `B`, as far as types can tell.
 ///
-/// It is apart from [`Routed`], which settles on a bind even if tables of several are in the query. Otherwise the
-/// compiler would have no bind to name in its message.
+/// It is separate from [`Routed`], which yields a bind even for a query with tables of several binds, so that the
+/// compiler can name two of them in its message.
 pub trait AllTablesIn<B: Bind, Via> {}
 
 /// A type that says by which part of a query its bind is known.

@@ -1,7 +1,7 @@
 //! Closing a registry, or some of its engines.
 //!
-//! `report` has what closing came to, `wait` the wait for sessions, and `state` whether a registry is closed and who has
-//! yet to notice. `state` and `wait` are the two things that [`Registry::close`] waits for.
+//! `report` has what closing came to, and `wait` the wait for sessions. [`Registry::close`] also waits for the callers in
+//! [`closing_state`](super::closing_state), which have yet to notice.
 
 use std::future::Future;
 use std::panic::Location;
@@ -10,24 +10,20 @@ use std::time::Duration;
 
 use futures_util::future::join;
 
-use super::Registry;
 use super::bind_entry::BindEntry;
+use super::closing_state::{SessionCounts, add_count};
+use super::handle::Registry;
 use super::tenants::{Tenant, TenantBind};
 use crate::engine::AnyEngine;
 use crate::on_demand::EngineIdentity;
 use crate::settings::{BindSettings, InvalidUrl, TenantError};
 
 mod report;
-mod state;
 mod wait;
 
 pub use report::CloseReport;
-pub(super) use state::ClosingState;
 pub(super) use wait::all_returned;
-use wait::{
-    CallSite, SessionCounts, add_count, each_returned, inactivity_limit, report_unreturned,
-    wait_within,
-};
+use wait::{CallSite, each_returned, inactivity_limit, report_unreturned, wait_within};
 
 impl Registry {
     /// Closes every engine, and returns a report when all sessions are back.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -12,16 +12,13 @@ use tokio::time::timeout;
 use super::report::CloseReport;
 use crate::engine::AnyEngine;
 use crate::engine::STANDSTILL;
-use crate::settings::BindKey;
+use crate::registry::closing_state::{SessionCounts, add_count};
 
 /// The place of a call in the program.
-pub(in crate::registry) type CallSite = &'static Location<'static>;
-
-/// Numbers of sessions by bind key.
-pub(super) type SessionCounts = Mutex<Vec<(BindKey, u32)>>;
+pub(crate) type CallSite = &'static Location<'static>;
 
 /// Waits until the sessions of engines that were closed are returned, for `limit` at most.
-pub(in crate::registry) async fn all_returned(
+pub(crate) async fn all_returned(
     engines: Vec<Arc<dyn AnyEngine>>,
     limit: Option<Duration>,
     call_site: CallSite,
@@ -68,13 +65,6 @@ async fn returned(
             return;
         }
         before = kept;
-    }
-}
-
-pub(super) fn add_count(counts: &mut Vec<(BindKey, u32)>, key: BindKey, count: u32) {
-    match counts.iter_mut().find(|(other, _)| *other == key) {
-        Some((_, sum)) => *sum += count,
-        None => counts.push((key, count)),
     }
 }
 

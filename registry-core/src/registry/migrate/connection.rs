@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::engine::{AcquireError, AnyEngine, Checkout, EngineUse, TypedEngine};
 
 /// A connection to migrate on.
-pub(in crate::registry) enum MigrationConnection<C: Backend> {
+pub(crate) enum MigrationConnection<C: Backend> {
     /// One beside the pool, so that neither a full pool nor a statement timeout is in the way. The use keeps the engine
     /// from being evicted meanwhile.
     Dedicated(C, EngineUse<TypedEngine<C>>),
@@ -17,7 +17,7 @@ pub(in crate::registry) enum MigrationConnection<C: Backend> {
 
 impl<C: Backend> MigrationConnection<C> {
     /// `None` if there is no such schema.
-    pub(in crate::registry) async fn open(
+    pub(crate) async fn open(
         engine: EngineUse<TypedEngine<C>>,
         schema: Option<&str>,
     ) -> Result<Option<Self>, AcquireError> {
@@ -32,7 +32,7 @@ impl<C: Backend> MigrationConnection<C> {
         Ok(connection.map(|connection| Self::Dedicated(connection, engine)))
     }
 
-    pub(in crate::registry) fn connection(&mut self) -> &mut C {
+    pub(crate) fn connection(&mut self) -> &mut C {
         match self {
             Self::Dedicated(connection, _) => connection,
             Self::CheckedOut(checkout) => checkout.connection_mut(),

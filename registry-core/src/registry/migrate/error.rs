@@ -1,14 +1,14 @@
-//! Why migrations were not run.
+//! The error of running migrations.
 
 use crate::cause::DriverError;
 use crate::engine::AcquireError;
 use crate::settings::{BindKey, UnknownBind, WrongBackend};
 
-/// Why the migrations of a bind were not, or not all, run.
+/// Why the migrations of a bind were not run, or not all of them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {
-    /// No settings name that bind.
+    /// The settings have no bind of that key.
     #[error(transparent)]
     UnknownBind(#[from] UnknownBind),
     /// The program expects one backend behind that bind, and its URL names another.
@@ -21,14 +21,13 @@ pub enum MigrateError {
         /// The bind key.
         key: BindKey,
     },
-    /// In test isolation nothing is committed, migrations neither: run them before.
+    /// On a registry for test isolation nothing is committed: run migrations before.
     #[error("bind `{key}`: migrations are run before test isolation, and not in it")]
     Isolated {
         /// The bind key.
         key: BindKey,
     },
-    /// Migrations need a session of their own, which a pooler that gives each transaction another
-    /// server connection does not give.
+    /// Migrations need one server connection for all of their statements, and a pooler gives each transaction another.
     #[error(
         "bind `{key}`: migrations cannot be run through its `pooler`: say `migrate_url`, the URL of the \
          server itself"
@@ -43,10 +42,10 @@ pub enum MigrateError {
         /// The bind key.
         key: BindKey,
     },
-    /// No connection could be had to run them on.
+    /// No connection to run them on could be opened.
     #[error(transparent)]
     Acquire(#[from] AcquireError),
-    /// The lock that keeps two processes from migrating at once could not be taken.
+    /// The lock that keeps two processes from migrating at once could not be acquired.
     #[error("bind `{key}`: the migration lock could not be taken")]
     Lock {
         /// The bind key.
@@ -55,7 +54,7 @@ pub enum MigrateError {
         #[source]
         source: DriverError,
     },
-    /// What was run before, or what there is to run, could not be found out.
+    /// The migrations that were run before, or those of the program, could not be read.
     #[error("bind `{key}`: the pending migrations could not be listed")]
     List {
         /// The bind key.
@@ -67,7 +66,7 @@ pub enum MigrateError {
     /// Two migrations of the source have one version, of which only one would ever be run. Nothing was run.
     ///
     /// The version is what stands before the first `_` in a migration's name, without `-`. On MySQL and MariaDB, where
-    /// the table of versions takes them for the same, versions that differ in case alone are one version.
+    /// the table of versions compares them without case, versions that differ in case alone are one version.
     #[error(
         "bind `{key}`: the migrations `{}` and `{}` have one version, `{version}`: nothing was run; give one of \
          them another",
@@ -142,8 +141,8 @@ pub enum MigrateError {
         #[source]
         source: DriverError,
     },
-    /// A migration, or what lists them, panicked. The transaction of that migration was rolled back. Those before it were
-    /// run and stay.
+    /// A migration, or the code that lists them, panicked. The transaction of that migration was rolled back. Those before
+    /// it were run and stay.
     #[error("bind `{key}`: the migrations panicked")]
     Panicked {
         /// The bind key.

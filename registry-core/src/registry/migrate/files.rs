@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::backend::migrate::MakesRoom;
 use crate::backend::resource_exhaustion::{can_read_files, lacks_files};
 use crate::cause::DriverError;
-use crate::registry::Registry;
+use crate::registry::handle::Registry;
 
 /// Frees file descriptors of this process for as long as a run of migrations has time, by closing unused engines.
 /// It blocks, as everything does that runs migrations.

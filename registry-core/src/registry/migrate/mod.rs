@@ -11,8 +11,9 @@ use diesel_async::AsyncConnectionCore;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::Registry;
+use super::handle::Registry;
 use super::route::Route;
+use super::tenants::Tenant;
 use crate::bind::Bind;
 use crate::engine::{AcquireError, AnyEngine};
 use crate::settings::Pooler;
@@ -141,6 +142,51 @@ impl Registry {
             return Err(route.unknown_tenant::<B>().into());
         };
         run_migrations(self, runtime, engine, connection, migrations).await
+    }
+}
+
+impl Tenant {
+    /// Runs the pending migrations of the bind `B` in the tenant's database, or in its schema, and returns which those
+    /// were. [`Registry::migrate`] says what it waits for, and what dropping the future does.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrateError`] with the bind key and, if a migration failed, its name.
+    ///
+    /// ```standalone_crate
+    /// # use diesel::migration::{Migration, MigrationSource};
+    /// # struct Crm;
+    /// # impl MigrationSource<diesel::sqlite::Sqlite> for Crm {
+    /// #     fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<diesel::sqlite::Sqlite>>>> {
+    /// #         Ok(Vec::new())
+    /// #     }
+    /// # }
+    /// # const MIGRATIONS: Crm = Crm;
+    /// use registry_core::{Registry, binds};
+    ///
+    /// binds! { pub Invoices: Sqlite = "crm"; }
+    /// // const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/crm");
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let url = format!("sqlite://{}/{{tenant}}.db", folder.path().display());
+    /// # std::fs::write(folder.path().join("acme.db"), "").unwrap();
+    /// # std::fs::write(folder.path().join("globex.db"), "").unwrap();
+    /// // url = "sqlite:///srv/tenants/{tenant}.db"
+    /// let registry = Registry::builder().bind("crm", url).build()?;
+    /// for name in ["acme", "globex"] {
+    ///     let report = registry.tenant(name)?.migrate::<Invoices>(MIGRATIONS).await?;
+    ///     println!("{name}: {report}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn migrate<B: Bind>(
+        &self,
+        migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
+    ) -> Result<MigrateReport, MigrateError> {
+        self.registry().migrate_along::<B>(Route::Tenant(self), migrations).await
     }
 }
 

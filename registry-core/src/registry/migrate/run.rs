@@ -15,13 +15,13 @@ use super::report::MigrateReport;
 use crate::backend::Backend;
 use crate::backend::migrate::{Migrated, MigrationFailure, Migrations, Run};
 use crate::engine::{AnyEngine, TypedEngine};
-use crate::registry::Registry;
+use crate::registry::handle::Registry;
 use crate::settings::BindKey;
 
 /// Runs the pending migrations of `source` on that connection of that engine.
 ///
 /// Cancellation: it runs in a thread of its own, to its end, even if this future is dropped.
-pub(in crate::registry) async fn run_migrations<C: Backend>(
+pub(crate) async fn run_migrations<C: Backend>(
     registry: &Registry,
     runtime: Handle,
     engine: Arc<TypedEngine<C>>,

@@ -14,7 +14,7 @@ use crate::backend::ConnectError;
 use crate::engine::{AcquireError, CheckFailure, ResolverTimedOut};
 use crate::on_demand::{EngineAlias, EngineIdentity};
 use crate::panicked::caught;
-use crate::registry::isolation::IsolationError;
+use crate::registry::sqlite_copies::IsolationError;
 use crate::settings::{
     BackendKind, BindDefaults, BindKey, BindSettings, DatabaseUrl, EngineSettings, SettingsError,
     TenantName,

@@ -5,14 +5,11 @@
 //! | `tenant` | [`Tenant`], through which users reach a tenant's database |
 //! | `resolver` | [`TenantResolver`], the callback that finds the settings of a tenant |
 //! | `bind` | [`TenantBind`]: which engine is a tenant's, from a URL with `{tenant}` or from a resolver |
-//! | `provision` | creating and dropping the databases, schemas and files of tenants |
 
 mod bind;
-mod provision;
 mod resolver;
 mod tenant;
 
 pub(super) use bind::{TenantBind, TenantSource};
-pub use provision::{CreateTenantError, DropTenantError};
 pub use resolver::TenantResolver;
 pub use tenant::Tenant;

@@ -2,14 +2,8 @@
 
 use std::fmt;
 
-use diesel::migration::MigrationSource;
-
-use crate::bind::{Bind, Bound};
 use crate::engine::AcquireError;
-use crate::registry::Registry;
-use crate::registry::acquire::Acquire;
-use crate::registry::migrate::{DieselBackend, MigrateError, MigrateReport};
-use crate::registry::route::Route;
+use crate::registry::handle::Registry;
 use crate::settings::{BindKey, TENANT_PLACEHOLDER, TenantError, TenantName};
 
 /// NAMEDATALEN of PostgreSQL, less one: the longest name of a schema, in bytes.
@@ -94,78 +88,12 @@ impl Tenant {
         &self.registry
     }
 
-    /// Acquires a session of the tenant's database for the model, table or query type `M`.
-    ///
-    /// It waits for an engine and a free connection, for `acquire_timeout` at most (30 s by default). Dropping the
-    /// future gives up the place in the queue. [`Tenant`] has an example.
-    ///
-    /// # Errors
-    ///
-    /// The future resolves to an [`AcquireError`], see [`Acquire`]:
-    /// [`UnknownTenant`](AcquireError::UnknownTenant) if the tenant has no database.
-    pub fn session_for<M: Bound>(&self) -> Acquire<'_, M::Bind> {
-        self.session::<M::Bind>()
-    }
-
-    /// Acquires a session of the tenant's database for the bind `B`, as [`session_for`](Self::session_for) does for a
-    /// model.
-    pub fn session<B: Bind>(&self) -> Acquire<'_, B> {
-        Acquire::new(&self.registry, Route::Tenant(self))
-    }
-
-    /// Runs the pending migrations of the bind `B` in the tenant's database, or in its schema, and returns which those
-    /// were. [`Registry::migrate`] says what it waits for, and what dropping the future does.
-    ///
-    /// # Errors
-    ///
-    /// [`MigrateError`] with the bind key and, if a migration failed, its name.
-    ///
-    /// ```standalone_crate
-    /// # use diesel::migration::{Migration, MigrationSource};
-    /// # struct Crm;
-    /// # impl MigrationSource<diesel::sqlite::Sqlite> for Crm {
-    /// #     fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn Migration<diesel::sqlite::Sqlite>>>> {
-    /// #         Ok(Vec::new())
-    /// #     }
-    /// # }
-    /// # const MIGRATIONS: Crm = Crm;
-    /// use registry_core::{Registry, binds};
-    ///
-    /// binds! { pub Invoices: Sqlite = "crm"; }
-    /// // const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/crm");
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), registry_core::Error> {
-    /// # let folder = tempfile::tempdir().unwrap();
-    /// # let url = format!("sqlite://{}/{{tenant}}.db", folder.path().display());
-    /// # std::fs::write(folder.path().join("acme.db"), "").unwrap();
-    /// # std::fs::write(folder.path().join("globex.db"), "").unwrap();
-    /// // url = "sqlite:///srv/tenants/{tenant}.db"
-    /// let registry = Registry::builder().bind("crm", url).build()?;
-    /// for name in ["acme", "globex"] {
-    ///     let report = registry.tenant(name)?.migrate::<Invoices>(MIGRATIONS).await?;
-    ///     println!("{name}: {report}");
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn migrate<B: Bind>(
-        &self,
-        migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
-    ) -> Result<MigrateReport, MigrateError> {
-        self.registry.migrate_along::<B>(Route::Tenant(self), migrations).await
-    }
-
     pub(crate) fn checked_name(&self) -> &TenantName {
         &self.name
     }
 
     /// The name of the tenant's schema in the bind of that key.
-    pub(in crate::registry) fn schema_name(
-        &self,
-        key: BindKey,
-        template: &str,
-    ) -> Result<String, AcquireError> {
+    pub(crate) fn schema_name(&self, key: BindKey, template: &str) -> Result<String, AcquireError> {
         let schema = template.replace(TENANT_PLACEHOLDER, self.name());
         // PostgreSQL would truncate the name, and what is left could be the name of another tenant's schema.
         if schema.len() > LONGEST_SCHEMA {

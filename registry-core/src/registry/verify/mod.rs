@@ -4,8 +4,8 @@ use std::error::Error;
 
 use futures_util::future::join_all;
 
-use super::Registry;
 use super::bind_entry::BindEntry;
+use super::handle::Registry;
 use crate::bind::BoundItem;
 use crate::engine::CheckFailure;
 use crate::settings::{BindKey, WrongBackend};

@@ -6,6 +6,8 @@
 
 mod classes;
 
+use std::borrow::Cow;
+
 use self::classes::{CLASSES, Class, IS_IN_WORD, is_space_or_control};
 use super::dialect::Dialect;
 
@@ -381,4 +383,11 @@ impl<'a> Lexer<'a> {
         self.at = self.sql.len();
         Kind::Unknown
     }
+}
+
+/// A name without its quotes. A quote in it is written twice.
+pub(super) fn unquoted(name: &str) -> Cow<'_, str> {
+    let quote = &name[name.len() - 1..];
+    let inner = &name[1..name.len() - 1];
+    if inner.contains(quote) { inner.replace(&quote.repeat(2), quote).into() } else { inner.into() }
 }

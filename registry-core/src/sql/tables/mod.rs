@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::dialect::Dialect;
 use super::keyword::{self as word, Keyword, keyword};
-use super::lexer::{Kind, Lexer, Token};
+use super::lexer::{Kind, Lexer, Token, unquoted};
 
 /// A table that a statement names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -336,13 +336,6 @@ fn name<'a>(lexer: &mut Lexer<'a>, first: Token) -> Cow<'a, str> {
         name.push('.');
         name.push_str(&unquoted(lexer.text(part)));
     }
-}
-
-/// A name without its quotes. A quote in it is written twice.
-pub(super) fn unquoted(name: &str) -> Cow<'_, str> {
-    let quote = &name[name.len() - 1..];
-    let inner = &name[1..name.len() - 1];
-    if inner.contains(quote) { inner.replace(&quote.repeat(2), quote).into() } else { inner.into() }
 }
 
 #[cfg(test)]

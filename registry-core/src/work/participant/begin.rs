@@ -38,7 +38,7 @@ impl<B: Bind> BindParticipant<B> {
         let read_only = options.is_read_only() && !session.options().read_only;
         session.checkout().forget_transient_failures();
         session.checkout().mark_in_work();
-        let left = session.checkout().session_effects();
+        let effects = session.checkout().session_effects();
         let connection = &mut *session;
         let base_depth = depth::<B>(connection);
         let begun = async {
@@ -64,7 +64,7 @@ impl<B: Bind> BindParticipant<B> {
         match begun.await {
             Ok(has_entered_work) => {
                 // `leave_work` undoes what was done here, so the reset on return need not.
-                session.checkout().restore_session_effects(left);
+                session.checkout().restore_session_effects(effects);
                 let state = session.checkout().track_transaction();
                 Ok(Self { session, base_depth, has_entered_work, state })
             }

@@ -67,7 +67,7 @@ impl<B: Bind> BindParticipant<B> {
     }
 
     /// An error if the transaction has ended.
-    fn result_of(&self, end: Option<TransactionEnd>) -> Result<(), WorkError> {
+    fn ok_unless_ended(&self, end: Option<TransactionEnd>) -> Result<(), WorkError> {
         let key = self.session.bind_key();
         match end {
             None => Ok(()),
@@ -96,9 +96,9 @@ impl<B: Bind> BindParticipant<B> {
         if !std::mem::take(&mut self.has_entered_work) {
             return;
         }
-        let left = self.session.checkout().session_effects();
+        let effects = self.session.checkout().session_effects();
         match B::Connection::leave_work(&mut *self.session).await {
-            Ok(()) => self.session.checkout().restore_session_effects(left),
+            Ok(()) => self.session.checkout().restore_session_effects(effects),
             Err(_) => self.session.checkout_mut().discard(),
         }
     }
@@ -115,14 +115,14 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
 
     fn check_locally(&mut self) -> Result<(), WorkError> {
         let end = self.session.checkout_mut().observed_end(&mut self.state);
-        self.result_of(end)?;
+        self.ok_unless_ended(end)?;
         if !self.session.checkout_mut().is_usable() {
             return Err(WorkError::CutShort { key: self.key() });
         }
         if self.depth() == 0 {
             self.state.note_ended();
         }
-        self.result_of(self.state.end())
+        self.ok_unless_ended(self.state.end())
     }
 
     fn must_ask_server(&self) -> bool {
@@ -138,7 +138,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
             } else {
                 self.session.checkout_mut().find_end(&mut self.state).await;
             }
-            self.result_of(self.state.end())
+            self.ok_unless_ended(self.state.end())
         })
     }
 
@@ -157,7 +157,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
     }
 
     fn end_error(&self) -> Option<WorkError> {
-        self.result_of(self.state.end()).err()
+        self.ok_unless_ended(self.state.end()).err()
     }
 
     fn check_before_commit(
@@ -180,7 +180,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
             if let Err(error) = verified {
                 return Err(self.refusal(error).await);
             }
-            self.result_of(self.state.end())?;
+            self.ok_unless_ended(self.state.end())?;
             if self.depth() != 1 {
                 // A savepoint that was begun through Diesel and has not ended, as by a future that was dropped: Diesel
                 // would release it instead of committing.
@@ -200,6 +200,8 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
 
     fn commit(&mut self) -> BoxFuture<'_, Result<(), CommitFailure>> {
         Box::pin(async move {
+            // If the future is dropped here, the statement is cut short and the connection is closed, while the server
+            // may commit or roll back.
             let committed = TransactionManagerOf::<B>::commit_transaction(&mut *self.session).await;
             match committed {
                 Ok(()) => {

@@ -53,9 +53,7 @@ impl Refusal {
 /// Both directions of a stream through a transaction pooler.
 pub(super) struct Rewriter {
     refusal: Refusal,
-    is_started: bool,
-    /// Whether the messages up to the next `Sync` belong to a statement that was refused.
-    is_discarding: bool,
+    sending: Sending,
     /// The beginning of a message whose end has not been written.
     incomplete: Vec<u8>,
     /// What is to be sent.
@@ -74,6 +72,17 @@ pub(super) struct Rewriter {
     chunk: Box<[u8]>,
 }
 
+/// What is done with the next message of the driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    /// It is the first one, which has no kind, and is sent as it is.
+    Startup,
+    /// It is rewritten.
+    Messages,
+    /// It belongs to a statement that was refused, and is not sent: so it is up to the next `Sync`.
+    Discarding,
+}
+
 /// An answer that is to come.
 enum Expected {
     ParseComplete {
@@ -88,8 +97,7 @@ impl Rewriter {
     pub(super) fn new(refusal: Refusal) -> Self {
         Self {
             refusal,
-            is_started: false,
-            is_discarding: false,
+            sending: Sending::Startup,
             incomplete: Vec::new(),
             to_server: Vec::new(),
             to_driver: Vec::new(),
@@ -163,7 +171,7 @@ impl Rewriter {
     /// Rewrites the complete messages, and returns how many bytes they are.
     fn rewrite(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
-        if !self.is_started {
+        if self.sending == Sending::Startup {
             let Some(length) = bytes.first_chunk().map(|length| u32::from_be_bytes(*length)) else {
                 return 0;
             };
@@ -172,7 +180,7 @@ impl Rewriter {
                 return 0;
             }
             self.to_server.extend_from_slice(&bytes[..length]);
-            self.is_started = true;
+            self.sending = Sending::Messages;
             at = length;
         }
         while let Some(header) = bytes[at..].first_chunk::<5>() {
@@ -186,9 +194,9 @@ impl Rewriter {
 
     fn rewrite_message(&mut self, message: &[u8]) {
         let (kind, body) = (message[0], &message[5..]);
-        if self.is_discarding {
+        if self.sending == Sending::Discarding {
             if kind == b'S' {
-                self.is_discarding = false;
+                self.sending = Sending::Messages;
                 self.expected.push_back(Expected::Refusal);
             }
             return;
@@ -197,7 +205,7 @@ impl Rewriter {
             b'P' => {
                 let Some((name, rest)) = text(body) else { return self.pass(message) };
                 if text(rest).is_some_and(|(query, _)| self.refusal.refuses(query)) {
-                    self.is_discarding = true;
+                    self.sending = Sending::Discarding;
                     return;
                 }
                 if !name.is_empty() {

@@ -14,13 +14,13 @@ use crate::backend::namespace::Namespace;
 use crate::bind::Bind;
 use crate::cause::DriverError;
 use crate::engine::{self, AcquireError, AnyEngine, EngineUse, TypedEngine};
-use crate::registry::Registry;
 use crate::registry::bind_entry::BindEntry;
 use crate::registry::bind_table::bind_key_of;
 use crate::registry::close::all_returned;
+use crate::registry::handle::Registry;
 use crate::registry::migrate::{MigrateError, MigrationConnection};
 use crate::registry::route::{FoundEngine, Route, check_backend};
-use crate::registry::tenants::tenant::Tenant;
+use crate::registry::tenants::Tenant;
 use crate::settings::{BindKey, EngineSettings, Pooler};
 
 /// One call of `create_tenant` or `drop_tenant`.

@@ -1,7 +1,7 @@
-//! A tenant in a SQLite file.
+//! Creating and dropping a tenant's SQLite file.
 //!
-//! The file is made beside its place, and linked there when its migrations have been run: no other file is
-//! overwritten, and whoever asks for the tenant finds all of it or nothing.
+//! The file is created under another name beside its place, and published there by a hard link when its migrations have
+//! been run. So no other file is overwritten, and callers that ask for the tenant find all of it or nothing.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -21,7 +21,7 @@ use crate::registry::migrate::{DieselBackend, MigrateReport, run_migrations};
 use crate::settings::url::SqliteFile;
 use crate::settings::{DatabaseUrl, EngineSettings};
 
-/// Fails while another connection, of whatever process, has the database open, and keeps others from opening it.
+/// Fails while another connection, of any process, has the database open, and keeps others from opening it.
 const KEEP_OTHERS_OUT: &str =
     "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE";
 
@@ -30,17 +30,17 @@ pub(super) async fn create<B: Bind>(
     settings: EngineSettings,
     migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
 ) -> Result<MigrateReport, CreateTenantError> {
-    let refused = |error: io::Error| operation.create_error(error.into());
+    let failed = |error: io::Error| operation.create_error(error.into());
     let files =
-        TenantFiles::at(&settings.url).ok_or_else(|| refused(ErrorKind::InvalidFilename.into()))?;
-    if files.is_there().map_err(refused)? {
+        TenantFiles::at(&settings.url).ok_or_else(|| failed(ErrorKind::InvalidFilename.into()))?;
+    if files.is_there().map_err(failed)? {
         return Err(operation.exists_error());
     }
-    let folders = CreatedFolders::make(files.folder_to_create()).map_err(refused)?;
+    let folders = CreatedFolders::make(files.folder_to_create()).map_err(failed)?;
     let created = async {
-        let lock = operation.lock(&files.lock).await.map_err(refused)?;
+        let lock = operation.lock(&files.lock).await.map_err(failed)?;
         let created = create_locked(operation, &settings, &files, migrations).await;
-        if !files.is_there().map_err(refused)? {
+        if !files.is_there().map_err(failed)? {
             lock.remove();
         }
         created
@@ -52,20 +52,20 @@ pub(super) async fn create<B: Bind>(
     created
 }
 
-/// Where a tenant is in the middle of being made, nobody else makes or drops it.
+/// The steps under the lock, which keeps other processes from creating or dropping the same tenant.
 async fn create_locked<B: Bind>(
     operation: &TenantOperation<B>,
     settings: &EngineSettings,
     files: &TenantFiles,
     migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
 ) -> Result<MigrateReport, CreateTenantError> {
-    let refused = |error: io::Error| operation.create_error(error.into());
-    if files.is_there().map_err(refused)? {
+    let failed = |error: io::Error| operation.create_error(error.into());
+    if files.is_there().map_err(failed)? {
         return Err(operation.exists_error());
     }
-    files.check_stale_logs().map_err(refused)?;
-    // Of a process that was killed.
-    files.remove_unfinished().map_err(refused)?;
+    files.check_stale_logs().map_err(failed)?;
+    // Left by a process that was killed.
+    files.remove_unfinished().map_err(failed)?;
     let mut settings = settings.clone();
     settings.url = files.unfinished_url.clone();
     let migrated = match operation.connect(&settings, None).await {
@@ -81,23 +81,23 @@ async fn create_locked<B: Bind>(
         }
         Err(error) => Err(error.into()),
     };
-    // The write-ahead log is moved into the file then.
+    // When its last connection is closed, SQLite moves the write-ahead log into the file.
     B::Connection::wait_until_closed(&settings.url).await;
-    let placed = match migrated {
+    let failure = match migrated {
         Ok(report) => match files.publish() {
             Ok(()) => {
-                // What may be left is in nobody's way.
+                // A file that stays does not matter: the next call removes it.
                 let _ = files.remove_unfinished();
                 return Ok(report);
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => operation.exists_error(),
-            Err(error) => refused(error),
+            Err(error) => failed(error),
         },
         Err(source) => operation.migrate_error(source),
     };
     match files.remove_unfinished() {
-        Ok(()) => Err(placed),
-        Err(source) => Err(operation.not_undone_error(placed, source.into())),
+        Ok(()) => Err(failure),
+        Err(source) => Err(operation.not_undone_error(failure, source.into())),
     }
 }
 
@@ -105,16 +105,16 @@ pub(super) async fn remove<B: Bind>(
     operation: &TenantOperation<B>,
     settings: EngineSettings,
 ) -> Result<(), DropTenantError> {
-    let refused = |error: io::Error| operation.drop_error(error.into());
+    let failed = |error: io::Error| operation.drop_error(error.into());
     let files =
-        TenantFiles::at(&settings.url).ok_or_else(|| refused(ErrorKind::InvalidFilename.into()))?;
-    // Nothing is made for a tenant that there is not, not even a lock.
-    if !files.is_there().map_err(refused)? && !files.has_leftovers().map_err(refused)? {
+        TenantFiles::at(&settings.url).ok_or_else(|| failed(ErrorKind::InvalidFilename.into()))?;
+    // Checked before, so that no lock file is created for an unknown tenant.
+    if !files.is_there().map_err(failed)? && !files.has_leftovers().map_err(failed)? {
         return Err(operation.unknown_tenant_error());
     }
-    let lock = operation.lock(&files.lock).await.map_err(refused)?;
-    if files.is_there().map_err(refused)? {
-        files.refuse_symlink().map_err(refused)?;
+    let lock = operation.lock(&files.lock).await.map_err(failed)?;
+    if files.is_there().map_err(failed)? {
+        files.refuse_symlink().map_err(failed)?;
         operation.close_engines().await?;
         let (engine, mut connected) = operation.connect(&settings, None).await?;
         let connection = connected.connection();
@@ -123,20 +123,20 @@ pub(super) async fn remove<B: Bind>(
         let removed = files.remove();
         drop((connected, engine));
         B::Connection::wait_until_closed(&settings.url).await;
-        removed.map_err(refused)?;
-    } else if !files.has_leftovers().map_err(refused)? {
-        // Somebody else has dropped it while this waited for the lock.
+        removed.map_err(failed)?;
+    } else if !files.has_leftovers().map_err(failed)? {
+        // Another process has dropped it while this one waited for the lock.
         lock.remove();
         return Err(operation.unknown_tenant_error());
     }
-    files.remove_logs().map_err(refused)?;
-    files.remove_unfinished().map_err(refused)?;
+    files.remove_logs().map_err(failed)?;
+    files.remove_unfinished().map_err(failed)?;
     lock.remove();
     Ok(())
 }
 
 impl<B: Bind> TenantOperation<B> {
-    /// Takes the lock, for which files may be short.
+    /// Takes the lock. If the process has no file descriptor left for it, unused engines are closed to free some.
     async fn lock(&self, path: &Path) -> io::Result<TenantLock> {
         let limit = self.registry.0.bind_defaults.acquire_timeout(self.key);
         loop {
@@ -161,7 +161,7 @@ struct TenantFiles {
 }
 
 impl TenantFiles {
-    /// `None` for a database in memory, which has none.
+    /// `None` for a database in memory, which has no files.
     fn at(url: &DatabaseUrl) -> Option<Self> {
         let database = url.sqlite_file()?.clone();
         let unfinished_url = url.at_unfinished()?;
@@ -171,25 +171,25 @@ impl TenantFiles {
         Some(Self { database, path, unfinished, unfinished_path, unfinished_url, lock })
     }
 
-    /// Whether the database is there, or anything else of that name.
+    /// Whether the database exists, or anything else of that name.
     fn is_there(&self) -> io::Result<bool> {
         is_there(&self.path)
     }
 
-    /// Whether anything is left of it where the database is not there.
+    /// Whether a database that does not exist has left any other files.
     fn has_leftovers(&self) -> io::Result<bool> {
         let logs = self.database.logs();
         let mut remains = iter::once(&self.unfinished_path).chain(&logs);
         remains.try_fold(false, |found, path| Ok(found || is_there(path)?))
     }
 
-    /// Refuses logs of a database that is not there any more, as SQLite would take them for those of the new one
-    /// and write what they have over it. They are not removed, since they have the last changes of a database that
-    /// may only have been moved. Those with nothing in them are.
+    /// Refuses logs of a database that does not exist any more: SQLite would take them for logs of the new one, and
+    /// write what they have over it. They are not removed, since they have the last changes of a database that may only
+    /// have been moved. Empty ones are removed.
     fn check_stale_logs(&self) -> io::Result<()> {
         for log in self.database.logs() {
             let is_empty = match fs::symlink_metadata(&log) {
-                // An index of the write-ahead log, which SQLite makes anew.
+                // The index of the write-ahead log has no data of its own: SQLite makes it again.
                 Ok(_) if log.as_os_str().as_encoded_bytes().ends_with(b"-shm") => true,
                 Ok(found) => found.is_file() && found.len() == 0,
                 Err(error) if error.kind() == ErrorKind::NotFound => true,
@@ -208,8 +208,8 @@ impl TenantFiles {
         Ok(())
     }
 
-    /// Refuses a symbolic link: what has the data would stay where that is removed, and what it points to may be
-    /// of others as well.
+    /// Refuses a symbolic link: removing it would leave the data, and the file that it points to may belong to others as
+    /// well.
     fn refuse_symlink(&self) -> io::Result<()> {
         if fs::symlink_metadata(&self.path)?.is_symlink() {
             let message = format!(
@@ -221,11 +221,12 @@ impl TenantFiles {
         Ok(())
     }
 
-    /// The folder that is made for it: that of a path which was written relative.
+    /// The folder that is created for it: only for a relative path.
     fn folder_to_create(&self) -> Option<&Path> {
         self.unfinished.created_parent()
     }
 
+    /// Moves the finished file to its place, unless another is there.
     fn publish(&self) -> io::Result<()> {
         if let Some(log) = self.unfinished.logs().into_iter().find(|file| file.exists()) {
             let message = format!("{} was not moved into the database", log.display());
@@ -235,11 +236,12 @@ impl TenantFiles {
         match fs::hard_link(&self.unfinished_path, &self.path) {
             Ok(()) => fs::remove_file(&self.unfinished_path)?,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
-            // Not every file system has links. Those who create tenants have seen that there is none.
+            // Not every file system has hard links. The lock keeps other processes from creating a file between the check
+            // and the rename.
             Err(_) if !self.is_there()? => fs::rename(&self.unfinished_path, &self.path)?,
             Err(_) => return Err(ErrorKind::AlreadyExists.into()),
         }
-        // Its name is to be on the disk as well. Not every system opens folders.
+        // So that the new name survives a power failure. Not every system can open folders.
         if let Some(folder) = self.path.parent()
             && let Ok(folder) = File::open(folder)
         {
@@ -248,8 +250,8 @@ impl TenantFiles {
         Ok(())
     }
 
-    /// Nobody has it open any more, so all is in the database, and the logs go first: without it they would be in
-    /// the way of the next one.
+    /// Removes the logs first: without their database they would be in the way of the next one. Nobody has it open any
+    /// more, so they have no changes that the database lacks.
     fn remove(&self) -> io::Result<()> {
         self.remove_logs()?;
         remove_if_there(&self.path)
@@ -281,7 +283,7 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// CreatedFolders that were made.
+/// Folders that this call has created, the innermost first.
 struct CreatedFolders(Vec<PathBuf>);
 
 impl CreatedFolders {
@@ -295,7 +297,7 @@ impl CreatedFolders {
         Ok(made)
     }
 
-    /// As far as nobody else has put anything there.
+    /// Removes them, as far as they are empty.
     fn remove(&self) {
         for folder in &self.0 {
             if fs::remove_dir(folder).is_err() {
@@ -305,7 +307,8 @@ impl CreatedFolders {
     }
 }
 
-/// Keeps others from making, migrating or dropping the same tenant. It is the lock of migrations.
+/// Keeps other processes from creating, migrating or dropping the same tenant. It is the same file as the lock of
+/// migrations.
 struct TenantLock {
     file: File,
     path: PathBuf,
@@ -316,7 +319,7 @@ impl TenantLock {
         loop {
             let file = OpenOptions::new().create(true).append(true).open(path)?;
             match file.try_lock() {
-                // Whoever had it may have removed it, and somebody else may have another one by now.
+                // The previous owner may have removed the file, and another process may have locked a new one.
                 Ok(()) if is_same_file(&file, path)? => {
                     return Ok(Self { file, path: path.to_owned() });
                 }
@@ -327,7 +330,8 @@ impl TenantLock {
         }
     }
 
-    /// Removes it before others get it. If that fails it stays, as it does where there is a database.
+    /// Removes the file before it is unlocked. A file that cannot be removed does no harm: it also stays beside each
+    /// database that exists.
     fn remove(self) {
         let _ = fs::remove_file(&self.path);
         drop(self.file);
@@ -346,7 +350,7 @@ fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// A file that is open cannot be removed there.
+/// On other systems, an open file cannot be removed.
 #[cfg(not(unix))]
 fn is_same_file(_: &File, path: &Path) -> io::Result<bool> {
     is_there(path)

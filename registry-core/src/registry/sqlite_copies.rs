@@ -1,4 +1,4 @@
-//! Copies of SQLite databases for one test.
+//! Copies of SQLite databases for one test, and why there are none.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,10 @@ use std::{env, fs, process};
 
 use tokio::sync::OnceCell;
 
+use crate::cause::DriverError;
 use crate::engine::{self, AnyEngine, CheckFailure};
 use crate::on_demand::{EngineIdentity, OnDemandEngines};
-use crate::settings::EngineSettings;
+use crate::settings::{BindKey, EngineSettings};
 
 /// The copies of SQLite databases for one test, in a temporary folder that is removed when this is dropped.
 ///
@@ -110,4 +111,26 @@ impl Drop for SqliteCopies {
         // A file that is still open is removed by name, and its space is freed when it is closed.
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Why there is no registry for a test, see
+/// [`Registry::test_isolation`](crate::Registry::test_isolation).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IsolationError {
+    /// The folder for the copies of SQLite databases could not be created.
+    #[error("no folder could be made for copies of databases")]
+    Folder {
+        /// What the operating system reported.
+        source: std::io::Error,
+    },
+    /// A SQLite database could not be copied.
+    #[error("bind `{key}`: the database could not be copied")]
+    Copy {
+        /// The bind key.
+        key: BindKey,
+        /// Why not.
+        #[source]
+        source: DriverError,
+    },
 }

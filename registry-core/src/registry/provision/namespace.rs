@@ -1,4 +1,8 @@
-//! A tenant on a server.
+//! Creating and dropping a tenant's database or schema on a server.
+//!
+//! All steps run under a lock of the server for that namespace, on one connection ("admin") from which it can be created
+//! and dropped. A namespace is begun, migrated on a connection of its own, and finished; a namespace that was begun and
+//! not finished can be told apart, and is removed by the next call.
 
 use std::sync::Arc;
 
@@ -12,8 +16,9 @@ use crate::backend::namespace::{Namespace, Presence};
 use crate::bind::Bind;
 use crate::cause::DriverError;
 use crate::engine::AcquireError;
-use crate::registry::migrate::MigrateError;
-use crate::registry::migrate::{DieselBackend, MigrateReport, MigrationConnection, run_migrations};
+use crate::registry::migrate::{
+    DieselBackend, MigrateError, MigrateReport, MigrationConnection, run_migrations,
+};
 use crate::settings::EngineSettings;
 
 pub(super) async fn create<B: Bind>(
@@ -27,34 +32,34 @@ pub(super) async fn create<B: Bind>(
             AdministerError::Acquire(error) => CreateTenantError::Acquire(error),
             AdministerError::Lock(error) => operation.create_error(error.into()),
         })?;
-    let refused = |error: diesel::result::Error| operation.create_error(error.into());
+    let failed = |error: diesel::result::Error| operation.create_error(error.into());
     match admin.connection().find_namespace(&namespace).await {
         Ok(Presence::There) => return Err(operation.exists_error()),
         Ok(Presence::Missing | Presence::Unfinished) => {}
-        Err(error) => return Err(refused(error)),
+        Err(error) => return Err(failed(error)),
     }
     let begun = match admin.connection().begin_namespace(&namespace).await {
         Ok(begun) => begun,
-        // Made meanwhile by somebody who does not wait for others.
+        // Created meanwhile by a program that does not take the lock.
         Err(error) => match admin.connection().find_namespace(&namespace).await {
             Ok(Presence::There) => return Err(operation.exists_error()),
-            _ => return Err(refused(error)),
+            _ => return Err(failed(error)),
         },
     };
-    let finished = match migrate(operation, &settings, &begun, migrations).await {
+    let failure = match migrate(operation, &settings, &begun, migrations).await {
         Ok(report) => match admin.connection().finish_namespace(&begun, &namespace).await {
             Ok(()) => return Ok(report),
             Err(error) => match admin.connection().find_namespace(&namespace).await {
                 Ok(Presence::There) if begun != namespace => operation.exists_error(),
-                _ => refused(error),
+                _ => failed(error),
             },
         },
         Err(source) => operation.migrate_error(source),
     };
     match undo(operation, &settings, &namespace, &begun, admin).await {
-        Ok(UndoOutcome::Removed) => Err(finished),
-        Ok(UndoOutcome::OfAnother) => Err(operation.exists_error()),
-        Err(source) => Err(operation.not_undone_error(finished, source)),
+        Ok(UndoOutcome::Removed) => Err(failure),
+        Ok(UndoOutcome::CreatedByAnother) => Err(operation.exists_error()),
+        Err(source) => Err(operation.not_undone_error(failure, source)),
     }
 }
 
@@ -68,22 +73,22 @@ pub(super) async fn remove<B: Bind>(
             AdministerError::Acquire(error) => DropTenantError::Acquire(error),
             AdministerError::Lock(error) => operation.drop_error(error.into()),
         })?;
-    let refused = |error: diesel::result::Error| operation.drop_error(error.into());
-    if admin.connection().find_namespace(&namespace).await.map_err(refused)? == Presence::Missing {
+    let failed = |error: diesel::result::Error| operation.drop_error(error.into());
+    if admin.connection().find_namespace(&namespace).await.map_err(failed)? == Presence::Missing {
         return Err(operation.unknown_tenant_error());
     }
     operation.close_engines().await?;
-    admin.connection().remove_namespace(&namespace).await.map_err(refused)
+    admin.connection().remove_namespace(&namespace).await.map_err(failed)
 }
 
-/// What there is when nothing of what was begun is left.
+/// What is there after nothing is left of what was begun.
 enum UndoOutcome {
     Removed,
-    /// Somebody else has created the tenant since.
-    OfAnother,
+    /// Another process has created the tenant since.
+    CreatedByAnother,
 }
 
-/// Removes what was begun, with another connection if the first one is gone.
+/// Removes what was begun, on another connection if the first one is lost.
 async fn undo<B: Bind>(
     operation: &TenantOperation<B>,
     settings: &EngineSettings,
@@ -94,7 +99,8 @@ async fn undo<B: Bind>(
     let Err(error) = admin.connection().remove_namespace(begun).await else {
         return Ok(UndoOutcome::Removed);
     };
-    // Its lock goes with it, so others may have created the tenant before this has the lock again.
+    // The lock was lost with the connection, so another process may have created the tenant before this one has the
+    // lock again.
     drop(admin);
     let Ok(mut admin) = administer(operation, settings, namespace).await else {
         return Err(error.into());
@@ -107,9 +113,9 @@ async fn undo<B: Bind>(
         }
         Presence::There if begun != namespace => {
             admin.connection().remove_namespace(begun).await?;
-            Ok(UndoOutcome::OfAnother)
+            Ok(UndoOutcome::CreatedByAnother)
         }
-        // What was begun has the same name, so it cannot be told whose that is.
+        // What was begun has the same name, so it may be the one that this call has begun, or that of another process.
         Presence::There => Err(error.into()),
     }
 }
@@ -133,20 +139,21 @@ async fn migrate<B: Bind>(
     run_migrations(&operation.registry, runtime, Arc::clone(&engine), connected, migrations).await
 }
 
-/// Why a server cannot be administered.
+/// Why there is no connection to administer the server.
 enum AdministerError {
     Acquire(AcquireError),
     Lock(diesel::result::Error),
 }
 
-/// A connection from which that namespace can be made and dropped, which nobody else does meanwhile.
+/// A connection from which that namespace can be created and dropped, with the lock that keeps other processes from
+/// doing so meanwhile.
 async fn administer<B: Bind>(
     operation: &TenantOperation<B>,
     settings: &EngineSettings,
     namespace: &Namespace,
 ) -> Result<MigrationConnection<B::Connection>, AdministerError> {
     let mut settings = settings.clone();
-    // They are for the databases of tenants.
+    // Those statements are meant for the databases of tenants.
     settings.options.on_connect.clear();
     let databases: &[&str] = match namespace {
         Namespace::Schema(_) => &[],

@@ -7,7 +7,7 @@
 use diesel::migration::MigrationSource;
 
 use crate::bind::Bind;
-use crate::registry::Registry;
+use crate::registry::handle::Registry;
 use crate::registry::migrate::{DieselBackend, MigrateReport};
 
 mod error;

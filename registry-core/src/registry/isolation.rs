@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Registry;
 use super::bind_entry::{BindEntry, ReplaceableEngine};
-use crate::cause::DriverError;
+use super::handle::Registry;
+use super::sqlite_copies::{IsolationError, SqliteCopies};
 use crate::engine::{self, AnyEngine, CheckFailure};
 use crate::on_demand::OnDemandEngines;
-use crate::settings::{BackendKind, BindKey, EngineSettings, OnDemandOptions};
-
-mod sqlite_copies;
-
-pub(super) use sqlite_copies::SqliteCopies;
+use crate::settings::{BackendKind, EngineSettings, OnDemandOptions};
 
 impl Registry {
     /// A registry for one test, on which nothing is ever committed, and which no other test shares.
@@ -125,26 +121,4 @@ async fn isolated_settings(
         },
     })?;
     Ok(settings.isolated(Some(settings.url.at_file(&copy))))
-}
-
-/// Why there is no registry for a test, see
-/// [`Registry::test_isolation`](crate::Registry::test_isolation).
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum IsolationError {
-    /// The folder for the copies of SQLite databases could not be created.
-    #[error("no folder could be made for copies of databases")]
-    Folder {
-        /// What the operating system reported.
-        source: std::io::Error,
-    },
-    /// A SQLite database could not be copied.
-    #[error("bind `{key}`: the database could not be copied")]
-    Copy {
-        /// The bind key.
-        key: BindKey,
-        /// Why not.
-        #[source]
-        source: DriverError,
-    },
 }

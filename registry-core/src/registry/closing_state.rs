@@ -7,14 +7,23 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::wait::{SessionCounts, add_count};
 use crate::engine::Caller;
 use crate::latch::Latch;
 use crate::settings::BindKey;
 
+/// Numbers of sessions by bind key.
+pub(super) type SessionCounts = Mutex<Vec<(BindKey, u32)>>;
+
+pub(super) fn add_count(counts: &mut Vec<(BindKey, u32)>, key: BindKey, count: u32) {
+    match counts.iter_mut().find(|(other, _)| *other == key) {
+        Some((_, sum)) => *sum += count,
+        None => counts.push((key, count)),
+    }
+}
+
 /// Whether a registry is closed, and which callers are opening an engine and have yet to notice.
 #[derive(Debug, Default)]
-pub(in crate::registry) struct ClosingState {
+pub(super) struct ClosingState {
     begun: Latch,
     /// The callers that wait for an engine to be opened: for a resolver, or for room. One entry for each wait.
     opening: Mutex<Vec<(BindKey, Caller)>>,
@@ -23,7 +32,7 @@ pub(in crate::registry) struct ClosingState {
 }
 
 impl ClosingState {
-    pub(in crate::registry) fn has_begun(&self) -> bool {
+    pub(super) fn has_begun(&self) -> bool {
         self.begun.is_set()
     }
 
@@ -32,7 +41,7 @@ impl ClosingState {
     }
 
     /// Runs `work`, which opens an engine for that bind. `None` if the registry is closed first; `work` is dropped then.
-    pub(in crate::registry) async fn unless_closed<T>(
+    pub(super) async fn unless_closed<T>(
         &self,
         key: BindKey,
         work: impl Future<Output = T>,

@@ -1,4 +1,4 @@
-//! Why tenants were not created or dropped.
+//! The errors of creating and dropping tenants.
 
 use super::placement::PlacementError;
 use crate::cause::DriverError;
@@ -11,10 +11,10 @@ use crate::settings::{BindKey, TenantError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateTenantError {
-    /// That is not the name of a tenant.
+    /// A tenant cannot have that name.
     #[error(transparent)]
     Tenant(#[from] TenantError),
-    /// The tenant is there already. Nothing was changed.
+    /// The tenant exists already. Nothing was changed.
     #[error("bind `{key}`: the tenant `{tenant}` exists already")]
     Exists {
         /// The bind key.
@@ -22,13 +22,13 @@ pub enum CreateTenantError {
         /// The name of the tenant.
         tenant: String,
     },
-    /// The bind has one database for all.
+    /// The bind has one database for all tenants.
     #[error("bind `{key}` has no database or schema for each tenant")]
     NotPerTenant {
         /// The bind key.
         key: BindKey,
     },
-    /// A SQLite database in memory is made when it is opened, and gone with its last connection.
+    /// A SQLite database in memory is created when it is opened, and lost with its last connection.
     #[error(
         "bind `{key}`: the databases of its tenants are in memory, and made when they are opened"
     )]
@@ -36,7 +36,7 @@ pub enum CreateTenantError {
         /// The bind key.
         key: BindKey,
     },
-    /// In test isolation nothing is committed.
+    /// On a registry for test isolation nothing is committed.
     #[error(
         "bind `{key}`: no tenant can be created on a registry of `test_isolation()`, which commits nothing: create it on the registry itself before"
     )]
@@ -44,7 +44,7 @@ pub enum CreateTenantError {
         /// The bind key.
         key: BindKey,
     },
-    /// Tenants are created and migrated past a pooler.
+    /// Tenants cannot be created and migrated through a pooler, and the bind has no `migrate_url`.
     #[error(
         "bind `{key}`: tenants cannot be created through its `pooler`: say `migrate_url`, the URL of the server \
          itself"
@@ -59,21 +59,21 @@ pub enum CreateTenantError {
         /// The bind key.
         key: BindKey,
     },
-    /// The bind, its settings or a connection could not be had.
+    /// The bind is unknown, its settings are invalid, or no connection could be opened.
     #[error(transparent)]
     Acquire(#[from] AcquireError),
-    /// The server or the file system refused. Nothing was made.
+    /// The server or the file system refused. Nothing was created.
     #[error("bind `{key}`: the tenant `{tenant}` could not be created")]
     Create {
         /// The bind key.
         key: BindKey,
         /// The name of the tenant.
         tenant: String,
-        /// What it said.
+        /// What it reported.
         #[source]
         source: DriverError,
     },
-    /// Not all of its migrations were run. Nothing is left of it.
+    /// Not all of its migrations could be run. Nothing is left of the tenant.
     #[error(
         "bind `{key}`: the tenant `{tenant}` was not created, as its migrations could not all be run"
     )]
@@ -86,9 +86,9 @@ pub enum CreateTenantError {
         #[source]
         source: Box<MigrateError>,
     },
-    /// It failed, and it is not known whether what had been made of it is gone. What is there by that name may be
-    /// somebody else's: after the connection was lost, another process can have created the same tenant. So look at
-    /// it before it is dropped. Creating it again removes what is unfinished, and nothing else.
+    /// It failed, and it is unknown whether what had been created is removed. What exists by that name may also belong to
+    /// another process: that can have created the same tenant after the connection was lost. So look at it before you
+    /// drop it. Creating the tenant again removes what is unfinished, and nothing else.
     #[error(
         "bind `{key}`: creating the tenant `{tenant}` failed ({cause}), and something of it may be left; what is \
          there by that name may also be somebody else's. Creating it again removes only what is unfinished"
@@ -100,11 +100,11 @@ pub enum CreateTenantError {
         tenant: String,
         /// Why it failed.
         cause: Box<CreateTenantError>,
-        /// Why that could not be removed, or not for certain.
+        /// Why that could not be removed, or not with certainty.
         #[source]
         source: DriverError,
     },
-    /// The runtime ended meanwhile. What had been made of it is removed when it is created or dropped again.
+    /// The runtime ended meanwhile. What had been created is removed when the tenant is created or dropped again.
     #[error("bind `{key}`: the runtime ended while a tenant was created")]
     Interrupted {
         /// The bind key.
@@ -116,10 +116,10 @@ pub enum CreateTenantError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DropTenantError {
-    /// That is not the name of a tenant.
+    /// A tenant cannot have that name.
     #[error(transparent)]
     Tenant(#[from] TenantError),
-    /// The name was not said twice.
+    /// The two names that were given differ.
     #[error(
         "bind `{key}`: nothing was dropped: the tenant's name has to be given twice, and the two names differ"
     )]
@@ -127,23 +127,23 @@ pub enum DropTenantError {
         /// The bind key.
         key: BindKey,
     },
-    /// Sessions of the tenant are lent.
+    /// Sessions of the tenant are in use.
     #[error("bind `{key}`: the tenant `{tenant}` is in use: {lent} of its sessions are lent")]
     InUse {
         /// The bind key.
         key: BindKey,
         /// The name of the tenant.
         tenant: String,
-        /// How many sessions of this process.
+        /// How many sessions of this process are lent.
         lent: u32,
     },
-    /// The bind has one database for all.
+    /// The bind has one database for all tenants.
     #[error("bind `{key}` has no database or schema for each tenant")]
     NotPerTenant {
         /// The bind key.
         key: BindKey,
     },
-    /// A SQLite database in memory is gone with its last connection: close the tenant.
+    /// A SQLite database in memory is lost with its last connection: use `close_tenant`.
     #[error(
         "bind `{key}`: the databases of its tenants are in memory, and gone when they are closed"
     )]
@@ -151,7 +151,7 @@ pub enum DropTenantError {
         /// The bind key.
         key: BindKey,
     },
-    /// In test isolation nothing is committed.
+    /// On a registry for test isolation nothing is committed.
     #[error(
         "bind `{key}`: no tenant can be dropped on a registry of `test_isolation()`, which commits nothing"
     )]
@@ -159,7 +159,7 @@ pub enum DropTenantError {
         /// The bind key.
         key: BindKey,
     },
-    /// Tenants are dropped past a pooler.
+    /// Tenants cannot be dropped through a pooler, and the bind has no `migrate_url`.
     #[error(
         "bind `{key}`: tenants cannot be dropped through its `pooler`: say `migrate_url`, the URL of the server \
          itself"
@@ -174,18 +174,18 @@ pub enum DropTenantError {
         /// The bind key.
         key: BindKey,
     },
-    /// There is no such tenant ([`AcquireError::UnknownTenant`]), or its bind, its settings or a connection could not
-    /// be had.
+    /// There is no such tenant ([`AcquireError::UnknownTenant`]), the bind is unknown, its settings are invalid, or no
+    /// connection could be opened.
     #[error(transparent)]
     Acquire(#[from] AcquireError),
-    /// The server or the file system refused: others may have it open.
+    /// The server or the file system refused: others may have the tenant open.
     #[error("bind `{key}`: the tenant `{tenant}` could not be dropped")]
     Drop {
         /// The bind key.
         key: BindKey,
         /// The name of the tenant.
         tenant: String,
-        /// What it said.
+        /// What it reported.
         #[source]
         source: DriverError,
     },
@@ -197,7 +197,7 @@ pub enum DropTenantError {
     },
 }
 
-/// Gives an error what both operations can say of where a tenant should be.
+/// Implements the conversion from [`PlacementError`], for which both errors have the same variants.
 macro_rules! from_placement_error {
     ($error:ty) => {
         impl From<(BindKey, PlacementError)> for $error {

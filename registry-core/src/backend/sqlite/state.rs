@@ -1,0 +1,55 @@
+//! What a connection and its thread both know.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use diesel::result::{DatabaseErrorKind, Error};
+
+use crate::backend::observed::Observed;
+use crate::panicked::panic_message;
+
+/// What both sides know of a connection.
+#[derive(Default)]
+pub(super) struct State {
+    /// Jobs that were sent and are neither done nor given up, except for those that wait for a reader.
+    pub(super) jobs: AtomicU32,
+    pub(super) has_transaction: AtomicBool,
+    /// Where the ends of transactions are noted.
+    pub(super) observed: Arc<Observed>,
+    pub(super) has_ended: AtomicBool,
+    pub(super) panic: OnceLock<String>,
+}
+
+/// Counts a job until it is done or given up.
+pub(super) struct JobGuard(Arc<State>);
+
+impl JobGuard {
+    pub(super) fn new(state: &Arc<State>) -> Self {
+        state.jobs.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(state))
+    }
+}
+
+impl Drop for JobGuard {
+    fn drop(&mut self) {
+        self.0.jobs.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl State {
+    pub(super) fn note_panic(&self, payload: &(dyn Any + Send)) {
+        // The first one has closed the connection.
+        let _ = self.panic.set(panic_message(payload).to_owned());
+    }
+
+    pub(super) fn why_closed(&self) -> Error {
+        let message = match self.panic.get() {
+            Some(text) => {
+                format!("the connection is closed, as code that ran on it panicked: {text}")
+            }
+            None => "the connection is closed, as its thread has ended".to_owned(),
+        };
+        Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message))
+    }
+}

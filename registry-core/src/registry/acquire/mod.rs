@@ -1,0 +1,188 @@
+//! Acquiring a session.
+//!
+//! This file has the public methods, `future` has [`Acquire`], the future that they return, and `recipe` what it does when
+//! a session is not there at once: the whole way from a route to a session, step by step.
+
+use super::handle::Registry;
+use super::open::identity_for_settings;
+use super::route::Route;
+use super::tenants::Tenant;
+use crate::backend::Backend;
+use crate::bind::{Bind, Bound, ByKey};
+use crate::settings::{BindKey, BindSettings};
+
+mod future;
+mod recipe;
+
+pub use future::Acquire;
+
+impl Registry {
+    /// Acquires a session of the database that the model, table or query type `M` is bound to.
+    ///
+    /// It waits for a free connection, for `acquire_timeout` at most (30 s by default). Dropping the future gives up
+    /// the place in the queue.
+    ///
+    /// # Errors
+    ///
+    /// The future resolves to an [`AcquireError`](crate::AcquireError), see [`Acquire`].
+    ///
+    /// ```
+    /// use diesel::prelude::*;
+    /// use registry_core::{Registry, RunQueryDsl, bind_tables};
+    ///
+    /// diesel::table! { events (id) { id -> Integer, } }
+    /// bind_tables!(db = "analytics", backend = Sqlite; events);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let mut session = registry.session_for::<events::table>().await?;
+    /// # diesel::sql_query("CREATE TABLE events (id INTEGER PRIMARY KEY)").execute(&mut session).await?;
+    /// let count: i64 = events::table.count().get_result(&mut session).await?;
+    /// assert_eq!(count, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn session_for<M: Bound>(&self) -> Acquire<'_, M::Bind> {
+        self.session::<M::Bind>()
+    }
+
+    /// Acquires a session of the bind `B`, a type that [`binds!`](crate::binds) has declared.
+    ///
+    /// It waits for a free connection, for `acquire_timeout` at most (30 s by default). Dropping the future gives up
+    /// the place in the queue.
+    ///
+    /// # Errors
+    ///
+    /// The future resolves to an [`AcquireError`](crate::AcquireError), see [`Acquire`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use registry_core::{Registry, binds};
+    ///
+    /// binds! { pub Analytics: Sqlite = "analytics"; }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let session = registry.session::<Analytics>().within(Duration::from_secs(2)).await?;
+    /// assert_eq!(session.key(), "analytics");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn session<B: Bind>(&self) -> Acquire<'_, B> {
+        Acquire::new(self, Route::Bind)
+    }
+
+    /// Acquires a session of the bind with that key, which need only be known at run time. `C` is the connection type
+    /// that its URL is expected to need.
+    ///
+    /// The compiler cannot check which models are used on such a session, so prefer [`session`](Self::session) or
+    /// [`session_for`](Self::session_for) where the bind is known. It waits for a free connection, for
+    /// `acquire_timeout` at most (30 s by default). Dropping the future gives up the place in the queue.
+    ///
+    /// # Errors
+    ///
+    /// The future resolves to an [`AcquireError`](crate::AcquireError), see [`Acquire`].
+    ///
+    /// ```
+    /// use registry_core::{Registry, Sqlite};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// for key in registry.keys() {
+    ///     let session = registry.session_by_key::<Sqlite>(key).await?;
+    ///     assert_eq!(session.key(), key);
+    /// }
+    ///
+    /// let error = registry.session_by_key::<Sqlite>("analytic").await.unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the settings have no bind `analytic`; they have `analytics`; did you mean `analytics`?"
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn session_by_key<C: Backend>(&self, key: &str) -> Acquire<'_, ByKey<C>> {
+        match BindKey::new(key) {
+            Ok(key) => Acquire::new(self, Route::Key(key)),
+            Err(_) => Acquire::failed(self, self.unknown_bind(key).into()),
+        }
+    }
+
+    /// Acquires a session for the model, table or query type `M` of another database than its bind's: one of the same
+    /// backend at `settings`, which is a URL, or a [`BindSettings`] with options.
+    ///
+    /// The engine is opened on demand. There is one for each distinct URL (with user and password) and options,
+    /// however many callers ask at once. Options that `settings` leave out are those of the bind. A URL in a string is
+    /// parsed each time: keep a [`DatabaseUrl`](crate::DatabaseUrl) where that matters.
+    ///
+    /// At most `max_engines` (64 by default) are open on demand. One more evicts the least recently used that has no
+    /// session lent; if all have one, the caller waits until one is returned, first come, first served. An engine that
+    /// could not connect is not kept. A SQLite database in memory lives as long as its engine, so it is lost when that
+    /// is evicted, or closed after `engine_idle_timeout`.
+    ///
+    /// It waits for an engine and a free connection, for `acquire_timeout` at most (30 s by default). Dropping the
+    /// future gives up the place in the queue.
+    ///
+    /// # Errors
+    ///
+    /// The future resolves to an [`AcquireError`](crate::AcquireError), see [`Acquire`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use registry_core::{BindSettings, Registry, bind_tables};
+    ///
+    /// diesel::table! { events (id) { id -> Integer, } }
+    /// bind_tables!(db = "analytics", backend = Sqlite; events);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let url = "sqlite::memory:";
+    /// let session = registry.session_by_url::<events::table>(url).await?;
+    /// # drop(session);
+    ///
+    /// let with_options = BindSettings::new(url).acquire_timeout(Duration::from_secs(2));
+    /// let session = registry.session_by_url::<events::table>(with_options).await?;
+    /// assert_eq!(registry.status().on_demand.engines.len(), 2);
+    /// # drop(session);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn session_by_url<M: Bound>(
+        &self,
+        settings: impl Into<BindSettings>,
+    ) -> Acquire<'_, M::Bind> {
+        let settings = settings.into();
+        if let Some(url) = settings.as_url() {
+            return Acquire::new(self, Route::Url(url.clone()));
+        }
+        match identity_for_settings::<M::Bind>(self, settings) {
+            Ok(identity) => Acquire::new(self, Route::Settings(Box::new(identity))),
+            Err(error) => Acquire::failed(self, error),
+        }
+    }
+}
+
+impl Tenant {
+    /// Acquires a session of the tenant's database for the model, table or query type `M`.
+    ///
+    /// It waits for an engine and a free connection, for `acquire_timeout` at most (30 s by default). Dropping the
+    /// future gives up the place in the queue. [`Tenant`] has an example.
+    ///
+    /// # Errors
+    ///
+    /// The future resolves to an [`AcquireError`](crate::AcquireError), see [`Acquire`]:
+    /// [`UnknownTenant`](crate::AcquireError::UnknownTenant) if the tenant has no database.
+    pub fn session_for<M: Bound>(&self) -> Acquire<'_, M::Bind> {
+        self.session::<M::Bind>()
+    }
+
+    /// Acquires a session of the tenant's database for the bind `B`, as [`session_for`](Self::session_for) does for a
+    /// model.
+    pub fn session<B: Bind>(&self) -> Acquire<'_, B> {
+        Acquire::new(self.registry(), Route::Tenant(self))
+    }
+}
