@@ -85,7 +85,7 @@
 // 2. validate/backend_support.rs: a row in the table, if not every backend can honour it.
 // 3. validate/ranges.rs, if not every value of its type can be used; validate/pooler.rs, if the driver sets it on the
 //    session, which a transaction pooler does not allow.
-// 4. The driver's use of it, where it opens a connection: `startup_options` in backend/postgres/, `connect` in
+// 4. The driver's use of it, where it opens a connection: `startup_options` in backend/postgres/url.rs, `connect` in
 //    backend/mysql/ and backend/sqlite/. What the pool does with it is in engine/.
 // 5. Documentation: the table in docs/guide/settings.md and the list in options/tests.rs, which tests hold to the code;
 //    CHANGELOG.md.
