@@ -112,6 +112,8 @@ pub mod tenant;
 pub mod web;
 pub mod work;
 
+// The paved path. Each of these has one page in the documentation, which is the one at the root: the modules list them
+// without a page of their own. What is rarely named stays at `module::Type`.
 #[cfg(feature = "mysql")]
 pub use backend::Mysql;
 #[cfg(feature = "postgres")]
@@ -121,8 +123,10 @@ pub use backend::{AsyncSqliteConnection, Sqlite};
 pub use backend::{Backend, ConnectError};
 pub use bind::{Bind, Bound, ByKey, Db, KeyName, Name};
 pub use engine::{AcquireError, Engine, EngineStatus, LastError};
+#[doc(inline)]
 pub use error::Error;
 pub use on_demand::{OnDemandEngine, OnDemandStatus};
+#[doc(inline)]
 pub use query::{BindDsl, OptionalExtension, QueryError, RunQueryDsl, SaveChangesDsl};
 pub use registry::{
     Acquire, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
@@ -202,11 +206,13 @@ pub use registry_derive::bind_tables;
 /// ```
 pub use registry_derive::binds;
 pub use session::Session;
+#[doc(inline)]
 pub use settings::{
     BackendKind, BindKey, BindSettings, Credentials, DatabaseUrl, EngineOptions, InvalidBindKey,
     Isolation, Pooler, ResetOnReturn, Settings, SettingsError, TenantError, UnknownBind,
     WorkOptions, WrongBackend,
 };
+#[doc(inline)]
 pub use work::{CommitError, Committed, CurrentWork, Scope, UnitOfWork, WorkError};
 
 /// The program in the README, as a test.

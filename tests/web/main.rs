@@ -151,8 +151,7 @@ async fn beside(
 async fn twice(_: SessionFor<notes::table>, _: SessionFor<notes::table>) {}
 
 async fn registry(url: &str) -> Registry {
-    let options =
-        EngineOptions { acquire_timeout: Duration::from_millis(200), ..Default::default() };
+    let options = EngineOptions { acquire_timeout: Duration::from_secs(2), ..Default::default() };
     let settings = BindSettings::new(url).max_connections(2);
     let builder = Registry::builder().options(options).bind("default", settings);
     builder.build().expect("good settings")

@@ -191,13 +191,19 @@ mod rows;
 mod run;
 mod save_changes;
 
-pub use bound_to::{BindDsl, BoundTo};
+#[doc(no_inline)]
+pub use bound_to::BindDsl;
+pub use bound_to::BoundTo;
 pub use check::{Check, HiddenTable};
+#[doc(no_inline)]
 pub use dsl::RunQueryDsl;
+#[doc(no_inline)]
 pub use error::QueryError;
 pub use execute::Execute;
 pub use executor::{Executor, Lender};
+#[doc(no_inline)]
 pub use optional::OptionalExtension;
 pub use rows::Rows;
 pub use run::Running;
+#[doc(no_inline)]
 pub use save_changes::SaveChangesDsl;

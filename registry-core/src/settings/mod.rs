@@ -109,15 +109,24 @@ mod validate;
 mod value;
 mod work_options;
 
+#[doc(no_inline)]
 pub use bind_settings::BindSettings;
+#[doc(no_inline)]
 pub use credentials::Credentials;
-pub use error::{Problem, Problems, SettingsError};
-pub use keys::{
-    BackendKind, BindKey, InvalidBindKey, TenantError, UnknownBind, WrongBackend, WrongKeys,
-};
+#[doc(no_inline)]
+pub use error::SettingsError;
+pub use error::{Problem, Problems};
+pub use keys::WrongKeys;
+#[doc(no_inline)]
+pub use keys::{BackendKind, BindKey, InvalidBindKey, TenantError, UnknownBind, WrongBackend};
+#[doc(no_inline)]
 pub use options::{EngineOptions, Pooler, ResetOnReturn};
+#[doc(no_inline)]
 pub use sources::Settings;
-pub use url::{DatabaseUrl, InvalidUrl};
+#[doc(no_inline)]
+pub use url::DatabaseUrl;
+pub use url::InvalidUrl;
+#[doc(no_inline)]
 pub use work_options::{Isolation, WorkOptions};
 
 pub(crate) use credentials::CredentialSource;

@@ -141,12 +141,18 @@ mod tenant;
 mod unit_of_work;
 mod work_lock;
 
+#[doc(no_inline)]
 pub use current_work::CurrentWork;
+#[doc(no_inline)]
 pub use error::WorkError;
-pub use outcome::{CommitError, Committed, Outcome, WorkFailure};
+#[doc(no_inline)]
+pub use outcome::{CommitError, Committed};
+pub use outcome::{Outcome, WorkFailure};
+#[doc(no_inline)]
 pub use scope::Scope;
 pub use scopes::Scopes;
 pub use sessions_for::Several;
+#[doc(no_inline)]
 pub use unit_of_work::UnitOfWork;
 
 #[doc(no_inline)]
