@@ -164,7 +164,7 @@ fn is_explained(error: &Error) -> bool {
         "server conn crashed",
         "server login",
         // The text of a unit of work whose connection broke.
-        "was abandoned",
+        "was interrupted before its end",
     ];
     let text = causes(error).join(": ");
     error.is_transient()

@@ -10,7 +10,9 @@ use futures_util::future::BoxFuture;
 use super::connect_context::{ConnectContext, OpenedConnection};
 use super::error::ConnectError;
 use super::error_class::ErrorClass;
-use super::migrate::{MakesRoom, Migrated, MigrationLock, MigrationSession, Run, TableReferences};
+use super::migrate::{
+    Migrated, MigrationLock, MigrationSession, ReclaimFiles, Run, TableReferences,
+};
 use super::namespace::{Namespace, Presence};
 use crate::cause::DriverError;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, WorkOptions};
@@ -253,7 +255,7 @@ pub trait Driver:
     ///
     /// Blocks: called where blocking is allowed. Implemented by
     /// [`migrate_by_harness!`](super::migrate::migrate_by_harness), which uses the items below.
-    fn migrate(self, run: Run<'_, Self::Backend, impl MakesRoom>) -> (Self, Migrated);
+    fn migrate(self, run: Run<'_, Self::Backend, impl ReclaimFiles>) -> (Self, Migrated);
 
     /// The state of a session that is restored after each migration. The session was set up with these statements of the
     /// user's.

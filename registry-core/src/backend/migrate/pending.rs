@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use super::records::{Record, Records};
 use super::run::run_one;
-use super::{BackendOf, MakesRoom, Migrated, MigrationFailure, MigrationSession, Run};
+use super::task::{BackendOf, Migrated, MigrationFailure, MigrationSession, ReclaimFiles, Run};
 use crate::backend::driver::Driver;
 use crate::cause::DriverError;
 
@@ -21,7 +21,7 @@ macro_rules! migrate_by_harness {
             run: $crate::backend::migrate::Run<
                 '_,
                 Self::Backend,
-                impl $crate::backend::migrate::MakesRoom,
+                impl $crate::backend::migrate::ReclaimFiles,
             >,
         ) -> (Self, $crate::backend::migrate::Migrated) {
             $crate::backend::migrate::run_pending(self, run)
@@ -33,7 +33,7 @@ pub(crate) use migrate_by_harness;
 /// Runs those migrations that the database does not know, in the order of their versions.
 pub(crate) fn run_pending<C>(
     connection: C,
-    run: Run<'_, BackendOf<C>, impl MakesRoom>,
+    run: Run<'_, BackendOf<C>, impl ReclaimFiles>,
 ) -> (C, Migrated)
 where
     C: Driver + AsyncConnection + 'static,
@@ -58,7 +58,7 @@ where
 
 fn run_in<C>(
     harness: &mut AsyncConnectionWrapper<C>,
-    run: Run<'_, BackendOf<C>, impl MakesRoom>,
+    run: Run<'_, BackendOf<C>, impl ReclaimFiles>,
     session: &MigrationSession,
     migrated: &mut Migrated,
 ) -> Result<(), MigrationFailure>
@@ -99,11 +99,11 @@ where
             (migration.name().version().to_string(), migration.name().to_string());
         let record = record_of(version, name);
         let stopped = loop {
-            files.make_room();
+            files.reclaim();
             match run_one(harness, &*migration, &record, session) {
                 // Diesel opens the file of a migration before it does anything else, so nothing of it has been run.
                 Err(stopped)
-                    if stopped.cause().is_some_and(|error| files.makes_room_for(error)) => {}
+                    if stopped.cause().is_some_and(|error| files.has_reclaimed_for(error)) => {}
                 run => break run.err(),
             }
         };

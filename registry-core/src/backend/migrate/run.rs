@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use super::records::{Record, Records};
 use super::references::{self, References};
-use super::{BackendOf, MigrationFailure, MigrationSession};
+use super::task::{BackendOf, MigrationFailure, MigrationSession};
 use crate::backend::driver::Driver;
 use crate::cause::DriverError;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::backend::migrate::MakesRoom;
+use crate::backend::migrate::ReclaimFiles;
 use crate::backend::resource_exhaustion::{can_read_files, lacks_files};
 use crate::cause::DriverError;
 use crate::registry::handle::Registry;
@@ -37,23 +37,23 @@ impl FileDescriptors {
         mut read: impl FnMut() -> Result<T, DriverError>,
     ) -> Result<T, DriverError> {
         loop {
-            self.make_room();
+            self.reclaim();
             match read() {
-                Err(error) if self.makes_room_for(&error) => {}
+                Err(error) if self.has_reclaimed_for(&error) => {}
                 outcome => return outcome,
             }
         }
     }
 }
 
-impl MakesRoom for FileDescriptors {
-    fn make_room(&self) {
+impl ReclaimFiles for FileDescriptors {
+    fn reclaim(&self) {
         // Checked before, as no error would show it: Diesel treats a `metadata.toml` that cannot be opened as one that
         // is not there.
         while self.are_in_files && !can_read_files() && self.free_some() {}
     }
 
-    fn makes_room_for(&self, error: &DriverError) -> bool {
+    fn has_reclaimed_for(&self, error: &DriverError) -> bool {
         lacks_files(error) && self.free_some()
     }
 }
