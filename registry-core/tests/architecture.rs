@@ -90,6 +90,28 @@ fn files_stay_small() {
     assert!(*median < 200, "half of the files have {median} lines or more");
 }
 
+#[test]
+fn architecture_md_names_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).expect("the map");
+    // Names without a folder are relative to the row of the table that they are in.
+    let is_path =
+        |word: &&str| word.contains('/') && (word.ends_with(".rs") || word.ends_with('/'));
+    let missing: Vec<&str> = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(is_path)
+        .filter(|path| {
+            let folder = path.split('/').next().unwrap_or_default();
+            let source = root.join("registry-core/src");
+            let is_whole = source.join(folder).exists() || root.join(folder).exists();
+            is_whole && !source.join(path).exists() && !root.join(path).exists()
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 /// Every Rust file below `folder`.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
