@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`caller`] | the task that calls, as a number |
 //! | [`watch`] | [`ConnectionWatch`](watch::ConnectionWatch): what is known of one connection |
-//! | [`statement_errors`] | what the errors of its statements mean, for it and for others |
+//! | [`statement_errors`] | what is remembered of the errors of its statements |
+//! | [`error_consequences`] | what those errors mean, for it and for others |
 //! | [`instrumentation`] | Diesel's events of a connection, which its watch hears of |
 //! | [`invalidation`] | what one connection finds out that concerns the others of its engine |
 //! | [`holders`] | which tasks have the connections of an engine |
@@ -14,6 +15,7 @@
 //! | [`status`] | [`EngineStatus`](status::EngineStatus), the snapshot that users get |
 
 pub(super) mod caller;
+mod error_consequences;
 pub(super) mod events;
 pub(super) mod holders;
 pub(super) mod instrumentation;

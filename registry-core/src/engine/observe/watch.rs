@@ -1,5 +1,5 @@
 //! What is known of one connection: who has it, and what was run on it. What the errors of its statements mean is in
-//! [`statement_errors`](super::statement_errors).
+//! [`error_consequences`](super::error_consequences).
 //!
 //! The facts come from two sources. [`Observed`] has what the backend sees itself, such as the answers of the server
 //! where the stream of the connection is read. The rest comes from Diesel's instrumentation
