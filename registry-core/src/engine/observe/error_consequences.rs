@@ -1,0 +1,140 @@
+//! What the errors of a connection's statements mean: for the connection itself, for the other connections of its
+//! engine, and for the errors that the program has.
+
+use std::sync::atomic::Ordering;
+
+use diesel::result::{DatabaseErrorKind, Error};
+
+use super::statement_errors::BackendRules;
+use super::watch::ConnectionWatch;
+use crate::backend::error_class::{Diagnosis, ErrorClass, LastError, is_transient};
+use crate::backend::observed::TransactionDoubts;
+
+impl ConnectionWatch {
+    /// Notes that the server takes no writes, though the engine is not `read_only`. The connection is not lent again,
+    /// and its host is tried after the others.
+    pub(in crate::engine) fn note_read_only_server(&self) {
+        self.errors.is_broken.store(true, Ordering::Relaxed);
+        self.invalidations.invalidate_roles();
+        if let Some(host) = self.observed.stream.host() {
+            self.invalidations.hosts.add(host.to_owned());
+        }
+    }
+
+    /// Whether no statement can be expected to succeed on the connection any more.
+    pub(in crate::engine) fn is_broken(&self) -> bool {
+        self.errors.is_broken.load(Ordering::Relaxed)
+    }
+
+    /// Whether a statement failed for a reason that only the server can tell.
+    pub(in crate::engine) fn has_unclassified_error(&self) -> bool {
+        self.errors.has_unclassified_error.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::engine) fn forget_transient_failures(&self) {
+        self.errors.has_transient_failure.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes what the error of a statement means.
+    pub(in crate::engine) fn note_class(&self, class: ErrorClass) {
+        if class.is_transient() {
+            self.errors.has_transient_failure.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a statement has failed with a transient error, one that the same statement may not meet a little later,
+    /// as far as is known.
+    pub(in crate::engine) fn has_transient_failure(&self) -> bool {
+        self.errors.has_transient_failure.load(Ordering::Relaxed) || self.is_broken()
+    }
+
+    /// The diagnosis of the last statement's error, if it has failed. It is shared with the error that the program has.
+    pub(in crate::engine) fn diagnosis(&self) -> Option<Diagnosis> {
+        if !self.errors.has_just_failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.errors.last_errors().back().map(|last| last.diagnosis().clone())
+    }
+
+    /// The diagnosis of `error`, if that is the last one.
+    pub(in crate::engine) fn diagnosis_of(&self, error: &Error) -> Option<Diagnosis> {
+        let last_errors = self.errors.last_errors();
+        last_errors.back().filter(|last| last.is(error)).map(|last| last.diagnosis().clone())
+    }
+
+    fn note_last_error(&self, error: &Error, rules: BackendRules) {
+        let Some(last) = LastError::new(error) else { return };
+        match self.observed.errors.last() {
+            // A `READ ONLY` transaction has the same code, and refuses the write each time.
+            Some(ErrorClass::ReadOnly)
+                if !rules.expects_writes || self.observed.role.is_read_only() == Some(false) =>
+            {
+                last.diagnosis().set(ErrorClass::Permanent);
+            }
+            Some(class) => last.diagnosis().set(class),
+            None if matches!(error, Error::DatabaseError(DatabaseErrorKind::Unknown, _)) => {
+                self.observed.transaction.raise_doubts(TransactionDoubts::FAILED);
+            }
+            None => {}
+        }
+        self.errors.remember(last);
+    }
+
+    pub(super) fn note_error(&self, error: &Error, rules: BackendRules) {
+        self.note_last_error(error, rules);
+        // Where the server's error code is known, it decides, and not the text of the error.
+        if self.observed.errors.last().is_none() && (rules.is_fatal)(error) {
+            self.errors.is_broken.store(true, Ordering::Relaxed);
+        }
+        self.apply_server_errors(rules.expects_writes);
+        if self.observed.errors.last().is_none() && is_transient(None, error) {
+            self.errors.has_transient_failure.store(true, Ordering::Relaxed);
+        }
+        let (None, Error::DatabaseError(kind, _)) = (self.observed.errors.last(), error) else {
+            return;
+        };
+        match kind {
+            // The driver does not say what it was, so it may have been a plan that is stale.
+            DatabaseErrorKind::Unknown => {
+                self.errors.has_unclassified_error.store(true, Ordering::Relaxed);
+                self.seen.invalidate_own_plans(&self.invalidations);
+            }
+            // Either the server is read-only, or the transaction is: the server is asked before it is lent again.
+            DatabaseErrorKind::ReadOnlyTransaction if rules.expects_writes => {
+                self.invalidations.invalidate_roles();
+            }
+            _ => {}
+        }
+    }
+
+    /// Draws the consequences of the errors that the server has sent since the last call.
+    pub(in crate::engine) fn apply_server_errors(&self, expects_writes: bool) {
+        for class in self.observed.errors.take_new() {
+            match class {
+                ErrorClass::StalePlan => {
+                    self.note_class(class);
+                    self.invalidations.invalidate_plans();
+                }
+                ErrorClass::StaleType => {
+                    self.note_class(class);
+                    self.invalidations.invalidate_types();
+                }
+                ErrorClass::Fatal => self.errors.is_broken.store(true, Ordering::Relaxed),
+                ErrorClass::StatementGone => {
+                    // The borrower can go on with new statements, but the driver's cache is wrong for good.
+                    self.errors.is_broken.store(true, Ordering::Relaxed);
+                    self.seen.invalidate_own_plans(&self.invalidations);
+                }
+                // A `READ ONLY` transaction of the borrower's is refused with the same code, on a server that says of
+                // itself that it takes writes.
+                ErrorClass::ReadOnly
+                    if expects_writes && self.observed.role.is_read_only() != Some(false) =>
+                {
+                    self.note_read_only_server();
+                }
+                ErrorClass::Transient => self.note_class(class),
+                ErrorClass::ReadOnly | ErrorClass::Permanent => {}
+            }
+        }
+    }
+}
