@@ -222,8 +222,8 @@ pub trait Driver:
 
     // ---- Closing ----
 
-    /// Statements that release the locks of a session, run before a connection is closed: the server notices the end of a
-    /// connection a little later, and would hold the locks until then.
+    /// Statements that release what a session holds (its locks and temporary objects), run before a connection is closed: the
+    /// server notices the disconnect only after a delay, and would hold them until then.
     const RELEASE_LOCKS: Option<&'static str> = None;
 
     /// Waits until the connections to that URL that were dropped before are closed.

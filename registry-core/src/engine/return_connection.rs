@@ -284,8 +284,11 @@ async fn await_answer<C: Backend>(engine: &TypedEngine<C>, lease: &mut Lease<C>)
 async fn release<C: Backend>(engine: &TypedEngine<C>, lease: &mut Lease<C>) {
     engine.stats.note_closed(CloseReason::Changed);
     engine.watch_cleaning(lease);
-    if let (Some(release), Some(connection)) = (C::RELEASE_LOCKS, lease.connection_mut()) {
-        let limit = engine.settings.options.check_timeout;
+    let options = &engine.settings.options;
+    // Behind a transaction pooler, the statements would run in the session of whichever client the pooler picks.
+    let release = C::RELEASE_LOCKS.filter(|_| options.pooler != Pooler::Transaction);
+    if let (Some(release), Some(connection)) = (release, lease.connection_mut()) {
+        let limit = options.check_timeout;
         let _ = timeout(limit, connection.batch_execute(release)).await;
     }
 }

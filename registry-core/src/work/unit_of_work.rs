@@ -53,14 +53,15 @@ pub(super) type CallSite = &'static Location<'static>;
 /// ```
 #[must_use = "a unit of work that is dropped is rolled back"]
 pub struct UnitOfWork {
+    /// In the order in which they were touched. The first field, so that they are rolled back before the registry, of which
+    /// this may be the last handle, is dropped.
+    pub(super) participants: Participants,
     pub(super) sessions: SessionFactory,
     pub(super) options: WorkOptions,
     begun_at: CallSite,
     /// Where the scope was made that it is the unit of work of.
     scope_made_at: Option<CallSite>,
     acquiring: AcquiringFlag,
-    /// In the order in which they were touched.
-    pub(super) participants: Participants,
     pub(super) state: WorkState,
     /// Whether a session could not be acquired, or a transaction not begun, for a transient reason.
     has_failed_transiently: bool,
