@@ -60,8 +60,8 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
         }
     }
 
-    pub(super) fn find(&self, key: &K) -> Option<E::Use> {
-        self.lock().policy.find(key)
+    pub(super) fn find(&self, identity: &K) -> Option<E::Use> {
+        self.lock().policy.find(identity)
     }
 
     pub(super) fn find_by_alias(&self, alias: &A) -> Option<E::Use> {
@@ -70,7 +70,7 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
 
     /// Requests the engine of that identity. The caller [polls](Self::poll_granted) the waiter until it is granted
     /// an engine, and [cancels](Self::cancel) it in the end, whatever happens.
-    pub(super) fn request(&self, key: K, engine: E) -> (WaiterId, EngineChanges<E>) {
+    pub(super) fn request(&self, identity: K, engine: E) -> (WaiterId, EngineChanges<E>) {
         let mut state = self.lock();
         state.last_waiter += 1;
         let waiter = state.last_waiter;
@@ -83,7 +83,7 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
         // the use counts; there the use count is decremented, and then `queued` is read. With SeqCst at least one
         // side sees the other, so no engine stays unused while a caller waits for room.
         self.queued.fetch_add(1, Ordering::SeqCst);
-        let decision = state.policy.request(key, engine, waiter);
+        let decision = state.policy.request(identity, engine, waiter);
         (waiter, self.apply(state, decision))
     }
 
@@ -117,8 +117,8 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
         drop(removed);
     }
 
-    pub(super) fn add_alias(&self, alias: A, key: &K, until: Option<Instant>) {
-        self.lock().policy.add_alias(alias, key, until);
+    pub(super) fn add_alias(&self, alias: A, identity: &K, until: Option<Instant>) {
+        self.lock().policy.add_alias(alias, identity, until);
     }
 
     pub(super) fn remove_alias(&self, alias: &A) -> Option<K> {
@@ -126,10 +126,10 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
     }
 
     /// The identities of the open engines that have an alias for which `is_match` is true.
-    pub(super) fn keys_by_alias(&self, is_match: impl Fn(&A) -> bool) -> Vec<K> {
+    pub(super) fn identities_by_alias(&self, is_match: impl Fn(&A) -> bool) -> Vec<K> {
         let state = self.lock();
         let matches = state.policy.aliases().filter(|(alias, _)| is_match(alias));
-        matches.map(|(_, key)| key.clone()).collect()
+        matches.map(|(_, identity)| identity.clone()).collect()
     }
 
     /// Whether a caller waits for room, so that the end of a use matters.
@@ -159,9 +159,14 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
     /// Takes out the engines whose identity `is_due`, whether they are used or not: [`ClosedWhile::InUse`].
     pub(super) fn close(&self, mut is_due: impl FnMut(&K) -> bool) -> Vec<E> {
         let mut state = self.lock();
-        let due: Vec<K> =
-            state.policy.iter().map(|(key, _)| key).filter(|key| is_due(key)).cloned().collect();
-        due.iter().filter_map(|key| state.policy.close(key)).collect()
+        let due: Vec<K> = state
+            .policy
+            .iter()
+            .map(|(identity, _)| identity)
+            .filter(|identity| is_due(identity))
+            .cloned()
+            .collect();
+        due.iter().filter_map(|identity| state.policy.close(identity)).collect()
     }
 
     /// Takes out the engines that have been unused for `limit`: [`ClosedWhile::Unused`].
@@ -217,12 +222,14 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
     {
         let state = self.lock();
         let mut aliases: HashMap<&K, Vec<A>> = HashMap::new();
-        for (alias, key) in state.policy.aliases() {
-            aliases.entry(key).or_default().push(alias.clone());
+        for (alias, identity) in state.policy.aliases() {
+            aliases.entry(identity).or_default().push(alias.clone());
         }
         let open = state.policy.iter();
-        open.map(|(key, engine)| (engine.clone(), aliases.remove(key).unwrap_or_default()))
-            .collect()
+        open.map(|(identity, engine)| {
+            (engine.clone(), aliases.remove(identity).unwrap_or_default())
+        })
+        .collect()
     }
 
     /// Hands granted engines to their waiters, unlocks, and wakes them.

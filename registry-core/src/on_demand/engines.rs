@@ -137,7 +137,7 @@ impl OnDemandEngines {
 
     /// The identities of the open engines that have an alias for a tenant of that bind.
     pub(crate) fn identities_of_tenants(&self, bind: BindKey) -> Vec<EngineIdentity> {
-        self.0.cache.keys_by_alias(|alias| match alias {
+        self.0.cache.identities_by_alias(|alias| match alias {
             EngineAlias::Tenant { key, .. } => *key == bind,
             EngineAlias::Url(..) => false,
         })

@@ -87,7 +87,7 @@ pub(super) struct CachePolicy<K, A, E> {
 type EngineId = u64;
 
 struct OpenEngine<K, E> {
-    key: K,
+    identity: K,
     engine: E,
     lookups: u64,
     /// Since when it is known to be unused.
@@ -107,7 +107,7 @@ struct AliasTarget {
 }
 
 struct QueuedEngine<K, E> {
-    key: K,
+    identity: K,
     /// It is not open yet: it has no connection, and has lent none.
     engine: E,
     waiters: Vec<WaiterId>,
@@ -131,8 +131,8 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
     }
 
     /// The engine of that identity, if it is open.
-    pub(super) fn find(&mut self, key: &K) -> Option<E::Use> {
-        let id = *self.ids.get(key)?;
+    pub(super) fn find(&mut self, identity: &K) -> Option<E::Use> {
+        let id = *self.ids.get(identity)?;
         self.begin_use(id)
     }
 
@@ -154,16 +154,16 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
 
     /// Requests the engine of that identity: it is granted now if it is open or there is room, and otherwise when
     /// there is.
-    pub(super) fn request(&mut self, key: K, engine: E, waiter: WaiterId) -> Decision<E> {
+    pub(super) fn request(&mut self, identity: K, engine: E, waiter: WaiterId) -> Decision<E> {
         let mut decision = Decision::new();
-        if let Some(found) = self.find(&key) {
+        if let Some(found) = self.find(&identity) {
             decision.granted.push((waiter, found));
             return decision;
         }
         self.counters.misses += 1;
-        match self.queue.iter_mut().find(|queued| queued.key == key) {
+        match self.queue.iter_mut().find(|queued| queued.identity == identity) {
             Some(queued) => queued.waiters.push(waiter),
-            None => self.queue.push_back(QueuedEngine { key, engine, waiters: vec![waiter] }),
+            None => self.queue.push_back(QueuedEngine { identity, engine, waiters: vec![waiter] }),
         }
         self.balance(&mut decision);
         decision
@@ -178,8 +178,8 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
     }
 
     /// Remembers an alias of the engine of that identity, if it is open.
-    pub(super) fn add_alias(&mut self, alias: A, key: &K, until: Option<Instant>) {
-        if let Some(id) = self.ids.get(key) {
+    pub(super) fn add_alias(&mut self, alias: A, identity: &K, until: Option<Instant>) {
+        if let Some(id) = self.ids.get(identity) {
             self.aliases.put(alias, AliasTarget { id: *id, until });
             if self.aliases.len() > self.max_aliases {
                 self.aliases.pop_lru();
@@ -190,7 +190,7 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
     /// Forgets an alias, and returns the identity of its engine if that is open.
     pub(super) fn remove_alias(&mut self, alias: &A) -> Option<K> {
         let AliasTarget { id, .. } = self.aliases.pop(alias)?;
-        self.open.peek(&id).map(|open| open.key.clone())
+        self.open.peek(&id).map(|open| open.identity.clone())
     }
 
     /// Decides again, after an engine has become unused or was closed.
@@ -210,8 +210,8 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
     }
 
     /// Closes the engine of that identity, whether it is used or not: [`ClosedWhile::InUse`].
-    pub(super) fn close(&mut self, key: &K) -> Option<E> {
-        let id = *self.ids.get(key)?;
+    pub(super) fn close(&mut self, identity: &K) -> Option<E> {
+        let id = *self.ids.get(identity)?;
         self.closing_in_use += 1;
         self.unlink(id)
     }
@@ -277,12 +277,12 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
     }
 
     fn open(&mut self, next: QueuedEngine<K, E>, decision: &mut Decision<E>) {
-        let QueuedEngine { key, engine, waiters } = next;
+        let QueuedEngine { identity, engine, waiters } = next;
         self.last_id += 1;
         decision.granted.extend(waiters.into_iter().map(|waiter| (waiter, engine.begin_use())));
         decision.opened.push(engine.clone());
-        self.ids.insert(key.clone(), self.last_id);
-        self.open.put(self.last_id, OpenEngine { key, engine, lookups: 0, unused: None });
+        self.ids.insert(identity.clone(), self.last_id);
+        self.open.put(self.last_id, OpenEngine { identity, engine, lookups: 0, unused: None });
     }
 
     /// Among the engines that nobody uses.
@@ -293,7 +293,7 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
 
     fn unlink(&mut self, id: EngineId) -> Option<E> {
         let open = self.open.pop(&id)?;
-        self.ids.remove(&open.key);
+        self.ids.remove(&open.identity);
         Some(open.engine)
     }
 
@@ -313,12 +313,12 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
 
     /// The open engines with their identities, the most recently used first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &E)> {
-        self.open.iter().map(|(_, open)| (&open.key, &open.engine))
+        self.open.iter().map(|(_, open)| (&open.identity, &open.engine))
     }
 
     /// The aliases of open engines, each with the identity of its engine.
     pub(super) fn aliases(&self) -> impl Iterator<Item = (&A, &K)> {
         let aliases = self.aliases.iter();
-        aliases.filter_map(|(alias, target)| Some((alias, &self.open.peek(&target.id)?.key)))
+        aliases.filter_map(|(alias, target)| Some((alias, &self.open.peek(&target.id)?.identity)))
     }
 }

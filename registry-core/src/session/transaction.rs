@@ -112,7 +112,7 @@ impl<B: Bind> Session<B> {
                     return Err(error.into());
                 }
                 let committed = Manager::<B>::commit_transaction(&mut **self).await;
-                self.leave_work(&open).await;
+                self.undo_begin(&open).await;
                 committed.map_err(|error| self.checkout.with_server_message(error))?;
                 Ok(value)
             }
@@ -153,7 +153,7 @@ impl<B: Bind> Session<B> {
             }
             Err(error) => {
                 let error = self.checkout.with_server_message(error);
-                self.leave_outermost().await;
+                self.undo_outermost_begin().await;
                 Err(error)
             }
         }
@@ -211,17 +211,17 @@ impl<B: Bind> Session<B> {
         } else {
             let _ = Manager::<B>::rollback_transaction(&mut **self).await;
         }
-        self.leave_work(open).await;
+        self.undo_begin(open).await;
     }
 
     /// Undoes what [`begin`](Self::begin) has done beside the transaction.
-    async fn leave_work(&mut self, open: &OpenTransaction) {
+    async fn undo_begin(&mut self, open: &OpenTransaction) {
         if open.is_outermost() {
-            self.leave_outermost().await;
+            self.undo_outermost_begin().await;
         }
     }
 
-    async fn leave_outermost(&mut self) {
+    async fn undo_outermost_begin(&mut self) {
         self.checkout.lift_rollback_guard();
         if self.checkout.transaction_mark().is_some() && self.checkout.is_usable() {
             let effects = self.checkout.session_effects();
