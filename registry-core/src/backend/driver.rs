@@ -1,4 +1,4 @@
-//! What a connection type has to offer, in the order of a connection's life.
+//! The requirements of a connection type, in the order of a connection's life.
 
 use std::future::Future;
 
@@ -51,50 +51,51 @@ use crate::sql::Dialect;
     note = "supported are `registry_core::{{Postgres, Mysql, Sqlite}}`, each with the feature of that name"
 )]
 pub trait Backend: AsyncConnection + Driver + 'static {
-    /// The kind of database that it speaks to.
+    /// The kind of database that this type connects to.
     const KIND: BackendKind;
 }
 
-/// What the registry needs of a connection type beyond [`AsyncConnection`].
+/// The operations that the registry needs from a connection type beyond [`AsyncConnection`].
 ///
-/// The items are in the order of a connection's life. A default is what holds for most of the backends; each that has
-/// none is a question that a new backend must answer.
+/// The items are in the order of a connection's life. The defaults hold for most backends. An item without a default must
+/// be decided for each backend.
 ///
-/// The futures are dropped at any await when their caller gives up or runs out of time. The engine closes a connection on
-/// which that has happened, unless [`start_rollback`](Self::start_rollback) can make it usable.
+/// A future of this trait may be dropped at any await, because its caller gives up or runs out of time. The engine then
+/// closes the connection, unless [`start_rollback`](Self::start_rollback) can make it usable.
 pub trait Driver:
     AsyncConnectionCore<Backend: DieselBackend<QueryBuilder: Default> + Default> + Sized
 {
     // ---- Connecting and setting up ----
 
-    /// The grammar of its statements.
+    /// The SQL dialect of the database.
     const DIALECT: Dialect;
 
-    /// What the driver has against a URL, as far as it is known without connecting.
+    /// Checks whether the driver can use this URL, without connecting.
     ///
     /// # Errors
     ///
-    /// The reason, without a password in it.
+    /// The reason why the driver cannot use the URL. The text contains no password.
     fn check_url(url: &DatabaseUrl) -> Result<(), String>;
 
-    /// Opens a connection and sets it up as the options ask, except for `on_connect`.
+    /// Opens a connection and applies the options to it, except for `on_connect`.
     fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
         context: ConnectContext<'_>,
     ) -> impl Future<Output = Result<OpenedConnection<Self>, ConnectError>> + Send;
 
-    /// Whether autocommit is off, so that each statement outside of a transaction begins one. Asked once, after
-    /// `on_connect`.
+    /// Whether autocommit is off, so that each statement outside of a transaction begins a transaction. The engine asks
+    /// once, after `on_connect`.
     fn is_autocommit_off(&mut self) -> impl Future<Output = QueryResult<bool>> + Send {
         std::future::ready(Ok(false))
     }
 
-    /// Makes a tenant's schema the only one in which unqualified names are looked up. False if there is no such schema.
+    /// Makes a tenant's schema the only schema in which unqualified names are looked up. False if the schema does not
+    /// exist.
     ///
-    /// A connection that was in the schema of another tenant is reset in the same round trip.
+    /// With `is_from_another`, the connection was in another tenant's schema, and is reset in the same round trip.
     ///
-    /// Called only for PostgreSQL: the settings refuse schemas for tenants on the others.
+    /// Called only for PostgreSQL: the settings refuse tenant schemas for the other backends.
     fn enter_schema(
         &mut self,
         _schema: &str,
@@ -110,23 +111,24 @@ pub trait Driver:
         false
     }
 
-    /// Whether the server accepts writes on this connection, by its own word.
+    /// Whether this connection accepts writes, according to the server.
     fn accepts_writes(&mut self) -> impl Future<Output = QueryResult<bool>> + Send {
         std::future::ready(Ok(true))
     }
 
     // ---- Transactions and units of work ----
 
-    /// Whether the driver knows at any time whether a transaction is open, so that the text of statements does not count.
+    /// Whether the driver always knows if a transaction is open. Then the engine does not judge transactions by the text of
+    /// statements.
     const KNOWS_TRANSACTIONS: bool = false;
 
-    /// Whether no transaction is open, as far as the driver knows without asking the server.
+    /// Whether no transaction is open, according to the driver and without asking the server.
     fn is_outside_transaction(&mut self) -> bool {
         false
     }
 
-    /// Whether a transaction is open of which Diesel does not know (a raw `BEGIN`), as far as the driver knows without
-    /// asking the server.
+    /// Whether a transaction is open that was begun without Diesel's transaction manager (a raw `BEGIN`), according to the
+    /// driver and without asking the server.
     fn has_raw_transaction(&mut self) -> bool {
         false
     }
@@ -135,36 +137,38 @@ pub trait Driver:
     ///
     /// # Errors
     ///
-    /// The option that the backend does not have.
+    /// Names the option that this backend does not support.
     fn begin_sql(options: &WorkOptions) -> Result<String, String>;
 
-    /// Begins a transaction with these statements, so that Diesel counts it.
+    /// Begins a transaction with these statements, and records it in Diesel's transaction manager.
     fn begin(&mut self, sql: &str) -> impl Future<Output = QueryResult<()>> + Send;
 
     /// Prepares the session for a unit of work, before its transaction begins. True if
-    /// [`leave_work`](Self::leave_work) has to undo that.
+    /// [`leave_work`](Self::leave_work) has to undo the preparation.
     fn enter_work(&mut self, _read_only: bool) -> impl Future<Output = QueryResult<bool>> + Send {
         std::future::ready(Ok(false))
     }
 
-    /// Undoes what [`enter_work`](Self::enter_work) has done.
+    /// Undoes the preparation by [`enter_work`](Self::enter_work).
     fn leave_work(&mut self) -> impl Future<Output = QueryResult<()>> + Send {
         std::future::ready(Ok(()))
     }
 
-    /// A statement that fails if the transaction is aborted. The server would answer a commit of such a transaction with a
-    /// rollback, and report no error.
+    /// A statement that fails if the transaction is aborted. It is needed where the server answers the commit of an aborted
+    /// transaction with a rollback and reports no error.
     const ABORTED_TRANSACTION_PROBE: Option<&'static str> = None;
 
-    /// A statement that marks a transaction. The mark is gone when the transaction has ended. It is set where neither the
-    /// server nor the driver reports the end of a transaction.
+    /// A statement that marks a transaction. The mark disappears when the transaction ends. The mark is used where neither
+    /// the server nor the driver reports the end of a transaction.
     const TRANSACTION_MARK: Option<&'static str> = None;
 
-    /// Whether the mark is a savepoint. It is then set again behind each savepoint of the program.
+    /// Whether the mark is a savepoint. Then the mark is set again after each savepoint of the program.
     const TRANSACTION_MARK_IS_SAVEPOINT: bool = false;
 
-    /// Whether the transaction has the mark. With `keeps_savepoints`, savepoints that are newer than the mark stay, and
-    /// the answer may be true of another transaction.
+    /// Whether the transaction has the mark.
+    ///
+    /// With `keeps_savepoints`, savepoints that are newer than the mark are not released. The check is weaker then: the
+    /// answer may be true for a later transaction.
     fn has_transaction_mark(
         &mut self,
         _keeps_savepoints: bool,
@@ -174,48 +178,49 @@ pub trait Driver:
 
     // ---- Errors, rows and prepared statements ----
 
-    /// Whether a statement has failed with `error` because its connection is gone.
+    /// Whether `error` means that the connection is gone.
     fn is_fatal(error: &diesel::result::Error) -> bool;
 
-    /// Whether the driver passes on the text of an error and not its code, so that the server has to be asked for it.
+    /// Whether the driver passes on the text of an error but not its code. Then the code has to be queried from the server.
     const HIDES_ERROR_CODES: bool = false;
 
-    /// Asks the server for the class of the error with which the last statement has failed, and for its text. `None` if it
-    /// has no answer.
+    /// Asks the server for the last statement's error: its class and its text. `None` if the server does not answer, or
+    /// knows of no error.
     fn diagnose_last_error(&mut self) -> impl Future<Output = Option<(ErrorClass, String)>> + Send {
         std::future::ready(None)
     }
 
-    /// Whether unread rows stay in front of the answer to the next statement when their stream is dropped.
+    /// Whether dropping a row stream leaves its remaining rows on the connection, to be read before the next answer.
     const LEAVES_UNREAD_ROWS: bool = true;
 
-    /// Whether a statement can fail because it was prepared before a table or a type was changed.
+    /// Whether a prepared statement can fail because a table or a type was changed after it was prepared.
     const HAS_STALE_STATEMENTS: bool = true;
 
     // ---- The return: rollback and reset ----
 
-    /// Whether a statement still runs whose future was dropped.
+    /// Whether a statement is still running although its future was dropped.
     fn is_busy(&self) -> bool {
         false
     }
 
-    /// Whether `ROLLBACK` is an error where no transaction is open.
+    /// Whether `ROLLBACK` fails if no transaction is open.
     const ROLLBACK_NEEDS_TRANSACTION: bool;
 
-    /// Rolls back whatever is open, after the statement that still runs, and waits for it. It happens even if the future
-    /// is dropped. `None` if the driver cannot promise that.
+    /// Queues a rollback behind the running statement. The future resolves when the rollback is done; dropping the future
+    /// does not cancel the rollback. `None` if the driver cannot guarantee that.
     fn start_rollback(&mut self) -> Option<BoxFuture<'static, ()>> {
         None
     }
 
-    /// Statements after which a connection is as new, or `None` if only another connection is. What the client has already
-    /// received is not affected: see [`forget_received`](Self::forget_received).
+    /// SQL that resets the session completely. `None` if the backend has no such statement, and the connection must be
+    /// replaced. The reset does not discard messages that the client has already received:
+    /// [`forget_received`](Self::forget_received) does.
     const FULL_RESET: Option<&'static str>;
 
-    /// Discards what the server has sent unasked, such as notifications.
+    /// Discards the asynchronous messages that the server has sent, such as notifications.
     fn forget_received(&mut self) {}
 
-    /// How many statements the server has prepared for the driver. `None` where that is not known.
+    /// The number of statements that the server has prepared for the driver. `None` if the backend cannot tell.
     fn count_prepared(&mut self) -> impl Future<Output = QueryResult<Option<u64>>> + Send {
         std::future::ready(Ok(None))
     }
@@ -226,39 +231,41 @@ pub trait Driver:
     /// server notices the disconnect only after a delay, and would hold them until then.
     const RELEASE_LOCKS: Option<&'static str> = None;
 
-    /// Waits until the connections to that URL that were dropped before are closed.
-    fn wait_until_closed(_: &DatabaseUrl) -> impl Future<Output = ()> + Send {
+    /// Waits until all connections to `url` that were already dropped are closed.
+    fn wait_until_closed(_url: &DatabaseUrl) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
 
     // ---- Migrations ----
 
-    /// Keeps other processes from migrating the same database until the guard is dropped and the connection is closed.
+    /// Acquires the migration lock: no other process migrates the same database until the guard is dropped and the
+    /// connection is closed.
     ///
     /// Blocks: called where blocking is allowed.
     ///
     /// # Errors
     ///
-    /// What the server or the file system says.
+    /// The error of the server or of the file system.
     fn lock_migrations(&mut self, url: &DatabaseUrl) -> Result<MigrationLock, DriverError>;
 
-    /// How many characters the version of a migration may have, where its column is limited.
+    /// The maximum number of characters of a migration version, if the column in the migrations table has a limit.
     const MAX_VERSION_LENGTH: Option<usize> = Some(50);
 
-    /// The form of a version in which two are equal if the table of versions takes them for one.
+    /// Normalises a migration version as the migrations table's collation compares it (MySQL ignores case and trailing
+    /// spaces).
     fn version_key(version: &str) -> String {
         version.to_owned()
     }
 
-    /// Runs those migrations that the database does not know, in the order of their versions. Gives the connection back,
-    /// and the names of what was run.
+    /// Runs the pending migrations, in the order of their versions. Returns the connection, and the names of the
+    /// migrations that were run.
     ///
     /// Blocks: called where blocking is allowed. Implemented by
     /// [`migrate_by_harness!`](super::migrate::migrate_by_harness), which uses the items below.
     fn migrate(self, run: Run<'_, Self::Backend, impl ReclaimFiles>) -> (Self, Migrated);
 
-    /// The state of a session that is restored after each migration. The session was set up with these statements of the
-    /// user's.
+    /// Reads the session state that is restored after each migration. `_on_connect` are the user's statements with which
+    /// the session was set up.
     fn migration_session(
         &mut self,
         _on_connect: &[String],
@@ -274,24 +281,22 @@ pub trait Driver:
     /// The statement that begins the transaction of a migration.
     const BEGIN_MIGRATION: &str = "BEGIN";
 
-    /// Whether nothing is left of a transaction whose commit the server has refused. False where there are tables without
-    /// transactions.
+    /// Whether a refused commit leaves no change behind. False for a backend that has tables without transactions.
     const FAILED_COMMIT_LEAVES_NOTHING: bool = true;
 
-    /// Whether the rollback that was the last statement has undone everything, including changes to tables without
-    /// transactions.
+    /// Whether the last statement, a rollback, has undone everything, including changes to tables without transactions.
     fn rollback_undid_everything(&mut self) -> impl Future<Output = bool> + Send {
         std::future::ready(true)
     }
 
-    /// The rows that refer to missing rows, where migrations run with foreign keys switched off.
+    /// Finds rows that refer to missing rows, for a backend whose migrations run with foreign keys switched off.
     fn broken_references(
         &mut self,
     ) -> impl Future<Output = QueryResult<Vec<TableReferences>>> + Send {
         std::future::ready(Ok(Vec::new()))
     }
 
-    /// Ends whatever transaction a migration has left open, and restores the session.
+    /// Ends any transaction that a migration has left open, and restores the session.
     fn leave_migration(
         &mut self,
         session: &MigrationSession,
@@ -299,19 +304,19 @@ pub trait Driver:
 
     // ---- Namespaces of tenants: databases and schemas ----
     //
-    // SQLite has none: there, a tenant's database is a file.
+    // SQLite has no namespaces: a tenant's database is a file.
 
-    /// The databases from which a tenant's database can be created and dropped, in the order in which they are tried. The
-    /// empty name is a connection to no database.
+    /// The databases to connect to for creating and dropping a tenant's database, in the order in which they are tried. The
+    /// empty name stands for a connection without a database.
     const MAINTENANCE_DATABASES: &'static [&'static str] = &[""];
 
-    /// Waits until nobody else creates or drops that namespace, and keeps others from doing so until the connection is
-    /// closed.
+    /// Locks the namespace until the connection is closed, so that no other process creates or drops it. Waits while
+    /// another process holds the lock.
     fn lock_namespace(&mut self, _: &Namespace) -> impl Future<Output = QueryResult<()>> + Send {
         std::future::ready(Ok(()))
     }
 
-    /// Whether that namespace exists.
+    /// Whether the namespace exists, and whether its creation was finished.
     fn find_namespace(
         &mut self,
         _: &Namespace,
@@ -319,8 +324,8 @@ pub trait Driver:
         std::future::ready(Ok(Presence::Missing))
     }
 
-    /// Creates a namespace that counts as unfinished, and returns where it is until it is finished. An unfinished one that
-    /// others have left is removed first.
+    /// Creates the namespace in an unfinished state, and returns its name until it is finished: on PostgreSQL a temporary
+    /// name, on MySQL the final name, with a mark in the database. Left-overs of interrupted attempts are removed first.
     fn begin_namespace(
         &mut self,
         namespace: &Namespace,
@@ -328,7 +333,8 @@ pub trait Driver:
         std::future::ready(Ok(namespace.clone()))
     }
 
-    /// Makes the namespace that was begun available under its own name.
+    /// Finishes the namespace that [`begin_namespace`](Self::begin_namespace) has created: afterwards, it is available under
+    /// its final name.
     fn finish_namespace(
         &mut self,
         _begun: &Namespace,
@@ -337,7 +343,7 @@ pub trait Driver:
         std::future::ready(Ok(()))
     }
 
-    /// Removes a namespace with everything in it, finished or not.
+    /// Removes a namespace with all its contents, whether finished or not.
     fn remove_namespace(&mut self, _: &Namespace) -> impl Future<Output = QueryResult<()>> + Send {
         std::future::ready(Ok(()))
     }

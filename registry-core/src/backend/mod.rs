@@ -2,23 +2,23 @@
 //!
 //! In the order in which to read it:
 //!
-//! | file | what it has |
+//! | file | contents |
 //! |---|---|
-//! | [`driver`] | [`Backend`] and [`Driver`](driver::Driver): what a connection type has to offer, in the order of a connection's life |
+//! | [`driver`] | [`Backend`] and [`Driver`](driver::Driver): the requirements of a connection type, in the order of a connection's life |
 //! | [`error`] | [`ConnectError`]: why a connection could not be opened |
-//! | [`connect_context`] | what is given to the opening of a connection, and what comes of it |
+//! | [`connect_context`] | the inputs for opening a connection, and the opened connection |
 //! | [`host_failover`] | the order in which the hosts of a URL are tried |
-//! | [`observed`] | what is known of a connection from watching it |
-//! | [`error_class`] | what an error means, also where only Diesel's error is in hand |
-//! | [`transactions`] | transactions as Diesel counts them |
+//! | [`observed`] | the observed state of a connection |
+//! | [`error_class`] | the class of an error, from the server's code or from Diesel's error alone |
+//! | [`transactions`] | transactions as Diesel's transaction manager counts them |
 //! | [`resource_exhaustion`] | running out of file descriptors, memory and threads |
 //! | [`migrate`] | running migrations on a connection |
-//! | [`namespace`] | databases and schemas of tenants |
+//! | [`namespace`] | tenants' databases and schemas |
 //! | [`tls`] | TLS by rustls, for PostgreSQL and MySQL |
 //! | [`postgres`], [`mysql`], [`sqlite`] | the backends |
 //!
-//! `driver` and `migrate` import each other: the trait has a method that runs migrations, and the code that runs them, one
-//! for all backends, is written against the trait.
+//! `driver` and `migrate` import each other: the trait has a method that runs migrations, and the implementation, which all
+//! backends share, is generic over the trait.
 
 use crate::settings::{BackendKind, DatabaseUrl};
 
@@ -56,7 +56,7 @@ pub use postgres::Postgres;
 pub use sqlite::{AsyncSqliteConnection, Sqlite};
 pub(crate) use transactions::transaction_depth;
 
-/// What the driver has against a URL, as far as it is known without connecting.
+/// Checks whether the driver can use this URL, without connecting. The error is the reason, without a password.
 pub(crate) fn check_url(url: &DatabaseUrl) -> Result<(), String> {
     #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
     use driver::Driver;
@@ -68,7 +68,7 @@ pub(crate) fn check_url(url: &DatabaseUrl) -> Result<(), String> {
         BackendKind::Mysql => Mysql::check_url(url),
         #[cfg(feature = "sqlite")]
         BackendKind::Sqlite => Sqlite::check_url(url),
-        // The settings report a feature that is off.
+        // The settings report the missing feature.
         #[cfg(not(all(feature = "postgres", feature = "mysql", feature = "sqlite")))]
         _ => Ok(()),
     }

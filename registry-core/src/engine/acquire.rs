@@ -1,18 +1,19 @@
-//! Acquiring a session: the recipe, from the permit to the checkout.
+//! The recipe of acquiring a session, from the permit to the checkout.
 //!
 //! 1. **Permit.** [`try_acquire`](TypedEngine::try_acquire) takes one out of the semaphore, or
 //!    [`wait_for_permit`](TypedEngine::wait_for_permit) waits for one. The semaphore is the queue: first come, first
 //!    served, with `queue_limit` and `acquire_timeout`.
 //! 2. **Slot.** There are as many slots as permits, so [`Pool::take`](super::pool::Pool::take) finds one for each
-//!    caller with a permit: that of the connection that was used last, or an empty one.
-//! 3. **Connection.** A connection that was used within `check_idle_after` is lent as it is, which takes no input or
-//!    output. Otherwise [`fill_slot`](TypedEngine::fill_slot) checks it, opens another if it does not answer, and
-//!    waits for one of this engine's if the server has no room for another. In test isolation, the slot always has
-//!    the one connection, and is prepared for its next borrower instead.
-//! 4. **Checkout.** It has the permit until it is dropped, see [`return_connection`](super::return_connection).
+//!    caller with a permit: the slot with the most recently used connection, or an empty slot.
+//! 3. **Connection.** A connection that was used within `check_idle_after` is lent as it is, without I/O. Otherwise
+//!    [`fill_slot`](TypedEngine::fill_slot) checks the connection, and opens another one if there is no answer. If the
+//!    server has no room for another connection, it waits until a connection of this engine is returned. In test
+//!    isolation, the slot always has the one connection, which is prepared for its next borrower instead.
+//! 4. **Checkout.** The checkout holds the permit until it is dropped, see
+//!    [`return_connection`](super::return_connection).
 //!
-//! Dropping the future at any of its await points gives back what was taken so far: a place in the queue, a permit, or
-//! a slot, whose connection is closed if a check of it was cut short.
+//! Dropping the future at any of its await points gives back a place in the queue, a permit or a slot that was taken. The
+//! slot's connection is closed if its check was cut short.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,19 +31,19 @@ use super::permit::Permit;
 use super::typed::TypedEngine;
 use crate::backend::{Backend, ConnectError};
 
-/// How far an acquire has come without waiting.
+/// The result of the part of an acquire that does not wait.
 pub(crate) enum AcquireAttempt<C: Backend> {
-    /// To its end: the connection was used within `check_idle_after`.
+    /// Done: the connection was used within `check_idle_after`.
     Ready(Checkout<C>),
-    /// To a slot that is empty, or whose connection must be checked.
+    /// Has a permit; the slot is empty or its connection must be checked.
     Unchecked(Permit<C>),
-    /// Not to a permit: all are taken.
+    /// No permit was free.
     Queued(EngineUse<TypedEngine<C>>, Timer),
 }
 
 impl<C: Backend> TypedEngine<C> {
-    /// Acquires a session as far as that takes no input or output. A connection that was last in `schema` is taken
-    /// before others.
+    /// Runs the part of an acquire that is possible without I/O and without waiting. A connection that was last in
+    /// `schema` is preferred.
     pub(crate) fn try_acquire(
         engine: EngineUse<Self>,
         runtime: &Handle,
@@ -72,13 +73,13 @@ impl<C: Backend> TypedEngine<C> {
         })
     }
 
-    /// Acquires a session from where an attempt has ended.
+    /// Runs the rest of an acquire that [`try_acquire`](Self::try_acquire) has begun.
     ///
-    /// The caller has waited since `started`, and waits for `within` at the most, or for `acquire_timeout`.
+    /// `wait_limit` is the total wait, measured from `started`; without it, `acquire_timeout` applies.
     pub(crate) async fn acquire(
         attempt: AcquireAttempt<C>,
         started: Instant,
-        within: Option<Duration>,
+        wait_limit: Option<Duration>,
         schema: Option<&str>,
     ) -> Result<Checkout<C>, AcquireError> {
         let engine = match &attempt {
@@ -86,10 +87,10 @@ impl<C: Backend> TypedEngine<C> {
             AcquireAttempt::Unchecked(permit) => Arc::clone(permit.engine()),
             AcquireAttempt::Queued(engine, _) => Arc::clone(engine.engine()),
         };
-        let within = within.unwrap_or(engine.settings.options.acquire_timeout);
+        let wait_limit = wait_limit.unwrap_or(engine.settings.options.acquire_timeout);
         let span = engine.stats.acquire_span();
         let outcome =
-            engine.acquire_within(attempt, started, within, schema).instrument(span).await;
+            engine.acquire_within(attempt, started, wait_limit, schema).instrument(span).await;
         engine.stats.log_acquire(&outcome, started);
         outcome
     }
@@ -98,43 +99,43 @@ impl<C: Backend> TypedEngine<C> {
         self: &Arc<Self>,
         attempt: AcquireAttempt<C>,
         started: Instant,
-        within: Duration,
+        wait_limit: Duration,
         schema: Option<&str>,
     ) -> Result<Checkout<C>, AcquireError> {
         let mut permit = match attempt {
             AcquireAttempt::Ready(checkout) => return Ok(checkout),
             AcquireAttempt::Unchecked(permit) => permit,
             AcquireAttempt::Queued(engine, requested) => {
-                Self::wait_for_permit(engine, started, within, requested).await?
+                Self::wait_for_permit(engine, started, wait_limit, requested).await?
             }
         };
         while permit.lease_mut().is_none() {
             match self.pool.take(schema) {
-                // `Pool::retain` has taken a slot out to close its connection, and frees it in a moment.
-                None if started.elapsed() < within => tokio::task::yield_now().await,
-                None => return Err(self.timed_out(within)),
+                // `Pool::retain` has taken a slot to close its connection, and frees the slot in a moment.
+                None if started.elapsed() < wait_limit => tokio::task::yield_now().await,
+                None => return Err(self.timed_out(wait_limit)),
                 lease => permit.set_lease(lease),
             }
         }
-        // The futures of the slow paths are boxed. They are large and rare, and a future that has them inside would
-        // need that room for each caller that waits.
+        // The futures of the slow paths are boxed because they are large and rare. Without the box, the future of each
+        // waiting caller would be as large.
         if self.settings.is_isolated {
-            permit = Box::pin(Self::fill_in_own_task(permit, started, within)).await?;
+            permit = Box::pin(Self::fill_in_own_task(permit, started, wait_limit)).await?;
         } else if let Some(lease) = permit.lease_mut()
             && !self.is_fresh(lease, &Handle::current())
         {
             let _filling = self.holders.note_filling();
-            let filling = self.fill_slot(&mut permit, started, within);
+            let filling = self.fill_slot(&mut permit, started, wait_limit);
             Box::pin(self.unless_closed(filling)).await??;
         }
         Ok(Checkout::new(permit))
     }
 
-    /// Waits for a permit, behind those who came before.
+    /// Waits for a permit, behind the callers that are already in the queue.
     async fn wait_for_permit(
         engine: EngineUse<Self>,
         started: Instant,
-        within: Duration,
+        wait_limit: Duration,
         requested: Timer,
     ) -> Result<Permit<C>, AcquireError> {
         let options = &engine.settings.options;
@@ -142,15 +143,15 @@ impl<C: Backend> TypedEngine<C> {
         if let Some(limit) = options.queue_limit.filter(|limit| waiting.queued_before >= *limit) {
             return Err(AcquireError::QueueFull { key: engine.settings.key, limit });
         }
-        // Declared before the future that waits, and so dropped after it. If the semaphore has already assigned a
-        // permit to that future when it is dropped, the permit goes back into the semaphore without a notice, and
-        // `all_returned` may be waiting for it.
+        // Declared before the future of the wait, and so dropped after it. If the semaphore has already assigned a permit
+        // to the future when the future is dropped, the permit returns to the semaphore without `returned` being
+        // notified, and `all_returned` may be waiting for that permit.
         let return_notice = ReturnNotice(&engine);
         let permit = engine.permits.acquire();
         let permit = async {
-            let permit = match started.checked_add(within) {
+            let permit = match started.checked_add(wait_limit) {
                 Some(deadline) => timeout_at(deadline, permit).await,
-                // A deadline that the clock cannot express is waited for without a timer.
+                // `Instant` cannot represent the deadline, so there is no timer.
                 None => Ok(permit.await),
             };
             permit.map(|permit| permit.map(SemaphorePermit::forget))
@@ -170,22 +171,22 @@ impl<C: Backend> TypedEngine<C> {
             Err(_) if engine.settings.is_isolated && engine.is_held_by_caller_beyond_query() => {
                 Err(AcquireError::Isolated { key: engine.settings.key })
             }
-            Err(_) => Err(engine.timed_out(within)),
+            Err(_) => Err(engine.timed_out(wait_limit)),
         }
     }
 
-    /// Puts a live connection into a slot: checks the one that it has, and opens another if there is none or it does
-    /// not answer.
+    /// Puts a live connection into the permit's slot: checks the slot's connection, and opens another one if the slot is
+    /// empty or its connection does not answer.
     ///
-    /// The caller has waited since `started`, and waits for `within` at the most.
+    /// `wait_limit` is the total wait, measured from `started`.
     pub(super) async fn fill_slot(
         &self,
         permit: &mut Permit<C>,
         started: Instant,
-        within: Duration,
+        wait_limit: Duration,
     ) -> Result<(), AcquireError> {
-        let remaining = || within.saturating_sub(started.elapsed());
-        let Some(lease) = permit.lease_mut() else { return Err(self.timed_out(within)) };
+        let remaining = || wait_limit.saturating_sub(started.elapsed());
+        let Some(lease) = permit.lease_mut() else { return Err(self.timed_out(wait_limit)) };
         if self.settings.is_isolated {
             return self.fill_isolated(lease, remaining()).await;
         }
@@ -202,7 +203,7 @@ impl<C: Backend> TypedEngine<C> {
                 Ok(())
             }
             Err(refused @ ConnectError::TooManyConnections(_)) => {
-                self.wait_for_capacity(permit, refused, started, within).await
+                self.wait_for_capacity(permit, refused, started, wait_limit).await
             }
             Err(error) => Err(self.could_not_connect(error)),
         }

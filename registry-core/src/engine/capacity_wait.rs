@@ -39,9 +39,9 @@ impl<C: Backend> TypedEngine<C> {
         permit: &mut Permit<C>,
         mut refused: ConnectError,
         started: Instant,
-        within: Duration,
+        wait_limit: Duration,
     ) -> Result<(), AcquireError> {
-        let remaining = || within.saturating_sub(started.elapsed());
+        let remaining = || wait_limit.saturating_sub(started.elapsed());
         permit.give_up_slot();
         let waiting = self.stats.note_waiting();
         let mut waiter = CapacityWaiter::new(&self.capacity, &self.pool);
@@ -60,7 +60,7 @@ impl<C: Backend> TypedEngine<C> {
                 Err(_) if remaining().is_zero() => {
                     drop(waiting);
                     self.stats.note_connect_failure(&Arc::new(refused), ConnectPurpose::Caller);
-                    return Err(self.timed_out(within));
+                    return Err(self.timed_out(wait_limit));
                 }
                 Err(_) => {}
             }
@@ -71,7 +71,7 @@ impl<C: Backend> TypedEngine<C> {
                     let mut lease = loop {
                         match self.pool.take_empty() {
                             Some(lease) => break lease,
-                            None if remaining().is_zero() => return Err(self.timed_out(within)),
+                            None if remaining().is_zero() => return Err(self.timed_out(wait_limit)),
                             None => tokio::task::yield_now().await,
                         }
                     };

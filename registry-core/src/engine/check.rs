@@ -13,18 +13,26 @@ use super::typed::TypedEngine;
 use crate::backend::Backend;
 
 /// The statement that checks whether a connection answers. Every backend understands it.
+///
+/// Users: the check before a connection is lent (this file), the check of idle connections (`maintenance`), the
+/// verification of an engine (`open`), and the return to the outer transaction in test isolation (`isolation`), where
+/// the statement must fail if the transaction is aborted.
 pub(super) const CHECK: &str = "SELECT 1";
 
+/// The statement that is run in the place of a full reset where the backend has none. It is a formality: a connection of
+/// such a backend is closed instead of reset, and only PostgreSQL, which has a full reset, switches schemas.
+pub(super) const NO_RESET_PROBE: &str = CHECK;
+
 impl<C: Backend> TypedEngine<C> {
-    /// Whether the slot has a connection that can be lent without asking the server: it has worked within
-    /// `check_idle_after`, is not older than `max_lifetime`, belongs to this runtime, and neither it nor another
-    /// connection of the engine has met an error that puts it in doubt.
+    /// Whether the slot has a connection that can be lent without asking the server: the connection has worked within
+    /// `check_idle_after`, is not older than `max_lifetime` and belongs to this runtime, and no error on a connection of
+    /// the engine has put it in doubt.
     pub(super) fn is_fresh(&self, lease: &mut Lease<C>, runtime: &Handle) -> bool {
         if self.settings.is_isolated || lease.connection_mut().is_none_or(C::is_known_dead) {
             return false;
         }
         if self.settings.url.is_memory() {
-            // The database is in its connection, which a check that is cut short would close.
+            // The database lives in this connection, and a check that is cut short would close the connection.
             return true;
         }
         let now = std::time::Instant::now();
@@ -36,8 +44,9 @@ impl<C: Backend> TypedEngine<C> {
             })
     }
 
-    /// Whether the slot has a connection that answers within `remaining` and `check_timeout`. One that does not is
-    /// not lent again, and neither is one whose check was cut short, as its slot stays discarded.
+    /// Whether the slot has a connection that answers within `remaining` and `check_timeout`. A connection that does not
+    /// answer is not lent again. If the check is cut short, the slot stays discarded, so the connection is not lent again
+    /// either.
     pub(super) async fn passes_check(
         &self,
         lease: &mut Lease<C>,
@@ -70,7 +79,8 @@ impl<C: Backend> TypedEngine<C> {
             if !watch.must_recheck_role() {
                 return connection.batch_execute(CHECK).await.is_ok();
             }
-            // Another connection of the engine was refused a write. The answer shows that this one is alive as well.
+            // The server has refused a write on another connection of the engine, so the role of the server is checked.
+            // The answer also shows that this connection is alive.
             let takes_writes = connection.accepts_writes().await.is_ok_and(|takes| takes);
             if takes_writes {
                 watch.note_role_checked();
@@ -78,7 +88,7 @@ impl<C: Backend> TypedEngine<C> {
             takes_writes
         });
         let answered = answer.await.is_ok_and(|answered| answered);
-        // The check was not run by a borrower.
+        // The effects of the check are not a borrower's.
         watch.observed.session.forget_effects();
         if answered {
             watch.note_rows_read();
@@ -87,7 +97,7 @@ impl<C: Backend> TypedEngine<C> {
         } else {
             self.stats.note_closed(CloseReason::Unanswered);
             if let Some(cancel) = lease.cancel().filter(|_| may_have_rows) {
-                // The rows of the last borrower are in front of the answer, and the server would go on sending them.
+                // The server has to send the last borrower's rows before the answer, and would go on sending them.
                 runtime.spawn(timeout(check_timeout, cancel));
             }
         }
@@ -95,11 +105,11 @@ impl<C: Backend> TypedEngine<C> {
     }
 }
 
-/// Whether rows that the last borrower has not read may be in front of the answer to the next statement.
+/// Whether the connection may have rows that the last borrower has not read, which arrive before the next answer.
 fn may_have_rows<C: Backend>(watch: &ConnectionWatch) -> bool {
     C::LEAVES_UNREAD_ROWS && !watch.observed.reads_stream() && watch.may_have_rows()
 }
 
-/// For how long an answer is waited for where unread rows may be in front of it. Opening another connection mostly
-/// takes less.
+/// The limit of the wait for an answer if unread rows may arrive before it. Opening another connection mostly takes less
+/// time.
 const ROWS_GRACE: Duration = Duration::from_millis(100);

@@ -152,14 +152,14 @@ impl<C: Backend> TypedEngine<C> {
         watch
     }
 
-    /// Watches the connection of a slot anew: what was seen of it until now is forgotten.
-    pub(super) fn watch_anew(&self, lease: &mut Lease<C>) {
+    /// Replaces the watch of a slot's connection by a new one. The previous observations are forgotten.
+    pub(super) fn restart_watch(&self, lease: &mut Lease<C>) {
         self.watch_again(lease, self.settings.options.log_slow_queries);
     }
 
-    /// As [`watch_anew`](Self::watch_anew), while the engine resets the connection. Nothing is logged as slow, because
-    /// `on_connect` may contain a secret.
-    pub(super) fn watch_cleaning(&self, lease: &mut Lease<C>) {
+    /// As [`restart_watch`](Self::restart_watch), for the engine's reset of the connection. No statement is logged as slow,
+    /// because `on_connect` may contain a secret.
+    pub(super) fn watch_during_reset(&self, lease: &mut Lease<C>) {
         self.watch_again(lease, None);
     }
 
@@ -182,7 +182,7 @@ impl<C: Backend> TypedEngine<C> {
     }
 }
 
-/// A time that this process does not live to see, for a limit that the clock cannot express.
+/// A deadline in 30 years, for a limit that `Instant` cannot represent.
 fn far_away() -> Instant {
     Instant::now() + Duration::from_secs(60 * 60 * 24 * 365 * 30)
 }

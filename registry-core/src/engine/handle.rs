@@ -97,10 +97,11 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
 
     fn status(&self) -> EngineStatus;
 
-    /// Acquires a session, for `within` or `acquire_timeout` at the most, and asks the database for an answer.
+    /// Acquires a session and runs a statement that checks whether the database answers. The acquire waits for at most
+    /// `wait_limit`, or `acquire_timeout` if that is `None`.
     fn check(
         self: Arc<Self>,
-        within: Option<Duration>,
+        wait_limit: Option<Duration>,
     ) -> BoxFuture<'static, Result<(), CheckFailure>>;
 
     /// Copies a SQLite database into a file that does not exist yet.

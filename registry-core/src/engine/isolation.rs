@@ -65,12 +65,12 @@ impl<C: Backend> TypedEngine<C> {
     pub(super) async fn fill_in_own_task(
         mut permit: Permit<C>,
         started: Instant,
-        within: Duration,
+        wait_limit: Duration,
     ) -> Result<Permit<C>, AcquireError> {
         let engine = Arc::clone(permit.engine());
         let key = engine.settings.key;
         let filling = async move {
-            engine.unless_closed(engine.fill_slot(&mut permit, started, within)).await??;
+            engine.unless_closed(engine.fill_slot(&mut permit, started, wait_limit)).await??;
             Ok(permit)
         };
         run_to_completion(key, filling).await

@@ -75,7 +75,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
 
     fn check(
         self: Arc<Self>,
-        within: Option<Duration>,
+        wait_limit: Option<Duration>,
     ) -> BoxFuture<'static, Result<(), CheckFailure>> {
         Box::pin(async move {
             let Ok(runtime) = Handle::try_current() else {
@@ -83,7 +83,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
             };
             let limit = self.settings.options.check_timeout;
             let attempt = Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None)?;
-            let mut checkout = Self::acquire(attempt, Instant::now(), within, None).await?;
+            let mut checkout = Self::acquire(attempt, Instant::now(), wait_limit, None).await?;
             match timeout(limit, checkout.connection_mut().batch_execute(CHECK)).await {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => {

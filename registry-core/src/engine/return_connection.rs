@@ -15,11 +15,12 @@
 //!
 //! [`Step`] is the state of this machine, and [`inspect`] finds the first one. Keeping and closing happen at once,
 //! where the checkout was dropped. The other steps talk to the server, so they run in a task of their own, and the
-//! connection counts as in use until that has ended. If the runtime drops the task, the connection is closed: its slot
-//! is marked as discarded when the return begins, and only [`keep`] takes that back.
+//! connection counts as in use until the task has ended. If the runtime drops the task, the connection is closed: the
+//! slot is marked as discarded when the return begins, and only [`keep`] removes that mark.
 //!
-//! Three connections are exceptions. One of a closed engine is closed. That of a SQLite database in memory is always
-//! kept, as the database is in it. That of a test isolation is kept as it is, unless a statement on it was cut short.
+//! Exceptions: (1) if the engine is closed, the connection is closed; (2) an in-memory SQLite connection is always
+//! kept, because it is the database; (3) in test isolation the connection is kept as it is, unless a statement was cut
+//! short or the connection is broken.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::check::CHECK;
+use super::check::NO_RESET_PROBE;
 use super::observe::meters::CloseReason;
 use super::observe::watch::ConnectionWatch;
 use super::permit::Permit;
@@ -41,55 +42,57 @@ use crate::backend::Backend;
 use crate::backend::observed::TransactionStatus;
 use crate::settings::{EngineOptions, Pooler, ResetOnReturn};
 
-/// For how long the rest of an answer is waited for. The rows of a query of which only the first was wanted have
-/// mostly arrived by then, while those of a large result that nobody reads may go on for hours.
+/// The limit of the wait for the rest of an answer. If the borrower read only the first row of a query, the other rows
+/// have mostly arrived by then. The rows of a large result that the borrower abandoned could keep arriving for hours.
 const ANSWER_GRACE: Duration = Duration::from_millis(20);
 
-/// What is done next with a connection that was returned.
+/// The next step for a returned connection.
 enum Step {
     /// It becomes idle as it is.
     Keep,
-    /// It becomes idle, behind a rollback that the driver has begun. A SQLite database in memory lives in its
-    /// connection, so the connection cannot be replaced.
+    /// It becomes idle once the rollback that the driver has started is queued ahead of the next statement. An
+    /// in-memory SQLite database lives in its connection, so the connection cannot be replaced.
     KeepAfterRollback(BoxFuture<'static, ()>),
-    /// The server has not reported the end of the last statement yet: wait for that, and inspect again.
+    /// The server has not reported the end of the last statement yet: wait for the report, and inspect again.
     AwaitAnswer,
-    /// It is reset, and becomes idle if that succeeds.
+    /// It is reset, and becomes idle if the reset succeeds.
     Reset(Reset),
-    /// It is closed, because what was changed cannot be undone. Before that, the server gives back what the
-    /// session holds: it notices the end of a connection a little later.
+    /// It is closed, because the changes to the session cannot be undone. The session's locks are released first, because
+    /// the server notices the disconnect only after a delay.
     ReleaseAndClose,
-    /// It is closed, and the server is told to end the statement that was cut short. Otherwise the server would
-    /// run it to its end, with its locks, before it noticed that nobody listens.
+    /// It is closed, and the engine asks the server to cancel the statement that was cut short. Otherwise the server
+    /// would run the statement to its end, and hold its locks, before it noticed that the client is gone.
     CancelAndClose,
     /// It is closed.
     Close,
 }
 
-/// What a reset consists of.
+/// The steps of a reset.
 #[derive(Clone, Copy)]
 struct Reset {
     /// `ROLLBACK`.
     rolls_back: bool,
     /// The backend's full reset, and `on_connect` again.
     is_full: bool,
-    /// The server is asked whether it takes writes.
+    /// The check whether the server accepts writes.
     checks_role: bool,
 }
 
-/// Returns the connection of a checkout. `is_discarded` if it was used in a way after which it must not be lent again.
+/// Returns the connection of a checkout. With `is_discarded`, the borrower has used the connection in a way that forbids
+/// lending it again.
 pub(super) fn return_connection<C: Backend>(mut permit: Permit<C>, is_discarded: bool) {
     let Some((engine, lease)) = permit.parts() else { return };
     if let Some(watch) = lease.watch() {
         watch.end_checkout();
     }
-    // Until `keep` takes this back, whatever drops the permit closes the connection.
+    // Until `keep` removes this mark, dropping the permit closes the connection.
     lease.discard();
     if engine.is_closed() {
         return;
     }
     if engine.settings.is_isolated {
-        // What this borrower has left is undone when the next one comes. A statement that was cut short cannot be undone.
+        // The borrower's changes are rolled back before the next checkout. A statement that was cut short cannot be
+        // rolled back, so its connection is closed.
         let is_sound =
             lease.watch().is_some_and(|watch| !watch.is_cut_short() && !watch.is_broken());
         if is_sound && !is_discarded {
@@ -113,13 +116,13 @@ pub(super) fn return_connection<C: Backend>(mut permit: Permit<C>, is_discarded:
         }
         step => match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(finish(permit, step))),
-            // Without a runtime the server cannot be talked to.
+            // Without a runtime, no statement can be sent to the server.
             Err(_) => engine.stats.note_closed(CloseReason::Unclean),
         },
     }
 }
 
-/// The steps that talk to the server.
+/// Runs the steps that talk to the server.
 async fn finish<C: Backend>(mut permit: Permit<C>, mut step: Step) {
     let engine = Arc::clone(permit.engine());
     let Some(lease) = permit.lease_mut() else { return };
@@ -130,7 +133,7 @@ async fn finish<C: Backend>(mut permit: Permit<C>, mut step: Step) {
         Step::Keep => keep(lease),
         Step::Reset(reset) => {
             if run_reset(&engine, lease, reset).await {
-                engine.watch_anew(lease);
+                engine.restart_watch(lease);
                 keep(lease);
             } else {
                 engine.stats.note_closed(CloseReason::Unclean);
@@ -149,17 +152,18 @@ async fn finish<C: Backend>(mut permit: Permit<C>, mut step: Step) {
     }
 }
 
-/// Looks at what the borrower has left, without talking to the server.
+/// Chooses the next step from the known state of the connection, without I/O.
 fn inspect<C: Backend>(lease: &mut Lease<C>, options: &EngineOptions, is_memory: bool) -> Step {
     let Some(watch) = lease.watch().map(Arc::clone) else { return Step::Close };
     let Some(connection) = lease.connection_mut() else { return Step::Close };
-    watch.apply_server_errors(!options.read_only);
+    let expects_writes = !options.read_only;
+    watch.apply_server_errors(expects_writes);
     let was_cut_short = watch.is_cut_short() || watch.has_abandoned_rows();
     let close = if was_cut_short { Step::CancelAndClose } else { Step::Close };
     if connection.is_known_dead() {
         return close;
     }
-    // A statement that still runs may begin a transaction, so the transactions are looked at after it.
+    // A running statement may begin a transaction, so the state of the transaction is read after `still_runs`.
     let still_runs = was_cut_short || connection.is_busy();
     let transaction = DieselTransaction::of(connection);
     let is_unfinished =
@@ -167,35 +171,37 @@ fn inspect<C: Backend>(lease: &mut Lease<C>, options: &EngineOptions, is_memory:
     if !is_unfinished && watch.observed.stream.is_in_flight() {
         return Step::AwaitAnswer;
     }
-    let is_left_open =
-        transaction == DieselTransaction::None && has_other_transaction(connection, &watch);
+    let has_raw_transaction =
+        transaction == DieselTransaction::None && has_raw_transaction(connection, &watch);
 
     if is_memory {
-        let is_clean =
-            !is_unfinished && !is_left_open && options.reset_on_return == ResetOnReturn::Auto;
+        let is_clean = !is_unfinished
+            && !has_raw_transaction
+            && options.reset_on_return == ResetOnReturn::Auto;
         let rollback = if is_clean { None } else { connection.start_rollback() };
         return rollback.map_or(Step::Keep, Step::KeepAfterRollback);
     }
     if is_unfinished {
         return close;
     }
-    plan_reset::<C>(&watch, options, is_left_open)
+    plan_reset::<C>(&watch, options, has_raw_transaction)
 }
 
-/// What is to be undone on a connection on which everything was brought to its end.
+/// Chooses how to reset a connection on which all statements and Diesel's transactions have ended.
 fn plan_reset<C: Backend>(
     watch: &ConnectionWatch,
     options: &EngineOptions,
-    is_left_open: bool,
+    has_raw_transaction: bool,
 ) -> Step {
     let observed = &watch.observed;
     let reset = options.reset_on_return;
-    // An instrumentation of the borrower's own has taken the place of ours, so anything may have been run.
+    // If the borrower has replaced our instrumentation, the borrower's statements were not seen, and may be any.
     let is_changed = observed.session.is_changed() || watch.is_instrumentation_replaced();
-    // Behind a transaction pooler no session belongs to this client: there is none to reset, and none was changed.
+    // Behind a transaction pooler, the server session is shared with other clients, so there is nothing to reset.
     let is_full =
         is_changed || reset == ResetOnReturn::Full && options.pooler != Pooler::Transaction;
-    // A change can be undone in place only where the stream shows which prepared statements the server still has.
+    // A changed session can be reset only if we read the stream: otherwise we cannot tell whether a prepared statement
+    // that the driver still uses was deallocated.
     let can_undo = (!is_full || C::FULL_RESET.is_some())
         && (!is_changed || observed.reads_stream())
         && !observed.session.is_irreversible();
@@ -203,20 +209,20 @@ fn plan_reset<C: Backend>(
         return Step::ReleaseAndClose;
     }
     let reset = Reset {
-        rolls_back: is_left_open || is_full || reset != ResetOnReturn::Auto,
+        rolls_back: has_raw_transaction || is_full || reset != ResetOnReturn::Auto,
         is_full,
         checks_role: watch.has_unclassified_error() && !options.read_only && C::HIDES_ERROR_CODES,
     };
     if reset.rolls_back || reset.checks_role { Step::Reset(reset) } else { Step::Keep }
 }
 
-/// What Diesel's transaction manager knows of a connection.
+/// The state of a connection's transaction according to Diesel's transaction manager.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum DieselTransaction {
     None,
-    /// Begun by `begin_test_transaction`, which is meant to stay open.
-    OfATest,
-    /// Open, or cut short in its beginning or end.
+    /// Open, and begun by `begin_test_transaction`, which leaves the transaction open on purpose.
+    TestTransaction,
+    /// Open, or its `BEGIN`, `COMMIT` or `ROLLBACK` was cut short.
     Unfinished,
 }
 
@@ -228,14 +234,14 @@ impl DieselTransaction {
         let status = C::TransactionManager::transaction_manager_status_mut(connection);
         match status.transaction_depth() {
             Ok(None) => Self::None,
-            Ok(Some(_)) => Self::OfATest,
+            Ok(Some(_)) => Self::TestTransaction,
             Err(_) => Self::Unfinished,
         }
     }
 }
 
-/// Whether a transaction is open, or may be, that was begun past Diesel's transaction manager.
-fn has_other_transaction<C: Backend>(connection: &mut C, watch: &ConnectionWatch) -> bool {
+/// Whether a transaction is open, or may be open, that was begun without Diesel's transaction manager (a raw `BEGIN`).
+fn has_raw_transaction<C: Backend>(connection: &mut C, watch: &ConnectionWatch) -> bool {
     match watch.observed.transaction.status() {
         TransactionStatus::Idle => false,
         TransactionStatus::Open => true,
@@ -245,21 +251,21 @@ fn has_other_transaction<C: Backend>(connection: &mut C, watch: &ConnectionWatch
     }
 }
 
-/// Lets the connection be lent again.
+/// Makes the connection idle, so that it can be lent again.
 fn keep<C: Backend>(lease: &mut Lease<C>) {
     lease.note_alive();
     lease.keep();
 }
 
-/// Keeps a connection that cannot be replaced, because its database is in it.
+/// Keeps the connection of an in-memory database, which cannot be replaced because the database lives in it.
 fn keep_after_rollback<C: Backend>(mut permit: Permit<C>, rollback: BoxFuture<'static, ()>) {
     if let Some((engine, lease)) = permit.parts() {
-        engine.watch_anew(lease);
+        engine.restart_watch(lease);
         keep(lease);
     }
-    // The permit is held until the rollback is over, so that others wait for a session and not for an answer.
-    // Without a runtime, or when it ends, the permit is free at once, and the next statement waits behind the
-    // rollback, which the driver runs in any case.
+    // The permit is held until the rollback has ended, so that the next caller waits for its session and not for the
+    // answer to its first statement. Without a runtime, or when the runtime ends, the permit is free at once. Then the
+    // next statement waits behind the rollback, which the driver runs in any case.
     if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(async move {
             rollback.await;
@@ -268,7 +274,7 @@ fn keep_after_rollback<C: Backend>(mut permit: Permit<C>, rollback: BoxFuture<'s
     }
 }
 
-/// Waits until the server has reported the end of what was sent, for [`ANSWER_GRACE`] at the most.
+/// Waits until the server has answered every statement that was sent, for at most [`ANSWER_GRACE`].
 async fn await_answer<C: Backend>(engine: &TypedEngine<C>, lease: &mut Lease<C>) -> Step {
     let Some(observed) = lease.watch().map(|watch| Arc::clone(&watch.observed)) else {
         return Step::Close;
@@ -280,10 +286,10 @@ async fn await_answer<C: Backend>(engine: &TypedEngine<C>, lease: &mut Lease<C>)
     }
 }
 
-/// Has the server give back what the session holds. The connection is closed after that.
+/// Releases the session's locks on the server. The caller then closes the connection.
 async fn release<C: Backend>(engine: &TypedEngine<C>, lease: &mut Lease<C>) {
     engine.stats.note_closed(CloseReason::Changed);
-    engine.watch_cleaning(lease);
+    engine.watch_during_reset(lease);
     let options = &engine.settings.options;
     // Behind a transaction pooler, the statements would run in the session of whichever client the pooler picks.
     let release = C::RELEASE_LOCKS.filter(|_| options.pooler != Pooler::Transaction);
@@ -293,7 +299,7 @@ async fn release<C: Backend>(engine: &TypedEngine<C>, lease: &mut Lease<C>) {
     }
 }
 
-/// Resets a connection. False if that fails, or takes longer than `check_timeout`.
+/// Resets a connection. False if the reset fails, or takes longer than `check_timeout`.
 async fn run_reset<C: Backend>(
     engine: &TypedEngine<C>,
     lease: &mut Lease<C>,
@@ -301,8 +307,8 @@ async fn run_reset<C: Backend>(
 ) -> bool {
     let options = &engine.settings.options;
     let Some(watch) = lease.watch().map(Arc::clone) else { return false };
-    // An instrumentation of the borrower's own must not see these statements.
-    engine.watch_cleaning(lease);
+    // If the borrower has installed an instrumentation, it must not see the statements of the reset.
+    engine.watch_during_reset(lease);
     let Some(connection) = lease.connection_mut() else { return false };
     let is_reset = timeout(options.check_timeout, async {
         if reset.rolls_back {
@@ -323,26 +329,26 @@ async fn run_reset<C: Backend>(
         true
     });
     let is_reset = is_reset.await.is_ok_and(|is_reset| is_reset);
-    // The server has the last word on whether a transaction is open.
+    // The server may report that a transaction is open even though the reset has succeeded.
     let is_open = |watch: &Arc<ConnectionWatch>| {
         watch.observed.transaction.status() == TransactionStatus::Open
     };
     is_reset && !lease.watch().is_none_or(is_open)
 }
 
-/// Brings the session to where a new one begins.
+/// Resets the session completely, so that it is like a new session, and runs `on_connect`.
 async fn run_full_reset<C: Backend>(
     connection: &mut C,
     watch: &ConnectionWatch,
     options: &EngineOptions,
 ) -> bool {
-    let reset = connection.batch_execute(C::FULL_RESET.unwrap_or(CHECK)).await;
+    let reset = connection.batch_execute(C::FULL_RESET.unwrap_or(NO_RESET_PROBE)).await;
     if reset.is_err() || run_on_connect(connection, &options.on_connect).await.is_err() {
         return false;
     }
     connection.forget_received();
-    // A function may have deallocated prepared statements that the driver still uses. The stream has counted those
-    // that the driver has prepared, so the server must have as many.
+    // A function may have deallocated prepared statements that the driver still uses. The stream counts the statements
+    // that the driver has prepared, so the server must have the same number.
     let is_complete = |count: u64| {
         !watch.observed.reads_stream() || watch.observed.session.prepared_count() == count
     };

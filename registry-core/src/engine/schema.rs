@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use super::check::CHECK;
+use super::check::NO_RESET_PROBE;
 use super::checkout::Checkout;
 use super::error::AcquireError;
 use super::isolation::run_to_completion;
@@ -14,8 +14,8 @@ use super::typed::TypedEngine;
 use crate::backend::{Backend, ConnectError};
 
 impl<C: Backend> TypedEngine<C> {
-    /// Runs the statements that switch a connection to a schema, for `check_timeout` at the most. False if there is no
-    /// such schema.
+    /// Runs the statements that switch a connection to a schema, for at most `check_timeout`. False if the schema does not
+    /// exist.
     pub(super) async fn enter_schema_on(
         &self,
         connection: &mut C,
@@ -25,8 +25,8 @@ impl<C: Backend> TypedEngine<C> {
         let options = &self.settings.options;
         let entering = async {
             if is_from_another && !options.on_connect.is_empty() {
-                // `on_connect` may set the search path, so it is run after the reset and before the schema is entered.
-                let reset = connection.batch_execute(C::FULL_RESET.unwrap_or(CHECK)).await;
+                // `on_connect` may set the search path, so it runs after the reset and before the switch to the schema.
+                let reset = connection.batch_execute(C::FULL_RESET.unwrap_or(NO_RESET_PROBE)).await;
                 reset.map_err(|error| setup_error::<C>("the reset between tenants", error))?;
                 run_on_connect(connection, &options.on_connect).await?;
             }
@@ -40,10 +40,11 @@ impl<C: Backend> TypedEngine<C> {
         }
     }
 
-    /// Switches a connection that is about to be lent to a schema. `None` if there is no schema of that name.
+    /// Switches a checkout to a schema before it is lent. `None` if there is no schema of that name.
     ///
-    /// It is done for each checkout, as the last borrower may have switched by itself. A connection that was in another
-    /// tenant's schema is reset, and Diesel forgets its prepared statements, which are for the other one's tables.
+    /// The switch is made for each checkout, because the last borrower may have changed the search path. A connection that
+    /// was in another tenant's schema is reset, and Diesel forgets its prepared statements, because they were prepared for
+    /// the other tenant's tables.
     pub(crate) async fn enter_schema(
         mut checkout: Checkout<C>,
         schema: String,
@@ -56,14 +57,14 @@ impl<C: Backend> TypedEngine<C> {
         } else {
             engine.switch_schema(&mut checkout, &schema).await?
         };
-        // The connection has a new `ConnectionWatch`, which another task may have made.
+        // The switch has replaced the `ConnectionWatch`, maybe in another task, so the holder is set again.
         if let Some(watch) = checkout.watch() {
             watch.set_holder(Caller::current());
         }
         Ok(is_there.then_some(checkout))
     }
 
-    /// Switches a checkout to a schema. False if there is no such schema.
+    /// Switches a checkout to a schema. False if the schema does not exist.
     pub(super) async fn switch_schema(
         &self,
         checkout: &mut Checkout<C>,
@@ -79,7 +80,7 @@ impl<C: Backend> TypedEngine<C> {
         let entered = match self.unless_closed(entering).await {
             Ok(entered) => entered,
             Err(closed) => {
-                // The new `ConnectionWatch` would not know that a statement was cut short.
+                // The statement was cut short, and a new `ConnectionWatch` would not record that.
                 checkout.discard();
                 return Err(closed);
             }
@@ -89,21 +90,21 @@ impl<C: Backend> TypedEngine<C> {
         }
         if let Some(lease) = checkout.lease_mut() {
             match &entered {
-                // The statements until now were not the borrower's.
+                // The statements so far are not the borrower's, so a new watch begins without them.
                 Ok(is_there) => {
                     if *is_there {
                         lease.set_schema(schema);
                     }
-                    self.watch_anew(lease);
+                    self.restart_watch(lease);
                 }
-                // The new `ConnectionWatch` would not know that a statement was cut short.
+                // A statement may have been cut short, and a new `ConnectionWatch` would not record that.
                 Err(_) => checkout.discard(),
             }
         }
         entered.map_err(|error| self.could_not_connect(error))
     }
 
-    /// Switches the connection of a test isolation, in a task of its own: see
+    /// Switches the connection of a test isolation in a task of its own, so that a caller cannot cut the switch short: see
     /// [`fill_in_own_task`](TypedEngine::fill_in_own_task).
     pub(super) async fn switch_schema_in_own_task(
         mut checkout: Checkout<C>,

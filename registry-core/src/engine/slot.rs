@@ -1,4 +1,4 @@
-//! A slot of the pool, which holds one connection or none.
+//! A slot of the pool, with at most one connection.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,45 +9,45 @@ use tokio::runtime::{self, Handle};
 use super::observe::watch::ConnectionWatch;
 use crate::backend::Canceller;
 
-/// A connection that was opened, with what watches it.
+/// An open connection with its watch and its canceller.
 pub(super) struct WatchedConnection<C> {
     pub(super) connection: C,
     pub(super) watch: Arc<ConnectionWatch>,
     pub(super) cancel: Option<Canceller>,
 }
 
-/// A slot of the pool. It lives as long as the connection that is put into it.
+/// A slot of the pool. The slot lives as long as its connection.
 pub(super) struct Slot<C: Send + 'static> {
-    /// Boxed, as slots are moved at each acquire.
+    /// Boxed, because each acquire moves a slot.
     live: Option<Box<LiveConnection<C>>>,
     fate: Fate,
 }
 
-/// What happens to a slot when its lease is given back.
+/// What happens to a slot when its lease is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// It becomes idle, if it has a connection.
+    /// The slot becomes idle if it has a connection.
     Kept,
-    /// It is removed and its connection closed, unless [`Slot::keep`] is called before that.
+    /// The slot is removed and its connection closed, unless [`Slot::keep`] is called first.
     Discarded,
-    /// It is being removed.
+    /// The slot is being removed from the pool.
     Retired,
 }
 
 /// An open connection.
 struct LiveConnection<C> {
     connection: C,
-    /// When it reaches `max_lifetime`.
+    /// When the connection reaches `max_lifetime`.
     expires: Option<Instant>,
-    /// When it was last known to work.
+    /// When the connection was last known to work.
     used: Instant,
-    /// The runtime that drives it, and whose end is its end.
+    /// The runtime that drives the connection. When the runtime ends, the connection ends.
     runtime: Handle,
-    /// What is known of it.
+    /// The engine's observations of the connection.
     watch: Arc<ConnectionWatch>,
-    /// Tells the server to end the statement that runs, where the backend can.
+    /// Asks the server to cancel the running statement, if the backend supports that.
     cancel: Option<Canceller>,
-    /// The schema that it was last switched to.
+    /// The schema to which the connection was last switched.
     schema: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl<C: Send + 'static> Slot<C> {
         Self { live: None, fate: Fate::Kept }
     }
 
-    /// Puts in a connection that was just opened in the runtime of this task.
+    /// Puts a connection into the slot. The connection was just opened in the runtime of this task.
     pub(super) fn fill(
         &mut self,
         WatchedConnection { connection, watch, cancel }: WatchedConnection<C>,
@@ -78,12 +78,12 @@ impl<C: Send + 'static> Slot<C> {
         self.keep();
     }
 
-    /// Tells the server to end the statement that runs. `None` if the backend cannot.
+    /// Asks the server to cancel the running statement. `None` if the backend does not support that.
     pub(super) fn cancel(&self) -> Option<BoxFuture<'static, ()>> {
         self.live.as_ref()?.cancel.as_ref().map(|cancel| cancel())
     }
 
-    /// The schema that the connection was last switched to.
+    /// The schema to which the connection was last switched.
     pub(super) fn schema(&self) -> Option<&str> {
         self.live.as_ref()?.schema.as_deref()
     }
@@ -121,7 +121,7 @@ impl<C: Send + 'static> Slot<C> {
         }
     }
 
-    /// Runs `work` with the connection by value. `work` gives it back.
+    /// Passes the connection to `work` by value. `work` returns the connection.
     pub(super) fn with_owned_connection<R>(&mut self, work: impl FnOnce(C) -> (C, R)) -> Option<R> {
         let LiveConnection { connection, expires, used, runtime, watch, cancel, schema } =
             *self.live.take()?;
@@ -138,14 +138,14 @@ impl<C: Send + 'static> Slot<C> {
         Some(result)
     }
 
-    /// Notes that the connection works.
+    /// Records that the connection has just worked.
     pub(super) fn note_alive(&mut self) {
         if let Some(live) = &mut self.live {
             live.used = Instant::now();
         }
     }
 
-    /// The connection will not be lent again, unless [`Slot::keep`] is called.
+    /// Marks the slot as discarded: the connection is not lent again, unless [`Slot::keep`] is called.
     pub(super) fn discard(&mut self) {
         if self.fate == Fate::Kept {
             self.fate = Fate::Discarded;
@@ -158,7 +158,7 @@ impl<C: Send + 'static> Slot<C> {
         }
     }
 
-    /// Has the pool remove the slot, with its connection.
+    /// Marks the slot for removal from the pool, with its connection.
     pub(super) fn retire(&mut self) {
         self.fate = Fate::Retired;
     }
@@ -167,7 +167,7 @@ impl<C: Send + 'static> Slot<C> {
         self.fate == Fate::Retired
     }
 
-    /// Whether there is a connection that can be lent again.
+    /// Whether the slot has a connection that can be lent again.
     pub(super) fn is_kept(&self) -> bool {
         self.live.is_some() && self.fate == Fate::Kept
     }
@@ -177,12 +177,12 @@ impl<C: Send + 'static> Slot<C> {
         expires.is_some_and(|expires| expires <= now)
     }
 
-    /// How long ago the connection last worked. `Duration::MAX` for an empty slot.
+    /// The time since the connection last worked. `Duration::MAX` for an empty slot.
     pub(super) fn idle_for(&self, now: Instant) -> Duration {
         self.live.as_ref().map_or(Duration::MAX, |live| now.saturating_duration_since(live.used))
     }
 
-    /// Whether the connection belongs to that runtime.
+    /// Whether the runtime with this id drives the connection.
     pub(super) fn is_of(&self, runtime: runtime::Id) -> bool {
         self.live.as_ref().is_some_and(|live| live.runtime.id() == runtime)
     }
@@ -195,8 +195,8 @@ impl<C: Send + 'static> Drop for Slot<C> {
 }
 
 impl<C: Send + 'static> LiveConnection<C> {
-    /// Drops the connection where its driver can tell the server good-bye. The driver does that in a task, so there must
-    /// be a runtime, and mysql_async does not do it while a panic unwinds.
+    /// Drops the connection where its driver can send the server its termination message. The driver sends the message in
+    /// a task, so a runtime is needed. mysql_async sends no message during a panic's unwinding.
     fn close(self: Box<Self>) {
         let runtime = self.runtime.clone();
         if std::thread::panicking() {
@@ -208,7 +208,7 @@ impl<C: Send + 'static> LiveConnection<C> {
                 let _entered = runtime.enter();
                 drop(self);
             }
-            // There is a runtime, or this thread is about to end.
+            // Either this thread has a runtime, or the thread is about to end and cannot enter one.
             _ => drop(self),
         }
     }

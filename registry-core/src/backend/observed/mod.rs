@@ -1,16 +1,18 @@
-//! What is known of one connection from watching it.
+//! The observed state of one connection.
 //!
 //! PostgreSQL reports after each statement whether a transaction is open, gives each error a code, and reports the role
-//! of the server. Neither tokio-postgres nor diesel-async passes that on, so it is read from the stream
-//! (`postgres/wire`) and kept here. MySQL's stream cannot be read, nor can PostgreSQL's through a Unix socket without a
-//! transaction pooler, and SQLite has none. There, each statement is judged by its text once it has been run, and
-//! whatever it may have done to a transaction counts as a change that has to be undone.
+//! of the server. Neither tokio-postgres nor diesel-async passes these reports on, so the registry reads them from the
+//! stream (`postgres/wire`) and keeps them here.
 //!
-//! | file | what it keeps |
+//! The stream is read for PostgreSQL over TCP, or through a transaction pooler; not over a plain Unix socket, not for
+//! MySQL. SQLite has none. Without a stream, each statement is judged by its text after it has run, and a possible effect
+//! on a transaction counts as a change that has to be undone.
+//!
+//! | file | contents |
 //! |---|---|
-//! | [`transaction`] | whether a transaction is open, and whether one has ended behind Diesel's back |
-//! | [`session`] | what statements may have left in the session, and prepared statements |
-//! | [`errors`] | what the server's errors mean |
+//! | [`transaction`] | whether a transaction is open, and whether one has ended without Diesel's transaction manager |
+//! | [`session`] | changes that statements may have left in the session, and prepared statements |
+//! | [`errors`] | the classes of the server's errors |
 //! | [`stream`] | statements in flight, the end of the stream, the host |
 //! | [`role`] | whether the server accepts writes |
 
@@ -33,10 +35,10 @@ pub(super) use self::stream::TerminationGuard;
 use self::transaction::ObservedTransaction;
 pub(crate) use self::transaction::{TransactionDoubts, TransactionStatus};
 
-/// What is known of one connection. Shared by its stream, its instrumentation and its slot in the engine.
+/// The observed state of one connection, shared by its stream, its instrumentation and its slot in the engine.
 ///
-/// The atomics in it are written before the answer to a statement reaches the task that waits for it, and that answer
-/// goes through a channel of the driver. `Relaxed` is enough: the channel orders the accesses.
+/// The atomics are written before the answer to a statement reaches the waiting task, and the answer goes through a
+/// channel of the driver. `Relaxed` is enough, because the channel orders the accesses.
 #[derive(Debug, Default)]
 pub struct Observed {
     reads_stream: bool,
@@ -54,19 +56,19 @@ impl Observed {
         Self { reads_stream: true, ..Self::default() }
     }
 
-    /// Whether the stream of the connection is read, so that transactions and errors are known from the server.
+    /// Whether the registry reads the connection's stream, so that transactions and errors are known from the server.
     pub(crate) fn reads_stream(&self) -> bool {
         self.reads_stream
     }
 
-    /// Whether a transaction may be open, by the statements that were run.
+    /// Whether a transaction may be open, judged by the text of the statements that were run.
     pub(crate) fn may_be_in_transaction(&self) -> bool {
         self.session.effects().has_transaction() || self.transaction.is_autocommit_off()
     }
 
-    /// Notes what a statement may leave behind.
+    /// Records the possible effects of a statement.
     pub(crate) fn note_effects(&self, effects: Effects) {
-        // Where the server reports transactions, the text of a statement does not count.
+        // If the server reports transactions, the text of a statement is not used for them.
         let transaction = match self.reads_stream {
             true => TransactionEffect::None,
             false => effects.transaction,

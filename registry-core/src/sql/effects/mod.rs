@@ -1,17 +1,18 @@
-//! What a text leaves behind in the session that runs it, and in its transaction.
+//! The effects of SQL text on the session and on the transaction.
 //!
-//! By allowlists: of statements, and of the functions that they call, that are known to leave nothing behind. Everything else
-//! counts as a change. What a trigger, a view or an operator of the database does is not in the text, and not seen.
+//! Judged by two allowlists: of statements and of functions. The listed statements and functions are known to leave the
+//! session unchanged. Every other statement or function counts as a change. The effects of a trigger, a view or an operator
+//! of the database are not visible in the text, and are not seen.
 //!
-//! | file | what it reads |
+//! | file | contents |
 //! |---|---|
-//! | [`reader`] | one statement after the other; the first word says how the rest is read |
-//! | [`transaction`] | `BEGIN`, `COMMIT`, `ROLLBACK`, and what else may end a transaction |
+//! | [`reader`] | reads one statement after the other; the first word decides how the rest is read |
+//! | [`transaction`] | `BEGIN`, `COMMIT`, `ROLLBACK`, and other statements that may end a transaction |
 //! | [`definition`] | `CREATE`, `ALTER`, `DROP`, `EXPLAIN` |
-//! | [`postgres`] | what only PostgreSQL has: `SET LOCAL`, `DECLARE`, temporary tables, search paths |
-//! | [`calls`] | the rest of a statement: which functions it calls, and whether it makes or sets something |
-//! | [`context`] | what stands around a token, by which a call is told from a name before a parenthesis |
-//! | [`grammar`] | what words mean by where they stand |
+//! | [`postgres`] | PostgreSQL only: `SET LOCAL`, `DECLARE`, temporary tables, search paths |
+//! | [`calls`] | the body of a statement: the functions that it calls, and whether it creates or sets something |
+//! | [`context`] | the tokens around a token, which tell a function call from another name before a parenthesis |
+//! | [`grammar`] | the meaning of keywords by their position |
 //! | [`functions`] | the allowlist of functions |
 
 mod calls;
@@ -29,7 +30,7 @@ use self::reader::{Reader, Statement};
 use self::transaction::may_end;
 use super::dialect::Dialect;
 
-/// What `sql` leaves behind, which may be many statements.
+/// The effects of `sql`, which may contain several statements.
 pub(crate) fn effects(dialect: Dialect, sql: &str) -> Effects {
     let mut reader = Reader::new(dialect, sql);
     let mut all = Effects::NONE;
@@ -40,15 +41,16 @@ pub(crate) fn effects(dialect: Dialect, sql: &str) -> Effects {
         all.has_savepoint |= is_savepoint;
         all.may_end |= !is_savepoint && may_end(dialect, first, effects.transaction);
         all.transaction = match (all.transaction, effects.transaction) {
-            (_, only) if is_first => only,
+            (_, effect) if is_first => effect,
             (TransactionEffect::None, TransactionEffect::None) => TransactionEffect::None,
             (TransactionEffect::Begins, TransactionEffect::None) if is_savepoint => {
                 TransactionEffect::Begins
             }
+            // The combined effect of any other sequence is not derived. `Unknown` is the safe answer.
             _ => TransactionEffect::Unknown,
         };
         is_first = false;
-        if reader.is_lost {
+        if reader.has_unknown_token {
             return Effects::NOT_UNDERSTOOD;
         }
     }

@@ -18,14 +18,14 @@ pub(super) struct Reader<'a> {
     pub(super) lexer: Lexer<'a>,
     pub(super) dialect: Dialect,
     /// Set once something was not understood: nothing after it is certain.
-    pub(super) is_lost: bool,
+    pub(super) has_unknown_token: bool,
     /// Whether the statement's last token has been read.
     pub(super) is_at_end: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(dialect: Dialect, sql: &'a str) -> Self {
-        Self { lexer: Lexer::new(dialect, sql), dialect, is_lost: false, is_at_end: true }
+        Self { lexer: Lexer::new(dialect, sql), dialect, has_unknown_token: false, is_at_end: true }
     }
 
     pub(super) fn next(&mut self) -> Lexeme {
@@ -38,7 +38,7 @@ impl<'a> Reader<'a> {
         let keyword = match token.kind {
             Kind::Word => keyword(self.lexer.bytes(token)),
             Kind::Unknown => {
-                self.is_lost = true;
+                self.has_unknown_token = true;
                 self.is_at_end = true;
                 word::NONE
             }
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
         if first.is(Kind::End) {
             return None;
         }
-        self.is_at_end = self.is_lost;
+        self.is_at_end = self.has_unknown_token;
         let mut is_savepoint = false;
         let effects = if first.is(Kind::Word) {
             self.by_first_word(first, &mut is_savepoint)
