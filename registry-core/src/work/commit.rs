@@ -1,24 +1,24 @@
-//! The commit of a unit of work: in which order what is asked of which database.
+//! The commit of a unit of work: the checks and commits of its participants, in order.
 //!
-//! 1. **The order** is settled: that of [`UnitOfWork::commit_in_order`] or of
-//!    [`WorkOptions::commit_order`](crate::WorkOptions::commit_order), then that of the first touch. A key that no bind
-//!    has ends the commit before any database is asked, because the bind that was meant would be committed in another
-//!    place.
-//! 2. **Every participant is checked before the first is committed** ([`Coordinator::check_all`]). What is known without
-//!    a round trip comes first, for all participants: a transaction that has ended, a savepoint that is still open. Then
-//!    each is asked, in the order of the commits, whether its transaction is open and not aborted. This finds what can
-//!    be found before, while all of them can still be rolled back. It is not the prepared state of a two-phase commit:
-//!    no database promises that it will commit.
+//! 1. **The order** is determined: first the keys of [`UnitOfWork::commit_in_order`] or
+//!    [`WorkOptions::commit_order`](crate::WorkOptions::commit_order), then the other binds in the order of their first
+//!    use. A key without a bind ends the commit before any database is asked, because the intended bind would be
+//!    committed at another position.
+//! 2. **Every participant is checked before the first is committed** ([`Coordinator::check_all`]). The checks
+//!    without a round trip come first, for all participants: a transaction that has ended, a savepoint that is still
+//!    open. Then each database is asked, in the order of the commits, whether its transaction is open and not aborted.
+//!    The checks find errors while all participants can still be rolled back. A checked participant is not in the
+//!    prepared state of a two-phase commit: no database promises that it will commit.
 //! 3. **The participants are committed one after another** ([`Coordinator::commit_all`]). Each answer is awaited before
-//!    the next commit is sent, so that a commit that fails, or that is not answered, finds all participants behind it
+//!    the next commit is sent. So when a commit fails or is not answered, all later participants are still
 //!    uncommitted. The session of a participant goes back to its pool as soon as it is committed.
-//! 4. **At the first failure, the rest is rolled back** ([`Coordinator::roll_back_rest`]), in the same order. What was
-//!    committed before stays committed, since a database cannot take a commit back.
+//! 4. **At the first failure, the rest is rolled back** ([`Coordinator::roll_back_rest`]), in the same order. The
+//!    participants that were committed before stay committed, since a database cannot undo a commit.
 //!
-//! At most one participant is in doubt ([`Outcome::InDoubt`]): the one whose `COMMIT` was sent and not answered. It is so
-//! as well if the future is dropped at that moment; then the participants behind it are abandoned by the drop of
-//! [`Participants`]. A participant whose transaction a statement of the program had ended ([`Outcome::Ended`]) may be
-//! committed too, but that was so before the commit began.
+//! At most one participant is in doubt ([`Outcome::InDoubt`]): the participant whose `COMMIT` was sent and not answered.
+//! If the future is dropped at that moment, the participant is in doubt as well, and the drop of [`Participants`] abandons
+//! the participants behind it. A participant whose transaction was ended by a statement of the program
+//! ([`Outcome::Ended`]) may be committed too, but it was so before the commit began.
 //!
 //! To commit in parallel, steps 3 and 4 would have to change: several participants can be in doubt then,
 //! [`CommitError::in_doubt`] names one, and the order would no longer decide which databases are committed when one
@@ -33,20 +33,20 @@ use crate::backend::error_class::ErrorClass;
 use crate::settings::{BindKey, WrongKeys};
 
 impl UnitOfWork {
-    /// Commits every bind that was touched, in the order of [`WorkOptions::commit_order`](crate::WorkOptions::commit_order),
-    /// and those that it does not name after that, in the order of their first touch.
+    /// Commits every bind that this unit of work has touched: first the binds in
+    /// [`WorkOptions::commit_order`](crate::WorkOptions::commit_order), then the others in the order of their first use.
     ///
-    /// One after another: the commit is not atomic over several databases. Before the first commit is sent, each database
-    /// is checked for whether it can commit, as far as that can be known. If a commit fails all the same, the databases
-    /// before it are committed and stay so, and those after it are rolled back.
+    /// The databases commit one after another: the commit is not atomic over several databases. Before the first commit
+    /// is sent, each database is asked whether it can commit, as far as it can know. If a commit fails all the same, the
+    /// databases before it stay committed, and the databases after it are rolled back.
     ///
-    /// It waits for the answer of each database, without a limit of its own. Dropping the future leaves those committed
-    /// that are, and rolls the others back in the background; whether the one that was committing at that moment is
-    /// committed is not known.
+    /// The future waits for the answer of each database, without a limit of its own. If the future is dropped, the
+    /// databases that have committed stay committed, and the others are rolled back in the background. A database whose
+    /// commit was in progress may be committed or rolled back.
     ///
     /// # Errors
     ///
-    /// [`CommitError`] says of each bind what became of it.
+    /// [`CommitError`] has the outcome of each bind.
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -73,17 +73,17 @@ impl UnitOfWork {
         self.commit_in_order(&order).await
     }
 
-    /// Commits the binds with these keys in this order, and the others after that, in the order of their first touch.
+    /// Commits the binds with these keys in this order, then the others in the order of their first use.
     ///
-    /// Keys of binds that were not touched are passed over. The order of [`WorkOptions::commit_order`](crate::WorkOptions::commit_order)
-    /// is not looked at. Give the first place to the database whose commit is most likely to fail, as by deferred
-    /// constraints or serialization failures. Otherwise as [`commit`](Self::commit).
+    /// Keys of binds that were not touched are skipped. [`WorkOptions::commit_order`](crate::WorkOptions::commit_order)
+    /// is ignored. Put the database whose commit is most likely to fail first: a database with deferred constraints or
+    /// serialization failures. Otherwise as [`commit`](Self::commit).
     ///
     /// # Errors
     ///
-    /// As those of [`commit`](Self::commit). If no bind has one of the keys, or one is there twice, nothing is
-    /// committed, and [`CommitError::wrong_keys`] names them: a commit in another order than the one that was meant
-    /// could leave the wrong database committed.
+    /// The errors of [`commit`](Self::commit). If a key has no bind, or is given twice, nothing is committed, and
+    /// [`CommitError::wrong_keys`] names the wrong keys: a commit in another order than the intended one could leave the
+    /// wrong database committed.
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -130,15 +130,15 @@ impl UnitOfWork {
 
 /// The participants of a unit of work on their way through the commit.
 struct Coordinator {
-    /// Those that are not committed yet, in the order of the commits.
+    /// The participants that are not committed yet, in the order of the commits.
     participants: Participants,
-    /// The keys of those that are.
+    /// The keys of the participants that are committed.
     committed: Vec<BindKey>,
 }
 
 /// The participant that cannot be committed, or whose commit failed.
 struct Failure {
-    /// Its index among those that are not committed.
+    /// Its index among the participants that are not committed.
     index: usize,
     outcome: Outcome,
     class: Option<ErrorClass>,
@@ -146,7 +146,7 @@ struct Failure {
 
 impl Coordinator {
     fn sort<K: AsRef<str>>(&mut self, keys: &[K]) {
-        // The sort is stable: what is not among the keys stays in the order of the first touch.
+        // The sort is stable: participants that `keys` does not name stay in the order of their first use.
         self.participants.sort_by_key(|participant| {
             let is_its_key = |key: &K| participant.key() == *key.as_ref();
             keys.iter().position(is_its_key).unwrap_or(usize::MAX)
@@ -164,7 +164,7 @@ impl Coordinator {
         }
     }
 
-    /// Whether all can be committed, as far as that can be known before.
+    /// Checks whether all participants can be committed, as far as that can be known before the commit.
     async fn check_all(&mut self, is_committable: bool) -> Result<(), Failure> {
         if let Some((index, error)) = self.participants.first_end() {
             return Err(self.refused(index, error.into()));
@@ -210,7 +210,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Rolls back what is not committed, and says what became of each participant.
+    /// Rolls back the participants that are not committed, and returns the outcome of each participant.
     async fn roll_back_rest(mut self, mut failure: Option<Failure>) -> CommitError {
         let committed = self.committed.into_iter().map(|key| (key, Outcome::Committed));
         let mut binds: Vec<_> = committed.collect();
@@ -223,7 +223,7 @@ impl Coordinator {
                 failure.outcome
             });
             let outcome = match (own, rollback) {
-                // The rollback finds no transaction, whether the commit has come about or not.
+                // The rollback finds no transaction, whether the database has committed or not.
                 (Some(Outcome::InDoubt(error)), _) => Outcome::InDoubt(error),
                 (_, RollbackOutcome::AlreadyEnded) => Outcome::Ended,
                 (Some(own), _) => own,

@@ -1,4 +1,4 @@
-//! Why a unit of work cannot go on.
+//! The errors of a unit of work.
 
 use std::panic::Location;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use crate::backend::error_class::is_transient;
 use crate::engine::AcquireError;
 use crate::settings::{BackendKind, BindKey, WrongKeys};
 
-/// Why a unit of work cannot go on.
+/// An error after which a unit of work cannot continue.
 ///
-/// The variants with a `key` name the bind. [`is_transient`](Self::is_transient) says whether it is worth trying again.
+/// The variants with a `key` name the bind. [`is_transient`](Self::is_transient) returns whether a retry may succeed.
 ///
 /// ```
 /// # use registry_core::{Error, Registry, UnitOfWork, WorkError};
@@ -29,10 +29,10 @@ use crate::settings::{BackendKind, BindKey, WrongKeys};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkError {
-    /// No session could be acquired. The transactions on other binds are as they were.
+    /// No session could be acquired. The transactions on other binds are unchanged.
     #[error(transparent)]
     Acquire(#[from] AcquireError),
-    /// The transaction could not be begun. The transactions on other binds are as they were.
+    /// The transaction could not be begun. The transactions on other binds are unchanged.
     #[error("bind `{key}`: could not begin a transaction")]
     Begin {
         /// The bind key.
@@ -41,14 +41,14 @@ pub enum WorkError {
         #[source]
         source: DieselError,
     },
-    /// The backend does not have the kind of transaction that the options ask for.
+    /// The backend does not support the kind of transaction that the options request.
     #[error("bind `{key}`: {backend} has no {what}")]
     Unsupported {
         /// The bind key.
         key: BindKey,
         /// The backend.
         backend: BackendKind,
-        /// What it does not have.
+        /// The kind of transaction that the backend does not support.
         what: String,
     },
     /// The database has rolled the transaction back by itself, as MySQL does after a deadlock: statements that follow
@@ -59,9 +59,9 @@ pub enum WorkError {
         key: BindKey,
     },
     /// A statement of the program has ended the transaction: a `COMMIT` or `ROLLBACK` of its own, and on MySQL and
-    /// MariaDB every statement that commits implicitly, as data definition does
-    /// (<https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/>). What was done before it may be
-    /// committed. The unit of work cannot go on.
+    /// MariaDB every statement that commits implicitly, such as DDL
+    /// (<https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/>). The changes before that statement may
+    /// be committed. The unit of work cannot continue.
     #[error(
         "bind `{key}`: a statement of the program has ended the transaction (a COMMIT or ROLLBACK, or on MySQL \
          DDL and other statements that commit implicitly): what was done before it may be committed"
@@ -70,8 +70,8 @@ pub enum WorkError {
         /// The bind key.
         key: BindKey,
     },
-    /// The future of a statement was dropped before its end, or the connection was lost: what the statement has done is
-    /// not known. The unit of work can only be rolled back.
+    /// The future of a statement was dropped before its end, or the connection was lost: the effect of the statement is
+    /// unknown. The unit of work can only be rolled back.
     #[error(
         "bind `{key}`: a statement was cut short (its future was dropped, or the connection was lost), so the \
          transaction can only be rolled back"
@@ -81,7 +81,7 @@ pub enum WorkError {
         key: BindKey,
     },
     /// The database did not confirm the rollback, because its connection is lost or does not answer. The connection was
-    /// closed, and the server rolls back when it notices.
+    /// closed, and the server rolls back when it notices the disconnect.
     #[error(
         "bind `{key}`: the rollback was not confirmed, since the connection is lost or does not answer; the \
          connection was closed"
@@ -117,24 +117,24 @@ pub enum WorkError {
     /// The scope has ended, and its unit of work was rolled back.
     #[error("the scope has ended, and its unit of work was rolled back")]
     ScopeEnded,
-    /// Somebody in the scope had the unit of work for the whole time that was waited for it. If that is the task that
-    /// asks, it would wait for itself: see [`UnitOfWork::current`](super::UnitOfWork::current).
+    /// Another user in the scope held the unit of work for the whole wait. If the calling task holds it itself, the wait
+    /// is a self-deadlock: see [`UnitOfWork::current`](super::UnitOfWork::current).
     #[error("{}", in_use(*after, *held_by_caller, *is_kept, *taken_at))]
     InUse {
-        /// How long was waited: `acquire_timeout`, or less if it is a deadlock.
+        /// The length of the wait: `acquire_timeout`, or less for a deadlock.
         after: Duration,
-        /// Whether the task that asks has the unit of work itself, and has not used it meanwhile.
+        /// Whether the calling task holds the unit of work itself, and has not used it during the wait.
         held_by_caller: bool,
-        /// Whether the future that the scope runs has it in another task, and has not used it meanwhile: that future may
-        /// be awaiting the task that asks.
+        /// Whether the future that the scope runs holds the unit of work in another task, and has not used it during the
+        /// wait: that future may be awaiting the calling task.
         is_kept: bool,
-        /// Where in the program it was taken. `None` for an argument of a handler.
+        /// The call site that took the unit of work. `None` if it was taken as an argument of an axum handler.
         taken_at: Option<&'static Location<'static>>,
     },
-    /// The options name keys that no bind has. Nothing was begun with them.
+    /// The options name keys without a bind. No transaction was begun with these options.
     #[error(transparent)]
     Keys(#[from] WrongKeys),
-    /// Two sessions of one bind were asked for at once. A unit of work has one session of each bind.
+    /// The program requested two sessions of one bind at once. A unit of work has one session of each bind.
     #[error("bind `{key}`: a unit of work has one session of each bind, and two were asked for")]
     Twice {
         /// The bind key.
@@ -172,12 +172,12 @@ fn in_use(
 }
 
 impl WorkError {
-    /// Whether the same unit of work may succeed a little later, with nothing changed.
+    /// Whether the same unit of work may succeed a little later, unchanged.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Acquire(error) => error.is_transient(),
-            // A deadlock does not go away by waiting, be it by way of another task.
+            // A deadlock does not resolve by waiting, also if it goes through another task.
             Self::InUse { held_by_caller, is_kept, .. } => !held_by_caller && !is_kept,
             Self::RolledBack { .. } => true,
             Self::Begin { source, .. } | Self::Savepoint { source, .. } => {

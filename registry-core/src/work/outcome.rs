@@ -1,4 +1,4 @@
-//! What became of a unit of work that was to be committed.
+//! The outcome of a commit of a unit of work.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,7 +9,7 @@ use super::error::WorkError;
 use crate::backend::error_class::{ErrorClass, is_transient};
 use crate::settings::{BindKey, WrongKeys};
 
-/// What a unit of work has committed: returned by [`UnitOfWork::commit`](super::UnitOfWork::commit).
+/// The binds that a unit of work has committed: returned by [`UnitOfWork::commit`](super::UnitOfWork::commit).
 ///
 /// ```
 /// # use diesel::prelude::*;
@@ -36,13 +36,13 @@ use crate::settings::{BindKey, WrongKeys};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Committed {
-    /// The keys of the binds that it had touched, in the order in which they were committed.
+    /// The keys of the binds that the unit of work had touched, in the order of their commits.
     pub keys: Vec<BindKey>,
 }
 
-/// A unit of work was not committed, or not all of it. Says what became of each bind, as data.
+/// A unit of work was not committed, or only a part of its binds was. Has the outcome of each bind, as data.
 ///
-/// Its source is the error of the bind that failed or is in doubt.
+/// Its [`source`](StdError::source) is the error of the bind that failed or is in doubt.
 ///
 /// ```
 /// # use diesel::prelude::*;
@@ -76,13 +76,13 @@ pub struct Committed {
 #[derive(Debug)]
 pub struct CommitError {
     pub(super) binds: Vec<(BindKey, Outcome)>,
-    /// The class of the error with which the commit failed, or after which the database has rolled back by itself.
+    /// The class of the error that failed the commit, or of the error after which the database has rolled back by itself.
     pub(super) class: Option<ErrorClass>,
-    /// The keys because of which no commit was tried.
+    /// The wrong keys in the order of commits. If there are any, no commit was tried.
     pub(super) wrong_keys: Option<WrongKeys>,
 }
 
-/// What became of one bind of a unit of work that was not all committed: see [`CommitError::binds`].
+/// The outcome of one bind of a unit of work whose commit failed: see [`CommitError::binds`].
 ///
 /// ```
 /// use registry_core::CommitError;
@@ -100,25 +100,25 @@ pub struct CommitError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It is committed, and stays so.
+    /// The bind is committed, and stays committed.
     Committed,
-    /// It was not committed, for this reason, and is rolled back.
+    /// The bind failed to commit, for this reason, and is rolled back.
     Failed(WorkFailure),
-    /// It was rolled back, because another one had failed or is in doubt.
+    /// The bind was rolled back, because another bind has failed or is in doubt.
     RolledBack,
-    /// The commit was sent and not answered, because the connection broke: it may be committed or rolled back.
+    /// The commit was sent and not answered, because the connection broke: the bind may be committed or rolled back.
     InDoubt(DieselError),
-    /// A statement of the program had ended its transaction before the commit, so what was done until then may be
-    /// committed: see [`WorkError::Ended`]. What was done after that statement is rolled back, unless it was committed
-    /// statement by statement.
+    /// A statement of the program had ended the transaction before the commit, so the changes before that statement may
+    /// be committed: see [`WorkError::Ended`]. The changes after that statement are rolled back, unless the database has
+    /// committed each statement by itself.
     Ended,
 }
 
-/// Why a bind was not committed.
+/// The reason why a bind was not committed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkFailure {
-    /// The error that the database has answered.
+    /// The database answered the commit with this error.
     #[error(transparent)]
     Database(#[from] DieselError),
     /// The transaction could not be committed before a commit was sent: the database had rolled it back, a statement was
@@ -128,17 +128,17 @@ pub enum WorkFailure {
 }
 
 impl CommitError {
-    /// Every bind that was touched, in the order in which they were to be committed.
+    /// Every bind that the unit of work had touched, with its outcome, in the order of the commits.
     pub fn binds(&self) -> impl Iterator<Item = (&str, &Outcome)> {
         self.binds.iter().map(|(key, outcome)| (key.as_str(), outcome))
     }
 
-    /// The keys of the binds that are committed, and stay so.
+    /// The keys of the binds that are committed, and stay committed.
     pub fn committed(&self) -> impl Iterator<Item = &str> {
         self.keys_with(|outcome| matches!(outcome, Outcome::Committed))
     }
 
-    /// The keys of the binds that are rolled back because another one had failed or is in doubt.
+    /// The keys of the binds that are rolled back because another bind has failed or is in doubt.
     pub fn rolled_back(&self) -> impl Iterator<Item = &str> {
         self.keys_with(|outcome| matches!(outcome, Outcome::RolledBack))
     }
@@ -152,7 +152,7 @@ impl CommitError {
         })
     }
 
-    /// The key of the bind that may be committed or rolled back, and the error with which its commit ended.
+    /// The key of the bind that is in doubt (it may be committed or rolled back), and the error of its commit.
     #[must_use]
     pub fn in_doubt(&self) -> Option<(&str, &DieselError)> {
         self.binds.iter().find_map(|(key, outcome)| match outcome {
@@ -161,8 +161,8 @@ impl CommitError {
         })
     }
 
-    /// The keys in the order of commits that no bind has, or that are there twice. Nothing was committed if there are
-    /// any.
+    /// The keys in the order of commits that have no bind, or that are given twice. If there are any, nothing was
+    /// committed.
     #[must_use]
     pub fn wrong_keys(&self) -> Option<&WrongKeys> {
         self.wrong_keys.as_ref()
@@ -173,8 +173,8 @@ impl CommitError {
         self.keys_with(|outcome| matches!(outcome, Outcome::Ended))
     }
 
-    /// Whether the same unit of work may succeed a little later, with nothing changed: nothing was committed, and the
-    /// reason was a conflict with other transactions, a server that takes no writes now, or a connection that was lost
+    /// Whether the same unit of work may succeed a little later, unchanged: nothing was committed, and the reason
+    /// was a conflict with other transactions, a server that takes no writes now, or a connection that was lost
     /// before the commit.
     #[must_use]
     pub fn is_transient(&self) -> bool {

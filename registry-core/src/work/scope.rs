@@ -225,7 +225,7 @@ impl Scope {
         if guard.is_none() {
             let begun_at = at.unwrap_or(made_at);
             let unit = UnitOfWork::new(sessions.clone(), options.clone(), begun_at);
-            *guard = Some(unit.in_scope(made_at, lock.acquiring().clone()));
+            *guard = Some(unit.in_scope(made_at, lock.acquiring_flag().clone()));
         }
         Ok(CurrentWork::new(guard, Arc::clone(lock)))
     }

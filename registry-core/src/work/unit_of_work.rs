@@ -1,4 +1,4 @@
-//! The unit of work: which binds it has touched, and their sessions.
+//! The unit of work: the binds that it has touched, and their sessions.
 
 use std::fmt;
 use std::panic::Location;
@@ -18,15 +18,15 @@ pub(super) type CallSite = &'static Location<'static>;
 
 /// One transaction over as many databases as it touches.
 ///
-/// It begins with nothing. The first time that a bind is asked for, a session is acquired and a transaction begun on it;
-/// after that it is the same session. `&mut work` is an executor: a query that is run on it finds its bind by itself.
+/// A new unit of work has no sessions. The first use of a bind acquires a session and begins a transaction on it; later
+/// uses of the bind return the same session. `&mut work` is an executor: the tables of a query determine its bind.
 ///
-/// [`commit`](Self::commit) and [`rollback`](Self::rollback) end it. Dropping it rolls back in the background: a task of
-/// the current Tokio runtime sends the rollback to each database, and where there is no runtime, or a statement was cut
-/// short, the connection is closed. Such a drop is logged at the level `DEBUG`, as it is often a commit that was
-/// forgotten.
+/// [`commit`](Self::commit) and [`rollback`](Self::rollback) end the unit of work. Dropping it rolls back in the
+/// background: a task of the current Tokio runtime sends the rollback to each database. Without a runtime, or if a
+/// statement was cut short, the connection is closed instead. Such a drop is logged at the level `DEBUG`, because the
+/// program has often forgotten the commit.
 ///
-/// What is atomic over several databases and what is not is described [here](crate::work#what-is-atomic-and-what-is-not).
+/// See [What is atomic and what is not](crate::work#what-is-atomic-and-what-is-not) for a commit to several databases.
 ///
 /// ```
 /// # use diesel::prelude::*;
@@ -53,13 +53,13 @@ pub(super) type CallSite = &'static Location<'static>;
 /// ```
 #[must_use = "a unit of work that is dropped is rolled back"]
 pub struct UnitOfWork {
-    /// In the order in which they were touched. The first field, so that they are rolled back before the registry, of which
+    /// In the order of their first use. The first field, so that they are rolled back before the registry, of which
     /// this may be the last handle, is dropped.
     pub(super) participants: Participants,
     pub(super) sessions: SessionFactory,
     pub(super) options: WorkOptions,
     begun_at: CallSite,
-    /// Where the scope was made that it is the unit of work of.
+    /// The call site that made the scope of this unit of work. `None` outside of a scope.
     scope_made_at: Option<CallSite>,
     acquiring: AcquiringFlag,
     pub(super) state: WorkState,
@@ -67,18 +67,18 @@ pub struct UnitOfWork {
     has_failed_transiently: bool,
 }
 
-/// What may still be done with a unit of work that is neither committed nor rolled back.
+/// The state of a unit of work before its commit or rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WorkState {
-    /// Statements are accepted, inside of that many savepoints.
+    /// The unit of work accepts statements. `savepoints` are open, one in the other.
     Open { savepoints: u32 },
-    /// Savepoints were being set or ended when that failed or was interrupted: only a rollback is accepted.
+    /// Setting or ending savepoints has failed or was interrupted: the unit of work accepts only a rollback.
     Poisoned,
 }
 
 impl WorkState {
-    /// Whether a commit would cover everything. A savepoint that is still open at the commit is one whose future was
-    /// dropped, or has panicked.
+    /// Whether a commit would cover everything. A savepoint is still open at the commit if its future was dropped or has
+    /// panicked.
     pub(super) fn is_committable(self) -> bool {
         self == Self::Open { savepoints: 0 }
     }
@@ -98,25 +98,26 @@ impl UnitOfWork {
         }
     }
 
-    /// Makes it the unit of work of a scope that was made at that place, and which reads `acquiring`.
+    /// Makes this the unit of work of a scope. `made_at` is the call site that made the scope; the scope reads
+    /// `acquiring`.
     pub(super) fn in_scope(mut self, made_at: CallSite, acquiring: AcquiringFlag) -> Self {
         self.scope_made_at = Some(made_at);
         self.acquiring = acquiring;
         self
     }
 
-    /// The session of the model, table or query type `M`, in a transaction: acquired and begun if this is the first
-    /// time that its bind is asked for.
+    /// The session of the model, table or query type `M`, in a transaction. The first use of the bind acquires the
+    /// session and begins the transaction.
     ///
-    /// The first time, it waits for a connection for `acquire_timeout` (30 s by default) at the most, and for the
-    /// round trips that begin the transaction. After that it asks the server only if a statement since the last time
-    /// may have ended the transaction. Dropping the future leaves the unit of work as it was before the call, unless the
-    /// server was being asked: then this bind is refused from then on with [`WorkError::CutShort`].
+    /// The first use waits for a connection for `acquire_timeout` (30 s by default) at the most, and for the round trips
+    /// that begin the transaction. Later uses ask the server only if a statement since the previous use may have ended
+    /// the transaction. Dropping the future leaves the unit of work as it was before the call, unless a question to the
+    /// server was in progress: later uses of this bind then fail with [`WorkError::CutShort`].
     ///
     /// # Errors
     ///
     /// [`WorkError`] if no session can be acquired, if no transaction can be begun, or if the transaction on this bind
-    /// has ended. The binds that were touched before are as they were.
+    /// has ended. Transactions on other binds are unchanged.
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -144,7 +145,7 @@ impl UnitOfWork {
     ///
     /// # Errors
     ///
-    /// As those of [`session_for`](Self::session_for).
+    /// The errors of [`session_for`](Self::session_for).
     ///
     /// ```
     /// use registry_core::{Error, Registry, binds};
@@ -167,7 +168,7 @@ impl UnitOfWork {
         self.participants.session::<B>(index)
     }
 
-    /// The keys of the binds that were touched, in that order.
+    /// The keys of the binds that this unit of work has touched, in the order of their first use.
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -189,7 +190,7 @@ impl UnitOfWork {
         self.participants.iter().map(|participant| participant.key())
     }
 
-    /// Sees to it that the bind `B` has a transaction, and returns the index of its participant.
+    /// Ensures that the bind `B` has an open transaction, and returns the index of its participant.
     pub(super) async fn touch<B: Bind>(&mut self) -> Result<usize, WorkError> {
         let touched = self.try_touch::<B>().await;
         if let Err(error) = &touched {
@@ -215,12 +216,12 @@ impl UnitOfWork {
         Ok(self.participants.len() - 1)
     }
 
-    /// How many savepoints are open, one in the other.
+    /// The number of open savepoints, one in the other.
     ///
     /// # Errors
     ///
-    /// If the unit of work is poisoned: how the first transaction has ended that is known to have ended, or else
-    /// [`WorkError::Abandoned`].
+    /// If the unit of work is poisoned: the error of the first participant whose transaction is known to have ended, or
+    /// else [`WorkError::Abandoned`].
     pub(super) fn open_savepoints(&self) -> Result<u32, WorkError> {
         match self.state {
             WorkState::Open { savepoints } => Ok(savepoints),
@@ -231,7 +232,8 @@ impl UnitOfWork {
         }
     }
 
-    /// Whether anything in it has failed for a transient reason, so that the same work may succeed in another run.
+    /// Whether an acquisition, a begin or a statement has failed for a transient reason, so that the same work may succeed
+    /// in another run.
     pub(super) async fn has_failed_transiently(&mut self) -> bool {
         for participant in self.participants.iter_mut() {
             self.has_failed_transiently |= participant.has_failed_transiently().await;
@@ -264,7 +266,7 @@ impl fmt::Debug for UnitOfWork {
     }
 }
 
-/// Whether a unit of work is acquiring a session, for those who wait for the unit of work in its scope.
+/// Whether a unit of work is acquiring a session. Callers that wait for the unit of work in its scope read it.
 #[derive(Clone, Default)]
 pub(super) struct AcquiringFlag(Arc<AtomicBool>);
 
@@ -273,7 +275,7 @@ impl AcquiringFlag {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Sets it until the guard is dropped.
+    /// Sets the flag until the guard is dropped.
     fn set(&self) -> AcquiringGuard<'_> {
         self.0.store(true, Ordering::Relaxed);
         AcquiringGuard(self)

@@ -1,8 +1,8 @@
 //! The unit of work of a scope behind a lock, and how long a caller waits for it.
 //!
-//! One user at a time has the unit of work. Others wait for it in the order in which they asked, for `acquire_timeout`
-//! at the most. A caller that could only be served after itself is refused earlier, as soon as that is known: see
-//! [`deadlock`](super::deadlock).
+//! One user at a time holds the unit of work. The other callers queue in the order of their requests, each for
+//! `acquire_timeout` at the most. A caller that waits for itself is refused earlier, as soon as the deadlock is detected:
+//! see [`deadlock`](super::deadlock).
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -19,23 +19,25 @@ use super::error::WorkError;
 use super::unit_of_work::{AcquiringFlag, CallSite, UnitOfWork};
 use crate::engine::Caller;
 
-/// After how long a caller is refused if nothing in the future that has entered the scope waits for anything but the
-/// unit of work. Another task that was handed the unit of work has this long to use it for the first time.
+/// The limit of a wait while the scope's future is polled, but no branch of it waits for anything other than the unit of
+/// work (a timer, a socket), so that a holder in it cannot progress. Another task that was handed the unit of work must
+/// use it for the first time within this limit.
 const STUCK_LIMIT: Duration = Duration::from_millis(100);
 
-/// After how long a caller is refused if nothing else was waited for when it began to wait, though something is now.
+/// The limit of a wait if nothing else was pending in the scope's future when the wait began, but something has been
+/// since.
 ///
-/// That may be a time-out around the caller, or something beside it that was handed the unit of work; the two cannot be
-/// told apart. The latter has this long to use it for the first time, which is longer than the pauses of code that is
-/// under way.
+/// The new pending operation may be a time-out that is wrapped around the caller, or a sibling future that was given the
+/// unit of work and has not used it yet. The lock cannot tell which, so the caller waits longer: a sibling future has
+/// five seconds for its first use, which is longer than the pauses of code that makes progress.
 const ALONE_LIMIT: Duration = Duration::from_secs(5);
 
-/// A time that does not come, for a time-out that is too long for the clock: about 34 years.
+/// About 34 years. Stands in for a deadline that [`Instant`] cannot represent.
 const FAR_FUTURE: Duration = Duration::from_secs(1 << 30);
 
-/// The unit of work of a scope, which one user has at a time.
+/// The unit of work of a scope, held by one user at a time.
 pub(super) struct WorkLock {
-    /// `None` until it is asked for, and after a commit or a rollback.
+    /// `None` before the first request for a unit of work, and after a commit or a rollback.
     work: Arc<Mutex<Option<UnitOfWork>>>,
     is_closed: AtomicBool,
     /// How long a caller waits at the most.
@@ -43,23 +45,23 @@ pub(super) struct WorkLock {
     holder: Holder,
     /// Whether the unit of work is acquiring a session at this moment.
     acquiring: AcquiringFlag,
-    /// The future that the scope runs and ends with: the id of its [`DeadlockDetector`], or
+    /// The future that the scope runs, and whose end is the end of the scope: the id of its [`DeadlockDetector`], or
     /// [`NO_ID`](DeadlockDetector::NO_ID) for a scope that is only entered.
     scope_future: AtomicU64,
 }
 
-/// The right to the unit of work, which nobody else has meanwhile.
+/// Exclusive access to the unit of work.
 pub(super) type WorkGuard = OwnedMutexGuard<Option<UnitOfWork>>;
 
-/// Who has the unit of work, or had it last.
+/// The current holder of the unit of work, or the last one.
 struct Holder {
-    /// How often it was taken and used. The holder is going on if that changes.
+    /// Counts uses of the unit of work. If it grows while a caller waits, the holder is making progress.
     uses: AtomicU64,
-    /// The task that has used it last, as the number of a [`Caller`].
+    /// The task of the last use, as the number of a [`Caller`].
     task: AtomicU64,
-    /// The future in which that was: the id of its [`DeadlockDetector`], or [`NO_ID`](DeadlockDetector::NO_ID).
+    /// The future of the last use: the id of its [`DeadlockDetector`], or [`NO_ID`](DeadlockDetector::NO_ID).
     future: AtomicU64,
-    /// Where in the program it was taken, unless that was for an argument of a handler.
+    /// The call site that took the unit of work. `None` if an axum extractor took it.
     taken_at: StdMutex<Option<CallSite>>,
 }
 
@@ -111,27 +113,27 @@ impl WorkLock {
         }
     }
 
-    /// Notes that the scope runs the future of that detector, and ends with it.
+    /// Records that the scope runs the future of `detector`, and ends with that future.
     pub(super) fn set_scope_future(&self, detector: &DeadlockDetector) {
         self.scope_future.store(detector.id(), Ordering::Relaxed);
     }
 
-    /// What a unit of work sets while it is acquiring a session.
-    pub(super) fn acquiring(&self) -> &AcquiringFlag {
+    /// The flag that is set while the unit of work acquires a session.
+    pub(super) fn acquiring_flag(&self) -> &AcquiringFlag {
         &self.acquiring
     }
 
-    /// Notes that whoever has the unit of work goes on with it.
+    /// Records that the holder has used the unit of work.
     pub(super) fn record_use(&self) {
         self.holder.record_use();
     }
 
-    /// The unit of work, once nobody else has it. `at` is where in the program it is asked for, and `is_at_statement`
-    /// says whether a task, by the number of its [`Caller`], is running a statement.
+    /// Locks the unit of work, and waits until no other user holds it. `at` is the call site of the request.
+    /// `is_at_statement` returns whether a task, named by the number of its [`Caller`], is running a statement.
     ///
     /// # Errors
     ///
-    /// [`WorkError::InUse`] at the end of the time, and [`WorkError::ScopeEnded`] if the lock is closed.
+    /// [`WorkError::InUse`] if the wait times out or is a deadlock, and [`WorkError::ScopeEnded`] if the lock is closed.
     pub(super) async fn lock(
         &self,
         at: Option<CallSite>,
@@ -143,7 +145,7 @@ impl WorkLock {
         };
         self.holder.record_taken(at);
         if self.is_closed() {
-            // `close` may have found it locked, and left the unit of work to whoever has the lock.
+            // `close` may have found the lock taken, and has left the unit of work to the holder of the lock.
             drop(guard.take());
             return Err(WorkError::ScopeEnded);
         }
@@ -183,7 +185,8 @@ impl WorkLock {
                             || waited >= ALONE_LIMIT && was_alone)
                 };
                 if waited >= acquire_timeout || waiter.detector().is_some_and(is_deadlock) {
-                    // A holder that acquires a session is held up by others, and one at a statement by its server.
+                    // A holder that acquires a session waits for other holders of sessions, and a holder that runs a
+                    // statement waits for its server: neither is idle.
                     let is_idle = is_unused
                         && !self.acquiring.is_set()
                         && !is_at_statement(self.holder.task());
@@ -202,14 +205,14 @@ impl WorkLock {
     }
 
     fn in_use(&self, after: Duration, is_idle: bool) -> WorkError {
-        let is_callers = self.holder.task() == Caller::current().number();
+        let is_held_by_caller_task = self.holder.task() == Caller::current().number();
         let future = self.holder.future();
-        let is_in_scope_future = future != DeadlockDetector::NO_ID
+        let is_held_in_scope_future = future != DeadlockDetector::NO_ID
             && future == self.scope_future.load(Ordering::Relaxed);
         WorkError::InUse {
             after,
-            held_by_caller: is_callers && is_idle,
-            is_kept: is_in_scope_future && !is_callers && is_idle,
+            held_by_caller: is_held_by_caller_task && is_idle,
+            is_kept: is_held_in_scope_future && !is_held_by_caller_task && is_idle,
             taken_at: *self.holder.taken_at.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
@@ -218,19 +221,19 @@ impl WorkLock {
         self.is_closed.load(Ordering::SeqCst)
     }
 
-    /// Closes the lock: nobody gets the unit of work any more. Returns it, unless somebody has it at this moment, who
-    /// [unlocks](Self::unlock) it then.
+    /// Closes the lock: later calls of [`lock`](Self::lock) fail. Returns the unit of work, unless a user holds it at this
+    /// moment; [`unlock`](Self::unlock) drops the unit of work then.
     ///
     /// Dekker handshake with [`unlock`](Self::unlock): this stores `is_closed` and then tries the lock; the other side
-    /// unlocks and then loads `is_closed`. The fences see to it that at least one of the two sees what the other has
-    /// done, so that the unit of work does not stay behind.
+    /// unlocks and then loads `is_closed`. The fences ensure that at least one side sees the other's write, so the unit
+    /// of work is not leaked.
     pub(super) fn close(&self) -> Option<UnitOfWork> {
         self.is_closed.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         self.try_lock().and_then(|mut guard| guard.take())
     }
 
-    /// Gives the unit of work back, and drops it if the lock was closed meanwhile.
+    /// Releases the lock, and drops the unit of work if the lock was closed meanwhile.
     pub(super) fn unlock(&self, guard: WorkGuard) {
         drop(guard);
         fence(Ordering::SeqCst);

@@ -1,17 +1,17 @@
 //! What is checked in a query at run time, before it is sent: that all its tables belong to its bind, and that it
 //! does not take a row lock which is released before the caller can use it.
 //!
-//! The compiler has checked `FROM` and `WHERE` by then ([`routing`](super::routing)). What it cannot see is found
-//! here, from two sources. A table is a Rust type, and [`type_name`](std::any::type_name) of a query contains the
-//! path of every table type that is not in a box; what is in a box is read from the SQL. Read the files in this
-//! order:
+//! The compiler has checked `FROM` and `WHERE` by then ([`routing`](super::routing)). The checks in this
+//! folder find the tables that the compiler cannot see, from two sources. A table is a Rust type, and
+//! [`type_name`](std::any::type_name) of a query contains the path of every table type that is not in a box. Tables in a
+//! box are read from the SQL. Read the files in this order:
 //!
-//! | file | what it has |
+//! | file | content |
 //! |---|---|
 //! | `query_check.rs` | [`Check`]: the steps of the check, from the cached result down to the SQL |
 //! | `hidden_table.rs` | [`HiddenTable`], the error |
 //! | `lost_locks.rs` | the check for row locks, and its error |
-//! | `type_inspection.rs` | which tables the name of a type has, and how much of the query that covers |
+//! | `type_inspection.rs` | the tables in the name of a type, and how much of the query that name covers |
 //! | `diesel_types.rs` | the allowlist of types that hide nothing |
 //! | `source_counts.rs` | how often queries of a type can write a table, to tell equal names apart |
 //! | `type_names.rs` | the parser for names of types |

@@ -1,7 +1,7 @@
-//! The check of a query: the cached result for its type first, its SQL only where the type does not suffice.
+//! The check of a query: first the cached result for the query's type, then the query's SQL if the type does not suffice.
 //!
-//! In SQL, Diesel quotes each table that it writes after `FROM`, `JOIN`, `INTO`, `UPDATE` and `ONLY`. A name there
-//! that is bound, but not to the query's bind, is an error.
+//! In SQL, Diesel quotes each table that it writes after `FROM`, `JOIN`, `INTO`, `UPDATE` and `ONLY`. A table at
+//! one of these places that is bound to another bind than the query's is an error.
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
@@ -11,7 +11,7 @@ use super::hidden_table::HiddenTable;
 use super::lost_locks::{LostRowLock, loses_row_lock};
 use super::source_counts::{SourceCount, count_sources};
 use super::statement_cache::check_statement_once;
-use super::type_cache::{QueryType, SqlScope, TableCheck, TypeCheck, cached_check, succeed_once};
+use super::type_cache::{QueryType, SqlPart, TableCheck, TypeCheck, cached_check, succeed_once};
 use super::type_inspection::{TypeCoverage, inspect_type};
 use crate::query::erased::ErasedQuery;
 use crate::query::executor::Lender;
@@ -53,21 +53,22 @@ impl Check {
         match &check.tables {
             TableCheck::Passed => Ok(()),
             TableCheck::Failed(error) => Err(error.clone().into()),
-            TableCheck::OneStatement { scope, has_passed } => {
+            TableCheck::OneStatement { part, has_passed } => {
                 let check =
-                    || check_sql(&BOUND_TABLES, query_type, self.dialect, &query.sql(), *scope);
+                    || check_sql(&BOUND_TABLES, query_type, self.dialect, &query.sql(), *part);
                 Ok(succeed_once(has_passed, check)?)
             }
             TableCheck::EveryStatement => {
-                let scope = SqlScope::WholeStatement;
+                let part = SqlPart::WholeStatement;
                 let check =
-                    |sql: &str| check_sql(&BOUND_TABLES, query_type, self.dialect, sql, scope);
+                    |sql: &str| check_sql(&BOUND_TABLES, query_type, self.dialect, sql, part);
                 Ok(check_statement_once(query_type, self.dialect, query.sql(), check)?)
             }
         }
     }
 
-    /// Fails if the type of that name has a table of another bind: for changesets, of which there is no SQL yet.
+    /// Fails if the type `type_name` contains a table of another bind. For changesets, whose SQL is not built yet at the
+    /// time of the check.
     pub(in crate::query) fn check_type_name(self, type_name: &'static str) -> QueryResult<()> {
         let Some(key) = self.key else { return Ok(()) };
         let query_type = QueryType::of_type_name(type_name, key);
@@ -81,54 +82,58 @@ impl Check {
 fn check_type(bound_tables: &BoundTables, query_type: QueryType) -> TypeCheck {
     let tables = match inspect_type(bound_tables, query_type.type_name, query_type.key) {
         Ok(TypeCoverage::Complete) => TableCheck::Passed,
-        Ok(TypeCoverage::AllButModels) => TableCheck::one_statement(SqlScope::WholeStatement),
-        Ok(TypeCoverage::AllButModelsBesideText) => TableCheck::one_statement(SqlScope::Selection),
+        Ok(TypeCoverage::NeedsModelSql) => TableCheck::one_statement(SqlPart::WholeStatement),
+        Ok(TypeCoverage::NeedsSelectionSql) => TableCheck::one_statement(SqlPart::Selection),
         Ok(TypeCoverage::Partial) => TableCheck::EveryStatement,
         Err(table) => TableCheck::Failed(hidden_table(bound_tables, query_type.key, table)),
     };
     TypeCheck { tables, loses_lock: loses_row_lock(query_type.type_name) }
 }
 
-/// Fails if the statement has a table of another bind within `scope`.
+/// Fails if the statement names a table of another bind in `part`.
 fn check_sql(
     bound_tables: &BoundTables,
     query_type: QueryType,
     dialect: Dialect,
     sql: &str,
-    scope: SqlScope,
+    part: SqlPart,
 ) -> Result<(), HiddenTable> {
     let tables = sql::tables(dialect, sql);
-    let in_scope = |table: &&NamedTable<'_>| scope == SqlScope::WholeStatement || table.is_selected;
-    for table in tables.iter().filter(in_scope) {
-        let bound = bound_tables.named(&table.name);
-        let is_own = |other: &&BoundTable| other.key == query_type.key;
-        let Some(foreign) = bound.clone().find(|other| !is_own(other)) else { continue };
-        // Both databases may have a table of this name.
-        let mut own = bound.filter(is_own);
-        let is_own = if table.is_in_outer_query {
-            let in_type =
-                own.map(|own| count_sources(query_type.type_name, own.path)).sum::<SourceCount>();
-            is_explained_by(in_type, &tables, &table.name)
-        } else {
-            own.next().is_some()
+    let is_in_part = |table: &&NamedTable<'_>| part == SqlPart::WholeStatement || table.is_selected;
+    for table in tables.iter().filter(is_in_part) {
+        let candidates = bound_tables.named(&table.name);
+        let in_this_bind = |candidate: &&BoundTable| candidate.key == query_type.key;
+        let Some(foreign) = candidates.clone().find(|candidate| !in_this_bind(candidate)) else {
+            continue;
         };
-        if !is_own {
+        // Both databases may have a table of this name.
+        let mut own_tables = candidates.filter(in_this_bind);
+        let is_accounted_for = if table.is_in_outer_query {
+            let in_type = own_tables
+                .map(|own| count_sources(query_type.type_name, own.path))
+                .sum::<SourceCount>();
+            type_accounts_for(in_type, &tables, &table.name)
+        } else {
+            own_tables.next().is_some()
+        };
+        if !is_accounted_for {
             return Err(hidden_table(bound_tables, query_type.key, foreign));
         }
     }
     Ok(())
 }
 
-/// Whether the type of a query has the table itself in as many places as its SQL has the table's name.
+/// True if the query's type mentions the table of this bind at least as often as the SQL names it (`name`).
 ///
-/// Asked where a subquery and the query around it are both on a table of that name. Diesel does not nest a table in
-/// itself, so a surplus in SQL is a table of another database, in a box.
-fn is_explained_by(in_type: SourceCount, tables: &[NamedTable<'_>], name: &str) -> bool {
-    let count_in_sql = |is_set: bool| {
-        let is_same = |table: &&NamedTable<'_>| {
-            table.is_source && table.name == name && table.is_set == is_set
+/// Called where a subquery and the query around it both use a table of that name. If the SQL has more mentions than the
+/// type, the extra one is the other database's table, hidden in a boxed expression: Diesel does not nest a table in
+/// itself.
+fn type_accounts_for(in_type: SourceCount, tables: &[NamedTable<'_>], name: &str) -> bool {
+    let count_in_sql = |in_set_or_values: bool| {
+        let is_counted = |table: &&NamedTable<'_>| {
+            table.is_source && table.name == name && table.is_set == in_set_or_values
         };
-        tables.iter().filter(is_same).count()
+        tables.iter().filter(is_counted).count()
     };
     let (set, elsewhere) = (count_in_sql(true), count_in_sql(false));
     elsewhere <= in_type.elsewhere && elsewhere + set <= in_type.total()

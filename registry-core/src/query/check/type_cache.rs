@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::hidden_table::HiddenTable;
 use crate::query::erased::TypeIdentity;
 
-/// A type of query, and the bind that its queries are run for: the key of the cache.
+/// The key of the cache: a type of query, and the key of the bind on which its queries are run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueryType {
     /// Compared by address.
@@ -20,41 +20,41 @@ pub(super) struct QueryType {
     pub(super) key: &'static str,
 }
 
-/// In place of the address of a function, for a type of which no SQL is written.
+/// Stands in for the address of the function, for a type whose SQL is never written.
 const NO_WRITER: usize = 0;
 
 /// The result of the check for a type of query.
 #[derive(Debug)]
 pub(super) struct TypeCheck {
     pub(super) tables: TableCheck,
-    /// Whether its queries take a row lock that is released at the end of the call, where the connection is returned
-    /// then.
+    /// Whether queries of the type lose their row locks on an executor that returns the connection at the end of the
+    /// call.
     pub(super) loses_lock: bool,
 }
 
-/// What a type of query says of the tables of its queries.
+/// The result of the check of tables for all queries of a type.
 #[derive(Debug)]
 pub(super) enum TableCheck {
-    /// All are of the right bind.
+    /// All tables belong to the bind of the query.
     Passed,
-    /// One is of another bind.
+    /// A table belongs to another bind.
     Failed(HiddenTable),
-    /// The part that the type does not show has the same tables in every query of the type: the SQL of one query
-    /// decides for all.
+    /// The type does not show all tables, but the hidden tables are the same in every query of the type: the SQL of one
+    /// query decides for all.
     OneStatement {
-        scope: SqlScope,
+        part: SqlPart,
         /// Whether a statement has been checked, and has passed.
         has_passed: AtomicBool,
     },
-    /// Queries of the type can differ in their tables: the SQL of each is checked.
+    /// Queries of the type can differ in their tables: the SQL of each query is checked.
     EveryStatement,
 }
 
-/// In which part of a statement tables are checked.
+/// The part of a statement whose tables are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SqlScope {
+pub(super) enum SqlPart {
     WholeStatement,
-    /// What it selects or returns.
+    /// The `SELECT` list or `RETURNING` clause of the statement.
     Selection,
 }
 
@@ -118,8 +118,8 @@ impl QueryType {
 }
 
 impl TableCheck {
-    pub(super) const fn one_statement(scope: SqlScope) -> Self {
-        Self::OneStatement { scope, has_passed: AtomicBool::new(false) }
+    pub(super) const fn one_statement(part: SqlPart) -> Self {
+        Self::OneStatement { part, has_passed: AtomicBool::new(false) }
     }
 }
 
@@ -170,7 +170,7 @@ pub(super) mod tests {
         let has_passed = |query_type, passes| {
             matches!(cached_check(query_type, || check(passes)).tables, TableCheck::Passed)
         };
-        // Types of one name differ in the function that writes their SQL, and binds in their keys.
+        // Types with the same name differ in the function that writes their SQL. Binds differ in their keys.
         let types: Vec<QueryType> =
             (0..5000).map(|writer| query_type("checked once", writer)).collect();
         for (at, query_type) in types.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! Which tables the name of a query's type has, and how much of the query that covers.
+//! The tables in the name of a query's type, and how much of the query that name covers.
 //!
-//! [`type_name`](std::any::type_name) has the Rust path of every type inside of the query's type, and so of every
+//! [`type_name`](std::any::type_name) contains the Rust path of every type inside of the query's type, and so of every
 //! table that is not in a box: as a source in `FromClause<app::schema::events::table>`, and with each of its columns,
 //! as in `app::schema::events::columns::id`.
 
@@ -11,18 +11,19 @@ use super::type_names::{EnclosingType, SLICE, walk_type_name};
 /// How much of a query the name of its type covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TypeCoverage {
-    /// Every table of its SQL is in the name.
+    /// The name contains every table of the query's SQL.
     Complete,
-    /// All but what a model selects by `as_select()`, which is the same in every query of the type.
-    AllButModels,
-    /// The same, and the query has literal SQL outside of what it selects. That text can differ between queries of
-    /// the type, and is not checked.
-    AllButModelsBesideText,
-    /// Part of the query is in a box, or in a type that is not known to be transparent.
+    /// The name contains every table except those in the selection of a model (`as_select()`). They are read from the
+    /// SQL, once for the type, because the selection is the same in every query of the type.
+    NeedsModelSql,
+    /// As [`NeedsModelSql`](Self::NeedsModelSql), but the query has literal SQL outside of its selection. The literal SQL
+    /// can differ between queries of the type, and is not checked: only the selection is read from the SQL.
+    NeedsSelectionSql,
+    /// A part of the query is in a box, or in a type that is not known to be transparent.
     Partial,
 }
 
-/// Inspects the name of a query's type. The error is a table that belongs to another bind than `key`.
+/// Inspects the name of a query's type. The error is the first table that belongs to another bind than `key`.
 pub(super) fn inspect_type<'t>(
     bound_tables: &'t BoundTables,
     type_name: &str,
@@ -54,7 +55,7 @@ struct TypeInspection<'n, 't> {
     key: &'n str,
     type_name: &'n str,
     has_model: bool,
-    /// Whether a part can be absent or repeated, so that two queries of this type can differ in what they write.
+    /// Whether a part can be absent or repeated, so that the SQL of two queries of this type can differ.
     varies: bool,
     hides_something: bool,
     aliases: Vec<&'n str>,
@@ -84,7 +85,7 @@ impl<'n, 't> TypeInspection<'n, 't> {
         Ok(())
     }
 
-    /// Whether the path is of a bound table or of a column of one. If so, it has to be of the query's bind.
+    /// Whether the path names a bound table, or a column of a bound table. The error is a table of another bind.
     fn is_bound_table(&mut self, path: &str) -> Result<bool, &'t BoundTable> {
         for module in candidate_modules(path) {
             let mut tables = self.bound_tables.at_path(module);
@@ -92,14 +93,14 @@ impl<'n, 't> TypeInspection<'n, 't> {
             if !tables.clone().any(|table| table.key == self.key) {
                 return Err(first);
             }
-            // The path is of several tables, of several binds. Their names in SQL may distinguish them.
+            // Several tables of several binds share this path. Their names in SQL may distinguish them.
             self.hides_something |= tables.any(|table| table.key != self.key);
             return Ok(true);
         }
         Ok(false)
     }
 
-    /// The path of a table in a method is no single path to the parser, so it is searched for as text.
+    /// Searches for the paths of tables in methods as text, because the parser does not read such a path as one path.
     fn inspect_tables_in_methods(&self) -> Result<(), &'t BoundTable> {
         for table in self.bound_tables.in_methods() {
             let is_in_name = self.type_name.match_indices(table.path).any(|(at, path)| {
@@ -116,7 +117,7 @@ impl<'n, 't> TypeInspection<'n, 't> {
     }
 
     fn coverage(&self) -> TypeCoverage {
-        // The name of an alias does not have its table. A column of the alias does.
+        // The name of an alias does not contain its table. The name of a column of the alias does.
         let has_bare_alias =
             self.aliases.iter().any(|alias| !self.aliases_with_columns.contains(alias));
         if self.hides_something || has_bare_alias {
@@ -127,15 +128,15 @@ impl<'n, 't> TypeInspection<'n, 't> {
         }
         match find_literal_sql(self.type_name) {
             None if self.varies => TypeCoverage::Partial,
-            None => TypeCoverage::AllButModels,
-            Some(LiteralSql::Elsewhere) => TypeCoverage::AllButModelsBesideText,
-            // In SQL, what the model selects cannot be told from that text, and the text is not checked.
+            None => TypeCoverage::NeedsModelSql,
+            Some(LiteralSql::Elsewhere) => TypeCoverage::NeedsSelectionSql,
+            // In the SQL, the selection of the model cannot be told from the literal SQL, and literal SQL is not checked.
             Some(LiteralSql::InSelection) => TypeCoverage::Complete,
         }
     }
 }
 
-/// Whether the argument stands for a value, which has no tables.
+/// Whether the path is in an argument that stands for a value. A value has no tables.
 fn is_value(outer: &EnclosingType<'_>) -> bool {
     match arguments_of(outer.path) {
         Arguments::Values => true,
@@ -145,15 +146,15 @@ fn is_value(outer: &EnclosingType<'_>) -> bool {
     }
 }
 
-/// Where queries of a type have literal SQL, `sql("..")`.
+/// The place of literal SQL, `sql("..")`, in queries of a type.
 #[derive(Clone, Copy)]
 enum LiteralSql {
-    /// In what a query selects or returns; perhaps elsewhere as well.
+    /// In the `SELECT` list or `RETURNING` clause; perhaps elsewhere as well.
     InSelection,
     Elsewhere,
 }
 
-/// The literal SQL that queries of a type have, if any.
+/// The place of literal SQL in queries of a type. `None` if they have no literal SQL.
 fn find_literal_sql(type_name: &str) -> Option<LiteralSql> {
     let mut found = None;
     walk_type_name(type_name, |path, enclosing| {
@@ -169,7 +170,7 @@ fn find_literal_sql(type_name: &str) -> Option<LiteralSql> {
     found
 }
 
-/// Whether a clause is what a query selects or returns. `None` for a type that is no clause.
+/// Whether a clause is a `SELECT` list or a `RETURNING` clause. `None` for a type that is no clause.
 fn is_selection(path: &str) -> Option<bool> {
     match path.strip_prefix("diesel::")?.rsplit("::").next()? {
         "SelectClause" | "ReturningClause" | "DistinctOnClause" => Some(true),

@@ -1,4 +1,4 @@
-//! The waker whose clones are counted, and what the count says of the future that is polled with it.
+//! The waker whose clones are counted, and the conclusions from the count about the future that is polled with it.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -17,22 +17,22 @@ pub(crate) struct DeadlockDetector {
     id: u64,
     counted: Arc<CountedWaker>,
     waker: Waker,
-    /// How many in the future wait for the unit of work. Each has one clone of the waker.
+    /// The number of [`LockWaiter`](super::LockWaiter)s in the future. Each has one clone of the waker.
     pub(super) lock_waiters: AtomicUsize,
     is_stuck: AtomicBool,
-    /// Whether at most one thing was waited for in the future when it was polled last. Then the future goes on in one
-    /// place only, up to the next thing that it waits for.
+    /// Whether at most one operation was pending in the future at the end of its last poll. If so, only one branch of
+    /// the future continues in the next poll, up to its next pending operation.
     had_one_wait: AtomicBool,
 }
 
-/// How many clones of the waker [`DeadlockDetector`] has itself: `counted` and `waker`.
+/// The number of clones of the waker in [`DeadlockDetector`] itself: `counted` and `waker`.
 const OWN_CLONES: usize = 2;
 
 /// Wakes the task of the future. Its strong count is the number of clones of the waker.
 #[derive(Default)]
 struct CountedWaker {
     task: AtomicWaker,
-    /// Whether it was woken since the future was polled last.
+    /// Whether the waker was woken since the last poll of the future.
     was_woken: AtomicBool,
 }
 
@@ -48,7 +48,7 @@ impl Wake for CountedWaker {
 }
 
 impl DeadlockDetector {
-    /// The id that no detector has.
+    /// No detector has this id.
     pub(crate) const NO_ID: u64 = 0;
 
     pub(crate) fn new() -> Arc<Self> {
@@ -79,12 +79,12 @@ impl DeadlockDetector {
         self.id
     }
 
-    /// Whether that is the waker of the future, and not one of an executor inside of it.
+    /// Whether `waker` is the waker of the future, and not the waker of an executor inside of it.
     pub(super) fn is_woken_by(&self, waker: &Waker) -> bool {
         self.waker.will_wake(waker)
     }
 
-    /// Runs `future` to its end, and finds out each time that it is pending whether it is stuck.
+    /// Runs `future` to its end. After each poll that returns `Pending`, determines whether the future is stuck.
     pub(crate) async fn run<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
         let mut future = pin!(CURRENT.scope(Arc::clone(self), future));
         poll_fn(|cx| {
@@ -96,8 +96,8 @@ impl DeadlockDetector {
                 && self.lock_waiters.load(Ordering::Relaxed) > 0
                 && !self.waits_for_anything_else();
             if is_stuck && !self.is_stuck.swap(true, Ordering::Relaxed) {
-                // Polls those who wait for the unit of work once more, so that they see it. Only once: the flag is set
-                // already when they are pending again.
+                // Wakes the future once more, so that the callers that wait for the unit of work see `is_stuck`. Only
+                // once: after that poll, the flag is set already.
                 self.counted.task.wake();
             } else if !is_stuck {
                 self.is_stuck.store(false, Ordering::Relaxed);
@@ -107,26 +107,26 @@ impl DeadlockDetector {
         .await
     }
 
-    /// Whether anything in the future waits for something else than the unit of work, or the future is to be polled
-    /// again.
+    /// Whether any branch of the future waits for anything other than the unit of work, or the future has been woken and
+    /// will be polled again.
     pub(super) fn waits_for_anything_else(&self) -> bool {
         self.clones_beside(self.lock_waiters.load(Ordering::Relaxed)) > 0
     }
 
-    /// Whether the one that calls this, in the middle of a poll of the future, is all that goes on in it.
+    /// Whether the caller, which is being polled by the future, is the only active branch of the future.
     ///
-    /// What was woken together with the caller and is polled after it has no clone of the waker at this moment, so the
-    /// count at the end of the poll before is looked at as well.
+    /// A branch that was woken together with the caller, and that is polled after the caller, has no clone of the waker at
+    /// this moment. So the count at the end of the previous poll is checked as well.
     pub(crate) fn is_alone(&self) -> bool {
         self.had_one_wait.load(Ordering::Relaxed) && !self.waits_for_anything_else()
     }
 
-    /// How many clones of the waker there are beside the detector's own and those `waiting`. `usize::MAX` if the future
-    /// is to be polled again, since anything in it may go on then.
+    /// The number of clones of the waker, without the detector's own clones and `waiting` clones of waiters. `usize::MAX`
+    /// if the future has been woken and will be polled again, since any branch of it may continue then.
     fn clones_beside(&self, waiting: usize) -> usize {
         let clones = Arc::strong_count(&self.counted);
-        // A clone wakes before it is dropped. The fence pairs with the release of the drop that the count has seen, so
-        // that `was_woken` is seen as well.
+        // A clone wakes before it is dropped. The fence pairs with the release in the drop of a clone that is no longer
+        // in the count, so that the write of `was_woken` before that drop is visible here.
         fence(Ordering::Acquire);
         if self.counted.was_woken.load(Ordering::Acquire) {
             return usize::MAX;
@@ -134,7 +134,7 @@ impl DeadlockDetector {
         clones.saturating_sub(OWN_CLONES + waiting)
     }
 
-    /// Whether all that the future waited for, when it was polled last, was the unit of work.
+    /// Whether the future waited for the unit of work and for nothing else at the end of its last poll.
     pub(crate) fn is_stuck(&self) -> bool {
         self.is_stuck.load(Ordering::Relaxed)
     }

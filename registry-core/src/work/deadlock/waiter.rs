@@ -1,4 +1,4 @@
-//! Somebody who waits for the unit of work of a scope.
+//! A caller that waits for the unit of work of a scope.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,12 +6,13 @@ use std::task::{Wake, Waker};
 
 use super::detector::DeadlockDetector;
 
-/// Somebody who waits for the unit of work. However often the waker that it waits with is cloned, it has one clone of
-/// the waker that the [`DeadlockDetector`] counts.
+/// A caller that waits for the unit of work. It has exactly one clone of the waker that the [`DeadlockDetector`] counts,
+/// however often its own waker is cloned.
 pub(crate) struct LockWaiter {
     relay: Arc<RelayWaker>,
     waker: Waker,
-    /// The detector of the future in which it waits, as long as it is polled with the waker of that future.
+    /// The detector of the future that contains the caller, as long as the caller is polled with the waker of that
+    /// future.
     detector: Option<Arc<DeadlockDetector>>,
 }
 
@@ -48,13 +49,13 @@ impl LockWaiter {
         self.detector.as_deref()
     }
 
-    /// The waker to wait with, now that it is polled with `waker`.
+    /// The waker for the wait. `waker` is the waker of the current poll.
     pub(crate) fn waker(&mut self, waker: &Waker) -> &Waker {
         let mut known = self.relay.lock();
         if !known.will_wake(waker) {
             known.clone_from(waker);
             drop(known);
-            // It was moved into another future.
+            // The caller was moved into another future.
             self.leave_detector();
         }
         &self.waker
@@ -70,7 +71,7 @@ impl LockWaiter {
 impl Drop for LockWaiter {
     fn drop(&mut self) {
         self.leave_detector();
-        // Whoever is about to wake it may keep the relay for a moment longer, and must not keep the counted clone.
+        // A waking thread may keep the relay for a moment longer, and must not keep the counted clone.
         *self.relay.lock() = Waker::noop().clone();
     }
 }
