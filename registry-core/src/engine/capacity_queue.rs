@@ -1,4 +1,4 @@
-//! The queue of callers for whom the server has no room for another connection.
+//! The queue of callers that were refused a connection because the server has no room.
 //!
 //! Lock order: the queue's lock is taken before the pool's.
 
@@ -10,14 +10,15 @@ use tokio::sync::oneshot;
 
 use super::pool::{Lease, Pool};
 
-/// The callers that wait for a connection of this engine which another caller returns.
+/// The callers that wait until another caller returns a connection of this engine.
 pub(super) struct CapacityQueue<C: Send + 'static> {
-    /// How many wait. Handshake between a waiter, which increments this and then looks for an idle connection in the
-    /// pool, and a return, which puts its connection into the pool and then reads this. The lock of the pool orders the
-    /// two, so at least one sees the other, and `Relaxed` is enough.
+    /// The number of waiters. Handshake between a waiter, which increments the number and then looks for an idle connection
+    /// in the pool, and a return, which puts its connection into the pool and then reads the number. The lock of the pool
+    /// orders the two, so at least one sees the other, and `Relaxed` is enough.
     count: AtomicUsize,
     queue: Mutex<VecDeque<oneshot::Sender<Lease<C>>>>,
-    /// How many callers connect that were not refused yet. They may have a connection soon, which is worth waiting for.
+    /// The number of callers that are connecting and were not refused yet. They may soon have a connection, so waiting is
+    /// worthwhile.
     connecting: AtomicU32,
 }
 
@@ -47,7 +48,7 @@ impl<C: Send + 'static> CapacityQueue<C> {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether a caller connects that was not refused yet.
+    /// Whether a caller is connecting and was not refused yet.
     pub(super) fn is_connecting(&self) -> bool {
         self.connecting.load(Ordering::Relaxed) > 0
     }
@@ -71,7 +72,7 @@ impl Drop for Connecting<'_> {
     }
 }
 
-/// A place in the queue, which is left when this is dropped.
+/// A place in the queue. Dropping this leaves the queue.
 pub(super) struct CapacityWaiter<'a, C: Send + 'static> {
     queue: &'a CapacityQueue<C>,
     pool: &'a Pool<C>,

@@ -1,4 +1,4 @@
-//! Waiting where the server has no room for another connection, though `max_connections` is not reached.
+//! The wait of a caller if the server has no room for another connection, though `max_connections` is not reached.
 //!
 //! A server, an account or a pooler may allow fewer connections than `max_connections`. A caller that is refused waits
 //! for a connection of this engine that another caller returns, first come, first served. It also tries to connect
@@ -17,7 +17,7 @@ use super::permit::Permit;
 use super::typed::TypedEngine;
 use crate::backend::{Backend, ConnectError};
 
-/// How long to wait before connecting again: at first, and at the most. The pause doubles each time.
+/// The first and the longest pause before the next connection attempt. The pause doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -30,10 +30,10 @@ impl<C: Backend> TypedEngine<C> {
             || self.invalidations.has_closed_recently()
     }
 
-    /// Waits for a connection of another caller, or for the server to take one more. Fails with `refused` at once where
-    /// the engine has no connection to wait for.
+    /// Waits for a connection that another caller returns, or for the server to accept one more. Fails with `refused` at
+    /// once if the engine has no connection to wait for.
     ///
-    /// The caller keeps its permit and gives up its slot: the connection that it gets is in another.
+    /// The caller keeps its permit and gives up its slot, because the connection that it gets is in another slot.
     pub(super) async fn wait_for_capacity(
         &self,
         permit: &mut Permit<C>,
@@ -53,7 +53,7 @@ impl<C: Backend> TypedEngine<C> {
                     if self.is_alive(permit, remaining()).await {
                         return Ok(());
                     }
-                    // The connection was dead and is closed, so the server may take another now.
+                    // The connection was dead and is closed, so the server may accept another one now.
                     permit.give_up_slot();
                     waiter = CapacityWaiter::new(&self.capacity, &self.pool);
                 }
@@ -67,7 +67,7 @@ impl<C: Backend> TypedEngine<C> {
             pause = LONGEST_PAUSE.min(pause * 2);
             match self.connect(remaining()).await {
                 Ok(connected) => {
-                    // A caller with a permit and no slot always finds one, except while `Pool::retain` has it.
+                    // A caller with a permit and no slot always finds a slot, except while `Pool::retain` holds it.
                     let mut lease = loop {
                         match self.pool.take_empty() {
                             Some(lease) => break lease,
@@ -80,7 +80,7 @@ impl<C: Backend> TypedEngine<C> {
                     return Ok(());
                 }
                 Err(error @ ConnectError::TooManyConnections(_)) => refused = error,
-                // The caller's time ended while it was connecting, which says nothing about the server.
+                // The caller's time ended during the attempt. That is no failure of the server.
                 Err(ConnectError::TimedOut { .. }) if remaining().is_zero() => {}
                 Err(error) => return Err(self.could_not_connect(error)),
             }

@@ -18,10 +18,10 @@ use crate::backend::observed::SessionEffects;
 
 /// A live connection, checked out until this is dropped.
 ///
-/// Dropping it returns the connection, see [`return_connection`]. A connection on which a transaction of Diesel's is
-/// open, or a statement was cut short, is closed. What else the borrower has changed is undone in the background, as
-/// far as [`ConnectionWatch`] has seen it and `reset_on_return` asks for it, and the connection counts as in use until
-/// that is done.
+/// Dropping it returns the connection, see [`return_connection`]. If a transaction of Diesel's is open, or a statement was
+/// cut short, the connection is closed. Other changes of the borrower are undone in the background, as far as
+/// [`ConnectionWatch`] has seen them and `reset_on_return` asks for it, and the connection counts as in use until the reset
+/// has ended.
 pub struct Checkout<C: Backend> {
     /// Empty only while it is dropped.
     permit: Option<Permit<C>>,
@@ -51,14 +51,14 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// Notes that it is for one query, and not for a borrower who may begin a transaction.
+    /// Marks the checkout as being for one query, and not for a borrower who may begin a transaction.
     pub(crate) fn mark_for_query(&self) {
         if let Some(watch) = self.watch() {
             watch.set_purpose(CheckoutPurpose::Query);
         }
     }
 
-    /// Notes that the rows of its query are handed out one by one, so that the borrower decides when the query is over.
+    /// Marks the checkout as being for a stream of rows, whose end the borrower decides.
     pub(crate) fn mark_for_rows(&self) {
         if let Some(watch) = self.watch()
             && watch.purpose() == CheckoutPurpose::Query
@@ -67,7 +67,7 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// Notes that it has the transaction of a unit of work until it is returned.
+    /// Marks the checkout as holding the transaction of a unit of work until it is returned.
     pub(crate) fn mark_in_work(&self) {
         if let Some(watch) = self.watch() {
             watch.set_purpose(CheckoutPurpose::UnitOfWork);
@@ -86,7 +86,7 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// The connection. Where prepared statements no longer fit their tables, Diesel has forgotten them.
+    /// The connection. If its prepared statements no longer fit their tables, Diesel's statement cache is emptied first.
     pub(crate) fn connection_mut(&mut self) -> &mut C {
         let Some(Permit { engine, lease: Some(lease), .. }) = &mut self.permit else {
             unreachable!("{IS_FILLED}");
@@ -104,19 +104,20 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// Notes that all rows of the last statement have come.
+    /// Records that all rows of the last statement have arrived.
     pub(crate) fn note_rows_read(&self) {
         if let Some(watch) = self.watch() {
             watch.note_rows_read();
         }
     }
 
-    /// What the borrower has changed in the session so far.
+    /// The effects of the borrower's statements on the session so far.
     pub(crate) fn session_effects(&self) -> Option<SessionEffects> {
         self.watch().map(|watch| watch.session_effects())
     }
 
-    /// Restores what [`session_effects`](Self::session_effects) returned, after statements that were not the borrower's.
+    /// Restores the effects that [`session_effects`](Self::session_effects) returned, after statements that were not the
+    /// borrower's.
     pub(crate) fn restore_session_effects(&self, effects: Option<SessionEffects>) {
         if let (Some(watch), Some(effects)) = (self.watch(), effects) {
             watch.restore_session_effects(effects);
@@ -133,14 +134,14 @@ impl<C: Backend> Checkout<C> {
         is_sound && is_known && !connection.is_busy()
     }
 
-    /// Notes which tenant it is checked out for.
+    /// Records the tenant of the checkout.
     pub(crate) fn set_tenant(&self, tenant: Arc<str>) {
         if let Some(watch) = self.watch() {
             watch.set_tenant(Some(tenant));
         }
     }
 
-    /// The tenant that it is checked out for.
+    /// The tenant of the checkout.
     pub(crate) fn tenant(&self) -> Option<Arc<str>> {
         self.watch().and_then(|watch| watch.tenant())
     }
@@ -149,7 +150,7 @@ impl<C: Backend> Checkout<C> {
         self.permit.as_ref().and_then(Permit::lease).and_then(|lease| lease.watch())
     }
 
-    /// Runs `work` with the connection by value. `work` gives it back.
+    /// Passes the connection to `work` by value. `work` returns the connection.
     pub(crate) fn with_owned_connection<R>(&mut self, work: impl FnOnce(C) -> (C, R)) -> R {
         let lease = self.permit.as_mut().and_then(|permit| permit.lease.as_mut());
         match lease.and_then(|lease| lease.with_owned_connection(work)) {
@@ -158,7 +159,7 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// The connection will be closed instead of lent again.
+    /// Marks the connection to be closed on return instead of being lent again.
     pub(crate) fn discard(&mut self) {
         self.is_discarded = true;
     }

@@ -4,7 +4,8 @@
 //!    idle connections. Callers that wait for a permit or connect get [`AcquireError::Closed`].
 //! 2. [`all_returned`](TypedEngine::all_returned) waits until every permit is back. Connections that are returned now
 //!    are closed.
-//! 3. [`all_streams_closed`](TypedEngine::all_streams_closed) waits until the drivers have told the servers good-bye.
+//! 3. [`all_streams_closed`](TypedEngine::all_streams_closed) waits until the drivers have sent the termination messages
+//!    to the servers.
 
 use std::future::Future;
 use std::sync::{Arc, PoisonError, Weak};
@@ -18,7 +19,7 @@ use crate::backend::Backend;
 use crate::backend::observed::Observed;
 
 impl<C: Backend> TypedEngine<C> {
-    /// Refuses callers from now on, those that wait as well, and closes the idle connections.
+    /// Refuses all callers from now on, including callers that already wait, and closes the idle connections.
     pub(super) fn begin_close(&self) {
         // First the semaphore, then the pool: see the handshake in the drop of `Permit`.
         self.permits.close();
@@ -49,8 +50,9 @@ impl<C: Backend> TypedEngine<C> {
         }
     }
 
-    /// Waits until the streams of the connections that were dropped are closed. A driver closes a stream in a task of
-    /// its own. `check_timeout` is the limit, as a server may be gone, or the runtime of that task stand still.
+    /// Waits until the streams of the dropped connections are closed, for at most `check_timeout`. A driver closes a stream
+    /// in a task of its own. The limit is needed because the server may be gone, or the runtime of that task may be
+    /// blocked.
     pub(super) async fn all_streams_closed(&self) {
         let streams: Vec<Arc<Observed>> = {
             let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,7 +62,7 @@ impl<C: Backend> TypedEngine<C> {
         let _ = timeout(self.settings.options.check_timeout, all).await;
     }
 
-    /// Has [`all_streams_closed`](Self::all_streams_closed) wait for the stream of a connection.
+    /// Registers the stream of a connection with [`all_streams_closed`](Self::all_streams_closed).
     pub(super) fn track_stream(&self, stream: &Arc<Observed>) {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         streams.retain(|stream| stream.strong_count() > 0);

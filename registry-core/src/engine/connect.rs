@@ -23,7 +23,7 @@ use crate::panicked::caught;
 use crate::settings::{DatabaseUrl, EngineOptions, Pooler};
 
 impl<C: Backend> TypedEngine<C> {
-    /// Opens a connection, for `connect_timeout` and `remaining` at the most, and makes it ready to be lent.
+    /// Opens a connection and makes it ready to be lent, within `connect_timeout` and `remaining`.
     pub(super) async fn connect(
         &self,
         remaining: Duration,
@@ -37,13 +37,13 @@ impl<C: Backend> TypedEngine<C> {
         let OpenedConnection { mut connection, observed, cancel } = opening.await?;
         self.stats.note_connected(timer, started.elapsed());
         self.track_stream(&observed);
-        // Watched only from now on: a reset must not undo what has set the connection up.
+        // The watch begins only now, because a reset must not undo the setup of the connection.
         let watch = self.watch(&mut connection, observed);
         Ok(WatchedConnection { connection, watch, cancel })
     }
 
-    /// Opens a connection for migrations: one that may write, has no `statement_timeout`, and does not go through a
-    /// pooler. With `schema`, it is switched to that, and `None` is returned if there is no such schema.
+    /// Opens a connection for migrations: it accepts writes, has no `statement_timeout`, and does not go through a pooler.
+    /// With `schema`, the connection is switched to that schema; `None` if the schema does not exist.
     pub(crate) async fn connect_to_migrate(
         &self,
         schema: Option<&str>,

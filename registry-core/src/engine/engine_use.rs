@@ -29,7 +29,7 @@ impl<E: AnyEngine + ?Sized> EngineUse<E> {
 }
 
 impl EngineUse<dyn AnyEngine> {
-    /// The same use of the engine as one of connection type `C`. `None` if it is of another.
+    /// The same use, with the engine downcast to connection type `C`. `None` if the engine has another connection type.
     pub(crate) fn downcast<C: Backend>(mut self) -> Option<EngineUse<TypedEngine<C>>> {
         let engine: &dyn Any = &**self.engine();
         if !engine.is::<TypedEngine<C>>() {

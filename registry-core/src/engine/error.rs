@@ -58,8 +58,8 @@ pub enum AcquireError {
         limit: u32,
     },
 
-    /// All connections were in use for as long as the caller was willing to wait: `acquire_timeout`, or what
-    /// [`within`](crate::Acquire::within) says.
+    /// All connections were in use for as long as the caller was willing to wait: `acquire_timeout`, or the limit that was
+    /// set by [`within`](crate::Acquire::within).
     #[error(
         "bind `{key}`: timed out after {} waiting for a connection: {in_use}/{max} in use, {idle} idle, \
          {waiting} waiting{}",
@@ -78,9 +78,10 @@ pub enum AcquireError {
         max: u32,
         /// Other callers that were waiting.
         waiting: u32,
-        /// Connections that the waiting task has itself. If these are all that there are, it waits for itself.
+        /// Connections that the waiting task holds itself. If it holds all of the engine's connections, the task waits for
+        /// itself.
         held_by_caller: u32,
-        /// The last error of connecting, if there was one.
+        /// The error of the last failed connection attempt, if there was one.
         #[source]
         last_error: Option<Arc<ConnectError>>,
     },
@@ -155,8 +156,8 @@ pub enum AcquireError {
         waiting: usize,
     },
 
-    /// In test isolation each bind has one connection, and the task that asks for it has it already, so it would wait for
-    /// itself. A connection that another task has is waited for.
+    /// In test isolation each bind has one connection, and the calling task already holds it, so the task would wait for
+    /// itself. If another task holds the connection, the caller waits instead of getting this error.
     #[error(
         "bind `{key}`: in test isolation each bind has one connection, and it is lent: drop the session or \
          end the unit of work that has it before the next session or query"
@@ -166,8 +167,8 @@ pub enum AcquireError {
         key: BindKey,
     },
 
-    /// In test isolation, the one connection of the bind was lost, and with it everything that the test has done: the
-    /// connection broke, a statement on it was cut short, or a deadlock ended its transaction.
+    /// In test isolation, the one connection of the bind was lost, and with it all changes of the test: the connection
+    /// broke, a statement was cut short, or a deadlock ended the transaction.
     #[error(
         "bind `{key}`: the connection of this test isolation was lost, with all that was done on it"
     )]
@@ -192,7 +193,7 @@ pub enum AcquireError {
 }
 
 impl AcquireError {
-    /// The bind key that was asked for.
+    /// The bind key of the call that failed.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
@@ -213,7 +214,7 @@ impl AcquireError {
         }
     }
 
-    /// The same error with the key of the bind `of`: an engine that was opened on demand may serve several binds.
+    /// The same error with the key of another bind: an engine that was opened on demand may serve several binds.
     pub(crate) fn of_bind(mut self, of: BindKey) -> Self {
         match &mut self {
             Self::UnknownBind(_) | Self::WrongBackend(_) => {}
@@ -248,7 +249,7 @@ impl AcquireError {
         }
     }
 
-    /// Whether there is no tenant of that name, or cannot be one.
+    /// Whether the tenant does not exist, or its name is not a valid name of a tenant.
     #[cfg(feature = "axum")]
     pub(crate) fn is_of_unknown_tenant(&self) -> bool {
         match self {

@@ -1,5 +1,5 @@
-//! What others have of an engine: [`Engine`] for users, and [`AnyEngine`] for this crate where the connection type is
-//! not known.
+//! The handles to an engine: [`Engine`] for users, and [`AnyEngine`] for code of this crate that does not know the
+//! connection type.
 
 use std::any::Any;
 use std::fmt;
@@ -107,10 +107,10 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
     /// Copies a SQLite database into a file that does not exist yet.
     fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>>;
 
-    /// Refuses callers from now on, those that wait as well, and closes the idle connections.
+    /// Refuses all callers from now on, including callers that already wait, and closes the idle connections.
     fn begin_close(&self);
 
-    /// Waits until every session has been returned, and the server was told good-bye.
+    /// Waits until every session has been returned, and the drivers have sent the termination messages to the server.
     fn all_returned(self: Arc<Self>) -> BoxFuture<'static, ()>;
 
     /// How many connections are checked out, or about to be.
@@ -118,25 +118,26 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
 
     fn use_count(&self) -> &UseCount;
 
-    /// Whether the calling task has a session of this engine, other than for a query that runs.
+    /// Whether the calling task holds a session or a unit of work of this engine. A running query does not count.
     fn is_held_by_caller(&self) -> bool;
 
-    /// What the calling task has of this engine and does nothing with.
+    /// The sessions of this engine that the calling task holds without using them.
     fn idle_holdings_of_caller(&self) -> IdleHoldings;
 
     /// Whether the calling task has a unit of work with a transaction on this engine.
     fn has_unit_of_work_of_caller(&self) -> bool;
 
-    /// Whether a task, a [`Caller`](super::observe::caller::Caller) by its number, runs a statement of a unit of work.
+    /// Whether a task runs a statement of a unit of work. `task` is the number of its
+    /// [`Caller`](super::observe::caller::Caller).
     fn runs_work_statement(&self, task: u64) -> bool;
 }
 
-/// What a task has of an engine and does nothing with. If it waits for that to be returned, it waits for itself.
+/// The sessions of an engine that a task holds without using them. A task that waits for their return waits for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct IdleHoldings {
-    /// How many sessions, units of work, streams of rows, and acquires that nobody polls.
+    /// The number of idle sessions, units of work, streams of rows, and acquires that are not being polled.
     pub(crate) sessions: u32,
-    /// How many statements were begun on them: whether this changes shows whether something goes on.
+    /// The number of statements that were begun on them. If this number grows, the task makes progress.
     pub(crate) statements: u64,
 }
 

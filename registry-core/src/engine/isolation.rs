@@ -1,12 +1,11 @@
 //! The one connection of an engine in test isolation, in a transaction that is never committed.
 //!
-//! Diesel counts that transaction as the first, so each transaction that is begun after it is a savepoint. Every
-//! borrower has a savepoint of its own, which is ended when the next borrower comes. It is not ended on the return: the
-//! connection would then still be in use when the test, which has just dropped it, asks for it again.
+//! Diesel counts that transaction as the first, so each later transaction is a savepoint. Every borrower has a savepoint
+//! of its own, which ends at the next checkout and not on the return. If it ended on the return, the connection would
+//! still be in use when the test drops its session and acquires the next one at once.
 //!
-//! If the connection is closed, everything that the test has done is rolled back. So nothing that is run on it between
-//! two borrowers may be cut short: it runs in a task of its own ([`run_to_completion`]), whether or not the caller
-//! still waits.
+//! If the connection is closed, all changes of the test are rolled back. So no statement between two borrowers may be cut
+//! short: these statements run in a task of their own ([`run_to_completion`]), even if the caller no longer waits.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -33,19 +32,20 @@ use crate::settings::BindKey;
 const DEPTH_WHILE_LENT: u32 = 2;
 
 impl<C: Backend> TypedEngine<C> {
-    /// Waits for `turn`, a permit. Fails if the calling task waits for itself: it has the connection, and nothing goes on
-    /// in the task that could return it.
+    /// Waits for the permit `turn`. Fails if the calling task waits for itself: it holds the connection, and no future of
+    /// the task makes progress that could return the connection.
     pub(super) async fn permit_unless_self_wait<T>(
         &self,
         turn: impl Future<Output = T>,
     ) -> Result<T, AcquireError> {
         let turn = unless_self_wait(turn, || self.statements_of_idle_caller());
-        // Boxed, so that the future of a caller that waits for an ordinary engine has no room for it.
+        // Boxed, so that it does not enlarge the future of a caller that waits for an ordinary engine.
         let turn = Box::pin(turn).await;
         turn.ok_or(AcquireError::Isolated { key: self.settings.key })
     }
 
-    /// How many statements the calling task has begun on the connection, if it has the connection and runs none now.
+    /// The number of statements that the calling task has begun on the connection. `None` if the task does not hold the
+    /// connection, or runs a statement on it now.
     fn statements_of_idle_caller(&self) -> Option<u64> {
         let mut statements = None;
         self.holders.count_of_caller(|watch| {
@@ -56,7 +56,7 @@ impl<C: Backend> TypedEngine<C> {
         statements
     }
 
-    /// Whether the calling task has the connection, other than for a query, which returns it by itself.
+    /// Whether the calling task holds the connection for longer than one query. A query returns the connection by itself.
     pub(super) fn is_held_by_caller_beyond_query(&self) -> bool {
         self.holders.count_of_caller(|watch| watch.purpose() != CheckoutPurpose::Query) > 0
     }
@@ -76,7 +76,7 @@ impl<C: Backend> TypedEngine<C> {
         run_to_completion(key, filling).await
     }
 
-    /// Prepares the slot for its next borrower: opens the connection if there was none yet, and begins a savepoint.
+    /// Prepares the slot for its next borrower: opens the connection at the first checkout, and begins a savepoint.
     pub(super) async fn fill_isolated(
         &self,
         lease: &mut Lease<C>,
@@ -97,10 +97,10 @@ impl<C: Backend> TypedEngine<C> {
             };
             let connected = connected.await.map_err(|error| self.could_not_connect(error))?;
             lease.fill(connected, None);
-            // Not earlier: until now the test has done nothing on it that a second connection could lack.
+            // Set only now: if the setup fails, the test has made no changes yet, so another connection may be opened.
             self.has_connected.store(true, Ordering::SeqCst);
         }
-        // Until the savepoint stands: a connection on which this fails is not lent again.
+        // Discarded until the savepoint is set: if that fails, the connection is not lent again.
         lease.discard();
         let Some(connection) = lease.connection_mut() else {
             return Err(AcquireError::IsolationLost { key });
@@ -110,7 +110,7 @@ impl<C: Backend> TypedEngine<C> {
         let limit = self.settings.options.connect_timeout.min(remaining);
         match timeout(limit, begin_savepoint(connection)).await {
             Ok(Ok(())) => {}
-            // The savepoint of the last borrower is gone, so the transaction that was never to be committed is over.
+            // The last borrower's savepoint is gone, so the outer transaction has ended.
             Ok(Err(_)) if was_begun => return Err(AcquireError::IsolationLost { key }),
             Ok(Err(error)) => {
                 let source = Arc::new(ConnectError::Setup {
@@ -149,7 +149,7 @@ async fn begin_savepoint<C: Backend>(connection: &mut C) -> QueryResult<()> {
     if depth == 0 {
         C::TransactionManager::begin_transaction(connection).await?;
     }
-    // Transactions that the last borrower has begun, and neither committed nor rolled back.
+    // Rolls back the transactions that the last borrower has left open.
     for _ in DEPTH_WHILE_LENT..depth {
         C::TransactionManager::rollback_transaction(connection).await?;
     }

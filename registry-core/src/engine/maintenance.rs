@@ -23,7 +23,8 @@ use crate::backend::Backend;
 const PERIOD: Duration = Duration::from_secs(30);
 
 impl<C: Backend> TypedEngine<C> {
-    /// Starts the task, unless it runs. It ends with its runtime, and the next acquire starts it in another.
+    /// Starts the task unless it is running. The task ends with its runtime, and the next acquire starts it in another
+    /// runtime.
     pub(super) fn ensure_maintenance(self: &Arc<Self>, runtime: &Handle) {
         if !self.is_maintained.load(Ordering::Relaxed)
             && !self.is_maintained.swap(true, Ordering::Relaxed)
@@ -35,7 +36,7 @@ impl<C: Backend> TypedEngine<C> {
         }
     }
 
-    /// Wakes the task if fewer than `min_idle` connections are idle, now that one was taken.
+    /// Wakes the task if fewer than `min_idle` connections are idle. Called after a connection was taken.
     pub(super) fn wake_maintenance(&self) {
         let min_idle = self.settings.options.min_idle;
         if min_idle > 0 && self.pool.counts().idle < min_idle {
@@ -44,7 +45,7 @@ impl<C: Backend> TypedEngine<C> {
     }
 }
 
-/// The task. It ends when the engine is closed or dropped, and keeps the engine alive only during a round.
+/// Runs the task until the engine is closed or dropped. The task keeps the engine alive only during a round.
 async fn run<C: Backend>(engine: Weak<TypedEngine<C>>, wake: Arc<Notify>, running: RunningGuard) {
     let _running = running;
     let mut backoff = Backoff::default();
@@ -62,7 +63,7 @@ async fn run<C: Backend>(engine: Weak<TypedEngine<C>>, wake: Arc<Notify>, runnin
     }
 }
 
-/// Notes that the task runs, until this is dropped: when the task ends, or its runtime does.
+/// Marks the task as running until this guard is dropped, because the task or its runtime ends.
 struct RunningGuard(Arc<AtomicBool>);
 
 impl RunningGuard {
@@ -85,8 +86,8 @@ fn period<C: Backend>(engine: &TypedEngine<C>) -> Duration {
     shortest.map_or(PERIOD, |shortest| (shortest / 2).clamp(Duration::from_millis(10), PERIOD))
 }
 
-/// Closes idle connections that are known to be dead, those that have reached `max_lifetime`, and those
-/// above `min_idle` that have reached `idle_timeout`.
+/// Closes idle connections that are known to be dead or have reached `max_lifetime`. Also closes the connections in excess
+/// of `min_idle` that have reached `idle_timeout`.
 fn close_due<C: Backend>(engine: &TypedEngine<C>) {
     let options = &engine.settings.options;
     let now = Instant::now();
@@ -104,7 +105,7 @@ fn close_due<C: Backend>(engine: &TypedEngine<C>) {
         } else {
             return true;
         };
-        // Counted before the connection is gone from the status.
+        // Counted before the connection disappears from the status.
         engine.stats.note_closed(reason);
         idle = idle.saturating_sub(1);
         false
@@ -137,8 +138,8 @@ async fn check_idle<C: Backend>(engine: &Arc<TypedEngine<C>>) {
     }
 }
 
-/// An idle connection that is being checked. Dropping this puts it back to its place among the idle ones: it was not
-/// used, so it is neither lent earlier nor kept open for longer.
+/// An idle connection during its check. Dropping this guard puts the connection back to its place among the idle
+/// connections: a check is no use, so the connection is neither lent earlier nor kept open for longer.
 struct IdleCheck<'a, C: Backend> {
     engine: &'a TypedEngine<C>,
     /// Empty only while it is dropped.
@@ -148,7 +149,7 @@ struct IdleCheck<'a, C: Backend> {
 impl<C: Backend> IdleCheck<'_, C> {
     async fn answers(&mut self, limit: Duration) -> bool {
         let Some(lease) = &mut self.lease else { return false };
-        // Taken back once it has answered, so that a connection whose check is cut short is not lent again.
+        // The mark is removed after the answer, so a connection whose check is cut short is not lent again.
         lease.discard();
         let Some(connection) = lease.connection_mut() else { return false };
         let answered = matches!(timeout(limit, connection.batch_execute(CHECK)).await, Ok(Ok(())));
@@ -202,11 +203,11 @@ async fn keep_min_idle<C: Backend>(engine: &Arc<TypedEngine<C>>, backoff: &mut B
     }
 }
 
-/// How long the task does not connect after it could not, however often it is woken: 1 s at first, then twice as long
-/// each time, up to [`PERIOD`].
+/// The pause after a failed connection attempt, during which the task does not connect, however often it is woken: 1 s at
+/// first, then twice as long each time, up to [`PERIOD`].
 #[derive(Default)]
 struct Backoff {
-    /// Until when, and for how long. `None` after a success.
+    /// The end of the pause, and its length. `None` after a success.
     pause: Option<(Instant, Duration)>,
 }
 
@@ -217,7 +218,7 @@ impl Backoff {
         self.pause.is_none_or(|(until, _)| until <= Instant::now())
     }
 
-    /// Whether the task could connect the last time, or never tried.
+    /// Whether the last connection attempt succeeded, or there was none.
     fn has_not_failed(&self) -> bool {
         self.pause.is_none()
     }
@@ -228,7 +229,8 @@ impl Backoff {
     }
 }
 
-/// Whether another idle connection is wanted and allowed. Callers that wait for room on the server come first.
+/// Whether `min_idle` asks for another connection and the limits allow it. Callers that wait for room on the server come
+/// first.
 fn has_room_for_idle<C: Backend>(engine: &TypedEngine<C>) -> bool {
     let (options, counts) = (&engine.settings.options, engine.pool.counts());
     engine.capacity.is_empty()

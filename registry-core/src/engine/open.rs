@@ -19,7 +19,8 @@ use super::use_count::{EngineOwner, UseCount};
 use crate::backend::{Backend, ConnectError};
 use crate::settings::{BackendKind, EngineSettings};
 
-/// Opens the engine of these settings. It connects when it is first used. `owner` is given where it is opened on demand.
+/// Opens the engine of these settings. The engine connects at its first use. `owner` is set if the engine is opened on
+/// demand.
 pub(crate) fn open(
     settings: Arc<EngineSettings>,
     owner: Option<Weak<dyn EngineOwner>>,
@@ -108,7 +109,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
             let mut checkout = Self::acquire(attempt, Instant::now(), None, None).await?;
             let read_only = self.settings.options.read_only;
             if read_only {
-                // Closed after this, as it is writable for a moment.
+                // The connection is closed afterwards, because it is writable for a moment.
                 checkout.discard();
             }
             let connection = checkout.connection_mut();
@@ -154,7 +155,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
             statements += if is_idle { watch.statement_count() } else { 0 };
             is_idle
         });
-        // An acquire of the task that is being polled is not among them: it ends when the engine is closed.
+        // An acquire that the task is polling is not counted: it ends when the engine is closed.
         IdleHoldings { sessions: sessions + self.holders.count_filling_of_caller(), statements }
     }
 

@@ -12,7 +12,7 @@ use crate::backend::Backend;
 ///
 /// It must be dropped before the checkout is.
 pub(crate) struct OpenRows {
-    /// Dangling where nothing has to be noted.
+    /// Dangling if no record is needed.
     watch: Weak<ConnectionWatch>,
     is_open: bool,
 }
@@ -20,7 +20,7 @@ pub(crate) struct OpenRows {
 impl OpenRows {
     /// The guard for the next statement.
     pub(crate) fn new<C: Backend>(checkout: Option<&mut Checkout<C>>) -> Self {
-        // Where the stream is read, it shows this by itself, and also when the rows have arrived after all.
+        // If the stream is read, it shows unread rows by itself, and also that the rows have arrived after all.
         let is_noticed = |watch: &&std::sync::Arc<ConnectionWatch>| {
             C::LEAVES_UNREAD_ROWS && !watch.observed.reads_stream()
         };
@@ -28,7 +28,7 @@ impl OpenRows {
         Self { watch: watch.map(std::sync::Arc::downgrade).unwrap_or_default(), is_open: false }
     }
 
-    /// Whether unread rows would be noted. Not so where the connection shows them by itself, or is rid of them.
+    /// Whether unread rows are recorded. They are not if the connection shows them by itself, or leaves no unread rows.
     pub(crate) fn are_tracked(&self) -> bool {
         self.watch.strong_count() > 0
     }

@@ -8,8 +8,8 @@ use super::pool::Lease;
 use super::typed::TypedEngine;
 use crate::backend::Backend;
 
-/// The right to one of an engine's connections, with the lease of a slot once there is one. Dropping it gives both
-/// back.
+/// The right to one of an engine's connections, and the lease of a slot after it was taken. Dropping the permit returns
+/// both.
 pub(crate) struct Permit<C: Backend> {
     pub(super) engine: EngineUse<TypedEngine<C>>,
     pub(super) lease: Option<Lease<C>>,
@@ -18,8 +18,8 @@ pub(crate) struct Permit<C: Backend> {
 }
 
 impl<C: Backend> Permit<C> {
-    /// The caller has taken one permit out of the engine's semaphore, and has forgotten tokio's `SemaphorePermit`: that
-    /// borrows the engine, and could not be kept beside the [`EngineUse`].
+    /// The caller has taken one permit out of the engine's semaphore, and has forgotten tokio's `SemaphorePermit`, because
+    /// a `SemaphorePermit` borrows the engine and cannot be stored beside the [`EngineUse`].
     pub(super) fn new(engine: EngineUse<TypedEngine<C>>, requested: Timer) -> Self {
         Self { engine, lease: None, requested }
     }
@@ -32,7 +32,7 @@ impl<C: Backend> Permit<C> {
         self.lease = lease;
     }
 
-    /// Gives the slot back, and keeps the right to one.
+    /// Returns the slot, and keeps the permit.
     pub(super) fn give_up_slot(&mut self) {
         if let Some(lease) = self.lease.take() {
             self.engine.pool.put_back(lease);
@@ -62,16 +62,16 @@ impl<C: Backend> Drop for Permit<C> {
         if !self.engine.capacity.is_empty() {
             self.engine.capacity.hand_over_idle(&self.engine.pool);
         }
-        // Handshake with `begin_close`: that closes the semaphore and then empties the pool, while this puts the slot
-        // into the pool and then reads whether the semaphore is closed. The lock of the pool orders the two: either
-        // `begin_close` finds the connection in the pool, or this finds the semaphore closed.
+        // Handshake with `begin_close`: `begin_close` closes the semaphore and then empties the pool, while this drop puts
+        // the slot into the pool and then reads whether the semaphore is closed. The lock of the pool orders the two:
+        // either `begin_close` finds the connection in the pool, or this drop finds the semaphore closed.
         if self.engine.is_closed() {
             self.engine.pool.retain(|_| false);
         }
         self.engine.permits.add_permits(1);
-        // Handshake with `all_returned`: that registers for the notice and then counts the permits, while this adds its
-        // permit and then notifies. So the waiter either counts this permit or receives the notice. Nobody waits before
-        // the engine is closed.
+        // Handshake with `all_returned`: `all_returned` registers for the notification and then counts the permits, while
+        // this drop adds its permit and then notifies. So the waiter either counts this permit or is notified.
+        // `all_returned` waits only after the engine is closed.
         if self.engine.is_closed() {
             self.engine.returned.notify_waiters();
         }

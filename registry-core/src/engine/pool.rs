@@ -1,8 +1,8 @@
-//! The slots of one engine, which are bb8's. No other file names bb8.
+//! The slots of one engine, as a bb8 pool. No other file names bb8.
 //!
-//! bb8 is given slots and not connections. Making a slot cannot fail, hang or panic, and neither can anything else that
-//! bb8 does with one. Connecting, checking and ageing happen outside of bb8, with time-outs of our own and with errors
-//! that reach the caller. What bb8 does is to make the slots, to limit their number and to count them.
+//! bb8 manages slots and not connections. Creating a slot cannot fail, hang or panic, and neither can any other operation
+//! of bb8 on a slot. Connecting, checking and ageing happen outside of bb8, with time-outs of our own and with errors
+//! that reach the caller. bb8 only creates the slots, limits their number and counts them.
 //!
 //! bb8 fills itself and ages its connections in tasks that it spawns. If the runtime of such a task ends, the capacity
 //! that the task stood for is lost for good. So bb8 is never made to spawn: a slot is added before it is taken, and
@@ -26,14 +26,14 @@ use super::slot::Slot;
 /// The slots of one engine.
 pub(super) struct Pool<C: Send + 'static> {
     slots: bb8::Pool<SlotFactory<C>>,
-    /// Slots with a live connection that nobody has, the one that was used last at the end. bb8 counts them as taken.
+    /// Idle slots with a live connection, the most recently used at the end. bb8 counts them as taken.
     idle: Mutex<Vec<Lease<C>>>,
 }
 
-/// A slot that is out of the pool until [`Pool::put_back`].
+/// A slot that is taken out of the pool until [`Pool::put_back`].
 pub(super) type Lease<C> = bb8::PooledConnection<'static, SlotFactory<C>>;
 
-/// How many connections an engine has.
+/// The number of connections of an engine, by state.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counts {
     pub(super) in_use: u32,
@@ -46,7 +46,7 @@ impl<C: Send + 'static> Pool<C> {
             .max_size(max_connections)
             .test_on_check_out(false)
             .queue_strategy(bb8::QueueStrategy::Lifo)
-            // bb8 requires one, but a slot is never waited for.
+            // bb8 requires a time-out, but no caller ever waits for a slot.
             .connection_timeout(Duration::from_secs(1))
             .max_lifetime(None)
             .idle_timeout(None)
@@ -54,11 +54,11 @@ impl<C: Send + 'static> Pool<C> {
         Self { slots, idle: Mutex::new(Vec::new()) }
     }
 
-    /// Takes the idle slot that was used last, or an empty one. With `schema`, a slot whose connection was last in that
-    /// schema comes before the others.
+    /// Takes the most recently used idle slot, or an empty slot. With `schema`, a slot whose connection was last in that
+    /// schema is preferred.
     ///
-    /// The caller holds one of as many permits as there are slots, so there is one. `None` only while
-    /// [`Pool::retain`] removes it.
+    /// The caller holds a permit, and there are as many slots as permits, so a slot is free. `None` only while
+    /// [`Pool::retain`] removes that slot.
     ///
     /// Must be called inside a Tokio runtime: bb8 creates a timer, though it never waits for it.
     pub(super) fn take(&self, schema: Option<&str>) -> Option<Lease<C>> {
@@ -85,8 +85,7 @@ impl<C: Send + 'static> Pool<C> {
         }
     }
 
-    /// Takes the slot that has been idle for longest, of those whose idle time at `now` satisfies `is_due`. The caller
-    /// holds a permit.
+    /// Takes the longest-idle slot among the slots whose idle time at `now` satisfies `is_due`. The caller holds a permit.
     pub(super) fn take_longest_idle(
         &self,
         now: Instant,
@@ -112,7 +111,7 @@ impl<C: Send + 'static> Pool<C> {
     ///
     /// Must be called inside a Tokio runtime.
     pub(super) fn add(&self, slot: Slot<C>) -> bool {
-        // If two callers add a slot at the same time, each may get the other's, and nothing is lost.
+        // If two callers add a slot at the same time, each may get the slot of the other, and nothing is lost.
         let lease = self.take_new(slot);
         let is_added = lease.is_some();
         lease.into_iter().for_each(|lease| self.put_back(lease));
@@ -122,17 +121,17 @@ impl<C: Send + 'static> Pool<C> {
     /// Closes the idle connections for which `keep` returns false, the least recently used first.
     pub(super) fn retain(&self, mut keep: impl FnMut(&mut Slot<C>) -> bool) {
         let unwanted: Vec<_> = self.idle().extract_if(.., |lease| !keep(lease)).collect();
-        // Closed outside of the lock.
+        // The connections are closed outside of the lock.
         unwanted.into_iter().for_each(|mut lease| lease.retire());
     }
 
-    /// Takes the idle slot that was used last, if there is one.
+    /// Takes the most recently used idle slot, if there is one.
     pub(super) fn take_idle(&self) -> Option<Lease<C>> {
         self.idle().pop()
     }
 
-    /// Takes an empty slot. The caller holds one of as many permits as there are slots, and no slot, so there is one.
-    /// `None` only while [`Pool::retain`] removes it.
+    /// Takes an empty slot. The caller holds a permit and no slot, and there are as many slots as permits, so a slot is
+    /// free. `None` only while [`Pool::retain`] removes that slot.
     ///
     /// Must be called inside a Tokio runtime.
     pub(super) fn take_empty(&self) -> Option<Lease<C>> {
@@ -142,7 +141,7 @@ impl<C: Send + 'static> Pool<C> {
     #[cold]
     fn take_new(&self, slot: Slot<C>) -> Option<Lease<C>> {
         // bb8 creates a timer after it has taken the slot. In a runtime without timers that panics, and the slot would
-        // be lost for good. So the same panic is provoked here, where nothing is lost.
+        // be lost for good. So the same panic is provoked here, before a slot is taken.
         drop(tokio::time::sleep(Duration::ZERO));
         self.slots.add(slot).ok()?;
         self.slots.get_owned().now_or_never()?.ok()
@@ -174,7 +173,7 @@ impl<C: Send + 'static> bb8::ManageConnection for SlotFactory<C> {
     }
 
     fn has_broken(&self, slot: &mut Slot<C>) -> bool {
-        // Not whether it is empty: bb8 also asks this of a slot that was just added.
+        // An empty slot is not broken: bb8 also calls this for a slot that was just added.
         slot.is_retired()
     }
 }

@@ -1,4 +1,4 @@
-//! Detecting a task that waits for itself: it has the only connection, and waits for it.
+//! Detection of a task that waits for itself: the task holds the only connection, and waits for that connection.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -7,23 +7,22 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// For how long a task must be at a standstill before it is taken to wait for itself.
+/// The time for which a task must be at a standstill before the engine concludes that the task waits for itself.
 ///
 /// Two futures of one task, as in `join!`, may wait for each other like two tasks. From outside, that looks the same as one
-/// future that waits for itself. But the future that has the connection wakes the task whenever it goes on. So a
-/// task that nothing has woken for this long has no future that could return the connection. The time is longer than the
-/// pauses of code that is under way, such as a request to another server, and shorter than the default
-/// `acquire_timeout`.
+/// future that waits for itself. But the future that holds the connection wakes the task whenever it makes progress. So a
+/// task without any wake-up in this time has no future that could return the connection. The time is longer than the
+/// usual pauses of working code, such as a request to another server, and shorter than the default `acquire_timeout`.
 pub(crate) const STANDSTILL: Duration = Duration::from_secs(5);
 
-/// How long the rest of the task is given to go on once [`STANDSTILL`] is over. After a thread was blocked, its timers
-/// and everything else wake at the same moment.
+/// The extra time for the rest of the task after [`STANDSTILL`] is over. After a thread was blocked, its timers and all
+/// other wake-ups fire at the same moment.
 const GRACE: Duration = Duration::from_millis(20);
 
 /// Waits for `turn`. `None` if the calling task waits for itself.
 ///
-/// `progress` tells what the calling task does with the connection that is waited for. It is `None` if another task has
-/// the connection, or this one runs a statement on it; otherwise a number that changes with each statement.
+/// `progress` is `None` if another task holds the connection, or if the calling task runs a statement on it; otherwise a
+/// number that changes with each statement.
 pub(crate) async fn unless_self_wait<T>(
     turn: impl Future<Output = T>,
     progress: impl Fn() -> Option<u64>,
@@ -43,7 +42,7 @@ pub(crate) async fn unless_self_wait<T>(
         (seen, is_in_grace) = (now, is_still);
         let next = if is_still { GRACE } else { STANDSTILL };
         still.as_mut().reset(Instant::now() + next);
-        // Polled to register the waker. The time is not over yet.
+        // Polled to register the waker: the new deadline has not passed yet.
         let _ = still.as_mut().poll(cx);
         Poll::Pending
     })

@@ -1,4 +1,4 @@
-//! Setting up a connection that was just opened: `on_connect`, and the errors of it.
+//! The setup of a connection that was just opened: `on_connect` and its errors.
 //!
 //! An `on_connect` statement may contain a secret (`PRAGMA key = '..'`), and databases repeat parts of a statement in
 //! their errors. So the statements are never shown, and [`redact`] removes them from error messages.
@@ -10,7 +10,7 @@ use diesel::connection::CacheSize;
 use crate::backend::{Backend, ConnectError};
 use crate::cause::DriverError;
 
-/// Stands in the place of what is not shown.
+/// Replaces the parts of an error message that may repeat a secret.
 const REDACTED: &str = "***";
 
 /// Words of the databases' own messages, which are kept although they may stand in a statement.
@@ -25,7 +25,7 @@ pub(super) fn forget_statements<C: Backend>(connection: &mut C) {
     connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
 }
 
-/// The error of a `statement` that sets up a connection which is open.
+/// The error of a setup `statement` on an open connection.
 pub(super) fn setup_error<C: Backend>(
     statement: &str,
     error: diesel::result::Error,
@@ -55,7 +55,7 @@ pub(super) async fn run_on_connect<C: Backend>(
     Ok(())
 }
 
-/// `message` without what it repeats of `statement`.
+/// `message` without the words that it repeats from `statement`.
 ///
 /// PostgreSQL writes `at or near "zauber"`, MariaDB `near 'zauber'' at line 1`, where the quotes need not be in pairs,
 /// and SQLite also `no such column: zauber`, without quotes. So everything from the first quote to the last is removed,

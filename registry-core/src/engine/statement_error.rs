@@ -1,4 +1,4 @@
-//! What the error of a statement means, and what the server has said of it.
+//! The class of a statement's error, and the server's message for it.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// The class of the last statement's error, if it is known. Where the driver does not pass on the error codes of the
-    /// server, the server is asked, for `check_timeout` at the most.
+    /// The class of the last statement's error, if it is known. If the driver does not pass on error codes, the server is
+    /// asked, for at most `check_timeout`.
     pub(crate) async fn error_class(&mut self, error: &Error) -> Option<ErrorClass> {
         let Error::DatabaseError(kind, _) = error else { return None };
         let reported = self.watch().and_then(|watch| watch.observed.errors.last());
@@ -70,7 +70,8 @@ impl<C: Backend> Checkout<C> {
         class
     }
 
-    /// Finds out the class of the last error, where the driver has not passed it on, for `check_timeout` at the most.
+    /// Asks the server for the class of the last error, if the driver has not passed its code on, for at most
+    /// `check_timeout`.
     pub(crate) async fn diagnose(&mut self) -> Option<ErrorClass> {
         let diagnosis = self.watch().and_then(|watch| watch.diagnosis());
         let known = diagnosis.as_ref().and_then(Diagnosis::class);
@@ -89,8 +90,8 @@ impl<C: Backend> Checkout<C> {
         Some(class)
     }
 
-    /// Asks the server what was wrong with the last statement. The question is not the borrower's, so what it changes in
-    /// the session is forgotten.
+    /// Asks the server for the last statement's error. The borrower has not run this statement, so its effects on the
+    /// session are forgotten.
     async fn diagnose_last_error(&mut self, limit: Duration) -> Option<(ErrorClass, String)> {
         let effects = self.session_effects();
         let answer = timeout(limit, self.connection_mut().diagnose_last_error()).await;
@@ -98,7 +99,7 @@ impl<C: Backend> Checkout<C> {
         answer.ok().flatten()
     }
 
-    /// The error of a connection that is known to be closed, so that nothing is run on it in vain.
+    /// The error to return for a connection that is known to be closed, without running the statement.
     pub(crate) fn connection_closed_error(&self) -> Option<Error> {
         const GONE: &str = "the connection was closed";
 
@@ -110,17 +111,17 @@ impl<C: Backend> Checkout<C> {
         Some(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message)))
     }
 
-    /// The class of the error after which the database has rolled the transaction back by itself.
+    /// The class of the error that made the database roll the transaction back by itself.
     pub(crate) fn rollback_class(&self) -> ErrorClass {
-        // MySQL rolls a whole transaction back only for conflicts with other transactions, which are transient. SQLite
-        // does so where the statement (`OR ROLLBACK`) or a trigger asks for it.
+        // MySQL rolls a whole transaction back only after a conflict with another transaction, which is transient. SQLite
+        // rolls it back if the statement (`OR ROLLBACK`) or a trigger asks for that.
         match C::HIDES_ERROR_CODES || self.has_transient_failure() {
             true => ErrorClass::Transient,
             false => ErrorClass::Permanent,
         }
     }
 
-    /// Begins to note transient errors anew.
+    /// Forgets the transient errors that were recorded so far.
     pub(crate) fn forget_transient_failures(&self) {
         if let Some(watch) = self.watch() {
             watch.forget_transient_failures();
@@ -128,7 +129,7 @@ impl<C: Backend> Checkout<C> {
     }
 
     /// Whether a statement has failed with a transient error since
-    /// [`forget_transient_failures`](Self::forget_transient_failures), as far as is known.
+    /// [`forget_transient_failures`](Self::forget_transient_failures). False if the class of an error is unknown.
     pub(crate) fn has_transient_failure(&self) -> bool {
         let expects_writes = !self.engine().settings.options.read_only;
         self.watch().is_some_and(|watch| {

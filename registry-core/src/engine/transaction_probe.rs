@@ -1,6 +1,6 @@
-//! Asking the server whether a transaction is still the one that was begun, by looking for its mark.
+//! Probes: asking the server whether the original transaction is still open, by looking for its mark.
 //!
-//! Statements of a probe are not the borrower's, so what they change in the session and the doubts that they raise are
+//! The statements of a probe are not the borrower's, so their effects on the session and the doubts that they raise are
 //! forgotten ([`forget_probe`](Checkout::forget_probe)).
 
 use diesel::QueryResult;
@@ -11,8 +11,8 @@ use crate::backend::Backend;
 use crate::backend::observed::{SessionEffects, TransactionDoubts};
 
 impl<C: Backend> Checkout<C> {
-    /// How a transaction has ended, if it has. The server is asked if a statement since the last probe is not known to
-    /// have left the transaction alone.
+    /// How a transaction has ended, if it has. The server is asked if a statement since the last probe may have ended the
+    /// transaction.
     pub(crate) async fn find_end(
         &mut self,
         state: &mut TransactionState,
@@ -28,8 +28,8 @@ impl<C: Backend> Checkout<C> {
         let doubts = doubts.and(state.remaining_doubts);
         let is_in_doubt = doubts.has(TransactionDoubts::ENDED.and(TransactionDoubts::FAILED));
         if !is_in_doubt {
-            // Only savepoints of the program's were set. Marking the transaction behind them keeps them when the mark is
-            // next looked for.
+            // The program has only used savepoints. The mark is set again after them, so that the next probe does not
+            // release them.
             self.set_transaction_mark().await;
             return None;
         }
@@ -44,11 +44,11 @@ impl<C: Backend> Checkout<C> {
         state.end
     }
 
-    /// As [`find_end`](Self::find_end), before a commit: a mark is looked for whatever was run.
+    /// As [`find_end`](Self::find_end), before a commit: the probe runs even if no statement has raised a doubt.
     ///
     /// # Errors
     ///
-    /// That of the probe, if the transaction is aborted.
+    /// The error of the probe, if the transaction is aborted.
     pub(crate) async fn find_end_before_commit(
         &mut self,
         state: &mut TransactionState,
@@ -62,7 +62,7 @@ impl<C: Backend> Checkout<C> {
             self.diagnose().await;
         }
         let doubts = doubts.and(state.remaining_doubts);
-        // A rollback to a savepoint of the program's has removed a mark that was set behind it.
+        // If the mark was set after a savepoint of the program, a rollback to that savepoint has removed the mark.
         let may_lack_mark = doubts.has(TransactionDoubts::SAVEPOINT)
             && !doubts.has(TransactionDoubts::ENDED.and(TransactionDoubts::FAILED))
             && C::TRANSACTION_MARK_IS_SAVEPOINT;
@@ -83,12 +83,12 @@ impl<C: Backend> Checkout<C> {
         Ok(state.end)
     }
 
-    /// As [`find_end`](Self::find_end), and for certain: the mark itself is looked for where another transaction may be
-    /// open, which releases savepoints that the program has set since the mark.
+    /// As [`find_end`](Self::find_end), with certainty: if another transaction may be open, the probe looks for the mark
+    /// itself, and thereby releases the savepoints that the program has set since the mark.
     ///
     /// # Errors
     ///
-    /// That of a connection that is gone.
+    /// The error of the probe, if the connection is gone.
     pub(crate) async fn find_end_for_certain(
         &mut self,
         state: &mut TransactionState,
@@ -104,19 +104,19 @@ impl<C: Backend> Checkout<C> {
         }
         match self.find_end_before_commit(state).await {
             Err(error) if C::is_fatal(&error) => Err(error),
-            // Any other error says that the transaction is aborted, and so that it is still open.
+            // Any other error means that the transaction is aborted, and so still open.
             outcome => Ok(outcome.unwrap_or_default()),
         }
     }
 
-    /// Marks the transaction anew, behind savepoints that the program has set.
+    /// Sets the mark again, after the savepoints of the program.
     pub(crate) async fn set_transaction_mark(&mut self) {
         let Some(mark) = self.transaction_mark().filter(|_| C::TRANSACTION_MARK_IS_SAVEPOINT)
         else {
             return;
         };
         let effects = self.session_effects();
-        // A failure is noticed when the mark is next looked for.
+        // The next probe notices a failure.
         let _ = self.connection_mut().batch_execute(mark).await;
         self.forget_probe(effects);
     }
@@ -126,13 +126,13 @@ impl<C: Backend> Checkout<C> {
         let Some(watch) = self.watch() else { return TransactionDoubts::default() };
         let doubts = watch.observed.transaction.take_doubts();
         match watch.is_instrumentation_replaced() {
-            // Statements were not seen, so any may have been run.
+            // The statements were not seen, so they may have done anything to the transaction.
             true => doubts.and(TransactionDoubts::ENDED).and(TransactionDoubts::SAVEPOINT),
             false => doubts,
         }
     }
 
-    /// Whether the mark is there. `None` if the server does not say.
+    /// Whether the transaction has its mark. `None` if the probe fails.
     async fn is_marked(&mut self, keeps_savepoints: bool) -> Option<bool> {
         let effects = self.session_effects();
         let answer = self.connection_mut().has_transaction_mark(keeps_savepoints).await;
@@ -140,7 +140,7 @@ impl<C: Backend> Checkout<C> {
         answer.ok()
     }
 
-    /// Forgets what a probe has changed, which the borrower has not: `effects` are those before the probe.
+    /// Forgets the effects and the doubts of a probe. `effects` are the session's effects before the probe.
     fn forget_probe(&self, effects: Option<SessionEffects>) {
         self.restore_session_effects(effects);
         if let Some(watch) = self.watch() {
@@ -149,8 +149,8 @@ impl<C: Backend> Checkout<C> {
     }
 }
 
-/// How a transaction has ended whose mark is gone. If a statement has failed and none was run that could have ended the
-/// transaction, then the database has ended it by itself, which it does by a rollback.
+/// How a transaction without its mark has ended. If a statement has failed, and no statement could have ended the
+/// transaction, then the database has rolled it back by itself.
 fn end_without_mark(doubts: TransactionDoubts) -> TransactionEnd {
     let has_failed = doubts.has(TransactionDoubts::FAILED.and(TransactionDoubts::ROWS));
     if has_failed && !doubts.has(TransactionDoubts::ENDED) {

@@ -1,10 +1,10 @@
-//! Whether a transaction is still the one that was begun, as far as that is known without asking the server.
+//! Whether the original transaction is still open, according to the information that is known without asking the server.
 //!
 //! A statement of the program can end a transaction that [`Session::transaction`](crate::Session::transaction) or a unit
-//! of work has begun: a `COMMIT`, and on MySQL every statement that commits implicitly. PostgreSQL reports it in its answers, and SQLite is asked on its
-//! thread, even if another transaction is open afterwards. Where neither is so, a mark is set in the transaction, which
-//! is gone when the transaction ends. Statements that are not known to leave the transaction alone raise a doubt, and
-//! [`transaction_probe`](super::transaction_probe) then looks for the mark.
+//! of work has begun: a `COMMIT`, and on MySQL every statement that commits implicitly. PostgreSQL's answers report the end
+//! of the transaction, and SQLite's thread notices it, even if another transaction is open afterwards. Where neither
+//! applies, the registry sets a mark in the transaction, which disappears when the transaction ends. A statement that may
+//! have ended the transaction raises a doubt, and [`transaction_probe`](super::transaction_probe) then looks for the mark.
 
 use std::sync::Arc;
 
@@ -15,26 +15,26 @@ use super::handle::AnyEngine;
 use crate::backend::Backend;
 use crate::backend::observed::{TransactionDoubts, TransactionStatus};
 
-/// What is known of a transaction since it was begun.
+/// The tracked state of a transaction.
 #[derive(Debug)]
 pub(crate) struct TransactionState {
-    /// How many transactions had ended on the connection when this one was begun, and how many of those the database had
-    /// rolled back by itself.
+    /// The number of transactions that had ended on the connection when this one began, and the number of them that the
+    /// database had rolled back by itself.
     counts_at_begin: (u32, u32),
-    /// How it has ended, if that is known.
+    /// How the transaction has ended, if that is known.
     pub(super) end: Option<TransactionEnd>,
-    /// Whether its end is no surprise, because a commit of it has failed.
+    /// Whether the end is expected, because a commit of the transaction has failed.
     expects_end: bool,
     /// Doubts that remain after a probe, which could not settle them without releasing the savepoints of the program.
     pub(super) remaining_doubts: TransactionDoubts,
 }
 
-/// How a transaction has ended that was neither committed nor rolled back by what has begun it.
+/// How a transaction has ended without a commit or a rollback by its owner, the session or the unit of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransactionEnd {
-    /// The database has rolled it back, after an error.
+    /// The database has rolled the transaction back, after an error.
     RolledBack,
-    /// A statement has ended it, and may have committed it.
+    /// A statement has ended the transaction, and may have committed it.
     Ended,
 }
 
@@ -44,12 +44,12 @@ impl TransactionState {
         self.end
     }
 
-    /// Notes that a commit has failed, after which the transaction may be gone.
+    /// Records that a commit has failed, after which the transaction may have ended.
     pub(crate) fn expect_end(&mut self) {
         self.expects_end = true;
     }
 
-    /// Notes that the transaction has ended.
+    /// Records that the transaction has ended.
     pub(crate) fn note_ended(&mut self) {
         self.end.get_or_insert(TransactionEnd::Ended);
     }
@@ -74,8 +74,8 @@ impl<C: Backend> Checkout<C> {
         self.track_savepoint()
     }
 
-    /// Allows statements again where the database has rolled the transaction back by itself. Until then they are refused,
-    /// as each of them would be committed at once.
+    /// Allows statements again after the database has rolled the transaction back by itself. Until then statements are
+    /// refused, because each of them would be committed at once.
     pub(crate) fn lift_rollback_guard(&self) {
         if let Some(watch) = self.watch() {
             watch.observed.transaction.refuse_after_rollback(false);
@@ -93,7 +93,7 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// How a transaction has ended, as far as that is known without asking the server.
+    /// How a transaction has ended, if that is known without asking the server.
     pub(crate) fn observed_end(&mut self, state: &mut TransactionState) -> Option<TransactionEnd> {
         if state.end.is_none() && !state.expects_end {
             state.end = self.end_seen_since(state.counts_at_begin);
@@ -125,15 +125,15 @@ impl<C: Backend> Checkout<C> {
         (may_end && !self.is_usable()).then_some(TransactionEnd::Ended)
     }
 
-    /// Whether the rest of an answer is outstanding, though the outcome of its statement is known. PostgreSQL reports the
-    /// status of the transaction behind the error of a `COMMIT` that has failed.
+    /// Whether the rest of an answer is outstanding, though the outcome of its statement is known. PostgreSQL sends the
+    /// status of the transaction after the error of a failed `COMMIT`.
     pub(crate) fn awaits_answer(&self) -> bool {
         self.watch().is_some_and(|watch| {
             watch.observed.reads_stream() && watch.observed.stream.is_in_flight()
         })
     }
 
-    /// Waits for the rest of an answer, for `check_timeout` at the most.
+    /// Waits for the rest of an answer, for at most `check_timeout`.
     pub(crate) async fn wait_for_answer(&mut self, state: &mut TransactionState) {
         // The answer to a statement that was cut short may take long, and is not needed: the transaction counts as ended.
         if !self.awaits_answer() || !self.is_usable() {
@@ -163,8 +163,8 @@ impl<C: Backend> Checkout<C> {
                 }))
     }
 
-    /// Whether the transaction may be aborted, so that the server would answer a commit with a rollback. True unless the
-    /// server has reported that it is not.
+    /// Whether the transaction may be aborted, so that the server would answer a commit with a rollback. False only if the
+    /// server has reported that the transaction is not aborted.
     pub(crate) fn may_be_aborted(&self) -> bool {
         C::ABORTED_TRANSACTION_PROBE.is_some()
             && self.watch().is_none_or(|watch| {
@@ -175,7 +175,8 @@ impl<C: Backend> Checkout<C> {
             })
     }
 
-    /// Whether statements were run since the last probe after which only the server knows the state of the transaction.
+    /// Whether a statement since the last probe may have changed the state of the transaction, so that only the server
+    /// knows it.
     pub(crate) fn may_have_failed(&self) -> bool {
         self.watch().is_some_and(|watch| {
             watch.observed.transaction.doubts() != TransactionDoubts::default()

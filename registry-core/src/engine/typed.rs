@@ -1,7 +1,7 @@
-//! The parts of one engine, whose connection type is known.
+//! The parts of one engine with a known connection type.
 //!
-//! The other files of the folder add what is done with them: [`acquire`](super::acquire), [`connect`](super::connect),
-//! [`close`](super::close) and so on are `impl TypedEngine` blocks.
+//! The other files of the folder add the operations as `impl TypedEngine` blocks: [`acquire`](super::acquire),
+//! [`connect`](super::connect), [`close`](super::close) and so on.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
@@ -21,33 +21,33 @@ use crate::backend::observed::Observed;
 use crate::latch::Latch;
 use crate::settings::EngineSettings;
 
-/// One engine: its settings, the permits that callers queue for, and the slots of its connections.
+/// One engine: its settings, its permits, for which callers queue, and the slots of its connections.
 pub(crate) struct TypedEngine<C: Backend> {
     pub(super) settings: Arc<EngineSettings>,
     pub(super) pool: Pool<C>,
-    /// One for each slot. Closed when the engine is.
+    /// One permit for each slot. The semaphore is closed when the engine is closed.
     pub(super) permits: Semaphore,
     pub(super) stats: Stats,
     pub(super) use_count: UseCount,
-    /// Whether a connection was ever opened. In test isolation there is one, and never another.
+    /// Whether a connection was ever opened. In test isolation, the first connection is the only one.
     pub(super) has_connected: AtomicBool,
     /// Set when the engine is closed.
     pub(super) closing: Latch,
-    /// Notified for each permit that is returned once the engine is closed, see
+    /// Notified for each permit that is returned after the engine was closed, see
     /// [`all_returned`](TypedEngine::all_returned).
     pub(super) returned: Notify,
-    /// Wakes the maintenance task. Shared with it, as the task must not keep the engine alive while it sleeps.
+    /// Wakes the maintenance task. An `Arc`, because the sleeping task must not keep the engine alive.
     pub(super) maintenance_wake: Arc<Notify>,
     /// Whether the maintenance task runs.
     pub(super) is_maintained: Arc<AtomicBool>,
-    /// Every open connection, and which task has it.
+    /// Every open connection, and the task that holds it.
     pub(super) holders: Holders,
-    /// What is seen of the streams of its connections. A driver closes a stream in a task of its own, after the
-    /// connection was dropped.
+    /// The observed streams of the connections. A driver closes a stream in a task of its own, after the connection was
+    /// dropped.
     pub(super) streams: Mutex<Vec<Weak<Observed>>>,
     /// Callers for whom the server has no room for another connection.
     pub(super) capacity: CapacityQueue<C>,
-    /// What one of its connections has found out that concerns the others.
+    /// Findings on one connection that concern the other connections.
     pub(super) invalidations: Arc<Invalidations>,
 }
 
@@ -73,7 +73,7 @@ impl<C: Backend> TypedEngine<C> {
         }
     }
 
-    /// The error of a caller whose time is over, and counts it.
+    /// Counts a time-out, and returns the error for the caller.
     pub(super) fn timed_out(&self, after: Duration) -> AcquireError {
         self.stats.note_timed_out();
         let counts = self.pool.counts();
@@ -97,7 +97,7 @@ impl<C: Backend> TypedEngine<C> {
         AcquireError::Closed { key: self.settings.key }
     }
 
-    /// How many permits are taken.
+    /// The number of permits that are taken.
     pub(super) fn checkout_count(&self) -> u32 {
         let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
         self.settings.options.max_connections.saturating_sub(free)

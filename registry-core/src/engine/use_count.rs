@@ -1,4 +1,4 @@
-//! How many uses an engine has that was opened on demand.
+//! The use count of an engine that was opened on demand.
 //!
 //! A model checker runs this file with its own atomics: the tests of `on_demand` mount it beside a `sync` of their own.
 
@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use super::sync::{AtomicBool, AtomicUsize, Ordering};
 
-/// How many uses an engine has, and whom to tell when there is none.
+/// The number of uses of an engine, and the owner to notify when it drops to zero.
 ///
 /// A use is a session, a caller that waits for one, or a caller that has found the engine and is about to ask. It begins
 /// under the lock of the owner, under which the owner also decides which engine is evicted. So no engine is evicted
@@ -40,7 +40,7 @@ impl UseCount {
 
     pub(crate) fn end(&self) {
         // Dekker handshake with a caller that waits for an engine: the waiter publishes itself and then reads `count`,
-        // while this decrements `count` and then reads whether anybody waits. With `SeqCst`, at least one of the two
+        // while this code decrements `count` and then reads whether a caller waits. With `SeqCst`, at least one of the two
         // sees the other, so no engine stays unused while a caller waits for one.
         if let Some(owner) = &self.owner
             && self.count.fetch_sub(1, Ordering::SeqCst) == 1
@@ -55,14 +55,14 @@ impl UseCount {
         self.count.load(Ordering::SeqCst) > 0
     }
 
-    /// Notes that a session was checked out.
+    /// Records that a session was checked out.
     pub(crate) fn note_checkout(&self) {
         if !self.had_checkout() {
             self.had_checkout.store(true, Ordering::SeqCst);
         }
     }
 
-    /// Whether a session was ever checked out. An unused engine that had none could not connect, and is not kept.
+    /// Whether a session was ever checked out. An unused engine without any session could not connect, and is not kept.
     pub(crate) fn had_checkout(&self) -> bool {
         self.had_checkout.load(Ordering::SeqCst)
     }
