@@ -74,7 +74,7 @@ impl<'a> OptionLayers<'a> {
         self.uppermost(|layer| layer.place(name)).unwrap_or(name)
     }
 
-    /// The answer of the uppermost layer for which `ask` returns one.
+    /// The value of the uppermost layer for which `answer` returns one.
     pub(in crate::settings) fn uppermost<T>(
         &self,
         answer: impl Fn(&'a OptionLayer) -> Option<T>,

@@ -26,7 +26,7 @@ pub(in crate::settings) fn from_loader(value: Value, layer: usize) -> Draft {
     reader.draft
 }
 
-/// Like the function above, for a file. A file may have no settings of databases, but only the application's other
+/// Like [`from_loader`], for a file. A file may have no settings of databases, but only the application's other
 /// settings.
 pub(in crate::settings) fn from_file(value: Value, layer: usize) -> Draft {
     if let Value::Table(table) = &value {

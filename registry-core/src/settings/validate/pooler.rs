@@ -44,7 +44,7 @@ pub(in crate::settings) fn check(
         }
     }
     if options.reset_on_return == ResetOnReturn::Full {
-        let why = "the server session is shared with other clients, so there is nothing to reset";
+        let why = "other clients share the server session, so it cannot be reset for one";
         refused(layers.place("reset_on_return"), "`reset_on_return = \"full\"`", why);
     }
 }
