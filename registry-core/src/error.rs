@@ -10,12 +10,12 @@
 //! - **Retry?** [`Error::is_transient`], and the methods of that name on single errors, say whether the same call may
 //!   succeed a little later.
 //! - **Time?** [`Error::is_timeout`] says whether a wait for a session or a connection has timed out.
-//! - **Constraint?** [`Error::database_kind`] is the kind of a query's error, such as a unique violation.
-//! - **Why?** `Display` says what happened at its own layer, and `source()` has the cause: print the whole chain. An
-//!   error that collects several failures ([`SettingsError`], [`VerifyError`]) lists them all, since it has no single
-//!   source.
+//! - **Constraint?** [`Error::database_kind`] returns the kind of a query's error, such as a unique violation.
+//! - **Why?** `Display` says what happened at the layer of the error, and `source()` returns the cause: print the whole
+//!   chain. An error that collects several failures ([`SettingsError`], [`VerifyError`]) lists them all, since it has
+//!   no single source.
 //!
-//! No message has a password.
+//! No message contains a password.
 //!
 //! ```
 //! use std::error::Error as _;
@@ -79,7 +79,7 @@ pub enum Error {
     /// The settings are invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The settings have no bind of that key.
+    /// The settings have no bind with that key.
     #[error(transparent)]
     UnknownBind(#[from] UnknownBind),
     /// No session could be acquired.
@@ -117,8 +117,8 @@ pub enum Error {
     Query(#[from] QueryError),
 }
 
-/// Without the bind key, which Diesel's error does not have. A query that is run on a registry, tenant or unit of work
-/// returns [`QueryError`], which has it.
+/// The result has no bind key, because Diesel's error has none. A query on a registry, tenant or unit of work returns
+/// [`QueryError`] with the bind key.
 impl From<diesel::result::Error> for Error {
     fn from(error: diesel::result::Error) -> Self {
         Self::Query(error.into())
@@ -128,7 +128,7 @@ impl From<diesel::result::Error> for Error {
 impl From<WorkError> for Error {
     fn from(error: WorkError) -> Self {
         match error {
-            // The same failure is the same variant, with and without a unit of work.
+            // A failed acquire is the same variant with and without a unit of work.
             WorkError::Acquire(error) => Self::Acquire(error),
             error => Self::Work(error),
         }
@@ -157,8 +157,8 @@ impl Error {
     /// Whether the same call may succeed a little later, with nothing changed: after a timeout, a deadlock, a lost
     /// connection.
     ///
-    /// For a query, see [`QueryError::is_transient`]. It is unknown whether the query did its work before it failed, so
-    /// retry what can be done twice.
+    /// For a query, see [`QueryError::is_transient`]. It is unknown whether the query had its effect before it failed,
+    /// so retry only operations that can safely run twice.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

@@ -1,6 +1,7 @@
 //! A database, or a schema, for each tenant.
 //!
-//! [`Registry::tenant`](crate::Registry::tenant) makes a [`Tenant`], through which its database is reached.
+//! [`Registry::tenant`](crate::Registry::tenant) returns a [`Tenant`]. Sessions and queries through it go to the
+//! tenant's database.
 //!
 //! # Settings
 //!
@@ -10,7 +11,7 @@
 //! ```toml
 //! [database]
 //! max_engines = 64                        # how many can be open on demand at once
-//! engine_idle_timeout = "10min"           # after how long without use one is closed; or "none"
+//! engine_idle_timeout = "10min"           # an engine unused for that long is closed; or "none"
 //!
 //! [database.binds.crm]
 //! url = "postgres://app@db/crm_{tenant}"  # or "sqlite:///srv/crm/{tenant}.db"
@@ -21,42 +22,41 @@
 //! tenant_schema = "tenant_{tenant}"
 //! ```
 //!
-//! In code, [`BindSettings`](crate::BindSettings) takes the same. Where tenants differ in more than a name, a
-//! [`TenantResolver`] finds the settings of each.
-//! [`RegistryBuilder::credentials`](crate::RegistryBuilder::credentials) has passwords for all of them.
+//! In code, [`BindSettings`](crate::BindSettings) takes the same settings. If tenants differ in more than a name, a
+//! [`TenantResolver`] finds the settings of each. [`RegistryBuilder::credentials`](crate::RegistryBuilder::credentials)
+//! provides passwords for all of them.
 //!
 //! # Guarantees
 //!
-//! - Whatever is acquired or run through a [`Tenant`] for such a bind is in that tenant's database. Without a tenant it
+//! - A session or query through a [`Tenant`] for such a bind always goes to that tenant's database. Without a tenant it
 //!   is an error ([`AcquireError::NoTenant`](crate::AcquireError::NoTenant)). There is no current tenant that a task
 //!   could inherit.
 //! - The name of a tenant is 1 to 63 letters, digits, `-`, `_` and `.`, and neither begins nor ends with `.`. It is
 //!   percent-encoded in a URL, so it cannot change host, user, options or path. `{tenant}` anywhere but in the name of
-//!   the database is an error when the registry is built. A database name that the server would truncate is refused, as
-//!   the rest could be another tenant's.
-//! - An unknown tenant is an error of its own
-//!   ([`AcquireError::UnknownTenant`](crate::AcquireError::UnknownTenant)). Nothing is created for it, and no engine
-//!   stays open, even where the URL of a SQLite file says `mode=rwc`: only
-//!   [`create_tenant`](crate::Registry::create_tenant) creates tenants. (A SQLite database in memory is created when it
-//!   is opened.)
+//!   the database is an error when the registry is built. A database name that the server would truncate is refused,
+//!   because the truncated name could be the name of another tenant's database.
+//! - An unknown tenant is an error of its own ([`AcquireError::UnknownTenant`](crate::AcquireError::UnknownTenant)).
+//!   Nothing is created for it, and no engine stays open, even where the URL of a SQLite file says `mode=rwc`: only
+//!   [`create_tenant`](crate::Registry::create_tenant) creates tenants. (The exception is a SQLite database in memory,
+//!   which is created when it is opened.)
 //! - There is one engine for each URL (with user and password) and options, however many callers ask at once, and
 //!   whether by tenant or by [`session_by_url`](crate::Registry::session_by_url). A failure to open one is not cached.
 //! - At most `max_engines` are open or being closed. Beyond that, the least recently used engine that nobody uses is
 //!   evicted: its connections are closed before another engine opens. (PostgreSQL and MySQL notice a closed connection
 //!   a moment later.)
-//! - An engine that has a session lent, or for which a caller waits, is never evicted. If all are like that, callers
-//!   wait, first come, first served, for `acquire_timeout` at most. Then it is
+//! - An engine that has a session lent, or for which a caller waits, is never evicted. If every engine is in use,
+//!   callers wait, first come, first served, for `acquire_timeout` at most. Then they get
 //!   [`AcquireError::TooManyEngines`](crate::AcquireError::TooManyEngines).
-//! - Opening an engine delays nobody who uses another.
-//! - A session of a schema is put into that schema before it is lent, and into no other, not even `public`, in one round
-//!   trip. A connection that another tenant used is fully reset for it, and forgets its prepared statements. `pg_temp`
-//!   stands last in `search_path`. Diesel looks custom types up once for each connection: define them in a schema of
-//!   their own.
+//! - Opening an engine does not delay callers of other engines.
+//! - With a schema for each tenant, `search_path` is set to that schema before a session is lent, in one round trip. No
+//!   other schema is in it, not even `public`; only `pg_temp` comes after it. A connection that another tenant used is
+//!   fully reset first, and loses its prepared statements. Diesel looks custom types up once for each connection:
+//!   define them in a schema of their own.
 //!
-//! [`Registry::status`](crate::Registry::status) shows the engines with their tenants, and how often one was found,
-//! opened and closed. [`close_tenant`](crate::Registry::close_tenant), [`close_engine`](crate::Registry::close_engine)
-//! and [`replace_engine`](crate::Registry::replace_engine) close engines while they are used: sessions that are lent
-//! stay usable until they are returned.
+//! [`Registry::status`](crate::Registry::status) shows the engines with their tenants, and how often an engine was
+//! found, opened and closed. [`close_tenant`](crate::Registry::close_tenant),
+//! [`close_engine`](crate::Registry::close_engine) and [`replace_engine`](crate::Registry::replace_engine) also close
+//! engines that are in use: lent sessions stay usable until they are returned.
 //!
 //! # Row-level security
 //!
@@ -67,11 +67,11 @@
 //!
 //! # Behind a connection pooler
 //!
-//! Give PgBouncer's `[databases]` an entry `*`, so that it takes any name, and limit what it opens itself with
-//! `max_db_connections` (<https://www.pgbouncer.org/config.html>). With `pool_mode = transaction`, set
-//! `pooler = "transaction"`: see [`Pooler`](crate::Pooler). A schema for each tenant is refused there, since it would be
-//! set for a server connection that the next transaction need not have. A database for each tenant and row-level security
-//! are safe.
+//! Give PgBouncer's `[databases]` an entry `*`, so that it accepts any name, and limit its server connections with
+//! `max_db_connections` (<https://www.pgbouncer.org/config.html>). With `pool_mode = transaction`, set `pooler =
+//! "transaction"`: see [`Pooler`](crate::Pooler). A schema for each tenant is refused there, because the schema would
+//! be set on one server connection, and the next transaction may run on another. A database for each tenant and
+//! row-level security are safe.
 
 #[doc(no_inline)]
 pub use crate::registry::{Tenant, TenantResolver};

@@ -1,4 +1,4 @@
-//! Binds, and what belongs to one.
+//! Binds, and the types that belong to a bind.
 
 use std::marker::PhantomData;
 
@@ -78,7 +78,7 @@ impl<C: Backend, N: KeyName> Bound for Db<C, N> {
 /// The bind of a session whose key is known only at run time, see
 /// [`Registry::session_by_key`](crate::Registry::session_by_key).
 ///
-/// Its `KEY` is empty, which no key in settings is, so no engine is ever found by it.
+/// Its `KEY` is empty. A key in settings is never empty, so no engine is ever found by it.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
 pub struct ByKey<Connection>(PhantomData<fn() -> Connection>);
 
@@ -90,15 +90,15 @@ impl<C: Backend> Bind for ByKey<C> {
 /// The `KEY` of [`ByKey`].
 const NO_KEY: &str = "";
 
-/// Whether the key of `B` is known at compile time. That is the case for every bind but [`ByKey`].
+/// Whether the key of `B` is known at compile time. It is for every bind except [`ByKey`].
 pub(crate) const fn has_key<B: Bind>() -> bool {
     !B::KEY.is_empty()
 }
 
-/// The key of `B`, and [`BindKey::UNNAMED`] for [`ByKey`].
+/// The key of `B`. For [`ByKey`] it is [`BindKey::UNNAMED`].
 ///
-/// Panics for a bind whose `KEY` is not a bind key, which [`Db`] makes impossible: at compile time, if it is evaluated in
-/// a constant.
+/// Panics if `B::KEY` is not a bind key (at compile time, if it is evaluated in a constant). With [`Db`] that is
+/// impossible.
 pub(crate) const fn key_of<B: Bind>() -> BindKey {
     match BindKey::new(B::KEY) {
         Ok(key) => key,

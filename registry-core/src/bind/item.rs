@@ -15,7 +15,7 @@ pub struct BoundItem {
     pub noun: &'static str,
     /// Its path, such as `app::models::Event`.
     pub path: &'static str,
-    /// The source file that it is in.
+    /// Its source file.
     pub file: &'static str,
     /// The line in that file.
     pub line: u32,
@@ -23,7 +23,7 @@ pub struct BoundItem {
     pub key: BindKey,
     /// The backend of its bind.
     pub backend: BackendKind,
-    /// Its names, if it is a table.
+    /// The names of the table. `None` for a model.
     pub(crate) table: Option<TableNames>,
 }
 
@@ -37,8 +37,8 @@ pub(crate) struct TableNames {
 }
 
 impl BoundItem {
-    /// A model whose bind is that of `M`. Either `M` is the model, or, for a generic model, its bind: a bind is bound to
-    /// itself.
+    /// A model that has the same bind as `M`. `M` is the model itself or, for a generic model, its bind, because a bind
+    /// is bound to itself.
     #[must_use]
     pub const fn model<M: Bound>(path: &'static str, file: &'static str, line: u32) -> Self {
         Self::new::<M::Bind>("model", path, file, line, None)

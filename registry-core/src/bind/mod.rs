@@ -1,17 +1,17 @@
 //! Which database a type belongs to.
 //!
 //! A *bind* is a database as a type: a key and the connection type that speaks to it. A model, a table or a query that
-//! belongs to one bind is *bound*. Both are settled at compile time, so that routing needs no table of models at run
-//! time, and a session of the wrong database is a type error.
+//! belongs to one bind is *bound*. Both are decided at compile time, so routing needs no table of models at run time,
+//! and a session of the wrong database is a type error.
 //!
 //! | file | contents |
 //! |---|---|
-//! | [`bound`] | [`Bound`] for what belongs to a bind, [`Bind`] for a bind, [`Db`] and [`ByKey`], which are all the binds there are |
+//! | [`bound`] | [`Bound`], the trait of types that belong to a bind; [`Bind`], the trait of binds; [`Db`] and [`ByKey`], the only binds |
 //! | [`name`] | [`Name`]: a bind key as a type |
 //! | [`item`] | [`BoundItem`]: the models and tables of a program, collected when it is linked, for `verify` |
 //!
-//! The macros in `registry-derive` implement [`Bound`] and submit [`BoundItem`]s; what they name of this crate is in
-//! [`private`](crate::private).
+//! The macros in `registry-derive` implement [`Bound`] and submit [`BoundItem`]s; the items of this crate that the
+//! generated code names are in [`private`](crate::private).
 
 mod bound;
 mod item;

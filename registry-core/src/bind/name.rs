@@ -17,9 +17,9 @@ macro_rules! declare_name {
     ($($letter:ident)*) => {
         /// A bind key as a type: `Name<'a', 'n', 'a', 'l', 'y', 't', 'i', 'c', 's'>`.
         ///
-        /// Stable Rust has no `const` parameters that are strings. Characters that are left out are `'\0'`, which the
-        /// compiler does not print, so that a message shows the key and nothing else. Generated code
-        /// spells the key out; people write it as a string.
+        /// Stable Rust has no `const` parameters that are strings, so each character is a parameter. Unused parameters
+        /// are `'\0'` by default, and the compiler does not print defaults, so a message shows only the key. Only
+        /// generated code names this type; people write the key as a string.
         #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
         pub struct Name<$(const $letter: char = '\0'),*>;
 

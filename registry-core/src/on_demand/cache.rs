@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 use super::policy::{CacheCounters, CachePolicy, CachedEngine, ClosedWhile, Decision, WaiterId};
 use super::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 
-/// A [`CachePolicy`] under a lock, and the callers that wait for an engine.
+/// A [`CachePolicy`] under a lock, and the callers that wait for an engine. `K` is the identity of an engine, `A` an
+/// alias by which an open engine is looked up, and `E` the engine.
 ///
-/// No engine is opened, closed or dropped, and no waker is called, while the lock is held: each of these may
+/// No engine is opened, closed or dropped, and no waker is called, while the lock is held, because each of these may
 /// call back into the cache.
 pub(super) struct EngineCache<K, A, E: CachedEngine> {
     state: Mutex<State<K, A, E>>,
-    /// How many engines are waited for, readable without the lock. [`EngineCache::request`] explains the order of
-    /// the writes.
+    /// The number of engines that callers wait for. It can be read without the lock. [`EngineCache::request`] explains
+    /// the order of the writes.
     queued: AtomicUsize,
 }
 
@@ -27,9 +28,9 @@ struct State<K, A, E: CachedEngine> {
     is_closed: bool,
 }
 
-/// How far the request of a waiter is.
+/// The state of a waiter's request.
 enum WaiterState<E: CachedEngine> {
-    /// In the queue. The waker is that of its latest poll.
+    /// In the queue, with the waker of the latest poll.
     Waiting(Option<Waker>),
     /// The engine is open, and the waiter has not been polled since. Dropping this ends the use.
     Granted(E::Use),
@@ -37,13 +38,13 @@ enum WaiterState<E: CachedEngine> {
     Closed,
 }
 
-/// Engines that the caller has to report as opened, and engines that it has to close.
+/// The engines that the caller must report as opened, and the engines that it must close.
 pub(super) struct EngineChanges<E> {
     pub(super) opened: Vec<E>,
     pub(super) evicted: Vec<E>,
 }
 
-/// The cache was closed, and grants no engine any more.
+/// The error of a request to a closed cache.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Closed;
 
@@ -68,8 +69,9 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
         self.lock().policy.find_by_alias(alias)
     }
 
-    /// Requests the engine of that identity. The caller [polls](Self::poll_granted) the waiter until it is granted
-    /// an engine, and [cancels](Self::cancel) it in the end, whatever happens.
+    /// Requests the engine with this `identity`. `engine` is used if none is open yet. The caller
+    /// [polls](Self::poll_granted) the waiter until it is granted an engine, and always [cancels](Self::cancel) it in
+    /// the end.
     pub(super) fn request(&self, identity: K, engine: E) -> (WaiterId, EngineChanges<E>) {
         let mut state = self.lock();
         state.last_waiter += 1;
@@ -79,15 +81,15 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
             return (waiter, EngineChanges { opened: Vec::new(), evicted: Vec::new() });
         }
         state.waiters.insert(waiter, WaiterState::Waiting(None));
-        // Dekker handshake with `UseCount::end`: here a waiter is counted in `queued`, and then the policy reads
-        // the use counts; there the use count is decremented, and then `queued` is read. With SeqCst at least one
-        // side sees the other, so no engine stays unused while a caller waits for room.
+        // Dekker handshake with `UseCount::end`: here we count a waiter in `queued`, and then the policy reads the use
+        // counts; `UseCount::end` decrements the use count, and then reads `queued`. With SeqCst at least one side sees
+        // the other, so no engine stays unused while a caller waits for room.
         self.queued.fetch_add(1, Ordering::SeqCst);
         let decision = state.policy.request(identity, engine, waiter);
         (waiter, self.apply(state, decision))
     }
 
-    /// Ready when the waiter has been granted its engine, or when the cache is closed.
+    /// Is ready when the waiter has been granted its engine, or when the cache is closed.
     pub(super) fn poll_granted(
         &self,
         waiter: WaiterId,
@@ -104,7 +106,7 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
         }
     }
 
-    /// Removes a waiter in whatever state. A use that it was granted and did not take ends here.
+    /// Removes a waiter in any state. If it was granted a use and has not taken it, the use ends.
     pub(super) fn cancel(&self, waiter: WaiterId) {
         let mut state = self.lock();
         let removed = state.waiters.remove(&waiter);
@@ -113,7 +115,7 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
             self.queued.store(state.policy.queued(), Ordering::SeqCst);
         }
         drop(state);
-        // Only now: the end of a use may take the lock.
+        // This is dropped after the unlock, because the end of a use may take the lock.
         drop(removed);
     }
 
@@ -132,31 +134,33 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
         matches.map(|(_, identity)| identity.clone()).collect()
     }
 
-    /// Whether a caller waits for room, so that the end of a use matters.
+    /// Whether a caller waits for room. If so, the end of a use must call [`reevaluate`](Self::reevaluate).
     pub(super) fn is_waited_for(&self) -> bool {
         self.queued.load(Ordering::SeqCst) > 0
     }
 
-    /// Decides again, after an engine has become unused.
+    /// Asks the policy again, after an engine has become unused.
     pub(super) fn reevaluate(&self) -> EngineChanges<E> {
         let mut state = self.lock();
         let decision = state.policy.reevaluate();
         self.apply(state, decision)
     }
 
-    /// Takes out the least recently used of the engines that nobody uses: [`ClosedWhile::Unused`].
+    /// Removes the least recently used of the unused engines. Report it as [`ClosedWhile::Unused`] when its connections
+    /// are closed.
     pub(super) fn evict(&self) -> Option<E> {
         self.lock().policy.evict()
     }
 
-    /// The last connection of a closed engine is closed.
+    /// Call this when the last connection of a closed engine has been closed.
     pub(super) fn fully_closed(&self, closed: ClosedWhile) -> EngineChanges<E> {
         let mut state = self.lock();
         let decision = state.policy.fully_closed(closed);
         self.apply(state, decision)
     }
 
-    /// Takes out the engines whose identity `is_due`, whether they are used or not: [`ClosedWhile::InUse`].
+    /// Removes the engines whose identity `is_due` selects, whether they are used or not. Report each as
+    /// [`ClosedWhile::InUse`] when its connections are closed.
     pub(super) fn close(&self, mut is_due: impl FnMut(&K) -> bool) -> Vec<E> {
         let mut state = self.lock();
         let due: Vec<K> = state
@@ -169,12 +173,14 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
         due.iter().filter_map(|identity| state.policy.close(identity)).collect()
     }
 
-    /// Takes out the engines that have been unused for `limit`: [`ClosedWhile::Unused`].
+    /// Removes the engines that have been unused for `limit`. Report each as [`ClosedWhile::Unused`] when its
+    /// connections are closed.
     pub(super) fn close_unused(&self, limit: Duration) -> Vec<E> {
         self.lock().policy.close_unused(limit, Instant::now())
     }
 
-    /// Refuses every request from now on, including those that wait, and takes out all engines.
+    /// Refuses every request from now on, including the waiting ones, and removes all engines. Report each as
+    /// [`ClosedWhile::InUse`] when its connections are closed.
     pub(super) fn close_all(&self) -> Vec<E> {
         let mut state = self.lock();
         state.is_closed = true;
@@ -197,14 +203,14 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
         self.lock().policy.counters()
     }
 
-    /// How many callers wait.
+    /// The number of waiting callers.
     pub(super) fn waiting(&self) -> usize {
         let state = self.lock();
         let waiting = |waiter: &&WaiterState<E>| matches!(waiter, WaiterState::Waiting(_));
         state.waiters.values().filter(waiting).count()
     }
 
-    /// How many engines are closed and still have connections.
+    /// The number of closed engines that still have connections.
     pub(super) fn closing(&self) -> usize {
         self.lock().policy.closing()
     }
@@ -232,7 +238,7 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> EngineCache<K, A, E> {
         .collect()
     }
 
-    /// Hands granted engines to their waiters, unlocks, and wakes them.
+    /// Hands granted engines to their waiters, unlocks, and then wakes the waiters.
     fn apply(
         &self,
         mut state: MutexGuard<'_, State<K, A, E>>,

@@ -47,18 +47,18 @@ impl OnDemandEngines {
         Self(Arc::new(Shared::new(cache, options)))
     }
 
-    /// The engine of that identity, if it is open.
+    /// The engine with this `identity`, if it is open.
     pub(crate) fn find(&self, identity: &EngineIdentity) -> Option<EngineUse<dyn AnyEngine>> {
         self.0.cache.find(identity)
     }
 
-    /// The engine of that alias, if it is open and the alias has not expired.
+    /// The engine with this `alias`, if the engine is open and the alias has not expired.
     pub(crate) fn find_by_alias(&self, alias: &EngineAlias) -> Option<EngineUse<dyn AnyEngine>> {
         self.0.cache.find_by_alias(alias)
     }
 
-    /// The engine of that identity, opened if it is not open yet. Callers that request the same one share it
-    /// (single flight). Where `max_engines` are open, it waits until one can be evicted, for `within` at most.
+    /// Finds the engine with this `identity`, or opens it. Callers that request the same engine share it (single
+    /// flight). If `max_engines` are open, it waits until one can be evicted, for `within` at most.
     ///
     /// Cancellation: dropping the future gives up the place in the queue.
     pub(crate) async fn open(
@@ -79,7 +79,7 @@ impl OnDemandEngines {
             Ok(Ok(engine)) => Ok(engine),
             Ok(Err(Closed)) => Err(OpenError::Closed),
             Err(_) => {
-                // So that this caller is not among those that are counted as waiting.
+                // Dropped first, so that this caller is not counted as waiting.
                 drop(waiter);
                 let waiting = self.0.cache.waiting();
                 Err(OpenError::TimedOut { max_engines: self.0.options.max_engines, waiting })
@@ -87,7 +87,8 @@ impl OnDemandEngines {
         }
     }
 
-    /// Remembers an alias of an engine that is open, until `until` or for as long as the engine is open.
+    /// Remembers an alias of an open engine until `until`. Without `until`, the alias is remembered as long as the
+    /// engine is open.
     pub(crate) fn add_alias(
         &self,
         alias: EngineAlias,
@@ -97,7 +98,7 @@ impl OnDemandEngines {
         self.0.cache.add_alias(alias, identity, until);
     }
 
-    /// Closes the engine of that alias, if it is open, as [`close`](Self::close) does.
+    /// Closes the engine with this `alias`, if it is open, like [`close`](Self::close).
     pub(crate) fn close_by_alias(&self, alias: &EngineAlias) -> Vec<Arc<dyn AnyEngine>> {
         match self.0.cache.remove_alias(alias) {
             Some(identity) => self.close(|other| *other == identity),
@@ -117,8 +118,8 @@ impl OnDemandEngines {
         due
     }
 
-    /// Evicts an unused engine, so that the operating system's resources that it has (file descriptors, ports) are
-    /// free again. Returns whether another try can succeed: false if there is no engine whose end could help.
+    /// Evicts an unused engine, to free its operating system resources (file descriptors, ports). Returns whether
+    /// another try can succeed: false if there is no engine left, neither open nor closing.
     pub(crate) async fn free_resources(&self) -> bool {
         match self.0.cache.evict() {
             Some(engine) => {
@@ -127,15 +128,15 @@ impl OnDemandEngines {
                 true
             }
             None => {
-                // All are used, so this waits a little. It is also enough for the caller's own engine, which could
-                // not be opened, to be gone and not counted by `is_empty`.
+                // All engines are in use, so this waits a little. The pause is also long enough for the caller's own
+                // engine, which could not connect, to be closed, so that `is_empty` does not count it.
                 sleep(MIN_SWEEP_PERIOD).await;
                 !self.0.cache.is_empty()
             }
         }
     }
 
-    /// The identities of the open engines that have an alias for a tenant of that bind.
+    /// The identities of the open engines with an alias for a tenant of this bind.
     pub(crate) fn identities_of_tenants(&self, bind: BindKey) -> Vec<EngineIdentity> {
         self.0.cache.identities_by_alias(|alias| match alias {
             EngineAlias::Tenant { key, .. } => *key == bind,

@@ -1,4 +1,4 @@
-//! When two requests mean the same engine, and the aliases by which an open engine is found quickly.
+//! The identity of an engine, and the aliases by which an open engine is found quickly.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
@@ -6,8 +6,9 @@ use std::sync::{Arc, LazyLock};
 
 use crate::settings::{BindKey, CredentialSource, DatabaseUrl, EngineSettings};
 
-/// What makes two engines the same: URLs with user and password, options, and the source of credentials. The bind
-/// is no part of it, so binds can share an engine.
+/// The identity of an engine: its URLs with user and password, its options, and the source of its credentials. Two
+/// requests with equal identities share one engine. The bind is not a part of the identity, so binds can share an
+/// engine.
 #[derive(Clone)]
 pub(crate) struct EngineIdentity {
     settings: Arc<EngineSettings>,
@@ -53,21 +54,20 @@ impl Hash for EngineIdentity {
     }
 }
 
-/// Without the password.
+/// Does not show the password.
 impl fmt::Debug for EngineIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("EngineIdentity").field(&self.settings.url).finish()
     }
 }
 
-/// What callers request an engine by. An alias of an open engine is remembered, since it is looked up faster than
-/// the identity is worked out (settings have to be merged for it, or a resolver asked).
+/// The key of a caller's request for an engine. An alias of an open engine is remembered, because a lookup by alias is
+/// faster than computing the identity, for which settings are merged or a resolver is called.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum EngineAlias {
     Tenant {
         key: BindKey,
-        /// How often the settings of the bind had been replaced, so that aliases from before a replacement match
-        /// nothing.
+        /// How often the settings of the bind had been replaced. After a replacement, older aliases match no engine.
         generation: u64,
         tenant: Arc<str>,
     },

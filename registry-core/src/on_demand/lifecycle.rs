@@ -1,4 +1,4 @@
-//! What opening and closing an engine involves beside the cache: events, the task that waits for its last
+//! The effects of opening and closing an engine outside of the cache: events, the task that waits for the engine's last
 //! connection, and the task that closes idle engines.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use crate::engine::{self, AnyEngine, EngineUse};
 use crate::latch::Latch;
 use crate::settings::OnDemandOptions;
 
-/// How often idle engines are looked for: every half `engine_idle_timeout`, within these bounds.
+/// The bounds of the period of the idle sweeper, which is half of `engine_idle_timeout`.
 pub(super) const MIN_SWEEP_PERIOD: Duration = Duration::from_millis(10);
 const MAX_SWEEP_PERIOD: Duration = Duration::from_secs(30);
 
@@ -39,22 +39,22 @@ impl CachedEngine for Arc<dyn AnyEngine> {
 /// Why an engine is closed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum CloseReason {
-    /// To make room for another, or because it could not connect.
+    /// To make room for another engine, or because the engine could not connect.
     Evicted,
     /// Nobody has used it for `engine_idle_timeout`.
     Idle,
-    /// By a call, such as `close_tenant` or `close`.
+    /// A call such as `close_tenant` or `close` has requested it.
     Requested,
 }
 
-/// What all clones of [`OnDemandEngines`](super::engines::OnDemandEngines) share.
+/// The state that all clones of [`OnDemandEngines`](super::engines::OnDemandEngines) share.
 pub(super) struct Shared {
     pub(super) cache: EngineCache<EngineIdentity, EngineAlias, Arc<dyn AnyEngine>>,
     pub(super) options: OnDemandOptions,
-    /// The runtime of the latest request. An engine may be closed by a thread that has none, and waiting for its
-    /// last connection needs one.
+    /// The runtime of the latest request. It is needed to wait for the last connection of an engine that a thread
+    /// without a runtime closes.
     runtime: Mutex<Option<Handle>>,
-    /// Whether the task that closes idle engines runs, on a runtime that is alive.
+    /// Whether the task that closes idle engines is running.
     has_sweeper: Arc<AtomicBool>,
     /// Set when no engine is opened any more. It stops the sweeper.
     shutdown: Arc<Latch>,
@@ -74,7 +74,7 @@ impl Shared {
         }
     }
 
-    /// Remembers the caller's runtime, and sees to it that a sweeper runs there if none does elsewhere.
+    /// Remembers the caller's runtime, and starts the sweeper there if none is running.
     pub(super) fn use_runtime(self: &Arc<Self>, runtime: Handle) {
         self.ensure_sweeper(&runtime);
         *self.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
@@ -84,7 +84,7 @@ impl Shared {
         self.shutdown.set();
     }
 
-    /// Carries out what the cache has decided.
+    /// Carries out the decisions of the cache.
     pub(super) fn apply(self: &Arc<Self>, changes: EngineChanges<Arc<dyn AnyEngine>>) {
         for engine in changes.opened {
             engine::engine_opened(engine.settings());
@@ -92,8 +92,8 @@ impl Shared {
         self.close_each(changes.evicted, CloseReason::Evicted);
     }
 
-    /// Closes engines that the cache has taken out. Each counts against `max_engines` until its connections are
-    /// closed, which a task waits for.
+    /// Closes engines that the cache has removed. Each counts against `max_engines` until its connections are closed. A
+    /// spawned task waits for that.
     pub(super) fn close_each(
         self: &Arc<Self>,
         engines: Vec<Arc<dyn AnyEngine>>,
@@ -117,8 +117,7 @@ impl Shared {
             };
             let current = Handle::try_current().ok();
             let latest = || self.runtime.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            // Without a runtime, or with one that has ended, the future is dropped: no connection is left then
-            // either.
+            // Without a runtime, or if it has ended, the future is dropped. Then no connection is left, either.
             match current.or_else(latest) {
                 Some(runtime) => drop(runtime.spawn(closing)),
                 None => drop(closing),
@@ -160,7 +159,7 @@ impl EngineOwner for Shared {
     }
 }
 
-/// Counts a closed engine against `max_engines` until it is dropped, which a runtime that ends does as well.
+/// Counts a closed engine against `max_engines` until this guard is dropped. A runtime that ends drops it, too.
 struct CountedUntilClosed {
     shared: Weak<Shared>,
     closed: ClosedWhile,

@@ -2,11 +2,11 @@
 //!
 //! | file | what it has |
 //! |---|---|
-//! | `identity` | when two requests mean the same engine; the aliases by which an open one is found quickly |
+//! | `identity` | the identity of an engine; the aliases by which an open engine is found quickly |
 //! | `policy` | the rules of the cache as a state machine without I/O: LRU order, capacity, queue, eviction |
 //! | `cache` | the policy under a lock, and the callers that wait for an engine |
-//! | `lifecycle` | what the cache decided, carried out: events, waiting for last connections, the idle sweeper |
-//! | `engines` | [`OnDemandEngines`], the operations that a registry has on all this |
+//! | `lifecycle` | carrying out the decisions of the cache: events, waiting for last connections, the idle sweeper |
+//! | `engines` | [`OnDemandEngines`], the operations for the registry |
 //! | `status` | snapshots for [`Registry::status`](crate::Registry::status) |
 //!
 //! `policy_tests` checks the rules against random operations, and `cache_tests` explores the interleavings of
@@ -14,17 +14,17 @@
 //!
 //! # Life of an engine
 //!
-//! 1. A caller requests it. If it is open, the caller gets a use of it at once. If `max_engines` count already, the
-//!    caller is queued, and the least recently used engine that nobody uses is evicted.
-//! 2. While a use of it lives (a session, or a caller that waits for one) it is never evicted.
-//! 3. It is closed: evicted, idle for `engine_idle_timeout`, failed to connect, or by a call. The cache does not
-//!    find it any more. It counts until its last connection is closed; then the first in the queue is granted its
-//!    room.
+//! 1. A caller requests the engine. If it is open, the caller gets a use of it at once. If `max_engines` engines count
+//!    already, the caller is queued, and the least recently used of the unused engines is evicted.
+//! 2. While a use of the engine lives (a session, or a caller that waits for one), the engine is never evicted.
+//! 3. The engine is closed: by eviction, after `engine_idle_timeout` without use, after it failed to connect, or by a
+//!    call. The cache does not find it any more. It counts until its last connection is closed. Then the first waiter
+//!    in the queue is granted its room.
 //!
 //! # Locks
 //!
 //! The lock of the cache is a leaf: nothing is opened, closed, dropped or woken while it is held. The end of a use
-//! takes it only if a caller waits; `cache::EngineCache::request` has the handshake between the two.
+//! takes the lock only if a caller waits; `cache::EngineCache::request` explains the handshake between the two.
 
 mod cache;
 #[cfg(test)]

@@ -4,9 +4,8 @@
 //! the time), so that `policy_tests` can drive it with random operations. [`cache`](super::cache) puts it under
 //! a lock.
 //!
-//! An engine counts against the capacity until its last connection is closed. So three kinds of engines count:
-//! those that are open, those that were closed while nobody used them, and those that were closed under their
-//! users ([`ClosedWhile`]).
+//! An engine counts against the capacity until its last connection is closed. So three kinds of engines count: open
+//! engines, engines that were closed while unused, and engines that were closed while in use ([`ClosedWhile`]).
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
-/// What the policy needs to know of an engine.
+/// The operations that the policy needs of an engine.
 pub(super) trait CachedEngine: Clone {
     /// A guard: while it lives, the engine is neither evicted nor closed as idle.
     type Use;
@@ -24,7 +23,7 @@ pub(super) trait CachedEngine: Clone {
 
     fn is_used(&self) -> bool;
 
-    /// Whether a connection of it was ever checked out. An unused engine without one could not connect.
+    /// Whether a connection of the engine was ever checked out. If not, and the engine is unused, it could not connect.
     fn had_checkout(&self) -> bool;
 }
 
@@ -34,14 +33,15 @@ pub(super) type WaiterId = u64;
 /// How an engine was closed. It still counts against the capacity until its last connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ClosedWhile {
-    /// Nobody used it: its room is free as soon as its idle connections are closed. Waiters can rely on that, so
-    /// the policy evicts no second engine for the same waiter.
+    /// The engine was unused. Its room is free as soon as its idle connections are closed, so the policy does not evict
+    /// a second engine for the same waiter.
     Unused,
-    /// It may have lent sessions, which are returned when their users are done. Nobody knows when that is.
+    /// The engine may have lent sessions. It is unknown when they will be returned.
     InUse,
 }
 
-/// What a call to the policy decided. The caller carries it out: it wakes waiters, and opens and closes engines.
+/// The decisions of one call to the policy. The caller carries them out: it wakes waiters, and opens and closes
+/// engines.
 pub(super) struct Decision<E: CachedEngine> {
     pub(super) granted: Vec<(WaiterId, E::Use)>,
     pub(super) opened: Vec<E>,
@@ -63,13 +63,13 @@ pub(super) struct CacheCounters {
     pub(super) expired: u64,
 }
 
-/// The open engines, by their identity `K` and by the aliases `A` under which they are looked up.
+/// The open engines `E`, by their identity `K` and by the aliases `A` by which they are looked up.
 pub(super) struct CachePolicy<K, A, E> {
     max_engines: usize,
     open: LruCache<EngineId, OpenEngine<K, E>>,
     ids: HashMap<K, EngineId>,
     aliases: LruCache<A, AliasTarget>,
-    /// Enforced here, because a bounded `LruCache` allocates all its room when it is made.
+    /// Enforced here, because a bounded `LruCache` allocates its whole capacity when it is created.
     max_aliases: usize,
     /// How many engines were [`ClosedWhile::Unused`] and still have connections.
     closing_unused: usize,
@@ -90,12 +90,12 @@ struct OpenEngine<K, E> {
     identity: K,
     engine: E,
     lookups: u64,
-    /// Since when it is known to be unused.
+    /// The time since which the engine is known to be unused.
     unused: Option<UnusedSince>,
 }
 
-/// An observation of an unused engine. It holds as long as `lookups` is unchanged: the engine was not used in
-/// between then.
+/// An observation that an engine is unused. It is valid while `lookups` is unchanged, because then the engine has not
+/// been used since.
 struct UnusedSince {
     lookups: u64,
     at: Instant,
@@ -108,7 +108,7 @@ struct AliasTarget {
 
 struct QueuedEngine<K, E> {
     identity: K,
-    /// It is not open yet: it has no connection, and has lent none.
+    /// An engine that is not open yet: it has no connection, and has lent none.
     engine: E,
     waiters: Vec<WaiterId>,
 }
@@ -130,13 +130,13 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
         }
     }
 
-    /// The engine of that identity, if it is open.
+    /// The engine with this `identity`, if it is open.
     pub(super) fn find(&mut self, identity: &K) -> Option<E::Use> {
         let id = *self.ids.get(identity)?;
         self.begin_use(id)
     }
 
-    /// The engine of that alias, if it is open and the alias has not expired.
+    /// The engine with this `alias`, if the engine is open and the alias has not expired.
     pub(super) fn find_by_alias(&mut self, alias: &A) -> Option<E::Use> {
         let AliasTarget { id, until } = *self.aliases.get(alias)?;
         if until.is_some_and(|until| until <= Instant::now()) {
@@ -152,8 +152,8 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
         Some(open.engine.begin_use())
     }
 
-    /// Requests the engine of that identity: it is granted now if it is open or there is room, and otherwise when
-    /// there is.
+    /// Requests the engine with this `identity`. It is granted now if it is open or there is room. Otherwise it is
+    /// granted when there is room.
     pub(super) fn request(&mut self, identity: K, engine: E, waiter: WaiterId) -> Decision<E> {
         let mut decision = Decision::new();
         if let Some(found) = self.find(&identity) {
@@ -169,7 +169,7 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
         decision
     }
 
-    /// Takes a waiter out of the queue, and the engine that it waited for if nobody else waits for that.
+    /// Removes a waiter from the queue, and also its engine, if no other waiter waits for that engine.
     pub(super) fn cancel(&mut self, waiter: WaiterId) {
         for queued in &mut self.queue {
             queued.waiters.retain(|other| *other != waiter);
@@ -177,7 +177,7 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
         self.queue.retain(|queued| !queued.waiters.is_empty());
     }
 
-    /// Remembers an alias of the engine of that identity, if it is open.
+    /// Remembers an alias of the engine with this `identity`, if the engine is open.
     pub(super) fn add_alias(&mut self, alias: A, identity: &K, until: Option<Instant>) {
         if let Some(id) = self.ids.get(identity) {
             self.aliases.put(alias, AliasTarget { id: *id, until });
@@ -187,20 +187,20 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
         }
     }
 
-    /// Forgets an alias, and returns the identity of its engine if that is open.
+    /// Forgets an alias, and returns the identity of its engine if the engine is open.
     pub(super) fn remove_alias(&mut self, alias: &A) -> Option<K> {
         let AliasTarget { id, .. } = self.aliases.pop(alias)?;
         self.open.peek(&id).map(|open| open.identity.clone())
     }
 
-    /// Decides again, after an engine has become unused or was closed.
+    /// Decides again. Call this after an engine has become unused or was closed.
     pub(super) fn reevaluate(&mut self) -> Decision<E> {
         let mut decision = Decision::new();
         self.balance(&mut decision);
         decision
     }
 
-    /// The last connection of a closed engine is closed, so the engine does not count any more.
+    /// Call this when the last connection of a closed engine has been closed: the engine does not count any more.
     pub(super) fn fully_closed(&mut self, closed: ClosedWhile) -> Decision<E> {
         match closed {
             ClosedWhile::Unused => self.closing_unused -= 1,
@@ -209,15 +209,15 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
         self.reevaluate()
     }
 
-    /// Closes the engine of that identity, whether it is used or not: [`ClosedWhile::InUse`].
+    /// Closes the engine with this `identity`, whether it is used or not. It counts as [`ClosedWhile::InUse`].
     pub(super) fn close(&mut self, identity: &K) -> Option<E> {
         let id = *self.ids.get(identity)?;
         self.closing_in_use += 1;
         self.unlink(id)
     }
 
-    /// Closes the engines that earlier calls have seen unused, and that have been so for `limit`:
-    /// [`ClosedWhile::Unused`].
+    /// Closes the engines that an earlier call has seen unused and that have been unused for `limit` since. They count
+    /// as [`ClosedWhile::Unused`].
     pub(super) fn close_unused(&mut self, limit: Duration, now: Instant) -> Vec<E> {
         let mut due = Vec::new();
         for (id, open) in &mut self.open {
@@ -236,7 +236,7 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
         due.into_iter().filter_map(|id| self.unlink(id)).collect()
     }
 
-    /// Closes the least recently used of the engines that nobody uses: [`ClosedWhile::Unused`].
+    /// Closes the least recently used of the unused engines. It counts as [`ClosedWhile::Unused`].
     pub(super) fn evict(&mut self) -> Option<E> {
         let id = self.least_recently_used()?;
         self.closing_unused += 1;
@@ -244,7 +244,7 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
         self.unlink(id)
     }
 
-    /// Grants the room that there is, and evicts as many engines as there are waiters without room.
+    /// Grants free room to waiters, and evicts as many engines as there are queued engines without room.
     fn balance(&mut self, decision: &mut Decision<E>) {
         self.close_failed(decision);
         while self.has_room()
@@ -260,8 +260,8 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
         }
     }
 
-    /// Closes the engines that could not be opened: they are unused, and no connection of them was ever checked out. (The most
-    /// recently used come first, so one that has just failed is found soon.)
+    /// Closes the engines that could not connect: they are unused, and none of their connections was ever checked out.
+    /// (The most recently used come first, so one that has just failed is found soon.)
     fn close_failed(&mut self, decision: &mut Decision<E>) {
         let failed = |(_, open): &(&EngineId, &OpenEngine<K, E>)| {
             !open.engine.is_used() && !open.engine.had_checkout()
@@ -285,7 +285,7 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
         self.open.put(self.last_id, OpenEngine { identity, engine, lookups: 0, unused: None });
     }
 
-    /// Among the engines that nobody uses.
+    /// The least recently used of the unused engines.
     fn least_recently_used(&self) -> Option<EngineId> {
         let mut unused = self.open.iter().rev().filter(|(_, open)| !open.engine.is_used());
         unused.next().map(|(id, _)| *id)
@@ -297,7 +297,7 @@ impl<K: Clone + Eq + Hash, A: Eq + Hash, E: CachedEngine> CachePolicy<K, A, E> {
         Some(open.engine)
     }
 
-    /// How many engines are waited for.
+    /// The number of engines that callers wait for.
     pub(super) fn queued(&self) -> usize {
         self.queue.len()
     }

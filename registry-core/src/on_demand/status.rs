@@ -68,10 +68,10 @@ impl fmt::Display for OnDemandStatus {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct OnDemandEngine {
-    /// The tenants that it serves, in alphabetical order, as far as they are remembered (16 for each engine, and
-    /// 1024 in all at the least). Empty for an engine that was opened by URL.
+    /// The tenants of the engine, in alphabetical order, as far as their aliases are remembered (in all engines
+    /// together, 16 times `max_engines`, but at least 1024). Empty for an engine that was opened by URL.
     pub tenants: Vec<String>,
-    /// Its pool.
+    /// The status of its pool.
     #[serde(flatten)]
     pub engine: EngineStatus,
 }

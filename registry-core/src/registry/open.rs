@@ -1,4 +1,4 @@
-//! Opening the engine that a route leads to, for tenants and by URL.
+//! Opening the engine of a route, for tenants and by URL.
 
 use std::time::Duration;
 
@@ -15,32 +15,32 @@ use crate::engine::{AcquireError, AnyEngine, EngineUse};
 use crate::on_demand::{EngineAlias, EngineIdentity, OnDemandEngines, OpenError};
 use crate::settings::{BindSettings, TenantName};
 
-/// The engine that a route leads to, and how to remember that.
+/// The engine of a route, and the alias to remember it by.
 struct Target<'r> {
     identity: EngineIdentity,
     alias: TargetAlias<'r>,
 }
 
-/// What the engine will be found by next time.
+/// The alias to store for the next lookup.
 enum TargetAlias<'r> {
-    /// Its identity, which the caller has.
+    /// No alias: the caller finds the engine by its identity.
     None,
     Url(EngineAlias),
     Tenant {
-        /// As it was before the bind was asked where the tenant is.
+        /// Read before the resolver was asked, so that a replacement in between is noticed.
         alias: EngineAlias,
-        /// Until when the answer of a resolver holds.
+        /// When the answer of the resolver expires.
         until: Option<std::time::Instant>,
         bind: &'r TenantBind,
         tenant: &'r TenantName,
-        /// How many invalidations the bind had seen before it was asked.
+        /// The bind's count of invalidations, read before the resolver was asked, so that an invalidation in between is
+        /// noticed.
         invalidations: u64,
     },
 }
 
 impl TargetAlias<'_> {
-    /// Whether the settings of the bind were replaced since: the engine is for the database that the tenant had
-    /// before.
+    /// True if the bind was replaced while the engine was opened, so the engine points at the tenant's old database.
     fn is_replaced(&self) -> bool {
         match self {
             Self::Tenant { alias, bind, tenant, .. } => *alias != bind.engine_alias(tenant),
@@ -48,8 +48,8 @@ impl TargetAlias<'_> {
         }
     }
 
-    /// Remembers the alias, unless the answer that led to it was invalidated since. (The engine is lent all the same:
-    /// it was requested before.)
+    /// Remembers the alias, unless the answer of the resolver was invalidated in between. (The engine is lent in any
+    /// case, because it was requested before the invalidation.)
     fn remember(self, on_demand: &OnDemandEngines, identity: &EngineIdentity) {
         match self {
             Self::None => {}
@@ -64,10 +64,10 @@ impl TargetAlias<'_> {
 }
 
 impl<'r> Route<'r> {
-    /// The engine, opened if it is not open.
+    /// Finds the engine, or opens it.
     ///
-    /// The caller has waited since `started`, and waits for `within` at most, or for `acquire_timeout`. The wait ends
-    /// at once with [`AcquireError::Closed`] when the registry is closed, even while a resolver is being asked.
+    /// `within` limits the total wait, measured from `started`; without it, `acquire_timeout` does. The wait ends at
+    /// once with [`AcquireError::Closed`] when the registry is closed, even while a resolver is being asked.
     ///
     /// Cancellation: dropping the future gives up the place in the queue for an engine, and the share in the answer of
     /// a resolver.
@@ -86,7 +86,7 @@ impl<'r> Route<'r> {
         opened.unwrap_or(Err(AcquireError::Closed { key }))
     }
 
-    /// The steps, from the top again whenever the settings of the bind are replaced meanwhile.
+    /// Runs the steps below, and starts over if the bind is replaced meanwhile.
     async fn find_or_open<B: Bind>(
         &self,
         registry: &'r Registry,
@@ -98,10 +98,9 @@ impl<'r> Route<'r> {
             if let Some(found) = self.find::<B>(registry)? {
                 return Ok(found);
             }
-            // 2. Which engine is it? That may be a question to a resolver, which callers that ask at the same time
-            //    share (single flight).
+            // 2. Which engine is it? This may call a resolver. Concurrent callers share one call (single flight).
             let Target { identity, alias } = self.target::<B>(registry, started, within).await?;
-            // 3. Open it. Callers that want the same engine share it (single flight), and wait for room together.
+            // 3. Open it. Concurrent callers share the engine (single flight), and wait for room together.
             let engine = self.open_engine::<B>(registry, &identity, started, within).await?;
             // 4. Is it still the right one?
             if alias.is_replaced() {
@@ -113,7 +112,7 @@ impl<'r> Route<'r> {
         }
     }
 
-    /// Which engine the route leads to.
+    /// Determines the engine of the route.
     async fn target<B: Bind>(
         &self,
         registry: &'r Registry,
@@ -131,8 +130,8 @@ impl<'r> Route<'r> {
             }
             (Self::Tenant(tenant), Some(BindEntry::DatabasePerTenant(bind))) => {
                 let name = tenant.checked_name();
-                // Both are read before the source is asked, so that an answer from before a change is not taken for
-                // one from after it.
+                // Both are read before the resolver is asked, so that an answer from before a change is not mistaken
+                // for one from after it.
                 let (alias, invalidations) = (bind.engine_alias(name), bind.invalidations());
                 let defaults = &registry.0.bind_defaults;
                 let limit = within.unwrap_or(defaults.acquire_timeout(bind.key()));
@@ -143,7 +142,9 @@ impl<'r> Route<'r> {
                 let alias = TargetAlias::Tenant { alias, until, bind, tenant: name, invalidations };
                 Ok(Target { identity, alias })
             }
-            // Only the routes above lead to engines that are opened on demand, so `find` has found this one.
+            // Unreachable: only the routes above lead to engines that are opened on demand. For every other route,
+            // `find` has returned the engine or failed. `Closed` is the least harmful answer: it is not transient, so
+            // no caller retries it.
             _ => Err(AcquireError::Closed { key: self.bind_key::<B>() }),
         }
     }
@@ -171,8 +172,8 @@ impl<'r> Route<'r> {
 }
 
 impl Registry {
-    /// Has an unused engine that was opened on demand closed, to free the operating system's resources that it has.
-    /// Returns whether the caller, which has waited since `started` and waits for `limit` at most, should try again.
+    /// Evicts one unused on-demand engine, to free its operating system resources (file descriptors, ports). Returns
+    /// whether the caller should try again. `limit` is the caller's total wait, measured from `started`.
     pub(crate) async fn free_resources(&self, started: Instant, limit: Duration) -> bool {
         let remaining = limit.saturating_sub(started.elapsed());
         let freed = timeout(remaining, self.0.on_demand.free_resources()).await;
@@ -180,7 +181,7 @@ impl Registry {
     }
 }
 
-/// The identity of the engine for settings that are not those of the bind. What they leave out is as the bind has it.
+/// The identity of the engine for `settings`. Options that are not given are inherited from the bind.
 pub(super) fn identity_for_settings<B: Bind>(
     registry: &Registry,
     settings: BindSettings,

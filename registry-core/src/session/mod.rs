@@ -37,19 +37,19 @@ mod transaction;
 ///
 /// # Dropping it
 ///
-/// Dropping it returns the connection to its engine, in whatever thread that happens, and does not block. If a
-/// transaction is open on the connection, or a transaction statement was cut short, the connection is closed instead, so
-/// that the server rolls back and no other borrower gets that transaction. (An in-memory SQLite database exists in its
-/// only connection alone: that is rolled back and kept.)
+/// Dropping it returns the connection to its engine. It works in every thread, and does not block. If a transaction is
+/// open on the connection, or a transaction statement was cut short, the connection is closed instead, so that the
+/// server rolls back and no other borrower gets that transaction. (An in-memory SQLite database exists only in its
+/// connection. That connection is rolled back and kept.)
 ///
 /// # Streams that are dropped
 ///
 /// A stream of rows that is dropped before its end leaves rows that the server still sends. PostgreSQL over TCP reports
-/// the end of each statement, so a connection with unread rows is closed on return, and the statement is cancelled on the
-/// server. For MySQL, MariaDB and Unix sockets, the same is detected for the methods of
-/// [`RunQueryDsl`](crate::RunQueryDsl) of this crate. After a query by diesel-async's trait of that name it is unknown
-/// there whether all rows were read, so the server is asked for an answer before the connection is lent again, and the
-/// connection is replaced if rows are in the way.
+/// the end of each statement, so a connection with unread rows is closed on return, and the statement is cancelled on
+/// the server. For MySQL, MariaDB and Unix sockets, the same is detected for the methods of
+/// [`RunQueryDsl`](crate::RunQueryDsl) of this crate. After a query by diesel-async's trait of the same name, it is
+/// unknown there whether all rows were read. So the connection is checked before it is lent again, and replaced if
+/// unread rows precede the answer.
 pub struct Session<B: Bind> {
     checkout: Checkout<B::Connection>,
     bind: PhantomData<fn() -> B>,
@@ -60,10 +60,10 @@ impl<B: Bind> Session<B> {
         Self { checkout, bind: PhantomData }
     }
 
-    /// The bind key of the database that it is connected to.
+    /// The bind key of the session's database.
     #[must_use]
     pub fn key(&self) -> &str {
-        // The engine cannot tell: one that was opened on demand may serve several binds.
+        // Not the key of the engine: several binds may share an engine that was opened on demand.
         if has_key::<B>() { B::KEY } else { &AnyEngine::settings(&**self.checkout.engine()).key }
     }
 }

@@ -14,14 +14,14 @@ use crate::engine::{TransactionEnd, TransactionState};
 
 type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
 
-const ABORTED: &str = "current transaction is aborted, as a statement in it has failed: its COMMIT would have been \
-     answered with ROLLBACK, and nothing of it was stored";
+const ABORTED: &str = "the transaction was not committed: current transaction is aborted, because a statement in it \
+     failed. The server would have answered COMMIT with ROLLBACK, and nothing of it was stored";
 
 const ENDED: &str = "a statement of the program has ended the transaction (a COMMIT or ROLLBACK, or on MySQL DDL and \
-     other statements that commit implicitly): what was done before it may be committed";
+     other statements that commit implicitly): everything before that statement may be committed";
 
-const ROLLED_BACK: &str =
-    "the database has rolled the transaction back, after an error: nothing of it was stored";
+const ROLLED_BACK: &str = "the transaction was not committed: the database has rolled the transaction back after an \
+     error, and nothing of it was stored";
 
 /// A transaction that [`Session::transaction`] has begun.
 enum OpenTransaction {
@@ -43,12 +43,12 @@ impl OpenTransaction {
 }
 
 impl<B: Bind> Session<B> {
-    /// Runs `callback` in a transaction, and returns what it returns. `Ok` means that the transaction was committed; if
-    /// `callback` returns an error, it was rolled back. Inside another transaction it is a savepoint.
+    /// Runs `callback` in a transaction, and returns the result of `callback`. `Ok` means that the transaction was
+    /// committed; if `callback` returns an error, it was rolled back. Inside another transaction it is a savepoint.
     ///
-    /// It is called like [`AsyncConnection::transaction`] of diesel-async, and detects more: that method can return `Ok`
-    /// although nothing was stored. An error of `callback` is returned as it is, even if the rollback fails. Generic code
-    /// that is written for any [`AsyncConnection`] calls the other method.
+    /// It replaces [`AsyncConnection::transaction`] of diesel-async, which can return `Ok` although nothing was stored.
+    /// It is called in the same way. An error of `callback` is returned as it is, even if the rollback fails. Generic
+    /// code for any [`AsyncConnection`] calls the method of diesel-async.
     ///
     /// It waits for `callback` and for the server. Dropping the future leaves the transaction open, and the connection is
     /// closed when the session is dropped, so the server rolls back.
@@ -87,14 +87,14 @@ impl<B: Bind> Session<B> {
     ///
     /// # Errors
     ///
-    /// What `callback` returns, what fails at the beginning and the end of the transaction, and a
+    /// The error of `callback`, or an error at the beginning or the end of the transaction, or a
     /// [`DatabaseError`](DieselError::DatabaseError) if there is nothing to commit although `callback` returned `Ok`:
     ///
     /// - A statement has failed on PostgreSQL, which answers the `COMMIT` of such a transaction with `ROLLBACK`.
     /// - The database has rolled the transaction back by itself, as MySQL does after a deadlock. The kind is
     ///   [`SerializationFailure`](DatabaseErrorKind::SerializationFailure) if the transaction may succeed a little later.
-    /// - A statement of `callback` has ended the transaction: a `COMMIT` of its own, or on MySQL one that commits
-    ///   implicitly. What was done before that may be committed.
+    /// - A statement of `callback` has ended the transaction: a `COMMIT` of its own, or on MySQL a statement that
+    ///   commits implicitly. Everything before that statement may be committed.
     pub async fn transaction<'a, R, E, F>(&mut self, callback: F) -> Result<R, E>
     where
         for<'r> F: AsyncFnOnce(&'r mut Self) -> Result<R, E>
@@ -117,12 +117,12 @@ impl<B: Bind> Session<B> {
                 Ok(value)
             }
             Err(error) => {
-                // Before the rollback, while the server still knows why it failed.
+                // This comes before the rollback, because after it the server no longer has the cause of the failure.
                 if self.checkout.may_have_failed() {
                     self.checkout.diagnose().await;
                 }
-                // The error of `callback` is the one that is returned. A connection that cannot roll back is closed when
-                // it is returned to the pool.
+                // An error of the rollback is ignored, and the error of `callback` is returned. A connection that
+                // cannot roll back is closed when it is returned to the pool.
                 self.roll_back(&mut open).await;
                 Err(error)
             }
@@ -139,7 +139,8 @@ impl<B: Bind> Session<B> {
         }
         self.checkout.forget_transient_failures();
         let effects = self.checkout.session_effects();
-        // As in a unit of work: statements that follow a rollback by the database itself must not be stored one by one.
+        // If the database rolls back by itself (after a deadlock), each later statement would autocommit. `enter_work`
+        // prevents that, as in a unit of work.
         B::Connection::enter_work(&mut **self, false).await?;
         let begun = match self.checkout.transaction_mark() {
             Some(mark) => B::Connection::begin(&mut **self, &format!("BEGIN; {mark}")).await,
@@ -159,8 +160,9 @@ impl<B: Bind> Session<B> {
         }
     }
 
-    /// Fails if there is no transaction to commit any more. For a savepoint only what is known without a question to the
-    /// server counts: releasing a savepoint that is gone fails by itself.
+    /// Fails if there is no transaction to commit any more. For a savepoint, the end of the transaction is not looked
+    /// up on the server, because releasing a savepoint that is gone fails anyway. The probe for an aborted transaction
+    /// is sent for both.
     async fn check_before_commit(&mut self, open: &mut OpenTransaction) -> QueryResult<()> {
         self.checkout.wait_for_answer(open.state()).await;
         let end = match open.is_outermost() && self.checkout.may_have_failed() {
@@ -203,8 +205,8 @@ impl<B: Bind> Session<B> {
             self.checkout.lift_rollback_guard();
         }
         if open.is_outermost() && open.state().end().is_some() {
-            // The transaction is over, but a statement may have begun another since. If none has, this is an error that
-            // does not matter.
+            // The transaction is over, but a statement may have begun another one since. If there is no transaction,
+            // ROLLBACK may fail, and that is ignored.
             let _ = self.batch_execute("ROLLBACK").await;
             *Manager::<B>::transaction_manager_status_mut(&mut **self) =
                 TransactionManagerStatus::default();
@@ -214,7 +216,7 @@ impl<B: Bind> Session<B> {
         self.undo_begin(open).await;
     }
 
-    /// Undoes what [`begin`](Self::begin) has done beside the transaction.
+    /// Undoes everything that [`begin`](Self::begin) has done, except for the transaction itself.
     async fn undo_begin(&mut self, open: &OpenTransaction) {
         if open.is_outermost() {
             self.undo_outermost_begin().await;

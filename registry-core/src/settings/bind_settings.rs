@@ -1,4 +1,4 @@
-//! The settings of one bind, as code writes them down.
+//! The settings of one bind, from code.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use secrecy::SecretString;
 use super::options::{PartialOptions, Pooler, ResetOnReturn, for_each_option};
 use super::url::{DatabaseUrl, InvalidUrl};
 
-/// One database as code writes it down: a URL, and options of its own.
+/// The settings of one database, from code: a URL, and options of its own.
 ///
-/// A text is enough where there are no options: `.bind("analytics", "sqlite://analytics.db")`. A
-/// setter never fails: what is wrong is reported when the registry is built, with every other problem.
+/// Without options, a string is enough: `.bind("analytics", "sqlite://analytics.db")`. A setter never fails. Mistakes
+/// are reported when the registry is built, together with every other problem.
 ///
 /// There is a setter for each field of [`EngineOptions`](crate::EngineOptions). An option that is set here wins over
 /// the table `options` of the settings and over [`RegistryBuilder::options`](crate::RegistryBuilder::options).
@@ -29,7 +29,7 @@ use super::url::{DatabaseUrl, InvalidUrl};
 /// ```
 #[derive(Debug, Clone)]
 pub struct BindSettings {
-    /// A text that is not a URL is not kept: it may have a password in it.
+    /// A string that is not a URL is not kept, because it may contain a password.
     pub(super) url: Result<DatabaseUrl, InvalidUrl>,
     pub(super) password: Option<SecretString>,
     pub(super) required: Option<bool>,
@@ -39,9 +39,9 @@ pub struct BindSettings {
 }
 
 impl BindSettings {
-    /// The database at `url`: a text, or a [`DatabaseUrl`].
+    /// The database at `url`, which is a string or a [`DatabaseUrl`].
     ///
-    /// A text that is not the URL of a database is an error when the registry is built.
+    /// A string that is not the URL of a database is an error when the registry is built.
     #[must_use]
     pub fn new(url: impl Into<Self>) -> Self {
         url.into()
@@ -72,11 +72,11 @@ impl BindSettings {
         self
     }
 
-    /// The URL that migrations connect to instead: around a [pooler](crate::Pooler), or as another user.
-    /// A text, or a [`DatabaseUrl`].
+    /// The URL that migrations connect to, instead of the bind's own: to bypass a [pooler](crate::Pooler), or to log in
+    /// as another user. It is a string or a [`DatabaseUrl`].
     ///
-    /// It must lead to the same database. If it has no password, it is used with that of
-    /// [`password`](Self::password). Where the URL of the bind has `{tenant}` in it, this one must have it, too.
+    /// It must lead to the same database. If it has no password, it is used with the password of
+    /// [`password`](Self::password). If the URL of the bind contains `{tenant}`, this URL must contain it, too.
     #[must_use]
     pub fn migrate_url(mut self, url: impl Into<Self>) -> Self {
         let Self { url, password, .. } = url.into();
@@ -97,7 +97,8 @@ impl BindSettings {
         self.url.as_ref().ok().filter(|_| is_url)
     }
 
-    /// The URL alone, with the password that was set beside it. A relative path begins in the current directory.
+    /// The URL with the password that was set beside it, and no options. A relative path is relative to the current
+    /// directory.
     pub(crate) fn into_url(self) -> Result<DatabaseUrl, InvalidUrl> {
         let url = self.url?.resolved_against(Path::new(""));
         Ok(match &self.password {

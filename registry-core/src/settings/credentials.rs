@@ -1,4 +1,4 @@
-//! Passwords that are asked for whenever a connection is opened.
+//! Credentials from a closure, which is called whenever a connection is opened.
 
 use std::fmt;
 use std::future::Future;
@@ -10,8 +10,9 @@ use secrecy::SecretString;
 use crate::cause::DriverError;
 use crate::settings::url::DatabaseUrl;
 
-/// A password, and the user that it belongs to if that is not the one in the URL: what the closure of
-/// [`RegistryBuilder::credentials`](crate::RegistryBuilder::credentials) returns, each time that a connection is opened.
+/// A password, and its user if that is not the user in the URL. The closure of
+/// [`RegistryBuilder::credentials`](crate::RegistryBuilder::credentials) returns this each time that a connection is
+/// opened.
 ///
 /// `Debug` does not show the password.
 ///
@@ -78,7 +79,7 @@ impl CredentialSource {
         Ok((self.0)(url).await?.applied_to(url))
     }
 
-    /// Whether both are one closure.
+    /// Whether both are the same closure.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

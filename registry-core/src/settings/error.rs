@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// every problem at once, and by [`Settings::from_file`](crate::Settings::from_file) and its like for a file that cannot
 /// be read.
 ///
-/// It never shows a password, nor a line of the file, which could have one in it.
+/// It never shows a password, nor a line of the file, because the line could contain a password.
 ///
 /// ```
 /// use registry_core::Registry;
@@ -28,7 +28,7 @@ pub enum SettingsError {
     Unreadable {
         /// The file, as it was named.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The settings are not TOML.
@@ -37,7 +37,7 @@ pub enum SettingsError {
         file = path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default()
     )]
     Syntax {
-        /// The file, if they are from one.
+        /// The file, if the settings are from a file.
         path: Option<PathBuf>,
         /// The line, from 1.
         line: usize,
@@ -63,7 +63,7 @@ impl SettingsError {
 
     /// Every problem of settings that can be read but not used.
     ///
-    /// Empty if the settings could not be read, because nothing more is known about them then.
+    /// Empty if the settings could not be read.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         match self {
             Self::Invalid(Problems(problems)) => problems.as_slice(),
@@ -101,8 +101,8 @@ impl Problem {
         Self { path: redacted(path.into()), message: message.to_string() }
     }
 
-    /// Where it is: a path such as `database.binds.reports.max_connections`, the name of an
-    /// environment variable, or, for what code says, `bind("reports").max_connections`.
+    /// Where it is: a path such as `database.binds.reports.max_connections`, the name of an environment variable, or,
+    /// for settings from code, `bind("reports").max_connections`.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
@@ -115,8 +115,8 @@ impl Problem {
     }
 }
 
-/// Replaces a name in the path that is no name by `***`: somebody who mistakes the key for the value writes a URL there.
-/// What stands before it, the path of its table, is kept.
+/// Replaces a part of the path that is not a name by `***`, because somebody who mistakes the key for the value writes
+/// a URL there. The path of its table, in front of it, is kept.
 fn redacted(mut path: String) -> String {
     if let Some(at) = path.find([':', '@', '=']) {
         path.truncate(path[..at].rfind(['.', '"']).map_or(0, |before| before + 1));

@@ -5,11 +5,13 @@ use std::time::Duration;
 use super::keys::did_you_mean;
 use super::value::Value;
 
-/// A type that can be read from a [`Value`]: from a typed one, or from a text, as an environment variable has it.
+/// A type that can be read from a [`Value`]: from a typed value, or from a string, because an environment variable is
+/// always a string.
 pub(super) trait FromValue: Sized {
     /// # Errors
     ///
-    /// Says what was expected. It never repeats a text, which may be a password in the wrong place.
+    /// The message says what was expected. It never repeats a string, because that may be a password in the wrong
+    /// place.
     fn from_value(value: &Value) -> Result<Self, String>;
 }
 
@@ -85,7 +87,7 @@ impl<T: FromValue> FromValue for Option<T> {
     }
 }
 
-/// A text stands for a list of one, because an environment variable cannot be a list.
+/// A single string is read as a list of one string, because an environment variable cannot be a list.
 impl FromValue for Vec<String> {
     fn from_value(value: &Value) -> Result<Self, String> {
         match value {
@@ -96,7 +98,8 @@ impl FromValue for Vec<String> {
     }
 }
 
-/// Says what was expected, and what kind of value was found instead. A text is not repeated: it may be a password.
+/// The message: what was expected, and the kind of value that was found. A string is not repeated, because it may be a
+/// password.
 pub(super) fn expected(what: &str, found: &Value) -> String {
     match found {
         Value::Text(_) => format!("expected {what}, found another text"),

@@ -1,8 +1,8 @@
-//! What a user writes down: where each database is, and how its engine behaves.
+//! Settings: the URL of each database, and the options of its engine.
 //!
-//! [`Settings`] come from a file, from environment variables, or from any serde loader as a part of
-//! the application's own settings; [`BindSettings`] come from code. Reading them reports no mistake in them:
-//! every problem is reported at once, as a [`SettingsError`], when the registry is built.
+//! [`Settings`] come from a file, from environment variables, or from any serde loader as a part of the application's
+//! own settings; [`BindSettings`] come from code. Mistakes in them are not reported when they are read, but all at
+//! once, as a [`SettingsError`], when the registry is built.
 //!
 //! ```toml
 //! [database]                        # this table, or the top level where there is none
@@ -19,21 +19,21 @@
 //! password_file = "/run/secrets/reports"        # or password, or url_file
 //! max_connections = 4
 //! acquire_timeout = "5s"
-//! migrate_url = "mysql://root@localhost/reports" # where migrations connect instead
+//! migrate_url = "mysql://root@localhost/reports" # the URL for migrations
 //! required = false                              # `verify` only warns
 //! ```
 //!
-//! `max_engines` and `engine_idle_timeout` stand beside `url`, and `{tenant}` in the URL of a bind: see
-//! [`tenant`](crate::tenant).
+//! For a database for each tenant, there are also `max_engines` and `engine_idle_timeout` beside `url`, and `{tenant}`
+//! in the URL of a bind: see [`tenant`](crate::tenant).
 //!
 //! # Precedence
 //!
-//! A bind's own options win over `options`, those over the options of the registry's builder, and
-//! those over the defaults. The default bind's own options stand in `binds.default`; its URL stands
-//! there or in `url`, not in both.
+//! A bind's own options win over the table `options`. The table wins over the options of the registry's builder, and
+//! the builder wins over the defaults. The default bind's own options are in `binds.default`. Its URL is there or in
+//! `url`, but not in both.
 //!
-//! An upper layer wins over a lower one: the variables of [`Settings::overlaid_with`] win over the file. A bind
-//! that code adds replaces one of the same key in the settings as a whole.
+//! An upper layer wins over a lower one: the variables of [`Settings::overlaid_with`] win over the file. A bind that
+//! code adds replaces the whole bind of the same key in the settings.
 //!
 //! If a variable gives a URL, and the file has a `password`, `password_file` or `url_file` beside the URL that is
 //! overridden, then the variable's URL replaces both `url` and `url_file`. Its own password is used if it has one, and
@@ -44,16 +44,16 @@
 //!
 //! | variable | sets |
 //! |---|---|
-//! | `DATABASE_URL` | the URL of the default bind, which it may make |
-//! | `ANALYTICS_DATABASE_URL` | the URL of `analytics`, if the settings have that bind; it makes none |
+//! | `DATABASE_URL` | the URL of the default bind; creates the bind if there is none |
+//! | `ANALYTICS_DATABASE_URL` | the URL of `analytics`, if the settings have that bind; never creates a bind |
 //! | `DATABASE__URL`, `DATABASE__PASSWORD_FILE`, .. | a key of the table `database` |
 //! | `DATABASE__OPTIONS__MAX_CONNECTIONS`, .. | an option for every engine |
-//! | `DATABASE__BINDS__REPORTS` | the URL of `reports`, which it may make |
-//! | `DATABASE__BINDS__REPORTS__MAX_CONNECTIONS`, .. | a key of the bind `reports`, which it may make |
+//! | `DATABASE__BINDS__REPORTS` | the URL of `reports`; creates the bind if there is none |
+//! | `DATABASE__BINDS__REPORTS__MAX_CONNECTIONS`, .. | a key of the bind `reports`; creates the bind if there is none |
 //!
-//! An empty variable counts as unset. The first two win over the others where both give a URL. A
-//! variable that begins with `DATABASE__` and sets nothing is an error. The prefix `DATABASE` can be
-//! changed, see [`Settings::overlaid_with_prefix`].
+//! An empty variable counts as unset. The first two rows win over the others if both give a URL. A variable that begins
+//! with `DATABASE__` and sets nothing is an error. The prefix `DATABASE` can be changed, see
+//! [`Settings::overlaid_with_prefix`].
 
 // The life of a setting: written -> parsed -> inherited -> validated -> `EngineSettings`. Read in this order:
 //
@@ -61,37 +61,42 @@
 // |---|---|---|
 // | sources.rs | written | `Settings`: files, variables and serde loaders, in layers |
 // | bind_settings.rs | written | `BindSettings`: one bind, from code |
-// | options/ | written | `EngineOptions`: the list of options, and in which order layers win |
-// | value.rs, from_value.rs | parsed | what a loader produced; reading it into types |
+// | options/ | written | `EngineOptions`: the list of options, and the precedence of layers |
+// | value.rs, from_value.rs | parsed | the untyped value that a loader produced; reading it into types |
 // | parse/ | parsed | documents and variables become drafts, which keep where each setting was written |
-// | inherit/ | inherited | `resolve`, which building a registry calls: what each bind comes to |
-// | validate/ | validated | what cannot be, by range, by backend, by pooler, by URL |
-// | inherit/engine_settings.rs | | `EngineSettings`: the result, all that an engine gets to see |
+// | inherit/ | inherited | `resolve`, which the registry's builder calls: the settings that each bind inherits |
+// | validate/ | validated | checks: of ranges, by backend, by pooler, by URL |
+// | inherit/engine_settings.rs | | `EngineSettings`: the result, the only settings that an engine gets |
 //
 // Beside them, used by all stages:
 //
 // | file or folder | contents |
 // |---|---|
 // | keys/ | bind keys, unknown binds, kinds of backends, names of tenants |
-// | url/ | URLs of databases, and what may be shown of them |
-// | error.rs | `SettingsError`, and `Problem`, which names the place of a setting |
-// | credentials.rs | passwords that are asked for whenever a connection is opened |
+// | url/ | URLs of databases, and which parts of a URL may be shown |
+// | error.rs | `SettingsError`, and `Problem`: one problem with the place of the setting |
+// | credentials.rs | the closure that returns a password whenever a connection is opened |
 // | work_options.rs | the options of a unit of work |
 //
 // How to add an option, such as `application_name` for PostgreSQL:
 //
-// 1. options/list.rs: an entry with its documentation, type, default and setter. If it has a type of its own: that type
-//    beside options/pooler.rs, with `FromValue` (from_value.rs) and `ShowOption` (options/shown.rs).
+// 1. options/list.rs: an entry with documentation, type, default and setter. If the option needs a new type: put the
+//    type beside options/pooler.rs, and implement `FromValue` (from_value.rs) and `ShowOption` (options/shown.rs).
 // 2. validate/backend_support.rs: a row in the table, if not every backend can honour it.
-// 3. validate/ranges.rs, if not every value of its type can be used; validate/pooler.rs, if the driver sets it on the
-//    session, which a transaction pooler does not allow.
-// 4. The driver's use of it, where it opens a connection: `startup_options` in backend/postgres/url.rs, `connect` in
-//    backend/mysql/ and backend/sqlite/. What the pool does with it is in engine/.
+// 3. validate/ranges.rs, if not every value of the type is valid. validate/pooler.rs, if the driver sets the option on
+//    the session: through a transaction pooler, it would reach other clients.
+// 4. The code that applies the option: for the pool in engine/, and for a connection in `Driver::open`
+//    (backend/mysql/mod.rs, backend/sqlite/mod.rs, backend/postgres/mod.rs). For PostgreSQL, use `Driver::open` in
+//    backend/postgres/mod.rs for what the driver has a method for, such as `Config::application_name`. Use
+//    `startup_options` in backend/postgres/url.rs for a setting of the server without one, such as `statement_timeout`:
+//    it writes `-c name=value` without escaping spaces, and a transaction pooler refuses start-up options. If the URL
+//    can have a parameter of the same name, as with `application_name`, decide which of the two wins, and document the
+//    rule.
 // 5. Documentation: the table in docs/guide/settings.md and the list in options/tests.rs, which tests hold to the code;
 //    CHANGELOG.md.
 //
-// A field of a bind that is not an option, as `migrate_url` is, goes through `BindSettings`, `BindDraft` (parse/draft.rs)
-// and `EngineSettings`.
+// A field of a bind that is not an option, such as `migrate_url`, goes through `BindSettings`, `BindDraft`
+// (parse/draft.rs) and `EngineSettings`.
 
 mod bind_settings;
 mod credentials;

@@ -1,4 +1,5 @@
-//! `Settings`: what is written down outside the code, in files, variables and serde loaders. Each is a layer.
+//! `Settings`: settings from outside the code, in layers. A layer is a file, a set of variables, or the output of a
+//! serde loader.
 
 use std::env;
 use std::fmt;
@@ -18,12 +19,12 @@ use crate::settings::value::Value;
 /// The default prefix of the variables.
 const DEFAULT_PREFIX: &str = "DATABASE";
 
-/// Where the databases are, and how their engines behave, as written down outside the code.
+/// The URLs of the databases and the options of their engines, from outside the code.
 ///
-/// A field of this type in the application's own settings can be read by any serde loader, whose
-/// numbers and booleans may be texts. See the [module](crate::settings) for the keys, the variables, and which of them
-/// win. [`Registry::from_settings`](crate::Registry::from_settings) makes a registry of them, and reports every mistake
-/// in them at once.
+/// A field of this type in the application's own settings can be read by any serde loader, whose numbers and booleans
+/// may be texts. See the [module](crate::settings) for the keys, the variables, and their precedence.
+/// [`Registry::from_settings`](crate::Registry::from_settings) makes a registry of these settings, and reports every
+/// mistake at once.
 ///
 /// ```
 /// use registry_core::Settings;
@@ -61,10 +62,9 @@ pub struct Settings {
 impl Settings {
     /// Reads a TOML file: its table `[database]`, or its top level where there is none.
     ///
-    /// Relative paths in the settings, of SQLite databases and of files with secrets or
-    /// certificates, are relative to the folder of this file. So are those in variables that are laid over
-    /// it. [`relative_to`](Self::relative_to) changes that. Environment variables are not
-    /// read, see [`load`](Self::load).
+    /// Relative paths in the settings, of SQLite databases and of files with secrets or certificates, are relative to
+    /// the folder of this file. So are relative paths in variables that are laid over this file.
+    /// [`relative_to`](Self::relative_to) changes that. Environment variables are not read, see [`load`](Self::load).
     ///
     /// ```
     /// use registry_core::Settings;
@@ -123,15 +123,15 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// Those of [`from_file`](Self::from_file).
+    /// The errors of [`from_file`](Self::from_file).
     pub fn load(path: impl AsRef<Path>) -> Result<Self, SettingsError> {
         Ok(Self::from_file(path)?.overlaid_with_env(DEFAULT_PREFIX))
     }
 
     /// Lays variables over these settings: names and values, as `std::env::vars()` has them.
     ///
-    /// Only those count whose name begins with `DATABASE__`, is `DATABASE_URL`, or ends in `_DATABASE_URL`.
-    /// The environment of this process is not read.
+    /// A variable is used if its name begins with `DATABASE__`, is `DATABASE_URL`, or ends in `_DATABASE_URL`. All
+    /// others are ignored. The environment of this process is not read.
     ///
     /// ```
     /// use registry_core::{Registry, Settings};
@@ -155,9 +155,10 @@ impl Settings {
         self.overlaid_with_prefix(DEFAULT_PREFIX, variables)
     }
 
-    /// Lays variables over these settings, as [`overlaid_with`](Self::overlaid_with) does, whose names have another prefix.
+    /// Lays variables over these settings like [`overlaid_with`](Self::overlaid_with), with another prefix in their
+    /// names.
     ///
-    /// With `"APP_DB"` they are called `APP_DB_URL`, `ANALYTICS_APP_DB_URL` and
+    /// With `"APP_DB"` the variables are called `APP_DB_URL`, `ANALYTICS_APP_DB_URL` and
     /// `APP_DB__BINDS__REPORTS__MAX_CONNECTIONS`.
     #[must_use]
     pub fn overlaid_with_prefix<N: Into<String>, V: Into<String>>(
@@ -172,7 +173,8 @@ impl Settings {
 
     /// Lays the variables of this process over these settings, with that prefix in their names.
     ///
-    /// Without a file, [`from_env`](Self::from_env) does it for the prefix `DATABASE`; with one, [`load`](Self::load).
+    /// For the prefix `DATABASE`, [`from_env`](Self::from_env) does this without a file, and [`load`](Self::load) with
+    /// a file.
     #[must_use]
     pub fn overlaid_with_env(self, prefix: &str) -> Self {
         let variables = env::vars_os()
@@ -202,7 +204,7 @@ impl Settings {
         self
     }
 
-    /// What all layers come to: an upper one wins.
+    /// Merges all layers. An upper layer wins over a lower one.
     pub(in crate::settings) fn merged(&self) -> Draft {
         let mut merged = Draft::default();
         for layer in &self.layers {
@@ -236,7 +238,8 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// The error for a file that cannot be read. A URL in place of its path is not repeated: it may have a password in it.
+/// The error for a file that cannot be read. If the path looks like a URL, it is not repeated, because a URL may
+/// contain a password.
 fn unreadable(path: &Path, source: io::Error) -> SettingsError {
     if path.to_str().is_some_and(is_like_url) {
         let message = "the path of a file is expected, and what stands there looks like a URL";
@@ -245,8 +248,8 @@ fn unreadable(path: &Path, source: io::Error) -> SettingsError {
     SettingsError::Unreadable { path: path.to_owned(), source }
 }
 
-/// The position and the message of a syntax error. The error itself would repeat the line, which may have a password in
-/// it.
+/// The position and the message of a syntax error. The error itself is not used: it would repeat the line, and the line
+/// may contain a password.
 fn syntax_error(text: &str, path: Option<&Path>, error: &toml::de::Error) -> SettingsError {
     let at = error.span().map_or(0, |span| span.start);
     let before = text.get(..at).unwrap_or(text);

@@ -5,10 +5,10 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// What a settings loader produced, before its meaning is known.
+/// An untyped value that a settings loader produced.
 ///
-/// Reading it into types is a second step ([`parse`](super::parse)), because a `Deserialize` of those types would
-/// stop at the first mistake. It has no `Debug`: any text in it may be a password.
+/// Reading it into types is a second step ([`parse`](super::parse)), because `Deserialize` for the types themselves
+/// would stop at the first mistake. There is no `Debug`, because any string in the value may be a password.
 #[derive(Clone)]
 pub(super) enum Value {
     Unset,
@@ -23,7 +23,7 @@ pub(super) enum Value {
 pub(super) type Table = BTreeMap<String, Value>;
 
 impl Value {
-    /// What kind of value it is, for messages, which must not show the value itself.
+    /// The kind of the value, for messages, which must not show the value itself.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Unset => "nothing",

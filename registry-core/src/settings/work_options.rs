@@ -1,4 +1,4 @@
-//! The options of a unit of work. What a backend makes of them (its `BEGIN`) is in the folder of the backend.
+//! The options of a unit of work. Each backend translates them into its `BEGIN`, in the folder of the backend.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ use crate::settings::keys::WrongKeys;
 /// [`Registry::begin_with`](crate::Registry::begin_with), or make them the defaults of a registry with
 /// [`RegistryBuilder::work`](crate::RegistryBuilder::work).
 ///
-/// Keys that no bind has, here or in [`for_bind`](Self::for_bind), are an error where the options are first used:
+/// A key that no bind has, here or in [`for_bind`](Self::for_bind), is an error when the options are first used:
 /// [`WorkError::Keys`](crate::WorkError::Keys), or a [`SettingsError`](crate::SettingsError) when a registry is built
 /// with them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub enum Isolation {
     ReadCommitted,
     /// The default of MySQL and MariaDB. Not for SQLite.
     RepeatableRead,
-    /// The only one that SQLite has.
+    /// The only level that SQLite has.
     Serializable,
 }
 
@@ -84,7 +84,7 @@ impl WorkOptions {
         Self::default()
     }
 
-    /// The isolation level of each transaction. By default that of the database.
+    /// The isolation level of each transaction. By default the level of the database.
     #[must_use]
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.isolation = Some(isolation);
@@ -92,7 +92,7 @@ impl WorkOptions {
     }
 
     /// Serializable transactions: [`Isolation::Serializable`]. PostgreSQL fails one that cannot be serialized, at the
-    /// latest when it is committed. It should be run again then: see [`retries`](Self::retries).
+    /// latest when it is committed. Such a transaction should be run again: see [`retries`](Self::retries).
     #[must_use]
     pub fn serializable(self) -> Self {
         self.isolation(Isolation::Serializable)
@@ -128,12 +128,12 @@ impl WorkOptions {
         self
     }
 
-    /// The order in which binds are committed, by their keys. Binds that are not among them are committed after those, in
-    /// the order of their first touch. By default that is the order of all binds.
+    /// The order in which binds are committed, by their keys. Binds that are not listed are committed after the listed
+    /// ones, in the order of their first touch. By default no bind is listed.
     ///
-    /// It holds wherever no other order is given: for [`commit`](crate::UnitOfWork::commit), transactions and scopes.
-    /// The key of a bind that was not touched is ignored. A key that no bind has, or that is given twice, is an error, and
-    /// nothing is committed.
+    /// It applies wherever no other order is given: to [`commit`](crate::UnitOfWork::commit), transactions and scopes.
+    /// The key of a bind that was not touched is ignored. A key that no bind has, or that is given twice, is an error,
+    /// and nothing is committed.
     #[must_use]
     pub fn commit_order<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.commit_order = keys.into_iter().map(Into::into).collect();
@@ -143,8 +143,8 @@ impl WorkOptions {
     /// How often `transaction_with` runs its closure again after a transient failure: a deadlock, a serialization
     /// failure, a connection that was lost before the commit, a server that takes no writes now. 0 by default.
     ///
-    /// See [`Registry::transaction_with`](crate::Registry::transaction_with) for when this is done, and after which pause.
-    /// It has no effect anywhere else, because without a closure there is nothing to run again.
+    /// [`Registry::transaction_with`](crate::Registry::transaction_with) documents the conditions and the pause. It has
+    /// no effect anywhere else, because without a closure there is nothing to run again.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
@@ -168,7 +168,7 @@ impl WorkOptions {
         self.retries
     }
 
-    /// Fails if it names a key that no bind has.
+    /// Fails if the options name a key that no bind has.
     pub(crate) fn check_keys(&self, known: &[BindKey]) -> Result<(), WrongKeys> {
         if self.commit_order.is_empty() && self.of_binds.is_empty() {
             return Ok(());

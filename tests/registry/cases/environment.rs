@@ -111,8 +111,8 @@ fn variables_of_the_process_are_settings() {
     );
     assert_eq!(
         seen("", &[]),
-        ["database: no database at all: say `url` or `binds` in the settings, or DATABASE_URL in \
-          the environment"]
+        ["database: no database is configured: set `url` or `binds` in the settings, or \
+          DATABASE_URL in the environment"]
     );
 }
 

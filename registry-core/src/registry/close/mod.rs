@@ -1,7 +1,7 @@
 //! Closing a registry, or some of its engines.
 //!
-//! `report` has what closing came to, and `wait` the wait for sessions. [`Registry::close`] also waits for the callers in
-//! [`closing_state`](super::closing_state), which have yet to notice.
+//! `report` has the result, and `wait` the wait for sessions. [`Registry::close`] also waits for the callers in
+//! [`closing_state`](super::closing_state), which have not noticed yet that the registry is closed.
 
 use std::future::Future;
 use std::panic::Location;
@@ -29,18 +29,18 @@ impl Registry {
     /// Closes every engine, and returns a report when all sessions are back.
     ///
     /// From now on acquiring fails with [`AcquireError::Closed`](crate::AcquireError::Closed), at once also for callers
-    /// that wait, whether for a connection, a resolver or credentials. Then it waits until all sessions that are lent
-    /// have been returned, until each server was told that its connections end (for `check_timeout` at most, 1 s by
-    /// default, as the server may be gone), and until SQLite's files are closed; the query of a future that was dropped
-    /// runs to its end first. [`close_within`](Self::close_within) sets a limit.
+    /// that wait, whether for a connection, a resolver or credentials. Then it waits until all lent sessions have been
+    /// returned, until the end of each connection was sent to its server (for `check_timeout` at most, 1 s by default,
+    /// because the server may be gone), and until SQLite's files are closed. A query whose future was dropped runs to
+    /// its end first. [`close_within`](Self::close_within) sets a limit.
     ///
-    /// Every clone of the registry is closed with it. Dropping the future stops the waiting; the registry stays closed.
+    /// Every clone of the registry is closed, too. Dropping the future stops the waiting; the registry stays closed.
     /// Outside a Tokio runtime it does not wait.
     ///
-    /// A task that holds a session, a unit of work or a stream of rows itself would wait for ever. So once nothing else
-    /// is lent, and the task has done nothing with its own for 5 s, those are not waited for. The report says so, and so
-    /// does an event at error level with the place of this call. What was handed to another task counts as that task's
-    /// from its first statement there.
+    /// If the calling task holds a session, a unit of work or a stream of rows itself, it would wait for itself for
+    /// ever. So if only the calling task still holds sessions, and has not used them for 5 s, `close` stops waiting for
+    /// them. The report lists them, and an event at error level has the place of this call. A session that was handed
+    /// to another task counts as held by that task from its first statement there.
     ///
     /// ```
     /// use registry_core::{AcquireError, Registry, bind_tables};
@@ -65,8 +65,8 @@ impl Registry {
         close(self, None, Location::caller())
     }
 
-    /// Closes every engine as [`close`](Self::close) does, and waits for `limit` at most. The report says which engines
-    /// still have sessions lent. Those stay usable until they are returned.
+    /// Closes every engine as [`close`](Self::close) does, and waits for `limit` at most. The report lists the engines
+    /// that still have sessions lent. These sessions stay usable until they are returned.
     ///
     /// ```
     /// use std::time::Duration;
@@ -92,17 +92,17 @@ impl Registry {
         close(self, Some(limit), Location::caller())
     }
 
-    /// Closes the engines that were opened on demand for that URL, with whatever options, and returns a report when
+    /// Closes the engines that were opened on demand for that URL, whatever their options, and returns a report when
     /// their sessions are back.
     ///
     /// The engine of a tenant at that URL is closed as well (its SQLite URL has `mode=rw` added). These engines lend no
-    /// session any more; those that are lent stay usable until they are returned. Callers that ask for the URL from now
-    /// on get another engine. The report has sessions that are still lent only if there is no Tokio runtime to wait in,
-    /// or if the calling task holds them itself: see [`close`](Self::close). Dropping the future only stops the waiting.
+    /// more sessions; lent sessions stay usable until they are returned. Later callers for the URL get another engine.
+    /// The report has sessions that are still lent only if there is no Tokio runtime to wait in, or if the calling task
+    /// holds them itself: see [`close`](Self::close). Dropping the future only stops the waiting.
     ///
     /// # Errors
     ///
-    /// [`InvalidUrl`](crate::settings::InvalidUrl) if it is no URL of a database.
+    /// [`InvalidUrl`](crate::settings::InvalidUrl) if `url` is not the URL of a database.
     ///
     /// ```
     /// use registry_core::{Registry, bind_tables};
@@ -135,12 +135,12 @@ impl Registry {
         }
     }
 
-    /// Closes the engines of a tenant in all binds, invalidates what a resolver has answered about it, and returns a
-    /// report when its sessions are back. It waits, and can be dropped, as [`close_engine`](Self::close_engine).
+    /// Closes the engines of a tenant in all binds, invalidates the answers of resolvers about it, and returns a report
+    /// when its sessions are back. It waits, and can be dropped, like [`close_engine`](Self::close_engine).
     ///
     /// # Errors
     ///
-    /// [`TenantError`] if it is not a name that a tenant can have.
+    /// [`TenantError`] if `name` is not a valid name of a tenant.
     ///
     /// ```
     /// use registry_core::Registry;
@@ -179,7 +179,7 @@ impl Registry {
         let (on_demand, name) = (&self.0.on_demand, tenant.checked_name());
         bind.invalidate(name);
         let mut closed = on_demand.close_by_alias(&bind.engine_alias(name));
-        // The cache forgets the least recently used aliases. With a template the engine is found without.
+        // The cache may have forgotten the alias. With a URL template the engine can be found without an alias.
         if let Some(identity) = bind.identity_in_template(tenant) {
             closed.extend(on_demand.close(|other| *other == identity));
         }

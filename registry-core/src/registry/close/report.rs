@@ -1,4 +1,4 @@
-//! What closing came to.
+//! The result of closing.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use serde::Serialize;
 
 use crate::settings::BindKey;
 
-/// What closing a registry, or some of its engines, came to.
+/// The result of closing a registry, or some of its engines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CloseReport {
-    /// The engines that still had sessions lent when the wait ended, and how many. Callers that wait for a session and
-    /// have not noticed yet that the registry is closed are counted as well. After
-    /// [`Registry::close`](crate::Registry::close) it is empty, unless the task that closes has some itself.
+    /// The engines that still had sessions lent when the wait ended, and the number of those sessions. Callers that
+    /// wait for a session and have not noticed yet that the registry is closed are counted as well. After
+    /// [`Registry::close`](crate::Registry::close) it is empty, unless the calling task holds sessions itself.
     pub lent: Vec<(BindKey, u32)>,
-    /// The engines whose sessions were not waited for, as the task that closes has them itself, and how many. They are
-    /// among [`lent`](Self::lent). The task has done nothing with them for 5 s, or for half of the limit if that is
-    /// less, but for 1 s at least: another future of the same task, as in a `join!`, may be busy for so long before it
-    /// uses its session again.
+    /// The engines with sessions that the calling task holds itself, which were not waited for, and the number of those
+    /// sessions. They are included in [`lent`](Self::lent). The task has not used these sessions for 5 s, or for half
+    /// of the limit if that is less, but for 1 s at least. The delay is there because another future of the same task,
+    /// as in a `join!`, may be busy that long before it uses its session again.
     pub held_by_caller: Vec<(BindKey, u32)>,
 }
 

@@ -29,14 +29,14 @@ pub(crate) async fn all_returned(
     report_unreturned(&engines, held_by_caller, call_site)
 }
 
-/// For how long the sessions of the calling task itself are waited for while it does nothing with them. It may have
-/// handed them to a task that is yet to run a statement, or run beside itself in a `join!`. A caller that has set a
-/// limit gets the report within it.
+/// How long close waits for sessions that the calling task holds and does not use. The task may have handed them to
+/// another task that has not run a statement yet, or another future of the task, as in a `join!`, may use them. A
+/// caller with a `limit` gets the report within that limit.
 pub(super) fn inactivity_limit(limit: Option<Duration>) -> Duration {
     limit.map_or(STANDSTILL, |limit| (limit / 2).clamp(Duration::from_secs(1), STANDSTILL))
 }
 
-/// Waits until the sessions of all these engines are returned. Those that the calling task does not return are added to
+/// Waits until the sessions of all these engines are returned. Sessions that the calling task keeps are added to
 /// `held_by_caller`.
 pub(super) async fn each_returned(
     engines: &[Arc<dyn AnyEngine>],
@@ -47,8 +47,8 @@ pub(super) async fn each_returned(
     join_all(returned).await;
 }
 
-/// Waits until no session of an engine is lent, except for those that the calling task has and does nothing with: it
-/// would wait for itself.
+/// Waits until no session of an engine is lent, except for sessions that the calling task holds and does not use: the
+/// task would wait for itself.
 async fn returned(
     engine: &Arc<dyn AnyEngine>,
     held_by_caller: &SessionCounts,
@@ -70,7 +70,7 @@ async fn returned(
 
 pub(super) async fn wait_within<T>(all: impl Future<Output = T>, limit: Option<Duration>) {
     if Handle::try_current().is_err() {
-        // No timer would wake the caller, so it does not wait. The report says what is still lent.
+        // No timer would wake the caller, so it does not wait. The report lists the sessions that are still lent.
         return;
     }
     match limit {
@@ -79,7 +79,7 @@ pub(super) async fn wait_within<T>(all: impl Future<Output = T>, limit: Option<D
     }
 }
 
-/// What is still lent. If the calling task has some of it, that is an event as well.
+/// Reports the sessions that are still lent. If the calling task holds some of them, an event is logged as well.
 pub(super) fn report_unreturned(
     engines: &[Arc<dyn AnyEngine>],
     held_by_caller: SessionCounts,

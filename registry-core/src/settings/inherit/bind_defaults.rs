@@ -1,4 +1,4 @@
-//! The settings of one bind, from what the bind itself says and what is said for all binds.
+//! The settings of one bind, from its own settings and those for all binds.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,11 +16,11 @@ use crate::settings::parse::draft::{BindDraft, Written};
 use crate::settings::url::DatabaseUrl;
 use crate::settings::validate::{self, pooler, ranges, tenants};
 
-/// What binds inherit, and how the settings of an engine are made from it: when a registry is built, and later for
-/// engines that are opened on demand or replaced.
+/// The settings that binds inherit. The settings of an engine are made from them when a registry is built, and later
+/// for each engine that is opened on demand or replaced.
 #[derive(Clone)]
 pub(crate) struct BindDefaults {
-    /// What each bind itself says beside its URL, for engines of that bind at another place.
+    /// Each bind's own settings except for its URL. Engines of the bind at another URL inherit them.
     pub(super) own: BTreeMap<BindKey, OwnSettings>,
     /// The table `options` of the settings.
     pub(super) general: OptionLayer,
@@ -33,7 +33,7 @@ pub(crate) struct BindDefaults {
     pub(super) is_isolated: bool,
 }
 
-/// What a bind says of itself, beside its URL.
+/// A bind's own settings, except for its URL.
 #[derive(Debug, Default, Clone)]
 pub(super) struct OwnSettings {
     pub(super) options: OptionLayer,
@@ -41,7 +41,8 @@ pub(super) struct OwnSettings {
 }
 
 impl BindDefaults {
-    /// The settings of an engine for the bind `key` at another place. What `bind` does not say is as the bind has it.
+    /// The settings of an engine for the bind `key` at the URL of `bind`. Options that `bind` leaves out are inherited
+    /// from the bind `key`.
     pub(crate) fn engine_settings(
         &self,
         key: BindKey,
@@ -56,8 +57,8 @@ impl BindDefaults {
         }
     }
 
-    /// The same for a tenant. In test isolation its SQLite database has a copy, and these are the settings of the
-    /// original.
+    /// Like [`engine_settings`](Self::engine_settings), for a tenant. In test isolation a SQLite tenant is not refused,
+    /// because a copy is made of its database. The result has the URL of the original.
     pub(crate) fn tenant_engine_settings(
         &self,
         key: BindKey,
@@ -148,14 +149,14 @@ impl fmt::Debug for BindDefaults {
     }
 }
 
-/// How problems name settings that are given when an engine is opened or replaced.
+/// The place that a problem names if the settings were given when an engine was opened or replaced.
 fn call_place(key: BindKey) -> String {
     format!("settings of {:?}", key.as_str())
 }
 
-/// Fits options to a SQLite database in memory: each connection would be a database of its own, and the end of the
-/// last one is the end of the database. Options that are written for every engine give way to that; own ones that
-/// contradict it are reported by [`validate::memory`].
+/// Fits options to a SQLite database in memory: each connection would be a database of its own, and the end of the last
+/// one is the end of the database. Options that are written for every engine are adjusted to this. A bind's own options
+/// that contradict it are reported by [`validate::memory`].
 fn fit_to_memory(options: &mut EngineOptions, own: &OptionLayer) {
     options.max_connections = 1;
     options.idle_timeout = None;

@@ -1,4 +1,4 @@
-//! The result of reading settings: what an engine needs to know.
+//! The result of reading settings: all settings of one engine.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use crate::settings::keys::BindKey;
 use crate::settings::options::EngineOptions;
 use crate::settings::url::DatabaseUrl;
 
-/// Everything that an engine needs to know, validated.
+/// All settings of one engine, validated.
 #[derive(Debug, Clone)]
 pub(crate) struct EngineSettings {
     pub(crate) key: BindKey,
-    /// With its password, and with an absolute path if it is a file.
+    /// The URL with its password. The path of a SQLite file is absolute.
     pub(crate) url: DatabaseUrl,
-    /// Where migrations connect instead, in the same form.
+    /// The URL that migrations connect to, if it is another one. It has its password, too.
     pub(crate) migrate_url: Option<DatabaseUrl>,
     pub(crate) options: EngineOptions,
     pub(crate) required: bool,
@@ -33,8 +33,8 @@ impl EngineSettings {
         self.migrate_url.as_ref().unwrap_or(&self.url)
     }
 
-    /// The same in test isolation: at `copy`, a SQLite database of its own, or in a transaction of one connection
-    /// on the same server.
+    /// These settings in test isolation: a SQLite database is replaced by its `copy`; any other database is used
+    /// through one connection that stays in one transaction.
     pub(crate) fn isolated(&self, copy: Option<DatabaseUrl>) -> Self {
         let mut settings = self.clone();
         match copy {

@@ -1,4 +1,4 @@
-//! The URL that migrations connect to, where it is not the bind's own.
+//! The URL that migrations connect to, if a bind has one for them.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use crate::settings::validate::url::{self, CheckUrl};
 
 /// The `migrate_url` of a bind, with the bind's password if it has none itself.
 ///
-/// `bind_url` is the bind's own URL. If that comes from an upper layer, such as a variable, it leads to another
-/// database than the one that the lower layer wrote its `migrate_url` for, so that one is ignored.
+/// `bind_url` is the bind's own URL. If `bind_url` comes from an upper layer, such as a variable, it may lead to
+/// another database than the `migrate_url` of the lower layer. Therefore that `migrate_url` is ignored.
 pub(super) fn read(
     draft: &BindDraft,
     bind_url: &DatabaseUrl,

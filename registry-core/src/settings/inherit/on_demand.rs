@@ -19,7 +19,7 @@ impl Default for OnDemandOptions {
     }
 }
 
-/// What the settings say wins over what the builder says.
+/// The settings win over the builder.
 pub(super) fn inherited(
     draft: OnDemandDraft,
     builder: OnDemandOptions,

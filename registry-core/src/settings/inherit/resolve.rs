@@ -17,11 +17,11 @@ use crate::settings::validate::backend_support;
 use crate::settings::validate::ranges;
 use crate::settings::validate::url::CheckUrl;
 
-/// What the registry's builder was given beside the settings.
+/// Everything that the registry's builder was given, except for the settings.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BuilderSettings {
     pub(crate) binds: Vec<(String, BindSettings)>,
-    /// Options for every engine, which those of the settings win over.
+    /// Options for every engine. The settings win over them.
     pub(crate) options: EngineOptions,
     pub(crate) on_demand: OnDemandOptions,
     pub(crate) credentials: Vec<(String, CredentialSource)>,
@@ -29,10 +29,10 @@ pub(crate) struct BuilderSettings {
     pub(crate) resolver_binds: Vec<String>,
 }
 
-/// What the settings of a registry come to.
+/// The resolved settings of a registry.
 #[derive(Debug)]
 pub(crate) struct Resolved {
-    /// Those of each bind, in the order of their keys.
+    /// The settings of the engine of each bind, in the order of the bind keys.
     pub(crate) engines: Vec<EngineSettings>,
     /// The binds that have a resolver, in the order in which the builder was given them.
     pub(crate) resolver_binds: Vec<BindKey>,
@@ -41,10 +41,10 @@ pub(crate) struct Resolved {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Turns everything that was written down into the settings of engines, and lists every problem on the way.
+/// Turns the settings and the calls of the builder into the settings of engines, and collects every problem.
 ///
-/// A bind of the builder replaces one of the same key in `settings`. `check_url` is what the driver has to say against
-/// a URL. Reads the files that hold secrets, and connects to nothing.
+/// A bind of the builder replaces one of the same key in `settings`. `check_url` returns why the driver would reject a
+/// URL. Reads the files that contain secrets. Opens no connection.
 pub(crate) fn resolve(
     settings: &Settings,
     builder: BuilderSettings,
@@ -53,7 +53,7 @@ pub(crate) fn resolve(
     resolve_with(settings, builder, BackendKind::is_enabled, check_url)
 }
 
-/// The same, for tests, with other backends than those whose features are on.
+/// Like [`resolve`], for tests: `is_enabled` says which backends count as enabled, whichever features are on.
 pub(in crate::settings) fn resolve_with(
     settings: &Settings,
     builder: BuilderSettings,
@@ -69,7 +69,8 @@ pub(in crate::settings) fn resolve_with(
     let resolver_binds = read_resolver_binds(builder.resolver_binds, &mut problems);
     for key in &resolver_binds {
         if binds.contains_key(key) {
-            let message = "said twice: the settings of this bind's databases come from code";
+            let message = "this bind is in the settings, or was added by `bind(..)`, and also has a resolver: \
+                           remove one of them";
             problems.push(Problem::new(resolver_place(key), message));
         }
     }
@@ -123,7 +124,7 @@ fn read_resolver_binds(keys: Vec<String>, problems: &mut Vec<Problem>) -> Vec<Bi
         match BindKey::new(&key) {
             Err(invalid) => problems.push(Problem::new(resolver_place(&key), invalid)),
             Ok(key) if read.contains(&key) => {
-                let message = "said twice: one key is one database";
+                let message = "given twice: each bind key names one database";
                 problems.push(Problem::new(resolver_place(&key), message));
             }
             Ok(key) => read.push(key),
@@ -132,7 +133,7 @@ fn read_resolver_binds(keys: Vec<String>, problems: &mut Vec<Problem>) -> Vec<Bi
     read
 }
 
-/// How problems name the call that gives a bind a resolver.
+/// The place that a problem with a resolver names: the call of the builder.
 fn resolver_place(key: &str) -> String {
     format!("tenants({key:?})")
 }
@@ -147,10 +148,11 @@ fn read_binds(
         match BindKey::new(&key) {
             Err(invalid) => problems.push(Problem::new(place, invalid)),
             Ok(key) => {
-                // Code has no folder of its own: its relative paths begin in the current directory.
+                // Settings from code have no folder: their relative paths are relative to the current directory.
                 let draft = (BindDraft::from_code(bind, &place), Path::new(""));
                 if read.insert(key, draft).is_some() {
-                    problems.push(Problem::new(place, "said twice: one key is one database"));
+                    problems
+                        .push(Problem::new(place, "given twice: each bind key names one database"));
                 }
             }
         }
@@ -160,19 +162,19 @@ fn read_binds(
 
 fn no_database(overrides: &BTreeMap<BindKey, Written<UrlSource>>) -> Problem {
     let mut message =
-        "no database at all: say `url` or `binds` in the settings, or DATABASE_URL in \
-                       the environment"
+        "no database is configured: set `url` or `binds` in the settings, or DATABASE_URL in \
+         the environment"
             .to_owned();
     for (key, url) in overrides {
         message += &format!(
-            "; {} overrides the URL of a bind `{key}` in the settings, and makes none",
+            "; {} only changes the URL of an existing bind `{key}`, and there is none",
             url.place
         );
     }
     Problem::new("database", message)
 }
 
-/// A problem with what is written for every engine is found once with each of them.
+/// Removes duplicates: a problem with an option that is written for every engine is found once for each engine.
 fn deduplicated(problems: Vec<Problem>) -> Vec<Problem> {
     let mut once: Vec<Problem> = Vec::with_capacity(problems.len());
     for problem in problems {

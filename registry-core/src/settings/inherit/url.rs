@@ -9,9 +9,9 @@ use crate::settings::parse::draft::{BindDraft, UrlSource, Written};
 use crate::settings::url::DatabaseUrl;
 use crate::settings::validate::url::{self, CheckUrl};
 
-/// The URL of a bind with its password, as it was written: a relative path in it stays relative.
+/// The URL of a bind with its password. A relative path in the URL stays relative.
 ///
-/// Fails without a problem if what is wrong has been reported already.
+/// `Err(None)` means that the problem has been reported already.
 pub(super) fn read(
     draft: &BindDraft,
     folder: &Path,
@@ -51,8 +51,8 @@ fn written_url(
 
 /// The URL with the password that is written beside it.
 ///
-/// If the URL has a password as well, that of the upper layer wins: a `DATABASE_URL` with a password of its own
-/// replaces the password of the file, and one without a password is used with it.
+/// If the URL has a password as well, the password of the upper layer wins: a `DATABASE_URL` with a password of its own
+/// replaces the password of the file, and a `DATABASE_URL` without a password is used with the password of the file.
 fn with_password(
     draft: &BindDraft,
     url: Written<DatabaseUrl>,
@@ -75,7 +75,7 @@ fn with_password(
             return Ok(url.value);
         }
         if password.layer == url.layer {
-            let message = format!("said twice: the URL of `{}` has a password as well", url.place);
+            let message = format!("given twice: the URL of `{}` has a password as well", url.place);
             return Err(Some(Problem::new(&password.place, message)));
         }
     }

@@ -1,4 +1,4 @@
-//! Options with the places where they were written, in layers of which the upper one wins.
+//! Options with the places where they were written, in layers. An upper layer wins over a lower one.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +18,12 @@ pub(in crate::settings) struct OptionLayers<'a> {
     pub(in crate::settings) own: &'a OptionLayer,
     /// The table `options` of the settings, which is for every engine.
     pub(in crate::settings) general: &'a OptionLayer,
-    /// Those of the registry's builder, which are for every engine as well and win over the defaults.
+    /// The options of the registry's builder. They are for every engine, too, and win over the defaults.
     pub(in crate::settings) builder: &'a OptionLayer,
 }
 
 impl OptionLayer {
-    /// Options that code gives; `place` is how a problem names the call that gave one.
+    /// Options from code. `place` returns how a problem names the call that gave an option.
     pub(in crate::settings) fn from_code(
         options: PartialOptions,
         place: impl Fn(&str) -> String,
@@ -60,7 +60,7 @@ impl OptionLayer {
 }
 
 impl<'a> OptionLayers<'a> {
-    /// The options that the layers come to, over the defaults.
+    /// The merged options of the layers, over the defaults.
     pub(in crate::settings) fn merged(&self) -> EngineOptions {
         let mut options = EngineOptions::default();
         for layer in [self.builder, self.general, self.own] {
@@ -74,7 +74,7 @@ impl<'a> OptionLayers<'a> {
         self.uppermost(|layer| layer.place(name)).unwrap_or(name)
     }
 
-    /// What the uppermost layer answers that has an answer.
+    /// The value of the uppermost layer for which `answer` returns one.
     pub(in crate::settings) fn uppermost<T>(
         &self,
         answer: impl Fn(&'a OptionLayer) -> Option<T>,

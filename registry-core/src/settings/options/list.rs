@@ -1,4 +1,4 @@
-//! The list of options: what each is called, its documentation, its type, its default and its setter.
+//! The list of options: the name, documentation, type, default and setter of each.
 //!
 //! An entry is a field of [`EngineOptions`](super::EngineOptions), which is its doc comment, its name, its type
 //! and its default, followed by the argument and the value of the setter that
@@ -57,7 +57,7 @@ macro_rules! for_each_option {
 
             /// SQL statements that each new connection runs, in this order. None by default.
             ///
-            /// They may contain secrets and are never shown: where one fails, the error names its position.
+            /// They may contain secrets and are never shown. If a statement fails, the error names its position.
             #[serde(serialize_with = "statements_as_places")]
             on_connect: Vec<String> = Vec::new(),
             set(statements: impl IntoIterator<Item = impl Into<String>>)
@@ -79,14 +79,13 @@ macro_rules! for_each_option {
 
             /// The connection pooler between the engine and its server. [`Pooler::None`] by default.
             ///
-            /// For PostgreSQL only: PgBouncer with `pool_mode = transaction` is `"transaction"`. What a bind asks
-            /// for and cannot have through it is an error when the registry is built, see
-            /// [`Pooler::Transaction`].
+            /// For PostgreSQL only: PgBouncer with `pool_mode = transaction` is `"transaction"`. Settings that do not
+            /// work through a pooler are an error when the registry is built, see [`Pooler::Transaction`].
             pooler: Pooler = Pooler::None,
             set(value: Pooler) value;
 
-            /// How many callers may wait for a session; one more is refused at once. `None` by default, which
-            /// sets no limit; 0 lets nobody wait.
+            /// How many callers may wait for a session. A further caller is refused at once. `None` by default, which
+            /// sets no limit; with 0, no caller waits.
             queue_limit: Option<u32> = None,
             set(value: impl Into<Option<u32>>) value.into();
 
@@ -95,15 +94,15 @@ macro_rules! for_each_option {
             set(value: bool) value;
 
             /// A setting of PostgreSQL that holds the name of the tenant, for policies of row-level security:
-            /// `"app.tenant"`. It is set, as `SET LOCAL` would, in each transaction of a unit of work that is
-            /// begun through a [`Tenant`](crate::registry::Tenant), and is not there outside of units of work.
-            /// `None` by default.
+            /// `"app.tenant"`. It is set, like by `SET LOCAL`, in each transaction of a unit of work that is begun
+            /// through a [`Tenant`](crate::registry::Tenant). Outside of units of work it is not set. `None` by
+            /// default.
             ///
             /// For PostgreSQL only, also behind a transaction pooler.
             tenant_setting: Option<String> = None,
             set(name: impl Into<String>) Some(name.into());
 
-            /// From which duration on a statement is logged as slow. `None` by default, which logs none.
+            /// The duration from which on a statement is logged as slow. `None` by default, which logs none.
             #[serde(serialize_with = "optional_duration_as_text")]
             log_slow_queries: Option<Duration> = None,
             set(value: impl Into<Option<Duration>>) value.into();

@@ -1,9 +1,9 @@
-//! Options of an engine: the fields of [`EngineOptions`], and what settings say of them.
+//! Options of an engine: the fields of [`EngineOptions`], and how settings give them.
 //!
 //! | file | contents |
 //! |---|---|
 //! | [`list`] | every option once: name, documentation, type, default, setter |
-//! | this file | [`EngineOptions`], and [`PartialOptions`], of which each can be left out |
+//! | this file | [`EngineOptions`], and [`PartialOptions`]: the same options, each of which can be missing |
 //! | [`layer`] | options with the places where they were written, and which layer wins |
 //! | [`shown`] | how options look in `Debug` and when they are serialized |
 //! | [`pooler`], [`reset_on_return`] | the types of two options |
@@ -36,14 +36,13 @@ macro_rules! declare_options {
     )*) => {
         /// How an engine behaves: its pool, its timeouts, and what it does with a connection.
         ///
-        /// The fields are named as the settings. In settings a duration is a text with its unit (`"30s"`,
-        /// `"500ms"`, `"10min"`), and what can be switched off takes `"none"`. A duration is at most 100 years;
-        /// one that is longer, or that a database cannot count, is an error when the registry is built.
+        /// The fields are named as the settings. In settings a duration is a text with its unit (`"30s"`, `"500ms"`,
+        /// `"10min"`), and an option that can be switched off takes `"none"`. A duration is at most 100 years; one that
+        /// is longer, or that a database cannot count, is an error when the registry is built.
         ///
-        /// Options of this type are those of a [registry's builder](crate::RegistryBuilder::options). They are
-        /// the lowest layer above the defaults: the table `options` of the settings wins over them, and the
-        /// options of a bind win over both. [`Engine::options`](crate::Engine::options) returns what they come
-        /// to for one engine.
+        /// A [registry's builder](crate::RegistryBuilder::options) takes options of this type. They are the lowest
+        /// layer above the defaults: the table `options` of the settings wins over them, and the options of a bind win
+        /// over both. [`Engine::options`](crate::Engine::options) returns the merged options of one engine.
         ///
         /// ```
         /// use registry_core::EngineOptions;
@@ -77,8 +76,8 @@ macro_rules! declare_options {
             }
         }
 
-        /// Options of which each can be left out: what one table of the settings, or one
-        /// [`BindSettings`](crate::BindSettings), says.
+        /// The options that one table of the settings, or one [`BindSettings`](crate::BindSettings), gives. Each can be
+        /// missing.
         #[derive(Clone, Default)]
         pub(in crate::settings) struct PartialOptions {
             $(pub(in crate::settings) $name: Option<$type>,)*
@@ -107,12 +106,12 @@ macro_rules! declare_options {
                 })*
             }
 
-            /// The names of those that are there.
+            /// The names of the options that are given.
             pub(in crate::settings) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
                 [$(self.$name.is_some().then_some(stringify!($name))),*].into_iter().flatten()
             }
 
-            /// Writes those that are there into `options`.
+            /// Writes the options that are given into `options`.
             pub(in crate::settings) fn apply(&self, options: &mut EngineOptions) {
                 $(if let Some(value) = &self.$name {
                     options.$name.clone_from(value);

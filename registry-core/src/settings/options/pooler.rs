@@ -22,16 +22,15 @@ use crate::settings::value::Value;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Pooler {
-    /// None, or one that gives each client connection a server connection of its own: PgBouncer with
+    /// No pooler, or a pooler that gives each client connection a server connection of its own: PgBouncer with
     /// `pool_mode = session`. The default.
     #[default]
     None,
-    /// One that gives each transaction another server connection: PgBouncer with
-    /// `pool_mode = transaction`.
+    /// A pooler that may give each transaction another server connection: PgBouncer with `pool_mode = transaction`.
     ///
-    /// What a session sets would reach other clients. Therefore `tenant_schema`, `statement_timeout`,
-    /// `read_only`, `on_connect`, `reset_on_return = "full"` and the URL's parameter `options` are errors when
-    /// the registry is built. Migrations need `migrate_url`, the URL of the server itself.
+    /// A setting of a session would reach other clients. Therefore `tenant_schema`, `statement_timeout`, `read_only`,
+    /// `on_connect`, `reset_on_return = "full"` and the URL's parameter `options` are errors when the registry is
+    /// built. Migrations need `migrate_url`, the URL of the server itself.
     Transaction,
 }
 

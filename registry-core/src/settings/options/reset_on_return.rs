@@ -21,19 +21,20 @@ use crate::settings::value::Value;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ResetOnReturn {
-    /// Whatever is not known to be harmless. The default; a return in good order costs nothing.
+    /// Resets whatever is not known to be harmless. The default. If there is nothing to reset, a return costs no round
+    /// trip.
     ///
-    /// An open transaction is rolled back. PostgreSQL and SQLite report one themselves, whoever has begun it.
-    /// After a statement that is not known to leave the session as it was, the connection is fully reset. Known
-    /// (an allowlist) are queries and changes of rows that call built-in functions, plain DDL, transaction
-    /// statements and PostgreSQL's `SET LOCAL`. Not known are all others, and every text that is not understood.
-    /// What a trigger, a view or an operator does inside is not noticed.
+    /// An open transaction is rolled back. PostgreSQL and SQLite report one themselves, whoever has begun it. After a
+    /// statement that is not known to leave the session as it was, the connection is fully reset. An allowlist of
+    /// harmless statements decides: queries and changes of rows that call built-in functions, plain DDL, transaction
+    /// statements and PostgreSQL's `SET LOCAL`. Every other statement, and every SQL text that cannot be parsed, counts
+    /// as not harmless. The effects of a trigger, a view or an operator are not noticed.
     #[default]
     Auto,
-    /// As `Auto`, and a `ROLLBACK` on each return, for transactions that could not be noticed.
+    /// Like `Auto`, and runs a `ROLLBACK` on each return, for transactions that could not be noticed.
     Rollback,
-    /// The connection is made as new on each return: in place for PostgreSQL (`DISCARD ALL`, except for the
-    /// statements that Diesel has prepared), by opening another one for MySQL and SQLite. `on_connect` runs again.
+    /// The connection is fully reset on each return: in place for PostgreSQL (`DISCARD ALL`, except for the statements
+    /// that Diesel has prepared), and by opening another connection for MySQL and SQLite. `on_connect` runs again.
     Full,
 }
 

@@ -8,7 +8,7 @@ use crate::settings::options::PartialOptions;
 use crate::settings::parse::draft::{BindDraft, Draft, OnDemandDraft};
 use crate::settings::value::{Table, Value};
 
-/// The name of the table that has the settings of databases.
+/// The name of the table with the settings of databases.
 const TABLE: &str = "database";
 
 /// Reads what a serde loader produced, as one layer: the table `database`, or the top level where there is none.
@@ -26,7 +26,8 @@ pub(in crate::settings) fn from_loader(value: Value, layer: usize) -> Draft {
     reader.draft
 }
 
-/// The same for a file, which may have no settings of databases, but only the application's other settings.
+/// Like [`from_loader`], for a file. A file may have no settings of databases, but only the application's other
+/// settings.
 pub(in crate::settings) fn from_file(value: Value, layer: usize) -> Draft {
     if let Value::Table(table) = &value {
         let is_about_databases = |key: &String| {
@@ -316,9 +317,9 @@ mod tests {
                 "
             ),
             [
-                "binds.a.password_file: said twice: `binds.a.password` says it as well",
-                "binds.a.url_file: said twice: `binds.a.url` says it as well",
-                "url: said twice: `binds.default` says it as well",
+                "binds.a.password_file: given twice: `binds.a.password` gives it as well",
+                "binds.a.url_file: given twice: `binds.a.url` gives it as well",
+                "url: given twice: `binds.default` gives it as well",
             ]
         );
         assert_eq!(keys("url = 'sqlite::memory:'\nbinds.default.busy_timeout = '1s'"), ["default"]);

@@ -1,4 +1,4 @@
-//! What one layer says, typed, with the place of each setting; and how layers are laid over each other.
+//! The settings of one layer, typed, with the place of each setting; and how an upper layer overrides a lower one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::settings::options::{OptionLayer, PartialOptions};
 use crate::settings::url::{DatabaseUrl, InvalidUrl};
 use crate::settings::value::Value;
 
-/// What one layer says, which is a file or a set of variables, or what several layers come to.
+/// The settings of one layer (a file or a set of variables), or of several layers merged.
 #[derive(Debug, Clone, Default)]
 pub(in crate::settings) struct Draft {
     pub(in crate::settings) binds: BTreeMap<BindKey, BindDraft>,
@@ -27,10 +27,10 @@ pub(in crate::settings) struct Draft {
     pub(in crate::settings) problems: Vec<Problem>,
 }
 
-/// What one layer says of one bind.
+/// The settings of one bind in one layer.
 #[derive(Debug, Clone)]
 pub(in crate::settings) struct BindDraft {
-    /// Where the bind was written, for problems with the bind as a whole.
+    /// The place where the bind was written, for problems that concern the whole bind.
     pub(in crate::settings) place: String,
     pub(in crate::settings) url: Option<Written<UrlSource>>,
     pub(in crate::settings) password: Option<Written<PasswordSource>>,
@@ -40,7 +40,7 @@ pub(in crate::settings) struct BindDraft {
     pub(in crate::settings) options: OptionLayer,
 }
 
-/// What one layer says of the engines that are opened on demand.
+/// The limits for engines that are opened on demand, in one layer.
 #[derive(Debug, Clone, Default)]
 pub(in crate::settings) struct OnDemandDraft {
     pub(in crate::settings) max_engines: Option<Written<u32>>,
@@ -59,7 +59,7 @@ pub(in crate::settings) struct Written<T> {
 pub(in crate::settings) enum UrlSource {
     Text(Result<DatabaseUrl, InvalidUrl>),
     File(SecretPath),
-    /// Something that is not a text was written, which has been reported already.
+    /// The value is not a string. That has been reported already.
     NotText,
 }
 
@@ -69,11 +69,12 @@ pub(in crate::settings) enum PasswordSource {
     File(SecretPath),
 }
 
-/// The path of a file that contains a secret. It is not shown, because people write the secret itself in its place.
+/// The path of a file that contains a secret. It is not shown, because somebody may write the secret itself in place of
+/// the path.
 pub(in crate::settings) type SecretPath = SecretString;
 
 impl Draft {
-    /// Lays `upper` over this layer: what it says wins.
+    /// Lays `upper` over this layer. The settings of `upper` win.
     pub(in crate::settings) fn overlay(&mut self, upper: Self) {
         self.options.overlay(upper.options);
         self.on_demand.overlay(upper.on_demand);
@@ -150,7 +151,7 @@ impl BindDraft {
         }
     }
 
-    /// A bind that code adds. It is one layer, and replaces a bind of the same key in the settings.
+    /// A bind from code. It is one layer, and replaces a bind of the same key in the settings.
     pub(in crate::settings) fn from_code(bind: BindSettings, place: &str) -> Self {
         let place_of = |name: &str| format!("{place}.{name}");
         Self {
@@ -198,7 +199,7 @@ impl BindDraft {
                 set_once(&mut self.password, PasswordSource::File(file.into()), place, layer)
             }),
             "required" => match (self.required, bool::from_value(value)) {
-                (Some(_), Ok(_)) => Err("said twice".to_owned()),
+                (Some(_), Ok(_)) => Err("given twice".to_owned()),
                 (None, Ok(required)) => {
                     self.required = Some(required);
                     Ok(())
@@ -263,7 +264,7 @@ impl BindDraft {
     }
 }
 
-/// Fails if the layer has that setting already: which of two URLs was meant cannot be known.
+/// Fails if the layer has that setting already: it is unknown which of the two was meant.
 fn set_once<T>(
     slot: &mut Option<Written<T>>,
     value: T,
@@ -271,7 +272,7 @@ fn set_once<T>(
     layer: usize,
 ) -> Result<(), String> {
     if let Some(before) = slot {
-        return Err(format!("said twice: `{}` says it as well", before.place));
+        return Err(format!("given twice: `{}` gives it as well", before.place));
     }
     *slot = Some(Written { value, place: place.to_owned(), layer });
     Ok(())

@@ -38,17 +38,18 @@ struct LimitedOption {
     /// The backends that can honour it.
     backends: &'static [BackendKind],
     is_used: Use,
-    /// What the other backends do not have. The messages speak of the option by its name if this is `None`.
+    /// The feature that the other backends lack, for messages. If it is `None`, the messages use the name of the
+    /// option.
     noun: Option<&'static str>,
 }
 
 /// Whether an engine asks for an option.
 enum Use {
-    /// Unless it is switched off by this word. An option that is written for every engine must be switched off for
-    /// each bind that cannot honour it.
+    /// Yes, unless the option is switched off by this word. An option that is written for every engine must be switched
+    /// off for each bind that cannot honour it.
     Unless(&'static str, fn(&EngineOptions) -> bool),
-    /// The option has a default and cannot be switched off. One that is written for every engine is ignored by the
-    /// binds that cannot honour it, and must be honoured by at least one.
+    /// The option has a default and cannot be switched off. If it is written for every engine, the binds that cannot
+    /// honour it ignore it, and at least one bind must honour it.
     Always,
 }
 
@@ -94,7 +95,7 @@ pub(in crate::settings) fn check_general(
 }
 
 impl LimitedOption {
-    /// Written for a bind of a backend that cannot honour it.
+    /// The message if the option is written for a bind of a backend that cannot honour it.
     fn refused(&self, backend: BackendKind) -> String {
         match (self.noun, self.backends) {
             (Some(noun), [only]) => format!("{backend} has no {noun}: it is for {only}"),
@@ -105,7 +106,8 @@ impl LimitedOption {
         }
     }
 
-    /// Written for every engine, and not switched off by the word `off` for a bind that cannot honour it.
+    /// The message if the option is written for every engine, and not switched off by the word `off` for a bind that
+    /// cannot honour it.
     fn refused_for_every_engine(&self, key: BindKey, backend: BackendKind, off: &str) -> String {
         let why = match self.noun {
             Some(noun) => format!("which has no {noun}"),
@@ -114,7 +116,7 @@ impl LimitedOption {
         format!("the bind `{key}` is {backend}, {why}; say \"{off}\" for it")
     }
 
-    /// Written for every engine, while no bind can honour it.
+    /// The message if the option is written for every engine, and no bind can honour it.
     fn refused_by_all(&self) -> String {
         let backends = self.backend_names();
         match self.noun {

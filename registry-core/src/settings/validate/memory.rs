@@ -3,8 +3,8 @@
 use crate::settings::error::Problem;
 use crate::settings::options::OptionLayer;
 
-/// Checks a bind's own options, which can contradict what a database in memory needs. Options that are for every
-/// engine give way to it instead.
+/// Reports the bind's own options that contradict a database in memory. Options for every engine are not reported,
+/// because they are adjusted to it.
 pub(super) fn check(own: &OptionLayer, problems: &mut Vec<Problem>) {
     if own.options.max_connections.is_some_and(|number| number > 1) {
         problems.push(Problem::new(

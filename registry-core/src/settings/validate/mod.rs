@@ -7,9 +7,9 @@
 //! | [`ranges`] | the range of each number and duration |
 //! | [`backend_support`] | a table of the options that not every backend can honour |
 //! | [`memory`] | SQLite databases in memory |
-//! | [`pooler`] | what cannot be had through a connection pooler |
+//! | [`pooler`] | options that do not work through a connection pooler |
 //! | [`tenants`] | `tenant_schema` and `tenant_setting` |
-//! | [`url`], [`migrate_url`] | whether an engine can be opened, and migrations be run, at a URL |
+//! | [`url`], [`migrate_url`] | whether an engine can be opened at a URL, and migrations be run there |
 
 pub(in crate::settings) mod backend_support;
 mod memory;
@@ -24,8 +24,8 @@ use super::keys::{BackendKind, BindKey};
 use super::options::{EngineOptions, OptionLayers};
 use super::url::DatabaseUrl;
 
-/// Checks the options of one engine. Without a `url`, which is the case if it could not be read, only what does not
-/// depend on the backend.
+/// Checks the options of one engine. `url` is `None` if it could not be read. Then only the checks that do not depend
+/// on the backend are made.
 pub(super) fn check_options(
     key: BindKey,
     url: Option<&DatabaseUrl>,

@@ -1,4 +1,4 @@
-//! What a bind cannot have through a connection pooler.
+//! Settings of a bind that do not work through a connection pooler.
 
 use crate::settings::error::Problem;
 use crate::settings::keys::BackendKind;
@@ -10,7 +10,7 @@ use crate::settings::url::DatabaseUrl;
 const REACHES_OTHERS: &str = "the pooler gives each transaction another server connection, so a setting of the \
                               session would reach other clients";
 
-/// Reports what a bind asks for that it cannot have through its pooler.
+/// Reports the settings of a bind that do not work through its pooler.
 pub(in crate::settings) fn check(
     url: &Written<&DatabaseUrl>,
     tenant_schema: Option<&Written<String>>,
@@ -44,7 +44,7 @@ pub(in crate::settings) fn check(
         }
     }
     if options.reset_on_return == ResetOnReturn::Full {
-        let why = "there is no session of its own that could be made as new";
+        let why = "other clients share the server session, so it cannot be reset for one";
         refused(layers.place("reset_on_return"), "`reset_on_return = \"full\"`", why);
     }
 }

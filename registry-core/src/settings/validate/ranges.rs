@@ -86,8 +86,8 @@ pub(super) fn check_durations(
     }
 }
 
-/// A server would refuse a timeout that it cannot count only when the first connection is opened, or take it for no
-/// limit at all.
+/// A server would refuse a timeout that it cannot represent only when the first connection is opened, or treat it as no
+/// limit.
 fn check_statement_timeout(
     backend: BackendKind,
     options: &EngineOptions,
@@ -97,10 +97,10 @@ fn check_statement_timeout(
     let longest = match backend {
         // An `int` of milliseconds.
         BackendKind::Postgres => Duration::from_millis(i32::MAX as u64),
-        // MySQL's `max_execution_time` has 32 bits of milliseconds. MariaDB's `max_statement_time` reaches further, to a
-        // year, but which of the two servers will answer is not known yet.
+        // MySQL's `max_execution_time` has 32 bits of milliseconds. MariaDB's `max_statement_time` can be longer, up to
+        // a year, but it is not known yet which of the two servers will answer.
         BackendKind::Mysql => Duration::from_millis(u32::MAX.into()),
-        // SQLite has none, which `backend_support` reports.
+        // SQLite has no statement timeout. `backend_support` reports that.
         BackendKind::Sqlite => return,
     };
     // Zero has been reported already.
@@ -118,7 +118,7 @@ fn check_statement_timeout(
     problems.push(Problem::new(layers.place("statement_timeout"), message));
 }
 
-/// SQLite would take a number that it cannot read for zero.
+/// SQLite would treat a number that it cannot read as zero.
 fn check_busy_timeout(
     options: &EngineOptions,
     layers: &OptionLayers<'_>,

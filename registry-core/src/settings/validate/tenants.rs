@@ -1,4 +1,4 @@
-//! What a bind says of its tenants: `tenant_schema` and `tenant_setting`.
+//! The settings of a bind for its tenants: `tenant_schema` and `tenant_setting`.
 
 use crate::settings::error::Problem;
 use crate::settings::keys::BackendKind;
@@ -26,8 +26,8 @@ pub(in crate::settings) fn check_schema(
     Some(Problem::new(&schema.place, message))
 }
 
-/// The name of a setting that PostgreSQL does not define itself must have a dot in it. It is written into
-/// statements, so it can be nothing but two words.
+/// The name of a setting that PostgreSQL does not define itself must have a dot in it. The name is inserted into
+/// statements, so only two words with a dot between them are accepted.
 pub(super) fn check_setting(options: &EngineOptions, layers: &OptionLayers<'_>) -> Option<Problem> {
     let name = options.tenant_setting.as_ref()?;
     let is_word = |part: &str| {

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use crate::settings::url::DatabaseUrl;
 
-/// What the driver has to say against a URL, without connecting.
+/// Returns why the driver would reject a URL, without connecting.
 pub(in crate::settings) type CheckUrl = fn(&DatabaseUrl) -> Result<(), String>;
 
-/// Checks the braces in the URL, and has the driver check the URL as it will be used. If it has `{tenant}` in it,
-/// that is with the name of a tenant that is as short as can be.
+/// Checks the braces in the URL, and has the driver check the URL as it will be used. In a URL with `{tenant}`, the
+/// shortest possible name of a tenant, `a`, takes its place.
 pub(in crate::settings) fn check(
     url: &DatabaseUrl,
     folder: &Path,

@@ -84,11 +84,11 @@ fn problems_in_code_name_the_call() {
         [
             "bind(\"Logs\"): a bind key has only a-z, 0-9 and _, and begins with a letter: \
              look at byte 0",
-            "bind(\"b\"): said twice: one key is one database",
+            "bind(\"b\"): given twice: each bind key names one database",
             "bind(\"a\"): it is unclear where the host begins: elsewhere than before it, write \
              `%40` for `@`, and in a password also `%2F` for `/`, `%3F` for `?` and `%23` for \
              `#`",
-            "bind(\"c\").password: said twice: the URL of `bind(\"c\")` has a password as well",
+            "bind(\"c\").password: given twice: the URL of `bind(\"c\")` has a password as well",
         ]
     );
 }
@@ -97,15 +97,15 @@ fn problems_in_code_name_the_call() {
 fn no_database_at_all_is_a_problem() {
     assert_eq!(
         problems(&Settings::default()),
-        ["database: no database at all: say `url` or `binds` in the settings, or DATABASE_URL \
-          in the environment"]
+        ["database: no database is configured: set `url` or `binds` in the settings, or \
+          DATABASE_URL in the environment"]
     );
     let stray = Settings::default().overlaid_with([("TEST_DATABASE_URL", "sqlite::memory:")]);
     assert_eq!(
         problems(&stray),
-        ["database: no database at all: say `url` or `binds` in the settings, or DATABASE_URL \
-          in the environment; TEST_DATABASE_URL overrides the URL of a bind `test` in the \
-          settings, and makes none"]
+        ["database: no database is configured: set `url` or `binds` in the settings, or \
+          DATABASE_URL in the environment; TEST_DATABASE_URL only changes the URL of an existing \
+          bind `test`, and there is none"]
     );
 }
 
@@ -277,7 +277,7 @@ fn a_password_that_has_no_effect_is_a_problem() {
     );
     assert_eq!(
         problems(&toml("url = 'postgres://u:a@h/db'\npassword = 'zauber'")),
-        ["password: said twice: the URL of `url` has a password as well"]
+        ["password: given twice: the URL of `url` has a password as well"]
     );
 }
 

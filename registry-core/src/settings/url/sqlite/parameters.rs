@@ -47,7 +47,7 @@ impl Parameters {
             }
             if parameters.value(name).is_some() {
                 return Err(InvalidUrl::SqliteParameter(format!(
-                    "the parameter `{name}` is said twice"
+                    "the parameter `{name}` is given twice"
                 )));
             }
             parameters.0.push((name, value.into_owned()));

@@ -113,7 +113,7 @@ fn parameters_that_sqlite_would_ignore_are_refused() {
         refused("sqlite://x.db?mode=readonly"),
         "the parameter `mode` is one of ro, rw, rwc, memory"
     );
-    assert_eq!(refused("sqlite://x.db?mode=ro&mode=rw"), "the parameter `mode` is said twice");
+    assert_eq!(refused("sqlite://x.db?mode=ro&mode=rw"), "the parameter `mode` is given twice");
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn note_demand(demand: &mut Option<String>, asks: bool, name: &str, value: &str)
 fn set_once<T>(slot: &mut Option<T>, value: T, name: &str) -> Result<(), InvalidUrl> {
     match slot.replace(value) {
         None => Ok(()),
-        Some(_) => Err(invalid(&format!("`{name}` is said twice"))),
+        Some(_) => Err(invalid(&format!("`{name}` is given twice"))),
     }
 }
 

@@ -80,7 +80,7 @@ fn contradictions_are_refused() {
                 "`sslmode` is `disable`, `allow`, `prefer`, `require`, `verify-ca` or \
                  `verify-full`",
             ),
-            ("sslmode=require&sslmode=disable", "`sslmode` is said twice"),
+            ("sslmode=require&sslmode=disable", "`sslmode` is given twice"),
             ("sslmode=verify-ca&sslrootcert=system", weak),
             ("sslmode=disable&sslrootcert=system", weak),
             (
@@ -103,7 +103,7 @@ fn contradictions_are_refused() {
                  `VERIFY_IDENTITY`",
             ),
             ("require_ssl=1", "`require_ssl` is `true` or `false`"),
-            ("ssl-mode=REQUIRED&ssl_mode=DISABLED", "`ssl_mode` is said twice"),
+            ("ssl-mode=REQUIRED&ssl_mode=DISABLED", "`ssl_mode` is given twice"),
             ("ssl-mode=REQUIRED&require_ssl=true", twice),
             ("ssl-mode=DISABLED&verify_ca=true", twice),
             ("require_ssl=false&verify_ca=true", "`require_ssl=false` leaves nothing to verify"),

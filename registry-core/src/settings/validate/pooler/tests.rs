@@ -18,7 +18,7 @@ fn a_full_reset_is_not_promised_where_there_is_no_session() {
             "
         )),
         ["binds.a.reset_on_return: `reset_on_return = \"full\"` cannot be had with `pooler = \
-          \"transaction\"`: there is no session of its own that could be made as new"]
+          \"transaction\"`: other clients share the server session, so it cannot be reset for one"]
     );
 }
 
