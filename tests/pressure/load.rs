@@ -14,7 +14,7 @@ pub(crate) fn bounds() -> (u32, u32) {
     if is_full() { (50, 2) } else { (8, 2) }
 }
 
-/// Whether to run with the duration and the numbers that the documentation claims.
+/// Whether to run for half a minute each, with thousands of tenants.
 pub(crate) fn is_full() -> bool {
     std::env::var("REGISTRY_TEST_FULL").is_ok_and(|value| value == "1")
 }

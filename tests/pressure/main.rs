@@ -1,8 +1,7 @@
 //! Many tenants and few engines: on PostgreSQL, whose own count of connections is watched, and on thousands of SQLite
 //! files.
 //!
-//! By default the runs are short. `REGISTRY_TEST_FULL=1` gives them the duration and the numbers that the documentation
-//! claims.
+//! By default the runs are short. `REGISTRY_TEST_FULL=1` gives each of them half a minute, and thousands of tenants.
 
 #[path = "../support/mod.rs"]
 mod support;

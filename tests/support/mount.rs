@@ -5,11 +5,11 @@
 //! mod support;
 //! #[path = "../support/mount.rs"]
 //! mod mount;
-//! mount::mount!(sessions, migrations); // tests/bodies/{sessions,migrations}.rs, on every backend
+//! mount::mount!(sessions, migrations); // bodies of tests/bodies/, on every backend
 //! ```
 
 /// Mounts test bodies once for each backend: `mount!(sessions)` makes the modules
-/// `postgres::sessions`, `mysql::sessions` and `sqlite::sessions` of `tests/bodies/sessions.rs`.
+/// `postgres::sessions`, `mysql::sessions` and `sqlite::sessions` of `tests/bodies/sessions/`.
 ///
 /// A body is compiled once per backend, so it can declare models. From `super` it takes `Backend` (the connection
 /// type), `database()` (the URL of a new database) and whatever else [`backends`] has.

@@ -22,6 +22,9 @@ impl Registry {
     /// It does not wait: the new engine connects when it is first used. [`Engine`](crate::Engine) handles of the old
     /// engine stay handles of that.
     ///
+    /// For a bind with a [`TenantResolver`](crate::TenantResolver), the new settings take the resolver's place for good:
+    /// [`close_tenant`](Registry::close_tenant) closes the engine of one tenant, and also forgets the resolver's answer.
+    ///
     /// # Errors
     ///
     /// [`ReplaceError`]. The bind keeps its engine then.

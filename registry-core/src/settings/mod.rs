@@ -37,8 +37,10 @@
 //!
 //! If a variable gives a URL, and the file has a `password`, `password_file` or `url_file` beside the URL that is
 //! overridden, then the variable's URL replaces both `url` and `url_file`. Its own password is used if it has one, and
-//! otherwise the password of the file. A `migrate_url` in the file is ignored then, because it leads to the database of
-//! the file's URL.
+//! otherwise the password of the file.
+//!
+//! If a variable gives a URL, a `migrate_url` of the file is ignored, whatever else stands there, because it leads to the
+//! database of the file's URL.
 //!
 //! # Variables
 //!

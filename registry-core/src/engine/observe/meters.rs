@@ -1,6 +1,6 @@
 //! The metrics of an engine, through the `metrics` facade. Without the feature `metrics`, nothing is measured.
 //!
-//! The crate's documentation lists their names.
+//! `docs/guide/watching.md` lists their names.
 
 #[cfg(feature = "metrics")]
 pub(crate) use on::Timer;

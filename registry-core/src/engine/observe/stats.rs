@@ -1,6 +1,6 @@
 //! What an engine counts, and the `tracing` spans and events of its acquires and connections.
 //!
-//! Their names and fields are set here and in [`events`](super::events), and listed in the crate's documentation.
+//! Their names and fields are set here and in [`events`](super::events), and listed in `docs/guide/watching.md`.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

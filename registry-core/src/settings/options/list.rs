@@ -34,7 +34,7 @@ macro_rules! for_each_option {
             check_idle_after: Duration = Duration::from_millis(500),
             set(value: Duration) value;
 
-            /// How long that check may take. 1 second by default.
+            /// How long that check, or a reset, may take. 1 second by default.
             #[serde(serialize_with = "duration_as_text")]
             check_timeout: Duration = Duration::from_secs(1),
             set(value: Duration) value;
