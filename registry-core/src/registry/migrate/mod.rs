@@ -83,8 +83,8 @@ impl Registry {
     ///   transaction. Transactions that a migration begins itself are not restricted.
     /// - Settings that a migration changes in its session (`search_path`, `foreign_key_checks`, `PRAGMA query_only`)
     ///   are restored for the next migration and for the table of versions. That covers all variables of MySQL and
-    ///   MariaDB; on PostgreSQL the settings, with an application's own settings (`app.name`) only if `on_connect`
-    ///   names them, and the role; on SQLite also `case_sensitive_like`, attached databases, and temporary tables. On
+    ///   MariaDB; on PostgreSQL the role and the settings (an application's own settings, such as `app.name`, only if
+    ///   `on_connect` names them); on SQLite also `case_sensitive_like`, attached databases, and temporary tables. On
     ///   other backends, temporary tables and user variables (`@x`) remain for the next migration.
     /// - On SQLite, migrations run with foreign keys off, because rebuilding a table would otherwise delete the rows
     ///   that refer to it (<https://www.sqlite.org/lang_altertable.html#otheralter>). So no `ON DELETE` takes effect in
