@@ -13,8 +13,8 @@
 // | expand.rs | generates the code. It makes no decisions and cannot fail |
 //
 // mistakes.rs collects the mistakes, so that all are reported at once; recovery.rs continues to read after a mistake;
-// words.rs lists and guesses known words. The rule for bind keys (key.rs) is that of `registry_core::BindKey`, which
-// this crate cannot name: both change together. tests: random_input.rs here, and `registry-core/tests/ui` for the
+// words.rs lists and guesses known words. The rule for bind keys (key.rs) is the same as in `registry_core::BindKey`,
+// which this crate cannot name: both change together. tests: random_input.rs here, and `registry-core/tests/ui` for the
 // messages.
 
 mod args;
@@ -106,8 +106,8 @@ pub fn bind(
 /// }
 /// ```
 ///
-/// Each declaration becomes a type alias with its attributes and visibility. It is the same bind as that of `#[bind(db
-/// = "..")]` with the same key and backend. A first line `crate = path;` names `registry-core` under another path.
+/// Each declaration becomes a type alias with its attributes and visibility. It equals the bind of a `#[bind(..)]` with
+/// the same key and backend. A first line `crate = path;` names `registry-core` under another path.
 #[proc_macro]
 pub fn binds(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     expand_binds(input.into()).into()

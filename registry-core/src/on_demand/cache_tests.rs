@@ -1,7 +1,7 @@
 //! Tests of the cache together with the use counts of engines, under loom: a model checker that runs the threads
 //! of a test in every order of their steps.
 //!
-//! The files are those of the crate, mounted a second time on loom's locks and atomics.
+//! The source files of the crate are mounted a second time, on loom's locks and atomics.
 
 #![expect(
     dead_code,

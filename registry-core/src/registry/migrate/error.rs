@@ -54,7 +54,7 @@ pub enum MigrateError {
         #[source]
         source: DriverError,
     },
-    /// The migrations that were run before, or those of the program, could not be read.
+    /// The migrations that were run before, or the migrations of the program, could not be read.
     #[error("bind `{key}`: the pending migrations could not be listed")]
     List {
         /// The bind key.
@@ -131,7 +131,7 @@ pub enum MigrateError {
         key: BindKey,
         /// The name of the migration that failed.
         migration: String,
-        /// The names of those that were run before it, by this call.
+        /// The names of the migrations that this call ran before it.
         applied: Vec<String>,
         /// Whether a part of the migration may have been applied permanently. That is so if the migration has committed
         /// (as DDL does on MySQL and MariaDB), has changed a table without transactions (MyISAM, Aria, MEMORY), has
@@ -150,7 +150,7 @@ pub enum MigrateError {
         key: BindKey,
         /// The name of the migration that panicked, if it was one.
         migration: Option<String>,
-        /// The names of those that were run before it, by this call.
+        /// The names of the migrations that this call ran before it.
         applied: Vec<String>,
     },
 }

@@ -14,7 +14,7 @@ use std::ops::Deref;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BindKey {
-    // Unused bytes are zero, so that the derived comparisons equal those of the text.
+    // Unused bytes are zero, so that the derived comparisons give the same results as comparisons of the text.
     bytes: [u8; Self::MAX_LEN],
     len: u8,
 }

@@ -84,7 +84,7 @@ pub(super) enum Target {
 
 impl DatabaseUrl {
     pub(super) fn new(target: Target) -> Self {
-        /// Seeded at random in each process, so that nobody can choose URLs whose hashes collide.
+        /// Seeded at random in each process, so that an attacker cannot choose URLs whose hashes collide.
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         let hash = HASHER.hash_one((target.expose(), target.tls()));
         Self(Arc::new(Parsed { target, hash }))

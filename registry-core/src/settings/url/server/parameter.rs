@@ -86,7 +86,7 @@ impl Parameter {
             || (self.is_harmless() && has_secretive_parameter(&decoded(value)))
     }
 
-    /// Whether the name is that of a parameter, and not a secret that was written without a name: `?c2VjcmV0==`.
+    /// Whether the name is the name of a parameter, and not a secret that was written without a name: `?c2VjcmV0==`.
     pub(super) fn shows_name(&self) -> bool {
         let value = self.value.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
         let is_word = |name: &str| {
