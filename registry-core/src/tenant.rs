@@ -41,7 +41,7 @@
 //!   which is created when it is opened.)
 //! - There is one engine for each URL (with user and password) and options, however many callers ask at once, and
 //!   whether by tenant or by [`session_by_url`](crate::Registry::session_by_url). A failure to open one is not cached.
-//! - At most `max_engines` are open or being closed. Beyond that, the least recently used engine that nobody uses is
+//! - At most `max_engines` are open or being closed. Beyond that, the least recently used of the unused engines is
 //!   evicted: its connections are closed before another engine opens. (PostgreSQL and MySQL notice a closed connection
 //!   a moment later.)
 //! - An engine that has a session lent, or for which a caller waits, is never evicted. If every engine is in use,

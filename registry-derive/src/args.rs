@@ -1,4 +1,4 @@
-//! The arguments of the three macros: tokens to words and values. What they mean is decided in `model`.
+//! The arguments of the three macros: tokens to words and values. `model` decides their meaning.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
@@ -27,7 +27,7 @@ pub(crate) struct WordValue<T> {
     pub(crate) value: T,
 }
 
-/// The tables of `bind_tables!`, with what comes before them.
+/// The input of `bind_tables!`: the arguments before the semicolon, and the tables after it.
 pub(crate) struct Tables {
     pub(crate) args: Args,
     pub(crate) tables: Vec<Path>,
@@ -48,7 +48,7 @@ pub(crate) struct Declaration {
     pub(crate) key: LitStr,
 }
 
-/// Which macro has the arguments: `table` is for `#[bind]` alone.
+/// The macro of the arguments. `table` is allowed only in `#[bind]`.
 #[derive(Clone, Copy, PartialEq)]
 enum MacroKind {
     Bind,
@@ -64,7 +64,7 @@ impl MacroKind {
     }
 }
 
-/// Reads all of `tokens` with one of the functions below, which note mistakes and go on.
+/// Reads all of `tokens` with one of the functions below. They note mistakes and continue.
 pub(crate) fn read<T>(
     tokens: TokenStream,
     reader: fn(ParseStream<'_>, &mut Mistakes) -> T,
@@ -92,7 +92,7 @@ pub(crate) fn bind_tables_input(input: ParseStream<'_>, mistakes: &mut Mistakes)
     let mut args = arguments(input, MacroKind::BindTables, mistakes);
     let semicolon = input.span();
     if input.parse::<Token![;]>().is_err() {
-        // Tables were read as arguments, so what was found wrong with those does not count.
+        // Tables were read as arguments, so mistakes in the arguments do not count.
         args = Args::default();
         *mistakes = Mistakes::default();
         let message = format!("a bind, a semicolon and tables are expected: {FORM}");
@@ -127,7 +127,7 @@ pub(crate) fn bind_tables_input(input: ParseStream<'_>, mistakes: &mut Mistakes)
     Tables { args, tables }
 }
 
-/// Reads the path of one table, up to what separates it from the next.
+/// Reads the path of one table, up to the separator.
 fn table(input: ParseStream<'_>) -> syn::Result<Path> {
     if input.peek(Ident::peek_any) && input.peek2(Token![=]) {
         let word = input.call(Ident::parse_any)?;
@@ -247,7 +247,7 @@ impl Args {
         self.read_path(input.parse()?, kind)
     }
 
-    /// Reads what comes after `word =`.
+    /// Reads the value after `word =`.
     fn read_value(
         &mut self,
         word: Ident,
@@ -298,7 +298,7 @@ impl Args {
                 let message = format!("`{word}` needs a value: {}", example(word));
                 return Err(syn::Error::new_spanned(word, message));
             }
-            // Types begin with a capital letter, so this is meant as a word and not as the path of a bind.
+            // Types begin with a capital letter, so a lower-case word is not meant as the path of a bind.
             if text.starts_with(|first: char| first.is_lowercase() || first == '_') {
                 let mut mistake = unknown_argument(word, kind).to_string();
                 if words::nearest(&text, kind.known_words().iter().copied()).is_none() {
@@ -396,7 +396,7 @@ fn expect_comma(input: ParseStream<'_>, mistakes: &mut Mistakes) {
     }
 }
 
-/// Whether an argument or a table ends here. A group is one token, so separators inside of it do not count.
+/// Whether an argument or a table ends here. A group is one token, so separators inside of a group do not count.
 fn at_separator(input: ParseStream<'_>) -> bool {
     input.peek(Token![,]) || input.peek(Token![;])
 }

@@ -10,7 +10,7 @@ const KNOWN: [&str; 3] = ["Postgres", "Mysql", "Sqlite"];
 const ALSO: [(&str, &str); 4] =
     [("pg", "Postgres"), ("psql", "Postgres"), ("mariadb", "Mysql"), ("maria", "Mysql")];
 
-/// `word`, if it is a backend.
+/// `word` as the name of a backend, if it is one.
 pub(crate) fn check(word: Ident) -> syn::Result<Ident> {
     if KNOWN.iter().any(|known| word == known) {
         return Ok(word);

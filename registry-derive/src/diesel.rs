@@ -1,6 +1,6 @@
-//! What other attributes and macros say about an item: `#[diesel(..)]`, `#[cfg(..)]`, `table!`.
+//! Reading other attributes and macros of an item: `#[diesel(..)]`, `#[cfg(..)]`, `table!`.
 //!
-//! Diesel checks its own attributes. What cannot be read here is ignored, because Diesel reports it.
+//! An attribute of Diesel that cannot be read here is ignored, because Diesel reports the mistake.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::ext::IdentExt;
@@ -8,21 +8,21 @@ use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Ident, ItemUse, Macro, Meta, MetaList, Path, Token, Type};
 
-/// What the attributes of an item say.
+/// The contents of the attributes of an item.
 #[derive(Default)]
 pub(crate) struct ItemAttributes {
     /// `table_name = schema::events`.
     pub(crate) tables: Vec<Path>,
     /// `check_for_backend(diesel::pg::Pg)`.
     pub(crate) backends: Vec<Type>,
-    /// `#[cfg(..)]`, to be repeated on what is generated.
+    /// `#[cfg(..)]`, to be repeated on the generated items.
     pub(crate) cfgs: Vec<Attribute>,
-    /// What stands inside a `cfg_attr`. The compiler evaluates those on the item under `#[bind]` before it
-    /// runs the macro, but not those on the items of a module.
+    /// The contents of `cfg_attr`s. The compiler evaluates a `cfg_attr` on the item under `#[bind]` before it runs the
+    /// macro, but not a `cfg_attr` on an item of a module.
     pub(crate) in_cfg_attr: InCfgAttr,
 }
 
-/// Where each of these stands inside a `cfg_attr`, if it does.
+/// The position of each of these attributes inside a `cfg_attr`, if it is in one.
 #[derive(Default)]
 pub(crate) struct InCfgAttr {
     pub(crate) table_name: Option<Ident>,
@@ -91,7 +91,7 @@ enum DieselWord {
     Backends(Ident, Vec<Type>),
 }
 
-/// The words of `#[diesel(..)]` that say something about the bind.
+/// The words of `#[diesel(..)]` that concern the bind.
 fn diesel_words(tokens: &TokenStream) -> Vec<DieselWord> {
     let mut pieces = vec![TokenStream::new()];
     for token in tokens.clone() {

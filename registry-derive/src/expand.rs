@@ -1,4 +1,4 @@
-//! What was found, to code. Nothing is decided here, and nothing can fail.
+//! Generates the code for the checked binds and types. This step makes no decisions and cannot fail.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -9,7 +9,8 @@ use crate::module::{AliasPosition, BindAlias, Member, Module};
 
 /// Implements `Bound` for types of one bind.
 ///
-/// The implementations stand in a block with an alias, so that a path that is not a bind is one error and not several.
+/// The implementations are in a block with an alias for the bind, so that a path that is not a bind causes one error
+/// and not several.
 pub(crate) fn bound_types(bound: &BoundTypes) -> TokenStream {
     let BoundTypes { krate, cfgs, .. } = bound;
     let (alias, more) = alias_type(krate, &bound.bind);
@@ -32,7 +33,7 @@ pub(crate) fn bound_types(bound: &BoundTypes) -> TokenStream {
     }
 }
 
-/// The name of the alias in that block, with the span of what it stands for.
+/// The name of the alias in that block, with the span of the aliased bind.
 fn local_alias(bind: &syn::Result<ResolvedBind>) -> Ident {
     let span = bind.as_ref().map_or_else(|_| Span::call_site(), ResolvedBind::span);
     Ident::new("__RegistryBind", span.resolved_at(Span::call_site()))
@@ -47,14 +48,14 @@ fn implement(krate: &Path, ty: &BoundType, bind: &Ident) -> TokenStream {
     quote!(#header { type Bind = #bind; })
 }
 
-/// The type that stands for a bound type where its bind is asked for. A generic type is many types, so its bind stands
-/// for it (a bind is bound to itself). Other types stand for themselves, so that a path that is not a bind is one error and
+/// The type whose bind is queried in generated code. For a generic type, which is many types, it is the bind (a bind is
+/// bound to itself). For any other type it is the type itself, so that a path that is not a bind causes one error and
 /// not two.
 fn representative(ty: &BoundType, bind: &Ident) -> TokenStream {
     if ty.generics.params.is_empty() { ty.path.to_token_stream() } else { bind.to_token_stream() }
 }
 
-/// Submits the type to the collection that `verify` goes through.
+/// Submits the type to the collection that `verify` reads.
 fn submit(krate: &Path, ty: &BoundType, bind: &Ident) -> TokenStream {
     let constructor = match ty.kind {
         TypeKind::Model => quote!(model),
@@ -87,7 +88,7 @@ fn type_path(ty: &BoundType) -> TokenStream {
     quote!(::core::concat!(::core::module_path!(), "::", #text))
 }
 
-/// Code that compiles if the bind speaks to the backends that `check_for_backend` names.
+/// Code that compiles only if the bind has the backends of `check_for_backend`.
 fn backend_checks(bound: &BoundTypes, target: &ResolvedBind) -> TokenStream {
     if target.follows_check() {
         return TokenStream::new();
@@ -101,7 +102,7 @@ fn backend_checks(bound: &BoundTypes, target: &ResolvedBind) -> TokenStream {
     }
 }
 
-/// Code that compiles if the tables that `table_name` names are in the database of the model, or are not bound.
+/// Code that compiles only if the tables of `table_name` are in the database of the model, or are not bound.
 fn table_checks(bound: &BoundTypes, target: &ResolvedBind) -> TokenStream {
     if matches!(target, ResolvedBind::OfTable(_)) {
         return TokenStream::new();
@@ -126,8 +127,8 @@ fn table_checks(bound: &BoundTypes, target: &ResolvedBind) -> TokenStream {
 pub(crate) fn alias(alias: &Alias) -> TokenStream {
     let Alias { krate, attrs, cfgs, vis, name, bind } = alias;
     let (target, more) = alias_type(krate, bind);
-    // The compiler does not check aliases. This check reports a connection type that is not supported here, and not wherever
-    // the bind is used.
+    // The compiler does not check aliases. This check reports an unsupported connection type at the declaration, and
+    // not wherever the bind is used.
     let check = bind.as_ref().ok().map(|target| {
         let span = target.span().resolved_at(Span::call_site());
         let krate = respanned(krate, span);
@@ -193,9 +194,9 @@ fn with_content(header: &ItemMod, brace: token::Brace, content: TokenStream) -> 
     module.into_token_stream()
 }
 
-/// A bind as a type, and further mistakes as items.
+/// The bind as a type. If there are several mistakes, the others are items.
 ///
-/// The first mistake stands in the length of an array. The compiler then treats the type as erroneous, and reports nothing
+/// The first mistake is in the length of an array. The compiler then treats the type as erroneous, and reports nothing
 /// more wherever it is used.
 fn alias_type(krate: &Path, bind: &syn::Result<ResolvedBind>) -> (TokenStream, TokenStream) {
     match bind {

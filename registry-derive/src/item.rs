@@ -7,14 +7,14 @@ use syn::{Attribute, Error, Generics, Ident, Item, ItemMod};
 use crate::diesel;
 use crate::mistakes::Mistakes;
 
-/// An item that `#[bind]` can be on, without further `bind` attributes.
+/// An item that `#[bind]` supports, without further `bind` attributes.
 pub(crate) enum AnnotatedItem {
     Model { item: TokenStream, attrs: Vec<Attribute>, name: Ident, generics: Generics },
     Module(ItemMod),
 }
 
 impl AnnotatedItem {
-    /// Reads `item`. A second `#[bind]` on it is noted as a mistake and removed.
+    /// Reads `item`. A second `#[bind]` on the item is noted as a mistake and removed.
     pub(crate) fn parse(item: TokenStream, mistakes: &mut Mistakes) -> syn::Result<Self> {
         match syn::parse2(item)? {
             Item::Struct(mut item) => {

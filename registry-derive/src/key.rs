@@ -1,4 +1,4 @@
-//! Bind keys: which texts are keys, and a key as a type.
+//! Bind keys: the rule for keys, and a key as a type.
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::quote_spanned;
@@ -15,7 +15,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The key of the default bind, which arguments without a key mean.
+    /// The key of the default bind. Arguments without a key mean this one.
     pub(crate) fn default_at(span: Span) -> Self {
         Self { text: "default".to_owned(), span }
     }
@@ -32,7 +32,7 @@ impl Key {
         self.span
     }
 
-    /// The key as a type, `Name<'a', ..>`, which follows the path of the module `private`.
+    /// The key as a type, `Name<'a', ..>`, without the path of the module `private` in front.
     pub(crate) fn name(&self) -> TokenStream {
         let letters = self.text.chars().map(|letter| {
             let mut literal = Literal::character(letter);
@@ -54,7 +54,7 @@ fn is_allowed(letter: char) -> bool {
     matches!(letter, 'a'..='z' | '0'..='9' | '_')
 }
 
-/// Why `text` is not a bind key.
+/// The reason why `text` is not a bind key. `None` if it is one.
 fn fault(text: &str) -> Option<String> {
     const RULE: &str = "a bind key has only a-z, 0-9 and _, and begins with a letter";
 
@@ -76,7 +76,7 @@ fn fault(text: &str) -> Option<String> {
     Some(format!("a bind key has at most {MAX_LEN} characters, this one has {len}"))
 }
 
-/// The key that `text` becomes when its case and its separators are changed, if that makes it a key.
+/// `text` with its case and its separators changed, if the result is a bind key.
 fn repaired(text: &str) -> Option<String> {
     let text = text.trim().to_ascii_lowercase().replace(['-', ' ', '.', '/', ':'], "_");
     is_key(&text).then_some(text)

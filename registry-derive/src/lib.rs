@@ -7,14 +7,15 @@
 // | file | contents |
 // |---|---|
 // | args.rs | the tokens between the parentheses, to words and values |
-// | item.rs, diesel.rs | the item under `#[bind]`, and what its other attributes say |
-// | model.rs, key.rs, backend.rs | what both mean: binds and the types that belong to them, checked |
+// | item.rs, diesel.rs | the item under `#[bind]`, and its other attributes |
+// | model.rs, key.rs, backend.rs | the meaning of both: binds and the types that belong to them, checked |
 // | module.rs | the same for the items of an inline module |
-// | expand.rs | what is known by then, to code. It decides nothing and cannot fail |
+// | expand.rs | generates the code. It makes no decisions and cannot fail |
 //
-// mistakes.rs collects what is wrong, so that all of it is reported at once; recovery.rs goes on reading after a mistake;
-// words.rs lists and guesses known words. The rule for bind keys (key.rs) is that of `registry_core::BindKey`, which this
-// crate cannot name: both change together. tests: random_input.rs here, and `registry-core/tests/ui` for the messages.
+// mistakes.rs collects the mistakes, so that all are reported at once; recovery.rs continues to read after a mistake;
+// words.rs lists and guesses known words. The rule for bind keys (key.rs) is the same as in `registry_core::BindKey`,
+// which this crate cannot name: both change together. tests: random_input.rs here, and `registry-core/tests/ui` for the
+// messages.
 
 mod args;
 mod backend;
@@ -56,15 +57,15 @@ use module::Module;
 ///
 /// # Backend
 ///
-/// A backend that is not named follows from `#[diesel(check_for_backend(..))]` on the same item. Without
-/// that, it is the only backend whose feature of `registry-core` is enabled; if several are enabled, it must be
-/// named. A bind and a `check_for_backend` that name different backends do not compile.
+/// A backend that is not named is taken from `#[diesel(check_for_backend(..))]` on the same item. Without that
+/// attribute, it is the only backend whose feature of `registry-core` is enabled. If several features are enabled, the
+/// backend must be named. A bind and a `check_for_backend` that name different backends do not compile.
 ///
 /// # Modules
 ///
-/// On an inline module it binds every struct with a `#[diesel(table_name = ..)]` and every `table!`
-/// in it and in its inline modules. Items with a `#[bind]` of their own keep that one. Paths are resolved
-/// where the module stands, not inside it.
+/// On an inline module it binds every struct with a `#[diesel(table_name = ..)]` and every `table!` in it and in its
+/// inline modules. An item with a `#[bind]` of its own keeps that bind. Paths are resolved outside of the module, not
+/// inside it.
 ///
 /// ```ignore
 /// #[bind(Analytics)]
@@ -81,9 +82,9 @@ use module::Module;
 ///
 /// # Conditions
 ///
-/// A `#[cfg(..)]` on an item also applies to what is generated for it, and a `#[cfg_attr(.., diesel(..))]` is seen.
-/// Inside a module the compiler has not evaluated a `cfg_attr` yet: if one contains the table or the backend of an item,
-/// that item needs a `#[bind]` of its own.
+/// A `#[cfg(..)]` on an item also applies to the code that is generated for it, and a `#[cfg_attr(.., diesel(..))]` is
+/// recognised. Inside a module the compiler has not evaluated a `cfg_attr` yet: if one contains the table or the
+/// backend of an item, that item needs a `#[bind]` of its own.
 #[proc_macro_attribute]
 pub fn bind(
     arguments: proc_macro::TokenStream,
@@ -92,7 +93,8 @@ pub fn bind(
     expand_bind(arguments.into(), item.into()).into()
 }
 
-/// Declares binds: each a name for a backend and a key, which are written once, so that the compiler finds typing errors.
+/// Declares binds. Each is a name for a backend and a key, which are written only once, so that the compiler finds
+/// typing errors.
 ///
 /// ```ignore
 /// binds! {
@@ -104,15 +106,14 @@ pub fn bind(
 /// }
 /// ```
 ///
-/// Each is a type alias with its attributes and visibility, and equal to what `#[bind(db = "..")]`
-/// of the same key and backend means. A first line `crate = path;` names `registry-core` under
-/// another path.
+/// Each declaration becomes a type alias with its attributes and visibility. It equals the bind of a `#[bind(..)]` with
+/// the same key and backend. A first line `crate = path;` names `registry-core` under another path.
 #[proc_macro]
 pub fn binds(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     expand_binds(input.into()).into()
 }
 
-/// Declares which database tables belong to, by implementing `Bound` for them.
+/// Declares which database the tables belong to, by implementing `Bound` for them.
 ///
 /// Before the semicolon are the arguments of [`#[bind]`](macro@bind), except `table`. After it are
 /// the tables, as paths to the modules that `table!` generates.

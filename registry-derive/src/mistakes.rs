@@ -22,7 +22,7 @@ impl Mistakes {
         self.add(syn::Error::new_spanned(tokens, message));
     }
 
-    /// The value of `result`. Its mistake, if it is one, is added.
+    /// The value of `result`. If it is a mistake, the mistake is added.
     pub(crate) fn note<T>(&mut self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|mistake| self.add(mistake)).ok()
     }
@@ -35,7 +35,7 @@ impl Mistakes {
         }
     }
 
-    /// The mistakes as errors of the compiler, and no tokens if there are none.
+    /// The mistakes as errors of the compiler. Without mistakes, there are no tokens.
     pub(crate) fn to_compile_error(&self) -> TokenStream {
         self.0.as_ref().map(syn::Error::to_compile_error).unwrap_or_default()
     }

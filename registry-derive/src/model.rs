@@ -1,4 +1,4 @@
-//! What arguments and items mean: binds, and the types that belong to them, checked.
+//! The meaning of arguments and items: binds, and the types that belong to them, checked.
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
@@ -19,7 +19,7 @@ pub(crate) struct CheckedArgs {
     pub(crate) bind: Result<NamedBind>,
 }
 
-/// The bind that arguments name. Its backend, if they do not name one, is found from the item.
+/// The bind of the arguments. If they name no backend, the item determines it.
 pub(crate) enum NamedBind {
     Keyed {
         key: Key,
@@ -30,7 +30,7 @@ pub(crate) enum NamedBind {
     OfTable(Ident),
 }
 
-/// A bind as generated code names it, with its backend.
+/// A bind in the form in which generated code names it, with its backend.
 #[derive(Clone)]
 pub(crate) enum ResolvedBind {
     Keyed {
@@ -48,20 +48,20 @@ pub(crate) enum Connection {
     /// `Postgres`, `Mysql` or `Sqlite`.
     Backend(Ident),
     Path(TypePath),
-    /// The connection type of the backend that `check_for_backend` names.
+    /// The connection type of the backend in `check_for_backend`.
     OfBackend(Type),
     /// The connection type of the only backend that is enabled, and the span for the error if several are.
     OnlyEnabled(Span),
 }
 
-/// Types that belong to one bind, for which `Bound` is implemented.
+/// The types of one bind, for which `Bound` is implemented.
 pub(crate) struct BoundTypes {
     pub(crate) krate: Path,
     pub(crate) cfgs: Vec<Attribute>,
     pub(crate) bind: Result<ResolvedBind>,
-    /// The backends that `check_for_backend` names, which the bind must speak to.
+    /// The backends in `check_for_backend`. The bind must have them.
     pub(crate) backends: Vec<Type>,
-    /// The modules of the tables that `table_name` names.
+    /// The modules of the tables in `table_name`.
     pub(crate) tables: Vec<Path>,
     pub(crate) types: Vec<BoundType>,
 }
@@ -102,7 +102,7 @@ impl CheckedArgs {
 }
 
 impl NamedBind {
-    /// The bind of an item that has no attributes which name a backend. `None` for that of a model's table.
+    /// The bind of an item without attributes that name a backend. `None` if it is the bind of a model's table.
     pub(crate) fn resolve(&self) -> Option<ResolvedBind> {
         match self {
             Self::Keyed { key, connection } => Some(ResolvedBind::Keyed {
@@ -136,7 +136,7 @@ impl NamedBind {
 }
 
 impl ResolvedBind {
-    /// The span for errors: if this is not a bind, or contradicts `check_for_backend`.
+    /// The span for errors: this is not a bind, or it contradicts `check_for_backend`.
     pub(crate) fn span(&self) -> Span {
         match self {
             Self::Keyed { key, connection } => match connection {
@@ -224,12 +224,12 @@ impl Alias {
         let mut seen: Vec<(String, Ident)> = Vec::new();
         let mut aliases = Vec::new();
         for declaration in declarations.declarations {
-            // Two declarations of one key can be under opposite conditions.
+            // Two declarations of the same key can be under opposite conditions.
             let cfgs = ItemAttributes::read(&declaration.attrs).cfgs;
             if cfgs.is_empty() {
                 let key = declaration.key.value();
                 match seen.iter().find(|(other, _)| *other == key) {
-                    // The alias itself is right, so there is no error where it is used.
+                    // The alias itself is valid, so there is no error where it is used.
                     Some((_, other)) => mistakes.add_at(
                         &declaration.key,
                         format!("`{other}` has the key {key:?} already: one name for a database"),

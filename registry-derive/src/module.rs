@@ -1,4 +1,5 @@
-//! `#[bind]` on an inline module: which of its items it binds, and how code inside the module names the bind.
+//! `#[bind]` on an inline module: the selection of the bound items, and the path by which code inside the module names
+//! the bind.
 
 use proc_macro2::Span;
 use quote::format_ident;
@@ -11,7 +12,7 @@ use crate::model::{
     BoundType, BoundTypes, CheckedArgs, Connection, NamedBind, ResolvedBind, TypeKind,
 };
 
-/// A module, and what is generated beside and inside it.
+/// A module, and the code that is generated beside and inside it.
 pub(crate) struct Module {
     /// The module without its content.
     pub(crate) header: ItemMod,
@@ -23,7 +24,7 @@ pub(crate) struct Module {
     pub(crate) members: Vec<Member>,
 }
 
-/// A type alias for the bind of the module. It names the bind once, so that what is wrong with it is reported once.
+/// A type alias for the bind of the module. It names the bind once, so that a mistake in it is reported once.
 pub(crate) struct BindAlias {
     pub(crate) krate: Path,
     pub(crate) name: Ident,
@@ -31,9 +32,9 @@ pub(crate) struct BindAlias {
     pub(crate) bind: Result<ResolvedBind>,
 }
 
-/// Where the alias stands. A relative path must be resolved where `#[bind]` stands, whatever the module imports or shadows,
-/// so its alias stands beside the module. The alias of an absolute path stands inside, because a module in the body of a
-/// function cannot reach what stands beside it.
+/// The position of the alias. A relative path must be resolved at the place of `#[bind]`, whatever the module imports
+/// or shadows, so its alias is beside the module. The alias of an absolute path is inside, because a module in the body
+/// of a function cannot reach an item beside it.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum AliasPosition {
     Beside,
@@ -210,7 +211,7 @@ impl ModuleWalk {
         }
     }
 
-    /// The module's bind, as an item that is `depth` modules down names it.
+    /// The path by which an item that is `depth` modules down names the module's bind.
     fn alias(&mut self, depth: usize) -> ResolvedBind {
         self.is_alias_used = true;
         let up = match self.position {
@@ -267,7 +268,7 @@ fn has_own_bind(attrs: &[Attribute]) -> bool {
     attrs.iter().any(|attr| diesel::is_bind(attr.path()))
 }
 
-/// The path to `name`, which stands `up` modules above. `self::` tells it apart from a local alias.
+/// The path to `name`, which is `up` modules above. `self::` distinguishes it from a local alias.
 fn from_inside(up: usize, name: &Ident) -> Path {
     if up == 0 {
         return parse_quote!(self::#name);

@@ -1,4 +1,4 @@
-//! Random token streams through the three macros: each must end, and report what is wrong.
+//! Random token streams through the three macros: each macro must terminate, and report the mistakes.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -9,13 +9,13 @@ use quote::quote;
 
 use crate::{expand_bind, expand_bind_tables, expand_binds};
 
-/// How many streams each of the macros is given, in each of its forms.
+/// The number of streams for each form of each macro.
 const STREAMS: u64 = 10_000;
 
 /// How long one stream may take before it counts as endless.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the grammars are made of.
+/// The words of the grammars.
 const WORDS: &[&str] = &[
     "db",
     "backend",
@@ -69,7 +69,7 @@ impl Random {
         (0..len).flat_map(|_| self.piece(depth)).collect()
     }
 
-    /// A token, or several that stand together in what people write.
+    /// A token, or several tokens that often occur together.
     fn piece(&mut self, depth: usize) -> TokenStream {
         match self.below(16) {
             0..=3 => self.word().into(),
@@ -124,12 +124,12 @@ impl Random {
     }
 }
 
-/// Expands `STREAMS` random streams, and shows the first that does not end or has no answer.
+/// Expands `STREAMS` random streams, and shows the first whose expansion does not terminate or has no answer.
 ///
-/// An answer is Rust: items that parse. What is wrong is in them as errors of the compiler.
+/// An answer is Rust: items that parse. Mistakes are in them as errors of the compiler.
 fn each_gets_an_answer(expand: fn(TokenStream) -> TokenStream) {
     let (ended, ends) = channel();
-    // On a thread, as one that goes on for ever cannot be stopped. It is not waited for.
+    // On a thread of its own, because an endless expansion cannot be stopped. The thread is not joined.
     thread::spawn(move || {
         for seed in 0..STREAMS {
             let answer = expand(Random(seed).tokens(2));
@@ -189,7 +189,8 @@ fn bind_answers_any_attributes_and_tables_inside_a_module() {
             }
         };
         let answer = expand_bind(quote!(db = "analytics", backend = Sqlite), module);
-        // Such attributes and tables are for others to report, and may be no Rust.
+        // Mistakes in such attributes and tables are reported by Diesel or the compiler, and the output may be invalid
+        // Rust.
         assert!(!answer.is_empty());
         TokenStream::new()
     });

@@ -1,5 +1,5 @@
-//! Reading on after a mistake. The loops over the input are here, so that none can be endless: each round consumes at least
-//! one token.
+//! Continuing to read after a mistake. The loops over the input are here, so that no loop can be endless: each round
+//! consumes at least one token.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::ParseStream;

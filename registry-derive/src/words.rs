@@ -1,6 +1,6 @@
-//! Known words: lists of them for messages, and guesses which of them was meant.
+//! Known words: lists of them for messages, and suggestions for a misspelt word.
 
-/// The known word nearest to `word`, if one is near enough to be a guess worth making.
+/// The known word nearest to `word`, if one is near enough for a suggestion.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     known
@@ -21,7 +21,7 @@ pub(crate) fn list(words: &[&str]) -> String {
     }
 }
 
-/// `` , did you mean `a`? ``, or a full stop without a guess.
+/// `` , did you mean `a`? ``, or a full stop if there is no suggestion.
 pub(crate) fn did_you_mean(guess: Option<&str>) -> String {
     match guess {
         Some(guess) => format!(", did you mean `{guess}`?"),

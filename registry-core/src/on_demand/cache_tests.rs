@@ -1,7 +1,7 @@
 //! Tests of the cache together with the use counts of engines, under loom: a model checker that runs the threads
 //! of a test in every order of their steps.
 //!
-//! The files are those of the crate, mounted a second time on loom's locks and atomics.
+//! The source files of the crate are mounted a second time, on loom's locks and atomics.
 
 #![expect(
     dead_code,
@@ -82,7 +82,7 @@ impl Drop for Use {
 
 struct TestRegistry {
     cache: EngineCache<u8, u8, TestEngine>,
-    /// How many engines have connections, as a server would count them.
+    /// The number of engines with connections, as a server would count them.
     open: PlainAtomicUsize,
     max_engines: usize,
 }
@@ -161,15 +161,15 @@ impl EngineOwner for TestRegistry {
     }
 }
 
-/// Runs `check` in every order that has at most so many preemptions: switches away from a thread that could have
-/// gone on.
+/// Runs `check` in every order with at most `switches` preemptions. A preemption is a switch away from a thread that
+/// could have continued.
 fn explore(switches: usize, check: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(switches);
     model.check(check);
 }
 
-/// The second waits until the first is done, and is granted its engine then.
+/// The second caller waits until the first is done, and is then granted its engine.
 #[test]
 fn two_tenants_share_the_place_of_one_engine() {
     explore(3, || {

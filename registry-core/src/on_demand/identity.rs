@@ -15,7 +15,7 @@ pub(crate) struct EngineIdentity {
     hash: u64,
 }
 
-/// Seeded differently in each process, so that nobody can choose URLs whose hashes collide.
+/// Seeded at random in each process, so that an attacker cannot choose URLs whose hashes collide.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 impl EngineIdentity {

@@ -99,9 +99,9 @@ struct Model {
     max: usize,
     now: Instant,
     last_waiter: WaiterId,
-    /// The waiters in the order in which they came, each with the key that it waits for.
+    /// The waiters in the order of their requests, each with the key of its engine.
     waiting: BTreeMap<WaiterId, Key>,
-    /// The keys that they wait for. Waiters for one key share the place of the first of them.
+    /// The keys in the queue. Waiters for the same key share the place of the first waiter.
     queue: Vec<Key>,
     uses: Vec<Use>,
     /// Closed engines that still have connections.
@@ -225,7 +225,7 @@ impl Model {
     }
 
     fn apply(&mut self, decision: Decision<TestEngine>) {
-        // The policy grants the room that there is before it evicts.
+        // The policy grants free room before it evicts.
         for (waiter, granted) in decision.granted {
             let key = self.waiting.remove(&waiter).expect("a waiter is granted an engine once");
             assert_eq!(granted.0.key, key);

@@ -1,4 +1,4 @@
-//! What stands behind a bind key.
+//! The engines of a bind key.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -6,14 +6,14 @@ use super::tenants::{TenantBind, TenantSource};
 use crate::engine::AnyEngine;
 use crate::settings::{BackendKind, BindKey};
 
-/// What stands behind a bind key: one engine, or one for each tenant.
+/// The engines of a bind key: one engine, or an engine for each tenant.
 pub(crate) enum BindEntry {
     /// One engine, with one database.
     Single(ReplaceableEngine),
     /// One engine, whose database has a schema for each tenant.
     SchemaPerTenant {
         engine: ReplaceableEngine,
-        /// The name of the schemas, with `{tenant}` in it.
+        /// The template for the names of the schemas, which contains `{tenant}`.
         schema: Arc<str>,
     },
     /// An engine for each tenant, opened on demand.
@@ -30,7 +30,7 @@ impl BindEntry {
         }
     }
 
-    /// The engine of the bind. `None` if there is one for each tenant.
+    /// The engine of the bind. `None` if there is an engine for each tenant.
     pub(super) fn engine(&self) -> Option<Arc<dyn AnyEngine>> {
         match self {
             Self::Single(engine) | Self::SchemaPerTenant { engine, .. } => Some(engine.current()),
@@ -38,7 +38,7 @@ impl BindEntry {
         }
     }
 
-    /// The backend of its databases. `None` if only a resolver knows.
+    /// The backend of its databases. `None` if it is unknown until a resolver is asked.
     pub(super) fn backend(&self) -> Option<BackendKind> {
         match self {
             Self::Single(engine) | Self::SchemaPerTenant { engine, .. } => {
@@ -54,7 +54,8 @@ impl BindEntry {
 
 /// The engine of a bind, which [`Registry::replace_engine`](crate::Registry::replace_engine) can replace.
 ///
-/// Few ever are replaced, so the first engine is found without a lock. It is kept, closed, beside its replacement.
+/// Engines are rarely replaced, so the first engine is found without a lock. After a replacement, the first engine is
+/// closed and kept.
 pub(crate) struct ReplaceableEngine {
     first: Arc<dyn AnyEngine>,
     later: OnceLock<RwLock<Arc<dyn AnyEngine>>>,
@@ -72,7 +73,7 @@ impl ReplaceableEngine {
         }
     }
 
-    /// Replaces the engine, and returns the one that was there.
+    /// Replaces the engine, and returns the previous one.
     pub(super) fn replace(&self, engine: Arc<dyn AnyEngine>) -> Arc<dyn AnyEngine> {
         let later = self.later.get_or_init(|| RwLock::new(Arc::clone(&self.first)));
         std::mem::replace(&mut later.write().unwrap_or_else(PoisonError::into_inner), engine)

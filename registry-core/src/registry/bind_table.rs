@@ -6,9 +6,8 @@ use crate::settings::BindKey;
 
 /// Every bind of a registry by its key.
 ///
-/// A hash table with open addressing, which is never changed and at most half full. The hash of the key of a bind type
-/// is a constant, so a lookup by type hashes nothing: it compares keys of 33 bytes once or twice, however many binds
-/// there are.
+/// An immutable hash table with open addressing, at most half full. The hash of the key of a bind type is a constant,
+/// so a lookup by type hashes nothing: it compares keys of 33 bytes once or twice, however many binds there are.
 pub(super) struct BindTable {
     slots: Box<[Option<Slot>]>,
 }
@@ -26,14 +25,14 @@ impl<B: Bind> BindConstants<B> {
     const HASH: u64 = hash(Self::KEY.bytes());
 }
 
-/// The key of a bind type. [`BindKey::UNNAMED`] for [`ByKey`](crate::bind::ByKey), whose key is
-/// known at run time.
+/// The key of a bind type. For [`ByKey`](crate::bind::ByKey), whose key is known only at run time, it is
+/// [`BindKey::UNNAMED`].
 pub(super) fn bind_key_of<B: Bind>() -> BindKey {
     BindConstants::<B>::KEY
 }
 
 impl BindTable {
-    /// The keys are distinct.
+    /// Builds the table. The keys must be distinct.
     pub(super) fn new(binds: Vec<BindEntry>) -> Self {
         let len = (binds.len() * 2).next_power_of_two();
         let mut slots: Box<[Option<Slot>]> = (0..len).map(|_| None).collect();
@@ -53,7 +52,7 @@ impl BindTable {
         self.find(&BindConstants::<B>::KEY, BindConstants::<B>::HASH)
     }
 
-    /// The entry of that bind key.
+    /// The entry with this bind key.
     pub(super) fn key(&self, key: &str) -> Option<&BindEntry> {
         let key = BindKey::new(key).ok()?;
         self.find(&key, hash(key.bytes()))
@@ -62,7 +61,7 @@ impl BindTable {
     fn find(&self, key: &BindKey, hash: u64) -> Option<&BindEntry> {
         let last = self.slots.len() - 1;
         let mut at = hash as usize & last;
-        // An empty slot ends the search, and at least half of them are empty.
+        // An empty slot ends the search, and at least half of the slots are empty.
         while let Some(slot) = &self.slots[at] {
             if slot.key == *key {
                 return Some(&slot.entry);
@@ -73,7 +72,7 @@ impl BindTable {
     }
 }
 
-/// FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>), folded, as only the low bits are used.
+/// FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>), folded, because only the low bits are used.
 const fn hash(bytes: &[u8]) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut at = 0;

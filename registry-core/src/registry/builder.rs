@@ -41,7 +41,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] with every problem that the settings have.
+    /// [`SettingsError`] with every problem in the settings.
     ///
     /// ```
     /// use registry_core::{Registry, Settings};
@@ -61,7 +61,8 @@ impl Registry {
 
 /// Builds a [`Registry`] from settings, from code, or from both. [`Registry::builder`] makes one.
 ///
-/// Settings win over what code says, except for a bind that code adds: that one replaces the bind of the same key.
+/// Settings win over code, with one exception: a bind that code adds replaces the bind with the same key in the
+/// settings.
 ///
 /// ```
 /// use std::time::Duration;
@@ -84,13 +85,14 @@ pub struct RegistryBuilder {
 }
 
 impl RegistryBuilder {
-    /// Takes binds and options from `settings`, instead of from those of an earlier call.
+    /// Takes binds and options from `settings`. They replace the settings of an earlier call.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// Adds a bind, or replaces the one of that key. `settings` is a URL, or a [`BindSettings`] with options of its own.
+    /// Adds a bind, or replaces the bind with this key. `settings` is a URL, or a [`BindSettings`] with options of its
+    /// own.
     ///
     /// A relative SQLite path in it is relative to the current directory.
     pub fn bind(mut self, key: impl Into<String>, settings: impl Into<BindSettings>) -> Self {
@@ -104,18 +106,19 @@ impl RegistryBuilder {
         self
     }
 
-    /// Adds a bind with a database for each tenant, which `resolver` finds. [`TenantResolver`] has an example.
+    /// Adds a bind with a database for each tenant. `resolver` finds the settings of each database. [`TenantResolver`]
+    /// has an example.
     pub fn tenants(mut self, key: impl Into<String>, resolver: TenantResolver) -> Self {
         self.code.resolver_binds.push(key.into());
         self.resolvers.push(resolver);
         self
     }
 
-    /// Asks `source` for credentials each time that the bind `key` opens a connection: for passwords that are valid for
-    /// a short time. `source` is given the URL, and its answer wins over the user and password there.
+    /// Calls `source` for credentials each time that the bind `key` opens a connection, for passwords that are valid
+    /// only for a short time. `source` gets the URL, and its answer wins over the user and password in the URL.
     ///
-    /// The call is a part of connecting and shares its timeouts. Engines that are opened on demand for that bind ask it
-    /// too.
+    /// The call is a part of connecting, so the timeouts of connecting include it. Engines that are opened on demand
+    /// for the bind call it, too.
     ///
     /// ```
     /// use registry_core::{Credentials, Registry};
@@ -140,24 +143,24 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets how many engines can be open on demand at once, for tenants and by URL. 64 by default; the settings win
-    /// over it.
+    /// Sets how many engines can be open on demand at once, for tenants and by URL. 64 by default. The settings win
+    /// over this call.
     ///
-    /// One more evicts the least recently used engine that has no session lent.
+    /// To open one more, the least recently used engine without lent sessions is evicted.
     pub fn max_engines(mut self, max: u32) -> Self {
         self.code.on_demand.max_engines = max;
         self
     }
 
-    /// Sets after how long without use an engine that was opened on demand is closed. 10 minutes by default; `None` is
-    /// never; the settings win over it.
+    /// Sets how long an engine that was opened on demand can be unused before it is closed. 10 minutes by default; with
+    /// `None` it is never closed for that reason. The settings win over this call.
     pub fn engine_idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.code.on_demand.engine_idle_timeout = limit.into();
         self
     }
 
-    /// Sets the options of each [`UnitOfWork`](crate::UnitOfWork) that is begun without options of its own. A key in
-    /// them that no bind has is an error of [`build`](Self::build).
+    /// Sets the options of each [`UnitOfWork`](crate::UnitOfWork) that is begun without options of its own. If the
+    /// options name a key that no bind has, [`build`](Self::build) returns an error.
     pub fn work(mut self, options: WorkOptions) -> Self {
         self.work = options;
         self
@@ -167,13 +170,13 @@ impl RegistryBuilder {
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] with every problem there is, not only the first.
+    /// [`SettingsError`] with every problem, not only the first.
     pub fn build(self) -> Result<Registry, SettingsError> {
         let Self { settings, code, resolvers, work } = self;
         let resolved = settings::resolve(&settings, code, backend::check_url);
         let Resolved { engines, resolver_binds, bind_defaults, on_demand, mut problems } = resolved;
         if problems.is_empty() {
-            // Only then: otherwise a bind may be missing because its settings are wrong.
+            // Checked only without other problems, because a bind may be missing due to a mistake in its settings.
             let known =
                 engines.iter().map(|engine| engine.key).chain(resolver_binds.iter().copied());
             let known: Vec<BindKey> = known.collect();

@@ -1,5 +1,5 @@
-//! What the engines know of the task that calls: whether it holds sessions itself, which a query elsewhere would not
-//! see, and whether a task is in the middle of a statement of a unit of work.
+//! Facts about the calling task that the engines know: whether it holds a session or a unit of work, whose uncommitted
+//! data a query on another session would not see, and whether a task is executing a statement of a unit of work.
 
 use std::panic::Location;
 use std::sync::PoisonError;
@@ -10,8 +10,8 @@ use crate::bind::Bind;
 use crate::engine;
 
 impl Registry {
-    /// Warns if the calling task, which is about to run a query on another session of the bind `B`, has one itself, or
-    /// a unit of work with any.
+    /// Warns if the calling task holds a session of the bind `B`, or a unit of work with any session, and is about to
+    /// run a query of `B` on another session.
     pub(crate) fn warn_if_caller_holds_session<B: Bind>(&self, place: &'static Location<'static>) {
         if let Some(engine) = self.0.binds.bind::<B>().and_then(BindEntry::engine)
             && engine.is_held_by_caller()
@@ -28,8 +28,8 @@ impl Registry {
         }
     }
 
-    /// Whether a task, a [`Caller`](crate::engine::Caller) by its number, is executing a statement of a unit of
-    /// work.
+    /// Whether a task is executing a statement of a unit of work. `task` is the number of a
+    /// [`Caller`](crate::engine::Caller).
     pub(crate) fn is_executing_in_work(&self, task: u64) -> bool {
         let mut engines = self.engines();
         engines.extend(self.replaced());
@@ -37,7 +37,8 @@ impl Registry {
         engines.iter().any(|engine| engine.runs_work_statement(task))
     }
 
-    /// Whether this is the first warning about that place in the program for that bind key. Each is warned of once.
+    /// Whether this is the first warning for this place in the program and this bind key. The warning is given once for
+    /// each such pair.
     pub(crate) fn is_first_warning_at(
         &self,
         key: &'static str,

@@ -1,4 +1,4 @@
-//! Whether the databases answer, for health end-points.
+//! A check whether the databases answer, for health end-points.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -14,11 +14,13 @@ use crate::cause::Chain;
 use crate::settings::BindKey;
 
 impl Registry {
-    /// Whether each database answers, for health end-points: all are asked at once, for `limit` at most.
+    /// Checks whether each database answers, for health end-points. All are asked at once, and the wait is `limit` at
+    /// most.
     ///
-    /// The report says of each bind whether it answered, or why not, and how long it took. An engine whose connections
-    /// are all in use for the whole `limit` counts as not answering. Binds with a database for each tenant are left
-    /// out. Dropping the future stops the check. [`verify`](Self::verify) checks more, when a program starts.
+    /// For each bind, the report says whether its database answered, why it did not, and how long that took. An engine
+    /// whose connections are all in use for the whole `limit` counts as not answering. Binds with a database for each
+    /// tenant are not checked. Dropping the future stops the check. [`verify`](Self::verify) checks more, when a
+    /// program starts.
     ///
     /// ```
     /// use std::time::Duration;
@@ -40,7 +42,7 @@ impl Registry {
             let check = engine.clone().check(Some(limit));
             let outcome = match Handle::try_current() {
                 Ok(_) => timeout(limit, check).await,
-                // There is no timer, and the check fails at once with an error that says so.
+                // Without a runtime there is no timer, and the check fails at once with an error about that.
                 Err(_) => Ok(check.await),
             };
             let failure = match outcome {
@@ -57,7 +59,7 @@ impl Registry {
     }
 }
 
-/// Whether each database answered, see [`Registry::check`]. Its `Display` is a line for each bind.
+/// Whether each database answered, see [`Registry::check`]. `Display` prints a line for each bind.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct CheckReport {
@@ -79,7 +81,7 @@ impl CheckReport {
 pub struct BindHealth {
     /// The bind key.
     pub key: BindKey,
-    /// Why it did not answer, with the causes. `None` if it did.
+    /// Why the database did not answer, with the causes. `None` if it answered.
     pub failure: Option<String>,
     /// How long the answer, or the failure, took.
     pub took: Duration,

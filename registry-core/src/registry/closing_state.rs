@@ -1,4 +1,4 @@
-//! Whether a registry is closed, and which callers have yet to notice.
+//! Whether a registry is closed, and which callers have not noticed it yet.
 
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,11 +21,12 @@ pub(super) fn add_count(counts: &mut Vec<(BindKey, u32)>, key: BindKey, count: u
     }
 }
 
-/// Whether a registry is closed, and which callers are opening an engine and have yet to notice.
+/// Whether a registry is closed, and which callers are still opening an engine because they have not noticed it yet.
 #[derive(Debug, Default)]
 pub(super) struct ClosingState {
     begun: Latch,
-    /// The callers that wait for an engine to be opened: for a resolver, or for room. One entry for each wait.
+    /// The callers that wait until an engine is opened, which includes the wait for a resolver or for room. One entry
+    /// for each wait.
     opening: Mutex<Vec<(BindKey, Caller)>>,
     /// Notified when a caller has left `opening` after the registry was closed.
     left_opening: Notify,
@@ -40,7 +41,8 @@ impl ClosingState {
         self.begun.set();
     }
 
-    /// Runs `work`, which opens an engine for that bind. `None` if the registry is closed first; `work` is dropped then.
+    /// Runs `work`, which opens an engine for the bind `key`. If the registry is closed first, `work` is dropped and
+    /// the result is `None`.
     pub(super) async fn unless_closed<T>(
         &self,
         key: BindKey,
@@ -52,8 +54,8 @@ impl ClosingState {
 
     /// Waits until all callers that were opening an engine have noticed that the registry is closed.
     ///
-    /// Futures that the calling task has itself, and does not poll, cannot notice while it waits here. They are added to
-    /// `held_by_caller` when nobody has noticed for `inactivity_limit`, and not waited for.
+    /// Futures of the calling task that it does not poll cannot notice, while the task waits here. If only such futures
+    /// are left, and no caller has left for `inactivity_limit`, they are added to `held_by_caller` and not waited for.
     pub(super) async fn all_openers_left(
         &self,
         held_by_caller: &SessionCounts,
@@ -63,7 +65,7 @@ impl ClosingState {
         loop {
             let left = self.left_opening.notified();
             tokio::pin!(left);
-            // Registered before the look at `opening`, so that none who leaves after it is missed.
+            // Registered before `opening` is read, so that no caller who leaves after the read is missed.
             left.as_mut().enable();
             if self.opening().is_empty() {
                 return;

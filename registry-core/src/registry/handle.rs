@@ -1,4 +1,4 @@
-//! [`Registry`]: a handle, and the state that its clones share.
+//! [`Registry`]: a handle to the state that its clones share.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -18,9 +18,9 @@ use super::sqlite_copies::SqliteCopies;
 
 /// Every database of a program, found by the models that live in it.
 ///
-/// It has one engine for each bind in the settings, and an engine connects when it is first used. Make one registry when
-/// the program starts, and hand out clones: a clone is cheap, and is the same registry. When the last clone is dropped,
-/// idle connections are closed; [`close`](Self::close) also waits for those that are in use.
+/// It has one engine for each bind in the settings, and an engine connects when it is first used. Make one registry
+/// when the program starts, and hand out clones: a clone is cheap, and is the same registry. When the last clone is
+/// dropped, idle connections are closed; [`close`](Self::close) also waits for connections that are in use.
 ///
 /// ```
 /// use registry_core::{Registry, bind};
@@ -43,19 +43,19 @@ use super::sqlite_copies::SqliteCopies;
 #[derive(Clone)]
 pub struct Registry(pub(super) Arc<Inner>);
 
-/// What all clones of a registry share.
+/// The state that all clones of a registry share.
 pub(super) struct Inner {
-    /// In alphabetical order.
+    /// The keys of all binds, in alphabetical order.
     pub(super) keys: Vec<BindKey>,
     pub(super) binds: BindTable,
     pub(super) bind_defaults: BindDefaults,
     pub(super) on_demand: OnDemandEngines,
-    /// For units of work that are begun without options of their own.
+    /// The options for units of work that are begun without options of their own.
     pub(super) work_options: WorkOptions,
-    /// Engines that were replaced, as long as they have sessions lent.
+    /// Engines that were replaced and still have sessions lent.
     pub(super) replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
     pub(super) closing: ClosingState,
-    /// The places in the program that were warned of queries beside a unit of work, each once for a bind key.
+    /// The places in the program for which a query beside a unit of work was warned of, once for each bind key.
     pub(super) warned_at: Mutex<HashSet<(&'static str, &'static Location<'static>)>>,
     /// In test isolation: the copies of SQLite databases. The last field, so that the files are removed after the
     /// engines are dropped.
@@ -151,7 +151,7 @@ impl Registry {
         self.0.keys.iter().map(BindKey::as_str)
     }
 
-    /// Whether both are clones of one registry.
+    /// Whether both are clones of the same registry.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -161,7 +161,7 @@ impl Registry {
         self.0.sqlite_copies.as_ref()
     }
 
-    /// How long sessions are waited for where no bind has a limit of its own.
+    /// How long callers wait for a session, if the bind has no limit of its own.
     pub(crate) fn default_acquire_timeout(&self) -> Duration {
         self.0.bind_defaults.general_acquire_timeout()
     }

@@ -14,8 +14,8 @@ impl Registry {
     ///
     /// On PostgreSQL, MySQL and MariaDB each bind has one connection, in a transaction that is rolled back when the
     /// registry is dropped or closed. A commit on it releases a savepoint, and each session and each query on the
-    /// registry has a savepoint of its own, so that one that fails does not spoil the rest. A SQLite database is copied,
-    /// and behaves as usual.
+    /// registry has a savepoint of its own, so that a failed query does not abort the transaction. A SQLite database is
+    /// copied, and behaves as usual.
     ///
     /// ```
     /// use diesel::prelude::*;
@@ -40,15 +40,15 @@ impl Registry {
     ///
     /// # One connection for each bind
     ///
-    /// Whatever runs at the same time takes turns on that connection, first come, first served, and waits for
-    /// `acquire_timeout` at most: queries in a `try_join!`, requests, a session of one task beside the unit of work of
-    /// another. (Another connection would not see the uncommitted data.) So a task that holds a session, a unit of work
-    /// or a stream of rows, and asks for another session of the bind, waits for itself. That is an error,
-    /// [`AcquireError::Isolated`](crate::AcquireError::Isolated), once nothing has gone on in the task for 5 s; until
-    /// then the session might be held by another future of the same task.
+    /// Concurrent users of a bind (queries in a `try_join!`, requests, a session of one task beside the unit of work of
+    /// another) take turns on that connection, first come, first served, and wait for `acquire_timeout` at most.
+    /// (Another connection would not see the uncommitted data.) So a task that holds a session, a unit of work or a
+    /// stream of rows, and asks for another session of the bind, waits for itself. That is an error,
+    /// [`AcquireError::Isolated`](crate::AcquireError::Isolated), once the task has made no progress for 5 s. Until
+    /// then, another future of the same task may hold the session and return it.
     ///
     /// Databases of tenants are isolated in the same way: on a server by one connection for each tenant, and a SQLite
-    /// file by a copy, which is made when the tenant is first asked for. Tenants with a schema each share the connection
+    /// file by a copy, which is made when the tenant is first used. Tenants with a schema for each share the connection
     /// of their bind and take turns. Unknown tenants stay unknown, and nothing is created.
     ///
     /// # Limits
@@ -57,19 +57,19 @@ impl Registry {
     /// need a transaction of their own (isolation level, read-only) have no effect.
     ///
     /// - A `COMMIT` in a statement of your own does commit. So does DDL on MySQL and MariaDB.
-    /// - Tasks that wait for each other while one has the connection, as by a channel in a unit of work, wait for all of
-    ///   `acquire_timeout`: with more connections they would not.
+    /// - Tasks that wait for each other while one has the connection, as by a channel in a unit of work, wait for the
+    ///   whole `acquire_timeout`. With more connections they would not.
     /// - Tests that run at the same time and insert equal unique keys wait for each other, as transactions do.
     /// - Sequences and `AUTO_INCREMENT` are not rolled back, and `now()` stands still on PostgreSQL.
-    /// - A statement whose future is dropped costs the connection, and with it all that the test has done: every
-    ///   acquire is [`AcquireError::IsolationLost`](crate::AcquireError::IsolationLost) then. A future that only waits
-    ///   for a session can be dropped.
-    /// - Migrations are run before, except for SQLite.
+    /// - If the future of a statement is dropped, the connection is lost, and with it everything that the test has
+    ///   written. Every later acquire returns [`AcquireError::IsolationLost`](crate::AcquireError::IsolationLost). A
+    ///   future that only waits for a session can be dropped safely.
+    /// - Migrations must be run before, except for SQLite.
     /// - [`session_by_url`](Self::session_by_url) is an error for SQLite.
     ///
     /// # Errors
     ///
-    /// [`IsolationError`] if a SQLite database cannot be copied. Nothing else is connected to yet.
+    /// [`IsolationError`] if a SQLite database cannot be copied. No other database is connected to yet.
     pub async fn test_isolation(&self) -> Result<Registry, IsolationError> {
         let copies = SqliteCopies::new(self.0.on_demand.clone())
             .map_err(|source| IsolationError::Folder { source })?;
@@ -88,7 +88,8 @@ impl Registry {
                 }
             });
         }
-        // None is ever evicted: closing an engine rolls back all that the test has done on it.
+        // No engine is ever evicted, because closing an engine rolls back everything that the test has written through
+        // it.
         let options = OnDemandOptions { max_engines: u32::MAX, engine_idle_timeout: None };
         let on_demand = OnDemandEngines::new(options);
         let (bind_defaults, work) = (self.0.bind_defaults.isolated(), self.0.work_options.clone());

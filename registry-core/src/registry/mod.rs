@@ -1,17 +1,17 @@
 //! The registry: every engine of a program, found by the bind of a model.
 //!
-//! [`Registry`] stands in `handle`. Each operation stands in a file of its own, as an `impl Registry` with the public
-//! method, its reports and its errors:
+//! [`Registry`] is in `handle`. Each operation is in a file of its own, as an `impl Registry` with the public method,
+//! its reports and its errors:
 //!
 //! | file | what it has |
 //! |---|---|
 //! | `handle` | [`Registry`], the state that its clones share, and its engines |
 //! | `builder` | [`RegistryBuilder`], from settings to a registry |
-//! | `bind_table`, `bind_entry` | the binds by their keys; what stands behind a key: one engine, or one for each tenant |
+//! | `bind_table`, `bind_entry` | the binds by their keys; the engines of a key: one engine, or an engine for each tenant |
 //! | `acquire/` | `session_for` and its siblings, and [`Acquire`], their future |
-//! | `route` | from what a caller asks for to an engine that is open |
+//! | `route` | from a caller's request to an engine that is open |
 //! | `open` | the same for an engine that has to be opened on demand, step by step |
-//! | `tenants/` | [`Tenant`], [`TenantResolver`], and which engine is a tenant's |
+//! | `tenants/` | [`Tenant`], [`TenantResolver`], and how the engine of a tenant is found |
 //! | `provision/` | creating and dropping tenants |
 //! | `verify/`, `check` | checks when a program starts, and for health end-points |
 //! | `migrate/` | running migrations |
@@ -25,17 +25,17 @@
 //!
 //! # Imports
 //!
-//! Operations import `handle`, and `handle` imports only what its fields are made of. One circle is left, in the concept:
-//! `handle` -> `bind_table` -> `bind_entry` -> `tenants` -> `handle`. A resolver is given a [`Tenant`], which has the
-//! registry, so that it can query a table of tenants there.
+//! Operations import `handle`, and `handle` imports only what its fields are made of. One circle is left, because the
+//! concepts need it: `handle` -> `bind_table` -> `bind_entry` -> `tenants` -> `handle`. A resolver gets a [`Tenant`]
+//! with the registry, so that it can query a table of tenants there.
 //!
 //! # Locks and cancellation
 //!
 //! Each lock (`Inner::replaced`, `Inner::warned_at`, `ClosingState::opening`, `TenantBind::running_calls`,
 //! `TenantBind::source`, `SqliteCopies::copies`) is held for a few instructions, never across an await, and never while
-//! another is taken. Futures of this folder can be dropped at each await: what they have got so far (a use of an engine, a
-//! place in a queue, a share in the answer of a resolver) is given back by destructors. Migrations and the creation and
-//! dropping of tenants run in tasks of their own, to their end.
+//! another is taken. Futures of this folder can be dropped at each await: destructors give back everything that they
+//! have so far (a use of an engine, a place in a queue, a share in the answer of a resolver). Migrations and the
+//! creation and dropping of tenants run in tasks of their own, to their end.
 
 mod acquire;
 mod bind_entry;

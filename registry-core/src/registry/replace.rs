@@ -14,20 +14,20 @@ use crate::settings::{
 impl Registry {
     /// Replaces the settings of a bind at run time, such as a password that was changed.
     ///
-    /// New sessions are acquired from a new engine from now on, also by callers that wait already. The old engine lends
-    /// none any more; sessions that it has lent stay usable until they are returned. Options that `settings` leave out
-    /// are as the registry was built with them. For a bind with a database for each tenant, the engines of all tenants
+    /// From now on, sessions are acquired from a new engine, also by callers that already wait. The old engine lends no
+    /// more sessions; its lent sessions stay usable until they are returned. Options that `settings` leave out are
+    /// those with which the registry was built. For a bind with a database for each tenant, the engines of all tenants
     /// are replaced.
     ///
     /// It does not wait: the new engine connects when it is first used. [`Engine`](crate::Engine) handles of the old
-    /// engine stay handles of that.
+    /// engine still point to the old engine.
     ///
     /// For a bind with a [`TenantResolver`](crate::TenantResolver), the new settings take the resolver's place for good:
     /// [`close_tenant`](Registry::close_tenant) closes the engine of one tenant, and also forgets the resolver's answer.
     ///
     /// # Errors
     ///
-    /// [`ReplaceError`]. The bind keeps its engine then.
+    /// [`ReplaceError`]. In this case the bind keeps its engine.
     ///
     /// ```
     /// use registry_core::Registry;
@@ -72,7 +72,8 @@ impl Registry {
     }
 }
 
-/// Whether tenants have databases or schemas, and which schemas, is not changed at run time.
+/// Fails if the new settings would change whether tenants have databases or schemas, or the names of the schemas. That
+/// is not possible at run time.
 fn check_same_kind(entry: &BindEntry, settings: &EngineSettings) -> Result<(), ReplaceError> {
     let key = entry.key();
     let is_per_tenant = matches!(entry, BindEntry::DatabasePerTenant(_));
@@ -100,10 +101,10 @@ fn replace_engine(registry: &Registry, named: &ReplaceableEngine, settings: Engi
         replaced.retain(|engine| engine.checkout_count() > 0);
         replaced.push(Arc::clone(&old));
     }
-    // After the replacement: callers that waited for the old engine look again, and find the new one.
+    // Closed after the replacement, so that callers that waited for the old engine look again and find the new one.
     old.begin_close();
     if registry.is_closed() {
-        // The registry was closed meanwhile, and may not have seen the new engine.
+        // The registry was closed meanwhile, and `close` may not have seen the new engine.
         named.current().begin_close();
     }
 }
@@ -111,12 +112,13 @@ fn replace_engine(registry: &Registry, named: &ReplaceableEngine, settings: Engi
 fn replace_template(registry: &Registry, tenants: &TenantBind, settings: EngineSettings) {
     let key = settings.key;
     tenants.replace(TenantSource::Template(Arc::new(settings)));
-    // Found by their aliases as well: an engine that binds share has the key of the bind that opened it first.
+    // Engines are also found by their aliases, because an engine that several binds share has the key of the bind that
+    // opened it first.
     let identities = registry.0.on_demand.identities_of_tenants(key);
     registry.0.on_demand.close(|other| other.settings().key == key || identities.contains(other));
 }
 
-/// Why the engine of a bind was not replaced. The bind keeps it.
+/// Why the engine of a bind was not replaced. The bind keeps its old engine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplaceError {
@@ -131,11 +133,11 @@ pub enum ReplaceError {
     Settings {
         /// The bind key.
         key: BindKey,
-        /// Every problem that they have.
+        /// Every problem of the new settings.
         #[source]
         source: SettingsError,
     },
-    /// The bind has one database and the new settings one for each tenant, or the other way round.
+    /// The bind has one database and the new settings have a database for each tenant, or the other way round.
     #[error("bind `{key}`: {}", if *is_per_tenant {
         "it has a database for each tenant, and the new settings name none: write `{tenant}`"
     } else {

@@ -1,4 +1,4 @@
-//! From what a caller asks for to the engine that has it, if that is open. [`open`](super::open) opens it if not.
+//! From a caller's request to the engine for it, if that engine is open. Otherwise [`open`](super::open) opens it.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use crate::engine::{AcquireError, AnyEngine, EngineUse, TypedEngine};
 use crate::on_demand::{EngineAlias, EngineIdentity};
 use crate::settings::{BackendKind, BindKey, DatabaseUrl, WrongBackend};
 
-/// Where a session is to come from.
+/// A caller's request: which engine a session comes from.
 pub(crate) enum Route<'r> {
     /// The engine of the bind type.
     Bind,
-    /// The engine of that bind key.
+    /// The engine of the bind with this key.
     Key(BindKey),
     /// The tenant's engine for the bind type, or its schema there.
     Tenant(&'r Tenant),
-    /// The engine at that URL, opened on demand, with the options of the bind.
+    /// The engine at this URL, opened on demand, with the options of the bind.
     Url(DatabaseUrl),
     /// The engine with these settings, opened on demand.
     Settings(Box<EngineIdentity>),
 }
 
-/// An engine, and the schema that a session of it has to be put into.
+/// An engine, and the schema to which a session of the engine must be switched.
 pub(crate) struct FoundEngine<C: Backend> {
     pub(crate) engine: EngineUse<TypedEngine<C>>,
     pub(crate) schema: Option<String>,
@@ -89,7 +89,7 @@ impl Route<'_> {
         }
     }
 
-    /// The name of the tenant that the session is for.
+    /// The name of the tenant, if the session is for one.
     pub(crate) fn tenant(&self) -> Option<Arc<str>> {
         match self {
             Self::Tenant(tenant) => Some(Arc::clone(tenant.checked_name().shared())),
@@ -104,8 +104,8 @@ impl Route<'_> {
         }
     }
 
-    /// The error as the caller should see it: with the bind key that it used, as binds can share an engine, and with
-    /// a missing database of a tenant reported as an unknown tenant.
+    /// The error for the caller: it has the bind key that the caller used, because binds can share an engine, and a
+    /// missing database of a tenant is reported as an unknown tenant.
     pub(crate) fn error_for_caller<B: Bind>(&self, error: AcquireError) -> AcquireError {
         match (self, error) {
             (Self::Tenant(tenant), AcquireError::Connect { source, key, .. })
@@ -122,7 +122,7 @@ impl Route<'_> {
         .of_bind(self.bind_key::<B>())
     }
 
-    /// The error that says that the tenant has no schema, or no database.
+    /// The error for a tenant that has no schema or no database.
     pub(crate) fn unknown_tenant<B: Bind>(&self) -> AcquireError {
         let tenant = match self {
             Self::Tenant(tenant) => tenant.name().to_owned(),

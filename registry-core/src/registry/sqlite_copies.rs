@@ -1,4 +1,4 @@
-//! Copies of SQLite databases for one test, and why there are none.
+//! Copies of SQLite databases for one test, and the error if they cannot be made.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,19 +15,19 @@ use crate::settings::{BindKey, EngineSettings};
 
 /// The copies of SQLite databases for one test, in a temporary folder that is removed when this is dropped.
 ///
-/// Those of binds are made at once, and those of tenants when they are first asked for.
+/// The databases of binds are copied at once, and the databases of tenants when they are first used.
 pub(crate) struct SqliteCopies {
     folder: PathBuf,
-    /// The engines that the application has opened on demand. A database in memory exists in one of these alone.
+    /// The engines that the application has opened on demand. A database in memory exists only in such an engine.
     application: OnDemandEngines,
     copies: Mutex<HashMap<CopySource, Arc<SharedCopy>>>,
     last_number: AtomicU32,
 }
 
-/// The path of a copy, made once for all who want it (single flight).
+/// The path of a copy, which is made once for all callers that want it (single flight).
 type SharedCopy = OnceCell<PathBuf>;
 
-/// What is copied. Binds and tenants that share a database in the application share its copy in the test.
+/// The database that is copied. Binds and tenants that share a database in the application share its copy in the test.
 #[derive(PartialEq, Eq, Hash)]
 enum CopySource {
     File(PathBuf),
@@ -50,7 +50,7 @@ impl SqliteCopies {
                         last_number: AtomicU32::new(0),
                     });
                 }
-                // Left by an earlier process that had the same id.
+                // The folder was left by an earlier process with the same process ID.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -71,7 +71,8 @@ impl SqliteCopies {
         }
     }
 
-    /// The copy of a database that the application opens on demand. Fails, and makes nothing, where there is none.
+    /// The copy of a database that the application opens on demand. If there is no such database, it fails and creates
+    /// nothing.
     pub(crate) async fn of_identity(
         &self,
         identity: &EngineIdentity,
@@ -113,8 +114,7 @@ impl Drop for SqliteCopies {
     }
 }
 
-/// Why there is no registry for a test, see
-/// [`Registry::test_isolation`](crate::Registry::test_isolation).
+/// Why a registry for a test could not be created, see [`Registry::test_isolation`](crate::Registry::test_isolation).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IsolationError {

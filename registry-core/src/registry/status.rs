@@ -9,8 +9,8 @@ use crate::engine::EngineStatus;
 use crate::on_demand::{OnDemandEngine, OnDemandStatus};
 
 impl Registry {
-    /// A snapshot of every engine: those of the binds in the order of their keys, and those that were opened on demand.
-    /// It waits for nothing and asks no database.
+    /// A snapshot of every engine: the engines of the binds, in the order of the bind keys, and the engines that were
+    /// opened on demand. It does not wait, and queries no database.
     ///
     /// ```
     /// use registry_core::Registry;
@@ -30,8 +30,8 @@ impl Registry {
 
 /// A snapshot of every engine, see [`Registry::status`].
 ///
-/// Its `Display` is a table, with the tenants of engines that were opened on demand, and with the last errors of the
-/// binds below it.
+/// Its `Display` is a table, with the tenants of engines that were opened on demand, and below it the last errors of
+/// the binds.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -87,8 +87,8 @@ impl fmt::Display for Status {
     }
 }
 
-/// Writes rows, the first of which is the headings. Each column is as wide as its widest cell. The first two are text
-/// and aligned to the left, the others are numbers, and the last one is not padded.
+/// Writes rows, of which the first row has the headings. Each column is as wide as its widest cell. The first two are
+/// text and aligned to the left, the others are numbers, and the last one is not padded.
 fn write_table<const N: usize>(f: &mut fmt::Formatter<'_>, rows: &[[String; N]]) -> fmt::Result {
     let width = |column: usize| {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()

@@ -12,8 +12,8 @@ mod transaction;
 
 /// One connection to the database of the bind `B`, checked out of its engine for as long as the value lives.
 ///
-/// [`Registry::session_for`](crate::Registry::session_for) and its siblings acquire one. It dereferences to the
-/// connection and is an [`AsyncConnection`](diesel_async::AsyncConnection) itself, so everything of diesel-async works on
+/// [`Registry::session_for`](crate::Registry::session_for) and its siblings acquire one. It dereferences to its
+/// connection, and is an [`AsyncConnection`](diesel_async::AsyncConnection) itself, so all of diesel-async works with
 /// it. [`transaction`](Self::transaction) hands out `&mut Session<B>`.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! What tests of every stage need: settings that have gone through all of them.
+//! Helpers for the tests of every stage: settings that have passed through all stages.
 
 use super::bind_settings::BindSettings;
 use super::error::Problem;
@@ -7,7 +7,7 @@ use super::inherit::{BuilderSettings, EngineSettings};
 use super::options::EngineOptions;
 use super::sources::Settings;
 
-/// As if every feature were on.
+/// Every backend counts as enabled, whichever features are on.
 pub(in crate::settings) fn resolve(
     settings: &Settings,
     binds: Vec<(String, BindSettings)>,

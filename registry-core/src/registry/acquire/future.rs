@@ -21,15 +21,15 @@ use crate::session::Session;
 ///
 /// It waits for a free connection, first come, first served, for `acquire_timeout` at most (30 s by default;
 /// [`within`](Self::within) sets another limit), and opens a connection if there may be one more. A connection that was
-/// used within `check_idle_after` is lent without a question to the server, and without an allocation.
+/// used within `check_idle_after` is lent without a round trip to the server, and without an allocation.
 ///
 /// Dropping it gives up the place in the queue. Nothing is lost: a connection that was about to be lent goes to the
 /// next caller.
 ///
 /// # Errors
 ///
-/// [`AcquireError`] tells the failures apart: an unknown bind, a wrong backend, a full queue, a timeout, a connection
-/// that cannot be opened (refused, rejected, timed out), a closed registry. Outside a Tokio runtime it is
+/// [`AcquireError`] has a variant for each failure: an unknown bind, a wrong backend, a full queue, a timeout, a
+/// connection that cannot be opened (refused, rejected, timed out), a closed registry. Outside a Tokio runtime it is
 /// [`AcquireError::NoRuntime`].
 ///
 /// # Panics
@@ -41,7 +41,7 @@ pub struct Acquire<'r, B: Bind> {
     state: AcquireState<'r, B>,
     within: Option<Duration>,
     is_for_query: bool,
-    /// The name of the tenant that the session is for.
+    /// The name of the tenant, if the session is for one.
     tenant: Option<Arc<str>>,
 }
 
@@ -73,14 +73,14 @@ impl<'r, B: Bind> Acquire<'r, B> {
 
     /// Waits for `limit` at most, instead of the engine's `acquire_timeout`.
     ///
-    /// It has no effect once the future was polled.
+    /// It has no effect after the future was polled for the first time.
     pub fn within(mut self, limit: Duration) -> Self {
         self.within = Some(limit);
         self
     }
 
-    /// Lends a session at once if it can, and otherwise boxes the future that waits for one. (So the common case does
-    /// not allocate.)
+    /// Lends a session at once if possible, and otherwise boxes the future that waits for a session, so that the common
+    /// case does not allocate.
     fn start(&mut self, route: Route<'r>) -> Result<Poll<Checkout<B::Connection>>, AcquireError> {
         let Ok(runtime) = Handle::try_current() else {
             return Err(AcquireError::NoRuntime { key: route.bind_key::<B>() });
@@ -113,7 +113,7 @@ impl<'r, B: Bind> Acquire<'r, B> {
     }
 }
 
-// No field is pinned in place: the future that waits is in a box.
+// No field is structurally pinned: the waiting future is boxed.
 impl<B: Bind> Unpin for Acquire<'_, B> {}
 
 impl<B: Bind> Future for Acquire<'_, B> {

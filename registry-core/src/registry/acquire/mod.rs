@@ -1,7 +1,7 @@
 //! Acquiring a session.
 //!
-//! This file has the public methods, `future` has [`Acquire`], the future that they return, and `recipe` what it does when
-//! a session is not there at once: the whole way from a route to a session, step by step.
+//! This file has the public methods, and `future` has [`Acquire`], the future that they return. `recipe` has the steps
+//! from a route to a session, for when no session can be lent at once.
 
 use super::handle::Registry;
 use super::open::identity_for_settings;
@@ -74,8 +74,8 @@ impl Registry {
         Acquire::new(self, Route::Bind)
     }
 
-    /// Acquires a session of the bind with that key, which need only be known at run time. `C` is the connection type
-    /// that its URL is expected to need.
+    /// Acquires a session of the bind with this `key`, which can be known only at run time. `C` is the connection type
+    /// that the program expects for the bind's URL.
     ///
     /// The compiler cannot check which models are used on such a session, so prefer [`session`](Self::session) or
     /// [`session_for`](Self::session_for) where the bind is known. It waits for a free connection, for
@@ -111,17 +111,17 @@ impl Registry {
         }
     }
 
-    /// Acquires a session for the model, table or query type `M` of another database than its bind's: one of the same
-    /// backend at `settings`, which is a URL, or a [`BindSettings`] with options.
+    /// Acquires a session for the model, table or query type `M` in another database than that of its bind. The
+    /// database has the same backend, and is at `settings`, which is a URL or a [`BindSettings`] with options.
     ///
-    /// The engine is opened on demand. There is one for each distinct URL (with user and password) and options,
-    /// however many callers ask at once. Options that `settings` leave out are those of the bind. A URL in a string is
-    /// parsed each time: keep a [`DatabaseUrl`](crate::DatabaseUrl) where that matters.
+    /// The engine is opened on demand. There is one for each distinct URL (with user and password) and options, however
+    /// many callers ask at once. Options that `settings` leave out are inherited from the bind. A URL in a string is
+    /// parsed in each call. To avoid that, keep a [`DatabaseUrl`](crate::DatabaseUrl).
     ///
-    /// At most `max_engines` (64 by default) are open on demand. One more evicts the least recently used that has no
-    /// session lent; if all have one, the caller waits until one is returned, first come, first served. An engine that
-    /// could not connect is not kept. A SQLite database in memory lives as long as its engine, so it is lost when that
-    /// is evicted, or closed after `engine_idle_timeout`.
+    /// At most `max_engines` (64 by default) are open on demand. To open one more, the least recently used engine
+    /// without lent sessions is evicted. If all engines have lent sessions, the caller waits until an engine becomes
+    /// unused, first come, first served. An engine that could not connect is not kept. A SQLite database in memory
+    /// lives as long as its engine, so it is lost when the engine is evicted, or closed after `engine_idle_timeout`.
     ///
     /// It waits for an engine and a free connection, for `acquire_timeout` at most (30 s by default). Dropping the
     /// future gives up the place in the queue.
@@ -180,8 +180,7 @@ impl Tenant {
         self.session::<M::Bind>()
     }
 
-    /// Acquires a session of the tenant's database for the bind `B`, as [`session_for`](Self::session_for) does for a
-    /// model.
+    /// Acquires a session of the tenant's database for the bind `B`. It waits like [`session_for`](Self::session_for).
     pub fn session<B: Bind>(&self) -> Acquire<'_, B> {
         Acquire::new(self.registry(), Route::Tenant(self))
     }

@@ -1,4 +1,4 @@
-//! The way from a route to a session that is not there at once.
+//! The steps from a route to a session, if no session can be lent at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +12,20 @@ use crate::engine::{AcquireAttempt, AcquireError, AnyEngine, Checkout, TypedEngi
 use crate::registry::handle::Registry;
 use crate::registry::route::{FoundEngine, Route};
 
-/// Where the wait starts, when a session cannot be lent at once.
+/// The point at which the wait for a session starts.
 pub(super) enum StartFrom<C: Backend> {
-    /// With an engine that was found, and has no idle connection that can be lent unchecked.
+    /// The engine was found, but has no idle connection that can be lent unchecked.
     Attempt(AcquireAttempt<C>),
-    /// With an engine on which nothing was tried yet, or with `None`: it has to be opened first.
+    /// The engine was found, and no checkout was tried yet. `None` if the engine must be found or opened first.
     Engine(Option<FoundEngine<C>>),
 }
 
-/// Whether the engine was closed because another took its place, so that the caller should look again.
+/// Whether the engine was closed while the registry is open, so that the caller should look for the engine again.
 pub(super) fn is_replaced(error: &AcquireError, registry: &Registry) -> bool {
     matches!(error, AcquireError::Closed { .. }) && !registry.is_closed()
 }
 
-/// Waits for a session, from wherever [`Acquire`](super::Acquire) got at its first poll.
+/// Waits for a session, from the point that the first poll of [`Acquire`](super::Acquire) reached.
 pub(super) async fn wait<B: Bind>(
     registry: &Registry,
     route: Route<'_>,
@@ -42,18 +42,18 @@ pub(super) async fn wait<B: Bind>(
             }
         }
     };
-    // Boxed because it is large and rarely needed, and would make the future of each waiting caller as large.
+    // Boxed, because this future is large and rarely needed, and would enlarge the future of each waiting caller.
     Box::pin(acquire_from_route::<B>(registry, route, found, started, within)).await
 }
 
-/// The whole recipe, from the route to a session.
+/// All steps from the route to a session.
 ///
-/// It starts again when the engine is closed while another takes its place, and when the operating system has run out
-/// of resources (such as file descriptors) and an unused engine could be evicted to free some, as long as the caller
+/// It starts over if the engine was closed while the registry is open. It also starts over if the operating system has
+/// run out of resources (such as file descriptors) and an unused engine was evicted to free some, as long as the caller
 /// has time.
 ///
-/// Cancellation: it can be dropped at each await. What it has got so far (a use of an engine, a place in a queue, a
-/// connection) is given back by the destructors of these.
+/// Cancellation: it can be dropped at each await. Destructors give back everything that it has so far: a use of an
+/// engine, a place in a queue, a connection.
 async fn acquire_from_route<B: Bind>(
     registry: &Registry,
     route: Route<'_>,
@@ -88,13 +88,13 @@ async fn acquire_from_route<B: Bind>(
                 lacked_resources = Some(error);
                 continue;
             }
-            // If the time went by for want of resources, that error says more than the timeout.
+            // If the time was spent on retries for lack of resources, that error is more useful than the timeout.
             Err(error) if error.is_timeout() => {
                 return Err(for_caller(lacked_resources.unwrap_or(error)));
             }
             lent => lent.map_err(for_caller)?,
         };
-        // 3. Put the session into the tenant's schema, if the bind has one for each tenant.
+        // 3. Switch the session to the tenant's schema, if the bind has a schema for each tenant.
         let Some(schema) = schema else { return Ok(checkout) };
         return match TypedEngine::enter_schema(checkout, schema).await {
             Ok(Some(checkout)) => Ok(checkout),

@@ -8,15 +8,15 @@ use crate::engine::{AcquireError, AnyEngine, Checkout, EngineUse, TypedEngine};
 
 /// A connection to migrate on.
 pub(crate) enum MigrationConnection<C: Backend> {
-    /// One beside the pool, so that neither a full pool nor a statement timeout is in the way. The use keeps the engine
-    /// from being evicted meanwhile.
+    /// A connection outside of the pool, so that migrations do not depend on a full pool or a statement timeout. The
+    /// use keeps the engine from being evicted meanwhile.
     Dedicated(C, EngineUse<TypedEngine<C>>),
     /// The only connection that an in-memory database has.
     CheckedOut(Checkout<C>),
 }
 
 impl<C: Backend> MigrationConnection<C> {
-    /// `None` if there is no such schema.
+    /// `None` if the schema does not exist.
     pub(crate) async fn open(
         engine: EngineUse<TypedEngine<C>>,
         schema: Option<&str>,
@@ -27,7 +27,8 @@ impl<C: Backend> MigrationConnection<C> {
             return Ok(Some(Self::CheckedOut(checkout)));
         }
         let connection = engine.connect_to_migrate(schema).await?;
-        // The engine could connect, so an engine that was opened on demand is not one that failed, and is kept.
+        // The engine could connect. This is noted, so that an engine that was opened on demand does not count as
+        // failed.
         engine.use_count().note_checkout();
         Ok(connection.map(|connection| Self::Dedicated(connection, engine)))
     }
@@ -39,7 +40,8 @@ impl<C: Backend> MigrationConnection<C> {
         }
     }
 
-    /// Hands the connection to `work`, which gives it back, and returns or closes it after that.
+    /// Passes the connection to `work`, which gives it back. Afterwards the connection is returned to the pool or
+    /// closed.
     pub(super) fn run<R>(self, work: impl FnOnce(C) -> (C, R)) -> R {
         match self {
             // The connection is dropped, and its end releases the locks that the server keeps for it.

@@ -21,7 +21,7 @@ pub enum MigrateError {
         /// The bind key.
         key: BindKey,
     },
-    /// On a registry for test isolation nothing is committed: run migrations before.
+    /// On a registry for test isolation nothing is committed, so migrations must be run before.
     #[error("bind `{key}`: migrations are run before test isolation, and not in it")]
     Isolated {
         /// The bind key.
@@ -54,7 +54,7 @@ pub enum MigrateError {
         #[source]
         source: DriverError,
     },
-    /// The migrations that were run before, or those of the program, could not be read.
+    /// The migrations that were run before, or the migrations of the program, could not be read.
     #[error("bind `{key}`: the pending migrations could not be listed")]
     List {
         /// The bind key.
@@ -63,10 +63,10 @@ pub enum MigrateError {
         #[source]
         source: DriverError,
     },
-    /// Two migrations of the source have one version, of which only one would ever be run. Nothing was run.
+    /// Two migrations of the source have the same version, so only one of them would ever be run. Nothing was run.
     ///
-    /// The version is what stands before the first `_` in a migration's name, without `-`. On MySQL and MariaDB, where
-    /// the table of versions compares them without case, versions that differ in case alone are one version.
+    /// The version is the part before the first `_` in a migration's name, without `-`. On MySQL and MariaDB, the table
+    /// of versions compares without case, so versions that differ only in case are the same version.
     #[error(
         "bind `{key}`: the migrations `{}` and `{}` have one version, `{version}`: nothing was run; give one of \
          them another",
@@ -80,7 +80,7 @@ pub enum MigrateError {
         /// The names of both, in alphabetical order.
         migrations: [String; 2],
     },
-    /// A version is longer than the table of versions takes on PostgreSQL, MySQL and MariaDB, where its column is a
+    /// A version is too long for the table of versions on PostgreSQL, MySQL and MariaDB, where the column is a
     /// `VARCHAR(50)`. Nothing was run.
     #[error(
         "bind `{key}`: the version of the migration `{migration}` has {} characters, and the table of versions \
@@ -97,8 +97,8 @@ pub enum MigrateError {
         /// How many characters it may have.
         limit: usize,
     },
-    /// A version was run on this database as a migration of another name: of another bind that shares the
-    /// database, or one that had another name before. Nothing was run.
+    /// This database has run the version under another name: as a migration of another bind that shares the database,
+    /// or as a migration that was renamed since. Nothing was run.
     #[error(
         "bind `{key}`: the migration `{migration}` has the version `{version}`, and this database has run \
          `{applied_as}` of bind `{applied_by}` as that version: nothing was run; {}",
@@ -113,7 +113,7 @@ pub enum MigrateError {
         key: BindKey,
         /// The version.
         version: Box<str>,
-        /// The name of the migration that has it in the program.
+        /// The name of the migration with this version in the program.
         migration: Box<str>,
         /// The name of the migration that was run.
         applied_as: Box<str>,
@@ -131,11 +131,12 @@ pub enum MigrateError {
         key: BindKey,
         /// The name of the migration that failed.
         migration: String,
-        /// The names of those that were run before it, by this call.
+        /// The names of the migrations that this call ran before it.
         applied: Vec<String>,
-        /// Whether a part of it may have been applied to stay: it has committed something, as DDL does on MySQL and
-        /// MariaDB, has changed a table of theirs that knows no transactions (MyISAM, Aria, MEMORY), has ended its
-        /// transaction by itself, was not to run in one, or the connection broke as it was committed.
+        /// Whether a part of the migration may have been applied permanently. That is so if the migration has committed
+        /// (as DDL does on MySQL and MariaDB), has changed a table without transactions (MyISAM, Aria, MEMORY), has
+        /// ended its transaction by itself, was not to run in a transaction, or if the connection broke during the
+        /// commit.
         in_part: bool,
         /// What the database reported.
         #[source]
@@ -149,7 +150,7 @@ pub enum MigrateError {
         key: BindKey,
         /// The name of the migration that panicked, if it was one.
         migration: Option<String>,
-        /// The names of those that were run before it, by this call.
+        /// The names of the migrations that this call ran before it.
         applied: Vec<String>,
     },
 }

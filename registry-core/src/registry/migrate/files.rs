@@ -1,4 +1,4 @@
-//! Migrations that run out of file descriptors: engines that nobody uses give some back.
+//! Migrations that run out of file descriptors: unused engines are closed to free some.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::backend::resource_exhaustion::{can_read_files, lacks_files};
 use crate::cause::DriverError;
 use crate::registry::handle::Registry;
 
-/// Frees file descriptors of this process for as long as a run of migrations has time, by closing unused engines.
-/// It blocks, as everything does that runs migrations.
+/// Frees file descriptors of this process for as long as a run of migrations has time, by closing unused engines. It
+/// blocks, like all code that runs migrations.
 pub(super) struct FileDescriptors {
     registry: Registry,
     started: Instant,
@@ -25,7 +25,7 @@ impl FileDescriptors {
         Self { registry, started: Instant::now(), limit, are_in_files }
     }
 
-    /// Returns whether another try can succeed: false if no engine has any to give back, or the time is over.
+    /// Returns whether another try can succeed: false if no engine could be closed, or the time is over.
     fn free_some(&self) -> bool {
         Handle::current().block_on(self.registry.free_resources(self.started, self.limit))
     }
@@ -48,8 +48,8 @@ impl FileDescriptors {
 
 impl ReclaimFiles for FileDescriptors {
     fn reclaim(&self) {
-        // Checked before, as no error would show it: Diesel treats a `metadata.toml` that cannot be opened as one that
-        // is not there.
+        // Checked before, because there would be no error: Diesel treats a `metadata.toml` that cannot be opened as
+        // missing.
         while self.are_in_files && !can_read_files() && self.free_some() {}
     }
 

@@ -1,8 +1,8 @@
 //! Running migrations.
 //!
-//! This file has [`Registry::migrate`], from a bind to a connection. `connection` has the connection, `run` what happens
-//! on it, `files` what happens when the process runs out of file descriptors, and `report` and `error` the outcome.
-//! What a backend does with a single migration is in `backend::migrate`.
+//! This file has [`Registry::migrate`], from a bind to a connection. `connection` has the connection, `run` the run on
+//! it, `files` the handling of too few file descriptors, and `report` and `error` the outcome. The code of each backend
+//! for a single migration is in `backend::migrate`.
 
 use std::sync::Arc;
 
@@ -33,13 +33,13 @@ pub(super) use run::run_migrations;
 pub(super) type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Backend;
 
 impl Registry {
-    /// Runs the pending migrations of the bind `B`, in order, and returns which those were.
+    /// Runs the pending migrations of the bind `B`, in order, and returns their names.
     ///
-    /// They run on a connection beside the pool, without `statement_timeout` and `read_only`. It goes to the
-    /// `migrate_url` of the bind if that has one; with a [pooler](crate::Pooler) it must have one. The migrations run
+    /// They run on a connection outside of the pool, without `statement_timeout` and `read_only`. It goes to the
+    /// `migrate_url` if the bind has one; with a [pooler](crate::Pooler), the bind must have one. The migrations run
     /// under a lock that keeps other processes from migrating the same database meanwhile: an advisory lock of
-    /// PostgreSQL, `GET_LOCK` of MySQL and MariaDB, a locked file beside a SQLite database (`app.db-migrate.lock`, which
-    /// stays).
+    /// PostgreSQL, `GET_LOCK` of MySQL and MariaDB, a locked file beside a SQLite database (`app.db-migrate.lock`,
+    /// which stays).
     ///
     /// It waits for that lock, and works on every kind of Tokio runtime. Once the migrations have begun, dropping the
     /// future does not stop them: they run to their end in a thread.
@@ -70,34 +70,34 @@ impl Registry {
     ///
     /// # What the report relies on
     ///
-    /// - The version of a migration is what stands before the first `_` in its name, without `-`. Two migrations of one
-    ///   version in `migrations` are refused before anything runs. So is a version that this database has run under
-    ///   another name, for this bind or for another that shares the database. Diesel's table has no names, so they are
-    ///   in a table beside it, `__registry_schema_migrations`; what Diesel's own tool has run is taken for the migration
-    ///   that has its version when it is first seen here. Do not rename a migration that was run: give it its name back,
-    ///   or a new version.
-    /// - After each migration, a transaction that it left open is rolled back, and the database is asked whether the
-    ///   version is stored.
-    /// - A migration that ends the transaction that it runs in with a `ROLLBACK` of its own has failed, as what it did
-    ///   is not there. With a `COMMIT` it has run, and what it does after that is not in a transaction. Transactions
-    ///   that it begins itself are its own affair.
-    /// - What a migration sets in its session (`search_path`, `foreign_key_checks`, `PRAGMA query_only`) is restored for
-    ///   the next one and for the table of versions. That covers all variables of MySQL and MariaDB; on PostgreSQL the
-    ///   settings, among those of an application's own the ones that `on_connect` names (`app.name`), and the role; on
-    ///   SQLite also `case_sensitive_like`, attached databases, and temporary tables. Elsewhere, temporary tables and
-    ///   user variables (`@x`) are there for the next migration.
-    /// - On SQLite they run with foreign keys off, since a table that is rebuilt would otherwise take along the rows that
-    ///   refer to it (<https://www.sqlite.org/lang_altertable.html#otheralter>): no `ON DELETE` is acted on in them. If
-    ///   more rows of a table refer to a missing row of another after a migration than before it, that is an error that
-    ///   names one, and the migration is rolled back. Rows are counted, as they have no stable name: a migration that
-    ///   repairs one such row and breaks another of the same two tables is not noticed, and where it renames one of the
-    ///   tables, old ones count as new. A key that SQLite cannot read ("foreign key mismatch") is an error if the
-    ///   migration made it. Outside of migrations, foreign keys are enforced as ever. A bind whose `on_connect` turns
-    ///   them off is not checked.
+    /// - The version of a migration is the part before the first `_` in its name, without `-`. Two migrations with the
+    ///   same version in `migrations` are refused before anything runs. So is a version that this database has run
+    ///   under another name, for this bind or for another bind that shares the database. Diesel's table has no names,
+    ///   so a second table, `__registry_schema_migrations`, stores them. A version that Diesel's own tool has run gets
+    ///   the name of the migration that has this version when it is first seen here. Do not rename a migration that was
+    ///   run. If it was renamed, restore its name, or give it a new version.
+    /// - After each migration, a transaction that the migration left open is rolled back, and the database is asked
+    ///   whether the version is stored.
+    /// - A migration that ends the transaction that it runs in with a `ROLLBACK` of its own counts as failed, because
+    ///   its changes are undone. With a `COMMIT` of its own it counts as run, and its later statements are not in a
+    ///   transaction. Transactions that a migration begins itself are not restricted.
+    /// - Settings that a migration changes in its session (`search_path`, `foreign_key_checks`, `PRAGMA query_only`)
+    ///   are restored for the next migration and for the table of versions. That covers all variables of MySQL and
+    ///   MariaDB; on PostgreSQL the role and the settings (an application's own settings, such as `app.name`, only if
+    ///   `on_connect` names them); on SQLite also `case_sensitive_like`, attached databases, and temporary tables. On
+    ///   other backends, temporary tables and user variables (`@x`) remain for the next migration.
+    /// - On SQLite, migrations run with foreign keys off, because rebuilding a table would otherwise delete the rows
+    ///   that refer to it (<https://www.sqlite.org/lang_altertable.html#otheralter>). So no `ON DELETE` takes effect in
+    ///   them. If more rows of a table refer to a missing row of another after a migration than before it, that is an
+    ///   error that names one such row, and the migration is rolled back. Rows are counted, because they have no stable
+    ///   identity: a migration that repairs one such row and breaks another in the same two tables is not noticed. If
+    ///   it renames one of the tables, old broken rows count as new. A key that SQLite cannot read ("foreign key
+    ///   mismatch") is an error if the migration introduced it. Outside of migrations, foreign keys are enforced as
+    ///   ever. A bind whose `on_connect` turns them off is not checked.
     ///
     /// # Errors
     ///
-    /// [`MigrateError`] with the bind key and, if a migration failed, its name. Migrations that were run before it stay.
+    /// [`MigrateError`] with the bind key and, if a migration failed, its name. The migrations before it stay applied.
     pub async fn migrate<B: Bind>(
         &self,
         migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
@@ -105,7 +105,7 @@ impl Registry {
         self.migrate_along::<B>(Route::Bind, migrations).await
     }
 
-    /// Runs the pending migrations on the engine that `route` leads to.
+    /// Runs the pending migrations on the engine of `route`.
     pub(super) async fn migrate_along<B: Bind>(
         &self,
         route: Route<'_>,
@@ -116,7 +116,7 @@ impl Registry {
             return Err(MigrateError::NoRuntime { key });
         };
         let started = Instant::now();
-        // Again whenever the operating system's resources ran out and an unused engine could free some.
+        // Repeated whenever the operating system's resources ran out and an unused engine was evicted to free some.
         let (engine, connection) = loop {
             let found = route.open::<B>(self, started, None).await.map_err(not_found)?;
             let engine = Arc::clone(found.engine.engine());
@@ -146,8 +146,8 @@ impl Registry {
 }
 
 impl Tenant {
-    /// Runs the pending migrations of the bind `B` in the tenant's database, or in its schema, and returns which those
-    /// were. [`Registry::migrate`] says what it waits for, and what dropping the future does.
+    /// Runs the pending migrations of the bind `B` in the tenant's database, or in its schema, and returns their names.
+    /// It waits, and can be dropped, like [`Registry::migrate`].
     ///
     /// # Errors
     ///
@@ -190,7 +190,7 @@ impl Tenant {
     }
 }
 
-/// Why there is no engine to migrate.
+/// Why no engine for the migrations could be acquired.
 fn not_found(error: AcquireError) -> MigrateError {
     match error {
         AcquireError::UnknownBind(error) => MigrateError::UnknownBind(error),

@@ -1,4 +1,4 @@
-//! What a run of migrations did.
+//! The result of a run of migrations.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::settings::BindKey;
 
-/// What a run of migrations did, see [`Registry::migrate`](crate::Registry::migrate).
+/// The result of a run of migrations, see [`Registry::migrate`](crate::Registry::migrate).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct MigrateReport {
@@ -14,7 +14,7 @@ pub struct MigrateReport {
     pub key: BindKey,
     /// The names of the migrations that were run, in order.
     pub applied: Vec<String>,
-    /// How many had been run before.
+    /// How many migrations had been run before.
     pub skipped: usize,
 }
 

@@ -18,7 +18,7 @@ use crate::engine::{AnyEngine, TypedEngine};
 use crate::registry::handle::Registry;
 use crate::settings::BindKey;
 
-/// Runs the pending migrations of `source` on that connection of that engine.
+/// Runs the pending migrations of `source` on this connection of this engine.
 ///
 /// Cancellation: it runs in a thread of its own, to its end, even if this future is dropped.
 pub(crate) async fn run_migrations<C: Backend>(
@@ -33,7 +33,7 @@ pub(crate) async fn run_migrations<C: Backend>(
     let are_in_files = (&source as &dyn Any).is::<FileBasedMigrations>();
     let files = FileDescriptors::new(registry.clone(), limit, are_in_files);
     let work = move || connection.run(|connection| run(connection, &engine, &source, &files));
-    // Diesel's migrations block. In a thread for blocking work they run under every kind of runtime.
+    // Diesel's migrations block, so they run in a thread for blocking work. That works in every kind of runtime.
     match runtime.spawn_blocking(work).await {
         Ok(result) => result,
         Err(_) => Err(MigrateError::Panicked { key, migration: None, applied: Vec::new() }),
@@ -74,8 +74,9 @@ fn run<C: Backend>(
     (connection, result)
 }
 
-/// Checks the versions before anything runs. Of two migrations of one version only one would ever be run; and a version
-/// that is too long for the table of versions would only show after the migration, which MySQL does not undo.
+/// Checks the versions before anything runs. If two migrations have the same version, only one of them would ever be
+/// run. A version that is too long for the table of versions would cause an error only after the migration, which MySQL
+/// does not undo.
 fn check_versions<C: Backend>(
     key: BindKey,
     migrations: &Migrations<C::Backend>,

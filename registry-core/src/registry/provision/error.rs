@@ -44,7 +44,7 @@ pub enum CreateTenantError {
         /// The bind key.
         key: BindKey,
     },
-    /// Tenants cannot be created and migrated through a pooler, and the bind has no `migrate_url`.
+    /// Tenants cannot be created and migrated through a pooler, and the bind has no `migrate_url` that bypasses it.
     #[error(
         "bind `{key}`: tenants cannot be created through its `pooler`: say `migrate_url`, the URL of the server \
          itself"
@@ -73,7 +73,7 @@ pub enum CreateTenantError {
         #[source]
         source: DriverError,
     },
-    /// Not all of its migrations could be run. Nothing is left of the tenant.
+    /// Not all migrations of the tenant could be run. Nothing of the tenant is left.
     #[error(
         "bind `{key}`: the tenant `{tenant}` was not created, as its migrations could not all be run"
     )]
@@ -86,9 +86,9 @@ pub enum CreateTenantError {
         #[source]
         source: Box<MigrateError>,
     },
-    /// It failed, and it is unknown whether what had been created is removed. What exists by that name may also belong to
-    /// another process: that can have created the same tenant after the connection was lost. So look at it before you
-    /// drop it. Creating the tenant again removes what is unfinished, and nothing else.
+    /// Creating the tenant failed, and it is unknown whether its unfinished database was removed. A database with that
+    /// name may also belong to another process, which may have created the same tenant after the connection was lost.
+    /// So look at it before you drop it. Creating the tenant again removes only an unfinished database.
     #[error(
         "bind `{key}`: creating the tenant `{tenant}` failed ({cause}), and something of it may be left; what is \
          there by that name may also be somebody else's. Creating it again removes only what is unfinished"
@@ -100,11 +100,11 @@ pub enum CreateTenantError {
         tenant: String,
         /// Why it failed.
         cause: Box<CreateTenantError>,
-        /// Why that could not be removed, or not with certainty.
+        /// Why it was not removed, or why that is unknown.
         #[source]
         source: DriverError,
     },
-    /// The runtime ended meanwhile. What had been created is removed when the tenant is created or dropped again.
+    /// The runtime ended meanwhile. An unfinished database is removed when the tenant is created or dropped again.
     #[error("bind `{key}`: the runtime ended while a tenant was created")]
     Interrupted {
         /// The bind key.

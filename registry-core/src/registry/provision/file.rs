@@ -1,7 +1,7 @@
 //! Creating and dropping a tenant's SQLite file.
 //!
-//! The file is created under another name beside its place, and published there by a hard link when its migrations have
-//! been run. So no other file is overwritten, and callers that ask for the tenant find all of it or nothing.
+//! The file is created under another name in the same folder. When its migrations have been run, a hard link gives it
+//! its final name. So no other file is overwritten, and callers for the tenant find the finished database or none.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -21,7 +21,8 @@ use crate::registry::migrate::{DieselBackend, MigrateReport, run_migrations};
 use crate::settings::url::SqliteFile;
 use crate::settings::{DatabaseUrl, EngineSettings};
 
-/// Fails while another connection, of any process, has the database open, and keeps others from opening it.
+/// These statements fail while another connection of any process uses the database. Afterwards no other connection can
+/// use it.
 const KEEP_OTHERS_OUT: &str =
     "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE";
 
@@ -52,7 +53,7 @@ pub(super) async fn create<B: Bind>(
     created
 }
 
-/// The steps under the lock, which keeps other processes from creating or dropping the same tenant.
+/// The steps under the lock. The lock keeps other processes from creating or dropping the same tenant.
 async fn create_locked<B: Bind>(
     operation: &TenantOperation<B>,
     settings: &EngineSettings,
@@ -64,7 +65,7 @@ async fn create_locked<B: Bind>(
         return Err(operation.exists_error());
     }
     files.check_stale_logs().map_err(failed)?;
-    // Left by a process that was killed.
+    // The files were left by a process that was killed.
     files.remove_unfinished().map_err(failed)?;
     let mut settings = settings.clone();
     settings.url = files.unfinished_url.clone();
@@ -86,7 +87,7 @@ async fn create_locked<B: Bind>(
     let failure = match migrated {
         Ok(report) => match files.publish() {
             Ok(()) => {
-                // A file that stays does not matter: the next call removes it.
+                // A file that could not be removed does no harm: the next call removes it.
                 let _ = files.remove_unfinished();
                 return Ok(report);
             }
@@ -108,7 +109,7 @@ pub(super) async fn remove<B: Bind>(
     let failed = |error: io::Error| operation.drop_error(error.into());
     let files =
         TenantFiles::at(&settings.url).ok_or_else(|| failed(ErrorKind::InvalidFilename.into()))?;
-    // Checked before, so that no lock file is created for an unknown tenant.
+    // Checked before the lock is taken, so that no lock file is created for an unknown tenant.
     if !files.is_there().map_err(failed)? && !files.has_leftovers().map_err(failed)? {
         return Err(operation.unknown_tenant_error());
     }
@@ -125,7 +126,7 @@ pub(super) async fn remove<B: Bind>(
         B::Connection::wait_until_closed(&settings.url).await;
         removed.map_err(failed)?;
     } else if !files.has_leftovers().map_err(failed)? {
-        // Another process has dropped it while this one waited for the lock.
+        // Another process has dropped the tenant while this one waited for the lock.
         lock.remove();
         return Err(operation.unknown_tenant_error());
     }
@@ -136,7 +137,8 @@ pub(super) async fn remove<B: Bind>(
 }
 
 impl<B: Bind> TenantOperation<B> {
-    /// Takes the lock. If the process has no file descriptor left for it, unused engines are closed to free some.
+    /// Takes the lock. If the process has no file descriptor left for the lock file, unused engines are closed to free
+    /// some.
     async fn lock(&self, path: &Path) -> io::Result<TenantLock> {
         let limit = self.registry.0.bind_defaults.acquire_timeout(self.key);
         loop {
@@ -183,13 +185,13 @@ impl TenantFiles {
         remains.try_fold(false, |found, path| Ok(found || is_there(path)?))
     }
 
-    /// Refuses logs of a database that does not exist any more: SQLite would take them for logs of the new one, and
-    /// write what they have over it. They are not removed, since they have the last changes of a database that may only
-    /// have been moved. Empty ones are removed.
+    /// Refuses logs of a database that does not exist any more: SQLite would treat them as logs of the new database,
+    /// and apply their changes to it. They are not removed, because they contain the last changes of a database that
+    /// may only have been moved. Empty logs are removed.
     fn check_stale_logs(&self) -> io::Result<()> {
         for log in self.database.logs() {
             let is_empty = match fs::symlink_metadata(&log) {
-                // The index of the write-ahead log has no data of its own: SQLite makes it again.
+                // The index of the write-ahead log has no data of its own: SQLite recreates it.
                 Ok(_) if log.as_os_str().as_encoded_bytes().ends_with(b"-shm") => true,
                 Ok(found) => found.is_file() && found.len() == 0,
                 Err(error) if error.kind() == ErrorKind::NotFound => true,
@@ -208,8 +210,7 @@ impl TenantFiles {
         Ok(())
     }
 
-    /// Refuses a symbolic link: removing it would leave the data, and the file that it points to may belong to others as
-    /// well.
+    /// Refuses a symbolic link: removing the link would leave the data, and its target may also belong to others.
     fn refuse_symlink(&self) -> io::Result<()> {
         if fs::symlink_metadata(&self.path)?.is_symlink() {
             let message = format!(
@@ -221,12 +222,12 @@ impl TenantFiles {
         Ok(())
     }
 
-    /// The folder that is created for it: only for a relative path.
+    /// The folder that is created for the file. `None` unless the path was relative.
     fn folder_to_create(&self) -> Option<&Path> {
         self.unfinished.created_parent()
     }
 
-    /// Moves the finished file to its place, unless another is there.
+    /// Gives the finished file its final name, unless a file with that name exists.
     fn publish(&self) -> io::Result<()> {
         if let Some(log) = self.unfinished.logs().into_iter().find(|file| file.exists()) {
             let message = format!("{} was not moved into the database", log.display());
@@ -241,7 +242,7 @@ impl TenantFiles {
             Err(_) if !self.is_there()? => fs::rename(&self.unfinished_path, &self.path)?,
             Err(_) => return Err(ErrorKind::AlreadyExists.into()),
         }
-        // So that the new name survives a power failure. Not every system can open folders.
+        // The folder is synced, so that the new name survives a power failure. Not every system can open folders.
         if let Some(folder) = self.path.parent()
             && let Ok(folder) = File::open(folder)
         {
@@ -250,8 +251,8 @@ impl TenantFiles {
         Ok(())
     }
 
-    /// Removes the logs first: without their database they would be in the way of the next one. Nobody has it open any
-    /// more, so they have no changes that the database lacks.
+    /// Removes the logs first, because logs without their database would block the creation of the next one. No
+    /// connection has the database open any more, so the logs contain no changes that are missing in the database.
     fn remove(&self) -> io::Result<()> {
         self.remove_logs()?;
         remove_if_there(&self.path)
@@ -297,7 +298,7 @@ impl CreatedFolders {
         Ok(made)
     }
 
-    /// Removes them, as far as they are empty.
+    /// Removes the folders that are empty.
     fn remove(&self) {
         for folder in &self.0 {
             if fs::remove_dir(folder).is_err() {
@@ -307,8 +308,8 @@ impl CreatedFolders {
     }
 }
 
-/// Keeps other processes from creating, migrating or dropping the same tenant. It is the same file as the lock of
-/// migrations.
+/// The lock that keeps other processes from creating, migrating or dropping the same tenant. Its file is also the lock
+/// file of migrations.
 struct TenantLock {
     file: File,
     path: PathBuf,
@@ -330,8 +331,8 @@ impl TenantLock {
         }
     }
 
-    /// Removes the file before it is unlocked. A file that cannot be removed does no harm: it also stays beside each
-    /// database that exists.
+    /// Removes the lock file before it is unlocked. A lock file that cannot be removed does no harm: each existing
+    /// database has one beside it, too.
     fn remove(self) {
         let _ = fs::remove_file(&self.path);
         drop(self.file);

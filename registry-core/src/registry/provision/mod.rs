@@ -1,8 +1,9 @@
 //! Creating and dropping the databases, schemas and files of tenants.
 //!
-//! This file has [`Registry::create_tenant`] and [`Registry::drop_tenant`]. `operation` has what they have in common,
-//! `placement` where a tenant has its data, `file` the steps for a SQLite file, `namespace` those for a database or
-//! schema on a server, and `error` the errors. What a backend does to a namespace is in `backend::namespace`.
+//! This file has [`Registry::create_tenant`] and [`Registry::drop_tenant`]. `operation` has the code that both share,
+//! `placement` the place of a tenant's data, `file` the steps for a SQLite file, `namespace` the steps for a database
+//! or schema on a server, and `error` the errors. The operations of a backend on a namespace are in
+//! `backend::namespace`.
 
 use diesel::migration::MigrationSource;
 
@@ -22,28 +23,27 @@ use placement::{Placement, TenantLocation};
 
 impl Registry {
     /// Creates the database, schema or SQLite file of a new tenant of the bind `B`, runs all of `migrations` in it, and
-    /// returns which those were. No other call creates a tenant.
+    /// returns the names of the migrations. No other call creates a tenant.
     ///
     /// All or nothing: if a migration fails or panics, or the connection breaks, nothing is left. It waits for other
-    /// processes that create or drop the same tenant: of two that create it at once, one does, and the other gets
-    /// [`CreateTenantError::Exists`]. Once it has begun, dropping the future does not stop it. Where a
-    /// [`TenantResolver`](crate::TenantResolver) finds the settings of tenants, it must know the new one already.
+    /// processes that create or drop the same tenant. If two processes create it at once, one succeeds, and the other
+    /// gets [`CreateTenantError::Exists`]. Once it has begun, dropping the future does not stop it. If the bind has a
+    /// [`TenantResolver`](crate::TenantResolver), it must know the new tenant already.
     ///
     /// - PostgreSQL, a database for each tenant: created from the database `postgres` (or `template1`) of the same
     ///   server, by a user that has `CREATEDB`, under a name of its own (`registry-creating-..`), and renamed when its
     ///   migrations have been run. Until then, the tenant is unknown.
-    /// - PostgreSQL, a schema for each tenant: the schema has a comment until its migrations have been run. A caller that
-    ///   asks for the tenant meanwhile finds what there is so far. Rights of other users on it are for migrations to
-    ///   grant.
+    /// - PostgreSQL, a schema for each tenant: the schema has a comment until its migrations have been run. A caller
+    ///   for the tenant meanwhile finds the unfinished schema. Migrations must grant the rights of other users on it.
     /// - MySQL and MariaDB: the database, with `utf8mb4`, has a table `__registry_unfinished` until its migrations have
-    ///   been run. A caller that asks for the tenant meanwhile finds what there is so far.
+    ///   been run. A caller for the tenant meanwhile finds the unfinished database.
     /// - SQLite: the file has a name that ends in `-creating`, beside its place, until its migrations have been run.
-    ///   Until then, the tenant is unknown. The folder of a relative path is created. Where a log (`-wal` or `-journal`)
-    ///   is left of a database that does not exist any more, nothing is created and the error names it: SQLite would
-    ///   write what the log has over the new database.
+    ///   Until then, the tenant is unknown. The folder of a relative path is created. If a log (`-wal` or `-journal`)
+    ///   of a database that does not exist any more is there, nothing is created, and the error names the log: SQLite
+    ///   would apply its changes to the new database.
     ///
-    /// The migrations run as [`migrate`](Self::migrate) runs them, and go to the `migrate_url`. What a process that is
-    /// killed meanwhile leaves behind is removed by the next call for the same tenant, and by
+    /// The migrations run like those of [`migrate`](Self::migrate), at the `migrate_url`. If a process is killed
+    /// meanwhile, the next call for the same tenant removes the unfinished database, and so does
     /// [`drop_tenant`](Self::drop_tenant). (A MySQL database on which the process was killed, or lost its connection,
     /// before it had that table counts as existing.)
     ///
@@ -85,7 +85,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`CreateTenantError`]. Nothing was created then, except perhaps for [`CreateTenantError::NotUndone`].
+    /// [`CreateTenantError`]. In this case nothing was created, except perhaps for [`CreateTenantError::NotUndone`].
     pub async fn create_tenant<B: Bind>(
         &self,
         name: &str,
@@ -107,30 +107,30 @@ impl Registry {
             }
             created
         });
-        // The task does not panic, so it can only have ended early with its runtime.
+        // The task does not panic, so it can only have ended early because its runtime ended.
         created.await.unwrap_or(Err(CreateTenantError::Interrupted { key }))
     }
 
     /// Drops the database, schema or SQLite file of a tenant of the bind `B`, with everything in it. The name is given
-    /// twice, since nothing brings the data back. [`create_tenant`](Self::create_tenant) has an example.
+    /// twice, because the data cannot be restored. [`create_tenant`](Self::create_tenant) has an example.
     ///
-    /// The tenant's engine is closed first, and its sessions that are lent are waited for, for `acquire_timeout` at
-    /// most (30 s by default). Once it has begun, dropping the future does not stop it. What other processes have open:
+    /// The tenant's engine is closed first, and the call waits for its lent sessions, for `acquire_timeout` at most (30
+    /// s by default). Once it has begun, dropping the future does not stop it. If other processes use the database:
     ///
     /// - PostgreSQL does not drop a database to which anybody is connected. A schema is dropped, unless a transaction
     ///   uses it that is still open after ten seconds.
-    /// - MySQL and MariaDB drop a database under its users.
-    /// - SQLite: the file is not dropped while a transaction is open in it, and, in WAL mode, while a connection is open
-    ///   that has read or written. Other connections are not noticed, such as an idle one in another journal mode: it
-    ///   keeps the file without a name, reads what was in it, and cannot write.
+    /// - MySQL and MariaDB drop a database although it is used.
+    /// - SQLite: the file is not dropped while a transaction is open in it, and, in WAL mode, while a connection is
+    ///   open that has read or written. Other connections are not noticed, such as an idle connection in another
+    ///   journal mode: it keeps the file without a name, can read its old content, and cannot write.
     ///
-    /// A SQLite tenant whose file is a symbolic link is refused, as the data would stay. Another name of the same file (a
-    /// hard link) keeps it. What is left of a tenant whose database does not exist any more, such as its `-wal`, is
-    /// removed.
+    /// A SQLite tenant whose file is a symbolic link is refused, because the data would stay. If the file has another
+    /// name (a hard link), the data stays under that name. Left-over files of a tenant whose database does not exist
+    /// any more, such as its `-wal`, are removed.
     ///
     /// # Errors
     ///
-    /// [`DropTenantError`]. Nothing was dropped then.
+    /// [`DropTenantError`]. In this case nothing was dropped.
     pub async fn drop_tenant<B: Bind>(
         &self,
         name: &str,

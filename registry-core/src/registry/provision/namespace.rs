@@ -1,8 +1,8 @@
 //! Creating and dropping a tenant's database or schema on a server.
 //!
-//! All steps run under a lock of the server for that namespace, on one connection ("admin") from which it can be created
-//! and dropped. A namespace is begun, migrated on a connection of its own, and finished; a namespace that was begun and
-//! not finished can be told apart, and is removed by the next call.
+//! All steps run under a lock of the server for that namespace, on one connection ("admin") from which the namespace
+//! can be created and dropped. A namespace is begun, migrated on a connection of its own, and finished. A namespace
+//! that was begun and not finished can be recognised, and the next call removes it.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub(super) async fn create<B: Bind>(
     }
     let begun = match admin.connection().begin_namespace(&namespace).await {
         Ok(begun) => begun,
-        // Created meanwhile by a program that does not take the lock.
+        // The namespace was created meanwhile by a program that does not take the lock.
         Err(error) => match admin.connection().find_namespace(&namespace).await {
             Ok(Presence::There) => return Err(operation.exists_error()),
             _ => return Err(failed(error)),
@@ -81,14 +81,14 @@ pub(super) async fn remove<B: Bind>(
     admin.connection().remove_namespace(&namespace).await.map_err(failed)
 }
 
-/// What is there after nothing is left of what was begun.
+/// The state after the unfinished namespace was removed.
 enum UndoOutcome {
     Removed,
-    /// Another process has created the tenant since.
+    /// Another process has created the tenant meanwhile.
     CreatedByAnother,
 }
 
-/// Removes what was begun, on another connection if the first one is lost.
+/// Removes the unfinished namespace, on another connection if the first one is lost.
 async fn undo<B: Bind>(
     operation: &TenantOperation<B>,
     settings: &EngineSettings,
@@ -115,7 +115,7 @@ async fn undo<B: Bind>(
             admin.connection().remove_namespace(begun).await?;
             Ok(UndoOutcome::CreatedByAnother)
         }
-        // What was begun has the same name, so it may be the one that this call has begun, or that of another process.
+        // The unfinished namespace has the final name, so it may be from this call or from another process.
         Presence::There => Err(error.into()),
     }
 }
@@ -145,15 +145,15 @@ enum AdministerError {
     Lock(diesel::result::Error),
 }
 
-/// A connection from which that namespace can be created and dropped, with the lock that keeps other processes from
-/// doing so meanwhile.
+/// A connection from which the namespace can be created and dropped. It holds the lock that keeps other processes from
+/// creating or dropping the namespace meanwhile.
 async fn administer<B: Bind>(
     operation: &TenantOperation<B>,
     settings: &EngineSettings,
     namespace: &Namespace,
 ) -> Result<MigrationConnection<B::Connection>, AdministerError> {
     let mut settings = settings.clone();
-    // Those statements are meant for the databases of tenants.
+    // The statements of `on_connect` are meant for the databases of tenants, so they are not run here.
     settings.options.on_connect.clear();
     let databases: &[&str] = match namespace {
         Namespace::Schema(_) => &[],

@@ -1,4 +1,4 @@
-//! What creating and dropping a tenant have in common.
+//! The code that creating and dropping a tenant share.
 
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -42,7 +42,8 @@ impl<B: Bind> TenantOperation<B> {
         Ok(Self { registry, key, tenant, runtime, started, bind: PhantomData })
     }
 
-    /// Where the tenant has, or is to have, its data. It waits for a resolver, for `acquire_timeout` at most.
+    /// The place of the tenant's data, before or after it is created. It waits for a resolver, for `acquire_timeout` at
+    /// most.
     pub(super) async fn placement(&self) -> Result<Placement, (BindKey, PlacementError)> {
         self.locate().await.map_err(|error| (self.key, error))
     }
@@ -100,8 +101,8 @@ impl<B: Bind> TenantOperation<B> {
         Ok(Placement { settings, location })
     }
 
-    /// A connection with these settings, for migrations, or to administer the server. It has an engine of its own, which
-    /// no pool and no other caller shares.
+    /// A connection with these settings, for migrations, or to administer the server. It has an engine of its own,
+    /// which no other caller shares.
     pub(super) async fn connect(
         &self,
         settings: &EngineSettings,
@@ -126,7 +127,7 @@ impl<B: Bind> TenantOperation<B> {
         }
     }
 
-    /// Whether the calling task has a session of the tenant's own engine: it would wait for itself.
+    /// Whether the calling task holds a session of the tenant's own engine. It would wait for itself.
     pub(super) fn is_held_by_caller(&self) -> bool {
         let is_own =
             matches!(self.registry.0.binds.bind::<B>(), Some(BindEntry::DatabasePerTenant(_)));

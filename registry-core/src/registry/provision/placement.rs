@@ -1,12 +1,12 @@
-//! Where a tenant has its data.
+//! The place of a tenant's data.
 
 use crate::backend::namespace::Namespace;
 use crate::engine::AcquireError;
 use crate::settings::{EngineSettings, TenantError};
 
-/// Where a tenant has its data, and how to get there.
+/// The place of a tenant's data, and the settings to connect there.
 pub(super) struct Placement {
-    /// Those of the tenant's engine, except that every connection goes where migrations go.
+    /// The settings of the tenant's engine, except that every connection goes to the URL for migrations.
     pub(super) settings: EngineSettings,
     pub(super) location: TenantLocation,
 }

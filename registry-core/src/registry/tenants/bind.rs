@@ -1,4 +1,4 @@
-//! A bind with a database for each tenant, and which engine is a tenant's.
+//! A bind with a database for each tenant, and how the engine of a tenant is found.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,16 +24,17 @@ use crate::settings::{
 pub(crate) struct TenantBind {
     key: BindKey,
     source: RwLock<TenantSource>,
-    /// How often the source was replaced. A part of each alias, so that an alias from before finds nothing.
+    /// How often the source was replaced. It is a part of each alias, so that an alias from before a replacement finds
+    /// no engine.
     generation: AtomicU64,
-    /// How often the answer for some tenant was invalidated. An answer that was requested before an invalidation is
-    /// not cached after it.
+    /// How often the answer for any tenant was invalidated. An answer that was requested before an invalidation is not
+    /// cached after it.
     invalidations: AtomicU64,
-    /// The calls to the resolver that are running, for callers that want the same tenant (single flight).
+    /// The running calls to the resolver, which callers for the same tenant share (single flight).
     running_calls: Mutex<HashMap<TenantName, Arc<ResolverCall>>>,
 }
 
-/// Where the settings of a tenant come from.
+/// The source of the settings of a tenant.
 #[derive(Clone)]
 pub(crate) enum TenantSource {
     /// Settings with `{tenant}` in their URL.
@@ -41,10 +42,11 @@ pub(crate) enum TenantSource {
     Resolver(TenantResolver),
 }
 
-/// The engine of a tenant, and until when that is known. `None` is for as long as the engine is open.
+/// The identity of a tenant's engine, and the time until which the answer is valid. `None` means as long as the engine
+/// is open.
 type Resolved = (EngineIdentity, Option<Instant>);
 
-/// A call to the resolver, whose answer callers share.
+/// A call to the resolver. Callers share its answer.
 type ResolverCall = OnceCell<Resolved>;
 
 impl TenantBind {
@@ -75,7 +77,7 @@ impl TenantBind {
         self.source.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Invalidates what the resolver has answered about a tenant, and what it is about to answer.
+    /// Invalidates the resolver's answers about a tenant, including the answer of a running call.
     pub(crate) fn invalidate(&self, tenant: &TenantName) {
         self.invalidations.fetch_add(1, Ordering::SeqCst);
         self.running_calls().remove(tenant);
@@ -99,16 +101,17 @@ impl TenantBind {
     /// Replaces the source of the settings.
     pub(crate) fn replace(&self, source: TenantSource) {
         *self.source.write().unwrap_or_else(PoisonError::into_inner) = source;
-        // After the source: a caller that reads the old source has read the old generation before it.
+        // Incremented after the source is written. A caller reads the generation before the source, so a caller with
+        // the old source has the old generation.
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.running_calls().clear();
     }
 
-    /// Which engine is the tenant's, and until when that is known. The caller has waited since `started`, and waits
-    /// for `limit` at most.
+    /// The identity of the tenant's engine, and the time until which it is valid. `limit` is the caller's total wait,
+    /// measured from `started`.
     ///
-    /// Cancellation: dropping the future leaves the call to the resolver to the other callers that share it, and drops
-    /// it if there are none.
+    /// Cancellation: if the future is dropped, other callers that share the call to the resolver continue it. If there
+    /// are none, the call is dropped.
     pub(crate) async fn identity_within(
         &self,
         tenant: &Tenant,
@@ -143,7 +146,7 @@ impl TenantBind {
         share.call().get_or_try_init(|| self.ask(&resolver, tenant, bind_defaults)).await.cloned()
     }
 
-    /// Which engine is the tenant's, if that is known without asking a resolver.
+    /// The identity of the tenant's engine, if no resolver is needed to find it.
     pub(crate) fn identity_in_template(&self, tenant: &Tenant) -> Option<EngineIdentity> {
         match self.source() {
             TenantSource::Template(settings) => self.identity((*settings).clone(), tenant).ok(),
@@ -158,7 +161,7 @@ impl TenantBind {
         bind_defaults: &BindDefaults,
     ) -> Result<Resolved, AcquireError> {
         let key = self.key;
-        // Inside of `caught`, since the callback may panic as well as the future that it returns.
+        // Called inside of `caught`, because the callback itself may panic, like the future that it returns.
         let answer = caught(async { resolver.resolve(tenant).await }).await;
         let answer = answer.unwrap_or_else(|panicked| Err(panicked.into()));
         let answer = answer.map_err(|source| AcquireError::Resolve {
@@ -187,16 +190,15 @@ impl TenantBind {
             .tenant_engine_settings(key, answer)
             .map_err(|source| AcquireError::Settings { key, source })?;
         if settings.tenant_schema.is_some() {
-            let message =
-                "a resolver finds databases; a bind with a schema for each tenant has one";
+            let message = "a resolver finds a database for each tenant, and cannot give a schema for each tenant";
             let source = SettingsError::from_problem("tenant_schema", message);
             return Err(AcquireError::Settings { key, source });
         }
         self.identity(settings, tenant)
     }
 
-    /// In test isolation, a SQLite database is replaced by a copy of the tenant's, which is made when the tenant is
-    /// first asked for.
+    /// In test isolation, the SQLite database of a tenant is replaced by a copy, which is made when the tenant is first
+    /// used.
     async fn isolated_identity(
         &self,
         identity: EngineIdentity,
@@ -257,17 +259,17 @@ impl TenantBind {
     }
 }
 
-/// A caller's share in a call to the resolver. The last one removes the call when it is dropped, so that an answer is
-/// only shared by callers that ask at the same time.
+/// A caller's share in a call to the resolver. When the last share is dropped, it removes the call, so that only
+/// concurrent callers share an answer.
 struct CallShare<'a> {
     bind: &'a TenantBind,
     tenant: &'a TenantName,
-    /// Taken when this is dropped, and not before.
+    /// `None` only while this is dropped.
     call: Option<Arc<ResolverCall>>,
 }
 
 impl<'a> CallShare<'a> {
-    /// Joins the call that is running for that tenant, or starts one.
+    /// Joins the running call for that tenant, or starts one.
     fn join(bind: &'a TenantBind, tenant: &'a TenantName) -> Self {
         let call = Arc::clone(bind.running_calls().entry(tenant.clone()).or_default());
         Self { bind, tenant, call: Some(call) }
@@ -283,12 +285,13 @@ impl Drop for CallShare<'_> {
     fn drop(&mut self) {
         let mut running = self.bind.running_calls();
         let call = self.call.take();
-        // After an invalidation the map may have a later call, or none.
+        // After an invalidation, the map may contain a later call, or no call.
         let is_running = match (running.get(self.tenant), &call) {
             (Some(running), Some(call)) => Arc::ptr_eq(running, call),
             _ => false,
         };
-        // Under the lock, so that of two shares that are dropped at once exactly one sees that it is the last.
+        // Dropped under the lock, so that if two shares are dropped at once, exactly one of them sees that it is the
+        // last.
         drop(call);
         if is_running && running.get(self.tenant).is_some_and(|call| Arc::strong_count(call) == 1) {
             running.remove(self.tenant);

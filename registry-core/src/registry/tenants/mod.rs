@@ -2,9 +2,9 @@
 //!
 //! | file | what it has |
 //! |---|---|
-//! | `tenant` | [`Tenant`], through which users reach a tenant's database |
+//! | `tenant` | [`Tenant`], the handle to a tenant's database |
 //! | `resolver` | [`TenantResolver`], the callback that finds the settings of a tenant |
-//! | `bind` | [`TenantBind`]: which engine is a tenant's, from a URL with `{tenant}` or from a resolver |
+//! | `bind` | [`TenantBind`]: how the engine of a tenant is found, by a URL with `{tenant}` or by a resolver |
 
 mod bind;
 mod resolver;

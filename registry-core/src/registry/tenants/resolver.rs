@@ -13,11 +13,11 @@ use crate::settings::BindSettings;
 
 /// Finds the settings of a tenant's database: in a table, in a vault, or anywhere else.
 ///
-/// The registry asks it when an engine has to be opened for a tenant, and again when the time to live of the answer is
-/// over. Callers that want the same tenant at the same time share one call (single flight). A failure is reported to
-/// them as [`AcquireError::Resolve`](crate::AcquireError::Resolve) and not cached. The call counts against the
-/// caller's `acquire_timeout`; if all callers give up, its future is dropped. The names that it is asked about are
-/// those that [`Registry::tenant`](crate::Registry::tenant) takes.
+/// The registry calls the resolver when an engine must be opened for a tenant, and again after the time to live of the
+/// answer. Callers that want the same tenant at the same time share one call (single flight). A failure is reported to
+/// them as [`AcquireError::Resolve`](crate::AcquireError::Resolve) and not cached. The call counts against the caller's
+/// `acquire_timeout`; if all callers give up, its future is dropped. Each name was checked by
+/// [`Registry::tenant`](crate::Registry::tenant).
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,7 +44,7 @@ pub struct TenantResolver {
     time_to_live: Option<Duration>,
 }
 
-/// `None` is for an unknown tenant.
+/// `None` means that the tenant is unknown.
 type ResolverAnswer = Result<Option<BindSettings>, DriverError>;
 type ResolverFn = dyn Fn(&Tenant) -> BoxFuture<'static, ResolverAnswer> + Send + Sync;
 
@@ -64,10 +64,10 @@ impl TenantResolver {
         Self { resolve: Arc::new(resolve), time_to_live: Some(Duration::from_secs(5 * 60)) }
     }
 
-    /// For how long an answer is cached. 5 minutes by default; `None` is for as long as the engine is open.
+    /// Sets how long an answer is cached. 5 minutes by default; with `None` it is cached as long as the engine is open.
     ///
     /// If the next answer differs, new sessions are acquired from another engine, and the earlier engine is closed like
-    /// every other that nobody uses.
+    /// every other unused engine.
     #[must_use]
     pub fn time_to_live(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.time_to_live = limit.into();

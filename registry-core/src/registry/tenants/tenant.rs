@@ -1,4 +1,4 @@
-//! A tenant, through which its database is reached.
+//! A tenant: the handle to its database.
 
 use std::fmt;
 
@@ -6,14 +6,15 @@ use crate::engine::AcquireError;
 use crate::registry::handle::Registry;
 use crate::settings::{BindKey, TENANT_PLACEHOLDER, TenantError, TenantName};
 
-/// NAMEDATALEN of PostgreSQL, less one: the longest name of a schema, in bytes.
+/// The longest name of a schema, in bytes: PostgreSQL's NAMEDATALEN less one.
 const LONGEST_SCHEMA: usize = 63;
 
-/// One of many customers that have a database each: what [`Registry::tenant`] returns.
+/// A tenant: one of many customers, each with a database of its own. [`Registry::tenant`] returns it.
 ///
-/// What is acquired through it for a bind with a database or a schema for each tenant goes to this tenant's. For any
-/// other bind it is the same as through the registry. It is owned and cheap to clone: hand it on, so that work that is
-/// spawned or queued cannot end up with another tenant. There is no current tenant that a task could inherit.
+/// For a bind with a database or a schema for each tenant, every session through a `Tenant` is in the database or
+/// schema of this tenant. For any other bind it is the same as a session of the registry. A `Tenant` is owned and cheap
+/// to clone: pass it on, so that spawned or queued work cannot end up with another tenant. There is no current tenant
+/// that a task could inherit.
 ///
 /// ```standalone_crate
 /// use diesel::prelude::*;
@@ -54,13 +55,13 @@ pub struct Tenant {
 }
 
 impl Registry {
-    /// The tenant of that name. It checks the name alone: whether the tenant has a database shows when a session is
-    /// acquired.
+    /// The tenant with this name. It checks only the name: whether the tenant has a database is checked when a session
+    /// is acquired.
     ///
     /// # Errors
     ///
     /// [`TenantError`] if `name` is not 1 to 63 ASCII letters, digits, `-`, `_` and `.`, or begins or ends with `.`. A
-    /// name that passes can be a part of any URL and path, and change nothing else in it.
+    /// valid name can be inserted into any URL or path without changing another part of it.
     ///
     /// ```
     /// use registry_core::Registry;
@@ -82,7 +83,7 @@ impl Tenant {
         &self.name
     }
 
-    /// The registry whose tenant it is.
+    /// The registry of the tenant.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
@@ -92,10 +93,10 @@ impl Tenant {
         &self.name
     }
 
-    /// The name of the tenant's schema in the bind of that key.
+    /// The name of the tenant's schema in the bind `key`.
     pub(crate) fn schema_name(&self, key: BindKey, template: &str) -> Result<String, AcquireError> {
         let schema = template.replace(TENANT_PLACEHOLDER, self.name());
-        // PostgreSQL would truncate the name, and what is left could be the name of another tenant's schema.
+        // PostgreSQL would truncate the name, and the truncated name could be the name of another tenant's schema.
         if schema.len() > LONGEST_SCHEMA {
             let source =
                 format!("the name of the schema is longer than {LONGEST_SCHEMA} bytes").into();

@@ -14,7 +14,7 @@ pub struct VerifyError {
 }
 
 impl VerifyError {
-    /// The failures, those of the program's models and tables first.
+    /// The failures. Failures of the program's models and tables come first.
     #[must_use]
     pub fn failures(&self) -> &[VerifyFailure] {
         &self.failures
@@ -46,7 +46,7 @@ pub enum VerifyFailure {
         item: String,
         /// Its file and line.
         place: String,
-        /// The key, and those that the settings have.
+        /// The unknown key, and the keys in the settings.
         #[source]
         source: UnknownBind,
     },
@@ -57,7 +57,7 @@ pub enum VerifyFailure {
         item: String,
         /// Its file and line.
         place: String,
-        /// The two backends.
+        /// The expected backend, and the backend of the URL.
         #[source]
         source: WrongBackend,
     },

@@ -15,12 +15,13 @@ mod error;
 pub use error::{VerifyError, VerifyFailure};
 
 impl Registry {
-    /// Checks everything that can be wrong before the first request is served, and returns every failure at once.
+    /// Checks the databases and the program's models, before the first request is served, and returns every failure at
+    /// once.
     ///
     /// It connects to every bind, all at once, and compares every bound model and table of the program with the
-    /// settings: whether they have its bind, and whether its backend is that of the bind's URL. A bind with
-    /// `required = false` that cannot be reached is a warning, in the report and in the log. Binds with a database for
-    /// each tenant are not connected to.
+    /// settings: whether the settings have its bind, and whether the bind's URL has its backend. A bind with `required
+    /// = false` that cannot be reached is a warning, in the report and in the log. Binds with a database for each
+    /// tenant are not connected to.
     ///
     /// It waits for `acquire_timeout` (30 s by default) and `check_timeout` (1 s) at most. Dropping the future stops it.
     ///
@@ -78,7 +79,7 @@ impl Registry {
     }
 }
 
-/// What [`Registry::verify`] found to be in order, and what it only warns of.
+/// The result of a successful [`Registry::verify`], with its warnings.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct VerifyReport {
@@ -90,7 +91,7 @@ pub struct VerifyReport {
     pub warnings: Vec<VerifyFailure>,
 }
 
-/// The models and tables whose bind is not in the settings, or has another backend there.
+/// The models and tables whose bind is missing in the settings, or has another backend there.
 fn misbound_items(registry: &Registry, items: &[&BoundItem]) -> Vec<VerifyFailure> {
     let mut failures: Vec<(String, VerifyFailure)> = Vec::new();
     for found in items {

@@ -29,7 +29,7 @@ pub(crate) struct BindDefaults {
     pub(super) credentials: BTreeMap<BindKey, CredentialSource>,
     pub(super) is_enabled: fn(BackendKind) -> bool,
     pub(super) check_url: validate::url::CheckUrl,
-    /// Whether the engines are those of a registry in test isolation, on which nothing is ever committed.
+    /// Whether the engines belong to a registry in test isolation, on which nothing is ever committed.
     pub(super) is_isolated: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The kinds of databases, and the error for settings that name another one than the program expects.
+//! The kinds of databases, and the error for a URL of another kind than the program expects.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
-    /// The name of the feature of this crate that it needs.
+    /// The feature of this crate that enables this backend.
     #[must_use]
     pub const fn feature(self) -> &'static str {
         match self {
@@ -65,8 +65,8 @@ impl fmt::Display for BackendKind {
 pub struct WrongBackend {
     /// The bind key.
     pub key: BindKey,
-    /// What the model, table or bind in the program says.
+    /// The backend of the model, table or bind in the program.
     pub expected: BackendKind,
-    /// What the URL in the settings says.
+    /// The backend of the URL in the settings.
     pub found: BackendKind,
 }

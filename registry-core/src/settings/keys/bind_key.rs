@@ -14,7 +14,7 @@ use std::ops::Deref;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BindKey {
-    // Unused bytes are zero, so that the derived comparisons equal those of the text.
+    // Unused bytes are zero, so that the derived comparisons give the same results as comparisons of the text.
     bytes: [u8; Self::MAX_LEN],
     len: u8,
 }
@@ -26,14 +26,14 @@ impl BindKey {
         Err(_) => unreachable!(),
     };
 
-    /// The key of a bind that has none of its own: [`ByKey`](crate::ByKey). Settings cannot have this key, so
-    /// nothing is ever found by it.
+    /// The key of [`ByKey`](crate::ByKey), a bind without a key of its own. Settings cannot have this key, so no engine
+    /// is ever found by it.
     pub(crate) const UNNAMED: Self = Self { bytes: [0; Self::MAX_LEN], len: 0 };
 
     /// The most characters that a key can have.
     pub const MAX_LEN: usize = 32;
 
-    /// Checks `key` and makes it a bind key.
+    /// Checks `key`, and returns it as a bind key.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl std::str::FromStr for BindKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidBindKey {
-    /// It has no character at all.
+    /// It is empty.
     #[error("a bind key cannot be empty")]
     Empty,
     /// It is longer than [`BindKey::MAX_LEN`].

@@ -2,12 +2,12 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | [`bind_key`] | [`BindKey`]: which characters a key can have. `registry-derive` has the same rule in `key.rs`, and [`Name`](crate::Name) is a key as a type: all three change together |
+//! | [`bind_key`] | [`BindKey`]: the allowed characters of a key. `registry-derive` has the same rule in `key.rs`, and [`Name`](crate::Name) is a key as a type: all three change together |
 //! | [`unknown_bind`] | [`UnknownBind`]: the error for a key that no bind has, and its text |
 //! | [`wrong_keys`] | [`WrongKeys`]: the same for the keys in options of a unit of work |
 //! | [`nearest`] | "did you mean ..?" |
 //! | [`backend_kind`] | [`BackendKind`], and [`WrongBackend`]: the error for a URL of another backend than the program expects |
-//! | [`tenant_name`] | [`TenantName`]: which characters the name of a tenant can have |
+//! | [`tenant_name`] | [`TenantName`]: the allowed characters of a tenant's name |
 
 mod backend_kind;
 mod bind_key;

@@ -6,9 +6,9 @@ use std::fmt;
 use super::bind_key::BindKey;
 use super::nearest::nearest;
 
-/// The settings have no bind of that key.
+/// The settings have no bind with that key.
 ///
-/// Its text names the keys that there are, and the one that was probably meant.
+/// The message lists the existing keys, and suggests the key that was probably meant.
 ///
 /// ```
 /// use registry_core::Registry;
@@ -27,7 +27,7 @@ use super::nearest::nearest;
 pub struct UnknownBind {
     /// The key that was asked for, or `***` if it looks like a URL, which may have a password in it.
     pub key: String,
-    /// The keys that there are.
+    /// The existing keys.
     pub known: Vec<BindKey>,
 }
 

@@ -8,8 +8,7 @@ use super::unknown_bind::{UnknownBind, write_list};
 
 /// An order of commits, or the options of a unit of work, name keys that no bind has, or one key twice.
 ///
-/// An order with such a key is refused, because without the key that was meant another database would be committed
-/// first.
+/// Such an order is refused, because if the key were ignored, another database would be committed first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WrongKeys {
@@ -17,7 +16,7 @@ pub struct WrongKeys {
     pub unknown: Vec<String>,
     /// The keys that an order has more than once.
     pub repeated: Vec<String>,
-    /// The keys that there are.
+    /// The existing keys.
     pub known: Vec<BindKey>,
 }
 

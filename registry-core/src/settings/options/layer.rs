@@ -53,7 +53,7 @@ impl OptionLayer {
         self.places.extend(upper.places);
     }
 
-    /// Where the option `name` was written, if it was.
+    /// The place where the option `name` was written. `None` if it was not written.
     pub(in crate::settings) fn place(&self, name: &str) -> Option<&str> {
         self.places.get(name).map(String::as_str)
     }
@@ -69,7 +69,7 @@ impl<'a> OptionLayers<'a> {
         options
     }
 
-    /// Where the option `name` was written, in the uppermost layer that has it.
+    /// The place where the option `name` was written, in the uppermost layer with the option.
     pub(in crate::settings) fn place(&self, name: &'a str) -> &'a str {
         self.uppermost(|layer| layer.place(name)).unwrap_or(name)
     }

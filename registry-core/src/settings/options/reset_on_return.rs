@@ -21,8 +21,8 @@ use crate::settings::value::Value;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ResetOnReturn {
-    /// Resets whatever is not known to be harmless. The default. If there is nothing to reset, a return costs no round
-    /// trip.
+    /// Resets the connection after every statement that is not known to be harmless. The default. If there is nothing
+    /// to reset, a return costs no round trip.
     ///
     /// An open transaction is rolled back. PostgreSQL and SQLite report one themselves, whoever has begun it. After a
     /// statement that is not known to leave the session as it was, the connection is fully reset. An allowlist of

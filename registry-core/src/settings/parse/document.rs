@@ -11,7 +11,7 @@ use crate::settings::value::{Table, Value};
 /// The name of the table with the settings of databases.
 const TABLE: &str = "database";
 
-/// Reads what a serde loader produced, as one layer: the table `database`, or the top level where there is none.
+/// Reads the output of a serde loader as one layer: the table `database`, or the top level if there is no such table.
 pub(in crate::settings) fn from_loader(value: Value, layer: usize) -> Draft {
     let mut reader = DocumentReader { draft: Draft::default(), layer };
     match value {
@@ -161,7 +161,7 @@ impl DocumentReader {
     }
 }
 
-/// The message for an unknown `key`: it lists the known ones and the nearest.
+/// The message for an unknown `key`: it lists the known keys, and suggests the nearest.
 pub(in crate::settings) fn unknown_key<'a>(
     key: &str,
     known: impl Iterator<Item = &'a str>,

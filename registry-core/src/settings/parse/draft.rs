@@ -21,8 +21,8 @@ pub(in crate::settings) struct Draft {
     pub(in crate::settings) options: OptionLayer,
     /// Limits for all engines together that are opened on demand.
     pub(in crate::settings) on_demand: OnDemandDraft,
-    /// URLs from variables such as `ANALYTICS_DATABASE_URL`: they replace the URL of a bind that exists, and never
-    /// make a bind.
+    /// URLs from variables such as `ANALYTICS_DATABASE_URL`. They replace the URL of an existing bind, and never create
+    /// a bind.
     pub(in crate::settings) overrides: BTreeMap<BindKey, Written<UrlSource>>,
     pub(in crate::settings) problems: Vec<Problem>,
 }
@@ -90,7 +90,7 @@ impl Draft {
         for (key, url) in upper.overrides {
             match self.binds.get_mut(&key) {
                 Some(bind) => bind.url = Some(url),
-                // Kept for the error message of a program that has no database at all.
+                // Kept for the error message if no database is configured.
                 None => {
                     self.overrides.insert(key, url);
                 }
@@ -128,7 +128,7 @@ impl OnDemandDraft {
 }
 
 impl BindDraft {
-    /// The keys of a bind's table, beside its options.
+    /// The keys of a bind's table, except for its options.
     pub(in crate::settings) const FIELDS: [&str; 7] = [
         "url",
         "url_file",
@@ -181,7 +181,7 @@ impl BindDraft {
         }
     }
 
-    /// Reads the field or option `name`; `None` if a bind has none of that name.
+    /// Reads the field or option `name`; `None` if a bind has no field or option with this name.
     pub(in crate::settings) fn read(
         &mut self,
         name: &str,

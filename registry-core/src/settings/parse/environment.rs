@@ -76,7 +76,7 @@ fn read_nested(
             read.unwrap_or_else(|| Err(unknown_key(rest, known)))
         }
         "binds" => {
-            // A bind key may contain two underscores itself, so the field is what follows the last ones.
+            // A bind key may contain two underscores itself, so the field is the part after the last two underscores.
             let (key, field) = rest.rsplit_once("__").unwrap_or((rest, "url"));
             let key = BindKey::new(key).map_err(|invalid| invalid.to_string())?;
             if !BindDraft::field_and_option_names().any(|known| known == field) {

@@ -1,4 +1,4 @@
-//! The URL of a database, of whichever backend.
+//! The URL of a database of any backend.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
@@ -16,7 +16,7 @@ use super::server::ServerUrl;
 use super::sqlite::SqliteFile;
 use super::tls::TlsSettings;
 
-/// Where a database is: a URL that shows itself without its password.
+/// The URL of a database. `Display` and `Debug` do not show its password.
 ///
 /// # Forms
 ///
@@ -42,16 +42,15 @@ use super::tls::TlsSettings;
 /// | `disable` | `DISABLED`, the default | plaintext |
 /// | `allow` | | plaintext, or encrypted if the server refuses plaintext |
 /// | `prefer`, the default | `PREFERRED` | encrypted, or plaintext if that fails |
-/// | `require` | `REQUIRED` | encrypted, without checking who the server is. With a file of authorities: as the next |
+/// | `require` | `REQUIRED` | encrypted, without checking the server's identity. With a file of authorities, the same as the next row |
 /// | `verify-ca` | `VERIFY_CA` | encrypted, and the server's certificate comes from a trusted authority |
 /// | `verify-full` | `VERIFY_IDENTITY` | the same, and the certificate is for the host in the URL |
 ///
-/// Only the last one protects from a man in the middle. `sslrootcert` (PostgreSQL) or `ssl-ca` (MySQL) is
-/// a PEM file of the authorities that are trusted, and no others are; its path is relative to the
-/// settings file, as that of a SQLite database. Without one, the authorities are those that the operating system
-/// trusts, read when the first connection needs them (`SSL_CERT_FILE` and `SSL_CERT_DIR` name
-/// others). `sslrootcert=system` says the same, and means `verify-full`. `ssl-ca` by itself means
-/// `VERIFY_CA`.
+/// Only the last mode protects from a man in the middle. `sslrootcert` (PostgreSQL) or `ssl-ca` (MySQL) is a PEM file
+/// of the only authorities that are trusted. Its path is relative to the settings file, like the path of a SQLite
+/// database. Without such a file, the authorities of the operating system are trusted. They are read when the first
+/// connection needs them (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others). `sslrootcert=system` also selects them, and
+/// means `verify-full`. `ssl-ca` by itself means `VERIFY_CA`.
 ///
 /// The name of a host is looked for in a certificate's `subjectAltName`, and not in its subject.
 /// Unix sockets are never encrypted, as in libpq. mysql_async's own `require_ssl=true`, with
@@ -72,11 +71,11 @@ pub struct DatabaseUrl(Arc<Parsed>);
 
 struct Parsed {
     target: Target,
-    /// The hash of what [`PartialEq`] compares: the URL as the driver takes it, and what it says of TLS.
+    /// The hash of the parts that [`PartialEq`] compares: the URL for the driver, and the TLS settings.
     hash: u64,
 }
 
-/// What a URL names.
+/// The database of a URL.
 #[derive(Clone)]
 pub(super) enum Target {
     Server(ServerUrl),
@@ -85,13 +84,13 @@ pub(super) enum Target {
 
 impl DatabaseUrl {
     pub(super) fn new(target: Target) -> Self {
-        /// Seeded at random in each process, so that nobody can choose URLs whose hashes collide.
+        /// Seeded at random in each process, so that an attacker cannot choose URLs whose hashes collide.
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         let hash = HASHER.hash_one((target.expose(), target.tls()));
         Self(Arc::new(Parsed { target, hash }))
     }
 
-    /// Reads the URL of a database. The table [above](Self) lists the forms that it can have.
+    /// Parses the URL of a database. The table [above](Self) lists its forms.
     ///
     /// # Errors
     ///
@@ -118,7 +117,7 @@ impl DatabaseUrl {
         &self.0.target
     }
 
-    /// The kind of database that the scheme names.
+    /// The kind of the database, from the scheme.
     #[must_use]
     pub fn backend(&self) -> BackendKind {
         match self.target() {
@@ -127,7 +126,7 @@ impl DatabaseUrl {
         }
     }
 
-    /// The URL as the driver takes it, with its password and without what [`tls`](Self::tls) says.
+    /// The URL for the driver, with its password and without the parameters for TLS, which [`tls`](Self::tls) returns.
     ///
     /// For SQLite, see [`SqliteFile::connection_string`] instead.
     pub(crate) fn expose(&self) -> String {
@@ -139,7 +138,7 @@ impl DatabaseUrl {
         self.target().tls()
     }
 
-    /// The file or the database in memory, if it is a URL of SQLite.
+    /// The file or the database in memory, if this is a URL of SQLite.
     pub(crate) fn sqlite_file(&self) -> Option<&SqliteFile> {
         match self.target() {
             Target::Server(_) => None,
@@ -147,13 +146,12 @@ impl DatabaseUrl {
         }
     }
 
-    /// Whether it is a SQLite database in memory, which lives in its only connection.
+    /// Whether it is a SQLite database in memory. Such a database exists only in its connection.
     pub(crate) fn is_memory(&self) -> bool {
         self.sqlite_file().is_some_and(SqliteFile::is_memory)
     }
 
-    /// `message`, in which a driver says what is wrong with the URL, without the names of parameters that may be secrets in
-    /// the wrong place.
+    /// A driver's error `message` about the URL, without names of parameters that may be secrets in the wrong place.
     #[cfg_attr(
         not(any(feature = "postgres", feature = "mysql")),
         expect(dead_code, reason = "only servers have drivers that read URLs")
@@ -173,7 +171,7 @@ impl DatabaseUrl {
         }
     }
 
-    /// The URL with this password instead of its own. SQLite has none, and stays as it is.
+    /// The URL with this password instead of its own. A URL of SQLite stays unchanged.
     pub(crate) fn with_password(&self, password: &SecretString) -> Self {
         Self::new(match self.target() {
             Target::Server(server) => Target::Server(server.with_password(password)),
@@ -181,7 +179,8 @@ impl DatabaseUrl {
         })
     }
 
-    /// Whether it gives the server settings in the start-up message (`options`), which transaction poolers refuse.
+    /// Whether the URL has the parameter `options`: settings for the server in the start-up message. Transaction
+    /// poolers refuse them.
     pub(crate) fn has_startup_options(&self) -> bool {
         match self.target() {
             Target::Server(server) => server.has_parameter("options"),
@@ -189,7 +188,7 @@ impl DatabaseUrl {
         }
     }
 
-    /// The name of the database on a server, if the path alone gives it.
+    /// The name of the database on a server, if only the path gives it.
     pub(crate) fn database_name(&self) -> Option<String> {
         match self.target() {
             Target::Server(server) => server.database_name(),
@@ -197,7 +196,7 @@ impl DatabaseUrl {
         }
     }
 
-    /// The URL of another database on the same server. SQLite has none, and stays as it is.
+    /// The URL of another database on the same server. A URL of SQLite stays unchanged.
     pub(crate) fn at_database(&self, name: &str) -> Self {
         Self::new(match self.target() {
             Target::Server(server) => Target::Server(server.at_database(name)),
@@ -205,7 +204,7 @@ impl DatabaseUrl {
         })
     }
 
-    /// The URL with another user. SQLite has none, and stays as it is.
+    /// The URL with another user. A URL of SQLite stays unchanged.
     pub(crate) fn with_user(&self, user: &str) -> Self {
         Self::new(match self.target() {
             Target::Server(server) => Target::Server(server.with_user(user)),
@@ -251,7 +250,7 @@ pub(in crate::settings) fn is_like_url(text: &str) -> bool {
     text.contains("://") || DatabaseUrl::parse(text).is_ok()
 }
 
-/// Names the scheme only if it surely is one: in `app:secret@host` it would be a user.
+/// Names the scheme only if it certainly is a scheme: in `app:secret@host` it would be a user.
 fn unknown_scheme(scheme: String, rest: &str) -> InvalidUrl {
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
@@ -293,7 +292,7 @@ impl fmt::Display for DatabaseUrl {
     }
 }
 
-/// As [`Display`](fmt::Display): without the password.
+/// Like [`Display`](fmt::Display), without the password.
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DatabaseUrl({self})")

@@ -1,4 +1,4 @@
-//! URLs of databases: which forms there are, what a driver gets of one, and what may be shown of it.
+//! URLs of databases: their forms, the part that a driver gets, and the parts that may be shown.
 //!
 //! | file | contents |
 //! |---|---|
@@ -8,10 +8,10 @@
 //! | [`tls`] | the parameters for TLS, of which each backend has its own |
 //! | [`template`] | `{tenant}` in URLs |
 //! | [`stray_parameter`] | parameters where none can be, which could show a password |
-//! | [`error`] | why a text is not a URL, and a template has no URL for a tenant |
+//! | [`error`] | the errors: a text is not a URL, or a template has no URL for a tenant |
 //!
-//! A password that somebody writes in the wrong place must not be shown either. Therefore what looks ambiguous is
-//! refused, what may be shown is an allowlist, and no error repeats a text.
+//! A password in the wrong place must not be shown, either. Therefore an ambiguous URL is refused, an allowlist decides
+//! which parameters may be shown, and no error repeats the text.
 
 mod database_url;
 mod error;

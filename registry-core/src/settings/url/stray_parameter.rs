@@ -1,6 +1,6 @@
 //! Parameters where none can be, such as in `postgres://h/app;password=..` or `?user=app;password=..`.
 //!
-//! A driver takes them for a part of a name, and a text that shows the name would show the password as well.
+//! A driver treats them as a part of a name, and a message with the name would show the password as well.
 
 /// Characters that separate parameters in some notation, or are mistaken for one that does.
 const SEPARATORS: [char; 8] = [';', '&', '?', '#', ',', '|', ' ', '\t'];
@@ -26,7 +26,7 @@ fn is_secretive_parameter(text: &str) -> bool {
     })
 }
 
-/// Whether `text`, which is decoded, is surely one value, and not several parameters.
+/// Whether `text`, which is decoded, certainly is one value, and not several parameters.
 pub(super) fn is_one_value(text: &str) -> bool {
     let is_login = text.contains('@') && text.contains(':');
     !text.contains(['=', ';', '&', '?']) && !is_login

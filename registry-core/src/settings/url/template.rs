@@ -1,4 +1,4 @@
-//! URLs with `{tenant}` in them, which stand for a database of each tenant.
+//! URLs with `{tenant}`, which give each tenant a database.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use super::database_url::{DatabaseUrl, Target};
 use super::error::TenantUrlError;
 use crate::settings::keys::nearest;
 
-/// What stands for the name of a tenant.
+/// The placeholder for the name of a tenant.
 pub(crate) const TENANT_PLACEHOLDER: &str = "{tenant}";
 
 impl DatabaseUrl {
-    /// Whether it names a database for each tenant, by `{tenant}` in the name or path of the database.
+    /// Whether the URL gives each tenant a database: `{tenant}` is in the name or path of the database.
     pub(crate) fn is_per_tenant(&self) -> bool {
         match self.target() {
             Target::Server(server) => server.database().contains(TENANT_PLACEHOLDER),
@@ -18,7 +18,7 @@ impl DatabaseUrl {
         }
     }
 
-    /// Fails if `{tenant}` stands where it cannot, or is misspelt.
+    /// Fails if `{tenant}` is in another part of the URL, or is misspelt.
     pub(in crate::settings) fn check_braces(&self) -> Result<(), String> {
         if self.is_per_tenant()
             && let Target::Server(server) = self.target()
@@ -46,8 +46,8 @@ impl DatabaseUrl {
         }
     }
 
-    /// The URL with the name of a tenant in the places of `{tenant}`, and nothing else changed. A SQLite file must exist
-    /// already, whatever the URL says of its `mode`.
+    /// The URL with the name of a tenant in place of `{tenant}`. A SQLite file must exist already, whatever the `mode`
+    /// in the URL.
     ///
     /// Fails if the result could be the database of another tenant.
     pub(crate) fn for_tenant(&self, tenant: &str) -> Result<Self, TenantUrlError> {
@@ -59,8 +59,8 @@ impl DatabaseUrl {
         }))
     }
 
-    /// Whether an engine at `other` is one for this URL, as code writes it: that of a tenant has what
-    /// [`for_tenant`](Self::for_tenant) adds.
+    /// Whether an engine at `other` is an engine for this URL. The URL of a tenant's engine can differ by the
+    /// parameters that [`for_tenant`](Self::for_tenant) adds.
     pub(crate) fn is_opened_as(&self, other: &Self) -> bool {
         let resolved = self.resolved_against(Path::new(""));
         match (resolved.target(), other.target()) {
@@ -69,7 +69,7 @@ impl DatabaseUrl {
         }
     }
 
-    /// The URL of the file at which that of a SQLite tenant is created, until its migrations have been run.
+    /// The URL with the temporary name of a SQLite tenant's file, until its migrations have been run.
     pub(crate) fn at_unfinished(&self) -> Option<Self> {
         let file = self.sqlite_file()?.unfinished()?;
         Some(Self::new(Target::Sqlite(file)))

@@ -14,7 +14,7 @@ use super::tls::{self, TlsSettings};
 use crate::settings::keys::BackendKind;
 use parameter::{Parameter, decoded, shown};
 
-/// Everything but the characters that RFC 3986 leaves unreserved.
+/// All characters except for the unreserved ones of RFC 3986.
 const USER_INFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Characters that separate parameters in a URL, and therefore cannot stand unencoded in a user or a host.
@@ -22,7 +22,7 @@ const STRAY: [char; 3] = [';', '&', '='];
 
 /// The URL of a database server, in parts that are still percent-encoded.
 ///
-/// The `url` crate does not read it, because that knows neither several hosts nor a socket as a host.
+/// It is not parsed by the `url` crate, which supports neither several hosts nor a socket as a host.
 #[derive(Clone)]
 pub(super) struct ServerUrl {
     backend: BackendKind,
@@ -32,13 +32,13 @@ pub(super) struct ServerUrl {
     password: Option<SecretString>,
     /// Hosts, ports and the path, which is the name of the database.
     hosts_and_path: String,
-    /// All that were written, also those for TLS, which the driver does not get.
+    /// All parameters of the URL, including those for TLS, which the driver does not get.
     parameters: Vec<Parameter>,
     tls: TlsSettings,
 }
 
 impl ServerUrl {
-    /// Reads what follows the two slashes.
+    /// Parses the part of the URL after the two slashes.
     pub(super) fn parse(
         backend: BackendKind,
         scheme: String,
@@ -53,12 +53,12 @@ impl ServerUrl {
             Some((credentials, hosts)) => (Some(credentials), hosts),
             None => (None, authority),
         };
-        // tokio-postgres ends the password at the first `@`, the `url` crate at the last one before a slash, and people
+        // tokio-postgres ends the password at the first `@`, the `url` crate at the last one before a slash, and users
         // mean either. With at most one `@`, all of them agree.
         let stray_at = hosts.contains('@')
             || path.contains('@')
             || query.is_some_and(|query| query.contains('@'));
-        // The `url` crate, which mysql_async reads URLs with, would drop what follows a `#`.
+        // mysql_async parses URLs with the `url` crate, which would drop everything after a `#`.
         if stray_at || (backend == BackendKind::Mysql && rest.contains('#')) {
             return Err(InvalidUrl::Ambiguous);
         }
@@ -126,7 +126,7 @@ impl ServerUrl {
             })
     }
 
-    /// Fails unless the path alone says which database it is.
+    /// Fails unless only the path names the database.
     pub(super) fn check_template(&self) -> Result<(), String> {
         if self.parameters.iter().any(|parameter| parameter.name == "dbname") {
             return Err("the parameter `dbname` would win over the name with `{tenant}`".to_owned());
@@ -226,7 +226,7 @@ impl ServerUrl {
         })
     }
 
-    /// The URL as the driver takes it, with its password and without the parameters for TLS.
+    /// The URL for the driver, with its password and without the parameters for TLS.
     pub(super) fn expose(&self) -> String {
         let scheme = match self.backend {
             BackendKind::Mysql => "mysql",
@@ -263,7 +263,7 @@ impl ServerUrl {
     }
 }
 
-/// Whether a part of the URL is a name, and has nothing in it that seems to be a parameter.
+/// Whether a part of the URL is a name, and contains nothing that looks like a parameter.
 fn is_name(part: &str, stray: &[char]) -> bool {
     !part.contains(stray) && !has_secretive_parameter(&decoded(part))
 }

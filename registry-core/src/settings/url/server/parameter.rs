@@ -1,4 +1,4 @@
-//! One parameter of the URL of a server, and what may be shown of it.
+//! One parameter of the URL of a server, and the part of it that may be shown.
 
 use std::borrow::Cow;
 
@@ -78,7 +78,7 @@ impl Parameter {
         HARMLESS.contains(&self.name.as_str())
     }
 
-    /// Whether it seems to be several parameters, of which a driver would make one.
+    /// Whether it looks like several parameters that a driver would read as one.
     pub(super) fn seems_to_be_several(&self) -> bool {
         let value = self.value.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
         self.name.contains(';')
@@ -86,7 +86,7 @@ impl Parameter {
             || (self.is_harmless() && has_secretive_parameter(&decoded(value)))
     }
 
-    /// Whether the name is that of a parameter, and not a secret that was written without a name: `?c2VjcmV0==`.
+    /// Whether the name is the name of a parameter, and not a secret that was written without a name: `?c2VjcmV0==`.
     pub(super) fn shows_name(&self) -> bool {
         let value = self.value.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
         let is_word = |name: &str| {
@@ -98,7 +98,8 @@ impl Parameter {
     pub(super) fn redacted(&self) -> String {
         match &self.value {
             Some(value) if self.is_harmless() => {
-                // Elsewhere in a URL, a user is followed by a colon and the password.
+                // In the authority of a URL, a colon and the password follow the user, so a user with a colon may
+                // contain a password.
                 let excluded = if self.name == "user" { ":" } else { "" };
                 format!("{}={}", self.name, shown(value.expose_secret(), excluded))
             }
@@ -115,7 +116,7 @@ impl Parameter {
     }
 }
 
-/// A part of the URL, if it surely is one value without any of the characters in `excluded`; `***` otherwise.
+/// A part of the URL, if it certainly is one value without any of the characters in `excluded`. Otherwise `***`.
 pub(super) fn shown<'a>(part: &'a str, excluded: &str) -> &'a str {
     let text = decoded(part);
     let is_shown = is_one_value(&text) && !text.contains(|c| excluded.contains(c));

@@ -30,7 +30,7 @@ const UNFINISHED: &str = "-creating";
 pub(crate) enum SqliteFile {
     /// A database in memory: each connection is a different one, unless `cache=shared`.
     Memory {
-        /// The name of a shared one.
+        /// The name of a shared database in memory.
         name: Option<String>,
         parameters: Parameters,
     },
@@ -43,7 +43,7 @@ pub(crate) enum SqliteFile {
 }
 
 impl SqliteFile {
-    /// Reads what follows `sqlite:`.
+    /// Parses the part of the URL after `sqlite:`.
     pub(super) fn parse(rest: &str) -> Result<Self, InvalidUrl> {
         let (written, query) = rest.split_once('?').unwrap_or((rest, ""));
         // There is no host: in `sqlite://data/app.db` the path begins after the slashes.
@@ -99,7 +99,7 @@ impl SqliteFile {
         }
     }
 
-    /// Whether the URL itself says that nothing can be written: `mode=ro` or `immutable=1`.
+    /// Whether the URL itself makes the database read-only: `mode=ro` or `immutable=1`.
     pub(crate) fn is_read_only(&self) -> bool {
         match self {
             Self::Memory { .. } => false,
@@ -119,8 +119,8 @@ impl SqliteFile {
         }
     }
 
-    /// The folder that may be created for the file: that of a path which was written as a relative one, with a mode that
-    /// lets SQLite create the file.
+    /// The folder that may be created for the file. Only a path that was written as a relative path has one, with a
+    /// mode that lets SQLite create the file.
     pub(crate) fn created_parent(&self) -> Option<&Path> {
         match self {
             Self::File { path, written_relative: true, .. } if self.is_created() => path.parent(),
@@ -128,7 +128,7 @@ impl SqliteFile {
         }
     }
 
-    /// What `sqlite3_open_v2` takes with its URI flag.
+    /// The argument for `sqlite3_open_v2` with its URI flag.
     pub(crate) fn connection_string(&self) -> String {
         match self {
             Self::Memory { name: None, parameters } if parameters.0.is_empty() => {
@@ -177,8 +177,8 @@ impl SqliteFile {
         })
     }
 
-    /// The file at which this one is created, beside it, until its migrations have been run. `None` for a database in
-    /// memory.
+    /// The temporary name, in the same folder, of a new tenant's file until its migrations have been run. `None` for a
+    /// database in memory.
     pub(super) fn unfinished(&self) -> Option<Self> {
         let Self::File { parameters, written_relative, .. } = self else { return None };
         let (path, parameters) = (self.beside(UNFINISHED)?, parameters.with_mode("rwc"));
@@ -190,7 +190,8 @@ impl SqliteFile {
         ["-wal", "-shm", "-journal"].iter().filter_map(|suffix| self.beside(suffix)).collect()
     }
 
-    /// The file that is locked while this one is migrated. It is the same one for every symbolic link that leads here.
+    /// The file that is locked while this database is migrated. Every symbolic link to the database leads to the same
+    /// lock file.
     pub(crate) fn migration_lock(&self) -> Option<PathBuf> {
         let path = self.path()?;
         let real = path.canonicalize().or_else(|error| {
@@ -198,7 +199,7 @@ impl SqliteFile {
             let name = path.file_name().ok_or(error)?;
             Ok::<_, io::Error>(path.parent().unwrap_or(path).canonicalize()?.join(name))
         });
-        // If there is no such folder, opening the lock file fails and says so.
+        // If the folder does not exist, opening the lock file fails with an error about that.
         Some(with_suffix(real.as_deref().unwrap_or(path), MIGRATION_LOCK))
     }
 
@@ -206,7 +207,8 @@ impl SqliteFile {
         Some(with_suffix(self.path()?, suffix))
     }
 
-    /// Whether an engine at `other` is one for this URL: as it is, or with the parameters that a tenant's has.
+    /// Whether an engine at `other` is an engine for this URL: `other` is the same URL, or has the parameters of a
+    /// tenant's URL.
     pub(super) fn is_opened_as(&self, other: &Self) -> bool {
         match (self, other) {
             (
@@ -217,7 +219,7 @@ impl SqliteFile {
         }
     }
 
-    /// Another file, with the parameters of this one.
+    /// Another file with the parameters of this file.
     pub(super) fn at(&self, file: &Path) -> Self {
         let parameters = match self {
             Self::Memory { .. } => Parameters(Vec::new()),
@@ -226,14 +228,15 @@ impl SqliteFile {
         Self::File { path: file.to_owned(), parameters, written_relative: false }
     }
 
-    /// Makes a relative path absolute: below `base`, and that below the current directory.
+    /// Makes a relative path absolute. It is relative to `base`, and `base` to the current directory.
     pub(super) fn resolved_against(&self, base: &Path) -> Self {
         match self {
             Self::Memory { .. } => self.clone(),
             Self::File { path, parameters, written_relative } => {
                 let joined = base.join(path);
                 Self::File {
-                    // Fails only if there is no current directory, and then opening the file says so.
+                    // Fails only if there is no current directory. Then opening the file fails with an error about
+                    // that.
                     path: std::path::absolute(&joined).unwrap_or(joined),
                     parameters: parameters.clone(),
                     written_relative: *written_relative,
@@ -260,7 +263,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// As a URL. SQLite has no passwords, so everything is shown.
+/// Shows the whole URL, because SQLite has no passwords.
 impl fmt::Display for SqliteFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -278,7 +281,7 @@ fn without_slash_before_drive(path: &str) -> &str {
     }
 }
 
-/// A path as it stands in SQLite's URIs: with slashes, and one before the letter of a drive.
+/// A path in the form of SQLite's URIs: with slashes, and with a slash before the letter of a drive.
 fn uri_path(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes();
     let bytes: Cow<'_, [u8]> = if cfg!(windows) {

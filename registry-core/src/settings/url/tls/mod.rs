@@ -1,4 +1,4 @@
-//! What a URL says of TLS, in each backend's own parameters.
+//! The TLS settings of a URL, in each backend's own parameters.
 //!
 //! The drivers know fewer modes than libpq and MySQL's own clients do, so these parameters are read here and removed
 //! from the URL that a driver gets.
@@ -32,7 +32,7 @@ pub(crate) enum TlsMode {
     Allow,
     /// TLS, or plaintext if TLS fails.
     Prefer,
-    /// TLS, without checking who the server is.
+    /// TLS, without checking the server's identity.
     Require,
     /// TLS with a server whose certificate comes from a trusted authority.
     VerifyCa,
@@ -43,20 +43,20 @@ pub(crate) enum TlsMode {
 /// The authorities that are trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum TlsRoots {
-    /// Those that the operating system trusts.
+    /// The authorities that the operating system trusts.
     System,
-    /// Those in this file, and no others.
+    /// Only the authorities in this file.
     File(PathBuf),
 }
 
 impl TlsSettings {
-    /// Makes a relative path absolute: below `base`, and that below the current directory.
+    /// Makes a relative path absolute. It is relative to `base`, and `base` to the current directory.
     pub(super) fn resolved_against(&self, base: &Path) -> Self {
         let roots = match &self.roots {
             TlsRoots::System => TlsRoots::System,
             TlsRoots::File(file) => {
                 let joined = base.join(file);
-                // Fails only if there is no current directory, and then opening the file says so.
+                // Fails only if there is no current directory. Then opening the file fails with an error about that.
                 TlsRoots::File(std::path::absolute(&joined).unwrap_or(joined))
             }
         };
@@ -64,7 +64,8 @@ impl TlsSettings {
     }
 }
 
-/// Whether a parameter is read here and kept from the driver, which does not know it or knows other values of it.
+/// Whether a parameter is read here and removed for the driver, which does not know the parameter or some of its
+/// values.
 pub(super) fn is_tls_parameter(backend: BackendKind, name: &str) -> bool {
     let name = decoded(name).to_ascii_lowercase();
     match backend {
@@ -112,14 +113,14 @@ pub(super) fn read<'a>(
     }
 }
 
-/// Notes the first parameter that asks for TLS, for the message where there is none.
+/// Notes the first parameter that asks for TLS, for the message if TLS is not available.
 fn note_demand(demand: &mut Option<String>, asks: bool, name: &str, value: &str) {
     if asks && demand.is_none() {
         *demand = Some(format!("{name}={value}"));
     }
 }
 
-/// Fails if the parameter was there before: libraries differ in which of the two counts.
+/// Fails if the parameter is given twice, because libraries differ in which of the two they use.
 fn set_once<T>(slot: &mut Option<T>, value: T, name: &str) -> Result<(), InvalidUrl> {
     match slot.replace(value) {
         None => Ok(()),

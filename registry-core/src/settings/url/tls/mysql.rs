@@ -79,7 +79,7 @@ impl MysqlParameters {
         Ok(())
     }
 
-    /// What they mean. Without any of them TLS is not used, as in mysql_async.
+    /// The meaning of the parameters. Without any of them, TLS is not used, as in mysql_async.
     pub(super) fn settings(self) -> Result<TlsSettings, InvalidUrl> {
         let Self { require_ssl, verify_ca, verify_identity, .. } = self;
         let flags = [require_ssl, verify_ca, verify_identity];
@@ -93,7 +93,7 @@ impl MysqlParameters {
                      `verify_identity`",
                 ));
             }
-            // As in PostgreSQL. MySQL's clients only warn that they do not verify with the file.
+            // The same rule as for PostgreSQL. MySQL's clients only warn that they do not verify with the file.
             Some(TlsMode::Require) if has_file => TlsMode::VerifyCa,
             Some(mode) => mode,
             // mysql_async silently ignores the other two flags without `require_ssl`.

@@ -41,7 +41,7 @@ impl PostgresParameters {
                 note_demand(&mut self.demand, mode >= TlsMode::Require, name, &lower);
                 set_once(&mut self.mode, mode, name)
             }
-            // libpq takes an empty one for none.
+            // libpq treats an empty value as absent.
             "sslrootcert" if value.is_empty() => Ok(()),
             "sslrootcert" => {
                 let is_system = value == "system";
@@ -62,8 +62,8 @@ impl PostgresParameters {
         }
     }
 
-    /// What they mean by libpq's manual, with one exception: a file of authorities without any `sslmode` is an error.
-    /// libpq would check the server's certificate, and go on in plaintext if the check fails.
+    /// The meaning of the parameters by libpq's manual, with one exception: a file of authorities without any `sslmode`
+    /// is an error. libpq would check the server's certificate, and go on in plaintext if the check fails.
     pub(super) fn settings(self) -> Result<TlsSettings, InvalidUrl> {
         let mode = match (self.mode, &self.roots) {
             (None, None) => TlsMode::Prefer,
