@@ -81,7 +81,7 @@ pub(super) fn open_failure(error: NotOpened, file: &SqliteFile) -> OpenFailure {
     }
 }
 
-/// What the failure of a statement that sets up a connection means.
+/// Classifies the failure of a setup statement.
 ///
 /// Called while the connection is open, so the file descriptors that it holds count as used.
 pub(super) fn setup_failure(statement: String, error: diesel::result::Error) -> OpenFailure {
