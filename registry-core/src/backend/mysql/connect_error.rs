@@ -22,7 +22,7 @@ pub(super) fn unprepared(error: ConnectionError) -> ConnectError {
 
 pub(super) fn setup_error(statement: &str, error: Error) -> ConnectError {
     if error.is_fatal() && !matches!(error, Error::Server(_)) {
-        // The connection is gone, so the statement is not what has failed.
+        // The connection is gone, so the failure is not the statement's.
         return classify(error);
     }
     ConnectError::Setup { statement: statement.to_owned(), source: error.into() }

@@ -1,4 +1,4 @@
-//! Statements that set up a connection, before Diesel has it.
+//! Setup statements, which run before Diesel gets the connection.
 
 use std::time::Duration;
 

@@ -79,10 +79,11 @@ impl Database {
         is_open
     }
 
-    /// Asks SQLite whether a transaction is open, whoever has begun it, and notes the answer.
+    /// Asks SQLite whether any transaction is open, and records the answer.
     pub(super) fn refresh_has_transaction(&mut self) -> bool {
-        // SQLite knows (`sqlite3_get_autocommit`), and Diesel asks it in one place alone: after a batch that has failed, it
-        // resets its own status if no transaction is open. So it is told that one is open, and given a batch that fails.
+        // SQLite knows (`sqlite3_get_autocommit`), and Diesel asks SQLite in one place alone: after a failed batch, Diesel
+        // resets its own status if no transaction is open. So this sets Diesel's status to an open transaction, and runs a
+        // batch that fails.
         let connection = &mut self.connection;
         *status(connection) = TransactionManagerStatus::default();
         set_depth(connection, 1);

@@ -76,8 +76,8 @@ impl Thread {
         run.await
     }
 
-    /// Like [`run`](Self::run), for work that goes on after it has answered. `to` wraps the answer in whatever else the work
-    /// needs.
+    /// Like [`run`](Self::run), for work that continues after it has answered. `to` wraps the answer in the type that the
+    /// work needs.
     pub(super) async fn answer<A: Send + 'static, R: Send + 'static>(
         &mut self,
         to: fn(Answer<R>) -> A,
@@ -175,11 +175,11 @@ impl Drop for Reading {
     }
 }
 
-/// The way back of an answer to the future that has sent the job.
+/// Delivers an answer to the future that has sent the job.
 pub(super) struct Answer<R> {
     pending: Option<JobGuard>,
     reply: Option<oneshot::Sender<R>>,
-    /// What is answered when the job is done.
+    /// The answer, which is sent when the job is done.
     result: Option<R>,
 }
 

@@ -44,7 +44,7 @@ pub(super) fn note_failed_batch(
     }
 }
 
-/// What a statement may do to the open transaction. SQLite's grammar has no others that end one.
+/// The possible effect of a statement on the open transaction. In SQLite's grammar, no other statement ends a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TransactionEffects {
     /// No transaction begins or ends, unless the statement fails.
