@@ -6,7 +6,7 @@
 //!
 //! - [`diagnosis_of`] finds an error that was returned by a statement. The key is the address of the error's information on
 //!   the heap, which does not change when the error itself is moved.
-//! - [`class_by_text`] finds an error that arrived among the rows of a statement: no code sees such an error early enough to
+//! - [`class_by_text`] finds an error that arrived among the rows of a statement: such an error bypasses all code that could
 //!   record its address. The key is the text of the message, so there is an answer only if the text has the same class on
 //!   all servers.
 

@@ -14,7 +14,7 @@ pub(crate) fn transaction_depth(status: &TransactionManagerStatus) -> QueryResul
     Ok(status.transaction_depth()?.map_or(0, NonZeroU32::get))
 }
 
-/// The error for a unit of work with an option that only PostgreSQL supports.
+/// The name of the option of a unit of work that only PostgreSQL supports.
 #[cfg(any(feature = "mysql", feature = "sqlite"))]
 pub(super) const DEFERRABLE: &str = "deferrable transactions";
 

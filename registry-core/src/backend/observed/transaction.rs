@@ -29,7 +29,7 @@ const IN_ABORTED_TRANSACTION: u8 = b'E';
 
 const _: () = assert!(NO_STATUS != IDLE, "an atomic begins with zero");
 
-/// Whether a transaction is open, as the server reports it.
+/// Whether a transaction is open, as reported by the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransactionStatus {
     /// No transaction is open.
@@ -54,8 +54,8 @@ enum RollbackGuard {
     Tripped = 2,
 }
 
-/// What statements may have done to the transaction since this was last asked, where neither the server nor the driver
-/// reports it. A set.
+/// The set of doubts about the transaction: the possible effects of statements since the last probe, where neither the
+/// server nor the driver reports them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct TransactionDoubts(u8);
 
