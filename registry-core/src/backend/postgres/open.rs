@@ -76,7 +76,7 @@ pub(super) async fn open_by_sslmode(
 /// Connects with an observed stream.
 ///
 /// diesel-async keeps its driver task, and with it notifications, for a tokio-postgres connection over tokio-postgres's own
-/// socket, with any type for the TLS stream. So the observer stands in the place of TLS. With `SslMode::Require` and
+/// socket, with any type for the TLS stream. So the observer takes the place of TLS. With `SslMode::Require` and
 /// `SslNegotiation::Direct`, tokio-postgres sends nothing before it hands the socket to the connector, which then sends the
 /// `SSLRequest` if there is to be TLS.
 pub(super) async fn open_observed(

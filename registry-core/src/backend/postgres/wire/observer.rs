@@ -42,8 +42,8 @@ struct Batch {
     /// Whether the batch contains a statement. The driver waits for the answer to a statement, but not for the answer to a
     /// `Close`.
     has_statement: bool,
-    /// Whether what it runs is known to leave the open transaction open: `ROLLBACK TO SAVEPOINT` has the same command tag as
-    /// `ROLLBACK`.
+    /// Whether its statements are known to leave the open transaction open: `ROLLBACK TO SAVEPOINT` has the same command tag
+    /// as `ROLLBACK`.
     keeps_transaction: bool,
     /// Whether its statements may end a transaction.
     may_end: bool,

@@ -35,7 +35,7 @@ const REFUSED_MESSAGE: &str = "this statement needs a session of its own, and be
      (pooler = \"transaction\") the next transaction has another one: use SET LOCAL, a transaction-level lock \
      or a bind without a pooler";
 
-/// Whether statements that need a session are refused. They are not while the connection is set up.
+/// Whether statements that need a session are refused. They are accepted during the setup of the connection.
 #[derive(Debug, Clone, Default)]
 pub(in crate::backend::postgres) struct Refusal(Arc<AtomicBool>);
 
