@@ -31,7 +31,7 @@ pub(crate) fn lacks_files(error: &DriverError) -> bool {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return is_exhausted(error);
     }
-    // Neither of Diesel's errors has a source. The type of the second is not exported, but its text ends in that of the
+    // Neither of Diesel's errors has a source. The type of the second is not exported, but its text ends in the text of the
     // system's error.
     match error.downcast_ref::<diesel_migrations::MigrationError>() {
         Some(diesel_migrations::MigrationError::IoError(error)) => is_exhausted(error),

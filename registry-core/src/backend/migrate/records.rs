@@ -82,7 +82,7 @@ pub(crate) trait Records {
 /// Implements [`Records`] for a type of connection. Each backend calls it once.
 macro_rules! records_by_diesel {
     ($connection:ty) => {
-        // A module of its own: the Diesel traits imported in it would be ambiguous beside those of diesel-async.
+        // A module of its own: the Diesel traits imported in it would be ambiguous beside the traits of diesel-async.
         mod migration_records {
             impl $crate::backend::migrate::records::Records
                 for diesel_async::async_connection_wrapper::AsyncConnectionWrapper<$connection>

@@ -34,7 +34,7 @@ pub(super) fn classify(error: Error) -> ConnectError {
         return ConnectError::Tls(cause.into());
     }
     match error {
-        // The numbers are those of the MySQL manual's "Server Error Message Reference".
+        // The numbers are listed in the MySQL manual's "Server Error Message Reference".
         Error::Server(error) => match error.code {
             // Access denied for the user, or to the database.
             1045 | 1044 | 1698 => ConnectError::Authentication(error.into()),

@@ -63,7 +63,7 @@ pub(super) async fn restore(
 
 async fn set(connection: &mut Mysql, name: &str, value: &str) -> QueryResult<()> {
     let quoted = format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"));
-    // The server lists all values as text, and accepts those of numeric variables as numbers alone.
+    // The server lists all values as text, and accepts the values of numeric variables only as numbers.
     let is_number = value.parse::<f64>().is_ok();
     if is_number
         && connection.batch_execute(&format!("SET SESSION `{name}` = {value}")).await.is_ok()

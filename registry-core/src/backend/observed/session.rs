@@ -9,9 +9,9 @@ use crate::sql::{SessionEffect, TransactionEffect};
 pub(crate) struct ObservedSession {
     /// A [`SessionEffects`]: the effects of the statements since [`ObservedSession::forget_effects`].
     effects: AtomicU8,
-    /// Whether a statement may have deallocated those that the driver has prepared, since this was last asked.
+    /// Whether a statement may have deallocated the driver's prepared statements, since this was last asked.
     may_have_deallocated: AtomicBool,
-    /// How many named statements the server has prepared and not closed.
+    /// The number of named statements that the server has prepared and not closed.
     prepared_count: AtomicU64,
 }
 
@@ -96,12 +96,12 @@ impl ObservedSession {
         }
     }
 
-    /// Whether a statement may have deallocated those that the driver has prepared. True once.
+    /// Whether a statement may have deallocated the driver's prepared statements. True once.
     pub(crate) fn take_may_have_deallocated(&self) -> bool {
         self.may_have_deallocated.load(Relaxed) && self.may_have_deallocated.swap(false, Relaxed)
     }
 
-    /// How many named statements the server has prepared and not closed. Zero where no stream is read.
+    /// The number of named statements that the server has prepared and not closed. Zero if the stream is not read.
     pub(crate) fn prepared_count(&self) -> u64 {
         self.prepared_count.load(Relaxed)
     }

@@ -245,7 +245,7 @@ fn serve(
         return;
     }
     while let (Some(job), Some(database)) = (Jobs::next(jobs), &mut open.database) {
-        // A panic here, from dropping a result that nobody wants, ends the thread.
+        // A panic here, from dropping an unwanted result, ends the thread.
         job(database);
         if database.state.panic.get().is_some() {
             return;

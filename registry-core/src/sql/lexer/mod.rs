@@ -1,6 +1,6 @@
 //! SQL as tokens.
 //!
-//! The rules are those of PostgreSQL's chapter "Lexical Structure", of MySQL's and MariaDB's "Comment Syntax" and "String
+//! The rules come from PostgreSQL's chapter "Lexical Structure", of MySQL's and MariaDB's "Comment Syntax" and "String
 //! Literals", and of SQLite's tokenizer. Where a setting of the server decides how a text is read, as `sql_mode` and
 //! `standard_conforming_strings` do, the token is [`Kind::Unknown`] unless both readings agree.
 

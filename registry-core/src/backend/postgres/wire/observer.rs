@@ -16,11 +16,11 @@ pub(super) struct StreamObserver {
     received: Frames,
     /// The batches that were sent, in order: each `ReadyForQuery` that is to come answers one.
     expected: VecDeque<Batch>,
-    /// What was sent since the last `Sync`.
+    /// The batch since the last `Sync`.
     batch: Batch,
     /// Whether the server has reported an error since the last `ReadyForQuery`.
     has_failed: bool,
-    /// How many named statements are prepared and not closed.
+    /// The number of named statements that are prepared and not closed.
     prepared: u64,
     /// By name, the effects of prepared statements on the session or on a transaction. Statements without effects are not
     /// listed.
