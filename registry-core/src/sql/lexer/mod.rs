@@ -1,7 +1,7 @@
 //! SQL as tokens.
 //!
-//! The rules come from PostgreSQL's chapter "Lexical Structure", of MySQL's and MariaDB's "Comment Syntax" and "String
-//! Literals", and of SQLite's tokenizer. Where a setting of the server decides how a text is read, as `sql_mode` and
+//! The rules come from PostgreSQL's chapter "Lexical Structure", from MySQL's and MariaDB's "Comment Syntax" and "String
+//! Literals", and from SQLite's tokenizer. Where a setting of the server decides how a text is read, as `sql_mode` and
 //! `standard_conforming_strings` do, the token is [`Kind::Unknown`] unless both readings agree.
 
 mod classes;
