@@ -1,4 +1,4 @@
-//! What is given to the opening of a connection, and what comes of it.
+//! The inputs for opening a connection, and the opened connection.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use tokio::time::Instant;
 use super::host_failover::FailedHosts;
 use super::observed::Observed;
 
-/// What an engine gives to the opening of a connection.
+/// The engine's inputs for opening a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectContext<'a> {
-    /// The hosts of the engine that have failed lately.
+    /// The hosts of the engine that have failed recently.
     pub failed_hosts: &'a FailedHosts,
-    /// When to give up.
+    /// The deadline of the attempt.
     pub deadline: Instant,
 }
 
-/// A connection that was opened, and what is known of it besides.
+/// An opened connection, with its observed state and its canceller.
 pub struct OpenedConnection<C> {
     /// The connection.
     pub connection: C,
-    /// What is observed of it.
+    /// The observed state of the connection.
     pub observed: Arc<Observed>,
-    /// Cancels the statement that runs, where the server would go on with it for a client that is gone.
+    /// Cancels the running statement. Present if the server would continue the statement after the client is gone.
     pub cancel: Option<Canceller>,
 }
 
@@ -34,5 +34,5 @@ impl<C> fmt::Debug for OpenedConnection<C> {
     }
 }
 
-/// Asks a server to cancel the statement that runs, each time that it is called.
+/// Each call asks the server to cancel the connection's running statement.
 pub(crate) type Canceller = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;

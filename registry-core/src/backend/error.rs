@@ -6,8 +6,8 @@ use crate::cause::DriverError;
 
 /// Why a connection could not be opened.
 ///
-/// The variants are what callers act on. The text of each says what happened; what the driver, the server or the operating
-/// system reported is the [`source`](std::error::Error::source).
+/// The variants are the cases that callers handle differently. The text of each variant says what happened; the error of
+/// the driver, the server or the operating system is the [`source`](std::error::Error::source).
 ///
 /// # Example
 ///
@@ -32,10 +32,10 @@ use crate::cause::DriverError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// Nothing answers at that address, or the connection broke before it was ready.
+    /// No server answers at the address, or the connection broke before it was ready.
     #[error("the server cannot be reached")]
     Unreachable(#[source] DriverError),
-    /// The server does not know the user, the password is wrong, or no rule of the server lets such a connection in.
+    /// The server does not know the user, the password is wrong, or no rule of the server admits the connection.
     #[error("the server rejects the user or the password")]
     Authentication(#[source] DriverError),
     /// The program's own [`Credentials`](crate::Credentials), which are asked for each connection, have failed.
@@ -50,14 +50,13 @@ pub enum ConnectError {
     /// This process has no file descriptors, memory or threads left for another connection.
     #[error("the operating system has no resources left for a connection")]
     Resources(#[source] DriverError),
-    /// One side requires TLS and the other does not offer it, or the certificate of the server is not one that the settings
-    /// accept.
+    /// One side requires TLS and the other does not offer it, or the settings do not accept the server's certificate.
     #[error("the server and the settings do not agree on TLS")]
     Tls(#[source] DriverError),
     /// No connection was ready in time.
     #[error("no connection was ready within {}", humantime::format_duration(*.after))]
     TimedOut {
-        /// How long was waited: `connect_timeout`, or what was left of the caller's own time.
+        /// The length of the wait: `connect_timeout`, or the rest of the caller's own time.
         after: Duration,
     },
     /// The connection was opened, but a statement that sets it up has failed.

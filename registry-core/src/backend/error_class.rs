@@ -1,13 +1,14 @@
-//! What an error means, also where a caller has nothing in hand but Diesel's error.
+//! The class of an error, also for a caller that has only Diesel's error.
 //!
-//! Diesel's error has no code of the database, and `?` turns it into an [`Error`](crate::Error) where no connection is at
-//! hand that could be asked. Two tables of the process answer for it. Each connection keeps entries for its last errors in
-//! them, and an entry is removed when the connection forgets the error.
+//! Diesel's error does not contain the database's error code. When `?` converts it into an [`Error`](crate::Error), no
+//! connection is available that could be asked. So two tables of the process map errors to classes. Each connection keeps
+//! entries for its last errors in the tables, and an entry is removed when the connection forgets the error.
 //!
-//! - [`diagnosis_of`] finds an error that was returned by a statement. The key is the address of the error's information,
-//!   which stays where it is on the heap however often the error itself is moved.
-//! - [`class_by_text`] finds an error that came among the rows of a statement: those pass everything that could note their
-//!   address. The key is the text of the message, so the answer is given only where all servers mean the same by it.
+//! - [`diagnosis_of`] finds an error that was returned by a statement. The key is the address of the error's information on
+//!   the heap, which does not change when the error itself is moved.
+//! - [`class_by_text`] finds an error that arrived among the rows of a statement: such an error bypasses all code that could
+//!   record its address. The key is the text of the message, so there is an answer only if the text has the same class on
+//!   all servers.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use diesel::result::{DatabaseErrorKind, Error};
 
-/// What an error of the server means, by its code and not by its text.
+/// The class of a server's error, determined by its code and not by its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ErrorClass {
@@ -25,15 +26,15 @@ pub enum ErrorClass {
     /// The same statement may succeed a little later: a deadlock, a serialization failure, a lock that was not available
     /// in time, exhausted resources.
     Transient,
-    /// The server refuses writes, or the transaction does.
+    /// The server or the transaction refuses writes.
     ReadOnly,
     /// A prepared statement no longer fits its table ("cached plan must not change result type").
     StalePlan,
-    /// A prepared statement is gone from the server.
+    /// A prepared statement no longer exists on the server.
     StatementGone,
-    /// The OID by which the client knows a type is no longer one.
+    /// The OID that the client has cached for a type no longer exists.
     StaleType,
-    /// The server has ended the connection with it.
+    /// The server has ended the connection with this error.
     Fatal,
 }
 
@@ -49,7 +50,7 @@ impl ErrorClass {
         Self::Fatal,
     ];
 
-    /// Its bit in a set of classes.
+    /// The bit of this class in a set of classes.
     pub(super) fn bit(self) -> u8 {
         1 << (self as u8 - 1)
     }
@@ -60,7 +61,7 @@ impl ErrorClass {
     }
 }
 
-/// What an error means, once that is known: MySQL is asked for the code after the error has been returned.
+/// The class of an error, set when it becomes known: MySQL is asked for the code after the error has been returned.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Diagnosis(Arc<OnceLock<ErrorClass>>);
 
@@ -70,13 +71,13 @@ impl Diagnosis {
     }
 
     pub(crate) fn set(&self, class: ErrorClass) {
-        // The first answer stays: it was known closer to the error.
+        // The first answer stays, because it was determined closer to the error.
         let _ = self.0.set(class);
     }
 }
 
-/// An error of a database, by the address of its information and the hash of its message. Another error at the same
-/// address, once this one is gone, has another message; one with the same message means the same.
+/// The identity of a database error: the address of its information and the hash of its message. If a later error gets the
+/// same address, either its message differs, or its message is the same and so is its class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ErrorIdentity {
     address: usize,
@@ -84,7 +85,7 @@ struct ErrorIdentity {
 }
 
 impl ErrorIdentity {
-    /// `None` if it is no error of a database.
+    /// `None` if the error is not a database error.
     fn of(error: &Error) -> Option<Self> {
         let Error::DatabaseError(_, information) = error else { return None };
         let address = std::ptr::from_ref(&**information).cast::<()>().addr();
@@ -114,7 +115,7 @@ impl LastError {
         Some(Self { identity, diagnosis })
     }
 
-    /// Whether it is `error`.
+    /// Whether this entry is for `error`.
     pub(crate) fn is(&self, error: &Error) -> bool {
         ErrorIdentity::of(error) == Some(self.identity)
     }
@@ -135,7 +136,7 @@ impl Drop for LastError {
     }
 }
 
-/// What is known, or is going to be, of an error that is one of the last of a connection.
+/// The diagnosis of `error`, if it is one of the last errors of a connection. The diagnosis may be completed later.
 pub(crate) fn diagnosis_of(error: &Error) -> Option<Diagnosis> {
     let ErrorIdentity { address, text_hash } = ErrorIdentity::of(error)?;
     let last_errors = last_errors();
@@ -145,7 +146,7 @@ pub(crate) fn diagnosis_of(error: &Error) -> Option<Diagnosis> {
         .map(|(_, found)| found.clone())
 }
 
-/// What the last errors mean that servers have sent, by the hash of their text.
+/// The classes of the last errors that servers have sent, by the hash of their text.
 static CLASSES_BY_TEXT: Mutex<BTreeMap<u64, Vec<(usize, ErrorClass)>>> =
     Mutex::new(BTreeMap::new());
 
@@ -188,9 +189,9 @@ impl Drop for RememberedText {
     }
 }
 
-/// What an error means by the codes with which servers have last sent its text, if they agree.
+/// The class of an error according to the codes with which servers have recently sent its text, if the codes agree.
 pub(crate) fn class_by_text(error: &Error) -> Option<ErrorClass> {
-    // Every other kind says by itself what the error is.
+    // For every other kind, the kind itself determines the class.
     let Error::DatabaseError(DatabaseErrorKind::Unknown, information) = error else { return None };
     let classes = classes_by_text();
     let all = classes.get(&hash(information.message()))?;
@@ -198,7 +199,7 @@ pub(crate) fn class_by_text(error: &Error) -> Option<ErrorClass> {
     all.iter().all(|(_, other)| other == class).then_some(*class)
 }
 
-/// Whether what failed with `error` may succeed a little later.
+/// Whether an operation that failed with `error` may succeed a little later.
 pub(crate) fn is_transient(class: Option<ErrorClass>, error: &Error) -> bool {
     use DatabaseErrorKind::{ClosedConnection, SerializationFailure, UnableToSendCommand};
 

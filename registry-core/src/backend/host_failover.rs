@@ -8,17 +8,17 @@ use tokio::time::Instant;
 
 use super::error::ConnectError;
 
-/// For how long a host that has failed is tried after the others.
+/// The time for which a failed host is tried after the other hosts.
 const PENALTY: Duration = Duration::from_secs(30);
 
 /// The hosts of one engine that could not be reached, or refused a connection, in the last 30 seconds.
 ///
-/// They are not left out: they are tried after the others.
+/// Failed hosts are not skipped: they are tried after the other hosts.
 #[derive(Debug, Default)]
 pub struct FailedHosts(Mutex<HashMap<String, Instant>>);
 
 impl FailedHosts {
-    /// Moves the hosts that have failed lately to the end. The sort is stable, so the order is the same otherwise.
+    /// Moves the recently failed hosts to the end. The sort is stable, so the order is otherwise unchanged.
     pub(super) fn sort_last<T>(&self, candidates: &mut [T], name: impl Fn(&T) -> String) {
         let failed = self.recent();
         if !failed.is_empty() {
@@ -26,12 +26,12 @@ impl FailedHosts {
         }
     }
 
-    /// Notes that a host has failed.
+    /// Records that a host has failed.
     pub(crate) fn add(&self, name: String) {
         self.recent().insert(name, Instant::now());
     }
 
-    /// Notes that a host was reached.
+    /// Records that a host was reached.
     pub(super) fn remove(&self, name: &str) {
         self.recent().remove(name);
     }
@@ -49,7 +49,7 @@ pub(super) fn host_timed_out() -> ConnectError {
     ConnectError::TimedOut { after: Duration::ZERO }
 }
 
-/// Of two failures, the more informative one: what a server has answered comes before "unreachable", and that before a
+/// The more informative of two failures: the answer of a server ranks before "unreachable", and "unreachable" before a
 /// time-out.
 pub(super) fn more_informative(before: Option<ConnectError>, now: ConnectError) -> ConnectError {
     let rank = |error: &ConnectError| match error {
@@ -63,7 +63,7 @@ pub(super) fn more_informative(before: Option<ConnectError>, now: ConnectError) 
     }
 }
 
-/// The deadline of the next host, where `remaining` hosts, it among them, share the time until `deadline` equally.
+/// The deadline of the next host. `remaining` hosts, including the next one, share the time until `deadline` equally.
 pub(super) fn share_deadline(deadline: Instant, remaining: usize) -> Instant {
     let now = Instant::now();
     let time = deadline.saturating_duration_since(now);

@@ -1,24 +1,24 @@
-//! What a tenant has on a server: a database or a schema.
+//! The namespace of a tenant on a server: a database or a schema.
 
 use std::time::Duration;
 
-/// What a tenant has on a server.
+/// The namespace of a tenant on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Namespace {
-    /// A database of its own, by name.
+    /// A database for the tenant alone, by name.
     Database(String),
-    /// A schema, by name, in a database that it shares with other tenants.
+    /// A schema, by name, in a database that the tenant shares with other tenants.
     Schema(String),
 }
 
 /// Whether a namespace exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// There is none of that name.
+    /// No namespace of that name exists.
     Missing,
-    /// Its creation was begun and not finished, and nobody is at it any more.
+    /// The creation of the namespace was begun and interrupted. No process is working on it any more.
     Unfinished,
-    /// It exists.
+    /// The namespace exists.
     There,
 }
 
@@ -41,5 +41,5 @@ impl Namespace {
     }
 }
 
-/// The pause before a lock that somebody else holds is asked for again.
+/// The pause between two attempts to take a lock that another session holds.
 pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! Running out of what the operating system gives a process: file descriptors, memory, buffers.
+//! Exhaustion of the operating system's resources for a process: file descriptors, memory, buffers.
 
 use std::io;
 #[cfg(feature = "sqlite")]
@@ -11,8 +11,8 @@ use std::{
 use crate::backend::error::ConnectError;
 use crate::cause::DriverError;
 
-/// Whether the operating system has refused for lack of file descriptors, memory or buffers. That is transient: there are
-/// some again when others are given back.
+/// Whether the operating system has refused an operation for lack of file descriptors, memory or buffers. Such a failure is
+/// transient, because resources become free when other users return them.
 pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::OutOfMemory
         || error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code))
@@ -31,7 +31,7 @@ pub(crate) fn lacks_files(error: &DriverError) -> bool {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return is_exhausted(error);
     }
-    // Neither of Diesel's errors has a source. The type of the second is not exported, but its text ends in that of the
+    // Neither of Diesel's errors has a source. The type of the second is not exported, but its text ends in the text of the
     // system's error.
     match error.downcast_ref::<diesel_migrations::MigrationError>() {
         Some(diesel_migrations::MigrationError::IoError(error)) => is_exhausted(error),
@@ -45,13 +45,13 @@ pub(crate) fn lacks_files(error: &DriverError) -> bool {
     }
 }
 
-/// Whether this process can open as many files as are open at once while migrations are read from files.
+/// Whether this process can open the number of files that reading migrations from files needs at once.
 pub(crate) fn can_read_files() -> bool {
     // A pipe takes two file descriptors, as do a folder and one of its files.
     io::pipe().is_ok()
 }
 
-/// When file descriptors were last seen to be exhausted.
+/// The time of the last observed exhaustion of file descriptors.
 #[cfg(feature = "sqlite")]
 static SHORT: Mutex<Option<Instant>> = Mutex::new(None);
 
@@ -69,8 +69,8 @@ pub(super) fn no_files_left() -> Option<io::Error> {
     }
 }
 
-/// Whether file descriptors were exhausted within the last second. What failed in that time may have failed for that
-/// reason, even if there are some again.
+/// Whether file descriptors were exhausted within the last second. A failure in that time may have had this cause, even if
+/// file descriptors are available again.
 #[cfg(feature = "sqlite")]
 pub(super) fn files_were_short() -> bool {
     let noticed = *SHORT.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,11 +1,11 @@
-//! Transactions as Diesel counts them.
+//! Transactions as Diesel's transaction manager counts them.
 
 use std::num::NonZeroU32;
 
 use diesel::QueryResult;
 use diesel::connection::TransactionManagerStatus;
 
-/// How many transactions are open, one inside the other.
+/// The number of open transactions, one inside the other.
 ///
 /// # Errors
 ///
@@ -14,7 +14,7 @@ pub(crate) fn transaction_depth(status: &TransactionManagerStatus) -> QueryResul
     Ok(status.transaction_depth()?.map_or(0, NonZeroU32::get))
 }
 
-/// What a unit of work cannot have on a backend other than PostgreSQL.
+/// The name of the option of a unit of work that only PostgreSQL supports.
 #[cfg(any(feature = "mysql", feature = "sqlite"))]
 pub(super) const DEFERRABLE: &str = "deferrable transactions";
 

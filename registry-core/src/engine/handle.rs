@@ -61,7 +61,7 @@ impl Engine {
         self.url().backend()
     }
 
-    /// The options in force: those of the bind, or else those for every engine, or else the defaults.
+    /// The options in force: the options of the bind, or else the options for every engine, or else the defaults.
     #[must_use]
     pub fn options(&self) -> &EngineOptions {
         &self.0.settings().options

@@ -1,55 +1,57 @@
-//! The engine: what stands behind a bind at run time, a URL with its options and its connections.
+//! The engine: the run-time side of a bind, with its URL, its options and its connections.
 //!
 //! In the order in which to read them:
 //!
-//! | file | has |
+//! | file | contents |
 //! |---|---|
-//! | [`handle`] | [`Engine`] for users, and [`AnyEngine`], an engine whose connection type is not known |
+//! | [`handle`] | [`Engine`] for users, and [`AnyEngine`], an engine of any connection type |
 //! | [`open`](mod@open) | opening an engine from its settings; `AnyEngine` for each connection type |
 //! | [`typed`] | [`TypedEngine`]: the parts of an engine |
 //! | [`acquire`] | the recipe of acquiring a session: permit, slot, connection, checkout |
-//! | [`error`] | [`AcquireError`]: why that failed |
-//! | [`permit`] | the right to one connection, and what happens when it is given back |
-//! | [`pool`], [`slot`] | the slots, which bb8 counts, and what one holds |
+//! | [`error`] | [`AcquireError`]: why acquiring a session failed |
+//! | [`permit`] | the right to one connection, and the return of that right |
+//! | [`pool`], [`slot`] | the slots, which bb8 counts; one slot with its connection |
 //! | [`check`] | the check of an idle connection before it is lent |
 //! | [`connect`], [`setup`] | opening a connection; `on_connect` |
-//! | [`capacity_wait`], [`capacity_queue`] | waiting where the server has no room for another connection |
+//! | [`capacity_wait`], [`capacity_queue`] | the wait for a connection if the server has no room for another one |
 //! | [`schema`] | switching a connection to a tenant's schema before it is lent |
 //! | [`checkout`] | [`Checkout`]: a connection that is lent |
-//! | [`return_connection`] | what happens when it is dropped, as a state machine |
+//! | [`return_connection`] | the drop of a checkout, as a state machine: keep, reset or close its connection |
 //! | [`open_rows`] | noticing rows that a query leaves unread |
-//! | [`statement_error`] | what the error of a statement means |
-//! | [`transaction_state`], [`transaction_probe`] | whether a transaction is still the one that was begun |
-//! | [`isolation`], [`self_wait`] | the one connection of a test isolation; a task that waits for itself |
+//! | [`statement_error`] | the class of a statement's error |
+//! | [`transaction_state`], [`transaction_probe`] | whether the transaction that was begun is still open |
+//! | [`isolation`], [`self_wait`] | the one connection of a test isolation; detection of a task that waits for itself |
 //! | [`maintenance`] | the task that closes old connections and keeps `min_idle` open |
 //! | [`close`] | closing an engine |
-//! | [`engine_use`], [`use_count`], [`sync`] | uses of an engine that was opened on demand, which must not be evicted meanwhile |
-//! | [`observe`] | what is seen of an engine and its connections: holders, statistics, metrics, events, status |
+//! | [`engine_use`], [`use_count`], [`sync`] | uses of an engine that was opened on demand: an engine in use must not be evicted |
+//! | [`observe`] | the observed state of an engine and its connections: holders, statistics, metrics, events, status |
 //!
 //! # A connection's life
 //!
-//! [`connect`] opens it and has it watched, a slot of the [`pool`] holds it, [`acquire`] checks it out under a permit,
-//! [`return_connection`] puts it back or closes it, and [`maintenance`] closes it when it is old or not needed.
+//! [`connect`] opens a connection and installs its watch, a slot of the [`pool`] holds the connection, [`acquire`] checks it
+//! out under a permit, [`return_connection`] puts it back or closes it, and [`maintenance`] closes it when it is old or not
+//! needed.
 //!
 //! # Locks
 //!
-//! No lock is held across an `.await`. One lock is held while another is taken in two places: under that of the
-//! [`capacity_queue`] the idle slots of the [`pool`] are locked, and under that of the holders ([`observe`]) a connection's
-//! end is noted. Code of the program runs under a lock in one place: [`maintenance`] counts the idle connections that it
-//! closes under the lock of the [`pool`], by the program's recorder and subscriber. The lock of `on_demand` may be held
-//! while a use of an engine begins ([`use_count`]), which takes no lock.
+//! No lock is held across an `.await`. Two places take a lock while they hold another one: the [`capacity_queue`] locks the
+//! idle slots of the [`pool`] under its own lock, and the holders ([`observe`]) record the end of a connection under their
+//! lock. Code of the program runs under a lock in one place: [`maintenance`] counts the idle connections that it closes
+//! under the lock of the [`pool`], and thereby calls the program's metrics recorder and subscriber. The lock of `on_demand`
+//! may be held when a use of an engine begins ([`use_count`]); beginning a use takes no lock.
 //!
 //! # Cancellation
 //!
-//! A caller may drop its future at any `.await`. Then a place in the queue is left, a permit and a slot go back, and a
-//! connection on which a statement was cut short is closed: the engine marks a slot as discarded before it runs a
-//! statement on it, and takes that back at the end. What must not be cut short runs in a task of its own: the reset of a
-//! returned connection, and in test isolation everything between two borrowers.
+//! A caller may drop its future at any `.await`. Then it leaves its place in the queue, its permit and its slot are
+//! returned, and a connection on which a statement was cut short is closed: the engine marks a slot as discarded before it
+//! runs a statement on the connection, and removes the mark at the end. Work that must not be cut short runs in a task of
+//! its own: the reset of a returned connection, and in test isolation all statements between two borrowers.
 //!
 //! # Imports
 //!
-//! Without a circle. Files import each other by their names, and nothing from here. `impl TypedEngine` blocks in several
-//! files call each other's methods, which takes no import: [`acquire`] calls the steps that the other files have.
+//! The imports form no circle. The files import each other by file name, and nothing from this file. The
+//! `impl TypedEngine` blocks of several files call each other's methods, which takes no import: [`acquire`] calls the steps
+//! in the other files.
 
 mod acquire;
 mod capacity_queue;

@@ -1,8 +1,8 @@
-//! Whose SQL a text is.
+//! The dialect of SQL text.
 
 use crate::settings::BackendKind;
 
-/// Whose SQL a text is: the lexical rules and the statements differ.
+/// The dialect of SQL text. Dialects differ in their lexical rules and in their statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// PostgreSQL.

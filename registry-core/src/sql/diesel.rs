@@ -1,4 +1,4 @@
-//! SQL as Diesel writes it and shows it.
+//! The SQL that Diesel generates, and its form in `debug_query`.
 
 use diesel::backend::Backend;
 use diesel::query_builder::{QueryBuilder, QueryFragment};
@@ -6,10 +6,10 @@ use diesel::query_builder::{QueryBuilder, QueryFragment};
 use super::dialect::Dialect;
 use super::lexer::{Kind, Lexer};
 
-/// What Diesel's `debug_query` writes between the SQL and the values that are bound.
+/// The separator of Diesel's `debug_query` between the SQL and the bind values.
 const BINDS: &str = "-- binds:";
 
-/// The SQL of a query. What cannot be written is left out: it is an error when the query is run.
+/// The SQL of a query. A part that Diesel cannot generate is left out: it is an error when the query is run.
 pub(crate) fn sql_of<DB>(query: &(impl QueryFragment<DB> + ?Sized)) -> String
 where
     DB: Backend<QueryBuilder: Default> + Default,
@@ -19,7 +19,7 @@ where
     sql.finish()
 }
 
-/// The SQL in what `debug_query` shows: without the values that follow it, which are for nobody to see in a log.
+/// The SQL in the output of `debug_query`, without the bind values after it, which must not appear in a log.
 pub(crate) fn without_bind_values(dialect: Dialect, shown: &str) -> &str {
     let mut lexer = Lexer::new(dialect, shown);
     let mut end_of_last = 0;
@@ -32,7 +32,7 @@ pub(crate) fn without_bind_values(dialect: Dialect, shown: &str) -> &str {
         }
         match token.kind {
             Kind::End => return shown.trim_end(),
-            // Nobody knows where it ends. Rather too much is left out than a value shown.
+            // The end of the SQL is unknown. Leaving out too much is better than showing a value.
             Kind::Unknown => {
                 let rest = shown[token.start..].find(BINDS);
                 return rest.map_or(shown, |at| &shown[..token.start + at]).trim_end();

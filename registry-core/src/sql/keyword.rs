@@ -1,15 +1,15 @@
-//! Words as numbers, so that comparing two is one comparison without regard to case.
+//! Words as numbers, so that comparing two words without regard to case is one comparison of numbers.
 
-/// A word as a number, the same in either case. Zero is no word: it is too long for a keyword.
+/// A word as a number, the same in upper and lower case. Zero stands for a word that is too long for a keyword.
 ///
-/// ASCII letters are mapped to lower case. No other character that a word can have is mapped to one of those.
+/// ASCII letters are mapped to lower case. No other character of a word is mapped to an ASCII letter.
 pub(super) type Keyword = u128;
 
 pub(super) const NONE: Keyword = 0;
 
 #[inline]
 pub(super) const fn keyword(word: &[u8]) -> Keyword {
-    // In two halves of 64 bits, as shifting those is cheaper.
+    // In two halves of 64 bits, because shifting 64 bits is cheaper.
     let (mut first, mut second, mut at) = (0_u64, 0_u64, 0);
     if word.len() > size_of::<Keyword>() {
         return NONE;

@@ -1,22 +1,22 @@
 //! Reading SQL, in one place and with one lexer.
 //!
-//! # How a text is read
+//! # How SQL text is read
 //!
-//! 1. [`lexer`] cuts the text into tokens by the rules of its [`dialect`], without comments and white space. What it does
-//!    not understand is a token as well: from there on, nothing is certain.
-//! 2. [`keyword`] makes a number of each word, so that words are compared without regard to case and at no cost.
-//! 3. A reader goes over the tokens once, from the left to the right, and keeps as little as answers its question:
+//! 1. [`lexer`] cuts the text into tokens by the rules of its [`dialect`], without comments and white space. Text that it
+//!    does not understand becomes an unknown token. From there on, nothing is certain.
+//! 2. [`keyword`] turns each word into a number, so that comparing words without regard to case costs nothing.
+//! 3. A reader goes over the tokens once, from left to right, and keeps only the state that its question needs:
 //!
 //! | file | question |
 //! |---|---|
-//! | [`effects`](mod@effects) | what does a text leave behind in the session that runs it, and in its transaction? |
+//! | [`effects`](mod@effects) | which effects does a statement have on the session and on the transaction? |
 //! | [`tables`](mod@tables) | which tables does a statement name, and where? |
 //! | [`rows`] | does a statement have rows, and does it only read? |
-//! | [`setting_names`](mod@setting_names) | which custom settings of PostgreSQL may a text set? |
-//! | [`diesel`] | where does the SQL end in what Diesel shows of a query? |
+//! | [`setting_names`](mod@setting_names) | which custom settings of PostgreSQL may a statement set? |
+//! | [`diesel`] | where does the SQL end in the output of `debug_query`? |
 //!
-//! None of them is a parser. Where a reading is not certain, the answer is the one that is safe: a change of the session, a
-//! transaction that may have ended, a table that is looked at.
+//! None of the readers is a parser. If a reading is uncertain, the answer is the safe one: a change of the session, a
+//! transaction that may have ended, a table that is checked.
 
 mod dialect;
 mod diesel;

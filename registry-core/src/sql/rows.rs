@@ -4,10 +4,10 @@ use super::dialect::Dialect;
 use super::keyword::{self as word, Keyword, keyword};
 use super::lexer::{Kind, Lexer};
 
-/// Whether a statement may return rows that are many enough to be left unread.
+/// Whether a statement may return so many rows that some are left unread.
 ///
-/// By its first word, where statements with that word return rows only with `RETURNING`; and in MySQL, where no function
-/// returns rows, by whether a `SELECT` has a `FROM`.
+/// Judged by the first word, if statements with that word return rows only with `RETURNING`. In MySQL, no function returns
+/// rows, so a `SELECT` is judged by whether it has a `FROM`.
 pub(crate) fn may_return_rows(dialect: Dialect, sql: &str) -> bool {
     let mut lexer = Lexer::new(dialect, sql);
     match first_word(&mut lexer) {
@@ -29,8 +29,7 @@ pub(crate) fn may_return_rows(dialect: Dialect, sql: &str) -> bool {
 
 /// Whether a statement of SQLite is known to change nothing.
 ///
-/// A statement that returns rows and changes something has the word `RETURNING`, or begins with another word than those
-/// that are looked for here.
+/// A statement that returns rows and changes something has the word `RETURNING`, or its first word is not on the list here.
 #[cfg(feature = "sqlite")]
 pub(crate) fn only_reads(sql: &str) -> bool {
     let mut lexer = Lexer::new(Dialect::Sqlite, sql);
@@ -47,7 +46,7 @@ fn first_word(lexer: &mut Lexer<'_>) -> Keyword {
     if first.kind == Kind::Word { keyword(lexer.bytes(first)) } else { word::NONE }
 }
 
-/// Whether the rest of the text has that word, or something in it is not understood.
+/// Whether the rest of the text contains the word or an unknown token.
 fn may_have_word(mut lexer: Lexer<'_>, wanted: Keyword) -> bool {
     loop {
         let token = lexer.next();

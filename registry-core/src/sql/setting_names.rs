@@ -1,12 +1,12 @@
-//! The names of custom settings of PostgreSQL in a text.
+//! The names of custom settings of PostgreSQL in SQL text.
 
 use std::collections::BTreeSet;
 
 use super::dialect::Dialect;
 use super::lexer::{Kind, Lexer, unquoted};
 
-/// What may be the names of custom settings, such as `app.name`: parts with a dot between them, as words, in quotes or
-/// in a literal (`set_config('app.name', ..)`). Most of what is found are other names, such as those of columns.
+/// The possible names of custom settings, such as `app.name`: parts with a dot between them, as words, in quotes or in a
+/// literal (`set_config('app.name', ..)`). Most of the names are other names, such as names of columns.
 pub(crate) fn setting_names(sql: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut add = |name: &str| {

@@ -1,15 +1,15 @@
 //! Running migrations on a connection, for each backend.
 //!
-//! They are run as Diesel's own harness does it, and recorded in its table, so that its command-line tool can go on from
-//! there. Beyond that harness, this records whose migration a version is, checks foreign keys, restores the session, and
-//! checks that what was committed is there.
+//! Migrations are run in the same way as by Diesel's own harness, and recorded in its table, so that Diesel's command-line
+//! tool can continue from there. In addition, the registry records the name and the bind of each version, checks foreign
+//! keys, restores the session, and checks that the committed version is in the table.
 //!
-//! | file | what it has |
+//! | file | contents |
 //! |---|---|
-//! | [`task`] | what a run of migrations is given, and what comes of it |
-//! | [`pending`] | which migrations are to be run; the loop over them |
-//! | [`run`] | one migration: its transaction, its failure, what may be left of it |
-//! | [`records`] | the table that says whose migration a version is |
+//! | [`task`] | the inputs and the result of a run of migrations |
+//! | [`pending`] | the selection of the pending migrations; the loop over them |
+//! | [`run`] | one migration: its transaction, its failure, a possible partial commit |
+//! | [`records`] | the table with the name and the bind of each version |
 //! | [`references`] | foreign keys that a migration has broken |
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]

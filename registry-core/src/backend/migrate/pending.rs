@@ -1,4 +1,4 @@
-//! Which migrations are to be run, and the loop over them.
+//! The selection of the pending migrations, and the loop over them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,7 +30,7 @@ macro_rules! migrate_by_harness {
 }
 pub(crate) use migrate_by_harness;
 
-/// Runs those migrations that the database does not know, in the order of their versions.
+/// Runs the pending migrations, in the order of their versions.
 pub(crate) fn run_pending<C>(
     connection: C,
     run: Run<'_, BackendOf<C>, impl ReclaimFiles>,
@@ -101,7 +101,7 @@ where
         let stopped = loop {
             files.reclaim();
             match run_one(harness, &*migration, &record, session) {
-                // Diesel opens the file of a migration before it does anything else, so nothing of it has been run.
+                // Diesel first opens the file of a migration, so no part of the migration has been run.
                 Err(stopped)
                     if stopped.cause().is_some_and(|error| files.has_reclaimed_for(error)) => {}
                 run => break run.err(),

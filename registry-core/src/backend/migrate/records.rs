@@ -1,8 +1,9 @@
-//! The table that says whose migration a version is.
+//! The registry's table with the name and the bind of each migration version.
 //!
-//! Diesel's table has the versions that were run and not their names. Two programs, or two binds, that share a database
-//! can both have a migration of one version, and the second would count as run. So a table of the registry's own has the
-//! names, in the same schema, beside Diesel's. Diesel's command-line tool ignores it, as its name begins with `__`.
+//! Diesel's table has the versions that were run, but not their names. Two programs, or two binds, that share a database
+//! can both have a migration of one version, and the second migration would count as run. So the registry has a table of
+//! its own for the names, in the same schema as Diesel's table. Diesel's command-line tool ignores the registry's table,
+//! because its name begins with `__`.
 //!
 //! A record belongs to one run of a version: it has the same time as the row in Diesel's table. A version that was
 //! reverted and run again by Diesel's tool has another time, and its old record no longer counts.
@@ -30,7 +31,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     __registry_schema_migrations
 );
 
-/// As Diesel's own, with two more columns.
+/// Like Diesel's table, with two more columns.
 pub(crate) const CREATE: &str = "CREATE TABLE IF NOT EXISTS __registry_schema_migrations (\
      version VARCHAR(50) PRIMARY KEY NOT NULL, \
      name TEXT NOT NULL, \
@@ -40,7 +41,7 @@ pub(crate) const CREATE: &str = "CREATE TABLE IF NOT EXISTS __registry_schema_mi
 /// The version of the mark, see [`Records::mark`]. No migration has it, and Diesel's table does not know it.
 pub(crate) const MARK: &str = "-";
 
-/// A version that was run, and as what.
+/// A version that was run, with the name of its migration and its bind.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) version: String,
@@ -55,7 +56,7 @@ pub(crate) trait Records {
     /// Creates the registry's table unless it exists.
     fn create_records(&mut self) -> QueryResult<()>;
 
-    /// The records of those versions that are in Diesel's table.
+    /// The records of the versions that are in Diesel's table.
     fn records(&mut self) -> QueryResult<Vec<Record>>;
 
     /// Adds a version to Diesel's table.
@@ -64,13 +65,14 @@ pub(crate) trait Records {
     /// Adds or replaces the record of a version that is in Diesel's table.
     fn record(&mut self, record: &Record) -> QueryResult<()>;
 
-    /// Adds a row that exists until the transaction is rolled back. If it is gone later, the transaction was.
+    /// Adds the mark, a row that exists until the transaction is rolled back. If the row is missing later, the transaction
+    /// was rolled back.
     fn mark(&mut self) -> QueryResult<()>;
 
-    /// Whether that row exists.
+    /// Whether the row of the mark exists.
     fn is_marked_as_run(&mut self) -> QueryResult<bool>;
 
-    /// Removes that row if it exists.
+    /// Removes the row of the mark if it exists.
     fn unmark(&mut self) -> QueryResult<()>;
 
     /// Whether Diesel's table has a version.
@@ -80,7 +82,7 @@ pub(crate) trait Records {
 /// Implements [`Records`] for a type of connection. Each backend calls it once.
 macro_rules! records_by_diesel {
     ($connection:ty) => {
-        // A module of its own: the Diesel traits imported in it would be ambiguous beside those of diesel-async.
+        // A module of its own: the Diesel traits imported in it would be ambiguous beside the traits of diesel-async.
         mod migration_records {
             impl $crate::backend::migrate::records::Records
                 for diesel_async::async_connection_wrapper::AsyncConnectionWrapper<$connection>

@@ -14,7 +14,7 @@ pub struct BrokenReference {
     pub table: String,
     /// The row, unless its table has no rowids.
     pub rowid: Option<i64>,
-    /// The table that it refers to.
+    /// The table that the row refers to.
     pub parent: String,
 }
 
@@ -41,8 +41,8 @@ impl fmt::Display for BrokenReference {
     }
 }
 
-/// The broken references of a table, or why they could not be determined: SQLite cannot make sense of one of its foreign
-/// keys.
+/// The broken references of a table, or the reason why they could not be determined: SQLite cannot resolve one of the
+/// table's foreign keys.
 #[derive(Debug)]
 pub struct TableReferences {
     /// The table.
@@ -51,15 +51,15 @@ pub struct TableReferences {
     pub broken: QueryResult<Vec<BrokenReference>>,
 }
 
-/// What was found in each table that has foreign keys.
+/// The result of the check of each table with foreign keys.
 pub(super) type References = QueryResult<Vec<TableReferences>>;
 
 /// An error if there are more broken references than there were before.
 ///
-/// They are counted for each pair of tables. A row has no name that survives a migration: tables without rowids have none,
-/// tables that are rebuilt may assign others, and a new key renumbers the rows of its table. So there are two limits. A
-/// migration that repairs as many rows as it breaks, in one table and referring to one other, is not noticed. And rows
-/// that were broken before count as new if the migration renames one of the two tables.
+/// The references are counted for each pair of tables. No identifier of a row survives a migration: a table without rowids
+/// has no identifiers, a rebuilt table may assign other ones, and a new key renumbers the rows of its table. So there are two
+/// limits. If a migration repairs as many rows as it breaks, for the same pair of tables, the check does not notice. And
+/// references that were already broken count as new if the migration renames one of the two tables.
 pub(super) fn check(before: References, after: References) -> Result<(), DriverError> {
     let (before, after) = (before?, after?);
     let mut counts: HashMap<_, usize> = HashMap::new();
@@ -100,7 +100,7 @@ pub(super) fn check(before: References, after: References) -> Result<(), DriverE
             }
         }
     }
-    // The first one that was not broken before, if that can be told.
+    // The first reference that was not broken before, if that can be determined.
     made.sort_by_key(|made| (rows.contains(&made.row()), made.row()));
     match made.into_iter().next() {
         Some(first) => Err(BrokenReferences { first, more: grown - 1 }.into()),

@@ -1,4 +1,4 @@
-//! Running one migration: its transaction, its failure, and what may be left of it.
+//! Running one migration: its transaction, its failure, and a possible partial commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -16,7 +16,7 @@ use crate::cause::DriverError;
 
 type Harness<C> = AsyncConnectionWrapper<C>;
 
-/// Why a migration has not come to its end.
+/// Why a migration was not completed.
 pub(super) enum Stopped {
     Failed {
         source: DriverError,
@@ -52,7 +52,7 @@ fn in_part(source: impl Into<DriverError>) -> Stopped {
     Stopped::Failed { source: source.into(), in_part: true }
 }
 
-/// Set right after the transaction begins. If it is gone later, that transaction has ended.
+/// Set right after the transaction begins. If the savepoint is gone later, the transaction has ended.
 const SAVEPOINT: &str = "SAVEPOINT registry_migration";
 const BACK_TO_SAVEPOINT: &str = "ROLLBACK TO SAVEPOINT registry_migration";
 
@@ -62,7 +62,7 @@ const ROLLED_BACK: &str = "it ended its transaction by itself with a rollback, a
 /// Why a migration has failed within its transaction.
 struct Failed {
     source: DriverError,
-    /// Whether the transaction is known not to be the one that was begun for it.
+    /// Whether the migration's own transaction is known to have ended.
     ended_itself: bool,
 }
 
@@ -119,7 +119,7 @@ where
         harness.batch_execute(SAVEPOINT)?;
         run_whole(harness, migration, session)?;
         if harness.is_outside_transaction() {
-            // It has committed by itself, of which Diesel's transaction manager does not know.
+            // The migration has committed by itself, and Diesel's transaction manager does not know that.
             roll_back_by_driver(harness);
         }
         harness.batch_execute(&session.restore)?;
@@ -154,14 +154,15 @@ where
     }
 }
 
-/// Whether something is left of a migration whose commit the server has refused. If the migration had committed by itself
-/// before, the mark was committed with it, and the removal of the mark has just been undone.
+/// Whether a part of the migration may be committed although the server has refused the commit. If the migration had
+/// committed by itself before, the mark was committed with it, and the removal of the mark has just been undone.
 fn left_a_part<C>(harness: &mut Harness<C>) -> bool
 where
     C: Driver + AsyncConnection + 'static,
     Harness<C>: Records,
 {
-    // Some servers leave the transaction open. Where none is open, the statement changes nothing, whatever it returns.
+    // Some servers leave the transaction open. If no transaction is open, the statement changes nothing, whatever it
+    // returns.
     if !roll_back_by_driver(harness) {
         let _ = harness.batch_execute("ROLLBACK");
     }
@@ -224,12 +225,12 @@ where
     C: Driver + AsyncConnection + 'static,
 {
     if !roll_back_by_driver(harness) {
-        // If the server cannot be told, the connection is unusable, which the next statement on it shows.
+        // If this statement fails, the connection is unusable, and the next statement on it fails as well.
         let _ = <Harness<C> as Connection>::TransactionManager::rollback_transaction(harness);
     }
 }
 
-/// Rolls back if the driver can do that by itself. False if it cannot.
+/// Rolls back if the driver can queue a rollback by itself. False if it cannot.
 fn roll_back_by_driver<C: Driver>(harness: &mut Harness<C>) -> bool {
     match harness.start_rollback() {
         Some(rolled_back) => {

@@ -1,4 +1,4 @@
-//! What a run of migrations is given, and what comes of it.
+//! The inputs and the result of a run of migrations.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,20 +17,19 @@ pub(crate) type Migrations<DB> = Vec<Box<dyn Migration<DB>>>;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(super) type BackendOf<C> = <C as AsyncConnectionCore>::Backend;
 
-/// A lock on the migrations of a database. It is held until this is dropped, or, on a server, until the connection is
-/// closed.
+/// The migration lock of a database, held until this value is dropped, or, on a server, until the connection is closed.
 #[derive(Debug, Default)]
 pub struct MigrationLock {
     /// Locked by the operating system, which releases the lock however the process ends.
     pub(in crate::backend) _file: Option<std::fs::File>,
 }
 
-/// Has others give back file descriptors, of which this process has run out. Blocks.
+/// Frees file descriptors of other components when this process has run out of them. Blocks.
 pub trait ReclaimFiles {
-    /// Before migrations are read from files: makes sure that there are some, as far as possible.
+    /// Called before migrations are read from files: makes file descriptors available, as far as possible.
     fn reclaim(&self);
 
-    /// Whether something failed for lack of file descriptors, and there are some again.
+    /// Whether an operation failed for lack of file descriptors, and file descriptors are available again.
     fn has_reclaimed_for(&self, error: &DriverError) -> bool;
 }
 
@@ -45,18 +44,18 @@ pub struct MigrationSession {
     pub keeps_references: bool,
 }
 
-/// What came of a run of migrations.
+/// The result of a run of migrations.
 #[derive(Debug)]
 pub struct Migrated {
-    /// The names of those that were run.
+    /// The names of the migrations that were run.
     pub applied: Vec<String>,
-    /// How many had been run before.
+    /// The number of migrations that had been run before.
     pub skipped: usize,
-    /// What stopped the run, if anything did.
+    /// The failure that stopped the run, if any.
     pub failure: Option<MigrationFailure>,
 }
 
-/// What stopped a run of migrations.
+/// The failure that stopped a run of migrations.
 #[derive(Debug)]
 pub enum MigrationFailure {
     /// The migrations that were run before could not be listed.
@@ -88,7 +87,7 @@ pub enum MigrationFailure {
     },
 }
 
-/// What is to be run, and how.
+/// The migrations to run, with their bind and their context.
 pub struct Run<'a, DB, F> {
     /// The migrations of the program.
     pub migrations: Migrations<DB>,

@@ -1,4 +1,4 @@
-//! Which address of a host a connection is opened to, and with TLS or without.
+//! The choice of a host's address for a connection, and of TLS or plaintext.
 
 use std::io;
 use std::net::IpAddr;
@@ -20,8 +20,8 @@ use crate::settings::url::tls::{TlsMode, TlsSettings};
 /// Tries each address of the host until one accepts the connection.
 ///
 /// The remaining time is shared equally among the addresses that are left, the handshake included, so one that accepts and
-/// then sends nothing uses up its share alone. An address that has failed lately is tried last. (mysql_async would try all
-/// of them within one limit, and would wait for the first that accepts.)
+/// then sends nothing uses up its share alone. A recently failed address is tried last. (mysql_async would try all
+/// addresses within one limit, and would wait for the first one that accepts.)
 pub(super) async fn connect(
     builder: OptsBuilder,
     url: &DatabaseUrl,
@@ -49,7 +49,7 @@ pub(super) async fn connect(
                 observed.stream.note_host(place(&address));
                 return Ok(conn);
             }
-            // Each address would be told the same wrong password.
+            // The other addresses would reject the same password.
             Err(error @ ConnectError::Authentication(_)) => return Err(error),
             Err(error) => {
                 failed_hosts.add(place(&address));
@@ -113,7 +113,7 @@ async fn try_address(builder: OptsBuilder, url: &DatabaseUrl) -> Result<Conn, Co
     }
 }
 
-/// `name` is what the certificate has to be for, if that is verified.
+/// `name` is the name that the certificate must have, if the settings verify the name.
 #[cfg(feature = "rustls")]
 async fn encrypted(
     builder: &OptsBuilder,
@@ -124,9 +124,9 @@ async fn encrypted(
     open(builder.clone().ssl_opts(ssl)).await.map_err(classify)
 }
 
-/// Opens a connection that sends `COM_QUIT` when it is dropped. mysql_async 0.36 means to do so for every connection, but
-/// counts it as disconnected by then. A connection that comes back to a pool which keeps none is closed properly, so each
-/// is given a pool of its own.
+/// Opens a connection that sends `COM_QUIT` when it is dropped. mysql_async 0.36 intends to send it for every connection, but
+/// counts the connection as disconnected by then. A connection that returns to a pool without idle slots is closed properly,
+/// so each connection gets a pool of its own.
 async fn open(opts: OptsBuilder) -> Result<Conn, Error> {
     let keeps_none = PoolConstraints::new(0, 1).unwrap_or_default();
     let pool_opts = PoolOpts::default().with_constraints(keeps_none).with_reset_connection(false);

@@ -22,7 +22,7 @@ pub(super) fn unprepared(error: ConnectionError) -> ConnectError {
 
 pub(super) fn setup_error(statement: &str, error: Error) -> ConnectError {
     if error.is_fatal() && !matches!(error, Error::Server(_)) {
-        // The connection is gone, so the statement is not what has failed.
+        // The connection is gone, so the failure is not the statement's.
         return classify(error);
     }
     ConnectError::Setup { statement: statement.to_owned(), source: error.into() }
@@ -34,7 +34,7 @@ pub(super) fn classify(error: Error) -> ConnectError {
         return ConnectError::Tls(cause.into());
     }
     match error {
-        // The numbers are those of the MySQL manual's "Server Error Message Reference".
+        // The numbers are listed in the MySQL manual's "Server Error Message Reference".
         Error::Server(error) => match error.code {
             // Access denied for the user, or to the database.
             1045 | 1044 | 1698 => ConnectError::Authentication(error.into()),

@@ -1,14 +1,14 @@
 //! MySQL and MariaDB.
 //!
-//! | file | what it has |
+//! | file | contents |
 //! |---|---|
 //! | this file | the implementation of [`Driver`] |
-//! | [`url`] | what a URL asks of the driver |
+//! | [`url`] | the driver's configuration from a URL |
 //! | [`connect`] | the order in which addresses are tried, TLS or not |
-//! | [`setup`] | statements that set up a connection, before Diesel has it |
+//! | [`setup`] | setup statements, which run before Diesel gets the connection |
 //! | [`connect_error`] | why a connection could not be opened |
-//! | [`variables`] | the variables of a session, which migrations may change |
-//! | [`namespace`] | databases of tenants |
+//! | [`variables`] | the session variables that migrations may change |
+//! | [`namespace`] | tenants' databases |
 
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ impl Driver for Mysql {
     const HAS_STALE_STATEMENTS: bool = false;
 
     async fn is_autocommit_off(&mut self) -> QueryResult<bool> {
-        // Off by the server's own setting, by its `init_connect`, or by `on_connect`.
+        // Autocommit may be off by the server's own setting, by its `init_connect`, or by `on_connect`.
         diesel::select(sql::<Bool>("NOT @@autocommit")).get_result(self).await
     }
 
@@ -137,8 +137,8 @@ impl Driver for Mysql {
     }
 
     async fn enter_work(&mut self, _: bool) -> QueryResult<bool> {
-        // A deadlock rolls the transaction back. With autocommit off, the statements after it begin another transaction, and
-        // are not committed one by one. It may have been off before.
+        // A deadlock rolls the transaction back. With autocommit off, later statements begin another transaction, and are not
+        // committed one by one. The old value is saved because autocommit may already have been off.
         self.batch_execute("SET @registry_autocommit = @@autocommit, autocommit = 0").await?;
         Ok(true)
     }
@@ -157,8 +157,8 @@ impl Driver for Mysql {
             // Diesel has a statement cache of its own. Found rows are counted, not changed ones, as on the other backends.
             .stmt_cache_size(0)
             .client_found_rows(true);
-        // mysql_async replaces a TCP connection to this host by one through the server's socket file. The URL says where to
-        // connect, so that is done only if the URL asks for it.
+        // For this host, mysql_async would replace a TCP connection by a connection through the server's socket file. The URL
+        // names the place to connect to, so the replacement happens only if the URL asks for it.
         let builder = if url.expose().contains("prefer_socket") && !url::asks_for_tls(url) {
             builder
         } else {
@@ -214,7 +214,7 @@ impl Driver for Mysql {
 
     async fn rollback_undid_everything(&mut self) -> bool {
         let warnings = sql_query("SHOW WARNINGS").load::<ServerMessage>(self).await;
-        // With `max_error_count = 0`, the server keeps no warnings, and nothing is known.
+        // With `max_error_count = 0`, the server keeps no warnings, so the answer is unknown.
         let keeps = diesel::select(sql::<Bool>("@@max_error_count > 0")).get_result(self).await;
         keeps.unwrap_or(false)
             && warnings.is_ok_and(|warnings| {
@@ -274,11 +274,11 @@ impl Driver for Mysql {
     begin_by_ansi!();
 }
 
-/// Takes the lock of that name, which is an SQL expression, unless another session holds it. The connection holds it until
-/// it is closed. These locks are for the whole server.
+/// Takes a named lock unless another session holds it. `name` is an SQL expression. The connection holds the lock until it
+/// is closed. These locks are for the whole server.
 ///
-/// The statement does not wait: a wait that the server ends, by `max_statement_time` for example, is no error, and the lock
-/// is not held after it.
+/// The statement does not wait: if the server ended a wait, by `max_statement_time` for example, there would be no error, and
+/// the lock would not be held.
 async fn takes_lock(connection: &mut Mysql, name: &str) -> QueryResult<bool> {
     let lock = sql::<Bool>(&format!("COALESCE(GET_LOCK({name}, 0), 0)"));
     diesel::select(lock).get_result(connection).await
@@ -305,8 +305,8 @@ struct ServerMessage {
 
 /// Refuses `LOAD DATA LOCAL`, as mysql_async does where no handler is set.
 ///
-/// The handler is there for the guard in it. mysql_async sends `COM_QUIT` for a dropped connection in a task of its own, and
-/// does not report when that is done; but it keeps its options until then, and this handler in them.
+/// The handler exists for its guard. mysql_async sends `COM_QUIT` for a dropped connection in a task of its own, and does not
+/// report the end of that task; but it keeps its options, and in them this handler, until then.
 struct LocalInfileRefusal {
     _parting: TerminationGuard,
 }

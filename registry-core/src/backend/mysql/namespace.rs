@@ -1,4 +1,4 @@
-//! Databases of tenants.
+//! Tenants' databases.
 
 use diesel::QueryResult;
 use diesel::dsl::sql;
@@ -8,7 +8,8 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use super::Mysql;
 use crate::backend::namespace::{LOCK_PAUSE, Namespace, Presence};
 
-/// A table that a database has until its creation is finished. (PostgreSQL's way, a renaming, does not exist here.)
+/// The mark of an unfinished database: a table that exists until the creation is finished. (MySQL cannot rename a database,
+/// as is done on PostgreSQL.)
 const UNFINISHED: &str = "__registry_unfinished";
 
 pub(super) async fn lock(connection: &mut Mysql, namespace: &Namespace) -> QueryResult<()> {
@@ -21,7 +22,7 @@ pub(super) async fn lock(connection: &mut Mysql, namespace: &Namespace) -> Query
 
 pub(super) async fn find(connection: &mut Mysql, namespace: &Namespace) -> QueryResult<Presence> {
     let name = || namespace.name().to_owned();
-    // Where databases are folders of a file system without upper case, their names are compared without case.
+    // If `lower_case_table_names` is not 0, the server compares the names of databases without regard to case.
     let is_there = sql::<Bool>(
         "EXISTS (SELECT 1 FROM information_schema.schemata WHERE IF(@@lower_case_table_names = 0, \
          BINARY schema_name = BINARY ",

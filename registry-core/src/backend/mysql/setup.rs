@@ -1,4 +1,4 @@
-//! Statements that set up a connection, before Diesel has it.
+//! Setup statements, which run before Diesel gets the connection.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(super) async fn set(conn: &mut Conn, statement: &str) -> Result<(), ConnectE
     conn.query_drop(statement).await.map_err(|error| setup_error(statement, error))
 }
 
-/// Limits the time of statements. MariaDB limits every statement, in seconds; MySQL only those that read, in milliseconds.
+/// Limits the time of statements. MariaDB limits every statement, in seconds; MySQL only statements that read, in milliseconds.
 pub(super) async fn limit_statements(conn: &mut Conn, limit: Duration) -> Result<(), ConnectError> {
     let mariadb = format!("SET SESSION max_statement_time = {}", limit.as_secs_f64());
     match conn.query_drop(&*mariadb).await {

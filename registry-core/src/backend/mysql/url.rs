@@ -1,4 +1,4 @@
-//! What a URL asks of the driver.
+//! The driver's configuration from a URL.
 
 use mysql_async::{Opts, OptsBuilder, UrlError};
 

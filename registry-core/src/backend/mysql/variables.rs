@@ -1,4 +1,4 @@
-//! The variables of a session, which a migration may change.
+//! The session variables that a migration may change.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::{Mysql, ServerMessage};
 
-/// Variables that change by themselves, or are for the next statement alone.
+/// Variables that are not restored: they change by themselves, or are for the next statement alone.
 const VOLATILE: [&str; 14] = [
     // Properties of the database, which may have been altered.
     "character_set_database",
@@ -27,7 +27,7 @@ const VOLATILE: [&str; 14] = [
     "warning_count",
 ];
 
-/// `ER_GLOBAL_VARIABLE` and `ER_INCORRECT_GLOBAL_LOCAL_VAR`: the variable is one of the server and not of the session.
+/// `ER_GLOBAL_VARIABLE` and `ER_INCORRECT_GLOBAL_LOCAL_VAR`: the variable belongs to the server and not to the session.
 /// Another session may have set it meanwhile, and a migration is free to.
 const NOT_OF_THE_SESSION: [u32; 2] = [1229, 1238];
 
@@ -63,7 +63,7 @@ pub(super) async fn restore(
 
 async fn set(connection: &mut Mysql, name: &str, value: &str) -> QueryResult<()> {
     let quoted = format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"));
-    // The server lists all values as text, and accepts those of numeric variables as numbers alone.
+    // The server lists all values as text, and accepts the values of numeric variables only as numbers.
     let is_number = value.parse::<f64>().is_ok();
     if is_number
         && connection.batch_execute(&format!("SET SESSION `{name}` = {value}")).await.is_ok()

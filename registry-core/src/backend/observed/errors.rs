@@ -1,4 +1,4 @@
-//! What the errors of the server mean.
+//! The classes of the server's errors.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::backend::error_class::{ErrorClass, RememberedText};
 
-/// How many errors of a connection are remembered: a rollback to a savepoint may fail after the error that led to it.
+/// The number of errors that are kept for a connection. More than one, because a rollback to a savepoint may fail after the
+/// error that led to it.
 pub(crate) const ERRORS_KEPT: usize = 4;
 
 /// The errors of one connection.
@@ -16,7 +17,7 @@ pub(crate) struct ObservedErrors {
     last: AtomicU8,
     /// The classes of the errors since [`ObservedErrors::take_new`], one bit each.
     new: AtomicU8,
-    /// The texts of the last [`ERRORS_KEPT`] errors, for those who have the error in hand and not its code.
+    /// The texts of the last [`ERRORS_KEPT`] errors, for callers that have an error without its code.
     texts: Mutex<VecDeque<RememberedText>>,
     fatal_message: Mutex<Option<String>>,
 }
@@ -24,7 +25,7 @@ pub(crate) struct ObservedErrors {
 const NO_ERROR: u8 = 0;
 
 impl ObservedErrors {
-    /// What the last error means that the server has sent.
+    /// The class of the last error that the server has sent.
     pub(crate) fn last(&self) -> Option<ErrorClass> {
         let last = self.last.load(Relaxed);
         ErrorClass::ALL.into_iter().find(|class| *class as u8 == last)
@@ -40,7 +41,7 @@ impl ObservedErrors {
         self.new.fetch_or(class.bit(), Relaxed);
     }
 
-    /// Remembers the text that the server sent with the code of an error.
+    /// Records the text that the server sent with the code of an error.
     pub(crate) fn remember_text(&self, message: &str, class: ErrorClass) {
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
         if texts.len() == ERRORS_KEPT {

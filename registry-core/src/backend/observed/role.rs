@@ -1,8 +1,8 @@
-//! Whether the server accepts writes, by what it reports of itself.
+//! The role of the server: whether it accepts writes, according to its own reports.
 
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// What the server has reported of its role.
+/// The server's reports about its role.
 #[derive(Debug, Default)]
 pub(crate) struct ServerRole(AtomicU8);
 
@@ -13,13 +13,14 @@ const IN_HOT_STANDBY: u8 = 2;
 const READ_ONLY_BY_DEFAULT: u8 = 4;
 
 impl ServerRole {
-    /// Whether the server refuses writes. `None` if it has not reported that: PostgreSQL does from version 14 on.
+    /// Whether the server refuses writes. `None` without a report: PostgreSQL reports its role from version 14 on.
     pub(crate) fn is_read_only(&self) -> Option<bool> {
         let role = self.0.load(Relaxed);
         (role & REPORTED != 0).then_some(role & !REPORTED != 0)
     }
 
-    /// Notes that the server reports the value of a parameter (`ParameterStatus`). True if it is one of its role.
+    /// Records the value of a parameter that the server has reported (`ParameterStatus`). True if the parameter belongs to
+    /// the server's role.
     #[cfg(feature = "postgres")]
     pub(in crate::backend) fn note_parameter(&self, name: &[u8], value: &[u8]) -> bool {
         let flag = match name {

@@ -1,30 +1,30 @@
-//! What statements may have left in the session.
+//! The changes that statements may have left in the session.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use crate::sql::{SessionEffect, TransactionEffect};
 
-/// The session of one connection.
+/// The observed session of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct ObservedSession {
-    /// A [`SessionEffects`]: those of the statements since [`ObservedSession::forget_effects`].
+    /// A [`SessionEffects`]: the effects of the statements since [`ObservedSession::forget_effects`].
     effects: AtomicU8,
-    /// Whether a statement may have deallocated those that the driver has prepared, since this was last asked.
+    /// Whether a statement may have deallocated the driver's prepared statements, since this was last asked.
     may_have_deallocated: AtomicBool,
-    /// How many named statements the server has prepared and not closed.
+    /// The number of named statements that the server has prepared and not closed.
     prepared_count: AtomicU64,
 }
 
-/// What the statements of a borrower may have left behind. A set.
+/// The set of possible effects of a borrower's statements on the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct SessionEffects(u8);
 
 impl SessionEffects {
     /// A transaction was begun, and is not known to have ended.
     const IN_TRANSACTION: u8 = 1;
-    /// Something in the session may have changed.
+    /// The session may have changed.
     const CHANGED: u8 = 2;
-    /// Something has changed that only another connection is without.
+    /// The session has a change that cannot be undone, so the connection must be replaced.
     const IRREVERSIBLE: u8 = 4;
 
     fn has(self, others: u8) -> bool {
@@ -36,7 +36,7 @@ impl SessionEffects {
         self.has(Self::IN_TRANSACTION)
     }
 
-    /// These, and those of another statement.
+    /// The union of these effects and another statement's effects.
     fn after(self, session: SessionEffect, transaction: TransactionEffect) -> Self {
         let mut after = self.0;
         match session {
@@ -55,12 +55,12 @@ impl SessionEffects {
 }
 
 impl ObservedSession {
-    /// What was left behind so far.
+    /// The effects so far.
     pub(crate) fn effects(&self) -> SessionEffects {
         SessionEffects(self.effects.load(Relaxed))
     }
 
-    /// Goes back to `effects`, after statements that are not the borrower's.
+    /// Restores `effects`, after statements that are not the borrower's.
     pub(crate) fn restore_effects(&self, effects: SessionEffects) {
         self.effects.store(effects.0, Relaxed);
     }
@@ -69,7 +69,7 @@ impl ObservedSession {
         self.restore_effects(SessionEffects::default());
     }
 
-    /// Whether something may have changed.
+    /// Whether the session may have changed.
     pub(crate) fn is_changed(&self) -> bool {
         self.effects().has(SessionEffects::CHANGED | SessionEffects::IRREVERSIBLE)
     }
@@ -79,7 +79,7 @@ impl ObservedSession {
         self.effects().has(SessionEffects::IRREVERSIBLE)
     }
 
-    /// Notes a change that did not show in the text of a statement.
+    /// Records a change that was not visible in the text of a statement.
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(in crate::backend) fn note_change(&self) {
         self.effects.fetch_or(SessionEffects::CHANGED, Relaxed);
@@ -96,12 +96,12 @@ impl ObservedSession {
         }
     }
 
-    /// Whether a statement may have deallocated those that the driver has prepared. True once.
+    /// Whether a statement may have deallocated the driver's prepared statements. True once.
     pub(crate) fn take_may_have_deallocated(&self) -> bool {
         self.may_have_deallocated.load(Relaxed) && self.may_have_deallocated.swap(false, Relaxed)
     }
 
-    /// How many named statements the server has prepared and not closed. Zero where no stream is read.
+    /// The number of named statements that the server has prepared and not closed. Zero if the stream is not read.
     pub(crate) fn prepared_count(&self) -> u64 {
         self.prepared_count.load(Relaxed)
     }

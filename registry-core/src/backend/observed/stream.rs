@@ -1,4 +1,4 @@
-//! The life of a stream: what is in flight on it, whether it is gone, and whom it leads to.
+//! The state of a stream: the statements in flight, whether the stream is closed, and its host.
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use tokio::sync::Notify;
 use super::Observed;
 use crate::latch::Latch;
 
-/// The stream of one connection.
+/// The observed stream of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct ObservedStream {
-    /// Statements that were sent and whose end the server has not reported.
+    /// The number of statements that were sent and whose end the server has not reported.
     in_flight: AtomicU32,
     /// Wakes [`ObservedStream::all_answered`].
     answered: Notify,
@@ -25,8 +25,8 @@ pub(crate) struct ObservedStream {
     host: OnceLock<String>,
 }
 
-/// Kept with a stream until the server was sent `Terminate` or `COM_QUIT`, and the stream is closed. Dropping it reports
-/// that.
+/// Stored with a stream until `Terminate` or `COM_QUIT` was sent to the server and the stream is closed. Dropping the guard
+/// reports that both have happened.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 #[derive(Debug)]
 pub(in crate::backend) struct TerminationGuard(Arc<Observed>);
@@ -47,12 +47,12 @@ impl Drop for TerminationGuard {
 }
 
 impl ObservedStream {
-    /// Whether the server has not yet reported the end of a statement. False where no stream is read.
+    /// Whether the server has not yet reported the end of a statement. False if the stream is not read.
     pub(crate) fn is_in_flight(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) > 0
     }
 
-    /// Waits until the server has reported the end of each statement that was sent, or the stream is gone.
+    /// Waits until the server has reported the end of each statement that was sent, or the stream is closed.
     pub(crate) async fn all_answered(&self) {
         loop {
             let answered = self.answered.notified();
@@ -77,7 +77,7 @@ impl ObservedStream {
         self.answered.notify_waiters();
     }
 
-    /// Whether the stream is gone. False where it is not read.
+    /// Whether the stream is closed. False if the stream is not read.
     pub(crate) fn is_gone(&self) -> bool {
         self.is_gone.load(Ordering::Acquire)
     }
@@ -88,15 +88,15 @@ impl ObservedStream {
         self.answered.notify_waiters();
     }
 
-    /// Waits until the server was told of the end of the session and the stream is closed. Returns at once where nothing
-    /// reports that.
+    /// Waits until the termination message was sent to the server and the stream is closed. Returns at once if the stream
+    /// has no [`TerminationGuard`].
     pub(crate) async fn terminated(&self) {
         if self.has_termination_guard.load(Ordering::Relaxed) {
             self.terminated.wait().await;
         }
     }
 
-    /// The host that it is connected to, by the name under which failed hosts are remembered.
+    /// The host of the connection, by the name under which failed hosts are recorded.
     pub(crate) fn host(&self) -> Option<&str> {
         self.host.get().map(String::as_str)
     }

@@ -1,8 +1,8 @@
-//! Whether a transaction is open, and whether one has ended without Diesel knowing.
+//! Whether a transaction is open, and whether one has ended without Diesel's transaction manager.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 
-/// The transaction of one connection.
+/// The observed transaction of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct ObservedTransaction {
     /// The status byte of the last `ReadyForQuery`, or [`NO_STATUS`].
@@ -10,7 +10,7 @@ pub(crate) struct ObservedTransaction {
     is_autocommit_off: AtomicBool,
     ended_by_statement: AtomicU32,
     rolled_back_by_database: AtomicU32,
-    /// Statements that may end a transaction, and whose end has not been reported.
+    /// The number of statements that may end a transaction, and whose end has not been reported.
     may_end_in_flight: AtomicU32,
     /// A [`RollbackGuard`].
     rollback_guard: AtomicU8,
@@ -18,7 +18,7 @@ pub(crate) struct ObservedTransaction {
     doubts: AtomicU8,
 }
 
-/// Before the first `ReadyForQuery`, and where no stream is read.
+/// The status before the first `ReadyForQuery`, and if the stream is not read.
 const NO_STATUS: u8 = 0;
 
 /// The status bytes of `ReadyForQuery`
@@ -29,14 +29,14 @@ const IN_ABORTED_TRANSACTION: u8 = b'E';
 
 const _: () = assert!(NO_STATUS != IDLE, "an atomic begins with zero");
 
-/// Whether a transaction is open, as the server reports it.
+/// Whether a transaction is open, as reported by the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransactionStatus {
-    /// None is open.
+    /// No transaction is open.
     Idle,
-    /// One is open, or has failed and is not rolled back yet.
+    /// A transaction is open, or has failed and is not rolled back yet.
     Open,
-    /// The server has not reported it.
+    /// The server has not reported the status.
     Unknown,
 }
 
@@ -54,13 +54,13 @@ enum RollbackGuard {
     Tripped = 2,
 }
 
-/// What statements may have done to the transaction since this was last asked, where neither the server nor the driver
-/// reports it. A set.
+/// The set of doubts about the transaction: the possible effects of statements since the last probe, where neither the
+/// server nor the driver reports them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct TransactionDoubts(u8);
 
 impl TransactionDoubts {
-    /// A statement may have ended it.
+    /// A statement may have ended the transaction.
     pub(crate) const ENDED: Self = Self(1);
     /// A savepoint that is not Diesel's was set, released or rolled back to.
     pub(crate) const SAVEPOINT: Self = Self(2);
@@ -69,19 +69,19 @@ impl TransactionDoubts {
     /// A statement has rows, which may have ended in an error.
     pub(crate) const ROWS: Self = Self(8);
 
-    /// Whether one of `others` is among them.
+    /// Whether this set contains one of `others`.
     pub(crate) fn has(self, others: Self) -> bool {
         self.0 & others.0 != 0
     }
 
-    /// These and `others`.
+    /// The union of this set and `others`.
     pub(crate) fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 }
 
 impl ObservedTransaction {
-    /// Whether one is open, as the server has last reported it.
+    /// Whether a transaction is open, as the server has last reported.
     pub(crate) fn status(&self) -> TransactionStatus {
         match self.status.load(Relaxed) {
             IDLE => TransactionStatus::Idle,
@@ -90,7 +90,7 @@ impl ObservedTransaction {
         }
     }
 
-    /// Whether the server has reported that the transaction has failed, and takes nothing but its end.
+    /// Whether the server has reported that the transaction has failed, so that it accepts only the end of the transaction.
     pub(crate) fn is_aborted(&self) -> bool {
         self.status.load(Relaxed) == IN_ABORTED_TRANSACTION
     }
@@ -100,7 +100,7 @@ impl ObservedTransaction {
         self.status.store(status, Relaxed);
     }
 
-    /// Whether each statement outside of a transaction begins one.
+    /// Whether each statement outside of a transaction begins a transaction.
     pub(crate) fn is_autocommit_off(&self) -> bool {
         self.is_autocommit_off.load(Relaxed)
     }
@@ -137,7 +137,7 @@ impl ObservedTransaction {
         self.may_end_in_flight.fetch_sub(1, Relaxed);
     }
 
-    /// Refuses statements, or no longer does, once the database has rolled the transaction back by itself.
+    /// Switches on or off that statements are refused after the database has rolled the transaction back by itself.
     pub(crate) fn refuse_after_rollback(&self, is_armed: bool) {
         let guard = if is_armed { RollbackGuard::Armed } else { RollbackGuard::Off };
         self.rollback_guard.store(guard as u8, Relaxed);
@@ -147,18 +147,18 @@ impl ObservedTransaction {
     pub(in crate::backend) fn note_rolled_back_by_database(&self) {
         self.rolled_back_by_database.fetch_add(1, Relaxed);
         let (armed, tripped) = (RollbackGuard::Armed as u8, RollbackGuard::Tripped as u8);
-        // Fails where the guard is off, which is then left off.
+        // Fails if the guard is off, and leaves it off.
         let _ = self.rollback_guard.compare_exchange(armed, tripped, Relaxed, Relaxed);
     }
 
-    /// Whether statements are refused, as the transaction that they belong to was rolled back.
+    /// Whether statements are refused, because their transaction was rolled back.
     #[cfg(feature = "sqlite")]
     pub(in crate::backend) fn refuses_statements(&self) -> bool {
         self.rollback_guard.load(Relaxed) == RollbackGuard::Tripped as u8
     }
 
     pub(crate) fn raise_doubts(&self, doubts: TransactionDoubts) {
-        // Most statements raise none, or none that is new: a load is cheaper than a read-modify-write.
+        // Most statements raise no new doubt, and a load is cheaper than a read-modify-write.
         if doubts.0 & !self.doubts.load(Relaxed) != 0 {
             self.doubts.fetch_or(doubts.0, Relaxed);
         }
@@ -168,7 +168,7 @@ impl ObservedTransaction {
         TransactionDoubts(self.doubts.load(Relaxed))
     }
 
-    /// The doubts, which are settled by the caller.
+    /// Takes the doubts, which the caller settles.
     pub(crate) fn take_doubts(&self) -> TransactionDoubts {
         match self.doubts() {
             TransactionDoubts(0) => TransactionDoubts(0),

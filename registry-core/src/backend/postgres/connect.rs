@@ -22,22 +22,22 @@ use crate::backend::host_failover::{
 };
 use crate::settings::DatabaseUrl;
 
-/// How a connection is to be opened.
+/// The options for opening a connection.
 pub(super) struct ConnectOptions<'a> {
     #[cfg_attr(not(feature = "rustls"), expect(dead_code, reason = "it says how to encrypt"))]
     pub(super) url: &'a DatabaseUrl,
     pub(super) failed_hosts: &'a FailedHosts,
     /// Whether there is a transaction pooler between the client and the server.
     pub(super) is_pooled: bool,
-    /// When to give up.
+    /// The deadline of the attempt.
     pub(super) deadline: Instant,
 }
 
 /// Tries each host of the configuration, and each address of its name, until one accepts the connection.
 ///
 /// The remaining time is shared equally among the candidates that are left, the handshake included, so a host that accepts
-/// and then sends nothing uses up its share alone. A host that has failed lately is tried last. (libpq gives each address
-/// the whole `connect_timeout`; here that is the time for all of them.)
+/// and then sends nothing uses up its share alone. A recently failed host is tried last. (libpq gives each address the whole
+/// `connect_timeout`; here `connect_timeout` is the time for all of them.)
 pub(super) async fn connect(
     config: &Config,
     options: &ConnectOptions<'_>,
@@ -94,7 +94,7 @@ async fn try_host(
     Err(failure.unwrap_or_else(host_timed_out))
 }
 
-/// Whether the other hosts are not tried: they would be told the same wrong password. (libpq has the same rule.)
+/// Whether to skip the other hosts, because they would reject the same password. (libpq has the same rule.)
 fn is_final(error: &ConnectError) -> bool {
     matches!(error, ConnectError::Authentication(_)) && !has_no_access_rule(error)
 }

@@ -13,7 +13,8 @@ use crate::backend::resource_exhaustion::unreachable_error;
 use crate::backend::tls;
 use crate::cause::DriverError;
 
-/// Whether no rule of the server (`pg_hba.conf`) admits such a connection. Another one may, with TLS or without.
+/// Whether no rule of the server (`pg_hba.conf`) admits the connection. A connection with the other choice of TLS may be
+/// admitted.
 pub(super) fn has_no_access_rule(error: &ConnectError) -> bool {
     let ConnectError::Authentication(cause) = error else { return false };
     cause
@@ -21,22 +22,23 @@ pub(super) fn has_no_access_rule(error: &ConnectError) -> bool {
         .is_some_and(|cause| *cause.code() == SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
-/// Whether PgBouncer refuses a start-up parameter, which it will not accept later either. It reports everything with one
-/// code, 08P01, and in English alone, so the text decides.
+/// Whether PgBouncer refuses a start-up parameter, which it would refuse again later. PgBouncer reports all errors with one
+/// code, 08P01, and only in English, so the text decides.
 fn is_refused_for_good(error: &tokio_postgres::Error) -> bool {
     let message = error.as_db_error().map(DbError::message).unwrap_or_default();
     message.starts_with("unsupported startup parameter")
 }
 
 pub(super) fn classify(error: tokio_postgres::Error) -> ConnectError {
-    // A server may end a handshake that was complete for the client, as one does that requires a client certificate.
+    // A server may end the connection after the handshake is complete for the client, for example if it requires a client
+    // certificate.
     #[cfg(feature = "rustls")]
     if let Some(cause) = tls::cause(&error) {
         return ConnectError::Tls(cause.into());
     }
     let code = error.code().cloned();
     let text = error.to_string();
-    // The driver's own error names a stage ("db error"). What the server or the system has reported is its source.
+    // The driver's own error names a stage ("db error"). Its source is the error of the server or of the system.
     let wrap = |error: tokio_postgres::Error| -> DriverError {
         if error.source().is_some() {
             error.into_source().unwrap_or_else(|| text.clone().into())
@@ -58,8 +60,8 @@ pub(super) fn classify(error: tokio_postgres::Error) -> ConnectError {
         Some(code) if code == SqlState::TOO_MANY_CONNECTIONS => {
             ConnectError::TooManyConnections(wrap(error))
         }
-        // The server starts, stops or recovers. Of class 08 is what PgBouncer reports when it cannot reach the server
-        // behind it, or accepts no more clients.
+        // The server starts, stops or recovers. PgBouncer reports class 08 if it cannot reach the server behind it, or
+        // accepts no more clients.
         Some(code)
             if [
                 SqlState::CANNOT_CONNECT_NOW,

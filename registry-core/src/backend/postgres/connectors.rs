@@ -1,4 +1,4 @@
-//! The connectors that tokio-postgres is given in the place of TLS. They put the observer into the stream.
+//! The connectors that are passed to tokio-postgres as its TLS connectors. They put the observer into the stream.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -46,7 +46,7 @@ impl MakeTlsConnect<Socket> for ObservedConnector {
     }
 }
 
-/// The same for one host.
+/// The connector for one host.
 pub(super) struct HostConnector {
     connector: ObservedConnector,
     #[cfg_attr(not(feature = "rustls"), expect(dead_code, reason = "only TLS asks for it"))]

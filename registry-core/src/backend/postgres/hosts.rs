@@ -19,7 +19,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// The name under which its failures are remembered.
+    /// The name under which the host's failures are recorded.
     pub(super) fn name(&self) -> String {
         match (&self.host, &self.address) {
             (_, Some(address)) => format!("{address}:{}", self.port),
@@ -81,7 +81,7 @@ pub(super) async fn resolve(
     Ok(addresses)
 }
 
-/// The configuration with this host alone. tokio-postgres has no way to take a host out of a configuration.
+/// The configuration with this host alone. tokio-postgres cannot remove a host from a configuration.
 pub(super) fn config_for(config: &Config, candidate: &Candidate) -> Config {
     let mut one = Config::new();
     if let Some(user) = config.get_user() {
@@ -125,7 +125,7 @@ pub(super) fn config_for(config: &Config, candidate: &Candidate) -> Config {
         (Some(Host::Unix(folder)), _) => {
             one.host_path(folder);
         }
-        // tokio-postgres takes the name that a certificate is checked against from `host` alone.
+        // tokio-postgres checks the certificate against the name in `host` alone.
         (None, Some(address)) => {
             one.host(address.to_string());
         }

@@ -1,15 +1,15 @@
 //! PostgreSQL.
 //!
-//! | file | what it has |
+//! | file | contents |
 //! |---|---|
 //! | this file | the implementation of [`Driver`] |
-//! | [`url`] | what a URL asks of the driver, start-up options |
+//! | [`url`] | the driver's configuration from a URL, start-up options |
 //! | [`connect`], [`hosts`] | the order in which hosts and addresses are tried |
-//! | [`open`], [`connectors`] | one connection: TLS or not, and how the observer gets into its stream |
+//! | [`open`], [`connectors`] | one connection: TLS or plaintext, with the observer in its stream |
 //! | [`connect_error`] | why a connection could not be opened |
 //! | [`transport`] | the stream, which sends `Terminate` when it is dropped |
-//! | [`wire`] | what the messages on the stream say, and how they are rewritten for a transaction pooler |
-//! | [`namespace`] | databases and schemas of tenants |
+//! | [`wire`] | reading the messages on the stream, and rewriting them for a transaction pooler |
+//! | [`namespace`] | tenants' databases and schemas |
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -68,9 +68,9 @@ pub type Postgres = AsyncPgConnection;
 /// The key of the advisory lock for migrations: any number, the same in every program. Advisory locks are per database.
 const MIGRATION_LOCK: i64 = 0x7265_6769_7374_7279;
 
-/// What the manual lists as equivalent to `DISCARD ALL`, except for the statements that were prepared by the protocol: Diesel
-/// goes on using those. Statements that were prepared in SQL are the borrower's, and are deallocated. The time zone is the
-/// one that diesel-async sets.
+/// The statements that the manual lists as equivalent to `DISCARD ALL`, except that statements that were prepared by the
+/// protocol stay, because Diesel continues to use them. Statements that were prepared in SQL are the borrower's, and are
+/// deallocated. The time zone is the value that diesel-async sets.
 const FULL_RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
      SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
      DO $$ DECLARE prepared record; BEGIN \
@@ -78,8 +78,8 @@ const FULL_RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET AL
      EXECUTE pg_catalog.format('DEALLOCATE %I', prepared.name); END LOOP; END $$; \
      SET TIME ZONE 'UTC'";
 
-/// A query for statements that restore the settings of a session: to their present values those that the session has set
-/// itself (a tenant's schema, `on_connect`), and the others to what the connection began with.
+/// A query for statements that restore the settings of a session: settings that the session has set (a tenant's schema,
+/// `on_connect`) to their present values, and all other settings to their values at the start of the connection.
 const RESTORE_SESSION: &str = "(SELECT 'SET SESSION AUTHORIZATION DEFAULT; RESET ALL; ' \
      || pg_catalog.format('SELECT pg_catalog.set_config(''session_authorization'', %L, false);', \
      pg_catalog.current_setting('session_authorization')) || COALESCE(pg_catalog.string_agg(pg_catalog.format(\
@@ -111,7 +111,7 @@ impl Driver for Postgres {
 
     const ABORTED_TRANSACTION_PROBE: Option<&'static str> = Some("SELECT 1");
 
-    // Not a savepoint: that would assign a subtransaction ID, and each row would have another transaction number.
+    // Not a savepoint: a savepoint would assign a subtransaction ID, and each row would have another transaction number.
     const TRANSACTION_MARK: Option<&'static str> =
         Some("SELECT pg_catalog.set_config('registry.work', 'open', true)");
 
@@ -121,12 +121,12 @@ impl Driver for Postgres {
     }
 
     fn is_known_dead(&mut self) -> bool {
-        // Also true of a connection with an open transaction. None that is about to be lent has one.
+        // Also true for a connection with an open transaction, but a connection before its checkout has none.
         PoolableConnection::is_broken(self)
     }
 
     async fn count_prepared(&mut self) -> QueryResult<Option<u64>> {
-        // This statement is among them.
+        // The count includes this statement.
         let count = sql::<BigInt>(
             "(SELECT count(*) FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql)",
         );
@@ -135,7 +135,7 @@ impl Driver for Postgres {
     }
 
     async fn accepts_writes(&mut self) -> QueryResult<bool> {
-        // Also on where the server is in recovery, which a session cannot change.
+        // The setting is also on during recovery, which a session cannot change.
         let is_read_only = sql::<Bool>("current_setting('transaction_read_only')::bool");
         diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)
     }
@@ -187,7 +187,7 @@ impl Driver for Postgres {
             false => self.batch_execute(&enter).await,
         };
         let Err(error) = entered else { return Ok(true) };
-        // Whether the schema is missing is asked by a query that does not fail for it.
+        // Whether the schema is missing is checked by a query that does not fail if it is.
         match has_schema(self, schema).await {
             Ok(false) => Ok(false),
             _ => Err(error),
@@ -200,8 +200,8 @@ impl Driver for Postgres {
     }
 
     fn lock_migrations(&mut self, _: &DatabaseUrl) -> Result<MigrationLock, DriverError> {
-        // Polled: a statement that waits for the lock would hold up a `CREATE INDEX CONCURRENTLY` in the migration that it
-        // waits for, as that waits for every older statement to end. The two would wait for each other.
+        // Polled, to avoid a deadlock: a statement that waits for the lock would block a `CREATE INDEX CONCURRENTLY` in the
+        // migration that holds the lock, because `CREATE INDEX CONCURRENTLY` waits until every older statement has ended.
         while !Handle::current().block_on(takes_lock(self, MIGRATION_LOCK))? {
             std::thread::sleep(LOCK_PAUSE);
         }
@@ -225,7 +225,7 @@ impl Driver for Postgres {
     }
 
     async fn leave_migration(&mut self, session: &MigrationSession) -> QueryResult<()> {
-        // Where no transaction is open, this is only a warning.
+        // If no transaction is open, this statement only causes a warning.
         self.batch_execute("ROLLBACK").await?;
         self.batch_execute(&session.restore).await
     }

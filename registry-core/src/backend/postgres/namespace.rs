@@ -1,4 +1,4 @@
-//! Databases and schemas of tenants.
+//! Tenants' databases and schemas.
 
 use diesel::sql_types::{Nullable, Text};
 use diesel::{OptionalExtension, QueryResult, QueryableByName, sql_query};
@@ -85,8 +85,8 @@ pub(super) async fn finish(
 ) -> QueryResult<()> {
     let name = quoted(namespace.name());
     let finish = match begun {
-        // Fails if a database of that name was created meanwhile. The server waits for connections to the database that
-        // are being closed.
+        // Fails if a database of the final name was created meanwhile. The server waits until closing connections to the
+        // database are closed.
         Namespace::Database(begun) => format!("ALTER DATABASE {} RENAME TO {name}", quoted(begun)),
         Namespace::Schema(_) => format!("COMMENT ON SCHEMA {name} IS NULL"),
     };
@@ -102,16 +102,16 @@ pub(super) async fn remove(connection: &mut Postgres, namespace: &Namespace) -> 
             connection.batch_execute(&format!("DROP DATABASE IF EXISTS {begun}")).await
         }
         Namespace::Schema(_) => {
-            // A transaction that is open in the schema would be waited for without end.
+            // Without this limit, the statement would wait without end for an open transaction in the schema.
             let drop = format!("SET lock_timeout = '10s'; DROP SCHEMA IF EXISTS {name} CASCADE");
             connection.batch_execute(&drop).await
         }
     }
 }
 
-/// Where a namespace is until it is finished. A database is renamed at the end. A schema has its own name from the start: a
-/// function can be bound to the schema in which it was created (`SET search_path FROM CURRENT`), and would not find its
-/// tables after a renaming.
+/// The name of a namespace until it is finished. A database is renamed at the end. A schema has its final name from the
+/// start: a function can be bound to the schema in which it was created (`SET search_path FROM CURRENT`), and would not find
+/// its tables after a renaming.
 fn begun(namespace: &Namespace) -> Namespace {
     match namespace {
         Namespace::Database(_) => {

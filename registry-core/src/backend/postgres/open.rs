@@ -1,4 +1,4 @@
-//! Opening a connection to one address: with TLS or without, and with a stream that is observed.
+//! Opening a connection to one address: with TLS or without, and with an observed stream.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub(super) async fn open_by_sslmode(
     if tls.mode != TlsMode::Prefer {
         let encryption = Encryption::Required(connector);
         return match (open_observed(config, encryption, is_pooled).await, first) {
-            // The refusal of the plaintext connection says more than that the server has no TLS.
+            // The refusal of the plaintext connection is more informative than the fact that the server has no TLS.
             (Err(ConnectError::Tls(_)), Some(refused)) => Err(refused),
             (done, _) => done,
         };
@@ -73,10 +73,10 @@ pub(super) async fn open_by_sslmode(
     open_observed(config, Encryption::None, is_pooled).await
 }
 
-/// Connects with a stream that is observed.
+/// Connects with an observed stream.
 ///
 /// diesel-async keeps its driver task, and with it notifications, for a tokio-postgres connection over tokio-postgres's own
-/// socket, with any type for the TLS stream. So the observer stands in the place of TLS. With `SslMode::Require` and
+/// socket, with any type for the TLS stream. So the observer takes the place of TLS. With `SslMode::Require` and
 /// `SslNegotiation::Direct`, tokio-postgres sends nothing before it hands the socket to the connector, which then sends the
 /// `SSLRequest` if there is to be TLS.
 pub(super) async fn open_observed(
@@ -109,13 +109,13 @@ fn ready_for_borrowers(
     if let Some(refusal) = refusal {
         refusal.begin();
     }
-    // What has set up the session is no effect of a borrower's statement.
+    // The statements of the setup are not a borrower's, so their effects are forgotten.
     opened.observed.session.forget_effects();
     opened
 }
 
-/// Connects through a Unix socket, without an observer: tokio-postgres refuses TLS there, and so the observer, and
-/// diesel-async would not drive a connection over another type of socket, which loses notifications. The session is
+/// Connects through a Unix socket, without an observer: tokio-postgres refuses TLS on Unix sockets, and so the observer, and
+/// diesel-async would not drive a connection over another type of socket, so notifications would be lost. The session is
 /// judged by the text of each statement.
 #[cfg(unix)]
 pub(super) async fn open_unobserved(

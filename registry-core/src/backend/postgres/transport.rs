@@ -39,7 +39,7 @@ pub(super) enum AnyStream {
 /// The message `Terminate`: its kind, and its length.
 const TERMINATE: [u8; 5] = [b'X', 0, 0, 0, 4];
 
-/// How long a server that does not read is given to accept `Terminate`.
+/// The limit of the wait for a server that does not read to accept `Terminate`.
 const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Transport {
@@ -57,11 +57,11 @@ impl Drop for Transport {
     fn drop(&mut self) {
         let (Some(stream), guard) = (self.stream.take(), self.guard.take()) else { return };
         if self.observed.transaction.status() == TransactionStatus::Unknown {
-            // No session has begun, or none is asked for (`CancelRequest`): the server expects another message.
+            // No session has begun, or the connection is for a `CancelRequest`: the server expects another message.
             return;
         }
         let mut terminate = Box::pin(send_terminate(stream, guard));
-        // Mostly the socket's buffer has room for five bytes, and there is nothing to wait for.
+        // Mostly the socket's buffer has room for five bytes, so there is no wait.
         let is_sent = terminate.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
         if !is_sent && let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move { drop(timeout(TERMINATE_TIMEOUT, terminate).await) });
@@ -75,7 +75,7 @@ async fn send_terminate(mut stream: AnyStream, guard: Option<TerminationGuard>) 
         stream.flush().await?;
         stream.shutdown().await
     };
-    // A server that is gone cannot be told.
+    // A failure is ignored: the server is gone.
     let _: io::Result<()> = sent.await;
     drop(stream);
     drop(guard);
@@ -91,7 +91,7 @@ impl TlsStream for Transport {
     }
 }
 
-/// Calls a method of whichever stream it is.
+/// Calls a method of the stream, encrypted or not.
 macro_rules! on {
     ($transport:expr, $stream:ident => $call:expr) => {
         match $transport {

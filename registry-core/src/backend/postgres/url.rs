@@ -1,4 +1,4 @@
-//! What a URL asks of the driver, and the options with which a connection starts up.
+//! The driver's configuration from a URL, and the start-up options of a connection.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -54,8 +54,8 @@ fn is_socket(host: &Host) -> bool {
     !matches!(host, Host::Tcp(_))
 }
 
-/// Settings of the server that hold for the whole life of the connection. As start-up options, they are the values that
-/// `RESET ALL` goes back to. Connection poolers often refuse them, so there are none unless they are needed.
+/// Settings of the server for the whole life of the connection. `RESET ALL` restores the values of start-up options.
+/// Connection poolers often refuse start-up options, so none are sent unless they are needed.
 pub(super) fn startup_options(config: &Config, options: &EngineOptions) -> Option<String> {
     let mut startup = config.get_options().unwrap_or_default().to_owned();
     let mut set = |name: &str, value: &str| {

@@ -1,20 +1,20 @@
-//! Connections to one file are closed one after another, and others can wait for that.
+//! Connections to one file are closed one after another. Callers can wait until they are closed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::watch;
 
-/// Ends when the thread of a connection does: the thread holds the sender, and sends nothing.
+/// Ends when the thread of a connection ends: the thread holds the sender, and sends nothing.
 type Ended = watch::Receiver<()>;
 
-/// The URLs of connections that were dropped, and whose threads may still run.
+/// The URLs of dropped connections whose threads may still run.
 static CLOSING: Mutex<Vec<(String, Ended)>> = Mutex::new(Vec::new());
 
 /// By URL, the locks under which connections are closed.
 ///
-/// The last connection to a file moves the write-ahead log into it and removes the log. If two are closed at the same time,
-/// SQLite takes neither for the last, and the log stays behind.
+/// The last connection to a file moves the write-ahead log into the file and removes the log. If two connections are closed
+/// at the same time, SQLite treats neither as the last one, and the log stays.
 static CLOSE_LOCKS: Mutex<Option<HashMap<String, Weak<Mutex<()>>>>> = Mutex::new(None);
 
 /// The lock under which the connections to one URL are closed.
@@ -39,13 +39,13 @@ impl CloseLock {
     }
 }
 
-/// Held by a connection: dropping it says that its thread is about to end.
+/// Held by a connection. Dropping it announces that the connection's thread is about to end.
 pub(super) struct Closing {
     url: String,
     ended: Ended,
 }
 
-/// A pair for a new connection. The second one is for the thread, which drops it last.
+/// The two halves for a new connection. The second half is for the thread, which drops it last.
 pub(super) fn new(url: &str) -> (Closing, watch::Sender<()>) {
     let (running, ended) = watch::channel(());
     (Closing { url: url.to_owned(), ended }, running)

@@ -36,13 +36,13 @@ use crate::backend::transactions::transaction_depth;
 ///
 /// # Dropping
 ///
-/// Dropping the future of a statement never blocks. What becomes of the statement:
+/// Dropping the future of a statement never blocks. The effect on the statement:
 ///
-/// - One that has not begun is not run.
+/// - A statement that has not begun is not run.
 /// - A query that only reads ends at its next row.
 /// - Any other statement that has begun runs to its end on the thread, and later statements of this connection wait for it:
-///   interrupting SQLite takes unsafe code. An engine does not lend a connection on which such a statement runs. It closes
-///   it, or waits if the database is in memory and would be lost.
+///   interrupting SQLite takes unsafe code. An engine does not lend a connection on which such a statement runs. The engine
+///   closes the connection, or waits if the database is in memory and would be lost.
 ///
 /// Dropping the connection lets a statement that has begun run to its end, and then closes the file, without waiting for
 /// either.
@@ -53,8 +53,8 @@ use crate::backend::transactions::transaction_depth;
 /// the stream ends the query. As long as the stream lives, its query reads the database as it was when the query began: in
 /// WAL mode that holds up no writer, but the write-ahead log cannot be moved into the file.
 ///
-/// Statements that write are read to their end before their first row is returned, as a broken constraint, such as a foreign
-/// key, is only known at the end.
+/// Statements that write are read to their end before their first row is returned, because SQLite reports a broken
+/// constraint, such as a foreign key, only at the end.
 ///
 /// # Panics in user code
 ///
@@ -78,11 +78,11 @@ use crate::backend::transactions::transaction_depth;
 /// ```
 pub struct AsyncSqliteConnection {
     thread: Thread,
-    /// On this side of the thread, so that it can be looked at without waiting.
+    /// Kept on this side of the thread, so that reading it takes no wait.
     transactions: AnsiTransactionManager,
-    /// Whether it was set to refuse writes for a while.
+    /// Whether the connection refuses writes temporarily.
     refuses_writes: bool,
-    /// What an engine knows of it.
+    /// The engine's observations of the connection.
     observed: Arc<Observed>,
     /// Never locked: the mutex makes the connection `Sync`.
     instrumentation: Mutex<DynInstrumentation>,
@@ -91,9 +91,9 @@ pub struct AsyncSqliteConnection {
 impl AsyncSqliteConnection {
     /// Runs `work` on the connection's thread, with Diesel's own connection, and returns its result.
     ///
-    /// It is for what only that connection can do, such as collations and SQL functions written in Rust, and may take its
-    /// time. Transactions nest: one in `work` is a savepoint inside one around it. The instrumentation of this connection does
-    /// not see what `work` does.
+    /// Use it for features of Diesel's connection alone, such as collations and SQL functions written in Rust. `work` may
+    /// block. Transactions nest: a transaction in `work` is a savepoint if a transaction is already open. The
+    /// instrumentation of this connection does not see the statements of `work`.
     ///
     /// Collations and functions stay with the connection, so an engine closes a connection on which this was called, and opens
     /// another for the next borrower. An in-memory database lives in its connection, which stays as `work` has left it.
@@ -103,7 +103,7 @@ impl AsyncSqliteConnection {
     ///
     /// # Errors
     ///
-    /// The error of `work`. If it panics, the connection is closed, and that is the error.
+    /// The error of `work`. If `work` panics, the connection is closed, and the error says so.
     ///
     /// # Example
     ///
@@ -127,7 +127,7 @@ impl AsyncSqliteConnection {
     ) -> QueryResult<R> {
         let depth = transaction_depth(self.status())?;
         self.observed.session.note_change();
-        // Until it has ended, nobody knows what `work` does to a transaction.
+        // The effect of `work` on a transaction is unknown until `work` has ended.
         self.observed.transaction.note_may_end_sent();
         let (result, depth) = self
             .thread
@@ -166,17 +166,17 @@ impl AsyncSqliteConnection {
         &self.observed
     }
 
-    /// Whether its thread has ended, or is about to after a panic.
+    /// Whether the connection's thread has ended, or is about to end after a panic.
     pub(super) fn has_ended(&self) -> bool {
         self.thread.has_ended()
     }
 
-    /// Whether a statement still runs whose future was dropped.
+    /// Whether a statement is still running although its future was dropped.
     pub(super) fn has_abandoned_work(&self) -> bool {
         self.thread.is_busy()
     }
 
-    /// Whether a transaction is open of which Diesel does not know.
+    /// Whether a transaction is open that was begun without Diesel's transaction manager.
     pub(super) fn has_raw_transaction(&mut self) -> bool {
         self.thread.has_transaction() && matches!(transaction_depth(self.status()), Ok(0))
     }
@@ -195,7 +195,7 @@ impl AsyncSqliteConnection {
         Ok(())
     }
 
-    /// Rolls back whatever is open, after what still runs. It happens even if the future is dropped.
+    /// Queues a rollback behind the running statement. Dropping the future does not cancel the rollback.
     pub(super) fn roll_back(&mut self) -> BoxFuture<'static, ()> {
         self.transactions = AnsiTransactionManager::default();
         let takes_writes_again = std::mem::take(&mut self.refuses_writes);
@@ -237,9 +237,10 @@ impl AsyncSqliteConnection {
 
     /// Runs a query on the thread, until `work` has answered.
     ///
-    /// The end of the query is reported to the instrumentation when its first rows are there, as diesel-async's other
-    /// connections do: from then on the time is the reader's, who may also stop reading. What becomes of the rest is known
-    /// otherwise: an error comes as a row, and a statement that still runs for a reader who is gone makes the connection busy.
+    /// The end of the query is reported to the instrumentation when its first rows have arrived, as diesel-async's other
+    /// connections do: from then on, the reader determines the time, and may stop reading. The rest of the query is observed
+    /// in another way: an error arrives as a row, and a statement that still runs for a dropped reader makes the connection
+    /// busy.
     async fn run<A: Send + 'static, R: Send + 'static>(
         &mut self,
         (statement, sql): (QueryResult<Statement>, String),
@@ -254,7 +255,7 @@ impl AsyncSqliteConnection {
             Ok(statement) => self.thread.answer(to, move |db, to| work(db, &statement, to)).await,
             Err(error) => Err(error),
         };
-        // Not reached if this future is dropped before: then the transaction may still be ending.
+        // Not reached if this future is dropped earlier: then the transaction may still be ending.
         if may_end {
             self.observed.transaction.note_may_end_answered();
         }
@@ -267,7 +268,7 @@ impl AsyncSqliteConnection {
             }
             Err(error) => Err(error),
         };
-        // Without the values, which were moved to the thread.
+        // Without the bind values, which were moved to the thread.
         let query = StrQueryHelper::new(&sql);
         self.report(InstrumentationEvent::finish_query(&query, result.as_ref().err()));
         result

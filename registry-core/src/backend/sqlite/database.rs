@@ -1,4 +1,4 @@
-//! What the thread of a connection owns: the database, and what becomes of its transaction.
+//! The database that the thread of a connection owns, and the state of its transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use diesel::{QueryResult, SqliteConnection};
 use super::state::State;
 use super::transaction_effects::TransactionEffects;
 
-/// What the thread owns.
+/// The database, owned by the thread, with the state of its transaction.
 pub(super) struct Database {
     pub(super) connection: SqliteConnection,
     pub(super) state: Arc<State>,
@@ -21,12 +21,13 @@ pub(super) struct Database {
     pub(super) has_cached: Arc<AtomicBool>,
 }
 
-/// A savepoint around a statement that may end a transaction and begin another one. It is gone if the first one has ended.
+/// A savepoint around a statement that may end a transaction and begin another one. The savepoint is gone if the first
+/// transaction has ended.
 const PROBE: &str = "SAVEPOINT registry_probe";
 const PROBE_IS_THERE: &str = "RELEASE SAVEPOINT registry_probe";
 
 impl Database {
-    /// Runs something with those effects on the transaction, and notes whether the open transaction has ended.
+    /// Runs `work`, which has these effects on the transaction, and records whether the open transaction has ended.
     pub(super) fn run<R>(
         &mut self,
         effects: TransactionEffects,
@@ -38,7 +39,7 @@ impl Database {
             && effects == TransactionEffects::MayEnd
             && self.connection.batch_execute(PROBE).is_ok();
         let result = work(&mut self.connection);
-        // Before any other statement, whose effect on the transaction would be taken for that of `work`.
+        // Runs before any other statement, because its effect on the transaction would be attributed to `work`.
         if is_probed && self.connection.batch_execute(PROBE_IS_THERE).is_err() {
             self.state.observed.transaction.note_ended_by_statement();
             self.refresh_has_transaction();
@@ -52,7 +53,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// The database has rolled back, by itself, the transaction that the statement belongs to.
+    /// The database has rolled back the statement's transaction by itself.
     pub(super) fn check_transaction_stands(&self) -> QueryResult<()> {
         const GONE: &str = "the database has rolled the transaction back, after an error, so that this statement would \
              be in none, and was not run";
@@ -65,8 +66,8 @@ impl Database {
         }
     }
 
-    /// Notes whether a transaction is open after a statement. If it no longer is: with `has_failed`, the statement could not
-    /// have ended it and has failed, so the database has rolled it back by itself.
+    /// Records whether a transaction is open after a statement. With `has_failed`, the statement has failed and could not
+    /// have ended the transaction, so if no transaction is open any more, the database has rolled it back by itself.
     pub(super) fn note_transaction_after(&mut self, has_failed: bool) -> bool {
         let was_open = self.has_transaction();
         let is_open = self.refresh_has_transaction();
@@ -78,10 +79,11 @@ impl Database {
         is_open
     }
 
-    /// Asks SQLite whether a transaction is open, whoever has begun it, and notes the answer.
+    /// Asks SQLite whether any transaction is open, and records the answer.
     pub(super) fn refresh_has_transaction(&mut self) -> bool {
-        // SQLite knows (`sqlite3_get_autocommit`), and Diesel asks it in one place alone: after a batch that has failed, it
-        // resets its own status if no transaction is open. So it is told that one is open, and given a batch that fails.
+        // SQLite knows (`sqlite3_get_autocommit`), and Diesel asks SQLite in one place alone: after a failed batch, Diesel
+        // resets its own status if no transaction is open. So this sets Diesel's status to an open transaction, and runs a
+        // batch that fails.
         let connection = &mut self.connection;
         *status(connection) = TransactionManagerStatus::default();
         set_depth(connection, 1);
@@ -103,7 +105,7 @@ impl Database {
     }
 }
 
-/// Makes Diesel's own connection count that many nested transactions.
+/// Sets the number of nested transactions that Diesel's own connection counts.
 pub(super) fn set_depth(connection: &mut SqliteConnection, depth: u32) {
     if let TransactionManagerStatus::Valid(status) = status(connection) {
         for _ in 0..depth {

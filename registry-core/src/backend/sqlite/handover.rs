@@ -1,4 +1,4 @@
-//! Where the thread of a connection hands rows over to their reader, one batch at a time.
+//! The handover of rows from the thread of a connection to their reader, one batch at a time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use diesel::QueryResult;
 use super::row_batch::Row;
 use super::state::{JobGuard, State};
 
-/// Shared by the thread, which waits on the condition variable, and the reader, a future that is woken.
+/// Shared by the thread, which waits on the condition variable, and the reader, a future with a waker.
 #[derive(Default)]
 pub(super) struct Handover {
     slot: Mutex<BatchSlot>,
@@ -23,9 +23,9 @@ pub(super) struct Handover {
 #[derive(Default)]
 struct BatchSlot {
     batch: Option<Vec<QueryResult<Row>>>,
-    /// Whether the reader has come to the end of the first batch. Many do not: they want one row.
+    /// Whether the reader has read the first batch to its end. Many readers do not, because they want one row.
     is_wanted: bool,
-    /// Whether nobody reads any more.
+    /// Whether the reader is gone.
     is_given_up: bool,
     end: End,
     reader: Option<Waker>,
@@ -37,12 +37,12 @@ pub(super) enum End {
     ToCome,
     /// All rows are handed over.
     Reached,
-    /// The thread has ended in between.
+    /// The thread has ended before all rows were handed over.
     Lost,
 }
 
 impl Handover {
-    /// Makes the thread end the query: where it waits for the reader, or at the next row.
+    /// Makes the thread end the query, either at once if it waits for the reader, or at the next row.
     pub(super) fn give_up(&self) {
         let mut slot = self.lock();
         slot.is_given_up = true;
@@ -100,11 +100,11 @@ impl Drop for RowReader {
 pub(super) struct RowSender(pub(super) Arc<Handover>);
 
 impl RowSender {
-    /// Waits until the reader wants another batch. `None` if there is no reader any more.
+    /// Waits until the reader wants another batch. `None` if the reader is gone.
     ///
-    /// While it waits, the connection is not busy: the statement is reset before anything else is run, and does not go on
-    /// meanwhile. The lock orders the two: a reader that has given up either finds the connection busy, or has set the flag
-    /// before the thread looks, which then does not go on.
+    /// During the wait, the connection is not busy: the statement does not continue, and is reset before another statement
+    /// runs. The lock orders the two sides: a reader that gives up either finds the connection busy, or sets the flag before
+    /// the thread reads it, and the thread then ends the statement.
     pub(super) fn wait(&self, state: &Arc<State>) -> Option<JobGuard> {
         let mut slot = self.0.lock();
         loop {

@@ -1,4 +1,4 @@
-//! What migrations need of a SQLite connection.
+//! The support for migrations on a SQLite connection: the session state around them, and broken foreign keys.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use super::Sqlite;
 use crate::backend::migrate::{BrokenReference, MigrationSession, TableReferences};
 
-/// Settings that a migration may leave changed. The next borrower of an in-memory database would find them.
+/// Settings that a migration may leave changed. The next borrower of an in-memory database would inherit the change.
 const PRAGMAS: [&str; 6] = [
     "foreign_keys",
     "defer_foreign_keys",
@@ -61,8 +61,9 @@ pub(super) async fn session(connection: &mut Sqlite) -> QueryResult<MigrationSes
     Ok(session)
 }
 
-/// What else a migration may leave in a connection, as statements: settings, by the statement that sets them, and what would
-/// hide tables (temporary tables, views and triggers, attached databases), by the statement that removes it.
+/// The other state that a migration may leave in a connection, as statements: a setting is represented by the statement
+/// that sets it, and an object that would hide tables (a temporary table, view or trigger, an attached database) by the
+/// statement that removes it.
 async fn state(connection: &mut Sqlite) -> QueryResult<HashMap<String, String>> {
     let found: Vec<Found> = sql_query(STATE).load(connection).await?;
     Ok(found.into_iter().map(|Found { name, value }| (name, value)).collect())
@@ -72,7 +73,7 @@ async fn state(connection: &mut Sqlite) -> QueryResult<HashMap<String, String>> 
 pub(super) async fn leave(connection: &mut Sqlite, session: &MigrationSession) -> QueryResult<()> {
     connection.batch_execute(&session.restore).await?;
     let mut now: Vec<_> = state(connection).await?.into_iter().collect();
-    // Views and triggers first, as dropping a table drops its triggers.
+    // Views and triggers first, because dropping a table drops its triggers.
     now.sort_by_key(|(name, _)| {
         !name.starts_with("DROP TRIGGER") && !name.starts_with("DROP VIEW")
     });
@@ -87,7 +88,7 @@ pub(super) async fn leave(connection: &mut Sqlite, session: &MigrationSession) -
     Ok(())
 }
 
-/// `case_sensitive_like` cannot be queried, so its effect is.
+/// `case_sensitive_like` cannot be queried, so the query tests its effect.
 const STATE: &str = "SELECT 'PRAGMA case_sensitive_like =' AS name, CAST(NOT 'a' LIKE 'A' AS TEXT) AS value \
      UNION ALL SELECT 'PRAGMA writable_schema =', CAST(writable_schema AS TEXT) FROM pragma_writable_schema \
      UNION ALL SELECT 'PRAGMA max_page_count =', CAST(max_page_count AS TEXT) FROM pragma_max_page_count \
@@ -103,13 +104,13 @@ const STATE: &str = "SELECT 'PRAGMA case_sensitive_like =' AS name, CAST(NOT 'a'
          (SELECT name FROM temp.sqlite_schema WHERE type IN ('table', 'view'))";
 
 /// Switches foreign keys off. To rebuild a table, a migration drops it, which deletes the rows that refer to it, or breaks
-/// their references. SQLite's manual has foreign keys off for that
+/// their references. SQLite's manual switches foreign keys off for that
 /// (<https://www.sqlite.org/lang_altertable.html#otheralter>), which is only possible outside of a transaction.
 pub(super) async fn enter(connection: &mut Sqlite) -> QueryResult<()> {
     connection.batch_execute("PRAGMA foreign_keys = OFF").await
 }
 
-/// Table by table: SQLite checks none if it cannot make sense of one foreign key.
+/// Checks table by table, because a check of all tables fails if SQLite cannot resolve one foreign key.
 pub(super) async fn broken_references(
     connection: &mut Sqlite,
 ) -> QueryResult<Vec<TableReferences>> {

@@ -1,19 +1,19 @@
 //! SQLite.
 //!
-//! | file | what it has |
+//! | file | contents |
 //! |---|---|
 //! | this file | the implementation of [`Driver`], the opening of a connection |
 //! | [`connection`] | the connection type, which sends jobs to its thread |
-//! | [`thread`] | the thread, its queue of jobs, and the way back of an answer |
-//! | [`database`] | what the thread owns, and what becomes of its transaction |
-//! | [`statement`] | a query on its way to the thread |
-//! | [`rows`], [`row_batch`], [`handover`] | rows on their way back |
-//! | [`state`] | what the connection and the thread both know |
+//! | [`thread`] | the thread, its queue of jobs, and the delivery of answers |
+//! | [`database`] | the database that the thread owns, and the state of its transaction |
+//! | [`statement`] | a query that is sent to the thread |
+//! | [`rows`], [`row_batch`], [`handover`] | rows that the thread sends back |
+//! | [`state`] | the state that the connection and the thread share |
 //! | [`transaction`] | `immediate_transaction` and `exclusive_transaction` |
-//! | [`transaction_effects`] | what a statement may do to a transaction |
+//! | [`transaction_effects`] | the possible effects of a statement on a transaction |
 //! | [`closing`] | connections to one file are closed one after another |
 //! | [`open_error`] | why a database could not be opened |
-//! | [`migrations`] | what migrations need |
+//! | [`migrations`] | the session state around migrations, and broken foreign keys |
 //! | [`save_changes`] | `save_changes` |
 
 use std::fs;
@@ -76,11 +76,11 @@ use crate::sql::Dialect;
 /// ```
 pub type Sqlite = AsyncSqliteConnection;
 
-/// The pause before another attempt: at a statement for which the database is locked, or at opening a database that could
-/// not be opened for a reason that is gone.
+/// The pause before another attempt at a statement that found the database locked, or at opening a database whose obstacle
+/// has disappeared.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How often to try to open such a database.
+/// The number of attempts to open such a database.
 const ATTEMPTS: u32 = 3;
 
 impl Backend for Sqlite {
@@ -101,7 +101,7 @@ impl Driver for Sqlite {
     // SQLite prepares them again by itself.
     const HAS_STALE_STATEMENTS: bool = false;
 
-    // Temporary tables and attached databases would stay. Opening a file again is cheap.
+    // No statement removes temporary tables and attached databases. Opening the file again is cheap.
     const FULL_RESET: Option<&'static str> = None;
 
     fn is_fatal(_: &diesel::result::Error) -> bool {
@@ -155,7 +155,7 @@ impl Driver for Sqlite {
     }
 
     fn check_url(_: &DatabaseUrl) -> Result<(), String> {
-        // URLs are parsed by the settings. The driver could add nothing without opening the file.
+        // The settings parse the URL. The driver can check nothing more without opening the file.
         Ok(())
     }
 
@@ -257,8 +257,8 @@ async fn open_once(
     Ok(connection)
 }
 
-/// Runs a statement, again and again for as long as the database is locked. Where two connections switch to the write-ahead
-/// log at once, SQLite does not wait for `busy_timeout` itself.
+/// Runs a statement, and repeats it while the database is locked. If two connections switch to the write-ahead log at the
+/// same time, SQLite does not wait for `busy_timeout` by itself.
 async fn run_unlocked(
     connection: &mut Sqlite,
     statement: &str,
@@ -292,7 +292,7 @@ fn setup_statements(
         // In WAL mode, readers and a writer do not wait for each other. The mode is stored in the file, so this is a look-up
         // for all but the first connection (https://www.sqlite.org/wal.html).
         statements.push("PRAGMA journal_mode = WAL".to_owned());
-        // Reads the file and opens the log, so that a failure to do so is one of opening the connection.
+        // Reads the file and opens the log, so that a failure is reported when the connection is opened.
         statements.push("PRAGMA schema_version".to_owned());
     }
     if options.read_only {

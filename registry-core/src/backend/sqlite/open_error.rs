@@ -1,7 +1,7 @@
-//! Obstacle a database could not be opened.
+//! Why a database could not be opened.
 //!
 //! SQLite reports "unable to open database file", whatever the reason. So the operating system is asked, without opening the
-//! file itself: closing any handle to it would release the locks that SQLite holds on it in this process
+//! file itself: closing any handle to the file would release the locks that SQLite holds on it in this process
 //! (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
 
 use std::fs::{self, OpenOptions};
@@ -16,10 +16,10 @@ use crate::backend::resource_exhaustion::{files_were_short, is_exhausted, no_fil
 use crate::cause::DriverError;
 use crate::settings::url::SqliteFile;
 
-/// Obstacle a connection could not be opened.
+/// Why a connection could not be opened.
 #[derive(Debug)]
 pub(super) enum NotOpened {
-    /// Its thread could not be started.
+    /// The connection's thread could not be started.
     NoThread(io::Error),
     Refused(ConnectionError),
 }
@@ -35,7 +35,7 @@ impl From<NotOpened> for ConnectionError {
     }
 }
 
-/// The parent folder of a database was to be created.
+/// The parent folder of a database could not be created.
 #[derive(Debug, thiserror::Error)]
 #[error("the folder {} cannot be created", folder.display())]
 struct FolderNotCreated {
@@ -49,17 +49,18 @@ pub(super) fn folder_error(folder: &Path, source: io::Error) -> ConnectError {
     if is_exhausted { ConnectError::Resources(error) } else { ConnectError::Other(error) }
 }
 
-/// Obstacle there is no connection, and whether another attempt may help.
+/// The failure to open a connection, and whether another attempt may help.
 pub(super) enum OpenFailure {
     Final(ConnectError),
-    /// The operating system has nothing against it, or no longer: most likely there was no file descriptor left a moment ago.
+    /// The operating system reports no obstacle, or no longer reports one: most likely there was no file descriptor left a
+    /// moment ago.
     Transient(ConnectError),
 }
 
-/// What an error of opening means.
+/// Classifies an error of opening a database.
 pub(super) fn open_failure(error: NotOpened, file: &SqliteFile) -> OpenFailure {
     let error: DriverError = match error {
-        // EAGAIN, where a process may have no more threads.
+        // EAGAIN: the process may not create more threads.
         NotOpened::NoThread(error)
             if error.kind() == ErrorKind::WouldBlock || is_exhausted(&error) =>
         {
@@ -80,7 +81,7 @@ pub(super) fn open_failure(error: NotOpened, file: &SqliteFile) -> OpenFailure {
     }
 }
 
-/// What the failure of a statement that sets up a connection means.
+/// Classifies the failure of a setup statement.
 ///
 /// Called while the connection is open, so the file descriptors that it holds count as used.
 pub(super) fn setup_failure(statement: String, error: diesel::result::Error) -> OpenFailure {
@@ -95,11 +96,11 @@ pub(super) fn setup_failure(statement: String, error: diesel::result::Error) -> 
 }
 
 enum Obstacle {
-    /// There is no such file, and none is to be created.
+    /// The file does not exist, and the settings do not allow creating it.
     Missing,
     /// The operating system refuses access.
     Refused(io::Error),
-    /// It has nothing against it, or no longer.
+    /// The operating system reports no obstacle, or no longer reports one.
     Unknown,
 }
 
@@ -128,7 +129,7 @@ fn try_to_create_in(folder: &Path) -> Obstacle {
     let name = folder.join(format!(".registry-try-{}-{number}", std::process::id()));
     match OpenOptions::new().write(true).create_new(true).open(&name) {
         Ok(_) => {
-            // If it cannot be removed, an empty file stays, under a name that nothing else uses.
+            // If the removal fails, an empty file stays, under a name that nothing else uses.
             let _ = fs::remove_file(&name);
             Obstacle::Unknown
         }

@@ -6,12 +6,12 @@ use diesel::connection::LoadConnection;
 use diesel::row::{Field, IntoOwnedRow, Row as _};
 use diesel::sqlite::{Sqlite, SqliteType};
 
-/// How much of a result is handed over at once: so many rows, or so many bytes of text and blobs, plus one row. A smaller
-/// result goes in one message, as waking a task costs more than a row.
+/// The limits of a batch: this number of rows, or this number of bytes of text and blobs, plus one row. A smaller result is
+/// sent in one message, because waking a task costs more than a row.
 const MAX_ROWS: usize = 256;
 const MAX_BYTES: usize = 256 * 1024;
 
-/// A row that has been copied out of its statement.
+/// A row that was copied out of its statement.
 pub(super) type Row =
     <<SqliteConnection as LoadConnection>::Row<'static, 'static> as IntoOwnedRow<
         'static,
@@ -41,7 +41,7 @@ fn size(row: &Row) -> usize {
         let field = row.get(column)?;
         let mut value = field.value()?;
         match value.value_type() {
-            // Each in the form that it has: reading it in the other one would copy it.
+            // Each value is read in its own form: reading it in the other form would copy it.
             Some(SqliteType::Text) => Some(value.read_text().len()),
             Some(SqliteType::Binary) => Some(value.read_blob().len()),
             _ => None,

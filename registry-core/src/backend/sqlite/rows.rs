@@ -1,4 +1,4 @@
-//! Rows on their way from the thread of a connection to their reader.
+//! The transfer of rows from the thread of a connection to their reader.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -23,13 +23,14 @@ use super::transaction_effects;
 
 /// The rows of a query, in the order in which SQLite finds them.
 ///
-/// The thread of the connection reads as many as are asked for, and one batch ahead of a reader that has come to a second
-/// batch. Dropping this ends the query at once: the statement is reset before the connection runs another.
+/// The thread of the connection reads as many rows as are asked for. Once the reader has reached its second batch, the
+/// thread reads one batch ahead. Dropping this ends the query at once: the statement is reset before the connection runs
+/// another one.
 pub struct Rows<'conn> {
     batch: vec::IntoIter<QueryResult<Row>>,
     /// `None` if nothing follows the batch.
     rest: Option<RowReader>,
-    /// A connection runs one statement at a time: the next one would end this one.
+    /// Borrows the connection, which runs one statement at a time: the next statement would end this one.
     connection: PhantomData<&'conn mut ()>,
 }
 
@@ -75,7 +76,7 @@ impl fmt::Debug for Rows<'_> {
     }
 }
 
-/// Where the thread sends the rows of a query: the first batch as the answer to the job, and the others by handover.
+/// The destination of the rows of a query: the first batch is the answer to the job, the other batches go by handover.
 pub(super) struct Output {
     answer: Answer<(QueryResult<Loaded>, bool)>,
     sender: Option<RowSender>,
@@ -96,7 +97,7 @@ impl Output {
     }
 }
 
-/// Runs a query, and sends its rows to `output` until nobody wants more.
+/// Runs a query, and sends its rows to `output` until the reader is gone or the rows end.
 pub(super) fn load(database: &mut Database, statement: &Statement, output: &mut Output) {
     if output.is_given_up() {
         return;
@@ -107,15 +108,15 @@ pub(super) fn load(database: &mut Database, statement: &Statement, output: &mut 
     if statement.effects != transaction_effects::TransactionEffects::None || outcome.is_err() {
         database.note_transaction_after(outcome.is_err());
     }
-    // Before the reader learns of the end: a connection whose statement is done is not busy.
+    // Before the end is reported to the reader, because a connection with a completed statement is not busy.
     output.pending = None;
     match &output.sender {
         Some(sender) => {
             batch.rows.extend(outcome.err().map(Err));
             sender.put(Some(batch.rows), End::Reached);
         }
-        // An error in the first batch is the query's. SQLite may report what a statement with `RETURNING` has broken, such
-        // as a foreign key, after the rows of that statement.
+        // An error in the first batch is the query's error. SQLite may report a broken constraint of a statement with
+        // `RETURNING`, such as a foreign key, after the rows of that statement.
         None => {
             let loaded = outcome.map(|()| Loaded { rows: batch.rows, rest: None });
             output.answer.send((loaded, database.has_cached()));
@@ -123,7 +124,7 @@ pub(super) fn load(database: &mut Database, statement: &Statement, output: &mut 
     }
 }
 
-/// Reads rows, and leaves those that were not handed over in `batch`.
+/// Reads rows, and leaves the rows that were not handed over in `batch`.
 fn read(
     database: &mut Database,
     statement: &Statement,

@@ -1,4 +1,4 @@
-//! What a connection and its thread both know.
+//! The state that a connection and its thread share.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -9,13 +9,13 @@ use diesel::result::{DatabaseErrorKind, Error};
 use crate::backend::observed::Observed;
 use crate::panicked::panic_message;
 
-/// What both sides know of a connection.
+/// The state that a connection and its thread share.
 #[derive(Default)]
 pub(super) struct State {
-    /// Jobs that were sent and are neither done nor given up, except for those that wait for a reader.
+    /// The number of pending jobs: sent, and neither done nor given up. A job that waits for a reader is not counted.
     pub(super) jobs: AtomicU32,
     pub(super) has_transaction: AtomicBool,
-    /// Where the ends of transactions are noted.
+    /// The place where the ends of transactions are recorded.
     pub(super) observed: Arc<Observed>,
     pub(super) has_ended: AtomicBool,
     pub(super) panic: OnceLock<String>,

@@ -1,4 +1,4 @@
-//! A query on its way to the thread of a connection.
+//! A query that is sent to the thread of a connection.
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
@@ -15,16 +15,16 @@ use crate::sql;
 
 type BindCollector<'a> = <Sqlite as Backend>::BindCollector<'a>;
 
-/// A query as text and values: only the thread has the connection, and the query itself cannot be sent there.
+/// A query as text and values. Only the thread owns the connection, and a Diesel query cannot be sent to another thread.
 pub(super) struct Statement {
     pub(super) query:
         CollectedQuery<<BindCollector<'static> as MoveableBindCollector<Sqlite>>::BindData>,
-    /// What it may do to a transaction.
+    /// The possible effects of the query on a transaction.
     pub(super) effects: transaction_effects::TransactionEffects,
-    /// Whether it is known to change nothing, so that it can be ended before its last row.
+    /// Whether the query is known to change nothing, so that it can be ended before its last row.
     ///
-    /// A statement that writes has to run to its end. A constraint that it breaks is reported there, and that error would be
-    /// lost.
+    /// A statement that writes has to run to its end, because SQLite reports a broken constraint only there, and the error
+    /// would be lost.
     pub(super) only_reads: bool,
 }
 
@@ -52,7 +52,7 @@ impl Statement {
     }
 }
 
-/// Runs a statement for the number of rows that it changes.
+/// Runs a statement, and returns the number of rows that it changed.
 pub(super) fn execute(
     database: &mut Database,
     statement: &Statement,

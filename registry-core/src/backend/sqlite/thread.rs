@@ -1,4 +1,4 @@
-//! The thread of a connection, its queue of jobs, and the way back of an answer.
+//! The thread of a connection, its queue of jobs, and the delivery of answers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use crate::backend::observed::Observed;
 
 /// A thread that owns a connection and runs jobs on it, one after another.
 ///
-/// Dropping this lets the job that runs come to its end. The thread then closes the connection and ends.
+/// Dropping this lets the running job finish. The thread then closes the connection and ends.
 pub(super) struct Thread {
     // Dropped first, so that the thread does not wait for a reader.
     reading: Reading,
-    // Dropped before `_closing`, which says that the thread is about to end.
+    // Dropped before `_closing`, whose drop announces that the thread is about to end.
     jobs: Jobs,
     state: Arc<State>,
     _closing: Closing,
@@ -76,8 +76,8 @@ impl Thread {
         run.await
     }
 
-    /// Like [`run`](Self::run), for work that goes on after it has answered. `to` wraps the answer in whatever else the work
-    /// needs.
+    /// Like [`run`](Self::run), for work that continues after it has answered. `to` wraps the answer in the type that the
+    /// work needs.
     pub(super) async fn answer<A: Send + 'static, R: Send + 'static>(
         &mut self,
         to: fn(Answer<R>) -> A,
@@ -105,17 +105,17 @@ impl Thread {
         self.jobs.send(Box::new(work));
     }
 
-    /// Notes where the thread waits for a reader, until that is gone or the next job is sent.
+    /// Stores the handover at which the thread waits for a reader, until the reader is gone or the next job is sent.
     pub(super) fn read(&mut self, handover: Option<&Arc<Handover>>) {
         self.reading = Reading(handover.cloned());
     }
 
-    /// Whether a job runs, or is about to, though nobody waits for it.
+    /// Whether a job is running or queued, though no caller waits for it.
     pub(super) fn is_busy(&self) -> bool {
         self.state.jobs.load(Ordering::Acquire) > 0
     }
 
-    /// Whether no job will ever run again.
+    /// Whether the thread has ended, so that no job will ever run again.
     pub(super) fn has_ended(&self) -> bool {
         self.state.has_ended.load(Ordering::Acquire) || self.state.panic.get().is_some()
     }
@@ -128,8 +128,8 @@ impl Thread {
 
 /// The queue of a thread, which sleeps when there are no jobs.
 ///
-/// The channel's own way to wait spins first. With more connections than processors, that takes time from those that have
-/// something to do.
+/// The channel's own blocking receive spins first. With more connections than processors, spinning takes time from the
+/// threads that have work.
 struct Jobs {
     /// `None` only while it is dropped.
     sender: Option<mpsc::Sender<Job>>,
@@ -139,7 +139,7 @@ struct Jobs {
 impl Jobs {
     fn send(&self, job: Job) {
         if let Some(sender) = &self.sender {
-            // A thread that has ended drops the job, and with it the sender of the answer.
+            // If the thread has ended, the job is dropped, and with it the sender of the answer.
             let _ = sender.send(job);
             self.thread.unpark();
         }
@@ -175,25 +175,25 @@ impl Drop for Reading {
     }
 }
 
-/// The way back of an answer to the future that has sent the job.
+/// Delivers an answer to the future that has sent the job.
 pub(super) struct Answer<R> {
     pending: Option<JobGuard>,
     reply: Option<oneshot::Sender<R>>,
-    /// What is answered when the job is done.
+    /// The answer, which is sent when the job is done.
     result: Option<R>,
 }
 
 impl<R> Answer<R> {
-    /// Whether nobody waits for it.
+    /// Whether no caller waits for the answer.
     pub(super) fn is_given_up(&self) -> bool {
         self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
 
     pub(super) fn send(&mut self, result: R) {
-        // Before the caller gets the answer: a connection whose work is done is not busy.
+        // Before the caller gets the answer, because a connection with completed work is not busy.
         self.pending = None;
         if let Some(reply) = self.reply.take() {
-            // Fails if nobody waits any more.
+            // Fails if no caller waits any more.
             let _ = reply.send(result);
         }
     }
@@ -207,7 +207,7 @@ impl<R> Drop for Answer<R> {
     }
 }
 
-/// Notes that the thread has ended, however it went.
+/// Records on drop that the thread has ended, normally or by a panic.
 struct ThreadEnd(Arc<State>);
 
 impl Drop for ThreadEnd {
@@ -245,7 +245,7 @@ fn serve(
         return;
     }
     while let (Some(job), Some(database)) = (Jobs::next(jobs), &mut open.database) {
-        // A panic here, from dropping a result that nobody wants, ends the thread.
+        // A panic here, from dropping an unwanted result, ends the thread.
         job(database);
         if database.state.panic.get().is_some() {
             return;
@@ -253,7 +253,8 @@ fn serve(
     }
 }
 
-/// An open database. However its thread ends, it is closed while no other one with the same URL is.
+/// An open database. However its thread ends, the database is closed while no other database with the same URL is being
+/// closed.
 struct OpenDatabase {
     /// `None` only while it is dropped.
     database: Option<Database>,

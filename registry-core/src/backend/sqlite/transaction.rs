@@ -18,7 +18,7 @@ impl AsyncSqliteConnection {
     ///
     /// # Errors
     ///
-    /// The error of `callback`, after the rollback, or that of the transaction itself:
+    /// The error of `callback`, after the rollback, or the error of the transaction itself:
     /// [`AlreadyInTransaction`](Error::AlreadyInTransaction) if one is open.
     ///
     /// # Example
@@ -51,12 +51,12 @@ impl AsyncSqliteConnection {
     }
 
     /// Runs `callback` in a transaction that begins with `BEGIN EXCLUSIVE`, and returns its result: like
-    /// [`immediate_transaction`](Self::immediate_transaction), and where the file is not in WAL mode, nobody else can read it
+    /// [`immediate_transaction`](Self::immediate_transaction), and where the file is not in WAL mode, no other connection can read it
     /// meanwhile.
     ///
     /// # Errors
     ///
-    /// As those of [`immediate_transaction`](Self::immediate_transaction).
+    /// The same errors as [`immediate_transaction`](Self::immediate_transaction).
     ///
     /// # Example
     ///

@@ -1,4 +1,4 @@
-//! What a statement may do to a transaction, and what Diesel knows of that.
+//! The possible effects of a statement on a transaction, and the corrections to Diesel's transaction status.
 
 use diesel::QueryResult;
 use diesel::connection::{TransactionDepthChange, TransactionManagerStatus};
@@ -6,7 +6,7 @@ use diesel::connection::{TransactionDepthChange, TransactionManagerStatus};
 use crate::backend::transactions::transaction_depth;
 use crate::sql::{self, Dialect, TransactionEffect};
 
-/// Takes over the number of transactions that Diesel's own connection counts after `spawn_blocking`.
+/// Copies the number of transactions that Diesel's own connection counts after `spawn_blocking`.
 pub(super) fn set_depth(status: &mut TransactionManagerStatus, wanted: QueryResult<u32>) {
     let (Ok(mut now), Ok(wanted)) = (transaction_depth(status), wanted) else {
         return status.set_in_error();
@@ -26,7 +26,7 @@ pub(super) fn set_depth(status: &mut TransactionManagerStatus, wanted: QueryResu
     }
 }
 
-/// Corrects the status that Diesel is about to have after a batch that has failed.
+/// Corrects Diesel's transaction status after a failed batch.
 pub(super) fn note_failed_batch(
     status: &mut TransactionManagerStatus,
     sql: &str,
@@ -36,35 +36,35 @@ pub(super) fn note_failed_batch(
         // diesel-async takes a failed `COMMIT` for the end of the transaction, as it is in PostgreSQL. In SQLite, the
         // transaction may stay open, for example with a deferred foreign key that is broken.
         "COMMIT" => status.set_requires_rollback_maybe_up_to_top_level(has_transaction),
-        // What is left of the transaction shows when an outer one ends.
+        // The end of an outer transaction shows whether the transaction is still open.
         _ if sql.starts_with("RELEASE SAVEPOINT") => {}
-        // Some failures end the transaction, and one that is gone cannot be rolled back.
+        // Some failures end the transaction, and an ended transaction cannot be rolled back.
         _ if !has_transaction => *status = TransactionManagerStatus::default(),
         _ => {}
     }
 }
 
-/// What a statement may do to the open transaction. SQLite's grammar has no others that end one.
+/// The possible effect of a statement on the open transaction. In SQLite's grammar, no other statement ends a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TransactionEffects {
-    /// None begins or ends, unless the statement fails.
+    /// No transaction begins or ends, unless the statement fails.
     None,
-    /// One may begin, or end with the savepoint that has begun it.
+    /// A transaction may begin, or end with the savepoint that has begun it.
     MayBegin,
-    /// One ends if the statement succeeds, and no other begins.
+    /// The transaction ends if the statement succeeds, and no other transaction begins.
     Ends,
-    /// One may end, and another one may be open afterwards.
+    /// The transaction may end, and another transaction may be open afterwards.
     MayEnd,
 }
 
 impl TransactionEffects {
-    /// Whether a transaction may end.
+    /// Whether a transaction may end by the statement.
     pub(super) fn may_end(self) -> bool {
         matches!(self, Self::Ends | Self::MayEnd)
     }
 }
 
-/// What a text may do to a transaction.
+/// The possible effect of SQL text on a transaction.
 pub(super) fn effects(sql: &str) -> TransactionEffects {
     let effects = sql::effects(Dialect::Sqlite, sql);
     match effects.transaction {

@@ -22,7 +22,7 @@ use crate::backend::error::ConnectError;
 use crate::cause::DriverError;
 use crate::settings::url::tls::{TlsMode, TlsSettings};
 
-/// Makes a TLS connection of a socket that tokio-postgres has connected.
+/// Runs the TLS handshake on a socket that tokio-postgres has connected.
 #[derive(Clone)]
 pub(in crate::backend) struct Connector {
     config: Arc<ClientConfig>,
@@ -33,7 +33,7 @@ pub(in crate::backend) struct Connector {
 impl Connector {
     /// A connector that verifies the server as far as the settings ask.
     pub(in crate::backend) async fn new(tls: &TlsSettings) -> Result<Self, ConnectError> {
-        // Not the process's default provider, which is for the program to choose.
+        // Not the process's default provider: choosing the default is up to the program.
         let provider = Arc::new(default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = if tls.mode < TlsMode::VerifyCa {
             Arc::new(AnyCertificate::new(&provider))
@@ -63,7 +63,7 @@ impl Connector {
 }
 
 impl Connector {
-    /// Makes the handshake with that host.
+    /// Runs the handshake with the host.
     pub(in crate::backend) async fn connect(
         &self,
         host: &str,
@@ -88,8 +88,8 @@ impl Connector {
 pub(in crate::backend) struct Stream(Box<tokio_rustls::client::TlsStream<Socket>>);
 
 impl TlsStream for Stream {
-    /// The data for SCRAM's channel binding, `tls-server-end-point` of RFC 5929. With it, a password exchange cannot be relayed
-    /// by somebody in between, who has another certificate.
+    /// The data for SCRAM's channel binding, `tls-server-end-point` of RFC 5929. It prevents a man in the middle, whose
+    /// certificate differs, from relaying the password exchange.
     fn channel_binding(&self) -> ChannelBinding {
         let (_, connection) = self.0.get_ref();
         connection
@@ -102,7 +102,7 @@ impl TlsStream for Stream {
 
 /// The hash of a certificate, with the hash function of its own signature.
 ///
-/// `None` if that has no hash function of its own, as Ed25519: the standard leaves that case open.
+/// `None` if the signature has no hash function of its own, as with Ed25519: the standard leaves that case open.
 fn server_end_point_hash(certificate: &[u8]) -> Option<Vec<u8>> {
     // Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm SEQUENCE { OID, .. }, .. }
     let (content, _) = element(certificate)?;
@@ -135,7 +135,7 @@ fn server_end_point_hash(certificate: &[u8]) -> Option<Vec<u8>> {
     Some(digest(hash, certificate).as_ref().to_vec())
 }
 
-/// The content of the first element of some DER, and what follows it.
+/// The content of the first DER element, and the bytes after the element.
 fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&[_, length], rest) = der.split_first_chunk::<2>()?;
     let (length, rest) = match length {

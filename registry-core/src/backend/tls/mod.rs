@@ -23,7 +23,7 @@ pub(super) mod mysql;
 #[cfg(feature = "postgres")]
 mod verifier;
 
-/// Why the trusted authorities are not known.
+/// Why the trusted authorities could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RootsError {
     #[error("cannot read the certificates in {}", file.display())]
@@ -38,7 +38,7 @@ pub(super) enum RootsError {
     NoneInSystem(#[source] Option<rustls_native_certs::Error>),
 }
 
-/// What is wrong with the file of trusted authorities, if there is one and it is needed.
+/// Checks the file of trusted authorities, if the settings name one and verification needs it.
 pub(super) fn check(tls: &TlsSettings) -> Result<(), String> {
     match &tls.roots {
         TlsRoots::File(file) if tls.mode >= TlsMode::VerifyCa => match read_file(file) {
@@ -62,7 +62,7 @@ pub(super) async fn trusted(roots: &TlsRoots) -> Result<Trusted, ConnectError> {
     match spawn_blocking(read).await {
         Ok(Ok(trusted)) => Ok(trusted),
         Ok(Err(error)) => Err(ConnectError::Tls(error.into())),
-        // The runtime shuts down.
+        // The runtime is shutting down.
         Err(error) => Err(ConnectError::Other(error.into())),
     }
 }
@@ -90,7 +90,7 @@ pub(super) fn cause(error: &(dyn Error + 'static)) -> Option<rustls::Error> {
             return Some(cause.clone());
         }
         next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            // The source of an `io::Error` is that of the error in it, so the error in it would be skipped.
+            // The `source` of an `io::Error` is the source of its inner error, so the inner error itself would be skipped.
             Some(inner) => Some(inner as &(dyn Error + 'static)),
             None => error.source(),
         };
@@ -125,7 +125,7 @@ fn system_certificates() -> Result<&'static [CertificateDer<'static>], RootsErro
     }
     let found = rustls_native_certs::load_native_certs();
     let mut store = RootCertStore::empty();
-    // Systems have certificates that rustls does not accept, for their age or their form.
+    // Some certificates of a system are too old or malformed for rustls.
     let usable = |certificate: &CertificateDer<'static>| store.add(certificate.clone()).is_ok();
     let certificates: Vec<_> = found.certs.into_iter().filter(usable).collect();
     if certificates.is_empty() {

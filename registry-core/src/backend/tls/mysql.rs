@@ -1,4 +1,4 @@
-//! TLS for mysql_async, which makes the handshake itself, and is told whom to trust.
+//! TLS for mysql_async, which runs the handshake itself and receives the trusted authorities as options.
 
 use std::error::Error as StdError;
 
@@ -34,7 +34,7 @@ pub(in crate::backend) async fn ssl_opts(
     Ok(opts.with_root_certs(roots).with_disable_built_in_roots(true))
 }
 
-/// A name that the server's certificate is for, if the only thing wrong with the certificate is the name.
+/// A name in the server's certificate, if the name is the only reason why the certificate was rejected.
 ///
 /// For `VERIFY_CA`, mysql_async means to ignore that error, but recognizes it by a text that rustls has changed
 /// ("NotValidForName", in mysql_async 0.36 and 0.37). So it connects again, with a name that it accepts. Nothing depends on

@@ -32,7 +32,7 @@ impl AnyCertificate {
 }
 
 impl Trusted {
-    /// With `with_name`, the certificate has to be for the host.
+    /// With `with_name`, the certificate must be valid for the host's name.
     pub(super) fn new(
         provider: &Arc<CryptoProvider>,
         certificates: &[CertificateDer<'static>],
@@ -67,7 +67,7 @@ impl ServerCertVerifier for Trusted {
             // A certificate of `openssl req -x509` is its own authority, and servers are often given one. OpenSSL, and so
             // libpq, accepts it from a server if it is in the file of trusted authorities.
             Err(Error::InvalidCertificate(CertificateError::Other(cause)))
-                // Reported after its dates were found to be valid. rustls has no variant for it.
+                // Reported after the dates were found to be valid. rustls has no variant for this error.
                 if cause.to_string() == "CaUsedAsEndEntity"
                     && self.certificates.iter().any(|trusted| trusted == certificate) =>
             {

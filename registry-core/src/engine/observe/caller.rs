@@ -1,8 +1,8 @@
-//! Which task calls.
+//! The identity of the calling task.
 
 use std::hash::{Hash, Hasher};
 
-/// The task that calls, or the thread if there is no task.
+/// The calling task, or the calling thread if there is no task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caller(u64);
 
@@ -14,7 +14,7 @@ impl Caller {
         })
     }
 
-    /// Its number, which is never zero. Tasks have even numbers, threads odd ones.
+    /// The number of the task or thread, never zero. Tasks have even numbers, threads have odd numbers.
     pub(crate) fn number(self) -> u64 {
         self.0
     }

@@ -1,5 +1,5 @@
-//! What the errors of a connection's statements mean: for the connection itself, for the other connections of its
-//! engine, and for the errors that the program has.
+//! The consequences of the errors of a connection's statements: for the connection itself, for the other connections of
+//! its engine, and for the errors that were returned to the program.
 
 use std::sync::atomic::Ordering;
 
@@ -11,8 +11,8 @@ use crate::backend::error_class::{Diagnosis, ErrorClass, LastError, is_transient
 use crate::backend::observed::TransactionDoubts;
 
 impl ConnectionWatch {
-    /// Notes that the server takes no writes, though the engine is not `read_only`. The connection is not lent again,
-    /// and its host is tried after the others.
+    /// Records that the server refuses writes, though the engine is not `read_only`. The connection is not lent again, and
+    /// its host is tried after the other hosts.
     pub(in crate::engine) fn note_read_only_server(&self) {
         self.errors.is_broken.store(true, Ordering::Relaxed);
         self.invalidations.invalidate_roles();
@@ -35,20 +35,21 @@ impl ConnectionWatch {
         self.errors.has_transient_failure.store(false, Ordering::Relaxed);
     }
 
-    /// Notes what the error of a statement means.
+    /// Records the class of a statement's error.
     pub(in crate::engine) fn note_class(&self, class: ErrorClass) {
         if class.is_transient() {
             self.errors.has_transient_failure.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether a statement has failed with a transient error, one that the same statement may not meet a little later,
-    /// as far as is known.
+    /// Whether a statement has failed with a transient error, so that the same statement may succeed a little later. False
+    /// if the class of the error is unknown.
     pub(in crate::engine) fn has_transient_failure(&self) -> bool {
         self.errors.has_transient_failure.load(Ordering::Relaxed) || self.is_broken()
     }
 
-    /// The diagnosis of the last statement's error, if it has failed. It is shared with the error that the program has.
+    /// The diagnosis of the last statement's error, if it has failed. The diagnosis is shared with the error that was
+    /// returned to the program.
     pub(in crate::engine) fn diagnosis(&self) -> Option<Diagnosis> {
         if !self.errors.has_just_failed.load(Ordering::Relaxed) {
             return None;
@@ -56,7 +57,7 @@ impl ConnectionWatch {
         self.errors.last_errors().back().map(|last| last.diagnosis().clone())
     }
 
-    /// The diagnosis of `error`, if that is the last one.
+    /// The diagnosis of `error`, if `error` is the last error.
     pub(in crate::engine) fn diagnosis_of(&self, error: &Error) -> Option<Diagnosis> {
         let last_errors = self.errors.last_errors();
         last_errors.back().filter(|last| last.is(error)).map(|last| last.diagnosis().clone())
@@ -82,7 +83,7 @@ impl ConnectionWatch {
 
     pub(super) fn note_error(&self, error: &Error, rules: BackendRules) {
         self.note_last_error(error, rules);
-        // Where the server's error code is known, it decides, and not the text of the error.
+        // If the server's error code is known, the code decides, and not the text of the error.
         if self.observed.errors.last().is_none() && (rules.is_fatal)(error) {
             self.errors.is_broken.store(true, Ordering::Relaxed);
         }
@@ -94,12 +95,12 @@ impl ConnectionWatch {
             return;
         };
         match kind {
-            // The driver does not say what it was, so it may have been a plan that is stale.
+            // The driver does not report the cause, so it may have been a stale plan.
             DatabaseErrorKind::Unknown => {
                 self.errors.has_unclassified_error.store(true, Ordering::Relaxed);
                 self.seen.invalidate_own_plans(&self.invalidations);
             }
-            // Either the server is read-only, or the transaction is: the server is asked before it is lent again.
+            // Either the server or the transaction is read-only: the server is asked before the connection is lent again.
             DatabaseErrorKind::ReadOnlyTransaction if rules.expects_writes => {
                 self.invalidations.invalidate_roles();
             }
@@ -107,7 +108,7 @@ impl ConnectionWatch {
         }
     }
 
-    /// Draws the consequences of the errors that the server has sent since the last call.
+    /// Applies the consequences of the errors that the server has sent since the last call.
     pub(in crate::engine) fn apply_server_errors(&self, expects_writes: bool) {
         for class in self.observed.errors.take_new() {
             match class {
@@ -121,12 +122,12 @@ impl ConnectionWatch {
                 }
                 ErrorClass::Fatal => self.errors.is_broken.store(true, Ordering::Relaxed),
                 ErrorClass::StatementGone => {
-                    // The borrower can go on with new statements, but the driver's cache is wrong for good.
+                    // The borrower can continue with new statements, but the driver's cache stays wrong.
                     self.errors.is_broken.store(true, Ordering::Relaxed);
                     self.seen.invalidate_own_plans(&self.invalidations);
                 }
-                // A `READ ONLY` transaction of the borrower's is refused with the same code, on a server that says of
-                // itself that it takes writes.
+                // A write in a `READ ONLY` transaction is refused with the same code, on a server that reports that it
+                // accepts writes.
                 ErrorClass::ReadOnly
                     if expects_writes && self.observed.role.is_read_only() != Some(false) =>
                 {

@@ -6,7 +6,7 @@ use super::meters;
 use super::stats::TARGET;
 use crate::settings::{BindKey, EngineSettings};
 
-/// Notes that an engine was opened on demand.
+/// Emits the event that an engine was opened on demand.
 pub(crate) fn engine_opened(settings: &EngineSettings) {
     let EngineSettings { key: bind, url, tenant, .. } = settings;
     meters::engine_opened(*bind);
@@ -14,7 +14,7 @@ pub(crate) fn engine_opened(settings: &EngineSettings) {
     tracing::debug!(target: TARGET, %bind, tenant, %url, "an engine was opened");
 }
 
-/// Notes that an engine that was opened on demand is closed, so that no caller finds it any more.
+/// Emits the event that an engine that was opened on demand is closed. No caller finds it any more.
 pub(crate) fn engine_closed(settings: &EngineSettings, reason: &'static str) {
     let EngineSettings { key: bind, url, tenant, .. } = settings;
     meters::engine_closed(*bind, reason);

@@ -1,23 +1,23 @@
-//! Which tasks have the connections of an engine.
+//! The tasks that hold the connections of an engine.
 //!
-//! An error names the sessions that the waiting task has itself, a close does not wait for sessions that the closing
-//! task will never drop, and a query beside a session of the same task is warned of.
+//! Three features need this: the error of a time-out names the sessions that the waiting task holds itself, a close does
+//! not wait for sessions that the closing task will never drop, and the registry warns of a query while the same task
+//! holds a session.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::caller::Caller;
 use super::watch::ConnectionWatch;
 
-/// The connections of an engine, and the tasks that are about to have one.
+/// The connections of an engine, and the tasks that are about to hold one.
 ///
-/// The two locks are never held at once. Under the lock of `watches`, a watch may be dropped, which notes the time of its
-/// connection's end under a lock of its own ([`invalidation`](super::invalidation)); no other lock is taken.
+/// The two locks are never held at once. Under the lock of `watches`, a watch may be dropped. Its drop records the time of
+/// the connection's end under a lock of its own ([`invalidation`](super::invalidation)); no other lock is taken.
 #[derive(Default)]
 pub(in crate::engine) struct Holders {
-    /// Every open connection. Weak, as a connection is gone when its slot drops it.
+    /// Every open connection. Weak, because a connection ends when its slot drops it.
     watches: Mutex<Vec<Weak<ConnectionWatch>>>,
-    /// The tasks that have a permit, and wait for a connection to be opened or checked. A task may be in it more
-    /// than once.
+    /// The tasks that hold a permit and wait until a connection is opened or checked. A task may be listed more than once.
     filling: Mutex<Vec<Caller>>,
 }
 
@@ -34,7 +34,7 @@ impl Holders {
         self.watches().iter().any(|watch| watch.strong_count() > 0)
     }
 
-    /// How many connections the calling task has, of those that `counts` accepts.
+    /// The number of connections that the calling task holds and `counts` accepts.
     pub(in crate::engine) fn count_of_caller(
         &self,
         counts: impl FnMut(&ConnectionWatch) -> bool,
@@ -42,7 +42,7 @@ impl Holders {
         self.count_of(Caller::current().number(), counts)
     }
 
-    /// How many connections the [`Caller`] with that number has, of those that `counts` accepts.
+    /// The number of connections that the [`Caller`] with this number holds and `counts` accepts.
     pub(in crate::engine) fn count_of(
         &self,
         caller: u64,
@@ -54,7 +54,7 @@ impl Holders {
         u32::try_from(own.count()).unwrap_or(u32::MAX)
     }
 
-    /// For how many connections the calling task waits that are being opened or checked.
+    /// The number of connections that are being opened or checked for the calling task.
     pub(in crate::engine) fn count_filling_of_caller(&self) -> u32 {
         let caller = Caller::current();
         let filling = self.filling();
@@ -62,7 +62,7 @@ impl Holders {
         u32::try_from(own).unwrap_or(u32::MAX)
     }
 
-    /// Notes that the calling task waits for a connection to be opened or checked, until the guard is dropped.
+    /// Lists the calling task as waiting for a connection to be opened or checked, until the guard is dropped.
     pub(in crate::engine) fn note_filling(&self) -> FillingGuard<'_> {
         let caller = Caller::current();
         self.filling().push(caller);

@@ -1,4 +1,4 @@
-//! Diesel's instrumentation of a connection: what statements are run on it, and what they may have changed.
+//! Diesel's instrumentation of a connection: the statements that run on it, and their possible effects.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::backend::observed::TransactionDoubts;
 use crate::settings::BindKey;
 use crate::sql::{self, Dialect, Effects, TransactionEffect};
 
-/// The instrumentation of a connection: tells its [`ConnectionWatch`] of each statement, reports slow queries, and
-/// passes every event on to the default instrumentation of the program, if it has set one.
+/// The instrumentation of a connection: reports each statement to the [`ConnectionWatch`], logs slow queries, and passes
+/// every event on to the program's default instrumentation, if there is one.
 pub(in crate::engine) struct WatchInstrumentation {
     watch: Arc<ConnectionWatch>,
     key: BindKey,
-    /// From which duration on a query is reported as slow.
+    /// The duration from which on a query is logged as slow.
     slow: Option<Duration>,
     rules: BackendRules,
     effects_cache: EffectsCache,
-    /// When the statement began, where slow queries are reported.
+    /// When the statement began, if slow queries are logged.
     started: Option<Instant>,
     next: Option<Box<dyn Instrumentation>>,
 }
@@ -79,7 +79,7 @@ impl WatchInstrumentation {
             && !self.watch.observed.reads_stream()
             && !self.rules.knows_transactions
         {
-            // Noted at the beginning, because the end of a statement that is cut short is never reported.
+            // Recorded at the beginning, because the end of a statement that is cut short is never reported.
             let shown = query.to_string();
             let sql = sql::without_bind_values(self.rules.dialect, &shown);
             if self.effects_cache.effects(self.rules.dialect, sql).may_end {
@@ -122,7 +122,7 @@ impl WatchInstrumentation {
     }
 }
 
-/// What a statement leaves in doubt about the transaction in which it was run.
+/// The doubts that a statement raises about its transaction.
 fn doubts_after(sql: &str, effects: Effects, may_have_rows: bool) -> TransactionDoubts {
     let mut doubts = TransactionDoubts::default();
     if effects.may_end {
@@ -135,15 +135,15 @@ fn doubts_after(sql: &str, effects: Effects, may_have_rows: bool) -> Transaction
     if may_have_rows { doubts.and(TransactionDoubts::ROWS) } else { doubts }
 }
 
-/// A direct-mapped cache of what statements do, as a program runs the same few again and again.
+/// A direct-mapped cache of the effects of statements, because a program runs the same few statements again and again.
 ///
-/// The whole text is compared, so that no statement can be taken for another.
+/// The whole text is compared, so that no statement can be mistaken for another one.
 #[derive(Default)]
 struct EffectsCache([Option<(Box<str>, Effects)>; CACHED_STATEMENTS]);
 
 const CACHED_STATEMENTS: usize = 32;
 
-/// How many bytes a statement may have that is kept. Longer ones are rarely run again with the same text.
+/// The maximum length, in bytes, of a cached statement. Longer statements are rarely run again with the same text.
 const LONGEST_CACHED: usize = 4096;
 
 impl EffectsCache {

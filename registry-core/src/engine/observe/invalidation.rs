@@ -1,8 +1,8 @@
-//! What one connection finds out that concerns the other connections of its engine.
+//! Findings on one connection that concern the other connections of its engine.
 //!
-//! [`Invalidations`] has a counter for each kind of finding. A connection that finds something out increments it, and
-//! each connection remembers in [`SeenInvalidations`] up to which count it has acted. So the finder needs no list of
-//! the other connections, and each of them reacts when it is next used.
+//! [`Invalidations`] has a counter for each kind of finding. A connection with a finding increments the counter, and each
+//! connection stores in [`SeenInvalidations`] the counts up to which it has acted. So the first connection needs no list of
+//! the other connections, and each of them reacts at its next use.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,49 +12,49 @@ use tokio::time::Instant;
 
 use crate::backend::host_failover::FailedHosts;
 
-/// For how long a server may still count a connection that was closed.
+/// The time for which a server may still count a connection after it was closed.
 const CLOSE_LAG: Duration = Duration::from_secs(5);
 
-/// What the connections of one engine have found out. Shared by all of them.
+/// The findings on the connections of one engine, shared by all of them.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Invalidations {
-    /// How often a prepared statement no longer fitted its table.
+    /// The number of times that a prepared statement no longer fitted its table.
     plans: AtomicU32,
-    /// How often a type had another OID than the client has cached.
+    /// The number of times that a type had another OID than the client has cached.
     types: AtomicU32,
-    /// How often a server refused a write that should take writes.
+    /// The number of times that a server refused a write although the engine expects writes.
     roles: AtomicU32,
-    /// The hosts that have failed lately.
+    /// The hosts that have failed recently.
     pub(in crate::engine) hosts: FailedHosts,
     /// When a connection was last closed.
     last_closed: Mutex<Option<Instant>>,
 }
 
 impl Invalidations {
-    /// Has every connection of the engine prepare its statements anew.
+    /// Makes every connection of the engine prepare its statements again.
     pub(super) fn invalidate_plans(&self) {
         self.plans.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Has every connection of the engine be replaced.
+    /// Makes the engine replace all its connections.
     pub(super) fn invalidate_types(&self) {
         self.types.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Has every connection of the engine ask its server whether it takes writes.
+    /// Makes every connection of the engine ask its server whether it accepts writes.
     pub(super) fn invalidate_roles(&self) {
         self.roles.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether the server may still count a connection that was closed: it learns of the end a little later, and first
-    /// ends what the connection was doing.
+    /// Whether the server may still count a connection that was closed: the server notices the disconnect only after a
+    /// delay, and first ends the connection's running statement.
     pub(in crate::engine) fn has_closed_recently(&self) -> bool {
         let last_closed = *self.last_closed.lock().unwrap_or_else(PoisonError::into_inner);
         last_closed.is_some_and(|at| at.elapsed() < CLOSE_LAG)
     }
 }
 
-/// Kept with a connection, and dropped with it: it notes when a connection was last closed.
+/// Records the time at which a connection is closed. Stored with the connection, and dropped with it.
 #[derive(Debug, Default)]
 pub(super) struct CloseNotice(Arc<Invalidations>);
 
@@ -71,7 +71,7 @@ impl Drop for CloseNotice {
     }
 }
 
-/// The counts up to which one connection has acted on the [`Invalidations`].
+/// The counts of [`Invalidations`] up to which one connection has acted.
 #[derive(Debug, Default)]
 pub(super) struct SeenInvalidations {
     plans: AtomicU32,
@@ -80,7 +80,7 @@ pub(super) struct SeenInvalidations {
 }
 
 impl SeenInvalidations {
-    /// Those of a connection that is opened now: none of what was found out before concerns it.
+    /// The counts for a connection that is opened now. Earlier findings do not concern it.
     pub(super) fn new(invalidations: &Invalidations) -> Self {
         let now = |count: &AtomicU32| AtomicU32::new(count.load(Ordering::Relaxed));
         Self {
@@ -90,30 +90,30 @@ impl SeenInvalidations {
         }
     }
 
-    /// Whether the prepared statements must be prepared anew. True once for each occasion.
+    /// Whether the prepared statements must be prepared again. True once for each finding.
     pub(super) fn take_stale_plans(&self, invalidations: &Invalidations) -> bool {
         let now = invalidations.plans.load(Ordering::Relaxed);
         now != self.plans.load(Ordering::Relaxed) && now != self.plans.swap(now, Ordering::Relaxed)
     }
 
-    /// Has this connection alone prepare its statements anew.
+    /// Makes this connection alone prepare its statements again.
     pub(super) fn invalidate_own_plans(&self, invalidations: &Invalidations) {
         let unseen = invalidations.plans.load(Ordering::Relaxed).wrapping_sub(1);
         self.plans.store(unseen, Ordering::Relaxed);
     }
 
-    /// Whether the client may know a type by an OID that is gone. The cache of types cannot be emptied, so the
+    /// Whether the client may have cached a type's OID that no longer exists. The cache of types cannot be emptied, so the
     /// connection has to be replaced.
     pub(super) fn has_stale_types(&self, invalidations: &Invalidations) -> bool {
         self.types.load(Ordering::Relaxed) != invalidations.types.load(Ordering::Relaxed)
     }
 
-    /// Whether the server may take no writes any more.
+    /// Whether the server may have stopped accepting writes.
     pub(super) fn must_recheck_role(&self, invalidations: &Invalidations) -> bool {
         self.roles.load(Ordering::Relaxed) != invalidations.roles.load(Ordering::Relaxed)
     }
 
-    /// Notes that the server was asked, and takes writes.
+    /// Records that the server was asked and accepts writes.
     pub(super) fn note_role_checked(&self, invalidations: &Invalidations) {
         self.roles.store(invalidations.roles.load(Ordering::Relaxed), Ordering::Relaxed);
     }

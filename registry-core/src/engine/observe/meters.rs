@@ -12,20 +12,20 @@ pub(crate) use off::Timer;
 #[cfg(not(feature = "metrics"))]
 pub(in crate::engine) use off::{Meters, engine_closed, engine_opened};
 
-/// Why a connection was closed before the registry was.
+/// Why a connection was closed while its engine was open.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) enum CloseReason {
-    /// It had been idle for `idle_timeout`.
+    /// The connection had been idle for `idle_timeout`.
     Idle,
-    /// It had reached its `max_lifetime`.
+    /// The connection had reached its `max_lifetime`.
     Expired,
-    /// It did not answer a check.
+    /// The connection did not answer a check.
     Unanswered,
-    /// Another connection of the engine has found out that it can only be replaced.
+    /// A finding on another connection of the engine required that the connection be replaced.
     Outdated,
-    /// A borrower has changed something in the session that cannot be undone.
+    /// A borrower has made a change to the session that cannot be undone.
     Changed,
-    /// It was returned in a state that could not be reset, or a reset of it failed.
+    /// The connection was returned in a state that cannot be reset, or its reset failed.
     Unclean,
 }
 
@@ -60,7 +60,7 @@ mod on {
     pub(in crate::engine) struct Meters {
         key: BindKey,
         max: u32,
-        /// What this engine has added to the gauge of idle connections.
+        /// The part of this engine in the gauge of idle connections.
         idle: AtomicU32,
         handles: OnceLock<Handles>,
     }

@@ -1,18 +1,18 @@
-//! What is seen of an engine and its connections. Nothing here acts on them.
+//! The observed state of an engine and its connections. Nothing in this folder acts on a connection.
 //!
-//! | file | has |
+//! | file | contents |
 //! |---|---|
-//! | [`caller`] | the task that calls, as a number |
-//! | [`watch`] | [`ConnectionWatch`](watch::ConnectionWatch): what is known of one connection |
-//! | [`statement_errors`] | what is remembered of the errors of its statements |
-//! | [`error_consequences`] | what those errors mean, for it and for others |
-//! | [`instrumentation`] | Diesel's events of a connection, which its watch hears of |
-//! | [`invalidation`] | what one connection finds out that concerns the others of its engine |
-//! | [`holders`] | which tasks have the connections of an engine |
+//! | [`caller`] | the number of the calling task |
+//! | [`watch`] | [`ConnectionWatch`](watch::ConnectionWatch): the observed state of one connection |
+//! | [`statement_errors`] | the record of the errors of a connection's statements |
+//! | [`error_consequences`] | the consequences of these errors for the connection and for other connections |
+//! | [`instrumentation`] | Diesel's events of a connection, which are passed to its watch |
+//! | [`invalidation`] | findings on one connection that concern the other connections of its engine |
+//! | [`holders`] | the tasks that hold the connections of an engine |
 //! | [`stats`] | the counters of an engine, with their spans and events |
 //! | [`events`] | events that do not belong to one connection |
 //! | [`meters`] | the metrics, through the `metrics` facade |
-//! | [`status`] | [`EngineStatus`](status::EngineStatus), the snapshot that users get |
+//! | [`status`] | [`EngineStatus`](status::EngineStatus), the public snapshot |
 
 pub(super) mod caller;
 mod error_consequences;

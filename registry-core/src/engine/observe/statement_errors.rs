@@ -1,4 +1,4 @@
-//! What is remembered of the errors of a connection's statements. What follows from them is in
+//! The record of the errors of a connection's statements. The consequences of the errors are in
 //! [`error_consequences`](super::error_consequences).
 
 use std::collections::VecDeque;
@@ -11,14 +11,14 @@ use crate::backend::error_class::LastError;
 use crate::backend::observed::ERRORS_KEPT;
 use crate::sql::Dialect;
 
-/// What the errors of a connection's statements meant.
+/// The record of the errors of a connection's statements.
 #[derive(Debug, Default)]
 pub(super) struct StatementErrors {
     /// Whether no statement can be expected to succeed on the connection any more.
     pub(super) is_broken: AtomicBool,
-    /// Whether a statement failed for a reason that the driver does not pass on.
+    /// Whether a statement failed with an error whose code the driver does not pass on.
     pub(super) has_unclassified_error: AtomicBool,
-    /// The last errors that were returned, the newest at the end.
+    /// The most recent errors that were returned, the newest at the end.
     last_errors: Mutex<VecDeque<LastError>>,
     /// Whether the last statement has failed.
     pub(super) has_just_failed: AtomicBool,
@@ -27,17 +27,17 @@ pub(super) struct StatementErrors {
 }
 
 impl StatementErrors {
-    /// Notes whether the last statement has failed.
+    /// Records whether the last statement has failed.
     pub(super) fn note_outcome(&self, has_failed: bool) {
         self.has_just_failed.store(has_failed, Ordering::Relaxed);
     }
 
-    /// The last errors, the newest at the end.
+    /// The most recent errors, the newest at the end.
     pub(super) fn last_errors(&self) -> MutexGuard<'_, VecDeque<LastError>> {
         self.last_errors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers an error, in place of the oldest if there are as many as are kept.
+    /// Records an error. If the record is full, the error replaces the oldest one.
     pub(super) fn remember(&self, error: LastError) {
         let mut last_errors = self.last_errors();
         if last_errors.len() == ERRORS_KEPT {
@@ -47,14 +47,14 @@ impl StatementErrors {
     }
 }
 
-/// How the statements and errors of a backend are read.
+/// The backend's rules for reading statements and errors.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct BackendRules {
     pub(in crate::engine) dialect: Dialect,
-    /// Whether the driver knows at any time whether a transaction is open.
+    /// Whether the driver always knows if a transaction is open.
     pub(in crate::engine) knows_transactions: bool,
-    /// Whether a statement failed with an error because its connection is gone.
+    /// Whether an error means that the connection is gone.
     pub(in crate::engine) is_fatal: fn(&Error) -> bool,
-    /// Whether the engine is not `read_only`: then a server that refuses writes is the wrong one.
+    /// Whether the engine is not `read_only`, so that a server which refuses writes is the wrong server.
     pub(in crate::engine) expects_writes: bool,
 }

@@ -1,4 +1,4 @@
-//! What an engine counts, and the `tracing` spans and events of its acquires and connections.
+//! The counters of an engine, and the `tracing` spans and events of its acquires and connections.
 //!
 //! Their names and fields are set here and in [`events`](super::events), and listed in `docs/guide/watching.md`.
 
@@ -20,7 +20,7 @@ pub(super) const TARGET: &str = "registry";
 /// The counters of one engine. Each method also updates the metrics, and emits the event if there is one.
 pub(in crate::engine) struct Stats {
     key: BindKey,
-    /// The tenant that the engine belongs to, if it belongs to one.
+    /// The tenant of the engine, if the engine belongs to a tenant.
     tenant: Option<Arc<str>>,
     meters: Meters,
     direct: AtomicU64,
@@ -30,14 +30,14 @@ pub(in crate::engine) struct Stats {
     last_error: Mutex<Option<ConnectFailure>>,
 }
 
-/// The last time that a connection could not be opened.
+/// The last failure to open a connection.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct ConnectFailure {
     pub(in crate::engine) error: Arc<ConnectError>,
     pub(in crate::engine) at: SystemTime,
 }
 
-/// A snapshot of how the acquires of one engine went.
+/// A snapshot of the counters of one engine's acquires.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct AcquireCounts {
     pub(in crate::engine) direct: u64,
@@ -46,14 +46,14 @@ pub(in crate::engine) struct AcquireCounts {
     pub(in crate::engine) waiting: u32,
 }
 
-/// What a connection is opened for, which decides how loud a failure is.
+/// The purpose of opening a connection, which decides the log level of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum ConnectPurpose {
     /// For a caller, who gets the error.
     Caller,
-    /// To keep `min_idle`. No caller gets the error, so it is a warning.
+    /// To keep `min_idle`. No caller gets the error, so it is logged as a warning.
     WarmUp,
-    /// To keep `min_idle`, after the last attempt has failed, which was warned of.
+    /// To keep `min_idle`, after a failed attempt that was already logged as a warning.
     WarmUpRetry,
 }
 
@@ -187,7 +187,7 @@ impl Stats {
 /// Counts a caller as waiting until this is dropped.
 pub(in crate::engine) struct Waiting<'a> {
     stats: &'a Stats,
-    /// How many callers waited before this one.
+    /// The number of callers that were already waiting before this one.
     pub(in crate::engine) queued_before: u32,
 }
 

@@ -12,7 +12,7 @@ use crate::settings::{BackendKind, BindKey, DatabaseUrl};
 /// A snapshot of one engine: its connections, the callers that wait, and its counters since it was opened.
 ///
 /// [`Engine::status`](crate::Engine::status) returns it, and [`Registry::status`](crate::Registry::status) returns
-/// those of all engines. It can be serialized.
+/// the snapshots of all engines. It can be serialized.
 ///
 /// ```
 /// use registry_core::Registry;
@@ -41,7 +41,7 @@ pub struct EngineStatus {
     pub in_use: u32,
     /// Connections that are open and idle.
     pub idle: u32,
-    /// How many connections there may be at most: `max_connections`.
+    /// The maximum number of connections: `max_connections`.
     pub max: u32,
     /// Callers that wait for a connection.
     pub waiting: u32,
@@ -51,11 +51,11 @@ pub struct EngineStatus {
     pub waited: u64,
     /// Acquires that timed out, in the queue or while connecting.
     pub timed_out: u64,
-    /// The last time that a connection could not be opened, if there was one.
+    /// The last failure to open a connection, if there was one.
     pub last_error: Option<LastError>,
 }
 
-/// The last time that an engine could not open a connection.
+/// The last failure of an engine to open a connection.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct LastError {

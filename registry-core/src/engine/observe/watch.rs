@@ -1,15 +1,15 @@
-//! What is known of one connection: who has it, and what was run on it. What the errors of its statements mean is in
-//! [`error_consequences`](super::error_consequences).
+//! The observed state of one connection: its holder, and the statements that were run on it. The consequences of the
+//! statements' errors are in [`error_consequences`](super::error_consequences).
 //!
-//! The facts come from two sources. [`Observed`] has what the backend sees itself, such as the answers of the server
-//! where the stream of the connection is read. The rest comes from Diesel's instrumentation
+//! The facts come from two sources. [`Observed`] has the backend's own observations, such as the answers of the server
+//! if the stream of the connection is read. The other facts come from Diesel's instrumentation
 //! ([`WatchInstrumentation`](super::instrumentation::WatchInstrumentation)), which reports the beginning and the end
 //! of each statement. A statement whose future was dropped has a beginning and no end, and so is known to be cut
 //! short.
 //!
-//! `Relaxed` is enough for all atomics here. What decides over the connection is written and read by one borrower at a
-//! time, and the lock of the pool orders what one has written before what the next one reads. Other tasks read who
-//! has the connection only to count and to warn.
+//! `Relaxed` is enough for all atomics here. The fields that decide the fate of the connection are written and read by one
+//! borrower at a time, and the lock of the pool orders the writes of one borrower before the reads of the next one. Other
+//! tasks read the holder of the connection only to count and to warn.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,47 +19,47 @@ use super::invalidation::{CloseNotice, Invalidations, SeenInvalidations};
 use super::statement_errors::StatementErrors;
 use crate::backend::observed::{Observed, SessionEffects};
 
-/// What is known of one connection. Its slot and its instrumentation share it.
+/// The observed state of one connection, shared by its slot and its instrumentation.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct ConnectionWatch {
-    /// How many statements were begun, and how many have ended.
+    /// The number of statements that were begun, and the number of statements that have ended.
     started: AtomicU32,
     finished: AtomicU32,
-    /// Whether the last statement has rows that were not read, and that the server still sends.
+    /// Whether the last statement has unread rows, which the server still sends.
     has_abandoned_rows: AtomicBool,
     /// Whether the last statement may have rows, and it is not known whether they were read.
     may_have_rows: AtomicBool,
-    /// What the backend sees of the connection.
+    /// The backend's observations of the connection.
     pub(in crate::engine) observed: Arc<Observed>,
     pub(super) invalidations: Arc<Invalidations>,
     pub(super) seen: SeenInvalidations,
-    /// Whether the borrower has put another instrumentation in the place of ours.
+    /// Whether the borrower has replaced our instrumentation by another one.
     is_instrumentation_replaced: AtomicBool,
-    /// What the errors of its statements meant.
+    /// The record of the errors of the connection's statements.
     pub(super) errors: StatementErrors,
-    /// Whether a [`TransactionState`](crate::engine::TransactionState) follows a transaction on it.
+    /// Whether a [`TransactionState`](crate::engine::TransactionState) tracks a transaction on the connection.
     is_in_tracked_transaction: AtomicBool,
-    /// The number of the [`Caller`] that has it, or [`NO_HOLDER`].
+    /// The number of the [`Caller`] that holds the connection, or [`NO_HOLDER`].
     holder: AtomicU64,
     /// A [`CheckoutPurpose`].
     purpose: AtomicU8,
-    /// The tenant that it is checked out for.
+    /// The tenant of the checkout.
     tenant: Mutex<Option<Arc<str>>>,
     _close_notice: CloseNotice,
 }
 
-/// In place of a caller's number, which is never zero.
+/// Stands for no holder. A caller's number is never zero.
 const NO_HOLDER: u64 = 0;
 
-/// What a connection was checked out for.
+/// The purpose of a checkout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(in crate::engine) enum CheckoutPurpose {
-    /// A session of the program's, which it drops when it wants to.
+    /// A session. The program decides when to drop it.
     Session,
-    /// One query, which returns it when it is over, whatever the program does.
+    /// One query, which returns the connection at its end, whatever the program does.
     Query,
-    /// One query whose rows the program takes one by one, for as long as it wants them.
+    /// One query with a stream of rows. The program decides when to drop the stream.
     RowStream,
     /// The transaction of a unit of work.
     UnitOfWork,
@@ -84,7 +84,7 @@ impl ConnectionWatch {
         }
     }
 
-    /// Begins a checkout: forgets what the last borrower said about its own.
+    /// Begins a checkout: forgets the purpose and the tenant of the last checkout.
     pub(in crate::engine) fn begin_checkout(&self, caller: Caller) {
         self.set_holder(caller);
         self.set_purpose(CheckoutPurpose::Session);
@@ -93,7 +93,7 @@ impl ConnectionWatch {
         self.set_tenant(None);
     }
 
-    /// Ends a checkout: statements that are run from now on are not the borrower's.
+    /// Ends a checkout: later statements are not the borrower's.
     pub(in crate::engine) fn end_checkout(&self) {
         self.holder.store(NO_HOLDER, Ordering::Relaxed);
         self.observed.transaction.refuse_after_rollback(false);
@@ -103,15 +103,15 @@ impl ConnectionWatch {
         self.holder.store(caller.number(), Ordering::Relaxed);
     }
 
-    /// Makes the calling task the holder of a connection that has one: a session may have been moved to another task
-    /// than the one that acquired it.
+    /// Makes the calling task the holder, if the connection has a holder: the session may have been moved to another task
+    /// after it was acquired.
     pub(super) fn update_holder(&self) {
         if self.holder.load(Ordering::Relaxed) != NO_HOLDER {
             self.set_holder(Caller::current());
         }
     }
 
-    /// Whether the [`Caller`] with that number has it.
+    /// Whether the [`Caller`] with this number holds the connection.
     pub(super) fn is_held_by(&self, caller: u64) -> bool {
         self.holder.load(Ordering::Relaxed) == caller
     }
@@ -126,7 +126,7 @@ impl ConnectionWatch {
         found.unwrap_or(CheckoutPurpose::Session)
     }
 
-    /// Notes that a transaction on it is followed from now on.
+    /// Records that a transaction on the connection is tracked from now on.
     pub(in crate::engine) fn track_transaction(&self) {
         self.observed.transaction.take_doubts();
         self.is_in_tracked_transaction.store(true, Ordering::Relaxed);
@@ -137,29 +137,27 @@ impl ConnectionWatch {
         self.is_in_tracked_transaction.load(Ordering::Relaxed)
     }
 
-    /// Notes that our instrumentation is gone from the connection.
+    /// Records that our instrumentation was removed from the connection.
     pub(super) fn note_instrumentation_replaced(&self) {
         self.is_instrumentation_replaced.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the borrower has put another instrumentation in the place of ours, so that statements may have been
-    /// run that are not known here.
+    /// Whether the borrower has replaced our instrumentation by another one, so that statements may have run unseen.
     pub(in crate::engine) fn is_instrumentation_replaced(&self) -> bool {
         self.is_instrumentation_replaced.load(Ordering::Relaxed)
     }
 
-    /// Whether a statement was cut short: the server may still run it, and its answer is still to come.
+    /// Whether a statement was cut short: the server may still run it, and its answer is outstanding.
     pub(in crate::engine) fn is_cut_short(&self) -> bool {
         self.started.load(Ordering::Relaxed) != self.finished.load(Ordering::Relaxed)
     }
 
-    /// Whether rows of the last statement were left unread. However many they are, they come before the answer to the
-    /// next statement.
+    /// Whether rows of the last statement were left unread. All of them arrive before the answer to the next statement.
     pub(in crate::engine) fn has_abandoned_rows(&self) -> bool {
         self.has_abandoned_rows.load(Ordering::Relaxed)
     }
 
-    /// How many statements were begun.
+    /// The number of statements that were begun.
     pub(in crate::engine) fn statement_count(&self) -> u64 {
         self.started.load(Ordering::Relaxed).into()
     }
@@ -172,33 +170,33 @@ impl ConnectionWatch {
         self.tenant.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes that rows of the last statement were left unread.
+    /// Records that rows of the last statement were left unread.
     pub(in crate::engine) fn note_rows_abandoned(&self) {
-        // Where the stream is read, it shows this by itself, and also when the rows have arrived after all.
+        // If the stream is read, it shows unread rows by itself, and also that the rows have arrived after all.
         if !self.observed.reads_stream() {
             self.has_abandoned_rows.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Notes that a statement begins.
+    /// Records the beginning of a statement.
     pub(super) fn note_started(&self) {
         self.started.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes that a statement has ended.
+    /// Records the end of a statement.
     pub(super) fn note_finished(&self, has_failed: bool) {
         self.finished.fetch_add(1, Ordering::Relaxed);
-        // The driver has read the rows of earlier statements to get at this answer.
+        // The driver has read the rows of earlier statements before this answer.
         self.has_abandoned_rows.store(false, Ordering::Relaxed);
         self.errors.note_outcome(has_failed);
     }
 
-    /// Notes whether the last statement may have rows.
+    /// Records whether the last statement may have rows.
     pub(super) fn note_possible_rows(&self, may_have_rows: bool) {
         self.may_have_rows.store(may_have_rows, Ordering::Relaxed);
     }
 
-    /// Notes that all rows of the last statement have come.
+    /// Records that all rows of the last statement have arrived.
     pub(in crate::engine) fn note_rows_read(&self) {
         self.may_have_rows.store(false, Ordering::Relaxed);
     }
@@ -209,19 +207,19 @@ impl ConnectionWatch {
         self.may_have_rows.load(Ordering::Relaxed)
     }
 
-    /// Whether the prepared statements must be prepared again, as some no longer fit their tables on this connection or
-    /// on another of the engine. True once for each occasion.
+    /// Whether the prepared statements must be prepared again, because on this or another connection of the engine a
+    /// statement no longer fitted its table. True once for each finding.
     pub(in crate::engine) fn take_stale_plans(&self) -> bool {
         self.observed.session.take_may_have_deallocated()
             | self.seen.take_stale_plans(&self.invalidations)
     }
 
-    /// Whether another connection of the engine has found out that this one can only be replaced.
+    /// Whether a finding on another connection of the engine requires that this connection be replaced.
     pub(in crate::engine) fn is_outdated(&self) -> bool {
         self.seen.has_stale_types(&self.invalidations)
     }
 
-    /// Whether the server must be asked if it takes writes, before the connection is lent again.
+    /// Whether the server must be asked if it accepts writes, before the connection is lent again.
     pub(in crate::engine) fn must_recheck_role(&self) -> bool {
         self.seen.must_recheck_role(&self.invalidations)
     }
@@ -230,7 +228,7 @@ impl ConnectionWatch {
         self.seen.note_role_checked(&self.invalidations);
     }
 
-    /// What the borrower has changed in the session so far, to be restored after statements of our own.
+    /// The effects of the borrower's statements on the session so far, to be restored after statements of our own.
     pub(in crate::engine) fn session_effects(&self) -> SessionEffects {
         self.observed.session.effects()
     }

@@ -1,4 +1,4 @@
-//! The rest of a statement: which functions it calls, and whether it makes or sets something.
+//! The body of a statement: the functions that it calls, and whether it creates or sets something.
 
 use super::context::{BodyKind, Context, Lexeme};
 use super::effect::Effects;
@@ -72,7 +72,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether the name before an opening parenthesis is that of a function that may change the session.
+    /// Whether the name before an opening parenthesis is the name of a function that may change the session.
     fn calls_unknown(&mut self, mode: BodyKind, name: Lexeme, body: &Context) -> bool {
         match name.token.kind {
             Kind::Word | Kind::Quoted => {}
@@ -86,7 +86,7 @@ impl Reader<'_> {
             match grammar::classify_call(self.dialect, name.keyword, body.before_name.keyword, text)
             {
                 Call::Keyword => return false,
-                // Behind an operand, words such as `OVER` and `JOIN` call nothing.
+                // After an operand, words such as `OVER` and `JOIN` are no function calls.
                 Call::KeywordBehindOperand if body.is_behind_operand(self.dialect) => return false,
                 Call::KeywordBehindOperand | Call::Unknown => {}
                 Call::Harmless => return false,

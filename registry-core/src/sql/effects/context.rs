@@ -1,22 +1,22 @@
-//! What stands around a token of a statement. Without that, a name before a parenthesis cannot be told from the call of a
-//! function.
+//! The context of a token in its statement. The context tells the call of a function from another name before a
+//! parenthesis.
 
 use super::grammar;
 use crate::sql::dialect::Dialect;
 use crate::sql::keyword::{self as word, Keyword};
 use crate::sql::lexer::{Kind, Token};
 
-/// What kind of text the rest of a statement is.
+/// The kind of the body of a statement.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyKind {
     /// A query, or a change of rows.
     Query,
-    /// A definition, in which names stand where a query has functions.
+    /// A definition, in which a name before a parenthesis need not be a function.
     Definition,
     Copy,
 }
 
-/// A token, and what it is as a keyword.
+/// A token and its keyword.
 #[derive(Clone, Copy)]
 pub(super) struct Lexeme {
     pub(super) token: Token,
@@ -29,18 +29,18 @@ impl Lexeme {
     }
 }
 
-/// What is known of the statement around a token.
+/// The context of a token in its statement.
 pub(super) struct Context {
     /// The token before the last name and its qualifiers.
     pub(super) before_name: Lexeme,
     /// The last name's qualifier, if it has exactly one.
     pub(super) qualifier: Option<Keyword>,
-    /// How many parts the last name has, less one.
+    /// The number of parts of the last name, minus one.
     pub(super) dots: u32,
     pub(super) depth: u32,
     /// One bit for each depth of parentheses: whether a comma there is followed by the name of a common table expression.
     pub(super) is_with: u64,
-    /// One bit for each depth: whether it is that of `DISTINCT ON (..)`, which is followed by an expression.
+    /// One bit for each depth: whether the parenthesis belongs to `DISTINCT ON (..)`, which is followed by an expression.
     pub(super) is_distinct_on: u64,
 }
 
@@ -58,7 +58,7 @@ impl Context {
         self.dots > 0
     }
 
-    /// Notes a word. True if a query begins with it, in which names no longer stand where functions do.
+    /// Records a word. True if a query begins with the word: in the query, a name before a parenthesis is a function again.
     pub(super) fn note_word(&mut self, mode: BodyKind, prev: Lexeme, keyword: Keyword) -> bool {
         match keyword {
             word::WITH if prev.is(Kind::Open) || prev.keyword == word::AS => {
@@ -101,7 +101,7 @@ impl Context {
         self.is_with &= !self.bit();
     }
 
-    /// Moves on behind `seen`, and returns what counts as the previous token from now on.
+    /// Advances past `seen`, and returns the token that counts as the previous token from now on.
     pub(super) fn advance(&mut self, prev: Lexeme, mut seen: Lexeme) -> Lexeme {
         match seen.token.kind {
             Kind::Dot => {
@@ -122,7 +122,7 @@ impl Context {
         seen
     }
 
-    /// Whether the last name is known not to be that of a function, by what stands before it.
+    /// Whether the tokens before the last name show that it is not the name of a function.
     pub(super) fn names_follow(&self, mode: BodyKind, dialect: Dialect) -> bool {
         match self.before_name.token.kind {
             Kind::Word => grammar::precedes_name(

@@ -1,42 +1,43 @@
-//! The answer: what a text leaves behind.
+//! The effects of SQL text on the session and on the transaction.
 
-/// What a text leaves behind if all of it is run.
+/// The effects of SQL text if all of it is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Effects {
-    /// What outlives the transaction in which it is run.
+    /// The effect that outlives the transaction.
     pub(crate) session: SessionEffect,
     pub(crate) transaction: TransactionEffect,
-    /// Whether it is known to change the session. Otherwise, it is only not known to leave the session as it is.
+    /// Whether the text is known to change the session. If not, a `session` other than `None` only means that the text may
+    /// change the session.
     pub(crate) is_certain: bool,
     /// Whether a transaction that was open may have ended, without an error, and even if another one is open afterwards. In
-    /// MySQL that is so for everything that is not known to cause no implicit commit.
+    /// MySQL this is true for every statement that is not known to cause no implicit commit.
     pub(crate) may_end: bool,
     /// Whether a savepoint is set, released or rolled back to.
     pub(crate) has_savepoint: bool,
 }
 
-/// What in a session outlives a transaction: settings, locks, temporary tables, subscriptions.
+/// The effect on session state that outlives a transaction: settings, locks, temporary tables, subscriptions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SessionEffect {
     None,
-    /// Something may be changed.
+    /// The session may have changed.
     Changed,
-    /// Something may be changed that no statement undoes, or the statements that the driver has prepared may be deallocated:
-    /// only another connection is as new.
+    /// The session may have a change that no statement undoes, or the driver's prepared statements may be deallocated: the
+    /// connection must be replaced.
     Replace,
 }
 
-/// What a text does to the transaction of its session.
+/// The effect of SQL text on the transaction of its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransactionEffect {
-    /// It neither begins one nor ends one, unless it fails, or the database commits implicitly, as MySQL does before a
-    /// `CREATE TABLE`.
+    /// The text neither begins nor ends a transaction, unless it fails, or the database commits implicitly, as MySQL does
+    /// before a `CREATE TABLE`.
     None,
-    /// One is open afterwards.
+    /// A transaction is open afterwards.
     Begins,
-    /// None is open afterwards.
+    /// No transaction is open afterwards.
     Ends,
-    /// Nothing is known.
+    /// The effect is unknown.
     Unknown,
 }
 
@@ -45,7 +46,7 @@ impl Effects {
     pub(super) const CHANGES: Self =
         Self::new(SessionEffect::Changed, TransactionEffect::None).certain();
     pub(super) const MAY_CHANGE: Self = Self::new(SessionEffect::Changed, TransactionEffect::None);
-    /// What may do anything, except for what [`SessionEffect::Replace`] is for.
+    /// Any effect except [`SessionEffect::Replace`] is possible.
     pub(super) const UNKNOWN: Self = Self::new(SessionEffect::Changed, TransactionEffect::Unknown);
     pub(super) const REPLACES: Self =
         Self::new(SessionEffect::Replace, TransactionEffect::None).certain();
@@ -56,7 +57,7 @@ impl Effects {
         Self { session, transaction, is_certain: false, may_end: false, has_savepoint: false }
     }
 
-    /// What may do anything, as it cannot be read.
+    /// Any effect is possible, because the text cannot be read.
     #[cfg(feature = "postgres")]
     pub(crate) const fn of_the_unreadable() -> Self {
         Self::NOT_UNDERSTOOD

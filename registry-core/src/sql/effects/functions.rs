@@ -1,12 +1,12 @@
-//! The allowlist of functions that are known to leave nothing behind in a session.
+//! The allowlist of functions that are known to leave the session unchanged.
 //!
-//! It has types as well where they are written like calls: `varchar(10)`. It does not have functions that run SQL which they
-//! are given as text (`query_to_xml`, `ts_stat`), as that can be anything.
+//! The list also contains types that are written like calls: `varchar(10)`. It does not contain functions that run SQL from
+//! an argument (`query_to_xml`, `ts_stat`), because that SQL can do anything.
 
 use crate::sql::dialect::Dialect;
 
-/// Whether the function of that name is known to leave nothing behind. The name was written without quotes, so it is compared
-/// without regard to case.
+/// Whether the function of this name is known to leave the session unchanged. The name was written without quotes, so the
+/// comparison ignores case.
 pub(super) fn is_harmless(dialect: Dialect, name: &[u8]) -> bool {
     let functions = match dialect {
         Dialect::Postgres => POSTGRES,
@@ -19,8 +19,8 @@ pub(super) fn is_harmless(dialect: Dialect, name: &[u8]) -> bool {
         || has_harmless_prefix(dialect, name)
 }
 
-/// Whether the function is of a family in which none leaves anything behind: those on geometries, of which PostGIS has
-/// hundreds, and those that read statistics.
+/// Whether the function belongs to a family whose functions all leave the session unchanged: functions on geometries, of
+/// which PostGIS has hundreds, and functions that read statistics.
 fn has_harmless_prefix(dialect: Dialect, name: &[u8]) -> bool {
     let families: &[&str] = match dialect {
         Dialect::Postgres => &["st_", "pg_stat_get_"],
@@ -32,12 +32,12 @@ fn has_harmless_prefix(dialect: Dialect, name: &[u8]) -> bool {
     })
 }
 
-/// Whether the function of that name is known to change its session, in PostgreSQL. The name may be in quotes.
+/// Whether the function of this name is known to change its session, in PostgreSQL. The name may be in quotes.
 pub(super) fn needs_session(name: &[u8]) -> bool {
     is_among(&NEED_SESSION, name)
 }
 
-/// Whether the function of that name is known to change its session in a way that `DISCARD ALL` does not undo, in
+/// Whether the function of this name is known to change its session in a way that `DISCARD ALL` does not undo, in
 /// PostgreSQL. The name may be in quotes.
 pub(super) fn outlives_reset(name: &[u8]) -> bool {
     is_among(&OUTLIVE_RESET, name)
@@ -65,10 +65,10 @@ const NEED_SESSION: [&str; 11] = [
 const OUTLIVE_RESET: [&str; 4] =
     ["dblink_connect", "dblink_connect_u", "pg_replication_origin_session_setup", "setseed"];
 
-/// PostgreSQL's, and those of the extensions that come with it.
+/// The functions of PostgreSQL and of the extensions that come with it.
 ///
-/// Above all, `set_config` and the advisory locks of sessions are not among them. Nor is `setseed`, as the next borrower's
-/// random numbers would depend on it.
+/// The list does not contain `set_config`, the advisory locks of sessions, and `setseed`, which would determine the next
+/// borrower's random numbers.
 #[rustfmt::skip]
 const POSTGRES: &[&str] = &[
     "abbrev", "abs", "acldefault", "aclexplode", "acos", "acosd", "acosh", "age", "akeys",
@@ -201,7 +201,7 @@ const POSTGRES: &[&str] = &[
     "xpath", "xpath_exists",
 ];
 
-/// MySQL's and MariaDB's, except for the locks by name. `LAST_INSERT_ID` is treated by [`grammar`](super::grammar).
+/// The functions of MySQL and MariaDB, except for named locks. `LAST_INSERT_ID` is treated by [`grammar`](super::grammar).
 #[rustfmt::skip]
 const MYSQL: &[&str] = &[
     "abs", "acos", "adddate", "addtime", "aes_decrypt", "aes_encrypt", "any_value", "ascii",
@@ -255,7 +255,7 @@ const MYSQL: &[&str] = &[
     "weekday", "weekofyear", "weight_string", "x", "y", "year", "yearweek",
 ];
 
-/// SQLite's, except for `load_extension`. The pragmas that are functions change nothing.
+/// The functions of SQLite, except for `load_extension`. The pragmas that are functions change nothing.
 #[rustfmt::skip]
 const SQLITE: &[&str] = &[
     "abs", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "avg", "bigint",

@@ -1,4 +1,4 @@
-//! What words mean by where they stand.
+//! The meaning of words by their position.
 //!
 //! Before a parenthesis, a word may be a keyword, a type, or the name of a function, of a table or of a common table
 //! expression.
@@ -7,23 +7,23 @@ use super::functions;
 use crate::sql::dialect::Dialect::{self, Mysql, Postgres, Sqlite};
 use crate::sql::keyword::{self as word, Keyword};
 
-/// What a word before a parenthesis calls.
+/// The kind of call of a word before a parenthesis.
 pub(super) enum Call {
-    /// Nothing: it is a keyword.
+    /// No call: the word is a keyword.
     Keyword,
-    /// Nothing behind an operand, where it is a keyword. Elsewhere it can be the name of a function.
+    /// No call after an operand, where the word is a keyword. Elsewhere it can be the name of a function.
     KeywordBehindOperand,
-    /// A function that leaves nothing behind.
+    /// A function that leaves the session unchanged.
     Harmless,
-    /// `set_config`, which leaves nothing behind if its third argument is `true`.
+    /// `set_config`, whose effect ends with the transaction if its third argument is `true`.
     SetConfig,
-    /// `LAST_INSERT_ID`, which sets the value that it returns if it is given one.
+    /// `LAST_INSERT_ID`, which sets its value if it has an argument.
     LastInsertId,
-    /// A function that is not known, or no function.
+    /// An unknown function, or no function.
     Unknown,
 }
 
-/// What the word `name` calls, which stands behind the word `before`.
+/// The kind of call of the word `name`, which follows the word `before`.
 pub(super) fn classify_call(
     dialect: Dialect,
     keyword: Keyword,
@@ -157,8 +157,8 @@ pub(super) fn is_reserved(dialect: Dialect, keyword: Keyword) -> bool {
     }
 }
 
-/// Whether the name behind the word `before` is not that of a function. Only words are listed behind which no expression can
-/// begin, in that dialect.
+/// Whether a name after the word `before` is not the name of a function. Only words are listed after which no expression can
+/// begin in the dialect.
 pub(super) fn precedes_name(
     before: Keyword,
     dialect: Dialect,
@@ -196,7 +196,8 @@ pub(super) fn precedes_name(
     }
 }
 
-/// Whether `INTO` behind this word names where rows go, and is not that of a `SELECT`, which makes or sets something.
+/// Whether `INTO` after this word names the target of the rows, unlike the `INTO` of a `SELECT`, which creates or sets
+/// something.
 pub(super) fn may_precede_into(before: Keyword, dialect: Dialect) -> bool {
     match before {
         word::INSERT | word::MERGE => true,
@@ -233,7 +234,7 @@ pub(super) fn is_transaction_mode(keyword: Keyword) -> bool {
     )
 }
 
-/// Whether a word makes what is created with it temporary, in PostgreSQL.
+/// Whether a word makes the created object temporary, in PostgreSQL.
 pub(super) fn is_temporary(keyword: Keyword) -> bool {
     matches!(keyword, word::TEMP | word::TEMPORARY | word::LOCAL | word::GLOBAL)
 }
@@ -244,7 +245,7 @@ pub(super) fn begins_with_temporary_schema(token: &[u8]) -> bool {
     token[quotes..].get(..7).is_some_and(|text| text.eq_ignore_ascii_case(b"pg_temp"))
 }
 
-/// Whether `CREATE`, `ALTER` and `DROP` of such an object leave nothing behind in the session, in PostgreSQL.
+/// Whether `CREATE`, `ALTER` and `DROP` of such an object leave the session unchanged, in PostgreSQL.
 pub(super) fn is_harmless_to_define(keyword: Keyword) -> bool {
     matches!(
         keyword,

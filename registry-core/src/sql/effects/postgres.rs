@@ -38,8 +38,8 @@ impl Reader<'_> {
         }
     }
 
-    /// What the values of a `SET LOCAL` leave behind, as they may be a search path. If the temporary schema comes first on it,
-    /// what is created then is temporary, and outlives the transaction.
+    /// The effects of the values of a `SET LOCAL`, which may be a search path. If the temporary schema comes first on the
+    /// path, objects that are created later are temporary, and outlive the transaction.
     pub(super) fn search_path_effects(&self) -> Effects {
         let mut lexer = self.lexer.clone();
         let mut is_first = true;
@@ -78,7 +78,8 @@ impl Reader<'_> {
         if is_held { Effects::CHANGES } else { Effects::MAY_CHANGE }
     }
 
-    /// Whether the arguments of `set_config` are two plain ones and `true`, so that the setting ends with the transaction.
+    /// Whether the arguments of `set_config` are two simple arguments and `true`, so that the setting ends with the
+    /// transaction.
     pub(super) fn sets_locally(&self) -> bool {
         let mut lexer = self.lexer.clone();
         let (mut argument, mut len, mut is_true) = (1, 0, false);

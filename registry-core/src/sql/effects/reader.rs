@@ -1,4 +1,4 @@
-//! One statement after the other: the first word says how the rest is read.
+//! Reads one statement after the other. The first word decides how the rest is read.
 
 use super::context::{BodyKind, Lexeme};
 use super::effect::{Effects, TransactionEffect};
@@ -6,10 +6,10 @@ use crate::sql::dialect::Dialect::{self, Mysql, Postgres, Sqlite};
 use crate::sql::keyword::{self as word, keyword};
 use crate::sql::lexer::{Kind, Lexer};
 
-/// A statement, and what it leaves behind.
+/// A statement with its effects.
 pub(super) struct Statement {
     pub(super) effects: Effects,
-    /// Whether it sets, releases or rolls back to a savepoint.
+    /// Whether the statement sets, releases or rolls back to a savepoint.
     pub(super) is_savepoint: bool,
     pub(super) first: Lexeme,
 }
@@ -17,7 +17,7 @@ pub(super) struct Statement {
 pub(super) struct Reader<'a> {
     pub(super) lexer: Lexer<'a>,
     pub(super) dialect: Dialect,
-    /// Set once something was not understood: nothing after it is certain.
+    /// Whether an unknown token was read. The meaning of the text after it is uncertain.
     pub(super) has_unknown_token: bool,
     /// Whether the statement's last token has been read.
     pub(super) is_at_end: bool,

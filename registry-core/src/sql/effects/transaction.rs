@@ -8,7 +8,7 @@ use crate::sql::dialect::Dialect::{self, Mysql, Postgres, Sqlite};
 use crate::sql::keyword::{self as word, Keyword};
 use crate::sql::lexer::Kind;
 
-/// Whether a statement may end the open transaction. It is none of savepoints.
+/// Whether a statement may end the open transaction. The statement is not about savepoints.
 pub(super) fn may_end(dialect: Dialect, first: Lexeme, transaction: TransactionEffect) -> bool {
     match dialect {
         // The grammar has no others, and no procedure can end a transaction that was begun by a statement:
@@ -18,7 +18,7 @@ pub(super) fn may_end(dialect: Dialect, first: Lexeme, transaction: TransactionE
             word::PREPARE => transaction == TransactionEffect::Unknown,
             _ => false,
         },
-        // These commit nothing: the server refuses a stored function or a trigger that would. Every other statement may
+        // These commit nothing: the server refuses a stored function or a trigger with a commit. Every other statement may
         // commit implicitly: https://mariadb.com/kb/en/sql-statements-that-cause-an-implicit-commit/
         Mysql => {
             transaction != TransactionEffect::None
@@ -60,7 +60,7 @@ impl Reader<'_> {
         Effects::on_transaction(TransactionEffect::Begins)
     }
 
-    /// What follows `COMMIT`, `ROLLBACK` and the like.
+    /// Reads the rest of `COMMIT`, `ROLLBACK` and similar statements.
     pub(super) fn end(&mut self, first: Keyword, is_savepoint: &mut bool) -> Effects {
         let mut rest = [word::NONE; 6];
         let mut len = 0;

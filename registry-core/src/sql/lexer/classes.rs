@@ -1,6 +1,6 @@
-//! Classes of bytes, as tables: a look-up is cheaper than a row of comparisons.
+//! Classes of bytes, as tables: a look-up is cheaper than a sequence of comparisons.
 
-/// What the first byte of a token says of it.
+/// The class of a token by its first byte.
 #[derive(Clone, Copy)]
 pub(super) enum Class {
     Space,

@@ -1,7 +1,7 @@
 //! SQL as tokens.
 //!
-//! The rules are those of PostgreSQL's chapter "Lexical Structure", of MySQL's and MariaDB's "Comment Syntax" and "String
-//! Literals", and of SQLite's tokenizer. Where a setting of the server decides how a text is read, as `sql_mode` and
+//! The rules come from PostgreSQL's chapter "Lexical Structure", from MySQL's and MariaDB's "Comment Syntax" and "String
+//! Literals", and from SQLite's tokenizer. Where a setting of the server decides how a text is read, as `sql_mode` and
 //! `standard_conforming_strings` do, the token is [`Kind::Unknown`] unless both readings agree.
 
 mod classes;
@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use self::classes::{CLASSES, Class, IS_IN_WORD, is_space_or_control};
 use super::dialect::Dialect;
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A keyword, or an identifier without quotes.
@@ -32,10 +32,10 @@ pub(super) enum Kind {
     Comma,
     Dot,
     Semicolon,
-    /// Anything else of one character. An operator is as many tokens as it has characters.
+    /// Any other character. An operator is one token for each of its characters.
     Operator,
-    /// Not understood: it has no end, settings of the server decide where it ends or what it says, or MySQL runs it although it
-    /// is in a comment. What follows may be read wrongly.
+    /// Not understood: the token has no end, or settings of the server decide its end or its content, or MySQL runs it
+    /// although it is in a comment. The text after it may be read wrongly.
     Unknown,
     /// The end of the text.
     End,
@@ -71,13 +71,13 @@ impl<'a> Lexer<'a> {
         &self.sql.as_bytes()[token.start..token.end]
     }
 
-    /// The next token. After [`Kind::End`] there are only more of those.
+    /// The next token. After the end of the text, every token is [`Kind::End`].
     pub(super) fn next(&mut self) -> Token {
         self.next_inline()
     }
 
-    /// As [`next`](Self::next), for the loop that every query goes through. A token that is returned in memory, field by field,
-    /// and copied at once stalls the processor (store forwarding), for longer than reading it takes.
+    /// As [`next`](Self::next), inlined for the loop that every query goes through. If a token is returned in memory, field by
+    /// field, and copied at once, the processor stalls (store forwarding) for longer than reading the token takes.
     #[inline(always)]
     pub(super) fn next_inline(&mut self) -> Token {
         use Dialect::{Mysql, Postgres, Sqlite};
@@ -172,7 +172,7 @@ impl<'a> Lexer<'a> {
                 (Class::Dollar | Class::At | Class::Hash | Class::Colon, Sqlite) => {
                     self.skip_word();
                     match self.peek() {
-                        // The name of a Tcl variable goes on here, over anything up to `)`.
+                        // The name of a Tcl variable continues here, over all characters up to `)`.
                         Some(b'(') => Kind::Unknown,
                         Some(b':') if bytes.get(self.at + 1) == Some(&b':') => Kind::Unknown,
                         _ => Kind::Parameter,
@@ -189,8 +189,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Goes on after `token`, the last one, if that is a literal of MySQL that was not understood for its backslashes: after the
-    /// end that it has by the server's default, by which they escape.
+    /// Continues after the last token, `token`, if it is a MySQL literal that was not understood because of its backslashes.
+    /// The next token begins at the literal's end by the server's default, in which backslashes escape.
     pub(super) fn skip_escaped_literal(&mut self, token: Token) {
         let first = self.sql.as_bytes()[token.start];
         if self.dialect == Dialect::Mysql && matches!(first, b'\'' | b'"') {
@@ -245,7 +245,7 @@ impl<'a> Lexer<'a> {
     fn skip_comment(&mut self) -> bool {
         let rest = &self.sql.as_bytes()[self.at..];
         if self.dialect == Dialect::Mysql && (rest.starts_with(b"!") || rest.starts_with(b"M!")) {
-            // Only the opening is skipped: what is in it is read as if it stood there, for those who look for names.
+            // Only the opening is skipped. The content is read like ordinary text, for readers that look for names.
             self.skip_while(|byte| matches!(byte, b'M' | b'!') || byte.is_ascii_digit());
             return false;
         }
@@ -273,7 +273,8 @@ impl<'a> Lexer<'a> {
         self.dialect == Dialect::Sqlite
     }
 
-    /// What a word of PostgreSQL is: a literal or a quoted identifier may follow its first letter at once.
+    /// The kind of a PostgreSQL token that begins like a word: a literal or a quoted identifier may follow its first letter at
+    /// once.
     #[inline]
     fn prefixed(&mut self, first: u8, start: usize) -> Kind {
         if self.at != start + 1 {
@@ -298,7 +299,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// A literal in which backslashes escape or not, as settings say: it is understood if it ends at the same place either way.
+    /// A literal in which backslashes escape or not, depending on settings. It is understood if its end is the same either way.
     fn literal(&mut self, quote: u8) -> Kind {
         match self.skip_quoted(quote) {
             Some(false) => Kind::Text,
@@ -306,13 +307,13 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// An identifier: backslashes mean nothing in it.
+    /// A quoted identifier, in which backslashes are ordinary characters.
     fn identifier(&mut self, quote: u8) -> Kind {
         if self.skip_quoted(quote).is_some() { Kind::Quoted } else { Kind::Unknown }
     }
 
-    /// Skips the closing quote and what is before it. A quote in between is written twice. True if a backslash stands before a
-    /// quote that it could escape, and `None` if there is no end.
+    /// Skips the text up to and including the closing quote. A quote in the text is written twice. True if a backslash precedes
+    /// a quote that it could escape, and `None` if there is no end.
     fn skip_quoted(&mut self, quote: u8) -> Option<bool> {
         let bytes = self.sql.as_bytes();
         let mut has_escape = false;
@@ -342,8 +343,8 @@ impl<'a> Lexer<'a> {
             if bytes[self.at - 1] == quote && self.peek() != Some(quote) {
                 return Kind::Text;
             }
-            // Skips what is escaped, by a backslash or as the second of two quotes. It may be the first byte of a longer
-            // character, whose other bytes are neither backslash nor quote.
+            // Skips the escaped character, after a backslash or as the second of two quotes. The byte may be the first byte of a
+            // longer character, whose other bytes are neither backslash nor quote.
             self.at = bytes.len().min(self.at + 1);
         }
         self.unterminated()

@@ -1,4 +1,4 @@
-//! Which tables a statement names, and where.
+//! The tables that a statement names, and their places in it.
 
 use std::borrow::Cow;
 
@@ -11,20 +11,21 @@ use super::lexer::{Kind, Lexer, Token, unquoted};
 pub(crate) struct NamedTable<'a> {
     /// Its name without quotes: `schema.table` if it has several parts.
     pub(crate) name: Cow<'a, str>,
-    /// Whether rows of it are read or changed under its own name: it has no alias, and is not what an `INSERT` adds to.
+    /// Whether its rows are read or changed under its own name: the table has no alias, and is not the target of an `INSERT`.
     pub(crate) is_source: bool,
-    /// Whether it is such a source in a subquery, and also a source of a query around that. The target of an `INSERT` counts as
-    /// a source around what follows its `SET` or `RETURNING`.
+    /// Whether the table is such a source in a subquery, and also a source of an outer query. The target of an `INSERT` counts
+    /// as a source of the outer query for the text after its `SET` or `RETURNING`.
     pub(crate) is_in_outer_query: bool,
-    /// Whether it stands in what follows `SET` or `VALUES`.
+    /// Whether the table appears in the text after `SET` or `VALUES`.
     pub(crate) is_set: bool,
-    /// Whether it stands in what the outermost query selects or returns, or in a part of its `UNION`.
+    /// Whether the table appears in the select list or the `RETURNING` list of the outermost query, or in a part of its
+    /// `UNION`.
     pub(crate) is_selected: bool,
 }
 
 /// The tables that a statement names in quotes, as Diesel does.
 ///
-/// What is not understood is read as well as possible: rather a table too many than one too few.
+/// Text that is not understood is read as well as possible: a superfluous table is better than a missing one.
 pub(crate) fn tables(dialect: Dialect, sql: &str) -> Vec<NamedTable<'_>> {
     TableReader::new(dialect, sql).read()
 }
@@ -52,23 +53,23 @@ struct TableReader<'a> {
     found: Vec<(NamedTable<'a>, usize)>,
     /// The targets of `INSERT`, each with the number of the query that its `SET` or `RETURNING` counts as.
     targets: Vec<(Cow<'a, str>, usize)>,
-    /// The names of common table expressions, which are no tables.
+    /// The names of common table expressions, which are not tables.
     cte_names: Vec<Cow<'a, str>>,
-    /// Whether a name that comes now is that of a table.
+    /// Whether the next name is the name of a table.
     expects_table: bool,
 }
 
-/// What stands between two parentheses, or outside of all.
+/// The text between two parentheses, or outside of all parentheses.
 #[derive(Default)]
 struct Level<'a> {
     query: usize,
-    /// Whether it is a statement. In `EXTRACT(DAY FROM "a"."at")`, what follows `FROM` is a column.
+    /// Whether the text is a statement. In `EXTRACT(DAY FROM "a"."at")`, a column follows `FROM`.
     is_statement: bool,
     /// Whether another table follows a comma.
     lists_tables: bool,
-    /// Whether what comes now is set or inserted.
+    /// Whether the next text is set or inserted.
     sets: bool,
-    /// Whether what comes now is selected or returned. `None` in `FROM`, and where no clause has begun.
+    /// Whether the next text is selected or returned. `None` in `FROM`, and before the first clause.
     selects: Option<bool>,
     /// The target of an `INSERT` at this level.
     target: Option<Cow<'a, str>>,
@@ -235,7 +236,8 @@ impl<'a> TableReader<'a> {
         self.level().query = query;
     }
 
-    /// After `SET` or `RETURNING` of an `INSERT`, the row in its target can be referred to, as if a query around had it.
+    /// After `SET` or `RETURNING` of an `INSERT`, subqueries can refer to the row in its target, as if an outer query had the
+    /// target as a source.
     fn look_back_at_target(&mut self) {
         if let Some(target) = self.level().target.clone() {
             self.begin_query();

@@ -1,8 +1,8 @@
-//! The fields of an `ErrorResponse`, and what they mean.
+//! The fields of an `ErrorResponse`, and their meaning.
 
 use crate::backend::error_class::ErrorClass;
 
-/// The fields of an `ErrorResponse` that are looked at.
+/// The fields of an `ErrorResponse` that the observer reads.
 #[derive(Default)]
 pub(super) struct ErrorFields<'a> {
     pub(super) state: &'a [u8],
@@ -12,7 +12,8 @@ pub(super) struct ErrorFields<'a> {
 }
 
 impl ErrorFields<'_> {
-    /// By the SQLSTATE, and by the function of the server that reports the error: neither is translated.
+    /// The class, determined by the SQLSTATE and by the name of the server's function that reports the error: neither is
+    /// translated.
     pub(super) fn class(&self) -> ErrorClass {
         if self.severity == b"FATAL" || self.severity == b"PANIC" {
             return ErrorClass::Fatal;
@@ -20,8 +21,8 @@ impl ErrorFields<'_> {
         match self.state {
             // feature_not_supported: "cached plan must not change result type"
             b"0A000" if self.routine == b"RevalidateCachedQuery" => ErrorClass::StalePlan,
-            // invalid_sql_statement_name: the prepared statement is gone, and with it those that the driver has prepared to
-            // look up types. Only another connection helps.
+            // invalid_sql_statement_name: the prepared statement is gone, and so are the statements that the driver has
+            // prepared to look up types. The connection must be replaced.
             b"26000" => ErrorClass::StatementGone,
             // internal_error. Messages of that kind are not translated (`elog` in the server's sources).
             b"XX000" if self.message.starts_with(b"cache lookup failed for type") => {

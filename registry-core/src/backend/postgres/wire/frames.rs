@@ -1,6 +1,6 @@
-//! The messages of PostgreSQL's protocol, found in a stream that arrives in pieces.
+//! Finds the messages of PostgreSQL's protocol in a stream that arrives in pieces.
 //!
-//! A message is one byte for its kind, four for its length, which counts itself, and the body
+//! A message is one byte for its kind, four bytes for its length, which includes these four bytes, and the body
 //! (<https://www.postgresql.org/docs/current/protocol-overview.html>). The first message of a client has no kind.
 
 /// Finds messages in the pieces of a stream. It copies nothing but the body of a wanted message that was cut in two.
@@ -17,7 +17,7 @@ pub(super) struct Frames {
 const HEADER: usize = 5;
 
 impl Frames {
-    /// For what a client sends from the start: the first message, which has no kind, is found as one of kind zero.
+    /// For the stream of a client from its start: the first message has no kind, and is found as a message of kind zero.
     pub(super) fn before_startup() -> Self {
         Self { header_length: 1, ..Self::default() }
     }
@@ -66,13 +66,13 @@ impl Frames {
     }
 }
 
-/// The length of a body, by the header before it.
+/// The length of a body, according to the header before it.
 pub(super) fn body_length(header: &[u8; HEADER]) -> usize {
     let [_, a, b, c, d] = *header;
     (u32::from_be_bytes([a, b, c, d]) as usize).saturating_sub(4)
 }
 
-/// A text that ends with a zero byte, and what follows it.
+/// A text that ends with a zero byte, and the bytes after it.
 pub(super) fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr::memchr(0, bytes)?;
     Some((&bytes[..end], &bytes[end + 1..]))

@@ -1,16 +1,17 @@
-//! The stream between tokio-postgres and the server, and what can be read from it.
+//! The observed stream between tokio-postgres and the server.
 //!
-//! `ReadyForQuery` says whether a transaction is open, `ErrorResponse` has a SQLSTATE, `ParameterStatus` reports the role of
-//! the server, and the text of each statement is in `Parse` or `Query`. tokio-postgres passes none of it on. So each
-//! connection has a [`Wire`] around its stream. It looks at the headers of the messages, and at the bodies of the few that
-//! matter, and notes them in [`Observed`]. That takes no round trip, and copies no message that arrives in one piece.
+//! `ReadyForQuery` reports whether a transaction is open, `ErrorResponse` has a SQLSTATE, `ParameterStatus` reports the role
+//! of the server, and the text of each statement is in `Parse` or `Query`. tokio-postgres passes none of this on. So each
+//! connection has a [`Wire`] around its stream. The wire reads the headers of the messages, and the bodies of the few
+//! relevant kinds, and records the results in [`Observed`]. This takes no round trip, and copies no message that arrives in
+//! one piece.
 //!
-//! | file | what it has |
+//! | file | contents |
 //! |---|---|
-//! | [`frames`] | messages, found in a stream that arrives in pieces |
-//! | [`observer`] | what the messages say of the connection |
-//! | [`error_response`] | what the fields of an error mean |
-//! | [`rewrite`] | what is changed behind a transaction pooler |
+//! | [`frames`] | finding messages in a stream that arrives in pieces |
+//! | [`observer`] | reading the messages, and recording the state of the connection |
+//! | [`error_response`] | the fields of an error, and their meaning |
+//! | [`rewrite`] | rewriting the messages behind a transaction pooler |
 
 use std::io;
 use std::pin::Pin;
@@ -42,7 +43,7 @@ pub(super) struct Wire<S> {
 }
 
 impl<S> Wire<S> {
-    /// With a `refusal`, what is sent is rewritten for a transaction pooler.
+    /// With a `refusal`, the driver's messages are rewritten for a transaction pooler.
     pub(super) fn new(inner: S, observed: Arc<Observed>, refusal: Option<Refusal>) -> Self {
         let observer = StreamObserver::new(observed, refusal.is_none());
         let rewriter = refusal.map(|refusal| Box::new(Rewriter::new(refusal)));

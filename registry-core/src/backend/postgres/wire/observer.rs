@@ -1,4 +1,4 @@
-//! What the messages on a stream say of its connection.
+//! Reads the messages on a stream, and records the state of its connection.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,43 +9,45 @@ use crate::backend::error_class::ErrorClass;
 use crate::backend::observed::Observed;
 use crate::sql::{self, Dialect, Effects, SessionEffect};
 
-/// Reads the messages of both directions, and notes what they say.
+/// Reads the messages of both directions, and records the state of the connection in [`Observed`].
 pub(super) struct StreamObserver {
     observed: Arc<Observed>,
     sent: Frames,
     received: Frames,
     /// The batches that were sent, in order: each `ReadyForQuery` that is to come answers one.
     expected: VecDeque<Batch>,
-    /// What was sent since the last `Sync`.
+    /// The batch since the last `Sync`.
     batch: Batch,
     /// Whether the server has reported an error since the last `ReadyForQuery`.
     has_failed: bool,
-    /// How many named statements are prepared and not closed.
+    /// The number of named statements that are prepared and not closed.
     prepared: u64,
-    /// By name, the effects of those prepared statements that have any on the session or on a transaction.
+    /// By name, the effects of prepared statements on the session or on a transaction. Statements without effects are not
+    /// listed.
     effects_by_name: HashMap<Vec<u8>, Effects>,
-    /// Whether statements can change the session. Behind a transaction pooler, those that would are not sent.
+    /// Whether statements can change the session. Behind a transaction pooler, statements that would change it are not sent.
     has_session: bool,
     /// Whether the session is set up. A parameter that is reported later has been changed by a statement.
     is_set_up: bool,
     /// The values of the parameters that the server has reported.
     parameters: HashMap<Vec<u8>, Vec<u8>>,
-    /// The values, at the last time that no transaction was open, of those parameters that were reported since. At the next
-    /// such time they are compared, as `SET LOCAL` is undone with its transaction.
+    /// The parameters that were reported since the last time that no transaction was open, with their values at that time.
+    /// They are compared when no transaction is open again, because `SET LOCAL` is undone with its transaction.
     parameters_before: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 /// The messages up to a `Sync`.
 #[derive(Debug, Default, Clone, Copy)]
 struct Batch {
-    /// Whether there is a statement in it. The driver waits for the answers to those, and not for that to a `Close`.
+    /// Whether the batch contains a statement. The driver waits for the answer to a statement, but not for the answer to a
+    /// `Close`.
     has_statement: bool,
-    /// Whether what it runs is known to leave the open transaction open: `ROLLBACK TO SAVEPOINT` has the same command tag as
-    /// `ROLLBACK`.
+    /// Whether its statements are known to leave the open transaction open: `ROLLBACK TO SAVEPOINT` has the same command tag
+    /// as `ROLLBACK`.
     keeps_transaction: bool,
-    /// Whether what it runs may end a transaction.
+    /// Whether its statements may end a transaction.
     may_end: bool,
-    /// How many statements it prepares by name, and how many it closes.
+    /// The number of named statements that the batch prepares, and the number that it closes.
     prepares: u64,
     closes: u64,
 }
@@ -104,7 +106,7 @@ impl StreamObserver {
                     {
                         self.effects_by_name.insert(name.to_vec(), effects);
                     } else if name.is_empty() && !self.effects_by_name.is_empty() {
-                        // The unnamed statement is another one now.
+                        // A new statement has replaced the unnamed statement.
                         self.effects_by_name.remove(name);
                     }
                 }
@@ -172,7 +174,7 @@ impl StreamObserver {
                 if *status == b'I' && !self.parameters_before.is_empty() {
                     self.compare_parameters();
                 }
-                // The first one ends the start-up, which is no batch.
+                // The first `ReadyForQuery` ends the start-up, which is no batch.
                 match self.expected.pop_front() {
                     Some(batch) => self.answered(batch),
                     None => self.is_set_up = true,
@@ -198,8 +200,8 @@ impl StreamObserver {
         }
     }
 
-    /// A statement was completed, and `tag` says what it was. The status at the end of a batch does not show that a
-    /// transaction has ended in it if another one is open by then.
+    /// Handles the completion of a statement with the command tag `tag`. The status at the end of a batch does not show the
+    /// end of a transaction if another one is open by then.
     fn completed(&mut self, tag: &[u8]) {
         let has_ended = match tag {
             b"COMMIT\0" | b"PREPARE TRANSACTION\0" => true,
@@ -217,13 +219,13 @@ impl StreamObserver {
             .drain()
             .any(|(name, before)| self.parameters.get(&name) != Some(&before))
         {
-            // Whichever statement has done it, a setting of the session has changed.
+            // A setting of the session has changed, whichever statement was the cause.
             self.observed.session.note_change();
         }
     }
 
     fn answered(&mut self, batch: Batch) {
-        // After an error, the server ignores the rest of a batch, so nothing of it was prepared or closed for certain.
+        // After an error, the server ignores the rest of a batch, so it is uncertain which statements were prepared or closed.
         if !std::mem::take(&mut self.has_failed) && batch.prepares + batch.closes > 0 {
             self.prepared = (self.prepared + batch.prepares).saturating_sub(batch.closes);
             self.observed.session.note_prepared_count(self.prepared);

@@ -1,17 +1,17 @@
-//! What is changed on the stream behind a transaction pooler.
+//! The rewriting of a stream behind a transaction pooler.
 //!
-//! A transaction pooler gives each transaction another connection to the server. A named prepared statement exists in one
-//! of those. On the next one, `Bind` does not find it, or finds the statement of another client that has the same name:
-//! tokio-postgres counts `s0`, `s1`, .. in every process. A client would then read the rows of another client's query. So no
-//! named statement ever reaches the pooler:
+//! A transaction pooler gives each transaction another connection to the server. A named prepared statement exists on only
+//! one of these connections. On the next connection, `Bind` does not find the statement, or finds another client's statement
+//! of the same name: tokio-postgres counts `s0`, `s1`, .. in every process. A client would then read the rows of another
+//! client's query. So no named statement ever reaches the pooler:
 //!
 //! - `Parse`, `Describe` and `Close` are sent with the empty name, and the text of each statement is kept here.
 //! - `Bind` of a named statement is preceded by its `Parse` with the empty name. Both are in one batch up to the same `Sync`,
-//!   which a pooler keeps together, so that takes no round trip. The answer to this injected `Parse` is removed again, as the
-//!   driver does not wait for it.
+//!   which a pooler keeps together, so the `Parse` takes no round trip of its own. The answer to the injected `Parse` is
+//!   removed again, because the driver does not wait for it.
 //!
-//! A statement that would leave something in the session is not sent at all: the next client to get that connection would
-//! have it. It is answered here, with an error of SQLSTATE 0A000 (feature_not_supported).
+//! A statement that would change the session is not sent at all, because the next client on that connection would inherit
+//! the change. The statement is answered here, with an error of SQLSTATE 0A000 (feature_not_supported).
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -25,22 +25,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::frames::{body_length, text};
 use super::observer::{StreamObserver, effects_of};
 
-/// How many bytes are kept for sending before no more are accepted.
+/// The maximum number of bytes in the send buffer. When it is reached, no more bytes are accepted.
 const SEND_LIMIT: usize = 64 * 1024;
 
-/// How many bytes are read at once.
+/// The number of bytes that are read at once.
 const READ_SIZE: usize = 16 * 1024;
 
 const REFUSED_MESSAGE: &str = "this statement needs a session of its own, and behind a pooler in transaction mode \
      (pooler = \"transaction\") the next transaction has another one: use SET LOCAL, a transaction-level lock \
      or a bind without a pooler";
 
-/// Whether statements that need a session are refused. They are not while the connection is set up.
+/// Whether statements that need a session are refused. They are accepted during the setup of the connection.
 #[derive(Debug, Clone, Default)]
 pub(in crate::backend::postgres) struct Refusal(Arc<AtomicBool>);
 
 impl Refusal {
-    /// Refuses them from now on.
+    /// Refuses such statements from now on.
     pub(in crate::backend::postgres) fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -56,9 +56,9 @@ pub(super) struct Rewriter {
     sending: Sending,
     /// The beginning of a message whose end has not been written.
     incomplete: Vec<u8>,
-    /// What is to be sent.
+    /// The bytes to send.
     to_server: Vec<u8>,
-    /// What is to be read by the driver.
+    /// The bytes for the driver to read.
     to_driver: Vec<u8>,
     read_by_driver: usize,
     /// The bodies of `Parse` without the name, by name.
@@ -72,24 +72,24 @@ pub(super) struct Rewriter {
     chunk: Box<[u8]>,
 }
 
-/// What is done with the next message of the driver.
+/// The treatment of the driver's next message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sending {
-    /// It is the first one, which has no kind, and is sent as it is.
+    /// The message is the first one, which has no kind, and is sent as it is.
     Startup,
-    /// It is rewritten.
+    /// The message is rewritten.
     Messages,
-    /// It belongs to a statement that was refused, and is not sent: so it is up to the next `Sync`.
+    /// The message belongs to a refused statement and is not sent, like all messages up to the next `Sync`.
     Discarding,
 }
 
-/// An answer that is to come.
+/// An expected answer.
 enum Expected {
     ParseComplete {
         is_injected: bool,
     },
     ReadyForQuery,
-    /// Not from the server: the statement was not sent.
+    /// The answer to a statement that was not sent, so it does not come from the server.
     Refusal,
 }
 
@@ -139,14 +139,14 @@ impl Rewriter {
             // tokio-postgres writes and reads in one task. There is something to read for it now.
             context.waker().wake_by_ref();
         }
-        // What cannot be written now is written when the stream is flushed.
+        // Bytes that cannot be written now are written when the stream is flushed.
         if let Poll::Ready(outcome) = self.poll_drain(inner, context) {
             outcome?;
         }
         Poll::Ready(Ok(bytes.len()))
     }
 
-    /// Sends what is kept.
+    /// Sends the buffered bytes.
     pub(super) fn poll_drain<S: AsyncWrite + Unpin>(
         &mut self,
         inner: &mut S,
@@ -283,7 +283,7 @@ impl Rewriter {
         }
     }
 
-    /// Removes the answers that the driver does not wait for, and inserts those to statements that were not sent.
+    /// Removes the answers that the driver does not expect, and inserts the answers to statements that were not sent.
     fn filter(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.header_length < self.header.len() {
@@ -339,7 +339,7 @@ impl Rewriter {
         self.answer_refusals();
     }
 
-    /// Answers the refused statements whose turn it is. True if there were any.
+    /// Answers the refused statements that are next in the order of answers. True if there were any.
     fn answer_refusals(&mut self) -> bool {
         let mut has_answered = false;
         while self.header_length == 0 && matches!(self.expected.front(), Some(Expected::Refusal)) {
