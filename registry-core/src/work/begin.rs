@@ -123,8 +123,8 @@ impl Registry {
     /// `work` runs again if it returns an error, and the run had a transient failure: a statement has failed because of a
     /// deadlock, a serialization failure, a lock time-out, a server that accepts no writes at the moment, or a lost
     /// connection; or no session could be acquired for a transient reason. The answers of the databases decide, and not
-    /// the error that `work` returns. `work` also runs again if the commit fails for such a reason and no bind is
-    /// committed for certain. A commit that is in doubt, or that has committed some binds, is never followed by another
+    /// the error that `work` returns. `work` also runs again if the commit fails for such a reason and it is certain
+    /// that no bind is committed. A commit that is in doubt, or that has committed some binds, is never followed by another
     /// run.
     ///
     /// Before another run, everything is rolled back and all sessions are returned. The pause before the n-th retry is
