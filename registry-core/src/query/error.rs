@@ -67,13 +67,13 @@ impl QueryError {
         self.origin.tenant.as_deref()
     }
 
-    /// What Diesel reported.
+    /// Diesel's error.
     #[must_use]
     pub fn as_diesel(&self) -> &DieselError {
         &self.source
     }
 
-    /// What Diesel reported, without the bind.
+    /// Diesel's error, without the bind.
     #[must_use]
     pub fn into_diesel(self) -> DieselError {
         self.source

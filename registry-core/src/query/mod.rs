@@ -27,10 +27,10 @@
 //!
 //! | executor | which queries | where | error |
 //! |---|---|---|---|
-//! | `&registry` | those that have a bind | on a session that is acquired for the query and returned after it | [`Error`](crate::Error) |
+//! | `&registry` | queries with a bind | on a session that is acquired for the query and returned after it | [`Error`](crate::Error) |
 //! | `&tenant` | the same | the same, in the tenant's database | the same |
 //! | `&mut work` | the same | in the transaction of a [`UnitOfWork`](crate::UnitOfWork) | the same |
-//! | `&mut session` | those of its bind, and those without a table | on this session | Diesel's |
+//! | `&mut session` | queries of its bind, and queries without a table | on this session | Diesel's |
 //! | `&mut connection` | all: nothing is checked | on this connection | Diesel's |
 //!
 //! A variable that is a `&mut`, such as a parameter of a function, is moved into the call. To use it again
@@ -48,7 +48,7 @@
 //! | a locking clause, such as `for_update()`, on `&registry` or `&tenant`: the row lock would be released when the call returns | by the compiler |
 //! | a locking clause in a query with `.bound_to::<Model>()`, on the same executors | when it is run: an error, and nothing is sent |
 //! | a model bound to another database than its `table_name` | by the compiler, at the model |
-//! | a table of another database anywhere else: in what is inserted, in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY`, `RETURNING` or an upsert; anywhere in a query with `.bound_to::<Model>()` | when it is run: an error, and nothing is sent |
+//! | a table of another database anywhere else: in the values of an `INSERT`, in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY`, `RETURNING` or an upsert; anywhere in a query with `.bound_to::<Model>()` | when it is run: an error, and nothing is sent |
 //! | one in a box (`into_boxed()`, `dyn BoxableExpression`), in a type that is not Diesel's, in a model's `select_expression`, or in an alias of which no column is named | when it is run, by its name in SQL: an error, and nothing is sent |
 //! | the same, if both databases have a table of that name | when it is run, if the query around it is on the table of that name as well, and neither of the two has an alias; otherwise never |
 //! | a query on the registry or a tenant in a [`Scope`](crate::Scope) of the same registry, and so outside of its unit of work | when it is run: a warning in the log, with the place, once for each place |
@@ -98,7 +98,7 @@
 //! - a predicate of the program that implements Diesel's `AppearsOnTable` for one table, and not for any source as
 //!   `impl<QS> AppearsOnTable<QS>` does: also on a session. `.into_boxed()` is another remedy;
 //! - a `UNION` with literal SQL as a part, as in `union_all(sql::<Integer>("SELECT 41"))`, also on a session;
-//! - an `INSERT` of many rows on SQLite that returns the rows: Diesel sends such an insert as one statement for each row;
+//! - an `INSERT` of many rows on SQLite that returns the rows: such an insert is sent as one statement for each row;
 //! - an upsert of many rows on SQLite with columns that may be left to their `DEFAULT`, such as optional fields of an
 //!   `Insertable` model: Diesel does not support it either;
 //! - a locking clause on `&registry` or `&tenant`: take the lock in a unit of work, or on a session, in a

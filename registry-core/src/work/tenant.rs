@@ -241,7 +241,7 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// As those of [`Registry::try_scope`](crate::Registry::try_scope).
+    /// The errors of [`Registry::try_scope`](crate::Registry::try_scope).
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -280,7 +280,7 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// As those of [`Registry::try_scope`](crate::Registry::try_scope).
+    /// The errors of [`Registry::try_scope`](crate::Registry::try_scope).
     ///
     /// ```
     /// # use diesel::prelude::*;
