@@ -21,7 +21,7 @@ pub(super) fn warn_if_outside_transaction<B: Bind>(
                 bind = B::KEY,
                 place = %at,
                 "a query is run on the registry in a scope, and is no part of its unit of work: it is committed by \
-                 itself, and does not see what the unit of work has not committed (said once for this place)"
+                 itself, and does not see uncommitted changes of the unit of work (logged once for this place)"
             );
         }
     } else if cfg!(debug_assertions) {
