@@ -73,7 +73,8 @@
 //! | `axum` | the module `web`: a scope for each request, and extractors |
 //! | `metrics` | metrics of engines, reported to the `metrics` facade |
 
-// Marks the items in the documentation that need a feature. The attribute is unstable, and docs.rs builds with a nightly compiler.
+// Marks the items in the documentation that need a feature. The attribute is unstable, and docs.rs builds with a nightly
+// compiler.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),

@@ -105,8 +105,8 @@ macro_rules! __backend {
     };
 }
 
-/// Declares for a backend a macro that expands to its connection type or, if its feature is off, to an error that names the feature.
-/// The `cfg` must be here: in an exported macro it would ask for the features of the crate that uses the macro.
+/// Declares for a backend a macro that expands to its connection type or, if its feature is off, to an error that names the
+/// feature. The `cfg` must be here: in an exported macro it would ask for the features of the crate that uses the macro.
 macro_rules! connection_or_error {
     ($dollar:tt $name:ident, $feature:literal, $word:ident) => {
         #[cfg(feature = $feature)]
