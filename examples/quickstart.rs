@@ -30,7 +30,7 @@ mod flights {
     pub(crate) mod report;
 }
 
-// Each database is a type: what it speaks, and its key in the settings. The key `default` is the usual one.
+// Each database is a type: its backend, and its key in the settings. The usual key is `default`.
 binds! {
     Main: Sqlite = "default";
     Analytics: Sqlite = "analytics";
@@ -64,7 +64,7 @@ use schema::{airports, routes};
 bind_tables!(Main; schema::airports);
 bind_tables!(Analytics; schema::routes);
 
-// Models are bound too, to the database of their table: another one does not compile.
+// Models are bound too, to the database of their table: a model bound to another database does not compile.
 #[bind(Main)]
 #[derive(Debug, Deserialize, Queryable, Selectable, Insertable)]
 #[diesel(table_name = airports)]
@@ -127,7 +127,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Replaces what is in both databases.
+/// Replaces the rows in both databases.
 async fn load(registry: &Registry, data: &Data) -> Result<(), registry_core::Error> {
     // A session is one connection, for as long as the value lives.
     let mut main = registry.session_for::<Airport>().await?;

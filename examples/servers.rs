@@ -1,5 +1,5 @@
 //! The quickstart on two servers: airports on PostgreSQL, routes on MariaDB or MySQL. The URLs come from the
-//! environment, the rest of the settings from `servers.toml`. The models and queries are those of the quickstart.
+//! environment, the rest of the settings from `servers.toml`. The models and queries come from the quickstart.
 //!
 //! ```sh
 //! export DATABASE_URL=postgres://app:secret@localhost/app

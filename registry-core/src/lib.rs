@@ -1,4 +1,5 @@
-//! A multi-database layer for Diesel: each model knows its database, and a registry of pools finds it.
+//! A multi-database layer for Diesel: the type of each model names its database, and a registry holds a connection pool
+//! for each database.
 //!
 //! ```
 //! use diesel::prelude::*;
@@ -35,44 +36,45 @@
 //! # Concepts
 //!
 //! - A **bind key** is the name of a database in the settings: `"default"`, `"analytics"`.
-//! - A **bind** is a database as a type: a key, and the connection type that speaks to it. [`binds!`] gives one a name;
-//!   [`#[bind(db = "..")]`](macro@bind) means the same type without one.
+//! - A **bind** is a database as a type: a key, and the connection type for its backend. [`binds!`] gives a bind a name;
+//!   [`#[bind(db = "..")]`](macro@bind) stands for the same type without a name.
 //! - A model or table that belongs to a bind is **bound**: it implements [`Bound`], by [`#[bind]`](macro@bind) or
 //!   [`bind_tables!`].
-//! - An [`Engine`] is what stands behind a bind at run time: a URL, options and a connection pool. The [`Registry`] has one
+//! - An [`Engine`] serves a bind at run time: it has a URL, options and a connection pool. The [`Registry`] has one engine
 //!   for each bind in the [`Settings`].
-//! - A [`Session`] is one connection, checked out of its engine for as long as the value lives.
-//! - A query is **routed**: its tables decide, at compile time, which database it is sent to. See [`query`].
+//! - A [`Session`] is one connection, checked out of its engine for the lifetime of the value.
+//! - A query is **routed**: its tables determine its database at compile time. See [`query`].
 //! - A [`Tenant`] is a customer with a database of its own, whose engine is opened on demand. See [`tenant`].
-//! - A [`UnitOfWork`] is one transaction over as many binds as it touches, and a [`Scope`] is the task or request that owns a
-//!   current one. See [`work`].
+//! - A [`UnitOfWork`] is one transaction over as many binds as it touches, and a [`Scope`] owns the current unit of
+//!   work of a task or request. See [`work`].
 //!
 //! # Where to look
 //!
 //! | to | see |
 //! |---|---|
 //! | learn it by subject, with programs that run | [`guide`] |
-//! | write down where databases are | [`settings`] |
+//! | configure the URLs and options of databases | [`settings`] |
 //! | build a registry, acquire sessions, migrate, check, close | [`Registry`] |
-//! | run queries, and know what is checked when | [`query`] |
+//! | run queries, and look up the checks of a query | [`query`] |
 //! | have a database or a schema for each tenant | [`tenant`] |
-//! | commit to several databases, and know what that promises | [`work`] |
+//! | commit to several databases, with the guarantees of such a commit | [`work`] |
 //! | give each request of axum a scope | `web`, with the feature `axum` |
 //! | test an application without leaving anything in its databases | [`Registry::test_isolation`] |
-//! | know what an engine does with its connections | [`EngineOptions`] |
-//! | tell errors apart | [`error`] |
-//! | watch it: events, spans, metrics | [`guide::watching`] |
+//! | look up how an engine treats its connections | [`EngineOptions`] |
+//! | distinguish errors | [`error`] |
+//! | observe a program: events, spans, metrics | [`guide::watching`] |
 //!
 //! # Features
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `postgres`, `mysql`, `sqlite` | one [backend](Backend) each. None is on by default: a library crate names those that it needs, and does not choose for the program that uses it |
-//! | `rustls` | TLS to the servers among them, see [`DatabaseUrl`] |
+//! | `postgres`, `mysql`, `sqlite` | one [backend](Backend) each. None is on by default: a library crate enables the backends that it needs, and does not choose for the program that uses it |
+//! | `rustls` | TLS to PostgreSQL, MySQL and MariaDB, see [`DatabaseUrl`] |
 //! | `axum` | the module `web`: a scope for each request, and extractors |
-//! | `metrics` | what engines do, reported to the `metrics` facade |
+//! | `metrics` | metrics of engines, reported to the `metrics` facade |
 
-// Marks in the documentation what needs a feature. The attribute is unstable, and docs.rs builds with a nightly compiler.
+// Marks the items in the documentation that need a feature. The attribute is unstable, and docs.rs builds with a nightly
+// compiler.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
@@ -91,7 +93,7 @@ mod bind;
 mod cause;
 mod engine;
 pub mod error;
-// Its programs need these features, and are only tested where all of them are on.
+// The programs of the guide need these features, and are only tested with all of them enabled.
 #[cfg(any(
     all(doc, not(doctest)),
     all(doctest, feature = "axum", feature = "postgres", feature = "sqlite")
@@ -112,8 +114,8 @@ pub mod tenant;
 pub mod web;
 pub mod work;
 
-// The paved path. Each of these has one page in the documentation, which is the one at the root: the modules list them
-// without a page of their own. What is rarely named stays at `module::Type`.
+// The most used items. Each has one page in the documentation, at the root: the modules list these items without a second
+// page. Rarely used items stay at `module::Type`.
 #[cfg(feature = "mysql")]
 pub use backend::Mysql;
 #[cfg(feature = "postgres")]

@@ -10,13 +10,13 @@ use diesel::query_dsl::methods::LimitDsl;
 
 use crate::bind::Bound;
 
-/// Names the bind of a query from which the compiler cannot tell it.
+/// Names the bind of a query whose type does not determine the bind.
 pub trait BindDsl: Sized {
     /// This query, bound to the database of the model, table or bind `M`.
     ///
     /// The query can be of any type, such as raw SQL or a query type of the program. The compiler does not check its
-    /// tables. They are checked when the query is run: if one belongs to another bind, that is an error
-    /// ([`HiddenTable`](super::HiddenTable)), and nothing is sent. The text of `sql_query` is not checked.
+    /// tables. The tables are checked when the query is run: if a table belongs to another bind, the query fails with
+    /// [`HiddenTable`](super::HiddenTable), and nothing is sent. The text of `sql_query` is not checked.
     ///
     /// ```
     /// use diesel::sql_types::Text;
@@ -97,7 +97,7 @@ impl<DB: Backend, Q: QueryFragment<DB>, B> QueryFragment<DB> for BoundTo<Q, B> {
     }
 }
 
-/// A [`BoundTo`] that has been turned into a query. What is in there may be none before, such as a table.
+/// A [`BoundTo`] after its conversion into a query. The content of a `BoundTo` may be no query yet, such as a table.
 #[derive(Debug)]
 pub struct BoundToQuery<Q, B> {
     query: Q,

@@ -17,15 +17,15 @@ use super::run::{self, Running};
 /// The query `Q` with its type erased, for the connection of an executor.
 type ErasedFor<'q, Q, E, B> = ErasedQuery<'q, LenderBackend<E, B>, <Q as AsQuery>::SqlType>;
 
-/// Runs queries: the methods of diesel-async's trait of that name, for all executors.
+/// Runs queries: the methods of diesel-async's trait of the same name, for all executors.
 ///
-/// The [module](super) says what the executors are, and what is checked. `E` is the executor. The compiler infers
-/// `B`, the bind of the query, and `Via`, how it is known.
+/// The [module](super) describes the executors and the checks. `E` is the executor. The compiler infers `B`, the bind of
+/// the query, and `Via`, the part of the query that determines the bind.
 ///
 /// On `&registry` and `&tenant` each method waits for a session first, up to `acquire_timeout` (30 seconds by
 /// default). All futures are `Send`. Dropping one cancels the query: a session that was acquired for it is returned,
-/// and its connection is closed if a statement was in progress. Whether that statement takes effect is not known
-/// then.
+/// and its connection is closed if a statement was in progress. The statement may or may not take
+/// effect then.
 ///
 /// ```
 /// use diesel::prelude::*;
@@ -94,8 +94,8 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     /// Runs the query and returns a stream of its rows.
     ///
     /// The future waits until the database has accepted the query, and the stream waits for each row. The stream
-    /// holds the connection until it is dropped. On `&registry` that is a session of the pool, which others may wait
-    /// for.
+    /// holds the connection until it is dropped. On `&registry` this is a connection of the pool, for which other callers
+    /// may wait.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Queries in a box, whose own type is erased once it has been checked.
 //!
-//! Each query has a long type of its own, and for each type the compiler generates everything that the query passes
-//! through, down to the driver, once more. To avoid that, a query is boxed here, and only the SQL type of its rows
-//! stays a type. That takes the compiler less time than diesel-async's own methods.
+//! Each query has a long type of its own. For each such type the compiler would generate all code down to the driver
+//! again. To avoid that, this module boxes the query, and keeps only the SQL type of its rows as a type parameter. A
+//! program with boxed queries compiles faster than with diesel-async's own methods.
 
 use std::any::type_name;
 use std::fmt;
@@ -15,20 +15,20 @@ use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId
 
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
 pub struct ErasedQuery<'q, DB, ST> {
-    /// `None` only while it is dropped.
+    /// `None` only during the drop.
     query: Option<BoxedQuery<'q, DB>>,
-    /// Where the query goes when this is dropped, if it may be run again.
+    /// The slot that receives the query when this value is dropped. `None` if the query may not be run again.
     return_slot: Option<ReturnSlot<'q, DB>>,
     identity: TypeIdentity,
     row: PhantomData<fn() -> ST>,
 }
 
-/// Which type a query had before it was erased.
+/// Identifies the type of a query before its erasure.
 #[derive(Clone, Copy)]
 pub(super) struct TypeIdentity {
     pub(super) type_name: &'static str,
     /// The address of the function that writes the query's SQL. Types that are declared in two blocks of one function
-    /// have the same name, but each has a function of its own, unless both write the same.
+    /// have the same name, but each type has a separate function, unless both functions write the same SQL.
     pub(super) writer: usize,
 }
 
@@ -44,8 +44,8 @@ type ReturnSlot<'q, DB> = Arc<Mutex<Option<BoxedQuery<'q, DB>>>>;
 
 /// A query that has been sent, if it was kept to be run again.
 ///
-/// diesel-async takes a query by value and drops it. [`ErasedQuery`] then moves its content to a slot, where this
-/// finds it.
+/// diesel-async takes a query by value and drops it. The drop of [`ErasedQuery`] moves its content to a slot, which this
+/// type reads.
 pub(super) struct KeptQuery<'q, DB, ST> {
     slot: Option<ReturnSlot<'q, DB>>,
     identity: TypeIdentity,
@@ -83,7 +83,7 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
         DB: Backend<QueryBuilder: Default> + Default,
     {
         let mut sql = DB::QueryBuilder::default();
-        // A query whose SQL cannot be built fails when it is run.
+        // If the SQL cannot be built, the query fails when it is run.
         let _ = self.query().to_sql(&mut sql, &DB::default());
         sql.finish()
     }
@@ -101,7 +101,7 @@ impl<'q, DB, ST> KeptQuery<'q, DB, ST>
 where
     DB: Backend<QueryBuilder: Default> + Default,
 {
-    /// The query, if it was kept, and if it leaves nothing behind when it fails outside of a transaction.
+    /// The query, if it was kept, and if a failure of it outside of a transaction leaves no changes behind.
     pub(super) fn into_repeatable(self) -> Option<ErasedQuery<'q, DB, ST>> {
         let query = self.slot?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let Self { identity, row, .. } = self;

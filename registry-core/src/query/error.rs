@@ -37,7 +37,7 @@ pub struct QueryError {
     origin: Origin,
     /// The class of the database's error code, if it is known.
     class: Option<ErrorClass>,
-    /// Where the class can still become known, if it is not.
+    /// Determines the class later, if it is not known yet.
     diagnosis: Option<Diagnosis>,
     source: DieselError,
 }
@@ -67,13 +67,13 @@ impl QueryError {
         self.origin.tenant.as_deref()
     }
 
-    /// What Diesel reported.
+    /// Diesel's error.
     #[must_use]
     pub fn as_diesel(&self) -> &DieselError {
         &self.source
     }
 
-    /// What Diesel reported, without the bind.
+    /// Diesel's error, without the bind.
     #[must_use]
     pub fn into_diesel(self) -> DieselError {
         self.source
@@ -86,10 +86,10 @@ impl QueryError {
 
     /// Whether the same query may succeed a little later: after a deadlock, a serialization failure, a lock that was
     /// not granted in time, on a server that accepts no writes at the moment, or after the loss of the connection.
-    /// Whether the query has taken effect before the failure is not known.
+    /// The query may or may not have taken effect before the failure.
     ///
-    /// The error code of the database decides, where it is known: for MySQL, and for PostgreSQL over TCP. Elsewhere
-    /// it is Diesel's [`DatabaseErrorKind`](diesel::result::DatabaseErrorKind), or the text of SQLite's error.
+    /// The error code of the database decides, if it is known: for MySQL, and for PostgreSQL over TCP. Otherwise Diesel's [`DatabaseErrorKind`](diesel::result::DatabaseErrorKind), or the text of SQLite's error,
+    /// decides.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         error_class::is_transient(self.class(), &self.source)

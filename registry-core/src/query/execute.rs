@@ -18,7 +18,7 @@ pub(super) mod batch_upsert;
 
 /// A query that can be run with [`execute`](super::RunQueryDsl::execute) on connections of type `C`.
 ///
-/// `How` says how it is sent, as a single statement or otherwise. The compiler infers it.
+/// `How` is the way of sending it: as a single statement, or as several. The compiler infers it.
 pub trait Execute<'q, C, How>: Sized {
     /// The statements that are sent.
     type Command: Command<C> + 'q;
@@ -70,7 +70,7 @@ impl<C: Backend> Command<C> for ErasedQuery<'_, <C as AsyncConnectionCore>::Back
     }
 }
 
-/// The command in a [`BoundTo`](super::BoundTo) is sent as it would be by itself.
+/// The command in a [`BoundTo`](super::BoundTo) is sent in the same way as without the `BoundTo`.
 #[cfg(feature = "sqlite")]
 #[derive(Debug)]
 pub struct InBoundTo<How>(std::marker::PhantomData<fn() -> How>);

@@ -1,22 +1,22 @@
-//! What a query can be run on: the last argument of a query's method.
+//! Executors: the last argument of a query's method.
 //!
 //! # Adding an executor
 //!
-//! An executor is a reference to something of the program, such as `&Registry` or `&mut Session<B>`. Each is a file
-//! in `executor/`. To add one, take these steps. The test at the end of this file is a complete example.
+//! An executor is a reference to a value of the program, such as `&Registry` or `&mut Session<B>`. Each executor has a
+//! file in `executor/`. To add one, take these steps. The test at the end of this file is a complete example.
 //!
 //! 1. Add a file `executor/<name>.rs`, and its `mod` below.
-//! 2. Implement [`Lender<B>`](Lender) for every bind `B` of which the executor can run queries. It lends a connection
+//! 2. Implement [`Lender<B>`](Lender) for every bind `B` whose queries the executor can run. It lends a connection
 //!    for the duration of one query:
-//!    - `Lease` is what has the connection. Take `Session<B>` if a session is acquired for the query; it is returned
-//!      when the lease is dropped. Take `&mut Session<B>` if the session outlives the query. Anything else has to
+//!    - `Lease` is the value that owns or borrows the connection. Take `Session<B>` if a session is acquired for the query; the drop
+//!      of the lease returns it. Take `&mut Session<B>` if the session outlives the query. Anything else has to
 //!      implement [`Lease`] and [`ConnectsTo<B>`](ConnectsTo).
-//!    - `Error` is what the program gets: Diesel's error if acquiring cannot fail, else [`Error`](crate::Error). If
-//!      it can carry more than Diesel's error, set `TELLS_MORE`.
+//!    - `Error` is the error type for the program: Diesel's error if acquiring cannot fail, else [`Error`](crate::Error).
+//!      If the error type can carry more than Diesel's error, set `TELLS_MORE`.
 //!    - `KEY` is `Some(B::KEY)`, so that the tables of the query are checked.
 //!    - `KEEPS_LOCKS` is `false` if the connection is returned after the query, since that releases row locks.
-//!    - `again` returns the executor once more if each query gets a session of its own, and is in no transaction of
-//!      the caller's. Such a query is run again after some errors, see `retry.rs`.
+//!    - `again` returns the executor for a second try if each query gets a session of its own, and is in no transaction
+//!      of the caller. Such a query is run again after some errors, see `retry.rs`.
 //! 3. Implement [`Executor<Q, B, Via>`](Executor), which has no methods. Its bounds decide which queries compile:
 //!
 //!    | bound | for |
@@ -49,10 +49,10 @@ mod unit_of_work;
 
 use lease::Lease;
 
-/// What the query `Q` can be run on: the last argument of its method.
+/// An executor of the query `Q`: the last argument of its method.
 ///
-/// `B` is the bind of the query, and `Via` says how that is known. The compiler infers both. Generic code mostly asks
-/// for a [`Lender`] of its bind, and leaves the queries to the compiler.
+/// `B` is the bind of the query, and `Via` is the part of the query that determines the bind. The compiler infers both.
+/// Generic code mostly requires a [`Lender`] of its bind, and the compiler checks the queries.
 #[diagnostic::on_unimplemented(
     message = "a query cannot be run on `{Self}`",
     label = "expected `&registry`, `&tenant`, `&mut session`, `&mut work` or `&mut connection` as the last argument",
@@ -60,7 +60,7 @@ use lease::Lease;
 )]
 pub trait Executor<Q, B, Via>: Lender<B> {}
 
-/// What lends a connection for queries of the bind `B`: its own, or one that it acquires.
+/// Lends a connection for queries of the bind `B`: the connection of the lender, or an acquired one.
 ///
 /// `&Registry`, `&Tenant`, `&mut UnitOfWork` and `&mut Session<B>` are lenders of `B`. The trait cannot be
 /// implemented outside of this crate.
@@ -68,20 +68,20 @@ pub trait Lender<B>: Sized + Send {
     /// The type of the connection that queries are run on.
     type Connection: Backend;
 
-    /// What has the connection while a query is run: a session of this bind, or a session by key.
+    /// The value that holds the connection during a query: a session of this bind, or a session by key.
     type Lease: Lease<Connection = Self::Connection> + ConnectsTo<B>;
 
     /// The future of the lease.
     type Leasing: Future<Output = Result<Self::Lease, Self::LeaseError>> + Send;
 
-    /// Why there is no connection.
+    /// The error of acquiring a connection.
     type LeaseError: Send;
 
     /// The error of a query, and of acquiring a session where that is part of running it.
     type Error: From<DieselError> + From<QueryError> + From<Self::LeaseError> + Send;
 
-    /// Whether [`Error`](Self::Error) can carry more than Diesel's error, so that it is worth the time to ask the
-    /// server for details.
+    /// Whether [`Error`](Self::Error) can carry more than Diesel's error, so that asking the server for details is worth
+    /// the time.
     const TELLS_MORE: bool;
 
     /// The key of the bind that all tables of a query must belong to. `None` if nothing is checked at run time: on a
@@ -102,7 +102,7 @@ pub trait Lender<B>: Sized + Send {
 
 /// A lease whose connection is to the database of the bind `B`, or to one that is known only at run time.
 ///
-/// As a bound of [`Lender::Lease`], it lets generic code rely on a `Lender<B>` lending no other connection.
+/// As a bound of [`Lender::Lease`], it guarantees to generic code that a `Lender<B>` lends no other connection.
 pub trait ConnectsTo<B> {}
 
 /// The Diesel backend of an executor's connection.

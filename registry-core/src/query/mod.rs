@@ -22,23 +22,23 @@
 //! ```
 //!
 //! The type of a query names its tables, and each table is bound to one database. So the type of a query determines
-//! its database. Import [`RunQueryDsl`] in place of diesel-async's trait of that name, and the last argument of a
-//! query's method is an executor:
+//! its database. Import [`RunQueryDsl`] in place of diesel-async's trait of the same name. The last argument of a
+//! query's method is then an executor:
 //!
 //! | executor | which queries | where | error |
 //! |---|---|---|---|
-//! | `&registry` | those that have a bind | on a session that is acquired for the query and returned after it | [`Error`](crate::Error) |
+//! | `&registry` | queries with a bind | on a session that is acquired for the query and returned after it | [`Error`](crate::Error) |
 //! | `&tenant` | the same | the same, in the tenant's database | the same |
 //! | `&mut work` | the same | in the transaction of a [`UnitOfWork`](crate::UnitOfWork) | the same |
-//! | `&mut session` | those of its bind, and those without a table | on this session | Diesel's |
+//! | `&mut session` | queries of its bind, and queries without a table | on this session | Diesel's |
 //! | `&mut connection` | all: nothing is checked | on this connection | Diesel's |
 //!
 //! A variable that is a `&mut`, such as a parameter of a function, is moved into the call. To use it again
-//! afterwards, write `&mut *session`. The compiler suggests that too.
+//! afterwards, write `&mut *session`. The compiler suggests this spelling too.
 //!
-//! # Mistakes, and when they are found
+//! # Mistakes, and the time of their detection
 //!
-//! | mistake | found |
+//! | mistake | detected |
 //! |---|---|
 //! | a query on a session of another database | by the compiler |
 //! | a session of another database, passed to a function that takes a [`Lender`] of its own bind | by the compiler |
@@ -48,7 +48,7 @@
 //! | a locking clause, such as `for_update()`, on `&registry` or `&tenant`: the row lock would be released when the call returns | by the compiler |
 //! | a locking clause in a query with `.bound_to::<Model>()`, on the same executors | when it is run: an error, and nothing is sent |
 //! | a model bound to another database than its `table_name` | by the compiler, at the model |
-//! | a table of another database anywhere else: in what is inserted, in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY`, `RETURNING` or an upsert; anywhere in a query with `.bound_to::<Model>()` | when it is run: an error, and nothing is sent |
+//! | a table of another database anywhere else: in the values of an `INSERT`, in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY`, `RETURNING` or an upsert; anywhere in a query with `.bound_to::<Model>()` | when it is run: an error, and nothing is sent |
 //! | one in a box (`into_boxed()`, `dyn BoxableExpression`), in a type that is not Diesel's, in a model's `select_expression`, or in an alias of which no column is named | when it is run, by its name in SQL: an error, and nothing is sent |
 //! | the same, if both databases have a table of that name | when it is run, if the query around it is on the table of that name as well, and neither of the two has an alias; otherwise never |
 //! | a query on the registry or a tenant in a [`Scope`](crate::Scope) of the same registry, and so outside of its unit of work | when it is run: a warning in the log, with the place, once for each place |
@@ -60,7 +60,7 @@
 //! on the statement, its SQL is built once more, and the result is cached for each text.
 //!
 //! A table is identified by its Rust type, so two databases may have tables of the same name. The types that are
-//! known are those that are bound with [`bind_tables!`](crate::bind_tables) or in a module with
+//! known are the types that are bound with [`bind_tables!`](crate::bind_tables) or in a module with
 //! [`#[bind]`](macro@crate::bind).
 //!
 //! ## Tables in a box
@@ -69,16 +69,17 @@
 //! of tables in quotes. Each must be the name of a table of the query's bind, or of no bound table at all. This holds
 //! for the text of `sql("..")` in a box as well.
 //!
-//! If two databases have a table of the same name, a subquery on that name in a box is taken for one on the query's
-//! own database. But if the query around it is on the table of that name as well, the subquery is taken for one on
-//! the other database and refused, since Diesel does not nest a table in itself. Two limits follow:
+//! If two databases have a table of the same name, the check assumes that a boxed subquery on that name uses the table of
+//! the query's own database. But if the query around it uses a table of that name as well, the check assumes that the
+//! subquery uses the table of the other database, and refuses it, since Diesel does not nest a table in itself. Two
+//! limits follow:
 //!
 //! - Diesel does nest a table in itself if the subquery is in a box of its own. If the query around it is boxed as
 //!   well, the check cannot tell this from a table of the other database, and refuses it. Give one of the two an
 //!   alias.
-//! - The type of a query has the content of an `Option` even if that is `None`. If a `None` in `SET` could have been
-//!   a subquery on the query's own table, a boxed subquery on the other database in the same `SET` is taken for it,
-//!   and is not found.
+//! - The type of a query contains the type inside of an `Option` even if the value is `None`. If a `None` in `SET` could
+//!   have been a subquery on the query's own table, the check takes a boxed subquery on the other database in the same
+//!   `SET` for that subquery, and does not detect it.
 //!
 //! ## Models
 //!
@@ -91,15 +92,15 @@
 //!
 //! - a query type that is not Diesel's own, such as the `Paginated` of Diesel's guide, also on a session;
 //! - on the registry, a `select(..)` without a table that has more in it than subqueries, as in
-//!   `select((exists(..), 1.into_sql::<Integer>()))`, or that is in a box. If it has literal SQL or functions without
+//!   `select((exists(..), 1.into_sql::<Integer>()))`, or that is in a box. If the selection has literal SQL or functions without
 //!   arguments and nothing else, the compiler asks for type annotations;
 //! - a `select(exists(..))` of a query whose condition is a `Box<dyn BoxableExpression<..>>`;
 //! - a predicate of the program that implements Diesel's `AppearsOnTable` for one table, and not for any source as
 //!   `impl<QS> AppearsOnTable<QS>` does: also on a session. `.into_boxed()` is another remedy;
 //! - a `UNION` with literal SQL as a part, as in `union_all(sql::<Integer>("SELECT 41"))`, also on a session;
-//! - an `INSERT` of many rows on SQLite that is to return them: it is sent as one statement for each row;
+//! - an `INSERT` of many rows on SQLite that returns the rows: such an insert is sent as one statement for each row;
 //! - an upsert of many rows on SQLite with columns that may be left to their `DEFAULT`, such as optional fields of an
-//!   `Insertable` model: Diesel does not have it either;
+//!   `Insertable` model: Diesel does not support it either;
 //! - a locking clause on `&registry` or `&tenant`: take the lock in a unit of work, or on a session, in a
 //!   transaction.
 //!
@@ -147,8 +148,8 @@
 //!           in a transaction
 //! ```
 //!
-//! With the `RunQueryDsl` of Diesel or diesel-async in scope instead of this one, which takes nothing but a `&mut`
-//! connection:
+//! With the `RunQueryDsl` of Diesel or diesel-async in scope instead of this crate's trait. Those traits accept only a
+//! `&mut` connection:
 //!
 //! ```text
 //! error[E0308]: mismatched types
@@ -164,14 +165,14 @@
 // The map for maintainers. A query passes through these files in this order:
 //
 //   dsl.rs             the methods that a program calls: `load`, `execute`, ..
-//   executor.rs        what a query can be run on, and how to add an executor; executor/ has a file for each
+//   executor.rs        the trait of executors, and how to add one; executor/ has a file for each executor
 //   routing/           how the compiler finds the bind of a query, by types alone
 //   erased.rs          the query in a box, so that the compiler generates less code for each
-//   execute.rs         the same for commands, which SQLite gets in other ways in two cases (execute/)
+//   execute.rs         the same for commands; two kinds of commands are sent to SQLite in other ways (execute/)
 //   run.rs, rows.rs    lease a connection, check the query, send it; rows.rs for streams
-//   check/             what is checked at run time, before the query is sent
-//   retry.rs           what follows a failure: the error, or a second try
-//   error.rs           that error
+//   check/             the checks at run time, before the query is sent
+//   retry.rs           the handling of a failure: the error, or a second try
+//   error.rs           the error of a query
 //
 // bound_to.rs (`.bound_to::<Model>()`), save_changes.rs and optional.rs stand beside that path.
 //

@@ -7,7 +7,7 @@ use crate::error::Error;
 
 /// Turns Diesel's `NotFound` into `None`, for the errors of all executors.
 ///
-/// Import it in place of Diesel's trait of that name, which is implemented for Diesel's own error alone.
+/// Import it in place of Diesel's trait of the same name, which is implemented for Diesel's own error alone.
 ///
 /// ```
 /// use diesel::prelude::{ExpressionMethods, QueryDsl};
@@ -28,7 +28,7 @@ use crate::error::Error;
 /// # }
 /// ```
 pub trait OptionalExtension<T, E> {
-    /// `Ok(None)` if the error is that there is no row.
+    /// `Ok(None)` if the error is `NotFound`.
     ///
     /// # Errors
     ///

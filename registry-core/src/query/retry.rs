@@ -1,9 +1,9 @@
-//! What follows the failure of a query: its error, or a second try.
+//! The handling of a failed query: its error, or a second try.
 //!
-//! PostgreSQL refuses a prepared statement whose table has been changed since it was prepared, one that has the OID
-//! of a type that was dropped and created again, and one that does not exist any more. It does so before it executes
-//! anything, and all that a caller could do is to run the query again. So a query that has a session of its own, and
-//! is therefore in no transaction of the caller's, is run again once where that helps.
+//! PostgreSQL refuses a prepared statement if its table has changed since the statement was prepared, if the statement
+//! contains the OID of a type that was dropped and created again, and if the statement no longer exists. PostgreSQL refuses
+//! it before executing anything, and the only remedy of a caller is to run the query again. So a query with a session of
+//! its own, which is in no transaction of the caller, is run again once after such an error.
 
 use std::panic::Location;
 
@@ -20,9 +20,9 @@ pub(super) fn may_retry<E: Lender<B>, B>(again: Option<&E>) -> bool {
     <E::Connection as Driver>::HAS_STALE_STATEMENTS && again.is_some()
 }
 
-/// The error of a query, with what the server and the connection know of it.
+/// The error of a query, with details from the server and from the connection.
 ///
-/// This may ask the server for details, if the executor's error can carry them.
+/// Asks the server for details only if the executor's error can carry them.
 pub(super) async fn query_error<E: Lender<B>, B>(
     lease: &mut E::Lease,
     error: DieselError,
@@ -49,8 +49,8 @@ pub(super) async fn lease_for_retry<E: Lender<B>, B, Q>(
     let error = query_error::<E, B>(&mut lease, error).await;
     let needs_other_connection = match error.class() {
         Some(ErrorClass::StalePlan) => false,
-        // diesel-async caches the OIDs of types for the lifetime of the connection, and tokio-postgres the statements
-        // by which it looks them up.
+        // diesel-async caches the OIDs of types for the lifetime of the connection, and tokio-postgres caches the
+        // statements that look up these OIDs.
         Some(ErrorClass::StaleType | ErrorClass::StatementGone) => true,
         _ => return Err(error.into()),
     };

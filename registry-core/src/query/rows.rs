@@ -21,18 +21,18 @@ use crate::engine::OpenRows;
 
 /// A stream of the rows of a query, made by [`RunQueryDsl::load_stream`](super::RunQueryDsl::load_stream).
 ///
-/// It holds the connection until it is dropped. If it is dropped before its end, the statement is cancelled on the
+/// The stream holds the connection until it is dropped. If the stream is dropped before its end, the statement is cancelled on the
 /// server, and the connection is closed and not lent again, unless the remaining rows arrive at once.
 #[must_use = "rows are only read when the stream is polled"]
 pub struct Rows<'q, U, E> {
     /// diesel-async's stream borrows the connection. This future owns both, and puts the rows into `slot` one by one.
-    /// `None` once it has ended.
+    /// `None` after the end of the future.
     producer: Option<BoxFuture<'q, ()>>,
     slot: EventSlot<U, E>,
 }
 
 impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
-    /// Runs `query` on the connection of `lease`, and holds that from then on.
+    /// Runs `query` on the connection of `lease`. The stream holds the lease from then on.
     pub(super) async fn start<E, B, ST>(
         mut lease: E::Lease,
         mut query: ErasedQuery<'q, LenderBackend<E, B>, ST>,

@@ -1,6 +1,6 @@
-//! Running a query on the connection that an executor lends: lease, check, send, and perhaps once more.
+//! Running a query on the connection that an executor lends: lease, check, send, and perhaps a second try.
 //!
-//! The functions repeat these steps, since each of them sends a query in a way of its own.
+//! Each function repeats these steps, since each function sends its query in a different way.
 
 use std::fmt;
 use std::future::Future;
@@ -177,14 +177,14 @@ where
     })
 }
 
-/// For how long the rows after the first one are read and thrown away, so that the connection can be lent again. To
-/// open another connection takes about as long.
+/// The time limit for reading and discarding the rows after the first row, so that the connection can be reused. Opening
+/// another connection takes about as long.
 const DRAIN_LIMIT: Duration = Duration::from_millis(20);
 
 /// The first row.
 ///
-/// A connection on which more rows are about to arrive cannot run the next query. So the rest is read, and if that
-/// takes longer than [`DRAIN_LIMIT`], the connection is closed and not lent again.
+/// A connection with unread rows cannot run the next query. So this function reads the rest of the rows. If that takes
+/// longer than [`DRAIN_LIMIT`], the connection is closed and not reused.
 async fn first_row<'q, L, Q, U>(query: Q, lease: &mut L) -> QueryResult<U>
 where
     L: Lease,

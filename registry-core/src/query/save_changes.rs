@@ -14,9 +14,10 @@ use super::executor::Executor;
 use super::executor::lease::Lease;
 use super::retry::query_error;
 
-/// Saves a changed model: the trait of that name of diesel-async, for all executors.
+/// Saves a changed model: diesel-async's trait of the same name, for all executors.
 ///
-/// `E` is the executor. The compiler infers `B`, the bind of the model's table, and `Via`, how it is known.
+/// `E` is the executor. The compiler infers `B`, the bind of the model's table, and `Via`, the part of the query that
+/// determines the bind.
 ///
 /// ```
 /// use diesel::prelude::*;
@@ -45,7 +46,7 @@ use super::retry::query_error;
 /// # }
 /// ```
 pub trait SaveChangesDsl<E, B, Via>: Sized {
-    /// Updates the row that this model identifies, and returns the row as it is afterwards.
+    /// Updates the row that this model identifies, and returns the updated row.
     ///
     /// On `&registry` and `&tenant` this waits for a session first. Dropping the future cancels the update, as with
     /// [`RunQueryDsl`](super::RunQueryDsl).

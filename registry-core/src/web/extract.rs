@@ -1,4 +1,4 @@
-//! Extractors: what a handler takes from the scope of its request as an argument.
+//! Extractors: arguments of a handler that come from the scope of its request.
 
 use std::convert::Infallible;
 
@@ -13,15 +13,15 @@ use crate::work::{CurrentWork, Scope, WorkError};
 
 /// A session of the model, table or query type `M`, as an argument of a handler.
 ///
-/// It is acquired from the registry of the [`ScopeLayer`](super::ScopeLayer), or for its tenant, before the handler runs,
-/// and waits for a connection for `acquire_timeout` (30 s by default) at the most. It is no part of the request's unit of
-/// work: what is run on it is committed by itself. It dereferences to the [`Session`], and returns the connection when it
-/// is dropped.
+/// The extractor acquires the session from the registry of the [`ScopeLayer`](super::ScopeLayer), or for its tenant,
+/// before the handler runs, and waits for a connection for `acquire_timeout` (30 s by default) at the most. The session
+/// does not belong to the request's unit of work: statements on it are committed by themselves. This type dereferences to
+/// the [`Session`], and its drop returns the connection.
 ///
 /// # Errors
 ///
-/// The handler does not run, and the response is that of the [`Error`]: `503 Service Unavailable` if no connection can be
-/// had now, `404 Not Found` if the tenant does not exist, `500 Internal Server Error` without a
+/// The handler does not run, and the [`Error`] is the response: `503 Service Unavailable` if no connection is available
+/// now, `404 Not Found` if the tenant does not exist, `500 Internal Server Error` without a
 /// [`ScopeLayer`](super::ScopeLayer).
 ///
 /// ```
@@ -82,7 +82,7 @@ impl<S: Sync, M: Bound> FromRequestParts<S> for SessionFor<M> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        // The scope comes first, as it may be one of a tenant.
+        // The scope comes first, because it may be a scope of a tenant.
         if let Some(scope) = parts.extensions.get::<Scope>() {
             return Ok(Self(scope.session().await?));
         }
@@ -93,11 +93,11 @@ impl<S: Sync, M: Bound> FromRequestParts<S> for SessionFor<M> {
 
 /// The unit of work of the request, as an argument of a handler.
 ///
-/// Nobody else in the request has it until the handler drops it: neither another argument, nor
-/// [`UnitOfWork::current`](crate::UnitOfWork::current) in a function that the handler calls, nor the handler behind a
-/// middleware that has it. Whoever asks for it all the same is refused with `500 Internal Server Error`: after 100 ms if
-/// the request waits for nothing else, and after `acquire_timeout` at the latest, as when a middleware runs the handler
-/// in a task of its own. See [`UnitOfWork::current`](crate::UnitOfWork::current).
+/// The handler holds it exclusively until it drops it. Another request for it fails with `500 Internal Server Error`:
+/// from another argument, from [`UnitOfWork::current`](crate::UnitOfWork::current) in a function that the handler calls,
+/// or from the handler behind a middleware that holds it. The request for it fails after 100 ms if the HTTP request waits
+/// for nothing else, and after `acquire_timeout` at the latest, for example if a middleware runs the handler in a
+/// separate task. See [`UnitOfWork::current`](crate::UnitOfWork::current).
 impl<S: Sync> FromRequestParts<S> for CurrentWork {
     type Rejection = Error;
 
@@ -126,8 +126,8 @@ impl<S: Sync> OptionalFromRequestParts<S> for Scope {
     }
 }
 
-/// The tenant of the request, behind [`ScopeLayer::per_tenant`](super::ScopeLayer::per_tenant). It need not exist: that
-/// is found out when its database is first used. Behind another layer, the response is `500 Internal Server Error`.
+/// The tenant of the request, behind [`ScopeLayer::per_tenant`](super::ScopeLayer::per_tenant). The tenant need not exist:
+/// the first use of its database checks that. Behind another layer, the response is `500 Internal Server Error`.
 impl<S: Sync> FromRequestParts<S> for Tenant {
     type Rejection = Error;
 
@@ -137,7 +137,7 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
     }
 }
 
-/// The tenant of the request, or `None` if its scope is one of a registry, or it has no scope.
+/// The tenant of the request, or `None` if the request has a scope of a registry, or no scope.
 impl<S: Sync> OptionalFromRequestParts<S> for Tenant {
     type Rejection = Infallible;
 

@@ -1,15 +1,15 @@
-//! Which tenant a request is for.
+//! The tenant of a request.
 
 use axum_core::response::{IntoResponse, Response};
 
 use super::response::no_tenant;
 use crate::registry::Tenant;
 
-/// What the closure of [`ScopeLayer::per_tenant`](super::ScopeLayer::per_tenant) returns: a [`Tenant`], an `Option` or a
-/// `Result` of one.
+/// The return value of the closure of [`ScopeLayer::per_tenant`](super::ScopeLayer::per_tenant): a [`Tenant`], or an
+/// `Option` or a `Result` of a tenant.
 ///
-/// `None` is answered with `404 Not Found`, and an error with the response that it is. That of
-/// [`Registry::tenant`](crate::Registry::tenant), a name that cannot be one, is `404 Not Found` as well.
+/// The response to `None` is `404 Not Found`. An error is converted into the response; the error of
+/// [`Registry::tenant`](crate::Registry::tenant), for an invalid tenant name, is `404 Not Found` as well.
 ///
 /// ```
 /// use axum::http::request::Parts;
@@ -18,7 +18,7 @@ use crate::registry::Tenant;
 ///
 /// # fn main() -> Result<(), SettingsError> {
 /// # let registry = Registry::builder().bind("default", "sqlite:///srv/{tenant}.db").build()?;
-/// // An `Option<Result<Tenant, TenantError>>`: the header is missing, the name cannot be one, or there is a tenant.
+/// // An `Option<Result<Tenant, TenantError>>`: the header is missing, the name is invalid, or a tenant.
 /// let layer = ScopeLayer::per_tenant(move |parts: &Parts| {
 ///     let name = parts.headers.get("x-tenant")?.to_str().ok()?;
 ///     Some(registry.tenant(name))
@@ -33,11 +33,11 @@ use crate::registry::Tenant;
     note = "take the name from the request, and let the registry make a tenant of it: `registry.tenant(name)`"
 )]
 pub trait IntoTenant {
-    /// The tenant, or the response to a request that is for none.
+    /// The tenant, or the response to a request without a tenant.
     ///
     /// # Errors
     ///
-    /// That response.
+    /// The response to a request without a tenant.
     fn into_tenant(self) -> Result<Tenant, Box<Response>>;
 }
 

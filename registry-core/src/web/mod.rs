@@ -2,8 +2,8 @@
 //!
 //! [`ScopeLayer`] gives each request a [`Scope`](crate::Scope). As an argument of a handler,
 //! [`CurrentWork`](crate::CurrentWork) is the unit of work of the request, and [`SessionFor`] a session of a model. If
-//! the response is a success, the unit of work is committed before the response is sent; otherwise, and if the client goes
-//! away, it is rolled back.
+//! the response is a success, the unit of work is committed before the response is sent; otherwise, and if the client
+//! disconnects, it is rolled back.
 //!
 //! ```
 //! use axum::{Router, extract::Path, http::StatusCode, routing::put};
@@ -45,27 +45,28 @@
 //! # }
 //! ```
 //!
-//! | as an argument of a handler | what it gets |
+//! | argument of a handler | value |
 //! |---|---|
-//! | [`CurrentWork`](crate::CurrentWork) | the unit of work of the request, which nobody else has until it is dropped |
+//! | [`CurrentWork`](crate::CurrentWork) | the unit of work of the request, held exclusively until it is dropped |
 //! | [`SessionFor<M>`](SessionFor) | a session of the model `M`, beside the unit of work |
 //! | [`Scope`](crate::Scope), `Option<Scope>` | the scope of the request |
 //! | [`Tenant`](crate::Tenant), `Option<Tenant>` | the tenant of the request |
 //!
-//! [`ScopeLayer::per_tenant`] does the same for the databases of the tenant that a request is for.
+//! [`ScopeLayer::per_tenant`] gives each request a scope on the databases of the request's tenant.
 //!
 //! Errors are responses, so that `?` works in a handler that returns `Result<_, Error>`:
-//! [`Error`](crate::Error) as [`IntoResponse`](axum_core::response::IntoResponse) says which error has which status.
+//! the implementation of [`IntoResponse`](axum_core::response::IntoResponse) for [`Error`](crate::Error) lists the status of
+//! each error.
 
 // The files of this folder:
 //
-// | file | what it has |
+// | file | content |
 // |---|---|
 // | `scope_layer.rs` | `ScopeLayer`, and how it finds the tenant of a request |
-// | `scope_service.rs` | the service that it makes: the life of a request, and the commit at its end |
-// | `into_tenant.rs` | what a closure that finds the tenant may return |
+// | `scope_service.rs` | the service of the layer: the life of a request, and the commit at its end |
+// | `into_tenant.rs` | the return values of a closure that finds the tenant |
 // | `extract.rs` | the arguments of handlers |
-// | `response.rs` | errors as responses: which error has which status |
+// | `response.rs` | errors as responses: the status of each error |
 
 mod extract;
 mod into_tenant;

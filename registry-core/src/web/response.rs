@@ -14,18 +14,18 @@ use crate::registry::MigrateError;
 use crate::settings::TenantError;
 use crate::work::{CommitError, WorkError, WorkFailure};
 
-/// After how many seconds a client is asked to try again.
+/// The number of seconds after which a client may try again.
 const RETRY_AFTER_SECONDS: &str = "1";
 
-/// The response to a request that has failed with this error.
+/// The response to a request that failed with this error.
 ///
 /// | status | when |
 /// |---|---|
-/// | `404 Not Found` | the tenant is unknown or cannot be the name of one, or a query found no row (Diesel's `NotFound`) |
+/// | `404 Not Found` | the tenant is unknown or its name is invalid, or a query found no row (Diesel's `NotFound`) |
 /// | `503 Service Unavailable`, with `Retry-After: 1` (second) | the same request may succeed a little later: all connections are in use, the server is down, a serialization failure |
 /// | `500 Internal Server Error` | everything else |
 ///
-/// The body has the words of the status and nothing of the error. The error is logged, with its causes, as an event with
+/// The body contains the text of the status, and no detail of the error. The error is logged, with its causes, as an event with
 /// the target `registry`: at the level `DEBUG` for 404, `WARN` for 503 and `ERROR` for 500.
 ///
 /// ```
@@ -62,7 +62,7 @@ impl IntoResponse for Error {
 
 macro_rules! answered_as_error {
     ($($error:ty),+) => {$(
-        /// The response of the [`Error`] that it converts into.
+        /// Converts this error into [`Error`], and returns the response to that.
         impl IntoResponse for $error {
             fn into_response(self) -> Response {
                 Error::from(self).into_response()
@@ -91,7 +91,7 @@ fn response(status: StatusCode) -> Response {
     response
 }
 
-/// The bind key and the tenant of an error, as far as it has them.
+/// The bind key and the tenant of an error, if the error has them.
 fn database_of(error: &Error) -> (Option<&str>, Option<&str>) {
     match (error, acquire_error(error)) {
         (Error::Query(error), _) => (error.key(), error.tenant()),
@@ -100,7 +100,7 @@ fn database_of(error: &Error) -> (Option<&str>, Option<&str>) {
     }
 }
 
-/// The reason why no session could be acquired, if that is what went wrong.
+/// The reason why no session could be acquired, if the error is about an acquisition.
 fn acquire_error(error: &Error) -> Option<&AcquireError> {
     match error {
         Error::Acquire(error)
@@ -139,7 +139,7 @@ fn status_of_acquire_error(error: &AcquireError) -> StatusCode {
         {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        // The request itself has all connections, and would have them the next time as well.
+        // The request itself holds all connections, and a retry of the request would hold them as well.
         AcquireError::TimedOut { held_by_caller, max, .. } if held_by_caller >= max => {
             StatusCode::INTERNAL_SERVER_ERROR
         }

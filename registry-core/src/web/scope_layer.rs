@@ -13,14 +13,14 @@ use super::into_tenant::IntoTenant;
 use crate::registry::{Registry, Tenant};
 use crate::work::{Scope, WorkOptions};
 
-/// Gives each request a [`Scope`], in which the handler and what it calls share one unit of work.
+/// Gives each request a [`Scope`], in which the handler and the functions that it calls share one unit of work.
 ///
 /// - If the status of the response is below 400, the unit of work is committed before the response is sent. A commit that
 ///   fails becomes the response. [`commit_on_success`](Self::commit_on_success) turns this off.
-/// - Otherwise it is rolled back, and so it is if the client goes away before the commit has begun. A commit that has
-///   begun runs to its end in a task of its own, so that a client that goes away does not leave one database committed
-///   and the next one not.
-/// - A body that is streamed is made after the end of the scope, and has no unit of work.
+/// - Otherwise the unit of work is rolled back, also if the client disconnects before the commit has begun. A commit that
+///   has begun runs to its end in a separate task, so that a disconnect does not leave one database committed and the next
+///   database not.
+/// - A streamed body is produced after the end of the scope, and has no unit of work.
 ///
 /// ```
 /// use axum::{Router, extract::Path, http::StatusCode, routing::put};
@@ -59,11 +59,11 @@ pub struct ScopeLayer {
     scopes: ScopeFactory,
     pub(super) commits_on_success: bool,
     options: Option<WorkOptions>,
-    /// Where in the program the layer was made, which is where its scopes are made as far as the log is concerned.
+    /// The call site that made the layer. The log names it as the call site of the scopes.
     made_at: &'static Location<'static>,
 }
 
-/// Where the scope of a request comes from.
+/// Makes the scope of a request.
 #[derive(Clone)]
 enum ScopeFactory {
     Registry(Registry),
@@ -71,7 +71,7 @@ enum ScopeFactory {
     TenantAsync(Arc<FindTenantAsync>),
 }
 
-/// A tenant, or the response to a request that is for none.
+/// A tenant, or the response to a request without a tenant.
 type FoundTenant = Result<Tenant, Box<Response>>;
 type FindTenant = dyn Fn(&Parts) -> FoundTenant + Send + Sync;
 type FindTenantAsync = dyn Fn(&Parts) -> BoxFuture<'static, FoundTenant> + Send + Sync;
@@ -99,18 +99,18 @@ impl ScopeLayer {
 
     /// A layer that gives each request a scope of the tenant that `find` returns, and commits after a success.
     ///
-    /// Behind it, [`CurrentWork`](crate::CurrentWork), [`UnitOfWork::current`](crate::UnitOfWork::current) and
-    /// [`SessionFor`](super::SessionFor) are on the databases of this tenant, and [`Tenant`] is an argument of a handler
-    /// as well. Binds that are not divided by tenants are the same for all.
+    /// Behind the layer, [`CurrentWork`](crate::CurrentWork), [`UnitOfWork::current`](crate::UnitOfWork::current) and
+    /// [`SessionFor`](super::SessionFor) use the databases of this tenant, and a handler can take the [`Tenant`] as an
+    /// argument as well. Binds that are not divided by tenants are the same for all.
     ///
-    /// `find` returns a [`Tenant`], or an `Option` or a `Result` of one: see [`IntoTenant`]. `None`, and a name that
-    /// cannot be one, are answered with `404 Not Found` before the handler runs. Whether the tenant exists is only found
-    /// out when its database is first used, which is answered with `404` as well: a handler that takes only [`Tenant`], or
+    /// `find` returns a [`Tenant`], or an `Option` or a `Result` of a tenant: see [`IntoTenant`]. The response to `None`,
+    /// and to an invalid name, is `404 Not Found`, and the handler does not run. Only the first use of the tenant's
+    /// database checks whether the tenant exists; if it does not, the response is `404` as well: a handler that takes only [`Tenant`], or
     /// only binds that are not divided by tenants, **runs for unknown tenants too**. Nothing is created for them.
     ///
-    /// `find` is called before anything else of the request runs, so it should neither block nor take long; databases are
-    /// looked up by a [`TenantResolver`](crate::TenantResolver). Whether the client may act for the tenant is for the
-    /// program to check.
+    /// The layer calls `find` before the handler, so `find` should neither block nor take long; use a
+    /// [`TenantResolver`](crate::TenantResolver) to look up databases. The program has to check whether the client may act
+    /// for the tenant.
     ///
     /// ```standalone_crate
     /// use axum::{Router, http::request::Parts, routing::get};
@@ -170,11 +170,11 @@ impl ScopeLayer {
         Self::with_scopes(ScopeFactory::Tenant(Arc::new(find)), Location::caller())
     }
 
-    /// As [`per_tenant`](Self::per_tenant), with a `find` that is asynchronous: one that looks up who is logged in, for
-    /// example.
+    /// As [`per_tenant`](Self::per_tenant), with an asynchronous `find`: for example one that looks up the user who is
+    /// logged in.
     ///
-    /// The future that `find` returns cannot borrow from the request, so `find` copies what it needs. If the client goes
-    /// away, the future is dropped.
+    /// The future that `find` returns cannot borrow from the request, so `find` has to copy the values that it needs. If
+    /// the client disconnects, the future is dropped.
     ///
     /// ```standalone_crate
     /// use axum::http::request::Parts;
@@ -210,8 +210,8 @@ impl ScopeLayer {
         Self { scopes, commits_on_success: true, options: None, made_at }
     }
 
-    /// Whether the unit of work is committed after a success. `true` by default. If not, handlers commit by
-    /// [`Scope::commit`], and what they leave open is rolled back, as in Flask-SQLAlchemy.
+    /// Whether the unit of work is committed after a success. `true` by default. With `false`, handlers commit by
+    /// [`Scope::commit`], and a unit of work that they leave open is rolled back, as in Flask-SQLAlchemy.
     ///
     /// ```
     /// # use axum::{Router, http::StatusCode, routing::put};
@@ -248,10 +248,10 @@ impl ScopeLayer {
         self
     }
 
-    /// The options of each request's units of work, in place of those that were given to the
+    /// The options of each request's units of work, instead of the options of the
     /// [builder](crate::RegistryBuilder::work) of the registry.
     ///
-    /// If they name keys that no bind has, the first use of the unit of work in each request is an error:
+    /// If the options name keys without a bind, the first use of the unit of work in each request fails with
     /// [`WorkError::Keys`](crate::WorkError::Keys).
     ///
     /// ```
@@ -285,7 +285,7 @@ impl ScopeLayer {
         self
     }
 
-    /// A new scope for a request, or the response to a request that is for no tenant.
+    /// A new scope for a request, or the response to a request without a tenant.
     pub(super) async fn scope_for(&self, parts: &Parts) -> Result<Scope, Box<Response>> {
         let (options, made_at) = (self.options.clone(), self.made_at);
         let tenant = match &self.scopes {

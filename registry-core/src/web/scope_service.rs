@@ -20,7 +20,7 @@ impl<S> Layer<S> for ScopeLayer {
     }
 }
 
-/// A service that gives each request a scope: what [`ScopeLayer`] makes of the service that it wraps.
+/// A service that gives each request a scope. [`ScopeLayer`] wraps another service in it.
 #[derive(Debug, Clone)]
 pub struct ScopeService<S> {
     inner: S,
@@ -42,7 +42,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let layer = self.layer.clone();
-        // `poll_ready` was called on `self.inner`, and not on the clone, which stays behind for the next request.
+        // Only `self.inner` was polled by `poll_ready`, so it serves this request, and the clone serves the next request.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
@@ -62,11 +62,11 @@ where
                 if layer.commits_on_success && is_success {
                     let unit = match scope.take_to_commit().await {
                         Ok(unit) => unit,
-                        // Something in the response still has the unit of work.
+                        // The response still holds the unit of work.
                         Err(error) => return Ok(Error::from(error).into_response()),
                     };
-                    // This future is dropped when the client goes away. The commit runs in a task of its own, so that
-                    // it does not end between two databases then.
+                    // The server drops this future if the client disconnects. The commit runs in a separate task, so
+                    // that a disconnect does not stop it between two databases.
                     let committed = tokio::spawn(unit.commit()).await;
                     if let Ok(Err(error)) = committed {
                         return Ok(error.into_response());

@@ -12,10 +12,11 @@ use crate::registry::Registry;
 use crate::settings::WorkOptions;
 
 impl Registry {
-    /// A unit of work with the options that were given to the [builder](crate::RegistryBuilder::work).
+    /// A unit of work with the options of the [builder](crate::RegistryBuilder::work).
     ///
-    /// It waits for nothing: a session is acquired when a bind is first asked for. Unlike [`transaction`](Self::transaction),
-    /// it is ended by hand: by [`UnitOfWork::commit`] or [`UnitOfWork::rollback`]. Dropping it rolls back.
+    /// This call does no I/O: the first use of a bind acquires a session. Unlike with [`transaction`](Self::transaction),
+    /// the program ends the unit of work itself, by [`UnitOfWork::commit`] or [`UnitOfWork::rollback`]. Dropping the unit
+    /// of work rolls it back.
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -40,7 +41,7 @@ impl Registry {
 
     /// A unit of work with these options, otherwise as [`begin`](Self::begin).
     ///
-    /// If the options name keys that no bind has, the first use of the unit of work is an error:
+    /// If the options name keys without a bind, the first use of the unit of work fails with
     /// [`WorkError::Keys`](super::WorkError::Keys).
     ///
     /// ```
@@ -65,18 +66,18 @@ impl Registry {
         UnitOfWork::new(SessionFactory::Registry(self.clone()), options, Location::caller())
     }
 
-    /// Runs `work` with a unit of work, which is committed if `work` returns `Ok`, and rolled back if `work` returns an
-    /// error or panics. Returns what `work` returns.
+    /// Runs `work` with a unit of work. Commits it if `work` returns `Ok`, and rolls it back if `work` returns an error or
+    /// panics. Returns the output of `work`.
     ///
-    /// It waits for `work`, and for the databases as [`UnitOfWork::commit`] and [`UnitOfWork::rollback`] do. Dropping the
-    /// future rolls back in the background, unless the commit has begun.
+    /// The future waits for `work`, and for the databases as [`UnitOfWork::commit`] and [`UnitOfWork::rollback`] do.
+    /// Dropping the future rolls back in the background, unless the commit has begun.
     ///
-    /// What a statement of `work` has committed itself cannot be rolled back. If `work` returns an error then, that is
-    /// the error that is returned, and a warning in the log names the bind.
+    /// If a statement of `work` has committed by itself, these changes cannot be rolled back. If `work` then returns an
+    /// error, this method returns the error of `work`, and a warning in the log names the bind.
     ///
     /// # Errors
     ///
-    /// What `work` returns, or the [`CommitError`](super::CommitError) as [`Error::Commit`].
+    /// The error of `work`, or the [`CommitError`](super::CommitError) as [`Error::Commit`].
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -115,29 +116,29 @@ impl Registry {
     }
 
     /// Runs `work` with a unit of work that has these options, as [`transaction`](Self::transaction) does, and runs it
-    /// again after transient failures, as often as [`WorkOptions::retries`] says. Returns what the last run returns.
+    /// again after transient failures, up to [`WorkOptions::retries`] times. Returns the output of the last run.
     ///
     /// # When it is run again
     ///
-    /// If `work` returns an error, and a statement has failed in this run because of a deadlock, a serialization
-    /// failure, a lock that could not be had in time, a server that takes no writes now, or a connection that was
-    /// lost, or because no session could be acquired for a transient reason. What counts is what the databases have
-    /// answered, and not the error that `work` makes of it. Likewise if the commit fails in such a way and it is known
-    /// that no bind is committed: a commit that is in doubt, or that came about in part, is never followed by another
+    /// `work` runs again if it returns an error, and the run had a transient failure: a statement has failed because of a
+    /// deadlock, a serialization failure, a lock time-out, a server that accepts no writes at the moment, or a lost
+    /// connection; or no session could be acquired for a transient reason. The answers of the databases decide, and not
+    /// the error that `work` returns. `work` also runs again if the commit fails for such a reason and it is certain
+    /// that no bind is committed. A commit that is in doubt, or that has committed some binds, is never followed by another
     /// run.
     ///
     /// Before another run, everything is rolled back and all sessions are returned. The pause before the n-th retry is
     /// random, between zero and 10 ms · 2ⁿ⁻¹, and 1 s at the most ("full jitter",
-    /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>), so that callers that were in each
-    /// other's way do not meet again.
+    /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>), so that
+    /// conflicting callers do not retry at the same time.
     ///
-    /// Each run has a clone of `work` that was made before the first run, so what a closure has captured by value is
-    /// unchanged. What `work` does outside of the unit of work is done again in each run.
+    /// Each run calls a clone of `work` that was made before the first run, so values that a closure has captured by value
+    /// are unchanged. Effects of `work` outside of the unit of work happen again in each run.
     ///
     /// # Errors
     ///
-    /// What the last run of `work` returns, or the [`CommitError`](super::CommitError) as [`Error::Commit`];
-    /// [`WorkError::Keys`](super::WorkError::Keys) as [`Error::Work`] if the options name keys that no bind has.
+    /// The error of the last run of `work`, or the [`CommitError`](super::CommitError) as [`Error::Commit`];
+    /// [`WorkError::Keys`](super::WorkError::Keys) as [`Error::Work`] if the options name keys without a bind.
     ///
     /// ```
     /// # use diesel::prelude::*;

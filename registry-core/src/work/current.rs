@@ -9,11 +9,11 @@ use super::scope::Scope;
 use super::unit_of_work::UnitOfWork;
 
 impl UnitOfWork {
-    /// The unit of work of the current scope, begun if it is not yet. Nobody else in the scope has it until the returned
-    /// value is dropped; others wait for it.
+    /// The unit of work of the current scope, begun if the scope has none yet. The caller holds it exclusively until the
+    /// returned value is dropped; other callers in the scope wait.
     ///
-    /// It waits until nobody else has it, for `acquire_timeout` (30 s by default) at the most. Dropping the future gives
-    /// up the place in the queue, and changes nothing else.
+    /// The future waits until no other user holds the unit of work, for `acquire_timeout` (30 s by default) at the most.
+    /// Dropping the future gives up the place in the queue, and changes nothing else.
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -44,32 +44,34 @@ impl UnitOfWork {
     ///
     /// # Self-deadlock
     ///
-    /// A function that awaits another one while it has the unit of work must hand it on, as an argument: if the other
-    /// one asks for it as well, neither can go on. That is an error which is not transient, and which comes
+    /// A function that holds the unit of work and awaits another function must pass the unit of work as an argument. If
+    /// the other function requests the unit of work as well, neither function can continue. The request then fails with
+    /// an error that is not transient:
     ///
     /// - after 100 ms, if nothing in the future that has entered the scope waits for anything else;
-    /// - after 5 s, if nothing else was waited for when the caller began to wait: what is waited for since then may be a
-    ///   time-out around it;
-    /// - after `acquire_timeout` otherwise, since what else is waited for may belong to whoever has the unit of work, as
-    ///   in a `join!` of two futures that each take it, use it and drop it.
+    /// - after 5 s, if nothing else was pending when the wait began: an operation that became pending since then may be a
+    ///   time-out around the caller;
+    /// - after `acquire_timeout` otherwise, since the other pending operations may belong to the holder of the unit of
+    ///   work, as in a `join!` of two futures that each take it, use it and drop it.
     ///
-    /// It takes `acquire_timeout` as well where the deadlock cannot be told from a wait for somebody else: if the caller
-    /// is in an executor inside of the future, such as `FuturesUnordered` or `buffer_unordered`; if it is in a scope that
-    /// is not entered, by [`Scope::work`] alone; and if it is in another task, which the future of the scope awaits while
-    /// it has the unit of work.
+    /// The request also waits for `acquire_timeout` where a deadlock looks like a wait for another user: if the caller is
+    /// in an executor inside of the future, such as `FuturesUnordered` or `buffer_unordered`; if the caller uses a scope
+    /// that it has not entered, by [`Scope::work`] alone; and if the caller is in another task that the future of the
+    /// scope awaits while it holds the unit of work.
     ///
-    /// In each case it is a deadlock only if whoever has the unit of work has not used it meanwhile. A future or a task
-    /// that was handed the unit of work should use it at once, since the hand-over cannot be seen before that. Another
-    /// task that does nothing with it for 100 ms is taken for the one that handed it over, if that one asks for it and
-    /// waits for nothing else; so is a future beside it, in a `join!`, which does nothing with it for 5 s.
+    /// A wait is a deadlock only if the holder has not used the unit of work during the wait. A future or a task that
+    /// was given the unit of work should use it at once, since the scope notices a new holder only by its first use.
+    /// Until then the scope takes the giver for the holder: if the giver requests the unit of work again, and waits for
+    /// nothing else, the request fails after 100 ms if another task was given the unit of work and does not use it, and
+    /// after 5 s if a sibling future in a `join!` was given it and does not use it.
     ///
     /// # Errors
     ///
     /// - [`WorkError::NoScope`] outside of a scope.
-    /// - [`WorkError::ScopeEnded`] if the scope has ended, as in a task that has outlived it.
-    /// - [`WorkError::InUse`] if somebody else in the scope has the unit of work for all of `acquire_timeout`, which is
-    ///   transient, or if the task would wait for itself, which is not. Nor is it transient if the future that the scope
-    ///   runs has had it all the time in another task, and has done nothing with it.
+    /// - [`WorkError::ScopeEnded`] if the scope has ended, for example in a task that has outlived the scope.
+    /// - [`WorkError::InUse`] if another user in the scope holds the unit of work for all of `acquire_timeout`. The error
+    ///   is transient, except for a self-deadlock, and except if the holder is the future that the scope runs, in another
+    ///   task, and has not used the unit of work during the wait.
     #[track_caller]
     pub fn current() -> impl Future<Output = Result<CurrentWork, WorkError>> + Send {
         let at = Location::caller();

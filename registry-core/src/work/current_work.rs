@@ -1,4 +1,4 @@
-//! The unit of work of a scope in the hands of one user.
+//! The guard by which a user holds the unit of work of a scope.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -7,13 +7,13 @@ use std::sync::Arc;
 use super::unit_of_work::UnitOfWork;
 use super::work_lock::{WorkGuard, WorkLock};
 
-/// The unit of work of a scope, which nobody else in the scope has until this is dropped: see [`UnitOfWork::current`].
+/// Exclusive access to the unit of work of a scope, until this guard is dropped: see [`UnitOfWork::current`].
 ///
-/// It dereferences to the [`UnitOfWork`], so `&mut *work` is an executor. Dropping it neither commits nor rolls back: the
-/// unit of work goes back to its scope, for the next one that asks. If the scope has ended meanwhile, it is rolled back
-/// in the background.
+/// The guard dereferences to the [`UnitOfWork`], so `&mut *work` is an executor. Dropping the guard neither commits nor
+/// rolls back: the unit of work returns to its scope, for the next caller. If the scope has ended meanwhile, the unit of
+/// work is rolled back in the background.
 ///
-/// It cannot be committed itself, as it belongs to the scope: see [`Scope::commit`](super::Scope::commit).
+/// The guard has no `commit`, because the unit of work belongs to the scope: see [`Scope::commit`](super::Scope::commit).
 ///
 /// ```
 /// # use diesel::prelude::*;
@@ -43,7 +43,7 @@ pub struct CurrentWork {
 }
 
 impl CurrentWork {
-    /// `guard` is one of `lock`, and has a unit of work.
+    /// `guard` must be a guard of `lock` that contains a unit of work.
     pub(super) fn new(guard: WorkGuard, lock: Arc<WorkLock>) -> Self {
         Self { guard: Some(guard), lock }
     }

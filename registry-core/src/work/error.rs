@@ -156,13 +156,13 @@ fn in_use(
     if held_by_caller {
         format!(
             "this task has the unit of work of this scope already, taken {taken}, and would wait for itself: a \
-             deadlock, detected after {after}. Hand the unit of work on, or drop it before it is asked for again \
-             (whatever it was handed to has not used it meanwhile)"
+             deadlock, detected after {after}. Pass the unit of work on as an argument, or drop it before the next \
+             request for it (a future or task that was given the unit of work has not used it during the wait)"
         )
     } else if is_kept {
         format!(
             "the unit of work of this scope was kept for {after} by the future that the scope runs, which has done \
-             nothing with it, taken {taken}: hand it on, or drop it before another task that asks for it is awaited"
+             nothing with it, taken {taken}: pass it on, or drop it before awaiting another task that requests it"
         )
     } else {
         format!(

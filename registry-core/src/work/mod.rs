@@ -29,35 +29,35 @@
 //! # }
 //! ```
 //!
-//! A [`UnitOfWork`] begins with nothing. A bind's session is acquired, and its transaction begun, the first time that
-//! the bind is asked for: by a query with `&mut work` as its executor, or by [`session_for`](UnitOfWork::session_for).
-//! [`commit`](UnitOfWork::commit) and [`rollback`](UnitOfWork::rollback) are of all binds that were touched, and
-//! [`savepoint`](UnitOfWork::savepoint) nests over all of them. A [`Scope`] gives a task, or a request, a current unit of
-//! work. [`transaction_with`](crate::Registry::transaction_with) runs a closure again after transient failures, as often
-//! as [`WorkOptions::retries`] says, and never after a commit that may have happened.
+//! A new [`UnitOfWork`] has no sessions. The first use of a bind acquires a session and begins a transaction on it: a
+//! query with `&mut work` as its executor, or a call of [`session_for`](UnitOfWork::session_for).
+//! [`commit`](UnitOfWork::commit), [`rollback`](UnitOfWork::rollback) and [`savepoint`](UnitOfWork::savepoint) apply to
+//! all binds that the unit of work has touched. A [`Scope`] gives a task, or a request, a current unit of
+//! work. [`transaction_with`](crate::Registry::transaction_with) runs a closure again after transient failures, up to
+//! [`WorkOptions::retries`] times, and never after a commit that may have happened.
 //!
 //! # What is atomic and what is not
 //!
-//! - **On one database**, a unit of work is a transaction of that database, with all that it promises.
-//! - **Before the commit**, nothing is visible to others on any database. If anything goes wrong until then, everything
-//!   is rolled back everywhere: after an error, a panic, a future that is dropped, or the death of the process.
+//! - **On one database**, a unit of work is a transaction of that database, with all guarantees of the database.
+//! - **Before the commit**, no change is visible to other transactions on any database. Any failure before the commit
+//!   rolls back all databases: after an error, a panic, a future that is dropped, or the death of the process.
 //! - **The commit over several databases is not atomic.** The databases commit one after another, in the order of their
-//!   first touch, in that of [`commit_in_order`](UnitOfWork::commit_in_order), or in that of
-//!   [`WorkOptions::commit_order`]. In between, others may see one database committed and the next one not yet. If a
-//!   commit fails, the databases before it are committed and stay so, and those after it are rolled back. An order that
-//!   names a key that no bind has is an error, and nothing is committed.
-//! - **Every transaction is checked before the first commit.** One that PostgreSQL has aborted, that a deadlock has ended
-//!   on MySQL, that a statement of the program has ended, or in which a savepoint is unfinished fails the whole unit of
-//!   work while no database is committed. What a database only notices at the commit (deferred constraints,
-//!   serialization failures) can still fail in between: give such a database the first place.
-//! - **[`CommitError`] says what became of each bind**: committed, failed, rolled back, ended or in doubt, as data. A bind
+//!   first use, of [`commit_in_order`](UnitOfWork::commit_in_order), or of [`WorkOptions::commit_order`]. Between two
+//!   commits, other transactions may see one database committed and the next database not yet. If a commit fails, the
+//!   databases before it stay committed, and the databases after it are rolled back. If the order names a key without a
+//!   bind, the commit fails, and nothing is committed.
+//! - **Every transaction is checked before the first commit.** The whole unit of work fails, and no database is committed,
+//!   if PostgreSQL has aborted a transaction, if a deadlock has ended one on MySQL, if a statement of the program has
+//!   ended one, or if a savepoint is unfinished. Failures that a database only detects at the commit (deferred
+//!   constraints, serialization failures) can still happen after the first commit: put such a database first.
+//! - **[`CommitError`] has the outcome of each bind**: committed, failed, rolled back, ended or in doubt, as data. A bind
 //!   is in doubt if its connection broke during the commit, because the server may have received the commit or not.
-//!   Nothing after it is committed then.
+//!   The binds after it are not committed.
 //! - **If the process dies between two commits**, the first database is committed and the second is rolled back, and
 //!   nothing reports it.
 //!
-//! SQLAlchemy's session commits over several binds in the same way, but in no defined order, and without saying how far
-//! it has come (<https://docs.sqlalchemy.org/en/20/orm/persistence_techniques.html>).
+//! SQLAlchemy's session commits over several binds in the same way, but in no defined order, and without reporting
+//! which binds are committed (<https://docs.sqlalchemy.org/en/20/orm/persistence_techniques.html>).
 //!
 //! # In the terms of each backend
 //!
@@ -75,50 +75,50 @@
 //! Two binds that name one SQLite file cannot both be written in one unit of work: the second waits for the first.
 //!
 //! On MySQL and MariaDB, tables of engines without transactions (MyISAM, Aria, MEMORY) do not take part in a transaction:
-//! what is written to them is stored at once and stays so. A rollback leaves it there, and is no error; the server only
-//! gives a warning (1196).
+//! a write to such a table is stored at once, and a rollback does not undo it. The rollback is no error; the server only
+//! returns a warning (1196).
 //!
 //! # Transactions that a statement ends
 //!
-//! A `COMMIT` or `ROLLBACK` in SQL of the program's own ends the transaction without the unit of work, and so does every
-//! statement of MySQL that commits implicitly: `TRUNCATE`, `CREATE INDEX`, `LOCK TABLES`, a procedure that commits. What
-//! was done before it may be committed then, and what follows is in no transaction or in another one. So the bind is
-//! refused at its next use ([`WorkError::Ended`]), `commit` rolls the other binds back and reports this one as
+//! A `COMMIT` or `ROLLBACK` in the program's own SQL ends the transaction without the unit of work, and so does every
+//! statement of MySQL that commits implicitly: `TRUNCATE`, `CREATE INDEX`, `LOCK TABLES`, a procedure that commits. The
+//! changes before such a statement may be committed, and later statements run in no transaction or in another
+//! transaction. So the next use of the bind fails ([`WorkError::Ended`]), `commit` rolls the other binds back and reports this one as
 //! [`Outcome::Ended`], and `rollback` is an error as well.
 //!
-//! | | how it is noticed |
+//! | | detection |
 //! |---|---|
-//! | PostgreSQL | the server reports each statement, and the status of the transaction after it, in the protocol stream, which is read along |
-//! | PostgreSQL by a Unix socket | a setting that is local to the transaction is read, after statements that may end one |
-//! | MySQL, MariaDB | a savepoint in the transaction is rolled back to, after statements that are not known to leave the transaction open, and before the commit |
-//! | SQLite | SQLite is asked on its thread, with a savepoint around what may end one transaction and begin another |
+//! | PostgreSQL | in the protocol stream, which the library reads along, the server reports each statement, and the status of the transaction after it |
+//! | PostgreSQL by a Unix socket | after statements that may end a transaction, the library reads a setting that is local to the transaction |
+//! | MySQL, MariaDB | after statements that are not known to leave the transaction open, and before the commit, the library rolls back to a savepoint in the transaction |
+//! | SQLite | the library asks SQLite on its thread, with a savepoint around statements that may end one transaction and begin another |
 //!
 //! # Errors in a transaction
 //!
-//! A statement that fails on PostgreSQL aborts the transaction: run it in a [`savepoint`](UnitOfWork::savepoint) if the
-//! work is to go on. A deadlock on MySQL rolls the whole transaction back, and so does `OR ROLLBACK` on SQLite;
-//! statements that follow would be committed one by one. So the unit of work is refused from then on
-//! ([`WorkError::RolledBack`]). A statement that is run on its session all the same is not stored: SQLite does not run
-//! it, and MySQL runs it in a transaction that is rolled back.
+//! A failed statement on PostgreSQL aborts the transaction: run it in a [`savepoint`](UnitOfWork::savepoint) if the unit of
+//! work is to continue after it. A deadlock on MySQL rolls back the whole transaction, and so does `OR ROLLBACK` on
+//! SQLite; later statements would be committed one by one. So later uses of the unit of work fail
+//! ([`WorkError::RolledBack`]). A later statement on its session is not stored either: SQLite does not run it, and MySQL
+//! runs it in a transaction that is rolled back.
 
 // The files of this folder, in the order in which they are best read:
 //
-// | file | what it has |
+// | file | content |
 // |---|---|
 // | `unit_of_work.rs` | `UnitOfWork`: the binds that it has touched, their sessions, its state |
-// | `session_factory.rs` | where its sessions come from: a registry or a tenant |
+// | `session_factory.rs` | the source of its sessions: a registry or a tenant |
 // | `participant/` | the part of a unit of work on one bind: a session in a transaction |
-// | `participants.rs` | the list of them, which rolls back what is left in it when it is dropped |
-// | `commit.rs` | the commit over all participants: who is asked what, in which order, and what is in doubt when |
+// | `participants.rs` | the list of participants, whose drop rolls back the remaining participants |
+// | `commit.rs` | the commit over all participants: checks, order, and the participant in doubt |
 // | `rollback.rs`, `savepoint.rs` | the rollback, and savepoints, over all participants |
-// | `error.rs`, `outcome.rs` | why a unit of work cannot go on, and what became of each bind at the commit |
-// | `begin.rs`, `run.rs` | `begin`, `transaction`, `transaction_with` of a registry; the closure that is run, and retries |
+// | `error.rs`, `outcome.rs` | the errors of a unit of work, and the outcome of each bind at the commit |
+// | `begin.rs`, `run.rs` | `begin`, `transaction`, `transaction_with` of a registry; running the closure, and retries |
 // | `sessions_for.rs` | sessions of several binds at once |
 // | `scope.rs`, `current.rs` | `Scope`, and the unit of work of the scope that the calling task is in |
-// | `work_lock.rs`, `current_work.rs` | the unit of work of a scope behind a lock, and the guard that the user has of it |
-// | `deadlock/` | whether a future that waits for that lock waits for itself |
-// | `open_scope.rs`, `scopes.rs` | opening a scope of a registry; scopes by a key of the program's own |
-// | `tenant.rs` | all of `begin.rs` and `open_scope.rs` once more, for a tenant |
+// | `work_lock.rs`, `current_work.rs` | the unit of work of a scope behind a lock, and the guard of the lock |
+// | `deadlock/` | detects a future that waits for that lock and for itself |
+// | `open_scope.rs`, `scopes.rs` | opening a scope of a registry; scopes by a key of the program |
+// | `tenant.rs` | the methods of `begin.rs` and `open_scope.rs` for a tenant |
 
 mod begin;
 mod commit;

@@ -11,10 +11,11 @@ use crate::registry::Registry;
 use crate::settings::WorkOptions;
 
 impl Registry {
-    /// Runs `future` in a scope of its own, and rolls back what it leaves open. Returns what `future` returns.
+    /// Runs `future` in a new scope, and rolls back a unit of work that `future` leaves open. Returns the output of
+    /// `future`.
     ///
-    /// In the scope, [`UnitOfWork::current`](super::UnitOfWork::current) is one unit of work for everything that `future`
-    /// calls, and [`Scope::commit`] commits it. At the end this waits for the rollback, as
+    /// In the scope, [`UnitOfWork::current`](super::UnitOfWork::current) returns the same unit of work in all code that
+    /// `future` calls, and [`Scope::commit`] commits it. At the end the returned future waits for the rollback, as
     /// [`UnitOfWork::rollback`](super::UnitOfWork::rollback) does. Dropping the returned future ends the scope, and rolls
     /// back in the background.
     ///
@@ -81,18 +82,18 @@ impl Registry {
         self.new_scope_with(options).run(future)
     }
 
-    /// Runs `future` in a scope of its own; commits what it leaves open if it returns `Ok`, and rolls that back if it
-    /// returns an error. Returns what `future` returns.
+    /// Runs `future` in a new scope. A unit of work that `future` leaves open is committed if `future` returns `Ok`, and
+    /// rolled back if `future` returns an error. Returns the output of `future`.
     ///
-    /// At the end it waits for the databases, as [`UnitOfWork::commit`](super::UnitOfWork::commit) and
+    /// At the end the returned future waits for the databases, as [`UnitOfWork::commit`](super::UnitOfWork::commit) and
     /// [`UnitOfWork::rollback`](super::UnitOfWork::rollback) do. Dropping the returned future ends the scope, and rolls
     /// back in the background, unless the commit has begun.
     ///
     /// # Errors
     ///
-    /// What `future` returns, or the [`CommitError`](super::CommitError) as [`Error::Commit`];
-    /// [`WorkError::InUse`](super::WorkError::InUse) as [`Error::Work`] if something that `future` has left behind, or
-    /// returns, still has the unit of work.
+    /// The error of `future`, or the [`CommitError`](super::CommitError) as [`Error::Commit`];
+    /// [`WorkError::InUse`](super::WorkError::InUse) as [`Error::Work`] if the output of `future`, or a task that `future`
+    /// has started, still holds the unit of work.
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -131,7 +132,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// As those of [`try_scope`](Self::try_scope).
+    /// The errors of [`try_scope`](Self::try_scope).
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -162,9 +163,9 @@ impl Registry {
         self.new_scope_with(options).try_run(future)
     }
 
-    /// A scope that is not entered yet: for code that [enters](Scope::enter) and [ends](Scope::end) it itself.
+    /// A scope that is not entered yet: for code that [enters](Scope::enter) and [ends](Scope::end) the scope itself.
     ///
-    /// When the last handle to it is dropped, what is open is rolled back in the background.
+    /// The drop of the last handle to the scope rolls back an open unit of work in the background.
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -197,7 +198,7 @@ impl Registry {
 
     /// A scope whose units of work have these options, otherwise as [`new_scope`](Self::new_scope).
     ///
-    /// If the options name keys that no bind has, the first use of a unit of work is an error:
+    /// If the options name keys without a bind, the first use of a unit of work fails with
     /// [`WorkError::Keys`](super::WorkError::Keys).
     ///
     /// ```
@@ -227,7 +228,7 @@ impl Registry {
         self.new_scope_at(Some(options), Location::caller())
     }
 
-    /// A scope that is made at that place, with these options or those of the registry.
+    /// A scope with `options`, or else with the options of the registry. `made_at` is the call site that makes it.
     pub(crate) fn new_scope_at(&self, options: Option<WorkOptions>, made_at: CallSite) -> Scope {
         let options = options.unwrap_or_else(|| self.work_options().clone());
         Scope::new(SessionFactory::Registry(self.clone()), options, made_at)

@@ -9,10 +9,10 @@ use crate::bind::Bind;
 use crate::session::Session;
 use crate::settings::BindKey;
 
-/// The participants in the order in which their binds were touched, or are to be committed.
+/// The participants in the order of their first use or, during a commit, in the order of the commits.
 ///
-/// Dropping the list abandons what is left in it: each participant is rolled back in the background, or its connection
-/// is closed. A participant that was committed or rolled back is removed before.
+/// Dropping the list abandons its remaining participants: each is rolled back in the background, or its connection is
+/// closed. A participant that was committed or rolled back is removed from the list before.
 #[derive(Default)]
 pub(super) struct Participants(Vec<Box<dyn AnyParticipant>>);
 
@@ -21,34 +21,34 @@ impl Participants {
         self.iter().position(|participant| participant.key() == *key)
     }
 
-    /// The session of the participant at that index, which is one of the bind `B`.
+    /// The session of the participant at `index`, which must be a participant on the bind `B`.
     pub(super) fn session<B: Bind>(&mut self, index: usize) -> Result<&mut Session<B>, WorkError> {
         session_of(&mut *self[index])
     }
 
-    /// The key of a bind whose index is among the `indices` more than once.
+    /// The key of a participant whose index occurs more than once in `indices`.
     pub(super) fn repeated(&self, indices: &[usize]) -> Option<BindKey> {
         let mut seen = indices.iter().enumerate();
         let (_, repeated) = seen.find(|(at, index)| indices[..*at].contains(index))?;
         Some(self[*repeated].key())
     }
 
-    /// How the first transaction has ended that is known to have ended.
+    /// The index and the error of the first participant whose transaction is known to have ended.
     pub(super) fn first_end(&self) -> Option<(usize, WorkError)> {
         self.iter().enumerate().find_map(|(at, participant)| Some((at, participant.end_error()?)))
     }
 }
 
-/// The session of a participant, which is one of the bind `B`.
+/// The session of a participant, which must be a participant on the bind `B`.
 pub(super) fn session_of<B: Bind>(
     participant: &mut dyn AnyParticipant,
 ) -> Result<&mut Session<B>, WorkError> {
     let key = participant.key();
-    // Bind types of one key may differ in the connection type.
+    // Two bind types with the same key may have different connection types.
     participant.session().downcast_mut().ok_or(WorkError::Twice { key })
 }
 
-/// Whether the transaction is still open. The server is asked only if a statement since the last time may have ended it.
+/// Checks that the transaction is still open. Asks the server only if a statement since the last check may have ended it.
 pub(super) async fn verify_open(
     participant: &mut dyn AnyParticipant,
     verification: Verification,

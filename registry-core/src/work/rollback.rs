@@ -5,19 +5,19 @@ use super::participant::RollbackOutcome;
 use super::unit_of_work::UnitOfWork;
 
 impl UnitOfWork {
-    /// Rolls back every bind that was touched.
+    /// Rolls back every bind that this unit of work has touched.
     ///
-    /// It waits for the databases one after another, for the engine's `check_timeout` (1 s by default) each at the
-    /// most. Dropping the future, like dropping the unit of work itself, leaves the rest to a background task.
+    /// The future waits for the databases one after another, for the engine's `check_timeout` (1 s by default) each at
+    /// the most. If the future or the unit of work is dropped, a background task rolls back the rest.
     ///
     /// # Errors
     ///
-    /// Every bind that can be rolled back is rolled back, whatever becomes of the others. Then
+    /// Every bind that can be rolled back is rolled back, even if the rollback of another bind fails. Then the error is
     ///
-    /// - [`WorkError::Ended`] with the first bind whose transaction a statement of the program had ended: what was
-    ///   done before that may be committed;
+    /// - [`WorkError::Ended`] with the first bind whose transaction was ended by a statement of the program: the changes
+    ///   before that statement may be committed;
     /// - else [`WorkError::NotTold`] with the first bind that did not confirm the rollback, because its connection is
-    ///   gone or silent. That connection is closed, and its server rolls back when it notices.
+    ///   lost or does not answer. That connection is closed, and its server rolls back when it notices the disconnect.
     ///
     /// ```
     /// # use diesel::prelude::*;

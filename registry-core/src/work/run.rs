@@ -12,20 +12,20 @@ use crate::async_func::AsyncFunc;
 use crate::error::Error;
 use crate::settings::WorkOptions;
 
-/// The upper bound of the pause before the first retry. It doubles with each further one.
+/// The upper bound of the pause before the first retry. It doubles with each further retry.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// The upper bound of the pause before any retry.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A run that has failed.
+/// A failed run.
 struct RunFailure<E> {
     error: E,
-    /// Whether everything is rolled back and the failure was transient.
+    /// Whether every bind is rolled back and the failure was transient.
     is_retryable: bool,
 }
 
-/// Runs `work` as often as the options say, until it succeeds or fails for a reason that is not transient.
+/// Runs `work` until it succeeds, fails for a reason that is not transient, or reaches the limit of retries.
 pub(super) async fn run_with_retries<T, E, F>(
     sessions: SessionFactory,
     options: WorkOptions,
@@ -49,7 +49,7 @@ where
             Err(RunFailure { is_retryable: true, .. }) => {}
             outcome => return outcome.map_err(|failure| failure.error),
         }
-        // "Full jitter": those that were in each other's way do not meet again.
+        // "Full jitter": conflicting callers do not retry at the same time.
         sleep(pause.mul_f64(random_fraction())).await;
         pause = LONGEST_PAUSE.min(pause * 2);
     }
@@ -86,7 +86,7 @@ impl UnitOfWork {
                 }
             },
             Err(error) => {
-                // Asked before the rollback, as the server forgets the failure with it.
+                // Before the rollback, because the server discards the details of the failure in the rollback.
                 let has_failed_transiently = self.has_failed_transiently().await;
                 let is_undone = self.roll_back_after_error().await;
                 Err(RunFailure { error, is_retryable: has_failed_transiently && is_undone })
@@ -94,8 +94,8 @@ impl UnitOfWork {
         }
     }
 
-    /// Rolls back after an error of the caller's own, which is the one that is returned. Returns whether everything is
-    /// undone.
+    /// Rolls back after an error of `work`. The caller returns that error, so an error of the rollback is only logged.
+    /// Returns whether all changes are undone.
     async fn roll_back_after_error(self) -> bool {
         match self.rollback().await {
             Err(WorkError::Ended { key }) => {
@@ -107,7 +107,8 @@ impl UnitOfWork {
                 );
                 false
             }
-            // A participant that did not confirm the rollback is closed, and its server rolls back when it notices.
+            // The connection of a participant that did not confirm the rollback is closed, and its server rolls back when
+            // it notices the disconnect.
             Ok(()) | Err(WorkError::NotTold { .. }) => true,
             Err(_) => false,
         }

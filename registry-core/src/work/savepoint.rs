@@ -1,9 +1,9 @@
 //! Savepoints over all databases of a unit of work.
 //!
-//! A savepoint of a unit of work is one savepoint on each participant, and they are set and ended one after another. If
-//! that is interrupted in between, some participants have one savepoint more than others, and only a rollback brings
-//! them together again. So the unit of work is poisoned before the first participant is asked ([`PoisonGuard`]), and it
-//! is usable again only after the last one has answered.
+//! A savepoint of a unit of work is one savepoint on each participant. The participants set and end their savepoints one
+//! after another. If a step fails or is interrupted, some participants have one savepoint more than others, and only a
+//! rollback makes them consistent again. So the unit of work is poisoned before the first participant is asked
+//! ([`PoisonGuard`]), and it is usable again only after the last participant has answered.
 
 use super::error::WorkError;
 use super::participant::Verification;
@@ -13,16 +13,16 @@ use crate::async_func::AsyncFunc;
 use crate::error::Error;
 
 impl UnitOfWork {
-    /// Runs `work` between savepoints of all databases: what it has done is kept if it returns `Ok`, and undone if it
-    /// returns an error, in those databases as well that it was the first to touch.
+    /// Runs `work` between savepoints of all databases. The changes of `work` are kept if it returns `Ok`, and undone if it
+    /// returns an error, also in databases that `work` was the first to touch.
     ///
-    /// Savepoints nest. Each round trip to a database is waited for without a limit of its own, as a statement is. If
+    /// Savepoints nest. The round trips to the databases have no time limit of their own, like those of a statement. If
     /// `work` panics, or the future is dropped before its end, the unit of work can only be rolled back.
     ///
     /// # Errors
     ///
-    /// What `work` returns, and [`WorkError`] as [`Error::Work`] if a savepoint cannot be set, released or rolled back
-    /// to. If `work` has failed as well, its own error is the one that is returned.
+    /// The error of `work`, or [`WorkError`] as [`Error::Work`] if a savepoint cannot be set, released or rolled back to. If
+    /// both fail, the error of `work` is returned.
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -62,7 +62,7 @@ impl UnitOfWork {
         let outcome = work(self).await;
         match self.end_savepoints(outcome.is_ok()).await {
             Ok(()) => outcome,
-            // The caller's own error is what matters, if there is one.
+            // The error of `work` takes precedence.
             Err(error) => outcome.and(Err(E::from(error.into()))),
         }
     }
@@ -71,8 +71,8 @@ impl UnitOfWork {
         let guard = PoisonGuard::arm(self)?;
         for participant in guard.work.participants.iter_mut() {
             let key = participant.key();
-            // The mark that shows whether the transaction has ended is set anew with the savepoint, and must not be set
-            // in another transaction.
+            // Setting the savepoint also renews the mark of the transaction. In another transaction the mark would hide the
+            // end of this one, so the answer has to be certain.
             verify_open(&mut **participant, Verification::Certain).await?;
             let set = participant.set_savepoint().await;
             set.map_err(|source| WorkError::Savepoint { key, source })?;
@@ -88,7 +88,7 @@ impl UnitOfWork {
         for participant in guard.work.participants.iter_mut() {
             let key = participant.key();
             if !is_kept {
-                // Before the rollback, as the server forgets the failure with it.
+                // Before the rollback, because the server discards the details of the failure in the rollback.
                 participant.diagnose().await;
             }
             verify_open(&mut **participant, Verification::Certain).await?;
@@ -106,8 +106,8 @@ impl UnitOfWork {
 
 /// Poisons a unit of work until it is disarmed.
 ///
-/// The state is written when the guard is made, and not when it is dropped: a future that is leaked while it is pending
-/// drops nothing, and must leave the unit of work poisoned as well.
+/// The constructor writes the state, and not the destructor: a pending future that is leaked runs no destructors, and must
+/// leave the unit of work poisoned as well.
 struct PoisonGuard<'w> {
     work: &'w mut UnitOfWork,
     /// How many savepoints were open before.
@@ -124,7 +124,7 @@ impl<'w> PoisonGuard<'w> {
         Ok(Self { work, savepoints })
     }
 
-    /// Opens the unit of work again, with that many savepoints in it.
+    /// Makes the unit of work usable again, with `savepoints` open savepoints.
     fn disarm(self, savepoints: u32) {
         self.work.state = WorkState::Open { savepoints };
     }

@@ -25,13 +25,13 @@ tokio::task_local! {
     static CURRENT: Scope;
 }
 
-/// Owns a current unit of work, for a task, a request or whatever else enters it.
+/// Owns a current unit of work, for a task, a request or any other future that enters the scope.
 ///
-/// The unit of work is begun when it is first asked for, by [`UnitOfWork::current`], and is shared by everything in the
-/// scope, one user at a time. What is still open when the scope ends is rolled back. A scope inside of a scope has a unit
-/// of work of its own. A task that is spawned is in no scope, unless it [enters](Self::enter) one that it was handed.
+/// The first call of [`UnitOfWork::current`] begins the unit of work. All code in the scope shares it, one user at a
+/// time. The end of the scope rolls back a unit of work that is still open. A scope inside of a scope has its own unit of
+/// work. A spawned task is in no scope, unless it [enters](Self::enter) a scope that it was given.
 ///
-/// [`Registry::scope`] and [`Registry::try_scope`] run a future in a scope and end it; with the feature `axum`,
+/// [`Registry::scope`] and [`Registry::try_scope`] run a future in a scope, and end the scope; with the feature `axum`,
 /// `ScopeLayer` does so for each request. Cloning a scope is cheap, and the clone is the same scope.
 ///
 /// ```
@@ -71,7 +71,7 @@ struct Shared {
     sessions: SessionFactory,
     options: WorkOptions,
     lock: Arc<WorkLock>,
-    /// Where in the program it was made.
+    /// The call site that made the scope.
     made_at: CallSite,
 }
 
@@ -85,7 +85,7 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// [`WorkError::NoScope`] if it is in none.
+    /// [`WorkError::NoScope`] if the calling task is in no scope.
     ///
     /// ```
     /// # use registry_core::{Error, Registry, Scope, WorkError};
@@ -101,7 +101,7 @@ impl Scope {
         CURRENT.try_with(Self::clone).map_err(|_| WorkError::NoScope)
     }
 
-    /// The tenant on whose databases its unit of work is, if it is a scope of a tenant: see
+    /// The tenant whose databases the unit of work uses. `None` if this is a scope of a registry: see
     /// [`Tenant::scope`](crate::Tenant::scope).
     ///
     /// ```
@@ -120,28 +120,28 @@ impl Scope {
         self.0.sessions.tenant()
     }
 
-    /// Whether the calling task is in a scope of that registry, or of a tenant of it.
+    /// Whether the calling task is in a scope of `registry`, or in a scope of one of its tenants.
     pub(crate) fn is_current_of(registry: &Registry) -> bool {
         let is_of = |scope: &Scope| scope.0.sessions.registry().is_same_as(registry);
         CURRENT.try_with(is_of).unwrap_or(false)
     }
 
-    /// The registry that it is of.
+    /// The registry of the scope.
     #[cfg(feature = "axum")]
     pub(crate) fn registry(&self) -> &Registry {
         self.0.sessions.registry()
     }
 
-    /// A session of the bind `B`, from the databases of its unit of work.
+    /// A session of the bind `B`, in the same database as the unit of work, but outside of its transaction.
     #[cfg(feature = "axum")]
     pub(crate) fn session<B: Bind>(&self) -> Acquire<'_, B> {
         self.0.sessions.session()
     }
 
-    /// Runs `future` in this scope, and does not end the scope. Another task that was handed the scope shares its unit
-    /// of work in this way.
+    /// Runs `future` in this scope, and does not end the scope. By this method, another task that was given the scope
+    /// shares its unit of work.
     ///
-    /// Dropping the returned future drops `future`, and leaves the scope as it is.
+    /// Dropping the returned future drops `future`, and does not change the scope.
     ///
     /// ```
     /// # use registry_core::{Error, Registry, Scope, WorkError};
@@ -166,7 +166,7 @@ impl Scope {
         self.enter_with(future, |_| {}).await
     }
 
-    /// Enters with the future that the scope runs, and with whose end it ends.
+    /// Enters the scope with the future that the scope runs. The end of that future is the end of the scope.
     async fn enter_to_run<F: Future>(&self, future: F) -> F::Output {
         self.enter_with(future, |detector| self.0.lock.set_scope_future(detector)).await
     }
@@ -177,7 +177,8 @@ impl Scope {
         on_enter: impl FnOnce(&DeadlockDetector),
     ) -> F::Output {
         let future = CURRENT.scope(self.clone(), future);
-        // A scope that is entered inside of another one is watched with it: the future goes on or is stuck as a whole.
+        // A scope that is entered inside of another scope shares its detector: the outer future progresses or is stuck
+        // as a whole.
         let outer = poll_fn(|cx| Poll::Ready(DeadlockDetector::current_for(cx.waker())));
         if let Some(detector) = outer.await {
             on_enter(&detector);
@@ -188,12 +189,12 @@ impl Scope {
         detector.run(future).await
     }
 
-    /// The unit of work of this scope, begun if it is not yet. For a task that has the scope and has not entered it;
-    /// otherwise as [`UnitOfWork::current`].
+    /// The unit of work of this scope, begun if the scope has none yet. For a task that has a handle to the scope and has
+    /// not entered it; otherwise as [`UnitOfWork::current`].
     ///
     /// # Errors
     ///
-    /// [`WorkError::InUse`] as of [`UnitOfWork::current`], and [`WorkError::ScopeEnded`] after the end of the scope.
+    /// [`WorkError::InUse`] as for [`UnitOfWork::current`], and [`WorkError::ScopeEnded`] after the end of the scope.
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -218,7 +219,7 @@ impl Scope {
         self.work_at(Some(Location::caller()))
     }
 
-    /// The unit of work, asked for at that place, or for an argument of a handler.
+    /// The unit of work. `at` is the call site of the request, or `None` for an argument of an axum handler.
     pub(crate) async fn work_at(&self, at: Option<CallSite>) -> Result<CurrentWork, WorkError> {
         let Shared { sessions, options, lock, made_at } = &*self.0;
         let mut guard = self.lock(at).await?;
@@ -230,14 +231,14 @@ impl Scope {
         Ok(CurrentWork::new(guard, Arc::clone(lock)))
     }
 
-    /// Commits the unit of work of this scope, if there is one. The next one that is asked for is a new one.
+    /// Commits the unit of work of this scope, if there is one. The next request begins a new unit of work.
     ///
-    /// It waits until nobody else has the unit of work, as [`work`](Self::work) does, and then for the databases, as
-    /// [`UnitOfWork::commit`] does, where it is said as well what dropping the future leaves behind.
+    /// The future waits until no other user holds the unit of work, as [`work`](Self::work) does, and then for the
+    /// databases. Waits for databases, and the effect of dropping the future, are as for [`UnitOfWork::commit`].
     ///
     /// # Errors
     ///
-    /// [`Error::Commit`] says of each bind what became of it, and [`Error::Work`] is as of [`work`](Self::work).
+    /// [`Error::Commit`] with the outcome of each bind, or [`Error::Work`] with the errors of [`work`](Self::work).
     ///
     /// ```
     /// # use registry_core::{Error, Registry, Scope};
@@ -259,20 +260,20 @@ impl Scope {
         self.take_to_commit().await?.commit().await
     }
 
-    /// Takes the unit of work out of the scope, so that it can be committed without it. The next one that is asked for
-    /// is a new one.
+    /// Takes the unit of work out of the scope, so that it can be committed without the scope. The next request begins a
+    /// new unit of work.
     pub(crate) async fn take_to_commit(&self) -> Result<DetachedWork, WorkError> {
         Ok(DetachedWork(self.lock(None).await?.take()))
     }
 
-    /// Rolls the unit of work of this scope back, if there is one. The next one that is asked for is a new one.
+    /// Rolls back the unit of work of this scope, if there is one. The next request begins a new unit of work.
     ///
-    /// It waits until nobody else has the unit of work, as [`work`](Self::work) does, and then for the databases, as
+    /// The future waits until no other user holds the unit of work, as [`work`](Self::work) does, and then for the databases, as
     /// [`UnitOfWork::rollback`] does.
     ///
     /// # Errors
     ///
-    /// [`WorkError`] as of [`work`](Self::work) and of [`UnitOfWork::rollback`].
+    /// The errors of [`work`](Self::work) and of [`UnitOfWork::rollback`].
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -308,12 +309,11 @@ impl Scope {
         }
     }
 
-    /// Ends the scope: rolls back what is open, and refuses everything that is asked of it afterwards with
-    /// [`WorkError::ScopeEnded`].
+    /// Ends the scope: rolls back an open unit of work. Later requests to the scope fail with [`WorkError::ScopeEnded`].
     ///
-    /// If somebody has the unit of work at this moment, it is rolled back as soon as they drop it, and cannot be
-    /// committed any more. Otherwise this waits for the rollback, as [`UnitOfWork::rollback`] does; dropping the future
-    /// leaves that to the background.
+    /// If a user holds the unit of work at this moment, the unit of work can no longer be committed, and is rolled back
+    /// as soon as the user drops it. Otherwise the future waits for the rollback, as [`UnitOfWork::rollback`] does. If the
+    /// future is dropped, the rollback continues in the background.
     ///
     /// ```
     /// # use registry_core::{Error, Registry, WorkError};
@@ -329,7 +329,8 @@ impl Scope {
     /// ```
     pub async fn end(&self) {
         if let Some(unit) = self.0.lock.close() {
-            // A participant that does not confirm the rollback is closed, and its server rolls back when it notices.
+            // The error is ignored. The connection of a participant that does not confirm the rollback is closed, and its
+            // server rolls back when it notices the disconnect.
             let _ = unit.rollback().await;
         }
     }
@@ -351,7 +352,8 @@ impl Scope {
         let scope = &guard.0;
         let committed = scope.enter_to_run(async {
             let value = future.await?;
-            // Inside of the scope: the value may have the unit of work, and that is found to be a deadlock in here.
+            // Inside of the scope: if the value of `future` holds the unit of work, the detector of the scope reports a
+            // deadlock.
             scope.commit().await?;
             Ok(value)
         });
@@ -366,7 +368,7 @@ impl Scope {
     }
 }
 
-/// The unit of work that was taken out of a scope to be committed.
+/// A unit of work that was taken out of a scope for its commit.
 pub(crate) struct DetachedWork(Option<UnitOfWork>);
 
 impl DetachedWork {
@@ -384,12 +386,12 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// Ends the scope of a future that is dropped before its end, or panics.
+/// Ends the scope if its future is dropped before its end, or panics.
 struct EndGuard(Scope);
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
-        // A unit of work that is dropped is rolled back in the background.
+        // The drop of the unit of work rolls it back in the background.
         drop(self.0.0.lock.close());
     }
 }

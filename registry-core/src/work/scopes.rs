@@ -1,4 +1,4 @@
-//! Scopes by a key of the program's own.
+//! Scopes by a key of the program.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,8 +10,7 @@ use super::scope::Scope;
 use crate::registry::Registry;
 
 impl Registry {
-    /// Scopes that belong to a key of the program's own, instead of a task: see [`Scopes`]. `key` is called at each use
-    /// of them.
+    /// Scopes that belong to a key of the program instead of a task: see [`Scopes`]. Each use of the scopes calls `key`.
     ///
     /// ```
     /// # use registry_core::{Error, Registry};
@@ -33,12 +32,12 @@ impl Registry {
     }
 }
 
-/// One scope for each key of the program's own, such as the id of a job or of a connection: see
-/// [`Registry::scopes_by`]. SQLAlchemy's `scoped_session` has the same as `scopefunc`.
+/// One scope for each key of the program, such as the id of a job or of a connection: see [`Registry::scopes_by`]. The
+/// same feature is `scopefunc` of SQLAlchemy's `scoped_session`.
 ///
-/// The scope of a key is made when it is first used, and stays until it is [removed](Self::remove): a key that is never
-/// removed keeps its unit of work, and its connections, for as long as this value lives. Dropping this value rolls back
-/// what is open in the background.
+/// The first use of a key makes its scope, and [`remove`](Self::remove) ends it: a key that is never removed keeps its
+/// unit of work, and its connections, for the lifetime of this value. Dropping this value rolls back open units of work
+/// in the background.
 ///
 /// ```
 /// # use diesel::prelude::*;
@@ -71,7 +70,7 @@ pub struct Scopes<K> {
 }
 
 impl<K: Eq + Hash> Scopes<K> {
-    /// The scope of the current key, made if there is none yet.
+    /// The scope of the current key. The first use of a key makes its scope.
     #[must_use]
     #[track_caller]
     pub fn current(&self) -> Scope {
@@ -82,10 +81,10 @@ impl<K: Eq + Hash> Scopes<K> {
         open.entry(key).or_insert_with(new).clone()
     }
 
-    /// Ends the scope of the current key, as [`Scope::end`] does, and forgets it. The next use of the key makes a new one.
-    /// Does nothing if there is none.
+    /// Ends the scope of the current key, as [`Scope::end`] does, and removes it. The next use of the key makes a new
+    /// scope. Does nothing if the key has no scope.
     ///
-    /// Dropping the future leaves the rollback to the background.
+    /// If the future is dropped, the rollback continues in the background.
     pub async fn remove(&self) {
         let key = (self.key)();
         let scope = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);

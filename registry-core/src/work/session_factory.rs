@@ -1,9 +1,9 @@
-//! Where a unit of work acquires its sessions.
+//! The source of the sessions of a unit of work.
 
 use crate::bind::Bind;
 use crate::registry::{Acquire, Registry, Tenant};
 
-/// A registry, or the databases of one of its tenants.
+/// Acquires the sessions of a unit of work, from a registry or for one of its tenants.
 #[derive(Clone)]
 pub(super) enum SessionFactory {
     Registry(Registry),

@@ -9,15 +9,14 @@ use crate::bind::Bound;
 use crate::session::Session;
 
 impl UnitOfWork {
-    /// The sessions of two, three or four models of different binds at once, so that they can be used beside each
-    /// other.
+    /// The sessions of two, three or four models of different binds at once, for concurrent use.
     ///
-    /// They are acquired one after another, in the order of the tuple; otherwise as
+    /// The sessions are acquired one after another, in the order of the tuple; otherwise as
     /// [`session_for`](Self::session_for).
     ///
     /// # Errors
     ///
-    /// As those of [`session_for`](Self::session_for), and [`WorkError::Twice`] if two are of one bind.
+    /// The errors of [`session_for`](Self::session_for), and [`WorkError::Twice`] if two models belong to one bind.
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -55,7 +54,7 @@ pub trait Several {
     /// Their sessions, as a tuple.
     type Sessions<'w>;
 
-    /// Acquires the sessions and begins the transactions that are not there yet.
+    /// Acquires the missing sessions, and begins their transactions.
     fn sessions(
         work: &mut UnitOfWork,
     ) -> impl Future<Output = Result<Self::Sessions<'_>, WorkError>> + Send;

@@ -1,4 +1,4 @@
-//! Units of work and scopes on the databases of a tenant: the same as those of a registry, from another
+//! Units of work and scopes on the databases of a tenant: the same methods as for a registry, with another
 //! [`SessionFactory`].
 
 use std::future::Future;
@@ -74,7 +74,7 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// As those of [`Registry::transaction`](crate::Registry::transaction).
+    /// The errors of [`Registry::transaction`](crate::Registry::transaction).
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -120,7 +120,7 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// As those of [`Registry::transaction_with`](crate::Registry::transaction_with).
+    /// The errors of [`Registry::transaction_with`](crate::Registry::transaction_with).
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -241,7 +241,7 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// As those of [`Registry::try_scope`](crate::Registry::try_scope).
+    /// The errors of [`Registry::try_scope`](crate::Registry::try_scope).
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -280,7 +280,7 @@ impl Tenant {
     ///
     /// # Errors
     ///
-    /// As those of [`Registry::try_scope`](crate::Registry::try_scope).
+    /// The errors of [`Registry::try_scope`](crate::Registry::try_scope).
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -383,7 +383,7 @@ impl Tenant {
         self.new_scope_at(Some(options), Location::caller())
     }
 
-    /// A scope that is made at that place, with these options or those of the registry.
+    /// A scope with `options`, or else with the options of the registry. `made_at` is the call site that makes it.
     pub(crate) fn new_scope_at(&self, options: Option<WorkOptions>, made_at: CallSite) -> Scope {
         let options = options.unwrap_or_else(|| self.registry().work_options().clone());
         Scope::new(SessionFactory::Tenant(self.clone()), options, made_at)

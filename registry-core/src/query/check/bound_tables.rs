@@ -13,7 +13,7 @@ use crate::sql::{self, Dialect};
 pub(super) struct BoundTable {
     /// The Rust path of its module, such as `app::schema::events`.
     pub(super) path: &'static str,
-    /// Its name in SQL, written as [`sql::tables`] writes it.
+    /// Its name in SQL, in the form of [`sql::tables`].
     pub(super) name: String,
     pub(super) key: BindKey,
 }
@@ -64,8 +64,8 @@ impl BoundTables {
     }
 }
 
-/// The paths that a table's module can have, if `path` is that of the table, of one of its columns or of its `star`.
-/// A column is the most frequent, and so comes first.
+/// The possible paths of a table's module, if `path` is the path of the table, of one of its columns or of its `star`.
+/// Columns are the most frequent, and so come first.
 pub(super) fn candidate_modules(path: &str) -> impl Iterator<Item = &str> {
     let column = path.rsplit_once("::").and_then(|(columns, _)| columns.strip_suffix("::columns"));
     let table = path.strip_suffix("::table").or_else(|| path.strip_suffix("::star"));

@@ -1,23 +1,23 @@
 //! The allowlist of types that hide no table.
 //!
-//! A type is transparent if it writes only what its arguments write, and constant words: each table in its SQL is
-//! then in its name. A type that is not listed here could contain a box, and is taken for one. That costs time, as
-//! its SQL is read, but lets no table through.
+//! A type is transparent if its SQL consists of the SQL of its arguments and of constant words: the name of the type then
+//! contains each table in its SQL. A type that is not listed here could contain a box, and is treated as a box. This costs
+//! time, because the SQL is read, but no table escapes the check.
 
-/// What the arguments of a type stand for.
+/// The meaning of the arguments of a type.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arguments {
     /// Parts of the query, which can have tables.
     Parts,
     /// Values, or the SQL types of values: none of them is a table in the query.
     Values,
-    /// The first one is such a value, the others are parts.
+    /// The first argument is a value, the others are parts.
     FirstIsValue,
-    /// The first one is a part, the others are such values.
+    /// The first argument is a part, the others are values.
     RestAreValues,
-    /// A type that `diesel::alias!` has made. Its name does not have the table.
+    /// A type that `diesel::alias!` has made. Its name does not contain the table.
     Alias,
-    /// Such a type, and a column of its table.
+    /// The type of an alias, and a column of its table.
     AliasedField,
 }
 
@@ -45,7 +45,7 @@ const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
 pub(super) const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
 const CAPTURED_STATEMENT: &str = "registry_core::query::execute::batch_upsert::CapturedStatement";
 
-/// Whether a type of that path hides no table.
+/// Whether the type at `path` hides no table.
 pub(super) fn is_transparent(path: &str) -> bool {
     match path.split_once("::") {
         None => is_primitive(path),
@@ -69,8 +69,8 @@ pub(super) fn is_transparent(path: &str) -> bool {
     }
 }
 
-/// Whether the path is of a function that `define_sql_function!` has declared, such as `app::lower_utils::lower`. It
-/// writes its name and its arguments.
+/// Whether the path names a function that `define_sql_function!` has declared, such as `app::lower_utils::lower`. The SQL
+/// of such a function consists of its name and its arguments.
 fn is_sql_function(path: &str) -> bool {
     let mut from_end = path.rsplit("::");
     let name = from_end.next();

@@ -8,7 +8,7 @@ use crate::settings::BindKey;
 
 /// A query was refused and not sent, because one of its tables belongs to another bind.
 ///
-/// It is the cause in Diesel's `QueryBuilderError`:
+/// Diesel's `QueryBuilderError` contains this error:
 ///
 /// ```
 /// use registry_core::query::HiddenTable;
@@ -31,8 +31,8 @@ pub struct HiddenTable {
     pub name: String,
     /// The key of the bind that the table belongs to.
     pub other: BindKey,
-    /// The Rust path of the table's module, if the query's bind has a table of the same name, so that the name alone
-    /// would not say which one is meant.
+    /// The Rust path of the table's module. `Some` only if the query's bind has a table of the same name, so that the name
+    /// alone would be ambiguous.
     pub path: Option<&'static str>,
 }
 

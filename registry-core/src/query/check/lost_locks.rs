@@ -2,7 +2,7 @@
 //!
 //! The compiler refuses a locking clause on `&registry` and `&tenant`
 //! ([`LocksNothing`](crate::query::routing::LocksNothing)), except in a query with `.bound_to::<Model>()`, which can
-//! be of any type. There it is found at run time, in the name of the type.
+//! be of any type. This check finds the clause at run time, in the name of the type.
 
 use diesel::result::Error as DieselError;
 
@@ -34,11 +34,10 @@ impl From<LostRowLock> for DieselError {
     }
 }
 
-/// Whether queries of the type of that name have `.bound_to()` and lock the rows that they return: the query itself,
-/// a part of its `UNION`, or the one inside of a query type of the program.
+/// Whether queries of the type `type_name` have `.bound_to()` and lock the rows that they return. The lock may be in the
+/// query itself, in a part of its `UNION`, or in the query inside of a query type of the program.
 ///
-/// A lock in a subquery is taken for the duration of the statement, which is what it is written for, so it is
-/// allowed.
+/// A lock in a subquery is meant for the duration of the statement, so it is allowed.
 pub(super) fn loses_row_lock(type_name: &str) -> bool {
     let is_bound_to =
         type_name.strip_prefix(BOUND_TO_QUERY).is_some_and(|rest| rest.starts_with('<'));

@@ -1,13 +1,13 @@
-//! How often queries of a type can write a table as a source, to tell two tables of one name apart.
+//! Counts how often the SQL of a query type can name a table as a source, to distinguish two tables with the same name.
 
 use std::iter::Sum;
 
 use super::type_names::{EnclosingType, SLICE, walk_type_name};
 
-/// In how many places a type has a table as a source: its queries can write the table at most so often.
+/// The number of places at which a type has a table as a source: the SQL of its queries names the table at most so often.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct SourceCount {
-    /// In what is set or inserted. The table may be written less often there, as such a part can be absent: a `None`
+    /// After `SET` or `VALUES`. The SQL may name the table less often there, because such a part can be absent: a `None`
     /// sets nothing.
     pub(super) set: usize,
     /// Anywhere else.
@@ -29,7 +29,7 @@ impl Sum for SourceCount {
     }
 }
 
-/// Counts the table whose module has that path.
+/// Counts the table whose module has the path `path`.
 pub(super) fn count_sources(type_name: &str, path: &str) -> SourceCount {
     let table = format!("{path}::table");
     let mut count = SourceCount::default();
@@ -50,8 +50,8 @@ pub(super) fn count_sources(type_name: &str, path: &str) -> SourceCount {
     count
 }
 
-/// Whether the type names a source that stands elsewhere in the query: as what is selected by default, or as what the
-/// expression in a box is about.
+/// Whether the type only repeats a source of another part of the query: as the default selection, or as the source of a
+/// boxed expression.
 fn repeats_source(outer: &EnclosingType<'_>) -> bool {
     let name = outer.path.rsplit("::").next();
     matches!(name, Some("DefaultSelectClause" | "BoxableExpression"))
@@ -68,7 +68,7 @@ fn is_insert_target(outer: &EnclosingType<'_>) -> bool {
     )
 }
 
-/// Whether the argument is what a statement has after `SET` or `VALUES`.
+/// Whether the argument is the part of a statement after `SET` or `VALUES`.
 fn is_assignment(outer: &EnclosingType<'_>) -> bool {
     matches!(
         (outer.path, outer.argument),

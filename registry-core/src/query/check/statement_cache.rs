@@ -10,10 +10,10 @@ use super::hidden_table::HiddenTable;
 use super::type_cache::QueryType;
 use crate::sql::Dialect;
 
-/// How many statements are remembered.
+/// The number of statements in the cache.
 const SLOTS: usize = 1024;
 
-/// The length in bytes up to which a statement is remembered. With [`SLOTS`], the cache has at most four megabytes of
+/// The maximal length in bytes of a cached statement. With [`SLOTS`], the cache has at most four megabytes of
 /// SQL.
 const MAX_LENGTH: usize = 4096;
 
@@ -27,7 +27,7 @@ struct PassedStatement {
 
 static PASSED: [Mutex<Option<PassedStatement>>; SLOTS] = [const { Mutex::new(None) }; SLOTS];
 
-/// Checks a statement with `check`, unless it is remembered as one that has passed.
+/// Checks a statement with `check`, unless the cache has it as a statement that has passed.
 ///
 /// The slot is locked during the check. A second thread with the same statement waits for the result and does not
 /// check it again.

@@ -1,4 +1,4 @@
-//! A parser for what [`std::any::type_name`] returns.
+//! A parser for the names that [`std::any::type_name`] returns.
 
 /// A type that encloses a path in the name of a type.
 ///
@@ -6,11 +6,11 @@
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EnclosingType<'n> {
     pub(super) path: &'n str,
-    /// In which of its arguments the path stands, counted from zero.
+    /// The index of the argument that contains the path, from zero.
     pub(super) argument: usize,
 }
 
-/// In place of the path of a slice or an array.
+/// Stands in for the path of a slice or an array.
 pub(super) const SLICE: &str = "[";
 
 /// Calls `visit` for each path in the name of a type, with the types that enclose it, the outermost first.

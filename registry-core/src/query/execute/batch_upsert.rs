@@ -1,7 +1,8 @@
 //! Upserts of many rows for SQLite, with a single statement.
 //!
 //! Diesel builds their SQL only for its own, synchronous connections, and the type of such a statement is
-//! private. So it is run on a [`CapturingConnection`], which sends nothing and keeps the SQL and the values.
+//! private. So this module runs the statement on a [`CapturingConnection`], which sends nothing, and keeps the SQL and
+//! the values.
 
 use std::error::Error;
 use std::fmt;
@@ -70,7 +71,7 @@ where
 type Values =
     <<Dialect as Backend>::BindCollector<'static> as MoveableBindCollector<Dialect>>::BindData;
 
-/// The statement that was captured of a query `Q`. It keeps the type `Q` in its name, for the check of tables.
+/// The captured statement of a query `Q`. The name of this type contains `Q`, for the check of tables.
 pub(in crate::query) struct CapturedStatement<Q> {
     query: Result<CollectedQuery<Values>, Arc<DieselError>>,
     of: PhantomData<fn() -> Q>,
@@ -87,7 +88,7 @@ impl<Q> QueryFragment<Dialect> for CapturedStatement<Q> {
     }
 }
 
-/// The statement cannot be built, mostly because a value is not valid for its SQL type.
+/// The error of a statement that cannot be built, mostly because a value is not valid for its SQL type.
 #[derive(Debug)]
 struct SqlBuildError(Arc<DieselError>);
 
@@ -103,13 +104,13 @@ impl Error for SqlBuildError {
     }
 }
 
-/// A connection to no database, which keeps the last statement that is run on it.
+/// A connection to no database. It keeps the last statement that was run on it.
 #[derive(Default)]
 #[expect(missing_debug_implementations, reason = "a name for bounds, never seen")]
 pub struct CapturingConnection {
     statement: Option<CollectedQuery<Values>>,
     transactions: AnsiTransactionManager,
-    /// Always `None`: it is here because `instrumentation` returns a reference.
+    /// Always `None`: `instrumentation` has to return a reference to a field.
     instrumentation: Option<Box<dyn Instrumentation>>,
 }
 

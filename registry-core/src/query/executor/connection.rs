@@ -9,7 +9,7 @@ use super::{ConnectsTo, Executor, Lender};
 use crate::backend;
 use crate::query::routing::RouteMarker;
 
-/// The bind of a connection whose bind is not known, and the marker of the queries that are run on it.
+/// Stands in for the bind of a bare connection, and is the marker of the queries on it.
 #[derive(Debug)]
 pub struct Unchecked(());
 

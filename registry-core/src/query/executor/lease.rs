@@ -1,4 +1,4 @@
-//! What has the connection while a query is run.
+//! The lease: holds the connection during a query.
 
 use crate::backend::Backend;
 use crate::bind::Bind;
@@ -7,10 +7,9 @@ use crate::query::error::Origin;
 use crate::session::Session;
 use crate::settings::BindKey;
 
-/// What has the connection while a query is run.
+/// Holds the connection during a query.
 ///
-/// It cannot be named outside of this crate, and so neither it nor [`Lender`](super::Lender) can be implemented
-/// there.
+/// Other crates cannot name this trait, so they can implement neither this trait nor [`Lender`](super::Lender).
 pub trait Lease: Send {
     /// The connection type.
     type Connection: Backend;
@@ -18,14 +17,14 @@ pub trait Lease: Send {
     /// The connection.
     fn connection(&mut self) -> &mut Self::Connection;
 
-    /// The checkout of the connection. `None` for a bare connection, which is not of an engine.
+    /// The checkout of the connection. `None` for a bare connection, which belongs to no engine.
     fn checkout(&mut self) -> Option<&mut Checkout<Self::Connection>>;
 
     /// The key of the bind. `None` for a bare connection.
     fn key(&self) -> Option<BindKey>;
 }
 
-/// The database that queries on `lease` are run in, for errors.
+/// The database of the queries on `lease`, for errors.
 pub(in crate::query) fn origin(lease: &mut impl Lease) -> Origin {
     Origin { key: lease.key(), tenant: lease.checkout().and_then(|checkout| checkout.tenant()) }
 }

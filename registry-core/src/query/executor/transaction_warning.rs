@@ -1,4 +1,4 @@
-//! The warning about a query that is run on a registry or a tenant, outside of a transaction that its task has.
+//! The warning about a query on a registry or a tenant that runs outside of a transaction of its task.
 
 use std::panic::Location;
 
@@ -8,9 +8,8 @@ use crate::work::Scope;
 
 /// Warns if the calling task has a transaction that the query at `at` could be part of.
 ///
-/// In a [`Scope`] of the same registry, that is known at little cost, and is checked in every build. Whether the task
-/// has a session of the same bind, or a unit of work of any bind, takes longer to find out than a query should be
-/// delayed, and is checked in debug builds only.
+/// The check for a [`Scope`] of the same registry is cheap, and every build makes it. The check for a session of the same
+/// bind, or for a unit of work of any bind, would delay each query too much, so only debug builds make it.
 pub(super) fn warn_if_outside_transaction<B: Bind>(
     registry: &Registry,
     at: &'static Location<'static>,
@@ -22,7 +21,7 @@ pub(super) fn warn_if_outside_transaction<B: Bind>(
                 bind = B::KEY,
                 place = %at,
                 "a query is run on the registry in a scope, and is no part of its unit of work: it is committed by \
-                 itself, and does not see what the unit of work has not committed (said once for this place)"
+                 itself, and does not see uncommitted changes of the unit of work (logged once for this place)"
             );
         }
     } else if cfg!(debug_assertions) {

@@ -1,8 +1,9 @@
-//! Which queries a `UNION`, an `INTERSECT` or an `EXCEPT` combines: found by putting a probe in place of the backend.
+//! Finds the queries that a `UNION`, an `INTERSECT` or an `EXCEPT` combines, with a probe in place of the backend.
 //!
-//! Diesel's type for them is private. But Diesel can build its SQL for a backend if it can build the SQL of each part
-//! (`QueryFragment<DB>`), and a backend may define how the SQL of a select is built. So [`ProbeBackend`] defines that
-//! a select can be built exactly if it has the property that is looked for. No SQL is ever built for it.
+//! Diesel's type for combinations is private. But Diesel can build the SQL of a combination for a backend if it can build
+//! the SQL of each part (`QueryFragment<DB>`), and a backend may define how the SQL of a select is built. So
+//! [`ProbeBackend`] defines that a select can be built exactly if the select has the wanted property. No SQL is ever built
+//! for the probe.
 
 use std::marker::PhantomData;
 
@@ -29,7 +30,7 @@ pub trait CombinationIn<B> {}
 
 impl<Q: QueryFragment<ProbeBackend<OnlyTablesIn<B>>>, B: 'static> CombinationIn<B> for Q {}
 
-/// A combination of queries of which none locks its rows.
+/// A combination of queries without locking clauses.
 pub trait CombinationWithoutLocks {}
 
 impl<Q: QueryFragment<ProbeBackend<NoRowLocks>>> CombinationWithoutLocks for Q {}
@@ -55,7 +56,7 @@ pub struct OnlyTablesIn<B>(PhantomData<fn() -> B>);
 #[derive(Debug)]
 pub enum NoRowLocks {}
 
-/// A backend for which exactly those selects can be built that have the property `W`.
+/// A backend for which Diesel can build exactly the selects with the property `W`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
 pub struct ProbeBackend<W>(PhantomData<fn() -> W>);
 
@@ -177,7 +178,7 @@ macro_rules! has_sql_types {
 
 has_sql_types!(SmallInt Integer BigInt Float Double Text Binary Date Time Timestamp);
 
-/// In place of everything else that a backend defines: no SQL is ever built.
+/// Stands in for all other items that a backend defines: no SQL is ever built.
 #[derive(Debug)]
 pub enum NeverBuilt {}
 

@@ -8,8 +8,8 @@ use crate::bind::{Bind, Bound};
 
 /// An item of a `FROM` clause: a table, a join or an alias.
 pub trait BoundSource {
-    /// The bind of its first table. An item with tables of two binds has one as well, so that the compiler can name
-    /// both in its message.
+    /// The bind of its first table. An item with tables of two binds has this type as well, so that the compiler can name
+    /// both binds in its message.
     type Bind: Bind;
 
     /// The binds of all its tables: [`OneTable`], or a pair of two such types.
@@ -20,7 +20,7 @@ pub trait BoundSource {
 #[derive(Debug)]
 pub struct OneTable<B>(std::marker::PhantomData<B>);
 
-/// Binds that all are `B`.
+/// A set of binds that are all `B`.
 pub trait AllEqual<B> {}
 
 impl<A: OneDatabase<B>, B> AllEqual<B> for OneTable<A> {}

@@ -1,9 +1,9 @@
-//! How the compiler finds out which bind a query is for, and refuses a query of two databases.
+//! How the compiler determines the bind of a query, and refuses a query of two databases.
 //!
-//! There is no code here that runs: all of it is traits and implementations. A query method such as
+//! This folder has no code that runs, only traits and their implementations. A query method such as
 //! [`load`](super::RunQueryDsl::load) asks for an [`Executor<Q, B, Via>`](super::Executor), whose implementations ask
-//! for the traits below. The compiler infers `B`, the bind of the query `Q`, and `Via`, a [`RouteMarker`] that says
-//! by which part of the query the bind is known. A marker is necessary because implementations for different kinds of
+//! for the traits below. The compiler infers `B`, the bind of the query `Q`, and `Via`, a [`RouteMarker`] that
+//! names the part of the query that determines the bind. A marker is necessary because implementations for different kinds of
 //! queries would overlap otherwise: Diesel's type for a `UNION`, for one, cannot be named, and so has to be
 //! implemented for all types.
 //!
@@ -20,14 +20,14 @@
 //!
 //! Read the files in this order:
 //!
-//! | file | what it has |
+//! | file | content |
 //! |---|---|
 //! | `route.rs` | the markers, and the traits that executors ask for |
 //! | `statements.rs` | those traits for each of Diesel's types of queries |
 //! | `from_clause.rs` | the binds of the tables in a `FROM` clause |
-//! | `one_database.rs` | equality of binds, with the words of the compiler where they differ |
-//! | `source_probe.rs` | `FROM` clauses that are put around a `WHERE` clause, to see its subqueries |
-//! | `backend_probe.rs` | backends that are put in place of a real one, to see the parts of a `UNION` |
+//! | `one_database.rs` | equality of binds, with the compiler's message about different binds |
+//! | `source_probe.rs` | probes in place of a `FROM` clause, to find the subqueries of a `WHERE` clause |
+//! | `backend_probe.rs` | probes in place of a backend, to find the parts of a `UNION` |
 //! | `bound_query.rs` | [`Bound`](crate::Bound) for queries |
 //!
 //! Every trait here that can fail for a user has a `#[diagnostic::on_unimplemented]`, and the programs in `tests/ui`

@@ -1,4 +1,4 @@
-//! Equality of binds, as traits with a message: what the compiler says of a query of two databases.
+//! Equality of binds, as traits with the compiler's message about a query of two databases.
 
 use crate::backend::Backend;
 use crate::bind::{Bind, ByKey, Db, KeyName};

@@ -1,8 +1,8 @@
-//! The markers that say how the bind of a query is known, and the traits that executors ask for.
+//! The markers for the part of a query that determines its bind, and the traits that executors require.
 
 use crate::bind::Bind;
 
-/// A query that belongs to the bind `B`, which is known by `Via`. The compiler infers both from the query.
+/// A query that belongs to the bind `B`, as determined by `Via`. The compiler infers both from the query.
 #[diagnostic::on_unimplemented(
     message = "no bind is known for this query: a table in it is not bound to a database, or it is of a type that is not Diesel's own",
     label = "no bind is known for this query",
@@ -12,49 +12,49 @@ use crate::bind::Bind;
 )]
 pub trait Routed<B: Bind, Via> {}
 
-/// A query of which every table belongs to the bind `B`, as far as types can tell.
+/// A query whose tables all belong to the bind `B`, as far as types can tell.
 ///
-/// It is separate from [`Routed`], which yields a bind even for a query with tables of several binds, so that the
-/// compiler can name two of them in its message.
+/// This trait is separate from [`Routed`]. `Routed` yields a bind even for a query with tables of several binds, so that
+/// the compiler can name two of the binds in its message.
 pub trait AllTablesIn<B: Bind, Via> {}
 
-/// A type that says by which part of a query its bind is known.
+/// A type that stands for the part of a query that determines its bind.
 pub trait RouteMarker {}
 
-/// The bind of the query is that of the tables in `FROM`, or of the target of an `UPDATE` or `DELETE`.
+/// The tables in `FROM`, or the target of an `UPDATE` or `DELETE`, determine the bind of the query.
 #[derive(Debug)]
 pub struct ByTable(());
 
-/// The bind of the query is that of the table that it inserts into.
+/// The target table of the `INSERT` determines the bind of the query.
 #[derive(Debug)]
 pub struct ByInsertTarget(());
 
-/// The bind of the query is that of the target of an `UPDATE` or `DELETE` whose `WHERE` clause is in a box.
+/// The target of an `UPDATE` or `DELETE` with a boxed `WHERE` clause determines the bind of the query.
 #[derive(Debug)]
 pub struct ByBoxedTarget(());
 
-/// The bind of the query is that of the tables of the queries that it combines.
+/// The tables of the combined queries determine the bind of the query.
 #[derive(Debug)]
 pub struct ByCombination(());
 
-/// The bind of the query was named by [`bound_to`](crate::BindDsl::bound_to).
+/// [`bound_to`](crate::BindDsl::bound_to) has named the bind of the query.
 #[derive(Debug)]
 pub struct ByBoundTo(());
 
-/// The query has no table of its own. Its bind is that of its subqueries, if it selects nothing else; or that of the
-/// session on which it is run.
+/// The query has no table of its own. If it selects only subqueries, they determine its bind; otherwise the session does
+/// on which it is run.
 #[derive(Debug)]
 pub struct WithoutTable(());
 
-/// The query is SQL as text. Its bind is that of the session on which it is run.
+/// The query is SQL text. The session on which it is run determines its bind.
 #[derive(Debug)]
 pub struct RawSql(());
 
-/// The same, with values in a box.
+/// SQL text as in [`RawSql`], with values in a box.
 #[derive(Debug)]
 pub struct BoxedRawSql(());
 
-/// A marker by which the bind `B` of the query `Q` is known from the query alone, as it has to be on a registry.
+/// A marker with which the query `Q` alone determines its bind `B`, as a registry requires.
 #[diagnostic::on_unimplemented(
     message = "this query has no table, so the registry cannot know in which database to run it",
     label = "there is nothing in this query to find a database by",
@@ -83,8 +83,8 @@ impl RouteMarker for WithoutTable {}
 impl RouteMarker for RawSql {}
 impl RouteMarker for BoxedRawSql {}
 
-/// A marker by which the bind `B` of a query is known on a session of the bind `S`: a query without a bind of its own
-/// belongs to that of the session.
+/// A marker with which a query on a session of the bind `S` has the bind `B`: a query without a bind of its own belongs to
+/// the bind of the session.
 pub trait FindsBindOnSession<S, B> {}
 
 impl<S, B> FindsBindOnSession<S, B> for ByTable {}

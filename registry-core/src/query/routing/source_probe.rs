@@ -1,11 +1,11 @@
-//! Which tables the subqueries of a `WHERE` clause have: found by putting a probe in place of its `FROM` clause.
+//! Finds the tables in the subqueries of a `WHERE` clause, with a probe in place of its `FROM` clause.
 //!
 //! A condition can have a subquery in any of a hundred types of Diesel, which cannot all be listed. But Diesel itself
-//! checks that the columns of a subquery make sense where it stands. It joins the `FROM` clause around the subquery
-//! to the one inside of it, and asks for each table on which side it is (`AppearsInFromClause`). The probes here
-//! stand in for the `FROM` clause around, and answer only for tables of one bind.
+//! checks that the columns of a subquery are valid at its place. It joins the outer `FROM` clause to the `FROM` clause of
+//! the subquery, and determines for each table the side of the join (`AppearsInFromClause`). The probes stand in for the
+//! outer `FROM` clause, and implement this trait only for tables of one bind.
 //!
-//! There are two probes for the sake of the message. [`DeepProbe`] admits no table of another bind at any depth, but
+//! The message of the compiler requires two probes. [`DeepProbe`] admits no table of another bind at any depth, but
 //! the compiler then complains about a join. [`ShallowProbe`] sees only the subqueries directly inside of it, and
 //! there the compiler names the two databases. A query has to satisfy both, in the order in which their errors should
 //! be read.
@@ -46,7 +46,7 @@ where
 
 /// A select with the `WHERE` clause `W` in place of its own.
 pub trait WithWhere<W> {
-    /// That select.
+    /// The select with the `WHERE` clause `W`.
     type Query;
 }
 
@@ -97,8 +97,8 @@ impl<F, B> AppearsOnTable<ShallowProbe<F, B>> for ProbeColumn<ShallowProbe<F, B>
 
 // Diesel implements `AppearsOnTable` for a condition in a box only on the source that the type of the box names, so
 // the probes have to be added. They cannot be added for `dyn BoxableExpression` itself: the language does not let a
-// trait object implement one of its supertraits again (E0371). So they are added for the box. What is in it is
-// checked when the query is run.
+// trait object implement one of its supertraits again (E0371). So the probes are added for the box. The content of the box
+// is checked when the query is run.
 macro_rules! conditions_in_boxes {
     ($($source:ident)*) => {$(
         impl<F, B, DB: Backend, GB, A, ST> AppearsOnTable<$source<F, B>>

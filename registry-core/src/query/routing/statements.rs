@@ -1,7 +1,7 @@
 //! The traits of [`route`](super::route) for every type of query that Diesel can build.
 //!
-//! Most types of queries have the type of their table as an argument. The others are implemented for all types `Q`
-//! with a bound that only they meet.
+//! Most types of queries have the type of their table as an argument. For the other types of queries, the traits are
+//! implemented for all types `Q` with a bound that only these types meet.
 
 use diesel::backend::Backend;
 use diesel::expression::{AppearsOnTable, SqlLiteral, UncheckedBind};
@@ -139,7 +139,7 @@ impl<S, D, W, O, L, G, H, LC, B: Bind> Routed<B, WithoutTable>
 {
 }
 
-/// What is selected may contain subqueries.
+/// The selection may contain subqueries.
 impl<S, D, W, O, L, G, H, LC, B: Bind> AllTablesIn<B, WithoutTable>
     for SelectStatement<NoFromClause, S, D, W, O, L, G, H, LC>
 where

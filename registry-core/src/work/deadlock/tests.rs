@@ -11,14 +11,14 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{DeadlockDetector, LockWaiter};
 
-/// Whether a future is stuck in which one waits for the unit of work, beside `other`.
+/// Whether a future is stuck that joins a waiter for the unit of work with `other`.
 fn is_stuck_beside(other: impl Future<Output = ()>) -> bool {
     let detector = DeadlockDetector::new();
     let mut waiter = None;
     let waits = poll_fn(|cx| {
         let waiter =
             waiter.get_or_insert_with(|| LockWaiter::new(cx.waker(), Some(Arc::clone(&detector))));
-        // It may be cloned as often as it likes.
+        // Clones of the waiter's own waker are not counted.
         let _clones = [waiter.waker(cx.waker()).clone(), waiter.waker(cx.waker()).clone()];
         Poll::<()>::Pending
     });
@@ -37,7 +37,7 @@ async fn a_future_in_which_something_else_goes_on_is_not_stuck() {
     let (_sender, receiver) = oneshot::channel::<()>();
     assert!(!is_stuck_beside(receiver.map(drop)));
     assert!(!is_stuck_beside(tokio::time::sleep(Duration::from_secs(60))));
-    // It has no clone of the waker, and is polled again all the same.
+    // The other future keeps no clone of the waker, but has woken it, so the future is polled again.
     let yields = poll_fn(|cx| {
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -48,7 +48,7 @@ async fn a_future_in_which_something_else_goes_on_is_not_stuck() {
 #[tokio::test]
 async fn a_future_that_waits_for_nothing_else_is_stuck() {
     assert!(is_stuck_beside(async {}));
-    // Nobody can wake it either.
+    // `pending` keeps no clone of the waker, so nothing can wake it.
     assert!(is_stuck_beside(pending()));
 }
 
@@ -70,7 +70,7 @@ async fn a_waiter_that_was_dropped_is_not_counted() {
     assert!(!detector.waits_for_anything_else(), "its receiver was dropped");
 }
 
-/// Whether one that was woken by a gate is alone, if so many `others` have waited for the same gate.
+/// Whether a future that a gate has woken is alone, if `others` more futures have waited for the same gate.
 fn is_alone_beside(others: usize) -> bool {
     let detector = DeadlockDetector::new();
     let gate = Notify::new();

@@ -1,4 +1,4 @@
-//! What the coordinator asks of a participant: the part of a unit of work on one bind.
+//! The interface of a participant, the part of a unit of work on one bind, for the unit of work and its commit.
 
 use std::any::Any;
 
@@ -13,7 +13,7 @@ use crate::work::outcome::WorkFailure;
 
 /// The transaction of a unit of work on one bind, without the type of the bind.
 ///
-/// The methods stand in the order in which a unit of work calls them.
+/// The methods are in the order in which a unit of work calls them.
 pub(crate) trait AnyParticipant: Send {
     fn key(&self) -> BindKey;
 
@@ -23,7 +23,7 @@ pub(crate) trait AnyParticipant: Send {
     /// Whether the transaction is still open, as far as that is known without asking the server.
     fn check_locally(&mut self) -> Result<(), WorkError>;
 
-    /// Whether statements were run since the server was last asked that may have ended the transaction.
+    /// Whether a statement since the last question to the server may have ended the transaction.
     fn must_ask_server(&self) -> bool;
 
     /// Asks the server whether the transaction is still open.
@@ -35,20 +35,20 @@ pub(crate) trait AnyParticipant: Send {
 
     fn roll_back_to_savepoint(&mut self) -> BoxFuture<'_, QueryResult<()>>;
 
-    /// Asks the server what the error of the last statement means, if that has failed and the driver does not tell.
+    /// If the last statement has failed and the driver does not report the error code, asks the server for the error.
     fn diagnose(&mut self) -> BoxFuture<'_, ()>;
 
     /// Whether a statement has failed for a transient reason.
     fn has_failed_transiently(&mut self) -> BoxFuture<'_, bool>;
 
-    /// How the transaction has ended, if it is known to have ended.
+    /// The error that reports the end of the transaction. `None` if it is not known to have ended.
     fn end_error(&self) -> Option<WorkError>;
 
-    /// The class of the error after which the database has rolled the transaction back by itself, if it has.
+    /// The class of the error after which the database has rolled the transaction back by itself. `None` if it has not.
     fn rollback_class(&self) -> Option<ErrorClass>;
 
-    /// Whether the transaction can be committed, as far as that can be known before. For one participant of several
-    /// the server is asked in any case, as others may be committed before it.
+    /// Checks whether the transaction can be committed, as far as that can be known before the commit. If the participant
+    /// is one of several, asks the server in any case, because other participants may be committed before this one.
     fn check_before_commit(
         &mut self,
         is_one_of_several: bool,
@@ -63,18 +63,18 @@ pub(crate) trait AnyParticipant: Send {
     fn abandon(self: Box<Self>);
 }
 
-/// How the server is asked whether a transaction is still open, where that is found out by a savepoint that was set in
-/// it (MySQL and MariaDB).
+/// How to ask the server whether a transaction is still open, on MySQL and MariaDB, where a savepoint in the transaction
+/// serves as its mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verification {
-    /// Savepoints that the program has set itself are kept. Another transaction that was begun meanwhile may be taken
-    /// for the one that was begun here.
+    /// Keeps the savepoints that the program has set itself. The check is weaker then: it may find the mark of a later
+    /// transaction.
     KeepSavepoints,
-    /// The answer is certain. Savepoints that the program has set since the server was last asked may be lost.
+    /// The answer is certain. Savepoints that the program has set since the last question to the server may be lost.
     Certain,
 }
 
-/// Why a transaction cannot be committed. No commit was sent.
+/// The reason why a transaction cannot be committed. No commit was sent.
 pub(crate) struct CommitRefusal {
     pub(crate) failure: WorkFailure,
     pub(crate) class: Option<ErrorClass>,
@@ -94,12 +94,13 @@ pub(crate) struct CommitFailure {
     pub(crate) is_rolled_back: bool,
 }
 
-/// What came of a rollback.
+/// The outcome of a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RollbackOutcome {
     RolledBack,
-    /// The database did not confirm it in time. The connection is closed, and the server rolls back when it notices.
+    /// The database did not confirm the rollback in time. The connection is closed, and the server rolls back when it
+    /// notices the disconnect.
     NotConfirmed,
-    /// A statement of the program had ended the transaction before: it may be committed.
+    /// A statement of the program had ended the transaction before the rollback: the transaction may be committed.
     AlreadyEnded,
 }

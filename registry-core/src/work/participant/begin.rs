@@ -14,12 +14,12 @@ use crate::work::error::WorkError;
 impl<B: Bind> BindParticipant<B> {
     /// Begins a transaction, and sets as many savepoints in it as are open on the other participants.
     ///
-    /// If the future is dropped, the session is dropped with it, and its connection is closed: a transaction that was
-    /// begun half-way is never lent again.
+    /// If the future is dropped, its session is dropped, and the connection is closed: a connection with a partly begun
+    /// transaction is never reused.
     ///
     /// # Errors
     ///
-    /// [`WorkError::Unsupported`] before anything is sent, and [`WorkError::Begin`] after which the connection is closed.
+    /// [`WorkError::Unsupported`] before a statement is sent, or [`WorkError::Begin`]: then the connection is closed.
     pub(crate) async fn begin(
         mut session: Session<B>,
         options: &WorkOptions,
@@ -55,7 +55,8 @@ impl<B: Bind> BindParticipant<B> {
             for _ in 0..savepoints {
                 TransactionManagerOf::<B>::begin_transaction(connection).await?;
             }
-            // Behind the savepoints. Outside of test isolation and savepoints it was set with the BEGIN above.
+            // The mark must be newer than the savepoints. Without test isolation and savepoints, the mark was set with the
+            // BEGIN above.
             if let Some(mark) = mark.filter(|_| base_depth > 0 || savepoints > 0) {
                 connection.batch_execute(mark).await?;
             }
@@ -63,7 +64,7 @@ impl<B: Bind> BindParticipant<B> {
         };
         match begun.await {
             Ok(has_entered_work) => {
-                // `leave_work` undoes what was done here, so the reset on return need not.
+                // `leave_work` undoes the effects of this begin, so the reset on return need not undo them.
                 session.checkout().restore_session_effects(effects);
                 let state = session.checkout().track_transaction();
                 Ok(Self { session, base_depth, has_entered_work, state })
@@ -77,11 +78,11 @@ impl<B: Bind> BindParticipant<B> {
     }
 }
 
-/// The statement that sets the tenant for the length of a transaction, if the bind has a `tenant_setting`.
+/// The statement that sets the tenant for the duration of a transaction, if the bind has a `tenant_setting`.
 fn set_tenant_sql<B: Bind>(session: &Session<B>) -> Option<String> {
     let (setting, tenant) =
         (session.options().tenant_setting.as_ref()?, session.checkout().tenant()?);
-    // Neither can have a quote in it: both are checked when they are parsed, the setting with the settings and the
-    // tenant as a tenant name.
+    // Neither value can contain a quote: the parser of the settings checks the setting's name, and the parser of tenant
+    // names checks the tenant.
     Some(format!("SELECT set_config('{setting}', '{tenant}', true)"))
 }

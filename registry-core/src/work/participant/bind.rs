@@ -1,8 +1,8 @@
 //! The participant of a unit of work on a bind: a session in a transaction.
 //!
-//! In test isolation, a session is in a transaction of the test already when it is acquired. The transaction of the unit
-//! of work is a savepoint in it then, `base_depth` is not zero, and the outermost transaction is neither begun nor
-//! ended here.
+//! In test isolation, an acquired session is already in the transaction of the test. The transaction of the unit of work
+//! is then a savepoint in the test's transaction, `base_depth` is not zero, and the participant neither begins nor ends
+//! the outermost transaction.
 
 use std::any::Any;
 
@@ -25,12 +25,12 @@ use crate::work::error::WorkError;
 /// A session with the transaction of a unit of work.
 pub(crate) struct BindParticipant<B: Bind> {
     pub(crate) session: Session<B>,
-    /// How many transactions were open on the connection before, one in the other. Not zero in test isolation only.
+    /// The number of nested transactions on the connection before this participant began. Not zero only in test isolation.
     pub(crate) base_depth: u32,
-    /// Whether `Driver::enter_work` has changed the connection, so that `Driver::leave_work` is to undo it when the
-    /// transaction is over.
+    /// Whether `Driver::enter_work` has changed the connection, so that `Driver::leave_work` must undo the change after the
+    /// transaction.
     pub(crate) has_entered_work: bool,
-    /// Whether the transaction is still the one that was begun here.
+    /// Tracks whether the transaction that this participant has begun is still open.
     pub(crate) state: TransactionState,
 }
 
@@ -38,22 +38,22 @@ pub(crate) struct BindParticipant<B: Bind> {
 pub(crate) type TransactionManagerOf<B> =
     <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
 
-/// How many transactions are open on a connection, one in the other, as Diesel counts them. Zero if Diesel does not
-/// know, as after a statement of its transaction manager that failed half-way.
+/// The number of nested transactions on a connection, as Diesel counts them. Zero if Diesel does not know the number,
+/// for example after a failed statement of its transaction manager.
 pub(crate) fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
     transaction_depth(TransactionManagerOf::<B>::transaction_manager_status_mut(connection))
         .unwrap_or(0)
 }
 
 impl<B: Bind> BindParticipant<B> {
-    /// The refusal of a commit, after a check of the transaction that failed with `error`.
+    /// The refusal of a commit after the check of the transaction has failed with `error`.
     async fn refusal(&mut self, error: DieselError) -> CommitRefusal {
         let error = self.session.checkout().with_server_message(error);
         let class = if B::Connection::is_fatal(&error) {
             Some(ErrorClass::Fatal)
         } else if self.session.checkout().has_transient_failure() {
-            // PostgreSQL answers that the transaction is aborted (SQLSTATE 25P02), and not why: an earlier statement was
-            // told that.
+            // PostgreSQL answers that the transaction is aborted (SQLSTATE 25P02), without the reason: only the failed
+            // statement before has received the reason.
             Some(ErrorClass::Transient)
         } else {
             self.session.checkout_mut().error_class(&error).await
@@ -61,7 +61,7 @@ impl<B: Bind> BindParticipant<B> {
         CommitRefusal { failure: error.into(), class }
     }
 
-    /// How many transactions of this participant are open, one in the other: the transaction itself, and savepoints.
+    /// The number of nested transactions of this participant: the transaction itself, and its savepoints.
     pub(crate) fn depth(&mut self) -> u32 {
         depth::<B>(&mut self.session).saturating_sub(self.base_depth)
     }
@@ -80,10 +80,10 @@ impl<B: Bind> BindParticipant<B> {
         outcome.map_err(|error| self.session.checkout().with_server_message(error))
     }
 
-    /// Sets the mark of the transaction anew after savepoints have changed.
+    /// Sets the mark of the transaction again after a change of savepoints.
     ///
-    /// On MySQL and MariaDB the mark is a savepoint that is rolled back to when it is looked for. Savepoints that are
-    /// newer than the mark would be lost then, so the mark has to be the newest.
+    /// On MySQL and MariaDB the mark is a savepoint, and the check for the mark rolls back to it. A rollback to the mark
+    /// would delete newer savepoints, so the mark must be the newest savepoint.
     async fn renew_mark(&mut self, outcome: QueryResult<()>) -> QueryResult<()> {
         if outcome.is_ok() {
             self.session.checkout_mut().set_transaction_mark().await;
@@ -91,7 +91,7 @@ impl<B: Bind> BindParticipant<B> {
         self.with_server_message(outcome)
     }
 
-    /// Undoes what was changed on the connection for the transaction. A connection on which that fails is closed.
+    /// Undoes the changes of `enter_work` on the connection. If that fails, the connection is closed.
     pub(crate) async fn leave_work(&mut self) {
         if !std::mem::take(&mut self.has_entered_work) {
             return;
@@ -133,7 +133,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
     fn ask_server(&mut self, verification: Verification) -> BoxFuture<'_, Result<(), WorkError>> {
         Box::pin(async move {
             if verification == Verification::Certain {
-                // The outcome is ignored: it is an error if the connection is gone, and the next statement says so.
+                // The outcome is ignored: it is an error if the connection is lost, and the next statement reports that.
                 let _ = self.session.checkout_mut().find_end_for_certain(&mut self.state).await;
             } else {
                 self.session.checkout_mut().find_end(&mut self.state).await;
@@ -182,8 +182,8 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
             }
             self.ok_unless_ended(self.state.end())?;
             if self.depth() != 1 {
-                // A savepoint that was begun through Diesel and has not ended, as by a future that was dropped: Diesel
-                // would release it instead of committing.
+                // A savepoint that was begun through Diesel is still open, for example because its future was dropped.
+                // Diesel would release that savepoint instead of committing.
                 return Err(DieselError::BrokenTransactionManager.into());
             }
             // PostgreSQL answers the COMMIT of an aborted transaction with a ROLLBACK, and not with an error.
@@ -210,7 +210,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
                     Ok(())
                 }
                 Err(error) => {
-                    // Diesel rolls back after some failed commits, and returns both errors if that fails as well.
+                    // Diesel rolls back after some failed commits, and returns both errors if the rollback fails too.
                     let error = match error {
                         DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
                         error => error,
@@ -221,7 +221,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
                         && !matches!(error, DieselError::BrokenTransactionManager);
                     self.state.expect_end();
                     if is_rolled_back {
-                        // Clears up what is left of the transaction on the connection, which can be lent again then.
+                        // Ends the rest of the transaction on the connection, so that the connection can be reused.
                         self.roll_back_in_time().await;
                     } else {
                         self.session.checkout_mut().discard();
@@ -268,8 +268,8 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
     }
 
     fn abandon(mut self: Box<Self>) {
-        // In test isolation, the engine rolls back to its savepoint before the connection is lent again. A connection
-        // that is gone, or on which a statement was cut short, takes no ROLLBACK: it is closed when it is returned.
+        // In test isolation, the engine rolls back to its savepoint before the connection is lent again. A lost
+        // connection, or a connection on which a statement was cut short, accepts no ROLLBACK: it is closed on return.
         if self.base_depth > 0 || !self.session.checkout_mut().is_usable() {
             return;
         }

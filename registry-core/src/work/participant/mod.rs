@@ -1,11 +1,11 @@
 //! A participant: the part of a unit of work on one bind, which is a session in a transaction.
 //!
-//! | file | what it has |
+//! | file | content |
 //! |---|---|
-//! | `any.rs` | [`AnyParticipant`]: what the unit of work and its commit ask of a participant, without the type of its bind |
-//! | `bind.rs` | [`BindParticipant`]: the participant on a bind, which answers |
-//! | `begin.rs` | how its transaction is begun |
-//! | `roll_back.rs` | how its transaction is rolled back, whatever state it is in |
+//! | `any.rs` | [`AnyParticipant`]: the interface of a participant for the unit of work and its commit, without the type of its bind |
+//! | `bind.rs` | [`BindParticipant`]: the participant on a bind, which implements the interface |
+//! | `begin.rs` | the begin of its transaction |
+//! | `roll_back.rs` | the rollback of its transaction, in any state |
 
 mod any;
 mod begin;

@@ -1,4 +1,4 @@
-//! Rolling back the transaction of a participant, whatever state it is in.
+//! Rolling back the transaction of a participant, in any state of the transaction.
 
 use diesel::QueryResult;
 use diesel::connection::{TransactionDepthChange, TransactionManagerStatus};
@@ -11,10 +11,10 @@ use crate::bind::Bind;
 use crate::engine::TransactionEnd;
 
 impl<B: Bind> BindParticipant<B> {
-    /// Rolls back within `check_timeout`. A connection that does not answer by then is closed, and its server rolls back
-    /// when it notices.
+    /// Rolls back within `check_timeout`. A connection that does not answer in time is closed, and its server rolls back
+    /// when it notices the disconnect.
     ///
-    /// If the future is dropped half-way, the connection is in the middle of a statement, and is closed on return.
+    /// If the future is dropped during the rollback, a statement is cut short, and the connection is closed on return.
     pub(crate) async fn roll_back_in_time(&mut self) -> RollbackOutcome {
         let limit = self.session.options().check_timeout;
         let mut is_confirmed = false;
@@ -34,8 +34,8 @@ impl<B: Bind> BindParticipant<B> {
         }
         let had_ended = self.state.end() == Some(TransactionEnd::Ended);
         if !is_confirmed || had_ended {
-            // The connection does not answer; or statements of the program ran outside of the transaction, and what they
-            // have changed on the connection is not known.
+            // The connection does not answer; or statements of the program ran outside of the transaction, and their
+            // changes of the connection are unknown.
             self.session.checkout_mut().discard();
         }
         match (had_ended, is_confirmed) {
@@ -49,8 +49,8 @@ impl<B: Bind> BindParticipant<B> {
     async fn roll_back_all(&mut self) -> QueryResult<()> {
         let base_depth = self.base_depth;
         let status = TransactionManagerOf::<B>::transaction_manager_status_mut(&mut *self.session);
-        // The savepoints go with the transaction, so Diesel is made to forget them. Rolling back to each would fail for
-        // one that the program has released itself.
+        // The savepoints end with the transaction, so Diesel's count of them is reset. A rollback to each savepoint would
+        // fail for a savepoint that the program has released itself.
         while let TransactionManagerStatus::Valid(status) = &mut *status
             && status.transaction_depth().is_some_and(|depth| depth.get() > base_depth + 1)
         {
@@ -62,15 +62,15 @@ impl<B: Bind> BindParticipant<B> {
         Ok(())
     }
 
-    /// Rolls back what the program has begun after the transaction had ended.
+    /// Rolls back a transaction that the program has begun after the end of the participant's transaction.
     async fn roll_back_later_statements(&mut self) {
         self.session.checkout().lift_rollback_guard();
-        // The outcome is ignored: it is an error if nothing was begun.
+        // If there is no transaction, ROLLBACK fails, and that is ignored.
         let _ = self.session.batch_execute("ROLLBACK").await;
         *TransactionManagerOf::<B>::transaction_manager_status_mut(&mut *self.session) =
             TransactionManagerStatus::default();
         if self.base_depth > 0 {
-            // The transaction of the test was rolled back with it.
+            // This ROLLBACK has rolled back the transaction of the test as well.
             self.session.checkout_mut().discard();
         }
     }

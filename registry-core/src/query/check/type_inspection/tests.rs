@@ -35,12 +35,12 @@ fn bound_tables() -> BoundTables {
     BoundTables::new(vec![table::<words::table>("near"), table::<far_words::table>("far")])
 }
 
-/// The coverage of a query for `near`, or the key of another bind that one of its tables belongs to.
+/// The coverage of a query for `near`. The error is the key of another bind, if one of the query's tables belongs to it.
 fn coverage_of<Q>(bound_tables: &BoundTables, _: &Q) -> Result<TypeCoverage, String> {
     inspect_type(bound_tables, type_name::<Q>(), "near").map_err(|table| table.key.to_string())
 }
 
-/// The same, where the table `T` is the one of the other bind.
+/// The coverage of a query for `near`, where the table `T` belongs to the other bind.
 fn coverage_with<T, Q>(query: &Q) -> Result<TypeCoverage, String> {
     let bound_tables = BoundTables::new(vec![table::<words::table>("near"), table::<T>("far")]);
     coverage_of(&bound_tables, query)
@@ -254,7 +254,7 @@ fn sources_are_counted() {
     );
     assert_eq!(count(type_name_of(&diesel::delete(words::table.find(1)))), 1);
     assert_eq!(count(type_name_of(&diesel::update(words::table).set(words::id.eq(1)))), 1);
-    // The target of an INSERT is no source, and what is set can be absent.
+    // The target of an INSERT is no source, and an assignment in SET can be absent.
     let one = || words::table.select(words::id).into_boxed::<Sqlite>().single_value();
     let value = || words::id.eq(one().assume_not_null());
     let insert = || diesel::insert_into(words::table);
