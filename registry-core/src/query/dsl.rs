@@ -64,6 +64,23 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     ///
     /// Those of the [executor](super): Diesel's error on a session or a connection; on others
     /// [`Error`](crate::Error), which also says why no session could be acquired.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Registry, RunQueryDsl, bind_tables};
+    /// # diesel::table! { events (id) { id -> Integer, what -> Text, } }
+    /// # bind_tables!(db = "analytics", backend = Sqlite; events);
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// # let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT NOT NULL)";
+    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    /// let event = events::what.eq("sign-up");
+    /// let inserted = diesel::insert_into(events::table).values(event).execute(&registry).await?;
+    /// assert_eq!(inserted, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     fn execute<'q, How>(self, on: E) -> Running<'q, usize, E::Error>
     where
@@ -79,6 +96,23 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     ///
     /// Those of the [executor](super): Diesel's error on a session or a connection; on others
     /// [`Error`](crate::Error), which also says why no session could be acquired.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Registry, RunQueryDsl, bind_tables};
+    /// # diesel::table! { events (id) { id -> Integer, what -> Text, } }
+    /// # bind_tables!(db = "analytics", backend = Sqlite; events);
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// # let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT NOT NULL)";
+    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    /// # diesel::insert_into(events::table).values(events::what.eq("sign-up")).execute(&registry).await?;
+    /// let what: Vec<String> = events::table.select(events::what).load(&registry).await?;
+    /// assert_eq!(what, ["sign-up"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     fn load<'q, U>(self, on: E) -> Running<'q, Vec<U>, E::Error>
     where
@@ -139,6 +173,22 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     ///
     /// Those of the [executor](super), and Diesel's `NotFound` if there is no row. See
     /// [`OptionalExtension`](super::OptionalExtension).
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Registry, RunQueryDsl, bind_tables};
+    /// # diesel::table! { events (id) { id -> Integer, what -> Text, } }
+    /// # bind_tables!(db = "analytics", backend = Sqlite; events);
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// # let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT NOT NULL)";
+    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    /// let count: i64 = events::table.count().get_result(&registry).await?;
+    /// assert_eq!(count, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     fn get_result<'q, U>(self, on: E) -> Running<'q, U, E::Error>
     where
@@ -157,6 +207,23 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     ///
     /// Those of the [executor](super): Diesel's error on a session or a connection; on others
     /// [`Error`](crate::Error), which also says why no session could be acquired.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Registry, RunQueryDsl, bind_tables};
+    /// # diesel::table! { events (id) { id -> Integer, what -> Text, } }
+    /// # bind_tables!(db = "analytics", backend = Sqlite; events);
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// # let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT NOT NULL)";
+    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    /// # diesel::insert_into(events::table).values(events::what.eq("sign-up")).execute(&registry).await?;
+    /// let deleted = diesel::delete(events::table).returning(events::what);
+    /// assert_eq!(deleted.get_results::<String>(&registry).await?, ["sign-up"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     fn get_results<'q, U>(self, on: E) -> Running<'q, Vec<U>, E::Error>
     where
@@ -175,6 +242,23 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     ///
     /// Those of the [executor](super), and Diesel's `NotFound` if there is no row. See
     /// [`OptionalExtension`](super::OptionalExtension).
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Registry, RunQueryDsl, bind_tables};
+    /// # diesel::table! { events (id) { id -> Integer, what -> Text, } }
+    /// # bind_tables!(db = "analytics", backend = Sqlite; events);
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// # let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY, what TEXT NOT NULL)";
+    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    /// # diesel::insert_into(events::table).values(events::what.eq("sign-up")).execute(&registry).await?;
+    /// let newest = events::table.order(events::id.desc()).select(events::what);
+    /// assert_eq!(newest.first::<String>(&registry).await?, "sign-up");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     fn first<'q, U>(self, on: E) -> Running<'q, U, E::Error>
     where

@@ -86,6 +86,15 @@ pub struct RegistryBuilder {
 
 impl RegistryBuilder {
     /// Takes binds and options from `settings`. They replace the settings of an earlier call.
+    ///
+    /// ```
+    /// use registry_core::{Registry, Settings};
+    ///
+    /// let settings = Settings::from_toml("url = 'sqlite::memory:'")?;
+    /// let registry = Registry::builder().settings(settings).build()?;
+    /// assert_eq!(registry.keys().collect::<Vec<_>>(), ["default"]);
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
@@ -95,12 +104,34 @@ impl RegistryBuilder {
     /// own.
     ///
     /// A relative SQLite path in it is relative to the current directory.
+    ///
+    /// ```
+    /// use registry_core::{BindSettings, Registry};
+    ///
+    /// let registry = Registry::builder()
+    ///     .bind("default", "sqlite::memory:")
+    ///     .bind("analytics", BindSettings::new("sqlite:analytics.db").max_connections(4))
+    ///     .build()?;
+    /// assert_eq!(registry.engine("analytics").unwrap().options().max_connections, 4);
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
     pub fn bind(mut self, key: impl Into<String>, settings: impl Into<BindSettings>) -> Self {
         self.code.binds.push((key.into(), settings.into()));
         self
     }
 
     /// Sets options for every engine, instead of the defaults. The settings win over them.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use registry_core::{EngineOptions, Registry};
+    ///
+    /// let mut options = EngineOptions::default();
+    /// options.acquire_timeout = Duration::from_secs(5);
+    /// let registry = Registry::builder().options(options).bind("default", "sqlite::memory:").build()?;
+    /// assert_eq!(registry.engine("default").unwrap().options().acquire_timeout.as_secs(), 5);
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
     pub fn options(mut self, options: EngineOptions) -> Self {
         self.code.options = options;
         self
@@ -147,6 +178,19 @@ impl RegistryBuilder {
     /// over this call.
     ///
     /// To open one more, the least recently used engine without lent sessions is evicted.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use registry_core::Registry;
+    ///
+    /// let registry = Registry::builder()
+    ///     .bind("crm", "sqlite:///srv/crm/{tenant}.db")
+    ///     .max_engines(16)
+    ///     .engine_idle_timeout(Duration::from_secs(60))
+    ///     .build()?;
+    /// # let _ = registry;
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
     pub fn max_engines(mut self, max: u32) -> Self {
         self.code.on_demand.max_engines = max;
         self
@@ -154,6 +198,17 @@ impl RegistryBuilder {
 
     /// Sets how long an engine that was opened on demand can be unused before it is closed. 10 minutes by default; with
     /// `None` it is never closed for that reason. The settings win over this call.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// let registry = Registry::builder()
+    ///     .bind("crm", "sqlite:///srv/crm/{tenant}.db")
+    ///     .engine_idle_timeout(None) // only evicted for another engine
+    ///     .build()?;
+    /// # let _ = registry;
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
     pub fn engine_idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.code.on_demand.engine_idle_timeout = limit.into();
         self
@@ -161,6 +216,17 @@ impl RegistryBuilder {
 
     /// Sets the options of each [`UnitOfWork`](crate::UnitOfWork) that is begun without options of its own. If the
     /// options name a key that no bind has, [`build`](Self::build) returns an error.
+    ///
+    /// ```
+    /// use registry_core::{Registry, WorkOptions};
+    ///
+    /// let registry = Registry::builder()
+    ///     .bind("default", "sqlite::memory:")
+    ///     .work(WorkOptions::new().serializable().commit_order(["default"]))
+    ///     .build()?;
+    /// # let _ = registry;
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
     pub fn work(mut self, options: WorkOptions) -> Self {
         self.work = options;
         self
@@ -171,6 +237,13 @@ impl RegistryBuilder {
     /// # Errors
     ///
     /// [`SettingsError`] with every problem, not only the first.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// let error = Registry::builder().bind("a", "postgre://db/a").bind("b", "sqlite:").build().unwrap_err();
+    /// assert_eq!(error.to_string().lines().count(), 2); // each problem has a line
+    /// ```
     pub fn build(self) -> Result<Registry, SettingsError> {
         let Self { settings, code, resolvers, work } = self;
         let resolved = settings::resolve(&settings, code, backend::check_url);

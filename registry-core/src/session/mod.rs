@@ -61,6 +61,17 @@ impl<B: Bind> Session<B> {
     }
 
     /// The bind key of the session's database.
+    ///
+    /// ```
+    /// # use registry_core::{Error, Registry, binds};
+    /// # binds! { Analytics: Sqlite = "analytics"; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// assert_eq!(registry.session::<Analytics>().await?.key(), "analytics");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn key(&self) -> &str {
         // Not the key of the engine: several binds may share an engine that was opened on demand.

@@ -113,6 +113,15 @@ impl Settings {
     /// Reads the variables of this process, and nothing else.
     ///
     /// Relative paths are relative to the current directory.
+    ///
+    /// ```no_run
+    /// use registry_core::{Registry, Settings};
+    ///
+    /// // DATABASE_URL, and for example DATABASE__BINDS__ANALYTICS.
+    /// let registry = Registry::from_settings(Settings::from_env())?;
+    /// # let _ = registry;
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
     #[must_use]
     pub fn from_env() -> Self {
         Self::default().overlaid_with_env(DEFAULT_PREFIX)
@@ -124,6 +133,14 @@ impl Settings {
     /// # Errors
     ///
     /// The errors of [`from_file`](Self::from_file).
+    ///
+    /// ```no_run
+    /// use registry_core::{Registry, Settings};
+    ///
+    /// let registry = Registry::from_settings(Settings::load("settings.toml")?)?;
+    /// # let _ = registry;
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
     pub fn load(path: impl AsRef<Path>) -> Result<Self, SettingsError> {
         Ok(Self::from_file(path)?.overlaid_with_env(DEFAULT_PREFIX))
     }
@@ -160,6 +177,16 @@ impl Settings {
     ///
     /// With `"APP_DB"` the variables are called `APP_DB_URL`, `ANALYTICS_APP_DB_URL` and
     /// `APP_DB__BINDS__REPORTS__MAX_CONNECTIONS`.
+    ///
+    /// ```
+    /// use registry_core::{Registry, Settings};
+    ///
+    /// let settings = Settings::from_toml("url = 'sqlite://app.db'")?;
+    /// let settings = settings.overlaid_with_prefix("APP_DB", [("APP_DB_URL", "sqlite::memory:")]);
+    /// let registry = Registry::from_settings(settings)?;
+    /// assert_eq!(registry.engine("default").unwrap().url().to_string(), "sqlite::memory:");
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
     #[must_use]
     pub fn overlaid_with_prefix<N: Into<String>, V: Into<String>>(
         self,
@@ -175,6 +202,15 @@ impl Settings {
     ///
     /// For the prefix `DATABASE`, [`from_env`](Self::from_env) does this without a file, and [`load`](Self::load) with
     /// a file.
+    ///
+    /// ```no_run
+    /// use registry_core::Settings;
+    ///
+    /// // APP_DB_URL, ANALYTICS_APP_DB_URL and so on.
+    /// let settings = Settings::from_file("settings.toml")?.overlaid_with_env("APP_DB");
+    /// # let _ = settings;
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
     #[must_use]
     pub fn overlaid_with_env(self, prefix: &str) -> Self {
         let variables = env::vars_os()
@@ -186,6 +222,15 @@ impl Settings {
     ///
     /// By default they begin in the folder of the settings file or, if there is no file, in the
     /// current directory.
+    ///
+    /// ```
+    /// use registry_core::{Registry, Settings};
+    ///
+    /// let settings = Settings::from_toml("url = 'sqlite:app.db'")?.relative_to("/var/lib/app");
+    /// let registry = Registry::from_settings(settings)?;
+    /// assert_eq!(registry.engine("default").unwrap().url().to_string(), "sqlite:///var/lib/app/app.db");
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
     #[must_use]
     pub fn relative_to(mut self, folder: impl Into<PathBuf>) -> Self {
         self.base = folder.into();

@@ -74,6 +74,22 @@ impl<'r, B: Bind> Acquire<'r, B> {
     /// Waits for `limit` at most, instead of the engine's `acquire_timeout`.
     ///
     /// It has no effect after the future was polled for the first time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use registry_core::{Error, Registry, binds};
+    ///
+    /// binds! { Analytics: Sqlite = "analytics"; }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let _session = registry.session::<Analytics>().await?; // a database in memory has one connection
+    /// let error = registry.session::<Analytics>().within(Duration::from_millis(50)).await.unwrap_err();
+    /// assert!(error.is_timeout());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn within(mut self, limit: Duration) -> Self {
         self.within = Some(limit);
         self

@@ -176,11 +176,45 @@ impl Tenant {
     ///
     /// The future resolves to an [`AcquireError`](crate::AcquireError), see [`Acquire`]:
     /// [`UnknownTenant`](crate::AcquireError::UnknownTenant) if the tenant has no database.
+    ///
+    /// ```
+    /// use registry_core::{Error, Registry, binds};
+    ///
+    /// binds! { Analytics: Sqlite = "analytics"; }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # std::fs::write(folder.path().join("acme.db"), "").unwrap();
+    /// # let url = format!("sqlite://{}/{{tenant}}.db", folder.path().display());
+    /// let registry = Registry::builder().bind("analytics", url).build()?; // ../{tenant}.db
+    /// let session = registry.tenant("acme")?.session_for::<Analytics>().await?;
+    /// assert_eq!(session.key(), "analytics");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn session_for<M: Bound>(&self) -> Acquire<'_, M::Bind> {
         self.session::<M::Bind>()
     }
 
     /// Acquires a session of the tenant's database for the bind `B`. It waits like [`session_for`](Self::session_for).
+    ///
+    /// ```
+    /// use registry_core::{Error, Registry, binds};
+    ///
+    /// binds! { Analytics: Sqlite = "analytics"; }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # std::fs::write(folder.path().join("acme.db"), "").unwrap();
+    /// # let url = format!("sqlite://{}/{{tenant}}.db", folder.path().display());
+    /// let registry = Registry::builder().bind("analytics", url).build()?; // ../{tenant}.db
+    /// let session = registry.tenant("acme")?.session::<Analytics>().await?;
+    /// assert_eq!(session.key(), "analytics");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn session<B: Bind>(&self) -> Acquire<'_, B> {
         Acquire::new(self.registry(), Route::Tenant(self))
     }

@@ -131,6 +131,24 @@ impl Registry {
     /// # Errors
     ///
     /// [`DropTenantError`]. In this case nothing was dropped.
+    ///
+    /// ```
+    /// use registry_core::{Error, Registry, binds};
+    ///
+    /// binds! { Analytics: Sqlite = "analytics"; }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let file = folder.path().join("acme.db");
+    /// # std::fs::write(&file, "").unwrap();
+    /// # let url = format!("sqlite://{}/{{tenant}}.db", folder.path().display());
+    /// let registry = Registry::builder().bind("analytics", url).build()?; // ../{tenant}.db
+    /// registry.drop_tenant::<Analytics>("acme", "acme").await?;
+    /// assert!(!file.exists());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn drop_tenant<B: Bind>(
         &self,
         name: &str,
