@@ -36,7 +36,7 @@ impl ObservedErrors {
     }
 
     #[cfg(feature = "postgres")]
-    pub(in crate::backend) fn note(&self, class: ErrorClass) {
+    pub(crate) fn note(&self, class: ErrorClass) {
         self.last.store(class as u8, Relaxed);
         self.new.fetch_or(class.bit(), Relaxed);
     }

@@ -22,7 +22,7 @@ impl ServerRole {
     /// Records the value of a parameter that the server has reported (`ParameterStatus`). True if the parameter belongs to
     /// the server's role.
     #[cfg(feature = "postgres")]
-    pub(in crate::backend) fn note_parameter(&self, name: &[u8], value: &[u8]) -> bool {
+    pub(crate) fn note_parameter(&self, name: &[u8], value: &[u8]) -> bool {
         let flag = match name {
             b"in_hot_standby" => IN_HOT_STANDBY,
             b"default_transaction_read_only" => READ_ONLY_BY_DEFAULT,

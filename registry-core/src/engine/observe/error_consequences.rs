@@ -133,9 +133,46 @@ impl ConnectionWatch {
                 {
                     self.note_read_only_server();
                 }
+                ErrorClass::ReadOnly if expects_writes => {
+                    self.errors.has_refused_write.store(true, Ordering::Relaxed);
+                }
                 ErrorClass::Transient => self.note_class(class),
                 ErrorClass::ReadOnly | ErrorClass::Permanent => {}
             }
         }
+        // A server that has become read-only sends the error first and the report of its role behind it, in a packet of its
+        // own, so the report may arrive after the error was handed on.
+        if self.errors.has_refused_write.load(Ordering::Relaxed)
+            && self.observed.role.is_read_only() == Some(true)
+        {
+            self.errors.has_refused_write.store(false, Ordering::Relaxed);
+            self.note_read_only_server();
+        }
+    }
+}
+
+#[cfg(all(test, feature = "postgres"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_write_counts_once_the_server_reports_that_it_is_read_only() {
+        let watch = ConnectionWatch::default();
+        let (errors, role) = (&watch.observed.errors, &watch.observed.role);
+        role.note_parameter(b"default_transaction_read_only", b"off");
+        errors.note(ErrorClass::ReadOnly);
+        watch.apply_server_errors(true);
+        assert!(!watch.is_broken(), "it may be a transaction of the borrower's that is read-only");
+        role.note_parameter(b"default_transaction_read_only", b"on");
+        watch.apply_server_errors(true);
+        assert!(watch.is_broken());
+    }
+
+    #[test]
+    fn report_of_the_role_alone_breaks_no_connection() {
+        let watch = ConnectionWatch::default();
+        watch.observed.role.note_parameter(b"in_hot_standby", b"on");
+        watch.apply_server_errors(true);
+        assert!(!watch.is_broken(), "a program may read from a standby");
     }
 }

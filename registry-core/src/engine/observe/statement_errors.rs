@@ -24,6 +24,8 @@ pub(super) struct StatementErrors {
     pub(super) has_just_failed: AtomicBool,
     /// Whether a statement failed with a transient error since the unit of work began.
     pub(super) has_transient_failure: AtomicBool,
+    /// Whether a write was refused while the server still reported that it accepts writes.
+    pub(super) has_refused_write: AtomicBool,
 }
 
 impl StatementErrors {
