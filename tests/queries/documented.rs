@@ -111,7 +111,7 @@ fn every_documented_mistake_has_a_test() {
     let documentation = read(&workspace().join("registry-core/src/query/mod.rs"));
     let rows = documentation
         .lines()
-        .skip_while(|line| *line != "//! # Mistakes, and when they are found")
+        .skip_while(|line| *line != "//! # Mistakes, and when they are detected")
         .filter_map(|line| line.strip_prefix("//! | "))
         .skip_while(|row| !row.starts_with("mistake"))
         .skip(1);

@@ -36,7 +36,7 @@
 //! A variable that is a `&mut`, such as a parameter of a function, is moved into the call. To use it again
 //! afterwards, write `&mut *session`. The compiler suggests this spelling too.
 //!
-//! # Mistakes, and the time of their detection
+//! # Mistakes, and when they are detected
 //!
 //! | mistake | detected |
 //! |---|---|
