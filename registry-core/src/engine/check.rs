@@ -19,10 +19,6 @@ use crate::backend::Backend;
 /// the statement must fail if the transaction is aborted.
 pub(super) const CHECK: &str = "SELECT 1";
 
-/// The statement that is run in the place of a full reset where the backend has none. It is a formality: a connection of
-/// such a backend is closed instead of reset, and only PostgreSQL, which has a full reset, switches schemas.
-pub(super) const NO_RESET_PROBE: &str = CHECK;
-
 impl<C: Backend> TypedEngine<C> {
     /// Whether the slot has a connection that can be lent without asking the server: the connection has worked within
     /// `check_idle_after`, is not older than `max_lifetime` and belongs to this runtime, and no error on a connection of

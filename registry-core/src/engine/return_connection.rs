@@ -31,7 +31,6 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::check::NO_RESET_PROBE;
 use super::observe::meters::CloseReason;
 use super::observe::watch::ConnectionWatch;
 use super::permit::Permit;
@@ -342,7 +341,9 @@ async fn run_full_reset<C: Backend>(
     watch: &ConnectionWatch,
     options: &EngineOptions,
 ) -> bool {
-    let reset = connection.batch_execute(C::FULL_RESET.unwrap_or(NO_RESET_PROBE)).await;
+    // Where a backend has no reset, the connection is closed: see `plan_reset`.
+    let Some(reset) = C::FULL_RESET else { return false };
+    let reset = connection.batch_execute(reset).await;
     if reset.is_err() || run_on_connect(connection, &options.on_connect).await.is_err() {
         return false;
     }

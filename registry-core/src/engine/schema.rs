@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
-use super::check::NO_RESET_PROBE;
 use super::checkout::Checkout;
 use super::error::AcquireError;
 use super::isolation::run_to_completion;
@@ -26,7 +25,9 @@ impl<C: Backend> TypedEngine<C> {
         let entering = async {
             if is_from_another && !options.on_connect.is_empty() {
                 // `on_connect` may set the search path, so it runs after the reset and before the switch to the schema.
-                let reset = connection.batch_execute(C::FULL_RESET.unwrap_or(NO_RESET_PROBE)).await;
+                // Every backend with schemas has a reset. Without one, the session would still be the other tenant's.
+                let Some(reset) = C::FULL_RESET else { return Ok(false) };
+                let reset = connection.batch_execute(reset).await;
                 reset.map_err(|error| setup_error::<C>("the reset between tenants", error))?;
                 run_on_connect(connection, &options.on_connect).await?;
             }
