@@ -95,14 +95,18 @@ pub(crate) const fn has_key<B: Bind>() -> bool {
     !B::KEY.is_empty()
 }
 
-/// The key of `B`. For [`ByKey`] it is [`BindKey::UNNAMED`].
-///
-/// Panics if `B::KEY` is not a bind key (at compile time, if it is evaluated in a constant). With [`Db`] that is
-/// impossible.
-pub(crate) const fn key_of<B: Bind>() -> BindKey {
-    match BindKey::new(B::KEY) {
+/// The key of a bind type as a constant, so that a key which is none does not compile. With [`Db`] that is impossible.
+struct CheckedKey<B>(PhantomData<B>);
+
+impl<B: Bind> CheckedKey<B> {
+    const KEY: BindKey = match BindKey::new(B::KEY) {
         Ok(key) => key,
         Err(_) if !has_key::<B>() => BindKey::UNNAMED,
         Err(_) => panic!("the KEY of a bind must be a bind key"),
-    }
+    };
+}
+
+/// The key of `B`. For [`ByKey`], whose key is known only at run time, it is [`BindKey::UNNAMED`].
+pub(crate) const fn key_of<B: Bind>() -> BindKey {
+    CheckedKey::<B>::KEY
 }

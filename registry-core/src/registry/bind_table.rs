@@ -25,12 +25,6 @@ impl<B: Bind> BindConstants<B> {
     const HASH: u64 = hash(Self::KEY.bytes());
 }
 
-/// The key of a bind type. For [`ByKey`](crate::bind::ByKey), whose key is known only at run time, it is
-/// [`BindKey::UNNAMED`].
-pub(super) fn bind_key_of<B: Bind>() -> BindKey {
-    BindConstants::<B>::KEY
-}
-
 impl BindTable {
     /// Builds the table. The keys must be distinct.
     pub(super) fn new(binds: Vec<BindEntry>) -> Self {

@@ -5,12 +5,11 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::bind_entry::BindEntry;
-use super::bind_table::bind_key_of;
 use super::handle::Registry;
 use super::route::{FoundEngine, Route, check_backend};
 use super::tenants::TenantBind;
 use crate::backend::Backend;
-use crate::bind::Bind;
+use crate::bind::{self, Bind};
 use crate::engine::{AcquireError, AnyEngine, EngineUse};
 use crate::on_demand::{EngineAlias, EngineIdentity, OnDemandEngines, OpenError};
 use crate::settings::{BindSettings, TenantName};
@@ -125,7 +124,7 @@ impl<'r> Route<'r> {
             }
             (Self::Url(url), _) => {
                 let identity = identity_for_settings::<B>(registry, url.into())?;
-                let alias = EngineAlias::Url(bind_key_of::<B>(), url.clone());
+                let alias = EngineAlias::Url(bind::key_of::<B>(), url.clone());
                 Ok(Target { identity, alias: TargetAlias::Url(alias) })
             }
             (Self::Tenant(tenant), Some(BindEntry::DatabasePerTenant(bind))) => {
@@ -186,7 +185,7 @@ pub(super) fn identity_for_settings<B: Bind>(
     registry: &Registry,
     settings: BindSettings,
 ) -> Result<EngineIdentity, AcquireError> {
-    let key = bind_key_of::<B>();
+    let key = bind::key_of::<B>();
     let settings = registry.0.bind_defaults.engine_settings(key, settings);
     let settings = settings.map_err(|source| AcquireError::Settings { key, source })?;
     check_backend(key, B::Connection::KIND, settings.url.backend())?;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use super::bind_entry::BindEntry;
-use super::bind_table::bind_key_of;
 use super::handle::Registry;
 use super::tenants::Tenant;
 use crate::backend::{Backend, ConnectError};
-use crate::bind::Bind;
+use crate::bind::{self, Bind};
 use crate::engine::{AcquireError, AnyEngine, EngineUse, TypedEngine};
 use crate::on_demand::{EngineAlias, EngineIdentity};
 use crate::settings::{BackendKind, BindKey, DatabaseUrl, WrongBackend};
@@ -63,7 +62,7 @@ impl Route<'_> {
             Self::Key(key) => (binds.key(key), None),
             Self::Tenant(tenant) => (binds.bind::<B>(), Some(*tenant)),
             Self::Url(url) => {
-                let alias = EngineAlias::Url(bind_key_of::<B>(), url.clone());
+                let alias = EngineAlias::Url(bind::key_of::<B>(), url.clone());
                 return on_demand.find_by_alias(&alias).map(FoundEngine::new).transpose();
             }
             Self::Settings(identity) => {
@@ -100,7 +99,7 @@ impl Route<'_> {
     pub(crate) fn bind_key<B: Bind>(&self) -> BindKey {
         match self {
             Self::Key(key) => *key,
-            _ => bind_key_of::<B>(),
+            _ => bind::key_of::<B>(),
         }
     }
 

@@ -11,11 +11,10 @@ use super::error::{CreateTenantError, DropTenantError};
 use super::placement::{Placement, PlacementError, TenantLocation};
 use crate::backend::Backend;
 use crate::backend::namespace::Namespace;
-use crate::bind::Bind;
+use crate::bind::{self, Bind};
 use crate::cause::DriverError;
 use crate::engine::{self, AcquireError, AnyEngine, EngineUse, TypedEngine};
 use crate::registry::bind_entry::BindEntry;
-use crate::registry::bind_table::bind_key_of;
 use crate::registry::close::all_returned;
 use crate::registry::handle::Registry;
 use crate::registry::migrate::{MigrateError, MigrationConnection};
@@ -35,7 +34,7 @@ pub(super) struct TenantOperation<B: Bind> {
 
 impl<B: Bind> TenantOperation<B> {
     pub(super) fn new(registry: &Registry, name: &str) -> Result<Self, (BindKey, PlacementError)> {
-        let key = bind_key_of::<B>();
+        let key = bind::key_of::<B>();
         let tenant = registry.tenant(name).map_err(|error| (key, PlacementError::Tenant(error)))?;
         let runtime = Handle::try_current().map_err(|_| (key, PlacementError::NoRuntime))?;
         let (registry, started) = (registry.clone(), Instant::now());
