@@ -10,14 +10,14 @@ use std::panic::Location;
 use diesel::result::Error as DieselError;
 
 use super::error::QueryError;
-use super::executor::Lender;
 use super::executor::lease::{Lease, origin};
+use super::executor::{Lender, OpenedBy};
 use crate::backend::driver::Driver;
 use crate::backend::error_class::ErrorClass;
 
 /// Whether a query on `E` may be run again. `again` is the executor for a second try, if there is one.
 pub(super) fn may_retry<E: Lender<B>, B>(again: Option<&E>) -> bool {
-    <E::Connection as Driver>::HAS_STALE_STATEMENTS && again.is_some()
+    <OpenedBy<E, B> as Driver>::HAS_STALE_STATEMENTS && again.is_some()
 }
 
 /// The error of a query, with details from the server and from the connection.
@@ -32,7 +32,12 @@ pub(super) async fn query_error<E: Lender<B>, B>(
     if !E::TELLS_MORE {
         return error.into();
     }
-    let class = checkout.error_class(&error).await;
+    let mut class = checkout.reported_class(&error);
+    if class.is_none()
+        && let Some(checkout) = lease.exclusive_checkout()
+    {
+        class = checkout.error_class(&error).await;
+    }
     QueryError::new(origin(lease), class, error)
 }
 
