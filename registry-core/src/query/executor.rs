@@ -44,6 +44,7 @@ mod connection;
 pub(super) mod lease;
 mod registry;
 mod session;
+mod shared;
 mod transaction_warning;
 mod unit_of_work;
 

@@ -20,6 +20,9 @@ pub trait Lease: Send {
     /// query runs on a shared reference to it.
     type Opened: Backend;
 
+    /// Whether other statements may be under way on the connection.
+    const IS_SHARED: bool = false;
+
     /// The connection.
     fn connection(&mut self) -> &mut Self::Connection;
 
@@ -32,6 +35,12 @@ pub trait Lease: Send {
 
     /// The key of the bind. `None` for a bare connection.
     fn key(&self) -> Option<BindKey>;
+
+    /// Whether the prepared statements that the driver keeps no longer fit, and cannot be discarded now, because the
+    /// connection is shared.
+    fn bypasses_statement_cache(&self) -> bool {
+        Self::IS_SHARED && self.checkout().is_some_and(Checkout::has_stale_plans)
+    }
 }
 
 /// The database of the queries on `lease`, for errors.
