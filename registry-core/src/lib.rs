@@ -106,7 +106,7 @@ mod panicked;
 pub mod private;
 pub mod query;
 mod registry;
-mod session;
+pub mod session;
 pub mod settings;
 mod sql;
 pub mod tenant;
@@ -207,6 +207,7 @@ pub use registry_derive::bind_tables;
 /// # }
 /// ```
 pub use registry_derive::binds;
+#[doc(inline)]
 pub use session::Session;
 #[doc(inline)]
 pub use settings::{

@@ -4,9 +4,21 @@ use crate::settings::url::DatabaseUrl;
 fn read_with(backend: BackendKind, query: &str, available: bool) -> Result<String, InvalidUrl> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    read(backend, pairs, available).map(|TlsSettings { mode, roots }| match roots {
-        TlsRoots::System => format!("{mode:?}"),
-        TlsRoots::File(file) => format!("{mode:?} {}", file.display()),
+    let settings = read(backend, pairs, &TlsMaterial::default(), available);
+    settings.map(|TlsSettings { mode, roots, identity }| {
+        let mut shown = format!("{mode:?}");
+        let mut add = |source: &PemSource| match source {
+            PemSource::File(file) => shown += &format!(" {}", file.display()),
+            PemSource::Memory(pem) => shown += &format!(" {pem:?}"),
+        };
+        if let TlsRoots::Only(source) = &roots {
+            add(source);
+        }
+        if let Some(identity) = &identity {
+            add(&identity.certificate);
+            add(&identity.key);
+        }
+        shown
     })
 }
 
@@ -158,6 +170,6 @@ fn without_the_feature_a_url_that_asks_for_tls_is_refused() {
 fn a_file_is_relative_to_the_settings() {
     let url = DatabaseUrl::parse("postgres://h/db?sslmode=disable&sslrootcert=tls/ca.pem");
     let url = url.unwrap().resolved_against(Path::new("/etc/app"));
-    let file = TlsRoots::File(PathBuf::from("/etc/app/tls/ca.pem"));
+    let file = TlsRoots::Only(PemSource::File(PathBuf::from("/etc/app/tls/ca.pem")));
     assert_eq!(url.tls().unwrap().roots, file);
 }
