@@ -73,7 +73,6 @@ async fn connections_are_opened_by_the_program_and_set_up_by_the_engine() {
         .on_connect(["SET work_mem = '7MB'"]);
     let registry = counted(Registry::builder().bind("shop", bind), &called).build();
     let registry = registry.expect("good settings");
-    registry.verify().await.expect("it answers");
     assert!(registry.check(Duration::from_secs(10)).await.is_ok());
     assert_eq!(count(&called), 1, "one connection for all of it");
     for round in 1..=2 {
@@ -164,11 +163,30 @@ async fn migrations_and_tenants_are_reached_in_the_same_way() {
     let mut session = globex.session::<Crm>().await.expect("a session");
     session.batch_execute("SELECT * FROM notes").await.expect("it was migrated");
     drop(session);
-    registry.drop_tenant::<Crm>("globex").await.expect("dropped");
+    registry.drop_tenant::<Crm>("globex", "globex").await.expect("dropped");
     let seen = for_crm.lock().expect("no panic holds it").clone();
     assert!(seen[0].contains("acme"), "{seen:?}");
     assert!(seen.iter().any(|url| url.contains("globex")), "{seen:?}");
     assert!(!format!("{seen:?}").contains("sesame"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn taken_connection_of_a_tenant_stays_in_its_schema() {
+    let url = postgres().database("test");
+    let schemas = "CREATE SCHEMA shop_acme; CREATE TABLE shop_acme.notes (id INTEGER); CREATE SCHEMA shop_globex";
+    let mut session = Session::<Shop>::connect(&*url).await.expect("a session");
+    session.batch_execute(schemas).await.expect("two schemas");
+    let bind = BindSettings::new(url).tenant_schema("shop_{tenant}").max_connections(1);
+    let called = Called::default();
+    let registry = counted(Registry::builder().bind("shop", bind), &called).build();
+    let registry = registry.expect("good settings");
+    let tenant = |name| registry.tenant(name).expect("a good name");
+    let session = tenant("acme").session::<Shop>().await.expect("a session");
+    let mut taken = session.into_inner().expect("it can be taken");
+    let mut globex = tenant("globex").session::<Shop>().await.expect("a session in its place");
+    globex.batch_execute("SELECT * FROM notes").await.expect_err("it is another schema");
+    taken.batch_execute("SELECT * FROM notes").await.expect("the tenant's own schema");
+    assert_eq!(count(&called), 2);
 }
 
 #[tokio::test]
@@ -288,7 +306,7 @@ async fn caller_that_gives_up_drops_the_future_of_the_closure() {
         let mut acquiring = Box::pin(registry.session::<Shop>());
         assert!(futures_util::poll!(&mut acquiring).is_pending());
         drop(acquiring);
-        assert_eq!(dropped.load(Ordering::SeqCst), round);
+        assert_eq!(AtomicU32::load(&dropped, Ordering::SeqCst), round);
         assert_eq!(registry.engine("shop").expect("it is there").status().in_use, 0);
     }
 }
@@ -309,7 +327,7 @@ async fn connections_to_mysql_are_opened_by_the_program_too() {
         })
         .build()
         .expect("good settings");
-    registry.verify().await.expect("it answers");
+    assert!(registry.check(Duration::from_secs(10)).await.is_ok());
     let mut session = registry.session::<Reports>().await.expect("a session");
     let shown =
         sql::<Text>("CONCAT_WS(' ', @@tx_read_only, @@max_statement_time, @mine, @@time_zone)");

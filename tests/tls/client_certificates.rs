@@ -118,7 +118,10 @@ async fn mariadb_accepts_the_certificate_of_a_user_who_needs_one() {
     for (query, expected) in [
         (full.to_owned(), "another variant: Authentication"),
         (format!("{full}&ssl-cert=<clients>/rsa.pem&ssl-key=<clients>/rsa.key"), "TLS"),
-        ("ssl-mode=PREFERRED&ssl-cert=<clients>/rsa.pem&ssl-key=<clients>/rsa.key".to_owned(), "TLS"),
+        (
+            "ssl-mode=PREFERRED&ssl-cert=<clients>/rsa.pem&ssl-key=<clients>/rsa.key".to_owned(),
+            "TLS",
+        ),
     ] {
         let found = outcome::<Mysql>(url(&query), MARIADB_ASKS).await;
         assert!(found.starts_with(expected), "{query}: {found}");

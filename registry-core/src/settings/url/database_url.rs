@@ -52,6 +52,10 @@ use super::tls::{TlsMaterial, TlsSettings};
 /// connection needs them (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others). `sslrootcert=system` also selects them, and
 /// means `verify-full`. `ssl-ca` by itself means `VERIFY_CA`.
 ///
+/// `sslcert` and `sslkey` (PostgreSQL), or `ssl-cert` and `ssl-key` (MySQL), are PEM files with the certificate of this
+/// client and its private key, for a server that asks for one. [`EngineOptions`](crate::EngineOptions) has the same as
+/// options, and from memory.
+///
 /// The name of a host is looked for in a certificate's `subjectAltName`, and not in its subject.
 /// Unix sockets are never encrypted, as in libpq. mysql_async's own `require_ssl=true`, with
 /// `verify_identity=false` or `verify_ca=false`, means `VERIFY_IDENTITY`, `VERIFY_CA` or `REQUIRED`.
