@@ -106,7 +106,7 @@ mod panicked;
 pub mod private;
 pub mod query;
 mod registry;
-pub mod session;
+mod session;
 pub mod settings;
 mod sql;
 pub mod tenant;
@@ -207,8 +207,7 @@ pub use registry_derive::bind_tables;
 /// # }
 /// ```
 pub use registry_derive::binds;
-#[doc(inline)]
-pub use session::Session;
+pub use session::{IntoInnerError, Session};
 #[doc(inline)]
 pub use settings::{
     BackendKind, BindKey, BindSettings, Credentials, DatabaseUrl, EngineOptions, InvalidBindKey,

@@ -13,8 +13,8 @@ use diesel_async::{
 use diesel_migrations::FileBasedMigrations;
 use registry_core::error::DriverError;
 use registry_core::{
-    AcquireError, BindSettings, ConnectError, DatabaseUrl, Pooler, Registry, RegistryBuilder,
-    RunQueryDsl, Session, binds,
+    AcquireError, BindSettings, ConnectError, Credentials, DatabaseUrl, Pooler, Registry,
+    RegistryBuilder, RunQueryDsl, Session, binds,
 };
 use tokio_postgres::NoTls;
 
@@ -199,6 +199,27 @@ async fn isolated_registry_connects_in_the_same_way() {
     let isolated = registry.test_isolation().await.expect("an isolated registry");
     run_sql::<Shop>(&isolated, "INSERT INTO notes VALUES (1)").await;
     assert_eq!(count(&called), before + 1);
+}
+
+#[tokio::test]
+async fn closure_gets_the_url_with_the_credentials() {
+    let called = Called::default();
+    let seen = Arc::clone(&called);
+    let registry = Registry::builder()
+        .bind("shop", "postgres://app@127.0.0.1:1/app")
+        .credentials("shop", |_: &DatabaseUrl| async {
+            Ok::<_, io::Error>(Credentials::password("a vault's").user("other"))
+        })
+        .connect_with::<Shop>(move |url| {
+            seen.lock().expect("no panic holds it").push(url.expose());
+            async { Err::<AsyncPgConnection, _>("it is enough") }
+        })
+        .build()
+        .expect("good settings");
+    let error = registry.session::<Shop>().await.expect_err("the closure fails");
+    assert!(!format!("{error:?}").contains("vault"), "{error:?}");
+    let seen = called.lock().expect("no panic holds it").clone();
+    assert_eq!(seen, ["postgres://other:a%20vault%27s@127.0.0.1:1/app"]);
 }
 
 /// What the closure does at each call, in turn.

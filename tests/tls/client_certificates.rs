@@ -113,7 +113,7 @@ async fn mariadb_accepts_the_certificate_of_a_user_who_needs_one() {
     let user = "CREATE OR REPLACE USER 'proven'@'127.0.0.1' IDENTIFIED BY 'sesame' REQUIRE X509; \
                 GRANT ALL ON *.* TO 'proven'@'127.0.0.1'";
     session.batch_execute(user).await.expect("a user");
-    let url = |query: &str| serving.url(query).replace(serving.server.user(), "proven");
+    let url = |query: &str| serving.url(query).replace("//admin:", "//proven:");
     let full = "ssl-mode=VERIFY_IDENTITY&ssl-ca=<ca>";
     for (query, expected) in [
         (full.to_owned(), "another variant: Authentication"),
@@ -189,9 +189,8 @@ fn certificates_and_keys_that_cannot_be_used_are_refused_at_build() {
             "no certificate in <clients>/admin.key (`sslcert`), which is to have the client's certificate as PEM",
         ),
         (
-            with("admin.pem", "admin.pem"),
-            "no private key in <clients>/admin.pem (`sslkey`), which is to have the client's key as PEM (PKCS #8, \
-             PKCS #1 or SEC 1)",
+            at("sslmode=require").sslcert_pem(client("admin.pem")).sslkey_pem(client("admin.pem")),
+            "no private key in `sslkey_pem`, which is to have the client's key as PEM (PKCS #8, PKCS #1 or SEC 1)",
         ),
         (
             with("admin.pem", "rsa.key"),
@@ -220,7 +219,7 @@ fn certificates_and_keys_that_cannot_be_used_are_refused_at_build() {
         ),
         (
             at("sslmode=verify-full&sslrootcert=<ca>").sslrootcert_pem(authority()),
-            "`sslrootcert` is given twice, or by an option as well",
+            "`sslrootcert` is given twice: by the URL, and by an option of the bind",
         ),
         (
             BindSettings::new("mysql://app@h/app").sslcert("a.pem").sslkey("a.key"),
@@ -276,7 +275,7 @@ fn options_come_from_tables_and_variables_as_any_other() {
     let sqlite = "[database]\nurl = 'sqlite::memory:'\nbinds.default.sslcert = 'a.pem'";
     assert_eq!(
         built(sqlite, &[]).expect_err("there is nothing to encrypt"),
-        "binds.default.sslcert: SQLite has no TLS"
+        "database.binds.default.sslcert: SQLite has no TLS"
     );
     let twice = [
         ("DATABASE__BINDS__SHOP__SSLKEY_PEM", RSA_KEY),

@@ -62,8 +62,7 @@ impl<C: Backend> TypedEngine<C> {
 /// Why a connection stays with its engine, see [`Session::into_inner`](crate::Session::into_inner).
 ///
 /// ```
-/// use registry_core::session::IntoInnerError;
-/// use registry_core::{Registry, binds};
+/// use registry_core::{IntoInnerError, Registry, binds};
 ///
 /// binds! { Analytics: Sqlite = "analytics"; }
 ///

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use diesel_async::SimpleAsyncConnection;
-use registry_core::session::IntoInnerError;
-use registry_core::{EngineStatus, Error, Registry, RunQueryDsl, Session};
+use registry_core::{EngineStatus, Error, IntoInnerError, Registry, RunQueryDsl, Session};
 use tokio::time::timeout;
 
 use super::*;

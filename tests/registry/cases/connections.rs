@@ -5,8 +5,9 @@ use std::time::Duration;
 use diesel::dsl::sql;
 use diesel::sql_types::BigInt;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
-use registry_core::session::IntoInnerError;
-use registry_core::{BindSettings, ByKey, Registry, RunQueryDsl, Session, Settings, Sqlite, binds};
+use registry_core::{
+    BindSettings, ByKey, IntoInnerError, Registry, RunQueryDsl, Session, Settings, Sqlite, binds,
+};
 
 use crate::support::{self, fresh_folder};
 

@@ -38,7 +38,7 @@ const OF_OTHERS: [&str; 22] = [
 /// The bind whose name `key` was probably meant to be. `key` is from the name of a variable and no bind's key.
 ///
 /// Stricter than for the suggestions in errors, which are only made where there is a mistake anyway: one wrong character
-/// in a name of 4 to 7, two in a longer one, and none in a shorter one. Names that differ in digits alone are other names.
+/// in a name of 4 to 8, two in a longer one, and none in a shorter one. Names that differ in digits alone are other names.
 pub(in crate::settings) fn bind_nearly_named<'a>(
     key: &str,
     binds: impl Iterator<Item = &'a BindKey>,
@@ -62,7 +62,7 @@ pub(in crate::settings) fn is_nearly_table(key: &str, table: &str) -> bool {
 fn tolerated(length: usize) -> usize {
     match length {
         0..4 => 0,
-        4..8 => 1,
+        4..9 => 1,
         _ => 2,
     }
 }

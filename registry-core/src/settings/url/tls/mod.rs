@@ -125,6 +125,21 @@ enum FileRole {
     Key,
 }
 
+impl FileRole {
+    /// The parameter that names such a file.
+    fn parameter(self, backend: BackendKind) -> &'static str {
+        let [roots, certificate, key] = match backend {
+            BackendKind::Mysql => mysql::FILES,
+            _ => postgres::FILES,
+        };
+        match self {
+            Self::Roots => roots,
+            Self::Certificate => certificate,
+            Self::Key => key,
+        }
+    }
+}
+
 fn file_role(backend: BackendKind, name: &str) -> Option<FileRole> {
     let name = decoded(name).to_ascii_lowercase();
     match backend {
@@ -143,22 +158,18 @@ pub(super) fn file_parameters<'a>(
     backend: BackendKind,
     tls: &'a TlsSettings,
 ) -> impl Iterator<Item = (&'static str, &'a Path)> {
-    let [roots, certificate, key] = match backend {
-        BackendKind::Mysql => mysql::FILES,
-        _ => postgres::FILES,
-    };
     let authorities = match &tls.roots {
         TlsRoots::Only(source) => source.file(),
         TlsRoots::System => None,
     };
     let identity = tls.identity.as_ref();
     [
-        (roots, authorities),
-        (certificate, identity.and_then(|identity| identity.certificate.file())),
-        (key, identity.and_then(|identity| identity.key.file())),
+        (FileRole::Roots, authorities),
+        (FileRole::Certificate, identity.and_then(|identity| identity.certificate.file())),
+        (FileRole::Key, identity.and_then(|identity| identity.key.file())),
     ]
     .into_iter()
-    .filter_map(|(name, file)| Some((name, file?)))
+    .filter_map(move |(role, file)| Some((role.parameter(backend), file?)))
 }
 
 /// Whether a parameter is read here and removed for the driver, which does not know the parameter or some of its
@@ -186,14 +197,18 @@ pub(super) fn read<'a>(
         let mut names = parameters.clone().into_iter();
         names.any(|(name, value)| !value.is_empty() && file_role(backend, name) == Some(role))
     };
-    let given = |given: &Option<Given>, role| {
-        let kept = given.as_ref().filter(|given| given.is_own || !is_in_url(role));
-        kept.map(|given| given.source.clone())
+    let given = |given: &Option<Given>, role: FileRole| match given {
+        Some(given) if is_in_url(role) && given.is_own => Err(invalid(&format!(
+            "`{}` is given twice: by the URL, and by an option of the bind",
+            role.parameter(backend)
+        ))),
+        Some(given) if !is_in_url(role) => Ok(Some(given.source.clone())),
+        _ => Ok(None),
     };
     let files = PemFiles {
-        roots: given(&material.roots, FileRole::Roots).map(TlsRoots::Only),
-        certificate: given(&material.certificate, FileRole::Certificate),
-        key: given(&material.key, FileRole::Key),
+        roots: given(&material.roots, FileRole::Roots)?.map(TlsRoots::Only),
+        certificate: given(&material.certificate, FileRole::Certificate)?,
+        key: given(&material.key, FileRole::Key)?,
     };
     let parameters = parameters
         .into_iter()
@@ -276,7 +291,7 @@ fn note_demand(demand: &mut Option<String>, asks: bool, name: &str, value: &str)
 fn set_once<T>(slot: &mut Option<T>, value: T, name: &str) -> Result<(), InvalidUrl> {
     match slot.replace(value) {
         None => Ok(()),
-        Some(_) => Err(invalid(&format!("`{name}` is given twice, or by an option as well"))),
+        Some(_) => Err(invalid(&format!("`{name}` is given twice"))),
     }
 }
 
