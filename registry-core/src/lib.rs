@@ -207,7 +207,7 @@ pub use registry_derive::bind_tables;
 /// # }
 /// ```
 pub use registry_derive::binds;
-pub use session::Session;
+pub use session::{IntoInnerError, Session};
 #[doc(inline)]
 pub use settings::{
     BackendKind, BindKey, BindSettings, Credentials, DatabaseUrl, EngineOptions, InvalidBindKey,

@@ -166,6 +166,14 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
+    /// The permit with its connection, and when the checkout began. The connection is not returned.
+    pub(super) fn into_permit(mut self) -> (Permit<C>, Timer) {
+        match self.permit.take() {
+            Some(permit) => (permit, self.checked_out),
+            None => unreachable!("{IS_FILLED}"),
+        }
+    }
+
     /// Marks the connection to be closed on return instead of being lent again.
     pub(crate) fn discard(&mut self) {
         self.is_discarded = true;

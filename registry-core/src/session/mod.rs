@@ -1,4 +1,8 @@
-//! A session: one connection, checked out of its engine for as long as the value lives.
+//! Sessions: one connection each, for as long as the value lives.
+//!
+//! [`Registry`](crate::Registry) lends them. [`Session::connect`] opens one without a registry,
+//! [`Session::from_connection`] makes one of a connection that the program has opened itself, and
+//! [`Session::into_inner`] takes the connection out of its engine.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,7 +12,11 @@ use crate::bind::{Bind, has_key, key_of};
 use crate::engine::{AnyEngine, Checkout};
 use crate::settings::{BindKey, EngineOptions};
 
+mod one_off;
+mod take;
 mod transaction;
+
+pub use crate::engine::IntoInnerError;
 
 /// One connection to the database of the bind `B`, checked out of its engine for as long as the value lives.
 ///

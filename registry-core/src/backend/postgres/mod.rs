@@ -175,6 +175,21 @@ impl Driver for Postgres {
         connect::connect(&config, &ConnectOptions { url, failed_hosts, is_pooled, deadline }).await
     }
 
+    async fn set_options(
+        &mut self,
+        options: &EngineOptions,
+    ) -> Result<(), (String, diesel::result::Error)> {
+        for (name, value) in url::server_settings(options) {
+            let statement = format!("SET {name} = {value}");
+            self.batch_execute(&statement).await.map_err(|error| (statement, error))?;
+        }
+        Ok(())
+    }
+
+    fn classify_connect_error(error: DriverError) -> Result<ConnectError, DriverError> {
+        connect_error::classify_program_error(error)
+    }
+
     async fn enter_schema(&mut self, schema: &str, is_from_another: bool) -> QueryResult<bool> {
         // Unless `pg_temp` is named, it is searched first, and a temporary table would hide the tenant's. If the schema
         // does not exist, the cast fails before anything has changed.

@@ -173,6 +173,13 @@ impl Stats {
         }
     }
 
+    /// The program has taken a connection out of the engine.
+    pub(in crate::engine) fn note_taken(&self) {
+        self.meters.note_closed(CloseReason::Taken);
+        let (bind, tenant) = (self.key, self.tenant());
+        tracing::debug!(target: TARGET, %bind, tenant, "a connection was taken out of its engine");
+    }
+
     pub(in crate::engine) fn note_closed(&self, reason: CloseReason) {
         self.meters.note_closed(reason);
         let (bind, tenant, reason) = (self.key, self.tenant(), reason.as_str());
