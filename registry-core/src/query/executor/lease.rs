@@ -32,6 +32,11 @@ pub trait Lease: Send {
 
     /// The key of the bind. `None` for a bare connection.
     fn key(&self) -> Option<BindKey>;
+
+    /// Whether the connection stays with the caller after the query, and with it a row lock that the query has taken.
+    fn outlives_query(&self) -> bool {
+        true
+    }
 }
 
 /// The database of the queries on `lease`, for errors.
@@ -57,6 +62,10 @@ impl<B: Bind> Lease for Session<B> {
 
     fn key(&self) -> Option<BindKey> {
         Some(self.bind_key())
+    }
+
+    fn outlives_query(&self) -> bool {
+        false
     }
 }
 
