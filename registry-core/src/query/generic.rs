@@ -34,7 +34,7 @@ pub type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Ba
 /// use registry_core::{BindDsl, Registry, RunQueryDsl, bind_tables, binds};
 ///
 /// diesel::table! { orders (id) { id -> Integer, } }
-/// binds! { Shop: Sqlite = "shop"; }
+/// binds! { Shop: Sqlite = "default"; }
 /// bind_tables!(Shop; orders);
 ///
 /// async fn count<E: Runs<Shop>>(on: E) -> Result<i64, E::Error> {
@@ -43,7 +43,7 @@ pub type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Ba
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), registry_core::Error> {
-/// let registry = Registry::builder().bind("shop", "sqlite::memory:").build()?;
+/// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
 /// # let create = "CREATE TABLE orders (id INTEGER PRIMARY KEY)";
 /// # diesel::sql_query(create).bound_to::<Shop>().execute(&registry).await?;
 /// assert_eq!(count(&registry).await?, 0);
@@ -76,12 +76,12 @@ impl<E, B: Bind> Runs<B> for E where
 /// use diesel::associations::HasTable;
 /// use diesel::dsl::Find;
 /// use diesel::prelude::*;
-/// use diesel::query_dsl::methods::FindDsl;
-/// use registry_core::query::{QueryOf, Runs};
+/// use diesel::query_dsl::methods;
+/// use registry_core::query::QueryOf;
 /// use registry_core::{BindDsl, Bound, OptionalExtension, Error, Registry, RunQueryDsl, bind, bind_tables};
 ///
 /// diesel::table! { orders (id) { id -> Integer, } }
-/// bind_tables!(db = "shop", backend = Sqlite; orders);
+/// bind_tables!(db = "default", backend = Sqlite; orders);
 ///
 /// #[bind(table)]
 /// #[derive(Debug, PartialEq, Queryable, Identifiable, Insertable)]
@@ -92,7 +92,7 @@ impl<E, B: Bind> Runs<B> for E where
 ///
 /// async fn find<M, Id>(registry: &Registry, id: Id) -> Result<Option<M>, Error>
 /// where
-///     M: Bound + HasTable<Table: FindDsl<Id>>,
+///     M: Bound + HasTable<Table: methods::FindDsl<Id>>,
 ///     Find<M::Table, Id>: QueryOf<M::Bind, M>,
 /// {
 ///     M::table().find(id).get_result_on(registry).await.optional()
@@ -100,7 +100,7 @@ impl<E, B: Bind> Runs<B> for E where
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
-/// let registry = Registry::builder().bind("shop", "sqlite::memory:").build()?;
+/// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
 /// # let create = "CREATE TABLE orders (id INTEGER PRIMARY KEY)";
 /// # diesel::sql_query(create).bound_to::<Order>().execute(&registry).await?;
 /// diesel::insert_into(orders::table).values(&Order { id: 1 }).execute(&registry).await?;
@@ -164,15 +164,15 @@ where
 ///
 /// ```
 /// use diesel::associations::HasTable;
-/// use diesel::dsl::{Delete, Find};
+/// use diesel::dsl::{Find, delete};
 /// use diesel::prelude::*;
 /// use diesel::query_builder::IntoUpdateTarget;
-/// use diesel::query_dsl::methods::FindDsl;
+/// use diesel::query_dsl::methods;
 /// use registry_core::query::{CommandOf, Runs};
 /// use registry_core::{BindDsl, Bound, Error, Registry, RunQueryDsl, bind, bind_tables};
 ///
 /// diesel::table! { orders (id) { id -> Integer, } }
-/// bind_tables!(db = "shop", backend = Sqlite; orders);
+/// bind_tables!(db = "default", backend = Sqlite; orders);
 ///
 /// #[bind(table)]
 /// #[derive(Queryable, Identifiable)]
@@ -181,21 +181,21 @@ where
 ///     id: i32,
 /// }
 ///
-/// async fn delete<M, Id, E>(on: E, id: Id) -> Result<bool, E::Error>
+/// async fn remove<M, Id, E>(on: E, id: Id) -> Result<bool, E::Error>
 /// where
-///     M: Bound + HasTable<Table: FindDsl<Id, Output: IntoUpdateTarget>>,
-///     Delete<Find<M::Table, Id>>: CommandOf<M::Bind>,
+///     M: Bound + HasTable<Table: methods::FindDsl<Id, Output: IntoUpdateTarget>>,
+///     delete<Find<M::Table, Id>>: CommandOf<M::Bind>,
 ///     E: Runs<M::Bind>,
 /// {
-///     Ok(diesel::delete(M::table().find(id)).execute_on(on).await? == 1)
+///     Ok(delete(M::table().find(id)).execute_on(on).await? == 1)
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
-/// let registry = Registry::builder().bind("shop", "sqlite::memory:").build()?;
+/// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
 /// # let create = "CREATE TABLE orders (id INTEGER PRIMARY KEY)";
 /// # diesel::sql_query(create).bound_to::<Order>().execute(&registry).await?;
-/// assert!(!delete::<Order, _, _>(&registry, 1).await?);
+/// assert!(!remove::<Order, _, _>(&registry, 1).await?);
 /// # Ok(())
 /// # }
 /// ```

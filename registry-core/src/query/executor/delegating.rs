@@ -57,7 +57,7 @@ use crate::query::routing::RouteMarker;
 ///
 /// diesel::insert_into(users::table).values(users::id.eq(1)).execute(&counting).await?;
 /// let users: i64 = users::table.count().get_result(&counting).await?;
-/// let events: Vec<i32> = events::table.load(&counting).await?;
+/// let events: Vec<i32> = events::table.select(events::id).load(&counting).await?;
 /// assert_eq!((users, events), (1, vec![]));
 /// assert_eq!((counting.default.into_inner(), counting.others.into_inner()), (2, 1));
 /// # Ok(())

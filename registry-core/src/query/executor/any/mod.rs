@@ -4,8 +4,7 @@ use std::fmt;
 
 use super::session::checked_key;
 use super::{Executor, Lender, QueryPlace};
-use crate::backend::Backend;
-use crate::bind::{Bind, ByKey, Db, KeyName};
+use crate::bind::Bind;
 use crate::error::Error;
 use crate::query::routing::{AllTablesIn, FindsBindOnSession, Routed};
 use crate::registry::{Registry, Tenant};
@@ -45,7 +44,7 @@ use lease::{AnyLease, AnyLeasing};
 /// use registry_core::{AnyExecutor, BindDsl, Error, Registry, RunQueryDsl, bind_tables, binds};
 ///
 /// diesel::table! { orders (id) { id -> Integer, customer -> Integer, } }
-/// binds! { Shop: Sqlite = "shop"; }
+/// binds! { Shop: Sqlite = "default"; }
 /// bind_tables!(Shop; orders);
 ///
 /// async fn orders_of(on: &mut AnyExecutor<'_, Shop>, customer: i32) -> Result<Vec<i32>, Error> {
@@ -60,7 +59,7 @@ use lease::{AnyLease, AnyLeasing};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
-/// let registry = Registry::builder().bind("shop", "sqlite::memory:").build()?;
+/// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
 /// # let create = "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER NOT NULL)";
 /// # diesel::sql_query(create).bound_to::<Shop>().execute(&registry).await?;
 /// assert_eq!(order(&mut (&registry).into(), 1, 7).await?, 1);
@@ -71,7 +70,7 @@ use lease::{AnyLease, AnyLeasing};
 ///
 /// let mut work = registry.begin();
 /// assert_eq!(order(&mut (&mut work).into(), 2, 7).await?, 2);
-/// work.rollback().await;
+/// work.rollback().await?;
 /// assert_eq!(orders_of(&mut (&registry).into(), 7).await?, [1]);
 /// # Ok(())
 /// # }
@@ -83,7 +82,7 @@ use lease::{AnyLease, AnyLeasing};
 /// # use diesel::prelude::*;
 /// # use registry_core::{AnyExecutor, BindDsl, Error, Registry, RunQueryDsl, bind_tables, binds};
 /// # diesel::table! { orders (id) { id -> Integer, } }
-/// # binds! { Shop: Sqlite = "shop"; }
+/// # binds! { Shop: Sqlite = "default"; }
 /// # bind_tables!(Shop; orders);
 /// async fn orders(on: impl Into<AnyExecutor<'_, Shop>>) -> Result<i64, Error> {
 ///     orders::table.count().get_result(on.into()).await
@@ -91,7 +90,7 @@ use lease::{AnyLease, AnyLeasing};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Error> {
-/// # let registry = Registry::builder().bind("shop", "sqlite::memory:").build()?;
+/// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
 /// # let create = "CREATE TABLE orders (id INTEGER PRIMARY KEY)";
 /// # diesel::sql_query(create).bound_to::<Shop>().execute(&registry).await?;
 /// assert_eq!(orders(&registry).await?, 0);
@@ -117,15 +116,15 @@ impl<B: Bind> AnyExecutor<'_, B> {
     /// # use diesel::prelude::*;
     /// # use registry_core::{AnyExecutor, BindDsl, Error, Registry, RunQueryDsl, bind_tables, binds};
     /// # diesel::table! { orders (id) { id -> Integer, } }
-    /// # binds! { Shop: Sqlite = "shop"; }
+    /// # binds! { Shop: Sqlite = "default"; }
     /// # bind_tables!(Shop; orders);
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Error> {
-    /// # let registry = Registry::builder().bind("shop", "sqlite::memory:").build()?;
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
     /// # let create = "CREATE TABLE orders (id INTEGER PRIMARY KEY)";
     /// # diesel::sql_query(create).bound_to::<Shop>().execute(&registry).await?;
     /// let mut on = AnyExecutor::<Shop>::from(&registry);
-    /// let ids: Vec<i32> = orders::table.load(on.reborrow()).await?;
+    /// let ids: Vec<i32> = orders::table.select(orders::id).load(on.reborrow()).await?;
     /// let count: i64 = orders::table.count().get_result(&mut on).await?;
     /// assert_eq!((ids.len(), count), (0, 0));
     /// # Ok(())
@@ -206,10 +205,6 @@ impl<B: Bind> SameBind<B> for B {
 pub trait RunsOnExecutorOf<S> {}
 
 impl<B: Bind> RunsOnExecutorOf<B> for B {}
-
-/// With a session by key, only the connection type is checked.
-#[diagnostic::do_not_recommend]
-impl<C: Backend, N: KeyName> RunsOnExecutorOf<ByKey<C>> for Db<C, N> {}
 
 impl<S: Bind, Q, B: Bind, Via> Executor<Q, B, Via> for AnyExecutor<'_, S>
 where
