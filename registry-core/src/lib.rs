@@ -129,7 +129,7 @@ pub use engine::{AcquireError, Engine, EngineStatus, LastError};
 pub use error::Error;
 pub use on_demand::{OnDemandEngine, OnDemandStatus};
 #[doc(inline)]
-pub use query::{BindDsl, OptionalExtension, QueryError, RunQueryDsl, SaveChangesDsl};
+pub use query::{AnyExecutor, BindDsl, OptionalExtension, QueryError, RunQueryDsl, SaveChangesDsl};
 pub use registry::{
     Acquire, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
     IsolationError, MigrateError, MigrateReport, Registry, RegistryBuilder, ReplaceError, Status,

@@ -10,6 +10,10 @@ use diesel_async::methods::ExecuteDsl;
 
 use super::check::Check;
 use super::erased::ErasedQuery;
+#[cfg(feature = "sqlite")]
+use super::executor::any::connection::AnyConnection;
+#[cfg(feature = "sqlite")]
+use crate::backend::Sqlite;
 
 #[cfg(feature = "sqlite")]
 mod batch_insert;
@@ -77,6 +81,27 @@ where
 
     async fn run(self, connection: &mut C) -> QueryResult<usize> {
         ExecuteDsl::execute(self, connection).await
+    }
+}
+
+/// A connection to SQLite, on which some commands are sent as several statements.
+#[cfg(feature = "sqlite")]
+pub trait ConnectionToSqlite: AsyncConnectionCore<Backend = diesel::sqlite::Sqlite> {
+    /// The connection itself.
+    fn sqlite(&mut self) -> &mut Sqlite;
+}
+
+#[cfg(feature = "sqlite")]
+impl ConnectionToSqlite for Sqlite {
+    fn sqlite(&mut self) -> &mut Sqlite {
+        self
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl ConnectionToSqlite for AnyConnection<'_, Sqlite> {
+    fn sqlite(&mut self) -> &mut Sqlite {
+        self.exclusive()
     }
 }
 

@@ -173,6 +173,7 @@
 //   check/             the checks at run time, before the query is sent
 //   retry.rs           the handling of a failure: the error, or a second try
 //   error.rs           the error of a query
+//   generic.rs         bounds for generic code, with methods that enter at run.rs
 //
 // bound_to.rs (`.bound_to::<Model>()`), save_changes.rs and optional.rs stand beside that path.
 //
@@ -185,6 +186,7 @@ mod erased;
 mod error;
 mod execute;
 mod executor;
+mod generic;
 mod optional;
 mod retry;
 mod routing;
@@ -201,7 +203,10 @@ pub use dsl::RunQueryDsl;
 #[doc(no_inline)]
 pub use error::QueryError;
 pub use execute::Execute;
-pub use executor::{Executor, Lender};
+#[doc(no_inline)]
+pub use executor::AnyExecutor;
+pub use executor::{DelegatedQuery, DelegatingExecutor, Executor, Lender};
+pub use generic::{CommandOf, DieselBackend, QueryOf, Runs};
 #[doc(no_inline)]
 pub use optional::OptionalExtension;
 pub use rows::Rows;

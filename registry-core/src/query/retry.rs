@@ -11,12 +11,12 @@ use diesel::result::Error as DieselError;
 
 use super::error::QueryError;
 use super::executor::lease::{Lease, origin};
-use super::executor::{Lender, OpenedBy};
+use super::executor::{Lender, OpenedBy, QueryPlace};
 use crate::backend::driver::Driver;
 use crate::backend::error_class::ErrorClass;
 
 /// Whether a query on `E` may be run again. `again` is the executor for a second try, if there is one.
-pub(super) fn may_retry<E: Lender<B>, B>(again: Option<&E>) -> bool {
+pub(super) fn may_retry<E: Lender<B>, B>(again: Option<&E::Again>) -> bool {
     <OpenedBy<E, B> as Driver>::HAS_STALE_STATEMENTS && again.is_some()
 }
 
@@ -48,7 +48,7 @@ pub(super) async fn lease_for_retry<E: Lender<B>, B, Q>(
     mut lease: E::Lease,
     error: DieselError,
     query: impl FnOnce() -> Option<Q> + Send,
-    again: &mut Option<E>,
+    again: &mut Option<E::Again>,
     at: &'static Location<'static>,
 ) -> Result<(E::Lease, Q), E::Error> {
     let error = query_error::<E, B>(&mut lease, error).await;
@@ -65,7 +65,8 @@ pub(super) async fn lease_for_retry<E: Lender<B>, B, Q>(
     let Some(query) = query() else { return Err(error.into()) };
     if needs_other_connection {
         drop(lease);
-        lease = again.lease(at).await?;
+        let (leasing, _) = again.lease(QueryPlace(at));
+        lease = leasing.await?;
     }
     Ok((lease, query))
 }

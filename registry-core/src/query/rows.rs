@@ -36,7 +36,7 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
     pub(super) async fn start<E, B, ST>(
         mut lease: E::Lease,
         mut query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
-        mut again: Option<E>,
+        mut again: Option<E::Again>,
         at: &'static Location<'static>,
     ) -> Result<Self, X>
     where

@@ -20,7 +20,7 @@ use super::check::Check;
 use super::erased::ErasedQuery;
 use super::execute::Command;
 use super::executor::lease::Lease;
-use super::executor::{Lender, LenderBackend};
+use super::executor::{Lender, LenderBackend, QueryPlace};
 use super::retry::{lease_for_retry, may_retry, query_error};
 use super::rows::Rows;
 use crate::engine::OpenRows;
@@ -66,10 +66,10 @@ where
     ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let (mut again, lease) = (on.again(), on.lease(at));
+    let (lease, mut again) = on.lease(QueryPlace(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::for_lender::<E, B>().check_query(&query) {
+        if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
@@ -105,10 +105,10 @@ where
     ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let (mut again, lease) = (on.again(), on.lease(at));
+    let (lease, mut again) = on.lease(QueryPlace(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::for_lender::<E, B>().check_query(&query) {
+        if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
@@ -139,10 +139,10 @@ where
     ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let (again, lease) = (on.again(), on.lease(at));
+    let (lease, again) = on.lease(QueryPlace(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::for_lender::<E, B>().check_query(&query) {
+        if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         Rows::start::<E, B, ST>(lease, query, again, at).await
@@ -159,10 +159,10 @@ where
     B: 'static,
     T: Command<E::Connection> + 'q,
 {
-    let (mut again, lease) = (on.again(), on.lease(at));
+    let (lease, mut again) = on.lease(QueryPlace(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = command.check(Check::for_lender::<E, B>()) {
+        if let Err(error) = command.check(Check::for_lease::<E, B>(&lease)) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {

@@ -89,11 +89,7 @@ impl<B: Bind> Session<B> {
 
 impl<B: Bind> Session<B> {
     pub(crate) fn bind_key(&self) -> BindKey {
-        if has_key::<B>() {
-            key_of::<B>()
-        } else {
-            AnyEngine::settings(&**self.checkout.engine()).key
-        }
+        bind_key_of::<B>(&self.checkout)
     }
 
     pub(crate) fn options(&self) -> &EngineOptions {
@@ -107,6 +103,15 @@ impl<B: Bind> Session<B> {
     pub(crate) fn checkout_mut(&mut self) -> &mut Checkout<B::Connection> {
         &mut self.checkout
     }
+
+    pub(crate) fn into_checkout(self) -> Checkout<B::Connection> {
+        self.checkout
+    }
+}
+
+/// The bind key of the database that a session of the bind `B` with this checkout is in.
+pub(crate) fn bind_key_of<B: Bind>(checkout: &Checkout<B::Connection>) -> BindKey {
+    if has_key::<B>() { key_of::<B>() } else { AnyEngine::settings(&**checkout.engine()).key }
 }
 
 impl<B: Bind> Deref for Session<B> {

@@ -9,8 +9,7 @@ use diesel::{QueryResult, Table};
 use diesel_async::AsyncConnection;
 use diesel_async::methods::ExecuteDsl;
 
-use super::{Command, Execute, InBoundTo};
-use crate::backend::Sqlite;
+use super::{Command, ConnectionToSqlite, Execute, InBoundTo};
 use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
 use crate::query::erased::ErasedQuery;
@@ -19,9 +18,10 @@ use crate::query::erased::ErasedQuery;
 #[derive(Debug)]
 pub struct StatementPerRow(());
 
-impl<'q, V, T, Id, Op, const STATIC: bool> Execute<'q, Sqlite, StatementPerRow>
+impl<'q, C, V, T, Id, Op, const STATIC: bool> Execute<'q, C, StatementPerRow>
     for InsertStatement<T, BatchInsert<Vec<ValuesClause<V, T>>, T, Id, STATIC>, Op>
 where
+    C: ConnectionToSqlite,
     T: Table + Copy,
     Op: Copy,
     InsertStatement<T, ValuesClause<V, T>, Op>: QueryFragment<Dialect> + Send + 'q,
@@ -35,9 +35,10 @@ where
     }
 }
 
-impl<'q, Q, B> Execute<'q, Sqlite, InBoundTo<StatementPerRow>> for BoundTo<Q, B>
+impl<'q, C, Q, B> Execute<'q, C, InBoundTo<StatementPerRow>> for BoundTo<Q, B>
 where
-    Q: Execute<'q, Sqlite, StatementPerRow>,
+    C: ConnectionToSqlite,
+    Q: Execute<'q, C, StatementPerRow>,
 {
     type Command = Q::Command;
 
@@ -46,7 +47,7 @@ where
     }
 }
 
-impl Command<Sqlite> for Vec<ErasedQuery<'_, Dialect, ()>> {
+impl<C: ConnectionToSqlite> Command<C> for Vec<ErasedQuery<'_, Dialect, ()>> {
     fn check(&self, check: Check) -> QueryResult<()> {
         self.iter().try_for_each(|row| check.check_query(row))
     }
@@ -59,8 +60,9 @@ impl Command<Sqlite> for Vec<ErasedQuery<'_, Dialect, ()>> {
         (self, || None)
     }
 
-    async fn run(self, connection: &mut Sqlite) -> QueryResult<usize> {
+    async fn run(self, connection: &mut C) -> QueryResult<usize> {
         connection
+            .sqlite()
             .transaction(async |connection| {
                 let mut affected = 0;
                 for row in self {

@@ -1,11 +1,10 @@
 //! Queries on a bare connection. They are not checked, since the bind of the connection is not known.
 
 use std::future::{Ready, ready};
-use std::panic::Location;
 
 use diesel::result::Error as DieselError;
 
-use super::{ConnectsTo, Executor, Lender};
+use super::{ConnectsTo, Executor, Lender, QueryPlace};
 use crate::backend;
 use crate::query::routing::RouteMarker;
 
@@ -30,13 +29,14 @@ macro_rules! on_connections {
             type Leasing = Ready<Result<Self, DieselError>>;
             type LeaseError = DieselError;
             type Error = DieselError;
+            type Again = Self;
 
             const TELLS_MORE: bool = false;
 
             const KEY: Option<&'static str> = None;
 
-            fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-                ready(Ok(self))
+            fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
+                (ready(Ok(self)), None)
             }
         }
     )*};

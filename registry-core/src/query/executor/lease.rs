@@ -41,6 +41,11 @@ pub trait Lease: Send {
     fn bypasses_statement_cache(&self) -> bool {
         Self::IS_SHARED && self.checkout().is_some_and(Checkout::has_stale_plans)
     }
+
+    /// Whether the connection stays with the caller after the query, and with it a row lock that the query has taken.
+    fn outlives_query(&self) -> bool {
+        true
+    }
 }
 
 /// The database of the queries on `lease`, for errors.
@@ -66,6 +71,10 @@ impl<B: Bind> Lease for Session<B> {
 
     fn key(&self) -> Option<BindKey> {
         Some(self.bind_key())
+    }
+
+    fn outlives_query(&self) -> bool {
+        false
     }
 }
 
