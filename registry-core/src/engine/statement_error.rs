@@ -34,6 +34,10 @@ impl<C: Backend> Checkout<C> {
         let Error::DatabaseError(kind, _) = error else { return None };
         let reported = self.watch().and_then(|watch| watch.observed.errors.last());
         if is_connection_closed(kind) || reported.is_none() && C::is_fatal(error) {
+            if let Some(watch) = self.watch() {
+                // An error among the rows does not reach the instrumentation.
+                watch.note_lost();
+            }
             return Some(ErrorClass::Fatal);
         }
         let options = &self.engine().settings.options;

@@ -13,6 +13,8 @@ use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId};
 
+use crate::sql::{Dialect, is_plain_select};
+
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
 pub struct ErasedQuery<'q, DB, ST> {
     /// `None` only during the drop.
@@ -101,13 +103,36 @@ impl<'q, DB, ST> KeptQuery<'q, DB, ST>
 where
     DB: Backend<QueryBuilder: Default> + Default,
 {
-    /// The query, if it was kept, and if a failure of it outside of a transaction leaves no changes behind.
-    pub(super) fn into_repeatable(self) -> Option<ErasedQuery<'q, DB, ST>> {
+    /// The query, if it was kept, and if `rule` allows to run it again outside of a transaction.
+    pub(super) fn into_repeatable(self, rule: RetryRule) -> Option<ErasedQuery<'q, DB, ST>> {
         let query = self.slot?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let Self { identity, row, .. } = self;
         let query = ErasedQuery { query: Some(query), return_slot: None, identity, row };
-        is_atomic(&query.sql()).then_some(query)
+        let is_repeatable = match rule {
+            RetryRule::Always => true,
+            RetryRule::IfAtomic => is_atomic(&query.sql()),
+            RetryRule::IfPlainSelect(dialect) => {
+                !is_raw_sql(identity.type_name) && is_plain_select(dialect, &query.sql())
+            }
+        };
+        is_repeatable.then_some(query)
     }
+}
+
+/// Which queries may be run again.
+#[derive(Debug, Clone, Copy)]
+pub enum RetryRule {
+    /// Every query: nothing of it was sent.
+    Always,
+    /// A query that the database rolls back as a whole when it fails: it has failed.
+    IfAtomic,
+    /// A query that writes nothing: it may have been executed.
+    IfPlainSelect(Dialect),
+}
+
+/// Whether the whole query is the text of a `sql_query`.
+fn is_raw_sql(type_name: &str) -> bool {
+    type_name.contains("diesel::query_builder::sql_query::")
 }
 
 /// Whether the database rolls the statement back as a whole when it fails. `CALL` is not listed, since a procedure

@@ -13,7 +13,7 @@ use super::{Command, Execute, InBoundTo};
 use crate::backend::Sqlite;
 use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
-use crate::query::erased::ErasedQuery;
+use crate::query::erased::{ErasedQuery, RetryRule};
 
 /// The command is sent as one statement for each row, in a transaction.
 #[derive(Debug)]
@@ -51,8 +51,8 @@ impl Command<Sqlite> for Vec<ErasedQuery<'_, Dialect, ()>> {
         self.iter().try_for_each(|row| check.check_query(row))
     }
 
-    fn split_for_retry(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
-        (self, || None)
+    fn split_for_retry(self, _: bool) -> (Self, impl FnOnce(RetryRule) -> Option<Self> + Send) {
+        (self, |_| None)
     }
 
     async fn run(self, connection: &mut Sqlite) -> QueryResult<usize> {
