@@ -28,9 +28,8 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// The class of the last statement's error, if it is known. If the driver does not pass on error codes, the server is
-    /// asked, for at most `check_timeout`.
-    pub(crate) async fn error_class(&mut self, error: &Error) -> Option<ErrorClass> {
+    /// The class of the last statement's error, if it is known without asking the server.
+    pub(crate) fn reported_class(&self, error: &Error) -> Option<ErrorClass> {
         let Error::DatabaseError(kind, _) = error else { return None };
         let reported = self.watch().and_then(|watch| watch.observed.errors.last());
         if is_connection_closed(kind) || reported.is_none() && C::is_fatal(error) {
@@ -40,8 +39,7 @@ impl<C: Backend> Checkout<C> {
             }
             return Some(ErrorClass::Fatal);
         }
-        let options = &self.engine().settings.options;
-        let (limit, expects_writes) = (options.check_timeout, !options.read_only);
+        let expects_writes = !self.engine().settings.options.read_only;
         if let Some(watch) = self.watch() {
             watch.apply_server_errors(expects_writes);
         }
@@ -52,6 +50,14 @@ impl<C: Backend> Checkout<C> {
             let is_transient = expects_writes && server != Some(false);
             return Some(if is_transient { ErrorClass::ReadOnly } else { ErrorClass::Permanent });
         }
+        class
+    }
+
+    /// The class of the last statement's error, if it is known. If the driver does not pass on error codes, the server is
+    /// asked, for at most `check_timeout`.
+    pub(crate) async fn error_class(&mut self, error: &Error) -> Option<ErrorClass> {
+        let Error::DatabaseError(kind, _) = error else { return None };
+        let class = self.reported_class(error);
         let is_hidden = C::HIDES_ERROR_CODES && matches!(kind, DatabaseErrorKind::Unknown);
         if class.is_some() || !is_hidden || !self.is_usable() {
             return class;
@@ -64,6 +70,7 @@ impl<C: Backend> Checkout<C> {
         if let Some(class) = diagnosis.as_ref().and_then(Diagnosis::class) {
             return Some(class);
         }
+        let limit = self.engine().settings.options.check_timeout;
         let class = self.diagnose_last_error(limit).await.map(|(class, _)| class);
         if let (Some(diagnosis), Some(class)) = (diagnosis, class) {
             diagnosis.set(class);

@@ -3,13 +3,13 @@
 use std::future::Future;
 
 use diesel::QueryResult;
+use diesel::backend::Backend;
 use diesel::query_builder::QueryFragment;
 use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::ExecuteDsl;
 
 use super::check::Check;
 use super::erased::{ErasedQuery, RetryRule};
-use crate::backend::Backend;
 
 #[cfg(feature = "sqlite")]
 mod batch_insert;
@@ -48,17 +48,20 @@ pub struct SingleStatement(());
 
 impl<'q, C, Q> Execute<'q, C, SingleStatement> for Q
 where
-    C: Backend,
-    Q: QueryFragment<<C as AsyncConnectionCore>::Backend> + Send + 'q,
+    C: AsyncConnectionCore<Backend: Backend<QueryBuilder: Default> + Default + 'static>,
+    Q: QueryFragment<C::Backend> + Send + 'q,
 {
-    type Command = ErasedQuery<'q, <C as AsyncConnectionCore>::Backend, ()>;
+    type Command = ErasedQuery<'q, C::Backend, ()>;
 
     fn into_command(self) -> Self::Command {
         ErasedQuery::new(self)
     }
 }
 
-impl<C: Backend> Command<C> for ErasedQuery<'_, <C as AsyncConnectionCore>::Backend, ()> {
+impl<C> Command<C> for ErasedQuery<'_, C::Backend, ()>
+where
+    C: AsyncConnectionCore<Backend: Backend<QueryBuilder: Default> + Default + 'static>,
+{
     fn check(&self, check: Check) -> QueryResult<()> {
         check.check_query(self)
     }

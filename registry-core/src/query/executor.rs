@@ -33,11 +33,11 @@
 use std::future::Future;
 use std::panic::Location;
 
+use diesel::backend::Backend;
 use diesel::result::Error as DieselError;
 use diesel_async::AsyncConnectionCore;
 
 use super::error::QueryError;
-use crate::backend::Backend;
 
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod connection;
@@ -65,8 +65,10 @@ pub trait Executor<Q, B, Via>: Lender<B> {}
 /// `&Registry`, `&Tenant`, `&mut UnitOfWork` and `&mut Session<B>` are lenders of `B`. The trait cannot be
 /// implemented outside of this crate.
 pub trait Lender<B>: Sized + Send {
-    /// The type of the connection that queries are run on.
-    type Connection: Backend;
+    /// The type of the connection that queries are run on: the connection itself, or a shared reference to it.
+    type Connection: AsyncConnectionCore<
+        Backend: Backend<QueryBuilder: Default> + Default + 'static,
+    >;
 
     /// The value that holds the connection during a query: a session of this bind, or a session by key.
     type Lease: Lease<Connection = Self::Connection> + ConnectsTo<B>;
@@ -108,6 +110,9 @@ pub trait ConnectsTo<B> {}
 /// The Diesel backend of an executor's connection.
 pub(super) type LenderBackend<E, B> =
     <<E as Lender<B>>::Connection as AsyncConnectionCore>::Backend;
+
+/// The type of the connection that the engine of an executor has opened.
+pub(super) type OpenedBy<E, B> = <<E as Lender<B>>::Lease as Lease>::Opened;
 
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {

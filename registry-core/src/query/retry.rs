@@ -16,15 +16,15 @@ use diesel::result::Error as DieselError;
 
 use super::erased::RetryRule;
 use super::error::QueryError;
-use super::executor::Lender;
 use super::executor::lease::{Lease, origin};
+use super::executor::{Lender, OpenedBy};
 use crate::backend::driver::Driver;
 use crate::backend::error_class::ErrorClass;
 use crate::engine::RetryReason;
 
 /// Whether a query on `E` may be run again. `again` is the executor for a second try, if there is one.
 pub(super) fn may_retry<E: Lender<B>, B>(again: Option<&E>) -> bool {
-    <E::Connection as Driver>::HAS_SERVER && again.is_some()
+    <OpenedBy<E, B> as Driver>::HAS_SERVER && again.is_some()
 }
 
 /// The error of a query, with details from the server and from the connection.
@@ -39,7 +39,12 @@ pub(super) async fn query_error<E: Lender<B>, B>(
     if !E::TELLS_MORE {
         return error.into();
     }
-    let class = checkout.error_class(&error).await;
+    let mut class = checkout.reported_class(&error);
+    if class.is_none()
+        && let Some(checkout) = lease.exclusive_checkout()
+    {
+        class = checkout.error_class(&error).await;
+    }
     QueryError::new(origin(lease), class, error)
 }
 
@@ -96,7 +101,7 @@ fn reason_for_retry<E: Lender<B>, B>(
     let rule = if checkout.has_sent_nothing() {
         RetryRule::Always
     } else {
-        RetryRule::IfPlainSelect(<E::Connection as Driver>::DIALECT)
+        RetryRule::IfPlainSelect(<OpenedBy<E, B> as Driver>::DIALECT)
     };
     Some((reason, rule))
 }

@@ -55,7 +55,7 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
                 }
                 let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
                 let mut open = OpenRows::new(lease.checkout());
-                let database = origin(&mut lease);
+                let database = origin(&lease);
                 let error = match to_send.internal_load(lease.connection()).await {
                     Ok(rows) => {
                         let mut rows = pin!(rows);

@@ -14,7 +14,7 @@ use super::statement_cache::check_statement_once;
 use super::type_cache::{QueryType, SqlPart, TableCheck, TypeCheck, cached_check, succeed_once};
 use super::type_inspection::{TypeCoverage, inspect_type};
 use crate::query::erased::ErasedQuery;
-use crate::query::executor::Lender;
+use crate::query::executor::{Lender, OpenedBy};
 use crate::sql::{self, Dialect, NamedTable};
 
 /// What is checked in a query before it is sent to a given executor.
@@ -30,7 +30,7 @@ pub struct Check {
 
 impl Check {
     pub(in crate::query) const fn for_lender<E: Lender<B>, B>() -> Self {
-        let dialect = Dialect::of(<E::Connection as crate::backend::Backend>::KIND);
+        let dialect = Dialect::of(<OpenedBy<E, B> as crate::backend::Backend>::KIND);
         Self { key: E::KEY, dialect, keeps_locks: E::KEEPS_LOCKS }
     }
 
