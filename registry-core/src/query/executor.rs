@@ -2,8 +2,8 @@
 //!
 //! # Adding an executor
 //!
-//! An executor is a reference to a value of the program, such as `&Registry` or `&mut Session<B>`. Each executor has a
-//! file in `executor/`. To add one, take these steps. The test at the end of this file is a complete example.
+//! An executor is a value of the program, mostly a reference such as `&Registry` or `&mut Session<B>`. `executor/` has a file
+//! for each kind. To add one, take these steps. The test at the end of this file is a complete example.
 //!
 //! 1. Add a file `executor/<name>.rs`, and its `mod` below.
 //! 2. Implement [`Lender<B>`](Lender) for every bind `B` whose queries the executor can run. It lends a connection
@@ -42,6 +42,7 @@ use super::error::QueryError;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod connection;
 pub(super) mod lease;
+mod owned;
 mod registry;
 mod session;
 mod transaction_warning;

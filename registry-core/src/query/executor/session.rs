@@ -40,6 +40,6 @@ impl<S: Bind, B: RunsOnSessionOf<S>> Lender<B> for &mut Session<S> {
 
 /// The key of the bind whose tables the check of a query admits. A session by key ([`ByKey`](crate::ByKey)) has the empty key, as
 /// its bind is known only at run time, and its queries are not checked.
-const fn checked_key<B: Bind>() -> Option<&'static str> {
+pub(super) const fn checked_key<B: Bind>() -> Option<&'static str> {
     if has_key::<B>() { Some(B::KEY) } else { None }
 }
