@@ -26,7 +26,11 @@ use support::{eventually, postgres, run_sql};
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/mount.rs"]
+mod mount;
 mod tenants;
+
+mount::mount!(streamed);
 
 mod schema {
     diesel::table! {
