@@ -155,9 +155,8 @@ pub(crate) mod mysql {
     pub(crate) const CONNECTION_ID: &str = "SELECT CAST(CONNECTION_ID() AS SIGNED) AS value";
 
     /// Creates the table `things`, which numbers its rows.
-    pub(crate) const CREATE_THINGS: &[&str] = &[
-        "CREATE TABLE things (id INTEGER PRIMARY KEY AUTO_INCREMENT, value INTEGER NOT NULL)",
-    ];
+    pub(crate) const CREATE_THINGS: &[&str] =
+        &["CREATE TABLE things (id INTEGER PRIMARY KEY AUTO_INCREMENT, value INTEGER NOT NULL)"];
 
     /// Creates the function `touch`, which writes a row into the table `touched`.
     pub(crate) const CREATE_TOUCH: &[&str] = &[

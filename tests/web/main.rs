@@ -24,10 +24,10 @@ use tokio::sync::Notify;
 use support::log::captured_log;
 use support::{eventually, postgres, run_sql};
 
-#[path = "../support/mod.rs"]
-mod support;
 #[path = "../support/mount.rs"]
 mod mount;
+#[path = "../support/mod.rs"]
+mod support;
 mod tenants;
 
 mount::mount!(streamed);

@@ -167,3 +167,42 @@ impl<DB, ST> fmt::Debug for ErasedQuery<'_, DB, ST> {
         f.write_str("ErasedQuery")
     }
 }
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use diesel::prelude::*;
+    use diesel::query_builder::AsQuery;
+    use diesel::sqlite::Sqlite;
+
+    use super::*;
+
+    diesel::table! { words (id) { id -> Integer, } }
+
+    /// Whether the query may be run again by each rule.
+    fn is_repeatable<Q: QueryFragment<Sqlite> + Send>(query: impl Fn() -> Q) -> [bool; 3] {
+        let rules =
+            [RetryRule::Always, RetryRule::IfAtomic, RetryRule::IfPlainSelect(Dialect::Sqlite)];
+        rules.map(|rule| {
+            let (sent, kept) = ErasedQuery::<_, ()>::new(query()).split_for_retry(true);
+            drop(sent);
+            kept.into_repeatable(rule).is_some()
+        })
+    }
+
+    #[test]
+    fn rules_tell_which_queries_may_be_run_again() {
+        assert_eq!(is_repeatable(|| words::table.as_query()), [true, true, true]);
+        assert_eq!(is_repeatable(|| words::table.into_boxed::<Sqlite>()), [true, true, true]);
+        assert_eq!(is_repeatable(|| diesel::delete(words::table)), [true, true, false]);
+        assert_eq!(is_repeatable(|| diesel::sql_query("SELECT 1")), [true, true, false]);
+        assert_eq!(
+            is_repeatable(|| diesel::sql_query("SELECT 1").into_boxed::<Sqlite>()),
+            [true, true, false]
+        );
+        assert_eq!(is_repeatable(|| diesel::sql_query("CALL p()")), [true, false, false]);
+        let (sent, kept) =
+            ErasedQuery::<Sqlite, ()>::new(words::table.as_query()).split_for_retry(false);
+        drop(sent);
+        assert!(kept.into_repeatable(RetryRule::Always).is_none(), "it was not kept");
+    }
+}

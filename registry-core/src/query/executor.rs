@@ -63,8 +63,8 @@ pub trait Executor<Q, B, Via>: Lender<B> {}
 
 /// Lends a connection for queries of the bind `B`: the connection of the lender, or an acquired one.
 ///
-/// `&Registry`, `&Tenant`, `&mut UnitOfWork` and `&mut Session<B>` are lenders of `B`. The trait cannot be
-/// implemented outside of this crate.
+/// `&Registry`, `&Tenant`, `&mut UnitOfWork` and `&mut Session<B>` are lenders of `B`, and so are `Registry`, `Tenant` and
+/// `Session<B>` by value. The trait cannot be implemented outside of this crate.
 pub trait Lender<B>: Sized + Send {
     /// The type of the connection that queries are run on: the connection itself, or a shared reference to it.
     type Connection: AsyncConnectionCore<

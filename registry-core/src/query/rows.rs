@@ -23,6 +23,8 @@ use crate::engine::OpenRows;
 ///
 /// The stream holds the connection until it is dropped. If the stream is dropped before its end, the statement is cancelled on the
 /// server, and the connection is closed and not lent again, unless the remaining rows arrive at once.
+///
+/// `'q` is the lifetime of what the query and the executor borrow. It is `'static` if both are owned.
 #[must_use = "rows are only read when the stream is polled"]
 pub struct Rows<'q, U, E> {
     /// diesel-async's stream borrows the connection. This future owns both, and puts the rows into `slot` one by one.
