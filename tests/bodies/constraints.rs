@@ -73,7 +73,7 @@ async fn error_has_the_kind_and_the_names_that_the_database_reports() {
         };
         assert_eq!(names, reported, "{error:?}");
         assert!(!error.is_transient() && !error.is_connection_lost(), "{error:?}");
-        let Error::Query(error) = error else { panic!("{error:?}") };
+        let Error::Query(error) = &error else { panic!("{error:?}") };
         assert_eq!((error.constraint_name(), error.table_name(), error.column_name()), names);
     }
     let missing = diesel::sql_query("DELETE FROM missing").bound_to::<people::table>();
