@@ -24,3 +24,4 @@ mod repeated;
 mod retyped;
 mod saturation;
 mod transient_postgres;
+mod unsent;
