@@ -219,8 +219,9 @@ pub trait Driver:
     /// Whether dropping a row stream leaves its remaining rows on the connection, to be read before the next answer.
     const LEAVES_UNREAD_ROWS: bool = true;
 
-    /// Whether a prepared statement can fail because a table or a type was changed after it was prepared.
-    const HAS_STALE_STATEMENTS: bool = true;
+    /// Whether a server is at the other end. The connection to it can be lost, and a prepared statement can become stale.
+    /// Some queries are run again after such an error.
+    const HAS_SERVER: bool = true;
 
     // ---- The return: rollback and reset ----
 

@@ -220,6 +220,14 @@ pub(crate) fn is_transient(class: Option<ErrorClass>, error: &Error) -> bool {
     }
 }
 
+/// Whether `error` means that the connection was lost.
+pub(crate) fn is_connection_lost(class: Option<ErrorClass>, error: &Error) -> bool {
+    use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
+
+    class.or_else(|| diagnosis_of(error)?.class()) == Some(ErrorClass::Fatal)
+        || matches!(error, Error::DatabaseError(ClosedConnection | UnableToSendCommand, _))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,13 @@
 //! A connection that is checked out of its engine.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use diesel_async::TransactionManager;
 
 use super::observe::caller::Caller;
-use super::observe::meters::Timer;
+use super::observe::meters::{RetryReason, Timer};
 use super::observe::watch::{CheckoutPurpose, ConnectionWatch};
 use super::permit::Permit;
 use super::pool::Lease;
@@ -55,7 +56,23 @@ impl<C: Backend> Checkout<C> {
     pub(crate) fn mark_for_query(&self) {
         if let Some(watch) = self.watch() {
             watch.set_purpose(CheckoutPurpose::Query);
+            watch.observed.stream.note_nothing_sent();
         }
+    }
+
+    /// Whether it is certain that nothing was sent on the connection since [`mark_for_query`](Self::mark_for_query).
+    pub(crate) fn has_sent_nothing(&self) -> bool {
+        self.watch().is_some_and(|watch| watch.observed.has_sent_nothing())
+    }
+
+    /// Whether the connection is the one of a test isolation.
+    pub(crate) fn is_isolated(&self) -> bool {
+        self.engine().settings.is_isolated
+    }
+
+    /// Reports that the query of this checkout, which the program runs at `place`, is run again.
+    pub(crate) fn note_retry(&self, reason: RetryReason, place: &'static Location<'static>) {
+        self.engine().stats.note_retry(reason, self.tenant().as_deref(), place);
     }
 
     /// Marks the checkout as being for a stream of rows, whose end the borrower decides.

@@ -95,6 +95,7 @@ pub(crate) use self::observe::caller::Caller;
 pub(crate) use self::observe::events::{
     engine_closed, engine_opened, warn_query_beside_session, warn_query_beside_work,
 };
+pub(crate) use self::observe::meters::RetryReason;
 pub use self::observe::status::{EngineStatus, LastError};
 pub use self::one_off::IntoInnerError;
 pub(crate) use self::open::open;

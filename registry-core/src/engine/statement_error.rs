@@ -12,7 +12,7 @@ use crate::backend::observed::{TransactionDoubts, TransactionStatus};
 
 impl<C: Backend> Checkout<C> {
     /// `error`, or the server's own message if the server has ended the connection: the driver only reports that the
-    /// connection is closed.
+    /// connection is closed. An error after which the connection is gone has the kind `ClosedConnection`.
     pub(crate) fn with_server_message(&self, error: Error) -> Error {
         let error = without_repeated_prefix(error);
         let (Error::DatabaseError(kind, _), Some(watch)) = (&error, self.watch()) else {
@@ -24,6 +24,9 @@ impl<C: Backend> Checkout<C> {
             Some(message) if is_gone => {
                 Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message))
             }
+            _ if watch.observed.errors.class_of(&error).is_none() && C::is_fatal(&error) => {
+                as_connection_closed(error)
+            }
             _ => error,
         }
     }
@@ -33,6 +36,10 @@ impl<C: Backend> Checkout<C> {
         let Error::DatabaseError(kind, _) = error else { return None };
         let reported = self.watch().and_then(|watch| watch.observed.errors.class_of(error));
         if is_connection_closed(kind) || reported.is_none() && C::is_fatal(error) {
+            if let Some(watch) = self.watch() {
+                // An error among the rows does not reach the instrumentation.
+                watch.note_lost();
+            }
             return Some(ErrorClass::Fatal);
         }
         let expects_writes = !self.engine().settings.options.read_only;
@@ -163,6 +170,16 @@ fn without_repeated_prefix(error: Error) -> Error {
                 }
                 _ => Error::DatabaseError(kind, information),
             }
+        }
+        error => error,
+    }
+}
+
+/// The same error, with the kind `ClosedConnection` if the driver has given it none.
+fn as_connection_closed(error: Error) -> Error {
+    match error {
+        Error::DatabaseError(DatabaseErrorKind::Unknown, information) => {
+            Error::DatabaseError(DatabaseErrorKind::ClosedConnection, information)
         }
         error => error,
     }

@@ -13,6 +13,8 @@ use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId};
 
+use crate::sql::{Dialect, is_plain_select};
+
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
 pub struct ErasedQuery<'q, DB, ST> {
     /// `None` only during the drop.
@@ -114,8 +116,8 @@ impl<'q, DB, ST> KeptQuery<'q, DB, ST>
 where
     DB: Backend<QueryBuilder: Default> + Default,
 {
-    /// The query, if it was kept, and if a failure of it outside of a transaction leaves no changes behind.
-    pub(super) fn into_repeatable(self) -> Option<ErasedQuery<'q, DB, ST>> {
+    /// The query, if it was kept, and if `rule` allows to run it again outside of a transaction.
+    pub(super) fn into_repeatable(self, rule: RetryRule) -> Option<ErasedQuery<'q, DB, ST>> {
         let query = self.slot?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let Self { identity, row, .. } = self;
         let query = ErasedQuery {
@@ -125,8 +127,31 @@ where
             identity,
             row,
         };
-        is_atomic(&query.sql()).then_some(query)
+        let is_repeatable = match rule {
+            RetryRule::Always => true,
+            RetryRule::IfAtomic => is_atomic(&query.sql()),
+            RetryRule::IfPlainSelect(dialect) => {
+                !is_raw_sql(identity.type_name) && is_plain_select(dialect, &query.sql())
+            }
+        };
+        is_repeatable.then_some(query)
     }
+}
+
+/// Which queries may be run again.
+#[derive(Debug, Clone, Copy)]
+pub enum RetryRule {
+    /// Every query: nothing of it was sent.
+    Always,
+    /// A query that the database rolls back as a whole when it fails: it has failed.
+    IfAtomic,
+    /// A query that writes nothing: it may have been executed.
+    IfPlainSelect(Dialect),
+}
+
+/// Whether the whole query is the text of a `sql_query`.
+fn is_raw_sql(type_name: &str) -> bool {
+    type_name.contains("diesel::query_builder::sql_query::")
 }
 
 /// Whether the database rolls the statement back as a whole when it fails. `CALL` is not listed, since a procedure
@@ -162,5 +187,44 @@ impl<DB: Backend, ST> QueryFragment<DB> for ErasedQuery<'_, DB, ST> {
 impl<DB, ST> fmt::Debug for ErasedQuery<'_, DB, ST> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ErasedQuery")
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use diesel::prelude::*;
+    use diesel::query_builder::AsQuery;
+    use diesel::sqlite::Sqlite;
+
+    use super::*;
+
+    diesel::table! { words (id) { id -> Integer, } }
+
+    /// Whether the query may be run again by each rule.
+    fn is_repeatable<Q: QueryFragment<Sqlite> + Send>(query: impl Fn() -> Q) -> [bool; 3] {
+        let rules =
+            [RetryRule::Always, RetryRule::IfAtomic, RetryRule::IfPlainSelect(Dialect::Sqlite)];
+        rules.map(|rule| {
+            let (sent, kept) = ErasedQuery::<_, ()>::new(query()).split_for_retry(true);
+            drop(sent);
+            kept.into_repeatable(rule).is_some()
+        })
+    }
+
+    #[test]
+    fn rules_tell_which_queries_may_be_run_again() {
+        assert_eq!(is_repeatable(|| words::table.as_query()), [true, true, true]);
+        assert_eq!(is_repeatable(|| words::table.into_boxed::<Sqlite>()), [true, true, true]);
+        assert_eq!(is_repeatable(|| diesel::delete(words::table)), [true, true, false]);
+        assert_eq!(is_repeatable(|| diesel::sql_query("SELECT 1")), [true, true, false]);
+        assert_eq!(
+            is_repeatable(|| diesel::sql_query("SELECT 1").into_boxed::<Sqlite>()),
+            [true, true, false]
+        );
+        assert_eq!(is_repeatable(|| diesel::sql_query("CALL p()")), [true, false, false]);
+        let (sent, kept) =
+            ErasedQuery::<Sqlite, ()>::new(words::table.as_query()).split_for_retry(false);
+        drop(sent);
+        assert!(kept.into_repeatable(RetryRule::Always).is_none(), "it was not kept");
     }
 }

@@ -9,7 +9,7 @@ use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::ExecuteDsl;
 
 use super::check::Check;
-use super::erased::ErasedQuery;
+use super::erased::{ErasedQuery, RetryRule};
 #[cfg(feature = "sqlite")]
 use super::executor::any::connection::AnyConnection;
 #[cfg(feature = "sqlite")]
@@ -39,8 +39,11 @@ pub trait Command<C>: Sized + Send {
     /// Makes the driver prepare the statements anew.
     fn bypass_cache(&mut self);
 
-    /// The command to be sent, and a function that returns it once more, if `may_retry` and if it can be run twice.
-    fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send);
+    /// The command to be sent, and a function that returns it once more, if `may_retry` and if the rule allows that.
+    fn split_for_retry(
+        self,
+        may_retry: bool,
+    ) -> (Self, impl FnOnce(RetryRule) -> Option<Self> + Send);
 
     /// Sends the statements, and returns the number of rows that they affected.
     fn run(self, connection: &mut C) -> impl Future<Output = QueryResult<usize>> + Send;
@@ -74,9 +77,12 @@ where
         ErasedQuery::bypass_cache(self);
     }
 
-    fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
+    fn split_for_retry(
+        self,
+        may_retry: bool,
+    ) -> (Self, impl FnOnce(RetryRule) -> Option<Self> + Send) {
         let (query, kept) = ErasedQuery::split_for_retry(self, may_retry);
-        (query, || kept.into_repeatable())
+        (query, |rule| kept.into_repeatable(rule))
     }
 
     async fn run(self, connection: &mut C) -> QueryResult<usize> {

@@ -4,8 +4,8 @@
 //!
 //! # Adding an executor to this crate
 //!
-//! An executor is a reference to a value of the program, such as `&Registry` or `&mut Session<B>`. Each executor has a
-//! file in `executor/`. To add one, take these steps. The test at the end of this file is a complete example.
+//! An executor is a value of the program, mostly a reference such as `&Registry` or `&mut Session<B>`. `executor/` has a file
+//! for each kind. To add one, take these steps. The test at the end of this file is a complete example.
 //!
 //! 1. Add a file `executor/<name>.rs`, and its `mod` below.
 //! 2. Implement [`Lender<B>`](Lender) for every bind `B` whose queries the executor can run. It lends a connection
@@ -46,6 +46,7 @@ pub(super) mod any;
 mod connection;
 mod delegating;
 pub(super) mod lease;
+mod owned;
 mod registry;
 mod session;
 mod shared;
@@ -70,8 +71,9 @@ pub trait Executor<Q, B, Via: RouteMarker>: Lender<B> {}
 
 /// Lends a connection for queries of the bind `B`: the connection of the lender, or an acquired one.
 ///
-/// `&Registry`, `&Tenant`, `&mut UnitOfWork`, `&mut Session<B>` and `&mut AnyExecutor<'_, B>` are lenders of `B`, and
-/// so is every [`DelegatingExecutor`] whose target is one. The trait cannot be implemented outside of this crate.
+/// `&Registry`, `&Tenant`, `&mut UnitOfWork`, `&mut Session<B>` and `&mut AnyExecutor<'_, B>` are lenders of `B`. So are
+/// `Registry`, `Tenant` and `Session<B>` by value, and every [`DelegatingExecutor`] whose target is one. The trait cannot be
+/// implemented outside of this crate.
 pub trait Lender<B>: Sized + Send {
     /// The type of the connection that queries are run on: the connection itself, or a shared reference to it.
     type Connection: AsyncConnectionCore<

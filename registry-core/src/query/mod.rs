@@ -31,6 +31,7 @@
 //! | `&tenant` | the same | the same, in the tenant's database | the same |
 //! | `&mut work` | the same | in the transaction of a [`UnitOfWork`](crate::UnitOfWork) | the same |
 //! | `&mut session` | queries of its bind, and queries without a table | on this session | Diesel's |
+//! | `registry`, `tenant`, `session` by value | as by reference, but a session takes no locking clause | as by reference, and the session is returned at the end; the future and a stream borrow nothing | as by reference |
 //! | `&mut connection` | all: nothing is checked | on this connection | Diesel's |
 //!
 //! A variable that is a `&mut`, such as a parameter of a function, is moved into the call. To use it again

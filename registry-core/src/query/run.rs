@@ -86,7 +86,7 @@ where
                 }
                 Err(error) => error,
             };
-            let repeatable = || kept.into_repeatable();
+            let repeatable = |rule| kept.into_repeatable(rule);
             (lease, query) =
                 lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }
@@ -120,7 +120,7 @@ where
                 Ok(row) => return Ok(row),
                 Err(error) => error,
             };
-            let repeatable = || kept.into_repeatable();
+            let repeatable = |rule| kept.into_repeatable(rule);
             (lease, query) =
                 lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }

@@ -81,9 +81,6 @@ impl Driver for Mysql {
 
     const HIDES_ERROR_CODES: bool = true;
 
-    // The server prepares them again by itself.
-    const HAS_STALE_STATEMENTS: bool = false;
-
     async fn is_autocommit_off(&mut self) -> QueryResult<bool> {
         // Autocommit may be off by the server's own setting, by its `init_connect`, or by `on_connect`.
         diesel::select(sql::<Bool>("NOT @@autocommit")).get_result(self).await

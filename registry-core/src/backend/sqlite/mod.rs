@@ -99,7 +99,7 @@ impl Driver for Sqlite {
     const LEAVES_UNREAD_ROWS: bool = false;
 
     // SQLite prepares them again by itself.
-    const HAS_STALE_STATEMENTS: bool = false;
+    const HAS_SERVER: bool = false;
 
     // No statement removes temporary tables and attached databases. Opening the file again is cheap.
     const FULL_RESET: Option<&'static str> = None;

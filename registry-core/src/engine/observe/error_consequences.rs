@@ -73,6 +73,7 @@ impl ConnectionWatch {
                 last.diagnosis().set(ErrorClass::Permanent);
             }
             Some(class) => last.diagnosis().set(class),
+            None if (rules.is_fatal)(error) => last.diagnosis().set(ErrorClass::Fatal),
             None if matches!(error, Error::DatabaseError(DatabaseErrorKind::Unknown, _)) => {
                 self.observed.transaction.raise_doubts(TransactionDoubts::FAILED);
             }
@@ -86,7 +87,7 @@ impl ConnectionWatch {
         let class = self.observed.errors.class_of(error);
         // If the server's error code is known, the code decides, and not the text of the error.
         if class.is_none() && (rules.is_fatal)(error) {
-            self.errors.is_broken.store(true, Ordering::Relaxed);
+            self.note_lost();
         }
         self.apply_server_errors(rules.expects_writes);
         if class.is_none() && is_transient(None, error) {
@@ -121,7 +122,7 @@ impl ConnectionWatch {
                     self.note_class(class);
                     self.invalidations.invalidate_types();
                 }
-                ErrorClass::Fatal => self.errors.is_broken.store(true, Ordering::Relaxed),
+                ErrorClass::Fatal => self.note_lost(),
                 ErrorClass::StatementGone => {
                     // The borrower can continue with new statements, but the driver's cache stays wrong.
                     self.errors.is_broken.store(true, Ordering::Relaxed);

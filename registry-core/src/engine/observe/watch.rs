@@ -240,6 +240,27 @@ impl ConnectionWatch {
         self.seen.must_recheck_role(&self.invalidations)
     }
 
+    /// Whether another connection of the engine was lost since this one was last known to work.
+    pub(in crate::engine) fn is_in_doubt(&self) -> bool {
+        self.seen.is_in_doubt(&self.invalidations)
+    }
+
+    /// The number of lost connections so far, to be passed to [`note_alive`](Self::note_alive) after a check.
+    pub(in crate::engine) fn loss_count(&self) -> u32 {
+        SeenInvalidations::loss_count(&self.invalidations)
+    }
+
+    /// Records that the server has answered a check that began when there had been `losses`.
+    pub(in crate::engine) fn note_alive(&self, losses: u32) {
+        self.seen.note_alive(losses);
+    }
+
+    /// Records that this connection was lost: the engine checks its other connections before it lends them.
+    pub(in crate::engine) fn note_lost(&self) {
+        self.errors.is_broken.store(true, Ordering::Relaxed);
+        self.invalidations.doubt_connections();
+    }
+
     pub(in crate::engine) fn note_role_checked(&self) {
         self.seen.note_role_checked(&self.invalidations);
     }

@@ -12,7 +12,7 @@ use diesel_async::methods::ExecuteDsl;
 use super::{Command, ConnectionToSqlite, Execute, InBoundTo};
 use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
-use crate::query::erased::ErasedQuery;
+use crate::query::erased::{ErasedQuery, RetryRule};
 
 /// The command is sent as one statement for each row, in a transaction.
 #[derive(Debug)]
@@ -56,8 +56,8 @@ impl<C: ConnectionToSqlite> Command<C> for Vec<ErasedQuery<'_, Dialect, ()>> {
         self.iter_mut().for_each(ErasedQuery::bypass_cache);
     }
 
-    fn split_for_retry(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
-        (self, || None)
+    fn split_for_retry(self, _: bool) -> (Self, impl FnOnce(RetryRule) -> Option<Self> + Send) {
+        (self, |_| None)
     }
 
     async fn run(self, connection: &mut C) -> QueryResult<usize> {

@@ -45,14 +45,13 @@ macro_rules! on_connections {
 #[cfg(feature = "postgres")]
 mod shared {
     use std::future::{Ready, ready};
-    use std::panic::Location;
 
     use diesel::result::Error as DieselError;
 
     use super::Unchecked;
     use crate::backend::Postgres;
     use crate::query::executor::shared::SharedConnection;
-    use crate::query::executor::{ConnectsTo, Executor, Lender};
+    use crate::query::executor::{ConnectsTo, Executor, Lender, QueryPlace};
 
     impl ConnectsTo<Unchecked> for SharedConnection<'_, Unchecked, Postgres> {}
 
@@ -64,13 +63,14 @@ mod shared {
         type Leasing = Ready<Result<Self::Lease, DieselError>>;
         type LeaseError = DieselError;
         type Error = DieselError;
+        type Again = Self;
 
         const TELLS_MORE: bool = false;
 
         const KEY: Option<&'static str> = None;
 
-        fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-            ready(Ok(SharedConnection::bare(self)))
+        fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
+            (ready(Ok(SharedConnection::bare(self))), None)
         }
     }
 
@@ -82,13 +82,14 @@ mod shared {
         type Leasing = Ready<Result<Self::Lease, DieselError>>;
         type LeaseError = DieselError;
         type Error = DieselError;
+        type Again = Self;
 
         const TELLS_MORE: bool = false;
 
         const KEY: Option<&'static str> = None;
 
-        fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-            ready(Ok(SharedConnection::bare(*self)))
+        fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
+            (ready(Ok(SharedConnection::bare(*self))), None)
         }
     }
 }

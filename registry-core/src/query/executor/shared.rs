@@ -3,13 +3,12 @@
 use std::fmt;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
-use std::panic::Location;
 
 use diesel::result::Error as DieselError;
 
 use super::lease::Lease;
 use super::session::checked_key;
-use super::{ConnectsTo, Executor, Lender};
+use super::{ConnectsTo, Executor, Lender, QueryPlace};
 use crate::backend::Pipelines;
 use crate::bind::Bind;
 use crate::engine::Checkout;
@@ -99,13 +98,14 @@ where
     type Leasing = Ready<Result<Self::Lease, DieselError>>;
     type LeaseError = DieselError;
     type Error = DieselError;
+    type Again = Self;
 
     const TELLS_MORE: bool = false;
 
     const KEY: Option<&'static str> = checked_key::<S>();
 
-    fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-        ready(Ok(SharedConnection::of_session(self)))
+    fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
+        (ready(Ok(SharedConnection::of_session(self))), None)
     }
 }
 
@@ -129,12 +129,13 @@ where
     type Leasing = Ready<Result<Self::Lease, DieselError>>;
     type LeaseError = DieselError;
     type Error = DieselError;
+    type Again = Self;
 
     const TELLS_MORE: bool = false;
 
     const KEY: Option<&'static str> = checked_key::<S>();
 
-    fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-        ready(Ok(SharedConnection::of_session(*self)))
+    fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
+        (ready(Ok(SharedConnection::of_session(*self))), None)
     }
 }

@@ -29,7 +29,11 @@ macro_rules! for_each_option {
             set(value: Duration) value;
 
             /// After how long without use a connection is checked before it is lent again. 500 milliseconds
-            /// by default, which is HikariCP's figure; zero checks it each time.
+            /// by default, which is HikariCP's figure.
+            ///
+            /// Zero checks it each time. A connection that is lent without a check may have been lost. A query on a
+            /// registry or a tenant is mostly run again then, see
+            /// [`QueryError::is_connection_lost`](crate::QueryError::is_connection_lost).
             #[serde(serialize_with = "duration_as_text")]
             check_idle_after: Duration = Duration::from_millis(500),
             set(value: Duration) value;

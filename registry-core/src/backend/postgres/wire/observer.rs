@@ -70,6 +70,11 @@ impl StreamObserver {
         }
     }
 
+    /// The driver sends something. Called before the system is, because an error does not tell how much was sent.
+    pub(super) fn note_sending(&self) {
+        self.observed.stream.note_sending();
+    }
+
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         let mut sent = std::mem::take(&mut self.sent);
         let wants_binds = !self.effects_by_name.is_empty();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use diesel::result::{DatabaseErrorKind, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::{Refusal, Wire};
@@ -100,6 +101,26 @@ async fn a_statement_that_is_only_closed_is_not_waited_for() {
     assert!(!observed.stream.is_in_flight());
     send(&mut client, &execute(b"s2")).await;
     assert!(observed.stream.is_in_flight());
+}
+
+#[tokio::test]
+async fn what_was_written_counts_as_sent_even_if_the_server_is_gone() {
+    let (mut client, server, observed) = connected(None).await;
+    assert!(!observed.has_sent_nothing(), "the start-up was sent");
+    observed.stream.note_nothing_sent();
+    assert!(observed.has_sent_nothing());
+    drop(server);
+    assert!(client.read_u8().await.is_err(), "the end of the stream");
+    assert!(observed.has_sent_nothing(), "reading sends nothing");
+    client.write_all(&message(b'Q', &[b"SELECT 1\0"])).await.unwrap_err();
+    assert!(!observed.has_sent_nothing(), "it is not known how much was sent");
+}
+
+#[test]
+fn nothing_is_known_of_a_stream_that_is_not_read() {
+    let observed = Observed::default();
+    observed.stream.note_nothing_sent();
+    assert!(!observed.has_sent_nothing());
 }
 
 #[tokio::test]
