@@ -9,3 +9,4 @@ mod postgres;
 mod readme;
 mod servers;
 mod sqlite;
+mod tables;
