@@ -246,7 +246,9 @@ fn connection_type(krate: &Path, connection: &Connection) -> TokenStream {
         Connection::Path(path) => path.to_token_stream(),
         Connection::OfBackend(backend) => {
             let spelled = spelled(backend);
-            quote!(#krate::private::connection_of!(#spelled, #backend))
+            let at = spelled.span().resolved_at(Span::call_site());
+            let krate = respanned(krate, at);
+            quote_spanned!(at=> #krate::private::connection_of!(#spelled, #backend))
         }
         Connection::OnlyEnabled(at) => {
             let at = at.resolved_at(Span::call_site());
