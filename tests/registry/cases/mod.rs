@@ -11,3 +11,4 @@ mod postgres;
 mod readme;
 mod servers;
 mod sqlite;
+mod tables;
