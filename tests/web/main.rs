@@ -24,6 +24,8 @@ use tokio::sync::Notify;
 use support::log::captured_log;
 use support::{eventually, postgres, run_sql};
 
+mod errors;
+mod pages;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenants;

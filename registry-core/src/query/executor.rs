@@ -47,6 +47,8 @@ mod session;
 mod transaction_warning;
 mod unit_of_work;
 
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub(super) use connection::Unchecked;
 use lease::Lease;
 
 /// An executor of the query `Q`: the last argument of its method.
@@ -106,7 +108,7 @@ pub trait Lender<B>: Sized + Send {
 pub trait ConnectsTo<B> {}
 
 /// The Diesel backend of an executor's connection.
-pub(super) type LenderBackend<E, B> =
+pub(crate) type LenderBackend<E, B> =
     <<E as Lender<B>>::Connection as AsyncConnectionCore>::Backend;
 
 #[cfg(all(test, feature = "sqlite"))]

@@ -185,7 +185,10 @@ mod erased;
 mod error;
 mod execute;
 mod executor;
+mod keyset;
+mod on_lease;
 mod optional;
+pub mod paginate;
 mod retry;
 mod routing;
 mod rows;
@@ -198,12 +201,18 @@ pub use bound_to::BoundTo;
 pub use check::{Check, HiddenTable};
 #[doc(no_inline)]
 pub use dsl::RunQueryDsl;
+#[cfg(feature = "axum")]
+pub(crate) use erased::ErasedQuery;
 #[doc(no_inline)]
 pub use error::QueryError;
 pub use execute::Execute;
+#[cfg(feature = "axum")]
+pub(crate) use executor::LenderBackend;
 pub use executor::{Executor, Lender};
 #[doc(no_inline)]
 pub use optional::OptionalExtension;
+#[cfg(feature = "axum")]
+pub(crate) use routing::RouteMarker;
 pub use rows::Rows;
 pub use run::Running;
 #[doc(no_inline)]

@@ -36,7 +36,7 @@ use crate::engine::OpenRows;
 pub struct Running<'q, T, E>(BoxFuture<'q, Result<T, E>>);
 
 impl<'q, T, E> Running<'q, T, E> {
-    fn new(future: impl Future<Output = Result<T, E>> + Send + 'q) -> Self {
+    pub(super) fn new(future: impl Future<Output = Result<T, E>> + Send + 'q) -> Self {
         Self(Box::pin(future))
     }
 }
