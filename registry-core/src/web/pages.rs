@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::{IntoResponseParts, ResponseParts};
@@ -174,20 +174,17 @@ impl PageLinks {
         links
     }
 
-    /// Adds a link to the same address with these parameters in place of those of pages.
-    fn add(&mut self, relation: &str, query: &str, parameters: &[(&str, &dyn std::fmt::Display)]) {
-        let is_of_pages = |pair: &&str| {
+    /// Adds a link to the same address with these parameters, in place of those in the query with their names.
+    fn add(&mut self, relation: &str, query: &str, parameters: &[(&str, Option<&dyn Display>)]) {
+        let is_kept = |pair: &&str| {
             let key = pair.split('=').next().unwrap_or_default();
-            [PAGE, PER_PAGE, AFTER].iter().any(|name| is_named(key, name))
+            !pair.is_empty() && !parameters.iter().any(|(name, _)| is_named(key, name))
         };
-        let mut pairs: Vec<Cow<'_, str>> = query
-            .split('&')
-            .filter(|pair| !pair.is_empty() && !is_of_pages(pair))
-            .map(Cow::Borrowed)
-            .collect();
-        pairs.extend(parameters.iter().map(|(name, value)| format!("{name}={value}").into()));
+        let kept = query.split('&').filter(is_kept).map(Cow::Borrowed);
+        let values = parameters.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let added = values.map(|(name, value)| Cow::Owned(format!("{name}={value}")));
         // A `>` would end the reference.
-        let query = pairs.join("&").replace('>', "%3E").replace('"', "%22");
+        let query = kept.chain(added).collect::<Vec<_>>().join("&").replace('>', "%3E");
         let separator = if self.header.is_empty() { "" } else { ", " };
         // Writing to a `String` does not fail.
         let _ = write!(self.header, "{separator}<?{query}>; rel=\"{relation}\"");
@@ -230,8 +227,10 @@ mod sealed {
                 ("last", Some(last)),
             ];
             for (relation, page) in pages {
-                if let Some(page) = page {
-                    links.add(relation, query, &[(PAGE, &page), (PER_PAGE, &self.per_page)]);
+                if let Some(page) = &page {
+                    let parameters: [(_, Option<&dyn Display>); 2] =
+                        [(PAGE, Some(page)), (PER_PAGE, Some(&self.per_page))];
+                    links.add(relation, query, &parameters);
                 }
             }
         }
@@ -239,14 +238,9 @@ mod sealed {
 
     impl<T, K: Serialize> AddLinks for CursorPage<T, K> {
         fn add_links(&self, links: &mut PageLinks, query: &str) {
-            let per_page = single(query, PER_PAGE).flatten();
-            let per_page = per_page.iter().map(|value| (PER_PAGE, value as &dyn std::fmt::Display));
-            let per_page: Vec<_> = per_page.collect();
-            links.add("first", query, &per_page);
+            links.add("first", query, &[(AFTER, None)]);
             if let Some(next) = &self.next {
-                let mut parameters = per_page;
-                parameters.push((AFTER, next));
-                links.add("next", query, &parameters);
+                links.add("next", query, &[(AFTER, Some(next))]);
             }
         }
     }
