@@ -125,9 +125,8 @@ impl<Q, E, B, Via> Paginated<Q, E, B, Via> {
             let (lease, items) =
                 load_on_lease::<E, B, _, U>(lease, limited, &mut again, at).await?;
             let seen = i64::try_from(items.len()).unwrap_or(i64::MAX);
-            // Past the end of the rows, an empty page does not tell where they end.
-            if seen < page.per_page() && (seen > 0 || page.page() == 1) {
-                return Ok(Page::new(page, items, page.offset() + seen));
+            if let Some(total) = total_without_count(page, seen) {
+                return Ok(Page::new(page, items, total));
             }
             let Some(query) = slot.take() else {
                 let error = "the query is still in use after its rows have been read";
@@ -137,9 +136,7 @@ impl<Q, E, B, Via> Paginated<Q, E, B, Via> {
             let (_, counts) =
                 load_on_lease::<E, B, BigInt, i64>(lease, counted, &mut again, at).await?;
             let total = counts.first().copied().unwrap_or_default();
-            // Rows that were deleted after the page was loaded are on the page.
-            let at_least = if seen > 0 { page.offset() + seen } else { 0 };
-            Ok(Page::new(page, items, total.max(at_least)))
+            Ok(Page::new(page, items, total.max(least_total(page, seen))))
         })
     }
 }
@@ -148,5 +145,42 @@ impl<Q: fmt::Debug, E, B, Via> fmt::Debug for Paginated<Q, E, B, Via> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { query, page, .. } = self;
         f.debug_struct("Paginated").field("query", query).field("page", page).finish()
+    }
+}
+
+/// The total, if a page with `seen` rows tells it: it is the last page. An empty page after the first one does not tell where
+/// the rows end.
+fn total_without_count(page: PageRequest, seen: i64) -> Option<i64> {
+    let is_last = seen < page.per_page() && (seen > 0 || page.page() == 1);
+    is_last.then(|| page.offset() + seen)
+}
+
+/// The least total that a page with `seen` rows can have. Rows that are deleted after the page is loaded are not counted,
+/// and are on the page.
+fn least_total(page: PageRequest, seen: i64) -> i64 {
+    if seen > 0 { page.offset() + seen } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(page: i64) -> PageRequest {
+        PageRequest::new(page, 10).expect("a page")
+    }
+
+    #[test]
+    fn a_page_that_is_not_full_tells_the_total() {
+        assert_eq!(total_without_count(page(1), 0), Some(0));
+        assert_eq!(total_without_count(page(3), 1), Some(21));
+        assert_eq!(total_without_count(page(1), 10), None);
+        assert_eq!(total_without_count(page(3), 0), None);
+    }
+
+    #[test]
+    fn the_total_is_never_less_than_the_page_shows() {
+        assert_eq!([least_total(page(2), 10), least_total(page(2), 0)], [20, 0]);
+        let last = PageRequest::new(i64::MAX, 1).expect("a page");
+        assert_eq!(least_total(last, 1), i64::MAX);
     }
 }
