@@ -54,6 +54,8 @@ mod transaction_warning;
 mod unit_of_work;
 
 pub use any::AnyExecutor;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub(super) use connection::Unchecked;
 pub use delegating::{DelegatedQuery, DelegatingExecutor};
 use lease::Lease;
 
@@ -126,7 +128,7 @@ pub struct QueryPlace(pub(super) &'static Location<'static>);
 pub trait ConnectsTo<B> {}
 
 /// The Diesel backend of an executor's connection.
-pub(super) type LenderBackend<E, B> =
+pub(crate) type LenderBackend<E, B> =
     <<E as Lender<B>>::Connection as AsyncConnectionCore>::Backend;
 
 /// The type of the connection that the engine of an executor has opened.

@@ -37,6 +37,8 @@
 //! A variable that is a `&mut`, such as a parameter of a function, is moved into the call. To use it again
 //! afterwards, write `&mut *session`. The compiler suggests this spelling too.
 //!
+//! [`paginate`] loads pages of a query.
+//!
 //! # Mistakes, and when they are detected
 //!
 //! | mistake | detected |
@@ -176,7 +178,8 @@
 //   error.rs           the error of a query
 //   generic.rs         bounds for generic code, with methods that enter at run.rs
 //
-// bound_to.rs (`.bound_to::<Model>()`), save_changes.rs and optional.rs stand beside that path.
+// bound_to.rs (`.bound_to::<Model>()`), save_changes.rs and optional.rs stand beside that path. paginate/ and keyset/ are
+// pages by number and by key; on_lease.rs runs their statements, on one connection.
 //
 // Imports have no circle: dsl -> run -> rows -> retry -> executor -> routing -> bound_to; run -> check -> erased.
 
@@ -188,7 +191,10 @@ mod error;
 mod execute;
 mod executor;
 mod generic;
+mod keyset;
+mod on_lease;
 mod optional;
+pub mod paginate;
 mod retry;
 mod routing;
 mod rows;
@@ -201,15 +207,21 @@ pub use bound_to::BoundTo;
 pub use check::{Check, HiddenTable};
 #[doc(no_inline)]
 pub use dsl::RunQueryDsl;
+#[cfg(feature = "axum")]
+pub(crate) use erased::ErasedQuery;
 #[doc(no_inline)]
 pub use error::QueryError;
 pub use execute::Execute;
 #[doc(no_inline)]
 pub use executor::AnyExecutor;
+#[cfg(feature = "axum")]
+pub(crate) use executor::LenderBackend;
 pub use executor::{DelegatedQuery, DelegatingExecutor, Executor, Lender};
 pub use generic::{CommandOf, DieselBackend, QueryOf, Runs};
 #[doc(no_inline)]
 pub use optional::OptionalExtension;
+#[cfg(feature = "axum")]
+pub(crate) use routing::RouteMarker;
 pub use rows::Rows;
 pub use run::Running;
 #[doc(no_inline)]

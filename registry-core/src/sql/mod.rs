@@ -12,6 +12,7 @@
 //! | [`effects`](mod@effects) | which effects does a statement have on the session and on the transaction? is it a `SELECT` that writes nothing? |
 //! | [`tables`](mod@tables) | which tables does a statement name, and where? |
 //! | [`rows`] | does a statement have rows, and does it only read? |
+//! | [`select_shape`](mod@select_shape) | has a select an order, a limit or a lock, and how many columns? |
 //! | [`setting_names`](mod@setting_names) | which custom settings of PostgreSQL may a statement set? |
 //! | [`diesel`] | where does the SQL end in the output of `debug_query`? |
 //!
@@ -24,6 +25,7 @@ mod effects;
 mod keyword;
 mod lexer;
 mod rows;
+mod select_shape;
 #[cfg(feature = "postgres")]
 mod setting_names;
 mod tables;
@@ -36,6 +38,7 @@ pub(crate) use effects::{Effects, SessionEffect, TransactionEffect, effects, is_
 pub(crate) use rows::may_return_rows;
 #[cfg(feature = "sqlite")]
 pub(crate) use rows::only_reads;
+pub(crate) use select_shape::{SelectShape, select_shape};
 #[cfg(feature = "postgres")]
 pub(crate) use setting_names::setting_names;
 pub(crate) use tables::{NamedTable, first_quoted_name, tables};

@@ -35,14 +35,17 @@ pub(super) fn arguments_of(path: &str) -> Arguments {
         | "diesel::query_builder::sql_query::UncheckedBind" => Arguments::RestAreValues,
         "diesel::query_source::aliasing::alias::Alias" => Arguments::Alias,
         "diesel::query_source::aliasing::aliased_field::AliasedField" => Arguments::AliasedField,
-        _ if [BOUND_TO, BOUND_TO_QUERY].contains(&path) => Arguments::RestAreValues,
+        _ if [AFTER_KEY, BOUND_TO, BOUND_TO_QUERY].contains(&path) => Arguments::RestAreValues,
         _ => Arguments::Parts,
     }
 }
 
 // Types of this crate that contain or stand for another query. A unit test compares the paths with the types.
 const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
-const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
+pub(super) const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
+const AFTER_KEY: &str = "registry_core::query::keyset::order::AfterKey";
+const LIMITED: &str = "registry_core::query::paginate::limited::Limited";
+const SHARED: &str = "registry_core::query::paginate::shared::Shared";
 const CAPTURED_STATEMENT: &str = "registry_core::query::execute::batch_upsert::CapturedStatement";
 
 /// Whether the type at `path` hides no table.
@@ -56,7 +59,8 @@ pub(super) fn is_transparent(path: &str) -> bool {
             })
         }
         Some(_) => {
-            [BOUND_TO, BOUND_TO_QUERY, CAPTURED_STATEMENT].contains(&path)
+            [AFTER_KEY, BOUND_TO, BOUND_TO_QUERY, CAPTURED_STATEMENT, LIMITED, SHARED]
+                .contains(&path)
                 || is_sql_function(path)
                 || matches!(
                     path,
@@ -183,6 +187,12 @@ mod tests {
     use super::*;
     use crate::query::bound_to::{BoundTo, BoundToQuery};
     use crate::query::execute::batch_upsert::CapturedStatement;
+    use crate::query::keyset::AfterKey;
+    use crate::query::paginate::{Limited, Shared};
+
+    diesel::table! { keys (id) { id -> Integer, } }
+
+    use keys::id;
 
     #[test]
     fn the_paths_of_types_of_this_crate_are_right() {
@@ -190,5 +200,9 @@ mod tests {
         assert_eq!(path_of(type_name::<BoundTo<(), ()>>()), Some(BOUND_TO));
         assert_eq!(path_of(type_name::<BoundToQuery<(), ()>>()), Some(BOUND_TO_QUERY));
         assert_eq!(path_of(type_name::<CapturedStatement<()>>()), Some(CAPTURED_STATEMENT));
+        type Order = diesel::dsl::Asc<id>;
+        assert_eq!(path_of(type_name::<AfterKey<Order, ()>>()), Some(AFTER_KEY));
+        assert_eq!(path_of(type_name::<Limited<()>>()), Some(LIMITED));
+        assert_eq!(path_of(type_name::<Shared<()>>()), Some(SHARED));
     }
 }

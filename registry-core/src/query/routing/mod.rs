@@ -43,6 +43,8 @@ mod source_probe;
 mod statements;
 
 pub(super) use one_database::RunsOnSessionOf;
+pub(crate) use route::RouteMarker;
 pub(super) use route::{
-    AllTablesIn, FindsBind, FindsBindOnSession, LocksNothing, RouteMarker, Routed,
+    AllTablesIn, ByBoundTo, ByCombination, ByTable, FindsBind, FindsBindOnSession, LocksNothing,
+    Routed,
 };
