@@ -1,5 +1,6 @@
 //! The models and tables of a program, which `inventory` collects when it is linked.
 
+use diesel::Table;
 use diesel::query_builder::QueryFragment;
 use diesel_async::AsyncConnectionCore;
 
@@ -57,6 +58,23 @@ impl BoundItem {
         Self::new::<T::Bind>("table", path, file, line, Some(names))
     }
 
+    /// The table `T` of another crate, which is declared for the bind `B`.
+    #[must_use]
+    pub const fn foreign_table<T, B: Bind>(
+        path: &'static str,
+        file: &'static str,
+        line: u32,
+    ) -> Self
+    where
+        T: Table + Default + QueryFragment<DieselBackend<B>>,
+    {
+        let names = TableNames {
+            type_name: std::any::type_name::<T>,
+            sql: || sql_of::<DieselBackend<B>>(&T::default()),
+        };
+        Self::new::<B>("table", path, file, line, Some(names))
+    }
+
     const fn new<B: Bind>(
         noun: &'static str,
         path: &'static str,
@@ -73,7 +91,8 @@ impl BoundItem {
     }
 }
 
-type DieselBackendOf<T> =
-    <<<T as Bound>::Bind as Bind>::Connection as AsyncConnectionCore>::Backend;
+type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Backend;
+
+type DieselBackendOf<T> = DieselBackend<<T as Bound>::Bind>;
 
 inventory::collect!(BoundItem);

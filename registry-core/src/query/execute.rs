@@ -10,11 +10,13 @@ use diesel_async::methods::ExecuteDsl;
 use super::check::Check;
 use super::erased::ErasedQuery;
 use crate::backend::Backend;
+use crate::sql;
 
 #[cfg(feature = "sqlite")]
 mod batch_insert;
 #[cfg(feature = "sqlite")]
 pub(super) mod batch_upsert;
+mod batches;
 
 /// A query that can be run with [`execute`](super::RunQueryDsl::execute) on connections of type `C`.
 ///
@@ -31,6 +33,9 @@ pub trait Execute<'q, C, How>: Sized {
 pub trait Command<C>: Sized + Send {
     /// Fails if one of the statements does not pass the check.
     fn check(&self, check: Check) -> QueryResult<()>;
+
+    /// The number of bind variables of its largest statement, as far as splitting the rows can make it smaller.
+    fn count_bind_variables(&self) -> usize;
 
     /// The command to be sent, and a function that returns it once more, if `may_retry` and if it can be run twice.
     fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send);
@@ -60,6 +65,10 @@ impl<C: Backend> Command<C> for ErasedQuery<'_, <C as AsyncConnectionCore>::Back
         check.check_query(self)
     }
 
+    fn count_bind_variables(&self) -> usize {
+        sql::count_bind_variables(C::DIALECT, &self.sql())
+    }
+
     fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
         let (query, kept) = ErasedQuery::split_for_retry(self, may_retry);
         (query, || kept.into_repeatable())
@@ -74,3 +83,28 @@ impl<C: Backend> Command<C> for ErasedQuery<'_, <C as AsyncConnectionCore>::Back
 #[cfg(feature = "sqlite")]
 #[derive(Debug)]
 pub struct InBoundTo<How>(std::marker::PhantomData<fn() -> How>);
+
+/// The command of the query in a [`BoundTo`](super::BoundTo), whose SQL text is checked.
+#[cfg(feature = "sqlite")]
+#[derive(Debug)]
+pub struct OfBoundTo<Inner>(Inner);
+
+#[cfg(feature = "sqlite")]
+impl<C: Send, Inner: Command<C>> Command<C> for OfBoundTo<Inner> {
+    fn check(&self, check: Check) -> QueryResult<()> {
+        self.0.check(check.for_bound_to())
+    }
+
+    fn count_bind_variables(&self) -> usize {
+        self.0.count_bind_variables()
+    }
+
+    fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
+        let (command, again) = self.0.split_for_retry(may_retry);
+        (Self(command), || again().map(Self))
+    }
+
+    async fn run(self, connection: &mut C) -> QueryResult<usize> {
+        self.0.run(connection).await
+    }
+}

@@ -174,10 +174,11 @@
 //   retry.rs           the handling of a failure: the error, or a second try
 //   error.rs           the error of a query
 //
-// bound_to.rs (`.bound_to::<Model>()`), save_changes.rs and optional.rs stand beside that path.
+// bound_to.rs (`.bound_to::<Model>()`), batched.rs, save_changes.rs and optional.rs stand beside that path.
 //
-// Imports have no circle: dsl -> run -> rows -> retry -> executor -> routing -> bound_to; run -> check -> erased.
+// Imports have no circle: dsl -> run -> rows -> retry -> executor -> routing -> bound_to, batched; run -> check -> erased.
 
+mod batched;
 mod bound_to;
 mod check;
 mod dsl;
@@ -192,6 +193,10 @@ mod rows;
 mod run;
 mod save_changes;
 
+pub use crate::backend::bind_variables::TooManyBindVariables;
+pub use batched::Batched;
+#[doc(no_inline)]
+pub use batched::{InsertBatchedDsl, batched};
 #[doc(no_inline)]
 pub use bound_to::BindDsl;
 pub use bound_to::BoundTo;

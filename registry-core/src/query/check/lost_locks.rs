@@ -6,7 +6,7 @@
 
 use diesel::result::Error as DieselError;
 
-use super::diesel_types::BOUND_TO_QUERY;
+use super::diesel_types::is_bound_to;
 use super::type_names::walk_type_name;
 
 const SELECT: &str = "diesel::query_builder::select_statement::SelectStatement";
@@ -39,9 +39,7 @@ impl From<LostRowLock> for DieselError {
 ///
 /// A lock in a subquery is meant for the duration of the statement, so it is allowed.
 pub(super) fn loses_row_lock(type_name: &str) -> bool {
-    let is_bound_to =
-        type_name.strip_prefix(BOUND_TO_QUERY).is_some_and(|rest| rest.starts_with('<'));
-    if !is_bound_to {
+    if !is_bound_to(type_name) {
         return false;
     }
     let mut loses_lock = false;

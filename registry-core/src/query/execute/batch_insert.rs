@@ -9,11 +9,12 @@ use diesel::{QueryResult, Table};
 use diesel_async::AsyncConnection;
 use diesel_async::methods::ExecuteDsl;
 
-use super::{Command, Execute, InBoundTo};
+use super::{Command, Execute, InBoundTo, OfBoundTo};
 use crate::backend::Sqlite;
 use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
 use crate::query::erased::ErasedQuery;
+use crate::sql;
 
 /// The command is sent as one statement for each row, in a transaction.
 #[derive(Debug)]
@@ -39,16 +40,24 @@ impl<'q, Q, B> Execute<'q, Sqlite, InBoundTo<StatementPerRow>> for BoundTo<Q, B>
 where
     Q: Execute<'q, Sqlite, StatementPerRow>,
 {
-    type Command = Q::Command;
+    type Command = OfBoundTo<Q::Command>;
 
     fn into_command(self) -> Self::Command {
-        self.into_query().into_command()
+        OfBoundTo(self.into_query().into_command())
     }
 }
 
 impl Command<Sqlite> for Vec<ErasedQuery<'_, Dialect, ()>> {
     fn check(&self, check: Check) -> QueryResult<()> {
         self.iter().try_for_each(|row| check.check_query(row))
+    }
+
+    fn count_bind_variables(&self) -> usize {
+        // A single statement is an upsert of many rows. Of several, each has one row.
+        match self.as_slice() {
+            [statement] => sql::count_bind_variables(sql::Dialect::Sqlite, &statement.sql()),
+            _ => 0,
+        }
     }
 
     fn split_for_retry(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {

@@ -26,7 +26,7 @@ use diesel::sql_types::Bool;
 use diesel::sqlite::{Sqlite as Dialect, SqliteQueryBuilder};
 use diesel::{ConnectionError, ConnectionResult, QueryResult, RunQueryDsl, SqliteConnection};
 
-use super::{Execute, InBoundTo};
+use super::{Execute, InBoundTo, OfBoundTo};
 use crate::backend::Sqlite;
 use crate::query::bound_to::BoundTo;
 use crate::query::erased::ErasedQuery;
@@ -61,10 +61,10 @@ impl<'q, Q, B, O> Execute<'q, Sqlite, InBoundTo<DieselUpsert<O>>> for BoundTo<Q,
 where
     Q: Execute<'q, Sqlite, DieselUpsert<O>>,
 {
-    type Command = Q::Command;
+    type Command = OfBoundTo<Q::Command>;
 
     fn into_command(self) -> Self::Command {
-        self.into_query().into_command()
+        OfBoundTo(self.into_query().into_command())
     }
 }
 

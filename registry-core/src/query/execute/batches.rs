@@ -1,0 +1,71 @@
+//! Statements on many rows in several parts, in one transaction.
+
+use diesel::QueryResult;
+use diesel_async::AsyncConnectionCore;
+
+use super::{Command, Execute};
+use crate::backend::Backend;
+use crate::backend::bind_variables::BindVariables;
+use crate::query::batched::Batched;
+use crate::query::check::Check;
+
+/// Each part is sent in the way `How`.
+#[derive(Debug)]
+pub struct InParts<How>(std::marker::PhantomData<fn() -> How>);
+
+impl<'q, 'r: 'q, C, R, Q, How> Execute<'q, C, InParts<How>> for Batched<'r, R, Q>
+where
+    C: Backend,
+    Q: Execute<'q, C, How>,
+{
+    type Command = Parts<Q::Command>;
+
+    fn into_command(self) -> Self::Command {
+        let limit = <<C as AsyncConnectionCore>::Backend as BindVariables>::LIMIT;
+        let count = |part: &Q::Command| Command::<C>::count_bind_variables(part);
+        Parts(self.split(limit, Q::into_command, count))
+    }
+}
+
+/// The parts of a statement, as commands.
+#[derive(Debug)]
+pub struct Parts<Part>(Vec<Part>);
+
+impl<C: Backend, Part: Command<C>> Command<C> for Parts<Part> {
+    fn check(&self, check: Check) -> QueryResult<()> {
+        self.0.iter().try_for_each(|part| part.check(check))
+    }
+
+    fn count_bind_variables(&self) -> usize {
+        self.0.iter().map(Command::<C>::count_bind_variables).max().unwrap_or_default()
+    }
+
+    fn split_for_retry(mut self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
+        // Several parts are in a transaction, and are not repeated.
+        let only_part = if self.0.len() == 1 { self.0.pop() } else { None };
+        let again = only_part.map(|part| {
+            let (part, again) = part.split_for_retry(may_retry);
+            self.0.push(part);
+            again
+        });
+        (self, || again.and_then(|again| again()).map(|part| Self(vec![part])))
+    }
+
+    async fn run(mut self, connection: &mut C) -> QueryResult<usize> {
+        if self.0.len() <= 1 {
+            return match self.0.pop() {
+                Some(part) => part.run(connection).await,
+                None => Ok(0),
+            };
+        }
+        connection
+            .transaction(async |connection| {
+                let mut affected = 0;
+                for part in self.0 {
+                    affected += part.run(connection).await?;
+                }
+                Ok(affected)
+            })
+            .await
+    }
+}
