@@ -8,4 +8,4 @@ mod same_names;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(queries, same_names);
+mount::mount!(queries, same_names, bound_to, batches);

@@ -34,19 +34,47 @@ pub trait InsertBatchedDsl: Table + Copy {
     /// # Ok(())
     /// # }
     /// ```
-    fn insert_batched<'r, R>(
-        self,
-        rows: &'r [R],
-    ) -> Batched<'r, R, InsertStatement<Self, <&'r [R] as Insertable<Self>>::Values>>
-    where
-        &'r [R]: Insertable<Self>,
-        Self: 'r,
-    {
-        batched(rows, move |rows| diesel::insert_into(self).values(rows))
+    fn insert_batched<'r, R>(self, rows: &'r [R]) -> InsertBatched<'r, Self, R> {
+        InsertBatched { table: self, rows, most_rows: None }
     }
 }
 
 impl<T: Table + Copy> InsertBatchedDsl for T {}
+
+/// An insert of many rows, made by [`InsertBatchedDsl::insert_batched`].
+// The statement is not in this type. If it were, the compiler would look for `R` among all types that can be inserted before
+// it knows the rows.
+#[must_use = "a statement does nothing until it is run"]
+pub struct InsertBatched<'r, T, R> {
+    table: T,
+    rows: &'r [R],
+    most_rows: Option<NonZeroUsize>,
+}
+
+impl<'r, T, R> InsertBatched<'r, T, R> {
+    /// As [`Batched::rows_per_statement`].
+    pub fn rows_per_statement(self, rows: usize) -> Self {
+        Self { most_rows: NonZeroUsize::new(rows.max(1)), ..self }
+    }
+
+    pub(super) fn into_batched(
+        self,
+    ) -> Batched<'r, R, InsertStatement<T, <&'r [R] as Insertable<T>>::Values>>
+    where
+        T: Table + Copy + 'r,
+        &'r [R]: Insertable<T>,
+    {
+        let Self { table, rows, most_rows } = self;
+        let batched = batched(rows, move |rows| diesel::insert_into(table).values(rows));
+        Batched { most_rows, ..batched }
+    }
+}
+
+impl<T, R> fmt::Debug for InsertBatched<'_, T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InsertBatched").field("rows", &self.rows.len()).finish_non_exhaustive()
+    }
+}
 
 /// A statement on many rows, which is sent in as many statements as the database needs.
 ///
@@ -85,7 +113,7 @@ pub fn batched<'r, R, Q>(
     Batched { rows, statement: Box::new(statement), most_rows: None }
 }
 
-/// A statement on many rows, made by [`batched`] or [`InsertBatchedDsl::insert_batched`].
+/// A statement on many rows, made by [`batched`].
 #[must_use = "a statement does nothing until it is run"]
 pub struct Batched<'r, R, Q> {
     rows: &'r [R],

@@ -194,7 +194,7 @@ mod run;
 mod save_changes;
 
 pub use crate::backend::bind_variables::TooManyBindVariables;
-pub use batched::Batched;
+pub use batched::{Batched, InsertBatched};
 #[doc(no_inline)]
 pub use batched::{InsertBatchedDsl, batched};
 #[doc(no_inline)]

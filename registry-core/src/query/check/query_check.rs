@@ -133,7 +133,11 @@ fn check_sql(
             own_tables.next().is_some()
         };
         if !is_accounted_for {
-            return Err(hidden_table(bound_tables, query_type.key, foreign));
+            let is_in_text = may_nest_tables;
+            return Err(HiddenTable {
+                is_in_text,
+                ..hidden_table(bound_tables, query_type.key, foreign)
+            });
         }
     }
     Ok(())
@@ -163,5 +167,6 @@ fn hidden_table(bound_tables: &BoundTables, key: &str, table: &BoundTable) -> Hi
         name: table.name.clone(),
         other: table.key,
         path: is_ambiguous.then_some(table.path),
+        is_in_text: false,
     }
 }

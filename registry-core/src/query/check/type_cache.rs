@@ -185,6 +185,7 @@ pub(super) mod tests {
             name: String::new(),
             other: BindKey::DEFAULT,
             path: None,
+            is_in_text: false,
         }
     }
 

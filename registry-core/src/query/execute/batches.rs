@@ -1,12 +1,13 @@
 //! Statements on many rows in several parts, in one transaction.
 
-use diesel::QueryResult;
+use diesel::query_builder::InsertStatement;
+use diesel::{Insertable, QueryResult, Table};
 use diesel_async::AsyncConnectionCore;
 
 use super::{Command, Execute};
 use crate::backend::Backend;
 use crate::backend::bind_variables::BindVariables;
-use crate::query::batched::Batched;
+use crate::query::batched::{Batched, InsertBatched};
 use crate::query::check::Check;
 
 /// Each part is sent in the way `How`.
@@ -24,6 +25,22 @@ where
         let limit = <<C as AsyncConnectionCore>::Backend as BindVariables>::LIMIT;
         let count = |part: &Q::Command| Command::<C>::count_bind_variables(part);
         Parts(self.split(limit, Q::into_command, count))
+    }
+}
+
+impl<'q, 'r: 'q, C, T, R, How> Execute<'q, C, InParts<How>> for InsertBatched<'r, T, R>
+where
+    C: Backend,
+    T: Table + Copy + 'r,
+    &'r [R]: Insertable<T>,
+    InsertStatement<T, <&'r [R] as Insertable<T>>::Values>: Execute<'q, C, How>,
+{
+    type Command = Parts<
+        <InsertStatement<T, <&'r [R] as Insertable<T>>::Values> as Execute<'q, C, How>>::Command,
+    >;
+
+    fn into_command(self) -> Self::Command {
+        self.into_batched().into_command()
     }
 }
 
