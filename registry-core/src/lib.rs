@@ -195,6 +195,37 @@ pub use registry_derive::bind;
 /// # Example
 ///
 /// ```
+/// use diesel::prelude::*;
+/// use registry_core::{BindDsl, Registry, RunQueryDsl, bind_foreign, binds};
+///
+/// # mod jobs {
+/// #     diesel::table! { queue { id -> Integer, } }
+/// # }
+/// binds! { Main: Sqlite = "default"; Analytics: Sqlite = "analytics"; }
+///
+/// // `jobs` is a crate, whose tables a worker has in the default database.
+/// bind_foreign!(Main; jobs::queue);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), registry_core::Error> {
+/// let registry = Registry::builder()
+///     .bind("default", "sqlite::memory:")
+///     .bind("analytics", "sqlite::memory:")
+///     .build()?;
+/// # let create = "CREATE TABLE queue (id INTEGER PRIMARY KEY)";
+/// # diesel::sql_query(create).bound_to::<Main>().execute(&registry).await?;
+/// let count = jobs::queue::table.count();
+/// assert_eq!(count.bound_to::<Main>().get_result::<i64>(&registry).await?, 0);
+///
+/// let elsewhere = count.bound_to::<Analytics>().get_result::<i64>(&registry).await;
+/// assert!(elsewhere.is_err()); // a `HiddenTable`: nothing was sent
+/// # Ok(())
+/// # }
+/// ```
+pub use registry_derive::bind_foreign;
+/// # Example
+///
+/// ```
 /// use registry_core::{Bind, Bound, Sqlite, bind_tables, binds};
 ///
 /// binds! { Analytics: Sqlite = "analytics"; }
@@ -251,7 +282,10 @@ pub use error::Error;
 pub use on_demand::{OnDemandEngine, OnDemandStatus};
 #[cfg(feature = "engine")]
 #[doc(inline)]
-pub use query::{AnyExecutor, BindDsl, OptionalExtension, QueryError, RunQueryDsl, SaveChangesDsl};
+pub use query::{
+    AnyExecutor, BindDsl, InsertBatchedDsl, OptionalExtension, QueryError, RunQueryDsl,
+    SaveChangesDsl, batched,
+};
 #[cfg(feature = "engine")]
 pub use registry::{
     Acquire, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,

@@ -54,12 +54,22 @@ impl<T: Bound> TableOf<T> {
         T::Bind: SameBindAs<M::Bind>,
     {
     }
+
+    /// Compiles if the table is bound to `B` itself, so that declaring it once more says nothing else.
+    pub const fn may_be_declared_for<B: Bind>()
+    where
+        T::Bind: DeclaredAs<B>,
+    {
+    }
 }
 
-/// The check for a table that is not bound.
+/// The checks for a table that is not bound.
 pub trait UnboundTable {
     /// Always compiles.
     fn agrees_with<M>() {}
+
+    /// Always compiles.
+    fn may_be_declared_for<B>() {}
 }
 
 impl<T> UnboundTable for TableOf<T> {}
@@ -73,6 +83,16 @@ impl<T> UnboundTable for TableOf<T> {}
 pub trait SameBindAs<B> {}
 
 impl<B: Bind> SameBindAs<B> for B {}
+
+/// Implemented by each bind for itself: a bound table cannot be declared for another bind.
+#[diagnostic::on_unimplemented(
+    message = "this table is bound to `{Self}`, and cannot be declared for `{B}`",
+    label = "this table is bound to another database",
+    note = "`bind_foreign!` is for tables that are not bound, since they are of another crate"
+)]
+pub trait DeclaredAs<B> {}
+
+impl<B: Bind> DeclaredAs<B> for B {}
 
 macro_rules! speaks {
     ($feature:literal, $connection:ident, $backend:ty) => {

@@ -33,6 +33,44 @@ pub(crate) fn bound_types(bound: &BoundTypes) -> TokenStream {
     }
 }
 
+/// Declares the bind of tables of another crate, for which `Bound` cannot be implemented.
+pub(crate) fn foreign_tables(bound: &BoundTypes) -> TokenStream {
+    let krate = &bound.krate;
+    let (alias, more) = alias_type(krate, &bound.bind);
+    let Ok(target) = &bound.bind else {
+        return quote!(const _: fn(#alias) = |_| (); #more);
+    };
+    let span = target.span().resolved_at(Span::call_site());
+    let name = local_alias(&bound.bind);
+    let declarations = bound.types.iter().map(|ty| {
+        let (path, text) = (&ty.path, type_path(ty));
+        let span = type_span(ty);
+        let krate = respanned(krate, span);
+        let table = quote_spanned!(span=> #krate::private::TableOf::<#path>);
+        quote! {
+            const _: fn() = || {
+                #[allow(unused_imports)]
+                use #krate::private::UnboundTable as _;
+                #table::may_be_declared_for::<#name>();
+            };
+            #krate::private::inventory::submit! {
+                #krate::private::BoundItem::foreign_table::<#path, #name>(#text, ::core::file!(), ::core::line!())
+            }
+        }
+    });
+    let check = {
+        let krate = respanned(krate, span);
+        quote_spanned!(span=> const _: &str = <#name as #krate::private::Bind>::KEY;)
+    };
+    quote! {
+        const _: () = {
+            type __RegistryBind = #alias;
+            #check
+            #(#declarations)*
+        };
+    }
+}
+
 /// The name of the alias in that block, with the span of the aliased bind.
 fn local_alias(bind: &syn::Result<ResolvedBind>) -> Ident {
     let span = bind.as_ref().map_or_else(|_| Span::call_site(), ResolvedBind::span);

@@ -1,6 +1,8 @@
 //! The models and tables of a program, which `inventory` collects when it is linked.
 
 #[cfg(feature = "engine")]
+use diesel::Table;
+#[cfg(feature = "engine")]
 use diesel::query_builder::QueryFragment;
 #[cfg(feature = "engine")]
 use diesel_async::AsyncConnectionCore;
@@ -74,6 +76,23 @@ impl BoundItem {
         Self::new::<T::Bind>("table", path, file, line)
     }
 
+    /// The table `T` of another crate, which is declared for the bind `B`.
+    #[must_use]
+    pub const fn foreign_table<T, B: Bind>(
+        path: &'static str,
+        file: &'static str,
+        line: u32,
+    ) -> Self
+    where
+        T: Table + Default + QueryFragment<DieselBackend<B>>,
+    {
+        let names = TableNames {
+            type_name: std::any::type_name::<T>,
+            sql: || sql_of::<DieselBackend<B>>(&T::default()),
+        };
+        Self { table: Some(names), ..Self::new::<B>("table", path, file, line) }
+    }
+
     const fn new<B: Bind>(
         noun: &'static str,
         path: &'static str,
@@ -99,7 +118,9 @@ impl BoundItem {
 }
 
 #[cfg(feature = "engine")]
-type DieselBackendOf<T> =
-    <<<T as Bound>::Bind as Bind>::Connection as AsyncConnectionCore>::Backend;
+type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Backend;
+
+#[cfg(feature = "engine")]
+type DieselBackendOf<T> = DieselBackend<<T as Bound>::Bind>;
 
 inventory::collect!(BoundItem);
