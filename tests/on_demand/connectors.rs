@@ -353,7 +353,7 @@ async fn connections_to_mysql_are_opened_by_the_program_too() {
     let shown =
         sql::<Text>("CONCAT_WS(' ', @@tx_read_only, @@max_statement_time, @mine, @@time_zone)");
     let shown: String = diesel::select(shown).get_result(&mut session).await.expect("settings");
-    assert_eq!(shown, "1 77.000000 7 +00:00");
+    assert_eq!(shown, "ON 77.000000 7 +00:00");
     session.batch_execute("BEGIN").await.expect("a transaction");
     drop(session);
     let mut session = registry.session::<Reports>().await.expect("a session");

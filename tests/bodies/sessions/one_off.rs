@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diesel::result::Error::RollbackTransaction;
-use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, SimpleAsyncConnection, TransactionManager};
 use registry_core::{AcquireError, RunQueryDsl, Session};
 
 use super::*;
@@ -68,7 +68,8 @@ async fn dropped_one_off_session_leaves_no_transaction_and_no_event() {
     let (log, _guard) = own_log();
     let mut session = Session::<Main>::connect(&*url).await.expect("a session");
     session.batch_execute(CREATE).await.expect("a table");
-    session.batch_execute("BEGIN").await.expect("a transaction");
+    let begun = <Backend as AsyncConnection>::TransactionManager::begin_transaction(&mut *session);
+    begun.await.expect("a transaction");
     insert(&mut session, 1).await;
     drop(session);
     no_transaction(&url).await;

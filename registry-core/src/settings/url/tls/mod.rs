@@ -154,10 +154,10 @@ pub(super) fn is_file(backend: BackendKind, name: &str, value: &str) -> bool {
 }
 
 /// The parameters that name the files of these settings.
-pub(super) fn file_parameters<'a>(
+pub(super) fn file_parameters(
     backend: BackendKind,
-    tls: &'a TlsSettings,
-) -> impl Iterator<Item = (&'static str, &'a Path)> {
+    tls: &TlsSettings,
+) -> impl Iterator<Item = (&'static str, &Path)> {
     let authorities = match &tls.roots {
         TlsRoots::Only(source) => source.file(),
         TlsRoots::System => None,
