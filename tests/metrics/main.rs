@@ -85,7 +85,6 @@ async fn engines_report_metrics() {
 
 #[cfg(feature = "postgres")]
 mod retried {
-    use diesel::prelude::*;
     use diesel_async::{AsyncConnection, SimpleAsyncConnection};
     use registry_core::{BindSettings, Postgres, Registry, RunQueryDsl, bind_tables};
 
