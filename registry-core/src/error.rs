@@ -66,6 +66,8 @@ pub use crate::registry::{
     CreateTenantError, DropTenantError, IsolationError, MigrateError, ReplaceError, VerifyError,
     VerifyFailure,
 };
+#[doc(no_inline)]
+pub use crate::session::IntoInnerError;
 use crate::settings::{InvalidBindKey, InvalidUrl, SettingsError, TenantError, WrongKeys};
 #[doc(no_inline)]
 pub use crate::settings::{UnknownBind, WrongBackend};
@@ -108,6 +110,9 @@ pub enum Error {
     /// A unit of work was not committed, or not all of it.
     #[error(transparent)]
     Commit(#[from] CommitError),
+    /// A connection could not be taken out of its engine.
+    #[error(transparent)]
+    IntoInner(#[from] IntoInnerError),
     /// No registry for a test could be made.
     #[error(transparent)]
     Isolation(#[from] IsolationError),

@@ -5,8 +5,10 @@
 //! | file | contents |
 //! |---|---|
 //! | [`driver`] | [`Backend`] and [`Driver`](driver::Driver): the requirements of a connection type, in the order of a connection's life |
+//! | [`pipelines`] | [`Pipelines`]: connections on which several statements can be under way |
 //! | [`error`] | [`ConnectError`]: why a connection could not be opened |
 //! | [`connect_context`] | the inputs for opening a connection, and the opened connection |
+//! | [`bind_variables`] | how many bind variables a statement can have, and the error of one that has more |
 //! | [`host_failover`] | the order in which the hosts of a URL are tried |
 //! | [`observed`] | the observed state of a connection |
 //! | [`error_class`] | the class of an error, from the server's code or from Diesel's error alone |
@@ -22,6 +24,7 @@
 
 use crate::settings::{BackendKind, DatabaseUrl};
 
+pub(crate) mod bind_variables;
 mod connect_context;
 pub(crate) mod driver;
 mod error;
@@ -36,6 +39,7 @@ pub(crate) mod migrate;
 mod mysql;
 pub(crate) mod namespace;
 pub(crate) mod observed;
+mod pipelines;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub(crate) mod resource_exhaustion;
@@ -50,6 +54,7 @@ pub use driver::Backend;
 pub use error::ConnectError;
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
+pub use pipelines::Pipelines;
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
 #[cfg(feature = "sqlite")]

@@ -121,6 +121,13 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
+    /// Whether the prepared statements of Diesel's cache no longer fit their tables.
+    /// [`connection_mut`](Self::connection_mut) empties the cache.
+    pub(crate) fn has_stale_plans(&self) -> bool {
+        self.engine().settings.options.statement_cache
+            && self.watch().is_some_and(|watch| watch.has_stale_plans())
+    }
+
     /// Records that all rows of the last statement have arrived.
     pub(crate) fn note_rows_read(&self) {
         if let Some(watch) = self.watch() {
@@ -172,6 +179,14 @@ impl<C: Backend> Checkout<C> {
         let lease = self.permit.as_mut().and_then(|permit| permit.lease.as_mut());
         match lease.and_then(|lease| lease.with_owned_connection(work)) {
             Some(result) => result,
+            None => unreachable!("{IS_FILLED}"),
+        }
+    }
+
+    /// The permit with its connection, and when the checkout began. The connection is not returned.
+    pub(super) fn into_permit(mut self) -> (Permit<C>, Timer) {
+        match self.permit.take() {
+            Some(permit) => (permit, self.checked_out),
             None => unreachable!("{IS_FILLED}"),
         }
     }

@@ -13,6 +13,7 @@ use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId};
 
+use crate::backend::bind_variables::BindVariables;
 use crate::sql::{Dialect, is_plain_select};
 
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
@@ -21,6 +22,8 @@ pub struct ErasedQuery<'q, DB, ST> {
     query: Option<BoxedQuery<'q, DB>>,
     /// The slot that receives the query when this value is dropped. `None` if the query may not be run again.
     return_slot: Option<ReturnSlot<'q, DB>>,
+    /// Whether the driver prepares the statement anew, and does not use one that it has kept.
+    bypasses_cache: bool,
     identity: TypeIdentity,
     row: PhantomData<fn() -> ST>,
 }
@@ -57,7 +60,13 @@ pub(super) struct KeptQuery<'q, DB, ST> {
 impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
     pub(super) fn new<Q: QueryFragment<DB> + Send + 'q>(query: Q) -> Self {
         let identity = TypeIdentity::of::<DB, Q>();
-        Self { query: Some(Box::new(query)), return_slot: None, identity, row: PhantomData }
+        Self {
+            query: Some(Box::new(query)),
+            return_slot: None,
+            bypasses_cache: false,
+            identity,
+            row: PhantomData,
+        }
     }
 
     /// The query to be sent, and what returns it afterwards if `may_retry`.
@@ -66,6 +75,11 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
         let slot = self.return_slot.clone();
         let kept = KeptQuery { slot, identity: self.identity, row: PhantomData };
         (self, kept)
+    }
+
+    /// Makes the driver prepare the statement anew.
+    pub(super) fn bypass_cache(&mut self) {
+        self.bypasses_cache = true;
     }
 
     fn query(&self) -> &(dyn QueryFragment<DB> + Send + 'q) {
@@ -107,7 +121,13 @@ where
     pub(super) fn into_repeatable(self, rule: RetryRule) -> Option<ErasedQuery<'q, DB, ST>> {
         let query = self.slot?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let Self { identity, row, .. } = self;
-        let query = ErasedQuery { query: Some(query), return_slot: None, identity, row };
+        let query = ErasedQuery {
+            query: Some(query),
+            return_slot: None,
+            bypasses_cache: false,
+            identity,
+            row,
+        };
         let is_repeatable = match rule {
             RetryRule::Always => true,
             RetryRule::IfAtomic => is_atomic(&query.sql()),
@@ -156,9 +176,24 @@ impl<DB, ST> QueryId for ErasedQuery<'_, DB, ST> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<DB: Backend, ST> QueryFragment<DB> for ErasedQuery<'_, DB, ST> {
-    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+impl<DB: BindVariables, ST> QueryFragment<DB> for ErasedQuery<'_, DB, ST> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if self.bypasses_cache {
+            out.unsafe_to_cache_prepared();
+        }
         self.query().walk_ast(out)
+    }
+
+    /// Collects the values. All connections do so before they send anything, so a statement with too many values is refused
+    /// here.
+    fn collect_binds<'b>(
+        &'b self,
+        out: &mut DB::BindCollector<'b>,
+        metadata_lookup: &mut DB::MetadataLookup,
+        backend: &'b DB,
+    ) -> QueryResult<()> {
+        self.query().collect_binds(out, metadata_lookup, backend)?;
+        Ok(DB::check_collected(out)?)
     }
 }
 

@@ -17,13 +17,13 @@ use diesel::result::Error as DieselError;
 use super::erased::RetryRule;
 use super::error::QueryError;
 use super::executor::lease::{Lease, origin};
-use super::executor::{Lender, OpenedBy};
+use super::executor::{Lender, OpenedBy, QueryPlace};
 use crate::backend::driver::Driver;
 use crate::backend::error_class::ErrorClass;
 use crate::engine::RetryReason;
 
 /// Whether a query on `E` may be run again. `again` is the executor for a second try, if there is one.
-pub(super) fn may_retry<E: Lender<B>, B>(again: Option<&E>) -> bool {
+pub(super) fn may_retry<E: Lender<B>, B>(again: Option<&E::Again>) -> bool {
     <OpenedBy<E, B> as Driver>::HAS_SERVER && again.is_some()
 }
 
@@ -55,7 +55,7 @@ pub(super) async fn lease_for_retry<E: Lender<B>, B, Q>(
     mut lease: E::Lease,
     error: DieselError,
     query: impl FnOnce(RetryRule) -> Option<Q> + Send,
-    again: &mut Option<E>,
+    again: &mut Option<E::Again>,
     at: &'static Location<'static>,
 ) -> Result<(E::Lease, Q), E::Error> {
     let error = query_error::<E, B>(&mut lease, error).await;
@@ -71,7 +71,8 @@ pub(super) async fn lease_for_retry<E: Lender<B>, B, Q>(
         // The other connections of the engine are in doubt by now, so the lease is a connection that has answered, or a
         // new one, or the error of opening one.
         drop(lease);
-        lease = again.lease(at).await?;
+        let (leasing, _) = again.lease(QueryPlace(at));
+        lease = leasing.await?;
     }
     Ok((lease, query))
 }

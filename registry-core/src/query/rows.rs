@@ -38,7 +38,7 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
     pub(super) async fn start<E, B, ST>(
         mut lease: E::Lease,
         mut query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
-        mut again: Option<E>,
+        mut again: Option<E::Again>,
         at: &'static Location<'static>,
     ) -> Result<Self, X>
     where
@@ -54,6 +54,9 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
             loop {
                 if let Some(checkout) = lease.checkout() {
                     checkout.mark_for_rows();
+                }
+                if lease.bypasses_statement_cache() {
+                    query.bypass_cache();
                 }
                 let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
                 let mut open = OpenRows::new(lease.checkout());

@@ -154,6 +154,11 @@ impl Driver for Sqlite {
         }
     }
 
+    fn adopt(self) -> OpenedConnection<Self> {
+        let observed = Arc::clone(self.observed());
+        OpenedConnection { connection: self, observed, cancel: None }
+    }
+
     fn check_url(_: &DatabaseUrl) -> Result<(), String> {
         // The settings parse the URL. The driver can check nothing more without opening the file.
         Ok(())

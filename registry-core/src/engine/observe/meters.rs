@@ -27,6 +27,8 @@ pub(in crate::engine) enum CloseReason {
     Changed,
     /// The connection was returned in a state that cannot be reset, or its reset failed.
     Unclean,
+    /// The program has taken the connection out of the engine. It is not closed, but the engine has it no longer.
+    Taken,
 }
 
 impl CloseReason {
@@ -38,6 +40,7 @@ impl CloseReason {
             Self::Outdated => "outdated",
             Self::Changed => "changed",
             Self::Unclean => "unclean",
+            Self::Taken => "taken",
         }
     }
 }

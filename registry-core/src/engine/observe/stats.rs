@@ -173,6 +173,13 @@ impl Stats {
         }
     }
 
+    /// The program has taken a connection out of the engine.
+    pub(in crate::engine) fn note_taken(&self) {
+        self.meters.note_closed(CloseReason::Taken);
+        let (bind, tenant) = (self.key, self.tenant());
+        tracing::debug!(target: TARGET, %bind, tenant, "a connection was taken out of its engine");
+    }
+
     /// Counts a query that is run again. `tenant` is that of the checkout, as an engine may serve several.
     pub(in crate::engine) fn note_retry(
         &self,

@@ -20,6 +20,9 @@ pub trait Lease: Send {
     /// query runs on a shared reference to it.
     type Opened: Backend;
 
+    /// Whether other statements may be under way on the connection.
+    const IS_SHARED: bool = false;
+
     /// The connection.
     fn connection(&mut self) -> &mut Self::Connection;
 
@@ -32,6 +35,17 @@ pub trait Lease: Send {
 
     /// The key of the bind. `None` for a bare connection.
     fn key(&self) -> Option<BindKey>;
+
+    /// Whether the prepared statements that the driver keeps no longer fit, and cannot be discarded now, because the
+    /// connection is shared.
+    fn bypasses_statement_cache(&self) -> bool {
+        Self::IS_SHARED && self.checkout().is_some_and(Checkout::has_stale_plans)
+    }
+
+    /// Whether the connection stays with the caller after the query, and with it a row lock that the query has taken.
+    fn outlives_query(&self) -> bool {
+        true
+    }
 }
 
 /// The database of the queries on `lease`, for errors.
@@ -57,6 +71,10 @@ impl<B: Bind> Lease for Session<B> {
 
     fn key(&self) -> Option<BindKey> {
         Some(self.bind_key())
+    }
+
+    fn outlives_query(&self) -> bool {
+        false
     }
 }
 

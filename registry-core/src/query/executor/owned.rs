@@ -3,14 +3,13 @@
 //! Nothing is borrowed, so the future and the stream of rows can be `'static`: a stream can be the body of a response.
 
 use std::future::{Ready, ready};
-use std::panic::Location;
 
 use diesel::result::Error as DieselError;
 use futures_util::future::BoxFuture;
 
 use super::session::checked_key;
 use super::transaction_warning::warn_if_outside_transaction;
-use super::{Executor, Lender};
+use super::{Executor, Lender, QueryPlace};
 use crate::bind::Bind;
 use crate::engine::AcquireError;
 use crate::error::Error;
@@ -32,20 +31,16 @@ impl<B: Bind> Lender<B> for Registry {
     type Leasing = BoxFuture<'static, Result<Session<B>, AcquireError>>;
     type LeaseError = AcquireError;
     type Error = Error;
+    type Again = Self;
 
     const TELLS_MORE: bool = true;
 
     const KEY: Option<&'static str> = Some(B::KEY);
 
-    const KEEPS_LOCKS: bool = false;
-
-    fn lease(self, at: &'static Location<'static>) -> Self::Leasing {
-        warn_if_outside_transaction::<B>(&self, at);
-        Box::pin(async move { self.session::<B>().for_query().await })
-    }
-
-    fn again(&self) -> Option<Self> {
-        Some(self.clone())
+    fn lease(self, at: QueryPlace) -> (Self::Leasing, Option<Self>) {
+        warn_if_outside_transaction::<B>(&self, at.0);
+        let again = self.clone();
+        (Box::pin(async move { self.session::<B>().for_query().await }), Some(again))
     }
 }
 
@@ -62,20 +57,16 @@ impl<B: Bind> Lender<B> for Tenant {
     type Leasing = BoxFuture<'static, Result<Session<B>, AcquireError>>;
     type LeaseError = AcquireError;
     type Error = Error;
+    type Again = Self;
 
     const TELLS_MORE: bool = true;
 
     const KEY: Option<&'static str> = Some(B::KEY);
 
-    const KEEPS_LOCKS: bool = false;
-
-    fn lease(self, at: &'static Location<'static>) -> Self::Leasing {
-        warn_if_outside_transaction::<B>(self.registry(), at);
-        Box::pin(async move { self.session::<B>().for_query().await })
-    }
-
-    fn again(&self) -> Option<Self> {
-        Some(self.clone())
+    fn lease(self, at: QueryPlace) -> (Self::Leasing, Option<Self>) {
+        warn_if_outside_transaction::<B>(self.registry(), at.0);
+        let again = self.clone();
+        (Box::pin(async move { self.session::<B>().for_query().await }), Some(again))
     }
 }
 
@@ -94,14 +85,13 @@ impl<S: Bind, B: RunsOnSessionOf<S>> Lender<B> for Session<S> {
     type Leasing = Ready<Result<Self::Lease, DieselError>>;
     type LeaseError = DieselError;
     type Error = DieselError;
+    type Again = Self;
 
     const TELLS_MORE: bool = false;
 
     const KEY: Option<&'static str> = checked_key::<S>();
 
-    const KEEPS_LOCKS: bool = false;
-
-    fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-        ready(Ok(self))
+    fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
+        (ready(Ok(self)), None)
     }
 }

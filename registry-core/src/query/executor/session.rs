@@ -1,11 +1,10 @@
 //! Queries on a session of their bind, and on a session by key.
 
 use std::future::{Ready, ready};
-use std::panic::Location;
 
 use diesel::result::Error as DieselError;
 
-use super::{ConnectsTo, Executor, Lender};
+use super::{ConnectsTo, Executor, Lender, QueryPlace};
 use crate::bind::{Bind, has_key};
 use crate::query::routing::{AllTablesIn, FindsBindOnSession, Routed, RunsOnSessionOf};
 use crate::session::Session;
@@ -28,13 +27,14 @@ impl<S: Bind, B: RunsOnSessionOf<S>> Lender<B> for &mut Session<S> {
     type Leasing = Ready<Result<Self::Lease, DieselError>>;
     type LeaseError = DieselError;
     type Error = DieselError;
+    type Again = Self;
 
     const TELLS_MORE: bool = false;
 
     const KEY: Option<&'static str> = checked_key::<S>();
 
-    fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-        ready(Ok(self))
+    fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
+        (ready(Ok(self)), None)
     }
 }
 
