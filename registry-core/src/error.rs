@@ -256,3 +256,49 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as StdError;
+
+    use super::*;
+
+    /// A function that returns [`Error`] can use `?` on a result with the error `E`.
+    fn converts<E: Into<Error>>() {}
+
+    #[test]
+    fn every_error_of_an_operation_converts_into_the_common_one() {
+        converts::<AcquireError>();
+        converts::<CommitError>();
+        converts::<CreateTenantError>();
+        converts::<DropTenantError>();
+        converts::<InvalidBindKey>();
+        converts::<InvalidUrl>();
+        converts::<IsolationError>();
+        converts::<MigrateError>();
+        converts::<QueryError>();
+        converts::<ReplaceError>();
+        converts::<SettingsError>();
+        converts::<TenantError>();
+        converts::<UnknownBind>();
+        converts::<VerifyError>();
+        converts::<WorkError>();
+        converts::<WorkFailure>();
+        converts::<WrongBackend>();
+        converts::<WrongKeys>();
+        converts::<diesel::result::Error>();
+    }
+
+    #[test]
+    fn common_error_converts_into_boxes_and_across_threads() {
+        fn is_portable<E: StdError + Send + Sync + 'static>() {}
+
+        is_portable::<Error>();
+        let parse = || -> Result<(), Error> {
+            "nothing".parse::<crate::DatabaseUrl>()?;
+            Ok(())
+        };
+        let boxed: Box<dyn StdError + Send + Sync> = parse().unwrap_err().into();
+        assert!(matches!(boxed.downcast_ref(), Some(Error::Url(InvalidUrl::NoScheme))));
+    }
+}

@@ -207,13 +207,25 @@ impl UnitOfWork {
             return Ok(index);
         }
         self.options.check_keys(self.sessions.registry().bind_keys())?;
+        let participant = match self.begin_on::<B>(savepoints).await {
+            // The connection was lost since its last use, and nothing of the program was run on it. The engine checks the
+            // next one before it lends it.
+            Err(error) if error.is_connection_lost() => self.begin_on::<B>(savepoints).await?,
+            begun => begun?,
+        };
+        self.participants.push(Box::new(participant));
+        Ok(self.participants.len() - 1)
+    }
+
+    async fn begin_on<B: Bind>(
+        &mut self,
+        savepoints: u32,
+    ) -> Result<BindParticipant<B>, WorkError> {
         let acquiring = self.acquiring.set();
         let session = self.sessions.session::<B>().await?;
         drop(acquiring);
         let options = self.options.for_key(session.bind_key());
-        let participant = BindParticipant::begin(session, options, savepoints).await?;
-        self.participants.push(Box::new(participant));
-        Ok(self.participants.len() - 1)
+        BindParticipant::begin(session, options, savepoints).await
     }
 
     /// The number of open savepoints, one in the other.

@@ -244,6 +244,31 @@ async fn query_on_a_session_or_in_a_unit_of_work_is_not_run_again() {
 }
 
 #[tokio::test]
+async fn unit_of_work_begins_on_another_connection_if_its_first_one_is_lost() {
+    let rig = rig(|bind| bind).await;
+    for round in 1..=3 {
+        rig.warm().await;
+        cut(&rig).await;
+        let outcome = rig
+            .registry
+            .transaction(async |work| {
+                let insert = diesel::insert_into(things::table).values(things::value.eq(2));
+                insert.execute(work).await
+            })
+            .await;
+        assert_eq!(outcome.expect("nothing was lost"), 1);
+        assert_eq!(count(&rig, "things").await, 1 + round);
+    }
+    rig.warm().await;
+    rig.proxy.refuse().await;
+    cut(&rig).await;
+    let error = things::table.load::<(i32, i32)>(&mut rig.registry.begin()).await;
+    assert!(matches!(error, Err(Error::Acquire(_))), "{error:?}");
+    rig.proxy.heal().await;
+    rig.finish().await;
+}
+
+#[tokio::test]
 async fn only_a_lost_connection_is_answered_with_503() {
     let rig = rig(|bind| bind).await;
     let twice =
