@@ -4,6 +4,7 @@ mod both_servers;
 mod environment;
 mod leftovers;
 mod mixed;
+mod moving;
 mod passwords;
 mod postgres;
 mod readme;
