@@ -122,14 +122,14 @@ pub use backend::Mysql;
 pub use backend::Postgres;
 #[cfg(feature = "sqlite")]
 pub use backend::{AsyncSqliteConnection, Sqlite};
-pub use backend::{Backend, ConnectError};
+pub use backend::{Backend, ConnectError, Pipelines};
 pub use bind::{Bind, Bound, ByKey, Db, KeyName, Name};
 pub use engine::{AcquireError, Engine, EngineStatus, LastError};
 #[doc(inline)]
 pub use error::Error;
 pub use on_demand::{OnDemandEngine, OnDemandStatus};
 #[doc(inline)]
-pub use query::{BindDsl, OptionalExtension, QueryError, RunQueryDsl, SaveChangesDsl};
+pub use query::{AnyExecutor, BindDsl, OptionalExtension, QueryError, RunQueryDsl, SaveChangesDsl};
 pub use registry::{
     Acquire, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
     IsolationError, MigrateError, MigrateReport, Registry, RegistryBuilder, ReplaceError, Status,
@@ -207,7 +207,7 @@ pub use registry_derive::bind_tables;
 /// # }
 /// ```
 pub use registry_derive::binds;
-pub use session::Session;
+pub use session::{IntoInnerError, Session};
 #[doc(inline)]
 pub use settings::{
     BackendKind, BindKey, BindSettings, Credentials, DatabaseUrl, EngineOptions, InvalidBindKey,

@@ -70,4 +70,13 @@ async fn engines_report_metrics() {
     assert_eq!(metrics["timeout_total"], 1.0);
     assert_eq!(metrics["usage_seconds"], 2.0);
     assert_eq!(metrics["closed_total/unclean"], 1.0);
+
+    let session = registry.session::<Files>().await.expect("a session");
+    let taken = session.into_inner().expect("it can be taken");
+    let metrics = snapshot(&snapshotter);
+    assert_eq!(metrics["closed_total/taken"], 1.0);
+    assert_eq!(metrics["usage_seconds"], 1.0);
+    assert_eq!(metrics["active"], 0.0);
+    drop(taken);
+    assert_eq!(snapshot(&snapshotter).get("closed_total/taken").copied().unwrap_or_default(), 0.0);
 }

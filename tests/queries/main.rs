@@ -9,4 +9,19 @@ mod same_names;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(queries, same_names);
+mount::mount!(constraints, executors, queries, same_names);
+
+#[path = "."]
+mod by_tcp {
+    pub(crate) use crate::support::backends::postgres::*;
+
+    mod pipelines;
+}
+
+#[path = "."]
+mod by_socket {
+    pub(crate) use crate::support::backends::postgres_by_socket::*;
+
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, both ways")]
+    mod pipelines;
+}

@@ -24,9 +24,13 @@ use tokio::sync::Notify;
 use support::log::captured_log;
 use support::{eventually, postgres, run_sql};
 
+#[path = "../support/mount.rs"]
+mod mount;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenants;
+
+mount::mount!(streamed);
 
 mod schema {
     diesel::table! {

@@ -1,6 +1,7 @@
 //! The requirements of a connection type, in the order of a connection's life.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use diesel::QueryResult;
 use diesel::backend::Backend as DieselBackend;
@@ -83,6 +84,31 @@ pub trait Driver:
         options: &EngineOptions,
         context: ConnectContext<'_>,
     ) -> impl Future<Output = Result<OpenedConnection<Self>, ConnectError>> + Send;
+
+    /// Takes over a connection that the program has opened itself. Its stream is not read, so its transactions and its
+    /// session are judged by the text of the statements, unless the driver knows more.
+    fn adopt(self) -> OpenedConnection<Self> {
+        OpenedConnection { connection: self, observed: Arc::default(), cancel: None }
+    }
+
+    /// Sets by statements, on a connection that the program has opened, the options that [`open`](Self::open) sets. An
+    /// error has the statement that failed.
+    fn set_options(
+        &mut self,
+        _options: &EngineOptions,
+    ) -> impl Future<Output = Result<(), (String, diesel::result::Error)>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Classifies the error with which the program has failed to connect, if it is an error of this driver. Otherwise
+    /// returns it.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, if the driver does not know its type.
+    fn classify_connect_error(error: DriverError) -> Result<ConnectError, DriverError> {
+        Err(error)
+    }
 
     /// Whether autocommit is off, so that each statement outside of a transaction begins a transaction. The engine asks
     /// once, after `on_connect`.
@@ -193,8 +219,9 @@ pub trait Driver:
     /// Whether dropping a row stream leaves its remaining rows on the connection, to be read before the next answer.
     const LEAVES_UNREAD_ROWS: bool = true;
 
-    /// Whether a prepared statement can fail because a table or a type was changed after it was prepared.
-    const HAS_STALE_STATEMENTS: bool = true;
+    /// Whether a server is at the other end. The connection to it can be lost, and a prepared statement can become stale.
+    /// Some queries are run again after such an error.
+    const HAS_SERVER: bool = true;
 
     // ---- The return: rollback and reset ----
 

@@ -131,6 +131,9 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     /// holds the connection until it is dropped. On `&registry` this is a connection of the pool, for which other callers
     /// may wait.
     ///
+    /// On a registry, a tenant or a session that is passed by value, the stream borrows nothing. It is `'static` if the
+    /// query is, and can be the body of a response.
+    ///
     /// # Errors
     ///
     /// Those of the [executor](super), from the future and from the stream.

@@ -3,13 +3,17 @@
 use std::future::Future;
 
 use diesel::QueryResult;
+use diesel::backend::Backend;
 use diesel::query_builder::QueryFragment;
 use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::ExecuteDsl;
 
 use super::check::Check;
-use super::erased::ErasedQuery;
-use crate::backend::Backend;
+use super::erased::{ErasedQuery, RetryRule};
+#[cfg(feature = "sqlite")]
+use super::executor::any::connection::AnyConnection;
+#[cfg(feature = "sqlite")]
+use crate::backend::Sqlite;
 
 #[cfg(feature = "sqlite")]
 mod batch_insert;
@@ -32,8 +36,14 @@ pub trait Command<C>: Sized + Send {
     /// Fails if one of the statements does not pass the check.
     fn check(&self, check: Check) -> QueryResult<()>;
 
-    /// The command to be sent, and a function that returns it once more, if `may_retry` and if it can be run twice.
-    fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send);
+    /// Makes the driver prepare the statements anew.
+    fn bypass_cache(&mut self);
+
+    /// The command to be sent, and a function that returns it once more, if `may_retry` and if the rule allows that.
+    fn split_for_retry(
+        self,
+        may_retry: bool,
+    ) -> (Self, impl FnOnce(RetryRule) -> Option<Self> + Send);
 
     /// Sends the statements, and returns the number of rows that they affected.
     fn run(self, connection: &mut C) -> impl Future<Output = QueryResult<usize>> + Send;
@@ -45,28 +55,59 @@ pub struct SingleStatement(());
 
 impl<'q, C, Q> Execute<'q, C, SingleStatement> for Q
 where
-    C: Backend,
-    Q: QueryFragment<<C as AsyncConnectionCore>::Backend> + Send + 'q,
+    C: AsyncConnectionCore<Backend: Backend<QueryBuilder: Default> + Default + 'static>,
+    Q: QueryFragment<C::Backend> + Send + 'q,
 {
-    type Command = ErasedQuery<'q, <C as AsyncConnectionCore>::Backend, ()>;
+    type Command = ErasedQuery<'q, C::Backend, ()>;
 
     fn into_command(self) -> Self::Command {
         ErasedQuery::new(self)
     }
 }
 
-impl<C: Backend> Command<C> for ErasedQuery<'_, <C as AsyncConnectionCore>::Backend, ()> {
+impl<C> Command<C> for ErasedQuery<'_, C::Backend, ()>
+where
+    C: AsyncConnectionCore<Backend: Backend<QueryBuilder: Default> + Default + 'static>,
+{
     fn check(&self, check: Check) -> QueryResult<()> {
         check.check_query(self)
     }
 
-    fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
+    fn bypass_cache(&mut self) {
+        ErasedQuery::bypass_cache(self);
+    }
+
+    fn split_for_retry(
+        self,
+        may_retry: bool,
+    ) -> (Self, impl FnOnce(RetryRule) -> Option<Self> + Send) {
         let (query, kept) = ErasedQuery::split_for_retry(self, may_retry);
-        (query, || kept.into_repeatable())
+        (query, |rule| kept.into_repeatable(rule))
     }
 
     async fn run(self, connection: &mut C) -> QueryResult<usize> {
         ExecuteDsl::execute(self, connection).await
+    }
+}
+
+/// A connection to SQLite, on which some commands are sent as several statements.
+#[cfg(feature = "sqlite")]
+pub trait ConnectionToSqlite: AsyncConnectionCore<Backend = diesel::sqlite::Sqlite> {
+    /// The connection itself.
+    fn sqlite(&mut self) -> &mut Sqlite;
+}
+
+#[cfg(feature = "sqlite")]
+impl ConnectionToSqlite for Sqlite {
+    fn sqlite(&mut self) -> &mut Sqlite {
+        self
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl ConnectionToSqlite for AnyConnection<'_, Sqlite> {
+    fn sqlite(&mut self) -> &mut Sqlite {
+        self.exclusive()
     }
 }
 

@@ -31,6 +31,7 @@
 //! | `&tenant` | the same | the same, in the tenant's database | the same |
 //! | `&mut work` | the same | in the transaction of a [`UnitOfWork`](crate::UnitOfWork) | the same |
 //! | `&mut session` | queries of its bind, and queries without a table | on this session | Diesel's |
+//! | `registry`, `tenant`, `session` by value | as by reference, but a session takes no locking clause | as by reference, and the session is returned at the end; the future and a stream borrow nothing | as by reference |
 //! | `&mut connection` | all: nothing is checked | on this connection | Diesel's |
 //!
 //! A variable that is a `&mut`, such as a parameter of a function, is moved into the call. To use it again
@@ -173,6 +174,7 @@
 //   check/             the checks at run time, before the query is sent
 //   retry.rs           the handling of a failure: the error, or a second try
 //   error.rs           the error of a query
+//   generic.rs         bounds for generic code, with methods that enter at run.rs
 //
 // bound_to.rs (`.bound_to::<Model>()`), save_changes.rs and optional.rs stand beside that path.
 //
@@ -185,6 +187,7 @@ mod erased;
 mod error;
 mod execute;
 mod executor;
+mod generic;
 mod optional;
 mod retry;
 mod routing;
@@ -201,7 +204,10 @@ pub use dsl::RunQueryDsl;
 #[doc(no_inline)]
 pub use error::QueryError;
 pub use execute::Execute;
-pub use executor::{Executor, Lender};
+#[doc(no_inline)]
+pub use executor::AnyExecutor;
+pub use executor::{DelegatedQuery, DelegatingExecutor, Executor, Lender};
+pub use generic::{CommandOf, DieselBackend, QueryOf, Runs};
 #[doc(no_inline)]
 pub use optional::OptionalExtension;
 pub use rows::Rows;

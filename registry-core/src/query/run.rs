@@ -11,17 +11,16 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel::result::Error as DieselError;
-use diesel_async::RunQueryDsl;
 use diesel_async::methods::LoadQuery;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
 use tokio::time::{Instant, timeout};
 
 use super::check::Check;
 use super::erased::ErasedQuery;
 use super::execute::Command;
 use super::executor::lease::Lease;
-use super::executor::{Lender, LenderBackend};
+use super::executor::{Lender, LenderBackend, QueryPlace};
 use super::retry::{lease_for_retry, may_retry, query_error};
 use super::rows::Rows;
 use crate::engine::OpenRows;
@@ -67,15 +66,18 @@ where
     ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let (mut again, lease) = (on.again(), on.lease(at));
+    let (lease, mut again) = on.lease(QueryPlace(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::for_lender::<E, B>().check_query(&query) {
+        if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
+            if lease.bypasses_statement_cache() {
+                query.bypass_cache();
+            }
             let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
-            let error = match RunQueryDsl::load(to_send, lease.connection()).await {
+            let error = match all_rows(to_send, &mut lease).await {
                 Ok(rows) => {
                     if let Some(checkout) = lease.checkout() {
                         checkout.note_rows_read();
@@ -84,7 +86,7 @@ where
                 }
                 Err(error) => error,
             };
-            let repeatable = || kept.into_repeatable();
+            let repeatable = |rule| kept.into_repeatable(rule);
             (lease, query) =
                 lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }
@@ -103,19 +105,22 @@ where
     ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let (mut again, lease) = (on.again(), on.lease(at));
+    let (lease, mut again) = on.lease(QueryPlace(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::for_lender::<E, B>().check_query(&query) {
+        if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
+            if lease.bypasses_statement_cache() {
+                query.bypass_cache();
+            }
             let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
             let error = match first_row(to_send, &mut lease).await {
                 Ok(row) => return Ok(row),
                 Err(error) => error,
             };
-            let repeatable = || kept.into_repeatable();
+            let repeatable = |rule| kept.into_repeatable(rule);
             (lease, query) =
                 lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }
@@ -134,10 +139,10 @@ where
     ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let (again, lease) = (on.again(), on.lease(at));
+    let (lease, again) = on.lease(QueryPlace(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::for_lender::<E, B>().check_query(&query) {
+        if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         Rows::start::<E, B, ST>(lease, query, again, at).await
@@ -154,13 +159,16 @@ where
     B: 'static,
     T: Command<E::Connection> + 'q,
 {
-    let (mut again, lease) = (on.again(), on.lease(at));
+    let (lease, mut again) = on.lease(QueryPlace(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = command.check(Check::for_lender::<E, B>()) {
+        if let Err(error) = command.check(Check::for_lease::<E, B>(&lease)) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
+            if lease.bypasses_statement_cache() {
+                command.bypass_cache();
+            }
             let (to_send, repeatable) = command.split_for_retry(may_retry::<E, B>(again.as_ref()));
             let error = match to_send.run(lease.connection()).await {
                 Ok(affected) => {
@@ -175,6 +183,25 @@ where
                 lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }
     })
+}
+
+/// All rows.
+async fn all_rows<'q, L, Q, U>(query: Q, lease: &mut L) -> QueryResult<Vec<U>>
+where
+    L: Lease,
+    Q: LoadQuery<'q, L::Connection, U> + Send + 'q,
+    U: Send,
+{
+    // On a connection of one statement at a time, `note_rows_read` suffices: as long as it is not called, the connection is
+    // checked before it is lent again. Here, another statement's call may come first.
+    let mut open = OpenRows::new(lease.checkout().filter(|_| L::IS_SHARED));
+    let rows = query.internal_load(lease.connection()).await?;
+    open.begin();
+    let rows = rows.try_collect().await;
+    if !matches!(rows, Err(DieselError::DeserializationError(_))) {
+        open.end();
+    }
+    rows
 }
 
 /// The time limit for reading and discarding the rows after the first row, so that the connection can be reused. Opening

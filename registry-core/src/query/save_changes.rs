@@ -10,9 +10,10 @@ use diesel::query_builder::{AsChangeset, AsQuery, IntoUpdateTarget};
 use diesel_async::UpdateAndFetchResults;
 
 use super::check::Check;
-use super::executor::Executor;
 use super::executor::lease::Lease;
+use super::executor::{Executor, QueryPlace};
 use super::retry::query_error;
+use super::routing::RouteMarker;
 
 /// Saves a changed model: diesel-async's trait of the same name, for all executors.
 ///
@@ -45,7 +46,7 @@ use super::retry::query_error;
 /// # Ok(())
 /// # }
 /// ```
-pub trait SaveChangesDsl<E, B, Via>: Sized {
+pub trait SaveChangesDsl<E, B, Via: RouteMarker>: Sized {
     /// Updates the row that this model identifies, and returns the updated row.
     ///
     /// On `&registry` and `&tenant` this waits for a session first. Dropping the future cancels the update, as with
@@ -62,11 +63,11 @@ pub trait SaveChangesDsl<E, B, Via>: Sized {
         E::Connection: UpdateAndFetchResults<Self, T>,
         T: Send,
     {
-        let lease = on.lease(Location::caller());
+        let (lease, _) = on.lease(QueryPlace(Location::caller()));
         async move {
             let mut lease = lease.await?;
             let changes = type_name::<Self::Changeset>();
-            if let Err(error) = Check::for_lender::<E, B>().check_type_name(changes) {
+            if let Err(error) = Check::for_lease::<E, B>(&lease).check_type_name(changes) {
                 return Err(query_error::<E, B>(&mut lease, error).await.into());
             }
             match lease.connection().update_and_fetch(self).await {
@@ -78,7 +79,7 @@ pub trait SaveChangesDsl<E, B, Via>: Sized {
 }
 
 // Implemented for references to models alone, as in diesel-async, so that `model.save_changes(..)` borrows the model.
-impl<M, E, B, Via> SaveChangesDsl<E, B, Via> for M where
+impl<M, E, B, Via: RouteMarker> SaveChangesDsl<E, B, Via> for M where
     M: Copy + AsChangeset<Target = <M as HasTable>::Table> + IntoUpdateTarget
 {
 }

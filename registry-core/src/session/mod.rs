@@ -1,4 +1,8 @@
-//! A session: one connection, checked out of its engine for as long as the value lives.
+//! Sessions: one connection each, for as long as the value lives.
+//!
+//! [`Registry`](crate::Registry) lends them. [`Session::connect`] opens one without a registry,
+//! [`Session::from_connection`] makes one of a connection that the program has opened itself, and
+//! [`Session::into_inner`] takes the connection out of its engine.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,7 +12,11 @@ use crate::bind::{Bind, has_key, key_of};
 use crate::engine::{AnyEngine, Checkout};
 use crate::settings::{BindKey, EngineOptions};
 
+mod one_off;
+mod take;
 mod transaction;
+
+pub use crate::engine::IntoInnerError;
 
 /// One connection to the database of the bind `B`, checked out of its engine for as long as the value lives.
 ///
@@ -81,11 +89,7 @@ impl<B: Bind> Session<B> {
 
 impl<B: Bind> Session<B> {
     pub(crate) fn bind_key(&self) -> BindKey {
-        if has_key::<B>() {
-            key_of::<B>()
-        } else {
-            AnyEngine::settings(&**self.checkout.engine()).key
-        }
+        bind_key_of::<B>(&self.checkout)
     }
 
     pub(crate) fn options(&self) -> &EngineOptions {
@@ -99,6 +103,15 @@ impl<B: Bind> Session<B> {
     pub(crate) fn checkout_mut(&mut self) -> &mut Checkout<B::Connection> {
         &mut self.checkout
     }
+
+    pub(crate) fn into_checkout(self) -> Checkout<B::Connection> {
+        self.checkout
+    }
+}
+
+/// The bind key of the database that a session of the bind `B` with this checkout is in.
+pub(crate) fn bind_key_of<B: Bind>(checkout: &Checkout<B::Connection>) -> BindKey {
+    if has_key::<B>() { key_of::<B>() } else { AnyEngine::settings(&**checkout.engine()).key }
 }
 
 impl<B: Bind> Deref for Session<B> {

@@ -77,6 +77,7 @@
 // | keys/ | bind keys, unknown binds, kinds of backends, names of tenants |
 // | url/ | URLs of databases, and which parts of a URL may be shown |
 // | error.rs | `SettingsError`, and `Problem`: one problem with the place of the setting |
+// | connector.rs | the program's own way to connect, a closure |
 // | credentials.rs | the closure that returns a password whenever a connection is opened |
 // | work_options.rs | the options of a unit of work |
 //
@@ -101,6 +102,7 @@
 // (parse/draft.rs) and `EngineSettings`.
 
 mod bind_settings;
+mod connector;
 mod credentials;
 mod error;
 mod from_value;
@@ -126,6 +128,7 @@ pub use error::{Problem, Problems};
 pub use keys::WrongKeys;
 #[doc(no_inline)]
 pub use keys::{BackendKind, BindKey, InvalidBindKey, TenantError, UnknownBind, WrongBackend};
+pub use options::Pem;
 #[doc(no_inline)]
 pub use options::{EngineOptions, Pooler, ResetOnReturn};
 #[doc(no_inline)]
@@ -136,6 +139,9 @@ pub use url::InvalidUrl;
 #[doc(no_inline)]
 pub use work_options::{Isolation, WorkOptions};
 
+#[doc(hidden)]
+pub use connector::ConnectFn;
+pub(crate) use connector::Connector;
 pub(crate) use credentials::CredentialSource;
 pub(crate) use inherit::{
     BindDefaults, BuilderSettings, EngineSettings, OnDemandOptions, Resolved, resolve,

@@ -9,7 +9,7 @@
 //!
 //! | file | question |
 //! |---|---|
-//! | [`effects`](mod@effects) | which effects does a statement have on the session and on the transaction? |
+//! | [`effects`](mod@effects) | which effects does a statement have on the session and on the transaction? is it a `SELECT` that writes nothing? |
 //! | [`tables`](mod@tables) | which tables does a statement name, and where? |
 //! | [`rows`] | does a statement have rows, and does it only read? |
 //! | [`setting_names`](mod@setting_names) | which custom settings of PostgreSQL may a statement set? |
@@ -32,7 +32,7 @@ mod tests;
 
 pub(crate) use self::diesel::{is_diesel_savepoint, sql_of, without_bind_values};
 pub(crate) use dialect::Dialect;
-pub(crate) use effects::{Effects, SessionEffect, TransactionEffect, effects};
+pub(crate) use effects::{Effects, SessionEffect, TransactionEffect, effects, is_plain_select};
 pub(crate) use rows::may_return_rows;
 #[cfg(feature = "sqlite")]
 pub(crate) use rows::only_reads;

@@ -31,6 +31,7 @@ use super::driver::{Backend, Driver};
 use super::error::ConnectError;
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
+use super::pipelines::Pipelines;
 use super::transactions::{begin_by_ansi, transaction_depth};
 use crate::cause::DriverError;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Pooler, WorkOptions};
@@ -90,6 +91,14 @@ const RESTORE_SESSION: &str = "(SELECT 'SET SESSION AUTHORIZATION DEFAULT; RESET
 
 impl Backend for Postgres {
     const KIND: BackendKind = BackendKind::Postgres;
+}
+
+impl Pipelines for Postgres {
+    type Shared<'c> = &'c Self;
+
+    fn share(&self) -> &Self {
+        self
+    }
 }
 
 records_by_diesel!(super::Postgres);
@@ -164,6 +173,21 @@ impl Driver for Postgres {
         }
         let is_pooled = options.pooler == Pooler::Transaction;
         connect::connect(&config, &ConnectOptions { url, failed_hosts, is_pooled, deadline }).await
+    }
+
+    async fn set_options(
+        &mut self,
+        options: &EngineOptions,
+    ) -> Result<(), (String, diesel::result::Error)> {
+        for (name, value) in url::server_settings(options) {
+            let statement = format!("SET {name} = {value}");
+            self.batch_execute(&statement).await.map_err(|error| (statement, error))?;
+        }
+        Ok(())
+    }
+
+    fn classify_connect_error(error: DriverError) -> Result<ConnectError, DriverError> {
+        connect_error::classify_program_error(error)
     }
 
     async fn enter_schema(&mut self, schema: &str, is_from_another: bool) -> QueryResult<bool> {

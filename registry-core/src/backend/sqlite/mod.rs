@@ -99,7 +99,7 @@ impl Driver for Sqlite {
     const LEAVES_UNREAD_ROWS: bool = false;
 
     // SQLite prepares them again by itself.
-    const HAS_STALE_STATEMENTS: bool = false;
+    const HAS_SERVER: bool = false;
 
     // No statement removes temporary tables and attached databases. Opening the file again is cheap.
     const FULL_RESET: Option<&'static str> = None;
@@ -152,6 +152,11 @@ impl Driver for Sqlite {
             }
             attempts += 1;
         }
+    }
+
+    fn adopt(self) -> OpenedConnection<Self> {
+        let observed = Arc::clone(self.observed());
+        OpenedConnection { connection: self, observed, cancel: None }
     }
 
     fn check_url(_: &DatabaseUrl) -> Result<(), String> {

@@ -42,7 +42,7 @@ pub(super) fn arguments_of(path: &str) -> Arguments {
 
 // Types of this crate that contain or stand for another query. A unit test compares the paths with the types.
 const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
-pub(super) const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
+const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
 const CAPTURED_STATEMENT: &str = "registry_core::query::execute::batch_upsert::CapturedStatement";
 
 /// Whether the type at `path` hides no table.

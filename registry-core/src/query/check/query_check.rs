@@ -14,7 +14,8 @@ use super::statement_cache::check_statement_once;
 use super::type_cache::{QueryType, SqlPart, TableCheck, TypeCheck, cached_check, succeed_once};
 use super::type_inspection::{TypeCoverage, inspect_type};
 use crate::query::erased::ErasedQuery;
-use crate::query::executor::Lender;
+use crate::query::executor::lease::Lease;
+use crate::query::executor::{Lender, OpenedBy};
 use crate::sql::{self, Dialect, NamedTable};
 
 /// What is checked in a query before it is sent to a given executor.
@@ -29,9 +30,9 @@ pub struct Check {
 }
 
 impl Check {
-    pub(in crate::query) const fn for_lender<E: Lender<B>, B>() -> Self {
-        let dialect = Dialect::of(<E::Connection as crate::backend::Backend>::KIND);
-        Self { key: E::KEY, dialect, keeps_locks: E::KEEPS_LOCKS }
+    pub(in crate::query) fn for_lease<E: Lender<B>, B>(lease: &E::Lease) -> Self {
+        let dialect = Dialect::of(<OpenedBy<E, B> as crate::backend::Backend>::KIND);
+        Self { key: E::KEY, dialect, keeps_locks: lease.outlives_query() }
     }
 
     /// Fails if a table of the query belongs to another bind, or if it takes a row lock that the executor would

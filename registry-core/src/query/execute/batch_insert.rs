@@ -9,19 +9,19 @@ use diesel::{QueryResult, Table};
 use diesel_async::AsyncConnection;
 use diesel_async::methods::ExecuteDsl;
 
-use super::{Command, Execute, InBoundTo};
-use crate::backend::Sqlite;
+use super::{Command, ConnectionToSqlite, Execute, InBoundTo};
 use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
-use crate::query::erased::ErasedQuery;
+use crate::query::erased::{ErasedQuery, RetryRule};
 
 /// The command is sent as one statement for each row, in a transaction.
 #[derive(Debug)]
 pub struct StatementPerRow(());
 
-impl<'q, V, T, Id, Op, const STATIC: bool> Execute<'q, Sqlite, StatementPerRow>
+impl<'q, C, V, T, Id, Op, const STATIC: bool> Execute<'q, C, StatementPerRow>
     for InsertStatement<T, BatchInsert<Vec<ValuesClause<V, T>>, T, Id, STATIC>, Op>
 where
+    C: ConnectionToSqlite,
     T: Table + Copy,
     Op: Copy,
     InsertStatement<T, ValuesClause<V, T>, Op>: QueryFragment<Dialect> + Send + 'q,
@@ -35,9 +35,10 @@ where
     }
 }
 
-impl<'q, Q, B> Execute<'q, Sqlite, InBoundTo<StatementPerRow>> for BoundTo<Q, B>
+impl<'q, C, Q, B> Execute<'q, C, InBoundTo<StatementPerRow>> for BoundTo<Q, B>
 where
-    Q: Execute<'q, Sqlite, StatementPerRow>,
+    C: ConnectionToSqlite,
+    Q: Execute<'q, C, StatementPerRow>,
 {
     type Command = Q::Command;
 
@@ -46,17 +47,22 @@ where
     }
 }
 
-impl Command<Sqlite> for Vec<ErasedQuery<'_, Dialect, ()>> {
+impl<C: ConnectionToSqlite> Command<C> for Vec<ErasedQuery<'_, Dialect, ()>> {
     fn check(&self, check: Check) -> QueryResult<()> {
         self.iter().try_for_each(|row| check.check_query(row))
     }
 
-    fn split_for_retry(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
-        (self, || None)
+    fn bypass_cache(&mut self) {
+        self.iter_mut().for_each(ErasedQuery::bypass_cache);
     }
 
-    async fn run(self, connection: &mut Sqlite) -> QueryResult<usize> {
+    fn split_for_retry(self, _: bool) -> (Self, impl FnOnce(RetryRule) -> Option<Self> + Send) {
+        (self, |_| None)
+    }
+
+    async fn run(self, connection: &mut C) -> QueryResult<usize> {
         connection
+            .sqlite()
             .transaction(async |connection| {
                 let mut affected = 0;
                 for row in self {

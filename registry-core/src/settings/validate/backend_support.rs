@@ -6,7 +6,7 @@ use crate::settings::options::{EngineOptions, OptionLayer, OptionLayers, Pooler}
 use crate::settings::url::DatabaseUrl;
 
 /// The options that not every backend can honour. Every other option is honoured by all of them.
-const LIMITED_OPTIONS: [LimitedOption; 4] = [
+const LIMITED_OPTIONS: [LimitedOption; 10] = [
     LimitedOption {
         name: "statement_timeout",
         backends: &[BackendKind::Postgres, BackendKind::Mysql],
@@ -31,7 +31,22 @@ const LIMITED_OPTIONS: [LimitedOption; 4] = [
         is_used: Use::Unless("none", |options| options.pooler == Pooler::None),
         noun: None,
     },
+    tls_option("sslrootcert"),
+    tls_option("sslrootcert_pem"),
+    tls_option("sslcert"),
+    tls_option("sslcert_pem"),
+    tls_option("sslkey"),
+    tls_option("sslkey_pem"),
 ];
+
+const fn tls_option(name: &'static str) -> LimitedOption {
+    LimitedOption {
+        name,
+        backends: &[BackendKind::Postgres, BackendKind::Mysql],
+        is_used: Use::Always,
+        noun: Some("TLS"),
+    }
+}
 
 struct LimitedOption {
     name: &'static str,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use diesel::result::{DatabaseErrorKind, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::{Refusal, Wire};
@@ -103,6 +104,26 @@ async fn a_statement_that_is_only_closed_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn what_was_written_counts_as_sent_even_if_the_server_is_gone() {
+    let (mut client, server, observed) = connected(None).await;
+    assert!(!observed.has_sent_nothing(), "the start-up was sent");
+    observed.stream.note_nothing_sent();
+    assert!(observed.has_sent_nothing());
+    drop(server);
+    assert!(client.read_u8().await.is_err(), "the end of the stream");
+    assert!(observed.has_sent_nothing(), "reading sends nothing");
+    client.write_all(&message(b'Q', &[b"SELECT 1\0"])).await.unwrap_err();
+    assert!(!observed.has_sent_nothing(), "it is not known how much was sent");
+}
+
+#[test]
+fn nothing_is_known_of_a_stream_that_is_not_read() {
+    let observed = Observed::default();
+    observed.stream.note_nothing_sent();
+    assert!(!observed.has_sent_nothing());
+}
+
+#[tokio::test]
 async fn prepared_statements_are_counted_as_the_server_has_them() {
     let (mut client, mut server, observed) = connected(None).await;
     let mut answer = async |client: &mut Wire<DuplexStream>, answer: Vec<u8>| {
@@ -145,7 +166,9 @@ async fn errors_are_told_apart_by_their_codes() {
         let error = error(fields);
         server.write_all(&error).await.unwrap();
         expect(&mut client, &error).await;
-        assert_eq!(observed.errors.last(), Some(class), "{fields:?}");
+        let text = fields.iter().find(|(kind, _)| *kind == b'M').map_or("", |(_, text)| *text);
+        let returned = Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(text.to_owned()));
+        assert_eq!(observed.errors.class_of(&returned), Some(class), "{fields:?}");
     }
     assert_eq!(observed.errors.fatal_message().as_deref(), Some("so long"));
 }
