@@ -16,6 +16,7 @@
 //! | `blog` | `advanced-blog-cli` | PostgreSQL |
 //! | `composite_types`, `custom_arrays`, `custom_types` | the examples of these names | PostgreSQL |
 //! | `asynchronous` | the README of diesel-async, `sync-wrapper` | all |
+//! | `pipelining` | the example of this name of diesel-async | PostgreSQL |
 
 mod migrations;
 
@@ -74,6 +75,21 @@ macro_rules! told {
                 registry_core::bind_tables!(super::Main; $($($topic::$table,)*)* $($($more::$has,)*)*);
             }
 
+            /// The same on whatever runs queries of a bind, here the registry: each query acquires a session.
+            #[path = "."]
+            mod on_any_executor {
+                mod prelude {
+                    pub(super) use super::super::Db;
+                    pub(super) use diesel::prelude::*;
+                    pub(super) use registry_core::{OptionalExtension, RunQueryDsl, SaveChangesDsl};
+
+                    pub(super) type Connection = registry_core::AnyExecutor<'static, super::super::Main>;
+                    pub(super) type QueryResult<T> = Result<T, registry_core::Error>;
+                }
+                $crate::diesel_guide::topics! { on_any_executor; $($topic)* $($more)* }
+                registry_core::bind_tables!(super::Main; $($($topic::$table,)*)* $($($more::$has,)*)*);
+            }
+
             /// A connection without a bind, and what Diesel calls its backend.
             type Bare = backend::Backend;
             type Db = <Bare as diesel_async::AsyncConnectionCore>::Backend;
@@ -118,6 +134,11 @@ macro_rules! topics {
         let mut session = registry.session().await.expect("a session");
         $topic::tell(&mut session).await.expect("it runs");
     };
+    (@on_any_executor $topic:ident) => {
+        // For the tests to name no lifetime.
+        let registry = Box::leak(Box::new(super::registry($topic::TABLES).await));
+        $topic::tell(&mut (&*registry).into()).await.expect("it runs");
+    };
     (@in_a_unit_of_work $topic:ident) => {
         let registry = super::registry($topic::TABLES).await;
         registry.transaction(async |work| $topic::tell(work).await).await.expect("it runs");
@@ -143,6 +164,7 @@ told! { postgres:
         blog: users, posts, comments;
         composite_types: colors, coordinates;
         extending: articles;
+        pipelining: users;
     }
     by this crate {}
 }
