@@ -29,6 +29,10 @@ pub mod queries {}
 pub mod transactions_and_scopes {}
 
 #[doc = include_str!("../docs/links.md")]
+#[doc = include_str!("../docs/guide/pages-and-errors.md")]
+pub mod pages_and_errors {}
+
+#[doc = include_str!("../docs/links.md")]
 #[doc = include_str!("../docs/guide/tenants.md")]
 pub mod tenants {}
 

@@ -9,7 +9,7 @@ mod same_names;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(constraints, executors, queries, same_names);
+mount::mount!(batches, bound_to, constraints, executors, pages, queries, same_names);
 
 #[path = "."]
 mod by_tcp {

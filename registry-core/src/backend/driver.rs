@@ -8,6 +8,7 @@ use diesel::backend::Backend as DieselBackend;
 use diesel_async::{AsyncConnection, AsyncConnectionCore};
 use futures_util::future::BoxFuture;
 
+use super::bind_variables::BindVariables;
 use super::connect_context::{ConnectContext, OpenedConnection};
 use super::error::ConnectError;
 use super::error_class::ErrorClass;
@@ -64,7 +65,7 @@ pub trait Backend: AsyncConnection + Driver + 'static {
 /// A future of this trait may be dropped at any await, because its caller gives up or runs out of time. The engine then
 /// closes the connection, unless [`start_rollback`](Self::start_rollback) can make it usable.
 pub trait Driver:
-    AsyncConnectionCore<Backend: DieselBackend<QueryBuilder: Default> + Default> + Sized
+    AsyncConnectionCore<Backend: DieselBackend<QueryBuilder: Default> + Default + BindVariables> + Sized
 {
     // ---- Connecting and setting up ----
 

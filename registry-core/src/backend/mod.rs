@@ -8,6 +8,7 @@
 //! | [`pipelines`] | [`Pipelines`]: connections on which several statements can be under way |
 //! | [`error`] | [`ConnectError`]: why a connection could not be opened |
 //! | [`connect_context`] | the inputs for opening a connection, and the opened connection |
+//! | [`bind_variables`] | how many bind variables a statement can have, and the error of one that has more |
 //! | [`host_failover`] | the order in which the hosts of a URL are tried |
 //! | [`observed`] | the observed state of a connection |
 //! | [`error_class`] | the class of an error, from the server's code or from Diesel's error alone |
@@ -23,6 +24,7 @@
 
 use crate::settings::{BackendKind, DatabaseUrl};
 
+pub(crate) mod bind_variables;
 mod connect_context;
 pub(crate) mod driver;
 mod error;

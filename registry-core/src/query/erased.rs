@@ -13,6 +13,7 @@ use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId};
 
+use crate::backend::bind_variables::BindVariables;
 use crate::sql::{Dialect, is_plain_select};
 
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
@@ -175,12 +176,24 @@ impl<DB, ST> QueryId for ErasedQuery<'_, DB, ST> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<DB: Backend, ST> QueryFragment<DB> for ErasedQuery<'_, DB, ST> {
+impl<DB: BindVariables, ST> QueryFragment<DB> for ErasedQuery<'_, DB, ST> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         if self.bypasses_cache {
             out.unsafe_to_cache_prepared();
         }
         self.query().walk_ast(out)
+    }
+
+    /// Collects the values. All connections do so before they send anything, so a statement with too many values is refused
+    /// here.
+    fn collect_binds<'b>(
+        &'b self,
+        out: &mut DB::BindCollector<'b>,
+        metadata_lookup: &mut DB::MetadataLookup,
+        backend: &'b DB,
+    ) -> QueryResult<()> {
+        self.query().collect_binds(out, metadata_lookup, backend)?;
+        Ok(DB::check_collected(out)?)
     }
 }
 

@@ -3,22 +3,21 @@
 use std::future::Future;
 
 use diesel::QueryResult;
-use diesel::backend::Backend;
 use diesel::query_builder::QueryFragment;
 use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::ExecuteDsl;
 
 use super::check::Check;
 use super::erased::{ErasedQuery, RetryRule};
-#[cfg(feature = "sqlite")]
 use super::executor::any::connection::AnyConnection;
-#[cfg(feature = "sqlite")]
-use crate::backend::Sqlite;
+use crate::backend::bind_variables::BindVariables;
+use crate::sql;
 
 #[cfg(feature = "sqlite")]
 mod batch_insert;
 #[cfg(feature = "sqlite")]
 pub(super) mod batch_upsert;
+mod batches;
 
 /// A query that can be run with [`execute`](super::RunQueryDsl::execute) on connections of type `C`.
 ///
@@ -39,6 +38,9 @@ pub trait Command<C>: Sized + Send {
     /// Makes the driver prepare the statements anew.
     fn bypass_cache(&mut self);
 
+    /// The number of bind variables of its largest statement, as far as splitting the rows can make it smaller.
+    fn count_bind_variables(&self) -> usize;
+
     /// The command to be sent, and a function that returns it once more, if `may_retry` and if the rule allows that.
     fn split_for_retry(
         self,
@@ -55,7 +57,7 @@ pub struct SingleStatement(());
 
 impl<'q, C, Q> Execute<'q, C, SingleStatement> for Q
 where
-    C: AsyncConnectionCore<Backend: Backend<QueryBuilder: Default> + Default + 'static>,
+    C: AsyncConnectionCore<Backend: BindVariables + 'static>,
     Q: QueryFragment<C::Backend> + Send + 'q,
 {
     type Command = ErasedQuery<'q, C::Backend, ()>;
@@ -67,7 +69,7 @@ where
 
 impl<C> Command<C> for ErasedQuery<'_, C::Backend, ()>
 where
-    C: AsyncConnectionCore<Backend: Backend<QueryBuilder: Default> + Default + 'static>,
+    C: AsyncConnectionCore<Backend: BindVariables + 'static>,
 {
     fn check(&self, check: Check) -> QueryResult<()> {
         check.check_query(self)
@@ -75,6 +77,10 @@ where
 
     fn bypass_cache(&mut self) {
         ErasedQuery::bypass_cache(self);
+    }
+
+    fn count_bind_variables(&self) -> usize {
+        sql::count_bind_variables(<C::Backend as BindVariables>::DIALECT, &self.sql())
     }
 
     fn split_for_retry(
@@ -90,28 +96,72 @@ where
     }
 }
 
-/// A connection to SQLite, on which some commands are sent as several statements.
-#[cfg(feature = "sqlite")]
-pub trait ConnectionToSqlite: AsyncConnectionCore<Backend = diesel::sqlite::Sqlite> {
+/// A connection on which a command can be sent as several statements in a transaction: it is not shared with other
+/// statements.
+pub trait ExclusiveConnection: AsyncConnectionCore {
     /// The connection itself.
-    fn sqlite(&mut self) -> &mut Sqlite;
+    type Opened: crate::backend::Backend<Backend = Self::Backend>;
+
+    /// The connection itself.
+    fn exclusive(&mut self) -> &mut Self::Opened;
 }
 
-#[cfg(feature = "sqlite")]
-impl ConnectionToSqlite for Sqlite {
-    fn sqlite(&mut self) -> &mut Sqlite {
+impl<C: crate::backend::Backend> ExclusiveConnection for C {
+    type Opened = C;
+
+    fn exclusive(&mut self) -> &mut C {
         self
     }
 }
 
-#[cfg(feature = "sqlite")]
-impl ConnectionToSqlite for AnyConnection<'_, Sqlite> {
-    fn sqlite(&mut self) -> &mut Sqlite {
-        self.exclusive()
+impl<C: crate::backend::Backend> ExclusiveConnection for AnyConnection<'_, C> {
+    type Opened = C;
+
+    fn exclusive(&mut self) -> &mut C {
+        AnyConnection::exclusive(self)
     }
 }
+
+/// A connection to SQLite, on which some commands are sent as several statements.
+#[cfg(feature = "sqlite")]
+pub trait ConnectionToSqlite: ExclusiveConnection<Opened = crate::backend::Sqlite> {}
+
+#[cfg(feature = "sqlite")]
+impl<C: ExclusiveConnection<Opened = crate::backend::Sqlite>> ConnectionToSqlite for C {}
 
 /// The command in a [`BoundTo`](super::BoundTo) is sent in the same way as without the `BoundTo`.
 #[cfg(feature = "sqlite")]
 #[derive(Debug)]
 pub struct InBoundTo<How>(std::marker::PhantomData<fn() -> How>);
+
+/// The command of the query in a [`BoundTo`](super::BoundTo), whose SQL text is checked.
+#[cfg(feature = "sqlite")]
+#[derive(Debug)]
+pub struct OfBoundTo<Inner>(Inner);
+
+#[cfg(feature = "sqlite")]
+impl<C: Send, Inner: Command<C>> Command<C> for OfBoundTo<Inner> {
+    fn check(&self, check: Check) -> QueryResult<()> {
+        self.0.check(check.for_bound_to())
+    }
+
+    fn bypass_cache(&mut self) {
+        self.0.bypass_cache();
+    }
+
+    fn count_bind_variables(&self) -> usize {
+        self.0.count_bind_variables()
+    }
+
+    fn split_for_retry(
+        self,
+        may_retry: bool,
+    ) -> (Self, impl FnOnce(RetryRule) -> Option<Self> + Send) {
+        let (command, again) = self.0.split_for_retry(may_retry);
+        (Self(command), |rule| again(rule).map(Self))
+    }
+
+    async fn run(self, connection: &mut C) -> QueryResult<usize> {
+        self.0.run(connection).await
+    }
+}

@@ -34,12 +34,12 @@
 use std::future::Future;
 use std::panic::Location;
 
-use diesel::backend::Backend;
 use diesel::result::Error as DieselError;
 use diesel_async::AsyncConnectionCore;
 
 use super::error::QueryError;
 use super::routing::RouteMarker;
+use crate::backend::bind_variables::BindVariables;
 
 pub(super) mod any;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
@@ -54,6 +54,8 @@ mod transaction_warning;
 mod unit_of_work;
 
 pub use any::AnyExecutor;
+#[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub(super) use connection::Unchecked;
 pub use delegating::{DelegatedQuery, DelegatingExecutor};
 use lease::Lease;
 
@@ -76,9 +78,7 @@ pub trait Executor<Q, B, Via: RouteMarker>: Lender<B> {}
 /// implemented outside of this crate.
 pub trait Lender<B>: Sized + Send {
     /// The type of the connection that queries are run on: the connection itself, or a shared reference to it.
-    type Connection: AsyncConnectionCore<
-        Backend: Backend<QueryBuilder: Default> + Default + 'static,
-    >;
+    type Connection: AsyncConnectionCore<Backend: BindVariables + 'static>;
 
     /// The value that holds the connection during a query: a session of this bind, or a session by key.
     type Lease: Lease<Connection = Self::Connection> + ConnectsTo<B>;
@@ -126,7 +126,7 @@ pub struct QueryPlace(pub(super) &'static Location<'static>);
 pub trait ConnectsTo<B> {}
 
 /// The Diesel backend of an executor's connection.
-pub(super) type LenderBackend<E, B> =
+pub(crate) type LenderBackend<E, B> =
     <<E as Lender<B>>::Connection as AsyncConnectionCore>::Backend;
 
 /// The type of the connection that the engine of an executor has opened.

@@ -13,7 +13,7 @@ use diesel::QueryResult;
 use diesel::result::Error as DieselError;
 use diesel_async::methods::LoadQuery;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::time::{Instant, timeout};
 
 use super::check::Check;
@@ -21,6 +21,7 @@ use super::erased::ErasedQuery;
 use super::execute::Command;
 use super::executor::lease::Lease;
 use super::executor::{Lender, LenderBackend, QueryPlace};
+use super::on_lease::load_on_lease;
 use super::retry::{lease_for_retry, may_retry, query_error};
 use super::rows::Rows;
 use crate::engine::OpenRows;
@@ -35,7 +36,7 @@ use crate::engine::OpenRows;
 pub struct Running<'q, T, E>(BoxFuture<'q, Result<T, E>>);
 
 impl<'q, T, E> Running<'q, T, E> {
-    fn new(future: impl Future<Output = Result<T, E>> + Send + 'q) -> Self {
+    pub(super) fn new(future: impl Future<Output = Result<T, E>> + Send + 'q) -> Self {
         Self(Box::pin(future))
     }
 }
@@ -56,7 +57,7 @@ impl<T, E> fmt::Debug for Running<'_, T, E> {
 
 pub(super) fn load<'q, E, B, ST, U>(
     on: E,
-    mut query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
+    query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
     at: &'static Location<'static>,
 ) -> Running<'q, Vec<U>, E::Error>
 where
@@ -72,24 +73,8 @@ where
         if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
-        loop {
-            if lease.bypasses_statement_cache() {
-                query.bypass_cache();
-            }
-            let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
-            let error = match all_rows(to_send, &mut lease).await {
-                Ok(rows) => {
-                    if let Some(checkout) = lease.checkout() {
-                        checkout.note_rows_read();
-                    }
-                    return Ok(rows);
-                }
-                Err(error) => error,
-            };
-            let repeatable = |rule| kept.into_repeatable(rule);
-            (lease, query) =
-                lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
-        }
+        let (_, rows) = load_on_lease::<E, B, ST, U>(lease, query, &mut again, at).await?;
+        Ok(rows)
     })
 }
 
@@ -183,25 +168,6 @@ where
                 lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }
     })
-}
-
-/// All rows.
-async fn all_rows<'q, L, Q, U>(query: Q, lease: &mut L) -> QueryResult<Vec<U>>
-where
-    L: Lease,
-    Q: LoadQuery<'q, L::Connection, U> + Send + 'q,
-    U: Send,
-{
-    // On a connection of one statement at a time, `note_rows_read` suffices: as long as it is not called, the connection is
-    // checked before it is lent again. Here, another statement's call may come first.
-    let mut open = OpenRows::new(lease.checkout().filter(|_| L::IS_SHARED));
-    let rows = query.internal_load(lease.connection()).await?;
-    open.begin();
-    let rows = rows.try_collect().await;
-    if !matches!(rows, Err(DieselError::DeserializationError(_))) {
-        open.end();
-    }
-    rows
 }
 
 /// The time limit for reading and discarding the rows after the first row, so that the connection can be reused. Opening

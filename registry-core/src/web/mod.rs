@@ -51,12 +51,16 @@
 //! | [`SessionFor<M>`](SessionFor) | a session of the model `M`, beside the unit of work |
 //! | [`Scope`](crate::Scope), `Option<Scope>` | the scope of the request |
 //! | [`Tenant`](crate::Tenant), `Option<Tenant>` | the tenant of the request |
+//! | [`PageRequest`](crate::query::paginate::PageRequest) | the page that the request asks for with `?page=2&per_page=50` |
+//! | [`Cursor<K>`](crate::query::paginate::Cursor), `Option<Cursor<K>>` | the position that the request has in `?after=..` |
 //!
 //! [`ScopeLayer::per_tenant`] gives each request a scope on the databases of the request's tenant.
 //!
 //! Errors are responses, so that `?` works in a handler that returns `Result<_, Error>`:
 //! the implementation of [`IntoResponse`](axum_core::response::IntoResponse) for [`Error`](crate::Error) lists the status of
-//! each error.
+//! each error, and an [`ErrorPolicy`] says which violated constraints are the client's fault. [`Or404Dsl`] has `first_or_404` and
+//! `get_or_404`, whose error is [`HandlerError`]. [`PageLinks`] is the `Link` header of a
+//! [page](crate::query::paginate).
 
 // The files of this folder:
 //
@@ -67,14 +71,26 @@
 // | `into_tenant.rs` | the return values of a closure that finds the tenant |
 // | `extract.rs` | the arguments of handlers |
 // | `response.rs` | errors as responses: the status of each error |
+// | `error_policy.rs` | which errors are the client's, and the bodies of responses |
+// | `handler_error.rs` | the error of a handler, with what was not found |
+// | `or_404.rs` | the methods that turn a missing row into 404 |
+// | `pages.rs` | which page a request asks for, and links to its neighbours |
 
+mod error_policy;
 mod extract;
+mod handler_error;
 mod into_tenant;
+mod or_404;
+mod pages;
 mod response;
 mod scope_layer;
 mod scope_service;
 
+pub use error_policy::{ErrorLayer, ErrorPolicy, ErrorService};
 pub use extract::SessionFor;
+pub use handler_error::{HandlerError, NotFound};
 pub use into_tenant::IntoTenant;
+pub use or_404::{Or404, Or404Dsl};
+pub use pages::{Linked, PageLimits, PageLinks};
 pub use scope_layer::ScopeLayer;
 pub use scope_service::ScopeService;

@@ -1,15 +1,16 @@
 //! Errors as responses.
 
-use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
+use super::error_policy::{answer_by_policy, rendered};
 use crate::backend::ConnectError;
 use crate::cause::Chain;
 use crate::engine::AcquireError;
 use crate::error::Error;
 use crate::query::QueryError;
+use crate::query::paginate::{InvalidCursor, InvalidPage};
 use crate::registry::MigrateError;
 use crate::settings::TenantError;
 use crate::work::{CommitError, WorkError, WorkFailure};
@@ -21,12 +22,14 @@ const RETRY_AFTER_SECONDS: &str = "1";
 ///
 /// | status | when |
 /// |---|---|
-/// | `404 Not Found` | the tenant is unknown or its name is invalid, or a query found no row (Diesel's `NotFound`) |
+/// | `400 Bad Request` | the cursor of a page is invalid ([`InvalidCursor`]) |
+/// | `404 Not Found` | the tenant is unknown or its name is invalid, a query found no row (Diesel's `NotFound`), or there is no such page ([`InvalidPage`]) |
 /// | `503 Service Unavailable`, with `Retry-After: 1` (second) | the same request may succeed a little later: all connections are in use, the server is down, a connection was lost while a query ran on it, a serialization failure |
 /// | `500 Internal Server Error` | everything else |
 ///
-/// The body contains the text of the status, and no detail of the error. The error is logged, with its causes, as an event with
-/// the target `registry`: at the level `DEBUG` for 404, `WARN` for 503 and `ERROR` for 500.
+/// The body contains the text of the status, and no detail of the error. An [`ErrorPolicy`](super::ErrorPolicy) turns violated constraints into
+/// `409 Conflict` or another status, and can change the body. The error is logged, with its causes, as an event with
+/// the target `registry`: at the level `DEBUG` for 4xx, `WARN` for 503 and `ERROR` for all others.
 ///
 /// ```
 /// use axum::http::StatusCode;
@@ -38,25 +41,21 @@ const RETRY_AFTER_SECONDS: &str = "1";
 /// ```
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let status = status_of(&self);
+        let (status, text) = answer_by_policy(&self).unwrap_or_else(|| (status_of(&self), None));
         let (bind, tenant) = database_of(&self);
         let error = Chain(&self);
         match status {
-            StatusCode::NOT_FOUND => {
-                tracing::debug!(target: "registry", bind, tenant, %error, "a request failed with 404 Not Found");
-            }
             StatusCode::SERVICE_UNAVAILABLE => {
-                tracing::warn!(
-                    target: "registry", bind, tenant, %error,
-                    "a request failed with 503 Service Unavailable"
-                );
+                tracing::warn!(target: "registry", bind, tenant, %error, "a request failed with {status}");
             }
-            _ => tracing::error!(
-                target: "registry", bind, tenant, %error,
-                "a request failed with 500 Internal Server Error"
-            ),
+            status if status.is_client_error() => {
+                tracing::debug!(target: "registry", bind, tenant, %error, "a request failed with {status}");
+            }
+            _ => {
+                tracing::error!(target: "registry", bind, tenant, %error, "a request failed with {status}");
+            }
         }
-        response(status)
+        response(status, text.as_deref())
     }
 }
 
@@ -71,7 +70,15 @@ macro_rules! answered_as_error {
     )+};
 }
 
-answered_as_error!(AcquireError, CommitError, QueryError, TenantError, WorkError);
+answered_as_error!(
+    AcquireError,
+    CommitError,
+    InvalidCursor,
+    InvalidPage,
+    QueryError,
+    TenantError,
+    WorkError
+);
 
 /// The response to a request for which no tenant was found.
 pub(super) fn no_tenant() -> Response {
@@ -79,12 +86,12 @@ pub(super) fn no_tenant() -> Response {
         target: "registry",
         "a request belongs to no tenant, and was answered with 404 Not Found"
     );
-    response(StatusCode::NOT_FOUND)
+    response(StatusCode::NOT_FOUND, None)
 }
 
-fn response(status: StatusCode) -> Response {
-    let body = status.canonical_reason().unwrap_or_default();
-    let mut response = (status, Body::from(body)).into_response();
+/// The response with this status, and with this text or that of the status.
+pub(super) fn response(status: StatusCode, text: Option<&str>) -> Response {
+    let mut response = rendered(status, text);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
     }
@@ -122,10 +129,17 @@ fn status_of(error: &Error) -> StatusCode {
         {
             StatusCode::NOT_FOUND
         }
+        (Error::Query(error), _) if has_cause::<InvalidPage>(error) => StatusCode::NOT_FOUND,
+        (Error::Query(error), _) if has_cause::<InvalidCursor>(error) => StatusCode::BAD_REQUEST,
         (_, Some(error)) => status_of_acquire_error(error),
         (error, None) if error.is_transient() => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
+}
+
+/// Whether a query was refused for the reason `C`.
+fn has_cause<C: std::error::Error + 'static>(error: &QueryError) -> bool {
+    matches!(error.as_diesel(), diesel::result::Error::QueryBuilderError(cause) if cause.is::<C>())
 }
 
 fn status_of_acquire_error(error: &AcquireError) -> StatusCode {

@@ -12,3 +12,4 @@ mod postgres;
 mod readme;
 mod servers;
 mod sqlite;
+mod tables;

@@ -35,7 +35,7 @@ pub(super) fn arguments_of(path: &str) -> Arguments {
         | "diesel::query_builder::sql_query::UncheckedBind" => Arguments::RestAreValues,
         "diesel::query_source::aliasing::alias::Alias" => Arguments::Alias,
         "diesel::query_source::aliasing::aliased_field::AliasedField" => Arguments::AliasedField,
-        _ if [BOUND_TO, BOUND_TO_QUERY].contains(&path) => Arguments::RestAreValues,
+        _ if [AFTER_KEY, BOUND_TO, BOUND_TO_QUERY].contains(&path) => Arguments::RestAreValues,
         _ => Arguments::Parts,
     }
 }
@@ -43,7 +43,32 @@ pub(super) fn arguments_of(path: &str) -> Arguments {
 // Types of this crate that contain or stand for another query. A unit test compares the paths with the types.
 const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
 const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
+const AFTER_KEY: &str = "registry_core::query::keyset::order::AfterKey";
+const LIMITED: &str = "registry_core::query::paginate::limited::Limited";
+const SHARED: &str = "registry_core::query::paginate::shared::Shared";
 const CAPTURED_STATEMENT: &str = "registry_core::query::execute::batch_upsert::CapturedStatement";
+
+/// Whether a type is that of a query with `.bound_to()`.
+pub(super) fn is_bound_to(type_name: &str) -> bool {
+    content_of_bound_to(type_name).is_some()
+}
+
+/// The text after the `<` of a query with `.bound_to()`, which begins with the type of the query inside.
+pub(super) fn content_of_bound_to(type_name: &str) -> Option<&str> {
+    [BOUND_TO_QUERY, BOUND_TO]
+        .iter()
+        .find_map(|bound_to| type_name.strip_prefix(bound_to)?.strip_prefix('<'))
+}
+
+/// Whether the type at `path` is SQL text of the program: `sql_query("..")` or `sql("..")`.
+pub(super) fn is_sql_text(path: &str) -> bool {
+    matches!(
+        path,
+        "diesel::expression::sql_literal::SqlLiteral"
+            | "diesel::query_builder::sql_query::SqlQuery"
+            | "diesel::query_builder::sql_query::BoxedSqlQuery"
+    )
+}
 
 /// Whether the type at `path` hides no table.
 pub(super) fn is_transparent(path: &str) -> bool {
@@ -56,7 +81,8 @@ pub(super) fn is_transparent(path: &str) -> bool {
             })
         }
         Some(_) => {
-            [BOUND_TO, BOUND_TO_QUERY, CAPTURED_STATEMENT].contains(&path)
+            [AFTER_KEY, BOUND_TO, BOUND_TO_QUERY, CAPTURED_STATEMENT, LIMITED, SHARED]
+                .contains(&path)
                 || is_sql_function(path)
                 || matches!(
                     path,
@@ -108,7 +134,8 @@ fn is_primitive(word: &str) -> bool {
 /// The types of Diesel that contain no box, without `diesel::`: whole modules (`*`), and single types of modules that
 /// have others as well.
 ///
-/// The text of `sql_query` and `sql` can name any table. It is the program's own text, and is not checked.
+/// The text of `sql_query` and `sql` can name any table. It is the program's own text, and is checked only in a query
+/// with `.bound_to()`.
 const TRANSPARENT_DIESEL_TYPES: &[&str] = &[
     "expression::array_comparison::*",
     "expression::assume_not_null::*",
@@ -183,6 +210,12 @@ mod tests {
     use super::*;
     use crate::query::bound_to::{BoundTo, BoundToQuery};
     use crate::query::execute::batch_upsert::CapturedStatement;
+    use crate::query::keyset::AfterKey;
+    use crate::query::paginate::{Limited, Shared};
+
+    diesel::table! { keys (id) { id -> Integer, } }
+
+    use keys::id;
 
     #[test]
     fn the_paths_of_types_of_this_crate_are_right() {
@@ -190,5 +223,9 @@ mod tests {
         assert_eq!(path_of(type_name::<BoundTo<(), ()>>()), Some(BOUND_TO));
         assert_eq!(path_of(type_name::<BoundToQuery<(), ()>>()), Some(BOUND_TO_QUERY));
         assert_eq!(path_of(type_name::<CapturedStatement<()>>()), Some(CAPTURED_STATEMENT));
+        type Order = diesel::dsl::Asc<id>;
+        assert_eq!(path_of(type_name::<AfterKey<Order, ()>>()), Some(AFTER_KEY));
+        assert_eq!(path_of(type_name::<Limited<()>>()), Some(LIMITED));
+        assert_eq!(path_of(type_name::<Shared<()>>()), Some(SHARED));
     }
 }

@@ -9,10 +9,11 @@ use diesel::{QueryResult, Table};
 use diesel_async::AsyncConnection;
 use diesel_async::methods::ExecuteDsl;
 
-use super::{Command, ConnectionToSqlite, Execute, InBoundTo};
+use super::{Command, ConnectionToSqlite, Execute, InBoundTo, OfBoundTo};
 use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
 use crate::query::erased::{ErasedQuery, RetryRule};
+use crate::sql;
 
 /// The command is sent as one statement for each row, in a transaction.
 #[derive(Debug)]
@@ -40,10 +41,10 @@ where
     C: ConnectionToSqlite,
     Q: Execute<'q, C, StatementPerRow>,
 {
-    type Command = Q::Command;
+    type Command = OfBoundTo<Q::Command>;
 
     fn into_command(self) -> Self::Command {
-        self.into_query().into_command()
+        OfBoundTo(self.into_query().into_command())
     }
 }
 
@@ -56,13 +57,21 @@ impl<C: ConnectionToSqlite> Command<C> for Vec<ErasedQuery<'_, Dialect, ()>> {
         self.iter_mut().for_each(ErasedQuery::bypass_cache);
     }
 
+    fn count_bind_variables(&self) -> usize {
+        // A single statement is an upsert of many rows. Of several, each has one row.
+        match self.as_slice() {
+            [statement] => sql::count_bind_variables(sql::Dialect::Sqlite, &statement.sql()),
+            _ => 0,
+        }
+    }
+
     fn split_for_retry(self, _: bool) -> (Self, impl FnOnce(RetryRule) -> Option<Self> + Send) {
         (self, |_| None)
     }
 
     async fn run(self, connection: &mut C) -> QueryResult<usize> {
         connection
-            .sqlite()
+            .exclusive()
             .transaction(async |connection| {
                 let mut affected = 0;
                 for row in self {

@@ -26,7 +26,7 @@ use diesel::sql_types::Bool;
 use diesel::sqlite::{Sqlite as Dialect, SqliteQueryBuilder};
 use diesel::{ConnectionError, ConnectionResult, QueryResult, RunQueryDsl, SqliteConnection};
 
-use super::{ConnectionToSqlite, Execute, InBoundTo};
+use super::{ConnectionToSqlite, Execute, InBoundTo, OfBoundTo};
 use crate::query::bound_to::BoundTo;
 use crate::query::erased::ErasedQuery;
 
@@ -62,10 +62,10 @@ where
     C: ConnectionToSqlite,
     Q: Execute<'q, C, DieselUpsert<O>>,
 {
-    type Command = Q::Command;
+    type Command = OfBoundTo<Q::Command>;
 
     fn into_command(self) -> Self::Command {
-        self.into_query().into_command()
+        OfBoundTo(self.into_query().into_command())
     }
 }
 

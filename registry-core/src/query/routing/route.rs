@@ -7,7 +7,7 @@ use crate::bind::Bind;
     message = "no bind is known for this query: a table in it is not bound to a database, or it is of a type that is not Diesel's own",
     label = "no bind is known for this query",
     note = "bind the table: `registry_core::bind_tables!(db = \"..\", backend = ..; path::to::table)`",
-    note = "or say where a query type of your own belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`",
+    note = "or say where a query type of your own, or a table of another crate, belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`",
     note = "or run it unchecked, on the connection of a session: `&mut *session`, or `&mut **session` where `session` is a `&mut Session`"
 )]
 pub trait Routed<B: Bind, Via> {}

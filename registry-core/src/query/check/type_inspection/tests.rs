@@ -37,7 +37,8 @@ fn bound_tables() -> BoundTables {
 
 /// The coverage of a query for `near`. The error is the key of another bind, if one of the query's tables belongs to it.
 fn coverage_of<Q>(bound_tables: &BoundTables, _: &Q) -> Result<TypeCoverage, String> {
-    inspect_type(bound_tables, type_name::<Q>(), "near").map_err(|table| table.key.to_string())
+    inspect_type(bound_tables, type_name::<Q>(), "near", false)
+        .map_err(|table| table.key.to_string())
 }
 
 /// The coverage of a query for `near`, where the table `T` belongs to the other bind.
@@ -102,7 +103,7 @@ fn types_of_values_are_ignored() {
     type Value = (far::words::table, Box<dyn Fn() -> far::words::columns::id>);
     type Bound = diesel::internal::derives::as_expression::Bound<Integer, Value>;
     let query = format!("({}, {})", type_name::<words::id>(), type_name::<Bound>());
-    assert_eq!(inspect_type(&bound_tables, &query, "near").ok(), Some(Complete));
+    assert_eq!(inspect_type(&bound_tables, &query, "near", false).ok(), Some(Complete));
     use crate::BindDsl;
     type Own = crate::Db<crate::Sqlite, crate::Name<'f', 'a', 'r'>>;
     assert_eq!(coverage_of(&bound_tables, &words::table.bound_to::<Own>()), Ok(Complete));
@@ -221,7 +222,7 @@ fn tables_are_found_wherever_they_are_declared() {
             key: BindKey::new("far").expect("a key"),
         },
     ]);
-    let is_far = |name| inspect_type(&bound_tables, name, "default").is_err();
+    let is_far = |name| inspect_type(&bound_tables, name, "default", false).is_err();
     assert!(!is_far("(app::words::table, my_app::words_of::table, app::words::words_of::table)"));
     assert!(is_far("(app::words::table, app::words_of::columns::table)"));
 }
@@ -278,8 +279,14 @@ fn names_of_any_length_are_read_to_their_ends() {
     type Sixteen<T> = Two<Two<Two<Two<T>>>>;
     type Many = Sixteen<Sixteen<Sixteen<words::id>>>;
     assert!(type_name::<Many>().len() > 100_000);
-    assert_eq!(inspect_type(&bound_tables(), type_name::<Many>(), "near").ok(), Some(Complete));
-    assert!(inspect_type(&bound_tables(), type_name::<(Many, far::words::id)>(), "near").is_err());
+    assert_eq!(
+        inspect_type(&bound_tables(), type_name::<Many>(), "near", false).ok(),
+        Some(Complete)
+    );
+    assert!(
+        inspect_type(&bound_tables(), type_name::<(Many, far::words::id)>(), "near", false)
+            .is_err()
+    );
 }
 
 fn type_name_of<T>(_: &T) -> &'static str {
