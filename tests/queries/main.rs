@@ -1,6 +1,7 @@
 //! Routed queries, which find their own database.
 
 mod dialects;
+mod diesel_guide;
 mod documented;
 #[path = "../support/mount.rs"]
 mod mount;

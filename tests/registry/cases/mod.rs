@@ -5,6 +5,7 @@ mod connections;
 mod environment;
 mod leftovers;
 mod mixed;
+mod moving;
 mod near_misses;
 mod passwords;
 mod postgres;
