@@ -69,7 +69,7 @@ impl<T> Paginated<T> {
     {
         let per_page = self.per_page;
         let rows = diesel_async::RunQueryDsl::load::<(U, i64)>(self, connection).await?;
-        let total = rows.iter().next().map_or(0, |row| row.1);
+        let total = rows.iter().map(|row| row.1).max().unwrap_or(0);
         Ok((rows.into_iter().map(|row| row.0).collect(), (total + per_page - 1) / per_page))
     }
 }

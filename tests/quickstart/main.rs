@@ -91,7 +91,7 @@ fn example_tests(name: &str) -> PathBuf {
         .output()
         .expect("cargo");
     let built = String::from_utf8(built.stdout).expect("UTF-8");
-    let messages = built.lines().map(|line| serde_json::from_str::<serde_json::Value>(line));
+    let messages = built.lines().map(serde_json::from_str::<serde_json::Value>);
     let mut programs = messages.filter_map(|message| {
         let message = message.expect("JSON");
         let is_it = message["target"]["name"] == name && message["profile"]["test"] == true;

@@ -193,6 +193,9 @@ impl RegistryBuilder {
     /// Unix sockets: a connection on which the session was changed is closed instead of reset, and on PostgreSQL a
     /// statement whose future was dropped is not cancelled on the server.
     ///
+    /// The engine replaces a Diesel instrumentation that the closure has set by its own, which passes everything on to the
+    /// [default instrumentation](diesel::connection::set_default_instrumentation).
+    ///
     /// An error of the closure is the cause of [`AcquireError::Connect`](crate::AcquireError::Connect). An error of
     /// tokio-postgres, mysql_async or Diesel, an [`io::Error`](std::io::Error) and a
     /// [`ConnectError`](crate::ConnectError) have the same class as if the engine had connected; any other error is

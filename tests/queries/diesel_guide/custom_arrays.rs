@@ -211,7 +211,7 @@ pub(super) async fn tell(connection: &mut Connection) -> QueryResult<()> {
     assert!(!Service::exists(connection, 3).await?);
     Service::set_online(connection, 2, false).await?;
     assert!(!Service::all_are_online(connection, &[1, 2]).await?);
-    assert_eq!(Service::online(connection, true).await?, [mail.clone()]);
+    assert_eq!(Service::online(connection, true).await?, std::slice::from_ref(&mail));
     assert_eq!(Service::online(connection, false).await?.len(), 1);
     assert_eq!(Service::dependencies(connection, 1).await?, mail.dependencies);
     assert_eq!(Service::endpoints(connection, 1).await?, mail.endpoints);
