@@ -9,6 +9,9 @@ use crate::engine::{AnyEngine, Checkout};
 use crate::settings::{BindKey, EngineOptions};
 
 mod transaction;
+mod transaction_builder;
+
+pub use transaction_builder::TransactionBuilder;
 
 /// One connection to the database of the bind `B`, checked out of its engine for as long as the value lives.
 ///
