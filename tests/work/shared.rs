@@ -4,7 +4,9 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel_async::SimpleAsyncConnection;
 use futures_util::poll;
-use registry_core::{Db, Error, Name, Postgres, Registry, RunQueryDsl, WorkError, bind_tables};
+use registry_core::{
+    Db, Error, Name, Postgres, Registry, RunQueryDsl, Session, WorkError, bind_tables,
+};
 use tokio::{join, try_join};
 
 use crate::support;
@@ -31,10 +33,8 @@ async fn count(registry: &Registry) -> i64 {
     things::table.count().get_result(registry).await.expect("a count")
 }
 
-fn insert(id: i32) -> impl AsyncFn(&registry_core::Session<Main>) -> QueryResult<usize> {
-    async move |session| {
-        diesel::insert_into(things::table).values(things::id.eq(id)).execute(session).await
-    }
+async fn insert(id: i32, session: &Session<Main>) -> QueryResult<usize> {
+    diesel::insert_into(things::table).values(things::id.eq(id)).execute(session).await
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn queries_at_once_are_part_of_the_unit_of_work() -> Result<(), Error> {
     for registry in both_ways().await {
         let mut work = registry.begin();
         let session = work.share::<Main>().await?;
-        try_join!(insert(1)(session), insert(2)(session))?;
+        try_join!(insert(1, session), insert(2, session))?;
         let seen = things::table.count().get_result::<i64>(session).await?;
         assert_eq!((seen, count(&registry).await), (2, 0));
         assert!(work.touched().eq(["main"]));
@@ -51,7 +51,7 @@ async fn queries_at_once_are_part_of_the_unit_of_work() -> Result<(), Error> {
         assert_eq!(count(&registry).await, 0);
         let mut work = registry.begin();
         let session = work.share::<Main>().await?;
-        try_join!(insert(1)(session), insert(2)(session))?;
+        try_join!(insert(1, session), insert(2, session))?;
         work.commit().await?;
         assert_eq!(count(&registry).await, 2);
     }
@@ -63,7 +63,7 @@ async fn error_of_one_query_refuses_the_commit() -> Result<(), Error> {
     for registry in both_ways().await {
         let mut work = registry.begin();
         let session = work.share::<Main>().await?;
-        let (one, again, two) = join!(insert(1)(session), insert(1)(session), insert(2)(session));
+        let (one, again, two) = join!(insert(1, session), insert(1, session), insert(2, session));
         assert!(one.is_ok() && again.is_err() && two.is_err());
         let error = work.commit().await.expect_err("the transaction is aborted");
         assert!(!error.is_transient(), "{error:?}");
@@ -77,9 +77,9 @@ async fn transaction_that_a_query_has_ended_is_noticed() -> Result<(), Error> {
     for registry in both_ways().await {
         let mut work = registry.begin();
         let session = work.share::<Main>().await?;
-        insert(1)(session).await?;
+        insert(1, session).await?;
         let commit = sql_query("COMMIT").execute(session);
-        let (committed, _) = join!(commit, insert(2)(session));
+        let (committed, _) = join!(commit, insert(2, session));
         committed?;
         let again = work.share::<Main>().await.map(drop);
         assert!(matches!(again, Err(WorkError::Ended { .. })), "{again:?}");

@@ -239,7 +239,8 @@ async fn has_modes(session: &mut Session<Main<Mysql>>, expected: Seen) -> QueryR
             }) {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            // While it is asked more often, it does not refresh the list at all.
+            tokio::time::sleep(Duration::from_millis(150)).await;
         }
     };
     soon(listed).await

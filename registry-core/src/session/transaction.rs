@@ -10,7 +10,7 @@ use crate::async_func::AsyncFunc;
 use crate::backend::driver::Driver;
 use crate::backend::transaction_depth;
 use crate::bind::Bind;
-use crate::engine::{AnyEngine, TransactionEnd, TransactionState};
+use crate::engine::{AnyEngine, DEPTH_WHILE_LENT, TransactionEnd, TransactionState};
 use crate::settings::TransactionOptions;
 
 type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
@@ -155,7 +155,7 @@ impl<B: Bind> Session<B> {
         let connection = &mut **self;
         let depth = transaction_depth(Manager::<B>::transaction_manager_status_mut(connection))?;
         if depth > 0 {
-            if options.is_some() && !(is_isolated && depth == 1) {
+            if options.is_some() && !(is_isolated && depth == DEPTH_WHILE_LENT) {
                 return Err(DieselError::AlreadyInTransaction);
             }
             Manager::<B>::begin_transaction(connection).await?;
