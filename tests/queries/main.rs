@@ -4,6 +4,7 @@ mod dialects;
 mod documented;
 #[path = "../support/mount.rs"]
 mod mount;
+mod one_pipeline;
 mod same_names;
 #[path = "../support/mod.rs"]
 mod support;
