@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run --example web --features axum
-//! curl 'http://127.0.0.1:3000/airports?after=ATL&limit=2'
+//! curl -i 'http://127.0.0.1:3000/airports?per_page=2' # with a link to the next page
 //! curl http://127.0.0.1:3000/airports/ATL
 //! curl -X PUT http://127.0.0.1:3000/routes/ATL/XNA -H 'content-type: application/json' -d '{"flights": 12}'
 //! curl http://127.0.0.1:3000/health
@@ -14,13 +14,14 @@ use std::error::Error as StdError;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use diesel::prelude::*;
-use registry_core::web::{ScopeLayer, SessionFor};
+use registry_core::query::paginate::{Cursor, PageRequest, PaginateDsl};
+use registry_core::web::{HandlerError, Or404Dsl, PageLinks, ScopeLayer, SessionFor};
 use registry_core::{CurrentWork, Error, Registry, RunQueryDsl, binds};
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +41,6 @@ binds! {
 }
 
 const BUSIEST_ROUTES: i64 = 5;
-const LONGEST_PAGE: i64 = 100;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -86,26 +86,22 @@ struct AirportJson {
     state: String,
 }
 
-#[derive(Deserialize)]
-struct Page {
-    after: Option<String>,
-    limit: Option<i64>,
-}
-
 /// A page of airports in the order of their codes. Pages begin after a code instead of at an offset, so that a page
 /// stays the same while airports are added.
 async fn list(
-    Query(page): Query<Page>,
+    page: PageRequest,
+    after: Option<Cursor<String>>,
+    uri: Uri,
     mut session: SessionFor<airports::table>,
-) -> Result<Json<Vec<AirportJson>>, Error> {
+) -> Result<impl IntoResponse, Error> {
     let airports = airports::table
-        .filter(airports::iata.gt(page.after.unwrap_or_default()))
-        .order(airports::iata)
-        .limit(page.limit.unwrap_or(20).clamp(1, LONGEST_PAGE))
         .select((airports::iata, airports::name, airports::city, airports::state))
-        .load(&mut *session)
+        .keyset(airports::iata.asc())
+        .after(after)
+        .per_page(page.per_page())
+        .load(&mut *session, |airport: &AirportJson| airport.iata.clone())
         .await?;
-    Ok(Json(airports))
+    Ok((PageLinks::new(&airports, &uri), Json(airports)))
 }
 
 #[derive(Serialize)]
@@ -124,11 +120,10 @@ struct RouteJson {
 async fn airport(
     Path(iata): Path<String>,
     mut work: CurrentWork,
-) -> Result<Json<AirportWithRoutes>, Error> {
+) -> Result<Json<AirportWithRoutes>, HandlerError> {
     let airport = airports::table
-        .find(&iata)
         .select((airports::iata, airports::name, airports::city, airports::state))
-        .first(&mut *work)
+        .get_or_404(&iata, &mut *work)
         .await?;
     let busiest_routes = routes::table
         .filter(routes::origin.eq(&iata))

@@ -56,9 +56,10 @@
 //! | configure the URLs and options of databases | [`settings`] |
 //! | build a registry, acquire sessions, migrate, check, close | [`Registry`] |
 //! | run queries, and look up the checks of a query | [`query`] |
+//! | load a page of a query, by number or after a key | [`query::paginate`] |
 //! | have a database or a schema for each tenant | [`tenant`] |
 //! | commit to several databases, with the guarantees of such a commit | [`work`] |
-//! | give each request of axum a scope | `web`, with the feature `axum` |
+//! | give each request of axum a scope, and make errors responses | `web`, with the feature `axum` |
 //! | test an application without leaving anything in its databases | [`Registry::test_isolation`] |
 //! | look up how an engine treats its connections | [`EngineOptions`] |
 //! | distinguish errors | [`error`] |
@@ -70,7 +71,7 @@
 //! |---|---|
 //! | `postgres`, `mysql`, `sqlite` | one [backend](Backend) each. None is on by default: a library crate enables the backends that it needs, and does not choose for the program that uses it |
 //! | `rustls` | TLS to PostgreSQL, MySQL and MariaDB, see [`DatabaseUrl`] |
-//! | `axum` | the module `web`: a scope for each request, and extractors |
+//! | `axum` | the module `web`: a scope for each request, extractors, pages, and errors as responses |
 //! | `metrics` | metrics of engines, reported to the `metrics` facade |
 
 // Marks the items in the documentation that need a feature. The attribute is unstable, and docs.rs builds with a nightly

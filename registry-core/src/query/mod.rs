@@ -36,6 +36,8 @@
 //! A variable that is a `&mut`, such as a parameter of a function, is moved into the call. To use it again
 //! afterwards, write `&mut *session`. The compiler suggests this spelling too.
 //!
+//! [`paginate`] loads pages of a query.
+//!
 //! # Mistakes, and when they are detected
 //!
 //! | mistake | detected |
@@ -174,7 +176,8 @@
 //   retry.rs           the handling of a failure: the error, or a second try
 //   error.rs           the error of a query
 //
-// bound_to.rs (`.bound_to::<Model>()`), save_changes.rs and optional.rs stand beside that path.
+// bound_to.rs (`.bound_to::<Model>()`), save_changes.rs and optional.rs stand beside that path. paginate/ and keyset/ are
+// pages by number and by key; on_lease.rs runs their statements, on one connection.
 //
 // Imports have no circle: dsl -> run -> rows -> retry -> executor -> routing -> bound_to; run -> check -> erased.
 
