@@ -270,7 +270,7 @@ pub use registry_derive::binds;
 #[cfg(feature = "sqlite")]
 pub use backend::AsyncSqliteConnection;
 #[cfg(feature = "engine")]
-pub use backend::{ConnectError, Pipelines};
+pub use backend::{ConnectError, Pipelines, TransactionModes};
 #[cfg(feature = "engine")]
 pub use bind::ByKey;
 #[cfg(feature = "engine")]
@@ -293,7 +293,7 @@ pub use registry::{
     Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
 };
 #[cfg(feature = "engine")]
-pub use session::{IntoInnerError, Session};
+pub use session::{IntoInnerError, Session, TransactionBuilder};
 #[cfg(feature = "engine")]
 #[doc(inline)]
 pub use settings::{

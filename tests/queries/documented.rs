@@ -23,11 +23,18 @@ const BOUND_TO: &str = "tests/bodies/bound_to.rs";
 const SCOPES: &str = "tests/bodies/scopes/warnings.rs";
 
 /// The beginning of each row, and its proofs.
-const ROWS: [(&str, &[Proof]); 17] = [
+const ROWS: [(&str, &[Proof]); 18] = [
     ("a query on a session of another database", &[Message("query_on_session_of_another_bind")]),
     (
         "a session of another database, passed to a function",
         &[Message("session_of_another_bind_as_lender")],
+    ),
+    (
+        "a query on `&session` of MySQL, MariaDB or SQLite",
+        &[
+            Message("query_on_shared_session_of_mysql"),
+            Message("query_on_shared_session_of_sqlite"),
+        ],
     ),
     (
         "a join, a `UNION` (of boxed queries, too) or a subquery in `WHERE`",

@@ -5,6 +5,7 @@ mod diesel_guide;
 mod documented;
 #[path = "../support/mount.rs"]
 mod mount;
+mod one_pipeline;
 mod same_names;
 #[path = "../support/mod.rs"]
 mod support;

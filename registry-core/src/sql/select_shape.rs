@@ -14,7 +14,8 @@ pub(crate) struct SelectShape {
     pub(crate) has_limit: bool,
     /// A `FOR UPDATE`, or another locking clause.
     pub(crate) has_lock: bool,
-    /// The number of columns, of the first part if it is a `UNION`. `None` if the statement does not begin with `SELECT`.
+    /// The number of columns, of the first part if it is a `UNION`. `None` if the statement does not begin with
+    /// `SELECT`.
     pub(crate) columns: Option<usize>,
 }
 

@@ -21,8 +21,9 @@ use crate::work::WorkFailure;
 /// Which violations of constraints are the client's fault, and what the responses to errors say.
 ///
 /// Without a policy, a violated constraint is `500 Internal Server Error`, because a server should have checked its
-/// input, and the body of each error is the text of its status. A policy changes both for the [`Error`]s behind its [`ErrorLayer`], and nothing
-/// else: no text of the database, no name of a table or constraint and no value ever gets into a body.
+/// input, and the body of each error is the text of its status. A policy changes both for the [`Error`]s behind its
+/// [`ErrorLayer`], and nothing else: no text of the database, no name of a table or constraint and no value ever gets
+/// into a body.
 ///
 /// ```
 /// use axum::http::StatusCode;
@@ -61,9 +62,10 @@ use crate::work::WorkFailure;
 ///
 /// # What is recognised
 ///
-/// The kind of an error is Diesel's [`DatabaseErrorKind`], which PostgreSQL and SQLite tell for all of them. MySQL's check violations are
-/// recognised, and MariaDB's are not (code 4025, which diesel-async does not know), so they stay 500. Only PostgreSQL tells the name of the
-/// constraint. A constraint that is deferred fails at the commit, and is recognised if nothing was committed.
+/// The kind of an error is Diesel's [`DatabaseErrorKind`], which PostgreSQL and SQLite tell for all of them. MySQL's
+/// check violations are recognised, and MariaDB's are not (code 4025, which diesel-async does not know), so they stay
+/// 500. Only PostgreSQL tells the name of the constraint. A constraint that is deferred fails at the commit, and is
+/// recognised if nothing was committed.
 #[derive(Clone, Default)]
 pub struct ErrorPolicy {
     unique: Option<StatusCode>,
@@ -101,8 +103,8 @@ impl ErrorPolicy {
         Self::default()
     }
 
-    /// A policy for servers that leave checks to the database: `409 Conflict` for unique, foreign key and exclusion constraints,
-    /// `422 Unprocessable Entity` for check and not-null constraints.
+    /// A policy for servers that leave checks to the database: `409 Conflict` for unique, foreign key and exclusion
+    /// constraints, `422 Unprocessable Entity` for check and not-null constraints.
     #[must_use]
     pub fn client_errors() -> Self {
         Self::new()
@@ -144,9 +146,11 @@ impl ErrorPolicy {
     }
 
     /// How the response to an error is made: from its status, and its text. The text is the one given to
-    /// [`constraint`](Self::constraint) or [`NotFound`](super::NotFound), otherwise that of the status, such as `Conflict`.
+    /// [`constraint`](Self::constraint) or [`NotFound`](super::NotFound), otherwise that of the status, such as
+    /// `Conflict`.
     ///
-    /// The status of the response is the one that was given, whatever `render` makes of it. Responses that are not made of an error of this crate are not touched.
+    /// The status of the response is the one that was given, whatever `render` makes of it. Responses that are not made
+    /// of an error of this crate are not touched.
     ///
     /// ```
     /// use axum::Json;
@@ -246,8 +250,8 @@ pub(super) fn rendered(status: StatusCode, text: Option<&str>) -> Response {
 
 /// Applies an [`ErrorPolicy`] to the errors of the services in it.
 ///
-/// Add it after the [`ScopeLayer`](super::ScopeLayer), so that it is around it and sees its errors as well. The policy holds in
-/// the task that serves the request: a response that a handler makes in a spawned task has no policy.
+/// Add it after the [`ScopeLayer`](super::ScopeLayer), so that it is around it and sees its errors as well. The policy
+/// holds in the task that serves the request: a response that a handler makes in a spawned task has no policy.
 #[derive(Debug, Clone)]
 pub struct ErrorLayer(Arc<ErrorPolicy>);
 
@@ -288,7 +292,8 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        // Only `self.inner` was polled by `poll_ready`, so it serves this request, and the clone serves the next request.
+        // Only `self.inner` was polled by `poll_ready`, so it serves this request, and the clone serves the next
+        // request.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let policy = Arc::clone(&self.policy);

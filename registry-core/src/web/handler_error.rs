@@ -14,7 +14,8 @@ use crate::query::paginate::{InvalidCursor, InvalidPage};
 use crate::settings::TenantError;
 use crate::work::{CommitError, WorkError};
 
-/// The error of a handler that uses [`first_or_404`](super::Or404Dsl::first_or_404): what was not found, or any other error.
+/// The error of a handler that uses [`first_or_404`](super::Or404Dsl::first_or_404): what was not found, or any other
+/// error.
 ///
 /// Every error that converts into [`Error`] by `?` converts into this one as well.
 #[derive(Debug, thiserror::Error)]

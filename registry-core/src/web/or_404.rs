@@ -123,8 +123,8 @@ pub trait Or404Dsl<E, B: 'static, Via: RouteMarker>: Sized {
     ///
     /// # Errors
     ///
-    /// [`HandlerError::NotFound`] if there is no row. Every other error keeps its own response: `503 Service Unavailable` if
-    /// the database is gone.
+    /// [`HandlerError::NotFound`] if there is no row. Every other error keeps its own response: `503 Service
+    /// Unavailable` if the database is gone.
     #[track_caller]
     fn first_or_404<'q, U>(self, on: E) -> impl Future<Output = Result<U, HandlerError>> + Send + 'q
     where

@@ -37,7 +37,8 @@ pub struct PageLimits {
 }
 
 impl PageLimits {
-    /// Limits of `per_page` rows, if a request does not say it, and of `max_per_page` rows at the most. A number below 1 is taken as 1.
+    /// Limits of `per_page` rows, if a request does not say it, and of `max_per_page` rows at the most. A number below
+    /// 1 is taken as 1.
     #[must_use]
     pub const fn new(per_page: i64, max_per_page: i64) -> Self {
         let max_per_page = if max_per_page < 1 { 1 } else { max_per_page };
@@ -57,13 +58,13 @@ impl Default for PageLimits {
 
 /// The page that a request asks for with `?page=2&per_page=50`. Without them, the first page with 20 rows.
 ///
-/// A `per_page` above the limit of the [`PageLimits`](super::PageLimits), 100, is taken as the limit, as in Flask-SQLAlchemy. [`Page::per_page`] tells
-/// what was taken.
+/// A `per_page` above the limit of the [`PageLimits`](super::PageLimits), 100, is taken as the limit, as in
+/// Flask-SQLAlchemy. [`Page::per_page`] tells what was taken.
 ///
 /// # Errors
 ///
-/// The handler does not run, and the response is `404 Not Found`, as in Flask-SQLAlchemy: if `page` or `per_page` is not a
-/// number, is below 1 or is there twice.
+/// The handler does not run, and the response is `404 Not Found`, as in Flask-SQLAlchemy: if `page` or `per_page` is
+/// not a number, is below 1 or is there twice.
 impl<S: Sync> FromRequestParts<S> for PageRequest {
     type Rejection = InvalidPage;
 
@@ -85,8 +86,8 @@ impl<S: Sync> FromRequestParts<S> for PageRequest {
 ///
 /// # Errors
 ///
-/// The handler does not run, and the response is `400 Bad Request`: if the request has no cursor, several or an invalid one. Take
-/// `Option<Cursor<K>>` for requests that may have none.
+/// The handler does not run, and the response is `400 Bad Request`: if the request has no cursor, several or an invalid
+/// one. Take `Option<Cursor<K>>` for requests that may have none.
 impl<S: Sync, K: DeserializeOwned> FromRequestParts<S> for Cursor<K> {
     type Rejection = InvalidCursor;
 
@@ -130,11 +131,12 @@ fn is_named(key: &str, name: &str) -> bool {
     percent_decode_str(key).eq(name.bytes())
 }
 
-/// A `Link` header with the neighbours of a page ([RFC 8288](https://www.rfc-editor.org/rfc/rfc8288)), as a part of a response.
+/// A `Link` header with the neighbours of a page ([RFC 8288](https://www.rfc-editor.org/rfc/rfc8288)), as a part of a
+/// response.
 ///
-/// The relations are `first`, `prev`, `next` and `last` for a [`Page`], and `first` and `next` for a [`CursorPage`]. Each link is a reference relative to the
-/// address of the request, such as `<?page=3&per_page=20>`, so it is right behind a proxy and in a nested router. It keeps the other
-/// parameters of the request.
+/// The relations are `first`, `prev`, `next` and `last` for a [`Page`], and `first` and `next` for a [`CursorPage`].
+/// Each link is a reference relative to the address of the request, such as `<?page=3&per_page=20>`, so it is right
+/// behind a proxy and in a nested router. It keeps the other parameters of the request.
 ///
 /// ```
 /// use axum::extract::State;

@@ -27,9 +27,10 @@ const RETRY_AFTER_SECONDS: &str = "1";
 /// | `503 Service Unavailable`, with `Retry-After: 1` (second) | the same request may succeed a little later: all connections are in use, the server is down, a connection was lost while a query ran on it, a serialization failure |
 /// | `500 Internal Server Error` | everything else |
 ///
-/// The body contains the text of the status, and no detail of the error. An [`ErrorPolicy`](super::ErrorPolicy) turns violated constraints into
-/// `409 Conflict` or another status, and can change the body. The error is logged, with its causes, as an event with
-/// the target `registry`: at the level `DEBUG` for 4xx, `WARN` for 503 and `ERROR` for all others.
+/// The body contains the text of the status, and no detail of the error. An [`ErrorPolicy`](super::ErrorPolicy) turns
+/// violated constraints into `409 Conflict` or another status, and can change the body. The error is logged, with its
+/// causes, as an event with the target `registry`: at the level `DEBUG` for 4xx, `WARN` for 503 and `ERROR` for all
+/// others.
 ///
 /// ```
 /// use axum::http::StatusCode;

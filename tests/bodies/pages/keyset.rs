@@ -1,5 +1,7 @@
 //! Pages by key.
 
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::BigInt;
 use registry_core::Error;
 use registry_core::query::paginate::{Cursor, CursorPage};
 
@@ -216,6 +218,33 @@ async fn mistakes_of_clients_and_of_the_program_are_errors() {
     let boxed = query().limit(3).into_boxed::<Db>().keyset(items::id.asc());
     let error = boxed.load(&registry, |row: &Row| row.0).await.expect_err("a limit of its own");
     assert!(refusal_on_registry(&error).contains("must not have a LIMIT"));
+}
+
+/// A key of which the database has no negative values.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Natural(i64);
+
+impl ToSql<BigInt, Db> for Natural {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Db>) -> serialize::Result {
+        if self.0 < 0 { Err("negative".into()) } else { ToSql::<BigInt, Db>::to_sql(&self.0, out) }
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_the_database_cannot_have_is_a_fault_of_the_cursor() {
+    let registry = registry().await;
+    let query = || {
+        items::table.select((items::id, items::score)).keyset((items::score.asc(), items::id.asc()))
+    };
+    let key = |row: &Row| (Natural(row.1), row.0);
+    let first = query().per_page(1).load(&registry, key).await.expect("a page");
+    let next = first.next.expect("more rows");
+    let second = query().after(next.clone()).load(&registry, key).await.expect("a page");
+    assert_eq!(second.items.len(), 6);
+    let changed = changed_by_client(&next.to_string(), "10", "-10");
+    let cursor: Cursor<(Natural, i32)> = changed.parse().expect("it is a cursor");
+    let error = query().after(cursor).load(&registry, key).await.expect_err("it is negative");
+    assert_eq!(refusal_on_registry(&error), "the cursor is invalid");
 }
 
 #[tokio::test]

@@ -13,12 +13,14 @@ use crate::error::Error;
 
 /// The position of a row in a keyset: after it, the next page begins.
 ///
-/// `K` is the type of the key values: a value, or a tuple of as many as the order has columns. [`CursorPage::next`](super::CursorPage::next)
-/// is one. `Display` and `Serialize` write it as a text for a URL, and `FromStr` and `Deserialize` read it.
+/// `K` is the type of the key values: a value, or a tuple of as many as the order has columns.
+/// [`CursorPage::next`](super::CursorPage::next) is one. `Display` and `Serialize` write it as a text for a URL, and
+/// `FromStr` and `Deserialize` read it.
 ///
-/// The text has the key values (as JSON in base64url, without encryption or signature) and a mark of the order. Do not order by a column that the client must not see. A client that changes the text gets
-/// an [`InvalidCursor`], or the rows after another key: the conditions of the query hold all the same, and the values are
-/// sent to the database as bind variables.
+/// The text has the key values (as JSON in base64url, without encryption or signature) and a mark of the order. Do not
+/// order by a column that the client must not see. A client that changes the text gets an [`InvalidCursor`], or the
+/// rows after another key: the conditions of the query hold all the same, and the values are sent to the database as
+/// bind variables.
 ///
 /// ```
 /// use registry_core::query::paginate::Cursor;
@@ -76,9 +78,26 @@ impl<K: DeserializeOwned> FromStr for Cursor<K> {
 
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor(()))?;
+        // PostgreSQL has no text with this character, and would answer with an error.
+        if has_nul(&json) {
+            return Err(InvalidCursor(()));
+        }
         let (mark, key) = serde_json::from_slice(&json).map_err(|_| InvalidCursor(()))?;
         Ok(Self { mark, key })
     }
+}
+
+/// Whether a text in the JSON has the character U+0000, which JSON has as an escape alone.
+fn has_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        if rest[at..].starts_with(b"\\u0000") {
+            return true;
+        }
+        // A backslash stands before one character at least.
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    false
 }
 
 impl<K: Serialize> Serialize for Cursor<K> {
@@ -152,6 +171,13 @@ mod tests {
     }
 
     #[test]
+    fn only_the_character_nul_is_refused() {
+        let read = |text: &str| Cursor { mark: 0, key: text.to_owned() }.survives();
+        assert!(read("\\u0000") && read("\\") && read("\"\\\"") && read("\u{1}u0000"));
+        assert!(!read("\0") && !read("\\\0") && !read("a\\\\\0"));
+    }
+
+    #[test]
     fn texts_that_are_no_cursors_are_errors() {
         let encode = |json: &str| URL_SAFE_NO_PAD.encode(json);
         let nested = encode(&format!("[7,{}", "[".repeat(100_000)));
@@ -169,6 +195,7 @@ mod tests {
             encode("[-1,[1,\"a\",0.5]]"),
             encode("[7,[1,\"a\",0.5]]]"),
             encode("[7,null]"),
+            encode("[7,[1,\"a\\u0000\",0.5]]"),
             nested,
         ];
         for text in texts {

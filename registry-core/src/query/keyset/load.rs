@@ -93,14 +93,14 @@ impl From<UnusableKeys> for DieselError {
     }
 }
 
-/// A query that can have the order `O` of a keyset: it has no order, limit or lock of its own, and all columns of `O` can be
-/// selected from its tables.
+/// A query that can have the order `O` of a keyset: it has no order, limit or lock of its own, and all columns of `O`
+/// can be selected from its tables.
 ///
-/// A column of the optional side of a `LEFT JOIN` can be in an `ORDER BY`, but cannot be selected as it is, since it may be
-/// `NULL` there.
+/// A column of the optional side of a `LEFT JOIN` can be in an `ORDER BY`, but cannot be selected as it is, since it
+/// may be `NULL` there.
 #[diagnostic::on_unimplemented(
-    message = "this query cannot be ordered by these keys: it has an `ORDER BY`, a `LIMIT`, an `OFFSET` or a locking clause of its own",
-    label = "the order of a keyset is the only order of its query, and `per_page` its only limit",
+    message = "this query cannot be ordered by these keys: it has an `ORDER BY`, a `LIMIT`, an `OFFSET` or a locking clause of its own, or one of the keys is of the optional side of a `LEFT JOIN`, where it may be `NULL`",
+    label = "the keys of a page are the only order of its query, and `per_page` its only limit",
     note = "say the order in `.keyset((events::at.desc(), events::id.desc()))`"
 )]
 pub trait OrderedByKeys<O, Via> {}
@@ -164,8 +164,8 @@ impl<Q, O, K> Keyset<Q, O, K> {
 
     /// Runs the query and returns the page.
     ///
-    /// `key` returns the key values of a row, in the order of the columns: the values that the row has in the database. One more row than asked for is read, to know
-    /// whether there is a next page.
+    /// `key` returns the key values of a row, in the order of the columns: the values that the row has in the database.
+    /// One more row than asked for is read, to know whether there is a next page.
     ///
     /// On `&registry` and `&tenant` this waits for a session first. Dropping the future cancels the query, as with
     /// [`RunQueryDsl`](crate::RunQueryDsl).
@@ -174,22 +174,23 @@ impl<Q, O, K> Keyset<Q, O, K> {
     ///
     /// Those of the [executor](crate::query). In Diesel's `QueryBuilderError`:
     ///
-    /// - an [`InvalidCursor`] if the cursor is of another order, an [`InvalidPage`](crate::query::paginate::InvalidPage) if `per_page` is below 1, and a [`NoPages`] if a query in a box has
-    ///   an order, a limit or a lock of its own; then nothing is sent;
-    /// - an [`UnusableKeys`] if two rows of the page have the same key. Two texts that are equal for the database alone,
-    ///   such as `a` and `A` in many collations, are not found.
+    /// - an [`InvalidCursor`] if the cursor is of another order, an
+    ///   [`InvalidPage`](crate::query::paginate::InvalidPage) if `per_page` is below 1, and a [`NoPages`] if a query in
+    ///   a box has an order, a limit or a lock of its own; then nothing is sent;
+    /// - an [`UnusableKeys`] if two rows of the page have the same key. Two texts that are equal for the database
+    ///   alone, such as `a` and `A` in many collations, are not found.
     #[track_caller]
     pub fn load<'q, U, E, B, Via, F>(self, on: E, key: F) -> Running<'q, CursorPage<U, K>, E::Error>
     where
-        Q: AsQuery<Query: OrderedByKeys<O, Via> + QueryFragment<LenderBackend<E, B>>>,
-        Q::Query: FilterDsl<AfterKey<O, K>, Output: OrderDsl<O>>,
+        Q: AsQuery<Query: FilterDsl<AfterKey<O, K>, Output: OrderDsl<O>>>,
         InOrder<Q, O, K>: AsQuery<SqlType: 'static>,
-        <InOrder<Q, O, K> as AsQuery>::Query: QueryFragment<LenderBackend<E, B>> + Send + 'q,
-        O: ComparesTo<K, LenderBackend<E, B>> + QueryFragment<LenderBackend<E, B>>,
-        K: Serialize + DeserializeOwned + PartialEq + Send + 'q,
         E: Executor<<InOrder<Q, O, K> as AsQuery>::Query, B, Via> + 'q,
         B: 'static,
         Via: RouteMarker,
+        Q::Query: OrderedByKeys<O, Via> + QueryFragment<LenderBackend<E, B>>,
+        <InOrder<Q, O, K> as AsQuery>::Query: QueryFragment<LenderBackend<E, B>> + Send + 'q,
+        O: ComparesTo<K, LenderBackend<E, B>> + QueryFragment<LenderBackend<E, B>>,
+        K: Serialize + DeserializeOwned + PartialEq + Send + 'q,
         LenderBackend<E, B>: HasSqlType<BigInt>,
         i64: ToSql<BigInt, LenderBackend<E, B>>,
         ErasedQuery<'q, LenderBackend<E, B>, <InOrder<Q, O, K> as AsQuery>::SqlType>:
@@ -288,8 +289,8 @@ where
     Ok(CursorPage { items: rows, next })
 }
 
-/// A hash of the order, so that a cursor of another order is told from one of this order (FNV-1a, with 32 bits). It stays the same over versions of
-/// the program and of this crate.
+/// A hash of the order, so that a cursor of another order is told from one of this order (FNV-1a, with 32 bits). It
+/// stays the same over versions of the program and of this crate.
 fn mark_of(order: &str) -> u32 {
     order.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -6,9 +6,12 @@ use diesel::backend::Backend;
 use diesel::dsl::{Asc, Desc};
 use diesel::expression::{AppearsOnTable, Expression, ValidGrouping, is_aggregate};
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::result::Error as DieselError;
 use diesel::serialize::ToSql;
 use diesel::sql_types::{Bool, HasSqlType, SingleValue, SqlType, is_nullable};
 use diesel::{Column, QueryResult};
+
+use super::cursor::InvalidCursor;
 
 /// A column of a keyset, with its direction: `column.asc()` or `column.desc()`.
 #[diagnostic::on_unimplemented(
@@ -37,14 +40,19 @@ impl<C: Column + Default> SortKey for Desc<C> {
 }
 
 /// An SQL type of which no value is `NULL`.
-#[diagnostic::on_unimplemented(
-    message = "a column that can be `NULL` cannot be a key of a page: its SQL type is `{Self}`",
-    label = "rows with `NULL` in this order would be skipped, or returned in another place by each database",
-    note = "order by a column that is `NOT NULL`"
-)]
 pub trait NotNullKey: SingleValue {}
 
-impl<T: SingleValue + SqlType<IsNull = is_nullable::NotNull>> NotNullKey for T {}
+impl<T: SingleValue + SqlType<IsNull: NeverNull>> NotNullKey for T {}
+
+/// What Diesel says of an SQL type without `NULL`. It is a trait of its own because of the compiler's message.
+#[diagnostic::on_unimplemented(
+    message = "a column that can be `NULL` cannot be a key of a page",
+    label = "one of the keys is `Nullable`",
+    note = "the databases disagree on where `NULL` stands in an order, and no comparison finds it: order by a column that is `NOT NULL`"
+)]
+pub trait NeverNull {}
+
+impl NeverNull for is_nullable::NotNull {}
 
 /// The order of a keyset: a [`SortKey`], or a tuple of up to four of them.
 #[diagnostic::on_unimplemented(
@@ -121,7 +129,8 @@ where
 
 /// Writes `a >= x AND (a > x OR (b >= y AND (b > y OR c > z)))`.
 ///
-/// The first comparison is what an index on the columns is used for. `(a, b) > (x, y)` would be shorter, but cannot mix directions.
+/// The first comparison is what an index on the columns is used for. `(a, b) > (x, y)` would be shorter, but cannot mix
+/// directions.
 macro_rules! walk_columns {
     ($out:ident; $key:ident $column:ident $value:ident) => {
         compare::<$key, _, DB>($column, $value, "", &mut $out)?;
@@ -218,10 +227,18 @@ impl<O: ComparesTo<K, DB>, K, DB: Backend> QueryFragment<DB> for AfterKey<O, K> 
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         out.push_sql("(");
         match &self.key {
-            Some(key) => O::walk_after(&self.columns, key, out.reborrow())?,
+            Some(key) => O::walk_after(&self.columns, key, out.reborrow()).map_err(refused)?,
             None => out.push_sql("1 = 1"),
         }
         out.push_sql(")");
         Ok(())
+    }
+}
+
+/// The key comes from a cursor of a client, so a value that the database cannot have is a fault of the cursor.
+fn refused(error: DieselError) -> DieselError {
+    match error {
+        DieselError::SerializationError(_) => InvalidCursor(()).into(),
+        error => error,
     }
 }

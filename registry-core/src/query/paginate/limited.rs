@@ -10,8 +10,8 @@ use crate::settings::BackendKind;
 
 /// A query of any type with `LIMIT` and `OFFSET`.
 ///
-/// Diesel's own methods are not implemented for all types of queries, and replace a `LIMIT` of the query. Here the query
-/// is known to have none.
+/// Diesel's own methods are not implemented for all types of queries, and replace a `LIMIT` of the query. Here the
+/// query is known to have none.
 #[derive(Debug)]
 pub(in crate::query) struct Limited<Q> {
     pub(in crate::query) query: Q,

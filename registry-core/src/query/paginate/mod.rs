@@ -12,8 +12,8 @@
 //!
 //! A page has no meaning if the rows have no order: the database may return them in another order for each page. So a
 //! query without `ORDER BY` does not compile with `paginate`, and the order of a keyset has to be one that no two rows
-//! share. What is in a box (`into_boxed()`, `.bound_to::<Model>()`) is looked for in its SQL before it is sent, and is an
-//! error then, a [`NoPages`].
+//! share. What is in a box (`into_boxed()`, `.bound_to::<Model>()`) is looked for in its SQL before it is sent, and is
+//! an error then, a [`NoPages`].
 
 mod limited;
 mod page;
@@ -62,18 +62,18 @@ pub(super) use shared::Shared;
 pub trait PaginateDsl: Sized {
     /// The page with this number, with the total.
     ///
-    /// The query needs an `ORDER BY` that no two rows share, so end it with the primary key. It must not have a `LIMIT`, an `OFFSET` or
-    /// a locking clause of its own. Run it with [`Paginated::load`].
+    /// The query needs an `ORDER BY` that no two rows share, so end it with the primary key. It must not have a
+    /// `LIMIT`, an `OFFSET` or a locking clause of its own. Run it with [`Paginated::load`].
     fn paginate<E, B, Via>(self, page: PageRequest) -> Paginated<Self, E, B, Via> {
         Paginated::new(self, page)
     }
 
     /// The rows after a position in this order, without a total.
     ///
-    /// `order` is a column with `.asc()` or `.desc()`, or a tuple of up to four of them. Together they have to be unique,
-    /// so the last one is mostly the primary key. A column that can be `NULL` does not compile, because the databases disagree on where `NULL`
-    /// stands. The query must not have an `ORDER BY`, a `LIMIT`, an `OFFSET` or a locking clause of its own. Go on with
-    /// [`Keyset::after`] and [`Keyset::load`].
+    /// `order` is a column with `.asc()` or `.desc()`, or a tuple of up to four of them. Together they have to be
+    /// unique, so the last one is mostly the primary key. A column that can be `NULL` does not compile, because the
+    /// databases disagree on where `NULL` stands. The query must not have an `ORDER BY`, a `LIMIT`, an `OFFSET` or a
+    /// locking clause of its own. Go on with [`Keyset::after`] and [`Keyset::load`].
     ///
     /// ```
     /// use diesel::prelude::*;

@@ -6,8 +6,8 @@ use super::request::PageRequest;
 
 /// A page of rows, and the number of all rows.
 ///
-/// Serialized, it has the members `items`, `page`, `per_page`, `total`, `pages`, `has_next`, `has_prev`, `next_page` and
-/// `prev_page`.
+/// Serialized, it has the members `items`, `page`, `per_page`, `total`, `pages`, `has_next`, `has_prev`, `next_page`
+/// and `prev_page`.
 ///
 /// The total is exact at the moment when it was counted. See [`Paginated::load`](super::Paginated::load).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -43,8 +43,8 @@ pub struct Paginated<Q, E, B, Via> {
 
 /// A query that has pages: it has an `ORDER BY`, and no `LIMIT`, `OFFSET` or locking clause of its own.
 ///
-/// The compiler looks at selects. What is in a box, in a `UNION` or in a query with `.bound_to::<Model>()` is looked for
-/// in its SQL when the query is run.
+/// The compiler looks at selects. What is in a box, in a `UNION` or in a query with `.bound_to::<Model>()` is looked
+/// for in its SQL when the query is run.
 #[diagnostic::on_unimplemented(
     message = "this query has no pages: it has no `ORDER BY`, or it has a `LIMIT`, an `OFFSET` or a locking clause of its own",
     label = "needs an order that no two rows share, such as `.order(users::id)`, and nothing that limits or locks its rows",
@@ -82,26 +82,26 @@ impl<Q, E, B, Via> Paginated<Q, E, B, Via> {
 
     /// Runs the query for this page, counts all its rows, and returns both.
     ///
-    /// The page is loaded first. If it is the last page and not full, its rows give the total, and nothing is counted. Otherwise
-    /// a second statement counts the rows, on the same connection. Rows that are committed between the two statements
-    /// are in the total and not on the page; in a transaction with repeatable reads, both see the same rows. The total
-    /// is right for a page beyond the last one as well, which is empty.
+    /// The page is loaded first. If it is the last page and not full, its rows give the total, and nothing is counted.
+    /// Otherwise a second statement counts the rows, on the same connection. Rows that are committed between the two
+    /// statements are in the total and not on the page; in a transaction with repeatable reads, both see the same rows.
+    /// The total is right for a page beyond the last one as well, which is empty.
     ///
     /// On `&registry` and `&tenant` this waits for a session first. Dropping the future cancels the query, as with
     /// [`RunQueryDsl`](crate::RunQueryDsl).
     ///
     /// # Errors
     ///
-    /// Those of the [executor](crate::query). A [`NoPages`] if a query in a box has no order, or a limit of its own; then nothing
-    /// is sent.
+    /// Those of the [executor](crate::query). A [`NoPages`] if a query in a box has no order, or a limit of its own;
+    /// then nothing is sent.
     #[track_caller]
     pub fn load<'q, U>(self, on: E) -> Running<'q, Page<U>, E::Error>
     where
         Q: AsQuery<SqlType: 'static>,
-        Q::Query: PaginatesBy<Via> + QueryFragment<LenderBackend<E, B>> + Send + 'q,
         E: Executor<Q::Query, B, Via> + 'q,
         B: 'static,
         Via: RouteMarker,
+        Q::Query: PaginatesBy<Via> + QueryFragment<LenderBackend<E, B>> + Send + 'q,
         LenderBackend<E, B>: HasSqlType<BigInt>,
         i64: ToSql<BigInt, LenderBackend<E, B>>,
         ErasedQuery<'q, LenderBackend<E, B>, Q::SqlType>: LoadQuery<'q, E::Connection, U>,
@@ -150,15 +150,15 @@ impl<Q: fmt::Debug, E, B, Via> fmt::Debug for Paginated<Q, E, B, Via> {
     }
 }
 
-/// The total, if a page with `seen` rows tells it: it is the last page. An empty page after the first one does not tell where
-/// the rows end.
+/// The total, if a page with `seen` rows tells it: it is the last page. An empty page after the first one does not tell
+/// where the rows end.
 fn total_without_count(page: PageRequest, seen: i64) -> Option<i64> {
     let is_last = seen < page.per_page() && (seen > 0 || page.page() == 1);
     is_last.then(|| page.offset() + seen)
 }
 
-/// The least total that a page with `seen` rows can have. Rows that are deleted after the page is loaded are not counted,
-/// and are on the page.
+/// The least total that a page with `seen` rows can have. Rows that are deleted after the page is loaded are not
+/// counted, and are on the page.
 fn least_total(page: PageRequest, seen: i64) -> i64 {
     if seen > 0 { page.offset() + seen } else { 0 }
 }

@@ -8,8 +8,8 @@ use crate::error::Error;
 
 /// Which page of a query is asked for: its number, from 1, and the number of rows on a page.
 ///
-/// It has been checked, so every `PageRequest` is a page that a database can be asked for. With the feature `axum` it is
-/// an extractor as well, which reads `?page=2&per_page=50` and has an upper limit for `per_page`.
+/// It has been checked, so every `PageRequest` is a page that a database can be asked for. With the feature `axum` it
+/// is an extractor as well, which reads `?page=2&per_page=50` and has an upper limit for `per_page`.
 ///
 /// ```
 /// use registry_core::query::paginate::PageRequest;
