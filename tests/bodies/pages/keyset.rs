@@ -241,7 +241,7 @@ async fn a_value_that_the_database_cannot_have_is_a_fault_of_the_cursor() {
     let next = first.next.expect("more rows");
     let second = query().after(next.clone()).load(&registry, key).await.expect("a page");
     assert_eq!(second.items.len(), 6);
-    let changed = changed_by_client(&next.to_string(), "10", "-10");
+    let changed = changed_by_client(&next.to_string(), "[10,", "[-10,");
     let cursor: Cursor<(Natural, i32)> = changed.parse().expect("it is a cursor");
     let error = query().after(cursor).load(&registry, key).await.expect_err("it is negative");
     assert_eq!(refusal_on_registry(&error), "the cursor is invalid");
