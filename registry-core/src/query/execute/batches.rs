@@ -4,10 +4,11 @@ use diesel::query_builder::InsertStatement;
 use diesel::{Insertable, QueryResult, Table};
 use diesel_async::AsyncConnectionCore;
 
-use super::{Command, Execute};
+use super::{Command, Execute, InBoundTo, OfBoundTo};
 use crate::backend::Backend;
 use crate::backend::bind_variables::BindVariables;
 use crate::query::batched::{Batched, InsertBatched};
+use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
 
 /// Each part is sent in the way `How`.
@@ -41,6 +42,18 @@ where
 
     fn into_command(self) -> Self::Command {
         self.into_batched().into_command()
+    }
+}
+
+impl<'q, C, Q, B, How> Execute<'q, C, InBoundTo<InParts<How>>> for BoundTo<Q, B>
+where
+    C: Backend,
+    Q: Execute<'q, C, InParts<How>>,
+{
+    type Command = OfBoundTo<Q::Command>;
+
+    fn into_command(self) -> Self::Command {
+        OfBoundTo(self.into_query().into_command())
     }
 }
 
