@@ -40,32 +40,32 @@ pub(crate) fn foreign_tables(bound: &BoundTypes) -> TokenStream {
     let Ok(target) = &bound.bind else {
         return quote!(const _: fn(#alias) = |_| (); #more);
     };
-    let span = target.span().resolved_at(Span::call_site());
     let name = local_alias(&bound.bind);
+    // Reports a path that is no bind at that path, and once for all tables.
+    let span_of_bind = target.span().resolved_at(Span::call_site());
+    let at_bind = respanned(krate, span_of_bind);
     let declarations = bound.types.iter().map(|ty| {
         let (path, text) = (&ty.path, type_path(ty));
         let span = type_span(ty);
-        let krate = respanned(krate, span);
+        let (krate, at_table) = (respanned(krate, span), respanned(&name, span));
         let table = quote_spanned!(span=> #krate::private::TableOf::<#path>);
+        let item = quote_spanned! {span_of_bind=>
+            #at_bind::private::BoundItem::foreign_table::<#path, #name>
+        };
         quote! {
             const _: fn() = || {
                 #[allow(unused_imports)]
                 use #krate::private::UnboundTable as _;
-                #table::may_be_declared_for::<#name>();
+                #table::may_be_declared_for::<#at_table>();
             };
             #krate::private::inventory::submit! {
-                #krate::private::BoundItem::foreign_table::<#path, #name>(#text, ::core::file!(), ::core::line!())
+                #item(#text, ::core::file!(), ::core::line!())
             }
         }
     });
-    let check = {
-        let krate = respanned(krate, span);
-        quote_spanned!(span=> const _: &str = <#name as #krate::private::Bind>::KEY;)
-    };
     quote! {
         const _: () = {
             type __RegistryBind = #alias;
-            #check
             #(#declarations)*
         };
     }

@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::query_dsl::positional_order_dsl::PositionalOrderDsl;
+use diesel::sql_types::{Array, Integer, Text};
 use diesel::upsert::excluded;
 use registry_core::{BindDsl, Mysql, Postgres, Registry, RunQueryDsl, Sqlite, bind_tables};
 
@@ -268,4 +269,22 @@ async fn postgres_returns_many_inserted_rows() {
         .await
         .expect("rows");
     assert_eq!(ids, [7, 8]);
+}
+
+/// One bind variable for each column, however many rows there are: what the guide recommends in place of `COPY`.
+#[tokio::test]
+async fn many_rows_are_inserted_from_arrays_on_postgres() {
+    use schema::postgres::words;
+
+    let registry = registry().await;
+    let ids: Vec<i32> = (100..100_100).collect();
+    let texts: Vec<String> = ids.iter().map(|id| format!("word {id}")).collect();
+    let insert = diesel::sql_query("INSERT INTO words (id, word) SELECT * FROM unnest($1, $2)")
+        .bind::<Array<Integer>, _>(&ids)
+        .bind::<Array<Text>, _>(&texts)
+        .bound_to::<words::table>();
+    assert_eq!(insert.execute(&registry).await.expect("rows"), ids.len());
+    let last: String =
+        words::table.find(100_099).select(words::word).first(&registry).await.expect("a row");
+    assert_eq!(last, "word 100099");
 }

@@ -15,7 +15,8 @@ pub trait InsertBatchedDsl: Table + Copy {
     /// they are in one transaction (a savepoint, if one is open): all rows are inserted, or none. `execute` returns the
     /// number of all inserted rows. For no rows, nothing is sent.
     ///
-    /// [`batched`] does the same for other statements on many rows, such as an insert with `on_conflict`.
+    /// [`batched`] does the same for other statements on many rows, such as an insert with `on_conflict`. For a table that
+    /// is not bound, add `.bound_to::<Model>()`.
     ///
     /// ```
     /// use diesel::prelude::*;
@@ -34,12 +35,24 @@ pub trait InsertBatchedDsl: Table + Copy {
     /// # Ok(())
     /// # }
     /// ```
-    fn insert_batched<'r, R>(self, rows: &'r [R]) -> InsertBatched<'r, Self, R> {
+    fn insert_batched<'r, R: RowOf<'r, Self>>(self, rows: &'r [R]) -> InsertBatched<'r, Self, R> {
         InsertBatched { table: self, rows, most_rows: None }
     }
 }
 
 impl<T: Table + Copy> InsertBatchedDsl for T {}
+
+/// A row that can be inserted into the table `T`: an `Insertable` model, or a tuple of assignments to columns.
+// As a bound of its own: with `&[R]: Insertable` in its place, the compiler would look for `R` among all types that can be
+// inserted, before it knows the rows.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no row of the table `{T}`",
+    label = "these rows cannot be inserted into this table",
+    note = "a row is a model with `#[derive(Insertable)]`, or a tuple such as `(events::id.eq(1), events::what.eq(\"log-in\"))`"
+)]
+pub trait RowOf<'r, T> {}
+
+impl<'r, R: 'r, T> RowOf<'r, T> for R where &'r [R]: Insertable<T> {}
 
 /// An insert of many rows, made by [`InsertBatchedDsl::insert_batched`].
 // The statement is not in this type. If it were, the compiler would look for `R` among all types that can be inserted before

@@ -56,7 +56,6 @@ pub struct BoundTo<Q, B> {
 }
 
 impl<Q, B> BoundTo<Q, B> {
-    #[cfg(feature = "sqlite")]
     pub(super) fn into_query(self) -> Q {
         self.query
     }

@@ -130,16 +130,13 @@ pub trait ConnectionToSqlite: ExclusiveConnection<Opened = crate::backend::Sqlit
 impl<C: ExclusiveConnection<Opened = crate::backend::Sqlite>> ConnectionToSqlite for C {}
 
 /// The command in a [`BoundTo`](super::BoundTo) is sent in the same way as without the `BoundTo`.
-#[cfg(feature = "sqlite")]
 #[derive(Debug)]
 pub struct InBoundTo<How>(std::marker::PhantomData<fn() -> How>);
 
 /// The command of the query in a [`BoundTo`](super::BoundTo), whose SQL text is checked.
-#[cfg(feature = "sqlite")]
 #[derive(Debug)]
 pub struct OfBoundTo<Inner>(Inner);
 
-#[cfg(feature = "sqlite")]
 impl<C: Send, Inner: Command<C>> Command<C> for OfBoundTo<Inner> {
     fn check(&self, check: Check) -> QueryResult<()> {
         self.0.check(check.for_bound_to())

@@ -251,7 +251,7 @@ mod run;
 mod save_changes;
 
 pub use crate::backend::bind_variables::TooManyBindVariables;
-pub use batched::{Batched, InsertBatched};
+pub use batched::{Batched, InsertBatched, RowOf};
 #[doc(no_inline)]
 pub use batched::{InsertBatchedDsl, batched};
 #[doc(no_inline)]

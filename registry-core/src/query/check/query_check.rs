@@ -41,7 +41,6 @@ impl Check {
     }
 
     /// The same check for the statements that a query with `.bound_to()` is sent as.
-    #[cfg(feature = "sqlite")]
     pub(in crate::query) const fn for_bound_to(self) -> Self {
         Self { is_bound_to: true, ..self }
     }

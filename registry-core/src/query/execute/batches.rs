@@ -4,9 +4,10 @@ use diesel::query_builder::InsertStatement;
 use diesel::{Insertable, QueryResult, Table};
 use diesel_async::{AsyncConnection, TransactionManager};
 
-use super::{Command, ExclusiveConnection, Execute};
+use super::{Command, ExclusiveConnection, Execute, InBoundTo, OfBoundTo};
 use crate::backend::bind_variables::BindVariables;
 use crate::query::batched::{Batched, InsertBatched};
+use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
 use crate::query::erased::RetryRule;
 
@@ -41,6 +42,18 @@ where
 
     fn into_command(self) -> Self::Command {
         self.into_batched().into_command()
+    }
+}
+
+impl<'q, C, Q, B, How> Execute<'q, C, InBoundTo<InParts<How>>> for BoundTo<Q, B>
+where
+    C: ExclusiveConnection<Backend: BindVariables>,
+    Q: Execute<'q, C, InParts<How>>,
+{
+    type Command = OfBoundTo<Q::Command>;
+
+    fn into_command(self) -> Self::Command {
+        OfBoundTo(self.into_query().into_command())
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use diesel::result::{DatabaseErrorKind, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::{Refusal, Wire};

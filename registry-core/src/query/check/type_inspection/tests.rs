@@ -154,6 +154,37 @@ fn boxes_and_types_of_the_program_are_not_covered() {
 }
 
 #[test]
+fn sql_text_is_covered_except_in_a_query_with_bound_to() {
+    use diesel::dsl::sql_query;
+
+    use crate::BindDsl;
+
+    type Own = crate::Db<crate::Sqlite, crate::Name<'n', 'e', 'a', 'r'>>;
+    let bound_tables = bound_tables();
+    let inspect =
+        |type_name, checks_text| inspect_type(&bound_tables, type_name, "near", checks_text).ok();
+    let plain = type_name_of(&words::table.bound_to::<Own>().as_query());
+    assert_eq!(inspect(plain, true), Some(Complete));
+    let literal = words::table.filter(sql::<Bool>("1")).bound_to::<Own>().as_query();
+    let query = sql_query("").bind::<Integer, _>(1).bound_to::<Own>().as_query();
+    let boxed = sql_query("").into_boxed::<Sqlite>().bound_to::<Own>().as_query();
+    for name in [type_name_of(&literal), type_name_of(&query), type_name_of(&boxed)] {
+        assert_eq!(inspect(name, false), Some(Complete), "{name}");
+        assert_eq!(inspect(name, true), Some(Partial), "{name}");
+        assert!(may_nest_tables(name), "{name}");
+    }
+    // A box can have a table of the other bind, and Diesel nests no table in itself.
+    assert!(!may_nest_tables(plain));
+    let boxed = || words::table.into_boxed::<Sqlite>();
+    assert!(!may_nest_tables(type_name_of(&boxed().bound_to::<Own>().as_query())));
+    let both = words::table.filter(sql::<Bool>("1").and(exists(boxed()))).bound_to::<Own>();
+    assert!(!may_nest_tables(type_name_of(&both.as_query())));
+    struct OfTheProgram;
+    assert!(may_nest_tables(type_name_of(&OfTheProgram.bound_to::<Own>())));
+    assert!(!may_nest_tables(type_name_of(&(&words::table).bound_to::<Own>())));
+}
+
+#[test]
 fn a_model_selects_the_same_in_every_query_of_a_type() {
     #[derive(Queryable, Selectable)]
     #[diesel(table_name = words)]
