@@ -122,7 +122,7 @@ pub use backend::Mysql;
 pub use backend::Postgres;
 #[cfg(feature = "sqlite")]
 pub use backend::{AsyncSqliteConnection, Sqlite};
-pub use backend::{Backend, ConnectError};
+pub use backend::{Backend, ConnectError, Pipelines};
 pub use bind::{Bind, Bound, ByKey, Db, KeyName, Name};
 pub use engine::{AcquireError, Engine, EngineStatus, LastError};
 #[doc(inline)]

@@ -9,3 +9,18 @@ mod same_names;
 mod support;
 
 mount::mount!(executors, queries, same_names);
+
+#[path = "."]
+mod by_tcp {
+    pub(crate) use crate::support::backends::postgres::*;
+
+    mod pipelines;
+}
+
+#[path = "."]
+mod by_socket {
+    pub(crate) use crate::support::backends::postgres_by_socket::*;
+
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, both ways")]
+    mod pipelines;
+}

@@ -5,6 +5,7 @@
 //! | file | contents |
 //! |---|---|
 //! | [`driver`] | [`Backend`] and [`Driver`](driver::Driver): the requirements of a connection type, in the order of a connection's life |
+//! | [`pipelines`] | [`Pipelines`]: connections on which several statements can be under way |
 //! | [`error`] | [`ConnectError`]: why a connection could not be opened |
 //! | [`connect_context`] | the inputs for opening a connection, and the opened connection |
 //! | [`host_failover`] | the order in which the hosts of a URL are tried |
@@ -36,6 +37,7 @@ pub(crate) mod migrate;
 mod mysql;
 pub(crate) mod namespace;
 pub(crate) mod observed;
+mod pipelines;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub(crate) mod resource_exhaustion;
@@ -50,6 +52,7 @@ pub use driver::Backend;
 pub use error::ConnectError;
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
+pub use pipelines::Pipelines;
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
 #[cfg(feature = "sqlite")]

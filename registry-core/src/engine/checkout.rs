@@ -104,6 +104,13 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
+    /// Whether the prepared statements of Diesel's cache no longer fit their tables.
+    /// [`connection_mut`](Self::connection_mut) empties the cache.
+    pub(crate) fn has_stale_plans(&self) -> bool {
+        self.engine().settings.options.statement_cache
+            && self.watch().is_some_and(|watch| watch.has_stale_plans())
+    }
+
     /// Records that all rows of the last statement have arrived.
     pub(crate) fn note_rows_read(&self) {
         if let Some(watch) = self.watch() {

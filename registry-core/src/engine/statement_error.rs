@@ -18,8 +18,8 @@ impl<C: Backend> Checkout<C> {
         let (Error::DatabaseError(kind, _), Some(watch)) = (&error, self.watch()) else {
             return error;
         };
-        let is_gone =
-            is_connection_closed(kind) || watch.observed.errors.last() == Some(ErrorClass::Fatal);
+        let is_gone = is_connection_closed(kind)
+            || watch.observed.errors.class_of(&error) == Some(ErrorClass::Fatal);
         match watch.observed.errors.fatal_message() {
             Some(message) if is_gone => {
                 Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message))
@@ -28,10 +28,10 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// The class of the last statement's error, if it is known without asking the server.
+    /// The class of a statement's error, if it is known without asking the server.
     pub(crate) fn reported_class(&self, error: &Error) -> Option<ErrorClass> {
         let Error::DatabaseError(kind, _) = error else { return None };
-        let reported = self.watch().and_then(|watch| watch.observed.errors.last());
+        let reported = self.watch().and_then(|watch| watch.observed.errors.class_of(error));
         if is_connection_closed(kind) || reported.is_none() && C::is_fatal(error) {
             return Some(ErrorClass::Fatal);
         }
@@ -39,14 +39,13 @@ impl<C: Backend> Checkout<C> {
         if let Some(watch) = self.watch() {
             watch.apply_server_errors(expects_writes);
         }
-        let class = self.watch().and_then(|watch| watch.observed.errors.last());
-        if class == Some(ErrorClass::ReadOnly) {
+        if reported == Some(ErrorClass::ReadOnly) {
             // A `READ ONLY` transaction has the same code, and refuses the write each time.
             let server = self.watch().and_then(|watch| watch.observed.role.is_read_only());
             let is_transient = expects_writes && server != Some(false);
             return Some(if is_transient { ErrorClass::ReadOnly } else { ErrorClass::Permanent });
         }
-        class
+        reported
     }
 
     /// The class of the last statement's error, if it is known. If the driver does not pass on error codes, the server is
@@ -112,7 +111,7 @@ impl<C: Backend> Checkout<C> {
 
         let watch = self.watch()?;
         let is_gone = watch.observed.stream.is_gone()
-            || watch.is_broken() && watch.observed.errors.last() == Some(ErrorClass::Fatal);
+            || watch.is_broken() && watch.observed.errors.fatal_message().is_some();
         let message = is_gone
             .then(|| watch.observed.errors.fatal_message().unwrap_or_else(|| GONE.to_owned()))?;
         Some(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message)))

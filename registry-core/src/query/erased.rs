@@ -19,6 +19,8 @@ pub struct ErasedQuery<'q, DB, ST> {
     query: Option<BoxedQuery<'q, DB>>,
     /// The slot that receives the query when this value is dropped. `None` if the query may not be run again.
     return_slot: Option<ReturnSlot<'q, DB>>,
+    /// Whether the driver prepares the statement anew, and does not use one that it has kept.
+    bypasses_cache: bool,
     identity: TypeIdentity,
     row: PhantomData<fn() -> ST>,
 }
@@ -55,7 +57,13 @@ pub(super) struct KeptQuery<'q, DB, ST> {
 impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
     pub(super) fn new<Q: QueryFragment<DB> + Send + 'q>(query: Q) -> Self {
         let identity = TypeIdentity::of::<DB, Q>();
-        Self { query: Some(Box::new(query)), return_slot: None, identity, row: PhantomData }
+        Self {
+            query: Some(Box::new(query)),
+            return_slot: None,
+            bypasses_cache: false,
+            identity,
+            row: PhantomData,
+        }
     }
 
     /// The query to be sent, and what returns it afterwards if `may_retry`.
@@ -64,6 +72,11 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
         let slot = self.return_slot.clone();
         let kept = KeptQuery { slot, identity: self.identity, row: PhantomData };
         (self, kept)
+    }
+
+    /// Makes the driver prepare the statement anew.
+    pub(super) fn bypass_cache(&mut self) {
+        self.bypasses_cache = true;
     }
 
     fn query(&self) -> &(dyn QueryFragment<DB> + Send + 'q) {
@@ -105,7 +118,13 @@ where
     pub(super) fn into_repeatable(self) -> Option<ErasedQuery<'q, DB, ST>> {
         let query = self.slot?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let Self { identity, row, .. } = self;
-        let query = ErasedQuery { query: Some(query), return_slot: None, identity, row };
+        let query = ErasedQuery {
+            query: Some(query),
+            return_slot: None,
+            bypasses_cache: false,
+            identity,
+            row,
+        };
         is_atomic(&query.sql()).then_some(query)
     }
 }
@@ -132,7 +151,10 @@ impl<DB, ST> QueryId for ErasedQuery<'_, DB, ST> {
 }
 
 impl<DB: Backend, ST> QueryFragment<DB> for ErasedQuery<'_, DB, ST> {
-    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if self.bypasses_cache {
+            out.unsafe_to_cache_prepared();
+        }
         self.query().walk_ast(out)
     }
 }

@@ -36,6 +36,9 @@ pub trait Command<C>: Sized + Send {
     /// Fails if one of the statements does not pass the check.
     fn check(&self, check: Check) -> QueryResult<()>;
 
+    /// Makes the driver prepare the statements anew.
+    fn bypass_cache(&mut self);
+
     /// The command to be sent, and a function that returns it once more, if `may_retry` and if it can be run twice.
     fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send);
 
@@ -65,6 +68,10 @@ where
 {
     fn check(&self, check: Check) -> QueryResult<()> {
         check.check_query(self)
+    }
+
+    fn bypass_cache(&mut self) {
+        ErasedQuery::bypass_cache(self);
     }
 
     fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {

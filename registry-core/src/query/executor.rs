@@ -48,6 +48,7 @@ mod delegating;
 pub(super) mod lease;
 mod registry;
 mod session;
+mod shared;
 mod transaction_warning;
 mod unit_of_work;
 

@@ -52,6 +52,9 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
                 if let Some(checkout) = lease.checkout() {
                     checkout.mark_for_rows();
                 }
+                if lease.bypasses_statement_cache() {
+                    query.bypass_cache();
+                }
                 let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
                 let mut open = OpenRows::new(lease.checkout());
                 let database = origin(&lease);

@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel::result::Error as DieselError;
-use diesel_async::RunQueryDsl;
 use diesel_async::methods::LoadQuery;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
 use tokio::time::{Instant, timeout};
 
 use super::check::Check;
@@ -74,8 +73,11 @@ where
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
+            if lease.bypasses_statement_cache() {
+                query.bypass_cache();
+            }
             let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
-            let error = match RunQueryDsl::load(to_send, lease.connection()).await {
+            let error = match all_rows(to_send, &mut lease).await {
                 Ok(rows) => {
                     if let Some(checkout) = lease.checkout() {
                         checkout.note_rows_read();
@@ -110,6 +112,9 @@ where
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
+            if lease.bypasses_statement_cache() {
+                query.bypass_cache();
+            }
             let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
             let error = match first_row(to_send, &mut lease).await {
                 Ok(row) => return Ok(row),
@@ -161,6 +166,9 @@ where
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
+            if lease.bypasses_statement_cache() {
+                command.bypass_cache();
+            }
             let (to_send, repeatable) = command.split_for_retry(may_retry::<E, B>(again.as_ref()));
             let error = match to_send.run(lease.connection()).await {
                 Ok(affected) => {
@@ -175,6 +183,25 @@ where
                 lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }
     })
+}
+
+/// All rows.
+async fn all_rows<'q, L, Q, U>(query: Q, lease: &mut L) -> QueryResult<Vec<U>>
+where
+    L: Lease,
+    Q: LoadQuery<'q, L::Connection, U> + Send + 'q,
+    U: Send,
+{
+    // On a connection of one statement at a time, `note_rows_read` suffices: as long as it is not called, the connection is
+    // checked before it is lent again. Here, another statement's call may come first.
+    let mut open = OpenRows::new(lease.checkout().filter(|_| lease.is_shared()));
+    let rows = query.internal_load(lease.connection()).await?;
+    open.begin();
+    let rows = rows.try_collect().await;
+    if !matches!(rows, Err(DieselError::DeserializationError(_))) {
+        open.end();
+    }
+    rows
 }
 
 /// The time limit for reading and discarding the rows after the first row, so that the connection can be reused. Opening

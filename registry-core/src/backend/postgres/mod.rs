@@ -31,6 +31,7 @@ use super::driver::{Backend, Driver};
 use super::error::ConnectError;
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
+use super::pipelines::Pipelines;
 use super::transactions::{begin_by_ansi, transaction_depth};
 use crate::cause::DriverError;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Pooler, WorkOptions};
@@ -90,6 +91,14 @@ const RESTORE_SESSION: &str = "(SELECT 'SET SESSION AUTHORIZATION DEFAULT; RESET
 
 impl Backend for Postgres {
     const KIND: BackendKind = BackendKind::Postgres;
+}
+
+impl Pipelines for Postgres {
+    type Shared<'c> = &'c Self;
+
+    fn share(&self) -> &Self {
+        self
+    }
 }
 
 records_by_diesel!(super::Postgres);

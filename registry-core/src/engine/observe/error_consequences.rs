@@ -65,7 +65,7 @@ impl ConnectionWatch {
 
     fn note_last_error(&self, error: &Error, rules: BackendRules) {
         let Some(last) = LastError::new(error) else { return };
-        match self.observed.errors.last() {
+        match self.observed.errors.class_of(error) {
             // A `READ ONLY` transaction has the same code, and refuses the write each time.
             Some(ErrorClass::ReadOnly)
                 if !rules.expects_writes || self.observed.role.is_read_only() == Some(false) =>
@@ -83,15 +83,16 @@ impl ConnectionWatch {
 
     pub(super) fn note_error(&self, error: &Error, rules: BackendRules) {
         self.note_last_error(error, rules);
+        let class = self.observed.errors.class_of(error);
         // If the server's error code is known, the code decides, and not the text of the error.
-        if self.observed.errors.last().is_none() && (rules.is_fatal)(error) {
+        if class.is_none() && (rules.is_fatal)(error) {
             self.errors.is_broken.store(true, Ordering::Relaxed);
         }
         self.apply_server_errors(rules.expects_writes);
-        if self.observed.errors.last().is_none() && is_transient(None, error) {
+        if class.is_none() && is_transient(None, error) {
             self.errors.has_transient_failure.store(true, Ordering::Relaxed);
         }
-        let (None, Error::DatabaseError(kind, _)) = (self.observed.errors.last(), error) else {
+        let (None, Error::DatabaseError(kind, _)) = (class, error) else {
             return;
         };
         match kind {
@@ -160,7 +161,7 @@ mod tests {
         let watch = ConnectionWatch::default();
         let (errors, role) = (&watch.observed.errors, &watch.observed.role);
         role.note_parameter(b"default_transaction_read_only", b"off");
-        errors.note(ErrorClass::ReadOnly);
+        errors.note(ErrorClass::ReadOnly, "cannot execute INSERT in a read-only transaction");
         watch.apply_server_errors(true);
         assert!(!watch.is_broken(), "it may be a transaction of the borrower's that is read-only");
         role.note_parameter(b"default_transaction_read_only", b"on");

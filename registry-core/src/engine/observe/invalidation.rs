@@ -96,6 +96,11 @@ impl SeenInvalidations {
         now != self.plans.load(Ordering::Relaxed) && now != self.plans.swap(now, Ordering::Relaxed)
     }
 
+    /// As [`take_stale_plans`](Self::take_stale_plans), and stays true.
+    pub(super) fn has_stale_plans(&self, invalidations: &Invalidations) -> bool {
+        invalidations.plans.load(Ordering::Relaxed) != self.plans.load(Ordering::Relaxed)
+    }
+
     /// Makes this connection alone prepare its statements again.
     pub(super) fn invalidate_own_plans(&self, invalidations: &Invalidations) {
         let unseen = invalidations.plans.load(Ordering::Relaxed).wrapping_sub(1);

@@ -52,6 +52,10 @@ impl<C: ConnectionToSqlite> Command<C> for Vec<ErasedQuery<'_, Dialect, ()>> {
         self.iter().try_for_each(|row| check.check_query(row))
     }
 
+    fn bypass_cache(&mut self) {
+        self.iter_mut().for_each(ErasedQuery::bypass_cache);
+    }
+
     fn split_for_retry(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
         (self, || None)
     }

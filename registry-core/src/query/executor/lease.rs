@@ -20,6 +20,11 @@ pub trait Lease: Send {
     /// query runs on a shared reference to it.
     type Opened: Backend;
 
+    /// Whether other statements may be under way on the connection.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// The connection.
     fn connection(&mut self) -> &mut Self::Connection;
 
@@ -36,6 +41,12 @@ pub trait Lease: Send {
     /// Whether the connection stays with the caller after the query, and with it a row lock that the query has taken.
     fn outlives_query(&self) -> bool {
         true
+    }
+
+    /// Whether the prepared statements that the driver keeps no longer fit, and cannot be discarded now, because the
+    /// connection is shared.
+    fn bypasses_statement_cache(&self) -> bool {
+        self.is_shared() && self.checkout().is_some_and(Checkout::has_stale_plans)
     }
 }
 

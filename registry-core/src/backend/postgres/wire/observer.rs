@@ -260,10 +260,9 @@ impl StreamObserver {
                 .errors
                 .note_fatal_message(String::from_utf8_lossy(error.message).into_owned());
         }
-        self.observed.errors.note(class);
-        if let Ok(message) = std::str::from_utf8(error.message) {
-            self.observed.errors.remember_text(message, class);
-        }
+        let message = String::from_utf8_lossy(error.message);
+        self.observed.errors.note(class, &message);
+        self.observed.errors.remember_text(&message, class);
     }
 }
 

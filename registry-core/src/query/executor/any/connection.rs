@@ -6,10 +6,11 @@ use diesel::QueryResult;
 use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
 use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
 
+use super::shared::{BoxedQuery, SharedCheckout};
 use crate::backend::Backend;
 use crate::engine::Checkout;
 
-/// A connection that a query has for itself: for the duration of the query, or of a borrow.
+/// The connection of a query on an [`AnyExecutor`](super::AnyExecutor).
 pub struct AnyConnection<'a, C: Backend>(Held<'a, C>);
 
 enum Held<'a, C: Backend> {
@@ -17,6 +18,8 @@ enum Held<'a, C: Backend> {
     Owned(Checkout<C>),
     /// The caller's.
     Borrowed(&'a mut Checkout<C>),
+    /// The caller's, and other statements may be under way on it.
+    Shared(&'a dyn SharedCheckout<C>),
 }
 
 impl<'a, C: Backend> AnyConnection<'a, C> {
@@ -28,21 +31,23 @@ impl<'a, C: Backend> AnyConnection<'a, C> {
         Self(Held::Borrowed(checkout))
     }
 
+    pub(super) fn shared(checkout: &'a dyn SharedCheckout<C>) -> Self {
+        Self(Held::Shared(checkout))
+    }
+
     pub(super) fn is_owned(&self) -> bool {
         matches!(self.0, Held::Owned(_))
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self.0, Held::Shared(_))
     }
 
     pub(super) fn checkout(&self) -> &Checkout<C> {
         match &self.0 {
             Held::Owned(checkout) => checkout,
             Held::Borrowed(checkout) => checkout,
-        }
-    }
-
-    pub(in crate::query) fn exclusive(&mut self) -> &mut C {
-        match &mut self.0 {
-            Held::Owned(checkout) => checkout.connection_mut(),
-            Held::Borrowed(checkout) => checkout.connection_mut(),
+            Held::Shared(checkout) => checkout.checkout(),
         }
     }
 
@@ -50,6 +55,7 @@ impl<'a, C: Backend> AnyConnection<'a, C> {
         match &mut self.0 {
             Held::Owned(checkout) => Some(checkout),
             Held::Borrowed(checkout) => Some(checkout),
+            Held::Shared(_) => None,
         }
     }
 }
@@ -59,6 +65,7 @@ impl<C: Backend> SimpleAsyncConnection for AnyConnection<'_, C> {
         match &mut self.0 {
             Held::Owned(checkout) => checkout.connection_mut().batch_execute(sql).await,
             Held::Borrowed(checkout) => checkout.connection_mut().batch_execute(sql).await,
+            Held::Shared(checkout) => checkout.batch_execute(sql).await,
         }
     }
 }
@@ -78,6 +85,7 @@ impl<C: Backend> AsyncConnectionCore for AnyConnection<'_, C> {
         match &mut self.0 {
             Held::Owned(checkout) => checkout.connection_mut().load(source),
             Held::Borrowed(checkout) => checkout.connection_mut().load(source),
+            Held::Shared(checkout) => checkout.load(BoxedQuery::new(source.as_query())),
         }
     }
 
@@ -91,8 +99,32 @@ impl<C: Backend> AsyncConnectionCore for AnyConnection<'_, C> {
         match &mut self.0 {
             Held::Owned(checkout) => checkout.connection_mut().execute_returning_count(source),
             Held::Borrowed(checkout) => checkout.connection_mut().execute_returning_count(source),
+            Held::Shared(checkout) => checkout.execute(BoxedQuery::new(source)),
         }
     }
+}
+
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+macro_rules! never_shared {
+    ($($feature:literal $connection:ident;)*) => {$(
+        #[cfg(feature = $feature)]
+        impl AnyConnection<'_, crate::backend::$connection> {
+            /// The connection itself, which is never shared.
+            pub(in crate::query) fn exclusive(&mut self) -> &mut crate::backend::$connection {
+                match &mut self.0 {
+                    Held::Owned(checkout) => checkout.connection_mut(),
+                    Held::Borrowed(checkout) => checkout.connection_mut(),
+                    Held::Shared(_) => unreachable!("only the checkouts of PostgreSQL are shared"),
+                }
+            }
+        }
+    )*};
+}
+
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+never_shared! {
+    "mysql" Mysql;
+    "sqlite" Sqlite;
 }
 
 impl<C: Backend> fmt::Debug for AnyConnection<'_, C> {
