@@ -11,7 +11,7 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::SqlType;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use futures_util::TryStreamExt;
-use registry_core::query::{DelegatedQuery, DelegatingExecutor, QueryOf};
+use registry_core::query::{IntoExecutor, QueryCall, QueryOf};
 use registry_core::settings::BindSettings;
 use registry_core::{AnyExecutor, BindDsl, Error, Postgres, Registry, RunQueryDsl, bind_tables};
 
@@ -126,10 +126,10 @@ async fn routed_query_on_a_changed_table_is_repeated_transparently() {
 /// An executor of the program.
 struct Own(Registry);
 
-impl<'r> DelegatingExecutor for &'r Own {
-    type Target = &'r Registry;
+impl<'r> IntoExecutor for &'r Own {
+    type Executor = &'r Registry;
 
-    fn target(self, _: DelegatedQuery) -> &'r Registry {
+    fn into_executor(self, _: QueryCall) -> &'r Registry {
         &self.0
     }
 }

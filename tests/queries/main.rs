@@ -5,6 +5,7 @@ mod documented;
 #[path = "../support/mount.rs"]
 mod mount;
 mod same_names;
+mod shared_executors;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -12,9 +12,7 @@ use futures_util::future::{join_all, try_join_all};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, poll};
 use registry_core::query::HiddenTable;
 use registry_core::settings::BindSettings;
-use registry_core::{
-    Db, Error, Name, Postgres, Registry, RunQueryDsl, Session, bind_tables,
-};
+use registry_core::{Db, Error, Name, Postgres, Registry, RunQueryDsl, Session, bind_tables};
 use tokio::{join, try_join};
 
 use super::{READS_STREAM, database};
@@ -394,8 +392,7 @@ async fn pipeline_in_a_transaction_is_committed_with_it() {
     // The error of one aborts the transaction, though the program ignores it.
     let refused = session
         .transaction(async |session| {
-            let (one, other) =
-                join!(insert(13).execute(&*session), insert(11).execute(&*session));
+            let (one, other) = join!(insert(13).execute(&*session), insert(11).execute(&*session));
             assert!(one.is_ok() && other.is_err());
             QueryResult::Ok(())
         })
@@ -438,9 +435,8 @@ async fn types_of_the_program_are_looked_up_in_a_pipeline() {
     let (registry, mut outside) = rig().await;
     outside.batch_execute(CREATE_MOOD).await.expect("a type");
     let session = session(&registry).await;
-    let mood = |mood: Mood| {
-        diesel::select(mood.into_sql::<MoodType>()).get_result::<Mood>(&session)
-    };
+    let mood =
+        |mood: Mood| diesel::select(mood.into_sql::<MoodType>()).get_result::<Mood>(&session);
     for _ in 0..2 {
         let all = try_join!(
             mood(Mood::Happy),

@@ -33,7 +33,7 @@
 //! | `&mut session` | queries of its bind, and queries without a table | on this session | Diesel's |
 //! | `&mut connection` | all: nothing is checked | on this connection | Diesel's |
 //! | `&mut on`, an [`AnyExecutor<'_, B>`](crate::AnyExecutor) | queries of its bind, and queries without a table | on whatever it was made from | [`Error`](crate::Error) |
-//! | an executor of the program, see [`DelegatingExecutor`] | those of its target | on its target | that of its target |
+//! | a value of the program that names one of these, see [`IntoExecutor`] | those of the executor | on the executor | that of the executor |
 //!
 //! A function that takes an [`AnyExecutor`](crate::AnyExecutor) can be called with each of the first four. Code that is
 //! generic over models or executors uses [`QueryOf`], [`CommandOf`] and [`Runs`].
@@ -210,7 +210,7 @@ pub use error::QueryError;
 pub use execute::Execute;
 #[doc(no_inline)]
 pub use executor::AnyExecutor;
-pub use executor::{DelegatedQuery, DelegatingExecutor, Executor, Lender};
+pub use executor::{ErrorOf, Executor, IntoExecutor, Lender, QueryCall};
 pub use generic::{CommandOf, DieselBackend, QueryOf, Runs};
 #[doc(no_inline)]
 pub use optional::OptionalExtension;

@@ -1,4 +1,4 @@
-use registry_core::query::{DelegatedQuery, DelegatingExecutor, Executor};
+use registry_core::query::Executor;
 use registry_core::{Session, bind_tables, binds};
 
 binds! {
@@ -15,16 +15,6 @@ bind_tables!(Shop; products);
 /// A query of the program, which the executor below would not check.
 struct Page;
 
-struct Own<'s>(&'s mut Session<Shop>);
-
-impl<'r> DelegatingExecutor for &'r mut Own<'_> {
-    type Target = &'r mut Session<Shop>;
-
-    fn target(self, _: DelegatedQuery) -> &'r mut Session<Shop> {
-        self.0
-    }
-}
-
-impl<Via> Executor<Page, Shop, Via> for &mut Own<'_> {}
+impl<Via> Executor<Page, Shop, Via> for &mut Session<Shop> {}
 
 fn main() {}

@@ -1,4 +1,4 @@
-use registry_core::query::{DelegatedQuery, DelegatingExecutor};
+use registry_core::query::{IntoExecutor, QueryCall};
 use registry_core::{RunQueryDsl, Session, bind_tables, binds};
 
 binds! {
@@ -14,10 +14,10 @@ bind_tables!(Shop; products);
 
 struct Own<'s>(&'s mut Session<Shop>);
 
-impl<'r> DelegatingExecutor for &'r mut Own<'_> {
-    type Target = &'r mut Session<Shop>;
+impl<'r> IntoExecutor for &'r mut Own<'_> {
+    type Executor = &'r mut Session<Shop>;
 
-    fn target(self, _: DelegatedQuery) -> &'r mut Session<Shop> {
+    fn into_executor(self, _: QueryCall) -> &'r mut Session<Shop> {
         self.0
     }
 }
