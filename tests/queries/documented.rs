@@ -20,14 +20,25 @@ const REFUSALS: &str = "tests/bodies/same_names/refusals.rs";
 const BOXED: &str = "tests/bodies/same_names/boxed.rs";
 const OWN_EXPRESSIONS: &str = "tests/bodies/same_names/own_expressions.rs";
 const BOUND_TO: &str = "tests/bodies/bound_to.rs";
+const GENERIC: &str = "tests/queries/dialects.rs";
 const SCOPES: &str = "tests/bodies/scopes/warnings.rs";
 
 /// The beginning of each row, and its proofs.
 const ROWS: [(&str, &[Proof]); 18] = [
-    ("a query on a session of another database", &[Message("query_on_session_of_another_bind")]),
+    (
+        "a query on a session of another database",
+        &[
+            Message("query_on_session_of_another_bind"),
+            Message("query_on_any_executor_of_another_bind"),
+        ],
+    ),
     (
         "a session of another database, passed to a function",
-        &[Message("session_of_another_bind_as_lender")],
+        &[
+            Message("session_of_another_bind_as_lender"),
+            Message("any_executor_from_session_of_another_bind"),
+            Message("generic_query_of_another_bind"),
+        ],
     ),
     (
         "a query on `&session` of MySQL, MariaDB or SQLite",
@@ -63,10 +74,13 @@ const ROWS: [(&str, &[Proof]); 18] = [
     ),
     (
         "a locking clause in a query with `.bound_to::<Model>()`",
-        &[Test(
-            "registry-core/src/query/check/lost_locks.rs",
-            "only_the_outermost_lock_of_a_bound_query_is_lost",
-        )],
+        &[
+            Test(
+                "registry-core/src/query/check/lost_locks.rs",
+                "only_the_outermost_lock_of_a_bound_query_is_lost",
+            ),
+            Test(GENERIC, "locks_of_generic_code_are_refused_where_they_would_be_lost"),
+        ],
     ),
     ("a model bound to another database", &[Message("model_in_another_bind_than_its_table")]),
     (

@@ -7,6 +7,7 @@ mod documented;
 mod mount;
 mod one_pipeline;
 mod same_names;
+mod shared_executors;
 #[path = "../support/mod.rs"]
 mod support;
 

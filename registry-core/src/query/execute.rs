@@ -96,28 +96,32 @@ where
     }
 }
 
-/// A connection on which a command can be sent as several statements in a transaction: it is not shared with other
+/// A connection on which a command can be sent as several statements in a transaction, unless it is shared with other
 /// statements.
 pub trait ExclusiveConnection: AsyncConnectionCore {
     /// The connection itself.
     type Opened: crate::backend::Backend<Backend = Self::Backend>;
 
     /// The connection itself.
-    fn exclusive(&mut self) -> &mut Self::Opened;
+    ///
+    /// # Errors
+    ///
+    /// Other statements may be under way on it.
+    fn exclusive(&mut self) -> QueryResult<&mut Self::Opened>;
 }
 
 impl<C: crate::backend::Backend> ExclusiveConnection for C {
     type Opened = C;
 
-    fn exclusive(&mut self) -> &mut C {
-        self
+    fn exclusive(&mut self) -> QueryResult<&mut C> {
+        Ok(self)
     }
 }
 
 impl<C: crate::backend::Backend> ExclusiveConnection for AnyConnection<'_, C> {
     type Opened = C;
 
-    fn exclusive(&mut self) -> &mut C {
+    fn exclusive(&mut self) -> QueryResult<&mut C> {
         AnyConnection::exclusive(self)
     }
 }

@@ -1,6 +1,6 @@
 //! Executors: the last argument of a query's method.
 //!
-//! A program adds executors of its own with [`DelegatingExecutor`]. This crate's own are lenders.
+//! A program names executors of its own with [`IntoExecutor`]. Those of this crate are lenders.
 //!
 //! # Adding an executor to this crate
 //!
@@ -27,7 +27,8 @@
 //!    | `Via: FindsBindOnSession<S, B>`, `B: RunsOnSessionOf<S>` | an executor of the one bind `S` |
 //!    | `Q: LocksNothing<Via>` | an executor whose lease never outlives the query |
 //!
-//! 4. Name it in the message of [`Executor`], in the table of executors in `query/mod.rs`, and in the test of all
+//! 4. Add it to the list in `executor/into_executor.rs`.
+//! 5. Name it in the message of [`Executor`], in the table of executors in `query/mod.rs`, and in the test of all
 //!    executors, `every_executor_refuses_foreign_tables_and_stays_usable` in `tests/bodies/same_names/`. Run the
 //!    tests in `tests/ui`, because the compiler lists implementations in its messages.
 
@@ -44,7 +45,7 @@ use crate::backend::bind_variables::BindVariables;
 pub(super) mod any;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod connection;
-mod delegating;
+mod into_executor;
 pub(super) mod lease;
 mod owned;
 mod registry;
@@ -56,13 +57,14 @@ mod unit_of_work;
 pub use any::AnyExecutor;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(super) use connection::Unchecked;
-pub use delegating::{DelegatedQuery, DelegatingExecutor};
+pub(super) use into_executor::ConnectionOf;
+pub use into_executor::{ErrorOf, IntoExecutor, QueryCall};
 use lease::Lease;
 
 /// An executor of the query `Q`: the last argument of its method.
 ///
 /// `B` is the bind of the query, and `Via` is the part of the query that determines the bind. The compiler infers both.
-/// The trait cannot be implemented outside of this crate: see [`DelegatingExecutor`]. Generic code requires
+/// The trait cannot be implemented outside of this crate: see [`IntoExecutor`]. Generic code requires
 /// [`Runs<B>`](super::Runs), or takes an [`AnyExecutor`].
 #[diagnostic::on_unimplemented(
     message = "a query cannot be run on `{Self}`",
@@ -70,13 +72,13 @@ use lease::Lease;
     note = "a `&mut` to a variable that is a `&mut` itself has one too many: write `session`, or `&mut *session`",
     note = "on PostgreSQL, `&session` and `&connection` run several queries at once"
 )]
-pub trait Executor<Q, B, Via: RouteMarker>: Lender<B> {}
+pub trait Executor<Q, B, Via: RouteMarker>: Lender<B> + IntoExecutor<Executor = Self> {}
 
 /// Lends a connection for queries of the bind `B`: the connection of the lender, or an acquired one.
 ///
 /// `&Registry`, `&Tenant`, `&mut UnitOfWork`, `&mut Session<B>` and `&mut AnyExecutor<'_, B>` are lenders of `B`, and on
-/// PostgreSQL `&Session<B>`. So are `Registry`, `Tenant` and `Session<B>` by value, and every [`DelegatingExecutor`] whose target is one. The trait cannot be
-/// implemented outside of this crate.
+/// PostgreSQL `&Session<B>`. So are `Registry`, `Tenant` and `Session<B>` by value. The trait cannot be implemented outside
+/// of this crate.
 pub trait Lender<B>: Sized + Send {
     /// The type of the connection that queries are run on: the connection itself, or a shared reference to it.
     type Connection: AsyncConnectionCore<Backend: BindVariables + 'static>;
@@ -139,7 +141,7 @@ mod tests {
 
     use diesel::prelude::*;
 
-    use super::{Executor, Lender, QueryPlace};
+    use super::{Executor, IntoExecutor, Lender, QueryCall, QueryPlace};
     use crate::bind::Bind;
     use crate::query::RunQueryDsl;
     use crate::query::routing::{AllTablesIn, FindsBind, LocksNothing, Routed};
@@ -181,6 +183,14 @@ mod tests {
         Q: Routed<B, Via> + AllTablesIn<B, Via> + LocksNothing<Via>,
         Via: FindsBind<Q, B>,
     {
+    }
+
+    impl IntoExecutor for &CountingRegistry {
+        type Executor = Self;
+
+        fn into_executor(self, _: QueryCall) -> Self {
+            self
+        }
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use diesel::query_dsl::CompatibleType;
 use diesel_async::AsyncConnectionCore;
 
 use super::erased::ErasedQuery;
-use super::executor::Lender;
+use super::executor::{ErrorOf, IntoExecutor, Lender, QueryCall};
 use super::run::{self, Running};
 use crate::bind::{Bind, Bound};
 
@@ -22,8 +22,8 @@ pub type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Ba
 
 /// An executor for queries of the bind `B`, as a bound for generic code.
 ///
-/// `&Registry`, `&Tenant`, `&mut UnitOfWork`, `&mut Session<B>`, `&mut AnyExecutor<'_, B>` and a
-/// [`DelegatingExecutor`](super::DelegatingExecutor) on one of them. A session of another bind does not compile. The
+/// `&Registry`, `&Tenant`, `&mut UnitOfWork`, `&mut Session<B>`, `&mut AnyExecutor<'_, B>`, and a value of the program
+/// that names one of them ([`IntoExecutor`]). A session of another bind does not compile. The
 /// error is that of the executor: Diesel's on a session.
 ///
 /// The methods of [`QueryOf`] and [`CommandOf`] take it, those of [`RunQueryDsl`](super::RunQueryDsl) do not.
@@ -53,14 +53,32 @@ pub type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Ba
 /// # Ok(())
 /// # }
 /// ```
-pub trait Runs<B: Bind>:
-    Lender<B, Connection: AsyncConnectionCore<Backend = DieselBackend<B>>>
-{
+// The lender is an associated type, and not a supertrait: with supertraits that have associated types, the compiler does not
+// resolve a bound such as `Runs<<Order as Bound>::Bind>`.
+pub trait Runs<B: Bind>: Send {
+    /// The error of a query: Diesel's on a session, and [`Error`](crate::Error) on others.
+    type Error: From<diesel::result::Error> + Send;
+
+    /// The executor.
+    #[doc(hidden)]
+    type Lender: Lender<B, Connection: AsyncConnectionCore<Backend = DieselBackend<B>>, Error = Self::Error>;
+
+    /// The executor of the query at `place`.
+    #[doc(hidden)]
+    fn lender(self, place: &'static Location<'static>) -> Self::Lender;
 }
 
-impl<E, B: Bind> Runs<B> for E where
-    E: Lender<B, Connection: AsyncConnectionCore<Backend = DieselBackend<B>>>
+impl<E, B: Bind> Runs<B> for E
+where
+    E: IntoExecutor + Send,
+    E::Executor: Lender<B, Connection: AsyncConnectionCore<Backend = DieselBackend<B>>>,
 {
+    type Error = ErrorOf<E, B>;
+    type Lender = E::Executor;
+
+    fn lender(self, place: &'static Location<'static>) -> E::Executor {
+        self.into_executor(QueryCall::of::<E, B>(place))
+    }
 }
 
 /// A query of the bind `B` whose rows load into `U`, as a bound for generic code.
@@ -146,14 +164,16 @@ where
     where
         Q: 'q,
     {
-        run::load::<E, B, _, U>(on, ErasedQuery::new(self.as_query()), Location::caller())
+        let at = Location::caller();
+        run::load::<E::Lender, B, _, U>(on.lender(at), ErasedQuery::new(self.as_query()), at)
     }
 
     fn get_result_on<'q, E: Runs<B> + 'q>(self, on: E) -> Running<'q, U, E::Error>
     where
         Q: 'q,
     {
-        run::first::<E, B, _, U>(on, ErasedQuery::new(self.as_query()), Location::caller())
+        let at = Location::caller();
+        run::first::<E::Lender, B, _, U>(on.lender(at), ErasedQuery::new(self.as_query()), at)
     }
 }
 
@@ -222,7 +242,8 @@ where
     where
         Q: 'q,
     {
+        let at = Location::caller();
         let command = ErasedQuery::<DieselBackend<B>, ()>::new(self);
-        run::execute::<E, B, _>(on, command, Location::caller())
+        run::execute::<E::Lender, B, _>(on.lender(at), command, at)
     }
 }

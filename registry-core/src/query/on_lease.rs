@@ -55,7 +55,7 @@ where
 {
     // On a connection of one statement at a time, `note_rows_read` suffices: as long as it is not called, the connection is
     // checked before it is lent again. Here, another statement's call may come first.
-    let mut open = OpenRows::new(lease.checkout().filter(|_| L::IS_SHARED));
+    let mut open = OpenRows::new(lease.checkout().filter(|_| lease.is_shared()));
     let rows = query.internal_load(lease.connection()).await?;
     open.begin();
     let rows = rows.try_collect().await;

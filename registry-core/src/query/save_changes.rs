@@ -11,7 +11,9 @@ use diesel_async::UpdateAndFetchResults;
 
 use super::check::Check;
 use super::executor::lease::Lease;
-use super::executor::{Executor, QueryPlace};
+use super::executor::{
+    ConnectionOf, ErrorOf, Executor, IntoExecutor, Lender, QueryCall, QueryPlace,
+};
 use super::retry::query_error;
 use super::routing::RouteMarker;
 
@@ -56,23 +58,25 @@ pub trait SaveChangesDsl<E, B, Via: RouteMarker>: Sized {
     ///
     /// Those of the [executor](super), and Diesel's `NotFound` if there is no such row.
     #[track_caller]
-    fn save_changes<T>(self, on: E) -> impl Future<Output = Result<T, E::Error>> + Send
+    fn save_changes<T>(self, on: E) -> impl Future<Output = Result<T, ErrorOf<E, B>>> + Send
     where
         Self: Identifiable + AsChangeset + HasTable<Table: AsQuery> + Send,
-        E: Executor<<<Self as HasTable>::Table as AsQuery>::Query, B, Via>,
-        E::Connection: UpdateAndFetchResults<Self, T>,
+        E: IntoExecutor<Executor: Executor<<<Self as HasTable>::Table as AsQuery>::Query, B, Via>>,
+        ConnectionOf<E, B>: UpdateAndFetchResults<Self, T>,
         T: Send,
     {
-        let (lease, _) = on.lease(QueryPlace(Location::caller()));
+        let at = Location::caller();
+        let (lease, _) = on.into_executor(QueryCall::of::<E, B>(at)).lease(QueryPlace(at));
         async move {
             let mut lease = lease.await?;
             let changes = type_name::<Self::Changeset>();
-            if let Err(error) = Check::for_lease::<E, B>(&lease).check_type_name(changes) {
-                return Err(query_error::<E, B>(&mut lease, error).await.into());
+            if let Err(error) = Check::for_lease::<E::Executor, B>(&lease).check_type_name(changes)
+            {
+                return Err(query_error::<E::Executor, B>(&mut lease, error).await.into());
             }
             match lease.connection().update_and_fetch(self).await {
                 Ok(saved) => Ok(saved),
-                Err(error) => Err(query_error::<E, B>(&mut lease, error).await.into()),
+                Err(error) => Err(query_error::<E::Executor, B>(&mut lease, error).await.into()),
             }
         }
     }

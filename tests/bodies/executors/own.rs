@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Mutex;
 
 use registry_core::Session;
-use registry_core::query::{DelegatedQuery, DelegatingExecutor, HiddenTable};
+use registry_core::query::{HiddenTable, IntoExecutor, QueryCall};
 
 use super::*;
 
@@ -24,11 +24,11 @@ impl Noting {
     }
 }
 
-impl<'r> DelegatingExecutor for &'r Noting {
-    type Target = &'r Registry;
+impl<'r> IntoExecutor for &'r Noting {
+    type Executor = &'r Registry;
 
-    fn target(self, query: DelegatedQuery) -> &'r Registry {
-        self.noted.lock().expect("no panic").push((query.key(), query.place()));
+    fn into_executor(self, call: QueryCall) -> &'r Registry {
+        self.noted.lock().expect("no panic").push((call.key(), call.place()));
         &self.registry
     }
 }
@@ -67,10 +67,10 @@ struct Counted<'s> {
     count: usize,
 }
 
-impl<'r> DelegatingExecutor for &'r mut Counted<'_> {
-    type Target = &'r mut Session<Shop>;
+impl<'r> IntoExecutor for &'r mut Counted<'_> {
+    type Executor = &'r mut Session<Shop>;
 
-    fn target(self, _: DelegatedQuery) -> &'r mut Session<Shop> {
+    fn into_executor(self, _: QueryCall) -> &'r mut Session<Shop> {
         self.count += 1;
         self.session
     }
@@ -101,11 +101,11 @@ struct Labelled<'a> {
     label: &'static str,
 }
 
-impl<'r> DelegatingExecutor for &'r mut Labelled<'_> {
-    type Target = AnyExecutor<'r, Shop>;
+impl<'r> IntoExecutor for &'r mut Labelled<'_> {
+    type Executor = AnyExecutor<'r, Shop>;
 
-    fn target(self, query: DelegatedQuery) -> AnyExecutor<'r, Shop> {
-        assert_eq!((self.label, query.key()), ("label", Some("shop")));
+    fn into_executor(self, call: QueryCall) -> AnyExecutor<'r, Shop> {
+        assert_eq!((self.label, call.key()), ("label", Some("shop")));
         self.on.reborrow()
     }
 }

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_outermost_lock_of_a_query_is_lost() {
+    fn only_the_outermost_lock_of_a_bound_query_is_lost() {
         let locked = || jobs::table.select(jobs::id).for_update().skip_locked();
         let bound = locked().bound_to::<Jobs>();
         assert!(loses_lock(bound), "{}", type_name_of_val(&locked().bound_to::<Jobs>().as_query()));

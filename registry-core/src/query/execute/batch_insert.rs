@@ -71,7 +71,7 @@ impl<C: ConnectionToSqlite> Command<C> for Vec<ErasedQuery<'_, Dialect, ()>> {
 
     async fn run(self, connection: &mut C) -> QueryResult<usize> {
         connection
-            .exclusive()
+            .exclusive()?
             .transaction(async |connection| {
                 let mut affected = 0;
                 for row in self {

@@ -100,19 +100,19 @@ where
             };
         }
         // Not `AsyncConnection::transaction`, which lends another type of connection than that of the parts.
-        Manager::<C>::begin_transaction(connection.exclusive()).await?;
+        Manager::<C>::begin_transaction(connection.exclusive()?).await?;
         let mut affected = 0;
         for part in self.0 {
             match part.run(connection).await {
                 Ok(rows) => affected += rows,
                 Err(error) => {
                     // A connection that cannot roll back is closed when it is returned to the pool.
-                    let _ = Manager::<C>::rollback_transaction(connection.exclusive()).await;
+                    let _ = Manager::<C>::rollback_transaction(connection.exclusive()?).await;
                     return Err(error);
                 }
             }
         }
-        Manager::<C>::commit_transaction(connection.exclusive()).await?;
+        Manager::<C>::commit_transaction(connection.exclusive()?).await?;
         Ok(affected)
     }
 }

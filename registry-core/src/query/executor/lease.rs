@@ -21,7 +21,9 @@ pub trait Lease: Send {
     type Opened: Backend;
 
     /// Whether other statements may be under way on the connection.
-    const IS_SHARED: bool = false;
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// The connection.
     fn connection(&mut self) -> &mut Self::Connection;
@@ -36,15 +38,15 @@ pub trait Lease: Send {
     /// The key of the bind. `None` for a bare connection.
     fn key(&self) -> Option<BindKey>;
 
-    /// Whether the prepared statements that the driver keeps no longer fit, and cannot be discarded now, because the
-    /// connection is shared.
-    fn bypasses_statement_cache(&self) -> bool {
-        Self::IS_SHARED && self.checkout().is_some_and(Checkout::has_stale_plans)
-    }
-
     /// Whether the connection stays with the caller after the query, and with it a row lock that the query has taken.
     fn outlives_query(&self) -> bool {
         true
+    }
+
+    /// Whether the prepared statements that the driver keeps no longer fit, and cannot be discarded now, because the
+    /// connection is shared.
+    fn bypasses_statement_cache(&self) -> bool {
+        self.is_shared() && self.checkout().is_some_and(Checkout::has_stale_plans)
     }
 }
 

@@ -47,8 +47,6 @@ impl<'c, S, C: Pipelines> Lease for SharedConnection<'c, S, C> {
     type Connection = C::Shared<'c>;
     type Opened = C;
 
-    const IS_SHARED: bool = true;
-
     fn connection(&mut self) -> &mut C::Shared<'c> {
         &mut self.connection
     }
@@ -63,6 +61,10 @@ impl<'c, S, C: Pipelines> Lease for SharedConnection<'c, S, C> {
 
     fn key(&self) -> Option<BindKey> {
         self.key
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 }
 

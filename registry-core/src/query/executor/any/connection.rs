@@ -4,12 +4,14 @@ use std::fmt;
 
 use diesel::QueryResult;
 use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
+use diesel::result::Error;
 use diesel_async::{AsyncConnectionCore, SimpleAsyncConnection};
 
+use super::shared::{BoxedQuery, SharedCheckout};
 use crate::backend::Backend;
 use crate::engine::Checkout;
 
-/// A connection that a query has for itself: for the duration of the query, or of a borrow.
+/// The connection of a query on an [`AnyExecutor`](super::AnyExecutor).
 pub struct AnyConnection<'a, C: Backend>(Held<'a, C>);
 
 enum Held<'a, C: Backend> {
@@ -17,6 +19,8 @@ enum Held<'a, C: Backend> {
     Owned(Checkout<C>),
     /// The caller's.
     Borrowed(&'a mut Checkout<C>),
+    /// The caller's, and other statements may be under way on it.
+    Shared(&'a dyn SharedCheckout<C>),
 }
 
 impl<'a, C: Backend> AnyConnection<'a, C> {
@@ -28,21 +32,33 @@ impl<'a, C: Backend> AnyConnection<'a, C> {
         Self(Held::Borrowed(checkout))
     }
 
+    pub(super) fn shared(checkout: &'a dyn SharedCheckout<C>) -> Self {
+        Self(Held::Shared(checkout))
+    }
+
     pub(super) fn is_owned(&self) -> bool {
         matches!(self.0, Held::Owned(_))
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self.0, Held::Shared(_))
     }
 
     pub(super) fn checkout(&self) -> &Checkout<C> {
         match &self.0 {
             Held::Owned(checkout) => checkout,
             Held::Borrowed(checkout) => checkout,
+            Held::Shared(checkout) => checkout.checkout(),
         }
     }
 
-    pub(in crate::query) fn exclusive(&mut self) -> &mut C {
-        match &mut self.0 {
-            Held::Owned(checkout) => checkout.connection_mut(),
-            Held::Borrowed(checkout) => checkout.connection_mut(),
+    /// The connection itself. Fails if other statements may be under way on it.
+    pub(in crate::query) fn exclusive(&mut self) -> QueryResult<&mut C> {
+        const IS_SHARED: &str = "a command that is sent as several statements needs the session for itself, and the session \
+             of this executor is shared with other queries: make the executor from `&mut session`";
+        match self.exclusive_checkout() {
+            Some(checkout) => Ok(checkout.connection_mut()),
+            None => Err(Error::QueryBuilderError(IS_SHARED.into())),
         }
     }
 
@@ -50,6 +66,7 @@ impl<'a, C: Backend> AnyConnection<'a, C> {
         match &mut self.0 {
             Held::Owned(checkout) => Some(checkout),
             Held::Borrowed(checkout) => Some(checkout),
+            Held::Shared(_) => None,
         }
     }
 }
@@ -59,6 +76,7 @@ impl<C: Backend> SimpleAsyncConnection for AnyConnection<'_, C> {
         match &mut self.0 {
             Held::Owned(checkout) => checkout.connection_mut().batch_execute(sql).await,
             Held::Borrowed(checkout) => checkout.connection_mut().batch_execute(sql).await,
+            Held::Shared(checkout) => checkout.batch_execute(sql).await,
         }
     }
 }
@@ -78,6 +96,7 @@ impl<C: Backend> AsyncConnectionCore for AnyConnection<'_, C> {
         match &mut self.0 {
             Held::Owned(checkout) => checkout.connection_mut().load(source),
             Held::Borrowed(checkout) => checkout.connection_mut().load(source),
+            Held::Shared(checkout) => checkout.load(BoxedQuery::new(source.as_query())),
         }
     }
 
@@ -91,6 +110,7 @@ impl<C: Backend> AsyncConnectionCore for AnyConnection<'_, C> {
         match &mut self.0 {
             Held::Owned(checkout) => checkout.connection_mut().execute_returning_count(source),
             Held::Borrowed(checkout) => checkout.connection_mut().execute_returning_count(source),
+            Held::Shared(checkout) => checkout.execute(BoxedQuery::new(source)),
         }
     }
 }

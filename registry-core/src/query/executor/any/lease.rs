@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::RunsOnExecutorOf;
 use super::connection::AnyConnection;
+use super::shared::SharedCheckout;
 use crate::bind::Bind;
 use crate::engine::Checkout;
 use crate::error::Error;
@@ -33,6 +34,10 @@ impl<'a, B: Bind> AnyLease<'a, B> {
 
     pub(super) fn borrowed(session: &'a mut Session<B>) -> Self {
         Self { connection: AnyConnection::borrowed(session.checkout_mut()), bind: PhantomData }
+    }
+
+    pub(super) fn shared(checkout: &'a dyn SharedCheckout<B::Connection>) -> Self {
+        Self { connection: AnyConnection::shared(checkout), bind: PhantomData }
     }
 }
 
@@ -60,6 +65,10 @@ impl<'a, B: Bind> Lease for AnyLease<'a, B> {
 
     fn outlives_query(&self) -> bool {
         !self.connection.is_owned()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.connection.is_shared()
     }
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::session::checked_key;
 use super::{Executor, Lender, QueryPlace};
+use crate::backend::Pipelines;
 use crate::bind::Bind;
+use crate::engine::Checkout;
 use crate::error::Error;
 use crate::query::routing::{AllTablesIn, FindsBindOnSession, Routed};
 use crate::registry::{Registry, Tenant};
@@ -14,9 +16,11 @@ use crate::work::{CurrentWork, UnitOfWork};
 pub(in crate::query) mod connection;
 mod lease;
 mod save_changes;
+mod shared;
 
 use connection::AnyConnection;
 use lease::{AnyLease, AnyLeasing};
+use shared::SharedCheckout;
 
 /// Whatever runs queries of the bind `B`: a registry, a tenant, a session or a unit of work.
 ///
@@ -26,6 +30,7 @@ use lease::{AnyLease, AnyLeasing};
 /// |---|---|---|
 /// | `&Registry`, `&Tenant` | on a session that is acquired for it and returned after it | refused when the query is run |
 /// | `&mut Session<B>` | on this session, in its transaction if there is one | kept |
+/// | `&Session<B>`, on PostgreSQL | the same, beside other queries on the session | kept |
 /// | `&mut UnitOfWork`, `&mut CurrentWork` | in the transaction of the unit of work | kept |
 ///
 /// The executors are `&mut on` where `on` is an `AnyExecutor`, `on` where it is a `&mut AnyExecutor`, and
@@ -104,6 +109,7 @@ enum Inner<'a, B: Bind> {
     Registry(&'a Registry),
     Tenant(&'a Tenant),
     Session(&'a mut Session<B>),
+    Shared(&'a dyn SharedCheckout<B::Connection>),
     UnitOfWork(&'a mut UnitOfWork),
     /// Not the unit of work in it: each access to the guard records that its holder still uses the unit of work.
     CurrentWork(&'a mut CurrentWork),
@@ -135,6 +141,7 @@ impl<B: Bind> AnyExecutor<'_, B> {
             Inner::Registry(registry) => Inner::Registry(registry),
             Inner::Tenant(tenant) => Inner::Tenant(tenant),
             Inner::Session(session) => Inner::Session(session),
+            Inner::Shared(checkout) => Inner::Shared(*checkout),
             Inner::UnitOfWork(work) => Inner::UnitOfWork(work),
             Inner::CurrentWork(work) => Inner::CurrentWork(work),
         })
@@ -156,6 +163,17 @@ impl<'a, B: Bind> From<&'a Tenant> for AnyExecutor<'a, B> {
 impl<'a, S: SameBind<B>, B: Bind> From<&'a mut Session<S>> for AnyExecutor<'a, B> {
     fn from(session: &'a mut Session<S>) -> Self {
         Self(Inner::Session(S::same_session(session)))
+    }
+}
+
+impl<'a, S, B> From<&'a Session<S>> for AnyExecutor<'a, B>
+where
+    S: SameBind<B>,
+    B: Bind<Connection: Pipelines>,
+    Checkout<B::Connection>: SharedCheckout<B::Connection>,
+{
+    fn from(session: &'a Session<S>) -> Self {
+        Self(Inner::Shared(S::same_shared_session(session).checkout()))
     }
 }
 
@@ -188,10 +206,17 @@ impl<'a, B: Bind> From<&'a mut AnyExecutor<'_, B>> for AnyExecutor<'a, B> {
 pub trait SameBind<B: Bind>: Bind + Sized {
     /// The session, as one of `B`.
     fn same_session(session: &mut Session<Self>) -> &mut Session<B>;
+
+    /// The shared session, as one of `B`.
+    fn same_shared_session(session: &Session<Self>) -> &Session<B>;
 }
 
 impl<B: Bind> SameBind<B> for B {
     fn same_session(session: &mut Session<B>) -> &mut Session<B> {
+        session
+    }
+
+    fn same_shared_session(session: &Session<B>) -> &Session<B> {
         session
     }
 }
@@ -237,6 +262,7 @@ impl<'a, S: Bind, B: RunsOnExecutorOf<S>> Lender<B> for AnyExecutor<'a, S> {
                 (AnyLeasing::acquiring(acquire), again.map(Self::from))
             }
             Inner::Session(session) => (AnyLeasing::ready(AnyLease::borrowed(session)), None),
+            Inner::Shared(checkout) => (AnyLeasing::ready(AnyLease::shared(checkout)), None),
             Inner::UnitOfWork(work) => {
                 let (session, _) = Lender::<S>::lease(work, at);
                 (AnyLeasing::joining(session), None)
@@ -280,6 +306,7 @@ impl<B: Bind> fmt::Debug for AnyExecutor<'_, B> {
             Inner::Registry(registry) => registry,
             Inner::Tenant(tenant) => tenant,
             Inner::Session(session) => session,
+            Inner::Shared(_) => &"&Session",
             Inner::UnitOfWork(work) => work,
             Inner::CurrentWork(work) => work,
         };
