@@ -50,7 +50,8 @@ pub(crate) fn foreign_tables(bound: &BoundTypes) -> TokenStream {
         let (krate, at_table) = (respanned(krate, span), respanned(&name, span));
         let table = quote_spanned!(span=> #krate::private::TableOf::<#path>);
         let item = quote_spanned! {span_of_bind=>
-            #at_bind::private::BoundItem::foreign_table::<#path, #name>
+            const ITEM: #at_bind::private::BoundItem =
+                #at_bind::private::BoundItem::foreign_table::<#path, #name>(#text, FILE, LINE);
         };
         quote! {
             const _: fn() = || {
@@ -58,13 +59,16 @@ pub(crate) fn foreign_tables(bound: &BoundTypes) -> TokenStream {
                 use #krate::private::UnboundTable as _;
                 #table::may_be_declared_for::<#at_table>();
             };
-            #krate::private::inventory::submit! {
-                #item(#text, ::core::file!(), ::core::line!())
-            }
+            const _: () = {
+                #item
+                #krate::private::inventory::submit! { ITEM }
+            };
         }
     });
     quote! {
         const _: () = {
+            const FILE: &str = ::core::file!();
+            const LINE: u32 = ::core::line!();
             type __RegistryBind = #alias;
             #(#declarations)*
         };

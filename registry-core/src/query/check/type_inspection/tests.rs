@@ -181,7 +181,8 @@ fn sql_text_is_covered_except_in_a_query_with_bound_to() {
     assert!(!may_nest_tables(type_name_of(&both.as_query())));
     struct OfTheProgram;
     assert!(may_nest_tables(type_name_of(&OfTheProgram.bound_to::<Own>())));
-    assert!(!may_nest_tables(type_name_of(&(&words::table).bound_to::<Own>())));
+    let select = words::table.select(words::id);
+    assert!(!may_nest_tables(type_name_of(&(&select).bound_to::<Own>())));
 }
 
 #[test]
