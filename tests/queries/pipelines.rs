@@ -332,7 +332,7 @@ async fn rows_cut_short_in_a_pipeline_are_not_left_to_the_next_session() {
         let many = sql_query("SELECT generate_series(1, 50000000) AS value");
         let mut many = pin!(many.load::<Number>(&first));
         let is_sending = format!(
-            "SELECT (wait_event = 'ClientWrite')::integer AS value \
+            "SELECT (COALESCE(wait_event, '') = 'ClientWrite')::integer AS value \
              FROM pg_stat_activity WHERE pid = {before}"
         );
         // The server waits for the client, which has begun to read the rows.
