@@ -122,7 +122,7 @@ pub use backend::Mysql;
 pub use backend::Postgres;
 #[cfg(feature = "sqlite")]
 pub use backend::{AsyncSqliteConnection, Sqlite};
-pub use backend::{Backend, ConnectError, Pipelines};
+pub use backend::{Backend, ConnectError, Pipelines, TransactionModes};
 pub use bind::{Bind, Bound, ByKey, Db, KeyName, Name};
 pub use engine::{AcquireError, Engine, EngineStatus, LastError};
 #[doc(inline)]
@@ -207,7 +207,7 @@ pub use registry_derive::bind_tables;
 /// # }
 /// ```
 pub use registry_derive::binds;
-pub use session::Session;
+pub use session::{Session, TransactionBuilder};
 #[doc(inline)]
 pub use settings::{
     BackendKind, BindKey, BindSettings, Credentials, DatabaseUrl, EngineOptions, InvalidBindKey,

@@ -23,7 +23,7 @@ const GENERIC: &str = "tests/queries/dialects.rs";
 const SCOPES: &str = "tests/bodies/scopes/warnings.rs";
 
 /// The beginning of each row, and its proofs.
-const ROWS: [(&str, &[Proof]); 14] = [
+const ROWS: [(&str, &[Proof]); 15] = [
     (
         "a query on a session of another database",
         &[
@@ -37,6 +37,13 @@ const ROWS: [(&str, &[Proof]); 14] = [
             Message("session_of_another_bind_as_lender"),
             Message("any_executor_from_session_of_another_bind"),
             Message("generic_query_of_another_bind"),
+        ],
+    ),
+    (
+        "a query on `&session` of MySQL, MariaDB or SQLite",
+        &[
+            Message("query_on_shared_session_of_mysql"),
+            Message("query_on_shared_session_of_sqlite"),
         ],
     ),
     (

@@ -4,6 +4,7 @@ mod dialects;
 mod documented;
 #[path = "../support/mount.rs"]
 mod mount;
+mod one_pipeline;
 mod same_names;
 mod shared_executors;
 #[path = "../support/mod.rs"]

@@ -211,10 +211,7 @@ async fn dropped_statement_leaves_the_others_their_answers() {
     outside.batch_execute("SELECT pg_advisory_lock(1)").await.expect("a lock");
     let first = session(&registry).await;
     let before = pid(&first).await;
-    // Prepared, so that the statements below are sent at once.
     let lock = "SELECT pg_advisory_xact_lock(1)";
-    assert!(sql_query("SELECT pg_advisory_xact_lock(2)").execute(&first).await.is_ok());
-    assert!(thing(1).get_result::<String>(&first).await.is_ok());
     let one = thing(1).get_result::<String>(&first).await;
     {
         let mut waiting = Box::pin(sql_query(lock).execute(&first));
@@ -322,27 +319,32 @@ async fn rows_left_unread_are_not_forgotten_by_an_earlier_statement() {
     until(&mut outside, 0, &open).await;
 }
 
-#[tokio::test]
+/// The rows of one query were read, and those of another one were not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_cut_short_in_a_pipeline_are_not_left_to_the_next_session() {
     let (registry, mut outside) = rig().await;
     let first = session(&registry).await;
     let before = pid(&first).await;
+    assert!(thing(1).get_result::<String>(&first).await.is_ok());
     {
+        let mut early = pin!(thing(1).load::<String>(&first));
+        assert!(poll!(&mut early).is_pending());
         let many = sql_query("SELECT generate_series(1, 50000000) AS value");
         let mut many = pin!(many.load::<Number>(&first));
-        let mut other = pin!(thing(1).get_result::<String>(&first));
-        let idle = format!(
-            "SELECT (state = 'active' AND query LIKE '%generate_series%')::integer AS value \
+        let is_sending = format!(
+            "SELECT (COALESCE(wait_event, '') = 'ClientWrite')::integer AS value \
              FROM pg_stat_activity WHERE pid = {before}"
         );
+        // The server waits for the client, which has begun to read the rows.
         soon(async {
-            while outside_number(&mut outside, &idle).await != 1 {
+            for _ in 0..20 {
                 assert!(poll!(&mut many).is_pending());
-                assert!(poll!(&mut other).is_pending());
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
+            until(&mut outside, 1, &is_sending).await;
         })
         .await;
+        assert_eq!(early.await.as_deref(), Ok(&["thing 1".to_owned()][..]));
     }
     drop(first);
     let next = soon(async { pid(&session(&registry).await).await }).await;
@@ -403,19 +405,32 @@ async fn pipeline_in_a_transaction_is_committed_with_it() {
     assert_eq!(things::table.count().get_result::<i64>(&session).await, Ok(12));
 }
 
+/// A statement that Diesel prepares once, other than one of `sql_query`.
+struct Statement(&'static str);
+
+impl diesel::query_builder::QueryFragment<diesel::pg::Pg> for Statement {
+    fn walk_ast<'b>(
+        &'b self,
+        mut out: diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
+    ) -> QueryResult<()> {
+        out.push_sql(self.0);
+        Ok(())
+    }
+}
+
 /// The order in which the program asks for the outcomes is not that in which the server ran the statements.
 #[tokio::test]
 async fn transaction_left_open_by_a_pipeline_never_reaches_the_next_session() {
     let (registry, mut outside) = rig().await;
     let first = session(&registry).await;
+    let bare: &Postgres = &first;
     for sql in ["BEGIN", "COMMIT"] {
-        sql_query(sql).execute(&first).await.expect(sql);
+        Statement(sql).execute(bare).await.expect(sql);
     }
     {
-        let mut commit = pin!(sql_query("COMMIT").execute(&first));
+        let mut commit = pin!(Statement("COMMIT").execute(bare));
         assert!(poll!(&mut commit).is_pending());
-        let begin = sql_query("BEGIN").execute(&first);
-        begin.await.expect("a transaction");
+        soon(Statement("BEGIN").execute(bare)).await.expect("a transaction");
         commit.await.expect("only a warning");
     }
     drop(first);

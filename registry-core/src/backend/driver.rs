@@ -15,7 +15,7 @@ use super::migrate::{
 };
 use super::namespace::{Namespace, Presence};
 use crate::cause::DriverError;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, WorkOptions};
+use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, TransactionOptions, WorkOptions};
 use crate::sql::Dialect;
 
 /// A connection type that the registry can open.
@@ -139,6 +139,9 @@ pub trait Driver:
     ///
     /// Names the option that this backend does not support.
     fn begin_sql(options: &WorkOptions) -> Result<String, String>;
+
+    /// The statements that begin a transaction of a session with options.
+    fn transaction_sql(options: &TransactionOptions) -> String;
 
     /// Begins a transaction with these statements, and records it in Diesel's transaction manager.
     fn begin(&mut self, sql: &str) -> impl Future<Output = QueryResult<()>> + Send;

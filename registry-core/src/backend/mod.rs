@@ -11,6 +11,7 @@
 //! | [`host_failover`] | the order in which the hosts of a URL are tried |
 //! | [`observed`] | the observed state of a connection |
 //! | [`error_class`] | the class of an error, from the server's code or from Diesel's error alone |
+//! | [`transaction_modes`] | [`TransactionModes`]: databases whose transactions have isolation levels and access modes |
 //! | [`transactions`] | transactions as Diesel's transaction manager counts them |
 //! | [`resource_exhaustion`] | running out of file descriptors, memory and threads |
 //! | [`migrate`] | running migrations on a connection |
@@ -45,6 +46,7 @@ pub(crate) mod resource_exhaustion;
 mod sqlite;
 #[cfg(all(feature = "rustls", any(feature = "postgres", feature = "mysql")))]
 mod tls;
+mod transaction_modes;
 mod transactions;
 
 pub(crate) use connect_context::{Canceller, ConnectContext, OpenedConnection};
@@ -57,6 +59,7 @@ pub use pipelines::Pipelines;
 pub use postgres::Postgres;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{AsyncSqliteConnection, Sqlite};
+pub use transaction_modes::TransactionModes;
 pub(crate) use transactions::transaction_depth;
 
 /// Checks whether the driver can use this URL, without connecting. The error is the reason, without a password.

@@ -89,6 +89,7 @@ pub use self::error::AcquireError;
 pub(crate) use self::error::ResolverTimedOut;
 pub use self::handle::Engine;
 pub(crate) use self::handle::{AnyEngine, CheckFailure};
+pub(crate) use self::isolation::DEPTH_WHILE_LENT;
 pub(crate) use self::observe::caller::Caller;
 pub(crate) use self::observe::events::{
     engine_closed, engine_opened, warn_query_beside_session, warn_query_beside_work,

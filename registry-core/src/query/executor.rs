@@ -66,14 +66,15 @@ use lease::Lease;
 #[diagnostic::on_unimplemented(
     message = "a query cannot be run on `{Self}`",
     label = "expected `&registry`, `&tenant`, `&mut session`, `&mut work` or `&mut connection` as the last argument",
-    note = "a `&mut` to a variable that is a `&mut` itself has one too many: write `session`, or `&mut *session`"
+    note = "a `&mut` to a variable that is a `&mut` itself has one too many: write `session`, or `&mut *session`",
+    note = "on PostgreSQL, `&session` and `&connection` run several queries at once"
 )]
 pub trait Executor<Q, B, Via: RouteMarker>: Lender<B> {}
 
 /// Lends a connection for queries of the bind `B`: the connection of the lender, or an acquired one.
 ///
-/// `&Registry`, `&Tenant`, `&mut UnitOfWork`, `&mut Session<B>` and `&mut AnyExecutor<'_, B>` are lenders of `B`. The trait
-/// cannot be implemented outside of this crate.
+/// `&Registry`, `&Tenant`, `&mut UnitOfWork`, `&mut Session<B>` and `&mut AnyExecutor<'_, B>` are lenders of `B`, and on
+/// PostgreSQL `&Session<B>`. The trait cannot be implemented outside of this crate.
 pub trait Lender<B>: Sized + Send {
     /// The type of the connection that queries are run on: the connection itself, or a shared reference to it.
     type Connection: AsyncConnectionCore<

@@ -31,7 +31,9 @@
 //! | `&tenant` | the same | the same, in the tenant's database | the same |
 //! | `&mut work` | the same | in the transaction of a [`UnitOfWork`](crate::UnitOfWork) | the same |
 //! | `&mut session` | queries of its bind, and queries without a table | on this session | Diesel's |
+//! | `&session`, of PostgreSQL | the same as on `&mut session` | on this session, several at once | the same |
 //! | `&mut connection` | all: nothing is checked | on this connection | Diesel's |
+//! | `&connection`, of PostgreSQL | the same | on this connection, several at once | the same |
 //! | `&mut on`, an [`AnyExecutor<'_, B>`](crate::AnyExecutor) | queries of its bind, and queries without a table | on whatever it was made from | [`Error`](crate::Error) |
 //! | a value of the program that names one of these, see [`IntoExecutor`] | those of the executor | on the executor | that of the executor |
 //!
@@ -41,12 +43,34 @@
 //! A variable that is a `&mut`, such as a parameter of a function, is moved into the call. To use it again
 //! afterwards, write `&mut *session`. The compiler suggests this spelling too.
 //!
+//! # Several queries at once
+//!
+//! On PostgreSQL, queries on one `&session` that are awaited together, by `try_join!` or `try_join_all`, are one pipeline: each
+//! is sent without waiting for the answers to the queries before it, so all of them take about one round trip. The server
+//! runs them one after the other, in the order in which they were sent, each in a transaction of its own unless one is
+//! open. `&mut &session` is accepted as well, as by diesel-async.
+//!
+//! - Await them together. A future that was polled once and is not polled again may hold up the others: it holds a lock of
+//!   the driver while its statement is prepared, which happens when the statement is first run on the connection. The rows
+//!   of a stream arrive before the answers to later queries, so a stream is read while these are awaited, in another branch
+//!   of the same `try_join!`.
+//! - In a transaction, the error of one query aborts the transaction, and the queries after it fail.
+//! - Dropping one of the futures leaves the other queries their answers. The connection is closed when the session is
+//!   dropped, and the statement is then cancelled on the server, not earlier.
+//! - If a prepared statement no longer fits its table, every query on it that was sent meanwhile fails, as one does on
+//!   `&mut session`. Later queries on `&session` are prepared anew each time, until `&mut session` is used.
+//! - [`save_changes`](SaveChangesDsl::save_changes) and `batch_execute` need `&mut session`.
+//!
+//! MySQL and MariaDB have no pipelines in their protocol, and SQLite has no server to wait for: there, `&session` does not
+//! compile.
+//!
 //! # Mistakes, and when they are detected
 //!
 //! | mistake | detected |
 //! |---|---|
 //! | a query on a session of another database | by the compiler |
 //! | a session of another database, passed to a function that takes a [`Lender`], an [`AnyExecutor`](crate::AnyExecutor) or [`Runs`] of its own bind | by the compiler |
+//! | a query on `&session` of MySQL, MariaDB or SQLite | by the compiler |
 //! | a join, a `UNION` (of boxed queries, too) or a subquery in `WHERE` of two databases | by the compiler |
 //! | the same in an `UPDATE` or a `DELETE`, and in a `select(exists(..))` | by the compiler |
 //! | a table that is not bound; a query without a table on the registry | by the compiler |

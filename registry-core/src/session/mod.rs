@@ -9,12 +9,16 @@ use crate::engine::{AnyEngine, Checkout};
 use crate::settings::{BindKey, EngineOptions};
 
 mod transaction;
+mod transaction_builder;
+
+pub use transaction_builder::TransactionBuilder;
 
 /// One connection to the database of the bind `B`, checked out of its engine for as long as the value lives.
 ///
 /// [`Registry::session_for`](crate::Registry::session_for) and its siblings acquire one. It dereferences to its
 /// connection, and is an [`AsyncConnection`](diesel_async::AsyncConnection) itself, so all of diesel-async works with
-/// it. [`transaction`](Self::transaction) hands out `&mut Session<B>`.
+/// it. [`transaction`](Self::transaction) and [`build_transaction`](Self::build_transaction) hand out `&mut Session<B>`. On
+/// PostgreSQL, [several queries at once](crate::query#several-queries-at-once) can run on a `&Session<B>`.
 ///
 /// ```
 /// use diesel::prelude::*;

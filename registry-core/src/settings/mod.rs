@@ -79,6 +79,7 @@
 // | error.rs | `SettingsError`, and `Problem`: one problem with the place of the setting |
 // | credentials.rs | the closure that returns a password whenever a connection is opened |
 // | work_options.rs | the options of a unit of work |
+// | transaction_options.rs | the options of one transaction of a session |
 //
 // How to add an option, such as `application_name` for PostgreSQL:
 //
@@ -111,6 +112,7 @@ mod parse;
 mod sources;
 #[cfg(test)]
 mod testing;
+mod transaction_options;
 pub(crate) mod url;
 mod validate;
 mod value;
@@ -141,6 +143,11 @@ pub(crate) use inherit::{
     BindDefaults, BuilderSettings, EngineSettings, OnDemandOptions, Resolved, resolve,
 };
 pub(crate) use keys::TenantName;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use transaction_options::Access;
+#[cfg(feature = "sqlite")]
+pub(crate) use transaction_options::SqliteLock;
+pub(crate) use transaction_options::TransactionOptions;
 pub(crate) use url::TENANT_PLACEHOLDER;
 #[cfg(feature = "axum")]
 pub(crate) use url::TenantUrlError;

@@ -35,9 +35,10 @@ use super::error_class::ErrorClass;
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::observed::{Observed, TerminationGuard};
+use super::transaction_modes::TransactionModes;
 use super::transactions::{DEFERRABLE, begin_by_ansi};
 use crate::cause::DriverError;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, WorkOptions};
+use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, TransactionOptions, WorkOptions};
 use crate::sql::Dialect;
 
 /// The connection type of MySQL and MariaDB databases: diesel-async's [`AsyncMysqlConnection`].
@@ -61,6 +62,8 @@ pub type Mysql = AsyncMysqlConnection;
 
 /// `ER_WARNING_NOT_COMPLETE_ROLLBACK`
 const NOT_COMPLETE_ROLLBACK: u32 = 1196;
+
+impl TransactionModes for Mysql {}
 
 impl Backend for Mysql {
     const KIND: BackendKind = BackendKind::Mysql;
@@ -260,15 +263,21 @@ impl Driver for Mysql {
         if options.is_deferrable() {
             return Err(DEFERRABLE.to_owned());
         }
-        let access = if options.is_read_only() { " READ ONLY" } else { "" };
-        let begin = format!("START TRANSACTION{access}");
-        Ok(match options.isolation_level() {
+        Ok(Self::transaction_sql(&TransactionOptions::of_work(options)))
+    }
+
+    fn transaction_sql(options: &TransactionOptions) -> String {
+        let begin = match options.access {
+            Some(access) => format!("START TRANSACTION {}", access.sql()),
+            None => "START TRANSACTION".to_owned(),
+        };
+        match options.isolation {
             // `SET TRANSACTION` without `SESSION` is for the next transaction alone.
             Some(isolation) => {
                 format!("SET TRANSACTION ISOLATION LEVEL {}; {begin}", isolation.sql())
             }
             None => begin,
-        })
+        }
     }
 
     begin_by_ansi!();

@@ -32,9 +32,12 @@ use super::error::ConnectError;
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::pipelines::Pipelines;
+use super::transaction_modes::TransactionModes;
 use super::transactions::{begin_by_ansi, transaction_depth};
 use crate::cause::DriverError;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Pooler, WorkOptions};
+use crate::settings::{
+    BackendKind, DatabaseUrl, EngineOptions, Pooler, TransactionOptions, WorkOptions,
+};
 use crate::sql::{Dialect, setting_names};
 
 mod connect;
@@ -92,6 +95,8 @@ const RESTORE_SESSION: &str = "(SELECT 'SET SESSION AUTHORIZATION DEFAULT; RESET
 impl Backend for Postgres {
     const KIND: BackendKind = BackendKind::Postgres;
 }
+
+impl TransactionModes for Postgres {}
 
 impl Pipelines for Postgres {
     type Shared<'c> = &'c Self;
@@ -268,17 +273,23 @@ impl Driver for Postgres {
     migrate_by_harness!();
 
     fn begin_sql(options: &WorkOptions) -> Result<String, String> {
+        Ok(Self::transaction_sql(&TransactionOptions::of_work(options)))
+    }
+
+    fn transaction_sql(options: &TransactionOptions) -> String {
         let mut sql = "BEGIN".to_owned();
-        if let Some(isolation) = options.isolation_level() {
+        if let Some(isolation) = options.isolation {
             sql += &format!(" ISOLATION LEVEL {}", isolation.sql());
         }
-        if options.is_read_only() {
-            sql += " READ ONLY";
+        if let Some(access) = options.access {
+            sql += &format!(" {}", access.sql());
         }
-        if options.is_deferrable() {
-            sql += " DEFERRABLE";
+        match options.deferrable {
+            Some(true) => sql += " DEFERRABLE",
+            Some(false) => sql += " NOT DEFERRABLE",
+            None => {}
         }
-        Ok(sql)
+        sql
     }
 
     begin_by_ansi!();

@@ -54,7 +54,9 @@ use super::resource_exhaustion::{files_were_short, no_files_left};
 use super::transactions::{DEFERRABLE, begin_by_ansi};
 use crate::cause::DriverError;
 use crate::settings::url::SqliteFile;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Isolation, WorkOptions};
+use crate::settings::{
+    BackendKind, DatabaseUrl, EngineOptions, Isolation, SqliteLock, TransactionOptions, WorkOptions,
+};
 use crate::sql::Dialect;
 
 /// The connection type of SQLite databases: [`AsyncSqliteConnection`].
@@ -206,6 +208,15 @@ impl Driver for Sqlite {
             }
             Some(other) => Err(format!("transactions that are {other}")),
         }
+    }
+
+    fn transaction_sql(options: &TransactionOptions) -> String {
+        match options.lock {
+            Some(SqliteLock::Immediate) => "BEGIN IMMEDIATE",
+            Some(SqliteLock::Exclusive) => "BEGIN EXCLUSIVE",
+            None => "BEGIN",
+        }
+        .to_owned()
     }
 
     begin_by_ansi!();
