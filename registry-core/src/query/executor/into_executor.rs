@@ -70,7 +70,8 @@ use crate::work::UnitOfWork;
 #[diagnostic::on_unimplemented(
     message = "a query cannot be run on `{Self}`",
     label = "expected `&registry`, `&tenant`, `&mut session`, `&mut work` or `&mut connection` as the last argument",
-    note = "a `&mut` to a variable that is a `&mut` itself has one too many: write `session`, or `&mut *session`"
+    note = "a `&mut` to a variable that is a `&mut` itself has one too many: write `session`, or `&mut *session`",
+    note = "on PostgreSQL, `&session` and `&connection` run several queries at once"
 )]
 pub trait IntoExecutor: Sized {
     /// The executor that runs the queries, such as `&Registry`, `&mut Session<B>` or [`AnyExecutor`].
