@@ -144,10 +144,10 @@ async fn query_is_repeated_on_any_executor_and_on_one_of_the_program() {
     for which in 0..4 {
         case.migrate().await;
         let mut on = AnyExecutor::from(&case.registry);
-        let whats = match which {
-            0 => what().load(&mut on).await,
-            1 => what().load(on).await,
-            2 => what().load(&own).await,
+        let whats: Result<Vec<String>, Error> = match which {
+            0 => what().load::<String>(&mut on).await,
+            1 => what().load::<String>(on).await,
+            2 => what().load::<String>(&own).await,
             _ => what().load_on(&case.registry).await,
         };
         assert_eq!(whats.expect("load"), ["one"]);

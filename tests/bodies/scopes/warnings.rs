@@ -47,7 +47,7 @@ async fn query_beside_the_work_of_a_scope_logs_a_warning_with_its_place() {
                 rows.await.expect("rows");
                 assert!(warnings(line)[0].contains("bind=\"other\""));
                 // Also on an executor that is made from the registry.
-                let (line, rows) = (line!(), all().load::<i32>(&mut AnyExecutor::from(&registry)));
+                let (line, rows) = (line!(), all().load::<i32>(AnyExecutor::from(&registry)));
                 rows.await.expect("rows");
                 assert_eq!(warnings(line).len(), 1);
                 seen().await.expect("a count");
@@ -57,7 +57,7 @@ async fn query_beside_the_work_of_a_scope_logs_a_warning_with_its_place() {
             let (line, rows) = (line!(), all().load::<i32>(&mut *work));
             rows.await.expect("rows");
             assert!(warnings(line).is_empty());
-            let (line, rows) = (line!(), all().load::<i32>(&mut AnyExecutor::from(&mut work)));
+            let (line, rows) = (line!(), all().load::<i32>(AnyExecutor::from(&mut work)));
             rows.await.expect("rows");
             assert!(warnings(line).is_empty());
             drop(work);

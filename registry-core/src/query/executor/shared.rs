@@ -25,6 +25,7 @@ pub struct SharedConnection<'c, S, C: Pipelines> {
     bind: PhantomData<fn() -> S>,
 }
 
+#[cfg(feature = "postgres")]
 impl<'c, S, C: Pipelines> SharedConnection<'c, S, C> {
     pub(super) fn bare(connection: &'c C) -> Self {
         Self { connection: connection.share(), checkout: None, key: None, bind: PhantomData }
