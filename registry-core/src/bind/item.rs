@@ -1,6 +1,5 @@
 //! The models and tables of a program, which `inventory` collects when it is linked.
 
-#[cfg(feature = "engine")]
 use diesel::Table;
 #[cfg(feature = "engine")]
 use diesel::query_builder::QueryFragment;
@@ -77,6 +76,7 @@ impl BoundItem {
     }
 
     /// The table `T` of another crate, which is declared for the bind `B`.
+    #[cfg(feature = "engine")]
     #[must_use]
     pub const fn foreign_table<T, B: Bind>(
         path: &'static str,
@@ -91,6 +91,20 @@ impl BoundItem {
             sql: || sql_of::<DieselBackend<B>>(&T::default()),
         };
         Self { table: Some(names), ..Self::new::<B>("table", path, file, line) }
+    }
+
+    /// The table `T` of another crate, which is declared for the bind `B`. Without an engine, it has no names.
+    #[cfg(not(feature = "engine"))]
+    #[must_use]
+    pub const fn foreign_table<T, B: Bind>(
+        path: &'static str,
+        file: &'static str,
+        line: u32,
+    ) -> Self
+    where
+        T: Table + Default,
+    {
+        Self::new::<B>("table", path, file, line)
     }
 
     const fn new<B: Bind>(
