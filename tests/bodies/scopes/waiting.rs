@@ -194,32 +194,6 @@ async fn task_that_waits_for_the_work_in_its_own_executor_gets_an_error_at_once(
     assert_eq!(committed(&registry).await, [1]);
 }
 
-/// The task that has the unit of work in an executor uses it, although another one took it.
-#[tokio::test]
-async fn executor_records_the_task_that_uses_the_work() {
-    let registry = patient().await;
-    let started = tokio::time::Instant::now();
-    registry
-        .scope(async {
-            let scope = Scope::current().expect("in one");
-            let mut work = scope.work().await.expect("it is free");
-            let line = line!() - 1;
-            let task = tokio::spawn(async move {
-                let mut on: AnyExecutor<'_, Main> = (&mut work).into();
-                let row = diesel::insert_into(notes::table).values(notes::id.eq(1));
-                row.execute(&mut on).await.expect("a row");
-                (scope.work().await.expect_err("in vain"), work, scope)
-            });
-            let (error, work, scope) = task.await.expect("no panic");
-            is_for_itself(&error, line);
-            drop(work);
-            scope.commit().await.expect("committed");
-        })
-        .await;
-    assert!(started.elapsed() < AT_ONCE);
-    assert_eq!(committed(&registry).await, [1]);
-}
-
 /// The future or task that the unit of work was moved to is its holder.
 #[tokio::test]
 async fn current_work_can_be_moved_to_another_future_or_task() {
