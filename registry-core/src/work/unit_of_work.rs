@@ -180,7 +180,7 @@ impl UnitOfWork {
     ///
     /// The errors of [`session_for`](Self::session_for).
     ///
-    /// ```no_run
+    /// ```no_run,standalone_crate
     /// use diesel::prelude::*;
     /// use registry_core::{Bound, Error, Registry, RunQueryDsl, bind_tables};
     ///
