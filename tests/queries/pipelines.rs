@@ -473,3 +473,19 @@ async fn query_that_is_never_awaited_is_not_cut_short() {
     drop(first);
     assert_eq!(pid(&session(&registry).await).await, before);
 }
+
+#[tokio::test]
+async fn type_that_was_created_again_is_known_to_the_next_session() {
+    let (registry, mut outside) = rig().await;
+    outside.batch_execute(CREATE_MOOD).await.expect("a type");
+    let mood = || diesel::select(Mood::Happy.into_sql::<MoodType>());
+    let first = session(&registry).await;
+    assert_eq!(mood().get_result::<Mood>(&first).await, Ok(Mood::Happy));
+    outside.batch_execute("DROP TYPE mood").await.expect("it is unused");
+    outside.batch_execute(CREATE_MOOD).await.expect("a type");
+    let both = join!(mood().get_result::<Mood>(&first), mood().get_result::<Mood>(&first));
+    assert!(both.0.is_err() && both.1.is_err(), "the number of the type is a stale one: {both:?}");
+    drop(first);
+    let second = session(&registry).await;
+    assert_eq!(mood().get_result::<Mood>(&second).await, Ok(Mood::Happy));
+}

@@ -1,8 +1,10 @@
 //! An `AnyExecutor` that is made from a shared session of PostgreSQL.
 
 use diesel::prelude::*;
+use diesel::result::Error::QueryBuilderError;
 use diesel_async::SimpleAsyncConnection;
 use futures_util::TryStreamExt;
+use registry_core::query::TooManyBindVariables;
 use registry_core::{
     AnyExecutor, Error, Registry, RunQueryDsl, SaveChangesDsl, Session, bind, bind_tables, binds,
 };
@@ -79,4 +81,25 @@ async fn functions_share_a_session_and_its_pipeline() -> Result<(), Error> {
             Ok::<_, Error>(())
         })
         .await
+}
+
+#[tokio::test]
+async fn too_many_values_are_refused_before_sending_on_a_shared_session() -> Result<(), Error> {
+    let url = postgres().database("shared");
+    let registry = Registry::builder().bind("shared_words", url).build()?;
+    let session = session(&registry).await;
+    let words: Vec<_> = (0..40_000).map(|id| Word { id, word: String::new() }).collect();
+    let insert = || diesel::insert_into(shared_words::table).values(&words);
+    let mut on = AnyExecutor::from(&session);
+    let executed = insert().execute(&mut on).await.expect_err("80,000 values");
+    let returning = insert().returning(shared_words::id);
+    let loaded = returning.load::<i32>(&mut on).await.expect_err("80,000 values");
+    for error in [executed, loaded] {
+        let Error::Query(error) = error else { panic!("{error:?}") };
+        let QueryBuilderError(cause) = error.as_diesel() else { panic!("{error:?}") };
+        let count = cause.downcast_ref::<TooManyBindVariables>().map(|refused| refused.count);
+        assert_eq!(count, Some(80_000));
+    }
+    assert_eq!(shared_words::table.count().get_result::<i64>(&mut on).await?, 0);
+    Ok(())
 }

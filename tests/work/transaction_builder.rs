@@ -206,6 +206,52 @@ async fn options_inside_another_transaction_are_refused_before_anything_is_sent(
     }
 }
 
+/// PostgreSQL would set the options of the open transaction and then commit it, and MySQL would commit it first.
+#[tokio::test]
+async fn transaction_begun_by_the_program_itself_is_left_as_it_was() {
+    const INSERT: &str = "INSERT INTO things VALUES (1)";
+
+    for url in both_ways() {
+        let registry = registry::<Postgres>(&url).await;
+        let session = &mut registry.session::<Main<Postgres>>().await.expect("a session");
+        session.batch_execute("BEGIN").await.expect("a transaction");
+        session.batch_execute(INSERT).await.expect("a row");
+        let build = session.build_transaction().read_only();
+        assert_eq!(
+            build.run(async |session| insert(session, 2).await).await,
+            Err(AlreadyInTransaction)
+        );
+        session.batch_execute("ROLLBACK").await.expect("it is open");
+        assert!(ids(session).await.is_empty());
+        let build = session.build_transaction().serializable();
+        assert_eq!(build.run(async |session| insert(session, 2).await).await, Ok(1));
+    }
+
+    let mysql = registry::<Mysql>(&support::mariadb().database("own")).await;
+    let session = &mut mysql.session::<Main<Mysql>>().await.expect("a session");
+    session.batch_execute("BEGIN").await.expect("a transaction");
+    session.batch_execute(INSERT).await.expect("a row");
+    let build = session.build_transaction().serializable();
+    let refused = build.run(async |session| session.batch_execute("SELECT 1").await).await;
+    assert_eq!(refused, Err(AlreadyInTransaction));
+    session.batch_execute("ROLLBACK").await.expect("it is open");
+    let count = things::table.count().get_result::<i64>(&mut **session).await;
+    assert_eq!(count, Ok(0));
+    let build = session.build_transaction().serializable();
+    assert_eq!(build.run(async |session| session.batch_execute(INSERT).await).await, Ok(()));
+
+    let sqlite = registry::<Sqlite>(&support::sqlite_file()).await;
+    let session = &mut sqlite.session::<Main<Sqlite>>().await.expect("a session");
+    session.batch_execute("BEGIN").await.expect("a transaction");
+    session.batch_execute(INSERT).await.expect("a row");
+    let build = session.build_transaction().immediate();
+    let refused = build.run(async |session| session.batch_execute("SELECT 1").await).await;
+    assert_eq!(refused, Err(AlreadyInTransaction));
+    session.batch_execute("ROLLBACK").await.expect("it is open");
+    let count = things::table.count().get_result::<i64>(&mut **session).await;
+    assert_eq!(count, Ok(0));
+}
+
 #[tokio::test]
 async fn in_test_isolation_it_is_a_savepoint() {
     let url = support::postgres().database("isolated");

@@ -211,6 +211,12 @@ pub trait Driver:
     /// Whether `error` means that the connection is gone.
     fn is_fatal(error: &diesel::result::Error) -> bool;
 
+    /// Whether the text of `error` shows that the client has cached a type that no longer exists, for connections whose
+    /// errors have no code.
+    fn is_stale_type(_error: &diesel::result::Error) -> bool {
+        false
+    }
+
     /// Whether the driver passes on the text of an error but not its code. Then the code has to be queried from the server.
     const HIDES_ERROR_CODES: bool = false;
 

@@ -153,6 +153,7 @@ impl<C: Backend> TypedEngine<C> {
                 dialect: C::DIALECT,
                 knows_transactions: C::KNOWS_TRANSACTIONS,
                 is_fatal: C::is_fatal,
+                is_stale_type: C::is_stale_type,
                 expects_writes: !self.settings.options.read_only,
             },
         ));

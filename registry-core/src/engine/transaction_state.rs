@@ -133,6 +133,21 @@ impl<C: Backend> Checkout<C> {
         })
     }
 
+    /// Whether a transaction is known to be open that was begun without Diesel's transaction manager (a raw `BEGIN`). False
+    /// if neither the server, nor the driver, nor the text of a statement tells.
+    pub(crate) async fn is_in_raw_transaction(&mut self) -> bool {
+        let mut state = self.track_savepoint();
+        self.wait_for_answer(&mut state).await;
+        let Some(watch) = self.watch() else { return false };
+        match watch.observed.transaction.status() {
+            TransactionStatus::Idle => false,
+            TransactionStatus::Open => true,
+            TransactionStatus::Unknown => {
+                watch.observed.was_begun_by_text() || self.connection_mut().has_raw_transaction()
+            }
+        }
+    }
+
     /// Waits for the rest of an answer, for at most `check_timeout`.
     pub(crate) async fn wait_for_answer(&mut self, state: &mut TransactionState) {
         // The answer to a statement that was cut short may take long, and is not needed: the transaction counts as ended.

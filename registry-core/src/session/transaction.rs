@@ -43,6 +43,26 @@ impl OpenTransaction {
     }
 }
 
+/// A session that is lent to the callback of a transaction.
+///
+/// If the callback ends neither with `Ok` nor with an error, because the future was dropped or the callback has panicked,
+/// nobody is left to commit the transaction. A later one would be a savepoint in it, and would return `Ok` although nothing
+/// is committed. So Diesel's transaction manager refuses every later transaction. A transaction around this one finds its
+/// depth changed.
+struct Lent<'s, B: Bind> {
+    session: &'s mut Session<B>,
+    /// Whether nothing has to be done on drop.
+    is_settled: bool,
+}
+
+impl<B: Bind> Drop for Lent<'_, B> {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            Manager::<B>::transaction_manager_status_mut(&mut **self.session).set_in_error();
+        }
+    }
+}
+
 impl<B: Bind> Session<B> {
     /// Runs `callback` in a transaction, and returns the result of `callback`. `Ok` means that the transaction was
     /// committed; if `callback` returns an error, it was rolled back. Inside another transaction it is a savepoint.
@@ -52,7 +72,8 @@ impl<B: Bind> Session<B> {
     /// code for any [`AsyncConnection`] calls the method of diesel-async.
     ///
     /// It waits for `callback` and for the server. Dropping the future leaves the transaction open, and the connection is
-    /// closed when the session is dropped, so the server rolls back.
+    /// closed when the session is dropped, so the server rolls back. Later transactions of the session fail with
+    /// [`BrokenTransactionManager`](DieselError::BrokenTransactionManager).
     ///
     /// ```
     /// use diesel::prelude::*;
@@ -94,6 +115,8 @@ impl<B: Bind> Session<B> {
     /// - A statement has failed on PostgreSQL, which answers the `COMMIT` of such a transaction with `ROLLBACK`.
     /// - The database has rolled the transaction back by itself, as MySQL does after a deadlock. The kind is
     ///   [`SerializationFailure`](DatabaseErrorKind::SerializationFailure) if the transaction may succeed a little later.
+    /// - The future of a transaction inside of `callback` was dropped, and left that transaction open. The error is
+    ///   [`BrokenTransactionManager`](DieselError::BrokenTransactionManager).
     /// - A statement of `callback` has ended the transaction: a `COMMIT` of its own, or on MySQL a statement that
     ///   commits implicitly. Everything before that statement may be committed.
     pub async fn transaction<'a, R, E, F>(&mut self, callback: F) -> Result<R, E>
@@ -124,10 +147,21 @@ impl<B: Bind> Session<B> {
         R: Send + 'a,
     {
         let mut open = self.begin(options).await?;
-        match callback(&mut *self).await {
+        let depth = self.depth()?;
+        let mut lent = Lent { session: &mut *self, is_settled: !open.is_outermost() };
+        let outcome = callback(&mut *lent.session).await;
+        lent.is_settled = true;
+        drop(lent);
+        match outcome {
             Ok(value) => {
-                if let Err(error) = self.check_before_commit(&mut open).await {
-                    self.roll_back(&mut open).await;
+                let checked = match self.depth() {
+                    // A transaction in this one is still open, because its future was dropped. Diesel would only release
+                    // its savepoint.
+                    Ok(now) if now > depth => Err(DieselError::BrokenTransactionManager),
+                    _ => self.check_before_commit(&mut open).await,
+                };
+                if let Err(error) = checked {
+                    self.roll_back(&mut open, depth).await;
                     return Err(error.into());
                 }
                 let committed = Manager::<B>::commit_transaction(&mut **self).await;
@@ -142,7 +176,7 @@ impl<B: Bind> Session<B> {
                 }
                 // An error of the rollback is ignored, and the error of `callback` is returned. A connection that
                 // cannot roll back is closed when it is returned to the pool.
-                self.roll_back(&mut open).await;
+                self.roll_back(&mut open, depth).await;
                 Err(error)
             }
         }
@@ -152,14 +186,16 @@ impl<B: Bind> Session<B> {
     /// inside the transaction of test isolation.
     async fn begin(&mut self, options: Option<TransactionOptions>) -> QueryResult<OpenTransaction> {
         let is_isolated = AnyEngine::settings(&**self.checkout.engine()).is_isolated;
-        let connection = &mut **self;
-        let depth = transaction_depth(Manager::<B>::transaction_manager_status_mut(connection))?;
+        let depth = self.depth()?;
         if depth > 0 {
             if options.is_some() && !(is_isolated && depth == DEPTH_WHILE_LENT) {
                 return Err(DieselError::AlreadyInTransaction);
             }
-            Manager::<B>::begin_transaction(connection).await?;
+            Manager::<B>::begin_transaction(&mut **self).await?;
             return Ok(OpenTransaction::Savepoint(self.checkout.track_savepoint()));
+        }
+        if options.is_some() && self.checkout.is_in_raw_transaction().await {
+            return Err(DieselError::AlreadyInTransaction);
         }
         self.checkout.forget_transient_failures();
         let effects = self.checkout.session_effects();
@@ -229,7 +265,13 @@ impl<B: Bind> Session<B> {
         }
     }
 
-    async fn roll_back(&mut self, open: &mut OpenTransaction) {
+    /// How many transactions are open, one inside the other.
+    fn depth(&mut self) -> QueryResult<u32> {
+        transaction_depth(Manager::<B>::transaction_manager_status_mut(&mut **self))
+    }
+
+    /// Rolls the transaction at this depth back, and those in it.
+    async fn roll_back(&mut self, open: &mut OpenTransaction, depth: u32) {
         if open.is_outermost() {
             self.checkout.lift_rollback_guard();
         }
@@ -240,7 +282,10 @@ impl<B: Bind> Session<B> {
             *Manager::<B>::transaction_manager_status_mut(&mut **self) =
                 TransactionManagerStatus::default();
         } else {
-            let _ = Manager::<B>::rollback_transaction(&mut **self).await;
+            let inner = self.depth().map_or(0, |now| now.saturating_sub(depth));
+            for _ in 0..=inner {
+                let _ = Manager::<B>::rollback_transaction(&mut **self).await;
+            }
         }
         self.undo_begin(open).await;
     }

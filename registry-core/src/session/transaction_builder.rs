@@ -140,12 +140,15 @@ impl<B: Bind> TransactionBuilder<'_, B> {
     /// that the transaction was committed; if `callback` returns an error, it was rolled back.
     ///
     /// It waits for `callback` and for the server. Dropping the future leaves the transaction open, and the connection is
-    /// closed when the session is dropped, so the server rolls back.
+    /// closed when the session is dropped, so the server rolls back. Later transactions of the session fail with
+    /// [`BrokenTransactionManager`](DieselError::BrokenTransactionManager).
     ///
     /// # Errors
     ///
     /// Those of [`Session::transaction`], and [`AlreadyInTransaction`](DieselError::AlreadyInTransaction) inside another
-    /// transaction of the session, before anything is sent: a savepoint has no options. (In the test isolation of
+    /// transaction of the session, before anything is sent: a savepoint has no options. A transaction that the program has
+    /// begun with SQL of its own counts as well, as far as it is known: PostgreSQL over TCP and SQLite tell, and elsewhere a
+    /// `BEGIN` is noticed if it is a statement by itself. (In the test isolation of
     /// [`Registry::test_isolation`](crate::Registry::test_isolation) each session is in the transaction of the test. There it is a
     /// savepoint, and the options have no effect.)
     pub async fn run<'a, R, E, F>(self, callback: F) -> Result<R, E>

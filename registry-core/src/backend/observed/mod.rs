@@ -72,6 +72,12 @@ impl Observed {
         self.session.effects().has_transaction() || self.transaction.is_autocommit_off()
     }
 
+    /// Whether the text of a statement has begun a transaction, and none is known to have ended it. False if another
+    /// statement may have done anything: its text does not show whether it is over.
+    pub(crate) fn was_begun_by_text(&self) -> bool {
+        self.session.effects().has_transaction() && !self.session.is_changed()
+    }
+
     /// Records the possible effects of a statement.
     pub(crate) fn note_effects(&self, effects: Effects) {
         // If the server reports transactions, the text of a statement is not used for them.

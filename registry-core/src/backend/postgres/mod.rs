@@ -154,6 +154,12 @@ impl Driver for Postgres {
         diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)
     }
 
+    fn is_stale_type(error: &diesel::result::Error) -> bool {
+        // An internal error of the server, which it never translates.
+        matches!(error, diesel::result::Error::DatabaseError(_, information)
+            if information.message().starts_with("cache lookup failed for type"))
+    }
+
     fn is_fatal(error: &diesel::result::Error) -> bool {
         use diesel::result::DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
 

@@ -90,6 +90,9 @@ impl ConnectionWatch {
             self.note_lost();
         }
         self.apply_server_errors(rules.expects_writes);
+        if class.is_none() && (rules.is_stale_type)(error) {
+            self.invalidations.invalidate_types();
+        }
         if class.is_none() && is_transient(None, error) {
             self.errors.has_transient_failure.store(true, Ordering::Relaxed);
         }

@@ -57,6 +57,8 @@ pub(in crate::engine) struct BackendRules {
     pub(in crate::engine) knows_transactions: bool,
     /// Whether an error means that the connection is gone.
     pub(in crate::engine) is_fatal: fn(&Error) -> bool,
+    /// Whether the text of an error means that the client has cached a type that no longer exists.
+    pub(in crate::engine) is_stale_type: fn(&Error) -> bool,
     /// Whether the engine is not `read_only`, so that a server which refuses writes is the wrong server.
     pub(in crate::engine) expects_writes: bool,
 }
