@@ -1,9 +1,11 @@
 //! Transactions that lock the database when they begin.
 
+use diesel::QueryResult;
 use diesel::result::Error;
 use diesel_async::{AnsiTransactionManager, TransactionManager};
 
 use super::connection::AsyncSqliteConnection;
+use crate::backend::transaction_depth;
 use crate::async_func::AsyncFunc;
 
 impl AsyncSqliteConnection {
@@ -19,7 +21,9 @@ impl AsyncSqliteConnection {
     /// # Errors
     ///
     /// The error of `callback`, after the rollback, or the error of the transaction itself:
-    /// [`AlreadyInTransaction`](Error::AlreadyInTransaction) if one is open.
+    /// [`AlreadyInTransaction`](Error::AlreadyInTransaction) if one is open, and
+    /// [`BrokenTransactionManager`](Error::BrokenTransactionManager), with nothing stored, if the future of a transaction in it was
+    /// dropped.
     ///
     /// # Example
     ///
@@ -93,16 +97,32 @@ impl AsyncSqliteConnection {
         R: Send + 'a,
     {
         AnsiTransactionManager::begin_transaction_sql(self, begin).await?;
-        match callback(&mut *self).await {
-            Ok(value) => {
+        let result = callback(&mut *self).await;
+        // A transaction in this one whose future was dropped is still open. A commit would release the savepoint of that
+        // transaction and nothing else.
+        let depth = transaction_depth(AnsiTransactionManager::transaction_manager_status_mut(self))?;
+        match result {
+            Ok(value) if depth <= 1 => {
                 AnsiTransactionManager::commit_transaction(self).await?;
                 Ok(value)
             }
-            Err(error) => match AnsiTransactionManager::rollback_transaction(self).await {
+            Ok(_) => {
+                self.roll_back_levels(depth).await?;
+                Err(Error::BrokenTransactionManager.into())
+            }
+            Err(error) => match self.roll_back_levels(depth).await {
                 // The transaction was broken by the caller's error, which is the one to return.
                 Ok(()) | Err(Error::BrokenTransactionManager) => Err(error),
                 Err(rollback_error) => Err(rollback_error.into()),
             },
         }
+    }
+
+    /// Rolls back `depth` transactions, the innermost first.
+    async fn roll_back_levels(&mut self, depth: u32) -> QueryResult<()> {
+        for _ in 0..depth {
+            AnsiTransactionManager::rollback_transaction(self).await?;
+        }
+        Ok(())
     }
 }
