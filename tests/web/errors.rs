@@ -5,7 +5,6 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::put;
 use axum::{Json, Router};
-use diesel::prelude::*;
 use registry_core::web::{ErrorLayer, ErrorPolicy, ScopeLayer};
 use registry_core::{BindDsl, CurrentWork, Error, Registry, RunQueryDsl};
 
