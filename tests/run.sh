@@ -70,6 +70,8 @@ if [ $# -eq 0 ]; then
     # What the compiler says to a program with one backend differs from what it says with several.
     say "compiler messages, SQLite alone"
     cargo test -p registry-core --features sqlite --test ui
+    say "compiler messages, a crate of tables"
+    cargo test -p registry-core --test ui
 fi
 
 say "all tests passed"

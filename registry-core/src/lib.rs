@@ -73,12 +73,23 @@
 //! | `rustls` | TLS to PostgreSQL, MySQL and MariaDB, see [`DatabaseUrl`] |
 //! | `axum` | the module `web`: a scope for each request, extractors, pages, and errors as responses |
 //! | `metrics` | metrics of engines, reported to the `metrics` facade |
+//! | `engine` | everything except a backend, for a library crate whose code is generic over backends. Each feature above enables it |
+//!
+//! Without any of them there are only binds, [`Bound`] and the macros, for a crate that declares tables and models. It builds
+//! without a driver, see [a crate of tables](guide::binds_and_models).
 
+#![cfg_attr(
+    not(feature = "engine"),
+    expect(
+        rustdoc::broken_intra_doc_links,
+        reason = "the documentation is about the whole crate, and most of it is not there"
+    )
+)]
 // Marks the items in the documentation that need a feature. The attribute is unstable, and docs.rs builds with a nightly
 // compiler.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
-    not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
+    all(feature = "engine", not(any(feature = "postgres", feature = "mysql", feature = "sqlite"))),
     expect(
         dead_code,
         unused_macros,
@@ -88,54 +99,70 @@
     )
 )]
 
+#[cfg(feature = "engine")]
 mod async_func;
+#[cfg(feature = "engine")]
 mod backend;
+// A crate of tables names backends, and does not connect.
+#[cfg(not(feature = "engine"))]
+#[path = "stand_ins.rs"]
+mod backend;
+mod backend_kind;
 mod bind;
+mod bind_key;
+#[cfg(feature = "engine")]
 mod cause;
+#[cfg(feature = "engine")]
 mod engine;
+#[cfg(feature = "engine")]
 pub mod error;
 // The programs of the guide need these features, and are only tested with all of them enabled.
 #[cfg(any(
-    all(doc, not(doctest)),
+    all(doc, not(doctest), feature = "engine"),
     all(doctest, feature = "axum", feature = "postgres", feature = "sqlite")
 ))]
 pub mod guide;
+#[cfg(feature = "engine")]
 mod latch;
+#[cfg(feature = "engine")]
 mod on_demand;
+#[cfg(feature = "engine")]
 mod panicked;
 #[doc(hidden)]
 pub mod private;
+#[cfg(feature = "engine")]
 pub mod query;
+#[cfg(feature = "engine")]
 mod registry;
+#[cfg(feature = "engine")]
 mod session;
+#[cfg(feature = "engine")]
 pub mod settings;
+#[cfg(feature = "engine")]
 mod sql;
+#[cfg(feature = "engine")]
 pub mod tenant;
 #[cfg(feature = "axum")]
 pub mod web;
+#[cfg(feature = "engine")]
 pub mod work;
 
 // The most used items. Each has one page in the documentation, at the root: the modules list these items without a second
 // page. Rarely used items stay at `module::Type`.
-#[cfg(feature = "mysql")]
+
+// What a crate of tables needs, with or without an engine.
+pub use backend::Backend;
+#[cfg(any(feature = "mysql", not(feature = "engine")))]
 pub use backend::Mysql;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", not(feature = "engine")))]
 pub use backend::Postgres;
-#[cfg(feature = "sqlite")]
-pub use backend::{AsyncSqliteConnection, Sqlite};
-pub use backend::{Backend, ConnectError};
-pub use bind::{Bind, Bound, ByKey, Db, KeyName, Name};
-pub use engine::{AcquireError, Engine, EngineStatus, LastError};
+#[cfg(any(feature = "sqlite", not(feature = "engine")))]
+pub use backend::Sqlite;
 #[doc(inline)]
-pub use error::Error;
-pub use on_demand::{OnDemandEngine, OnDemandStatus};
+pub use backend_kind::BackendKind;
+pub use bind::{Bind, Bound, Db, KeyName, Name};
 #[doc(inline)]
-pub use query::{BindDsl, OptionalExtension, QueryError, RunQueryDsl, SaveChangesDsl};
-pub use registry::{
-    Acquire, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
-    IsolationError, MigrateError, MigrateReport, Registry, RegistryBuilder, ReplaceError, Status,
-    Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
-};
+pub use bind_key::{BindKey, InvalidBindKey};
 /// # Example
 ///
 /// ```
@@ -165,6 +192,37 @@ pub use registry::{
 /// }
 /// ```
 pub use registry_derive::bind;
+/// # Example
+///
+/// ```
+/// use diesel::prelude::*;
+/// use registry_core::{BindDsl, Registry, RunQueryDsl, bind_foreign, binds};
+///
+/// # mod jobs {
+/// #     diesel::table! { queue { id -> Integer, } }
+/// # }
+/// binds! { Main: Sqlite = "default"; Analytics: Sqlite = "analytics"; }
+///
+/// // `jobs` is a crate, whose tables a worker has in the default database.
+/// bind_foreign!(Main; jobs::queue);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), registry_core::Error> {
+/// let registry = Registry::builder()
+///     .bind("default", "sqlite::memory:")
+///     .bind("analytics", "sqlite::memory:")
+///     .build()?;
+/// # let create = "CREATE TABLE queue (id INTEGER PRIMARY KEY)";
+/// # diesel::sql_query(create).bound_to::<Main>().execute(&registry).await?;
+/// let count = jobs::queue::table.count();
+/// assert_eq!(count.bound_to::<Main>().get_result::<i64>(&registry).await?, 0);
+///
+/// let elsewhere = count.bound_to::<Analytics>().get_result::<i64>(&registry).await;
+/// assert!(elsewhere.is_err()); // a `HiddenTable`: nothing was sent
+/// # Ok(())
+/// # }
+/// ```
+pub use registry_derive::bind_foreign;
 /// # Example
 ///
 /// ```
@@ -208,13 +266,41 @@ pub use registry_derive::bind_tables;
 /// # }
 /// ```
 pub use registry_derive::binds;
-pub use session::Session;
+
+#[cfg(feature = "sqlite")]
+pub use backend::AsyncSqliteConnection;
+#[cfg(feature = "engine")]
+pub use backend::{ConnectError, Pipelines, TransactionModes};
+#[cfg(feature = "engine")]
+pub use bind::ByKey;
+#[cfg(feature = "engine")]
+pub use engine::{AcquireError, Engine, EngineStatus, LastError};
+#[cfg(feature = "engine")]
+#[doc(inline)]
+pub use error::Error;
+#[cfg(feature = "engine")]
+pub use on_demand::{OnDemandEngine, OnDemandStatus};
+#[cfg(feature = "engine")]
+#[doc(inline)]
+pub use query::{
+    AnyExecutor, BindDsl, InsertBatchedDsl, OptionalExtension, QueryError, RunQueryDsl,
+    SaveChangesDsl, batched,
+};
+#[cfg(feature = "engine")]
+pub use registry::{
+    Acquire, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
+    IsolationError, MigrateError, MigrateReport, Registry, RegistryBuilder, ReplaceError, Status,
+    Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
+};
+#[cfg(feature = "engine")]
+pub use session::{IntoInnerError, Session, TransactionBuilder};
+#[cfg(feature = "engine")]
 #[doc(inline)]
 pub use settings::{
-    BackendKind, BindKey, BindSettings, Credentials, DatabaseUrl, EngineOptions, InvalidBindKey,
-    Isolation, Pooler, ResetOnReturn, Settings, SettingsError, TenantError, UnknownBind,
-    WorkOptions, WrongBackend,
+    BindSettings, Credentials, DatabaseUrl, EngineOptions, Isolation, Pooler, ResetOnReturn,
+    Settings, SettingsError, TenantError, UnknownBind, WorkOptions, WrongBackend,
 };
+#[cfg(feature = "engine")]
 #[doc(inline)]
 pub use work::{CommitError, Committed, CurrentWork, Scope, UnitOfWork, WorkError};
 

@@ -5,16 +5,20 @@ pub use inventory;
 
 use crate::backend::Backend;
 pub use crate::bind::{Bind, Bound, BoundItem, Db, Name};
-pub use crate::{__backend as backend, __only_backend as only_backend};
+pub use crate::{
+    __backend as backend, __connection_of as connection_of, __diesel_backend as diesel_backend,
+    __only_backend as only_backend,
+};
 
-#[cfg(feature = "mysql")]
+#[cfg(any(feature = "mysql", not(feature = "engine")))]
 pub use crate::backend::Mysql;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", not(feature = "engine")))]
 pub use crate::backend::Postgres;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", not(feature = "engine")))]
 pub use crate::backend::Sqlite;
 
 /// A Diesel backend with a connection type in this crate, as `check_for_backend` names it.
+#[cfg(feature = "engine")]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a backend that the registry can open a connection to",
     label = "no connection type is known for this backend",
@@ -50,12 +54,22 @@ impl<T: Bound> TableOf<T> {
         T::Bind: SameBindAs<M::Bind>,
     {
     }
+
+    /// Compiles if the table is bound to `B` itself, so that declaring it once more says nothing else.
+    pub const fn may_be_declared_for<B: Bind>()
+    where
+        T::Bind: DeclaredAs<B>,
+    {
+    }
 }
 
-/// The check for a table that is not bound.
+/// The checks for a table that is not bound.
 pub trait UnboundTable {
     /// Always compiles.
     fn agrees_with<M>() {}
+
+    /// Always compiles.
+    fn may_be_declared_for<B>() {}
 }
 
 impl<T> UnboundTable for TableOf<T> {}
@@ -69,6 +83,16 @@ impl<T> UnboundTable for TableOf<T> {}
 pub trait SameBindAs<B> {}
 
 impl<B: Bind> SameBindAs<B> for B {}
+
+/// Implemented by each bind for itself: a bound table cannot be declared for another bind.
+#[diagnostic::on_unimplemented(
+    message = "this table is bound to `{Self}`, and cannot be declared for `{B}`",
+    label = "this table is bound to another database",
+    note = "`bind_foreign!` is for tables that are not bound, since they are of another crate"
+)]
+pub trait DeclaredAs<B> {}
+
+impl<B: Bind> DeclaredAs<B> for B {}
 
 macro_rules! speaks {
     ($feature:literal, $connection:ident, $backend:ty) => {
@@ -85,6 +109,19 @@ macro_rules! speaks {
 speaks!("postgres", Postgres, diesel::pg::Pg);
 speaks!("mysql", Mysql, diesel::mysql::Mysql);
 speaks!("sqlite", Sqlite, diesel::sqlite::Sqlite);
+
+// Without an engine this crate cannot name Diesel's backends, because Diesel has each behind a feature. The stand-in of the
+// word takes the place of the backend, and `Unknown` that of a backend whose spelling is not one of Diesel's names.
+#[cfg(not(feature = "engine"))]
+impl<C: Backend> SpeaksTo<C> for C {}
+
+/// The backend of a `check_for_backend` that is an alias, which a build without an engine does not look behind.
+#[cfg(not(feature = "engine"))]
+#[derive(Debug)]
+pub enum Unknown {}
+
+#[cfg(not(feature = "engine"))]
+impl<C> SpeaksTo<Unknown> for C {}
 
 // A `compile_error!` in a macro for a type stands in the length of an array. The compiler then treats the type as
 // erroneous and reports nothing more about it. In place of the type itself, the macro would leave `()`, about which the
@@ -106,17 +143,17 @@ macro_rules! __backend {
 }
 
 /// Declares for a backend a macro that expands to its connection type or, if its feature is off, to an error that names the
-/// feature. The `cfg` must be here: in an exported macro it would ask for the features of the crate that uses the macro.
+/// feature. Without an engine, where no feature is on, it expands to the stand-in. The `cfg` must be here: in an exported macro it would ask for the features of the crate that uses the macro.
 macro_rules! connection_or_error {
     ($dollar:tt $name:ident, $feature:literal, $word:ident) => {
-        #[cfg(feature = $feature)]
+        #[cfg(any(feature = $feature, not(feature = "engine")))]
         #[doc(hidden)]
         #[macro_export]
         macro_rules! $name {
             () => { $dollar crate::private::$word };
         }
 
-        #[cfg(not(feature = $feature))]
+        #[cfg(not(any(feature = $feature, not(feature = "engine"))))]
         #[doc(hidden)]
         #[macro_export]
         macro_rules! $name {
@@ -133,6 +170,66 @@ macro_rules! connection_or_error {
 connection_or_error!($ __postgres, "postgres", Postgres);
 connection_or_error!($ __mysql, "mysql", Mysql);
 connection_or_error!($ __sqlite, "sqlite", Sqlite);
+
+// Of the backend in a `check_for_backend`: `connection_of!(Pg, diesel::pg::Pg)` expands to the connection type of a bind
+// that follows it, and `diesel_backend!(Pg, diesel::pg::Pg)` to the type that the connection of a bind must speak to. The
+// first word is the last one of the path. Only a build without an engine reads it.
+
+#[cfg(feature = "engine")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __connection_of {
+    ($spelled:ident, $backend:ty) => {
+        <$backend as $crate::private::DieselBackend>::Connection
+    };
+}
+
+#[cfg(not(feature = "engine"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __connection_of {
+    (Pg, $backend:ty) => {
+        $crate::private::Postgres
+    };
+    (Mysql, $backend:ty) => {
+        $crate::private::Mysql
+    };
+    (Sqlite, $backend:ty) => {
+        $crate::private::Sqlite
+    };
+    ($spelled:ident, $backend:ty) => {
+        [(); ::core::compile_error!(
+            "which backend? Without a backend's feature, registry-core does not look behind an alias in `check_for_backend`: name `Pg`, `Mysql` or `Sqlite` of Diesel there, or add `backend = ..` to the bind"
+        )]
+    };
+}
+
+#[cfg(feature = "engine")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __diesel_backend {
+    ($spelled:ident, $backend:ty) => {
+        $backend
+    };
+}
+
+#[cfg(not(feature = "engine"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __diesel_backend {
+    (Pg, $backend:ty) => {
+        $crate::private::Postgres
+    };
+    (Mysql, $backend:ty) => {
+        $crate::private::Mysql
+    };
+    (Sqlite, $backend:ty) => {
+        $crate::private::Sqlite
+    };
+    ($spelled:ident, $backend:ty) => {
+        $crate::private::Unknown
+    };
+}
 
 // `only_backend!` expands to the connection type of the only backend whose feature is on. If there is none or several, it
 // expands to an error that says what to add.
@@ -170,7 +267,7 @@ macro_rules! __only_backend {
 macro_rules! __only_backend {
     () => {
         [(); ::core::compile_error!(
-            "no backend is enabled: add the feature `postgres`, `mysql` or `sqlite` to the dependency registry-core"
+            "which backend? None is enabled: add `backend = Postgres`, `backend = Mysql` or `backend = Sqlite` here, or the feature `postgres`, `mysql` or `sqlite` to the dependency registry-core"
         )]
     };
 }

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 /// `error.rs` unites the errors of all operations, and the operations of the rows below it return it. So it may
 /// import the `error.rs` of those, which import nothing of their folder.
 const LAYERS: &[&[&str]] = &[
-    &["async_func", "cause", "latch", "panicked"],
+    &["async_func", "backend_kind", "bind_key", "cause", "latch", "panicked"],
     &["settings"],
     &["sql"],
-    &["backend"],
+    // Of these two there is one in a build.
+    &["backend", "stand_ins"],
     &["bind"],
     &["engine"],
     &["session"],
@@ -175,8 +176,8 @@ fn branches(tree: &str) -> Vec<String> {
     });
     let mut words = Vec::new();
     for part in tree[..end.unwrap_or(tree.len())].split(',') {
-        // Inside of an inner brace.
-        if depth == 0 {
+        // Not inside of an inner brace, nor behind the last comma.
+        if depth == 0 && !part.trim().is_empty() {
             words.push(first_word(part));
         }
         depth += part.matches('{').count() as i32 - part.matches('}').count() as i32;

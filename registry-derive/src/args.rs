@@ -1,4 +1,4 @@
-//! The arguments of the three macros: tokens to words and values. `model` decides their meaning.
+//! The arguments of the macros: tokens to words and values. `model` decides their meaning.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
@@ -27,7 +27,7 @@ pub(crate) struct WordValue<T> {
     pub(crate) value: T,
 }
 
-/// The input of `bind_tables!`: the arguments before the semicolon, and the tables after it.
+/// The input of `bind_tables!` and `bind_foreign!`: the arguments before the semicolon, and the tables after it.
 pub(crate) struct Tables {
     pub(crate) args: Args,
     pub(crate) tables: Vec<Path>,
@@ -86,8 +86,27 @@ pub(crate) fn bind_arguments(input: ParseStream<'_>, mistakes: &mut Mistakes) ->
 
 /// Reads all of `bind_tables!(..)`.
 pub(crate) fn bind_tables_input(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Tables {
-    const FORM: &str = "`bind_tables!(db = \"analytics\"; schema::events, schema::clicks)`";
+    let form = "`bind_tables!(db = \"analytics\"; schema::events, schema::clicks)`";
+    tables_input(input, form, mistakes)
+}
 
+/// Reads all of `bind_foreign!(..)`.
+pub(crate) fn bind_foreign_input(input: ParseStream<'_>, mistakes: &mut Mistakes) -> Tables {
+    let form = "`bind_foreign!(db = \"analytics\"; other_crate::schema::events)`";
+    let tables = tables_input(input, form, mistakes);
+    let mut seen = Vec::new();
+    for table in &tables.tables {
+        let text = table.to_token_stream().to_string();
+        if seen.contains(&text) {
+            mistakes.add_at(table, "this table is named twice");
+        }
+        seen.push(text);
+    }
+    tables
+}
+
+/// Reads arguments, a semicolon and tables. `form` is an example of the macro.
+fn tables_input(input: ParseStream<'_>, form: &str, mistakes: &mut Mistakes) -> Tables {
     let start = input.span();
     let mut args = arguments(input, MacroKind::BindTables, mistakes);
     let semicolon = input.span();
@@ -95,10 +114,10 @@ pub(crate) fn bind_tables_input(input: ParseStream<'_>, mistakes: &mut Mistakes)
         // Tables were read as arguments, so mistakes in the arguments do not count.
         args = Args::default();
         *mistakes = Mistakes::default();
-        let message = format!("a bind, a semicolon and tables are expected: {FORM}");
+        let message = format!("a bind, a semicolon and tables are expected: {form}");
         mistakes.add(syn::Error::new(start, message));
     } else if input.is_empty() && mistakes.is_empty() {
-        let message = format!("no tables after the semicolon: {FORM}");
+        let message = format!("no tables after the semicolon: {form}");
         mistakes.add(syn::Error::new(semicolon, message));
     }
 

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Ident, Item, ItemMod, Path, token};
+use syn::{Ident, Item, ItemMod, Path, Type, token};
 
 use crate::model::{Alias, BoundType, BoundTypes, Connection, ResolvedBind, TypeKind};
 use crate::module::{AliasPosition, BindAlias, Member, Module};
@@ -29,6 +29,48 @@ pub(crate) fn bound_types(bound: &BoundTypes) -> TokenStream {
             type __RegistryBind = #alias;
             #(#impls)*
             #rest
+        };
+    }
+}
+
+/// Declares the bind of tables of another crate, for which `Bound` cannot be implemented.
+pub(crate) fn foreign_tables(bound: &BoundTypes) -> TokenStream {
+    let krate = &bound.krate;
+    let (alias, more) = alias_type(krate, &bound.bind);
+    let Ok(target) = &bound.bind else {
+        return quote!(const _: fn(#alias) = |_| (); #more);
+    };
+    let name = local_alias(&bound.bind);
+    // Reports a path that is no bind at that path, and once for all tables.
+    let span_of_bind = target.span().resolved_at(Span::call_site());
+    let at_bind = respanned(krate, span_of_bind);
+    let declarations = bound.types.iter().map(|ty| {
+        let (path, text) = (&ty.path, type_path(ty));
+        let span = type_span(ty);
+        let (krate, at_table) = (respanned(krate, span), respanned(&name, span));
+        let table = quote_spanned!(span=> #krate::private::TableOf::<#path>);
+        let item = quote_spanned! {span_of_bind=>
+            const ITEM: #at_bind::private::BoundItem =
+                #at_bind::private::BoundItem::foreign_table::<#path, #name>(#text, FILE, LINE);
+        };
+        quote! {
+            const _: fn() = || {
+                #[allow(unused_imports)]
+                use #krate::private::UnboundTable as _;
+                #table::may_be_declared_for::<#at_table>();
+            };
+            const _: () = {
+                #item
+                #krate::private::inventory::submit! { ITEM }
+            };
+        }
+    });
+    quote! {
+        const _: () = {
+            const FILE: &str = ::core::file!();
+            const LINE: u32 = ::core::line!();
+            type __RegistryBind = #alias;
+            #(#declarations)*
         };
     }
 }
@@ -95,11 +137,23 @@ fn backend_checks(bound: &BoundTypes, target: &ResolvedBind) -> TokenStream {
     }
     let span = target.span().resolved_at(Span::call_site());
     let krate = respanned(&bound.krate, span);
-    let backends = &bound.backends;
+    let backends = bound.backends.iter().map(|backend| {
+        let spelled = spelled(backend);
+        quote!(#krate::private::diesel_backend!(#spelled, #backend))
+    });
     let connection = quote_spanned!(span=> <__RegistryBind as #krate::private::Bind>::Connection);
     quote! {
         #(const _: () = #krate::private::assert_speaks_to::<#connection, #backends>();)*
     }
+}
+
+/// The last word of the path of a backend in `check_for_backend`, or `_unknown` where there is none.
+fn spelled(backend: &Type) -> Ident {
+    match backend {
+        Type::Path(path) => path.path.segments.last().map(|last| last.ident.clone()),
+        _ => None,
+    }
+    .unwrap_or_else(|| Ident::new("_unknown", Span::call_site()))
 }
 
 /// Code that compiles only if the tables of `table_name` are in the database of the model, or are not bound.
@@ -233,7 +287,10 @@ fn connection_type(krate: &Path, connection: &Connection) -> TokenStream {
         }
         Connection::Path(path) => path.to_token_stream(),
         Connection::OfBackend(backend) => {
-            quote!(<#backend as #krate::private::DieselBackend>::Connection)
+            let spelled = spelled(backend);
+            let at = spelled.span().resolved_at(Span::call_site());
+            let krate = respanned(krate, at);
+            quote_spanned!(at=> #krate::private::connection_of!(#spelled, #backend))
         }
         Connection::OnlyEnabled(at) => {
             let at = at.resolved_at(Span::call_site());

@@ -1,4 +1,4 @@
-//! The macros of `registry-core`: [`#[bind]`](macro@bind), [`binds!`] and [`bind_tables!`].
+//! The macros of `registry-core`: [`#[bind]`](macro@bind), [`binds!`], [`bind_tables!`] and [`bind_foreign!`].
 //!
 //! Depend on `registry-core`, which exports them: the code that they generate names that crate.
 
@@ -128,6 +128,29 @@ pub fn bind_tables(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     expand_bind_tables(input.into()).into()
 }
 
+/// Declares which database the tables of another crate belong to, for the checks at run time.
+///
+/// Rust does not let a program implement `Bound` for a table of a crate that does not know this one, so [`bind_tables!`]
+/// cannot bind such a table, and the compiler cannot find the database of a query on it. This macro declares the bind of
+/// the table instead. It has the same arguments.
+///
+/// ```ignore
+/// bind_foreign!(Analytics; other_crate::schema::events, other_crate::schema::clicks);
+/// bind_foreign!(db = "analytics", backend = Postgres; other_crate::schema::events);
+/// ```
+///
+/// - A query on the table is run with `.bound_to::<Analytics>()`, and on any other bind, it is refused and not sent.
+/// - A query of another bind that has the table in it is refused in the same way.
+/// - `verify()` compares the table with the settings.
+///
+/// A table that several databases have, such as the one of a job queue, can be declared once for each of them, also by
+/// several crates. It may then be used in each of these. A table that is bound already can only be declared for its own
+/// bind.
+#[proc_macro]
+pub fn bind_foreign(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    expand_bind_foreign(input.into()).into()
+}
+
 fn expand_bind(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
     let original = item.clone();
@@ -169,6 +192,14 @@ fn expand_bind_tables(input: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
     match args::read(input, args::bind_tables_input, &mut mistakes) {
         Some(tables) => expand::bound_types(&BoundTypes::tables(tables, mistakes)),
+        None => mistakes.to_compile_error(),
+    }
+}
+
+fn expand_bind_foreign(input: TokenStream) -> TokenStream {
+    let mut mistakes = Mistakes::default();
+    match args::read(input, args::bind_foreign_input, &mut mistakes) {
+        Some(tables) => expand::foreign_tables(&BoundTypes::tables(tables, mistakes)),
         None => mistakes.to_compile_error(),
     }
 }

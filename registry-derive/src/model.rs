@@ -180,7 +180,7 @@ impl BoundTypes {
         }
     }
 
-    /// The tables of `bind_tables!`.
+    /// The tables of `bind_tables!` or `bind_foreign!`.
     pub(crate) fn tables(tables: Tables, mut mistakes: Mistakes) -> Self {
         let args = tables.args;
         if mistakes.is_empty() && args.db.is_none() && args.bind.is_none() {

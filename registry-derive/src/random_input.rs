@@ -7,7 +7,7 @@ use std::time::Duration;
 use proc_macro2::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 use quote::quote;
 
-use crate::{expand_bind, expand_bind_tables, expand_binds};
+use crate::{expand_bind, expand_bind_foreign, expand_bind_tables, expand_binds};
 
 /// The number of streams for each form of each macro.
 const STREAMS: u64 = 10_000;
@@ -229,4 +229,16 @@ fn a_second_semicolon_is_one_mistake() {
     let answer = answer.to_string();
     assert_eq!(answer.matches("compile_error").count(), 1, "{answer}");
     assert!(answer.contains("a second semicolon: tables are separated by commas"), "{answer}");
+}
+
+#[test]
+fn bind_foreign_answers_any_input() {
+    each_gets_an_answer(expand_bind_foreign);
+}
+
+#[test]
+fn bind_foreign_answers_any_tables() {
+    each_gets_an_answer(|tables| {
+        expand_bind_foreign(quote!(db = "default", backend = Sqlite; users #tables))
+    });
 }

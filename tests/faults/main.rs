@@ -10,7 +10,7 @@ mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, closing, runtimes, abandoned, warming, transient, scarcity, farewells, query_errors);
+mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, closing, runtimes, abandoned, warming, transient, scarcity, farewells, query_errors, retried);
 
 mod accounts;
 #[cfg(target_os = "linux")]
@@ -24,3 +24,4 @@ mod repeated;
 mod retyped;
 mod saturation;
 mod transient_postgres;
+mod unsent;

@@ -11,8 +11,9 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::SqlType;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use futures_util::TryStreamExt;
+use registry_core::query::{IntoExecutor, QueryCall, QueryOf};
 use registry_core::settings::BindSettings;
-use registry_core::{BindDsl, Error, Postgres, Registry, RunQueryDsl, bind_tables};
+use registry_core::{AnyExecutor, BindDsl, Error, Postgres, Registry, RunQueryDsl, bind_tables};
 
 use crate::support;
 
@@ -120,6 +121,41 @@ async fn routed_query_on_a_changed_table_is_repeated_transparently() {
         assert_eq!(rows.try_collect::<Vec<_>>().await.expect("rows"), [(1, "one".to_owned())]);
         case.migrate().await;
     }
+}
+
+/// An executor of the program.
+struct Own(Registry);
+
+impl<'r> IntoExecutor for &'r Own {
+    type Executor = &'r Registry;
+
+    fn into_executor(self, _: QueryCall) -> &'r Registry {
+        &self.0
+    }
+}
+
+/// On whatever executor a query gets to the registry.
+#[tokio::test]
+async fn query_is_repeated_on_any_executor_and_on_one_of_the_program() {
+    let mut case = Case::new().await;
+    let what = || things::table.select(things::what);
+    let own = Own(case.registry.clone());
+    assert_eq!(all(&case.registry).await.expect("load"), ["one"]);
+    for which in 0..4 {
+        case.migrate().await;
+        let mut on = AnyExecutor::from(&case.registry);
+        let whats: Result<Vec<String>, Error> = match which {
+            0 => what().load::<String>(&mut on).await,
+            1 => what().load::<String>(on).await,
+            2 => what().load::<String>(&own).await,
+            _ => what().load_on(&case.registry).await,
+        };
+        assert_eq!(whats.expect("load"), ["one"]);
+    }
+    case.migrate().await;
+    let mut work = case.registry.begin();
+    let whats = what().load::<String>(&mut AnyExecutor::from(&mut work)).await;
+    assert!(whats.is_err(), "the transaction of the unit of work is lost");
 }
 
 /// The test above discards every stale statement at the first query. Here each method meets one of its own.

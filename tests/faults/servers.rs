@@ -68,6 +68,17 @@ pub(crate) mod postgres {
 
     pub(crate) const CONNECTION_ID: &str = "SELECT pg_backend_pid()::bigint AS value";
 
+    /// Creates the table `things`, which numbers its rows.
+    pub(crate) const CREATE_THINGS: &[&str] =
+        &["CREATE TABLE things (id SERIAL PRIMARY KEY, value INTEGER NOT NULL)"];
+
+    /// Creates the function `touch`, which writes a row into the table `touched`.
+    pub(crate) const CREATE_TOUCH: &[&str] = &[
+        "CREATE TABLE touched (value INTEGER NOT NULL)",
+        "CREATE FUNCTION touch(what INTEGER) RETURNS INTEGER LANGUAGE sql AS \
+         'INSERT INTO touched VALUES (what) RETURNING value'",
+    ];
+
     pub(crate) fn server() -> &'static Server {
         support::postgres()
     }
@@ -142,6 +153,17 @@ pub(crate) mod mysql {
     pub(crate) const MANY_ROWS: &str = "SELECT seq AS value FROM seq_1_to_8000000";
 
     pub(crate) const CONNECTION_ID: &str = "SELECT CAST(CONNECTION_ID() AS SIGNED) AS value";
+
+    /// Creates the table `things`, which numbers its rows.
+    pub(crate) const CREATE_THINGS: &[&str] =
+        &["CREATE TABLE things (id INTEGER PRIMARY KEY AUTO_INCREMENT, value INTEGER NOT NULL)"];
+
+    /// Creates the function `touch`, which writes a row into the table `touched`.
+    pub(crate) const CREATE_TOUCH: &[&str] = &[
+        "CREATE TABLE touched (value INTEGER NOT NULL)",
+        "CREATE FUNCTION touch(what INTEGER) RETURNS INTEGER BEGIN \
+         INSERT INTO touched VALUES (what); RETURN what; END",
+    ];
 
     pub(crate) fn server() -> &'static Server {
         support::mariadb()

@@ -8,6 +8,10 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use registry_core::settings::BindSettings;
 use registry_core::{Registry, binds};
 
+#[cfg(feature = "postgres")]
+#[path = "../support/mod.rs"]
+mod support;
+
 binds! {
     Files: Sqlite = "files";
 }
@@ -70,4 +74,43 @@ async fn engines_report_metrics() {
     assert_eq!(metrics["timeout_total"], 1.0);
     assert_eq!(metrics["usage_seconds"], 2.0);
     assert_eq!(metrics["closed_total/unclean"], 1.0);
+
+    let session = registry.session::<Files>().await.expect("a session");
+    let taken = session.into_inner().expect("it can be taken");
+    let metrics = snapshot(&snapshotter);
+    assert_eq!(metrics["closed_total/taken"], 1.0);
+    assert_eq!(metrics["usage_seconds"], 1.0);
+    assert_eq!(metrics["active"], 0.0);
+    drop(taken);
+    assert_eq!(snapshot(&snapshotter).get("closed_total/taken").copied().unwrap_or_default(), 0.0);
+
+    #[cfg(feature = "postgres")]
+    {
+        retried::query_with_a_stale_plan().await;
+        let metrics = snapshot(&snapshotter);
+        assert_eq!(metrics["registry_queries_retried_total/stale"], 1.0);
+    }
+}
+
+#[cfg(feature = "postgres")]
+mod retried {
+    use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+    use registry_core::{BindSettings, Postgres, Registry, RunQueryDsl, bind_tables};
+
+    diesel::table! { things (id) { id -> Integer, what -> Text, } }
+    bind_tables!(db = "files", backend = Postgres; things);
+
+    /// Runs a query again whose table was changed after the query had been prepared.
+    pub(crate) async fn query_with_a_stale_plan() {
+        let url = crate::support::postgres().database("metrics");
+        let mut other = Postgres::establish(&url).await.expect("it is up");
+        let create = "CREATE TABLE things (id INTEGER PRIMARY KEY, what TEXT NOT NULL)";
+        other.batch_execute(create).await.expect("an empty database");
+        let bind = BindSettings::new(url.as_str()).max_connections(1);
+        let registry = Registry::builder().bind("files", bind).build().expect("good settings");
+        things::table.load::<(i32, String)>(&registry).await.expect("prepared");
+        let alter = "ALTER TABLE things ALTER what TYPE VARCHAR(77)";
+        other.batch_execute(alter).await.expect("nothing is locked");
+        things::table.load::<(i32, String)>(&registry).await.expect("it is run again");
+    }
 }

@@ -8,6 +8,7 @@ mod support;
 mount::mount!(by_url, created, evictions, isolated_tenants, own_sessions, replacing, tenants);
 
 mod closing;
+mod connectors;
 mod created_apart;
 mod credentials;
 mod isolation;

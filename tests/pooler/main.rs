@@ -7,6 +7,7 @@ mod support;
 
 mod load;
 mod migrations;
+mod pipelines;
 mod process;
 mod refusals;
 mod rig;

@@ -2,8 +2,12 @@
 
 use diesel::prelude::*;
 use diesel::query_dsl::positional_order_dsl::PositionalOrderDsl;
+use diesel::sql_types::{Array, Integer, Text};
 use diesel::upsert::excluded;
-use registry_core::{BindDsl, Mysql, Postgres, Registry, RunQueryDsl, Sqlite, bind_tables};
+use registry_core::query::{QueryOf, Runs};
+use registry_core::{
+    AnyExecutor, BindDsl, Bound, Mysql, Postgres, Registry, RunQueryDsl, Sqlite, bind_tables,
+};
 
 use crate::support;
 
@@ -205,8 +209,56 @@ macro_rules! locks {
                 .expect("rows");
             assert_eq!(others, [2]);
             work.rollback().await.expect("nothing to undo");
+
+            // On any executor the compiler does not know whether the lock is kept.
+            let locks = || words::table.select(words::id).for_update();
+            let tenant = registry.tenant("acme").expect("a name");
+            for mut on in [AnyExecutor::from(&registry), AnyExecutor::from(&tenant)] {
+                let lost = locks().load::<i32>(&mut on).await.expect_err("no transaction");
+                assert!(format!("{lost:?}").contains("LostRowLock"), "{lost:?}");
+                let parts = words::table.select(words::id).union_all(locks());
+                let lost = parts.load::<i32>(&mut on).await.expect_err("no transaction");
+                assert!(format!("{lost:?}").contains("LostRowLock"), "{lost:?}");
+                let skipping = locks().skip_locked().first::<i32>(&mut on).await;
+                assert!(format!("{skipping:?}").contains("LostRowLock"), "{skipping:?}");
+                let in_subquery =
+                    words::table.filter(words::id.eq_any(others::table.select(others::id).for_update()));
+                let rows: Vec<i32> =
+                    in_subquery.select(words::id).load(&mut on).await.expect("rows");
+                assert_eq!(rows.len(), 3);
+            }
+            let mut work = registry.begin();
+            let mut on = AnyExecutor::from(&mut work);
+            assert_eq!(locks().load::<i32>(&mut on).await.expect("rows").len(), 3);
+            // The lock is really kept.
+            let free = locks().skip_locked().load::<i32>(&mut session).await;
+            assert_eq!(free, Ok(vec![]));
+            work.rollback().await.expect("nothing to undo");
+            let mut on = AnyExecutor::from(&mut session);
+            assert_eq!(locks().load::<i32>(&mut on).await.expect("rows").len(), 3);
         }
     )*};
+}
+
+#[tokio::test]
+async fn locks_of_generic_code_are_refused_where_they_would_be_lost() {
+    use schema::postgres::words;
+
+    async fn ids<E, Q>(query: Q, on: E) -> Result<Vec<i32>, E::Error>
+    where
+        Q: QueryOf<<words::table as Bound>::Bind, i32>,
+        E: Runs<<words::table as Bound>::Bind>,
+    {
+        query.load_on(on).await
+    }
+
+    let registry = registry().await;
+    let locks = || words::table.select(words::id).for_update();
+    let lost = ids(locks(), &registry).await.expect_err("no transaction");
+    assert!(format!("{lost:?}").contains("LostRowLock"), "{lost:?}");
+    let mut work = registry.begin();
+    assert_eq!(ids(locks(), &mut work).await.expect("rows").len(), 3);
+    work.rollback().await.expect("nothing to undo");
 }
 
 locks! {
@@ -268,4 +320,22 @@ async fn postgres_returns_many_inserted_rows() {
         .await
         .expect("rows");
     assert_eq!(ids, [7, 8]);
+}
+
+/// One bind variable for each column, however many rows there are: what the guide recommends in place of `COPY`.
+#[tokio::test]
+async fn many_rows_are_inserted_from_arrays_on_postgres() {
+    use schema::postgres::words;
+
+    let registry = registry().await;
+    let ids: Vec<i32> = (100..100_100).collect();
+    let texts: Vec<String> = ids.iter().map(|id| format!("word {id}")).collect();
+    let insert = diesel::sql_query("INSERT INTO words (id, word) SELECT * FROM unnest($1, $2)")
+        .bind::<Array<Integer>, _>(&ids)
+        .bind::<Array<Text>, _>(&texts)
+        .bound_to::<words::table>();
+    assert_eq!(insert.execute(&registry).await.expect("rows"), ids.len());
+    let last: String =
+        words::table.find(100_099).select(words::word).first(&registry).await.expect("a row");
+    assert_eq!(last, "word 100099");
 }

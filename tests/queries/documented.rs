@@ -19,14 +19,33 @@ const QUERIES: &str = "tests/bodies/queries/executors.rs";
 const REFUSALS: &str = "tests/bodies/same_names/refusals.rs";
 const BOXED: &str = "tests/bodies/same_names/boxed.rs";
 const OWN_EXPRESSIONS: &str = "tests/bodies/same_names/own_expressions.rs";
+const BOUND_TO: &str = "tests/bodies/bound_to.rs";
+const GENERIC: &str = "tests/queries/dialects.rs";
 const SCOPES: &str = "tests/bodies/scopes/warnings.rs";
 
 /// The beginning of each row, and its proofs.
-const ROWS: [(&str, &[Proof]); 14] = [
-    ("a query on a session of another database", &[Message("query_on_session_of_another_bind")]),
+const ROWS: [(&str, &[Proof]); 18] = [
+    (
+        "a query on a session of another database",
+        &[
+            Message("query_on_session_of_another_bind"),
+            Message("query_on_any_executor_of_another_bind"),
+        ],
+    ),
     (
         "a session of another database, passed to a function",
-        &[Message("session_of_another_bind_as_lender")],
+        &[
+            Message("session_of_another_bind_as_lender"),
+            Message("any_executor_from_session_of_another_bind"),
+            Message("generic_query_of_another_bind"),
+        ],
+    ),
+    (
+        "a query on `&session` of MySQL, MariaDB or SQLite",
+        &[
+            Message("query_on_shared_session_of_mysql"),
+            Message("query_on_shared_session_of_sqlite"),
+        ],
     ),
     (
         "a join, a `UNION` (of boxed queries, too) or a subquery in `WHERE`",
@@ -55,10 +74,13 @@ const ROWS: [(&str, &[Proof]); 14] = [
     ),
     (
         "a locking clause in a query with `.bound_to::<Model>()`",
-        &[Test(
-            "registry-core/src/query/check/lost_locks.rs",
-            "only_the_outermost_lock_of_a_bound_query_is_lost",
-        )],
+        &[
+            Test(
+                "registry-core/src/query/check/lost_locks.rs",
+                "only_the_outermost_lock_of_a_bound_query_is_lost",
+            ),
+            Test(GENERIC, "locks_of_generic_code_are_refused_where_they_would_be_lost"),
+        ],
     ),
     ("a model bound to another database", &[Message("model_in_another_bind_than_its_table")]),
     (
@@ -81,6 +103,21 @@ const ROWS: [(&str, &[Proof]); 14] = [
             Test(BOXED, "boxed_tables_are_checked_by_name"),
             Test(BOXED, "boxed_table_with_a_name_of_both_binds_is_taken_for_the_own_one"),
         ],
+    ),
+    (
+        "one in the text of `sql_query` or `sql`",
+        &[
+            Test(BOUND_TO, "tables_of_other_binds_are_found_in_sql_text"),
+            Test(BOUND_TO, "other_names_in_sql_text_are_no_tables"),
+        ],
+    ),
+    (
+        "a table that [`bind_foreign!`]",
+        &[Test(BOUND_TO, "tables_of_another_crate_belong_to_the_bind_they_are_declared_for")],
+    ),
+    (
+        "more bind variables than the database takes",
+        &[Test("tests/bodies/batches.rs", "a_statement_with_too_many_values_is_refused")],
     ),
     (
         "a query on the registry or a tenant in a [`Scope`]",

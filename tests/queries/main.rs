@@ -1,11 +1,29 @@
 //! Routed queries, which find their own database.
 
 mod dialects;
+mod diesel_guide;
 mod documented;
 #[path = "../support/mount.rs"]
 mod mount;
+mod one_pipeline;
 mod same_names;
+mod shared_executors;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(pages, queries, same_names);
+mount::mount!(batches, bound_to, constraints, executors, pages, queries, same_names);
+
+#[path = "."]
+mod by_tcp {
+    pub(crate) use crate::support::backends::postgres::*;
+
+    mod pipelines;
+}
+
+#[path = "."]
+mod by_socket {
+    pub(crate) use crate::support::backends::postgres_by_socket::*;
+
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, both ways")]
+    mod pipelines;
+}

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use diesel::sql_types::BigInt;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -76,6 +77,27 @@ fn example(name: &str) -> Command {
     let mut command = Command::new(folder.join(name));
     command.env_remove("DATABASE_URL").env_remove("ANALYTICS_DATABASE_URL");
     command
+}
+
+/// The program with the tests of an example.
+fn example_tests(name: &str) -> PathBuf {
+    let target = example(name).get_program().to_owned();
+    let target = Path::new(&target).ancestors().nth(3).expect("target/<profile>/examples");
+    let built = Command::new(env!("CARGO"))
+        .args(["test", "--quiet", "--package=registry", "--all-features", "--no-run"])
+        .args(["--message-format=json", "--example", name, "--target-dir"])
+        .arg(target)
+        .current_dir(support::workspace())
+        .output()
+        .expect("cargo");
+    let built = String::from_utf8(built.stdout).expect("UTF-8");
+    let messages = built.lines().map(serde_json::from_str::<serde_json::Value>);
+    let mut programs = messages.filter_map(|message| {
+        let message = message.expect("JSON");
+        let is_it = message["target"]["name"] == name && message["profile"]["test"] == true;
+        message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
+    });
+    programs.next().expect("a program with tests")
 }
 
 /// Runs a command that must succeed, and returns what it prints.
@@ -280,4 +302,45 @@ fn tenants_serves_all_states_through_eight_engines_twice() {
         });
         assert_eq!(databases.count(), 52);
     }
+}
+
+/// The variables of the programs in examples/moving, and their databases with the tables.
+async fn moving() -> [(&'static str, String); 2] {
+    let (main, analytics) =
+        (support::postgres().database("main"), support::postgres().database("analytics"));
+    for (url, tables) in [
+        (
+            &main,
+            "CREATE TABLE users (id SERIAL PRIMARY KEY, name TEXT NOT NULL); CREATE TABLE letters \
+             (id SERIAL PRIMARY KEY, user_id INTEGER NOT NULL, text TEXT NOT NULL)",
+        ),
+        (
+            &analytics,
+            "CREATE TABLE events (id SERIAL PRIMARY KEY, user_id INTEGER NOT NULL, what TEXT NOT NULL)",
+        ),
+    ] {
+        let mut connection = AsyncPgConnection::establish(url).await.expect("a connection");
+        connection.batch_execute(tables).await.expect("the tables");
+    }
+    [("DATABASE_URL", main), ("ANALYTICS_DATABASE_URL", analytics)]
+}
+
+#[tokio::test]
+async fn program_that_moves_in_does_the_same_after_each_step() {
+    for step in ["before", "pool", "imports", "after"] {
+        let printed = succeeds(example(&format!("moving_{step}")).envs(moving().await));
+        assert_eq!(printed, "Ada: 1\nBob: 1\n", "{step}");
+    }
+}
+
+#[tokio::test]
+async fn tests_of_the_program_that_moves_in_leave_nothing() {
+    let variables = moving().await;
+    for step in ["before", "after"] {
+        let tests = example_tests(&format!("moving_{step}"));
+        let said = succeeds(Command::new(tests).arg("--nocapture").envs(variables.clone()));
+        assert!(said.contains("test tests::users_get_a_letter ... ok"), "{step}: {said}");
+    }
+    let printed = succeeds(example("moving_after").envs(variables));
+    assert_eq!(printed, "Ada: 1\nBob: 1\n");
 }

@@ -8,7 +8,7 @@ use diesel_async::{AsyncConnection, AsyncMysqlConnection, SimpleAsyncConnection}
 use nix::sys::signal::Signal;
 
 use super::home::Home;
-use super::server::{CERTIFICATE, KEY, Product, block_on, complete};
+use super::server::{CERTIFICATE, CLIENT_AUTHORITIES, KEY, Product, block_on, complete};
 use super::server_url::ServerUrl;
 
 pub(crate) struct Mariadb;
@@ -85,7 +85,11 @@ impl Product for Mariadb {
         let in_home =
             |option: &str, name: &str| format!("--{option}={}", home.join(name).display());
         let tls = if home.join(CERTIFICATE).exists() {
-            vec![in_home("ssl-cert", CERTIFICATE), in_home("ssl-key", KEY)]
+            let mut tls = vec![in_home("ssl-cert", CERTIFICATE), in_home("ssl-key", KEY)];
+            if home.join(CLIENT_AUTHORITIES).exists() {
+                tls.push(in_home("ssl-ca", CLIENT_AUTHORITIES));
+            }
+            tls
         } else {
             // Since 11.4, MariaDB generates a certificate where none is configured.
             vec!["--skip-ssl".to_owned()]

@@ -8,7 +8,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use nix::sys::signal::Signal;
 
 use super::home::Home;
-use super::server::{CERTIFICATE, KEY, Product, block_on, complete};
+use super::server::{CERTIFICATE, CLIENT_AUTHORITIES, KEY, Product, block_on, complete};
 use super::server_url::ServerUrl;
 
 pub(crate) struct Postgres;
@@ -83,6 +83,9 @@ impl Product for Postgres {
                 format!("ssl_cert_file={}", home.join(CERTIFICATE).display()),
                 format!("ssl_key_file={}", home.join(KEY).display()),
             ]);
+            if home.join(CLIENT_AUTHORITIES).exists() {
+                settings.push(format!("ssl_ca_file={}", home.join(CLIENT_AUTHORITIES).display()));
+            }
         }
         let mut arguments = vec!["-D".to_owned(), "data".to_owned()];
         for setting in settings {

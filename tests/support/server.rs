@@ -22,6 +22,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// The files in a server's folder that make it offer TLS, if they exist.
 pub(crate) const CERTIFICATE: &str = "tls.crt";
+/// The authorities of clients' certificates, if a test has written them into the server's folder before its start.
+pub(crate) const CLIENT_AUTHORITIES: &str = "client-authorities.pem";
 pub(crate) const KEY: &str = "tls.key";
 
 /// A database product, and how its programs are run.

@@ -20,6 +20,8 @@ pub(crate) struct Certificates {
     pub(crate) authority: PathBuf,
     /// The file of the self-signed certificate.
     pub(crate) leaf: PathBuf,
+    /// The folder of the clients' certificates and keys: `<name>.pem` and `<name>.key`.
+    pub(crate) clients: PathBuf,
 }
 
 impl Certificates {
@@ -45,6 +47,7 @@ impl Certificates {
         Self {
             authority: file(&folder, "authority.pem", &authority.pem()),
             leaf: file(&folder, "leaf.pem", &own.certificate),
+            clients: clients(&folder, &trusted, &stranger),
             pairs: vec![
                 ("right", signed(&params(here), &trusted)),
                 ("expired", signed(&expired, &trusted)),
@@ -92,4 +95,49 @@ fn signed(params: &CertificateParams, issuer: &Issuer<'_, KeyPair>) -> Pair {
     let key = KeyPair::generate().expect("a key");
     let certificate = params.signed_by(&key, issuer).expect("a certificate").pem();
     Pair { certificate, key: key.serialize_pem() }
+}
+
+/// An RSA key, which rcgen cannot generate. It is for these tests alone.
+pub(crate) const RSA_KEY: &str = include_str!("client_rsa_key.pem");
+
+/// An encrypted key. It is for these tests alone.
+pub(crate) const ENCRYPTED_KEY: &str = include_str!("client_encrypted_key.pem");
+
+/// Certificates of clients, with the name of the user as the common name.
+fn clients(
+    folder: &Path,
+    trusted: &Issuer<'_, KeyPair>,
+    stranger: &Issuer<'_, KeyPair>,
+) -> PathBuf {
+    let folder = folder.join("clients");
+    std::fs::create_dir(&folder).expect("a folder");
+    let rsa = || KeyPair::from_pem(RSA_KEY).expect("a key");
+    let elliptic = || KeyPair::generate().expect("a key");
+    for (name, user, key, issuer) in [
+        ("admin", "admin", elliptic(), trusted),
+        ("rsa", "admin", rsa(), trusted),
+        ("someone", "someone", elliptic(), trusted),
+        ("stranger", "admin", rsa(), stranger),
+    ] {
+        let mut params = params(&[]);
+        params.distinguished_name.push(DnType::CommonName, user);
+        let certificate = params.signed_by(&key, issuer).expect("a certificate");
+        file(&folder, &format!("{name}.pem"), &certificate.pem());
+        secret_file(&folder, &format!("{name}.key"), &key.serialize_pem());
+    }
+    secret_file(&folder, "encrypted.key", ENCRYPTED_KEY);
+    let open = secret_file(&folder, "open.key", &elliptic().serialize_pem());
+    set_mode(&open, 0o644);
+    folder
+}
+
+fn secret_file(folder: &Path, name: &str, content: &str) -> PathBuf {
+    let path = file(folder, name, content);
+    set_mode(&path, 0o600);
+    path
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("our file");
 }

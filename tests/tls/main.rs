@@ -14,6 +14,7 @@ use registry_core::{AcquireError, Backend, ConnectError, Mysql, Postgres, Regist
 use tokio::sync::{Mutex, MutexGuard};
 
 mod certificates;
+mod client_certificates;
 mod relay;
 #[path = "../support/mod.rs"]
 mod support;
@@ -54,6 +55,8 @@ impl Shared {
             *now = None;
             let pair = certificates().pair(certificate);
             tokio::task::spawn_blocking(move || {
+                let authorities = server.folder().join("client-authorities.pem");
+                fs::copy(&certificates().authority, authorities).expect("the server's folder");
                 server.restart_with_tls(
                     pair.map(|Pair { certificate, key }| (&**certificate, &**key)),
                 );
@@ -81,7 +84,8 @@ fn with_query(url: String, query: &str) -> String {
     let files = certificates();
     let query = query
         .replace("<ca>", &files.authority.display().to_string())
-        .replace("<leaf>", &files.leaf.display().to_string());
+        .replace("<leaf>", &files.leaf.display().to_string())
+        .replace("<clients>", &files.clients.display().to_string());
     format!("{url}?{query}")
 }
 

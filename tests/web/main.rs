@@ -25,10 +25,14 @@ use support::log::captured_log;
 use support::{eventually, postgres, run_sql};
 
 mod errors;
+#[path = "../support/mount.rs"]
+mod mount;
 mod pages;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenants;
+
+mount::mount!(streamed);
 
 mod schema {
     diesel::table! {

@@ -14,3 +14,5 @@ mod deadlocks;
 mod dialects;
 mod ended;
 mod retried;
+mod shared;
+mod transaction_builder;

@@ -1,12 +1,14 @@
 //! The requirements of a connection type, in the order of a connection's life.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use diesel::QueryResult;
 use diesel::backend::Backend as DieselBackend;
 use diesel_async::{AsyncConnection, AsyncConnectionCore};
 use futures_util::future::BoxFuture;
 
+use super::bind_variables::BindVariables;
 use super::connect_context::{ConnectContext, OpenedConnection};
 use super::error::ConnectError;
 use super::error_class::ErrorClass;
@@ -15,7 +17,7 @@ use super::migrate::{
 };
 use super::namespace::{Namespace, Presence};
 use crate::cause::DriverError;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, WorkOptions};
+use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, TransactionOptions, WorkOptions};
 use crate::sql::Dialect;
 
 /// A connection type that the registry can open.
@@ -63,7 +65,7 @@ pub trait Backend: AsyncConnection + Driver + 'static {
 /// A future of this trait may be dropped at any await, because its caller gives up or runs out of time. The engine then
 /// closes the connection, unless [`start_rollback`](Self::start_rollback) can make it usable.
 pub trait Driver:
-    AsyncConnectionCore<Backend: DieselBackend<QueryBuilder: Default> + Default> + Sized
+    AsyncConnectionCore<Backend: DieselBackend<QueryBuilder: Default> + Default + BindVariables> + Sized
 {
     // ---- Connecting and setting up ----
 
@@ -83,6 +85,31 @@ pub trait Driver:
         options: &EngineOptions,
         context: ConnectContext<'_>,
     ) -> impl Future<Output = Result<OpenedConnection<Self>, ConnectError>> + Send;
+
+    /// Takes over a connection that the program has opened itself. Its stream is not read, so its transactions and its
+    /// session are judged by the text of the statements, unless the driver knows more.
+    fn adopt(self) -> OpenedConnection<Self> {
+        OpenedConnection { connection: self, observed: Arc::default(), cancel: None }
+    }
+
+    /// Sets by statements, on a connection that the program has opened, the options that [`open`](Self::open) sets. An
+    /// error has the statement that failed.
+    fn set_options(
+        &mut self,
+        _options: &EngineOptions,
+    ) -> impl Future<Output = Result<(), (String, diesel::result::Error)>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Classifies the error with which the program has failed to connect, if it is an error of this driver. Otherwise
+    /// returns it.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, if the driver does not know its type.
+    fn classify_connect_error(error: DriverError) -> Result<ConnectError, DriverError> {
+        Err(error)
+    }
 
     /// Whether autocommit is off, so that each statement outside of a transaction begins a transaction. The engine asks
     /// once, after `on_connect`.
@@ -140,6 +167,9 @@ pub trait Driver:
     /// Names the option that this backend does not support.
     fn begin_sql(options: &WorkOptions) -> Result<String, String>;
 
+    /// The statements that begin a transaction of a session with options.
+    fn transaction_sql(options: &TransactionOptions) -> String;
+
     /// Begins a transaction with these statements, and records it in Diesel's transaction manager.
     fn begin(&mut self, sql: &str) -> impl Future<Output = QueryResult<()>> + Send;
 
@@ -193,8 +223,9 @@ pub trait Driver:
     /// Whether dropping a row stream leaves its remaining rows on the connection, to be read before the next answer.
     const LEAVES_UNREAD_ROWS: bool = true;
 
-    /// Whether a prepared statement can fail because a table or a type was changed after it was prepared.
-    const HAS_STALE_STATEMENTS: bool = true;
+    /// Whether a server is at the other end. The connection to it can be lost, and a prepared statement can become stale.
+    /// Some queries are run again after such an error.
+    const HAS_SERVER: bool = true;
 
     // ---- The return: rollback and reset ----
 

@@ -41,6 +41,11 @@ pub enum ConnectError {
     /// The program's own [`Credentials`](crate::Credentials), which are asked for each connection, have failed.
     #[error("the credentials could not be had")]
     Credentials(#[source] DriverError),
+    /// The program's own way to connect, given to
+    /// [`RegistryBuilder::connect_with`](crate::RegistryBuilder::connect_with), has failed, and its error has none of the
+    /// types by which the other variants are told.
+    #[error("the program's own way to connect has failed")]
+    Connector(#[source] DriverError),
     /// The server, or the file system, has no such database.
     #[error("the database does not exist")]
     UnknownDatabase(#[source] DriverError),

@@ -89,7 +89,7 @@ impl ErrorIdentity {
     fn of(error: &Error) -> Option<Self> {
         let Error::DatabaseError(_, information) = error else { return None };
         let address = std::ptr::from_ref(&**information).cast::<()>().addr();
-        Some(Self { address, text_hash: hash(information.message()) })
+        Some(Self { address, text_hash: text_hash(information.message()) })
     }
 }
 
@@ -161,7 +161,8 @@ pub(crate) struct RememberedText {
     number: usize,
 }
 
-fn hash(message: &str) -> u64 {
+/// The hash by which the text of an error is found.
+pub(super) fn text_hash(message: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     message.hash(&mut hasher);
     hasher.finish()
@@ -171,7 +172,7 @@ impl RememberedText {
     pub(crate) fn new(message: &str, class: ErrorClass) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-        let (text_hash, number) = (hash(message), COUNT.fetch_add(1, Ordering::Relaxed));
+        let (text_hash, number) = (text_hash(message), COUNT.fetch_add(1, Ordering::Relaxed));
         classes_by_text().entry(text_hash).or_default().push((number, class));
         Self { text_hash, number }
     }
@@ -194,7 +195,7 @@ pub(crate) fn class_by_text(error: &Error) -> Option<ErrorClass> {
     // For every other kind, the kind itself determines the class.
     let Error::DatabaseError(DatabaseErrorKind::Unknown, information) = error else { return None };
     let classes = classes_by_text();
-    let all = classes.get(&hash(information.message()))?;
+    let all = classes.get(&text_hash(information.message()))?;
     let (_, class) = all.first()?;
     all.iter().all(|(_, other)| other == class).then_some(*class)
 }
@@ -217,6 +218,14 @@ pub(crate) fn is_transient(class: Option<ErrorClass>, error: &Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether `error` means that the connection was lost.
+pub(crate) fn is_connection_lost(class: Option<ErrorClass>, error: &Error) -> bool {
+    use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
+
+    class.or_else(|| diagnosis_of(error)?.class()) == Some(ErrorClass::Fatal)
+        || matches!(error, Error::DatabaseError(ClosedConnection | UnableToSendCommand, _))
 }
 
 #[cfg(test)]

@@ -5,11 +5,14 @@
 //! | file | contents |
 //! |---|---|
 //! | [`driver`] | [`Backend`] and [`Driver`](driver::Driver): the requirements of a connection type, in the order of a connection's life |
+//! | [`pipelines`] | [`Pipelines`]: connections on which several statements can be under way |
 //! | [`error`] | [`ConnectError`]: why a connection could not be opened |
 //! | [`connect_context`] | the inputs for opening a connection, and the opened connection |
+//! | [`bind_variables`] | how many bind variables a statement can have, and the error of one that has more |
 //! | [`host_failover`] | the order in which the hosts of a URL are tried |
 //! | [`observed`] | the observed state of a connection |
 //! | [`error_class`] | the class of an error, from the server's code or from Diesel's error alone |
+//! | [`transaction_modes`] | [`TransactionModes`]: databases whose transactions have isolation levels and access modes |
 //! | [`transactions`] | transactions as Diesel's transaction manager counts them |
 //! | [`resource_exhaustion`] | running out of file descriptors, memory and threads |
 //! | [`migrate`] | running migrations on a connection |
@@ -22,6 +25,7 @@
 
 use crate::settings::{BackendKind, DatabaseUrl};
 
+pub(crate) mod bind_variables;
 mod connect_context;
 pub(crate) mod driver;
 mod error;
@@ -36,6 +40,7 @@ pub(crate) mod migrate;
 mod mysql;
 pub(crate) mod namespace;
 pub(crate) mod observed;
+mod pipelines;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub(crate) mod resource_exhaustion;
@@ -43,6 +48,7 @@ pub(crate) mod resource_exhaustion;
 mod sqlite;
 #[cfg(all(feature = "rustls", any(feature = "postgres", feature = "mysql")))]
 mod tls;
+mod transaction_modes;
 mod transactions;
 
 pub(crate) use connect_context::{Canceller, ConnectContext, OpenedConnection};
@@ -50,10 +56,12 @@ pub use driver::Backend;
 pub use error::ConnectError;
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
+pub use pipelines::Pipelines;
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
 #[cfg(feature = "sqlite")]
 pub use sqlite::{AsyncSqliteConnection, Sqlite};
+pub use transaction_modes::TransactionModes;
 pub(crate) use transactions::transaction_depth;
 
 /// Checks whether the driver can use this URL, without connecting. The error is the reason, without a password.

@@ -1,6 +1,6 @@
 //! Bind keys as types.
 
-use crate::settings::BindKey;
+use crate::bind_key::BindKey;
 
 /// A bind key as a type. Only [`Name`] implements it.
 pub trait KeyName: sealed::Sealed + 'static {

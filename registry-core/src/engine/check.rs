@@ -32,11 +32,15 @@ impl<C: Backend> TypedEngine<C> {
             return true;
         }
         let now = std::time::Instant::now();
-        lease.idle_for(now) <= self.settings.options.check_idle_after
+        // Not `<=`: "0s" means "always", also if the clock has not advanced since the last use.
+        lease.idle_for(now) < self.settings.options.check_idle_after
             && !lease.is_expired(now)
             && lease.is_of(runtime.id())
             && lease.watch().is_some_and(|watch| {
-                !watch.is_outdated() && !watch.must_recheck_role() && !may_have_rows::<C>(watch)
+                !watch.is_outdated()
+                    && !watch.must_recheck_role()
+                    && !watch.is_in_doubt()
+                    && !may_have_rows::<C>(watch)
             })
     }
 
@@ -71,6 +75,7 @@ impl<C: Backend> TypedEngine<C> {
             self.stats.note_closed(CloseReason::Unanswered);
             return false;
         }
+        let losses = watch.loss_count();
         let answer = timeout(limit, async {
             if !watch.must_recheck_role() {
                 return connection.batch_execute(CHECK).await.is_ok();
@@ -88,6 +93,7 @@ impl<C: Backend> TypedEngine<C> {
         watch.observed.session.forget_effects();
         if answered {
             watch.note_rows_read();
+            watch.note_alive(losses);
             lease.keep();
             lease.note_alive();
         } else {

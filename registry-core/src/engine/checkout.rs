@@ -1,12 +1,13 @@
 //! A connection that is checked out of its engine.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use diesel_async::TransactionManager;
 
 use super::observe::caller::Caller;
-use super::observe::meters::Timer;
+use super::observe::meters::{RetryReason, Timer};
 use super::observe::watch::{CheckoutPurpose, ConnectionWatch};
 use super::permit::Permit;
 use super::pool::Lease;
@@ -55,7 +56,23 @@ impl<C: Backend> Checkout<C> {
     pub(crate) fn mark_for_query(&self) {
         if let Some(watch) = self.watch() {
             watch.set_purpose(CheckoutPurpose::Query);
+            watch.observed.stream.note_nothing_sent();
         }
+    }
+
+    /// Whether it is certain that nothing was sent on the connection since [`mark_for_query`](Self::mark_for_query).
+    pub(crate) fn has_sent_nothing(&self) -> bool {
+        self.watch().is_some_and(|watch| watch.observed.has_sent_nothing())
+    }
+
+    /// Whether the connection is the one of a test isolation.
+    pub(crate) fn is_isolated(&self) -> bool {
+        self.engine().settings.is_isolated
+    }
+
+    /// Reports that the query of this checkout, which the program runs at `place`, is run again.
+    pub(crate) fn note_retry(&self, reason: RetryReason, place: &'static Location<'static>) {
+        self.engine().stats.note_retry(reason, self.tenant().as_deref(), place);
     }
 
     /// Marks the checkout as being for a stream of rows, whose end the borrower decides.
@@ -102,6 +119,13 @@ impl<C: Backend> Checkout<C> {
             }
             None => unreachable!("{IS_FILLED}"),
         }
+    }
+
+    /// Whether the prepared statements of Diesel's cache no longer fit their tables.
+    /// [`connection_mut`](Self::connection_mut) empties the cache.
+    pub(crate) fn has_stale_plans(&self) -> bool {
+        self.engine().settings.options.statement_cache
+            && self.watch().is_some_and(|watch| watch.has_stale_plans())
     }
 
     /// Records that all rows of the last statement have arrived.
@@ -155,6 +179,14 @@ impl<C: Backend> Checkout<C> {
         let lease = self.permit.as_mut().and_then(|permit| permit.lease.as_mut());
         match lease.and_then(|lease| lease.with_owned_connection(work)) {
             Some(result) => result,
+            None => unreachable!("{IS_FILLED}"),
+        }
+    }
+
+    /// The permit with its connection, and when the checkout began. The connection is not returned.
+    pub(super) fn into_permit(mut self) -> (Permit<C>, Timer) {
+        match self.permit.take() {
+            Some(permit) => (permit, self.checked_out),
             None => unreachable!("{IS_FILLED}"),
         }
     }

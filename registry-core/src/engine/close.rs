@@ -68,4 +68,10 @@ impl<C: Backend> TypedEngine<C> {
         streams.retain(|stream| stream.strong_count() > 0);
         streams.push(Arc::downgrade(stream));
     }
+
+    /// Stops waiting for the end of a stream, because its connection is the engine's no longer.
+    pub(super) fn forget_stream(&self, stream: &Arc<Observed>) {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.retain(|tracked| !std::ptr::eq(tracked.as_ptr(), Arc::as_ptr(stream)));
+    }
 }

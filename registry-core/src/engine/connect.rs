@@ -14,13 +14,14 @@ use super::observe::statement_errors::BackendRules;
 use super::observe::stats::ConnectPurpose;
 use super::observe::watch::ConnectionWatch;
 use super::pool::Lease;
-use super::setup::{run_on_connect, setup_error};
+use super::setup::{set_up, setup_error};
 use super::slot::WatchedConnection;
 use super::typed::TypedEngine;
 use crate::backend::observed::Observed;
 use crate::backend::{Backend, ConnectContext, ConnectError, OpenedConnection};
+use crate::cause::DriverError;
 use crate::panicked::caught;
-use crate::settings::{DatabaseUrl, EngineOptions, Pooler};
+use crate::settings::{Connector, DatabaseUrl, EngineOptions, Pooler};
 
 impl<C: Backend> TypedEngine<C> {
     /// Opens a connection and makes it ready to be lent, within `connect_timeout` and `remaining`.
@@ -88,8 +89,11 @@ impl<C: Backend> TypedEngine<C> {
                 None => url,
             };
             let context = ConnectContext { failed_hosts: &self.invalidations.hosts, deadline };
-            let mut opened = C::open(url, options, context).await?;
-            run_on_connect(&mut opened.connection, &options.on_connect).await?;
+            let mut opened = match &self.settings.connector {
+                Some(connector) => open_by_program::<C>(connector, url).await?,
+                None => C::open(url, options, context).await?,
+            };
+            set_up(&mut opened.connection, &self.settings, options).await?;
             let autocommit_off = opened.connection.is_autocommit_off().await;
             let autocommit_off =
                 autocommit_off.map_err(|error| setup_error::<C>("SELECT @@autocommit", error))?;
@@ -100,7 +104,7 @@ impl<C: Backend> TypedEngine<C> {
             opened.observed.session.forget_effects();
             Ok(opened)
         };
-        // The driver may panic, and so may the program's source of credentials. The caller gets an error.
+        // The driver may panic, and so may the program's credentials and its connector. The caller gets an error.
         match caught(timeout(limit, ready)).await {
             // Several time-outs run at once, and `limit` contains them all.
             Ok(Err(_) | Ok(Err(ConnectError::TimedOut { .. }))) => {
@@ -125,7 +129,11 @@ impl<C: Backend> TypedEngine<C> {
     }
 
     /// Watches a connection from now on, see [`ConnectionWatch`].
-    fn watch(&self, connection: &mut C, observed: Arc<Observed>) -> Arc<ConnectionWatch> {
+    pub(super) fn watch(
+        &self,
+        connection: &mut C,
+        observed: Arc<Observed>,
+    ) -> Arc<ConnectionWatch> {
         self.watch_for(connection, observed, self.settings.options.log_slow_queries)
     }
 
@@ -185,4 +193,33 @@ impl<C: Backend> TypedEngine<C> {
 /// A deadline in 30 years, for a limit that `Instant` cannot represent.
 fn far_away() -> Instant {
     Instant::now() + Duration::from_secs(60 * 60 * 24 * 365 * 30)
+}
+
+/// Opens a connection by the program's own way to connect.
+async fn open_by_program<C: Backend>(
+    connector: &Connector,
+    url: &DatabaseUrl,
+) -> Result<OpenedConnection<C>, ConnectError> {
+    let Some(connecting) = connector.connect::<C>(url) else {
+        // The settings compare the backends, and each backend has one connection type.
+        let message = "the program's own way to connect opens another type of connection";
+        return Err(ConnectError::Connector(message.into()));
+    };
+    match connecting.await {
+        Ok(connection) => Ok(connection.adopt()),
+        Err(error) => Err(classify_program_error::<C>(error)),
+    }
+}
+
+/// Gives the program's error the class that the same error of the engine's own would have, as far as its type tells it.
+fn classify_program_error<C: Backend>(error: DriverError) -> ConnectError {
+    let error = match error.downcast::<ConnectError>() {
+        Ok(error) => return *error,
+        Err(error) => error,
+    };
+    match C::classify_connect_error(error) {
+        Ok(error) => error,
+        Err(error) if error.is::<std::io::Error>() => ConnectError::Unreachable(error),
+        Err(error) => ConnectError::Connector(error),
+    }
 }

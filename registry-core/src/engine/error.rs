@@ -240,6 +240,12 @@ impl AcquireError {
             if matches!(**source, ConnectError::Resources(_)))
     }
 
+    /// Whether no server answers at the address, or the connection broke before it was ready.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Connect { source, .. }
+            if matches!(**source, ConnectError::Unreachable(_)))
+    }
+
     /// The name of the tenant whose database or settings could not be found.
     #[cfg(feature = "axum")]
     pub(crate) fn tenant(&self) -> Option<&str> {

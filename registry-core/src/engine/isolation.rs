@@ -29,7 +29,7 @@ use crate::backend::{Backend, ConnectError, transaction_depth};
 use crate::settings::BindKey;
 
 /// How deep Diesel is while the connection is lent: the transaction that is never committed, and the borrower's savepoint.
-const DEPTH_WHILE_LENT: u32 = 2;
+pub(crate) const DEPTH_WHILE_LENT: u32 = 2;
 
 impl<C: Backend> TypedEngine<C> {
     /// Waits for the permit `turn`. Fails if the calling task waits for itself: it holds the connection, and no future of

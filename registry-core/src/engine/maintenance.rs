@@ -26,7 +26,8 @@ impl<C: Backend> TypedEngine<C> {
     /// Starts the task unless it is running. The task ends with its runtime, and the next acquire starts it in another
     /// runtime.
     pub(super) fn ensure_maintenance(self: &Arc<Self>, runtime: &Handle) {
-        if !self.is_maintained.load(Ordering::Relaxed)
+        if !self.settings.is_one_off
+            && !self.is_maintained.load(Ordering::Relaxed)
             && !self.is_maintained.swap(true, Ordering::Relaxed)
         {
             let wake = Arc::clone(&self.maintenance_wake);

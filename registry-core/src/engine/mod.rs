@@ -23,6 +23,7 @@
 //! | [`isolation`], [`self_wait`] | the one connection of a test isolation; detection of a task that waits for itself |
 //! | [`maintenance`] | the task that closes old connections and keeps `min_idle` open |
 //! | [`close`] | closing an engine |
+//! | [`one_off`] | an engine for one session alone; a connection that leaves its engine |
 //! | [`engine_use`], [`use_count`], [`sync`] | uses of an engine that was opened on demand: an engine in use must not be evicted |
 //! | [`observe`] | the observed state of an engine and its connections: holders, statistics, metrics, events, status |
 //!
@@ -66,6 +67,7 @@ mod handle;
 mod isolation;
 mod maintenance;
 mod observe;
+mod one_off;
 mod open;
 mod open_rows;
 mod permit;
@@ -89,11 +91,14 @@ pub use self::error::AcquireError;
 pub(crate) use self::error::ResolverTimedOut;
 pub use self::handle::Engine;
 pub(crate) use self::handle::{AnyEngine, CheckFailure};
+pub(crate) use self::isolation::DEPTH_WHILE_LENT;
 pub(crate) use self::observe::caller::Caller;
 pub(crate) use self::observe::events::{
     engine_closed, engine_opened, warn_query_beside_session, warn_query_beside_work,
 };
+pub(crate) use self::observe::meters::RetryReason;
 pub use self::observe::status::{EngineStatus, LastError};
+pub use self::one_off::IntoInnerError;
 pub(crate) use self::open::open;
 pub(crate) use self::open_rows::OpenRows;
 pub(crate) use self::self_wait::STANDSTILL;

@@ -19,12 +19,12 @@ pub(crate) struct OpenRows {
 
 impl OpenRows {
     /// The guard for the next statement.
-    pub(crate) fn new<C: Backend>(checkout: Option<&mut Checkout<C>>) -> Self {
+    pub(crate) fn new<C: Backend>(checkout: Option<&Checkout<C>>) -> Self {
         // If the stream is read, it shows unread rows by itself, and also that the rows have arrived after all.
         let is_noticed = |watch: &&std::sync::Arc<ConnectionWatch>| {
             C::LEAVES_UNREAD_ROWS && !watch.observed.reads_stream()
         };
-        let watch = checkout.as_ref().and_then(|checkout| checkout.watch()).filter(is_noticed);
+        let watch = checkout.and_then(|checkout| checkout.watch()).filter(is_noticed);
         Self { watch: watch.map(std::sync::Arc::downgrade).unwrap_or_default(), is_open: false }
     }
 

@@ -18,7 +18,7 @@
 //! connection counts as in use until the task has ended. If the runtime drops the task, the connection is closed: the
 //! slot is marked as discarded when the return begins, and only [`keep`] removes that mark.
 //!
-//! Exceptions: (1) if the engine is closed, the connection is closed; (2) an in-memory SQLite connection is always
+//! Exceptions: (1) if the engine is closed, or is for one session alone, the connection is closed; (2) an in-memory SQLite connection is always
 //! kept, because it is the database; (3) in test isolation the connection is kept as it is, unless a statement was cut
 //! short or the connection is broken.
 
@@ -35,11 +35,11 @@ use super::observe::meters::CloseReason;
 use super::observe::watch::ConnectionWatch;
 use super::permit::Permit;
 use super::pool::Lease;
-use super::setup::run_on_connect;
+use super::setup::set_up;
 use super::typed::TypedEngine;
 use crate::backend::Backend;
 use crate::backend::observed::TransactionStatus;
-use crate::settings::{EngineOptions, Pooler, ResetOnReturn};
+use crate::settings::{EngineOptions, EngineSettings, Pooler, ResetOnReturn};
 
 /// The limit of the wait for the rest of an answer. If the borrower read only the first row of a query, the other rows
 /// have mostly arrived by then. The rows of a large result that the borrower abandoned could keep arriving for hours.
@@ -89,6 +89,9 @@ pub(super) fn return_connection<C: Backend>(mut permit: Permit<C>, is_discarded:
     if engine.is_closed() {
         return;
     }
+    if engine.settings.is_one_off {
+        return close_one_off(engine, lease);
+    }
     if engine.settings.is_isolated {
         // The borrower's changes are rolled back before the next checkout. A statement that was cut short cannot be
         // rolled back, so its connection is closed.
@@ -118,6 +121,17 @@ pub(super) fn return_connection<C: Backend>(mut permit: Permit<C>, is_discarded:
             // Without a runtime, no statement can be sent to the server.
             Err(_) => engine.stats.note_closed(CloseReason::Unclean),
         },
+    }
+}
+
+/// Lets the connection of a one-off session be closed, as its engine ends with it. A statement that was cut short is
+/// cancelled.
+fn close_one_off<C: Backend>(engine: &TypedEngine<C>, lease: &mut Lease<C>) {
+    let may_run = lease.watch().is_some_and(|watch| {
+        watch.is_cut_short() || watch.has_abandoned_rows() || watch.observed.stream.is_in_flight()
+    });
+    if let (true, Some(cancel), Ok(runtime)) = (may_run, lease.cancel(), Handle::try_current()) {
+        runtime.spawn(timeout(engine.settings.options.check_timeout, cancel));
     }
 }
 
@@ -318,7 +332,7 @@ async fn run_reset<C: Backend>(
             *C::TransactionManager::transaction_manager_status_mut(connection) =
                 TransactionManagerStatus::default();
         }
-        if reset.is_full && !run_full_reset(connection, &watch, options).await {
+        if reset.is_full && !run_full_reset(connection, &watch, &engine.settings).await {
             return false;
         }
         if reset.checks_role && !connection.accepts_writes().await.is_ok_and(|takes| takes) {
@@ -339,12 +353,12 @@ async fn run_reset<C: Backend>(
 async fn run_full_reset<C: Backend>(
     connection: &mut C,
     watch: &ConnectionWatch,
-    options: &EngineOptions,
+    settings: &EngineSettings,
 ) -> bool {
     // Where a backend has no reset, the connection is closed: see `plan_reset`.
     let Some(reset) = C::FULL_RESET else { return false };
     let reset = connection.batch_execute(reset).await;
-    if reset.is_err() || run_on_connect(connection, &options.on_connect).await.is_err() {
+    if reset.is_err() || set_up(connection, settings, &settings.options).await.is_err() {
         return false;
     }
     connection.forget_received();

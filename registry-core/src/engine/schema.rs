@@ -8,7 +8,7 @@ use super::checkout::Checkout;
 use super::error::AcquireError;
 use super::isolation::run_to_completion;
 use super::observe::caller::Caller;
-use super::setup::{forget_statements, run_on_connect, setup_error};
+use super::setup::{forget_statements, has_setup, set_up, setup_error};
 use super::typed::TypedEngine;
 use crate::backend::{Backend, ConnectError};
 
@@ -23,15 +23,15 @@ impl<C: Backend> TypedEngine<C> {
     ) -> Result<bool, ConnectError> {
         let options = &self.settings.options;
         let entering = async {
-            if is_from_another && !options.on_connect.is_empty() {
+            if is_from_another && has_setup(&self.settings) {
                 // `on_connect` may set the search path, so it runs after the reset and before the switch to the schema.
                 // Every backend with schemas has a reset. Without one, the session would still be the other tenant's.
                 let Some(reset) = C::FULL_RESET else { return Ok(false) };
                 let reset = connection.batch_execute(reset).await;
                 reset.map_err(|error| setup_error::<C>("the reset between tenants", error))?;
-                run_on_connect(connection, &options.on_connect).await?;
+                set_up(connection, &self.settings, options).await?;
             }
-            let is_from_another = is_from_another && options.on_connect.is_empty();
+            let is_from_another = is_from_another && !has_setup(&self.settings);
             let entered = connection.enter_schema(schema, is_from_another).await;
             entered.map_err(|error| setup_error::<C>("SET search_path", error))
         };

@@ -1,4 +1,4 @@
-//! The setup of a connection that was just opened: `on_connect` and its errors.
+//! The setup of a connection that was just opened or reset: options, `on_connect` and its errors.
 //!
 //! An `on_connect` statement may contain a secret (`PRAGMA key = '..'`), and databases repeat parts of a statement in
 //! their errors. So the statements are never shown, and [`redact`] removes them from error messages.
@@ -9,6 +9,7 @@ use diesel::connection::CacheSize;
 
 use crate::backend::{Backend, ConnectError};
 use crate::cause::DriverError;
+use crate::settings::{EngineOptions, EngineSettings};
 
 /// Replaces the parts of an error message that may repeat a secret.
 const REDACTED: &str = "***";
@@ -25,6 +26,25 @@ pub(super) fn forget_statements<C: Backend>(connection: &mut C) {
     connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
 }
 
+/// Sets up a connection: the options, unless the backend has set them when it opened the connection, then `on_connect`.
+/// The same is needed after a full reset.
+pub(super) async fn set_up<C: Backend>(
+    connection: &mut C,
+    settings: &EngineSettings,
+    options: &EngineOptions,
+) -> Result<(), ConnectError> {
+    if settings.connector.is_some() {
+        let set = connection.set_options(options).await;
+        set.map_err(|(statement, error)| setup_error::<C>(&statement, error))?;
+    }
+    run_on_connect(connection, &options.on_connect).await
+}
+
+/// Whether [`set_up`] runs any statement.
+pub(super) fn has_setup(settings: &EngineSettings) -> bool {
+    settings.connector.is_some() || !settings.options.on_connect.is_empty()
+}
+
 /// The error of a setup `statement` on an open connection.
 pub(super) fn setup_error<C: Backend>(
     statement: &str,
@@ -37,7 +57,7 @@ pub(super) fn setup_error<C: Backend>(
 }
 
 /// Runs the statements of `on_connect` one after another. An error names the statement by its index.
-pub(super) async fn run_on_connect<C: Backend>(
+async fn run_on_connect<C: Backend>(
     connection: &mut C,
     statements: &[String],
 ) -> Result<(), ConnectError> {

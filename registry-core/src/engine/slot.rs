@@ -103,6 +103,11 @@ impl<C: Send + 'static> Slot<C> {
         }
     }
 
+    /// Takes the connection out of the slot, without closing it.
+    pub(super) fn take_connection(&mut self) -> Option<C> {
+        self.live.take().map(|live| live.connection)
+    }
+
     pub(super) fn connection(&self) -> Option<&C> {
         self.live.as_ref().map(|live| &live.connection)
     }

@@ -12,42 +12,54 @@ use crate::backend::observed::{TransactionDoubts, TransactionStatus};
 
 impl<C: Backend> Checkout<C> {
     /// `error`, or the server's own message if the server has ended the connection: the driver only reports that the
-    /// connection is closed.
+    /// connection is closed. An error after which the connection is gone has the kind `ClosedConnection`.
     pub(crate) fn with_server_message(&self, error: Error) -> Error {
         let error = without_repeated_prefix(error);
         let (Error::DatabaseError(kind, _), Some(watch)) = (&error, self.watch()) else {
             return error;
         };
-        let is_gone =
-            is_connection_closed(kind) || watch.observed.errors.last() == Some(ErrorClass::Fatal);
+        let is_gone = is_connection_closed(kind)
+            || watch.observed.errors.class_of(&error) == Some(ErrorClass::Fatal);
         match watch.observed.errors.fatal_message() {
             Some(message) if is_gone => {
                 Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message))
             }
+            _ if watch.observed.errors.class_of(&error).is_none() && C::is_fatal(&error) => {
+                as_connection_closed(error)
+            }
             _ => error,
         }
+    }
+
+    /// The class of a statement's error, if it is known without asking the server.
+    pub(crate) fn reported_class(&self, error: &Error) -> Option<ErrorClass> {
+        let Error::DatabaseError(kind, _) = error else { return None };
+        let reported = self.watch().and_then(|watch| watch.observed.errors.class_of(error));
+        if is_connection_closed(kind) || reported.is_none() && C::is_fatal(error) {
+            if let Some(watch) = self.watch() {
+                // An error among the rows does not reach the instrumentation.
+                watch.note_lost();
+            }
+            return Some(ErrorClass::Fatal);
+        }
+        let expects_writes = !self.engine().settings.options.read_only;
+        if let Some(watch) = self.watch() {
+            watch.apply_server_errors(expects_writes);
+        }
+        if reported == Some(ErrorClass::ReadOnly) {
+            // A `READ ONLY` transaction has the same code, and refuses the write each time.
+            let server = self.watch().and_then(|watch| watch.observed.role.is_read_only());
+            let is_transient = expects_writes && server != Some(false);
+            return Some(if is_transient { ErrorClass::ReadOnly } else { ErrorClass::Permanent });
+        }
+        reported
     }
 
     /// The class of the last statement's error, if it is known. If the driver does not pass on error codes, the server is
     /// asked, for at most `check_timeout`.
     pub(crate) async fn error_class(&mut self, error: &Error) -> Option<ErrorClass> {
         let Error::DatabaseError(kind, _) = error else { return None };
-        let reported = self.watch().and_then(|watch| watch.observed.errors.last());
-        if is_connection_closed(kind) || reported.is_none() && C::is_fatal(error) {
-            return Some(ErrorClass::Fatal);
-        }
-        let options = &self.engine().settings.options;
-        let (limit, expects_writes) = (options.check_timeout, !options.read_only);
-        if let Some(watch) = self.watch() {
-            watch.apply_server_errors(expects_writes);
-        }
-        let class = self.watch().and_then(|watch| watch.observed.errors.last());
-        if class == Some(ErrorClass::ReadOnly) {
-            // A `READ ONLY` transaction has the same code, and refuses the write each time.
-            let server = self.watch().and_then(|watch| watch.observed.role.is_read_only());
-            let is_transient = expects_writes && server != Some(false);
-            return Some(if is_transient { ErrorClass::ReadOnly } else { ErrorClass::Permanent });
-        }
+        let class = self.reported_class(error);
         let is_hidden = C::HIDES_ERROR_CODES && matches!(kind, DatabaseErrorKind::Unknown);
         if class.is_some() || !is_hidden || !self.is_usable() {
             return class;
@@ -60,6 +72,7 @@ impl<C: Backend> Checkout<C> {
         if let Some(class) = diagnosis.as_ref().and_then(Diagnosis::class) {
             return Some(class);
         }
+        let limit = self.engine().settings.options.check_timeout;
         let class = self.diagnose_last_error(limit).await.map(|(class, _)| class);
         if let (Some(diagnosis), Some(class)) = (diagnosis, class) {
             diagnosis.set(class);
@@ -105,7 +118,7 @@ impl<C: Backend> Checkout<C> {
 
         let watch = self.watch()?;
         let is_gone = watch.observed.stream.is_gone()
-            || watch.is_broken() && watch.observed.errors.last() == Some(ErrorClass::Fatal);
+            || watch.is_broken() && watch.observed.errors.fatal_message().is_some();
         let message = is_gone
             .then(|| watch.observed.errors.fatal_message().unwrap_or_else(|| GONE.to_owned()))?;
         Some(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message)))
@@ -157,6 +170,16 @@ fn without_repeated_prefix(error: Error) -> Error {
                 }
                 _ => Error::DatabaseError(kind, information),
             }
+        }
+        error => error,
+    }
+}
+
+/// The same error, with the kind `ClosedConnection` if the driver has given it none.
+fn as_connection_closed(error: Error) -> Error {
+    match error {
+        Error::DatabaseError(DatabaseErrorKind::Unknown, information) => {
+            Error::DatabaseError(DatabaseErrorKind::ClosedConnection, information)
         }
         error => error,
     }

@@ -4,9 +4,9 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
-use crate::settings::{BindKey, CredentialSource, DatabaseUrl, EngineSettings};
+use crate::settings::{BindKey, Connector, CredentialSource, DatabaseUrl, EngineSettings};
 
-/// The identity of an engine: its URLs with user and password, its options, and the source of its credentials. Two
+/// The identity of an engine: its URLs with user and password, its options, the source of its credentials and its connector. Two
 /// requests with equal identities share one engine. The bind is not a part of the identity, so binds can share an
 /// engine.
 #[derive(Clone)]
@@ -37,9 +37,15 @@ impl PartialEq for EngineIdentity {
             (Some(own), Some(others)) => CredentialSource::is_same(own, others),
             _ => false,
         };
+        let same_connector = match (&own.connector, &others.connector) {
+            (None, None) => true,
+            (Some(own), Some(others)) => Connector::is_same(own, others),
+            _ => false,
+        };
         self.hash == other.hash
             && (Arc::ptr_eq(own, others)
                 || same_credentials
+                    && same_connector
                     && own.url == others.url
                     && own.migrate_url == others.migrate_url
                     && own.options == others.options)

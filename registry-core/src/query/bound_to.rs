@@ -6,17 +6,23 @@ use std::marker::PhantomData;
 use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::query_builder::{AsQuery, AstPass, Query, QueryFragment, QueryId};
-use diesel::query_dsl::methods::LimitDsl;
 
 use crate::bind::Bound;
+
+mod dsl;
 
 /// Names the bind of a query whose type does not determine the bind.
 pub trait BindDsl: Sized {
     /// This query, bound to the database of the model, table or bind `M`.
     ///
-    /// The query can be of any type, such as raw SQL or a query type of the program. The compiler does not check its
-    /// tables. The tables are checked when the query is run: if a table belongs to another bind, the query fails with
-    /// [`HiddenTable`](super::HiddenTable), and nothing is sent. The text of `sql_query` is not checked.
+    /// The query can be of any type: raw SQL, a query type of the program or of another crate, or a query on tables
+    /// that cannot be bound (see [`bind_foreign!`](crate::bind_foreign)). `.filter(..)`, `.limit(..)`, `.first(..)` and
+    /// other methods work after it, if they work on the query itself.
+    ///
+    /// The compiler does not check its tables. They are checked when the query is run, in its type and in its SQL, also
+    /// in the text of `sql_query` and `sql`: if a table belongs to another bind, the query fails with
+    /// [`HiddenTable`](super::HiddenTable), and nothing is sent. What counts as a table in SQL text is in the
+    /// [module](super#tables-in-sql-text).
     ///
     /// ```
     /// use diesel::sql_types::Text;
@@ -49,10 +55,13 @@ pub struct BoundTo<Q, B> {
     bind: PhantomData<fn() -> B>,
 }
 
-#[cfg(feature = "sqlite")]
 impl<Q, B> BoundTo<Q, B> {
     pub(super) fn into_query(self) -> Q {
         self.query
+    }
+
+    fn map<R>(self, change: impl FnOnce(Q) -> R) -> BoundTo<R, B> {
+        BoundTo { query: change(self.query), bind: PhantomData }
     }
 }
 
@@ -74,14 +83,6 @@ impl<Q: AsQuery, B> AsQuery for BoundTo<Q, B> {
 
     fn as_query(self) -> Self::Query {
         BoundToQuery { query: self.query.as_query(), bind: PhantomData }
-    }
-}
-
-impl<Q: LimitDsl, B> LimitDsl for BoundTo<Q, B> {
-    type Output = BoundTo<Q::Output, B>;
-
-    fn limit(self, limit: i64) -> Self::Output {
-        BoundTo { query: self.query.limit(limit), bind: PhantomData }
     }
 }
 

@@ -9,13 +9,16 @@ use diesel_async::methods::LoadQuery;
 
 use super::erased::ErasedQuery;
 use super::execute::Execute;
-use super::executor::{Executor, LenderBackend};
+use super::executor::{ConnectionOf, ErrorOf, Executor, IntoExecutor, LenderBackend, QueryCall};
 use super::routing::RouteMarker;
 use super::rows::Rows;
 use super::run::{self, Running};
 
 /// The query `Q` with its type erased, for the connection of an executor.
-type ErasedFor<'q, Q, E, B> = ErasedQuery<'q, LenderBackend<E, B>, <Q as AsQuery>::SqlType>;
+type ErasedFor<'q, Q, E, B> = ErasedQuery<'q, BackendOf<E, B>, <Q as AsQuery>::SqlType>;
+
+/// The Diesel backend of queries on `E`.
+type BackendOf<E, B> = LenderBackend<<E as IntoExecutor>::Executor, B>;
 
 /// Runs queries: the methods of diesel-async's trait of the same name, for all executors.
 ///
@@ -82,12 +85,14 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     /// # }
     /// ```
     #[track_caller]
-    fn execute<'q, How>(self, on: E) -> Running<'q, usize, E::Error>
+    fn execute<'q, How>(self, on: E) -> Running<'q, usize, ErrorOf<E, B>>
     where
-        E: Executor<Self, B, Via> + 'q,
-        Self: Execute<'q, E::Connection, How> + 'q,
+        E: IntoExecutor<Executor: Executor<Self, B, Via> + 'q>,
+        Self: Execute<'q, ConnectionOf<E, B>, How> + 'q,
     {
-        run::execute::<E, B, _>(on, self.into_command(), Location::caller())
+        let at = Location::caller();
+        let on = on.into_executor(QueryCall::of::<E, B>(at));
+        run::execute::<E::Executor, B, _>(on, self.into_command(), at)
     }
 
     /// Runs the query and returns its rows.
@@ -114,15 +119,17 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     /// # }
     /// ```
     #[track_caller]
-    fn load<'q, U>(self, on: E) -> Running<'q, Vec<U>, E::Error>
+    fn load<'q, U>(self, on: E) -> Running<'q, Vec<U>, ErrorOf<E, B>>
     where
         Self: AsQuery<SqlType: 'static>,
-        Self::Query: QueryFragment<LenderBackend<E, B>> + Send + 'q,
-        E: Executor<Self::Query, B, Via> + 'q,
-        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
+        Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
+        E: IntoExecutor<Executor: Executor<Self::Query, B, Via> + 'q>,
+        ErasedFor<'q, Self, E, B>: LoadQuery<'q, ConnectionOf<E, B>, U>,
         U: Send + 'static,
     {
-        run::load::<E, B, _, U>(on, ErasedQuery::new(self.as_query()), Location::caller())
+        let at = Location::caller();
+        let on = on.into_executor(QueryCall::of::<E, B>(at));
+        run::load::<E::Executor, B, _, U>(on, ErasedQuery::new(self.as_query()), at)
     }
 
     /// Runs the query and returns a stream of its rows.
@@ -130,6 +137,9 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     /// The future waits until the database has accepted the query, and the stream waits for each row. The stream
     /// holds the connection until it is dropped. On `&registry` this is a connection of the pool, for which other callers
     /// may wait.
+    ///
+    /// On a registry, a tenant or a session that is passed by value, the stream borrows nothing. It is `'static` if the
+    /// query is, and can be the body of a response.
     ///
     /// # Errors
     ///
@@ -154,15 +164,17 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     /// # }
     /// ```
     #[track_caller]
-    fn load_stream<'q, U>(self, on: E) -> Running<'q, Rows<'q, U, E::Error>, E::Error>
+    fn load_stream<'q, U>(self, on: E) -> Running<'q, Rows<'q, U, ErrorOf<E, B>>, ErrorOf<E, B>>
     where
         Self: AsQuery<SqlType: 'static>,
-        Self::Query: QueryFragment<LenderBackend<E, B>> + Send + 'q,
-        E: Executor<Self::Query, B, Via> + 'q,
-        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
+        Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
+        E: IntoExecutor<Executor: Executor<Self::Query, B, Via> + 'q>,
+        ErasedFor<'q, Self, E, B>: LoadQuery<'q, ConnectionOf<E, B>, U>,
         U: Send + 'static,
     {
-        run::stream::<E, B, _, U>(on, ErasedQuery::new(self.as_query()), Location::caller())
+        let at = Location::caller();
+        let on = on.into_executor(QueryCall::of::<E, B>(at));
+        run::stream::<E::Executor, B, _, U>(on, ErasedQuery::new(self.as_query()), at)
     }
 
     /// Runs the query and returns its first row.
@@ -190,15 +202,17 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     /// # }
     /// ```
     #[track_caller]
-    fn get_result<'q, U>(self, on: E) -> Running<'q, U, E::Error>
+    fn get_result<'q, U>(self, on: E) -> Running<'q, U, ErrorOf<E, B>>
     where
         Self: AsQuery<SqlType: 'static>,
-        Self::Query: QueryFragment<LenderBackend<E, B>> + Send + 'q,
-        E: Executor<Self::Query, B, Via> + 'q,
-        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
+        Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
+        E: IntoExecutor<Executor: Executor<Self::Query, B, Via> + 'q>,
+        ErasedFor<'q, Self, E, B>: LoadQuery<'q, ConnectionOf<E, B>, U>,
         U: Send + 'static,
     {
-        run::first::<E, B, _, U>(on, ErasedQuery::new(self.as_query()), Location::caller())
+        let at = Location::caller();
+        let on = on.into_executor(QueryCall::of::<E, B>(at));
+        run::first::<E::Executor, B, _, U>(on, ErasedQuery::new(self.as_query()), at)
     }
 
     /// Runs the command and returns the rows of its `RETURNING` clause. It is the same as [`load`](Self::load).
@@ -225,12 +239,12 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     /// # }
     /// ```
     #[track_caller]
-    fn get_results<'q, U>(self, on: E) -> Running<'q, Vec<U>, E::Error>
+    fn get_results<'q, U>(self, on: E) -> Running<'q, Vec<U>, ErrorOf<E, B>>
     where
         Self: AsQuery<SqlType: 'static>,
-        Self::Query: QueryFragment<LenderBackend<E, B>> + Send + 'q,
-        E: Executor<Self::Query, B, Via> + 'q,
-        ErasedFor<'q, Self, E, B>: LoadQuery<'q, E::Connection, U>,
+        Self::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
+        E: IntoExecutor<Executor: Executor<Self::Query, B, Via> + 'q>,
+        ErasedFor<'q, Self, E, B>: LoadQuery<'q, ConnectionOf<E, B>, U>,
         U: Send + 'static,
     {
         self.load(on)
@@ -260,12 +274,12 @@ pub trait RunQueryDsl<E, B: 'static, Via: RouteMarker>: Sized {
     /// # }
     /// ```
     #[track_caller]
-    fn first<'q, U>(self, on: E) -> Running<'q, U, E::Error>
+    fn first<'q, U>(self, on: E) -> Running<'q, U, ErrorOf<E, B>>
     where
         Self: LimitDsl<Output: AsQuery<SqlType: 'static>>,
-        <Limit<Self> as AsQuery>::Query: QueryFragment<LenderBackend<E, B>> + Send + 'q,
-        E: Executor<<Limit<Self> as AsQuery>::Query, B, Via> + 'q,
-        ErasedFor<'q, Limit<Self>, E, B>: LoadQuery<'q, E::Connection, U>,
+        <Limit<Self> as AsQuery>::Query: QueryFragment<BackendOf<E, B>> + Send + 'q,
+        E: IntoExecutor<Executor: Executor<<Limit<Self> as AsQuery>::Query, B, Via> + 'q>,
+        ErasedFor<'q, Limit<Self>, E, B>: LoadQuery<'q, ConnectionOf<E, B>, U>,
         U: Send + 'static,
     {
         RunQueryDsl::<E, B, Via>::get_result(LimitDsl::limit(self, 1), on)

@@ -13,12 +13,17 @@ use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId};
 
+use crate::backend::bind_variables::BindVariables;
+use crate::sql::{Dialect, is_plain_select};
+
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
 pub struct ErasedQuery<'q, DB, ST> {
     /// `None` only during the drop.
     query: Option<BoxedQuery<'q, DB>>,
     /// The slot that receives the query when this value is dropped. `None` if the query may not be run again.
     return_slot: Option<ReturnSlot<'q, DB>>,
+    /// Whether the driver prepares the statement anew, and does not use one that it has kept.
+    bypasses_cache: bool,
     identity: TypeIdentity,
     row: PhantomData<fn() -> ST>,
 }
@@ -55,7 +60,13 @@ pub(super) struct KeptQuery<'q, DB, ST> {
 impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
     pub(super) fn new<Q: QueryFragment<DB> + Send + 'q>(query: Q) -> Self {
         let identity = TypeIdentity::of::<DB, Q>();
-        Self { query: Some(Box::new(query)), return_slot: None, identity, row: PhantomData }
+        Self {
+            query: Some(Box::new(query)),
+            return_slot: None,
+            bypasses_cache: false,
+            identity,
+            row: PhantomData,
+        }
     }
 
     /// The query to be sent, and what returns it afterwards if `may_retry`.
@@ -64,6 +75,11 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
         let slot = self.return_slot.clone();
         let kept = KeptQuery { slot, identity: self.identity, row: PhantomData };
         (self, kept)
+    }
+
+    /// Makes the driver prepare the statement anew.
+    pub(super) fn bypass_cache(&mut self) {
+        self.bypasses_cache = true;
     }
 
     fn query(&self) -> &(dyn QueryFragment<DB> + Send + 'q) {
@@ -101,13 +117,42 @@ impl<'q, DB, ST> KeptQuery<'q, DB, ST>
 where
     DB: Backend<QueryBuilder: Default> + Default,
 {
-    /// The query, if it was kept, and if a failure of it outside of a transaction leaves no changes behind.
-    pub(super) fn into_repeatable(self) -> Option<ErasedQuery<'q, DB, ST>> {
+    /// The query, if it was kept, and if `rule` allows to run it again outside of a transaction.
+    pub(super) fn into_repeatable(self, rule: RetryRule) -> Option<ErasedQuery<'q, DB, ST>> {
         let query = self.slot?.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let Self { identity, row, .. } = self;
-        let query = ErasedQuery { query: Some(query), return_slot: None, identity, row };
-        is_atomic(&query.sql()).then_some(query)
+        let query = ErasedQuery {
+            query: Some(query),
+            return_slot: None,
+            bypasses_cache: false,
+            identity,
+            row,
+        };
+        let is_repeatable = match rule {
+            RetryRule::Always => true,
+            RetryRule::IfAtomic => is_atomic(&query.sql()),
+            RetryRule::IfPlainSelect(dialect) => {
+                !is_raw_sql(identity.type_name) && is_plain_select(dialect, &query.sql())
+            }
+        };
+        is_repeatable.then_some(query)
     }
+}
+
+/// Which queries may be run again.
+#[derive(Debug, Clone, Copy)]
+pub enum RetryRule {
+    /// Every query: nothing of it was sent.
+    Always,
+    /// A query that the database rolls back as a whole when it fails: it has failed.
+    IfAtomic,
+    /// A query that writes nothing: it may have been executed.
+    IfPlainSelect(Dialect),
+}
+
+/// Whether the whole query is the text of a `sql_query`.
+fn is_raw_sql(type_name: &str) -> bool {
+    type_name.contains("diesel::query_builder::sql_query::")
 }
 
 /// Whether the database rolls the statement back as a whole when it fails. `CALL` is not listed, since a procedure
@@ -131,14 +176,68 @@ impl<DB, ST> QueryId for ErasedQuery<'_, DB, ST> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<DB: Backend, ST> QueryFragment<DB> for ErasedQuery<'_, DB, ST> {
-    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+impl<DB: BindVariables, ST> QueryFragment<DB> for ErasedQuery<'_, DB, ST> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if self.bypasses_cache {
+            out.unsafe_to_cache_prepared();
+        }
         self.query().walk_ast(out)
+    }
+
+    /// Collects the values. All connections do so before they send anything, so a statement with too many values is refused
+    /// here.
+    fn collect_binds<'b>(
+        &'b self,
+        out: &mut DB::BindCollector<'b>,
+        metadata_lookup: &mut DB::MetadataLookup,
+        backend: &'b DB,
+    ) -> QueryResult<()> {
+        self.query().collect_binds(out, metadata_lookup, backend)?;
+        Ok(DB::check_collected(out)?)
     }
 }
 
 impl<DB, ST> fmt::Debug for ErasedQuery<'_, DB, ST> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ErasedQuery")
+    }
+}
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests {
+    use diesel::prelude::*;
+    use diesel::query_builder::AsQuery;
+    use diesel::sqlite::Sqlite;
+
+    use super::*;
+
+    diesel::table! { words (id) { id -> Integer, } }
+
+    /// Whether the query may be run again by each rule.
+    fn is_repeatable<Q: QueryFragment<Sqlite> + Send>(query: impl Fn() -> Q) -> [bool; 3] {
+        let rules =
+            [RetryRule::Always, RetryRule::IfAtomic, RetryRule::IfPlainSelect(Dialect::Sqlite)];
+        rules.map(|rule| {
+            let (sent, kept) = ErasedQuery::<_, ()>::new(query()).split_for_retry(true);
+            drop(sent);
+            kept.into_repeatable(rule).is_some()
+        })
+    }
+
+    #[test]
+    fn rules_tell_which_queries_may_be_run_again() {
+        assert_eq!(is_repeatable(|| words::table.as_query()), [true, true, true]);
+        assert_eq!(is_repeatable(|| words::table.into_boxed::<Sqlite>()), [true, true, true]);
+        assert_eq!(is_repeatable(|| diesel::delete(words::table)), [true, true, false]);
+        assert_eq!(is_repeatable(|| diesel::sql_query("SELECT 1")), [true, true, false]);
+        assert_eq!(
+            is_repeatable(|| diesel::sql_query("SELECT 1").into_boxed::<Sqlite>()),
+            [true, true, false]
+        );
+        assert_eq!(is_repeatable(|| diesel::sql_query("CALL p()")), [true, false, false]);
+        let (sent, kept) =
+            ErasedQuery::<Sqlite, ()>::new(words::table.as_query()).split_for_retry(false);
+        drop(sent);
+        assert!(kept.into_repeatable(RetryRule::Always).is_none(), "it was not kept");
     }
 }

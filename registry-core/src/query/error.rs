@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use diesel::result::Error as DieselError;
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 
 use crate::backend::error_class::{self, Diagnosis, ErrorClass};
 use crate::settings::BindKey;
@@ -77,6 +77,57 @@ impl QueryError {
     #[must_use]
     pub fn into_diesel(self) -> DieselError {
         self.source
+    }
+
+    /// The kind of the database's error, such as a unique violation. `None` if the error is not the database's.
+    ///
+    /// A violated `CHECK` of MariaDB is [`Unknown`](DatabaseErrorKind::Unknown), because diesel-async knows only MySQL's
+    /// code for it.
+    #[must_use]
+    pub fn database_kind(&self) -> Option<&DatabaseErrorKind> {
+        match &self.source {
+            DieselError::DatabaseError(kind, _) => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// The name of the violated constraint, as PostgreSQL reports it. `None` on the other backends: their drivers have it
+    /// in the text of the message alone, in words that depend on the version and the language of the server.
+    ///
+    /// For a violated unique index, it is the name of the index.
+    #[must_use]
+    pub fn constraint_name(&self) -> Option<&str> {
+        self.information()?.constraint_name()
+    }
+
+    /// The name of the table that the error is about, without its schema, as PostgreSQL reports it. `None` on the other
+    /// backends.
+    #[must_use]
+    pub fn table_name(&self) -> Option<&str> {
+        self.information()?.table_name()
+    }
+
+    /// The name of the column that the error is about, as PostgreSQL reports it for a violated `NOT NULL`. `None` on the
+    /// other backends, and for other constraints, which may concern several columns.
+    #[must_use]
+    pub fn column_name(&self) -> Option<&str> {
+        self.information()?.column_name()
+    }
+
+    fn information(&self) -> Option<&(dyn DatabaseErrorInformation + Send + Sync)> {
+        match &self.source {
+            DieselError::DatabaseError(_, information) => Some(&**information),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection was lost: the server has ended it, or nothing could be sent or received any more.
+    ///
+    /// The statement may or may not have taken effect. A plain `SELECT` on a registry or a tenant is run once more before
+    /// the program gets this error, and so is each query of which nothing was sent.
+    #[must_use]
+    pub fn is_connection_lost(&self) -> bool {
+        error_class::is_connection_lost(self.class(), &self.source)
     }
 
     pub(crate) fn class(&self) -> Option<ErrorClass> {

@@ -8,13 +8,16 @@ use diesel_async::AsyncConnectionCore;
 use diesel_async::methods::ExecuteDsl;
 
 use super::check::Check;
-use super::erased::ErasedQuery;
-use crate::backend::Backend;
+use super::erased::{ErasedQuery, RetryRule};
+use super::executor::any::connection::AnyConnection;
+use crate::backend::bind_variables::BindVariables;
+use crate::sql;
 
 #[cfg(feature = "sqlite")]
 mod batch_insert;
 #[cfg(feature = "sqlite")]
 pub(super) mod batch_upsert;
+mod batches;
 
 /// A query that can be run with [`execute`](super::RunQueryDsl::execute) on connections of type `C`.
 ///
@@ -32,8 +35,17 @@ pub trait Command<C>: Sized + Send {
     /// Fails if one of the statements does not pass the check.
     fn check(&self, check: Check) -> QueryResult<()>;
 
-    /// The command to be sent, and a function that returns it once more, if `may_retry` and if it can be run twice.
-    fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send);
+    /// Makes the driver prepare the statements anew.
+    fn bypass_cache(&mut self);
+
+    /// The number of bind variables of its largest statement, as far as splitting the rows can make it smaller.
+    fn count_bind_variables(&self) -> usize;
+
+    /// The command to be sent, and a function that returns it once more, if `may_retry` and if the rule allows that.
+    fn split_for_retry(
+        self,
+        may_retry: bool,
+    ) -> (Self, impl FnOnce(RetryRule) -> Option<Self> + Send);
 
     /// Sends the statements, and returns the number of rows that they affected.
     fn run(self, connection: &mut C) -> impl Future<Output = QueryResult<usize>> + Send;
@@ -45,24 +57,38 @@ pub struct SingleStatement(());
 
 impl<'q, C, Q> Execute<'q, C, SingleStatement> for Q
 where
-    C: Backend,
-    Q: QueryFragment<<C as AsyncConnectionCore>::Backend> + Send + 'q,
+    C: AsyncConnectionCore<Backend: BindVariables + 'static>,
+    Q: QueryFragment<C::Backend> + Send + 'q,
 {
-    type Command = ErasedQuery<'q, <C as AsyncConnectionCore>::Backend, ()>;
+    type Command = ErasedQuery<'q, C::Backend, ()>;
 
     fn into_command(self) -> Self::Command {
         ErasedQuery::new(self)
     }
 }
 
-impl<C: Backend> Command<C> for ErasedQuery<'_, <C as AsyncConnectionCore>::Backend, ()> {
+impl<C> Command<C> for ErasedQuery<'_, C::Backend, ()>
+where
+    C: AsyncConnectionCore<Backend: BindVariables + 'static>,
+{
     fn check(&self, check: Check) -> QueryResult<()> {
         check.check_query(self)
     }
 
-    fn split_for_retry(self, may_retry: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
+    fn bypass_cache(&mut self) {
+        ErasedQuery::bypass_cache(self);
+    }
+
+    fn count_bind_variables(&self) -> usize {
+        sql::count_bind_variables(<C::Backend as BindVariables>::DIALECT, &self.sql())
+    }
+
+    fn split_for_retry(
+        self,
+        may_retry: bool,
+    ) -> (Self, impl FnOnce(RetryRule) -> Option<Self> + Send) {
         let (query, kept) = ErasedQuery::split_for_retry(self, may_retry);
-        (query, || kept.into_repeatable())
+        (query, |rule| kept.into_repeatable(rule))
     }
 
     async fn run(self, connection: &mut C) -> QueryResult<usize> {
@@ -70,7 +96,73 @@ impl<C: Backend> Command<C> for ErasedQuery<'_, <C as AsyncConnectionCore>::Back
     }
 }
 
-/// The command in a [`BoundTo`](super::BoundTo) is sent in the same way as without the `BoundTo`.
+/// A connection on which a command can be sent as several statements in a transaction, unless it is shared with other
+/// statements.
+pub trait ExclusiveConnection: AsyncConnectionCore {
+    /// The connection itself.
+    type Opened: crate::backend::Backend<Backend = Self::Backend>;
+
+    /// The connection itself.
+    ///
+    /// # Errors
+    ///
+    /// Other statements may be under way on it.
+    fn exclusive(&mut self) -> QueryResult<&mut Self::Opened>;
+}
+
+impl<C: crate::backend::Backend> ExclusiveConnection for C {
+    type Opened = C;
+
+    fn exclusive(&mut self) -> QueryResult<&mut C> {
+        Ok(self)
+    }
+}
+
+impl<C: crate::backend::Backend> ExclusiveConnection for AnyConnection<'_, C> {
+    type Opened = C;
+
+    fn exclusive(&mut self) -> QueryResult<&mut C> {
+        AnyConnection::exclusive(self)
+    }
+}
+
+/// A connection to SQLite, on which some commands are sent as several statements.
 #[cfg(feature = "sqlite")]
+pub trait ConnectionToSqlite: ExclusiveConnection<Opened = crate::backend::Sqlite> {}
+
+#[cfg(feature = "sqlite")]
+impl<C: ExclusiveConnection<Opened = crate::backend::Sqlite>> ConnectionToSqlite for C {}
+
+/// The command in a [`BoundTo`](super::BoundTo) is sent in the same way as without the `BoundTo`.
 #[derive(Debug)]
 pub struct InBoundTo<How>(std::marker::PhantomData<fn() -> How>);
+
+/// The command of the query in a [`BoundTo`](super::BoundTo), whose SQL text is checked.
+#[derive(Debug)]
+pub struct OfBoundTo<Inner>(Inner);
+
+impl<C: Send, Inner: Command<C>> Command<C> for OfBoundTo<Inner> {
+    fn check(&self, check: Check) -> QueryResult<()> {
+        self.0.check(check.for_bound_to())
+    }
+
+    fn bypass_cache(&mut self) {
+        self.0.bypass_cache();
+    }
+
+    fn count_bind_variables(&self) -> usize {
+        self.0.count_bind_variables()
+    }
+
+    fn split_for_retry(
+        self,
+        may_retry: bool,
+    ) -> (Self, impl FnOnce(RetryRule) -> Option<Self> + Send) {
+        let (command, again) = self.0.split_for_retry(may_retry);
+        (Self(command), |rule| again(rule).map(Self))
+    }
+
+    async fn run(self, connection: &mut C) -> QueryResult<usize> {
+        self.0.run(connection).await
+    }
+}

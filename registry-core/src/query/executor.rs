@@ -1,21 +1,22 @@
 //! Executors: the last argument of a query's method.
 //!
-//! # Adding an executor
+//! A program names executors of its own with [`IntoExecutor`]. Those of this crate are lenders.
 //!
-//! An executor is a reference to a value of the program, such as `&Registry` or `&mut Session<B>`. Each executor has a
-//! file in `executor/`. To add one, take these steps. The test at the end of this file is a complete example.
+//! # Adding an executor to this crate
+//!
+//! An executor is a value of the program, mostly a reference such as `&Registry` or `&mut Session<B>`. `executor/` has a file
+//! for each kind. To add one, take these steps. The test at the end of this file is a complete example.
 //!
 //! 1. Add a file `executor/<name>.rs`, and its `mod` below.
 //! 2. Implement [`Lender<B>`](Lender) for every bind `B` whose queries the executor can run. It lends a connection
 //!    for the duration of one query:
 //!    - `Lease` is the value that owns or borrows the connection. Take `Session<B>` if a session is acquired for the query; the drop
-//!      of the lease returns it. Take `&mut Session<B>` if the session outlives the query. Anything else has to
-//!      implement [`Lease`] and [`ConnectsTo<B>`](ConnectsTo).
+//!      of the lease returns it, and releases row locks. Take `&mut Session<B>` if the session outlives the query.
+//!      Anything else has to implement [`Lease`] and [`ConnectsTo<B>`](ConnectsTo).
 //!    - `Error` is the error type for the program: Diesel's error if acquiring cannot fail, else [`Error`](crate::Error).
 //!      If the error type can carry more than Diesel's error, set `TELLS_MORE`.
 //!    - `KEY` is `Some(B::KEY)`, so that the tables of the query are checked.
-//!    - `KEEPS_LOCKS` is `false` if the connection is returned after the query, since that releases row locks.
-//!    - `again` returns the executor for a second try if each query gets a session of its own, and is in no transaction
+//!    - `lease` also returns the executor for a second try if each query gets a session of its own, and is in no transaction
 //!      of the caller. Such a query is run again after some errors, see `retry.rs`.
 //! 3. Implement [`Executor<Q, B, Via>`](Executor), which has no methods. Its bounds decide which queries compile:
 //!
@@ -24,9 +25,10 @@
 //!    | `Q: Routed<B, Via> + AllTablesIn<B, Via>` | every executor that is checked |
 //!    | `Via: FindsBind<Q, B>` | an executor of several binds, which has to find the bind from the query alone |
 //!    | `Via: FindsBindOnSession<S, B>`, `B: RunsOnSessionOf<S>` | an executor of the one bind `S` |
-//!    | `Q: LocksNothing<Via>` | an executor without `KEEPS_LOCKS` |
+//!    | `Q: LocksNothing<Via>` | an executor whose lease never outlives the query |
 //!
-//! 4. Name it in the message of [`Executor`], in the table of executors in `query/mod.rs`, and in the test of all
+//! 4. Add it to the list in `executor/into_executor.rs`.
+//! 5. Name it in the message of [`Executor`], in the table of executors in `query/mod.rs`, and in the test of all
 //!    executors, `every_executor_refuses_foreign_tables_and_stays_usable` in `tests/bodies/same_names/`. Run the
 //!    tests in `tests/ui`, because the compiler lists implementations in its messages.
 
@@ -37,38 +39,49 @@ use diesel::result::Error as DieselError;
 use diesel_async::AsyncConnectionCore;
 
 use super::error::QueryError;
-use crate::backend::Backend;
+use super::routing::RouteMarker;
+use crate::backend::bind_variables::BindVariables;
 
+pub(super) mod any;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod connection;
+mod into_executor;
 pub(super) mod lease;
+mod owned;
 mod registry;
 mod session;
+mod shared;
 mod transaction_warning;
 mod unit_of_work;
 
+pub use any::AnyExecutor;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 pub(super) use connection::Unchecked;
+pub(super) use into_executor::ConnectionOf;
+pub use into_executor::{ErrorOf, IntoExecutor, QueryCall};
 use lease::Lease;
 
 /// An executor of the query `Q`: the last argument of its method.
 ///
 /// `B` is the bind of the query, and `Via` is the part of the query that determines the bind. The compiler infers both.
-/// Generic code mostly requires a [`Lender`] of its bind, and the compiler checks the queries.
+/// The trait cannot be implemented outside of this crate: see [`IntoExecutor`]. Generic code requires
+/// [`Runs<B>`](super::Runs), or takes an [`AnyExecutor`].
 #[diagnostic::on_unimplemented(
     message = "a query cannot be run on `{Self}`",
     label = "expected `&registry`, `&tenant`, `&mut session`, `&mut work` or `&mut connection` as the last argument",
-    note = "a `&mut` to a variable that is a `&mut` itself has one too many: write `session`, or `&mut *session`"
+    note = "a `&mut` to a variable that is a `&mut` itself has one too many: write `session`, or `&mut *session`",
+    note = "on PostgreSQL, `&session` and `&connection` run several queries at once"
 )]
-pub trait Executor<Q, B, Via>: Lender<B> {}
+pub trait Executor<Q, B, Via: RouteMarker>: Lender<B> + IntoExecutor<Executor = Self> {}
 
 /// Lends a connection for queries of the bind `B`: the connection of the lender, or an acquired one.
 ///
-/// `&Registry`, `&Tenant`, `&mut UnitOfWork` and `&mut Session<B>` are lenders of `B`. The trait cannot be
-/// implemented outside of this crate.
+/// `&Registry`, `&Tenant`, `&mut UnitOfWork`, `&mut Session<B>` and `&mut AnyExecutor<'_, B>` are lenders of `B`, and on
+/// PostgreSQL `&Session<B>`. So are `Registry`, `Tenant` and `Session<B>` by value. The trait cannot be implemented outside
+/// of this crate.
 pub trait Lender<B>: Sized + Send {
-    /// The type of the connection that queries are run on.
-    type Connection: Backend;
+    /// The type of the connection that queries are run on: the connection itself, or a shared reference to it.
+    type Connection: AsyncConnectionCore<Backend: BindVariables + 'static>;
 
     /// The value that holds the connection during a query: a session of this bind, or a session by key.
     type Lease: Lease<Connection = Self::Connection> + ConnectsTo<B>;
@@ -82,6 +95,15 @@ pub trait Lender<B>: Sized + Send {
     /// The error of a query, and of acquiring a session where that is part of running it.
     type Error: From<DieselError> + From<QueryError> + From<Self::LeaseError> + Send;
 
+    /// The lender for a second try. The same type, unless it cannot be copied.
+    type Again: Lender<
+            B,
+            Connection = Self::Connection,
+            Lease = Self::Lease,
+            LeaseError = Self::LeaseError,
+            Error = Self::Error,
+        >;
+
     /// Whether [`Error`](Self::Error) can carry more than Diesel's error, so that asking the server for details is worth
     /// the time.
     const TELLS_MORE: bool;
@@ -90,17 +112,16 @@ pub trait Lender<B>: Sized + Send {
     /// session by key, and on a bare connection.
     const KEY: Option<&'static str>;
 
-    /// Whether the connection outlives the query, and with it a row lock that the query has taken.
-    const KEEPS_LOCKS: bool = true;
-
-    /// Lends a connection. `at` is the place in the program that runs the query, for warnings.
-    fn lease(self, at: &'static Location<'static>) -> Self::Leasing;
-
-    /// The lender once more, to run the query again on another connection. `None` if the connection is the caller's.
-    fn again(&self) -> Option<Self> {
-        None
-    }
+    /// Lends a connection. Also returns the lender for a second try, which runs the query on another connection: `None` if
+    /// the connection is the caller's.
+    fn lease(self, at: QueryPlace) -> (Self::Leasing, Option<Self::Again>);
 }
+
+/// The place in the program that runs a query, for warnings.
+///
+/// Other crates cannot name this type, so they can neither implement [`Lender`] nor take a connection from one.
+#[derive(Debug, Clone, Copy)]
+pub struct QueryPlace(pub(super) &'static Location<'static>);
 
 /// A lease whose connection is to the database of the bind `B`, or to one that is known only at run time.
 ///
@@ -111,14 +132,16 @@ pub trait ConnectsTo<B> {}
 pub(crate) type LenderBackend<E, B> =
     <<E as Lender<B>>::Connection as AsyncConnectionCore>::Backend;
 
+/// The type of the connection that the engine of an executor has opened.
+pub(super) type OpenedBy<E, B> = <<E as Lender<B>>::Lease as Lease>::Opened;
+
 #[cfg(all(test, feature = "sqlite"))]
 mod tests {
-    use std::panic::Location;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use diesel::prelude::*;
 
-    use super::{Executor, Lender};
+    use super::{Executor, IntoExecutor, Lender, QueryCall, QueryPlace};
     use crate::bind::Bind;
     use crate::query::RunQueryDsl;
     use crate::query::routing::{AllTablesIn, FindsBind, LocksNothing, Routed};
@@ -143,20 +166,15 @@ mod tests {
         type Leasing = Acquire<'r, B>;
         type LeaseError = AcquireError;
         type Error = Error;
+        type Again = Self;
 
         const TELLS_MORE: bool = true;
 
         const KEY: Option<&'static str> = Some(B::KEY);
 
-        const KEEPS_LOCKS: bool = false;
-
-        fn lease(self, _: &'static Location<'static>) -> Acquire<'r, B> {
+        fn lease(self, _: QueryPlace) -> (Acquire<'r, B>, Option<Self>) {
             self.queries.fetch_add(1, Ordering::Relaxed);
-            self.registry.session::<B>().for_query()
-        }
-
-        fn again(&self) -> Option<Self> {
-            Some(*self)
+            (self.registry.session::<B>().for_query(), Some(self))
         }
     }
 
@@ -165,6 +183,14 @@ mod tests {
         Q: Routed<B, Via> + AllTablesIn<B, Via> + LocksNothing<Via>,
         Via: FindsBind<Q, B>,
     {
+    }
+
+    impl IntoExecutor for &CountingRegistry {
+        type Executor = Self;
+
+        fn into_executor(self, _: QueryCall) -> Self {
+            self
+        }
     }
 
     #[tokio::test]

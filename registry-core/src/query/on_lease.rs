@@ -1,20 +1,23 @@
-//! Loading rows on a connection that is lent already, for what runs several statements on one connection.
+//! Loading all rows of a query on a connection that is lent already.
 
 use std::panic::Location;
 
-use diesel_async::RunQueryDsl;
+use diesel::QueryResult;
+use diesel::result::Error as DieselError;
 use diesel_async::methods::LoadQuery;
+use futures_util::TryStreamExt;
 
 use super::erased::ErasedQuery;
 use super::executor::lease::Lease;
 use super::executor::{Lender, LenderBackend};
 use super::retry::{lease_for_retry, may_retry};
+use crate::engine::OpenRows;
 
 /// The rows of a query that has passed its checks, and the lease for the next query.
 pub(super) async fn load_on_lease<'q, E, B, ST, U>(
     mut lease: E::Lease,
     mut query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
-    again: &mut Option<E>,
+    again: &mut Option<E::Again>,
     at: &'static Location<'static>,
 ) -> Result<(E::Lease, Vec<U>), E::Error>
 where
@@ -25,8 +28,11 @@ where
     U: Send + 'static,
 {
     loop {
+        if lease.bypasses_statement_cache() {
+            query.bypass_cache();
+        }
         let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
-        let error = match RunQueryDsl::load(to_send, lease.connection()).await {
+        let error = match all_rows(to_send, &mut lease).await {
             Ok(rows) => {
                 if let Some(checkout) = lease.checkout() {
                     checkout.note_rows_read();
@@ -35,7 +41,26 @@ where
             }
             Err(error) => error,
         };
-        let repeatable = || kept.into_repeatable();
+        let repeatable = |rule| kept.into_repeatable(rule);
         (lease, query) = lease_for_retry::<E, B, _>(lease, error, repeatable, again, at).await?;
     }
+}
+
+/// All rows.
+async fn all_rows<'q, L, Q, U>(query: Q, lease: &mut L) -> QueryResult<Vec<U>>
+where
+    L: Lease,
+    Q: LoadQuery<'q, L::Connection, U> + Send + 'q,
+    U: Send,
+{
+    // On a connection of one statement at a time, `note_rows_read` suffices: as long as it is not called, the connection is
+    // checked before it is lent again. Here, another statement's call may come first.
+    let mut open = OpenRows::new(lease.checkout().filter(|_| lease.is_shared()));
+    let rows = query.internal_load(lease.connection()).await?;
+    open.begin();
+    let rows = rows.try_collect().await;
+    if !matches!(rows, Err(DieselError::DeserializationError(_))) {
+        open.end();
+    }
+    rows
 }

@@ -23,6 +23,8 @@ use crate::engine::OpenRows;
 ///
 /// The stream holds the connection until it is dropped. If the stream is dropped before its end, the statement is cancelled on the
 /// server, and the connection is closed and not lent again, unless the remaining rows arrive at once.
+///
+/// `'q` is the lifetime of what the query and the executor borrow. It is `'static` if both are owned.
 #[must_use = "rows are only read when the stream is polled"]
 pub struct Rows<'q, U, E> {
     /// diesel-async's stream borrows the connection. This future owns both, and puts the rows into `slot` one by one.
@@ -36,7 +38,7 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
     pub(super) async fn start<E, B, ST>(
         mut lease: E::Lease,
         mut query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
-        mut again: Option<E>,
+        mut again: Option<E::Again>,
         at: &'static Location<'static>,
     ) -> Result<Self, X>
     where
@@ -48,18 +50,24 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
         let slot = EventSlot::default();
         let sender = slot.clone();
         let producer = async move {
+            let mut is_started = false;
             loop {
                 if let Some(checkout) = lease.checkout() {
                     checkout.mark_for_rows();
                 }
+                if lease.bypasses_statement_cache() {
+                    query.bypass_cache();
+                }
                 let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
                 let mut open = OpenRows::new(lease.checkout());
-                let database = origin(&mut lease);
+                let database = origin(&lease);
                 let error = match to_send.internal_load(lease.connection()).await {
                     Ok(rows) => {
                         let mut rows = pin!(rows);
                         open.begin();
-                        sender.put(Event::Started).await;
+                        if !std::mem::replace(&mut is_started, true) {
+                            sender.put(Event::Started).await;
+                        }
                         let error = loop {
                             let row = match rows.next().await {
                                 Some(Ok(row)) => Ok(row),
@@ -70,16 +78,16 @@ impl<'q, U: Send + 'static, X: From<QueryError> + Send + 'q> Rows<'q, U, X> {
                                 }
                                 None => return open.end(),
                             };
+                            // The caller sees this row, so the query is not run again.
+                            again = None;
                             sender.put(Event::Row(row)).await;
                         };
                         open.end();
-                        // The caller may have seen rows already, so the query is not run again.
-                        again = None;
                         error
                     }
                     Err(error) => error,
                 };
-                let repeatable = || kept.into_repeatable();
+                let repeatable = |rule| kept.into_repeatable(rule);
                 match lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await {
                     Ok(next) => (lease, query) = next,
                     Err(error) => return sender.put(Event::Row(Err(error))).await,

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel::result::Error as DieselError;
-use diesel_async::RunQueryDsl;
 use diesel_async::methods::LoadQuery;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
@@ -21,7 +20,8 @@ use super::check::Check;
 use super::erased::ErasedQuery;
 use super::execute::Command;
 use super::executor::lease::Lease;
-use super::executor::{Lender, LenderBackend};
+use super::executor::{Lender, LenderBackend, QueryPlace};
+use super::on_lease::load_on_lease;
 use super::retry::{lease_for_retry, may_retry, query_error};
 use super::rows::Rows;
 use crate::engine::OpenRows;
@@ -57,7 +57,7 @@ impl<T, E> fmt::Debug for Running<'_, T, E> {
 
 pub(super) fn load<'q, E, B, ST, U>(
     on: E,
-    mut query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
+    query: ErasedQuery<'q, LenderBackend<E, B>, ST>,
     at: &'static Location<'static>,
 ) -> Running<'q, Vec<U>, E::Error>
 where
@@ -67,27 +67,14 @@ where
     ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let (mut again, lease) = (on.again(), on.lease(at));
+    let (lease, mut again) = on.lease(QueryPlace(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::for_lender::<E, B>().check_query(&query) {
+        if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
-        loop {
-            let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
-            let error = match RunQueryDsl::load(to_send, lease.connection()).await {
-                Ok(rows) => {
-                    if let Some(checkout) = lease.checkout() {
-                        checkout.note_rows_read();
-                    }
-                    return Ok(rows);
-                }
-                Err(error) => error,
-            };
-            let repeatable = || kept.into_repeatable();
-            (lease, query) =
-                lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
-        }
+        let (_, rows) = load_on_lease::<E, B, ST, U>(lease, query, &mut again, at).await?;
+        Ok(rows)
     })
 }
 
@@ -103,19 +90,22 @@ where
     ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let (mut again, lease) = (on.again(), on.lease(at));
+    let (lease, mut again) = on.lease(QueryPlace(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::for_lender::<E, B>().check_query(&query) {
+        if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
+            if lease.bypasses_statement_cache() {
+                query.bypass_cache();
+            }
             let (to_send, kept) = query.split_for_retry(may_retry::<E, B>(again.as_ref()));
             let error = match first_row(to_send, &mut lease).await {
                 Ok(row) => return Ok(row),
                 Err(error) => error,
             };
-            let repeatable = || kept.into_repeatable();
+            let repeatable = |rule| kept.into_repeatable(rule);
             (lease, query) =
                 lease_for_retry::<E, B, _>(lease, error, repeatable, &mut again, at).await?;
         }
@@ -134,10 +124,10 @@ where
     ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let (again, lease) = (on.again(), on.lease(at));
+    let (lease, again) = on.lease(QueryPlace(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = Check::for_lender::<E, B>().check_query(&query) {
+        if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         Rows::start::<E, B, ST>(lease, query, again, at).await
@@ -154,13 +144,16 @@ where
     B: 'static,
     T: Command<E::Connection> + 'q,
 {
-    let (mut again, lease) = (on.again(), on.lease(at));
+    let (lease, mut again) = on.lease(QueryPlace(at));
     Running::new(async move {
         let mut lease = lease.await?;
-        if let Err(error) = command.check(Check::for_lender::<E, B>()) {
+        if let Err(error) = command.check(Check::for_lease::<E, B>(&lease)) {
             return Err(query_error::<E, B>(&mut lease, error).await.into());
         }
         loop {
+            if lease.bypasses_statement_cache() {
+                command.bypass_cache();
+            }
             let (to_send, repeatable) = command.split_for_retry(may_retry::<E, B>(again.as_ref()));
             let error = match to_send.run(lease.connection()).await {
                 Ok(affected) => {

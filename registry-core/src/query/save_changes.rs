@@ -10,9 +10,12 @@ use diesel::query_builder::{AsChangeset, AsQuery, IntoUpdateTarget};
 use diesel_async::UpdateAndFetchResults;
 
 use super::check::Check;
-use super::executor::Executor;
 use super::executor::lease::Lease;
+use super::executor::{
+    ConnectionOf, ErrorOf, Executor, IntoExecutor, Lender, QueryCall, QueryPlace,
+};
 use super::retry::query_error;
+use super::routing::RouteMarker;
 
 /// Saves a changed model: diesel-async's trait of the same name, for all executors.
 ///
@@ -45,7 +48,7 @@ use super::retry::query_error;
 /// # Ok(())
 /// # }
 /// ```
-pub trait SaveChangesDsl<E, B, Via>: Sized {
+pub trait SaveChangesDsl<E, B, Via: RouteMarker>: Sized {
     /// Updates the row that this model identifies, and returns the updated row.
     ///
     /// On `&registry` and `&tenant` this waits for a session first. Dropping the future cancels the update, as with
@@ -55,30 +58,32 @@ pub trait SaveChangesDsl<E, B, Via>: Sized {
     ///
     /// Those of the [executor](super), and Diesel's `NotFound` if there is no such row.
     #[track_caller]
-    fn save_changes<T>(self, on: E) -> impl Future<Output = Result<T, E::Error>> + Send
+    fn save_changes<T>(self, on: E) -> impl Future<Output = Result<T, ErrorOf<E, B>>> + Send
     where
         Self: Identifiable + AsChangeset + HasTable<Table: AsQuery> + Send,
-        E: Executor<<<Self as HasTable>::Table as AsQuery>::Query, B, Via>,
-        E::Connection: UpdateAndFetchResults<Self, T>,
+        E: IntoExecutor<Executor: Executor<<<Self as HasTable>::Table as AsQuery>::Query, B, Via>>,
+        ConnectionOf<E, B>: UpdateAndFetchResults<Self, T>,
         T: Send,
     {
-        let lease = on.lease(Location::caller());
+        let at = Location::caller();
+        let (lease, _) = on.into_executor(QueryCall::of::<E, B>(at)).lease(QueryPlace(at));
         async move {
             let mut lease = lease.await?;
             let changes = type_name::<Self::Changeset>();
-            if let Err(error) = Check::for_lender::<E, B>().check_type_name(changes) {
-                return Err(query_error::<E, B>(&mut lease, error).await.into());
+            if let Err(error) = Check::for_lease::<E::Executor, B>(&lease).check_type_name(changes)
+            {
+                return Err(query_error::<E::Executor, B>(&mut lease, error).await.into());
             }
             match lease.connection().update_and_fetch(self).await {
                 Ok(saved) => Ok(saved),
-                Err(error) => Err(query_error::<E, B>(&mut lease, error).await.into()),
+                Err(error) => Err(query_error::<E::Executor, B>(&mut lease, error).await.into()),
             }
         }
     }
 }
 
 // Implemented for references to models alone, as in diesel-async, so that `model.save_changes(..)` borrows the model.
-impl<M, E, B, Via> SaveChangesDsl<E, B, Via> for M where
+impl<M, E, B, Via: RouteMarker> SaveChangesDsl<E, B, Via> for M where
     M: Copy + AsChangeset<Target = <M as HasTable>::Table> + IntoUpdateTarget
 {
 }

@@ -7,12 +7,15 @@ use std::time::Duration;
 use super::bind_entry::{BindEntry, ReplaceableEngine};
 use super::handle::Registry;
 use super::tenants::{TenantBind, TenantResolver, TenantSource};
+use crate::backend::Backend;
+use crate::bind::Bind;
 use crate::cause::DriverError;
 use crate::on_demand::OnDemandEngines;
 use crate::settings::WorkOptions;
 use crate::settings::{
-    self, BindKey, BindSettings, BuilderSettings, CredentialSource, Credentials, DatabaseUrl,
-    EngineOptions, EngineSettings, Problem, Resolved, Settings, SettingsError,
+    self, BindKey, BindSettings, BuilderSettings, ConnectFn, Connector, CredentialSource,
+    Credentials, DatabaseUrl, EngineOptions, EngineSettings, Problem, Resolved, Settings,
+    SettingsError,
 };
 use crate::{backend, engine};
 
@@ -171,6 +174,55 @@ impl RegistryBuilder {
         E: Into<DriverError>,
     {
         self.code.credentials.push((key.into(), CredentialSource::new(source)));
+        self
+    }
+
+    /// Opens the connections of the bind `B` by the program's own closure: for a certificate that is built in, another
+    /// TLS library, the connector of a cloud, a proxy, or a socket of the program's own.
+    ///
+    /// `connect` gets the URL that the engine would connect to, with its password
+    /// ([`expose`](DatabaseUrl::expose)), and with the answer of [`credentials`](Self::credentials) if there is one. It is
+    /// called for each new connection: of the bind's engine, of the engine of each tenant (with the URL of the tenant),
+    /// of migrations (with `migrate_url` if the bind has one), and for creating and dropping tenants (with the URL of a
+    /// maintenance database). The TLS parameters of the URL, the list of hosts and every other parameter are up to the
+    /// closure. It runs within `connect_timeout` and `acquire_timeout`, which drop its future when they end. A panic in it
+    /// is an error for the caller, and costs no capacity.
+    ///
+    /// Then the engine sets `statement_timeout`, `read_only` and `on_connect` by statements, and again after each reset.
+    /// It does not read the stream of such a connection, and treats what it does not know as the worst, as it does for
+    /// Unix sockets: a connection on which the session was changed is closed instead of reset, and on PostgreSQL a
+    /// statement whose future was dropped is not cancelled on the server.
+    ///
+    /// The engine replaces a Diesel instrumentation that the closure has set by its own, which passes everything on to the
+    /// [default instrumentation](diesel::connection::set_default_instrumentation).
+    ///
+    /// An error of the closure is the cause of [`AcquireError::Connect`](crate::AcquireError::Connect). An error of
+    /// tokio-postgres, mysql_async or Diesel, an [`io::Error`](std::io::Error) and a
+    /// [`ConnectError`](crate::ConnectError) have the same class as if the engine had connected; any other error is
+    /// [`ConnectError::Connector`](crate::ConnectError::Connector), which does not count as transient. Its text is shown
+    /// as it is, so it should have no password in it.
+    ///
+    /// [`build`](Self::build) returns an error if there is no bind of that key, or a second closure for it, or its URL is
+    /// for another backend; for SQLite, which has no server; and for `pooler = "transaction"`, which needs the engine's
+    /// own stream.
+    ///
+    #[cfg_attr(not(feature = "postgres"), doc = "```ignore")]
+    #[cfg_attr(feature = "postgres", doc = "```standalone_crate")]
+    /// use diesel_async::{AsyncConnection, AsyncPgConnection};
+    /// use registry_core::{Registry, binds};
+    ///
+    /// binds! { Shop: Postgres = "shop"; }
+    ///
+    /// let registry = Registry::builder()
+    ///     .bind("shop", "postgres://app@db.example/shop")
+    ///     .connect_with::<Shop>(|url| async move { AsyncPgConnection::establish(&url.expose()).await })
+    ///     .build()?;
+    /// # let _ = registry;
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
+    pub fn connect_with<B: Bind>(mut self, connect: impl ConnectFn<B::Connection>) -> Self {
+        let connector = Connector::new(B::Connection::KIND, connect);
+        self.code.connectors.push((B::KEY.to_owned(), connector));
         self
     }
 

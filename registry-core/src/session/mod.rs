@@ -1,4 +1,8 @@
-//! A session: one connection, checked out of its engine for as long as the value lives.
+//! Sessions: one connection each, for as long as the value lives.
+//!
+//! [`Registry`](crate::Registry) lends them. [`Session::connect`] opens one without a registry,
+//! [`Session::from_connection`] makes one of a connection that the program has opened itself, and
+//! [`Session::into_inner`] takes the connection out of its engine.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,13 +12,21 @@ use crate::bind::{Bind, has_key, key_of};
 use crate::engine::{AnyEngine, Checkout};
 use crate::settings::{BindKey, EngineOptions};
 
+mod one_off;
+mod take;
 mod transaction;
+mod transaction_builder;
+
+pub use transaction_builder::TransactionBuilder;
+
+pub use crate::engine::IntoInnerError;
 
 /// One connection to the database of the bind `B`, checked out of its engine for as long as the value lives.
 ///
 /// [`Registry::session_for`](crate::Registry::session_for) and its siblings acquire one. It dereferences to its
 /// connection, and is an [`AsyncConnection`](diesel_async::AsyncConnection) itself, so all of diesel-async works with
-/// it. [`transaction`](Self::transaction) hands out `&mut Session<B>`.
+/// it. [`transaction`](Self::transaction) and [`build_transaction`](Self::build_transaction) hand out `&mut Session<B>`. On
+/// PostgreSQL, [several queries at once](crate::query#several-queries-at-once) can run on a `&Session<B>`.
 ///
 /// ```
 /// use diesel::prelude::*;
@@ -81,11 +93,7 @@ impl<B: Bind> Session<B> {
 
 impl<B: Bind> Session<B> {
     pub(crate) fn bind_key(&self) -> BindKey {
-        if has_key::<B>() {
-            key_of::<B>()
-        } else {
-            AnyEngine::settings(&**self.checkout.engine()).key
-        }
+        bind_key_of::<B>(&self.checkout)
     }
 
     pub(crate) fn options(&self) -> &EngineOptions {
@@ -99,6 +107,15 @@ impl<B: Bind> Session<B> {
     pub(crate) fn checkout_mut(&mut self) -> &mut Checkout<B::Connection> {
         &mut self.checkout
     }
+
+    pub(crate) fn into_checkout(self) -> Checkout<B::Connection> {
+        self.checkout
+    }
+}
+
+/// The bind key of the database that a session of the bind `B` with this checkout is in.
+pub(crate) fn bind_key_of<B: Bind>(checkout: &Checkout<B::Connection>) -> BindKey {
+    if has_key::<B>() { key_of::<B>() } else { AnyEngine::settings(&**checkout.engine()).key }
 }
 
 impl<B: Bind> Deref for Session<B> {

@@ -10,7 +10,8 @@ use crate::async_func::AsyncFunc;
 use crate::backend::driver::Driver;
 use crate::backend::transaction_depth;
 use crate::bind::Bind;
-use crate::engine::{TransactionEnd, TransactionState};
+use crate::engine::{AnyEngine, DEPTH_WHILE_LENT, TransactionEnd, TransactionState};
+use crate::settings::TransactionOptions;
 
 type Manager<B> = <<B as Bind>::Connection as AsyncConnection>::TransactionManager;
 
@@ -104,7 +105,25 @@ impl<B: Bind> Session<B> {
         E: From<DieselError> + Send + 'a,
         R: Send + 'a,
     {
-        let mut open = self.begin().await?;
+        self.run_transaction(None, callback).await
+    }
+
+    /// [`transaction`](Self::transaction), or with `options` the transaction of a
+    /// [`TransactionBuilder`](super::TransactionBuilder).
+    pub(super) async fn run_transaction<'a, R, E, F>(
+        &mut self,
+        options: Option<TransactionOptions>,
+        callback: F,
+    ) -> Result<R, E>
+    where
+        for<'r> F: AsyncFnOnce(&'r mut Self) -> Result<R, E>
+            + AsyncFunc<&'r mut Self, Result<R, E>, Fut: Send>
+            + Send
+            + 'a,
+        E: From<DieselError> + Send + 'a,
+        R: Send + 'a,
+    {
+        let mut open = self.begin(options).await?;
         match callback(&mut *self).await {
             Ok(value) => {
                 if let Err(error) = self.check_before_commit(&mut open).await {
@@ -129,11 +148,16 @@ impl<B: Bind> Session<B> {
         }
     }
 
-    /// Begins a transaction, or a savepoint inside another one.
-    async fn begin(&mut self) -> QueryResult<OpenTransaction> {
+    /// Begins a transaction, or a savepoint inside another one. A savepoint has no options: with `options`, it is begun only
+    /// inside the transaction of test isolation.
+    async fn begin(&mut self, options: Option<TransactionOptions>) -> QueryResult<OpenTransaction> {
+        let is_isolated = AnyEngine::settings(&**self.checkout.engine()).is_isolated;
         let connection = &mut **self;
         let depth = transaction_depth(Manager::<B>::transaction_manager_status_mut(connection))?;
         if depth > 0 {
+            if options.is_some() && !(is_isolated && depth == DEPTH_WHILE_LENT) {
+                return Err(DieselError::AlreadyInTransaction);
+            }
             Manager::<B>::begin_transaction(connection).await?;
             return Ok(OpenTransaction::Savepoint(self.checkout.track_savepoint()));
         }
@@ -142,9 +166,14 @@ impl<B: Bind> Session<B> {
         // If the database rolls back by itself (after a deadlock), each later statement would autocommit. `enter_work`
         // prevents that, as in a unit of work.
         B::Connection::enter_work(&mut **self, false).await?;
-        let begun = match self.checkout.transaction_mark() {
-            Some(mark) => B::Connection::begin(&mut **self, &format!("BEGIN; {mark}")).await,
-            None => Manager::<B>::begin_transaction(&mut **self).await,
+        let sql = options.map(|options| B::Connection::transaction_sql(&options));
+        let begun = match (self.checkout.transaction_mark(), sql) {
+            (Some(mark), sql) => {
+                let sql = sql.as_deref().unwrap_or("BEGIN");
+                B::Connection::begin(&mut **self, &format!("{sql}; {mark}")).await
+            }
+            (None, Some(sql)) => B::Connection::begin(&mut **self, &sql).await,
+            (None, None) => Manager::<B>::begin_transaction(&mut **self).await,
         };
         match begun {
             Ok(()) => {

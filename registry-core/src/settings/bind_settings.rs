@@ -1,11 +1,12 @@
 //! The settings of one bind, from code.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::options::{PartialOptions, Pooler, ResetOnReturn, for_each_option};
+use super::keys::BackendKind;
+use super::options::{PartialOptions, Pem, Pooler, ResetOnReturn, for_each_option};
 use super::url::{DatabaseUrl, InvalidUrl};
 
 /// The settings of one database, from code: a URL, and options of its own.
@@ -85,6 +86,11 @@ impl BindSettings {
             None => url,
         });
         self
+    }
+
+    /// The backend of the URL, if the URL is one.
+    pub(crate) fn backend(&self) -> Option<BackendKind> {
+        self.url.as_ref().ok().map(DatabaseUrl::backend)
     }
 
     /// The URL, if nothing else was set.

@@ -77,8 +77,10 @@
 // | keys/ | bind keys, unknown binds, kinds of backends, names of tenants |
 // | url/ | URLs of databases, and which parts of a URL may be shown |
 // | error.rs | `SettingsError`, and `Problem`: one problem with the place of the setting |
+// | connector.rs | the program's own way to connect, a closure |
 // | credentials.rs | the closure that returns a password whenever a connection is opened |
 // | work_options.rs | the options of a unit of work |
+// | transaction_options.rs | the options of one transaction of a session |
 //
 // How to add an option, such as `application_name` for PostgreSQL:
 //
@@ -101,6 +103,7 @@
 // (parse/draft.rs) and `EngineSettings`.
 
 mod bind_settings;
+mod connector;
 mod credentials;
 mod error;
 mod from_value;
@@ -111,6 +114,7 @@ mod parse;
 mod sources;
 #[cfg(test)]
 mod testing;
+mod transaction_options;
 pub(crate) mod url;
 mod validate;
 mod value;
@@ -126,6 +130,7 @@ pub use error::{Problem, Problems};
 pub use keys::WrongKeys;
 #[doc(no_inline)]
 pub use keys::{BackendKind, BindKey, InvalidBindKey, TenantError, UnknownBind, WrongBackend};
+pub use options::Pem;
 #[doc(no_inline)]
 pub use options::{EngineOptions, Pooler, ResetOnReturn};
 #[doc(no_inline)]
@@ -136,11 +141,19 @@ pub use url::InvalidUrl;
 #[doc(no_inline)]
 pub use work_options::{Isolation, WorkOptions};
 
+#[doc(hidden)]
+pub use connector::ConnectFn;
+pub(crate) use connector::Connector;
 pub(crate) use credentials::CredentialSource;
 pub(crate) use inherit::{
     BindDefaults, BuilderSettings, EngineSettings, OnDemandOptions, Resolved, resolve,
 };
 pub(crate) use keys::TenantName;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use transaction_options::Access;
+#[cfg(feature = "sqlite")]
+pub(crate) use transaction_options::SqliteLock;
+pub(crate) use transaction_options::TransactionOptions;
 pub(crate) use url::TENANT_PLACEHOLDER;
 #[cfg(feature = "axum")]
 pub(crate) use url::TenantUrlError;

@@ -28,7 +28,7 @@ pub(in crate::settings) fn engines(settings: &Settings) -> Vec<EngineSettings> {
 pub(in crate::settings) fn urls(settings: &Settings) -> Vec<String> {
     let engines = engines(settings);
     let urls = engines.iter();
-    urls.map(|engine| format!("{} {}", engine.key, engine.url.expose())).collect()
+    urls.map(|engine| format!("{} {}", engine.key, engine.url.for_driver())).collect()
 }
 
 pub(in crate::settings) fn problems(settings: &Settings) -> Vec<String> {

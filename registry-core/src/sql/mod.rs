@@ -9,16 +9,18 @@
 //!
 //! | file | question |
 //! |---|---|
-//! | [`effects`](mod@effects) | which effects does a statement have on the session and on the transaction? |
+//! | [`effects`](mod@effects) | which effects does a statement have on the session and on the transaction? is it a `SELECT` that writes nothing? |
 //! | [`tables`](mod@tables) | which tables does a statement name, and where? |
 //! | [`rows`] | does a statement have rows, and does it only read? |
 //! | [`select_shape`](mod@select_shape) | has a select an order, a limit or a lock, and how many columns? |
 //! | [`setting_names`](mod@setting_names) | which custom settings of PostgreSQL may a statement set? |
+//! | [`bind_variables`](mod@bind_variables) | how many bind variables does a statement have? |
 //! | [`diesel`] | where does the SQL end in the output of `debug_query`? |
 //!
 //! None of the readers is a parser. If a reading is uncertain, the answer is the safe one: a change of the session, a
 //! transaction that may have ended, a table that is checked.
 
+mod bind_variables;
 mod dialect;
 mod diesel;
 mod effects;
@@ -33,12 +35,13 @@ mod tables;
 mod tests;
 
 pub(crate) use self::diesel::{is_diesel_savepoint, sql_of, without_bind_values};
+pub(crate) use bind_variables::count_bind_variables;
 pub(crate) use dialect::Dialect;
-pub(crate) use effects::{Effects, SessionEffect, TransactionEffect, effects};
+pub(crate) use effects::{Effects, SessionEffect, TransactionEffect, effects, is_plain_select};
 pub(crate) use rows::may_return_rows;
 #[cfg(feature = "sqlite")]
 pub(crate) use rows::only_reads;
 pub(crate) use select_shape::{SelectShape, select_shape};
 #[cfg(feature = "postgres")]
 pub(crate) use setting_names::setting_names;
-pub(crate) use tables::{NamedTable, first_quoted_name, tables};
+pub(crate) use tables::{NamedTable, Names, first_quoted_name, tables};

@@ -24,7 +24,7 @@ const RETRY_AFTER_SECONDS: &str = "1";
 /// |---|---|
 /// | `400 Bad Request` | the cursor of a page is invalid ([`InvalidCursor`]) |
 /// | `404 Not Found` | the tenant is unknown or its name is invalid, a query found no row (Diesel's `NotFound`), or there is no such page ([`InvalidPage`]) |
-/// | `503 Service Unavailable`, with `Retry-After: 1` (second) | the same request may succeed a little later: all connections are in use, the server is down, a serialization failure |
+/// | `503 Service Unavailable`, with `Retry-After: 1` (second) | the same request may succeed a little later: all connections are in use, the server is down, a connection was lost while a query ran on it, a serialization failure |
 /// | `500 Internal Server Error` | everything else |
 ///
 /// The body contains the text of the status, and no detail of the error. An [`ErrorPolicy`](super::ErrorPolicy) turns

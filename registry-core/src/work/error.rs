@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diesel::result::Error as DieselError;
 
-use crate::backend::error_class::is_transient;
+use crate::backend::error_class::{is_connection_lost, is_transient};
 use crate::engine::AcquireError;
 use crate::settings::{BackendKind, BindKey, WrongKeys};
 
@@ -172,6 +172,21 @@ fn in_use(
 }
 
 impl WorkError {
+    /// Diesel's error, if the database has refused to begin the transaction, or a savepoint.
+    #[must_use]
+    pub fn as_diesel(&self) -> Option<&DieselError> {
+        match self {
+            Self::Begin { source, .. } | Self::Savepoint { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection was lost while the transaction was begun, or at a savepoint.
+    #[must_use]
+    pub fn is_connection_lost(&self) -> bool {
+        self.as_diesel().is_some_and(|error| is_connection_lost(None, error))
+    }
+
     /// Whether the same unit of work may succeed a little later, unchanged.
     #[must_use]
     pub fn is_transient(&self) -> bool {

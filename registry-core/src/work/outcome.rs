@@ -6,7 +6,7 @@ use std::fmt;
 use diesel::result::Error as DieselError;
 
 use super::error::WorkError;
-use crate::backend::error_class::{ErrorClass, is_transient};
+use crate::backend::error_class::{ErrorClass, is_connection_lost, is_transient};
 use crate::settings::{BindKey, WrongKeys};
 
 /// The binds that a unit of work has committed: returned by [`UnitOfWork::commit`](super::UnitOfWork::commit).
@@ -171,6 +171,24 @@ impl CommitError {
     /// The keys of the binds that may be committed because a statement of the program had ended their transaction.
     pub fn ended(&self) -> impl Iterator<Item = &str> {
         self.keys_with(|outcome| matches!(outcome, Outcome::Ended))
+    }
+
+    /// Diesel's error of the commit that failed or is in doubt. A commit fails with a unique or foreign-key violation if the
+    /// constraint is deferred.
+    #[must_use]
+    pub fn as_diesel(&self) -> Option<&DieselError> {
+        let failed = self.failed().and_then(|(_, failure)| match failure {
+            WorkFailure::Database(error) => Some(error),
+            WorkFailure::Work(error) => error.as_diesel(),
+        });
+        failed.or_else(|| self.in_doubt().map(|(_, error)| error))
+    }
+
+    /// Whether a connection was lost during the commit. The unit of work may be committed then, unless
+    /// [`is_rolled_back`](Self::is_rolled_back).
+    #[must_use]
+    pub fn is_connection_lost(&self) -> bool {
+        self.as_diesel().is_some_and(|error| is_connection_lost(self.class, error))
     }
 
     /// Whether the same unit of work may succeed a little later, unchanged: nothing was committed, and the reason

@@ -9,6 +9,7 @@ use super::error::WorkError;
 use super::participant::{BindParticipant, Verification};
 use super::participants::{Participants, verify_open};
 use super::session_factory::SessionFactory;
+use crate::backend::Pipelines;
 use crate::bind::{Bind, Bound};
 use crate::session::Session;
 use crate::settings::{BindKey, WorkOptions};
@@ -168,6 +169,47 @@ impl UnitOfWork {
         self.participants.session::<B>(index)
     }
 
+    /// The session of the bind `B`, in a transaction, for several queries at once: on PostgreSQL, queries on a `&Session` are
+    /// sent as one pipeline. Otherwise as [`session`](Self::session).
+    ///
+    /// The session is shared until the reference is dropped. The unit of work commits nothing if one of the queries fails,
+    /// even if the program goes on. A query whose future is dropped is cut short: later uses of this bind then fail
+    /// with [`WorkError::CutShort`].
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`session_for`](Self::session_for).
+    ///
+    /// ```no_run
+    /// use diesel::prelude::*;
+    /// use registry_core::{Bound, Error, Registry, RunQueryDsl, bind_tables};
+    ///
+    /// diesel::table! { users (id) { id -> Integer, } }
+    /// diesel::table! { posts (id) { id -> Integer, } }
+    /// # bind_tables!(db = "main", backend = Postgres; users, posts);
+    /// # /*
+    /// bind_tables!(Main; users, posts);
+    /// # */
+    /// # type Main = <users::table as Bound>::Bind;
+    ///
+    /// # async fn count(registry: &Registry) -> Result<(), Error> {
+    /// let mut work = registry.begin();
+    /// let session = work.share::<Main>().await?;
+    /// let users = users::table.count().get_result::<i64>(session);
+    /// let posts = posts::table.count().get_result::<i64>(session);
+    /// let (users, posts) = tokio::try_join!(users, posts)?;
+    /// # let _ = (users, posts);
+    /// work.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn share<B>(&mut self) -> Result<&Session<B>, WorkError>
+    where
+        B: Bind<Connection: Pipelines>,
+    {
+        self.session::<B>().await.map(|session| &*session)
+    }
+
     /// The keys of the binds that this unit of work has touched, in the order of their first use.
     ///
     /// ```
@@ -207,13 +249,25 @@ impl UnitOfWork {
             return Ok(index);
         }
         self.options.check_keys(self.sessions.registry().bind_keys())?;
+        let participant = match self.begin_on::<B>(savepoints).await {
+            // The connection was lost since its last use, and nothing of the program was run on it. The engine checks the
+            // next one before it lends it.
+            Err(error) if error.is_connection_lost() => self.begin_on::<B>(savepoints).await?,
+            begun => begun?,
+        };
+        self.participants.push(Box::new(participant));
+        Ok(self.participants.len() - 1)
+    }
+
+    async fn begin_on<B: Bind>(
+        &mut self,
+        savepoints: u32,
+    ) -> Result<BindParticipant<B>, WorkError> {
         let acquiring = self.acquiring.set();
         let session = self.sessions.session::<B>().await?;
         drop(acquiring);
         let options = self.options.for_key(session.bind_key());
-        let participant = BindParticipant::begin(session, options, savepoints).await?;
-        self.participants.push(Box::new(participant));
-        Ok(self.participants.len() - 1)
+        BindParticipant::begin(session, options, savepoints).await
     }
 
     /// The number of open savepoints, one in the other.

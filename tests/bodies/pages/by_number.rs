@@ -151,15 +151,15 @@ async fn a_query_in_a_box_without_pages_is_refused_before_it_is_sent() {
 #[tokio::test]
 async fn tables_of_another_bind_are_refused_in_pages_too() {
     let registry = registry().await;
-    let foreign = || items::id.nullable().eq(notes::table.select(notes::id).single_value());
+    let foreign = || items::id.nullable().eq(footnotes::table.select(footnotes::id).single_value());
     let hidden = items::table.select(items::id).order(foreign()).paginate(request(1, 3));
     let error = hidden.load::<i32>(&registry).await.expect_err("it is hidden");
     let message =
-        "a query for bind `default` has the table `notes`, which belongs to bind `archive`";
-    assert_eq!(refusal_on_registry(&error), message);
+        "a query for bind `default` has the table `footnotes`, which belongs to bind `archive`";
+    assert!(refusal_on_registry(&error).starts_with(message), "{error}");
     let hidden = ids().filter(foreign().assume_not_null()).paginate(request(1, 3));
     let error = hidden.load::<i32>(&registry).await.expect_err("it is hidden");
-    assert_eq!(refusal_on_registry(&error), message);
+    assert!(refusal_on_registry(&error).starts_with(message), "{error}");
 }
 
 #[tokio::test]

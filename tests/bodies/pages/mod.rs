@@ -13,16 +13,16 @@ mod keyset;
 mod schema {
     diesel::table! { lists (id) { id -> Integer, name -> Text, } }
     diesel::table! { items (id) { id -> Integer, list_id -> Integer, score -> BigInt, name -> Text, } }
-    diesel::table! { notes (id) { id -> Integer, name -> Text, } }
+    diesel::table! { footnotes (id) { id -> Integer, name -> Text, } }
 
     diesel::joinable!(items -> lists (list_id));
-    diesel::allow_tables_to_appear_in_same_query!(lists, items, notes);
+    diesel::allow_tables_to_appear_in_same_query!(lists, items, footnotes);
 }
 
-use schema::{items, lists, notes};
+use schema::{footnotes, items, lists};
 
 bind_tables!(db = "default", connection = super::Backend; schema::lists, schema::items);
-bind_tables!(db = "archive", connection = super::Backend; schema::notes);
+bind_tables!(db = "archive", connection = super::Backend; schema::footnotes);
 
 type Main = <items::table as Bound>::Bind;
 type Db = <Backend as diesel_async::AsyncConnectionCore>::Backend;

@@ -100,9 +100,11 @@ async fn names(registry: &Registry, table: &str) -> (Vec<String>, Vec<String>) {
         name: String,
     }
     let all = format!("SELECT name FROM {table} ORDER BY id");
-    let main: Vec<Name> = sql_query(&all).bound_to::<Main>().load(registry).await.expect("rows");
-    let archive: Vec<Name> =
-        sql_query(&all).bound_to::<Archive>().load(registry).await.expect("rows");
+    // On sessions, because the table of that name in the archive is not bound.
+    let mut session = registry.session::<Main>().await.expect("a session");
+    let main: Vec<Name> = sql_query(&all).load(&mut session).await.expect("rows");
+    let mut session = registry.session::<Archive>().await.expect("a session");
+    let archive: Vec<Name> = sql_query(&all).load(&mut session).await.expect("rows");
     let text = |rows: Vec<Name>| rows.into_iter().map(|row| row.name).collect();
     (text(main), text(archive))
 }

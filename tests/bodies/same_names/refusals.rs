@@ -128,6 +128,9 @@ async fn every_executor_refuses_foreign_tables_and_stays_usable() {
     on!(&registry);
     let tenant = registry.tenant("acme").expect("a good name");
     on!(&tenant);
+    on!(registry.clone());
+    on!(tenant.clone());
+    on!(registry.session_for::<people::table>().await.expect("a session"));
     let mut session = registry.session_for::<people::table>().await.expect("a session");
     on!(&mut session);
     session

@@ -1,6 +1,6 @@
 //! Waiting for the unit of work of a scope: for another task, and, as a deadlock, for the own one.
 
-use registry_core::{Scope, WorkError};
+use registry_core::{AnyExecutor, Scope, WorkError};
 
 use super::*;
 
@@ -165,6 +165,33 @@ async fn futures_that_wake_together_wait_for_each_other() {
     both.expect("committed");
     other.expect("committed");
     assert_eq!(committed(&registry).await, [1, 2, 3]);
+}
+
+/// A task that the unit of work was moved to is its holder once it has run a query, on any executor.
+#[tokio::test]
+async fn task_that_waits_for_the_work_in_its_own_executor_gets_an_error_at_once() {
+    let registry = patient().await;
+    let started = tokio::time::Instant::now();
+    registry
+        .scope(async {
+            let scope = Scope::current().expect("in one");
+            let mut work = scope.work().await.expect("it is free");
+            let line = line!() - 1;
+            let mut on: AnyExecutor<'_, Main> = (&mut work).into();
+            let waiting = async {
+                let count: i64 = notes::table.count().get_result(&mut on).await.expect("a count");
+                assert_eq!(count, 0);
+                scope.work().await
+            };
+            is_for_itself(&waiting.await.expect_err("in vain"), line);
+            let row = diesel::insert_into(notes::table).values(notes::id.eq(1));
+            row.execute(&mut on).await.expect("a row");
+            drop(work);
+            scope.commit().await.expect("committed");
+        })
+        .await;
+    assert!(started.elapsed() < AT_ONCE);
+    assert_eq!(committed(&registry).await, [1]);
 }
 
 /// The future or task that the unit of work was moved to is its holder.

@@ -1,6 +1,6 @@
 //! What is logged about queries beside a unit of work, and about one that was forgotten.
 
-use registry_core::WorkOptions;
+use registry_core::{AnyExecutor, WorkOptions};
 use tokio::sync::Notify;
 
 use super::*;
@@ -46,11 +46,18 @@ async fn query_beside_the_work_of_a_scope_logs_a_warning_with_its_place() {
                 let (line, rows) = (line!(), others::table.load::<(i32,)>(&registry));
                 rows.await.expect("rows");
                 assert!(warnings(line)[0].contains("bind=\"other\""));
+                // Also on an executor that is made from the registry.
+                let (line, rows) = (line!(), all().load::<i32>(AnyExecutor::from(&registry)));
+                rows.await.expect("rows");
+                assert_eq!(warnings(line).len(), 1);
                 seen().await.expect("a count");
             }
             // No warning for a query in the unit of work, nor for one on an explicit session.
             let mut work = UnitOfWork::current().await.expect("it is free");
             let (line, rows) = (line!(), all().load::<i32>(&mut *work));
+            rows.await.expect("rows");
+            assert!(warnings(line).is_empty());
+            let (line, rows) = (line!(), all().load::<i32>(AnyExecutor::from(&mut work)));
             rows.await.expect("rows");
             assert!(warnings(line).is_empty());
             drop(work);

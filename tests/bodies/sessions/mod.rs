@@ -9,10 +9,12 @@ use super::{Backend, NAME, database};
 
 mod closing;
 mod maintenance;
+mod one_off;
 mod options;
 mod queue;
 mod resets;
 mod routing;
+mod taken;
 
 mod schema {
     diesel::table! {

@@ -1,11 +1,15 @@
 //! Tests that are not the same on every backend.
 
 mod both_servers;
+mod connections;
 mod environment;
 mod leftovers;
 mod mixed;
+mod moving;
+mod near_misses;
 mod passwords;
 mod postgres;
 mod readme;
 mod servers;
 mod sqlite;
+mod tables;

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::IpAddr;
 
+#[cfg(feature = "rustls")]
+use mysql_async::SslOpts;
 use mysql_async::{Conn, Error, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use tokio::time::timeout_at;
 
@@ -15,7 +17,7 @@ use crate::backend::observed::Observed;
 use crate::cause::Chain;
 use crate::settings::DatabaseUrl;
 #[cfg(feature = "rustls")]
-use crate::settings::url::tls::{TlsMode, TlsSettings};
+use crate::settings::url::tls::TlsMode;
 
 /// Tries each address of the host until one accepts the connection.
 ///
@@ -85,7 +87,7 @@ async fn try_address(builder: OptsBuilder, _: &DatabaseUrl) -> Result<Conn, Conn
 /// Connects as MySQL's `ssl-mode` says: with TLS, without, or with one after the other.
 #[cfg(feature = "rustls")]
 async fn try_address(builder: OptsBuilder, url: &DatabaseUrl) -> Result<Conn, ConnectError> {
-    use crate::backend::tls::mysql::name_in_certificate;
+    use crate::backend::tls::mysql::{name_in_certificate, ssl_opts};
 
     let plain = builder.clone().ssl_opts(None);
     let opts = Opts::from(builder.clone());
@@ -93,7 +95,9 @@ async fn try_address(builder: OptsBuilder, url: &DatabaseUrl) -> Result<Conn, Co
     else {
         return open(plain).await.map_err(classify);
     };
-    match encrypted(&builder, tls, opts.ip_or_hostname()).await {
+    // Loaded first, so that a certificate or a key that cannot be used never leads to plaintext.
+    let ssl = ssl_opts(tls, opts.ip_or_hostname()).await?;
+    match encrypted(&builder, ssl).await {
         Err(ConnectError::Tls(cause)) if tls.mode == TlsMode::Prefer => {
             tracing::debug!(
                 target: "registry",
@@ -105,7 +109,7 @@ async fn try_address(builder: OptsBuilder, url: &DatabaseUrl) -> Result<Conn, Co
         }
         Err(ConnectError::Tls(cause)) if tls.mode == TlsMode::VerifyCa => {
             match name_in_certificate(&*cause) {
-                Some(name) => encrypted(&builder, tls, &name).await,
+                Some(name) => encrypted(&builder, ssl_opts(tls, &name).await?).await,
                 None => Err(ConnectError::Tls(cause)),
             }
         }
@@ -113,14 +117,8 @@ async fn try_address(builder: OptsBuilder, url: &DatabaseUrl) -> Result<Conn, Co
     }
 }
 
-/// `name` is the name that the certificate must have, if the settings verify the name.
 #[cfg(feature = "rustls")]
-async fn encrypted(
-    builder: &OptsBuilder,
-    tls: &TlsSettings,
-    name: &str,
-) -> Result<Conn, ConnectError> {
-    let ssl = crate::backend::tls::mysql::ssl_opts(tls, name).await?;
+async fn encrypted(builder: &OptsBuilder, ssl: SslOpts) -> Result<Conn, ConnectError> {
     open(builder.clone().ssl_opts(ssl)).await.map_err(classify)
 }
 

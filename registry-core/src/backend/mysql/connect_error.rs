@@ -9,6 +9,7 @@ use crate::backend::error::ConnectError;
 use crate::backend::resource_exhaustion::unreachable_error;
 #[cfg(feature = "rustls")]
 use crate::backend::tls;
+use crate::cause::DriverError;
 
 /// The failure of the statements with which Diesel sets up a connection.
 pub(super) fn unprepared(error: ConnectionError) -> ConnectError {
@@ -57,4 +58,13 @@ pub(super) fn classify(error: Error) -> ConnectError {
         Error::Io(mysql_async::IoError::Tls(error)) => ConnectError::Tls(error.into()),
         error => ConnectError::Other(error.to_string().into()),
     }
+}
+
+/// Classifies an error with which the program has failed to connect, if mysql_async or Diesel has made it.
+pub(super) fn classify_program_error(error: DriverError) -> Result<ConnectError, DriverError> {
+    let error = match error.downcast::<Error>() {
+        Ok(error) => return Ok(classify(*error)),
+        Err(error) => error,
+    };
+    error.downcast::<ConnectionError>().map(|error| unprepared(*error))
 }

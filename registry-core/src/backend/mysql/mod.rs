@@ -35,9 +35,10 @@ use super::error_class::ErrorClass;
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::observed::{Observed, TerminationGuard};
+use super::transaction_modes::TransactionModes;
 use super::transactions::{DEFERRABLE, begin_by_ansi};
 use crate::cause::DriverError;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, WorkOptions};
+use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, TransactionOptions, WorkOptions};
 use crate::sql::Dialect;
 
 /// The connection type of MySQL and MariaDB databases: diesel-async's [`AsyncMysqlConnection`].
@@ -62,6 +63,8 @@ pub type Mysql = AsyncMysqlConnection;
 /// `ER_WARNING_NOT_COMPLETE_ROLLBACK`
 const NOT_COMPLETE_ROLLBACK: u32 = 1196;
 
+impl TransactionModes for Mysql {}
+
 impl Backend for Mysql {
     const KIND: BackendKind = BackendKind::Mysql;
 }
@@ -80,9 +83,6 @@ impl Driver for Mysql {
         Some("ROLLBACK; UNLOCK TABLES; DO RELEASE_ALL_LOCKS()");
 
     const HIDES_ERROR_CODES: bool = true;
-
-    // The server prepares them again by itself.
-    const HAS_STALE_STATEMENTS: bool = false;
 
     async fn is_autocommit_off(&mut self) -> QueryResult<bool> {
         // Autocommit may be off by the server's own setting, by its `init_connect`, or by `on_connect`.
@@ -159,7 +159,7 @@ impl Driver for Mysql {
             .client_found_rows(true);
         // For this host, mysql_async would replace a TCP connection by a connection through the server's socket file. The URL
         // names the place to connect to, so the replacement happens only if the URL asks for it.
-        let builder = if url.expose().contains("prefer_socket") && !url::asks_for_tls(url) {
+        let builder = if url.for_driver().contains("prefer_socket") && !url::asks_for_tls(url) {
             builder
         } else {
             builder.prefer_socket(false)
@@ -170,7 +170,7 @@ impl Driver for Mysql {
         }));
         let mut conn = connect::connect(builder, url, context, &observed).await?;
         if options.read_only {
-            setup::set(&mut conn, "SET SESSION TRANSACTION READ ONLY").await?;
+            setup::set(&mut conn, setup::READ_ONLY).await?;
         }
         if let Some(limit) = options.statement_timeout {
             setup::limit_statements(&mut conn, limit).await?;
@@ -178,19 +178,31 @@ impl Driver for Mysql {
         // Sets the time zone and the character set (utf8mb4).
         let opened = Self::try_from(conn).await;
         let connection = opened.map_err(connect_error::unprepared)?;
-        let token = Arc::new(connection.cancel_token());
-        let cancel: Canceller = Arc::new(move || {
-            let token = Arc::clone(&token);
-            Box::pin(async move { drop(token.cancel_query().await) })
-        });
-        Ok(OpenedConnection { connection, observed, cancel: Some(cancel) })
+        let cancel = Some(canceller(&connection));
+        Ok(OpenedConnection { connection, observed, cancel })
+    }
+
+    fn adopt(self) -> OpenedConnection<Self> {
+        let cancel = Some(canceller(&self));
+        OpenedConnection { connection: self, observed: Arc::default(), cancel }
+    }
+
+    async fn set_options(
+        &mut self,
+        options: &EngineOptions,
+    ) -> Result<(), (String, diesel::result::Error)> {
+        setup::set_options(self, options).await
+    }
+
+    fn classify_connect_error(error: DriverError) -> Result<ConnectError, DriverError> {
+        connect_error::classify_program_error(error)
     }
 
     fn check_url(url: &DatabaseUrl) -> Result<(), String> {
         url::parse(url)?;
         #[cfg(feature = "rustls")]
         if let Some(tls) = url.tls() {
-            super::tls::check(tls)?;
+            super::tls::check(BackendKind::Mysql, tls)?;
         }
         Ok(())
     }
@@ -260,18 +272,32 @@ impl Driver for Mysql {
         if options.is_deferrable() {
             return Err(DEFERRABLE.to_owned());
         }
-        let access = if options.is_read_only() { " READ ONLY" } else { "" };
-        let begin = format!("START TRANSACTION{access}");
-        Ok(match options.isolation_level() {
+        Ok(Self::transaction_sql(&TransactionOptions::of_work(options)))
+    }
+
+    fn transaction_sql(options: &TransactionOptions) -> String {
+        let begin = match options.access {
+            Some(access) => format!("START TRANSACTION {}", access.sql()),
+            None => "START TRANSACTION".to_owned(),
+        };
+        match options.isolation {
             // `SET TRANSACTION` without `SESSION` is for the next transaction alone.
             Some(isolation) => {
                 format!("SET TRANSACTION ISOLATION LEVEL {}; {begin}", isolation.sql())
             }
             None => begin,
-        })
+        }
     }
 
     begin_by_ansi!();
+}
+
+fn canceller(connection: &Mysql) -> Canceller {
+    let token = Arc::new(connection.cancel_token());
+    Arc::new(move || {
+        let token = Arc::clone(&token);
+        Box::pin(async move { drop(token.cancel_query().await) })
+    })
 }
 
 /// Takes a named lock unless another session holds it. `name` is an SQL expression. The connection holds the lock until it

@@ -6,7 +6,7 @@ use crate::settings::DatabaseUrl;
 use crate::settings::url::tls::TlsMode;
 
 pub(super) fn parse(url: &DatabaseUrl) -> Result<Opts, String> {
-    let opts = Opts::from_url(&url.expose()).map_err(|error| match error {
+    let opts = Opts::from_url(&url.for_driver()).map_err(|error| match error {
         // mysql_async's own text repeats the value, which may be a password.
         UrlError::InvalidParamValue { param, .. } => {
             format!("the parameter `{param}` cannot have that value")

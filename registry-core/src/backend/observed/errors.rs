@@ -2,19 +2,21 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::backend::error_class::{ErrorClass, RememberedText};
+use diesel::result::Error;
 
-/// The number of errors that are kept for a connection. More than one, because a rollback to a savepoint may fail after the
-/// error that led to it.
-pub(crate) const ERRORS_KEPT: usize = 4;
+use crate::backend::error_class::{ErrorClass, RememberedText, text_hash};
+
+/// The number of errors that are kept for a connection. More than one, because all statements of a pipeline may fail before
+/// the program looks at the first error, and because a rollback to a savepoint may fail after the error that led to it.
+pub(crate) const ERRORS_KEPT: usize = 64;
 
 /// The errors of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct ObservedErrors {
-    /// The class of the last error, or [`NO_ERROR`].
-    last: AtomicU8,
+    /// The classes of the last [`ERRORS_KEPT`] errors that the server has sent, each with the hash of its text.
+    classes: Mutex<VecDeque<(u64, ErrorClass)>>,
     /// The classes of the errors since [`ObservedErrors::take_new`], one bit each.
     new: AtomicU8,
     /// The texts of the last [`ERRORS_KEPT`] errors, for callers that have an error without its code.
@@ -22,22 +24,40 @@ pub(crate) struct ObservedErrors {
     fatal_message: Mutex<Option<String>>,
 }
 
-const NO_ERROR: u8 = 0;
-
 impl ObservedErrors {
-    /// The class of the last error that the server has sent.
-    pub(crate) fn last(&self) -> Option<ErrorClass> {
-        let last = self.last.load(Relaxed);
-        ErrorClass::ALL.into_iter().find(|class| *class as u8 == last)
+    /// The class of an error that was returned, according to the code with which the server has sent it.
+    ///
+    /// The error is found by its text and not by its place among the others: the errors of several statements may have
+    /// arrived before the first of them is returned. `None` if the server has sent no such error, or if it has sent the
+    /// same text with codes of different classes.
+    pub(crate) fn class_of(&self, error: &Error) -> Option<ErrorClass> {
+        let Error::DatabaseError(_, information) = error else { return None };
+        let classes = self.classes();
+        if classes.is_empty() {
+            return None;
+        }
+        let text_hash = text_hash(information.message());
+        let mut found = classes.iter().filter(|(hash, _)| *hash == text_hash);
+        let (_, class) = found.next()?;
+        found.all(|(_, other)| other == class).then_some(*class)
     }
 
-    pub(crate) fn forget_last(&self) {
-        self.last.store(NO_ERROR, Relaxed);
+    fn classes(&self) -> MutexGuard<'_, VecDeque<(u64, ErrorClass)>> {
+        self.classes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Records an error that the server has sent.
     #[cfg(feature = "postgres")]
-    pub(crate) fn note(&self, class: ErrorClass) {
-        self.last.store(class as u8, Relaxed);
+    pub(crate) fn note(&self, class: ErrorClass, message: &str) {
+        let noted = (text_hash(message), class);
+        let mut classes = self.classes();
+        // A text is kept once, so that the error that has aborted a transaction is not pushed out by those that only say so.
+        classes.retain(|other| *other != noted);
+        if classes.len() == ERRORS_KEPT {
+            classes.pop_front();
+        }
+        classes.push_back(noted);
+        drop(classes);
         self.new.fetch_or(class.bit(), Relaxed);
     }
 

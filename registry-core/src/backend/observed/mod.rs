@@ -61,6 +61,12 @@ impl Observed {
         self.reads_stream
     }
 
+    /// Whether it is certain that nothing was sent to the server since
+    /// [`ObservedStream::note_nothing_sent`]. False if the stream is not read.
+    pub(crate) fn has_sent_nothing(&self) -> bool {
+        self.reads_stream && !self.stream.has_sent()
+    }
+
     /// Whether a transaction may be open, judged by the text of the statements that were run.
     pub(crate) fn may_be_in_transaction(&self) -> bool {
         self.session.effects().has_transaction() || self.transaction.is_autocommit_off()

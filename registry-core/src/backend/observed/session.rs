@@ -101,6 +101,11 @@ impl ObservedSession {
         self.may_have_deallocated.load(Relaxed) && self.may_have_deallocated.swap(false, Relaxed)
     }
 
+    /// As [`take_may_have_deallocated`](Self::take_may_have_deallocated), and stays true.
+    pub(crate) fn may_have_deallocated(&self) -> bool {
+        self.may_have_deallocated.load(Relaxed)
+    }
+
     /// The number of named statements that the server has prepared and not closed. Zero if the stream is not read.
     pub(crate) fn prepared_count(&self) -> u64 {
         self.prepared_count.load(Relaxed)

@@ -19,6 +19,8 @@ pub(crate) struct ObservedStream {
     /// Wakes [`ObservedStream::all_answered`].
     answered: Notify,
     is_gone: AtomicBool,
+    /// Whether something may have been sent since [`ObservedStream::note_nothing_sent`].
+    has_sent: AtomicBool,
     /// Whether there is a [`TerminationGuard`].
     has_termination_guard: AtomicBool,
     terminated: Latch,
@@ -75,6 +77,23 @@ impl ObservedStream {
     pub(in crate::backend) fn note_answered(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.answered.notify_waiters();
+    }
+
+    /// From now on, [`has_sent`](Self::has_sent) is about what is sent from now on.
+    pub(crate) fn note_nothing_sent(&self) {
+        self.has_sent.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether bytes may have been sent to the server since [`note_nothing_sent`](Self::note_nothing_sent). If the stream
+    /// is not read, the answer is unknown and this returns false.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.has_sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes are about to be handed to the operating system. How many of them it takes is not known if that fails.
+    #[cfg(feature = "postgres")]
+    pub(in crate::backend) fn note_sending(&self) {
+        self.has_sent.store(true, Ordering::Relaxed);
     }
 
     /// Whether the stream is closed. False if the stream is not read.

@@ -91,3 +91,12 @@ pub(super) fn unprepared(error: ConnectionError) -> ConnectError {
         error => ConnectError::Other(error.into()),
     }
 }
+
+/// Classifies an error with which the program has failed to connect, if tokio-postgres or Diesel has made it.
+pub(super) fn classify_program_error(error: DriverError) -> Result<ConnectError, DriverError> {
+    let error = match error.downcast::<tokio_postgres::Error>() {
+        Ok(error) => return Ok(classify(*error)),
+        Err(error) => error,
+    };
+    error.downcast::<ConnectionError>().map(|error| unprepared(*error))
+}

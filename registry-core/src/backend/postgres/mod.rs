@@ -31,9 +31,13 @@ use super::driver::{Backend, Driver};
 use super::error::ConnectError;
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
+use super::pipelines::Pipelines;
+use super::transaction_modes::TransactionModes;
 use super::transactions::{begin_by_ansi, transaction_depth};
 use crate::cause::DriverError;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Pooler, WorkOptions};
+use crate::settings::{
+    BackendKind, DatabaseUrl, EngineOptions, Pooler, TransactionOptions, WorkOptions,
+};
 use crate::sql::{Dialect, setting_names};
 
 mod connect;
@@ -90,6 +94,16 @@ const RESTORE_SESSION: &str = "(SELECT 'SET SESSION AUTHORIZATION DEFAULT; RESET
 
 impl Backend for Postgres {
     const KIND: BackendKind = BackendKind::Postgres;
+}
+
+impl TransactionModes for Postgres {}
+
+impl Pipelines for Postgres {
+    type Shared<'c> = &'c Self;
+
+    fn share(&self) -> &Self {
+        self
+    }
 }
 
 records_by_diesel!(super::Postgres);
@@ -164,6 +178,21 @@ impl Driver for Postgres {
         }
         let is_pooled = options.pooler == Pooler::Transaction;
         connect::connect(&config, &ConnectOptions { url, failed_hosts, is_pooled, deadline }).await
+    }
+
+    async fn set_options(
+        &mut self,
+        options: &EngineOptions,
+    ) -> Result<(), (String, diesel::result::Error)> {
+        for (name, value) in url::server_settings(options) {
+            let statement = format!("SET {name} = {value}");
+            self.batch_execute(&statement).await.map_err(|error| (statement, error))?;
+        }
+        Ok(())
+    }
+
+    fn classify_connect_error(error: DriverError) -> Result<ConnectError, DriverError> {
+        connect_error::classify_program_error(error)
     }
 
     async fn enter_schema(&mut self, schema: &str, is_from_another: bool) -> QueryResult<bool> {
@@ -259,17 +288,23 @@ impl Driver for Postgres {
     migrate_by_harness!();
 
     fn begin_sql(options: &WorkOptions) -> Result<String, String> {
+        Ok(Self::transaction_sql(&TransactionOptions::of_work(options)))
+    }
+
+    fn transaction_sql(options: &TransactionOptions) -> String {
         let mut sql = "BEGIN".to_owned();
-        if let Some(isolation) = options.isolation_level() {
+        if let Some(isolation) = options.isolation {
             sql += &format!(" ISOLATION LEVEL {}", isolation.sql());
         }
-        if options.is_read_only() {
-            sql += " READ ONLY";
+        if let Some(access) = options.access {
+            sql += &format!(" {}", access.sql());
         }
-        if options.is_deferrable() {
-            sql += " DEFERRABLE";
+        match options.deferrable {
+            Some(true) => sql += " DEFERRABLE",
+            Some(false) => sql += " NOT DEFERRABLE",
+            None => {}
         }
-        Ok(sql)
+        sql
     }
 
     begin_by_ansi!();

@@ -11,13 +11,15 @@ use tokio_postgres::config::Host;
 #[cfg(feature = "rustls")]
 use crate::backend::tls;
 #[cfg(feature = "rustls")]
+use crate::settings::BackendKind;
+#[cfg(feature = "rustls")]
 use crate::settings::url::tls::TlsMode;
 use crate::settings::{DatabaseUrl, EngineOptions};
 
 /// The configuration of the driver. Its errors name parameters, and neither they nor their sources show a password.
 pub(super) fn parse(url: &DatabaseUrl) -> Result<Config, String> {
     let config: Config =
-        url.expose().parse().map_err(|error: tokio_postgres::Error| match error.source() {
+        url.for_driver().parse().map_err(|error: tokio_postgres::Error| match error.source() {
             Some(cause) => url.redact_message(&format!("{error}: {cause}")),
             None => error.to_string(),
         })?;
@@ -34,7 +36,7 @@ pub(super) fn check_tls(url: &DatabaseUrl, config: &Config) -> Result<(), String
     if is_mixed && tls.mode >= TlsMode::Require {
         return Err("of these hosts, one is a Unix socket, and those have no TLS".to_owned());
     }
-    tls::check(tls)
+    tls::check(BackendKind::Postgres, tls)
 }
 
 #[cfg(not(feature = "rustls"))]
@@ -58,17 +60,22 @@ fn is_socket(host: &Host) -> bool {
 /// Connection poolers often refuse start-up options, so none are sent unless they are needed.
 pub(super) fn startup_options(config: &Config, options: &EngineOptions) -> Option<String> {
     let mut startup = config.get_options().unwrap_or_default().to_owned();
-    let mut set = |name: &str, value: &str| {
+    for (name, value) in server_settings(options) {
         // Writing to a string cannot fail.
         let _ = write!(startup, " -c {name}={value}");
-    };
-    if options.read_only {
-        set("default_transaction_read_only", "on");
-    }
-    if let Some(limit) = options.statement_timeout {
-        set("statement_timeout", &milliseconds(limit).to_string());
     }
     (!startup.is_empty()).then_some(startup)
+}
+
+/// The settings of the server that the options ask for, and their values.
+pub(super) fn server_settings(
+    options: &EngineOptions,
+) -> impl Iterator<Item = (&'static str, String)> {
+    let read_only = options.read_only.then(|| ("default_transaction_read_only", "on".to_owned()));
+    let timeout = options
+        .statement_timeout
+        .map(|limit| ("statement_timeout", milliseconds(limit).to_string()));
+    read_only.into_iter().chain(timeout)
 }
 
 /// PostgreSQL counts in whole milliseconds, and takes 0 to mean "no limit".

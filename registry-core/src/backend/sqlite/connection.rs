@@ -23,6 +23,7 @@ use super::rows::{Output, Rows, load};
 use super::statement::{Statement, execute};
 use super::thread::{Answer, Thread};
 use super::transaction_effects;
+use crate::backend::bind_variables::explain_sqlite_error;
 use crate::backend::observed::Observed;
 use crate::backend::transactions::transaction_depth;
 
@@ -268,6 +269,7 @@ impl AsyncSqliteConnection {
             }
             Err(error) => Err(error),
         };
+        let result = result.map_err(|error| explain_sqlite_error(error, &sql));
         // Without the bind values, which were moved to the thread.
         let query = StrQueryHelper::new(&sql);
         self.report(InstrumentationEvent::finish_query(&query, result.as_ref().err()));

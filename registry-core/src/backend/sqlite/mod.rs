@@ -54,7 +54,9 @@ use super::resource_exhaustion::{files_were_short, no_files_left};
 use super::transactions::{DEFERRABLE, begin_by_ansi};
 use crate::cause::DriverError;
 use crate::settings::url::SqliteFile;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, Isolation, WorkOptions};
+use crate::settings::{
+    BackendKind, DatabaseUrl, EngineOptions, Isolation, SqliteLock, TransactionOptions, WorkOptions,
+};
 use crate::sql::Dialect;
 
 /// The connection type of SQLite databases: [`AsyncSqliteConnection`].
@@ -99,7 +101,7 @@ impl Driver for Sqlite {
     const LEAVES_UNREAD_ROWS: bool = false;
 
     // SQLite prepares them again by itself.
-    const HAS_STALE_STATEMENTS: bool = false;
+    const HAS_SERVER: bool = false;
 
     // No statement removes temporary tables and attached databases. Opening the file again is cheap.
     const FULL_RESET: Option<&'static str> = None;
@@ -154,6 +156,11 @@ impl Driver for Sqlite {
         }
     }
 
+    fn adopt(self) -> OpenedConnection<Self> {
+        let observed = Arc::clone(self.observed());
+        OpenedConnection { connection: self, observed, cancel: None }
+    }
+
     fn check_url(_: &DatabaseUrl) -> Result<(), String> {
         // The settings parse the URL. The driver can check nothing more without opening the file.
         Ok(())
@@ -206,6 +213,15 @@ impl Driver for Sqlite {
             }
             Some(other) => Err(format!("transactions that are {other}")),
         }
+    }
+
+    fn transaction_sql(options: &TransactionOptions) -> String {
+        match options.lock {
+            Some(SqliteLock::Immediate) => "BEGIN IMMEDIATE",
+            Some(SqliteLock::Exclusive) => "BEGIN EXCLUSIVE",
+            None => "BEGIN",
+        }
+        .to_owned()
     }
 
     begin_by_ansi!();

@@ -16,10 +16,13 @@ use tokio_postgres::Socket;
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 use tokio_rustls::TlsConnector;
 
+use super::der::element;
+use super::identity::ClientIdentity;
 use super::trusted;
 use super::verifier::{AnyCertificate, Trusted};
 use crate::backend::error::ConnectError;
 use crate::cause::DriverError;
+use crate::settings::BackendKind;
 use crate::settings::url::tls::{TlsMode, TlsSettings};
 
 /// Runs the TLS handshake on a socket that tokio-postgres has connected.
@@ -45,12 +48,21 @@ impl Connector {
                     .map_err(|error| ConnectError::Tls(error.into()))?,
             )
         };
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| ConnectError::Tls(error.into()))?
             .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match &tls.identity {
+            None => config.with_no_client_auth(),
+            Some(identity) => {
+                let ClientIdentity { chain, key, .. } =
+                    ClientIdentity::load(BackendKind::Postgres, identity).await?;
+                config
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| ConnectError::Tls(error.into()))?
+            }
+        };
         // PostgreSQL 17 requires ALPN with `sslnegotiation=direct`, and accepts it otherwise.
         config.alpn_protocols = vec![b"postgresql".to_vec()];
         Ok(Self { config: Arc::new(config), encrypted: Arc::default() })
@@ -133,21 +145,6 @@ fn server_end_point_hash(certificate: &[u8]) -> Option<Vec<u8>> {
         _ => return None,
     };
     Some(digest(hash, certificate).as_ref().to_vec())
-}
-
-/// The content of the first DER element, and the bytes after the element.
-fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (&[_, length], rest) = der.split_first_chunk::<2>()?;
-    let (length, rest) = match length {
-        0..=0x7f => (usize::from(length), rest),
-        0x81..=0x84 => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(length - 0x80))?;
-            (bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)
-        }
-        // 0x80 is the indefinite length, which DER does not allow.
-        _ => return None,
-    };
-    rest.split_at_checked(length)
 }
 
 impl AsyncRead for Stream {

@@ -1,11 +1,10 @@
-//! TLS by rustls: which authorities are trusted, and how far a server is verified.
+//! TLS by rustls: which authorities are trusted, how far a server is verified, and the certificate of the client.
 //!
-//! [`verifier`] and [`connector`] are for PostgreSQL, [`mysql`] is for MySQL.
+//! [`verifier`] and [`connector`] are for PostgreSQL, [`mysql`] is for MySQL. [`identity`] is the client's certificate.
 
 use std::error::Error;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rustls::RootCertStore;
@@ -14,39 +13,49 @@ use rustls::pki_types::pem::PemObject;
 use tokio::task::spawn_blocking;
 
 use crate::backend::error::ConnectError;
-use crate::settings::url::tls::{TlsMode, TlsRoots, TlsSettings};
+use crate::cause::Chain;
+use crate::settings::BackendKind;
+use crate::settings::url::tls::{PemSource, TlsMode, TlsRoots, TlsSettings};
+use identity::ClientIdentity;
 
 #[cfg(feature = "postgres")]
 pub(super) mod connector;
+mod der;
+mod identity;
 #[cfg(feature = "mysql")]
 pub(super) mod mysql;
 #[cfg(feature = "postgres")]
 mod verifier;
 
-/// Why the trusted authorities could not be loaded.
+/// Why the trusted authorities could not be loaded. A place is the path of a file, or the option that has the PEM text.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RootsError {
-    #[error("cannot read the certificates in {}", file.display())]
-    Unreadable { file: PathBuf, source: io::Error },
-    #[error("no certificate in {}, which is to have them as PEM", .0.display())]
-    Empty(PathBuf),
-    #[error("{} is not a file of certificates as PEM", .0.display())]
-    Malformed(PathBuf),
-    #[error("a certificate in {} cannot be used", file.display())]
-    Unusable { file: PathBuf, source: rustls::Error },
+    #[error("cannot read the certificates in {place}")]
+    Unreadable { place: String, source: io::Error },
+    #[error("no certificate in {0}, which is to have them as PEM")]
+    Empty(String),
+    #[error("{0} is not a file of certificates as PEM")]
+    Malformed(String),
+    #[error("a certificate in {place} cannot be used")]
+    Unusable { place: String, source: rustls::Error },
     #[error("the operating system has no trusted certificates, at least none that can be read")]
     NoneInSystem(#[source] Option<rustls_native_certs::Error>),
 }
 
-/// Checks the file of trusted authorities, if the settings name one and verification needs it.
-pub(super) fn check(tls: &TlsSettings) -> Result<(), String> {
-    match &tls.roots {
-        TlsRoots::File(file) if tls.mode >= TlsMode::VerifyCa => match read_file(file) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(crate::cause::Chain(&error).to_string()),
-        },
-        _ => Ok(()),
+/// Checks the certificates and the key that the settings give, as far as connections need them.
+pub(super) fn check(backend: BackendKind, tls: &TlsSettings) -> Result<(), String> {
+    if let TlsRoots::Only(source) = &tls.roots
+        && tls.mode >= TlsMode::VerifyCa
+    {
+        read_roots(source).map_err(|error| Chain(&error).to_string())?;
     }
+    if let Some(identity) = &tls.identity
+        && tls.mode > TlsMode::Disable
+    {
+        let read = ClientIdentity::read(backend, identity).and_then(|read| read.check());
+        read.map_err(|error| Chain(&error).to_string())?;
+    }
+    Ok(())
 }
 
 /// The authorities that a connection trusts.
@@ -57,7 +66,7 @@ pub(super) async fn trusted(roots: &TlsRoots) -> Result<Trusted, ConnectError> {
     let roots = roots.clone();
     let read = move || match roots {
         TlsRoots::System => system_certificates().map(Trusted::System),
-        TlsRoots::File(file) => read_file(&file).map(Trusted::File),
+        TlsRoots::Only(source) => read_roots(&source).map(Trusted::File),
     };
     match spawn_blocking(read).await {
         Ok(Ok(trusted)) => Ok(trusted),
@@ -98,24 +107,34 @@ pub(super) fn cause(error: &(dyn Error + 'static)) -> Option<rustls::Error> {
     None
 }
 
-fn read_file(file: &Path) -> Result<Vec<CertificateDer<'static>>, RootsError> {
-    let file = || file.to_owned();
+fn read_roots(source: &PemSource) -> Result<Vec<CertificateDer<'static>>, RootsError> {
+    let place = || match source {
+        PemSource::File(file) => file.display().to_string(),
+        PemSource::Memory(_) => "`sslrootcert_pem`".to_owned(),
+    };
     let text =
-        fs::read(file()).map_err(|source| RootsError::Unreadable { file: file(), source })?;
+        read_pem(source).map_err(|source| RootsError::Unreadable { place: place(), source })?;
     let certificates = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<Vec<_>, _>>()
         // The source would repeat bytes of the file.
-        .map_err(|_| RootsError::Malformed(file()))?;
+        .map_err(|_| RootsError::Malformed(place()))?;
     if certificates.is_empty() {
-        return Err(RootsError::Empty(file()));
+        return Err(RootsError::Empty(place()));
     }
     let mut store = RootCertStore::empty();
     for certificate in &certificates {
         store
             .add(certificate.clone())
-            .map_err(|source| RootsError::Unusable { file: file(), source })?;
+            .map_err(|source| RootsError::Unusable { place: place(), source })?;
     }
     Ok(certificates)
+}
+
+fn read_pem(source: &PemSource) -> io::Result<Vec<u8>> {
+    match source {
+        PemSource::File(file) => fs::read(file),
+        PemSource::Memory(pem) => Ok(pem.expose().as_bytes().to_vec()),
+    }
 }
 
 fn system_certificates() -> Result<&'static [CertificateDer<'static>], RootsError> {

@@ -7,11 +7,13 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::{CertificateError, Error};
 
+use super::identity::ClientIdentity;
 use super::{Trusted, trusted};
 use crate::backend::error::ConnectError;
+use crate::settings::BackendKind;
 use crate::settings::url::tls::{TlsMode, TlsSettings};
 
-/// The options for mysql_async. Unless nothing is verified, the certificate has to be for `name`.
+/// The options for mysql_async. Unless nothing is verified, the server's certificate has to be for `name`.
 pub(in crate::backend) async fn ssl_opts(
     tls: &TlsSettings,
     name: &str,
@@ -23,7 +25,11 @@ pub(in crate::backend) async fn ssl_opts(
     }
     // mysql_async leaves the brackets of an IPv6 address in the host.
     let name = name.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let opts = SslOpts::default().with_danger_tls_hostname_override(Some(name));
+    let mut opts = SslOpts::default().with_danger_tls_hostname_override(Some(name));
+    if let Some(identity) = &tls.identity {
+        let identity = ClientIdentity::load(BackendKind::Mysql, identity).await?;
+        opts = opts.with_client_identity(Some(identity.for_mysql()));
+    }
     if tls.mode < TlsMode::VerifyCa {
         return Ok(opts.with_danger_accept_invalid_certs(true));
     }
@@ -55,4 +61,14 @@ pub(in crate::backend) fn name_in_certificate(error: &(dyn StdError + 'static)) 
             _ => None,
         }
     })
+}
+
+impl ClientIdentity {
+    /// The identity as options of mysql_async. It takes a text for PEM and anything else for DER, and of the keys in a PEM
+    /// text it reads PKCS #1 alone.
+    fn for_mysql(&self) -> mysql_async::ClientIdentity {
+        let chain = String::from_utf8_lossy(&self.chain_pem).into_owned().into_bytes();
+        let key = self.key.secret_der().to_vec();
+        mysql_async::ClientIdentity::new(chain.into(), key.into())
+    }
 }

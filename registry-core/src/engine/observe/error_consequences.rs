@@ -65,7 +65,7 @@ impl ConnectionWatch {
 
     fn note_last_error(&self, error: &Error, rules: BackendRules) {
         let Some(last) = LastError::new(error) else { return };
-        match self.observed.errors.last() {
+        match self.observed.errors.class_of(error) {
             // A `READ ONLY` transaction has the same code, and refuses the write each time.
             Some(ErrorClass::ReadOnly)
                 if !rules.expects_writes || self.observed.role.is_read_only() == Some(false) =>
@@ -73,6 +73,7 @@ impl ConnectionWatch {
                 last.diagnosis().set(ErrorClass::Permanent);
             }
             Some(class) => last.diagnosis().set(class),
+            None if (rules.is_fatal)(error) => last.diagnosis().set(ErrorClass::Fatal),
             None if matches!(error, Error::DatabaseError(DatabaseErrorKind::Unknown, _)) => {
                 self.observed.transaction.raise_doubts(TransactionDoubts::FAILED);
             }
@@ -83,15 +84,16 @@ impl ConnectionWatch {
 
     pub(super) fn note_error(&self, error: &Error, rules: BackendRules) {
         self.note_last_error(error, rules);
+        let class = self.observed.errors.class_of(error);
         // If the server's error code is known, the code decides, and not the text of the error.
-        if self.observed.errors.last().is_none() && (rules.is_fatal)(error) {
-            self.errors.is_broken.store(true, Ordering::Relaxed);
+        if class.is_none() && (rules.is_fatal)(error) {
+            self.note_lost();
         }
         self.apply_server_errors(rules.expects_writes);
-        if self.observed.errors.last().is_none() && is_transient(None, error) {
+        if class.is_none() && is_transient(None, error) {
             self.errors.has_transient_failure.store(true, Ordering::Relaxed);
         }
-        let (None, Error::DatabaseError(kind, _)) = (self.observed.errors.last(), error) else {
+        let (None, Error::DatabaseError(kind, _)) = (class, error) else {
             return;
         };
         match kind {
@@ -120,7 +122,7 @@ impl ConnectionWatch {
                     self.note_class(class);
                     self.invalidations.invalidate_types();
                 }
-                ErrorClass::Fatal => self.errors.is_broken.store(true, Ordering::Relaxed),
+                ErrorClass::Fatal => self.note_lost(),
                 ErrorClass::StatementGone => {
                     // The borrower can continue with new statements, but the driver's cache stays wrong.
                     self.errors.is_broken.store(true, Ordering::Relaxed);
@@ -160,7 +162,7 @@ mod tests {
         let watch = ConnectionWatch::default();
         let (errors, role) = (&watch.observed.errors, &watch.observed.role);
         role.note_parameter(b"default_transaction_read_only", b"off");
-        errors.note(ErrorClass::ReadOnly);
+        errors.note(ErrorClass::ReadOnly, "cannot execute INSERT in a read-only transaction");
         watch.apply_server_errors(true);
         assert!(!watch.is_broken(), "it may be a transaction of the borrower's that is read-only");
         role.note_parameter(b"default_transaction_read_only", b"on");

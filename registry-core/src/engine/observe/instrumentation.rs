@@ -2,12 +2,13 @@
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
 use diesel::result::Error;
 
 use super::events::slow_query;
+use super::start_times::StartTimes;
 use super::statement_errors::BackendRules;
 use super::watch::ConnectionWatch;
 use crate::backend::observed::TransactionDoubts;
@@ -23,8 +24,11 @@ pub(in crate::engine) struct WatchInstrumentation {
     slow: Option<Duration>,
     rules: BackendRules,
     effects_cache: EffectsCache,
-    /// When the statement began, if slow queries are logged.
-    started: Option<Instant>,
+    /// When the statements under way began, if slow queries are logged.
+    started: StartTimes,
+    /// Whether statements have overlapped since the last time that none was under way. Their ends are then reported in the
+    /// order in which the program asks for them, and not in the order in which the server has run them.
+    is_pipeline: bool,
     next: Option<Box<dyn Instrumentation>>,
 }
 
@@ -42,7 +46,8 @@ impl WatchInstrumentation {
             slow,
             rules,
             effects_cache: EffectsCache::default(),
-            started: None,
+            started: StartTimes::default(),
+            is_pipeline: false,
             next,
         }
     }
@@ -72,9 +77,9 @@ impl Instrumentation for WatchInstrumentation {
 
 impl WatchInstrumentation {
     fn note_start(&mut self, query: &dyn fmt::Display) {
+        self.is_pipeline = self.watch.is_cut_short();
         self.watch.note_started();
         self.watch.update_holder();
-        self.watch.observed.errors.forget_last();
         if self.watch.is_in_tracked_transaction()
             && !self.watch.observed.reads_stream()
             && !self.rules.knows_transactions
@@ -87,7 +92,7 @@ impl WatchInstrumentation {
             }
         }
         if self.slow.is_some() {
-            self.started = Some(Instant::now());
+            self.started.push(|| sql_of(query, self.rules.dialect));
         }
     }
 
@@ -97,7 +102,8 @@ impl WatchInstrumentation {
             self.watch.note_error(error, self.rules);
         }
         if !self.watch.observed.reads_stream() {
-            let (observed, rules) = (&self.watch.observed, self.rules);
+            let (observed, rules, is_pipeline) =
+                (&self.watch.observed, self.rules, self.is_pipeline);
             // The drivers format the statement in one piece, so it is read in place, without allocating.
             let note = |sql: &str| {
                 let may_have_rows = error.is_none() && sql::may_return_rows(rules.dialect, sql);
@@ -105,21 +111,30 @@ impl WatchInstrumentation {
                 let mut effects = self.effects_cache.effects(rules.dialect, sql);
                 if rules.knows_transactions {
                     effects.transaction = TransactionEffect::None;
+                } else if is_pipeline && effects.transaction == TransactionEffect::Ends {
+                    // The server may have run a statement after this one that has begun a transaction.
+                    effects.transaction = TransactionEffect::Begins;
                 }
                 observed.note_effects(effects);
                 observed.transaction.raise_doubts(doubts_after(sql, effects, may_have_rows));
             };
             let _ = write!(ForEachPiece(note), "{query}");
         }
-        if let (Some(slow), Some(started)) = (self.slow, self.started.take())
+        if let Some(slow) = self.slow
+            && let Some(started) = self.started.pop(|| sql_of(query, self.rules.dialect))
             && started.elapsed() >= slow
         {
             let tenant = self.watch.tenant();
-            let shown = query.to_string();
-            let sql = sql::without_bind_values(self.rules.dialect, &shown);
-            slow_query(self.key, tenant.as_deref(), sql, started.elapsed());
+            let sql = sql_of(query, self.rules.dialect);
+            slow_query(self.key, tenant.as_deref(), &sql, started.elapsed());
         }
     }
+}
+
+/// The SQL of a statement, without the values that Diesel shows behind it.
+fn sql_of(query: &dyn fmt::Display, dialect: Dialect) -> String {
+    let shown = query.to_string();
+    sql::without_bind_values(dialect, &shown).to_owned()
 }
 
 /// The doubts that a statement raises about its transaction.

@@ -24,6 +24,8 @@ pub(in crate::engine) struct Invalidations {
     types: AtomicU32,
     /// The number of times that a server refused a write although the engine expects writes.
     roles: AtomicU32,
+    /// The number of times that a connection was lost.
+    losses: AtomicU32,
     /// The hosts that have failed recently.
     pub(in crate::engine) hosts: FailedHosts,
     /// When a connection was last closed.
@@ -44,6 +46,12 @@ impl Invalidations {
     /// Makes every connection of the engine ask its server whether it accepts writes.
     pub(super) fn invalidate_roles(&self) {
         self.roles.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Makes every connection of the engine be checked before it is lent, however recently it was used: what has ended one
+    /// connection, such as a restart of the server, has mostly ended the others as well.
+    pub(super) fn doubt_connections(&self) {
+        self.losses.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether the server may still count a connection that was closed: the server notices the disconnect only after a
@@ -77,6 +85,7 @@ pub(super) struct SeenInvalidations {
     plans: AtomicU32,
     types: AtomicU32,
     roles: AtomicU32,
+    losses: AtomicU32,
 }
 
 impl SeenInvalidations {
@@ -87,6 +96,7 @@ impl SeenInvalidations {
             plans: now(&invalidations.plans),
             types: now(&invalidations.types),
             roles: now(&invalidations.roles),
+            losses: now(&invalidations.losses),
         }
     }
 
@@ -94,6 +104,11 @@ impl SeenInvalidations {
     pub(super) fn take_stale_plans(&self, invalidations: &Invalidations) -> bool {
         let now = invalidations.plans.load(Ordering::Relaxed);
         now != self.plans.load(Ordering::Relaxed) && now != self.plans.swap(now, Ordering::Relaxed)
+    }
+
+    /// As [`take_stale_plans`](Self::take_stale_plans), and stays true.
+    pub(super) fn has_stale_plans(&self, invalidations: &Invalidations) -> bool {
+        invalidations.plans.load(Ordering::Relaxed) != self.plans.load(Ordering::Relaxed)
     }
 
     /// Makes this connection alone prepare its statements again.
@@ -116,5 +131,20 @@ impl SeenInvalidations {
     /// Records that the server was asked and accepts writes.
     pub(super) fn note_role_checked(&self, invalidations: &Invalidations) {
         self.roles.store(invalidations.roles.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Whether another connection was lost since this one was last known to work.
+    pub(super) fn is_in_doubt(&self, invalidations: &Invalidations) -> bool {
+        self.losses.load(Ordering::Relaxed) != invalidations.losses.load(Ordering::Relaxed)
+    }
+
+    /// The number of losses so far, for [`note_alive`](Self::note_alive).
+    pub(super) fn loss_count(invalidations: &Invalidations) -> u32 {
+        invalidations.losses.load(Ordering::Relaxed)
+    }
+
+    /// Records that the server has answered a check that began when there had been `losses`.
+    pub(super) fn note_alive(&self, losses: u32) {
+        self.losses.store(losses, Ordering::Relaxed);
     }
 }

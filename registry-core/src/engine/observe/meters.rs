@@ -27,6 +27,8 @@ pub(in crate::engine) enum CloseReason {
     Changed,
     /// The connection was returned in a state that cannot be reset, or its reset failed.
     Unclean,
+    /// The program has taken the connection out of the engine. It is not closed, but the engine has it no longer.
+    Taken,
 }
 
 impl CloseReason {
@@ -38,6 +40,27 @@ impl CloseReason {
             Self::Outdated => "outdated",
             Self::Changed => "changed",
             Self::Unclean => "unclean",
+            Self::Taken => "taken",
+        }
+    }
+}
+
+/// Why a query is run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RetryReason {
+    /// Its prepared statement no longer fitted its table.
+    StalePlan,
+    /// The connection has cached a type or a statement that no longer exists.
+    StaleConnection,
+    /// The connection was lost.
+    LostConnection,
+}
+
+impl RetryReason {
+    pub(in crate::engine) fn as_str(self) -> &'static str {
+        match self {
+            Self::StalePlan | Self::StaleConnection => "stale",
+            Self::LostConnection => "lost",
         }
     }
 }
@@ -50,7 +73,7 @@ mod on {
 
     use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-    use super::CloseReason;
+    use super::{CloseReason, RetryReason};
     use crate::settings::BindKey;
 
     /// The metrics of one engine. They belong to the recorder that is installed when the engine first counts something.
@@ -164,6 +187,13 @@ mod on {
             counter!("registry_connections_closed_total", "bind" => bind, "reason" => reason)
                 .increment(1);
         }
+
+        pub(in crate::engine) fn note_retry(&self, reason: RetryReason) {
+            let bind = self.key.to_string();
+            let reason = reason.as_str();
+            counter!("registry_queries_retried_total", "bind" => bind, "reason" => reason)
+                .increment(1);
+        }
     }
 
     impl Drop for Meters {
@@ -189,7 +219,7 @@ mod on {
 
 #[cfg(not(feature = "metrics"))]
 mod off {
-    use super::CloseReason;
+    use super::{CloseReason, RetryReason};
     use crate::settings::BindKey;
 
     /// Measures nothing.
@@ -225,6 +255,8 @@ mod off {
         pub(in crate::engine) fn note_connect_failure(&self) {}
 
         pub(in crate::engine) fn note_closed(&self, _: CloseReason) {}
+
+        pub(in crate::engine) fn note_retry(&self, _: RetryReason) {}
     }
 
     pub(in crate::engine) fn engine_opened(_: BindKey) {}

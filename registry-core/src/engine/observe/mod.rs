@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`caller`] | the number of the calling task |
 //! | [`watch`] | [`ConnectionWatch`](watch::ConnectionWatch): the observed state of one connection |
+//! | [`start_times`] | when the statements under way began, for slow queries |
 //! | [`statement_errors`] | the record of the errors of a connection's statements |
 //! | [`error_consequences`] | the consequences of these errors for the connection and for other connections |
 //! | [`instrumentation`] | Diesel's events of a connection, which are passed to its watch |
@@ -21,6 +22,7 @@ pub(super) mod holders;
 pub(super) mod instrumentation;
 pub(super) mod invalidation;
 pub(super) mod meters;
+mod start_times;
 pub(super) mod statement_errors;
 pub(super) mod stats;
 pub(super) mod status;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::super::error::AcquireError;
-use super::meters::{CloseReason, Meters, Timer};
+use super::meters::{CloseReason, Meters, RetryReason, Timer};
 use crate::backend::ConnectError;
 use crate::cause::Chain;
 use crate::settings::BindKey;
@@ -171,6 +171,25 @@ impl Stats {
                 tracing::warn!(target: TARGET, %bind, tenant, %error, "a connection could not be opened");
             }
         }
+    }
+
+    /// The program has taken a connection out of the engine.
+    pub(in crate::engine) fn note_taken(&self) {
+        self.meters.note_closed(CloseReason::Taken);
+        let (bind, tenant) = (self.key, self.tenant());
+        tracing::debug!(target: TARGET, %bind, tenant, "a connection was taken out of its engine");
+    }
+
+    /// Counts a query that is run again. `tenant` is that of the checkout, as an engine may serve several.
+    pub(in crate::engine) fn note_retry(
+        &self,
+        reason: RetryReason,
+        tenant: Option<&str>,
+        place: &std::panic::Location<'_>,
+    ) {
+        self.meters.note_retry(reason);
+        let (bind, reason) = (self.key, reason.as_str());
+        tracing::info!(target: TARGET, %bind, tenant, reason, %place, "a query is run again");
     }
 
     pub(in crate::engine) fn note_closed(&self, reason: CloseReason) {

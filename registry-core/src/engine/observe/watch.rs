@@ -25,8 +25,10 @@ pub(in crate::engine) struct ConnectionWatch {
     /// The number of statements that were begun, and the number of statements that have ended.
     started: AtomicU32,
     finished: AtomicU32,
-    /// Whether the last statement has unread rows, which the server still sends.
+    /// Whether a statement has unread rows, which the server still sends.
     has_abandoned_rows: AtomicBool,
+    /// The number of statements that were begun when rows were last left unread.
+    started_before_abandoned: AtomicU32,
     /// Whether the last statement may have rows, and it is not known whether they were read.
     may_have_rows: AtomicBool,
     /// The backend's observations of the connection.
@@ -174,6 +176,8 @@ impl ConnectionWatch {
     pub(in crate::engine) fn note_rows_abandoned(&self) {
         // If the stream is read, it shows unread rows by itself, and also that the rows have arrived after all.
         if !self.observed.reads_stream() {
+            let started = self.started.load(Ordering::Relaxed);
+            self.started_before_abandoned.store(started, Ordering::Relaxed);
             self.has_abandoned_rows.store(true, Ordering::Relaxed);
         }
     }
@@ -185,9 +189,15 @@ impl ConnectionWatch {
 
     /// Records the end of a statement.
     pub(super) fn note_finished(&self, has_failed: bool) {
-        self.finished.fetch_add(1, Ordering::Relaxed);
-        // The driver has read the rows of earlier statements before this answer.
-        self.has_abandoned_rows.store(false, Ordering::Relaxed);
+        let finished = self.finished.fetch_add(1, Ordering::Relaxed) + 1;
+        // The driver has read the rows of earlier statements before this answer. Of several statements at once, this may be
+        // one that was begun before the rows were left; but if more statements have ended than were begun by then, one of
+        // them was begun after it.
+        if self.has_abandoned_rows.load(Ordering::Relaxed)
+            && finished > self.started_before_abandoned.load(Ordering::Relaxed)
+        {
+            self.has_abandoned_rows.store(false, Ordering::Relaxed);
+        }
         self.errors.note_outcome(has_failed);
     }
 
@@ -214,6 +224,12 @@ impl ConnectionWatch {
             | self.seen.take_stale_plans(&self.invalidations)
     }
 
+    /// As [`take_stale_plans`](Self::take_stale_plans), and stays true.
+    pub(in crate::engine) fn has_stale_plans(&self) -> bool {
+        self.observed.session.may_have_deallocated()
+            || self.seen.has_stale_plans(&self.invalidations)
+    }
+
     /// Whether a finding on another connection of the engine requires that this connection be replaced.
     pub(in crate::engine) fn is_outdated(&self) -> bool {
         self.seen.has_stale_types(&self.invalidations)
@@ -222,6 +238,27 @@ impl ConnectionWatch {
     /// Whether the server must be asked if it accepts writes, before the connection is lent again.
     pub(in crate::engine) fn must_recheck_role(&self) -> bool {
         self.seen.must_recheck_role(&self.invalidations)
+    }
+
+    /// Whether another connection of the engine was lost since this one was last known to work.
+    pub(in crate::engine) fn is_in_doubt(&self) -> bool {
+        self.seen.is_in_doubt(&self.invalidations)
+    }
+
+    /// The number of lost connections so far, to be passed to [`note_alive`](Self::note_alive) after a check.
+    pub(in crate::engine) fn loss_count(&self) -> u32 {
+        SeenInvalidations::loss_count(&self.invalidations)
+    }
+
+    /// Records that the server has answered a check that began when there had been `losses`.
+    pub(in crate::engine) fn note_alive(&self, losses: u32) {
+        self.seen.note_alive(losses);
+    }
+
+    /// Records that this connection was lost: the engine checks its other connections before it lends them.
+    pub(in crate::engine) fn note_lost(&self) {
+        self.errors.is_broken.store(true, Ordering::Relaxed);
+        self.invalidations.doubt_connections();
     }
 
     pub(in crate::engine) fn note_role_checked(&self) {

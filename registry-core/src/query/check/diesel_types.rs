@@ -42,11 +42,33 @@ pub(super) fn arguments_of(path: &str) -> Arguments {
 
 // Types of this crate that contain or stand for another query. A unit test compares the paths with the types.
 const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
-pub(super) const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
+const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
 const AFTER_KEY: &str = "registry_core::query::keyset::order::AfterKey";
 const LIMITED: &str = "registry_core::query::paginate::limited::Limited";
 const SHARED: &str = "registry_core::query::paginate::shared::Shared";
 const CAPTURED_STATEMENT: &str = "registry_core::query::execute::batch_upsert::CapturedStatement";
+
+/// Whether a type is that of a query with `.bound_to()`.
+pub(super) fn is_bound_to(type_name: &str) -> bool {
+    content_of_bound_to(type_name).is_some()
+}
+
+/// The text after the `<` of a query with `.bound_to()`, which begins with the type of the query inside.
+pub(super) fn content_of_bound_to(type_name: &str) -> Option<&str> {
+    [BOUND_TO_QUERY, BOUND_TO]
+        .iter()
+        .find_map(|bound_to| type_name.strip_prefix(bound_to)?.strip_prefix('<'))
+}
+
+/// Whether the type at `path` is SQL text of the program: `sql_query("..")` or `sql("..")`.
+pub(super) fn is_sql_text(path: &str) -> bool {
+    matches!(
+        path,
+        "diesel::expression::sql_literal::SqlLiteral"
+            | "diesel::query_builder::sql_query::SqlQuery"
+            | "diesel::query_builder::sql_query::BoxedSqlQuery"
+    )
+}
 
 /// Whether the type at `path` hides no table.
 pub(super) fn is_transparent(path: &str) -> bool {
@@ -112,7 +134,8 @@ fn is_primitive(word: &str) -> bool {
 /// The types of Diesel that contain no box, without `diesel::`: whole modules (`*`), and single types of modules that
 /// have others as well.
 ///
-/// The text of `sql_query` and `sql` can name any table. It is the program's own text, and is not checked.
+/// The text of `sql_query` and `sql` can name any table. It is the program's own text, and is checked only in a query
+/// with `.bound_to()`.
 const TRANSPARENT_DIESEL_TYPES: &[&str] = &[
     "expression::array_comparison::*",
     "expression::assume_not_null::*",

@@ -34,19 +34,28 @@ pub struct HiddenTable {
     /// The Rust path of the table's module. `Some` only if the query's bind has a table of the same name, so that the name
     /// alone would be ambiguous.
     pub path: Option<&'static str>,
+    /// Whether the name was found in SQL that the program has written, where it could also mean a table of the query's bind
+    /// that is not bound.
+    pub is_in_text: bool,
 }
 
 impl fmt::Display for HiddenTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, noun, name, other, path } = self;
+        let Self { key, noun, name, other, path, is_in_text } = self;
         write!(
             f,
             "a query for bind `{key}` has the {noun} `{name}`, which belongs to bind `{other}`"
         )?;
-        match path {
-            Some(path) => write!(f, " (`{path}` in the program)"),
-            None => Ok(()),
+        if let Some(path) = path {
+            write!(f, " (`{path}` in the program)")?;
         }
+        if *is_in_text {
+            write!(
+                f,
+                ". If bind `{key}` has a table of that name too, bind it, or run the query without `bound_to`, on a session"
+            )?;
+        }
+        Ok(())
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! The compiler refuses a locking clause on `&registry` and `&tenant`
 //! ([`LocksNothing`](crate::query::routing::LocksNothing)), except in a query with `.bound_to::<Model>()`, which can
-//! be of any type. This check finds the clause at run time, in the name of the type.
+//! be of any type. An [`AnyExecutor`](crate::AnyExecutor) may be a registry or not. This check finds the clause at run
+//! time, in the name of the type.
 
 use diesel::result::Error as DieselError;
 
-use super::diesel_types::BOUND_TO_QUERY;
 use super::type_names::walk_type_name;
 
 const SELECT: &str = "diesel::query_builder::select_statement::SelectStatement";
@@ -34,16 +34,11 @@ impl From<LostRowLock> for DieselError {
     }
 }
 
-/// Whether queries of the type `type_name` have `.bound_to()` and lock the rows that they return. The lock may be in the
-/// query itself, in a part of its `UNION`, or in the query inside of a query type of the program.
+/// Whether queries of the type `type_name` lock the rows that they return. The lock may be in the query itself, in a part
+/// of its `UNION`, or in the query inside of a query type of the program.
 ///
 /// A lock in a subquery is meant for the duration of the statement, so it is allowed.
 pub(super) fn loses_row_lock(type_name: &str) -> bool {
-    let is_bound_to =
-        type_name.strip_prefix(BOUND_TO_QUERY).is_some_and(|rest| rest.starts_with('<'));
-    if !is_bound_to {
-        return false;
-    }
     let mut loses_lock = false;
     walk_type_name(type_name, |path, enclosing| {
         loses_lock |= path == LOCKING
@@ -107,7 +102,9 @@ mod tests {
         assert!(!loses_lock(update.bound_to::<Jobs>()));
         let delete = diesel::delete(runs::table.filter(wanted()));
         assert!(!loses_lock(delete.bound_to::<Jobs>()));
-        assert!(!loses_lock(locked()));
+        assert!(loses_lock(locked()));
+        assert!(loses_lock(plain().union_all(locked())));
+        assert!(!loses_lock(plain()));
         assert!(!loses_lock(jobs::table.select(jobs::id).bound_to::<Jobs>()));
     }
 }

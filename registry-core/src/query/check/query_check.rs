@@ -1,7 +1,8 @@
 //! The check of a query: first the cached result for the query's type, then the query's SQL if the type does not suffice.
 //!
 //! In SQL, Diesel quotes each table that it writes after `FROM`, `JOIN`, `INTO`, `UPDATE` and `ONLY`. A table at
-//! one of these places that is bound to another bind than the query's is an error.
+//! one of these places that is bound to another bind than the query's is an error. In a query with `.bound_to()`, the
+//! program may have written parts of the SQL itself, so names without quotes are read as well.
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
@@ -11,11 +12,14 @@ use super::hidden_table::HiddenTable;
 use super::lost_locks::{LostRowLock, loses_row_lock};
 use super::source_counts::{SourceCount, count_sources};
 use super::statement_cache::check_statement_once;
-use super::type_cache::{QueryType, SqlPart, TableCheck, TypeCheck, cached_check, succeed_once};
-use super::type_inspection::{TypeCoverage, inspect_type};
+use super::type_cache::{
+    QueryType, SqlPart, SqlReading, TableCheck, TypeCheck, cached_check, succeed_once,
+};
+use super::type_inspection::{TypeCoverage, inspect_type, may_nest_tables};
 use crate::query::erased::ErasedQuery;
-use crate::query::executor::Lender;
-use crate::sql::{self, Dialect, NamedTable};
+use crate::query::executor::lease::Lease;
+use crate::query::executor::{Lender, OpenedBy};
+use crate::sql::{self, Dialect, NamedTable, Names};
 
 /// What is checked in a query before it is sent to a given executor.
 #[derive(Debug, Clone, Copy)]
@@ -26,12 +30,19 @@ pub struct Check {
     dialect: Dialect,
     /// Whether the executor's connection, and with it a row lock, outlives the call.
     keeps_locks: bool,
+    /// Whether the queries come from one with `.bound_to()`, although their types do not show it.
+    is_bound_to: bool,
 }
 
 impl Check {
-    pub(in crate::query) const fn for_lender<E: Lender<B>, B>() -> Self {
-        let dialect = Dialect::of(<E::Connection as crate::backend::Backend>::KIND);
-        Self { key: E::KEY, dialect, keeps_locks: E::KEEPS_LOCKS }
+    pub(in crate::query) fn for_lease<E: Lender<B>, B>(lease: &E::Lease) -> Self {
+        let dialect = Dialect::of(<OpenedBy<E, B> as crate::backend::Backend>::KIND);
+        Self { key: E::KEY, dialect, keeps_locks: lease.outlives_query(), is_bound_to: false }
+    }
+
+    /// The same check for the statements that a query with `.bound_to()` is sent as.
+    pub(in crate::query) const fn for_bound_to(self) -> Self {
+        Self { is_bound_to: true, ..self }
     }
 
     /// Fails if a table of the query belongs to another bind, or if it takes a row lock that the executor would
@@ -45,7 +56,7 @@ impl Check {
         DB: Backend<QueryBuilder: Default> + Default,
     {
         let Some(key) = self.key else { return Ok(()) };
-        let query_type = QueryType::of_query(query.type_identity(), key);
+        let query_type = QueryType::of_query(query.type_identity(), key, self.is_bound_to);
         let check = cached_check(query_type, || check_type(&BOUND_TABLES, query_type));
         if check.loses_lock && !self.keeps_locks {
             return Err(LostRowLock.into());
@@ -54,14 +65,14 @@ impl Check {
             TableCheck::Passed => Ok(()),
             TableCheck::Failed(error) => Err(error.clone().into()),
             TableCheck::OneStatement { part, has_passed } => {
+                let reading = SqlReading::of_diesel(*part);
                 let check =
-                    || check_sql(&BOUND_TABLES, query_type, self.dialect, &query.sql(), *part);
+                    || check_sql(&BOUND_TABLES, query_type, self.dialect, &query.sql(), reading);
                 Ok(succeed_once(has_passed, check)?)
             }
-            TableCheck::EveryStatement => {
-                let part = SqlPart::WholeStatement;
+            TableCheck::EveryStatement(reading) => {
                 let check =
-                    |sql: &str| check_sql(&BOUND_TABLES, query_type, self.dialect, sql, part);
+                    |sql: &str| check_sql(&BOUND_TABLES, query_type, self.dialect, sql, *reading);
                 Ok(check_statement_once(query_type, self.dialect, query.sql(), check)?)
             }
         }
@@ -80,35 +91,40 @@ impl Check {
 }
 
 fn check_type(bound_tables: &BoundTables, query_type: QueryType) -> TypeCheck {
-    let tables = match inspect_type(bound_tables, query_type.type_name, query_type.key) {
+    let QueryType { type_name, key, .. } = query_type;
+    let tables = match inspect_type(bound_tables, type_name, key, query_type.is_bound_to()) {
         Ok(TypeCoverage::Complete) => TableCheck::Passed,
         Ok(TypeCoverage::NeedsModelSql) => TableCheck::one_statement(SqlPart::WholeStatement),
         Ok(TypeCoverage::NeedsSelectionSql) => TableCheck::one_statement(SqlPart::Selection),
-        Ok(TypeCoverage::Partial) => TableCheck::EveryStatement,
+        Ok(TypeCoverage::Partial) => TableCheck::EveryStatement(SqlReading {
+            part: SqlPart::WholeStatement,
+            names: if query_type.is_bound_to() { Names::All } else { Names::Quoted },
+            may_nest_tables: query_type.is_bound_to() && may_nest_tables(type_name),
+        }),
         Err(table) => TableCheck::Failed(hidden_table(bound_tables, query_type.key, table)),
     };
     TypeCheck { tables, loses_lock: loses_row_lock(query_type.type_name) }
 }
 
-/// Fails if the statement names a table of another bind in `part`.
+/// Fails if the statement names a table of another bind.
 fn check_sql(
     bound_tables: &BoundTables,
     query_type: QueryType,
     dialect: Dialect,
     sql: &str,
-    part: SqlPart,
+    SqlReading { part, names, may_nest_tables }: SqlReading,
 ) -> Result<(), HiddenTable> {
-    let tables = sql::tables(dialect, sql);
+    let tables = sql::tables(dialect, names, sql);
     let is_in_part = |table: &&NamedTable<'_>| part == SqlPart::WholeStatement || table.is_selected;
     for table in tables.iter().filter(is_in_part) {
-        let candidates = bound_tables.named(&table.name);
+        let candidates = bound_tables.meant_by(dialect, names, &table.name);
         let in_this_bind = |candidate: &&BoundTable| candidate.key == query_type.key;
         let Some(foreign) = candidates.clone().find(|candidate| !in_this_bind(candidate)) else {
             continue;
         };
         // Both databases may have a table of this name.
         let mut own_tables = candidates.filter(in_this_bind);
-        let is_accounted_for = if table.is_in_outer_query {
+        let is_accounted_for = if table.is_in_outer_query && !may_nest_tables {
             let in_type = own_tables
                 .map(|own| count_sources(query_type.type_name, own.path))
                 .sum::<SourceCount>();
@@ -117,7 +133,11 @@ fn check_sql(
             own_tables.next().is_some()
         };
         if !is_accounted_for {
-            return Err(hidden_table(bound_tables, query_type.key, foreign));
+            let is_in_text = may_nest_tables;
+            return Err(HiddenTable {
+                is_in_text,
+                ..hidden_table(bound_tables, query_type.key, foreign)
+            });
         }
     }
     Ok(())
@@ -147,5 +167,6 @@ fn hidden_table(bound_tables: &BoundTables, key: &str, table: &BoundTable) -> Hi
         name: table.name.clone(),
         other: table.key,
         path: is_ambiguous.then_some(table.path),
+        is_in_text: false,
     }
 }

@@ -7,8 +7,10 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::diesel_types::is_bound_to;
 use super::hidden_table::HiddenTable;
 use crate::query::erased::TypeIdentity;
+use crate::sql::Names;
 
 /// The key of the cache: a type of query, and the key of the bind on which its queries are run.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +20,8 @@ pub(super) struct QueryType {
     /// See [`TypeIdentity::writer`].
     writer: usize,
     pub(super) key: &'static str,
+    /// Whether a query with `.bound_to()` is sent as queries of this type, which does not show it.
+    comes_from_bound_to: bool,
 }
 
 /// Stands in for the address of the function, for a type whose SQL is never written.
@@ -47,7 +51,23 @@ pub(super) enum TableCheck {
         has_passed: AtomicBool,
     },
     /// Queries of the type can differ in their tables: the SQL of each query is checked.
-    EveryStatement,
+    EveryStatement(SqlReading),
+}
+
+/// How the tables of a statement are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SqlReading {
+    pub(super) part: SqlPart,
+    pub(super) names: Names,
+    /// Whether the statement may have a subquery on a table of the query around it, which Diesel does not write.
+    pub(super) may_nest_tables: bool,
+}
+
+impl SqlReading {
+    /// The reading of SQL that Diesel has written.
+    pub(super) const fn of_diesel(part: SqlPart) -> Self {
+        Self { part, names: Names::Quoted, may_nest_tables: false }
+    }
 }
 
 /// The part of a statement whose tables are checked.
@@ -93,19 +113,29 @@ struct Node {
 
 impl QueryType {
     #[inline]
-    pub(super) fn of_query(identity: TypeIdentity, key: &'static str) -> Self {
+    pub(super) fn of_query(
+        identity: TypeIdentity,
+        key: &'static str,
+        comes_from_bound_to: bool,
+    ) -> Self {
         let TypeIdentity { type_name, writer } = identity;
-        Self { type_name, writer, key }
+        Self { type_name, writer, key, comes_from_bound_to }
     }
 
     pub(super) fn of_type_name(type_name: &'static str, key: &'static str) -> Self {
-        Self { type_name, writer: NO_WRITER, key }
+        Self { type_name, writer: NO_WRITER, key, comes_from_bound_to: false }
+    }
+
+    /// Whether queries of the type have `.bound_to()`.
+    pub(super) fn is_bound_to(self) -> bool {
+        self.comes_from_bound_to || is_bound_to(self.type_name)
     }
 
     pub(super) fn is_same(self, other: Self) -> bool {
         std::ptr::eq(self.type_name, other.type_name)
             && self.writer == other.writer
             && std::ptr::eq(self.key, other.key)
+            && self.comes_from_bound_to == other.comes_from_bound_to
     }
 
     fn bucket(self) -> usize {
@@ -145,7 +175,7 @@ pub(super) mod tests {
     use crate::settings::BindKey;
 
     pub(in super::super) fn query_type(type_name: &'static str, writer: usize) -> QueryType {
-        QueryType { type_name, writer, key: "default" }
+        QueryType { type_name, writer, key: "default", comes_from_bound_to: false }
     }
 
     pub(in super::super) fn hidden_table() -> HiddenTable {
@@ -155,6 +185,7 @@ pub(super) mod tests {
             name: String::new(),
             other: BindKey::DEFAULT,
             path: None,
+            is_in_text: false,
         }
     }
 

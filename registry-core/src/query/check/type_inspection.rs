@@ -5,7 +5,9 @@
 //! as in `app::schema::events::columns::id`.
 
 use super::bound_tables::{BoundTable, BoundTables, candidate_modules};
-use super::diesel_types::{Arguments, arguments_of, is_transparent};
+use super::diesel_types::{
+    Arguments, arguments_of, content_of_bound_to, is_sql_text, is_transparent,
+};
 use super::type_names::{EnclosingType, SLICE, walk_type_name};
 
 /// How much of a query the name of its type covers.
@@ -19,20 +21,25 @@ pub(super) enum TypeCoverage {
     /// As [`NeedsModelSql`](Self::NeedsModelSql), but the query has literal SQL outside of its selection. The literal SQL
     /// can differ between queries of the type, and is not checked: only the selection is read from the SQL.
     NeedsSelectionSql,
-    /// A part of the query is in a box, or in a type that is not known to be transparent.
+    /// A part of the query is in a box, or in a type that is not known to be transparent, or is SQL text in a query with
+    /// `.bound_to()`.
     Partial,
 }
 
 /// Inspects the name of a query's type. The error is the first table that belongs to another bind than `key`.
+///
+/// With `checks_text`, the query has `.bound_to()`, and its SQL text is checked.
 pub(super) fn inspect_type<'t>(
     bound_tables: &'t BoundTables,
     type_name: &str,
     key: &str,
+    checks_text: bool,
 ) -> Result<TypeCoverage, &'t BoundTable> {
     let mut inspection = TypeInspection {
         bound_tables,
         key,
         type_name,
+        checks_text,
         has_model: false,
         varies: false,
         hides_something: false,
@@ -54,6 +61,7 @@ struct TypeInspection<'n, 't> {
     bound_tables: &'t BoundTables,
     key: &'n str,
     type_name: &'n str,
+    checks_text: bool,
     has_model: bool,
     /// Whether a part can be absent or repeated, so that the SQL of two queries of this type can differ.
     varies: bool,
@@ -79,6 +87,7 @@ impl<'n, 't> TypeInspection<'n, 't> {
             _ => match path {
                 "diesel::expression::select_by::SelectBy" => self.has_model = true,
                 "core::option::Option" | "alloc::vec::Vec" => self.varies = true,
+                _ if self.checks_text && is_sql_text(path) => self.hides_something = true,
                 _ => self.hides_something |= !is_transparent(path),
             },
         }
@@ -135,6 +144,25 @@ impl<'n, 't> TypeInspection<'n, 't> {
         }
     }
 }
+
+/// Whether the SQL of a query with `.bound_to()` may have a subquery on a table of the query around it.
+///
+/// Diesel does not write one, but people do. So this holds for SQL text, and for a query type of the program, as long as it has
+/// no box that could have another database's table of the same name in it.
+pub(super) fn may_nest_tables(type_name: &str) -> bool {
+    let is_of_the_program = content_of_bound_to(type_name)
+        .is_some_and(|content| !content.trim_start_matches('&').starts_with("diesel::"));
+    let (mut has_text, mut has_box) = (false, false);
+    walk_type_name(type_name, |path, enclosing| {
+        if !enclosing.iter().any(is_value) {
+            has_text |= is_sql_text(path);
+            has_box |= path == "dyn" || path.starts_with(BOXED_SELECT);
+        }
+    });
+    (is_of_the_program || has_text) && !has_box
+}
+
+const BOXED_SELECT: &str = "diesel::query_builder::select_statement::boxed::BoxedSelectStatement";
 
 /// Whether the path is in an argument that stands for a value. A value has no tables.
 fn is_value(outer: &EnclosingType<'_>) -> bool {

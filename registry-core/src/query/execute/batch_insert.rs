@@ -9,19 +9,20 @@ use diesel::{QueryResult, Table};
 use diesel_async::AsyncConnection;
 use diesel_async::methods::ExecuteDsl;
 
-use super::{Command, Execute, InBoundTo};
-use crate::backend::Sqlite;
+use super::{Command, ConnectionToSqlite, Execute, InBoundTo, OfBoundTo};
 use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
-use crate::query::erased::ErasedQuery;
+use crate::query::erased::{ErasedQuery, RetryRule};
+use crate::sql;
 
 /// The command is sent as one statement for each row, in a transaction.
 #[derive(Debug)]
 pub struct StatementPerRow(());
 
-impl<'q, V, T, Id, Op, const STATIC: bool> Execute<'q, Sqlite, StatementPerRow>
+impl<'q, C, V, T, Id, Op, const STATIC: bool> Execute<'q, C, StatementPerRow>
     for InsertStatement<T, BatchInsert<Vec<ValuesClause<V, T>>, T, Id, STATIC>, Op>
 where
+    C: ConnectionToSqlite,
     T: Table + Copy,
     Op: Copy,
     InsertStatement<T, ValuesClause<V, T>, Op>: QueryFragment<Dialect> + Send + 'q,
@@ -35,28 +36,42 @@ where
     }
 }
 
-impl<'q, Q, B> Execute<'q, Sqlite, InBoundTo<StatementPerRow>> for BoundTo<Q, B>
+impl<'q, C, Q, B> Execute<'q, C, InBoundTo<StatementPerRow>> for BoundTo<Q, B>
 where
-    Q: Execute<'q, Sqlite, StatementPerRow>,
+    C: ConnectionToSqlite,
+    Q: Execute<'q, C, StatementPerRow>,
 {
-    type Command = Q::Command;
+    type Command = OfBoundTo<Q::Command>;
 
     fn into_command(self) -> Self::Command {
-        self.into_query().into_command()
+        OfBoundTo(self.into_query().into_command())
     }
 }
 
-impl Command<Sqlite> for Vec<ErasedQuery<'_, Dialect, ()>> {
+impl<C: ConnectionToSqlite> Command<C> for Vec<ErasedQuery<'_, Dialect, ()>> {
     fn check(&self, check: Check) -> QueryResult<()> {
         self.iter().try_for_each(|row| check.check_query(row))
     }
 
-    fn split_for_retry(self, _: bool) -> (Self, impl FnOnce() -> Option<Self> + Send) {
-        (self, || None)
+    fn bypass_cache(&mut self) {
+        self.iter_mut().for_each(ErasedQuery::bypass_cache);
     }
 
-    async fn run(self, connection: &mut Sqlite) -> QueryResult<usize> {
+    fn count_bind_variables(&self) -> usize {
+        // A single statement is an upsert of many rows. Of several, each has one row.
+        match self.as_slice() {
+            [statement] => sql::count_bind_variables(sql::Dialect::Sqlite, &statement.sql()),
+            _ => 0,
+        }
+    }
+
+    fn split_for_retry(self, _: bool) -> (Self, impl FnOnce(RetryRule) -> Option<Self> + Send) {
+        (self, |_| None)
+    }
+
+    async fn run(self, connection: &mut C) -> QueryResult<usize> {
         connection
+            .exclusive()?
             .transaction(async |connection| {
                 let mut affected = 0;
                 for row in self {

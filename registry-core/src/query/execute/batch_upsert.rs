@@ -26,8 +26,7 @@ use diesel::sql_types::Bool;
 use diesel::sqlite::{Sqlite as Dialect, SqliteQueryBuilder};
 use diesel::{ConnectionError, ConnectionResult, QueryResult, RunQueryDsl, SqliteConnection};
 
-use super::{Execute, InBoundTo};
-use crate::backend::Sqlite;
+use super::{ConnectionToSqlite, Execute, InBoundTo, OfBoundTo};
 use crate::query::bound_to::BoundTo;
 use crate::query::erased::ErasedQuery;
 
@@ -38,8 +37,9 @@ use crate::query::erased::ErasedQuery;
 #[derive(Debug)]
 pub struct DieselUpsert<O>(PhantomData<fn() -> O>);
 
-impl<'q, T, V, Op, Ret, O> Execute<'q, Sqlite, DieselUpsert<O>> for InsertStatement<T, V, Op, Ret>
+impl<'q, C, T, V, Op, Ret, O> Execute<'q, C, DieselUpsert<O>> for InsertStatement<T, V, Op, Ret>
 where
+    C: ConnectionToSqlite,
     T: QuerySource,
     Self: FilterDsl<SqlLiteral<Bool>> + ExecuteDsl<CapturingConnection, Dialect> + 'q,
     (O, Self): RunQueryDsl<SqliteConnection>,
@@ -57,14 +57,15 @@ where
     }
 }
 
-impl<'q, Q, B, O> Execute<'q, Sqlite, InBoundTo<DieselUpsert<O>>> for BoundTo<Q, B>
+impl<'q, C, Q, B, O> Execute<'q, C, InBoundTo<DieselUpsert<O>>> for BoundTo<Q, B>
 where
-    Q: Execute<'q, Sqlite, DieselUpsert<O>>,
+    C: ConnectionToSqlite,
+    Q: Execute<'q, C, DieselUpsert<O>>,
 {
-    type Command = Q::Command;
+    type Command = OfBoundTo<Q::Command>;
 
     fn into_command(self) -> Self::Command {
-        self.into_query().into_command()
+        OfBoundTo(self.into_query().into_command())
     }
 }
 

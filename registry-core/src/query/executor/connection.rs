@@ -1,11 +1,10 @@
 //! Queries on a bare connection. They are not checked, since the bind of the connection is not known.
 
 use std::future::{Ready, ready};
-use std::panic::Location;
 
 use diesel::result::Error as DieselError;
 
-use super::{ConnectsTo, Executor, Lender};
+use super::{ConnectsTo, Executor, Lender, QueryPlace};
 use crate::backend;
 use crate::query::routing::RouteMarker;
 
@@ -30,16 +29,69 @@ macro_rules! on_connections {
             type Leasing = Ready<Result<Self, DieselError>>;
             type LeaseError = DieselError;
             type Error = DieselError;
+            type Again = Self;
 
             const TELLS_MORE: bool = false;
 
             const KEY: Option<&'static str> = None;
 
-            fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-                ready(Ok(self))
+            fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
+                (ready(Ok(self)), None)
             }
         }
     )*};
+}
+
+#[cfg(feature = "postgres")]
+mod shared {
+    use std::future::{Ready, ready};
+
+    use diesel::result::Error as DieselError;
+
+    use super::Unchecked;
+    use crate::backend::Postgres;
+    use crate::query::executor::shared::SharedConnection;
+    use crate::query::executor::{ConnectsTo, Executor, Lender, QueryPlace};
+
+    impl ConnectsTo<Unchecked> for SharedConnection<'_, Unchecked, Postgres> {}
+
+    impl<Q> Executor<Q, Unchecked, Unchecked> for &Postgres {}
+
+    impl<'c> Lender<Unchecked> for &'c Postgres {
+        type Connection = &'c Postgres;
+        type Lease = SharedConnection<'c, Unchecked, Postgres>;
+        type Leasing = Ready<Result<Self::Lease, DieselError>>;
+        type LeaseError = DieselError;
+        type Error = DieselError;
+        type Again = Self;
+
+        const TELLS_MORE: bool = false;
+
+        const KEY: Option<&'static str> = None;
+
+        fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
+            (ready(Ok(SharedConnection::bare(self))), None)
+        }
+    }
+
+    impl<Q> Executor<Q, Unchecked, Unchecked> for &mut &Postgres {}
+
+    impl<'c> Lender<Unchecked> for &mut &'c Postgres {
+        type Connection = &'c Postgres;
+        type Lease = SharedConnection<'c, Unchecked, Postgres>;
+        type Leasing = Ready<Result<Self::Lease, DieselError>>;
+        type LeaseError = DieselError;
+        type Error = DieselError;
+        type Again = Self;
+
+        const TELLS_MORE: bool = false;
+
+        const KEY: Option<&'static str> = None;
+
+        fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
+            (ready(Ok(SharedConnection::bare(*self))), None)
+        }
+    }
 }
 
 on_connections! {

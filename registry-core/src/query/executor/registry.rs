@@ -1,9 +1,7 @@
 //! Queries on a registry or a tenant: a session is acquired for each, and returned after it.
 
-use std::panic::Location;
-
 use super::transaction_warning::warn_if_outside_transaction;
-use super::{Executor, Lender};
+use super::{Executor, Lender, QueryPlace};
 use crate::bind::Bind;
 use crate::engine::AcquireError;
 use crate::error::Error;
@@ -24,20 +22,15 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
     type Leasing = Acquire<'r, B>;
     type LeaseError = AcquireError;
     type Error = Error;
+    type Again = Self;
 
     const TELLS_MORE: bool = true;
 
     const KEY: Option<&'static str> = Some(B::KEY);
 
-    const KEEPS_LOCKS: bool = false;
-
-    fn lease(self, at: &'static Location<'static>) -> Acquire<'r, B> {
-        warn_if_outside_transaction::<B>(self, at);
-        self.session::<B>().for_query()
-    }
-
-    fn again(&self) -> Option<Self> {
-        Some(*self)
+    fn lease(self, at: QueryPlace) -> (Acquire<'r, B>, Option<Self>) {
+        warn_if_outside_transaction::<B>(self, at.0);
+        (self.session::<B>().for_query(), Some(self))
     }
 }
 
@@ -54,19 +47,14 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
     type Leasing = Acquire<'t, B>;
     type LeaseError = AcquireError;
     type Error = Error;
+    type Again = Self;
 
     const TELLS_MORE: bool = true;
 
     const KEY: Option<&'static str> = Some(B::KEY);
 
-    const KEEPS_LOCKS: bool = false;
-
-    fn lease(self, at: &'static Location<'static>) -> Acquire<'t, B> {
-        warn_if_outside_transaction::<B>(self.registry(), at);
-        self.session::<B>().for_query()
-    }
-
-    fn again(&self) -> Option<Self> {
-        Some(*self)
+    fn lease(self, at: QueryPlace) -> (Acquire<'t, B>, Option<Self>) {
+        warn_if_outside_transaction::<B>(self.registry(), at.0);
+        (self.session::<B>().for_query(), Some(self))
     }
 }

@@ -1,10 +1,8 @@
 //! Queries in the transaction of a unit of work.
 
-use std::panic::Location;
-
 use futures_util::future::BoxFuture;
 
-use super::{Executor, Lender};
+use super::{Executor, Lender, QueryPlace};
 use crate::bind::Bind;
 use crate::error::Error;
 use crate::query::routing::{AllTablesIn, FindsBind, Routed};
@@ -24,12 +22,13 @@ impl<'w, B: Bind> Lender<B> for &'w mut UnitOfWork {
     type Leasing = BoxFuture<'w, Result<Self::Lease, WorkError>>;
     type LeaseError = WorkError;
     type Error = Error;
+    type Again = Self;
 
     const TELLS_MORE: bool = true;
 
     const KEY: Option<&'static str> = Some(B::KEY);
 
-    fn lease(self, _: &'static Location<'static>) -> Self::Leasing {
-        Box::pin(self.session::<B>())
+    fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
+        (Box::pin(self.session::<B>()), None)
     }
 }

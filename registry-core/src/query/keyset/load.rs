@@ -25,11 +25,12 @@ use crate::query::check::Check;
 use crate::query::erased::ErasedQuery;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 use crate::query::executor::Unchecked;
-use crate::query::executor::{Executor, LenderBackend};
+use crate::query::executor::{Executor, LenderBackend, OpenedBy, QueryPlace};
 use crate::query::on_lease::load_on_lease;
 use crate::query::paginate::{Limited, NoPages, PageRequest, read_shape};
 use crate::query::retry::query_error;
 use crate::query::routing::ByTable;
+use crate::query::routing::RouteMarker;
 use crate::query::run::Running;
 use crate::sql::{Dialect, sql_of};
 
@@ -185,6 +186,7 @@ impl<Q, O, K> Keyset<Q, O, K> {
         InOrder<Q, O, K>: AsQuery<SqlType: 'static>,
         E: Executor<<InOrder<Q, O, K> as AsQuery>::Query, B, Via> + 'q,
         B: 'static,
+        Via: RouteMarker,
         Q::Query: OrderedByKeys<O, Via> + QueryFragment<LenderBackend<E, B>>,
         <InOrder<Q, O, K> as AsQuery>::Query: QueryFragment<LenderBackend<E, B>> + Send + 'q,
         O: ComparesTo<K, LenderBackend<E, B>> + QueryFragment<LenderBackend<E, B>>,
@@ -199,7 +201,7 @@ impl<Q, O, K> Keyset<Q, O, K> {
         let at = Location::caller();
         let Self { query, order, after, per_page } = self;
         let query = query.as_query();
-        let dialect = Dialect::of(<E::Connection as Backend>::KIND);
+        let dialect = Dialect::of(<OpenedBy<E, B> as Backend>::KIND);
         // Binds are not in it, so it is the same for every query with these keys.
         let mark = mark_of(&sql_of::<LenderBackend<E, B>>(&order));
         let checked = check_request::<LenderBackend<E, B>, K>(
@@ -215,11 +217,11 @@ impl<Q, O, K> Keyset<Q, O, K> {
         let limited = Limited { query, limit: per_page.saturating_add(1), offset: 0 };
         let limited: ErasedQuery<'q, _, <InOrder<Q, O, K> as AsQuery>::SqlType> =
             ErasedQuery::new(limited);
-        let (mut again, lease) = (on.again(), on.lease(at));
+        let (lease, mut again) = on.lease(QueryPlace(at));
         Running::new(async move {
             checked?;
             let mut lease = lease.await?;
-            if let Err(error) = Check::for_lender::<E, B>().check_query(&limited) {
+            if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&limited) {
                 return Err(query_error::<E, B>(&mut lease, error).await.into());
             }
             let (_, rows) = load_on_lease::<E, B, _, U>(lease, limited, &mut again, at).await?;

@@ -23,9 +23,10 @@ use crate::query::check::Check;
 use crate::query::erased::ErasedQuery;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 use crate::query::executor::Unchecked;
-use crate::query::executor::{Executor, LenderBackend};
+use crate::query::executor::{Executor, LenderBackend, OpenedBy, QueryPlace};
 use crate::query::on_lease::load_on_lease;
 use crate::query::retry::query_error;
+use crate::query::routing::RouteMarker;
 use crate::query::routing::{ByBoundTo, ByCombination, ByTable};
 use crate::query::run::Running;
 use crate::sql::Dialect;
@@ -99,6 +100,7 @@ impl<Q, E, B, Via> Paginated<Q, E, B, Via> {
         Q: AsQuery<SqlType: 'static>,
         E: Executor<Q::Query, B, Via> + 'q,
         B: 'static,
+        Via: RouteMarker,
         Q::Query: PaginatesBy<Via> + QueryFragment<LenderBackend<E, B>> + Send + 'q,
         LenderBackend<E, B>: HasSqlType<BigInt>,
         i64: ToSql<BigInt, LenderBackend<E, B>>,
@@ -109,17 +111,17 @@ impl<Q, E, B, Via> Paginated<Q, E, B, Via> {
         let at = Location::caller();
         let Self { query, page, .. } = self;
         let query = query.as_query();
-        let backend = <E::Connection as Backend>::KIND;
+        let backend = <OpenedBy<E, B> as Backend>::KIND;
         let shape = read_shape::<LenderBackend<E, B>>(Dialect::of(backend), &query)
             .and_then(|shape| if shape.has_order { Ok(shape) } else { Err(NoPages::NoOrder) });
         let (query, slot) = Shared::new(query);
         let limited = Limited { query, limit: page.per_page(), offset: page.offset() };
         let limited: ErasedQuery<'q, _, Q::SqlType> = ErasedQuery::new(limited);
-        let (mut again, lease) = (on.again(), on.lease(at));
+        let (lease, mut again) = on.lease(QueryPlace(at));
         Running::new(async move {
             let columns = shape.map_err(DieselError::from)?.columns;
             let mut lease = lease.await?;
-            if let Err(error) = Check::for_lender::<E, B>().check_query(&limited) {
+            if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&limited) {
                 return Err(query_error::<E, B>(&mut lease, error).await.into());
             }
             let (lease, items) =

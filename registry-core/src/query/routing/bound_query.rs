@@ -7,7 +7,7 @@ use diesel::query_source::QuerySource;
 use super::from_clause::BoundSource;
 use super::route::{AllTablesIn, ByInsertTarget, ByTable};
 use crate::bind::{Bind, Bound};
-use crate::query::bound_to::BoundTo;
+use crate::query::bound_to::{BoundTo, BoundToQuery};
 
 #[diagnostic::do_not_recommend]
 impl<F, S, D, W, O, L, G, H, K> Bound for SelectStatement<FromClause<F>, S, D, W, O, L, G, H, K>
@@ -56,5 +56,10 @@ where
 
 #[diagnostic::do_not_recommend]
 impl<Q, B: Bind> Bound for BoundTo<Q, B> {
+    type Bind = B;
+}
+
+#[diagnostic::do_not_recommend]
+impl<Q, B: Bind> Bound for BoundToQuery<Q, B> {
     type Bind = B;
 }

@@ -14,6 +14,7 @@
 //! | `ByBoxedTarget` | `UPDATE` and `DELETE` after `into_boxed()` |
 //! | `ByCombination` | `UNION`, `INTERSECT`, `EXCEPT` |
 //! | `ByBoundTo` | anything with `.bound_to::<Model>()` |
+//! | `ByParts` | a statement on many rows, by [`batched`](crate::batched): the marker of its parts |
 //! | `WithoutTable` | `select(..)` without `FROM`, and literal SQL |
 //! | `RawSql`, `BoxedRawSql` | `sql_query` |
 //! | `Unchecked` | everything on a bare connection |
@@ -24,6 +25,7 @@
 //! |---|---|
 //! | `route.rs` | the markers, and the traits that executors ask for |
 //! | `statements.rs` | those traits for each of Diesel's types of queries |
+//! | `batches.rs` | the same traits for statements on many rows |
 //! | `from_clause.rs` | the binds of the tables in a `FROM` clause |
 //! | `one_database.rs` | equality of binds, with the compiler's message about different binds |
 //! | `source_probe.rs` | probes in place of a `FROM` clause, to find the subqueries of a `WHERE` clause |
@@ -35,6 +37,7 @@
 //! several errors comes first.
 
 mod backend_probe;
+mod batches;
 mod bound_query;
 mod from_clause;
 mod one_database;

@@ -7,7 +7,7 @@ use crate::bind::Bind;
     message = "no bind is known for this query: a table in it is not bound to a database, or it is of a type that is not Diesel's own",
     label = "no bind is known for this query",
     note = "bind the table: `registry_core::bind_tables!(db = \"..\", backend = ..; path::to::table)`",
-    note = "or say where a query type of your own belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`",
+    note = "or say where a query type of your own, or a table of another crate, belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`",
     note = "or run it unchecked, on the connection of a session: `&mut *session`, or `&mut **session` where `session` is a `&mut Session`"
 )]
 pub trait Routed<B: Bind, Via> {}
@@ -19,6 +19,9 @@ pub trait Routed<B: Bind, Via> {}
 pub trait AllTablesIn<B: Bind, Via> {}
 
 /// A type that stands for the part of a query that determines its bind.
+///
+/// Other crates cannot name this trait nor a type that implements it, so they cannot implement
+/// [`Executor`](crate::query::Executor), which requires it.
 pub trait RouteMarker {}
 
 /// The tables in `FROM`, or the target of an `UPDATE` or `DELETE`, determine the bind of the query.
@@ -62,7 +65,7 @@ pub struct BoxedRawSql(());
     note = "or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`",
     note = "a `select(..)` of nothing but subqueries is found by their tables, which have to be in one database"
 )]
-pub trait FindsBind<Q, B> {}
+pub trait FindsBind<Q, B>: RouteMarker {}
 
 /// A query that does not lock the rows that it returns until the end of its transaction.
 ///
@@ -85,7 +88,7 @@ impl RouteMarker for BoxedRawSql {}
 
 /// A marker with which a query on a session of the bind `S` has the bind `B`: a query without a bind of its own belongs to
 /// the bind of the session.
-pub trait FindsBindOnSession<S, B> {}
+pub trait FindsBindOnSession<S, B>: RouteMarker {}
 
 impl<S, B> FindsBindOnSession<S, B> for ByTable {}
 impl<S, B> FindsBindOnSession<S, B> for ByInsertTarget {}

@@ -50,7 +50,7 @@ pub(super) async fn wait<B: Bind>(
 ///
 /// It starts over if the engine was closed while the registry is open. It also starts over if the operating system has
 /// run out of resources (such as file descriptors) and an unused engine was evicted to free some, as long as the caller
-/// has time.
+/// has time. It starts over once if the switch to the tenant's schema finds that the connection is lost.
 ///
 /// Cancellation: it can be dropped at each await. Destructors give back everything that it has so far: a use of an
 /// engine, a place in a queue, a connection.
@@ -64,6 +64,7 @@ async fn acquire_from_route<B: Bind>(
     let runtime = Handle::current();
     let for_caller = |error| route.error_for_caller::<B>(error);
     let mut lacked_resources = None;
+    let mut has_lost_connection = false;
     loop {
         // 1. Find the engine, or open it.
         let FoundEngine { engine, schema } = match found.take() {
@@ -100,6 +101,11 @@ async fn acquire_from_route<B: Bind>(
             Ok(Some(checkout)) => Ok(checkout),
             Ok(None) => Err(route.unknown_tenant::<B>()),
             Err(error) if is_replaced(&error, registry) => continue,
+            // The connection was lost since its last use. The engine checks the next one before it lends it.
+            Err(error) if error.is_unreachable() && !has_lost_connection => {
+                has_lost_connection = true;
+                continue;
+            }
             Err(error) => Err(for_caller(error)),
         };
     }

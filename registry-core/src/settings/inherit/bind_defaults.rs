@@ -6,15 +6,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::engine_settings::EngineSettings;
-use super::{migrate_url, url};
+use super::{migrate_url, tls, url};
 use crate::settings::bind_settings::BindSettings;
+use crate::settings::connector::Connector;
 use crate::settings::credentials::CredentialSource;
 use crate::settings::error::{Problem, SettingsError};
 use crate::settings::keys::{BackendKind, BindKey};
 use crate::settings::options::{EngineOptions, OptionLayer, OptionLayers};
 use crate::settings::parse::draft::{BindDraft, Written};
 use crate::settings::url::DatabaseUrl;
-use crate::settings::validate::{self, pooler, ranges, tenants};
+use crate::settings::url::tls::TlsMaterial;
+use crate::settings::validate::{self, connector, pooler, ranges, tenants};
 
 /// The settings that binds inherit. The settings of an engine are made from them when a registry is built, and later
 /// for each engine that is opened on demand or replaced.
@@ -27,6 +29,7 @@ pub(crate) struct BindDefaults {
     /// The options of the registry's builder.
     pub(super) builder: OptionLayer,
     pub(super) credentials: BTreeMap<BindKey, CredentialSource>,
+    pub(super) connectors: BTreeMap<BindKey, Connector>,
     pub(super) is_enabled: fn(BackendKind) -> bool,
     pub(super) check_url: validate::url::CheckUrl,
     /// Whether the engines belong to a registry in test isolation, on which nothing is ever committed.
@@ -107,11 +110,15 @@ impl BindDefaults {
         folder: &Path,
         problems: &mut Vec<Problem>,
     ) -> Option<EngineSettings> {
-        let url = url::read(draft, folder, self.is_enabled, self.check_url)
-            .map_err(|problem| problems.extend(problem))
-            .ok();
         let layers =
             OptionLayers { own: &draft.options, general: &self.general, builder: &self.builder };
+        let material = tls::material(&layers).unwrap_or_else(|problem| {
+            problems.push(problem);
+            TlsMaterial::default()
+        });
+        let url = url::read(draft, folder, &material, self.is_enabled, self.check_url)
+            .map_err(|problem| problems.extend(problem))
+            .ok();
         let mut options = layers.merged();
         if url.as_ref().is_some_and(DatabaseUrl::is_memory) {
             fit_to_memory(&mut options, &draft.options);
@@ -125,7 +132,10 @@ impl BindDefaults {
             let written = Written { value: &url, place: place.clone(), layer: *layer };
             pooler::check(&written, tenant_schema, &options, &layers, problems);
         }
-        let migrate_url = migrate_url::read(draft, &url, folder, self.check_url)
+        if let Some(own) = self.connectors.get(&key) {
+            problems.extend(connector::check(key, own, &url, &options));
+        }
+        let migrate_url = migrate_url::read(draft, &url, folder, &material, self.check_url)
             .map_err(|problem| problems.push(problem))
             .unwrap_or_default();
         problems.extend(tenant_schema.and_then(|schema| tenants::check_schema(schema, &url)));
@@ -138,7 +148,9 @@ impl BindDefaults {
             tenant_schema: tenant_schema.map(|schema| schema.value.clone()),
             tenant: None,
             credentials: self.credentials.get(&key).cloned(),
+            connector: self.connectors.get(&key).cloned(),
             is_isolated: false,
+            is_one_off: false,
         })
     }
 }

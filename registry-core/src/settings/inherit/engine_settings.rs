@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::settings::connector::Connector;
 use crate::settings::credentials::CredentialSource;
 use crate::settings::keys::BindKey;
 use crate::settings::options::EngineOptions;
@@ -22,15 +23,48 @@ pub(crate) struct EngineSettings {
     /// The tenant whose database it is, where the URL of the bind has `{tenant}` in it.
     pub(crate) tenant: Option<Arc<str>>,
     pub(crate) credentials: Option<CredentialSource>,
+    /// The program's own way to connect, if it has one for this bind.
+    pub(crate) connector: Option<Connector>,
     /// Whether nothing is ever committed, as in test isolation: there is one connection, and it stays in one
     /// transaction.
     pub(crate) is_isolated: bool,
+    /// Whether the engine is for one session alone, and ends with it.
+    pub(crate) is_one_off: bool,
 }
 
 impl EngineSettings {
     /// Where migrations connect.
     pub(crate) fn url_to_migrate(&self) -> &DatabaseUrl {
         self.migrate_url.as_ref().unwrap_or(&self.url)
+    }
+
+    /// These settings for one session, with which the engine ends.
+    pub(crate) fn one_off(mut self) -> Self {
+        self.is_one_off = true;
+        self.options.max_connections = 1;
+        self.options.min_idle = 0;
+        self.options.idle_timeout = None;
+        self.options.max_lifetime = None;
+        self
+    }
+
+    /// The settings for a connection that the program has opened itself: the defaults. No connection is ever opened with
+    /// them, and `url` says only which backend it is.
+    pub(crate) fn of_own_connection(key: BindKey, url: DatabaseUrl) -> Self {
+        let settings = Self {
+            key,
+            url,
+            migrate_url: None,
+            options: EngineOptions::default(),
+            required: true,
+            tenant_schema: None,
+            tenant: None,
+            credentials: None,
+            connector: None,
+            is_isolated: false,
+            is_one_off: true,
+        };
+        settings.one_off()
     }
 
     /// These settings in test isolation: a SQLite database is replaced by its `copy`; any other database is used

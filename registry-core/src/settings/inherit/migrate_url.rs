@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use super::secret::password_of;
+use super::tls;
 use crate::settings::error::Problem;
 use crate::settings::parse::draft::BindDraft;
 use crate::settings::url::DatabaseUrl;
+use crate::settings::url::tls::TlsMaterial;
 use crate::settings::validate::migrate_url;
 use crate::settings::validate::url::{self, CheckUrl};
 
@@ -17,6 +19,7 @@ pub(super) fn read(
     draft: &BindDraft,
     bind_url: &DatabaseUrl,
     folder: &Path,
+    material: &TlsMaterial,
     check_url: CheckUrl,
 ) -> Result<Option<DatabaseUrl>, Problem> {
     let Some(written) = &draft.migrate_url else { return Ok(None) };
@@ -25,6 +28,7 @@ pub(super) fn read(
     }
     let problem = |message: String| Problem::new(&written.place, message);
     let url = written.value.as_ref().map_err(|invalid| problem(invalid.to_string()))?;
+    let url = &tls::applied(material, url.clone(), &written.place)?;
     migrate_url::check(url, bind_url).map_err(problem)?;
     url::check(url, folder, check_url).map_err(problem)?;
     let url = url.resolved_against(folder);

@@ -7,6 +7,7 @@
 //! | [`bind_defaults`] | one bind: its settings are inherited, then [validated](super::validate). Kept by the registry for engines that are opened later |
 //! | [`url`], [`migrate_url`] | the URLs that a bind connects to, and the password beside them; all of these may come from files |
 //! | [`secret`] | files with secrets |
+//! | [`tls`] | certificates and a key that options give |
 //! | [`on_demand`] | limits for all engines together that are opened on demand |
 //! | [`engine_settings`] | the result: all settings of one engine |
 
@@ -16,6 +17,7 @@ mod migrate_url;
 mod on_demand;
 pub(in crate::settings) mod resolve;
 mod secret;
+mod tls;
 mod url;
 
 pub(crate) use bind_defaults::BindDefaults;

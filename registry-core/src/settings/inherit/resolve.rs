@@ -7,15 +7,17 @@ use super::bind_defaults::{BindDefaults, OwnSettings};
 use super::engine_settings::EngineSettings;
 use super::on_demand::{self, OnDemandOptions};
 use crate::settings::bind_settings::BindSettings;
+use crate::settings::connector::Connector;
 use crate::settings::credentials::CredentialSource;
 use crate::settings::error::Problem;
 use crate::settings::keys::{BackendKind, BindKey};
 use crate::settings::options::{EngineOptions, OptionLayer, PartialOptions};
 use crate::settings::parse::draft::{BindDraft, Draft, UrlSource, Written};
+use crate::settings::parse::near_miss;
 use crate::settings::sources::Settings;
-use crate::settings::validate::backend_support;
 use crate::settings::validate::ranges;
 use crate::settings::validate::url::CheckUrl;
+use crate::settings::validate::{backend_support, connector};
 
 /// Everything that the registry's builder was given, except for the settings.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +27,7 @@ pub(crate) struct BuilderSettings {
     pub(crate) options: EngineOptions,
     pub(crate) on_demand: OnDemandOptions,
     pub(crate) credentials: Vec<(String, CredentialSource)>,
+    pub(crate) connectors: Vec<(String, Connector)>,
     /// The binds that have a resolver, which finds the settings of each tenant.
     pub(crate) resolver_binds: Vec<String>,
 }
@@ -60,7 +63,8 @@ pub(in crate::settings) fn resolve_with(
     is_enabled: fn(BackendKind) -> bool,
     check_url: CheckUrl,
 ) -> Resolved {
-    let Draft { binds, options: general, on_demand, overrides, mut problems } = settings.merged();
+    let Draft { binds, options: general, on_demand, overrides, near_tables, mut problems } =
+        settings.merged();
     let in_settings = binds.into_iter().map(|(key, draft)| (key, (draft, settings.base())));
     let mut binds: BTreeMap<BindKey, (BindDraft, &Path)> = in_settings.collect();
     let has_no_bind =
@@ -75,6 +79,16 @@ pub(in crate::settings) fn resolve_with(
         }
     }
 
+    for (key, url) in &overrides {
+        let known = || binds.keys().chain(&resolver_binds);
+        if !known().any(|bind| bind == key)
+            && let Some(bind) = near_miss::bind_nearly_named(key, known())
+        {
+            near_miss::warn_variable(&url.place, bind);
+        }
+    }
+    near_tables.iter().for_each(near_miss::warn_table);
+
     let builder_options = OptionLayer::from_code(PartialOptions::from(&builder.options), |name| {
         format!("options(..).{name}")
     });
@@ -85,6 +99,7 @@ pub(in crate::settings) fn resolve_with(
         general,
         builder: builder_options,
         credentials: BTreeMap::new(),
+        connectors: BTreeMap::new(),
         is_enabled,
         check_url,
         is_isolated: false,
@@ -96,6 +111,19 @@ pub(in crate::settings) fn resolve_with(
             }
             _ => problems
                 .push(Problem::new(format!("credentials({key:?})"), "there is no such bind")),
+        }
+    }
+
+    for (key, connector) in builder.connectors {
+        let place = connector::place(&key);
+        match BindKey::new(&key) {
+            Ok(key) if binds.contains_key(&key) || resolver_binds.contains(&key) => {
+                if bind_defaults.connectors.insert(key, connector).is_some() {
+                    problems
+                        .push(Problem::new(place, "given twice: a bind has one way to connect"));
+                }
+            }
+            _ => problems.push(Problem::new(place, "there is no such bind")),
         }
     }
 

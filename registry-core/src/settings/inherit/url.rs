@@ -3,22 +3,26 @@
 use std::path::Path;
 
 use super::secret::{password_of, read_secret};
+use super::tls;
 use crate::settings::error::Problem;
 use crate::settings::keys::BackendKind;
 use crate::settings::parse::draft::{BindDraft, UrlSource, Written};
 use crate::settings::url::DatabaseUrl;
+use crate::settings::url::tls::TlsMaterial;
 use crate::settings::validate::url::{self, CheckUrl};
 
-/// The URL of a bind with its password. A relative path in the URL stays relative.
+/// The URL of a bind with its password, and with certificates and a key that options give. A relative path in the URL stays relative.
 ///
 /// `Err(None)` means that the problem has been reported already.
 pub(super) fn read(
     draft: &BindDraft,
     folder: &Path,
+    material: &TlsMaterial,
     is_enabled: fn(BackendKind) -> bool,
     check_url: CheckUrl,
 ) -> Result<DatabaseUrl, Option<Problem>> {
-    let url = written_url(draft, folder, is_enabled)?;
+    let mut url = written_url(draft, folder, is_enabled)?;
+    url.value = tls::applied(material, url.value, &url.place)?;
     url::check(&url.value, folder, check_url)
         .map_err(|message| Problem::new(&url.place, message))?;
     with_password(draft, url, folder)

@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use super::bind_key::BindKey;
 use super::nearest::nearest;
+use crate::bind_key::BindKey;
 
 /// The settings have no bind with that key.
 ///

@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use super::bind_key::BindKey;
 use super::unknown_bind::{UnknownBind, write_list};
+use crate::bind_key::BindKey;
 
 /// An order of commits, or the options of a unit of work, name keys that no bind has, or one key twice.
 ///

@@ -29,7 +29,11 @@ macro_rules! for_each_option {
             set(value: Duration) value;
 
             /// After how long without use a connection is checked before it is lent again. 500 milliseconds
-            /// by default, which is HikariCP's figure; zero checks it each time.
+            /// by default, which is HikariCP's figure.
+            ///
+            /// Zero checks it each time. A connection that is lent without a check may have been lost. A query on a
+            /// registry or a tenant is mostly run again then, see
+            /// [`QueryError::is_connection_lost`](crate::QueryError::is_connection_lost).
             #[serde(serialize_with = "duration_as_text")]
             check_idle_after: Duration = Duration::from_millis(500),
             set(value: Duration) value;
@@ -106,6 +110,44 @@ macro_rules! for_each_option {
             #[serde(serialize_with = "optional_duration_as_text")]
             log_slow_queries: Option<Duration> = None,
             set(value: impl Into<Option<Duration>>) value.into();
+
+            /// A PEM file of the only authorities whose certificates are trusted, as the URL's `sslrootcert` (PostgreSQL)
+            /// or `ssl-ca` (MySQL, MariaDB). `None` by default.
+            ///
+            /// A relative path begins in the folder of the settings file, or for a bind of code in the current directory.
+            /// For PostgreSQL, MySQL and MariaDB, with the feature `rustls`.
+            #[serde(serialize_with = "optional_path_as_text")]
+            sslrootcert: Option<PathBuf> = None,
+            set(file: impl Into<PathBuf>) Some(file.into());
+
+            /// The same authorities as a PEM text in memory, in place of a file. `None` by default.
+            sslrootcert_pem: Option<Pem> = None,
+            set(pem: impl Into<Pem>) Some(pem.into());
+
+            /// A PEM file with the certificate of this client, and the chain of authorities behind it, for a server that
+            /// asks for one: the URL's `sslcert` (PostgreSQL) or `ssl-cert` (MySQL, MariaDB). `None` by default.
+            ///
+            /// It needs `sslkey` or `sslkey_pem`. For PostgreSQL, MySQL and MariaDB, with the feature `rustls`.
+            #[serde(serialize_with = "optional_path_as_text")]
+            sslcert: Option<PathBuf> = None,
+            set(file: impl Into<PathBuf>) Some(file.into());
+
+            /// The same certificate as a PEM text in memory, in place of a file. `None` by default.
+            sslcert_pem: Option<Pem> = None,
+            set(pem: impl Into<Pem>) Some(pem.into());
+
+            /// A PEM file with the private key of the client's certificate: the URL's `sslkey` (PostgreSQL) or `ssl-key`
+            /// (MySQL, MariaDB). `None` by default.
+            ///
+            /// As for libpq, nobody but its owner may have access to the file (`chmod 600`), or its group may read it
+            /// (`640`) if it belongs to root. It is not encrypted; for MySQL and MariaDB it is an RSA key.
+            #[serde(serialize_with = "optional_path_as_text")]
+            sslkey: Option<PathBuf> = None,
+            set(file: impl Into<PathBuf>) Some(file.into());
+
+            /// The same key as a PEM text in memory, in place of a file. It is never shown. `None` by default.
+            sslkey_pem: Option<Pem> = None,
+            set(pem: impl Into<Pem>) Some(pem.into());
 
             /// How long SQLite waits for a lock that another connection holds. 5 seconds by default.
             ///

@@ -6,23 +6,28 @@
 //! | this file | [`EngineOptions`], and [`PartialOptions`]: the same options, each of which can be missing |
 //! | [`layer`] | options with the places where they were written, and which layer wins |
 //! | [`shown`] | how options look in `Debug` and when they are serialized |
-//! | [`pooler`], [`reset_on_return`] | the types of two options |
+//! | [`pooler`], [`reset_on_return`], [`pem`] | the types of some options |
 
 mod layer;
 mod list;
+mod pem;
 mod pooler;
 mod reset_on_return;
 mod shown;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::settings::from_value::FromValue;
 use crate::settings::value::Value;
-use shown::{Shown, duration_as_text, optional_duration_as_text, statements_as_places};
+use shown::{
+    Shown, duration_as_text, optional_duration_as_text, optional_path_as_text, statements_as_places,
+};
 
 pub(in crate::settings) use layer::{OptionLayer, OptionLayers};
 pub(in crate::settings) use list::for_each_option;
+pub use pem::Pem;
 pub use pooler::Pooler;
 pub use reset_on_return::ResetOnReturn;
 

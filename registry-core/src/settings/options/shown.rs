@@ -2,10 +2,12 @@
 //! contain secrets, and durations are texts with a unit.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serializer;
 
+use super::pem::{Pem, shown_path};
 use super::pooler::Pooler;
 use super::reset_on_return::ResetOnReturn;
 
@@ -40,6 +42,13 @@ impl ShowOption for bool {}
 impl ShowOption for Duration {}
 impl ShowOption for ResetOnReturn {}
 impl ShowOption for Pooler {}
+impl ShowOption for Pem {}
+
+impl ShowOption for PathBuf {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&shown_path(self), f)
+    }
+}
 
 impl<T: ShowOption> ShowOption for Option<T> {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,6 +88,16 @@ pub(super) fn optional_duration_as_text<S: Serializer>(
 ) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => duration_as_text(value, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+pub(super) fn optional_path_as_text<S: Serializer>(
+    value: &Option<PathBuf>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(path) => serializer.collect_str(&shown_path(path)),
         None => serializer.serialize_none(),
     }
 }

@@ -24,6 +24,12 @@ fn defaults_are_those_that_the_documentation_promises() {
             "read_only": false,
             "tenant_setting": null,
             "log_slow_queries": null,
+            "sslrootcert": null,
+            "sslrootcert_pem": null,
+            "sslcert": null,
+            "sslcert_pem": null,
+            "sslkey": null,
+            "sslkey_pem": null,
             "busy_timeout": "5s",
         })
     );
@@ -74,7 +80,8 @@ fn options_that_are_there_win_and_the_others_stay() {
 #[test]
 fn every_option_can_be_read() {
     for name in PartialOptions::NAMES {
-        let candidates = ["10", "30s", "true", "full", "transaction"];
+        let candidates =
+            ["10", "30s", "true", "full", "transaction", "-----BEGIN CERTIFICATE-----"];
         let mut partial = PartialOptions::default();
         let read = candidates
             .iter()

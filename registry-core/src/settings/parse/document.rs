@@ -6,6 +6,7 @@ use crate::settings::keys::BindKey;
 use crate::settings::keys::{did_you_mean, nearest};
 use crate::settings::options::PartialOptions;
 use crate::settings::parse::draft::{BindDraft, Draft, OnDemandDraft};
+use crate::settings::parse::near_miss::{NearTable, is_nearly_table};
 use crate::settings::value::{Table, Value};
 
 /// The name of the table with the settings of databases.
@@ -17,7 +18,14 @@ pub(in crate::settings) fn from_loader(value: Value, layer: usize) -> Draft {
     match value {
         Value::Unset => {}
         Value::Table(mut table) => match table.remove(TABLE) {
-            Some(value @ (Value::Table(_) | Value::Text(_))) => reader.read_root(TABLE, &value),
+            Some(value @ (Value::Table(_) | Value::Text(_))) => {
+                let near = table.iter().filter(|(key, value)| {
+                    matches!(value, Value::Table(_)) && is_nearly_table(key, TABLE)
+                });
+                let near = near.map(|(key, _)| NearTable(key.clone()));
+                reader.draft.near_tables.extend(near);
+                reader.read_root(TABLE, &value);
+            }
             None | Some(Value::Unset) => reader.read_root("", &Value::Table(table)),
             Some(value) => reader.add_problem(TABLE, expected_table(&value)),
         },
@@ -92,6 +100,17 @@ impl DocumentReader {
                     self.add_problem(
                         &place,
                         format!("an option stands in `{options}` for every engine, or in `{default}` for this one"),
+                    );
+                }
+                (key, Value::Table(_)) if root.is_empty() && is_nearly_table(key, TABLE) => {
+                    let message = unknown_key(key, root_names());
+                    self.add_problem(
+                        &place,
+                        message.replacen(
+                            "unknown",
+                            "unknown; did you mean the table `database`?",
+                            1,
+                        ),
                     );
                 }
                 (key, _) => self.unknown_key(&place, key, root_names()),
@@ -217,8 +236,10 @@ mod tests {
         assert_eq!(keys("[server]\nport = 80").len(), 0);
         assert_eq!(
             problems("[databse]\nurl = 'sqlite::memory:'"),
-            ["databse: unknown; known are url, url_file, password, password_file, required, \
-              tenant_schema, migrate_url, options, binds, max_engines, engine_idle_timeout"]
+            [
+                "databse: unknown; did you mean the table `database`?; known are url, url_file, password, password_file, required, \
+              tenant_schema, migrate_url, options, binds, max_engines, engine_idle_timeout"
+            ]
         );
     }
 

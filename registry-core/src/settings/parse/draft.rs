@@ -10,6 +10,7 @@ use crate::settings::error::Problem;
 use crate::settings::from_value::{FromValue, expected};
 use crate::settings::keys::BindKey;
 use crate::settings::options::{OptionLayer, PartialOptions};
+use crate::settings::parse::near_miss::NearTable;
 use crate::settings::url::{DatabaseUrl, InvalidUrl};
 use crate::settings::value::Value;
 
@@ -24,6 +25,8 @@ pub(in crate::settings) struct Draft {
     /// URLs from variables such as `ANALYTICS_DATABASE_URL`. They replace the URL of an existing bind, and never create
     /// a bind.
     pub(in crate::settings) overrides: BTreeMap<BindKey, Written<UrlSource>>,
+    /// Tables of the application beside `[database]` whose names are nearly the same.
+    pub(in crate::settings) near_tables: Vec<NearTable>,
     pub(in crate::settings) problems: Vec<Problem>,
 }
 
@@ -79,6 +82,7 @@ impl Draft {
         self.options.overlay(upper.options);
         self.on_demand.overlay(upper.on_demand);
         self.problems.extend(upper.problems);
+        self.near_tables.extend(upper.near_tables);
         for (key, bind) in upper.binds {
             match self.binds.get_mut(&key) {
                 Some(under) => under.overlay(bind),
@@ -90,7 +94,7 @@ impl Draft {
         for (key, url) in upper.overrides {
             match self.binds.get_mut(&key) {
                 Some(bind) => bind.url = Some(url),
-                // Kept for the error message if no database is configured.
+                // Kept for the error message if no database is configured, and to warn of a name that is nearly a bind's.
                 None => {
                     self.overrides.insert(key, url);
                 }

@@ -8,7 +8,9 @@
 //! | [`draft`] | the settings of one layer; how an upper layer overrides a lower one |
 //! | [`document`] | the table of a file or of a serde loader, to a draft |
 //! | [`environment`] | variables such as `DATABASE__BINDS__REPORTS__MAX_CONNECTIONS`, to a draft |
+//! | [`near_miss`] | names that nearly are those of a bind or of the table: warnings |
 
 pub(in crate::settings) mod document;
 pub(in crate::settings) mod draft;
 pub(in crate::settings) mod environment;
+pub(in crate::settings) mod near_miss;

@@ -14,7 +14,7 @@ use crate::settings::keys::nearest;
 use super::error::{InvalidUrl, SCHEMES};
 use super::server::ServerUrl;
 use super::sqlite::SqliteFile;
-use super::tls::TlsSettings;
+use super::tls::{TlsMaterial, TlsSettings};
 
 /// The URL of a database. `Display` and `Debug` do not show its password.
 ///
@@ -52,6 +52,10 @@ use super::tls::TlsSettings;
 /// connection needs them (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others). `sslrootcert=system` also selects them, and
 /// means `verify-full`. `ssl-ca` by itself means `VERIFY_CA`.
 ///
+/// `sslcert` and `sslkey` (PostgreSQL), or `ssl-cert` and `ssl-key` (MySQL), are PEM files with the certificate of this
+/// client and its private key, for a server that asks for one. [`EngineOptions`](crate::EngineOptions) has the same as
+/// options, and from memory.
+///
 /// The name of a host is looked for in a certificate's `subjectAltName`, and not in its subject.
 /// Unix sockets are never encrypted, as in libpq. mysql_async's own `require_ssl=true`, with
 /// `verify_identity=false` or `verify_ca=false`, means `VERIFY_IDENTITY`, `VERIFY_CA` or `REQUIRED`.
@@ -86,7 +90,7 @@ impl DatabaseUrl {
     pub(super) fn new(target: Target) -> Self {
         /// Seeded at random in each process, so that an attacker cannot choose URLs whose hashes collide.
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let hash = HASHER.hash_one((target.expose(), target.tls()));
+        let hash = HASHER.hash_one((target.for_driver(), target.tls()));
         Self(Arc::new(Parsed { target, hash }))
     }
 
@@ -126,11 +130,36 @@ impl DatabaseUrl {
         }
     }
 
+    /// The URL with its password, to hand it to another program, such as `pg_dump`, or to a driver.
+    ///
+    /// **The result is a secret.** Do not log it, and do not put it into the arguments of a process, which every user of
+    /// the machine can read; an environment variable or a file that nobody else may read is better.
+    ///
+    /// It is what the engine connects with: for the URL of an [`Engine`](crate::Engine::url), the password of `password`,
+    /// `password_file` or `url_file` is in it, and paths are absolute. A certificate or a key that the settings give as a
+    /// file is a parameter of it; one from memory (`sslrootcert_pem`) cannot be, and neither are credentials that
+    /// [`credentials`](crate::RegistryBuilder::credentials) asks for. The scheme of MySQL and MariaDB is `mysql`, that of
+    /// PostgreSQL `postgres`.
+    ///
+    /// ```
+    /// let url: registry_core::DatabaseUrl = "mariadb://app:s3cret@db.example/app".parse()?;
+    /// assert_eq!(url.expose(), "mysql://app:s3cret@db.example/app");
+    /// assert_eq!(url.to_string(), "mariadb://app:***@db.example/app");
+    /// # Ok::<(), registry_core::settings::InvalidUrl>(())
+    /// ```
+    #[must_use]
+    pub fn expose(&self) -> String {
+        match self.target() {
+            Target::Server(server) => server.expose(),
+            Target::Sqlite(file) => file.to_string(),
+        }
+    }
+
     /// The URL for the driver, with its password and without the parameters for TLS, which [`tls`](Self::tls) returns.
     ///
     /// For SQLite, see [`SqliteFile::connection_string`] instead.
-    pub(crate) fn expose(&self) -> String {
-        self.target().expose()
+    pub(crate) fn for_driver(&self) -> String {
+        self.target().for_driver()
     }
 
     /// How connections to a server are encrypted.
@@ -177,6 +206,14 @@ impl DatabaseUrl {
             Target::Server(server) => Target::Server(server.with_password(password)),
             Target::Sqlite(file) => Target::Sqlite(file.clone()),
         })
+    }
+
+    /// The URL with certificates and a key that options give. A URL of SQLite stays unchanged.
+    pub(crate) fn with_tls_material(&self, material: &TlsMaterial) -> Result<Self, InvalidUrl> {
+        Ok(Self::new(match self.target() {
+            Target::Server(server) => Target::Server(server.with_tls_material(material)?),
+            Target::Sqlite(file) => Target::Sqlite(file.clone()),
+        }))
     }
 
     /// Whether the URL has the parameter `options`: settings for the server in the start-up message. Transaction
@@ -230,9 +267,9 @@ impl DatabaseUrl {
 }
 
 impl Target {
-    fn expose(&self) -> String {
+    fn for_driver(&self) -> String {
         match self {
-            Self::Server(server) => server.expose(),
+            Self::Server(server) => server.for_driver(),
             Self::Sqlite(file) => file.to_string(),
         }
     }
@@ -303,7 +340,7 @@ impl PartialEq for DatabaseUrl {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
             || self.0.hash == other.0.hash
-                && self.expose() == other.expose()
+                && self.for_driver() == other.for_driver()
                 && self.tls() == other.tls()
     }
 }

@@ -6,7 +6,7 @@ use crate::settings::options::{EngineOptions, OptionLayer, OptionLayers, Pooler}
 use crate::settings::url::DatabaseUrl;
 
 /// The options that not every backend can honour. Every other option is honoured by all of them.
-const LIMITED_OPTIONS: [LimitedOption; 4] = [
+const LIMITED_OPTIONS: [LimitedOption; 10] = [
     LimitedOption {
         name: "statement_timeout",
         backends: &[BackendKind::Postgres, BackendKind::Mysql],
@@ -31,7 +31,22 @@ const LIMITED_OPTIONS: [LimitedOption; 4] = [
         is_used: Use::Unless("none", |options| options.pooler == Pooler::None),
         noun: None,
     },
+    tls_option("sslrootcert", |options| options.sslrootcert.is_none()),
+    tls_option("sslrootcert_pem", |options| options.sslrootcert_pem.is_none()),
+    tls_option("sslcert", |options| options.sslcert.is_none()),
+    tls_option("sslcert_pem", |options| options.sslcert_pem.is_none()),
+    tls_option("sslkey", |options| options.sslkey.is_none()),
+    tls_option("sslkey_pem", |options| options.sslkey_pem.is_none()),
 ];
+
+const fn tls_option(name: &'static str, is_off: fn(&EngineOptions) -> bool) -> LimitedOption {
+    LimitedOption {
+        name,
+        backends: &[BackendKind::Postgres, BackendKind::Mysql],
+        is_used: Use::WhereHonoured(is_off),
+        noun: Some("TLS"),
+    }
+}
 
 struct LimitedOption {
     name: &'static str,
@@ -51,6 +66,8 @@ enum Use {
     /// The option has a default and cannot be switched off. If it is written for every engine, the binds that cannot
     /// honour it ignore it, and at least one bind must honour it.
     Always,
+    /// The same, for an option that can be switched off.
+    WhereHonoured(fn(&EngineOptions) -> bool),
 }
 
 /// Reports the options of one engine that its backend cannot honour.
@@ -63,13 +80,13 @@ pub(super) fn check(
 ) {
     for option in LIMITED_OPTIONS.iter().filter(|option| !option.backends.contains(&backend)) {
         let problem = match (layers.own.place(option.name), &option.is_used) {
-            (_, Use::Unless(_, is_off)) if is_off(options) => continue,
+            (_, Use::Unless(_, is_off) | Use::WhereHonoured(is_off)) if is_off(options) => continue,
             (Some(place), _) => Problem::new(place, option.refused(backend)),
             (None, Use::Unless(off, _)) => Problem::new(
                 layers.place(option.name),
                 option.refused_for_every_engine(key, backend, off),
             ),
-            (None, Use::Always) => continue,
+            (None, Use::Always | Use::WhereHonoured(_)) => continue,
         };
         problems.push(problem);
     }
@@ -85,7 +102,14 @@ pub(in crate::settings) fn check_general(
     if urls.is_empty() {
         return;
     }
-    for option in LIMITED_OPTIONS.iter().filter(|option| matches!(option.is_used, Use::Always)) {
+    let mut options = EngineOptions::default();
+    general.options.apply(&mut options);
+    let is_asked_for = |option: &&LimitedOption| match option.is_used {
+        Use::Unless(..) => false,
+        Use::Always => true,
+        Use::WhereHonoured(is_off) => !is_off(&options),
+    };
+    for option in LIMITED_OPTIONS.iter().filter(is_asked_for) {
         if let Some(place) = general.place(option.name)
             && !urls.iter().any(|url| option.backends.contains(&url.backend()))
         {

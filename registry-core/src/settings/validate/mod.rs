@@ -6,12 +6,14 @@
 //! | this file | the options of one engine |
 //! | [`ranges`] | the range of each number and duration |
 //! | [`backend_support`] | a table of the options that not every backend can honour |
+//! | [`connector`] | the program's own way to connect |
 //! | [`memory`] | SQLite databases in memory |
 //! | [`pooler`] | options that do not work through a connection pooler |
 //! | [`tenants`] | `tenant_schema` and `tenant_setting` |
 //! | [`url`], [`migrate_url`] | whether an engine can be opened at a URL, and migrations be run there |
 
 pub(in crate::settings) mod backend_support;
+pub(in crate::settings) mod connector;
 mod memory;
 pub(in crate::settings) mod migrate_url;
 pub(in crate::settings) mod pooler;

@@ -8,6 +8,10 @@ use crate::sql::dialect::Dialect;
 /// Whether the function of this name is known to leave the session unchanged. The name was written without quotes, so the
 /// comparison ignores case.
 pub(super) fn is_harmless(dialect: Dialect, name: &[u8]) -> bool {
+    is_listed(dialect, name) || has_harmless_prefix(dialect, name)
+}
+
+fn is_listed(dialect: Dialect, name: &[u8]) -> bool {
     let functions = match dialect {
         Dialect::Postgres => POSTGRES,
         Dialect::Mysql => MYSQL,
@@ -16,8 +20,32 @@ pub(super) fn is_harmless(dialect: Dialect, name: &[u8]) -> bool {
     functions
         .binary_search_by(|known| known.bytes().cmp(name.iter().map(u8::to_ascii_lowercase)))
         .is_ok()
-        || has_harmless_prefix(dialect, name)
 }
+
+/// Whether the function of this name, written without quotes, is known to have no effect at all. A family of functions does
+/// not count, because the program may have added a function of its own to it.
+pub(super) fn only_reads(dialect: Dialect, name: &[u8]) -> bool {
+    is_listed(dialect, name) && !is_among(&ACT_OUTSIDE_SESSION, name)
+}
+
+/// The functions of the lists below that leave the session unchanged, but act on something else: sequences, other
+/// sessions, locks, transaction numbers. `benchmark` evaluates any expression.
+const ACT_OUTSIDE_SESSION: [&str; 14] = [
+    "benchmark",
+    "nextval",
+    "pg_advisory_xact_lock",
+    "pg_advisory_xact_lock_shared",
+    "pg_cancel_backend",
+    "pg_current_xact_id",
+    "pg_export_snapshot",
+    "pg_notify",
+    "pg_terminate_backend",
+    "pg_try_advisory_xact_lock",
+    "pg_try_advisory_xact_lock_shared",
+    "setval",
+    "txid_current",
+    "uuid_short",
+];
 
 /// Whether the function belongs to a family whose functions all leave the session unchanged: functions on geometries, of
 /// which PostGIS has hundreds, and functions that read statistics.

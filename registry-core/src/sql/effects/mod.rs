@@ -14,6 +14,7 @@
 //! | [`context`] | the tokens around a token, which tell a function call from another name before a parenthesis |
 //! | [`grammar`] | the meaning of keywords by their position |
 //! | [`functions`] | the allowlist of functions |
+//! | [`plain_select`] | whether a statement is a `SELECT` that writes nothing |
 
 mod calls;
 mod context;
@@ -21,11 +22,13 @@ mod definition;
 mod effect;
 mod functions;
 mod grammar;
+mod plain_select;
 mod postgres;
 mod reader;
 mod transaction;
 
 pub(crate) use self::effect::{Effects, SessionEffect, TransactionEffect};
+pub(crate) use self::plain_select::is_plain_select;
 use self::reader::{Reader, Statement};
 use self::transaction::may_end;
 use super::dialect::Dialect;

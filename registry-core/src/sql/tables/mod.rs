@@ -5,6 +5,17 @@ use std::borrow::Cow;
 use super::dialect::Dialect;
 use super::keyword::{self as word, Keyword, keyword};
 use super::lexer::{Kind, Lexer, Token, unquoted};
+use text::{handles_rows, may_list_columns};
+
+/// Which names of tables are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// Names in quotes, as Diesel writes them, in any statement.
+    Quoted,
+    /// Names with and without quotes, as people write them, in a statement that reads or changes rows. The names are in
+    /// the form of [`folded`].
+    All,
+}
 
 /// A table that a statement names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +34,25 @@ pub(crate) struct NamedTable<'a> {
     pub(crate) is_selected: bool,
 }
 
-/// The tables that a statement names in quotes, as Diesel does.
+/// The tables that a statement names.
 ///
 /// Text that is not understood is read as well as possible: a superfluous table is better than a missing one.
-pub(crate) fn tables(dialect: Dialect, sql: &str) -> Vec<NamedTable<'_>> {
-    TableReader::new(dialect, sql).read()
+pub(crate) fn tables(dialect: Dialect, names: Names, sql: &str) -> Vec<NamedTable<'_>> {
+    TableReader::new(dialect, names, sql).read()
+}
+
+/// The form in which two names in quotes are compared, if people have written one of them: PostgreSQL compares names
+/// exactly; SQLite, and MySQL on some servers, without regard to case.
+fn folded(dialect: Dialect, name: &str) -> Cow<'_, str> {
+    if dialect == Dialect::Postgres { name.into() } else { lower_case(name) }
+}
+
+fn lower_case(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        name.to_ascii_lowercase().into()
+    } else {
+        name.into()
+    }
 }
 
 /// The first name in quotes, in the form that it has in [`tables`].
@@ -37,7 +62,7 @@ pub(crate) fn first_quoted_name(dialect: Dialect, sql: &str) -> Option<Cow<'_, s
         let token = lexer.next();
         match token.kind {
             Kind::End => return None,
-            Kind::Quoted => return Some(name(&mut lexer, token)),
+            Kind::Quoted => return Some(quoted_name(&mut lexer, token)),
             _ => {}
         }
     }
@@ -45,6 +70,7 @@ pub(crate) fn first_quoted_name(dialect: Dialect, sql: &str) -> Option<Cow<'_, s
 
 struct TableReader<'a> {
     dialect: Dialect,
+    names: Names,
     lexer: Lexer<'a>,
     /// The open parentheses, from the outside.
     open: Vec<Level<'a>>,
@@ -82,15 +108,19 @@ struct Level<'a> {
 #[derive(Default)]
 struct With<'a> {
     is_open: bool,
+    /// Whether its names are in scope in all its expressions, also in those before them.
     is_recursive: bool,
+    /// How many tables were found before it.
+    found_before: usize,
     name: Option<Cow<'a, str>>,
 }
 
 impl<'a> TableReader<'a> {
-    fn new(dialect: Dialect, sql: &'a str) -> Self {
+    fn new(dialect: Dialect, names: Names, sql: &'a str) -> Self {
         let outside = Level { is_statement: true, ..Level::default() };
         Self {
             dialect,
+            names,
             lexer: Lexer::new(dialect, sql),
             open: vec![outside],
             outer_queries: vec![0],
@@ -103,15 +133,26 @@ impl<'a> TableReader<'a> {
 
     fn read(mut self) -> Vec<NamedTable<'a>> {
         let mut last: Keyword = word::NONE;
+        let mut is_first_word = true;
         loop {
             let token = self.lexer.next();
             let mut this = word::NONE;
             match token.kind {
                 Kind::End => return self.finish(),
                 Kind::Quoted => self.quoted(token, last),
+                // SQLite, and MySQL with `ANSI_QUOTES`, take a text at this place for a name.
+                Kind::Text if self.is_quoted_name(token) => self.quoted(token, last),
+                Kind::Word if self.is_name(token, last) => self.unquoted(token, last),
                 Kind::Word => {
                     this = keyword(self.lexer.bytes(token));
-                    self.word(token, this, last);
+                    if self.names == Names::All && std::mem::take(&mut is_first_word) {
+                        if !handles_rows(this) {
+                            return Vec::new();
+                        }
+                        self.first_word(token, this);
+                    } else {
+                        self.word(token, this, last);
+                    }
                 }
                 Kind::Open => self.open_level(last),
                 Kind::Close => self.close_level(),
@@ -133,13 +174,15 @@ impl<'a> TableReader<'a> {
     }
 
     fn word(&mut self, token: Token, this: Keyword, last: Keyword) {
-        let dialect = self.dialect;
-        let text = self.lexer.text(token);
+        let (dialect, names, expects_table) = (self.dialect, self.names, self.expects_table);
+        let text = self.word_text(token);
         if matches!(this, word::SET | word::RETURNING) || (this, last) == (word::UPDATE, word::KEY)
         {
             self.look_back_at_target();
         }
+        let found_so_far = self.found.len();
         let level = self.level();
+        let was_selecting = level.selects;
         match this {
             word::SET | word::VALUES => level.sets = true,
             word::UPDATE if last == word::KEY => level.sets = true,
@@ -178,19 +221,39 @@ impl<'a> TableReader<'a> {
                 level.lists_tables = true;
                 true
             }
-            word::INTO | word::ONLY | word::USING => true,
-            // Not after `ON DUPLICATE KEY UPDATE`, where columns follow.
+            // A modifier of `SELECT` as well.
+            word::STRAIGHT_JOIN => level.selects != Some(true),
+            // `SELECT .. INTO` makes a table, or sets variables. `FETCH FIRST ROW ONLY` and `CONVERT(.. USING ..)` name no
+            // table.
+            word::INTO => names == Names::Quoted || was_selecting != Some(true),
+            word::ONLY => names == Names::Quoted || expects_table,
+            word::USING => names == Names::Quoted || level.is_statement,
+            // Not after `ON DUPLICATE KEY UPDATE`, where columns follow, nor in `FOR UPDATE OF`.
+            word::UPDATE if [word::KEY, word::FOR].contains(&last) => {
+                level.lists_tables = false;
+                false
+            }
             word::UPDATE => {
                 level.is_statement = true;
-                last != word::KEY
+                level.lists_tables = true;
+                true
             }
-            word::DELETE => {
+            word::DELETE | word::MERGE => {
                 level.is_statement = true;
                 false
             }
+            word::TABLE if names == Names::All => true,
+            word::LATERAL | word::LOW_PRIORITY | word::HIGH_PRIORITY | word::DELAYED | word::OR => {
+                expects_table
+            }
+            word::IGNORE => expects_table,
+            word::ABORT | word::FAIL | word::REPLACE | word::ROLLBACK if last == word::OR => {
+                expects_table
+            }
             word::WITH => {
                 let is_recursive = dialect == Dialect::Sqlite;
-                level.with = With { is_open: true, is_recursive, name: None };
+                level.with =
+                    With { is_open: true, is_recursive, found_before: found_so_far, name: None };
                 false
             }
             word::RECURSIVE if level.with.is_open => {
@@ -218,7 +281,7 @@ impl<'a> TableReader<'a> {
             word::AS | word::NOT | word::MATERIALIZED => false,
             _ => {
                 if level.with.is_open {
-                    level.with.name = Some(text.into());
+                    level.with.name = Some(text);
                 }
                 false
             }
@@ -247,10 +310,11 @@ impl<'a> TableReader<'a> {
     }
 
     fn open_level(&mut self, last: Keyword) {
-        // Not in `USING ("a")`, where columns follow.
-        self.expects_table &= last != word::USING;
+        // Not in `USING ("a")`, where columns follow, nor in the functions `INSERT` and `REPLACE` of MySQL.
+        self.expects_table &= ![word::USING, word::INSERT, word::REPLACE].contains(&last);
         let expects_table = self.expects_table;
         let level = self.level();
+        let found_before = level.with.found_before;
         let cte_name = match last {
             word::AS | word::MATERIALIZED if level.with.is_open => level.with.name.take(),
             _ => None,
@@ -263,6 +327,11 @@ impl<'a> TableReader<'a> {
             ..Level::default()
         };
         if let Some(name) = inner.cte_name.clone().filter(|_| level.with.is_recursive) {
+            let mut at = 0;
+            self.found.retain(|(table, _)| {
+                at += 1;
+                at <= found_before || table.name != name
+            });
             self.cte_names.push(name);
         }
         self.open.push(inner);
@@ -274,7 +343,10 @@ impl<'a> TableReader<'a> {
     }
 
     fn quoted(&mut self, token: Token, last: Keyword) {
-        let name = name(&mut self.lexer, token);
+        let name = match self.names {
+            Names::Quoted => quoted_name(&mut self.lexer, token),
+            Names::All => self.any_name(token),
+        };
         let query = self.level().query;
         if !std::mem::take(&mut self.expects_table) {
             let level = self.level();
@@ -284,6 +356,10 @@ impl<'a> TableReader<'a> {
         } else if !self.cte_names.contains(&name) {
             let mut ahead = self.lexer.clone();
             let next = ahead.next();
+            if self.names == Names::All && next.kind == Kind::Open && !may_list_columns(last) {
+                // A function, such as `"generate_series"(1, 2)`.
+                return;
+            }
             let has_alias = next.kind == Kind::Word && keyword(ahead.bytes(next)) == word::AS;
             let is_source = !has_alias && last != word::INTO;
             if last == word::INTO {
@@ -322,7 +398,8 @@ impl<'a> TableReader<'a> {
     }
 }
 
-fn name<'a>(lexer: &mut Lexer<'a>, first: Token) -> Cow<'a, str> {
+/// A name whose parts are all in quotes.
+fn quoted_name<'a>(lexer: &mut Lexer<'a>, first: Token) -> Cow<'a, str> {
     let mut name = unquoted(lexer.text(first));
     loop {
         let mut ahead = lexer.clone();
@@ -342,3 +419,4 @@ fn name<'a>(lexer: &mut Lexer<'a>, first: Token) -> Cow<'a, str> {
 
 #[cfg(test)]
 mod tests;
+mod text;

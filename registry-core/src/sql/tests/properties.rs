@@ -4,7 +4,7 @@ use proptest::sample::select;
 use super::super::Dialect::{self, Mysql, Postgres, Sqlite};
 use super::super::keyword::keyword;
 use super::super::lexer::{Kind, Lexer};
-use super::super::tables;
+use super::super::tables::{Names, tables};
 use super::{effects, mysql, postgres, sqlite};
 
 fn any_dialect() -> impl Strategy<Value = Dialect> {
@@ -115,7 +115,9 @@ proptest! {
         }
         prop_assert_eq!(end, sql.len());
         effects(dialect, &sql);
-        let _ = tables(dialect, &sql);
+        for names in [Names::Quoted, Names::All] {
+            let _ = tables(dialect, names, &sql);
+        }
     }
 
     /// As above, with texts that are made of tokens.
@@ -134,7 +136,9 @@ proptest! {
     ) {
         let sql = parts.concat();
         effects(dialect, &sql);
-        let _ = tables(dialect, &sql);
+        for names in [Names::Quoted, Names::All] {
+            let _ = tables(dialect, names, &sql);
+        }
     }
 
     #[test]

@@ -75,6 +75,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let Self { inner, observer, rewriter } = self.get_mut();
+        observer.note_sending();
         if let Some(rewriter) = rewriter {
             return rewriter.poll_write(inner, observer, context, bytes);
         }

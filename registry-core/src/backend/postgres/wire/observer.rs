@@ -70,6 +70,11 @@ impl StreamObserver {
         }
     }
 
+    /// The driver sends something. Called before the system is, because an error does not tell how much was sent.
+    pub(super) fn note_sending(&self) {
+        self.observed.stream.note_sending();
+    }
+
     pub(super) fn sent(&mut self, bytes: &[u8]) {
         let mut sent = std::mem::take(&mut self.sent);
         let wants_binds = !self.effects_by_name.is_empty();
@@ -260,10 +265,9 @@ impl StreamObserver {
                 .errors
                 .note_fatal_message(String::from_utf8_lossy(error.message).into_owned());
         }
-        self.observed.errors.note(class);
-        if let Ok(message) = std::str::from_utf8(error.message) {
-            self.observed.errors.remember_text(message, class);
-        }
+        let message = String::from_utf8_lossy(error.message);
+        self.observed.errors.note(class, &message);
+        self.observed.errors.remember_text(&message, class);
     }
 }
 

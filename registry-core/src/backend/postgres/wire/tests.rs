@@ -103,6 +103,26 @@ async fn a_statement_that_is_only_closed_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn what_was_written_counts_as_sent_even_if_the_server_is_gone() {
+    let (mut client, server, observed) = connected(None).await;
+    assert!(!observed.has_sent_nothing(), "the start-up was sent");
+    observed.stream.note_nothing_sent();
+    assert!(observed.has_sent_nothing());
+    drop(server);
+    assert!(client.read_u8().await.is_err(), "the end of the stream");
+    assert!(observed.has_sent_nothing(), "reading sends nothing");
+    client.write_all(&message(b'Q', &[b"SELECT 1\0"])).await.unwrap_err();
+    assert!(!observed.has_sent_nothing(), "it is not known how much was sent");
+}
+
+#[test]
+fn nothing_is_known_of_a_stream_that_is_not_read() {
+    let observed = Observed::default();
+    observed.stream.note_nothing_sent();
+    assert!(!observed.has_sent_nothing());
+}
+
+#[tokio::test]
 async fn prepared_statements_are_counted_as_the_server_has_them() {
     let (mut client, mut server, observed) = connected(None).await;
     let mut answer = async |client: &mut Wire<DuplexStream>, answer: Vec<u8>| {
@@ -134,20 +154,36 @@ async fn errors_are_told_apart_by_their_codes() {
             &[(b'C', "0A000"), (b'M', "gecachter Plan .."), (b'R', "RevalidateCachedQuery")],
             ErrorClass::StalePlan,
         ),
-        (&[(b'C', "0A000"), (b'R', "other")], ErrorClass::Permanent),
-        (&[(b'C', "26000")], ErrorClass::StatementGone),
+        (&[(b'C', "0A000"), (b'M', "not so"), (b'R', "other")], ErrorClass::Permanent),
+        (&[(b'C', "26000"), (b'M', "no such statement")], ErrorClass::StatementGone),
         (&[(b'C', "XX000"), (b'M', "cache lookup failed for type 7")], ErrorClass::StaleType),
-        (&[(b'C', "25006")], ErrorClass::ReadOnly),
-        (&[(b'C', "40P01")], ErrorClass::Transient),
-        (&[(b'C', "55P03")], ErrorClass::Transient),
+        (&[(b'C', "25006"), (b'M', "no writes")], ErrorClass::ReadOnly),
+        (&[(b'C', "40P01"), (b'M', "deadlock")], ErrorClass::Transient),
+        (&[(b'C', "55P03"), (b'M', "locked")], ErrorClass::Transient),
         (&[(b'V', "FATAL"), (b'C', "57P01"), (b'M', "so long")], ErrorClass::Fatal),
     ] {
         let error = error(fields);
         server.write_all(&error).await.unwrap();
         expect(&mut client, &error).await;
-        assert_eq!(observed.errors.last(), Some(class), "{fields:?}");
+        let text = fields.iter().find(|(kind, _)| *kind == b'M').map_or("", |(_, text)| *text);
+        let kind = diesel::result::DatabaseErrorKind::Unknown;
+        let returned = diesel::result::Error::DatabaseError(kind, Box::new(text.to_owned()));
+        assert_eq!(observed.errors.class_of(&returned), Some(class), "{fields:?}");
     }
     assert_eq!(observed.errors.fatal_message().as_deref(), Some("so long"));
+    let returned = |text: &str| {
+        let kind = diesel::result::DatabaseErrorKind::Unknown;
+        diesel::result::Error::DatabaseError(kind, Box::new(text.to_owned()))
+    };
+    // Of several errors, each has its own class, however many came after it, and an error of the client has none.
+    assert_eq!(observed.errors.class_of(&returned("locked")), Some(ErrorClass::Transient));
+    assert_eq!(observed.errors.class_of(&returned("no writes")), Some(ErrorClass::ReadOnly));
+    assert_eq!(observed.errors.class_of(&returned("connection closed")), None);
+    // The same text with another code: nobody can say which of the two it is.
+    let other = error(&[(b'C', "22012"), (b'M', "locked")]);
+    server.write_all(&other).await.unwrap();
+    expect(&mut client, &other).await;
+    assert_eq!(observed.errors.class_of(&returned("locked")), None);
 }
 
 #[tokio::test]

@@ -37,7 +37,8 @@ fn bound_tables() -> BoundTables {
 
 /// The coverage of a query for `near`. The error is the key of another bind, if one of the query's tables belongs to it.
 fn coverage_of<Q>(bound_tables: &BoundTables, _: &Q) -> Result<TypeCoverage, String> {
-    inspect_type(bound_tables, type_name::<Q>(), "near").map_err(|table| table.key.to_string())
+    inspect_type(bound_tables, type_name::<Q>(), "near", false)
+        .map_err(|table| table.key.to_string())
 }
 
 /// The coverage of a query for `near`, where the table `T` belongs to the other bind.
@@ -102,7 +103,7 @@ fn types_of_values_are_ignored() {
     type Value = (far::words::table, Box<dyn Fn() -> far::words::columns::id>);
     type Bound = diesel::internal::derives::as_expression::Bound<Integer, Value>;
     let query = format!("({}, {})", type_name::<words::id>(), type_name::<Bound>());
-    assert_eq!(inspect_type(&bound_tables, &query, "near").ok(), Some(Complete));
+    assert_eq!(inspect_type(&bound_tables, &query, "near", false).ok(), Some(Complete));
     use crate::BindDsl;
     type Own = crate::Db<crate::Sqlite, crate::Name<'f', 'a', 'r'>>;
     assert_eq!(coverage_of(&bound_tables, &words::table.bound_to::<Own>()), Ok(Complete));
@@ -150,6 +151,38 @@ fn boxes_and_types_of_the_program_are_not_covered() {
     // Boxed values of raw SQL are values.
     let text = diesel::sql_query("").into_boxed::<Sqlite>().bind::<Integer, _>(1);
     assert_eq!(coverage_of(&bound_tables, &text), Ok(Complete), "{}", type_name_of(&text));
+}
+
+#[test]
+fn sql_text_is_covered_except_in_a_query_with_bound_to() {
+    use diesel::dsl::sql_query;
+
+    use crate::BindDsl;
+
+    type Own = crate::Db<crate::Sqlite, crate::Name<'n', 'e', 'a', 'r'>>;
+    let bound_tables = bound_tables();
+    let inspect =
+        |type_name, checks_text| inspect_type(&bound_tables, type_name, "near", checks_text).ok();
+    let plain = type_name_of(&words::table.bound_to::<Own>().as_query());
+    assert_eq!(inspect(plain, true), Some(Complete));
+    let literal = words::table.filter(sql::<Bool>("1")).bound_to::<Own>().as_query();
+    let query = sql_query("").bind::<Integer, _>(1).bound_to::<Own>().as_query();
+    let boxed = sql_query("").into_boxed::<Sqlite>().bound_to::<Own>().as_query();
+    for name in [type_name_of(&literal), type_name_of(&query), type_name_of(&boxed)] {
+        assert_eq!(inspect(name, false), Some(Complete), "{name}");
+        assert_eq!(inspect(name, true), Some(Partial), "{name}");
+        assert!(may_nest_tables(name), "{name}");
+    }
+    // A box can have a table of the other bind, and Diesel nests no table in itself.
+    assert!(!may_nest_tables(plain));
+    let boxed = || words::table.into_boxed::<Sqlite>();
+    assert!(!may_nest_tables(type_name_of(&boxed().bound_to::<Own>().as_query())));
+    let both = words::table.filter(sql::<Bool>("1").and(exists(boxed()))).bound_to::<Own>();
+    assert!(!may_nest_tables(type_name_of(&both.as_query())));
+    struct OfTheProgram;
+    assert!(may_nest_tables(type_name_of(&OfTheProgram.bound_to::<Own>())));
+    let select = words::table.select(words::id);
+    assert!(!may_nest_tables(type_name_of(&(&select).bound_to::<Own>())));
 }
 
 #[test]
@@ -221,7 +254,7 @@ fn tables_are_found_wherever_they_are_declared() {
             key: BindKey::new("far").expect("a key"),
         },
     ]);
-    let is_far = |name| inspect_type(&bound_tables, name, "default").is_err();
+    let is_far = |name| inspect_type(&bound_tables, name, "default", false).is_err();
     assert!(!is_far("(app::words::table, my_app::words_of::table, app::words::words_of::table)"));
     assert!(is_far("(app::words::table, app::words_of::columns::table)"));
 }
@@ -278,8 +311,14 @@ fn names_of_any_length_are_read_to_their_ends() {
     type Sixteen<T> = Two<Two<Two<Two<T>>>>;
     type Many = Sixteen<Sixteen<Sixteen<words::id>>>;
     assert!(type_name::<Many>().len() > 100_000);
-    assert_eq!(inspect_type(&bound_tables(), type_name::<Many>(), "near").ok(), Some(Complete));
-    assert!(inspect_type(&bound_tables(), type_name::<(Many, far::words::id)>(), "near").is_err());
+    assert_eq!(
+        inspect_type(&bound_tables(), type_name::<Many>(), "near", false).ok(),
+        Some(Complete)
+    );
+    assert!(
+        inspect_type(&bound_tables(), type_name::<(Many, far::words::id)>(), "near", false)
+            .is_err()
+    );
 }
 
 fn type_name_of<T>(_: &T) -> &'static str {

@@ -10,12 +10,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{InvalidUrl, TenantUrlError};
 use super::stray_parameter::has_secretive_parameter;
-use super::tls::{self, TlsSettings};
+use super::tls::{self, TlsMaterial, TlsSettings};
 use crate::settings::keys::BackendKind;
 use parameter::{Parameter, decoded, shown};
 
 /// All characters except for the unreserved ones of RFC 3986.
 const USER_INFO: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The same for a path, whose slashes need no encoding in a parameter.
+const PATH_IN_PARAMETER: &AsciiSet = &USER_INFO.remove(b'/');
 
 /// Characters that separate parameters in a URL, and therefore cannot stand unencoded in a user or a host.
 const STRAY: [char; 3] = [';', '&', '='];
@@ -80,10 +83,7 @@ impl ServerUrl {
         {
             return Err(InvalidUrl::StraySeparator);
         }
-        let pairs = parameters.iter().map(|Parameter { name, value }| {
-            (name.as_str(), value.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default())
-        });
-        let tls = tls::read(backend, pairs, cfg!(feature = "rustls"))?;
+        let tls = read_tls(backend, &parameters, &TlsMaterial::default())?;
         Ok(Self {
             backend,
             scheme,
@@ -103,7 +103,13 @@ impl ServerUrl {
         &self.tls
     }
 
-    /// The URL with a relative path to a file of certificates made absolute.
+    /// The URL with certificates and a key that options give.
+    pub(super) fn with_tls_material(&self, material: &TlsMaterial) -> Result<Self, InvalidUrl> {
+        let tls = read_tls(self.backend, &self.parameters, material)?;
+        Ok(Self { tls, ..self.clone() })
+    }
+
+    /// The URL with relative paths to files of certificates made absolute.
     pub(super) fn resolved_against(&self, base: &Path) -> Self {
         Self { tls: self.tls.resolved_against(base), ..self.clone() }
     }
@@ -227,15 +233,34 @@ impl ServerUrl {
     }
 
     /// The URL for the driver, with its password and without the parameters for TLS.
-    pub(super) fn expose(&self) -> String {
-        let scheme = match self.backend {
-            BackendKind::Mysql => "mysql",
-            _ => "postgres",
-        };
+    pub(super) fn for_driver(&self) -> String {
         let is_for_tls =
             |parameter: &&Parameter| tls::is_tls_parameter(self.backend, &parameter.name);
         let parameters = self.parameters.iter().filter(|parameter| !is_for_tls(parameter));
-        self.text(scheme, parameters, ExposeSecret::expose_secret, Parameter::expose)
+        self.text(self.driver_scheme(), parameters, ExposeSecret::expose_secret, Parameter::expose)
+    }
+
+    /// The URL with its password and all its parameters. The files for TLS are those that are used: their paths are
+    /// absolute, and those that an option gives are parameters, too.
+    pub(super) fn expose(&self) -> String {
+        let is_file =
+            |parameter: &&Parameter| tls::is_file(self.backend, &parameter.name, parameter.value());
+        let files = tls::file_parameters(self.backend, &self.tls);
+        let files = files.map(|(name, file)| {
+            let path = utf8_percent_encode(&file.to_string_lossy(), PATH_IN_PARAMETER).to_string();
+            Parameter { name: name.to_owned(), value: Some(SecretString::from(path)) }
+        });
+        let files: Vec<Parameter> = files.collect();
+        let parameters = self.parameters.iter().filter(|parameter| !is_file(parameter));
+        let parameters = parameters.chain(&files);
+        self.text(self.driver_scheme(), parameters, ExposeSecret::expose_secret, Parameter::expose)
+    }
+
+    fn driver_scheme(&self) -> &'static str {
+        match self.backend {
+            BackendKind::Mysql => "mysql",
+            _ => "postgres",
+        }
     }
 
     fn text<'a>(
@@ -261,6 +286,15 @@ impl ServerUrl {
         }
         text
     }
+}
+
+fn read_tls(
+    backend: BackendKind,
+    parameters: &[Parameter],
+    material: &TlsMaterial,
+) -> Result<TlsSettings, InvalidUrl> {
+    let pairs = parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.value()));
+    tls::read(backend, pairs, material, cfg!(feature = "rustls"))
 }
 
 /// Whether a part of the URL is a name, and contains nothing that looks like a parameter.

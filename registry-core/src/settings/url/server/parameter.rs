@@ -70,6 +70,11 @@ impl Parameter {
         Self { name: name.to_owned(), value: value.map(SecretString::from) }
     }
 
+    /// The value, still percent-encoded. Empty if there is none.
+    pub(super) fn value(&self) -> &str {
+        self.value.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default()
+    }
+
     pub(super) fn is_password(&self) -> bool {
         percent_decode_str(&self.name).eq(b"password".iter().copied())
     }

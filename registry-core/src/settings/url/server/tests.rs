@@ -19,20 +19,20 @@ fn a_server_url_reaches_the_driver_as_written() {
         "mysql://app:pw@127.0.0.1:3306/app?stmt_cache_size=0",
         "mysql://app@localhost/app?socket=/run/mysqld/mysqld.sock",
     ] {
-        assert_eq!(url(text).expose(), text);
+        assert_eq!(url(text).for_driver(), text);
     }
 }
 
 #[test]
 fn other_schemes_reach_the_driver_as_it_knows_them() {
-    assert_eq!(url("mariadb://app@h/app").expose(), "mysql://app@h/app");
-    assert_eq!(url("postgresql://h/app").expose(), "postgres://h/app");
+    assert_eq!(url("mariadb://app@h/app").for_driver(), "mysql://app@h/app");
+    assert_eq!(url("postgresql://h/app").for_driver(), "postgres://h/app");
     assert_eq!(
-        url("postgres://h/app?sslmode=Allow&user=app").expose(),
+        url("postgres://h/app?sslmode=Allow&user=app").for_driver(),
         "postgres://h/app?user=app"
     );
     assert_eq!(
-        url("mysql://h/app?ssl-mode=PREFERRED&stmt_cache_size=0").expose(),
+        url("mysql://h/app?ssl-mode=PREFERRED&stmt_cache_size=0").for_driver(),
         "mysql://h/app?stmt_cache_size=0"
     );
 }
@@ -45,7 +45,7 @@ fn the_postgres_driver_accepts_the_exposed_url() {
         "postgres://app@%2Fvar%2Frun%2Fpostgresql/app",
         "postgres:///app?host=/var/run/postgresql",
     ] {
-        let exposed = url(text).with_password(&SecretString::from("a/b@c:d?e#f %")).expose();
+        let exposed = url(text).with_password(&SecretString::from("a/b@c:d?e#f %")).for_driver();
         let config: tokio_postgres::Config = exposed.parse().unwrap();
         assert_eq!(config.get_password().unwrap(), b"a/b@c:d?e#f %", "{text}");
         assert_eq!(config.get_dbname(), Some("app"), "{text}");
@@ -56,7 +56,7 @@ fn the_postgres_driver_accepts_the_exposed_url() {
 #[test]
 fn the_mysql_driver_accepts_the_exposed_url() {
     for text in ["mariadb://app:x@h:3307/app", "mysql://app@h:3307/app?ssl_mode=disabled"] {
-        let exposed = url(text).with_password(&SecretString::from("a/b@c:d?e#f %+")).expose();
+        let exposed = url(text).with_password(&SecretString::from("a/b@c:d?e#f %+")).for_driver();
         let opts = mysql_async::Opts::from_url(&exposed).unwrap();
         assert_eq!(opts.pass(), Some("a/b@c:d?e#f %+"), "{text}");
         assert_eq!(opts.tcp_port(), 3307, "{text}");
@@ -78,7 +78,7 @@ fn the_user_and_the_place_are_shown_and_the_password_is_not() {
 
 #[test]
 fn a_password_is_inserted_where_the_driver_looks_for_it() {
-    let with = |text| url(text).with_password(&SecretString::from("n w")).expose();
+    let with = |text| url(text).with_password(&SecretString::from("n w")).for_driver();
     assert_eq!(with("postgres://app@h/db"), "postgres://app:n%20w@h/db");
     assert_eq!(with("postgres://app:old@h/db"), "postgres://app:n%20w@h/db");
     assert_eq!(with("postgres://h/db"), "postgres://h/db?password=n%20w");
@@ -148,7 +148,7 @@ fn parameters_that_are_not_split_are_refused() {
         "postgres://a%3Bb:p;w=x&y@h/a%3Db?options=-c%20a=b&password=a;b=c",
         "mysql://h/a%3Bb%26c?pool_min=1&pool_max=2",
     ] {
-        assert_eq!(url(text).expose(), text);
+        assert_eq!(url(text).for_driver(), text);
     }
 }
 

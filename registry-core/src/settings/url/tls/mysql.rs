@@ -1,13 +1,14 @@
-//! The parameters of MySQL and MariaDB: `ssl-mode` and `ssl-ca` of MySQL's own clients, and the flags of mysql_async.
+//! The parameters of MySQL and MariaDB: `ssl-mode`, `ssl-ca`, `ssl-cert` and `ssl-key` of MySQL's own
+//! clients, and the flags of mysql_async.
 
-use super::{TlsMode, TlsRoots, TlsSettings, invalid, note_demand, set_once};
+use super::{FileRole, PemFiles, TlsMode, TlsRoots, TlsSettings, invalid, note_demand, set_once};
 use crate::settings::url::error::InvalidUrl;
 
 /// The parameters that have been read so far.
 #[derive(Default)]
 pub(super) struct MysqlParameters {
     mode: Option<TlsMode>,
-    roots: Option<TlsRoots>,
+    files: PemFiles,
     /// The flags of mysql_async.
     require_ssl: Option<bool>,
     verify_ca: Option<bool>,
@@ -19,7 +20,7 @@ pub(super) struct MysqlParameters {
 /// Whether mysql_async must not get the parameter.
 pub(super) fn is_tls_parameter(name: &str) -> bool {
     is_mode(name)
-        || is_ca(name)
+        || file_role(name).is_some()
         || matches!(name, "require_ssl" | "verify_ca" | "verify_identity" | "built_in_roots")
 }
 
@@ -27,11 +28,24 @@ fn is_mode(name: &str) -> bool {
     matches!(name, "ssl-mode" | "ssl_mode" | "sslmode")
 }
 
-fn is_ca(name: &str) -> bool {
-    matches!(name, "ssl-ca" | "ssl_ca")
+/// The parameters that name files: of authorities, of a certificate and of its key.
+pub(super) const FILES: [&str; 3] = ["ssl-ca", "ssl-cert", "ssl-key"];
+
+pub(super) fn file_role(name: &str) -> Option<FileRole> {
+    match name {
+        "ssl-ca" | "ssl_ca" => Some(FileRole::Roots),
+        "ssl-cert" | "ssl_cert" => Some(FileRole::Certificate),
+        "ssl-key" | "ssl_key" => Some(FileRole::Key),
+        _ => None,
+    }
 }
 
 impl MysqlParameters {
+    /// No parameters yet, and the files that options give.
+    pub(super) fn new(files: PemFiles) -> Self {
+        Self { files, ..Self::default() }
+    }
+
     pub(super) fn read(&mut self, name: &str, value: &str) -> Result<(), InvalidUrl> {
         let lower = value.to_ascii_lowercase();
         if is_mode(name) {
@@ -51,11 +65,8 @@ impl MysqlParameters {
             note_demand(&mut self.demand, mode >= TlsMode::Require, name, &lower);
             return set_once(&mut self.mode, mode, name);
         }
-        if is_ca(name) {
-            if value.is_empty() {
-                return Ok(());
-            }
-            return set_once(&mut self.roots, TlsRoots::File(value.into()), name);
+        if let Some(role) = file_role(name) {
+            return self.files.read(role, name, value);
         }
         let flag = match name {
             "require_ssl" => &mut self.require_ssl,
@@ -85,7 +96,7 @@ impl MysqlParameters {
         let flags = [require_ssl, verify_ca, verify_identity];
         let has_flag = flags != [None; 3];
         let asks = flags.contains(&Some(true));
-        let has_file = self.roots.is_some();
+        let has_file = self.files.roots.is_some();
         let mode = match self.mode {
             Some(_) if has_flag => {
                 return Err(invalid(
@@ -111,6 +122,14 @@ impl MysqlParameters {
                 (false, _) => TlsMode::Require,
             },
         };
-        Ok(TlsSettings { mode, roots: self.roots.unwrap_or(TlsRoots::System) })
+        let PemFiles { roots, certificate, key } = self.files;
+        let identity = PemFiles::identity(certificate, key)?;
+        if identity.is_some() && mode == TlsMode::Disable && self.mode.is_none() {
+            return Err(invalid(
+                "a client certificate without `ssl-mode` would never be used: add `ssl-mode=VERIFY_IDENTITY`, or \
+                 `ssl-mode=DISABLED` if this server needs none",
+            ));
+        }
+        Ok(TlsSettings { mode, roots: roots.unwrap_or(TlsRoots::System), identity })
     }
 }

@@ -1,13 +1,14 @@
-//! The parameters of PostgreSQL, with libpq's meaning: `sslmode`, `sslrootcert`, `sslnegotiation`, `channel_binding`.
+//! The parameters of PostgreSQL, with libpq's meaning: `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `sslnegotiation`,
+//! `channel_binding`.
 
-use super::{TlsMode, TlsRoots, TlsSettings, invalid, note_demand, set_once};
+use super::{FileRole, PemFiles, TlsMode, TlsRoots, TlsSettings, invalid, note_demand, set_once};
 use crate::settings::url::error::InvalidUrl;
 
 /// The parameters that have been read so far.
 #[derive(Default)]
 pub(super) struct PostgresParameters {
     mode: Option<TlsMode>,
-    roots: Option<TlsRoots>,
+    files: PemFiles,
     /// `sslnegotiation=direct`.
     is_direct: bool,
     /// The first parameter that asks for TLS.
@@ -16,10 +17,32 @@ pub(super) struct PostgresParameters {
 
 /// Whether tokio-postgres must not get the parameter. It reads `sslnegotiation` and `channel_binding` itself.
 pub(super) fn is_tls_parameter(name: &str) -> bool {
-    matches!(name, "sslmode" | "sslrootcert")
+    name == "sslmode" || file_role(name).is_some()
+}
+
+/// The parameters that name files: of authorities, of a certificate and of its key.
+pub(super) const FILES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
+
+pub(super) fn file_role(name: &str) -> Option<FileRole> {
+    match name {
+        "sslrootcert" => Some(FileRole::Roots),
+        "sslcert" => Some(FileRole::Certificate),
+        "sslkey" => Some(FileRole::Key),
+        _ => None,
+    }
+}
+
+/// Whether `sslrootcert` names the authorities of the operating system, and no file.
+pub(super) fn is_system(value: &str) -> bool {
+    value == "system"
 }
 
 impl PostgresParameters {
+    /// No parameters yet, and the files that options give.
+    pub(super) fn new(files: PemFiles) -> Self {
+        Self { files, ..Self::default() }
+    }
+
     pub(super) fn read(&mut self, name: &str, value: &str) -> Result<(), InvalidUrl> {
         let lower = value.to_ascii_lowercase();
         match name {
@@ -41,13 +64,9 @@ impl PostgresParameters {
                 note_demand(&mut self.demand, mode >= TlsMode::Require, name, &lower);
                 set_once(&mut self.mode, mode, name)
             }
-            // libpq treats an empty value as absent.
-            "sslrootcert" if value.is_empty() => Ok(()),
-            "sslrootcert" => {
-                let is_system = value == "system";
-                note_demand(&mut self.demand, is_system, name, value);
-                let roots = if is_system { TlsRoots::System } else { TlsRoots::File(value.into()) };
-                set_once(&mut self.roots, roots, name)
+            "sslrootcert" if is_system(value) => {
+                note_demand(&mut self.demand, true, name, value);
+                set_once(&mut self.files.roots, TlsRoots::System, name)
             }
             "sslnegotiation" => {
                 self.is_direct = lower == "direct";
@@ -58,14 +77,17 @@ impl PostgresParameters {
                 note_demand(&mut self.demand, lower == "require", name, &lower);
                 Ok(())
             }
-            _ => Ok(()),
+            _ => match file_role(name) {
+                Some(role) => self.files.read(role, name, value),
+                None => Ok(()),
+            },
         }
     }
 
     /// The meaning of the parameters by libpq's manual, with one exception: a file of authorities without any `sslmode`
     /// is an error. libpq would check the server's certificate, and go on in plaintext if the check fails.
     pub(super) fn settings(self) -> Result<TlsSettings, InvalidUrl> {
-        let mode = match (self.mode, &self.roots) {
+        let mode = match (self.mode, &self.files.roots) {
             (None, None) => TlsMode::Prefer,
             (None, Some(TlsRoots::System)) => TlsMode::VerifyFull,
             (Some(mode), Some(TlsRoots::System)) if mode < TlsMode::VerifyFull => {
@@ -74,7 +96,7 @@ impl PostgresParameters {
                      certificate of a public authority",
                 ));
             }
-            (None, Some(TlsRoots::File(_))) => {
+            (None, Some(TlsRoots::Only(_))) => {
                 return Err(invalid(
                     "`sslrootcert` without `sslmode` would verify nothing: add \
                      `sslmode=verify-full` or `sslmode=verify-ca`",
@@ -88,6 +110,8 @@ impl PostgresParameters {
                 "`sslnegotiation=direct` needs `sslmode=require` or a stronger one",
             ));
         }
-        Ok(TlsSettings { mode, roots: self.roots.unwrap_or(TlsRoots::System) })
+        let PemFiles { roots, certificate, key } = self.files;
+        let identity = PemFiles::identity(certificate, key)?;
+        Ok(TlsSettings { mode, roots: roots.unwrap_or(TlsRoots::System), identity })
     }
 }

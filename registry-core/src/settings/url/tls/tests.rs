@@ -4,9 +4,21 @@ use crate::settings::url::DatabaseUrl;
 fn read_with(backend: BackendKind, query: &str, available: bool) -> Result<String, InvalidUrl> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    read(backend, pairs, available).map(|TlsSettings { mode, roots }| match roots {
-        TlsRoots::System => format!("{mode:?}"),
-        TlsRoots::File(file) => format!("{mode:?} {}", file.display()),
+    let settings = read(backend, pairs, &TlsMaterial::default(), available);
+    settings.map(|TlsSettings { mode, roots, identity }| {
+        let mut shown = format!("{mode:?}");
+        let mut add = |source: &PemSource| match source {
+            PemSource::File(file) => shown += &format!(" {}", file.display()),
+            PemSource::Memory(pem) => shown += &format!(" {pem:?}"),
+        };
+        if let TlsRoots::Only(source) = &roots {
+            add(source);
+        }
+        if let Some(identity) = &identity {
+            add(&identity.certificate);
+            add(&identity.key);
+        }
+        shown
     })
 }
 
@@ -158,6 +170,55 @@ fn without_the_feature_a_url_that_asks_for_tls_is_refused() {
 fn a_file_is_relative_to_the_settings() {
     let url = DatabaseUrl::parse("postgres://h/db?sslmode=disable&sslrootcert=tls/ca.pem");
     let url = url.unwrap().resolved_against(Path::new("/etc/app"));
-    let file = TlsRoots::File(PathBuf::from("/etc/app/tls/ca.pem"));
+    let file = TlsRoots::Only(PemSource::File(PathBuf::from("/etc/app/tls/ca.pem")));
     assert_eq!(url.tls().unwrap().roots, file);
+}
+
+#[test]
+fn client_certificates_are_read_for_each_backend() {
+    table(
+        BackendKind::Postgres,
+        &[
+            ("sslmode=require&sslcert=a.pem&sslkey=b%20c.key", "Require a.pem b c.key"),
+            ("sslcert=a.pem&sslkey=a.key", "Prefer a.pem a.key"),
+            ("sslcert=&sslkey=", "Prefer"),
+            ("sslmode=disable&sslcert=a.pem&sslkey=a.key", "Disable a.pem a.key"),
+            ("sslcert=a.pem&sslcert=b.pem", "`sslcert` is given twice"),
+        ],
+    );
+    table(
+        BackendKind::Mysql,
+        &[
+            ("ssl-mode=REQUIRED&ssl-cert=a.pem&ssl_key=a.key", "Require a.pem a.key"),
+            ("ssl-ca=ca.pem&ssl-cert=a.pem&ssl-key=a.key", "VerifyCa ca.pem a.pem a.key"),
+            ("ssl-mode=DISABLED&ssl-cert=a.pem&ssl-key=a.key", "Disable a.pem a.key"),
+        ],
+    );
+    let refused = read_with(BackendKind::Postgres, "sslcert=a.pem&sslkey=a.key", false);
+    assert!(matches!(refused, Err(InvalidUrl::Tls { parameter }) if parameter == "sslcert"));
+}
+
+#[test]
+fn parameter_of_the_url_wins_over_an_option_for_every_engine() {
+    let source = |name: &str| PemSource::File(PathBuf::from(name));
+    let material = |is_own| TlsMaterial {
+        roots: Some(Given { source: source("option.pem"), is_own }),
+        ..TlsMaterial::default()
+    };
+    let with = |is_own, url: &str| {
+        let url = DatabaseUrl::parse(url).unwrap().with_tls_material(&material(is_own));
+        url.map(|url| url.tls().unwrap().roots.clone()).map_err(|error| error.to_string())
+    };
+    let (without, written) = (
+        "postgres://h/app?sslmode=verify-ca",
+        "postgres://h/app?sslmode=verify-ca&sslrootcert=url.pem",
+    );
+    for is_own in [true, false] {
+        assert_eq!(with(is_own, without), Ok(TlsRoots::Only(source("option.pem"))));
+    }
+    assert_eq!(with(false, written), Ok(TlsRoots::Only(source("url.pem"))));
+    assert_eq!(
+        with(true, written),
+        Err("`sslrootcert` is given twice: by the URL, and by an option of the bind".to_owned())
+    );
 }

@@ -11,8 +11,8 @@ diesel::allow_tables_to_appear_in_same_query!(users, products);
 bind_tables!(People; users);
 bind_tables!(Shop; products);
 
-async fn run(registry: Registry) {
-    let _ = users::table.load::<(i32, String)>(registry).await;
+async fn run(mut registry: Registry) {
+    let _ = users::table.load::<(i32, String)>(&mut registry).await;
 }
 
 fn main() {}

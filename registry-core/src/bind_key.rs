@@ -28,6 +28,7 @@ impl BindKey {
 
     /// The key of [`ByKey`](crate::ByKey), a bind without a key of its own. Settings cannot have this key, so no engine
     /// is ever found by it.
+    #[cfg(feature = "engine")]
     pub(crate) const UNNAMED: Self = Self { bytes: [0; Self::MAX_LEN], len: 0 };
 
     /// The most characters that a key can have.
@@ -55,6 +56,7 @@ impl BindKey {
     }
 
     /// The key, followed by zeros up to [`MAX_LEN`](Self::MAX_LEN).
+    #[cfg(feature = "engine")]
     pub(crate) const fn bytes(&self) -> &[u8; Self::MAX_LEN] {
         &self.bytes
     }
@@ -120,6 +122,7 @@ impl fmt::Debug for BindKey {
     }
 }
 
+#[cfg(feature = "engine")]
 impl serde::Serialize for BindKey {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self)
@@ -135,25 +138,40 @@ impl std::str::FromStr for BindKey {
 }
 
 /// Why a text is not a bind key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidBindKey {
     /// It is empty.
-    #[error("a bind key cannot be empty")]
     Empty,
     /// It is longer than [`BindKey::MAX_LEN`].
-    #[error("a bind key has at most 32 characters, this one has {len}")]
     TooLong {
         /// How long it is, in bytes.
         len: usize,
     },
     /// It has a character that keys cannot have, or does not begin with a letter.
-    #[error("a bind key has only a-z, 0-9 and _, and begins with a letter: look at byte {at}")]
     Character {
         /// The byte at which that character begins.
         at: usize,
     },
 }
+
+// By hand, because a crate of tables is built without `thiserror`.
+impl fmt::Display for InvalidBindKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("a bind key cannot be empty"),
+            Self::TooLong { len } => {
+                write!(f, "a bind key has at most 32 characters, this one has {len}")
+            }
+            Self::Character { at } => write!(
+                f,
+                "a bind key has only a-z, 0-9 and _, and begins with a letter: look at byte {at}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for InvalidBindKey {}
 
 #[cfg(test)]
 mod tests {

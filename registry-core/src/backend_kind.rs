@@ -1,8 +1,6 @@
-//! The kinds of databases, and the error for a URL of another kind than the program expects.
+//! The kinds of databases.
 
 use std::fmt;
-
-use super::bind_key::BindKey;
 
 /// A kind of database that Diesel speaks to.
 ///
@@ -14,8 +12,8 @@ use super::bind_key::BindKey;
 /// assert_eq!(url.backend().to_string(), "MySQL");
 /// # Ok::<(), registry_core::settings::InvalidUrl>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "engine", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum BackendKind {
     /// PostgreSQL, with the feature `postgres`.
@@ -56,17 +54,4 @@ impl fmt::Display for BackendKind {
             Self::Sqlite => "SQLite",
         })
     }
-}
-
-/// The program expects one backend behind a bind, and the URL in the settings is of another.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("bind `{key}`: the program expects {expected}, but the settings give it a {found} URL")]
-#[non_exhaustive]
-pub struct WrongBackend {
-    /// The bind key.
-    pub key: BindKey,
-    /// The backend of the model, table or bind in the program.
-    pub expected: BackendKind,
-    /// The backend of the URL in the settings.
-    pub found: BackendKind,
 }

@@ -1,0 +1,6 @@
+use registry_core::bind;
+
+#[bind(db = "analytics")]
+struct Event;
+
+fn main() {}
