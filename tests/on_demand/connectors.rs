@@ -135,6 +135,23 @@ async fn transactions_are_told_without_the_stream() {
     failed.await.expect_err("PostgreSQL would answer the commit with a rollback");
 }
 
+/// Every write would be lost in it, with an `Ok`.
+#[tokio::test]
+async fn connection_in_a_transaction_of_diesel_is_refused() {
+    let bind = BindSettings::new(postgres().database("test")).max_connections(1);
+    let registry = Registry::builder()
+        .bind("shop", bind)
+        .connect_with::<Shop>(|url| async move {
+            let mut connection = by_tokio_postgres(&url).await?;
+            connection.begin_test_transaction().await?;
+            Ok::<_, DriverError>(connection)
+        })
+        .build()
+        .expect("good settings");
+    let error = registry.session::<Shop>().await.expect_err("nobody would commit it");
+    assert!(causes(&error).join(": ").contains("is in a transaction"), "{error:?}");
+}
+
 #[tokio::test]
 async fn migrations_and_tenants_are_reached_in_the_same_way() {
     let called = Called::default();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::CacheSize;
+use diesel_async::TransactionManager;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
@@ -18,7 +19,7 @@ use super::setup::{set_up, setup_error};
 use super::slot::WatchedConnection;
 use super::typed::TypedEngine;
 use crate::backend::observed::Observed;
-use crate::backend::{Backend, ConnectContext, ConnectError, OpenedConnection};
+use crate::backend::{Backend, ConnectContext, ConnectError, OpenedConnection, transaction_depth};
 use crate::cause::DriverError;
 use crate::panicked::caught;
 use crate::settings::{Connector, DatabaseUrl, EngineOptions, Pooler};
@@ -207,8 +208,25 @@ async fn open_by_program<C: Backend>(
         return Err(ConnectError::Connector(message.into()));
     };
     match connecting.await {
-        Ok(connection) => Ok(connection.adopt()),
+        Ok(mut connection) => {
+            refuse_transaction(&mut connection)?;
+            Ok(connection.adopt())
+        }
         Err(error) => Err(classify_program_error::<C>(error)),
+    }
+}
+
+/// An error if Diesel knows that a transaction is open on the connection that the program has opened. Every statement of
+/// its borrowers would be in that transaction, which nobody commits.
+fn refuse_transaction<C: Backend>(connection: &mut C) -> Result<(), ConnectError> {
+    let status = C::TransactionManager::transaction_manager_status_mut(connection);
+    match transaction_depth(status) {
+        Ok(0) => Ok(()),
+        _ => Err(ConnectError::Connector(
+            "the connection that it returned is in a transaction, which nobody would commit (for tests that roll \
+             back, see `Registry::test_isolation`)"
+                .into(),
+        )),
     }
 }
 

@@ -4,7 +4,8 @@
 //! another statement in its `WITH`, and in MySQL by a user variable. None of these has a place on the lists. A word that is
 //! on neither list, such as an identifier without quotes, makes the answer "no".
 //!
-//! As everywhere in this folder, the effects of a view, an operator or a policy of the database are not visible in the text.
+//! As everywhere in this folder, the effects of a view, an operator, a policy or the check of a domain are not visible in
+//! the text.
 
 use super::effect::Effects;
 use super::{effects, functions};
