@@ -153,6 +153,22 @@ async fn connection_in_a_transaction_of_diesel_is_refused() {
 }
 
 #[tokio::test]
+async fn connection_in_a_transaction_begun_by_sql_is_refused() {
+    let bind = BindSettings::new(postgres().database("test")).max_connections(1);
+    let registry = Registry::builder()
+        .bind("shop", bind)
+        .connect_with::<Shop>(|url| async move {
+            let mut connection = by_tokio_postgres(&url).await?;
+            connection.batch_execute("BEGIN").await?;
+            Ok::<_, DriverError>(connection)
+        })
+        .build()
+        .expect("good settings");
+    let error = registry.session::<Shop>().await.expect_err("nobody would commit it");
+    assert!(causes(&error).join(": ").contains("left it open"), "{error:?}");
+}
+
+#[tokio::test]
 async fn migrations_and_tenants_are_reached_in_the_same_way() {
     let called = Called::default();
     let (owner, url) = (postgres().database("test"), postgres().tenants(["acme"]));

@@ -117,6 +117,10 @@ pub trait Driver:
         std::future::ready(Ok(false))
     }
 
+    /// Whether a transaction is open, according to the server. The engine asks once, after statements of the program have
+    /// set the connection up, and only if the stream of the connection does not tell.
+    fn has_open_transaction(&mut self) -> impl Future<Output = QueryResult<bool>> + Send;
+
     /// Makes a tenant's schema the only schema in which unqualified names are looked up. False if the schema does not
     /// exist.
     ///

@@ -15,10 +15,10 @@ use super::observe::statement_errors::BackendRules;
 use super::observe::stats::ConnectPurpose;
 use super::observe::watch::ConnectionWatch;
 use super::pool::Lease;
-use super::setup::{set_up, setup_error};
+use super::setup::{has_setup, set_up, setup_error};
 use super::slot::WatchedConnection;
 use super::typed::TypedEngine;
-use crate::backend::observed::Observed;
+use crate::backend::observed::{Observed, TransactionStatus};
 use crate::backend::{Backend, ConnectContext, ConnectError, OpenedConnection, transaction_depth};
 use crate::cause::DriverError;
 use crate::panicked::caught;
@@ -99,6 +99,9 @@ impl<C: Backend> TypedEngine<C> {
             let autocommit_off =
                 autocommit_off.map_err(|error| setup_error::<C>("SELECT @@autocommit", error))?;
             opened.observed.transaction.note_autocommit_off(autocommit_off);
+            if has_setup(&self.settings) && !autocommit_off {
+                refuse_open_transaction(&mut opened).await?;
+            }
             if !options.statement_cache {
                 opened.connection.set_prepared_statement_cache_size(CacheSize::Disabled);
             }
@@ -228,6 +231,29 @@ fn refuse_transaction<C: Backend>(connection: &mut C) -> Result<(), ConnectError
                 .into(),
         )),
     }
+}
+
+/// An error if a statement of the program, in `on_connect` or in its own way to connect, has begun a transaction and left it
+/// open.
+async fn refuse_open_transaction<C: Backend>(
+    opened: &mut OpenedConnection<C>,
+) -> Result<(), ConnectError> {
+    let is_open = match opened.observed.transaction.status() {
+        TransactionStatus::Idle => false,
+        TransactionStatus::Open => true,
+        TransactionStatus::Unknown => {
+            let answer = opened.connection.has_open_transaction().await;
+            answer.map_err(|error| setup_error::<C>("whether a transaction is open", error))?
+        }
+    };
+    if !is_open {
+        return Ok(());
+    }
+    Err(ConnectError::Other(
+        "`on_connect`, or the program's own way to connect, has begun a transaction and left it open: every statement \
+         would be in it, and nobody would commit it"
+            .into(),
+    ))
 }
 
 /// Gives the program's error the class that the same error of the engine's own would have, as far as its type tells it.

@@ -193,8 +193,8 @@ impl RegistryBuilder {
     /// Unix sockets: a connection on which the session was changed is closed instead of reset, and on PostgreSQL a
     /// statement whose future was dropped is not cancelled on the server.
     ///
-    /// The connection must not be in a transaction. One that Diesel has begun (`begin_test_transaction`) is an error, as
-    /// nobody would commit what is written in it. One that was begun by plain SQL is not noticed.
+    /// The connection must not be in a transaction. One that is open, whether Diesel has begun it or plain SQL,
+    /// is an error, as nobody would commit what is written in it.
     ///
     /// The engine replaces a Diesel instrumentation that the closure has set by its own, which passes everything on to the
     /// [default instrumentation](diesel::connection::set_default_instrumentation).

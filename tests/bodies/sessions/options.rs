@@ -79,3 +79,15 @@ async fn slow_queries_are_logged_without_their_values() {
     assert!(line.contains("slow query") && line.contains("elapsed"), "{line}");
     assert!(!lines.iter().any(|line| line.contains("hunter2")), "{lines:?}");
 }
+
+/// Every write would be in it, and be lost with an `Ok`.
+#[tokio::test]
+async fn on_connect_that_leaves_a_transaction_open_is_refused() {
+    let registry = registry_with(|bind| bind.on_connect(["SELECT 1", "BEGIN"]));
+    let error = registry.session_for::<Event>().await.expect_err("nobody would commit it");
+    let causes = crate::support::causes(&error).join(": ");
+    assert!(causes.contains("has begun a transaction and left it open"), "{causes}");
+
+    let registry = registry_with(|bind| bind.on_connect(["BEGIN", "COMMIT"]));
+    registry.session_for::<Event>().await.expect("a session");
+}

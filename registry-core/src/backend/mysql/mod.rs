@@ -89,6 +89,16 @@ impl Driver for Mysql {
         diesel::select(sql::<Bool>("NOT @@autocommit")).get_result(self).await
     }
 
+    async fn has_open_transaction(&mut self) -> QueryResult<bool> {
+        // Only MariaDB has a variable for it. Both servers refuse the first of these statements in a transaction
+        // (ER_CANT_CHANGE_TX_CHARACTERISTICS). It is for the next transaction, so that one follows.
+        match self.batch_execute("SET TRANSACTION READ WRITE; BEGIN; COMMIT").await {
+            Ok(()) => Ok(false),
+            Err(error) if Self::is_fatal(&error) => Err(error),
+            Err(_) => Ok(true),
+        }
+    }
+
     async fn accepts_writes(&mut self) -> QueryResult<bool> {
         let is_read_only = sql::<Bool>("@@GLOBAL.read_only OR @@GLOBAL.innodb_read_only");
         diesel::select(is_read_only).get_result(self).await.map(|is_read_only: bool| !is_read_only)

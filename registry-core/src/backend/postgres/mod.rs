@@ -148,6 +148,14 @@ impl Driver for Postgres {
         Ok(u64::try_from(count).ok())
     }
 
+    async fn has_open_transaction(&mut self) -> QueryResult<bool> {
+        // The start of the current transaction. Each statement outside of a transaction is one by itself.
+        let started = || diesel::select(sql::<Text>("pg_catalog.now()::text"));
+        let first: String = started().get_result(self).await?;
+        let second: String = started().get_result(self).await?;
+        Ok(first == second)
+    }
+
     async fn accepts_writes(&mut self) -> QueryResult<bool> {
         // The setting is also on during recovery, which a session cannot change.
         let is_read_only = sql::<Bool>("current_setting('transaction_read_only')::bool");

@@ -110,6 +110,10 @@ impl Driver for Sqlite {
         false
     }
 
+    async fn has_open_transaction(&mut self) -> QueryResult<bool> {
+        Ok(!Driver::is_outside_transaction(self))
+    }
+
     fn is_outside_transaction(&mut self) -> bool {
         !self.is_in_transaction()
     }
