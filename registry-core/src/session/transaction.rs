@@ -67,6 +67,9 @@ impl<B: Bind> Session<B> {
     /// Runs `callback` in a transaction, and returns the result of `callback`. `Ok` means that the transaction was
     /// committed; if `callback` returns an error, it was rolled back. Inside another transaction it is a savepoint.
     ///
+    /// A transaction that the program has begun by plain SQL (`BEGIN`) is no such transaction: PostgreSQL and MySQL commit it
+    /// together with this one, or roll it back, and SQLite refuses this one.
+    ///
     /// It replaces [`AsyncConnection::transaction`] of diesel-async, which can return `Ok` although nothing was stored.
     /// It is called in the same way. An error of `callback` is returned as it is, even if the rollback fails. Generic
     /// code for any [`AsyncConnection`] calls the method of diesel-async.
