@@ -38,7 +38,7 @@
 //! | `&mut on`, an [`AnyExecutor<'_, B>`](crate::AnyExecutor) | queries of its bind, and queries without a table | on whatever it was made from | [`Error`](crate::Error) |
 //! | a value of the program that names one of these, see [`IntoExecutor`] | those of the executor | on the executor | that of the executor |
 //!
-//! A function that takes an [`AnyExecutor`](crate::AnyExecutor) can be called with each of the first four. Code that is
+//! A function that takes an [`AnyExecutor`] can be called with each of the first four. Code that is
 //! generic over models or executors uses [`QueryOf`], [`CommandOf`] and [`Runs`].
 //!
 //! A variable that is a `&mut`, such as a parameter of a function, is moved into the call. To use it again
@@ -72,13 +72,13 @@
 //! | mistake | detected |
 //! |---|---|
 //! | a query on a session of another database | by the compiler |
-//! | a session of another database, passed to a function that takes a [`Lender`], an [`AnyExecutor`](crate::AnyExecutor) or [`Runs`] of its own bind | by the compiler |
+//! | a session of another database, passed to a function that takes a [`Lender`], an [`AnyExecutor`] or [`Runs`] of its own bind | by the compiler |
 //! | a query on `&session` of MySQL, MariaDB or SQLite | by the compiler |
 //! | a join, a `UNION` (of boxed queries, too) or a subquery in `WHERE` of two databases | by the compiler |
 //! | the same in an `UPDATE` or a `DELETE`, and in a `select(exists(..))` | by the compiler |
 //! | a table that is not bound; a query without a table on the registry | by the compiler |
 //! | a locking clause, such as `for_update()`, on `&registry` or `&tenant`: the row lock would be released when the call returns | by the compiler |
-//! | a locking clause in a query with `.bound_to::<Model>()`, on the same executors, or in any query on an [`AnyExecutor`](crate::AnyExecutor) that was made from one of them, or in generic code ([`QueryOf`]) | when it is run: an error, and nothing is sent |
+//! | a locking clause in a query with `.bound_to::<Model>()`, on the same executors, or in any query on an [`AnyExecutor`] that was made from one of them, or in generic code ([`QueryOf`]) | when it is run: an error, and nothing is sent |
 //! | a model bound to another database than its `table_name` | by the compiler, at the model |
 //! | a table of another database anywhere else: in the values of an `INSERT`, in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY`, `RETURNING` or an upsert; anywhere in a query with `.bound_to::<Model>()` | when it is run: an error, and nothing is sent |
 //! | one in a box (`into_boxed()`, `dyn BoxableExpression`), in a type that is not Diesel's, in a model's `select_expression`, or in an alias of which no column is named | when it is run, by its name in SQL: an error, and nothing is sent |
