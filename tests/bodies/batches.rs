@@ -186,3 +186,25 @@ fn too_many(error: &(dyn StdError + 'static)) -> TooManyBindVariables {
         cause = cause.source().unwrap_or_else(|| panic!("{error:?}"));
     }
 }
+
+/// A transaction after it would be a savepoint in the abandoned one, and its `Ok` would be a lost write.
+#[tokio::test]
+async fn transaction_after_a_dropped_batch_is_refused() {
+    let registry = registry().await;
+    let mut session = registry.session::<Main>().await.expect("a session");
+    let rows = seats_of(0..20_000);
+    let batch = seats::table.insert_batched(&rows).rows_per_statement(1);
+    let mut running = Box::pin(batch.execute(&mut session));
+    for _ in 0..20 {
+        assert!(futures_util::poll!(running.as_mut()).is_pending());
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    drop(running);
+    let later = session.transaction(async |session| {
+        diesel::insert_into(seats::table).values(&seats_of(0..1)[0]).execute(session).await
+    });
+    let later = later.await;
+    assert!(matches!(later, Err(DieselError::BrokenTransactionManager)), "{later:?}");
+    drop(session);
+    assert_eq!(count(&registry).await, 0);
+}

@@ -18,6 +18,7 @@ mod batch_insert;
 #[cfg(feature = "sqlite")]
 pub(super) mod batch_upsert;
 mod batches;
+mod transaction;
 
 /// A query that can be run with [`execute`](super::RunQueryDsl::execute) on connections of type `C`.
 ///

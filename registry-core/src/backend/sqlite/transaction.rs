@@ -5,8 +5,8 @@ use diesel::result::Error;
 use diesel_async::{AnsiTransactionManager, TransactionManager};
 
 use super::connection::AsyncSqliteConnection;
-use crate::backend::transaction_depth;
 use crate::async_func::AsyncFunc;
+use crate::backend::transaction_depth;
 
 impl AsyncSqliteConnection {
     /// Runs `callback` in a transaction that begins with `BEGIN IMMEDIATE`, and returns its result: the transaction takes the
@@ -100,7 +100,8 @@ impl AsyncSqliteConnection {
         let result = callback(&mut *self).await;
         // A transaction in this one whose future was dropped is still open. A commit would release the savepoint of that
         // transaction and nothing else.
-        let depth = transaction_depth(AnsiTransactionManager::transaction_manager_status_mut(self))?;
+        let depth =
+            transaction_depth(AnsiTransactionManager::transaction_manager_status_mut(self))?;
         match result {
             Ok(value) if depth <= 1 => {
                 AnsiTransactionManager::commit_transaction(self).await?;

@@ -6,9 +6,9 @@
 use diesel::query_builder::{BatchInsert, InsertStatement, QueryFragment, ValuesClause};
 use diesel::sqlite::Sqlite as Dialect;
 use diesel::{QueryResult, Table};
-use diesel_async::AsyncConnection;
 use diesel_async::methods::ExecuteDsl;
 
+use super::transaction::CommandTransaction;
 use super::{Command, ConnectionToSqlite, Execute, InBoundTo, OfBoundTo};
 use crate::query::bound_to::BoundTo;
 use crate::query::check::Check;
@@ -70,15 +70,15 @@ impl<C: ConnectionToSqlite> Command<C> for Vec<ErasedQuery<'_, Dialect, ()>> {
     }
 
     async fn run(self, connection: &mut C) -> QueryResult<usize> {
-        connection
-            .exclusive()?
-            .transaction(async |connection| {
-                let mut affected = 0;
-                for row in self {
-                    affected += ExecuteDsl::execute(row, connection).await?;
-                }
-                Ok(affected)
-            })
-            .await
+        let transaction = CommandTransaction::begin(connection).await?;
+        let rows = async {
+            let mut affected = 0;
+            for row in self {
+                affected += ExecuteDsl::execute(row, transaction.connection.exclusive()?).await?;
+            }
+            Ok(affected)
+        };
+        let affected = rows.await;
+        transaction.end(affected).await
     }
 }

@@ -2,8 +2,8 @@
 
 use diesel::query_builder::InsertStatement;
 use diesel::{Insertable, QueryResult, Table};
-use diesel_async::{AsyncConnection, TransactionManager};
 
+use super::transaction::CommandTransaction;
 use super::{Command, ExclusiveConnection, Execute, InBoundTo, OfBoundTo};
 use crate::backend::bind_variables::BindVariables;
 use crate::query::batched::{Batched, InsertBatched};
@@ -99,22 +99,15 @@ where
                 None => Ok(0),
             };
         }
-        // Not `AsyncConnection::transaction`, which lends another type of connection than that of the parts.
-        Manager::<C>::begin_transaction(connection.exclusive()?).await?;
-        let mut affected = 0;
-        for part in self.0 {
-            match part.run(connection).await {
-                Ok(rows) => affected += rows,
-                Err(error) => {
-                    // A connection that cannot roll back is closed when it is returned to the pool.
-                    let _ = Manager::<C>::rollback_transaction(connection.exclusive()?).await;
-                    return Err(error);
-                }
+        let transaction = CommandTransaction::begin(connection).await?;
+        let parts = async {
+            let mut affected = 0;
+            for part in self.0 {
+                affected += part.run(transaction.connection).await?;
             }
-        }
-        Manager::<C>::commit_transaction(connection.exclusive()?).await?;
-        Ok(affected)
+            Ok(affected)
+        };
+        let affected = parts.await;
+        transaction.end(affected).await
     }
 }
-
-type Manager<C> = <<C as ExclusiveConnection>::Opened as AsyncConnection>::TransactionManager;
