@@ -79,11 +79,17 @@ async fn silent_warm_connections_are_replaced_and_live_ones_kept() {
     let mut rig = Rig::new(two_warm).await;
     rig.alone().await;
     drop(rig.session().await);
-    eventually(|| rig.proxy.open() == 2 && idle(&rig.registry) == (0, 2)).await;
-    let accepted = rig.proxy.accepted();
-    // Checked again and again, they are kept.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(rig.proxy.accepted(), accepted);
+    // While the first session is lent, the maintenance may decide to open two more, of which one is then closed as idle.
+    let mut accepted = 0;
+    soon(async {
+        while accepted != rig.proxy.accepted() {
+            eventually(|| rig.proxy.open() == 2 && idle(&rig.registry) == (0, 2)).await;
+            accepted = rig.proxy.accepted();
+            // Checked again and again, they are kept.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    })
+    .await;
     rig.proxy.lose_open();
     soon(async {
         while rig.proxy.accepted() < accepted + 2 {
