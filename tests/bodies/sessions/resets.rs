@@ -48,10 +48,20 @@ async fn transaction_after_one_that_was_dropped_is_refused() {
     let mut session = registry.session_for::<Event>().await.expect("a session");
     session.batch_execute(CREATE).await.expect("an empty database");
     dropped(&mut session, 1).await;
-    let outcome = session.transaction(async |session| Ok(insert(session, 2).await)).await;
+    let outcome = session
+        .transaction(async |session| {
+            insert(session, 2).await;
+            Ok(())
+        })
+        .await;
     assert!(matches!(outcome, Err(BrokenTransactionManager)), "{outcome:?}");
     let build = session.build_transaction();
-    let outcome = build.run(async |session| Ok(insert(session, 3).await)).await;
+    let outcome = build
+        .run(async |session| {
+            insert(session, 3).await;
+            Ok(())
+        })
+        .await;
     assert!(matches!(outcome, Err(BrokenTransactionManager)), "{outcome:?}");
     drop(session);
 
@@ -80,8 +90,12 @@ async fn transaction_after_one_that_was_dropped_is_refused() {
 
     let mut session = registry.session_for::<Event>().await.expect("a session");
     assert!(ids(&mut session).await.is_empty());
-    let outcome: QueryResult<()> =
-        session.transaction(async |session| Ok(insert(session, 6).await)).await;
+    let outcome: QueryResult<()> = session
+        .transaction(async |session| {
+            insert(session, 6).await;
+            Ok(())
+        })
+        .await;
     assert_eq!(outcome, Ok(()));
     drop(session);
     let mut session = registry.session_for::<Event>().await.expect("a session");
