@@ -17,11 +17,11 @@ use diesel_async::{
 use futures_util::future::{BoxFuture, FutureExt};
 
 use super::database::{self, Database};
+use super::jobs::{Answer, Jobs, Length};
 use super::open_error::NotOpened;
-use super::row_batch::Row;
+use super::row::Row;
 use super::rows::{Output, Rows, load};
 use super::statement::{Statement, execute};
-use super::thread::{Answer, Thread};
 use super::transaction_effects;
 use crate::backend::bind_variables::explain_sqlite_error;
 use crate::backend::observed::Observed;
@@ -78,7 +78,7 @@ use crate::backend::transactions::transaction_depth;
 /// # }
 /// ```
 pub struct AsyncSqliteConnection {
-    thread: Thread,
+    jobs: Jobs,
     /// Kept on this side of the thread, so that reading it takes no wait.
     transactions: AnsiTransactionManager,
     /// Whether the connection refuses writes temporarily.
@@ -131,8 +131,8 @@ impl AsyncSqliteConnection {
         // The effect of `work` on a transaction is unknown until `work` has ended.
         self.observed.transaction.note_may_end_sent();
         let (result, depth) = self
-            .thread
-            .run(move |database| {
+            .jobs
+            .run(Length::MayBlock, move |database| {
                 let mut depth_after = Ok(depth);
                 let result =
                     database.run(transaction_effects::TransactionEffects::MayEnd, |connection| {
@@ -152,10 +152,10 @@ impl AsyncSqliteConnection {
     pub(super) async fn start_thread(url: &str) -> Result<Self, NotOpened> {
         // Diesel's own connection has reported the opening to the default instrumentation.
         let observed = Arc::<Observed>::default();
-        let thread = Thread::open(url, Arc::clone(&observed)).await?;
+        let jobs = Jobs::open(url, Arc::clone(&observed)).await?;
         let instrumentation = Mutex::new(DynInstrumentation::default_instrumentation());
         Ok(Self {
-            thread,
+            jobs,
             transactions: AnsiTransactionManager::default(),
             refuses_writes: false,
             observed,
@@ -169,21 +169,21 @@ impl AsyncSqliteConnection {
 
     /// Whether the connection's thread has ended, or is about to end after a panic.
     pub(super) fn has_ended(&self) -> bool {
-        self.thread.has_ended()
+        self.jobs.has_ended()
     }
 
     /// Whether a statement is still running although its future was dropped.
     pub(super) fn has_abandoned_work(&self) -> bool {
-        self.thread.is_busy()
+        self.jobs.is_busy()
     }
 
     /// Whether a transaction is open that was begun without Diesel's transaction manager.
     pub(super) fn has_raw_transaction(&mut self) -> bool {
-        self.thread.has_transaction() && matches!(transaction_depth(self.status()), Ok(0))
+        self.jobs.has_transaction() && matches!(transaction_depth(self.status()), Ok(0))
     }
 
     pub(super) fn is_in_transaction(&self) -> bool {
-        self.thread.has_transaction()
+        self.jobs.has_transaction()
     }
 
     /// Makes the database refuse writes, or accept them again.
@@ -201,7 +201,7 @@ impl AsyncSqliteConnection {
         self.transactions = AnsiTransactionManager::default();
         let takes_writes_again = std::mem::take(&mut self.refuses_writes);
         let (done, is_done) = tokio::sync::oneshot::channel();
-        self.thread.send(move |database| {
+        self.jobs.send(Length::MayBlock, move |database| {
             if database.refresh_has_transaction() {
                 let _ = database.connection.batch_execute("ROLLBACK");
                 database.refresh_has_transaction();
@@ -253,7 +253,10 @@ impl AsyncSqliteConnection {
             self.observed.transaction.note_may_end_sent();
         }
         let result = match statement {
-            Ok(statement) => self.thread.answer(to, move |db, to| work(db, &statement, to)).await,
+            Ok(statement) => {
+                let length = statement.length();
+                self.jobs.answer(length, to, move |db, to| work(db, &statement, to)).await
+            }
             Err(error) => Err(error),
         };
         // Not reached if this future is dropped earlier: then the transaction may still be ending.
@@ -285,7 +288,7 @@ impl SimpleAsyncConnection for AsyncSqliteConnection {
         if effects.may_end() {
             self.observed.transaction.note_may_end_sent();
         }
-        let run = self.thread.run(move |database| {
+        let run = self.jobs.run(Length::MayBlock, move |database| {
             let result = database.run(effects, |connection| connection.batch_execute(&sql));
             (result, database.has_transaction())
         });
@@ -321,7 +324,7 @@ impl AsyncConnectionCore for AsyncSqliteConnection {
         let started = self.start(&source.as_query());
         async move {
             let loaded = self.run(started, Output::new, load).await?;
-            self.thread.read(loaded.handover());
+            self.jobs.read(loaded.handover());
             Ok(loaded.into())
         }
         .boxed()
@@ -359,8 +362,9 @@ impl AsyncConnection for AsyncSqliteConnection {
     }
 
     fn set_prepared_statement_cache_size(&mut self, size: CacheSize) {
-        self.thread
-            .send(move |database| database.connection.set_prepared_statement_cache_size(size));
+        self.jobs.send(Length::Short, move |database| {
+            database.connection.set_prepared_statement_cache_size(size)
+        });
     }
 }
 

@@ -10,6 +10,7 @@ use diesel::connection::{
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{QueryResult, SqliteConnection};
 
+use super::row::Recycler;
 use super::state::State;
 use super::transaction_effects::TransactionEffects;
 
@@ -19,6 +20,8 @@ pub(super) struct Database {
     pub(super) state: Arc<State>,
     /// Whether a statement was put into the cache since this was last asked.
     pub(super) has_cached: Arc<AtomicBool>,
+    /// The rows that were read, whose memory the next job frees.
+    pub(super) recycler: Arc<Recycler>,
 }
 
 /// A savepoint around a statement that may end a transaction and begin another one. The savepoint is gone if the first

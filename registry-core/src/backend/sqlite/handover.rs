@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use diesel::QueryResult;
 
-use super::row_batch::Row;
+use super::row::Row;
 use super::state::{JobGuard, State};
 
 /// Shared by the thread, which waits on the condition variable, and the reader, a future with a waker.

@@ -1,33 +1,39 @@
 //! How many rows are handed over at once.
 
+use std::sync::Arc;
+
 use diesel::QueryResult;
-use diesel::SqliteConnection;
-use diesel::connection::LoadConnection;
-use diesel::row::{Field, IntoOwnedRow, Row as _};
-use diesel::sqlite::{Sqlite, SqliteType};
+use diesel::row::{Field, Row as _};
+use diesel::sqlite::SqliteType;
+
+use super::row::{CopiedRow, Recycler, Row};
 
 /// The limits of a batch: this number of rows, or this number of bytes of text and blobs, plus one row. A smaller result is
 /// sent in one message, because waking a task costs more than a row.
 const MAX_ROWS: usize = 256;
 const MAX_BYTES: usize = 256 * 1024;
 
-/// A row that was copied out of its statement.
-pub(super) type Row =
-    <<SqliteConnection as LoadConnection>::Row<'static, 'static> as IntoOwnedRow<
-        'static,
-        Sqlite,
-    >>::OwnedRow;
-
-#[derive(Default)]
 pub(super) struct Batch {
     pub(super) rows: Vec<QueryResult<Row>>,
     bytes: usize,
+    recycler: Arc<Recycler>,
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, row: Row) {
-        self.bytes += size(&row);
-        self.rows.push(Ok(row));
+    pub(super) fn new(recycler: &Arc<Recycler>) -> Self {
+        Self { rows: Vec::new(), bytes: 0, recycler: Arc::clone(recycler) }
+    }
+
+    pub(super) fn push(&mut self, row: CopiedRow) {
+        let bytes = size(&row);
+        self.bytes += bytes;
+        self.rows.push(Ok(Row::new(row, bytes, &self.recycler)));
+    }
+
+    /// The rows so far. The next row begins another batch.
+    pub(super) fn take(&mut self) -> Vec<QueryResult<Row>> {
+        self.bytes = 0;
+        std::mem::take(&mut self.rows)
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -36,7 +42,7 @@ impl Batch {
 }
 
 /// The bytes of text and blobs in a row.
-fn size(row: &Row) -> usize {
+fn size(row: &CopiedRow) -> usize {
     let columns = (0..row.field_count()).filter_map(|column| {
         let field = row.get(column)?;
         let mut value = field.value()?;

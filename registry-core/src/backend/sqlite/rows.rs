@@ -15,10 +15,11 @@ use futures_util::Stream;
 
 use super::database::Database;
 use super::handover::{End, Handover, RowReader, RowSender};
-use super::row_batch::{Batch, Row};
+use super::jobs::Answer;
+use super::row::Row;
+use super::row_batch::Batch;
 use super::state::JobGuard;
 use super::statement::Statement;
-use super::thread::Answer;
 use super::transaction_effects;
 
 /// The rows of a query, in the order in which SQLite finds them.
@@ -102,7 +103,7 @@ pub(super) fn load(database: &mut Database, statement: &Statement, output: &mut 
     if output.is_given_up() {
         return;
     }
-    let mut batch = Batch::default();
+    let mut batch = Batch::new(&database.recycler);
     let outcome = read(database, statement, output, &mut batch);
     // The statement has been reset. One with rows can end a transaction only by failing, or if it is known to.
     if statement.effects != transaction_effects::TransactionEffects::None || outcome.is_err() {
@@ -132,7 +133,7 @@ fn read(
     batch: &mut Batch,
 ) -> QueryResult<()> {
     database.check_transaction_stands()?;
-    let Database { connection, state, has_cached } = database;
+    let Database { connection, state, has_cached, .. } = database;
     let mut column_names = None;
     for row in connection.load(&statement.query)? {
         batch.push(row?.into_owned(&mut column_names));
@@ -145,7 +146,7 @@ fn read(
         if !batch.is_full() {
             continue;
         }
-        let rows = std::mem::take(batch).rows;
+        let rows = batch.take();
         match &output.sender {
             Some(sender) => sender.put(Some(rows), End::ToCome),
             None => {

@@ -38,6 +38,15 @@ impl Drop for JobGuard {
 }
 
 impl State {
+    /// Records that no job will ever run again.
+    pub(super) fn note_ended(&self) {
+        self.has_ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
     pub(super) fn note_panic(&self, payload: &(dyn Any + Send)) {
         // The first one has closed the connection.
         let _ = self.panic.set(panic_message(payload).to_owned());

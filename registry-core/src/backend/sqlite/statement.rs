@@ -9,7 +9,7 @@ use diesel::query_builder::{
 use diesel::sqlite::{Sqlite, SqliteQueryBuilder};
 
 use super::database::Database;
-use super::thread::Answer;
+use super::jobs::{Answer, Length};
 use super::transaction_effects;
 use crate::sql;
 
@@ -38,6 +38,10 @@ impl Statement {
         let sql = builder.finish();
         let statement = written.and_then(|()| Self::collect(query, sql.clone()));
         (statement, sql)
+    }
+
+    pub(super) fn length(&self) -> Length {
+        if self.only_reads { Length::Short } else { Length::MayBlock }
     }
 
     fn collect(query: &impl QueryFragment<Sqlite>, sql: String) -> QueryResult<Self> {

@@ -1,57 +1,65 @@
-//! The thread of a connection, its queue of jobs, and the delivery of answers.
+//! The jobs of a connection, as the connection sees them, and the delivery of answers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, TryRecvError};
-use std::thread;
 
 use diesel::connection::{Connection, InstrumentationEvent};
 use diesel::{ConnectionError, ConnectionResult, QueryResult, SqliteConnection};
 use tokio::sync::oneshot;
 
-use super::closing::{self, CloseLock, Closing};
+use super::closing::{self, Closing};
 use super::database::Database;
+use super::file::File;
 use super::handover::Handover;
+use super::mailbox::{Mailbox, OpenDatabase};
 use super::open_error::NotOpened;
 use super::state::{JobGuard, State};
+use super::workers;
 use crate::backend::observed::Observed;
 
-/// A thread that owns a connection and runs jobs on it, one after another.
+/// A database whose jobs are run one after another, on the threads of [`workers`].
 ///
-/// Dropping this lets the running job finish. The thread then closes the connection and ends.
-pub(super) struct Thread {
-    // Dropped first, so that the thread does not wait for a reader.
+/// Dropping this lets the jobs that were sent finish. The database is closed after them.
+pub(super) struct Jobs {
+    // Dropped first, so that no thread waits for a reader.
     reading: Reading,
-    // Dropped before `_closing`, whose drop announces that the thread is about to end.
-    jobs: Jobs,
+    // Dropped before `_closing`, whose drop announces that the database is about to be closed.
+    mailbox: ClosedOnDrop,
     state: Arc<State>,
     _closing: Closing,
 }
 
-type Job = Box<dyn FnOnce(&mut Database) + Send>;
+/// Whether a job may block its thread, or keeps it for long: then other jobs are run by another thread at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// Mostly short, such as a query that only reads.
+    Short,
+    /// May wait for a lock, for the disk or for the program.
+    MayBlock,
+}
 
-impl Thread {
-    /// Starts a thread that opens the database. Dropping the future closes it again.
+impl Jobs {
+    /// Opens the database. Dropping the future closes it again.
     pub(super) async fn open(url: &str, observed: Arc<Observed>) -> Result<Self, NotOpened> {
-        let (jobs, received) = mpsc::channel();
         let (opened, is_open) = oneshot::channel();
         let state = Arc::new(State { observed, ..State::default() });
         let (_closing, running) = closing::new(url);
-        let spawned = thread::Builder::new().name(thread_name(url)).spawn({
+        let opening = {
             let (url, state) = (url.to_owned(), Arc::clone(&state));
             move || {
-                let _running = running;
-                let _ended = ThreadEnd(Arc::clone(&state));
-                serve(&url, opened, &received, state);
+                let file = File::of(&url);
+                let mailbox = open(&url, &state).map(|database| {
+                    let database = OpenDatabase::new(database, &file, running);
+                    ClosedOnDrop(Arc::new(Mailbox::new(database, state, file)))
+                });
+                // If the caller is gone, the mailbox is dropped, and the database closed.
+                let _ = opened.send(mailbox);
             }
-        });
-        let jobs = match spawned {
-            Ok(handle) => Jobs { sender: Some(jobs), thread: handle.thread().clone() },
-            Err(error) => return Err(NotOpened::NoThread(error)),
         };
+        workers::start(Box::new(opening)).map_err(NotOpened::NoThread)?;
         match is_open.await {
-            Ok(Ok(())) => Ok(Self { reading: Reading(None), jobs, state, _closing }),
+            Ok(Ok(mailbox)) => Ok(Self { reading: Reading(None), mailbox, state, _closing }),
             Ok(Err(error)) => Err(NotOpened::Refused(error)),
             Err(_) => {
                 let error = ConnectionError::BadConnection("opening it panicked".to_owned());
@@ -66,9 +74,10 @@ impl Thread {
     /// SQLite's C interface could interrupt it, which takes unsafe code.
     pub(super) async fn run<R: Send + 'static>(
         &mut self,
+        length: Length,
         work: impl FnOnce(&mut Database) -> R + Send + 'static,
     ) -> QueryResult<R> {
-        let run = self.answer(std::convert::identity, move |database, answer| {
+        let run = self.answer(length, std::convert::identity, move |database, answer| {
             if !answer.is_given_up() {
                 answer.result = Some(work(database));
             }
@@ -80,29 +89,34 @@ impl Thread {
     /// work needs.
     pub(super) async fn answer<A: Send + 'static, R: Send + 'static>(
         &mut self,
+        length: Length,
         to: fn(Answer<R>) -> A,
         work: impl FnOnce(&mut Database, &mut A) + Send + 'static,
     ) -> QueryResult<R> {
         let (reply, result) = oneshot::channel();
         let pending = Some(JobGuard::new(&self.state));
         let mut to = to(Answer { pending, reply: Some(reply), result: None });
-        self.send(move |database| {
+        self.send(length, move |database| {
             let done = catch_unwind(AssertUnwindSafe(|| work(database, &mut to)));
             if let Err(payload) = done {
                 database.state.note_panic(&*payload);
             }
             // Dropped after the panic was noted: the caller, who gets no answer then, asks why. A result that nobody wants is
-            // dropped here as well, and a panic in that ends the thread.
+            // dropped here as well, and a panic in that closes the database.
             drop(to);
         });
         result.await.map_err(|_| self.state.why_closed())
     }
 
     /// Runs `work` after the jobs that were sent before, without counting or answering it.
-    pub(super) fn send(&mut self, work: impl FnOnce(&mut Database) + Send + 'static) {
+    pub(super) fn send(
+        &mut self,
+        length: Length,
+        work: impl FnOnce(&mut Database) + Send + 'static,
+    ) {
         // With a reader that was leaked (`mem::forget`), the thread would wait for ever.
         self.reading = Reading(None);
-        self.jobs.send(Box::new(work));
+        self.mailbox.0.send(Box::new(work), length == Length::MayBlock);
     }
 
     /// Stores the handover at which the thread waits for a reader, until the reader is gone or the next job is sent.
@@ -115,9 +129,9 @@ impl Thread {
         self.state.jobs.load(Ordering::Acquire) > 0
     }
 
-    /// Whether the thread has ended, so that no job will ever run again.
+    /// Whether the database is closed, or about to be closed after a panic, so that no job will ever run again.
     pub(super) fn has_ended(&self) -> bool {
-        self.state.has_ended.load(Ordering::Acquire) || self.state.panic.get().is_some()
+        self.state.has_ended() || self.state.panic.get().is_some()
     }
 
     /// Whether a transaction was open when SQLite was last asked.
@@ -126,41 +140,12 @@ impl Thread {
     }
 }
 
-/// The queue of a thread, which sleeps when there are no jobs.
-///
-/// The channel's own blocking receive spins first. With more connections than processors, spinning takes time from the
-/// threads that have work.
-struct Jobs {
-    /// `None` only while it is dropped.
-    sender: Option<mpsc::Sender<Job>>,
-    thread: thread::Thread,
-}
+/// Closes the database when it is dropped, after the jobs that were sent.
+struct ClosedOnDrop(Arc<Mailbox>);
 
-impl Jobs {
-    fn send(&self, job: Job) {
-        if let Some(sender) = &self.sender {
-            // If the thread has ended, the job is dropped, and with it the sender of the answer.
-            let _ = sender.send(job);
-            self.thread.unpark();
-        }
-    }
-
-    /// Waits for the next job, in the thread itself. `None` when there will be none.
-    fn next(jobs: &mpsc::Receiver<Job>) -> Option<Job> {
-        loop {
-            match jobs.try_recv() {
-                Ok(job) => return Some(job),
-                Err(TryRecvError::Empty) => thread::park(),
-                Err(TryRecvError::Disconnected) => return None,
-            }
-        }
-    }
-}
-
-impl Drop for Jobs {
+impl Drop for ClosedOnDrop {
     fn drop(&mut self) {
-        self.sender = None;
-        self.thread.unpark();
+        self.0.close();
     }
 }
 
@@ -207,29 +192,8 @@ impl<R> Drop for Answer<R> {
     }
 }
 
-/// Records on drop that the thread has ended, normally or by a panic.
-struct ThreadEnd(Arc<State>);
-
-impl Drop for ThreadEnd {
-    fn drop(&mut self) {
-        self.0.has_ended.store(true, Ordering::Release);
-    }
-}
-
-fn serve(
-    url: &str,
-    opened: oneshot::Sender<ConnectionResult<()>>,
-    jobs: &mpsc::Receiver<Job>,
-    state: Arc<State>,
-) {
-    let close_lock = CloseLock::of(url);
-    let mut connection = match SqliteConnection::establish(url) {
-        Ok(connection) => connection,
-        Err(error) => {
-            let _ = opened.send(Err(error));
-            return;
-        }
-    };
+fn open(url: &str, state: &Arc<State>) -> ConnectionResult<Database> {
+    let mut connection = SqliteConnection::establish(url)?;
     let has_cached = Arc::new(AtomicBool::new(false));
     connection.set_instrumentation({
         let has_cached = Arc::clone(&has_cached);
@@ -239,40 +203,5 @@ fn serve(
             }
         }
     });
-    let database = Database { connection, state, has_cached };
-    let mut open = OpenDatabase { database: Some(database), close_lock };
-    if opened.send(Ok(())).is_err() {
-        return;
-    }
-    while let (Some(job), Some(database)) = (Jobs::next(jobs), &mut open.database) {
-        // A panic here, from dropping an unwanted result, ends the thread.
-        job(database);
-        if database.state.panic.get().is_some() {
-            return;
-        }
-    }
-}
-
-/// An open database. However its thread ends, the database is closed while no other database with the same URL is being
-/// closed.
-struct OpenDatabase {
-    /// `None` only while it is dropped.
-    database: Option<Database>,
-    close_lock: CloseLock,
-}
-
-impl Drop for OpenDatabase {
-    fn drop(&mut self) {
-        let _turn = self.close_lock.take();
-        self.database = None;
-    }
-}
-
-/// The name that `top` and the like show. Linux keeps 15 bytes of it.
-fn thread_name(url: &str) -> String {
-    let path = url.split('?').next().unwrap_or_default();
-    let file = path.rsplit(['/', '\\']).next().unwrap_or_default();
-    let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    let name: String = file.chars().filter(is_plain).collect();
-    format!("sqlite {name}")
+    Ok(Database { connection, state: Arc::clone(state), has_cached, recycler: Arc::default() })
 }
