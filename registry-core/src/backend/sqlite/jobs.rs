@@ -161,30 +161,31 @@ impl Drop for Reading {
 }
 
 /// Delivers an answer to the future that has sent the job.
-pub(super) struct Answer<R> {
+pub(super) struct Answer<R: Send + 'static> {
     pending: Option<JobGuard>,
     reply: Option<oneshot::Sender<R>>,
     /// The answer, which is sent when the job is done.
     result: Option<R>,
 }
 
-impl<R> Answer<R> {
+impl<R: Send + 'static> Answer<R> {
     /// Whether no caller waits for the answer.
     pub(super) fn is_given_up(&self) -> bool {
         self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
 
     pub(super) fn send(&mut self, result: R) {
-        // Before the caller gets the answer, because a connection with completed work is not busy.
-        self.pending = None;
+        let pending = self.pending.take();
         if let Some(reply) = self.reply.take() {
-            // Fails if no caller waits any more.
-            let _ = reply.send(result);
+            super::run_queue::defer(Box::new(move || {
+                drop(pending);
+                let _ = reply.send(result);
+            }));
         }
     }
 }
 
-impl<R> Drop for Answer<R> {
+impl<R: Send + 'static> Drop for Answer<R> {
     fn drop(&mut self) {
         if let Some(result) = self.result.take() {
             self.send(result);

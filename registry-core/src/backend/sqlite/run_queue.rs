@@ -27,6 +27,8 @@ const LONG: Duration = Duration::from_micros(50);
 #[derive(Default)]
 pub(super) struct RunQueue {
     state: Mutex<State>,
+    /// The length of `ready`, for the spinning runner.
+    len: std::sync::atomic::AtomicUsize,
 }
 
 #[derive(Default)]
@@ -52,12 +54,13 @@ struct Runner {
     since: Instant,
     /// Whether its job may block.
     may_block: bool,
+    spins: bool,
 }
 
 impl Runner {
     /// Whether its job may take long, so that another thread has to run the next one.
     fn is_occupied(&self) -> bool {
-        self.may_block || self.since.elapsed() >= LONG
+        !self.spins && (self.may_block || self.since.elapsed() >= LONG)
     }
 }
 
@@ -66,7 +69,9 @@ impl RunQueue {
     pub(super) fn push(self: &Arc<Self>, mailbox: Arc<Mailbox>, may_block: bool) {
         let mut state = self.lock();
         state.ready.push_back(Ready { mailbox, may_block });
+        self.len.store(state.ready.len(), std::sync::atomic::Ordering::Relaxed);
         match &state.runner {
+            Some(runner) if runner.spins => {}
             Some(runner) if !runner.is_occupied() => {
                 let was_watched = std::mem::replace(&mut state.is_watched, true);
                 drop(state);
@@ -96,19 +101,32 @@ impl RunQueue {
     fn replace_runner(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         state.last_runner += 1;
         let number = state.last_runner;
-        state.runner = Some(Runner { number, since: Instant::now(), may_block: false });
+        state.runner = Some(Runner { number, since: Instant::now(), may_block: false, spins: false });
         drop(state);
         let queue = Arc::clone(self);
         // Does not fail, because a thread exists as long as a connection is open.
         let _ = workers::start(Box::new(move || queue.run_jobs(number)));
     }
 
+    fn flush() {
+        for f in DEFERRED.take() {
+            f();
+        }
+    }
+
     /// Runs jobs for as long as there are any, and the current thread is the runner.
     fn run_jobs(self: &Arc<Self>, number: u64) {
         let mut unfinished = None;
+        let mut spun = false;
         loop {
             let mut state = self.lock();
             state.ready.extend(unfinished.take());
+            let is_runner = state.runner.as_ref().is_some_and(|runner| runner.number == number);
+            if !is_runner || state.ready.is_empty() || DEFERRED.with_borrow(Vec::len) >= *BATCH {
+                drop(state);
+                Self::flush();
+                state = self.lock();
+            }
             let is_runner = state.runner.as_ref().is_some_and(|runner| runner.number == number);
             if !is_runner {
                 // There is another one, unless it has found nothing to do before this thread has queued a connection again.
@@ -118,10 +136,26 @@ impl RunQueue {
                 return;
             }
             let Some(Ready { mailbox, may_block }) = state.ready.pop_front() else {
-                state.runner = None;
-                return;
+                if spun {
+                    state.runner = None;
+                    return;
+                }
+                self.len.store(0, std::sync::atomic::Ordering::Relaxed);
+                if let Some(r) = &mut state.runner {
+                    r.spins = true;
+                }
+                drop(state);
+                spun = true;
+                for i in 0..*SPINS {
+                    if self.len.load(std::sync::atomic::Ordering::Relaxed) != 0 {
+                        break;
+                    }
+                    if i < 6 { for _ in 0..(1 << i) { std::hint::spin_loop(); } } else { std::thread::yield_now(); }
+                }
+                continue;
             };
-            state.runner = Some(Runner { number, since: Instant::now(), may_block });
+            spun = false;
+            state.runner = Some(Runner { number, since: Instant::now(), may_block, spins: false });
             if may_block && !state.ready.is_empty() {
                 self.replace_runner(state);
             } else {
@@ -134,4 +168,13 @@ impl RunQueue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+static BATCH: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| std::env::var("BATCH").map_or(4, |n| n.parse().unwrap()));
+static SPINS: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| std::env::var("SPINS").map_or(10, |n| n.parse().unwrap()));
+thread_local! {
+    static DEFERRED: std::cell::RefCell<Vec<Box<dyn FnOnce()>>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+pub(super) fn defer(f: Box<dyn FnOnce()>) {
+    DEFERRED.with_borrow_mut(|d| d.push(f));
 }
