@@ -12,7 +12,7 @@ use super::closing::{self, Closing};
 use super::database::Database;
 use super::file::File;
 use super::handover::Handover;
-use super::mailbox::{Mailbox, OpenDatabase};
+use super::mailbox::{Job, Mailbox, OpenDatabase};
 use super::open_error::NotOpened;
 use super::state::{JobGuard, State};
 use super::workers;
@@ -79,7 +79,8 @@ impl Jobs {
     ) -> QueryResult<R> {
         let run = self.answer(length, std::convert::identity, move |database, answer| {
             if !answer.is_given_up() {
-                answer.result = Some(work(database));
+                let result = work(database);
+                answer.finish(result);
             }
         });
         run.await
@@ -95,16 +96,8 @@ impl Jobs {
     ) -> QueryResult<R> {
         let (reply, result) = oneshot::channel();
         let pending = Some(JobGuard::new(&self.state));
-        let mut to = to(Answer { pending, reply: Some(reply), result: None });
-        self.send(length, move |database| {
-            let done = catch_unwind(AssertUnwindSafe(|| work(database, &mut to)));
-            if let Err(payload) = done {
-                database.state.note_panic(&*payload);
-            }
-            // Dropped after the panic was noted: the caller, who gets no answer then, asks why. A result that nobody wants is
-            // dropped here as well, and a panic in that closes the database.
-            drop(to);
-        });
+        let answer = to(Answer { pending, reply: Some(reply), result: None });
+        self.send_job(length, Box::new(AnsweredJob { work: Some(work), answer }));
         result.await.map_err(|_| self.state.why_closed())
     }
 
@@ -114,9 +107,14 @@ impl Jobs {
         length: Length,
         work: impl FnOnce(&mut Database) + Send + 'static,
     ) {
+        let work = |database: &mut Database, (): &mut ()| work(database);
+        self.send_job(length, Box::new(AnsweredJob { work: Some(work), answer: () }));
+    }
+
+    fn send_job(&mut self, length: Length, job: Box<dyn Job>) {
         // With a reader that was leaked (`mem::forget`), the thread would wait for ever.
         self.reading = Reading(None);
-        self.mailbox.0.send(Box::new(work), length == Length::MayBlock);
+        self.mailbox.0.send(job, length == Length::MayBlock);
     }
 
     /// Stores the handover at which the thread waits for a reader, until the reader is gone or the next job is sent.
@@ -160,36 +158,62 @@ impl Drop for Reading {
     }
 }
 
+/// Work, and the answer to it, which is sent when this is dropped.
+struct AnsweredJob<W, A> {
+    /// `None` once the work was begun.
+    work: Option<W>,
+    answer: A,
+}
+
+impl<W: FnOnce(&mut Database, &mut A) + Send, A: Send> Job for AnsweredJob<W, A> {
+    fn run(&mut self, database: &mut Database) {
+        let Some(work) = self.work.take() else { return };
+        let run = catch_unwind(AssertUnwindSafe(|| work(database, &mut self.answer)));
+        // Before the answer is dropped: the caller, who gets none then, asks why.
+        if let Err(payload) = run {
+            database.state.note_panic(&*payload);
+        }
+    }
+}
+
 /// Delivers an answer to the future that has sent the job.
-pub(super) struct Answer<R: Send + 'static> {
+pub(super) struct Answer<R> {
     pending: Option<JobGuard>,
     reply: Option<oneshot::Sender<R>>,
     /// The answer, which is sent when the job is done.
     result: Option<R>,
 }
 
-impl<R: Send + 'static> Answer<R> {
+impl<R> Answer<R> {
     /// Whether no caller waits for the answer.
     pub(super) fn is_given_up(&self) -> bool {
         self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
 
+    /// Sends the answer at once, for work that goes on.
     pub(super) fn send(&mut self, result: R) {
-        let pending = self.pending.take();
-        if let Some(reply) = self.reply.take() {
-            super::run_queue::defer(Box::new(move || {
-                drop(pending);
-                let _ = reply.send(result);
-            }));
+        self.finish(result);
+        self.hand_over();
+    }
+
+    /// Sets the answer, which is sent when this is dropped.
+    pub(super) fn finish(&mut self, result: R) {
+        // Before the caller gets the answer, because a connection with completed work is not busy.
+        self.pending = None;
+        self.result = Some(result);
+    }
+
+    fn hand_over(&mut self) {
+        if let (Some(result), Some(reply)) = (self.result.take(), self.reply.take()) {
+            // Fails if no caller waits any more.
+            let _ = reply.send(result);
         }
     }
 }
 
-impl<R: Send + 'static> Drop for Answer<R> {
+impl<R> Drop for Answer<R> {
     fn drop(&mut self) {
-        if let Some(result) = self.result.take() {
-            self.send(result);
-        }
+        self.hand_over();
     }
 }
 

@@ -11,7 +11,20 @@ use super::file::File;
 use super::state::State;
 use super::workers::OpenConnection;
 
-pub(super) type Job = Box<dyn FnOnce(&mut Database) + Send>;
+/// Work on the database. Dropping it sends its answer.
+pub(super) trait Job: Send {
+    /// Does the work. Called once.
+    fn run(&mut self, database: &mut Database);
+}
+
+/// What [`Mailbox::run_next`] leaves to do.
+#[derive(Default)]
+pub(super) struct Ran {
+    /// The job, if its answer may be kept back for a moment.
+    pub(super) done: Option<Box<dyn Job>>,
+    /// Whether the connection's next job may block. `None` if there is none.
+    pub(super) next: Option<bool>,
+}
 
 /// The jobs of one connection. They are run one after another, each by the thread that takes the connection out of its run
 /// queue.
@@ -23,7 +36,7 @@ pub(super) struct Mailbox {
 
 struct Content {
     /// Jobs, and whether each of them may block.
-    jobs: VecDeque<(Job, bool)>,
+    jobs: VecDeque<(Box<dyn Job>, bool)>,
     /// `None` while a job runs, and once the database is closed.
     database: Option<OpenDatabase>,
     /// Whether the connection is in the run queue, or a job runs.
@@ -44,7 +57,7 @@ impl Mailbox {
     }
 
     /// Queues a job. If the database is closed, the job is dropped, and with it the sender of the answer.
-    pub(super) fn send(self: &Arc<Self>, job: Job, may_block: bool) {
+    pub(super) fn send(self: &Arc<Self>, job: Box<dyn Job>, may_block: bool) {
         let mut content = self.lock();
         if self.state.has_ended() {
             drop(content);
@@ -68,45 +81,62 @@ impl Mailbox {
         }
     }
 
-    /// Runs the next job, or closes the database. If there is more to do, returns whether that may block.
-    pub(super) fn run_next(&self) -> Option<bool> {
+    /// Runs the next job, or closes the database.
+    pub(super) fn run_next(&self) -> Ran {
         let mut content = self.lock();
         let job = content.jobs.pop_front();
-        let Some(mut database) = content.database.take() else {
+        let Some(mut open) = content.database.take() else {
             // The database is closed, and no job is taken any more.
-            content.jobs.clear();
-            return None;
+            return Ran::default();
         };
         drop(content);
-        let is_closed = match job {
-            Some((job, _)) => {
-                if let Some(database) = &mut database.database
-                    // A panic here comes from dropping an unwanted result.
-                    && let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
-                        database.recycler.free();
-                        job(database);
-                    }))
-                {
-                    self.state.note_panic(&*payload);
-                }
-                self.state.panic.get().is_some()
+        let done = match (job, &mut open.database) {
+            (Some((job, may_block)), Some(database)) => self.run(job, may_block, database),
+            _ => {
+                self.state.note_ended();
+                None
             }
-            None => true,
         };
-        if is_closed {
-            // Before the jobs are dropped, whose callers ask why they get no answer.
+        if self.state.panic.get().is_some() || self.state.has_ended() {
+            // Before the other jobs are dropped, whose callers ask why they get no answer.
             self.state.note_ended();
-            drop(database);
+            drop(open);
             let unwanted = std::mem::take(&mut self.lock().jobs);
             drop(unwanted);
-            return None;
+            return Ran { done, next: None };
         }
         let mut content = self.lock();
-        content.database = Some(database);
+        content.database = Some(open);
         let next = content.jobs.front().map(|(_, may_block)| *may_block);
         let next = next.or(content.is_closing.then_some(true));
         content.is_scheduled = next.is_some();
-        next
+        Ran { done, next }
+    }
+
+    /// Runs a job. Returns it if its answer may be kept back: the answer of a query that only reads has no code of the
+    /// program, which would have to be run here.
+    fn run(
+        &self,
+        mut job: Box<dyn Job>,
+        may_block: bool,
+        database: &mut Database,
+    ) -> Option<Box<dyn Job>> {
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            database.recycler.free();
+            job.run(database);
+            match may_block {
+                // A panic here comes from dropping an unwanted result.
+                true => {
+                    drop(job);
+                    None
+                }
+                false => Some(job),
+            }
+        }));
+        ran.unwrap_or_else(|payload| {
+            self.state.note_panic(&*payload);
+            None
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Content> {

@@ -96,8 +96,7 @@ impl<'name> RowIndex<&'name str> for Row {
 }
 
 /// The rows of a connection that were read, until its next job.
-#[derive(Default)]
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub(super) struct Recycler(Mutex<Vec<CopiedRow>>);
 
 impl Recycler {

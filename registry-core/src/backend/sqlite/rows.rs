@@ -120,7 +120,7 @@ pub(super) fn load(database: &mut Database, statement: &Statement, output: &mut 
         // `RETURNING`, such as a foreign key, after the rows of that statement.
         None => {
             let loaded = outcome.map(|()| Loaded { rows: batch.rows, rest: None });
-            output.answer.send((loaded, database.has_cached()));
+            output.answer.finish((loaded, database.has_cached()));
         }
     }
 }

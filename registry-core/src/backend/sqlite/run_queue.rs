@@ -2,9 +2,10 @@
 //!
 //! SQLite's connections to one file share locks in the process, so two threads do not read the file faster than one:
 //! they wait for each other, and waiting and waking cost more than a point read takes. So short jobs are run one after
-//! another by one thread, the *runner*. The runner does not sleep as long as there are jobs.
+//! another by one thread, the *runner*. It goes on as long as there are jobs, and hands answers over a few at a time, because
+//! an answer wakes a thread of the program's runtime.
 //!
-//! No short job waits for a long one. Another thread becomes the runner
+//! No short job waits for a long one, and neither does its answer. Another thread becomes the runner
 //!
 //! - when a job arrives, and the runner's job may block or has run for [`LONG`];
 //! - when the runner begins a job that may block, and other jobs are waiting;
@@ -14,35 +15,53 @@
 //! A thread that is no longer the runner ends its job and becomes idle.
 
 use std::collections::VecDeque;
+use std::hint;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use super::mailbox::Mailbox;
+use super::mailbox::{Job, Mailbox};
 use super::{stall_watch, workers};
 
-/// A job that has run for this time is long. Waking another thread takes about a tenth of it.
-const LONG: Duration = Duration::from_micros(50);
+/// A job that has run for this time is long. A point read takes about a hundredth of it, and a thread that the operating
+/// system has paused for another one mostly runs again within it.
+const LONG: Duration = Duration::from_micros(500);
+
+/// How many answers are handed over at once.
+const ANSWERS: usize = 4;
+
+/// How long the runner waits for the next job before it becomes idle, if the last job came within this time as well. Waking
+/// an idle thread takes about as long.
+const SPIN: Duration = Duration::from_micros(30);
 
 /// The run queue of one file.
 #[derive(Default)]
 pub(super) struct RunQueue {
     state: Mutex<State>,
-    /// The length of `ready`, for the spinning runner.
-    len: std::sync::atomic::AtomicUsize,
+    /// Whether a job has arrived since the runner began to spin.
+    has_arrived: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
     /// The connections whose next job waits, first come, first served.
     ready: VecDeque<Ready>,
+    /// Jobs that were run, and whose answers were not handed over yet.
+    done: Vec<Box<dyn Job>>,
     /// The thread that takes the next job. `None` if no job is waiting.
     runner: Option<Runner>,
     /// The number of the last runner.
     last_runner: u64,
+    /// When the last job had ended, and no other one was waiting.
+    idle_since: Option<Instant>,
+    /// Whether the last job came within [`SPIN`] after the one before it had ended.
+    comes_soon: bool,
     /// Whether the stall watch looks at this queue.
     is_watched: bool,
 }
 
+/// A connection whose next job waits.
 struct Ready {
     mailbox: Arc<Mailbox>,
     may_block: bool,
@@ -50,17 +69,23 @@ struct Ready {
 
 struct Runner {
     number: u64,
-    /// When its job began.
-    since: Instant,
-    /// Whether its job may block.
-    may_block: bool,
-    spins: bool,
+    activity: Activity,
+}
+
+enum Activity {
+    /// It looks for the next job.
+    Spins,
+    /// It runs a job.
+    Runs { since: Instant, may_block: bool },
 }
 
 impl Runner {
-    /// Whether its job may take long, so that another thread has to run the next one.
+    /// Whether its job takes long, or may do so, so that another thread has to run the next one.
     fn is_occupied(&self) -> bool {
-        !self.spins && (self.may_block || self.since.elapsed() >= LONG)
+        match self.activity {
+            Activity::Spins => false,
+            Activity::Runs { since, may_block } => may_block || since.elapsed() >= LONG,
+        }
     }
 }
 
@@ -69,25 +94,25 @@ impl RunQueue {
     pub(super) fn push(self: &Arc<Self>, mailbox: Arc<Mailbox>, may_block: bool) {
         let mut state = self.lock();
         state.ready.push_back(Ready { mailbox, may_block });
-        self.len.store(state.ready.len(), std::sync::atomic::Ordering::Relaxed);
         match &state.runner {
-            Some(runner) if runner.spins => {}
-            Some(runner) if !runner.is_occupied() => {
-                let was_watched = std::mem::replace(&mut state.is_watched, true);
-                drop(state);
-                if !was_watched {
-                    stall_watch::add(Arc::clone(self));
-                }
+            Some(Runner { activity: Activity::Spins, .. }) => {
+                self.has_arrived.store(true, Ordering::Relaxed);
             }
-            _ => self.replace_runner(state),
+            Some(runner) if !runner.is_occupied() => self.watch(state),
+            Some(_) => self.replace_runner(state),
+            None => {
+                let idle_for = state.idle_since.map(|since| since.elapsed());
+                state.comes_soon = idle_for.is_some_and(|idle_for| idle_for < SPIN);
+                self.replace_runner(state);
+            }
         }
     }
 
-    /// Makes another thread the runner if the runner is occupied. False if no job is waiting: then the queue need not be
-    /// watched any more.
+    /// Makes another thread the runner if the runner is occupied. False if nothing waits for the runner: then the queue need
+    /// not be watched any more.
     pub(super) fn relieve_occupied_runner(self: &Arc<Self>) -> bool {
         let mut state = self.lock();
-        if state.ready.is_empty() {
+        if state.ready.is_empty() && state.done.is_empty() {
             state.is_watched = false;
             return false;
         }
@@ -97,84 +122,102 @@ impl RunQueue {
         true
     }
 
+    /// Lets the stall watch look at this queue.
+    fn watch(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        let was_watched = std::mem::replace(&mut state.is_watched, true);
+        drop(state);
+        if !was_watched {
+            stall_watch::add(Arc::clone(self));
+        }
+    }
+
     /// Makes another thread the runner.
     fn replace_runner(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         state.last_runner += 1;
         let number = state.last_runner;
-        state.runner = Some(Runner { number, since: Instant::now(), may_block: false, spins: false });
+        state.runner = Some(Runner { number, activity: Activity::Spins });
         drop(state);
         let queue = Arc::clone(self);
         // Does not fail, because a thread exists as long as a connection is open.
         let _ = workers::start(Box::new(move || queue.run_jobs(number)));
     }
 
-    fn flush() {
-        for f in DEFERRED.take() {
-            f();
-        }
-    }
-
     /// Runs jobs for as long as there are any, and the current thread is the runner.
     fn run_jobs(self: &Arc<Self>, number: u64) {
-        let mut unfinished = None;
-        let mut spun = false;
+        let mut state = self.lock();
+        // Answers that are behind the job of the last runner.
+        state = self.hand_over(state);
+        let mut has_spun = false;
         loop {
-            let mut state = self.lock();
-            state.ready.extend(unfinished.take());
-            let is_runner = state.runner.as_ref().is_some_and(|runner| runner.number == number);
-            if !is_runner || state.ready.is_empty() || DEFERRED.with_borrow(Vec::len) >= *BATCH {
-                drop(state);
-                Self::flush();
-                state = self.lock();
+            if state.done.len() >= ANSWERS || state.ready.is_empty() {
+                state = self.hand_over(state);
             }
             let is_runner = state.runner.as_ref().is_some_and(|runner| runner.number == number);
             if !is_runner {
-                // There is another one, unless it has found nothing to do before this thread has queued a connection again.
-                if state.runner.is_none() && !state.ready.is_empty() {
-                    self.replace_runner(state);
-                }
+                drop(self.hand_over(state));
                 return;
             }
             let Some(Ready { mailbox, may_block }) = state.ready.pop_front() else {
-                if spun {
-                    state.runner = None;
-                    return;
+                if !has_spun {
+                    state.idle_since = Some(Instant::now());
                 }
-                self.len.store(0, std::sync::atomic::Ordering::Relaxed);
-                if let Some(r) = &mut state.runner {
-                    r.spins = true;
+                if !has_spun && state.comes_soon {
+                    has_spun = true;
+                    state = self.spin(state, number);
+                    continue;
                 }
-                drop(state);
-                spun = true;
-                for i in 0..*SPINS {
-                    if self.len.load(std::sync::atomic::Ordering::Relaxed) != 0 {
-                        break;
-                    }
-                    if i < 6 { for _ in 0..(1 << i) { std::hint::spin_loop(); } } else { std::thread::yield_now(); }
-                }
-                continue;
+                state.runner = None;
+                return;
             };
-            spun = false;
-            state.runner = Some(Runner { number, since: Instant::now(), may_block, spins: false });
-            if may_block && !state.ready.is_empty() {
-                self.replace_runner(state);
-            } else {
-                drop(state);
+            has_spun = false;
+            let activity = Activity::Runs { since: Instant::now(), may_block };
+            state.runner = Some(Runner { number, activity });
+            let has_followers = !state.ready.is_empty() || !state.done.is_empty();
+            match has_followers {
+                true if may_block => self.replace_runner(state),
+                true => self.watch(state),
+                false => drop(state),
             }
-            unfinished = mailbox.run_next().map(|may_block| Ready { mailbox, may_block });
+            let ran = mailbox.run_next();
+            state = self.lock();
+            state.done.extend(ran.done);
+            state.ready.extend(ran.next.map(|may_block| Ready { mailbox, may_block }));
+            // The runner that has replaced this thread may have become idle before.
+            if state.runner.is_none() && !state.ready.is_empty() {
+                self.replace_runner(state);
+                state = self.lock();
+            }
         }
+    }
+
+    /// Hands the answers over that were kept back.
+    fn hand_over<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        if state.done.is_empty() {
+            return state;
+        }
+        let done = std::mem::take(&mut state.done);
+        drop(state);
+        // Dropping a job sends its answer.
+        drop(done);
+        self.lock()
+    }
+
+    /// Waits for the next job for up to [`SPIN`].
+    fn spin<'a>(&'a self, mut state: MutexGuard<'a, State>, number: u64) -> MutexGuard<'a, State> {
+        state.runner = Some(Runner { number, activity: Activity::Spins });
+        self.has_arrived.store(false, Ordering::Relaxed);
+        drop(state);
+        let since = Instant::now();
+        while !self.has_arrived.load(Ordering::Relaxed) && since.elapsed() < SPIN {
+            for _ in 0..16 {
+                hint::spin_loop();
+            }
+            thread::yield_now();
+        }
+        self.lock()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-static BATCH: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| std::env::var("BATCH").map_or(4, |n| n.parse().unwrap()));
-static SPINS: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| std::env::var("SPINS").map_or(10, |n| n.parse().unwrap()));
-thread_local! {
-    static DEFERRED: std::cell::RefCell<Vec<Box<dyn FnOnce()>>> = const { std::cell::RefCell::new(Vec::new()) };
-}
-pub(super) fn defer(f: Box<dyn FnOnce()>) {
-    DEFERRED.with_borrow_mut(|d| d.push(f));
 }

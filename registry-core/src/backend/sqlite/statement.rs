@@ -67,5 +67,5 @@ pub(super) fn execute(
     }
     let result = database
         .run(statement.effects, |connection| connection.execute_returning_count(&statement.query));
-    answer.send((result, database.has_cached()));
+    answer.finish((result, database.has_cached()));
 }
