@@ -67,6 +67,25 @@ impl Places {
         }
     }
 
+    /// The database at a place that has been opened, with its version; empty where there is none.
+    pub(crate) fn database(&self, place: Place) -> String {
+        let first_word =
+            |version: String, end: char| version.split(end).next().unwrap_or_default().to_owned();
+        let runtime = child::runtime();
+        match place {
+            Place::Postgres | Place::Poolers => {
+                let version = runtime.block_on(postgres::database::version(&self.postgres().1));
+                format!("PostgreSQL {}", first_word(version, ' '))
+            }
+            Place::Mariadb => {
+                let version = runtime.block_on(mariadb::database::version(&self.mariadb().1));
+                format!("MariaDB {}", first_word(version, '-'))
+            }
+            Place::Sqlite => format!("SQLite {}", sqlite::database::version()),
+            Place::Nowhere => String::new(),
+        }
+    }
+
     fn postgres(&self) -> &(Server, String) {
         self.postgres.get_or_init(|| {
             let server = Server::obtain(&Postgres);

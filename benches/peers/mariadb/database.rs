@@ -91,6 +91,12 @@ pub(crate) async fn check_sockets(url: &str) {
     assert!(clients.iter().all(is_tcp), "a subject has not connected by TCP");
 }
 
+pub(crate) async fn version(url: &str) -> String {
+    let mut connection = AsyncMysqlConnection::establish(url).await.expect("a connection");
+    let version = diesel::select(diesel::dsl::sql::<Text>("VERSION()"));
+    version.get_result(&mut connection).await.expect("a version")
+}
+
 impl Connection for AsyncMysqlConnection {
     fn open(place: &str) -> BoxFuture<'_, ConnectionResult<Self>> {
         Box::pin(Self::establish(place))
