@@ -77,6 +77,14 @@ fn main() {
     }
     let is_wanted =
         |name: &str| subjects.is_empty() || subjects.iter().any(|subject| subject == name);
+    let known =
+        |name: &str| cases.iter().flat_map(|case| &case.subjects).any(|one| one.name == name);
+    for subject in &subjects {
+        assert!(
+            known(subject) || has_python && subject == python::NAME,
+            "no subject {subject} in these cases"
+        );
+    }
     let python = has_python.then(Python::install);
     let today = report::today();
     let mut rows = Vec::new();

@@ -46,8 +46,9 @@ pub(crate) struct Item {
     in_stock: bool,
 }
 
+/// By default, Diesel would prepare the statement anew for each insert on MySQL, as each value might be `DEFAULT`.
 #[derive(Insertable)]
-#[diesel(table_name = sales)]
+#[diesel(table_name = sales, treat_none_as_default_value = false)]
 pub(crate) struct Sale {
     pub(crate) item_id: i64,
     pub(crate) quantity: i32,
