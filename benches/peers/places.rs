@@ -1,6 +1,6 @@
 //! The servers and files that subjects work on. Each is started or created when a case first needs it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
@@ -22,8 +22,13 @@ pub(crate) enum Place {
     Mariadb,
     /// The path of a file of SQLite's, which no other subject has.
     Sqlite,
+    /// An empty folder.
+    Folder,
     Nowhere,
 }
+
+/// The file of SQLite's that those of all subjects are copies of.
+const TEMPLATE: &str = "template.db";
 
 #[derive(Default)]
 pub(crate) struct Places {
@@ -31,7 +36,7 @@ pub(crate) struct Places {
     poolers: OnceLock<[Pooler; 2]>,
     mariadb: OnceLock<(Server, String)>,
     files: OnceLock<TempDir>,
-    number_of_files: usize,
+    number_of_names: usize,
 }
 
 impl Places {
@@ -49,11 +54,14 @@ impl Places {
             }
             Place::Mariadb => self.mariadb().1.clone(),
             Place::Sqlite => {
-                let template = self.files().join("template.db");
-                self.number_of_files += 1;
-                let file = self.files().join(format!("{}.db", self.number_of_files));
-                std::fs::copy(template, &file).expect("a copy of a file");
+                let file = self.new_name();
+                std::fs::copy(self.files().join(TEMPLATE), &file).expect("a copy of a file");
                 file.display().to_string()
+            }
+            Place::Folder => {
+                let folder = self.new_name();
+                std::fs::create_dir(&folder).expect("a folder in target");
+                folder.display().to_string()
             }
             Place::Nowhere => String::new(),
         }
@@ -82,7 +90,7 @@ impl Places {
                 format!("MariaDB {}", first_word(version, '-'))
             }
             Place::Sqlite => format!("SQLite {}", sqlite::database::version()),
-            Place::Nowhere => String::new(),
+            Place::Folder | Place::Nowhere => String::new(),
         }
     }
 
@@ -105,13 +113,18 @@ impl Places {
         })
     }
 
+    fn new_name(&mut self) -> PathBuf {
+        self.number_of_names += 1;
+        self.files().join(self.number_of_names.to_string())
+    }
+
     /// Beside the build's own files, as a temporary folder may be in memory.
     fn files(&self) -> &Path {
         let folder = self.files.get_or_init(|| {
             let folder = crate::report::folder();
             let folder = tempfile::Builder::new().prefix("sqlite-").tempdir_in(folder);
             let folder = folder.expect("a folder in target");
-            sqlite::database::fill(&folder.path().join("template.db"));
+            sqlite::database::fill(&folder.path().join(TEMPLATE));
             folder
         });
         folder.path()

@@ -39,7 +39,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         case("lite-read-1", 1, subjects!(Finds)),
         case("lite-read-64", MANY, subjects!(Finds)),
-        case("lite-write-1", 1, subjects!(Inserts)).with_long_turns().keeping_latencies(),
+        case("lite-write-1", 1, subjects!(Inserts)).keeping_latencies(),
         case("lite-write-64", MANY, subjects!(Inserts)).with_long_turns().keeping_latencies(),
         case("lite-mixed-64", MANY, subjects!(Mixes)).with_long_turns(),
     ]
