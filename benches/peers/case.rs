@@ -77,8 +77,11 @@ pub(crate) struct Subject {
 
 /// A subject in its process, with its pools.
 pub(crate) struct Opened {
-    spawn: Box<dyn Fn(u32, &Arc<Turn>) -> Vec<JoinHandle<Tally>> + Send>,
+    spawn: Box<Spawn>,
 }
+
+/// Begins so many tasks of a turn.
+type Spawn = dyn Fn(u32, &Arc<Turn>) -> Vec<JoinHandle<Tally>> + Send;
 
 /// The work of one task, which is repeated.
 pub(crate) trait Worker: Clone + Send + 'static {
