@@ -230,7 +230,7 @@ impl AsyncSqliteConnection {
     fn start(
         &mut self,
         query: &(impl QueryFragment<Sqlite> + QueryId),
-    ) -> (QueryResult<Statement>, String) {
+    ) -> (QueryResult<Statement>, Arc<str>) {
         let started = debug_query::<Sqlite, _>(query);
         self.report(InstrumentationEvent::start_query(&started));
         Statement::of(query)
@@ -244,7 +244,7 @@ impl AsyncSqliteConnection {
     /// busy.
     async fn run<A: Send + 'static, R: Send + 'static>(
         &mut self,
-        (statement, sql): (QueryResult<Statement>, String),
+        (statement, sql): (QueryResult<Statement>, Arc<str>),
         to: fn(Answer<(QueryResult<R>, bool)>) -> A,
         work: fn(&mut Database, &Statement, &mut A),
     ) -> QueryResult<R> {

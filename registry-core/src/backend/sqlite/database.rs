@@ -10,6 +10,7 @@ use diesel::connection::{
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{QueryResult, SqliteConnection};
 
+use super::column_names::ColumnNames;
 use super::row::Recycler;
 use super::state::State;
 use super::transaction_effects::TransactionEffects;
@@ -22,6 +23,7 @@ pub(super) struct Database {
     pub(super) has_cached: Arc<AtomicBool>,
     /// The rows that were read, whose memory the next job frees.
     pub(super) recycler: Arc<Recycler>,
+    pub(super) column_names: ColumnNames,
 }
 
 /// A savepoint around a statement that may end a transaction and begin another one. The savepoint is gone if the first

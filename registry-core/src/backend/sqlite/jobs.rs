@@ -9,6 +9,7 @@ use diesel::{ConnectionError, ConnectionResult, QueryResult, SqliteConnection};
 use tokio::sync::oneshot;
 
 use super::closing::{self, Closing};
+use super::column_names::ColumnNames;
 use super::database::Database;
 use super::file::File;
 use super::handover::Handover;
@@ -228,5 +229,11 @@ fn open(url: &str, state: &Arc<State>) -> ConnectionResult<Database> {
             }
         }
     });
-    Ok(Database { connection, state: Arc::clone(state), has_cached, recycler: Arc::default() })
+    Ok(Database {
+        connection,
+        state: Arc::clone(state),
+        has_cached,
+        recycler: Arc::default(),
+        column_names: ColumnNames::default(),
+    })
 }

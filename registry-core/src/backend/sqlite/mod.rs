@@ -28,6 +28,7 @@ use futures_util::future::BoxFuture;
 use libsqlite3_sys as _;
 
 mod closing;
+mod column_names;
 mod connection;
 mod database;
 mod file;

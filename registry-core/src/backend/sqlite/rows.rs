@@ -133,10 +133,15 @@ fn read(
     batch: &mut Batch,
 ) -> QueryResult<()> {
     database.check_transaction_stands()?;
-    let Database { connection, state, has_cached, .. } = database;
-    let mut column_names = None;
+    let Database { connection, state, has_cached, column_names, .. } = database;
+    let known = statement.has_fixed_names.then(|| column_names.find(&statement.sql)).flatten();
+    let mut is_to_be_remembered = statement.has_fixed_names && known.is_none();
+    let mut names = known.unwrap_or_default();
     for row in connection.load(&statement.query)? {
-        batch.push(row?.into_owned(&mut column_names));
+        batch.push(row?.into_owned(&mut names));
+        if std::mem::take(&mut is_to_be_remembered) {
+            column_names.remember(&statement.sql, &names);
+        }
         if !statement.only_reads {
             continue;
         }

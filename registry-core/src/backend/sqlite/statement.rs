@@ -1,5 +1,7 @@
 //! A query that is sent to the thread of a connection.
 
+use std::sync::Arc;
+
 use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::connection::Connection;
@@ -21,6 +23,10 @@ pub(super) struct Statement {
         CollectedQuery<<BindCollector<'static> as MoveableBindCollector<Sqlite>>::BindData>,
     /// The possible effects of the query on a transaction.
     pub(super) effects: transaction_effects::TransactionEffects,
+    pub(super) sql: Arc<str>,
+    /// Whether the SQL text alone determines the names of the columns. Diesel's own queries name each column. Raw SQL, which
+    /// Diesel does not cache, and `t.*` have the columns that the table has at that time.
+    pub(super) has_fixed_names: bool,
     /// Whether the query is known to change nothing, so that it can be ended before its last row.
     ///
     /// A statement that writes has to run to its end, because SQLite reports a broken constraint only there, and the error
@@ -32,25 +38,32 @@ impl Statement {
     /// The statement of a query, and its SQL.
     pub(super) fn of(
         query: &(impl QueryFragment<Sqlite> + QueryId),
-    ) -> (QueryResult<Self>, String) {
+    ) -> (QueryResult<Self>, Arc<str>) {
         let mut builder = SqliteQueryBuilder::new();
         let written = query.to_sql(&mut builder, &Sqlite);
         let sql = builder.finish();
-        let statement = written.and_then(|()| Self::collect(query, sql.clone()));
-        (statement, sql)
+        let shared = Arc::from(sql.as_str());
+        let statement = written.and_then(|()| Self::collect(query, sql, Arc::clone(&shared)));
+        (statement, shared)
     }
 
     pub(super) fn length(&self) -> Length {
         if self.only_reads { Length::Short } else { Length::MayBlock }
     }
 
-    fn collect(query: &impl QueryFragment<Sqlite>, sql: String) -> QueryResult<Self> {
+    fn collect(
+        query: &impl QueryFragment<Sqlite>,
+        sql: String,
+        shared: Arc<str>,
+    ) -> QueryResult<Self> {
         let is_safe_to_cache = query.is_safe_to_cache_prepared(&Sqlite)?;
         let mut collector = BindCollector::default();
         query.collect_binds(&mut collector, &mut (), &Sqlite)?;
         Ok(Self {
             effects: transaction_effects::effects(&sql),
             only_reads: sql::only_reads(&sql),
+            has_fixed_names: is_safe_to_cache && !sql.contains(".*"),
+            sql: shared,
             query: CollectedQuery::new(sql, is_safe_to_cache, collector.moveable()),
         })
     }
