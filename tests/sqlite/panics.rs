@@ -76,7 +76,8 @@ async fn abandoned_result_that_panics_in_drop_is_contained() {
     gate.abandon(async { result.await.map(std::mem::forget) }).await;
     gate.open();
     let error = connection.batch_execute("SELECT 1").await.expect_err("it is closed");
-    assert_eq!(error.to_string(), "the connection is closed, as its thread has ended");
+    let expected = "the connection is closed, as code that ran on it panicked: dropped";
+    assert_eq!(error.to_string(), expected);
 }
 
 async fn panicking_sql_function_fails_only_its_statement() {

@@ -27,13 +27,17 @@ use crate::backend::bind_variables::explain_sqlite_error;
 use crate::backend::observed::Observed;
 use crate::backend::transactions::transaction_depth;
 
-/// A connection to a SQLite database, on a thread of its own.
+/// A connection to a SQLite database, whose statements are run by threads of this crate.
 ///
 /// It is an [`AsyncConnection`] like those of diesel-async, and stands in for diesel-async's `SyncConnectionWrapper`, which
 /// blocks or panics when a future is dropped before its statement has ended, and which ends with the runtime in which it was
 /// created.
 ///
-/// The thread runs statements one after another. It belongs to no runtime: the futures can be polled by any executor.
+/// The connections of a process share a few threads, which belong to no runtime: the futures can be polled by any executor.
+/// Short queries on one file are run one after another by one thread, because SQLite's connections to a file wait for each other
+/// even if they only read. A query that has run for 500 µs, and any statement that may write, keeps its thread for
+/// itself, and another thread runs the others: they wait for a long query for 1 ms at most. A connection runs its own statements
+/// one after another.
 ///
 /// # Dropping
 ///
@@ -79,7 +83,7 @@ use crate::backend::transactions::transaction_depth;
 /// ```
 pub struct AsyncSqliteConnection {
     jobs: Jobs,
-    /// Kept on this side of the thread, so that reading it takes no wait.
+    /// Kept on this side of the jobs, so that reading it takes no wait.
     transactions: AnsiTransactionManager,
     /// Whether the connection refuses writes temporarily.
     refuses_writes: bool,
@@ -211,7 +215,7 @@ impl AsyncSqliteConnection {
             }
             let _ = done.send(());
         });
-        // A thread that has ended has rolled back, by closing the database.
+        // A database that is closed has rolled back.
         is_done.map(drop).boxed()
     }
 

@@ -1,4 +1,4 @@
-//! The database that the thread of a connection owns, and the state of its transaction.
+//! The database of a connection, on which its jobs run, and the state of its transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use super::row::Recycler;
 use super::state::State;
 use super::transaction_effects::TransactionEffects;
 
-/// The database, owned by the thread, with the state of its transaction.
+/// The database, which one thread at a time has, with the state of its transaction.
 pub(super) struct Database {
     pub(super) connection: SqliteConnection,
     pub(super) state: Arc<State>,

@@ -1,4 +1,4 @@
-//! The handover of rows from the thread of a connection to their reader, one batch at a time.
+//! The handover of rows from the thread that runs a query to their reader, one batch at a time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -37,7 +37,7 @@ pub(super) enum End {
     ToCome,
     /// All rows are handed over.
     Reached,
-    /// The thread has ended before all rows were handed over.
+    /// The query has ended, by a panic, before all rows were handed over.
     Lost,
 }
 

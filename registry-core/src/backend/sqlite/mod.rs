@@ -3,15 +3,19 @@
 //! | file | contents |
 //! |---|---|
 //! | this file | the implementation of [`Driver`], the opening of a connection |
-//! | [`connection`] | the connection type, which sends jobs to its thread |
-//! | [`thread`] | the thread, its queue of jobs, and the delivery of answers |
-//! | [`database`] | the database that the thread owns, and the state of its transaction |
+//! | [`connection`] | the connection type, which sends jobs |
+//! | [`jobs`] | the sending of jobs, and the delivery of answers |
+//! | [`mailbox`] | the jobs of one connection, and its database |
+//! | [`run_queue`], [`stall_watch`] | which thread runs the next job on a file |
+//! | [`workers`] | the threads of the process |
+//! | [`file`] | what the connections to one file share |
+//! | [`database`] | the database, and the state of its transaction |
 //! | [`statement`] | a query that is sent to the thread |
-//! | [`rows`], [`row_batch`], [`handover`] | rows that the thread sends back |
-//! | [`state`] | the state that the connection and the thread share |
+//! | [`rows`], [`row`], [`row_batch`], [`handover`], [`column_names`] | rows that the thread sends back |
+//! | [`state`] | the state that the connection and its jobs share |
 //! | [`transaction`] | `immediate_transaction` and `exclusive_transaction` |
 //! | [`transaction_effects`] | the possible effects of a statement on a transaction |
-//! | [`closing`] | connections to one file are closed one after another |
+//! | [`closing`] | waiting until dropped connections are closed |
 //! | [`open_error`] | why a database could not be opened |
 //! | [`migrations`] | the session state around migrations, and broken foreign keys |
 //! | [`save_changes`] | `save_changes` |

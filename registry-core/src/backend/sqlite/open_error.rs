@@ -19,7 +19,7 @@ use crate::settings::url::SqliteFile;
 /// Why a connection could not be opened.
 #[derive(Debug)]
 pub(super) enum NotOpened {
-    /// The connection's thread could not be started.
+    /// There is no thread for the connection, and none could be started.
     NoThread(io::Error),
     Refused(ConnectionError),
 }
@@ -28,7 +28,7 @@ impl From<NotOpened> for ConnectionError {
     fn from(error: NotOpened) -> Self {
         match error {
             NotOpened::NoThread(error) => Self::BadConnection(format!(
-                "the thread of a connection could not be started: {error}"
+                "a thread for the connection could not be started: {error}"
             )),
             NotOpened::Refused(error) => error,
         }

@@ -1,4 +1,4 @@
-//! The transfer of rows from the thread of a connection to their reader.
+//! The transfer of rows from the thread that runs a query to their reader.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -24,7 +24,7 @@ use super::transaction_effects;
 
 /// The rows of a query, in the order in which SQLite finds them.
 ///
-/// The thread of the connection reads as many rows as are asked for. Once the reader has reached its second batch, the
+/// The thread that runs the query reads as many rows as are asked for. Once the reader has reached its second batch, the
 /// thread reads one batch ahead. Dropping this ends the query at once: the statement is reset before the connection runs
 /// another one.
 pub struct Rows<'conn> {

@@ -94,17 +94,21 @@ impl RunQueue {
     pub(super) fn push(self: &Arc<Self>, mailbox: Arc<Mailbox>, may_block: bool) {
         let mut state = self.lock();
         state.ready.push_back(Ready { mailbox, may_block });
+        if state.runner.is_none() {
+            let idle_for = state.idle_since.map(|since| since.elapsed());
+            state.comes_soon = idle_for.is_some_and(|idle_for| idle_for < SPIN);
+        }
+        self.see_to_runner(state);
+    }
+
+    /// Sees to it that a thread takes the jobs that wait.
+    fn see_to_runner(self: &Arc<Self>, state: MutexGuard<'_, State>) {
         match &state.runner {
             Some(Runner { activity: Activity::Spins, .. }) => {
                 self.has_arrived.store(true, Ordering::Relaxed);
             }
             Some(runner) if !runner.is_occupied() => self.watch(state),
-            Some(_) => self.replace_runner(state),
-            None => {
-                let idle_for = state.idle_since.map(|since| since.elapsed());
-                state.comes_soon = idle_for.is_some_and(|idle_for| idle_for < SPIN);
-                self.replace_runner(state);
-            }
+            _ => self.replace_runner(state),
         }
     }
 
@@ -182,9 +186,10 @@ impl RunQueue {
             state = self.lock();
             state.done.extend(ran.done);
             state.ready.extend(ran.next.map(|may_block| Ready { mailbox, may_block }));
-            // The runner that has replaced this thread may have become idle before.
-            if state.runner.is_none() && !state.ready.is_empty() {
-                self.replace_runner(state);
+            let is_runner = state.runner.as_ref().is_some_and(|runner| runner.number == number);
+            if !is_runner && !state.ready.is_empty() {
+                // The runner that has replaced this thread may be idle, or occupied by a job that waits for this connection.
+                self.see_to_runner(state);
                 state = self.lock();
             }
         }

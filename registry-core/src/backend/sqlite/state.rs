@@ -1,4 +1,4 @@
-//! The state that a connection and its thread share.
+//! The state that a connection and its jobs share.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use crate::backend::observed::Observed;
 use crate::panicked::panic_message;
 
-/// The state that a connection and its thread share.
+/// The state that a connection and its jobs share.
 #[derive(Default)]
 pub(super) struct State {
     /// The number of pending jobs: sent, and neither done nor given up. A job that waits for a reader is not counted.
@@ -57,7 +57,7 @@ impl State {
             Some(text) => {
                 format!("the connection is closed, as code that ran on it panicked: {text}")
             }
-            None => "the connection is closed, as its thread has ended".to_owned(),
+            None => "the connection is closed".to_owned(),
         };
         Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new(message))
     }

@@ -1,4 +1,4 @@
-//! A query that is sent to the thread of a connection.
+//! A query that is sent to a thread.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::sql;
 
 type BindCollector<'a> = <Sqlite as Backend>::BindCollector<'a>;
 
-/// A query as text and values. Only the thread owns the connection, and a Diesel query cannot be sent to another thread.
+/// A query as text and values. The connection is on another thread, and a Diesel query cannot be sent to another thread.
 pub(super) struct Statement {
     pub(super) query:
         CollectedQuery<<BindCollector<'static> as MoveableBindCollector<Sqlite>>::BindData>,
