@@ -10,6 +10,7 @@ mod streams;
 mod support;
 mod threads;
 mod transactions;
+mod writers;
 
 use registry_core::settings::BindSettings;
 use registry_core::{Registry, Session, Sqlite, bind};

@@ -1,6 +1,7 @@
 //! The requirements of a connection type, in the order of a connection's life.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use diesel::QueryResult;
@@ -71,6 +72,14 @@ pub trait Driver:
 
     /// The SQL dialect of the database.
     const DIALECT: Dialect;
+
+    /// Whether the database has one writer at a time, whose lock others poll. The engine then lets its writers take turns.
+    const HAS_ONE_WRITER: bool = false;
+
+    /// The file whose writers take turns, in the same spelling for all URLs of the file. `None` if writers need no turns.
+    fn written_file(_url: &DatabaseUrl, _options: &EngineOptions) -> Option<PathBuf> {
+        None
+    }
 
     /// Checks whether the driver can use this URL, without connecting.
     ///

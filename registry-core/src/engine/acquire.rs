@@ -1,5 +1,7 @@
 //! The recipe of acquiring a session, from the permit to the checkout.
 //!
+//! A caller that writes to a database with one writer at a time has waited for its [turn](super::write_turn) before.
+//!
 //! 1. **Permit.** [`try_acquire`](TypedEngine::try_acquire) takes one out of the semaphore, or
 //!    [`wait_for_permit`](TypedEngine::wait_for_permit) waits for one. The semaphore is the queue: first come, first
 //!    served, with `queue_limit` and `acquire_timeout`.
@@ -29,6 +31,7 @@ use super::error::AcquireError;
 use super::observe::meters::Timer;
 use super::permit::Permit;
 use super::typed::TypedEngine;
+use super::write_turn::WriteTurn;
 use crate::backend::{Backend, ConnectError};
 
 /// The result of the part of an acquire that does not wait.
@@ -38,27 +41,29 @@ pub(crate) enum AcquireAttempt<C: Backend> {
     /// Has a permit; the slot is empty or its connection must be checked.
     Unchecked(Permit<C>),
     /// No permit was free.
-    Queued(EngineUse<TypedEngine<C>>, Timer),
+    Queued(EngineUse<TypedEngine<C>>, Timer, Option<WriteTurn>),
 }
 
 impl<C: Backend> TypedEngine<C> {
     /// Runs the part of an acquire that is possible without I/O and without waiting. A connection that was last in
-    /// `schema` is preferred.
+    /// `schema` is preferred. A caller that writes has `turn`, see [`write_turn`](super::write_turn).
     pub(crate) fn try_acquire(
         engine: EngineUse<Self>,
         runtime: &Handle,
         schema: Option<&str>,
+        turn: Option<WriteTurn>,
     ) -> Result<AcquireAttempt<C>, AcquireError> {
         let requested = Timer::start();
         let taken = engine.permits.try_acquire().map(SemaphorePermit::forget);
         match taken {
             Ok(()) => {}
             Err(TryAcquireError::NoPermits) => {
-                return Ok(AcquireAttempt::Queued(engine, requested));
+                return Ok(AcquireAttempt::Queued(engine, requested, turn));
             }
             Err(TryAcquireError::Closed) => return Err(engine.closed_error()),
         }
         let mut permit = Permit::new(engine, requested);
+        permit.turn = turn;
         let engine = permit.engine();
         engine.ensure_maintenance(runtime);
         engine.stats.note_direct();
@@ -85,7 +90,7 @@ impl<C: Backend> TypedEngine<C> {
         let engine = match &attempt {
             AcquireAttempt::Ready(checkout) => Arc::clone(checkout.engine()),
             AcquireAttempt::Unchecked(permit) => Arc::clone(permit.engine()),
-            AcquireAttempt::Queued(engine, _) => Arc::clone(engine.engine()),
+            AcquireAttempt::Queued(engine, ..) => Arc::clone(engine.engine()),
         };
         let wait_limit = wait_limit.unwrap_or(engine.settings.options.acquire_timeout);
         let span = engine.stats.acquire_span();
@@ -105,8 +110,11 @@ impl<C: Backend> TypedEngine<C> {
         let mut permit = match attempt {
             AcquireAttempt::Ready(checkout) => return Ok(checkout),
             AcquireAttempt::Unchecked(permit) => permit,
-            AcquireAttempt::Queued(engine, requested) => {
-                Self::wait_for_permit(engine, started, wait_limit, requested).await?
+            AcquireAttempt::Queued(engine, requested, turn) => {
+                let waiting = Self::wait_for_permit(engine, started, wait_limit, requested);
+                let mut permit = waiting.await?;
+                permit.turn = turn;
+                permit
             }
         };
         while permit.lease_mut().is_none() {

@@ -1,6 +1,7 @@
 //! Why no session could be acquired.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,53 @@ pub enum AcquireError {
         /// The error of the last failed connection attempt, if there was one.
         #[source]
         last_error: Option<Arc<ConnectError>>,
+    },
+
+    /// As many callers as `queue_limit` allows were already waiting for their turn to write. Only on SQLite.
+    #[error("bind `{key}`: the queue of writers is full: {limit}/{limit} (queue_limit) waiting")]
+    WriteQueueFull {
+        /// The bind key.
+        key: BindKey,
+        /// The `queue_limit` of the engine.
+        limit: u32,
+    },
+
+    /// Other writers of this process had their turn for as long as the caller was willing to wait: `acquire_timeout`, or
+    /// the limit that was set by [`within`](crate::Acquire::within). Only on SQLite, which has one writer at a time.
+    #[error(
+        "bind `{key}`: timed out after {} waiting for its turn to write: {}, {waiting} waiting",
+        humantime::format_duration(*after), Writer { held_at, held_for, is_unit_of_work }
+    )]
+    WriteTimedOut {
+        /// The bind key.
+        key: BindKey,
+        /// How long the caller waited.
+        after: Duration,
+        /// The place in the program that runs the statement of the writer whose turn it is, or that has begun its unit of
+        /// work. `None` if the turn was being handed over.
+        held_at: Option<&'static Location<'static>>,
+        /// For how long that writer has had its turn.
+        held_for: Duration,
+        /// Whether that writer is a unit of work, and not a single statement.
+        is_unit_of_work: bool,
+        /// Other writers that were waiting.
+        waiting: u32,
+    },
+
+    /// The turn to write can never come: a unit of work has it, and does not end before the caller goes on. Only on SQLite,
+    /// which has one writer at a time.
+    #[error(
+        "bind `{key}`: deadlock: the unit of work begun at {held_at} has the turn to write, and {}",
+        Blocked { is_own }
+    )]
+    WriteDeadlock {
+        /// The bind key.
+        key: BindKey,
+        /// The place that has begun the unit of work which has the turn.
+        held_at: &'static Location<'static>,
+        /// Whether the caller waits inside of that unit of work, or in its task. Otherwise, several units of work wait for
+        /// each other in a circle, and the same work may succeed once this one is rolled back.
+        is_own: bool,
     },
 
     /// A connection was needed, and could not be opened.
@@ -201,6 +249,9 @@ impl AcquireError {
             Self::WrongBackend(error) => &error.key,
             Self::QueueFull { key, .. }
             | Self::TimedOut { key, .. }
+            | Self::WriteQueueFull { key, .. }
+            | Self::WriteTimedOut { key, .. }
+            | Self::WriteDeadlock { key, .. }
             | Self::Connect { key, .. }
             | Self::NoTenant { key }
             | Self::UnknownTenant { key, .. }
@@ -220,6 +271,9 @@ impl AcquireError {
             Self::UnknownBind(_) | Self::WrongBackend(_) => {}
             Self::QueueFull { key, .. }
             | Self::TimedOut { key, .. }
+            | Self::WriteQueueFull { key, .. }
+            | Self::WriteTimedOut { key, .. }
+            | Self::WriteDeadlock { key, .. }
             | Self::Connect { key, .. }
             | Self::NoTenant { key }
             | Self::UnknownTenant { key, .. }
@@ -269,7 +323,9 @@ impl AcquireError {
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         match self {
-            Self::TimedOut { .. } | Self::TooManyEngines { .. } => true,
+            Self::TimedOut { .. } | Self::WriteTimedOut { .. } | Self::TooManyEngines { .. } => {
+                true
+            }
             Self::Connect { source, .. } => matches!(**source, ConnectError::TimedOut { .. }),
             Self::Resolve { source, .. } => source.is::<ResolverTimedOut>(),
             _ => false,
@@ -280,7 +336,12 @@ impl AcquireError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::QueueFull { .. } | Self::TimedOut { .. } | Self::TooManyEngines { .. } => true,
+            Self::QueueFull { .. }
+            | Self::TimedOut { .. }
+            | Self::WriteQueueFull { .. }
+            | Self::WriteTimedOut { .. }
+            | Self::TooManyEngines { .. } => true,
+            Self::WriteDeadlock { is_own, .. } => !is_own,
             Self::Connect { source, .. } => source.is_transient(),
             Self::Resolve { source, .. } => source.is::<ResolverTimedOut>(),
             _ => false,
@@ -293,6 +354,42 @@ impl AcquireError {
 #[error("no answer within {}", humantime::format_duration(*after))]
 pub(crate) struct ResolverTimedOut {
     pub(crate) after: Duration,
+}
+
+/// The part of [`AcquireError::WriteTimedOut`] that names the writer whose turn it is.
+struct Writer<'a> {
+    held_at: &'a Option<&'static Location<'static>>,
+    held_for: &'a Duration,
+    is_unit_of_work: &'a bool,
+}
+
+impl fmt::Display for Writer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(place) = self.held_at else {
+            return f.write_str("another writer of this process was about to get it");
+        };
+        let what = if *self.is_unit_of_work { "a unit of work" } else { "a statement" };
+        let held_for =
+            Duration::from_millis(self.held_for.as_millis().try_into().unwrap_or(u64::MAX));
+        let held_for = humantime::format_duration(held_for);
+        write!(f, "another writer of this process ({what} of {place}) has had it for {held_for}")
+    }
+}
+
+/// The part of [`AcquireError::WriteDeadlock`] that tells what waits for what.
+struct Blocked<'a> {
+    is_own: &'a bool,
+}
+
+impl fmt::Display for Blocked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self.is_own {
+            "this write outside of it would wait for its end: run the write on the unit of work, or end it first"
+        } else {
+            "waits for a turn that is held by the unit of work of the caller: use the databases in the same order \
+             everywhere"
+        })
+    }
 }
 
 /// The part of [`AcquireError::TimedOut`] that names the sessions of the waiting task itself. Empty if it has none.

@@ -46,7 +46,7 @@ impl<C: Backend> TypedEngine<C> {
 
     /// The number of statements that the calling task has begun on the connection. `None` if the task does not hold the
     /// connection, or runs a statement on it now.
-    fn statements_of_idle_caller(&self) -> Option<u64> {
+    pub(super) fn statements_of_idle_caller(&self) -> Option<u64> {
         let mut statements = None;
         self.holders.count_of_caller(|watch| {
             let is_idle = watch.purpose() != CheckoutPurpose::Query && !watch.is_cut_short();

@@ -9,6 +9,7 @@
 //! | [`typed`] | [`TypedEngine`]: the parts of an engine |
 //! | [`acquire`] | the recipe of acquiring a session: permit, slot, connection, checkout |
 //! | [`error`] | [`AcquireError`]: why acquiring a session failed |
+//! | [`write_turn`] | the turn of a writer, for databases with one writer at a time |
 //! | [`permit`] | the right to one connection, and the return of that right |
 //! | [`pool`], [`slot`] | the slots, which bb8 counts; one slot with its connection |
 //! | [`check`] | the check of an idle connection before it is lent |
@@ -83,6 +84,7 @@ mod transaction_probe;
 mod transaction_state;
 mod typed;
 pub(crate) mod use_count;
+mod write_turn;
 
 pub(crate) use self::acquire::AcquireAttempt;
 pub(crate) use self::checkout::Checkout;
@@ -104,3 +106,4 @@ pub(crate) use self::open_rows::OpenRows;
 pub(crate) use self::self_wait::STANDSTILL;
 pub(crate) use self::transaction_state::{TransactionEnd, TransactionState};
 pub(crate) use self::typed::TypedEngine;
+pub(crate) use self::write_turn::{WriteRequest, WriterId};

@@ -25,7 +25,7 @@ impl<C: Backend> TypedEngine<C> {
         let key = settings.key;
         let runtime = Handle::try_current().map_err(|_| AcquireError::NoRuntime { key })?;
         let engine = Arc::new(Self::new(Arc::new(settings.one_off()), None));
-        let attempt = Self::try_acquire(EngineUse::new(engine), &runtime, None)?;
+        let attempt = Self::try_acquire(EngineUse::new(engine), &runtime, None, None)?;
         Self::acquire(attempt, Instant::now(), None, None).await
     }
 

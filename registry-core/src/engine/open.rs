@@ -83,7 +83,8 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
                 return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
             };
             let limit = self.settings.options.check_timeout;
-            let attempt = Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None)?;
+            let attempt =
+                Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None, None)?;
             let mut checkout = Self::acquire(attempt, Instant::now(), wait_limit, None).await?;
             match timeout(limit, checkout.connection_mut().batch_execute(CHECK)).await {
                 Ok(Ok(())) => Ok(()),
@@ -105,7 +106,8 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
             let Ok(runtime) = Handle::try_current() else {
                 return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
             };
-            let attempt = Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None)?;
+            let attempt =
+                Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None, None)?;
             let mut checkout = Self::acquire(attempt, Instant::now(), None, None).await?;
             let read_only = self.settings.options.read_only;
             if read_only {

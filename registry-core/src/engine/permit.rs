@@ -6,6 +6,7 @@ use super::engine_use::EngineUse;
 use super::observe::meters::Timer;
 use super::pool::Lease;
 use super::typed::TypedEngine;
+use super::write_turn::WriteTurn;
 use crate::backend::Backend;
 
 /// The right to one of an engine's connections, and the lease of a slot after it was taken. Dropping the permit returns
@@ -15,13 +16,16 @@ pub(crate) struct Permit<C: Backend> {
     pub(super) lease: Option<Lease<C>>,
     /// When the caller asked for a session.
     pub(super) requested: Timer,
+    /// The turn to write. The fields are dropped after everything that `drop` does, so the next writer finds the connection
+    /// returned.
+    pub(super) turn: Option<WriteTurn>,
 }
 
 impl<C: Backend> Permit<C> {
     /// The caller has taken one permit out of the engine's semaphore, and has forgotten tokio's `SemaphorePermit`, because
     /// a `SemaphorePermit` borrows the engine and cannot be stored beside the [`EngineUse`].
     pub(super) fn new(engine: EngineUse<TypedEngine<C>>, requested: Timer) -> Self {
-        Self { engine, lease: None, requested }
+        Self { engine, lease: None, requested, turn: None }
     }
 
     pub(super) fn engine(&self) -> &Arc<TypedEngine<C>> {

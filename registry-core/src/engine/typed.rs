@@ -4,7 +4,7 @@
 //! [`connect`](super::connect), [`close`](super::close) and so on.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
@@ -16,6 +16,7 @@ use super::observe::invalidation::Invalidations;
 use super::observe::stats::Stats;
 use super::pool::Pool;
 use super::use_count::{EngineOwner, UseCount};
+use super::write_turn::WriteQueue;
 use crate::backend::Backend;
 use crate::backend::observed::Observed;
 use crate::latch::Latch;
@@ -49,6 +50,8 @@ pub(crate) struct TypedEngine<C: Backend> {
     pub(super) capacity: CapacityQueue<C>,
     /// Findings on one connection that concern the other connections.
     pub(super) invalidations: Arc<Invalidations>,
+    /// The queue of the writers to the file, once somebody has asked for a turn. Holds `None` if no turns are needed.
+    pub(super) write_queue: OnceLock<Option<Arc<WriteQueue>>>,
 }
 
 impl<C: Backend> TypedEngine<C> {
@@ -70,6 +73,7 @@ impl<C: Backend> TypedEngine<C> {
             streams: Mutex::new(Vec::new()),
             capacity: CapacityQueue::default(),
             invalidations: Arc::default(),
+            write_queue: OnceLock::new(),
         }
     }
 

@@ -14,7 +14,7 @@ use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryBuilder, QueryFragment, QueryId};
 
 use crate::backend::bind_variables::BindVariables;
-use crate::sql::{Dialect, is_plain_select};
+use crate::sql::{self, Dialect, is_plain_select};
 
 /// A query for a backend `DB` whose rows have the SQL type `ST`.
 pub struct ErasedQuery<'q, DB, ST> {
@@ -27,6 +27,9 @@ pub struct ErasedQuery<'q, DB, ST> {
     identity: TypeIdentity,
     row: PhantomData<fn() -> ST>,
 }
+
+/// The modules of Diesel's statements that write.
+const WRITING_TYPES: [&str; 3] = ["insert_statement::", "update_statement::", "delete_statement::"];
 
 /// Identifies the type of a query before its erasure.
 #[derive(Clone, Copy)]
@@ -91,6 +94,18 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
 
     pub(super) fn type_identity(&self) -> TypeIdentity {
         self.identity
+    }
+
+    /// Whether the query may write, on SQLite. The type tells for most queries, otherwise the SQL text does.
+    pub(super) fn may_write(&self) -> bool
+    where
+        DB: Backend<QueryBuilder: Default> + Default,
+    {
+        match self.identity.type_name.strip_prefix("diesel::query_builder::") {
+            Some(name) if name.starts_with("select_statement::") => false,
+            Some(name) if WRITING_TYPES.iter().any(|prefix| name.starts_with(prefix)) => true,
+            _ => sql::may_write(&self.sql()),
+        }
     }
 
     /// The SQL, with placeholders in place of values.

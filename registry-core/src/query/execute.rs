@@ -42,6 +42,11 @@ pub trait Command<C>: Sized + Send {
     /// The number of bind variables of its largest statement, as far as splitting the rows can make it smaller.
     fn count_bind_variables(&self) -> usize;
 
+    /// Whether a statement may write, on a database with one writer at a time.
+    fn may_write(&self) -> bool {
+        true
+    }
+
     /// The command to be sent, and a function that returns it once more, if `may_retry` and if the rule allows that.
     fn split_for_retry(
         self,
@@ -82,6 +87,10 @@ where
 
     fn count_bind_variables(&self) -> usize {
         sql::count_bind_variables(<C::Backend as BindVariables>::DIALECT, &self.sql())
+    }
+
+    fn may_write(&self) -> bool {
+        ErasedQuery::may_write(self)
     }
 
     fn split_for_retry(
@@ -153,6 +162,10 @@ impl<C: Send, Inner: Command<C>> Command<C> for OfBoundTo<Inner> {
 
     fn count_bind_variables(&self) -> usize {
         self.0.count_bind_variables()
+    }
+
+    fn may_write(&self) -> bool {
+        self.0.may_write()
     }
 
     fn split_for_retry(

@@ -35,12 +35,17 @@
 use std::future::Future;
 use std::panic::Location;
 
+use diesel::backend::Backend;
 use diesel::result::Error as DieselError;
 use diesel_async::AsyncConnectionCore;
 
+use super::erased::ErasedQuery;
 use super::error::QueryError;
+use super::execute::Command;
 use super::routing::RouteMarker;
 use crate::backend::bind_variables::BindVariables;
+use crate::backend::driver::Driver;
+use crate::engine::WriteRequest;
 
 pub(super) mod any;
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
@@ -117,11 +122,49 @@ pub trait Lender<B>: Sized + Send {
     fn lease(self, at: QueryPlace) -> (Self::Leasing, Option<Self::Again>);
 }
 
-/// The place in the program that runs a query, for warnings.
+/// The place in the program that runs a query, and whether the query may write.
 ///
 /// Other crates cannot name this type, so they can neither implement [`Lender`] nor take a connection from one.
 #[derive(Debug, Clone, Copy)]
-pub struct QueryPlace(pub(super) &'static Location<'static>);
+pub struct QueryPlace {
+    pub(super) at: &'static Location<'static>,
+    /// Whether the query may write. Only known where that matters, and true elsewhere.
+    may_write: bool,
+}
+
+impl QueryPlace {
+    pub(super) fn of_read(at: &'static Location<'static>) -> Self {
+        Self { at, may_write: false }
+    }
+
+    pub(super) fn of_write(at: &'static Location<'static>) -> Self {
+        Self { at, may_write: true }
+    }
+
+    /// The place of `query`.
+    pub(super) fn of_query<E: Lender<B>, B, ST>(
+        at: &'static Location<'static>,
+        query: &ErasedQuery<'_, LenderBackend<E, B>, ST>,
+    ) -> Self
+    where
+        LenderBackend<E, B>: Backend<QueryBuilder: Default> + Default,
+    {
+        Self { at, may_write: !OpenedBy::<E, B>::HAS_ONE_WRITER || query.may_write() }
+    }
+
+    /// The place of `command`.
+    pub(super) fn of_command<E: Lender<B>, B>(
+        at: &'static Location<'static>,
+        command: &impl Command<E::Connection>,
+    ) -> Self {
+        Self { at, may_write: !OpenedBy::<E, B>::HAS_ONE_WRITER || command.may_write() }
+    }
+
+    /// What the query asks of a database with one writer at a time.
+    fn write(self) -> Option<WriteRequest> {
+        self.may_write.then_some(WriteRequest { unit: None, place: self.at })
+    }
+}
 
 /// A lease whose connection is to the database of the bind `B`, or to one that is known only at run time.
 ///

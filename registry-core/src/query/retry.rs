@@ -71,7 +71,7 @@ pub(super) async fn lease_for_retry<E: Lender<B>, B, Q>(
         // The other connections of the engine are in doubt by now, so the lease is a connection that has answered, or a
         // new one, or the error of opening one.
         drop(lease);
-        let (leasing, _) = again.lease(QueryPlace(at));
+        let (leasing, _) = again.lease(QueryPlace::of_write(at));
         lease = leasing.await?;
     }
     Ok((lease, query))

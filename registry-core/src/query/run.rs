@@ -67,7 +67,7 @@ where
     ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let (lease, mut again) = on.lease(QueryPlace(at));
+    let (lease, mut again) = on.lease(QueryPlace::of_query::<E, B, _>(at, &query));
     Running::new(async move {
         let mut lease = lease.await?;
         if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
@@ -90,7 +90,7 @@ where
     ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let (lease, mut again) = on.lease(QueryPlace(at));
+    let (lease, mut again) = on.lease(QueryPlace::of_query::<E, B, _>(at, &query));
     Running::new(async move {
         let mut lease = lease.await?;
         if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
@@ -124,7 +124,7 @@ where
     ErasedQuery<'q, LenderBackend<E, B>, ST>: LoadQuery<'q, E::Connection, U>,
     U: Send + 'static,
 {
-    let (lease, again) = on.lease(QueryPlace(at));
+    let (lease, again) = on.lease(QueryPlace::of_query::<E, B, _>(at, &query));
     Running::new(async move {
         let mut lease = lease.await?;
         if let Err(error) = Check::for_lease::<E, B>(&lease).check_query(&query) {
@@ -144,7 +144,7 @@ where
     B: 'static,
     T: Command<E::Connection> + 'q,
 {
-    let (lease, mut again) = on.lease(QueryPlace(at));
+    let (lease, mut again) = on.lease(QueryPlace::of_command::<E, B>(at, &command));
     Running::new(async move {
         let mut lease = lease.await?;
         if let Err(error) = command.check(Check::for_lease::<E, B>(&lease)) {

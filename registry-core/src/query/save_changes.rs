@@ -66,7 +66,8 @@ pub trait SaveChangesDsl<E, B, Via: RouteMarker>: Sized {
         T: Send,
     {
         let at = Location::caller();
-        let (lease, _) = on.into_executor(QueryCall::of::<E, B>(at)).lease(QueryPlace(at));
+        let (lease, _) =
+            on.into_executor(QueryCall::of::<E, B>(at)).lease(QueryPlace::of_write(at));
         async move {
             let mut lease = lease.await?;
             let changes = type_name::<Self::Changeset>();

@@ -179,8 +179,8 @@ impl WorkOptions {
     }
 
     /// The options for the bind of that key.
-    pub(crate) fn for_key(&self, key: BindKey) -> &Self {
-        let own = self.of_binds.iter().rev().find(|(other, _)| key == **other);
+    pub(crate) fn for_key(&self, key: &str) -> &Self {
+        let own = self.of_binds.iter().rev().find(|(other, _)| *key == **other);
         own.map_or(self, |(_, options)| options)
     }
 

@@ -38,9 +38,9 @@ pub(crate) use self::diesel::{is_diesel_savepoint, sql_of, without_bind_values};
 pub(crate) use bind_variables::count_bind_variables;
 pub(crate) use dialect::Dialect;
 pub(crate) use effects::{Effects, SessionEffect, TransactionEffect, effects, is_plain_select};
-pub(crate) use rows::may_return_rows;
 #[cfg(feature = "sqlite")]
 pub(crate) use rows::only_reads;
+pub(crate) use rows::{may_return_rows, may_write};
 pub(crate) use select_shape::{SelectShape, select_shape};
 #[cfg(feature = "postgres")]
 pub(crate) use setting_names::setting_names;

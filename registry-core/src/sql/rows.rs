@@ -27,6 +27,20 @@ pub(crate) fn may_return_rows(dialect: Dialect, sql: &str) -> bool {
     }
 }
 
+/// Whether a statement of SQLite may write. Also true for statements that are neither known to write nor known to read.
+pub(crate) fn may_write(sql: &str) -> bool {
+    let mut lexer = Lexer::new(Dialect::Sqlite, sql);
+    match first_word(&mut lexer) {
+        word::SELECT | word::VALUES => false,
+        word::WITH => {
+            let writes =
+                |word| matches!(word, word::INSERT | word::REPLACE | word::UPDATE | word::DELETE);
+            may_have_word_that(lexer, writes)
+        }
+        _ => true,
+    }
+}
+
 /// Whether a statement of SQLite is known to change nothing.
 ///
 /// A statement that returns rows and changes something has the word `RETURNING`, or its first word is not on the list here.
@@ -47,13 +61,18 @@ fn first_word(lexer: &mut Lexer<'_>) -> Keyword {
 }
 
 /// Whether the rest of the text contains the word or an unknown token.
-fn may_have_word(mut lexer: Lexer<'_>, wanted: Keyword) -> bool {
+fn may_have_word(lexer: Lexer<'_>, wanted: Keyword) -> bool {
+    may_have_word_that(lexer, |word| word == wanted)
+}
+
+/// Whether the rest of the text contains a word that `is_wanted` accepts, or an unknown token.
+fn may_have_word_that(mut lexer: Lexer<'_>, is_wanted: impl Fn(Keyword) -> bool) -> bool {
     loop {
         let token = lexer.next();
         match token.kind {
             Kind::End => return false,
             Kind::Unknown => return true,
-            Kind::Word if keyword(lexer.bytes(token)) == wanted => return true,
+            Kind::Word if is_wanted(keyword(lexer.bytes(token))) => return true,
             _ => {}
         }
     }

@@ -77,7 +77,8 @@ impl UnitOfWork {
         E: From<Error> + Send,
         T: Send,
     {
-        match work(&mut self).await {
+        let writer = self.writer;
+        match writer.run(work(&mut self)).await {
             Ok(value) => match self.commit().await {
                 Ok(_) => Ok(value),
                 Err(error) => {

@@ -11,6 +11,7 @@ use super::participants::{Participants, verify_open};
 use super::session_factory::SessionFactory;
 use crate::backend::Pipelines;
 use crate::bind::{Bind, Bound};
+use crate::engine::{WriteRequest, WriterId};
 use crate::session::Session;
 use crate::settings::{BindKey, WorkOptions};
 
@@ -64,6 +65,8 @@ pub struct UnitOfWork {
     scope_made_at: Option<CallSite>,
     acquiring: AcquiringFlag,
     pub(super) state: WorkState,
+    /// Identifies this unit of work where writers take turns.
+    pub(super) writer: WriterId,
     /// Whether a session could not be acquired, or a transaction not begun, for a transient reason.
     has_failed_transiently: bool,
 }
@@ -95,6 +98,7 @@ impl UnitOfWork {
             acquiring: AcquiringFlag::default(),
             participants: Participants::default(),
             state: WorkState::Open { savepoints: 0 },
+            writer: WriterId::new(),
             has_failed_transiently: false,
         }
     }
@@ -264,9 +268,12 @@ impl UnitOfWork {
         savepoints: u32,
     ) -> Result<BindParticipant<B>, WorkError> {
         let acquiring = self.acquiring.set();
-        let session = self.sessions.session::<B>().await?;
+        let options = self.options.for_key(B::KEY);
+        let may_write = !options.is_read_only();
+        let write =
+            may_write.then_some(WriteRequest { unit: Some(self.writer), place: self.begun_at });
+        let session = self.sessions.session::<B>().for_write(write).await?;
         drop(acquiring);
-        let options = self.options.for_key(session.bind_key());
         BindParticipant::begin(session, options, savepoints).await
     }
 

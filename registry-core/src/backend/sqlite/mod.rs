@@ -21,6 +21,7 @@
 //! | [`save_changes`] | `save_changes` |
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -106,6 +107,15 @@ impl Driver for Sqlite {
     const ROLLBACK_NEEDS_TRANSACTION: bool = true;
 
     const DIALECT: Dialect = Dialect::Sqlite;
+
+    const HAS_ONE_WRITER: bool = true;
+
+    fn written_file(url: &DatabaseUrl, options: &EngineOptions) -> Option<PathBuf> {
+        if options.read_only {
+            return None;
+        }
+        url.sqlite_file().and_then(SqliteFile::written_file)
+    }
 
     const KNOWS_TRANSACTIONS: bool = true;
 

@@ -38,9 +38,12 @@ impl<B: Bind> Lender<B> for Registry {
     const KEY: Option<&'static str> = Some(B::KEY);
 
     fn lease(self, at: QueryPlace) -> (Self::Leasing, Option<Self>) {
-        warn_if_outside_transaction::<B>(&self, at.0);
+        warn_if_outside_transaction::<B>(&self, at.at);
         let again = self.clone();
-        (Box::pin(async move { self.session::<B>().for_query().await }), Some(again))
+        (
+            Box::pin(async move { self.session::<B>().for_query().for_write(at.write()).await }),
+            Some(again),
+        )
     }
 }
 
@@ -64,9 +67,12 @@ impl<B: Bind> Lender<B> for Tenant {
     const KEY: Option<&'static str> = Some(B::KEY);
 
     fn lease(self, at: QueryPlace) -> (Self::Leasing, Option<Self>) {
-        warn_if_outside_transaction::<B>(self.registry(), at.0);
+        warn_if_outside_transaction::<B>(self.registry(), at.at);
         let again = self.clone();
-        (Box::pin(async move { self.session::<B>().for_query().await }), Some(again))
+        (
+            Box::pin(async move { self.session::<B>().for_query().for_write(at.write()).await }),
+            Some(again),
+        )
     }
 }
 

@@ -29,8 +29,8 @@ impl<'r, B: Bind> Lender<B> for &'r Registry {
     const KEY: Option<&'static str> = Some(B::KEY);
 
     fn lease(self, at: QueryPlace) -> (Acquire<'r, B>, Option<Self>) {
-        warn_if_outside_transaction::<B>(self, at.0);
-        (self.session::<B>().for_query(), Some(self))
+        warn_if_outside_transaction::<B>(self, at.at);
+        (self.session::<B>().for_query().for_write(at.write()), Some(self))
     }
 }
 
@@ -54,7 +54,7 @@ impl<'t, B: Bind> Lender<B> for &'t Tenant {
     const KEY: Option<&'static str> = Some(B::KEY);
 
     fn lease(self, at: QueryPlace) -> (Acquire<'t, B>, Option<Self>) {
-        warn_if_outside_transaction::<B>(self.registry(), at.0);
-        (self.session::<B>().for_query(), Some(self))
+        warn_if_outside_transaction::<B>(self.registry(), at.at);
+        (self.session::<B>().for_query().for_write(at.write()), Some(self))
     }
 }

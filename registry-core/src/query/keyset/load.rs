@@ -217,7 +217,7 @@ impl<Q, O, K> Keyset<Q, O, K> {
         let limited = Limited { query, limit: per_page.saturating_add(1), offset: 0 };
         let limited: ErasedQuery<'q, _, <InOrder<Q, O, K> as AsQuery>::SqlType> =
             ErasedQuery::new(limited);
-        let (lease, mut again) = on.lease(QueryPlace(at));
+        let (lease, mut again) = on.lease(QueryPlace::of_read(at));
         Running::new(async move {
             checked?;
             let mut lease = lease.await?;

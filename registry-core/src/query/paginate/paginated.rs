@@ -117,7 +117,7 @@ impl<Q, E, B, Via> Paginated<Q, E, B, Via> {
         let (query, slot) = Shared::new(query);
         let limited = Limited { query, limit: page.per_page(), offset: page.offset() };
         let limited: ErasedQuery<'q, _, Q::SqlType> = ErasedQuery::new(limited);
-        let (lease, mut again) = on.lease(QueryPlace(at));
+        let (lease, mut again) = on.lease(QueryPlace::of_read(at));
         Running::new(async move {
             let columns = shape.map_err(DieselError::from)?.columns;
             let mut lease = lease.await?;

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use super::recipe::{StartFrom, is_replaced, wait};
 use crate::bind::Bind;
-use crate::engine::{AcquireAttempt, AcquireError, Checkout, TypedEngine};
+use crate::engine::{AcquireAttempt, AcquireError, Checkout, TypedEngine, WriteRequest};
 use crate::registry::handle::Registry;
 use crate::registry::route::Route;
 use crate::session::Session;
@@ -41,6 +41,8 @@ pub struct Acquire<'r, B: Bind> {
     state: AcquireState<'r, B>,
     within: Option<Duration>,
     is_for_query: bool,
+    /// Takes a turn to write first, if the database has one writer at a time.
+    write: Option<WriteRequest>,
     /// The name of the tenant, if the session is for one.
     tenant: Option<Arc<str>>,
 }
@@ -62,12 +64,18 @@ impl<'r, B: Bind> Acquire<'r, B> {
     }
 
     fn in_state(registry: &'r Registry, state: AcquireState<'r, B>) -> Self {
-        Self { registry, state, within: None, is_for_query: false, tenant: None }
+        Self { registry, state, within: None, is_for_query: false, write: None, tenant: None }
     }
 
     /// Acquires the session for a single query.
     pub(crate) fn for_query(mut self) -> Self {
         self.is_for_query = true;
+        self
+    }
+
+    /// Acquires the session for a writer, who takes a turn first if the database has one writer at a time.
+    pub(crate) fn for_write(mut self, write: Option<WriteRequest>) -> Self {
+        self.write = write;
         self
     }
 
@@ -104,16 +112,25 @@ impl<'r, B: Bind> Acquire<'r, B> {
         self.tenant = route.tenant();
         let start_from = match route.find::<B>(self.registry)? {
             Some(found) if found.schema.is_none() => {
-                match TypedEngine::try_acquire(found.engine, &runtime, None) {
-                    Ok(AcquireAttempt::Ready(checkout)) => return Ok(Poll::Ready(checkout)),
-                    Ok(attempt) => StartFrom::Attempt(attempt),
-                    Err(error) if is_replaced(&error, self.registry) => StartFrom::Engine(None),
-                    Err(error) => return Err(route.error_for_caller::<B>(error)),
+                match found.engine.engine().try_take_turn(self.write) {
+                    Err(()) => StartFrom::Engine(Some(found)),
+                    Ok(turn) => {
+                        match TypedEngine::try_acquire(found.engine, &runtime, None, turn) {
+                            Ok(AcquireAttempt::Ready(checkout)) => {
+                                return Ok(Poll::Ready(checkout));
+                            }
+                            Ok(attempt) => StartFrom::Attempt(attempt),
+                            Err(error) if is_replaced(&error, self.registry) => {
+                                StartFrom::Engine(None)
+                            }
+                            Err(error) => return Err(route.error_for_caller::<B>(error)),
+                        }
+                    }
                 }
             }
             found => StartFrom::Engine(found),
         };
-        let waiting = wait::<B>(self.registry, route, start_from, self.within);
+        let waiting = wait::<B>(self.registry, route, start_from, self.within, self.write);
         self.state = AcquireState::Waiting(Box::pin(waiting));
         Ok(Poll::Pending)
     }

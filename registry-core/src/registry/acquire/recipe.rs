@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::backend::Backend;
 use crate::bind::Bind;
-use crate::engine::{AcquireAttempt, AcquireError, AnyEngine, Checkout, TypedEngine};
+use crate::engine::{AcquireAttempt, AcquireError, AnyEngine, Checkout, TypedEngine, WriteRequest};
 use crate::registry::handle::Registry;
 use crate::registry::route::{FoundEngine, Route};
 
@@ -31,6 +31,7 @@ pub(super) async fn wait<B: Bind>(
     route: Route<'_>,
     start_from: StartFrom<B::Connection>,
     within: Option<Duration>,
+    write: Option<WriteRequest>,
 ) -> Result<Checkout<B::Connection>, AcquireError> {
     let started = Instant::now();
     let found = match start_from {
@@ -43,7 +44,7 @@ pub(super) async fn wait<B: Bind>(
         }
     };
     // Boxed, because this future is large and rarely needed, and would enlarge the future of each waiting caller.
-    Box::pin(acquire_from_route::<B>(registry, route, found, started, within)).await
+    Box::pin(acquire_from_route::<B>(registry, route, found, started, within, write)).await
 }
 
 /// All steps from the route to a session.
@@ -60,6 +61,7 @@ async fn acquire_from_route<B: Bind>(
     mut found: Option<FoundEngine<B::Connection>>,
     started: Instant,
     within: Option<Duration>,
+    write: Option<WriteRequest>,
 ) -> Result<Checkout<B::Connection>, AcquireError> {
     let runtime = Handle::current();
     let for_caller = |error| route.error_for_caller::<B>(error);
@@ -71,10 +73,13 @@ async fn acquire_from_route<B: Bind>(
             Some(found) => found,
             None => route.open::<B>(registry, started, within).await.map_err(for_caller)?,
         };
-        // 2. Check a connection out of its pool. This waits in the pool's queue.
+        // 2. Wait for the turn of a writer, and check a connection out of its pool. This waits in the pool's queue.
         let typed_engine = Arc::clone(engine.engine());
         let wanted_schema = schema.as_deref();
-        let lent = match TypedEngine::try_acquire(engine, &runtime, wanted_schema) {
+        let turn = typed_engine.wait_for_turn(write, started, within).await;
+        let attempt =
+            turn.and_then(|turn| TypedEngine::try_acquire(engine, &runtime, wanted_schema, turn));
+        let lent = match attempt {
             Ok(attempt) => TypedEngine::acquire(attempt, started, within, wanted_schema).await,
             Err(error) => Err(error),
         };

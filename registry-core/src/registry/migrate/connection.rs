@@ -22,7 +22,7 @@ impl<C: Backend> MigrationConnection<C> {
         schema: Option<&str>,
     ) -> Result<Option<Self>, AcquireError> {
         if engine.settings().url.is_memory() {
-            let attempt = TypedEngine::try_acquire(engine, &Handle::current(), None)?;
+            let attempt = TypedEngine::try_acquire(engine, &Handle::current(), None, None)?;
             let checkout = TypedEngine::acquire(attempt, Instant::now(), None, None).await?;
             return Ok(Some(Self::CheckedOut(checkout)));
         }

@@ -193,14 +193,25 @@ impl SqliteFile {
     /// The file that is locked while this database is migrated. Every symbolic link to the database leads to the same
     /// lock file.
     pub(crate) fn migration_lock(&self) -> Option<PathBuf> {
+        // If the folder does not exist, opening the lock file fails with an error about that.
+        Some(with_suffix(&self.real_path()?, MIGRATION_LOCK))
+    }
+
+    /// The file that this process writes to, without symbolic links. `None` for a database in memory, or one that is only
+    /// read.
+    pub(crate) fn written_file(&self) -> Option<PathBuf> {
+        if self.is_read_only() { None } else { self.real_path() }
+    }
+
+    /// The path without symbolic links, as far as that can be known before the file exists.
+    fn real_path(&self) -> Option<PathBuf> {
         let path = self.path()?;
         let real = path.canonicalize().or_else(|error| {
             // The file does not exist yet, or its `vfs` keeps it elsewhere.
             let name = path.file_name().ok_or(error)?;
             Ok::<_, io::Error>(path.parent().unwrap_or(path).canonicalize()?.join(name))
         });
-        // If the folder does not exist, opening the lock file fails with an error about that.
-        Some(with_suffix(real.as_deref().unwrap_or(path), MIGRATION_LOCK))
+        Some(real.unwrap_or_else(|_| path.to_owned()))
     }
 
     fn beside(&self, suffix: &str) -> Option<PathBuf> {

@@ -1,0 +1,346 @@
+//! The turns of the writers to one file.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use registry_core::settings::BindSettings;
+use registry_core::{
+    AcquireError, AnyExecutor, BindDsl, Error, InsertBatchedDsl, Registry, RunQueryDsl, WorkError,
+    WorkOptions, bind_tables,
+};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use super::on_both_runtimes;
+
+diesel::table! { rows (id) { id -> Integer, } }
+diesel::table! { others (id) { id -> Integer, } }
+
+bind_tables!(db = "default", backend = Sqlite; rows);
+bind_tables!(db = "other", backend = Sqlite; others);
+
+const CREATE_ROWS: &str = "CREATE TABLE rows (id INTEGER PRIMARY KEY)";
+const CREATE_OTHERS: &str = "CREATE TABLE others (id INTEGER PRIMARY KEY)";
+
+fn url(folder: &TempDir, name: &str) -> String {
+    format!("sqlite://{}/{name}", folder.path().display())
+}
+
+/// A registry with a file for each bind. Nothing waits in SQLite's lock for longer than 1 ms.
+async fn files() -> (TempDir, Registry) {
+    let folder = tempfile::tempdir().unwrap();
+    let bind = |name| BindSettings::new(url(&folder, name)).busy_timeout(Duration::from_millis(1));
+    let registry = Registry::builder()
+        .bind("default", bind("rows.db"))
+        .bind("other", bind("others.db"))
+        .build()
+        .unwrap();
+    sql_query(CREATE_ROWS).bound_to::<rows::table>().execute(&registry).await.unwrap();
+    sql_query(CREATE_OTHERS).bound_to::<others::table>().execute(&registry).await.unwrap();
+    (folder, registry)
+}
+
+async fn insert(registry: &Registry, id: i32) -> Result<usize, Error> {
+    diesel::insert_into(rows::table).values(rows::id.eq(id)).execute(registry).await
+}
+
+async fn count(registry: &Registry) -> i64 {
+    rows::table.count().get_result(registry).await.unwrap()
+}
+
+/// Polls `future` once, and expects that it waits.
+async fn assert_waits<F: Future>(mut future: Pin<&mut F>) {
+    let is_pending = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await;
+    assert!(is_pending, "it does not wait");
+}
+
+fn acquire_error(error: Error) -> AcquireError {
+    match error {
+        Error::Acquire(error) | Error::Work(WorkError::Acquire(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+on_both_runtimes! {
+    writers_and_readers_of_one_file_never_find_it_locked,
+    writers_are_served_in_the_order_of_their_requests,
+    every_routed_write_waits_for_its_turn_and_no_read_does,
+    a_writer_that_gives_up_leaves_the_queue,
+    engines_of_one_file_share_the_queue,
+    the_wait_for_a_turn_is_limited_and_the_error_names_the_writer,
+    a_write_outside_of_the_unit_of_work_that_awaits_it_is_refused_at_once,
+    units_of_work_that_wait_in_a_circle_are_refused_at_once,
+    the_turn_ends_with_errors_panics_and_dropped_futures,
+    a_stream_of_written_rows_keeps_the_turn,
+}
+
+async fn writers_and_readers_of_one_file_never_find_it_locked() {
+    let (_folder, registry) = files().await;
+    let tasks = (0..64).map(|task| {
+        let registry = registry.clone();
+        tokio::spawn(async move {
+            for round in 0..6 {
+                let id = task * 100 + round * 10;
+                insert(&registry, id).await?;
+                count(&registry).await;
+                registry
+                    .transaction(async |work| {
+                        let _: i64 = rows::table.count().get_result(&mut *work).await?;
+                        let row = rows::id.eq(id + 1);
+                        diesel::insert_into(rows::table).values(row).execute(work).await?;
+                        Ok::<_, Error>(())
+                    })
+                    .await?;
+                if task % 16 == 0 {
+                    let checkpoint = sql_query("PRAGMA wal_checkpoint(TRUNCATE)");
+                    checkpoint.bound_to::<rows::table>().execute(&registry).await?;
+                }
+            }
+            Ok::<_, Error>(())
+        })
+    });
+    for outcome in join_all(tasks).await {
+        outcome.unwrap().unwrap();
+    }
+    assert_eq!(count(&registry).await, 64 * 6 * 2);
+}
+
+async fn writers_are_served_in_the_order_of_their_requests() {
+    let (_folder, registry) = files().await;
+    let mut work = registry.begin();
+    work.session_for::<rows::table>().await.unwrap();
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let mut writers = Vec::new();
+    for id in 0..20 {
+        let (registry, served) = (registry.clone(), Arc::clone(&served));
+        // Noted while the writer has its turn, so that the notes are in the order of the turns.
+        let writes = async move {
+            let mut work = registry.begin();
+            work.session_for::<rows::table>().await.unwrap();
+            served.lock().unwrap().push(id);
+            work.commit().await.unwrap();
+        };
+        let mut writes = Box::pin(writes);
+        assert_waits(writes.as_mut()).await;
+        writers.push(writes);
+    }
+    work.commit().await.unwrap();
+    // Those that came last are polled first.
+    join_all(writers.into_iter().rev()).await;
+    assert_eq!(*served.lock().unwrap(), (0..20).collect::<Vec<_>>());
+}
+
+async fn every_routed_write_waits_for_its_turn_and_no_read_does() {
+    let (_folder, registry) = files().await;
+    insert(&registry, 1).await.unwrap();
+    let mut work = registry.begin();
+    diesel::insert_into(rows::table).values(rows::id.eq(2)).execute(&mut work).await.unwrap();
+
+    let new = |id: i32| diesel::insert_into(rows::table).values(rows::id.eq(id));
+    let many: Vec<_> = (100..140).map(|id| rows::id.eq(id)).collect();
+    let text = sql_query("INSERT INTO rows VALUES (6)").bound_to::<rows::table>();
+    let with = "WITH new(id) AS (SELECT 7) INSERT INTO rows SELECT id FROM new";
+    let with = sql_query(with).bound_to::<rows::table>();
+    let mut any = AnyExecutor::from(&registry);
+    assert_waits(pin!(new(3).execute(&registry))).await;
+    assert_waits(pin!(new(3).execute(registry.clone()))).await;
+    assert_waits(pin!(new(3).execute(&mut any))).await;
+    assert_waits(pin!(new(3).returning(rows::id).get_result::<i32>(&registry))).await;
+    assert_waits(pin!(new(3).returning(rows::id).load::<i32>(&registry))).await;
+    assert_waits(pin!(new(3).returning(rows::id).load_stream::<i32>(&registry))).await;
+    assert_waits(pin!(diesel::delete(rows::table).execute(&registry))).await;
+    assert_waits(pin!(diesel::update(rows::table).set(rows::id.eq(9)).execute(&registry))).await;
+    assert_waits(pin!(rows::table.insert_batched(&many).execute(&registry))).await;
+    assert_waits(pin!(text.execute(&registry))).await;
+    assert_waits(pin!(with.execute(&registry))).await;
+    let mut other = registry.begin();
+    assert_waits(pin!(other.session_for::<rows::table>())).await;
+
+    // As many readers at once as there are connections, besides the one of the unit of work.
+    assert_eq!(count(&registry).await, 1);
+    let select = sql_query("SELECT 1 FROM rows").bound_to::<rows::table>();
+    select.execute(&registry).await.unwrap();
+    let with = sql_query("WITH one AS (SELECT 1) SELECT * FROM one").bound_to::<rows::table>();
+    with.execute(&registry).await.unwrap();
+    let mut reads = registry.begin_with(WorkOptions::new().read_only(true));
+    assert_eq!(rows::table.count().get_result::<i64>(&mut reads).await.unwrap(), 1);
+    reads.rollback().await.unwrap();
+    let _session = registry.session_for::<rows::table>().await.unwrap();
+    // Another file.
+    let row = others::id.eq(1);
+    diesel::insert_into(others::table).values(row).execute(&registry).await.unwrap();
+
+    work.rollback().await.unwrap();
+    assert_eq!(count(&registry).await, 1, "a writer that was dropped in the queue wrote something");
+}
+
+async fn a_writer_that_gives_up_leaves_the_queue() {
+    let (_folder, registry) = files().await;
+    let mut work = registry.begin();
+    work.session_for::<rows::table>().await.unwrap();
+    let mut first = Box::pin(insert(&registry, 1));
+    let mut second = Box::pin(insert(&registry, 2));
+    assert_waits(first.as_mut()).await;
+    assert_waits(second.as_mut()).await;
+    work.commit().await.unwrap();
+    // The turn is assigned to it already.
+    drop(first);
+    second.await.unwrap();
+    insert(&registry, 3).await.unwrap();
+    assert_eq!(count(&registry).await, 2);
+}
+
+async fn engines_of_one_file_share_the_queue() {
+    let (folder, registry) = files().await;
+    std::os::unix::fs::symlink(folder.path().join("rows.db"), folder.path().join("link.db"))
+        .unwrap();
+    let other = super::registry(url(&folder, "link.db"));
+    let mut work = registry.begin();
+    work.session_for::<rows::table>().await.unwrap();
+    let mut waiting = Box::pin(insert(&other, 1));
+    assert_waits(waiting.as_mut()).await;
+    work.commit().await.unwrap();
+    waiting.await.unwrap();
+}
+
+async fn the_wait_for_a_turn_is_limited_and_the_error_names_the_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let bind = BindSettings::new(url(&folder, "rows.db"))
+        .acquire_timeout(Duration::from_millis(50))
+        .queue_limit(1);
+    let registry = super::registry(bind);
+    sql_query(CREATE_ROWS).bound_to::<rows::table>().execute(&registry).await.unwrap();
+    let (begun, is_begun) = oneshot::channel();
+    let (end, ends) = oneshot::channel::<()>();
+    let others = registry.clone();
+    let holder = tokio::spawn(async move {
+        let mut work = others.begin();
+        work.session_for::<rows::table>().await.unwrap();
+        begun.send(()).unwrap();
+        let _ = ends.await;
+        work.commit().await.unwrap();
+    });
+    is_begun.await.unwrap();
+    let mut waiting = Box::pin(insert(&registry, 1));
+    assert_waits(waiting.as_mut()).await;
+    let error = acquire_error(insert(&registry, 2).await.unwrap_err());
+    assert!(matches!(error, AcquireError::WriteQueueFull { limit: 1, .. }), "{error}");
+    assert!(error.is_transient() && !error.is_timeout());
+    let error = acquire_error(waiting.await.unwrap_err());
+    assert!(error.is_timeout() && error.is_transient());
+    let text = error.to_string();
+    let begin = "bind `default`: timed out after 50ms waiting for its turn to write: another writer of this process \
+                 (a unit of work of ";
+    assert!(text.starts_with(begin), "{text}");
+    assert!(text.contains("writers.rs:") && text.ends_with(", 0 waiting"), "{text}");
+    end.send(()).unwrap();
+    holder.await.unwrap();
+    insert(&registry, 3).await.unwrap();
+}
+
+async fn a_write_outside_of_the_unit_of_work_that_awaits_it_is_refused_at_once() {
+    let (_folder, registry) = files().await;
+    let outcome = registry
+        .transaction(async |work| {
+            diesel::insert_into(rows::table).values(rows::id.eq(1)).execute(work).await?;
+            insert(&registry, 2).await
+        })
+        .await;
+    let error = acquire_error(outcome.unwrap_err());
+    assert!(matches!(error, AcquireError::WriteDeadlock { is_own: true, .. }), "{error}");
+    assert!(!error.is_transient());
+    // The same with another unit of work.
+    let outcome = registry
+        .transaction(async |work| {
+            diesel::insert_into(rows::table).values(rows::id.eq(1)).execute(work).await?;
+            let mut inner = registry.begin();
+            inner.session_for::<rows::table>().await?;
+            Ok::<_, Error>(())
+        })
+        .await;
+    let error = acquire_error(outcome.unwrap_err());
+    assert!(matches!(error, AcquireError::WriteDeadlock { is_own: true, .. }), "{error}");
+    assert_eq!(count(&registry).await, 0);
+    insert(&registry, 1).await.unwrap();
+}
+
+async fn units_of_work_that_wait_in_a_circle_are_refused_at_once() {
+    let (_folder, registry) = files().await;
+    let (mut first, mut second) = (registry.begin(), registry.begin());
+    first.session_for::<rows::table>().await.unwrap();
+    second.session_for::<others::table>().await.unwrap();
+    let mut waiting = Box::pin(first.session_for::<others::table>());
+    assert_waits(waiting.as_mut()).await;
+    let error = second.session_for::<rows::table>().await.unwrap_err();
+    let WorkError::Acquire(error) = error else { panic!("{error:?}") };
+    assert!(matches!(error, AcquireError::WriteDeadlock { is_own: false, .. }), "{error}");
+    assert!(error.is_transient());
+    second.rollback().await.unwrap();
+    waiting.await.unwrap();
+    first.commit().await.unwrap();
+}
+
+async fn the_turn_ends_with_errors_panics_and_dropped_futures() {
+    let (_folder, registry) = files().await;
+    insert(&registry, 1).await.unwrap();
+    insert(&registry, 1).await.unwrap_err();
+    let panicking = registry.clone();
+    let panicked = tokio::spawn(async move {
+        panicking
+            .transaction(async |work| {
+                work.session_for::<rows::table>().await?;
+                panic!("in a unit of work");
+                #[expect(unreachable_code, reason = "the type of the error")]
+                Ok::<(), Error>(())
+            })
+            .await
+    });
+    assert!(panicked.await.unwrap_err().is_panic());
+    insert(&registry, 2).await.unwrap();
+    for polls in 0..12 {
+        let mut dropped = Box::pin(insert(&registry, 100 + polls));
+        for _ in 0..polls {
+            let done = poll_fn(|cx| Poll::Ready(dropped.as_mut().poll(cx).is_ready())).await;
+            if done {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(dropped);
+        let mut work = registry.begin();
+        let _ = poll_fn(|cx| {
+            let mut begins = pin!(work.session_for::<rows::table>());
+            Poll::Ready(begins.as_mut().poll(cx).is_ready())
+        })
+        .await;
+        drop(work);
+    }
+    // Nobody is left in the queue, and nobody has the turn.
+    let mut work = registry.begin();
+    work.session_for::<rows::table>().await.unwrap();
+    work.commit().await.unwrap();
+}
+
+async fn a_stream_of_written_rows_keeps_the_turn() {
+    let (_folder, registry) = files().await;
+    let many: Vec<_> = (0..2000).map(|id| rows::id.eq(id)).collect();
+    rows::table.insert_batched(&many).execute(&registry).await.unwrap();
+    let updates = diesel::update(rows::table).set(rows::id.eq(rows::id + 10_000));
+    let mut stream = updates.returning(rows::id).load_stream::<i32>(&registry).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    let mut waiting = Box::pin(insert(&registry, 5000));
+    assert_waits(waiting.as_mut()).await;
+    while let Some(row) = stream.next().await {
+        row.unwrap();
+    }
+    drop(stream);
+    waiting.await.unwrap();
+    assert_eq!(count(&registry).await, 2001);
+}
