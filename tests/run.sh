@@ -62,8 +62,7 @@ fi
 [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
 
 say "tests, every backend"
-# The benchmark's peers take long to build, and no test needs them.
-cargo test --workspace --exclude registry-benches --all-features "$@"
+cargo test --workspace --all-features "$@"
 
 # Arguments choose tests by name, and those may not be in this binary.
 if [ $# -eq 0 ]; then

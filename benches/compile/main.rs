@@ -1,8 +1,8 @@
 //! How long the compiler takes for routed queries, beside the same queries with diesel-async's own methods:
 //!
 //! ```sh
-//! cargo bench -p registry-benches --bench compile
-//! cargo bench -p registry-benches --bench compile -- --rounds 11
+//! cargo bench --manifest-path benches/Cargo.toml --bench compile
+//! cargo bench --manifest-path benches/Cargo.toml --bench compile -- --rounds 11
 //! ```
 //!
 //! It writes a package with two files of 200 queries on 20 tables and 20 more that are joined to them, builds
@@ -66,6 +66,8 @@ fn build(package: &Path, file: &str) -> Duration {
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--example", file])
         .env("CARGO_INCREMENTAL", "0")
+        // The repository's own target folder has the same dependencies, built for benches.
+        .env("CARGO_TARGET_DIR", package.join("target"))
         .current_dir(package)
         .status()
         .expect("cargo");

@@ -1,7 +1,7 @@
 //! The memory that engines opened on demand take:
 //!
 //! ```sh
-//! cargo bench -p registry-benches --bench memory
+//! cargo bench --manifest-path benches/Cargo.toml --bench memory
 //! ```
 //!
 //! `engines-10000` opens ten thousand engines, SQLite files, waits until their connections are closed for

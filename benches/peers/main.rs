@@ -1,23 +1,30 @@
 //! registry-core beside its peers, in one run:
 //!
 //! ```sh
-//! cargo bench -p registry-benches --bench peers                         # everything
-//! cargo bench -p registry-benches --bench peers -- row-1 --rounds 201   # one case, more rounds
+//! cargo bench --manifest-path benches/Cargo.toml --bench peers                             # everything
+//! cargo bench --manifest-path benches/Cargo.toml --bench peers -- row-1 --rounds 201       # one case, more rounds
+//! cargo bench --manifest-path benches/Cargo.toml --bench peers -- --subjects ours,held     # some subjects
+//! cargo bench --manifest-path benches/Cargo.toml --bench peers -- --profile my-read-1 ours 10
 //! ```
 //!
-//! It starts a PostgreSQL server as the tests do and prints a table. If all cases are run, it writes the
-//! same figures to `target/benchmarks/peers.csv`. Every pool has 10 connections, every peer runs the
-//! same query on the same rows, and in each round every subject of a case has its turn, in an order
-//! that changes. The figures are medians over the rounds, of the wall time divided by the operations
-//! done in it: with 64 tasks they are a throughput, not a latency.
+//! It starts PostgreSQL and MariaDB as the tests do, and prints a table. Every pool has 10 connections, every peer runs the
+//! same query on the same rows, and each subject has a process of its own. In each round every subject of a case has its
+//! turn, in an order that changes. The figures are medians over the turns, of the wall time divided by the operations done
+//! in it: with 64 tasks they are a throughput, not a latency.
 
-mod cases;
-mod database;
+mod arguments;
+mod case;
+mod child;
+mod latency;
+mod mariadb;
 mod measure;
 mod peers;
-mod pooled;
+mod places;
+mod postgres;
+mod process;
 mod report;
 mod route;
+mod sqlite;
 mod tenants;
 
 /// The module that the tests start their servers with.
@@ -26,6 +33,7 @@ mod tenants;
 mod support {
     mod account;
     mod home;
+    pub(crate) mod mariadb;
     pub(crate) mod pgbouncer;
     pub(crate) mod postgres;
     mod programs;
@@ -34,56 +42,57 @@ mod support {
     mod watchdog;
 }
 
-use support::postgres::Postgres;
-use support::server::Server;
-
-/// The connections of each pool.
-const CONNECTIONS: u32 = 10;
-
-/// How often each subject of a case has its turn, unless `--rounds` says otherwise: for each of these, a
-/// single task has four short turns, and many tasks have three.
-const ROUNDS: usize = 51;
+use arguments::{Arguments, Mode};
+use case::Case;
+use places::Places;
 
 fn main() {
-    let (wanted, rounds) = arguments();
-    let server = Server::obtain(&Postgres);
-    let url = server.database("peers");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let handle = runtime.handle();
-    handle.block_on(database::fill(&url));
-    let mut results = Vec::new();
-    let mut all = handle.block_on(cases::all(&url));
-    all.extend(handle.block_on(tenants::all(&wanted)));
-    let pooled = pooled::case(&server, &url, &wanted);
-    let (pooled, _poolers) = pooled.unzip();
-    all.extend(pooled);
-    for case in all {
-        if wanted.is_empty() || wanted.iter().any(|name| name == case.name) {
-            eprintln!("{} ..", case.name);
-            results.push(measure::measure(handle, case, rounds));
+    let Arguments { mode, cases: wanted, subjects, rounds } = arguments::parse();
+    let cases: Vec<Case> = [
+        postgres::cases(),
+        vec![route::case()],
+        tenants::cases(),
+        sqlite::cases(),
+        mariadb::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let find = |name: &str| {
+        cases.iter().find(|case| case.name == name).unwrap_or_else(|| {
+            let names: Vec<_> = cases.iter().map(|case| case.name).collect();
+            panic!("no case {name}, but {}", names.join(", "))
+        })
+    };
+    let mut places = Places::default();
+    match mode {
+        Mode::Child { case, subjects } => return child::serve(find(&case), &subjects),
+        Mode::Profile { case, subject, length } => {
+            let case = find(&case);
+            let place = places.open(case.place);
+            return child::profile(case, &subject, &place, length);
         }
+        Mode::Measure => {}
     }
+    for name in &wanted {
+        find(name);
+    }
+    let is_wanted =
+        |name: &str, wanted: &[String]| wanted.is_empty() || wanted.iter().any(|one| one == name);
+    let mut results = Vec::new();
+    for case in cases.iter().filter(|case| is_wanted(case.name, &wanted)) {
+        eprintln!("{} ..", case.name);
+        results.push(measure::measure(
+            case,
+            |name| is_wanted(name, &subjects),
+            rounds,
+            &mut places,
+        ));
+    }
+    results.retain(|result| !result.subjects.is_empty());
     report::print(&results);
-    if wanted.is_empty() {
+    // Without some of its subjects, a case is not what its rows are compared with.
+    if subjects.is_empty() {
         report::write(&results);
     }
-}
-
-/// The cases that are named, and the number of rounds. Cargo adds arguments of its own.
-fn arguments() -> (Vec<String>, usize) {
-    let (mut wanted, mut rounds) = (Vec::new(), ROUNDS);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        if argument == "--rounds" {
-            let number = arguments.next().and_then(|number| number.parse().ok());
-            rounds = number.filter(|number| *number > 0).expect("--rounds takes a number");
-        } else if !argument.starts_with('-') {
-            wanted.push(argument);
-        }
-    }
-    (wanted, rounds)
 }

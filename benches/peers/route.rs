@@ -6,7 +6,8 @@ use std::hint::black_box;
 
 use registry_core::{Bound, Registry, binds};
 
-use crate::measure::Worker;
+use crate::case::{Case, Outcome, Subject, Worker};
+use crate::places::Place;
 
 binds! {
     B0: Postgres = "b0"; B1: Postgres = "b1"; B2: Postgres = "b2"; B3: Postgres = "b3";
@@ -17,8 +18,19 @@ binds! {
     B999: Postgres = "b999";
 }
 
+pub(crate) fn case() -> Case {
+    let routes =
+        |name, routes: fn() -> Routes| Subject::new(name, move |_| async move { routes() });
+    let subjects = [
+        routes("ours-1-bind", one),
+        routes("ours-10-binds", ten),
+        routes("ours-1000-binds", thousand),
+    ];
+    Case::new("route", 1, Place::Nowhere, subjects)
+}
+
 #[derive(Clone)]
-pub(crate) struct Routes {
+struct Routes {
     registry: Registry,
     hundred: fn(&Registry),
 }
@@ -32,15 +44,15 @@ macro_rules! hundred {
     };
 }
 
-pub(crate) fn one() -> Routes {
+fn one() -> Routes {
     Routes { registry: registry(1), hundred: hundred!(B0 B0 B0 B0 B0 B0 B0 B0 B0 B0) }
 }
 
-pub(crate) fn ten() -> Routes {
+fn ten() -> Routes {
     Routes { registry: registry(10), hundred: hundred!(B0 B1 B2 B3 B4 B5 B6 B7 B8 B9) }
 }
 
-pub(crate) fn thousand() -> Routes {
+fn thousand() -> Routes {
     let hundred = hundred!(B0 B111 B222 B333 B444 B555 B666 B777 B888 B999);
     Routes { registry: registry(1000), hundred }
 }
@@ -60,7 +72,8 @@ fn route<B: Bound>(registry: &Registry) {
 impl Worker for Routes {
     const OPERATIONS: u64 = 100;
 
-    async fn work(&mut self, _: u64) {
+    async fn work(&mut self, _: u64) -> Outcome {
         (self.hundred)(&self.registry);
+        Ok(())
     }
 }

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use registry_core::{BindSettings, DatabaseUrl, Registry, Tenant, bind};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
-use crate::measure::{Case, Subject, Worker};
+use crate::case::{Case, Outcome, Subject, Worker};
+use crate::places::Place;
 
 #[bind(backend = Sqlite)]
 struct Named;
@@ -55,93 +57,130 @@ fn name(number: usize) -> String {
     format!("tenant-{number}")
 }
 
-pub(crate) async fn all(wanted: &[String]) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for (case, known) in KNOWN {
-        if !wanted.is_empty() && !wanted.iter().any(|name| name == case) {
-            continue;
-        }
+/// Its subjects share the registry, and so a process.
+pub(crate) fn cases() -> Vec<Case> {
+    KNOWN.iter().map(|(name, known)| case(name, *known)).collect()
+}
+
+fn case(case: &'static str, known: usize) -> Case {
+    let shared: Arc<OnceCell<Shared>> = Arc::default();
+    let share = move || {
+        let shared = Arc::clone(&shared);
+        async move { shared.get_or_init(|| Shared::open(known)).await.clone() }
+    };
+    let named = share.clone();
+    let (handles, names, urls) = (share.clone(), share.clone(), share);
+    let subjects = [
+        Subject::new("named", move |_| {
+            let shared = named();
+            async move { OfBind(shared.await.registry) }
+        }),
+        Subject::new("ours", move |_| {
+            let shared = handles();
+            async move { OfTenants(shared.await.tenants()) }
+        }),
+        Subject::new("ours-by-name", move |_| {
+            let shared = names();
+            async move { ByName(shared.await) }
+        }),
+        Subject::new("ours-by-url", move |_| {
+            let shared = urls();
+            async move { ByUrl::of(shared.await) }
+        }),
+    ];
+    Case { is_shared: true, ..Case::new(case, 1, Place::Nowhere, subjects) }
+}
+
+/// A registry that knows many tenants, and the names of those that are warm.
+#[derive(Clone)]
+struct Shared {
+    folder: Arc<TempDir>,
+    registry: Registry,
+    warm: Vec<String>,
+}
+
+impl Shared {
+    async fn open(known: usize) -> Self {
         let folder = Arc::new(TempDir::new().expect("a folder"));
         let registry = registry(&folder, known).await;
         // Spread evenly over all known tenants.
-        let warm: Vec<String> = (0..WARM).map(|number| name(number * known / WARM)).collect();
-        let tenants: Vec<Tenant> =
-            warm.iter().map(|name| registry.tenant(name).expect("a good name")).collect();
-        let urls = warm.iter().map(|name| {
-            let url = format!("sqlite://{}/{name}.db?mode=rwc", folder.path().display());
-            url.parse().expect("a URL")
-        });
-        let urls: Vec<DatabaseUrl> = urls.collect();
-        let named = registry.clone();
-        let (by_name, by_url) = ((registry.clone(), warm), (registry, urls));
-        cases.push(Case {
-            name: case,
-            tasks: 1,
-            subjects: vec![
-                Subject::new("named", 1, move || OfBind(named.clone(), Arc::clone(&folder))),
-                Subject::new("ours", 1, move || OfTenants(tenants.clone())),
-                Subject::new("ours-by-name", 1, move || {
-                    ByName(by_name.0.clone(), by_name.1.clone())
-                }),
-                Subject::new("ours-by-url", 1, move || ByUrl(by_url.0.clone(), by_url.1.clone())),
-            ],
-        });
-    }
-    // Waits until all connections but those of the warm tenants are closed.
-    if !cases.is_empty() {
+        let warm = (0..WARM).map(|number| name(number * known / WARM)).collect();
+        // Waits until all connections are closed, so that only those of the warm tenants are open later.
         tokio::time::sleep(2 * IDLE).await;
+        Self { folder, registry, warm }
     }
-    cases
+
+    fn tenants(&self) -> Vec<Tenant> {
+        self.warm.iter().map(|name| self.registry.tenant(name).expect("a good name")).collect()
+    }
 }
 
-struct OfBind(Registry, #[expect(dead_code, reason = "it has the files")] Arc<TempDir>);
+#[derive(Clone)]
+struct OfBind(Registry);
 
 impl Worker for OfBind {
     const OPERATIONS: u64 = WARM as u64;
 
-    async fn work(&mut self, _: u64) {
+    async fn work(&mut self, _: u64) -> Outcome {
         for _ in 0..WARM {
-            black_box(&self.0.session_for::<Named>().await.expect("a session"));
+            black_box(&self.0.session_for::<Named>().await?);
         }
+        Ok(())
     }
 }
 
 /// A worker with `Tenant` handles that it was given.
+#[derive(Clone)]
 struct OfTenants(Vec<Tenant>);
 
 impl Worker for OfTenants {
     const OPERATIONS: u64 = WARM as u64;
 
-    async fn work(&mut self, _: u64) {
+    async fn work(&mut self, _: u64) -> Outcome {
         for tenant in &self.0 {
-            black_box(&tenant.session_for::<Invoice>().await.expect("a session"));
+            black_box(&tenant.session_for::<Invoice>().await?);
         }
+        Ok(())
     }
 }
 
 /// A worker that checks and looks up the name each time.
-struct ByName(Registry, Vec<String>);
+#[derive(Clone)]
+struct ByName(Shared);
 
 impl Worker for ByName {
     const OPERATIONS: u64 = WARM as u64;
 
-    async fn work(&mut self, _: u64) {
-        for name in &self.1 {
-            let tenant = self.0.tenant(name).expect("a good name");
-            black_box(&tenant.session_for::<Invoice>().await.expect("a session"));
+    async fn work(&mut self, _: u64) -> Outcome {
+        for name in &self.0.warm {
+            let tenant = self.0.registry.tenant(name)?;
+            black_box(&tenant.session_for::<Invoice>().await?);
         }
+        Ok(())
     }
 }
 
+#[derive(Clone)]
 struct ByUrl(Registry, Vec<DatabaseUrl>);
+
+impl ByUrl {
+    fn of(shared: Shared) -> Self {
+        let urls = shared.warm.iter().map(|name| {
+            let url = format!("sqlite://{}/{name}.db?mode=rwc", shared.folder.path().display());
+            url.parse().expect("a URL")
+        });
+        Self(shared.registry, urls.collect())
+    }
+}
 
 impl Worker for ByUrl {
     const OPERATIONS: u64 = WARM as u64;
 
-    async fn work(&mut self, _: u64) {
+    async fn work(&mut self, _: u64) -> Outcome {
         for url in &self.1 {
             let settings = BindSettings::new(url);
-            black_box(&self.0.session_by_url::<Invoice>(settings).await.expect("a session"));
+            black_box(&self.0.session_by_url::<Invoice>(settings).await?);
         }
+        Ok(())
     }
 }

@@ -3,44 +3,52 @@
 use std::convert::Infallible;
 use std::hint::black_box;
 
-use diesel::prelude::*;
-use diesel_async::pooled_connection::{
-    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, bb8::Pool,
-};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use bb8::ManageConnection;
+pub(crate) use diesel_async::pooled_connection::bb8::Pool;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, PoolError};
 
-use super::{Acquire, Find};
-use crate::CONNECTIONS;
-use crate::database::{Item, items};
+use super::{Acquire, CONNECTIONS, Checks, Connection, Find, Insert, Inserting, manager};
+use crate::case::Outcome;
 
-/// As its documentation begins: with a query to check a connection each time it is lent.
-pub(crate) async fn default(url: &str) -> Pool<AsyncPgConnection> {
-    let manager = AsyncDieselConnectionManager::new(url);
-    Pool::builder().max_size(CONNECTIONS).build(manager).await.expect("a pool")
+/// A manager of connections whose pool is one of diesel-async's.
+pub(crate) trait Manager<C>: ManageConnection<Connection = C, Error = PoolError> {}
+
+impl<C, M: ManageConnection<Connection = C, Error = PoolError>> Manager<C> for M {}
+
+pub(crate) async fn open<C: Connection>(place: &str, checks: Checks) -> Pool<C>
+where
+    AsyncDieselConnectionManager<C>: Manager<C>,
+{
+    let builder = Pool::builder().max_size(CONNECTIONS);
+    let builder = builder.test_on_check_out(checks == Checks::Default);
+    builder.build(manager(place, checks)).await.expect("a pool")
 }
 
-/// Without checks.
-pub(crate) async fn tuned(url: &str) -> Pool<AsyncPgConnection> {
-    let mut config = ManagerConfig::default();
-    config.recycling_method = RecyclingMethod::Fast;
-    let manager = AsyncDieselConnectionManager::new_with_config(url, config);
-    let builder = Pool::builder().max_size(CONNECTIONS).test_on_check_out(false);
-    builder.build(manager).await.expect("a pool")
-}
-
-impl Acquire for Pool<AsyncPgConnection> {
-    async fn acquire(&self) {
-        black_box(&self.get().await.expect("a connection"));
+impl<C: Connection> Acquire for Pool<C>
+where
+    AsyncDieselConnectionManager<C>: Manager<C>,
+{
+    async fn acquire(&self) -> Outcome {
+        black_box(&self.get().await?);
+        Ok(())
     }
 }
 
-impl Find for Pool<AsyncPgConnection> {
-    type Row = Item;
+impl<C: Connection> Find for Pool<C>
+where
+    AsyncDieselConnectionManager<C>: Manager<C>,
+{
+    async fn find(&self, id: i64) -> Outcome {
+        Ok(self.get().await?.find(id).await?)
+    }
+}
 
-    async fn find(&self, id: i64) -> Item {
-        let mut connection = self.get().await.expect("a connection");
-        let query = items::table.find(id).select(Item::as_select());
-        query.get_result(&mut connection).await.expect("a row")
+impl<C: Inserting> Insert for Pool<C>
+where
+    AsyncDieselConnectionManager<C>: Manager<C>,
+{
+    async fn insert(&self, item: i64) -> Outcome {
+        Ok(self.get().await?.insert(item).await?)
     }
 }
 
@@ -56,14 +64,15 @@ impl Bare {
 }
 
 impl Acquire for Bare {
-    async fn acquire(&self) {
-        black_box(&self.0.get_owned().await.expect("a connection"));
+    async fn acquire(&self) -> Outcome {
+        black_box(&self.0.get_owned().await?);
+        Ok(())
     }
 }
 
 struct Nothing;
 
-impl bb8::ManageConnection for Nothing {
+impl ManageConnection for Nothing {
     type Connection = u64;
     type Error = Infallible;
 

@@ -2,44 +2,50 @@
 
 use std::hint::black_box;
 
-use diesel::prelude::*;
-use diesel_async::pooled_connection::{
-    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool::Pool,
-};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use deadpool::managed::Manager as Manage;
+pub(crate) use diesel_async::pooled_connection::deadpool::Pool;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, PoolError};
 
-use super::{Acquire, Find};
-use crate::CONNECTIONS;
-use crate::database::{Item, items};
+use super::{Acquire, CONNECTIONS, Checks, Connection, Find, Insert, Inserting, manager};
+use crate::case::Outcome;
 
-/// As its documentation begins: with a query to check a connection each time it is lent.
-pub(crate) fn default(url: &str) -> Pool<AsyncPgConnection> {
-    pool(AsyncDieselConnectionManager::new(url))
+/// A manager of connections whose pool is one of diesel-async's.
+pub(crate) trait Manager<C>: Manage<Type = C, Error = PoolError> {}
+
+impl<C, M: Manage<Type = C, Error = PoolError>> Manager<C> for M {}
+
+pub(crate) fn open<C: Connection>(place: &str, checks: Checks) -> Pool<C>
+where
+    AsyncDieselConnectionManager<C>: Manager<C>,
+{
+    let builder = Pool::builder(manager(place, checks));
+    builder.max_size(CONNECTIONS as usize).build().expect("a pool")
 }
 
-/// Without checks.
-pub(crate) fn tuned(url: &str) -> Pool<AsyncPgConnection> {
-    let mut config = ManagerConfig::default();
-    config.recycling_method = RecyclingMethod::Fast;
-    pool(AsyncDieselConnectionManager::new_with_config(url, config))
-}
-
-fn pool(manager: AsyncDieselConnectionManager<AsyncPgConnection>) -> Pool<AsyncPgConnection> {
-    Pool::builder(manager).max_size(CONNECTIONS as usize).build().expect("a pool")
-}
-
-impl Acquire for Pool<AsyncPgConnection> {
-    async fn acquire(&self) {
-        black_box(&self.get().await.expect("a connection"));
+impl<C: Connection> Acquire for Pool<C>
+where
+    AsyncDieselConnectionManager<C>: Manager<C>,
+{
+    async fn acquire(&self) -> Outcome {
+        black_box(&self.get().await?);
+        Ok(())
     }
 }
 
-impl Find for Pool<AsyncPgConnection> {
-    type Row = Item;
+impl<C: Connection> Find for Pool<C>
+where
+    AsyncDieselConnectionManager<C>: Manager<C>,
+{
+    async fn find(&self, id: i64) -> Outcome {
+        Ok(self.get().await?.find(id).await?)
+    }
+}
 
-    async fn find(&self, id: i64) -> Item {
-        let mut connection = self.get().await.expect("a connection");
-        let query = items::table.find(id).select(Item::as_select());
-        query.get_result(&mut connection).await.expect("a row")
+impl<C: Inserting> Insert for Pool<C>
+where
+    AsyncDieselConnectionManager<C>: Manager<C>,
+{
+    async fn insert(&self, item: i64) -> Outcome {
+        Ok(self.get().await?.insert(item).await?)
     }
 }

@@ -1,53 +1,48 @@
 //! diesel-async without a pool: each task holds a connection of its own for the whole turn.
 
-use std::hint::black_box;
 use std::sync::{Arc, Mutex};
 
-use diesel::prelude::*;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use super::{CONNECTIONS, Connection, id_of};
+use crate::case::{Outcome, Worker};
 
-use crate::CONNECTIONS;
-use crate::database::{Item, connect, id_of, items};
-use crate::measure::Worker;
+/// A worker that finds rows again and again on one connection.
+pub(crate) struct Held<C: Send> {
+    connection: Option<C>,
+    /// Where the connections of all tasks are between turns.
+    home: Arc<Mutex<Vec<C>>>,
+}
 
-/// One connection for each task.
-#[derive(Clone)]
-pub(crate) struct Held(Arc<Mutex<Vec<AsyncPgConnection>>>);
-
-impl Held {
-    pub(crate) async fn connect(url: &str) -> Self {
+impl<C: Connection> Held<C> {
+    /// Connects for `tasks` tasks, or for as many as have a connection each: the most that the server can deliver.
+    pub(crate) async fn connect(place: &str, tasks: u32) -> Self {
         let mut connections = Vec::new();
-        for _ in 0..CONNECTIONS {
-            connections.push(connect(url).await);
+        for _ in 0..tasks.min(CONNECTIONS) {
+            connections.push(C::open(place).await.expect("a connection"));
         }
-        Self(Arc::new(Mutex::new(connections)))
-    }
-
-    /// Takes a connection until the worker is dropped.
-    pub(crate) fn worker(&self) -> HeldFinds {
-        let connection = self.0.lock().expect("no panic holds it").pop();
-        assert!(connection.is_some(), "a task for each connection");
-        HeldFinds { connection, home: self.clone() }
+        Self { connection: None, home: Arc::new(Mutex::new(connections)) }
     }
 }
 
-/// Finds rows again and again on one connection.
-pub(crate) struct HeldFinds {
-    connection: Option<AsyncPgConnection>,
-    home: Held,
-}
-
-impl Worker for HeldFinds {
-    async fn work(&mut self, number: u64) {
-        let connection = self.connection.as_mut().expect("until it is dropped");
-        let query = items::table.find(id_of(number)).select(Item::as_select());
-        let item: Item = query.get_result(connection).await.expect("a row");
-        black_box(item);
+impl<C: Send> Clone for Held<C> {
+    fn clone(&self) -> Self {
+        Self { connection: None, home: Arc::clone(&self.home) }
     }
 }
 
-impl Drop for HeldFinds {
+impl<C: Connection> Worker for Held<C> {
+    const TASKS: u32 = CONNECTIONS;
+
+    async fn work(&mut self, number: u64) -> Outcome {
+        if self.connection.is_none() {
+            self.connection = self.home.lock().expect("no panic holds it").pop();
+        }
+        let connection = self.connection.as_mut().expect("a connection for each task");
+        Ok(connection.find(id_of(number)).await?)
+    }
+}
+
+impl<C: Send> Drop for Held<C> {
     fn drop(&mut self) {
-        self.home.0.lock().expect("no panic holds it").extend(self.connection.take());
+        self.home.lock().expect("no panic holds it").extend(self.connection.take());
     }
 }

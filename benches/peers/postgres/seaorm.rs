@@ -1,11 +1,13 @@
 //! SeaORM, with its defaults, on its pool of sqlx's. Its query has a `LIMIT` that the others do not
 //! need.
 
+use std::hint::black_box;
+
 use sea_orm::entity::prelude::*;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
-use super::Find;
-use crate::CONNECTIONS;
+use crate::case::Outcome;
+use crate::peers::{CONNECTIONS, Find};
 
 #[derive(Clone, Debug, DeriveEntityModel)]
 #[sea_orm(table_name = "items")]
@@ -29,9 +31,8 @@ pub(crate) async fn connect(url: &str) -> DatabaseConnection {
 }
 
 impl Find for DatabaseConnection {
-    type Row = Model;
-
-    async fn find(&self, id: i64) -> Model {
-        Entity::find_by_id(id).one(self).await.expect("an answer").expect("a row")
+    async fn find(&self, id: i64) -> Outcome {
+        black_box(Entity::find_by_id(id).one(self).await?.ok_or("no row")?);
+        Ok(())
     }
 }

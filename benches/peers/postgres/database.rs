@@ -1,8 +1,13 @@
-//! The table that the subjects read, and its row type.
+//! The table of PostgreSQL that the subjects read, its row type, and what they run.
+
+use std::hint::black_box;
 
 use diesel::prelude::*;
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use futures_util::future::BoxFuture;
 use registry_core::{bind, bind_tables};
+
+use crate::peers::{Connection, ROWS};
 
 diesel::table! {
     items (id) {
@@ -14,12 +19,10 @@ diesel::table! {
 }
 
 /// The SQL that Diesel generates for `items.find(id)`, for peers that take text.
-pub(crate) const QUERY: &str =
+pub(crate) const FIND: &str =
     "SELECT items.id, items.name, items.price, items.in_stock FROM items WHERE items.id = $1";
 
 bind_tables!(db = "default", backend = Postgres; items);
-
-const ROWS: u64 = 10_000;
 
 #[bind(backend = Postgres)]
 #[derive(Queryable, Selectable, sqlx::FromRow)]
@@ -34,7 +37,7 @@ pub(crate) struct Item {
 
 /// Creates and fills the table.
 pub(crate) async fn fill(url: &str) {
-    let mut connection = connect(url).await;
+    let mut connection = AsyncPgConnection::establish(url).await.expect("a connection");
     let table = format!(
         "CREATE TABLE items (
             id BIGINT PRIMARY KEY,
@@ -49,12 +52,14 @@ pub(crate) async fn fill(url: &str) {
     connection.batch_execute("VACUUM ANALYZE items").await.expect("a table at rest");
 }
 
-pub(crate) async fn connect(url: &str) -> AsyncPgConnection {
-    AsyncPgConnection::establish(url).await.expect("a connection")
-}
+impl Connection for AsyncPgConnection {
+    fn open(place: &str) -> BoxFuture<'_, ConnectionResult<Self>> {
+        Box::pin(Self::establish(place))
+    }
 
-/// An existing id. Consecutive numbers visit all rows in a scattered order.
-pub(crate) fn id_of(number: u64) -> i64 {
-    let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    i64::try_from(mixed % ROWS + 1).expect("a small number")
+    async fn find(&mut self, id: i64) -> QueryResult<()> {
+        let item: Item = items::table.find(id).select(Item::as_select()).get_result(self).await?;
+        black_box(item);
+        Ok(())
+    }
 }

@@ -1,0 +1,100 @@
+//! The servers and files that subjects work on. Each is started or created when a case first needs it.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+use crate::support::mariadb::Mariadb;
+use crate::support::pgbouncer::Pooler;
+use crate::support::postgres::Postgres;
+use crate::support::server::Server;
+use crate::{child, mariadb, postgres, sqlite};
+
+/// The kind of place that a case needs.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Place {
+    /// The URL of a database of PostgreSQL.
+    Postgres,
+    /// The URLs of the same database through PgBouncer: in transaction mode, a space, in session mode.
+    Poolers,
+    /// The URL of a database of MariaDB.
+    Mariadb,
+    /// The path of a file of SQLite's, which no other subject has.
+    Sqlite,
+    Nowhere,
+}
+
+#[derive(Default)]
+pub(crate) struct Places {
+    postgres: OnceLock<(Server, String)>,
+    poolers: OnceLock<[Pooler; 2]>,
+    mariadb: OnceLock<(Server, String)>,
+    files: OnceLock<TempDir>,
+    number_of_files: usize,
+}
+
+impl Places {
+    pub(crate) fn open(&mut self, place: Place) -> String {
+        match place {
+            Place::Postgres => self.postgres().1.clone(),
+            Place::Poolers => {
+                let (server, url) = self.postgres();
+                let pooler = |mode| {
+                    let settings = [("pool_mode", mode), ("default_pool_size", "4")];
+                    Pooler::before(server, &settings)
+                };
+                let poolers = self.poolers.get_or_init(|| ["transaction", "session"].map(pooler));
+                poolers.each_ref().map(|pooler| pooler.url(url)).join(" ")
+            }
+            Place::Mariadb => self.mariadb().1.clone(),
+            Place::Sqlite => {
+                let template = self.files().join("template.db");
+                self.number_of_files += 1;
+                let file = self.files().join(format!("{}.db", self.number_of_files));
+                std::fs::copy(template, &file).expect("a copy of a file");
+                file.display().to_string()
+            }
+            Place::Nowhere => String::new(),
+        }
+    }
+
+    /// Checks, while all subjects are connected, that they came by the same kind of socket.
+    pub(crate) fn check(&self, place: Place) {
+        if place == Place::Mariadb {
+            let (_, url) = self.mariadb();
+            child::runtime().block_on(mariadb::database::check_sockets(url));
+        }
+    }
+
+    fn postgres(&self) -> &(Server, String) {
+        self.postgres.get_or_init(|| {
+            let server = Server::obtain(&Postgres);
+            let url = server.database("peers");
+            child::runtime().block_on(postgres::database::fill(&url));
+            (server, url)
+        })
+    }
+
+    fn mariadb(&self) -> &(Server, String) {
+        self.mariadb.get_or_init(|| {
+            let server = Server::obtain(&Mariadb);
+            // By TCP, as for PostgreSQL. Without this word, mysql_async goes on by the Unix socket.
+            let url = server.database("peers") + "?prefer_socket=false";
+            child::runtime().block_on(mariadb::database::fill(&url));
+            (server, url)
+        })
+    }
+
+    /// Beside the build's own files, as a temporary folder may be in memory.
+    fn files(&self) -> &Path {
+        let folder = self.files.get_or_init(|| {
+            let folder = crate::report::folder();
+            let folder = tempfile::Builder::new().prefix("sqlite-").tempdir_in(folder);
+            let folder = folder.expect("a folder in target");
+            sqlite::database::fill(&folder.path().join("template.db"));
+            folder
+        });
+        folder.path()
+    }
+}
