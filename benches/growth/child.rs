@@ -15,11 +15,13 @@ use std::time::Duration;
 use registry_core::{Postgres, Sqlite};
 use tokio::runtime::Runtime;
 
-use crate::plan::{Backend, Operation};
+use crate::plan::{Backend, Checks, Operation};
 use crate::process::{Size, size};
-use crate::subjects::diesel_pools::{Checks, postgres, sqlite};
+use crate::subjects::diesel_pools::{postgres, sqlite};
 use crate::subjects::ours::{Named, Tenants};
-use crate::subjects::{Subject, Urls, sqlx};
+use crate::subjects::sqlx::{OfPostgres, OfSqlite};
+use crate::subjects::tokio_rusqlite::TokioRusqlite;
+use crate::subjects::{Subject, Urls};
 use crate::turn::Running;
 
 /// Serves the parent until that closes the standard input.
@@ -53,6 +55,9 @@ impl Served<'_> {
             "bb8-tuned" => self.serve(|urls| Bb8::new(urls, Never)),
             "deadpool" => self.serve(|urls| Deadpool::new(urls, Default)),
             "deadpool-tuned" => self.serve(|urls| Deadpool::new(urls, Never)),
+            "sqlx" => self.serve(|urls| OfSqlite::new(urls, Default)),
+            "sqlx-tuned" => self.serve(|urls| OfSqlite::new(urls, Never)),
+            "tokio-rusqlite" => self.serve(TokioRusqlite::new),
             unknown => panic!("no subject `{unknown}`"),
         }
     }
@@ -68,8 +73,8 @@ impl Served<'_> {
             "bb8-tuned" => self.serve(|urls| Bb8::new(urls, Never)),
             "deadpool" => self.serve(|urls| Deadpool::new(urls, Default)),
             "deadpool-tuned" => self.serve(|urls| Deadpool::new(urls, Never)),
-            "sqlx" => self.serve(|urls| sqlx::OfPostgres::new(urls, true)),
-            "sqlx-tuned" => self.serve(|urls| sqlx::OfPostgres::new(urls, false)),
+            "sqlx" => self.serve(|urls| OfPostgres::new(urls, Default)),
+            "sqlx-tuned" => self.serve(|urls| OfPostgres::new(urls, Never)),
             unknown => panic!("no subject `{unknown}`"),
         }
     }

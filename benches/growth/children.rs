@@ -84,6 +84,14 @@ impl SubjectProcess {
         nanoseconds as f64 / operations as f64
     }
 
+    /// How many files it has open whose names end so. SQLite opens the file of a database once for each connection.
+    pub(crate) fn open_files(&self, ending: &str) -> u64 {
+        let folder = format!("/proc/{}/fd", self.process.id());
+        let files = std::fs::read_dir(folder).expect("it runs").filter_map(Result::ok);
+        let names = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        names.filter(|name| name.to_string_lossy().ends_with(ending)).count() as u64
+    }
+
     /// The idle time begins.
     pub(crate) fn rest(&mut self) {
         self.idle.since = Instant::now();

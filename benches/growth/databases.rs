@@ -5,6 +5,7 @@ use std::path::Path;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 
+use crate::children::SubjectProcess;
 use crate::many_clients::ManyClients;
 use crate::plan::{Backend, Part};
 use crate::schema::{CREATE, fill};
@@ -54,8 +55,16 @@ impl Databases {
         self.server.as_ref().expect("made for the parts")
     }
 
+    /// How many connections the subject has open.
+    pub(crate) fn connections(&self, part: Part, subject: &SubjectProcess) -> u64 {
+        match part.backend {
+            Backend::Sqlite => subject.open_files(".db"),
+            Backend::Postgres => self.connections_to_server(subject.name),
+        }
+    }
+
     /// How many connections the subject has open, as the server counts them.
-    pub(crate) fn connections(&self, subject: &str) -> u64 {
+    fn connections_to_server(&self, subject: &str) -> u64 {
         use diesel::sql_types::{BigInt, Text};
         use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 

@@ -1,10 +1,10 @@
 //! How the cost of a query grows with the number of binds and of tasks, beside a `HashMap` of pools:
 //!
 //! ```sh
-//! cargo bench -p registry-benches --bench growth                        # everything, in under five minutes
-//! cargo bench -p registry-benches --bench growth -- sqlite-1000         # one part; or `sqlite`, or `postgres`
-//! cargo bench -p registry-benches --bench growth -- --quick             # in under one, and only printed
-//! cargo bench -p registry-benches --bench growth -- --guide             # tables and pictures of the guide
+//! cargo bench --manifest-path benches/Cargo.toml --bench growth                        # everything, in under five minutes
+//! cargo bench --manifest-path benches/Cargo.toml --bench growth -- sqlite-1000         # one part; or `sqlite`, or `postgres`
+//! cargo bench --manifest-path benches/Cargo.toml --bench growth -- --quick             # in under one, and only printed
+//! cargo bench --manifest-path benches/Cargo.toml --bench growth -- --guide             # tables and pictures of the guide
 //! ```
 //!
 //! A part is a number of databases of one backend. Each subject has a pool of 2 connections for each of them, in a
@@ -18,14 +18,20 @@
 mod child;
 mod children;
 mod databases;
+mod guide;
 mod many_clients;
 mod measure;
+mod pictures;
 mod plan;
 mod process;
 mod records;
 mod schema;
 mod subjects;
+mod tables;
 mod turn;
+
+#[path = "../chart/mod.rs"]
+mod chart;
 
 /// The module that the tests start their servers with.
 #[path = "../../tests/support"]
@@ -54,6 +60,9 @@ fn main() {
         return child::serve(backend, subject);
     }
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    if has("--guide") {
+        return guide::write_chapter(&records::read());
+    }
     // Cargo adds arguments of its own.
     let wanted: Vec<_> =
         arguments.iter().filter(|argument| !argument.starts_with('-')).cloned().collect();
@@ -79,6 +88,6 @@ fn main() {
         println!("{remark}");
     }
     if !has("--quick") {
-        records::merge(records);
+        guide::draw(&records::merge(records));
     }
 }

@@ -1,8 +1,13 @@
 //! Measures a part: every subject has its turn in each round.
 
+#[path = "../peers/report/statistics.rs"]
+mod statistics;
+
+use statistics::{is_unsteady, median};
+
 use crate::children::SubjectProcess;
 use crate::databases::Databases;
-use crate::plan::{Backend, Operation, Part, TASKS, Turns};
+use crate::plan::{Operation, Part, TASKS, Turns};
 use crate::records::Record;
 use crate::subjects;
 
@@ -32,7 +37,7 @@ pub(crate) fn part(part: Part, databases: &Databases, turns: Turns) -> (Vec<Reco
                 }
             }
             for (child, rounds) in children.iter().zip(&measured) {
-                record(child.name, operation.measure(), tasks, quantile(rounds, 0.5));
+                record(child.name, operation.measure(), tasks, median(rounds));
             }
             let unsteady: Vec<_> =
                 children.iter().zip(&measured).filter(|(_, ns)| is_unsteady(ns)).collect();
@@ -79,9 +84,7 @@ fn start(
         let [open, threads] = child.call("open");
         record(child.name, "open_kib", 0, open as f64);
         record(child.name, "threads", 0, threads as f64);
-        if part.backend == Backend::Postgres {
-            record(child.name, "connections", 0, databases.connections(child.name) as f64);
-        }
+        record(child.name, "connections", 0, databases.connections(part, child) as f64);
         child.rest();
     }
     children
@@ -97,18 +100,4 @@ fn order(round: usize, subjects: usize) -> impl Iterator<Item = usize> {
 
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// The value below which the given share of the values lies.
-fn quantile(values: &[f64], share: f64) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    let place = share * (values.len() - 1) as f64;
-    let (below, above) = (values[place.floor() as usize], values[place.ceil() as usize]);
-    below + (above - below) * place.fract()
-}
-
-/// Whether the middle half of the rounds is spread so widely that the median says little.
-fn is_unsteady(rounds: &[f64]) -> bool {
-    quantile(rounds, 0.75) - quantile(rounds, 0.25) > 0.25 * quantile(rounds, 0.5)
 }

@@ -7,6 +7,14 @@ use std::time::Duration;
 /// connections of each subject; and not one, because then a pool would never have to choose.
 pub(crate) const CONNECTIONS: u32 = 2;
 
+/// Whether a peer checks a connection each time it is lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checks {
+    /// By a query or a ping, as the documentation of each peer begins.
+    Default,
+    Never,
+}
+
 /// The numbers of tasks that run at once.
 pub(crate) const TASKS: [u32; 5] = [1, 16, 64, 256, 1_024];
 
@@ -39,7 +47,7 @@ impl Backend {
     }
 
     /// The numbers of binds. A connection to PostgreSQL is a process of the server: with a thousand binds, the subjects
-    /// together would have fourteen thousand of them.
+    /// together would have sixteen thousand of them.
     pub(crate) fn binds(self) -> &'static [u32] {
         match self {
             Self::Sqlite => &[1, 10, 100, 1_000],

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::runtime::Handle;
 
 use crate::plan::{CONNECTIONS, Operation};
 use crate::schema::id_of;
 use crate::subjects::Subject;
 
-/// How many binds connect at the same time.
-const CONNECTING: usize = 16;
+/// How many binds are visited at the same time.
+const VISITORS: usize = 16;
 
 /// A subject in its runtime.
 pub(crate) struct Running<S> {
@@ -29,70 +30,63 @@ pub(crate) struct Done {
 impl<S: Subject> Running<S> {
     /// Opens all connections of every pool, and reads a row on each.
     pub(crate) fn open(&self) {
-        let next = Arc::new(AtomicUsize::new(0));
-        let openers: Vec<_> = (0..CONNECTING)
-            .map(|_| {
-                let (subject, binds) = (self.subject.clone(), self.binds);
-                let next = Arc::clone(&next);
-                self.runtime.spawn(async move {
-                    loop {
-                        let bind = next.fetch_add(1, Ordering::Relaxed);
-                        if bind >= binds {
-                            break;
-                        }
-                        let mut held = Vec::new();
-                        for _ in 0..CONNECTIONS {
-                            held.push(subject.hold(bind).await);
-                        }
-                        drop(held);
-                        let reads = (0..CONNECTIONS).map(|_| subject.read(bind, 1));
-                        futures_util::future::join_all(reads).await;
-                    }
-                })
-            })
-            .collect();
-        self.runtime.block_on(async {
-            for opener in openers {
-                opener.await.expect("every database can be opened");
-            }
-        });
+        self.visit(true);
     }
 
-    /// A pass over all binds that is not measured, so that checks of connections which were idle during the turns of the
-    /// others are not; then `tasks` tasks for this long.
+    /// `tasks` tasks for this long. Before that, every connection is lent once, which is not measured: so what a pool does with
+    /// connections that were idle during the turns of the others is not either.
     pub(crate) fn turn(&self, operation: Operation, tasks: usize, length: Duration) -> Done {
-        let never = Arc::new(AtomicBool::new(false));
-        self.run(operation, tasks.min(self.binds), Some(self.binds), &never, || ());
+        self.visit(false);
         let stop = Arc::new(AtomicBool::new(false));
-        self.run(operation, tasks, None, &stop, || {
+        self.run(operation, tasks, &stop, || {
             // Measured on this thread, as the timer of the runtime is late if no task ever waits.
             std::thread::sleep(length);
             stop.store(true, Ordering::Relaxed);
         })
     }
 
-    /// Runs the tasks until they are told to stop, or have done `limit` operations together. `meanwhile` runs on this
-    /// thread.
+    /// Lends every connection once: all those of a pool at the same time, and several pools at the same time.
+    fn visit(&self, and_reads: bool) {
+        let next = Arc::new(AtomicUsize::new(0));
+        let visitor = || {
+            let (subject, binds, next) = (self.subject.clone(), self.binds, Arc::clone(&next));
+            self.runtime.spawn(async move {
+                loop {
+                    let bind = next.fetch_add(1, Ordering::Relaxed);
+                    if bind >= binds {
+                        break;
+                    }
+                    let all = (0..CONNECTIONS).map(|_| subject.hold(bind));
+                    drop(join_all(all).await);
+                    if and_reads {
+                        join_all((0..CONNECTIONS).map(|_| subject.read(bind, 1))).await;
+                    }
+                }
+            })
+        };
+        let visitors: Vec<_> = (0..VISITORS).map(|_| visitor()).collect();
+        self.runtime.block_on(async {
+            for visitor in visitors {
+                visitor.await.expect("every database can be opened");
+            }
+        });
+    }
+
+    /// Runs the tasks until they are told to stop. `meanwhile` runs on this thread.
     fn run(
         &self,
         operation: Operation,
         tasks: usize,
-        limit: Option<usize>,
         stop: &Arc<AtomicBool>,
         meanwhile: impl FnOnce(),
     ) -> Done {
         let started = Instant::now();
         let tasks: Vec<_> = (0..tasks)
             .map(|task| {
-                let each = limit.map(|limit| (limit - task).div_ceil(tasks) as u64);
-                let stride = if limit.is_some() { tasks } else { 1 };
-                let first = if limit.is_some() { task } else { task * self.binds / tasks };
-                let binds = (first..).step_by(stride).map({
-                    let binds = self.binds;
-                    move |number| number % binds
-                });
                 let (subject, stop) = (self.subject.clone(), Arc::clone(stop));
-                self.runtime.spawn(repeat(subject, operation, task as u64, binds, each, stop))
+                // Each task begins at another bind.
+                let binds = (0..self.binds).cycle().skip(task * self.binds / tasks);
+                self.runtime.spawn(repeat(subject, operation, task as u64, binds, stop))
             })
             .collect();
         meanwhile();
@@ -113,12 +107,11 @@ async fn repeat<S: Subject>(
     operation: Operation,
     task: u64,
     binds: impl Iterator<Item = usize> + Send,
-    limit: Option<u64>,
     stop: Arc<AtomicBool>,
 ) -> u64 {
     let mut done = 0_u64;
     for bind in binds {
-        if limit == Some(done) || stop.load(Ordering::Relaxed) {
+        if stop.load(Ordering::Relaxed) {
             break;
         }
         match operation {

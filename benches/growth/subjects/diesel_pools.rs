@@ -1,13 +1,5 @@
 //! A `HashMap` of pools of bb8's or deadpool's, with diesel-async's connections.
 
-/// Whether a connection is checked each time it is lent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Checks {
-    /// By a query, as the documentation of each pool begins.
-    Default,
-    Never,
-}
-
 /// The pools of a connection type. They are not generic, as the bounds of diesel-async's pools would have to be repeated.
 macro_rules! pools {
     ($module:ident, $connection:ty, without $scheme:literal) => {
@@ -21,8 +13,7 @@ macro_rules! pools {
                 AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, bb8, deadpool,
             };
 
-            use super::Checks;
-            use crate::plan::CONNECTIONS;
+            use crate::plan::{CONNECTIONS, Checks};
             use crate::schema::$module::{Item, items};
             use crate::subjects::{Pools, Subject, Urls};
 

@@ -8,6 +8,7 @@ use crate::plan::Backend;
 pub(crate) mod diesel_pools;
 pub(crate) mod ours;
 pub(crate) mod sqlx;
+pub(crate) mod tokio_rusqlite;
 
 /// Databases with a pool each, numbered from 0.
 pub(crate) trait Subject: Clone + Send + Sync + 'static {
@@ -31,9 +32,17 @@ pub(crate) trait Subject: Clone + Send + Sync + 'static {
 /// The names of the subjects of a backend. Ours come first.
 pub(crate) fn names(backend: Backend) -> &'static [&'static str] {
     match backend {
-        Backend::Sqlite => {
-            &["registry", "registry-tenants", "bb8-tuned", "bb8", "deadpool-tuned", "deadpool"]
-        }
+        Backend::Sqlite => &[
+            "registry",
+            "registry-tenants",
+            "bb8-tuned",
+            "bb8",
+            "deadpool-tuned",
+            "deadpool",
+            "sqlx-tuned",
+            "sqlx",
+            "tokio-rusqlite",
+        ],
         Backend::Postgres => &[
             "registry",
             "registry-tenants",

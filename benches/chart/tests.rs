@@ -1,4 +1,0 @@
-//! The tests of the pictures, which stand beside what they test.
-
-#[path = "mod.rs"]
-mod chart;

@@ -1,0 +1,10 @@
+//! The tests of the pictures. They are not beside what they test, as a bench without a test harness would compile them
+//! without their functions.
+
+mod bars;
+#[path = "../mod.rs"]
+mod chart;
+mod lines;
+mod scale;
+mod style;
+mod svg;
