@@ -33,7 +33,7 @@ pub(crate) struct Series {
 const WIDTH: f64 = 1_040.0;
 /// Left of the first panel: the labels of the vertical axis.
 const LEFT: f64 = 66.0;
-const GAP: f64 = 18.0;
+const GAP: f64 = 22.0;
 const PANEL_HEIGHT: f64 = 190.0;
 /// Below a panel: the labels and the name of the horizontal axis. Above it: its title.
 const BELOW: f64 = 46.0;
@@ -92,7 +92,8 @@ impl Row {
                     svg.text((left - 6.0, y + 4.0), Anchor::End, "tick", &label(tick));
                 }
             }
-            for tick in x_scale.ticks() {
+            // The values themselves, as there are few.
+            for tick in distinct(points().map(|(x, _)| x)) {
                 let x = x_scale.place(tick);
                 svg.line((x, bottom), (x, bottom + 4.0), "axis");
                 svg.text((x, bottom + 17.0), Anchor::Middle, "tick", &label(tick));
@@ -112,4 +113,12 @@ impl Row {
             }
         }
     }
+}
+
+/// The values in rising order, each once.
+fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    values
 }
