@@ -26,6 +26,10 @@ pub(crate) fn part(part: Part, databases: &Databases, turns: Turns) -> (Vec<Reco
         for operation in Operation::ALL {
             let length = turns.length(operation).as_micros();
             let line = format!("turn {} {tasks} {length}", operation.word());
+            let can = |child: &&mut SubjectProcess| {
+                operation == Operation::Read || subjects::has_pools(child.name)
+            };
+            let mut children: Vec<_> = children.iter_mut().filter(can).collect();
             let mut measured = vec![Vec::new(); children.len()];
             // The first round only warms up.
             for round in 0..=turns.rounds {
@@ -39,9 +43,8 @@ pub(crate) fn part(part: Part, databases: &Databases, turns: Turns) -> (Vec<Reco
             for (child, rounds) in children.iter().zip(&measured) {
                 record(child.name, operation.measure(), tasks, median(rounds));
             }
-            let unsteady: Vec<_> =
-                children.iter().zip(&measured).filter(|(_, ns)| is_unsteady(ns)).collect();
-            if unsteady.len() * 2 > children.len() {
+            let unsteady = measured.iter().filter(|rounds| is_unsteady(rounds)).count();
+            if unsteady * 2 > children.len() {
                 let word = operation.word();
                 remarks.push(format!(
                     "{part}: {word}, {tasks} tasks: unsteady, the machine has other work"

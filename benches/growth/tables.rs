@@ -11,18 +11,27 @@ const SOME_TASKS: u32 = 64;
 
 /// All tables, with a line above each that says what it shows.
 pub(crate) fn all(records: &[Record]) -> String {
-    let reads = "Microseconds per read with 64 tasks, by the number of databases:";
-    let tasks =
-        "Microseconds per read by the number of tasks, with the most databases that were measured:";
-    let acquires = "Nanoseconds per connection that is acquired and returned, with 64 tasks:";
-    let sizes = "What the process of a subject takes, with the most databases:";
-    let parts = [
-        (reads, by_binds(records, "read_ns", |ns| format!("{:.1}", ns / 1_000.0))),
-        (tasks, by_tasks(records)),
-        (acquires, by_binds(records, "acquire_ns", |ns| thousands(ns.round()))),
-        (sizes, sizes_of(records)),
+    let mut all = vec![
+        (
+            "Microseconds per read with 64 tasks, by the number of databases:".to_owned(),
+            by_binds(records, "read_ns", |ns| format!("{:.1}", ns / 1_000.0)),
+        ),
+        (
+            "Nanoseconds per connection that is acquired and returned, also with 64 tasks:"
+                .to_owned(),
+            by_binds(records, "acquire_ns", |ns| thousands(ns.round())),
+        ),
     ];
-    parts.map(|(head, table)| format!("{head}\n\n{table}")).join("\n")
+    for backend in Backend::ALL {
+        let (name, binds) = (backend.name(), thousands(f64::from(largest(backend).binds)));
+        let tasks =
+            format!("{name}, {binds} databases: microseconds per read, by the number of tasks:");
+        all.push((tasks, by_tasks(records, backend)));
+        let sizes = format!("{name}, {binds} databases: what the process of a subject takes:");
+        all.push((sizes, sizes_of(records, backend)));
+    }
+    let tables: Vec<_> = all.iter().map(|(head, table)| format!("{head}\n\n{table}")).collect();
+    tables.join("\n")
 }
 
 /// A subject's name for people.
@@ -68,54 +77,38 @@ fn by_binds(records: &[Record], measure: &str, show: impl Fn(f64) -> String) -> 
     })
 }
 
-fn by_tasks(records: &[Record]) -> String {
-    let columns: Vec<_> = Backend::ALL
-        .into_iter()
-        .flat_map(|backend| TASKS.map(|tasks| (largest(backend), tasks)))
-        .collect();
-    let titles = columns
-        .iter()
-        .map(|(part, tasks)| format!("{} {}", part.backend.name(), thousands(f64::from(*tasks))));
+fn by_tasks(records: &[Record], backend: Backend) -> String {
+    let titles = TASKS.iter().map(|tasks| thousands(f64::from(*tasks)));
     table(titles, |subject| {
-        let cell = |(part, tasks): &(Part, u32)| {
-            let ns = value(records, *part, subject, "read_ns", *tasks)?;
+        let cell = |tasks: &u32| {
+            let ns = value(records, largest(backend), subject, "read_ns", *tasks)?;
             Some(format!("{:.1}", ns / 1_000.0))
         };
-        columns.iter().map(cell).collect()
+        TASKS.iter().map(cell).collect()
     })
 }
 
-fn sizes_of(records: &[Record]) -> String {
-    let mut titles = Vec::new();
-    for backend in Backend::ALL {
-        let (name, binds) = (backend.name(), thousands(f64::from(largest(backend).binds)));
-        titles.push(format!("{name} {binds}: KiB per pool"));
-        titles.push("KiB per connection".to_owned());
-        titles.push("MiB in all".to_owned());
-        titles.push("threads".to_owned());
-        if backend == Backend::Postgres {
-            titles.push("connections".to_owned());
-        }
-    }
-    table(titles.into_iter(), |subject| {
-        let of = |backend: Backend| {
-            let part = largest(backend);
-            let of = |measure: &str| value(records, part, subject, measure, 0);
-            let grown =
-                |from: &str, to: &str, by: f64| Some(format!("{:.1}", (of(to)? - of(from)?) / by));
-            let binds = f64::from(part.binds);
-            let mut cells = vec![
-                grown("start_kib", "built_kib", binds),
-                of("connections").and_then(|number| grown("built_kib", "open_kib", number)),
-                of("loaded_kib").map(|kib| format!("{:.0}", kib / 1_024.0)),
-                of("threads").map(thousands),
-            ];
-            if backend == Backend::Postgres {
-                cells.push(of("connections").map(thousands));
-            }
-            cells
+/// What a process takes with the most databases. What each pool and each connection takes is the difference to one
+/// database, so that what is needed only once is left out.
+fn sizes_of(records: &[Record], backend: Backend) -> String {
+    let (most, one) = (largest(backend), Part { backend, binds: 1 });
+    let titles = ["KiB per pool", "KiB per connection", "MiB in all", "threads", "connections"];
+    table(titles.map(str::to_owned).into_iter(), |subject| {
+        let of = |part: Part, measure: &str| value(records, part, subject, measure, 0);
+        let pools = |part: Part| Some(of(part, "built_kib")? - of(part, "start_kib")?);
+        let connections = |part: Part| Some(of(part, "open_kib")? - of(part, "built_kib")?);
+        let per_pool = || Some((pools(most)? - pools(one)?) / f64::from(most.binds - one.binds));
+        let per_connection = || {
+            let more = of(most, "connections")? - of(one, "connections")?;
+            Some((connections(most)? - connections(one)?) / more)
         };
-        Backend::ALL.into_iter().flat_map(of).collect()
+        vec![
+            per_pool().map(|kib| format!("{kib:.1}")),
+            per_connection().map(|kib| format!("{kib:.0}")),
+            of(most, "loaded_kib").map(|kib| format!("{:.0}", kib / 1_024.0)),
+            of(most, "threads").map(thousands),
+            of(most, "connections").map(thousands),
+        ]
     })
 }
 

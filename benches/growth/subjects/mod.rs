@@ -56,6 +56,11 @@ pub(crate) fn names(backend: Backend) -> &'static [&'static str] {
     }
 }
 
+/// Whether a subject has pools. Without one, there is nothing to acquire.
+pub(crate) fn has_pools(subject: &str) -> bool {
+    subject != "tokio-rusqlite"
+}
+
 /// The URLs of the databases. Their names are `b0`, `b1` and so on.
 #[derive(Clone, Debug)]
 pub(crate) struct Urls {
