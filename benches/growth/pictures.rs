@@ -14,9 +14,10 @@ fn look(subject: &str) -> Look {
     let hue = match plain.unwrap_or(subject) {
         "registry" | "ours" => Hue::Blue,
         "registry-tenants" => Hue::LightBlue,
-        name if name.starts_with("bb8") => Hue::Orange,
-        name if name.starts_with("deadpool") => Hue::Green,
-        name if name.starts_with("sqlx") => Hue::Purple,
+        "bb8" => Hue::Orange,
+        "deadpool" => Hue::Green,
+        "sqlx" => Hue::Purple,
+        name if name.starts_with("ours") => Hue::LightBlue,
         name if name.starts_with("tokio-rusqlite") => Hue::Brown,
         _ => Hue::Grey,
     };

@@ -46,6 +46,11 @@ pub(crate) const CREATE: &str = "CREATE TABLE items (
     in_stock BOOLEAN NOT NULL
 )";
 
+/// What the library and sqlx set on a connection to SQLite, for the peers that set nothing.
+pub(crate) const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;";
+
 /// The statement that fills it.
 pub(crate) fn fill() -> String {
     format!(

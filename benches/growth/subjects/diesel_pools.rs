@@ -1,8 +1,14 @@
 //! A `HashMap` of pools of bb8's or deadpool's, with diesel-async's connections.
 
+use diesel::result::{ConnectionError, ConnectionResult};
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+
+use crate::schema::SQLITE_SETTINGS;
+
 /// The pools of a connection type. They are not generic, as the bounds of diesel-async's pools would have to be repeated.
 macro_rules! pools {
-    ($module:ident, $connection:ty, without $scheme:literal) => {
+    ($module:ident, $connection:ty, $open:path) => {
         pub(crate) mod $module {
             use std::hint::black_box;
             use std::sync::Arc;
@@ -24,7 +30,11 @@ macro_rules! pools {
                 if checks == Checks::Never {
                     config.recycling_method = RecyclingMethod::Fast;
                 }
-                Manager::new_with_config(url.trim_start_matches($scheme), config)
+                config.custom_setup = Box::new(|url| {
+                    let url = url.to_owned();
+                    Box::pin(async move { $open(&url).await })
+                });
+                Manager::new_with_config(url, config)
             }
 
             async fn load(connection: &mut $connection, id: i64) {
@@ -90,9 +100,21 @@ macro_rules! pools {
     };
 }
 
-pools!(postgres, diesel_async::AsyncPgConnection, without "");
+pools!(postgres, diesel_async::AsyncPgConnection, super::open_server);
 pools!(
     sqlite,
     diesel_async::sync_connection_wrapper::SyncConnectionWrapper<diesel::SqliteConnection>,
-    without "sqlite://"
+    super::open_file
 );
+
+async fn open_server(url: &str) -> ConnectionResult<AsyncPgConnection> {
+    AsyncPgConnection::establish(url).await
+}
+
+async fn open_file(url: &str) -> ConnectionResult<SyncConnectionWrapper<diesel::SqliteConnection>> {
+    let path = url.trim_start_matches("sqlite://");
+    let mut connection = SyncConnectionWrapper::establish(path).await?;
+    let settings = connection.batch_execute(SQLITE_SETTINGS).await;
+    settings.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(connection)
+}

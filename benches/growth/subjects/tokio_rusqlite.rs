@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 use tokio_rusqlite::{Connection, rusqlite};
 
 use super::{Pools, Subject, Urls};
+use crate::schema::SQLITE_SETTINGS;
 
 #[derive(Clone)]
 pub(crate) struct TokioRusqlite(Arc<Pools<Lazy>>);
@@ -31,7 +32,14 @@ impl Subject for TokioRusqlite {
 
     async fn hold(&self, bind: usize) -> Connection {
         let Lazy { path, connection } = self.0.of(bind);
-        let connection = connection.get_or_try_init(|| Connection::open(path)).await;
+        let open = async || {
+            let connection = Connection::open(path).await?;
+            connection
+                .call(|connection| connection.execute_batch(SQLITE_SETTINGS))
+                .await
+                .map(|()| connection)
+        };
+        let connection = connection.get_or_try_init(open).await;
         connection.expect("a file").clone()
     }
 
