@@ -12,6 +12,9 @@ pub(crate) struct Arguments {
     /// As for the cases.
     pub(crate) subjects: Vec<String>,
     pub(crate) rounds: usize,
+    /// Whether Flask-SQLAlchemy takes part.
+    pub(crate) has_python: bool,
+    pub(crate) writes_guide: bool,
 }
 
 pub(crate) enum Mode {
@@ -30,8 +33,14 @@ pub(crate) enum Mode {
 }
 
 pub(crate) fn parse() -> Arguments {
-    let mut parsed =
-        Arguments { mode: Mode::Measure, cases: Vec::new(), subjects: Vec::new(), rounds: ROUNDS };
+    let mut parsed = Arguments {
+        mode: Mode::Measure,
+        cases: Vec::new(),
+        subjects: Vec::new(),
+        rounds: ROUNDS,
+        has_python: false,
+        writes_guide: false,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut next =
@@ -55,6 +64,8 @@ pub(crate) fn parse() -> Arguments {
                 let names = next("names with commas between them");
                 parsed.subjects.extend(names.split(',').map(str::to_owned));
             }
+            "--python" => parsed.has_python = true,
+            "--write-guide" => parsed.writes_guide = true,
             // Cargo adds it.
             "--bench" => {}
             option if option.starts_with('-') => panic!("no option {option}"),

@@ -38,9 +38,6 @@ impl Turns {
 
     /// Long compared with the time in which the last of the tasks finish.
     const OF_MANY: Self = Self { length: Duration::from_millis(20), per_round: 3 };
-
-    /// For operations that take so long, or wait for each other for so long, that a shorter turn measures its own end.
-    pub(crate) const OF_WRITES: Self = Self { length: Duration::from_millis(100), per_round: 1 };
 }
 
 impl Case {
@@ -61,9 +58,14 @@ impl Case {
         }
     }
 
-    /// The same case with turns that are long enough for writes, in which each operation's time is kept.
-    pub(crate) fn of_writes(self) -> Self {
-        Self { turns: Turns::OF_WRITES, keeps_latencies: true, ..self }
+    /// For operations that take so long, or wait for each other for so long, that a short turn measures its own end.
+    pub(crate) fn with_long_turns(self) -> Self {
+        let turns = Turns { length: Duration::from_millis(100), per_round: 1 };
+        Self { turns, ..self }
+    }
+
+    pub(crate) fn keeping_latencies(self) -> Self {
+        Self { keeps_latencies: true, ..self }
     }
 }
 
@@ -75,8 +77,11 @@ pub(crate) struct Subject {
 
 /// A subject in its process, with its pools.
 pub(crate) struct Opened {
-    spawn: Box<dyn Fn(u32, &Arc<Turn>) -> Vec<JoinHandle<Tally>> + Send>,
+    spawn: Box<Spawn>,
 }
+
+/// Begins so many tasks of a turn.
+type Spawn = dyn Fn(u32, &Arc<Turn>) -> Vec<JoinHandle<Tally>> + Send;
 
 /// The work of one task, which is repeated.
 pub(crate) trait Worker: Clone + Send + 'static {

@@ -30,3 +30,10 @@ pub(crate) struct Quantiles {
     pub(crate) median: u64,
     pub(crate) p99: u64,
 }
+
+impl Quantiles {
+    /// The 99th percentile as a multiple of the median.
+    pub(crate) fn ratio(self) -> f64 {
+        self.p99 as f64 / self.median as f64
+    }
+}

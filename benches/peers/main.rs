@@ -4,7 +4,9 @@
 //! cargo bench --manifest-path benches/Cargo.toml --bench peers                             # everything
 //! cargo bench --manifest-path benches/Cargo.toml --bench peers -- row-1 --rounds 201       # one case, more rounds
 //! cargo bench --manifest-path benches/Cargo.toml --bench peers -- --subjects ours,held     # some subjects
-//! cargo bench --manifest-path benches/Cargo.toml --bench peers -- --profile my-read-1 ours 10
+//! cargo bench --manifest-path benches/Cargo.toml --bench peers -- --python                 # Flask-SQLAlchemy too
+//! cargo bench --manifest-path benches/Cargo.toml --bench peers -- --write-guide            # and the guide's tables
+//! cargo bench --manifest-path benches/Cargo.toml --bench peers -- --profile my-read-1 ours 10   # one, for a profiler
 //! ```
 //!
 //! It starts PostgreSQL and MariaDB as the tests do, and prints a table. Every pool has 10 connections, every peer runs the
@@ -22,6 +24,7 @@ mod peers;
 mod places;
 mod postgres;
 mod process;
+mod python;
 mod report;
 mod route;
 mod sqlite;
@@ -45,22 +48,16 @@ mod support {
 use arguments::{Arguments, Mode};
 use case::Case;
 use places::Places;
+use python::Python;
+use report::Row;
 
 fn main() {
-    let Arguments { mode, cases: wanted, subjects, rounds } = arguments::parse();
-    let cases: Vec<Case> = [
-        postgres::cases(),
-        vec![route::case()],
-        tenants::cases(),
-        sqlite::cases(),
-        mariadb::cases(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let Arguments { mode, cases: wanted, subjects, rounds, has_python, writes_guide } =
+        arguments::parse();
+    let all = cases();
     let find = |name: &str| {
-        cases.iter().find(|case| case.name == name).unwrap_or_else(|| {
-            let names: Vec<_> = cases.iter().map(|case| case.name).collect();
+        all.iter().find(|case| case.name == name).unwrap_or_else(|| {
+            let names: Vec<_> = all.iter().map(|case| case.name).collect();
             panic!("no case {name}, but {}", names.join(", "))
         })
     };
@@ -74,25 +71,49 @@ fn main() {
         }
         Mode::Measure => {}
     }
-    for name in &wanted {
-        find(name);
+    let mut cases: Vec<&Case> = wanted.iter().map(|name| find(name)).collect();
+    if cases.is_empty() {
+        cases.extend(&all);
     }
     let is_wanted =
-        |name: &str, wanted: &[String]| wanted.is_empty() || wanted.iter().any(|one| one == name);
-    let mut results = Vec::new();
-    for case in cases.iter().filter(|case| is_wanted(case.name, &wanted)) {
-        eprintln!("{} ..", case.name);
-        results.push(measure::measure(
-            case,
-            |name| is_wanted(name, &subjects),
-            rounds,
-            &mut places,
-        ));
+        |name: &str| subjects.is_empty() || subjects.iter().any(|subject| subject == name);
+    let known =
+        |name: &str| cases.iter().flat_map(|case| &case.subjects).any(|one| one.name == name);
+    for subject in &subjects {
+        assert!(
+            known(subject) || has_python && subject == python::NAME,
+            "no subject {subject} in these cases"
+        );
     }
-    results.retain(|result| !result.subjects.is_empty());
-    report::print(&results);
+    let python = has_python.then(Python::install);
+    let today = report::today();
+    let mut rows = Vec::new();
+    for case in cases {
+        eprintln!("{} ..", case.name);
+        let processes = measure::start(case, is_wanted, python.as_ref(), &mut places);
+        if processes.is_empty() {
+            continue;
+        }
+        places.check(case.place);
+        let results = measure::measure(case, processes, rounds);
+        rows.extend(Row::of(&results, &places.database(case.place), &today));
+    }
+    report::print(&rows);
     // Without some of its subjects, a case is not what its rows are compared with.
     if subjects.is_empty() {
-        report::write(&results);
+        let rows = report::update(&rows);
+        println!("written to {}", report::file().display());
+        if writes_guide {
+            report::write_guide(&rows);
+        }
     }
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = postgres::cases();
+    cases.push(route::case());
+    cases.extend(tenants::cases());
+    cases.extend(sqlite::cases());
+    cases.extend(mariadb::cases());
+    cases
 }

@@ -4,6 +4,7 @@ use crate::case::Case;
 use crate::latency::Quantiles;
 use crate::places::Places;
 use crate::process::Process;
+use crate::python::{self, Python};
 
 /// The results of a case.
 pub(crate) struct Results {
@@ -22,36 +23,52 @@ pub(crate) struct Measured {
     pub(crate) latency: Option<Quantiles>,
 }
 
-/// Measures a case, or those of its subjects that are `wanted`.
-pub(crate) fn measure(
+/// The processes of a case's subjects, each with the names of those that it has.
+pub(crate) type Processes = Vec<(Process, Vec<&'static str>)>;
+
+/// Starts the processes of the subjects that are wanted.
+pub(crate) fn start(
     case: &Case,
-    wanted: impl Fn(&str) -> bool,
-    rounds: usize,
+    is_wanted: impl Fn(&str) -> bool,
+    python: Option<&Python>,
     places: &mut Places,
-) -> Results {
-    let names: Vec<_> =
-        case.subjects.iter().map(|subject| subject.name).filter(|name| wanted(name)).collect();
-    // Each subject with its process and its number there.
-    let mut processes = Vec::new();
+) -> Processes {
+    let names = case.subjects.iter().map(|subject| subject.name);
+    let names: Vec<_> = names.filter(|name| is_wanted(name)).collect();
+    let groups: Vec<&[_]> = match names.len() {
+        0 => Vec::new(),
+        all if case.is_shared => names.chunks(all).collect(),
+        _ => names.chunks(1).collect(),
+    };
+    let mut processes = Processes::new();
+    for group in groups {
+        let process = Process::of_subjects(case.name, group, &places.open(case.place));
+        processes.push((process, group.to_vec()));
+    }
+    if let Some(python) = python.filter(|_| is_wanted(python::NAME))
+        && let Some(operation) = python::operation(case.name)
+    {
+        let place = places.open(case.place);
+        let process = python.process(operation, case.tasks, case.keeps_latencies, &place);
+        processes.push((process, vec![python::NAME]));
+    }
+    processes
+}
+
+pub(crate) fn measure(case: &Case, mut processes: Processes, rounds: usize) -> Results {
+    let mut subjects = Vec::new();
+    // Of each subject, its process and its number there.
     let mut homes = Vec::new();
-    if case.is_shared {
-        processes.push(Process::of_subjects(case.name, &names, &places.open(case.place)));
-        homes.extend((0..names.len()).map(|subject| (0, subject)));
-    } else {
-        for (process, name) in names.iter().enumerate() {
-            processes.push(Process::of_subjects(case.name, &[name], &places.open(case.place)));
-            homes.push((process, 0));
+    for (process, (_, names)) in processes.iter().enumerate() {
+        for (number, name) in names.iter().enumerate() {
+            subjects.push(Measured::new(name));
+            homes.push((process, number));
         }
     }
-    places.check(case.place);
-    let mut subjects: Vec<_> = names
-        .iter()
-        .map(|name| Measured { name, turns: Vec::new(), failures: 0, locked: 0, latency: None })
-        .collect();
     for round in 0..rounds * case.turns.per_round {
         for at in order(round, subjects.len()) {
             let (process, subject) = homes[at];
-            let turned = processes[process].turn(subject, case.turns.length);
+            let turned = processes[process].0.turn(subject, case.turns.length);
             let measured = &mut subjects[at];
             measured.turns.push(turned.elapsed.as_nanos() as f64 / turned.operations as f64);
             measured.failures += turned.failures;
@@ -60,10 +77,16 @@ pub(crate) fn measure(
     }
     if case.keeps_latencies {
         for (measured, (process, subject)) in subjects.iter_mut().zip(homes) {
-            measured.latency = processes[process].latency(subject);
+            measured.latency = processes[process].0.latency(subject);
         }
     }
     Results { case: case.name, subjects }
+}
+
+impl Measured {
+    fn new(name: &'static str) -> Self {
+        Self { name, turns: Vec::new(), failures: 0, locked: 0, latency: None }
+    }
 }
 
 /// The order of the subjects in a round. Each round begins with another subject and has other neighbours.

@@ -1,6 +1,6 @@
 //! The servers and files that subjects work on. Each is started or created when a case first needs it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
@@ -22,8 +22,13 @@ pub(crate) enum Place {
     Mariadb,
     /// The path of a file of SQLite's, which no other subject has.
     Sqlite,
+    /// An empty folder.
+    Folder,
     Nowhere,
 }
+
+/// The file of SQLite's that those of all subjects are copies of.
+const TEMPLATE: &str = "template.db";
 
 #[derive(Default)]
 pub(crate) struct Places {
@@ -31,7 +36,7 @@ pub(crate) struct Places {
     poolers: OnceLock<[Pooler; 2]>,
     mariadb: OnceLock<(Server, String)>,
     files: OnceLock<TempDir>,
-    number_of_files: usize,
+    number_of_names: usize,
 }
 
 impl Places {
@@ -49,11 +54,14 @@ impl Places {
             }
             Place::Mariadb => self.mariadb().1.clone(),
             Place::Sqlite => {
-                let template = self.files().join("template.db");
-                self.number_of_files += 1;
-                let file = self.files().join(format!("{}.db", self.number_of_files));
-                std::fs::copy(template, &file).expect("a copy of a file");
+                let file = self.new_name();
+                std::fs::copy(self.files().join(TEMPLATE), &file).expect("a copy of a file");
                 file.display().to_string()
+            }
+            Place::Folder => {
+                let folder = self.new_name();
+                std::fs::create_dir(&folder).expect("a folder in target");
+                folder.display().to_string()
             }
             Place::Nowhere => String::new(),
         }
@@ -64,6 +72,25 @@ impl Places {
         if place == Place::Mariadb {
             let (_, url) = self.mariadb();
             child::runtime().block_on(mariadb::database::check_sockets(url));
+        }
+    }
+
+    /// The database at a place that has been opened, with its version; empty where there is none.
+    pub(crate) fn database(&self, place: Place) -> String {
+        let first_word =
+            |version: String, end: char| version.split(end).next().unwrap_or_default().to_owned();
+        let runtime = child::runtime();
+        match place {
+            Place::Postgres | Place::Poolers => {
+                let version = runtime.block_on(postgres::database::version(&self.postgres().1));
+                format!("PostgreSQL {}", first_word(version, ' '))
+            }
+            Place::Mariadb => {
+                let version = runtime.block_on(mariadb::database::version(&self.mariadb().1));
+                format!("MariaDB {}", first_word(version, '-'))
+            }
+            Place::Sqlite => format!("SQLite {}", sqlite::database::version()),
+            Place::Folder | Place::Nowhere => String::new(),
         }
     }
 
@@ -86,13 +113,18 @@ impl Places {
         })
     }
 
+    fn new_name(&mut self) -> PathBuf {
+        self.number_of_names += 1;
+        self.files().join(self.number_of_names.to_string())
+    }
+
     /// Beside the build's own files, as a temporary folder may be in memory.
     fn files(&self) -> &Path {
         let folder = self.files.get_or_init(|| {
             let folder = crate::report::folder();
             let folder = tempfile::Builder::new().prefix("sqlite-").tempdir_in(folder);
             let folder = folder.expect("a folder in target");
-            sqlite::database::fill(&folder.path().join("template.db"));
+            sqlite::database::fill(&folder.path().join(TEMPLATE));
             folder
         });
         folder.path()

@@ -31,7 +31,7 @@ impl Process {
     }
 
     /// Runs a command, and waits until it is ready. The place is not an argument: a URL has a password.
-    fn start(mut command: Command, name: String, place: &str) -> Self {
+    pub(crate) fn start(mut command: Command, name: String, place: &str) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -4,11 +4,11 @@
 //! warm: those of the others have been opened and closed their connections since.
 
 use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use registry_core::{BindSettings, DatabaseUrl, Registry, Tenant, bind};
-use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use crate::case::{Case, Outcome, Subject, Worker};
@@ -31,9 +31,9 @@ const KNOWN: [(&str, usize); 3] =
     [("tenant-10", 10), ("tenant-1000", 1_000), ("tenant-10000", 10_000)];
 
 /// A registry that has opened this many tenants and has evicted none.
-async fn registry(folder: &TempDir, known: usize) -> Registry {
+async fn registry(folder: &Path, known: usize) -> Registry {
     let at = |name: &str| {
-        let url = format!("sqlite://{}/{name}.db?mode=rwc", folder.path().display());
+        let url = format!("sqlite://{}/{name}.db?mode=rwc", folder.display());
         BindSettings::new(url).idle_timeout(IDLE)
     };
     let registry = Registry::builder()
@@ -44,7 +44,7 @@ async fn registry(folder: &TempDir, known: usize) -> Registry {
         .build()
         .expect("a registry");
     for number in 0..known {
-        let file = folder.path().join(format!("{}.db", name(number)));
+        let file = folder.join(format!("{}.db", name(number)));
         std::fs::write(file, "").expect("an empty database");
         let tenant = registry.tenant(&name(number)).expect("a good name");
         drop(tenant.session_for::<Invoice>().await.expect("a session"));
@@ -64,44 +64,43 @@ pub(crate) fn cases() -> Vec<Case> {
 
 fn case(case: &'static str, known: usize) -> Case {
     let shared: Arc<OnceCell<Shared>> = Arc::default();
-    let share = move || {
+    let share = move |folder: String| {
         let shared = Arc::clone(&shared);
-        async move { shared.get_or_init(|| Shared::open(known)).await.clone() }
+        async move { shared.get_or_init(|| Shared::open(folder.into(), known)).await.clone() }
     };
     let named = share.clone();
     let (handles, names, urls) = (share.clone(), share.clone(), share);
     let subjects = [
-        Subject::new("named", move |_| {
-            let shared = named();
+        Subject::new("named", move |folder| {
+            let shared = named(folder);
             async move { OfBind(shared.await.registry) }
         }),
-        Subject::new("ours", move |_| {
-            let shared = handles();
+        Subject::new("ours", move |folder| {
+            let shared = handles(folder);
             async move { OfTenants(shared.await.tenants()) }
         }),
-        Subject::new("ours-by-name", move |_| {
-            let shared = names();
+        Subject::new("ours-by-name", move |folder| {
+            let shared = names(folder);
             async move { ByName(shared.await) }
         }),
-        Subject::new("ours-by-url", move |_| {
-            let shared = urls();
+        Subject::new("ours-by-url", move |folder| {
+            let shared = urls(folder);
             async move { ByUrl::of(shared.await) }
         }),
     ];
-    Case { is_shared: true, ..Case::new(case, 1, Place::Nowhere, subjects) }
+    Case { is_shared: true, ..Case::new(case, 1, Place::Folder, subjects) }
 }
 
 /// A registry that knows many tenants, and the names of those that are warm.
 #[derive(Clone)]
 struct Shared {
-    folder: Arc<TempDir>,
+    folder: PathBuf,
     registry: Registry,
     warm: Vec<String>,
 }
 
 impl Shared {
-    async fn open(known: usize) -> Self {
-        let folder = Arc::new(TempDir::new().expect("a folder"));
+    async fn open(folder: PathBuf, known: usize) -> Self {
         let registry = registry(&folder, known).await;
         // Spread evenly over all known tenants.
         let warm = (0..WARM).map(|number| name(number * known / WARM)).collect();
@@ -166,7 +165,7 @@ struct ByUrl(Registry, Vec<DatabaseUrl>);
 impl ByUrl {
     fn of(shared: Shared) -> Self {
         let urls = shared.warm.iter().map(|name| {
-            let url = format!("sqlite://{}/{name}.db?mode=rwc", shared.folder.path().display());
+            let url = format!("sqlite://{}/{name}.db?mode=rwc", shared.folder.display());
             url.parse().expect("a URL")
         });
         Self(shared.registry, urls.collect())

@@ -46,8 +46,9 @@ pub(crate) struct Item {
     in_stock: bool,
 }
 
+/// By default, Diesel would prepare the statement anew for each insert on MySQL, as each value might be `DEFAULT`.
 #[derive(Insertable)]
-#[diesel(table_name = sales)]
+#[diesel(table_name = sales, treat_none_as_default_value = false)]
 pub(crate) struct Sale {
     pub(crate) item_id: i64,
     pub(crate) quantity: i32,
@@ -89,6 +90,12 @@ pub(crate) async fn check_sockets(url: &str) {
     // By the Unix socket, there is no port.
     let is_tcp = |client: &Client| client.host.contains(':');
     assert!(clients.iter().all(is_tcp), "a subject has not connected by TCP");
+}
+
+pub(crate) async fn version(url: &str) -> String {
+    let mut connection = AsyncMysqlConnection::establish(url).await.expect("a connection");
+    let version = diesel::select(diesel::dsl::sql::<Text>("VERSION()"));
+    version.get_result(&mut connection).await.expect("a version")
 }
 
 impl Connection for AsyncMysqlConnection {

@@ -39,7 +39,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         case("my-read-1", 1, finds(1)),
         case("my-read-64", MANY, finds(MANY)),
-        case("my-write-64", MANY, inserts()).of_writes(),
+        case("my-write-64", MANY, inserts()),
     ]
 }
 

@@ -52,6 +52,12 @@ pub(crate) async fn fill(url: &str) {
     connection.batch_execute("VACUUM ANALYZE items").await.expect("a table at rest");
 }
 
+pub(crate) async fn version(url: &str) -> String {
+    let mut connection = AsyncPgConnection::establish(url).await.expect("a connection");
+    let version = diesel::dsl::sql::<diesel::sql_types::Text>("SHOW server_version");
+    version.get_result(&mut connection).await.expect("a version")
+}
+
 impl Connection for AsyncPgConnection {
     fn open(place: &str) -> BoxFuture<'_, ConnectionResult<Self>> {
         Box::pin(Self::establish(place))

@@ -1,7 +1,6 @@
 //! The limits that the results must keep.
 
-use super::statistics::median;
-use crate::measure::{Measured, Results};
+use super::row::{Row, Rows};
 
 /// A limit that a case must keep.
 #[derive(Clone, Copy)]
@@ -73,16 +72,6 @@ const BARS: &[(&str, Bar)] = &[
     ("my-read-64", Bar::Speed("deadpool-default", 1.6)),
 ];
 
-impl Results {
-    pub(crate) fn subject(&self, name: &str) -> Option<&Measured> {
-        self.subjects.iter().find(|subject| subject.name == name)
-    }
-
-    pub(crate) fn median(&self, subject: &str) -> Option<f64> {
-        Some(median(&self.subject(subject)?.turns))
-    }
-}
-
 /// A bar, judged: the case, what it says, and whether it is met.
 pub(crate) struct Judgement {
     pub(crate) case: &'static str,
@@ -90,49 +79,55 @@ pub(crate) struct Judgement {
     pub(crate) found: String,
     /// What was asked for.
     pub(crate) asked: String,
-    pub(crate) is_met: bool,
+    is_met: bool,
+}
+
+impl Judgement {
+    pub(crate) fn word(&self) -> &'static str {
+        if self.is_met { "met" } else { "missed" }
+    }
 }
 
 /// All bars of the cases that were measured.
-pub(crate) fn judge(results: &[Results]) -> Vec<Judgement> {
+pub(crate) fn judge(rows: &[Row]) -> Vec<Judgement> {
     let judge = |(case, bar): &(&'static str, Bar)| {
-        let result = results.iter().find(|result| result.case == *case)?;
-        let (found, asked, is_met) = judge_one(result, *bar)?;
+        let (found, asked, is_met) = judge_one(rows, case, *bar)?;
         Some(Judgement { case, found, asked, is_met })
     };
     BARS.iter().filter_map(judge).collect()
 }
 
-fn judge_one(result: &Results, bar: Bar) -> Option<(String, String, bool)> {
-    let ours = || result.median("ours");
+/// `None` if a subject was not measured.
+fn judge_one(rows: &[Row], case: &str, bar: Bar) -> Option<(String, String, bool)> {
+    let median = |subject| rows.median(case, subject);
     Some(match bar {
         Bar::Within(subject, limit) => {
-            let ns = result.median(subject)?;
+            let ns = median(subject)?;
             (format!("{subject} takes {ns:.1} ns"), at_most(limit), ns <= limit)
         }
         Bar::Over(peer, limit) => {
-            let ratio = ours()? / result.median(peer)?;
+            let ratio = median("ours")? / median(peer)?;
             let found = format!("ours takes {ratio:.3} times as long as {peer}");
             (found, at_most(limit), ratio <= limit)
         }
         Bar::More(peer, limit) => {
-            let more = ours()? - result.median(peer)?;
+            let more = median("ours")? - median(peer)?;
             (format!("ours takes {more:.1} ns more than {peer}"), at_most(limit), more <= limit)
         }
-        Bar::Speed(peer, limit) => speed(result.median(peer)? / ours()?, peer, limit),
+        Bar::Speed(peer, limit) => speed(median(peer)? / median("ours")?, peer, limit),
         Bar::SpeedOfBest(peers, limit) => {
-            let medians = peers.iter().filter_map(|peer| Some((result.median(peer)?, *peer)));
+            let medians = peers.iter().filter_map(|peer| Some((median(peer)?, *peer)));
             let (best, peer) = medians.min_by(|(one, _), (other, _)| one.total_cmp(other))?;
-            speed(best / ours()?, &format!("the best of its kind, {peer}"), limit)
+            speed(best / median("ours")?, &format!("{peer}, the best of its kind"), limit)
         }
         Bar::Tail(limit) => {
-            let latency = result.subject("ours")?.latency?;
-            let ratio = latency.p99 as f64 / latency.median as f64;
+            let latency = rows.row(case, "ours")?.latency?;
+            let ratio = latency.ratio();
             let found = format!("the 99th percentile of ours is {ratio:.3} times its median");
-            (found, at_most(limit), ratio <= limit)
+            (found, format!("less than {limit}"), ratio < limit)
         }
         Bar::Sound => {
-            let Measured { failures, locked, .. } = result.subject("ours")?;
+            let Row { failures, locked, .. } = rows.row(case, "ours")?;
             let found = format!("ours fails {failures} times, {locked} by \"database is locked\"");
             (found, "none".to_owned(), *failures == 0)
         }

@@ -1,26 +1,66 @@
-//! The results as a file.
+//! `target/benchmarks/peers.csv`, which keeps the last results of each case.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
-use super::statistics::median;
-use crate::measure::Results;
+use super::row::Row;
+use crate::latency::Quantiles;
 
-/// Writes every median to `target/benchmarks/peers.csv`.
-pub(crate) fn write(results: &[Results]) {
-    let mut csv =
-        String::from("case,subject,median_ns,turns,failures,locked,op_median_ns,op_p99_ns\n");
-    for result in results {
-        for subject in &result.subjects {
-            let latency = subject
-                .latency
-                .map_or(",".to_owned(), |latency| format!("{},{}", latency.median, latency.p99));
-            let (case, name, median) = (result.case, subject.name, median(&subject.turns));
-            let (turns, failures, locked) = (subject.turns.len(), subject.failures, subject.locked);
-            writeln!(csv, "{case},{name},{median:.1},{turns},{failures},{locked},{latency}")
-                .expect("a string takes all");
-        }
+const HEAD: &str = "case,subject,median_ns,first_quartile_ns,third_quartile_ns,turns,failures,locked,\
+                    operation_median_ns,operation_p99_ns,database,taken";
+
+/// Writes these rows in place of all earlier rows of their cases, and returns all that the file then has.
+pub(crate) fn update(rows: &[Row]) -> Vec<Row> {
+    let mut all = read();
+    all.retain(|row| rows.iter().all(|new| new.case != row.case));
+    all.extend_from_slice(rows);
+    let mut csv = format!("{HEAD}\n");
+    for row in &all {
+        let Row { case, subject, median, quartiles: [first, third], turns, .. } = row;
+        let Row { failures, locked, database, taken, .. } = row;
+        let latency = row
+            .latency
+            .map_or(",".to_owned(), |latency| format!("{},{}", latency.median, latency.p99));
+        writeln!(
+            csv,
+            "{case},{subject},{median:.1},{first:.1},{third:.1},{turns},{failures},{locked},{latency},{database},{taken}"
+        )
+        .expect("a string takes all");
     }
-    let file = super::folder().join("peers.csv");
-    std::fs::write(&file, csv).expect("a file in target");
-    println!("\nwritten to {}", file.display());
+    std::fs::write(file(), csv).expect("a file in target");
+    all
+}
+
+pub(crate) fn file() -> PathBuf {
+    super::folder().join("peers.csv")
+}
+
+/// What an earlier run has written; nothing, if that was an earlier version with other columns.
+fn read() -> Vec<Row> {
+    let text = std::fs::read_to_string(file()).unwrap_or_default();
+    let mut lines = text.lines();
+    if lines.next() != Some(HEAD) {
+        return Vec::new();
+    }
+    lines.filter_map(parse).collect()
+}
+
+fn parse(line: &str) -> Option<Row> {
+    let mut cells = line.split(',');
+    let mut next = || cells.next();
+    Some(Row {
+        case: next()?.to_owned(),
+        subject: next()?.to_owned(),
+        median: next()?.parse().ok()?,
+        quartiles: [next()?.parse().ok()?, next()?.parse().ok()?],
+        turns: next()?.parse().ok()?,
+        failures: next()?.parse().ok()?,
+        locked: next()?.parse().ok()?,
+        latency: match (next()?.parse(), next()?.parse()) {
+            (Ok(median), Ok(p99)) => Some(Quantiles { median, p99 }),
+            _ => None,
+        },
+        database: next()?.to_owned(),
+        taken: next()?.to_owned(),
+    })
 }

@@ -4,7 +4,9 @@ use std::hint::black_box;
 use std::path::Path;
 
 use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::BoxFuture;
@@ -41,6 +43,12 @@ pub(crate) const SETTINGS: &str = "PRAGMA busy_timeout = 5000;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;";
+
+/// Reads those settings, for [`check`].
+pub(crate) const STATE: &str =
+    "SELECT journal_mode || ', synchronous ' || synchronous || ', foreign_keys ' || foreign_keys
+        || ', busy_timeout ' || timeout
+    FROM pragma_journal_mode, pragma_synchronous, pragma_foreign_keys, pragma_busy_timeout";
 
 bind_tables!(db = "default", backend = Sqlite; items, sales);
 
@@ -90,7 +98,21 @@ pub(crate) fn fill(path: &Path) {
 pub(crate) fn connect(path: &str) -> ConnectionResult<SqliteConnection> {
     let mut connection = <SqliteConnection as diesel::Connection>::establish(path)?;
     connection.batch_execute(SETTINGS).map_err(ConnectionError::CouldntSetupConfiguration)?;
+    let state = diesel::RunQueryDsl::get_result::<String>(sql::<Text>(STATE), &mut connection);
+    check(&state.map_err(ConnectionError::CouldntSetupConfiguration)?);
     Ok(connection)
+}
+
+/// Checks what a connection of a subject answers to [`STATE`]: 2 is `FULL`.
+pub(crate) fn check(state: &str) {
+    assert_eq!(state, "wal, synchronous 2, foreign_keys 1, busy_timeout 5000");
+}
+
+pub(crate) fn version() -> String {
+    let mut connection =
+        <SqliteConnection as diesel::Connection>::establish(":memory:").expect("a connection");
+    let version = diesel::select(sql::<Text>("sqlite_version()"));
+    diesel::RunQueryDsl::get_result(version, &mut connection).expect("a version")
 }
 
 impl Connection for SyncConnectionWrapper<SqliteConnection> {
@@ -99,6 +121,10 @@ impl Connection for SyncConnectionWrapper<SqliteConnection> {
             let mut connection = <Self as AsyncConnection>::establish(place).await?;
             let settings = SimpleAsyncConnection::batch_execute(&mut connection, SETTINGS).await;
             settings.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            let state: String = RunQueryDsl::get_result(sql::<Text>(STATE), &mut connection)
+                .await
+                .map_err(ConnectionError::CouldntSetupConfiguration)?;
+            check(&state);
             Ok(connection)
         })
     }

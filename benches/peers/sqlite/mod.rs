@@ -21,14 +21,14 @@ type Wrapped = SyncConnectionWrapper<SqliteConnection>;
 macro_rules! subjects {
     ($worker:ident) => {
         [
-            subject!("ours", $worker, |path| Routed(ours::registry(&path))),
-            subject!("ours-session", $worker, |path| Sessions(ours::registry(&path))),
+            subject!("ours", $worker, |path| Routed(ours::registry(&path).await)),
+            subject!("ours-session", $worker, |path| Sessions(ours::registry(&path).await)),
             subject!("bb8-default", $worker, |path| pool_of_bb8(&path, Checks::Default).await),
             subject!("bb8-tuned", $worker, |path| pool_of_bb8(&path, Checks::Never).await),
             subject!("deadpool-default", $worker, |path| pool_of_deadpool(&path, Checks::Default)),
             subject!("deadpool-tuned", $worker, |path| pool_of_deadpool(&path, Checks::Never)),
-            subject!("sqlx-default", $worker, |path| sqlx::open(&path, Checks::Default)),
-            subject!("sqlx-tuned", $worker, |path| sqlx::open(&path, Checks::Never)),
+            subject!("sqlx-default", $worker, |path| sqlx::open(&path, Checks::Default).await),
+            subject!("sqlx-tuned", $worker, |path| sqlx::open(&path, Checks::Never).await),
             subject!("tokio-rusqlite", $worker, |path| tokio_rusqlite::open(&path).await),
             subject!("diesel-blocking", $worker, |path| Blocking::open(&path)),
         ]
@@ -39,9 +39,9 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         case("lite-read-1", 1, subjects!(Finds)),
         case("lite-read-64", MANY, subjects!(Finds)),
-        case("lite-write-1", 1, subjects!(Inserts)).of_writes(),
-        case("lite-write-64", MANY, subjects!(Inserts)).of_writes(),
-        case("lite-mixed-64", MANY, subjects!(Mixes)).of_writes(),
+        case("lite-write-1", 1, subjects!(Inserts)).keeping_latencies(),
+        case("lite-write-64", MANY, subjects!(Inserts)).with_long_turns().keeping_latencies(),
+        case("lite-mixed-64", MANY, subjects!(Mixes)).with_long_turns(),
     ]
 }
 

@@ -3,15 +3,24 @@
 use std::hint::black_box;
 
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use registry_core::Registry;
 
-use super::database::{Item, Sale, items, sales};
+use super::database::{Item, STATE, Sale, check, items, sales};
 use crate::case::Outcome;
 use crate::peers::{Find, Insert};
 
-pub(crate) fn registry(path: &str) -> Registry {
+pub(crate) async fn registry(path: &str) -> Registry {
     let url = format!("sqlite://{path}");
-    Registry::builder().bind("default", url).build().expect("a registry")
+    let registry = Registry::builder().bind("default", url).build().expect("a registry");
+    // By default it sets what is set for the peers.
+    let mut session = registry.session_for::<Item>().await.expect("a session");
+    let state = diesel::dsl::sql::<Text>(STATE);
+    let state: String =
+        diesel_async::RunQueryDsl::get_result(state, &mut session).await.expect("settings");
+    check(&state);
+    drop(session);
+    registry
 }
 
 /// The registry as the executor of routed queries.

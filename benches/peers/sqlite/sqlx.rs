@@ -6,22 +6,24 @@ use std::time::Duration;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::database::{FIND, INSERT, Item};
+use super::database::{FIND, INSERT, Item, STATE, check};
 use crate::case::Outcome;
 use crate::peers::{CONNECTIONS, Checks, Find, Insert};
 
 /// By default with a round trip to the thread of the connection each time it is lent.
-pub(crate) fn open(path: &str, checks: Checks) -> SqlitePool {
+pub(crate) async fn open(path: &str, checks: Checks) -> SqlitePool {
     let connection = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5));
-    SqlitePoolOptions::new()
+    let pool = SqlitePoolOptions::new()
         .test_before_acquire(checks == Checks::Default)
         .max_connections(CONNECTIONS)
-        .connect_lazy_with(connection)
+        .connect_lazy_with(connection);
+    check(&sqlx::query_scalar::<_, String>(STATE).fetch_one(&pool).await.expect("settings"));
+    pool
 }
 
 impl Find for SqlitePool {

@@ -4,14 +4,17 @@ use std::hint::black_box;
 
 use tokio_rusqlite::{Connection, rusqlite};
 
-use super::database::{FIND, INSERT, SETTINGS};
+use super::database::{FIND, INSERT, SETTINGS, STATE, check};
 use crate::case::Outcome;
 use crate::peers::{Find, Insert};
 
 pub(crate) async fn open(path: &str) -> Connection {
     let connection = Connection::open(path).await.expect("a file");
-    let settings = connection.call(|connection| connection.execute_batch(SETTINGS));
-    settings.await.expect("settings of SQLite's");
+    let settings = connection.call(|connection| -> rusqlite::Result<String> {
+        connection.execute_batch(SETTINGS)?;
+        connection.query_row(STATE, [], |row| row.get(0))
+    });
+    check(&settings.await.expect("settings of SQLite's"));
     connection
 }
 
