@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::records::{self, Record};
-use crate::{pictures, tables};
+use crate::{machine, pictures, tables};
 
-const BEGIN: &str = "<!-- growth: written by `--bench growth -- --guide` -->";
-const END: &str = "<!-- /growth -->";
+const BEGIN: &str = "<!-- measured: growth -->";
+const END: &str = "<!-- end -->";
 
 /// Writes the pictures into `target/benchmarks`.
 pub(crate) fn draw(records: &[Record]) {
@@ -23,12 +23,13 @@ pub(crate) fn draw(records: &[Record]) {
 /// If the chapter has not got the marks between which the tables are.
 pub(crate) fn write_chapter(records: &[Record]) {
     let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide");
+    let guide = guide.canonicalize().expect("the guide");
     let chapter = guide.join("performance.md");
     let text = std::fs::read_to_string(&chapter).expect("the chapter");
     let (before, rest) = text.split_once(BEGIN).expect("a mark where the tables begin");
     let (_, after) = rest.split_once(END).expect("a mark where they end");
-    let tables = tables::all(records);
-    write(&chapter, &format!("{before}{BEGIN}\n\n{tables}\n{END}{after}"));
+    let (machine, tables) = (machine::describe(records), tables::all(records));
+    write(&chapter, &format!("{before}{BEGIN}\n\n{machine}\n\n{tables}\n{END}{after}"));
     for (name, picture) in pictures_of(records) {
         write(&guide.join(name), &picture);
     }

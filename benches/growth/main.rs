@@ -1,10 +1,11 @@
 //! How the cost of a query grows with the number of binds and of tasks, beside a `HashMap` of pools:
 //!
 //! ```sh
-//! cargo bench --manifest-path benches/Cargo.toml --bench growth                        # everything, in under five minutes
-//! cargo bench --manifest-path benches/Cargo.toml --bench growth -- sqlite-1000         # one part; or `sqlite`, or `postgres`
-//! cargo bench --manifest-path benches/Cargo.toml --bench growth -- --quick             # in under one, and only printed
-//! cargo bench --manifest-path benches/Cargo.toml --bench growth -- --guide             # tables and pictures of the guide
+//! cargo bench --manifest-path benches/Cargo.toml --bench growth                               # all, in under five minutes
+//! cargo bench --manifest-path benches/Cargo.toml --bench growth -- sqlite-1000                # one part, or a backend
+//! cargo bench --manifest-path benches/Cargo.toml --bench growth -- --quick                    # in under one, only printed
+//! cargo bench --manifest-path benches/Cargo.toml --bench growth -- --write-guide              # and the guide's tables
+//! cargo bench --manifest-path benches/Cargo.toml --bench growth -- --no-run --write-guide     # of the last results
 //! ```
 //!
 //! A part is a number of databases of one backend. Each subject has a pool of 2 connections for each of them, in a
@@ -15,10 +16,12 @@
 //! The results of a part replace its earlier ones in `target/benchmarks/growth.csv`, from which tables and pictures
 //! are made.
 
+mod arguments;
 mod child;
 mod children;
 mod databases;
 mod guide;
+mod machine;
 mod many_clients;
 mod measure;
 mod pictures;
@@ -48,8 +51,10 @@ mod support {
 
 use std::time::Instant;
 
+use arguments::Arguments;
 use databases::Databases;
-use plan::{Backend, Turns};
+use plan::Backend;
+use records::Record;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -59,35 +64,33 @@ fn main() {
         let backend = Backend::of_word(backend).expect("the word of a backend");
         return child::serve(backend, subject);
     }
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    if has("--guide") {
-        return guide::write_chapter(&records::read());
+    let arguments = arguments::parse(&arguments);
+    let measured = if arguments.runs_nothing { Vec::new() } else { run(&arguments) };
+    if !arguments.is_quick {
+        let all = records::merge(measured);
+        guide::draw(&all);
+        if arguments.writes_guide {
+            guide::write_chapter(&all);
+        }
     }
-    // Cargo adds arguments of its own.
-    let wanted: Vec<_> =
-        arguments.iter().filter(|argument| !argument.starts_with('-')).cloned().collect();
-    let turns = if has("--quick") { Turns::QUICK } else { Turns::FULL };
-    let parts = plan::parts(&wanted);
-    assert!(!parts.is_empty(), "no part is called {}", wanted.join(" or "));
+}
+
+/// Measures the parts, and prints the results.
+fn run(arguments: &Arguments) -> Vec<Record> {
+    let parts = plan::parts(&arguments.parts);
+    assert!(!parts.is_empty(), "no part is called {}", arguments.parts.join(" or "));
     let databases = Databases::for_parts(&parts);
     let (mut records, mut remarks) = (Vec::new(), Vec::new());
     for part in parts {
         let started = Instant::now();
-        let (measured, said) = measure::part(part, &databases, turns);
+        let (measured, said) = measure::part(part, &databases, arguments.turns);
         eprintln!("{part}: {:.0} s", started.elapsed().as_secs_f64());
         records.extend(measured);
         remarks.extend(said);
     }
-    for record in &records {
-        println!(
-            "{} {:<18}{:<12}{:>6}{:>14.1}",
-            record.part, record.subject, record.measure, record.tasks, record.value
-        );
-    }
+    println!("{}", tables::all(&records));
     for remark in remarks {
         println!("{remark}");
     }
-    if !has("--quick") {
-        guide::draw(&records::merge(records));
-    }
+    records
 }

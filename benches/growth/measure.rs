@@ -3,10 +3,11 @@
 #[path = "../peers/report/statistics.rs"]
 mod statistics;
 
-use statistics::{is_unsteady, median};
+use statistics::quantile;
 
 use crate::children::SubjectProcess;
 use crate::databases::Databases;
+use crate::machine::today;
 use crate::plan::{Operation, Part, TASKS, Turns};
 use crate::records::Record;
 use crate::subjects;
@@ -17,9 +18,10 @@ const IDLE_SHARE: f64 = 0.02;
 /// The results of a part, and what is to be said of them.
 pub(crate) fn part(part: Part, databases: &Databases, turns: Turns) -> (Vec<Record>, Vec<String>) {
     let (mut records, mut remarks) = (Vec::new(), Vec::new());
+    let taken = today();
     let mut record = |subject: &str, measure: &str, tasks, value| {
         let (subject, measure) = (subject.to_owned(), measure.to_owned());
-        records.push(Record { part, subject, measure, tasks, value });
+        records.push(Record { part, subject, measure, tasks, value, taken: taken.clone() });
     };
     let mut children = start(part, databases, &mut record);
     for tasks in TASKS {
@@ -41,7 +43,7 @@ pub(crate) fn part(part: Part, databases: &Databases, turns: Turns) -> (Vec<Reco
                 }
             }
             for (child, rounds) in children.iter().zip(&measured) {
-                record(child.name, operation.measure(), tasks, median(rounds));
+                record(child.name, operation.measure(), tasks, quantile(rounds, 0.5));
             }
             let unsteady = measured.iter().filter(|rounds| is_unsteady(rounds)).count();
             if unsteady * 2 > children.len() {
@@ -103,4 +105,9 @@ fn order(round: usize, subjects: usize) -> impl Iterator<Item = usize> {
 
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Whether the middle half of the rounds is spread so widely that the median says little.
+fn is_unsteady(rounds: &[f64]) -> bool {
+    quantile(rounds, 0.75) - quantile(rounds, 0.25) > 0.25 * quantile(rounds, 0.5)
 }

@@ -14,9 +14,11 @@ pub(crate) struct Record {
     /// 0 if the measure has no tasks.
     pub(crate) tasks: u32,
     pub(crate) value: f64,
+    /// The day, as in `2026-01-31`.
+    pub(crate) taken: String,
 }
 
-const HEAD: &str = "backend,binds,subject,measure,tasks,value";
+const HEAD: &str = "backend,binds,subject,measure,tasks,value,taken";
 
 /// `target/benchmarks`, which is created if it does not exist.
 pub(crate) fn folder() -> PathBuf {
@@ -29,21 +31,24 @@ fn file() -> PathBuf {
     folder().join("growth.csv")
 }
 
-/// The results of earlier runs; none if there is no file.
-pub(crate) fn read() -> Vec<Record> {
+/// The results of earlier runs; none if there is no file, or if an earlier version has written other columns.
+fn read() -> Vec<Record> {
     let Ok(text) = std::fs::read_to_string(file()) else { return Vec::new() };
     let mut lines = text.lines();
-    assert_eq!(lines.next(), Some(HEAD), "{} has other columns", file().display());
+    if lines.next() != Some(HEAD) {
+        return Vec::new();
+    }
     let parse = |line| parse(line).unwrap_or_else(|| panic!("no result of a run: {line}"));
     lines.map(parse).collect()
 }
 
 fn parse(line: &str) -> Option<Record> {
     let fields: Vec<_> = line.split(',').collect();
-    let [backend, binds, subject, measure, tasks, value] = fields[..] else { return None };
+    let [backend, binds, subject, measure, tasks, value, taken] = fields[..] else { return None };
     let part = Part { backend: Backend::of_word(backend)?, binds: binds.parse().ok()? };
-    let (subject, measure) = (subject.to_owned(), measure.to_owned());
-    Some(Record { part, subject, measure, tasks: tasks.parse().ok()?, value: value.parse().ok()? })
+    let (subject, measure, taken) = (subject.to_owned(), measure.to_owned(), taken.to_owned());
+    let (tasks, value) = (tasks.parse().ok()?, value.parse().ok()?);
+    Some(Record { part, subject, measure, tasks, value, taken })
 }
 
 /// Writes the results, in place of earlier ones of the same parts. Returns what the file has now.
@@ -54,9 +59,9 @@ pub(crate) fn merge(new: Vec<Record>) -> Vec<Record> {
     // Stable: within a part, the order of the run.
     all.sort_by_key(|record| (record.part.backend.word() != "sqlite", record.part.binds));
     let mut csv = format!("{HEAD}\n");
-    for Record { part, subject, measure, tasks, value } in &all {
+    for Record { part, subject, measure, tasks, value, taken } in &all {
         let (backend, binds) = (part.backend.word(), part.binds);
-        writeln!(csv, "{backend},{binds},{subject},{measure},{tasks},{value:.3}")
+        writeln!(csv, "{backend},{binds},{subject},{measure},{tasks},{value:.3},{taken}")
             .expect("a string takes all");
     }
     std::fs::write(file(), csv).expect("a file in target");
