@@ -14,6 +14,9 @@ pub(crate) fn draw(records: &[Record]) {
     for (name, picture) in pictures_of(records) {
         write(&folder.join(name), &picture);
     }
+    if let Some(picture) = pictures::peers() {
+        write(&folder.join("peers.svg"), &picture);
+    }
 }
 
 /// Writes the tables into the chapter, and the pictures beside it.
@@ -35,13 +38,8 @@ pub(crate) fn write_chapter(records: &[Record]) {
     }
 }
 
-fn pictures_of(records: &[Record]) -> Vec<(&'static str, String)> {
-    let mut pictures = vec![
-        ("growth.svg", pictures::reads(records)),
-        ("growth-sizes.svg", pictures::sizes(records)),
-    ];
-    pictures.extend(pictures::peers().map(|picture| ("peers.svg", picture)));
-    pictures
+fn pictures_of(records: &[Record]) -> [(&'static str, String); 2] {
+    [("growth.svg", pictures::reads(records)), ("growth-sizes.svg", pictures::sizes(records))]
 }
 
 fn write(path: &PathBuf, text: &str) {

@@ -97,7 +97,11 @@ fn sizes_of(records: &[Record], backend: Backend) -> String {
         let of = |part: Part, measure: &str| value(records, part, subject, measure, 0);
         let pools = |part: Part| Some(of(part, "built_kib")? - of(part, "start_kib")?);
         let connections = |part: Part| Some(of(part, "open_kib")? - of(part, "built_kib")?);
-        let per_pool = || Some((pools(most)? - pools(one)?) / f64::from(most.binds - one.binds));
+        let per_pool = || {
+            let all = pools(most)? - pools(one)?;
+            // Below that, the size of the process says nothing: it changes by some hundred KiB from start to start.
+            (all >= 1_024.0).then(|| all / f64::from(most.binds - one.binds))
+        };
         let per_connection = || {
             let more = of(most, "connections")? - of(one, "connections")?;
             Some((connections(most)? - connections(one)?) / more)
