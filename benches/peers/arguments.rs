@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How often each subject of a case has its turns, unless `--rounds` says otherwise.
-const ROUNDS: usize = 41;
+const ROUNDS: usize = 35;
 
 pub(crate) struct Arguments {
     pub(crate) mode: Mode,

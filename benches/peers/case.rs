@@ -25,19 +25,21 @@ pub(crate) struct Case {
     pub(crate) subjects: Vec<Subject>,
 }
 
-/// How long a subject's turn is, and how many it has in each round.
+/// How long a subject's turn is, and how many it has in two rounds.
 #[derive(Clone, Copy)]
 pub(crate) struct Turns {
     pub(crate) length: Duration,
-    pub(crate) per_round: usize,
+    pub(crate) in_two_rounds: usize,
 }
 
 impl Turns {
     /// Short, so that other load on the machine affects every subject alike.
-    const OF_ONE: Self = Self { length: Duration::from_millis(5), per_round: 4 };
+    const OF_ONE: Self = Self { length: Duration::from_millis(5), in_two_rounds: 8 };
 
-    /// Long compared with the time in which the last of the tasks finish.
-    const OF_MANY: Self = Self { length: Duration::from_millis(20), per_round: 3 };
+    /// Long compared with the time in which the first and the last of the tasks have no others beside them.
+    const OF_MANY: Self = Self { length: Duration::from_millis(20), in_two_rounds: 6 };
+
+    const LONG: Self = Self { length: Duration::from_millis(250), in_two_rounds: 1 };
 }
 
 impl Case {
@@ -58,10 +60,9 @@ impl Case {
         }
     }
 
-    /// For operations that take so long, or wait for each other for so long, that a short turn measures its own end.
+    /// For operations that may wait for each other for long: in a short turn, none would wait longer than the turn.
     pub(crate) fn with_long_turns(self) -> Self {
-        let turns = Turns { length: Duration::from_millis(100), per_round: 1 };
-        Self { turns, ..self }
+        Self { turns: Turns::LONG, ..self }
     }
 
     pub(crate) fn keeping_latencies(self) -> Self {
@@ -136,6 +137,7 @@ pub(crate) struct Turn {
 /// What tasks have done in a turn.
 #[derive(Default)]
 pub(crate) struct Tally {
+    /// Those that ended within the turn. At its end some still wait, with fewer and fewer others beside them.
     pub(crate) operations: u64,
     pub(crate) failures: u64,
     /// The failures that were SQLite's "database is locked".
@@ -154,7 +156,8 @@ impl Opened {
         Self { spawn: Box::new(spawn) }
     }
 
-    /// Lets the tasks work for `length`. Returns what they have done, and the time until the last of them has ended.
+    /// Lets the tasks work for `length`, and waits until the last of them has ended. Returns what they have done, and how
+    /// long the turn was.
     pub(crate) fn turn(
         &self,
         runtime: &tokio::runtime::Handle,
@@ -170,9 +173,9 @@ impl Opened {
         // Measured on this thread, as the timer of the runtime is late if no task ever waits.
         std::thread::sleep(length);
         turn.has_ended.store(true, Ordering::Relaxed);
+        let elapsed = started.elapsed();
         let mut tally = Tally::default();
         let tallies = runtime.block_on(futures_util::future::join_all(tasks));
-        let elapsed = started.elapsed();
         for task in tallies {
             let task = task.expect("no worker panics");
             tally.operations += task.operations;
@@ -188,9 +191,13 @@ impl Opened {
 async fn work<W: Worker>(mut worker: W, task: u64, turn: Arc<Turn>) -> Tally {
     let mut tally = Tally::default();
     let mut calls = 0_u64;
-    while !turn.has_ended.load(Ordering::Relaxed) {
+    let mut has_ended = turn.has_ended.load(Ordering::Relaxed);
+    while !has_ended {
         let started = turn.keeps_latencies.then(Instant::now);
-        match worker.work(calls.wrapping_add(task << 32)).await {
+        let outcome = worker.work(calls.wrapping_add(task << 32)).await;
+        has_ended = turn.has_ended.load(Ordering::Relaxed);
+        match outcome {
+            Ok(()) if has_ended => {}
             Ok(()) => tally.operations += W::OPERATIONS,
             Err(error) => {
                 tally.failures += 1;
@@ -199,8 +206,7 @@ async fn work<W: Worker>(mut worker: W, task: u64, turn: Arc<Turn>) -> Tally {
                 tokio::task::yield_now().await;
             }
         }
-        // The first operations of a turn begin together, and find no queue.
-        if let Some(started) = started.filter(|_| calls > 0) {
+        if let Some(started) = started {
             tally.latencies.add(started.elapsed());
         }
         calls += 1;

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | the place of its database, once | `ready` |
 //! | `turn`, the number of a subject, microseconds | operations, nanoseconds, failures, those that were "database is locked" |
-//! | `latency`, the number of a subject | the median and the 99th percentile of all turns so far, in nanoseconds, or `none` |
+//! | `latency`, the number of a subject | the median, the 99th percentile and the longest time of all turns so far, in nanoseconds, or `none` |
 //!
 //! It ends with the end of its input.
 
@@ -53,7 +53,10 @@ pub(crate) fn serve(case: &Case, names: &[String]) {
                 answer(&format!("{operations} {nanos} {failures} {locked}"));
             }
             (Some(&"latency"), Some((_, latencies)), None) => match latencies.quantiles() {
-                Some(quantiles) => answer(&format!("{} {}", quantiles.median, quantiles.p99)),
+                Some(quantiles) => {
+                    let [median, p99, longest] = quantiles.numbers();
+                    answer(&format!("{median} {p99} {longest}"));
+                }
                 None => answer("none"),
             },
             _ => panic!("no request: {line}"),
@@ -74,7 +77,8 @@ pub(crate) fn profile(case: &Case, name: &str, place: &str, length: Duration) {
         println!("{} failures, {} of them \"database is locked\"", tally.failures, tally.locked);
     }
     if let Some(quantiles) = tally.latencies.quantiles() {
-        println!("median {} ns, 99th percentile {} ns", quantiles.median, quantiles.p99);
+        let [median, p99, longest] = quantiles.numbers();
+        println!("median {median} ns, 99th percentile {p99} ns, longest {longest} ns");
     }
 }
 

@@ -11,8 +11,8 @@
 //!
 //! It starts PostgreSQL and MariaDB as the tests do, and prints a table. Every pool has 10 connections, every peer runs the
 //! same query on the same rows, and each subject has a process of its own. In each round every subject of a case has its
-//! turn, in an order that changes. The figures are medians over the turns, of the wall time divided by the operations done
-//! in it: with 64 tasks they are a throughput, not a latency.
+//! turn, in an order that changes. The figures are medians over the turns, of the length of a turn divided by the
+//! operations that ended in it: with 64 tasks they are a throughput, not a latency.
 
 mod arguments;
 mod case;

@@ -65,7 +65,7 @@ pub(crate) fn measure(case: &Case, mut processes: Processes, rounds: usize) -> R
             homes.push((process, number));
         }
     }
-    for round in 0..rounds * case.turns.per_round {
+    for round in 0..(rounds * case.turns.in_two_rounds).div_ceil(2) {
         for at in order(round, subjects.len()) {
             let (process, subject) = homes[at];
             let turned = processes[process].0.turn(subject, case.turns.length);

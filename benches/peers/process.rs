@@ -58,9 +58,7 @@ impl Process {
 
     /// The time of one operation, over all turns so far.
     pub(crate) fn latency(&mut self, subject: usize) -> Option<Quantiles> {
-        let answer = self.ask(&format!("latency {subject}"));
-        let (median, p99) = answer.split_once(' ')?;
-        Some(Quantiles { median: median.parse().ok()?, p99: p99.parse().ok()? })
+        Quantiles::parse(&self.ask(&format!("latency {subject}")), ' ')
     }
 
     fn ask(&mut self, line: &str) -> String {

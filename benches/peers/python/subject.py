@@ -86,12 +86,11 @@ class Task:
             started = time.perf_counter_ns()
             try:
                 work(calls + (self.number << 32))
-                self.operations += 1
+                self.operations += not self.turn.is_set()
             except SQLAlchemyError as error:
                 self.failures += 1
                 self.locked += "database is locked" in str(error)
-            # The first operations of a turn begin together, and find no queue.
-            if keeps_latencies and calls > 0:
+            if keeps_latencies:
                 self.latencies.append(time.perf_counter_ns() - started)
             calls += 1
 
@@ -105,9 +104,10 @@ def run_turn(seconds):
         thread.start()
     time.sleep(seconds)
     turn.set()
+    nanos = time.perf_counter_ns() - started
     for thread in threads:
         thread.join()
-    return done, time.perf_counter_ns() - started
+    return done, nanos
 
 
 def main():
@@ -134,8 +134,8 @@ def main():
             case ["latency", "0"]:
                 latencies.sort()
                 last = len(latencies) - 1
-                answer = "none" if last < 0 else f"{latencies[last * 50 // 100]} {latencies[last * 99 // 100]}"
-                print(answer, flush=True)
+                answer = [str(latencies[last * percent // 100]) for percent in (50, 99, 100) if last >= 0]
+                print(" ".join(answer) or "none", flush=True)
             case _:
                 sys.exit(f"no request: {line}")
 

@@ -7,7 +7,7 @@ use super::row::Row;
 use crate::latency::Quantiles;
 
 const HEAD: &str = "case,subject,median_ns,first_quartile_ns,third_quartile_ns,turns,failures,locked,\
-                    operation_median_ns,operation_p99_ns,database,taken";
+                    operation_median_ns,operation_p99_ns,operation_longest_ns,database,taken";
 
 /// Writes these rows in place of all earlier rows of their cases, and returns all that the file then has.
 pub(crate) fn update(rows: &[Row]) -> Vec<Row> {
@@ -56,10 +56,7 @@ fn parse(line: &str) -> Option<Row> {
         turns: next()?.parse().ok()?,
         failures: next()?.parse().ok()?,
         locked: next()?.parse().ok()?,
-        latency: match (next()?.parse(), next()?.parse()) {
-            (Ok(median), Ok(p99)) => Some(Quantiles { median, p99 }),
-            _ => None,
-        },
+        latency: Quantiles::parse(&[next()?, next()?, next()?].join(","), ','),
         database: next()?.to_owned(),
         taken: next()?.to_owned(),
     })

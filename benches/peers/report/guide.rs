@@ -88,13 +88,14 @@ fn table(rows: &[Row], cases: &[&str]) -> String {
 fn latencies(rows: &[Row]) -> String {
     let mut text = String::from(
         "\n**Single inserts**, nanoseconds from the call to its answer:\n\n\
-         | case | subject | median | 99th percentile | ratio |\n|---|---|---:|---:|---:|\n",
+         | case | subject | median | 99th percentile | ratio | longest |\n\
+         |---|---|---:|---:|---:|---:|\n",
     );
     for row in rows {
         let Some(latency) = row.latency else { continue };
-        let [median, p99] = [latency.median, latency.p99].map(|ns| thousands(ns as f64));
+        let [median, p99, longest] = latency.numbers().map(|ns| thousands(ns as f64));
         let (case, subject, ratio) = (&row.case, &row.subject, latency.ratio());
-        writeln!(text, "| `{case}` | `{subject}` | {median} | {p99} | {ratio:.2} |")
+        writeln!(text, "| `{case}` | `{subject}` | {median} | {p99} | {ratio:.2} | {longest} |")
             .expect("a string takes all");
     }
     text

@@ -40,8 +40,9 @@ pub(crate) fn print(rows: &[Row]) {
         let relative = ours.map_or(String::new(), |ours| format!("{:.2}", median / ours));
         print!("{case:<14}{subject:<22}{median:>12.1}{first:>12.1}{third:>12.1}{relative:>8}");
         if let Some(latency) = row.latency {
-            let (median, p99) = (latency.median, latency.p99);
+            let [median, p99, longest] = latency.numbers();
             print!("   p99 {p99} ns, {:.2} times the median of {median} ns", latency.ratio());
+            print!(", longest {longest} ns");
         }
         if row.failures > 0 {
             print!("   {} failures, {} by \"database is locked\"", row.failures, row.locked);
