@@ -178,7 +178,9 @@ async fn keep_min_idle<C: Backend>(engine: &Arc<TypedEngine<C>>, backoff: &mut B
         permit.forget();
         let _permit = Permit::new(EngineUse::new(Arc::clone(engine)), Timer::start());
         let connecting = engine.capacity.note_connecting();
-        let connected = engine.unless_closed(engine.connect(options.connect_timeout)).await;
+        // Boxed: it takes tens of kilobytes, which the task of each engine would otherwise have for as long as it lives.
+        let connect = Box::pin(engine.connect(options.connect_timeout));
+        let connected = engine.unless_closed(connect).await;
         drop(connecting);
         let Ok(connected) = connected else { return };
         match connected {
@@ -237,4 +239,27 @@ fn has_room_for_idle<C: Backend>(engine: &TypedEngine<C>) -> bool {
     engine.capacity.is_empty()
         && counts.idle < options.min_idle
         && counts.idle + counts.in_use < options.max_connections
+}
+
+#[cfg(all(test, any(feature = "postgres", feature = "mysql", feature = "sqlite")))]
+mod tests {
+    use std::sync::{Arc, Weak};
+
+    use super::{RunningGuard, run};
+    use crate::backend::Backend;
+
+    fn size<C: Backend>() -> usize {
+        size_of_val(&run::<C>(Weak::new(), Arc::default(), RunningGuard::new(Arc::default())))
+    }
+
+    /// A program may have thousands of engines, and each has a task.
+    #[test]
+    fn a_task_takes_less_than_two_kibibytes() {
+        #[cfg(feature = "postgres")]
+        assert!(size::<crate::Postgres>() < 2048, "{}", size::<crate::Postgres>());
+        #[cfg(feature = "mysql")]
+        assert!(size::<crate::Mysql>() < 2048, "{}", size::<crate::Mysql>());
+        #[cfg(feature = "sqlite")]
+        assert!(size::<crate::Sqlite>() < 2048, "{}", size::<crate::Sqlite>());
+    }
 }
