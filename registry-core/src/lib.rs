@@ -298,7 +298,7 @@ pub use session::{IntoInnerError, Session, TransactionBuilder};
 #[doc(inline)]
 pub use settings::{
     BindSettings, Credentials, DatabaseUrl, EngineOptions, Isolation, Pooler, ResetOnReturn,
-    Settings, SettingsError, TenantError, UnknownBind, WorkOptions, WrongBackend,
+    Settings, SettingsError, Synchronous, TenantError, UnknownBind, WorkOptions, WrongBackend,
 };
 #[cfg(feature = "engine")]
 #[doc(inline)]

@@ -55,10 +55,13 @@ async fn count(registry: &Registry) -> i64 {
     rows::table.count().get_result(registry).await.unwrap()
 }
 
-/// Polls `future` once, and expects that it waits.
-async fn assert_waits<F: Future>(mut future: Pin<&mut F>) {
+/// Polls `future` once, and expects that it waits, and has taken no connection.
+async fn assert_waits<F: Future>(registry: &Registry, mut future: Pin<&mut F>) {
+    let in_use = || registry.status().engines.iter().map(|engine| engine.in_use).sum::<u32>();
+    let before = in_use();
     let is_pending = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await;
     assert!(is_pending, "it does not wait");
+    assert_eq!(in_use(), before, "it waits with a connection");
 }
 
 fn acquire_error(error: Error) -> AcquireError {
@@ -119,16 +122,16 @@ async fn writers_are_served_in_the_order_of_their_requests() {
     let served = Arc::new(Mutex::new(Vec::new()));
     let mut writers = Vec::new();
     for id in 0..20 {
-        let (registry, served) = (registry.clone(), Arc::clone(&served));
+        let (writer, served) = (registry.clone(), Arc::clone(&served));
         // Noted while the writer has its turn, so that the notes are in the order of the turns.
         let writes = async move {
-            let mut work = registry.begin();
+            let mut work = writer.begin();
             work.session_for::<rows::table>().await.unwrap();
             served.lock().unwrap().push(id);
             work.commit().await.unwrap();
         };
         let mut writes = Box::pin(writes);
-        assert_waits(writes.as_mut()).await;
+        assert_waits(&registry, writes.as_mut()).await;
         writers.push(writes);
     }
     work.commit().await.unwrap();
@@ -149,19 +152,23 @@ async fn every_routed_write_waits_for_its_turn_and_no_read_does() {
     let with = "WITH new(id) AS (SELECT 7) INSERT INTO rows SELECT id FROM new";
     let with = sql_query(with).bound_to::<rows::table>();
     let mut any = AnyExecutor::from(&registry);
-    assert_waits(pin!(new(3).execute(&registry))).await;
-    assert_waits(pin!(new(3).execute(registry.clone()))).await;
-    assert_waits(pin!(new(3).execute(&mut any))).await;
-    assert_waits(pin!(new(3).returning(rows::id).get_result::<i32>(&registry))).await;
-    assert_waits(pin!(new(3).returning(rows::id).load::<i32>(&registry))).await;
-    assert_waits(pin!(new(3).returning(rows::id).load_stream::<i32>(&registry))).await;
-    assert_waits(pin!(diesel::delete(rows::table).execute(&registry))).await;
-    assert_waits(pin!(diesel::update(rows::table).set(rows::id.eq(9)).execute(&registry))).await;
-    assert_waits(pin!(rows::table.insert_batched(&many).execute(&registry))).await;
-    assert_waits(pin!(text.execute(&registry))).await;
-    assert_waits(pin!(with.execute(&registry))).await;
+    assert_waits(&registry, pin!(new(3).execute(&registry))).await;
+    assert_waits(&registry, pin!(new(3).execute(registry.clone()))).await;
+    assert_waits(&registry, pin!(new(3).execute(&mut any))).await;
+    assert_waits(&registry, pin!(new(3).returning(rows::id).get_result::<i32>(&registry))).await;
+    assert_waits(&registry, pin!(new(3).returning(rows::id).load::<i32>(&registry))).await;
+    assert_waits(&registry, pin!(new(3).returning(rows::id).load_stream::<i32>(&registry))).await;
+    assert_waits(&registry, pin!(diesel::delete(rows::table).execute(&registry))).await;
+    assert_waits(
+        &registry,
+        pin!(diesel::update(rows::table).set(rows::id.eq(9)).execute(&registry)),
+    )
+    .await;
+    assert_waits(&registry, pin!(rows::table.insert_batched(&many).execute(&registry))).await;
+    assert_waits(&registry, pin!(text.execute(&registry))).await;
+    assert_waits(&registry, pin!(with.execute(&registry))).await;
     let mut other = registry.begin();
-    assert_waits(pin!(other.session_for::<rows::table>())).await;
+    assert_waits(&registry, pin!(other.session_for::<rows::table>())).await;
 
     // As many readers at once as there are connections, besides the one of the unit of work.
     assert_eq!(count(&registry).await, 1);
@@ -187,8 +194,8 @@ async fn a_writer_that_gives_up_leaves_the_queue() {
     work.session_for::<rows::table>().await.unwrap();
     let mut first = Box::pin(insert(&registry, 1));
     let mut second = Box::pin(insert(&registry, 2));
-    assert_waits(first.as_mut()).await;
-    assert_waits(second.as_mut()).await;
+    assert_waits(&registry, first.as_mut()).await;
+    assert_waits(&registry, second.as_mut()).await;
     work.commit().await.unwrap();
     // The turn is assigned to it already.
     drop(first);
@@ -205,7 +212,7 @@ async fn engines_of_one_file_share_the_queue() {
     let mut work = registry.begin();
     work.session_for::<rows::table>().await.unwrap();
     let mut waiting = Box::pin(insert(&other, 1));
-    assert_waits(waiting.as_mut()).await;
+    assert_waits(&other, waiting.as_mut()).await;
     work.commit().await.unwrap();
     waiting.await.unwrap();
 }
@@ -229,7 +236,7 @@ async fn the_wait_for_a_turn_is_limited_and_the_error_names_the_writer() {
     });
     is_begun.await.unwrap();
     let mut waiting = Box::pin(insert(&registry, 1));
-    assert_waits(waiting.as_mut()).await;
+    assert_waits(&registry, waiting.as_mut()).await;
     let error = acquire_error(insert(&registry, 2).await.unwrap_err());
     assert!(matches!(error, AcquireError::WriteQueueFull { limit: 1, .. }), "{error}");
     assert!(error.is_transient() && !error.is_timeout());
@@ -277,7 +284,7 @@ async fn units_of_work_that_wait_in_a_circle_are_refused_at_once() {
     first.session_for::<rows::table>().await.unwrap();
     second.session_for::<others::table>().await.unwrap();
     let mut waiting = Box::pin(first.session_for::<others::table>());
-    assert_waits(waiting.as_mut()).await;
+    assert_waits(&registry, waiting.as_mut()).await;
     let error = second.session_for::<rows::table>().await.unwrap_err();
     let WorkError::Acquire(error) = error else { panic!("{error:?}") };
     assert!(matches!(error, AcquireError::WriteDeadlock { is_own: false, .. }), "{error}");
@@ -336,7 +343,7 @@ async fn a_stream_of_written_rows_keeps_the_turn() {
     let mut stream = updates.returning(rows::id).load_stream::<i32>(&registry).await.unwrap();
     stream.next().await.unwrap().unwrap();
     let mut waiting = Box::pin(insert(&registry, 5000));
-    assert_waits(waiting.as_mut()).await;
+    assert_waits(&registry, waiting.as_mut()).await;
     while let Some(row) = stream.next().await {
         row.unwrap();
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::keys::BackendKind;
-use super::options::{PartialOptions, Pem, Pooler, ResetOnReturn, for_each_option};
+use super::options::{PartialOptions, Pem, Pooler, ResetOnReturn, Synchronous, for_each_option};
 use super::url::{DatabaseUrl, InvalidUrl};
 
 /// The settings of one database, from code: a URL, and options of its own.

@@ -132,7 +132,7 @@ pub use keys::WrongKeys;
 pub use keys::{BackendKind, BindKey, InvalidBindKey, TenantError, UnknownBind, WrongBackend};
 pub use options::Pem;
 #[doc(no_inline)]
-pub use options::{EngineOptions, Pooler, ResetOnReturn};
+pub use options::{EngineOptions, Pooler, ResetOnReturn, Synchronous};
 #[doc(no_inline)]
 pub use sources::Settings;
 #[doc(no_inline)]

@@ -70,9 +70,13 @@
 //!
 //! On SQLite, a transaction that reads first and writes later fails with "database is locked" if another connection has
 //! written in between, whatever `busy_timeout` says (<https://www.sqlite.org/rescode.html#busy_snapshot>). So a
-//! transaction that may write takes the lock when it begins.
+//! transaction that may write takes the lock when it begins. Before that it waits for its turn to write: the writers of one
+//! file in this process queue, first come, first served, so that none of them polls the lock. Units of work and queries on
+//! a registry or a tenant take turns; a session that the program uses by itself does not, and waits for `busy_timeout`.
 //!
-//! Two binds that name one SQLite file cannot both be written in one unit of work: the second waits for the first.
+//! Two binds that name one SQLite file cannot both be written in one unit of work: the second would wait for the first, and
+//! fails with [`AcquireError::WriteDeadlock`](crate::AcquireError::WriteDeadlock). So does a query on the registry that
+//! may write, in the closure of a unit of work that has written to the same file.
 //!
 //! On MySQL and MariaDB, tables of engines without transactions (MyISAM, Aria, MEMORY) do not take part in a transaction:
 //! a write to such a table is stored at once, and a rollback does not undo it. The rollback is no error; the server only

@@ -7,7 +7,9 @@ use diesel::sql_query;
 use diesel::sql_types::{Integer, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use registry_core::settings::BindSettings;
-use registry_core::{AcquireError, ConnectError, Registry, ResetOnReturn, Sqlite, bind};
+use registry_core::{
+    AcquireError, ConnectError, Registry, ResetOnReturn, Sqlite, Synchronous, bind,
+};
 
 use crate::support::{causes, fresh_folder};
 
@@ -49,6 +51,25 @@ async fn connections_are_set_up_for_concurrent_use() {
     assert_eq!(keys, 1);
     let busy = number(&mut session, "SELECT timeout AS value FROM pragma_busy_timeout").await;
     assert_eq!(busy, 1234);
+}
+
+#[tokio::test]
+async fn synchronous_is_full_unless_the_settings_say_otherwise() {
+    let synchronous = async |bind: BindSettings| {
+        let registry = registry(bind);
+        let mut session = registry.session_for::<Model>().await.expect("a session");
+        number(&mut session, "SELECT synchronous AS value FROM pragma_synchronous").await
+    };
+    let bind = || {
+        let url = format!("sqlite://{}", fresh_folder().join("synchronous.db").display());
+        BindSettings::new(url)
+    };
+    assert_eq!(synchronous(bind()).await, 2);
+    let values = [Synchronous::Off, Synchronous::Normal, Synchronous::Full, Synchronous::Extra];
+    for (number, value) in values.into_iter().enumerate() {
+        let expected = i32::try_from(number).expect("small");
+        assert_eq!(synchronous(bind().synchronous(value)).await, expected, "{value:?}");
+    }
 }
 
 #[tokio::test]

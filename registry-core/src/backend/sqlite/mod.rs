@@ -333,6 +333,8 @@ fn setup_statements(
         // In WAL mode, readers and a writer do not wait for each other. The mode is stored in the file, so this is a look-up
         // for all but the first connection (https://www.sqlite.org/wal.html).
         statements.push("PRAGMA journal_mode = WAL".to_owned());
+        // Also for the default: a SQLite that was compiled by others may have another one.
+        statements.push(format!("PRAGMA synchronous = {}", options.synchronous.pragma()));
         // Reads the file and opens the log, so that a failure is reported when the connection is opened.
         statements.push("PRAGMA schema_version".to_owned());
     }

@@ -151,10 +151,21 @@ macro_rules! for_each_option {
 
             /// How long SQLite waits for a lock that another connection holds. 5 seconds by default.
             ///
+            /// Queries on a registry or a tenant, and units of work, take turns to write, so they do not wait for each other in
+            /// SQLite's lock: their wait counts as a part of `acquire_timeout`. A session that writes by itself, and other
+            /// processes, wait for the lock.
+            ///
             /// For SQLite only, in whole milliseconds; 24 days at the most.
             #[serde(serialize_with = "duration_as_text")]
             busy_timeout: Duration = Duration::from_secs(5),
             set(value: Duration) value;
+
+            /// When SQLite waits until the disk has stored a commit. `Full` by default, which is SQLite's own default: in WAL
+            /// mode, a loss of power undoes no commit.
+            ///
+            /// For SQLite only. It has no effect on a database in memory.
+            synchronous: Synchronous = Synchronous::Full,
+            set(value: Synchronous) value;
         }
     };
 }

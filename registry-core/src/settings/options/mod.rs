@@ -6,7 +6,7 @@
 //! | this file | [`EngineOptions`], and [`PartialOptions`]: the same options, each of which can be missing |
 //! | [`layer`] | options with the places where they were written, and which layer wins |
 //! | [`shown`] | how options look in `Debug` and when they are serialized |
-//! | [`pooler`], [`reset_on_return`], [`pem`] | the types of some options |
+//! | [`pooler`], [`reset_on_return`], [`synchronous`], [`pem`] | the types of some options |
 
 mod layer;
 mod list;
@@ -14,6 +14,7 @@ mod pem;
 mod pooler;
 mod reset_on_return;
 mod shown;
+mod synchronous;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub(in crate::settings) use list::for_each_option;
 pub use pem::Pem;
 pub use pooler::Pooler;
 pub use reset_on_return::ResetOnReturn;
+pub use synchronous::Synchronous;
 
 /// Declares [`EngineOptions`] and [`PartialOptions`] from the list of options.
 macro_rules! declare_options {

@@ -10,6 +10,7 @@ use serde::Serializer;
 use super::pem::{Pem, shown_path};
 use super::pooler::Pooler;
 use super::reset_on_return::ResetOnReturn;
+use super::synchronous::Synchronous;
 
 /// The value of an option, as `Debug` shows it.
 pub(super) struct Shown<'a, T>(pub(super) &'a T);
@@ -42,6 +43,7 @@ impl ShowOption for bool {}
 impl ShowOption for Duration {}
 impl ShowOption for ResetOnReturn {}
 impl ShowOption for Pooler {}
+impl ShowOption for Synchronous {}
 impl ShowOption for Pem {}
 
 impl ShowOption for PathBuf {

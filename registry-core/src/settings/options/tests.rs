@@ -31,6 +31,7 @@ fn defaults_are_those_that_the_documentation_promises() {
             "sslkey": null,
             "sslkey_pem": null,
             "busy_timeout": "5s",
+            "synchronous": "full",
         })
     );
     let names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();

@@ -6,7 +6,7 @@ use crate::settings::options::{EngineOptions, OptionLayer, OptionLayers, Pooler}
 use crate::settings::url::DatabaseUrl;
 
 /// The options that not every backend can honour. Every other option is honoured by all of them.
-const LIMITED_OPTIONS: [LimitedOption; 10] = [
+const LIMITED_OPTIONS: [LimitedOption; 11] = [
     LimitedOption {
         name: "statement_timeout",
         backends: &[BackendKind::Postgres, BackendKind::Mysql],
@@ -18,6 +18,12 @@ const LIMITED_OPTIONS: [LimitedOption; 10] = [
         backends: &[BackendKind::Sqlite],
         is_used: Use::Always,
         noun: Some("busy timeout"),
+    },
+    LimitedOption {
+        name: "synchronous",
+        backends: &[BackendKind::Sqlite],
+        is_used: Use::Always,
+        noun: None,
     },
     LimitedOption {
         name: "tenant_setting",
