@@ -101,7 +101,8 @@ fn main() {
     report::print(&rows);
     // Without some of its subjects, a case is not what its rows are compared with.
     if subjects.is_empty() {
-        let rows = report::update(&rows);
+        let names: Vec<_> = all.iter().map(|case| case.name).collect();
+        let rows = report::update(&rows, &names);
         println!("written to {}", report::file().display());
         if writes_guide {
             report::write_guide(&rows);

@@ -25,7 +25,8 @@ pub(crate) struct Turned {
 impl Process {
     /// This program once more, for subjects of a case.
     pub(crate) fn of_subjects(case: &str, subjects: &[&str], place: &str) -> Self {
-        let mut command = Command::new(std::env::current_exe().expect("our own path"));
+        // Even if Cargo has replaced the file since this process was started.
+        let mut command = Command::new("/proc/self/exe");
         command.args(["--child", case]).args(subjects);
         Self::start(command, format!("{case} {}", subjects.join(" ")), place)
     }

@@ -9,11 +9,13 @@ use crate::latency::Quantiles;
 const HEAD: &str = "case,subject,median_ns,first_quartile_ns,third_quartile_ns,turns,failures,locked,\
                     operation_median_ns,operation_p99_ns,operation_longest_ns,database,taken";
 
-/// Writes these rows in place of all earlier rows of their cases, and returns all that the file then has.
-pub(crate) fn update(rows: &[Row]) -> Vec<Row> {
+/// Writes these rows in place of all earlier rows of their cases, and returns all that the file then has, in the order of
+/// the cases. Cases that there are no more are left out.
+pub(crate) fn update(rows: &[Row], cases: &[&str]) -> Vec<Row> {
     let mut all = read();
-    all.retain(|row| rows.iter().all(|new| new.case != row.case));
+    all.retain(|row| cases.contains(&&*row.case) && rows.iter().all(|new| new.case != row.case));
     all.extend_from_slice(rows);
+    all.sort_by_key(|row| cases.iter().position(|case| *case == row.case));
     let mut csv = format!("{HEAD}\n");
     for row in &all {
         let Row { case, subject, median, quartiles: [first, third], turns, .. } = row;
