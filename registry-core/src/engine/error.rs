@@ -100,7 +100,7 @@ pub enum AcquireError {
     /// the limit that was set by [`within`](crate::Acquire::within). Only on SQLite, which has one writer at a time.
     #[error(
         "bind `{key}`: timed out after {} waiting for its turn to write: {}, {waiting} waiting",
-        humantime::format_duration(*after), Writer { held_at, held_for, is_unit_of_work }
+        humantime::format_duration(*after), Writer { held_at, held_for, is_unit_of_work, held_by_caller }
     )]
     WriteTimedOut {
         /// The bind key.
@@ -114,6 +114,9 @@ pub enum AcquireError {
         held_for: Duration,
         /// Whether that writer is a unit of work, and not a single statement.
         is_unit_of_work: bool,
+        /// Whether the calling task itself has begun that unit of work. The wait is limited by `busy_timeout` then, since the
+        /// unit of work may be unable to end before the caller goes on.
+        held_by_caller: bool,
         /// Other writers that were waiting.
         waiting: u32,
     },
@@ -129,7 +132,7 @@ pub enum AcquireError {
         key: BindKey,
         /// The place that has begun the unit of work which has the turn.
         held_at: &'static Location<'static>,
-        /// Whether the caller waits inside of that unit of work, or in its task. Otherwise, several units of work wait for
+        /// Whether the caller waits inside of that unit of work. Otherwise, several units of work wait for
         /// each other in a circle, and the same work may succeed once this one is rolled back.
         is_own: bool,
     },
@@ -361,6 +364,7 @@ struct Writer<'a> {
     held_at: &'a Option<&'static Location<'static>>,
     held_for: &'a Duration,
     is_unit_of_work: &'a bool,
+    held_by_caller: &'a bool,
 }
 
 impl fmt::Display for Writer<'_> {
@@ -368,7 +372,11 @@ impl fmt::Display for Writer<'_> {
         let Some(place) = self.held_at else {
             return f.write_str("another writer of this process was about to get it");
         };
-        let what = if *self.is_unit_of_work { "a unit of work" } else { "a statement" };
+        let what = match (self.is_unit_of_work, self.held_by_caller) {
+            (true, true) => "a unit of work that this task has begun,",
+            (true, false) => "a unit of work",
+            (false, _) => "a statement",
+        };
         let held_for =
             Duration::from_millis(self.held_for.as_millis().try_into().unwrap_or(u64::MAX));
         let held_for = humantime::format_duration(held_for);

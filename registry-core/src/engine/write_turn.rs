@@ -26,7 +26,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::AcquireError;
 use super::observe::caller::Caller;
-use super::self_wait::unless_self_wait;
 use super::typed::TypedEngine;
 use crate::backend::Backend;
 
@@ -255,7 +254,14 @@ impl<C: Backend> TypedEngine<C> {
             let held_at = circle.holder.request.place;
             AcquireError::WriteDeadlock { key, held_at, is_own: circle.is_own }
         })?;
-        let after = within.unwrap_or(self.settings.options.acquire_timeout);
+        let options = &self.settings.options;
+        let mut after = within.unwrap_or(options.acquire_timeout);
+        // The future that ends the unit of work may be another one of this task, as in `join!`, or the one that waits here.
+        // In the second case the turn never comes, so the wait is as long as SQLite's own one would be.
+        let is_own = queue.is_held_by_unit_of(Caller::current());
+        if is_own {
+            after = after.min(options.busy_timeout);
+        }
         let permit = Arc::clone(&queue.turn).acquire_owned();
         let permit = async {
             match started.checked_add(after) {
@@ -264,26 +270,15 @@ impl<C: Backend> TypedEngine<C> {
                 None => Some(permit.await),
             }
         };
-        let permit = unless_self_wait(permit, || {
-            let is_own = queue.is_held_by_unit_of(Caller::current());
-            is_own.then(|| self.statements_of_idle_caller()).flatten()
-        });
         match self.unless_closed(permit).await? {
-            Some(Some(Ok(permit))) => Ok(Some(queue.granted(permit, request))),
+            Some(Ok(permit)) => Ok(Some(queue.granted(permit, request))),
             // The semaphore is never closed.
-            Some(Some(Err(_))) => Err(self.closed_error()),
-            Some(None) => Err(self.turn_timed_out(queue, after)),
-            None => match queue.holder() {
-                Some(holder) => {
-                    let held_at = holder.request.place;
-                    Err(AcquireError::WriteDeadlock { key, held_at, is_own: true })
-                }
-                None => Err(self.turn_timed_out(queue, started.elapsed())),
-            },
+            Some(Err(_)) => Err(self.closed_error()),
+            None => Err(self.turn_timed_out(queue, after, is_own)),
         }
     }
 
-    fn turn_timed_out(&self, queue: &WriteQueue, after: Duration) -> AcquireError {
+    fn turn_timed_out(&self, queue: &WriteQueue, after: Duration, is_own: bool) -> AcquireError {
         self.stats.note_timed_out();
         let holder = queue.holder();
         AcquireError::WriteTimedOut {
@@ -292,6 +287,7 @@ impl<C: Backend> TypedEngine<C> {
             held_at: holder.map(|holder| holder.request.place),
             held_for: holder.map(|holder| holder.since.elapsed()).unwrap_or_default(),
             is_unit_of_work: holder.is_some_and(|holder| holder.request.unit.is_some()),
+            held_by_caller: is_own,
             // Without the caller.
             waiting: queue.waiting.load(Ordering::Relaxed).saturating_sub(1),
         }

@@ -167,6 +167,16 @@ impl AsyncSqliteConnection {
         })
     }
 
+    /// Runs a statement that sets the connection up, while no other connection to the file is being set up or closed.
+    pub(super) async fn set_up(&mut self, statement: &str) -> QueryResult<()> {
+        let statement = statement.to_owned();
+        let run = self.jobs.run(Length::MayBlock, move |database| {
+            let _turn = database.file.exclusive_turn();
+            database.connection.batch_execute(&statement)
+        });
+        run.await?
+    }
+
     pub(super) fn observed(&self) -> &Arc<Observed> {
         &self.observed
     }

@@ -11,6 +11,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel::{QueryResult, SqliteConnection};
 
 use super::column_names::ColumnNames;
+use super::file::File;
 use super::row::Recycler;
 use super::state::State;
 use super::transaction_effects::TransactionEffects;
@@ -24,6 +25,7 @@ pub(super) struct Database {
     /// The rows that were read, whose memory the next job frees.
     pub(super) recycler: Arc<Recycler>,
     pub(super) column_names: ColumnNames,
+    pub(super) file: Arc<File>,
 }
 
 /// A savepoint around a statement that may end a transaction and begin another one. The savepoint is gone if the first

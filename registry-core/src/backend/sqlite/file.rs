@@ -12,7 +12,9 @@ static FILES: Mutex<Option<HashMap<String, Weak<File>>>> = Mutex::new(None);
 #[derive(Default)]
 pub(super) struct File {
     pub(super) run_queue: Arc<RunQueue>,
-    /// Connections are closed under this lock.
+    /// Connections are set up and closed under this lock.
+    ///
+    /// A connection that is being closed may lock the whole file, and SQLite then does not always wait for `busy_timeout`.
     ///
     /// The last connection to a file moves the write-ahead log into the file and removes the log. If two connections are
     /// closed at the same time, SQLite treats neither as the last one, and the log stays.
@@ -36,8 +38,8 @@ impl File {
         fresh
     }
 
-    /// Waits until no other connection to the file is being closed.
-    pub(super) fn close_turn(&self) -> MutexGuard<'_, ()> {
+    /// Waits until no other connection to the file is being set up or closed.
+    pub(super) fn exclusive_turn(&self) -> MutexGuard<'_, ()> {
         lock(&self.closing)
     }
 }

@@ -50,7 +50,7 @@ impl Jobs {
             let (url, state) = (url.to_owned(), Arc::clone(&state));
             move || {
                 let file = File::of(&url);
-                let mailbox = open(&url, &state).map(|database| {
+                let mailbox = open(&url, &state, &file).map(|database| {
                     let database = OpenDatabase::new(database, &file, running);
                     ClosedOnDrop(Arc::new(Mailbox::new(database, state, file)))
                 });
@@ -218,7 +218,7 @@ impl<R> Drop for Answer<R> {
     }
 }
 
-fn open(url: &str, state: &Arc<State>) -> ConnectionResult<Database> {
+fn open(url: &str, state: &Arc<State>, file: &Arc<File>) -> ConnectionResult<Database> {
     let mut connection = SqliteConnection::establish(url)?;
     let has_cached = Arc::new(AtomicBool::new(false));
     connection.set_instrumentation({
@@ -235,5 +235,6 @@ fn open(url: &str, state: &Arc<State>) -> ConnectionResult<Database> {
         has_cached,
         recycler: Arc::default(),
         column_names: ColumnNames::default(),
+        file: Arc::clone(file),
     })
 }

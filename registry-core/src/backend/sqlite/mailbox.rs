@@ -167,7 +167,7 @@ impl OpenDatabase {
 
 impl Drop for OpenDatabase {
     fn drop(&mut self) {
-        let _turn = self.file.close_turn();
+        let _turn = self.file.exclusive_turn();
         self.database = None;
     }
 }

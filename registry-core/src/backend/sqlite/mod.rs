@@ -27,7 +27,6 @@ use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
 use diesel::result::Error;
-use diesel_async::SimpleAsyncConnection;
 use futures_util::future::BoxFuture;
 // Linked for its feature `bundled`: SQLite is compiled in, so that nothing has to be installed.
 use libsqlite3_sys as _;
@@ -298,8 +297,8 @@ async fn open_once(
     Ok(connection)
 }
 
-/// Runs a statement, and repeats it while the database is locked. If two connections switch to the write-ahead log at the
-/// same time, SQLite does not wait for `busy_timeout` by itself.
+/// Runs a statement that sets the connection up, and repeats it while another process has locked the database. If two connections
+/// switch to the write-ahead log at the same time, SQLite does not wait for `busy_timeout` by itself.
 async fn run_unlocked(
     connection: &mut Sqlite,
     statement: &str,
@@ -307,7 +306,7 @@ async fn run_unlocked(
 ) -> QueryResult<()> {
     let started = Instant::now();
     loop {
-        match connection.batch_execute(statement).await {
+        match connection.set_up(statement).await {
             Err(Error::DatabaseError(_, information))
                 if information.message() == "database is locked"
                     && started.elapsed() < busy_timeout =>
