@@ -79,7 +79,7 @@ on_both_runtimes! {
     engines_of_one_file_share_the_queue,
     the_wait_for_a_turn_is_limited_and_the_error_names_the_writer,
     a_write_outside_of_the_unit_of_work_that_awaits_it_is_refused_at_once,
-    a_task_that_has_begun_the_unit_of_work_waits_for_the_busy_timeout_only,
+    time_out_says_that_the_task_itself_has_begun_the_unit_of_work,
     units_of_work_that_wait_in_a_circle_are_refused_at_once,
     the_turn_ends_with_errors_panics_and_dropped_futures,
     a_stream_of_written_rows_keeps_the_turn,
@@ -222,7 +222,8 @@ async fn the_wait_for_a_turn_is_limited_and_the_error_names_the_writer() {
     let folder = tempfile::tempdir().unwrap();
     let bind = BindSettings::new(url(&folder, "rows.db"))
         .acquire_timeout(Duration::from_millis(50))
-        .queue_limit(1);
+        .max_connections(2)
+        .queue_limit(0);
     let registry = super::registry(bind);
     sql_query(CREATE_ROWS).bound_to::<rows::table>().execute(&registry).await.unwrap();
     let (begun, is_begun) = oneshot::channel();
@@ -279,14 +280,18 @@ async fn a_write_outside_of_the_unit_of_work_that_awaits_it_is_refused_at_once()
     insert(&registry, 1).await.unwrap();
 }
 
-async fn a_task_that_has_begun_the_unit_of_work_waits_for_the_busy_timeout_only() {
-    let (_folder, registry) = files().await;
+async fn time_out_says_that_the_task_itself_has_begun_the_unit_of_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let bind =
+        BindSettings::new(url(&folder, "rows.db")).acquire_timeout(Duration::from_millis(20));
+    let registry = super::registry(bind);
+    sql_query(CREATE_ROWS).bound_to::<rows::table>().execute(&registry).await.unwrap();
     let mut work = registry.begin();
     work.session_for::<rows::table>().await.unwrap();
     let error = acquire_error(insert(&registry, 1).await.unwrap_err());
     assert!(error.is_timeout() && error.is_transient(), "{error}");
     let text = error.to_string();
-    let begin = "bind `default`: timed out after 1ms waiting for its turn to write: another writer of this process \
+    let begin = "bind `default`: timed out after 20ms waiting for its turn to write: another writer of this process \
                  (a unit of work that this task has begun, of ";
     assert!(text.starts_with(begin), "{text}");
     work.rollback().await.unwrap();

@@ -294,7 +294,8 @@ async fn lock_timeout_is_transient_and_ends_nothing() {
 #[tokio::test]
 async fn locked_sqlite_database_is_transient() {
     let url = sqlite_file();
-    let settings = BindSettings::new(url).busy_timeout(std::time::Duration::from_millis(20));
+    let limit = std::time::Duration::from_millis(20);
+    let settings = BindSettings::new(url).busy_timeout(limit).acquire_timeout(limit);
     let registry = Registry::builder().bind("lite", settings).build().expect("good settings");
     let mut session = registry.session::<Lite>().await.expect("a session");
     session.batch_execute(TABLE).await.expect("rows");

@@ -87,12 +87,15 @@ pub enum AcquireError {
         last_error: Option<Arc<ConnectError>>,
     },
 
-    /// As many callers as `queue_limit` allows were already waiting for their turn to write. Only on SQLite.
-    #[error("bind `{key}`: the queue of writers is full: {limit}/{limit} (queue_limit) waiting")]
+    /// As many callers were already waiting for their turn to write as could wait without turns: each but one of
+    /// `max_connections` with a connection, and `queue_limit` without one. Only on SQLite.
+    #[error(
+        "bind `{key}`: the queue of writers is full: {limit}/{limit} (max_connections - 1 + queue_limit) waiting"
+    )]
     WriteQueueFull {
         /// The bind key.
         key: BindKey,
-        /// The `queue_limit` of the engine.
+        /// The number of callers that may wait.
         limit: u32,
     },
 
@@ -114,8 +117,7 @@ pub enum AcquireError {
         held_for: Duration,
         /// Whether that writer is a unit of work, and not a single statement.
         is_unit_of_work: bool,
-        /// Whether the calling task itself has begun that unit of work. The wait is limited by `busy_timeout` then, since the
-        /// unit of work may be unable to end before the caller goes on.
+        /// Whether the calling task itself has begun that unit of work, which may be unable to end before the caller goes on.
         held_by_caller: bool,
         /// Other writers that were waiting.
         waiting: u32,

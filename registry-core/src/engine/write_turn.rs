@@ -246,22 +246,18 @@ impl<C: Backend> TypedEngine<C> {
         }
         let key = self.settings.key;
         let queued_before = queue.waiting.load(Ordering::Relaxed);
-        let limit = self.settings.options.queue_limit.filter(|limit| queued_before >= *limit);
-        if let Some(limit) = limit {
+        let options = &self.settings.options;
+        // Without turns, each writer but the one that writes would wait for SQLite's lock with a connection, up to their number.
+        let with_connection = options.max_connections.saturating_sub(1);
+        let limit = options.queue_limit.map(|limit| limit.saturating_add(with_connection));
+        if let Some(limit) = limit.filter(|limit| queued_before >= *limit) {
             return Err(AcquireError::WriteQueueFull { key, limit });
         }
         let _waiting = Waiting::begin(queue, request).map_err(|circle| {
             let held_at = circle.holder.request.place;
             AcquireError::WriteDeadlock { key, held_at, is_own: circle.is_own }
         })?;
-        let options = &self.settings.options;
-        let mut after = within.unwrap_or(options.acquire_timeout);
-        // The future that ends the unit of work may be another one of this task, as in `join!`, or the one that waits here.
-        // In the second case the turn never comes, so the wait is as long as SQLite's own one would be.
-        let is_own = queue.is_held_by_unit_of(Caller::current());
-        if is_own {
-            after = after.min(options.busy_timeout);
-        }
+        let after = within.unwrap_or(self.settings.options.acquire_timeout);
         let permit = Arc::clone(&queue.turn).acquire_owned();
         let permit = async {
             match started.checked_add(after) {
@@ -274,11 +270,11 @@ impl<C: Backend> TypedEngine<C> {
             Some(Ok(permit)) => Ok(Some(queue.granted(permit, request))),
             // The semaphore is never closed.
             Some(Err(_)) => Err(self.closed_error()),
-            None => Err(self.turn_timed_out(queue, after, is_own)),
+            None => Err(self.turn_timed_out(queue, after)),
         }
     }
 
-    fn turn_timed_out(&self, queue: &WriteQueue, after: Duration, is_own: bool) -> AcquireError {
+    fn turn_timed_out(&self, queue: &WriteQueue, after: Duration) -> AcquireError {
         self.stats.note_timed_out();
         let holder = queue.holder();
         AcquireError::WriteTimedOut {
@@ -287,7 +283,7 @@ impl<C: Backend> TypedEngine<C> {
             held_at: holder.map(|holder| holder.request.place),
             held_for: holder.map(|holder| holder.since.elapsed()).unwrap_or_default(),
             is_unit_of_work: holder.is_some_and(|holder| holder.request.unit.is_some()),
-            held_by_caller: is_own,
+            held_by_caller: queue.is_held_by_unit_of(Caller::current()),
             // Without the caller.
             waiting: queue.waiting.load(Ordering::Relaxed).saturating_sub(1),
         }

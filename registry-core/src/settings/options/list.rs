@@ -90,6 +90,9 @@ macro_rules! for_each_option {
 
             /// How many callers may wait for a session. A further caller is refused at once. `None` by default, which
             /// sets no limit; with 0, no caller waits.
+            ///
+            /// On SQLite, writers of a file take turns, and wait for their turn without a connection. `max_connections - 1` more
+            /// of them may wait than this number: those that would have a connection otherwise.
             queue_limit: Option<u32> = None,
             set(value: impl Into<Option<u32>>) value.into();
 
