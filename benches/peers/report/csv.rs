@@ -20,9 +20,9 @@ pub(crate) fn update(rows: &[Row], cases: &[&str]) -> Vec<Row> {
     for row in &all {
         let Row { case, subject, median, quartiles: [first, third], turns, .. } = row;
         let Row { failures, locked, database, taken, .. } = row;
-        let latency = row
-            .latency
-            .map_or(",".to_owned(), |latency| format!("{},{}", latency.median, latency.p99));
+        let latency = row.latency.map_or(",,".to_owned(), |latency| {
+            latency.numbers().map(|number| number.to_string()).join(",")
+        });
         writeln!(
             csv,
             "{case},{subject},{median:.1},{first:.1},{third:.1},{turns},{failures},{locked},{latency},{database},{taken}"
@@ -44,7 +44,9 @@ fn read() -> Vec<Row> {
     if lines.next() != Some(HEAD) {
         return Vec::new();
     }
-    lines.filter_map(parse).collect()
+    let parse =
+        |line| parse(line).unwrap_or_else(|| panic!("{}: no result: {line}", file().display()));
+    lines.map(parse).collect()
 }
 
 fn parse(line: &str) -> Option<Row> {
