@@ -95,7 +95,7 @@
 //! | PostgreSQL | in the protocol stream, which the library reads along, the server reports each statement, and the status of the transaction after it |
 //! | PostgreSQL by a Unix socket | after statements that may end a transaction, the library reads a setting that is local to the transaction |
 //! | MySQL, MariaDB | after statements that are not known to leave the transaction open, and before the commit, the library rolls back to a savepoint in the transaction |
-//! | SQLite | the library asks SQLite on its thread, with a savepoint around statements that may end one transaction and begin another |
+//! | SQLite | the library asks SQLite, with a savepoint around statements that may end one transaction and begin another |
 //!
 //! # Errors in a transaction
 //!

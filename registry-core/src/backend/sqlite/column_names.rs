@@ -34,3 +34,22 @@ impl ColumnNames {
         self.0.insert(0, (Arc::clone(sql), names.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_queries_are_remembered() {
+        let sql = |number: usize| Arc::<str>::from(format!("SELECT {number}"));
+        let mut names = ColumnNames::default();
+        for number in 0..=CAPACITY {
+            names.remember(&sql(number), &None);
+            // Used again each time, so it stays.
+            assert!(names.find(&sql(0)).is_some());
+        }
+        assert!(names.find(&sql(1)).is_none(), "there is no room for it");
+        assert!((2..=CAPACITY).all(|number| names.find(&sql(number)).is_some()));
+        assert_eq!(names.0.len(), CAPACITY);
+    }
+}

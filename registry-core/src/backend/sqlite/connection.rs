@@ -94,7 +94,7 @@ pub struct AsyncSqliteConnection {
 }
 
 impl AsyncSqliteConnection {
-    /// Runs `work` on the connection's thread, with Diesel's own connection, and returns its result.
+    /// Runs `work` on a thread of this crate, with Diesel's own connection, and returns its result.
     ///
     /// Use it for features of Diesel's connection alone, such as collations and SQL functions written in Rust. `work` may
     /// block. Transactions nest: a transaction in `work` is a savepoint if a transaction is already open. The
@@ -181,7 +181,7 @@ impl AsyncSqliteConnection {
         &self.observed
     }
 
-    /// Whether the connection's thread has ended, or is about to end after a panic.
+    /// Whether the database is closed, or about to be closed after a panic.
     pub(super) fn has_ended(&self) -> bool {
         self.jobs.has_ended()
     }

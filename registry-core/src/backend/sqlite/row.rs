@@ -120,3 +120,46 @@ impl Recycler {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use diesel::Connection;
+
+    use super::*;
+
+    /// Rows whose text has this number of bytes.
+    fn rows(number: usize, bytes: usize, recycler: &Arc<Recycler>) -> Vec<Row> {
+        let mut connection = SqliteConnection::establish(":memory:").expect("in memory");
+        let query = diesel::sql_query(format!("SELECT hex(zeroblob({})) AS text", bytes / 2));
+        let copied = (0..number).map(|_| {
+            let mut found = connection.load(&query).expect("a row");
+            let row = found.next().expect("one").expect("a row").into_owned(&mut None);
+            Row::new(row, bytes, recycler)
+        });
+        copied.collect()
+    }
+
+    fn kept(recycler: &Recycler) -> usize {
+        recycler.lock().len()
+    }
+
+    #[test]
+    fn rows_that_were_read_are_kept_until_the_next_job_and_no_more_of_them_than_the_limit() {
+        let recycler = Arc::default();
+        drop(rows(3, 10, &recycler));
+        assert_eq!(kept(&recycler), 3);
+        recycler.free();
+        assert_eq!(kept(&recycler), 0);
+        drop(rows(MAX_ROWS + 10, 10, &recycler));
+        assert_eq!(kept(&recycler), MAX_ROWS);
+    }
+
+    #[test]
+    fn large_rows_are_freed_at_once() {
+        let recycler = Arc::default();
+        let rows = rows(3, MAX_BYTES + 2, &recycler);
+        assert_eq!(rows[0].field_count(), 1);
+        drop(rows);
+        assert_eq!(kept(&recycler), 0);
+    }
+}

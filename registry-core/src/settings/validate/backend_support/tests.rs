@@ -82,7 +82,7 @@ fn an_option_of_another_backend_is_a_problem_in_a_bind() {
             "binds.files.statement_timeout: SQLite has no statement timeout",
             "binds.my.busy_timeout: MySQL has no busy timeout: it is for SQLite",
             "binds.pg.busy_timeout: PostgreSQL has no busy timeout: it is for SQLite",
-            "binds.pg.synchronous: PostgreSQL has no `synchronous`: it is for SQLite",
+            "binds.pg.synchronous: `synchronous` is for SQLite, and this is PostgreSQL",
         ]
     );
 }
