@@ -12,8 +12,8 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use registry_core::settings::BindSettings;
 use registry_core::{
-    AcquireError, AnyExecutor, BindDsl, Error, InsertBatchedDsl, Registry, RunQueryDsl, WorkError,
-    WorkOptions, bind_tables,
+    AcquireError, AnyExecutor, BindDsl, Error, InsertBatchedDsl, Registry, RunQueryDsl, Scope,
+    UnitOfWork, WorkError, WorkOptions, bind_tables,
 };
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -79,6 +79,7 @@ on_both_runtimes! {
     engines_of_one_file_share_the_queue,
     the_wait_for_a_turn_is_limited_and_the_error_names_the_writer,
     a_write_outside_of_the_unit_of_work_that_awaits_it_is_refused_at_once,
+    a_write_in_a_scope_beside_its_unit_of_work_is_refused_until_that_has_ended,
     time_out_says_that_the_task_itself_has_begun_the_unit_of_work,
     units_of_work_that_wait_in_a_circle_are_refused_at_once,
     the_turn_ends_with_errors_panics_and_dropped_futures,
@@ -278,6 +279,33 @@ async fn a_write_outside_of_the_unit_of_work_that_awaits_it_is_refused_at_once()
     assert!(matches!(error, AcquireError::WriteDeadlock { is_own: true, .. }), "{error}");
     assert_eq!(count(&registry).await, 0);
     insert(&registry, 1).await.unwrap();
+}
+
+async fn a_write_in_a_scope_beside_its_unit_of_work_is_refused_until_that_has_ended() {
+    let (_folder, registry) = files().await;
+    registry
+        .try_scope(async {
+            let mut work = UnitOfWork::current().await?;
+            diesel::insert_into(rows::table).values(rows::id.eq(1)).execute(&mut *work).await?;
+            drop(work);
+            let error = acquire_error(insert(&registry, 2).await.unwrap_err());
+            assert!(matches!(error, AcquireError::WriteDeadlock { is_own: true, .. }), "{error}");
+            Scope::current()?.commit().await?;
+            insert(&registry, 3).await?;
+            // The next unit of work of the scope, and a task that does not hold the scope up.
+            let mut work = UnitOfWork::current().await?;
+            diesel::insert_into(rows::table).values(rows::id.eq(4)).execute(&mut *work).await?;
+            drop(work);
+            let (scope, other) = (Scope::current()?, registry.clone());
+            let beside = tokio::spawn(async move { scope.enter(insert(&other, 5)).await });
+            tokio::task::yield_now().await;
+            Scope::current()?.commit().await?;
+            beside.await.expect("no panic")?;
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    assert_eq!(count(&registry).await, 4);
 }
 
 async fn time_out_says_that_the_task_itself_has_begun_the_unit_of_work() {

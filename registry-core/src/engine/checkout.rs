@@ -206,6 +206,9 @@ impl<C: Backend> fmt::Debug for Checkout<C> {
 impl<C: Backend> Drop for Checkout<C> {
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
+        if let Some(turn) = &permit.turn {
+            turn.note_unit_ended();
+        }
         let engine = &permit.engine;
         engine.stats.note_return(self.checked_out, || engine.pool.counts().idle);
         return_connection(permit, self.is_discarded);

@@ -135,6 +135,16 @@ pub(crate) struct WriteTurn {
     _permit: OwnedSemaphorePermit,
 }
 
+impl WriteTurn {
+    /// Records that the unit of work has ended, and that only the return of its connection is left. A write that waits for
+    /// it waits for nothing else.
+    pub(super) fn note_unit_ended(&self) {
+        if let Some(holder) = &mut *lock(&self.queue.holder) {
+            holder.request.unit = None;
+        }
+    }
+}
+
 impl Drop for WriteTurn {
     fn drop(&mut self) {
         *lock(&self.queue.holder) = None;

@@ -15,6 +15,7 @@ use super::unit_of_work::{CallSite, UnitOfWork};
 use super::work_lock::{WorkGuard, WorkLock};
 #[cfg(feature = "axum")]
 use crate::bind::Bind;
+use crate::engine::WriterId;
 use crate::error::Error;
 #[cfg(feature = "axum")]
 use crate::registry::Acquire;
@@ -71,6 +72,8 @@ struct Shared {
     sessions: SessionFactory,
     options: WorkOptions,
     lock: Arc<WorkLock>,
+    /// Identifies the units of work of the scope where writers take turns.
+    writer: WriterId,
     /// The call site that made the scope.
     made_at: CallSite,
 }
@@ -78,7 +81,7 @@ struct Shared {
 impl Scope {
     pub(super) fn new(sessions: SessionFactory, options: WorkOptions, made_at: CallSite) -> Self {
         let lock = Arc::new(WorkLock::new(sessions.registry().default_acquire_timeout()));
-        Self(Arc::new(Shared { sessions, options, lock, made_at }))
+        Self(Arc::new(Shared { sessions, options, lock, writer: WriterId::new(), made_at }))
     }
 
     /// The scope that the calling task is in: the innermost one, if there are several.
@@ -168,6 +171,8 @@ impl Scope {
 
     /// Enters the scope with the future that the scope runs. The end of that future is the end of the scope.
     async fn enter_to_run<F: Future>(&self, future: F) -> F::Output {
+        // In a box: each of the futures around it would be as large as the program's future.
+        let future = self.0.writer.run(Box::pin(future));
         self.enter_with(future, |detector| self.0.lock.set_scope_future(detector)).await
     }
 
@@ -221,12 +226,12 @@ impl Scope {
 
     /// The unit of work. `at` is the call site of the request, or `None` for an argument of an axum handler.
     pub(crate) async fn work_at(&self, at: Option<CallSite>) -> Result<CurrentWork, WorkError> {
-        let Shared { sessions, options, lock, made_at } = &*self.0;
+        let Shared { sessions, options, lock, writer, made_at } = &*self.0;
         let mut guard = self.lock(at).await?;
         if guard.is_none() {
             let begun_at = at.unwrap_or(made_at);
             let unit = UnitOfWork::new(sessions.clone(), options.clone(), begun_at);
-            *guard = Some(unit.in_scope(made_at, lock.acquiring_flag().clone()));
+            *guard = Some(unit.in_scope(made_at, lock.acquiring_flag().clone(), *writer));
         }
         Ok(CurrentWork::new(guard, Arc::clone(lock)))
     }

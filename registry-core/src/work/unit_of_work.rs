@@ -104,8 +104,14 @@ impl UnitOfWork {
     }
 
     /// Makes this the unit of work of a scope. `made_at` is the call site that made the scope; the scope reads
-    /// `acquiring`.
-    pub(super) fn in_scope(mut self, made_at: CallSite, acquiring: AcquiringFlag) -> Self {
+    /// `acquiring`, and identifies its units of work by `writer`.
+    pub(super) fn in_scope(
+        mut self,
+        made_at: CallSite,
+        acquiring: AcquiringFlag,
+        writer: WriterId,
+    ) -> Self {
+        self.writer = writer;
         self.scope_made_at = Some(made_at);
         self.acquiring = acquiring;
         self
