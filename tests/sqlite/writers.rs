@@ -9,7 +9,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::sql_query;
 use futures_util::StreamExt;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use registry_core::settings::BindSettings;
 use registry_core::{
     AcquireError, AnyExecutor, BindDsl, Error, InsertBatchedDsl, Registry, RunQueryDsl, Scope,
@@ -51,6 +51,10 @@ async fn insert(registry: &Registry, id: i32) -> Result<usize, Error> {
     diesel::insert_into(rows::table).values(rows::id.eq(id)).execute(registry).await
 }
 
+async fn insert_other(registry: &Registry, id: i32) -> Result<usize, Error> {
+    diesel::insert_into(others::table).values(others::id.eq(id)).execute(registry).await
+}
+
 async fn count(registry: &Registry) -> i64 {
     rows::table.count().get_result(registry).await.unwrap()
 }
@@ -77,11 +81,15 @@ on_both_runtimes! {
     every_routed_write_waits_for_its_turn_and_no_read_does,
     a_writer_that_gives_up_leaves_the_queue,
     engines_of_one_file_share_the_queue,
+    engines_that_named_the_file_before_it_existed_share_the_queue,
     the_wait_for_a_turn_is_limited_and_the_error_names_the_writer,
     a_write_outside_of_the_unit_of_work_that_awaits_it_is_refused_at_once,
     a_write_in_a_scope_beside_its_unit_of_work_is_refused_until_that_has_ended,
     time_out_says_that_the_task_itself_has_begun_the_unit_of_work,
     units_of_work_that_wait_in_a_circle_are_refused_at_once,
+    a_write_behind_its_own_unit_of_work_in_the_queue_is_refused_at_once,
+    a_circle_through_the_order_of_a_queue_is_refused_at_once,
+    a_write_in_a_savepoint_outside_of_its_unit_of_work_is_refused_at_once,
     the_turn_ends_with_errors_panics_and_dropped_futures,
     a_stream_of_written_rows_keeps_the_turn,
 }
@@ -219,6 +227,27 @@ async fn engines_of_one_file_share_the_queue() {
     waiting.await.unwrap();
 }
 
+async fn engines_that_named_the_file_before_it_existed_share_the_queue() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::os::unix::fs::symlink("second.db", path("first.db")).unwrap();
+    std::os::unix::fs::symlink(path("data/real.db"), path("second.db")).unwrap();
+    std::fs::create_dir(path("data")).unwrap();
+    std::os::unix::fs::symlink(path("data"), path("short")).unwrap();
+    for (early, late) in [("first.db", "data/real.db"), ("short/new.db", "data/new.db")] {
+        let early = super::registry(url(&folder, early));
+        sql_query(CREATE_ROWS).bound_to::<rows::table>().execute(&early).await.unwrap();
+        let late = super::registry(url(&folder, late));
+        assert_eq!(count(&late).await, 0);
+        let mut work = early.begin();
+        work.session_for::<rows::table>().await.unwrap();
+        let mut waiting = Box::pin(insert(&late, 1));
+        assert_waits(&late, waiting.as_mut()).await;
+        work.commit().await.unwrap();
+        waiting.await.unwrap();
+    }
+}
+
 async fn the_wait_for_a_turn_is_limited_and_the_error_names_the_writer() {
     let folder = tempfile::tempdir().unwrap();
     let bind = BindSettings::new(url(&folder, "rows.db"))
@@ -311,7 +340,7 @@ async fn a_write_in_a_scope_beside_its_unit_of_work_is_refused_until_that_has_en
 async fn time_out_says_that_the_task_itself_has_begun_the_unit_of_work() {
     let folder = tempfile::tempdir().unwrap();
     let bind =
-        BindSettings::new(url(&folder, "rows.db")).acquire_timeout(Duration::from_millis(20));
+        BindSettings::new(url(&folder, "rows.db")).acquire_timeout(Duration::from_millis(500));
     let registry = super::registry(bind);
     sql_query(CREATE_ROWS).bound_to::<rows::table>().execute(&registry).await.unwrap();
     let mut work = registry.begin();
@@ -319,7 +348,7 @@ async fn time_out_says_that_the_task_itself_has_begun_the_unit_of_work() {
     let error = acquire_error(insert(&registry, 1).await.unwrap_err());
     assert!(error.is_timeout() && error.is_transient(), "{error}");
     let text = error.to_string();
-    let begin = "bind `default`: timed out after 20ms waiting for its turn to write: another writer of this process \
+    let begin = "bind `default`: timed out after 500ms waiting for its turn to write: another writer of this process \
                  (a unit of work that this task has begun, of ";
     assert!(text.starts_with(begin), "{text}");
     work.rollback().await.unwrap();
@@ -340,6 +369,88 @@ async fn units_of_work_that_wait_in_a_circle_are_refused_at_once() {
     second.rollback().await.unwrap();
     waiting.await.unwrap();
     first.commit().await.unwrap();
+}
+
+async fn a_write_behind_its_own_unit_of_work_in_the_queue_is_refused_at_once() {
+    let (_folder, registry) = files().await;
+    let mut first = registry.begin();
+    first.session_for::<rows::table>().await.unwrap();
+    let closure = registry.transaction(async |work| {
+        let unit = async { work.session_for::<rows::table>().await.map(drop) };
+        let (unit, outside) = join(unit, insert(&registry, 1)).await;
+        unit?;
+        outside
+    });
+    let mut closure = Box::pin(closure);
+    assert_waits(&registry, closure.as_mut()).await;
+    first.commit().await.unwrap();
+    let error = acquire_error(closure.await.unwrap_err());
+    assert!(matches!(error, AcquireError::WriteDeadlock { is_own: true, .. }), "{error}");
+    // The other way round, the write is served before the unit of work.
+    let mut first = registry.begin();
+    first.session_for::<rows::table>().await.unwrap();
+    let closure = registry.transaction(async |work| {
+        let unit = async { work.session_for::<rows::table>().await.map(drop) };
+        let (outside, unit) = join(insert(&registry, 1), unit).await;
+        unit?;
+        outside
+    });
+    let mut closure = Box::pin(closure);
+    assert_waits(&registry, closure.as_mut()).await;
+    first.commit().await.unwrap();
+    closure.await.unwrap();
+}
+
+async fn a_circle_through_the_order_of_a_queue_is_refused_at_once() {
+    for unit_is_first in [true, false] {
+        let (_folder, registry) = files().await;
+        let (mut first, mut second) = (registry.begin(), registry.begin());
+        first.session_for::<rows::table>().await.unwrap();
+        second.session_for::<others::table>().await.unwrap();
+        let (go, gone) = oneshot::channel();
+        let closure = registry.transaction(async |work| {
+            let unit = async { work.session_for::<rows::table>().await.map(drop) };
+            let outside = async {
+                gone.await.unwrap();
+                insert_other(&registry, 1).await
+            };
+            let (unit, outside) = join(unit, outside).await;
+            unit?;
+            outside
+        });
+        let mut closure = Box::pin(closure);
+        let mut waiting = Box::pin(second.session_for::<rows::table>());
+        if unit_is_first {
+            assert_waits(&registry, closure.as_mut()).await;
+        }
+        assert_waits(&registry, waiting.as_mut()).await;
+        assert_waits(&registry, closure.as_mut()).await;
+        // `second` has the turn of the other file, and waits behind the unit of work of the closure if that came first.
+        go.send(()).unwrap();
+        assert_waits(&registry, closure.as_mut()).await;
+        first.commit().await.unwrap();
+        if unit_is_first {
+            let error = acquire_error(closure.await.unwrap_err());
+            assert!(matches!(error, AcquireError::WriteDeadlock { is_own: false, .. }), "{error}");
+            waiting.await.unwrap();
+            second.commit().await.unwrap();
+        } else {
+            waiting.await.unwrap();
+            second.commit().await.unwrap();
+            closure.await.unwrap();
+        }
+    }
+}
+
+async fn a_write_in_a_savepoint_outside_of_its_unit_of_work_is_refused_at_once() {
+    let (_folder, registry) = files().await;
+    let mut work = registry.begin();
+    work.session_for::<rows::table>().await.unwrap();
+    let outcome = work.savepoint(async |_| insert(&registry, 1).await).await;
+    let error = acquire_error(outcome.unwrap_err());
+    assert!(matches!(error, AcquireError::WriteDeadlock { is_own: true, .. }), "{error}");
+    work.commit().await.unwrap();
+    insert(&registry, 1).await.unwrap();
 }
 
 async fn the_turn_ends_with_errors_panics_and_dropped_futures() {

@@ -123,16 +123,16 @@ pub enum AcquireError {
         waiting: u32,
     },
 
-    /// The turn to write can never come: a unit of work has it, and does not end before the caller goes on. Only on SQLite,
+    /// The turn to write can never come: a unit of work has it, or gets it first, and does not end before the caller goes on. Only on SQLite,
     /// which has one writer at a time.
     #[error(
-        "bind `{key}`: deadlock: the unit of work begun at {held_at} has the turn to write, and {}",
+        "bind `{key}`: deadlock: the unit of work begun at {held_at} has its turn to write first, and {}",
         Blocked { is_own }
     )]
     WriteDeadlock {
         /// The bind key.
         key: BindKey,
-        /// The place that has begun the unit of work which has the turn.
+        /// The place that has begun that unit of work.
         held_at: &'static Location<'static>,
         /// Whether the caller waits inside of that unit of work. Otherwise, several units of work wait for
         /// each other in a circle, and the same work may succeed once this one is rolled back.
@@ -396,8 +396,7 @@ impl fmt::Display for Blocked<'_> {
         f.write_str(if *self.is_own {
             "this write outside of it would wait for its end: run the write on the unit of work, or end it first"
         } else {
-            "waits for a turn that is held by the unit of work of the caller: use the databases in the same order \
-             everywhere"
+            "waits for the unit of work of the caller: use the databases in the same order everywhere"
         })
     }
 }

@@ -41,7 +41,7 @@ tokio::task_local! {
 }
 
 /// Identifies a unit of work among the writers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct WriterId(u64);
 
 impl WriterId {
@@ -153,7 +153,9 @@ impl Drop for WriteTurn {
 
 /// A wait for a turn that blocks units of work.
 struct Wait {
+    /// Of the waits for one queue, the one with the lower number is served first.
     number: u64,
+    request: WriteRequest,
     blocked: Vec<WriterId>,
     queue: Arc<WriteQueue>,
 }
@@ -164,10 +166,11 @@ struct Waiting<'a> {
     number: Option<u64>,
 }
 
-/// The holder for whom the request would wait in a circle.
+/// A unit of work for which the request would wait in a circle.
 struct Circle {
-    holder: Holder,
-    /// Whether the holder itself is blocked by the request, so that no other unit of work is involved.
+    /// The place that has begun the unit of work.
+    begun_at: &'static Location<'static>,
+    /// Whether that unit of work itself is blocked by the request, so that no other one is involved.
     is_own: bool,
 }
 
@@ -184,7 +187,7 @@ impl<'a> Waiting<'a> {
             }
             let own = NEXT.fetch_add(1, Ordering::Relaxed);
             number = Some(own);
-            waits.push(Wait { number: own, blocked, queue: Arc::clone(queue) });
+            waits.push(Wait { number: own, request, blocked, queue: Arc::clone(queue) });
         }
         queue.waiting.fetch_add(1, Ordering::Relaxed);
         Ok(Self { queue, number })
@@ -201,23 +204,52 @@ impl Drop for Waiting<'_> {
 }
 
 /// The circle that a wait for `queue` would close, if it blocks the units of work in `blocked`.
+///
+/// The wait is behind the writer that has the turn, and behind those that wait already: one of them may be a unit of work
+/// that keeps its turn until the request is granted.
 fn circle(queue: &Arc<WriteQueue>, blocked: &[WriterId], waits: &[Wait]) -> Option<Circle> {
-    let first = queue.holder()?;
-    let mut seen: Vec<WriterId> = Vec::new();
-    let mut next = vec![first];
-    while let Some(holder) = next.pop() {
-        let Some(unit) = holder.request.unit else { continue };
-        if blocked.contains(&unit) {
-            return Some(Circle { holder: first, is_own: seen.is_empty() });
-        }
-        if seen.contains(&unit) {
-            continue;
-        }
-        seen.push(unit);
-        let waits = waits.iter().filter(|wait| wait.blocked.contains(&unit));
-        next.extend(waits.filter_map(|wait| wait.queue.holder()));
+    // The units of work that have to end before the request is granted. Each with the place of the unit of work in
+    // `queue` that leads to it.
+    let mut before: HashMap<WriterId, &'static Location<'static>> = HashMap::new();
+    let circle = |before: &HashMap<_, _>, is_own| {
+        let begun_at = blocked.iter().find_map(|unit| before.get(unit).copied());
+        begun_at.map(|begun_at| Circle { begun_at, is_own })
+    };
+    let waiting = waits.iter().filter(|wait| Arc::ptr_eq(&wait.queue, queue));
+    let waiting = waiting.map(|wait| wait.request);
+    for request in queue.holder().map(|holder| holder.request).into_iter().chain(waiting) {
+        before.extend(request.unit.map(|unit| (unit, request.place)));
     }
-    None
+    if let Some(own) = circle(&before, true) {
+        return Some(own);
+    }
+    // Of each other queue, the waits with a lower number than this are served before the request.
+    let mut limits: HashMap<*const WriteQueue, (u64, &'static Location<'static>)> = HashMap::new();
+    loop {
+        let mut has_grown = false;
+        for wait in waits.iter().filter(|wait| !Arc::ptr_eq(&wait.queue, queue)) {
+            let waited_for = Arc::as_ptr(&wait.queue);
+            if let Some(place) = wait.blocked.iter().find_map(|unit| before.get(unit).copied()) {
+                let limit = limits.entry(waited_for).or_insert((0, place));
+                has_grown |= limit.0 < wait.number;
+                limit.0 = limit.0.max(wait.number);
+                if let Some(unit) = wait.queue.holder().and_then(|holder| holder.request.unit) {
+                    has_grown |= before.insert(unit, place).is_none();
+                }
+            }
+            if let (Some(unit), Some((limit, place))) = (wait.request.unit, limits.get(&waited_for))
+                && wait.number < *limit
+            {
+                has_grown |= before.insert(unit, *place).is_none();
+            }
+        }
+        if let Some(circle) = circle(&before, false) {
+            return Some(circle);
+        }
+        if !has_grown {
+            return None;
+        }
+    }
 }
 
 impl<C: Backend> TypedEngine<C> {
@@ -264,8 +296,7 @@ impl<C: Backend> TypedEngine<C> {
             return Err(AcquireError::WriteQueueFull { key, limit });
         }
         let _waiting = Waiting::begin(queue, request).map_err(|circle| {
-            let held_at = circle.holder.request.place;
-            AcquireError::WriteDeadlock { key, held_at, is_own: circle.is_own }
+            AcquireError::WriteDeadlock { key, held_at: circle.begun_at, is_own: circle.is_own }
         })?;
         let after = within.unwrap_or(self.settings.options.acquire_timeout);
         let permit = Arc::clone(&queue.turn).acquire_owned();

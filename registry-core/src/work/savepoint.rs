@@ -59,7 +59,9 @@ impl UnitOfWork {
         T: Send + 'a,
     {
         self.set_savepoints().await.map_err(|error| E::from(error.into()))?;
-        let outcome = work(self).await;
+        // The closure has the unit of work, which so cannot end before the closure.
+        let writer = self.writer;
+        let outcome = writer.run(work(self)).await;
         match self.end_savepoints(outcome.is_ok()).await {
             Ok(()) => outcome,
             // The error of `work` takes precedence.

@@ -4,7 +4,6 @@ mod parameters;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
@@ -19,6 +18,9 @@ const PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ').add(b'
 
 /// The endings of the files that SQLite and migrations keep beside a database.
 const SIDE_FILES: [&str; 5] = ["-wal", "-shm", "-journal", MIGRATION_LOCK, UNFINISHED];
+
+/// How many symbolic links may lead to a file one after another. As many as Linux follows.
+const MAX_LINKS: u32 = 40;
 
 const MIGRATION_LOCK: &str = "-migrate.lock";
 
@@ -203,15 +205,9 @@ impl SqliteFile {
         if self.is_read_only() { None } else { self.real_path() }
     }
 
-    /// The path without symbolic links, as far as that can be known before the file exists.
+    /// The path without symbolic links.
     fn real_path(&self) -> Option<PathBuf> {
-        let path = self.path()?;
-        let real = path.canonicalize().or_else(|error| {
-            // The file does not exist yet, or its `vfs` keeps it elsewhere.
-            let name = path.file_name().ok_or(error)?;
-            Ok::<_, io::Error>(path.parent().unwrap_or(path).canonicalize()?.join(name))
-        });
-        Some(real.unwrap_or_else(|_| path.to_owned()))
+        self.path().map(without_links)
     }
 
     fn beside(&self, suffix: &str) -> Option<PathBuf> {
@@ -265,6 +261,23 @@ impl SqliteFile {
             }
             Self::File { path, parameters, .. } => format!("{}{parameters}", uri_path(path)),
         }
+    }
+}
+
+/// The path without symbolic links. It is the same before the file and its folders exist, and after that.
+fn without_links(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        if let Ok(real) = path.canonicalize() {
+            return real;
+        }
+        // It does not exist yet, or its `vfs` keeps it elsewhere. It may be a link to something that does not exist yet.
+        let Ok(target) = path.read_link() else { break };
+        path = path.parent().unwrap_or(&path).join(target);
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) => without_links(folder).join(name),
+        _ => path,
     }
 }
 
