@@ -42,6 +42,12 @@ fn watch() {
             watched.is_running = false;
             return;
         }
+        drop(watched);
+        // A duty that waits for a thread may be the one that the queues wait for, so it is first.
+        if workers::are_short() {
+            let _ = workers::start(Box::new(watch));
+            return;
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! They belong to no runtime, so a connection does not either. A thread is started when there is a duty and no idle thread,
 //! and ends after [`IDLE_LIMIT`] without a duty. One thread stays while a connection is open, so that a job can be run even
-//! if the process may not create more threads.
+//! if the process may not create more threads. Until a thread is free then, a duty waits: a job may wait for another one that
+//! waits for SQLite's lock, for `busy_timeout` at the most.
 
 use std::collections::VecDeque;
 use std::io;
@@ -29,7 +30,7 @@ struct Workers {
     idle: Vec<Arc<Worker>>,
     /// Duties for which no thread could be started. A thread that has ended its duty takes the first one.
     waiting: VecDeque<Duty>,
-    /// The number of threads, idle or not.
+    /// The number of threads that were started and have not ended, idle or not.
     count: usize,
     /// The number of open connections.
     open_connections: usize,
@@ -42,21 +43,25 @@ struct Worker {
     next: Mutex<Option<Duty>>,
 }
 
+impl Worker {
+    /// Gives a duty to this idle thread.
+    fn hand_over(&self, duty: Duty) {
+        *lock(&self.next) = Some(duty);
+        self.thread.unpark();
+    }
+}
+
 /// Runs `duty` on an idle thread, or on a new one.
 ///
 /// # Errors
 ///
 /// There is no thread, and none could be started. `duty` is not run.
 pub(super) fn start(duty: Duty) -> io::Result<()> {
-    let mut workers = workers();
-    if let Some(worker) = workers.idle.pop() {
-        drop(workers);
-        *lock(&worker.next) = Some(duty);
-        worker.thread.unpark();
+    let idle = workers().idle.pop();
+    if let Some(worker) = idle {
+        worker.hand_over(duty);
         return Ok(());
     }
-    workers.count += 1;
-    drop(workers);
     // The duty is shared with the new thread, because a thread that is not started takes its closure with it.
     let handed = Arc::new(Mutex::new(Some(duty)));
     let spawned = thread::Builder::new().name("sqlite".to_owned()).spawn({
@@ -66,15 +71,29 @@ pub(super) fn start(duty: Duty) -> io::Result<()> {
             work(duty);
         }
     });
-    let Err(error) = spawned else { return Ok(()) };
     let mut workers = self::workers();
-    workers.count -= 1;
+    let Err(error) = spawned else {
+        workers.count += 1;
+        return Ok(());
+    };
     if workers.count == 0 {
         return Err(error);
     }
-    let duty = lock(&handed).take();
-    workers.waiting.extend(duty);
+    let Some(duty) = lock(&handed).take() else { return Ok(()) };
+    // A thread may have become idle meanwhile.
+    match workers.idle.pop() {
+        Some(worker) => {
+            drop(workers);
+            worker.hand_over(duty);
+        }
+        None => workers.waiting.push_back(duty),
+    }
     Ok(())
+}
+
+/// Whether duties wait for a thread.
+pub(super) fn are_short() -> bool {
+    !workers().waiting.is_empty()
 }
 
 /// Counts an open connection until it is dropped.
