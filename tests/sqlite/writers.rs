@@ -12,13 +12,15 @@ use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
 use registry_core::settings::BindSettings;
 use registry_core::{
-    AcquireError, AnyExecutor, BindDsl, Error, InsertBatchedDsl, Registry, RunQueryDsl, Scope,
-    UnitOfWork, WorkError, WorkOptions, bind_tables,
+    AcquireError, AnyExecutor, BindDsl, Error, InsertBatchedDsl, MigrateError, Registry,
+    RunQueryDsl, Scope, UnitOfWork, WorkError, WorkOptions, bind_tables,
 };
 use tempfile::TempDir;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use super::on_both_runtimes;
+use super::support::steps::{Steps, step};
+use super::{Main, on_both_runtimes};
 
 diesel::table! { rows (id) { id -> Integer, } }
 diesel::table! { others (id) { id -> Integer, } }
@@ -90,6 +92,7 @@ on_both_runtimes! {
     a_write_behind_its_own_unit_of_work_in_the_queue_is_refused_at_once,
     a_circle_through_the_order_of_a_queue_is_refused_at_once,
     a_write_in_a_savepoint_outside_of_its_unit_of_work_is_refused_at_once,
+    migrations_take_their_turn,
     the_turn_ends_with_errors_panics_and_dropped_futures,
     a_stream_of_written_rows_keeps_the_turn,
 }
@@ -451,6 +454,40 @@ async fn a_write_in_a_savepoint_outside_of_its_unit_of_work_is_refused_at_once()
     assert!(matches!(error, AcquireError::WriteDeadlock { is_own: true, .. }), "{error}");
     work.commit().await.unwrap();
     insert(&registry, 1).await.unwrap();
+}
+
+async fn migrations_take_their_turn() {
+    let (_folder, registry) = files().await;
+    let migrate = |name, sql| registry.migrate::<Main>(Steps(vec![step(name, sql)]));
+    // Behind a unit of work.
+    let mut work = registry.begin();
+    work.session_for::<rows::table>().await.unwrap();
+    let mut migrating = Box::pin(migrate("1", "CREATE TABLE one (a)"));
+    let early = timeout(Duration::from_millis(50), migrating.as_mut()).await;
+    assert!(early.is_err(), "{early:?}");
+    work.commit().await.unwrap();
+    migrating.await.unwrap();
+    // Before writers.
+    let slow = "INSERT INTO rows WITH RECURSIVE n(id) AS (SELECT 1000 UNION ALL SELECT id + 1 FROM n WHERE id < 30000) \
+                SELECT id FROM n";
+    let writers = (0..20).map(|id| insert(&registry, id));
+    let (migrated, written) = join(migrate("2", slow), join_all(writers)).await;
+    migrated.unwrap();
+    for outcome in written {
+        outcome.unwrap();
+    }
+    // Inside of a unit of work.
+    let outcome = registry
+        .transaction(async |work| {
+            work.session_for::<rows::table>().await?;
+            migrate("3", "CREATE TABLE three (a)").await?;
+            Ok::<_, Error>(())
+        })
+        .await;
+    let error = outcome.unwrap_err();
+    let Error::Migrate(MigrateError::Acquire(error)) = error else { panic!("{error:?}") };
+    assert!(matches!(error, AcquireError::WriteDeadlock { is_own: true, .. }), "{error}");
+    migrate("3", "CREATE TABLE three (a)").await.unwrap();
 }
 
 async fn the_turn_ends_with_errors_panics_and_dropped_futures() {

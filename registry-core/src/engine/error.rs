@@ -110,12 +110,12 @@ pub enum AcquireError {
         key: BindKey,
         /// How long the caller waited.
         after: Duration,
-        /// The place in the program that runs the statement of the writer whose turn it is, or that has begun its unit of
-        /// work. `None` if the turn was being handed over.
+        /// The place in the program that runs the statement or the migrations of the writer whose turn it is, or that has
+        /// begun its unit of work. `None` if the turn was being handed over.
         held_at: Option<&'static Location<'static>>,
         /// For how long that writer has had its turn.
         held_for: Duration,
-        /// Whether that writer is a unit of work, and not a single statement.
+        /// Whether that writer is a unit of work, and neither a single statement nor migrations.
         is_unit_of_work: bool,
         /// Whether the calling task itself has begun that unit of work, which may be unable to end before the caller goes on.
         held_by_caller: bool,
@@ -377,7 +377,7 @@ impl fmt::Display for Writer<'_> {
         let what = match (self.is_unit_of_work, self.held_by_caller) {
             (true, true) => "a unit of work that this task has begun,",
             (true, false) => "a unit of work",
-            (false, _) => "a statement",
+            (false, _) => "a statement or migrations",
         };
         let held_for =
             Duration::from_millis(self.held_for.as_millis().try_into().unwrap_or(u64::MAX));

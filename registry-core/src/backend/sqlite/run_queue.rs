@@ -5,14 +5,15 @@
 //! another by one thread, the *runner*. It goes on as long as there are jobs, and hands answers over a few at a time, because
 //! an answer wakes a thread of the program's runtime.
 //!
-//! No short job waits for a long one, and neither does its answer. Another thread becomes the runner
+//! No short job waits for the end of a long one, and neither does its answer. Another thread becomes the runner
 //!
 //! - when a job arrives, and the runner's job may block or has run for [`LONG`];
 //! - when the runner begins a job that may block, and other jobs are waiting;
 //! - at the next look of the [`stall watch`](super::stall_watch), if the runner's job turned out to be long after the
 //!   last job had arrived.
 //!
-//! A thread that is no longer the runner ends its job and becomes idle.
+//! A thread that is no longer the runner ends its job and becomes idle. The next runner may find another long job, so each
+//! long job that is ahead in the queue delays a short one by about [`LONG`].
 
 use std::collections::VecDeque;
 use std::hint;

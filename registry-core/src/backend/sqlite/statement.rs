@@ -25,7 +25,7 @@ pub(super) struct Statement {
     pub(super) effects: transaction_effects::TransactionEffects,
     pub(super) sql: Arc<str>,
     /// Whether the SQL text alone determines the names of the columns. Diesel's own queries name each column. Raw SQL, which
-    /// Diesel does not cache, and `t.*` have the columns that the table has at that time.
+    /// Diesel does not cache, and text with `*` have the columns that the table has at that time.
     pub(super) has_fixed_names: bool,
     /// Whether the query is known to change nothing, so that it can be ended before its last row.
     ///
@@ -62,7 +62,7 @@ impl Statement {
         Ok(Self {
             effects: transaction_effects::effects(&sql),
             only_reads: sql::only_reads(&sql),
-            has_fixed_names: is_safe_to_cache && !sql.contains(".*"),
+            has_fixed_names: is_safe_to_cache && !sql.contains('*'),
             sql: shared,
             query: CollectedQuery::new(sql, is_safe_to_cache, collector.moveable()),
         })

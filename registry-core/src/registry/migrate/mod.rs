@@ -4,6 +4,8 @@
 //! it, `files` the handling of too few file descriptors, and `report` and `error` the outcome. The code of each backend
 //! for a single migration is in `backend::migrate`.
 
+use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
@@ -15,7 +17,7 @@ use super::handle::Registry;
 use super::route::Route;
 use super::tenants::Tenant;
 use crate::bind::Bind;
-use crate::engine::{AcquireError, AnyEngine};
+use crate::engine::{AcquireError, AnyEngine, WriteRequest};
 use crate::settings::Pooler;
 
 mod connection;
@@ -41,7 +43,8 @@ impl Registry {
     /// PostgreSQL, `GET_LOCK` of MySQL and MariaDB, a locked file beside a SQLite database (`app.db-migrate.lock`,
     /// which stays).
     ///
-    /// It waits for that lock, and works on every kind of Tokio runtime. Once the migrations have begun, dropping the
+    /// It waits for that lock, then on SQLite for its turn among the writers of this process, for `acquire_timeout` at
+    /// most, and works on every kind of Tokio runtime. Once the migrations have begun, dropping the
     /// future does not stop them: they run to their end in a thread.
     ///
     /// ```
@@ -98,11 +101,12 @@ impl Registry {
     /// # Errors
     ///
     /// [`MigrateError`] with the bind key and, if a migration failed, its name. The migrations before it stay applied.
-    pub async fn migrate<B: Bind>(
+    #[track_caller]
+    pub fn migrate<B: Bind>(
         &self,
         migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
-    ) -> Result<MigrateReport, MigrateError> {
-        self.migrate_along::<B>(Route::Bind, migrations).await
+    ) -> impl Future<Output = Result<MigrateReport, MigrateError>> + Send {
+        self.migrate_along::<B>(Route::Bind, migrations, Location::caller())
     }
 
     /// Runs the pending migrations on the engine of `route`.
@@ -110,6 +114,7 @@ impl Registry {
         &self,
         route: Route<'_>,
         migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
+        place: &'static Location<'static>,
     ) -> Result<MigrateReport, MigrateError> {
         let key = route.bind_key::<B>();
         let Ok(runtime) = Handle::try_current() else {
@@ -141,7 +146,8 @@ impl Registry {
         let Some(connection) = connection else {
             return Err(route.unknown_tenant::<B>().into());
         };
-        run_migrations(self, runtime, engine, connection, migrations).await
+        let write = Some(WriteRequest { unit: None, place });
+        run_migrations(self, runtime, engine, connection, migrations, write).await
     }
 }
 
@@ -182,11 +188,12 @@ impl Tenant {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn migrate<B: Bind>(
+    #[track_caller]
+    pub fn migrate<B: Bind>(
         &self,
         migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
-    ) -> Result<MigrateReport, MigrateError> {
-        self.registry().migrate_along::<B>(Route::Tenant(self), migrations).await
+    ) -> impl Future<Output = Result<MigrateReport, MigrateError>> + Send {
+        self.registry().migrate_along::<B>(Route::Tenant(self), migrations, Location::caller())
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use diesel::migration::MigrationSource;
 use diesel_migrations::FileBasedMigrations;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::connection::MigrationConnection;
 use super::error::MigrateError;
@@ -14,45 +15,55 @@ use super::files::FileDescriptors;
 use super::report::MigrateReport;
 use crate::backend::Backend;
 use crate::backend::migrate::{Migrated, MigrationFailure, Migrations, Run};
-use crate::engine::{AnyEngine, TypedEngine};
+use crate::engine::{AnyEngine, TypedEngine, WriteRequest};
 use crate::registry::handle::Registry;
 use crate::settings::BindKey;
 
-/// Runs the pending migrations of `source` on this connection of this engine.
+/// Runs the pending migrations of `source` on this connection of this engine, under the lock that keeps other processes from
+/// migrating the database. Takes a turn for `write`, if the database has one writer at a time.
 ///
-/// Cancellation: it runs in a thread of its own, to its end, even if this future is dropped.
+/// Cancellation: it can be dropped while it waits for the lock or for the turn. The migrations run in a thread of their own, to
+/// their end, even if this future is dropped.
 pub(crate) async fn run_migrations<C: Backend>(
     registry: &Registry,
     runtime: Handle,
     engine: Arc<TypedEngine<C>>,
-    connection: MigrationConnection<C>,
+    mut connection: MigrationConnection<C>,
     source: impl MigrationSource<C::Backend> + Send + 'static,
+    write: Option<WriteRequest>,
 ) -> Result<MigrateReport, MigrateError> {
     let key = engine.settings().key;
     let limit = engine.settings().options.acquire_timeout;
     let are_in_files = (&source as &dyn Any).is::<FileBasedMigrations>();
     let files = FileDescriptors::new(registry.clone(), limit, are_in_files);
-    let work = move || connection.run(|connection| run(connection, &engine, &source, &files));
-    // Diesel's migrations block, so they run in a thread for blocking work. That works in every kind of runtime.
-    match runtime.spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(_) => Err(MigrateError::Panicked { key, migration: None, applied: Vec::new() }),
-    }
+    let panicked = |_| MigrateError::Panicked { key, migration: None, applied: Vec::new() };
+    // Diesel's migrations and the lock block, so they run in a thread for blocking work. That works in every kind of
+    // runtime.
+    let locked_engine = Arc::clone(&engine);
+    let locking = move || {
+        let url = locked_engine.settings().url_to_migrate();
+        let lock = files.with_files(|| connection.connection().lock_migrations(url));
+        (connection, files, lock)
+    };
+    let (connection, files, lock) = runtime.spawn_blocking(locking).await.map_err(panicked)?;
+    let lock = lock.map_err(|source| MigrateError::Lock { key, source })?;
+    // After the lock, so that the writers of this process do not wait for the migrations of another one.
+    let turn = engine.wait_for_turn(write, Instant::now(), None).await?;
+    let work = move || {
+        let _held = (turn, lock);
+        connection.run(|connection| run(connection, &engine, &source, &files))
+    };
+    runtime.spawn_blocking(work).await.map_err(panicked)?
 }
 
-/// Runs the pending migrations of `source` under the lock that keeps other processes from migrating the database.
+/// Runs the pending migrations of `source`. The caller has locked the migrations.
 fn run<C: Backend>(
-    mut connection: C,
+    connection: C,
     engine: &TypedEngine<C>,
     source: &impl MigrationSource<C::Backend>,
     files: &FileDescriptors,
 ) -> (C, Result<MigrateReport, MigrateError>) {
     let key = engine.settings().key;
-    let url = engine.settings().url_to_migrate();
-    let _lock = match files.with_files(|| connection.lock_migrations(url)) {
-        Ok(lock) => lock,
-        Err(source) => return (connection, Err(MigrateError::Lock { key, source })),
-    };
     let migrations = match files.with_files(|| source.migrations()) {
         Ok(migrations) => migrations,
         Err(source) => return (connection, Err(MigrateError::List { key, source })),

@@ -77,6 +77,8 @@ async fn create_locked<B: Bind>(
                 engine,
                 connected,
                 migrations,
+                // No other connection knows the file.
+                None,
             )
             .await
         }

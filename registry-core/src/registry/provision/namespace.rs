@@ -136,7 +136,9 @@ async fn migrate<B: Bind>(
     };
     let (engine, connected) = operation.connect(&settings, schema).await?;
     let runtime = operation.runtime.clone();
-    run_migrations(&operation.registry, runtime, Arc::clone(&engine), connected, migrations).await
+    // Backends with namespaces have many writers at a time.
+    run_migrations(&operation.registry, runtime, Arc::clone(&engine), connected, migrations, None)
+        .await
 }
 
 /// Why there is no connection to administer the server.
