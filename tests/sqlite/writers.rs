@@ -272,6 +272,7 @@ async fn the_wait_for_a_turn_is_limited_and_the_error_names_the_writer() {
     is_begun.await.unwrap();
     let mut waiting = Box::pin(insert(&registry, 1));
     assert_waits(&registry, waiting.as_mut()).await;
+    assert_eq!(registry.status().engines[0].waiting, 1);
     let error = acquire_error(insert(&registry, 2).await.unwrap_err());
     assert!(matches!(error, AcquireError::WriteQueueFull { limit: 1, .. }), "{error}");
     assert!(error.is_transient() && !error.is_timeout());

@@ -63,7 +63,7 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
             in_use: counts.in_use,
             idle: counts.idle,
             max: self.settings.options.max_connections,
-            waiting: acquires.waiting,
+            waiting: acquires.waiting.saturating_add(self.waiting_writers()),
             direct: acquires.direct,
             waited: acquires.waited,
             timed_out: acquires.timed_out,

@@ -264,6 +264,12 @@ impl<C: Backend> TypedEngine<C> {
         queue.as_ref()
     }
 
+    /// The number of writers to this engine's file that wait for their turn, those of other engines included.
+    pub(super) fn waiting_writers(&self) -> u32 {
+        let queue = self.write_queue.get().and_then(Option::as_ref);
+        queue.map_or(0, |queue| queue.waiting.load(Ordering::Relaxed))
+    }
+
     /// The turn, if it is free or not needed. `Err` if the caller has to [wait](Self::wait_for_turn).
     pub(crate) fn try_take_turn(
         &self,

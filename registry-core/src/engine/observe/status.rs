@@ -43,9 +43,10 @@ pub struct EngineStatus {
     pub idle: u32,
     /// The maximum number of connections: `max_connections`.
     pub max: u32,
-    /// Callers that wait for a connection.
+    /// Callers that wait for a connection, and on SQLite the writers of this process that wait for their turn to write to the
+    /// file.
     pub waiting: u32,
-    /// Acquires that did not have to wait for others.
+    /// Acquires that did not have to wait for others, except for their turn to write.
     pub direct: u64,
     /// Acquires that waited for others, and got a connection.
     pub waited: u64,
