@@ -10,6 +10,7 @@ mod streams;
 mod support;
 mod threads;
 mod transactions;
+mod write_kinds;
 mod writers;
 
 use registry_core::settings::BindSettings;

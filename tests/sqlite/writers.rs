@@ -62,7 +62,7 @@ async fn count(registry: &Registry) -> i64 {
 }
 
 /// Polls `future` once, and expects that it waits, and has taken no connection.
-async fn assert_waits<F: Future>(registry: &Registry, mut future: Pin<&mut F>) {
+pub(super) async fn assert_waits<F: Future>(registry: &Registry, mut future: Pin<&mut F>) {
     let in_use = || registry.status().engines.iter().map(|engine| engine.in_use).sum::<u32>();
     let before = in_use();
     let is_pending = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await;

@@ -208,21 +208,23 @@ impl Drop for Waiting<'_> {
 /// The wait is behind the writer that has the turn, and behind those that wait already: one of them may be a unit of work
 /// that keeps its turn until the request is granted.
 fn circle(queue: &Arc<WriteQueue>, blocked: &[WriterId], waits: &[Wait]) -> Option<Circle> {
-    // The units of work that have to end before the request is granted. Each with the place of the unit of work in
-    // `queue` that leads to it.
-    let mut before: HashMap<WriterId, &'static Location<'static>> = HashMap::new();
-    let circle = |before: &HashMap<_, _>, is_own| {
-        let begun_at = blocked.iter().find_map(|unit| before.get(unit).copied());
-        begun_at.map(|begun_at| Circle { begun_at, is_own })
-    };
     let waiting = waits.iter().filter(|wait| Arc::ptr_eq(&wait.queue, queue));
     let waiting = waiting.map(|wait| wait.request);
-    for request in queue.holder().map(|holder| holder.request).into_iter().chain(waiting) {
-        before.extend(request.unit.map(|unit| (unit, request.place)));
+    let holder = queue.holder().map(|holder| holder.request);
+    // The units of work in `queue`.
+    let units = holder.into_iter().chain(waiting);
+    let units = units.filter_map(|request| Some((request.unit?, request.place)));
+    let units: Vec<(WriterId, &'static Location<'static>)> = units.collect();
+    if let Some((_, begun_at)) = units.iter().find(|(unit, _)| blocked.contains(unit)) {
+        return Some(Circle { begun_at, is_own: true });
     }
-    if let Some(own) = circle(&before, true) {
-        return Some(own);
+    // The common case: one file.
+    if waits.iter().all(|wait| Arc::ptr_eq(&wait.queue, queue)) {
+        return None;
     }
+    // The units of work that have to end before the request is granted. Each with the place of the unit of work in
+    // `queue` that leads to it.
+    let mut before: HashMap<WriterId, &'static Location<'static>> = units.into_iter().collect();
     // Of each other queue, the waits with a lower number than this are served before the request.
     let mut limits: HashMap<*const WriteQueue, (u64, &'static Location<'static>)> = HashMap::new();
     loop {
@@ -243,8 +245,8 @@ fn circle(queue: &Arc<WriteQueue>, blocked: &[WriterId], waits: &[Wait]) -> Opti
                 has_grown |= before.insert(unit, *place).is_none();
             }
         }
-        if let Some(circle) = circle(&before, false) {
-            return Some(circle);
+        if let Some(begun_at) = blocked.iter().find_map(|unit| before.get(unit).copied()) {
+            return Some(Circle { begun_at, is_own: false });
         }
         if !has_grown {
             return None;
