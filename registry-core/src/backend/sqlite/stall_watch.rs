@@ -42,6 +42,12 @@ fn watch() {
             watched.is_running = false;
             return;
         }
+        drop(watched);
+        if workers::has_waiting_duty() {
+            // No thread could be started, so the queues may be waiting for this one. The watch goes on after that duty.
+            let _ = workers::start(Box::new(watch));
+            return;
+        }
     }
 }
 

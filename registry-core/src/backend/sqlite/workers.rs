@@ -42,6 +42,14 @@ struct Worker {
     next: Mutex<Option<Duty>>,
 }
 
+impl Worker {
+    /// Hands a duty to the idle thread.
+    fn hand(&self, duty: Duty) {
+        *lock(&self.next) = Some(duty);
+        self.thread.unpark();
+    }
+}
+
 /// Runs `duty` on an idle thread, or on a new one.
 ///
 /// # Errors
@@ -51,8 +59,7 @@ pub(super) fn start(duty: Duty) -> io::Result<()> {
     let mut workers = workers();
     if let Some(worker) = workers.idle.pop() {
         drop(workers);
-        *lock(&worker.next) = Some(duty);
-        worker.thread.unpark();
+        worker.hand(duty);
         return Ok(());
     }
     workers.count += 1;
@@ -72,9 +79,21 @@ pub(super) fn start(duty: Duty) -> io::Result<()> {
     if workers.count == 0 {
         return Err(error);
     }
-    let duty = lock(&handed).take();
-    workers.waiting.extend(duty);
+    let Some(duty) = lock(&handed).take() else { return Ok(()) };
+    // A thread may have become idle in the meantime.
+    match workers.idle.pop() {
+        Some(worker) => {
+            drop(workers);
+            worker.hand(duty);
+        }
+        None => workers.waiting.push_back(duty),
+    }
     Ok(())
+}
+
+/// Whether a duty waits for a thread, because none could be started.
+pub(super) fn has_waiting_duty() -> bool {
+    !workers().waiting.is_empty()
 }
 
 /// Counts an open connection until it is dropped.
