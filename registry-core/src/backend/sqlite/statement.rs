@@ -25,7 +25,7 @@ pub(super) struct Statement {
     pub(super) effects: transaction_effects::TransactionEffects,
     pub(super) sql: Arc<str>,
     /// Whether the SQL text alone determines the names of the columns. Diesel's own queries name each column. Raw SQL, which
-    /// Diesel does not cache, and `t.*` have the columns that the table has at that time.
+    /// Diesel does not cache, and `*` have the columns that the table has at that time.
     pub(super) has_fixed_names: bool,
     /// Whether the query is known to change nothing, so that it can be ended before its last row.
     ///
@@ -62,11 +62,16 @@ impl Statement {
         Ok(Self {
             effects: transaction_effects::effects(&sql),
             only_reads: sql::only_reads(&sql),
-            has_fixed_names: is_safe_to_cache && !sql.contains(".*"),
+            has_fixed_names: is_safe_to_cache && !has_star(&sql),
             sql: shared,
             query: CollectedQuery::new(sql, is_safe_to_cache, collector.moveable()),
         })
     }
+}
+
+/// Whether the columns of a table may be selected by `*` or `t.*`. `count(*)` selects none.
+fn has_star(sql: &str) -> bool {
+    sql.match_indices('*').any(|(at, _)| !sql[..at].ends_with('('))
 }
 
 /// Runs a statement, and returns the number of rows that it changed.
