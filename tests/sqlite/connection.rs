@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use diesel::connection::{CacheSize, InstrumentationEvent};
 use diesel::prelude::*;
+use diesel::query_builder::QueryId;
 use diesel::result::Error;
 use diesel_async::{AsyncConnection, RunQueryDsl, SaveChangesDsl, SimpleAsyncConnection};
 use futures_util::TryStreamExt;
@@ -226,4 +227,36 @@ async fn session_supports_the_same_operations() {
     })
     .await
     .expect("committed");
+}
+
+/// A query that Diesel may cache, although it does not name its columns.
+#[derive(QueryId)]
+struct All;
+
+impl diesel::query_builder::Query for All {
+    type SqlType = diesel::sql_types::Untyped;
+}
+
+impl diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite> for All {
+    fn walk_ast<'b>(
+        &'b self,
+        mut out: diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
+    ) -> QueryResult<()> {
+        out.push_sql("SELECT * FROM numbers");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn star_selects_the_columns_that_the_table_has_now() {
+    let mut connection = in_memory().await;
+    let table =
+        "CREATE TABLE numbers (a INTEGER NOT NULL, value INTEGER NOT NULL, c INTEGER NOT NULL);
+         INSERT INTO numbers VALUES (1, 2, 3)";
+    connection.batch_execute(table).await.expect("a table");
+    for change in ["SELECT 1", "ALTER TABLE numbers DROP COLUMN a"] {
+        connection.batch_execute(change).await.expect("changed");
+        let rows: Vec<crate::Number> = RunQueryDsl::load(All, &mut connection).await.expect("rows");
+        assert_eq!(rows[0].value, 2);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod connection;
+mod exhausted;
 mod gate;
 mod panics;
 mod rebuilt;

@@ -15,6 +15,7 @@ on_both_runtimes!(
     panicking_closure_closes_only_its_connection,
     value_that_panics_in_drop_closes_its_connection,
     abandoned_result_that_panics_in_drop_is_contained,
+    statement_after_a_panic_does_not_wait_for_a_database_that_cannot_be_closed,
     panicking_sql_function_fails_only_its_statement,
 );
 
@@ -89,4 +90,28 @@ async fn panicking_sql_function_fails_only_its_statement() {
         .expect("a function");
     connection.batch_execute("SELECT broken(1)").await.expect_err("it panicked");
     assert_eq!(number(&mut connection, "SELECT 1 AS value").await, 1);
+}
+
+async fn statement_after_a_panic_does_not_wait_for_a_database_that_cannot_be_closed() {
+    let mut connection = in_memory().await;
+    let mut gate = Gate::on(&mut connection).await;
+    let leaks = connection.spawn_blocking(|connection| -> QueryResult<()> {
+        use diesel::connection::LoadConnection;
+
+        let rows = LoadConnection::load(connection, diesel::sql_query("SELECT 1"))?;
+        // SQLite refuses to close the database, and Diesel panics.
+        std::mem::forget(rows);
+        diesel::connection::SimpleConnection::batch_execute(connection, "SELECT gate(1)")?;
+        panic!("the closure's own words")
+    });
+    gate.abandon(leaks).await;
+    let next = connection.batch_execute("SELECT 1");
+    let opens = async {
+        // The next statement is queued.
+        tokio::task::yield_now().await;
+        gate.open();
+    };
+    let (next, ()) = tokio::join!(next, opens);
+    let error = next.expect_err("it is closed");
+    assert!(error.to_string().ends_with("panicked: the closure's own words"), "{error}");
 }

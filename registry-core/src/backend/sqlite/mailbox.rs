@@ -100,7 +100,8 @@ impl Mailbox {
         if self.state.panic.get().is_some() || self.state.has_ended() {
             // Before the other jobs are dropped, whose callers ask why they get no answer.
             self.state.note_ended();
-            drop(open);
+            // Diesel panics if SQLite refuses to close the database, as it does if a statement was leaked.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(open)));
             let unwanted = std::mem::take(&mut self.lock().jobs);
             drop(unwanted);
             return Ran { done, next: None };

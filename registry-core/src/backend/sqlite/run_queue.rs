@@ -5,7 +5,8 @@
 //! another by one thread, the *runner*. It goes on as long as there are jobs, and hands answers over a few at a time, because
 //! an answer wakes a thread of the program's runtime.
 //!
-//! No short job waits for the end of a long one, and neither does its answer. Another thread becomes the runner
+//! No short job waits for the end of a long one, and neither does its answer: answers are handed over before a job that may
+//! block, because the process may have no other thread. Another thread becomes the runner
 //!
 //! - when a job arrives, and the runner's job may block or has run for [`LONG`];
 //! - when the runner begins a job that may block, and other jobs are waiting;
@@ -154,7 +155,9 @@ impl RunQueue {
         state = self.hand_over(state);
         let mut has_spun = false;
         loop {
-            if state.done.len() >= ANSWERS || state.ready.is_empty() {
+            if state.done.len() >= ANSWERS
+                || state.ready.front().is_none_or(|ready| ready.may_block)
+            {
                 state = self.hand_over(state);
             }
             let is_runner = state.runner.as_ref().is_some_and(|runner| runner.number == number);

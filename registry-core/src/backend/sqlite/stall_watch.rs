@@ -43,8 +43,8 @@ fn watch() {
             return;
         }
         drop(watched);
-        // A duty that waits for a thread may be the one that the queues wait for, so it is first.
-        if workers::are_short() {
+        if workers::has_waiting_duty() {
+            // No thread could be started, so the queues may be waiting for this one. The watch goes on after that duty.
             let _ = workers::start(Box::new(watch));
             return;
         }

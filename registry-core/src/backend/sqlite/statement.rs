@@ -62,11 +62,16 @@ impl Statement {
         Ok(Self {
             effects: transaction_effects::effects(&sql),
             only_reads: sql::only_reads(&sql),
-            has_fixed_names: is_safe_to_cache && !sql.contains('*'),
+            has_fixed_names: is_safe_to_cache && !has_star(&sql),
             sql: shared,
             query: CollectedQuery::new(sql, is_safe_to_cache, collector.moveable()),
         })
     }
+}
+
+/// Whether the columns of a table may be selected by `*` or `t.*`. `count(*)` selects none.
+fn has_star(sql: &str) -> bool {
+    sql.match_indices('*').any(|(at, _)| !sql[..at].ends_with('('))
 }
 
 /// Runs a statement, and returns the number of rows that it changed.

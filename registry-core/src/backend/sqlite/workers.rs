@@ -91,8 +91,8 @@ pub(super) fn start(duty: Duty) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether duties wait for a thread.
-pub(super) fn are_short() -> bool {
+/// Whether a duty waits for a thread, because none could be started.
+pub(super) fn has_waiting_duty() -> bool {
     !workers().waiting.is_empty()
 }
 
