@@ -83,6 +83,8 @@ on_both_runtimes! {
     every_routed_write_waits_for_its_turn_and_no_read_does,
     a_writer_that_gives_up_leaves_the_queue,
     engines_of_one_file_share_the_queue,
+    waiting_writers_leave_the_connections_to_readers,
+    a_writer_keeps_its_turn_while_it_waits_for_a_connection,
     engines_that_named_the_file_before_it_existed_share_the_queue,
     the_wait_for_a_turn_is_limited_and_the_error_names_the_writer,
     a_write_outside_of_the_unit_of_work_that_awaits_it_is_refused_at_once,
@@ -230,6 +232,46 @@ async fn engines_of_one_file_share_the_queue() {
     waiting.await.unwrap();
 }
 
+async fn waiting_writers_leave_the_connections_to_readers() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = super::registry(url_of_rows(&folder).max_connections(2));
+    sql_query(CREATE_ROWS).bound_to::<rows::table>().execute(&registry).await.unwrap();
+    let mut work = registry.begin();
+    work.session_for::<rows::table>().await.unwrap();
+    let mut writers: Vec<_> = (0..64).map(|id| Box::pin(insert(&registry, id))).collect();
+    for writer in &mut writers {
+        assert_waits(&registry, writer.as_mut()).await;
+    }
+    assert_eq!(count(&registry).await, 0);
+    work.commit().await.unwrap();
+    for outcome in join_all(writers).await {
+        outcome.unwrap();
+    }
+}
+
+async fn a_writer_keeps_its_turn_while_it_waits_for_a_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = super::registry(url_of_rows(&folder).max_connections(1));
+    sql_query(CREATE_ROWS).bound_to::<rows::table>().execute(&registry).await.unwrap();
+    let other = super::registry(url_of_rows(&folder));
+    assert_eq!(count(&other).await, 0);
+    let session = registry.session_for::<rows::table>().await.unwrap();
+    let mut work = registry.begin();
+    let mut begins = Box::pin(work.session_for::<rows::table>());
+    assert_waits(&registry, begins.as_mut()).await;
+    let mut waiting = Box::pin(insert(&other, 1));
+    assert_waits(&other, waiting.as_mut()).await;
+    drop(session);
+    begins.await.unwrap();
+    assert_waits(&other, waiting.as_mut()).await;
+    work.commit().await.unwrap();
+    waiting.await.unwrap();
+}
+
+fn url_of_rows(folder: &TempDir) -> BindSettings {
+    BindSettings::new(url(folder, "rows.db")).busy_timeout(Duration::from_millis(1))
+}
+
 async fn engines_that_named_the_file_before_it_existed_share_the_queue() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -283,6 +325,9 @@ async fn the_wait_for_a_turn_is_limited_and_the_error_names_the_writer() {
                  (a unit of work of ";
     assert!(text.starts_with(begin), "{text}");
     assert!(text.contains("writers.rs:") && text.ends_with(", 0 waiting"), "{text}");
+    // The one that has given up is no longer counted.
+    assert_waits(&registry, pin!(insert(&registry, 4))).await;
+    assert_waits(&registry, pin!(insert(&registry, 5))).await;
     end.send(()).unwrap();
     holder.await.unwrap();
     insert(&registry, 3).await.unwrap();
@@ -364,6 +409,8 @@ async fn units_of_work_that_wait_in_a_circle_are_refused_at_once() {
     let (mut first, mut second) = (registry.begin(), registry.begin());
     first.session_for::<rows::table>().await.unwrap();
     second.session_for::<others::table>().await.unwrap();
+    // A wait that was given up is no part of a circle.
+    assert_waits(&registry, pin!(second.session_for::<rows::table>())).await;
     let mut waiting = Box::pin(first.session_for::<others::table>());
     assert_waits(&registry, waiting.as_mut()).await;
     let error = second.session_for::<rows::table>().await.unwrap_err();
