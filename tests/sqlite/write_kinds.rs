@@ -133,7 +133,7 @@ async fn each_executor_waits_for_its_turn() {
     assert_waits(&registry, pin!(paper.save_changes::<Paper>(&tenant))).await;
     assert_waits(&registry, pin!(paper.save_changes::<Paper>(tenant.clone()))).await;
     assert_waits(&registry, pin!(tenant.begin().session_for::<papers::table>())).await;
-    let closure = tenant.transaction(async |work| new().execute(work).await.map_err(Error::from));
+    let closure = tenant.transaction(async |work| new().execute(work).await);
     assert_waits(&registry, pin!(closure)).await;
     let scope = tenant.try_scope(async {
         let mut work = UnitOfWork::current().await?;

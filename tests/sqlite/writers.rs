@@ -296,7 +296,7 @@ async fn engines_that_named_the_file_before_it_existed_share_the_queue() {
 async fn the_wait_for_a_turn_is_limited_and_the_error_names_the_writer() {
     let folder = tempfile::tempdir().unwrap();
     let bind = BindSettings::new(url(&folder, "rows.db"))
-        .acquire_timeout(Duration::from_millis(50))
+        .acquire_timeout(Duration::from_millis(500))
         .max_connections(2)
         .queue_limit(0);
     let registry = super::registry(bind);
@@ -321,7 +321,7 @@ async fn the_wait_for_a_turn_is_limited_and_the_error_names_the_writer() {
     let error = acquire_error(waiting.await.unwrap_err());
     assert!(error.is_timeout() && error.is_transient());
     let text = error.to_string();
-    let begin = "bind `default`: timed out after 50ms waiting for its turn to write: another writer of this process \
+    let begin = "bind `default`: timed out after 500ms waiting for its turn to write: another writer of this process \
                  (a unit of work of ";
     assert!(text.starts_with(begin), "{text}");
     assert!(text.contains("writers.rs:") && text.ends_with(", 0 waiting"), "{text}");

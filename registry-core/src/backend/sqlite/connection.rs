@@ -36,8 +36,8 @@ use crate::backend::transactions::transaction_depth;
 /// The connections of a process share a few threads, which belong to no runtime: the futures can be polled by any executor.
 /// Short queries on one file are run one after another by one thread, because SQLite's connections to a file wait for each other
 /// even if they only read. A query that has run for 500 µs, and any statement that may write, keeps its thread for
-/// itself, and another thread runs the others. So each long query that was sent before a short one delays it by 1 ms at most. A
-/// connection runs its own statements one after another.
+/// itself, and another thread runs the others: they wait for 1 ms at most for each long query that was sent
+/// before them. A connection runs its own statements one after another.
 ///
 /// # Dropping
 ///
