@@ -39,6 +39,9 @@ use crate::backend::transactions::transaction_depth;
 /// itself, and another thread runs the others: they wait for 1 ms at most for each long query that was sent
 /// before them. A connection runs its own statements one after another.
 ///
+/// If the process can create no more threads, the connections share those that there are: a closure that waits, or a stream
+/// whose reader pauses, then holds up statements of other connections.
+///
 /// # Dropping
 ///
 /// Dropping the future of a statement never blocks. The effect on the statement:
