@@ -17,11 +17,13 @@
 //! Dropping the future at any of its await points gives back a place in the queue, a permit or a slot that was taken. The
 //! slot's connection is closed if its check was cut short.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{SemaphorePermit, TryAcquireError};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
@@ -157,11 +159,7 @@ impl<C: Backend> TypedEngine<C> {
         let return_notice = ReturnNotice(&engine);
         let permit = engine.permits.acquire();
         let permit = async {
-            let permit = match started.checked_add(wait_limit) {
-                Some(deadline) => timeout_at(deadline, permit).await,
-                // `Instant` cannot represent the deadline, so there is no timer.
-                None => Ok(permit.await),
-            };
+            let permit = wait_until(started.checked_add(wait_limit), permit).await;
             permit.map(|permit| permit.map(SemaphorePermit::forget))
         };
         let permit = if engine.settings.is_isolated {
@@ -215,6 +213,17 @@ impl<C: Backend> TypedEngine<C> {
             }
             Err(error) => Err(self.could_not_connect(error)),
         }
+    }
+}
+
+/// Waits for `future` until the deadline. Without a timer if `Instant` cannot represent the deadline.
+pub(super) async fn wait_until<F: Future>(
+    deadline: Option<Instant>,
+    future: F,
+) -> Result<F::Output, Elapsed> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, future).await,
+        None => Ok(future.await),
     }
 }
 

@@ -22,8 +22,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::acquire::wait_until;
 use super::error::AcquireError;
 use super::observe::caller::Caller;
 use super::typed::TypedEngine;
@@ -306,20 +307,14 @@ impl<C: Backend> TypedEngine<C> {
         let _waiting = Waiting::begin(queue, request).map_err(|circle| {
             AcquireError::WriteDeadlock { key, held_at: circle.begun_at, is_own: circle.is_own }
         })?;
-        let after = within.unwrap_or(self.settings.options.acquire_timeout);
+        let after = within.unwrap_or(options.acquire_timeout);
         let permit = Arc::clone(&queue.turn).acquire_owned();
-        let permit = async {
-            match started.checked_add(after) {
-                Some(deadline) => timeout_at(deadline, permit).await.ok(),
-                // `Instant` cannot represent the deadline, so there is no timer.
-                None => Some(permit.await),
-            }
-        };
+        let permit = wait_until(started.checked_add(after), permit);
         match self.unless_closed(permit).await? {
-            Some(Ok(permit)) => Ok(Some(queue.granted(permit, request))),
+            Ok(Ok(permit)) => Ok(Some(queue.granted(permit, request))),
             // The semaphore is never closed.
-            Some(Err(_)) => Err(self.closed_error()),
-            None => Err(self.turn_timed_out(queue, after)),
+            Ok(Err(_)) => Err(self.closed_error()),
+            Err(_) => Err(self.turn_timed_out(queue, after)),
         }
     }
 

@@ -27,7 +27,7 @@ impl File {
         if url.is_empty() || url.contains(":memory:") || url.contains("mode=memory") {
             return Arc::default();
         }
-        let mut files = lock(&FILES);
+        let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
         let files = files.get_or_insert_default();
         if let Some(file) = files.get(url).and_then(Weak::upgrade) {
             return file;
@@ -40,10 +40,6 @@ impl File {
 
     /// Waits until no other connection to the file is being set up or closed.
     pub(super) fn exclusive_turn(&self) -> MutexGuard<'_, ()> {
-        lock(&self.closing)
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

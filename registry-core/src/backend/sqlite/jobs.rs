@@ -51,7 +51,7 @@ impl Jobs {
             move || {
                 let file = File::of(&url);
                 let mailbox = open(&url, &state, &file).map(|database| {
-                    let database = OpenDatabase::new(database, &file, running);
+                    let database = OpenDatabase::new(database, running);
                     ClosedOnDrop(Arc::new(Mailbox::new(database, state, file)))
                 });
                 // If the caller is gone, the mailbox is dropped, and the database closed.

@@ -145,30 +145,26 @@ impl Mailbox {
     }
 }
 
-/// An open database. It is closed while no other database with the same URL is being closed.
+/// An open database. It is closed while no other database with the same URL is being set up or closed.
 pub(super) struct OpenDatabase {
     /// `None` only while it is dropped.
     database: Option<Database>,
-    file: Arc<File>,
     _counted: OpenConnection,
     /// Dropped last: it announces that the database is closed.
     _running: watch::Sender<()>,
 }
 
 impl OpenDatabase {
-    pub(super) fn new(database: Database, file: &Arc<File>, running: watch::Sender<()>) -> Self {
-        Self {
-            database: Some(database),
-            file: Arc::clone(file),
-            _counted: OpenConnection::new(),
-            _running: running,
-        }
+    pub(super) fn new(database: Database, running: watch::Sender<()>) -> Self {
+        Self { database: Some(database), _counted: OpenConnection::new(), _running: running }
     }
 }
 
 impl Drop for OpenDatabase {
     fn drop(&mut self) {
-        let _turn = self.file.exclusive_turn();
-        self.database = None;
+        let Some(database) = self.database.take() else { return };
+        let file = Arc::clone(&database.file);
+        let _turn = file.exclusive_turn();
+        drop(database);
     }
 }

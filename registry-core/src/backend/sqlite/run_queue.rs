@@ -63,6 +63,12 @@ struct State {
     is_watched: bool,
 }
 
+impl State {
+    fn has_runner(&self, number: u64) -> bool {
+        self.runner.as_ref().is_some_and(|runner| runner.number == number)
+    }
+}
+
 /// A connection whose next job waits.
 struct Ready {
     mailbox: Arc<Mailbox>,
@@ -160,8 +166,7 @@ impl RunQueue {
             {
                 state = self.hand_over(state);
             }
-            let is_runner = state.runner.as_ref().is_some_and(|runner| runner.number == number);
-            if !is_runner {
+            if !state.has_runner(number) {
                 drop(self.hand_over(state));
                 return;
             }
@@ -190,8 +195,7 @@ impl RunQueue {
             state = self.lock();
             state.done.extend(ran.done);
             state.ready.extend(ran.next.map(|may_block| Ready { mailbox, may_block }));
-            let is_runner = state.runner.as_ref().is_some_and(|runner| runner.number == number);
-            if !is_runner && !state.ready.is_empty() {
+            if !state.has_runner(number) && !state.ready.is_empty() {
                 // The runner that has replaced this thread may be idle, or occupied by a job that waits for this connection.
                 self.see_to_runner(state);
                 state = self.lock();

@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::run_queue::RunQueue;
 use super::workers;
 
-/// The time between two looks, and so the longest time that a short job waits for a long one.
+/// The time between two looks. With the time after which a job is long, the longest time that a short job waits for each long
+/// one.
 const PERIOD: Duration = Duration::from_micros(500);
 
 static WATCHED: Mutex<Watched> = Mutex::new(Watched { queues: Vec::new(), is_running: false });
