@@ -297,8 +297,9 @@ pub use session::{IntoInnerError, Session, TransactionBuilder};
 #[cfg(feature = "engine")]
 #[doc(inline)]
 pub use settings::{
-    BindSettings, Credentials, DatabaseUrl, EngineOptions, Isolation, Pooler, ResetOnReturn,
-    Settings, SettingsError, Synchronous, TenantError, UnknownBind, WorkOptions, WrongBackend,
+    BindSettings, Credentials, DatabaseUrl, EngineOptions, Isolation, Pooler, ResetOnReturn, Role,
+    Settings, SettingsError, Share, Synchronous, TenantError, UnknownBind, WhenBehind, WorkOptions,
+    WrongBackend,
 };
 #[cfg(feature = "engine")]
 #[doc(inline)]
