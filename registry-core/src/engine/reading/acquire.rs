@@ -88,8 +88,7 @@ impl<C: Backend> TypedEngine<C> {
         let attempt = Self::try_acquire(EngineUse::new(Arc::clone(on)), runtime, schema, None)?;
         let is_ready = match (&attempt, &target) {
             (AcquireAttempt::Ready(checkout), Target::Replica(member)) => {
-                checkout.server_identity().is_some()
-                    && checkout.server_identity() == member.identity()
+                member.is_probed(checkout.server_identity())
             }
             (AcquireAttempt::Ready(_), Target::Primary(_)) => !engine.reads_in_transactions(),
             _ => false,
@@ -293,8 +292,7 @@ impl<C: Backend> Read<'_, C> {
             }
             Err(error) => return Err(Missed::Failed(error)),
         };
-        let identity = checkout.server_identity();
-        if identity.is_none() || identity != member.identity() {
+        if !member.is_probed(checkout.server_identity()) {
             if !self.is_fit(&mut checkout, replicas, member).await {
                 return Err(Missed::Unfit);
             }
@@ -318,7 +316,7 @@ impl<C: Backend> Read<'_, C> {
                 // It is another server than the probe's, and the latest one that was asked.
                 replicas.note_answer(member, answer, asked, losses);
                 member.fitness(self.request, Instant::now()) == super::member::Fitness::Fit
-                    && checkout.server_identity() == member.identity()
+                    && member.is_probed(checkout.server_identity())
             }
             Err(reason) => {
                 checkout.discard();
@@ -385,8 +383,8 @@ impl<C: Backend> Read<'_, C> {
         else {
             return Ok(None);
         };
-        match replicas.members().iter().find(|member| member.is_promoted()) {
-            Some(member) => Ok(Some(Arc::clone(member))),
+        match replicas.promoted() {
+            Some(member) => Ok(Some(member)),
             // Nobody knows how far behind this server is.
             None => Err(self.replicas_behind(replicas)),
         }

@@ -12,7 +12,7 @@ use super::history::History;
 use super::request::ReadRequest;
 use super::status::{ReplicaState, ReplicaStatus};
 use crate::backend::Backend;
-use crate::backend::position::{Position, ServerState};
+use crate::backend::position::{Position, ServerIdentity, ServerState};
 use crate::latch::Latch;
 use crate::settings::{Endpoint, Role};
 
@@ -35,7 +35,7 @@ pub(super) struct Member<C: Backend> {
 struct State {
     health: Health,
     role: Option<Role>,
-    identity: Option<u64>,
+    identity: Option<ServerIdentity>,
     position: Option<Position>,
     /// The latest moment of which this replica shows everything that was committed on the primary.
     fresh_until: Option<Instant>,
@@ -65,7 +65,7 @@ enum Health {
 /// What is known of the primary when an answer of a replica is judged.
 pub(super) struct PrimaryFacts<'a> {
     pub(super) history: &'a History,
-    pub(super) identity: Option<u64>,
+    pub(super) identity: Option<ServerIdentity>,
 }
 
 /// Whether a read may go to a replica.
@@ -138,10 +138,15 @@ impl<C: Backend> Member<C> {
         matches!(state.health, Health::Up { .. }) && state.losses == self.engine.loss_count()
     }
 
-    /// Whether the server has become the primary, according to itself.
-    pub(super) fn is_promoted(&self) -> bool {
+    /// Whether the server has become the primary: it says so, and has what the primary was last known to have, or a newer
+    /// timeline.
+    pub(super) fn is_promoted(&self, before: Option<&Position>) -> bool {
         let state = self.state();
-        self.answers(&state) && state.role == Some(Role::Primary) && !state.is_foreign
+        let follows = match (&state.position, before) {
+            (Some(position), Some(before)) => position.may_follow(before),
+            _ => false,
+        };
+        self.answers(&state) && state.role == Some(Role::Primary) && follows
     }
 
     /// Whether it cannot be used, as far as is known.
@@ -155,9 +160,12 @@ impl<C: Backend> Member<C> {
         self.state().lag(now)
     }
 
-    /// The identity of the server that the last probe has talked to.
-    pub(super) fn identity(&self) -> Option<u64> {
-        self.state().identity
+    /// Whether a connection to this server is one to the server that the last probe has talked to.
+    pub(super) fn is_probed(&self, identity: Option<ServerIdentity>) -> bool {
+        match (self.state().identity, identity) {
+            (Some(probed), Some(identity)) => probed.is_same(identity),
+            _ => false,
+        }
     }
 
     /// How loaded it is: the lower, the better.
@@ -196,7 +204,7 @@ impl<C: Backend> Member<C> {
         };
         state.losses = losses;
         state.role = answer.role;
-        if state.identity != Some(answer.identity) {
+        if !state.identity.is_some_and(|before| before.is_same(answer.identity)) {
             // Another server, or a restarted one: what was known of it is void.
             state.fresh_until = None;
         }
@@ -308,7 +316,10 @@ impl<C: Backend> Member<C> {
 
 impl State {
     fn compare(&mut self, primary: &PrimaryFacts<'_>) {
-        self.is_the_primary = self.identity.is_some() && self.identity == primary.identity;
+        self.is_the_primary = match (self.identity, primary.identity) {
+            (Some(own), Some(primary)) => own.is_same(primary),
+            _ => false,
+        };
         let (Some(position), Some(newest)) = (&self.position, primary.history.newest()) else {
             self.lag_bytes = None;
             return;

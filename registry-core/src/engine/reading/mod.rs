@@ -44,7 +44,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::acquire::{ReadAttempt, ReadStart};
 use self::counts::ReadCounts;
-pub(crate) use self::examine::{ReplicaCheck, ReplicaProblem};
+pub(crate) use self::examine::ReplicaCheck;
 use self::replicas::Replicas;
 pub(crate) use self::request::{ReadRequest, WantedPosition};
 pub use self::status::{ReadStatus, ReplicaState, ReplicaStatus};
@@ -73,7 +73,7 @@ impl<C: Backend> Reading<C> {
             .then(|| Arc::new(TypedEngine::new(Arc::new(settings.for_reads_on_primary()), None)));
         let counts = Arc::new(ReadCounts::new(settings.key));
         let replicas = (!settings.is_isolated && !settings.replicas.is_empty())
-            .then(|| Replicas::new(settings, Arc::clone(&counts)));
+            .then(|| Replicas::new(settings));
         Self { on_primary, replicas, counts }
     }
 
