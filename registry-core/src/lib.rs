@@ -274,7 +274,9 @@ pub use backend::{ConnectError, Pipelines, TransactionModes};
 #[cfg(feature = "engine")]
 pub use bind::ByKey;
 #[cfg(feature = "engine")]
-pub use engine::{AcquireError, Engine, EngineStatus, LastError};
+pub use engine::{
+    AcquireError, Engine, EngineStatus, LastError, ReadStatus, ReplicaState, ReplicaStatus,
+};
 #[cfg(feature = "engine")]
 #[doc(inline)]
 pub use error::Error;
@@ -288,12 +290,12 @@ pub use query::{
 };
 #[cfg(feature = "engine")]
 pub use registry::{
-    Acquire, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
-    IsolationError, MigrateError, MigrateReport, Registry, RegistryBuilder, ReplaceError, Status,
-    Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
+    Acquire, AcquireRead, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
+    IsolationError, MigrateError, MigrateReport, Reader, Registry, RegistryBuilder, ReplaceError,
+    ReplicaHealth, Status, Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
 };
 #[cfg(feature = "engine")]
-pub use session::{IntoInnerError, Session, TransactionBuilder};
+pub use session::{IntoInnerError, ReadSession, Session, TransactionBuilder};
 #[cfg(feature = "engine")]
 #[doc(inline)]
 pub use settings::{

@@ -26,6 +26,8 @@ pub(crate) mod pgbouncer;
 mod postgres;
 mod programs;
 pub(crate) mod proxy;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) mod replicas;
 mod server;
 mod server_url;
 pub(crate) mod sockets;

@@ -5,8 +5,8 @@ use std::panic::Location;
 use super::{AnyExecutor, Lender};
 use crate::backend::Pipelines;
 use crate::bind::Bind;
-use crate::registry::{Registry, Tenant};
-use crate::session::Session;
+use crate::registry::{Reader, Registry, Tenant};
+use crate::session::{ReadSession, Session};
 use crate::work::UnitOfWork;
 
 /// The last argument of a query's method: an executor, or a value of the program that names one for each query.
@@ -69,7 +69,7 @@ use crate::work::UnitOfWork;
 // possible.
 #[diagnostic::on_unimplemented(
     message = "a query cannot be run on `{Self}`",
-    label = "expected `&registry`, `&tenant`, `&mut session`, `&mut work` or `&mut connection` as the last argument",
+    label = "expected `&registry`, `&tenant`, `&reader`, `&mut session`, `&mut work` or `&mut connection` as the last argument",
     note = "a `&mut` to a variable that is a `&mut` itself has one too many: write `session`, or `&mut *session`",
     note = "on PostgreSQL, `&session` and `&connection` run several queries at once"
 )]
@@ -142,6 +142,12 @@ is_executor! {
     [B: Bind] Session<B>;
     [] &mut UnitOfWork;
     [B: Bind] &mut Session<B>;
+    [] &Reader;
+    [] Reader;
+    [B: Bind] ReadSession<B>;
+    [B: Bind] &mut ReadSession<B>;
+    [B: Bind<Connection: Pipelines>] &ReadSession<B>;
+    [B: Bind<Connection: Pipelines>] &mut &ReadSession<B>;
     [B: Bind<Connection: Pipelines>] &Session<B>;
     [B: Bind<Connection: Pipelines>] &mut &Session<B>;
     [B: Bind] AnyExecutor<'_, B>;

@@ -105,6 +105,17 @@ where
 
 impl<T: QuerySource, W, Ret> LocksNothing<ByTable> for DeleteStatement<T, W, Ret> {}
 
+/// The update of a row by `save_changes`, of the table whose query is `Q`. It stands in for the statement, which Diesel
+/// builds later.
+#[expect(missing_debug_implementations, reason = "a name for types, never a value")]
+pub struct UpdateOf<Q>(std::marker::PhantomData<fn() -> Q>);
+
+impl<Q: Routed<B, ByTable>, B: Bind> Routed<B, ByTable> for UpdateOf<Q> {}
+
+impl<Q: AllTablesIn<B, ByTable>, B: Bind> AllTablesIn<B, ByTable> for UpdateOf<Q> {}
+
+impl<Q> LocksNothing<ByTable> for UpdateOf<Q> {}
+
 impl<DB, T: QuerySource + BoundSource, V, Ret> Routed<T::Bind, ByBoxedTarget>
     for BoxedUpdateStatement<'_, DB, T, V, Ret>
 {
@@ -188,9 +199,9 @@ impl<Q> LocksNothing<BoxedRawSql> for Q {}
 
 // Queries with `.bound_to::<Model>()`, which can be of any type, and are checked when they are run.
 
-impl<Q, B: Bind> Routed<B, ByBoundTo> for BoundTo<Q, B> {}
+impl<Q, B: Bind, Claim> Routed<B, ByBoundTo> for BoundTo<Q, B, Claim> {}
 
-impl<Q, B: Bind> Routed<B, ByBoundTo> for BoundToQuery<Q, B> {}
+impl<Q, B: Bind, Claim> Routed<B, ByBoundTo> for BoundToQuery<Q, B, Claim> {}
 
 impl<Q, B: Bind> AllTablesIn<B, ByBoundTo> for Q {}
 
