@@ -288,17 +288,18 @@ pub use query::{
 };
 #[cfg(feature = "engine")]
 pub use registry::{
-    Acquire, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
-    IsolationError, MigrateError, MigrateReport, Registry, RegistryBuilder, ReplaceError, Status,
-    Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
+    Acquire, AcquireRead, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
+    IsolationError, MigrateError, MigrateReport, Reader, Registry, RegistryBuilder, ReplaceError,
+    Status, Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
 };
 #[cfg(feature = "engine")]
-pub use session::{IntoInnerError, Session, TransactionBuilder};
+pub use session::{IntoInnerError, ReadSession, Session, TransactionBuilder};
 #[cfg(feature = "engine")]
 #[doc(inline)]
 pub use settings::{
-    BindSettings, Credentials, DatabaseUrl, EngineOptions, Isolation, Pooler, ResetOnReturn,
-    Settings, SettingsError, Synchronous, TenantError, UnknownBind, WorkOptions, WrongBackend,
+    BindSettings, Credentials, DatabaseUrl, EngineOptions, Isolation, Pooler, ResetOnReturn, Role,
+    Settings, SettingsError, Share, Synchronous, TenantError, UnknownBind, WhenBehind, WorkOptions,
+    WrongBackend,
 };
 #[cfg(feature = "engine")]
 #[doc(inline)]

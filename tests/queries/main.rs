@@ -11,7 +11,7 @@ mod shared_executors;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(batches, bound_to, constraints, executors, pages, queries, same_names);
+mount::mount!(batches, bound_to, constraints, executors, pages, queries, readers, same_names);
 
 #[path = "."]
 mod by_tcp {

@@ -4,10 +4,12 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
-use crate::settings::{BindKey, Connector, CredentialSource, DatabaseUrl, EngineSettings};
+use crate::settings::{
+    BindKey, Connector, CredentialSource, DatabaseUrl, EngineSettings, ReplicaSettings,
+};
 
-/// The identity of an engine: its URLs with user and password, its options, the source of its credentials and its connector. Two
-/// requests with equal identities share one engine. The bind is not a part of the identity, so binds can share an
+/// The identity of an engine: its URLs with user and password, its options, its role and its replicas, the source of its
+/// credentials and its connector. Two requests with equal identities share one engine. The bind is not a part of the identity, so binds can share an
 /// engine.
 #[derive(Clone)]
 pub(crate) struct EngineIdentity {
@@ -31,25 +33,35 @@ impl EngineIdentity {
 
 impl PartialEq for EngineIdentity {
     fn eq(&self, other: &Self) -> bool {
-        let (own, others) = (&self.settings, &other.settings);
-        let same_credentials = match (&own.credentials, &others.credentials) {
-            (None, None) => true,
-            (Some(own), Some(others)) => CredentialSource::is_same(own, others),
-            _ => false,
-        };
-        let same_connector = match (&own.connector, &others.connector) {
-            (None, None) => true,
-            (Some(own), Some(others)) => Connector::is_same(own, others),
-            _ => false,
-        };
         self.hash == other.hash
-            && (Arc::ptr_eq(own, others)
-                || same_credentials
-                    && same_connector
-                    && own.url == others.url
-                    && own.migrate_url == others.migrate_url
-                    && own.options == others.options)
+            && (Arc::ptr_eq(&self.settings, &other.settings)
+                || is_same(&self.settings, &other.settings))
     }
+}
+
+fn is_same(own: &EngineSettings, others: &EngineSettings) -> bool {
+    let same_credentials = match (&own.credentials, &others.credentials) {
+        (None, None) => true,
+        (Some(own), Some(others)) => CredentialSource::is_same(own, others),
+        _ => false,
+    };
+    let same_connector = match (&own.connector, &others.connector) {
+        (None, None) => true,
+        (Some(own), Some(others)) => Connector::is_same(own, others),
+        _ => false,
+    };
+    same_credentials
+        && same_connector
+        && own.role == others.role
+        && own.url == others.url
+        && own.migrate_url == others.migrate_url
+        && own.options == others.options
+        && own.replicas.len() == others.replicas.len()
+        && own.replicas.iter().zip(&*others.replicas).all(is_same_replica)
+}
+
+fn is_same_replica((own, others): (&ReplicaSettings, &ReplicaSettings)) -> bool {
+    own.weight == others.weight && is_same(&own.settings, &others.settings)
 }
 
 impl Eq for EngineIdentity {}

@@ -53,6 +53,7 @@ mod connection;
 mod into_executor;
 pub(super) mod lease;
 mod owned;
+mod reader;
 mod registry;
 mod session;
 mod shared;

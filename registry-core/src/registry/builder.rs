@@ -4,6 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::bind_entry::{BindEntry, ReplaceableEngine};
 use super::handle::Registry;
 use super::tenants::{TenantBind, TenantResolver, TenantSource};
@@ -269,6 +271,26 @@ impl RegistryBuilder {
         self
     }
 
+    /// Sets the secret that signs the tokens which go to a browser and come back, so that nobody can make up one. At least
+    /// 16 bytes; none by default. The settings (`token_key` or `token_key_file`) win over this call.
+    ///
+    /// All processes that take each other's tokens have the same secret. It is never shown.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// # let secret = || "0123456789abcdef".to_owned();
+    /// let builder = Registry::builder().bind("default", "sqlite::memory:").token_key(secret());
+    /// assert!(!format!("{builder:?}").contains("0123456789abcdef"));
+    /// let registry = builder.build()?;
+    /// # let _ = registry;
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
+    pub fn token_key(mut self, secret: impl Into<String>) -> Self {
+        self.code.token_key = Some(SecretString::from(secret.into()));
+        self
+    }
+
     /// Sets the options of each [`UnitOfWork`](crate::UnitOfWork) that is begun without options of its own. If the
     /// options name a key that no bind has, [`build`](Self::build) returns an error.
     ///
@@ -302,7 +324,8 @@ impl RegistryBuilder {
     pub fn build(self) -> Result<Registry, SettingsError> {
         let Self { settings, code, resolvers, work } = self;
         let resolved = settings::resolve(&settings, code, backend::check_url);
-        let Resolved { engines, resolver_binds, bind_defaults, on_demand, mut problems } = resolved;
+        let Resolved { engines, resolver_binds, bind_defaults, on_demand, token_key, mut problems } =
+            resolved;
         if problems.is_empty() {
             // Checked only without other problems, because a bind may be missing due to a mistake in its settings.
             let known =
@@ -319,7 +342,8 @@ impl RegistryBuilder {
             BindEntry::DatabasePerTenant(TenantBind::new(key, TenantSource::Resolver(resolver)))
         });
         let binds = engines.into_iter().map(entry_of).chain(tenant_binds).collect();
-        Ok(Registry::new(binds, bind_defaults, OnDemandEngines::new(on_demand), work, None))
+        let on_demand = OnDemandEngines::new(on_demand);
+        Ok(Registry::new(binds, bind_defaults, on_demand, work, token_key, None))
     }
 }
 

@@ -6,6 +6,8 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use crate::bind::{Bind, Bound};
 use crate::engine::{AnyEngine, Engine};
 use crate::on_demand::OnDemandEngines;
@@ -52,6 +54,8 @@ pub(super) struct Inner {
     pub(super) on_demand: OnDemandEngines,
     /// The options for units of work that are begun without options of their own.
     pub(super) work_options: WorkOptions,
+    /// The secret that signs tokens.
+    pub(super) token_key: Option<SecretString>,
     /// Engines that were replaced and still have sessions lent.
     pub(super) replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
     pub(super) closing: ClosingState,
@@ -68,6 +72,7 @@ impl Registry {
         bind_defaults: BindDefaults,
         on_demand: OnDemandEngines,
         work_options: WorkOptions,
+        token_key: Option<SecretString>,
         sqlite_copies: Option<SqliteCopies>,
     ) -> Self {
         let mut keys: Vec<BindKey> = binds.iter().map(BindEntry::key).collect();
@@ -78,6 +83,7 @@ impl Registry {
             bind_defaults,
             on_demand,
             work_options,
+            token_key,
             replaced: Mutex::default(),
             closing: ClosingState::default(),
             warned_at: Mutex::default(),
@@ -173,6 +179,12 @@ impl Registry {
 
     pub(crate) fn work_options(&self) -> &WorkOptions {
         &self.0.work_options
+    }
+
+    /// The secret that signs tokens, if the settings or the builder give one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the web layer signs tokens"))]
+    pub(crate) fn token_key(&self) -> Option<&SecretString> {
+        self.0.token_key.as_ref()
     }
 
     pub(crate) fn is_closed(&self) -> bool {

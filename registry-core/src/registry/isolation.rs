@@ -93,7 +93,8 @@ impl Registry {
         let options = OnDemandOptions { max_engines: u32::MAX, engine_idle_timeout: None };
         let on_demand = OnDemandEngines::new(options);
         let (bind_defaults, work) = (self.0.bind_defaults.isolated(), self.0.work_options.clone());
-        Ok(Registry::new(binds, bind_defaults, on_demand, work, Some(copies)))
+        let token_key = self.0.token_key.clone();
+        Ok(Registry::new(binds, bind_defaults, on_demand, work, token_key, Some(copies)))
     }
 }
 

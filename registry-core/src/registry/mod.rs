@@ -9,6 +9,7 @@
 //! | `builder` | [`RegistryBuilder`], from settings to a registry |
 //! | `bind_table`, `bind_entry` | the binds by their keys; the engines of a key: one engine, or an engine for each tenant |
 //! | `acquire/` | `session_for` and its siblings, and [`Acquire`], their future |
+//! | `reader/` | [`Reader`], a handle for queries that only read |
 //! | `route` | from a caller's request to an engine that is open |
 //! | `open` | the same for an engine that has to be opened on demand, step by step |
 //! | `tenants/` | [`Tenant`], [`TenantResolver`], and how the engine of a tenant is found |
@@ -50,6 +51,7 @@ mod isolation;
 mod migrate;
 mod open;
 mod provision;
+mod reader;
 mod replace;
 mod route;
 mod sqlite_copies;
@@ -64,6 +66,7 @@ pub use close::CloseReport;
 pub use handle::Registry;
 pub use migrate::{MigrateError, MigrateReport};
 pub use provision::{CreateTenantError, DropTenantError};
+pub use reader::{AcquireRead, Reader};
 pub use replace::ReplaceError;
 pub use sqlite_copies::IsolationError;
 pub use status::Status;

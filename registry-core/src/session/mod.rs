@@ -13,10 +13,12 @@ use crate::engine::{AnyEngine, Checkout};
 use crate::settings::{BindKey, EngineOptions};
 
 mod one_off;
+mod read_session;
 mod take;
 mod transaction;
 mod transaction_builder;
 
+pub use read_session::ReadSession;
 pub use transaction_builder::TransactionBuilder;
 
 pub use crate::engine::IntoInnerError;

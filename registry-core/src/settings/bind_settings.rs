@@ -6,7 +6,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::keys::BackendKind;
-use super::options::{PartialOptions, Pem, Pooler, ResetOnReturn, Synchronous, for_each_option};
+use super::options::{
+    PartialOptions, Pem, Pooler, ResetOnReturn, Share, Synchronous, WhenBehind, for_each_option,
+};
 use super::url::{DatabaseUrl, InvalidUrl};
 
 /// The settings of one database, from code: a URL, and options of its own.
@@ -36,6 +38,9 @@ pub struct BindSettings {
     pub(super) required: Option<bool>,
     pub(super) tenant_schema: Option<String>,
     pub(super) migrate_url: Option<Result<DatabaseUrl, InvalidUrl>>,
+    pub(super) replicas: Vec<BindSettings>,
+    /// Only for a replica.
+    pub(super) weight: Option<u32>,
     pub(super) options: PartialOptions,
 }
 
@@ -88,6 +93,57 @@ impl BindSettings {
         self
     }
 
+    /// Adds a replica of this database, from which readers read: a URL, or settings with options of its own.
+    ///
+    /// What a replica does not have itself, it has from this bind: user, password, name of the database, parameters of
+    /// the URL and options. It is always `read_only`.
+    ///
+    #[cfg_attr(not(feature = "postgres"), doc = "```ignore")]
+    #[cfg_attr(feature = "postgres", doc = "```")]
+    /// use registry_core::{BindSettings, Registry};
+    ///
+    /// let shop = BindSettings::new("postgres://app@primary.example/shop")
+    ///     .password("s3cret")
+    ///     .replica("postgres://replica-1.example")
+    ///     .replica(BindSettings::new("postgres://replica-2.example").weight(2).max_connections(20));
+    /// let registry = Registry::builder().bind("default", shop).build()?;
+    /// # let _ = registry;
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
+    #[must_use]
+    pub fn replica(mut self, replica: impl Into<Self>) -> Self {
+        self.replicas.push(replica.into());
+        self
+    }
+
+    /// Adds several replicas, each as [`replica`](Self::replica) does.
+    ///
+    #[cfg_attr(not(feature = "postgres"), doc = "```ignore")]
+    #[cfg_attr(feature = "postgres", doc = "```")]
+    /// use registry_core::{BindSettings, Registry};
+    ///
+    /// let shop = BindSettings::new("postgres://app@primary.example/shop")
+    ///     .replicas(["postgres://replica-1.example", "postgres://replica-2.example"]);
+    /// let registry = Registry::builder().bind("default", shop).build()?;
+    /// # let _ = registry;
+    /// # Ok::<(), registry_core::SettingsError>(())
+    /// ```
+    #[must_use]
+    pub fn replicas(mut self, replicas: impl IntoIterator<Item = impl Into<Self>>) -> Self {
+        self.replicas.extend(replicas.into_iter().map(Into::into));
+        self
+    }
+
+    /// How many of the reads this replica gets, beside the others of its bind: with weights of 1 and 2, the second
+    /// gets two of three. 1 by default. With 0 it is only used if no other replica can be.
+    ///
+    /// It is an error when the registry is built if these are not the settings of a [`replica`](Self::replica).
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = Some(weight);
+        self
+    }
+
     /// The backend of the URL, if the URL is one.
     pub(crate) fn backend(&self) -> Option<BackendKind> {
         self.url.as_ref().ok().map(DatabaseUrl::backend)
@@ -99,6 +155,8 @@ impl BindSettings {
             && self.required.is_none()
             && self.tenant_schema.is_none()
             && self.migrate_url.is_none()
+            && self.replicas.is_empty()
+            && self.weight.is_none()
             && self.options.names().next().is_none();
         self.url.as_ref().ok().filter(|_| is_url)
     }
@@ -120,6 +178,8 @@ impl BindSettings {
             required: None,
             tenant_schema: None,
             migrate_url: None,
+            replicas: Vec::new(),
+            weight: None,
             options: PartialOptions::default(),
         }
     }

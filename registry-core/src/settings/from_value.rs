@@ -1,5 +1,6 @@
 //! Reading a [`Value`] into the type of an option.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::keys::did_you_mean;
@@ -17,16 +18,30 @@ pub(super) trait FromValue: Sized {
 
 impl FromValue for u32 {
     fn from_value(value: &Value) -> Result<Self, String> {
-        let number = match value {
-            Value::Integer(number) => *number,
-            Value::Text(text) => text.trim().parse().unwrap_or(-1),
-            _ => -1,
-        };
-        if number > Self::MAX.into() {
-            return Err(format!("too large: {} is the most", Self::MAX));
-        }
-        Self::try_from(number).map_err(|_| expected("a whole number, such as 10", value))
+        whole_number(value, Self::MAX, "a whole number, such as 10")
     }
+}
+
+impl FromValue for u64 {
+    fn from_value(value: &Value) -> Result<Self, String> {
+        whole_number(value, Self::MAX, "a whole number, such as 1000000")
+    }
+}
+
+/// Reads a number from 0 to `max`, which is the largest of its type. `what` names it in the message.
+fn whole_number<T>(value: &Value, max: T, what: &str) -> Result<T, String>
+where
+    T: TryFrom<i128> + Into<i128> + fmt::Display + Copy,
+{
+    let number = match value {
+        Value::Integer(number) => *number,
+        Value::Text(text) => text.trim().parse().unwrap_or(-1),
+        _ => -1,
+    };
+    if number > max.into() {
+        return Err(format!("too large: {max} is the most"));
+    }
+    T::try_from(number).map_err(|_| expected(what, value))
 }
 
 impl FromValue for bool {
@@ -52,7 +67,7 @@ impl FromValue for String {
 impl FromValue for Duration {
     fn from_value(value: &Value) -> Result<Self, String> {
         let has_unit = match value {
-            Value::Integer(_) | Value::Float => false,
+            Value::Integer(_) | Value::Float(_) => false,
             Value::Text(text) => !text.trim().bytes().all(|b| b.is_ascii_digit() || b == b'.'),
             _ => true,
         };

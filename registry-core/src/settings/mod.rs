@@ -79,6 +79,7 @@
 // | error.rs | `SettingsError`, and `Problem`: one problem with the place of the setting |
 // | connector.rs | the program's own way to connect, a closure |
 // | credentials.rs | the closure that returns a password whenever a connection is opened |
+// | role.rs | the role of a server in replication |
 // | work_options.rs | the options of a unit of work |
 // | transaction_options.rs | the options of one transaction of a session |
 //
@@ -111,6 +112,7 @@ mod inherit;
 mod keys;
 mod options;
 mod parse;
+mod role;
 mod sources;
 #[cfg(test)]
 mod testing;
@@ -132,7 +134,9 @@ pub use keys::WrongKeys;
 pub use keys::{BackendKind, BindKey, InvalidBindKey, TenantError, UnknownBind, WrongBackend};
 pub use options::Pem;
 #[doc(no_inline)]
-pub use options::{EngineOptions, Pooler, ResetOnReturn, Synchronous};
+pub use options::{EngineOptions, Pooler, ResetOnReturn, Share, Synchronous, WhenBehind};
+#[doc(no_inline)]
+pub use role::Role;
 #[doc(no_inline)]
 pub use sources::Settings;
 #[doc(no_inline)]
@@ -146,7 +150,8 @@ pub use connector::ConnectFn;
 pub(crate) use connector::Connector;
 pub(crate) use credentials::CredentialSource;
 pub(crate) use inherit::{
-    BindDefaults, BuilderSettings, EngineSettings, OnDemandOptions, Resolved, resolve,
+    BindDefaults, BuilderSettings, EngineSettings, OnDemandOptions, ReplicaSettings, Resolved,
+    resolve,
 };
 pub(crate) use keys::TenantName;
 #[cfg(any(feature = "postgres", feature = "mysql"))]

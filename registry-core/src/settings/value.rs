@@ -14,7 +14,7 @@ pub(super) enum Value {
     Unset,
     Bool(bool),
     Integer(i128),
-    Float,
+    Float(f64),
     Text(String),
     List(Vec<Value>),
     Table(Table),
@@ -29,7 +29,7 @@ impl Value {
             Self::Unset => "nothing",
             Self::Bool(_) => "a boolean",
             Self::Integer(_) => "a number",
-            Self::Float => "a decimal number",
+            Self::Float(_) => "a decimal number",
             Self::Text(_) => "a text",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
@@ -68,8 +68,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Integer(value))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::Float)
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Float(value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

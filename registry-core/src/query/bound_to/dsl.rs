@@ -1,4 +1,4 @@
-//! Diesel's methods for building a query, after `.bound_to::<Model>()`: each is passed on to the query inside.
+//! Diesel's methods for building a query, after `.bound_to::<Model>()` or `.reads::<Model>()`: each is passed on to the query inside.
 
 use diesel::QueryDsl;
 use diesel::backend::Backend;
@@ -13,12 +13,14 @@ use diesel::sql_types::HasSqlType;
 
 use super::BoundTo;
 
-impl<Q, B> QueryDsl for BoundTo<Q, B> {}
+impl<Q, B, Claim> QueryDsl for BoundTo<Q, B, Claim> {}
 
 macro_rules! pass_on {
     ($($trait:ident::$method:ident($($argument:ident: $type:ty)?) $(<$parameter:ident $(: $bound:ident)?>)?;)*) => {$(
-        impl<Q: $trait$(<$parameter>)?, B, $($parameter $(: $bound)?)?> $trait$(<$parameter>)? for BoundTo<Q, B> {
-            type Output = BoundTo<Q::Output, B>;
+        impl<Q: $trait$(<$parameter>)?, B, Claim, $($parameter $(: $bound)?)?> $trait$(<$parameter>)?
+            for BoundTo<Q, B, Claim>
+        {
+            type Output = BoundTo<Q::Output, B, Claim>;
 
             fn $method(self, $($argument: $type)?) -> Self::Output {
                 self.map(|query| query.$method($($argument)?))
@@ -44,7 +46,7 @@ pass_on! {
 }
 
 /// As on Diesel's `sql_query(..).into_boxed()`.
-impl<'f, DB: Backend, Q, B> BoundTo<BoxedSqlQuery<'f, DB, Q>, B> {
+impl<'f, DB: Backend, Q, B, Claim> BoundTo<BoxedSqlQuery<'f, DB, Q>, B, Claim> {
     /// Binds the value of the next placeholder.
     pub fn bind<ST, V>(self, value: V) -> Self
     where

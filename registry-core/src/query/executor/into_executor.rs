@@ -5,8 +5,8 @@ use std::panic::Location;
 use super::{AnyExecutor, Lender};
 use crate::backend::Pipelines;
 use crate::bind::Bind;
-use crate::registry::{Registry, Tenant};
-use crate::session::Session;
+use crate::registry::{Reader, Registry, Tenant};
+use crate::session::{ReadSession, Session};
 use crate::work::UnitOfWork;
 
 /// The last argument of a query's method: an executor, or a value of the program that names one for each query.
@@ -142,6 +142,10 @@ is_executor! {
     [B: Bind] Session<B>;
     [] &mut UnitOfWork;
     [B: Bind] &mut Session<B>;
+    [] &Reader;
+    [] Reader;
+    [B: Bind] ReadSession<B>;
+    [B: Bind] &mut ReadSession<B>;
     [B: Bind<Connection: Pipelines>] &Session<B>;
     [B: Bind<Connection: Pipelines>] &mut &Session<B>;
     [B: Bind] AnyExecutor<'_, B>;

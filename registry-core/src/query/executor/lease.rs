@@ -6,7 +6,7 @@ use crate::backend::Backend;
 use crate::bind::Bind;
 use crate::engine::Checkout;
 use crate::query::error::Origin;
-use crate::session::Session;
+use crate::session::{ReadSession, Session};
 use crate::settings::BindKey;
 
 /// Holds the connection during a query.
@@ -98,6 +98,52 @@ impl<B: Bind> Lease for &mut Session<B> {
 
     fn key(&self) -> Option<BindKey> {
         Some(self.bind_key())
+    }
+}
+
+impl<B: Bind> Lease for ReadSession<B> {
+    type Connection = B::Connection;
+    type Opened = B::Connection;
+
+    fn connection(&mut self) -> &mut B::Connection {
+        self.inner_mut()
+    }
+
+    fn checkout(&self) -> Option<&Checkout<B::Connection>> {
+        Some(self.inner().checkout())
+    }
+
+    fn exclusive_checkout(&mut self) -> Option<&mut Checkout<B::Connection>> {
+        Some(self.inner_mut().checkout_mut())
+    }
+
+    fn key(&self) -> Option<BindKey> {
+        Some(self.inner().bind_key())
+    }
+
+    fn outlives_query(&self) -> bool {
+        false
+    }
+}
+
+impl<B: Bind> Lease for &mut ReadSession<B> {
+    type Connection = B::Connection;
+    type Opened = B::Connection;
+
+    fn connection(&mut self) -> &mut B::Connection {
+        self.inner_mut()
+    }
+
+    fn checkout(&self) -> Option<&Checkout<B::Connection>> {
+        Some(self.inner().checkout())
+    }
+
+    fn exclusive_checkout(&mut self) -> Option<&mut Checkout<B::Connection>> {
+        Some(self.inner_mut().checkout_mut())
+    }
+
+    fn key(&self) -> Option<BindKey> {
+        Some(self.inner().bind_key())
     }
 }
 

@@ -55,11 +55,11 @@ where
 }
 
 #[diagnostic::do_not_recommend]
-impl<Q, B: Bind> Bound for BoundTo<Q, B> {
+impl<Q, B: Bind, Claim> Bound for BoundTo<Q, B, Claim> {
     type Bind = B;
 }
 
 #[diagnostic::do_not_recommend]
-impl<Q, B: Bind> Bound for BoundToQuery<Q, B> {
+impl<Q, B: Bind, Claim> Bound for BoundToQuery<Q, B, Claim> {
     type Bind = B;
 }

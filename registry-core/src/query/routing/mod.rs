@@ -25,6 +25,7 @@
 //! |---|---|
 //! | `route.rs` | the markers, and the traits that executors ask for |
 //! | `statements.rs` | those traits for each of Diesel's types of queries |
+//! | `reads.rs` | the queries that a reader takes |
 //! | `batches.rs` | the same traits for statements on many rows |
 //! | `from_clause.rs` | the binds of the tables in a `FROM` clause |
 //! | `one_database.rs` | equality of binds, with the compiler's message about different binds |
@@ -41,6 +42,7 @@ mod batches;
 mod bound_query;
 mod from_clause;
 mod one_database;
+mod reads;
 mod route;
 mod source_probe;
 mod statements;
@@ -49,5 +51,5 @@ pub(super) use one_database::RunsOnSessionOf;
 pub(crate) use route::RouteMarker;
 pub(super) use route::{
     AllTablesIn, ByBoundTo, ByCombination, ByTable, FindsBind, FindsBindOnSession, LocksNothing,
-    Routed,
+    ReadsOnly, Routed,
 };

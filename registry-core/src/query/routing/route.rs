@@ -77,6 +77,18 @@ pub trait FindsBind<Q, B>: RouteMarker {}
 )]
 pub trait LocksNothing<Via> {}
 
+/// A query that neither writes nor locks rows, as far as types can tell.
+///
+/// The server refuses what types cannot tell, such as a function that writes. A lock in a subquery is looked for when the
+/// query is run.
+#[diagnostic::on_unimplemented(
+    message = "a reader only reads, and this query writes, locks rows, or is not known to only read",
+    label = "expected a query that only reads",
+    note = "run a query that writes on `&registry`, `&tenant`, a session or in a unit of work, and one that locks rows on a session or in a unit of work",
+    note = "say of SQL text, and of a query type of your own, that it only reads: `.reads::<Model>()`, with `use registry_core::BindDsl`"
+)]
+pub trait ReadsOnly<Via> {}
+
 impl RouteMarker for ByTable {}
 impl RouteMarker for ByInsertTarget {}
 impl RouteMarker for ByBoxedTarget {}

@@ -188,9 +188,9 @@ impl<Q> LocksNothing<BoxedRawSql> for Q {}
 
 // Queries with `.bound_to::<Model>()`, which can be of any type, and are checked when they are run.
 
-impl<Q, B: Bind> Routed<B, ByBoundTo> for BoundTo<Q, B> {}
+impl<Q, B: Bind, Claim> Routed<B, ByBoundTo> for BoundTo<Q, B, Claim> {}
 
-impl<Q, B: Bind> Routed<B, ByBoundTo> for BoundToQuery<Q, B> {}
+impl<Q, B: Bind, Claim> Routed<B, ByBoundTo> for BoundToQuery<Q, B, Claim> {}
 
 impl<Q, B: Bind> AllTablesIn<B, ByBoundTo> for Q {}
 

@@ -16,8 +16,7 @@ use crate::on_demand::{EngineAlias, EngineIdentity};
 use crate::panicked::caught;
 use crate::registry::sqlite_copies::IsolationError;
 use crate::settings::{
-    BackendKind, BindDefaults, BindKey, BindSettings, DatabaseUrl, EngineSettings, SettingsError,
-    TenantName,
+    BackendKind, BindDefaults, BindKey, BindSettings, EngineSettings, SettingsError, TenantName,
 };
 
 /// A bind with a database for each tenant.
@@ -235,23 +234,13 @@ impl TenantBind {
         if settings.url.is_per_tenant() {
             settings.tenant = Some(Arc::clone(tenant.checked_name().shared()));
         }
-        let with_name = |url: &DatabaseUrl| url.for_tenant(tenant.name());
-        let urls = with_name(&settings.url)
-            .and_then(|url| Ok((url, settings.migrate_url.as_ref().map(with_name).transpose()?)));
-        match urls {
-            Ok((url, migrate_url)) => {
-                settings.url = url;
-                settings.migrate_url = migrate_url;
-            }
-            Err(invalid) => {
-                return Err(AcquireError::Resolve {
-                    key: self.key,
-                    tenant: tenant.name().to_owned(),
-                    source: invalid.into(),
-                });
-            }
-        }
-        Ok(EngineIdentity::new(settings))
+        let named =
+            settings.for_tenant(tenant.name()).map_err(|invalid| AcquireError::Resolve {
+                key: self.key,
+                tenant: tenant.name().to_owned(),
+                source: invalid.into(),
+            })?;
+        Ok(EngineIdentity::new(named))
     }
 
     fn running_calls(&self) -> MutexGuard<'_, HashMap<TenantName, Arc<ResolverCall>>> {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine_settings::EngineSettings;
+use super::replica::BindOfReplicas;
 use super::{migrate_url, tls, url};
 use crate::settings::bind_settings::BindSettings;
 use crate::settings::connector::Connector;
@@ -14,9 +16,10 @@ use crate::settings::error::{Problem, SettingsError};
 use crate::settings::keys::{BackendKind, BindKey};
 use crate::settings::options::{EngineOptions, OptionLayer, OptionLayers};
 use crate::settings::parse::draft::{BindDraft, Written};
+use crate::settings::role::Role;
 use crate::settings::url::DatabaseUrl;
 use crate::settings::url::tls::TlsMaterial;
-use crate::settings::validate::{self, connector, pooler, ranges, tenants};
+use crate::settings::validate::{self, connector, pooler, ranges, replica, tenants};
 
 /// The settings that binds inherit. The settings of an engine are made from them when a registry is built, and later
 /// for each engine that is opened on demand or replaced.
@@ -40,7 +43,7 @@ pub(crate) struct BindDefaults {
 #[derive(Debug, Default, Clone)]
 pub(super) struct OwnSettings {
     pub(super) options: OptionLayer,
-    pub(super) required: Option<bool>,
+    pub(super) required: Option<Written<bool>>,
 }
 
 impl BindDefaults {
@@ -110,8 +113,12 @@ impl BindDefaults {
         folder: &Path,
         problems: &mut Vec<Problem>,
     ) -> Option<EngineSettings> {
-        let layers =
-            OptionLayers { own: &draft.options, general: &self.general, builder: &self.builder };
+        let layers = OptionLayers {
+            own: &draft.options,
+            bind: None,
+            general: &self.general,
+            builder: &self.builder,
+        };
         let material = tls::material(&layers).unwrap_or_else(|problem| {
             problems.push(problem);
             TlsMaterial::default()
@@ -126,6 +133,9 @@ impl BindDefaults {
 
         ranges::check(&draft.options, problems);
         validate::check_options(key, url.as_ref(), &options, &layers, problems);
+        problems.extend(replica::check_weight(draft));
+        let replicas =
+            BindOfReplicas { key, defaults: self, draft, url: url.as_ref(), folder }.read(problems);
         let url = url?;
         let tenant_schema = draft.tenant_schema.as_ref();
         if let Some(Written { place, layer, .. }) = &draft.url {
@@ -139,19 +149,22 @@ impl BindDefaults {
             .map_err(|problem| problems.push(problem))
             .unwrap_or_default();
         problems.extend(tenant_schema.and_then(|schema| tenants::check_schema(schema, &url)));
-        Some(EngineSettings {
+        let settings = EngineSettings {
             key,
             url: url.resolved_against(folder),
             migrate_url,
             options,
-            required: draft.required.unwrap_or(true),
+            required: draft.required.as_ref().is_none_or(|required| required.value),
             tenant_schema: tenant_schema.map(|schema| schema.value.clone()),
             tenant: None,
             credentials: self.credentials.get(&key).cloned(),
             connector: self.connectors.get(&key).cloned(),
             is_isolated: false,
             is_one_off: false,
-        })
+            role: Role::Primary,
+            replicas: Arc::default(),
+        };
+        Some(settings.with_replicas(replicas))
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::replica::ReplicaSettings;
 use crate::settings::connector::Connector;
 use crate::settings::credentials::CredentialSource;
 use crate::settings::keys::BindKey;
-use crate::settings::options::EngineOptions;
-use crate::settings::url::DatabaseUrl;
+use crate::settings::options::{EngineOptions, Pooler};
+use crate::settings::role::Role;
+use crate::settings::url::{DatabaseUrl, TenantUrlError};
 
 /// All settings of one engine, validated.
 #[derive(Debug, Clone)]
@@ -30,6 +32,10 @@ pub(crate) struct EngineSettings {
     pub(crate) is_isolated: bool,
     /// Whether the engine is for one session alone, and ends with it.
     pub(crate) is_one_off: bool,
+    /// Whether it is the bind's own server, or one of its replicas.
+    pub(crate) role: Role,
+    /// The replicas of the bind, if this is its own server.
+    pub(crate) replicas: Arc<[ReplicaSettings]>,
 }
 
 impl EngineSettings {
@@ -38,9 +44,42 @@ impl EngineSettings {
         self.migrate_url.as_ref().unwrap_or(&self.url)
     }
 
+    /// The settings with the name of a tenant in place of `{tenant}` in each URL, of the replicas, too.
+    pub(crate) fn for_tenant(&self, name: &str) -> Result<Self, TenantUrlError> {
+        let replicas = self.replicas.iter().map(|ReplicaSettings { settings, weight }| {
+            let named = Self { tenant: self.tenant.clone(), ..settings.for_tenant(name)? };
+            Ok(ReplicaSettings { settings: Arc::new(named), weight: *weight })
+        });
+        Ok(Self {
+            replicas: replicas.collect::<Result<_, _>>()?,
+            url: self.url.for_tenant(name)?,
+            migrate_url: self.migrate_url.as_ref().map(|url| url.for_tenant(name)).transpose()?,
+            ..self.clone()
+        })
+    }
+
+    /// The settings of the engine that readers use on the primary.
+    ///
+    /// With replicas it has `max_reads_on_primary` of the connections, which is 0 if readers never read there. The
+    /// server refuses writes, except through a transaction pooler, which other clients share.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the engine that readers use"))]
+    pub(crate) fn for_reads_on_primary(&self) -> Self {
+        let mut settings = self.clone();
+        settings.role = Role::Primary;
+        let options = &mut settings.options;
+        options.read_only = options.read_only || options.pooler == Pooler::None;
+        options.min_idle = 0;
+        if !self.replicas.is_empty() {
+            options.max_connections = options.max_reads_on_primary.of(options.max_connections);
+        }
+        settings.replicas = Arc::default();
+        settings
+    }
+
     /// These settings for one session, with which the engine ends.
     pub(crate) fn one_off(mut self) -> Self {
         self.is_one_off = true;
+        self.replicas = Arc::default();
         self.options.max_connections = 1;
         self.options.min_idle = 0;
         self.options.idle_timeout = None;
@@ -63,6 +102,8 @@ impl EngineSettings {
             connector: None,
             is_isolated: false,
             is_one_off: true,
+            role: Role::Primary,
+            replicas: Arc::default(),
         };
         settings.one_off()
     }
@@ -71,6 +112,8 @@ impl EngineSettings {
     /// through one connection that stays in one transaction.
     pub(crate) fn isolated(&self, copy: Option<DatabaseUrl>) -> Self {
         let mut settings = self.clone();
+        // Nothing is committed, so a replica would never see it.
+        settings.replicas = Arc::default();
         match copy {
             Some(copy) => {
                 settings.url = copy;

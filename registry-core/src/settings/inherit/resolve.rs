@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use secrecy::SecretString;
+
 use super::bind_defaults::{BindDefaults, OwnSettings};
 use super::engine_settings::EngineSettings;
 use super::on_demand::{self, OnDemandOptions};
+use super::token_key;
 use crate::settings::bind_settings::BindSettings;
 use crate::settings::connector::Connector;
 use crate::settings::credentials::CredentialSource;
@@ -26,6 +29,8 @@ pub(crate) struct BuilderSettings {
     /// Options for every engine. The settings win over them.
     pub(crate) options: EngineOptions,
     pub(crate) on_demand: OnDemandOptions,
+    /// The secret that signs tokens.
+    pub(crate) token_key: Option<SecretString>,
     pub(crate) credentials: Vec<(String, CredentialSource)>,
     pub(crate) connectors: Vec<(String, Connector)>,
     /// The binds that have a resolver, which finds the settings of each tenant.
@@ -41,6 +46,8 @@ pub(crate) struct Resolved {
     pub(crate) resolver_binds: Vec<BindKey>,
     pub(crate) bind_defaults: BindDefaults,
     pub(crate) on_demand: OnDemandOptions,
+    /// The secret that signs tokens.
+    pub(crate) token_key: Option<SecretString>,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -63,8 +70,15 @@ pub(in crate::settings) fn resolve_with(
     is_enabled: fn(BackendKind) -> bool,
     check_url: CheckUrl,
 ) -> Resolved {
-    let Draft { binds, options: general, on_demand, overrides, near_tables, mut problems } =
-        settings.merged();
+    let Draft {
+        binds,
+        options: general,
+        on_demand,
+        token_key,
+        overrides,
+        near_tables,
+        mut problems,
+    } = settings.merged();
     let in_settings = binds.into_iter().map(|(key, draft)| (key, (draft, settings.base())));
     let mut binds: BTreeMap<BindKey, (BindDraft, &Path)> = in_settings.collect();
     let has_no_bind =
@@ -142,8 +156,10 @@ pub(in crate::settings) fn resolve_with(
         problems.push(no_database(&overrides));
     }
     let on_demand = on_demand::inherited(on_demand, builder.on_demand, &mut problems);
+    let token_key =
+        token_key::inherited(token_key.as_ref(), settings.base(), builder.token_key, &mut problems);
     let problems = deduplicated(problems);
-    Resolved { engines, resolver_binds, bind_defaults, on_demand, problems }
+    Resolved { engines, resolver_binds, bind_defaults, on_demand, token_key, problems }
 }
 
 fn read_resolver_binds(keys: Vec<String>, problems: &mut Vec<Problem>) -> Vec<BindKey> {

@@ -1,4 +1,4 @@
-//! Files with secrets: `password_file` and `url_file`.
+//! Files with secrets: `password_file`, `url_file` and `token_key_file`.
 
 use std::fs;
 use std::io;
@@ -15,13 +15,20 @@ pub(super) fn password_of(
     draft: &BindDraft,
     folder: &Path,
 ) -> Result<Option<SecretString>, Problem> {
-    Ok(match &draft.password {
-        None => None,
-        Some(Written { value: PasswordSource::Text(password), .. }) => Some(password.clone()),
-        Some(Written { value: PasswordSource::File(file), place, .. }) => {
-            Some(SecretString::from(read_secret(place, file, folder)?))
+    draft.password.as_ref().map(|written| secret_of(written, folder)).transpose()
+}
+
+/// The secret that is written, or that is in the file that is named.
+pub(super) fn secret_of(
+    written: &Written<PasswordSource>,
+    folder: &Path,
+) -> Result<SecretString, Problem> {
+    match &written.value {
+        PasswordSource::Text(secret) => Ok(secret.clone()),
+        PasswordSource::File(file) => {
+            Ok(SecretString::from(read_secret(&written.place, file, folder)?))
         }
-    })
+    }
 }
 
 /// The content of a file without the line break that editors and `echo` leave at its end.

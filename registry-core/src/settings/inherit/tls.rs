@@ -29,7 +29,9 @@ fn given(
     pem_name: &str,
     pick: impl Fn(&PartialOptions) -> FileOrPem<'_>,
 ) -> Result<Option<Given>, Problem> {
-    for (layer, is_own) in [(layers.own, true), (layers.general, false), (layers.builder, false)] {
+    let bind = layers.bind.map(|bind| (bind, false));
+    let general = [(layers.general, false), (layers.builder, false)];
+    for (layer, is_own) in [(layers.own, true)].into_iter().chain(bind).chain(general) {
         let source = match pick(&layer.options) {
             (Some(Some(_)), Some(Some(_))) => {
                 let place = layer.place(pem_name).unwrap_or(pem_name);

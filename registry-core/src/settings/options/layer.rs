@@ -16,6 +16,8 @@ pub(in crate::settings) struct OptionLayer {
 pub(in crate::settings) struct OptionLayers<'a> {
     /// The bind's own options, which win over the others.
     pub(in crate::settings) own: &'a OptionLayer,
+    /// For a replica: the options of its bind. Its own win over them.
+    pub(in crate::settings) bind: Option<&'a OptionLayer>,
     /// The table `options` of the settings, which is for every engine.
     pub(in crate::settings) general: &'a OptionLayer,
     /// The options of the registry's builder. They are for every engine, too, and win over the defaults.
@@ -63,7 +65,7 @@ impl<'a> OptionLayers<'a> {
     /// The merged options of the layers, over the defaults.
     pub(in crate::settings) fn merged(&self) -> EngineOptions {
         let mut options = EngineOptions::default();
-        for layer in [self.builder, self.general, self.own] {
+        for layer in self.uppermost_first().rev() {
             layer.options.apply(&mut options);
         }
         options
@@ -79,6 +81,11 @@ impl<'a> OptionLayers<'a> {
         &self,
         answer: impl Fn(&'a OptionLayer) -> Option<T>,
     ) -> Option<T> {
-        [self.own, self.general, self.builder].into_iter().find_map(answer)
+        self.uppermost_first().find_map(answer)
+    }
+
+    fn uppermost_first(&self) -> impl DoubleEndedIterator<Item = &'a OptionLayer> + use<'a> {
+        let inherited = [self.bind, Some(self.general), Some(self.builder)];
+        [Some(self.own)].into_iter().chain(inherited).flatten()
     }
 }

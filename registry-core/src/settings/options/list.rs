@@ -169,6 +169,51 @@ macro_rules! for_each_option {
             /// For SQLite only. It has no effect on a database in memory.
             synchronous: Synchronous = Synchronous::Full,
             set(value: Synchronous) value;
+
+            /// How long ago a replica may have been level with the primary, so that readers still use it. 10 seconds
+            /// by default; `None` sets no limit. With a limit of zero, it must have everything that the primary was
+            /// last seen to have.
+            ///
+            /// Measured by positions in the log of the primary, and not by the time of the last write, so a primary
+            /// that writes nothing makes no replica old. A replica whose lag is unknown is not used. If the bind has
+            /// `max_lag_bytes` as well, a replica is too far behind only when it exceeds both.
+            #[serde(serialize_with = "optional_duration_as_text")]
+            max_lag: Option<Duration> = Some(Duration::from_secs(10)),
+            set(value: impl Into<Option<Duration>>) value.into();
+
+            /// How many bytes of the primary's log a replica may lack that exceeds `max_lag`, so that readers still use
+            /// it. `None` by default: then `max_lag` alone decides.
+            ///
+            /// For PostgreSQL only.
+            max_lag_bytes: Option<u64> = None,
+            set(value: impl Into<Option<u64>>) value.into();
+
+            /// What a reader does when each replica is too far behind for it, or unreachable. `Primary` by default: it
+            /// reads from the primary at once.
+            when_behind: WhenBehind = WhenBehind::Primary,
+            set(value: WhenBehind) value;
+
+            /// How long a reader waits for a replica, if `when_behind` is `Wait` or `Error`. 1 second by default.
+            #[serde(serialize_with = "duration_as_text")]
+            wait_for_replica: Duration = Duration::from_secs(1),
+            set(value: Duration) value;
+
+            /// How often the primary and each replica are asked for their positions. 1 second by default; at least 10
+            /// milliseconds.
+            ///
+            /// They are asked from the first read on, and each over a connection of its own, which does not count for
+            /// `max_connections`.
+            #[serde(serialize_with = "duration_as_text")]
+            probe_interval: Duration = Duration::from_secs(1),
+            set(value: Duration) value;
+
+            /// The share of `max_connections` that readers may use on the primary, so that reads which no replica can
+            /// answer do not take all of its connections. 50 % by default; at least one connection, unless it is 0,
+            /// with which readers never read from the primary.
+            ///
+            /// Without replicas, readers may use as many connections as `max_connections`.
+            max_reads_on_primary: Share = Share::percent(50),
+            set(share: impl Into<Share>) share.into();
         }
     };
 }

@@ -6,15 +6,17 @@
 //! | this file | [`EngineOptions`], and [`PartialOptions`]: the same options, each of which can be missing |
 //! | [`layer`] | options with the places where they were written, and which layer wins |
 //! | [`shown`] | how options look in `Debug` and when they are serialized |
-//! | [`pooler`], [`reset_on_return`], [`synchronous`], [`pem`] | the types of some options |
+//! | [`pooler`], [`reset_on_return`], [`synchronous`], [`pem`], [`when_behind`], [`share`] | the types of some options |
 
 mod layer;
 mod list;
 mod pem;
 mod pooler;
 mod reset_on_return;
+mod share;
 mod shown;
 mod synchronous;
+mod when_behind;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -31,7 +33,9 @@ pub(in crate::settings) use list::for_each_option;
 pub use pem::Pem;
 pub use pooler::Pooler;
 pub use reset_on_return::ResetOnReturn;
+pub use share::Share;
 pub use synchronous::Synchronous;
+pub use when_behind::WhenBehind;
 
 /// Declares [`EngineOptions`] and [`PartialOptions`] from the list of options.
 macro_rules! declare_options {

@@ -10,7 +10,9 @@ use serde::Serializer;
 use super::pem::{Pem, shown_path};
 use super::pooler::Pooler;
 use super::reset_on_return::ResetOnReturn;
+use super::share::Share;
 use super::synchronous::Synchronous;
+use super::when_behind::WhenBehind;
 
 /// The value of an option, as `Debug` shows it.
 pub(super) struct Shown<'a, T>(pub(super) &'a T);
@@ -29,6 +31,7 @@ impl<T: ShowOption> fmt::Debug for Shown<'_, T> {
 }
 
 impl ShowOption for u32 {}
+impl ShowOption for u64 {}
 
 impl ShowOption for String {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,6 +48,8 @@ impl ShowOption for ResetOnReturn {}
 impl ShowOption for Pooler {}
 impl ShowOption for Synchronous {}
 impl ShowOption for Pem {}
+impl ShowOption for WhenBehind {}
+impl ShowOption for Share {}
 
 impl ShowOption for PathBuf {
     fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

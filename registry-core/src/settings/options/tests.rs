@@ -32,6 +32,12 @@ fn defaults_are_those_that_the_documentation_promises() {
             "sslkey_pem": null,
             "busy_timeout": "5s",
             "synchronous": "full",
+            "max_lag": "10s",
+            "max_lag_bytes": null,
+            "when_behind": "primary",
+            "wait_for_replica": "1s",
+            "probe_interval": "1s",
+            "max_reads_on_primary": "50%",
         })
     );
     let names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
@@ -81,8 +87,16 @@ fn options_that_are_there_win_and_the_others_stay() {
 #[test]
 fn every_option_can_be_read() {
     for name in PartialOptions::NAMES {
-        let candidates =
-            ["10", "30s", "true", "full", "transaction", "-----BEGIN CERTIFICATE-----"];
+        let candidates = [
+            "10",
+            "30s",
+            "true",
+            "full",
+            "transaction",
+            "-----BEGIN CERTIFICATE-----",
+            "wait",
+            "50%",
+        ];
         let mut partial = PartialOptions::default();
         let read = candidates
             .iter()

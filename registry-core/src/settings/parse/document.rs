@@ -5,8 +5,9 @@ use crate::settings::from_value::{expected, expected_table};
 use crate::settings::keys::BindKey;
 use crate::settings::keys::{did_you_mean, nearest};
 use crate::settings::options::PartialOptions;
-use crate::settings::parse::draft::{BindDraft, Draft, OnDemandDraft};
+use crate::settings::parse::draft::{BindDraft, Draft};
 use crate::settings::parse::near_miss::{NearTable, is_nearly_table};
+use crate::settings::parse::replicas;
 use crate::settings::value::{Table, Value};
 
 /// The name of the table with the settings of databases.
@@ -52,7 +53,7 @@ pub(in crate::settings) fn from_file(value: Value, layer: usize) -> Draft {
 }
 
 fn root_names() -> impl Iterator<Item = &'static str> {
-    BindDraft::FIELDS.into_iter().chain(["options", "binds"]).chain(OnDemandDraft::FIELDS)
+    BindDraft::FIELDS.into_iter().chain(["options", "binds"]).chain(Draft::FIELDS)
 }
 
 struct DocumentReader {
@@ -84,8 +85,8 @@ impl DocumentReader {
                 ("options", Value::Table(table)) => self.read_options(&place, table),
                 ("binds", Value::Table(table)) => self.read_binds(&place, table),
                 ("options" | "binds", value) => self.add_problem(&place, expected_table(value)),
-                (key, value) if OnDemandDraft::FIELDS.contains(&key) => {
-                    let read = self.draft.on_demand.read(key, value, &place, self.layer);
+                (key, value) if Draft::FIELDS.contains(&key) => {
+                    let read = self.draft.read(key, value, &place, self.layer);
                     if let Err(message) = read {
                         self.add_problem(&place, message);
                     }
@@ -168,6 +169,9 @@ impl DocumentReader {
     ) {
         let draft = self.draft.binds.entry(key);
         let draft = draft.or_insert_with(|| BindDraft::new(bind));
+        if field == "replicas" {
+            return replicas::read(draft, value, place, self.layer, &mut self.draft.problems);
+        }
         match draft.read(field, value, place, self.layer) {
             Some(Ok(())) => {}
             Some(Err(message)) => self.add_problem(place, message),
@@ -190,7 +194,7 @@ pub(in crate::settings) fn unknown_key<'a>(
     format!("unknown{nearest}; known are {}", known.join(", "))
 }
 
-fn join(root: &str, key: &str) -> String {
+pub(in crate::settings) fn join(root: &str, key: &str) -> String {
     if root.is_empty() { key.to_owned() } else { format!("{root}.{key}") }
 }
 

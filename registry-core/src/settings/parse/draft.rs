@@ -22,6 +22,8 @@ pub(in crate::settings) struct Draft {
     pub(in crate::settings) options: OptionLayer,
     /// Limits for all engines together that are opened on demand.
     pub(in crate::settings) on_demand: OnDemandDraft,
+    /// The secret that signs tokens.
+    pub(in crate::settings) token_key: Option<Written<PasswordSource>>,
     /// URLs from variables such as `ANALYTICS_DATABASE_URL`. They replace the URL of an existing bind, and never create
     /// a bind.
     pub(in crate::settings) overrides: BTreeMap<BindKey, Written<UrlSource>>,
@@ -30,16 +32,20 @@ pub(in crate::settings) struct Draft {
     pub(in crate::settings) problems: Vec<Problem>,
 }
 
-/// The settings of one bind in one layer.
+/// The settings of one bind in one layer, or of one replica of a bind. A replica has fewer fields, see
+/// [`validate::replica`](crate::settings::validate::replica).
 #[derive(Debug, Clone)]
 pub(in crate::settings) struct BindDraft {
     /// The place where the bind was written, for problems that concern the whole bind.
     pub(in crate::settings) place: String,
     pub(in crate::settings) url: Option<Written<UrlSource>>,
     pub(in crate::settings) password: Option<Written<PasswordSource>>,
-    pub(in crate::settings) required: Option<bool>,
+    pub(in crate::settings) required: Option<Written<bool>>,
     pub(in crate::settings) tenant_schema: Option<Written<String>>,
     pub(in crate::settings) migrate_url: Option<Written<Result<DatabaseUrl, InvalidUrl>>>,
+    pub(in crate::settings) replicas: Option<Written<Vec<BindDraft>>>,
+    /// Only for a replica.
+    pub(in crate::settings) weight: Option<Written<u32>>,
     pub(in crate::settings) options: OptionLayer,
 }
 
@@ -81,6 +87,9 @@ impl Draft {
     pub(in crate::settings) fn overlay(&mut self, upper: Self) {
         self.options.overlay(upper.options);
         self.on_demand.overlay(upper.on_demand);
+        if upper.token_key.is_some() {
+            self.token_key = upper.token_key;
+        }
         self.problems.extend(upper.problems);
         self.near_tables.extend(upper.near_tables);
         for (key, bind) in upper.binds {
@@ -103,8 +112,10 @@ impl Draft {
     }
 }
 
-impl OnDemandDraft {
-    pub(in crate::settings) const FIELDS: [&str; 2] = ["max_engines", "engine_idle_timeout"];
+impl Draft {
+    /// The keys beside the binds that are for all of them together.
+    pub(in crate::settings) const FIELDS: [&str; 4] =
+        ["max_engines", "engine_idle_timeout", "token_key", "token_key_file"];
 
     /// Reads the field `name`, which is one of [`FIELDS`](Self::FIELDS).
     pub(in crate::settings) fn read(
@@ -114,6 +125,23 @@ impl OnDemandDraft {
         place: &str,
         layer: usize,
     ) -> Result<(), String> {
+        let token_key = |secret: String| match name {
+            "token_key" => PasswordSource::Text(secret.into()),
+            _ => PasswordSource::File(secret.into()),
+        };
+        match name {
+            "token_key" | "token_key_file" => {
+                let key = token_key(String::from_value(value)?);
+                set_once(&mut self.token_key, key, place, layer)
+            }
+            name => self.on_demand.read(name, value, place, layer),
+        }
+    }
+}
+
+impl OnDemandDraft {
+    /// Reads the field `name`, which is `max_engines` or `engine_idle_timeout`.
+    fn read(&mut self, name: &str, value: &Value, place: &str, layer: usize) -> Result<(), String> {
         if name == "max_engines" {
             set_once(&mut self.max_engines, u32::from_value(value)?, place, layer)
         } else {
@@ -133,7 +161,7 @@ impl OnDemandDraft {
 
 impl BindDraft {
     /// The keys of a bind's table, except for its options.
-    pub(in crate::settings) const FIELDS: [&str; 7] = [
+    pub(in crate::settings) const FIELDS: [&str; 8] = [
         "url",
         "url_file",
         "password",
@@ -141,6 +169,7 @@ impl BindDraft {
         "required",
         "tenant_schema",
         "migrate_url",
+        "replicas",
     ];
 
     pub(in crate::settings) fn new(place: impl Into<String>) -> Self {
@@ -151,6 +180,8 @@ impl BindDraft {
             required: None,
             tenant_schema: None,
             migrate_url: None,
+            replicas: None,
+            weight: None,
             options: OptionLayer::default(),
         }
     }
@@ -170,7 +201,11 @@ impl BindDraft {
                 place: place_of("password"),
                 layer: 0,
             }),
-            required: bind.required,
+            required: bind.required.map(|required| Written {
+                value: required,
+                place: place_of("required"),
+                layer: 0,
+            }),
             tenant_schema: bind.tenant_schema.map(|schema| Written {
                 value: schema,
                 place: place_of("tenant_schema"),
@@ -179,6 +214,18 @@ impl BindDraft {
             migrate_url: bind.migrate_url.map(|url| Written {
                 value: url,
                 place: place_of("migrate_url"),
+                layer: 0,
+            }),
+            replicas: (!bind.replicas.is_empty()).then(|| {
+                let replicas = bind.replicas.into_iter().enumerate();
+                let replicas = replicas.map(|(index, replica)| {
+                    Self::from_code(replica, &place_of(&format!("replicas[{index}]")))
+                });
+                Written { value: replicas.collect(), place: place_of("replicas"), layer: 0 }
+            }),
+            weight: bind.weight.map(|weight| Written {
+                value: weight,
+                place: place_of("weight"),
                 layer: 0,
             }),
             options: OptionLayer::from_code(bind.options, place_of),
@@ -202,14 +249,10 @@ impl BindDraft {
             "password_file" => String::from_value(value).and_then(|file| {
                 set_once(&mut self.password, PasswordSource::File(file.into()), place, layer)
             }),
-            "required" => match (self.required, bool::from_value(value)) {
-                (Some(_), Ok(_)) => Err("given twice".to_owned()),
-                (None, Ok(required)) => {
-                    self.required = Some(required);
-                    Ok(())
-                }
-                (_, Err(message)) => Err(message),
-            },
+            "required" => bool::from_value(value)
+                .and_then(|required| set_once(&mut self.required, required, place, layer)),
+            "weight" => u32::from_value(value)
+                .and_then(|weight| set_once(&mut self.weight, weight, place, layer)),
             "tenant_schema" => String::from_value(value)
                 .and_then(|schema| set_once(&mut self.tenant_schema, schema, place, layer)),
             "migrate_url" => match value {
@@ -264,12 +307,18 @@ impl BindDraft {
         if upper.migrate_url.is_some() {
             self.migrate_url = upper.migrate_url;
         }
+        if upper.replicas.is_some() {
+            self.replicas = upper.replicas;
+        }
+        if upper.weight.is_some() {
+            self.weight = upper.weight;
+        }
         self.options.overlay(upper.options);
     }
 }
 
 /// Fails if the layer has that setting already: it is unknown which of the two was meant.
-fn set_once<T>(
+pub(in crate::settings) fn set_once<T>(
     slot: &mut Option<Written<T>>,
     value: T,
     place: &str,

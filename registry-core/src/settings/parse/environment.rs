@@ -6,7 +6,8 @@ use crate::settings::error::Problem;
 use crate::settings::keys::BindKey;
 use crate::settings::options::PartialOptions;
 use crate::settings::parse::document::unknown_key;
-use crate::settings::parse::draft::{BindDraft, Draft, OnDemandDraft, UrlSource, Written};
+use crate::settings::parse::draft::{BindDraft, Draft, UrlSource, Written};
+use crate::settings::parse::replicas;
 use crate::settings::url::DatabaseUrl;
 use crate::settings::value::Value;
 
@@ -87,12 +88,10 @@ fn read_nested(
         "" if BindDraft::FIELDS.contains(&rest) => {
             read_field(draft, BindKey::DEFAULT, rest, &value, name, layer)
         }
-        "" if OnDemandDraft::FIELDS.contains(&rest) => {
-            draft.on_demand.read(rest, &value, name, layer)
-        }
+        "" if Draft::FIELDS.contains(&rest) => draft.read(rest, &value, name, layer),
         _ => Err(unknown_key(
             path,
-            BindDraft::FIELDS.into_iter().chain(OnDemandDraft::FIELDS).chain([
+            BindDraft::FIELDS.into_iter().chain(Draft::FIELDS).chain([
                 "options__..",
                 "binds__..",
                 "binds__..__..",
@@ -111,6 +110,10 @@ fn read_field(
 ) -> Result<(), String> {
     let bind = draft.binds.entry(key);
     let bind = bind.or_insert_with(|| BindDraft::new(name));
+    if field == "replicas" {
+        replicas::read(bind, value, name, layer, &mut draft.problems);
+        return Ok(());
+    }
     bind.read(field, value, name, layer).unwrap_or(Ok(()))
 }
 

@@ -28,7 +28,6 @@ pub(crate) mod tls;
 pub use database_url::DatabaseUrl;
 pub(in crate::settings) use database_url::is_like_url;
 pub use error::InvalidUrl;
-#[cfg(feature = "axum")]
 pub(crate) use error::TenantUrlError;
 pub(crate) use sqlite::SqliteFile;
 pub(crate) use template::TENANT_PLACEHOLDER;

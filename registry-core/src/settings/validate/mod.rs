@@ -9,6 +9,7 @@
 //! | [`connector`] | the program's own way to connect |
 //! | [`memory`] | SQLite databases in memory |
 //! | [`pooler`] | options that do not work through a connection pooler |
+//! | [`replica`] | the replicas of a bind |
 //! | [`tenants`] | `tenant_schema` and `tenant_setting` |
 //! | [`url`], [`migrate_url`] | whether an engine can be opened at a URL, and migrations be run there |
 
@@ -18,6 +19,7 @@ mod memory;
 pub(in crate::settings) mod migrate_url;
 pub(in crate::settings) mod pooler;
 pub(in crate::settings) mod ranges;
+pub(in crate::settings) mod replica;
 pub(in crate::settings) mod tenants;
 pub(in crate::settings) mod url;
 

@@ -1,0 +1,151 @@
+//! Reading from a database or its replicas: a handle that only reads.
+//!
+//! This file has [`Reader`], and `acquire` has [`AcquireRead`], the future of its sessions.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::handle::Registry;
+use super::tenants::Tenant;
+use crate::bind::{Bind, Bound};
+
+mod acquire;
+
+pub use acquire::AcquireRead;
+
+/// A handle for queries that only read.
+///
+/// [`Registry::reader`] and [`Tenant::reader`] make one. `&reader` is an executor of queries that only read, and
+/// [`session_for`](Self::session_for) acquires a session for several of them. Each query on `&reader` is run on a session
+/// of its own.
+///
+/// A query that writes, or that locks rows, does not compile on a reader. Of raw SQL, and of a query type that is not
+/// Diesel's, the compiler knows nothing: the program says that it only reads, with
+/// [`.reads::<Model>()`](crate::BindDsl::reads). What the compiler cannot see, such as a function that writes, is refused by
+/// the server.
+///
+/// It is cheap to make, to clone and to keep: it has a registry in it, and options.
+///
+/// ```
+/// use diesel::prelude::*;
+/// use registry_core::{BindDsl, Registry, RunQueryDsl, bind_tables};
+///
+/// diesel::table! { events (id) { id -> Integer, } }
+/// bind_tables!(db = "analytics", backend = Sqlite; events);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), registry_core::Error> {
+/// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+/// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+/// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+/// let reader = registry.reader();
+/// let ids: Vec<i32> = events::table.select(events::id).load(&reader).await?;
+/// assert_eq!(ids, []);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Reader {
+    registry: Registry,
+    tenant: Option<Tenant>,
+    options: ReadOptions,
+}
+
+/// What a reader has been told about replicas, over the options of the bind.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReadOptions {
+    /// `Some(None)` switches the limit off.
+    pub(crate) max_lag: Option<Option<Duration>>,
+    /// `Some(None)` switches the limit off.
+    pub(crate) max_lag_bytes: Option<Option<u64>>,
+    pub(crate) wait_for_replica: Option<Duration>,
+}
+
+impl Registry {
+    /// A [`Reader`] of all databases: a handle for queries that only read.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader { registry: self.clone(), tenant: None, options: ReadOptions::default() }
+    }
+}
+
+impl Tenant {
+    /// A [`Reader`] of the tenant's databases: a handle for queries that only read.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader {
+            registry: self.registry().clone(),
+            tenant: Some(self.clone()),
+            options: ReadOptions::default(),
+        }
+    }
+}
+
+impl Reader {
+    /// Acquires a session that only reads, of the database that the model, table or query type `M` is bound to.
+    ///
+    /// It waits for a free connection, for `acquire_timeout` at most (30 s by default). Dropping the future gives up
+    /// the place in the queue. [`ReadSession`](crate::ReadSession) has an example.
+    ///
+    /// # Errors
+    ///
+    /// The future resolves to an [`AcquireError`](crate::AcquireError), see [`Acquire`](crate::Acquire).
+    pub fn session_for<M: Bound>(&self) -> AcquireRead<'_, M::Bind> {
+        self.session::<M::Bind>()
+    }
+
+    /// Acquires a session that only reads, of the bind `B`. It waits like [`session_for`](Self::session_for).
+    ///
+    /// # Errors
+    ///
+    /// The future resolves to an [`AcquireError`](crate::AcquireError), see [`Acquire`](crate::Acquire).
+    pub fn session<B: Bind>(&self) -> AcquireRead<'_, B> {
+        AcquireRead::new(self)
+    }
+
+    /// Sets how far a replica may lag behind in time, over the `max_lag` of the bind. `None` switches the limit off.
+    #[must_use]
+    pub fn max_lag(mut self, max_lag: impl Into<Option<Duration>>) -> Self {
+        self.options.max_lag = Some(max_lag.into());
+        self
+    }
+
+    /// Sets how far a replica may lag behind in bytes of the log, over the `max_lag_bytes` of the bind. `None` switches
+    /// the limit off.
+    #[must_use]
+    pub fn max_lag_bytes(mut self, max_lag_bytes: impl Into<Option<u64>>) -> Self {
+        self.options.max_lag_bytes = Some(max_lag_bytes.into());
+        self
+    }
+
+    /// Sets how long to wait for a replica that is not too far behind, over the `wait_for_replica` of the bind.
+    #[must_use]
+    pub fn wait_for_replica(mut self, limit: Duration) -> Self {
+        self.options.wait_for_replica = Some(limit);
+        self
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn tenant(&self) -> Option<&Tenant> {
+        self.tenant.as_ref()
+    }
+
+    pub(crate) fn options(&self) -> &ReadOptions {
+        &self.options
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { registry, tenant, options } = self;
+        let mut debug = f.debug_struct("Reader");
+        debug.field("registry", registry);
+        if let Some(tenant) = tenant {
+            debug.field("tenant", &tenant.name());
+        }
+        debug.field("options", options).finish()
+    }
+}

@@ -1,0 +1,98 @@
+//! A session that only reads.
+
+use std::fmt;
+
+use super::Session;
+use crate::bind::Bind;
+use crate::engine::AnyEngine;
+use crate::settings::DatabaseUrl;
+
+/// One connection for queries that only read, checked out of its engine for as long as the value lives.
+///
+/// [`Reader::session_for`](crate::Reader::session_for) and its sibling acquire one. A query that writes, or that locks rows,
+/// does not compile on `&mut session`, and the server refuses what the compiler cannot see. So the session does not
+/// dereference to its connection, on which every statement could be run.
+///
+/// All its queries read from one server, so one of them never sees an older state than those before it. With
+/// [`snapshot`](Self::snapshot), all see the same state.
+///
+/// Dropping it returns the connection to its engine, as it does for a [`Session`].
+///
+/// ```
+/// use diesel::prelude::*;
+/// use registry_core::{BindDsl, Registry, RunQueryDsl, bind_tables};
+///
+/// diesel::table! { events (id) { id -> Integer, } }
+/// bind_tables!(db = "analytics", backend = Sqlite; events);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), registry_core::Error> {
+/// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+/// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+/// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+/// let mut session = registry.reader().session_for::<events::table>().await?;
+/// let count: i64 = events::table.count().get_result(&mut session).await?;
+/// let ids: Vec<i32> = events::table.select(events::id).load(&mut session).await?;
+/// assert_eq!((count, ids), (0, vec![]));
+/// # Ok(())
+/// # }
+/// ```
+pub struct ReadSession<B: Bind> {
+    session: Session<B>,
+}
+
+impl<B: Bind> ReadSession<B> {
+    pub(crate) fn new(session: Session<B>) -> Self {
+        Self { session }
+    }
+
+    /// The bind key of the session's database.
+    ///
+    /// ```
+    /// # use registry_core::{Error, Registry, binds};
+    /// # binds! { Analytics: Sqlite = "analytics"; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let session = registry.reader().session::<Analytics>().await?;
+    /// assert_eq!(session.key(), "analytics");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.session.key()
+    }
+
+    /// The URL of the server that the session reads from. As text, it has no password.
+    ///
+    /// ```
+    /// # use registry_core::{Error, Registry, binds};
+    /// # binds! { Analytics: Sqlite = "analytics"; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let session = registry.reader().session::<Analytics>().await?;
+    /// assert_eq!(session.url().to_string(), "sqlite::memory:");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn url(&self) -> &DatabaseUrl {
+        &AnyEngine::settings(&**self.session.checkout().engine()).url
+    }
+
+    pub(crate) fn inner(&self) -> &Session<B> {
+        &self.session
+    }
+
+    pub(crate) fn inner_mut(&mut self) -> &mut Session<B> {
+        &mut self.session
+    }
+}
+
+impl<B: Bind> fmt::Debug for ReadSession<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadSession").field("key", &self.key()).finish_non_exhaustive()
+    }
+}
