@@ -274,7 +274,9 @@ pub use backend::{ConnectError, Pipelines, TransactionModes};
 #[cfg(feature = "engine")]
 pub use bind::ByKey;
 #[cfg(feature = "engine")]
-pub use engine::{AcquireError, Engine, EngineStatus, LastError};
+pub use engine::{
+    AcquireError, Engine, EngineStatus, LastError, ReadStatus, ReplicaState, ReplicaStatus,
+};
 #[cfg(feature = "engine")]
 #[doc(inline)]
 pub use error::Error;
@@ -290,7 +292,7 @@ pub use query::{
 pub use registry::{
     Acquire, AcquireRead, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
     IsolationError, MigrateError, MigrateReport, Reader, Registry, RegistryBuilder, ReplaceError,
-    Status, Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
+    ReplicaHealth, Status, Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
 };
 #[cfg(feature = "engine")]
 pub use session::{IntoInnerError, ReadSession, Session, TransactionBuilder};

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::host_failover::FailedHosts;
 use super::observed::Observed;
+use crate::settings::Endpoint;
 
 /// The engine's inputs for opening a connection.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +17,10 @@ pub struct ConnectContext<'a> {
     pub failed_hosts: &'a FailedHosts,
     /// The deadline of the attempt.
     pub deadline: Instant,
+    /// The one server to connect to, of those that the URL leads to.
+    pub endpoint: Option<&'a Endpoint>,
+    /// Whether a server that says that it is a replica is refused.
+    pub requires_primary: bool,
 }
 
 /// An opened connection, with its observed state and its canceller.

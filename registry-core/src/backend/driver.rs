@@ -8,6 +8,7 @@ use diesel::QueryResult;
 use diesel::backend::Backend as DieselBackend;
 use diesel_async::{AsyncConnection, AsyncConnectionCore};
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::bind_variables::BindVariables;
 use super::connect_context::{ConnectContext, OpenedConnection};
@@ -18,7 +19,9 @@ use super::migrate::{
 };
 use super::namespace::{Namespace, Presence};
 use crate::cause::DriverError;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, TransactionOptions, WorkOptions};
+use crate::settings::{
+    BackendKind, DatabaseUrl, Endpoint, EngineOptions, TransactionOptions, WorkOptions,
+};
 use crate::sql::Dialect;
 
 /// A connection type that the registry can open.
@@ -155,6 +158,25 @@ pub trait Driver:
     fn accepts_writes(&mut self) -> impl Future<Output = QueryResult<bool>> + Send {
         std::future::ready(Ok(true))
     }
+
+    // ---- Replicas ----
+
+    /// The servers that the URL leads to: one for each host, and for each address of a host's name.
+    fn endpoints(
+        _url: &DatabaseUrl,
+        _deadline: Instant,
+    ) -> impl Future<Output = Result<Vec<Endpoint>, ConnectError>> + Send {
+        std::future::ready(Ok(vec![Endpoint::default()]))
+    }
+
+    fn server_state(
+        &mut self,
+    ) -> impl Future<Output = QueryResult<super::position::ServerState>> + Send {
+        std::future::ready(Ok(Default::default()))
+    }
+
+    /// Begins a transaction in which the server refuses writes, where a transaction pooler takes no start-up options.
+    const BEGIN_READ_ONLY: Option<&'static str> = None;
 
     // ---- Transactions and units of work ----
 

@@ -41,6 +41,7 @@ mod mysql;
 pub(crate) mod namespace;
 pub(crate) mod observed;
 mod pipelines;
+pub(crate) mod position;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub(crate) mod resource_exhaustion;

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use diesel_async::TransactionManager;
 
+use super::engine_use::EngineUse;
 use super::observe::caller::Caller;
 use super::observe::meters::{RetryReason, Timer};
 use super::observe::watch::{CheckoutPurpose, ConnectionWatch};
+use super::observe::write_mark::WriteMark;
 use super::permit::Permit;
 use super::pool::Lease;
 use super::return_connection::return_connection;
@@ -88,6 +90,38 @@ impl<C: Backend> Checkout<C> {
     pub(crate) fn mark_in_work(&self) {
         if let Some(watch) = self.watch() {
             watch.set_purpose(CheckoutPurpose::UnitOfWork);
+        }
+    }
+
+    /// Keeps the engine to which this one belongs in use: it must not be evicted while this connection is lent.
+    pub(super) fn hold(&mut self, parent: EngineUse<TypedEngine<C>>) {
+        if let Some(permit) = &mut self.permit {
+            permit.parent = Some(parent);
+        }
+    }
+
+    /// The identity of the server, on a connection to a replica.
+    pub(super) fn server_identity(&self) -> Option<u64> {
+        self.watch().and_then(|watch| watch.observed.server_identity())
+    }
+
+    pub(super) fn note_server_identity(&self, identity: u64) {
+        if let Some(watch) = self.watch() {
+            watch.observed.note_server_identity(identity);
+        }
+    }
+
+    /// Sets `mark` with each statement that may write, until the connection is returned.
+    pub(crate) fn mark_writes(&self, mark: Arc<WriteMark>) {
+        if let Some(watch) = self.watch() {
+            watch.set_write_mark(Some(mark));
+        }
+    }
+
+    /// Records that the database refuses writes on this connection until it is returned.
+    pub(super) fn note_kept_from_writing(&self) {
+        if let Some(watch) = self.watch() {
+            watch.note_kept_from_writing();
         }
     }
 

@@ -26,6 +26,7 @@ impl<C: Backend> TypedEngine<C> {
         self.closing.set();
         self.maintenance_wake.notify_one();
         self.pool.retain(|_| false);
+        self.begin_close_of_reading();
     }
 
     /// Runs `work`, and drops it as soon as the engine is closed.

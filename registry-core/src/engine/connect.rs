@@ -22,7 +22,7 @@ use crate::backend::observed::{Observed, TransactionStatus};
 use crate::backend::{Backend, ConnectContext, ConnectError, OpenedConnection, transaction_depth};
 use crate::cause::DriverError;
 use crate::panicked::caught;
-use crate::settings::{Connector, DatabaseUrl, EngineOptions, Pooler};
+use crate::settings::{Connector, DatabaseUrl, EngineOptions, Pooler, Role};
 
 impl<C: Backend> TypedEngine<C> {
     /// Opens a connection and makes it ready to be lent, within `connect_timeout` and `remaining`.
@@ -89,7 +89,12 @@ impl<C: Backend> TypedEngine<C> {
                 }
                 None => url,
             };
-            let context = ConnectContext { failed_hosts: &self.invalidations.hosts, deadline };
+            let context = ConnectContext {
+                failed_hosts: &self.invalidations.hosts,
+                deadline,
+                endpoint: self.settings.endpoint.as_ref(),
+                requires_primary: self.settings.requires_primary,
+            };
             let mut opened = match &self.settings.connector {
                 Some(connector) => open_by_program::<C>(connector, url).await?,
                 None => C::open(url, options, context).await?,
@@ -105,6 +110,13 @@ impl<C: Backend> TypedEngine<C> {
             if !options.statement_cache {
                 opened.connection.set_prepared_statement_cache_size(CacheSize::Disabled);
             }
+            if self.settings.role == Role::Replica {
+                // Whatever a read knows of a server's position is of a server of the same identity.
+                // A server that does not tell is asked again by each read, which then goes elsewhere.
+                if let Ok(state) = opened.connection.server_state().await {
+                    opened.observed.note_server_identity(state.identity);
+                }
+            }
             opened.observed.session.forget_effects();
             Ok(opened)
         };
@@ -117,6 +129,11 @@ impl<C: Backend> TypedEngine<C> {
             Ok(Ok(result)) => result,
             Err(panicked) => Err(ConnectError::Other(panicked.into())),
         }
+    }
+
+    /// How many connections of this engine were lost.
+    pub(super) fn loss_count(&self) -> u32 {
+        self.invalidations.loss_count()
     }
 
     pub(super) fn could_not_connect(&self, error: ConnectError) -> AcquireError {

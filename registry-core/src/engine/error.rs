@@ -139,6 +139,18 @@ pub enum AcquireError {
         is_own: bool,
     },
 
+    /// No replica of the bind is fit for the read, and the reader does not read from the primary then
+    /// (`when_behind = "error"`).
+    #[error("bind `{key}`: no replica is fit for the read after {}: {reasons}", humantime::format_duration(*after))]
+    ReplicasBehind {
+        /// The bind.
+        key: BindKey,
+        /// How long the read has waited for one.
+        after: Duration,
+        /// What keeps each replica from it.
+        reasons: String,
+    },
+
     /// A connection was needed, and could not be opened.
     #[error("bind `{key}`: could not connect to {url}")]
     Connect {
@@ -257,6 +269,7 @@ impl AcquireError {
             | Self::WriteQueueFull { key, .. }
             | Self::WriteTimedOut { key, .. }
             | Self::WriteDeadlock { key, .. }
+            | Self::ReplicasBehind { key, .. }
             | Self::Connect { key, .. }
             | Self::NoTenant { key }
             | Self::UnknownTenant { key, .. }
@@ -279,6 +292,7 @@ impl AcquireError {
             | Self::WriteQueueFull { key, .. }
             | Self::WriteTimedOut { key, .. }
             | Self::WriteDeadlock { key, .. }
+            | Self::ReplicasBehind { key, .. }
             | Self::Connect { key, .. }
             | Self::NoTenant { key }
             | Self::UnknownTenant { key, .. }
@@ -345,6 +359,7 @@ impl AcquireError {
             | Self::TimedOut { .. }
             | Self::WriteQueueFull { .. }
             | Self::WriteTimedOut { .. }
+            | Self::ReplicasBehind { .. }
             | Self::TooManyEngines { .. } => true,
             Self::WriteDeadlock { is_own, .. } => !is_own,
             Self::Connect { source, .. } => source.is_transient(),

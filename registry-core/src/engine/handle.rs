@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 
 use super::error::AcquireError;
 use super::observe::status::EngineStatus;
+use super::reading::ReplicaCheck;
 use super::use_count::UseCount;
 use crate::cause::DriverError;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
@@ -103,6 +104,9 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
         self: Arc<Self>,
         wait_limit: Option<Duration>,
     ) -> BoxFuture<'static, Result<(), CheckFailure>>;
+
+    /// Connects to each replica of the bind, and asks whether it is one.
+    fn check_replicas(self: Arc<Self>) -> BoxFuture<'static, Vec<ReplicaCheck>>;
 
     /// Copies a SQLite database into a file that does not exist yet.
     fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>>;

@@ -26,6 +26,7 @@
 //! | [`close`] | closing an engine |
 //! | [`one_off`] | an engine for one session alone; a connection that leaves its engine |
 //! | [`engine_use`], [`use_count`], [`sync`] | uses of an engine that was opened on demand: an engine in use must not be evicted |
+//! | [`reading`] | reads on replicas and on the primary |
 //! | [`observe`] | the observed state of an engine and its connections: holders, statistics, metrics, events, status |
 //!
 //! # A connection's life
@@ -73,6 +74,7 @@ mod open;
 mod open_rows;
 mod permit;
 mod pool;
+mod reading;
 mod return_connection;
 mod schema;
 mod self_wait;
@@ -100,9 +102,14 @@ pub(crate) use self::observe::events::{
 };
 pub(crate) use self::observe::meters::RetryReason;
 pub use self::observe::status::{EngineStatus, LastError};
+pub(crate) use self::observe::write_mark::WriteMark;
 pub use self::one_off::IntoInnerError;
 pub(crate) use self::open::open;
 pub(crate) use self::open_rows::OpenRows;
+pub(crate) use self::reading::{
+    ReadAttempt, ReadRequest, ReadStart, ReplicaCheck, ReplicaProblem, WantedPosition,
+};
+pub use self::reading::{ReadStatus, ReplicaState, ReplicaStatus};
 pub(crate) use self::self_wait::STANDSTILL;
 pub(crate) use self::transaction_state::{TransactionEnd, TransactionState};
 pub(crate) use self::typed::TypedEngine;

@@ -14,6 +14,7 @@ use super::error::AcquireError;
 use super::handle::{AnyEngine, CheckFailure, IdleHoldings};
 use super::observe::status::{EngineStatus, LastError};
 use super::observe::watch::{CheckoutPurpose, ConnectionWatch};
+use super::reading::ReplicaCheck;
 use super::typed::TypedEngine;
 use super::use_count::{EngineOwner, UseCount};
 use crate::backend::{Backend, ConnectError};
@@ -71,6 +72,8 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
                 .stats
                 .last_connect_failure()
                 .map(|last| LastError::new(&last.error, last.at)),
+            reads: self.read_status(),
+            replicas: self.replica_status(),
         }
     }
 
@@ -98,6 +101,10 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
                 }
             }
         })
+    }
+
+    fn check_replicas(self: Arc<Self>) -> BoxFuture<'static, Vec<ReplicaCheck>> {
+        self.examine_replicas()
     }
 
     fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>> {
@@ -134,14 +141,21 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
 
     fn all_returned(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            TypedEngine::all_returned(&self).await;
-            self.all_streams_closed().await;
+            // Those for reads are closed by now, so no other one comes.
+            let for_reads = self.engines_for_reads();
+            for engine in [&self].into_iter().chain(&for_reads) {
+                TypedEngine::all_returned(engine).await;
+                engine.all_streams_closed().await;
+            }
             C::wait_until_closed(&self.settings.url).await;
         })
     }
 
     fn checkout_count(&self) -> u32 {
-        TypedEngine::checkout_count(self)
+        let for_reads = self.engines_for_reads();
+        let for_reads: u32 =
+            for_reads.iter().map(|engine| TypedEngine::checkout_count(engine)).sum();
+        TypedEngine::checkout_count(self) + for_reads
     }
 
     fn use_count(&self) -> &UseCount {
@@ -150,15 +164,21 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
 
     fn idle_holdings_of_caller(&self) -> IdleHoldings {
         let mut statements = 0;
-        let sessions = self.holders.count_of_caller(|watch| {
+        let mut is_idle = |watch: &ConnectionWatch| {
             let is_idle = watch.purpose() != CheckoutPurpose::Query
                 && !watch.is_cut_short()
                 && !watch.observed.stream.is_in_flight();
             statements += if is_idle { watch.statement_count() } else { 0 };
             is_idle
-        });
+        };
         // An acquire that the task is polling is not counted: it ends when the engine is closed.
-        IdleHoldings { sessions: sessions + self.holders.count_filling_of_caller(), statements }
+        let mut sessions = self.holders.count_of_caller(&mut is_idle);
+        sessions += self.holders.count_filling_of_caller();
+        for engine in self.engines_for_reads() {
+            sessions += engine.holders.count_of_caller(&mut is_idle);
+            sessions += engine.holders.count_filling_of_caller();
+        }
+        IdleHoldings { sessions, statements }
     }
 
     fn has_unit_of_work_of_caller(&self) -> bool {

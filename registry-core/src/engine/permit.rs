@@ -19,13 +19,15 @@ pub(crate) struct Permit<C: Backend> {
     /// The turn to write. The fields are dropped after everything that `drop` does, so the next writer finds the connection
     /// returned.
     pub(super) turn: Option<WriteTurn>,
+    /// The use of the engine to which this engine belongs, if this one is for its reads.
+    pub(super) parent: Option<EngineUse<TypedEngine<C>>>,
 }
 
 impl<C: Backend> Permit<C> {
     /// The caller has taken one permit out of the engine's semaphore, and has forgotten tokio's `SemaphorePermit`, because
     /// a `SemaphorePermit` borrows the engine and cannot be stored beside the [`EngineUse`].
     pub(super) fn new(engine: EngineUse<TypedEngine<C>>, requested: Timer) -> Self {
-        Self { engine, lease: None, requested, turn: None }
+        Self { engine, lease: None, requested, turn: None, parent: None }
     }
 
     pub(super) fn engine(&self) -> &Arc<TypedEngine<C>> {

@@ -190,6 +190,7 @@ fn inspect<C: Backend>(lease: &mut Lease<C>, options: &EngineOptions, is_memory:
     if is_memory {
         let is_clean = !is_unfinished
             && !has_raw_transaction
+            && !watch.is_kept_from_writing()
             && options.reset_on_return == ResetOnReturn::Auto;
         let rollback = if is_clean { None } else { connection.start_rollback() };
         return rollback.map_or(Step::Keep, Step::KeepAfterRollback);

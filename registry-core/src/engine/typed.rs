@@ -15,6 +15,7 @@ use super::observe::holders::Holders;
 use super::observe::invalidation::Invalidations;
 use super::observe::stats::Stats;
 use super::pool::Pool;
+use super::reading::Reading;
 use super::use_count::{EngineOwner, UseCount};
 use super::write_turn::WriteQueue;
 use crate::backend::Backend;
@@ -52,6 +53,8 @@ pub(crate) struct TypedEngine<C: Backend> {
     pub(super) invalidations: Arc<Invalidations>,
     /// The queue of the writers to the file, once somebody has asked for a turn. Holds `None` if no turns are needed.
     pub(super) write_queue: OnceLock<Option<Arc<WriteQueue>>>,
+    /// The connections that only read. Made by the first read. In a box, because most engines have none.
+    pub(super) reading: OnceLock<Box<Reading<C>>>,
 }
 
 impl<C: Backend> TypedEngine<C> {
@@ -74,6 +77,7 @@ impl<C: Backend> TypedEngine<C> {
             capacity: CapacityQueue::default(),
             invalidations: Arc::default(),
             write_queue: OnceLock::new(),
+            reading: OnceLock::new(),
         }
     }
 

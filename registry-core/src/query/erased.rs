@@ -104,7 +104,7 @@ impl<'q, DB: Backend, ST> ErasedQuery<'q, DB, ST> {
         match self.identity.type_name.strip_prefix("diesel::query_builder::") {
             Some(name) if name.starts_with("select_statement::") => false,
             Some(name) if WRITING_TYPES.iter().any(|prefix| name.starts_with(prefix)) => true,
-            _ => sql::may_write(&self.sql()),
+            _ => sql::may_write(Dialect::Sqlite, &self.sql()),
         }
     }
 

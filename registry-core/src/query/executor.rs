@@ -74,7 +74,7 @@ use lease::Lease;
 /// [`Runs<B>`](super::Runs), or takes an [`AnyExecutor`].
 #[diagnostic::on_unimplemented(
     message = "a query cannot be run on `{Self}`",
-    label = "expected `&registry`, `&tenant`, `&mut session`, `&mut work` or `&mut connection` as the last argument",
+    label = "expected `&registry`, `&tenant`, `&reader`, `&mut session`, `&mut work` or `&mut connection` as the last argument",
     note = "a `&mut` to a variable that is a `&mut` itself has one too many: write `session`, or `&mut *session`",
     note = "on PostgreSQL, `&session` and `&connection` run several queries at once"
 )]

@@ -15,7 +15,7 @@ use super::executor::{
     ConnectionOf, ErrorOf, Executor, IntoExecutor, Lender, QueryCall, QueryPlace,
 };
 use super::retry::query_error;
-use super::routing::RouteMarker;
+use super::routing::{RouteMarker, UpdateOf};
 
 /// Saves a changed model: diesel-async's trait of the same name, for all executors.
 ///
@@ -61,7 +61,9 @@ pub trait SaveChangesDsl<E, B, Via: RouteMarker>: Sized {
     fn save_changes<T>(self, on: E) -> impl Future<Output = Result<T, ErrorOf<E, B>>> + Send
     where
         Self: Identifiable + AsChangeset + HasTable<Table: AsQuery> + Send,
-        E: IntoExecutor<Executor: Executor<<<Self as HasTable>::Table as AsQuery>::Query, B, Via>>,
+        E: IntoExecutor<
+            Executor: Executor<UpdateOf<<<Self as HasTable>::Table as AsQuery>::Query>, B, Via>,
+        >,
         ConnectionOf<E, B>: UpdateAndFetchResults<Self, T>,
         T: Send,
     {
@@ -71,7 +73,7 @@ pub trait SaveChangesDsl<E, B, Via: RouteMarker>: Sized {
         async move {
             let mut lease = lease.await?;
             let changes = type_name::<Self::Changeset>();
-            if let Err(error) = Check::for_lease::<E::Executor, B>(&lease).check_type_name(changes)
+            if let Err(error) = Check::for_lease::<E::Executor, B>(&lease).check_changeset(changes)
             {
                 return Err(query_error::<E::Executor, B>(&mut lease, error).await.into());
             }

@@ -1,9 +1,10 @@
 //! A check whether the databases answer, for health end-points.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -11,13 +12,14 @@ use tokio::time::timeout;
 use super::handle::Registry;
 use super::verify::failure_of;
 use crate::cause::Chain;
+use crate::engine::{AnyEngine, ReplicaCheck};
 use crate::settings::BindKey;
 
 impl Registry {
     /// Checks whether each database answers, for health end-points. All are asked at once, and the wait is `limit` at
     /// most.
     ///
-    /// For each bind, the report says whether its database answered, why it did not, and how long that took. An engine
+    /// For each bind and each of its replicas, the report says whether its database answered, why it did not, and how long that took. An engine
     /// whose connections are all in use for the whole `limit` counts as not answering. Binds with a database for each
     /// tenant are not checked. Dropping the future stops the check. [`verify`](Self::verify) checks more, when a
     /// program starts.
@@ -40,10 +42,10 @@ impl Registry {
             let started = Instant::now();
             let key = engine.settings().key;
             let check = engine.clone().check(Some(limit));
-            let outcome = match Handle::try_current() {
-                Ok(_) => timeout(limit, check).await,
+            let (outcome, replicas) = match Handle::try_current() {
+                Ok(_) => join(timeout(limit, check), replicas_of(engine, limit)).await,
                 // Without a runtime there is no timer, and the check fails at once with an error about that.
-                Err(_) => Ok(check.await),
+                Err(_) => (Ok(check.await), Vec::new()),
             };
             let failure = match outcome {
                 Ok(Ok(())) => None,
@@ -53,9 +55,30 @@ impl Registry {
                     Some(format!("bind `{key}`: no answer within {limit}"))
                 }
             };
-            BindHealth { key, failure, took: started.elapsed() }
+            BindHealth { key, failure, took: started.elapsed(), replicas }
         });
         CheckReport { binds: join_all(checks).await }
+    }
+}
+
+/// The health of each replica of an engine.
+async fn replicas_of(engine: &Arc<dyn AnyEngine>, limit: Duration) -> Vec<ReplicaHealth> {
+    if engine.settings().replicas.is_empty() {
+        return Vec::new();
+    }
+    match timeout(limit, engine.clone().check_replicas()).await {
+        Ok(checks) => checks.into_iter().map(ReplicaHealth::new).collect(),
+        Err(_) => {
+            let limit_shown = humantime::format_duration(limit);
+            let replicas = engine.settings().replicas.iter();
+            let unanswered = replicas.map(|replica| ReplicaHealth {
+                host: replica.settings.url.to_string(),
+                failure: Some(format!("no answer within {limit_shown}")),
+                lag_bytes: None,
+                took: limit,
+            });
+            unanswered.collect()
+        }
     }
 }
 
@@ -68,7 +91,7 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    /// Whether all of them answered.
+    /// Whether all of them answered. Replicas do not count: without them, reads go to the primary.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.binds.iter().all(|bind| bind.failure.is_none())
@@ -85,6 +108,34 @@ pub struct BindHealth {
     pub failure: Option<String>,
     /// How long the answer, or the failure, took.
     pub took: Duration,
+    /// The replicas of the bind, by their servers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<ReplicaHealth>,
+}
+
+/// Whether one replica answered, and is a replica of the bind's primary.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct ReplicaHealth {
+    /// The address and the port of the server, or the URL in the settings if that is not known.
+    pub host: String,
+    /// Why it cannot be used, with the causes. `None` if it can.
+    pub failure: Option<String>,
+    /// How many bytes of the log it had not replayed, if its server tells (PostgreSQL).
+    pub lag_bytes: Option<u64>,
+    /// How long the answer, or the failure, took.
+    pub took: Duration,
+}
+
+impl ReplicaHealth {
+    fn new(check: ReplicaCheck) -> Self {
+        let ReplicaCheck { host, outcome, took } = check;
+        let (failure, lag_bytes) = match outcome {
+            Ok(lag_bytes) => (None, lag_bytes),
+            Err(problem) => (Some(Chain(&problem).to_string()), None),
+        };
+        Self { host, failure, lag_bytes, took }
+    }
 }
 
 impl fmt::Display for CheckReport {
@@ -96,6 +147,11 @@ impl fmt::Display for CheckReport {
             }
             let outcome = bind.failure.as_deref().unwrap_or("ok");
             write!(f, "{:<width$}  {:>9.3?}  {outcome}", bind.key, bind.took)?;
+            for replica in &bind.replicas {
+                let ReplicaHealth { host, failure, took, .. } = replica;
+                let outcome = failure.as_deref().unwrap_or("ok");
+                write!(f, "\n{:<width$}  {took:>9.3?}  replica {host}: {outcome}", "")?;
+            }
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ mod verify;
 
 pub use acquire::Acquire;
 pub use builder::RegistryBuilder;
-pub use check::{BindHealth, CheckReport};
+pub use check::{BindHealth, CheckReport, ReplicaHealth};
 pub use close::CloseReport;
 pub use handle::Registry;
 pub use migrate::{MigrateError, MigrateReport};

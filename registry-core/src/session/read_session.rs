@@ -2,10 +2,14 @@
 
 use std::fmt;
 
+use diesel::result::Error as DieselError;
+
 use super::Session;
+use super::transaction::{HasSession, run_transaction};
+use crate::async_func::AsyncFunc;
 use crate::bind::Bind;
 use crate::engine::AnyEngine;
-use crate::settings::DatabaseUrl;
+use crate::settings::{DatabaseUrl, TransactionOptions};
 
 /// One connection for queries that only read, checked out of its engine for as long as the value lives.
 ///
@@ -82,11 +86,79 @@ impl<B: Bind> ReadSession<B> {
         &AnyEngine::settings(&**self.session.checkout().engine()).url
     }
 
+    /// Runs `callback` in a transaction that only reads, so that all its queries see the same state of the database: a list
+    /// and its total agree, and a report adds up.
+    ///
+    /// The state is that of the first query of `callback`. The transaction is `REPEATABLE READ, READ ONLY` on PostgreSQL,
+    /// MySQL and MariaDB, and a read transaction on SQLite. It ends with `callback`, also if that returns an error or
+    /// panics, and the session is usable after an error. Inside of a snapshot, another one is a savepoint in it.
+    ///
+    /// An open snapshot has costs: PostgreSQL keeps the row versions that it may still see, a replica delays or cancels
+    /// it (`max_standby_streaming_delay`), and SQLite's log grows. So wait for nothing but queries in `callback`.
+    ///
+    /// It waits for the queries of `callback`, and for two round trips. If the future is dropped, the connection is closed
+    /// when the session is dropped, and the server ends the transaction.
+    ///
+    /// # Errors
+    ///
+    /// The error of `callback`; Diesel's error if the transaction could not be begun or ended; and
+    /// [`SerializationFailure`](diesel::result::DatabaseErrorKind::SerializationFailure) if a replica of PostgreSQL has cancelled
+    /// it, so that it can be run again.
+    ///
+    /// ```
+    /// use diesel::prelude::*;
+    /// use registry_core::{BindDsl, Registry, RunQueryDsl, bind_tables};
+    ///
+    /// diesel::table! { events (id) { id -> Integer, } }
+    /// bind_tables!(db = "analytics", backend = Sqlite; events);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry_core::Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    /// let mut session = registry.reader().session_for::<events::table>().await?;
+    /// let (total, ids) = session
+    ///     .snapshot(async |session| {
+    ///         let total: i64 = events::table.count().get_result(&mut *session).await?;
+    ///         let ids: Vec<i32> = events::table.select(events::id).load(session).await?;
+    ///         diesel::QueryResult::Ok((total, ids))
+    ///     })
+    ///     .await?;
+    /// assert_eq!(total as usize, ids.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn snapshot<'a, R, E, F>(&mut self, callback: F) -> Result<R, E>
+    where
+        for<'r> F: AsyncFnOnce(&'r mut Self) -> Result<R, E>
+            + AsyncFunc<&'r mut Self, Result<R, E>, Fut: Send>
+            + Send
+            + 'a,
+        E: From<DieselError> + Send + 'a,
+        R: Send + 'a,
+    {
+        let options = (!self.session.has_begun()?).then(TransactionOptions::snapshot);
+        run_transaction(self, options, callback).await
+    }
+
     pub(crate) fn inner(&self) -> &Session<B> {
         &self.session
     }
 
     pub(crate) fn inner_mut(&mut self) -> &mut Session<B> {
+        &mut self.session
+    }
+
+    pub(crate) fn into_inner(self) -> Session<B> {
+        self.session
+    }
+}
+
+impl<B: Bind> HasSession for ReadSession<B> {
+    type Bind = B;
+
+    fn session_mut(&mut self) -> &mut Session<B> {
         &mut self.session
     }
 }

@@ -49,18 +49,59 @@ impl OpenTransaction {
 /// nobody is left to commit the transaction. A later one would be a savepoint in it, and would return `Ok` although nothing
 /// is committed. So Diesel's transaction manager refuses every later transaction. A transaction around this one finds its
 /// depth changed.
-struct Lent<'s, B: Bind> {
-    session: &'s mut Session<B>,
+struct Lent<'s, S: HasSession> {
+    on: &'s mut S,
     /// Whether nothing has to be done on drop.
     is_settled: bool,
 }
 
-impl<B: Bind> Drop for Lent<'_, B> {
+impl<S: HasSession> Drop for Lent<'_, S> {
     fn drop(&mut self) {
         if !self.is_settled {
-            Manager::<B>::transaction_manager_status_mut(&mut **self.session).set_in_error();
+            let session = &mut **self.on.session_mut();
+            Manager::<S::Bind>::transaction_manager_status_mut(session).set_in_error();
         }
     }
+}
+
+/// What the callback of a transaction gets: a session, or a value that has one.
+pub(super) trait HasSession: Send {
+    /// The bind of the session.
+    type Bind: Bind;
+
+    fn session_mut(&mut self) -> &mut Session<Self::Bind>;
+}
+
+impl<B: Bind> HasSession for Session<B> {
+    type Bind = B;
+
+    fn session_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
+/// [`Session::transaction`], or with `options` the transaction of a [`TransactionBuilder`](super::TransactionBuilder).
+pub(super) async fn run_transaction<'a, S, R, E, F>(
+    on: &mut S,
+    options: Option<TransactionOptions>,
+    callback: F,
+) -> Result<R, E>
+where
+    S: HasSession,
+    for<'r> F: AsyncFnOnce(&'r mut S) -> Result<R, E>
+        + AsyncFunc<&'r mut S, Result<R, E>, Fut: Send>
+        + Send
+        + 'a,
+    E: From<DieselError> + Send + 'a,
+    R: Send + 'a,
+{
+    let open = on.session_mut().begin(options).await?;
+    let depth = on.session_mut().depth()?;
+    let mut lent = Lent { on: &mut *on, is_settled: !open.is_outermost() };
+    let outcome = callback(&mut *lent.on).await;
+    lent.is_settled = true;
+    drop(lent);
+    on.session_mut().settle(open, depth, outcome).await
 }
 
 impl<B: Bind> Session<B> {
@@ -131,30 +172,16 @@ impl<B: Bind> Session<B> {
         E: From<DieselError> + Send + 'a,
         R: Send + 'a,
     {
-        self.run_transaction(None, callback).await
+        run_transaction(self, None, callback).await
     }
 
-    /// [`transaction`](Self::transaction), or with `options` the transaction of a
-    /// [`TransactionBuilder`](super::TransactionBuilder).
-    pub(super) async fn run_transaction<'a, R, E, F>(
+    /// Commits the transaction, or rolls it back if `outcome` is an error.
+    async fn settle<R, E: From<DieselError>>(
         &mut self,
-        options: Option<TransactionOptions>,
-        callback: F,
-    ) -> Result<R, E>
-    where
-        for<'r> F: AsyncFnOnce(&'r mut Self) -> Result<R, E>
-            + AsyncFunc<&'r mut Self, Result<R, E>, Fut: Send>
-            + Send
-            + 'a,
-        E: From<DieselError> + Send + 'a,
-        R: Send + 'a,
-    {
-        let mut open = self.begin(options).await?;
-        let depth = self.depth()?;
-        let mut lent = Lent { session: &mut *self, is_settled: !open.is_outermost() };
-        let outcome = callback(&mut *lent.session).await;
-        lent.is_settled = true;
-        drop(lent);
+        mut open: OpenTransaction,
+        depth: u32,
+        outcome: Result<R, E>,
+    ) -> Result<R, E> {
         match outcome {
             Ok(value) => {
                 let checked = match self.depth() {
@@ -266,6 +293,12 @@ impl<B: Bind> Session<B> {
             }
             Err(_) => Err(database_error(DatabaseErrorKind::Unknown, ABORTED)),
         }
+    }
+
+    /// Whether the session has begun a transaction. In test isolation, it is in one from the start.
+    pub(super) fn has_begun(&mut self) -> QueryResult<bool> {
+        let is_isolated = AnyEngine::settings(&**self.checkout.engine()).is_isolated;
+        Ok(self.depth()? > if is_isolated { DEPTH_WHILE_LENT } else { 0 })
     }
 
     /// How many transactions are open, one inside the other.

@@ -5,6 +5,7 @@ use std::fmt;
 use diesel::result::Error as DieselError;
 
 use super::Session;
+use super::transaction::run_transaction;
 use crate::async_func::AsyncFunc;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::backend::TransactionModes;
@@ -161,7 +162,7 @@ impl<B: Bind> TransactionBuilder<'_, B> {
         R: Send + 'a,
     {
         let Self { session, options } = self;
-        session.run_transaction(Some(options), callback).await
+        run_transaction(session, Some(options), callback).await
     }
 }
 

@@ -78,6 +78,7 @@
 // | url/ | URLs of databases, and which parts of a URL may be shown |
 // | error.rs | `SettingsError`, and `Problem`: one problem with the place of the setting |
 // | connector.rs | the program's own way to connect, a closure |
+// | endpoint.rs | one of the servers that a URL leads to |
 // | credentials.rs | the closure that returns a password whenever a connection is opened |
 // | role.rs | the role of a server in replication |
 // | work_options.rs | the options of a unit of work |
@@ -106,6 +107,7 @@
 mod bind_settings;
 mod connector;
 mod credentials;
+mod endpoint;
 mod error;
 mod from_value;
 mod inherit;
@@ -149,6 +151,7 @@ pub use work_options::{Isolation, WorkOptions};
 pub use connector::ConnectFn;
 pub(crate) use connector::Connector;
 pub(crate) use credentials::CredentialSource;
+pub(crate) use endpoint::Endpoint;
 pub(crate) use inherit::{
     BindDefaults, BuilderSettings, EngineSettings, OnDemandOptions, ReplicaSettings, Resolved,
     resolve,

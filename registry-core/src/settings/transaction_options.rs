@@ -43,6 +43,20 @@ pub(crate) enum SqliteLock {
     Exclusive,
 }
 
+impl TransactionOptions {
+    /// A transaction that only reads, and whose queries all see the same state. SQLite has no levels: there, the state that
+    /// the first query has seen stays until the end of any transaction.
+    pub(crate) fn snapshot() -> Self {
+        Self {
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            isolation: Some(Isolation::RepeatableRead),
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            access: Some(Access::ReadOnly),
+            ..Self::default()
+        }
+    }
+}
+
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 impl TransactionOptions {
     /// The options of a transaction of a unit of work.

@@ -27,19 +27,54 @@ pub(crate) fn may_return_rows(dialect: Dialect, sql: &str) -> bool {
     }
 }
 
-/// Whether a statement of SQLite may write. Also true for statements that are neither known to write nor known to read.
-pub(crate) fn may_write(sql: &str) -> bool {
-    let mut lexer = Lexer::new(Dialect::Sqlite, sql);
-    match first_word(&mut lexer) {
-        word::SELECT | word::VALUES => false,
+/// Whether a statement may write or lock rows. Also true for statements that are neither known to write nor known to read.
+///
+/// What a function, an operator or a view does is not seen.
+pub(crate) fn may_write(dialect: Dialect, sql: &str) -> bool {
+    let mut lexer = Lexer::new(dialect, sql);
+    match first_word_in_parentheses(&mut lexer) {
+        word::SELECT | word::VALUES if dialect == Dialect::Sqlite => false,
+        word::SELECT | word::VALUES => may_write_inside(lexer, |_| false),
         word::WITH => {
-            let writes =
-                |word| matches!(word, word::INSERT | word::REPLACE | word::UPDATE | word::DELETE);
-            may_have_word_that(lexer, writes)
+            let writes = |word| {
+                matches!(
+                    word,
+                    word::INSERT | word::REPLACE | word::UPDATE | word::DELETE | word::MERGE
+                )
+            };
+            may_write_inside(lexer, writes)
         }
+        word::SHOW => false,
         _ => true,
     }
 }
+
+/// Whether the rest of a query stores its rows in a table or in a file (`INTO`) or locks them, at any depth, or has a word that
+/// `writes` accepts.
+fn may_write_inside(mut lexer: Lexer<'_>, writes: impl Fn(Keyword) -> bool) -> bool {
+    let mut last = word::NONE;
+    loop {
+        let token = lexer.next();
+        let current = match token.kind {
+            Kind::End => return false,
+            Kind::Unknown => return true,
+            Kind::Word => keyword(lexer.bytes(token)),
+            _ => word::NONE,
+        };
+        let locks = match last {
+            word::FOR => ROW_LOCKS.contains(&current),
+            word::LOCK => current == word::IN,
+            _ => false,
+        };
+        if locks || current == word::INTO || writes(current) {
+            return true;
+        }
+        last = current;
+    }
+}
+
+/// What follows `FOR` in a locking clause.
+pub(super) const ROW_LOCKS: [Keyword; 4] = [word::UPDATE, word::NO, word::KEY, keyword(b"SHARE")];
 
 /// Whether a statement of SQLite is known to change nothing.
 ///
@@ -58,6 +93,18 @@ pub(crate) fn only_reads(sql: &str) -> bool {
 fn first_word(lexer: &mut Lexer<'_>) -> Keyword {
     let first = lexer.next();
     if first.kind == Kind::Word { keyword(lexer.bytes(first)) } else { word::NONE }
+}
+
+/// The first word after any number of `(`. [`word::NONE`] if there is something else.
+fn first_word_in_parentheses(lexer: &mut Lexer<'_>) -> Keyword {
+    loop {
+        let first = lexer.next();
+        match first.kind {
+            Kind::Open => {}
+            Kind::Word => return keyword(lexer.bytes(first)),
+            _ => return word::NONE,
+        }
+    }
 }
 
 /// Whether the rest of the text contains the word or an unknown token.
@@ -108,6 +155,46 @@ mod tests {
             assert!(!may_return_rows(Dialect::Mysql, sql), "{sql}");
         }
         assert!(may_return_rows(Dialect::Postgres, "SELECT generate_series(1, 1000000)"));
+    }
+
+    #[test]
+    fn what_may_write_or_lock_is_told_from_what_reads() {
+        use Dialect::{Mysql, Postgres, Sqlite};
+        let all = [Postgres, Mysql, Sqlite];
+        let reads = [
+            (&all[..], "SELECT * FROM t"),
+            (&all[..], "(SELECT 1) UNION (SELECT 2)"),
+            (&all[..], "VALUES (1)"),
+            (&all[..], "SELECT 'FOR UPDATE', \"into\" FROM t -- INTO"),
+            (&all[..], "WITH n AS (SELECT 1) SELECT * FROM n"),
+            (&[Postgres], "SELECT substring(a FOR 3) FROM t"),
+            (&[Postgres, Mysql], "SHOW TIME ZONE"),
+        ];
+        let may_write = [
+            (&all[..], "INSERT INTO t VALUES (1)"),
+            (&all[..], "WITH n AS (SELECT 1) DELETE FROM t"),
+            (&all[..], "CREATE TABLE t (a INT)"),
+            (&all[..], "EXPLAIN ANALYZE SELECT 1"),
+            (&all[..], ""),
+            (&[Postgres], "WITH n AS (DELETE FROM t RETURNING a) SELECT * FROM n"),
+            (
+                &[Postgres],
+                "WITH n AS (SELECT 1) MERGE INTO t USING n ON true WHEN MATCHED THEN DELETE",
+            ),
+            (&[Postgres, Mysql], "SELECT a INTO u FROM t"),
+            (&[Postgres, Mysql], "SELECT a FROM t FOR UPDATE"),
+            (&[Postgres, Mysql], "SELECT * FROM (SELECT a FROM t for share) u"),
+            (&[Postgres, Mysql], "(SELECT a FROM t FOR UPDATE SKIP LOCKED) UNION (SELECT 1)"),
+            (&[Postgres, Mysql], "WITH n AS (SELECT a FROM t FOR KEY SHARE) SELECT * FROM n"),
+            (&[Mysql], "SELECT a FROM t LOCK IN SHARE MODE"),
+            (&[Mysql], "SELECT a /*! INTO OUTFILE 'f' */ FROM t"),
+        ];
+        for (dialects, sql) in reads {
+            assert!(dialects.iter().all(|dialect| !super::may_write(*dialect, sql)), "{sql}");
+        }
+        for (dialects, sql) in may_write {
+            assert!(dialects.iter().all(|dialect| super::may_write(*dialect, sql)), "{sql}");
+        }
     }
 
     #[test]

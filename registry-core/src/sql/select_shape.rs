@@ -3,6 +3,7 @@
 use super::dialect::Dialect;
 use super::keyword::{self as word, Keyword, keyword};
 use super::lexer::{Kind, Lexer};
+use super::rows::ROW_LOCKS;
 
 /// The clauses of the outermost select of a statement.
 ///
@@ -44,7 +45,7 @@ pub(crate) fn select_shape(dialect: Dialect, sql: &str) -> Option<SelectShape> {
                     shape.has_order |= last == word::ORDER && current == word::BY;
                     shape.has_limit |= [word::LIMIT, word::OFFSET, word::FETCH].contains(&current);
                     shape.has_lock |= match last {
-                        word::FOR => LOCKS.contains(&current),
+                        word::FOR => ROW_LOCKS.contains(&current),
                         word::LOCK => current == word::IN,
                         _ => false,
                     };
@@ -57,9 +58,6 @@ pub(crate) fn select_shape(dialect: Dialect, sql: &str) -> Option<SelectShape> {
     shape.columns = list.columns();
     Some(shape)
 }
-
-/// What may follow the `FOR` of a locking clause: `FOR UPDATE`, `FOR NO KEY UPDATE`, `FOR SHARE`, `FOR KEY SHARE`.
-const LOCKS: [Keyword; 4] = [word::UPDATE, word::NO, word::KEY, keyword(b"SHARE")];
 
 /// The columns of the first select, as they are read.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 #[cfg(feature = "rustls")]
 use mysql_async::SslOpts;
 use mysql_async::{Conn, Error, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::connect_error::classify;
 use crate::backend::connect_context::ConnectContext;
@@ -15,9 +15,9 @@ use crate::backend::host_failover::{host_timed_out, more_informative, share_dead
 use crate::backend::observed::Observed;
 #[cfg(feature = "rustls")]
 use crate::cause::Chain;
-use crate::settings::DatabaseUrl;
 #[cfg(feature = "rustls")]
 use crate::settings::url::tls::TlsMode;
+use crate::settings::{DatabaseUrl, Endpoint};
 
 /// Tries each address of the host until one accepts the connection.
 ///
@@ -27,7 +27,7 @@ use crate::settings::url::tls::TlsMode;
 pub(super) async fn connect(
     builder: OptsBuilder,
     url: &DatabaseUrl,
-    ConnectContext { failed_hosts, deadline }: ConnectContext<'_>,
+    ConnectContext { failed_hosts, deadline, endpoint, .. }: ConnectContext<'_>,
     observed: &Observed,
 ) -> Result<Conn, ConnectError> {
     let opts = Opts::from(builder.clone());
@@ -36,8 +36,13 @@ pub(super) async fn connect(
     }
     let (host, port) = (opts.ip_or_hostname(), opts.tcp_port());
     let place = |address: &IpAddr| format!("{address}:{port}");
-    let resolved = timeout_at(deadline, addresses(host, port)).await;
-    let mut addresses = resolved.map_err(|_| host_timed_out())??;
+    let mut addresses = match endpoint.and_then(|endpoint| endpoint.address) {
+        Some(address) => vec![address],
+        None => {
+            let resolved = timeout_at(deadline, addresses(host, port)).await;
+            resolved.map_err(|_| host_timed_out())??
+        }
+    };
     failed_hosts.sort_last(&mut addresses, place);
     let number = addresses.len();
     let mut failure = None;
@@ -60,6 +65,26 @@ pub(super) async fn connect(
         }
     }
     Err(failure.unwrap_or_else(host_timed_out))
+}
+
+/// Every server that the options lead to: each address of the host's name.
+pub(super) async fn endpoints(
+    opts: &Opts,
+    deadline: Instant,
+) -> Result<Vec<Endpoint>, ConnectError> {
+    if let Some(socket) = opts.socket() {
+        return Ok(vec![Endpoint { name: socket.to_owned(), ..Endpoint::default() }]);
+    }
+    let (host, port) = (opts.ip_or_hostname(), opts.tcp_port());
+    let resolved = timeout_at(deadline, addresses(host, port)).await;
+    let is_resolved = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_err();
+    let endpoint = |address: IpAddr| Endpoint {
+        host: 0,
+        address: Some(address),
+        is_resolved,
+        name: format!("{address}:{port}"),
+    };
+    Ok(resolved.map_err(|_| host_timed_out())??.into_iter().map(endpoint).collect())
 }
 
 async fn addresses(host: &str, port: u16) -> Result<Vec<IpAddr>, ConnectError> {

@@ -20,6 +20,7 @@ use futures_util::future::BoxFuture;
 use mysql_async::prelude::GlobalHandler;
 use mysql_async::{InfileData, LocalInfileError, OptsBuilder};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 mod connect;
 mod connect_error;
@@ -38,7 +39,9 @@ use super::observed::{Observed, TerminationGuard};
 use super::transaction_modes::TransactionModes;
 use super::transactions::{DEFERRABLE, begin_by_ansi};
 use crate::cause::DriverError;
-use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, TransactionOptions, WorkOptions};
+use crate::settings::{
+    BackendKind, DatabaseUrl, Endpoint, EngineOptions, TransactionOptions, WorkOptions,
+};
 use crate::sql::Dialect;
 
 /// The connection type of MySQL and MariaDB databases: diesel-async's [`AsyncMysqlConnection`].
@@ -155,6 +158,14 @@ impl Driver for Mysql {
 
     async fn leave_work(&mut self) -> QueryResult<()> {
         self.batch_execute("SET autocommit = @registry_autocommit").await
+    }
+
+    async fn endpoints(
+        url: &DatabaseUrl,
+        deadline: Instant,
+    ) -> Result<Vec<Endpoint>, ConnectError> {
+        let opts = url::parse(url).map_err(|error| ConnectError::Other(error.into()))?;
+        connect::endpoints(&opts, deadline).await
     }
 
     async fn open(

@@ -16,6 +16,8 @@
 //! | [`stream`] | statements in flight, the end of the stream, the host |
 //! | [`role`] | whether the server accepts writes |
 
+use std::sync::OnceLock;
+
 use crate::sql::{Effects, TransactionEffect};
 
 mod errors;
@@ -47,6 +49,8 @@ pub struct Observed {
     pub(crate) errors: ObservedErrors,
     pub(crate) stream: ObservedStream,
     pub(crate) role: ServerRole,
+    /// What names the very server, and its run since its start. Only known on connections to replicas.
+    server_identity: OnceLock<u64>,
 }
 
 impl Observed {
@@ -59,6 +63,15 @@ impl Observed {
     /// Whether the registry reads the connection's stream, so that transactions and errors are known from the server.
     pub(crate) fn reads_stream(&self) -> bool {
         self.reads_stream
+    }
+
+    pub(crate) fn server_identity(&self) -> Option<u64> {
+        self.server_identity.get().copied()
+    }
+
+    /// Records the identity of the server. The first one counts: a connection leads to one server as long as it lives.
+    pub(crate) fn note_server_identity(&self, identity: u64) {
+        let _ = self.server_identity.set(identity);
     }
 
     /// Whether it is certain that nothing was sent to the server since

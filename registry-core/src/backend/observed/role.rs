@@ -19,6 +19,13 @@ impl ServerRole {
         (role & REPORTED != 0).then_some(role & !REPORTED != 0)
     }
 
+    /// Whether the server is in recovery. `None` without a report.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_in_hot_standby(&self) -> Option<bool> {
+        let role = self.0.load(Relaxed);
+        (role & REPORTED != 0).then_some(role & IN_HOT_STANDBY != 0)
+    }
+
     /// Records the value of a parameter that the server has reported (`ParameterStatus`). True if the parameter belongs to
     /// the server's role.
     #[cfg(feature = "postgres")]

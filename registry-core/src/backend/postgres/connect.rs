@@ -9,7 +9,7 @@ use tokio_postgres::config::LoadBalanceHosts;
 use super::Postgres;
 use super::connect_error::has_no_access_rule;
 use super::connectors::Encryption;
-use super::hosts::{Candidate, candidates, config_for, resolve, shuffle};
+use super::hosts::{Candidate, candidate_at, candidates, config_for, resolve, shuffle};
 #[cfg(feature = "rustls")]
 use super::open::open_by_sslmode;
 use super::open::open_observed;
@@ -20,7 +20,7 @@ use crate::backend::error::ConnectError;
 use crate::backend::host_failover::{
     FailedHosts, host_timed_out, more_informative, share_deadline,
 };
-use crate::settings::DatabaseUrl;
+use crate::settings::{DatabaseUrl, Endpoint};
 
 /// The options for opening a connection.
 pub(super) struct ConnectOptions<'a> {
@@ -31,6 +31,10 @@ pub(super) struct ConnectOptions<'a> {
     pub(super) is_pooled: bool,
     /// The deadline of the attempt.
     pub(super) deadline: Instant,
+    /// The one server to connect to.
+    pub(super) endpoint: Option<&'a Endpoint>,
+    /// Whether a standby is refused.
+    pub(super) requires_primary: bool,
 }
 
 /// Tries each host of the configuration, and each address of its name, until one accepts the connection.
@@ -43,6 +47,9 @@ pub(super) async fn connect(
     options: &ConnectOptions<'_>,
 ) -> Result<OpenedConnection<Postgres>, ConnectError> {
     let mut candidates = candidates(config)?;
+    if let Some(endpoint) = options.endpoint {
+        candidates = vec![candidate_at(candidates, endpoint)?];
+    }
     if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
         shuffle(&mut candidates);
     }
@@ -121,8 +128,29 @@ async fn try_address(
         }
         open_observed(one, Encryption::None, options.is_pooled).await
     };
-    match timeout_at(deadline, ready).await {
+    let opened = async {
+        let opened = ready.await?;
+        if options.requires_primary { refuse_standby(opened).await } else { Ok(opened) }
+    };
+    match timeout_at(deadline, opened).await {
         Ok(outcome) => outcome,
         Err(_) => Err(host_timed_out()),
     }
+}
+
+/// Refuses a server in recovery. A server from version 14 on has said so by itself; others are asked.
+async fn refuse_standby(
+    mut opened: OpenedConnection<Postgres>,
+) -> Result<OpenedConnection<Postgres>, ConnectError> {
+    let is_standby = match opened.observed.role.is_in_hot_standby() {
+        Some(is_standby) => is_standby,
+        None => {
+            let answer = super::is_in_recovery(&mut opened.connection).await;
+            answer.map_err(|error| ConnectError::Unreachable(error.into()))?
+        }
+    };
+    if is_standby {
+        return Err(ConnectError::Unreachable("the server is a standby, not the primary".into()));
+    }
+    Ok(opened)
 }

@@ -10,6 +10,7 @@ use tokio_postgres::config::{Host, LoadBalanceHosts};
 use crate::backend::error::ConnectError;
 use crate::backend::host_failover::host_timed_out;
 use crate::backend::resource_exhaustion::unreachable_error;
+use crate::settings::Endpoint;
 
 /// One host of a URL, with an address if the URL has one or the name was resolved.
 pub(super) struct Candidate {
@@ -19,6 +20,14 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    /// Whether its address has to be looked up.
+    fn is_name(&self) -> bool {
+        match (&self.host, self.address) {
+            (Some(Host::Tcp(name)), None) => name.parse::<IpAddr>().is_err(),
+            _ => false,
+        }
+    }
+
     /// The name under which the host's failures are recorded.
     pub(super) fn name(&self) -> String {
         match (&self.host, &self.address) {
@@ -54,6 +63,36 @@ pub(super) fn candidates(config: &Config) -> Result<Vec<Candidate>, ConnectError
         port: ports.get(at).or(ports.first()).copied().unwrap_or(5432),
     };
     Ok((0..number).map(candidate).collect())
+}
+
+/// The candidate of an endpoint, which [`endpoints`] has found.
+pub(super) fn candidate_at(
+    candidates: Vec<Candidate>,
+    endpoint: &Endpoint,
+) -> Result<Candidate, ConnectError> {
+    let Some(candidate) = candidates.into_iter().nth(endpoint.host) else {
+        return Err(ConnectError::Other("the URL has no such host any more".into()));
+    };
+    Ok(Candidate { address: endpoint.address.or(candidate.address), ..candidate })
+}
+
+/// Every server that the configuration leads to: each host, and each address of its name.
+pub(super) async fn endpoints(
+    config: &Config,
+    deadline: Instant,
+) -> Result<Vec<Endpoint>, ConnectError> {
+    let mut endpoints = Vec::new();
+    for (host, candidate) in candidates(config)?.into_iter().enumerate() {
+        let is_resolved = candidate.is_name();
+        for resolved in resolve(&candidate, config, deadline).await? {
+            let endpoint =
+                Endpoint { host, address: resolved.address, is_resolved, name: resolved.name() };
+            if !endpoints.contains(&endpoint) {
+                endpoints.push(endpoint);
+            }
+        }
+    }
+    Ok(endpoints)
 }
 
 /// The addresses of a host, in random order if the URL asks for that.

@@ -24,6 +24,8 @@ use diesel_async::{
 };
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tokio_postgres::config::TargetSessionAttrs;
 
 use self::connect::ConnectOptions;
 use super::connect_context::{ConnectContext, OpenedConnection};
@@ -36,7 +38,7 @@ use super::transaction_modes::TransactionModes;
 use super::transactions::{begin_by_ansi, transaction_depth};
 use crate::cause::DriverError;
 use crate::settings::{
-    BackendKind, DatabaseUrl, EngineOptions, Pooler, TransactionOptions, WorkOptions,
+    BackendKind, DatabaseUrl, Endpoint, EngineOptions, Pooler, TransactionOptions, WorkOptions,
 };
 use crate::sql::{Dialect, setting_names};
 
@@ -184,14 +186,35 @@ impl Driver for Postgres {
     async fn open(
         url: &DatabaseUrl,
         options: &EngineOptions,
-        ConnectContext { failed_hosts, deadline }: ConnectContext<'_>,
+        ConnectContext { failed_hosts, deadline, endpoint, requires_primary }: ConnectContext<'_>,
     ) -> Result<OpenedConnection<Self>, ConnectError> {
         let mut config = url::parse(url).map_err(|error| ConnectError::Other(error.into()))?;
         if let Some(startup) = url::startup_options(&config, options) {
             config.options(startup);
         }
         let is_pooled = options.pooler == Pooler::Transaction;
-        connect::connect(&config, &ConnectOptions { url, failed_hosts, is_pooled, deadline }).await
+        let asks_for_primary = config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite;
+        let requires_primary = requires_primary || asks_for_primary && options.read_only;
+        if requires_primary {
+            // The connection only reads, so the driver would take it for one to a standby.
+            config.target_session_attrs(TargetSessionAttrs::Any);
+        }
+        let options =
+            ConnectOptions { url, failed_hosts, is_pooled, deadline, endpoint, requires_primary };
+        connect::connect(&config, &options).await
+    }
+
+    async fn endpoints(
+        url: &DatabaseUrl,
+        deadline: Instant,
+    ) -> Result<Vec<Endpoint>, ConnectError> {
+        let config = url::parse(url).map_err(|error| ConnectError::Other(error.into()))?;
+        hosts::endpoints(&config, deadline).await
+    }
+
+    const BEGIN_READ_ONLY: Option<&'static str> = Some("BEGIN READ ONLY");
+    async fn server_state(&mut self) -> QueryResult<super::position::ServerState> {
+        super::position::pg(self).await
     }
 
     async fn set_options(
@@ -325,6 +348,11 @@ impl Driver for Postgres {
 }
 
 /// Takes an advisory lock unless another session holds it. The connection holds it until it is closed.
+/// Whether the server replays the log of another one.
+async fn is_in_recovery(connection: &mut Postgres) -> QueryResult<bool> {
+    diesel::select(sql::<Bool>("pg_catalog.pg_is_in_recovery()")).get_result(connection).await
+}
+
 async fn takes_lock(connection: &mut Postgres, key: i64) -> QueryResult<bool> {
     let lock = sql::<Bool>("pg_try_advisory_lock(").bind::<BigInt, _>(key).sql(")");
     diesel::select(lock).get_result(connection).await

@@ -14,7 +14,7 @@ use crate::backend::tls;
 use crate::settings::BackendKind;
 #[cfg(feature = "rustls")]
 use crate::settings::url::tls::TlsMode;
-use crate::settings::{DatabaseUrl, EngineOptions};
+use crate::settings::{DatabaseUrl, EngineOptions, Pooler};
 
 /// The configuration of the driver. Its errors name parameters, and neither they nor their sources show a password.
 pub(super) fn parse(url: &DatabaseUrl) -> Result<Config, String> {
@@ -71,7 +71,9 @@ pub(super) fn startup_options(config: &Config, options: &EngineOptions) -> Optio
 pub(super) fn server_settings(
     options: &EngineOptions,
 ) -> impl Iterator<Item = (&'static str, String)> {
-    let read_only = options.read_only.then(|| ("default_transaction_read_only", "on".to_owned()));
+    // A transaction pooler takes no start-up options: behind it, a transaction refuses writes, or the standby itself.
+    let refuses_writes = options.read_only && options.pooler == Pooler::None;
+    let read_only = refuses_writes.then(|| ("default_transaction_read_only", "on".to_owned()));
     let timeout = options
         .statement_timeout
         .map(|limit| ("statement_timeout", milliseconds(limit).to_string()));

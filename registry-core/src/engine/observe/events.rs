@@ -22,6 +22,20 @@ pub(crate) fn engine_closed(settings: &EngineSettings, reason: &'static str) {
     tracing::debug!(target: TARGET, %bind, tenant, %url, reason, "an engine was closed");
 }
 
+/// Reports that a replica answers for the first time, or again.
+pub(in crate::engine) fn replica_answers(settings: &EngineSettings, replica: &str) {
+    let EngineSettings { key: bind, tenant, .. } = settings;
+    let tenant = tenant.as_deref();
+    tracing::info!(target: TARGET, %bind, tenant, replica, "a replica answers");
+}
+
+/// Reports that a replica cannot be used any more.
+pub(in crate::engine) fn replica_failed(settings: &EngineSettings, replica: &str, reason: &str) {
+    let EngineSettings { key: bind, tenant, .. } = settings;
+    let tenant = tenant.as_deref();
+    tracing::warn!(target: TARGET, %bind, tenant, replica, reason, "a replica is out: it does not answer");
+}
+
 /// Warns of a query on the registry by a task that has a session of the same bind.
 pub(crate) fn warn_query_beside_session(bind: BindKey, place: &std::panic::Location<'_>) {
     tracing::warn!(

@@ -13,7 +13,7 @@ use super::statement_errors::BackendRules;
 use super::watch::ConnectionWatch;
 use crate::backend::observed::TransactionDoubts;
 use crate::settings::BindKey;
-use crate::sql::{self, Dialect, Effects, TransactionEffect};
+use crate::sql::{self, Dialect, Effects, TransactionEffect, is_plain_select};
 
 /// The instrumentation of a connection: reports each statement to the [`ConnectionWatch`], logs slow queries, and passes
 /// every event on to the program's default instrumentation, if there is one.
@@ -80,6 +80,7 @@ impl WatchInstrumentation {
         self.is_pipeline = self.watch.is_cut_short();
         self.watch.note_started();
         self.watch.update_holder();
+        self.note_possible_write(query);
         if self.watch.is_in_tracked_transaction()
             && !self.watch.observed.reads_stream()
             && !self.rules.knows_transactions
@@ -96,8 +97,15 @@ impl WatchInstrumentation {
         }
     }
 
+    /// Sets the mark of the scope that has acquired the connection, if the statement may write.
+    fn note_possible_write(&self, query: &dyn fmt::Display) {
+        let dialect = self.rules.dialect;
+        self.watch.note_possible_write(|| is_plain_select(dialect, &sql_of(query, dialect)));
+    }
+
     fn note_finish(&mut self, query: &dyn fmt::Display, error: Option<&Error>) {
         self.watch.note_finished(error.is_some());
+        self.note_possible_write(query);
         if let Some(error) = error {
             self.watch.note_error(error, self.rules);
         }

@@ -50,6 +50,11 @@ impl Invalidations {
 
     /// Makes every connection of the engine be checked before it is lent, however recently it was used: what has ended one
     /// connection, such as a restart of the server, has mostly ended the others as well.
+    /// How many connections were lost, as far as their errors tell.
+    pub(in crate::engine) fn loss_count(&self) -> u32 {
+        self.losses.load(Ordering::Relaxed)
+    }
+
     pub(super) fn doubt_connections(&self) {
         self.losses.fetch_add(1, Ordering::Relaxed);
     }

@@ -5,12 +5,16 @@
 #[cfg(feature = "metrics")]
 pub(crate) use on::Timer;
 #[cfg(feature = "metrics")]
-pub(in crate::engine) use on::{Meters, engine_closed, engine_opened};
+pub(in crate::engine) use on::{
+    Meters, engine_closed, engine_opened, note_read, note_wait_for_replica,
+};
 
 #[cfg(not(feature = "metrics"))]
 pub(crate) use off::Timer;
 #[cfg(not(feature = "metrics"))]
-pub(in crate::engine) use off::{Meters, engine_closed, engine_opened};
+pub(in crate::engine) use off::{
+    Meters, engine_closed, engine_opened, note_read, note_wait_for_replica,
+};
 
 /// Why a connection was closed while its engine was open.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +73,7 @@ impl RetryReason {
 mod on {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
@@ -215,10 +219,23 @@ mod on {
         counter!("registry_engines_closed_total", "bind" => key.to_string(), "reason" => reason)
             .increment(1);
     }
+
+    /// Counts a read: on `replica`, `primary` or `none`.
+    pub(in crate::engine) fn note_read(key: BindKey, on: &'static str, reason: &'static str) {
+        let bind = key.to_string();
+        counter!("registry_reads_total", "bind" => bind, "on" => on, "reason" => reason)
+            .increment(1);
+    }
+
+    pub(in crate::engine) fn note_wait_for_replica(key: BindKey, waited: Duration) {
+        histogram!("registry_replica_wait_seconds", "bind" => key.to_string()).record(waited);
+    }
 }
 
 #[cfg(not(feature = "metrics"))]
 mod off {
+    use std::time::Duration;
+
     use super::{CloseReason, RetryReason};
     use crate::settings::BindKey;
 
@@ -262,4 +279,8 @@ mod off {
     pub(in crate::engine) fn engine_opened(_: BindKey) {}
 
     pub(in crate::engine) fn engine_closed(_: BindKey, _: &'static str) {}
+
+    pub(in crate::engine) fn note_read(_: BindKey, _: &'static str, _: &'static str) {}
+
+    pub(in crate::engine) fn note_wait_for_replica(_: BindKey, _: Duration) {}
 }

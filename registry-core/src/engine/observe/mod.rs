@@ -27,3 +27,4 @@ pub(super) mod statement_errors;
 pub(super) mod stats;
 pub(super) mod status;
 pub(super) mod watch;
+pub(crate) mod write_mark;

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
+use super::super::reading::{ReadStatus, ReplicaStatus};
 use crate::backend::ConnectError;
 use crate::cause::Chain;
 use crate::settings::{BackendKind, BindKey, DatabaseUrl};
@@ -54,6 +55,12 @@ pub struct EngineStatus {
     pub timed_out: u64,
     /// The last failure to open a connection, if there was one.
     pub last_error: Option<LastError>,
+    /// Where the reads of the bind's readers went. `None` before the first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reads: Option<ReadStatus>,
+    /// What is known of each replica of the bind, in the order of the settings. Empty before the first read of a reader.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<ReplicaStatus>,
 }
 
 /// The last failure of an engine to open a connection.

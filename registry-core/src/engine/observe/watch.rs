@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::caller::Caller;
 use super::invalidation::{CloseNotice, Invalidations, SeenInvalidations};
 use super::statement_errors::StatementErrors;
+use super::write_mark::WriteMark;
 use crate::backend::observed::{Observed, SessionEffects};
 
 /// The observed state of one connection, shared by its slot and its instrumentation.
@@ -37,6 +38,12 @@ pub(in crate::engine) struct ConnectionWatch {
     pub(super) seen: SeenInvalidations,
     /// Whether the borrower has replaced our instrumentation by another one.
     is_instrumentation_replaced: AtomicBool,
+    /// Whether the database refuses writes on this connection until it is returned.
+    is_kept_from_writing: AtomicBool,
+    /// Set if something may be written here, for the scope that has acquired the connection.
+    write_mark: Mutex<Option<Arc<WriteMark>>>,
+    /// Whether there is a `write_mark`. Read for each statement, without the lock.
+    has_write_mark: AtomicBool,
     /// The record of the errors of the connection's statements.
     pub(super) errors: StatementErrors,
     /// Whether a [`TransactionState`](crate::engine::TransactionState) tracks a transaction on the connection.
@@ -93,10 +100,13 @@ impl ConnectionWatch {
         self.is_in_tracked_transaction.store(false, Ordering::Relaxed);
         self.observed.transaction.refuse_after_rollback(false);
         self.set_tenant(None);
+        self.set_write_mark(None);
     }
 
     /// Ends a checkout: later statements are not the borrower's.
     pub(in crate::engine) fn end_checkout(&self) {
+        // The statements were not seen if the borrower has replaced our instrumentation.
+        self.note_possible_write(|| !self.is_instrumentation_replaced());
         self.holder.store(NO_HOLDER, Ordering::Relaxed);
         self.observed.transaction.refuse_after_rollback(false);
     }
@@ -147,6 +157,32 @@ impl ConnectionWatch {
     /// Whether the borrower has replaced our instrumentation by another one, so that statements may have run unseen.
     pub(in crate::engine) fn is_instrumentation_replaced(&self) -> bool {
         self.is_instrumentation_replaced.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::engine) fn set_write_mark(&self, mark: Option<Arc<WriteMark>>) {
+        // Read first: nearly all connections never have one.
+        if mark.is_some() || self.has_write_mark.load(Ordering::Relaxed) {
+            self.has_write_mark.store(mark.is_some(), Ordering::Relaxed);
+            *self.write_mark.lock().unwrap_or_else(PoisonError::into_inner) = mark;
+        }
+    }
+
+    /// Sets the mark of the scope, unless `only_reads` says that the statement writes nothing.
+    pub(super) fn note_possible_write(&self, only_reads: impl FnOnce() -> bool) {
+        if self.has_write_mark.load(Ordering::Relaxed) && !only_reads() {
+            let mark = self.write_mark.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(mark) = &*mark {
+                mark.set();
+            }
+        }
+    }
+
+    pub(in crate::engine) fn note_kept_from_writing(&self) {
+        self.is_kept_from_writing.store(true, Ordering::Relaxed);
+    }
+
+    pub(in crate::engine) fn is_kept_from_writing(&self) -> bool {
+        self.is_kept_from_writing.load(Ordering::Relaxed)
     }
 
     /// Whether a statement was cut short: the server may still run it, and its answer is outstanding.

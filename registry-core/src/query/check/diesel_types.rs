@@ -43,8 +43,11 @@ pub(super) fn arguments_of(path: &str) -> Arguments {
 // Types of this crate that contain or stand for another query. A unit test compares the paths with the types.
 const BOUND_TO: &str = "registry_core::query::bound_to::BoundTo";
 const BOUND_TO_QUERY: &str = "registry_core::query::bound_to::BoundToQuery";
+/// The claim of `.reads::<Model>()`.
+pub(super) const ONLY_READS: &str = "registry_core::query::bound_to::OnlyReads";
 const AFTER_KEY: &str = "registry_core::query::keyset::order::AfterKey";
 const LIMITED: &str = "registry_core::query::paginate::limited::Limited";
+const COUNTED: &str = "registry_core::query::paginate::limited::Counted";
 const SHARED: &str = "registry_core::query::paginate::shared::Shared";
 const CAPTURED_STATEMENT: &str = "registry_core::query::execute::batch_upsert::CapturedStatement";
 
@@ -58,6 +61,11 @@ pub(super) fn content_of_bound_to(type_name: &str) -> Option<&str> {
     [BOUND_TO_QUERY, BOUND_TO]
         .iter()
         .find_map(|bound_to| type_name.strip_prefix(bound_to)?.strip_prefix('<'))
+}
+
+/// Whether the type at `path` is of this crate, and its SQL is that of the query in it.
+pub(super) fn is_wrapper(path: &str) -> bool {
+    [BOUND_TO, BOUND_TO_QUERY, LIMITED, SHARED, COUNTED].contains(&path)
 }
 
 /// Whether the type at `path` is SQL text of the program: `sql_query("..")` or `sql("..")`.
@@ -208,10 +216,10 @@ mod tests {
     use std::any::type_name;
 
     use super::*;
-    use crate::query::bound_to::{BoundTo, BoundToQuery};
+    use crate::query::bound_to::{BoundTo, BoundToQuery, OnlyReads};
     use crate::query::execute::batch_upsert::CapturedStatement;
     use crate::query::keyset::AfterKey;
-    use crate::query::paginate::{Limited, Shared};
+    use crate::query::paginate::{Counted, Limited, Shared};
 
     diesel::table! { keys (id) { id -> Integer, } }
 
@@ -227,5 +235,7 @@ mod tests {
         assert_eq!(path_of(type_name::<AfterKey<Order, ()>>()), Some(AFTER_KEY));
         assert_eq!(path_of(type_name::<Limited<()>>()), Some(LIMITED));
         assert_eq!(path_of(type_name::<Shared<()>>()), Some(SHARED));
+        assert_eq!(path_of(type_name::<Counted<()>>()), Some(COUNTED));
+        assert_eq!(path_of(type_name::<OnlyReads>()), Some(ONLY_READS));
     }
 }

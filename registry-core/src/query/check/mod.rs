@@ -14,6 +14,7 @@
 //! | `type_inspection.rs` | the tables in the name of a type, and how much of the query that name covers |
 //! | `diesel_types.rs` | the allowlist of types that hide nothing |
 //! | `source_counts.rs` | how often queries of a type can write a table, to tell equal names apart |
+//! | `only_reads.rs` | whether a query only reads, for executors of readers |
 //! | `type_names.rs` | the parser for names of types |
 //! | `bound_tables.rs` | all tables that `bind_tables!` and `#[bind] mod` have bound, by path and by name |
 //! | `type_cache.rs` | the result for each type of query: a lookup without a lock before each query |
@@ -23,6 +24,7 @@ mod bound_tables;
 mod diesel_types;
 mod hidden_table;
 mod lost_locks;
+mod only_reads;
 mod query_check;
 mod source_counts;
 mod statement_cache;

@@ -10,6 +10,7 @@ use diesel::backend::Backend;
 use super::bound_tables::{BOUND_TABLES, BoundTable, BoundTables};
 use super::hidden_table::HiddenTable;
 use super::lost_locks::{LostRowLock, loses_row_lock};
+use super::only_reads::{NotOnlyReading, QueryEffect, effect_of};
 use super::source_counts::{SourceCount, count_sources};
 use super::statement_cache::check_statement_once;
 use super::type_cache::{
@@ -30,6 +31,8 @@ pub struct Check {
     dialect: Dialect,
     /// Whether the executor's connection, and with it a row lock, outlives the call.
     keeps_locks: bool,
+    /// Whether the executor takes only queries that read.
+    only_reads: bool,
     /// Whether the queries come from one with `.bound_to()`, although their types do not show it.
     is_bound_to: bool,
 }
@@ -37,7 +40,13 @@ pub struct Check {
 impl Check {
     pub(in crate::query) fn for_lease<E: Lender<B>, B>(lease: &E::Lease) -> Self {
         let dialect = Dialect::of(<OpenedBy<E, B> as crate::backend::Backend>::KIND);
-        Self { key: E::KEY, dialect, keeps_locks: lease.outlives_query(), is_bound_to: false }
+        Self {
+            key: E::KEY,
+            dialect,
+            keeps_locks: lease.outlives_query(),
+            only_reads: lease.only_reads(),
+            is_bound_to: false,
+        }
     }
 
     /// The same check for the statements that a query with `.bound_to()` is sent as.
@@ -58,6 +67,17 @@ impl Check {
         let Some(key) = self.key else { return Ok(()) };
         let query_type = QueryType::of_query(query.type_identity(), key, self.is_bound_to);
         let check = cached_check(query_type, || check_type(&BOUND_TABLES, query_type));
+        match check.effect {
+            QueryEffect::Reads => {}
+            QueryEffect::FalseClaim => return Err(NotOnlyReading::FalseClaim.into()),
+            QueryEffect::Writes if self.only_reads => return Err(NotOnlyReading::OnReader.into()),
+            QueryEffect::InText
+                if self.only_reads && sql::may_write(self.dialect, &query.sql()) =>
+            {
+                return Err(NotOnlyReading::OnReader.into());
+            }
+            QueryEffect::Writes | QueryEffect::InText => {}
+        }
         if check.loses_lock && !self.keeps_locks {
             return Err(LostRowLock.into());
         }
@@ -78,9 +98,12 @@ impl Check {
         }
     }
 
-    /// Fails if the type `type_name` contains a table of another bind. For changesets, whose SQL is not built yet at the
-    /// time of the check.
-    pub(in crate::query) fn check_type_name(self, type_name: &'static str) -> QueryResult<()> {
+    /// Fails if the changeset of the type `type_name` contains a table of another bind, or on a reader. Its SQL is not built
+    /// yet at the time of the check.
+    pub(in crate::query) fn check_changeset(self, type_name: &'static str) -> QueryResult<()> {
+        if self.only_reads {
+            return Err(NotOnlyReading::OnReader.into());
+        }
         let Some(key) = self.key else { return Ok(()) };
         let query_type = QueryType::of_type_name(type_name, key);
         match &cached_check(query_type, || check_type(&BOUND_TABLES, query_type)).tables {
@@ -103,7 +126,11 @@ fn check_type(bound_tables: &BoundTables, query_type: QueryType) -> TypeCheck {
         }),
         Err(table) => TableCheck::Failed(hidden_table(bound_tables, query_type.key, table)),
     };
-    TypeCheck { tables, loses_lock: loses_row_lock(query_type.type_name) }
+    TypeCheck {
+        tables,
+        loses_lock: loses_row_lock(query_type.type_name),
+        effect: effect_of(query_type.type_name),
+    }
 }
 
 /// Fails if the statement names a table of another bind.

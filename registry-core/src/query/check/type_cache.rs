@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::diesel_types::is_bound_to;
 use super::hidden_table::HiddenTable;
+use super::only_reads::QueryEffect;
 use crate::query::erased::TypeIdentity;
 use crate::sql::Names;
 
@@ -34,6 +35,8 @@ pub(super) struct TypeCheck {
     /// Whether queries of the type lose their row locks on an executor that returns the connection at the end of the
     /// call.
     pub(super) loses_lock: bool,
+    /// Whether it only reads.
+    pub(super) effect: QueryEffect,
 }
 
 /// The result of the check of tables for all queries of a type.
@@ -196,7 +199,7 @@ pub(super) mod tests {
             checks.set(checks.get() + 1);
             let tables =
                 if passes { TableCheck::Passed } else { TableCheck::Failed(hidden_table()) };
-            TypeCheck { tables, loses_lock: false }
+            TypeCheck { tables, loses_lock: false, effect: QueryEffect::Reads }
         };
         let has_passed = |query_type, passes| {
             matches!(cached_check(query_type, || check(passes)).tables, TableCheck::Passed)

@@ -69,7 +69,7 @@ use crate::work::UnitOfWork;
 // possible.
 #[diagnostic::on_unimplemented(
     message = "a query cannot be run on `{Self}`",
-    label = "expected `&registry`, `&tenant`, `&mut session`, `&mut work` or `&mut connection` as the last argument",
+    label = "expected `&registry`, `&tenant`, `&reader`, `&mut session`, `&mut work` or `&mut connection` as the last argument",
     note = "a `&mut` to a variable that is a `&mut` itself has one too many: write `session`, or `&mut *session`",
     note = "on PostgreSQL, `&session` and `&connection` run several queries at once"
 )]
@@ -146,6 +146,8 @@ is_executor! {
     [] Reader;
     [B: Bind] ReadSession<B>;
     [B: Bind] &mut ReadSession<B>;
+    [B: Bind<Connection: Pipelines>] &ReadSession<B>;
+    [B: Bind<Connection: Pipelines>] &mut &ReadSession<B>;
     [B: Bind<Connection: Pipelines>] &Session<B>;
     [B: Bind<Connection: Pipelines>] &mut &Session<B>;
     [B: Bind] AnyExecutor<'_, B>;

@@ -43,6 +43,11 @@ pub trait Lease: Send {
         true
     }
 
+    /// Whether only queries that read may be run on the connection.
+    fn only_reads(&self) -> bool {
+        false
+    }
+
     /// Whether the prepared statements that the driver keeps no longer fit, and cannot be discarded now, because the
     /// connection is shared.
     fn bypasses_statement_cache(&self) -> bool {
@@ -117,6 +122,10 @@ impl<B: Bind> Lease for ReadSession<B> {
         Some(self.inner_mut().checkout_mut())
     }
 
+    fn only_reads(&self) -> bool {
+        true
+    }
+
     fn key(&self) -> Option<BindKey> {
         Some(self.inner().bind_key())
     }
@@ -140,6 +149,10 @@ impl<B: Bind> Lease for &mut ReadSession<B> {
 
     fn exclusive_checkout(&mut self) -> Option<&mut Checkout<B::Connection>> {
         Some(self.inner_mut().checkout_mut())
+    }
+
+    fn only_reads(&self) -> bool {
+        true
     }
 
     fn key(&self) -> Option<BindKey> {

@@ -6,7 +6,9 @@ use diesel::result::Error as DieselError;
 use futures_util::future::BoxFuture;
 
 use super::session::checked_key;
+use super::shared::SharedConnection;
 use super::{ConnectsTo, Executor, Lender, QueryPlace};
+use crate::backend::Pipelines;
 use crate::bind::Bind;
 use crate::engine::AcquireError;
 use crate::error::Error;
@@ -91,6 +93,65 @@ impl<S: Bind, B: RunsOnSessionOf<S>> Lender<B> for &mut ReadSession<S> {
 
     fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
         (ready(Ok(self)), None)
+    }
+}
+
+impl<S: Bind<Connection: Pipelines>, Q, B: Bind, Via> Executor<Q, B, Via> for &ReadSession<S>
+where
+    Q: Routed<B, Via> + AllTablesIn<B, Via> + ReadsOnly<Via>,
+    Via: FindsBindOnSession<S, B>,
+    B: RunsOnSessionOf<S>,
+{
+}
+
+impl<'s, S, B> Lender<B> for &'s ReadSession<S>
+where
+    S: Bind<Connection: Pipelines>,
+    B: RunsOnSessionOf<S>,
+{
+    type Connection = <S::Connection as Pipelines>::Shared<'s>;
+    type Lease = SharedConnection<'s, S, S::Connection>;
+    type Leasing = Ready<Result<Self::Lease, DieselError>>;
+    type LeaseError = DieselError;
+    type Error = DieselError;
+    type Again = Self;
+
+    const TELLS_MORE: bool = false;
+
+    const KEY: Option<&'static str> = checked_key::<S>();
+
+    fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
+        (ready(Ok(SharedConnection::of_read_session(self))), None)
+    }
+}
+
+/// As `&mut &session`.
+impl<S: Bind<Connection: Pipelines>, Q, B: Bind, Via> Executor<Q, B, Via> for &mut &ReadSession<S>
+where
+    Q: Routed<B, Via> + AllTablesIn<B, Via> + ReadsOnly<Via>,
+    Via: FindsBindOnSession<S, B>,
+    B: RunsOnSessionOf<S>,
+{
+}
+
+impl<'s, S, B> Lender<B> for &mut &'s ReadSession<S>
+where
+    S: Bind<Connection: Pipelines>,
+    B: RunsOnSessionOf<S>,
+{
+    type Connection = <S::Connection as Pipelines>::Shared<'s>;
+    type Lease = SharedConnection<'s, S, S::Connection>;
+    type Leasing = Ready<Result<Self::Lease, DieselError>>;
+    type LeaseError = DieselError;
+    type Error = DieselError;
+    type Again = Self;
+
+    const TELLS_MORE: bool = false;
+
+    const KEY: Option<&'static str> = checked_key::<S>();
+
+    fn lease(self, _: QueryPlace) -> (Self::Leasing, Option<Self>) {
+        (ready(Ok(SharedConnection::of_read_session(*self))), None)
     }
 }
 

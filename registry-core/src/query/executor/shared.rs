@@ -13,7 +13,7 @@ use crate::backend::Pipelines;
 use crate::bind::Bind;
 use crate::engine::Checkout;
 use crate::query::routing::{AllTablesIn, FindsBindOnSession, Routed, RunsOnSessionOf};
-use crate::session::Session;
+use crate::session::{ReadSession, Session};
 use crate::settings::BindKey;
 
 /// A shared reference to a connection, on which other statements may be under way. `S` is the bind of its session, or stands
@@ -22,13 +22,20 @@ pub struct SharedConnection<'c, S, C: Pipelines> {
     connection: C::Shared<'c>,
     checkout: Option<&'c Checkout<C>>,
     key: Option<BindKey>,
+    only_reads: bool,
     bind: PhantomData<fn() -> S>,
 }
 
 #[cfg(feature = "postgres")]
 impl<'c, S, C: Pipelines> SharedConnection<'c, S, C> {
     pub(super) fn bare(connection: &'c C) -> Self {
-        Self { connection: connection.share(), checkout: None, key: None, bind: PhantomData }
+        Self {
+            connection: connection.share(),
+            checkout: None,
+            key: None,
+            only_reads: false,
+            bind: PhantomData,
+        }
     }
 }
 
@@ -39,8 +46,13 @@ impl<'c, S: Bind<Connection = C>, C: Pipelines> SharedConnection<'c, S, C> {
             connection: checkout.connection().share(),
             checkout: Some(checkout),
             key: Some(session.bind_key()),
+            only_reads: false,
             bind: PhantomData,
         }
+    }
+
+    pub(super) fn of_read_session(session: &'c ReadSession<S>) -> Self {
+        Self { only_reads: true, ..Self::of_session(session.inner()) }
     }
 }
 
@@ -66,6 +78,10 @@ impl<'c, S, C: Pipelines> Lease for SharedConnection<'c, S, C> {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn only_reads(&self) -> bool {
+        self.only_reads
     }
 }
 

@@ -49,7 +49,7 @@ where
 
 /// The number of rows of a query.
 #[derive(Debug)]
-pub(super) struct Counted<Q> {
+pub(in crate::query) struct Counted<Q> {
     pub(super) query: Q,
     pub(super) backend: BackendKind,
     /// The number of columns of the query.

@@ -25,6 +25,8 @@ mod shared;
 pub use super::keyset::{
     Cursor, CursorPage, InvalidCursor, Keyset, KeysetOrder, NotNullKey, SortKey, UnusableKeys,
 };
+#[cfg(all(test, feature = "sqlite"))]
+pub(super) use limited::Counted;
 pub(super) use limited::Limited;
 pub use page::Page;
 pub use paginated::{Paginated, PaginatesBy};

@@ -22,7 +22,7 @@ use diesel::query_source::QuerySource;
 use diesel::sql_types::{self, HasSqlType, TypeMetadata};
 
 use super::from_clause::{AllEqual, BoundSource};
-use super::route::{ByTable, LocksNothing};
+use super::route::{ByTable, LocksNothing, ReadsOnly};
 use super::source_probe::WhereClauseIn;
 
 /// A combination of queries whose tables, in `FROM` and in `WHERE`, all belong to the bind `B`.
@@ -34,6 +34,11 @@ impl<Q: QueryFragment<ProbeBackend<OnlyTablesIn<B>>>, B: 'static> CombinationIn<
 pub trait CombinationWithoutLocks {}
 
 impl<Q: QueryFragment<ProbeBackend<NoRowLocks>>> CombinationWithoutLocks for Q {}
+
+/// A combination of queries that only read.
+pub trait CombinationThatReads {}
+
+impl<Q: QueryFragment<ProbeBackend<OnlyReading>>> CombinationThatReads for Q {}
 
 /// A query without a table of its own that selects nothing but subqueries on the bind `B` and operators on them, as
 /// in `select(exists(..))`.
@@ -55,6 +60,10 @@ pub struct OnlyTablesIn<B>(PhantomData<fn() -> B>);
 /// The property that no rows are locked.
 #[derive(Debug)]
 pub enum NoRowLocks {}
+
+/// The property that nothing is written and no rows are locked.
+#[derive(Debug)]
+pub enum OnlyReading {}
 
 /// A backend for which Diesel can build exactly the selects with the property `W`.
 #[expect(missing_debug_implementations, reason = "a name for types, never a value")]
@@ -114,6 +123,24 @@ impl<F, ST, DB, GB> QueryFragment<ProbeBackend<NoRowLocks>>
     for BoxedSelectStatement<'_, ST, F, DB, GB>
 {
     fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<NoRowLocks>>) -> QueryResult<()> {
+        Ok(())
+    }
+}
+
+impl<F, S, D, W, O, L, G, H, LC> QueryFragment<ProbeBackend<OnlyReading>, OnlyReading>
+    for SelectStatement<F, S, D, W, O, L, G, H, LC>
+where
+    Self: ReadsOnly<ByTable>,
+{
+    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<OnlyReading>>) -> QueryResult<()> {
+        Ok(())
+    }
+}
+
+impl<F, ST, DB, GB> QueryFragment<ProbeBackend<OnlyReading>>
+    for BoxedSelectStatement<'_, ST, F, DB, GB>
+{
+    fn walk_ast<'b>(&'b self, _: AstPass<'_, 'b, ProbeBackend<OnlyReading>>) -> QueryResult<()> {
         Ok(())
     }
 }

@@ -53,3 +53,4 @@ pub(super) use route::{
     AllTablesIn, ByBoundTo, ByCombination, ByTable, FindsBind, FindsBindOnSession, LocksNothing,
     ReadsOnly, Routed,
 };
+pub(super) use statements::UpdateOf;

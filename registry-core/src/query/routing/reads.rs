@@ -4,7 +4,7 @@
 
 use diesel::internal::table_macro::{BoxedSelectStatement, NoFromClause, SelectStatement};
 
-use super::backend_probe::CombinationWithoutLocks;
+use super::backend_probe::CombinationThatReads;
 use super::route::{ByBoundTo, ByCombination, ByTable, ReadsOnly, WithoutTable};
 use crate::query::bound_to::{BoundTo, BoundToQuery, OnlyReads};
 
@@ -14,7 +14,9 @@ impl<F, S, D, W, O, L, G, H> ReadsOnly<ByTable> for SelectStatement<F, S, D, W, 
 /// Diesel boxes no select that has a locking clause, and none can be added to one in a box.
 impl<F, ST, DB, GB> ReadsOnly<ByTable> for BoxedSelectStatement<'_, ST, F, DB, GB> {}
 
-impl<Q: CombinationWithoutLocks> ReadsOnly<ByCombination> for Q {}
+// The message is about the combination, and not about the probe that looks into it.
+#[diagnostic::do_not_recommend]
+impl<Q: CombinationThatReads> ReadsOnly<ByCombination> for Q {}
 
 impl<S, D, W, O, L, G, H> ReadsOnly<WithoutTable>
     for SelectStatement<NoFromClause, S, D, W, O, L, G, H>

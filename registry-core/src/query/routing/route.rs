@@ -83,7 +83,7 @@ pub trait LocksNothing<Via> {}
 /// query is run.
 #[diagnostic::on_unimplemented(
     message = "a reader only reads, and this query writes, locks rows, or is not known to only read",
-    label = "expected a query that only reads",
+    label = "this executor takes only queries that read",
     note = "run a query that writes on `&registry`, `&tenant`, a session or in a unit of work, and one that locks rows on a session or in a unit of work",
     note = "say of SQL text, and of a query type of your own, that it only reads: `.reads::<Model>()`, with `use registry_core::BindDsl`"
 )]

@@ -105,6 +105,17 @@ where
 
 impl<T: QuerySource, W, Ret> LocksNothing<ByTable> for DeleteStatement<T, W, Ret> {}
 
+/// The update of a row by `save_changes`, of the table whose query is `Q`. It stands in for the statement, which Diesel
+/// builds later.
+#[expect(missing_debug_implementations, reason = "a name for types, never a value")]
+pub struct UpdateOf<Q>(std::marker::PhantomData<fn() -> Q>);
+
+impl<Q: Routed<B, ByTable>, B: Bind> Routed<B, ByTable> for UpdateOf<Q> {}
+
+impl<Q: AllTablesIn<B, ByTable>, B: Bind> AllTablesIn<B, ByTable> for UpdateOf<Q> {}
+
+impl<Q> LocksNothing<ByTable> for UpdateOf<Q> {}
+
 impl<DB, T: QuerySource + BoundSource, V, Ret> Routed<T::Bind, ByBoxedTarget>
     for BoxedUpdateStatement<'_, DB, T, V, Ret>
 {

@@ -6,8 +6,12 @@ use std::fmt;
 use std::time::Duration;
 
 use super::handle::Registry;
+use super::route::Route;
 use super::tenants::Tenant;
+use crate::backend::Backend;
 use crate::bind::{Bind, Bound};
+use crate::engine::{AnyEngine, ReadRequest, TypedEngine};
+use crate::settings::WhenBehind;
 
 mod acquire;
 
@@ -59,6 +63,7 @@ pub(crate) struct ReadOptions {
     /// `Some(None)` switches the limit off.
     pub(crate) max_lag_bytes: Option<Option<u64>>,
     pub(crate) wait_for_replica: Option<Duration>,
+    pub(crate) when_behind: Option<WhenBehind>,
 }
 
 impl Registry {
@@ -123,6 +128,21 @@ impl Reader {
     pub fn wait_for_replica(mut self, limit: Duration) -> Self {
         self.options.wait_for_replica = Some(limit);
         self
+    }
+
+    /// The request of a reader: its own settings, or else those of the engine of the bind.
+    fn request<C: Backend>(&self, engine: &TypedEngine<C>) -> ReadRequest {
+        let mut request = ReadRequest::of_options(&AnyEngine::settings(engine).options);
+        let own = &self.options;
+        request.max_lag = own.max_lag.unwrap_or(request.max_lag);
+        request.max_lag_bytes = own.max_lag_bytes.unwrap_or(request.max_lag_bytes);
+        request.when_behind = own.when_behind.unwrap_or(request.when_behind);
+        request.wait_for_replica = own.wait_for_replica.unwrap_or(request.wait_for_replica);
+        request
+    }
+
+    fn route(&self) -> Route<'_> {
+        self.tenant.as_ref().map_or(Route::Bind, Route::Tenant)
     }
 
     pub(crate) fn registry(&self) -> &Registry {

@@ -64,6 +64,17 @@ pub enum VerifyFailure {
     /// No connection could be opened.
     #[error(transparent)]
     Acquire(AcquireError),
+    /// A replica of a bind cannot be used: its server is the wrong one, or refuses the connection.
+    #[error("bind `{key}`: the replica {host} cannot be used")]
+    Replica {
+        /// The bind.
+        key: BindKey,
+        /// The address and the port of the server, or the URL in the settings if that is not known.
+        host: String,
+        /// Why.
+        #[source]
+        source: DriverError,
+    },
     /// A connection was opened, and the check on it failed.
     #[error("bind `{key}`: the connection does not answer")]
     Check {

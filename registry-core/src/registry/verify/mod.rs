@@ -1,14 +1,15 @@
 //! Checks when a program starts: whether the databases answer, and whether the program's models fit them.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 
 use super::bind_entry::BindEntry;
 use super::handle::Registry;
 use crate::bind::BoundItem;
-use crate::engine::CheckFailure;
-use crate::settings::{BindKey, WrongBackend};
+use crate::engine::{AnyEngine, CheckFailure, ReplicaCheck};
+use crate::settings::{BindKey, EngineSettings, WrongBackend};
 
 mod error;
 
@@ -75,6 +76,27 @@ impl Registry {
                 report.warnings.push(failure);
             }
         }
+        for (settings, check) in replicas(&engines).await {
+            let Err(problem) = check.outcome else { continue };
+            // A replica that is down must not keep the program from starting: its reads go elsewhere.
+            let is_required = settings.required && !problem.is_transient();
+            let failure = VerifyFailure::Replica {
+                key: settings.key,
+                host: check.host,
+                source: problem.into(),
+            };
+            if is_required {
+                failures.push(failure);
+            } else {
+                tracing::warn!(
+                    target: "registry",
+                    bind = %settings.key,
+                    error = &failure as &dyn Error,
+                    "a replica cannot be used"
+                );
+                report.warnings.push(failure);
+            }
+        }
         if failures.is_empty() { Ok(report) } else { Err(VerifyError { failures }) }
     }
 }
@@ -89,6 +111,15 @@ pub struct VerifyReport {
     pub answered: Vec<BindKey>,
     /// Why binds with `required = false` did not answer.
     pub warnings: Vec<VerifyFailure>,
+}
+
+/// The examination of every replica of these engines.
+async fn replicas(engines: &[Arc<dyn AnyEngine>]) -> Vec<(&EngineSettings, ReplicaCheck)> {
+    let checks = engines.iter().map(|engine| async move {
+        let checks = engine.clone().check_replicas().await;
+        checks.into_iter().map(move |check| (engine.settings(), check))
+    });
+    join_all(checks).await.into_iter().flatten().collect()
 }
 
 /// The models and tables whose bind is missing in the settings, or has another backend there.

@@ -163,6 +163,8 @@ impl BindDefaults {
             is_one_off: false,
             role: Role::Primary,
             replicas: Arc::default(),
+            endpoint: None,
+            requires_primary: false,
         };
         Some(settings.with_replicas(replicas))
     }

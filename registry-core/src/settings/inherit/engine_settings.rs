@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::replica::ReplicaSettings;
 use crate::settings::connector::Connector;
 use crate::settings::credentials::CredentialSource;
+use crate::settings::endpoint::Endpoint;
 use crate::settings::keys::BindKey;
 use crate::settings::options::{EngineOptions, Pooler};
 use crate::settings::role::Role;
@@ -36,6 +37,10 @@ pub(crate) struct EngineSettings {
     pub(crate) role: Role,
     /// The replicas of the bind, if this is its own server.
     pub(crate) replicas: Arc<[ReplicaSettings]>,
+    /// The one server to connect to, of those that the URL leads to.
+    pub(crate) endpoint: Option<Endpoint>,
+    /// Whether connections are to the primary only, although they only read.
+    pub(crate) requires_primary: bool,
 }
 
 impl EngineSettings {
@@ -62,7 +67,6 @@ impl EngineSettings {
     ///
     /// With replicas it has `max_reads_on_primary` of the connections, which is 0 if readers never read there. The
     /// server refuses writes, except through a transaction pooler, which other clients share.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the engine that readers use"))]
     pub(crate) fn for_reads_on_primary(&self) -> Self {
         let mut settings = self.clone();
         settings.role = Role::Primary;
@@ -72,6 +76,7 @@ impl EngineSettings {
         if !self.replicas.is_empty() {
             options.max_connections = options.max_reads_on_primary.of(options.max_connections);
         }
+        settings.requires_primary = !self.replicas.is_empty();
         settings.replicas = Arc::default();
         settings
     }
@@ -104,6 +109,8 @@ impl EngineSettings {
             is_one_off: true,
             role: Role::Primary,
             replicas: Arc::default(),
+            endpoint: None,
+            requires_primary: false,
         };
         settings.one_off()
     }

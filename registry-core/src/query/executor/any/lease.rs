@@ -15,7 +15,7 @@ use crate::engine::Checkout;
 use crate::error::Error;
 use crate::query::executor::ConnectsTo;
 use crate::query::executor::lease::Lease;
-use crate::registry::Acquire;
+use crate::registry::{Acquire, AcquireRead};
 use crate::session::{Session, bind_key_of};
 use crate::settings::BindKey;
 use crate::work::WorkError;
@@ -24,20 +24,30 @@ use crate::work::WorkError;
 #[expect(missing_debug_implementations, reason = "a name for types, never seen")]
 pub struct AnyLease<'a, B: Bind> {
     connection: AnyConnection<'a, B::Connection>,
+    only_reads: bool,
     bind: PhantomData<fn() -> B>,
 }
 
 impl<'a, B: Bind> AnyLease<'a, B> {
     fn owned(session: Session<B>) -> Self {
-        Self { connection: AnyConnection::owned(session.into_checkout()), bind: PhantomData }
+        Self::of(AnyConnection::owned(session.into_checkout()))
     }
 
     pub(super) fn borrowed(session: &'a mut Session<B>) -> Self {
-        Self { connection: AnyConnection::borrowed(session.checkout_mut()), bind: PhantomData }
+        Self::of(AnyConnection::borrowed(session.checkout_mut()))
     }
 
     pub(super) fn shared(checkout: &'a dyn SharedCheckout<B::Connection>) -> Self {
-        Self { connection: AnyConnection::shared(checkout), bind: PhantomData }
+        Self::of(AnyConnection::shared(checkout))
+    }
+
+    fn of(connection: AnyConnection<'a, B::Connection>) -> Self {
+        Self { connection, only_reads: false, bind: PhantomData }
+    }
+
+    /// The same, for queries that only read.
+    pub(super) fn for_reads(self) -> Self {
+        Self { only_reads: true, ..self }
     }
 }
 
@@ -70,6 +80,10 @@ impl<'a, B: Bind> Lease for AnyLease<'a, B> {
     fn is_shared(&self) -> bool {
         self.connection.is_shared()
     }
+
+    fn only_reads(&self) -> bool {
+        self.only_reads
+    }
 }
 
 /// The future of an [`AnyLease`].
@@ -79,6 +93,8 @@ pub struct AnyLeasing<'a, B: Bind>(Leasing<'a, B>);
 enum Leasing<'a, B: Bind> {
     /// A session is acquired, on a registry or a tenant.
     Acquiring(Acquire<'a, B>),
+    /// The same, on a reader.
+    AcquiringRead(AcquireRead<'a, B>),
     /// A unit of work acquires its session, and begins the transaction.
     Joining(BoxFuture<'a, Result<&'a mut Session<B>, WorkError>>),
     /// `None` after it has completed.
@@ -88,6 +104,10 @@ enum Leasing<'a, B: Bind> {
 impl<'a, B: Bind> AnyLeasing<'a, B> {
     pub(super) fn acquiring(acquire: Acquire<'a, B>) -> Self {
         Self(Leasing::Acquiring(acquire))
+    }
+
+    pub(super) fn acquiring_read(acquire: AcquireRead<'a, B>) -> Self {
+        Self(Leasing::AcquiringRead(acquire))
     }
 
     pub(super) fn joining(session: BoxFuture<'a, Result<&'a mut Session<B>, WorkError>>) -> Self {
@@ -110,6 +130,9 @@ impl<'a, B: Bind> Future for AnyLeasing<'a, B> {
             Leasing::Acquiring(acquire) => {
                 ready!(Pin::new(acquire).poll(cx)).map(AnyLease::owned).map_err(Error::from)
             }
+            Leasing::AcquiringRead(acquire) => ready!(Pin::new(acquire).poll(cx))
+                .map(|session| AnyLease::owned(session.into_inner()).for_reads())
+                .map_err(Error::from),
             Leasing::Joining(session) => {
                 ready!(session.as_mut().poll(cx)).map(AnyLease::borrowed).map_err(Error::from)
             }

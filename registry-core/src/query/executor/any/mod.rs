@@ -9,8 +9,8 @@ use crate::bind::Bind;
 use crate::engine::Checkout;
 use crate::error::Error;
 use crate::query::routing::{AllTablesIn, FindsBindOnSession, Routed};
-use crate::registry::{Registry, Tenant};
-use crate::session::Session;
+use crate::registry::{Reader, Registry, Tenant};
+use crate::session::{ReadSession, Session};
 use crate::work::{CurrentWork, UnitOfWork};
 
 pub(in crate::query) mod connection;
@@ -32,6 +32,7 @@ use shared::SharedCheckout;
 /// | `&mut Session<B>` | on this session, in its transaction if there is one | kept |
 /// | `&Session<B>`, on PostgreSQL | the same, beside other queries on the session | kept |
 /// | `&mut UnitOfWork`, `&mut CurrentWork` | in the transaction of the unit of work | kept |
+/// | `&Reader`, `&mut ReadSession<B>`, and on PostgreSQL `&ReadSession<B>` | as on these, and only if it reads | refused when the query is run |
 ///
 /// The executors are `&mut on` where `on` is an `AnyExecutor`, `on` where it is a `&mut AnyExecutor`, and
 /// [`on.reborrow()`](Self::reborrow). They run the queries of `B` and, as the bind is known, queries without a table. Pass
@@ -43,6 +44,8 @@ use shared::SharedCheckout;
 ///
 /// The compiler cannot know whether the executor is a registry. So a query with a locking clause compiles, and fails
 /// when it is run on a registry or a tenant, where the lock would be released when the call returns; nothing is sent.
+/// Nor can it know whether the executor is a reader. A query that writes, that locks rows, or that is SQL text which may do
+/// so, fails there when it is run, and nothing is sent.
 ///
 /// ```
 /// use diesel::prelude::*;
@@ -110,6 +113,9 @@ enum Inner<'a, B: Bind> {
     Tenant(&'a Tenant),
     Session(&'a mut Session<B>),
     Shared(&'a dyn SharedCheckout<B::Connection>),
+    Reader(&'a Reader),
+    ReadSession(&'a mut Session<B>),
+    SharedForReads(&'a dyn SharedCheckout<B::Connection>),
     UnitOfWork(&'a mut UnitOfWork),
     /// Not the unit of work in it: each access to the guard records that its holder still uses the unit of work.
     CurrentWork(&'a mut CurrentWork),
@@ -140,6 +146,9 @@ impl<B: Bind> AnyExecutor<'_, B> {
         AnyExecutor(match &mut self.0 {
             Inner::Registry(registry) => Inner::Registry(registry),
             Inner::Tenant(tenant) => Inner::Tenant(tenant),
+            Inner::Reader(reader) => Inner::Reader(reader),
+            Inner::ReadSession(session) => Inner::ReadSession(session),
+            Inner::SharedForReads(checkout) => Inner::SharedForReads(*checkout),
             Inner::Session(session) => Inner::Session(session),
             Inner::Shared(checkout) => Inner::Shared(*checkout),
             Inner::UnitOfWork(work) => Inner::UnitOfWork(work),
@@ -174,6 +183,29 @@ where
 {
     fn from(session: &'a Session<S>) -> Self {
         Self(Inner::Shared(S::same_shared_session(session).checkout()))
+    }
+}
+
+impl<'a, B: Bind> From<&'a Reader> for AnyExecutor<'a, B> {
+    fn from(reader: &'a Reader) -> Self {
+        Self(Inner::Reader(reader))
+    }
+}
+
+impl<'a, S: SameBind<B>, B: Bind> From<&'a mut ReadSession<S>> for AnyExecutor<'a, B> {
+    fn from(session: &'a mut ReadSession<S>) -> Self {
+        Self(Inner::ReadSession(S::same_session(session.inner_mut())))
+    }
+}
+
+impl<'a, S, B> From<&'a ReadSession<S>> for AnyExecutor<'a, B>
+where
+    S: SameBind<B>,
+    B: Bind<Connection: Pipelines>,
+    Checkout<B::Connection>: SharedCheckout<B::Connection>,
+{
+    fn from(session: &'a ReadSession<S>) -> Self {
+        Self(Inner::SharedForReads(S::same_shared_session(session.inner()).checkout()))
     }
 }
 
@@ -263,6 +295,16 @@ impl<'a, S: Bind, B: RunsOnExecutorOf<S>> Lender<B> for AnyExecutor<'a, S> {
             }
             Inner::Session(session) => (AnyLeasing::ready(AnyLease::borrowed(session)), None),
             Inner::Shared(checkout) => (AnyLeasing::ready(AnyLease::shared(checkout)), None),
+            Inner::Reader(reader) => {
+                let (acquire, again) = Lender::<S>::lease(reader, at);
+                (AnyLeasing::acquiring_read(acquire), again.map(Self::from))
+            }
+            Inner::ReadSession(session) => {
+                (AnyLeasing::ready(AnyLease::borrowed(session).for_reads()), None)
+            }
+            Inner::SharedForReads(checkout) => {
+                (AnyLeasing::ready(AnyLease::shared(checkout).for_reads()), None)
+            }
             Inner::UnitOfWork(work) => {
                 let (session, _) = Lender::<S>::lease(work, at);
                 (AnyLeasing::joining(session), None)
@@ -307,6 +349,9 @@ impl<B: Bind> fmt::Debug for AnyExecutor<'_, B> {
             Inner::Tenant(tenant) => tenant,
             Inner::Session(session) => session,
             Inner::Shared(_) => &"&Session",
+            Inner::Reader(reader) => reader,
+            Inner::ReadSession(_) => &"&mut ReadSession",
+            Inner::SharedForReads(_) => &"&ReadSession",
             Inner::UnitOfWork(work) => work,
             Inner::CurrentWork(work) => work,
         };

@@ -1,0 +1,128 @@
+//! The examination of a bind's replicas, for `verify` and `check`: on connections of its own, and without the probes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{BoxFuture, join_all};
+use tokio::time::timeout;
+
+use super::super::handle::AnyEngine;
+use super::super::typed::TypedEngine;
+use super::endpoints;
+use crate::backend::position::ServerState;
+use crate::backend::{Backend, ConnectError};
+use crate::cause::DriverError;
+use crate::settings::{ReplicaSettings, Role};
+
+/// What the examination of one replica has found.
+pub(crate) struct ReplicaCheck {
+    /// Its address, or its URL if that is not known.
+    pub(crate) host: String,
+    /// How many bytes of the log it had not replayed, if that can be known.
+    pub(crate) outcome: Result<Option<u64>, ReplicaProblem>,
+    /// How long it took.
+    pub(crate) took: Duration,
+}
+
+/// Why a replica cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplicaProblem {
+    #[error("could not connect")]
+    Connect(#[source] ConnectError),
+    #[error("it does not answer")]
+    Check(#[source] DriverError),
+    #[error("it is a primary of its own, not a replica of the bind's primary")]
+    Primary,
+    #[error("it has the data of another database system than the bind's primary")]
+    Foreign,
+}
+
+impl ReplicaProblem {
+    /// Whether it may go away by itself: a server that is down, not a server that is the wrong one.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Connect(error) => error.is_transient(),
+            Self::Check(_) => true,
+            Self::Primary | Self::Foreign => false,
+        }
+    }
+}
+
+impl<C: Backend> TypedEngine<C> {
+    /// Connects to each replica, and asks whether it is one.
+    pub(in crate::engine) fn examine_replicas(
+        self: Arc<Self>,
+    ) -> BoxFuture<'static, Vec<ReplicaCheck>> {
+        if self.settings.replicas.is_empty() || self.settings.is_isolated {
+            return Box::pin(std::future::ready(Vec::new()));
+        }
+        Box::pin(async move {
+            let to_primary = self.settings.for_reads_on_primary().one_off();
+            let primary = TypedEngine::<C>::new(Arc::new(to_primary), None);
+            // Why the primary does not answer is the business of the check of the bind itself.
+            let primary = state_of(&primary).await.ok();
+            let of_each = self
+                .settings
+                .replicas
+                .iter()
+                .map(|replica| examine::<C>(replica, primary.as_ref()));
+            join_all(of_each).await.into_iter().flatten().collect()
+        })
+    }
+}
+
+/// Examines each server that the URL of a replica leads to.
+async fn examine<C: Backend>(
+    replica: &ReplicaSettings,
+    primary: Option<&ServerState>,
+) -> Vec<ReplicaCheck> {
+    let started = Instant::now();
+    let endpoints = match endpoints::resolve::<C>(replica).await {
+        Ok((endpoints, _)) => endpoints,
+        Err(error) => {
+            let outcome = Err(ReplicaProblem::Connect(error));
+            let host = replica.settings.url.to_string();
+            return vec![ReplicaCheck { host, outcome, took: started.elapsed() }];
+        }
+    };
+    let checks = endpoints.into_iter().map(|endpoint| async move {
+        let host = match endpoint.name.as_str() {
+            "" => replica.settings.url.to_string(),
+            name => name.to_owned(),
+        };
+        let engine = endpoints::engine_at::<C>(replica, endpoint);
+        let outcome = state_of(&engine).await.and_then(|state| judged(&state, primary));
+        ReplicaCheck { host, outcome, took: started.elapsed() }
+    });
+    join_all(checks).await
+}
+
+async fn state_of<C: Backend>(engine: &TypedEngine<C>) -> Result<ServerState, ReplicaProblem> {
+    let options = &AnyEngine::settings(engine).options;
+    let connected = Box::pin(engine.connect(options.connect_timeout)).await;
+    let mut connected = connected.map_err(ReplicaProblem::Connect)?;
+    match timeout(options.check_timeout, connected.connection.server_state()).await {
+        Ok(answer) => answer.map_err(|error| ReplicaProblem::Check(error.into())),
+        Err(_) => {
+            let after = options.check_timeout;
+            Err(ReplicaProblem::Check(ConnectError::TimedOut { after }.into()))
+        }
+    }
+}
+
+fn judged(
+    state: &ServerState,
+    primary: Option<&ServerState>,
+) -> Result<Option<u64>, ReplicaProblem> {
+    let Some(primary) = primary else { return Ok(None) };
+    if let (Some(own), Some(of_primary)) = (&state.position, &primary.position)
+        && !own.is_of_same_system(of_primary)
+    {
+        return Err(ReplicaProblem::Foreign);
+    }
+    if state.role == Some(Role::Primary) && state.identity != primary.identity {
+        return Err(ReplicaProblem::Primary);
+    }
+    let positions = state.position.as_ref().zip(primary.position.as_ref());
+    Ok(positions.and_then(|(own, of_primary)| own.bytes_behind(of_primary)))
+}

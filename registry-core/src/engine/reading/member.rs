@@ -1,0 +1,326 @@
+//! One replica: its engine, and what the last probe found.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::super::typed::TypedEngine;
+use super::history::History;
+use super::request::ReadRequest;
+use super::status::{ReplicaState, ReplicaStatus};
+use crate::backend::Backend;
+use crate::backend::position::{Position, ServerState};
+use crate::latch::Latch;
+use crate::settings::{Endpoint, Role};
+
+/// One server that a replica's URL leads to.
+pub(super) struct Member<C: Backend> {
+    pub(super) engine: Arc<TypedEngine<C>>,
+    pub(super) endpoint: Endpoint,
+    /// The index of the URL in the settings.
+    pub(super) replica: usize,
+    pub(super) weight: u32,
+    /// Makes the probe ask at once.
+    pub(super) wake: Notify,
+    /// Set when the name in the URL does not lead to this server any more.
+    pub(super) removed: Latch,
+    state: Mutex<State>,
+    reads: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    health: Health,
+    role: Option<Role>,
+    identity: Option<u64>,
+    position: Option<Position>,
+    /// The latest moment of which this replica shows everything that was committed on the primary.
+    fresh_until: Option<Instant>,
+    lag_bytes: Option<u64>,
+    /// Whether its data is of another database system than the primary's.
+    is_foreign: bool,
+    /// Whether it is the very server that the bind's own URL leads to.
+    is_the_primary: bool,
+    /// The moving average of how long the probe took.
+    latency: Duration,
+    /// The lost connections of the engine before the last probe: one more means that the server may be gone.
+    losses: u32,
+}
+
+#[derive(Debug, Clone)]
+enum Health {
+    Unknown,
+    /// `back_since` is set if the replica had failed before.
+    Up {
+        back_since: Option<Instant>,
+    },
+    Down {
+        reason: Arc<str>,
+    },
+}
+
+/// What is known of the primary when an answer of a replica is judged.
+pub(super) struct PrimaryFacts<'a> {
+    pub(super) history: &'a History,
+    pub(super) identity: Option<u64>,
+}
+
+/// Whether a read may go to a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fitness {
+    Fit,
+    /// It answers, and is behind what the read asks for.
+    Behind,
+    /// It cannot be reached, is no replica, or nothing is known of it.
+    Unfit,
+}
+
+/// A replica that has failed gets reads again little by little, for this number of probes.
+pub(super) const PROBES_UNTIL_FULL_SHARE: u32 = 10;
+
+/// The share of reads with which it begins.
+const FIRST_SHARE: f64 = 0.1;
+
+/// Latencies below this are not told apart: they differ by chance.
+const SAME_LATENCY: Duration = Duration::from_millis(1);
+
+impl<C: Backend> Member<C> {
+    pub(super) fn new(
+        engine: Arc<TypedEngine<C>>,
+        endpoint: Endpoint,
+        replica: usize,
+        weight: u32,
+    ) -> Self {
+        let state = State {
+            health: Health::Unknown,
+            role: None,
+            identity: None,
+            position: None,
+            fresh_until: None,
+            lag_bytes: None,
+            is_foreign: false,
+            is_the_primary: false,
+            latency: Duration::ZERO,
+            losses: engine.loss_count(),
+        };
+        Self {
+            engine,
+            endpoint,
+            replica,
+            weight,
+            wake: Notify::new(),
+            removed: Latch::default(),
+            state: Mutex::new(state),
+            reads: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the read may go here, by what the last probe found.
+    pub(super) fn fitness(&self, request: &ReadRequest, now: Instant) -> Fitness {
+        let state = self.state();
+        if !self.answers(&state) || state.role == Some(Role::Primary) || state.is_foreign {
+            return Fitness::Unfit;
+        }
+        let lag = state.lag(now);
+        if request.is_behind(lag, state.lag_bytes)
+            || !request.is_reached_by(state.position.as_ref())
+        {
+            return Fitness::Behind;
+        }
+        Fitness::Fit
+    }
+
+    /// Whether the last probe was answered, and no connection was lost since.
+    fn answers(&self, state: &State) -> bool {
+        matches!(state.health, Health::Up { .. }) && state.losses == self.engine.loss_count()
+    }
+
+    /// Whether the server has become the primary, according to itself.
+    pub(super) fn is_promoted(&self) -> bool {
+        let state = self.state();
+        self.answers(&state) && state.role == Some(Role::Primary) && !state.is_foreign
+    }
+
+    /// Whether it cannot be used, as far as is known.
+    pub(super) fn is_down(&self) -> bool {
+        let state = self.state();
+        !self.answers(&state)
+    }
+
+    /// The identity of the server that the last probe has talked to.
+    pub(super) fn identity(&self) -> Option<u64> {
+        self.state().identity
+    }
+
+    /// How loaded it is: the lower, the better.
+    pub(super) fn load(&self, now: Instant, ramp: Duration) -> f64 {
+        let state = self.state();
+        let share = match state.health {
+            Health::Up { back_since: Some(since) } => {
+                let passed = now.saturating_duration_since(since).as_secs_f64();
+                (passed / ramp.as_secs_f64().max(f64::MIN_POSITIVE)).clamp(FIRST_SHARE, 1.0)
+            }
+            _ => 1.0,
+        };
+        let latency = state.latency.max(SAME_LATENCY).as_secs_f64();
+        let in_use = f64::from(self.engine.checkout_count());
+        (in_use + 1.0).powi(2) * latency / (f64::from(self.weight.max(1)) * share)
+    }
+
+    /// Records the answer to a probe. `asked` is when it was sent, and `losses` were the lost connections then.
+    pub(super) fn note_answer(
+        &self,
+        answer: ServerState,
+        asked: Instant,
+        losses: u32,
+        primary: &PrimaryFacts<'_>,
+    ) {
+        let took = asked.elapsed();
+        let mut state = self.state();
+        state.health = match &state.health {
+            Health::Unknown => Health::Up { back_since: None },
+            Health::Down { .. } => Health::Up { back_since: Some(Instant::now()) },
+            up @ Health::Up { .. } => up.clone(),
+        };
+        state.latency = match state.latency {
+            Duration::ZERO => took,
+            before => before.mul_f64(0.8) + took.mul_f64(0.2),
+        };
+        state.losses = losses;
+        state.role = answer.role;
+        if state.identity != Some(answer.identity) {
+            // Another server, or a restarted one: what was known of it is void.
+            state.fresh_until = None;
+        }
+        state.identity = Some(answer.identity);
+        state.position = answer.position;
+        state.compare(primary);
+    }
+
+    /// Compares what is known of the replica with what is known of the primary now.
+    pub(super) fn compare(&self, primary: &PrimaryFacts<'_>) {
+        self.state().compare(primary);
+    }
+
+    /// Records that the server cannot be used. True if that is news.
+    pub(super) fn note_failure(&self, reason: &str) -> bool {
+        let mut state = self.state();
+        let is_news = !matches!(state.health, Health::Down { .. });
+        state.health = Health::Down { reason: reason.into() };
+        state.identity = None;
+        is_news
+    }
+
+    /// Forgets what was known: nobody asks the server any more.
+    pub(super) fn forget(&self) {
+        let mut state = self.state();
+        state.health = Health::Unknown;
+        state.identity = None;
+        state.fresh_until = None;
+    }
+
+    pub(super) fn note_read(&self) {
+        self.reads.fetch_add(1, Relaxed);
+    }
+
+    /// How the server is called in texts.
+    pub(super) fn name(&self) -> String {
+        match self.endpoint.name.as_str() {
+            "" => self.engine.settings.url.to_string(),
+            name => name.to_owned(),
+        }
+    }
+
+    /// Why it is not fit for a read, in words.
+    pub(super) fn shortcoming(&self, request: &ReadRequest, now: Instant) -> String {
+        let state = self.state();
+        let name = self.name();
+        let lag = state.lag(now);
+        if let Health::Down { reason } = &state.health {
+            return format!("{name} does not answer ({reason})");
+        }
+        if !self.answers(&state) {
+            return format!("{name} has not answered yet");
+        }
+        if state.is_foreign {
+            return format!("{name} has the data of another database system");
+        }
+        if state.role == Some(Role::Primary) {
+            return format!("{name} is a primary");
+        }
+        if request.is_behind(lag, state.lag_bytes) {
+            return match lag {
+                Some(lag) => format!("{name} is {} behind", shown(lag)),
+                None => format!("{name} is behind by an unknown time"),
+            };
+        }
+        format!("{name} has not reached the position of the token")
+    }
+
+    pub(super) fn status(&self, request: &ReadRequest, now: Instant) -> ReplicaStatus {
+        let fitness = self.fitness(request, now);
+        let counts = self.engine.pool.counts();
+        let acquires = self.engine.stats.acquire_counts();
+        let state = self.state();
+        let (lag, last_error) = (
+            state.lag(now),
+            match &state.health {
+                Health::Down { reason } => Some(reason.to_string()),
+                _ => None,
+            },
+        );
+        ReplicaStatus {
+            url: self.engine.settings.url.clone(),
+            host: self.endpoint.name.clone(),
+            state: match fitness {
+                Fitness::Fit => ReplicaState::Fit,
+                Fitness::Behind => ReplicaState::Behind,
+                Fitness::Unfit if last_error.is_some() => ReplicaState::Down,
+                Fitness::Unfit if !self.answers(&state) => ReplicaState::Unknown,
+                Fitness::Unfit if state.is_foreign => ReplicaState::Foreign,
+                Fitness::Unfit => ReplicaState::Primary,
+            },
+            role: state.role,
+            lag,
+            lag_bytes: state.lag_bytes,
+            reads: self.reads.load(Relaxed),
+            weight: self.weight,
+            in_use: counts.in_use,
+            idle: counts.idle,
+            max: self.engine.settings.options.max_connections,
+            waiting: acquires.waiting,
+            last_error,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn compare(&mut self, primary: &PrimaryFacts<'_>) {
+        self.is_the_primary = self.identity.is_some() && self.identity == primary.identity;
+        let (Some(position), Some(newest)) = (&self.position, primary.history.newest()) else {
+            self.lag_bytes = None;
+            return;
+        };
+        self.is_foreign = !position.is_of_same_system(newest);
+        self.lag_bytes = position.bytes_behind(newest);
+        // A position only grows, so what was shown once is shown still.
+        self.fresh_until = primary.history.fresh_until(position).max(self.fresh_until);
+    }
+
+    fn lag(&self, now: Instant) -> Option<Duration> {
+        self.fresh_until.map(|fresh_until| now.saturating_duration_since(fresh_until))
+    }
+}
+
+/// A duration in whole milliseconds.
+fn shown(duration: Duration) -> humantime::FormattedDuration {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    humantime::format_duration(Duration::from_millis(millis))
+}

@@ -1,0 +1,209 @@
+//! The replicas of a bind, and the position of its primary.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::super::observe::events;
+use super::super::typed::TypedEngine;
+use super::counts::ReadCounts;
+use super::history::History;
+use super::member::{Member, PrimaryFacts};
+use super::probe;
+use crate::backend::Backend;
+use crate::backend::position::ServerState;
+use crate::latch::Latch;
+use crate::settings::{EngineSettings, Role};
+
+/// The replicas of a bind.
+pub(super) struct Replicas<C: Backend> {
+    /// The settings of the bind.
+    pub(super) settings: Arc<EngineSettings>,
+    /// Connects the probe of the primary.
+    pub(super) to_primary: Arc<TypedEngine<C>>,
+    pub(super) counts: Arc<ReadCounts>,
+    members: RwLock<Members<C>>,
+    primary: Mutex<Primary>,
+    /// Notified after each answer and each failure of a replica.
+    pub(super) changed: Notify,
+    /// Makes all probes ask at once.
+    pub(super) hurry: Notify,
+    /// How many reads wait for a replica: meanwhile, the probes hurry.
+    waiting: AtomicUsize,
+    pub(super) closing: Arc<Latch>,
+    is_probed: Arc<AtomicBool>,
+    /// When the last read was, in seconds since `made`. The probes of an engine on demand end a while after it.
+    last_read: AtomicU64,
+    made: Instant,
+}
+
+pub(super) type Members<C> = Arc<[Arc<Member<C>>]>;
+
+/// What is known of the primary.
+#[derive(Debug, Default)]
+struct Primary {
+    history: History,
+    identity: Option<u64>,
+    role: Option<Role>,
+}
+
+impl<C: Backend> Replicas<C> {
+    pub(super) fn new(settings: &Arc<EngineSettings>, counts: Arc<ReadCounts>) -> Arc<Self> {
+        let to_primary = settings.for_reads_on_primary().one_off();
+        Arc::new(Self {
+            settings: Arc::clone(settings),
+            to_primary: Arc::new(TypedEngine::new(Arc::new(to_primary), None)),
+            counts,
+            members: RwLock::new(Arc::default()),
+            primary: Mutex::default(),
+            changed: Notify::new(),
+            hurry: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            closing: Arc::default(),
+            is_probed: Arc::default(),
+            last_read: AtomicU64::new(0),
+            made: Instant::now(),
+        })
+    }
+
+    /// Starts the probes, unless they run.
+    pub(super) fn ensure_probes(self: &Arc<Self>, runtime: &Handle) {
+        self.last_read.store(self.made.elapsed().as_secs(), Ordering::Relaxed);
+        if !self.is_probed.load(Ordering::Relaxed)
+            && !self.closing.is_set()
+            && !self.is_probed.swap(true, Ordering::Relaxed)
+        {
+            probe::start(self, runtime, ProbesGuard(Arc::clone(&self.is_probed)));
+        }
+    }
+
+    /// Whether there was no read for so long.
+    pub(super) fn is_unused_for(&self, limit: Duration) -> bool {
+        let last_read = Duration::from_secs(self.last_read.load(Ordering::Relaxed));
+        self.made.elapsed().saturating_sub(last_read) > limit
+    }
+
+    pub(super) fn members(&self) -> Members<C> {
+        Arc::clone(&self.members.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the members. Those that are gone are closed, and their sessions live on.
+    pub(super) fn set_members(&self, members: Members<C>) {
+        let before = {
+            let mut current = self.members.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, Arc::clone(&members))
+        };
+        for member in
+            before.iter().filter(|member| !members.iter().any(|other| Arc::ptr_eq(other, member)))
+        {
+            member.removed.set();
+            member.engine.begin_close();
+        }
+        if self.closing.is_set() {
+            members.iter().for_each(|member| member.engine.begin_close());
+        }
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn engines(&self) -> Vec<Arc<TypedEngine<C>>> {
+        self.members().iter().map(|member| Arc::clone(&member.engine)).collect()
+    }
+
+    pub(super) fn begin_close(&self) {
+        self.closing.set();
+        self.hurry.notify_waiters();
+        self.changed.notify_waiters();
+        self.to_primary.begin_close();
+    }
+
+    /// Records where the primary is.
+    pub(super) fn note_primary_answer(&self, answer: ServerState, asked: Instant) {
+        let mut primary = self.primary();
+        primary.identity = Some(answer.identity);
+        primary.role = answer.role;
+        // The position of a server that is no primary says nothing of what was committed.
+        if let (Some(position), true) = (answer.position, answer.role != Some(Role::Replica)) {
+            primary.history.push(asked, position);
+        }
+        let facts = PrimaryFacts { history: &primary.history, identity: primary.identity };
+        self.members().iter().for_each(|member| member.compare(&facts));
+        drop(primary);
+        self.changed.notify_waiters();
+    }
+
+    /// Records the answer of a replica to a probe.
+    pub(super) fn note_answer(
+        &self,
+        member: &Member<C>,
+        answer: ServerState,
+        asked: Instant,
+        losses: u32,
+    ) {
+        let was_down = member.is_down();
+        let primary = self.primary();
+        let facts = PrimaryFacts { history: &primary.history, identity: primary.identity };
+        member.note_answer(answer, asked, losses, &facts);
+        drop(primary);
+        if was_down {
+            events::replica_answers(&self.settings, &member.name());
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Records that a replica cannot be used.
+    pub(super) fn note_failure(&self, member: &Member<C>, reason: &str) {
+        if member.note_failure(reason) {
+            events::replica_failed(&self.settings, &member.name(), reason);
+        }
+        member.wake.notify_one();
+        self.changed.notify_waiters();
+    }
+
+    /// Whether the server of the bind's own URL says that it is a replica.
+    pub(super) fn has_lost_primary(&self) -> bool {
+        self.primary().role == Some(Role::Replica)
+    }
+
+    /// Makes the probes hurry while a read waits for a replica.
+    pub(super) fn hurry_while_waiting(&self) -> Hurrying<'_, C> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.hurry.notify_waiters();
+        Hurrying(self)
+    }
+
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    fn primary(&self) -> MutexGuard<'_, Primary> {
+        self.primary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Backend> Drop for Replicas<C> {
+    fn drop(&mut self) {
+        self.closing.set();
+    }
+}
+
+/// While it lives, the probes hurry.
+pub(super) struct Hurrying<'a, C: Backend>(&'a Replicas<C>);
+
+impl<C: Backend> Drop for Hurrying<'_, C> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Says that the probes run, until they end, with their runtime or before it.
+pub(super) struct ProbesGuard(Arc<AtomicBool>);
+
+impl Drop for ProbesGuard {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
