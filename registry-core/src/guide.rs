@@ -45,6 +45,10 @@ pub mod testing {}
 pub mod migrations {}
 
 #[doc = include_str!("../docs/links.md")]
+#[doc = include_str!("../docs/guide/replicas.md")]
+pub mod replicas {}
+
+#[doc = include_str!("../docs/links.md")]
 #[doc = include_str!("../docs/guide/poolers.md")]
 pub mod poolers {}
 

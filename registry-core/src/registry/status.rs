@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::handle::Registry;
-use crate::engine::EngineStatus;
+use crate::engine::{EngineStatus, ReadStatus};
 use crate::on_demand::{OnDemandEngine, OnDemandStatus};
 
 impl Registry {
@@ -30,8 +30,8 @@ impl Registry {
 
 /// A snapshot of every engine, see [`Registry::status`].
 ///
-/// Its `Display` is a table, with the tenants of engines that were opened on demand, and below it the last errors of
-/// the binds.
+/// Its `Display` is a table, with the tenants of engines that were opened on demand, and below it where the reads of
+/// readers went, a table of the replicas, and the last errors of the binds.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -78,10 +78,68 @@ impl fmt::Display for Status {
         if self.on_demand.misses > 0 {
             write!(f, "\n{}", self.on_demand)?;
         }
+        self.write_reads(f)?;
         for engine in &self.engines {
             if let Some(error) = &engine.last_error {
                 write!(f, "\nlast error of `{}`: {error}", engine.key)?;
             }
+        }
+        Ok(())
+    }
+}
+
+impl Status {
+    /// Writes where reads went, and a table of the replicas.
+    fn write_reads(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HEADINGS: [&str; 10] = [
+            "replica of",
+            "host",
+            "state",
+            "lag",
+            "lag bytes",
+            "reads",
+            "in use",
+            "idle",
+            "max",
+            "last error",
+        ];
+        let on_demand = self.on_demand.engines.iter().map(|OnDemandEngine { engine, .. }| engine);
+        let engines = || self.engines.iter().chain(on_demand.clone());
+        for (key, reads) in
+            engines().filter_map(|engine| Some((&engine.key, engine.reads.as_ref()?)))
+        {
+            let ReadStatus { on_replicas, without_replicas, behind, no_replica, .. } = reads;
+            write!(
+                f,
+                "\nreads of `{key}`: {on_replicas} on replicas, {} on the primary",
+                reads.on_primary()
+            )?;
+            if *without_replicas == 0 {
+                write!(f, " ({behind} behind, {no_replica} no replica)")?;
+            }
+            write!(f, ", {} refused; {} waited for a replica", reads.refused, reads.waits)?;
+        }
+        let rows = engines().flat_map(|engine| {
+            engine.replicas.iter().map(|replica| {
+                let unknown = || "?".to_owned();
+                [
+                    engine.key.to_string(),
+                    replica.host.clone(),
+                    replica.state.to_string(),
+                    replica.lag.map_or_else(unknown, |lag| format!("{:.3}s", lag.as_secs_f64())),
+                    replica.lag_bytes.map_or_else(unknown, |bytes| bytes.to_string()),
+                    replica.reads.to_string(),
+                    replica.in_use.to_string(),
+                    replica.idle.to_string(),
+                    replica.max.to_string(),
+                    replica.last_error.clone().unwrap_or_default(),
+                ]
+            })
+        });
+        let rows: Vec<_> = std::iter::once(HEADINGS.map(str::to_owned)).chain(rows).collect();
+        if rows.len() > 1 {
+            writeln!(f)?;
+            write_table(f, &rows)?;
         }
         Ok(())
     }

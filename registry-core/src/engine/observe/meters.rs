@@ -6,14 +6,14 @@
 pub(crate) use on::Timer;
 #[cfg(feature = "metrics")]
 pub(in crate::engine) use on::{
-    Meters, engine_closed, engine_opened, note_read, note_wait_for_replica,
+    Meters, engine_closed, engine_opened, note_read, note_replica, note_wait_for_replica,
 };
 
 #[cfg(not(feature = "metrics"))]
 pub(crate) use off::Timer;
 #[cfg(not(feature = "metrics"))]
 pub(in crate::engine) use off::{
-    Meters, engine_closed, engine_opened, note_read, note_wait_for_replica,
+    Meters, engine_closed, engine_opened, note_read, note_replica, note_wait_for_replica,
 };
 
 /// Why a connection was closed while its engine was open.
@@ -227,6 +227,20 @@ mod on {
             .increment(1);
     }
 
+    /// Records what is known of a replica: whether it answers, and its lag.
+    pub(in crate::engine) fn note_replica(
+        key: BindKey,
+        host: &str,
+        lag: Option<Duration>,
+        up: bool,
+    ) {
+        let labels = || [("bind", key.to_string()), ("replica", host.to_owned())];
+        gauge!("registry_replica_up", &labels()).set(if up { 1.0 } else { 0.0 });
+        if let Some(lag) = lag {
+            gauge!("registry_replica_lag_seconds", &labels()).set(lag.as_secs_f64());
+        }
+    }
+
     pub(in crate::engine) fn note_wait_for_replica(key: BindKey, waited: Duration) {
         histogram!("registry_replica_wait_seconds", "bind" => key.to_string()).record(waited);
     }
@@ -281,6 +295,8 @@ mod off {
     pub(in crate::engine) fn engine_closed(_: BindKey, _: &'static str) {}
 
     pub(in crate::engine) fn note_read(_: BindKey, _: &'static str, _: &'static str) {}
+
+    pub(in crate::engine) fn note_replica(_: BindKey, _: &str, _: Option<Duration>, _: bool) {}
 
     pub(in crate::engine) fn note_wait_for_replica(_: BindKey, _: Duration) {}
 }

@@ -150,6 +150,11 @@ impl<C: Backend> Member<C> {
         !self.answers(&state)
     }
 
+    /// How far it is behind at most, if that is known.
+    pub(super) fn lag(&self, now: Instant) -> Option<Duration> {
+        self.state().lag(now)
+    }
+
     /// The identity of the server that the last probe has talked to.
     pub(super) fn identity(&self) -> Option<u64> {
         self.state().identity

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::super::observe::events;
+use super::super::observe::{events, meters};
 use super::super::typed::TypedEngine;
 use super::counts::ReadCounts;
 use super::history::History;
@@ -148,6 +148,8 @@ impl<C: Backend> Replicas<C> {
         let facts = PrimaryFacts { history: &primary.history, identity: primary.identity };
         member.note_answer(answer, asked, losses, &facts);
         drop(primary);
+        let lag = member.lag(Instant::now());
+        meters::note_replica(self.settings.key, &member.name(), lag, true);
         if was_down {
             events::replica_answers(&self.settings, &member.name());
         }
@@ -156,6 +158,7 @@ impl<C: Backend> Replicas<C> {
 
     /// Records that a replica cannot be used.
     pub(super) fn note_failure(&self, member: &Member<C>, reason: &str) {
+        meters::note_replica(self.settings.key, &member.name(), None, false);
         if member.note_failure(reason) {
             events::replica_failed(&self.settings, &member.name(), reason);
         }
