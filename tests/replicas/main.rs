@@ -14,6 +14,7 @@ mod postgres {
     pub(crate) use crate::servers::postgres::*;
     mod health;
     mod lag;
+    mod names;
     pub(crate) mod rig;
 }
 
