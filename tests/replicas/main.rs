@@ -19,3 +19,4 @@ mod postgres {
 }
 
 mod clusters;
+mod poolers;

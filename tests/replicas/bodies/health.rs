@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use registry_core::Registry;
 use tokio::task::block_in_place;
 
 use super::rig::{Rig, bind, prepare, read};
@@ -52,8 +51,7 @@ async fn probe_that_hangs_holds_up_nobody() {
         .check_timeout(Duration::from_secs(3600))
         .replica(silent.at(&url))
         .replica(cluster.node(2).at(&url));
-    let registry = Registry::builder().bind("default", settings).build().expect("good settings");
-    let rig = Rig { cluster, url, registry };
+    let rig = Rig::of(cluster, url, settings);
     let reader = rig.reader();
     // Whoever waited for the silent one would wait for an hour.
     read(&reader, 0).await.expect("a server answers");

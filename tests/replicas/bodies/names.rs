@@ -9,8 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_blocking;
 
 use super::rig::{bind, prepare, read};
-use crate::support::proxy::soon;
 use crate::support::fresh_folder;
+use crate::support::proxy::soon;
 
 const NAME: &str = "replicas.test";
 /// The URL of the primary, that of the replica by its name, the ports of the two servers behind the name, and the file

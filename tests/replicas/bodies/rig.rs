@@ -67,11 +67,16 @@ impl Rig {
         change: impl FnOnce(BindSettings) -> BindSettings,
     ) -> Self {
         let (cluster, url) = prepare(replicas).await;
-        let bind = change(bind(&url).replicas(cluster.replicas().iter().map(|node| node.at(&url))));
-        let registry = Registry::builder().bind("default", bind).build().expect("good settings");
-        let rig = Self { cluster, url, registry };
+        let bind = bind(&url).replicas(cluster.replicas().iter().map(|node| node.at(&url)));
+        let rig = Self::of(cluster, url, change(bind));
         rig.every_replica_is_read_from().await;
         rig
+    }
+
+    /// With these settings of the bind.
+    pub(crate) fn of(cluster: Cluster, url: String, bind: BindSettings) -> Self {
+        let registry = Registry::builder().bind("default", bind).build().expect("good settings");
+        Self { cluster, url, registry }
     }
 
     /// Commits a row, and returns the position after it.

@@ -186,6 +186,13 @@ impl Cluster {
         self.nodes[0].at(&url.to_string())
     }
 
+    /// The same URL for an account with all privileges.
+    pub(crate) fn as_admin(&self, url: &str) -> String {
+        let mut url = ServerUrl::parse(url, 0).expect("a URL");
+        self.nodes[0].server.user().clone_into(&mut url.user);
+        url.to_string()
+    }
+
     /// Runs a statement in the database at `url` on the primary, and waits until it is committed.
     pub(crate) fn execute_in(&self, url: &str, sql: &str) {
         self.primary().execute_in(url, sql);
