@@ -38,7 +38,7 @@ trait Replication: Sync {
     fn value(&self, url: &str, query: &str, column: Option<&str>)
     -> Result<Option<String>, String>;
 
-    /// Makes a replica that has just been started follow the primary.
+    /// Makes a replica follow the primary, and apply what it receives.
     fn attach(&self, replica: &Server, primary: &Server);
 
     /// The position of the primary's log.
@@ -240,7 +240,7 @@ impl Cluster {
         self.primary.store(number, Ordering::SeqCst);
     }
 
-    /// Makes a replica follow the server that is the primary now.
+    /// Makes a replica follow the server that is the primary now, and apply what it receives.
     pub(crate) fn follow(&self, number: usize) {
         self.replication.attach(&self.nodes[number].server, &self.primary().server);
     }
