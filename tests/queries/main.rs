@@ -18,6 +18,16 @@ mod by_tcp {
     pub(crate) use crate::support::backends::postgres::*;
 
     mod pipelines;
+    mod reader_locks;
+    mod reader_pipelines;
+}
+
+#[path = "."]
+mod of_mariadb {
+    pub(crate) use crate::support::backends::mysql::*;
+
+    #[expect(clippy::duplicate_mod, reason = "the point: one body, both servers")]
+    mod reader_locks;
 }
 
 #[path = "."]

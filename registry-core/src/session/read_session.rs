@@ -9,7 +9,7 @@ use super::transaction::{HasSession, run_transaction};
 use crate::async_func::AsyncFunc;
 use crate::bind::Bind;
 use crate::engine::AnyEngine;
-use crate::settings::{DatabaseUrl, TransactionOptions};
+use crate::settings::{DatabaseUrl, Role, TransactionOptions};
 
 /// One connection for queries that only read, checked out of its engine for as long as the value lives.
 ///
@@ -86,6 +86,24 @@ impl<B: Bind> ReadSession<B> {
         &AnyEngine::settings(&**self.session.checkout().engine()).url
     }
 
+    /// Whether the session reads from the primary or from a replica.
+    ///
+    /// ```
+    /// # use registry_core::{Error, Registry, Role, binds};
+    /// # binds! { Analytics: Sqlite = "analytics"; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let session = registry.reader().session::<Analytics>().await?;
+    /// assert_eq!(session.role(), Role::Primary);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn role(&self) -> Role {
+        AnyEngine::settings(&**self.session.checkout().engine()).role
+    }
+
     /// Runs `callback` in a transaction that only reads, so that all its queries see the same state of the database: a list
     /// and its total agree, and a report adds up.
     ///
@@ -96,8 +114,8 @@ impl<B: Bind> ReadSession<B> {
     /// An open snapshot has costs: PostgreSQL keeps the row versions that it may still see, a replica delays or cancels
     /// it (`max_standby_streaming_delay`), and SQLite's log grows. So wait for nothing but queries in `callback`.
     ///
-    /// It waits for the queries of `callback`, and for two round trips. If the future is dropped, the connection is closed
-    /// when the session is dropped, and the server ends the transaction.
+    /// It waits for the queries of `callback`, and for two round trips. If the future is dropped, the session stays in the
+    /// snapshot, a further one on it fails, and the connection is closed when the session is dropped.
     ///
     /// # Errors
     ///

@@ -114,15 +114,20 @@ async fn every_executor_refuses_foreign_tables_and_stays_usable() {
     };
     type Row = (i32, Option<i32>);
 
-    macro_rules! on {
+    macro_rules! reads_on {
         ($executor:expr) => {
             hidden(&query().load::<Row>($executor).await.expect_err("two databases"));
             hidden(&query().get_result::<Row>($executor).await.expect_err("two databases"));
             hidden(&query().get_results::<Row>($executor).await.expect_err("two databases"));
             hidden(&query().first::<Row>($executor).await.expect_err("two databases"));
             hidden(&query().load_stream::<Row>($executor).await.err().expect("two databases"));
-            hidden(&insert().execute($executor).await.expect_err("two databases"));
             assert_eq!(people::table.count().get_result::<i64>($executor).await.expect("rows"), 2);
+        };
+    }
+    macro_rules! on {
+        ($executor:expr) => {
+            hidden(&insert().execute($executor).await.expect_err("two databases"));
+            reads_on!($executor);
         };
     }
     on!(&registry);
@@ -148,6 +153,22 @@ async fn every_executor_refuses_foreign_tables_and_stays_usable() {
     let mut work = registry.begin();
     on!(&mut work);
     work.commit().await.expect("nothing was done");
+
+    let reader = registry.reader();
+    reads_on!(&reader);
+    reads_on!(reader.clone());
+    reads_on!(tenant.reader());
+    reads_on!(reader.session_for::<people::table>().await.expect("a session"));
+    let mut session = reader.session_for::<people::table>().await.expect("a session");
+    reads_on!(&mut session);
+    session
+        .snapshot(async |session| {
+            hidden(&query().load::<Row>(&mut *session).await.expect_err("two databases"));
+            Ok::<_, DieselError>(())
+        })
+        .await
+        .expect("nothing was done");
+    drop(session);
     are_untouched(&registry).await;
 }
 

@@ -1,24 +1,25 @@
 //! Whether a query only reads, by the name of its type.
 //!
 //! A reader takes only queries whose types show that they only read, so the compiler refuses most others. Here are the rest: the
-//! queries on an `AnyExecutor` or in generic code that turns out to be a reader, locks in subqueries, and claims by
-//! `.reads::<Model>()` that are not true. What no type shows, such as a function that writes, is refused by the server.
+//! queries on an `AnyExecutor` or in generic code that turns out to be a reader, locks in subqueries and in boxes, and claims by
+//! `.reads::<Model>()` that are not true. What neither type nor text shows, such as a function that writes, is refused by the
+//! server.
 
 use diesel::result::Error as DieselError;
 
-use super::diesel_types::{ONLY_READS, is_wrapper};
+use super::diesel_types::{ONLY_READS, is_sql_text, is_wrapper};
 use super::type_names::walk_type_name;
 
 /// What a query does, as far as its type tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum QueryEffect {
-    /// It is a select, or the program claims that it only reads.
+    /// It is a select without anything that its type hides, or the program claims that it only reads.
     Reads,
     /// It is an insert, an update or a delete, or it locks rows.
     Writes,
     /// It does so, and the program claims that it only reads.
     FalseClaim,
-    /// The type does not tell. The SQL text may.
+    /// The type does not tell: it is no select, or hides a part of one in a box or in SQL text. The SQL may tell.
     InText,
 }
 
@@ -34,10 +35,15 @@ const WRITING: [&str; 4] = [
 const SELECTS: [&str; 2] =
     ["diesel::query_builder::select_statement::", "diesel::query_builder::combination_clause::"];
 
+/// A select whose conditions are in a box.
+const BOXED_SELECT: &str = "diesel::query_builder::select_statement::boxed::";
+
 pub(super) fn effect_of(type_name: &str) -> QueryEffect {
-    let (mut writes, mut is_claimed, mut outermost) = (false, false, None);
+    let (mut writes, mut hides_something, mut is_claimed) = (false, false, false);
+    let mut outermost = None;
     walk_type_name(type_name, |path, _| {
         writes |= WRITING.iter().any(|module| path.starts_with(module));
+        hides_something |= path == "dyn" || path.starts_with(BOXED_SELECT) || is_sql_text(path);
         is_claimed |= path == ONLY_READS;
         if outermost.is_none() && !is_wrapper(path) {
             outermost = Some(path);
@@ -49,7 +55,7 @@ pub(super) fn effect_of(type_name: &str) -> QueryEffect {
         (true, true) => QueryEffect::FalseClaim,
         (true, false) => QueryEffect::Writes,
         (false, true) => QueryEffect::Reads,
-        (false, false) if is_select() => QueryEffect::Reads,
+        (false, false) if is_select() && !hides_something => QueryEffect::Reads,
         (false, false) => QueryEffect::InText,
     }
 }
@@ -81,7 +87,7 @@ mod tests {
     use diesel::dsl::{exists, sql};
     use diesel::prelude::*;
     use diesel::query_builder::AsQuery;
-    use diesel::sql_types::Integer;
+    use diesel::sql_types::{Bool, Integer};
 
     use super::{QueryEffect, effect_of};
     use crate::BindDsl;
@@ -109,7 +115,6 @@ mod tests {
         let ids = || jobs::table.select(jobs::id);
         for (name, found) in [
             ("a table", effect(jobs::table)),
-            ("a box", effect(ids().into_boxed::<diesel::pg::Pg>())),
             ("a union", effect(ids().union(ids()))),
             ("a join", effect(jobs::table.inner_join(runs::table.on(runs::id.eq(jobs::id))))),
             ("without a table", effect(diesel::select(exists(ids())))),
@@ -147,11 +152,21 @@ mod tests {
     }
 
     #[test]
-    fn of_text_and_unknown_types_only_the_text_tells() {
+    fn of_text_boxes_and_unknown_types_only_the_text_tells() {
+        let boxed = || jobs::table.select(jobs::id).into_boxed::<diesel::pg::Pg>();
+        let condition =
+            || -> Box<dyn BoxableExpression<jobs::table, diesel::pg::Pg, SqlType = Bool>> {
+                Box::new(jobs::id.eq(1))
+            };
         for (name, found) in [
             ("text", effect(diesel::sql_query("SELECT 1"))),
             ("bound text", effect(diesel::sql_query("SELECT 1").bound_to::<Jobs>())),
             ("a literal", effect(sql::<Integer>("SELECT 1"))),
+            ("text in a select", effect(diesel::select(sql::<Integer>("1")))),
+            ("text in a condition", effect(jobs::table.filter(sql::<Bool>("true")))),
+            ("a box", effect(jobs::table.into_boxed::<diesel::pg::Pg>())),
+            ("boxes in a union", effect(boxed().union(boxed()))),
+            ("a condition in a box", effect(jobs::table.filter(condition()))),
             ("a type of the program", effect(Report(jobs::table.select(jobs::id)))),
         ] {
             assert_eq!(found, QueryEffect::InText, "{name}");

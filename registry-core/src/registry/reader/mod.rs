@@ -123,6 +123,23 @@ impl Reader {
         self
     }
 
+    /// Sets what is done if no replica is near enough, over the `when_behind` of the bind: whether to read from the primary
+    /// at once, to wait for a replica first, or to fail.
+    ///
+    /// ```
+    /// use registry_core::{Registry, WhenBehind};
+    ///
+    /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let reader = registry.reader().when_behind(WhenBehind::Error);
+    /// # let _ = reader;
+    /// # Ok::<(), registry_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn when_behind(mut self, when_behind: WhenBehind) -> Self {
+        self.options.when_behind = Some(when_behind);
+        self
+    }
+
     /// Sets how long to wait for a replica that is not too far behind, over the `wait_for_replica` of the bind.
     #[must_use]
     pub fn wait_for_replica(mut self, limit: Duration) -> Self {
