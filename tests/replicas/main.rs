@@ -15,6 +15,7 @@ mod postgres {
     mod health;
     mod lag;
     mod names;
+    mod refused;
     pub(crate) mod rig;
 }
 
