@@ -20,4 +20,5 @@ mod postgres {
 }
 
 mod clusters;
+mod hosts;
 mod poolers;
