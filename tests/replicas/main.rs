@@ -15,6 +15,7 @@ mod postgres {
     mod health;
     mod lag;
     mod names;
+    mod on_primary;
     mod refused;
     pub(crate) mod rig;
 }

@@ -66,11 +66,19 @@ impl Rig {
         replicas: usize,
         change: impl FnOnce(BindSettings) -> BindSettings,
     ) -> Self {
-        let (cluster, url) = prepare(replicas).await;
-        let bind = bind(&url).replicas(cluster.replicas().iter().map(|node| node.at(&url)));
-        let rig = Self::of(cluster, url, change(bind));
+        let rig = Self::with_unread(replicas, change).await;
         rig.every_replica_is_read_from().await;
         rig
+    }
+
+    /// As [`with`](Self::with), before anything is read.
+    pub(crate) async fn with_unread(
+        replicas: usize,
+        change: impl FnOnce(BindSettings) -> BindSettings,
+    ) -> Self {
+        let (cluster, url) = prepare(replicas).await;
+        let bind = bind(&url).replicas(cluster.replicas().iter().map(|node| node.at(&url)));
+        Self::of(cluster, url, change(bind))
     }
 
     /// With these settings of the bind.

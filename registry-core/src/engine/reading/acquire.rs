@@ -345,6 +345,10 @@ impl<C: Backend> Read<'_, C> {
         why: OnPrimary,
         begun: Option<AcquireAttempt<C>>,
     ) -> Result<Checkout<C>, AcquireError> {
+        if let (Some(replicas), true) = (&self.reading.replicas, self.reading.is_kept_off_primary) {
+            self.reading.counts.note_refused();
+            return Err(self.replicas_behind(replicas));
+        }
         let promoted = self.promoted().await?;
         let shared = Arc::clone(self.engine.engine());
         let (engine, begun) = match (&promoted, &self.reading.on_primary) {
