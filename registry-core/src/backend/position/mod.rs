@@ -109,7 +109,7 @@ pub struct ServerState {
 /// After a start, a server may be at an earlier position than before it. So what was known of one run says nothing of
 /// the next one.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ServerIdentity {
+pub(crate) struct ServerIdentity {
     /// A hash of what names the server, and its run if it names that.
     pub(crate) hash: u64,
     /// When it was started, since the epoch, if it tells that in whole seconds only.

@@ -120,8 +120,26 @@ impl<C: Backend> Member<C> {
 
     /// Whether the read may go here, by what the last probe found.
     pub(super) fn fitness(&self, request: &ReadRequest, now: Instant) -> Fitness {
+        self.fitness_in(&self.state(), request, now)
+    }
+
+    /// Whether the read may use a connection to the server with that identity. At once with the identity: what was known
+    /// when the replica was chosen may have been of another server behind the same address.
+    pub(super) fn is_fit_at(
+        &self,
+        identity: Option<ServerIdentity>,
+        request: &ReadRequest,
+    ) -> bool {
         let state = self.state();
-        if !self.answers(&state) || state.role == Some(Role::Primary) || state.is_foreign {
+        let is_probed = match (state.identity, identity) {
+            (Some(probed), Some(identity)) => probed.is_same(identity),
+            _ => false,
+        };
+        is_probed && self.fitness_in(&state, request, Instant::now()) == Fitness::Fit
+    }
+
+    fn fitness_in(&self, state: &State, request: &ReadRequest, now: Instant) -> Fitness {
+        if !self.answers(state) || state.role == Some(Role::Primary) || state.is_foreign {
             return Fitness::Unfit;
         }
         let lag = state.lag(now);
@@ -158,14 +176,6 @@ impl<C: Backend> Member<C> {
     /// How far it is behind at most, if that is known.
     pub(super) fn lag(&self, now: Instant) -> Option<Duration> {
         self.state().lag(now)
-    }
-
-    /// Whether a connection to this server is one to the server that the last probe has talked to.
-    pub(super) fn is_probed(&self, identity: Option<ServerIdentity>) -> bool {
-        match (self.state().identity, identity) {
-            (Some(probed), Some(identity)) => probed.is_same(identity),
-            _ => false,
-        }
     }
 
     /// How loaded it is: the lower, the better.

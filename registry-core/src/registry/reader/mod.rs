@@ -186,23 +186,6 @@ impl Reader {
         self
     }
 
-    /// What to do if no replica is fit, in place of `when_behind` of the settings: read from the primary at once, or wait
-    /// for a replica before, or fail.
-    ///
-    /// ```
-    /// use registry_core::{Registry, WhenBehind};
-    ///
-    /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
-    /// let reader = registry.reader().when_behind(WhenBehind::Wait);
-    /// # let _ = reader;
-    /// # Ok::<(), registry_core::SettingsError>(())
-    /// ```
-    #[must_use]
-    pub fn when_behind(mut self, when_behind: WhenBehind) -> Self {
-        self.options.when_behind = Some(when_behind);
-        self
-    }
-
     /// The request of a reader: its own settings, or else those of the engine of the bind.
     fn request<B: Bind>(&self, engine: &TypedEngine<B::Connection>) -> ReadRequest {
         let mut request = ReadRequest::of_options(&AnyEngine::settings(engine).options);
