@@ -142,6 +142,8 @@ pub mod settings;
 mod sql;
 #[cfg(feature = "engine")]
 pub mod tenant;
+#[cfg(feature = "engine")]
+mod token;
 #[cfg(feature = "axum")]
 pub mod web;
 #[cfg(feature = "engine")]
@@ -303,6 +305,8 @@ pub use settings::{
     Settings, SettingsError, Share, Synchronous, TenantError, UnknownBind, WhenBehind, WorkOptions,
     WrongBackend,
 };
+#[cfg(feature = "engine")]
+pub use token::{InvalidToken, Token, TokenKey, WeakTokenKey};
 #[cfg(feature = "engine")]
 #[doc(inline)]
 pub use work::{CommitError, Committed, CurrentWork, Scope, UnitOfWork, WorkError};

@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["sql"],
     // Of these two there is one in a build.
     &["backend", "stand_ins"],
+    &["token"],
     &["bind"],
     &["engine"],
     &["session"],

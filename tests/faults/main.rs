@@ -10,7 +10,7 @@ mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(in_faults: rig, refusals, outages, silence, cancellation, panics, closing, runtimes, abandoned, warming, transient, scarcity, farewells, query_errors, retried);
+mount::mount!(on_servers: rig, refusals, outages, silence, cancellation, panics, closing, runtimes, abandoned, warming, transient, scarcity, farewells, query_errors, retried);
 
 mod accounts;
 #[cfg(target_os = "linux")]

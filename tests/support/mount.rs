@@ -14,10 +14,10 @@
 /// A body is compiled once per backend, so it can declare models. From `super` it takes `Backend` (the connection
 /// type), `database()` (the URL of a new database) and whatever else [`backends`] has.
 ///
-/// `mount!(in_faults: outages)` mounts bodies of `tests/faults/bodies`, which need a server, on PostgreSQL and
-/// MariaDB.
+/// `mount!(on_servers: outages)` mounts bodies in the folder `bodies` of the test binary, which need a server, on
+/// PostgreSQL and MariaDB. From `super` they take what the binary's module `servers` has for each.
 macro_rules! mount {
-    (in_faults: $($body:ident),+ $(,)?) => {
+    (on_servers: $($body:ident),+ $(,)?) => {
         $crate::mount::mount! { @@ postgres $($body)+ }
         $crate::mount::mount! { @@ mysql $($body)+ }
     };

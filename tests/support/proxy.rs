@@ -97,6 +97,12 @@ impl Proxy {
         self.order(|orders| orders.budget = Some(bytes));
     }
 
+    /// Leads new connections to the server on another port, as a floating address or a changed name does. Those that
+    /// are open stay where they are, also after [`heal`](Self::heal).
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.order(|orders| orders.elsewhere = Some(port));
+    }
+
     /// Delays all data, in both directions.
     pub(crate) fn delay(&self, delay: Duration) {
         self.order(|orders| orders.delay = delay);
@@ -115,7 +121,8 @@ impl Proxy {
     /// Forwards again. Dropped data stay lost, and connections that lost data stay dead.
     pub(crate) async fn heal(&self) {
         self.order(|orders| {
-            *orders = Orders { lost: orders.lost, cut: orders.cut, ..Orders::default() };
+            let Orders { lost, cut, elsewhere, .. } = *orders;
+            *orders = Orders { lost, cut, elsewhere, ..Orders::default() };
         });
         self.until_listening(true).await;
     }
@@ -203,6 +210,8 @@ struct Orders {
     /// The highest number of a connection whose data are dropped, and of one that is closed.
     lost: usize,
     cut: usize,
+    /// The port to connect to in place of the server's.
+    elsewhere: Option<u16>,
     /// How many more bytes the server may send.
     budget: Option<usize>,
     delay: Duration,
@@ -305,7 +314,11 @@ impl Line {
             let (from_client, _to_client) = client.into_split();
             return self.lose(from_client).await;
         }
-        let Ok(server) = TcpStream::connect(self.shared.server).await else { return };
+        let mut address = self.shared.server;
+        if let Some(port) = self.shared.orders.borrow().elsewhere {
+            address.set_port(port);
+        }
+        let Ok(server) = TcpStream::connect(address).await else { return };
         for stream in [&client, &server] {
             stream.set_nodelay(true).expect("a socket");
         }

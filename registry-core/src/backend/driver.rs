@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use diesel::QueryResult;
 use diesel::backend::Backend as DieselBackend;
-use diesel_async::{AsyncConnection, AsyncConnectionCore};
+use diesel_async::{AsyncConnection, AsyncConnectionCore, TransactionManager};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
@@ -18,6 +18,7 @@ use super::migrate::{
     Migrated, MigrationLock, MigrationSession, ReclaimFiles, Run, TableReferences,
 };
 use super::namespace::{Namespace, Presence};
+use super::position::{Position, ServerState};
 use crate::cause::DriverError;
 use crate::settings::{
     BackendKind, DatabaseUrl, Endpoint, EngineOptions, TransactionOptions, WorkOptions,
@@ -169,10 +170,32 @@ pub trait Driver:
         std::future::ready(Ok(vec![Endpoint::default()]))
     }
 
-    fn server_state(
+    /// What the server says about itself, asked in one round trip. It says nothing where a database has no replicas.
+    fn server_state(&mut self) -> impl Future<Output = QueryResult<ServerState>> + Send {
+        std::future::ready(Ok(ServerState::default()))
+    }
+
+    /// The position of the last commit of this session, asked after it. `None` if the session has written nothing.
+    fn position_of_commit(&mut self) -> impl Future<Output = QueryResult<Option<Position>>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// Commits the transaction that Diesel's transaction manager counts, and asks for the position of the commit, in the
+    /// same round trip where the driver can. The position is an error if it is not known.
+    fn commit_with_position(
         &mut self,
-    ) -> impl Future<Output = QueryResult<super::position::ServerState>> + Send {
-        std::future::ready(Ok(Default::default()))
+    ) -> impl Future<Output = (QueryResult<()>, QueryResult<Option<Position>>)> + Send
+    where
+        Self: AsyncConnection,
+    {
+        async {
+            let committed = Self::TransactionManager::commit_transaction(self).await;
+            let position = match &committed {
+                Ok(()) => self.position_of_commit().await,
+                Err(_) => Ok(None),
+            };
+            (committed, position)
+        }
     }
 
     /// Begins a transaction in which the server refuses writes, where a transaction pooler takes no start-up options.

@@ -18,6 +18,8 @@ use super::setup::forget_statements;
 use super::typed::TypedEngine;
 use crate::backend::Backend;
 use crate::backend::observed::SessionEffects;
+use crate::backend::position::ServerIdentity;
+use crate::settings::BindKey;
 
 /// A live connection, checked out until this is dropped.
 ///
@@ -101,20 +103,37 @@ impl<C: Backend> Checkout<C> {
     }
 
     /// The identity of the server, on a connection to a replica.
-    pub(super) fn server_identity(&self) -> Option<u64> {
+    pub(super) fn server_identity(&self) -> Option<ServerIdentity> {
         self.watch().and_then(|watch| watch.observed.server_identity())
     }
 
-    pub(super) fn note_server_identity(&self, identity: u64) {
+    pub(super) fn note_server_identity(&self, identity: ServerIdentity) {
         if let Some(watch) = self.watch() {
             watch.observed.note_server_identity(identity);
         }
+    }
+
+    /// The key of the engine.
+    pub(crate) fn key(&self) -> BindKey {
+        self.engine().settings.key
+    }
+
+    /// Whether the bind has replicas, so that the positions of writes matter.
+    pub(crate) fn has_replicas(&self) -> bool {
+        !self.engine().settings.replicas.is_empty()
     }
 
     /// Sets `mark` with each statement that may write, until the connection is returned.
     pub(crate) fn mark_writes(&self, mark: Arc<WriteMark>) {
         if let Some(watch) = self.watch() {
             watch.set_write_mark(Some(mark));
+        }
+    }
+
+    /// Takes the mark back: the position of what was written on this connection is known.
+    pub(crate) fn forget_writes(&self) {
+        if let Some(watch) = self.watch() {
+            watch.forget_writes();
         }
     }
 

@@ -139,6 +139,16 @@ pub enum AcquireError {
         is_own: bool,
     },
 
+    /// The primary did not tell its position in the log, which [`Registry::token`](crate::Registry::token) asked for.
+    #[error("bind `{key}`: the primary did not tell its position in the log")]
+    Position {
+        /// The bind.
+        key: BindKey,
+        /// Why.
+        #[source]
+        source: DriverError,
+    },
+
     /// No replica of the bind is fit for the read, and the reader does not read from the primary then
     /// (`when_behind = "error"`).
     #[error("bind `{key}`: no replica is fit for the read after {}: {reasons}", humantime::format_duration(*after))]
@@ -270,6 +280,7 @@ impl AcquireError {
             | Self::WriteTimedOut { key, .. }
             | Self::WriteDeadlock { key, .. }
             | Self::ReplicasBehind { key, .. }
+            | Self::Position { key, .. }
             | Self::Connect { key, .. }
             | Self::NoTenant { key }
             | Self::UnknownTenant { key, .. }
@@ -293,6 +304,7 @@ impl AcquireError {
             | Self::WriteTimedOut { key, .. }
             | Self::WriteDeadlock { key, .. }
             | Self::ReplicasBehind { key, .. }
+            | Self::Position { key, .. }
             | Self::Connect { key, .. }
             | Self::NoTenant { key }
             | Self::UnknownTenant { key, .. }

@@ -13,6 +13,7 @@ use super::error::AcquireError;
 use super::observe::status::EngineStatus;
 use super::reading::ReplicaCheck;
 use super::use_count::UseCount;
+use crate::backend::position::Position;
 use crate::cause::DriverError;
 use crate::settings::{BackendKind, DatabaseUrl, EngineOptions, EngineSettings};
 
@@ -104,6 +105,13 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
         self: Arc<Self>,
         wait_limit: Option<Duration>,
     ) -> BoxFuture<'static, Result<(), CheckFailure>>;
+
+    /// Asks the primary for its position in the log: whatever was committed before is at or before it. `None` if it tells
+    /// none, or is no primary. The acquire waits for at most `wait_limit`, or `acquire_timeout` if that is `None`.
+    fn ask_position(
+        self: Arc<Self>,
+        wait_limit: Option<Duration>,
+    ) -> BoxFuture<'static, Result<Option<Position>, CheckFailure>>;
 
     /// Connects to each replica of the bind, and asks whether it is one.
     fn check_replicas(self: Arc<Self>) -> BoxFuture<'static, Vec<ReplicaCheck>>;

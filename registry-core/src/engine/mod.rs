@@ -106,9 +106,7 @@ pub(crate) use self::observe::write_mark::WriteMark;
 pub use self::one_off::IntoInnerError;
 pub(crate) use self::open::open;
 pub(crate) use self::open_rows::OpenRows;
-pub(crate) use self::reading::{
-    ReadAttempt, ReadRequest, ReadStart, ReplicaCheck, ReplicaProblem, WantedPosition,
-};
+pub(crate) use self::reading::{ReadAttempt, ReadRequest, ReadStart, ReplicaCheck, WantedPosition};
 pub use self::reading::{ReadStatus, ReplicaState, ReplicaStatus};
 pub(crate) use self::self_wait::STANDSTILL;
 pub(crate) use self::transaction_state::{TransactionEnd, TransactionState};

@@ -17,8 +17,9 @@ use super::observe::watch::{CheckoutPurpose, ConnectionWatch};
 use super::reading::ReplicaCheck;
 use super::typed::TypedEngine;
 use super::use_count::{EngineOwner, UseCount};
+use crate::backend::position::Position;
 use crate::backend::{Backend, ConnectError};
-use crate::settings::{BackendKind, EngineSettings};
+use crate::settings::{BackendKind, EngineSettings, Role};
 
 /// Opens the engine of these settings. The engine connects at its first use. `owner` is set if the engine is opened on
 /// demand.
@@ -91,6 +92,36 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
             let mut checkout = Self::acquire(attempt, Instant::now(), wait_limit, None).await?;
             match timeout(limit, checkout.connection_mut().batch_execute(CHECK)).await {
                 Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => {
+                    checkout.discard();
+                    Err(CheckFailure::Check(error.into()))
+                }
+                Err(_) => {
+                    checkout.discard();
+                    Err(CheckFailure::Check(Box::new(ConnectError::TimedOut { after: limit })))
+                }
+            }
+        })
+    }
+
+    fn ask_position(
+        self: Arc<Self>,
+        wait_limit: Option<Duration>,
+    ) -> BoxFuture<'static, Result<Option<Position>, CheckFailure>> {
+        Box::pin(async move {
+            let Ok(runtime) = Handle::try_current() else {
+                return Err(AcquireError::NoRuntime { key: self.settings.key }.into());
+            };
+            let limit = self.settings.options.check_timeout;
+            let attempt =
+                Self::try_acquire(EngineUse::new(Arc::clone(&self)), &runtime, None, None)?;
+            let mut checkout = Self::acquire(attempt, Instant::now(), wait_limit, None).await?;
+            let effects = checkout.session_effects();
+            let answer = timeout(limit, checkout.connection_mut().server_state()).await;
+            checkout.restore_session_effects(effects);
+            match answer {
+                Ok(Ok(state)) if state.role == Some(Role::Replica) => Ok(None),
+                Ok(Ok(state)) => Ok(state.position),
                 Ok(Err(error)) => {
                     checkout.discard();
                     Err(CheckFailure::Check(error.into()))

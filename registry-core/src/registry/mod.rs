@@ -66,6 +66,7 @@ pub use close::CloseReport;
 pub use handle::Registry;
 pub use migrate::{MigrateError, MigrateReport};
 pub use provision::{CreateTenantError, DropTenantError};
+pub(crate) use reader::ScopeWrites;
 pub use reader::{AcquireRead, Reader};
 pub use replace::ReplaceError;
 pub use sqlite_copies::IsolationError;

@@ -9,7 +9,7 @@ use crate::backend::{Backend, ConnectError};
 use crate::bind::{self, Bind};
 use crate::engine::{AcquireError, AnyEngine, EngineUse, TypedEngine};
 use crate::on_demand::{EngineAlias, EngineIdentity};
-use crate::settings::{BackendKind, BindKey, DatabaseUrl, WrongBackend};
+use crate::settings::{BackendKind, BindKey, DatabaseUrl, TenantName, WrongBackend};
 
 /// A caller's request: which engine a session comes from.
 pub(crate) enum Route<'r> {
@@ -128,6 +128,24 @@ impl Route<'_> {
             _ => String::new(),
         };
         AcquireError::UnknownTenant { key: self.bind_key::<B>(), tenant, source: None }
+    }
+}
+
+impl Registry {
+    /// The engine of a bind, or of a tenant's database, if it is open.
+    pub(super) fn open_engine_of(
+        &self,
+        key: &str,
+        tenant: Option<&str>,
+    ) -> Option<Arc<dyn AnyEngine>> {
+        match (self.0.binds.key(key)?, tenant) {
+            (BindEntry::DatabasePerTenant(bind), Some(tenant)) => {
+                let alias = bind.engine_alias(&TenantName::new(tenant).ok()?);
+                let found = self.0.on_demand.find_by_alias(&alias)?;
+                Some(Arc::clone(found.engine()))
+            }
+            (entry, _) => entry.engine(),
+        }
     }
 }
 

@@ -31,6 +31,7 @@ use super::participants::Participants;
 use super::unit_of_work::UnitOfWork;
 use crate::backend::error_class::ErrorClass;
 use crate::settings::{BindKey, WrongKeys};
+use crate::token::Token;
 
 impl UnitOfWork {
     /// Commits every bind that this unit of work has touched: first the binds in
@@ -116,6 +117,7 @@ impl UnitOfWork {
         let mut coordinator = Coordinator {
             participants: std::mem::take(&mut self.participants),
             committed: Vec::new(),
+            token: Token::default(),
         };
         if let Err(wrong_keys) =
             WrongKeys::check_commit_order(keys, self.sessions.registry().bind_keys())
@@ -134,6 +136,8 @@ struct Coordinator {
     participants: Participants,
     /// The keys of the participants that are committed.
     committed: Vec<BindKey>,
+    /// Where their commits are in the logs.
+    token: Token,
 }
 
 /// The participant that cannot be committed, or whose commit failed.
@@ -159,7 +163,7 @@ impl Coordinator {
             refused => refused,
         };
         match outcome {
-            Ok(()) => Ok(Committed { keys: self.committed }),
+            Ok(()) => Ok(Committed { keys: self.committed, token: self.token }),
             Err(failure) => Err(self.roll_back_rest(Some(failure)).await),
         }
     }
@@ -196,13 +200,15 @@ impl Coordinator {
     async fn commit_all(&mut self) -> Result<(), Failure> {
         while let Some(participant) = self.participants.first_mut() {
             // If the future is dropped here, this participant is in doubt.
-            if let Err(CommitFailure { error, class, is_rolled_back }) = participant.commit().await
-            {
-                let outcome = match is_rolled_back {
-                    true => Outcome::Failed(error.into()),
-                    false => Outcome::InDoubt(error),
-                };
-                return Err(Failure { index: 0, outcome, class });
+            match participant.commit().await {
+                Ok(token) => self.token.merge(&token),
+                Err(CommitFailure { error, class, is_rolled_back }) => {
+                    let outcome = match is_rolled_back {
+                        true => Outcome::Failed(error.into()),
+                        false => Outcome::InDoubt(error),
+                    };
+                    return Err(Failure { index: 0, outcome, class });
+                }
             }
             self.committed.push(participant.key());
             self.participants.remove(0);

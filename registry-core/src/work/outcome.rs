@@ -8,6 +8,7 @@ use diesel::result::Error as DieselError;
 use super::error::WorkError;
 use crate::backend::error_class::{ErrorClass, is_connection_lost, is_transient};
 use crate::settings::{BindKey, WrongKeys};
+use crate::token::Token;
 
 /// The binds that a unit of work has committed: returned by [`UnitOfWork::commit`](super::UnitOfWork::commit).
 ///
@@ -38,6 +39,31 @@ use crate::settings::{BindKey, WrongKeys};
 pub struct Committed {
     /// The keys of the binds that the unit of work had touched, in the order of their commits.
     pub keys: Vec<BindKey>,
+    pub(super) token: Token,
+}
+
+impl Committed {
+    /// Where the commits are in the logs of their databases: reads [after](crate::Reader::after) the token see what the
+    /// unit of work has written.
+    ///
+    /// It is asked for together with the commit, of the binds that have replicas (MariaDB takes one more round trip for
+    /// that), unless the unit of work is read-only. A bind without replicas has no part in it.
+    ///
+    /// ```
+    /// # use registry_core::{Error, Registry};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let token = registry.begin().commit().await?.token();
+    /// let reader = registry.reader().after(&token);
+    /// # let _ = reader;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn token(&self) -> Token {
+        self.token.clone()
+    }
 }
 
 /// A unit of work was not committed, or only a part of its binds was. Has the outcome of each bind, as data.

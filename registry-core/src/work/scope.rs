@@ -19,8 +19,9 @@ use crate::engine::WriterId;
 use crate::error::Error;
 #[cfg(feature = "axum")]
 use crate::registry::Acquire;
-use crate::registry::{Registry, Tenant};
+use crate::registry::{Registry, ScopeWrites, Tenant};
 use crate::settings::WorkOptions;
+use crate::token::Token;
 
 tokio::task_local! {
     static CURRENT: Scope;
@@ -74,6 +75,8 @@ struct Shared {
     lock: Arc<WorkLock>,
     /// Identifies the units of work of the scope where writers take turns.
     writer: WriterId,
+    /// What was written for this scope, for its reads from replicas.
+    writes: Arc<ScopeWrites>,
     /// The call site that made the scope.
     made_at: CallSite,
 }
@@ -81,7 +84,9 @@ struct Shared {
 impl Scope {
     pub(super) fn new(sessions: SessionFactory, options: WorkOptions, made_at: CallSite) -> Self {
         let lock = Arc::new(WorkLock::new(sessions.registry().default_acquire_timeout()));
-        Self(Arc::new(Shared { sessions, options, lock, writer: WriterId::new(), made_at }))
+        let writes = ScopeWrites::new(sessions.registry().clone());
+        let writer = WriterId::new();
+        Self(Arc::new(Shared { sessions, options, lock, writer, writes, made_at }))
     }
 
     /// The scope that the calling task is in: the innermost one, if there are several.
@@ -181,7 +186,7 @@ impl Scope {
         future: F,
         on_enter: impl FnOnce(&DeadlockDetector),
     ) -> F::Output {
-        let future = CURRENT.scope(self.clone(), future);
+        let future = self.0.writes.enter(CURRENT.scope(self.clone(), future));
         // A scope that is entered inside of another scope shares its detector: the outer future progresses or is stuck
         // as a whole.
         let outer = poll_fn(|cx| Poll::Ready(DeadlockDetector::current_for(cx.waker())));
@@ -226,7 +231,7 @@ impl Scope {
 
     /// The unit of work. `at` is the call site of the request, or `None` for an argument of an axum handler.
     pub(crate) async fn work_at(&self, at: Option<CallSite>) -> Result<CurrentWork, WorkError> {
-        let Shared { sessions, options, lock, writer, made_at } = &*self.0;
+        let Shared { sessions, options, lock, writer, made_at, .. } = &*self.0;
         let mut guard = self.lock(at).await?;
         if guard.is_none() {
             let begun_at = at.unwrap_or(made_at);
@@ -262,11 +267,41 @@ impl Scope {
     /// # }
     /// ```
     pub async fn commit(&self) -> Result<Committed, Error> {
-        self.take_to_commit().await?.commit().await
+        let committed = self.take_to_commit().await?.commit().await?;
+        self.0.writes.add_token(&committed.token);
+        Ok(committed)
     }
 
     /// Takes the unit of work out of the scope, so that it can be committed without the scope. The next request begins a
     /// new unit of work.
+    /// The position of everything that this scope has written so far and committed: reads
+    /// [after](crate::Reader::after) the token see it. Reads of the scope itself are after it without a word.
+    ///
+    /// The primaries are asked for positions that are not known yet: of what was not written by a unit of work. It waits
+    /// for that as long as for a session, `acquire_timeout` at most. Where there is no answer, the token says that the
+    /// position is not known, and reads after it go to the primary. Binds without replicas have no part in the token.
+    ///
+    /// ```
+    /// # use registry_core::{Error, Registry, Scope};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let token = registry.scope(async { Scope::current()?.commit().await?; Ok::<_, Error>(Scope::current()?.token().await) }).await?;
+    /// assert!(token.is_empty(), "the bind has no replicas");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn token(&self) -> Token {
+        let limit = self.0.sessions.registry().default_acquire_timeout();
+        self.0.writes.placed_token(limit).await
+    }
+
+    /// Whether anything may have been written for this scope, or a token was given to it.
+    #[cfg(feature = "axum")]
+    pub(crate) fn writes(&self) -> &ScopeWrites {
+        &self.0.writes
+    }
+
     pub(crate) async fn take_to_commit(&self) -> Result<DetachedWork, WorkError> {
         Ok(DetachedWork(self.lock(None).await?.take()))
     }
@@ -380,7 +415,7 @@ impl DetachedWork {
     pub(crate) async fn commit(self) -> Result<Committed, Error> {
         Ok(match self.0 {
             Some(unit) => unit.commit().await?,
-            None => Committed { keys: Vec::new() },
+            None => Committed { keys: Vec::new(), token: Token::default() },
         })
     }
 }

@@ -38,7 +38,7 @@ trait Replication: Sync {
     fn value(&self, url: &str, query: &str, column: Option<&str>)
     -> Result<Option<String>, String>;
 
-    /// Makes a replica that has just been started follow the primary.
+    /// Makes a replica follow the primary, and apply what it receives.
     fn attach(&self, replica: &Server, primary: &Server);
 
     /// The position of the primary's log.
@@ -186,6 +186,13 @@ impl Cluster {
         self.nodes[0].at(&url.to_string())
     }
 
+    /// The same URL for an account with all privileges.
+    pub(crate) fn as_admin(&self, url: &str) -> String {
+        let mut url = ServerUrl::parse(url, 0).expect("a URL");
+        self.nodes[0].server.user().clone_into(&mut url.user);
+        url.to_string()
+    }
+
     /// Runs a statement in the database at `url` on the primary, and waits until it is committed.
     pub(crate) fn execute_in(&self, url: &str, sql: &str) {
         self.primary().execute_in(url, sql);
@@ -233,7 +240,7 @@ impl Cluster {
         self.primary.store(number, Ordering::SeqCst);
     }
 
-    /// Makes a replica follow the server that is the primary now.
+    /// Makes a replica follow the server that is the primary now, and apply what it receives.
     pub(crate) fn follow(&self, number: usize) {
         self.replication.attach(&self.nodes[number].server, &self.primary().server);
     }

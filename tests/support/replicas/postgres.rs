@@ -49,10 +49,11 @@ impl Replication for Streaming {
     }
 
     fn attach(&self, replica: &Server, primary: &Server) {
-        let primary = ServerUrl::parse(&primary.url(), 0).expect("a URL");
+        let url = ServerUrl::parse(&primary.url(), 0).expect("a URL");
         let name = self.text(replica, "SELECT current_setting('cluster_name')");
-        set(replica, "primary_conninfo", &conninfo(&primary, &name));
-        let port = format!("port={}", primary.port);
+        set(replica, "primary_conninfo", &conninfo(&url, &name));
+        replica.execute("SELECT pg_wal_replay_resume()");
+        let port = format!("port={}", primary.port());
         until(
             || {
                 let query =
@@ -62,6 +63,15 @@ impl Replication for Streaming {
             },
             || format!("port {} does not receive", replica.port()),
         );
+        // An account without privileges learns the timeline of a replica from its last restart point, and that needs a
+        // checkpoint on the primary.
+        primary.execute("CHECKPOINT");
+        let position = self.position(primary);
+        until(
+            || self.has_applied(replica, &position),
+            || format!("port {} does not apply {position}", replica.port()),
+        );
+        replica.execute("CHECKPOINT");
     }
 
     fn position(&self, primary: &Server) -> String {

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 mod connect;
 mod connect_error;
 mod namespace;
+mod server_state;
 mod setup;
 mod url;
 mod variables;
@@ -36,6 +37,7 @@ use super::error_class::ErrorClass;
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::observed::{Observed, TerminationGuard};
+use super::position::{Position, ServerState};
 use super::transaction_modes::TransactionModes;
 use super::transactions::{DEFERRABLE, begin_by_ansi};
 use crate::cause::DriverError;
@@ -158,6 +160,14 @@ impl Driver for Mysql {
 
     async fn leave_work(&mut self) -> QueryResult<()> {
         self.batch_execute("SET autocommit = @registry_autocommit").await
+    }
+
+    async fn server_state(&mut self) -> QueryResult<ServerState> {
+        server_state::server_state(self).await
+    }
+
+    async fn position_of_commit(&mut self) -> QueryResult<Option<Position>> {
+        server_state::position_of_commit(self).await
     }
 
     async fn endpoints(

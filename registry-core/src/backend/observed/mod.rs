@@ -18,6 +18,7 @@
 
 use std::sync::OnceLock;
 
+use super::position::ServerIdentity;
 use crate::sql::{Effects, TransactionEffect};
 
 mod errors;
@@ -50,7 +51,7 @@ pub struct Observed {
     pub(crate) stream: ObservedStream,
     pub(crate) role: ServerRole,
     /// What names the very server, and its run since its start. Only known on connections to replicas.
-    server_identity: OnceLock<u64>,
+    server_identity: OnceLock<ServerIdentity>,
 }
 
 impl Observed {
@@ -65,12 +66,12 @@ impl Observed {
         self.reads_stream
     }
 
-    pub(crate) fn server_identity(&self) -> Option<u64> {
+    pub(crate) fn server_identity(&self) -> Option<ServerIdentity> {
         self.server_identity.get().copied()
     }
 
     /// Records the identity of the server. The first one counts: a connection leads to one server as long as it lives.
-    pub(crate) fn note_server_identity(&self, identity: u64) {
+    pub(crate) fn note_server_identity(&self, identity: ServerIdentity) {
         let _ = self.server_identity.set(identity);
     }
 

@@ -1,66 +1,179 @@
-//! The position of a server in its log, for PostgreSQL only as yet.
-use crate::settings::Role;
+//! The position of a server in the log of its primary.
+//!
+//! | file | contents |
+//! |---|---|
+//! | this file | [`Position`], and what a server says about itself: [`ServerState`] |
+//! | [`gtid`] | positions of MariaDB and MySQL: global transaction identifiers |
+//! | [`text`] | the short text of a position |
+
 use std::time::Duration;
+
+use self::gtid::{Domains, GtidSet};
+use crate::settings::Role;
+
+pub(crate) mod gtid;
+mod text;
+
+/// A position in the log of a primary, of which a replica has replayed everything before it, or not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Position {
-    Postgres { system: u64, timeline: u32, lsn: u64 },
+pub enum Position {
+    Postgres {
+        /// The system identifier, which `initdb` chose, and which every replica shares.
+        system: u64,
+        /// Another one after each failover. A position on another timeline may be of a commit that was lost.
+        timeline: u32,
+        /// The log sequence number: bytes since the begin of the log.
+        lsn: u64,
+    },
+    MariaDb(Domains),
+    Mysql(GtidSet),
 }
+
 impl Position {
-    pub(crate) fn has_reached(&self, w: &Self) -> bool {
-        let (
-            Self::Postgres { system, timeline, lsn },
-            Self::Postgres { system: s, timeline: t, lsn: l },
-        ) = (self, w);
-        system == s && timeline == t && lsn >= l
+    /// Whether a server at this position shows everything up to `wanted`.
+    pub(crate) fn has_reached(&self, wanted: &Self) -> bool {
+        match (self, wanted) {
+            (
+                Self::Postgres { system, timeline, lsn },
+                Self::Postgres { system: of_system, timeline: on_timeline, lsn: wanted },
+            ) => system == of_system && timeline == on_timeline && lsn >= wanted,
+            (Self::MariaDb(own), Self::MariaDb(wanted)) => own.contain(wanted),
+            (Self::Mysql(own), Self::Mysql(wanted)) => own.contains(wanted),
+            _ => false,
+        }
     }
-    pub(crate) fn bytes_behind(&self, w: &Self) -> Option<u64> {
-        let (Self::Postgres { lsn, .. }, Self::Postgres { lsn: l, .. }) = (self, w);
-        Some(l.saturating_sub(*lsn))
+
+    /// Whether both are of one database system, as far as positions tell.
+    pub(crate) fn is_of_same_system(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Postgres { system, .. }, Self::Postgres { system: other, .. }) => {
+                system == other
+            }
+            (Self::MariaDb(_), Self::MariaDb(_)) | (Self::Mysql(_), Self::Mysql(_)) => true,
+            _ => false,
+        }
     }
-    pub(crate) fn is_of_same_system(&self, w: &Self) -> bool {
-        let (Self::Postgres { system, .. }, Self::Postgres { system: s, .. }) = (self, w);
-        system == s
+
+    /// Whether a primary at this position may have taken over from one whose last known position was `before`.
+    pub(crate) fn may_follow(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Postgres { timeline, .. }, Self::Postgres { timeline: before_timeline, .. }) => {
+                self.is_of_same_system(before)
+                    && (timeline > before_timeline || self.has_reached(before))
+            }
+            _ => self.has_reached(before),
+        }
+    }
+
+    /// How many bytes of the log lie between this position and that of the primary (PostgreSQL).
+    pub(crate) fn bytes_behind(&self, primary: &Self) -> Option<u64> {
+        match (self, primary) {
+            (
+                Self::Postgres { system, timeline, lsn },
+                Self::Postgres { system: of_system, timeline: on_timeline, lsn: primary },
+            ) if system == of_system && timeline == on_timeline => {
+                Some(primary.saturating_sub(*lsn))
+            }
+            _ => None,
+        }
+    }
+
+    /// The position after both. Of two that cannot be compared, the newer timeline counts, and else `later`.
+    pub(crate) fn merged(&self, later: &Self) -> Self {
+        match (self, later) {
+            (Self::MariaDb(own), Self::MariaDb(later)) => Self::MariaDb(own.merged(later)),
+            (Self::Mysql(own), Self::Mysql(later)) => Self::Mysql(own.merged(later)),
+            (
+                Self::Postgres { system, timeline, .. },
+                Self::Postgres { system: of_system, timeline: on_timeline, .. },
+            ) if system == of_system && timeline > on_timeline => self.clone(),
+            _ if self.has_reached(later) => self.clone(),
+            _ => later.clone(),
+        }
     }
 }
+
+/// What a server says about itself.
 #[derive(Debug, Clone, Default)]
 pub struct ServerState {
+    /// `None` if it does not tell.
     pub(crate) role: Option<Role>,
+    /// How far it is: a replica has replayed everything before, a primary has committed nothing after. `None` if it does
+    /// not tell.
     pub(crate) position: Option<Position>,
-    pub(crate) identity: u64,
-    pub(crate) replayed_age: Option<Duration>,
+    pub(crate) identity: ServerIdentity,
 }
-#[derive(diesel::QueryableByName)]
-struct Row {
-    #[diesel(sql_type = diesel::sql_types::Bool)]
-    recovery: bool,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    system: i64,
-    #[diesel(sql_type = diesel::sql_types::Integer)]
-    timeline: i32,
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    lsn: i64,
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    run: String,
+
+/// What names a server, and its run since it was started.
+///
+/// After a start, a server may be at an earlier position than before it. So what was known of one run says nothing of
+/// the next one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ServerIdentity {
+    /// A hash of what names the server, and its run if it names that.
+    pub(crate) hash: u64,
+    /// When it was started, since the epoch, if it tells that in whole seconds only.
+    pub(crate) started: Option<Duration>,
 }
-#[cfg(feature = "postgres")]
-pub(crate) async fn pg(c: &mut crate::Postgres) -> diesel::QueryResult<ServerState> {
-    use diesel_async::RunQueryDsl;
-    let row: Row = diesel::sql_query("SELECT pg_is_in_recovery() recovery, (SELECT system_identifier FROM pg_control_system()) AS system, (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline, ((CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END) - '0/0')::bigint AS lsn, pg_postmaster_start_time()::text || coalesce(inet_server_port()::text,'') AS run").get_result(c).await?;
-    use std::hash::{Hash, Hasher};
-    let mut h = std::hash::DefaultHasher::new();
-    (row.system, &row.run).hash(&mut h);
-    let mut lsn = row.lsn as u64;
-    if lsn % 8192 == 24 {
-        lsn -= 24
+
+/// How far apart two answers about the start of one run may be: both the clock and the uptime are rounded.
+const ROUNDING: Duration = Duration::from_secs(2);
+
+impl ServerIdentity {
+    /// Whether both are of one run of one server.
+    pub(crate) fn is_same(self, other: Self) -> bool {
+        let is_same_run = match (self.started, other.started) {
+            (Some(own), Some(other)) => own.abs_diff(other) <= ROUNDING,
+            (None, None) => true,
+            _ => false,
+        };
+        self.hash == other.hash && is_same_run
     }
-    Ok(ServerState {
-        role: Some(if row.recovery { Role::Replica } else { Role::Primary }),
-        position: Some(Position::Postgres {
-            system: row.system as u64,
-            timeline: row.timeline as u32,
-            lsn,
-        }),
-        identity: h.finish(),
-        replayed_age: None,
-    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(timeline: u32, lsn: u64) -> Position {
+        Position::Postgres { system: 7, timeline, lsn }
+    }
+
+    #[test]
+    fn a_position_of_another_timeline_or_system_is_not_reached() {
+        assert!(at(1, 10).has_reached(&at(1, 10)));
+        assert!(at(1, 11).has_reached(&at(1, 10)));
+        assert!(!at(1, 9).has_reached(&at(1, 10)));
+        assert!(!at(2, 11).has_reached(&at(1, 10)));
+        assert!(!at(1, 11).has_reached(&at(2, 10)));
+        let foreign = Position::Postgres { system: 8, timeline: 1, lsn: 99 };
+        assert!(!foreign.has_reached(&at(1, 10)));
+        assert!(!foreign.is_of_same_system(&at(1, 10)));
+    }
+
+    #[test]
+    fn the_later_of_two_positions_counts() {
+        assert_eq!(at(1, 10).merged(&at(1, 20)), at(1, 20));
+        assert_eq!(at(1, 20).merged(&at(1, 10)), at(1, 20));
+        assert_eq!(at(1, 20).merged(&at(2, 10)), at(2, 10));
+        assert_eq!(at(2, 10).merged(&at(1, 20)), at(2, 10));
+    }
+
+    #[test]
+    fn a_promoted_server_follows_and_one_that_is_merely_detached_does_not() {
+        assert!(at(2, 5).may_follow(&at(1, 10)));
+        assert!(!at(1, 5).may_follow(&at(1, 10)));
+        let domains = |text: &str| Position::MariaDb(Domains::parse(text).unwrap());
+        assert!(domains("0-2-11").may_follow(&domains("0-1-10")));
+        assert!(!domains("0-2-9").may_follow(&domains("0-1-10")));
+    }
+
+    #[test]
+    fn the_start_of_a_server_is_known_within_rounding() {
+        let started =
+            |seconds| ServerIdentity { hash: 1, started: Some(Duration::from_secs(seconds)) };
+        assert!(started(100).is_same(started(101)));
+        assert!(!started(100).is_same(started(103)));
+        assert!(!started(100).is_same(ServerIdentity { hash: 1, started: None }));
+    }
 }

@@ -9,12 +9,15 @@
 //! | [`connect_error`] | why a connection could not be opened |
 //! | [`transport`] | the stream, which sends `Terminate` when it is dropped |
 //! | [`wire`] | reading the messages on the stream, and rewriting them for a transaction pooler |
+//! | [`server_state`] | the role, the position and the identity of the server |
 //! | [`namespace`] | tenants' databases and schemas |
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use diesel::connection::TransactionManagerStatus;
 use diesel::dsl::sql;
+use diesel::result::Error as DieselError;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use diesel::{QueryResult, sql_query};
 use diesel_async::pooled_connection::PoolableConnection;
@@ -22,6 +25,7 @@ use diesel_async::{
     AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
     TransactionManager,
 };
+use futures_util::future::join;
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -34,6 +38,7 @@ use super::error::ConnectError;
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::pipelines::Pipelines;
+use super::position::{Position, ServerState};
 use super::transaction_modes::TransactionModes;
 use super::transactions::{begin_by_ansi, transaction_depth};
 use crate::cause::DriverError;
@@ -48,6 +53,7 @@ mod connectors;
 mod hosts;
 mod namespace;
 mod open;
+mod server_state;
 mod transport;
 mod url;
 mod wire;
@@ -213,8 +219,22 @@ impl Driver for Postgres {
     }
 
     const BEGIN_READ_ONLY: Option<&'static str> = Some("BEGIN READ ONLY");
-    async fn server_state(&mut self) -> QueryResult<super::position::ServerState> {
-        super::position::pg(self).await
+    async fn commit_with_position(&mut self) -> (QueryResult<()>, QueryResult<Option<Position>>) {
+        // Sent together: the server runs the second when the first has ended.
+        let (mut committing, mut asking) = (&*self, &*self);
+        let commit = committing.batch_execute("COMMIT");
+        let (committed, state) = join(commit, server_state::ask(&mut asking)).await;
+        if committed.is_ok() {
+            let status = AnsiTransactionManager::transaction_manager_status_mut(self);
+            *status = TransactionManagerStatus::default();
+        }
+        let unknown = || DieselError::DeserializationError("the server tells no position".into());
+        let position = state.and_then(|state| state.position.map(Some).ok_or_else(unknown));
+        (committed, position)
+    }
+
+    async fn server_state(&mut self) -> QueryResult<ServerState> {
+        server_state::server_state(self).await
     }
 
     async fn set_options(

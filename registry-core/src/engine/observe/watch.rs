@@ -167,6 +167,12 @@ impl ConnectionWatch {
         }
     }
 
+    pub(in crate::engine) fn forget_writes(&self) {
+        if let Some(mark) = &*self.write_mark.lock().unwrap_or_else(PoisonError::into_inner) {
+            mark.take();
+        }
+    }
+
     /// Sets the mark of the scope, unless `only_reads` says that the statement writes nothing.
     pub(super) fn note_possible_write(&self, only_reads: impl FnOnce() -> bool) {
         if self.has_write_mark.load(Ordering::Relaxed) && !only_reads() {

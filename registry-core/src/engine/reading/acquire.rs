@@ -88,8 +88,7 @@ impl<C: Backend> TypedEngine<C> {
         let attempt = Self::try_acquire(EngineUse::new(Arc::clone(on)), runtime, schema, None)?;
         let is_ready = match (&attempt, &target) {
             (AcquireAttempt::Ready(checkout), Target::Replica(member)) => {
-                checkout.server_identity().is_some()
-                    && checkout.server_identity() == member.identity()
+                member.is_fit_at(checkout.server_identity(), request)
             }
             (AcquireAttempt::Ready(_), Target::Primary(_)) => !engine.reads_in_transactions(),
             _ => false,
@@ -293,11 +292,10 @@ impl<C: Backend> Read<'_, C> {
             }
             Err(error) => return Err(Missed::Failed(error)),
         };
-        let identity = checkout.server_identity();
-        if identity.is_none() || identity != member.identity() {
-            if !self.is_fit(&mut checkout, replicas, member).await {
-                return Err(Missed::Unfit);
-            }
+        if !member.is_fit_at(checkout.server_identity(), self.request)
+            && !self.is_fit(&mut checkout, replicas, member).await
+        {
+            return Err(Missed::Unfit);
         }
         self.reading.note_read(&Target::Replica(Arc::clone(member)));
         Ok(checkout)
@@ -317,8 +315,7 @@ impl<C: Backend> Read<'_, C> {
                 checkout.note_server_identity(answer.identity);
                 // It is another server than the probe's, and the latest one that was asked.
                 replicas.note_answer(member, answer, asked, losses);
-                member.fitness(self.request, Instant::now()) == super::member::Fitness::Fit
-                    && checkout.server_identity() == member.identity()
+                member.is_fit_at(checkout.server_identity(), self.request)
             }
             Err(reason) => {
                 checkout.discard();
@@ -348,6 +345,10 @@ impl<C: Backend> Read<'_, C> {
         why: OnPrimary,
         begun: Option<AcquireAttempt<C>>,
     ) -> Result<Checkout<C>, AcquireError> {
+        if let (Some(replicas), true) = (&self.reading.replicas, self.reading.is_kept_off_primary) {
+            self.reading.counts.note_refused();
+            return Err(self.replicas_behind(replicas));
+        }
         let promoted = self.promoted().await?;
         let shared = Arc::clone(self.engine.engine());
         let (engine, begun) = match (&promoted, &self.reading.on_primary) {
@@ -385,8 +386,8 @@ impl<C: Backend> Read<'_, C> {
         else {
             return Ok(None);
         };
-        match replicas.members().iter().find(|member| member.is_promoted()) {
-            Some(member) => Ok(Some(Arc::clone(member))),
+        match replicas.promoted() {
+            Some(member) => Ok(Some(member)),
             // Nobody knows how far behind this server is.
             None => Err(self.replicas_behind(replicas)),
         }

@@ -120,7 +120,7 @@ fn judged(
     {
         return Err(ReplicaProblem::Foreign);
     }
-    if state.role == Some(Role::Primary) && state.identity != primary.identity {
+    if state.role == Some(Role::Primary) && !state.identity.is_same(primary.identity) {
         return Err(ReplicaProblem::Primary);
     }
     let positions = state.position.as_ref().zip(primary.position.as_ref());

@@ -12,7 +12,7 @@ use super::history::History;
 use super::request::ReadRequest;
 use super::status::{ReplicaState, ReplicaStatus};
 use crate::backend::Backend;
-use crate::backend::position::{Position, ServerState};
+use crate::backend::position::{Position, ServerIdentity, ServerState};
 use crate::latch::Latch;
 use crate::settings::{Endpoint, Role};
 
@@ -35,7 +35,7 @@ pub(super) struct Member<C: Backend> {
 struct State {
     health: Health,
     role: Option<Role>,
-    identity: Option<u64>,
+    identity: Option<ServerIdentity>,
     position: Option<Position>,
     /// The latest moment of which this replica shows everything that was committed on the primary.
     fresh_until: Option<Instant>,
@@ -65,7 +65,7 @@ enum Health {
 /// What is known of the primary when an answer of a replica is judged.
 pub(super) struct PrimaryFacts<'a> {
     pub(super) history: &'a History,
-    pub(super) identity: Option<u64>,
+    pub(super) identity: Option<ServerIdentity>,
 }
 
 /// Whether a read may go to a replica.
@@ -120,8 +120,26 @@ impl<C: Backend> Member<C> {
 
     /// Whether the read may go here, by what the last probe found.
     pub(super) fn fitness(&self, request: &ReadRequest, now: Instant) -> Fitness {
+        self.fitness_in(&self.state(), request, now)
+    }
+
+    /// Whether the read may use a connection to the server with that identity. At once with the identity: what was known
+    /// when the replica was chosen may have been of another server behind the same address.
+    pub(super) fn is_fit_at(
+        &self,
+        identity: Option<ServerIdentity>,
+        request: &ReadRequest,
+    ) -> bool {
         let state = self.state();
-        if !self.answers(&state) || state.role == Some(Role::Primary) || state.is_foreign {
+        let is_probed = match (state.identity, identity) {
+            (Some(probed), Some(identity)) => probed.is_same(identity),
+            _ => false,
+        };
+        is_probed && self.fitness_in(&state, request, Instant::now()) == Fitness::Fit
+    }
+
+    fn fitness_in(&self, state: &State, request: &ReadRequest, now: Instant) -> Fitness {
+        if !self.answers(state) || state.role == Some(Role::Primary) || state.is_foreign {
             return Fitness::Unfit;
         }
         let lag = state.lag(now);
@@ -138,10 +156,15 @@ impl<C: Backend> Member<C> {
         matches!(state.health, Health::Up { .. }) && state.losses == self.engine.loss_count()
     }
 
-    /// Whether the server has become the primary, according to itself.
-    pub(super) fn is_promoted(&self) -> bool {
+    /// Whether the server has become the primary: it says so, and has what the primary was last known to have, or a newer
+    /// timeline.
+    pub(super) fn is_promoted(&self, before: Option<&Position>) -> bool {
         let state = self.state();
-        self.answers(&state) && state.role == Some(Role::Primary) && !state.is_foreign
+        let follows = match (&state.position, before) {
+            (Some(position), Some(before)) => position.may_follow(before),
+            _ => false,
+        };
+        self.answers(&state) && state.role == Some(Role::Primary) && follows
     }
 
     /// Whether it cannot be used, as far as is known.
@@ -153,11 +176,6 @@ impl<C: Backend> Member<C> {
     /// How far it is behind at most, if that is known.
     pub(super) fn lag(&self, now: Instant) -> Option<Duration> {
         self.state().lag(now)
-    }
-
-    /// The identity of the server that the last probe has talked to.
-    pub(super) fn identity(&self) -> Option<u64> {
-        self.state().identity
     }
 
     /// How loaded it is: the lower, the better.
@@ -196,7 +214,7 @@ impl<C: Backend> Member<C> {
         };
         state.losses = losses;
         state.role = answer.role;
-        if state.identity != Some(answer.identity) {
+        if !state.identity.is_some_and(|before| before.is_same(answer.identity)) {
             // Another server, or a restarted one: what was known of it is void.
             state.fresh_until = None;
         }
@@ -308,7 +326,10 @@ impl<C: Backend> Member<C> {
 
 impl State {
     fn compare(&mut self, primary: &PrimaryFacts<'_>) {
-        self.is_the_primary = self.identity.is_some() && self.identity == primary.identity;
+        self.is_the_primary = match (self.identity, primary.identity) {
+            (Some(own), Some(primary)) => own.is_same(primary),
+            _ => false,
+        };
         let (Some(position), Some(newest)) = (&self.position, primary.history.newest()) else {
             self.lag_bytes = None;
             return;

@@ -44,7 +44,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::acquire::{ReadAttempt, ReadStart};
 use self::counts::ReadCounts;
-pub(crate) use self::examine::{ReplicaCheck, ReplicaProblem};
+pub(crate) use self::examine::ReplicaCheck;
 use self::replicas::Replicas;
 pub(crate) use self::request::{ReadRequest, WantedPosition};
 pub use self::status::{ReadStatus, ReplicaState, ReplicaStatus};
@@ -56,6 +56,8 @@ use crate::settings::Pooler;
 pub(crate) struct Reading<C: Backend> {
     /// The engine for reads on the primary. `None` if they share the engine of the bind.
     on_primary: Option<Arc<TypedEngine<C>>>,
+    /// Whether the settings leave no connection of the primary to reads.
+    is_kept_off_primary: bool,
     /// `None` if the bind has no replicas.
     replicas: Option<Arc<Replicas<C>>>,
     counts: Arc<ReadCounts>,
@@ -69,12 +71,15 @@ impl<C: Backend> Reading<C> {
             || settings.is_one_off
             || settings.url.is_memory()
             || settings.options.read_only;
-        let on_primary = (!is_shared)
-            .then(|| Arc::new(TypedEngine::new(Arc::new(settings.for_reads_on_primary()), None)));
+        let for_reads = settings.for_reads_on_primary();
+        // A pool has at least one connection.
+        let is_kept_off_primary = for_reads.options.max_connections == 0;
+        let on_primary = (!is_shared && !is_kept_off_primary)
+            .then(|| Arc::new(TypedEngine::new(Arc::new(for_reads), None)));
         let counts = Arc::new(ReadCounts::new(settings.key));
         let replicas = (!settings.is_isolated && !settings.replicas.is_empty())
-            .then(|| Replicas::new(settings, Arc::clone(&counts)));
-        Self { on_primary, replicas, counts }
+            .then(|| Replicas::new(settings));
+        Self { on_primary, is_kept_off_primary, replicas, counts }
     }
 
     /// Every engine for reads: the one for the primary, and those of the replicas.

@@ -10,12 +10,11 @@ use tokio::time::Instant;
 
 use super::super::observe::{events, meters};
 use super::super::typed::TypedEngine;
-use super::counts::ReadCounts;
 use super::history::History;
 use super::member::{Member, PrimaryFacts};
 use super::probe;
 use crate::backend::Backend;
-use crate::backend::position::ServerState;
+use crate::backend::position::{ServerIdentity, ServerState};
 use crate::latch::Latch;
 use crate::settings::{EngineSettings, Role};
 
@@ -25,7 +24,6 @@ pub(super) struct Replicas<C: Backend> {
     pub(super) settings: Arc<EngineSettings>,
     /// Connects the probe of the primary.
     pub(super) to_primary: Arc<TypedEngine<C>>,
-    pub(super) counts: Arc<ReadCounts>,
     members: RwLock<Members<C>>,
     primary: Mutex<Primary>,
     /// Notified after each answer and each failure of a replica.
@@ -47,17 +45,16 @@ pub(super) type Members<C> = Arc<[Arc<Member<C>>]>;
 #[derive(Debug, Default)]
 struct Primary {
     history: History,
-    identity: Option<u64>,
+    identity: Option<ServerIdentity>,
     role: Option<Role>,
 }
 
 impl<C: Backend> Replicas<C> {
-    pub(super) fn new(settings: &Arc<EngineSettings>, counts: Arc<ReadCounts>) -> Arc<Self> {
+    pub(super) fn new(settings: &Arc<EngineSettings>) -> Arc<Self> {
         let to_primary = settings.for_reads_on_primary().one_off();
         Arc::new(Self {
             settings: Arc::clone(settings),
             to_primary: Arc::new(TypedEngine::new(Arc::new(to_primary), None)),
-            counts,
             members: RwLock::new(Arc::default()),
             primary: Mutex::default(),
             changed: Notify::new(),
@@ -169,6 +166,13 @@ impl<C: Backend> Replicas<C> {
     /// Whether the server of the bind's own URL says that it is a replica.
     pub(super) fn has_lost_primary(&self) -> bool {
         self.primary().role == Some(Role::Replica)
+    }
+
+    /// The replica that has become the primary.
+    pub(super) fn promoted(&self) -> Option<Arc<Member<C>>> {
+        let primary = self.primary();
+        let newest = primary.history.newest();
+        self.members().iter().find(|member| member.is_promoted(newest)).map(Arc::clone)
     }
 
     /// Makes the probes hurry while a read waits for a replica.

@@ -103,8 +103,11 @@ impl<'r, B: Bind> AcquireRead<'r, B> {
         self.tenant = route.tenant();
         let registry = self.reader.registry();
         let start_from = match route.find::<B>(registry)? {
-            Some(found) if found.schema.is_none() => {
-                let request = self.reader.request(&found.engine);
+            Some(found)
+                if found.schema.is_none()
+                    && !self.reader.has_unplaced_writes::<B>(&found.engine) =>
+            {
+                let request = self.reader.request::<B>(&found.engine);
                 match TypedEngine::try_acquire_read(found.engine, &runtime, &request, None) {
                     Ok(ReadAttempt::Ready(checkout)) => return Ok(Poll::Ready(checkout)),
                     Ok(ReadAttempt::Started(start)) => StartFrom::Attempt(start),
@@ -162,7 +165,8 @@ async fn wait<B: Bind>(
                 (ReadStart::new(engine), schema)
             }
         };
-        let request = reader.request(start.engine());
+        reader.place_writes::<B>(start.engine(), started, within).await;
+        let request = reader.request::<B>(start.engine());
         let limit = within.unwrap_or(start.engine().settings().options.acquire_timeout);
         let acquiring =
             TypedEngine::acquire_read(start, started, within, &request, schema.as_deref());

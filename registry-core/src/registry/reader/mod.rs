@@ -3,19 +3,26 @@
 //! This file has [`Reader`], and `acquire` has [`AcquireRead`], the future of its sessions.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::handle::Registry;
 use super::route::Route;
 use super::tenants::Tenant;
-use crate::backend::Backend;
-use crate::bind::{Bind, Bound};
-use crate::engine::{AnyEngine, ReadRequest, TypedEngine};
-use crate::settings::WhenBehind;
+use crate::bind::{self, Bind, Bound};
+use crate::engine::{AnyEngine, ReadRequest, TypedEngine, WantedPosition};
+use crate::settings::{BindKey, WhenBehind};
+use crate::token::{Token, TokenPosition};
 
 mod acquire;
+mod scope_writes;
+mod token;
 
 pub use acquire::AcquireRead;
+pub(crate) use scope_writes::ScopeWrites;
+pub(super) use scope_writes::note_writes_for_scope;
 
 /// A handle for queries that only read.
 ///
@@ -64,6 +71,8 @@ pub(crate) struct ReadOptions {
     pub(crate) max_lag_bytes: Option<Option<u64>>,
     pub(crate) wait_for_replica: Option<Duration>,
     pub(crate) when_behind: Option<WhenBehind>,
+    /// After which the reads have to be.
+    pub(crate) after: Token,
 }
 
 impl Registry {
@@ -229,9 +238,42 @@ impl Reader {
         self
     }
 
+    /// Reads after this token: from a replica that has reached its position, or else from the primary. `when_behind` says
+    /// whether to wait for a replica before, or to fail.
+    ///
+    /// Several tokens count together. A token says nothing about binds that are not in it.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # use registry_core::{BindDsl, Error, Registry, RunQueryDsl, bind_tables};
+    /// # diesel::table! { users (id) { id -> Integer, } }
+    /// # bind_tables!(db = "default", backend = Sqlite; users);
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// # let create = "CREATE TABLE users (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<users::table>().execute(&registry).await?;
+    /// let mut work = registry.begin();
+    /// diesel::insert_into(users::table).values(users::id.eq(1)).execute(&mut work).await?;
+    /// let token = work.commit().await?.token();
+    ///
+    /// let reader = registry.reader().after(&token);
+    /// assert_eq!(users::table.count().get_result::<i64>(&reader).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn after(mut self, token: &Token) -> Self {
+        self.options.after.merge(token);
+        self
+    }
+
     /// The request of a reader: its own settings, or else those of the engine of the bind.
-    fn request<C: Backend>(&self, engine: &TypedEngine<C>) -> ReadRequest {
+    fn request<B: Bind>(&self, engine: &TypedEngine<B::Connection>) -> ReadRequest {
         let mut request = ReadRequest::of_options(&AnyEngine::settings(engine).options);
+        if !AnyEngine::settings(engine).replicas.is_empty() {
+            request.after = self.wanted_position(bind::key_of::<B>());
+        }
         let own = &self.options;
         request.max_lag = own.max_lag.unwrap_or(request.max_lag);
         request.max_lag_bytes = own.max_lag_bytes.unwrap_or(request.max_lag_bytes);
@@ -240,16 +282,57 @@ impl Reader {
         request
     }
 
+    /// The position after which reads of this bind have to be: that of the reader's own token, and of the scope that the
+    /// calling task is in.
+    fn wanted_position(&self, key: BindKey) -> WantedPosition {
+        let tenant = self.tenant_name();
+        let of_scope = ScopeWrites::current(&self.registry).map(|writes| {
+            let mut token = writes.token();
+            token.merge(&self.options.after);
+            token
+        });
+        match of_scope.as_ref().unwrap_or(&self.options.after).position(key, tenant) {
+            TokenPosition::None => WantedPosition::Any,
+            TokenPosition::Unknown => WantedPosition::Unknown,
+            TokenPosition::At(position) => WantedPosition::At(position.clone()),
+        }
+    }
+
+    /// Whether the scope that the calling task is in has written to the bind, and the position is not known.
+    fn has_unplaced_writes<B: Bind>(&self, engine: &TypedEngine<B::Connection>) -> bool {
+        !AnyEngine::settings(engine).replicas.is_empty()
+            && ScopeWrites::current(&self.registry)
+                .is_some_and(|writes| writes.has_unplaced(bind::key_of::<B>(), self.tenant_name()))
+    }
+
+    /// Asks the primary for the position of the writes of the scope, if it is not known.
+    async fn place_writes<B: Bind>(
+        &self,
+        engine: &Arc<TypedEngine<B::Connection>>,
+        started: Instant,
+        within: Option<Duration>,
+    ) {
+        if !self.has_unplaced_writes::<B>(engine) {
+            return;
+        }
+        if let Some(writes) = ScopeWrites::current(&self.registry) {
+            let engine: Arc<dyn AnyEngine> = Arc::clone(engine) as _;
+            let limit = within.unwrap_or(engine.settings().options.acquire_timeout);
+            let limit = limit.saturating_sub(started.elapsed());
+            writes.place(bind::key_of::<B>(), self.tenant_name(), engine, limit).await;
+        }
+    }
+
+    fn tenant_name(&self) -> Option<&Arc<str>> {
+        self.tenant.as_ref().map(|tenant| tenant.checked_name().shared())
+    }
+
     fn route(&self) -> Route<'_> {
         self.tenant.as_ref().map_or(Route::Bind, Route::Tenant)
     }
 
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
-    }
-
-    pub(crate) fn tenant(&self) -> Option<&Tenant> {
-        self.tenant.as_ref()
     }
 
     pub(crate) fn options(&self) -> &ReadOptions {

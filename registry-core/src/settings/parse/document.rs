@@ -242,7 +242,7 @@ mod tests {
             problems("[databse]\nurl = 'sqlite::memory:'"),
             [
                 "databse: unknown; did you mean the table `database`?; known are url, url_file, password, password_file, required, \
-              tenant_schema, migrate_url, options, binds, max_engines, engine_idle_timeout"
+              tenant_schema, migrate_url, replicas, options, binds, max_engines, engine_idle_timeout, token_key, token_key_file"
             ]
         );
     }
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(problems.len(), 3);
         assert!(problems[0].starts_with(
             "database.binds.reports.requird: unknown; did you mean `required`?; known are url, \
-             url_file, password, password_file, required, tenant_schema, migrate_url, max_connections, min_idle, "
+             url_file, password, password_file, required, tenant_schema, migrate_url, replicas, max_connections, min_idle, "
         ));
         assert!(problems[1].starts_with(
             "database.options.max_conections: unknown; did you mean `max_connections`?; known are \
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(
             problems[2],
             "database.ulr: unknown; did you mean `url`?; known are url, url_file, password, \
-             password_file, required, tenant_schema, migrate_url, options, binds, max_engines, engine_idle_timeout"
+             password_file, required, tenant_schema, migrate_url, replicas, options, binds, max_engines, engine_idle_timeout, token_key, token_key_file"
         );
     }
 

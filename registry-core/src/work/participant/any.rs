@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 
 use crate::backend::error_class::ErrorClass;
 use crate::settings::BindKey;
+use crate::token::Token;
 use crate::work::error::WorkError;
 use crate::work::outcome::WorkFailure;
 
@@ -54,7 +55,7 @@ pub(crate) trait AnyParticipant: Send {
         is_one_of_several: bool,
     ) -> BoxFuture<'_, Result<(), CommitRefusal>>;
 
-    fn commit(&mut self) -> BoxFuture<'_, Result<(), CommitFailure>>;
+    fn commit(&mut self) -> BoxFuture<'_, Result<Token, CommitFailure>>;
 
     /// Rolls back, within the engine's `check_timeout`.
     fn roll_back(&mut self) -> BoxFuture<'_, RollbackOutcome>;

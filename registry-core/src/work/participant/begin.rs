@@ -67,7 +67,9 @@ impl<B: Bind> BindParticipant<B> {
                 // `leave_work` undoes the effects of this begin, so the reset on return need not undo them.
                 session.checkout().restore_session_effects(effects);
                 let state = session.checkout().track_transaction();
-                Ok(Self { session, base_depth, has_entered_work, state })
+                let tells_position =
+                    base_depth == 0 && session.checkout().has_replicas() && !options.is_read_only();
+                Ok(Self { session, base_depth, has_entered_work, state, tells_position })
             }
             Err(source) => {
                 let source = session.checkout().with_server_message(source);

@@ -15,11 +15,13 @@ use tokio::runtime::Handle;
 use super::any::{AnyParticipant, CommitFailure, CommitRefusal, RollbackOutcome, Verification};
 use crate::backend::driver::Driver;
 use crate::backend::error_class::ErrorClass;
+use crate::backend::position::Position;
 use crate::backend::transaction_depth;
 use crate::bind::Bind;
 use crate::engine::{TransactionEnd, TransactionState};
 use crate::session::Session;
 use crate::settings::BindKey;
+use crate::token::Token;
 use crate::work::error::WorkError;
 
 /// A session with the transaction of a unit of work.
@@ -32,6 +34,8 @@ pub(crate) struct BindParticipant<B: Bind> {
     pub(crate) has_entered_work: bool,
     /// Tracks whether the transaction that this participant has begun is still open.
     pub(crate) state: TransactionState,
+    /// Whether the commit asks for its position: if the bind has replicas, and the unit of work may write.
+    pub(crate) tells_position: bool,
 }
 
 /// Diesel's transaction manager of the connection, which counts its transactions.
@@ -47,6 +51,22 @@ pub(crate) fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
 
 impl<B: Bind> BindParticipant<B> {
     /// The refusal of a commit after the check of the transaction has failed with `error`.
+    /// The token of the commit that has just succeeded.
+    fn token(&self, position: QueryResult<Option<Position>>) -> Token {
+        let checkout = self.session.checkout();
+        let (key, tenant) = (self.session.bind_key(), checkout.tenant());
+        match position {
+            // Nothing was written, or nobody reads from replicas.
+            Ok(None) => Token::default(),
+            Ok(Some(position)) => {
+                // The scope need not ask for the position of these writes.
+                checkout.forget_writes();
+                Token::of(key, tenant, Some(position))
+            }
+            Err(_) => Token::of(key, tenant, None),
+        }
+    }
+
     async fn refusal(&mut self, error: DieselError) -> CommitRefusal {
         let error = self.session.checkout().with_server_message(error);
         let class = if B::Connection::is_fatal(&error) {
@@ -198,16 +218,29 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
         })
     }
 
-    fn commit(&mut self) -> BoxFuture<'_, Result<(), CommitFailure>> {
+    fn commit(&mut self) -> BoxFuture<'_, Result<Token, CommitFailure>> {
         Box::pin(async move {
             // If the future is dropped here, the statement is cut short and the connection is closed, while the server
             // may commit or roll back.
-            let committed = TransactionManagerOf::<B>::commit_transaction(&mut *self.session).await;
+            let (committed, position) = match self.tells_position {
+                true => {
+                    let effects = self.session.checkout().session_effects();
+                    let outcome = (*self.session).commit_with_position().await;
+                    // Its question is not the program's.
+                    self.session.checkout().restore_session_effects(effects);
+                    outcome
+                }
+                false => {
+                    let session = &mut *self.session;
+                    (TransactionManagerOf::<B>::commit_transaction(session).await, Ok(None))
+                }
+            };
             match committed {
                 Ok(()) => {
                     self.session.checkout().lift_rollback_guard();
+                    let token = self.token(position);
                     self.leave_work().await;
-                    Ok(())
+                    Ok(token)
                 }
                 Err(error) => {
                     // Diesel rolls back after some failed commits, and returns both errors if the rollback fails too.

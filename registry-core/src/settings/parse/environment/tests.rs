@@ -114,11 +114,11 @@ fn problems_name_the_variable() {
         problems(&settings.unwrap()),
         [
             "DATABASE__BINDS: unknown; known are url, url_file, password, password_file, \
-             required, tenant_schema, migrate_url, max_engines, engine_idle_timeout, options__.., binds__.., binds__..__..",
+             required, tenant_schema, migrate_url, replicas, max_engines, engine_idle_timeout, token_key, token_key_file, options__.., binds__.., binds__..__..",
             "DATABASE__BINDS__9__URL: a bind key has only a-z, 0-9 and _, and begins with a \
              letter: look at byte 0",
             "DATABASE__MAX_CONECTIONS: unknown; known are url, url_file, password, \
-             password_file, required, tenant_schema, migrate_url, max_engines, engine_idle_timeout, options__.., binds__.., binds__..__..",
+             password_file, required, tenant_schema, migrate_url, replicas, max_engines, engine_idle_timeout, token_key, token_key_file, options__.., binds__.., binds__..__..",
             "DATABASE__OPTIONS__MAX_CONNECTIONS: expected a whole number, such as 10, found \
              another text",
             "ANALYTICS_DATABASE_URL: unknown scheme `oracle`; known are postgres, postgresql, \

@@ -1,0 +1,63 @@
+//! Replicas that fail, come back, and hang.
+
+use std::time::Duration;
+
+use tokio::task::block_in_place;
+
+use super::rig::{Rig, bind, prepare, read};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_replica_is_out_at_once_and_comes_back() {
+    let rig = Rig::new(2).await;
+    let (reader, survivor) = (rig.reader(), rig.real_port(2));
+    block_in_place(|| rig.cluster.node(1).kill9());
+    for _ in 0..50 {
+        assert_eq!(read(&reader, 0).await.expect("the other one").port, survivor);
+    }
+    block_in_place(|| rig.cluster.node(1).start());
+    rig.every_replica_is_read_from().await;
+}
+
+/// A fault of others: connections that were refused did not count as a failure of the replica.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_that_refuses_connections_is_out_until_it_accepts_them() {
+    let rig = Rig::new(2).await;
+    let (reader, proxy) = (rig.reader(), rig.cluster.node(1).proxy());
+    proxy.refuse().await;
+    proxy.cut();
+    let other = rig.real_port(2);
+    for _ in 0..50 {
+        assert_eq!(read(&reader, 0).await.expect("the other one").port, other);
+    }
+    rig.cluster.node(2).proxy().refuse().await;
+    rig.cluster.node(2).proxy().cut();
+    for _ in 0..50 {
+        assert_eq!(read(&reader, 0).await.expect("the primary").port, rig.real_port(0));
+    }
+    proxy.heal().await;
+    rig.reads_come_from(&reader, &[1]).await;
+    rig.cluster.node(2).proxy().heal().await;
+    rig.every_replica_is_read_from().await;
+}
+
+/// A fault of others: requests waited for the health check.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probe_that_hangs_holds_up_nobody() {
+    let (cluster, url) = prepare(2).await;
+    let silent = cluster.node(1);
+    silent.proxy().be_silent();
+    let settings = bind(&url)
+        .connect_timeout(Duration::from_secs(3600))
+        .check_timeout(Duration::from_secs(3600))
+        .replica(silent.at(&url))
+        .replica(cluster.node(2).at(&url));
+    let rig = Rig::of(cluster, url, settings);
+    let reader = rig.reader();
+    // Whoever waited for the silent one would wait for an hour.
+    read(&reader, 0).await.expect("a server answers");
+    rig.reads_come_from(&reader, &[2]).await;
+    for id in 1..20 {
+        rig.write(id).await;
+        read(&reader, id).await.expect("a server answers");
+    }
+}
