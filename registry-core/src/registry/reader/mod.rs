@@ -52,7 +52,7 @@ pub(super) use scope_writes::note_writes_for_scope;
 /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
 /// let reader = registry.reader();
 /// let ids: Vec<i32> = events::table.select(events::id).load(&reader).await?;
-/// assert_eq!(ids, []);
+/// assert_eq!(ids.len(), 0);
 /// # Ok(())
 /// # }
 /// ```
@@ -77,7 +77,18 @@ pub(crate) struct ReadOptions {
 }
 
 impl Registry {
-    /// A [`Reader`] of all databases: a handle for queries that only read.
+    /// A [`Reader`] of all databases: a handle for queries that only read, on replicas where a bind has them.
+    ///
+    /// It waits for nothing, and costs a reference count.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let reader = registry.reader();
+    /// # let _ = reader;
+    /// # Ok::<(), registry_core::Error>(())
+    /// ```
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader { registry: self.clone(), tenant: None, options: ReadOptions::default() }
@@ -85,7 +96,18 @@ impl Registry {
 }
 
 impl Tenant {
-    /// A [`Reader`] of the tenant's databases: a handle for queries that only read.
+    /// A [`Reader`] of the tenant's databases: a handle for queries that only read, on replicas where a bind has them.
+    ///
+    /// It waits for nothing, and costs a reference count.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let reader = registry.tenant("acme")?.reader();
+    /// # let _ = reader;
+    /// # Ok::<(), registry_core::Error>(())
+    /// ```
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader {
@@ -99,12 +121,26 @@ impl Tenant {
 impl Reader {
     /// Acquires a session that only reads, of the database that the model, table or query type `M` is bound to.
     ///
-    /// It waits for a free connection, for `acquire_timeout` at most (30 s by default). Dropping the future gives up
-    /// the place in the queue. [`ReadSession`](crate::ReadSession) has an example.
+    /// It waits for a free connection, for `acquire_timeout` at most (30 s by default), and before that for a replica if
+    /// [`when_behind`](Self::when_behind) says so. Dropping the future gives up the place in the queue.
     ///
     /// # Errors
     ///
     /// The future resolves to an [`AcquireError`](crate::AcquireError), see [`Acquire`](crate::Acquire).
+    ///
+    /// ```
+    /// use registry_core::{Error, Registry, binds};
+    ///
+    /// binds! { Analytics: Sqlite = "analytics"; }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let session = registry.reader().session_for::<Analytics>().await?;
+    /// assert_eq!(session.key(), "analytics");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn session_for<M: Bound>(&self) -> AcquireRead<'_, M::Bind> {
         self.session::<M::Bind>()
     }
@@ -114,19 +150,54 @@ impl Reader {
     /// # Errors
     ///
     /// The future resolves to an [`AcquireError`](crate::AcquireError), see [`Acquire`](crate::Acquire).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use registry_core::{Error, Registry, binds};
+    ///
+    /// binds! { Analytics: Sqlite = "analytics"; }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let session = registry.reader().session::<Analytics>().within(Duration::from_secs(2)).await?;
+    /// assert_eq!(session.key(), "analytics");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn session<B: Bind>(&self) -> AcquireRead<'_, B> {
         AcquireRead::new(self)
     }
 
-    /// Sets how far a replica may lag behind in time, over the `max_lag` of the bind. `None` switches the limit off.
+    /// Sets how far a replica may lag behind in time, over the `max_lag` of the bind (10 s by default). `None` switches the
+    /// limit off.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use registry_core::Registry;
+    ///
+    /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let reader = registry.reader().max_lag(Duration::from_secs(2));
+    /// # let _ = reader;
+    /// # Ok::<(), registry_core::Error>(())
+    /// ```
     #[must_use]
     pub fn max_lag(mut self, max_lag: impl Into<Option<Duration>>) -> Self {
         self.options.max_lag = Some(max_lag.into());
         self
     }
 
-    /// Sets how far a replica may lag behind in bytes of the log, over the `max_lag_bytes` of the bind. `None` switches
-    /// the limit off.
+    /// Sets how many bytes of the log a replica may lag behind, over the `max_lag_bytes` of the bind. A replica is too far
+    /// behind if it exceeds both limits. `None`, the default, leaves the decision to the time alone.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let reader = registry.reader().max_lag_bytes(1_000_000);
+    /// # let _ = reader;
+    /// # Ok::<(), registry_core::Error>(())
+    /// ```
     #[must_use]
     pub fn max_lag_bytes(mut self, max_lag_bytes: impl Into<Option<u64>>) -> Self {
         self.options.max_lag_bytes = Some(max_lag_bytes.into());
@@ -134,7 +205,7 @@ impl Reader {
     }
 
     /// Sets what is done if no replica is near enough, over the `when_behind` of the bind: whether to read from the primary
-    /// at once, to wait for a replica first, or to fail.
+    /// at once (the default), to wait for a replica first, or to fail.
     ///
     /// ```
     /// use registry_core::{Registry, WhenBehind};
@@ -150,7 +221,18 @@ impl Reader {
         self
     }
 
-    /// Sets how long to wait for a replica that is not too far behind, over the `wait_for_replica` of the bind.
+    /// Sets how long to wait for a replica that is near enough, over the `wait_for_replica` of the bind (1 s by default). It
+    /// has a meaning with [`when_behind`](Self::when_behind) `Wait` and `Error`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use registry_core::{Registry, WhenBehind};
+    ///
+    /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let reader = registry.reader().when_behind(WhenBehind::Wait).wait_for_replica(Duration::from_secs(2));
+    /// # let _ = reader;
+    /// # Ok::<(), registry_core::Error>(())
+    /// ```
     #[must_use]
     pub fn wait_for_replica(mut self, limit: Duration) -> Self {
         self.options.wait_for_replica = Some(limit);
