@@ -21,10 +21,12 @@ const BOXED: &str = "tests/bodies/same_names/boxed.rs";
 const OWN_EXPRESSIONS: &str = "tests/bodies/same_names/own_expressions.rs";
 const BOUND_TO: &str = "tests/bodies/bound_to.rs";
 const GENERIC: &str = "tests/queries/dialects.rs";
+const READERS: &str = "tests/bodies/readers/refusals.rs";
+const READ_ONLY_SERVERS: &str = "tests/bodies/readers/servers.rs";
 const SCOPES: &str = "tests/bodies/scopes/warnings.rs";
 
 /// The beginning of each row, and its proofs.
-const ROWS: [(&str, &[Proof]); 18] = [
+const ROWS: [(&str, &[Proof]); 24] = [
     (
         "a query on a session of another database",
         &[
@@ -80,6 +82,52 @@ const ROWS: [(&str, &[Proof]); 18] = [
                 "only_the_outermost_lock_of_a_bound_query_is_lost",
             ),
             Test(GENERIC, "locks_of_generic_code_are_refused_where_they_would_be_lost"),
+        ],
+    ),
+    (
+        "a query that writes on a reader",
+        &[
+            Message("query_inserts_on_reader"),
+            Message("query_updates_on_read_session"),
+            Message("query_deletes_in_box_on_reader_by_value"),
+            Message("changes_saved_on_reader"),
+            Message("rows_inserted_in_batches_on_reader"),
+            Message("statements_batched_on_reader"),
+        ],
+    ),
+    (
+        "a locking clause on a reader",
+        &[
+            Message("query_locks_rows_on_reader"),
+            Message("query_locks_rows_of_a_part_on_read_session"),
+        ],
+    ),
+    (
+        "SQL text or a query type of the program on a reader",
+        &[Message("query_of_text_on_read_session"), Message("query_bound_to_on_reader")],
+    ),
+    (
+        "a query that writes on an [`AnyExecutor`]",
+        &[
+            Test(READERS, "an_any_executor_of_a_reader_refuses_what_may_write"),
+            Test(READERS, "generic_code_cannot_write_on_a_reader"),
+        ],
+    ),
+    (
+        "a locking clause in a subquery or in a box on a reader",
+        &[
+            Test("tests/queries/reader_locks.rs", "locks_are_refused_on_a_reader_at_any_depth"),
+            Test(READERS, "a_false_claim_is_refused_on_every_executor"),
+        ],
+    ),
+    (
+        "SQL text that writes, on a reader",
+        &[
+            Test(READ_ONLY_SERVERS, "the_server_refuses_a_write_that_the_program_claims_to_read"),
+            Test(
+                READ_ONLY_SERVERS,
+                "the_server_refuses_a_function_that_writes_in_a_query_of_diesel",
+            ),
         ],
     ),
     ("a model bound to another database", &[Message("model_in_another_bind_than_its_table")]),

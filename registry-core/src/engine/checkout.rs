@@ -118,6 +118,11 @@ impl<C: Backend> Checkout<C> {
         self.engine().settings.key
     }
 
+    /// The tenant whose database this is, if it is not shared with others: positions are told apart by it.
+    pub(crate) fn tenant_of_database(&self) -> Option<Arc<str>> {
+        self.tenant().filter(|_| self.engine().is_of_one_tenant())
+    }
+
     /// Whether the bind has replicas, so that the positions of writes matter.
     pub(crate) fn has_replicas(&self) -> bool {
         !self.engine().settings.replicas.is_empty()

@@ -26,6 +26,7 @@
 //!    | `Via: FindsBind<Q, B>` | an executor of several binds, which has to find the bind from the query alone |
 //!    | `Via: FindsBindOnSession<S, B>`, `B: RunsOnSessionOf<S>` | an executor of the one bind `S` |
 //!    | `Q: LocksNothing<Via>` | an executor whose lease never outlives the query |
+//!    | `Q: ReadsOnly<Via>` | an executor of a reader, whose lease has [`only_reads`](Lease::only_reads) |
 //!
 //! 4. Add it to the list in `executor/into_executor.rs`.
 //! 5. Name it in the message of [`Executor`], in the table of executors in `query/mod.rs`, and in the test of all
@@ -84,7 +85,8 @@ pub trait Executor<Q, B, Via: RouteMarker>: Lender<B> + IntoExecutor<Executor = 
 ///
 /// `&Registry`, `&Tenant`, `&mut UnitOfWork`, `&mut Session<B>` and `&mut AnyExecutor<'_, B>` are lenders of `B`, and on
 /// PostgreSQL `&Session<B>`. So are `Registry`, `Tenant` and `Session<B>` by value. The trait cannot be implemented outside
-/// of this crate.
+/// of this crate. Those of readers are `&Reader`, `&mut ReadSession<B>`, and the same by value; a query that writes is refused
+/// on them when it is run.
 pub trait Lender<B>: Sized + Send {
     /// The type of the connection that queries are run on: the connection itself, or a shared reference to it.
     type Connection: AsyncConnectionCore<Backend: BindVariables + 'static>;

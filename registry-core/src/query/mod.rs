@@ -33,12 +33,14 @@
 //! | `&mut session` | queries of its bind, and queries without a table | on this session | Diesel's |
 //! | `&session`, of PostgreSQL | the same as on `&mut session` | on this session, several at once | the same |
 //! | `registry`, `tenant`, `session` by value | as by reference, but a session takes no locking clause | as by reference, and the session is returned at the end; the future and a stream borrow nothing | as by reference |
+//! | `&reader`, `reader` by value | queries with a bind that [only read](#queries-that-only-read) | on a session of a [`Reader`](crate::Reader), on a replica or on the primary, that is acquired for the query and returned after it | [`Error`](crate::Error) |
+//! | `&mut read_session`, `read_session` by value, and of PostgreSQL `&read_session` | queries of its bind, and queries without a table, that only read | on this [`ReadSession`](crate::ReadSession) | Diesel's |
 //! | `&mut connection` | all: nothing is checked | on this connection | Diesel's |
 //! | `&connection`, of PostgreSQL | the same | on this connection, several at once | the same |
 //! | `&mut on`, an [`AnyExecutor<'_, B>`](crate::AnyExecutor) | queries of its bind, and queries without a table | on whatever it was made from | [`Error`](crate::Error) |
 //! | a value of the program that names one of these, see [`IntoExecutor`] | those of the executor | on the executor | that of the executor |
 //!
-//! A function that takes an [`AnyExecutor`] can be called with each of the first four. Code that is
+//! A function that takes an [`AnyExecutor`] can be called with each of the first five, and with those of a reader. Code that is
 //! generic over models or executors uses [`QueryOf`], [`CommandOf`] and [`Runs`].
 //!
 //! A variable that is a `&mut`, such as a parameter of a function, is moved into the call. To use it again
@@ -67,6 +69,27 @@
 //! MySQL and MariaDB have no pipelines in their protocol, and SQLite has no server to wait for: there, `&session` does not
 //! compile.
 //!
+//! # Queries that only read
+//!
+//! A [`Reader`](crate::Reader) and a [`ReadSession`](crate::ReadSession) take a query if its type shows that it neither writes
+//! nor locks rows: a `SELECT` without a locking clause, in a box or not, a `UNION` of such, pages of them, and
+//! `select(..)` without a table. An insert, an update, a delete, a statement on many rows and
+//! [`save_changes`](SaveChangesDsl::save_changes) do not compile.
+//!
+//! The type of `sql_query(..)`, of `sql(..)` as a whole query, and of a query type of the program shows nothing. There, the program
+//! claims it: `.reads::<Model>()` takes the place of [`.bound_to::<Model>()`](BindDsl::bound_to), see
+//! [`BindDsl::reads`]. The compiler believes the claim.
+//!
+//! Before a query is sent, its type is read again, and its SQL where the type hides something (in a box, or in text).
+//! So a lock in a subquery, a statement that writes on an [`AnyExecutor`] or in generic code that turns out to be a
+//! reader, and a claim for a statement of Diesel's that writes are errors, and nothing is sent.
+//!
+//! The rest is refused by the server, as each transaction on a reader is read-only: SQL text that writes, a
+//! sequence (`nextval`), a function or a trigger that writes, `SELECT .. INTO`, and statements that define something. What
+//! changes no row is no write for the server: advisory locks (`pg_advisory_lock`, `GET_LOCK`), notifications, settings of the
+//! session, `VACUUM`, MariaDB's `LOCK IN SHARE MODE` in text with a claim, and before PostgreSQL 16 the creation of large
+//! objects (`lo_create`).
+//!
 //! # Mistakes, and when they are detected
 //!
 //! | mistake | detected |
@@ -79,6 +102,12 @@
 //! | a table that is not bound; a query without a table on the registry | by the compiler |
 //! | a locking clause, such as `for_update()`, on `&registry` or `&tenant`: the row lock would be released when the call returns | by the compiler |
 //! | a locking clause in a query with `.bound_to::<Model>()`, on the same executors, or in any query on an [`AnyExecutor`] that was made from one of them, or in generic code ([`QueryOf`]) | when it is run: an error, and nothing is sent |
+//! | a query that writes on a reader: an insert, an update, a delete, `save_changes`, a statement on many rows | by the compiler |
+//! | a locking clause on a reader, also in a part of a `UNION` | by the compiler |
+//! | SQL text or a query type of the program on a reader, without `.reads::<Model>()` | by the compiler |
+//! | a query that writes on an [`AnyExecutor`] that was made from a reader, or in generic code ([`CommandOf`]) | when it is run: an error, and nothing is sent |
+//! | a locking clause in a subquery or in a box on a reader; a statement of Diesel's that writes or locks with `.reads::<Model>()`, on any executor | when it is run: an error, and nothing is sent |
+//! | SQL text that writes, on a reader with `.reads::<Model>()`; a function that writes | by the server, which refuses it |
 //! | a model bound to another database than its `table_name` | by the compiler, at the model |
 //! | a table of another database anywhere else: in the values of an `INSERT`, in the `SELECT` list, `SET`, `HAVING`, `ON`, `ORDER BY`, `RETURNING` or an upsert; anywhere in a query with `.bound_to::<Model>()` | when it is run: an error, and nothing is sent |
 //! | one in a box (`into_boxed()`, `dyn BoxableExpression`), in a type that is not Diesel's, in a model's `select_expression`, or in an alias of which no column is named | when it is run, by its name in SQL: an error, and nothing is sent |
@@ -158,7 +187,8 @@
 //!   `Insertable` model: Diesel does not support it either. [`batched`] sends one statement for each row, in a transaction:
 //!   `batched(&rows, |rows| insert_into(table).values(&rows[0]).on_conflict(..)..).rows_per_statement(1)`;
 //! - a locking clause on `&registry` or `&tenant`: take the lock in a unit of work, or on a session, in a
-//!   transaction.
+//!   transaction;
+//! - on a reader, whatever is not known to [only read](#queries-that-only-read).
 //!
 //! # Messages of the compiler
 //!
@@ -204,6 +234,18 @@
 //!           in a transaction
 //! ```
 //!
+//! A write on a reader, and likewise a lock, or text without a claim:
+//!
+//! ```text
+//! error[E0277]: a reader only reads, and this query writes, locks rows, or is not known to only read
+//!   |     diesel::delete(carts::table).execute(&reader).await?;
+//!   |                                          ^^^^^^^ this executor takes only queries that read
+//!   = note: run a query that writes on `&registry`, `&tenant`, a session or in a unit of work, and one that
+//!           locks rows on a session or in a unit of work
+//!   = note: say of SQL text, and of a query type of your own, that it only reads: `.reads::<Model>()`, with
+//!           `use registry_core::BindDsl`
+//! ```
+//!
 //! With the `RunQueryDsl` of Diesel or diesel-async in scope instead of this crate's trait. Those traits accept only a
 //! `&mut` connection:
 //!
@@ -231,7 +273,7 @@
 //   error.rs           the error of a query
 //   generic.rs         bounds for generic code, with methods that enter at run.rs
 //
-// bound_to.rs (`.bound_to::<Model>()`), batched.rs, save_changes.rs and optional.rs stand beside that path. paginate/ and keyset/ are
+// bound_to.rs (`.bound_to::<Model>()`, `.reads::<Model>()`), batched.rs, save_changes.rs and optional.rs stand beside that path. paginate/ and keyset/ are
 // pages by number and by key; on_lease.rs runs their statements, on one connection.
 //
 // Imports have no circle: dsl -> run -> rows -> retry -> executor -> routing -> bound_to, batched; run -> check -> erased.

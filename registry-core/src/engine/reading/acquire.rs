@@ -127,7 +127,7 @@ impl<C: Backend> TypedEngine<C> {
 impl<C: Backend> Reading<C> {
     /// Whether the server of the bind's URL is no primary any more, so that another one has to be found.
     fn must_look_for_primary(&self) -> bool {
-        self.replicas.as_ref().is_some_and(|replicas| replicas.has_lost_primary())
+        self.replicas.as_ref().is_some_and(|replicas| replicas.must_look_for_primary())
     }
 
     fn note_read(&self, target: &Target<C>) {
@@ -349,7 +349,7 @@ impl<C: Backend> Read<'_, C> {
             self.reading.counts.note_refused();
             return Err(self.replicas_behind(replicas));
         }
-        let promoted = self.promoted().await?;
+        let promoted = self.promoted()?;
         let shared = Arc::clone(self.engine.engine());
         let (engine, begun) = match (&promoted, &self.reading.on_primary) {
             (Some(promoted), _) => (Arc::clone(&promoted.engine), None),
@@ -381,15 +381,12 @@ impl<C: Backend> Read<'_, C> {
     }
 
     /// The replica that has become the primary, if the server of the bind's URL is none any more.
-    async fn promoted(&self) -> Result<Option<Arc<Member<C>>>, AcquireError> {
-        let Some(replicas) = self.reading.replicas.as_ref().filter(|set| set.has_lost_primary())
-        else {
-            return Ok(None);
-        };
+    fn promoted(&self) -> Result<Option<Arc<Member<C>>>, AcquireError> {
+        let Some(replicas) = &self.reading.replicas else { return Ok(None) };
         match replicas.promoted() {
-            Some(member) => Ok(Some(member)),
             // Nobody knows how far behind this server is.
-            None => Err(self.replicas_behind(replicas)),
+            None if replicas.has_lost_primary() => Err(self.replicas_behind(replicas)),
+            promoted => Ok(promoted),
         }
     }
 

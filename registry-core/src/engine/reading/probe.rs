@@ -82,6 +82,7 @@ async fn probe_primary<C: Backend>(replicas: Weak<Replicas<C>>) {
             Ok(answer) => set.note_primary_answer(answer, asked),
             Err(reason) => {
                 connection = None;
+                set.note_primary_failure();
                 tracing::debug!(
                     target: "registry",
                     bind = %set.settings.key,

@@ -13,7 +13,7 @@
 //! | `ByInsertTarget` | `INSERT` |
 //! | `ByBoxedTarget` | `UPDATE` and `DELETE` after `into_boxed()` |
 //! | `ByCombination` | `UNION`, `INTERSECT`, `EXCEPT` |
-//! | `ByBoundTo` | anything with `.bound_to::<Model>()` |
+//! | `ByBoundTo` | anything with `.bound_to::<Model>()` or `.reads::<Model>()` |
 //! | `ByParts` | a statement on many rows, by [`batched`](crate::batched): the marker of its parts |
 //! | `WithoutTable` | `select(..)` without `FROM`, and literal SQL |
 //! | `RawSql`, `BoxedRawSql` | `sql_query` |

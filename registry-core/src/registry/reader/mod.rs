@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::handle::Registry;
 use super::route::Route;
 use super::tenants::Tenant;
+use crate::backend::Backend;
 use crate::bind::{self, Bind, Bound};
 use crate::engine::{AnyEngine, ReadRequest, TypedEngine, WantedPosition};
 use crate::settings::{BindKey, WhenBehind};
@@ -51,7 +52,7 @@ pub(super) use scope_writes::note_writes_for_scope;
 /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
 /// let reader = registry.reader();
 /// let ids: Vec<i32> = events::table.select(events::id).load(&reader).await?;
-/// assert_eq!(ids, []);
+/// assert_eq!(ids.len(), 0);
 /// # Ok(())
 /// # }
 /// ```
@@ -76,7 +77,18 @@ pub(crate) struct ReadOptions {
 }
 
 impl Registry {
-    /// A [`Reader`] of all databases: a handle for queries that only read.
+    /// A [`Reader`] of all databases: a handle for queries that only read, on replicas where a bind has them.
+    ///
+    /// It waits for nothing, and costs a reference count.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let reader = registry.reader();
+    /// # let _ = reader;
+    /// # Ok::<(), registry_core::Error>(())
+    /// ```
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader { registry: self.clone(), tenant: None, options: ReadOptions::default() }
@@ -84,7 +96,18 @@ impl Registry {
 }
 
 impl Tenant {
-    /// A [`Reader`] of the tenant's databases: a handle for queries that only read.
+    /// A [`Reader`] of the tenant's databases: a handle for queries that only read, on replicas where a bind has them.
+    ///
+    /// It waits for nothing, and costs a reference count.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let reader = registry.tenant("acme")?.reader();
+    /// # let _ = reader;
+    /// # Ok::<(), registry_core::Error>(())
+    /// ```
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader {
@@ -98,12 +121,26 @@ impl Tenant {
 impl Reader {
     /// Acquires a session that only reads, of the database that the model, table or query type `M` is bound to.
     ///
-    /// It waits for a free connection, for `acquire_timeout` at most (30 s by default). Dropping the future gives up
-    /// the place in the queue. [`ReadSession`](crate::ReadSession) has an example.
+    /// It waits for a free connection, for `acquire_timeout` at most (30 s by default), and before that for a replica if
+    /// [`when_behind`](Self::when_behind) says so. Dropping the future gives up the place in the queue.
     ///
     /// # Errors
     ///
     /// The future resolves to an [`AcquireError`](crate::AcquireError), see [`Acquire`](crate::Acquire).
+    ///
+    /// ```
+    /// use registry_core::{Error, Registry, binds};
+    ///
+    /// binds! { Analytics: Sqlite = "analytics"; }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let session = registry.reader().session_for::<Analytics>().await?;
+    /// assert_eq!(session.key(), "analytics");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn session_for<M: Bound>(&self) -> AcquireRead<'_, M::Bind> {
         self.session::<M::Bind>()
     }
@@ -113,19 +150,54 @@ impl Reader {
     /// # Errors
     ///
     /// The future resolves to an [`AcquireError`](crate::AcquireError), see [`Acquire`](crate::Acquire).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use registry_core::{Error, Registry, binds};
+    ///
+    /// binds! { Analytics: Sqlite = "analytics"; }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// let registry = Registry::builder().bind("analytics", "sqlite::memory:").build()?;
+    /// let session = registry.reader().session::<Analytics>().within(Duration::from_secs(2)).await?;
+    /// assert_eq!(session.key(), "analytics");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn session<B: Bind>(&self) -> AcquireRead<'_, B> {
         AcquireRead::new(self)
     }
 
-    /// Sets how far a replica may lag behind in time, over the `max_lag` of the bind. `None` switches the limit off.
+    /// Sets how far a replica may lag behind in time, over the `max_lag` of the bind (10 s by default). `None` switches the
+    /// limit off.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use registry_core::Registry;
+    ///
+    /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let reader = registry.reader().max_lag(Duration::from_secs(2));
+    /// # let _ = reader;
+    /// # Ok::<(), registry_core::Error>(())
+    /// ```
     #[must_use]
     pub fn max_lag(mut self, max_lag: impl Into<Option<Duration>>) -> Self {
         self.options.max_lag = Some(max_lag.into());
         self
     }
 
-    /// Sets how far a replica may lag behind in bytes of the log, over the `max_lag_bytes` of the bind. `None` switches
-    /// the limit off.
+    /// Sets how many bytes of the log a replica may lag behind, over the `max_lag_bytes` of the bind. A replica is too far
+    /// behind if it exceeds both limits. `None`, the default, leaves the decision to the time alone.
+    ///
+    /// ```
+    /// use registry_core::Registry;
+    ///
+    /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let reader = registry.reader().max_lag_bytes(1_000_000);
+    /// # let _ = reader;
+    /// # Ok::<(), registry_core::Error>(())
+    /// ```
     #[must_use]
     pub fn max_lag_bytes(mut self, max_lag_bytes: impl Into<Option<u64>>) -> Self {
         self.options.max_lag_bytes = Some(max_lag_bytes.into());
@@ -133,7 +205,7 @@ impl Reader {
     }
 
     /// Sets what is done if no replica is near enough, over the `when_behind` of the bind: whether to read from the primary
-    /// at once, to wait for a replica first, or to fail.
+    /// at once (the default), to wait for a replica first, or to fail.
     ///
     /// ```
     /// use registry_core::{Registry, WhenBehind};
@@ -149,7 +221,18 @@ impl Reader {
         self
     }
 
-    /// Sets how long to wait for a replica that is not too far behind, over the `wait_for_replica` of the bind.
+    /// Sets how long to wait for a replica that is near enough, over the `wait_for_replica` of the bind (1 s by default). It
+    /// has a meaning with [`when_behind`](Self::when_behind) `Wait` and `Error`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use registry_core::{Registry, WhenBehind};
+    ///
+    /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
+    /// let reader = registry.reader().when_behind(WhenBehind::Wait).wait_for_replica(Duration::from_secs(2));
+    /// # let _ = reader;
+    /// # Ok::<(), registry_core::Error>(())
+    /// ```
     #[must_use]
     pub fn wait_for_replica(mut self, limit: Duration) -> Self {
         self.options.wait_for_replica = Some(limit);
@@ -190,7 +273,7 @@ impl Reader {
     fn request<B: Bind>(&self, engine: &TypedEngine<B::Connection>) -> ReadRequest {
         let mut request = ReadRequest::of_options(&AnyEngine::settings(engine).options);
         if !AnyEngine::settings(engine).replicas.is_empty() {
-            request.after = self.wanted_position(bind::key_of::<B>());
+            request.after = self.wanted_position(bind::key_of::<B>(), self.tenant_of(engine));
         }
         let own = &self.options;
         request.max_lag = own.max_lag.unwrap_or(request.max_lag);
@@ -202,8 +285,7 @@ impl Reader {
 
     /// The position after which reads of this bind have to be: that of the reader's own token, and of the scope that the
     /// calling task is in.
-    fn wanted_position(&self, key: BindKey) -> WantedPosition {
-        let tenant = self.tenant_name();
+    fn wanted_position(&self, key: BindKey, tenant: Option<&Arc<str>>) -> WantedPosition {
         let of_scope = ScopeWrites::current(&self.registry).map(|writes| {
             let mut token = writes.token();
             token.merge(&self.options.after);
@@ -219,8 +301,9 @@ impl Reader {
     /// Whether the scope that the calling task is in has written to the bind, and the position is not known.
     fn has_unplaced_writes<B: Bind>(&self, engine: &TypedEngine<B::Connection>) -> bool {
         !AnyEngine::settings(engine).replicas.is_empty()
-            && ScopeWrites::current(&self.registry)
-                .is_some_and(|writes| writes.has_unplaced(bind::key_of::<B>(), self.tenant_name()))
+            && ScopeWrites::current(&self.registry).is_some_and(|writes| {
+                writes.has_unplaced(bind::key_of::<B>(), self.tenant_of(engine))
+            })
     }
 
     /// Asks the primary for the position of the writes of the scope, if it is not known.
@@ -234,15 +317,18 @@ impl Reader {
             return;
         }
         if let Some(writes) = ScopeWrites::current(&self.registry) {
+            let tenant = self.tenant_of(engine);
             let engine: Arc<dyn AnyEngine> = Arc::clone(engine) as _;
             let limit = within.unwrap_or(engine.settings().options.acquire_timeout);
             let limit = limit.saturating_sub(started.elapsed());
-            writes.place(bind::key_of::<B>(), self.tenant_name(), engine, limit).await;
+            writes.place(bind::key_of::<B>(), tenant, engine, limit).await;
         }
     }
 
-    fn tenant_name(&self) -> Option<&Arc<str>> {
-        self.tenant.as_ref().map(|tenant| tenant.checked_name().shared())
+    /// The tenant whose database this is, if it is not shared with others.
+    fn tenant_of<C: Backend>(&self, engine: &TypedEngine<C>) -> Option<&Arc<str>> {
+        let tenant = self.tenant.as_ref().filter(|_| engine.is_of_one_tenant());
+        tenant.map(|tenant| tenant.checked_name().shared())
     }
 
     fn route(&self) -> Route<'_> {

@@ -172,6 +172,7 @@ pub(in crate::registry) fn note_writes_for_scope<B: Bind>(
         && let Some(writes) = ScopeWrites::current(registry)
     {
         let key = if bind::has_key::<B>() { bind::key_of::<B>() } else { checkout.key() };
+        let tenant = tenant.filter(|_| checkout.engine().is_of_one_tenant());
         checkout.mark_writes(writes.new_mark(key, tenant));
     }
 }

@@ -54,7 +54,7 @@ impl<B: Bind> BindParticipant<B> {
     /// The token of the commit that has just succeeded.
     fn token(&self, position: QueryResult<Option<Position>>) -> Token {
         let checkout = self.session.checkout();
-        let (key, tenant) = (self.session.bind_key(), checkout.tenant());
+        let (key, tenant) = (self.session.bind_key(), checkout.tenant_of_database());
         match position {
             // Nothing was written, or nobody reads from replicas.
             Ok(None) => Token::default(),
