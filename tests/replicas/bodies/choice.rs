@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
-use registry_core::{AcquireError, Error, Role, RunQueryDsl, Token, WhenBehind};
+use registry_core::{AcquireError, Error, Role, RunQueryDsl, Scope, Token, UnitOfWork, WhenBehind};
 use tokio::task::block_in_place;
 
 use super::rig::{Main, Rig, Seen, pairs, read, read_on};
@@ -135,11 +136,24 @@ async fn scope_reads_what_it_has_written() {
     // Another scope has written nothing.
     let other = rig.registry.scope(read(&rig.reader(), 1)).await.expect("a row");
     assert_eq!(other, Seen { port: replica.clone(), found: 0 });
+    // The unit of work of the scope itself.
+    rig.registry
+        .scope(async {
+            let mut work = UnitOfWork::current().await.expect("a scope");
+            let insert = diesel::insert_into(pairs::table);
+            insert.values(pairs::id.eq(4)).execute(&mut *work).await.expect("the primary takes it");
+            drop(work);
+            let scope = Scope::current().expect("a scope");
+            scope.commit().await.expect("the primary takes it");
+            let after = read(&registry.reader(), 4).await.expect("a row");
+            assert_eq!(after, Seen { port: primary.clone(), found: 1 });
+        })
+        .await;
     // A write outside of a unit of work is a write too.
     rig.registry
         .scope(async {
             diesel::insert_into(pairs::table)
-                .values(diesel::ExpressionMethods::eq(pairs::id, 2))
+                .values(pairs::id.eq(2))
                 .execute(&registry)
                 .await
                 .expect("the primary takes it");
