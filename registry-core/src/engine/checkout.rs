@@ -135,11 +135,9 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
-    /// Takes the mark back: the position of what was written on this connection is known.
-    pub(crate) fn forget_writes(&self) {
-        if let Some(watch) = self.watch() {
-            watch.forget_writes();
-        }
+    /// The mark that this connection sets.
+    pub(crate) fn write_mark(&self) -> Option<Arc<WriteMark>> {
+        self.watch()?.write_mark()
     }
 
     /// Records that the database refuses writes on this connection until it is returned.

@@ -267,9 +267,7 @@ impl Scope {
     /// # }
     /// ```
     pub async fn commit(&self) -> Result<Committed, Error> {
-        let committed = self.take_to_commit().await?.commit().await?;
-        self.0.writes.add_token(&committed.token);
-        Ok(committed)
+        self.take_to_commit().await?.commit().await
     }
 
     /// Takes the unit of work out of the scope, so that it can be committed without the scope. The next request begins a
@@ -303,7 +301,8 @@ impl Scope {
     }
 
     pub(crate) async fn take_to_commit(&self) -> Result<DetachedWork, WorkError> {
-        Ok(DetachedWork(self.lock(None).await?.take()))
+        let unit = self.lock(None).await?.take();
+        Ok(DetachedWork { unit, writes: Arc::clone(&self.0.writes) })
     }
 
     /// Rolls back the unit of work of this scope, if there is one. The next request begins a new unit of work.
@@ -409,12 +408,20 @@ impl Scope {
 }
 
 /// A unit of work that was taken out of a scope for its commit.
-pub(crate) struct DetachedWork(Option<UnitOfWork>);
+pub(crate) struct DetachedWork {
+    unit: Option<UnitOfWork>,
+    /// What the scope has written, which learns of the commit.
+    writes: Arc<ScopeWrites>,
+}
 
 impl DetachedWork {
     pub(crate) async fn commit(self) -> Result<Committed, Error> {
-        Ok(match self.0 {
-            Some(unit) => unit.commit().await?,
+        Ok(match self.unit {
+            Some(unit) => {
+                let committed = self.writes.enter(unit.commit()).await?;
+                self.writes.add_token(&committed.token);
+                committed
+            }
             None => Committed { keys: Vec::new(), token: Token::default() },
         })
     }

@@ -167,10 +167,12 @@ impl ConnectionWatch {
         }
     }
 
-    pub(in crate::engine) fn forget_writes(&self) {
-        if let Some(mark) = &*self.write_mark.lock().unwrap_or_else(PoisonError::into_inner) {
-            mark.take();
+    /// The mark that is set by statements of this checkout.
+    pub(in crate::engine) fn write_mark(&self) -> Option<Arc<WriteMark>> {
+        if !self.has_write_mark.load(Ordering::Relaxed) {
+            return None;
         }
+        self.write_mark.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sets the mark of the scope, unless `only_reads` says that the statement writes nothing.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use crate::backend::Backend;
 use crate::bind::{self, Bind};
 use crate::engine::{AnyEngine, Checkout, WriteMark};
 use crate::registry::handle::Registry;
@@ -45,6 +46,15 @@ impl Marked {
 impl ScopeWrites {
     pub(crate) fn new(registry: Registry) -> Arc<Self> {
         Arc::new(Self { registry, token: Mutex::default(), marks: Mutex::default() })
+    }
+
+    /// Hands the token of a commit to the scope that the calling task is in, if the connection has written for that scope.
+    /// Otherwise the scope does not learn of the token, and asks for its position as for other writes.
+    pub(crate) fn note_commit<C: Backend>(checkout: &Checkout<C>, token: &Token) {
+        let Some(mark) = checkout.write_mark() else { return };
+        if CURRENT.try_with(|current| current.add_commit(&mark, token)).unwrap_or(false) {
+            mark.take();
+        }
     }
 
     /// The writes of the scope that the calling task is in, if it is one of this registry.
@@ -130,6 +140,15 @@ impl ScopeWrites {
     /// Whether anything may have been written.
     pub(crate) fn has_written(&self) -> bool {
         self.marks().iter().any(|marked| marked.mark.is_set()) || !self.token_mut().is_empty()
+    }
+
+    /// Adds the token of a commit, if `mark` is one of this scope's. Returns whether it is.
+    pub(crate) fn add_commit(&self, mark: &Arc<WriteMark>, token: &Token) -> bool {
+        let is_own = self.marks().iter().any(|marked| Arc::ptr_eq(&marked.mark, mark));
+        if is_own {
+            self.add_token(token);
+        }
+        is_own
     }
 
     /// The reads of the scope are after this token from now on.

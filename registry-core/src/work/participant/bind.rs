@@ -19,6 +19,7 @@ use crate::backend::position::Position;
 use crate::backend::transaction_depth;
 use crate::bind::Bind;
 use crate::engine::{TransactionEnd, TransactionState};
+use crate::registry::ScopeWrites;
 use crate::session::Session;
 use crate::settings::BindKey;
 use crate::token::Token;
@@ -50,7 +51,6 @@ pub(crate) fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
 }
 
 impl<B: Bind> BindParticipant<B> {
-    /// The refusal of a commit after the check of the transaction has failed with `error`.
     /// The token of the commit that has just succeeded.
     fn token(&self, position: QueryResult<Option<Position>>) -> Token {
         let checkout = self.session.checkout();
@@ -59,14 +59,15 @@ impl<B: Bind> BindParticipant<B> {
             // Nothing was written, or nobody reads from replicas.
             Ok(None) => Token::default(),
             Ok(Some(position)) => {
-                // The scope need not ask for the position of these writes.
-                checkout.forget_writes();
-                Token::of(key, tenant, Some(position))
+                let token = Token::of(key, tenant, Some(position));
+                ScopeWrites::note_commit(checkout, &token);
+                token
             }
             Err(_) => Token::of(key, tenant, None),
         }
     }
 
+    /// The refusal of a commit after the check of the transaction has failed with `error`.
     async fn refusal(&mut self, error: DieselError) -> CommitRefusal {
         let error = self.session.checkout().with_server_message(error);
         let class = if B::Connection::is_fatal(&error) {
