@@ -19,7 +19,6 @@ use crate::backend::position::Position;
 use crate::backend::transaction_depth;
 use crate::bind::Bind;
 use crate::engine::{TransactionEnd, TransactionState};
-use crate::registry::ScopeWrites;
 use crate::session::Session;
 use crate::settings::BindKey;
 use crate::token::Token;
@@ -59,9 +58,8 @@ impl<B: Bind> BindParticipant<B> {
             // Nothing was written, or nobody reads from replicas.
             Ok(None) => Token::default(),
             Ok(Some(position)) => {
-                let token = Token::of(key, tenant, Some(position));
-                ScopeWrites::note_commit(checkout, &token);
-                token
+                checkout.note_position(&position);
+                Token::of(key, tenant, Some(position))
             }
             Err(_) => Token::of(key, tenant, None),
         }
