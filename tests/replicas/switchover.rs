@@ -2,9 +2,35 @@
 
 use std::time::Duration;
 
+use registry_core::Token;
 use tokio::task::block_in_place;
 
 use crate::mysql::rig::{Rig, bind, prepare, read, write};
+
+/// Makes a replica the primary, and a replica of the primary. No connection is cut.
+fn switch_over(rig: &Rig) {
+    block_in_place(|| {
+        rig.cluster.node(0).server().execute("SET GLOBAL read_only = 1");
+        rig.cluster.wait_until_caught_up();
+        rig.cluster.promote(1);
+        rig.cluster.follow(2);
+    });
+    // New connections go to the new primary. Those that are open stay.
+    rig.cluster.node(0).proxy().lead_to(rig.cluster.node(1).server().port());
+}
+
+/// Commits a row on the new primary, as soon as the connections to the old one have learnt that it is none.
+async fn write_after_switch(rig: &Rig, id: i64) -> Token {
+    loop {
+        match write(&rig.registry, id).await {
+            Ok(token) => return token,
+            Err(error) => {
+                let causes = crate::support::causes(&error).join(": ");
+                assert!(causes.contains("read-only"), "{causes}");
+            }
+        }
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_after_a_token_do_not_stay_on_a_server_that_is_no_longer_the_primary() {
@@ -18,25 +44,29 @@ async fn reads_after_a_token_do_not_stay_on_a_server_that_is_no_longer_the_prima
     let seen = read(&rig.reader().after(&token), 1).await.expect("a row");
     assert_eq!((seen.port, seen.found), (rig.real_port(0), 1));
 
-    block_in_place(|| {
-        rig.cluster.node(0).server().execute("SET GLOBAL read_only = 1");
-        rig.cluster.wait_until_caught_up();
-        rig.cluster.promote(1);
-        rig.cluster.follow(2);
-    });
-    // New connections go to the new primary. Those that are open stay, also that of the reader.
-    rig.cluster.node(0).proxy().lead_to(rig.cluster.node(1).server().port());
-    let token = loop {
-        match write(&rig.registry, 2).await {
-            Ok(token) => break token,
-            Err(error) => {
-                let causes = crate::support::causes(&error).join(": ");
-                assert!(causes.contains("read-only"), "{causes}");
-            }
-        }
-    };
+    switch_over(&rig);
+    let token = write_after_switch(&rig, 2).await;
     for _ in 0..10 {
         let seen = read(&rig.reader().after(&token), 2).await.expect("a row");
         assert_eq!(seen.found, 1, "{seen:?}");
     }
+}
+
+/// A fault of others: the pool, or the probe, stays on the server that was the primary.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probes_find_the_new_primary_behind_the_same_address() {
+    let rig = Rig::new(2).await;
+    rig.write(1).await;
+    switch_over(&rig);
+    let token = write_after_switch(&rig, 2).await;
+    let after = rig.reader().after(&token);
+    loop {
+        // For a moment, nobody knows which server is the primary.
+        let Ok(seen) = read(&after, 2).await else { continue };
+        assert_eq!(seen.found, 1, "{seen:?}");
+        if seen.port == rig.real_port(2) {
+            break;
+        }
+    }
+    rig.reads_come_from(&rig.reader(), &[2]).await;
 }

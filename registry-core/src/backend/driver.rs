@@ -198,6 +198,10 @@ pub trait Driver:
         }
     }
 
+    /// Whether a server can be made a replica while the connections to it stay open. Then a read after a token asks each
+    /// connection to the primary whether that is the primary still.
+    const PRIMARY_MAY_BE_DEMOTED: bool = false;
+
     /// Begins a transaction in which the server refuses writes, where a transaction pooler takes no start-up options.
     const BEGIN_READ_ONLY: Option<&'static str> = None;
 
