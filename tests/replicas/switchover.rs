@@ -6,6 +6,7 @@ use registry_core::Token;
 use tokio::task::block_in_place;
 
 use crate::mysql::rig::{Rig, bind, prepare, read, write};
+use crate::support::proxy::soon;
 
 /// Makes a replica the primary, and a replica of the primary. No connection is cut.
 fn switch_over(rig: &Rig) {
@@ -55,18 +56,30 @@ async fn reads_after_a_token_do_not_stay_on_a_server_that_is_no_longer_the_prima
 /// A fault of others: the pool, or the probe, stays on the server that was the primary.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn probes_find_the_new_primary_behind_the_same_address() {
-    let rig = Rig::new(2).await;
+    let (cluster, url) = prepare(2).await;
+    // The new primary is known by the address of the primary alone.
+    let settings = bind(&url).replica(cluster.node(2).at(&url));
+    let rig = Rig::of(cluster, url, settings);
     rig.write(1).await;
+    rig.reads_come_from(&rig.reader(), &[2]).await;
     switch_over(&rig);
     let token = write_after_switch(&rig, 2).await;
     let after = rig.reader().after(&token);
-    loop {
-        // For a moment, nobody knows which server is the primary.
-        let Ok(seen) = read(&after, 2).await else { continue };
-        assert_eq!(seen.found, 1, "{seen:?}");
-        if seen.port == rig.real_port(2) {
-            break;
+    block_in_place(|| rig.cluster.node(2).pause_replay());
+    let later = write_after_switch(&rig, 3).await;
+    let later = rig.reader().after(&later);
+    // For a moment, nobody knows which server is the primary.
+    let seen = soon(async {
+        loop {
+            match read(&later, 3).await {
+                Ok(seen) => break seen,
+                Err(error) => assert!(error.to_string().contains("replica"), "{error}"),
+            }
         }
-    }
-    rig.reads_come_from(&rig.reader(), &[2]).await;
+    });
+    let seen = seen.await;
+    assert_eq!((seen.port, seen.found), (rig.real_port(1), 1));
+    block_in_place(|| rig.cluster.node(2).resume_replay());
+    rig.reads_come_from(&after, &[2]).await;
+    assert_eq!(read(&after, 2).await.expect("a row").found, 1);
 }
