@@ -6,6 +6,7 @@ mod documented;
 #[path = "../support/mount.rs"]
 mod mount;
 mod one_pipeline;
+mod reader_in_memory;
 mod same_names;
 mod shared_executors;
 #[path = "../support/mod.rs"]

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use diesel::prelude::*;
 use diesel::sql_query;
 use registry_core::{BindDsl, Pooler, RunQueryDsl};
 use tokio::task::block_in_place;
 
-use crate::postgres::rig::{Rig, bind, pairs, prepare, read};
+use crate::postgres::rig::{Main, Rig, bind, pairs, prepare, read};
 use crate::support::causes;
 use crate::support::pgbouncer;
 
@@ -40,6 +41,21 @@ async fn readers_behind_poolers_read_from_replicas_and_cannot_write() {
     let error = causes(&insert().execute(&reader).await.expect_err("it writes")).join(": ");
     assert!(error.contains("read-only"), "{error}");
     assert_eq!(read(&reader, 1).await.expect("a row").found, 0);
+    // A snapshot has a transaction of its own, in place of the one by which the session only reads.
+    let mut session = reader.session::<Main>().await.expect("a session");
+    let first: i64 = pairs::table.count().get_result(&mut session).await.expect("a count");
+    let seen = session
+        .snapshot(async |session| {
+            let before = pairs::table.count().get_result::<i64>(&mut *session).await?;
+            rig.write(2).await;
+            let after = pairs::table.count().get_result::<i64>(&mut *session).await?;
+            diesel::QueryResult::Ok((before, after))
+        })
+        .await;
+    assert_eq!(seen, Ok((first, first)));
+    let error = insert().execute(&mut session).await.expect_err("it writes").to_string();
+    assert!(error.contains("read-only"), "{error}");
+    drop(session);
     // What was set for the reader is not left on the connection that others share.
     rig.write(1).await;
     assert_eq!(read(&reader, 1).await.expect("a row").found, 1);

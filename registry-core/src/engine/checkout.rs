@@ -19,7 +19,7 @@ use super::typed::TypedEngine;
 use crate::backend::Backend;
 use crate::backend::observed::SessionEffects;
 use crate::backend::position::{Position, ServerIdentity};
-use crate::settings::BindKey;
+use crate::settings::{BindKey, Pooler};
 
 /// A live connection, checked out until this is dropped.
 ///
@@ -135,6 +135,18 @@ impl<C: Backend> Checkout<C> {
         }
     }
 
+    /// Whether something may have been written on this connection.
+    pub(crate) fn may_have_written(&self) -> bool {
+        self.watch().is_none_or(|watch| watch.may_have_written())
+    }
+
+    /// Nothing was written on this connection so far, whatever was run on it.
+    pub(crate) fn note_no_writes(&self) {
+        if let Some(watch) = self.watch() {
+            watch.note_no_writes();
+        }
+    }
+
     /// Everything that was written on this connection is committed, at or before this position. The scopes that have
     /// acquired it need not ask for it.
     pub(crate) fn note_position(&self, position: &Position) {
@@ -148,6 +160,14 @@ impl<C: Backend> Checkout<C> {
         if let Some(watch) = self.watch() {
             watch.note_kept_from_writing();
         }
+    }
+
+    /// The statement that has begun the transaction of a read session behind a pooler. The server session belongs to others, so
+    /// that transaction is what keeps the borrower from writing.
+    pub(crate) fn read_transaction(&self) -> Option<&'static str> {
+        let is_kept = self.watch().is_some_and(|watch| watch.is_kept_from_writing());
+        let is_pooled = self.engine().settings.options.pooler == Pooler::Transaction;
+        C::BEGIN_READ_ONLY.filter(|_| is_kept && is_pooled)
     }
 
     pub(super) fn lease_mut(&mut self) -> Option<&mut Lease<C>> {

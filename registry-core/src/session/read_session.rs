@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use diesel::QueryResult;
 use diesel::result::Error as DieselError;
+use diesel_async::SimpleAsyncConnection;
 
 use super::Session;
-use super::transaction::{HasSession, run_transaction};
+use super::transaction::{HasSession, Lent, run_transaction};
 use crate::async_func::AsyncFunc;
 use crate::bind::Bind;
 use crate::engine::AnyEngine;
@@ -156,8 +158,31 @@ impl<B: Bind> ReadSession<B> {
         E: From<DieselError> + Send + 'a,
         R: Send + 'a,
     {
-        let options = (!self.session.has_begun()?).then(TransactionOptions::snapshot);
-        run_transaction(self, options, callback).await
+        if self.session.has_begun()? {
+            return run_transaction(self, None, callback).await;
+        }
+        let begin = self.session.checkout().read_transaction();
+        if begin.is_some() {
+            self.between_transactions("COMMIT").await?;
+        }
+        let outcome = run_transaction(self, Some(TransactionOptions::snapshot()), callback).await;
+        if let Some(begin) = begin {
+            let begun = self.between_transactions(begin).await;
+            return outcome.and_then(|value| Ok(begun.map(|()| value)?));
+        }
+        outcome
+    }
+
+    /// Ends or begins the transaction by which a session behind a pooler only reads. If it fails or is cut short, the
+    /// connection is not lent again.
+    async fn between_transactions(&mut self, statement: &str) -> QueryResult<()> {
+        let effects = self.session.checkout().session_effects();
+        let mut lent = Lent { on: self, is_settled: false };
+        lent.on.session.batch_execute(statement).await?;
+        lent.is_settled = true;
+        drop(lent);
+        self.session.checkout().restore_session_effects(effects);
+        Ok(())
     }
 
     pub(crate) fn inner(&self) -> &Session<B> {

@@ -49,10 +49,10 @@ impl OpenTransaction {
 /// nobody is left to commit the transaction. A later one would be a savepoint in it, and would return `Ok` although nothing
 /// is committed. So Diesel's transaction manager refuses every later transaction. A transaction around this one finds its
 /// depth changed.
-struct Lent<'s, S: HasSession> {
-    on: &'s mut S,
+pub(super) struct Lent<'s, S: HasSession> {
+    pub(super) on: &'s mut S,
     /// Whether nothing has to be done on drop.
-    is_settled: bool,
+    pub(super) is_settled: bool,
 }
 
 impl<S: HasSession> Drop for Lent<'_, S> {

@@ -52,7 +52,10 @@ impl TransactionOptions {
             isolation: Some(Isolation::RepeatableRead),
             #[cfg(any(feature = "postgres", feature = "mysql"))]
             access: Some(Access::ReadOnly),
-            ..Self::default()
+            #[cfg(feature = "postgres")]
+            deferrable: None,
+            #[cfg(feature = "sqlite")]
+            lock: None,
         }
     }
 }

@@ -108,6 +108,7 @@ impl ConnectionWatch {
     pub(in crate::engine) fn end_checkout(&self) {
         // The statements were not seen if the borrower has replaced our instrumentation.
         self.note_possible_write(|| !self.is_instrumentation_replaced());
+        self.set_write_mark(None);
         self.holder.store(NO_HOLDER, Ordering::Relaxed);
         self.observed.transaction.refuse_after_rollback(false);
     }
@@ -165,6 +166,19 @@ impl ConnectionWatch {
         if mark.is_some() || self.has_write_mark.load(Ordering::Relaxed) {
             self.has_write_mark.store(mark.is_some(), Ordering::Relaxed);
             *self.write_mark.lock().unwrap_or_else(PoisonError::into_inner) = mark;
+        }
+    }
+
+    /// Whether something may have been written in this checkout. Only known if a scope has acquired the connection.
+    pub(in crate::engine) fn may_have_written(&self) -> bool {
+        let mark = self.write_mark.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_instrumentation_replaced() || mark.as_ref().is_none_or(LentMark::may_have_written)
+    }
+
+    /// Nothing was written in this checkout so far.
+    pub(in crate::engine) fn note_no_writes(&self) {
+        if let Some(mark) = &*self.write_mark.lock().unwrap_or_else(PoisonError::into_inner) {
+            mark.note_no_writes();
         }
     }
 

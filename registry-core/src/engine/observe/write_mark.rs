@@ -15,10 +15,18 @@ pub(crate) struct WriteMark(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     writes: u64,
+    /// How many of them are known to have changed nothing.
+    void: u64,
     /// How many of them were committed at or before `position`.
     placed: u64,
     position: Option<Position>,
     is_lent: bool,
+}
+
+impl State {
+    fn may_have_written(&self) -> bool {
+        self.writes > self.void
+    }
 }
 
 impl WriteMark {
@@ -40,10 +48,15 @@ impl WriteMark {
         self.state().writes
     }
 
+    /// Whether there may have been a write.
+    pub(crate) fn may_have_written(&self) -> bool {
+        self.state().may_have_written()
+    }
+
     /// Whether there may have been a write after the first `placed` of them whose position is not known.
     pub(crate) fn is_unplaced_after(&self, placed: u64) -> bool {
         let state = self.state();
-        state.writes > state.placed.max(placed)
+        state.writes > state.placed.max(state.void).max(placed)
     }
 
     /// The position of the last commit that has told its position.
@@ -69,6 +82,17 @@ impl LentMark {
     /// Counts a write.
     pub(super) fn note_write(&self) {
         self.0.state().writes += 1;
+    }
+
+    /// Whether there may have been a write.
+    pub(super) fn may_have_written(&self) -> bool {
+        self.0.state().may_have_written()
+    }
+
+    /// Nothing that was run on the connection has changed anything.
+    pub(super) fn note_no_writes(&self) {
+        let mut state = self.0.state();
+        state.void = state.writes;
     }
 
     /// Everything that was written on the connection is committed, at or before this position.

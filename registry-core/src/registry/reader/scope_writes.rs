@@ -76,7 +76,7 @@ impl Marked {
     }
 
     fn has_written(&self) -> bool {
-        !self.is_told && self.mark.count() > 0
+        !self.is_told && self.mark.may_have_written()
     }
 
     fn token(&self, position: Option<Position>) -> Token {
