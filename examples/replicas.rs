@@ -17,6 +17,7 @@ use registry_core::{
     BindSettings, Reader, Registry, RunQueryDsl, Token, WhenBehind, bind_tables, binds,
 };
 
+use schema::notes;
 use streaming::servers::{Programs, Server};
 
 mod flights {
@@ -27,17 +28,19 @@ mod streaming {
     pub(crate) mod servers;
 }
 
-diesel::table! {
-    notes (id) {
-        id -> Integer,
-        text -> Text,
-    }
-}
-
 binds! {
     Main: Postgres = "default";
 }
-bind_tables!(Main; notes);
+bind_tables!(Main; schema::notes);
+
+mod schema {
+    diesel::table! {
+        notes (id) {
+            id -> Integer,
+            text -> Text,
+        }
+    }
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -67,6 +70,7 @@ async fn run(programs: &Programs) -> Result<(), Box<dyn Error>> {
     let token = write(&registry, "the first").await?;
     // A reader may wait until a replica has caught up. The default is to read from the primary at once.
     let waits = registry.reader().when_behind(WhenBehind::Wait);
+    let waits = waits.wait_for_replica(Duration::from_secs(10));
     show("after the token of the first note", &waits.clone().after(&token)).await?;
 
     // Whatever the primary commits from now on, the replica does not show.

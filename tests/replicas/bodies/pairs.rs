@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use registry_core::{EngineOptions, Registry};
+use registry_core::{EngineOptions, Registry, WhenBehind};
 use tokio::task::{block_in_place, spawn_blocking};
 
 use super::rig::{Rig, bind, prepare, read, write};
 use crate::load::{Load, Random};
+
+/// How long a third of the reads wait for a replica.
+const BOUND: Duration = Duration::from_millis(100);
 
 /// A run, and what is counted in it.
 struct Run {
@@ -49,9 +52,18 @@ impl Run {
                 }
             }
         };
-        let reader = self.rig.reader();
+        let reader = self.rig.reader().max_lag(None);
         let reader = if self.load.with_tokens { reader.after(&token) } else { reader };
-        let reader = reader.max_lag(None);
+        let reader = match id % 3 {
+            // At once, as a replica that was just asked for its position can hardly have it.
+            0 => reader,
+            1 => reader.when_behind(WhenBehind::Wait).wait_for_replica(BOUND),
+            // The next request of the same client.
+            _ => {
+                tokio::time::sleep(Duration::from_millis(id.unsigned_abs() % 60)).await;
+                reader
+            }
+        };
         let seen = loop {
             let started = Instant::now();
             match read(&reader, id).await {
@@ -175,9 +187,12 @@ async fn run(load: Load) -> Arc<Run> {
     disturbance.await.expect("no panic");
     let count = |count: &AtomicU64| count.load(Ordering::SeqCst);
     let pairs = count(&run.pairs);
+    let status = run.rig.registry.status();
+    let reads = status.engines[0].reads.clone().unwrap_or_default();
     println!(
         "{}, tokens: {}: {pairs} pairs by {} tasks in {:.1?}: {} stale, {} % on replicas, \
-         {} writes and {} reads failed and were repeated, {} writes on a replica, longest read {} ms",
+         {} writes and {} reads failed and were repeated, {} writes on a replica, longest read {} ms, \
+         {} waits of {:.1?} in all",
         std::any::type_name::<super::Backend>(),
         load.with_tokens,
         load.tasks,
@@ -188,6 +203,8 @@ async fn run(load: Load) -> Arc<Run> {
         count(&run.failed_reads),
         count(&run.on_wrong_server),
         count(&run.longest) / 1000,
+        reads.waits,
+        reads.waited,
     );
     run
 }
@@ -198,6 +215,13 @@ async fn reads_after_tokens_are_never_stale() {
     assert_eq!(run.stale.load(Ordering::SeqCst), 0);
     assert_eq!(run.on_wrong_server.load(Ordering::SeqCst), 0);
     assert!(run.on_replicas.load(Ordering::SeqCst) > 0, "no read was served by a replica");
+    let status = run.rig.registry.status();
+    let reads = status.engines[0].reads.as_ref().expect("there were reads");
+    let waits = u32::try_from(reads.waits).expect("few");
+    assert!(
+        reads.waited < (BOUND + BOUND) * waits,
+        "reads have waited for longer than their bound"
+    );
     if !run.load.ends_servers {
         let failed =
             [&run.failed_writes, &run.failed_reads].map(|count| count.load(Ordering::SeqCst));
