@@ -466,6 +466,26 @@ async fn token_says_that_a_position_is_unknown_if_the_primary_does_not_answer() 
     assert!(!verified(token_of(&written)).to_string().contains('?'));
 }
 
+/// Two reads that run at the same time, and ask for the position of the same write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_at_the_same_time_are_all_after_the_writes_of_their_request() {
+    let rig = Rig::new().await;
+    rig.pause();
+    let reader = stale(rig.registry.reader());
+    let both = async move |Path(id): Path<i64>, mut session: SessionFor<pairs::table>| {
+        insert(id).execute(&mut *session).await?;
+        drop(session);
+        let (one, other) = tokio::try_join!(seen(&reader, id), seen(&reader, id))?;
+        Ok::<_, Error>(format!("{one}, {other}"))
+    };
+    let layer = ScopeLayer::new(rig.registry.clone());
+    let address = listening(Router::new().route("/both/{id}", put(both)).layer(layer)).await;
+    for id in 1..=5 {
+        let answer = asked(&address, "PUT", &format!("/both/{id}"), "").await;
+        assert_eq!(answer.body, format!("{0}, {0}", rig.primary(1)));
+    }
+}
+
 /// Turns a panic into a response.
 async fn catches(request: Request, next: Next) -> Response {
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
