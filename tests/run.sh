@@ -50,7 +50,7 @@ missing=()
 # Poolers are started by the tests before PostgreSQL, wherever that is.
 has_server pgbouncer || missing+=(pgbouncer)
 if [ -z "${REGISTRY_TEST_POSTGRES_URL:-}" ]; then
-    has_server initdb && has_server postgres || missing+=(postgresql)
+    has_server initdb && has_server postgres && has_server pg_basebackup || missing+=(postgresql)
 fi
 # A test has PostgreSQL speak German, and compiles the locale for it. Elsewhere it comes with the system.
 if [ "$(uname)" = Linux ]; then

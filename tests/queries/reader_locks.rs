@@ -10,19 +10,19 @@ use registry_core::{AnyExecutor, BindDsl, Registry, RunQueryDsl, bind_tables, bi
 
 use super::{Backend, database};
 
-diesel::table! { jobs (id) { id -> Integer, } }
+diesel::table! { chores (id) { id -> Integer, } }
 diesel::table! { runs (id) { id -> Integer, } }
-diesel::allow_tables_to_appear_in_same_query!(jobs, runs);
+diesel::allow_tables_to_appear_in_same_query!(chores, runs);
 
 binds! { Queue: super::Backend = "queue"; }
-bind_tables!(Queue; jobs, runs);
+bind_tables!(Queue; chores, runs);
 
 type Db = <Backend as AsyncConnectionCore>::Backend;
 
 async fn registry() -> Registry {
     let registry = Registry::builder().bind("queue", database()).build().expect("good settings");
     let mut session = registry.session::<Queue>().await.expect("a session");
-    for table in ["jobs", "runs"] {
+    for table in ["chores", "runs"] {
         let create = format!("CREATE TABLE {table} (id INTEGER PRIMARY KEY NOT NULL)");
         session.batch_execute(&create).await.expect("an empty database");
         let insert = format!("INSERT INTO {table} VALUES (1)");
@@ -46,8 +46,8 @@ fn is_refused(error: &(dyn StdError + 'static), query: &str) {
 /// Queries with locks that compile on every reader.
 macro_rules! refused_on {
     ($on:expr) => {
-        let locked = || jobs::table.select(jobs::id).for_update();
-        let shared = || jobs::table.select(jobs::id).for_share();
+        let locked = || chores::table.select(chores::id).for_update();
+        let shared = || chores::table.select(chores::id).for_share();
         let condition = || -> Box<dyn BoxableExpression<runs::table, Db, SqlType = Bool>> {
             Box::new(runs::id.eq_any(shared()))
         };
@@ -64,7 +64,7 @@ macro_rules! refused_on {
             ids().into_boxed::<Db>().filter(condition()),
             ids().union(ids().into_boxed::<Db>().filter(condition())),
             // In text.
-            ids().filter(diesel::dsl::sql::<Bool>("id IN (SELECT id FROM jobs FOR UPDATE)")),
+            ids().filter(diesel::dsl::sql::<Bool>("id IN (SELECT id FROM chores FOR UPDATE)")),
             // With a false claim.
             locked().reads::<Queue>(),
             ids().union(shared()).reads::<Queue>(),
@@ -87,17 +87,17 @@ async fn locks_are_refused_on_a_reader_at_any_depth() {
     // Here the compiler knows nothing of readers, so the outermost query may lock as well.
     let mut on = AnyExecutor::<Queue>::from(&mut session);
     refused_on!(&mut on);
-    let locked = || jobs::table.select(jobs::id).for_update().skip_locked();
+    let locked = || chores::table.select(chores::id).for_update().skip_locked();
     refused_on! { &mut on;
         locked(),
         locked().bound_to::<Queue>(),
         runs::table.select(runs::id).union(locked()),
     }
-    let text = diesel::sql_query("SELECT id FROM jobs FOR UPDATE");
+    let text = diesel::sql_query("SELECT id FROM chores FOR UPDATE");
     is_refused(&text.execute(&mut on).await.expect_err("a lock"), "text");
     let Err(error) = load_on(locked(), &mut session).await else { panic!("a lock") };
     is_refused(&error, "generic");
-    let ids: Vec<i32> = jobs::table.select(jobs::id).load(&mut session).await.expect("rows");
+    let ids: Vec<i32> = chores::table.select(chores::id).load(&mut session).await.expect("rows");
     assert_eq!(ids, [1]);
 }
 

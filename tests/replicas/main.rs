@@ -4,22 +4,16 @@
 //! By default the load is small. `REGISTRY_TEST_FULL=1` makes it large, kills servers in the middle of it, and promotes
 //! a replica.
 
+#[path = "../support/mount.rs"]
+mod mount;
 mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 
-// As yet.
-#[path = "bodies"]
-mod postgres {
-    pub(crate) use crate::servers::postgres::*;
-    mod health;
-    mod lag;
-    mod names;
-    mod on_primary;
-    mod refused;
-    pub(crate) mod rig;
-}
+mount::mount!(on_servers: choice, health, lag, moved, names, on_primary, pairs, refused, rig, tenants);
 
 mod clusters;
 mod hosts;
+mod load;
 mod poolers;
+mod switchover;

@@ -17,8 +17,6 @@ pub(crate) mod postgres {
     }
 }
 
-// As yet.
-#[expect(dead_code, reason = "not mounted yet")]
 pub(crate) mod mysql {
     pub(crate) use crate::support::replicas::Cluster;
 

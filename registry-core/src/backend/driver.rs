@@ -198,6 +198,10 @@ pub trait Driver:
         }
     }
 
+    /// Whether a server can be made a replica while the connections to it stay open. Then a read after a token asks each
+    /// connection to the primary whether that is the primary still.
+    const PRIMARY_MAY_BE_DEMOTED: bool = false;
+
     /// Begins a transaction in which the server refuses writes, where a transaction pooler takes no start-up options.
     const BEGIN_READ_ONLY: Option<&'static str> = None;
 
@@ -241,6 +245,10 @@ pub trait Driver:
     fn leave_work(&mut self) -> impl Future<Output = QueryResult<()>> + Send {
         std::future::ready(Ok(()))
     }
+
+    /// Whether a rollback undoes every write since the begin of the transaction. False where tables without transactions are
+    /// common.
+    const ROLLS_BACK_EVERY_WRITE: bool = true;
 
     /// A statement that fails if the transaction is aborted. It is needed where the server answers the commit of an aborted
     /// transaction with a rollback and reports no error.

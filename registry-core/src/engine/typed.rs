@@ -97,6 +97,11 @@ impl<C: Backend> TypedEngine<C> {
         }
     }
 
+    /// Whether the engine was opened on demand, and so is not one that the tenants of a bind share.
+    pub(crate) fn is_of_one_tenant(&self) -> bool {
+        self.use_count.has_owner()
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.permits.is_closed()
     }

@@ -31,6 +31,10 @@ impl UseCount {
     pub(crate) fn new(owner: Option<Weak<dyn EngineOwner>>) -> Self {
         Self { count: AtomicUsize::new(0), had_checkout: AtomicBool::new(false), owner }
     }
+    /// Whether it was opened on demand.
+    pub(crate) fn has_owner(&self) -> bool {
+        self.owner.is_some()
+    }
 
     pub(crate) fn begin(&self) {
         if self.owner.is_some() {

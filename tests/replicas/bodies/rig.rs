@@ -7,7 +7,7 @@ use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use registry_core::{
-    BindDsl, BindSettings, Error, ReadSession, Reader, Registry, RunQueryDsl, bind_tables,
+    BindDsl, BindSettings, Error, ReadSession, Reader, Registry, RunQueryDsl, Token, bind_tables,
 };
 use tokio::task::block_in_place;
 
@@ -21,8 +21,6 @@ diesel::table! {
 }
 bind_tables!(db = "default", connection = Backend; pairs);
 
-// As yet.
-type Token = ();
 pub(crate) type Main = <pairs::table as registry_core::Bound>::Bind;
 
 pub(crate) struct Rig {
@@ -159,7 +157,7 @@ pub(crate) async fn prepare(replicas: usize) -> (Cluster, String) {
 pub(crate) async fn write(registry: &Registry, id: i64) -> Result<Token, Error> {
     let mut work = registry.begin();
     diesel::insert_into(pairs::table).values(pairs::id.eq(id)).execute(&mut work).await?;
-    Ok(work.commit().await.map(|_| ())?)
+    Ok(work.commit().await?.token())
 }
 
 /// Asks for a row by a reader.

@@ -166,6 +166,9 @@ impl Driver for Mysql {
         server_state::server_state(self).await
     }
 
+    // `SET GLOBAL read_only = 1` ends no connection.
+    const PRIMARY_MAY_BE_DEMOTED: bool = true;
+
     async fn position_of_commit(&mut self) -> QueryResult<Option<Position>> {
         server_state::position_of_commit(self).await
     }

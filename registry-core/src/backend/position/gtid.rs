@@ -11,6 +11,7 @@ pub struct Domains(BTreeMap<u32, u64>);
 
 impl Domains {
     /// Reads identifiers as MariaDB writes them: `0-1-100,1-1-7`.
+    #[cfg(any(feature = "mysql", test))]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut domains = BTreeMap::new();
         for identifier in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {

@@ -54,14 +54,14 @@ impl Position {
         }
     }
 
-    /// Whether a primary at this position may have taken over from one whose last known position was `before`.
-    pub(crate) fn may_follow(&self, before: &Self) -> bool {
+    /// Whether a server at this position was promoted after one that was at `before` (PostgreSQL).
+    pub(crate) fn is_on_newer_timeline(&self, before: &Self) -> bool {
         match (self, before) {
-            (Self::Postgres { timeline, .. }, Self::Postgres { timeline: before_timeline, .. }) => {
-                self.is_of_same_system(before)
-                    && (timeline > before_timeline || self.has_reached(before))
-            }
-            _ => self.has_reached(before),
+            (
+                Self::Postgres { system, timeline, .. },
+                Self::Postgres { system: of_system, timeline: before, .. },
+            ) => system == of_system && timeline > before,
+            _ => false,
         }
     }
 
@@ -160,12 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn a_promoted_server_follows_and_one_that_is_merely_detached_does_not() {
-        assert!(at(2, 5).may_follow(&at(1, 10)));
-        assert!(!at(1, 5).may_follow(&at(1, 10)));
-        let domains = |text: &str| Position::MariaDb(Domains::parse(text).unwrap());
-        assert!(domains("0-2-11").may_follow(&domains("0-1-10")));
-        assert!(!domains("0-2-9").may_follow(&domains("0-1-10")));
+    fn a_promoted_server_is_on_a_newer_timeline() {
+        assert!(at(2, 5).is_on_newer_timeline(&at(1, 10)));
+        assert!(!at(1, 50).is_on_newer_timeline(&at(1, 10)));
+        let foreign = Position::Postgres { system: 8, timeline: 2, lsn: 99 };
+        assert!(!foreign.is_on_newer_timeline(&at(1, 10)));
     }
 
     #[test]

@@ -26,9 +26,9 @@ use super::choice::choose;
 use super::counts::OnPrimary;
 use super::member::Member;
 use super::replicas::Replicas;
-use super::request::ReadRequest;
+use super::request::{ReadRequest, WantedPosition};
 use crate::backend::{Backend, ConnectError};
-use crate::settings::WhenBehind;
+use crate::settings::{Role, WhenBehind};
 
 /// How far a read has come without waiting.
 pub(crate) enum ReadAttempt<C: Backend> {
@@ -90,7 +90,9 @@ impl<C: Backend> TypedEngine<C> {
             (AcquireAttempt::Ready(checkout), Target::Replica(member)) => {
                 member.is_fit_at(checkout.server_identity(), request)
             }
-            (AcquireAttempt::Ready(_), Target::Primary(_)) => !engine.reads_in_transactions(),
+            (AcquireAttempt::Ready(_), Target::Primary(_)) => {
+                !engine.reads_in_transactions() && !reading.must_ask_primary(request)
+            }
             _ => false,
         };
         match attempt {
@@ -125,9 +127,14 @@ impl<C: Backend> TypedEngine<C> {
 }
 
 impl<C: Backend> Reading<C> {
+    /// Whether a read may find on its connection to the primary that this is the primary no longer.
+    fn must_ask_primary(&self, request: &ReadRequest) -> bool {
+        C::PRIMARY_MAY_BE_DEMOTED && self.replicas.is_some() && request.after != WantedPosition::Any
+    }
+
     /// Whether the server of the bind's URL is no primary any more, so that another one has to be found.
     fn must_look_for_primary(&self) -> bool {
-        self.replicas.as_ref().is_some_and(|replicas| replicas.has_lost_primary())
+        self.replicas.as_ref().is_some_and(|replicas| replicas.must_look_for_primary())
     }
 
     fn note_read(&self, target: &Target<C>) {
@@ -349,47 +356,83 @@ impl<C: Backend> Read<'_, C> {
             self.reading.counts.note_refused();
             return Err(self.replicas_behind(replicas));
         }
-        let promoted = self.promoted().await?;
         let shared = Arc::clone(self.engine.engine());
-        let (engine, begun) = match (&promoted, &self.reading.on_primary) {
-            (Some(promoted), _) => (Arc::clone(&promoted.engine), None),
-            (None, Some(on_primary)) => (Arc::clone(on_primary), begun),
-            (None, None) => (Arc::clone(&shared), begun),
-        };
-        let attempt = match begun {
-            Some(attempt) => attempt,
-            None => TypedEngine::try_acquire(
-                EngineUse::new(Arc::clone(&engine)),
-                &Handle::current(),
-                self.schema,
-                None,
-            )?,
-        };
-        let acquired =
-            TypedEngine::acquire(attempt, self.started, Some(self.wait_limit), self.schema);
-        let mut checkout = acquired.await?;
-        if Arc::ptr_eq(&engine, &shared) && shared.is_shared_with_reads()
-            || engine.reads_in_transactions()
-        {
-            self.keep_from_writing(&mut checkout).await?;
+        let mut begun = begun;
+        let mut refused = 0;
+        loop {
+            let promoted = self.promoted()?;
+            let (engine, begun) = match (&promoted, &self.reading.on_primary) {
+                (Some(promoted), _) => (Arc::clone(&promoted.engine), None),
+                (None, Some(on_primary)) => (Arc::clone(on_primary), begun.take()),
+                (None, None) => (Arc::clone(&shared), begun.take()),
+            };
+            let attempt = match begun {
+                Some(attempt) => attempt,
+                None => TypedEngine::try_acquire(
+                    EngineUse::new(Arc::clone(&engine)),
+                    &Handle::current(),
+                    self.schema,
+                    None,
+                )?,
+            };
+            let acquired =
+                TypedEngine::acquire(attempt, self.started, Some(self.wait_limit), self.schema);
+            let mut checkout = acquired.await?;
+            if let (Some(replicas), true) =
+                (&self.reading.replicas, self.reading.must_ask_primary(self.request))
+            {
+                // Each refused connection is closed, so after these many there was a new one.
+                let is_last = refused > engine.settings.options.max_connections;
+                if !self.is_on_primary(&mut checkout, replicas, is_last).await {
+                    if is_last {
+                        return Err(self.replicas_behind(replicas));
+                    }
+                    refused += 1;
+                    continue;
+                }
+            }
+            if Arc::ptr_eq(&engine, &shared) && shared.is_shared_with_reads()
+                || engine.reads_in_transactions()
+            {
+                self.keep_from_writing(&mut checkout).await?;
+            }
+            match promoted {
+                Some(member) => self.reading.note_read(&Target::Replica(member)),
+                None => self.reading.note_read(&Target::Primary(why)),
+            }
+            return Ok(checkout);
         }
-        match promoted {
-            Some(member) => self.reading.note_read(&Target::Replica(member)),
-            None => self.reading.note_read(&Target::Primary(why)),
+    }
+
+    /// Asks on the connection itself whether its server is the primary still, or has reached the position anyway. If not,
+    /// the connection is closed.
+    async fn is_on_primary(
+        &self,
+        checkout: &mut Checkout<C>,
+        replicas: &Replicas<C>,
+        is_new: bool,
+    ) -> bool {
+        let asked = Instant::now();
+        let answer = self.server_state(checkout).await;
+        let is_on_primary = answer.as_ref().is_ok_and(|state| {
+            state.role != Some(Role::Replica) || self.request.is_reached_by(state.position.as_ref())
+        });
+        if !is_on_primary {
+            checkout.discard();
+            if let (true, Ok(state)) = (is_new, answer) {
+                replicas.note_primary_answer(state, asked);
+            }
         }
-        Ok(checkout)
+        is_on_primary
     }
 
     /// The replica that has become the primary, if the server of the bind's URL is none any more.
-    async fn promoted(&self) -> Result<Option<Arc<Member<C>>>, AcquireError> {
-        let Some(replicas) = self.reading.replicas.as_ref().filter(|set| set.has_lost_primary())
-        else {
-            return Ok(None);
-        };
+    fn promoted(&self) -> Result<Option<Arc<Member<C>>>, AcquireError> {
+        let Some(replicas) = &self.reading.replicas else { return Ok(None) };
         match replicas.promoted() {
-            Some(member) => Ok(Some(member)),
             // Nobody knows how far behind this server is.
-            None => Err(self.replicas_behind(replicas)),
+            None if replicas.has_lost_primary() => Err(self.replicas_behind(replicas)),
+            promoted => Ok(promoted),
         }
     }
 

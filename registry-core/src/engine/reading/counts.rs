@@ -81,6 +81,7 @@ impl ReadCounts {
             refused: self.refused.load(Relaxed),
             waits: self.waits.load(Relaxed),
             waited: Duration::from_micros(self.waited_micros.load(Relaxed)),
+            ..super::ReadStatus::default()
         }
     }
 }

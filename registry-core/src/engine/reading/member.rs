@@ -156,15 +156,16 @@ impl<C: Backend> Member<C> {
         matches!(state.health, Health::Up { .. }) && state.losses == self.engine.loss_count()
     }
 
-    /// Whether the server has become the primary: it says so, and has what the primary was last known to have, or a newer
-    /// timeline.
-    pub(super) fn is_promoted(&self, before: Option<&Position>) -> bool {
+    /// Whether the server has become the primary after one whose last known position is `before`: it says that it is one,
+    /// and has that position, or a newer timeline. `with_proof`: only a newer timeline counts.
+    pub(super) fn is_promoted(&self, before: &Position, with_proof: bool) -> bool {
         let state = self.state();
-        let follows = match (&state.position, before) {
-            (Some(position), Some(before)) => position.may_follow(before),
-            _ => false,
+        let follows = |position: &Position| {
+            position.is_on_newer_timeline(before) || !with_proof && position.has_reached(before)
         };
-        self.answers(&state) && state.role == Some(Role::Primary) && follows
+        self.answers(&state)
+            && state.role == Some(Role::Primary)
+            && state.position.as_ref().is_some_and(follows)
     }
 
     /// Whether it cannot be used, as far as is known.

@@ -38,6 +38,7 @@ mod request;
 mod status;
 
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -106,6 +107,13 @@ impl<C: Backend> TypedEngine<C> {
     /// The connections that only read, for the first time or not, with their probes running.
     fn start_reading(&self, runtime: &Handle) -> &Reading<C> {
         let reading = self.reading();
+        // Dekker handshake with `begin_close`: it closes the semaphore and then reads whether there is a `Reading`, while
+        // this makes one and then reads whether the semaphore is closed. With the fences, at least one sees the other.
+        fence(Ordering::SeqCst);
+        if self.is_closed() {
+            self.begin_close_of_reading();
+            return reading;
+        }
         if let Some(replicas) = &reading.replicas {
             replicas.ensure_probes(runtime);
         }
@@ -119,7 +127,15 @@ impl<C: Backend> TypedEngine<C> {
 
     /// Where reads went. `None` before the first read.
     pub(super) fn read_status(&self) -> Option<ReadStatus> {
-        self.reading.get().map(|reading| reading.counts.status())
+        let reading = self.reading.get()?;
+        let mut status = reading.counts.status();
+        if let Some(on_primary) = &reading.on_primary {
+            let counts = on_primary.pool.counts();
+            status.in_use_on_primary = counts.in_use;
+            status.idle_on_primary = counts.idle;
+            status.max_on_primary = on_primary.settings.options.max_connections;
+        }
+        Some(status)
     }
 
     /// What is known of the replicas. Empty before the first read.
@@ -132,6 +148,7 @@ impl<C: Backend> TypedEngine<C> {
 
     /// Stops the probes, and refuses reads from now on.
     pub(super) fn begin_close_of_reading(&self) {
+        fence(Ordering::SeqCst);
         let Some(reading) = self.reading.get() else { return };
         if let Some(replicas) = &reading.replicas {
             replicas.begin_close();

@@ -22,6 +22,7 @@ use crate::backend::position::ServerState;
 use crate::backend::{Backend, ConnectError};
 use crate::cause::Chain;
 use crate::latch::Latch;
+use crate::settings::Role;
 
 /// The pause between two questions while a read waits for a replica.
 const HURRIED: Duration = Duration::from_millis(3);
@@ -79,9 +80,16 @@ async fn probe_primary<C: Backend>(replicas: Weak<Replicas<C>>) {
         let Some(set) = replicas.upgrade() else { return };
         let asked = Instant::now();
         match ask(&set.to_primary, &mut connection).await {
-            Ok(answer) => set.note_primary_answer(answer, asked),
+            Ok(answer) => {
+                if answer.role == Some(Role::Replica) {
+                    // The address may lead to another server by now.
+                    connection = None;
+                }
+                set.note_primary_answer(answer, asked);
+            }
             Err(reason) => {
                 connection = None;
+                set.note_primary_failure();
                 tracing::debug!(
                     target: "registry",
                     bind = %set.settings.key,

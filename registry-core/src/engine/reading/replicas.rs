@@ -47,6 +47,8 @@ struct Primary {
     history: History,
     identity: Option<ServerIdentity>,
     role: Option<Role>,
+    /// Whether it did not answer the last probe.
+    is_silent: bool,
 }
 
 impl<C: Backend> Replicas<C> {
@@ -122,6 +124,7 @@ impl<C: Backend> Replicas<C> {
         let mut primary = self.primary();
         primary.identity = Some(answer.identity);
         primary.role = answer.role;
+        primary.is_silent = false;
         // The position of a server that is no primary says nothing of what was committed.
         if let (Some(position), true) = (answer.position, answer.role != Some(Role::Replica)) {
             primary.history.push(asked, position);
@@ -130,6 +133,11 @@ impl<C: Backend> Replicas<C> {
         self.members().iter().for_each(|member| member.compare(&facts));
         drop(primary);
         self.changed.notify_waiters();
+    }
+
+    /// Records that the primary does not answer.
+    pub(super) fn note_primary_failure(&self) {
+        self.primary().is_silent = true;
     }
 
     /// Records the answer of a replica to a probe.
@@ -168,11 +176,24 @@ impl<C: Backend> Replicas<C> {
         self.primary().role == Some(Role::Replica)
     }
 
-    /// The replica that has become the primary.
+    /// Whether the server of the bind's own URL is no primary any more, or does not answer.
+    pub(super) fn must_look_for_primary(&self) -> bool {
+        let primary = self.primary();
+        primary.is_silent || primary.role == Some(Role::Replica)
+    }
+
+    /// The replica that has become the primary, if the server of the bind's own URL is none any more, or does not answer.
+    ///
+    /// Of a server that does not answer it is not known whether it is the primary still. Only a newer timeline proves that
+    /// another one is.
     pub(super) fn promoted(&self) -> Option<Arc<Member<C>>> {
         let primary = self.primary();
-        let newest = primary.history.newest();
-        self.members().iter().find(|member| member.is_promoted(newest)).map(Arc::clone)
+        let (before, is_lost) = (primary.history.newest()?, primary.role == Some(Role::Replica));
+        if !is_lost && !primary.is_silent {
+            return None;
+        }
+        let is_promoted = |member: &&Arc<Member<C>>| member.is_promoted(before, !is_lost);
+        self.members().iter().find(is_promoted).map(Arc::clone)
     }
 
     /// Makes the probes hurry while a read waits for a replica.

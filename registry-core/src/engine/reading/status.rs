@@ -27,6 +27,13 @@ pub struct ReadStatus {
     /// How long they waited, all together.
     #[serde(serialize_with = "as_seconds")]
     pub waited: Duration,
+    /// How many connections to the primary that only read are in use. They are beside those of the bind's engine.
+    pub in_use_on_primary: u32,
+    /// How many of them are idle.
+    pub idle_on_primary: u32,
+    /// How many of them there may be: `max_reads_on_primary` of `max_connections`. 0 if reads share the connections of
+    /// the bind's engine, as in a database in memory.
+    pub max_on_primary: u32,
 }
 
 impl ReadStatus {

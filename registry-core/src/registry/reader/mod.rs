@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::handle::Registry;
 use super::route::Route;
 use super::tenants::Tenant;
+use crate::backend::Backend;
 use crate::bind::{self, Bind, Bound};
 use crate::engine::{AnyEngine, ReadRequest, TypedEngine, WantedPosition};
 use crate::settings::{BindKey, WhenBehind};
@@ -272,7 +273,7 @@ impl Reader {
     fn request<B: Bind>(&self, engine: &TypedEngine<B::Connection>) -> ReadRequest {
         let mut request = ReadRequest::of_options(&AnyEngine::settings(engine).options);
         if !AnyEngine::settings(engine).replicas.is_empty() {
-            request.after = self.wanted_position(bind::key_of::<B>());
+            request.after = self.wanted_position(bind::key_of::<B>(), self.tenant_of(engine));
         }
         let own = &self.options;
         request.max_lag = own.max_lag.unwrap_or(request.max_lag);
@@ -284,8 +285,7 @@ impl Reader {
 
     /// The position after which reads of this bind have to be: that of the reader's own token, and of the scope that the
     /// calling task is in.
-    fn wanted_position(&self, key: BindKey) -> WantedPosition {
-        let tenant = self.tenant_name();
+    fn wanted_position(&self, key: BindKey, tenant: Option<&Arc<str>>) -> WantedPosition {
         let of_scope = ScopeWrites::current(&self.registry).map(|writes| {
             let mut token = writes.token();
             token.merge(&self.options.after);
@@ -301,8 +301,9 @@ impl Reader {
     /// Whether the scope that the calling task is in has written to the bind, and the position is not known.
     fn has_unplaced_writes<B: Bind>(&self, engine: &TypedEngine<B::Connection>) -> bool {
         !AnyEngine::settings(engine).replicas.is_empty()
-            && ScopeWrites::current(&self.registry)
-                .is_some_and(|writes| writes.has_unplaced(bind::key_of::<B>(), self.tenant_name()))
+            && ScopeWrites::current(&self.registry).is_some_and(|writes| {
+                writes.has_unplaced(bind::key_of::<B>(), self.tenant_of(engine))
+            })
     }
 
     /// Asks the primary for the position of the writes of the scope, if it is not known.
@@ -316,15 +317,18 @@ impl Reader {
             return;
         }
         if let Some(writes) = ScopeWrites::current(&self.registry) {
+            let tenant = self.tenant_of(engine);
             let engine: Arc<dyn AnyEngine> = Arc::clone(engine) as _;
             let limit = within.unwrap_or(engine.settings().options.acquire_timeout);
             let limit = limit.saturating_sub(started.elapsed());
-            writes.place(bind::key_of::<B>(), self.tenant_name(), engine, limit).await;
+            writes.place(bind::key_of::<B>(), tenant, engine, limit).await;
         }
     }
 
-    fn tenant_name(&self) -> Option<&Arc<str>> {
-        self.tenant.as_ref().map(|tenant| tenant.checked_name().shared())
+    /// The tenant whose database this is, if it is not shared with others.
+    fn tenant_of<C: Backend>(&self, engine: &TypedEngine<C>) -> Option<&Arc<str>> {
+        let tenant = self.tenant.as_ref().filter(|_| engine.is_of_one_tenant());
+        tenant.map(|tenant| tenant.checked_name().shared())
     }
 
     fn route(&self) -> Route<'_> {

@@ -73,15 +73,18 @@ impl Tenant {
 
 async fn token<B: Bind>(registry: &Registry, route: Route<'_>) -> Result<Token, AcquireError> {
     let for_caller = |error: AcquireError| route.error_for_caller::<B>(error);
-    let tenant = route.tenant();
     loop {
         let found = route.open::<B>(registry, Instant::now(), None).await.map_err(for_caller)?;
         let engine = Arc::clone(found.engine.engine());
         if AnyEngine::settings(&*engine).replicas.is_empty() {
             return Ok(Token::default());
         }
+        let is_of_one_tenant = engine.is_of_one_tenant();
         match AnyEngine::ask_position(engine, None).await {
-            Ok(position) => return Ok(Token::of(bind::key_of::<B>(), tenant, position)),
+            Ok(position) => {
+                let tenant = route.tenant().filter(|_| is_of_one_tenant);
+                return Ok(Token::of(bind::key_of::<B>(), tenant, position));
+            }
             // The engine was replaced in between.
             Err(CheckFailure::Acquire(AcquireError::Closed { .. })) if !registry.is_closed() => {}
             Err(CheckFailure::Acquire(error)) => return Err(for_caller(error)),

@@ -50,23 +50,19 @@ pub(crate) fn depth<B: Bind>(connection: &mut B::Connection) -> u32 {
 }
 
 impl<B: Bind> BindParticipant<B> {
-    /// The refusal of a commit after the check of the transaction has failed with `error`.
     /// The token of the commit that has just succeeded.
     fn token(&self, position: QueryResult<Option<Position>>) -> Token {
         let checkout = self.session.checkout();
-        let (key, tenant) = (self.session.bind_key(), checkout.tenant());
+        let (key, tenant) = (self.session.bind_key(), checkout.tenant_of_database());
         match position {
             // Nothing was written, or nobody reads from replicas.
             Ok(None) => Token::default(),
-            Ok(Some(position)) => {
-                // The scope need not ask for the position of these writes.
-                checkout.forget_writes();
-                Token::of(key, tenant, Some(position))
-            }
+            Ok(Some(position)) => Token::of(key, tenant, Some(position)),
             Err(_) => Token::of(key, tenant, None),
         }
     }
 
+    /// The refusal of a commit after the check of the transaction has failed with `error`.
     async fn refusal(&mut self, error: DieselError) -> CommitRefusal {
         let error = self.session.checkout().with_server_message(error);
         let class = if B::Connection::is_fatal(&error) {
@@ -222,6 +218,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
         Box::pin(async move {
             // If the future is dropped here, the statement is cut short and the connection is closed, while the server
             // may commit or roll back.
+            let may_have_written = self.session.checkout().may_have_written();
             let (committed, position) = match self.tells_position {
                 true => {
                     let effects = self.session.checkout().session_effects();
@@ -238,9 +235,13 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
             match committed {
                 Ok(()) => {
                     self.session.checkout().lift_rollback_guard();
-                    let token = self.token(position);
                     self.leave_work().await;
-                    Ok(token)
+                    if !may_have_written {
+                        self.session.checkout().note_no_writes();
+                    } else if let Ok(Some(position)) = &position {
+                        self.session.checkout().note_position(position);
+                    }
+                    Ok(self.token(position))
                 }
                 Err(error) => {
                     // Diesel rolls back after some failed commits, and returns both errors if the rollback fails too.
