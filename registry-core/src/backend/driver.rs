@@ -246,6 +246,10 @@ pub trait Driver:
         std::future::ready(Ok(()))
     }
 
+    /// Whether a rollback undoes every write since the begin of the transaction. False where tables without transactions are
+    /// common.
+    const ROLLS_BACK_EVERY_WRITE: bool = true;
+
     /// A statement that fails if the transaction is aborted. It is needed where the server answers the commit of an aborted
     /// transaction with a rollback and reports no error.
     const ABORTED_TRANSACTION_PROBE: Option<&'static str> = None;

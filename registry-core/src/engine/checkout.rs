@@ -10,7 +10,7 @@ use super::engine_use::EngineUse;
 use super::observe::caller::Caller;
 use super::observe::meters::{RetryReason, Timer};
 use super::observe::watch::{CheckoutPurpose, ConnectionWatch};
-use super::observe::write_mark::WriteMark;
+use super::observe::write_mark::LentMark;
 use super::permit::Permit;
 use super::pool::Lease;
 use super::return_connection::return_connection;
@@ -18,7 +18,7 @@ use super::setup::forget_statements;
 use super::typed::TypedEngine;
 use crate::backend::Backend;
 use crate::backend::observed::SessionEffects;
-use crate::backend::position::ServerIdentity;
+use crate::backend::position::{Position, ServerIdentity};
 use crate::settings::{BindKey, Pooler};
 
 /// A live connection, checked out until this is dropped.
@@ -128,16 +128,31 @@ impl<C: Backend> Checkout<C> {
         !self.engine().settings.replicas.is_empty()
     }
 
-    /// Sets `mark` with each statement that may write, until the connection is returned.
-    pub(crate) fn mark_writes(&self, mark: Arc<WriteMark>) {
+    /// Lets `mark` count the statements that may write, until the connection is returned.
+    pub(crate) fn mark_writes(&self, mark: LentMark) {
         if let Some(watch) = self.watch() {
             watch.set_write_mark(Some(mark));
         }
     }
 
-    /// The mark that this connection sets.
-    pub(crate) fn write_mark(&self) -> Option<Arc<WriteMark>> {
-        self.watch()?.write_mark()
+    /// Whether something may have been written on this connection.
+    pub(crate) fn may_have_written(&self) -> bool {
+        self.watch().is_none_or(|watch| watch.may_have_written())
+    }
+
+    /// Nothing was written on this connection so far, whatever was run on it.
+    pub(crate) fn note_no_writes(&self) {
+        if let Some(watch) = self.watch() {
+            watch.note_no_writes();
+        }
+    }
+
+    /// Everything that was written on this connection is committed, at or before this position. The scopes that have
+    /// acquired it need not ask for it.
+    pub(crate) fn note_position(&self, position: &Position) {
+        if let Some(watch) = self.watch() {
+            watch.note_position(position);
+        }
     }
 
     /// Records that the database refuses writes on this connection until it is returned.

@@ -102,7 +102,7 @@ pub(crate) use self::observe::events::{
 };
 pub(crate) use self::observe::meters::RetryReason;
 pub use self::observe::status::{EngineStatus, LastError};
-pub(crate) use self::observe::write_mark::WriteMark;
+pub(crate) use self::observe::write_mark::{LentMark, WriteMark};
 pub use self::one_off::IntoInnerError;
 pub(crate) use self::open::open;
 pub(crate) use self::open_rows::OpenRows;

@@ -19,6 +19,7 @@ use crate::settings::{
     Credentials, DatabaseUrl, EngineOptions, EngineSettings, Problem, Resolved, Settings,
     SettingsError,
 };
+use crate::token::TokenKey;
 use crate::{backend, engine};
 
 impl Registry {
@@ -334,6 +335,10 @@ impl RegistryBuilder {
             let wrong = work.check_keys(&known).err();
             problems.extend(wrong.map(|wrong| Problem::new("work", wrong.to_string())));
         }
+        let token_key = token_key.map(TokenKey::from_secret).transpose().unwrap_or_else(|weak| {
+            problems.push(Problem::new("token_key", weak.to_string()));
+            None
+        });
         if !problems.is_empty() {
             return Err(SettingsError::from_problems(problems));
         }

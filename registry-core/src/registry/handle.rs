@@ -6,12 +6,11 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 use crate::bind::{Bind, Bound};
 use crate::engine::{AnyEngine, Engine};
 use crate::on_demand::OnDemandEngines;
 use crate::settings::{BindDefaults, BindKey, UnknownBind, WorkOptions};
+use crate::token::TokenKey;
 
 use super::bind_entry::BindEntry;
 use super::bind_table::BindTable;
@@ -54,8 +53,8 @@ pub(super) struct Inner {
     pub(super) on_demand: OnDemandEngines,
     /// The options for units of work that are begun without options of their own.
     pub(super) work_options: WorkOptions,
-    /// The secret that signs tokens.
-    pub(super) token_key: Option<SecretString>,
+    /// The key that signs tokens.
+    pub(super) token_key: Option<TokenKey>,
     /// Engines that were replaced and still have sessions lent.
     pub(super) replaced: Mutex<Vec<Arc<dyn AnyEngine>>>,
     pub(super) closing: ClosingState,
@@ -72,7 +71,7 @@ impl Registry {
         bind_defaults: BindDefaults,
         on_demand: OnDemandEngines,
         work_options: WorkOptions,
-        token_key: Option<SecretString>,
+        token_key: Option<TokenKey>,
         sqlite_copies: Option<SqliteCopies>,
     ) -> Self {
         let mut keys: Vec<BindKey> = binds.iter().map(BindEntry::key).collect();
@@ -181,9 +180,9 @@ impl Registry {
         &self.0.work_options
     }
 
-    /// The secret that signs tokens, if the settings or the builder give one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the web layer signs tokens"))]
-    pub(crate) fn token_key(&self) -> Option<&SecretString> {
+    /// The key that signs tokens, if the settings or the builder give one.
+    #[cfg(feature = "axum")]
+    pub(crate) fn token_key(&self) -> Option<&TokenKey> {
         self.0.token_key.as_ref()
     }
 

@@ -51,10 +51,13 @@ impl TokenKey {
     /// assert!(registry_core::TokenKey::new("short").is_err());
     /// ```
     pub fn new(secret: impl Into<String>) -> Result<Self, WeakTokenKey> {
-        let secret = secret.into();
-        match secret.len() {
+        Self::from_secret(secret.into().into())
+    }
+
+    pub(crate) fn from_secret(secret: SecretString) -> Result<Self, WeakTokenKey> {
+        match secret.expose_secret().len() {
             len if len < MIN_LEN => Err(WeakTokenKey { len }),
-            _ => Ok(Self(secret.into())),
+            _ => Ok(Self(secret)),
         }
     }
 

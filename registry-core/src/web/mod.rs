@@ -56,6 +56,9 @@
 //!
 //! [`ScopeLayer::per_tenant`] gives each request a scope on the databases of the request's tenant.
 //!
+//! [`ScopeLayer::read_your_writes`] lets each client see what its own last requests have written, also where readers read
+//! from replicas.
+//!
 //! Errors are responses, so that `?` works in a handler that returns `Result<_, Error>`:
 //! the implementation of [`IntoResponse`](axum_core::response::IntoResponse) for [`Error`](crate::Error) lists the status of
 //! each error, and an [`ErrorPolicy`] says which violated constraints are the client's fault. [`Or404Dsl`] has `first_or_404` and
@@ -68,6 +71,8 @@
 // |---|---|
 // | `scope_layer.rs` | `ScopeLayer`, and how it finds the tenant of a request |
 // | `scope_service.rs` | the service of the layer: the life of a request, and the commit at its end |
+// | `read_your_writes.rs` | how clients carry the token of their last write: names, cookie, key |
+// | `token_exchange.rs` | tokens in requests and in responses |
 // | `into_tenant.rs` | the return values of a closure that finds the tenant |
 // | `extract.rs` | the arguments of handlers |
 // | `response.rs` | errors as responses: the status of each error |
@@ -82,9 +87,11 @@ mod handler_error;
 mod into_tenant;
 mod or_404;
 mod pages;
+mod read_your_writes;
 mod response;
 mod scope_layer;
 mod scope_service;
+mod token_exchange;
 
 pub use error_policy::{ErrorLayer, ErrorPolicy, ErrorService};
 pub use extract::SessionFor;
@@ -92,5 +99,6 @@ pub use handler_error::{HandlerError, NotFound};
 pub use into_tenant::IntoTenant;
 pub use or_404::{Or404, Or404Dsl};
 pub use pages::{Linked, PageLimits, PageLinks};
+pub use read_your_writes::{InvalidReadYourWrites, ReadYourWrites};
 pub use scope_layer::ScopeLayer;
 pub use scope_service::ScopeService;

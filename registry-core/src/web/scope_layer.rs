@@ -10,6 +10,8 @@ use futures_util::future::BoxFuture;
 use http::request::Parts;
 
 use super::into_tenant::IntoTenant;
+use super::read_your_writes::{InvalidReadYourWrites, ReadYourWrites};
+use super::token_exchange::TokenExchange;
 use crate::registry::{Registry, Tenant};
 use crate::work::{Scope, WorkOptions};
 
@@ -59,6 +61,7 @@ pub struct ScopeLayer {
     scopes: ScopeFactory,
     pub(super) commits_on_success: bool,
     options: Option<WorkOptions>,
+    pub(super) tokens: Option<Arc<TokenExchange>>,
     /// The call site that made the layer. The log names it as the call site of the scopes.
     made_at: &'static Location<'static>,
 }
@@ -207,7 +210,7 @@ impl ScopeLayer {
     }
 
     fn with_scopes(scopes: ScopeFactory, made_at: &'static Location<'static>) -> Self {
-        Self { scopes, commits_on_success: true, options: None, made_at }
+        Self { scopes, commits_on_success: true, options: None, tokens: None, made_at }
     }
 
     /// Whether the unit of work is committed after a success. `true` by default. With `false`, handlers commit by
@@ -283,6 +286,88 @@ impl ScopeLayer {
     pub fn work_options(mut self, options: WorkOptions) -> Self {
         self.options = Some(options);
         self
+    }
+
+    /// Lets the requests of a client read what its earlier requests have written, also from replicas.
+    ///
+    /// The response to a request that has written carries a [`Token`](crate::Token), signed, in the header `x-read-after`
+    /// and in the cookie `read_after`; [`ReadYourWrites`] has other names and attributes. All reads of a request by a
+    /// [`Reader`](crate::Reader) are after the token that the request brings in the header or the cookie: a replica that
+    /// has not replayed it is passed over.
+    ///
+    /// - A request has written if its unit of work was committed, or if a session, a query on the registry or the tenant,
+    ///   or another unit of work may have written, whatever the status of the response is. A request that only reads
+    ///   has no token in its response, and the client keeps the one that it has.
+    /// - A unit of work learns its position with its commit. For other writes, the primary is asked before the response is
+    ///   sent, for one second at most. Without an answer the position is unknown, and the client's next reads go to the
+    ///   primary.
+    /// - A token that is not signed with the key is ignored, and so is one that is cut or too long. A forged one could send
+    ///   all reads to the primary.
+    /// - Binds without replicas have no part in tokens. If no bind has replicas, no response has one.
+    /// - What a streamed body writes is later than the response's head, and is not in its token. A task that the handler has
+    ///   spawned is in no scope, so its writes are not in the token either, unless it [enters](Scope::enter) the scope and
+    ///   has written before the response.
+    /// - After a panic of the handler there is no response, and so no token. Layers that turn panics into
+    ///   responses have to be inside of this layer, so that what was committed before the panic is in the token.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidReadYourWrites::NoKey`] if neither the settings of the registry nor [`ReadYourWrites::key`] give a key: an
+    /// error here is seen when the program starts, and one in each request would be seen by users. A layer of tenants
+    /// has no registry of its own, and takes the key by [`ReadYourWrites::key_of`]. The other errors are about
+    /// the names.
+    ///
+    /// ```
+    /// use axum::{Router, http::StatusCode, routing::get};
+    /// use diesel::prelude::*;
+    /// use registry_core::web::{ReadYourWrites, ScopeLayer};
+    /// use registry_core::{CurrentWork, Error, Registry, RunQueryDsl, Scope, bind_tables};
+    /// # use registry_core::BindDsl;
+    ///
+    /// diesel::table! { events (id) { id -> Integer, } }
+    /// bind_tables!(db = "default", backend = Sqlite; events);
+    ///
+    /// async fn add(mut work: CurrentWork) -> Result<StatusCode, Error> {
+    ///     diesel::insert_into(events::table).default_values().execute(&mut *work).await?;
+    ///     Ok(StatusCode::CREATED)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use tower_service::Service;
+    /// # let secret = || "0123456789abcdef".to_owned();
+    /// let builder = Registry::builder().bind("default", "sqlite::memory:");
+    /// let registry = builder.token_key(secret()).build()?;
+    /// # let create = "CREATE TABLE events (id INTEGER PRIMARY KEY)";
+    /// # diesel::sql_query(create).bound_to::<events::table>().execute(&registry).await?;
+    /// let reader = registry.reader();
+    /// // Sees the events that the same client has added, on whichever server it reads.
+    /// let count = async move || {
+    ///     let count: i64 = events::table.count().get_result(&reader).await?;
+    ///     Ok::<_, Error>(count.to_string())
+    /// };
+    /// let layer = ScopeLayer::new(registry).read_your_writes(ReadYourWrites::new())?;
+    /// let mut app: Router = Router::new().route("/events", get(count).put(add)).layer(layer);
+    /// # for (method, body) in [("PUT", ""), ("GET", "1")] {
+    /// #     let request = axum::http::Request::builder().method(method).uri("/events");
+    /// #     let response = app.call(request.body(axum::body::Body::empty())?).await?;
+    /// #     assert!(response.status().is_success());
+    /// #     assert!(response.headers().get("x-read-after").is_none(), "SQLite has no replicas");
+    /// #     assert_eq!(axum::body::to_bytes(response.into_body(), 100).await?, body);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn read_your_writes(
+        mut self,
+        carried: ReadYourWrites,
+    ) -> Result<Self, InvalidReadYourWrites> {
+        let registry = match &self.scopes {
+            ScopeFactory::Registry(registry) => Some(registry),
+            ScopeFactory::Tenant(_) | ScopeFactory::TenantAsync(_) => None,
+        };
+        self.tokens = Some(Arc::new(carried.build(registry)?));
+        Ok(self)
     }
 
     /// A new scope for a request, or the response to a request without a tenant.

@@ -51,10 +51,13 @@ where
                 Ok(scope) => scope,
                 Err(response) => return Ok(*response),
             };
+            if let Some(tokens) = &layer.tokens {
+                scope.writes().read_after(&tokens.brought(&parts));
+            }
             parts.extensions.insert(scope.registry().clone());
             parts.extensions.insert(scope.clone());
             let request = Request::from_parts(parts, body);
-            let ending = scope.clone();
+            let (ending, written) = (scope.clone(), scope.clone());
             let handled = async {
                 let response = inner.call(request).await?.into_response();
                 let is_success =
@@ -78,7 +81,11 @@ where
                 }
                 Ok(response)
             };
-            ending.run(handled).await
+            let mut response = ending.run(handled).await?;
+            if let Some(tokens) = &layer.tokens {
+                tokens.hand_out(&written, &mut response).await;
+            }
+            Ok(response)
         })
     }
 }

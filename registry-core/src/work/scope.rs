@@ -231,12 +231,12 @@ impl Scope {
 
     /// The unit of work. `at` is the call site of the request, or `None` for an argument of an axum handler.
     pub(crate) async fn work_at(&self, at: Option<CallSite>) -> Result<CurrentWork, WorkError> {
-        let Shared { sessions, options, lock, writer, made_at, .. } = &*self.0;
+        let Shared { sessions, options, lock, writer, writes, made_at } = &*self.0;
         let mut guard = self.lock(at).await?;
         if guard.is_none() {
             let begun_at = at.unwrap_or(made_at);
             let unit = UnitOfWork::new(sessions.clone(), options.clone(), begun_at);
-            *guard = Some(unit.in_scope(made_at, lock.acquiring_flag().clone(), *writer));
+            *guard = Some(unit.in_scope(made_at, lock.acquiring_flag().clone(), *writer, Arc::clone(writes)));
         }
         Ok(CurrentWork::new(guard, Arc::clone(lock)))
     }
@@ -270,10 +270,9 @@ impl Scope {
         self.take_to_commit().await?.commit().await
     }
 
-    /// Takes the unit of work out of the scope, so that it can be committed without the scope. The next request begins a
-    /// new unit of work.
     /// The position of everything that this scope has written so far and committed: reads
     /// [after](crate::Reader::after) the token see it. Reads of the scope itself are after it without a word.
+    /// The token that a request has brought is in it, too: see `ScopeLayer::read_your_writes`.
     ///
     /// The primaries are asked for positions that are not known yet: of what was not written by a unit of work. It waits
     /// for that as long as for a session, `acquire_timeout` at most. Where there is no answer, the token says that the
@@ -294,15 +293,16 @@ impl Scope {
         self.0.writes.placed_token(limit).await
     }
 
-    /// Whether anything may have been written for this scope, or a token was given to it.
+    /// What was written for this scope.
     #[cfg(feature = "axum")]
     pub(crate) fn writes(&self) -> &ScopeWrites {
         &self.0.writes
     }
 
+    /// Takes the unit of work out of the scope, so that it can be committed without the scope. The next request begins a
+    /// new unit of work.
     pub(crate) async fn take_to_commit(&self) -> Result<DetachedWork, WorkError> {
-        let unit = self.lock(None).await?.take();
-        Ok(DetachedWork { unit, writes: Arc::clone(&self.0.writes) })
+        Ok(DetachedWork(self.lock(None).await?.take()))
     }
 
     /// Rolls back the unit of work of this scope, if there is one. The next request begins a new unit of work.
@@ -408,20 +408,12 @@ impl Scope {
 }
 
 /// A unit of work that was taken out of a scope for its commit.
-pub(crate) struct DetachedWork {
-    unit: Option<UnitOfWork>,
-    /// What the scope has written, which learns of the commit.
-    writes: Arc<ScopeWrites>,
-}
+pub(crate) struct DetachedWork(Option<UnitOfWork>);
 
 impl DetachedWork {
     pub(crate) async fn commit(self) -> Result<Committed, Error> {
-        Ok(match self.unit {
-            Some(unit) => {
-                let committed = self.writes.enter(unit.commit()).await?;
-                self.writes.add_token(&committed.token);
-                committed
-            }
+        Ok(match self.0 {
+            Some(unit) => unit.commit().await?,
             None => Committed { keys: Vec::new(), token: Token::default() },
         })
     }

@@ -12,6 +12,7 @@ use super::session_factory::SessionFactory;
 use crate::backend::Pipelines;
 use crate::bind::{Bind, Bound};
 use crate::engine::{WriteRequest, WriterId};
+use crate::registry::ScopeWrites;
 use crate::session::Session;
 use crate::settings::{BindKey, WorkOptions};
 
@@ -64,6 +65,8 @@ pub struct UnitOfWork {
     /// The call site that made the scope of this unit of work. `None` outside of a scope.
     scope_made_at: Option<CallSite>,
     acquiring: AcquiringFlag,
+    /// What the scope of this unit of work has written.
+    scope_writes: Option<Arc<ScopeWrites>>,
     pub(super) state: WorkState,
     /// Identifies this unit of work where writers take turns.
     pub(super) writer: WriterId,
@@ -96,6 +99,7 @@ impl UnitOfWork {
             begun_at,
             scope_made_at: None,
             acquiring: AcquiringFlag::default(),
+            scope_writes: None,
             participants: Participants::default(),
             state: WorkState::Open { savepoints: 0 },
             writer: WriterId::new(),
@@ -104,16 +108,18 @@ impl UnitOfWork {
     }
 
     /// Makes this the unit of work of a scope. `made_at` is the call site that made the scope; the scope reads
-    /// `acquiring`, and identifies its units of work by `writer`.
+    /// `acquiring`, identifies its units of work by `writer`, and learns of `writes`.
     pub(super) fn in_scope(
         mut self,
         made_at: CallSite,
         acquiring: AcquiringFlag,
         writer: WriterId,
+        writes: Arc<ScopeWrites>,
     ) -> Self {
         self.writer = writer;
         self.scope_made_at = Some(made_at);
         self.acquiring = acquiring;
+        self.scope_writes = Some(writes);
         self
     }
 
@@ -278,7 +284,12 @@ impl UnitOfWork {
         let may_write = !options.is_read_only();
         let write =
             may_write.then_some(WriteRequest { unit: Some(self.writer), place: self.begun_at });
-        let session = self.sessions.session::<B>().for_write(write).await?;
+        let acquire = self.sessions.session::<B>().for_write(write);
+        // The task that calls may be in another scope, or in none.
+        let session = match &self.scope_writes {
+            Some(writes) => writes.enter(acquire).await?,
+            None => acquire.await?,
+        };
         drop(acquiring);
         BindParticipant::begin(session, options, savepoints).await
     }

@@ -17,8 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::caller::Caller;
 use super::invalidation::{CloseNotice, Invalidations, SeenInvalidations};
 use super::statement_errors::StatementErrors;
-use super::write_mark::WriteMark;
+use super::write_mark::LentMark;
 use crate::backend::observed::{Observed, SessionEffects};
+use crate::backend::position::Position;
 
 /// The observed state of one connection, shared by its slot and its instrumentation.
 #[derive(Debug, Default)]
@@ -41,7 +42,7 @@ pub(in crate::engine) struct ConnectionWatch {
     /// Whether the database refuses writes on this connection until it is returned.
     is_kept_from_writing: AtomicBool,
     /// Set if something may be written here, for the scope that has acquired the connection.
-    write_mark: Mutex<Option<Arc<WriteMark>>>,
+    write_mark: Mutex<Option<LentMark>>,
     /// Whether there is a `write_mark`. Read for each statement, without the lock.
     has_write_mark: AtomicBool,
     /// The record of the errors of the connection's statements.
@@ -107,6 +108,7 @@ impl ConnectionWatch {
     pub(in crate::engine) fn end_checkout(&self) {
         // The statements were not seen if the borrower has replaced our instrumentation.
         self.note_possible_write(|| !self.is_instrumentation_replaced());
+        self.set_write_mark(None);
         self.holder.store(NO_HOLDER, Ordering::Relaxed);
         self.observed.transaction.refuse_after_rollback(false);
     }
@@ -159,7 +161,7 @@ impl ConnectionWatch {
         self.is_instrumentation_replaced.load(Ordering::Relaxed)
     }
 
-    pub(in crate::engine) fn set_write_mark(&self, mark: Option<Arc<WriteMark>>) {
+    pub(in crate::engine) fn set_write_mark(&self, mark: Option<LentMark>) {
         // Read first: nearly all connections never have one.
         if mark.is_some() || self.has_write_mark.load(Ordering::Relaxed) {
             self.has_write_mark.store(mark.is_some(), Ordering::Relaxed);
@@ -167,12 +169,24 @@ impl ConnectionWatch {
         }
     }
 
-    /// The mark that is set by statements of this checkout.
-    pub(in crate::engine) fn write_mark(&self) -> Option<Arc<WriteMark>> {
-        if !self.has_write_mark.load(Ordering::Relaxed) {
-            return None;
+    /// Whether something may have been written in this checkout. Only known if a scope has acquired the connection.
+    pub(in crate::engine) fn may_have_written(&self) -> bool {
+        let mark = self.write_mark.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_instrumentation_replaced() || mark.as_ref().is_none_or(LentMark::may_have_written)
+    }
+
+    /// Nothing was written in this checkout so far.
+    pub(in crate::engine) fn note_no_writes(&self) {
+        if let Some(mark) = &*self.write_mark.lock().unwrap_or_else(PoisonError::into_inner) {
+            mark.note_no_writes();
         }
-        self.write_mark.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Everything that was written in this checkout is committed, at or before this position.
+    pub(in crate::engine) fn note_position(&self, position: &Position) {
+        if let Some(mark) = &*self.write_mark.lock().unwrap_or_else(PoisonError::into_inner) {
+            mark.note_position(position);
+        }
     }
 
     /// Sets the mark of the scope, unless `only_reads` says that the statement writes nothing.
@@ -180,7 +194,7 @@ impl ConnectionWatch {
         if self.has_write_mark.load(Ordering::Relaxed) && !only_reads() {
             let mark = self.write_mark.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(mark) = &*mark {
-                mark.set();
+                mark.note_write();
             }
         }
     }

@@ -1,68 +1,118 @@
 //! What a scope has written, so that its later reads are after it.
 //!
-//! The commit of a unit of work tells its position. Everything else that is run for a scope, on a registry, a tenant or a
-//! session, only sets a [`WriteMark`]. The next read of the scope through a reader then asks the primary for its position,
-//! once. So a scope that never reads from replicas asks for nothing.
+//! Each connection that is acquired for a scope has a [`WriteMark`]. It counts what may have been written there, and the
+//! commit of a unit of work tells it the position. For everything else, the next read of the scope through a reader asks
+//! the primary for its position, once. So a scope that never reads from replicas asks for nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::backend::Backend;
+use crate::backend::position::Position;
 use crate::bind::{self, Bind};
-use crate::engine::{AnyEngine, Checkout, WriteMark};
+use crate::engine::{AnyEngine, Checkout, LentMark, WriteMark};
 use crate::registry::handle::Registry;
 use crate::settings::BindKey;
 use crate::token::Token;
 
 tokio::task_local! {
-    static CURRENT: Arc<ScopeWrites>;
+    static CURRENT: Arc<Entered>;
+}
+
+/// The scopes that a task is in.
+struct Entered {
+    writes: Arc<ScopeWrites>,
+    outer: Option<Arc<Self>>,
+}
+
+impl Entered {
+    /// The innermost one of this registry: a scope of another registry has no part in its reads and writes.
+    fn of(&self, registry: &Registry) -> Option<Arc<ScopeWrites>> {
+        let mut entered = self;
+        while !entered.writes.registry.is_same_as(registry) {
+            entered = entered.outer.as_deref()?;
+        }
+        Some(Arc::clone(&entered.writes))
+    }
 }
 
 /// The writes of a scope.
 #[derive(Debug)]
 pub(crate) struct ScopeWrites {
     registry: Registry,
-    /// After which the reads of the scope are.
-    token: Mutex<Token>,
-    marks: Mutex<Vec<Marked>>,
+    state: Mutex<State>,
 }
 
-/// The mark of one connection that the scope has acquired.
+#[derive(Debug, Default)]
+struct State {
+    /// After which the reads of the scope are, as far as positions are known. Without those in `marks`.
+    token: Token,
+    /// One for each connection that was acquired for the scope, and is lent or has writes whose position is not known.
+    marks: Vec<Marked>,
+    /// Whether something may have been written of which no mark tells any more.
+    has_written: bool,
+}
+
+/// The mark of one connection, as a scope sees it. Scopes inside of each other share the mark.
 #[derive(Debug, Clone)]
 struct Marked {
     key: BindKey,
     tenant: Option<Arc<str>>,
     mark: Arc<WriteMark>,
+    /// How many of its writes are covered by the token of the scope.
+    placed: u64,
+    /// Whether the scope was told of the write by a token that came from elsewhere.
+    is_told: bool,
 }
 
 impl Marked {
     fn is_of(&self, key: BindKey, tenant: Option<&Arc<str>>) -> bool {
         self.key == key && self.tenant.as_ref() == tenant
     }
+
+    fn is_unplaced(&self) -> bool {
+        self.mark.is_unplaced_after(self.placed)
+    }
+
+    fn has_written(&self) -> bool {
+        !self.is_told && self.mark.may_have_written()
+    }
+
+    fn token(&self, position: Option<Position>) -> Token {
+        Token::of(self.key, self.tenant.clone(), position)
+    }
+}
+
+impl State {
+    /// Forgets the marks of connections that were returned, and whose writes have known positions.
+    fn forget_placed(&mut self) {
+        let Self { token, marks, has_written } = self;
+        marks.retain(|marked| {
+            let is_needed = marked.mark.is_lent() || marked.is_unplaced();
+            if !is_needed {
+                *has_written |= marked.has_written();
+                if let Some(position) = marked.mark.position() {
+                    token.merge(&marked.token(Some(position)));
+                }
+            }
+            is_needed
+        });
+    }
+
+    fn unplaced(&self, key: BindKey, tenant: Option<&Arc<str>>) -> impl Iterator<Item = &Marked> {
+        self.marks.iter().filter(move |marked| marked.is_of(key, tenant) && marked.is_unplaced())
+    }
 }
 
 impl ScopeWrites {
     pub(crate) fn new(registry: Registry) -> Arc<Self> {
-        Arc::new(Self { registry, token: Mutex::default(), marks: Mutex::default() })
+        Arc::new(Self { registry, state: Mutex::default() })
     }
 
-    /// Hands the token of a commit to the scope that the calling task is in, if the connection has written for that scope.
-    /// Otherwise the scope does not learn of the token, and asks for its position as for other writes.
-    pub(crate) fn note_commit<C: Backend>(checkout: &Checkout<C>, token: &Token) {
-        let Some(mark) = checkout.write_mark() else { return };
-        if CURRENT.try_with(|current| current.add_commit(&mark, token)).unwrap_or(false) {
-            mark.take();
-        }
-    }
-
-    /// The writes of the scope that the calling task is in, if it is one of this registry.
+    /// The writes of the innermost scope of this registry that the calling task is in.
     pub(crate) fn current(registry: &Registry) -> Option<Arc<Self>> {
-        let of_registry = |current: &Arc<Self>| {
-            current.registry.is_same_as(registry).then(|| Arc::clone(current))
-        };
-        CURRENT.try_with(of_registry).ok().flatten()
+        CURRENT.try_with(|entered| entered.of(registry)).ok().flatten()
     }
 
     /// Runs `future` with these as the writes of its scope.
@@ -70,29 +120,32 @@ impl ScopeWrites {
     /// Inside of another scope of the same registry, its reads are after that scope's writes, too, and the reads of that
     /// scope are after its writes.
     pub(crate) async fn enter<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
-        let outer = Self::current(&self.registry).filter(|outer| !Arc::ptr_eq(outer, self));
+        let entered = CURRENT.try_with(Arc::clone).ok();
+        let outer = entered.as_ref().and_then(|entered| entered.of(&self.registry));
+        let outer = outer.filter(|outer| !Arc::ptr_eq(outer, self));
         let handing_over = HandingOver { inner: self, outer: outer.as_ref() };
         if let Some(outer) = &outer {
             self.absorb(outer);
         }
-        let output = CURRENT.scope(Arc::clone(self), future).await;
+        let entered = Arc::new(Entered { writes: Arc::clone(self), outer: entered });
+        let output = CURRENT.scope(entered, future).await;
         drop(handing_over);
         output
     }
 
-    /// A mark for a connection that the scope acquires.
-    fn new_mark(&self, key: BindKey, tenant: Option<&Arc<str>>) -> Arc<WriteMark> {
-        let mark = Arc::<WriteMark>::default();
-        let mut marks = self.marks();
-        // The connections of the others are returned, and nothing was written there.
-        marks.retain(|marked| marked.mark.is_set() || Arc::strong_count(&marked.mark) > 1);
-        marks.push(Marked { key, tenant: tenant.cloned(), mark: Arc::clone(&mark) });
-        mark
+    /// A mark for a connection that is acquired for the scope.
+    fn new_mark(&self, key: BindKey, tenant: Option<&Arc<str>>) -> LentMark {
+        let (mark, lent) = WriteMark::lent();
+        let mut state = self.state();
+        state.forget_placed();
+        let tenant = tenant.cloned();
+        state.marks.push(Marked { key, tenant, mark, placed: 0, is_told: false });
+        lent
     }
 
     /// Whether something may have been written to the database whose position is not known.
     pub(super) fn has_unplaced(&self, key: BindKey, tenant: Option<&Arc<str>>) -> bool {
-        self.marks().iter().any(|marked| marked.is_of(key, tenant) && marked.mark.is_set())
+        self.state().unplaced(key, tenant).next().is_some()
     }
 
     /// Asks the primary for its position, if something may have been written whose position is not known. The reads of
@@ -104,83 +157,107 @@ impl ScopeWrites {
         engine: Arc<dyn AnyEngine>,
         limit: Duration,
     ) {
-        let Some(asking) = AskingPosition::begin(&self.marks(), key, tenant) else { return };
-        // A write after this begins sets the mark again.
-        let position = engine.ask_position(Some(limit)).await.ok().flatten();
-        let is_found = position.is_some();
-        let token = Token::of(key, tenant.cloned(), position);
-        // It is after everything that was written before, whatever was known of that.
-        self.token_mut().replace(&token);
-        if is_found {
-            asking.found();
+        let counted = |marked: &Marked| (Arc::clone(&marked.mark), marked.mark.count());
+        let before: Vec<_> = self.state().unplaced(key, tenant).map(counted).collect();
+        if before.is_empty() {
+            return;
         }
+        // Until there is an answer, the position stays unknown to reads that run at the same time.
+        let Some(position) = engine.ask_position(Some(limit)).await.ok().flatten() else { return };
+        let mut state = self.state();
+        // Merged, because a commit of the scope may have told a later position meanwhile.
+        state.token.merge(&Token::of(key, tenant.cloned(), Some(position)));
+        for marked in &mut state.marks {
+            let counted = before.iter().find(|(mark, _)| Arc::ptr_eq(mark, &marked.mark));
+            // What was written later is not covered.
+            marked.placed = counted.map_or(marked.placed, |(_, count)| marked.placed.max(*count));
+        }
+        state.forget_placed();
     }
 
     /// The token after which later reads have to be to see what the scope has written. Asks the primaries of the writes
     /// whose positions are not known.
     pub(crate) async fn placed_token(&self, limit: Duration) -> Token {
         let mut unplaced: Vec<(BindKey, Option<Arc<str>>)> = Vec::new();
-        for Marked { key, tenant, .. } in self.marks().iter().filter(|marked| marked.mark.is_set())
-        {
-            if !unplaced.iter().any(|(other, of)| other == key && of == tenant) {
-                unplaced.push((*key, tenant.clone()));
+        for marked in self.state().marks.iter().filter(|marked| marked.is_unplaced()) {
+            if !unplaced.iter().any(|(key, tenant)| marked.is_of(*key, tenant.as_ref())) {
+                unplaced.push((marked.key, marked.tenant.clone()));
             }
         }
         let placing = unplaced.into_iter().map(|(key, tenant)| async move {
-            match self.registry.open_engine_of(&key, tenant.as_deref()) {
-                Some(engine) => self.place(key, tenant.as_ref(), engine, limit).await,
-                // It was evicted, or replaced: nobody can say what was written where.
-                None => self.add_token(&Token::of(key, tenant, None)),
+            // Without an engine, it was evicted: nobody can say what was written where, so the position stays unknown.
+            if let Some(engine) = self.registry.open_engine_of(&key, tenant.as_deref()) {
+                self.place(key, tenant.as_ref(), engine, limit).await;
             }
         });
         join_all(placing).await;
         self.token()
     }
 
-    /// Whether anything may have been written.
+    /// Whether anything may have been written. A token from elsewhere does not count.
+    #[cfg(feature = "axum")]
     pub(crate) fn has_written(&self) -> bool {
-        self.marks().iter().any(|marked| marked.mark.is_set()) || !self.token_mut().is_empty()
+        let state = self.state();
+        state.has_written || state.marks.iter().any(Marked::has_written)
     }
 
-    /// Adds the token of a commit, if `mark` is one of this scope's. Returns whether it is.
-    pub(crate) fn add_commit(&self, mark: &Arc<WriteMark>, token: &Token) -> bool {
-        let is_own = self.marks().iter().any(|marked| Arc::ptr_eq(&marked.mark, mark));
-        if is_own {
-            self.add_token(token);
+    /// The reads of the scope are after this token, which came from elsewhere, from now on. Where it says that a position is
+    /// not known, the first read asks for it.
+    #[cfg(feature = "axum")]
+    pub(crate) fn read_after(&self, token: &Token) {
+        let mut state = self.state();
+        for (key, tenant, position) in token.entries() {
+            let tenant = tenant.cloned();
+            if position.is_some() {
+                state.token.merge(&Token::of(key, tenant, position.cloned()));
+            } else if state.unplaced(key, tenant.as_ref()).next().is_none() {
+                let mark = WriteMark::of_unknown_write();
+                state.marks.push(Marked { key, tenant, mark, placed: 0, is_told: true });
+            }
         }
-        is_own
     }
 
-    /// The reads of the scope are after this token from now on.
-    pub(crate) fn add_token(&self, token: &Token) {
-        self.token_mut().merge(token);
-    }
-
-    /// The token after which the reads of the scope are, as far as positions are known.
+    /// The token after which the reads of the scope are. It says where positions are not known.
     pub(crate) fn token(&self) -> Token {
-        self.token_mut().clone()
+        let state = self.state();
+        let mut token = state.token.clone();
+        for marked in &state.marks {
+            if marked.is_unplaced() {
+                token.merge(&marked.token(None));
+            } else if let Some(position) = marked.mark.position() {
+                token.merge(&marked.token(Some(position)));
+            }
+        }
+        token
     }
 
     fn absorb(&self, other: &Self) {
-        let token = other.token();
-        self.add_token(&token);
         // Copied first: two scopes that are inside of each other must not wait for each other's locks.
-        let marks: Vec<Marked> = other.marks().clone();
-        for marked in marks.iter().filter(|marked| marked.mark.is_set()) {
-            self.new_mark(marked.key, marked.tenant.as_ref()).set();
+        let (token, marks, has_written) = {
+            let mut other = other.state();
+            other.forget_placed();
+            (other.token.clone(), other.marks.clone(), other.has_written)
+        };
+        let mut state = self.state();
+        state.token.merge(&token);
+        state.has_written |= has_written;
+        for marked in marks {
+            let is_same = |own: &&mut Marked| Arc::ptr_eq(&own.mark, &marked.mark);
+            match state.marks.iter_mut().find(is_same) {
+                // The tokens of both are merged.
+                Some(own) => own.placed = own.placed.max(marked.placed),
+                // Also of connections that are lent and have written nothing yet: either scope may use them.
+                None => state.marks.push(marked),
+            }
         }
     }
 
-    fn token_mut(&self) -> MutexGuard<'_, Token> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn marks(&self) -> MutexGuard<'_, Vec<Marked>> {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Lets the statements on this connection that may write set the mark of the scope that acquires it, if the bind has
+/// Lets the statements on this connection that may write count for the scope that acquires it, if the bind has
 /// replicas to read from.
 pub(in crate::registry) fn note_writes_for_scope<B: Bind>(
     registry: &Registry,
@@ -207,30 +284,5 @@ impl Drop for HandingOver<'_> {
         if let Some(outer) = self.outer {
             outer.absorb(self.inner);
         }
-    }
-}
-
-/// The marks of writes whose position is being asked for. They are set again unless the position was found.
-struct AskingPosition {
-    marks: Vec<Arc<WriteMark>>,
-}
-
-impl AskingPosition {
-    /// `None` if there was no write.
-    fn begin(marks: &[Marked], key: BindKey, tenant: Option<&Arc<str>>) -> Option<Self> {
-        let of_database = marks.iter().filter(|marked| marked.is_of(key, tenant));
-        let set = of_database.filter(|marked| marked.mark.take());
-        let marks: Vec<_> = set.map(|marked| Arc::clone(&marked.mark)).collect();
-        (!marks.is_empty()).then_some(Self { marks })
-    }
-
-    fn found(mut self) {
-        self.marks.clear();
-    }
-}
-
-impl Drop for AskingPosition {
-    fn drop(&mut self) {
-        self.marks.iter().for_each(|mark| mark.set());
     }
 }

@@ -66,6 +66,7 @@ impl<B: Bind> BindParticipant<B> {
             Ok(has_entered_work) => {
                 // `leave_work` undoes the effects of this begin, so the reset on return need not undo them.
                 session.checkout().restore_session_effects(effects);
+                session.checkout().note_no_writes();
                 let state = session.checkout().track_transaction();
                 let tells_position =
                     base_depth == 0 && session.checkout().has_replicas() && !options.is_read_only();

@@ -19,7 +19,6 @@ use crate::backend::position::Position;
 use crate::backend::transaction_depth;
 use crate::bind::Bind;
 use crate::engine::{TransactionEnd, TransactionState};
-use crate::registry::ScopeWrites;
 use crate::session::Session;
 use crate::settings::BindKey;
 use crate::token::Token;
@@ -58,11 +57,7 @@ impl<B: Bind> BindParticipant<B> {
         match position {
             // Nothing was written, or nobody reads from replicas.
             Ok(None) => Token::default(),
-            Ok(Some(position)) => {
-                let token = Token::of(key, tenant, Some(position));
-                ScopeWrites::note_commit(checkout, &token);
-                token
-            }
+            Ok(Some(position)) => Token::of(key, tenant, Some(position)),
             Err(_) => Token::of(key, tenant, None),
         }
     }
@@ -223,6 +218,7 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
         Box::pin(async move {
             // If the future is dropped here, the statement is cut short and the connection is closed, while the server
             // may commit or roll back.
+            let may_have_written = self.session.checkout().may_have_written();
             let (committed, position) = match self.tells_position {
                 true => {
                     let effects = self.session.checkout().session_effects();
@@ -239,9 +235,13 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
             match committed {
                 Ok(()) => {
                     self.session.checkout().lift_rollback_guard();
-                    let token = self.token(position);
                     self.leave_work().await;
-                    Ok(token)
+                    if !may_have_written {
+                        self.session.checkout().note_no_writes();
+                    } else if let Ok(Some(position)) = &position {
+                        self.session.checkout().note_position(position);
+                    }
+                    Ok(self.token(position))
                 }
                 Err(error) => {
                     // Diesel rolls back after some failed commits, and returns both errors if the rollback fails too.

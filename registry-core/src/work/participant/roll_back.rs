@@ -18,6 +18,7 @@ impl<B: Bind> BindParticipant<B> {
     pub(crate) async fn roll_back_in_time(&mut self) -> RollbackOutcome {
         let limit = self.session.options().check_timeout;
         let mut is_confirmed = false;
+        let may_have_written = self.session.checkout().may_have_written();
         self.session.checkout_mut().observed_end(&mut self.state);
         if self.session.checkout_mut().is_usable() {
             let rolled_back = timeout(limit, async {
@@ -40,7 +41,12 @@ impl<B: Bind> BindParticipant<B> {
         }
         match (had_ended, is_confirmed) {
             (true, _) => RollbackOutcome::AlreadyEnded,
-            (false, true) => RollbackOutcome::RolledBack,
+            (false, true) => {
+                if B::Connection::ROLLS_BACK_EVERY_WRITE || !may_have_written {
+                    self.session.checkout().note_no_writes();
+                }
+                RollbackOutcome::RolledBack
+            }
             (false, false) => RollbackOutcome::NotConfirmed,
         }
     }
