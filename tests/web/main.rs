@@ -28,6 +28,7 @@ mod errors;
 #[path = "../support/mount.rs"]
 mod mount;
 mod pages;
+mod read_your_writes;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenants;

@@ -166,6 +166,9 @@ impl Driver for Mysql {
         server_state::server_state(self).await
     }
 
+    // MyISAM has no transactions.
+    const ROLLS_BACK_EVERY_WRITE: bool = false;
+
     // `SET GLOBAL read_only = 1` ends no connection.
     const PRIMARY_MAY_BE_DEMOTED: bool = true;
 

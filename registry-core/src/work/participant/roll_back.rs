@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::any::{AnyParticipant, RollbackOutcome};
 use super::bind::{BindParticipant, TransactionManagerOf};
+use crate::backend::driver::Driver;
 use crate::bind::Bind;
 use crate::engine::TransactionEnd;
 
