@@ -68,7 +68,9 @@ pub enum InvalidReadYourWrites {
     #[error("`{0}` cannot be the path of a cookie")]
     CookiePath(String),
     /// Browsers refuse the cookie, because the prefix of its name promises attributes that it does not have.
-    #[error("browsers refuse the cookie `{0}`: `__Secure-` needs `secure(true)`, and `__Host-` also the path `/`")]
+    #[error(
+        "browsers refuse the cookie `{0}`: `__Secure-` needs `secure(true)`, and `__Host-` also the path `/`"
+    )]
     CookiePrefix(String),
 }
 

@@ -236,7 +236,12 @@ impl Scope {
         if guard.is_none() {
             let begun_at = at.unwrap_or(made_at);
             let unit = UnitOfWork::new(sessions.clone(), options.clone(), begun_at);
-            *guard = Some(unit.in_scope(made_at, lock.acquiring_flag().clone(), *writer, Arc::clone(writes)));
+            *guard = Some(unit.in_scope(
+                made_at,
+                lock.acquiring_flag().clone(),
+                *writer,
+                Arc::clone(writes),
+            ));
         }
         Ok(CurrentWork::new(guard, Arc::clone(lock)))
     }
