@@ -51,7 +51,9 @@ fn key() -> TokenKey {
     TokenKey::new(SECRET).expect("long enough")
 }
 
-fn insert(id: i64) -> diesel::query_builder::InsertStatement<
+fn insert(
+    id: i64,
+) -> diesel::query_builder::InsertStatement<
     pairs::table,
     <diesel::dsl::Eq<pairs::id, i64> as Insertable<pairs::table>>::Values,
 > {
@@ -354,9 +356,8 @@ async fn token_that_was_not_signed_with_the_key_is_ignored() {
     assert_eq!(asked(&address, "GET", "/seen/1", &head).await.body, rig.primary(1));
     let joined = in_header(&format!("*, {signed}"));
     assert_eq!(asked(&address, "GET", "/seen/1", &joined).await.body, rig.primary(1));
-    for level in ["WARN", "ERROR"] {
-        assert_eq!(log.lines_with(level), Vec::<String>::new());
-    }
+    let told = log.lines_with("a request brought a token that is ignored");
+    assert!(told.iter().all(|line| line.contains(" DEBUG ")), "{told:?}");
 }
 
 /// Of two tabs with a cookie and a header of their own, neither can take the other's position back.
@@ -410,15 +411,15 @@ async fn token_that_is_too_long_to_keep_says_only_where_something_was_written() 
     let rig = Rig::new().await;
     let address = rig.serve().await;
     let brought = |count: u32| {
-        let places = (0..count).map(|at| format!("crm@t{at}:p5f5e1005f5e100.1.5f5e100"));
+        let places = (0..count).map(|at| format!("crm@t{at}:p5f5e1005f5e100f.1.5f5e10"));
         let text = places.collect::<Vec<_>>().join("~");
         let token: Token = text.parse().expect("a token");
         in_header(&token.signed(&key()))
     };
-    let written = asked(&address, "PUT", "/work/1", brought(100)).await;
+    let written = asked(&address, "PUT", "/work/1", brought(119)).await;
     let text = verified(token_of(&written)).to_string();
     assert!(text.contains("~default:?") || text.starts_with("default:?"), "{text}");
-    assert!(text.contains("crm@t99:?"), "{text}");
+    assert!(text.contains("crm@t118:?"), "{text}");
     // Nothing of it can be kept.
     let unknown = |at: u32| format!("crm@tenant-{at:04}:?");
     let many = (0..200).map(unknown).collect::<Vec<_>>().join("~");
@@ -451,7 +452,7 @@ async fn token_says_that_a_position_is_unknown_if_the_primary_does_not_answer() 
     };
     let meanwhile = async {
         gates.0.notified().await;
-        rig.cluster.node(0).proxy().refuse().await;
+        rig.cluster.node(0).proxy().lose_everything();
         gates.1.notify_one();
     };
     let ((status, token), ()) = tokio::join!(request, meanwhile);
@@ -463,6 +464,26 @@ async fn token_says_that_a_position_is_unknown_if_the_primary_does_not_answer() 
     // A write to the database tells its position: what was unknown before is before it.
     let written = asked(&address, "PUT", "/session/2", in_header(&token)).await;
     assert!(!verified(token_of(&written)).to_string().contains('?'));
+}
+
+/// Two reads that run at the same time, and ask for the position of the same write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_at_the_same_time_are_all_after_the_writes_of_their_request() {
+    let rig = Rig::new().await;
+    rig.pause();
+    let reader = stale(rig.registry.reader());
+    let both = async move |Path(id): Path<i64>, mut session: SessionFor<pairs::table>| {
+        insert(id).execute(&mut *session).await?;
+        drop(session);
+        let (one, other) = tokio::try_join!(seen(&reader, id), seen(&reader, id))?;
+        Ok::<_, Error>(format!("{one}, {other}"))
+    };
+    let layer = ScopeLayer::new(rig.registry.clone());
+    let address = listening(Router::new().route("/both/{id}", put(both)).layer(layer)).await;
+    for id in 1..=5 {
+        let answer = asked(&address, "PUT", &format!("/both/{id}"), "").await;
+        assert_eq!(answer.body, format!("{0}, {0}", rig.primary(1)));
+    }
 }
 
 /// Turns a panic into a response.
@@ -557,9 +578,8 @@ async fn each_tenant_has_a_position_of_its_own_in_the_token() {
     let error = layer.clone().read_your_writes(ReadYourWrites::new()).expect_err("no key");
     assert_eq!(error, InvalidReadYourWrites::NoKey);
     let layer = layer.read_your_writes(ReadYourWrites::new().key_of(&rig.registry));
-    let of_tenant = async |tenant: Tenant, Path(id): Path<i64>| {
-        seen(&stale(tenant.reader()), id).await
-    };
+    let of_tenant =
+        async |tenant: Tenant, Path(id): Path<i64>| seen(&stale(tenant.reader()), id).await;
     let app = Router::new()
         .route("/work/{id}", put(by_work))
         .route("/session/{id}", put(by_session))

@@ -97,6 +97,8 @@ impl<C: Backend> Checkout<C> {
 
     /// Keeps the engine to which this one belongs in use: it must not be evicted while this connection is lent.
     pub(super) fn hold(&mut self, parent: EngineUse<TypedEngine<C>>) {
+        // Reads alone keep an engine that was opened on demand.
+        parent.use_count.note_checkout();
         if let Some(permit) = &mut self.permit {
             permit.parent = Some(parent);
         }

@@ -80,7 +80,7 @@ pub(crate) struct LentMark(Arc<WriteMark>);
 
 impl LentMark {
     /// Counts a write.
-    pub(super) fn note_write(&self) {
+    pub(crate) fn note_write(&self) {
         self.0.state().writes += 1;
     }
 
@@ -90,13 +90,13 @@ impl LentMark {
     }
 
     /// Nothing that was run on the connection has changed anything.
-    pub(super) fn note_no_writes(&self) {
+    pub(crate) fn note_no_writes(&self) {
         let mut state = self.0.state();
         state.void = state.writes;
     }
 
     /// Everything that was written on the connection is committed, at or before this position.
-    pub(super) fn note_position(&self, position: &Position) {
+    pub(crate) fn note_position(&self, position: &Position) {
         let mut state = self.0.state();
         let merged = state.position.as_ref().map(|earlier| earlier.merged(position));
         state.position = Some(merged.unwrap_or_else(|| position.clone()));

@@ -286,3 +286,141 @@ impl Drop for HandingOver<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn key() -> BindKey {
+        BindKey::new("shop").expect("a key")
+    }
+
+    fn writes() -> Arc<ScopeWrites> {
+        let builder = Registry::builder().bind("shop", "sqlite::memory:");
+        ScopeWrites::new(builder.build().expect("good settings"))
+    }
+
+    fn of_same_registry(other: &ScopeWrites) -> Arc<ScopeWrites> {
+        ScopeWrites::new(other.registry.clone())
+    }
+
+    fn at(lsn: u64) -> Position {
+        Position::Postgres { system: 1, timeline: 1, lsn }
+    }
+
+    #[test]
+    fn what_a_unit_of_work_commits_needs_no_question() {
+        let writes = writes();
+        let lent = writes.new_mark(key(), None);
+        assert_eq!((writes.has_written(), writes.token()), (false, Token::default()));
+        lent.note_write();
+        assert!(writes.has_written() && writes.has_unplaced(key(), None));
+        assert_eq!(writes.token().to_string(), "shop:?");
+        lent.note_position(&at(5));
+        assert!(writes.has_written() && !writes.has_unplaced(key(), None));
+        assert_eq!(writes.token().to_string(), "shop:p1.1.5");
+        lent.note_write();
+        assert_eq!(writes.token().to_string(), "shop:?");
+        lent.note_position(&at(7));
+        drop(lent);
+        drop(writes.new_mark(key(), None));
+        assert_eq!(writes.state().marks.len(), 1, "that of the returned connection is forgotten");
+        assert_eq!(writes.token().to_string(), "shop:p1.1.7");
+        assert!(writes.has_written());
+    }
+
+    #[test]
+    fn what_was_rolled_back_is_no_write() {
+        let writes = writes();
+        let lent = writes.new_mark(key(), None);
+        lent.note_write();
+        lent.note_no_writes();
+        assert_eq!((writes.has_written(), writes.token()), (false, Token::default()));
+        lent.note_write();
+        assert!(writes.has_written() && writes.has_unplaced(key(), None));
+    }
+
+    #[test]
+    fn token_from_elsewhere_is_no_write_of_the_scope() {
+        let writes = writes();
+        let token: Token = "crm:p1.1.4~shop:?".parse().expect("a token");
+        for _ in 0..2 {
+            writes.read_after(&token);
+            assert_eq!(writes.token(), token);
+            assert_eq!(writes.state().marks.len(), 1);
+        }
+        assert!(writes.has_unplaced(key(), None) && !writes.has_written());
+    }
+
+    #[tokio::test]
+    async fn scopes_inside_of_each_other_see_the_writes_on_sessions_of_both() {
+        let outer = writes();
+        let inner = of_same_registry(&outer);
+        let of_outer = outer.new_mark(key(), None);
+        let of_inner = outer
+            .enter(inner.enter(async {
+                assert!(!inner.has_unplaced(key(), None));
+                // A session that was acquired before the inner scope was entered.
+                of_outer.note_write();
+                assert!(inner.has_unplaced(key(), None));
+                of_outer.note_position(&at(5));
+                inner.new_mark(key(), None)
+            }))
+            .await;
+        assert!(!outer.has_unplaced(key(), None));
+        // A session that outlives the scope which has acquired it.
+        of_inner.note_write();
+        assert!(outer.has_unplaced(key(), None));
+    }
+
+    #[tokio::test]
+    async fn entering_scopes_again_and_again_multiplies_nothing() {
+        let outer = writes();
+        let lent = outer.new_mark(key(), None);
+        lent.note_write();
+        drop(lent);
+        let kept = of_same_registry(&outer);
+        for _ in 0..50 {
+            let inner = of_same_registry(&outer);
+            let both = async { kept.enter(inner.enter(async {})).await };
+            outer.enter(both).await;
+        }
+        for writes in [&outer, &kept] {
+            assert_eq!(writes.state().marks.len(), 1);
+            assert!(writes.has_unplaced(key(), None));
+        }
+        for _ in 0..50 {
+            let inner = of_same_registry(&outer);
+            outer.enter(kept.enter(inner.enter(async { drop(inner.new_mark(key(), None)) }))).await;
+        }
+        assert!(outer.state().marks.len() <= 3 && kept.state().marks.len() <= 3);
+    }
+
+    #[tokio::test]
+    async fn dropped_future_of_an_inner_scope_hands_its_writes_over() {
+        let outer = writes();
+        let inner = of_same_registry(&outer);
+        outer
+            .enter(async {
+                let mut entered = pin!(inner.enter(async {
+                    inner.new_mark(key(), None).note_write();
+                    std::future::pending::<()>().await;
+                }));
+                assert!(entered.as_mut().now_or_never().is_none());
+            })
+            .await;
+        assert!(outer.has_unplaced(key(), None));
+    }
+
+    #[tokio::test]
+    async fn scope_of_another_registry_hides_no_scope() {
+        let (own, other) = (writes(), writes());
+        let found = own.enter(other.enter(async { ScopeWrites::current(&own.registry) })).await;
+        assert!(found.is_some_and(|found| Arc::ptr_eq(&found, &own)));
+        assert!(ScopeWrites::current(&own.registry).is_none());
+    }
+}
