@@ -28,6 +28,7 @@ use super::member::Member;
 use super::replicas::Replicas;
 use super::request::{ReadRequest, WantedPosition};
 use crate::backend::{Backend, ConnectError};
+use crate::cause::Chain;
 use crate::settings::{Role, WhenBehind};
 
 /// How far a read has come without waiting.
@@ -88,7 +89,8 @@ impl<C: Backend> TypedEngine<C> {
         let attempt = Self::try_acquire(EngineUse::new(Arc::clone(on)), runtime, schema, None)?;
         let is_ready = match (&attempt, &target) {
             (AcquireAttempt::Ready(checkout), Target::Replica(member)) => {
-                member.is_fit_at(checkout.server_identity(), request)
+                !member.engine.reads_in_transactions()
+                    && member.is_fit_at(checkout.server_identity(), request)
             }
             (AcquireAttempt::Ready(_), Target::Primary(_)) => {
                 !engine.reads_in_transactions() && !reading.must_ask_primary(request)
@@ -290,8 +292,10 @@ impl<C: Backend> Read<'_, C> {
         };
         let mut checkout = match acquired {
             Ok(checkout) => checkout,
+            // The caller's time is over. That says nothing about the replica.
+            Err(error) if self.remaining().is_zero() => return Err(Missed::Failed(error)),
             Err(AcquireError::Connect { source, .. }) => {
-                replicas.note_failure(member, &crate::cause::Chain(&*source).to_string());
+                replicas.note_failure(member, &Chain(&*source).to_string());
                 return Err(Missed::Unfit);
             }
             Err(AcquireError::Closed { .. }) if !self.engine.is_closed() => {
@@ -299,7 +303,17 @@ impl<C: Backend> Read<'_, C> {
             }
             Err(error) => return Err(Missed::Failed(error)),
         };
-        if !member.is_fit_at(checkout.server_identity(), self.request)
+        if member.engine.reads_in_transactions() {
+            // Behind the pooler, each transaction may be on another server. So the server is asked in the transaction of
+            // the read.
+            if let Err(error) = self.keep_from_writing(&mut checkout).await {
+                replicas.note_failure(member, &Chain(&error).to_string());
+                return Err(Missed::Unfit);
+            }
+            if !self.is_fit(&mut checkout, replicas, member).await {
+                return Err(Missed::Unfit);
+            }
+        } else if !member.is_fit_at(checkout.server_identity(), self.request)
             && !self.is_fit(&mut checkout, replicas, member).await
         {
             return Err(Missed::Unfit);
@@ -319,14 +333,19 @@ impl<C: Backend> Read<'_, C> {
         let asked = Instant::now();
         match self.server_state(checkout).await {
             Ok(answer) => {
-                checkout.note_server_identity(answer.identity);
+                let identity = answer.identity;
+                if !member.engine.reads_in_transactions() {
+                    checkout.note_server_identity(identity);
+                }
                 // It is another server than the probe's, and the latest one that was asked.
                 replicas.note_answer(member, answer, asked, losses);
-                member.is_fit_at(checkout.server_identity(), self.request)
+                member.is_fit_at(Some(identity), self.request)
             }
             Err(reason) => {
                 checkout.discard();
-                replicas.note_failure(member, &reason);
+                if !self.remaining().is_zero() {
+                    replicas.note_failure(member, &reason);
+                }
                 false
             }
         }

@@ -100,7 +100,6 @@ impl BindOfReplicas<'_> {
         });
         let url = self.read_url(draft, &material).map_err(|problem| problems.extend(problem)).ok();
         let mut options = layers.merged();
-        problems.extend(replica::check_pooler(&options, draft));
         options.read_only = true;
         ranges::check(&draft.options, problems);
         validate::check_options(self.key, url.as_ref(), &options, &layers, problems);

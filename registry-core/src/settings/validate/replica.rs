@@ -2,7 +2,7 @@
 
 use crate::settings::error::Problem;
 use crate::settings::keys::BackendKind;
-use crate::settings::options::{EngineOptions, OptionLayer, Pooler};
+use crate::settings::options::OptionLayer;
 use crate::settings::parse::draft::BindDraft;
 use crate::settings::url::{DatabaseUrl, TENANT_PLACEHOLDER};
 
@@ -82,17 +82,6 @@ pub(in crate::settings) fn check_url(
         )),
         _ => Ok(()),
     }
-}
-
-/// Why a replica cannot be read through its pooler, if it has one.
-pub(in crate::settings) fn check_pooler(
-    options: &EngineOptions,
-    replica: &BindDraft,
-) -> Option<Problem> {
-    let message = "a replica cannot be read with `pooler = \"transaction\"`: the pooler may have several servers, and \
-                   how far the one of a transaction is cannot be told; connect to the replica itself, with \
-                   `pooler = \"none\"`";
-    (options.pooler == Pooler::Transaction).then(|| Problem::new(&replica.place, message))
 }
 
 /// Why a bind of this backend has no replicas, if it has none.
