@@ -13,6 +13,7 @@ mod support;
 mount::mount!(on_servers: choice, health, lag, moved, names, on_primary, pairs, refused, rig, tenants);
 
 mod clusters;
+mod foreign;
 mod hosts;
 mod load;
 mod poolers;

@@ -187,6 +187,17 @@ async fn on_session(
     Ok(note.first_or_404::<i32>(&mut *session).await?.to_string())
 }
 
+async fn on_reader(
+    State(registry): State<Registry>,
+    Path(id): Path<i32>,
+) -> Result<String, HandlerError> {
+    let reader = registry.reader();
+    let id: i32 = notes::table.select(notes::id).get_or_404(id, &reader).await?;
+    let mut session = reader.session_for::<notes::table>().await?;
+    let note = notes::table.filter(notes::id.eq(id)).select(notes::id);
+    Ok(note.first_or_404::<i32>(&mut session).await?.to_string())
+}
+
 async fn in_work(Path(id): Path<i32>, mut work: CurrentWork) -> Result<String, HandlerError> {
     let note = notes::table.find(id).select(notes::id).first::<i32>(&mut *work).await;
     Ok(note.or_404_with("there is no such note")?.to_string())
@@ -208,6 +219,7 @@ async fn only_a_missing_row_is_404_and_its_body_is_what_the_handler_says() {
     let app = Router::new()
         .route("/registry/{id}", get(on_registry))
         .route("/session/{id}", get(on_session))
+        .route("/reader/{id}", get(on_reader))
         .route("/work/{id}", get(in_work))
         .route("/broken", get(broken))
         .route("/nothing", get(nothing))
@@ -219,6 +231,8 @@ async fn only_a_missing_row_is_404_and_its_body_is_what_the_handler_says() {
         ("/registry/70", 404, "Not Found"),
         ("/session/7", 200, "7"),
         ("/session/70", 404, "Not Found"),
+        ("/reader/7", 200, "7"),
+        ("/reader/70", 404, "Not Found"),
         ("/work/7", 200, "7"),
         ("/work/70", 404, "there is no such note"),
         ("/broken", 500, "Internal Server Error"),
@@ -228,7 +242,7 @@ async fn only_a_missing_row_is_404_and_its_body_is_what_the_handler_says() {
         assert_eq!((answer.status, answer.body.as_str()), (status, body), "{path}");
     }
     registry.close().await;
-    for path in ["/registry/7", "/session/7", "/work/7", "/registry/70"] {
+    for path in ["/registry/7", "/session/7", "/reader/7", "/work/7", "/registry/70"] {
         let answer = request(&address, "GET", path, "").await;
         assert_eq!((answer.status, answer.body.as_str()), (503, "Service Unavailable"), "{path}");
     }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel_async::SimpleAsyncConnection;
-use registry_core::{AcquireError, Error, Role, RunQueryDsl, Scope, Token, UnitOfWork, WhenBehind};
+use registry_core::{
+    AcquireError, BindDsl, Error, Role, RunQueryDsl, Scope, Token, UnitOfWork, WhenBehind,
+};
 use tokio::task::block_in_place;
 
-use super::rig::{Main, Rig, Seen, pairs, read, read_on};
+use super::rig::{Main, Rig, Seen, pairs, read, read_on, seen};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paused_replica_is_read_without_a_token_and_never_after_one() {
@@ -114,6 +116,21 @@ async fn reader_that_refuses_the_primary_gets_an_error() {
     let long = after.wait_for_replica(Duration::from_secs(60));
     let seen = read(&long, 1).await.expect("the replica");
     assert_eq!(seen, Seen { port: rig.real_port(1), found: 1 });
+}
+
+/// A fault of others: a transaction that had written read from a replica.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unit_of_work_reads_its_own_rows_and_no_reader_sees_them_before_the_commit() {
+    let rig = Rig::with(1, |bind| bind.max_lag(None)).await;
+    let mut work = rig.registry.begin();
+    let insert = diesel::insert_into(pairs::table).values(pairs::id.eq(1));
+    insert.execute(&mut work).await.expect("the primary takes it");
+    let own = diesel::select(seen("pairs", 1)).reads::<pairs::table>();
+    let own: Seen = own.get_result(&mut work).await.expect("a row");
+    assert_eq!(own, Seen { port: rig.real_port(0), found: 1 });
+    assert_eq!(read(&rig.reader(), 1).await.expect("a row").found, 0);
+    let token = work.commit().await.expect("the primary takes it").token();
+    assert_eq!(read(&rig.reader().after(&token), 1).await.expect("a row").found, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use registry_core::Role;
 use tokio::task::block_in_place;
 
-use super::rig::{Main, Rig, Seen, bind, prepare, read};
+use super::rig::{Main, Rig, Seen, bind, prepare, read, read_on};
 
 /// A fault of others: the position was that of one server, and the read went to another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,14 +19,20 @@ async fn address_that_leads_to_another_server_is_not_mistaken_for_the_one_that_w
     for id in 1..10 {
         let token = rig.write(id).await;
         let after = rig.reader().after(&token);
-        // The server that was probed has everything.
+        // The server that is probed has everything.
         rig.reads_come_from(&after, &[1]).await;
+        let held = after.session::<Main>().await.expect("a session");
+        assert_eq!(held.role(), Role::Replica);
+        // The probe stays on its connection, and the next connection leads to the server that is paused.
         address.lead_to(there);
-        address.cut();
-        for _ in 0..10 {
+        let mut next = after.session::<Main>().await.expect("a session");
+        let seen = read_on(&mut next, id).await.expect("a row");
+        assert_eq!(seen, Seen { port: rig.real_port(0), found: 1 }, "write {id}");
+        for _ in 0..4 {
             let seen = read(&after, id).await.expect("a row");
-            assert_eq!(seen, Seen { port: rig.real_port(0), found: 1 }, "write {id}");
+            assert_eq!(seen.found, 1, "write {id}, {seen:?}");
         }
+        drop((held, next));
         address.lead_to(here);
         address.cut();
     }

@@ -22,6 +22,9 @@ struct Run {
     pairs: AtomicU64,
     stale: AtomicU64,
     on_replicas: AtomicU64,
+    /// Pairs since a replica is the primary, and those of them whose read was on a replica.
+    pairs_since: AtomicU64,
+    on_replicas_since: AtomicU64,
     /// Writes and reads that failed, as servers did, and were repeated.
     failed_writes: AtomicU64,
     failed_reads: AtomicU64,
@@ -81,8 +84,16 @@ impl Run {
         if seen.found == 0 {
             add(&self.stale);
         }
-        if seen.port != self.rig.cluster.primary().server().port().to_string() {
+        let (first, primary) = (self.rig.cluster.node(0), self.rig.cluster.primary());
+        let is_since = primary.port() != first.port();
+        if is_since {
+            add(&self.pairs_since);
+        }
+        if seen.port != primary.server().port().to_string() {
             add(&self.on_replicas);
+            if is_since {
+                add(&self.on_replicas_since);
+            }
         }
         add(&self.pairs);
     }
@@ -160,6 +171,8 @@ async fn run(load: Load) -> Arc<Run> {
         pairs: AtomicU64::new(0),
         stale: AtomicU64::new(0),
         on_replicas: AtomicU64::new(0),
+        pairs_since: AtomicU64::new(0),
+        on_replicas_since: AtomicU64::new(0),
         failed_writes: AtomicU64::new(0),
         failed_reads: AtomicU64::new(0),
         on_wrong_server: AtomicU64::new(0),
@@ -190,7 +203,7 @@ async fn run(load: Load) -> Arc<Run> {
     let status = run.rig.registry.status();
     let reads = status.engines[0].reads.clone().unwrap_or_default();
     println!(
-        "{}, tokens: {}: {pairs} pairs by {} tasks in {:.1?}: {} stale, {} % on replicas, \
+        "{}, tokens: {}: {pairs} pairs by {} tasks in {:.1?}: {} stale, {} % on replicas ({} % after the promotion), \
          {} writes and {} reads failed and were repeated, {} writes on a replica, longest read {} ms, \
          {} waits of {:.1?} in all",
         std::any::type_name::<super::Backend>(),
@@ -199,6 +212,7 @@ async fn run(load: Load) -> Arc<Run> {
         started.elapsed(),
         count(&run.stale),
         count(&run.on_replicas) * 100 / pairs,
+        count(&run.on_replicas_since) * 100 / count(&run.pairs_since).max(1),
         count(&run.failed_writes),
         count(&run.failed_reads),
         count(&run.on_wrong_server),
@@ -215,6 +229,11 @@ async fn reads_after_tokens_are_never_stale() {
     assert_eq!(run.stale.load(Ordering::SeqCst), 0);
     assert_eq!(run.on_wrong_server.load(Ordering::SeqCst), 0);
     assert!(run.on_replicas.load(Ordering::SeqCst) > 0, "no read was served by a replica");
+    let since = run.on_replicas_since.load(Ordering::SeqCst);
+    assert!(
+        since > 0 || !run.load.ends_servers,
+        "no read was served by a replica of the new primary"
+    );
     let status = run.rig.registry.status();
     let reads = status.engines[0].reads.as_ref().expect("there were reads");
     let waits = u32::try_from(reads.waits).expect("few");

@@ -224,6 +224,7 @@ impl Product for Member {
         arguments.extend([
             "--innodb-flush-log-at-trx-commit=2".to_owned(),
             "--innodb-buffer-pool-size=32M".to_owned(),
+            "--innodb-log-file-size=8M".to_owned(),
             format!("--server-id={}", self.number + 1),
             "--gtid-domain-id=1".to_owned(),
             "--gtid-strict-mode=1".to_owned(),

@@ -67,16 +67,16 @@ impl Check {
         let Some(key) = self.key else { return Ok(()) };
         let query_type = QueryType::of_query(query.type_identity(), key, self.is_bound_to);
         let check = cached_check(query_type, || check_type(&BOUND_TABLES, query_type));
+        let mut sql = None;
         match check.effect {
-            QueryEffect::Reads => {}
             QueryEffect::FalseClaim => return Err(NotOnlyReading::FalseClaim.into()),
             QueryEffect::Writes if self.only_reads => return Err(NotOnlyReading::OnReader.into()),
-            QueryEffect::InText
-                if self.only_reads && sql::may_write(self.dialect, &query.sql()) =>
-            {
-                return Err(NotOnlyReading::OnReader.into());
+            QueryEffect::InText if self.only_reads => {
+                if sql::may_write(self.dialect, sql.insert(query.sql())) {
+                    return Err(NotOnlyReading::OnReader.into());
+                }
             }
-            QueryEffect::Writes | QueryEffect::InText => {}
+            QueryEffect::Reads | QueryEffect::Writes | QueryEffect::InText => {}
         }
         if check.loses_lock && !self.keeps_locks {
             return Err(LostRowLock.into());
@@ -93,7 +93,8 @@ impl Check {
             TableCheck::EveryStatement(reading) => {
                 let check =
                     |sql: &str| check_sql(&BOUND_TABLES, query_type, self.dialect, sql, *reading);
-                Ok(check_statement_once(query_type, self.dialect, query.sql(), check)?)
+                let sql = sql.unwrap_or_else(|| query.sql());
+                Ok(check_statement_once(query_type, self.dialect, sql, check)?)
             }
         }
     }

@@ -123,7 +123,7 @@ impl BindDefaults {
             problems.push(problem);
             TlsMaterial::default()
         });
-        let url = url::read(draft, folder, &material, self.is_enabled, self.check_url)
+        let url = url::read(draft, None, folder, &material, self.is_enabled, self.check_url)
             .map_err(|problem| problems.extend(problem))
             .ok();
         let mut options = layers.merged();

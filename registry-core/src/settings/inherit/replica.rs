@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use secrecy::SecretString;
+
 use super::bind_defaults::BindDefaults;
 use super::engine_settings::EngineSettings;
 use super::{tls, url};
@@ -25,6 +27,8 @@ pub(crate) struct ReplicaSettings {
 /// What a replica has itself, or has inherited.
 pub(super) struct Replica {
     url: DatabaseUrl,
+    /// The place where the URL was written.
+    place: String,
     options: EngineOptions,
     weight: u32,
 }
@@ -49,12 +53,37 @@ impl BindOfReplicas<'_> {
             problems.push(Problem::new(&written.place, message));
             return Vec::new();
         }
-        let replicas = written.value.iter();
-        replicas.filter_map(|draft| self.read_one(draft, problems)).collect()
+        let mut read: Vec<Replica> = Vec::new();
+        for draft in &written.value {
+            let Some(replica) = self.read_one(draft, problems) else { continue };
+            match read.iter().find(|before| before.is_at_same_url(&replica)) {
+                Some(before) => problems.push(Problem::new(
+                    &replica.place,
+                    format!("given twice: `{}` has the same URL", before.place),
+                )),
+                None => read.push(replica),
+            }
+        }
+        read
     }
 
+    /// The replicas that are written, unless there are none, or the URL of the bind is from an upper layer. Then they may
+    /// lead to another database than the URL, so they are ignored.
     fn written(&self) -> Option<&Written<Vec<BindDraft>>> {
-        self.draft.replicas.as_ref().filter(|replicas| !replicas.value.is_empty())
+        let written = self.draft.replicas.as_ref().filter(|written| !written.value.is_empty())?;
+        match &self.draft.url {
+            Some(url) if written.layer < url.layer => {
+                tracing::warn!(
+                    target: "registry",
+                    bind = %self.key,
+                    variable = url.place,
+                    replicas = written.place,
+                    "replicas are ignored: a variable gives the bind another URL, and they belong to the one it replaces"
+                );
+                None
+            }
+            _ => Some(written),
+        }
     }
 
     fn read_one(&self, draft: &BindDraft, problems: &mut Vec<Problem>) -> Option<Replica> {
@@ -71,11 +100,13 @@ impl BindOfReplicas<'_> {
         });
         let url = self.read_url(draft, &material).map_err(|problem| problems.extend(problem)).ok();
         let mut options = layers.merged();
+        problems.extend(replica::check_pooler(&options, draft));
         options.read_only = true;
         ranges::check(&draft.options, problems);
         validate::check_options(self.key, url.as_ref(), &options, &layers, problems);
         let weight = draft.weight.as_ref().map_or(1, |written| written.value);
-        Some(Replica { url: url?.resolved_against(self.folder), options, weight })
+        let (url, place) = (url?.resolved_against(self.folder), draft.url.as_ref()?.place.clone());
+        Some(Replica { url, place, options, weight })
     }
 
     fn read_url(
@@ -88,7 +119,7 @@ impl BindOfReplicas<'_> {
             return Err(Some(Problem::new(&draft.place, message)));
         };
         let (is_enabled, check_url) = (self.defaults.is_enabled, self.defaults.check_url);
-        let url = url::read(draft, self.folder, material, is_enabled, check_url)?;
+        let url = url::read(draft, self.url, self.folder, material, is_enabled, check_url)?;
         if let Some(bind_url) = self.url {
             replica::check_url(&url, bind_url).map_err(|message| Problem::new(place, message))?;
         }
@@ -96,10 +127,17 @@ impl BindOfReplicas<'_> {
     }
 }
 
+impl Replica {
+    fn is_at_same_url(&self, other: &Self) -> bool {
+        let without_password = |url: &DatabaseUrl| url.with_password(&SecretString::default());
+        without_password(&self.url) == without_password(&other.url)
+    }
+}
+
 impl EngineSettings {
     /// These settings with these replicas, which have everything else from them.
     pub(super) fn with_replicas(mut self, replicas: Vec<Replica>) -> Self {
-        let replicas = replicas.into_iter().map(|Replica { url, options, weight }| {
+        let replicas = replicas.into_iter().map(|Replica { url, options, weight, .. }| {
             let settings = Self {
                 url,
                 options,

@@ -13,19 +13,32 @@ use crate::settings::validate::url::{self, CheckUrl};
 
 /// The URL of a bind with its password, and with certificates and a key that options give. A relative path in the URL stays relative.
 ///
+/// For a replica, `bind` is the URL of its bind, which gives what the replica's URL leaves out.
+///
 /// `Err(None)` means that the problem has been reported already.
 pub(super) fn read(
     draft: &BindDraft,
+    bind: Option<&DatabaseUrl>,
     folder: &Path,
     material: &TlsMaterial,
     is_enabled: fn(BackendKind) -> bool,
     check_url: CheckUrl,
 ) -> Result<DatabaseUrl, Option<Problem>> {
     let mut url = written_url(draft, folder, is_enabled)?;
+    if let Some(bind) = bind {
+        url.value = url
+            .value
+            .completed_from(bind, material)
+            .map_err(|invalid| Problem::new(&url.place, invalid))?;
+    }
     url.value = tls::applied(material, url.value, &url.place)?;
     url::check(&url.value, folder, check_url)
         .map_err(|message| Problem::new(&url.place, message))?;
-    with_password(draft, url, folder)
+    let url = with_password(draft, url, folder)?;
+    Ok(match bind {
+        Some(bind) if !url.has_password() => url.with_password_of(bind),
+        _ => url,
+    })
 }
 
 fn written_url(

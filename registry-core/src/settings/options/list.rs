@@ -171,12 +171,12 @@ macro_rules! for_each_option {
             set(value: Synchronous) value;
 
             /// How long ago a replica may have been level with the primary, so that readers still use it. 10 seconds
-            /// by default; `None` sets no limit. With a limit of zero, it must have everything that the primary was
-            /// last seen to have.
+            /// by default; `None` sets no limit.
             ///
             /// Measured by positions in the log of the primary, and not by the time of the last write, so a primary
-            /// that writes nothing makes no replica old. A replica whose lag is unknown is not used. If the bind has
-            /// `max_lag_bytes` as well, a replica is too far behind only when it exceeds both.
+            /// that writes nothing makes no replica old. A replica whose lag is unknown is not used. The lag is known
+            /// with the precision of `probe_interval`, and is never zero. If the bind has `max_lag_bytes` as well, a
+            /// replica is too far behind only when it exceeds both.
             #[serde(serialize_with = "optional_duration_as_text")]
             max_lag: Option<Duration> = Some(Duration::from_secs(10)),
             set(value: impl Into<Option<Duration>>) value.into();

@@ -91,7 +91,7 @@ impl DocumentReader {
                         self.add_problem(&place, message);
                     }
                 }
-                (key, value) if BindDraft::FIELDS.contains(&key) => {
+                (key, value) if BindDraft::is_field(key) => {
                     let bind = join(root, "url");
                     self.read_bind_field(BindKey::DEFAULT, &bind, key, value, &place);
                 }

@@ -172,6 +172,12 @@ impl BindDraft {
         "replicas",
     ];
 
+    /// Whether `name` is one of these, or `weight`, which only replicas have. In a bind, that is reported when it is
+    /// [validated](crate::settings::validate::replica).
+    pub(in crate::settings) fn is_field(name: &str) -> bool {
+        Self::FIELDS.contains(&name) || name == "weight"
+    }
+
     pub(in crate::settings) fn new(place: impl Into<String>) -> Self {
         Self {
             place: place.into(),

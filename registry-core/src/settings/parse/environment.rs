@@ -79,16 +79,21 @@ fn read_nested(
         "binds" => {
             // A bind key may contain two underscores itself, so the field is the part after the last two underscores.
             let (key, field) = rest.rsplit_once("__").unwrap_or((rest, "url"));
+            if is_within_replicas(key) {
+                return Err(WITHIN_REPLICAS.to_owned());
+            }
             let key = BindKey::new(key).map_err(|invalid| invalid.to_string())?;
-            if !BindDraft::field_and_option_names().any(|known| known == field) {
+            let is_option = PartialOptions::NAMES.contains(&field);
+            if !BindDraft::is_field(field) && !is_option {
                 return Err(unknown_key(field, BindDraft::field_and_option_names()));
             }
             read_field(draft, key, field, &value, name, layer)
         }
-        "" if BindDraft::FIELDS.contains(&rest) => {
+        "" if BindDraft::is_field(rest) => {
             read_field(draft, BindKey::DEFAULT, rest, &value, name, layer)
         }
         "" if Draft::FIELDS.contains(&rest) => draft.read(rest, &value, name, layer),
+        "replicas" => Err(WITHIN_REPLICAS.to_owned()),
         _ => Err(unknown_key(
             path,
             BindDraft::FIELDS.into_iter().chain(Draft::FIELDS).chain([
@@ -98,6 +103,14 @@ fn read_nested(
             ]),
         )),
     }
+}
+
+const WITHIN_REPLICAS: &str = "no variable gives a part of the replicas: one variable, whose name ends in `REPLICAS`, \
+                               gives all of them, as URLs with white space between them";
+
+/// Whether the key of a bind seems to be the path of a replica: `shop__replicas__0`. It would create another bind.
+fn is_within_replicas(key: &str) -> bool {
+    key.ends_with("__replicas") || key.contains("__replicas__")
 }
 
 fn read_field(

@@ -208,6 +208,41 @@ impl DatabaseUrl {
         })
     }
 
+    /// The URL with the password of `other`, which is for the same backend. A URL of SQLite stays unchanged.
+    pub(in crate::settings) fn with_password_of(&self, other: &Self) -> Self {
+        Self::new(match (self.target(), other.target()) {
+            (Target::Server(server), Target::Server(other)) => {
+                Target::Server(server.with_password_of(other))
+            }
+            (target, _) => target.clone(),
+        })
+    }
+
+    /// The URL with what it leaves out, except for the password, from the URL of a `bind`: user, database and
+    /// parameters. A URL of another backend stays unchanged.
+    pub(in crate::settings) fn completed_from(
+        &self,
+        bind: &Self,
+        own: &TlsMaterial,
+    ) -> Result<Self, InvalidUrl> {
+        Ok(match (self.target(), bind.target()) {
+            (Target::Server(server), Target::Server(bind))
+                if server.backend() == bind.backend() =>
+            {
+                Self::new(Target::Server(server.completed_from(bind, own)?))
+            }
+            _ => self.clone(),
+        })
+    }
+
+    /// The value of `target_session_attrs`, if it asks for a server that takes writes.
+    pub(in crate::settings) fn wants_primary(&self) -> Option<&'static str> {
+        match self.target() {
+            Target::Server(server) => server.wants_primary(),
+            Target::Sqlite(_) => None,
+        }
+    }
+
     /// The URL with certificates and a key that options give. A URL of SQLite stays unchanged.
     pub(crate) fn with_tls_material(&self, material: &TlsMaterial) -> Result<Self, InvalidUrl> {
         Ok(Self::new(match self.target() {

@@ -6,7 +6,7 @@ use crate::settings::options::{EngineOptions, OptionLayer, OptionLayers, Pooler}
 use crate::settings::url::DatabaseUrl;
 
 /// The options that not every backend can honour. Every other option is honoured by all of them.
-const LIMITED_OPTIONS: [LimitedOption; 11] = [
+const LIMITED_OPTIONS: [LimitedOption; 17] = [
     LimitedOption {
         name: "statement_timeout",
         backends: &[BackendKind::Postgres, BackendKind::Mysql],
@@ -43,6 +43,17 @@ const LIMITED_OPTIONS: [LimitedOption; 11] = [
     tls_option("sslcert_pem", |options| options.sslcert_pem.is_none()),
     tls_option("sslkey", |options| options.sslkey.is_none()),
     tls_option("sslkey_pem", |options| options.sslkey_pem.is_none()),
+    LimitedOption {
+        name: "max_lag_bytes",
+        backends: &[BackendKind::Postgres],
+        is_used: Use::IfOwn,
+        noun: None,
+    },
+    replica_option("max_lag"),
+    replica_option("when_behind"),
+    replica_option("wait_for_replica"),
+    replica_option("probe_interval"),
+    replica_option("max_reads_on_primary"),
 ];
 
 const fn tls_option(name: &'static str, is_off: fn(&EngineOptions) -> bool) -> LimitedOption {
@@ -51,6 +62,15 @@ const fn tls_option(name: &'static str, is_off: fn(&EngineOptions) -> bool) -> L
         backends: &[BackendKind::Postgres, BackendKind::Mysql],
         is_used: Use::WhereHonoured(is_off),
         noun: Some("TLS"),
+    }
+}
+
+const fn replica_option(name: &'static str) -> LimitedOption {
+    LimitedOption {
+        name,
+        backends: &[BackendKind::Postgres, BackendKind::Mysql],
+        is_used: Use::IfOwn,
+        noun: Some("replicas"),
     }
 }
 
@@ -74,6 +94,9 @@ enum Use {
     Always,
     /// The same, for an option that can be switched off.
     WhereHonoured(fn(&EngineOptions) -> bool),
+    /// Only a bind's own. If it is written for every engine, it is for those that have replicas, of which there may be
+    /// none: on a developer's machine, all databases may be SQLite.
+    IfOwn,
 }
 
 /// Reports the options of one engine that its backend cannot honour.
@@ -92,7 +115,7 @@ pub(super) fn check(
                 layers.place(option.name),
                 option.refused_for_every_engine(key, backend, off),
             ),
-            (None, Use::Always | Use::WhereHonoured(_)) => continue,
+            (None, Use::Always | Use::WhereHonoured(_) | Use::IfOwn) => continue,
         };
         problems.push(problem);
     }
@@ -111,7 +134,7 @@ pub(in crate::settings) fn check_general(
     let mut options = EngineOptions::default();
     general.options.apply(&mut options);
     let is_asked_for = |option: &&LimitedOption| match option.is_used {
-        Use::Unless(..) => false,
+        Use::Unless(..) | Use::IfOwn => false,
         Use::Always => true,
         Use::WhereHonoured(is_off) => !is_off(&options),
     };

@@ -17,6 +17,10 @@ pub(in crate::settings) const TOO_LONG: &str = "too long: 100 years are the most
 /// 32-bit pointers.
 const MOST_CONNECTIONS: u32 = u32::MAX >> 3;
 
+/// The shortest pause between two probes of a server: more of them would be a load, and no better knowledge, as a probe
+/// takes some milliseconds itself.
+const SHORTEST_PROBE_INTERVAL: Duration = Duration::from_millis(10);
+
 /// Reports the values in `layer` that no engine can have, whatever its backend.
 pub(in crate::settings) fn check(layer: &OptionLayer, problems: &mut Vec<Problem>) {
     let options = &layer.options;
@@ -57,6 +61,8 @@ pub(in crate::settings) fn check(layer: &OptionLayer, problems: &mut Vec<Problem
         ("connect_timeout", options.connect_timeout),
         ("check_idle_after", options.check_idle_after),
         ("check_timeout", options.check_timeout),
+        ("wait_for_replica", options.wait_for_replica),
+        ("probe_interval", options.probe_interval),
     ] {
         if value.is_some_and(|value| value > LONGEST) {
             problem(name, TOO_LONG);
@@ -66,10 +72,18 @@ pub(in crate::settings) fn check(layer: &OptionLayer, problems: &mut Vec<Problem
         ("idle_timeout", options.idle_timeout),
         ("max_lifetime", options.max_lifetime),
         ("log_slow_queries", options.log_slow_queries),
+        ("max_lag", options.max_lag),
     ] {
         if value.flatten().is_some_and(|value| value > LONGEST) {
             problem(name, &format!("{TOO_LONG}; \"none\" sets no limit"));
         }
+    }
+    if options.probe_interval.is_some_and(|interval| interval < SHORTEST_PROBE_INTERVAL) {
+        let least = SHORTEST_PROBE_INTERVAL.as_millis();
+        problem("probe_interval", &format!("too short: {least}ms are the least"));
+    }
+    if options.max_reads_on_primary.is_some_and(|share| !share.is_valid()) {
+        problem("max_reads_on_primary", "a share is from 0 to 1, or from 0 % to 100 %");
     }
 }
 

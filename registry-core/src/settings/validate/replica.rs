@@ -2,13 +2,19 @@
 
 use crate::settings::error::Problem;
 use crate::settings::keys::BackendKind;
-use crate::settings::options::OptionLayer;
+use crate::settings::options::{EngineOptions, OptionLayer, Pooler};
 use crate::settings::parse::draft::BindDraft;
 use crate::settings::url::{DatabaseUrl, TENANT_PLACEHOLDER};
 
 /// The options for the reads of a bind as a whole, whichever server they go to.
-pub(in crate::settings) const OPTIONS_OF_THE_BIND: [&str; 3] =
-    ["when_behind", "wait_for_replica", "max_reads_on_primary"];
+pub(in crate::settings) const OPTIONS_OF_THE_BIND: [&str; 6] = [
+    "max_lag",
+    "max_lag_bytes",
+    "when_behind",
+    "wait_for_replica",
+    "probe_interval",
+    "max_reads_on_primary",
+];
 
 /// Reports what a bind has and its replicas do not.
 pub(in crate::settings) fn check_fields(replica: &BindDraft, problems: &mut Vec<Problem>) {
@@ -33,7 +39,7 @@ pub(in crate::settings) fn check_fields(replica: &BindDraft, problems: &mut Vec<
 fn check_options(own: &OptionLayer, problems: &mut Vec<Problem>) {
     for name in OPTIONS_OF_THE_BIND {
         if let Some(place) = own.place(name) {
-            let message = format!("`{name}` is for the bind, with all of its servers together");
+            let message = format!("`{name}` is for the bind, and for all of its replicas alike");
             problems.push(Problem::new(place, message));
         }
     }
@@ -62,6 +68,11 @@ pub(in crate::settings) fn check_url(
             bind_url.backend()
         ));
     }
+    if let Some(wanted) = url.wants_primary() {
+        return Err(format!(
+            "a replica takes no writes, so with `target_session_attrs={wanted}` none would be found: leave it out"
+        ));
+    }
     match (url.is_per_tenant(), bind_url.is_per_tenant()) {
         (true, false) => Err(format!(
             "`{TENANT_PLACEHOLDER}` in the URL of a replica gives each tenant a database, and the URL of the bind does not"
@@ -71,6 +82,17 @@ pub(in crate::settings) fn check_url(
         )),
         _ => Ok(()),
     }
+}
+
+/// Why a replica cannot be read through its pooler, if it has one.
+pub(in crate::settings) fn check_pooler(
+    options: &EngineOptions,
+    replica: &BindDraft,
+) -> Option<Problem> {
+    let message = "a replica cannot be read with `pooler = \"transaction\"`: the pooler may have several servers, and \
+                   how far the one of a transaction is cannot be told; connect to the replica itself, with \
+                   `pooler = \"none\"`";
+    (options.pooler == Pooler::Transaction).then(|| Problem::new(&replica.place, message))
 }
 
 /// Why a bind of this backend has no replicas, if it has none.

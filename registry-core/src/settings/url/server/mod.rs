@@ -1,5 +1,6 @@
 //! The URL of a database server.
 
+mod completed;
 mod parameter;
 
 use std::borrow::Cow;
@@ -195,7 +196,10 @@ impl ServerUrl {
 
     pub(super) fn with_password(&self, password: &SecretString) -> Self {
         let encoded: Cow<'_, str> = utf8_percent_encode(password.expose_secret(), USER_INFO).into();
-        let encoded = SecretString::from(encoded.as_ref());
+        self.with_encoded_password(SecretString::from(encoded.as_ref()))
+    }
+
+    fn with_encoded_password(&self, encoded: SecretString) -> Self {
         let mut url = self.clone();
         url.parameters.retain(|parameter| !parameter.is_password());
         if self.user.is_none() && self.backend == BackendKind::Postgres {

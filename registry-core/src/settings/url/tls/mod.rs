@@ -153,6 +153,17 @@ pub(super) fn is_file(backend: BackendKind, name: &str, value: &str) -> bool {
     file_role(backend, name).is_some() && !postgres::is_system(&decoded(value))
 }
 
+/// Whether an option of the bind itself gives what the parameter `name` names a file of.
+pub(super) fn is_given(backend: BackendKind, name: &str, material: &TlsMaterial) -> bool {
+    let given = match file_role(backend, name) {
+        Some(FileRole::Roots) => &material.roots,
+        Some(FileRole::Certificate) => &material.certificate,
+        Some(FileRole::Key) => &material.key,
+        None => return false,
+    };
+    given.as_ref().is_some_and(|given| given.is_own)
+}
+
 /// The parameters that name the files of these settings.
 pub(super) fn file_parameters(
     backend: BackendKind,
