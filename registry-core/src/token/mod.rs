@@ -125,6 +125,7 @@ impl Token {
     }
 
     /// Its databases and their positions.
+    #[cfg(feature = "axum")]
     pub(crate) fn entries(
         &self,
     ) -> impl Iterator<Item = (BindKey, Option<&Arc<str>>, Option<&Position>)> {
