@@ -45,6 +45,10 @@ mod support {
     mod watchdog;
 }
 
+/// The module by which the example of replicas starts its servers.
+#[path = "../../examples/streaming/servers.rs"]
+mod streaming;
+
 use arguments::{Arguments, Mode};
 use case::Case;
 use places::Places;

@@ -9,7 +9,7 @@ use crate::support::mariadb::Mariadb;
 use crate::support::pgbouncer::Pooler;
 use crate::support::postgres::Postgres;
 use crate::support::server::Server;
-use crate::{child, mariadb, postgres, sqlite};
+use crate::{child, mariadb, postgres, sqlite, streaming};
 
 /// The kind of place that a case needs.
 #[derive(Clone, Copy, PartialEq)]
@@ -18,6 +18,8 @@ pub(crate) enum Place {
     Postgres,
     /// The URLs of the same database through PgBouncer: in transaction mode, a space, in session mode.
     Poolers,
+    /// The URLs of a database of PostgreSQL, and of two streaming replicas of it, with spaces in between.
+    Replicas,
     /// The URL of a database of MariaDB.
     Mariadb,
     /// The path of a file of SQLite's, which no other subject has.
@@ -34,6 +36,7 @@ const TEMPLATE: &str = "template.db";
 pub(crate) struct Places {
     postgres: OnceLock<(Server, String)>,
     poolers: OnceLock<[Pooler; 2]>,
+    replicas: OnceLock<[streaming::Server; 3]>,
     mariadb: OnceLock<(Server, String)>,
     files: OnceLock<TempDir>,
     number_of_names: usize,
@@ -52,6 +55,7 @@ impl Places {
                 let poolers = self.poolers.get_or_init(|| ["transaction", "session"].map(pooler));
                 poolers.each_ref().map(|pooler| pooler.url(url)).join(" ")
             }
+            Place::Replicas => self.replicas().each_ref().map(streaming::Server::url).join(" "),
             Place::Mariadb => self.mariadb().1.clone(),
             Place::Sqlite => {
                 let file = self.new_name();
@@ -85,6 +89,11 @@ impl Places {
                 let version = runtime.block_on(postgres::database::version(&self.postgres().1));
                 format!("PostgreSQL {}", first_word(version, ' '))
             }
+            Place::Replicas => {
+                let url = self.replicas()[0].url();
+                let version = runtime.block_on(postgres::database::version(&url));
+                format!("PostgreSQL {}", first_word(version, ' '))
+            }
             Place::Mariadb => {
                 let version = runtime.block_on(mariadb::database::version(&self.mariadb().1));
                 format!("MariaDB {}", first_word(version, '-'))
@@ -100,6 +109,19 @@ impl Places {
             let url = server.database("peers");
             child::runtime().block_on(postgres::database::fill(&url));
             (server, url)
+        })
+    }
+
+    /// A primary and its replicas.
+    fn replicas(&self) -> &[streaming::Server; 3] {
+        self.replicas.get_or_init(|| {
+            let programs = streaming::Programs::find().expect("PostgreSQL");
+            let primary = streaming::Server::primary(&programs).expect("a primary");
+            child::runtime().block_on(postgres::database::fill(&primary.url()));
+            let replica = || primary.replica(&programs).expect("a replica");
+            let replicas = [replica(), replica()];
+            let [one, two] = replicas;
+            [primary, one, two]
         })
     }
 

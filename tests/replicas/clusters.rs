@@ -1,6 +1,5 @@
 //! The clusters of the tests themselves: that replication works, lags when told to, and ends with the cluster.
 
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,7 +66,6 @@ fn killed_and_stopped_replicas_come_back(cluster: &Cluster) {
     first.kill9();
     second.stop();
     assert!(!first.is_running() && !second.is_running());
-    TcpStream::connect(("127.0.0.1", first.port())).expect_err("nobody listens any more");
     insert(cluster, &url, 1);
     first.start();
     second.start();
@@ -142,17 +140,28 @@ async fn replicas_refuse_writes_and_proxies_cut_links(cluster: Cluster) {
     run(&replica.at(&url), "SELECT 1").await.expect("it is healed");
 }
 
-/// The folders of all servers of a cluster, and the ports.
-fn traces(cluster: &Cluster) -> Vec<(u16, PathBuf)> {
-    let servers = (0..3).map(|number| cluster.node(number).server());
-    servers.map(|server| (server.port(), server.folder().to_owned())).collect()
+/// The folders of all servers of a cluster.
+fn folders(cluster: &Cluster) -> Vec<PathBuf> {
+    (0..3).map(|number| cluster.node(number).server().folder().to_owned()).collect()
 }
 
-fn assert_nothing_is_left(traces: &[(u16, PathBuf)]) {
-    for (port, folder) in traces {
-        assert!(!Path::new(folder).exists(), "{}", folder.display());
-        TcpStream::connect(("127.0.0.1", *port)).expect_err("nobody listens any more");
+/// Neither a folder nor a process. Their ports may be those of other servers by now.
+fn assert_nothing_is_left(folders: &[PathBuf]) {
+    for folder in folders {
+        assert!(!folder.exists(), "{}", folder.display());
+        let running = programs_in(folder);
+        assert!(running.is_empty(), "{running:?}");
     }
+}
+
+/// The commands of the processes that were started with a path in this folder.
+fn programs_in(folder: &Path) -> Vec<String> {
+    let folder = folder.to_str().expect("a path of ASCII");
+    let processes = std::fs::read_dir("/proc").expect("the list of processes").flatten();
+    let commands =
+        processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    let commands = commands.map(|command| String::from_utf8_lossy(&command).replace('\0', " "));
+    commands.filter(|command| command.contains(folder)).collect()
 }
 
 /// One cluster for all of it, as each has three servers.
@@ -160,9 +169,10 @@ fn clusters_replicate(cluster: Cluster) {
     a_write_arrives_on_each_replica_unless_replay_is_paused(&cluster);
     killed_and_stopped_replicas_come_back(&cluster);
     promoted_replica_has_every_acknowledged_write(&cluster);
-    let traces = traces(&cluster);
+    let folders = folders(&cluster);
+    assert!(folders.iter().all(|folder| !programs_in(folder).is_empty()), "they run in them");
     drop(cluster);
-    assert_nothing_is_left(&traces);
+    assert_nothing_is_left(&folders);
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub(crate) mod database;
 mod ours;
 mod pipeline;
 mod pooled;
+mod readers;
 mod seaorm;
 mod sqlx;
 
@@ -40,6 +41,8 @@ pub(crate) fn cases() -> Vec<Case> {
         case("routed-64", MANY, routed(MANY)),
         pipeline::case(),
         pooled::case(),
+        readers::case("reader-1", 1),
+        readers::case("reader-64", MANY),
     ]
 }
 

@@ -47,6 +47,8 @@ const BARS: &[(&str, Bar)] = &[
     ("routed-64", Bar::Over("ours-session", 1.05)),
     ("pipeline-10", Bar::Over("ours-in-a-row", 0.35)),
     ("pipeline-10", Bar::Over("diesel-async", 1.1)),
+    ("reader-1", Bar::Over("registry", 1.05)),
+    ("reader-64", Bar::Over("registry", 1.05)),
     ("pooled-1", Bar::Over("session-mode", 1.15)),
     ("pooled-1", Bar::Over("session-unnamed", 1.15)),
     ("route", Bar::Within("ours-1-bind", 20.0)),

@@ -30,7 +30,9 @@ fn written(default: &Value) -> String {
     match default {
         Value::Null => "none".to_owned(),
         Value::Array(items) if items.is_empty() => "none".to_owned(),
-        Value::String(word) if ["auto", "full"].contains(&word.as_str()) => format!("`\"{word}\"`"),
+        Value::String(word) if ["auto", "full", "primary"].contains(&word.as_str()) => {
+            format!("`\"{word}\"`")
+        }
         Value::String(duration) => {
             let minutes = duration.strip_suffix('m').map(|number| format!("{number}min"));
             minutes.unwrap_or_else(|| duration.clone())

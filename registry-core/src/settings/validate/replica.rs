@@ -93,3 +93,6 @@ pub(in crate::settings) fn check_backend(backend: BackendKind) -> Result<(), &'s
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
