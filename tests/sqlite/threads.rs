@@ -234,6 +234,8 @@ async fn job_behind_another_connections_lock_is_run_when_the_lock_is_released() 
     let path = fresh_folder().join("lock.db");
     let path = path.to_str().expect("UTF-8");
     let mut holder = Sqlite::establish(path).await.expect("open");
+    // Without WAL, a commit waits for those who look whether the lock is free.
+    holder.batch_execute("PRAGMA busy_timeout = 20000").await.expect("set");
     holder.batch_execute("CREATE TABLE t (value INTEGER)").await.expect("a table");
     for _ in 0..20 {
         let mut waiter = Sqlite::establish(path).await.expect("open");
