@@ -10,11 +10,12 @@ mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(on_servers: choice, health, lag, moved, names, on_primary, pairs, refused, rig, tenants);
+mount::mount!(on_servers: choice, crowds, health, lag, moved, names, on_primary, pairs, refused, rig, tenants);
 
 mod clusters;
 mod foreign;
 mod hosts;
 mod load;
 mod poolers;
+mod promised;
 mod switchover;

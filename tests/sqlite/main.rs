@@ -5,6 +5,7 @@ mod connection;
 mod exhausted;
 mod gate;
 mod panics;
+mod readers;
 mod rebuilt;
 mod streams;
 #[path = "../support/mod.rs"]
