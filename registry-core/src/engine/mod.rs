@@ -37,9 +37,9 @@
 //!
 //! # Locks
 //!
-//! No lock is held across an `.await`. Two places take a lock while they hold another one: the [`capacity_queue`] locks the
-//! idle slots of the [`pool`] under its own lock, and the holders ([`observe`]) record the end of a connection under their
-//! lock. Code of the program runs under a lock in one place: [`maintenance`] counts the idle connections that it closes
+//! No lock is held across an `.await`. Three places take a lock while they hold another one: the [`capacity_queue`] locks the
+//! idle slots of the [`pool`] under its own lock, the holders ([`observe`]) record the end of a connection under their
+//! lock, and what is known of a primary ([`reading`]) is locked before what is known of its replicas. Code of the program runs under a lock in one place: [`maintenance`] counts the idle connections that it closes
 //! under the lock of the [`pool`], and thereby calls the program's metrics recorder and subscriber. The lock of `on_demand`
 //! may be held when a use of an engine begins ([`use_count`]); beginning a use takes no lock.
 //!
