@@ -137,3 +137,31 @@ async fn operator_sees_where_reads_went_and_what_is_wrong() {
         check.binds[0].replicas.iter().map(|replica| replica.failure.is_some()).collect();
     assert_eq!(failures, [false, true], "{check}");
 }
+
+/// In test isolation nothing is committed, so there is nothing that a replica could show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reader_of_a_test_isolation_sees_the_rows_of_the_test() -> Result<(), Error> {
+    let cluster = block_in_place(|| Cluster::postgres(1));
+    let url = block_in_place(|| {
+        let url = cluster.database("test");
+        let create = "CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER NOT NULL)";
+        cluster.execute_in(&url, create);
+        cluster.wait_until_caught_up();
+        url
+    });
+    let bind = BindSettings::new(url.as_str()).replica(cluster.node(1).at(&url));
+    let registry = Registry::builder().bind("shop", bind).build()?;
+    let isolated = registry.test_isolation().await.expect("an isolated registry");
+    let order = Order { id: 1, customer: 1 };
+    diesel::insert_into(orders::table).values(order).execute(&isolated).await?;
+    let count = |registry: &Registry| {
+        let reader = registry.reader();
+        async move { orders::table.count().get_result::<i64>(&reader).await }
+    };
+    assert_eq!(count(&isolated).await?, 1);
+    let token = add(&isolated, 2).await?;
+    assert!(token.is_empty(), "{token}");
+    assert_eq!(count(&isolated).await?, 2);
+    assert_eq!(count(&registry).await?, 0);
+    Ok(())
+}
