@@ -22,6 +22,9 @@ impl Registry {
     /// It does not wait: the new engine connects when it is first used. [`Engine`](crate::Engine) handles of the old
     /// engine still point to the old engine.
     ///
+    /// The options of the bind stay. Its replicas and its `migrate_url` lead to the old database, so they do not: give those
+    /// of the new one.
+    ///
     /// For a bind with a [`TenantResolver`](crate::TenantResolver), the new settings take the resolver's place for good:
     /// [`close_tenant`](Registry::close_tenant) closes the engine of one tenant, and also forgets the resolver's answer.
     ///

@@ -20,8 +20,12 @@
 //! max_connections = 4
 //! acquire_timeout = "5s"
 //! migrate_url = "mysql://root@localhost/reports" # the URL for migrations
+//! replicas = ["mysql://replica.example"]         # for readers; what a URL leaves out is the bind's
 //! required = false                              # `verify` only warns
 //! ```
+//!
+//! A replica is a URL, or a table with a URL, a password, a `weight` and options of its own. `token_key` or
+//! `token_key_file`, beside `url` of the default bind, is the secret that signs [tokens](crate::Token) of clients.
 //!
 //! For a database for each tenant, there are also `max_engines` and `engine_idle_timeout` beside `url`, and `{tenant}`
 //! in the URL of a bind: see [`tenant`](crate::tenant).
@@ -39,6 +43,9 @@
 //! overridden, then the variable's URL replaces both `url` and `url_file`. Its own password is used if it has one, and
 //! otherwise the password of the file.
 //!
+//! If a variable gives a URL, the `replicas` of the file are ignored, with a warning: they lead to the database of the
+//! file's URL, too.
+//!
 //! If a variable gives a URL, a `migrate_url` of the file is ignored, whatever else stands there, because it leads to the
 //! database of the file's URL.
 //!
@@ -50,6 +57,7 @@
 //! | `ANALYTICS_DATABASE_URL` | the URL of `analytics`, if the settings have that bind; never creates a bind |
 //! | `DATABASE__URL`, `DATABASE__PASSWORD_FILE`, .. | a key of the table `database` |
 //! | `DATABASE__OPTIONS__MAX_CONNECTIONS`, .. | an option for every engine |
+//! | `DATABASE__BINDS__REPORTS__REPLICAS`, `DATABASE__REPLICAS` | all replicas of a bind: URLs with white space in between |
 //! | `DATABASE__BINDS__REPORTS` | the URL of `reports`; creates the bind if there is none |
 //! | `DATABASE__BINDS__REPORTS__MAX_CONNECTIONS`, .. | a key of the bind `reports`; creates the bind if there is none |
 //!
