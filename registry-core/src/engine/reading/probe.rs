@@ -82,9 +82,19 @@ async fn forever<C: Backend>(set: Arc<Replicas<C>>, replicas: Weak<Replicas<C>>)
 
 async fn probe_primary<C: Backend>(replicas: Weak<Replicas<C>>) {
     let mut connection = None;
+    let mut connected = Instant::now();
     loop {
         let Some(set) = replicas.upgrade() else { return };
         let asked = Instant::now();
+        let age = asked.saturating_duration_since(connected);
+        if set.settings.options.max_lifetime.is_some_and(|limit| age >= limit) {
+            // The address may have moved to a new primary, while the old one lives on. A connection to the old one would
+            // tell for ever that its replicas do not lag.
+            connection = None;
+        }
+        if connection.is_none() {
+            connected = asked;
+        }
         match ask(&set.to_primary, &mut connection).await {
             Ok(answer) => {
                 if answer.role == Some(Role::Replica) {
