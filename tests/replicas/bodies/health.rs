@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use registry_core::Role;
 use tokio::task::block_in_place;
 
-use super::rig::{Rig, bind, prepare, read};
+use super::rig::{Main, Rig, bind, prepare, read};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_replica_is_out_at_once_and_comes_back() {
@@ -60,4 +61,42 @@ async fn probe_that_hangs_holds_up_nobody() {
         rig.write(id).await;
         read(&reader, id).await.expect("a server answers");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_that_answers_its_probe_and_takes_no_new_connections_holds_up_one_read() {
+    let rig = Rig::with(1, |bind| bind.connect_timeout(Duration::from_millis(500))).await;
+    let (reader, proxy) = (rig.reader(), rig.cluster.node(1).proxy());
+    // The next read needs another connection.
+    let held = reader.session::<Main>().await.expect("a session");
+    assert_eq!(held.role(), Role::Replica);
+    proxy.be_silent();
+    assert_eq!(read(&reader, 0).await.expect("the primary").port, rig.real_port(0));
+    let accepted = proxy.accepted();
+    for _ in 0..200 {
+        assert_eq!(read(&reader, 0).await.expect("the primary").port, rig.real_port(0));
+    }
+    let tries = proxy.accepted() - accepted;
+    assert!(tries <= 5, "the reads have tried it again: {tries} times");
+    proxy.heal().await;
+    drop(held);
+    rig.every_replica_is_read_from().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_are_probed_again_after_the_end_of_the_runtime_of_the_first_read() {
+    let rig = Rig::with_unread(1, |bind| bind).await;
+    let handle = tokio::runtime::Builder::new_current_thread;
+    block_in_place(|| {
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                let runtime = handle().enable_all().build().expect("a runtime");
+                runtime.block_on(rig.every_replica_is_read_from());
+            });
+            first.join().expect("its reads have come from the replica");
+        });
+    });
+    // Only a new answer of the replica tells that it has this.
+    let token = rig.write(1).await;
+    rig.reads_come_from(&rig.reader().after(&token), &[1]).await;
 }

@@ -1,5 +1,7 @@
 //! Addresses that lead to other servers, and replicas that become the primary.
 
+use std::time::Duration;
+
 use registry_core::Role;
 use tokio::task::block_in_place;
 
@@ -74,4 +76,33 @@ async fn new_primary_takes_writes_and_the_other_replica_reads() {
     assert_eq!(seen, Seen { port: rig.real_port(2), found: 1 });
     let session = rig.reader().session::<Main>().await.expect("a session");
     assert_eq!(session.role(), Role::Replica);
+}
+
+/// The old primary runs on, without writes, and an old connection to it has no reason to end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lag_is_not_measured_for_ever_by_a_primary_that_the_address_has_left() {
+    let (cluster, url) = prepare(2).await;
+    let second = Duration::from_secs(1);
+    let settings = bind(&url).max_lifetime(second).max_lag(second);
+    // The one that is no replica of the bind becomes the primary, and the other one follows the old primary.
+    let settings = settings.replica(cluster.node(1).at(&url));
+    let rig = Rig::of(cluster, url, settings);
+    rig.reads_come_from(&rig.reader(), &[1]).await;
+    rig.cluster.node(0).proxy().lead_to(rig.cluster.node(2).server().port());
+    block_in_place(|| rig.cluster.promote(2));
+    let moved = async {
+        let mut after = 0;
+        for id in 1.. {
+            // Until its connections have ended, the registry writes to the old one.
+            let _ = super::rig::write(&rig.registry, id).await;
+            let query = format!("SELECT count(*) FROM pairs WHERE id = {id}");
+            let found = block_in_place(|| rig.cluster.node(2).value(&rig.url, &query));
+            after += i64::from(found == Ok(Some("1".to_owned())));
+            if after > id / 2 + 10 {
+                return;
+            }
+        }
+    };
+    crate::support::proxy::soon(moved).await;
+    rig.reads_come_from(&rig.reader(), &[2]).await;
 }

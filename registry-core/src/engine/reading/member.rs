@@ -174,6 +174,11 @@ impl<C: Backend> Member<C> {
         !self.answers(&state)
     }
 
+    /// Whether the last thing that is known of it is a failure.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.state().health, Health::Down { .. })
+    }
+
     /// How far it is behind at most, if that is known.
     pub(super) fn lag(&self, now: Instant) -> Option<Duration> {
         self.state().lag(now)

@@ -45,6 +45,12 @@ pub(super) fn start<C: Backend>(replicas: &Arc<Replicas<C>>, runtime: &Handle, g
 /// Keeps the members of the set as their names resolve, with a probe for each.
 async fn supervise<C: Backend>(replicas: Weak<Replicas<C>>, probes: &mut JoinSet<()>) {
     probes.spawn(probe_primary(replicas.clone()));
+    // Those that an earlier task has found, whose probes have ended with it.
+    let known = replicas.upgrade().map(|set| set.members()).unwrap_or_default();
+    for member in known.iter() {
+        probes.spawn(probe_member(replicas.clone(), Arc::clone(member)));
+    }
+    drop(known);
     loop {
         let Some(set) = replicas.upgrade() else { return };
         let resolved = endpoints::refresh(&set).await;
@@ -76,9 +82,19 @@ async fn forever<C: Backend>(set: Arc<Replicas<C>>, replicas: Weak<Replicas<C>>)
 
 async fn probe_primary<C: Backend>(replicas: Weak<Replicas<C>>) {
     let mut connection = None;
+    let mut connected = Instant::now();
     loop {
         let Some(set) = replicas.upgrade() else { return };
         let asked = Instant::now();
+        let age = asked.saturating_duration_since(connected);
+        if set.settings.options.max_lifetime.is_some_and(|limit| age >= limit) {
+            // The address may have moved to a new primary, while the old one lives on. A connection to the old one would
+            // tell for ever that its replicas do not lag.
+            connection = None;
+        }
+        if connection.is_none() {
+            connected = asked;
+        }
         match ask(&set.to_primary, &mut connection).await {
             Ok(answer) => {
                 if answer.role == Some(Role::Replica) {
@@ -107,6 +123,11 @@ async fn probe_member<C: Backend>(replicas: Weak<Replicas<C>>, member: Arc<Membe
         let mut connection = None;
         loop {
             let Some(set) = replicas.upgrade() else { return };
+            if member.has_failed() {
+                // A read could not connect, or got no answer. An old connection may work still, which proves nothing of
+                // those that the next reads would open.
+                connection = None;
+            }
             let (asked, losses) = (Instant::now(), member.engine.loss_count());
             match ask(&member.engine, &mut connection).await {
                 Ok(answer) => set.note_answer(&member, answer, asked, losses),
