@@ -3,12 +3,14 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel::backend::Backend as DieselBackend;
 use diesel_async::{AsyncConnection, AsyncConnectionCore, TransactionManager};
 use futures_util::future::BoxFuture;
-use tokio::time::Instant;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout};
 
 use super::bind_variables::BindVariables;
 use super::connect_context::{ConnectContext, OpenedConnection};
@@ -61,6 +63,9 @@ pub trait Backend: AsyncConnection + Driver + 'static {
     /// The kind of database that this type connects to.
     const KIND: BackendKind;
 }
+
+/// The position of a commit, or `None` if the session has written nothing. An error means that it is not known.
+pub(crate) type PositionOfCommit = QueryResult<Option<Position>>;
 
 /// The operations that the registry needs from a connection type beyond [`AsyncConnection`].
 ///
@@ -181,18 +186,22 @@ pub trait Driver:
     }
 
     /// Commits the transaction that Diesel's transaction manager counts, and asks for the position of the commit, in the
-    /// same round trip where the driver can. The position is an error if it is not known.
+    /// same round trip where the driver can.
+    ///
+    /// The commit is awaited for as long as it takes, and the position for `limit` after it at most. If the position is an
+    /// error, it is not known. After [`Elapsed`], its statement was cut short.
     fn commit_with_position(
         &mut self,
-    ) -> impl Future<Output = (QueryResult<()>, QueryResult<Option<Position>>)> + Send
+        limit: Duration,
+    ) -> impl Future<Output = (QueryResult<()>, Result<PositionOfCommit, Elapsed>)> + Send
     where
         Self: AsyncConnection,
     {
-        async {
+        async move {
             let committed = Self::TransactionManager::commit_transaction(self).await;
             let position = match &committed {
-                Ok(()) => self.position_of_commit().await,
-                Err(_) => Ok(None),
+                Ok(()) => timeout(limit, self.position_of_commit()).await,
+                Err(_) => Ok(Ok(None)),
             };
             (committed, position)
         }

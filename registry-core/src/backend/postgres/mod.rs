@@ -14,6 +14,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::pin::pin;
+use std::time::Duration;
 
 use diesel::connection::TransactionManagerStatus;
 use diesel::dsl::sql;
@@ -25,20 +27,21 @@ use diesel_async::{
     AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
     TransactionManager,
 };
-use futures_util::future::join;
+use futures_util::future::{Either, select};
 use futures_util::{FutureExt, StreamExt};
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::config::TargetSessionAttrs;
 
 use self::connect::ConnectOptions;
 use super::connect_context::{ConnectContext, OpenedConnection};
-use super::driver::{Backend, Driver};
+use super::driver::{Backend, Driver, PositionOfCommit};
 use super::error::ConnectError;
 use super::migrate::{MigrationLock, MigrationSession, migrate_by_harness, records_by_diesel};
 use super::namespace::{LOCK_PAUSE, Namespace, Presence};
 use super::pipelines::Pipelines;
-use super::position::{Position, ServerState};
+use super::position::ServerState;
 use super::transaction_modes::TransactionModes;
 use super::transactions::{begin_by_ansi, transaction_depth};
 use crate::cause::DriverError;
@@ -219,17 +222,27 @@ impl Driver for Postgres {
     }
 
     const BEGIN_READ_ONLY: Option<&'static str> = Some("BEGIN READ ONLY");
-    async fn commit_with_position(&mut self) -> (QueryResult<()>, QueryResult<Option<Position>>) {
+    async fn commit_with_position(
+        &mut self,
+        limit: Duration,
+    ) -> (QueryResult<()>, Result<PositionOfCommit, Elapsed>) {
         // Sent together: the server runs the second when the first has ended.
-        let (mut committing, mut asking) = (&*self, &*self);
-        let commit = committing.batch_execute("COMMIT");
-        let (committed, state) = join(commit, server_state::ask(&mut asking)).await;
+        let (committed, state) = {
+            let (mut committing, mut asking) = (&*self, &*self);
+            let commit = pin!(committing.batch_execute("COMMIT"));
+            let ask = pin!(server_state::ask(&mut asking));
+            match select(commit, ask).await {
+                Either::Left((committed, ask)) => (committed, timeout(limit, ask).await),
+                Either::Right((state, commit)) => (commit.await, Ok(state)),
+            }
+        };
         if committed.is_ok() {
             let status = AnsiTransactionManager::transaction_manager_status_mut(self);
             *status = TransactionManagerStatus::default();
         }
         let unknown = || DieselError::DeserializationError("the server tells no position".into());
-        let position = state.and_then(|state| state.position.map(Some).ok_or_else(unknown));
+        let position =
+            state.map(|state| state.and_then(|state| state.position.map(Some).ok_or_else(unknown)));
         (committed, position)
     }
 

@@ -139,7 +139,14 @@ impl<C: Backend> Member<C> {
     }
 
     fn fitness_in(&self, state: &State, request: &ReadRequest, now: Instant) -> Fitness {
-        if !self.answers(state) || state.role == Some(Role::Primary) || state.is_foreign {
+        if !self.answers(state) {
+            if matches!(state.health, Health::Up { .. }) {
+                // A connection was lost. The probe finds out whether the server is.
+                self.wake.notify_one();
+            }
+            return Fitness::Unfit;
+        }
+        if state.role == Some(Role::Primary) || state.is_foreign {
             return Fitness::Unfit;
         }
         let lag = state.lag(now);

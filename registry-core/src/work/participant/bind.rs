@@ -222,10 +222,17 @@ impl<B: Bind> AnyParticipant for BindParticipant<B> {
             let (committed, position) = match self.tells_position {
                 true => {
                     let effects = self.session.checkout().session_effects();
-                    let outcome = (*self.session).commit_with_position().await;
+                    let limit = self.session.options().check_timeout;
+                    let (committed, position) = (*self.session).commit_with_position(limit).await;
                     // Its question is not the program's.
                     self.session.checkout().restore_session_effects(effects);
-                    outcome
+                    let position = position.unwrap_or_else(|_| {
+                        // The question was cut short.
+                        self.session.checkout_mut().discard();
+                        self.has_entered_work = false;
+                        Err(DieselError::DeserializationError("no position in time".into()))
+                    });
+                    (committed, position)
                 }
                 false => {
                     let session = &mut *self.session;
