@@ -3,15 +3,16 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use diesel::mysql::Mysql as MysqlBackend;
 use diesel::result::Error;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
-use diesel::{QueryResult, QueryableByName, sql_query};
+use diesel::{QueryResult, QueryableByName};
 use diesel_async::RunQueryDsl;
 
 use super::Mysql;
 use crate::backend::driver::Driver;
 use crate::backend::position::gtid::{Domains, GtidSet};
-use crate::backend::position::{Position, ServerIdentity, ServerState};
+use crate::backend::position::{Position, ServerIdentity, ServerState, question};
 use crate::settings::Role;
 
 /// The role and the position, in one query, which every account may ask.
@@ -23,11 +24,15 @@ const STATE: &str = "SELECT @@global.read_only = 1 AS is_read_only, \
      WHERE variable_name = 'SLAVES_RUNNING') AS SIGNED) > 0 */ /*!50700 FALSE */ AS replicates, \
      /*M! @@global.gtid_slave_pos */ /*!50700 NULL */ AS replayed, \
      /*M! @@global.gtid_current_pos */ /*!50700 NULL */ AS domains, \
+     /*M! CONCAT(',', @@global.gtid_binlog_pos) REGEXP CONCAT('-', @@global.server_id, '-') */ \
+     /*!50700 FALSE */ AS writes, \
      /*M! NULL */ /*!50700 @@global.gtid_executed */ AS gtids, \
      CONCAT_WS('/', @@global.hostname, @@global.port, @@global.server_id/*!50700 , @@global.server_uuid */) AS server, \
      CAST(UNIX_TIMESTAMP() AS SIGNED) - CAST((SELECT variable_value FROM \
      /*M! information_schema.global_status */ /*!50700 performance_schema.global_status */ \
      WHERE variable_name = 'UPTIME') AS SIGNED) AS started";
+
+question!(AskState, MysqlBackend, STATE);
 
 #[derive(QueryableByName)]
 struct State {
@@ -35,6 +40,9 @@ struct State {
     is_read_only: bool,
     #[diesel(sql_type = Nullable<Bool>)]
     replicates: Option<bool>,
+    /// Whether the last write of a domain in its log is its own.
+    #[diesel(sql_type = Nullable<Bool>)]
+    writes: Option<bool>,
     #[diesel(sql_type = Nullable<Text>)]
     replayed: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -48,7 +56,7 @@ struct State {
 }
 
 pub(super) async fn server_state(connection: &mut Mysql) -> QueryResult<ServerState> {
-    match sql_query(STATE).get_result::<State>(connection).await {
+    match AskState.get_result::<State>(connection).await {
         Ok(state) => Ok(state.into_server_state()),
         // A server of another kind, which lacks a variable: its position is not known.
         Err(error @ Error::DatabaseError(..)) if !Mysql::is_fatal(&error) => {
@@ -60,7 +68,10 @@ pub(super) async fn server_state(connection: &mut Mysql) -> QueryResult<ServerSt
 
 /// MariaDB tells the last commit of the session, and MySQL everything that was ever committed.
 const LAST_COMMIT: &str = "SELECT /*M! @@last_gtid */ /*!50700 @@global.gtid_executed */ AS position, \
-     /*M! TRUE */ /*!50700 FALSE */ AS is_mariadb";
+     /*M! TRUE */ /*!50700 FALSE */ AS is_mariadb, \
+     @@session.sql_log_bin = 1 AND @@global.log_bin = 1 AS is_logged";
+
+question!(AskLastCommit, MysqlBackend, LAST_COMMIT);
 
 #[derive(QueryableByName)]
 struct LastCommit {
@@ -68,11 +79,18 @@ struct LastCommit {
     position: String,
     #[diesel(sql_type = Bool)]
     is_mariadb: bool,
+    /// Whether what the session writes gets to replicas.
+    #[diesel(sql_type = Bool)]
+    is_logged: bool,
 }
 
 /// The position of the last commit of this session. `None` if it has written nothing.
 pub(super) async fn position_of_commit(connection: &mut Mysql) -> QueryResult<Option<Position>> {
-    let LastCommit { position, is_mariadb } = sql_query(LAST_COMMIT).get_result(connection).await?;
+    let LastCommit { position, is_mariadb, is_logged } =
+        AskLastCommit.get_result(connection).await?;
+    if !is_logged {
+        return Err(Error::DeserializationError("the session writes no binary log".into()));
+    }
     if position.is_empty() && is_mariadb {
         return Ok(None);
     }
@@ -88,8 +106,10 @@ impl State {
         let mut hasher = DefaultHasher::new();
         self.server.hash(&mut hasher);
         let started = self.started.and_then(|started| started.try_into().ok());
-        // A replica that was not made read-only is one as long as it replicates.
-        let is_replica = self.is_read_only || self.replicates == Some(true);
+        // A replica that was not made read-only is one as long as it replicates, unless it writes by itself, as a primary in
+        // a ring does.
+        let replicates = self.replicates == Some(true) && self.writes != Some(true);
+        let is_replica = self.is_read_only || replicates;
         // What a replica has in its own binary log, or was told to be its position, it need not have replayed.
         let domains = if is_replica { self.replayed } else { self.domains };
         let position = match (domains, self.gtids) {

@@ -93,6 +93,31 @@ impl Position {
     }
 }
 
+/// A question about the server, in SQL that never changes. So the driver keeps it prepared, and asks it in one round trip,
+/// which it does not with `sql_query`.
+macro_rules! question {
+    ($name:ident, $backend:ty, $sql:expr) => {
+        #[derive(Debug, Clone, Copy, diesel::query_builder::QueryId)]
+        struct $name;
+
+        impl diesel::query_builder::Query for $name {
+            type SqlType = diesel::sql_types::Untyped;
+        }
+
+        impl diesel::query_builder::QueryFragment<$backend> for $name {
+            fn walk_ast<'b>(
+                &'b self,
+                mut out: diesel::query_builder::AstPass<'_, 'b, $backend>,
+            ) -> diesel::QueryResult<()> {
+                out.push_sql($sql);
+                Ok(())
+            }
+        }
+    };
+}
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) use question;
+
 /// What a server says about itself.
 #[derive(Debug, Clone, Default)]
 pub struct ServerState {

@@ -2,13 +2,14 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use diesel::pg::Pg;
 use diesel::result::Error;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
-use diesel::{QueryResult, QueryableByName, sql_query};
+use diesel::{QueryResult, QueryableByName};
 use diesel_async::RunQueryDsl;
 
 use super::{Postgres, is_in_recovery};
-use crate::backend::position::{Position, ServerIdentity, ServerState};
+use crate::backend::position::{Position, ServerIdentity, ServerState, question};
 use crate::settings::Role;
 
 /// The role and the position, in one query, which every account may ask.
@@ -29,6 +30,8 @@ const STATE: &str = "SELECT r AS is_standby, \
      FROM (SELECT r, CASE WHEN r THEN pg_catalog.pg_last_wal_replay_lsn() \
      ELSE pg_catalog.pg_current_wal_insert_lsn() END AS l \
      FROM (SELECT pg_catalog.pg_is_in_recovery() AS r) AS role) AS state";
+
+question!(AskState, Pg, STATE);
 
 #[derive(QueryableByName)]
 struct State {
@@ -54,7 +57,7 @@ const SEGMENT_HEADER: u64 = 40;
 
 /// The state of the server, on a connection that other statements may share.
 pub(super) async fn ask(connection: &mut &Postgres) -> QueryResult<ServerState> {
-    sql_query(STATE).get_result::<State>(connection).await.map(State::into_server_state)
+    AskState.get_result::<State>(connection).await.map(State::into_server_state)
 }
 
 pub(super) async fn server_state(connection: &mut Postgres) -> QueryResult<ServerState> {
