@@ -95,6 +95,7 @@ impl Position {
 
 /// A question about the server, in SQL that never changes. So the driver keeps it prepared, and asks it in one round trip,
 /// which it does not with `sql_query`.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 macro_rules! question {
     ($name:ident, $backend:ty, $sql:expr) => {
         #[derive(Debug, Clone, Copy, diesel::query_builder::QueryId)]
