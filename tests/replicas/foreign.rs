@@ -48,3 +48,28 @@ async fn primary_that_is_named_as_its_own_replica_is_not_read_from_as_one() {
         rig.registry.status().engines[0].replicas.iter().map(|replica| replica.role).collect();
     assert_eq!(roles, [Some(Role::Primary), Some(Role::Replica)]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_database_of_the_same_servers_is_never_read_from() {
+    let (cluster, url) = prepare(2).await;
+    let other = block_in_place(|| {
+        let other = cluster.database("other");
+        cluster.execute_in(&other, "CREATE TABLE pairs (id BIGINT NOT NULL PRIMARY KEY)");
+        cluster.execute_in(&other, "INSERT INTO pairs VALUES (7)");
+        cluster.wait_until_caught_up();
+        other
+    });
+    let settings = bind(&url).replica(cluster.node(1).at(&other)).replica(cluster.node(2).at(&url));
+    let rig = Rig::of(cluster, url, settings);
+    rig.reads_come_from(&rig.reader(), &[2]).await;
+    let reader = rig.reader().max_lag(None);
+    for _ in 0..50 {
+        assert_eq!(
+            read(&reader, 7).await.expect("a row").found,
+            0,
+            "that is of the other database"
+        );
+    }
+    let error = rig.registry.verify().await.expect_err("the first one is none").to_string();
+    assert!(error.contains("its URL names the database `other"), "{error}");
+}

@@ -19,7 +19,7 @@ use crate::settings::Role;
 ///
 /// MariaDB runs what is in `/*M! */`, and MySQL what is in `/*!50700 */`: MariaDB takes no comments with a version of
 /// 5.7 or later for its own (<https://mariadb.com/kb/en/comment-syntax/>).
-const STATE: &str = "SELECT @@global.read_only = 1 AS is_read_only, \
+const STATE: &str = "SELECT @@global.read_only = 1 AS is_read_only, DATABASE() AS current_database, \
      /*M! CAST((SELECT variable_value FROM information_schema.global_status \
      WHERE variable_name = 'SLAVES_RUNNING') AS SIGNED) > 0 */ /*!50700 FALSE */ AS replicates, \
      /*M! @@global.gtid_slave_pos */ /*!50700 NULL */ AS replayed, \
@@ -38,6 +38,8 @@ question!(AskState, MysqlBackend, STATE);
 struct State {
     #[diesel(sql_type = Bool)]
     is_read_only: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    current_database: Option<String>,
     #[diesel(sql_type = Nullable<Bool>)]
     replicates: Option<bool>,
     /// Whether the last write of a domain in its log is its own.
@@ -124,6 +126,7 @@ impl State {
                 hash: hasher.finish(),
                 started: started.map(Duration::from_secs),
             },
+            database: self.current_database,
         }
     }
 }

@@ -128,6 +128,8 @@ pub struct ServerState {
     /// not tell.
     pub(crate) position: Option<Position>,
     pub(crate) identity: ServerIdentity,
+    /// The name of the database that the connection is to. A replica has its primary's.
+    pub(crate) database: Option<String>,
 }
 
 /// What names a server, and its run since it was started.

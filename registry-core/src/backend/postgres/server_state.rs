@@ -25,6 +25,7 @@ const STATE: &str = "SELECT r AS is_standby, \
      pg_catalog.pg_wal_lsn_diff(l, '0/0')::bigint AS lsn, \
      pg_catalog.current_setting('wal_block_size')::bigint AS block_size, \
      pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size')) AS segment_size, \
+     pg_catalog.current_database()::text AS database, \
      pg_catalog.concat_ws('/', pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()), \
      pg_catalog.host(pg_catalog.inet_server_addr()), pg_catalog.inet_server_port()) AS run \
      FROM (SELECT r, CASE WHEN r THEN pg_catalog.pg_last_wal_replay_lsn() \
@@ -47,6 +48,8 @@ struct State {
     block_size: i64,
     #[diesel(sql_type = BigInt)]
     segment_size: i64,
+    #[diesel(sql_type = Text)]
+    database: String,
     #[diesel(sql_type = Text)]
     run: String,
 }
@@ -91,6 +94,7 @@ impl State {
             role: Some(role(self.is_standby)),
             position,
             identity: ServerIdentity { hash: hasher.finish(), started: None },
+            database: Some(self.database),
         }
     }
 }

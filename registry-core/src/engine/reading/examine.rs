@@ -35,6 +35,8 @@ pub(crate) enum ReplicaProblem {
     Primary,
     #[error("it has the data of another database system than the bind's primary")]
     Foreign,
+    #[error("its URL names the database `{own}`, and that of the bind `{primary}`")]
+    OtherDatabase { own: String, primary: String },
 }
 
 impl ReplicaProblem {
@@ -43,7 +45,7 @@ impl ReplicaProblem {
         match self {
             Self::Connect(error) => error.is_transient(),
             Self::Check(_) => true,
-            Self::Primary | Self::Foreign => false,
+            Self::Primary | Self::Foreign | Self::OtherDatabase { .. } => false,
         }
     }
 }
@@ -119,6 +121,14 @@ fn judged(
         && !own.is_of_same_system(of_primary)
     {
         return Err(ReplicaProblem::Foreign);
+    }
+    if let (Some(own), Some(of_primary)) = (&state.database, &primary.database)
+        && own != of_primary
+    {
+        return Err(ReplicaProblem::OtherDatabase {
+            own: own.clone(),
+            primary: of_primary.clone(),
+        });
     }
     if state.role == Some(Role::Primary) && !state.identity.is_same(primary.identity) {
         return Err(ReplicaProblem::Primary);

@@ -37,10 +37,11 @@ struct State {
     role: Option<Role>,
     identity: Option<ServerIdentity>,
     position: Option<Position>,
+    database: Option<String>,
     /// The latest moment of which this replica shows everything that was committed on the primary.
     fresh_until: Option<Instant>,
     lag_bytes: Option<u64>,
-    /// Whether its data is of another database system than the primary's.
+    /// Whether its data is of another database, or of another system, than the primary's.
     is_foreign: bool,
     /// Whether it is the very server that the bind's own URL leads to.
     is_the_primary: bool,
@@ -66,6 +67,7 @@ enum Health {
 pub(super) struct PrimaryFacts<'a> {
     pub(super) history: &'a History,
     pub(super) identity: Option<ServerIdentity>,
+    pub(super) database: Option<&'a str>,
 }
 
 /// Whether a read may go to a replica.
@@ -99,6 +101,7 @@ impl<C: Backend> Member<C> {
             role: None,
             identity: None,
             position: None,
+            database: None,
             fresh_until: None,
             lag_bytes: None,
             is_foreign: false,
@@ -233,6 +236,7 @@ impl<C: Backend> Member<C> {
         }
         state.identity = Some(answer.identity);
         state.position = answer.position;
+        state.database = answer.database;
         state.compare(primary);
     }
 
@@ -282,7 +286,7 @@ impl<C: Backend> Member<C> {
             return format!("{name} has not answered yet");
         }
         if state.is_foreign {
-            return format!("{name} has the data of another database system");
+            return format!("{name} has the data of another database");
         }
         if state.role == Some(Role::Primary) {
             return format!("{name} is a primary");
@@ -343,11 +347,17 @@ impl State {
             (Some(own), Some(primary)) => own.is_same(primary),
             _ => false,
         };
+        // A URL may name another database of the same servers.
+        let is_of_database = match (self.database.as_deref(), primary.database) {
+            (Some(own), Some(primary)) => own == primary,
+            _ => true,
+        };
         let (Some(position), Some(newest)) = (&self.position, primary.history.newest()) else {
+            self.is_foreign = !is_of_database;
             self.lag_bytes = None;
             return;
         };
-        self.is_foreign = !position.is_of_same_system(newest);
+        self.is_foreign = !is_of_database || !position.is_of_same_system(newest);
         self.lag_bytes = position.bytes_behind(newest);
         // A position only grows, so what was shown once is shown still.
         self.fresh_until = primary.history.fresh_until(position).max(self.fresh_until);

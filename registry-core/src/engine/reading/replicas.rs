@@ -47,8 +47,19 @@ struct Primary {
     history: History,
     identity: Option<ServerIdentity>,
     role: Option<Role>,
+    database: Option<String>,
     /// Whether it did not answer the last probe.
     is_silent: bool,
+}
+
+impl Primary {
+    fn facts(&self) -> PrimaryFacts<'_> {
+        PrimaryFacts {
+            history: &self.history,
+            identity: self.identity,
+            database: self.database.as_deref(),
+        }
+    }
 }
 
 impl<C: Backend> Replicas<C> {
@@ -124,12 +135,13 @@ impl<C: Backend> Replicas<C> {
         let mut primary = self.primary();
         primary.identity = Some(answer.identity);
         primary.role = answer.role;
+        primary.database = answer.database;
         primary.is_silent = false;
         // The position of a server that is no primary says nothing of what was committed.
         if let (Some(position), true) = (answer.position, answer.role != Some(Role::Replica)) {
             primary.history.push(asked, position);
         }
-        let facts = PrimaryFacts { history: &primary.history, identity: primary.identity };
+        let facts = primary.facts();
         self.members().iter().for_each(|member| member.compare(&facts));
         drop(primary);
         self.changed.notify_waiters();
@@ -150,7 +162,7 @@ impl<C: Backend> Replicas<C> {
     ) {
         let was_down = member.is_down();
         let primary = self.primary();
-        let facts = PrimaryFacts { history: &primary.history, identity: primary.identity };
+        let facts = primary.facts();
         member.note_answer(answer, asked, losses, &facts);
         drop(primary);
         let lag = member.lag(Instant::now());
