@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use registry_core::{
-    AnyExecutor, BindSettings, Error, ReadSession, Registry, Role, RunQueryDsl, Scope, Settings,
-    Token, WhenBehind, bind, bind_tables, binds,
+    AnyExecutor, BindHealth, BindSettings, Error, ReadSession, Registry, Role, RunQueryDsl, Scope,
+    Settings, Token, WhenBehind, bind, bind_tables, binds,
 };
 use tokio::task::block_in_place;
 
@@ -136,6 +136,34 @@ async fn operator_sees_where_reads_went_and_what_is_wrong() {
     let failures: Vec<bool> =
         check.binds[0].replicas.iter().map(|replica| replica.failure.is_some()).collect();
     assert_eq!(failures, [false, true], "{check}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_check_tells_a_server_that_hangs_from_the_others() {
+    let cluster = block_in_place(|| Cluster::postgres(2)).proxied().await;
+    let url = block_in_place(|| cluster.database("test"));
+    let bind = BindSettings::new(url.as_str())
+        .replica(cluster.node(1).at(&url))
+        .replica(cluster.node(2).at(&url));
+    let registry = Registry::builder().bind("shop", bind).build().expect("good settings");
+    let checked = || async { soon(registry.check(Duration::from_secs(2))).await.binds[0].clone() };
+    let failures = |health: &BindHealth| -> Vec<bool> {
+        health.replicas.iter().map(|replica| replica.failure.is_some()).collect()
+    };
+
+    cluster.node(2).proxy().lose_everything();
+    let health = checked().await;
+    assert_eq!(health.failure, None);
+    assert_eq!(failures(&health), [false, true], "{health:?}");
+    let silent = health.replicas[1].failure.as_deref().unwrap_or_default();
+    assert!(silent.contains("no answer within 2s"), "{silent}");
+    assert!(health.replicas[0].lag_bytes.is_some(), "{health:?}");
+
+    cluster.node(2).proxy().heal().await;
+    cluster.node(0).proxy().lose_everything();
+    let health = checked().await;
+    assert!(health.failure.is_some());
+    assert_eq!(failures(&health), [false, false], "{health:?}");
 }
 
 /// In test isolation nothing is committed, so there is nothing that a replica could show.

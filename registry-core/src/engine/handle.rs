@@ -113,8 +113,11 @@ pub(crate) trait AnyEngine: Any + Send + Sync {
         wait_limit: Option<Duration>,
     ) -> BoxFuture<'static, Result<Option<Position>, CheckFailure>>;
 
-    /// Connects to each replica of the bind, and asks whether it is one.
-    fn check_replicas(self: Arc<Self>) -> BoxFuture<'static, Vec<ReplicaCheck>>;
+    /// Connects to each replica of the bind, and asks whether it is one. Each of them has `limit` for its answer.
+    fn check_replicas(
+        self: Arc<Self>,
+        limit: Option<Duration>,
+    ) -> BoxFuture<'static, Vec<ReplicaCheck>>;
 
     /// Copies a SQLite database into a file that does not exist yet.
     fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>>;

@@ -134,8 +134,11 @@ impl<C: Backend> AnyEngine for TypedEngine<C> {
         })
     }
 
-    fn check_replicas(self: Arc<Self>) -> BoxFuture<'static, Vec<ReplicaCheck>> {
-        self.examine_replicas()
+    fn check_replicas(
+        self: Arc<Self>,
+        limit: Option<Duration>,
+    ) -> BoxFuture<'static, Vec<ReplicaCheck>> {
+        self.examine_replicas(limit)
     }
 
     fn copy_to(self: Arc<Self>, file: &Path) -> BoxFuture<'static, Result<(), CheckFailure>> {

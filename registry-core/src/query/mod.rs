@@ -220,7 +220,7 @@
 //!   |     diesel::sql_query("ANALYZE").execute(&registry).await?;
 //!   |                                  ^^^^^^^ there is nothing in this query to find a database by
 //!   = note: run it on a session: `registry.session_for::<Model>().await?`
-//!   = note: or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`
+//!   = note: or say where it belongs: `.bound_to::<Model>()`, or on a reader `.reads::<Model>()`, with `use registry_core::BindDsl`
 //! ```
 //!
 //! A locking clause on the registry:

@@ -59,9 +59,10 @@ impl fmt::Display for Status {
         let on_demand = self.on_demand.engines.iter().map(|OnDemandEngine { tenants, engine }| {
             (format!("{} {}", engine.key, tenants.join(",")).trim_end().to_owned(), engine)
         });
-        let rows = named.chain(on_demand).map(|(name, engine)| {
+        let named: Vec<(String, &EngineStatus)> = named.chain(on_demand).collect();
+        let rows = named.iter().map(|(name, engine)| {
             [
-                name,
+                name.clone(),
                 engine.backend.to_string(),
                 engine.in_use.to_string(),
                 engine.idle.to_string(),
@@ -78,7 +79,7 @@ impl fmt::Display for Status {
         if self.on_demand.misses > 0 {
             write!(f, "\n{}", self.on_demand)?;
         }
-        self.write_reads(f)?;
+        write_reads(f, &named)?;
         for engine in &self.engines {
             if let Some(error) = &engine.last_error {
                 write!(f, "\nlast error of `{}`: {error}", engine.key)?;
@@ -88,61 +89,56 @@ impl fmt::Display for Status {
     }
 }
 
-impl Status {
-    /// Writes where reads went, and a table of the replicas.
-    fn write_reads(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HEADINGS: [&str; 10] = [
-            "replica of",
-            "host",
-            "state",
-            "lag",
-            "lag bytes",
-            "reads",
-            "in use",
-            "idle",
-            "max",
-            "last error",
-        ];
-        let on_demand = self.on_demand.engines.iter().map(|OnDemandEngine { engine, .. }| engine);
-        let engines = || self.engines.iter().chain(on_demand.clone());
-        for (key, reads) in
-            engines().filter_map(|engine| Some((&engine.key, engine.reads.as_ref()?)))
-        {
-            let ReadStatus { on_replicas, without_replicas, behind, no_replica, .. } = reads;
-            write!(
-                f,
-                "\nreads of `{key}`: {on_replicas} on replicas, {} on the primary",
-                reads.on_primary()
-            )?;
-            if *without_replicas == 0 {
-                write!(f, " ({behind} behind, {no_replica} no replica)")?;
-            }
-            write!(f, ", {} refused; {} waited for a replica", reads.refused, reads.waits)?;
+/// Writes where reads went, and a table of the replicas. Each engine has the name of its bind, and of its tenant.
+fn write_reads(f: &mut fmt::Formatter<'_>, engines: &[(String, &EngineStatus)]) -> fmt::Result {
+    const HEADINGS: [&str; 10] = [
+        "replica of",
+        "host",
+        "state",
+        "lag",
+        "lag bytes",
+        "reads",
+        "in use",
+        "idle",
+        "max",
+        "last error",
+    ];
+    let reads = engines.iter().filter_map(|(name, engine)| Some((name, engine.reads.as_ref()?)));
+    for (name, reads) in reads {
+        let ReadStatus { on_replicas, without_replicas, behind, no_replica, .. } = reads;
+        write!(
+            f,
+            "\nreads of `{name}`: {on_replicas} on replicas, {} on the primary",
+            reads.on_primary()
+        )?;
+        if *without_replicas == 0 {
+            write!(f, " ({behind} behind, {no_replica} no replica)")?;
         }
-        let rows = engines().flat_map(|engine| {
-            engine.replicas.iter().map(|replica| {
-                let unknown = || "?".to_owned();
-                [
-                    engine.key.to_string(),
-                    replica.host.clone(),
-                    replica.state.to_string(),
-                    replica.lag.map_or_else(unknown, |lag| format!("{:.3}s", lag.as_secs_f64())),
-                    replica.lag_bytes.map_or_else(unknown, |bytes| bytes.to_string()),
-                    replica.reads.to_string(),
-                    replica.in_use.to_string(),
-                    replica.idle.to_string(),
-                    replica.max.to_string(),
-                    replica.last_error.clone().unwrap_or_default(),
-                ]
-            })
-        });
-        let rows: Vec<_> = std::iter::once(HEADINGS.map(str::to_owned)).chain(rows).collect();
-        if rows.len() > 1 {
-            writeln!(f)?;
-            write_table(f, &rows)?;
-        }
-        Ok(())
+        write!(f, ", {} refused; {} waited for a replica", reads.refused, reads.waits)?;
     }
+    let rows = engines.iter().flat_map(|(name, engine)| {
+        engine.replicas.iter().map(|replica| {
+            let unknown = || "?".to_owned();
+            [
+                name.clone(),
+                replica.host.clone(),
+                replica.state.to_string(),
+                replica.lag.map_or_else(unknown, |lag| format!("{:.3}s", lag.as_secs_f64())),
+                replica.lag_bytes.map_or_else(unknown, |bytes| bytes.to_string()),
+                replica.reads.to_string(),
+                replica.in_use.to_string(),
+                replica.idle.to_string(),
+                replica.max.to_string(),
+                replica.last_error.clone().unwrap_or_default(),
+            ]
+        })
+    });
+    let rows: Vec<_> = std::iter::once(HEADINGS.map(str::to_owned)).chain(rows).collect();
+    if rows.len() > 1 {
+        writeln!(f)?;
+        write_table(f, &rows)?;
+    }
+    Ok(())
 }
 
 /// Writes rows, of which the first row has the headings. Each column is as wide as its widest cell. The first two are

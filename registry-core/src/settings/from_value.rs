@@ -41,7 +41,10 @@ where
     if number > max.into() {
         return Err(format!("too large: {max} is the most"));
     }
-    T::try_from(number).map_err(|_| expected(what, value))
+    T::try_from(number).map_err(|_| match value {
+        Value::Integer(_) => format!("expected {what}, found a negative number"),
+        value => expected(what, value),
+    })
 }
 
 impl FromValue for bool {
@@ -161,7 +164,7 @@ mod tests {
     fn a_wrong_type_says_what_was_expected() {
         assert_eq!(
             u32::from_value(&Value::Integer(-1)),
-            Err("expected a whole number, such as 10, found a number".to_owned())
+            Err("expected a whole number, such as 10, found a negative number".to_owned())
         );
         assert_eq!(
             u32::from_value(&text("ten")),

@@ -60,6 +60,13 @@ async fn reader_of_a_tenant_reads_from_replicas_and_never_stale_after_its_token(
             tokio::task::yield_now().await;
         }
     }
+    let shown = registry.status().to_string();
+    for name in NAMES {
+        let counted = format!("reads of `crm {name}`: ");
+        let listed = format!("crm {name}");
+        assert!(shown.contains(&counted), "{shown}");
+        assert!(shown.lines().filter(|line| line.starts_with(&listed)).count() == 2, "{shown}");
+    }
     block_in_place(|| cluster.node(1).pause_replay());
     let [acme, globex] = &tenants;
     let token = write(acme, 1).await;

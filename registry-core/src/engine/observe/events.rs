@@ -36,6 +36,13 @@ pub(in crate::engine) fn replica_failed(settings: &EngineSettings, replica: &str
     tracing::warn!(target: TARGET, %bind, tenant, replica, reason, "a replica is out: it does not answer");
 }
 
+/// Reports that a server in the list of replicas answers, and is no replica of the bind's primary.
+pub(in crate::engine) fn replica_is_none(settings: &EngineSettings, replica: &str, reason: &str) {
+    let EngineSettings { key: bind, tenant, .. } = settings;
+    let tenant = tenant.as_deref();
+    tracing::warn!(target: TARGET, %bind, tenant, replica, reason, "a replica gets no reads: it is none of the bind's primary");
+}
+
 /// Warns of a query on the registry by a task that has a session of the same bind.
 pub(crate) fn warn_query_beside_session(bind: BindKey, place: &std::panic::Location<'_>) {
     tracing::warn!(

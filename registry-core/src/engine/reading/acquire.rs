@@ -24,7 +24,7 @@ use super::super::typed::TypedEngine;
 use super::Reading;
 use super::choice::choose;
 use super::counts::OnPrimary;
-use super::member::Member;
+use super::member::{Member, in_millis};
 use super::replicas::Replicas;
 use super::request::{ReadRequest, WantedPosition};
 use crate::backend::{Backend, ConnectError};
@@ -500,7 +500,7 @@ impl<C: Backend> Read<'_, C> {
         }
         AcquireError::ReplicasBehind {
             key: self.engine.settings.key,
-            after: self.started.elapsed(),
+            after: in_millis(self.started.elapsed()),
             reasons: reasons.join("; "),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{BoxFuture, join, join_all};
 use tokio::time::timeout;
 
 use super::super::handle::AnyEngine;
@@ -31,6 +31,8 @@ pub(crate) enum ReplicaProblem {
     Connect(#[source] ConnectError),
     #[error("it does not answer")]
     Check(#[source] DriverError),
+    #[error("no answer within {}", humantime::format_duration(*limit))]
+    NoAnswer { limit: Duration },
     #[error("it is a primary of its own, not a replica of the bind's primary")]
     Primary,
     #[error("it has the data of another database system than the bind's primary")]
@@ -44,16 +46,17 @@ impl ReplicaProblem {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Connect(error) => error.is_transient(),
-            Self::Check(_) => true,
+            Self::Check(_) | Self::NoAnswer { .. } => true,
             Self::Primary | Self::Foreign | Self::OtherDatabase { .. } => false,
         }
     }
 }
 
 impl<C: Backend> TypedEngine<C> {
-    /// Connects to each replica, and asks whether it is one.
+    /// Connects to each replica, and asks whether it is one. Each of them has `limit` for its answer.
     pub(in crate::engine) fn examine_replicas(
         self: Arc<Self>,
+        limit: Option<Duration>,
     ) -> BoxFuture<'static, Vec<ReplicaCheck>> {
         if self.settings.replicas.is_empty() || self.settings.is_isolated {
             return Box::pin(std::future::ready(Vec::new()));
@@ -61,42 +64,67 @@ impl<C: Backend> TypedEngine<C> {
         Box::pin(async move {
             let to_primary = self.settings.for_reads_on_primary().one_off();
             let primary = TypedEngine::<C>::new(Arc::new(to_primary), None);
+            let started = Instant::now();
+            let replicas = self.settings.replicas.iter();
+            let of_each = replicas.map(|replica| ask::<C>(replica, limit, started));
+            // All at once: a server that hangs must not use up the time of the others.
+            let primary = within(limit, started, state_of(&primary));
+            let (primary, answers) = join(primary, join_all(of_each)).await;
             // Why the primary does not answer is the business of the check of the bind itself.
-            let primary = state_of(&primary).await.ok();
-            let of_each = self
-                .settings
-                .replicas
-                .iter()
-                .map(|replica| examine::<C>(replica, primary.as_ref()));
-            join_all(of_each).await.into_iter().flatten().collect()
+            let primary = primary.ok();
+            let judged = |Answer { host, state, took }| {
+                let outcome = state.and_then(|state| judged(&state, primary.as_ref()));
+                ReplicaCheck { host, outcome, took }
+            };
+            answers.into_iter().flatten().map(judged).collect()
         })
     }
 }
 
-/// Examines each server that the URL of a replica leads to.
-async fn examine<C: Backend>(
+/// What a server has answered, before it is compared with the primary.
+struct Answer {
+    host: String,
+    state: Result<ServerState, ReplicaProblem>,
+    took: Duration,
+}
+
+/// Asks each server that the URL of a replica leads to.
+async fn ask<C: Backend>(
     replica: &ReplicaSettings,
-    primary: Option<&ServerState>,
-) -> Vec<ReplicaCheck> {
-    let started = Instant::now();
-    let endpoints = match endpoints::resolve::<C>(replica).await {
+    limit: Option<Duration>,
+    started: Instant,
+) -> Vec<Answer> {
+    let resolved =
+        async { endpoints::resolve::<C>(replica).await.map_err(ReplicaProblem::Connect) };
+    let endpoints = match within(limit, started, resolved).await {
         Ok((endpoints, _)) => endpoints,
-        Err(error) => {
-            let outcome = Err(ReplicaProblem::Connect(error));
+        Err(problem) => {
             let host = replica.settings.url.to_string();
-            return vec![ReplicaCheck { host, outcome, took: started.elapsed() }];
+            return vec![Answer { host, state: Err(problem), took: started.elapsed() }];
         }
     };
-    let checks = endpoints.into_iter().map(|endpoint| async move {
+    let answers = endpoints.into_iter().map(|endpoint| async move {
         let host = match endpoint.name.as_str() {
             "" => replica.settings.url.to_string(),
             name => name.to_owned(),
         };
         let engine = endpoints::engine_at::<C>(replica, endpoint);
-        let outcome = state_of(&engine).await.and_then(|state| judged(&state, primary));
-        ReplicaCheck { host, outcome, took: started.elapsed() }
+        let state = within(limit, started, state_of(&engine)).await;
+        Answer { host, state, took: started.elapsed() }
     });
-    join_all(checks).await
+    join_all(answers).await
+}
+
+/// The result of `asking`, unless it is later than `limit` after `started`.
+async fn within<T>(
+    limit: Option<Duration>,
+    started: Instant,
+    asking: impl Future<Output = Result<T, ReplicaProblem>>,
+) -> Result<T, ReplicaProblem> {
+    let Some(limit) = limit else { return asking.await };
+    let left = limit.saturating_sub(started.elapsed());
+    let in_time = timeout(left, asking).await;
+    in_time.unwrap_or(Err(ReplicaProblem::NoAnswer { limit }))
 }
 
 async fn state_of<C: Backend>(engine: &TypedEngine<C>) -> Result<ServerState, ReplicaProblem> {

@@ -45,6 +45,9 @@ struct State {
     is_foreign: bool,
     /// Whether it is the very server that the bind's own URL leads to.
     is_the_primary: bool,
+    /// Why it is no replica of the primary, and whether that was reported.
+    misfit: Option<Misfit>,
+    reported: Option<Misfit>,
     /// The moving average of how long the probe took.
     latency: Duration,
     /// The lost connections of the engine before the last probe: one more means that the server may be gone.
@@ -61,6 +64,27 @@ enum Health {
     Down {
         reason: Arc<str>,
     },
+}
+
+/// Why a server that answers is no replica of the bind's primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// Its data is of another database system.
+    Foreign,
+    /// It is a primary, and another one than that of the bind's own URL.
+    OtherPrimary,
+}
+
+impl Misfit {
+    /// The reason, for events.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Foreign => {
+                "it has the data of another database system, or its URL names another database"
+            }
+            Self::OtherPrimary => "it is a primary, and not that of the bind's URL",
+        }
+    }
 }
 
 /// What is known of the primary when an answer of a replica is judged.
@@ -106,6 +130,8 @@ impl<C: Backend> Member<C> {
             lag_bytes: None,
             is_foreign: false,
             is_the_primary: false,
+            misfit: None,
+            reported: None,
             latency: Duration::ZERO,
             losses: engine.loss_count(),
         };
@@ -245,6 +271,14 @@ impl<C: Backend> Member<C> {
         self.state().compare(primary);
     }
 
+    /// Why it is no replica of the primary, if that has not been reported yet.
+    pub(super) fn news_of_misfit(&self) -> Option<Misfit> {
+        let mut state = self.state();
+        let misfit = state.misfit;
+        let before = std::mem::replace(&mut state.reported, misfit);
+        misfit.filter(|misfit| before != Some(*misfit))
+    }
+
     /// Records that the server cannot be used. True if that is news.
     pub(super) fn note_failure(&self, reason: &str) -> bool {
         let mut state = self.state();
@@ -286,14 +320,18 @@ impl<C: Backend> Member<C> {
             return format!("{name} has not answered yet");
         }
         if state.is_foreign {
-            return format!("{name} has the data of another database");
+            return format!(
+                "{name} has the data of another database system, or its URL names another database"
+            );
         }
         if state.role == Some(Role::Primary) {
             return format!("{name} is a primary");
         }
         if request.is_behind(lag, state.lag_bytes) {
             return match lag {
-                Some(lag) => format!("{name} is {} behind", shown(lag)),
+                Some(lag) => {
+                    format!("{name} is {} behind", humantime::format_duration(in_millis(lag)))
+                }
                 None => format!("{name} is behind by an unknown time"),
             };
         }
@@ -352,15 +390,24 @@ impl State {
             (Some(own), Some(primary)) => own == primary,
             _ => true,
         };
-        let (Some(position), Some(newest)) = (&self.position, primary.history.newest()) else {
-            self.is_foreign = !is_of_database;
-            self.lag_bytes = None;
-            return;
+        self.is_foreign = !is_of_database;
+        match (&self.position, primary.history.newest()) {
+            (Some(position), Some(newest)) => {
+                self.is_foreign |= !position.is_of_same_system(newest);
+                self.lag_bytes = position.bytes_behind(newest);
+                // A position only grows, so what was shown once is shown still.
+                self.fresh_until = primary.history.fresh_until(position).max(self.fresh_until);
+            }
+            _ => self.lag_bytes = None,
+        }
+        let is_primary = self.role == Some(Role::Primary);
+        self.misfit = if self.is_foreign {
+            Some(Misfit::Foreign)
+        } else if is_primary && primary.identity.is_some() && !self.is_the_primary {
+            Some(Misfit::OtherPrimary)
+        } else {
+            None
         };
-        self.is_foreign = !is_of_database || !position.is_of_same_system(newest);
-        self.lag_bytes = position.bytes_behind(newest);
-        // A position only grows, so what was shown once is shown still.
-        self.fresh_until = primary.history.fresh_until(position).max(self.fresh_until);
     }
 
     fn lag(&self, now: Instant) -> Option<Duration> {
@@ -368,8 +415,7 @@ impl State {
     }
 }
 
-/// A duration in whole milliseconds.
-fn shown(duration: Duration) -> humantime::FormattedDuration {
-    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    humantime::format_duration(Duration::from_millis(millis))
+/// A duration in whole milliseconds, for texts.
+pub(super) fn in_millis(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }

@@ -170,6 +170,9 @@ impl<C: Backend> Replicas<C> {
         if was_down {
             events::replica_answers(&self.settings, &member.name());
         }
+        if let Some(misfit) = member.news_of_misfit() {
+            events::replica_is_none(&self.settings, &member.name(), misfit.reason());
+        }
         self.changed.notify_waiters();
     }
 

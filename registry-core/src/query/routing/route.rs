@@ -62,7 +62,7 @@ pub struct BoxedRawSql(());
     message = "this query has no table, so the registry cannot know in which database to run it",
     label = "there is nothing in this query to find a database by",
     note = "run it on a session: `registry.session_for::<Model>().await?`",
-    note = "or say where it belongs: `.bound_to::<Model>()`, with `use registry_core::BindDsl`",
+    note = "or say where it belongs: `.bound_to::<Model>()`, or on a reader `.reads::<Model>()`, with `use registry_core::BindDsl`",
     note = "a `select(..)` of nothing but subqueries is found by their tables, which have to be in one database"
 )]
 pub trait FindsBind<Q, B>: RouteMarker {}

@@ -116,7 +116,7 @@ pub struct VerifyReport {
 /// The examination of every replica of these engines.
 async fn replicas(engines: &[Arc<dyn AnyEngine>]) -> Vec<(&EngineSettings, ReplicaCheck)> {
     let checks = engines.iter().map(|engine| async move {
-        let checks = engine.clone().check_replicas().await;
+        let checks = engine.clone().check_replicas(None).await;
         checks.into_iter().map(move |check| (engine.settings(), check))
     });
     join_all(checks).await.into_iter().flatten().collect()

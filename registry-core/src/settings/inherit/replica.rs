@@ -10,7 +10,7 @@ use super::engine_settings::EngineSettings;
 use super::{tls, url};
 use crate::settings::error::Problem;
 use crate::settings::keys::BindKey;
-use crate::settings::options::{EngineOptions, OptionLayers};
+use crate::settings::options::{EngineOptions, OptionLayers, Pooler};
 use crate::settings::parse::draft::{BindDraft, Written};
 use crate::settings::role::Role;
 use crate::settings::url::DatabaseUrl;
@@ -101,6 +101,13 @@ impl BindOfReplicas<'_> {
         let url = self.read_url(draft, &material).map_err(|problem| problems.extend(problem)).ok();
         let mut options = layers.merged();
         options.read_only = true;
+        if let (Some(url), Some(bind_url), Some(written)) = (&url, self.url, &draft.url)
+            // A pooler may have names of its own for databases.
+            && options.pooler == Pooler::None
+            && let Err(message) = replica::check_database(url, bind_url)
+        {
+            problems.push(Problem::new(&written.place, message));
+        }
         ranges::check(&draft.options, problems);
         validate::check_options(self.key, url.as_ref(), &options, &layers, problems);
         let weight = draft.weight.as_ref().map_or(1, |written| written.value);

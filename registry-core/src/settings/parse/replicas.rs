@@ -60,24 +60,28 @@ impl ReplicaReader<'_> {
                 Vec::new()
             }
             [word] if word.eq_ignore_ascii_case(NONE) => Vec::new(),
-            [url] => vec![self.read_url(url, place.to_owned())],
+            [url] => self.read_url(url, place.to_owned()).into_iter().collect(),
             urls => {
                 let urls = urls.iter().enumerate();
-                urls.map(|(index, url)| self.read_url(url, at(place, index))).collect()
+                urls.filter_map(|(index, url)| self.read_url(url, at(place, index))).collect()
             }
         }
     }
 
-    fn read_url(&mut self, url: &str, place: String) -> BindDraft {
+    fn read_url(&mut self, url: &str, place: String) -> Option<BindDraft> {
+        if let Err(message) = check_is_one(url) {
+            self.problems.push(Problem::new(&place, message));
+            return None;
+        }
         let mut replica = BindDraft::new(&place);
         self.read_field(&mut replica, "url", &Value::Text(url.to_owned()), &place);
-        replica
+        Some(replica)
     }
 
     fn read_item(&mut self, item: &Value, place: &str) -> Option<BindDraft> {
         match item {
-            Value::Text(url) => Some(self.read_url(url, place.to_owned())),
-            Value::Table(table) => Some(self.read_table(table, place)),
+            Value::Text(url) => self.read_url(url, place.to_owned()),
+            Value::Table(table) => self.read_table(table, place),
             item => {
                 let message = expected("a URL, or a table with one", item);
                 self.problems.push(Problem::new(place, message));
@@ -86,14 +90,21 @@ impl ReplicaReader<'_> {
         }
     }
 
-    fn read_table(&mut self, table: &Table, place: &str) -> BindDraft {
+    fn read_table(&mut self, table: &Table, place: &str) -> Option<BindDraft> {
         let mut replica = BindDraft::new(place);
+        let mut is_one = true;
         for (field, value) in table {
-            if !matches!(value, Value::Unset) {
-                self.read_field(&mut replica, field, value, &join(place, field));
+            let place = join(place, field);
+            match value {
+                Value::Unset => {}
+                Value::Text(url) if field == "url" && check_is_one(url).is_err() => {
+                    // The problem is pushed, and no replica is returned.
+                    is_one = self.read_url(url, place).is_some();
+                }
+                value => self.read_field(&mut replica, field, value, &place),
             }
         }
-        replica
+        is_one.then_some(replica)
     }
 
     fn read_field(&mut self, replica: &mut BindDraft, field: &str, value: &Value, place: &str) {
@@ -112,6 +123,15 @@ impl ReplicaReader<'_> {
         };
         self.problems.push(Problem::new(place, message));
     }
+}
+
+/// Fails if `text` has several URLs in it, with commas in between. As one URL it would be read without an error: a comma
+/// stands between the hosts of a URL.
+fn check_is_one(text: &str) -> Result<(), &'static str> {
+    let is_one = text.matches("://").count() < 2 && !text.starts_with(',') && !text.ends_with(',');
+    is_one.then_some(()).ok_or(
+        "a comma stands between the hosts of one URL: separate several URLs by white space, or write a list",
+    )
 }
 
 /// The names of all fields and options of a replica.

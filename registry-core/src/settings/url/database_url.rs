@@ -235,6 +235,14 @@ impl DatabaseUrl {
         })
     }
 
+    /// Fails if `target_session_attrs` has a value that the driver does not know.
+    pub(in crate::settings) fn check_session_attrs(&self) -> Result<(), String> {
+        match self.target() {
+            Target::Server(server) => server.check_session_attrs(),
+            Target::Sqlite(_) => Ok(()),
+        }
+    }
+
     /// The value of `target_session_attrs`, if it asks for a server that takes writes.
     pub(in crate::settings) fn wants_primary(&self) -> Option<&'static str> {
         match self.target() {

@@ -84,6 +84,20 @@ pub(in crate::settings) fn check_url(
     }
 }
 
+/// Checks whether `url` names the database of `bind_url`, where both name one. Reads from another database on the same
+/// servers would find its tables, or none.
+pub(in crate::settings) fn check_database(
+    url: &DatabaseUrl,
+    bind_url: &DatabaseUrl,
+) -> Result<(), &'static str> {
+    match (url.database_name(), bind_url.database_name()) {
+        (Some(own), Some(of_bind)) if own != of_bind => Err(
+            "this is another database than that of the bind's URL: a replica has a copy of the same database, under the same name",
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// Why a bind of this backend has no replicas, if it has none.
 pub(in crate::settings) fn check_backend(backend: BackendKind) -> Result<(), &'static str> {
     match backend {

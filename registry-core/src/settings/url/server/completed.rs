@@ -69,6 +69,20 @@ impl ServerUrl {
         self.with_encoded_password(encoded.clone())
     }
 
+    /// Fails if `target_session_attrs` has a value that the driver does not know, such as the newer ones of libpq.
+    pub(in crate::settings::url) fn check_session_attrs(&self) -> Result<(), String> {
+        let is_it = |parameter: &&Parameter| decoded(&parameter.name) == "target_session_attrs";
+        let wanted = self.parameters.iter().find(is_it);
+        let is_known = wanted.is_none_or(|wanted| {
+            matches!(&*decoded(wanted.value()), "any" | "read-write" | "read-only")
+        });
+        if is_known || self.backend != BackendKind::Postgres {
+            return Ok(());
+        }
+        Err("`target_session_attrs` is `any`, `read-write` (a primary) or `read-only` (a standby)"
+            .to_owned())
+    }
+
     /// The value of `target_session_attrs`, if it asks for a server that takes writes.
     pub(in crate::settings::url) fn wants_primary(&self) -> Option<&'static str> {
         let is_it = |parameter: &&Parameter| decoded(&parameter.name) == "target_session_attrs";

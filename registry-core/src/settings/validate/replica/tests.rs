@@ -42,7 +42,7 @@ fn replicas_are_urls_or_tables_and_have_the_rest_from_their_bind() {
         max_connections = 7
         replicas = [
             'postgres://two',
-            { url = 'postgres://reader:own@three/other', weight = 3, max_connections = 2 },
+            { url = 'postgres://reader:own@three/shop', weight = 3, max_connections = 2 },
             'postgres://four:5433/shop?application_name=y',
         ]
         ",
@@ -52,7 +52,7 @@ fn replicas_are_urls_or_tables_and_have_the_rest_from_their_bind() {
         urls(&settings),
         [
             "postgres://app:p%2Fw@two/shop?application_name=x",
-            "postgres://reader:own@three/other?application_name=x",
+            "postgres://reader:own@three/shop?application_name=x",
             "postgres://app:p%2Fw@four:5433/shop?application_name=y",
         ]
     );
@@ -197,6 +197,70 @@ fn mistakes_are_told_at_their_places_and_all_at_once() {
 }
 
 #[test]
+fn a_replica_has_the_database_of_its_bind() {
+    let bind = |scheme: &str, replica: &str, option: &str| {
+        problems_of(&format!(
+            "[binds.shop]\nurl = '{scheme}://app@one/shop'\nreplicas = ['{scheme}://two{replica}']\n{option}"
+        ))
+    };
+    for scheme in ["postgres", "mysql"] {
+        assert_eq!(bind(scheme, "", ""), [""; 0]);
+        assert_eq!(bind(scheme, "/", ""), [""; 0]);
+        assert_eq!(bind(scheme, "/sh%6Fp", ""), [""; 0]);
+        let told = bind(scheme, "/crm", "");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("binds.shop.replicas[0]: this is another database"),
+            "{told:?}"
+        );
+    }
+    // It may call the databases of its two servers as it likes.
+    assert_eq!(bind("postgres", "/shop_reads", "pooler = 'transaction'"), [""; 0]);
+}
+
+#[test]
+fn several_urls_with_commas_in_between_are_not_one() {
+    let own = "url = 'postgres://app@one/shop'";
+    let is_told = |settings: &Settings, places: &[&str]| {
+        let told = problems(settings);
+        assert_eq!(told.len(), places.len(), "{told:?}");
+        for (told, place) in told.iter().zip(places) {
+            let expected = format!("{place}: a comma stands between the hosts of one URL");
+            assert!(told.starts_with(&expected), "{told}");
+        }
+    };
+    for urls in ["postgres://two,postgres://three", "postgres://a:b@two:5432,postgres://a:b@three"]
+    {
+        is_told(&toml(&format!("{own}\nreplicas = '{urls}'")), &["replicas"]);
+        is_told(&toml(&format!("{own}\nreplicas = ['{urls}']")), &["replicas[0]"]);
+        is_told(&toml(&format!("{own}\nreplicas = [{{ url = '{urls}' }}]")), &["replicas[0].url"]);
+        let variable = toml(own).overlaid_with([("DATABASE__REPLICAS", urls)]);
+        is_told(&variable, &["DATABASE__REPLICAS"]);
+    }
+    let spaced = format!("{own}\nreplicas = 'postgres://two, postgres://three'");
+    is_told(&toml(&spaced), &["replicas[0]"]);
+    // The hosts of one URL.
+    let hosts = format!("{own}\nreplicas = 'postgres://two,three:5433'");
+    assert_eq!(urls(&toml(&hosts)), ["postgres://app@two,three:5433/shop"]);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn wishes_for_a_kind_of_server_that_the_driver_does_not_know_are_told() {
+    for wish in ["standby", "prefer-standby", "primary"] {
+        let text = format!(
+            "url = 'postgres://app@one/shop'\nreplicas = ['postgres://two?target_session_attrs={wish}']"
+        );
+        assert_eq!(
+            problems_of(&text),
+            [
+                "replicas[0]: `target_session_attrs` is `any`, `read-write` (a primary) or `read-only` (a standby)"
+            ]
+        );
+    }
+}
+
+#[test]
 fn a_bind_without_replicas_of_its_backend_is_told_so() {
     let file = problems_of("url = 'sqlite://app.db'\nreplicas = ['sqlite://copy.db']");
     assert_eq!(
@@ -224,6 +288,10 @@ fn templates_of_tenants_are_in_all_urls_or_in_none() {
     assert!(
         bind("crm_{tenant}", "crm")[0]
             .starts_with("replicas[0]: the bind has a database for each tenant")
+    );
+    assert!(
+        bind("crm_{tenant}", "{tenant}_crm")[0]
+            .starts_with("replicas[0]: this is another database than that of the bind's URL")
     );
     assert!(
         bind("crm", "crm_{tenant}")[0]
