@@ -97,7 +97,8 @@ impl<C: Backend> TypedEngine<C> {
             };
             let mut opened = match &self.settings.connector {
                 Some(connector) => open_by_program::<C>(connector, url).await?,
-                None => C::open(url, options, context).await?,
+                // Boxed, as the rest: the futures of the drivers are large, and those around them would be as large.
+                None => Box::pin(C::open(url, options, context)).await?,
             };
             set_up(&mut opened.connection, &self.settings, options).await?;
             let autocommit_off = opened.connection.is_autocommit_off().await;
@@ -113,7 +114,7 @@ impl<C: Backend> TypedEngine<C> {
             if self.settings.role == Role::Replica {
                 // Whatever a read knows of a server's position is of a server of the same identity.
                 // A server that does not tell is asked again by each read, which then goes elsewhere.
-                if let Ok(state) = opened.connection.server_state().await {
+                if let Ok(state) = Box::pin(opened.connection.server_state()).await {
                     opened.observed.note_server_identity(state.identity);
                 }
             }
@@ -121,7 +122,7 @@ impl<C: Backend> TypedEngine<C> {
             Ok(opened)
         };
         // The driver may panic, and so may the program's credentials and its connector. The caller gets an error.
-        match caught(timeout(limit, ready)).await {
+        match caught(timeout(limit, Box::pin(ready))).await {
             // Several time-outs run at once, and `limit` contains them all.
             Ok(Err(_) | Ok(Err(ConnectError::TimedOut { .. }))) => {
                 Err(ConnectError::TimedOut { after: limit })

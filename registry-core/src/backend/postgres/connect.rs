@@ -130,7 +130,7 @@ async fn try_address(
     };
     let opened = async {
         let opened = ready.await?;
-        if options.requires_primary { refuse_standby(opened).await } else { Ok(opened) }
+        if options.requires_primary { Box::pin(refuse_standby(opened)).await } else { Ok(opened) }
     };
     match timeout_at(deadline, opened).await {
         Ok(outcome) => outcome,
