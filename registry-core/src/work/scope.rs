@@ -276,7 +276,7 @@ impl Scope {
     }
 
     /// The position of everything that this scope has written so far and committed: reads
-    /// [after](crate::Reader::after) the token see it. Reads of the scope itself are after it without a word.
+    /// [after](crate::Reader::after) the token see it. Reads of the scope itself are after it without being told.
     /// The token that a request has brought is in it, too: see `ScopeLayer::read_your_writes`.
     ///
     /// The primaries are asked for positions that are not known yet: of what was not written by a unit of work. It waits
