@@ -51,12 +51,13 @@ impl ReadRequest {
 
     /// Whether a replica is behind the limits of this read. An unknown lag counts as one beyond all limits.
     pub(super) fn is_behind(&self, lag: Option<Duration>, lag_bytes: Option<u64>) -> bool {
-        let Some(max_lag) = self.max_lag else { return false };
-        let too_old = lag.is_none_or(|lag| lag > max_lag);
-        let too_far = match self.max_lag_bytes {
-            None => true,
-            Some(limit) => lag_bytes.is_none_or(|lag| lag > limit),
-        };
-        too_old && too_far
+        let too_old = self.max_lag.map(|limit| lag.is_none_or(|lag| lag > limit));
+        let too_far = self.max_lag_bytes.map(|limit| lag_bytes.is_none_or(|lag| lag > limit));
+        match (too_old, too_far) {
+            (Some(too_old), Some(too_far)) => too_old && too_far,
+            // A limit alone counts alone.
+            (Some(alone), None) | (None, Some(alone)) => alone,
+            (None, None) => false,
+        }
     }
 }
