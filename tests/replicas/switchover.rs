@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry_core::Token;
+use registry_core::{ReplicaStatus, Role, Token};
 use tokio::task::block_in_place;
 
 use crate::mysql::rig::{Rig, bind, prepare, read, write};
@@ -82,4 +82,40 @@ async fn probes_find_the_new_primary_behind_the_same_address() {
     block_in_place(|| rig.cluster.node(2).resume_replay());
     rig.reads_come_from(&after, &[2]).await;
     assert_eq!(read(&after, 2).await.expect("a row").found, 1);
+}
+
+/// A server whose replication has stopped, and that accepts writes, says of itself what a new primary says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replica_that_stopped_and_accepts_writes_is_not_taken_for_a_primary_that_has_the_position()
+{
+    let (cluster, url) = prepare(1).await;
+    block_in_place(|| {
+        cluster.node(1).server().execute("STOP SLAVE");
+        cluster.node(1).server().execute("SET GLOBAL read_only = 0");
+    });
+    // It is compared with what the primary had before the write.
+    let settings =
+        bind(&url).probe_interval(Duration::from_secs(3600)).replica(cluster.node(1).at(&url));
+    let rig = Rig::of(cluster, url, settings);
+    let probed = async {
+        loop {
+            read(&rig.reader(), 0).await.expect("the primary");
+            let status = rig.registry.status().engines[0].clone();
+            let both = |replica: &ReplicaStatus| {
+                replica.role == Some(Role::Primary) && replica.lag.is_some()
+            };
+            if status.replicas.iter().any(both) {
+                return;
+            }
+        }
+    };
+    soon(probed).await;
+    let token = rig.write(1).await;
+    block_in_place(|| rig.cluster.node(0).server().execute("SET GLOBAL read_only = 1"));
+    for _ in 0..10 {
+        match read(&rig.reader().after(&token), 1).await {
+            Ok(seen) => assert_eq!(seen.found, 1, "{seen:?}"),
+            Err(error) => assert!(error.to_string().contains("is a replica"), "{error}"),
+        }
+    }
 }

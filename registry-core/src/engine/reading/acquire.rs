@@ -402,8 +402,9 @@ impl<C: Backend> Read<'_, C> {
             {
                 // Each refused connection is closed, so after these many there was a new one.
                 let is_last = refused > engine.settings.options.max_connections;
-                if !self.is_on_primary(&mut checkout, replicas, is_last).await {
-                    if is_last {
+                let is_promoted = promoted.is_some();
+                if !self.is_on_primary(&mut checkout, replicas, is_last, is_promoted).await {
+                    if is_last || is_promoted {
                         return Err(self.replicas_behind(replicas));
                     }
                     refused += 1;
@@ -425,20 +426,29 @@ impl<C: Backend> Read<'_, C> {
 
     /// Asks on the connection itself whether its server is the primary still, or has reached the position anyway. If not,
     /// the connection is closed.
+    ///
+    /// A replica that is taken for the new primary has to have reached the position, too: one whose replication has stopped,
+    /// and that accepts writes, looks like one that was promoted.
     async fn is_on_primary(
         &self,
         checkout: &mut Checkout<C>,
         replicas: &Replicas<C>,
         is_new: bool,
+        is_promoted: bool,
     ) -> bool {
         let asked = Instant::now();
         let answer = self.server_state(checkout).await;
         let is_on_primary = answer.as_ref().is_ok_and(|state| {
-            state.role != Some(Role::Replica) || self.request.is_reached_by(state.position.as_ref())
+            let is_reached = || self.request.is_reached_by(state.position.as_ref());
+            match (state.role, &self.request.after) {
+                (Some(Role::Replica), _) => is_reached(),
+                (_, WantedPosition::At(_)) if is_promoted => is_reached(),
+                _ => true,
+            }
         });
         if !is_on_primary {
             checkout.discard();
-            if let (true, Ok(state)) = (is_new, answer) {
+            if let (true, false, Ok(state)) = (is_new, is_promoted, answer) {
                 replicas.note_primary_answer(state, asked);
             }
         }
