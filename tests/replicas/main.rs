@@ -19,3 +19,4 @@ mod load;
 mod poolers;
 mod promised;
 mod switchover;
+mod timelines;
