@@ -27,6 +27,9 @@ use crate::settings::Role;
 /// The pause between two questions while a read waits for a replica.
 const HURRIED: Duration = Duration::from_millis(3);
 
+/// The same, if the server did not answer the last one: it may have just been started, or be gone for long.
+const HURRIED_AFTER_FAILURE: Duration = Duration::from_millis(50);
+
 /// The probes of an engine that was opened on demand end so long after its last read: there may be thousands of them.
 const UNUSED: Duration = Duration::from_secs(60);
 
@@ -159,8 +162,12 @@ async fn pause<C: Backend>(set: &Replicas<C>, member: Option<&Member<C>>) {
     tokio::pin!(hurry);
     // Registered before the reads that wait are counted, so that no hurry in between is missed.
     hurry.as_mut().enable();
+    let hurried = match member.is_some_and(Member::has_failed) {
+        true => HURRIED_AFTER_FAILURE,
+        false => HURRIED,
+    };
     if set.is_waited_for() {
-        return sleep(HURRIED).await;
+        return sleep(hurried).await;
     }
     let woken = async {
         match member {
@@ -168,7 +175,7 @@ async fn pause<C: Backend>(set: &Replicas<C>, member: Option<&Member<C>>) {
             None => std::future::pending().await,
         }
         // At once, but not in a loop without a pause.
-        sleep(HURRIED).await;
+        sleep(hurried).await;
     };
     let interval = jittered(set.settings.options.probe_interval);
     let _ = timeout(interval, select(hurry, pin!(woken))).await;
