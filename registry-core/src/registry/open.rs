@@ -189,7 +189,7 @@ pub(super) fn identity_for_settings<B: Bind>(
     let settings = registry.0.bind_defaults.engine_settings(key, settings);
     let settings = settings.map_err(|source| AcquireError::Settings { key, source })?;
     check_backend(key, B::Connection::KIND, settings.url.backend())?;
-    if settings.url.is_per_tenant() || settings.tenant_schema.is_some() {
+    if settings.has_tenants() {
         return Err(AcquireError::NoTenant { key });
     }
     Ok(EngineIdentity::new(settings))
