@@ -130,7 +130,7 @@ impl<B: Bind> TenantOperation<B> {
     pub(super) fn is_held_by_caller(&self) -> bool {
         let is_own =
             matches!(self.registry.0.binds.bind::<B>(), Some(BindEntry::DatabasePerTenant(_)));
-        let found = Route::Tenant(&self.tenant).find::<B>(&self.registry);
+        let found = Route::Tenant(&self.tenant).find_unchecked::<B>(&self.registry);
         is_own && matches!(found, Ok(Some(found)) if found.engine.is_held_by_caller())
     }
 
