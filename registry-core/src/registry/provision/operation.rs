@@ -134,6 +134,17 @@ impl<B: Bind> TenantOperation<B> {
         is_own && matches!(found, Ok(Some(found)) if found.engine.is_held_by_caller())
     }
 
+    /// Forgets that the migrations in the tenant's schema were complete. (The engine of a database that was dropped is
+    /// closed, and a new one knows nothing of it.)
+    pub(super) fn forget_checked_migrations(&self) {
+        if let Some(BindEntry::SchemaPerTenant { engine, schema }) =
+            self.registry.0.binds.bind::<B>()
+            && let Ok(schema) = self.tenant.schema_name(self.key, schema)
+        {
+            engine.current().checked_migrations().forget(Some(&schema));
+        }
+    }
+
     /// Closes the tenant's own engine, and waits until its sessions are returned, for `acquire_timeout` at most. (With a
     /// schema for each tenant there is none.)
     pub(super) async fn close_engines(&self) -> Result<(), DropTenantError> {
