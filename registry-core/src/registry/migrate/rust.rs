@@ -54,7 +54,7 @@ type Work<C> = Arc<dyn Fn(&mut BlockingConnection<C>) -> Result<()> + Send + Syn
 /// .down(|_| Ok(()));
 ///
 /// let registry = Registry::builder().bind("default", "sqlite::memory:").build()?;
-/// let migrations = registry.migrations::<Main>(MigrationSet::new().and(create).and(trim));
+/// let migrations = registry.migrations::<Main>(MigrationSet::<Sqlite>::new().and(create).and(trim));
 /// assert_eq!(migrations.run().await?.applied.len(), 2);
 /// assert_eq!(migrations.revert(1).await?.reverted, ["20260102000000_trim_names"]);
 /// # Ok(())

@@ -33,7 +33,7 @@ type BackendOf<C> = <C as AsyncConnectionCore>::Backend;
 /// // const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/analytics");
 ///
 /// fn migrations() -> MigrationSet<Sqlite> {
-///     let notes = RustMigration::new("20260101000000_notes", |connection| {
+///     let notes = RustMigration::<Sqlite>::new("20260101000000_notes", |connection| {
 ///         Ok(connection.batch_execute("CREATE TABLE notes (text TEXT)")?)
 ///     });
 ///     MigrationSet::new().and(MIGRATIONS).and(notes)
