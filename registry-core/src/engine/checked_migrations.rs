@@ -46,16 +46,17 @@ impl CheckedMigrations {
         }
     }
 
-    /// Forgets what was found in the schema, or without one in the database, for all binds: migrations were reverted there,
-    /// or it was dropped.
-    pub(crate) fn forget(&self, schema: Option<&str>) {
+    /// Forgets what was found in a schema, for all binds, because the schema was dropped or is new.
+    pub(crate) fn forget_schema(&self, schema: &str) {
         let mut checked = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for checked in checked.values_mut() {
-            match schema {
-                Some(schema) => drop(checked.schemas.remove(schema)),
-                None => checked.is_database = false,
-            }
+            checked.schemas.remove(schema);
         }
+    }
+
+    /// Forgets everything, because migrations were reverted.
+    pub(crate) fn forget_all(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -73,10 +74,10 @@ mod tests {
         assert!(!checked.contains(crm, None));
         assert!(!checked.contains(shop, Some("acme")));
         checked.insert(crm, None);
-        checked.forget(Some("acme"));
+        checked.forget_schema("acme");
         assert!(!checked.contains(crm, Some("acme")));
         assert!(checked.contains(crm, None));
-        checked.forget(None);
+        checked.forget_all();
         assert!(!checked.contains(crm, None));
     }
 

@@ -115,7 +115,7 @@ pub(crate) fn known<B: Bind>(
 }
 
 struct Known<B: Bind> {
-    source: SharedSource<DieselBackend<B>>,
+    source: SharedSource<B::Connection>,
     /// The place in the program that gave them.
     place: &'static Location<'static>,
 }

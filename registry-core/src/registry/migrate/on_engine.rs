@@ -7,14 +7,14 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::connection::MigrationConnection;
+use super::Change;
+use super::connection::{MigrationConnection, Purpose};
 use super::error::MigrateError;
 use super::options::MigrateOptions;
 use super::report::MigrateReport;
 use super::run::{ChangeTask, make_change, read_status};
 use super::source::SharedSource;
 use super::status::MigrationStatus;
-use super::{Change, DieselBackend};
 use crate::backend::Backend;
 use crate::bind::{self, Bind};
 use crate::engine::{AcquireError, AnyEngine, EngineUse, TypedEngine, WriteRequest};
@@ -36,7 +36,7 @@ pub(crate) struct OpenDatabase {
 pub(super) fn status_on<B: Bind>(
     registry: &Registry,
     database: OpenDatabase,
-    source: SharedSource<DieselBackend<B>>,
+    source: SharedSource<B::Connection>,
 ) -> BoxFuture<'static, Result<MigrationStatus, MigrateError>> {
     let registry = registry.clone();
     async move {
@@ -48,7 +48,7 @@ pub(super) fn status_on<B: Bind>(
         let settings = AnyEngine::settings(&*typed_engine);
         // In test isolation, the one connection of the pool may be lent to a caller that waits for this.
         let connection = if settings.migrate_url.is_some() || settings.is_isolated {
-            MigrationConnection::open(engine, schema.as_deref()).await
+            MigrationConnection::open(engine, schema.as_deref(), Purpose::Read).await
         } else {
             checked_out(engine, schema).await
         };
@@ -63,7 +63,7 @@ pub(super) fn status_on<B: Bind>(
 pub(super) fn run_on<B: Bind>(
     registry: &Registry,
     database: OpenDatabase,
-    source: SharedSource<DieselBackend<B>>,
+    source: SharedSource<B::Connection>,
     write: WriteRequest,
 ) -> BoxFuture<'static, Result<MigrateReport, MigrateError>> {
     let registry = registry.clone();
@@ -80,7 +80,8 @@ pub(super) fn run_on<B: Bind>(
         if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
             return Err(MigrateError::Pooler { key });
         }
-        let connection = MigrationConnection::open(engine, schema.as_deref()).await?;
+        let opening = MigrationConnection::open(engine, schema.as_deref(), Purpose::Change);
+        let connection = opening.await?;
         let Some(connection) = connection else { return Err(unknown_tenant(key, tenant)) };
         let (change, options) = (Change::Run, MigrateOptions::default());
         let task = ChangeTask { source, change, options, tenant };

@@ -21,8 +21,8 @@ use crate::registry::handle::Registry;
 use crate::settings::BindKey;
 
 /// A change to make on a connection.
-pub(crate) struct ChangeTask<DB> {
-    pub(crate) source: SharedSource<DB>,
+pub(crate) struct ChangeTask<C: Backend> {
+    pub(crate) source: SharedSource<C>,
     pub(crate) change: Change,
     pub(crate) options: MigrateOptions,
     /// The tenant whose database it is.
@@ -57,7 +57,7 @@ pub(super) async fn make_change<C: Backend>(
     runtime: Handle,
     engine: Arc<TypedEngine<C>>,
     mut connection: MigrationConnection<C>,
-    task: ChangeTask<C::Backend>,
+    task: ChangeTask<C>,
     write: Option<WriteRequest>,
 ) -> Result<MigrateReport, MigrateError> {
     let key = engine.settings().key;
@@ -78,7 +78,12 @@ pub(super) async fn make_change<C: Backend>(
     let turn = engine.wait_for_turn(write, Instant::now(), None).await?;
     let work = move || {
         let _held = (turn, lock);
-        connection.run(|connection| run(connection, &engine, task, &files))
+        let reverts = matches!(task.change, Change::Revert(_) | Change::Redo);
+        let changed = connection.run(|connection| run(connection, &engine, task, &files));
+        if reverts {
+            engine.checked_migrations().forget_all();
+        }
+        changed
     };
     runtime.spawn_blocking(work).await.map_err(panicked)?
 }
@@ -91,7 +96,7 @@ fn panicked(key: BindKey) -> MigrateError {
 fn run<C: Backend>(
     connection: C,
     engine: &TypedEngine<C>,
-    task: ChangeTask<C::Backend>,
+    task: ChangeTask<C>,
     files: &FileDescriptors,
 ) -> (C, Result<MigrateReport, MigrateError>) {
     let key = engine.settings().key;
@@ -123,7 +128,7 @@ pub(super) async fn read_status<C: Backend, R: Send + 'static>(
     runtime: Handle,
     engine: Arc<TypedEngine<C>>,
     connection: MigrationConnection<C>,
-    source: SharedSource<C::Backend>,
+    source: SharedSource<C>,
     tenant: Option<String>,
     read: impl FnOnce(MigrationStatus, &Migrations<C::Backend>) -> R + Send + 'static,
 ) -> Result<R, MigrateError> {
@@ -144,7 +149,7 @@ pub(super) async fn read_status<C: Backend, R: Send + 'static>(
 /// The migrations of the program, whose versions are checked.
 pub(super) fn list<C: Backend>(
     key: BindKey,
-    source: &SharedSource<C::Backend>,
+    source: &SharedSource<C>,
     files: &FileDescriptors,
 ) -> Result<Migrations<C::Backend>, MigrateError> {
     let migrations = files.with_files(|| source.migrations());
@@ -195,6 +200,9 @@ fn failed(
         },
         MigrationFailure::UnknownVersion { version, known } => {
             MigrateError::UnknownVersion { key, version, known }
+        }
+        MigrationFailure::Irreversible { migration } => {
+            MigrateError::Irreversible { key, migration }
         }
         MigrationFailure::NotInProgram { version, name } => {
             MigrateError::NotInProgram { key, version, name }
