@@ -98,7 +98,7 @@ impl Check {
         if pending.is_empty() {
             return Ok(Outcome::Complete);
         }
-        // On a registry of a test nothing is committed, so a tenant has to be migrated before.
+        // In the transaction of a test nothing is committed, so the tenant has to be migrated before.
         let is_isolated = self.database.engine.settings().is_isolated;
         if options.when_pending == WhenPending::Migrate && !is_isolated {
             self.migrate().await?;
