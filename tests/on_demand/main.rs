@@ -23,6 +23,7 @@ mod created_apart;
 mod credentials;
 mod isolation;
 mod names;
+mod pending_settings;
 mod row_security;
 mod schemas;
 mod schemas_apart;
