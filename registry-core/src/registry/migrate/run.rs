@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use diesel::migration::MigrationSource;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 
 use super::connection::MigrationConnection;
 use super::error::MigrateError;
@@ -15,18 +17,41 @@ use super::report::MigrateReport;
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use crate::backend::Backend;
-use crate::backend::migrate::{Change, Direction, Migrated, MigrationFailure, Migrations, Run};
+use crate::backend::migrate::{
+    Change, Direction, Limits, Migrated, MigrationFailure, Migrations, Run,
+};
 use crate::engine::{AnyEngine, TypedEngine, WriteRequest};
 use crate::registry::handle::Registry;
 use crate::settings::BindKey;
 
+/// The bind whose migrations they are, and the tenant whose database it is. Several binds can share an engine, so the engine
+/// does not know the bind.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    pub(crate) key: BindKey,
+    pub(crate) tenant: Option<String>,
+}
+
 /// A change to make on a connection.
 pub(crate) struct ChangeTask<C: Backend> {
+    pub(crate) subject: Subject,
     pub(crate) source: SharedSource<C>,
     pub(crate) change: Change,
     pub(crate) options: MigrateOptions,
-    /// The tenant whose database it is.
-    pub(crate) tenant: Option<String>,
+    /// When the change has to end.
+    pub(super) end: Option<Instant>,
+}
+
+impl<C: Backend> ChangeTask<C> {
+    /// A change whose time begins now.
+    pub(crate) fn new(
+        subject: Subject,
+        source: SharedSource<C>,
+        change: Change,
+        options: MigrateOptions,
+    ) -> Self {
+        Self { subject, source, change, options, end: options.end() }
+    }
 }
 
 /// Runs the pending migrations of `source` on this connection of this engine, for the first time in a new database.
@@ -38,12 +63,11 @@ pub(crate) async fn run_migrations<C: Backend>(
     source: impl MigrationSource<C::Backend> + Send + 'static,
     tenant: &str,
 ) -> Result<MigrateReport, MigrateError> {
-    let task = ChangeTask {
-        source: SharedSource::new(source),
-        change: Change::Run,
-        options: MigrateOptions::default(),
-        tenant: Some(tenant.to_owned()),
-    };
+    // The engine is the tenant's alone.
+    let key = engine.settings().key;
+    let subject = Subject { key, tenant: Some(tenant.to_owned()) };
+    let task =
+        ChangeTask::new(subject, SharedSource::new(source), Change::Run, MigrateOptions::default());
     make_change(registry, runtime, engine, connection, task, None).await
 }
 
@@ -60,7 +84,7 @@ pub(super) async fn make_change<C: Backend>(
     task: ChangeTask<C>,
     write: Option<WriteRequest>,
 ) -> Result<MigrateReport, MigrateError> {
-    let key = engine.settings().key;
+    let key = task.subject.key;
     let limit = engine.settings().options.acquire_timeout;
     let files = FileDescriptors::new(registry.clone(), limit, task.source.are_in_files());
     let panicked = |_| panicked(key);
@@ -72,20 +96,64 @@ pub(super) async fn make_change<C: Backend>(
         let lock = files.with_files(|| connection.connection().lock_migrations(url));
         (connection, files, lock)
     };
-    let (connection, files, lock) = runtime.spawn_blocking(locking).await.map_err(panicked)?;
+    let too_late = |_| too_late(key, &task.options);
+    let locking = runtime.spawn_blocking(locking);
+    let locked = until(task.end, locking).await.map_err(too_late)?;
+    let (connection, files, lock) = locked.map_err(panicked)?;
     let lock = lock.map_err(|source| MigrateError::Lock { key, source })?;
     // After the lock, so that the writers of this process do not wait for the migrations of another one.
-    let turn = engine.wait_for_turn(write, Instant::now(), None).await?;
+    let turn = engine.wait_for_turn(write, Instant::now(), None);
+    let turn =
+        until(task.end, turn).await.map_err(too_late)?.map_err(|error| error.of_bind(key))?;
+    let limits = connection.limits(&task.options, task.end);
+    let enforcing = limits
+        .time_limit
+        .clone()
+        .map(|limit| AbortOnDrop(runtime.spawn(async move { limit.enforce().await })));
     let work = move || {
-        let _held = (turn, lock);
+        // Released in this order, after the change.
+        let _held = (enforcing, turn, lock);
         let reverts = matches!(task.change, Change::Revert(_) | Change::Redo);
-        let changed = connection.run(|connection| run(connection, &engine, task, &files));
+        let changed = connection.run(|connection| run(connection, &engine, task, limits, &files));
         if reverts {
             engine.checked_migrations().forget_all();
         }
         changed
     };
     runtime.spawn_blocking(work).await.map_err(panicked)?
+}
+
+/// A task that ends when this is dropped.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Waits for `future` until then.
+pub(super) async fn until<F: Future>(
+    end: Option<Instant>,
+    future: F,
+) -> Result<F::Output, Elapsed> {
+    match end {
+        Some(end) => timeout_at(end, future).await,
+        None => Ok(future.await),
+    }
+}
+
+/// The error of a time limit that was reached before the first migration.
+pub(super) fn too_late(key: BindKey, options: &MigrateOptions) -> MigrateError {
+    MigrateError::TimeLimit {
+        key,
+        limit: options.time_limit.unwrap_or_default(),
+        migration: None,
+        reverted: Vec::new(),
+        applied: Vec::new(),
+        in_part: false,
+        source: None,
+    }
 }
 
 fn panicked(key: BindKey) -> MigrateError {
@@ -97,10 +165,10 @@ fn run<C: Backend>(
     connection: C,
     engine: &TypedEngine<C>,
     task: ChangeTask<C>,
+    limits: Limits,
     files: &FileDescriptors,
 ) -> (C, Result<MigrateReport, MigrateError>) {
-    let key = engine.settings().key;
-    let ChangeTask { source, change, tenant, .. } = task;
+    let ChangeTask { subject: Subject { key, tenant }, source, change, options, .. } = task;
     let migrations = match list::<C>(key, &source, files) {
         Ok(migrations) => migrations,
         Err(error) => return (connection, Err(error)),
@@ -109,13 +177,14 @@ fn run<C: Backend>(
         change: &change,
         migrations,
         bind: key,
+        limits,
         on_connect: &engine.settings().options.on_connect,
         files,
     });
     let Migrated { applied, reverted, skipped, failure } = migrated;
     let result = match failure {
         None => Ok(MigrateReport { key, tenant, reverted, applied, skipped }),
-        Some(failure) => Err(failed(key, applied, reverted, failure)),
+        Some(failure) => Err(failed(key, &options, applied, reverted, failure)),
     };
     (connection, result)
 }
@@ -129,10 +198,10 @@ pub(super) async fn read_status<C: Backend, R: Send + 'static>(
     engine: Arc<TypedEngine<C>>,
     connection: MigrationConnection<C>,
     source: SharedSource<C>,
-    tenant: Option<String>,
+    subject: Subject,
     read: impl FnOnce(MigrationStatus, &Migrations<C::Backend>) -> R + Send + 'static,
 ) -> Result<R, MigrateError> {
-    let key = engine.settings().key;
+    let Subject { key, tenant } = subject;
     let limit = engine.settings().options.acquire_timeout;
     let files = FileDescriptors::new(registry.clone(), limit, source.are_in_files());
     let work = move || {
@@ -185,6 +254,7 @@ pub(super) fn check_versions<C: Backend>(
 
 fn failed(
     key: BindKey,
+    options: &MigrateOptions,
     applied: Vec<String>,
     reverted: Vec<String>,
     failure: MigrationFailure,
@@ -210,11 +280,24 @@ fn failed(
         MigrationFailure::OfAnotherBind { migration, by } => {
             MigrateError::OfAnotherBind { key, migration, applied_by: by }
         }
-        MigrationFailure::Run { migration, direction: Direction::Up, source, in_part } => {
-            MigrateError::Migration { key, migration, reverted, applied, in_part, source }
-        }
-        MigrationFailure::Run { migration, direction: Direction::Down, source, in_part } => {
-            MigrateError::Revert { key, migration, reverted, in_part, source }
+        MigrationFailure::Run { migration, direction, source, in_part, tries } => match direction {
+            Direction::Up => MigrateError::Migration {
+                key,
+                migration,
+                reverted,
+                applied,
+                in_part,
+                tries,
+                source,
+            },
+            Direction::Down => {
+                MigrateError::Revert { key, migration, reverted, in_part, tries, source }
+            }
+        },
+        MigrationFailure::TimeLimit { stopped, in_part } => {
+            let limit = options.time_limit.unwrap_or_default();
+            let (migration, source) = stopped.unzip();
+            MigrateError::TimeLimit { key, limit, migration, reverted, applied, in_part, source }
         }
         MigrationFailure::Panicked { migration, .. } => {
             MigrateError::Panicked { key, migration: Some(migration), reverted, applied }
