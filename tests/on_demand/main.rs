@@ -23,6 +23,7 @@ mod created_apart;
 mod credentials;
 mod isolation;
 mod names;
+mod pending_apart;
 mod pending_settings;
 mod row_security;
 mod schemas;
