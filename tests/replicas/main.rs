@@ -18,4 +18,5 @@ mod hosts;
 mod load;
 mod poolers;
 mod promised;
+mod shared_sessions;
 mod switchover;
