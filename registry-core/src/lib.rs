@@ -125,6 +125,8 @@ pub mod guide;
 #[cfg(feature = "engine")]
 mod latch;
 #[cfg(feature = "engine")]
+pub mod migrations;
+#[cfg(feature = "engine")]
 mod on_demand;
 #[cfg(feature = "engine")]
 mod panicked;
@@ -293,7 +295,8 @@ pub use query::{
 #[cfg(feature = "engine")]
 pub use registry::{
     Acquire, AcquireRead, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
-    IsolationError, MigrateError, MigrateReport, Reader, Registry, RegistryBuilder, ReplaceError,
+    IsolationError, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationState,
+    MigrationStatus, Migrations, PlannedMigration, Reader, Registry, RegistryBuilder, ReplaceError,
     ReplicaHealth, Status, Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
 };
 #[cfg(feature = "engine")]

@@ -64,7 +64,11 @@ pub use builder::RegistryBuilder;
 pub use check::{BindHealth, CheckReport, ReplicaHealth};
 pub use close::CloseReport;
 pub use handle::Registry;
-pub use migrate::{MigrateError, MigrateReport};
+pub use migrate::{
+    BlockingConnection, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationSet,
+    MigrationState, MigrationStatus, Migrations, PlannedMigration, RustMigration,
+};
+pub(crate) use migrate::{Change, KnownMigrations, MigrateOptions, MigrationsDigest, known};
 pub use provision::{CreateTenantError, DropTenantError};
 pub(crate) use reader::ScopeWrites;
 pub use reader::{AcquireRead, Reader};
