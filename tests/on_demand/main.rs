@@ -5,7 +5,17 @@ mod mount;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(by_url, created, evictions, isolated_tenants, own_sessions, replacing, tenants);
+mount::mount!(
+    by_url,
+    created,
+    evictions,
+    isolated_tenants,
+    own_sessions,
+    pending,
+    replacing,
+    tenants
+);
+mount::mount!(@ postgres_schemas pending);
 
 mod closing;
 mod connectors;

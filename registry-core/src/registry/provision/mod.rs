@@ -102,6 +102,7 @@ impl Registry {
                     namespace::create(&operation, settings, namespace, migrations).await
                 }
             };
+            operation.forget_checked_migrations();
             if created.is_ok() {
                 tracing::info!(target: "registry", bind = %operation.key, tenant, "a tenant was created");
             }
@@ -171,6 +172,7 @@ impl Registry {
                     namespace::remove(&operation, settings, namespace).await
                 }
             };
+            operation.forget_checked_migrations();
             if dropped.is_ok() {
                 tracing::info!(target: "registry", bind = %operation.key, tenant, "a tenant was dropped");
             }
