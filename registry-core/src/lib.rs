@@ -293,8 +293,9 @@ pub use query::{
 #[cfg(feature = "engine")]
 pub use registry::{
     Acquire, AcquireRead, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
-    IsolationError, MigrateError, MigrateReport, Reader, Registry, RegistryBuilder, ReplaceError,
-    ReplicaHealth, Status, Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
+    IsolationError, MigrateError, MigrateReport, MigrateTenants, MigrateTenantsError,
+    MigrateTenantsReport, Reader, Registry, RegistryBuilder, ReplaceError, ReplicaHealth, Status,
+    Tenant, TenantOutcome, TenantResolver, TenantResult, VerifyError, VerifyFailure, VerifyReport,
 };
 #[cfg(feature = "engine")]
 pub use session::{IntoInnerError, ReadSession, Session, TransactionBuilder};

@@ -16,6 +16,7 @@
 //! | `provision/` | creating and dropping tenants |
 //! | `verify/`, `check` | checks when a program starts, and for health end-points |
 //! | `migrate/` | running migrations |
+//! | `migrate_tenants/` | running the migrations of all tenants |
 //! | `replace` | other settings for a bind at run time |
 //! | `close/`, `closing_state` | closing the registry, or the engines of a tenant or URL |
 //! | `isolation`, `sqlite_copies` | a registry for one test |
@@ -49,6 +50,7 @@ mod closing_state;
 mod handle;
 mod isolation;
 mod migrate;
+mod migrate_tenants;
 mod open;
 mod provision;
 mod reader;
@@ -65,6 +67,10 @@ pub use check::{BindHealth, CheckReport, ReplicaHealth};
 pub use close::CloseReport;
 pub use handle::Registry;
 pub use migrate::{MigrateError, MigrateReport};
+pub use migrate_tenants::{
+    MigrateTenants, MigrateTenantsError, MigrateTenantsReport, TenantFailure, TenantNameItem,
+    TenantNames, TenantOutcome, TenantResult, tenant_names,
+};
 pub use provision::{CreateTenantError, DropTenantError};
 pub(crate) use reader::ScopeWrites;
 pub use reader::{AcquireRead, Reader};

@@ -29,7 +29,7 @@ mod run;
 pub(super) use connection::MigrationConnection;
 pub use error::MigrateError;
 pub use report::MigrateReport;
-pub(super) use run::run_migrations;
+pub(super) use run::{check_versions, run_migrations};
 
 /// The backend type of Diesel for the bind `B`.
 pub(super) type DieselBackend<B> = <<B as Bind>::Connection as AsyncConnectionCore>::Backend;

@@ -88,7 +88,7 @@ fn run<C: Backend>(
 /// Checks the versions before anything runs. If two migrations have the same version, only one of them would ever be
 /// run. A version that is too long for the table of versions would cause an error only after the migration, which MySQL
 /// does not undo.
-fn check_versions<C: Backend>(
+pub(crate) fn check_versions<C: Backend>(
     key: BindKey,
     migrations: &Migrations<C::Backend>,
 ) -> Result<(), MigrateError> {
