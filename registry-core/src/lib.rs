@@ -294,8 +294,10 @@ pub use query::{
 pub use registry::{
     Acquire, AcquireRead, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
     IsolationError, MigrateError, MigrateReport, MigrateTenants, MigrateTenantsError,
-    MigrateTenantsReport, Reader, Registry, RegistryBuilder, ReplaceError, ReplicaHealth, Status,
-    Tenant, TenantOutcome, TenantResolver, TenantResult, VerifyError, VerifyFailure, VerifyReport,
+    MigrateTenantsReport, MigrationEntry, MigrationPlan, MigrationState, MigrationStatus,
+    Migrations, PlannedMigration, Reader, Registry, RegistryBuilder, ReplaceError, ReplicaHealth,
+    Status, Tenant, TenantOutcome, TenantResolver, TenantResult, VerifyError, VerifyFailure,
+    VerifyReport,
 };
 #[cfg(feature = "engine")]
 pub use session::{IntoInnerError, ReadSession, Session, TransactionBuilder};

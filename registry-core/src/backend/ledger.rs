@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use diesel::QueryResult;
 
+use crate::bind_key::BindKey;
+
 #[cfg(any(feature = "postgres", feature = "mysql", feature = "sqlite"))]
 use crate::sql::Dialect;
 
@@ -46,7 +48,7 @@ pub(crate) const MAX_HOLDER: usize = 255;
 #[derive(Debug, Clone)]
 pub struct LedgerScope {
     /// The key of the bind.
-    pub bind: &'static str,
+    pub bind: BindKey,
     /// The digest of the set of migrations.
     pub digest: String,
     /// A digest of the URL of the tenants' databases. Empty if a resolver finds them.
@@ -195,7 +197,7 @@ macro_rules! ledger_by_diesel {
                 ) -> QueryResult<Vec<String>> {
                     let names: Vec<&str> = tenants.iter().map(|name| &**name).collect();
                     ledger::table
-                        .filter(ledger::bind.eq(scope.bind))
+                        .filter(ledger::bind.eq(scope.bind.as_str()))
                         .filter(ledger::digest.eq(&scope.digest))
                         .filter(ledger::place.eq(&scope.place))
                         .filter(ledger::state.eq(DONE))
@@ -214,7 +216,7 @@ macro_rules! ledger_by_diesel {
                     let mut query = diesel::sql_query(statement).into_boxed::<Diesel>();
                     for row in rows {
                         query = query
-                            .bind::<Text, _>(scope.bind)
+                            .bind::<Text, _>(scope.bind.as_str())
                             .bind::<Text, _>(&*row.tenant)
                             .bind::<Text, _>(&*scope.digest)
                             .bind::<Text, _>(&*scope.place)

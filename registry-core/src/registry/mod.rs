@@ -66,7 +66,14 @@ pub use builder::RegistryBuilder;
 pub use check::{BindHealth, CheckReport, ReplicaHealth};
 pub use close::CloseReport;
 pub use handle::Registry;
-pub use migrate::{MigrateError, MigrateReport};
+pub(crate) use migrate::{Change, KnownMigrations, MigrateOptions, MigrationsDigest, known};
+pub use migrate::{
+    MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationState, MigrationStatus,
+    Migrations, PlannedMigration,
+};
+pub(crate) use migrate_tenants::{
+    AllTenants, AllTenantsOptions, LedgerBind, NameStream, forget_tenants, ledger_in,
+};
 pub use migrate_tenants::{
     MigrateTenants, MigrateTenantsError, MigrateTenantsReport, TenantFailure, TenantNameItem,
     TenantNames, TenantOutcome, TenantResult, tenant_names,

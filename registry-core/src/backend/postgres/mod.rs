@@ -330,6 +330,12 @@ impl Driver for Postgres {
         let lock = lock.sql(" AND objid::bigint = ").bind::<BigInt, _>(i64::from(key as u32));
         diesel::select(lock.sql(")")).get_result(self).await
     }
+    async fn has_table(&mut self, name: &str) -> QueryResult<bool> {
+        let is_there = sql::<Bool>("pg_catalog.to_regclass(").bind::<Text, _>(quoted(name));
+        diesel::select(is_there.sql(") IS NOT NULL")).get_result(self).await
+    }
+
+    const RUN_ON_AS_TEXT: &'static str = "pg_catalog.to_char(run_on, 'YYYY-MM-DD HH24:MI:SS')";
 
     async fn migration_session(&mut self, on_connect: &[String]) -> QueryResult<MigrationSession> {
         let mut restore: String =

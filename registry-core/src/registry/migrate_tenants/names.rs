@@ -17,7 +17,7 @@ use crate::settings::TenantName;
 pub(super) const REMEMBERED: usize = 10_000;
 
 /// A stream of names of tenants.
-pub(super) type NameStream = Pin<Box<dyn Stream<Item = Result<Box<str>, DriverError>> + Send>>;
+pub(crate) type NameStream = Pin<Box<dyn Stream<Item = Result<Box<str>, DriverError>> + Send>>;
 
 /// Names of tenants, for [`Registry::migrate_tenants`](crate::Registry::migrate_tenants): every
 /// [`Stream`](futures_util::Stream) of [`TenantNameItem`]s.

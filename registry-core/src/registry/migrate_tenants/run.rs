@@ -31,6 +31,9 @@ const LEASE_CHECK_PERIOD: Duration = Duration::from_secs(3);
 /// How many names are read before other tasks have their turn.
 const NAMES_BEFORE_YIELD: u32 = 128;
 
+/// How many rows are written to the ledger at once.
+const ROWS_OF_A_STATEMENT: usize = 500;
+
 /// The maximum number of characters of an error in the ledger.
 const MAX_DETAIL: usize = 4_000;
 
@@ -405,7 +408,14 @@ impl Run {
 
     async fn write_rows(&mut self, rows: &[LedgerRow]) {
         let (Some(task), Some(ledger)) = (&self.task.ledger, &mut self.ledger) else { return };
-        if let Err(error) = ledger.write_rows(&task.scope, rows).await {
+        let mut written = Ok(());
+        // A statement has a limited number of bind variables.
+        for rows in rows.chunks(ROWS_OF_A_STATEMENT) {
+            if written.is_ok() {
+                written = ledger.write_rows(&task.scope, rows).await;
+            }
+        }
+        if let Err(error) = written {
             let has_lease = ledger.has_lease(self.task.key).await;
             self.has_lease = false;
             self.stop_for(match has_lease {

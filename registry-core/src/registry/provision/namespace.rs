@@ -137,8 +137,15 @@ async fn migrate<B: Bind>(
     let (engine, connected) = operation.connect(&settings, schema).await?;
     let runtime = operation.runtime.clone();
     // Backends with namespaces have many writers at a time.
-    run_migrations(&operation.registry, runtime, Arc::clone(&engine), connected, migrations, None)
-        .await
+    run_migrations(
+        &operation.registry,
+        runtime,
+        Arc::clone(&engine),
+        connected,
+        migrations,
+        operation.tenant.name(),
+    )
+    .await
 }
 
 /// Why there is no connection to administer the server.
