@@ -107,8 +107,13 @@ pub(crate) trait Ledger: Send {
         tenant: Option<&'a str>,
     ) -> BoxFuture<'a, Result<(), DriverError>>;
 
-    /// Takes the lease for the bind, if it is free, and creates the tables, if they are missing.
-    fn take_lease(&mut self, bind: BindKey) -> BoxFuture<'_, Result<bool, DriverError>>;
+    /// Takes the lease for the bind, if it is free. Creates the tables if one of them may be missing: if the caller says
+    /// so, or if the holder cannot be named.
+    fn take_lease(
+        &mut self,
+        bind: BindKey,
+        may_lack_tables: bool,
+    ) -> BoxFuture<'_, Result<bool, DriverError>>;
 
     /// Whether this connection still has the lease.
     fn has_lease(&mut self, bind: BindKey) -> BoxFuture<'_, Result<bool, DriverError>>;
@@ -216,19 +221,23 @@ impl<L: Bind> OpenLedger<L> {
     }
 
     /// The name of this process as the holder, with the tables created if they are missing.
-    async fn name_holder(connection: &mut L::Connection, bind: BindKey) -> QueryResult<()> {
+    async fn name_holder(
+        connection: &mut L::Connection,
+        bind: BindKey,
+        may_lack_tables: bool,
+    ) -> QueryResult<()> {
         let holder = this_process();
-        // Tried first, because the account may have no right to create tables where they exist.
-        if connection.set_lease_holder(&bind, Some(&holder)).await.is_ok() {
+        if !may_lack_tables && connection.set_lease_holder(&bind, Some(&holder)).await.is_ok() {
             return Ok(());
         }
         // Repeated, because PostgreSQL reports an error if another connection creates the table at the same time.
-        if let Err(error) = connection.create_ledger().await
-            && connection.create_ledger().await.is_err()
-        {
-            return Err(error);
+        let mut created = connection.create_ledger().await;
+        if created.is_err() {
+            created = connection.create_ledger().await;
         }
-        connection.set_lease_holder(&bind, Some(&holder)).await
+        // The account may have no right to create tables, and the tables exist.
+        let named = connection.set_lease_holder(&bind, Some(&holder)).await;
+        named.map_err(|error| created.err().unwrap_or(error))
     }
 }
 
@@ -280,7 +289,11 @@ impl<L: Bind> Ledger for OpenLedger<L> {
         Self::within(limit, removed).boxed()
     }
 
-    fn take_lease(&mut self, bind: BindKey) -> BoxFuture<'_, Result<bool, DriverError>> {
+    fn take_lease(
+        &mut self,
+        bind: BindKey,
+        may_lack_tables: bool,
+    ) -> BoxFuture<'_, Result<bool, DriverError>> {
         let limit = self.acquire_timeout();
         let taken = async move {
             let engine = Arc::clone(&self.engine);
@@ -295,7 +308,7 @@ impl<L: Bind> Ledger for OpenLedger<L> {
             let mut connected = self.connected(true).await?;
             let connection = connected.connection();
             let Some(lock) = connection.take_lease(url, &bind).await? else { return Ok(false) };
-            Self::name_holder(connection, bind).await?;
+            Self::name_holder(connection, bind, may_lack_tables).await?;
             drop(connected);
             self.lease = Some(Lease { _lock: lock, _memory: memory });
             Ok(true)
