@@ -1,5 +1,6 @@
 //! The requirements of a connection type, in the order of a connection's life.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -401,8 +402,15 @@ pub trait Driver:
     /// [`migrate_by_harness!`](super::migrate::migrate_by_harness), which uses the next two items.
     fn read_applied(self) -> (Self, Result<Vec<AppliedVersion>, DriverError>);
 
-    /// Whether there is a table of this name where the connection looks up unqualified names.
+    /// Whether there is a table of this name where `CREATE TABLE` would create it: on PostgreSQL in the current schema, and
+    /// not in another one of the search path.
     fn has_table(&mut self, name: &str) -> impl Future<Output = QueryResult<bool>> + Send;
+
+    /// Where to connect to read from a database without creating it. A database that connecting would create is empty, so an
+    /// empty one is read in its place.
+    fn url_without_creation(url: &DatabaseUrl) -> Cow<'_, DatabaseUrl> {
+        Cow::Borrowed(url)
+    }
 
     /// The SQL expression for the column `run_on` of Diesel's table, as text to the second.
     const RUN_ON_AS_TEXT: &'static str;

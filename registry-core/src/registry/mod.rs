@@ -66,11 +66,11 @@ pub use builder::RegistryBuilder;
 pub use check::{BindHealth, CheckReport, ReplicaHealth};
 pub use close::CloseReport;
 pub use handle::Registry;
-pub(crate) use migrate::{Change, KnownMigrations, MigrateOptions, MigrationsDigest, known};
 pub use migrate::{
-    MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationState, MigrationStatus,
-    Migrations, PlannedMigration,
+    BlockingConnection, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationSet,
+    MigrationState, MigrationStatus, Migrations, PlannedMigration, RustMigration,
 };
+pub(crate) use migrate::{Change, KnownMigrations, MigrateOptions, MigrationsDigest, known};
 pub(crate) use migrate_tenants::{
     AllTenants, AllTenantsOptions, LedgerBind, NameStream, forget_tenants, ledger_in,
 };

@@ -113,6 +113,11 @@ pub enum MigrationFailure {
         /// The names of the program's migrations.
         known: Vec<String>,
     },
+    /// A migration that is to be reverted has nothing that reverts it. Nothing was reverted.
+    Irreversible {
+        /// Its name.
+        migration: String,
+    },
     /// A migration that is to be reverted is not one of the program. Nothing was reverted.
     NotInProgram {
         /// Its version.

@@ -330,9 +330,13 @@ impl Driver for Postgres {
         let lock = lock.sql(" AND objid::bigint = ").bind::<BigInt, _>(i64::from(key as u32));
         diesel::select(lock.sql(")")).get_result(self).await
     }
+
     async fn has_table(&mut self, name: &str) -> QueryResult<bool> {
-        let is_there = sql::<Bool>("pg_catalog.to_regclass(").bind::<Text, _>(quoted(name));
-        diesel::select(is_there.sql(") IS NOT NULL")).get_result(self).await
+        let is_there = sql::<Bool>(
+            "pg_catalog.to_regclass(pg_catalog.quote_ident(pg_catalog.current_schema()) || '.' || ",
+        );
+        let is_there = is_there.bind::<Text, _>(quoted(name)).sql(") IS NOT NULL");
+        diesel::select(is_there).get_result(self).await
     }
 
     const RUN_ON_AS_TEXT: &'static str = "pg_catalog.to_char(run_on, 'YYYY-MM-DD HH24:MI:SS')";
@@ -410,7 +414,6 @@ impl Driver for Postgres {
     begin_by_ansi!();
 }
 
-/// Takes an advisory lock unless another session holds it. The connection holds it until it is closed.
 /// Whether the server replays the log of another one.
 async fn is_in_recovery(connection: &mut Postgres) -> QueryResult<bool> {
     diesel::select(sql::<Bool>("pg_catalog.pg_is_in_recovery()")).get_result(connection).await
@@ -423,6 +426,7 @@ fn lease_key(bind: &str) -> i64 {
     i64::from_be_bytes(*start)
 }
 
+/// Takes an advisory lock unless another session holds it. The connection holds it until it is closed.
 async fn takes_lock(connection: &mut Postgres, key: i64) -> QueryResult<bool> {
     let lock = sql::<Bool>("pg_try_advisory_lock(").bind::<BigInt, _>(key).sql(")");
     diesel::select(lock).get_result(connection).await

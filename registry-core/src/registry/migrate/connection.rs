@@ -27,13 +27,17 @@ impl<C: Backend> MigrationConnection<C> {
     pub(crate) async fn open(
         engine: EngineUse<TypedEngine<C>>,
         schema: Option<&str>,
+        purpose: Purpose,
     ) -> Result<Option<Self>, AcquireError> {
         if engine.settings().url.is_memory() {
             let attempt = TypedEngine::try_acquire(engine, &Handle::current(), None, None)?;
             let checkout = TypedEngine::acquire(attempt, Instant::now(), None, None).await?;
             return Ok(Some(Self::CheckedOut(checkout)));
         }
-        let connection = engine.connect_to_migrate(schema).await?;
+        let connection = match purpose {
+            Purpose::Change => engine.connect_to_migrate(schema).await?,
+            Purpose::Read => engine.connect_to_read_migrations(schema).await?,
+        };
         // The engine could connect. This is noted, so that an engine that was opened on demand does not count as
         // failed.
         engine.use_count().note_checkout();
@@ -60,13 +64,15 @@ impl<C: Backend> MigrationConnection<C> {
 
 /// What the connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
+    /// To read which migrations were run.
     Read,
+    /// To run or revert migrations.
     Change,
 }
 
 /// Opens a connection to migrate on, on the engine of `route`.
-pub(super) async fn connect<B: Bind>(
+pub(crate) async fn connect<B: Bind>(
     registry: &Registry,
     route: Route<'_>,
     purpose: Purpose,
@@ -81,10 +87,13 @@ pub(super) async fn connect<B: Bind>(
         if settings.is_isolated && purpose == Purpose::Change {
             return Err(MigrateError::Isolated { key });
         }
-        if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
+        // A schema is set for a session, and a pooler gives each transaction another one.
+        let needs_session = purpose == Purpose::Change || found.schema.is_some();
+        let has_pooler = settings.options.pooler != Pooler::None && settings.migrate_url.is_none();
+        if has_pooler && needs_session {
             return Err(MigrateError::Pooler { key });
         }
-        match MigrationConnection::open(found.engine, found.schema.as_deref()).await {
+        match MigrationConnection::open(found.engine, found.schema.as_deref(), purpose).await {
             Err(error) if error.lacks_resources() => {
                 let limit = settings.options.acquire_timeout;
                 drop(engine);

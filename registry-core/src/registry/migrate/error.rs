@@ -132,6 +132,17 @@ pub enum MigrateError {
         /// The names of the program's migrations, in the order of their versions.
         known: Vec<String>,
     },
+    /// A migration that would be reverted has no `down.sql`, or, in Rust, no `down`. Nothing was reverted.
+    #[error(
+        "bind `{key}`: the migration `{migration}` cannot be reverted, as it has neither a `down.sql` nor a `down`: \
+         nothing was reverted"
+    )]
+    Irreversible {
+        /// The bind key.
+        key: BindKey,
+        /// The name of the migration.
+        migration: String,
+    },
     /// A migration that would be reverted is not one of the program, so its SQL is not known. Nothing was reverted.
     #[error(
         "bind `{key}`: the migration {} was run on this database, and this program does not have it: nothing was \

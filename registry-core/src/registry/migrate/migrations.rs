@@ -28,7 +28,7 @@ use crate::registry::tenants::Tenant;
 pub struct Migrations<B: Bind> {
     registry: Registry,
     tenant: Option<Tenant>,
-    source: SharedSource<DieselBackend<B>>,
+    source: SharedSource<B::Connection>,
     options: MigrateOptions,
     place: &'static Location<'static>,
 }
@@ -38,7 +38,7 @@ impl<B: Bind> Migrations<B> {
     pub(super) fn new(
         registry: Registry,
         tenant: Option<Tenant>,
-        source: SharedSource<DieselBackend<B>>,
+        source: SharedSource<B::Connection>,
     ) -> Self {
         let place = Location::caller();
         Self { registry, tenant, source, options: MigrateOptions::default(), place }

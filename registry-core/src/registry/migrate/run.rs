@@ -21,8 +21,8 @@ use crate::registry::handle::Registry;
 use crate::settings::BindKey;
 
 /// A change to make on a connection.
-pub(crate) struct ChangeTask<DB> {
-    pub(crate) source: SharedSource<DB>,
+pub(crate) struct ChangeTask<C: Backend> {
+    pub(crate) source: SharedSource<C>,
     pub(crate) change: Change,
     pub(crate) options: MigrateOptions,
     /// The tenant whose database it is.
@@ -57,7 +57,7 @@ pub(super) async fn make_change<C: Backend>(
     runtime: Handle,
     engine: Arc<TypedEngine<C>>,
     mut connection: MigrationConnection<C>,
-    task: ChangeTask<C::Backend>,
+    task: ChangeTask<C>,
     write: Option<WriteRequest>,
 ) -> Result<MigrateReport, MigrateError> {
     let key = engine.settings().key;
@@ -91,7 +91,7 @@ fn panicked(key: BindKey) -> MigrateError {
 fn run<C: Backend>(
     connection: C,
     engine: &TypedEngine<C>,
-    task: ChangeTask<C::Backend>,
+    task: ChangeTask<C>,
     files: &FileDescriptors,
 ) -> (C, Result<MigrateReport, MigrateError>) {
     let key = engine.settings().key;
@@ -123,7 +123,7 @@ pub(super) async fn read_status<C: Backend, R: Send + 'static>(
     runtime: Handle,
     engine: Arc<TypedEngine<C>>,
     connection: MigrationConnection<C>,
-    source: SharedSource<C::Backend>,
+    source: SharedSource<C>,
     tenant: Option<String>,
     read: impl FnOnce(MigrationStatus, &Migrations<C::Backend>) -> R + Send + 'static,
 ) -> Result<R, MigrateError> {
@@ -144,7 +144,7 @@ pub(super) async fn read_status<C: Backend, R: Send + 'static>(
 /// The migrations of the program, whose versions are checked.
 pub(super) fn list<C: Backend>(
     key: BindKey,
-    source: &SharedSource<C::Backend>,
+    source: &SharedSource<C>,
     files: &FileDescriptors,
 ) -> Result<Migrations<C::Backend>, MigrateError> {
     let migrations = files.with_files(|| source.migrations());
@@ -195,6 +195,9 @@ fn failed(
         },
         MigrationFailure::UnknownVersion { version, known } => {
             MigrateError::UnknownVersion { key, version, known }
+        }
+        MigrationFailure::Irreversible { migration } => {
+            MigrateError::Irreversible { key, migration }
         }
         MigrationFailure::NotInProgram { version, name } => {
             MigrateError::NotInProgram { key, version, name }

@@ -22,9 +22,9 @@ use crate::bind::{self, Bind};
 use crate::cause::DriverError;
 use crate::engine::{AnyEngine, TypedEngine, WriteRequest, WriteTurn};
 use crate::registry::handle::Registry;
-use crate::registry::migrate::{MigrateError, MigrationConnection};
+use crate::registry::migrate::{MigrationConnection, Purpose, connect};
 use crate::registry::route::Route;
-use crate::settings::{BindKey, Pooler};
+use crate::settings::BindKey;
 
 /// A bind in which a ledger is kept, without its type.
 pub(crate) trait LedgerBind: fmt::Debug + Send + Sync {
@@ -164,33 +164,10 @@ impl<L: Bind> OpenLedger<L> {
         registry: Registry,
         place: &'static Location<'static>,
     ) -> Result<Self, DriverError> {
-        let started = Instant::now();
-        let key = bind::key_of::<L>();
-        // Repeated whenever the operating system's resources ran out and an unused engine was evicted to free some.
-        loop {
-            let found = Route::Bind.open::<L>(&registry, started, None).await?;
-            let engine = Arc::clone(found.engine.engine());
-            let settings = engine.settings();
-            if settings.options.pooler != Pooler::None && settings.migrate_url.is_none() {
-                return Err(MigrateError::Pooler { key }.into());
-            }
-            let limit = settings.options.acquire_timeout;
-            let connection = match settings.url.is_memory() {
-                true => None,
-                false => match MigrationConnection::open(found.engine, None).await {
-                    Err(error) if error.lacks_resources() => {
-                        drop(engine);
-                        match registry.free_resources(started, limit).await {
-                            true => continue,
-                            false => return Err(error.into()),
-                        }
-                    }
-                    opened => opened?,
-                },
-            };
-            let write = WriteRequest { unit: None, place };
-            return Ok(Self { registry, engine, connection, write, lease: None });
-        }
+        let (engine, connection) = connect::<L>(&registry, Route::Bind, Purpose::Change).await?;
+        let connection = Some(connection).filter(|_| !engine.settings().url.is_memory());
+        let write = WriteRequest { unit: None, place };
+        Ok(Self { registry, engine, connection, write, lease: None })
     }
 
     async fn connected(&mut self, writes: bool) -> Result<Connected<'_, L>, DriverError> {
@@ -200,9 +177,8 @@ impl<L: Bind> OpenLedger<L> {
         let connection = match &mut self.connection {
             Some(connection) => Connection::Dedicated(connection),
             None => {
-                let found = Route::Bind.open::<L>(&self.registry, started, None).await?;
-                let opened = MigrationConnection::open(found.engine, None).await?;
-                let Some(connection) = opened else { unreachable!("no schema was asked for") };
+                let (_, connection) =
+                    connect::<L>(&self.registry, Route::Bind, Purpose::Change).await?;
                 Connection::CheckedOut(connection)
             }
         };

@@ -17,7 +17,7 @@ use crate::engine::{self, AcquireError, AnyEngine, EngineUse, TypedEngine};
 use crate::registry::bind_entry::BindEntry;
 use crate::registry::close::all_returned;
 use crate::registry::handle::Registry;
-use crate::registry::migrate::{MigrateError, MigrationConnection};
+use crate::registry::migrate::{MigrateError, MigrationConnection, Purpose};
 use crate::registry::route::{FoundEngine, Route, check_backend};
 use crate::registry::tenants::Tenant;
 use crate::settings::{BindKey, EngineSettings, Pooler};
@@ -112,7 +112,7 @@ impl<B: Bind> TenantOperation<B> {
             let engine = engine::open(Arc::new(settings.clone()), None);
             let engine = FoundEngine::new(EngineUse::new(engine))?.engine;
             let typed_engine = Arc::clone(engine.engine());
-            match MigrationConnection::open(engine, schema).await {
+            match MigrationConnection::open(engine, schema, Purpose::Change).await {
                 Ok(Some(connection)) => return Ok((typed_engine, connection)),
                 Ok(None) => return Err(Route::Tenant(&self.tenant).unknown_tenant::<B>()),
                 Err(error) if error.lacks_resources() => {
