@@ -17,6 +17,7 @@
 //! | `provision/` | creating and dropping tenants |
 //! | `verify/`, `check` | checks when a program starts, and for health end-points |
 //! | `migrate/` | running migrations |
+//! | `migrate_tenants/` | running the migrations of all tenants |
 //! | `replace` | other settings for a bind at run time |
 //! | `close/`, `closing_state` | closing the registry, or the engines of a tenant or URL |
 //! | `isolation`, `sqlite_copies` | a registry for one test |
@@ -52,6 +53,7 @@ mod gate;
 mod handle;
 mod isolation;
 mod migrate;
+mod migrate_tenants;
 mod open;
 mod provision;
 mod reader;
@@ -72,6 +74,13 @@ pub use migrate::{
     MigrationState, MigrationStatus, Migrations, PlannedMigration, RustMigration,
 };
 pub(crate) use migrate::{Change, KnownMigrations, MigrateOptions, MigrationsDigest, known};
+pub(crate) use migrate_tenants::{
+    AllTenants, AllTenantsOptions, LedgerBind, NameStream, forget_tenants, ledger_in,
+};
+pub use migrate_tenants::{
+    MigrateTenants, MigrateTenantsError, MigrateTenantsReport, TenantFailure, TenantNameItem,
+    TenantNames, TenantOutcome, TenantResult, tenant_names,
+};
 pub use provision::{CreateTenantError, DropTenantError};
 pub(crate) use reader::ScopeWrites;
 pub use reader::{AcquireRead, Reader};

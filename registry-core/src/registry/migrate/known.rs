@@ -19,6 +19,8 @@ use super::run::check_versions;
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use super::{Change, DieselBackend};
+use crate::backend::Backend;
+use crate::backend_kind::BackendKind;
 use crate::bind::{self, Bind};
 use crate::engine::WriteRequest;
 use crate::registry::handle::Registry;
@@ -64,6 +66,9 @@ impl fmt::Display for MigrationsDigest {
 pub(crate) trait KnownMigrations: fmt::Debug + Send + Sync {
     /// The bind.
     fn key(&self) -> BindKey;
+
+    /// The backend that they are written for.
+    fn backend(&self) -> BackendKind;
 
     /// The hash of the migrations. It reads them, and asks no database.
     fn digest(&self) -> Result<MigrationsDigest, MigrateError>;
@@ -130,6 +135,10 @@ impl<B: Bind> Known<B> {
 impl<B: Bind> KnownMigrations for Known<B> {
     fn key(&self) -> BindKey {
         bind::key_of::<B>()
+    }
+
+    fn backend(&self) -> BackendKind {
+        B::Connection::KIND
     }
 
     fn digest(&self) -> Result<MigrationsDigest, MigrateError> {

@@ -84,7 +84,7 @@ pub(super) fn run_on<B: Bind>(
         let connection = opening.await?;
         let Some(connection) = connection else { return Err(unknown_tenant(key, tenant)) };
         let (change, options) = (Change::Run, MigrateOptions::default());
-        let task = ChangeTask { source, change, options, tenant };
+        let task = ChangeTask { source, change, options, until: None, tenant };
         make_change(&registry, runtime, typed_engine, connection, task, Some(write)).await
     }
     .boxed()
