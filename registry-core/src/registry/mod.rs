@@ -16,6 +16,7 @@
 //! | `provision/` | creating and dropping tenants |
 //! | `verify/`, `check` | checks when a program starts, and for health end-points |
 //! | `migrate/` | running migrations |
+//! | `locate` | where the database of a bind or tenant is, without opening anything |
 //! | `replace` | other settings for a bind at run time |
 //! | `close/`, `closing_state` | closing the registry, or the engines of a tenant or URL |
 //! | `isolation`, `sqlite_copies` | a registry for one test |
@@ -48,6 +49,7 @@ mod close;
 mod closing_state;
 mod handle;
 mod isolation;
+mod locate;
 mod migrate;
 mod open;
 mod provision;

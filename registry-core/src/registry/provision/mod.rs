@@ -11,6 +11,8 @@ use crate::bind::Bind;
 use crate::registry::handle::Registry;
 use crate::registry::migrate::{DieselBackend, MigrateReport};
 
+mod administration;
+mod database;
 mod error;
 mod file;
 mod namespace;
