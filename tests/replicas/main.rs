@@ -10,7 +10,7 @@ mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 
-mount::mount!(on_servers: choice, crowds, health, lag, moved, names, on_primary, pairs, refused, rig, tenants);
+mount::mount!(on_servers: choice, crowds, health, lag, moved, names, on_primary, pairs, refused, rig, scopes, tenants);
 
 mod clusters;
 mod foreign;
@@ -19,3 +19,4 @@ mod load;
 mod poolers;
 mod promised;
 mod switchover;
+mod timelines;

@@ -4,6 +4,8 @@
 use diesel::prelude::*;
 use registry_core::settings::BindSettings;
 use registry_core::{Registry, RegistryBuilder, VerifyFailure, bind, bind_tables};
+use support::replicas::Cluster;
+use tokio::task::block_in_place;
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -99,4 +101,28 @@ async fn failure_of_a_bind_that_is_not_required_is_a_warning() {
     let report = registry.verify().await.expect("only a warning");
     assert_eq!(report.answered, ["analytics", "default"]);
     assert!(matches!(&report.warnings[..], [VerifyFailure::Acquire(_)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn account_that_may_not_see_how_far_a_replica_is_gets_a_warning() {
+    let cluster = block_in_place(|| Cluster::postgres(1));
+    let url = block_in_place(|| cluster.database("verify"));
+    let replica = cluster.node(1).at(&url);
+    let registry = Registry::builder()
+        .bind("default", BindSettings::new(url).replica(replica))
+        .bind("analytics", "sqlite::memory:")
+        .build()
+        .expect("good settings");
+    let report = registry.verify().await.expect("all is well");
+    assert!(report.warnings.is_empty(), "{:?}", report.warnings);
+
+    block_in_place(|| {
+        cluster.primary().server().execute("REVOKE pg_read_all_stats FROM app");
+        cluster.wait_until_caught_up();
+    });
+    let report = registry.verify().await.expect("only a warning");
+    let [warning @ VerifyFailure::ReplicaPosition { .. }] = &report.warnings[..] else {
+        panic!("{:?}", report.warnings);
+    };
+    assert!(warning.to_string().contains("GRANT pg_read_all_stats"), "{warning}");
 }

@@ -10,7 +10,7 @@ use super::engine_use::EngineUse;
 use super::observe::caller::Caller;
 use super::observe::meters::{RetryReason, Timer};
 use super::observe::watch::{CheckoutPurpose, ConnectionWatch};
-use super::observe::write_mark::LentMark;
+use super::observe::write_account::WriteAccount;
 use super::permit::Permit;
 use super::pool::Lease;
 use super::return_connection::return_connection;
@@ -130,10 +130,18 @@ impl<C: Backend> Checkout<C> {
         !self.engine().settings.replicas.is_empty()
     }
 
-    /// Lets `mark` count the statements that may write, until the connection is returned.
-    pub(crate) fn mark_writes(&self, mark: LentMark) {
+    /// Lets what is written on the connection count for the scopes in which it is written, until the connection is returned.
+    pub(crate) fn count_writes(&self, account: WriteAccount) {
         if let Some(watch) = self.watch() {
-            watch.set_write_mark(Some(mark));
+            watch.count_writes(account);
+        }
+    }
+
+    /// Counts a write for the scope of the calling task, such as the end of a transaction in which something was written
+    /// elsewhere.
+    pub(crate) fn note_write(&self) {
+        if let Some(watch) = self.watch() {
+            watch.note_possible_write(|| false);
         }
     }
 
@@ -150,7 +158,7 @@ impl<C: Backend> Checkout<C> {
     }
 
     /// Everything that was written on this connection is committed, at or before this position. The scopes that have
-    /// acquired it need not ask for it.
+    /// a mark of it need not ask for it.
     pub(crate) fn note_position(&self, position: &Position) {
         if let Some(watch) = self.watch() {
             watch.note_position(position);
@@ -178,6 +186,9 @@ impl<C: Backend> Checkout<C> {
 
     pub(crate) fn connection(&self) -> &C {
         let lease = self.permit.as_ref().and_then(|permit| permit.lease.as_ref());
+        if let Some(watch) = lease.and_then(|lease| lease.watch()) {
+            watch.note_used();
+        }
         match lease.and_then(|lease| lease.connection()) {
             Some(connection) => connection,
             None => unreachable!("{IS_FILLED}"),
@@ -190,7 +201,10 @@ impl<C: Backend> Checkout<C> {
             unreachable!("{IS_FILLED}");
         };
         let has_cache = engine.settings.options.statement_cache;
-        let has_stale_plans = lease.watch().is_some_and(|watch| watch.take_stale_plans());
+        let has_stale_plans = lease.watch().is_some_and(|watch| {
+            watch.note_used();
+            watch.take_stale_plans()
+        });
         match lease.connection_mut() {
             Some(connection) => {
                 if has_stale_plans && has_cache {

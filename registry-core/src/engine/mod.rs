@@ -37,9 +37,10 @@
 //!
 //! # Locks
 //!
-//! No lock is held across an `.await`. Three places take a lock while they hold another one: the [`capacity_queue`] locks the
+//! No lock is held across an `.await`. Four places take a lock while they hold another one: the [`capacity_queue`] locks the
 //! idle slots of the [`pool`] under its own lock, the holders ([`observe`]) record the end of a connection under their
-//! lock, and what is known of a primary ([`reading`]) is locked before what is known of its replicas. Code of the program runs under a lock in one place: [`maintenance`] counts the idle connections that it closes
+//! lock, what is known of a primary ([`reading`]) is locked before what is known of its replicas, and the account of a
+//! checkout ([`observe`]) is locked before the scope that gets its mark, and that before the mark. Code of the program runs under a lock in one place: [`maintenance`] counts the idle connections that it closes
 //! under the lock of the [`pool`], and thereby calls the program's metrics recorder and subscriber. The lock of `on_demand`
 //! may be held when a use of an engine begins ([`use_count`]); beginning a use takes no lock.
 //!
@@ -102,7 +103,10 @@ pub(crate) use self::observe::events::{
 };
 pub(crate) use self::observe::meters::RetryReason;
 pub use self::observe::status::{EngineStatus, LastError};
-pub(crate) use self::observe::write_mark::{LentMark, WriteMark};
+pub(crate) use self::observe::write_account::{CountsWrites, WriteAccount};
+#[cfg(test)]
+pub(crate) use self::observe::write_mark::LentMark;
+pub(crate) use self::observe::write_mark::WriteMark;
 pub use self::one_off::IntoInnerError;
 pub(crate) use self::open::open;
 pub(crate) use self::open_rows::OpenRows;

@@ -114,7 +114,7 @@ pub struct ReplicaHealth {
 
 impl ReplicaHealth {
     fn new(check: ReplicaCheck) -> Self {
-        let ReplicaCheck { host, outcome, took } = check;
+        let ReplicaCheck { host, outcome, took, .. } = check;
         let (failure, lag_bytes) = match outcome {
             Ok(lag_bytes) => (None, lag_bytes),
             Err(problem) => (Some(Chain(&problem).to_string()), None),

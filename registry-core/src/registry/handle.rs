@@ -161,6 +161,11 @@ impl Registry {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// A number that no other registry has as long as this one lives.
+    pub(super) fn number(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// In test isolation: the copies of SQLite databases.
     pub(crate) fn sqlite_copies(&self) -> Option<&SqliteCopies> {
         self.0.sqlite_copies.as_ref()

@@ -79,6 +79,9 @@ impl fmt::Debug for TokenKey {
 
 impl Token {
     /// The text of this token, with a signature that [`verified`](Self::verified) checks.
+    ///
+    /// Of a token with positions of about a hundred databases the text is longer than `verified` reads. So a token that was
+    /// merged from many tenants' is not for clients.
     #[must_use]
     pub fn signed(&self, key: &TokenKey) -> String {
         let text = self.to_string();
@@ -96,7 +99,8 @@ impl Token {
     ///
     /// # Errors
     ///
-    /// [`InvalidToken::Signature`] if it was not signed with this key, or was changed, and the errors of reading a token.
+    /// [`InvalidToken::Signature`] if it was not signed with this key, or was changed, [`InvalidToken::TooLong`] over 4160
+    /// bytes, and the errors of reading a token.
     pub fn verified(text: &str, key: &TokenKey) -> Result<Self, InvalidToken> {
         if text.len() > super::text::MAX_SIGNED_LEN {
             return Err(InvalidToken::TooLong { len: text.len() });

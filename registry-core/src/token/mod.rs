@@ -25,8 +25,8 @@ pub use text::InvalidToken;
 /// that of the primary at the moment. [`Reader::after`](crate::Reader::after) reads after it: from a replica that has
 /// replayed it, or else from the primary.
 ///
-/// A token is short (`Display`, `FromStr`, serde), and can be stored, or sent along with a message. It tells nothing of
-/// the data. One that an untrusted client keeps is [`signed`](Self::signed), because a forged one could send all reads to
+/// The text of a token (`Display`, `FromStr`, serde) can be stored, or sent along with a message. It is short: about 30 bytes
+/// for each database, and one that was [merged](Self::merge) may have many. It tells nothing of the data. One that an untrusted client keeps is [`signed`](Self::signed), because a forged one could send all reads to
 /// the primary.
 ///
 /// Binds without replicas, and SQLite, have no positions: their tokens are empty, and reads are always after them.

@@ -277,7 +277,8 @@ impl Scope {
 
     /// The position of everything that this scope has written so far and committed: reads
     /// [after](crate::Reader::after) the token see it. Reads of the scope itself are after it without being told.
-    /// The token that a request has brought is in it, too: see `ScopeLayer::read_your_writes`.
+    /// That is what a task in the scope has written or committed, on any session and in any unit of work, and everything that
+    /// was written on sessions that were acquired in the scope. The token that a request has brought is in it, too: see `ScopeLayer::read_your_writes`.
     ///
     /// The primaries are asked for positions that are not known yet: of what was not written by a unit of work. It waits
     /// for that as long as for a session, `acquire_timeout` at most. Where there is no answer, the token says that the

@@ -100,3 +100,38 @@ async fn replicas_are_probed_again_after_the_end_of_the_runtime_of_the_first_rea
     let token = rig.write(1).await;
     rig.reads_come_from(&rig.reader().after(&token), &[1]).await;
 }
+
+/// A program may keep a runtime for its next `block_on`. Until then, its tasks stand still.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_are_probed_again_while_the_runtime_of_the_first_read_stands_still() {
+    let half_a_second = Duration::from_millis(500);
+    let rig = Rig::with_unread(1, |bind| {
+        bind.connect_timeout(half_a_second).check_timeout(half_a_second).max_lag(half_a_second)
+    })
+    .await;
+    let kept = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let kept = kept.expect("a runtime");
+    let kept = block_in_place(|| {
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                kept.block_on(rig.every_replica_is_read_from());
+                kept
+            });
+            first.join().expect("its reads have come from the replica")
+        })
+    });
+    let token = rig.write(1).await;
+    rig.reads_come_from(&rig.reader().after(&token), &[1]).await;
+
+    // Those of the first runtime end when it goes on, and the others stay.
+    block_in_place(|| {
+        std::thread::scope(|scope| {
+            let going_on = scope.spawn(move || {
+                kept.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
+            });
+            going_on.join().expect("it goes on");
+        });
+    });
+    let token = rig.write(2).await;
+    rig.reads_come_from(&rig.reader().after(&token), &[1]).await;
+}

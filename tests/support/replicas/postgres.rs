@@ -24,7 +24,11 @@ impl Replication for Streaming {
     }
 
     fn create_app(&self, password: &str) -> Vec<String> {
-        vec![format!("CREATE ROLE {APP} LOGIN PASSWORD '{password}'")]
+        vec![
+            format!("CREATE ROLE {APP} LOGIN PASSWORD '{password}'"),
+            // Without it, the account may not see which timeline a replica receives.
+            format!("GRANT pg_read_all_stats TO {APP}"),
+        ]
     }
 
     fn value(
@@ -63,15 +67,11 @@ impl Replication for Streaming {
             },
             || format!("port {} does not receive", replica.port()),
         );
-        // An account without privileges learns the timeline of a replica from its last restart point, and that needs a
-        // checkpoint on the primary.
-        primary.execute("CHECKPOINT");
         let position = self.position(primary);
         until(
             || self.has_applied(replica, &position),
             || format!("port {} does not apply {position}", replica.port()),
         );
-        replica.execute("CHECKPOINT");
     }
 
     fn position(&self, primary: &Server) -> String {

@@ -122,6 +122,8 @@ impl State {
         ServerState {
             role: Some(if is_replica { Role::Replica } else { Role::Primary }),
             position,
+            presumed: None,
+            hides_position: false,
             identity: ServerIdentity {
                 hash: hasher.finish(),
                 started: started.map(Duration::from_secs),

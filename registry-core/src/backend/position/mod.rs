@@ -78,6 +78,33 @@ impl Position {
         }
     }
 
+    /// The positions of a replica that was certainly at `before`, and has not been started anew since.
+    ///
+    /// It has still replayed what it had replayed, and the timeline of what it replays never falls (PostgreSQL).
+    pub(crate) fn not_before(self, before: &Self) -> Self {
+        match (&self, before) {
+            (
+                Self::Postgres { system, timeline, lsn },
+                Self::Postgres { system: of_system, timeline: before_timeline, lsn: before_lsn },
+            ) if system == of_system && (timeline, lsn) < (before_timeline, before_lsn) => {
+                before.clone()
+            }
+            _ => self,
+        }
+    }
+
+    /// The same place, on the timeline of `other` if that is newer (PostgreSQL).
+    pub(crate) fn on_newer_timeline_of(self, other: &Self) -> Self {
+        match (&self, other) {
+            (Self::Postgres { system, lsn, .. }, Self::Postgres { timeline, .. })
+                if other.is_on_newer_timeline(&self) =>
+            {
+                Self::Postgres { system: *system, timeline: *timeline, lsn: *lsn }
+            }
+            _ => self,
+        }
+    }
+
     /// The position after both. Of two that cannot be compared, the newer timeline counts, and else `later`.
     pub(crate) fn merged(&self, later: &Self) -> Self {
         match (self, later) {
@@ -124,9 +151,14 @@ pub(super) use question;
 pub struct ServerState {
     /// `None` if it does not tell.
     pub(crate) role: Option<Role>,
-    /// How far it is: a replica has replayed everything before, a primary has committed nothing after. `None` if it does
-    /// not tell.
+    /// How far it is: a replica has certainly replayed everything before, a primary has committed nothing after. `None` if
+    /// it does not tell.
     pub(crate) position: Option<Position>,
+    /// How far a replica is if it is still on the timeline on which it was last known to be. `None` if `position` is as
+    /// much as there is to know.
+    pub(crate) presumed: Option<Position>,
+    /// Whether the account may not see how far the replica is for certain.
+    pub(crate) hides_position: bool,
     pub(crate) identity: ServerIdentity,
     /// The name of the database that the connection is to. A replica has its primary's.
     pub(crate) database: Option<String>,
@@ -177,6 +209,16 @@ mod tests {
         let foreign = Position::Postgres { system: 8, timeline: 1, lsn: 99 };
         assert!(!foreign.has_reached(&at(1, 10)));
         assert!(!foreign.is_of_same_system(&at(1, 10)));
+    }
+
+    #[test]
+    fn a_replica_that_does_not_tell_its_timeline_is_where_it_was_seen_for_certain() {
+        assert_eq!(at(1, 10).not_before(&at(2, 50)), at(2, 50));
+        assert_eq!(at(1, 10).not_before(&at(1, 50)), at(1, 50));
+        assert_eq!(at(1, 60).not_before(&at(1, 50)), at(1, 60));
+        assert_eq!(at(2, 40).not_before(&at(1, 50)), at(2, 40));
+        assert_eq!(at(1, 70).on_newer_timeline_of(&at(2, 50)), at(2, 70));
+        assert_eq!(at(2, 70).on_newer_timeline_of(&at(1, 50)), at(2, 70));
     }
 
     #[test]

@@ -14,15 +14,18 @@ use crate::settings::Role;
 
 /// The role and the position, in one query, which every account may ask.
 ///
-/// The timeline of a standby is that of the log it receives, if the account may see it (`pg_monitor`), or else that of its
-/// last restart point, which may be older: then positions of the new timeline count as not reached for a while.
+/// A standby tells on which timeline it is only while it receives the log, and only to an account that may see that
+/// (`pg_read_all_stats`, a part of `pg_monitor`). To all accounts it tells the place and the timeline of its last restart
+/// point, which it has certainly replayed. What it has replayed since then may be of a newer timeline.
 const STATE: &str = "SELECT r AS is_standby, \
      (SELECT system_identifier FROM pg_catalog.pg_control_system()) AS system, \
-     CASE WHEN r THEN coalesce(\
-     (SELECT received_tli::bigint FROM pg_catalog.pg_stat_wal_receiver LIMIT 1), \
-     (SELECT timeline_id::bigint FROM pg_catalog.pg_control_checkpoint())) \
+     CASE WHEN r THEN (SELECT received_tli::bigint FROM pg_catalog.pg_stat_wal_receiver LIMIT 1) \
      ELSE ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(l), 1, 8))::bit(32)::bigint END AS timeline, \
      pg_catalog.pg_wal_lsn_diff(l, '0/0')::bigint AS lsn, \
+     (SELECT timeline_id::bigint FROM pg_catalog.pg_control_checkpoint()) AS checkpoint_timeline, \
+     (SELECT pg_catalog.pg_wal_lsn_diff(checkpoint_lsn, '0/0')::bigint FROM pg_catalog.pg_control_checkpoint()) \
+     AS checkpoint_lsn, \
+     pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AS sees_receiver, \
      pg_catalog.current_setting('wal_block_size')::bigint AS block_size, \
      pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size')) AS segment_size, \
      pg_catalog.current_database()::text AS database, \
@@ -44,6 +47,12 @@ struct State {
     timeline: Option<i64>,
     #[diesel(sql_type = Nullable<BigInt>)]
     lsn: Option<i64>,
+    #[diesel(sql_type = BigInt)]
+    checkpoint_timeline: i64,
+    #[diesel(sql_type = BigInt)]
+    checkpoint_lsn: i64,
+    #[diesel(sql_type = Bool)]
+    sees_receiver: bool,
     #[diesel(sql_type = BigInt)]
     block_size: i64,
     #[diesel(sql_type = BigInt)]
@@ -79,23 +88,34 @@ impl State {
     fn into_server_state(self) -> ServerState {
         let mut hasher = DefaultHasher::new();
         (self.system, &self.run).hash(&mut hasher);
-        let position = self.lsn.zip(self.timeline).and_then(|(lsn, timeline)| {
-            Some(Position::Postgres {
-                system: self.system.cast_unsigned(),
-                timeline: timeline.try_into().ok()?,
-                lsn: without_header(
-                    lsn.try_into().ok()?,
-                    self.block_size.try_into().ok()?,
-                    self.segment_size.try_into().ok()?,
-                ),
-            })
-        });
+        let lsn = self.lsn.and_then(|lsn| self.without_header(lsn));
+        let (position, presumed) = match self.timeline {
+            Some(timeline) => (self.at(Some(timeline), lsn), None),
+            None => {
+                let restart_point = Some(self.checkpoint_timeline);
+                let certain = self.at(restart_point, self.checkpoint_lsn.try_into().ok());
+                (certain, self.at(restart_point, lsn))
+            }
+        };
         ServerState {
             role: Some(role(self.is_standby)),
             position,
+            presumed,
+            hides_position: self.is_standby && !self.sees_receiver,
             identity: ServerIdentity { hash: hasher.finish(), started: None },
             database: Some(self.database),
         }
+    }
+
+    fn at(&self, timeline: Option<i64>, lsn: Option<u64>) -> Option<Position> {
+        let system = self.system.cast_unsigned();
+        Some(Position::Postgres { system, timeline: timeline?.try_into().ok()?, lsn: lsn? })
+    }
+
+    fn without_header(&self, lsn: i64) -> Option<u64> {
+        let block_size = self.block_size.try_into().ok()?;
+        let segment_size = self.segment_size.try_into().ok()?;
+        Some(without_header(lsn.try_into().ok()?, block_size, segment_size))
     }
 }
 

@@ -43,6 +43,20 @@ pub(in crate::engine) fn replica_is_none(settings: &EngineSettings, replica: &st
     tracing::warn!(target: TARGET, %bind, tenant, replica, reason, "a replica gets no reads: it is none of the bind's primary");
 }
 
+/// Reports that the account may not see how far a replica is for certain.
+pub(in crate::engine) fn replica_hides_position(settings: &EngineSettings, replica: &str) {
+    let EngineSettings { key: bind, tenant, .. } = settings;
+    let tenant = tenant.as_deref();
+    tracing::warn!(
+        target: TARGET,
+        %bind,
+        tenant,
+        replica,
+        "reads after tokens go to the primary: the account may not see the timeline of the replica, which needs `GRANT \
+         pg_read_all_stats`"
+    );
+}
+
 /// Warns of a query on the registry by a task that has a session of the same bind.
 pub(crate) fn warn_query_beside_session(bind: BindKey, place: &std::panic::Location<'_>) {
     tracing::warn!(

@@ -97,7 +97,7 @@ impl WatchInstrumentation {
         }
     }
 
-    /// Sets the mark of the scope that has acquired the connection, if the statement may write.
+    /// Counts a write for the scope of the task, if the statement may write.
     fn note_possible_write(&self, query: &dyn fmt::Display) {
         let dialect = self.rules.dialect;
         self.watch.note_possible_write(|| is_plain_select(dialect, &sql_of(query, dialect)));

@@ -13,6 +13,8 @@
 //! | [`stats`] | the counters of an engine, with their spans and events |
 //! | [`events`] | events that do not belong to one connection |
 //! | [`meters`] | the metrics, through the `metrics` facade |
+//! | [`write_mark`] | whether something may have been written on a connection, and where: what scopes keep of it |
+//! | [`write_account`] | for which scopes the writes of a checkout count |
 //! | [`status`] | [`EngineStatus`](status::EngineStatus), the public snapshot |
 
 pub(super) mod caller;
@@ -27,4 +29,5 @@ pub(super) mod statement_errors;
 pub(super) mod stats;
 pub(super) mod status;
 pub(super) mod watch;
+pub(crate) mod write_account;
 pub(crate) mod write_mark;

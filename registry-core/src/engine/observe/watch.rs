@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::caller::Caller;
 use super::invalidation::{CloseNotice, Invalidations, SeenInvalidations};
 use super::statement_errors::StatementErrors;
-use super::write_mark::LentMark;
+use super::write_account::{AccountOfCheckout, WriteAccount};
 use crate::backend::observed::{Observed, SessionEffects};
 use crate::backend::position::Position;
 
@@ -41,10 +41,8 @@ pub(in crate::engine) struct ConnectionWatch {
     is_instrumentation_replaced: AtomicBool,
     /// Whether the database refuses writes on this connection until it is returned.
     is_kept_from_writing: AtomicBool,
-    /// Set if something may be written here, for the scope that has acquired the connection.
-    write_mark: Mutex<Option<LentMark>>,
-    /// Whether there is a `write_mark`. Read for each statement, without the lock.
-    has_write_mark: AtomicBool,
+    /// For which scopes counts what is written here.
+    writes: AccountOfCheckout,
     /// The record of the errors of the connection's statements.
     pub(super) errors: StatementErrors,
     /// Whether a [`TransactionState`](crate::engine::TransactionState) tracks a transaction on the connection.
@@ -101,14 +99,16 @@ impl ConnectionWatch {
         self.is_in_tracked_transaction.store(false, Ordering::Relaxed);
         self.observed.transaction.refuse_after_rollback(false);
         self.set_tenant(None);
-        self.set_write_mark(None);
+        self.writes.close();
     }
 
     /// Ends a checkout: later statements are not the borrower's.
     pub(in crate::engine) fn end_checkout(&self) {
-        // The statements were not seen if the borrower has replaced our instrumentation.
-        self.note_possible_write(|| !self.is_instrumentation_replaced());
-        self.set_write_mark(None);
+        // Statements were not seen if the borrower has replaced our instrumentation. The end of one that was cut short was
+        // not seen, and it may have been begun in another scope.
+        let is_seen = || !self.is_instrumentation_replaced() && !self.is_cut_short();
+        self.note_possible_write(is_seen);
+        self.writes.close();
         self.holder.store(NO_HOLDER, Ordering::Relaxed);
         self.observed.transaction.refuse_after_rollback(false);
     }
@@ -154,6 +154,14 @@ impl ConnectionWatch {
     /// Records that our instrumentation was removed from the connection.
     pub(super) fn note_instrumentation_replaced(&self) {
         self.is_instrumentation_replaced.store(true, Ordering::Relaxed);
+        self.writes.note_unobserved();
+    }
+
+    /// Records that the borrower is about to use the connection. What cannot be seen counts as a write of its scope.
+    pub(in crate::engine) fn note_used(&self) {
+        if self.is_instrumentation_replaced() {
+            self.writes.note_unobserved();
+        }
     }
 
     /// Whether the borrower has replaced our instrumentation by another one, so that statements may have run unseen.
@@ -161,42 +169,31 @@ impl ConnectionWatch {
         self.is_instrumentation_replaced.load(Ordering::Relaxed)
     }
 
-    pub(in crate::engine) fn set_write_mark(&self, mark: Option<LentMark>) {
-        // Read first: nearly all connections never have one.
-        if mark.is_some() || self.has_write_mark.load(Ordering::Relaxed) {
-            self.has_write_mark.store(mark.is_some(), Ordering::Relaxed);
-            *self.write_mark.lock().unwrap_or_else(PoisonError::into_inner) = mark;
-        }
+    /// Lets what is written in this checkout count for the scopes in which it is written.
+    pub(in crate::engine) fn count_writes(&self, account: WriteAccount) {
+        self.writes.open(account);
+        self.note_used();
     }
 
-    /// Whether something may have been written in this checkout. Only known if a scope has acquired the connection.
+    /// Whether something may have been written in this checkout. Only known if a scope has a mark of the connection.
     pub(in crate::engine) fn may_have_written(&self) -> bool {
-        let mark = self.write_mark.lock().unwrap_or_else(PoisonError::into_inner);
-        self.is_instrumentation_replaced() || mark.as_ref().is_none_or(LentMark::may_have_written)
+        self.is_instrumentation_replaced() || self.writes.may_have_written()
     }
 
     /// Nothing was written in this checkout so far.
     pub(in crate::engine) fn note_no_writes(&self) {
-        if let Some(mark) = &*self.write_mark.lock().unwrap_or_else(PoisonError::into_inner) {
-            mark.note_no_writes();
-        }
+        self.writes.note_no_writes();
     }
 
     /// Everything that was written in this checkout is committed, at or before this position.
     pub(in crate::engine) fn note_position(&self, position: &Position) {
-        if let Some(mark) = &*self.write_mark.lock().unwrap_or_else(PoisonError::into_inner) {
-            mark.note_position(position);
-        }
+        self.writes.note_position(position);
     }
 
-    /// Sets the mark of the scope, unless `only_reads` says that the statement writes nothing.
-    pub(super) fn note_possible_write(&self, only_reads: impl FnOnce() -> bool) {
-        if self.has_write_mark.load(Ordering::Relaxed) && !only_reads() {
-            let mark = self.write_mark.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(mark) = &*mark {
-                mark.note_write();
-            }
-        }
+    /// Counts a write for the scopes that have used the connection, unless `only_reads` says that the statement writes
+    /// nothing.
+    pub(in crate::engine) fn note_possible_write(&self, only_reads: impl FnOnce() -> bool) {
+        self.writes.note_possible_write(only_reads);
     }
 
     pub(in crate::engine) fn note_kept_from_writing(&self) {

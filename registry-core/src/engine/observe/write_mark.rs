@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::backend::position::Position;
 
-/// The writes on one connection that scopes have acquired, until it is returned.
+/// The writes on one connection on which a scope has written, or that a scope has acquired, until it is returned.
 ///
 /// They are counted, so that each scope can say up to which of them it knows the position. Each statement that may write is
 /// counted, and each end of a transaction, both when it begins and when it has ended: a position that is asked for in
@@ -21,22 +21,17 @@ struct State {
     placed: u64,
     position: Option<Position>,
     is_lent: bool,
+    /// Whether statements run unseen as long as the connection is lent.
+    is_unobserved: bool,
 }
 
 impl State {
     fn may_have_written(&self) -> bool {
-        self.writes > self.void
+        self.is_unobserved || self.writes > self.void
     }
 }
 
 impl WriteMark {
-    /// A mark for a connection, and what the connection keeps of it while it is lent.
-    pub(crate) fn lent() -> (Arc<Self>, LentMark) {
-        let state = State { is_lent: true, ..State::default() };
-        let mark = Arc::new(Self(Mutex::new(state)));
-        (Arc::clone(&mark), LentMark(mark))
-    }
-
     /// The mark of a write whose position is not known, on a connection of another process.
     #[cfg(feature = "axum")]
     pub(crate) fn of_unknown_write() -> Arc<Self> {
@@ -56,7 +51,8 @@ impl WriteMark {
     /// Whether there may have been a write after the first `placed` of them whose position is not known.
     pub(crate) fn is_unplaced_after(&self, placed: u64) -> bool {
         let state = self.state();
-        state.writes > state.placed.max(state.void).max(placed)
+        let is_written_unseen = state.is_unobserved && state.is_lent;
+        is_written_unseen || state.writes > state.placed.max(state.void).max(placed)
     }
 
     /// The position of the last commit that has told its position.
@@ -79,9 +75,30 @@ impl WriteMark {
 pub(crate) struct LentMark(Arc<WriteMark>);
 
 impl LentMark {
+    /// A mark for a connection that is lent.
+    pub(crate) fn new() -> Self {
+        let state = State { is_lent: true, ..State::default() };
+        Self(Arc::new(WriteMark(Mutex::new(state))))
+    }
+
+    /// What the scopes keep.
+    pub(crate) fn shared(&self) -> &Arc<WriteMark> {
+        &self.0
+    }
+
+    /// Whether a scope has it.
+    pub(super) fn is_kept(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// Counts a write.
     pub(crate) fn note_write(&self) {
         self.0.state().writes += 1;
+    }
+
+    /// Any statement may run unseen from now on.
+    pub(super) fn note_unobserved(&self) {
+        self.0.state().is_unobserved = true;
     }
 
     /// Whether there may have been a write.

@@ -375,6 +375,11 @@ impl<C: Backend> Read<'_, C> {
             self.reading.counts.note_refused();
             return Err(self.replicas_behind(replicas));
         }
+        if self.may_be_on_silent_primary()
+            && let Some(checkout) = self.on_silent_primary(why).await?
+        {
+            return Ok(checkout);
+        }
         let shared = Arc::clone(self.engine.engine());
         let mut begun = begun;
         let mut refused = 0;
@@ -411,9 +416,7 @@ impl<C: Backend> Read<'_, C> {
                     continue;
                 }
             }
-            if Arc::ptr_eq(&engine, &shared) && shared.is_shared_with_reads()
-                || engine.reads_in_transactions()
-            {
+            if self.may_write_on(&engine) {
                 self.keep_from_writing(&mut checkout).await?;
             }
             match promoted {
@@ -422,6 +425,56 @@ impl<C: Backend> Read<'_, C> {
             }
             return Ok(checkout);
         }
+    }
+
+    /// Whether what the read must be after may be on the server of the bind's URL alone: it does not answer the probe, and
+    /// the replica that was promoted has not reached the position.
+    fn may_be_on_silent_primary(&self) -> bool {
+        let Some(replicas) = &self.reading.replicas else { return false };
+        !replicas.has_lost_primary()
+            && replicas.promoted().is_some_and(|promoted| !promoted.has_reached(self.request))
+    }
+
+    /// A connection to the server of the bind's URL, although it does not answer the probe. `None` if there is none within
+    /// `check_timeout`, neither of those for reads nor of those for writes.
+    ///
+    /// A server that refuses new connections may still take writes on those that it has.
+    async fn on_silent_primary(&self, why: OnPrimary) -> Result<Option<Checkout<C>>, AcquireError> {
+        let shared = self.engine.engine();
+        for engine in self.reading.on_primary.iter().chain([shared]) {
+            let started = Instant::now();
+            let limit = engine.settings.options.check_timeout.min(self.remaining());
+            let attempt = TypedEngine::try_acquire(
+                EngineUse::new(Arc::clone(engine)),
+                &Handle::current(),
+                self.schema,
+                None,
+            );
+            let acquired = match attempt {
+                Ok(attempt) => {
+                    TypedEngine::acquire(attempt, started, Some(limit), self.schema).await
+                }
+                Err(error) => Err(error),
+            };
+            let mut checkout = match acquired {
+                Ok(checkout) => checkout,
+                Err(_) if self.engine.is_closed() => return Err(self.engine.closed_error()),
+                Err(_) => continue,
+            };
+            if self.may_write_on(engine) {
+                self.keep_from_writing(&mut checkout).await?;
+            }
+            self.reading.note_read(&Target::Primary(why));
+            return Ok(Some(checkout));
+        }
+        Ok(None)
+    }
+
+    /// Whether the connections of the engine may write, unless they are kept from it.
+    fn may_write_on(&self, engine: &Arc<TypedEngine<C>>) -> bool {
+        let shared = self.engine.engine();
+        Arc::ptr_eq(engine, shared) && shared.is_shared_with_reads()
+            || engine.reads_in_transactions()
     }
 
     /// Asks on the connection itself whether its server is the primary still, or has reached the position anyway. If not,

@@ -20,6 +20,8 @@ pub(crate) struct ReplicaCheck {
     pub(crate) host: String,
     /// How many bytes of the log it had not replayed, if that can be known.
     pub(crate) outcome: Result<Option<u64>, ReplicaProblem>,
+    /// Whether the account may not see how far it is for certain, so that reads after tokens go elsewhere.
+    pub(crate) hides_position: bool,
     /// How long it took.
     pub(crate) took: Duration,
 }
@@ -73,8 +75,9 @@ impl<C: Backend> TypedEngine<C> {
             // Why the primary does not answer is the business of the check of the bind itself.
             let primary = primary.ok();
             let judged = |Answer { host, state, took }| {
+                let hides_position = state.as_ref().is_ok_and(|state| state.hides_position);
                 let outcome = state.and_then(|state| judged(&state, primary.as_ref()));
-                ReplicaCheck { host, outcome, took }
+                ReplicaCheck { host, outcome, hides_position, took }
             };
             answers.into_iter().flatten().map(judged).collect()
         })
@@ -161,6 +164,7 @@ fn judged(
     if state.role == Some(Role::Primary) && !state.identity.is_same(primary.identity) {
         return Err(ReplicaProblem::Primary);
     }
-    let positions = state.position.as_ref().zip(primary.position.as_ref());
+    let replayed = state.presumed.as_ref().or(state.position.as_ref());
+    let positions = replayed.zip(primary.position.as_ref());
     Ok(positions.and_then(|(own, of_primary)| own.bytes_behind(of_primary)))
 }

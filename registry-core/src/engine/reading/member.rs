@@ -36,7 +36,11 @@ struct State {
     health: Health,
     role: Option<Role>,
     identity: Option<ServerIdentity>,
+    /// How far it certainly is: tokens are compared with it.
     position: Option<Position>,
+    /// How far it is if it is on the timeline that it was last known to be on: its lag is measured by it.
+    presumed: Option<Position>,
+    hides_position: bool,
     database: Option<String>,
     /// The latest moment of which this replica shows everything that was committed on the primary.
     fresh_until: Option<Instant>,
@@ -48,6 +52,8 @@ struct State {
     /// Why it is no replica of the primary, and whether that was reported.
     misfit: Option<Misfit>,
     reported: Option<Misfit>,
+    /// Whether it was reported that it hides its position.
+    is_hiding_reported: bool,
     /// The moving average of how long the probe took.
     latency: Duration,
     /// The lost connections of the engine before the last probe: one more means that the server may be gone.
@@ -125,6 +131,8 @@ impl<C: Backend> Member<C> {
             role: None,
             identity: None,
             position: None,
+            presumed: None,
+            hides_position: false,
             database: None,
             fresh_until: None,
             lag_bytes: None,
@@ -132,6 +140,7 @@ impl<C: Backend> Member<C> {
             is_the_primary: false,
             misfit: None,
             reported: None,
+            is_hiding_reported: false,
             latency: Duration::ZERO,
             losses: engine.loss_count(),
         };
@@ -190,6 +199,11 @@ impl<C: Backend> Member<C> {
     /// Whether the last probe was answered, and no connection was lost since.
     fn answers(&self, state: &State) -> bool {
         matches!(state.health, Health::Up { .. }) && state.losses == self.engine.loss_count()
+    }
+
+    /// Whether it has certainly reached what the read must be after.
+    pub(super) fn has_reached(&self, request: &ReadRequest) -> bool {
+        request.is_reached_by(self.state().position.as_ref())
     }
 
     /// Whether the server has become the primary after one whose last known position is `before`: it says that it is one,
@@ -259,9 +273,20 @@ impl<C: Backend> Member<C> {
         if !state.identity.is_some_and(|before| before.is_same(answer.identity)) {
             // Another server, or a restarted one: what was known of it is void.
             state.fresh_until = None;
+            state.position = None;
         }
         state.identity = Some(answer.identity);
-        state.position = answer.position;
+        state.presumed = answer.presumed.or_else(|| answer.position.clone());
+        let before = state.position.take().filter(|_| answer.role == Some(Role::Replica));
+        state.position = match before {
+            Some(before) => {
+                state.presumed =
+                    state.presumed.take().map(|presumed| presumed.on_newer_timeline_of(&before));
+                answer.position.map(|position| position.not_before(&before))
+            }
+            None => answer.position,
+        };
+        state.hides_position = answer.hides_position;
         state.database = answer.database;
         state.compare(primary);
     }
@@ -277,6 +302,14 @@ impl<C: Backend> Member<C> {
         let misfit = state.misfit;
         let before = std::mem::replace(&mut state.reported, misfit);
         misfit.filter(|misfit| before != Some(*misfit))
+    }
+
+    /// Whether the account may not see how far the replica is for certain, and that has not been reported yet.
+    pub(super) fn news_of_hiding(&self) -> bool {
+        let mut state = self.state();
+        let is_news = state.hides_position && !state.is_hiding_reported;
+        state.is_hiding_reported = state.hides_position;
+        is_news
     }
 
     /// Records that the server cannot be used. True if that is news.
@@ -335,6 +368,12 @@ impl<C: Backend> Member<C> {
                 None => format!("{name} is behind by an unknown time"),
             };
         }
+        if state.hides_position {
+            return format!(
+                "whether {name} has reached the position of the token is not known: the account may not see its timeline, \
+                 which needs `GRANT pg_read_all_stats`"
+            );
+        }
         format!("{name} has not reached the position of the token")
     }
 
@@ -391,7 +430,7 @@ impl State {
             _ => true,
         };
         self.is_foreign = !is_of_database;
-        match (&self.position, primary.history.newest()) {
+        match (&self.presumed, primary.history.newest()) {
             (Some(position), Some(newest)) => {
                 self.is_foreign |= !position.is_of_same_system(newest);
                 self.lag_bytes = position.bytes_behind(newest);

@@ -10,6 +10,7 @@
 //! | [`member`] | one replica: its engine, and what the last probe found |
 //! | [`history`] | the positions that the primary had, by which a replica's lag is measured |
 //! | [`probe`] | the tasks that ask the primary and each replica how far they are |
+//! | [`probes`] | whether those tasks run |
 //! | [`endpoints`] | the servers behind the hosts and names of a replica's URL, resolved anew |
 //! | [`examine`] | the examination of replicas by `verify` and `check` |
 //! | [`counts`] | where reads went, and why |
@@ -33,6 +34,7 @@ mod examine;
 mod history;
 mod member;
 mod probe;
+mod probes;
 mod replicas;
 mod request;
 mod status;

@@ -17,45 +17,55 @@ use super::super::slot::WatchedConnection;
 use super::super::typed::TypedEngine;
 use super::endpoints::{self, Resolved};
 use super::member::Member;
-use super::replicas::{ProbesGuard, Replicas};
+use super::probes::Probes;
+use super::replicas::Replicas;
 use crate::backend::position::ServerState;
 use crate::backend::{Backend, ConnectError};
 use crate::cause::Chain;
-use crate::latch::Latch;
 use crate::settings::Role;
 
 /// The pause between two questions while a read waits for a replica.
 const HURRIED: Duration = Duration::from_millis(3);
 
+/// The same, if the server did not answer the last one: it may have just been started, or be gone for long.
+const HURRIED_AFTER_FAILURE: Duration = Duration::from_millis(50);
+
 /// The probes of an engine that was opened on demand end so long after its last read: there may be thousands of them.
 const UNUSED: Duration = Duration::from_secs(60);
 
 /// Starts the task that starts all others, and ends with them.
-pub(super) fn start<C: Backend>(replicas: &Arc<Replicas<C>>, runtime: &Handle, guard: ProbesGuard) {
+pub(super) fn start<C: Backend>(
+    replicas: &Arc<Replicas<C>>,
+    runtime: &Handle,
+    running: Arc<Probes>,
+) {
     let closing = Arc::clone(&replicas.closing);
     let replicas = Arc::downgrade(replicas);
     runtime.spawn(async move {
-        let _guard = guard;
         // Dropped with this task, and all probes with it.
         let mut probes = JoinSet::new();
-        closing.unless_set(supervise(replicas, &mut probes)).await;
+        closing.unless_set(supervise(replicas, &running, &mut probes)).await;
     });
 }
 
 /// Keeps the members of the set as their names resolve, with a probe for each.
-async fn supervise<C: Backend>(replicas: Weak<Replicas<C>>, probes: &mut JoinSet<()>) {
-    probes.spawn(probe_primary(replicas.clone()));
+async fn supervise<C: Backend>(
+    replicas: Weak<Replicas<C>>,
+    running: &Arc<Probes>,
+    probes: &mut JoinSet<()>,
+) {
+    probes.spawn(probe_primary(replicas.clone(), Arc::clone(running)));
     // Those that an earlier task has found, whose probes have ended with it.
     let known = replicas.upgrade().map(|set| set.members()).unwrap_or_default();
     for member in known.iter() {
-        probes.spawn(probe_member(replicas.clone(), Arc::clone(member)));
+        probes.spawn(probe_member(replicas.clone(), Arc::clone(running), Arc::clone(member)));
     }
     drop(known);
     loop {
-        let Some(set) = replicas.upgrade() else { return };
+        let Some(set) = replicas.upgrade().filter(|set| set.note_probe(running)) else { return };
         let resolved = endpoints::refresh(&set).await;
         for member in resolved.added {
-            probes.spawn(probe_member(replicas.clone(), member));
+            probes.spawn(probe_member(replicas.clone(), Arc::clone(running), member));
         }
         while probes.try_join_next().is_some() {}
         if set.settings.tenant.is_some() && set.is_unused_for(UNUSED) {
@@ -64,7 +74,10 @@ async fn supervise<C: Backend>(replicas: Weak<Replicas<C>>, probes: &mut JoinSet
         }
         let pause = match resolved.again {
             Resolved::Never if set.settings.tenant.is_none() => {
-                return forever(set, replicas).await;
+                drop(set);
+                // Nothing changes any more, until others take the place of these probes.
+                while probes.join_next().await.is_some() {}
+                return;
             }
             _ => endpoints::period(&set.settings.options),
         };
@@ -73,18 +86,11 @@ async fn supervise<C: Backend>(replicas: Weak<Replicas<C>>, probes: &mut JoinSet
     }
 }
 
-/// Waits for the end of the set, when there is nothing more to resolve.
-async fn forever<C: Backend>(set: Arc<Replicas<C>>, replicas: Weak<Replicas<C>>) {
-    let closing: Arc<Latch> = Arc::clone(&set.closing);
-    drop((set, replicas));
-    closing.wait().await;
-}
-
-async fn probe_primary<C: Backend>(replicas: Weak<Replicas<C>>) {
+async fn probe_primary<C: Backend>(replicas: Weak<Replicas<C>>, running: Arc<Probes>) {
     let mut connection = None;
     let mut connected = Instant::now();
     loop {
-        let Some(set) = replicas.upgrade() else { return };
+        let Some(set) = replicas.upgrade().filter(|set| set.note_probe(&running)) else { return };
         let asked = Instant::now();
         let age = asked.saturating_duration_since(connected);
         if set.settings.options.max_lifetime.is_some_and(|limit| age >= limit) {
@@ -118,11 +124,17 @@ async fn probe_primary<C: Backend>(replicas: Weak<Replicas<C>>) {
     }
 }
 
-async fn probe_member<C: Backend>(replicas: Weak<Replicas<C>>, member: Arc<Member<C>>) {
+async fn probe_member<C: Backend>(
+    replicas: Weak<Replicas<C>>,
+    running: Arc<Probes>,
+    member: Arc<Member<C>>,
+) {
     let probing = async {
         let mut connection = None;
         loop {
-            let Some(set) = replicas.upgrade() else { return };
+            let Some(set) = replicas.upgrade().filter(|set| set.note_probe(&running)) else {
+                return;
+            };
             if member.has_failed() {
                 // A read could not connect, or got no answer. An old connection may work still, which proves nothing of
                 // those that the next reads would open.
@@ -150,8 +162,12 @@ async fn pause<C: Backend>(set: &Replicas<C>, member: Option<&Member<C>>) {
     tokio::pin!(hurry);
     // Registered before the reads that wait are counted, so that no hurry in between is missed.
     hurry.as_mut().enable();
+    let hurried = match member.is_some_and(Member::has_failed) {
+        true => HURRIED_AFTER_FAILURE,
+        false => HURRIED,
+    };
     if set.is_waited_for() {
-        return sleep(HURRIED).await;
+        return sleep(hurried).await;
     }
     let woken = async {
         match member {
@@ -159,7 +175,7 @@ async fn pause<C: Backend>(set: &Replicas<C>, member: Option<&Member<C>>) {
             None => std::future::pending().await,
         }
         // At once, but not in a loop without a pause.
-        sleep(HURRIED).await;
+        sleep(hurried).await;
     };
     let interval = jittered(set.settings.options.probe_interval);
     let _ = timeout(interval, select(hurry, pin!(woken))).await;

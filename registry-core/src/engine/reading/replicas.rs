@@ -1,6 +1,6 @@
 //! The replicas of a bind, and the position of its primary.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::super::typed::TypedEngine;
 use super::history::History;
 use super::member::{Member, PrimaryFacts};
 use super::probe;
+use super::probes::{Probes, ProbesClock};
 use crate::backend::Backend;
 use crate::backend::position::{ServerIdentity, ServerState};
 use crate::latch::Latch;
@@ -33,7 +34,7 @@ pub(super) struct Replicas<C: Backend> {
     /// How many reads wait for a replica: meanwhile, the probes hurry.
     waiting: AtomicUsize,
     pub(super) closing: Arc<Latch>,
-    is_probed: Arc<AtomicBool>,
+    probes: Arc<ProbesClock>,
     /// When the last read was, in seconds since `made`. The probes of an engine on demand end a while after it.
     last_read: AtomicU64,
     made: Instant,
@@ -74,7 +75,7 @@ impl<C: Backend> Replicas<C> {
             hurry: Notify::new(),
             waiting: AtomicUsize::new(0),
             closing: Arc::default(),
-            is_probed: Arc::default(),
+            probes: Arc::default(),
             last_read: AtomicU64::new(0),
             made: Instant::now(),
         })
@@ -82,13 +83,19 @@ impl<C: Backend> Replicas<C> {
 
     /// Starts the probes, unless they run.
     pub(super) fn ensure_probes(self: &Arc<Self>, runtime: &Handle) {
-        self.last_read.store(self.made.elapsed().as_secs(), Ordering::Relaxed);
-        if !self.is_probed.load(Ordering::Relaxed)
+        let now = self.made.elapsed();
+        self.last_read.store(now.as_secs(), Ordering::Relaxed);
+        if self.probes.is_stopped(now, &self.settings.options)
             && !self.closing.is_set()
-            && !self.is_probed.swap(true, Ordering::Relaxed)
+            && let Some(probes) = ProbesClock::begin(&self.probes, now, &self.settings.options)
         {
-            probe::start(self, runtime, ProbesGuard(Arc::clone(&self.is_probed)));
+            probe::start(self, runtime, probes);
         }
+    }
+
+    /// Records that the probes are alive. False if others have taken their place.
+    pub(super) fn note_probe(&self, probes: &Probes) -> bool {
+        probes.note_alive(self.made.elapsed())
     }
 
     /// Whether there was no read for so long.
@@ -173,6 +180,9 @@ impl<C: Backend> Replicas<C> {
         if let Some(misfit) = member.news_of_misfit() {
             events::replica_is_none(&self.settings, &member.name(), misfit.reason());
         }
+        if member.news_of_hiding() {
+            events::replica_hides_position(&self.settings, &member.name());
+        }
         self.changed.notify_waiters();
     }
 
@@ -239,14 +249,5 @@ pub(super) struct Hurrying<'a, C: Backend>(&'a Replicas<C>);
 impl<C: Backend> Drop for Hurrying<'_, C> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// Says that the probes run, until they end, with their runtime or before it.
-pub(super) struct ProbesGuard(Arc<AtomicBool>);
-
-impl Drop for ProbesGuard {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
     }
 }

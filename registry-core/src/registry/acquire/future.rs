@@ -14,7 +14,7 @@ use super::recipe::{StartFrom, is_replaced, wait};
 use crate::bind::Bind;
 use crate::engine::{AcquireAttempt, AcquireError, Checkout, TypedEngine, WriteRequest};
 use crate::registry::handle::Registry;
-use crate::registry::reader::note_writes_for_scope;
+use crate::registry::reader::count_writes_for_scopes;
 use crate::registry::route::Route;
 use crate::session::Session;
 
@@ -137,7 +137,7 @@ impl<'r, B: Bind> Acquire<'r, B> {
     }
 
     fn session(&mut self, checkout: Checkout<B::Connection>) -> Session<B> {
-        note_writes_for_scope::<B>(self.registry, &checkout, self.tenant.as_ref());
+        count_writes_for_scopes::<B>(self.registry, &checkout, self.tenant.as_ref());
         if let Some(tenant) = self.tenant.take() {
             checkout.set_tenant(tenant);
         }

@@ -23,7 +23,7 @@ mod token;
 
 pub use acquire::AcquireRead;
 pub(crate) use scope_writes::ScopeWrites;
-pub(super) use scope_writes::note_writes_for_scope;
+pub(super) use scope_writes::count_writes_for_scopes;
 
 /// A handle for queries that only read.
 ///

@@ -1,7 +1,8 @@
 //! What a scope has written, so that its later reads are after it.
 //!
-//! Each connection that is acquired for a scope has a [`WriteMark`]. It counts what may have been written there, and the
-//! commit of a unit of work tells it the position. For everything else, the next read of the scope through a reader asks
+//! Each connection that is acquired in a scope has a [`WriteMark`], and so has each other one as soon as the task of the
+//! scope runs a statement on it that may write. The mark counts what may have been written there, and the commit of a unit
+//! of work tells it the position. For everything else, the next read of the scope through a reader asks
 //! the primary for its position, once. So a scope that never reads from replicas asks for nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use futures_util::future::join_all;
 
 use crate::backend::position::Position;
 use crate::bind::{self, Bind};
-use crate::engine::{AnyEngine, Checkout, LentMark, WriteMark};
+use crate::engine::{AnyEngine, Checkout, CountsWrites, WriteAccount, WriteMark};
 use crate::registry::handle::Registry;
 use crate::settings::BindKey;
 use crate::token::Token;
@@ -28,9 +29,9 @@ struct Entered {
 
 impl Entered {
     /// The innermost one of this registry: a scope of another registry has no part in its reads and writes.
-    fn of(&self, registry: &Registry) -> Option<Arc<ScopeWrites>> {
+    fn of(&self, registry: usize) -> Option<Arc<ScopeWrites>> {
         let mut entered = self;
-        while !entered.writes.registry.is_same_as(registry) {
+        while entered.writes.registry.number() != registry {
             entered = entered.outer.as_deref()?;
         }
         Some(Arc::clone(&entered.writes))
@@ -48,7 +49,8 @@ pub(crate) struct ScopeWrites {
 struct State {
     /// After which the reads of the scope are, as far as positions are known. Without those in `marks`.
     token: Token,
-    /// One for each connection that was acquired for the scope, and is lent or has writes whose position is not known.
+    /// One for each connection that was acquired in the scope, or written on in it, and is lent or has writes whose position
+    /// is not known.
     marks: Vec<Marked>,
     /// Whether something may have been written of which no mark tells any more.
     has_written: bool,
@@ -112,6 +114,10 @@ impl ScopeWrites {
 
     /// The writes of the innermost scope of this registry that the calling task is in.
     pub(crate) fn current(registry: &Registry) -> Option<Arc<Self>> {
+        Self::current_of(registry.number())
+    }
+
+    fn current_of(registry: usize) -> Option<Arc<Self>> {
         CURRENT.try_with(|entered| entered.of(registry)).ok().flatten()
     }
 
@@ -121,7 +127,7 @@ impl ScopeWrites {
     /// scope are after its writes.
     pub(crate) async fn enter<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
         let entered = CURRENT.try_with(Arc::clone).ok();
-        let outer = entered.as_ref().and_then(|entered| entered.of(&self.registry));
+        let outer = entered.as_ref().and_then(|entered| entered.of(self.registry.number()));
         let outer = outer.filter(|outer| !Arc::ptr_eq(outer, self));
         let handing_over = HandingOver { inner: self, outer: outer.as_ref() };
         if let Some(outer) = &outer {
@@ -131,16 +137,6 @@ impl ScopeWrites {
         let output = CURRENT.scope(entered, future).await;
         drop(handing_over);
         output
-    }
-
-    /// A mark for a connection that is acquired for the scope.
-    fn new_mark(&self, key: BindKey, tenant: Option<&Arc<str>>) -> LentMark {
-        let (mark, lent) = WriteMark::lent();
-        let mut state = self.state();
-        state.forget_placed();
-        let tenant = tenant.cloned();
-        state.marks.push(Marked { key, tenant, mark, placed: 0, is_told: false });
-        lent
     }
 
     /// Whether something may have been written to the database whose position is not known.
@@ -257,19 +253,34 @@ impl ScopeWrites {
     }
 }
 
-/// Lets the statements on this connection that may write count for the scope that acquires it, if the bind has
-/// replicas to read from.
-pub(in crate::registry) fn note_writes_for_scope<B: Bind>(
+impl CountsWrites for ScopeWrites {
+    fn keep_mark(&self, account: &WriteAccount, mark: &Arc<WriteMark>) {
+        let mut state = self.state();
+        if state.marks.iter().any(|marked| Arc::ptr_eq(&marked.mark, mark)) {
+            return;
+        }
+        state.forget_placed();
+        let (key, tenant, mark) = (account.key, account.tenant.clone(), Arc::clone(mark));
+        state.marks.push(Marked { key, tenant, mark, placed: 0, is_told: false });
+    }
+}
+
+/// Lets the statements on this connection that may write count for the scopes whose tasks run them, if the bind has replicas
+/// to read from. If the connection is acquired in a scope, all of them count for that scope.
+pub(in crate::registry) fn count_writes_for_scopes<B: Bind>(
     registry: &Registry,
     checkout: &Checkout<B::Connection>,
     tenant: Option<&Arc<str>>,
 ) {
-    if checkout.has_replicas()
-        && let Some(writes) = ScopeWrites::current(registry)
-    {
+    if checkout.has_replicas() {
         let key = if bind::has_key::<B>() { bind::key_of::<B>() } else { checkout.key() };
         let tenant = tenant.filter(|_| checkout.engine().is_of_one_tenant());
-        checkout.mark_writes(writes.new_mark(key, tenant));
+        checkout.count_writes(WriteAccount {
+            registry: registry.number(),
+            key,
+            tenant: tenant.cloned(),
+            current_scope: |registry| ScopeWrites::current_of(registry).map(|writes| writes as _),
+        });
     }
 }
 
@@ -294,6 +305,20 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::engine::LentMark;
+
+    impl ScopeWrites {
+        /// A mark for a connection that is acquired in the scope.
+        fn new_mark(&self, key: BindKey, tenant: Option<&Arc<str>>) -> LentMark {
+            let lent = LentMark::new();
+            let (registry, tenant) = (self.registry.number(), tenant.cloned());
+            let account = WriteAccount { registry, key, tenant, current_scope: |_| None };
+            for _ in 0..2 {
+                self.keep_mark(&account, lent.shared());
+            }
+            lent
+        }
+    }
 
     fn key() -> BindKey {
         BindKey::new("shop").expect("a key")

@@ -75,6 +75,18 @@ pub enum VerifyFailure {
         #[source]
         source: DriverError,
     },
+    /// Reads after tokens do not use a replica of a bind, because the account may not see how far the replica is for certain
+    /// (PostgreSQL). This is always a warning.
+    #[error(
+        "bind `{key}`: reads after tokens do not use the replica {host}, because the account may not see its timeline: that \
+         needs `GRANT pg_read_all_stats`"
+    )]
+    ReplicaPosition {
+        /// The bind.
+        key: BindKey,
+        /// The address and the port of the server.
+        host: String,
+    },
     /// A connection was opened, and the check on it failed.
     #[error("bind `{key}`: the connection does not answer")]
     Check {

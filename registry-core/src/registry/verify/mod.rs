@@ -77,13 +77,18 @@ impl Registry {
             }
         }
         for (settings, check) in replicas(&engines).await {
-            let Err(problem) = check.outcome else { continue };
-            // A replica that is down must not keep the program from starting: its reads go elsewhere.
-            let is_required = settings.required && !problem.is_transient();
-            let failure = VerifyFailure::Replica {
-                key: settings.key,
-                host: check.host,
-                source: problem.into(),
+            let (key, host) = (settings.key, check.host);
+            // A replica that is down must not keep the program from starting: its reads go elsewhere. So do those after
+            // tokens, if it hides its position.
+            let (is_required, failure) = match check.outcome {
+                Err(problem) => (
+                    settings.required && !problem.is_transient(),
+                    VerifyFailure::Replica { key, host, source: problem.into() },
+                ),
+                Ok(_) if check.hides_position => {
+                    (false, VerifyFailure::ReplicaPosition { key, host })
+                }
+                Ok(_) => continue,
             };
             if is_required {
                 failures.push(failure);
@@ -92,7 +97,7 @@ impl Registry {
                     target: "registry",
                     bind = %settings.key,
                     error = &failure as &dyn Error,
-                    "a replica cannot be used"
+                    "a replica cannot be used, or not for all reads"
                 );
                 report.warnings.push(failure);
             }
