@@ -293,7 +293,8 @@ pub use query::{
 #[cfg(feature = "engine")]
 pub use registry::{
     Acquire, AcquireRead, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
-    IsolationError, MigrateError, MigrateReport, Reader, Registry, RegistryBuilder, ReplaceError,
+    IsolationError, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationState,
+    MigrationStatus, Migrations, PlannedMigration, Reader, Registry, RegistryBuilder, ReplaceError,
     ReplicaHealth, Status, Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
 };
 #[cfg(feature = "engine")]

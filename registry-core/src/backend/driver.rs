@@ -17,7 +17,7 @@ use super::connect_context::{ConnectContext, OpenedConnection};
 use super::error::ConnectError;
 use super::error_class::ErrorClass;
 use super::migrate::{
-    Migrated, MigrationLock, MigrationSession, ReclaimFiles, Run, TableReferences,
+    AppliedVersion, Migrated, MigrationLock, MigrationSession, ReclaimFiles, Run, TableReferences,
 };
 use super::namespace::{Namespace, Presence};
 use super::position::{Position, ServerState};
@@ -369,12 +369,24 @@ pub trait Driver:
         version.to_owned()
     }
 
-    /// Runs the pending migrations, in the order of their versions. Returns the connection, and the names of the
-    /// migrations that were run.
+    /// Makes a change to the migrations of the database. Returns the connection, and the names of the migrations that were
+    /// run or reverted.
     ///
     /// Blocks: called where blocking is allowed. Implemented by
     /// [`migrate_by_harness!`](super::migrate::migrate_by_harness), which uses the items below.
     fn migrate(self, run: Run<'_, Self::Backend, impl ReclaimFiles>) -> (Self, Migrated);
+
+    /// Reads which versions were run, and writes nothing.
+    ///
+    /// Blocks: called where blocking is allowed. Implemented by
+    /// [`migrate_by_harness!`](super::migrate::migrate_by_harness), which uses the next two items.
+    fn read_applied(self) -> (Self, Result<Vec<AppliedVersion>, DriverError>);
+
+    /// Whether there is a table of this name where the connection looks up unqualified names.
+    fn has_table(&mut self, name: &str) -> impl Future<Output = QueryResult<bool>> + Send;
+
+    /// The SQL expression for the column `run_on` of Diesel's table, as text to the second.
+    const RUN_ON_AS_TEXT: &'static str;
 
     /// Reads the session state that is restored after each migration. `_on_connect` are the user's statements with which
     /// the session was set up.

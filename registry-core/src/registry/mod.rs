@@ -66,7 +66,11 @@ pub use builder::RegistryBuilder;
 pub use check::{BindHealth, CheckReport, ReplicaHealth};
 pub use close::CloseReport;
 pub use handle::Registry;
-pub use migrate::{MigrateError, MigrateReport};
+pub(crate) use migrate::{Change, KnownMigrations, MigrateOptions, MigrationsDigest, known};
+pub use migrate::{
+    MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationState, MigrationStatus,
+    Migrations, PlannedMigration,
+};
 pub use provision::{CreateTenantError, DropTenantError};
 pub(crate) use reader::ScopeWrites;
 pub use reader::{AcquireRead, Reader};

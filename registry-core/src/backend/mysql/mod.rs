@@ -271,6 +271,15 @@ impl Driver for Mysql {
             })
     }
 
+    async fn has_table(&mut self, name: &str) -> QueryResult<bool> {
+        let is_there = "EXISTS (SELECT 1 FROM information_schema.tables \
+             WHERE table_schema = DATABASE() AND table_name = ";
+        let is_there = sql::<Bool>(is_there).bind::<Text, _>(name).sql(")");
+        diesel::select(is_there).get_result(self).await
+    }
+
+    const RUN_ON_AS_TEXT: &'static str = "DATE_FORMAT(run_on, '%Y-%m-%d %H:%i:%s')";
+
     async fn migration_session(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
         let restore = diesel::select(sql::<Text>(RESTORE_SESSION)).get_result(self).await?;
         let before = variables::variables(self).await?;

@@ -307,6 +307,13 @@ impl Driver for Postgres {
         Ok(MigrationLock::default())
     }
 
+    async fn has_table(&mut self, name: &str) -> QueryResult<bool> {
+        let is_there = sql::<Bool>("pg_catalog.to_regclass(").bind::<Text, _>(quoted(name));
+        diesel::select(is_there.sql(") IS NOT NULL")).get_result(self).await
+    }
+
+    const RUN_ON_AS_TEXT: &'static str = "pg_catalog.to_char(run_on, 'YYYY-MM-DD HH24:MI:SS')";
+
     async fn migration_session(&mut self, on_connect: &[String]) -> QueryResult<MigrationSession> {
         let mut restore: String =
             diesel::select(sql::<Text>(RESTORE_SESSION)).get_result(self).await?;

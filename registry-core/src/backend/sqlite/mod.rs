@@ -207,6 +207,12 @@ impl Driver for Sqlite {
     // With `BEGIN`, a transaction that reads first could not write once another connection has written (SQLITE_BUSY_SNAPSHOT).
     const BEGIN_MIGRATION: &str = "BEGIN IMMEDIATE";
 
+    async fn has_table(&mut self, name: &str) -> QueryResult<bool> {
+        migrations::has_table(self, name).await
+    }
+
+    const RUN_ON_AS_TEXT: &'static str = "strftime('%Y-%m-%d %H:%M:%S', run_on)";
+
     async fn migration_session(&mut self, _: &[String]) -> QueryResult<MigrationSession> {
         migrations::session(self).await
     }

@@ -79,8 +79,7 @@ async fn create_locked<B: Bind>(
                 engine,
                 connected,
                 migrations,
-                // No other connection knows the file.
-                None,
+                operation.tenant.name(),
             )
             .await
         }

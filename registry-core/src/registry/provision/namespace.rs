@@ -136,6 +136,13 @@ async fn migrate<B: Bind>(
     let (engine, connected) = operation.connect(&settings, schema).await?;
     let runtime = operation.runtime.clone();
     // Backends with namespaces have many writers at a time.
-    run_migrations(&operation.registry, runtime, Arc::clone(&engine), connected, migrations, None)
-        .await
+    run_migrations(
+        &operation.registry,
+        runtime,
+        Arc::clone(&engine),
+        connected,
+        migrations,
+        operation.tenant.name(),
+    )
+    .await
 }
