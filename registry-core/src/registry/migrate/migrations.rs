@@ -167,7 +167,7 @@ impl<B: Bind> Migrations<B> {
         let task = ChangeTask {
             source: self.source.clone(),
             change,
-            options: self.options.clone(),
+            options: self.options,
             tenant: self.tenant_name(),
         };
         let write = Some(WriteRequest { unit: None, place: self.place });
@@ -194,7 +194,7 @@ impl<B: Bind> Clone for Migrations<B> {
             registry: self.registry.clone(),
             tenant: self.tenant.clone(),
             source: self.source.clone(),
-            options: self.options.clone(),
+            options: self.options,
             place: self.place,
         }
     }

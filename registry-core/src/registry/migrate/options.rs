@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How a change to migrations waits, and for how long it may run.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct MigrateOptions {
     /// How long a statement of a migration waits for a lock.
     pub(crate) lock_timeout: Option<Duration>,

@@ -14,7 +14,7 @@ pub(crate) struct SharedSource<DB> {
     are_in_files: bool,
 }
 
-impl<DB: Backend> SharedSource<DB> {
+impl<DB: Backend + 'static> SharedSource<DB> {
     pub(crate) fn new(source: impl MigrationSource<DB> + Send + 'static) -> Self {
         let any = &source as &dyn Any;
         if let Some(shared) = any.downcast_ref::<Self>() {
@@ -42,7 +42,7 @@ impl<DB> fmt::Debug for SharedSource<DB> {
     }
 }
 
-impl<DB: Backend> MigrationSource<DB> for SharedSource<DB> {
+impl<DB: Backend + 'static> MigrationSource<DB> for SharedSource<DB> {
     fn migrations(&self) -> Result<Vec<Box<dyn Migration<DB>>>> {
         // A source that has panicked before is asked again.
         self.source.lock().unwrap_or_else(PoisonError::into_inner).migrations()
