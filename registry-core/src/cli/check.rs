@@ -17,11 +17,7 @@ struct Document<'a> {
     report: &'a CheckReport,
 }
 
-pub(super) async fn run(
-    databases: &Databases,
-    output: &mut Output,
-    arguments: &CheckArgs,
-) -> Outcome {
+pub(super) async fn run(databases: &Databases, output: &Output, arguments: &CheckArgs) -> Outcome {
     if !arguments.watch {
         return Ok(once(databases, output, arguments).await);
     }
@@ -46,7 +42,7 @@ pub(super) async fn run(
     }
 }
 
-async fn once(databases: &Databases, output: &mut Output, arguments: &CheckArgs) -> Exit {
+async fn once(databases: &Databases, output: &Output, arguments: &CheckArgs) -> Exit {
     let report = databases.registry.check(arguments.timeout).await;
     let is_ok = report.is_ok();
     if output.is_json {
@@ -57,7 +53,7 @@ async fn once(databases: &Databases, output: &mut Output, arguments: &CheckArgs)
     if is_ok { Exit::Done } else { Exit::Failed }
 }
 
-fn print(output: &mut Output, report: &CheckReport) {
+fn print(output: &Output, report: &CheckReport) {
     let width = report.binds.iter().map(|bind| bind.key.len()).max().unwrap_or_default();
     for BindHealth { key, failure, took, replicas } in &report.binds {
         let outcome = worded(output, failure.as_deref());

@@ -10,7 +10,7 @@ pub(super) fn has_person() -> bool {
 }
 
 /// The line that the person types, without its end. `None` at the end of the input.
-pub(super) fn ask(output: &mut Output, question: &str) -> io::Result<Option<String>> {
+pub(super) fn ask(output: &Output, question: &str) -> io::Result<Option<String>> {
     output.question(question);
     let mut line = String::new();
     // Blocks the thread: nothing else goes on meanwhile, and Ctrl-C ends the process as ever.

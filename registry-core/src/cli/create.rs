@@ -29,11 +29,7 @@ struct Line<'a> {
     applied: Vec<String>,
 }
 
-pub(super) async fn run(
-    databases: &Databases,
-    output: &mut Output,
-    arguments: &CreateArgs,
-) -> Outcome {
+pub(super) async fn run(databases: &Databases, output: &Output, arguments: &CreateArgs) -> Outcome {
     if !arguments.tenants.is_empty() {
         return create_tenants(databases, output, arguments).await;
     }
@@ -66,11 +62,7 @@ fn chosen_binds(databases: &Databases, arguments: &CreateArgs) -> Result<Vec<Str
     Ok(arguments.binds.clone())
 }
 
-async fn create_tenants(
-    databases: &Databases,
-    output: &mut Output,
-    arguments: &CreateArgs,
-) -> Outcome {
+async fn create_tenants(databases: &Databases, output: &Output, arguments: &CreateArgs) -> Outcome {
     // Everything is checked before anything is created.
     for key in &arguments.binds {
         let tenancy = databases.tenancy(key)?;
@@ -96,7 +88,7 @@ async fn create_tenants(
     Ok(Exit::Done)
 }
 
-fn print(output: &mut Output, line: &Line<'_>) {
+fn print(output: &Output, line: &Line<'_>) {
     if output.is_json {
         output.json(line);
         return;

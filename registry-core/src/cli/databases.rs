@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use diesel::migration::MigrationSource;
 use tokio::runtime::Handle;
 
 use super::command::{DatabaseArgs, DatabaseCommand, DatabaseSubcommand};
 use super::exit::{Exit, Failure, Outcome};
 use super::output::Output;
-use super::{check, completions, create, drop, shell, url, verify};
-use crate::registry::{Located, Registry, Tenancy, Tenant};
+use super::{check, completions, create, drop, migrate, revert, shell, status, url, verify};
+use crate::bind::Bind;
+use crate::registry::{DieselBackend, KnownMigrations, Located, Registry, Tenancy, Tenant, known};
 
 /// The databases of a program, on which a [`DatabaseCommand`] is run.
 ///
@@ -17,13 +20,30 @@ use crate::registry::{Located, Registry, Tenancy, Tenant};
 #[must_use = "nothing is done until `run` is awaited"]
 pub struct Databases {
     pub(super) registry: Registry,
+    /// In the order in which the program names them.
+    migrations: Vec<Arc<dyn KnownMigrations>>,
     program: Option<fn() -> clap::Command>,
 }
 
 impl Databases {
     /// The databases of a registry.
     pub fn new(registry: &Registry) -> Self {
-        Self { registry: registry.clone(), program: None }
+        Self { registry: registry.clone(), migrations: Vec::new(), program: None }
+    }
+
+    /// The migrations of a bind. Binds are migrated in the order in which their migrations are named here.
+    ///
+    /// If they are named twice for one bind, the last ones count.
+    pub fn migrations<B: Bind>(
+        mut self,
+        migrations: impl MigrationSource<DieselBackend<B>> + Send + 'static,
+    ) -> Self {
+        let migrations = known::<B>(migrations);
+        match self.migrations.iter_mut().find(|known| known.key() == migrations.key()) {
+            Some(before) => *before = migrations,
+            None => self.migrations.push(migrations),
+        }
+        self
     }
 
     /// Names the program's own arguments, of which `completions` prints the completions. Without it, they are those of the
@@ -42,9 +62,9 @@ impl Databases {
     /// new begins, and what was done is printed. A second Ctrl-C ends the process. Dropping the future drops the
     /// operation: see there what goes on ([`Registry::migrate`], [`Registry::create_tenant`]).
     pub async fn run(self, command: DatabaseCommand) -> ExitCode {
-        let mut output = Output::of_process(command.0.wants_json());
+        let output = Output::of_process(command.0.wants_json());
         let outcome = match Handle::try_current() {
-            Ok(_) => self.dispatch(&mut output, command.0).await,
+            Ok(_) => self.dispatch(&output, command.0).await,
             Err(_) => Err(Failure::usage("commands can only be run inside a Tokio runtime")),
         };
         let exit = match outcome {
@@ -57,8 +77,14 @@ impl Databases {
         output.finish(exit).into()
     }
 
-    async fn dispatch(self, output: &mut Output, command: DatabaseSubcommand) -> Outcome {
+    async fn dispatch(self, output: &Output, command: DatabaseSubcommand) -> Outcome {
         match command {
+            DatabaseSubcommand::Status(arguments) => status::run(&self, output, &arguments).await,
+            DatabaseSubcommand::Migrate(arguments) => migrate::run(&self, output, &arguments).await,
+            DatabaseSubcommand::Revert(arguments) => {
+                revert::revert(&self, output, &arguments).await
+            }
+            DatabaseSubcommand::Redo(arguments) => revert::redo(&self, output, &arguments).await,
             DatabaseSubcommand::Create(arguments) => create::run(&self, output, &arguments).await,
             DatabaseSubcommand::Drop(arguments) => drop::run(&self, output, &arguments).await,
             DatabaseSubcommand::Verify(_) => verify::run(&self, output).await,
@@ -68,7 +94,6 @@ impl Databases {
             DatabaseSubcommand::Completions(arguments) => {
                 completions::run(self.program, arguments.shell)
             }
-            _ => Ok(Exit::Done),
         }
     }
 
@@ -97,23 +122,62 @@ impl Databases {
     ) -> Result<Option<Tenant>, Failure> {
         match (tenancy, name) {
             (Tenancy::Single, None) => Ok(None),
-            (Tenancy::Single, Some(_)) => Err(Failure::usage(format!(
-                "bind `{key}` has one database for all tenants: leave out --tenant"
-            ))),
-            (_, None) => Err(Failure::usage(format!(
-                "bind `{key}` has a {} for each tenant: add --tenant NAME",
-                if tenancy == Tenancy::SchemaPerTenant { "schema" } else { "database" }
-            ))),
-            (_, Some(name)) => {
-                let tenant = self.registry.tenant(name);
-                Ok(Some(tenant.map_err(|error| Failure::with_exit(Exit::Usage, error))?))
-            }
+            (Tenancy::Single, Some(_)) => Err(self.one_for_all_tenants(key)),
+            (_, None) => Err(self.needs_tenant(key)),
+            (_, Some(name)) => Ok(Some(self.tenant(name)?)),
         }
+    }
+
+    pub(super) fn tenant(&self, name: &str) -> Result<Tenant, Failure> {
+        self.registry.tenant(name).map_err(|error| Failure::with_exit(Exit::Usage, error))
+    }
+
+    pub(super) fn needs_tenant(&self, key: &str) -> Failure {
+        Failure::usage(format!(
+            "bind `{key}` has a database or schema for each tenant: add --tenant NAME"
+        ))
+    }
+
+    pub(super) fn one_for_all_tenants(&self, key: &str) -> Failure {
+        Failure::usage(format!("bind `{key}` has one database for all tenants: leave out --tenant"))
+    }
+
+    /// The migrations of a bind.
+    pub(super) fn known(&self, key: &str) -> Result<&Arc<dyn KnownMigrations>, Failure> {
+        self.tenancy(key)?;
+        self.migrations_of(key).ok_or_else(|| {
+            Failure::usage(format!("the program does not say which migrations bind `{key}` has"))
+        })
+    }
+
+    /// The migrations of a bind, if the program has named them.
+    pub(super) fn migrations_of(&self, key: &str) -> Option<&Arc<dyn KnownMigrations>> {
+        self.migrations.iter().find(|known| known.key() == *key)
+    }
+
+    /// The place of a bind in the order in which the program names the migrations.
+    pub(super) fn place_of(&self, key: &str) -> Option<usize> {
+        self.migrations.iter().position(|known| known.key() == *key)
+    }
+
+    /// The migrations of all binds.
+    pub(super) fn all_known(&self) -> Result<&[Arc<dyn KnownMigrations>], Failure> {
+        if self.migrations.is_empty() {
+            return Err(Failure::usage("the program does not say which migrations its binds have"));
+        }
+        // The settings may have no bind of that key, which is a mistake of the program.
+        for known in &self.migrations {
+            self.tenancy(&known.key())?;
+        }
+        Ok(&self.migrations)
     }
 }
 
 impl fmt::Debug for Databases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Databases").field("registry", &self.registry).finish_non_exhaustive()
+        f.debug_struct("Databases")
+            .field("registry", &self.registry)
+            .field("migrations", &self.migrations)
+            .finish_non_exhaustive()
     }
 }

@@ -20,11 +20,7 @@ struct Document<'a> {
     outcome: &'a str,
 }
 
-pub(super) async fn run(
-    databases: &Databases,
-    output: &mut Output,
-    arguments: &DropArgs,
-) -> Outcome {
+pub(super) async fn run(databases: &Databases, output: &Output, arguments: &DropArgs) -> Outcome {
     let key = arguments.database.bind.as_str();
     let tenancy = databases.tenancy(key)?;
     let tenant = databases.checked_tenant(key, tenancy, arguments.database.tenant.as_deref())?;
@@ -42,20 +38,15 @@ pub(super) async fn run(
     };
     confirm(databases, output, arguments, noun, name).await?;
     let is_dropped = match (known, tenant) {
-        (Some(known), Some(tenant)) => {
-            match known.drop_tenant(&databases.registry, tenant).await {
-                Ok(()) => {
-                    databases.forget(key, &[tenant.to_owned()]).await?;
-                    true
-                }
-                Err(DropTenantError::Acquire(AcquireError::UnknownTenant { .. }))
-                    if arguments.if_exists =>
-                {
-                    false
-                }
-                Err(error) => return Err(error.into()),
+        (Some(known), Some(tenant)) => match known.drop_tenant(&databases.registry, tenant).await {
+            Ok(()) => true,
+            Err(DropTenantError::Acquire(AcquireError::UnknownTenant { .. }))
+                if arguments.if_exists =>
+            {
+                false
             }
-        }
+            Err(error) => return Err(error.into()),
+        },
         _ => match databases.registry.drop_database(key).await {
             Ok(()) => true,
             Err(DatabaseError::Missing { .. }) if arguments.if_exists => false,
@@ -78,7 +69,7 @@ pub(super) async fn run(
 /// Fails unless somebody has given the name of what is dropped.
 async fn confirm(
     databases: &Databases,
-    output: &mut Output,
+    output: &Output,
     arguments: &DropArgs,
     noun: &str,
     name: &str,

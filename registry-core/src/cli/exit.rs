@@ -66,7 +66,7 @@ impl Failure {
 
 /// The messages of an error and its causes. A cause that repeats the message before it is left out.
 pub(super) fn chain(error: &(dyn StdError + 'static)) -> Vec<String> {
-    let causes = std::iter::successors(Some(error), |error| error.source());
+    let causes = std::iter::successors(Some(error), |&error| error.source());
     let mut messages: Vec<String> = causes.map(ToString::to_string).collect();
     messages.dedup();
     messages

@@ -10,27 +10,38 @@ use tokio::task::JoinHandle;
 
 use super::exit::Exit;
 
-/// Listens for the signals as long as it lives. Meanwhile, the first one does not end the process.
+/// Listens for signals as long as it lives. Meanwhile, they do not have their usual effect.
 pub(super) struct Interrupts {
     listener: JoinHandle<()>,
     count: watch::Receiver<u32>,
 }
 
 impl Interrupts {
-    /// Begins to listen. The second signal ends the process, with the code of an interrupted one.
+    /// Listens for Ctrl-C and SIGTERM. The second one ends the process, with the code of an interrupted one.
     pub(super) fn listen() -> Self {
+        Self::of(Signals::that_interrupt(), |count| {
+            if count > 1 {
+                eprintln!("ended by a second signal: what was running may be done in part");
+                process::exit(Exit::Interrupted.code().into());
+            }
+        })
+    }
+
+    /// Listens for the signals that end this process. Those of the terminal (Ctrl-C, Ctrl-\) are for the child, which gets
+    /// them too, and have no effect here.
+    pub(super) fn left_to_child() -> Self {
+        Self::of(Signals::that_terminate(), |_| {})
+    }
+
+    fn of(signals: io::Result<Signals>, on_signal: impl Fn(u32) + Send + 'static) -> Self {
         let (sender, count) = watch::channel(0);
-        let signals = Signals::new();
         let listener = tokio::spawn(async move {
             // Without signals, they keep their usual effect, and whoever waits for one waits for ever.
             let Ok(mut signals) = signals else { return std::future::pending().await };
             loop {
                 signals.next().await;
                 sender.send_modify(|count| *count += 1);
-                if *sender.borrow() > 1 {
-                    eprintln!("ended by a second signal: what was running may be done in part");
-                    process::exit(Exit::Interrupted.code().into());
-                }
+                on_signal(*sender.borrow());
             }
         });
         Self { listener, count }
@@ -58,26 +69,32 @@ impl Drop for Interrupts {
     }
 }
 
-/// The signals that ask a program to end.
 #[cfg(unix)]
 struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
+    /// Those that are waited for.
+    awaited: [Signal; 2],
+    /// Those that are only kept from having their usual effect.
+    _ignored: Vec<Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+    fn that_interrupt() -> io::Result<Self> {
+        let awaited = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+        Ok(Self { awaited, _ignored: Vec::new() })
+    }
+
+    fn that_terminate() -> io::Result<Self> {
+        let ignored = vec![signal(SignalKind::interrupt())?, signal(SignalKind::quit())?];
+        let awaited = [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
+        Ok(Self { awaited, _ignored: ignored })
     }
 
     async fn next(&mut self) {
+        let [one, other] = &mut self.awaited;
         let come = tokio::select! {
-            come = self.interrupt.recv() => come,
-            come = self.terminate.recv() => come,
+            come = one.recv() => come,
+            come = other.recv() => come,
         };
         if come.is_none() {
             std::future::pending().await
@@ -85,18 +102,30 @@ impl Signals {
     }
 }
 
+/// Elsewhere, there is Ctrl-C alone.
 #[cfg(not(unix))]
-struct Signals;
+struct Signals {
+    is_awaited: bool,
+}
 
 #[cfg(not(unix))]
 impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self)
+    fn that_interrupt() -> io::Result<Self> {
+        Ok(Self { is_awaited: true })
+    }
+
+    fn that_terminate() -> io::Result<Self> {
+        Ok(Self { is_awaited: false })
     }
 
     async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
+        loop {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending().await
+            }
+            if self.is_awaited {
+                return;
+            }
         }
     }
 }

@@ -1,22 +1,32 @@
 //! What a command prints: results on standard output, progress and errors on standard error.
 
 use std::env;
-use std::fmt::Display;
+use std::fmt::{Arguments, Display};
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::exit::{Exit, Failure, chain};
 
-/// The streams of a command.
+/// The streams of a command. Clones write to the same streams.
+#[derive(Clone)]
 pub(super) struct Output {
-    results: Box<dyn Write + Send>,
-    messages: Box<dyn Write + Send>,
+    streams: Arc<Mutex<Streams>>,
     pub(super) is_json: bool,
-    /// Whether progress may be drawn as bars on standard error.
+    /// Whether progress may be drawn on standard error, which is a terminal.
     pub(super) has_bars: bool,
     has_colours: Colours,
+}
+
+struct Streams {
+    results: Box<dyn Write + Send>,
+    messages: Box<dyn Write + Send>,
+    /// What is drawn at the bottom of the terminal, below all lines.
+    bar: Option<ProgressBar>,
     /// Why standard output takes no more.
     broken: Option<io::Error>,
 }
@@ -51,61 +61,63 @@ impl Output {
     /// The streams of this process.
     pub(super) fn of_process(is_json: bool) -> Self {
         // https://no-color.org: any value that is not empty turns colours off.
-        let is_wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
+        let is_wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let is_capable = env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
         let has_terminal = io::stderr().is_terminal();
-        Self {
+        let streams = Streams {
             results: Box::new(io::stdout()),
             messages: Box::new(io::stderr()),
-            is_json,
-            has_bars: has_terminal && !is_json,
-            has_colours: Colours {
-                results: is_wanted && io::stdout().is_terminal(),
-                messages: is_wanted && has_terminal,
-            },
+            bar: None,
             broken: None,
+        };
+        Self {
+            streams: Arc::new(Mutex::new(streams)),
+            is_json,
+            has_bars: has_terminal && is_capable && !is_json,
+            has_colours: Colours {
+                results: is_wanted && is_capable && io::stdout().is_terminal(),
+                messages: is_wanted && is_capable && has_terminal,
+            },
         }
     }
 
     /// Prints a line, or several, of the result.
-    pub(super) fn result(&mut self, text: impl Display) {
+    pub(super) fn result(&self, text: impl Display) {
         self.write(format_args!("{text}\n"));
     }
 
     /// Prints a document of JSON on a line of its own.
-    pub(super) fn json(&mut self, document: &impl Serialize) {
+    pub(super) fn json(&self, document: &impl Serialize) {
         match serde_json::to_string(document) {
             Ok(text) => self.result(text),
-            Err(error) => self.broken = Some(error.into()),
+            Err(error) => self.lock().broken = Some(error.into()),
         }
     }
 
     /// Prints a message about what is done, unless a program reads the output.
-    pub(super) fn progress(&mut self, text: impl Display) {
+    pub(super) fn progress(&self, text: impl Display) {
         if !self.is_json {
             self.message(text);
         }
     }
 
     /// Prints a message that is neither result nor error.
-    pub(super) fn message(&mut self, text: impl Display) {
-        // Standard error is the place for problems, and has no place for problems of its own.
-        let _ = writeln!(self.messages, "{text}");
+    pub(super) fn message(&self, text: impl Display) {
+        self.lock().write_message(format_args!("{text}\n"));
     }
 
     /// Asks for a line on the terminal, and leaves the cursor behind the question.
-    pub(super) fn question(&mut self, text: impl Display) {
-        let _ = write!(self.messages, "{text} ");
-        let _ = self.messages.flush();
+    pub(super) fn question(&self, text: impl Display) {
+        self.lock().write_message(format_args!("{text} "));
     }
 
-    pub(super) fn warning(&mut self, text: impl Display) {
+    pub(super) fn warning(&self, text: impl Display) {
         let style = self.message_style(Tone::Warning);
         self.message(format_args!("{style}warning{style:#}: {text}"));
     }
 
     /// Prints an error and its causes on standard error, and as a document if a program reads the output.
-    pub(super) fn failure(&mut self, failure: &Failure) {
+    pub(super) fn failure(&self, failure: &Failure) {
         self.error(&failure.chain());
         if self.is_json {
             #[derive(Serialize)]
@@ -120,7 +132,7 @@ impl Output {
         }
     }
 
-    pub(super) fn error(&mut self, messages: &[String]) {
+    pub(super) fn error(&self, messages: &[String]) {
         let style = self.message_style(Tone::Bad);
         for (at, message) in messages.iter().enumerate() {
             match at {
@@ -141,17 +153,41 @@ impl Output {
         if self.has_colours.messages { tone.style() } else { Style::new() }
     }
 
+    /// Draws at the bottom of a terminal what is being done, until the guard is dropped. Elsewhere, nothing is drawn.
+    pub(super) fn spinner(&self, message: impl Into<String>) -> Spinner<'_> {
+        if self.has_bars {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            // A template that is not valid is a mistake in this file.
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+                bar.set_style(style);
+            }
+            bar.set_message(message.into());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            self.lock().bar = Some(bar);
+        }
+        Spinner(self)
+    }
+
+    /// Changes what is drawn.
+    pub(super) fn set_spinner(&self, message: impl Into<String>) {
+        if let Some(bar) = &self.lock().bar {
+            bar.set_message(message.into());
+        }
+    }
+
     /// Whether the reader of standard output is gone (`| head`), so that nothing more needs to be found out for it.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.broken.is_some()
+        self.lock().broken.is_some()
     }
 
     /// The exit code of a command whose result may not have been written.
-    pub(super) fn finish(mut self, exit: Exit) -> Exit {
-        if self.broken.is_none() {
-            self.broken = self.results.flush().err();
-        }
-        match self.broken.take() {
+    pub(super) fn finish(&self, exit: Exit) -> Exit {
+        let broken = {
+            let mut streams = self.lock();
+            let flushed = streams.results.flush();
+            streams.broken.take().or(flushed.err())
+        };
+        match broken {
             // The reader has read what it wanted.
             Some(error) if error.kind() == ErrorKind::BrokenPipe => exit,
             Some(error) => {
@@ -164,10 +200,46 @@ impl Output {
         }
     }
 
-    fn write(&mut self, text: std::fmt::Arguments<'_>) {
+    fn write(&self, text: Arguments<'_>) {
+        self.lock().write_result(text);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Streams {
+    fn write_result(&mut self, text: Arguments<'_>) {
         // What is being done goes on, whether or not somebody reads about it.
         if self.broken.is_none() {
-            self.broken = self.results.write_fmt(text).err();
+            let results = &mut self.results;
+            let mut written = || results.write_fmt(text);
+            self.broken = match &self.bar {
+                Some(bar) => bar.suspend(written).err(),
+                None => written().err(),
+            };
+        }
+    }
+
+    fn write_message(&mut self, text: Arguments<'_>) {
+        let messages = &mut self.messages;
+        let mut written = || messages.write_fmt(text).and_then(|()| messages.flush());
+        // Standard error is the place for problems, and has no place for problems of its own.
+        let _ = match &self.bar {
+            Some(bar) => bar.suspend(written),
+            None => written(),
+        };
+    }
+}
+
+/// What is drawn as long as this guard lives.
+pub(super) struct Spinner<'o>(&'o Output);
+
+impl Drop for Spinner<'_> {
+    fn drop(&mut self) {
+        if let Some(bar) = self.0.lock().bar.take() {
+            bar.finish_and_clear();
         }
     }
 }

@@ -22,7 +22,7 @@ struct Document<'a> {
     is_complete: bool,
 }
 
-pub(super) async fn run(databases: &Databases, output: &mut Output, arguments: &UrlArgs) -> Outcome {
+pub(super) async fn run(databases: &Databases, output: &Output, arguments: &UrlArgs) -> Outcome {
     let located = databases.locate(&arguments.database).await?;
     let url = url_of(&located, arguments.migrate).await?;
     let (without, whole) = (url.without_secrets(), url.expose());
@@ -50,7 +50,7 @@ pub(super) async fn run(databases: &Databases, output: &mut Output, arguments: &
     Ok(Exit::Done)
 }
 
-fn is_confirmed(output: &mut Output) -> Result<bool, Failure> {
+fn is_confirmed(output: &Output) -> Result<bool, Failure> {
     if !confirm::has_person() {
         return Err(Failure::usage(
             "--show-password asks first, and there is no terminal to ask on: add --yes",

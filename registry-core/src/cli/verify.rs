@@ -18,7 +18,7 @@ struct Document {
     failures: Vec<String>,
 }
 
-pub(super) async fn run(databases: &Databases, output: &mut Output) -> Outcome {
+pub(super) async fn run(databases: &Databases, output: &Output) -> Outcome {
     let document = match databases.registry.verify().await {
         Ok(report) => Document {
             is_ok: true,

@@ -1,12 +1,15 @@
 //! Where the database of a bind or tenant is, without an engine being opened.
 
+use std::fmt;
+
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::bind_entry::BindEntry;
 use super::handle::Registry;
 use super::tenants::{Tenant, TenantSource};
 use crate::engine::AcquireError;
-use crate::settings::{BackendKind, BindKey, DatabaseUrl, EngineSettings};
+use crate::settings::{BindKey, DatabaseUrl, EngineSettings};
 
 /// The settings of a database, and the schema in which a tenant's tables are.
 #[derive(Debug)]
@@ -17,7 +20,8 @@ pub(crate) struct Located {
 
 /// Whether a bind has one database, or one for each tenant.
 #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Tenancy {
     Single,
     SchemaPerTenant,
@@ -26,14 +30,24 @@ pub(crate) enum Tenancy {
     Resolved,
 }
 
+impl fmt::Display for Tenancy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Single => "one database",
+            Self::SchemaPerTenant => "a schema for each tenant",
+            Self::DatabasePerTenant => "a database for each tenant",
+            Self::Resolved => "a database for each tenant, which a resolver finds",
+        })
+    }
+}
+
 /// What is known of a bind before anything is opened.
 #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
 #[derive(Debug)]
 pub(crate) struct BindOverview {
     pub(crate) key: BindKey,
     pub(crate) tenancy: Tenancy,
-    /// The backend and the URL or its template. A resolver tells them of a tenant only.
-    pub(crate) backend: Option<BackendKind>,
+    /// The URL or its template. A resolver tells it of a tenant only.
     pub(crate) url: Option<DatabaseUrl>,
 }
 
@@ -56,8 +70,7 @@ impl Registry {
                     TenantSource::Resolver(_) => (Tenancy::Resolved, None),
                 },
             };
-            let backend = url.as_ref().map(DatabaseUrl::backend);
-            BindOverview { key: entry.key(), tenancy, backend, url }
+            BindOverview { key: entry.key(), tenancy, url }
         };
         self.entries().map(overview).collect()
     }

@@ -66,11 +66,23 @@ pub use builder::RegistryBuilder;
 pub use check::{BindHealth, CheckReport, ReplicaHealth};
 pub use close::CloseReport;
 pub use handle::Registry;
-pub(crate) use migrate::{Change, KnownMigrations, MigrateOptions, MigrationsDigest, known};
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(unused_imports, reason = "only the command line asks")
+)]
+pub(crate) use locate::{BindOverview, Located, Tenancy};
+pub(crate) use migrate::{
+    Change, DieselBackend, KnownMigrations, MigrateOptions, MigrationsDigest, known,
+};
 pub use migrate::{
     MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationState, MigrationStatus,
     Migrations, PlannedMigration,
 };
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(unused_imports, reason = "only the command line asks")
+)]
+pub(crate) use provision::DatabaseError;
 pub use provision::{CreateTenantError, DropTenantError};
 pub(crate) use reader::ScopeWrites;
 pub use reader::{AcquireRead, Reader};

@@ -19,6 +19,8 @@ use super::status::MigrationStatus;
 use super::{Change, DieselBackend};
 use crate::bind::{self, Bind};
 use crate::registry::handle::Registry;
+#[cfg(feature = "cli")]
+use crate::registry::provision::{CreateTenantError, DropTenantError};
 use crate::registry::tenants::Tenant;
 use crate::settings::BindKey;
 
@@ -87,6 +89,22 @@ pub(crate) trait KnownMigrations: fmt::Debug + Send + Sync {
         registry: &Registry,
         tenant: Option<&Tenant>,
     ) -> BoxFuture<'static, Result<MigrationPlan, MigrateError>>;
+
+    /// As [`Registry::create_tenant`].
+    #[cfg(feature = "cli")]
+    fn create_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<MigrateReport, CreateTenantError>>;
+
+    /// As [`Registry::drop_tenant`].
+    #[cfg(feature = "cli")]
+    fn drop_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<(), DropTenantError>>;
 }
 
 /// The migrations of a program for the bind `B`.
@@ -152,6 +170,27 @@ impl<B: Bind> KnownMigrations for Known<B> {
     ) -> BoxFuture<'static, Result<MigrationPlan, MigrateError>> {
         let migrations = self.migrations(registry, tenant);
         async move { migrations.plan().await }.boxed()
+    }
+
+    #[cfg(feature = "cli")]
+    fn create_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<MigrateReport, CreateTenantError>> {
+        let (registry, tenant) = (registry.clone(), tenant.to_owned());
+        let source = self.source.clone();
+        async move { registry.create_tenant::<B>(&tenant, source).await }.boxed()
+    }
+
+    #[cfg(feature = "cli")]
+    fn drop_tenant(
+        &self,
+        registry: &Registry,
+        tenant: &str,
+    ) -> BoxFuture<'static, Result<(), DropTenantError>> {
+        let (registry, tenant) = (registry.clone(), tenant.to_owned());
+        async move { registry.drop_tenant::<B>(&tenant, &tenant).await }.boxed()
     }
 }
 

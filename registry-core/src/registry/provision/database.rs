@@ -21,7 +21,9 @@ pub(crate) enum DatabaseError {
     UnknownBind(#[from] UnknownBind),
     #[error("bind `{key}` has a database for each tenant: name one of them")]
     PerTenant { key: BindKey },
-    #[error("bind `{key}`: a database in memory is made when it is opened, and gone when it is closed")]
+    #[error(
+        "bind `{key}`: a database in memory is made when it is opened, and gone when it is closed"
+    )]
     InMemory { key: BindKey },
     #[error("bind `{key}`: a registry of `test_isolation()` neither creates nor drops a database")]
     Isolated { key: BindKey },
@@ -145,11 +147,12 @@ impl Target {
     async fn create<C: Backend>(&self) -> Result<(), DatabaseError> {
         let namespace = Namespace::Database(self.name.clone());
         let failed = |error: diesel::result::Error| self.create_error(error.into());
-        let mut admin = match self.administration().administer::<C>(&self.settings, &namespace).await {
-            Ok(admin) => admin,
-            Err(AdministerError::Acquire(error)) => return Err(error.into()),
-            Err(AdministerError::Lock(error)) => return Err(failed(error)),
-        };
+        let mut admin =
+            match self.administration().administer::<C>(&self.settings, &namespace).await {
+                Ok(admin) => admin,
+                Err(AdministerError::Acquire(error)) => return Err(error.into()),
+                Err(AdministerError::Lock(error)) => return Err(failed(error)),
+            };
         let admin = admin.connection();
         if admin.find_namespace(&namespace).await.map_err(failed)? == Presence::There {
             return Err(self.exists_error());
@@ -171,11 +174,12 @@ impl Target {
     async fn drop<C: Backend>(&self) -> Result<(), DatabaseError> {
         let namespace = Namespace::Database(self.name.clone());
         let failed = |error: diesel::result::Error| self.drop_error(error.into());
-        let mut admin = match self.administration().administer::<C>(&self.settings, &namespace).await {
-            Ok(admin) => admin,
-            Err(AdministerError::Acquire(error)) => return Err(error.into()),
-            Err(AdministerError::Lock(error)) => return Err(failed(error)),
-        };
+        let mut admin =
+            match self.administration().administer::<C>(&self.settings, &namespace).await {
+                Ok(admin) => admin,
+                Err(AdministerError::Acquire(error)) => return Err(error.into()),
+                Err(AdministerError::Lock(error)) => return Err(failed(error)),
+            };
         let admin = admin.connection();
         if admin.find_namespace(&namespace).await.map_err(failed)? == Presence::Missing {
             return Err(self.missing_error());
@@ -204,7 +208,10 @@ impl Target {
         created
     }
 
-    async fn create_file_locked<C: Backend>(&self, files: &TenantFiles) -> Result<(), DatabaseError> {
+    async fn create_file_locked<C: Backend>(
+        &self,
+        files: &TenantFiles,
+    ) -> Result<(), DatabaseError> {
         let failed = |error: io::Error| self.create_error(error.into());
         if files.is_there().map_err(failed)? {
             return Err(self.exists_error());

@@ -196,10 +196,8 @@ impl ServerUrl {
         };
         url.parameters.retain(|parameter| !is_it(parameter));
         let value = utf8_percent_encode(&options, USER_INFO).to_string();
-        url.parameters.push(Parameter {
-            name: "options".to_owned(),
-            value: Some(SecretString::from(value)),
-        });
+        url.parameters
+            .push(Parameter { name: "options".to_owned(), value: Some(SecretString::from(value)) });
         url
     }
 
