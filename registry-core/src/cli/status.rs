@@ -7,9 +7,7 @@ use super::databases::Databases;
 use super::exit::{Exit, Failure, Outcome, chain};
 use super::output::{Output, Tone};
 use super::targets::Chosen;
-use crate::registry::{
-    BindOverview, MigrationEntry, MigrationState, MigrationStatus, Tenancy,
-};
+use crate::registry::{BindOverview, MigrationEntry, MigrationState, MigrationStatus, Tenancy};
 
 #[derive(Serialize)]
 struct Document {
