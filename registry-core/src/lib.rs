@@ -297,9 +297,11 @@ pub use query::{
 #[cfg(feature = "engine")]
 pub use registry::{
     Acquire, AcquireRead, BindHealth, CheckReport, CloseReport, CreateTenantError, DropTenantError,
-    IsolationError, MigrateError, MigrateReport, MigrationEntry, MigrationPlan, MigrationState,
-    MigrationStatus, Migrations, PlannedMigration, Reader, Registry, RegistryBuilder, ReplaceError,
-    ReplicaHealth, Status, Tenant, TenantResolver, VerifyError, VerifyFailure, VerifyReport,
+    IsolationError, MigrateError, MigrateReport, MigrateTenants, MigrateTenantsError,
+    MigrateTenantsReport, MigrationEntry, MigrationPlan, MigrationState, MigrationStatus,
+    Migrations, PlannedMigration, Reader, Registry, RegistryBuilder, ReplaceError, ReplicaHealth,
+    Status, Tenant, TenantOutcome, TenantResolver, TenantResult, VerifyError, VerifyFailure,
+    VerifyReport,
 };
 #[cfg(feature = "engine")]
 pub use session::{IntoInnerError, ReadSession, Session, TransactionBuilder};

@@ -17,6 +17,7 @@
 //! | `verify/`, `check` | checks when a program starts, and for health end-points |
 //! | `migrate/` | running migrations |
 //! | `locate` | where the database of a bind or tenant is, without opening anything |
+//! | `migrate_tenants/` | running the migrations of all tenants |
 //! | `replace` | other settings for a bind at run time |
 //! | `close/`, `closing_state` | closing the registry, or the engines of a tenant or URL |
 //! | `isolation`, `sqlite_copies` | a registry for one test |
@@ -51,6 +52,7 @@ mod handle;
 mod isolation;
 mod locate;
 mod migrate;
+mod migrate_tenants;
 mod open;
 mod provision;
 mod reader;
@@ -83,6 +85,13 @@ pub use migrate::{
     expect(unused_imports, reason = "only the command line asks")
 )]
 pub(crate) use provision::DatabaseError;
+pub(crate) use migrate_tenants::{
+    AllTenants, AllTenantsOptions, LedgerBind, NameStream, forget_tenants, ledger_in,
+};
+pub use migrate_tenants::{
+    MigrateTenants, MigrateTenantsError, MigrateTenantsReport, TenantFailure, TenantNameItem,
+    TenantNames, TenantOutcome, TenantResult, tenant_names,
+};
 pub use provision::{CreateTenantError, DropTenantError};
 pub(crate) use reader::ScopeWrites;
 pub use reader::{AcquireRead, Reader};

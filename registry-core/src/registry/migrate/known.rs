@@ -17,6 +17,8 @@ use super::run::check_versions;
 use super::source::SharedSource;
 use super::status::MigrationStatus;
 use super::{Change, DieselBackend};
+use crate::backend::Backend;
+use crate::backend_kind::BackendKind;
 use crate::bind::{self, Bind};
 use crate::registry::handle::Registry;
 #[cfg(feature = "cli")]
@@ -63,6 +65,9 @@ impl fmt::Display for MigrationsDigest {
 pub(crate) trait KnownMigrations: fmt::Debug + Send + Sync {
     /// The bind.
     fn key(&self) -> BindKey;
+
+    /// The backend that they are written for.
+    fn backend(&self) -> BackendKind;
 
     /// The hash of the migrations. It reads them, and asks no database.
     fn digest(&self) -> Result<MigrationsDigest, MigrateError>;
@@ -128,6 +133,10 @@ impl<B: Bind> Known<B> {
 impl<B: Bind> KnownMigrations for Known<B> {
     fn key(&self) -> BindKey {
         bind::key_of::<B>()
+    }
+
+    fn backend(&self) -> BackendKind {
+        B::Connection::KIND
     }
 
     fn digest(&self) -> Result<MigrationsDigest, MigrateError> {
